@@ -1,0 +1,116 @@
+"""The plan of both networks, made before either is built, so that tricks can change it.
+
+A trick never edits a built network. It returns a changed plan::
+
+    def plan(self, plan: NetworkPlan) -> NetworkPlan:
+        wrap = (*plan.discriminator.wrap_layer, spectral_normalise)
+        return replace(plan, discriminator=replace(plan.discriminator, wrap_layer=wrap))
+
+and :func:`trials.networks.build.build` makes the two modules from the final plan. A family of
+networks reads every field that it can honour and refuses, with a ``ConfigError``, one that it
+cannot, so that no knob is silently dead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
+
+from torch import Tensor, nn
+
+
+class Judgement(NamedTuple):
+    """What a discriminator says of a batch.
+
+    ``score``: (N,) raw scores, no sigmoid. ``features``: (N, F) the activations that the last
+    layer reads. ``heads``: further outputs by name, each (N, k): class logits, codes.
+    ``reconstruction``: what an autoencoder discriminator made of its input, else ``None``.
+    """
+
+    score: Tensor
+    features: Tensor
+    heads: Mapping[str, Tensor]
+    reconstruction: Tensor | None = None
+
+
+LayerKind = Literal["conv", "transposed", "linear", "embedding"]
+
+
+@dataclass(frozen=True)
+class LayerInfo:
+    """Where a weight layer stands: its kind, the height of its output, and whether it is last."""
+
+    kind: LayerKind
+    resolution: int
+    last: bool = False
+
+
+LayerWrap = Callable[[nn.Module, LayerInfo], nn.Module]
+BlockInsert = Callable[[int, int], nn.Module | None]
+"""(resolution, channels) → a module that keeps that shape and stands after the block, or None."""
+
+FeatureInsert = Callable[[int], tuple[nn.Module, int]]
+"""(features in) → (module from (N, in) to (N, out), features out)."""
+
+
+@dataclass(frozen=True)
+class PlayerPlan:
+    """What both players have. ``shape`` is (C, H, W) of an image or (D,) of a point."""
+
+    family: str
+    shape: tuple[int, ...]
+    width: int
+    depth: int
+    norm: str
+    activation: str
+    init: str
+    classes: int = 0
+    wrap_layer: tuple[LayerWrap, ...] = ()
+    after_block: tuple[BlockInsert, ...] = ()
+    builder: Callable[[Any], nn.Module] | None = None
+    """Replaces the family's own constructor: several discriminators, growing networks."""
+
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Options of one family only (maxout pieces, code size)."""
+
+
+@dataclass(frozen=True)
+class GeneratorPlan(PlayerPlan):
+    """(N, latent) and labels (N,) → images (N, C, H, W) in [−1, 1], or points (N, D)."""
+
+    latent: int = 64
+    upsample: str = "transposed"
+    head_kernel: int = 3
+    conditioning: Literal["none", "concat", "norm"] = "none"
+    skip_z: Literal["none", "split", "whole"] = "none"
+    convolution: Literal["plain", "gated"] = "plain"
+    condition_channels: int = 0
+    """Channels of an image that the generator completes or enlarges; 0: it works from z alone."""
+
+    enlarge: int = 1
+    """The output is this many times higher and wider than the condition image."""
+
+
+@dataclass(frozen=True)
+class DiscriminatorPlan(PlayerPlan):
+    """Images and labels → :class:`Judgement`."""
+
+    downsample: str = "strided"
+    conditioning: Literal["none", "concat", "projection"] = "none"
+    pack: int = 1
+    """Samples judged together; the first layer reads ``pack`` times the channels."""
+
+    append_maps: tuple[BlockInsert, ...] = ()
+    """(resolution, channels) → module that adds one feature map before the last block."""
+
+    after_features: tuple[FeatureInsert, ...] = ()
+    heads: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class NetworkPlan:
+    """Both players."""
+
+    generator: GeneratorPlan
+    discriminator: DiscriminatorPlan

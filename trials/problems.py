@@ -1,0 +1,35 @@
+"""What is wrong with a configuration, as data: collected, then shown all at once."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing wrong at one dotted path.
+
+    ``message`` says what is wrong, ``expected`` what would have been right, ``nearest`` the
+    valid name closest to the one given (empty where none is close).
+    """
+
+    path: str
+    message: str
+    expected: str = ""
+    nearest: str = ""
+
+    def __str__(self) -> str:
+        text = f"{self.path}: {self.message}" if self.path else self.message
+        if self.expected:
+            text += f" (expected {self.expected})"
+        if self.nearest:
+            text += f"; did you mean '{self.nearest}'?"
+        return text
+
+
+def nearest(name: str, choices: Iterable[str]) -> str:
+    """The choice most like ``name``, or an empty string where nothing is alike."""
+    found = difflib.get_close_matches(str(name), list(choices), n=1, cutoff=0.6)
+    return found[0] if found else ""
