@@ -1,0 +1,1 @@
+"""Ray lives here: the trainable, resources, schedulers and the run loop."""

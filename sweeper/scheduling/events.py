@@ -1,0 +1,120 @@
+"""What a running sweep tells its audience: the live view, plain lines, the service's stream.
+
+    SweepStarted
+      PhaseChanged                 searching, confirming, paused, draining
+      TrialStarted                 also when a trial is resumed or retried
+        TrialEvaluated ...
+      TrialEnded                   completed, pruned, failed; interrupted and retrying are not final
+    SweepEnded
+
+Events are for watching only. Nothing depends on one being seen: the study is the ledger.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from sweeper.search.records import Role, TrialRecord
+
+Phase = Literal["starting", "searching", "confirming", "paused", "draining", "finishing"]
+Ending = Literal["completed", "pruned", "failed", "interrupted", "retrying"]
+SweepState = Literal["finished", "stopped", "cancelled", "interrupted", "failed"]
+
+
+@dataclass(frozen=True)
+class SweepStarted:
+    """`budget` counts the search's trials, `replicates` the confirmation runs that may follow.
+
+    `records` are the trials that the ledger already holds when a sweep is resumed.
+    """
+
+    name: str
+    folder: Path
+    budget: int
+    replicates: int
+    parallel: int
+    metrics: tuple[str, ...]
+    goals: tuple[str, ...]
+    resumed: bool
+    records: tuple[TrialRecord, ...]
+    time: float
+
+
+@dataclass(frozen=True)
+class PhaseChanged:
+    phase: Phase
+    message: str
+    time: float
+
+
+@dataclass(frozen=True)
+class TrialStarted:
+    """`steps` is how long the training will be, None when its config does not say."""
+
+    number: int
+    role: Role
+    of: int | None
+    values: Mapping[str, Any]
+    steps: int | None
+    resumed: bool
+    attempt: int
+    time: float
+
+
+@dataclass(frozen=True)
+class TrialEvaluated:
+    """`value` is the first objective at this step; `symptoms` those newly seen."""
+
+    number: int
+    step: int
+    value: float | None
+    metrics: Mapping[str, float]
+    symptoms: tuple[str, ...]
+    time: float
+
+
+@dataclass(frozen=True)
+class TrialEnded:
+    number: int
+    state: Ending
+    objective: tuple[float, ...] | None
+    symptom: str | None
+    reason: str | None
+    time: float
+
+
+@dataclass(frozen=True)
+class SweepEnded:
+    state: SweepState
+    message: str
+    time: float
+
+
+Event = SweepStarted | PhaseChanged | TrialStarted | TrialEvaluated | TrialEnded | SweepEnded
+Listener = Callable[[Event], None]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run of a sweep ended and where its results are.
+
+    `finished`: the budget is spent and the confirmations are done. `stopped`: drained on request,
+    at `limits.failed` or at `limits.hours`; `cancelled`: stopped at once on request;
+    `interrupted`: Ctrl-C; `failed`: the cluster or the disk gave out. All but `finished` can be
+    continued by running the sweep again. `exit_code` is what a command should exit with.
+    """
+
+    state: SweepState
+    message: str
+    folder: Path
+    records: tuple[TrialRecord, ...] = field(default=(), repr=False)
+    best: TrialRecord | None = None
+
+    @property
+    def exit_code(self) -> int:
+        return {"finished": 0, "stopped": 0, "cancelled": 0, "interrupted": 130, "failed": 1}[
+            self.state
+        ]
