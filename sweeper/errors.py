@@ -1,0 +1,108 @@
+"""Everything that sweeper raises on purpose.
+
+    SweeperError                 exit status 1
+    ├── UserError                exit status 2: the user can mend it; carries `problems`
+    │   ├── SpecError            a sweep file is wrong: every problem of the file at once
+    │   ├── UnknownSweep         no sweep of that name in this home
+    │   ├── SpecConflict         the name exists with another search space, base or objective
+    │   └── MissingExtra         an optional dependency is absent; names the extra to install
+    ├── SweepBusy                another process drives this sweep
+    ├── LedgerError              the study could not be read or written
+    └── TrackingError            MLflow or the outbox before it failed for good
+
+The command line prints these without a traceback. Vendors' exceptions are translated into them
+where the vendor is called; `trials` has a tree of its own.
+"""
+
+# ruff: noqa: N818 - a name says what happened (UnknownSweep); the tree says that it is an error.
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing wrong with what a user wrote, and where it stands."""
+
+    file: str
+    """Name of the file, or of the override (`--set optimizer.lr=…`) that is wrong."""
+    line: int | None
+    """Line in `file`, from 1; None where the text has no lines, as in an override."""
+    path: str
+    """Dotted path of the key; empty for the file as a whole."""
+    message: str
+    expected: str = ""
+    nearest: str = ""
+    """The valid name that is spelt most like the wrong one."""
+
+    def __str__(self) -> str:
+        place = self.file if self.line is None else f"{self.file}:{self.line}"
+        text = f"{place}: {self.path}: {self.message}" if self.path else f"{place}: {self.message}"
+        if self.expected:
+            text += f"; expected {self.expected}"
+        if self.nearest:
+            text += f"; did you mean {self.nearest!r}?"
+        return text
+
+
+class SweeperError(Exception):
+    """Base of everything raised on purpose."""
+
+    exit_status: ClassVar[int] = 1
+
+
+class UserError(SweeperError):
+    """Something that the user wrote or asked for is wrong; `problems` lists it piece by piece."""
+
+    exit_status: ClassVar[int] = 2
+
+    def __init__(self, message: str, problems: Iterable[Problem] = ()) -> None:
+        self.message = message
+        self.problems: tuple[Problem, ...] = tuple(problems)
+        super().__init__("\n".join([message, *(f"  {problem}" for problem in self.problems)]))
+
+
+class SpecError(UserError):
+    """A sweep file, or an override of it, is not a valid sweep."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        found = tuple(problems)
+        count = "1 problem" if len(found) == 1 else f"{len(found)} problems"
+        super().__init__(f"not a valid sweep: {count}", found)
+
+
+class UnknownSweep(UserError):
+    """No sweep of this name exists in this home."""
+
+
+class SpecConflict(UserError):
+    """A sweep of this name exists already, and what it searches is something else."""
+
+
+class MissingExtra(UserError):
+    """A feature needs an optional dependency that is not installed."""
+
+    def __init__(self, feature: str, extra: str) -> None:
+        self.extra = extra
+        super().__init__(f"{feature} needs the extra {extra!r}: pip install 'gan-sweeper[{extra}]'")
+
+
+class SweepBusy(SweeperError):
+    """Another process holds the lock of this sweep; `pid` is None when it has not said which."""
+
+    def __init__(self, name: str, pid: int | None) -> None:
+        self.name = name
+        self.pid = pid
+        owner = "another process" if pid is None else f"process {pid}"
+        super().__init__(f"sweep {name!r} is being run by {owner}")
+
+
+class LedgerError(SweeperError):
+    """The study could not be read or written."""
+
+
+class TrackingError(SweeperError):
+    """MLflow, or the outbox before it, failed in a way that trying again does not mend."""

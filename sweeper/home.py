@@ -1,0 +1,228 @@
+"""Where a sweep keeps what it needs: the layout of the home folder, and the lock of its driver.
+
+HOME/
+  mlflow.db  mlartifacts/   MLflow's store, when no tracking server is named
+  cache/                    what all sweeps share: decoded data, reference statistics, weights
+  NAME/                     one sweep
+    sweep.yaml              the file as it was given
+    spec.json               the same, canonical, with every default written out
+    lock                    held with flock by the one process that drives the sweep
+    study.journal           the ledger (Optuna)
+    outbox.db               events on their way to MLflow
+    control                 what an operator asked for: pause, stop or cancel
+    trials/00012/           config.json, checkpoint.pt, samples/000250.png, log.txt
+    report/                 leaderboard, figures, the HTML page
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from sweeper.errors import SweepBusy, UnknownSweep, UserError
+from sweeper.files import atomic_write
+
+HOME_VARIABLE = "SWEEPER_HOME"
+DEFAULT_HOME = "sweeps"
+
+NAME_RULE = "letters, digits, '.', '_' and '-', at most 100, not starting with '.' or '-'"
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
+_RESERVED = frozenset({"cache", "mlartifacts", "mlflow.db", "mlflow.db-wal", "mlflow.db-shm"})
+
+_LOCK_PATIENCE = 0.25
+"""Seconds to try for the lock: `driver()` of a status command may hold it for an instant."""
+
+
+def is_valid_name(name: str) -> bool:
+    """Whether `name` may be a sweep's: it becomes a folder, a tag and part of a web address."""
+    return _NAME.fullmatch(name) is not None and name not in _RESERVED
+
+
+class Request(StrEnum):
+    """What an operator may ask of a running sweep."""
+
+    PAUSE = "pause"
+    """Start no new trials; those that run go on."""
+    STOP = "stop"
+    """Drain: no new trials, and end when those that run have ended."""
+    CANCEL = "cancel"
+    """End now, after the checkpoints that exist."""
+
+
+@dataclass(frozen=True)
+class SweepFolder:
+    """The folder of one sweep. Nothing exists on disk until `create()`."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    @property
+    def sweep_yaml(self) -> Path:
+        return self.path / "sweep.yaml"
+
+    @property
+    def spec_json(self) -> Path:
+        return self.path / "spec.json"
+
+    @property
+    def lock_file(self) -> Path:
+        return self.path / "lock"
+
+    @property
+    def study_journal(self) -> Path:
+        return self.path / "study.journal"
+
+    @property
+    def outbox(self) -> Path:
+        return self.path / "outbox.db"
+
+    @property
+    def control(self) -> Path:
+        return self.path / "control"
+
+    @property
+    def trials(self) -> Path:
+        return self.path / "trials"
+
+    @property
+    def report(self) -> Path:
+        return self.path / "report"
+
+    def trial(self, number: int) -> Path:
+        """Folder of one trial: `trials/00012`."""
+        return self.trials / f"{number:05d}"
+
+    def exists(self) -> bool:
+        """Whether a sweep was ever started here."""
+        return self.spec_json.is_file()
+
+    def create(self) -> None:
+        """Make the folders that are missing."""
+        for folder in (self.path, self.trials, self.report):
+            folder.mkdir(parents=True, exist_ok=True)
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Be the one process that drives this sweep. Raises SweepBusy, naming the other's pid.
+
+        The kernel frees the lock when its holder dies, however it dies.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(self.lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        try:
+            deadline = time.monotonic() + _LOCK_PATIENCE
+            while not _try_lock(descriptor):
+                if time.monotonic() >= deadline:
+                    raise SweepBusy(self.name, _read_pid(descriptor))
+                time.sleep(0.01)
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+            try:
+                yield
+            finally:
+                os.ftruncate(descriptor, 0)
+        finally:
+            os.close(descriptor)
+
+    def driver(self) -> int | None:
+        """Pid of the process that drives this sweep now, 0 when it has not said, None if none."""
+        try:
+            descriptor = os.open(self.lock_file, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return None
+        try:
+            return None if _try_lock(descriptor) else _read_pid(descriptor) or 0
+        finally:
+            os.close(descriptor)
+
+    def ask(self, request: Request) -> None:
+        """Leave a request for whoever drives this sweep, in place of an earlier one."""
+        atomic_write(self.control, request.value + "\n")
+
+    def asked(self) -> Request | None:
+        """The request that waits here, if any."""
+        try:
+            text = self.control.read_text(encoding="utf-8").strip()
+        except FileNotFoundError:
+            return None
+        try:
+            return Request(text)
+        except ValueError as error:
+            known = ", ".join(Request)
+            raise UserError(f"{self.control} holds {text!r}, which is none of {known}") from error
+
+    def clear_request(self) -> None:
+        """Withdraw the request, as `resume` does and a driver that has obeyed it."""
+        self.control.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class Home:
+    """A folder of sweeps."""
+
+    path: Path
+
+    @classmethod
+    def at(cls, path: Path | str | None = None) -> Home:
+        """The home at `path`, else at $SWEEPER_HOME, else ./sweeps; always an absolute path."""
+        chosen = path if path is not None else os.environ.get(HOME_VARIABLE) or DEFAULT_HOME
+        return cls(Path(chosen).expanduser().absolute())
+
+    @property
+    def mlflow_db(self) -> Path:
+        return self.path / "mlflow.db"
+
+    @property
+    def mlartifacts(self) -> Path:
+        return self.path / "mlartifacts"
+
+    @property
+    def cache(self) -> Path:
+        return self.path / "cache"
+
+    def sweep(self, name: str) -> SweepFolder:
+        """The folder of this name, whether or not it exists. Raises UserError on a bad name."""
+        if not is_valid_name(name):
+            raise UserError(f"{name!r} cannot name a sweep: a name is {NAME_RULE}")
+        return SweepFolder(self.path / name)
+
+    def existing(self, name: str) -> SweepFolder:
+        """The folder of a sweep that was started. Raises UnknownSweep with the names there are."""
+        folder = self.sweep(name)
+        if not folder.exists():
+            there = ", ".join(self.names()) or "none yet"
+            raise UnknownSweep(f"no sweep named {name!r} in {self.path}; there are: {there}")
+        return folder
+
+    def names(self) -> list[str]:
+        """Names of all sweeps that were started here, sorted."""
+        if not self.path.is_dir():
+            return []
+        return sorted(
+            entry.name
+            for entry in self.path.iterdir()
+            if is_valid_name(entry.name) and SweepFolder(entry).exists()
+        )
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _read_pid(descriptor: int) -> int | None:
+    text = os.pread(descriptor, 32, 0).strip()
+    return int(text) if text.isdigit() else None

@@ -1,0 +1,109 @@
+"""The home folder: names that stay inside, one driver a sweep, writes that survive a crash."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sweeper.errors import SweepBusy, UnknownSweep, UserError
+from sweeper.files import atomic_write
+from sweeper.home import Home, Request
+
+HOLD_THE_LOCK = """
+import sys, time
+from pathlib import Path
+from sweeper.home import SweepFolder
+with SweepFolder(Path(sys.argv[1])).lock():
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize(
+    "name", ["", ".", "..", "a/b", "../a", "/a", ".hidden", "-x", "a b", "a\n", "é", "cache", "a\0"]
+)
+def test_a_name_that_could_leave_the_home_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UserError, match="cannot name a sweep"):
+        Home.at(tmp_path).sweep(name)
+
+
+def test_an_unknown_sweep_is_answered_with_those_there_are(tmp_path: Path) -> None:
+    home = Home.at(tmp_path)
+    folder = home.sweep("first")
+    folder.create()
+    atomic_write(folder.spec_json, "{}")
+    assert home.names() == ["first"]
+    assert home.existing("first") == folder
+    with pytest.raises(UnknownSweep, match="there are: first"):
+        home.existing("second")
+
+
+def test_the_environment_names_the_home_unless_a_path_is_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SWEEPER_HOME", raising=False)
+    assert Home.at().path == tmp_path / "sweeps"
+    monkeypatch.setenv("SWEEPER_HOME", str(tmp_path / "elsewhere"))
+    assert Home.at().path == tmp_path / "elsewhere"
+    assert Home.at("given").path == tmp_path / "given"
+
+
+def test_a_second_driver_is_told_the_pid_of_the_first_and_death_frees_the_lock(
+    tmp_path: Path,
+) -> None:
+    folder = Home.at(tmp_path).sweep("one")
+    folder.create()
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD_THE_LOCK, str(folder.path)], stdout=subprocess.PIPE, text=True
+    ) as first:
+        assert first.stdout is not None
+        assert first.stdout.readline() == "held\n"
+        with pytest.raises(SweepBusy, match=f"process {first.pid}") as caught, folder.lock():
+            pass
+        assert caught.value.pid == folder.driver() == first.pid
+        first.send_signal(signal.SIGKILL)
+        first.wait()
+    assert folder.driver() is None
+    with folder.lock():
+        assert folder.driver() == os.getpid()
+    assert folder.driver() is None
+
+
+def test_the_last_request_of_an_operator_counts(tmp_path: Path) -> None:
+    folder = Home.at(tmp_path).sweep("one")
+    folder.create()
+    assert folder.asked() is None
+    folder.ask(Request.PAUSE)
+    folder.ask(Request.STOP)
+    assert folder.asked() is Request.STOP
+    folder.clear_request()
+    folder.clear_request()
+    assert folder.asked() is None
+    folder.control.write_text("dance")
+    with pytest.raises(UserError, match="pause, stop, cancel"):
+        folder.asked()
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "spec.json"
+    atomic_write(path, "old")
+
+    def full(_descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(OSError, match="No space left"):
+            atomic_write(path, b"new")
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["spec.json"]
+    atomic_write(path, b"new")
+    assert path.read_text() == "new"
