@@ -1,0 +1,61 @@
+"""Arrays kept on disk under a hash of everything that determines them.
+
+The files are npz without pickled objects, written under a temporary name and moved into place:
+a killed writer leaves nothing half-written, and two writers of one key do no harm.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import tempfile
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Arrays = Mapping[str, NDArray[Any]]
+
+
+def cached(
+    folder: Path | None, facts: Mapping[str, object], compute: Callable[[], Arrays]
+) -> Arrays:
+    """What ``compute`` returns for these ``facts``, from ``folder`` where it lies there already.
+
+    ``facts`` must be JSON and name everything that the arrays depend on. A file that cannot be
+    read (cut off, from a failing disk) is computed anew and replaced. Without a folder nothing
+    is kept.
+    """
+    if folder is None:
+        return compute()
+    text = json.dumps(facts, sort_keys=True)
+    path = folder / f"{facts['part']}-{hashlib.sha256(text.encode()).hexdigest()[:32]}.npz"
+    with contextlib.suppress(FileNotFoundError, OSError, ValueError, EOFError, zipfile.BadZipFile):
+        return _read(path)
+    arrays = compute()
+    _write(path, arrays)
+    return arrays
+
+
+def _read(path: Path) -> Arrays:
+    with np.load(path, allow_pickle=False) as archive:
+        return {name: archive[name] for name in archive.files}
+
+
+def _write(path: Path, arrays: Arrays) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=".tmp")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            np.savez(file, allow_pickle=False, **arrays)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,119 @@
+"""The embedded extractor: a small convolutional network trained on UCI digits.
+
+64 features after the last convolution, ten logits. The weights and ``digits.json``, which
+states their test accuracy and the distance between two halves of the real data, are written by
+``benchmarks/train_digits_extractor.py``; nothing is ever downloaded.
+
+Rule for images that are not 8×8 and grey: channels are averaged, then the image is averaged
+over equal areas down to 8×8, so any multiple of 8 pixels is accepted and nothing smaller.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from trials.errors import ExtractorError
+from trials.metrics.extractors.base import (
+    Features,
+    fingerprint_file,
+    quantise,
+    require_images,
+    require_state,
+)
+
+SIZE = 8
+FEATURES = 64
+CLASSES = 10
+WEIGHTS = Path(__file__).with_name("digits.safetensors")
+FACTS = Path(__file__).with_name("digits.json")
+
+
+class DigitsNetwork(nn.Module):
+    """(n, 1, 8, 8) in [−1, 1] → features (n, 64) and logits (n, 10)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.edges = _block(1, 32)
+        self.strokes = _block(32, 64)
+        self.shapes = _block(64, FEATURES)
+        self.head = nn.Linear(FEATURES, CLASSES)
+
+    def activations(self, x: Tensor) -> list[Tensor]:
+        """The three feature maps: (n, 32, 8, 8), (n, 64, 8, 8) and (n, 64, 4, 4)."""
+        edges = self.edges(x)
+        strokes = self.strokes(edges)
+        return [edges, strokes, self.shapes(F.max_pool2d(strokes, 2))]
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        features = self.activations(x)[-1].mean(dim=(2, 3))
+        return features, self.head(features)
+
+
+def _block(inputs: int, outputs: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, 3, padding=1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()
+    )
+
+
+def to_network_size(images: Tensor) -> Tensor:
+    """Images (n, C, H, W) as (n, 1, 8, 8) by the rule in the module docstring."""
+    require_images(images, "digits")
+    height, width = images.shape[-2:]
+    if height != width or height % SIZE:
+        raise ExtractorError(
+            f"the digits extractor takes square images of a multiple of {SIZE} pixels,"
+            f" got {height}×{width}"
+        )
+    grey = images.mean(dim=1, keepdim=True)
+    return grey if height == SIZE else F.avg_pool2d(grey, height // SIZE)
+
+
+class DigitsExtractor:
+    """The shipped network with its weights; see the module docstring."""
+
+    name = "digits"
+    dim = FEATURES
+    classes = CLASSES
+    resize = "channels averaged; area-averaged to 8x8"
+
+    def __init__(
+        self, weights: Path | None = None, device: torch.device | str | None = None
+    ) -> None:
+        path = weights or WEIGHTS
+        self.fingerprint = fingerprint_file(path)
+        network = DigitsNetwork()
+        try:
+            state = load_file(path)
+        except SafetensorError as error:
+            raise ExtractorError(f"{path} is not a safetensors file: {error}") from error
+        require_state(state, network.state_dict(), "the digits extractor")
+        network.load_state_dict(state)
+        self.network = network.eval().requires_grad_(False).to(device or "cpu")
+
+    @torch.no_grad()
+    def __call__(self, images: Tensor) -> Features:
+        require_images(images, self.name)
+        levels = quantise(images).to(self._device(), torch.float32)
+        return Features(*self.network(to_network_size(levels / 127.5 - 1)))
+
+    def layers(self, images: Tensor) -> list[Tensor]:
+        return self.network.activations(to_network_size(images.to(self._device())))
+
+    def _device(self) -> torch.device:
+        return self.network.head.weight.device
+
+
+@cache
+def digits_facts() -> dict[str, Any]:
+    """What is known of the shipped weights: test accuracy, floor, and how both were taken."""
+    facts: dict[str, Any] = json.loads(FACTS.read_text(encoding="utf-8"))
+    return facts

@@ -1,0 +1,46 @@
+"""Raw coordinates as features: for two-dimensional data, and for images as a plain yardstick.
+
+Points are passed through. Images are quantised and flattened to levels / 127.5 − 1, which needs
+no weights but sees pixels, not shapes: useful where nothing better is at hand, and refused where
+the flattened image would make the covariance unreasonable.
+"""
+
+from __future__ import annotations
+
+from math import prod
+
+import torch
+from torch import Tensor
+
+from trials.errors import ExtractorError
+from trials.metrics.extractors.base import Features, quantise
+
+LARGEST = 4096
+
+
+class IdentityExtractor:
+    """Features are the coordinates. ``shape`` is one sample's: (D,) or (C, H, W)."""
+
+    name = "identity"
+    classes = 0
+    resize = "none"
+    fingerprint = "identity"
+
+    def __init__(self, shape: tuple[int, ...], device: torch.device | str | None = None) -> None:
+        self.dim = prod(shape)
+        if self.dim > LARGEST:
+            raise ExtractorError(
+                f"the identity extractor would give {self.dim} features for images of"
+                f" {shape}; it takes up to {LARGEST}"
+            )
+        self.device = torch.device(device or "cpu")
+
+    @torch.no_grad()
+    def __call__(self, images: Tensor) -> Features:
+        images = images.detach().to(self.device)
+        if images.ndim > 2:
+            images = quantise(images).float() / 127.5 - 1
+        return Features(images.flatten(start_dim=1).float(), None)
+
+    def layers(self, images: Tensor) -> list[Tensor]:
+        return [images]

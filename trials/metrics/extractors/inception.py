@@ -1,0 +1,156 @@
+"""TF-Inception 2015-12-05, the network of published FIDs, through torch-fidelity.
+
+Paper: Szegedy et al. 2015, arXiv:1512.00567; weights converted from TensorFlow by
+toshas/torch-fidelity. Features are the 2,048 of the last pooling, logits are the "unbiased" ones
+(no bias added) that torch-fidelity and torchmetrics use for the inception score. Images are
+uint8, a grey channel is repeated, and the network resizes them itself to 299×299 as TensorFlow 1
+did (bilinear, not antialiased, corners not aligned); torchmetrics resizes with antialias by
+default, so its numbers differ.
+
+Two habits of torch-fidelity are worked around. Its package imports torchvision, which its
+Inception module does not need, so the module is imported alone. Its constructor unpickles the
+file it is given, so the file is first read with ``weights_only=True`` and only the checked
+tensors are handed over.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import io
+import sys
+import threading
+from pathlib import Path
+from pickle import UnpicklingError
+from types import ModuleType
+from typing import Any
+from urllib.error import URLError
+
+import torch
+from torch import Tensor, nn
+
+from trials.errors import ExtractorError
+from trials.metrics.extractors.base import (
+    Features,
+    as_rgb,
+    fingerprint_file,
+    quantise,
+    require_images,
+    require_state,
+)
+
+PACKAGE = "torch_fidelity"
+MODULE = f"{PACKAGE}.feature_extractor_inceptionv3"
+MISSING = "the inception extractor needs torch-fidelity: pip install gan-sweeper[inception]"
+SHA256_STARTS_WITH = "6726825d"
+
+_importing = threading.Lock()
+
+
+def installed() -> bool:
+    """Whether torch-fidelity is there; imports nothing."""
+    return importlib.util.find_spec(PACKAGE) is not None
+
+
+def inception_module() -> ModuleType:
+    """torch-fidelity's Inception module, without running the package's ``__init__``.
+
+    A bare package of the same name and path stands in ``sys.modules`` while the module and its
+    two helpers are imported, and all of them leave it again, so that a later
+    ``import torch_fidelity`` elsewhere finds the real one. Raises ExtractorError where the extra
+    is not installed.
+    """
+    with _importing:
+        if PACKAGE in sys.modules:
+            return importlib.import_module(MODULE)
+        spec = importlib.util.find_spec(PACKAGE)
+        if spec is None or spec.submodule_search_locations is None:
+            raise ExtractorError(MISSING)
+        stand_in = ModuleType(PACKAGE)
+        stand_in.__path__ = list(spec.submodule_search_locations)
+        sys.modules[PACKAGE] = stand_in
+        try:
+            return importlib.import_module(MODULE)
+        finally:
+            for name in [n for n in sys.modules if n == PACKAGE or n.startswith(f"{PACKAGE}.")]:
+                del sys.modules[name]
+
+
+def downloaded_weights(url: str) -> Path:
+    """torch-fidelity's own weights in torch's download folder, fetched once, checked by hash."""
+    path = Path(torch.hub.get_dir()) / "checkpoints" / url.rsplit("/", 1)[-1]
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            torch.hub.download_url_to_file(url, str(path), SHA256_STARTS_WITH, progress=False)
+        except (URLError, OSError, RuntimeError) as error:
+            raise ExtractorError(
+                f"cannot download the Inception weights from {url} ({error});"
+                " download them elsewhere and give their path as extractor.weights"
+            ) from error
+    return path
+
+
+def load_network(module: ModuleType, weights: Path) -> nn.Module:
+    """The network with the weights of a file, which is never unpickled into objects."""
+    try:
+        state = torch.load(weights, map_location="cpu", weights_only=True)
+    except (UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
+        raise ExtractorError(
+            f"{weights} is not a plain state dictionary of tensors: {error}"
+        ) from error
+    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
+        raise ExtractorError(f"{weights} does not hold a state dictionary of tensors")
+    checked = io.BytesIO()
+    torch.save(state, checked)
+    checked.seek(0)
+    try:
+        network: nn.Module = module.FeatureExtractorInceptionV3(
+            "inception-v3-compat", ["2048", "logits_unbiased"], checked
+        )
+    except RuntimeError as error:
+        raise ExtractorError(
+            f"{weights} does not hold the weights of torch-fidelity's Inception: {error}"
+        ) from error
+    require_state(state, network.state_dict(), "torch-fidelity's Inception")
+    return network
+
+
+class InceptionExtractor:
+    """2,048 features and 1,008 logits; ``weights`` is torch-fidelity's file, or None for its
+    own download."""
+
+    name = "inception"
+    dim = 2048
+    classes = 1008
+    resize = "bilinear to 299x299 as TensorFlow 1"
+
+    def __init__(
+        self, weights: Path | None = None, device: torch.device | str | None = None
+    ) -> None:
+        module = inception_module()
+        self.resize_images: Any = module.interpolate_bilinear_2d_like_tensorflow1x
+        path = weights or downloaded_weights(module.URL_INCEPTION_V3)
+        self.fingerprint = fingerprint_file(path)
+        self.device = torch.device(device or "cpu")
+        self.network = load_network(module, path).to(self.device)
+
+    @torch.no_grad()
+    def __call__(self, images: Tensor) -> Features:
+        require_images(images, self.name)
+        return Features(*self.network(as_rgb(quantise(images).to(self.device))))
+
+    def layers(self, images: Tensor) -> list[Tensor]:
+        """Activations at the ends of the stem, of the 35×35, 17×17 and 8×8 stages."""
+        require_images(images, self.name)
+        levels = (as_rgb(images.to(self.device)) + 1) * 127.5
+        x = self.resize_images(levels, size=(299, 299), align_corners=False)
+        x = (x - 128) / 128
+        found = []
+        for name, block in self.network.named_children():
+            if name == "AvgPool":
+                break
+            x = block(x)
+            if name in ("MaxPool_1", "MaxPool_2", "Mixed_5d", "Mixed_6e", "Mixed_7c"):
+                found.append(x)
+        return found
