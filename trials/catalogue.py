@@ -1,0 +1,102 @@
+"""The registry of tricks: everything that can be switched on, found by importing its folders.
+
+A new file in ``trials/tricks``, ``trials/losses``, ``trials/conditioning`` or ``trials/tasks`` is
+in the catalogue without another line anywhere.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import pkgutil
+from collections.abc import Iterable, Sequence
+
+from trials.errors import ConfigError
+from trials.problems import Problem, nearest
+from trials.trick import Trick
+
+FOLDERS = ("trials.losses", "trials.tricks", "trials.conditioning", "trials.tasks")
+SELECTORS = ("loss", "conditioning", "task")
+"""Slots that are keys of the configuration; every other trick is a toggle under ``tricks``."""
+
+
+@functools.cache
+def _import_all() -> None:
+    for folder in FOLDERS:
+        package = importlib.import_module(folder)
+        for module in pkgutil.iter_modules(package.__path__):
+            importlib.import_module(f"{folder}.{module.name}")
+
+
+def tricks() -> dict[str, type[Trick]]:
+    """Every trick by key, in the order of groups and names."""
+    _import_all()
+    return dict(sorted(Trick.registry.items(), key=lambda item: (item[1].group, item[0])))
+
+
+def in_slot(slot: str) -> dict[str, type[Trick]]:
+    """The tricks of one selector: ``loss``, ``conditioning`` or ``task``."""
+    return {key: trick for key, trick in tricks().items() if trick.slot == slot}
+
+
+def toggles() -> dict[str, type[Trick]]:
+    """The tricks that stand under ``tricks`` in a configuration."""
+    return {key: trick for key, trick in tricks().items() if trick.slot not in SELECTORS}
+
+
+def get(key: str) -> type[Trick]:
+    """The trick called ``key``.
+
+    Raises:
+        ConfigError: there is none; the nearest name is given.
+    """
+    found = tricks().get(key)
+    if found is None:
+        raise ConfigError([unknown(f"tricks.{key}", key, tricks())])
+    return found
+
+
+def unknown(path: str, key: str, choices: Iterable[str]) -> Problem:
+    """The problem of a name that is not in the catalogue."""
+    choices = list(choices)
+    return Problem(
+        path,
+        f"there is no '{key}' here",
+        expected="one of " + ", ".join(sorted(choices)),
+        nearest=nearest(key, choices),
+    )
+
+
+def path_of(key: str) -> str:
+    """Where a trick stands in a configuration: ``loss`` or ``tricks.ema``."""
+    slot = Trick.registry[key].slot
+    return slot if slot in SELECTORS else f"tricks.{key}"
+
+
+def clashes(active: Sequence[str]) -> list[Problem]:
+    """Conflicts, doubly filled slots and unmet requirements among the keys that are on."""
+    known = tricks()
+    problems = []
+    for position, key in enumerate(active):
+        trick = known[key]
+        for other in active[:position]:
+            partner = known[other]
+            reason = trick.conflicts.get(other) or partner.conflicts.get(key)
+            if reason:
+                problems.append(Problem(path_of(key), f"conflicts with '{other}': {reason}"))
+            elif trick.slot and trick.slot == partner.slot:
+                problems.append(
+                    Problem(
+                        path_of(key),
+                        f"conflicts with '{other}': both are a {trick.slot.replace('_', ' ')}, "
+                        "and only one can be on",
+                    )
+                )
+        if trick.requires and not set(trick.requires) & set(active):
+            problems.append(
+                Problem(
+                    path_of(key),
+                    f"'{key}' needs {' or '.join(repr(name) for name in trick.requires)}",
+                )
+            )
+    return problems

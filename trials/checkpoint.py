@@ -1,0 +1,63 @@
+"""Exact save and restore: what a trial needs to go on as if it had never been stopped.
+
+One file, replaced atomically, so that a kill at any instruction leaves the old checkpoint or the
+new one, whole. It holds tensors and plain values only and is read with ``weights_only``: nothing
+in it is executed.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from trials.errors import CheckpointError
+
+FORMAT = 1
+
+
+def write_atomically(path: Path, write: Any) -> None:
+    """Call ``write(temporary path)`` and put the result in place of ``path``, durably."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        write(temporary)
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def save(path: Path, fingerprint: str, state: dict[str, Any]) -> None:
+    """Replace the checkpoint at ``path``."""
+    content = {"format": FORMAT, "fingerprint": fingerprint, "state": state}
+    write_atomically(path, lambda temporary: torch.save(content, temporary))
+
+
+def load(path: Path, fingerprint: str, device: torch.device) -> dict[str, Any] | None:
+    """The state saved at ``path``, or None where there is no checkpoint.
+
+    Raises:
+        CheckpointError: it is damaged, of another format, or of another configuration.
+    """
+    if not path.exists():
+        return None
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, OSError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
+        raise CheckpointError(f"{path}: the checkpoint is damaged ({error})") from error
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise CheckpointError(f"{path}: not a checkpoint of format {FORMAT}")
+    if content["fingerprint"] != fingerprint:
+        raise CheckpointError(f"{path}: the checkpoint belongs to another configuration")
+    state: dict[str, Any] = content["state"]
+    return state

@@ -1,0 +1,295 @@
+"""TrialConfig: everything that one training depends on.
+
+Read from a plain mapping (YAML, JSON), validated with every problem reported at once, frozen,
+serialisable to the same mapping again, and hashable by content.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidationError,
+)
+
+from trials import catalogue
+from trials.data import AnyData
+from trials.errors import ConfigError, DataError
+from trials.health import HealthConfig
+from trials.latent import LatentConfig
+from trials.metrics.evaluator import EvaluationConfig
+from trials.networks.build import check as check_networks
+from trials.networks.build import plan_networks
+from trials.networks.config import NetworksConfig
+from trials.networks.plan import NetworkPlan
+from trials.optimizers import OptimizersConfig
+from trials.presets import expand
+from trials.problems import Problem
+from trials.trick import Trick, TrickConfig
+from trials.validation import problems_from
+
+
+class Choice:
+    """One trick with its knobs, chosen for a slot: immutable, equal by content."""
+
+    __slots__ = ("config", "name")
+
+    def __init__(self, name: str, config: TrickConfig) -> None:
+        self.name = name
+        self.config = config
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Choice) and self.as_dict() == other.as_dict()
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.config))
+
+    def __repr__(self) -> str:
+        return f"Choice({self.as_dict()!r})"
+
+    def as_dict(self) -> dict[str, Any]:
+        """``{name: ..., knob: ...}``, as it stands in a file."""
+        return {"name": self.name, **self.config.model_dump(mode="json")}
+
+
+def _choice(slot: str, value: Any) -> Choice:
+    if isinstance(value, Choice):
+        return value
+    given = {"name": value} if isinstance(value, str) else dict(value)
+    name = given.pop("name")
+    return Choice(name, catalogue.in_slot(slot)[name].Config.model_validate(given))
+
+
+def _toggled(value: Any) -> dict[str, TrickConfig]:
+    chosen = {}
+    for key, knobs in value.items():
+        if isinstance(knobs, TrickConfig):
+            chosen[key] = knobs
+        elif knobs is not False and knobs is not None:
+            given = {} if knobs is True else knobs
+            chosen[key] = catalogue.toggles()[key].Config.model_validate(given)
+    return dict(sorted(chosen.items()))
+
+
+def _selector(slot: str) -> Any:
+    return Annotated[
+        Any,
+        BeforeValidator(lambda value: _choice(slot, value)),
+        PlainSerializer(lambda choice: choice.as_dict()),
+    ]
+
+
+class TrialConfig(BaseModel):
+    """One training of one GAN. Build it with :func:`load_config`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+    data: AnyData = Field(description="what is learnt: a source by name, and its options")
+    networks: NetworksConfig = NetworksConfig()
+    latent: LatentConfig = LatentConfig()
+    loss: _selector("loss") = Field(  # type: ignore[valid-type]
+        default="non_saturating", description="the adversarial loss: a name, or a name with knobs"
+    )
+    conditioning: _selector("conditioning") = Field(  # type: ignore[valid-type]
+        default="none", description="how class labels enter: none, or a method by name"
+    )
+    task: _selector("task") = Field(  # type: ignore[valid-type]
+        default="generate", description="generate from noise, or work on a given image"
+    )
+    optimizer: OptimizersConfig = OptimizersConfig()
+    batch_size: int = Field(default=64, ge=2, le=65536, description="images in one step")
+    accumulate: int = Field(
+        default=1, ge=1, le=4096, description="equal parts that a batch is computed in"
+    )
+    critic_steps: int = Field(
+        default=1, ge=1, le=100, description="discriminator steps for one generator step"
+    )
+    steps: int = Field(default=3000, ge=1, le=100_000_000, description="generator steps")
+    tricks: Annotated[
+        dict[str, Any],
+        BeforeValidator(_toggled),
+        PlainSerializer(
+            lambda tricks: {key: knobs.model_dump(mode="json") for key, knobs in tricks.items()}
+        ),
+    ] = Field(default={}, description="tricks that are on: true, or a mapping of knobs")
+    evaluation: EvaluationConfig = EvaluationConfig()
+    health: HealthConfig = HealthConfig()
+    seed: int = Field(default=0, ge=0, lt=2**62, description="weights, data order, noise")
+    device: str = Field(
+        default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto: a GPU if there is one"
+    )
+
+    def active(self) -> Iterator[tuple[type[Trick], TrickConfig]]:
+        """Every trick that is on with its knobs, selectors included, in the order they compose."""
+        known = catalogue.tricks()
+        chosen = [(known[choice.name], choice.config) for choice in self.selected().values()]
+        chosen += [(known[key], knobs) for key, knobs in self.tricks.items()]
+        yield from sorted(chosen, key=lambda item: (item[0].order, item[0].key))
+
+    def selected(self) -> dict[str, Choice]:
+        """The choices of the selectors by slot."""
+        return {slot: getattr(self, slot) for slot in catalogue.SELECTORS}
+
+    def names(self) -> list[str]:
+        """Keys of every trick that is on, selectors first."""
+        return [choice.name for choice in self.selected().values()] + list(self.tricks)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values that :func:`load_config` reads back to an equal config."""
+        return self.model_dump(mode="json")
+
+    def fingerprint(self) -> str:
+        """sha256 of everything that decides the result (the device does not)."""
+        content = {key: value for key, value in self.as_dict().items() if key != "device"}
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+    def plan(self, shape: tuple[int, ...], classes: int) -> NetworkPlan:
+        """The networks' plan for data of that shape, with every trick's changes."""
+        plan = plan_networks(self.networks, shape, self.latent.dim, classes)
+        for trick, knobs in self.active():
+            plan = trick(knobs, self).plan(plan)
+        return plan
+
+
+def load_config(mapping: Mapping[str, Any]) -> TrialConfig:
+    """The config that a mapping describes; ``preset: NAME`` is expanded first.
+
+    Raises:
+        ConfigError: with every problem of the mapping.
+    """
+    config, problems = _read(mapping)
+    if config is None or problems:
+        raise ConfigError(problems)
+    return config
+
+
+def problems_of(mapping: Mapping[str, Any]) -> list[Problem]:
+    """Everything wrong with a mapping; an empty list where nothing is."""
+    return _read(mapping)[1]
+
+
+def warnings_of(config: TrialConfig) -> list[str]:
+    """What is allowed but advised against, with its source."""
+    return [text for trick, knobs in config.active() for text in trick.advise(knobs, config)]
+
+
+def feasible(mapping: Mapping[str, Any], key: str) -> bool:
+    """Whether switching the trick ``key`` on in this mapping raises no new problem."""
+    before = set(problems_of(mapping))
+    given = mapping.get("tricks")
+    tricks = {**given, key: True} if isinstance(given, Mapping) else {key: True}
+    return set(problems_of({**mapping, "tricks": tricks})) <= before
+
+
+def default_at(mapping: Mapping[str, Any], path: str) -> Any:
+    """The value that a valid mapping has at a dotted path, defaults included.
+
+    A selector gives its name, ``tricks.NAME`` gives whether that trick is on, and a knob of a
+    trick that is off gives that knob's default.
+
+    Raises:
+        KeyError: no configuration has that path.
+    """
+    config = load_config(mapping)
+    parts = path.split(".")
+    if parts[0] == "tricks" and len(parts) > 1:
+        knobs = config.tricks.get(parts[1])
+        if len(parts) == 2:
+            if parts[1] not in catalogue.toggles():
+                raise KeyError(path)
+            return knobs is not None
+        if knobs is None:
+            knobs = catalogue.toggles()[parts[1]].Config()
+        here: Any = {parts[2]: knobs.model_dump(mode="json")[parts[2]]}
+        parts = parts[2:]
+    else:
+        here = config.as_dict()
+    for part in parts:
+        here = here[part]
+    if isinstance(here, dict) and path in catalogue.SELECTORS:
+        return here["name"]
+    return here
+
+
+def _read(mapping: Mapping[str, Any]) -> tuple[TrialConfig | None, list[Problem]]:
+    raw, problems = expand(mapping)
+    problems += [*_selector_problems(raw), *_toggle_problems(raw)]
+    unusable = {problem.path.split(".")[0] for problem in problems}
+    rest = {key: value for key, value in raw.items() if key not in unusable}
+    try:
+        config = TrialConfig.model_validate(rest)
+    except ValidationError as error:
+        found = problems_from(error, TrialConfig)
+        return None, problems + [p for p in found if p.path not in unusable]
+    if problems:
+        return None, problems
+    return config, _deep_problems(config)
+
+
+def _selector_problems(raw: Mapping[str, Any]) -> Iterator[Problem]:
+    for slot in catalogue.SELECTORS:
+        if slot not in raw:
+            continue
+        value, known = raw[slot], catalogue.in_slot(slot)
+        name = value.get("name") if isinstance(value, Mapping) else value
+        if not isinstance(name, str):
+            yield Problem(slot, f"{value!r} is wrong", "a name, or a mapping with `name` and knobs")
+        elif name not in known:
+            yield catalogue.unknown(slot, name, known)
+        elif isinstance(value, Mapping):
+            knobs = {key: knob for key, knob in value.items() if key != "name"}
+            yield from _knob_problems(slot, known[name], knobs)
+
+
+def _toggle_problems(raw: Mapping[str, Any]) -> Iterator[Problem]:
+    given = raw.get("tricks", {})
+    if not isinstance(given, Mapping):
+        yield Problem("tricks", f"{given!r} is wrong", "a mapping from trick to true or knobs")
+        return
+    known = catalogue.toggles()
+    for key, knobs in given.items():
+        if key not in known:
+            problem = catalogue.unknown(f"tricks.{key}", str(key), known)
+            if str(key) in catalogue.tricks():
+                slot = catalogue.tricks()[str(key)].slot
+                problem = Problem(f"tricks.{key}", "is not a toggle", f"`{slot}: {key}`")
+            yield problem
+        elif isinstance(knobs, Mapping):
+            yield from _knob_problems(f"tricks.{key}", known[key], knobs)
+        elif not isinstance(knobs, bool | TrickConfig) and knobs is not None:
+            yield Problem(f"tricks.{key}", f"{knobs!r} is wrong", "true, false or a mapping of knobs")
+
+
+def _knob_problems(path: str, trick: type[Trick], knobs: Mapping[str, Any]) -> list[Problem]:
+    try:
+        trick.Config.model_validate(dict(knobs))
+    except ValidationError as error:
+        return problems_from(error, trick.Config, path)
+    return []
+
+
+def _deep_problems(config: TrialConfig) -> list[Problem]:
+    """Problems between parts that are each fine alone."""
+    problems = catalogue.clashes(config.names())
+    for trick, knobs in config.active():
+        problems += trick.check(knobs, config)
+    if config.batch_size % config.accumulate:
+        problems.append(
+            Problem("accumulate", f"{config.accumulate} does not divide batch_size {config.batch_size}")
+        )
+    if not problems:
+        try:
+            shape = config.data.item_shape()
+        except DataError:
+            return []  # check_data says what is wrong with the files; there is no shape to check
+        # How many classes there are is known only when the data are open; two stand for some.
+        problems += check_networks(config.plan(shape, 2 if config.data.labelled else 0))
+    return problems

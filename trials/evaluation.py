@@ -1,0 +1,51 @@
+"""What a trial reports: one evaluation, and the result of the whole."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from trials.health import Symptom
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What was measured at one step. ``samples`` is relative to the trial's folder."""
+
+    step: int
+    time: float
+    metrics: Mapping[str, float]
+    protocol: Mapping[str, str] = field(default_factory=dict)
+    symptoms: tuple[Symptom, ...] = ()
+    samples: str | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, given: Mapping[str, Any]) -> Evaluation:
+        """From what :meth:`as_dict` gave."""
+        symptoms = tuple(Symptom(**symptom) for symptom in given["symptoms"])
+        return cls(**{**given, "symptoms": symptoms})
+
+
+TrialState = Literal["running", "completed", "stopped", "failed"]
+
+
+@dataclass(frozen=True)
+class TrialResult:
+    """How a training ended. ``best`` is the evaluation with the lowest FID, if one was measured."""
+
+    state: TrialState
+    folder: Path
+    history: tuple[Evaluation, ...]
+    best: Evaluation | None
+    symptom: Symptom | None = None
+
+    @property
+    def final(self) -> Evaluation | None:
+        """The last evaluation."""
+        return self.history[-1] if self.history else None

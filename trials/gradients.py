@@ -1,0 +1,22 @@
+"""Gradients of scores with respect to what was judged, differentiable once more."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def score_gradients(scores: Tensor, images: Tensor) -> Tensor:
+    """∇ₓ D(x) for each judged sample: ``scores`` (M,), ``images`` (M, …) → (M, …).
+
+    The sum over the batch is differentiated; where D judges every sample alone, each row is that
+    sample's own gradient. The result can be differentiated again (double backward).
+    """
+    (gradients,) = torch.autograd.grad(scores.sum(), images, create_graph=True)
+    return gradients
+
+
+def sample_norms(gradients: Tensor) -> Tensor:
+    """‖·‖₂ of each sample's gradient: (M, …) → (M,). Zero gradients have a finite derivative."""
+    squares = gradients.flatten(1).square().sum(dim=1)
+    return (squares + 1e-24).sqrt()

@@ -1,0 +1,50 @@
+"""What every adversarial loss shares: its slot, and the two hooks that name its term."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import ClassVar
+
+from torch import Tensor
+
+from trials.config import TrialConfig
+from trials.game import Game, Round
+from trials.problems import Problem
+from trials.trick import Terms, Trick
+
+Target = Tensor | float
+
+
+class AdversarialLoss(Trick):
+    """A loss of both players' raw scores."""
+
+    group: ClassVar[str] = "loss"
+    slot: ClassVar[str] = "loss"
+    order: ClassVar[int] = -100
+    takes_targets: ClassVar[bool] = False
+    """Whether the discriminator is taught labels that can be smoothed or flipped."""
+
+    def discriminator(self, round: Round) -> Tensor:
+        """The discriminator's adversarial term, a scalar."""
+        raise TypeError(f"{type(self).__name__} does not say what its discriminator minimises")
+
+    def generator(self, round: Round) -> Tensor:
+        """The generator's adversarial term, a scalar."""
+        raise TypeError(f"{type(self).__name__} does not say what its generator minimises")
+
+    def discriminator_terms(self, game: Game, round: Round, terms: Terms) -> Terms:
+        return {**terms, "adversarial": self.discriminator(round)}
+
+    def generator_terms(self, game: Game, round: Round, terms: Terms) -> Terms:
+        return {**terms, "adversarial": self.generator(round)}
+
+
+def needs_targets(key: str, trial: TrialConfig) -> Iterable[Problem]:
+    """A problem if the loss teaches no targets that could be changed."""
+    loss = Trick.registry[trial.loss.name]
+    if not (issubclass(loss, AdversarialLoss) and loss.takes_targets):
+        yield Problem(
+            f"tricks.{key}",
+            f"'{key}' changes the discriminator's targets, and '{trial.loss.name}' has none",
+            expected="a loss with targets, such as non_saturating or lsgan",
+        )

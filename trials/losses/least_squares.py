@@ -1,0 +1,49 @@
+"""Least squares GAN (Mao et al. 2017, arXiv:1611.04076). Sources: 000, 001, 003.
+
+    discriminator  E (r − b)² + E (f − a)²
+    generator      E (f − c)²
+
+with a the label of generated, b of real images and c what the generator wants D to believe;
+b = c = 1 and a = 0 by default. The paper's equation 2 has a factor ½ on every term; the source
+documents (001, 2.11) leave it out, and they are followed here.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from trials.game import Round
+from trials.losses.base import AdversarialLoss, Target
+from trials.trick import TrickConfig, knob
+
+
+def squared(score: Tensor, target: Target) -> Tensor:
+    """E (s − t)² of raw scores (N,); a scalar."""
+    return (score - target).square().mean()
+
+
+class LeastSquares(AdversarialLoss):
+    """Targets of label tricks, in [0, 1], are mapped onto the labels a…b."""
+
+    key = "lsgan"
+    summary = "squares instead of cross-entropy: gradients far from the border do not vanish"
+    formula = "D: E (r - b)^2 + E (f - a)^2    G: E (f - c)^2"
+    paper = "Mao et al. 2017, arXiv:1611.04076"
+    source = "000 001 003"
+    takes_targets = True
+
+    class Config(TrickConfig):
+        a: float = knob(0.0, "label of generated images")
+        b: float = knob(1.0, "label of real images")
+        c: float = knob(1.0, "what the generator wants the discriminator to say")
+
+    def _label(self, target: Target) -> Target:
+        a, b = self.config.a, self.config.b
+        return a + (b - a) * target
+
+    def discriminator(self, round: Round) -> Tensor:
+        real, fake = self._label(round.real_target), self._label(round.fake_target)
+        return squared(round.r, real) + squared(round.f, fake)
+
+    def generator(self, round: Round) -> Tensor:
+        return squared(round.f, self.config.c)

@@ -1,0 +1,61 @@
+"""Wasserstein GAN (Arjovsky et al. 2017, arXiv:1701.07875). Sources: 000, 001, 003.
+
+    critic     E f − E r
+    generator  −E f
+
+E r − E f estimates the Wasserstein-1 distance if the critic is Lipschitz, so one of
+``weight_clipping``, ``gradient_penalty``, ``dragan`` or ``spectral_norm`` belongs with it. The
+estimate is logged as ``wasserstein``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from torch import Tensor
+
+from trials.config import TrialConfig
+from trials.game import Game, Round
+from trials.losses.base import AdversarialLoss
+
+LIPSCHITZ = ("weight_clipping", "gradient_penalty", "dragan", "spectral_norm")
+
+
+class Wasserstein(AdversarialLoss):
+    """The critic's score has no meaning of its own, only differences do."""
+
+    key = "wgan"
+    summary = "a critic that estimates the earth mover's distance; needs a Lipschitz control"
+    formula = "D: E f - E r    G: -E f    with D 1-Lipschitz"
+    paper = "Arjovsky et al. 2017, arXiv:1701.07875"
+    source = "000 001 003"
+
+    @classmethod
+    def advise(cls, config: Any, trial: TrialConfig) -> Iterable[str]:
+        if not set(LIPSCHITZ) & set(trial.tricks):
+            yield (
+                "loss: wgan is a distance only for a Lipschitz critic; switch on one of "
+                + ", ".join(LIPSCHITZ)
+                + " (arXiv:1701.07875, section 3)"
+            )
+
+    def discriminator(self, round: Round) -> Tensor:
+        loss = round.f.mean() - round.r.mean()
+        self._estimate = -loss.detach()
+        return loss
+
+    def generator(self, round: Round) -> Tensor:
+        return -round.f.mean()
+
+    def signals(self, game: Game) -> dict[str, float]:
+        estimate = getattr(self, "_estimate", None)
+        return {} if estimate is None else {"wasserstein": float(estimate)}
+
+    def state(self) -> dict[str, Any]:
+        estimate = getattr(self, "_estimate", None)
+        return {} if estimate is None else {"estimate": estimate}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        if "estimate" in state:
+            self._estimate = state["estimate"]

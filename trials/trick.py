@@ -1,0 +1,218 @@
+"""The base of every trick, and the hooks it may implement.
+
+A trick is one file: the pure function that is its mathematics, and a class that plugs it in.
+Subclassing :class:`Trick` registers it under ``key``; everything else (the configuration, the
+search ranges, ``sweeper tricks``, the documentation, the parametrised tests) is derived.
+
+Where the hooks fire in one step of the loop::
+
+    plan                          once, before the networks are built
+    prepare                       once, when they are
+    ──────────────────────────────────────────────────────────────────────
+    steps                         how many discriminator and generator steps
+    discriminator step
+        latent                    z (and codes) for the batch
+        condition, finish         tasks that work on a given image
+        dealt                     real and generated images are on the table
+        see                       what the discriminator sees of either
+        judged                    scores are known; targets may be changed
+        discriminator_terms       named terms whose sum is minimised
+        after_discriminator_step
+    generator step
+        latent, dealt, see, judged
+        generator_terms           named terms whose sum is minimised
+        around_generator_loss     computes those terms, perhaps through unrolled steps
+        after_generator_step
+    evaluation
+        sampling_network          whose samples count: averaged weights, a mixture
+        sampler                   how they are drawn: truncation
+        signals                   numbers to log
+    state, load_state             what a checkpoint must hold
+
+Where several tricks implement one hook they are composed by folding over them in ``order``, the
+adversarial loss first.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+
+from trials.networks.plan import NetworkPlan
+from trials.problems import Problem
+
+if TYPE_CHECKING:
+    from trials.config import TrialConfig
+    from trials.game import Game, Round, Steps
+
+Terms = dict[str, Tensor]
+Sample = Callable[[Tensor, Tensor | None], Tensor]
+"""(z, labels) → images."""
+
+
+class TrickConfig(BaseModel):
+    """The knobs of one trick: frozen, and closed to names it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+def knob(default: Any, meaning: str, *, search: Mapping[str, Any] | None = None, **limits: Any) -> Any:
+    """A knob with its default, its meaning, its limits (``gt``, ``ge``, ``lt``, ``le``) and the
+    domain that a sweep searches by default, in the words of the sweep file."""
+    extra = {"search": dict(search)} if search is not None else None
+    return Field(default=default, description=meaning, json_schema_extra=extra, **limits)
+
+
+class Trick:
+    """One switchable piece of GAN training. Subclass it in a file of its own."""
+
+    key: ClassVar[str] = ""
+    """Its name in configurations. A class without one is a base and is not registered."""
+
+    group: ClassVar[str] = ""
+    summary: ClassVar[str] = ""
+    formula: ClassVar[str] = ""
+    paper: ClassVar[str] = ""
+    source: ClassVar[str] = ""
+    """The numbers of the source documents that name it."""
+
+    slot: ClassVar[str] = ""
+    """At most one trick of a slot is on. ``loss``, ``conditioning`` and ``task`` are keys of the
+    configuration, others only exclude one another."""
+
+    conflicts: ClassVar[Mapping[str, str]] = {}
+    """Key of another trick → why the two make no sense together. One side declares it."""
+
+    requires: ClassVar[tuple[str, ...]] = ()
+    """Keys of which at least one must be on as well."""
+
+    order: ClassVar[int] = 0
+    judges_real: ClassVar[bool] = False
+    """Whether a generator step needs the real images' judgement as well."""
+
+    samples_from: ClassVar[str] = ""
+    """What the protocol calls the weights of :meth:`sampling_network`: ``averaged``, ``mixture``."""
+
+    Config: ClassVar[type[TrickConfig]] = TrickConfig
+    registry: ClassVar[dict[str, type[Trick]]] = {}
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "key" not in cls.__dict__ or not cls.key:
+            return
+        known = Trick.registry.get(cls.key)
+        if known is not None and (known.__module__, known.__qualname__) != (
+            cls.__module__,
+            cls.__qualname__,
+        ):
+            raise TypeError(f"two tricks are called '{cls.key}': {known!r} and {cls!r}")
+        Trick.registry[cls.key] = cls
+
+    def __init__(self, config: Any, trial: TrialConfig) -> None:
+        self.config = config
+        self.trial = trial
+
+    # What a configuration must satisfy -----------------------------------------------------
+
+    @classmethod
+    def check(cls, config: Any, trial: TrialConfig) -> Iterable[Problem]:
+        """Problems of this trick in this trial beyond conflicts, slots and requirements."""
+        return ()
+
+    @classmethod
+    def advise(cls, config: Any, trial: TrialConfig) -> Iterable[str]:
+        """Warnings: allowed, but the papers advise against it."""
+        return ()
+
+    @classmethod
+    def search_ranges(cls) -> dict[str, dict[str, Any]]:
+        """Knob → the domain searched by default, in the words of the sweep file."""
+        return {
+            name: dict(extra["search"])
+            for name, info in cls.Config.model_fields.items()
+            if isinstance(extra := info.json_schema_extra, dict) and "search" in extra
+        }
+
+    @classmethod
+    def description(cls) -> str:
+        """The module's docstring: what the trick is, at length."""
+        return inspect.getdoc(inspect.getmodule(cls)) or ""
+
+    # Hooks ---------------------------------------------------------------------------------
+
+    def plan(self, plan: NetworkPlan) -> NetworkPlan:
+        """Change the plan of the networks before they are built."""
+        return plan
+
+    def prepare(self, game: Game) -> None:
+        """Once, when networks, optimisers and data stand and nothing has been trained."""
+
+    def steps(self, game: Game, steps: Steps) -> Steps:
+        """How many steps either player takes in the coming round."""
+        return steps
+
+    def latent(self, game: Game, z: Tensor, stream: torch.Generator) -> Tensor:
+        """Change or extend z, shape (N, latent), with randomness from ``stream`` only."""
+        return z
+
+    def condition(self, game: Game, real: Tensor, stream: torch.Generator) -> Tensor | None:
+        """What the generator is given of ``real`` beside z (tasks only)."""
+        return None
+
+    def finish(self, game: Game, images: Tensor, condition: Tensor | None) -> Tensor:
+        """Turn the generator's output into the images that count (tasks only)."""
+        return images
+
+    def dealt(self, game: Game, round: Round) -> None:
+        """Change what lies on the table before it is judged."""
+
+    def see(self, game: Game, images: Tensor, real: bool) -> Tensor:
+        """What the discriminator sees of ``images``; differentiable in them."""
+        return images
+
+    def judged(self, game: Game, round: Round) -> None:
+        """Change targets or judgements before the loss is taken."""
+
+    def discriminator_terms(self, game: Game, round: Round, terms: Terms) -> Terms:
+        """The discriminator's loss terms, scalars, with this trick's added."""
+        return terms
+
+    def generator_terms(self, game: Game, round: Round, terms: Terms) -> Terms:
+        """The generator's loss terms, scalars, with this trick's added."""
+        return terms
+
+    def around_generator_loss(
+        self, game: Game, round: Round, compute: Callable[[], Terms]
+    ) -> Terms:
+        """Compute the generator's terms, by default by calling ``compute``."""
+        return compute()
+
+    def after_discriminator_step(self, game: Game, round: Round) -> None:
+        """After the discriminator's optimiser has stepped."""
+
+    def after_generator_step(self, game: Game, round: Round) -> None:
+        """After the generator's optimiser has stepped."""
+
+    def sampling_network(self, game: Game, network: nn.Module) -> nn.Module:
+        """The network that samples come from: averaged weights, a mixture."""
+        return network
+
+    def sampler(self, game: Game, sample: Sample) -> Sample:
+        """How samples are drawn for evaluation and for the user."""
+        return sample
+
+    def signals(self, game: Game) -> dict[str, float]:
+        """Numbers worth logging at an evaluation, by name."""
+        return {}
+
+    def state(self) -> dict[str, Any]:
+        """Tensors and plain values that a checkpoint must hold."""
+        return {}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Take back what :meth:`state` gave."""

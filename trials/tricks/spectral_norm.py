@@ -1,0 +1,51 @@
+"""Spectral normalisation (Miyato et al. 2018, arXiv:1802.05957).
+
+    W / σ(W),   σ(W) ≈ uᵀ W v by power iteration, one iteration a forward pass
+
+so that every layer has Lipschitz constant 1. On the discriminator; ``generator`` puts it on both
+players, as SAGAN does (arXiv:1805.08318, section 4.1). The iteration is torch's parametrisation.
+Sources: 000, 001 (2.12), 003, 004.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from torch import nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+from trials.networks.plan import LayerInfo, NetworkPlan
+from trials.trick import Trick, TrickConfig, knob
+
+
+def normalised(layer: nn.Module, iterations: int) -> nn.Module:
+    """``layer`` with its weight divided by its largest singular value."""
+    return spectral_norm(layer, n_power_iterations=iterations)
+
+
+class SpectralNorm(Trick):
+    """Divides each layer's weight by its largest singular value."""
+
+    key = "spectral_norm"
+    group = "penalties"
+    summary = "divides every weight matrix by its largest singular value"
+    formula = "W ← W / σ(W),  σ by power iteration"
+    paper = "Miyato et al. 2018, arXiv:1802.05957"
+    source = "000 001 003 004"
+
+    class Config(TrickConfig):
+        generator: bool = knob(False, "normalise the generator too", search={"values": [True, False]})
+        iterations: int = knob(1, "power iterations a forward pass", ge=1, le=100)
+
+    def plan(self, plan: NetworkPlan) -> NetworkPlan:
+        iterations: int = self.config.iterations
+
+        def wrap(layer: nn.Module, info: LayerInfo) -> nn.Module:
+            return normalised(layer, iterations)
+
+        judge = plan.discriminator
+        plan = replace(plan, discriminator=replace(judge, wrap_layer=(*judge.wrap_layer, wrap)))
+        if self.config.generator:
+            maker = plan.generator
+            plan = replace(plan, generator=replace(maker, wrap_layer=(*maker.wrap_layer, wrap)))
+        return plan

@@ -1,0 +1,113 @@
+"""From pydantic's errors to problems a person can act on: place, expectation, nearest name."""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Iterator
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from trials.problems import Problem, nearest
+
+
+def problems_from(error: ValidationError, model: type[BaseModel], prefix: str = "") -> list[Problem]:
+    """Every error of ``error``, which came from validating ``model``, as problems.
+
+    ``prefix`` is put before each path (``tricks.ema``).
+    """
+    found = []
+    for item in error.errors(include_url=False):
+        keys, home = _walk(model, item["loc"])
+        path = ".".join([part for part in (prefix, *keys) if part])
+        kind = item["type"]
+        context = item.get("ctx", {})
+        if kind == "extra_forbidden":
+            names = list(home.model_fields) if home else []
+            found.append(
+                Problem(
+                    path,
+                    "there is no such setting",
+                    expected="one of " + ", ".join(names) if names else "no settings here",
+                    nearest=nearest(keys[-1], names),
+                )
+            )
+        elif kind == "missing":
+            found.append(Problem(path, "is missing", expected=_expected(home, keys[-1])))
+        elif kind == "union_tag_invalid":
+            tag, tags = str(context["tag"]), _tags(str(context["expected_tags"]))
+            found.append(
+                Problem(
+                    f"{path}.name" if path else "name",
+                    f"there is no '{tag}' here",
+                    expected="one of " + ", ".join(tags),
+                    nearest=nearest(tag, tags),
+                )
+            )
+        elif kind == "literal_error":
+            given, names = item["input"], _tags(str(context["expected"]).replace(" or ", ", "))
+            found.append(
+                Problem(
+                    path,
+                    f"{given!r} is not possible",
+                    expected="one of " + ", ".join(names),
+                    nearest=nearest(str(given), names),
+                )
+            )
+        elif kind == "value_error":
+            found.append(Problem(path, str(context.get("error", item["msg"]))))
+        else:
+            found.append(Problem(path, f"{_short(item['input'])} is wrong", _plain(item["msg"])))
+    return found
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _plain(message: str) -> str:
+    for opening in ("Input should be a valid ", "Input should be "):
+        if message.startswith(opening):
+            return message.removeprefix(opening)
+    return message[:1].lower() + message[1:]
+
+
+def _tags(text: str) -> list[str]:
+    return [part.strip().strip("'") for part in text.split(",") if part.strip()]
+
+
+def _expected(home: type[BaseModel] | None, name: str) -> str:
+    field = home.model_fields.get(name) if home else None
+    return field.description or "" if field else ""
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in typing.get_args(annotation):
+        yield from _models(argument)
+
+
+def _walk(
+    model: type[BaseModel], location: tuple[int | str, ...]
+) -> tuple[list[str], type[BaseModel] | None]:
+    """The dotted keys of a location without the tags of unions, and the model of its last key."""
+    keys: list[str] = []
+    here: list[type[BaseModel]] = [model]
+    home: type[BaseModel] | None = model
+    for part in location:
+        name = str(part)
+        tagged = [m for m in here if "name" in m.model_fields and name in _literal(m)]
+        if tagged and not any(name in m.model_fields for m in here):
+            here, home = tagged, tagged[0]
+            continue
+        home = here[0] if here else None
+        keys.append(name)
+        annotations = [m.model_fields[name].annotation for m in here if name in m.model_fields]
+        here = [found for annotation in annotations for found in _models(annotation)]
+    return keys, home
+
+
+def _literal(model: type[BaseModel]) -> tuple[str, ...]:
+    return tuple(str(value) for value in typing.get_args(model.model_fields["name"].annotation))
