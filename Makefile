@@ -1,0 +1,41 @@
+# Every target makes the virtual environment when it is missing.
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON ?= python3
+STAMP := $(VENV)/.installed
+export RAY_USAGE_STATS_ENABLED := 0
+export DO_NOT_TRACK := true
+
+.PHONY: quickstart test test-all lint bench clean
+
+$(STAMP): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	# torch-fidelity's network needs no torchvision, only its metadata asks for it.
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps torch-fidelity
+	touch $@
+
+quickstart: $(STAMP)  ## a finished sweep of real GANs, in minutes on two cores
+	$(BIN)/sweeper run search_spaces/quickstart.yaml
+
+test: $(STAMP)  ## what every change must pass
+	$(BIN)/pytest -q -m "not slow"
+
+test-all: $(STAMP)  ## and the slow rest: every kill, every pair of tricks
+	$(BIN)/pytest -q
+
+lint: $(STAMP)  ## style, types, the architecture, container files
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/hadolint docker/Dockerfile
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker/compose.yaml
+
+bench: $(STAMP)  ## what is claimed about speed, measured
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/training.py
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/evaluation.py
+	$(BIN)/python benchmarks/overhead.py
+
+clean:
+	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
