@@ -1,0 +1,230 @@
+"""Which cells an ablation runs: leave one out, add one in, one factor, full factorial.
+
+A cell is a label and a mapping from dotted paths of the trial config to values; what the mapping
+does not name stays as the base has it. Fractional designs are in `sweeper.ablation.fractional`.
+
+The same seeds are run in every cell, so that differences are paired. What is still to run is a set
+difference on (cell key, seed): adding seeds, or cells, later runs only what is missing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sweeper.errors import UserError
+
+Feasible = Callable[[Mapping[str, Any]], str | None]
+"""Given the settings of a cell: why it cannot run, or None when it can."""
+
+FIRST_LEVEL = object()
+"""Not a level: None may be one."""
+
+
+class DesignError(UserError):
+    """These factors cannot be arranged in this design."""
+
+
+@dataclass(frozen=True)
+class Factor:
+    """One thing that is varied: a toggle, or any parameter's levels.
+
+    The first level is "without" (off, the base's value), the last is "with".
+    """
+
+    path: str
+    levels: tuple[Any, ...] = (False, True)
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        if len({_canonical(level) for level in self.levels}) < max(2, len(self.levels)):
+            raise DesignError(f"{self.path}: a factor needs two or more different levels")
+        if not self.name:
+            object.__setattr__(self, "name", self.path.removeprefix("tricks."))
+
+    @property
+    def is_toggle(self) -> bool:
+        return self.levels == (False, True) and all(type(level) is bool for level in self.levels)
+
+    def describe(self, level: Any) -> str:
+        """The level as it stands in a label; the level "off" of a toggle is not mentioned."""
+        if self.is_toggle:
+            return self.name if level else ""
+        return f"{self.name}={level if isinstance(level, str) else json.dumps(level)}"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One configuration of a study."""
+
+    label: str
+    settings: Mapping[str, Any]
+    impossible: str | None = None
+    """Why no run of this cell exists; such a cell is shown, never dropped."""
+
+    @property
+    def key(self) -> str:
+        """Identity by content: the same settings have the same key in every study."""
+        return hashlib.sha256(_canonical(self.settings).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class AliasTerm:
+    """One effect that an estimate also contains: `coefficient` times the product of `factors`."""
+
+    factors: tuple[str, ...]
+    coefficient: float = 1.0
+
+    def __str__(self) -> str:
+        product = " × ".join(self.factors)
+        if self.coefficient in (1.0, -1.0):
+            return product if self.coefficient > 0 else f"−{product}"
+        sign = "" if self.coefficient > 0 else "−"
+        return f"{sign}{abs(self.coefficient):.2g}·{product}"
+
+
+@dataclass(frozen=True)
+class Design:
+    """Cells, the one that others are compared with, and what the design cannot tell apart."""
+
+    kind: str
+    factors: tuple[Factor, ...]
+    cells: tuple[Cell, ...]
+    reference: str | None = None
+    """Label of the cell that every other one is compared with; None for a factorial."""
+    resolution: int | None = None
+    """None: no effects are aliased (or the notion does not apply)."""
+    generators: tuple[str, ...] = ()
+    defining_relation: tuple[str, ...] = ()
+    aliases: Mapping[tuple[str, ...], tuple[AliasTerm, ...]] = field(default_factory=dict)
+    """Effect → every effect that is estimated together with it."""
+
+    @property
+    def possible(self) -> tuple[Cell, ...]:
+        return tuple(cell for cell in self.cells if cell.impossible is None)
+
+    def describe_aliases(self, order: int = 2) -> list[str]:
+        """A line an effect of up to `order` factors.
+
+        `ema = spectral × diffaug`: one number estimates both. `ema + 0.33·spectral × diffaug`: the
+        estimate of ema holds a third of that interaction too.
+        """
+        lines = []
+        for effect, terms in self.aliases.items():
+            shown = [term for term in terms if len(term.factors) <= order]
+            if len(effect) <= order and shown:
+                partial = any(abs(term.coefficient) != 1.0 for term in shown)
+                between = " + " if partial else " = "
+                line = between.join([" × ".join(effect), *map(str, shown)])
+                lines.append(line.replace(" + −", " − "))
+        return lines
+
+
+def leave_one_out(factors: Sequence[Factor], feasible: Feasible | None = None) -> Design:
+    """Everything on (each factor at its last level), then each factor put back to its first."""
+    check_factors(factors)
+    full = {factor.path: factor.levels[-1] for factor in factors}
+    cells = [Cell("full", full)]
+    for factor in factors:
+        label = f"without {factor.name}" if factor.is_toggle else factor.describe(factor.levels[0])
+        cells.append(Cell(label, {**full, factor.path: factor.levels[0]}))
+    return _design("leave_one_out", factors, cells, feasible, reference="full")
+
+
+def add_one_in(factors: Sequence[Factor], feasible: Feasible | None = None) -> Design:
+    """Everything off (each factor at its first level), then each other level on its own."""
+    check_factors(factors)
+    base = {factor.path: factor.levels[0] for factor in factors}
+    cells = [Cell("base", base)]
+    for factor in factors:
+        for level in factor.levels[1:]:
+            label = f"with {factor.name}" if factor.is_toggle else factor.describe(level)
+            cells.append(Cell(label, {**base, factor.path: level}))
+    return _design("add_one_in", factors, cells, feasible, reference="base")
+
+
+def one_factor(
+    factor: Factor, feasible: Feasible | None = None, *, reference: Any = FIRST_LEVEL
+) -> Design:
+    """One cell a level; every other one is compared with the level `reference`."""
+    chosen = factor.levels[0] if reference is FIRST_LEVEL else reference
+    labels = {_canonical(level): _level_label(factor, level) for level in factor.levels}
+    if _canonical(chosen) not in labels:
+        raise DesignError(f"{factor.path}: {chosen!r} is not one of the levels {factor.levels}")
+    cells = [Cell(_level_label(factor, level), {factor.path: level}) for level in factor.levels]
+    return _design("one_factor", [factor], cells, feasible, reference=labels[_canonical(chosen)])
+
+
+def full_factorial(factors: Sequence[Factor], feasible: Feasible | None = None) -> Design:
+    """Every combination of levels; every effect can be told from every other."""
+    check_factors(factors)
+    levels = itertools.product(*(factor.levels for factor in factors))
+    cells = [factorial_cell(factors, combination) for combination in levels]
+    return _design("full_factorial", factors, cells, feasible)
+
+
+def factorial_cell(factors: Sequence[Factor], levels: Sequence[Any]) -> Cell:
+    """The cell in which each factor has the given level, labelled by what is not off."""
+    parts = [factor.describe(level) for factor, level in zip(factors, levels, strict=True)]
+    label = " + ".join(part for part in parts if part) or "none"
+    settings = {factor.path: level for factor, level in zip(factors, levels, strict=True)}
+    return Cell(label, settings)
+
+
+def mark_impossible(cells: Iterable[Cell], feasible: Feasible | None) -> tuple[Cell, ...]:
+    """The same cells; those that `feasible` objects to carry its reason."""
+    if feasible is None:
+        return tuple(cells)
+    return tuple(Cell(cell.label, cell.settings, feasible(cell.settings)) for cell in cells)
+
+
+def missing(
+    cells: Iterable[Cell], seeds: Sequence[int], done: Container[tuple[str, int]]
+) -> list[tuple[Cell, int]]:
+    """What is still to run: possible cells × seeds, less the (cell key, seed) that are `done`.
+
+    Seed by seed over all cells, so that a study cut short is a smaller study, still paired.
+    """
+    possible = [cell for cell in cells if cell.impossible is None]
+    return [
+        (cell, seed)
+        for seed in dict.fromkeys(seeds)
+        for cell in possible
+        if (cell.key, seed) not in done
+    ]
+
+
+def _design(
+    kind: str,
+    factors: Sequence[Factor],
+    cells: Sequence[Cell],
+    feasible: Feasible | None,
+    reference: str | None = None,
+) -> Design:
+    return Design(kind, tuple(factors), mark_impossible(cells, feasible), reference)
+
+
+def check_factors(factors: Sequence[Factor]) -> None:
+    """There is a factor, and no two share a path or a name."""
+    if not factors:
+        raise DesignError("a design needs at least one factor")
+    for attribute in ("path", "name"):
+        seen = [getattr(factor, attribute) for factor in factors]
+        twice = sorted({one for one in seen if seen.count(one) > 1})
+        if twice:
+            raise DesignError(f"two factors share the {attribute} {', '.join(twice)}")
+
+
+def _level_label(factor: Factor, level: Any) -> str:
+    if factor.is_toggle:
+        return f"{'with' if level else 'without'} {factor.name}"
+    return factor.describe(level)
+
+
+def _canonical(value: Any) -> str:
+    # Mappings may be read-only views, which json does not know.
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), default=dict)
