@@ -2,69 +2,63 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from trials.errors import ConfigError
-from trials.metrics.extractors import QUANTISATION, AnyExtractor, ExtractorConfig, build_extractor
+from trials.metrics.config import EvaluationConfig, check_metrics, choose_metrics
+from trials.metrics.diversity import duplicate_share, relative_diversity
+from trials.metrics.extractors import QUANTISATION, build_extractor
 from trials.metrics.frechet import TooFewImagesError
-from trials.metrics.measures import MEASURES, Pass
+from trials.metrics.measures import MEASURES, SETTINGS, Need, Pass, relative_coverage
+from trials.metrics.neighbours import NEIGHBOURS
 from trials.metrics.protocol import Protocol
 from trials.metrics.real import RealData, RealSide
-from trials.problems import Problem, nearest
 
 Sample = Callable[[int, Tensor | None], Tensor]
 """(count, labels or None) → images in [−1, 1] or points, one a label."""
 
 
-class EvaluationConfig(BaseModel):
-    """When and how a trial is measured."""
+@dataclass(frozen=True)
+class SampleSignals:
+    """What the samples tell the watcher of a trial's health; plain numbers.
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    ``diversity``: their mean pairwise feature distance over the real data's. ``duplicates``:
+    share with a near duplicate. ``class_coverage``: share of the data's classes or modes
+    reached, None without either. ``position``: their mean feature, in units of the real data's
+    mean pairwise distance.
+    """
 
-    every: int = Field(default=250, ge=1, description="Steps between evaluations")
-    samples: int = Field(default=1024, ge=2, description="Generated images an evaluation measures")
-    final_samples: int = Field(
-        default=5000, ge=2, description="Generated images behind a winner's final score"
-    )
-    batch: int = Field(default=256, ge=1, description="Images generated at a time")
-    metrics: Literal["auto"] | tuple[str, ...] = Field(
-        default="auto", description="What is measured; auto is every metric the data allow"
-    )
-    extractor: AnyExtractor = ExtractorConfig()
-    batch_statistics: Literal["running", "standing"] = Field(
-        default="running", description="How normalisation layers are set when sampling"
-    )
-    standing_batches: int = Field(
-        default=16, ge=1, description="Batches behind standing statistics"
-    )
-    grid: int = Field(default=64, ge=1, description="Images in the sample grid")
-
-    @property
-    def batch_statistics_rule(self) -> str:
-        """``running``, or ``standing:BATCHESxSIZE``: the protocol's words for it."""
-        if self.batch_statistics == "running":
-            return "running"
-        return f"standing:{self.standing_batches}x{self.batch}"
+    diversity: float
+    duplicates: float
+    class_coverage: float | None
+    position: tuple[float, ...]
 
 
 @dataclass(frozen=True)
 class Measured:
-    """The values of one evaluation and what they were measured with."""
+    """One evaluation: ``values`` by metric, what they were measured with, what they reveal.
+
+    ``signals`` is None, and every value NaN, where the samples were not finite.
+    """
 
     values: dict[str, float]
     protocol: Protocol
+    signals: SampleSignals | None
     features: Tensor
 
 
 class Evaluator:
-    """Holds the extractor and the real side; :meth:`measure` is called at every evaluation."""
+    """Holds the extractor and the real side; :meth:`measure` is called at every evaluation.
+
+    ``conditional`` says that the generator takes labels. Raises ExtractorError, and ConfigError
+    with every metric that these data cannot give.
+    """
 
     def __init__(
         self,
@@ -72,23 +66,21 @@ class Evaluator:
         data: RealData,
         device: torch.device | str = "cpu",
         cache: Path | None = None,
+        *,
+        conditional: bool = False,
     ) -> None:
         self.config = config
         self.data = data
-        self.device = torch.device(device)
-        self.extractor = build_extractor(config.extractor, data, self.device)
+        self.extractor = build_extractor(config.extractor, data, device)
         # Float64 linear algebra exists on the CPU and on CUDA; elsewhere the CPU measures.
-        measuring = self.device if self.device.type == "cuda" else torch.device("cpu")
+        device = torch.device(device)
+        measuring = device if device.type == "cuda" else torch.device("cpu")
         self.real = RealSide(data, self.extractor, measuring, cache)
-        self.metrics = ("fid",) if config.metrics == "auto" else config.metrics
-        unknown = [name for name in self.metrics if name not in MEASURES]
-        if unknown:
-            raise ConfigError(
-                [
-                    Problem("evaluation.metrics", f"unknown {n}", nearest=nearest(n, MEASURES))
-                    for n in unknown
-                ]
-            )
+        met = self._met_needs(conditional)
+        problems = check_metrics(config, met)
+        if problems:
+            raise ConfigError(problems)
+        self.metrics = choose_metrics(config, data.kind, met)
 
     def measure(
         self, sample: Sample, *, weights: str, seed: int, count: int | None = None
@@ -104,11 +96,14 @@ class Evaluator:
             raise TooFewImagesError(f"cannot measure {count} images, at least 2 are needed")
         labels = self._labels(count, seed)
         features, logits, finite = self._generate(sample, count, labels)
+        protocol = self.protocol(weights, count)
+        if not finite:
+            return Measured(dict.fromkeys(self.metrics, math.nan), protocol, None, features)
         seen = Pass(self.real, features, logits, labels)
         values: dict[str, float] = {}
         for name in self.metrics:
-            values |= MEASURES[name].compute(seen) if finite else {name: float("nan")}
-        return Measured(values, self.protocol(weights, count), features)
+            values |= MEASURES[name].values(seen)
+        return Measured(values, protocol, self._signals(seen), features)
 
     def protocol(self, weights: str, count: int) -> Protocol:
         """What values of ``count`` generated images are measured with."""
@@ -123,6 +118,28 @@ class Evaluator:
             quantisation=QUANTISATION if self.data.kind == "image" else "none",
             weights=weights,
             batch_statistics=self.config.batch_statistics_rule,
+            settings=SETTINGS,
+        )
+
+    def _met_needs(self, conditional: bool) -> frozenset[Need]:
+        enough = min(self.config.samples, self.config.final_samples, self.real.count) > NEIGHBOURS
+        met: dict[Need, bool] = {
+            "logits": self.extractor.classes > 0,
+            "modes": self.data.modes is not None,
+            "held_out": self.data.held_out is not None and len(self.data.held_out) > 0,
+            "conditional": conditional and self.data.labels is not None,
+            "neighbours": enough,
+        }
+        return frozenset(need for need, holds in met.items() if holds)
+
+    def _signals(self, seen: Pass) -> SampleSignals:
+        fake, real = seen.spreads
+        unit = real.pairwise or 1.0
+        return SampleSignals(
+            diversity=relative_diversity(fake, real),
+            duplicates=duplicate_share(fake, real),
+            class_coverage=relative_coverage(seen),
+            position=tuple((seen.moments.mean / unit).tolist()),
         )
 
     def _labels(self, count: int, seed: int) -> Tensor | None:
@@ -137,6 +154,7 @@ class Evaluator:
     def _generate(
         self, sample: Sample, count: int, labels: Tensor | None
     ) -> tuple[Tensor, Tensor | None, bool]:
+        """Features and logits of ``count`` samples, and whether all samples were finite."""
         features, logits, finite = [], [], True
         for start in range(0, count, self.config.batch):
             size = min(self.config.batch, count - start)

@@ -16,8 +16,16 @@ import torch
 from torch import Tensor
 
 from trials.metrics.cache import Arrays, cached
+from trials.metrics.diversity import MOST, Spread, spread
 from trials.metrics.extractors import QUANTISATION, Extractor, Features
 from trials.metrics.frechet import Moments, Reference, RunningMoments, symmetric_root
+from trials.metrics.neighbours import (
+    NEIGHBOURS,
+    SelfPairs,
+    nearest_distances,
+    self_pairs,
+    working_precision,
+)
 
 LAYOUT = 1
 """Raised whenever the content of the cached files changes its meaning."""
@@ -64,6 +72,7 @@ class RealSide:
         self.device = device
         self.cache = cache
         self.count = len(data.images)
+        self._spreads: dict[int, Spread] = {}
 
     @cached_property
     def reference(self) -> Reference:
@@ -81,6 +90,67 @@ class RealSide:
     def class_counts(self) -> Tensor | None:
         """How many real images the extractor takes for each of its classes: (k,) int64."""
         return self._base["class_counts"] if self.extractor.classes else None
+
+    @cached_property
+    def self_pairs(self) -> SelfPairs:
+        """The sampled features among themselves, for measures over neighbours and pairs."""
+
+        def compute() -> Arrays:
+            pairs = self_pairs(self.features)
+            return {"radii": pairs.radii.cpu().numpy(), "kernel": np.array(pairs.kernel)}
+
+        part = self._part("pairs", compute, sampled=MOST_SAMPLED, k=NEIGHBOURS)
+        return SelfPairs(working_precision(self.features), part["radii"], float(part["kernel"]))
+
+    @cached_property
+    def by_class(self) -> dict[int, Reference]:
+        """The reference of each label's images. Raises TooFewImagesError for a class of one."""
+        labels = self.data.labels
+        assert labels is not None
+
+        def compute() -> Arrays:
+            found = {}
+            for label in range(self.data.classes):
+                running = RunningMoments()
+                for features, _ in self._extract(self.data.images[labels == label]):
+                    running.update(features)
+                reference = Reference.of(running.moments())
+                found[f"mean_{label}"] = reference.moments.mean.cpu().numpy()
+                found[f"cov_{label}"] = reference.moments.cov.cpu().numpy()
+                found[f"root_{label}"] = reference.root.cpu().numpy()
+            return found
+
+        part = self._part("classes", compute)
+        counts = torch.bincount(labels, minlength=self.data.classes).tolist()
+        return {
+            label: Reference(
+                Moments(part[f"mean_{label}"], part[f"cov_{label}"], count), part[f"root_{label}"]
+            )
+            for label, count in enumerate(counts)
+        }
+
+    @cached_property
+    def training_features(self) -> Tensor:
+        """Features (N, d) float32 of every training image: four bytes a feature in memory."""
+        return self._part("training", lambda: self._all(self.data.images))["features"]
+
+    @cached_property
+    def held_out_distances(self) -> Tensor:
+        """Distance (m,) of each held-out image to its nearest training image."""
+        assert self.data.held_out is not None
+        held_out = self._all(self.data.held_out)["features"]
+        return nearest_distances(torch.from_numpy(held_out).to(self.device), self.training_features)
+
+    def spread(self, count: int) -> Spread:
+        """Spread of ``count`` real images, or of :data:`trials.metrics.diversity.MOST`."""
+        count = min(count, MOST)
+        if count not in self._spreads:
+            self._spreads[count] = spread(self.features[:count])
+        return self._spreads[count]
+
+    def _all(self, images: Tensor) -> Arrays:
+        found = [features.cpu() for features, _ in self._extract(images)]
+        return {"features": torch.cat(found).numpy()}
 
     @cached_property
     def _base(self) -> dict[str, Tensor]:

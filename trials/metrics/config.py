@@ -1,0 +1,79 @@
+"""What a trial's ``evaluation`` section may say, and which metrics the data allow."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from trials.metrics.extractors import AnyExtractor, ExtractorConfig
+from trials.metrics.measures import MEASURES, Need
+from trials.metrics.neighbours import NEIGHBOURS
+from trials.problems import Problem, nearest
+
+
+def _known(value: Any) -> Any:
+    for name in value if isinstance(value, list | tuple) else ():
+        if name not in MEASURES:
+            close = nearest(name, MEASURES)
+            hint = f"; did you mean '{close}'?" if close else ""
+            raise ValueError(f"unknown metric '{name}'{hint} (known: {', '.join(MEASURES)})")
+    return value
+
+
+class EvaluationConfig(BaseModel):
+    """When and how a trial is measured."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    every: int = Field(default=250, ge=1, description="Steps between evaluations")
+    samples: int = Field(default=1024, ge=2, description="Generated images of one evaluation")
+    final_samples: int = Field(
+        default=5000, ge=2, description="Generated images behind a winner's final score"
+    )
+    batch: int = Field(default=256, ge=1, description="Images generated at a time")
+    metrics: Annotated[Literal["auto"] | tuple[str, ...], BeforeValidator(_known)] = Field(
+        default="auto", description="What is measured; auto takes what suits the data"
+    )
+    extractor: AnyExtractor = ExtractorConfig()
+    batch_statistics: Literal["running", "standing"] = Field(
+        default="running",
+        description="How normalisation layers are set when sampling: their running averages,"
+        " or the average over standing_batches seeded batches",
+    )
+    standing_batches: int = Field(default=16, ge=1, description="Batches of standing statistics")
+    grid: int = Field(default=64, ge=1, description="Images in the sample grid")
+
+    @property
+    def batch_statistics_rule(self) -> str:
+        """``running``, or ``standing:BATCHESxSIZE``: the protocol's words for it."""
+        if self.batch_statistics == "running":
+            return "running"
+        return f"standing:{self.standing_batches}x{self.batch}"
+
+
+REASONS: dict[Need, str] = {
+    "logits": "an extractor with classes (digits or inception)",
+    "modes": "data with known modes (ring or grid)",
+    "held_out": "held-out images: set data.holdout",
+    "conditional": "labelled data and a generator that takes labels",
+    "neighbours": f"more than {NEIGHBOURS} images on each side",
+}
+
+
+def choose_metrics(config: EvaluationConfig, kind: str, met: frozenset[Need]) -> tuple[str, ...]:
+    """The metrics to measure on data of this ``kind`` that meet these needs."""
+    if config.metrics != "auto":
+        return config.metrics
+    return tuple(m.name for m in MEASURES.values() if kind in m.kinds and m.needs <= met)
+
+
+def check_metrics(
+    config: EvaluationConfig, met: frozenset[Need], path: str = "evaluation.metrics"
+) -> list[Problem]:
+    """A problem for each metric asked for by name that this trial cannot measure."""
+    return [
+        Problem(path, f"{name} needs {REASONS[need]}")
+        for name in (() if config.metrics == "auto" else config.metrics)
+        for need in sorted(MEASURES[name].needs - met)
+    ]
