@@ -1,0 +1,115 @@
+"""Pictures in a folder, one subfolder a class, or all in one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from trials.data.config import Channels, DataPath, FileConfig, Size
+from trials.data.content import Reading, Tally
+from trials.data.faults import SettingError, require_folder
+from trials.data.images import Encoded, decode_all
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
+EXPECTED = "a folder of images"
+
+
+class ImageFolderConfig(FileConfig):
+    """A folder of pictures; its subfolders are the classes, in the order of their names."""
+
+    name: Literal["image_folder"] = "image_folder"
+    path: DataPath = Field(description="the folder")
+    size: Size = Field(description="side of the square images, in pixels")
+    channels: Channels = Field(default=3, description="3 for colour, 1 for grey")
+    labels_from_folders: bool = Field(
+        default=True, description="each subfolder of the first level is a class"
+    )
+    max_corrupt: float = Field(
+        default=0.01, ge=0, le=1, description="share of corrupt images that may be skipped"
+    )
+
+    @property
+    def labelled(self) -> bool:
+        return self.labels_from_folders
+
+    def item_shape(self) -> tuple[int, ...]:
+        return (self.channels, self.size, self.size)
+
+    def inspections(self) -> Sequence[Callable[[], object]]:
+        return (self._plausible,)
+
+    def files(self) -> list[Path]:
+        root = self._root()
+        found = sorted(_pictures(root), key=lambda file: os.fsencode(file.relative_to(root)))
+        if not found:
+            raise SettingError("path", f"{root} holds no images", f"files {', '.join(SUFFIXES)}")
+        if self.labels_from_folders:
+            stray = [file for file in found if file.parent == root]
+            if stray:
+                raise SettingError(
+                    "labels_from_folders",
+                    f"{len(stray)} images lie in {root} itself, such as {stray[0].name}",
+                    "every image in the folder of its class, or labels_from_folders: false",
+                )
+            bare = set(_folders(root)) - {file.relative_to(root).parts[0] for file in found}
+            if bare:
+                raise SettingError(
+                    "labels_from_folders", f"{root / min(bare)} holds no images", "one at least"
+                )
+        return found
+
+    def read(self, files: Sequence[Path]) -> Reading:
+        root = self._root()
+        names = tuple(_folders(root)) if self.labels_from_folders else ()
+        numbers = {name: number for number, name in enumerate(names)}
+        tally = Tally(str(root), len(files), self.max_corrupt)
+        pictures = (
+            Encoded(str(file), file, numbers[file.relative_to(root).parts[0]] if names else None)
+            for file in files
+        )
+        return Reading(
+            shape=(self.channels, self.size, self.size),
+            total=len(files),
+            blocks=decode_all(pictures, tally, size=self.size, channels=self.channels),
+            class_names=names,
+            tally=tally,
+        )
+
+    def _root(self) -> Path:
+        return require_folder(self.path.expanduser(), "path", EXPECTED)
+
+    def _plausible(self) -> None:
+        root = self._root()
+        if next(_pictures(root), None) is None:
+            raise SettingError("path", f"{root} holds no images", f"files {', '.join(SUFFIXES)}")
+        if self.labels_from_folders and not _folders(root):
+            raise SettingError(
+                "labels_from_folders",
+                f"{root} has no subfolders to take classes from",
+                "a folder a class, or labels_from_folders: false",
+            )
+
+
+def _folders(root: Path) -> list[str]:
+    """The class folders, by name; hidden ones do not count."""
+    names = (item.name for item in root.iterdir() if item.is_dir())
+    return sorted((name for name in names if not name.startswith(".")), key=os.fsencode)
+
+
+def _pictures(root: Path) -> Iterator[Path]:
+    """Every picture below ``root``, each folder entered once though links may lead in circles."""
+    entered: set[str] = set()
+    for folder, folders, names in os.walk(root, followlinks=True):
+        real = os.path.realpath(folder)
+        if real in entered:
+            folders.clear()
+            continue
+        entered.add(real)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in names:
+            if not name.startswith(".") and name.lower().endswith(SUFFIXES):
+                yield Path(folder, name)
