@@ -1,0 +1,166 @@
+"""DCGAN (Radford et al., arXiv:1511.06434), for any power of two from 8 up.
+
+Generator: z is projected to 4×4 maps; each block doubles the size and halves the channels, down
+to ``width`` at full size, never above 8·width; a convolution and tanh make the image. With
+``head_kernel: 0`` the last upsampling makes the image itself, as in the paper.
+
+Discriminator: the first convolution makes ``width`` channels, each halving doubles them, up to
+8·width, until 4×4; a linear layer reads the maps. ``depth: 1`` is the paper's. ``depth: 2`` has
+a further convolution at every size, the full one included: the standard CNN of spectral
+normalisation (arXiv:1802.05957, table 3).
+"""
+
+from __future__ import annotations
+
+from torch import nn
+
+from trials.networks.discriminator import Discriminator, input_channels, labelled_input
+from trials.networks.families.encoder import encoder_of
+from trials.networks.families.family import SMALLEST, Family
+from trials.networks.generator import Generator, conditioner_of
+from trials.networks.layers.coded import sequence
+from trials.networks.layers.factory import LayerFactory, halvings
+from trials.networks.layers.resampling import downsample, upsample
+from trials.networks.plan import DiscriminatorPlan, GeneratorPlan
+
+WIDEST = 8
+"""The most channels anywhere, in multiples of the width."""
+
+
+def generator(plan: GeneratorPlan) -> nn.Module:
+    """See the module's text."""
+    channels = generator_channels(plan)
+    conditioner = conditioner_of(plan, len(channels))
+    make = LayerFactory(plan, code=conditioner.code if conditioner is not None else 0)
+    latent = conditioner.entry if conditioner is not None else plan.latent
+    stages = [sequence(_projection(make, latent, channels[0]))]
+    for index in range(1, len(channels)):
+        size = SMALLEST << index
+        makes_image = plan.head_kernel == 0 and size == plan.shape[1]
+        block = _last_block if makes_image else _up_block
+        stages.append(sequence(block(make, plan, channels[index - 1], channels[index], size)))
+    if plan.head_kernel:
+        stages.append(sequence(image_head(make, plan, channels[-1])))
+    return Generator(plan, stages, conditioner, encoder_of(plan, channels))
+
+
+def generator_channels(plan: GeneratorPlan) -> list[int]:
+    """Channels after each stage, from 4×4 to the full size."""
+    doublings = halvings(plan.shape[1], SMALLEST)
+    if plan.head_kernel == 0:
+        inner = [plan.width * min(WIDEST, 1 << k) for k in reversed(range(doublings))]
+        return [*inner, plan.shape[0]]
+    return [plan.width * min(WIDEST, 1 << k) for k in reversed(range(doublings + 1))]
+
+
+def _projection(make: LayerFactory, latent: int, channels: int) -> list[nn.Module]:
+    cells = SMALLEST * SMALLEST
+    linear = make.linear(latent, channels * cells, resolution=SMALLEST, bias=make.biased())
+    shaped = [linear, nn.Unflatten(1, (channels, SMALLEST, SMALLEST))]
+    return [*shaped, *make.norm(channels), make.activation()]
+
+
+def _up_block(
+    make: LayerFactory, plan: GeneratorPlan, inputs: int, outputs: int, size: int
+) -> list[nn.Module]:
+    fan = outputs * make.outputs_per_channel
+    bias = make.biased()
+    modules = make.unit(upsample(make, plan.upsample, inputs, fan, size, bias=bias), outputs)
+    modules += make.inserted(size, outputs)
+    for _ in range(plan.depth - 1):
+        modules += make.unit([make.conv(outputs, fan, resolution=size, bias=bias)], outputs)
+    return modules
+
+
+def _last_block(
+    make: LayerFactory, plan: GeneratorPlan, inputs: int, outputs: int, size: int
+) -> list[nn.Module]:
+    bias = make.biased(normalised=False)
+    return [*upsample(make, plan.upsample, inputs, outputs, size, bias=bias, last=True), nn.Tanh()]
+
+
+def image_head(make: LayerFactory, plan: GeneratorPlan, inputs: int) -> list[nn.Module]:
+    """The convolution that makes the image, and tanh: (N, inputs, H, W) → (N, C, H, W)."""
+    channels, size, _ = plan.shape
+    bias = make.biased(normalised=False)
+    kernel = plan.head_kernel
+    return [make.conv(inputs, channels, kernel, resolution=size, bias=bias, last=True), nn.Tanh()]
+
+
+def discriminator(plan: DiscriminatorPlan) -> nn.Module:
+    """See the module's text."""
+    make = LayerFactory(plan)
+    entry = labelled_input(plan)
+    trunk, channels = convolutions(plan, make, input_channels(plan, entry))
+    features = channels * SMALLEST * SMALLEST
+    return Discriminator(plan, make, entry, [*trunk, nn.Flatten()], features)
+
+
+def convolutions(
+    plan: DiscriminatorPlan, make: LayerFactory, inputs: int
+) -> tuple[list[nn.Module], int]:
+    """The convolutions of a discriminator or an encoder, down to 4×4, and their channels."""
+    units = _units(plan)
+    channels, modules = inputs, list[nn.Module]()
+    seen = set[int]()
+    for index, (halves, size, outputs) in enumerate(units):
+        normalised = index > 0 or len(units) == 1
+        bias = make.biased(normalised=normalised)
+        if index == len(units) - 1:
+            before = size * 2 if halves else size
+            added = [insert(before, channels) for insert in plan.append_maps]
+            maps = [make.adopt(module, before) for module in added if module is not None]
+            modules += maps
+            channels += len(maps)
+        if halves:
+            conv = downsample(make, plan.downsample, channels, outputs, size, bias=bias)
+        else:
+            conv = [make.conv(channels, outputs, resolution=size, bias=bias)]
+        modules += make.unit(conv, outputs, normalised=normalised)
+        channels = outputs
+        if size not in seen:
+            modules += make.inserted(size, channels)
+        seen.add(size)
+    return modules, channels
+
+
+def _units(plan: DiscriminatorPlan) -> list[tuple[bool, int, int]]:
+    """(halves, size after, channels) of each convolution, in order."""
+    extra = plan.depth - 1
+    size = plan.shape[1]
+    units = [(False, size, plan.width)] * extra
+    multiple = 1 if extra else 0
+    while size > SMALLEST:
+        size //= 2
+        multiple = min(WIDEST, 2 * multiple) if multiple else 1
+        outputs = plan.width * multiple
+        units += [(True, size, outputs), *[(False, size, outputs)] * extra]
+    return units
+
+
+FAMILY = Family(
+    name="dcgan",
+    spatial=True,
+    generator=generator,
+    generator_defaults={
+        "width": 32,
+        "depth": 1,
+        "norm": "batch",
+        "upsample": "transposed",
+        "activation": "relu",
+        "init": "normal",
+        "head_kernel": 3,
+        "skip_z": "none",
+        "embedding": 0,
+    },
+    discriminator=discriminator,
+    discriminator_defaults={
+        "width": 32,
+        "depth": 2,
+        "norm": "none",
+        "downsample": "strided",
+        "activation": "leaky",
+        "init": "normal",
+        "embedding": 0,
+    },
+)
