@@ -41,7 +41,7 @@ class Factor:
     name: str = ""
 
     def __post_init__(self) -> None:
-        if len({_canonical(level) for level in self.levels}) < max(2, len(self.levels)):
+        if len({canonical(level) for level in self.levels}) < max(2, len(self.levels)):
             raise DesignError(f"{self.path}: a factor needs two or more different levels")
         if not self.name:
             object.__setattr__(self, "name", self.path.removeprefix("tricks."))
@@ -69,7 +69,7 @@ class Cell:
     @property
     def key(self) -> str:
         """Identity by content: the same settings have the same key in every study."""
-        return hashlib.sha256(_canonical(self.settings).encode()).hexdigest()[:16]
+        return configuration_key(self.settings)
 
 
 @dataclass(frozen=True)
@@ -152,11 +152,11 @@ def one_factor(
 ) -> Design:
     """One cell a level; every other one is compared with the level `reference`."""
     chosen = factor.levels[0] if reference is FIRST_LEVEL else reference
-    labels = {_canonical(level): _level_label(factor, level) for level in factor.levels}
-    if _canonical(chosen) not in labels:
+    labels = {canonical(level): _level_label(factor, level) for level in factor.levels}
+    if canonical(chosen) not in labels:
         raise DesignError(f"{factor.path}: {chosen!r} is not one of the levels {factor.levels}")
     cells = [Cell(_level_label(factor, level), {factor.path: level}) for level in factor.levels]
-    return _design("one_factor", [factor], cells, feasible, reference=labels[_canonical(chosen)])
+    return _design("one_factor", [factor], cells, feasible, reference=labels[canonical(chosen)])
 
 
 def full_factorial(factors: Sequence[Factor], feasible: Feasible | None = None) -> Design:
@@ -225,6 +225,11 @@ def _level_label(factor: Factor, level: Any) -> str:
     return factor.describe(level)
 
 
-def _canonical(value: Any) -> str:
+def configuration_key(settings: Mapping[str, Any]) -> str:
+    """Hash of what a configuration sets, the same whatever the order of its paths."""
+    return hashlib.sha256(canonical(settings).encode()).hexdigest()[:16]
+
+
+def canonical(value: Any) -> str:
     # Mappings may be read-only views, which json does not know.
     return json.dumps(value, sort_keys=True, separators=(",", ":"), default=dict)

@@ -1,0 +1,188 @@
+"""Every cell against a reference, and the cells that may be the best.
+
+Survivors first: paired differences over the seeds that both cells completed, with an interval, a
+test and Holm's correction over the family of all comparisons. Beside it the analysis in which a
+failure is the worst outcome there is: the signed-rank test and the probability of improvement over
+all runs, neither of which needs a failure to have a number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+from sweeper.ablation.effects import (
+    hedges_paired,
+    improvement_interval,
+    probability_of_improvement,
+)
+from sweeper.ablation.intervals import mean_interval
+from sweeper.ablation.paired import holm, paired_test, sign_flip_test, signed_ranks, suitable_test
+from sweeper.ablation.study import Study
+
+Array = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class Comparisons:
+    """One entry a cell of the study; NaN (or "") for the reference and where nothing is known.
+
+    `difference` is cell minus reference, in the objective's unit, whichever way is better.
+    """
+
+    reference: int
+    family: int
+    """How many tests the corrected p-values are corrected for."""
+    pairs: npt.NDArray[np.int64]
+    difference: Array
+    low: Array
+    high: Array
+    interval: tuple[str, ...]
+    """Which interval (a key of `intervals.METHODS`)."""
+    p: Array
+    p_holm: Array
+    test: tuple[str, ...]
+    """Which test: "sign_flip" or "t"."""
+    effect: Array
+    """Hedges-corrected paired d."""
+    p_worst: Array
+    """Signed-rank p with failures ranked worst, over the seeds on which both cells ended."""
+    p_worst_holm: Array
+    improvement: Array
+    """P(a run of the cell is better than one of the reference), failures worst."""
+    improvement_low: Array
+    improvement_high: Array
+
+
+@dataclass(frozen=True, eq=False)
+class BestSet:
+    """The best cell by penalised mean, and those that no test tells from it."""
+
+    best: int
+    members: Flags
+    """Holds the truly best cell with probability of at least `level` (see `best_set`)."""
+    tested: Flags
+    level: float
+
+
+def compare(study: Study, reference: str, *, level: float = 0.95) -> Comparisons:
+    """Compare every cell with `reference`. Raises KeyError when there is no such cell."""
+    base = study.index(reference)
+    cells = len(study.cells)
+    others = np.arange(cells) != base
+    both = study.completed & study.completed[base]
+    pairs = np.where(others, both.sum(axis=1), 0)
+    family = int((pairs >= 2).sum())
+    numbers = {
+        name: np.full(cells, np.nan) for name in ("difference", "low", "high", "p", "effect")
+    }
+    interval, test = [""] * cells, [""] * cells
+    for members, seeds in _same_seeds(both, others & (pairs >= 1)):
+        d = study.values[np.ix_(members, seeds)] - study.values[base, seeds]
+        numbers["difference"][members] = d.mean(axis=1)
+        if len(seeds) < 2:
+            continue
+        ends = mean_interval(d, level=level)
+        chosen = suitable_test(len(seeds), family)
+        numbers["low"][members], numbers["high"][members] = ends.low, ends.high
+        numbers["p"][members] = paired_test(d, chosen)
+        numbers["effect"][members] = hedges_paired(d) if len(seeds) > 2 else np.nan
+        for member in members:
+            interval[member], test[member] = ends.method, chosen
+    worst = _worst_p(study, base, others)
+    return Comparisons(
+        reference=base,
+        family=family,
+        pairs=pairs,
+        interval=tuple(interval),
+        test=tuple(test),
+        p_holm=holm(numbers["p"]),
+        p_worst=worst,
+        p_worst_holm=holm(worst),
+        **numbers,
+        **_improvement(study, base, others, level),
+    )
+
+
+def best_set(study: Study, *, level: float = 0.95) -> BestSet:
+    """The best cell and the cells that may be: a confidence set for the truly best one.
+
+    A cell is left out when a one-sided paired test says that the best-looking cell is better, at
+    level (1 − `level`)/(k − 1). The truly best cell, compared with any of the k − 1 others, is so
+    rejected with probability of at most that much, hence with at most 1 − `level` by any of them;
+    that the opponent was picked by the data costs nothing. A failure counts as the worst value of
+    the study (`Study.penalised`). Raises ValueError when no cell has a value.
+    """
+    values = study.penalised()
+    known = ~np.isnan(values)
+    counts = known.sum(axis=1)
+    if not study.completed.any():
+        raise ValueError("no run has completed")
+    sign = 1.0 if study.goal == "minimize" else -1.0
+    sums = np.where(known, values, 0.0).sum(axis=1)
+    # A cell without a single completed run cannot be the best, whatever failures count as.
+    usable = study.completed.any(axis=1)
+    means = np.where(usable, sign * sums / np.maximum(counts, 1), np.inf)
+    # One lucky run is no reason to win: a cell competes with half as many runs as any has.
+    competes = usable & (2 * counts >= counts[usable].max())
+    best = int(np.argmin(np.where(competes, means, np.inf)))
+    members, tested = np.zeros(len(counts), dtype=bool), np.zeros(len(counts), dtype=bool)
+    members[best] = tested[best] = True
+    both = known & known[best]
+    candidates = (both.sum(axis=1) >= 2) & (np.arange(len(counts)) != best)
+    family = int(candidates.sum())
+    for rows, seeds in _same_seeds(both, candidates):
+        worse = sign * (values[np.ix_(rows, seeds)] - values[best, seeds])
+        test = suitable_test(len(seeds), family, 1 - level, sides=1)
+        p = np.asarray(paired_test(worse, test, "greater"))
+        tested[rows] = True
+        members[rows] = p * family > 1 - level
+    return BestSet(best, members, tested, level)
+
+
+def _worst_p(study: Study, base: int, others: Flags) -> Array:
+    """Exact signed-rank p for each cell, failures worst; ties between two failures are 0."""
+    values = study.worst_for_failures()
+    ended = ~np.isnan(values)
+    p = np.full(len(values), np.nan)
+    for members, seeds in _same_seeds(ended & ended[base], others):
+        if len(seeds) < 2:
+            continue
+        x, y = values[np.ix_(members, seeds)], values[base, seeds]
+        with np.errstate(invalid="ignore"):
+            d = np.where(x == y, 0.0, x - y)
+        p[members] = sign_flip_test(np.array([signed_ranks(row) for row in d]))
+    return p
+
+
+def _improvement(study: Study, base: int, others: Flags, level: float) -> dict[str, Array]:
+    values = study.worst_for_failures()
+    ended = ~np.isnan(values)
+    found = np.full((3, len(values)), np.nan)
+    for cell in np.flatnonzero(others & ended.any(axis=1) & ended[base].any()):
+        x, y = values[cell, ended[cell]], values[base, ended[base]]
+        share = probability_of_improvement(x, y, study.goal)
+        found[:, cell] = share, *_cached_interval(share, len(x), len(y), level)
+    return dict(zip(("improvement", "improvement_low", "improvement_high"), found, strict=True))
+
+
+@lru_cache(maxsize=65_536)
+def _cached_interval(share: float, n: int, m: int, level: float) -> tuple[float, float]:
+    return improvement_interval(share, n, m, level=level)
+
+
+def _same_seeds(
+    pairs: Flags, members: Flags
+) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
+    """(cells, seeds) blocks of cells that are paired on the same seeds, to be computed at once."""
+    rows = np.flatnonzero(members)
+    if not len(rows):
+        return
+    patterns, which = np.unique(pairs[rows], axis=0, return_inverse=True)
+    for index, pattern in enumerate(patterns):
+        yield rows[which.reshape(-1) == index], np.flatnonzero(pattern)

@@ -1,0 +1,215 @@
+"""The runs of one ablation as a matrix, cells × seeds, with failures marked.
+
+A cell is what is replicated: a cell of a design, a configuration that is being confirmed, or, in a
+plain search, a configuration. A run that failed stays a failure: it has no value, and it is counted
+with its symptom. A run that was pruned or has not ended has no final value either, and is counted
+apart: nothing is known about how it would have ended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sweeper.ablation.dataset import family
+from sweeper.ablation.effects import Goal
+
+Array = npt.NDArray[np.float64]
+Kind = Literal["cells", "confirmation", "trials"]
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """Values of every cell on every seed."""
+
+    cells: tuple[str, ...]
+    seeds: tuple[int, ...]
+    values: Array
+    """(cells, seeds); NaN where a run failed, was pruned, has not ended or was never asked for."""
+    failed: npt.NDArray[np.bool_]
+    """(cells, seeds)."""
+    goal: Goal
+    symptoms: tuple[Mapping[str, int], ...]
+    """For each cell: how many runs failed by which symptom."""
+    pruned: npt.NDArray[np.int64]
+    unfinished: npt.NDArray[np.int64]
+    repeated: int = 0
+    """Completed runs left out because their cell already has one with their seed."""
+    protocols: tuple[tuple[Mapping[str, str], int], ...] = ()
+    """Each measurement protocol of the completed runs, and how many used it."""
+    first_rows: npt.NDArray[np.int64] | None = None
+    """For each cell the row of the table that shows its settings."""
+
+    @property
+    def completed(self) -> npt.NDArray[np.bool_]:
+        return ~np.isnan(self.values)
+
+    def index(self, cell: str) -> int:
+        """Row of a cell. Raises KeyError when there is none of this label."""
+        try:
+            return self.cells.index(cell)
+        except ValueError:
+            raise KeyError(cell) from None
+
+    def worst_for_failures(self) -> Array:
+        """`values` with ±inf, the worst there is, where a run failed."""
+        worst = np.inf if self.goal == "minimize" else -np.inf
+        return np.where(self.failed, worst, self.values)
+
+    def penalised(self) -> Array:
+        """`values` with the worst value that any run of the study reached where a run failed.
+
+        The rule by which a best cell is chosen and cells are given up: a mean stays a number, and
+        failing never pays. Where nothing completed, failures are 0 and every cell is alike.
+        """
+        known = self.values[self.completed]
+        if not known.size:
+            return np.where(self.failed, 0.0, self.values)
+        worst = known.max() if self.goal == "minimize" else known.min()
+        return np.where(self.failed, worst, self.values)
+
+
+def study_from_matrix(
+    cells: Sequence[str],
+    seeds: Sequence[int],
+    values: npt.ArrayLike,
+    goal: Goal = "minimize",
+    *,
+    failed: npt.ArrayLike | None = None,
+    symptom: str = "failed",
+) -> Study:
+    """A study from (cells, seeds) numbers, for tests, simulations and callers with a matrix."""
+    matrix = np.array(values, dtype=np.float64)
+    marks = np.zeros(matrix.shape, bool) if failed is None else np.asarray(failed, dtype=bool)
+    if matrix.shape != (len(cells), len(seeds)) or marks.shape != matrix.shape:
+        raise ValueError(f"expected values of shape {(len(cells), len(seeds))}")
+    none = np.zeros(len(cells), dtype=np.int64)
+    return Study(
+        cells=tuple(cells),
+        seeds=tuple(seeds),
+        values=np.where(marks, np.nan, matrix),
+        failed=marks,
+        goal=goal,
+        symptoms=tuple({symptom: int(count)} if count else {} for count in marks.sum(axis=1)),
+        pruned=none,
+        unfinished=none,
+    )
+
+
+def study_kind(table: pa.Table) -> Kind:
+    """What a dataset holds: cells of an ablation, replicates being confirmed, or trials."""
+    if table["cell"].null_count < len(table):
+        return "cells"
+    replicates = pc.any(pc.equal(table["role"], "replicate")).as_py()
+    return "confirmation" if replicates else "trials"
+
+
+def study_from_table(
+    table: pa.Table, goal: Goal, *, kind: Kind | None = None, objective: str = "objective"
+) -> Study:
+    """The study in a dataset of trials (`sweeper.ablation.dataset`).
+
+    "cells" groups by cell label; "confirmation" takes the replicates only, grouped by the trial
+    they repeat, so that the lucky value of the search never enters a mean; "trials" groups by
+    configuration. Cells stand in the order of their first trial. A completed run without a finite
+    number counts as failed by "not_finite".
+    """
+    kind = kind or study_kind(table)
+    mask, groups, labels = _groups(table, kind)
+    rows = np.flatnonzero(mask)
+    if not len(rows):
+        return study_from_matrix([], [], np.empty((0, 0)), goal)
+    _, first, member = np.unique(groups[rows], return_index=True, return_inverse=True)
+    order = np.argsort(first, kind="stable")
+    member = np.argsort(order, kind="stable")[member]
+    first_rows = rows[first[order]]
+    seeds, seed = np.unique(np.asarray(pc.fill_null(table["seed"], 0))[rows], return_inverse=True)
+    state = np.asarray(table["state"])[rows]
+    value = table[objective].to_numpy(zero_copy_only=False).astype(np.float64)[rows]
+    symptom = np.asarray(pc.fill_null(table["symptom"], "error"), dtype=object)[rows]
+    broken = (state == "completed") & ~np.isfinite(value)
+    symptom[broken] = "not_finite"
+    done, fell = (state == "completed") & ~broken, (state == "failed") | broken
+
+    shape = (len(first_rows), len(seeds))
+    values, failed = np.full(shape, np.nan), np.zeros(shape, dtype=bool)
+    # Written last to first: of several completed runs of a pair, the earliest stands.
+    values[member[done][::-1], seed[done][::-1]] = value[done][::-1]
+    repeated = int(done.sum() - np.isfinite(values).sum())
+    failed[member[fell], seed[fell]] = True
+    failed &= np.isnan(values)
+    counted = fell & failed[member, seed]
+    return Study(
+        cells=tuple(labels(row) for row in first_rows),
+        seeds=tuple(int(one) for one in seeds),
+        values=values,
+        failed=failed,
+        goal=goal,
+        symptoms=_symptoms(member, seed, counted, symptom, len(first_rows)),
+        pruned=np.bincount(member[state == "pruned"], minlength=shape[0]),
+        unfinished=np.bincount(
+            member[(state == "running") | (state == "waiting")], minlength=shape[0]
+        ),
+        repeated=repeated,
+        protocols=_protocols(table, rows[done]),
+        first_rows=first_rows,
+    )
+
+
+def _groups(table: pa.Table, kind: Kind) -> tuple[npt.NDArray[np.bool_], npt.NDArray[Any], Any]:
+    """(rows that take part, what they are grouped by, label of a group from its first row)."""
+    number = np.asarray(table["number"])
+    if kind == "cells":
+        codes, names = _codes(table["cell"])
+        return codes >= 0, codes, lambda row: names[codes[row]]
+    if kind == "confirmation":
+        of = np.asarray(pc.fill_null(table["of"], -1))
+        replicate = np.asarray(pc.fill_null(pc.equal(table["role"], "replicate"), False))
+        return replicate, of, lambda row: f"#{of[row]}"
+    codes, _ = _codes(table["configuration"])
+    return np.ones(len(table), dtype=bool), codes, lambda row: f"#{number[row]}"
+
+
+def _codes(column: pa.ChunkedArray) -> tuple[npt.NDArray[np.int64], list[str]]:
+    """Integer codes of a string column, −1 for null, and what they stand for."""
+    encoded = column.combine_chunks().dictionary_encode()
+    if isinstance(encoded, pa.ChunkedArray):
+        encoded = encoded.combine_chunks()
+    codes = np.asarray(pc.fill_null(encoded.indices, -1), dtype=np.int64)
+    return codes, encoded.dictionary.to_pylist()
+
+
+def _symptoms(
+    member: npt.NDArray[np.int64],
+    seed: npt.NDArray[np.int64],
+    counted: npt.NDArray[np.bool_],
+    symptom: npt.NDArray[Any],
+    cells: int,
+) -> tuple[Mapping[str, int], ...]:
+    found: list[dict[str, int]] = [{} for _ in range(cells)]
+    last = {(member[row], seed[row]): symptom[row] for row in np.flatnonzero(counted)}
+    for (cell, _), name in last.items():
+        found[cell][name] = found[cell].get(name, 0) + 1
+    return tuple(dict(sorted(one.items())) for one in found)
+
+
+def _protocols(
+    table: pa.Table, rows: npt.NDArray[np.int64]
+) -> tuple[tuple[Mapping[str, str], int], ...]:
+    codes, keys = _codes(table["protocol"])
+    columns = family(table, "protocol")
+    found = []
+    for code, first, count in zip(
+        *np.unique(codes[rows], return_index=True, return_counts=True), strict=True
+    ):
+        row = int(rows[first])
+        fields = {name: table[column][row].as_py() for name, column in columns.items()}
+        known = {name: text for name, text in fields.items() if text is not None}
+        found.append(({"key": keys[code], **known} if code >= 0 else {}, int(count)))
+    return tuple(found)
