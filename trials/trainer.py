@@ -85,7 +85,7 @@ class Training:
         """Train to the next evaluation, measure, save, and say what was found."""
         every = self.config.evaluation.every
         self.run_to(min(self.config.steps, (self.step // every + 1) * every))
-        evaluation = self._evaluate()
+        evaluation = self.evaluate()
         self.history.append(evaluation)
         self.save()
         return evaluation
@@ -243,7 +243,8 @@ class Training:
 
     # One evaluation --------------------------------------------------------------------------
 
-    def _evaluate(self) -> Evaluation:
+    def evaluate(self) -> Evaluation:
+        """Measure the generator as it is now; trains and saves nothing."""
         game, seed = self.game, self.config.seed
         measured, samples = None, None
         if self._healthy:

@@ -95,6 +95,10 @@ class Trick:
     judges_real: ClassVar[bool] = False
     """Whether a generator step needs the real images' judgement as well."""
 
+    example: ClassVar[Mapping[str, Any]] = {}
+    """What a trial config must hold beside this trick for it to make sense, if anything: the
+    conformance tests and the documentation use it."""
+
     samples_from: ClassVar[str] = ""
     """What the protocol calls the weights of :meth:`sampling_network`: ``averaged``, ``mixture``."""
 

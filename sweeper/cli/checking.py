@@ -1,0 +1,175 @@
+"""Verbs that look at a sweep file before anything runs: validate, preview, schema."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sweeper.cli.options import HomeOption, JsonOption, SetOption, print_json
+from sweeper.errors import SpecError
+from sweeper.home import Home, SweepFolder
+
+if TYPE_CHECKING:
+    from sweeper.spec.model import Sweep
+
+
+def register(app: typer.Typer) -> None:
+    """Add this group's verbs."""
+    app.command()(validate)
+    app.command()(preview)
+    app.command()(schema)
+
+
+def validate(
+    files: Annotated[list[Path], typer.Argument(help="Sweep files.", metavar="FILE...")],
+    overrides: SetOption = None,
+    json: JsonOption = False,
+) -> int:
+    """Say everything that is wrong with sweep files; exit status 2 where something is."""
+    from sweeper.spec import load_sweep
+    from trials.config import load_config, warnings_of
+
+    report = []
+    for file in files:
+        problems, warnings = [], []
+        try:
+            sweep = load_sweep(file, overrides or [])
+            warnings = warnings_of(load_config(sweep.base))
+        except SpecError as error:
+            problems = [str(problem) for problem in error.problems]
+        report.append({"file": str(file), "problems": problems, "warnings": warnings})
+    if json:
+        print_json(report)
+    else:
+        for entry in report:
+            typer.echo(f"{entry['file']}: {_verdict(len(entry['problems']))}")
+            for problem in entry["problems"]:
+                typer.echo(f"  {problem}")
+            for warning in entry["warnings"]:
+                typer.echo(f"  warning: {warning}")
+    return 2 if any(entry["problems"] for entry in report) else 0
+
+
+def _verdict(count: int) -> str:
+    return "valid" if not count else "1 problem" if count == 1 else f"{count} problems"
+
+
+def preview(
+    file: Annotated[Path, typer.Argument(help="A sweep file.", metavar="FILE")],
+    overrides: SetOption = None,
+    count: Annotated[int, typer.Option("--count", "-n", min=1, help="Configurations.")] = 5,
+    probe: Annotated[bool, typer.Option(help="Time a short training for the forecast.")] = True,
+    home: HomeOption = None,
+    json: JsonOption = False,
+) -> None:
+    """The first configurations, how many trials there will be, and how long they may take."""
+    from sweeper.spec import load_sweep
+    from sweeper.spec.space import count_cells
+
+    sweep = load_sweep(file, overrides or [])
+    first = _first(sweep, count)
+    cells = count_cells(sweep) if sweep.search.sampler == "grid" else None
+    trials = sweep.limits.trials or cells or 0
+    replicates = sweep.seeds.confirm_top * sweep.seeds.replicates
+    forecast = _forecast(sweep, trials, replicates, Home.at(home).cache) if probe else None
+    if json:
+        print_json(
+            {
+                "name": sweep.name,
+                "first": first,
+                "trials": trials,
+                "replicates": replicates,
+                "grid_cells": cells,
+                "forecast": forecast,
+            }
+        )
+        return
+    typer.echo(f"{sweep.name}: {sweep.search.sampler} over {len(sweep.parameters)} parameters")
+    for number, values in enumerate(first):
+        settings = ", ".join(f"{path}={_value(value)}" for path, value in values.items())
+        typer.echo(f"  {number:>3}  {settings or 'the base configuration'}")
+    confirm = f", then {replicates} confirmation runs" if replicates else ""
+    typer.echo(f"{trials} trials{confirm}, {sweep.limits.parallel} at a time")
+    if forecast:
+        typer.echo(
+            f"one trial takes about {_duration(forecast['seconds_per_trial'])} on this machine; "
+            f"all of it at most {_duration(forecast['seconds'])} "
+            f"(scheduler: {sweep.scheduler.name}, which may stop trials early)"
+        )
+
+
+def schema() -> None:
+    """Print the JSON schema of the sweep file, for editors."""
+    from sweeper.spec import sweep_schema
+
+    print_json(sweep_schema())
+
+
+def _first(sweep: Sweep, count: int) -> list[dict[str, Any]]:
+    """What a new study would ask for first; later ones depend on the results of these."""
+    from sweeper.search.ledger import Ledger
+
+    with tempfile.TemporaryDirectory() as path:
+        folder = SweepFolder(Path(path) / sweep.name)
+        folder.create()
+        ledger = Ledger.open(sweep, folder)
+        asked = []
+        while len(asked) < min(count, sweep.limits.trials or count):
+            trial = ledger.ask()
+            if trial is None:
+                break
+            asked.append(dict(trial.values))
+        return asked
+
+
+def _forecast(sweep: Sweep, trials: int, replicates: int, cache: Path) -> dict[str, float]:
+    """Seconds for one trial and for the sweep, from some steps of the base configuration."""
+    import time
+
+    import torch
+
+    from trials.config import load_config
+    from trials.trainer import Training
+
+    config = load_config(sweep.base)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(max(1, int(sweep.resources.cpu)))
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            training = Training(config, Path(folder), cache=cache)
+            training.run_to(min(5, config.steps))  # the first steps allocate and are no measure
+            began = time.perf_counter()
+            warm = training.step
+            while training.step < config.steps and time.perf_counter() - began < 3:
+                training.run_to(min(training.step + 5, config.steps))
+            per_step = (time.perf_counter() - began) / max(1, training.step - warm)
+            began = time.perf_counter()
+            training.evaluate()
+            per_evaluation = time.perf_counter() - began
+    finally:
+        torch.set_num_threads(threads)
+    evaluations = -(-config.steps // config.evaluation.every)
+    one = per_step * config.steps + per_evaluation * evaluations
+    rounds = -(-trials // sweep.limits.parallel) + -(-replicates // sweep.limits.parallel)
+    return {
+        "seconds_per_step": per_step,
+        "seconds_per_evaluation": per_evaluation,
+        "seconds_per_trial": one,
+        "seconds": one * rounds,
+        "hours": one * rounds / 3600,
+    }
+
+
+def _value(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"

@@ -1,0 +1,55 @@
+"""Verbs that steer a running sweep: pause, resume, stop, cancel.
+
+They leave a request in the sweep's folder; the driver obeys it within a second or two.
+"""
+
+from __future__ import annotations
+
+import typer
+
+from sweeper.cli.options import HomeOption, SweepName
+from sweeper.errors import UserError
+from sweeper.home import Home, Request, SweepFolder
+
+
+def register(app: typer.Typer) -> None:
+    """Add this group's verbs."""
+    app.command()(pause)
+    app.command()(resume)
+    app.command()(stop)
+    app.command()(cancel)
+
+
+def pause(name: SweepName, home: HomeOption = None) -> None:
+    """Start no new trials; those that run go on. `resume` lets it continue."""
+    folder = _running(name, home)
+    folder.ask(Request.PAUSE)
+    typer.echo(f"{name}: no new trials from now on; `sweeper resume {name}` continues")
+
+
+def resume(name: SweepName, home: HomeOption = None) -> None:
+    """Let a paused sweep start trials again."""
+    folder = _running(name, home)
+    if folder.asked() not in (Request.PAUSE, None):
+        raise UserError(f"{name} is being ended; when it has, `sweeper run` continues it")
+    folder.clear_request()
+    typer.echo(f"{name}: goes on")
+
+
+def stop(name: SweepName, home: HomeOption = None) -> None:
+    """End when the running trials have ended; no new ones start."""
+    _running(name, home).ask(Request.STOP)
+    typer.echo(f"{name}: ends when its running trials have; `sweeper run` continues it later")
+
+
+def cancel(name: SweepName, home: HomeOption = None) -> None:
+    """End now; running trials keep their last checkpoint."""
+    _running(name, home).ask(Request.CANCEL)
+    typer.echo(f"{name}: ends now; `sweeper run` continues it from the last checkpoints")
+
+
+def _running(name: str, home: HomeOption) -> SweepFolder:
+    folder = Home.at(home).existing(name)
+    if folder.driver() is None:
+        raise UserError(f"{name} is not running; `sweeper run {folder.sweep_yaml}` continues it")
+    return folder

@@ -1,0 +1,37 @@
+"""What `run` prints when it ends: the leaderboard, and where everything lies."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from sweeper.cli.looking import print_leaderboard, ranked
+from sweeper.home import Home
+
+if TYPE_CHECKING:
+    from sweeper.api import SweepResult
+    from sweeper.spec.model import Sweep
+
+
+def print_ending(sweep: Sweep, result: SweepResult, home: Home) -> None:
+    """The best trials, the files, the next commands."""
+    typer.echo("")
+    print_leaderboard(sweep, ranked(sweep, result.records)[:5])
+    for line in result.confirmations():
+        typer.echo(line)
+    typer.echo("")
+    if result.report is not None:
+        typer.echo(f"report   {result.report}")
+    typer.echo(f"files    {result.folder}")
+    where = f" --home {home.path}" if home.path != Home.at().path else ""
+    typer.echo(f"runs     sweeper ui{where}")
+    typer.echo(f"trials   sweeper top {sweep.name}{where}; sweeper show {sweep.name} NUMBER{where}")
+    if result.pending:
+        typer.echo(
+            f"MLflow has not been reached: {result.pending} records wait in {result.folder}; "
+            "they are sent when the sweep is run again"
+        )
+    if result.state != "finished":
+        typer.echo(f"{result.state}: {result.message}")
+        typer.echo(f"go on    sweeper run {result.folder / 'sweep.yaml'}{where}")

@@ -1,0 +1,256 @@
+"""What a person sees while a sweep runs: one live view on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import typer
+
+from sweeper.scheduling.events import (
+    Event,
+    Listener,
+    PhaseChanged,
+    SweepEnded,
+    SweepStarted,
+    TrialEnded,
+    TrialEvaluated,
+    TrialStarted,
+)
+from sweeper.search.records import trial_name
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from sweeper.spec.model import Sweep
+
+
+@contextmanager
+def view(sweep: Sweep, *, quiet: bool = False) -> Iterator[Listener]:
+    """A listener for the events of one run; ``quiet`` shows nothing on standard output."""
+    if quiet:
+        yield lambda event: None
+    elif sys.stdout.isatty():
+        yield from _live(sweep)
+    else:
+        yield Lines(sweep)
+
+
+@dataclass
+class Running:
+    """A trial as the view knows it."""
+
+    number: int
+    role: str
+    steps: int | None
+    since: float
+    step: int = 0
+    value: float | None = None
+
+
+@dataclass
+class Progress:
+    """The state of a sweep as told by its events."""
+
+    sweep: Sweep
+    began: float = 0.0
+    phase: str = "starting"
+    message: str = ""
+    budget: int = 0
+    over: int = 0
+    over_before: int = 0
+    """Trials that earlier runs of this sweep had finished: they say nothing of today's speed."""
+    confirmed: int = 0
+    replicates: int = 0
+    running: dict[int, Running] = field(default_factory=dict)
+    roles: dict[int, str] = field(default_factory=dict)
+    best: tuple[float, int] | None = None
+    base: float | None = None
+    stops: Counter[str] = field(default_factory=Counter)
+
+    def hear(self, event: Event) -> None:
+        """Take in one event."""
+        match event:
+            case SweepStarted():
+                self._start(event)
+            case PhaseChanged():
+                self.phase, self.message = event.phase, event.message
+            case TrialStarted():
+                self.roles[event.number] = event.role
+                self.running[event.number] = Running(
+                    event.number, event.role, event.steps, event.time
+                )
+            case TrialEvaluated():
+                trial = self.running.get(event.number)
+                if trial is not None:
+                    trial.step, trial.value = event.step, event.value
+            case TrialEnded():
+                self._end(event)
+            case SweepEnded():
+                self.phase, self.message = event.state, event.message
+
+    def _start(self, event: SweepStarted) -> None:
+        self.began, self.budget, self.replicates = event.time, event.budget, event.replicates
+        for record in event.records:
+            self.roles[record.number] = record.role
+            if record.over:
+                self._count(record.role)
+                if record.objective is not None:
+                    self._score(record.number, record.role, record.objective[0])
+                elif record.symptom:
+                    self.stops[record.symptom] += 1
+        self.over_before = self.over
+
+    def _end(self, event: TrialEnded) -> None:
+        self.running.pop(event.number, None)
+        if event.state in ("interrupted", "retrying"):
+            return
+        role = self.roles.get(event.number, "search")
+        self._count(role)
+        if event.objective is not None:
+            self._score(event.number, role, event.objective[0])
+        elif event.symptom:
+            self.stops[event.symptom] += 1
+
+    def _count(self, role: str) -> None:
+        if role == "replicate":
+            self.confirmed += 1
+        else:
+            self.over += 1
+
+    def _score(self, number: int, role: str, value: float) -> None:
+        if role == "base":
+            self.base = value
+        if role == "replicate":
+            return
+        minimize = self.sweep.objective[0].goal == "minimize"
+        if self.best is None or (value < self.best[0] if minimize else value > self.best[0]):
+            self.best = (value, number)
+
+    def seconds_left(self, now: float) -> float | None:
+        """From today's speed; None until a trial has ended today."""
+        done = self.over - self.over_before
+        if done < 1 or not self.budget:
+            return None
+        return (now - self.began) / done * max(0, self.budget - self.over)
+
+    def best_line(self) -> str:
+        """The best so far and how it compares with the base configuration."""
+        metric = self.sweep.objective[0].metric
+        if self.best is None:
+            return "no trial has completed yet"
+        value, number = self.best
+        text = f"best {metric} {value:.4g} (trial {trial_name(number)})"
+        if self.base:
+            change = 100 * (value - self.base) / abs(self.base)
+            text += f", base {self.base:.4g}, {change:+.0f}%"
+        return text
+
+
+class Lines:
+    """Plain lines, one for each thing worth keeping in a log file."""
+
+    def __init__(self, sweep: Sweep) -> None:
+        self.progress = Progress(sweep)
+        self.metric = sweep.objective[0].metric
+
+    def __call__(self, event: Event) -> None:
+        self.progress.hear(event)
+        text = self._text(event)
+        if text:
+            typer.echo(text)
+            sys.stdout.flush()
+
+    def _text(self, event: Event) -> str:
+        progress = self.progress
+        match event:
+            case SweepStarted():
+                verb = "resumed" if event.resumed else "started"
+                return f"{event.name} {verb}: {progress.over}/{event.budget} trials over, {event.folder}"
+            case PhaseChanged():
+                return f"{event.phase}: {event.message}" if event.message else ""
+            case TrialStarted():
+                again = " (resumed)" if event.resumed else ""
+                return f"trial {trial_name(event.number)} started{again}"
+            case TrialEvaluated() if event.symptoms:
+                seen = ", ".join(event.symptoms)
+                return f"trial {trial_name(event.number)} step {event.step}: {seen}"
+            case TrialEnded():
+                return f"{_ending(event, self.metric)}; {progress.over}/{progress.budget}, {progress.best_line()}"
+            case SweepEnded():
+                return f"{event.state}: {event.message}" if event.message else event.state
+        return ""
+
+
+def _ending(event: TrialEnded, metric: str) -> str:
+    text = f"trial {trial_name(event.number)} {event.state}"
+    if event.objective is not None:
+        return f"{text}, {metric} {event.objective[0]:.4g}"
+    return f"{text}, {event.symptom}" if event.symptom else text
+
+
+def _live(sweep: Sweep) -> Iterator[Listener]:
+    from rich.console import Console
+    from rich.live import Live
+
+    progress = Progress(sweep)
+    console = Console()
+    with Live(
+        get_renderable=lambda: _picture(progress, console.width),
+        console=console,
+        refresh_per_second=4,
+        transient=False,
+    ):
+        yield progress.hear
+
+
+def _picture(progress: Progress, width: int) -> RenderableType:
+    from rich.console import Group
+    from rich.progress_bar import ProgressBar
+    from rich.table import Table
+    from rich.text import Text
+
+    now = time.time()
+    head = Table.grid(padding=(0, 1))
+    share = progress.over / progress.budget if progress.budget else 0
+    head.add_row(
+        Text(progress.sweep.name, style="bold"),
+        ProgressBar(total=1.0, completed=share, width=max(10, min(40, width - 60))),
+        f"{progress.over}/{progress.budget} trials",
+        _clock(progress, now),
+        Text(progress.phase, style="dim"),
+    )
+    parts: list[RenderableType] = [head, Text("  " + progress.best_line())]
+    if progress.replicates and progress.confirmed:
+        parts.append(Text(f"  confirmed {progress.confirmed}/{progress.replicates} runs"))
+    for trial in sorted(progress.running.values(), key=lambda t: t.number):
+        value = "" if trial.value is None else f"  {progress.sweep.objective[0].metric} {trial.value:.4g}"
+        total = f"/{trial.steps}" if trial.steps else ""
+        role = "" if trial.role == "search" else f" {trial.role}"
+        parts.append(Text(f"  trial {trial_name(trial.number)}{role}  step {trial.step}{total}{value}"))
+    if progress.stops:
+        stops = ", ".join(f"{count} {name}" for name, count in progress.stops.most_common())
+        parts.append(Text(f"  stopped: {stops}", style="yellow"))
+    if progress.message:
+        parts.append(Text("  " + progress.message, style="dim"))
+    return Group(*parts)
+
+
+def _clock(progress: Progress, now: float) -> str:
+    if not progress.began:
+        return "starting"
+    spent = f"{_minutes(now - progress.began)} spent"
+    left = progress.seconds_left(now)
+    return spent if left is None else f"{spent}, about {_minutes(left)} left"
+
+
+def _minutes(seconds: float) -> str:
+    whole = int(seconds)
+    if whole >= 3600:
+        return f"{whole // 3600}:{whole % 3600 // 60:02d}:{whole % 60:02d}"
+    return f"{whole // 60}:{whole % 60:02d}"

@@ -1,0 +1,242 @@
+"""Verbs that look: ls, status, top, show. They read the study and change nothing."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sweeper.cli.options import HomeOption, JsonOption, SweepName, print_json
+from sweeper.errors import UserError
+from sweeper.home import Home, SweepFolder
+
+if TYPE_CHECKING:
+    from sweeper.search.records import TrialRecord
+    from sweeper.spec.model import Sweep
+
+
+def register(app: typer.Typer) -> None:
+    """Add this group's verbs."""
+    app.command(name="ls")(ls)
+    app.command()(status)
+    app.command()(top)
+    app.command()(show)
+
+
+def ls(home: HomeOption = None, json: JsonOption = False) -> None:
+    """The sweeps of this home."""
+    here = Home.at(home)
+    listing = [_summary(here.sweep(name)) for name in here.names()]
+    if json:
+        print_json(listing)
+        return
+    if not listing:
+        typer.echo(f"no sweeps in {here.path} yet; `sweeper run FILE` starts one")
+        return
+    rows = [
+        (s["name"], s["state"], f"{s['over']}/{s['budget'] or '?'}", s["failed"], _number(s["best"]))
+        for s in listing
+    ]
+    print_table(("sweep", "state", "trials", "failed", "best"), rows)
+
+
+def status(name: SweepName, home: HomeOption = None, json: JsonOption = False) -> None:
+    """How far a sweep is: counts, running trials, the best so far, failures by symptom."""
+    folder = Home.at(home).existing(name)
+    sweep, records = read_sweep(folder)
+    summary = _summary(folder, sweep, records)
+    running = [record for record in records if record.state == "running"]
+    if json:
+        print_json({**summary, "running_trials": [record.as_dict() for record in running]})
+        return
+    driver = f", driven by process {summary['driver']}" if summary["driver"] else ""
+    typer.echo(f"{name}: {summary['state']}{driver}")
+    counts = ", ".join(f"{count} {state}" for state, count in summary["counts"].items())
+    typer.echo(f"  trials   {counts or 'none yet'}; {summary['over']} of {summary['budget'] or '?'} over")
+    if summary["best"] is not None:
+        metric = sweep.objective[0].metric
+        typer.echo(
+            f"  best     {metric} {_number(summary['best'])} by trial {summary['best_trial']}"
+            + _against(summary["best"], summary["base"])
+        )
+    for symptom, count in summary["symptoms"].items():
+        typer.echo(f"  stopped  {count} × {symptom}")
+    for record in running:
+        last = max(record.intermediate, default=None)
+        seen = f"step {record.steps}" + (
+            f", {sweep.objective[0].metric} {_number(record.intermediate[last])}" if last else ""
+        )
+        typer.echo(f"  running  {record.name}  {seen}")
+
+
+def top(
+    name: SweepName,
+    count: Annotated[int, typer.Option("--count", "-n", min=1, help="How many.")] = 10,
+    home: HomeOption = None,
+    json: JsonOption = False,
+) -> None:
+    """The best completed trials of a sweep."""
+    folder = Home.at(home).existing(name)
+    sweep, records = read_sweep(folder)
+    best = ranked(sweep, records)[:count]
+    if json:
+        print_json([record.as_dict() for record in best])
+        return
+    print_leaderboard(sweep, best)
+
+
+def show(
+    name: SweepName,
+    trial: Annotated[int, typer.Argument(help="Number of a trial.", metavar="TRIAL")],
+    home: HomeOption = None,
+    json: JsonOption = False,
+) -> None:
+    """One trial: its configuration, its evaluations, how it ended and where its files are."""
+    folder = Home.at(home).existing(name)
+    sweep, records = read_sweep(folder)
+    record = next((record for record in records if record.number == trial), None)
+    if record is None:
+        raise UserError(f"{name} has no trial {trial}; it has {len(records)}, counted from 0")
+    if json:
+        print_json({**record.as_dict(), "folder": folder.trial(trial)})
+        return
+    ending = f" ({record.symptom}: {record.reason})" if record.symptom else ""
+    typer.echo(f"trial {record.name} of {name}: {record.state}{ending}")
+    typer.echo(f"  role     {record.role}" + (f" of trial {record.of}" if record.of is not None else ""))
+    typer.echo(f"  files    {folder.trial(trial)}")
+    if record.protocol:
+        typer.echo(f"  protocol {', '.join(f'{k} {v}' for k, v in record.protocol.items())}")
+    typer.echo("  searched")
+    for path, value in record.values.items():
+        typer.echo(f"    {path:<32} {_value(value)}")
+    names = [o.metric for o in sweep.objective]
+    extra = [m for m in ("fid", "kid", "precision", "recall") if m not in names]
+    columns = [*names, *extra]
+    rows = [
+        (step, *[_number(metrics.get(column)) for column in columns])
+        for step, metrics in sorted(record.metrics.items())
+    ]
+    if rows:
+        typer.echo("")
+        print_table(("step", *columns), rows)
+    for symptom, step in record.symptoms:
+        typer.echo(f"  seen     {symptom} at step {step}")
+    if record.log_tail:
+        typer.echo("\nlast lines of its log\n" + record.log_tail)
+
+
+# What the listings are made of ------------------------------------------------------------------
+
+
+def read_sweep(folder: SweepFolder) -> tuple[Sweep, list[TrialRecord]]:
+    """A sweep and all its trials, from its folder."""
+    from sweeper.search.ledger import Ledger
+    from sweeper.spec import stored_sweep
+
+    sweep = stored_sweep(folder)
+    ledger = Ledger.open_readonly(sweep, folder)
+    return sweep, list(ledger.trials()) if ledger is not None else []
+
+
+def ranked(sweep: Sweep, records: Sequence[TrialRecord]) -> list[TrialRecord]:
+    """Completed trials of the search, best first by the first objective."""
+    sign = 1 if sweep.objective[0].goal == "minimize" else -1
+    done = [r for r in records if r.objective is not None and r.role != "replicate"]
+    return sorted(done, key=lambda r: (sign * r.objective[0], r.number))  # type: ignore[index]
+
+
+def _summary(
+    folder: SweepFolder, sweep: Sweep | None = None, records: list[TrialRecord] | None = None
+) -> dict[str, Any]:
+    if sweep is None or records is None:
+        sweep, records = read_sweep(folder)
+    driver = folder.driver()
+    order = ranked(sweep, records)
+    base = next((r for r in records if r.role == "base" and r.objective is not None), None)
+    counts = Counter(record.state for record in records)
+    search = [record for record in records if record.role != "replicate"]
+    over = sum(record.over for record in search)
+    asked = folder.asked()
+    if driver is not None:
+        state = {"pause": "paused", "stop": "draining", "cancel": "ending"}.get(asked or "", "running")
+    else:
+        done = sweep.limits.trials is not None and over >= sweep.limits.trials
+        state = "finished" if done and not counts["running"] else "interrupted"
+    return {
+        "name": folder.name,
+        "state": state,
+        "driver": driver,
+        "budget": sweep.limits.trials,
+        "over": over,
+        "counts": dict(counts),
+        "failed": counts["failed"],
+        "best": order[0].objective[0] if order and order[0].objective else None,
+        "best_trial": order[0].number if order else None,
+        "base": base.objective[0] if base and base.objective else None,
+        "symptoms": dict(Counter(r.symptom for r in records if r.symptom)),
+        "folder": str(folder.path),
+    }
+
+
+def print_leaderboard(sweep: Sweep, records: Sequence[TrialRecord]) -> None:
+    """A table of trials with what they were searched over."""
+    if not records:
+        typer.echo("no trial has completed yet")
+        return
+    paths = [parameter.path for parameter in sweep.parameters]
+    metrics = [objective.metric for objective in sweep.objective]
+    rows = []
+    for place, record in enumerate(records, 1):
+        assert record.objective is not None
+        settings = ", ".join(
+            f"{path.removeprefix('tricks.')}={_value(record.values[path])}"
+            for path in paths
+            if path in record.values and record.values[path] is not False
+        )
+        rows.append((place, record.name, *map(_number, record.objective), settings))
+    print_table(("#", "trial", *metrics, "configuration"), rows)
+
+
+def print_table(titles: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Columns as wide as their content, numbers to the right; the last column may be cut."""
+    import shutil
+
+    cells = [[str(cell) for cell in row] for row in rows]
+    widths = [max(len(title), *(len(row[i]) for row in cells)) for i, title in enumerate(titles)]
+    room = shutil.get_terminal_size((160, 24)).columns - sum(widths[:-1]) - 2 * (len(widths) - 1)
+    last = max(room, 20)
+
+    def line(row: Sequence[str]) -> str:
+        parts = []
+        for index, cell in enumerate(row):
+            if index == len(row) - 1:
+                parts.append(cell if len(cell) <= last else cell[: last - 1] + "…")
+            elif _looks_numeric(cell):
+                parts.append(cell.rjust(widths[index]))
+            else:
+                parts.append(cell.ljust(widths[index]))
+        return "  ".join(parts).rstrip()
+
+    typer.echo(line(titles))
+    for row in cells:
+        typer.echo(line(row))
+
+
+def _looks_numeric(cell: str) -> bool:
+    return bool(cell) and cell.lstrip("-").replace(".", "", 1).replace("/", "").isdigit()
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4g}"
+
+
+def _value(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _against(best: float, base: float | None) -> str:
+    if base is None or base == 0:
+        return ""
+    return f" (base configuration {_number(base)}, {100 * (best - base) / abs(base):+.0f}%)"

@@ -1,0 +1,139 @@
+"""Verbs about this machine: doctor, ui."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Iterator
+from importlib import metadata
+from typing import Annotated, NamedTuple
+
+import typer
+
+from sweeper.cli.options import HomeOption, JsonOption, print_json
+from sweeper.home import Home
+
+GIBIBYTE = 2**30
+
+
+def register(app: typer.Typer) -> None:
+    """Add this group's verbs."""
+    app.command()(doctor)
+    app.command()(ui)
+
+
+class Finding(NamedTuple):
+    """One thing looked at. ``ok`` is None for what is optional and absent."""
+
+    what: str
+    ok: bool | None
+    found: str
+    remedy: str = ""
+
+
+def doctor(home: HomeOption = None, json: JsonOption = False) -> int:
+    """What works on this machine, what is missing and how to get it."""
+    findings = list(_examine(Home.at(home)))
+    if json:
+        print_json([finding._asdict() for finding in findings])
+    else:
+        width = max(len(finding.what) for finding in findings)
+        for finding in findings:
+            mark = {True: "ok", False: "BAD", None: "-"}[finding.ok]
+            typer.echo(f"{mark:<4} {finding.what:<{width}}  {finding.found}")
+            if finding.remedy and finding.ok is not True:
+                typer.echo(f"     {'':<{width}}  {finding.remedy}")
+    return 1 if any(finding.ok is False for finding in findings) else 0
+
+
+def _examine(home: Home) -> Iterator[Finding]:
+    version = platform.python_version()
+    yield Finding("python", sys.version_info >= (3, 11), version, "3.11 or newer is needed")
+    for package in ("torch", "ray", "optuna", "mlflow", "numpy", "scipy", "pyarrow"):
+        yield _package(package)
+    yield _gpu()
+    yield _extra("inception", "torch_fidelity", "FID with the published Inception weights")
+    yield _extra("service", "fastapi", "the sweep service")
+    yield _extra("cluster", "psycopg", "a study kept in PostgreSQL")
+    yield _home(home)
+    yield _space("disk", shutil.disk_usage(_nearest_folder(home)).free, 2, "free space for checkpoints")
+    yield _memory()
+    if os.path.isdir("/dev/shm"):
+        yield _space("shared memory", shutil.disk_usage("/dev/shm").free, 0.5, "Ray's object store")
+    yield Finding("cores", True, f"{os.cpu_count()} (limits.parallel times resources.cpu should fit)")
+    yield _extractor()
+
+
+def _package(name: str) -> Finding:
+    try:
+        return Finding(name, True, metadata.version(name))
+    except metadata.PackageNotFoundError:
+        return Finding(name, False, "not installed", f"pip install '{name}'")
+
+
+def _extra(extra: str, module: str, purpose: str) -> Finding:
+    if importlib.util.find_spec(module) is not None:
+        return Finding(f"extra {extra}", True, purpose)
+    return Finding(
+        f"extra {extra}", None, f"not installed: {purpose}", f"pip install 'gan-sweeper[{extra}]'"
+    )
+
+
+def _gpu() -> Finding:
+    import torch
+
+    if torch.cuda.is_available():
+        names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+        return Finding("gpu", True, ", ".join(names))
+    reason = "this torch is built for the CPU" if torch.version.cuda is None else "none is visible"
+    return Finding("gpu", None, f"none ({reason}); trials run on the CPU with resources.gpu: 0")
+
+
+def _nearest_folder(home: Home) -> str:
+    folder = home.path
+    while not folder.exists():
+        folder = folder.parent
+    return str(folder)
+
+
+def _home(home: Home) -> Finding:
+    folder = _nearest_folder(home)
+    if os.access(folder, os.W_OK):
+        count = len(home.names())
+        return Finding("home", True, f"{home.path} ({count} sweeps)")
+    return Finding("home", False, f"{folder} cannot be written", "choose another with --home")
+
+
+def _space(what: str, free: int, enough: float, purpose: str) -> Finding:
+    found = f"{free / GIBIBYTE:.1f} GiB free"
+    return Finding(what, free > enough * GIBIBYTE, found, f"{purpose}: {enough:g} GiB or more")
+
+
+def _memory() -> Finding:
+    import psutil
+
+    return _space("memory", psutil.virtual_memory().available, 2, "Ray and two trials")
+
+
+def _extractor() -> Finding:
+    from trials.errors import TrialError
+    from trials.metrics.extractors.digits import DigitsExtractor
+
+    try:
+        fingerprint = DigitsExtractor().fingerprint
+    except (TrialError, OSError) as error:
+        return Finding("digits extractor", False, str(error), "reinstall gan-sweeper")
+    return Finding("digits extractor", True, f"weights {fingerprint[:12]}")
+
+
+def ui(
+    home: HomeOption = None,
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help="Port.  [a free one]")] = None,
+) -> int:
+    """MLflow's own pages on this home's runs; Ctrl-C ends it."""
+    from sweeper.tracking.ui import serve
+
+    return serve(Home.at(home), port, announce=typer.echo)

@@ -1,0 +1,67 @@
+"""The entry point: gathers the verbs, and turns exceptions into answers.
+
+Exit status: 0 done, 1 something failed, 2 the user's input is wrong, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import click
+import typer
+
+from sweeper.cli import checking, control, looking, machine, running, tricks
+from sweeper.errors import SweeperError, UserError
+from trials.errors import ConfigError, TrialError
+
+app = typer.Typer(
+    name="sweeper",
+    help="Search GAN training, prove the result, record every run.",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+for group in (running, checking, looking, control, tricks, machine):
+    group.register(app)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run one command and exit with its status."""
+    sys.exit(run(arguments))
+
+
+def run(arguments: list[str] | None = None) -> int:
+    """Run one command; its exit status. No traceback reaches a user for a user's mistake."""
+    try:
+        status = app(arguments, standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message())
+        return 0
+    except click.ClickException as error:
+        error.show()
+        return 2
+    except (click.Abort, KeyboardInterrupt):
+        complain("interrupted")
+        return 130
+    except BrokenPipeError:  # `sweeper ls | head`
+        sys.stderr.close()
+        return 0
+    except SweeperError as error:
+        complain(str(error))
+        return error.exit_status
+    except ConfigError as error:
+        complain("not a valid trial configuration:")
+        for problem in error.problems:
+            click.echo(f"  {problem}", err=True)
+        return UserError.exit_status
+    except TrialError as error:
+        complain(str(error))
+        return UserError.exit_status
+    return status if isinstance(status, int) else 0
+
+
+def complain(message: str) -> None:
+    """One message on the error stream, in the form of every other."""
+    click.echo(f"sweeper: {message}", err=True)

@@ -1,0 +1,122 @@
+"""Verbs that train: run a sweep, train one configuration."""
+
+from __future__ import annotations
+
+import json as json_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sweeper.cli.options import HomeOption, JsonOption, SetOption, print_json
+from sweeper.errors import UserError
+from sweeper.home import Home
+
+if TYPE_CHECKING:
+    from trials.config import TrialConfig
+    from trials.evaluation import Evaluation
+
+
+def register(app: typer.Typer) -> None:
+    """Add this group's verbs."""
+    app.command()(run)
+    app.command()(train)
+
+
+def run(
+    file: Annotated[Path, typer.Argument(help="A sweep file.", metavar="FILE")],
+    overrides: SetOption = None,
+    home: HomeOption = None,
+    json: JsonOption = False,
+) -> int:
+    """Run a sweep, or go on with one that was interrupted or whose limits were raised."""
+    from sweeper.api import run as run_sweep
+    from sweeper.cli.live import view
+    from sweeper.spec import load_sweep
+
+    sweep = load_sweep(file, overrides or [])
+    with view(sweep, quiet=json) as listener:
+        result = run_sweep(sweep, home=home, listener=listener, source=file)
+    if json:
+        print_json(result.as_dict())
+    else:
+        from sweeper.cli.ending import print_ending
+
+        print_ending(sweep, result, Home.at(home))
+    return result.exit_code
+
+
+def train(
+    what: Annotated[str, typer.Argument(help="A YAML file, or a preset.", metavar="FILE|PRESET")],
+    overrides: SetOption = None,
+    out: Annotated[Path | None, typer.Option(help="Folder.  [./trained/NAME]")] = None,
+    json: JsonOption = False,
+) -> int:
+    """Train one GAN, without any sweep; run again to go on where it was interrupted."""
+    from trials.config import load_config, warnings_of
+    from trials.trainer import train as train_one
+
+    mapping = _trial_mapping(what, overrides or [])
+    config = load_config(mapping)
+    for warning in warnings_of(config):
+        typer.echo(f"warning: {warning}", err=True)
+    folder = out or Path("trained") / Path(what).stem
+    _refuse_another(config, folder)
+    typer.echo(f"training {what} for {config.steps} steps in {folder}", err=json)
+    result = train_one(config, folder=folder, report=None if json else _print_evaluation)
+    if json:
+        best = result.best.as_dict() if result.best else None
+        print_json(
+            {
+                "state": result.state,
+                "folder": result.folder,
+                "best": best,
+                "history": [evaluation.as_dict() for evaluation in result.history],
+            }
+        )
+    else:
+        if result.best is not None:
+            typer.echo(f"best FID {result.best.metrics['fid']:.4g} at step {result.best.step}")
+        typer.echo(f"{result.state}; samples in {folder / 'samples'}")
+    return 1 if result.state == "failed" else 0
+
+
+def _trial_mapping(what: str, overrides: list[str]) -> dict[str, Any]:
+    """The raw trial config of a preset, of a trial file, or of a sweep file's base."""
+    from sweeper.spec import override_mapping, read_mapping
+    from trials import presets
+    from trials.problems import nearest
+
+    if what in presets.names():
+        mapping: dict[str, Any] = {"preset": what, "data": "digits"}
+    elif Path(what).is_file():
+        mapping = read_mapping(Path(what))
+        if "base" in mapping:
+            mapping = mapping["base"]
+    else:
+        close = nearest(what, presets.names())
+        hint = f"; did you mean '{close}'?" if close else ""
+        raise UserError(
+            f"'{what}' is neither a file nor a preset ({', '.join(presets.names())}){hint}"
+        )
+    return override_mapping(mapping, overrides)
+
+
+def _refuse_another(config: TrialConfig, folder: Path) -> None:
+    file = folder / "config.json"
+    if file.exists() and json_module.loads(file.read_text()) != config.as_dict():
+        raise UserError(
+            f"{folder} holds a training with another configuration; choose another folder with --out"
+        )
+
+
+def _print_evaluation(evaluation: Evaluation) -> None:
+    shown = {
+        name: value
+        for name, value in evaluation.metrics.items()
+        if "/" not in name or name.startswith("loss/")
+    }
+    numbers = "  ".join(f"{name} {value:.4g}" for name, value in shown.items())
+    typer.echo(f"step {evaluation.step:>6}  {numbers}")
+    for symptom in evaluation.symptoms:
+        typer.echo(f"  {symptom.name}: {symptom.note} Try: {symptom.advice}")
