@@ -1,0 +1,51 @@
+"""Which MLflow a home records to, and how its address is said without giving a secret away."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from sweeper.errors import TrackingError
+
+URI_VARIABLE = "MLFLOW_TRACKING_URI"
+
+_DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
+_SERVERS = ("http", "https", "databricks")
+
+
+def tracking_uri(home: Path, configured: str | None = None) -> str:
+    """The sweep file's own `tracking.uri`, else $MLFLOW_TRACKING_URI, else the home's database.
+
+    Raises TrackingError where the address cannot work: a folder (MLflow no longer records into
+    plain files), or a password in the address, where every process list and every copy of the
+    sweep file would show it.
+    """
+    uri = configured or os.environ.get(URI_VARIABLE) or f"sqlite:///{home.absolute()}/mlflow.db"
+    scheme = urlsplit(uri).scheme.partition("+")[0]
+    if scheme not in (*_DATABASES, *_SERVERS) and uri != "databricks":
+        raise TrackingError(
+            f"MLflow cannot record to {redacted(uri)!r}: expected sqlite:///FILE.db or the "
+            "address of a server, http(s)://HOST:PORT"
+        )
+    if urlsplit(uri).password is not None:
+        where = (
+            "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
+            if scheme in _SERVERS
+            else "PGPASSFILE or the database's own environment"
+        )
+        raise TrackingError(f"no password in an address ({redacted(uri)}): put it into {where}")
+    return uri
+
+
+def redacted(uri: str) -> str:
+    """`uri` without its user and password."""
+    parts = urlsplit(uri)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl() if parts.netloc else uri
+
+
+def artifact_root(uri: str, folder: Path, experiment: str) -> str | None:
+    """Where the artifacts of a new experiment go; None where a server decides that itself."""
+    if urlsplit(uri).scheme.partition("+")[0] in _DATABASES:
+        return (folder.absolute() / experiment).as_uri()
+    return None

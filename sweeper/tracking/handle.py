@@ -1,0 +1,235 @@
+"""The driver's hold on the writer: start it, see that it lives, wait for it at the end.
+
+with Outbox(folder.outbox) as outbox, start_writer(outbox, uri, artifacts) as writer:
+    outbox.sweep_started(...)
+    ...                               # now and then: writer.ensure_alive()
+    outbox.sweep_ended("finished")
+    left = writer.drain(timeout=60)
+    if left: print(left.advice(name))
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+from sweeper.errors import TrackingError
+from sweeper.tracking import database
+from sweeper.tracking.names import EXIT_BUSY, EXIT_DONE, EXIT_LEFT
+from sweeper.tracking.outbox import Failure, Outbox
+from sweeper.tracking.vendor import WRITER_ENVIRONMENT
+
+LINGER = 60.0
+"""Seconds that a writer goes on trying after its driver has gone."""
+
+_RESTART_PAUSE = 2.0
+_LONGEST_RESTART_PAUSE = 60.0
+_LOG_LIMIT = 1_000_000
+
+
+@dataclass(frozen=True)
+class Left:
+    """What MLflow does not have when one stops waiting. Falsy when there is nothing to say."""
+
+    pending: int
+    """Facts that are still in the outbox."""
+    failures: tuple[Failure, ...]
+    """What MLflow refused for good; it is not sent again."""
+    error: str
+    """Why the pending ones could not be sent, as far as known."""
+
+    def __bool__(self) -> bool:
+        return bool(self.pending or self.failures)
+
+    def advice(self, name: str) -> str:
+        """What to tell the user of sweep `name`; several lines, empty when all has arrived."""
+        lines = []
+        if self.pending:
+            reason = f" ({self.error})" if self.error else ""
+            lines.append(
+                f"{self.pending} facts are not in MLflow yet{reason}. Nothing is lost: "
+                f"`sweeper sync {name}` sends them, and so does running the sweep file again."
+            )
+        if self.failures:
+            lines.append(f"MLflow refused {len(self.failures)} of the facts for good:")
+            lines.extend(f"  {failure}" for failure in self.failures[:10])
+            if len(self.failures) > 10:
+                lines.append(f"  … and {len(self.failures) - 10} more")
+        return "\n".join(lines)
+
+
+class WriterHandle:
+    """The writer process of one outbox. Made by `start_writer`."""
+
+    def __init__(self, outbox: Outbox, uri: str, artifacts: Path, linger: float) -> None:
+        self._outbox = outbox
+        self._uri = uri
+        self._artifacts = artifacts
+        self._linger = linger
+        self._started = 0.0
+        self._deaths = 0
+        self._process = self._start()
+
+    def __enter__(self) -> WriterHandle:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def log(self) -> Path:
+        """What the writer had to complain about, if anything."""
+        return self._outbox.path.with_name("writer.log")
+
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    def ensure_alive(self) -> bool:
+        """Start the writer again if it has died. Cheap; call it often. Returns whether it lives.
+
+        One that keeps dying at once is started again ever more rarely, once a minute in the end.
+        """
+        if self.alive():
+            return True
+        if self._process.returncode == 0:
+            # It left of its own accord: another driver has taken the outbox over.
+            return False
+        lived = time.monotonic() - self._started
+        pause = min(_LONGEST_RESTART_PAUSE, _RESTART_PAUSE * 2.0 ** min(self._deaths, 5))
+        if self._deaths and lived < pause:
+            return False
+        self._deaths = 0 if lived > _LONGEST_RESTART_PAUSE else self._deaths + 1
+        self._release()
+        self._process = self._start()
+        return True
+
+    def drain(self, timeout: float) -> Left:
+        """Wait until MLflow has everything, for at most `timeout` seconds. Returns what is left."""
+        deadline = time.monotonic() + timeout
+        self._call()
+        while (pending := self._outbox.pending()) and time.monotonic() < deadline:
+            self.ensure_alive()
+            time.sleep(0.05)
+        error = self._outbox.last_error() if pending else ""
+        return Left(pending, tuple(self._outbox.failures()), error)
+
+    def close(self, patience: float = 5.0) -> None:
+        """Let the writer go. It ends at once if all has arrived, else within `LINGER` seconds."""
+        self._release()
+        try:
+            self._process.wait(patience if self._outbox.pending() == 0 else 0.0)
+        except subprocess.TimeoutExpired:
+            # It lingers by itself; nobody is going to wait for it.
+            self._process.returncode = 0
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        self._started = time.monotonic()
+        if self.log.exists() and self.log.stat().st_size > _LOG_LIMIT:
+            self.log.unlink()
+        with self.log.open("ab") as log:
+            return subprocess.Popen(
+                [
+                    *_COMMAND,
+                    str(self._outbox.path),
+                    str(self._artifacts),
+                    f"--linger={self._linger}",
+                    f"--session={self._outbox.session}",
+                    f"--driver={os.getpid()}",
+                ],
+                bufsize=0,
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                env=_environment(self._uri),
+                # Ctrl-C in the terminal is for the driver, which then says what it means.
+                start_new_session=True,
+            )
+
+    def _call(self) -> None:
+        """Have the writer look at the outbox now."""
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(b"\n")
+        except BrokenPipeError:
+            self.ensure_alive()
+
+    def _release(self) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+
+
+def start_writer(
+    outbox: Outbox, uri: str, artifacts: Path, *, linger: float = LINGER
+) -> WriterHandle:
+    """Start the process that sends this outbox to the MLflow at `uri`.
+
+    `artifacts` is the folder for the artifacts of experiments that are new in a database; a server
+    keeps them itself. Returns at once: MLflow is imported, and its schema made, over there.
+    """
+    return WriterHandle(outbox, uri, artifacts, linger)
+
+
+def sync(outbox: Path, uri: str, artifacts: Path, timeout: float = LINGER) -> Left:
+    """Send what an earlier driver left, without one. Call it under the sweep's lock.
+
+    With no driver nothing runs, so what MLflow shows as RUNNING is shown as KILLED. Returns what is
+    left after `timeout` seconds. Raises TrackingError where a writer is at work already, or where
+    it could not work at all.
+    """
+    done = subprocess.run(
+        [*_COMMAND, str(outbox), str(artifacts), f"--linger={timeout}"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        env=_environment(uri),
+        start_new_session=True,
+    )
+    if done.returncode == EXIT_BUSY:
+        raise TrackingError(
+            f"another writer is sending {outbox}; it ends by itself within a minute"
+        )
+    if done.returncode not in (EXIT_DONE, EXIT_LEFT):
+        raise TrackingError(f"the writer failed: {done.stderr.decode(errors='replace').strip()}")
+    return waiting(outbox)
+
+
+def waiting(outbox: Path) -> Left:
+    """What MLflow does not have of this outbox, without taking it over."""
+    connection = database.connect(outbox)
+    try:
+        with database.translated(outbox):
+            pending = sum(database.waiting(connection).values())
+            failures = tuple(Failure(*row) for row in database.failures(connection))
+            return Left(pending, failures, database.read_meta(connection, "error"))
+    finally:
+        connection.close()
+
+
+_COMMAND = (sys.executable, "-P", "-m", "sweeper.tracking.writer")
+
+
+def _environment(uri: str) -> Mapping[str, str]:
+    """The writer's environment: this very package on its path, and nothing phoned home."""
+    root = str(Path(__file__).resolve().parents[2])
+    paths = [root, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+    return {
+        **os.environ,
+        **WRITER_ENVIRONMENT,
+        "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths)),
+        "SWEEPER_WRITER_URI": uri,
+    }

@@ -1,0 +1,63 @@
+"""What runs are called and tagged in MLflow, and what the driver's words mean there."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+SWEEP = -1
+"""The number under which the outbox keeps the sweep's own run; trials count from 0."""
+
+STUDY_TAG = "sweeper.study"
+"""Identity of the study. With TRIAL_TAG it names one run for ever: the writer looks for the pair
+before it creates anything."""
+TRIAL_TAG = "sweeper.trial"
+"""`00012`, or `sweep` on the parent run."""
+STATE_TAG = "sweeper.state"
+"""The driver's own word: MLflow has one FINISHED for completed and pruned alike."""
+MODEL_TAG = "sweeper.model"
+"""Address of the logged generator, `models:/m-…`, on its run and on the sweep's."""
+CHANGED_PREFIX = "sweeper.changed."
+"""MLflow parameters never change: a limit that was raised later is found under this prefix."""
+
+PARENT_TAG = "mlflow.parentRunId"
+NOTE_TAG = "mlflow.note.content"
+TABLES_TAG = "mlflow.loggedArtifacts"
+USER_TAG = "mlflow.user"
+SOURCE_TAG = "mlflow.source.name"
+
+TrialEnding = Literal["completed", "pruned", "failed", "interrupted", "retrying", "cancelled"]
+SweepEnding = Literal["finished", "stopped", "cancelled", "interrupted", "failed"]
+
+STATUS = {
+    "running": "RUNNING",
+    "completed": "FINISHED",
+    "pruned": "FINISHED",
+    "finished": "FINISHED",
+    "stopped": "FINISHED",
+    "failed": "FAILED",
+    "interrupted": "KILLED",
+    "retrying": "KILLED",
+    "cancelled": "KILLED",
+}
+"""The driver's word → MLflow's run status."""
+
+FINAL = frozenset({"completed", "pruned", "failed"})
+"""A trial in one of these never runs again; in any other it is reopened when it starts again."""
+
+EXIT_DONE = 0
+EXIT_LEFT = 75
+"""Exit status of a writer that could not send everything (EX_TEMPFAIL)."""
+EXIT_BUSY = 73
+"""Exit status of one that found another at work."""
+
+
+def trial_tag(number: int) -> str:
+    """Value of TRIAL_TAG: `00012`, `sweep` for the sweep's own run."""
+    return "sweep" if number == SWEEP else f"{number:05d}"
+
+
+def trial_number(tag: str) -> int | None:
+    """The number that `trial_tag` spelt, None where the tag is somebody else's."""
+    if tag == "sweep":
+        return SWEEP
+    return int(tag) if tag.isdecimal() else None

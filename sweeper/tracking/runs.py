@@ -1,0 +1,82 @@
+"""The read side: what MLflow has, as plain data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from sweeper.tracking import vendor
+from sweeper.tracking.names import PARENT_TAG
+from sweeper.tracking.store import translated
+
+_PAGE = 1000
+
+
+def find_runs(uri: str, experiment: str) -> list[dict[str, Any]]:
+    """The runs of an experiment, oldest first; an empty list where there is no such experiment.
+
+    Each has run_id, name, status, parent (a run_id or None), params, tags, metrics (the last value
+    of each), started and ended (unix seconds, ended None while it runs) and artifact_uri. Raises
+    TrackingError where MLflow cannot be read.
+    """
+    client = _client(uri)
+    runs: list[dict[str, Any]] = []
+    with translated(f"read experiment {experiment!r}"):
+        found = client.get_experiment_by_name(experiment)
+        token: str | None = ""
+        while found is not None and token is not None:
+            page = client.search_runs(
+                [found.experiment_id],
+                max_results=_PAGE,
+                order_by=["attributes.start_time ASC"],
+                page_token=token or None,
+            )
+            runs.extend(_plain(run) for run in page)
+            token = page.token or None
+    return runs
+
+
+def metric_history(uri: str, run_id: str, key: str) -> list[tuple[int, float, float]]:
+    """(step, value, unix seconds) of one metric of a run, by step."""
+    with translated(f"read metric {key!r}"):
+        history = _client(uri).get_metric_history(run_id, key)
+    return sorted((point.step, point.value, point.timestamp / 1000) for point in history)
+
+
+def artifact_names(uri: str, run_id: str) -> list[str]:
+    """Every artifact of a run, with its folders: `samples/000250.png`."""
+    client = _client(uri)
+    names: list[str] = []
+    folders = [""]
+    with translated("list artifacts"):
+        while folders:
+            for entry in client.list_artifacts(run_id, folders.pop() or None):
+                (folders if entry.is_dir else names).append(entry.path)
+    return sorted(names)
+
+
+def download(uri: str, run_id: str, name: str, folder: Path) -> Path:
+    """Fetch one artifact of a run into a folder. Returns where it is."""
+    with translated(f"fetch {name!r}"):
+        return Path(_client(uri).download_artifacts(run_id, name, str(folder)))
+
+
+def _client(uri: str) -> Any:
+    with translated("open the tracking store"):
+        return vendor.load("mlflow.tracking").MlflowClient(tracking_uri=uri)
+
+
+def _plain(run: Any) -> dict[str, Any]:
+    info, data = run.info, run.data
+    return {
+        "run_id": info.run_id,
+        "name": info.run_name,
+        "status": info.status,
+        "parent": data.tags.get(PARENT_TAG),
+        "params": dict(data.params),
+        "tags": dict(data.tags),
+        "metrics": dict(data.metrics),
+        "started": info.start_time / 1000,
+        "ended": None if info.end_time is None else info.end_time / 1000,
+        "artifact_uri": info.artifact_uri,
+    }

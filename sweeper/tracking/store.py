@@ -1,0 +1,218 @@
+"""MLflow as the writer sees it: a dozen calls, and three ways in which one can fail.
+
+    Unreachable   try again later: no connection, an overloaded or misconfigured server
+    Gone          there is no such run (any more)
+    Refused       never going to work: an invalid name, a value MLflow does not take
+
+Only this module and `models` talk to MLflow's client, and its exceptions end here.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sweeper.errors import TrackingError
+from sweeper.tracking import vendor
+from sweeper.tracking.address import artifact_root
+from sweeper.tracking.backlog import MetricRow
+from sweeper.tracking.names import STUDY_TAG, TRIAL_TAG, trial_number
+
+_PERMANENT = frozenset(
+    {
+        "INVALID_PARAMETER_VALUE",
+        "BAD_REQUEST",
+        "INVALID_STATE",
+        "RESOURCE_ALREADY_EXISTS",
+        "ALREADY_EXISTS",
+        "RESOURCE_CONFLICT",
+    }
+)
+_PERMANENT_HTTP = frozenset({400, 404, 405, 409, 410, 411, 413, 414, 415, 422})
+_DAMAGED = ("malformed", "not a database")
+_PAGE = 1000
+
+
+class Unreachable(TrackingError):  # noqa: N818 - says what happened, as all of sweeper.errors
+    """MLflow cannot be reached at the moment."""
+
+
+class Gone(TrackingError):  # noqa: N818
+    """MLflow has no such run."""
+
+
+class Refused(TrackingError):  # noqa: N818
+    """MLflow will never take this."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """A run of ours as MLflow has it."""
+
+    run_id: str
+    number: int
+    status: str
+    active: bool
+    """False where a user has deleted it."""
+    started: int
+    artifact_uri: str
+
+
+class Store:
+    """One MLflow: a database or a server. Opening it imports mlflow and may make the schema.
+
+    `artifacts` is the folder for experiments that are new in a database; a server knows its own.
+    """
+
+    def __init__(self, uri: str, artifacts: Path) -> None:
+        self.uri = uri
+        self._artifacts = artifacts
+        with translated("open the tracking store"):
+            self.client: Any = vendor.load("mlflow.tracking").MlflowClient(tracking_uri=uri)
+
+    def experiment(self, name: str) -> str:
+        """Id of the experiment, made or undeleted where needed."""
+        with translated(f"open experiment {name!r}"):
+            found = self.client.get_experiment_by_name(name)
+            if found is None:
+                root = artifact_root(self.uri, self._artifacts, name)
+                return str(self.client.create_experiment(name, artifact_location=root))
+            if found.lifecycle_stage == "deleted":
+                self.client.restore_experiment(found.experiment_id)
+            return str(found.experiment_id)
+
+    def runs(self, experiment: str, study: str, *, running: bool = False) -> list[Known]:
+        """The runs of a study, deleted ones too; with `running`, only those MLflow says run."""
+        entities = vendor.load("mlflow.entities")
+        condition = f"tags.`{STUDY_TAG}` = '{study}'"
+        if running:
+            condition += " AND attributes.status = 'RUNNING'"
+        known = []
+        token = None
+        while True:
+            with translated("look for the sweep's runs"):
+                page = self.client.search_runs(
+                    [experiment], condition, entities.ViewType.ALL, _PAGE, page_token=token
+                )
+            for run in page:
+                number = trial_number(run.data.tags.get(TRIAL_TAG, ""))
+                if number is not None:
+                    info = run.info
+                    active = info.lifecycle_stage == "active"
+                    start = info.start_time or 0
+                    known.append(
+                        Known(info.run_id, number, info.status, active, start, info.artifact_uri)
+                    )
+            token = page.token
+            if not token:
+                return known
+
+    def create(
+        self, experiment: str, name: str, tags: Mapping[str, str], started: int
+    ) -> tuple[str, str]:
+        """A new run. Returns its id and the root of its artifacts."""
+        with translated(f"create run {name!r}"):
+            run = self.client.create_run(
+                experiment, start_time=started, tags=dict(tags), run_name=name
+            )
+        return run.info.run_id, run.info.artifact_uri
+
+    def log(
+        self,
+        run_id: str,
+        params: Sequence[tuple[str, str]],
+        tags: Sequence[tuple[str, str]],
+        metrics: Sequence[MetricRow],
+    ) -> None:
+        """One batch. What MLflow has already, to the letter, it leaves as it is."""
+        entities = vendor.load("mlflow.entities")
+        with translated(f"log to run {run_id}"):
+            self.client.log_batch(
+                run_id,
+                metrics=[entities.Metric(m.key, m.value, m.time, m.step) for m in metrics],
+                params=[entities.Param(key, value) for key, value in params],
+                tags=[entities.RunTag(key, value) for key, value in tags],
+            )
+
+    def remove_tag(self, run_id: str, key: str) -> None:
+        with translated(f"remove tag {key!r}"):
+            self.client.delete_tag(run_id, key)
+
+    def set_status(self, run_id: str, status: str, ended: int | None) -> None:
+        """RUNNING, FINISHED, FAILED or KILLED; `ended` in milliseconds unless it runs."""
+        with translated(f"set run {run_id} to {status}"):
+            if status == "RUNNING":
+                self.client.update_run(run_id, status=status)
+            else:
+                self.client.set_terminated(run_id, status, ended)
+
+    def upload(self, artifact_uri: str, source: Path | bytes, name: str) -> None:
+        """Put a file, or content, under `name` (with slashes) of a run's artifacts."""
+        registry = vendor.load("mlflow.store.artifact.artifact_repository_registry")
+        target = Path(name)
+        folder = None if target.parent == Path() else target.parent.as_posix()
+        with translated(f"store {name}"), tempfile.TemporaryDirectory() as staging:
+            path = Path(staging) / target.name
+            if isinstance(source, bytes):
+                path.write_bytes(source)
+            elif not source.is_file():
+                raise Refused(f"cannot store {name}: {source} is no longer there")
+            elif source.name == target.name:
+                path = source
+            else:
+                path.symlink_to(source)
+            repository = registry.get_artifact_repository(artifact_uri, tracking_uri=self.uri)
+            repository.log_artifact(str(path), folder)
+
+    def delete(self, run_id: str) -> None:
+        """Move a run to MLflow's bin."""
+        with translated(f"delete run {run_id}"):
+            self.client.delete_run(run_id)
+
+    def is_deleted(self, run_id: str) -> bool:
+        """Whether a user has moved this run to the bin."""
+        with translated(f"look at run {run_id}"):
+            return bool(self.client.get_run(run_id).info.lifecycle_stage != "active")
+
+    def answers(self) -> bool:
+        """Whether the store itself is well, when one call to it keeps failing."""
+        try:
+            with translated("ask for an experiment"):
+                self.client.search_experiments(max_results=1)
+        except TrackingError:
+            return False
+        return True
+
+
+@contextmanager
+def translated(action: str) -> Iterator[None]:
+    try:
+        yield
+    except TrackingError:
+        raise
+    except Exception as error:
+        raise _judge(error)(f"cannot {action}: {_reason(error)}") from error
+
+
+def _judge(error: Exception) -> type[TrackingError]:
+    """Which of the three it is. What is not known for permanent is tried again."""
+    code = getattr(error, "error_code", None)
+    text = str(error)
+    if code in ("RESOURCE_DOES_NOT_EXIST", "NOT_FOUND"):
+        return Gone
+    if code in _PERMANENT:
+        return Unreachable if any(word in text for word in _DAMAGED) else Refused
+    response = getattr(error, "response", None)
+    if response is not None and getattr(response, "status_code", None) in _PERMANENT_HTTP:
+        return Refused
+    return Unreachable
+
+
+def _reason(error: Exception) -> str:
+    """The last words of what are often long chains, on one line."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 500 else f"{text[:500]}…"

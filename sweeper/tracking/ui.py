@@ -1,0 +1,76 @@
+"""MLflow's own pages over a home's store, for this machine only."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+from sweeper.tracking.address import tracking_uri
+from sweeper.tracking.vendor import ENVIRONMENT
+
+LOOPBACK = "127.0.0.1"
+USUAL_PORT = 5000
+
+
+def ui_command(home: Path, port: int | None = None) -> list[str]:
+    """The command that serves MLflow over the home's own database, on loopback alone.
+
+    `port` is 5000 by default, or any free one where that is taken.
+    """
+    return [
+        sys.executable,
+        "-m",
+        "mlflow",
+        "server",
+        "--backend-store-uri",
+        f"sqlite:///{home.absolute()}/mlflow.db",
+        "--artifacts-destination",
+        str(home.absolute() / "mlartifacts"),
+        "--host",
+        LOOPBACK,
+        "--port",
+        str(port or free_port()),
+        "--workers",
+        "1",
+    ]
+
+
+def ui_address(home: Path, command: list[str]) -> str:
+    """Where a browser finds what this command serves."""
+    return f"http://{LOOPBACK}:{command[command.index('--port') + 1]}"
+
+
+def serve_ui(home: Path, port: int | None = None) -> int:
+    """Print the address and serve until Ctrl-C. Returns the exit status.
+
+    Where the sweeps of this home are recorded on a server, that server is the place to look.
+    """
+    uri = tracking_uri(home)
+    if uri.startswith(("http://", "https://")):
+        print(f"The runs are recorded at {uri}: open that in a browser.")
+        return 0
+    command = ui_command(home, port)
+    print(f"MLflow: {ui_address(home, command)}  (Ctrl-C ends it)", flush=True)
+    server = subprocess.Popen(command, env={**os.environ, **ENVIRONMENT})
+    try:
+        return server.wait()
+    except KeyboardInterrupt:
+        server.terminate()
+        server.wait()
+        return 0
+
+
+def free_port() -> int:
+    """5000 if nobody listens there, else a port that the system has to spare."""
+    for port in (USUAL_PORT, 0):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((LOOPBACK, port))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    raise OSError("no port is free on this machine")
