@@ -1,0 +1,41 @@
+"""What a sweep is: the file format, the space it describes, its limits. Pure: nothing runs here."""
+
+from sweeper.spec.domains import Domain, Parameter, Range, Toggle, Values
+from sweeper.spec.load import load_sweep, parse_sweep, sweep_from_dict
+from sweeper.spec.model import Difference, Sweep
+from sweeper.spec.sections import (
+    Limits,
+    Objective,
+    Resources,
+    SchedulerSpec,
+    SearchSpec,
+    Seeds,
+    Tracking,
+)
+from sweeper.spec.space import Draw, apply, base_draw, cells, count_cells, walk
+
+__all__ = [
+    "Difference",
+    "Domain",
+    "Draw",
+    "Limits",
+    "Objective",
+    "Parameter",
+    "Range",
+    "Resources",
+    "SchedulerSpec",
+    "SearchSpec",
+    "Seeds",
+    "Sweep",
+    "Toggle",
+    "Tracking",
+    "Values",
+    "apply",
+    "base_draw",
+    "cells",
+    "count_cells",
+    "load_sweep",
+    "parse_sweep",
+    "sweep_from_dict",
+    "walk",
+]

@@ -1,0 +1,273 @@
+"""Checking a sweep against the trainer: does every configuration that it can reach make sense?
+
+Importing this imports the trainer's catalogue, and with it torch.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from sweeper.spec.document import Document, Path, one_of, shown
+from sweeper.spec.domains import Parameter, Range, Toggle, Values
+from sweeper.spec.model import Sweep
+from sweeper.spec.sections import Objective
+from sweeper.spec.space import apply, walk
+from trials import catalogue
+from trials.config import feasible, load_config, problems_of
+from trials.data import check_data
+from trials.errors import ConfigError
+from trials.metrics.measures import MEASURES
+from trials.problems import Problem, nearest
+
+DRAWS = 200
+"""Random configurations that are tried of every space, beside each value of each parameter."""
+
+AT_MOST = 5
+"""Infeasible combinations that are reported; more of them have the same causes."""
+
+
+def expand_knobs(document: Document, raw: Mapping[str, Any]) -> dict[str, Any]:
+    """The section with `knobs: default` written out: a conditional parameter for each knob."""
+    expanded: dict[str, Any] = {}
+    for path, given in raw.items():
+        expanded[path] = given
+        if not isinstance(given, Mapping) or given.get("knobs") != "default":
+            continue
+        trick = catalogue.toggles().get(path.removeprefix("tricks."))
+        for knob, domain in trick.search_ranges().items() if trick is not None else ():
+            knob_path = f"{path}.{knob}"
+            if knob_path not in raw:
+                expanded[knob_path] = {**domain, "when": {path: True}}
+                document.places["parameters", knob_path] = document.place(("parameters", path))
+    return expanded
+
+
+def requirements(parameters: Mapping[str, Parameter]) -> dict[str, tuple[str, ...]]:
+    """Toggle → toggles of tricks that it needs, so that those are decided before it."""
+    known = catalogue.toggles()
+    return {
+        path: tuple(f"tricks.{key}" for key in known[parameter.trick].requires)
+        for path, parameter in parameters.items()
+        if isinstance(parameter.domain, Toggle) and parameter.trick in known
+    }
+
+
+def check_against_trainer(
+    document: Document,
+    base: Mapping[str, Any],
+    parameters: Sequence[Parameter],
+    objective: Sequence[Objective] | None,
+) -> None:
+    """Report what is wrong with the base, with any value of a parameter, and with combinations."""
+    known = problems_of(base)
+    for problem in known:
+        _report(document, _in_base(document, problem.path), problem)
+    checker = _Checker(document, base, parameters, set(known))
+    checker.check_values()
+    _check_metrics(document, objective)
+    if not document.problems:
+        checker.check_toggles()
+        checker.check_combinations()
+        checker.check_data()
+
+
+class _Checker:
+    """One space over one base; `known` are the problems that the base has by itself."""
+
+    def __init__(
+        self,
+        document: Document,
+        base: Mapping[str, Any],
+        parameters: Sequence[Parameter],
+        known: set[Problem],
+    ) -> None:
+        self.document = document
+        self.base = base
+        self.parameters = parameters
+        self.known = known
+        self.by_path = {parameter.path: parameter for parameter in parameters}
+
+    def problems(self, values: Mapping[str, Any]) -> list[Problem]:
+        """What the values bring beyond the base's own problems."""
+        return [p for p in problems_of(apply(self.base, values)) if p not in self.known]
+
+    def context(self, parameter: Parameter) -> dict[str, Any]:
+        """Values of others with which this one exists: the first that its `when` allows."""
+        values: dict[str, Any] = {}
+        for path, allowed in parameter.when.items():
+            values |= self.context(self.by_path[path])
+            values[path] = allowed[0]
+        return values
+
+    def check_values(self) -> None:
+        """Every parameter must be a setting that exists, and each of its values one it can have."""
+        for parameter in self.parameters:
+            at: Path = ("parameters", parameter.path)
+            if isinstance(parameter.domain, Toggle):
+                self._check_trick(at, parameter)
+                continue
+            samples = parameter.domain.samples()
+            try:
+                context = self.context(parameter)
+                found = [
+                    [
+                        problem
+                        for problem in self.problems({**context, parameter.path: value})
+                        if _related(problem.path, parameter.path)
+                    ]
+                    for value in samples
+                ]
+            except ValueError as error:
+                self.document.add(at, str(error), "a path into the trial config")
+                continue
+            for position, problems in enumerate(found):
+                for problem in problems:
+                    everywhere = all(problem in others for others in found)
+                    place = at if everywhere else _place_of(at, parameter, position)
+                    _report(self.document, place, problem, parameter.path)
+
+    def _check_trick(self, at: Path, parameter: Parameter) -> None:
+        known = catalogue.toggles()
+        if parameter.trick in known:
+            return
+        message = f"there is no trick '{parameter.trick}'"
+        trick = catalogue.tricks().get(parameter.trick)
+        if trick is not None:
+            message = f"{parameter.trick} is a {trick.slot}: search it as `{trick.slot}`"
+        self.document.add(at, message, one_of(known), nearest(parameter.trick, known))
+
+    def check_toggles(self) -> None:
+        """A trick that no configuration of the space can have on is a mistake."""
+        for parameter in self.parameters:
+            if not isinstance(parameter.domain, Toggle):
+                continue
+            context = {**self.context(parameter), parameter.path: False}
+            tries = ({**context, **other} for other in self._single_choices())
+            if not any(feasible(apply(self.base, one), parameter.trick) for one in tries):
+                reasons = self.problems({**context, parameter.path: True})
+                self.document.add(
+                    ("parameters", parameter.path),
+                    "can never be on: " + "; ".join(_as_text(reason) for reason in reasons),
+                    "a trick that goes with the base and the other parameters",
+                )
+
+    def _single_choices(self) -> Iterator[dict[str, Any]]:
+        yield {}
+        for parameter in self.parameters:
+            for value in parameter.domain.samples():
+                yield {**self.context(parameter), parameter.path: value}
+
+    def check_combinations(self) -> None:
+        """Values that are each fine alone may be none together: try some draws of the space."""
+        chance = random.Random(0)
+        sweep = Sweep(name="check", base=self.base, parameters=tuple(self.parameters))
+        reported = 0
+        for _ in range(DRAWS):
+            draw = walk(sweep, lambda parameter: draw_from(parameter, chance))
+            problems = [p for p in problems_of(draw.config) if p not in self.known]
+            if not problems:
+                continue
+            problem = problems[0]
+            culprits = self._culprits(draw.values, problem)
+            named = ", ".join(f"{path} = {shown(value)}" for path, value in culprits.items())
+            before = len(self.document.problems)
+            self.document.add(
+                ("parameters", next(reversed(culprits), "")),
+                f"{named}: {_as_text(problem)}",
+                "conditions (`when`) that keep these apart",
+            )
+            reported += len(self.document.problems) - before
+            if reported >= AT_MOST:
+                return
+
+    def _culprits(self, values: Mapping[str, Any], problem: Problem) -> dict[str, Any]:
+        """The fewest of the values with which the problem is still there."""
+        needed = dict(values)
+        for path in reversed(list(values)):
+            without = {
+                other: value
+                for other, value in needed.items()
+                if other != path and path not in self.by_path[other].when
+            }
+            if any(found.path == problem.path for found in self.problems(without)):
+                needed = without
+        return needed
+
+    def check_data(self) -> None:
+        """The data of the base, and of every parameter that chooses data, must be there."""
+        for problem in check_data(load_config(self.base).data):
+            _report(self.document, _in_base(self.document, problem.path), problem)
+        for parameter in self.parameters:
+            if parameter.path.split(".")[0] != "data":
+                continue
+            for position, value in enumerate(parameter.domain.samples()):
+                values = {**self.context(parameter), parameter.path: value}
+                try:
+                    config = load_config(apply(self.base, values))
+                except ConfigError:
+                    continue  # A combination, which has been reported as such.
+                place = _place_of(("parameters", parameter.path), parameter, position)
+                for problem in check_data(config.data):
+                    _report(self.document, place, problem, parameter.path)
+
+
+def draw_from(parameter: Parameter, chance: random.Random) -> Any:
+    """A random value of a parameter; of a range also, now and then, its very ends."""
+    domain = parameter.domain
+    if not isinstance(domain, Range):
+        return chance.choice(tuple(domain.cells()))
+    if chance.random() < 0.2:
+        return chance.choice((domain.low, domain.high))
+    if domain.log:
+        share = chance.random()
+        return domain.snap(domain.low ** (1 - share) * domain.high**share)
+    return domain.snap(chance.uniform(domain.low, domain.high))
+
+
+def _check_metrics(document: Document, objective: Sequence[Objective] | None) -> None:
+    for position, item in enumerate(objective or ()):
+        # Names like fid/class_3 and fid_5k are made when measuring; their stem is registered.
+        stem = item.metric.split("/")[0]
+        if stem in MEASURES or stem.rpartition("_")[0] in MEASURES:
+            continue
+        at: Path = ("objective", "metric")
+        if ("objective", position) in document.places:
+            at = ("objective", position, "metric")
+        document.add(
+            at, f"there is no measure {item.metric!r}", one_of(MEASURES), nearest(stem, MEASURES)
+        )
+
+
+def _related(problem_path: str, path: str) -> bool:
+    """Whether one path leads to the other."""
+    one, other = problem_path.split("."), path.split(".")
+    shared = min(len(one), len(other))
+    return one[:shared] == other[:shared]
+
+
+def _place_of(at: Path, parameter: Parameter, position: int) -> Path:
+    if isinstance(parameter.domain, Values) and len(parameter.domain.values) > 1:
+        return (*at, "values", position)
+    return at
+
+
+def _in_base(document: Document, path: str) -> Path:
+    """Where a problem of the base stands in the file: its health section may stand on top."""
+    parts = tuple(path.split(".")) if path else ()
+    written_on_top = parts[:1] == ("health",) and ("health",) in document.places
+    return parts if written_on_top else ("base", *parts)
+
+
+def _report(document: Document, at: Path, problem: Problem, shown_path: str = "") -> None:
+    """Report a problem of the trainer at a place of the file; tell its own path if it differs."""
+    message = problem.message
+    if shown_path and problem.path != shown_path:
+        message = f"{problem.path}: {message}"
+    document.add(at, message, problem.expected, problem.nearest)
+
+
+def _as_text(problem: Problem) -> str:
+    text = f"{problem.path}: {problem.message}" if problem.path else problem.message
+    return f"{text} (expected {problem.expected})" if problem.expected else text

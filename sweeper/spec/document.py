@@ -1,0 +1,240 @@
+"""YAML text to plain values that remember where each of them stands.
+
+A subset of YAML on purpose: plain scalars, lists, mappings, anchors. A tag that would construct
+anything else is a problem, and so is a key that is given twice. Numbers are read as people write
+them (`1e-5` is a number here; YAML 1.1 reads it as a string, and `1:30` as ninety).
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+from sweeper.errors import Problem
+
+Path = tuple[str | int, ...]
+"""Keys and list positions from the root. A key may hold dots: ("parameters", "loss.margin")."""
+
+MAX_CHARACTERS = 1_000_000
+MAX_VALUES = 100_000
+"""Values after anchors are expanded: nine short lines can name a billion of them."""
+MAX_DEPTH = 64
+
+_CORE = "tag:yaml.org,2002:"
+
+
+class _Loader(yaml.SafeLoader):
+    """SafeLoader with the scalars of YAML 1.2, used to compose nodes only, never to construct."""
+
+
+_Loader.yaml_implicit_resolvers = {}
+for _tag, _pattern, _first in (
+    (
+        "bool",
+        r"true|True|TRUE|yes|Yes|YES|on|On|ON|false|False|FALSE|no|No|NO|off|Off|OFF",
+        "tTfFyYnNoO",
+    ),
+    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+    ("int", r"[-+]?[0-9][0-9_]*", "-+0123456789"),
+    (
+        "float",
+        r"[-+]?(?:[0-9][0-9_]*\.[0-9_]*(?:[eE][-+]?[0-9]+)?|[0-9][0-9_]*[eE][-+]?[0-9]+"
+        r"|\.[0-9][0-9_]*(?:[eE][-+]?[0-9]+)?|\.(?:inf|Inf|INF))|\.(?:nan|NaN|NAN)",
+        "-+0123456789.",
+    ),
+):
+    _Loader.add_implicit_resolver(f"{_CORE}{_tag}", re.compile(rf"(?:{_pattern})\Z"), list(_first))
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a value was written: a line of a file, or an override, which has no line."""
+
+    file: str
+    line: int | None
+
+
+@dataclass
+class Document:
+    """The plain value of a text, where its parts stand, and what is wrong with it so far."""
+
+    file: str
+    root: Any = None
+    places: dict[Path, Place] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+
+    def place(self, path: Path) -> Place:
+        """Where `path` stands, or the nearest thing above it that does."""
+        for length in range(len(path), -1, -1):
+            if path[:length] in self.places:
+                return self.places[path[:length]]
+        return Place(self.file, None)
+
+    def add(self, path: Path, message: str, expected: str = "", nearest: str = "") -> None:
+        """Report a problem once."""
+        place = self.place(path)
+        problem = Problem(place.file, place.line, dotted(path), message, expected, nearest)
+        if problem not in self.problems:
+            self.problems.append(problem)
+
+    def graft(self, path: Path, other: Document) -> None:
+        """Take over the places of `other`, whose root now stands at `path` of this document."""
+        for old in [old for old in self.places if old[: len(path)] == path]:
+            del self.places[old]
+        for inner, place in other.places.items():
+            self.places[path + inner] = place
+
+
+def dotted(path: Iterable[str | int]) -> str:
+    """A path as it is shown: `parameters.loss.values[1]`."""
+    text = ""
+    for part in path:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+    return text
+
+
+def read_document(text: str, file: str) -> Document:
+    """Read one YAML document. Never raises: what is wrong stands in `problems`."""
+    document = Document(file)
+    if len(text) > MAX_CHARACTERS:
+        document.add((), f"the text is longer than {MAX_CHARACTERS:,} characters")
+        return document
+    try:
+        node = yaml.compose(text, Loader=_Loader)
+    except yaml.YAMLError as error:
+        document.problems.append(_syntax_problem(error, file, text))
+    except RecursionError:
+        document.add((), "the text is nested too deeply")
+    else:
+        if node is not None:
+            _Builder(document).build(node)
+    return document
+
+
+def _syntax_problem(error: yaml.YAMLError, file: str, text: str) -> Problem:
+    line: int | None = None
+    message = str(error)
+    if isinstance(error, yaml.MarkedYAMLError):
+        mark = error.problem_mark or error.context_mark
+        line = mark.line + 1 if mark is not None else None
+        parts = [part for part in (error.context, error.problem, error.note) if part]
+        message = ", ".join(parts)
+    elif isinstance(error, yaml.reader.ReaderError):
+        line = text.count("\n", 0, error.position) + 1
+        message = f"the character {error.character!r} cannot stand in a YAML file"
+    return Problem(file, line, "", f"not YAML: {message}")
+
+
+class _TooMuchError(Exception):
+    """The document grows beyond the limits."""
+
+
+class _Builder:
+    """Builds the plain value of a node tree, noting places and problems."""
+
+    def __init__(self, document: Document) -> None:
+        self.document = document
+        self.values = 0
+        self.open: set[int] = set()
+
+    def build(self, node: yaml.Node) -> None:
+        try:
+            self.document.root = self._value(node, ())
+        except _TooMuchError as error:
+            self.document.root = None
+            self.document.add((), str(error))
+
+    def _value(self, node: yaml.Node, path: Path) -> Any:
+        self.values += 1
+        if self.values > MAX_VALUES:
+            raise _TooMuchError(f"the text holds more than {MAX_VALUES:,} values")
+        if len(path) > MAX_DEPTH:
+            raise _TooMuchError(f"the text is nested deeper than {MAX_DEPTH} levels")
+        if id(node) in self.open:
+            raise _TooMuchError("an anchor contains itself")
+        self.document.places.setdefault(path, Place(self.document.file, _line(node)))
+        self.open.add(id(node))
+        try:
+            if isinstance(node, yaml.MappingNode) and node.tag == f"{_CORE}map":
+                return dict(self._items(node, path))
+            if isinstance(node, yaml.SequenceNode) and node.tag == f"{_CORE}seq":
+                return [self._value(item, (*path, i)) for i, item in enumerate(node.value)]
+            if isinstance(node, yaml.ScalarNode):
+                return self._scalar(node, path)
+        finally:
+            self.open.discard(id(node))
+        self._refuse_tag(node, path)
+        return None
+
+    def _items(self, node: yaml.MappingNode, path: Path) -> Iterator[tuple[str, Any]]:
+        seen: dict[str, int] = {}
+        for key_node, value_node in node.value:
+            if not isinstance(key_node, yaml.ScalarNode):
+                self.document.add(path, "a key is a list or a mapping", "a name")
+                continue
+            key, inner = key_node.value, (*path, key_node.value)
+            if key in seen:
+                self.document.problems.append(
+                    Problem(
+                        self.document.file,
+                        _line(key_node),
+                        dotted(inner),
+                        f"is given twice, first in line {seen[key]}",
+                    )
+                )
+                continue
+            seen[key] = _line(key_node)
+            # The key's line: the value of a block mapping only starts on the next one.
+            self.document.places[inner] = Place(self.document.file, _line(key_node))
+            yield key, self._value(value_node, inner)
+
+    def _scalar(self, node: yaml.ScalarNode, path: Path) -> Any:
+        kind, text = node.tag.removeprefix(_CORE), node.value
+        try:
+            match kind:
+                case "str":
+                    return text
+                case "null":
+                    return None
+                case "bool":
+                    return text.lower() in ("true", "yes", "on")
+                case "int":
+                    return self._bounded(int(text), path)
+                case "float":
+                    return self._bounded(float(re.sub(r"\.(?=inf|nan)", "", text.lower())), path)
+        except ValueError:
+            self.document.add(path, f"{shown(text)} is no {kind}")
+            return None
+        self._refuse_tag(node, path)
+        return None
+
+    def _bounded(self, number: int | float, path: Path) -> int | float | None:
+        """Numbers that JSON, Optuna and MLflow can all hold."""
+        if abs(number) < 2**63 if isinstance(number, int) else math.isfinite(number):
+            return number
+        self.document.add(path, f"{shown(number)} is too large or not a number", "a finite number")
+        return None
+
+    def _refuse_tag(self, node: yaml.Node, path: Path) -> None:
+        tag = node.tag.replace(_CORE, "!!")
+        self.document.add(path, f"the tag {tag} is not read", "a plain value")
+
+
+def _line(node: yaml.Node) -> int:
+    return int(node.start_mark.line) + 1
+
+
+def shown(value: Any) -> str:
+    """A value as it is quoted in a message: one line, not too long."""
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def one_of(names: Iterable[Any]) -> str:
+    """The names as what is expected."""
+    return "one of " + ", ".join(str(name) for name in names)

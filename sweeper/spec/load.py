@@ -1,0 +1,205 @@
+"""Reading a sweep file: every problem is found before any is reported."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path as FilePath
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from sweeper.errors import Problem, SpecError
+from sweeper.home import NAME_RULE, is_valid_name
+from sweeper.spec.document import Document, Path, one_of, read_document, shown
+from sweeper.spec.model import Sweep
+from sweeper.spec.overrides import lay_over
+from sweeper.spec.parameters import (
+    add_own_conditions,
+    check_conditions,
+    in_order,
+    read_parameters,
+)
+from sweeper.spec.rules import check_options, check_together
+from sweeper.spec.sections import KEYS, SECTIONS, Objective, Section
+from trials.problems import nearest
+from trials.validation import problems_from
+
+ELSEWHERE = {
+    "method": "search.sampler",
+    "metric": "objective",
+    "early_terminate": "scheduler",
+    "run_cap": "limits.trials",
+}
+"""Keys of W&B sweep files that have another name here."""
+
+AnySection = TypeVar("AnySection", bound=Section)
+
+
+def load_sweep(path: FilePath | str, overrides: Sequence[str] = ()) -> Sweep:
+    """Read and check the sweep file at `path`, with `overrides` (`limits.trials=50`) laid over it.
+
+    Raises SpecError with every problem of the file, and nothing else.
+    """
+    file = str(path)
+    try:
+        text = FilePath(path).read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise SpecError([Problem(file, None, "", f"is not UTF-8 text: {error}")]) from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise SpecError([Problem(file, None, "", f"cannot be read: {reason}")]) from error
+    return parse_sweep(text, file, overrides)
+
+
+def parse_sweep(text: str, filename: str = "<string>", overrides: Sequence[str] = ()) -> Sweep:
+    """Read and check the text of a sweep file. Raises SpecError, with every problem, at most."""
+    document = read_document(text, filename)
+    if not document.problems:
+        for override in overrides:
+            lay_over(document, override)
+    sweep = _assemble(document, checked=True) if not document.problems else None
+    if sweep is None or document.problems:
+        raise SpecError(document.problems)
+    return sweep
+
+
+def sweep_from_dict(mapping: Mapping[str, Any], filename: str = "spec.json") -> Sweep:
+    """The sweep that `to_dict` gave, without asking the trainer about it again.
+
+    Imports no torch, so that a listing of sweeps stays fast. Raises SpecError when the mapping was
+    damaged.
+    """
+    document = Document(filename, root=dict(mapping))
+    sweep = _assemble(document, checked=False)
+    if sweep is None or document.problems:
+        raise SpecError(document.problems)
+    return sweep
+
+
+def _assemble(document: Document, *, checked: bool) -> Sweep | None:
+    """The sweep of a document, or None; problems go to the document."""
+    root = document.root
+    if not isinstance(root, dict):
+        what = "the file is empty" if root is None else f"{shown(root)} is no sweep"
+        document.add((), what, "a mapping with name, base, parameters, limits")
+        return None
+    for key in root:
+        if key not in KEYS:
+            close = ELSEWHERE.get(key) or nearest(key, KEYS)
+            document.add((key,), "there is no such section", one_of(KEYS), close)
+    name, description = _read_name(document, root), _read_text(document, root, "description")
+    sections: dict[str, Any] = {
+        key: _read_section(document, (key,), root.get(key), kind) for key, kind in SECTIONS.items()
+    }
+    objective = _read_objective(document, root.get("objective"))
+    base = _read_base(document, root)
+    raw = _mapping(document, root, "parameters", "dotted paths and their domains")
+    if checked and base is not None:
+        # The trainer's config and catalogue import torch: only where a sweep is really checked.
+        from sweeper.spec.check import expand_knobs
+
+        raw = expand_knobs(document, raw)
+    parameters = add_own_conditions(read_parameters(document, raw))
+    check_conditions(document, parameters, raw)
+    needs: Mapping[str, Sequence[str]] = {}
+    if checked:
+        from sweeper.spec.check import requirements
+
+        needs = requirements(parameters)
+    ordered = in_order(document, parameters, needs)
+    check_options(document, root, sections)
+    check_together(document, ordered, objective, sections)
+    if checked and base is not None:
+        from sweeper.spec.check import check_against_trainer
+
+        check_against_trainer(document, base, ordered, objective)
+    if document.problems or base is None or objective is None:
+        return None
+    return Sweep(
+        name=name,
+        base=base,
+        parameters=ordered,
+        objective=objective,
+        description=description,
+        **sections,
+    )
+
+
+def _read_name(document: Document, root: Mapping[str, Any]) -> str:
+    name = root.get("name")
+    if name is None:
+        document.add(("name",), "is missing", "a name for the sweep and its folder")
+    elif not isinstance(name, str) or not is_valid_name(name):
+        document.add(("name",), f"{shown(name)} cannot name a sweep", NAME_RULE)
+    return str(name)
+
+
+def _read_text(document: Document, root: Mapping[str, Any], key: str) -> str:
+    text = root.get(key)
+    if text is not None and not isinstance(text, str):
+        document.add((key,), f"{shown(text)} is wrong", "a text")
+    return text if isinstance(text, str) else ""
+
+
+def _mapping(
+    document: Document, root: Mapping[str, Any], key: str, expected: str
+) -> dict[str, Any]:
+    """A section as a mapping; a heading with nothing under it is an empty one."""
+    given = root.get(key)
+    if given is None:
+        return {}
+    if not isinstance(given, dict):
+        document.add((key,), f"{shown(given)} is wrong", f"a mapping: {expected}")
+        return {}
+    return given
+
+
+def _read_section(
+    document: Document, at: Path, given: Any, kind: type[AnySection]
+) -> AnySection | None:
+    try:
+        return kind.model_validate({} if given is None else given)
+    except ValidationError as error:
+        for problem in problems_from(error, kind):
+            inner = tuple(problem.path.split(".")) if problem.path else ()
+            document.add((*at, *inner), problem.message, problem.expected, problem.nearest)
+        return None
+
+
+def _read_objective(document: Document, given: Any) -> tuple[Objective, ...] | None:
+    if isinstance(given, list):
+        if len(given) not in (1, 2):
+            document.add(("objective",), f"there are {len(given)} objectives", "one or two")
+            return None
+        read = [
+            _read_section(document, ("objective", position), item, Objective)
+            for position, item in enumerate(given)
+        ]
+    else:
+        read = [_read_section(document, ("objective",), given, Objective)]
+    found = tuple(item for item in read if item is not None)
+    if len(found) == 2 and found[0].metric == found[1].metric:
+        document.add(
+            ("objective", 1, "metric"), f"{found[0].metric} is there twice", "two measures"
+        )
+    return found if len(found) == len(read) else None
+
+
+def _read_base(document: Document, root: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The base with the file's `health` section merged into it; None when it is no mapping."""
+    count = len(document.problems)
+    if root.get("base") is None:
+        document.add(("base",), "is missing", "a trial config, such as {data: {name: digits}}")
+    base = dict(_mapping(document, root, "base", "a trial config"))
+    health = _mapping(document, root, "health", "stop_on and thresholds")
+    own = base.get("health")
+    if health and own is not None:
+        if isinstance(own, dict):
+            for key in own.keys() & health.keys():
+                document.add(("health", key), "is given in base.health as well", "one of the two")
+            health = {**own, **health}
+        else:
+            document.add(("base", "health"), f"{shown(own)} is wrong", "a mapping")
+    if health:
+        base["health"] = health
+    return base if len(document.problems) == count else None

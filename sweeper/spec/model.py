@@ -1,0 +1,136 @@
+"""What a sweep is: plain frozen data, the same however it was written down."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sweeper.spec.domains import Parameter
+from sweeper.spec.sections import (
+    Limits,
+    Objective,
+    Resources,
+    SchedulerSpec,
+    SearchSpec,
+    Section,
+    Seeds,
+    Tracking,
+)
+
+MAY_CHANGE = (
+    "description",
+    "limits",
+    "resources",
+    "tracking",
+    "seeds.confirm_top",
+    "seeds.replicates",
+)
+"""What a sweep that has begun may be given anew. Everything else decides which trials there are
+and what their scores mean, so changing it would make another sweep of it."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Dotted keys in which two sweeps differ: those that a resumed sweep may change, and others."""
+
+    allowed: tuple[str, ...]
+    refused: tuple[str, ...]
+
+    def __bool__(self) -> bool:
+        return bool(self.allowed or self.refused)
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """One sweep file, read and checked.
+
+    `base` is the raw mapping of a trial config, the file's `health` section merged into it.
+    `parameters` stand in an order in which a condition follows the parameter it depends on.
+    `objective` holds one objective, or two for a multi-objective search.
+    """
+
+    name: str
+    base: Mapping[str, Any]
+    parameters: tuple[Parameter, ...]
+    objective: tuple[Objective, ...] = (Objective(),)
+    search: SearchSpec = field(default_factory=SearchSpec)
+    scheduler: SchedulerSpec = field(default_factory=SchedulerSpec)
+    seeds: Seeds = field(default_factory=Seeds)
+    limits: Limits = field(default_factory=Limits)
+    resources: Resources = field(default_factory=Resources)
+    tracking: Tracking = field(default_factory=Tracking)
+    description: str = ""
+
+    @property
+    def health(self) -> Mapping[str, Any]:
+        """The health section of the base: what is watched, and what stops a trial."""
+        health: Mapping[str, Any] = self.base.get("health", {})
+        return health
+
+    def parameter(self, path: str) -> Parameter:
+        """The parameter at a dotted path. Raises KeyError when it is not searched."""
+        for parameter in self.parameters:
+            if parameter.path == path:
+                return parameter
+        raise KeyError(path)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The sweep in the words of its file, every default written out; JSON can hold it."""
+        return {
+            "name": self.name,
+            "description": self.description,
+            "base": copy.deepcopy(dict(self.base)),
+            "parameters": {item.path: item.as_dict() for item in self.parameters},
+            "objective": [item.model_dump() for item in self.objective],
+            "search": _given(self.search),
+            "scheduler": _given(self.scheduler),
+            "seeds": _given(self.seeds),
+            "limits": _given(self.limits),
+            "resources": _given(self.resources),
+            "tracking": _given(self.tracking),
+        }
+
+    @property
+    def fingerprint(self) -> str:
+        """sha256 of everything that may not change once the sweep has begun."""
+        fixed = {
+            key: value for key, value in flatten(self.to_dict()).items() if not _may_change(key)
+        }
+        return hashlib.sha256(json.dumps(fixed, sort_keys=True).encode()).hexdigest()
+
+    def difference(self, other: Sweep) -> Difference:
+        """The keys in which `other`, a new version of this sweep, is not the same."""
+        mine, theirs = flatten(self.to_dict()), flatten(other.to_dict())
+        changed = [
+            key
+            for key in sorted(mine.keys() | theirs.keys())
+            if key not in mine or key not in theirs or mine[key] != theirs[key]
+        ]
+        return Difference(
+            allowed=tuple(key for key in changed if _may_change(key)),
+            refused=tuple(key for key in changed if not _may_change(key)),
+        )
+
+
+def _given(section: Section) -> dict[str, Any]:
+    return section.model_dump(exclude_none=True)
+
+
+def _may_change(key: str) -> bool:
+    return any(key == allowed or key.startswith(f"{allowed}.") for allowed in MAY_CHANGE)
+
+
+def flatten(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Mappings inside mappings as one, with dotted keys; lists stay whole."""
+    flat: dict[str, Any] = {}
+    for key, inner in value.items():
+        path = f"{prefix}{key}"
+        if isinstance(inner, Mapping) and inner:
+            flat |= flatten(inner, f"{path}.")
+        else:
+            flat[path] = inner
+    return flat

@@ -1,0 +1,335 @@
+"""The `parameters` section: each dotted path with its domain, its condition, and their order."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from sweeper.spec.document import Document, Path, one_of, shown
+from sweeper.spec.domains import Domain, Parameter, Range, Toggle, Values, canonical, exact, same
+from trials.problems import nearest
+
+FORMS: dict[str, tuple[str, ...]] = {
+    "constant": ("value",),
+    "categorical": ("values",),
+    "uniform": ("min", "max"),
+    "q_uniform": ("min", "max", "q", "step"),
+    "int_uniform": ("min", "max", "q", "step"),
+    "log_uniform": ("min", "max"),
+    "log_uniform_values": ("min", "max"),
+    "q_log_uniform_values": ("min", "max", "q", "step"),
+    "int_log_uniform": ("min", "max"),
+}
+"""Distribution → the keys that it reads. The names are those of W&B sweeps."""
+
+TOGGLE_KEYS = ("toggle", "knobs")
+ALL_KEYS = ("values", "value", "min", "max", "distribution", "q", "step", *TOGGLE_KEYS, "when")
+
+ROOT: Path = ("parameters",)
+
+
+def read_parameters(document: Document, raw: Mapping[str, Any]) -> dict[str, Parameter]:
+    """Every parameter of the section that can be understood; problems go to the document."""
+    found = {}
+    for path, given in raw.items():
+        parameter = _read_parameter(document, path, given)
+        if parameter is not None:
+            found[path] = parameter
+    return found
+
+
+def _read_parameter(document: Document, path: str, given: Any) -> Parameter | None:
+    at = (*ROOT, path)
+    if not path or not all(path.split(".")):
+        document.add(at, f"{path!r} is no path", "names joined by dots: optimizer.generator.lr")
+        return None
+    if not isinstance(given, Mapping):
+        hint = "a mapping: {values: […]}, {min: …, max: …}, {value: …} or {toggle: true}"
+        document.add(at, f"{shown(given)} is no domain", hint)
+        return None
+    domain = _read_domain(document, at, path, given)
+    when = _read_when(document, (*at, "when"), given.get("when"))
+    return None if domain is None or when is None else Parameter(path, domain, when)
+
+
+def _read_when(document: Document, at: Path, given: Any) -> dict[str, tuple[Any, ...]] | None:
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping) or not given:
+        expected = "parameters and their values: {tricks.ema: true, loss: [hinge, wgan]}"
+        document.add(at, f"{shown(given)} is no condition", expected)
+        return None
+    return {
+        path: tuple(allowed) if isinstance(allowed, list) else (allowed,)
+        for path, allowed in given.items()
+    }
+
+
+def _read_domain(
+    document: Document, at: Path, path: str, given: Mapping[str, Any]
+) -> Domain | None:
+    if "probabilities" in given:
+        document.add(
+            (*at, "probabilities"),
+            "values are drawn with equal probability, and the sampler learns which are good",
+            "no `probabilities`",
+        )
+        return None
+    unknown = [key for key in given if key not in ALL_KEYS]
+    for key in unknown:
+        document.add(
+            (*at, key), "there is no such setting", one_of(ALL_KEYS), nearest(key, ALL_KEYS)
+        )
+    if unknown:
+        return None
+    if "toggle" in given or "knobs" in given:
+        return _read_toggle(document, at, path, given)
+    form = _form(document, at, given)
+    if form is None or not _only(document, at, given, form):
+        return None
+    if form == "constant":
+        return Values((given["value"],))
+    return (
+        _read_values(document, at, given)
+        if form == "categorical"
+        else _read_range(document, at, given, form)
+    )
+
+
+def _read_toggle(
+    document: Document, at: Path, path: str, given: Mapping[str, Any]
+) -> Toggle | None:
+    count = len(document.problems)
+    if given.get("toggle") is not True:
+        document.add((*at, "toggle"), f"{shown(given.get('toggle'))} is wrong", "true")
+    if "knobs" in given and given["knobs"] != "default":
+        document.add((*at, "knobs"), f"{shown(given['knobs'])} is wrong", "default")
+    for key in given:
+        if key not in (*TOGGLE_KEYS, "when"):
+            document.add((*at, key), "a toggle is on or off and has no other domain", "no such key")
+    if path.split(".")[0] != "tricks" or len(path.split(".")) != 2:
+        document.add(
+            at,
+            "only a trick is toggled",
+            "tricks.NAME, or {values: [true, false]} for other settings",
+        )
+    return Toggle() if len(document.problems) == count else None
+
+
+def _form(document: Document, at: Path, given: Mapping[str, Any]) -> str | None:
+    """The distribution that is meant, said or unsaid."""
+    if "distribution" in given:
+        name = given["distribution"]
+        if isinstance(name, str) and name in FORMS:
+            return name
+        document.add(
+            (*at, "distribution"),
+            f"there is no distribution {shown(name)}",
+            one_of(FORMS),
+            nearest(str(name), FORMS),
+        )
+        return None
+    if "values" in given:
+        return "categorical"
+    if "value" in given:
+        return "constant"
+    if "min" in given or "max" in given:
+        bounds = (given.get("min"), given.get("max"))
+        whole = all(isinstance(bound, int) and not isinstance(bound, bool) for bound in bounds)
+        stepped = given.get("q", given.get("step")) is not None
+        return "q_uniform" if stepped else "int_uniform" if whole else "uniform"
+    document.add(at, "names no domain", "`values`, `min` and `max`, `value`, or `toggle: true`")
+    return None
+
+
+def _only(document: Document, at: Path, given: Mapping[str, Any], form: str) -> bool:
+    """Whether the keys are those of the form: all that it needs and none of another's."""
+    count = len(document.problems)
+    allowed = (*FORMS[form], "distribution", "when")
+    for key in given:
+        if key not in allowed:
+            document.add((*at, key), f"does not go with a {form} distribution", one_of(FORMS[form]))
+    for key in FORMS[form]:
+        if key not in given and key not in ("q", "step"):
+            document.add(at, f"`{key}` is missing", f"`{key}` for a {form} distribution")
+    if "q" in given and "step" in given:
+        document.add((*at, "step"), "`q` and `step` mean the same", "one of them")
+    return len(document.problems) == count
+
+
+def _read_values(document: Document, at: Path, given: Mapping[str, Any]) -> Values | None:
+    values = given["values"]
+    here = (*at, "values")
+    if not isinstance(values, list) or not values:
+        document.add(here, f"{shown(values)} is wrong", "a list of at least one value")
+        return None
+    seen: dict[str, int] = {}
+    for position, value in enumerate(values):
+        if seen.setdefault(canonical(value), position) != position:
+            document.add((*here, position), f"{shown(value)} is there twice", "each value once")
+    return Values(tuple(values)) if len(seen) == len(values) else None
+
+
+def _read_range(document: Document, at: Path, given: Mapping[str, Any], form: str) -> Range | None:
+    stepped, log = form.startswith("q_"), "log" in form
+    step_key = "q" if "q" in given else "step"
+    low = _number(document, (*at, "min"), given["min"])
+    high = _number(document, (*at, "max"), given["max"])
+    step: float | None = None
+    if step_key in given:
+        step = _number(document, (*at, step_key), given[step_key])
+    elif stepped:
+        step = 1
+    if low is None or high is None or (step is None and step_key in given):
+        return None
+    parts = [low, high, step if step is not None else 1]
+    whole = all(isinstance(number, int) for number in parts)
+    integer = form.startswith("int_") or (stepped and whole)
+    count = len(document.problems)
+    if integer and not whole:
+        document.add(at, f"a {form} distribution has whole bounds", "integers for min, max and q")
+    if low >= high:
+        document.add((*at, "min"), f"min {low} is not below max {high}", "min < max")
+    elif step is not None and not 0 < step <= high - low:
+        document.add((*at, step_key), f"step {step} is wrong", "above 0 and at most max - min")
+    if log and low <= 0:
+        document.add(
+            (*at, "min"),
+            f"a logarithmic range cannot reach {low}",
+            "min > 0; bounds are the values themselves, not their exponents",
+        )
+    if len(document.problems) > count:
+        return None
+    if integer:
+        return _to_whole_steps(Range(low, high, log, step or 1, True))
+    return _to_whole_steps(Range(float(low), float(high), log, step))
+
+
+def _to_whole_steps(domain: Range) -> Range:
+    """The same range with its upper bound on the last step that fits."""
+    if domain.step is None or domain.log:
+        return domain
+    low, step = exact(domain.low), exact(domain.step)
+    top = low + (exact(domain.high) - low) // step * step
+    return replace(domain, high=int(top) if domain.integer else float(top))
+
+
+def _number(document: Document, at: Path, given: Any) -> float | None:
+    """A number, also one that quotes made a string; integers stay integers."""
+    if isinstance(given, int | float) and not isinstance(given, bool):
+        return given
+    try:
+        number = float(given) if isinstance(given, str) else float("nan")
+    except ValueError:
+        number = float("nan")
+    if abs(number) < float("inf"):
+        return number
+    document.add(at, f"{shown(given)} is no number", "a number")
+    return None
+
+
+def add_own_conditions(parameters: dict[str, Parameter]) -> dict[str, Parameter]:
+    """A knob of a trick that is toggled exists only while the trick is on, said or unsaid."""
+    completed = {}
+    for path, parameter in parameters.items():
+        toggle = f"tricks.{parameter.trick}"
+        is_knob = parameter.trick and path != toggle
+        if is_knob and toggle in parameters and toggle not in parameter.when:
+            parameter = replace(parameter, when={toggle: (True,), **parameter.when})
+        completed[path] = parameter
+    return completed
+
+
+def check_conditions(
+    document: Document, parameters: Mapping[str, Parameter], raw: Mapping[str, Any]
+) -> None:
+    """Report conditions on what is no parameter, or on values that it never has."""
+    for parameter in parameters.values():
+        for path, allowed in parameter.when.items():
+            at = (*ROOT, parameter.path, "when", path)
+            parent = parameters.get(path)
+            if parent is None:
+                if path not in raw:
+                    close = nearest(path, raw)
+                    document.add(at, "is no parameter of this sweep", "a path searched here", close)
+                continue
+            if isinstance(parent.domain, Range):
+                document.add(
+                    at,
+                    "a condition cannot stand on a range",
+                    "a toggle or a parameter with `values`",
+                )
+                continue
+            possible = parent.domain.cells()
+            for value in allowed:
+                if not any(same(value, own) for own in possible):
+                    expected = one_of(possible)
+                    document.add(
+                        at,
+                        f"is never {shown(value)}",
+                        expected,
+                        nearest(str(value), map(str, possible)),
+                    )
+
+
+def in_order(
+    document: Document,
+    parameters: Mapping[str, Parameter],
+    needs: Mapping[str, Iterable[str]],
+) -> tuple[Parameter, ...]:
+    """The parameters so that each follows those it depends on.
+
+    Plain choices come first, then toggles, then what is conditional, each in the file's order. A
+    condition may stand on a parameter that is written later; a circle of conditions is a problem.
+    `needs` names for a toggle the toggles that one of its requirements may be met by.
+    """
+    after = {
+        path: {other for other in parameter.when if other in parameters and other != path}
+        for path, parameter in parameters.items()
+    }
+    for path, others in needs.items():
+        after[path] |= {
+            other
+            for other in others
+            if other in parameters and other != path and path not in _reach(after, other)
+        }
+    rank = {
+        path: (_rank(item), position) for position, (path, item) in enumerate(parameters.items())
+    }
+    ready = [(rank[path], path) for path in parameters if not after[path]]
+    heapq.heapify(ready)
+    done: dict[str, Parameter] = {}
+    while ready:
+        _, path = heapq.heappop(ready)
+        done[path] = parameters[path]
+        for other in parameters:
+            if path in after[other]:
+                after[other].discard(path)
+                if not after[other]:
+                    heapq.heappush(ready, (rank[other], other))
+    for path in parameters:
+        if path not in done or path in parameters[path].when:
+            circle = ", ".join(sorted(set(parameters) - set(done)) or [path])
+            document.add(
+                (*ROOT, path, "when"), f"conditions go in a circle: {circle}", "an end to it"
+            )
+    return tuple(done.values())
+
+
+def _reach(after: Mapping[str, set[str]], start: str) -> set[str]:
+    """Everything that `start` comes after, directly or not."""
+    found: set[str] = set()
+    waiting = [start]
+    while waiting:
+        for path in after.get(waiting.pop(), set()) - found:
+            found.add(path)
+            waiting.append(path)
+    return found
+
+
+def _rank(parameter: Parameter) -> int:
+    if isinstance(parameter.domain, Toggle):
+        return 1
+    return 2 if parameter.when else 0

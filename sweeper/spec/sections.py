@@ -1,0 +1,159 @@
+"""The small sections of a sweep file: what each key means, its default and its limits."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
+
+SamplerName = Literal["tpe", "random", "qmc", "cmaes", "gp", "nsga2", "grid"]
+SchedulerName = Literal["none", "asha", "hyperband", "median", "pbt"]
+Goal = Literal["minimize", "maximize"]
+
+TWO_OBJECTIVE_SAMPLERS = ("nsga2", "tpe", "random")
+
+SAMPLER_OPTIONS: dict[str, tuple[str, ...]] = {
+    "tpe": ("startup_trials", "candidates"),
+    "random": (),
+    "qmc": ("sequence",),
+    "cmaes": ("sigma",),
+    "gp": ("startup_trials",),
+    "nsga2": ("population",),
+    "grid": (),
+}
+SCHEDULER_OPTIONS: dict[str, tuple[str, ...]] = {
+    "none": (),
+    "asha": ("grace_steps", "reduction_factor"),
+    "hyperband": ("grace_steps", "reduction_factor"),
+    "median": ("grace_steps", "startup_trials"),
+    "pbt": ("grace_steps", "interval_steps", "quantile", "resample"),
+}
+
+
+def _no_truth_value(value: Any) -> Any:
+    # Python counts True as 1, and so would pydantic: `trials: yes` is a mistake, not one trial.
+    if isinstance(value, bool):
+        raise PydanticCustomError("number_type", "Input should be a number")
+    return value
+
+
+Whole = Annotated[int, BeforeValidator(_no_truth_value)]
+Number = Annotated[float, BeforeValidator(_no_truth_value), Field(allow_inf_nan=False)]
+
+
+class Section(BaseModel):
+    """One mapping of the file: frozen, and closed to names that it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class Objective(Section):
+    """What is optimised, and in which direction."""
+
+    metric: str = "fid"
+    """Name of a measure that every evaluation records."""
+    goal: Goal = "minimize"
+
+
+class SearchSpec(Section):
+    """How configurations are proposed."""
+
+    sampler: SamplerName = "tpe"
+    seed: Whole = Field(default=0, ge=0, lt=2**32)
+    """Seed of the proposals; the trainings have their own, `seed` in the base."""
+    start_with_base: bool = True
+    """Whether the first trial is the base configuration as it stands."""
+    startup_trials: Whole | None = Field(default=None, ge=1)
+    """tpe, gp: random trials before the first one that is modelled."""
+    candidates: Whole | None = Field(default=None, ge=1)
+    """tpe: points that are compared for one proposal."""
+    sequence: Literal["sobol", "halton"] | None = None
+    """qmc: the low-discrepancy sequence."""
+    sigma: Number | None = Field(default=None, gt=0)
+    """cmaes: first step size, as a share of each range."""
+    population: Whole | None = Field(default=None, ge=2)
+    """nsga2: configurations in one generation."""
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The sampler's own options, those that were given."""
+        return _given(self, SAMPLER_OPTIONS[self.sampler])
+
+
+class SchedulerSpec(Section):
+    """Which trials are stopped before their last step, judged by the first objective."""
+
+    name: SchedulerName = "none"
+    grace_steps: Whole | None = Field(default=None, ge=1)
+    """Training steps before a trial may be stopped; by default one evaluation."""
+    reduction_factor: Whole | None = Field(default=None, ge=2, le=100)
+    """asha, hyperband: of this many trials one goes on at each rung; by default 3."""
+    startup_trials: Whole | None = Field(default=None, ge=1)
+    """median: trials that must have reached a step before others are judged there; default 5."""
+    interval_steps: Whole | None = Field(default=None, ge=1)
+    """pbt: training steps between two generations; by default one evaluation."""
+    quantile: Number | None = Field(default=None, gt=0, le=0.5)
+    """pbt: the worst share that copies the best share; by default 0.25."""
+    resample: Number | None = Field(default=None, ge=0, le=1)
+    """pbt: chance that a value is drawn anew, not nudged; by default 0.25."""
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The scheduler's own options, those that were given."""
+        return _given(self, SCHEDULER_OPTIONS[self.name])
+
+
+class Seeds(Section):
+    """How many seeds a configuration is tried on."""
+
+    screen: Whole = Field(default=1, ge=1, le=1000)
+    """Trainings of each configuration during the search; their mean is its score."""
+    confirm_top: Whole = Field(default=0, ge=0, le=1000)
+    """Best configurations that run again after the search, on fresh seeds; 0: none."""
+    replicates: Whole = Field(default=5, ge=2, le=1000)
+    """Fresh seeds of each confirmed configuration, the same for all of them."""
+
+
+class Limits(Section):
+    """When the sweep ends. All of it may be raised later, and the sweep goes on."""
+
+    trials: Whole | None = Field(default=None, ge=1, le=1_000_000)
+    """Trials of the search; the grid sampler runs every cell when it is not given."""
+    parallel: Whole = Field(default=1, ge=1, le=10_000)
+    """Trials that run at the same time."""
+    failed: Whole | None = Field(default=None, ge=1)
+    """Failed trials after which the sweep stops; by default it never does for that."""
+    hours: Number | None = Field(default=None, gt=0)
+    """Wall-clock hours after which no new trial starts."""
+
+
+class Resources(Section):
+    """What one trial is given."""
+
+    cpu: Number = Field(default=1, ge=0)
+    gpu: Number = Field(default=0, ge=0)
+    """May be a fraction: 0.5 lets two trials share a GPU."""
+
+
+class Tracking(Section):
+    """Where runs are recorded."""
+
+    uri: str | None = None
+    """MLflow's tracking server or store; by default an SQLite file in the sweeps' home."""
+
+
+def _given(section: Section, names: tuple[str, ...]) -> dict[str, Any]:
+    return {name: value for name in names if (value := getattr(section, name)) is not None}
+
+
+SECTIONS: dict[str, type[Section]] = {
+    "search": SearchSpec,
+    "scheduler": SchedulerSpec,
+    "seeds": Seeds,
+    "limits": Limits,
+    "resources": Resources,
+    "tracking": Tracking,
+}
+KEYS = ("name", "description", "base", "parameters", "objective", "health", *SECTIONS)
+"""The keys of a sweep file."""

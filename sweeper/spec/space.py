@@ -1,0 +1,182 @@
+"""Walking the space of a sweep: from choices, one a parameter, to a trial config.
+
+The walk is all that a search needs to know of conditions and of tricks that exclude one another.
+It visits the parameters in the sweep's order (plain choices, then toggles, then what is
+conditional), skips those whose conditions are not met, and keeps a toggle off without asking when
+its trick could not be on beside what is already decided. So no choice leads to a configuration
+that the trainer would refuse, and no trial is spent on one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sweeper.spec.domains import Parameter, Toggle
+from sweeper.spec.model import Sweep
+
+Choose = Callable[[Parameter], Any]
+
+
+@dataclass(frozen=True)
+class Draw:
+    """One point of the space: `apply(sweep.base, values) == config`.
+
+    `forced` lists the toggles that were kept off because their trick could not be on; they are in
+    `values` as False, so that the values alone tell the whole configuration.
+    """
+
+    values: dict[str, Any]
+    config: dict[str, Any]
+    forced: tuple[str, ...] = ()
+
+
+def walk(sweep: Sweep, choose: Choose) -> Draw:
+    """Ask `choose` for the value of each parameter that applies, and build the configuration."""
+    values: dict[str, Any] = {}
+    forced: list[str] = []
+    config: dict[str, Any] = deepcopy(dict(sweep.base))
+    for parameter in sweep.parameters:
+        if not parameter.applies(values):
+            continue
+        if isinstance(parameter.domain, Toggle) and not _possible(config, parameter):
+            forced.append(parameter.path)
+            values[parameter.path] = False
+        else:
+            values[parameter.path] = parameter.domain.snap(choose(parameter))
+        assign(config, parameter.path, values[parameter.path])
+    return Draw(values, config, tuple(forced))
+
+
+def _possible(config: Mapping[str, Any], toggle: Parameter) -> bool:
+    # Imported here because the catalogue of tricks imports torch, and a sweep without toggles, or
+    # one that is only listed, needs neither.
+    from trials.config import feasible
+
+    # Without the trick itself: a base or preset that has it on must not answer for the question.
+    without = deepcopy(dict(config))
+    assign(without, toggle.path, False)
+    return feasible(without, toggle.trick)
+
+
+def apply(base: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """The raw trial config that the values make of the base; the base stays as it is.
+
+    A path may lead below a bare name: `loss.margin` turns `loss: hinge` into
+    `loss: {name: hinge, margin: …}`, and `tricks.ema.decay` turns `ema: true` into
+    `ema: {decay: …}`. Raises ValueError where a path leads through what is no mapping.
+    """
+    config = deepcopy(dict(base))
+    # Shorter paths first: a choice of the loss stands before that loss's margin.
+    for path in sorted(values, key=lambda path: path.count(".")):
+        assign(config, path, values[path])
+    return config
+
+
+def assign(config: dict[str, Any], path: str, value: Any) -> None:
+    """Set one dotted path of a raw trial config in place, as `apply` describes."""
+    *parents, last = path.split(".")
+    here = config
+    for depth, part in enumerate(parents):
+        below = here.get(part)
+        if below is None or below is True:
+            below = {}
+        elif isinstance(below, str):
+            below = {"name": below}
+        elif not isinstance(below, dict):
+            where = ".".join(parents[: depth + 1])
+            raise ValueError(f"{where} is {below!r}, so that {path} cannot be set")
+        here[part] = below
+        here = below
+    old = here.get(last)
+    keeps_knobs = isinstance(old, dict) and (value is True or old.get("name", "") == value)
+    if not keeps_knobs:
+        here[last] = deepcopy(value)
+
+
+def base_draw(sweep: Sweep) -> Draw:
+    """The base configuration as a point of the space.
+
+    Its config is the base itself. Its values are those that the base has at each parameter, left
+    out where the domain does not hold them (or where no default can be found).
+    """
+    from trials.config import default_at
+
+    values: dict[str, Any] = {}
+    for parameter in sweep.parameters:
+        if not parameter.applies(values):
+            continue
+        try:
+            value = default_at(sweep.base, parameter.path)
+        except KeyError:
+            continue
+        if parameter.domain.contains(value):
+            values[parameter.path] = value
+    return Draw(values, deepcopy(dict(sweep.base)))
+
+
+def cells(sweep: Sweep) -> Iterator[Draw]:
+    """Every cell of a grid, one after the other, each configuration once.
+
+    The last parameter changes fastest. Raises ValueError when a range has no step.
+    """
+    odometer = _Odometer()
+    while True:
+        yield walk(sweep, odometer.choose)
+        if not odometer.advance():
+            return
+
+
+class _Odometer:
+    """Goes through a tree of choices whose later branches depend on the earlier ones."""
+
+    def __init__(self) -> None:
+        self._wheels: list[tuple[int, int]] = []
+        """(choice, number of choices) of each parameter asked for in this round, in turn."""
+        self._position = 0
+
+    def choose(self, parameter: Parameter) -> Any:
+        options = tuple(parameter.domain.cells())
+        if self._position == len(self._wheels):
+            self._wheels.append((0, len(options)))
+        choice = self._wheels[self._position][0]
+        self._position += 1
+        return options[choice]
+
+    def advance(self) -> bool:
+        """Turn to the next leaf of the tree; False when that was the last."""
+        self._position = 0
+        while self._wheels:
+            choice, choices = self._wheels.pop()
+            if choice + 1 < choices:
+                self._wheels.append((choice + 1, choices))
+                return True
+        return False
+
+
+def count_cells(sweep: Sweep, at_most: int = 10_000) -> int:
+    """How many cells the grid has, or `at_most` where there are more.
+
+    Raises ValueError when a range has no step.
+    """
+    deciding = {path for parameter in sweep.parameters for path in parameter.when}
+    toggles = [isinstance(parameter.domain, Toggle) for parameter in sweep.parameters]
+    asked_last = len(toggles) - toggles[::-1].index(True) if True in toggles else 0
+    # What no condition stands on, and no toggle is asked after, only multiplies the count.
+    leaves = [item for item in sweep.parameters[asked_last:] if item.path not in deciding]
+    branches = tuple(item for item in sweep.parameters if item not in leaves)
+    total = 0
+    for draw in cells(replace(sweep, parameters=branches)):
+        product = 1
+        for leaf in leaves:
+            if leaf.applies(draw.values):
+                size = leaf.domain.size()
+                if size is None:
+                    raise ValueError(f"the range of {leaf.path} has no step")
+                product *= size
+        total += product
+        if total >= at_most:
+            return at_most
+    return total
