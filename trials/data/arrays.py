@@ -22,12 +22,15 @@ class Readable(Protocol):
     def read(self, size: int, /) -> bytes: ...
 
 
-def square_side(height: int, width: int, size: int | None, place: str) -> int:
-    """The side that images of ``height`` × ``width`` will have.
+def square_side(count: int, height: int, width: int, size: int | None, place: str) -> int:
+    """The side that ``count`` images of ``height`` × ``width`` will have.
 
     Raises:
-        SettingError: the header is nonsense, or the images are no squares and no size is given.
+        SettingError: there are none, the header is nonsense, or the images are no squares and
+            no size is given.
     """
+    if count == 0:
+        raise SettingError("path", f"{place} holds no images", "at least one image")
     if not (0 < height <= MAX_SIDE and 0 < width <= MAX_SIDE):
         raise SettingError(
             "path", f"{place} claims images of {height} × {width} pixels", f"1 to {MAX_SIDE} each"

@@ -50,8 +50,8 @@ class IdxConfig(FileConfig):
 
     def item_shape(self) -> tuple[int, ...]:
         file = self.files()[0]
-        _, height, width = _dimensions(file, 3, "path", IMAGES_EXPECTED)
-        side = square_side(height, width, self.size, str(file))
+        count, height, width = _dimensions(file, 3, "path", IMAGES_EXPECTED)
+        side = square_side(count, height, width, self.size, str(file))
         return (1, side, side)
 
     def inspections(self) -> Sequence[Callable[[], object]]:

@@ -67,7 +67,7 @@ class NpzConfig(FileConfig):
 
     def item_shape(self) -> tuple[int, ...]:
         layout = self._layout()
-        side = square_side(layout.height, layout.width, self.size, str(self.path))
+        side = square_side(layout.images, layout.height, layout.width, self.size, str(self.path))
         return (self.channels or layout.channels, side, side)
 
     def inspections(self) -> Sequence[Callable[[], object]]:

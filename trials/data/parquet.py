@@ -56,7 +56,7 @@ class ParquetConfig(FileConfig):
         return (self.channels, self.size, self.size)
 
     def inspections(self) -> Sequence[Callable[[], object]]:
-        return (self._first_schema,)
+        return (self._plausible,)
 
     def files(self) -> list[Path]:
         place = self.path.expanduser()
@@ -94,8 +94,16 @@ class ParquetConfig(FileConfig):
             tally=tally,
         )
 
-    def _first_schema(self) -> None:
-        self._check_schema(self.files()[0])
+    def _plausible(self) -> None:
+        import pyarrow.parquet as pq
+
+        files = self.files()
+        self._check_schema(files[0])
+        for file in files:
+            with _readable(file):
+                if pq.read_metadata(file).num_rows:
+                    return
+        raise SettingError("path", f"{files[0]} holds no images", "at least one image")
 
     def _check_schema(self, file: Path) -> None:
         import pyarrow as pa

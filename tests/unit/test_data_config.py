@@ -1,0 +1,159 @@
+"""Settings of data: what is refused before anything is looked at, and what may be left out."""
+
+from __future__ import annotations
+
+import builtins
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from trials.data import SOURCES, AnyData, Dataset, open_data, to_unit
+from trials.data.digits import DigitsConfig
+from trials.data.grid import GridConfig
+from trials.data.npz import NpzConfig
+from trials.data.ring import RingConfig
+from trials.errors import DataError
+from trials.validation import problems_from
+
+
+class Outer(BaseModel):
+    data: AnyData
+
+
+def problems(value: Any) -> str:
+    with pytest.raises(ValidationError) as caught:
+        Outer.model_validate({"data": value})
+    return "\n".join(map(str, problems_from(caught.value, Outer)))
+
+
+def test_a_bare_name_is_the_source_with_its_defaults() -> None:
+    assert Outer.model_validate({"data": "digits"}).data == DigitsConfig()
+    assert Outer.model_validate({"data": {"name": "ring", "modes": 4}}).data == RingConfig(modes=4)
+
+
+@pytest.mark.parametrize(
+    ("value", "answer"),
+    [
+        ("digit", "data.name: there is no 'digit' here .*did you mean 'digits'"),
+        ({"name": "digits", "sise": 8}, "data.sise: there is no such .*did you mean 'size'"),
+        ({"name": "digits", "size": 12}, "data.size: 12 is not possible .*one of 8, 16, 32"),
+        ({"name": "digits", "holdout": 0.6}, "data.holdout: .* 0.5"),
+        ({"name": "digits", "holdout": float("nan")}, "data.holdout: nan is wrong"),
+        ({"name": "ring", "flip": True}, "data.flip: there is no such setting"),
+        ({"name": "ring", "std": 0}, "data.std: 0 is wrong .*greater than 0"),
+        ({"name": "grid", "side": 0}, "data.side: 0 is wrong"),
+        ("parquet", "data.path: is missing .expected a file"),
+        ({"name": "npz", "path": " "}, "data.path: is blank"),
+        ({"name": "image_folder", "path": "a", "size": 8, "channels": 2}, "2 is not possible"),
+        ({"name": "cifar10", "path": "a", "split": "trian"}, "did you mean 'train'"),
+        ({"name": "parquet", "path": "a", "size": 8, "limit": 0}, "data.limit: 0 is wrong"),
+    ],
+)
+def test_wrong_settings_are_answered_with_place_expectation_and_nearest_name(
+    value: Any, answer: str
+) -> None:
+    with pytest.raises(DataError, match=answer):
+        raise DataError(problems(value))
+
+
+def test_every_setting_is_described() -> None:
+    for name, source in SOURCES.items():
+        assert source.__doc__
+        for key, field in source.model_fields.items():
+            assert key == "name" or field.description, f"{name}.{key}"
+
+
+def test_the_schema_lets_an_editor_accept_both_spellings() -> None:
+    schema = json.dumps(TypeAdapter(AnyData).json_schema())
+    assert '"enum": ["digits", "ring", "grid"]' in schema
+    assert "ParquetConfig" in schema
+
+
+def test_relative_paths_are_put_under_a_base_and_nothing_else_changes(tmp_path: Path) -> None:
+    config = NpzConfig(path=Path("a/b.npz"), size=16)
+    assert config.absolute(tmp_path) == NpzConfig(path=tmp_path / "a/b.npz", size=16)
+    assert NpzConfig(path=Path("~/a.npz")).absolute(tmp_path).path == Path.home() / "a.npz"
+    assert NpzConfig(path=Path("/a.npz")).absolute(tmp_path).path == Path("/a.npz")
+    assert DigitsConfig().absolute(tmp_path) == DigitsConfig()
+
+
+def test_digits_open_without_importing_scikit_learn(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = builtins.__import__
+
+    def guarded(name: str, *rest: Any) -> Any:
+        assert not name.startswith("sklearn"), "importing it takes longer than all else"
+        return real(name, *rest)
+
+    monkeypatch.setattr(builtins, "__import__", guarded)
+    data = open_data(DigitsConfig())
+    assert data.shape == (1, 8, 8)
+    assert data.labels is not None
+    assert data.labels.bincount().tolist() == [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]
+
+
+def test_mixtures_are_what_they_say() -> None:
+    ring = open_data(RingConfig(modes=5, radius=3.0, std=0.1, points=20_000))
+    assert ring.modes is not None
+    assert ring.labels is not None
+    assert torch.allclose(ring.modes.norm(dim=1), torch.tensor(3.0))
+    offsets = ring.images - ring.modes[ring.labels]
+    assert offsets.std(dim=0).tolist() == pytest.approx([0.1, 0.1], rel=0.03)
+    assert ring.labels.bincount().tolist() == pytest.approx([4000] * 5, rel=0.06)
+    assert ring.mode_std == 0.1
+
+    grid = open_data(GridConfig(points=100))
+    assert grid.modes is not None
+    assert sorted(set(grid.modes.flatten().tolist())) == [-4, -2, 0, 2, 4]
+    assert len({tuple(centre) for centre in grid.modes.tolist()}) == 25
+
+
+def test_bytes_become_numbers_from_minus_one_to_one() -> None:
+    units = to_unit(torch.arange(256, dtype=torch.uint8))
+    assert units[0] == -1
+    assert units[255] == 1
+    assert units.diff().min() > 0
+
+
+def pictures(count: int = 64, flip: bool = True) -> Dataset:
+    images = np.random.default_rng(0).integers(0, 256, (count, 3, 8, 8), dtype=np.uint8)
+    return Dataset("test", "0", torch.from_numpy(images), flip=flip)
+
+
+def test_flip_mirrors_about_half_and_only_with_a_stream() -> None:
+    data = pictures()
+    everything = torch.arange(64)
+    exact, _ = data.batch(everything)
+    seed = torch.Generator().manual_seed(0)
+    state = seed.get_state()
+    found, _ = data.batch(everything, augment=seed)
+    same = (found == exact).flatten(1).all(dim=1)
+    mirror = (found == exact.flip(3)).flatten(1).all(dim=1)
+    assert (same ^ mirror).all()
+    assert 20 <= int(mirror.sum()) <= 44
+    again, _ = data.batch(everything, augment=seed)
+    assert not torch.equal(again, found)
+    seed.set_state(state)
+    resumed, _ = data.batch(everything, augment=seed)
+    assert torch.equal(resumed, found)
+
+    untouched = torch.Generator().manual_seed(0)
+    plain, _ = pictures(flip=False).batch(everything, augment=untouched)
+    assert torch.equal(plain, exact)
+    assert torch.equal(untouched.get_state(), torch.Generator().manual_seed(0).get_state())
+
+
+def test_data_moved_to_a_device_give_the_same_batches() -> None:
+    data = open_data(DigitsConfig(holdout=0.1))
+    moved = data.to("cpu")
+    first, labels = data.batch(torch.tensor([5, 6]), device="cpu")
+    second, others = moved.batch(torch.tensor([5, 6]))
+    assert torch.equal(first, second)
+    assert labels is not None
+    assert others is not None
+    assert torch.equal(labels, others)
+    assert moved.describe() == data.describe()
