@@ -35,7 +35,7 @@ def cached(
         return compute()
     text = json.dumps(facts, sort_keys=True)
     path = folder / f"{facts['part']}-{hashlib.sha256(text.encode()).hexdigest()[:32]}.npz"
-    with contextlib.suppress(FileNotFoundError, OSError, ValueError, EOFError, zipfile.BadZipFile):
+    with contextlib.suppress(OSError, ValueError, EOFError, zipfile.BadZipFile):
         return _read(path)
     arrays = compute()
     _write(path, arrays)
@@ -43,7 +43,7 @@ def cached(
 
 
 def _read(path: Path) -> Arrays:
-    with np.load(path, allow_pickle=False) as archive:
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
         return {name: archive[name] for name in archive.files}
 
 

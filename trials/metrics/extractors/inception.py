@@ -20,6 +20,8 @@ import importlib.util
 import io
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from pickle import UnpicklingError
 from types import ModuleType
@@ -52,28 +54,35 @@ def installed() -> bool:
     return importlib.util.find_spec(PACKAGE) is not None
 
 
-def inception_module() -> ModuleType:
-    """torch-fidelity's Inception module, without running the package's ``__init__``.
+@contextmanager
+def bare_package() -> Iterator[None]:
+    """Inside the block torch-fidelity's modules can be imported without its ``__init__``.
 
-    A bare package of the same name and path stands in ``sys.modules`` while the module and its
-    two helpers are imported, and all of them leave it again, so that a later
-    ``import torch_fidelity`` elsewhere finds the real one. Raises ExtractorError where the extra
-    is not installed.
+    A bare package of the same name and path stands in ``sys.modules``, and it and all that was
+    imported through it leave again, so that a later ``import torch_fidelity`` elsewhere finds the
+    real one. Raises ExtractorError where the extra is not installed.
     """
     with _importing:
-        if PACKAGE in sys.modules:
-            return importlib.import_module(MODULE)
         spec = importlib.util.find_spec(PACKAGE)
         if spec is None or spec.submodule_search_locations is None:
             raise ExtractorError(MISSING)
+        if PACKAGE in sys.modules:
+            yield
+            return
         stand_in = ModuleType(PACKAGE)
         stand_in.__path__ = list(spec.submodule_search_locations)
         sys.modules[PACKAGE] = stand_in
         try:
-            return importlib.import_module(MODULE)
+            yield
         finally:
             for name in [n for n in sys.modules if n == PACKAGE or n.startswith(f"{PACKAGE}.")]:
                 del sys.modules[name]
+
+
+def inception_module() -> ModuleType:
+    """torch-fidelity's Inception module alone; see :func:`bare_package`."""
+    with bare_package():
+        return importlib.import_module(MODULE)
 
 
 def downloaded_weights(url: str) -> Path:

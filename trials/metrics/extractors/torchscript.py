@@ -12,6 +12,7 @@ set. Resizing is the module's own business.
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,14 @@ from torch import Tensor
 
 from trials.errors import ExtractorError
 from trials.metrics.extractors.base import Features, as_rgb, fingerprint_file, quantise
+
+
+def _load(weights: Path, device: torch.device) -> Any:
+    load: Any = torch.jit.load  # untyped in torch
+    with warnings.catch_warnings():
+        # torch advises its users to write torch.export files; published networks are TorchScript.
+        warnings.filterwarnings("ignore", "`torch.jit.load` is", DeprecationWarning)
+        return load(str(weights), map_location=device).eval()
 
 
 class TorchScriptExtractor:
@@ -34,8 +43,7 @@ class TorchScriptExtractor:
         self.fingerprint = fingerprint_file(weights)
         self.device = torch.device(device or "cpu")
         try:
-            load: Any = torch.jit.load  # untyped in torch
-            self.module = load(str(weights), map_location=self.device).eval()
+            self.module = _load(weights, self.device)
             arguments = [argument.name for argument in self.module.forward.schema.arguments]
         except (RuntimeError, ValueError, AttributeError) as error:
             raise ExtractorError(f"{weights} is not a TorchScript module: {error}") from error
