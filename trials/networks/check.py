@@ -30,7 +30,7 @@ def _generator(plan: GeneratorPlan) -> list[Problem]:
         choices = [name for name, made in FAMILIES.items() if made.generator is not None]
         problems.append(_problem(player, "family", f"{family.name} only judges", _any(choices)))
         return problems
-    if family.spatial:
+    if _has_maps(plan, family):
         problems += _name(player, "upsample", plan.upsample, UPSAMPLERS)
     if plan.conditioning != "none" and not plan.classes:
         problems.append(Problem("data", "has no labels to condition the generator on"))
@@ -48,7 +48,7 @@ def _condition(plan: GeneratorPlan, family: Family) -> list[Problem]:
         if plan.enlarge != 1:
             return [Problem("task", "there is no image to enlarge", "condition_channels")]
         return []
-    if not family.spatial:
+    if not _has_maps(plan, family):
         return [Problem("task", f"the family {family.name} cannot work from an image")]
     smaller, rest = divmod(plan.shape[-1], plan.enlarge)
     if rest or smaller < SMALLEST or smaller & (smaller - 1):
@@ -62,7 +62,7 @@ def _discriminator(plan: DiscriminatorPlan) -> list[Problem]:
     family, problems = _player(plan, player)
     if family is None:
         return problems
-    if family.spatial:
+    if _has_maps(plan, family):
         problems += _name(player, "downsample", plan.downsample, DOWNSAMPLERS)
     elif plan.append_maps:
         message = f"the family {family.name} has no feature maps to append one to"
@@ -89,7 +89,7 @@ def _player(plan: PlayerPlan, player: str) -> tuple[Family | None, list[Problem]
     for name in ("width", "depth"):
         if getattr(plan, name) < 1:
             problems.append(_problem(player, name, "is not positive", "at least 1"))
-    if not family.spatial:
+    if not _has_maps(plan, family):
         if plan.norm == "instance":
             message = "instance needs feature maps: a single value has no deviation"
             problems.append(_problem(player, "norm", message, "batch or layer"))
@@ -104,10 +104,14 @@ def _player(plan: PlayerPlan, player: str) -> tuple[Family | None, list[Problem]
     return family, problems
 
 
+def _has_maps(plan: PlayerPlan, family: Family) -> bool:
+    return family.maps and len(plan.shape) == 3
+
+
 def _shape(plan: PlayerPlan, family: Family, player: str) -> list[Problem]:
     shape = plan.shape
     if len(shape) == 1:
-        if not family.spatial:
+        if family.points:
             return []
         return [
             _problem(player, "family", f"{family.name} makes images, the data are points", "mlp")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from trials.networks.families import dcgan, mlp
+from trials.networks.families import autoencoder, biggan, dcgan, mlp, resnet
 from trials.networks.families.family import Family
 
-FAMILIES: dict[str, Family] = {module.FAMILY.name: module.FAMILY for module in (dcgan, mlp)}
+FAMILIES: dict[str, Family] = {
+    module.FAMILY.name: module.FAMILY for module in (dcgan, resnet, biggan, mlp, autoencoder)
+}

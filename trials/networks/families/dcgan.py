@@ -17,6 +17,7 @@ from torch import nn
 from trials.networks.discriminator import Discriminator, input_channels, labelled_input
 from trials.networks.families.encoder import encoder_of
 from trials.networks.families.family import SMALLEST, Family
+from trials.networks.families.image import image_head, image_problems, projection
 from trials.networks.generator import Generator, conditioner_of
 from trials.networks.layers.coded import sequence
 from trials.networks.layers.factory import LayerFactory, halvings
@@ -33,7 +34,15 @@ def generator(plan: GeneratorPlan) -> nn.Module:
     conditioner = conditioner_of(plan, len(channels))
     make = LayerFactory(plan, code=conditioner.code if conditioner is not None else 0)
     latent = conditioner.entry if conditioner is not None else plan.latent
-    stages = [sequence(_projection(make, latent, channels[0]))]
+    stages = stages_from(plan, make, latent)
+    return Generator(plan, stages, conditioner, encoder_of(plan, channels))
+
+
+def stages_from(plan: GeneratorPlan, make: LayerFactory, latent: int) -> list[nn.Module]:
+    """Everything from (N, latent) numbers to images, in stages of one size each."""
+    channels = generator_channels(plan)
+    entry = projection(make, latent, channels[0], bias=make.biased())
+    stages = [sequence([*entry, *make.norm(channels[0]), make.activation()])]
     for index in range(1, len(channels)):
         size = SMALLEST << index
         makes_image = plan.head_kernel == 0 and size == plan.shape[1]
@@ -41,7 +50,7 @@ def generator(plan: GeneratorPlan) -> nn.Module:
         stages.append(sequence(block(make, plan, channels[index - 1], channels[index], size)))
     if plan.head_kernel:
         stages.append(sequence(image_head(make, plan, channels[-1])))
-    return Generator(plan, stages, conditioner, encoder_of(plan, channels))
+    return stages
 
 
 def generator_channels(plan: GeneratorPlan) -> list[int]:
@@ -51,13 +60,6 @@ def generator_channels(plan: GeneratorPlan) -> list[int]:
         inner = [plan.width * min(WIDEST, 1 << k) for k in reversed(range(doublings))]
         return [*inner, plan.shape[0]]
     return [plan.width * min(WIDEST, 1 << k) for k in reversed(range(doublings + 1))]
-
-
-def _projection(make: LayerFactory, latent: int, channels: int) -> list[nn.Module]:
-    cells = SMALLEST * SMALLEST
-    linear = make.linear(latent, channels * cells, resolution=SMALLEST, bias=make.biased())
-    shaped = [linear, nn.Unflatten(1, (channels, SMALLEST, SMALLEST))]
-    return [*shaped, *make.norm(channels), make.activation()]
 
 
 def _up_block(
@@ -77,14 +79,6 @@ def _last_block(
 ) -> list[nn.Module]:
     bias = make.biased(normalised=False)
     return [*upsample(make, plan.upsample, inputs, outputs, size, bias=bias, last=True), nn.Tanh()]
-
-
-def image_head(make: LayerFactory, plan: GeneratorPlan, inputs: int) -> list[nn.Module]:
-    """The convolution that makes the image, and tanh: (N, inputs, H, W) → (N, C, H, W)."""
-    channels, size, _ = plan.shape
-    bias = make.biased(normalised=False)
-    kernel = plan.head_kernel
-    return [make.conv(inputs, channels, kernel, resolution=size, bias=bias, last=True), nn.Tanh()]
 
 
 def discriminator(plan: DiscriminatorPlan) -> nn.Module:
@@ -108,8 +102,7 @@ def convolutions(
         bias = make.biased(normalised=normalised)
         if index == len(units) - 1:
             before = size * 2 if halves else size
-            added = [insert(before, channels) for insert in plan.append_maps]
-            maps = [make.adopt(module, before) for module in added if module is not None]
+            maps = make.appended(before, channels)
             modules += maps
             channels += len(maps)
         if halves:
@@ -140,7 +133,8 @@ def _units(plan: DiscriminatorPlan) -> list[tuple[bool, int, int]]:
 
 FAMILY = Family(
     name="dcgan",
-    spatial=True,
+    images=True,
+    points=False,
     generator=generator,
     generator_defaults={
         "width": 32,
@@ -163,4 +157,5 @@ FAMILY = Family(
         "init": "normal",
         "embedding": 0,
     },
+    check_generator=image_problems,
 )

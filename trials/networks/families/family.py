@@ -25,12 +25,14 @@ class Family:
     """
 
     name: str
-    spatial: bool
-    """It works on feature maps: images only, and the plan may insert modules between blocks."""
-
+    images: bool
+    points: bool
     discriminator: Callable[[DiscriminatorPlan], nn.Module]
     discriminator_defaults: Mapping[str, Any]
     generator: Callable[[GeneratorPlan], nn.Module] | None = None
     generator_defaults: Mapping[str, Any] = field(default_factory=dict)
+    maps: bool = True
+    """Given images, it works on feature maps, and the plan may insert modules between blocks."""
+
     check_generator: Callable[[GeneratorPlan], list[Problem]] = lambda plan: []
     check_discriminator: Callable[[DiscriminatorPlan], list[Problem]] = lambda plan: []

@@ -13,6 +13,7 @@ from torch import nn
 
 from trials.networks.discriminator import Discriminator, input_channels, labelled_input
 from trials.networks.families.family import Family
+from trials.networks.families.image import split_problems
 from trials.networks.generator import Generator, conditioner_of
 from trials.networks.layers.coded import sequence
 from trials.networks.layers.factory import LayerFactory
@@ -26,14 +27,20 @@ def generator(plan: GeneratorPlan) -> nn.Module:
     code = conditioner.code if conditioner is not None else 0
     make = LayerFactory(plan, code=code, spatial=False)
     inputs = conditioner.entry if conditioner is not None else plan.latent
-    stages: list[nn.Module] = []
+    return Generator(plan, stages_from(plan, make, inputs), conditioner)
+
+
+def stages_from(plan: GeneratorPlan, make: LayerFactory, inputs: int) -> list[nn.Module]:
+    """Everything from (N, inputs) numbers to samples: the hidden layers, then the output."""
+    stages = []
     for _ in range(plan.depth):
-        stages.append(sequence(hidden_layer(make, inputs)))
+        stages.append(sequence(_hidden_layer(make, inputs)))
         inputs = plan.width
-    head: list[nn.Module] = [make.linear(inputs, math.prod(plan.shape), last=True)]
+    bias = make.biased(normalised=False)
+    head: list[nn.Module] = [make.linear(inputs, math.prod(plan.shape), bias=bias, last=True)]
     if len(plan.shape) == 3:
         head += [nn.Unflatten(1, plan.shape), nn.Tanh()]
-    return Generator(plan, [*stages, sequence(head)], conditioner)
+    return [*stages, sequence(head)]
 
 
 def discriminator(plan: DiscriminatorPlan) -> nn.Module:
@@ -42,13 +49,20 @@ def discriminator(plan: DiscriminatorPlan) -> nn.Module:
     entry = labelled_input(plan)
     inputs = input_channels(plan, entry) * math.prod(plan.shape[1:])
     trunk: list[nn.Module] = [nn.Flatten()] if len(plan.shape) == 3 else []
-    for index in range(plan.depth):
-        trunk += hidden_layer(make, inputs, normalised=index > 0 or plan.depth == 1)
-        inputs = plan.width
-    return Discriminator(plan, make, entry, trunk, plan.width)
+    return Discriminator(plan, make, entry, [*trunk, *hidden_layers(make, inputs)], plan.width)
 
 
-def hidden_layer(make: LayerFactory, inputs: int, *, normalised: bool = True) -> list[nn.Module]:
+def hidden_layers(make: LayerFactory, inputs: int) -> list[nn.Module]:
+    """A discriminator's hidden layers; the first is not normalised unless it is the only one."""
+    layers: list[nn.Module] = []
+    depth = make.plan.depth
+    for index in range(depth):
+        layers += _hidden_layer(make, inputs, normalised=index > 0 or depth == 1)
+        inputs = make.plan.width
+    return layers
+
+
+def _hidden_layer(make: LayerFactory, inputs: int, *, normalised: bool = True) -> list[nn.Module]:
     """Linear, normalisation, activation: (N, inputs) → (N, width)."""
     units = make.plan.width * make.pieces
     linear = make.linear(inputs, units, bias=make.biased(normalised=normalised))
@@ -56,7 +70,7 @@ def hidden_layer(make: LayerFactory, inputs: int, *, normalised: bool = True) ->
 
 
 def _check_generator(plan: GeneratorPlan) -> list[Problem]:
-    problems = []
+    problems = split_problems(plan, plan.depth)
     if plan.skip_z != "none" and plan.depth < 2:
         problems.append(Problem("networks.generator.depth", "skip_z needs two layers", "≥ 2"))
     return problems
@@ -66,7 +80,9 @@ _SHARED = {"init": "xavier", "pieces": 5, "embedding": 0}
 
 FAMILY = Family(
     name="mlp",
-    spatial=False,
+    images=True,
+    points=True,
+    maps=False,
     generator=generator,
     generator_defaults={
         **_SHARED,

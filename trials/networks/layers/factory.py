@@ -14,7 +14,7 @@ from trials.networks.layers.activations import ACTIVATIONS, Maxout
 from trials.networks.layers.gated import Gated
 from trials.networks.layers.init import INITIALISERS
 from trials.networks.layers.norms import CENTRING, NORMS, ConditionalNorm
-from trials.networks.plan import LayerInfo, LayerKind, PlayerPlan
+from trials.networks.plan import DiscriminatorPlan, LayerInfo, LayerKind, PlayerPlan
 
 _KINDS: dict[type[nn.Module], LayerKind] = {
     nn.Conv2d: "conv",
@@ -151,6 +151,15 @@ class LayerFactory:
         """What the plan's ``after_block`` functions put at this place."""
         found = [insert(resolution, channels) for insert in self.plan.after_block]
         return [self.adopt(module, resolution) for module in found if module is not None]
+
+    def appended(self, resolution: int, channels: int) -> list[nn.Module]:
+        """The modules of the plan's ``append_maps`` at this place; each adds one map."""
+        found: list[nn.Module] = []
+        for append in cast("DiscriminatorPlan", self.plan).append_maps:
+            module = append(resolution, channels + len(found))
+            if module is not None:
+                found.append(self.adopt(module, resolution))
+        return found
 
 
 def halvings(size: int, smallest: int) -> int:
