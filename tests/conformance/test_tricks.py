@@ -92,7 +92,9 @@ def _outcome(trick: type[Trick], knobs: dict[str, Any], folder: Path) -> tuple[A
         training = trained(with_trick(trick, knobs), folder / name, 5)
         tensors = {k: v.numpy().tobytes() for k, v in tensors_of(training).items()}
         signals = {
-            k: v for t in training.game.using("signals") for k, v in t.signals(training.game).items()
+            k: v
+            for t in training.game.using("signals")
+            for k, v in t.signals(training.game).items()
         }
         _outcomes[key] = (tensors, training._meter.take(), signals)
     return _outcomes[key]
@@ -153,9 +155,7 @@ def _pairs() -> list[tuple[str, str]]:
     """Every pair of tricks that a trial may have on together."""
     keys = list(TRICKS)
     return [
-        (a, b)
-        for a, b in itertools.combinations(keys, 2)
-        if not problems_of(_pair_mapping(a, b))
+        (a, b) for a, b in itertools.combinations(keys, 2) if not problems_of(_pair_mapping(a, b))
     ]
 
 

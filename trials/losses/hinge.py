@@ -1,7 +1,7 @@
 """Hinge loss (Lim and Ye 2017, arXiv:1705.02894; SAGAN arXiv:1805.08318). Source: 001.
 
-    discriminator  E relu(1 − r) + E relu(1 + f)
-    generator      −E f
+discriminator  E relu(1 − r) + E relu(1 + f)
+generator      −E f
 """
 
 from __future__ import annotations

@@ -38,6 +38,7 @@ class GradientPenalty(Trick):
 
     key = "gradient_penalty"
     group = "penalties"
+    slot = "gradient_norm_penalty"
     summary = "holds the discriminator's gradient norm at 1 between real and generated images"
     formula = "λ E(‖∇D(x̂)‖₂ - 1)²,  x̂ = ε x + (1-ε) G(z),  ε ~ U(0,1) one a sample"
     paper = "Gulrajani et al. 2017, arXiv:1704.00028"

@@ -42,7 +42,9 @@ class LabelSmoothing(Trick):
 
     class Config(TrickConfig):
         kind: Literal["fixed", "uniform"] = knob("fixed", "one α, or a random target a sample")
-        alpha: float = knob(0.9, "fixed: the real target", gt=0.5, le=1, search={"min": 0.7, "max": 0.99})
+        alpha: float = knob(
+            0.9, "fixed: the real target", gt=0.5, le=1, search={"min": 0.7, "max": 0.99}
+        )
         low: float = knob(0.9, "uniform: lowest target", gt=0, le=1.5)
         high: float = knob(1.1, "uniform: highest target", gt=0, le=1.5)
         two_sided: bool = knob(False, "also raise the generated target to 1 - α")
@@ -70,7 +72,11 @@ class LabelSmoothing(Trick):
             round.real_target = round.real_target * self.config.alpha
         else:
             draw = smoothed(
-                len(round.r), self.config.low, self.config.high, game.streams.augmentation, round.r.dtype
+                len(round.r),
+                self.config.low,
+                self.config.high,
+                game.streams.augmentation,
+                round.r.dtype,
             )
             round.real_target = round.real_target * draw
         if self.config.two_sided:

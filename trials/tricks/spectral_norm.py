@@ -34,7 +34,9 @@ class SpectralNorm(Trick):
     source = "000 001 003 004"
 
     class Config(TrickConfig):
-        generator: bool = knob(False, "normalise the generator too", search={"values": [True, False]})
+        generator: bool = knob(
+            False, "normalise the generator too", search={"values": [True, False]}
+        )
         iterations: int = knob(1, "power iterations a forward pass", ge=1, le=100)
 
     def plan(self, plan: NetworkPlan) -> NetworkPlan:

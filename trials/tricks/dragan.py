@@ -1,0 +1,54 @@
+"""DRAGAN's penalty (Kodali et al. 2017, arXiv:1705.07215). Source: 003.
+
+    λ E (‖∇D(x + δ)‖₂ − 1)²,   δ = c · std(x) · u,   u ~ U(0, 1) for every number
+
+The slope is held at 1 around the data only. The paper's text says Gaussian noise; its published
+code, and the row of the project's trick list, use c = 0.5 times the batch's standard deviation
+times uniform noise, which is followed here.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from trials.game import Game, Round
+from trials.gradients import sample_norms, score_gradients
+from trials.trick import Terms, Trick, TrickConfig, knob
+
+
+def perturbed(real: Tensor, uniform: Tensor, scale: float) -> Tensor:
+    """x + scale · std(x) · u: (M, …), (M, …) → (M, …); std over the whole batch."""
+    return real + scale * real.std() * uniform
+
+
+class Dragan(Trick):
+    """Smooth judgement in the neighbourhood of real images."""
+
+    key = "dragan"
+    group = "penalties"
+    slot = "gradient_norm_penalty"
+    summary = "holds the discriminator's gradient norm at 1 around real images"
+    formula = "λ E(‖∇D(x + δ)‖₂ - 1)²,  δ = c std(x) U(0,1)"
+    paper = "Kodali et al. 2017, arXiv:1705.07215"
+    source = "003"
+    conflicts = {
+        "weight_clipping": "both bound the slope, and clipped weights cannot meet the target"
+    }
+
+    class Config(TrickConfig):
+        weight: float = knob(
+            10.0, "λ", gt=0, search={"min": 0.1, "max": 100.0, "distribution": "log_uniform"}
+        )
+        scale: float = knob(0.5, "c, noise in standard deviations of the batch", gt=0)
+        target: float = knob(1.0, "the norm aimed at", ge=0)
+
+    def discriminator_terms(self, game: Game, round: Round, terms: Terms) -> Terms:
+        assert round.seen_real is not None
+        real = round.seen_real.detach()
+        stream = game.streams.augmentation
+        uniform = torch.rand(real.shape, generator=stream, device=real.device, dtype=real.dtype)
+        around = perturbed(real, uniform, self.config.scale).requires_grad_(True)
+        norms = sample_norms(score_gradients(game.score(around, round.labels).score, around))
+        value = (norms - self.config.target).square().mean()
+        return {**terms, "dragan": self.config.weight * value}

@@ -1,0 +1,60 @@
+"""Label flipping: real images are given the false label now and then.
+
+    target of a real image: 0 with probability p(t), else 1;   p falls from p₀ to 0
+
+Impairs a discriminator that wins too easily (source 004, "randomly giving false labels to real
+images"; also Chintala's ganhacks, 2016).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from trials.config import TrialConfig
+from trials.game import Game, Round
+from trials.losses.base import needs_targets
+from trials.optimizers import decayed
+from trials.problems import Problem
+from trials.trick import Trick, TrickConfig, knob
+
+
+def flips(count: int, probability: float, stream: torch.Generator) -> Tensor:
+    """True where a label is flipped, shape (count,)."""
+    return torch.rand(count, generator=stream, device=stream.device) < probability
+
+
+class LabelFlipping(Trick):
+    """Lies to the discriminator about real images."""
+
+    key = "label_flipping"
+    group = "judgement"
+    summary = "gives real images the false label with a falling probability"
+    formula = "target of x: 0 with probability p(t), else 1"
+    paper = "Chintala et al. 2016, ganhacks"
+    source = "004"
+    order = 60
+    example = {"tricks": {"label_flipping": {"probability": 0.5}}}  # seen within few steps
+
+    class Config(TrickConfig):
+        probability: float = knob(0.05, "p₀", gt=0, le=0.5, search={"min": 0.01, "max": 0.3})
+        schedule: Literal["linear", "cosine", "constant"] = knob("linear", "how p falls")
+        until: float = knob(1.0, "share of the training after which none is flipped", gt=0, le=1)
+
+    @classmethod
+    def check(cls, config: Any, trial: TrialConfig) -> Iterable[Problem]:
+        yield from needs_targets(cls.key, trial)
+
+    def judged(self, game: Game, round: Round) -> None:
+        if round.player == "generator":
+            return
+        probability = self.config.probability
+        if self.config.schedule != "constant":
+            share = game.progress / self.config.until
+            probability *= decayed(self.config.schedule, 0.0, share) if share < 1 else 0.0
+        flipped = flips(len(round.r), probability, game.streams.augmentation)
+        truth = torch.as_tensor(round.real_target, dtype=round.r.dtype, device=round.r.device)
+        round.real_target = torch.where(flipped, torch.zeros_like(truth), truth)

@@ -1,0 +1,58 @@
+"""LeCam regularisation (Tseng et al. 2021, arXiv:2104.03310).
+
+    λ ( E ‖D(x) − α_F‖² + E ‖D(G(z)) − α_R‖² )
+
+α_R and α_F are moving averages of the scores of real and generated images. Added since the
+documents.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from trials.game import Game, Round
+from trials.trick import Terms, Trick, TrickConfig, knob
+
+
+def penalty(r: Tensor, f: Tensor, anchor_real: Tensor, anchor_fake: Tensor) -> Tensor:
+    """E ‖r − α_F‖² + E ‖f − α_R‖² of scores (N,) and scalar anchors; a scalar."""
+    return (r - anchor_fake).square().mean() + (f - anchor_real).square().mean()
+
+
+class LeCam(Trick):
+    """Holds scores near the other side's average, for small data sets."""
+
+    key = "lecam"
+    group = "penalties"
+    summary = "holds each side's scores near the other side's moving average"
+    formula = "λ (E ‖D(x) - α_F‖² + E ‖D(G(z)) - α_R‖²)"
+    paper = "Tseng et al. 2021, arXiv:2104.03310"
+    source = ""
+
+    class Config(TrickConfig):
+        weight: float = knob(
+            0.3, "λ", gt=0, search={"min": 0.001, "max": 1.0, "distribution": "log_uniform"}
+        )
+        decay: float = knob(0.99, "of the moving averages", ge=0, lt=1)
+        start: float = knob(0.0, "share of the training before the penalty starts", ge=0, lt=1)
+
+    def prepare(self, game: Game) -> None:
+        self.anchors = torch.zeros(2, device=game.device)
+
+    def discriminator_terms(self, game: Game, round: Round, terms: Terms) -> Terms:
+        r, f = round.r, round.f
+        now = torch.stack([r.detach().mean(), f.detach().mean()])
+        self.anchors = torch.lerp(now, self.anchors, self.config.decay)
+        if game.progress < self.config.start:
+            return terms
+        term = self.config.weight * penalty(r, f, self.anchors[0], self.anchors[1])
+        return {**terms, "lecam": term}
+
+    def state(self) -> dict[str, Any]:
+        return {"anchors": self.anchors}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        self.anchors = state["anchors"].to(self.anchors.device)

@@ -1,0 +1,58 @@
+"""R1 (Mescheder et al. 2018, arXiv:1801.04406): a zero-centred penalty on real images.
+
+    γ/2 · E ‖∇D(x)‖²
+
+With ``every`` > 1 it is taken lazily, every so many discriminator steps with its weight multiplied
+by that number (Karras et al. 2020, arXiv:1912.04958, appendix B). Added since the documents.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from trials.game import Game, Round
+from trials.gradients import score_gradients
+from trials.trick import Terms, Trick, TrickConfig, knob
+
+
+def penalty(gradients: Tensor) -> Tensor:
+    """½ E ‖∇D(x)‖² of per-sample gradients (M, …); a scalar."""
+    return gradients.flatten(1).square().sum(dim=1).mean() / 2
+
+
+class RealGradientPenalty(Trick):
+    """Converges locally where penalties at norm 1 circle around."""
+
+    key = "r1"
+    group = "penalties"
+    summary = "pulls the discriminator's gradient on real images to zero"
+    formula = "γ/2 E ‖∇D(x)‖²"
+    paper = "Mescheder et al. 2018, arXiv:1801.04406"
+    source = ""
+
+    class Config(TrickConfig):
+        gamma: float = knob(
+            10.0, "γ", gt=0, search={"min": 0.01, "max": 100.0, "distribution": "log_uniform"}
+        )
+        every: int = knob(1, "discriminator steps from one penalty to the next", ge=1, le=64)
+
+    def prepare(self, game: Game) -> None:
+        self.count = 0
+
+    def discriminator_terms(self, game: Game, round: Round, terms: Terms) -> Terms:
+        due = self.count % self.config.every == 0
+        self.count += 1
+        if not due:
+            return terms
+        assert round.seen_real is not None
+        real = round.seen_real.detach().requires_grad_(True)
+        gradients = score_gradients(game.score(real, round.labels).score, real)
+        return {**terms, "r1": self.config.gamma * self.config.every * penalty(gradients)}
+
+    def state(self) -> dict[str, Any]:
+        return {"count": self.count}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        self.count = state["count"]

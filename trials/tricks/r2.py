@@ -1,0 +1,58 @@
+"""R2 (Mescheder et al. 2018, arXiv:1801.04406): a zero-centred penalty on generated images.
+
+    γ/2 · E ‖∇D(G(z))‖²
+
+With R1 and the relativistic loss it makes the recipe of R3GAN (Huang et al. 2024,
+arXiv:2501.05441). Added since the documents.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from trials.game import Game, Round
+from trials.gradients import score_gradients
+from trials.trick import Terms, Trick, TrickConfig, knob
+
+
+def penalty(gradients: Tensor) -> Tensor:
+    """½ E ‖∇D(G(z))‖² of per-sample gradients (M, …); a scalar."""
+    return gradients.flatten(1).square().sum(dim=1).mean() / 2
+
+
+class GeneratedGradientPenalty(Trick):
+    """R1 for the other side of the table."""
+
+    key = "r2"
+    group = "penalties"
+    summary = "pulls the discriminator's gradient on generated images to zero"
+    formula = "γ/2 E ‖∇D(G(z))‖²"
+    paper = "Mescheder et al. 2018, arXiv:1801.04406"
+    source = ""
+
+    class Config(TrickConfig):
+        gamma: float = knob(
+            10.0, "γ", gt=0, search={"min": 0.01, "max": 100.0, "distribution": "log_uniform"}
+        )
+        every: int = knob(1, "discriminator steps from one penalty to the next", ge=1, le=64)
+
+    def prepare(self, game: Game) -> None:
+        self.count = 0
+
+    def discriminator_terms(self, game: Game, round: Round, terms: Terms) -> Terms:
+        due = self.count % self.config.every == 0
+        self.count += 1
+        if not due:
+            return terms
+        assert round.seen_fake is not None
+        fake = round.seen_fake.detach().requires_grad_(True)
+        gradients = score_gradients(game.score(fake, round.fake_labels).score, fake)
+        return {**terms, "r2": self.config.gamma * self.config.every * penalty(gradients)}
+
+    def state(self) -> dict[str, Any]:
+        return {"count": self.count}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        self.count = state["count"]

@@ -1,0 +1,23 @@
+"""Weight matrices of a network, as penalties and norms see them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from torch import Tensor, nn
+
+LAYERS = (nn.Conv1d, nn.Conv2d, nn.ConvTranspose2d, nn.Linear, nn.Embedding)
+
+
+def weight_matrices(network: nn.Module) -> Iterator[Tensor]:
+    """The weight of each convolution, linear map and embedding as a matrix (outputs, inputs).
+
+    Kernels are flattened into the inputs; a transposed convolution keeps its outputs second, and
+    is turned round. Parametrised weights (spectral norm) come as they act.
+    """
+    for layer in network.modules():
+        if isinstance(layer, LAYERS):
+            weight: Tensor = layer.weight  # type: ignore[assignment]
+            if isinstance(layer, nn.ConvTranspose2d):
+                weight = weight.transpose(0, 1)
+            yield weight.flatten(1)
