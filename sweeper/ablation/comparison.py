@@ -91,7 +91,9 @@ def compare(study: Study, reference: str, *, level: float = 0.95) -> Comparisons
         chosen = suitable_test(len(seeds), family)
         numbers["low"][members], numbers["high"][members] = ends.low, ends.high
         numbers["p"][members] = paired_test(d, chosen)
-        numbers["effect"][members] = hedges_paired(d) if len(seeds) > 2 else np.nan
+        size = hedges_paired(d) if len(seeds) > 2 else np.nan
+        # Differences without any spread have no standardised size.
+        numbers["effect"][members] = np.where(np.isfinite(size), size, np.nan)
         for member in members:
             interval[member], test[member] = ends.method, chosen
     worst = _worst_p(study, base, others)

@@ -18,10 +18,12 @@ from sweeper.ablation.paired import holm
 
 Array = npt.NDArray[np.float64]
 
+_BUDGETS = 512
+
 
 @dataclass(frozen=True, eq=False)
 class BestOfK:
-    """Expected best value after k trials, for k = 1 … n."""
+    """Expected best value after k trials: every k up to 512, a geometric choice of them beyond."""
 
     trials: npt.NDArray[np.int64]
     expected: Array
@@ -75,7 +77,8 @@ def expected_best(
     sign = 1.0 if goal == "maximize" else -1.0
     scores = np.sort(np.concatenate([np.full(failed, (sign * known).min()), sign * known]))
     n = len(scores)
-    trials = np.arange(1, n + 1)
+    trials = np.unique(np.geomspace(1, n, _BUDGETS).round().astype(np.int64))
+    trials = np.arange(1, n + 1) if n <= _BUDGETS else trials
     rank = np.arange(0, n + 1)[None, :]
     if unbiased:
         # C(i, k) / C(n, k), through logarithms; 0 where i < k.
@@ -110,23 +113,21 @@ def toggle_shares(
     top = np.zeros(len(cost), dtype=bool)
     top[order[: max(1, round(share * len(cost)))]] = True
     top &= np.isfinite(cost)
-    found = []
+    tables: dict[str, tuple[int, int, int, int]] = {}
     for name, given in toggles.items():
-        states = list(given)
-        on = np.array([state is True for state in states], dtype=bool)
-        known = np.array([state is not None for state in states], dtype=bool)
-        counts = [int((on & known & top).sum()), int((known & top).sum())]
-        counts += [int((on & known & ~top).sum()), int((known & ~top).sum())]
-        if counts[1] and counts[3]:
-            found.append((name, *counts))
+        on = np.array([state is True for state in given], dtype=bool)
+        known = np.array([state is not None for state in given], dtype=bool)
+        top_count, rest_count = int((known & top).sum()), int((known & ~top).sum())
+        if top_count and rest_count:
+            tables[name] = int((on & top).sum()), top_count, int((on & ~top).sum()), rest_count
     p_values = [
-        float(stats.fisher_exact([[a, n - a], [b, m - b]]).pvalue) for _, a, n, b, m in found
+        float(stats.fisher_exact([[a, n - a], [b, m - b]]).pvalue) for a, n, b, m in tables.values()
     ]
     shares = [
         ToggleShare(
             name, a / n, b / m, a / n - b / m, *newcombe_difference(a, n, b, m, level), p, float(q)
         )
-        for (name, a, n, b, m), p, q in zip(found, p_values, holm(p_values), strict=True)
+        for (name, (a, n, b, m)), p, q in zip(tables.items(), p_values, holm(p_values), strict=True)
     ]
     return tuple(sorted(shares, key=lambda one: -abs(one.difference)))
 

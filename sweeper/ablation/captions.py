@@ -1,0 +1,112 @@
+"""What a table says of itself: metric, replicates, tests, marks, protocol; and its footnotes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sweeper.ablation.columns import Column, Context
+from sweeper.ablation.intervals import METHOD_NAMES
+from sweeper.ablation.wording import seeds_text
+
+TEST_NAMES = {"sign_flip": "exact paired sign-flip test", "t": "paired t test"}
+
+
+def caption_of(context: Context, columns: Sequence[Column]) -> str:
+    """One paragraph that makes the table readable on its own."""
+    keys = {column.key for column in columns}
+    study = context.study
+    better = "lower" if study.goal == "minimize" else "higher"
+    replicated = bool((study.completed.sum(axis=1) > 1).any())
+    sentences = [f"{context.metric} ({better} is better)"]
+    if replicated:
+        sentences[0] += ", mean ± standard deviation (number of seeds)"
+    if len(study.seeds) <= 50:
+        sentences[0] += f"; seeds {seeds_text(study.seeds)}"
+    if any(column.key.startswith("trick.") for column in columns):
+        sentences.append("✓: on, –: off")
+    if "difference" in keys:
+        sentences.append(_difference(context))
+    if "p" in keys:
+        sentences.append(_tests(context))
+    if keys & {"p_worst", "improvement", "median", "iqm"}:
+        sentences.append("Failures worst: a failed run ranks below every run that completed")
+    if context.best is not None and any(column.marked for column in columns):
+        told = context.best.tested.sum() > 1
+        sentences.append(
+            f"Bold: best; underlined: cannot be told from it ({context.level:.0%} confidence set "
+            "of the best, one-sided paired tests, Bonferroni)"
+            if told
+            else "Bold: best"
+        )
+    return ". ".join([*sentences, _protocol(context)]) + "."
+
+
+def notes_of(context: Context, shown: int) -> tuple[str, ...]:
+    """What a reader must know beside the numbers: failures, gaps, impossible cells, limits."""
+    study = context.study
+    notes = [
+        f"{cell.label} is impossible: {cell.impossible}"
+        for cell in context.cells
+        if cell is not None and cell.impossible is not None
+    ]
+    failed, total = int(study.failed.sum()), int((study.failed | study.completed).sum())
+    if failed:
+        by: dict[str, int] = {}
+        for one in study.symptoms:
+            for name, count in one.items():
+                by[name] = by.get(name, 0) + count
+        reasons = ", ".join(f"{name} {count}" for name, count in sorted(by.items()))
+        notes.append(
+            f"{failed} of {total} runs failed ({reasons}); means and differences are over the runs "
+            "that completed, and a failure counts as the worst value seen when the best is chosen"
+        )
+    if pruned := int(study.pruned.sum()):
+        notes.append(f"{pruned} pruned runs have no final value and are left out")
+    if unfinished := int(study.unfinished.sum()):
+        notes.append(f"{unfinished} runs have not finished")
+    if study.repeated:
+        notes.append(f"{study.repeated} runs repeat a configuration and seed and are left out")
+    if context.comparisons is not None and "t" in context.comparisons.test:
+        tests = zip(_pairs(context), context.comparisons.test, strict=True)
+        pairs = [n for n, test in tests if test == "t"]
+        finest = 2.0 ** (1 - min(pairs))
+        notes.append(
+            f"with {min(pairs)} pairs a sign-flip p cannot be below {finest:.3g}, too coarse for "
+            f"{context.comparisons.family} comparisons: Student's t is used there"
+        )
+    if 0 < shown < len(study.cells) and not any(context.cells):
+        notes.append(f"the first {shown} of {len(study.cells)} configurations")
+    return tuple(notes)
+
+
+def _pairs(context: Context) -> list[int]:
+    assert context.comparisons is not None
+    return [int(n) for n in context.comparisons.pairs]
+
+
+def _difference(context: Context) -> str:
+    comparisons = context.comparisons
+    assert comparisons is not None
+    kinds = sorted({METHOD_NAMES[name] for name in comparisons.interval if name})
+    reference = context.study.cells[comparisons.reference]
+    return f"Δ: paired difference to {reference} with its {context.level:.0%} " + (
+        f"interval ({' or '.join(kinds)})" if kinds else "interval"
+    )
+
+
+def _tests(context: Context) -> str:
+    comparisons = context.comparisons
+    assert comparisons is not None
+    kinds = sorted({name for name in comparisons.test if name})
+    used = " or ".join(TEST_NAMES[name] for name in kinds) or "no test"
+    return f"p: {used}, two-sided, Holm-corrected over {comparisons.family} comparisons"
+
+
+def _protocol(context: Context) -> str:
+    if not context.study.protocols:
+        return "No run has completed"
+    fields, _ = context.study.protocols[0]
+    if not fields:
+        return "The measurement protocol was not recorded"
+    details = ", ".join(f"{name} {text}" for name, text in fields.items() if name != "key")
+    return f"Protocol {fields['key']}: {details}" if details else f"Protocol {fields['key']}"

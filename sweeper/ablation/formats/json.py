@@ -1,0 +1,19 @@
+"""JSON: caption and notes, and a list of rows with every number at full precision."""
+
+from __future__ import annotations
+
+import json
+
+from sweeper.ablation.tables import Table
+
+
+def render(table: Table) -> str:
+    """{"name", "caption", "notes", "headings", "rows"}; null where there is no number."""
+    content = {
+        "name": table.name,
+        "caption": table.caption,
+        "notes": list(table.notes),
+        "headings": {column.key: column.heading for column in table.columns},
+        "rows": table.raw().to_pylist(),
+    }
+    return json.dumps(content, ensure_ascii=False, indent=1, allow_nan=False) + "\n"

@@ -1,0 +1,45 @@
+"""GitHub-flavoured Markdown. Underlining is <ins>, which GitHub keeps."""
+
+from __future__ import annotations
+
+import re
+
+from sweeper.ablation.columns import Column
+from sweeper.ablation.tables import Table
+
+_RULES = {"left": ":---", "center": ":---:", "right": "---:"}
+
+
+def render(table: Table) -> str:
+    """A pipe table, then the caption, then the notes as a list."""
+    lines = [
+        _line([escape(column.heading) for column in table.columns]),
+        _line([_RULES[column.align] for column in table.columns]),
+    ]
+    texts = [_texts(table, column) for column in table.columns]
+    lines += [_line(row) for row in zip(*texts, strict=True)]
+    lines += ["", escape(table.caption), *([""] if table.notes else [])]
+    lines += [f"- {escape(note)}" for note in table.notes]
+    return "\n".join(lines) + "\n"
+
+
+def escape(text: str) -> str:
+    """The text as it is, whatever Markdown its characters would make."""
+    text = re.sub(r"([\\|*<>`~])", r"\\\1", text)
+    # Inside a word an underscore is harmless, and names such as mode_collapse stay readable.
+    text = re.sub(r"(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])", r"\_", text)
+    return re.sub(r"\s+", " ", text.replace("](", "]\\("))
+
+
+def _texts(table: Table, column: Column) -> list[str]:
+    texts = [escape(text) for text in column.texts]
+    if column.marked:
+        for row in table.equals:
+            texts[row] = f"<ins>{texts[row]}</ins>"
+        if table.best is not None:
+            texts[table.best] = f"**{texts[table.best]}**"
+    return texts
+
+
+def _line(entries: list[str] | tuple[str, ...]) -> str:
+    return f"| {' | '.join(entries)} |"

@@ -1,0 +1,224 @@
+"""The table for the paper: rows, columns, marks, caption; and when there is none to be had.
+
+A table is refused, with the reason, rather than made wrong: when its runs were measured by
+different protocols, when the reference is not there, when a test is asked for and a cell has a
+single seed. Rendering is in `sweeper.ablation.formats`.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from sweeper.ablation.captions import caption_of, notes_of
+from sweeper.ablation.columns import COLUMNS, TESTED, Column, Context, columns_for
+from sweeper.ablation.comparison import best_set, compare
+from sweeper.ablation.designs import Cell, Design
+from sweeper.ablation.effects import Goal
+from sweeper.ablation.study import Kind, Study, study_from_table, study_kind
+from sweeper.errors import UserError
+
+
+class TableRefused(UserError):  # noqa: N818 - a name says what happened, as in sweeper.errors
+    """This table would say something that its runs do not support."""
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """A finished table, the same whatever it is rendered as."""
+
+    name: str
+    columns: tuple[Column, ...]
+    best: int | None
+    """Row of the best cell."""
+    equals: frozenset[int]
+    """Rows that no test tells from the best."""
+    caption: str
+    notes: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.columns[0].texts) if self.columns else 0
+
+    def raw(self) -> pa.Table:
+        """Every number behind the columns, at full precision, and the marks."""
+        data: dict[str, pa.Array] = {}
+        for column in self.columns:
+            for name, values in column.raw.items():
+                # Not-a-number means "there is none"; programs read that as null.
+                data[name] = pa.array(values, from_pandas=True)
+        if any(column.marked for column in self.columns):
+            rows = range(len(self))
+            data["is_best"] = pa.array([row == self.best for row in rows], pa.bool_())
+            data["maybe_best"] = pa.array(
+                [row == self.best or row in self.equals for row in rows], pa.bool_()
+            )
+        return pa.table(data)
+
+
+def build_table(
+    data: pa.Table,
+    *,
+    goal: Goal = "minimize",
+    metric: str = "objective",
+    name: str = "ablation",
+    reference: str | None = None,
+    design: Design | None = None,
+    columns: Sequence[str] | None = None,
+    kind: Kind | None = None,
+    level: float = 0.95,
+    limit: int | None = None,
+) -> Table:
+    """The table of a dataset of trials (`sweeper.ablation.dataset`).
+
+    `reference` is the label of the cell that others are compared with (the design's, when a design
+    is given; none without). `columns` are keys of `columns.COLUMNS`, or columns of the dataset by
+    name (`param.PATH`, `trick.NAME`, `metric.NAME`); left out, those that fit. With a `design`,
+    rows stand in its order and include the cells that are impossible or have not run; else rows of
+    a search stand best first and cells of an ablation in the order they were started. `limit` keeps
+    the first rows. Raises TableRefused.
+    """
+    kind = kind or study_kind(data)
+    study = study_from_table(data, goal, kind=kind)
+    if not study.cells and design is None:
+        raise TableRefused("there are no trials to tabulate")
+    _refuse_mixed_protocols(study)
+    reference = reference if reference is not None or design is None else design.reference
+    keys = list(columns) if columns is not None else _fitting(study, kind, reference)
+    compared = [key for key in keys if key in TESTED]
+    if reference is not None:
+        _refuse_missing_reference(study, reference)
+    elif compared:
+        raise TableRefused(f"{', '.join(compared)}: there is no reference to compare with")
+    if compared:
+        _refuse_single_seeds(study, compared)
+    best = best_set(study, level=level) if study.completed.any() else None
+    labels, cells, index = _rows(study, design, kind, limit)
+    context = Context(
+        data=data,
+        kind=kind,
+        study=study,
+        metric=metric,
+        labels=labels,
+        cells=cells,
+        index=index,
+        comparisons=compare(study, reference, level=level) if reference and compared else None,
+        best=best,
+        level=level,
+    )
+    made = _columns(context, keys)
+    equals = frozenset[int]()
+    best_row = None
+    if best is not None:
+        best_row = next((row for row, i in enumerate(index) if i == best.best), None)
+        told = best.members & best.tested
+        equals = frozenset(row for row, i in enumerate(index) if i >= 0 and told[i]) - {best_row}
+    marked = any(column.marked for column in made)
+    return Table(
+        name=name,
+        columns=made,
+        best=best_row if marked else None,
+        equals=equals if marked else frozenset(),
+        caption=caption_of(context, made),
+        notes=notes_of(context, len(labels)),
+    )
+
+
+def _fitting(study: Study, kind: Kind, reference: str | None) -> list[str]:
+    keys = ["cell", "toggles", "settings"]
+    keys += ["screened"] if kind == "confirmation" else []
+    keys += ["value"]
+    keys += ["difference", "p"] if reference is not None else []
+    if study.failed.any():
+        keys += ["failed"]
+        keys += ["improvement", "p_worst"] if reference is not None else []
+    return keys
+
+
+def _columns(context: Context, keys: Sequence[str]) -> tuple[Column, ...]:
+    made: list[Column] = []
+    for key in keys:
+        try:
+            made += columns_for(context, key)
+        except KeyError:
+            known = [*COLUMNS, *(n for n in context.data.column_names if "." in n)]
+            raise TableRefused(f"there is no column {key!r}{_nearest(key, known)}") from None
+    if not made:
+        raise TableRefused("no columns are left to show")
+    return tuple(made)
+
+
+def _rows(
+    study: Study, design: Design | None, kind: Kind, limit: int | None
+) -> tuple[tuple[str, ...], tuple[Cell | None, ...], npt.NDArray[np.int64]]:
+    """(labels, the design's cells, rows of the study), in the order shown."""
+    if design is not None:
+        place = {label: index for index, label in enumerate(study.cells)}
+        cells = design.cells[:limit]
+        index = np.array([place.get(cell.label, -1) for cell in cells], dtype=np.int64)
+        return tuple(cell.label for cell in cells), cells, index
+    order = np.arange(len(study.cells))
+    if kind != "cells":
+        known = ~np.isnan(values := study.penalised())
+        sums = np.where(known, values, 0.0).sum(axis=1)
+        means = sums / np.maximum(known.sum(axis=1), 1)
+        cost = np.where(study.completed.any(axis=1), means, np.inf)
+        cost[np.isfinite(cost)] *= 1.0 if study.goal == "minimize" else -1.0
+        order = np.argsort(cost, kind="stable")
+    order = order[:limit].astype(np.int64)
+    return tuple(study.cells[i] for i in order), (None,) * len(order), order
+
+
+# Refusals ---------------------------------------------------------------------------------------
+
+
+def _refuse_mixed_protocols(study: Study) -> None:
+    if len(study.protocols) < 2:
+        return
+    names = sorted({name for fields, _ in study.protocols for name in fields} - {"key"})
+    lines = []
+    for name in names:
+        counts: dict[str, int] = {}
+        for fields, count in study.protocols:
+            text = fields.get(name, "not recorded")
+            counts[text] = counts.get(text, 0) + count
+        if len(counts) > 1:
+            values = ", ".join(f"{text} ({count} runs)" for text, count in counts.items())
+            lines.append(f"  {name}: {values}")
+    detail = "\n".join(lines) or "  some runs have no protocol recorded"
+    raise TableRefused(
+        "the runs were measured by different protocols, so their values cannot be compared:\n"
+        + detail
+    )
+
+
+def _refuse_missing_reference(study: Study, reference: str) -> None:
+    if reference not in study.cells:
+        raise TableRefused(
+            f"the reference {reference!r} has no runs{_nearest(reference, study.cells)}"
+        )
+    if not study.completed[study.index(reference)].any():
+        raise TableRefused(f"no run of the reference {reference!r} has completed")
+
+
+def _refuse_single_seeds(study: Study, compared: Sequence[str]) -> None:
+    ended = (study.completed | study.failed).sum(axis=1)
+    single = [cell for cell, count in zip(study.cells, ended, strict=True) if count == 1]
+    if single:
+        shown = ", ".join(single[:5]) + (f" and {len(single) - 5} more" if len(single) > 5 else "")
+        raise TableRefused(
+            f"{', '.join(compared)}: a test needs two seeds or more, and these cells have one: "
+            f"{shown}; add seeds, or choose columns without tests"
+        )
+
+
+def _nearest(wrong: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(wrong, known, n=1)
+    if near:
+        return f"; did you mean {near[0]!r}?"
+    choices: Mapping[str, None] = dict.fromkeys(known)
+    return f"; there are: {', '.join(list(choices)[:20])}" if choices else ""
