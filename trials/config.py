@@ -25,7 +25,7 @@ from trials.data import AnyData
 from trials.errors import ConfigError, DataError
 from trials.health import HealthConfig
 from trials.latent import LatentConfig
-from trials.metrics.evaluator import EvaluationConfig
+from trials.metrics.config import EvaluationConfig
 from trials.networks.build import check as check_networks
 from trials.networks.build import plan_networks
 from trials.networks.config import NetworksConfig
@@ -124,7 +124,9 @@ class TrialConfig(BaseModel):
     health: HealthConfig = HealthConfig()
     seed: int = Field(default=0, ge=0, lt=2**62, description="weights, data order, noise")
     device: str = Field(
-        default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto: a GPU if there is one"
+        default="auto",
+        pattern=r"^(auto|cpu|cuda(:\d+)?)$",
+        description="auto: a GPU if there is one",
     )
 
     def active(self) -> Iterator[tuple[type[Trick], TrickConfig]]:
@@ -265,7 +267,9 @@ def _toggle_problems(raw: Mapping[str, Any]) -> Iterator[Problem]:
         elif isinstance(knobs, Mapping):
             yield from _knob_problems(f"tricks.{key}", known[key], knobs)
         elif not isinstance(knobs, bool | TrickConfig) and knobs is not None:
-            yield Problem(f"tricks.{key}", f"{knobs!r} is wrong", "true, false or a mapping of knobs")
+            yield Problem(
+                f"tricks.{key}", f"{knobs!r} is wrong", "true, false or a mapping of knobs"
+            )
 
 
 def _knob_problems(path: str, trick: type[Trick], knobs: Mapping[str, Any]) -> list[Problem]:
@@ -283,7 +287,9 @@ def _deep_problems(config: TrialConfig) -> list[Problem]:
         problems += trick.check(knobs, config)
     if config.batch_size % config.accumulate:
         problems.append(
-            Problem("accumulate", f"{config.accumulate} does not divide batch_size {config.batch_size}")
+            Problem(
+                "accumulate", f"{config.accumulate} does not divide batch_size {config.batch_size}"
+            )
         )
     if not problems:
         try:

@@ -29,6 +29,7 @@ def save_generator(folder: Path, network: nn.Module, game: Game, facts: Mapping[
         "config": game.config.as_dict(),
         "shape": list(game.dataset.shape),
         "classes": game.dataset.classes,
+        "labelled": game.labelled,
         "weights": game.samples_from,
         **facts,
     }
@@ -75,5 +76,5 @@ def load_generator(folder: Path) -> TrainedGenerator:
     plan = config.plan(tuple(header["shape"]), header["classes"])
     generator, _ = build(plan)
     generator.load_state_dict(tensors)
-    used = header["classes"] if plan.generator.classes else 0
+    used = header["classes"] if header["labelled"] else 0
     return TrainedGenerator(generator, config, used).eval()

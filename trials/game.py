@@ -89,7 +89,7 @@ class Game:
             "generator": config.optimizer.generator.build(self.generator.parameters()),
             "discriminator": config.optimizer.discriminator.build(self.discriminator.parameters()),
         }
-        self.labelled = plan.generator.classes > 0 or plan.discriminator.classes > 0
+        self.labelled = any(trick.uses_labels for trick in self.tricks)
         self._judging: Callable[..., Judgement] = self.discriminator
         self._order = Order(len(dataset), config.batch_size, self.streams.data)
         self._discriminator_parameters = list(self.discriminator.parameters())
@@ -136,9 +136,7 @@ class Game:
         """Labels of ``count`` random data points, or None where labels are not used."""
         if not self.labelled or self.dataset.labels is None:
             return None
-        chosen = torch.randint(
-            len(self.dataset), (count,), generator=stream, device=stream.device
-        )
+        chosen = torch.randint(len(self.dataset), (count,), generator=stream, device=stream.device)
         return self.dataset.labels[chosen.cpu()].to(self.device)
 
     def condition(self, real: Tensor, stream: torch.Generator) -> Tensor | None:
@@ -279,5 +277,7 @@ class Game:
         self.streams.load_state(state["streams"])  # type: ignore[arg-type]
 
 
-def _bind(trick: Trick, game: Game, round: Round, inner: Callable[[], Terms]) -> Callable[[], Terms]:
+def _bind(
+    trick: Trick, game: Game, round: Round, inner: Callable[[], Terms]
+) -> Callable[[], Terms]:
     return lambda: trick.around_generator_loss(game, round, inner)

@@ -9,34 +9,36 @@ batch statistics change FID by a factor of two; so the rule is explicit and goes
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
 
 from trials.game import Game
+from trials.metrics.standing import standing_statistics
 from trials.streams import stream
 from trials.trick import Sample
 
 
-def prepared_network(game: Game) -> nn.Module:
-    """The sampling network in evaluation mode, its batch statistics by the configured rule."""
+@contextmanager
+def sampling_network(game: Game) -> Iterator[nn.Module]:
+    """Inside, the sampling network in evaluation mode, its batch statistics by the rule."""
     network = game.sampling_network()
     rules = game.config.evaluation
-    if rules.batch_statistics != "standing":
-        return network.eval()
-    network = copy.deepcopy(network).requires_grad_(False)
-    for module in network.modules():
-        if isinstance(module, nn.modules.batchnorm._BatchNorm):
-            module.reset_running_stats()
-            module.momentum = None  # a plain mean over all batches
-    network.train()
-    noise = stream(game.device, game.config.seed, "standing")
-    draw = drawer(game, network, noise)
-    for _ in range(rules.standing_batches):
-        draw(rules.batch, None)
-    return network.eval()
+    if rules.batch_statistics == "standing":
+        draw = drawer(game, network, stream(game.device, game.config.seed, "standing"))
+        with standing_statistics(
+            network, lambda index: draw(rules.batch, None), rules.standing_batches
+        ):
+            yield network
+        return
+    training = network.training
+    network.eval()
+    try:
+        yield network
+    finally:
+        network.train(training)
 
 
 def drawer(

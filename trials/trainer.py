@@ -37,7 +37,7 @@ from trials.grids import image_grid, save_picture, scatter
 from trials.health import Signals, Symptom, Watcher
 from trials.meter import Meter, gradient_norm, layer_gradient_norms
 from trials.metrics.evaluator import Evaluator, Measured
-from trials.sampling import drawer, prepared_network, shown
+from trials.sampling import drawer, sampling_network, shown
 from trials.streams import derive, stream
 from trials.trick import Terms
 
@@ -78,7 +78,9 @@ class Training:
     def finished(self) -> bool:
         """Whether there is nothing left to train: done, or stopped by a symptom."""
         return self.stopped_by is not None or (
-            self.step >= self.config.steps and bool(self.history) and self.history[-1].step == self.step
+            self.step >= self.config.steps
+            and bool(self.history)
+            and self.history[-1].step == self.step
         )
 
     def advance(self) -> Evaluation:
@@ -136,7 +138,9 @@ class Training:
         if self.stopped_by is not None:
             state = "failed" if self.stopped_by.name == "divergence" else "stopped"
         best = min(
-            (e for e in self.history if "fid" in e.metrics), key=lambda e: e.metrics["fid"], default=None
+            (e for e in self.history if "fid" in e.metrics),
+            key=lambda e: e.metrics["fid"],
+            default=None,
         )
         return TrialResult(state, self.folder, tuple(self.history), best, self.stopped_by)
 
@@ -211,10 +215,12 @@ class Training:
         )
 
     def _descend(self, terms: Terms, prefix: str) -> None:
-        loss: Tensor = torch.stack(list(terms.values())).sum() if len(terms) > 1 else next(
-            iter(terms.values())
+        loss: Tensor = (
+            torch.stack(list(terms.values())).sum()
+            if len(terms) > 1
+            else next(iter(terms.values()))
         )
-        (loss / self.config.accumulate if self.config.accumulate > 1 else loss).backward()
+        (loss / self.config.accumulate if self.config.accumulate > 1 else loss).backward()  # type: ignore[no-untyped-call]
         self._meter.add(prefix, terms)
 
     def _set_rates(self) -> None:
@@ -248,18 +254,16 @@ class Training:
         game, seed = self.game, self.config.seed
         measured, samples = None, None
         if self._healthy:
-            network = prepared_network(game)
-            draw = drawer(game, network, stream(self.device, seed, "evaluation", self.step))
-            measured = self.evaluator.measure(
-                draw, weights=game.samples_from, seed=derive(seed, "measures", self.step)
-            )
-            samples = self._draw_picture(network)
-            game.generator.train()
+            with sampling_network(game) as network:
+                draw = drawer(game, network, stream(self.device, seed, "evaluation", self.step))
+                measured = self.evaluator.measure(
+                    draw, weights=game.samples_from, seed=derive(seed, "measures", self.step)
+                )
+                samples = self._draw_picture(network)
+                self._keep_best(network, measured.values)
         metrics = self._collect(measured)
         symptoms = tuple(self.watcher.observe(self._signals(metrics, measured)))
         self.stopped_by = self._fatal(symptoms)
-        if measured is not None:
-            self._keep_best(network, metrics)
         protocol = {k: str(v) for k, v in measured.protocol.as_dict().items()} if measured else {}
         finite = {name: value for name, value in metrics.items() if math.isfinite(value)}
         return Evaluation(game.step, time.time(), finite, protocol, symptoms, samples)
@@ -294,8 +298,8 @@ class Training:
         return None
 
     def _keep_best(self, network: torch.nn.Module, metrics: dict[str, float]) -> None:
-        fid = metrics.get("fid")
-        if fid is None or any(e.metrics.get("fid", math.inf) <= fid for e in self.history):
+        fid = metrics.get("fid", math.nan)
+        if math.isnan(fid) or any(e.metrics.get("fid", math.inf) <= fid for e in self.history):
             return
         save_generator(self.folder, network, self.game, {"step": self.step, "fid": fid})
 
@@ -313,7 +317,9 @@ class Training:
 
     def _draw_picture(self, network: torch.nn.Module) -> str:
         z, labels = self._fixed
-        images = shown(self.game, network, z, labels, stream(self.device, self.config.seed, "shown"))
+        images = shown(
+            self.game, network, z, labels, stream(self.device, self.config.seed, "shown")
+        )
         relative = f"samples/{self.step:06d}.png"
         if self.dataset.kind == "point":
             picture = scatter(images, self.dataset.modes)

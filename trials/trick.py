@@ -37,7 +37,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
@@ -61,10 +61,12 @@ class TrickConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
 
-def knob(default: Any, meaning: str, *, search: Mapping[str, Any] | None = None, **limits: Any) -> Any:
+def knob(
+    default: Any, meaning: str, *, search: Mapping[str, Any] | None = None, **limits: Any
+) -> Any:
     """A knob with its default, its meaning, its limits (``gt``, ``ge``, ``lt``, ``le``) and the
     domain that a sweep searches by default, in the words of the sweep file."""
-    extra = {"search": dict(search)} if search is not None else None
+    extra: Any = {"search": dict(search)} if search is not None else None
     return Field(default=default, description=meaning, json_schema_extra=extra, **limits)
 
 
@@ -92,6 +94,9 @@ class Trick:
     """Keys of which at least one must be on as well."""
 
     order: ClassVar[int] = 0
+    uses_labels: ClassVar[bool] = False
+    """Whether both players are given class labels because of it."""
+
     judges_real: ClassVar[bool] = False
     """Whether a generator step needs the real images' judgement as well."""
 
@@ -137,7 +142,7 @@ class Trick:
     def search_ranges(cls) -> dict[str, dict[str, Any]]:
         """Knob → the domain searched by default, in the words of the sweep file."""
         return {
-            name: dict(extra["search"])
+            name: dict(cast("dict[str, Any]", extra["search"]))
             for name, info in cls.Config.model_fields.items()
             if isinstance(extra := info.json_schema_extra, dict) and "search" in extra
         }

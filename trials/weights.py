@@ -17,7 +17,7 @@ def weight_matrices(network: nn.Module) -> Iterator[Tensor]:
     """
     for layer in network.modules():
         if isinstance(layer, LAYERS):
-            weight: Tensor = layer.weight  # type: ignore[assignment]
+            weight: Tensor = layer.weight
             if isinstance(layer, nn.ConvTranspose2d):
                 weight = weight.transpose(0, 1)
             yield weight.flatten(1)

@@ -11,7 +11,7 @@ import torch
 from trials import catalogue
 from trials.config import TrialConfig, load_config
 from trials.presets import merge
-from trials.sampling import prepared_network, shown
+from trials.sampling import sampling_network, shown
 from trials.streams import stream
 from trials.trainer import Training
 from trials.trick import Trick
@@ -47,9 +47,8 @@ def tensors_of(training: Training) -> dict[str, torch.Tensor]:
     found = {f"g.{k}": v.clone() for k, v in game.generator.state_dict().items()}
     found |= {f"d.{k}": v.clone() for k, v in game.discriminator.state_dict().items()}
     z, labels = game.noise(8, stream("cpu", 7, "test"))
-    network = prepared_network(game)
-    found["samples"] = shown(game, network, z, labels, stream("cpu", 7, "test"))
-    game.generator.train()
+    with sampling_network(game) as network:
+        found["samples"] = shown(game, network, z, labels, stream("cpu", 7, "test"))
     return found
 
 

@@ -39,7 +39,8 @@ class LeastSquares(AdversarialLoss):
 
     def _label(self, target: Target) -> Target:
         a, b = self.config.a, self.config.b
-        return a + (b - a) * target
+        label: Target = a + (b - a) * target
+        return label
 
     def discriminator(self, round: Round) -> Tensor:
         real, fake = self._label(round.real_target), self._label(round.fake_target)

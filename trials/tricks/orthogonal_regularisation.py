@@ -48,7 +48,8 @@ class OrthogonalRegularisation(Trick):
 
     def _total(self, network: nn.Module) -> Tensor:
         values = [penalty(matrix, self.config.kind) for matrix in weight_matrices(network)]
-        return self.config.weight * torch.stack(values).sum()
+        total: Tensor = self.config.weight * torch.stack(values).sum()
+        return total
 
     def discriminator_terms(self, game: Game, round: Round, terms: Terms) -> Terms:
         if self.config.players == "generator":

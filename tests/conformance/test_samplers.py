@@ -1,0 +1,198 @@
+"""One suite over every sampler: an instant training on a known function, killed and resumed."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+
+from sweeper.home import Home, SweepFolder
+from sweeper.search.ledger import Evaluated, Ledger
+from sweeper.search.records import Asked
+from sweeper.spec.domains import Parameter, Range, Toggle, Values
+from sweeper.spec.model import Sweep
+from sweeper.spec.sections import Limits, Objective, SearchSpec
+
+SAMPLERS = ("tpe", "random", "qmc", "cmaes", "gp", "nsga2", "grid")
+X = Parameter("optimizer.generator.lr", Range(1e-5, 1e-2, log=True))
+Y = Parameter("optimizer.generator.beta1", Range(0.0, 1.0))
+SIZE = Parameter("batch_size", Values((16, 32, 64)))
+SHAPE = Parameter("network", Values(("mlp", "dcgan")))
+DEEP = Parameter("network.width", Range(8, 64, step=8, integer=True), when={"network": ("dcgan",)})
+
+
+def sweep(sampler: str, *parameters: Parameter, seed: int = 3, **fields: object) -> Sweep:
+    if sampler == "grid":
+        parameters = tuple(
+            Parameter(one.path, Range(0.0, 1.0, step=0.25) if one is Y else one.domain, one.when)
+            for one in parameters
+            if one is not X
+        )
+    objectives = (Objective(),)
+    if sampler == "nsga2":
+        objectives = (Objective(metric="fid"), Objective(metric="cost"))
+    return Sweep(
+        name="probe",
+        base={"data": {"name": "digits"}, "steps": 100},
+        parameters=parameters,
+        objective=objectives,
+        search=SearchSpec(
+            sampler=sampler, seed=seed, start_with_base=False, **fields.pop("search", {})
+        ),
+        limits=Limits(trials=30),
+        **fields,
+    )
+
+
+def bowl(values: dict[str, object]) -> float:
+    lr = math.log10(float(values.get("optimizer.generator.lr", 1e-3)))
+    beta = float(values.get("optimizer.generator.beta1", 0.0))
+    return (lr + 3) ** 2 + 4 * (beta - 0.25) ** 2 + (values.get("network") == "mlp")
+
+
+def score(asked: Asked) -> dict[str, float]:
+    value = bowl(dict(asked.values))
+    return {"fid": value, "cost": 1.0 / (0.1 + value)}
+
+
+def finish(ledger: Ledger, asked: Asked) -> None:
+    metrics = score(asked)
+    ledger.started(asked.number)
+    ledger.report(asked.number, Evaluated(100, metrics, time=1.0))
+    wanted = [metrics[objective.metric] for objective in ledger.sweep.objective]
+    ledger.complete(asked.number, wanted)
+
+
+def run(spec: Sweep, folder: SweepFolder, trials: int, reopen: bool = False) -> list[dict]:
+    ledger = Ledger.open(spec, folder)
+    drawn = []
+    for _ in range(trials):
+        if reopen:
+            ledger = Ledger.open(spec, folder)
+        asked = ledger.ask()
+        if asked is None:
+            break
+        drawn.append(dict(asked.values))
+        finish(ledger, asked)
+    return drawn
+
+
+@pytest.fixture
+def folders(tmp_path: Path):
+    def make(name: str) -> SweepFolder:
+        folder = Home(tmp_path / name).sweep("probe")
+        folder.create()
+        return folder
+
+    return make
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_a_sampler_proposes_the_same_whether_or_not_it_is_stopped_in_between(sampler, folders):
+    spec = sweep(sampler, X, Y, SIZE, SHAPE, DEEP)
+    straight = run(spec, folders("straight"), 22)
+    stopped = run(spec, folders("stopped"), 22, reopen=True)
+    assert straight == stopped
+    other = run(sweep(sampler, X, Y, SIZE, SHAPE, DEEP, seed=4), folders("other"), 22)
+    assert sampler == "grid" or other != straight
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_a_sampler_respects_domains_and_conditions(sampler, folders):
+    spec = sweep(sampler, X, Y, SIZE, SHAPE, DEEP)
+    drawn = run(spec, folders("a"), 30)
+    for values in drawn:
+        for path, value in values.items():
+            assert spec.parameter(path).domain.contains(value), (path, value)
+        assert ("network.width" in values) == (values["network"] == "dcgan")
+    assert {values["network"] for values in drawn} == {"mlp", "dcgan"}
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_a_trial_whose_configuration_was_cut_off_is_drawn_again_under_its_number(
+    sampler, folders
+):
+    spec = sweep(sampler, X, Y, SIZE, SHAPE, DEEP)
+    straight = run(spec, folders("straight"), 16)
+    folder = folders("cut")
+    run(spec, folder, 15)
+    before = len(folder.study_journal.read_bytes())
+    ledger = Ledger.open(spec, folder)
+    asked = ledger.ask()
+    content = folder.study_journal.read_bytes()
+    lines = content[before:].splitlines(keepends=True)
+    for keep in range(1, len(lines)):
+        folder.study_journal.write_bytes(content[:before] + b"".join(lines[:keep]) + b'{"op')
+        again = Ledger.open(spec, folder)
+        [waiting] = again.interrupted()
+        assert (waiting.number, dict(waiting.values)) == (15, straight[15]), keep
+        assert waiting.config == asked.config
+        assert not waiting.resumed
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "gp", "cmaes"])
+def test_a_sampler_that_learns_beats_chance(sampler, folders):
+    spec = sweep(sampler, X, Y)
+    late = [bowl(values) for values in run(spec, folders("learned"), 40)[20:]]
+    chance = [bowl(values) for values in run(sweep("random", X, Y), folders("random"), 40)[20:]]
+    assert sorted(late)[10] < 0.5 * sorted(chance)[10]
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "gp", "cmaes"])
+def test_a_sampler_moves_away_from_where_trainings_fail(sampler, folders):
+    """Half of the space fails; nothing else distinguishes its points."""
+    spec = sweep(sampler, Y, X, search={"startup_trials": 8} if sampler != "cmaes" else {})
+    ledger = Ledger.open(spec, folders("failing"))
+    failed = []
+    for _ in range(32):
+        asked = ledger.ask()
+        bad = asked.values["optimizer.generator.beta1"] > 0.5
+        failed.append(bad)
+        if bad:
+            ledger.report(asked.number, Evaluated(10, {"fid": 1e-3}, time=1.0))
+            ledger.fail(asked.number, "divergence", "the losses are not finite")
+        else:
+            ledger.report(asked.number, Evaluated(10, {"fid": 1.0}, time=1.0))
+            ledger.complete(asked.number, [1.0])
+    assert sum(failed[16:]) <= 4, failed
+
+
+def test_the_grid_visits_every_cell_once_and_then_stops(folders):
+    spec = sweep("grid", Y, SIZE, SHAPE, DEEP)
+    ledger = Ledger.open(spec, folders("grid"))
+    seen = []
+    while (asked := ledger.ask()) is not None:
+        seen.append(tuple(sorted((path, str(value)) for path, value in asked.values.items())))
+        if len(seen) % 3 == 0:
+            ledger.fail(asked.number, "error", "a failed cell is visited all the same")
+        else:
+            finish(ledger, asked)
+        if len(seen) == 20:
+            ledger = Ledger.open(spec, folders("grid"))
+    assert len(seen) == len(set(seen)) == 5 * 3 * (1 + 8)
+
+
+def test_toggles_and_plain_choices_of_every_kind_come_back_as_they_were(folders):
+    choice = Parameter("loss", Values(("hinge", {"name": "wgan", "margin": 1}, None, 2.5, True)))
+    spec = sweep("tpe", choice, Parameter("tricks.ema", Toggle()))
+    drawn = run(spec, folders("kinds"), 25)
+    for values in drawn:
+        assert any(values["loss"] is own or values["loss"] == own for own in choice.domain.values)
+        assert isinstance(values["tricks.ema"], bool)
+    assert any(isinstance(values["loss"], dict) for values in drawn)
+
+
+def test_a_search_whose_budget_is_raised_after_its_confirmation_asks_what_a_longer_one_asks(
+    folders,
+):
+    spec = sweep("tpe", X, Y, SIZE)
+    longer = run(spec, folders("longer"), 24)
+    ledger = Ledger.open(spec, folders("raised"))
+    for place in range(24):
+        if place == 14:
+            for seed in (1, 2, 3):
+                finish(ledger, ledger.ask_replicate(of=2, seed=seed))
+        asked = ledger.ask()
+        assert dict(asked.values) == longer[place]
+        finish(ledger, asked)

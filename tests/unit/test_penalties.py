@@ -1,0 +1,216 @@
+"""The mathematics of penalties and averages, against direct loops in float64."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from trials.gradients import sample_norms, score_gradients
+from trials.networks.plan import Judgement
+from trials.tricks import (
+    dragan,
+    ema,
+    experience_replay,
+    feature_matching,
+    gradient_penalty,
+    historical_averaging,
+    lecam,
+    orthogonal_regularisation,
+    r1,
+    r2,
+    spectral_regularisation,
+    top_k,
+    weight_clipping,
+)
+from trials.tricks.spectral_norm import normalised
+from trials.weights import weight_matrices
+
+F64 = torch.float64
+
+
+@pytest.fixture
+def network() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(6, 5), nn.Tanh(), nn.Linear(5, 1), nn.Flatten(0)).to(F64)
+
+
+def _rows(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=F64)
+
+
+@torch.no_grad()
+def _norm_by_loop(network: nn.Module, row: Tensor) -> float:
+    """‖∇D(x)‖ of one sample by central differences."""
+    gradient = []
+    for i in range(len(row)):
+        step = torch.zeros_like(row)
+        step[i] = 1e-6
+        up, down = network((row + step)[None]), network((row - step)[None])
+        gradient.append(float(up - down) / 2e-6)
+    return float(np.linalg.norm(gradient))
+
+
+def test_the_gradient_penalty_takes_one_norm_and_one_epsilon_a_sample(network: nn.Module) -> None:
+    real, fake, epsilon = _rows(4, 6), _rows(4, 6, seed=1), torch.rand(4, dtype=F64)
+    mixed = gradient_penalty.interpolate(real, fake, epsilon)
+    for i in range(4):
+        assert torch.equal(mixed[i], epsilon[i] * real[i] + (1 - epsilon[i]) * fake[i])
+    mixed.requires_grad_(True)
+    norms = sample_norms(score_gradients(network(mixed), mixed))
+    expected = [_norm_by_loop(network, row.detach()) for row in mixed]
+    norms = norms.detach()
+    assert norms.tolist() == pytest.approx(expected, rel=1e-6)
+    value = gradient_penalty.penalty(norms, 0.3)
+    assert float(value) == pytest.approx(np.mean([(n - 0.3) ** 2 for n in expected]), rel=1e-6)
+    one_sided = gradient_penalty.penalty(norms, 0.3, one_sided=True)
+    assert float(one_sided) == pytest.approx(
+        np.mean([max(0, n - 0.3) ** 2 for n in expected]), rel=1e-6
+    )
+
+
+def test_the_gradient_penalty_is_differentiated_twice(network: nn.Module) -> None:
+    x = _rows(3, 6)
+
+    def penalty_of(weight: Tensor) -> Tensor:
+        inputs = x.clone().requires_grad_(True)
+        scores = torch.func.functional_call(network, {"0.weight": weight}, (inputs,))
+        return gradient_penalty.penalty(sample_norms(score_gradients(scores, inputs)))
+
+    weight = network[0].weight.detach().clone().requires_grad_(True)  # type: ignore[index, union-attr]
+    assert torch.autograd.gradcheck(penalty_of, (weight,))
+
+
+def test_zero_gradients_leave_the_penalty_differentiable() -> None:
+    flat = nn.Linear(3, 1, dtype=F64)
+    nn.init.zeros_(flat.weight)
+    x = _rows(2, 3).requires_grad_(True)
+    value = gradient_penalty.penalty(sample_norms(score_gradients(flat(x).squeeze(1), x)))
+    value.backward()  # type: ignore[no-untyped-call]
+    assert float(value) == pytest.approx(1.0)
+    assert torch.isfinite(flat.weight.grad).all()  # type: ignore[arg-type]
+
+
+def test_dragan_moves_real_images_by_uniform_noise_of_their_spread() -> None:
+    real, uniform = _rows(5, 2, 3), torch.rand(5, 2, 3, dtype=F64)
+    moved = dragan.perturbed(real, uniform, 0.5)
+    assert torch.allclose(moved - real, 0.5 * np.std(real.numpy(), ddof=1) * uniform, rtol=1e-12)
+
+
+@pytest.mark.parametrize("penalty", [r1.penalty, r2.penalty])
+def test_zero_centred_penalties_are_half_the_mean_square(
+    penalty: object, network: nn.Module
+) -> None:
+    x = _rows(4, 6).requires_grad_(True)
+    value = penalty(score_gradients(network(x), x))  # type: ignore[operator]
+    expected = np.mean([_norm_by_loop(network, row.detach()) ** 2 for row in x]) / 2
+    assert float(value) == pytest.approx(expected, rel=1e-6)
+
+
+def test_spectral_norm_converges_to_the_largest_singular_value() -> None:
+    torch.manual_seed(0)
+    for layer in (nn.Linear(7, 5), nn.Conv2d(3, 4, 3), nn.ConvTranspose2d(3, 4, 4)):
+        wrapped = normalised(layer.to(F64), 1)
+        wrapped.train()
+        for _ in range(300):
+            weight = wrapped.weight
+        rows = next(weight_matrices(nn.Sequential(wrapped)))
+        assert float(torch.linalg.matrix_norm(rows, 2)) == pytest.approx(1.0, rel=1e-6)
+        original = wrapped.parametrizations.weight.original  # type: ignore[union-attr]
+        assert torch.allclose(weight / weight.norm(), original / original.norm())
+
+
+def test_spectral_regularisation_is_half_the_square_of_sigma() -> None:
+    weight = _rows(5, 7)
+    u, v = spectral_regularisation.iterated(weight, _rows(7, seed=3), 500)
+    sigma = np.linalg.svd(weight.numpy(), compute_uv=False)[0]
+    assert float(spectral_regularisation.penalty(weight, u, v)) == pytest.approx(sigma**2 / 2)
+
+
+def test_orthogonal_regularisation_against_a_loop() -> None:
+    weight = _rows(4, 9)
+    full = off = 0.0
+    for i in range(4):
+        for j in range(4):
+            product = float(sum(weight[i, k] * weight[j, k] for k in range(9)))
+            full += (product - (i == j)) ** 2
+            off += product**2 if i != j else 0.0
+    penalty = orthogonal_regularisation.penalty
+    assert float(penalty(weight, "full")) == pytest.approx(full)
+    assert float(penalty(weight, "off_diagonal")) == pytest.approx(off)
+    orthogonal = torch.linalg.qr(_rows(9, 4)).Q.T
+    assert float(penalty(orthogonal, "full")) == pytest.approx(0, abs=1e-20)
+
+
+@pytest.mark.parametrize("window", [0, 3])
+def test_historical_averaging_keeps_the_mean_of_past_weights(window: int) -> None:
+    layer = nn.Linear(3, 2, dtype=F64)
+    history, past = historical_averaging.History(layer, window), []
+    for step in range(6):
+        with torch.no_grad():
+            layer.weight.copy_(_rows(2, 3, seed=step))
+            layer.bias.copy_(_rows(2, seed=step))
+        past.append([p.detach().clone() for p in layer.parameters()])
+        history.add(layer)
+    chosen = past[-window:] if window else past
+    for index, mean in enumerate(history.means):
+        direct = sum(weights[index] for weights in chosen) / len(chosen)
+        assert torch.allclose(mean, direct, rtol=1e-12)
+    weights = list(layer.parameters())
+    value = historical_averaging.distance(weights, history.means)  # type: ignore[arg-type]
+    direct_value = sum(
+        float((w - m) ** 2)
+        for weight, mean in zip(weights, history.means, strict=True)
+        for w, m in zip(weight.flatten(), mean.flatten(), strict=True)
+    )
+    assert float(value) == pytest.approx(direct_value)
+
+
+def test_the_moving_average_has_its_closed_form() -> None:
+    beta, values = 0.9, [_rows(3, seed=i) for i in range(8)]
+    average = values[0].clone()
+    for value in values[1:]:
+        ema.average_into([average], [value], beta)
+    closed = beta**7 * values[0]
+    for i, value in enumerate(values[1:], 1):
+        closed = closed + (1 - beta) * beta ** (7 - i) * value
+    assert torch.allclose(average, closed, rtol=1e-12)
+    assert [ema.decay_at(t, 0.999, True) for t in (0, 90)] == [1 / 10, 91 / 100]
+    assert ema.decay_at(10**6, 0.999, True) == 0.999
+    counter = torch.tensor(3)
+    ema.average_into([counter], [torch.tensor(9)], beta)
+    assert int(counter) == 9
+
+
+def test_weight_clipping_bounds_every_weight() -> None:
+    layer = nn.Linear(30, 30)
+    weight_clipping.clip(layer.parameters(), 0.01)
+    assert max(float(p.abs().max()) for p in layer.parameters()) <= 0.01
+
+
+def test_feature_matching_compares_batch_means() -> None:
+    real, fake = _rows(6, 4), _rows(5, 4, seed=1)
+    direct = sum((float(real[:, k].sum()) / 6 - float(fake[:, k].sum()) / 5) ** 2 for k in range(4))
+    assert float(feature_matching.distance(real, fake)) == pytest.approx(direct)
+
+
+def test_replay_replaces_the_last_images_by_old_ones() -> None:
+    fresh, old = torch.arange(8), torch.tensor([100, 101, 102])
+    assert experience_replay.mixed(fresh, old).tolist() == [0, 1, 2, 3, 4, 100, 101, 102]
+
+
+def test_top_k_keeps_the_highest_scores_and_all_that_belongs_to_them() -> None:
+    score = torch.tensor([0.1, 3.0, -2.0, 1.0])
+    judgement = Judgement(score, torch.arange(4.0)[:, None], {"class": torch.eye(4)})
+    best = top_k.best(judgement, 2)
+    assert best.score.tolist() == [3.0, 1.0]
+    assert best.features.flatten().tolist() == [1.0, 3.0]
+    assert best.heads["class"].argmax(1).tolist() == [1, 3]
+
+
+def test_lecam_holds_each_side_to_the_others_anchor() -> None:
+    r, f = _rows(5), _rows(5, seed=1)
+    a, b = torch.tensor(0.7, dtype=F64), torch.tensor(-0.2, dtype=F64)
+    direct = sum((float(x) + 0.2) ** 2 for x in r) / 5 + sum((float(x) - 0.7) ** 2 for x in f) / 5
+    assert float(lecam.penalty(r, f, a, b)) == pytest.approx(direct)

@@ -1,0 +1,216 @@
+"""The loop itself: exactness, streams, accumulation, checkpoints, pictures, the best generator."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests.conformance.small import SMALL, comparable, differ, small_config, tensors_of
+from trials.checkpoint import save
+from trials.config import load_config
+from trials.errors import CheckpointError
+from trials.export import load_generator
+from trials.presets import merge
+from trials.trainer import Training, train
+
+EVERYTHING: dict[str, Any] = {
+    "loss": "hinge",
+    "critic_steps": 2,
+    "tricks": {"ema": True, "spectral_norm": True, "instance_noise": True, "r1": {"every": 2}},
+}
+
+
+@pytest.mark.parametrize("stop", range(1, 6))
+def test_a_training_stopped_at_any_step_goes_on_bit_for_bit(stop: int, tmp_path: Path) -> None:
+    config = small_config(**EVERYTHING)
+    whole = Training(config, tmp_path / "whole")
+    while not whole.finished:
+        whole.advance()
+    part = Training(config, tmp_path / "part")
+    part.run_to(min(stop, 3))
+    if stop >= 3:
+        part.advance() if part.step < 3 else part.history.append(part.evaluate())
+        part.run_to(stop)
+    part.save()
+    torch.manual_seed(12345)  # whatever the process did meanwhile must not matter
+    again = Training(config, tmp_path / "part")
+    assert again.restore()
+    assert again.step == stop
+    while not again.finished:
+        again.advance()
+    assert not differ(tensors_of(whole), tensors_of(again))
+    expected = [comparable(e.metrics) for e in whole.history]
+    assert [comparable(e.metrics) for e in again.history] == expected
+
+
+def test_evaluating_more_often_does_not_change_the_training(tmp_path: Path) -> None:
+    seldom = Training(small_config(), tmp_path / "a")
+    seldom.run_to(6)
+    often = Training(small_config(evaluation={"every": 1}), tmp_path / "b")
+    while not often.finished:
+        often.advance()
+    assert not differ(tensors_of(seldom), tensors_of(often))
+
+
+def test_each_use_of_randomness_has_its_own_stream(tmp_path: Path) -> None:
+    plain = Training(small_config(), tmp_path / "plain")
+    noisy = Training(
+        small_config(tricks={"label_smoothing": {"kind": "uniform"}}), tmp_path / "noisy"
+    )
+    for _ in range(3):
+        assert torch.equal(plain.game.real_batch()[0], noisy.game.real_batch()[0])
+        a, b = (t.game.noise(4, t.game.streams.noise)[0] for t in (plain, noisy))
+        assert torch.equal(a, b)
+    other = Training(small_config(seed=1), tmp_path / "other")
+    assert not torch.equal(plain.game.real_batch()[0], other.game.real_batch()[0])
+
+
+def test_an_accumulated_batch_equals_the_whole_where_no_batch_statistic_is_used(
+    tmp_path: Path,
+) -> None:
+    changes = {"networks": {"generator": {"norm": "none"}}, "optimizer": _sgd()}
+    whole = Training(small_config(**changes), tmp_path / "whole")
+    parts = Training(small_config(**changes, accumulate=4), tmp_path / "parts")
+    whole.run_to(6)
+    parts.run_to(6)
+    expected, found = tensors_of(whole), tensors_of(parts)
+    assert any(not torch.equal(expected[k], tensors_of_start()[k]) for k in expected)
+    for name, tensor in expected.items():
+        assert torch.allclose(tensor, found[name], rtol=1e-4, atol=1e-6), name
+
+
+def _sgd() -> dict[str, Any]:
+    """An optimiser whose step is proportional to the gradient, so that its scale is seen."""
+    return {player: {"name": "sgd", "lr": 0.1} for player in ("generator", "discriminator")}
+
+
+def tensors_of_start() -> dict[str, torch.Tensor]:
+    """The same networks before any step."""
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        config = small_config(networks={"generator": {"norm": "none"}}, optimizer=_sgd())
+        return tensors_of(Training(config, Path(folder)))
+
+
+@pytest.mark.parametrize("decay", ["linear", "cosine", "exponential"])
+def test_learning_rates_fall_to_their_floor(decay: str, tmp_path: Path) -> None:
+    settings = {"lr": 0.01, "decay": decay, "decay_to": 0.1}
+    config = small_config(optimizer={"generator": settings})
+    assert config.optimizer.generator.rate(0.0) == pytest.approx(0.01)
+    assert config.optimizer.generator.rate(1.0) == pytest.approx(0.001)
+    training = Training(config, tmp_path)
+    training.run_to(6)
+    rate = training.game.optimizers["generator"].param_groups[0]["lr"]
+    assert rate == pytest.approx(config.optimizer.generator.rate(5 / 6))
+    assert training.game.optimizers["discriminator"].param_groups[0]["lr"] == 2e-4
+
+
+def test_a_loss_that_is_not_finite_ends_the_training_as_divergence(tmp_path: Path) -> None:
+    config = small_config(steps=200, evaluation={"every": 100}, optimizer={
+        p: {"name": "sgd", "lr": 1.0, "momentum": 0.99} for p in ("generator", "discriminator")
+    }, loss="lsgan", networks={"generator": {"norm": "none"}})  # fmt: skip
+    result = train(config, folder=tmp_path)
+    assert result.state == "failed"
+    assert result.symptom is not None
+    assert result.symptom.name == "divergence"
+    assert result.final is not None
+    assert result.final.step < 200
+    assert "fid" not in result.final.metrics
+    resumed = Training(config, tmp_path)
+    assert resumed.restore()
+    assert resumed.finished
+
+
+def test_the_best_generator_is_kept_and_loads_without_the_trainer(tmp_path: Path) -> None:
+    result = train(small_config(tricks={"ema": True}), folder=tmp_path)
+    assert result.best is not None
+    generator = load_generator(tmp_path)
+    images = generator(torch.randn(5, generator.latent))
+    assert images.shape == (5, 1, 8, 8)
+    assert images.abs().max() <= 1
+    assert not generator.training
+
+
+def test_pictures_are_drawn_at_every_evaluation(tmp_path: Path) -> None:
+    from PIL import Image
+
+    result = train(small_config(), folder=tmp_path)
+    for evaluation in result.history:
+        assert evaluation.samples is not None
+        with Image.open(tmp_path / evaluation.samples) as picture:
+            assert picture.width >= 64
+
+
+def test_reporting_false_ends_the_training_and_it_can_be_taken_up(tmp_path: Path) -> None:
+    first = train(small_config(), folder=tmp_path, report=lambda evaluation: False)
+    assert first.state == "running"
+    assert len(first.history) == 1
+    second = train(small_config(), folder=tmp_path)
+    assert second.state == "completed"
+    assert len(second.history) == 2
+
+
+def test_a_checkpoint_of_another_configuration_is_refused(tmp_path: Path) -> None:
+    train(small_config(), folder=tmp_path)
+    with pytest.raises(CheckpointError, match="another configuration"):
+        Training(small_config(seed=3), tmp_path).restore()
+
+
+def test_a_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
+    train(small_config(), folder=tmp_path)
+    file = tmp_path / "checkpoint.pt"
+    file.write_bytes(file.read_bytes()[:-200])
+    with pytest.raises(CheckpointError, match="damaged"):
+        Training(small_config(), tmp_path).restore()
+
+
+KILLED_WHILE_SAVING = """
+import os, sys, torch
+from pathlib import Path
+from trials import checkpoint
+real = os.replace
+def kill(*names):
+    os._exit(9)
+checkpoint.save(Path(sys.argv[1]), "f", {"n": 1})
+os.replace = kill
+checkpoint.save(Path(sys.argv[1]), "f", {"n": 2})
+"""
+
+
+def test_a_kill_while_saving_leaves_the_old_checkpoint(tmp_path: Path) -> None:
+    from trials.checkpoint import load
+
+    file = tmp_path / "checkpoint.pt"
+    done = subprocess.run([sys.executable, "-c", KILLED_WHILE_SAVING, str(file)], check=False)
+    assert done.returncode == 9
+    assert load(file, "f", torch.device("cpu")) == {"n": 1}
+    save(file, "f", {"n": 3})
+    assert load(file, "f", torch.device("cpu")) == {"n": 3}
+
+
+def test_nothing_in_a_checkpoint_is_executed(tmp_path: Path) -> None:
+    from trials.checkpoint import load
+
+    class Evil:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return os.mkdir, (str(tmp_path / "executed"),)
+
+    file = tmp_path / "checkpoint.pt"
+    torch.save({"format": 1, "fingerprint": "f", "state": Evil()}, file)
+    with pytest.raises(CheckpointError):
+        load(file, "f", torch.device("cpu"))
+    assert not (tmp_path / "executed").exists()
+
+
+def test_a_config_survives_being_written_and_read(tmp_path: Path) -> None:
+    config = small_config(**EVERYTHING)
+    assert load_config(config.as_dict()) == config
+    assert load_config(config.as_dict()).fingerprint() == config.fingerprint()
+    assert load_config(merge(SMALL, {"seed": 5})).fingerprint() != small_config().fingerprint()
