@@ -91,17 +91,18 @@ def folders(tmp_path: Path):
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_a_sampler_proposes_the_same_whether_or_not_it_is_stopped_in_between(sampler, folders):
     spec = sweep(sampler, X, Y, SIZE, SHAPE, DEEP)
-    straight = run(spec, folders("straight"), 22)
-    stopped = run(spec, folders("stopped"), 22, reopen=True)
+    trials = {"gp": 13}.get(sampler, 22)
+    straight = run(spec, folders("straight"), trials)
+    stopped = run(spec, folders("stopped"), trials, reopen=True)
     assert straight == stopped
-    other = run(sweep(sampler, X, Y, SIZE, SHAPE, DEEP, seed=4), folders("other"), 22)
-    assert sampler == "grid" or other != straight
+    other = run(sweep(sampler, X, Y, SIZE, SHAPE, DEEP, seed=4), folders("other"), 2)
+    assert sampler == "grid" or other != straight[:2]
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_a_sampler_respects_domains_and_conditions(sampler, folders):
     spec = sweep(sampler, X, Y, SIZE, SHAPE, DEEP)
-    drawn = run(spec, folders("a"), 30)
+    drawn = run(spec, folders("a"), {"gp": 14}.get(sampler, 30))
     for values in drawn:
         for path, value in values.items():
             assert spec.parameter(path).domain.contains(value), (path, value)
@@ -114,19 +115,21 @@ def test_a_trial_whose_configuration_was_cut_off_is_drawn_again_under_its_number
     sampler, folders
 ):
     spec = sweep(sampler, X, Y, SIZE, SHAPE, DEEP)
-    straight = run(spec, folders("straight"), 16)
+    done = {"gp": 11}.get(sampler, 18)
+    straight = run(spec, folders("straight"), done + 1)
     folder = folders("cut")
-    run(spec, folder, 15)
-    before = len(folder.study_journal.read_bytes())
+    run(spec, folder, done)
     ledger = Ledger.open(spec, folder)
+    before = len(folder.study_journal.read_bytes())
     asked = ledger.ask()
     content = folder.study_journal.read_bytes()
     lines = content[before:].splitlines(keepends=True)
+    assert len(lines) > 1 or sampler in ("random", "qmc", "cmaes", "grid")
     for keep in range(1, len(lines)):
         folder.study_journal.write_bytes(content[:before] + b"".join(lines[:keep]) + b'{"op')
         again = Ledger.open(spec, folder)
         [waiting] = again.interrupted()
-        assert (waiting.number, dict(waiting.values)) == (15, straight[15]), keep
+        assert (waiting.number, dict(waiting.values)) == (done, straight[done]), keep
         assert waiting.config == asked.config
         assert not waiting.resumed
 
@@ -134,28 +137,30 @@ def test_a_trial_whose_configuration_was_cut_off_is_drawn_again_under_its_number
 @pytest.mark.parametrize("sampler", ["tpe", "gp", "cmaes"])
 def test_a_sampler_that_learns_beats_chance(sampler, folders):
     spec = sweep(sampler, X, Y)
-    late = [bowl(values) for values in run(spec, folders("learned"), 40)[20:]]
-    chance = [bowl(values) for values in run(sweep("random", X, Y), folders("random"), 40)[20:]]
-    assert sorted(late)[10] < 0.5 * sorted(chance)[10]
+    late = [bowl(values) for values in run(spec, folders("learned"), 32)[16:]]
+    chance = [bowl(values) for values in run(sweep("random", X, Y), folders("random"), 32)[16:]]
+    assert sorted(late)[8] < 0.5 * sorted(chance)[8]
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "gp", "cmaes"])
 def test_a_sampler_moves_away_from_where_trainings_fail(sampler, folders):
-    """Half of the space fails; nothing else distinguishes its points."""
+    """The better, the nearer to a cliff: half of the space fails.
+
+    Samplers that ignore failures, as Optuna's do, spend 14 to 16 of the last 16 trials beyond it.
+    """
     spec = sweep(sampler, Y, X, search={"startup_trials": 8} if sampler != "cmaes" else {})
     ledger = Ledger.open(spec, folders("failing"))
     failed = []
     for _ in range(32):
         asked = ledger.ask()
-        bad = asked.values["optimizer.generator.beta1"] > 0.5
-        failed.append(bad)
-        if bad:
-            ledger.report(asked.number, Evaluated(10, {"fid": 1e-3}, time=1.0))
+        beta = asked.values["optimizer.generator.beta1"]
+        failed.append(beta > 0.5)
+        if beta > 0.5:
             ledger.fail(asked.number, "divergence", "the losses are not finite")
         else:
-            ledger.report(asked.number, Evaluated(10, {"fid": 1.0}, time=1.0))
-            ledger.complete(asked.number, [1.0])
-    assert sum(failed[16:]) <= 4, failed
+            ledger.report(asked.number, Evaluated(10, {"fid": 2.0 - beta}, time=1.0))
+            ledger.complete(asked.number, [2.0 - beta])
+    assert sum(failed[16:]) <= 10, failed
 
 
 def test_the_grid_visits_every_cell_once_and_then_stops(folders):

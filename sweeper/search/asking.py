@@ -1,0 +1,151 @@
+"""Asking the study for its next trial.
+
+What is asked depends on the sweep and on the study alone. A search that was killed and goes on
+asks what it would have asked without that, and so does one whose budget was raised at its end:
+the seed of a proposal comes from its place among the search's trials, not from its number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from optuna.samplers import BaseSampler
+from optuna.storages import BaseStorage
+from optuna.study import Study
+from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
+
+from sweeper.search import entries, modelled, proposals
+from sweeper.search.distributions import distribution, from_study, suggest, to_study
+from sweeper.search.records import Asked, Role
+from sweeper.spec.domains import Parameter
+from sweeper.spec.model import Sweep
+from sweeper.spec.space import Choose, Draw, apply, base_draw, cells, walk
+
+MODELLED = ("tpe", "gp", "nsga2")
+
+
+class Desk:
+    """Hands out the trials of one study."""
+
+    def __init__(self, sweep: Sweep, study: Study, storage: BaseStorage) -> None:
+        self._sweep = sweep
+        self._study = study
+        self._storage = storage
+        self._seen = modelled.impression(study, sweep) if sweep.search.sampler in MODELLED else None
+        self._cells: Iterator[Draw] = iter(())
+        self._next_cell = 0
+
+    def ask(self) -> Asked | None:
+        """The search's next trial; None when the grid has no further cell.
+
+        The first is the base configuration, if the sweep starts with it.
+        """
+        everything = self._study.get_trials(deepcopy=False)
+        if self._sweep.search.start_with_base and not everything:
+            return self._add(*self._base(), "base")
+        index = sum(trial.user_attrs.get("role") == "search" for trial in everything)
+        if self._seen is not None:
+            self._seen.look(self._sampler(index))
+            return self._draw(self._seen.ask(), index)
+        if self._sweep.search.sampler == "grid":
+            draw = self._cell(index, everything)
+        else:
+            draw = walk(self._sweep, self._pointwise(index, everything))
+        return None if draw is None else self._add(draw, draw.values, "search")
+
+    def ask_replicate(self, of: int, seed: int) -> Asked:
+        """A trial that repeats the configuration of trial `of` with another seed."""
+        model = entries.asked(self._study.get_trials(deepcopy=False)[of])
+        searched = {path: value for path, value in model.values.items() if path != "seed"}
+        config = apply(model.config, {"seed": seed})
+        return self._add(Draw({**searched, "seed": seed}, config), searched, "replicate", of=of)
+
+    def redraw(self, trial: FrozenTrial) -> Asked:
+        """Finish asking a trial that was given a number but no configuration."""
+        earlier = self._study.get_trials(deepcopy=False)[: trial.number]
+        index = sum(one.user_attrs.get("role") == "search" for one in earlier)
+        assert self._seen is not None, "only model-based samplers ask in several writes"
+        self._seen.look(self._sampler(index))
+        return self._draw(Trial(self._seen, trial._trial_id), index)
+
+    def _base(self) -> tuple[Draw, Mapping[str, Any]]:
+        draw = base_draw(self._sweep)
+        try:
+            whole = walk(self._sweep, lambda parameter: draw.values[parameter.path])
+        except KeyError:
+            # Some value of the base lies outside the space: the trial stands beside it.
+            return Draw({}, draw.config), {}
+        return Draw(whole.values, draw.config), whole.values
+
+    def _add(
+        self, draw: Draw, searched: Mapping[str, Any], role: Role, of: int | None = None
+    ) -> Asked:
+        """Put a whole trial into the study with one write."""
+        domains = {parameter.path: parameter.domain for parameter in self._sweep.parameters}
+        attrs: dict[str, Any] = {"role": role, "values": draw.values, "config": draw.config}
+        if of is not None:
+            attrs["of"] = of
+        template = create_trial(
+            state=TrialState.RUNNING,
+            params={path: to_study(domains[path], value) for path, value in searched.items()},
+            distributions={path: distribution(domains[path]) for path in searched},
+            value=None,
+            user_attrs=attrs,
+        )
+        trial_id = self._storage.create_new_trial(self._study._study_id, template)
+        return entries.asked(self._storage.get_trial(trial_id))
+
+    def _draw(self, trial: Trial, index: int) -> Asked:
+        seen = self._seen
+        assert seen is not None, "only model-based samplers ask in several writes"
+        # What is drawn jointly comes first. What is not has a seed of its own each, so that a
+        # second attempt at this trial needs nothing that the first one drew already.
+        _ = trial.relative_params
+
+        def choose(parameter: Parameter) -> Any:
+            seen.sampler = self._sampler(index, parameter.path)
+            stored = suggest(trial, parameter.path, distribution(parameter.domain))
+            return from_study(parameter.domain, stored)
+
+        draw = walk(self._sweep, choose)
+        trial.set_user_attr("role", "search")
+        trial.set_user_attr("values", draw.values)
+        # The configuration last: a trial without it has not been asked yet.
+        trial.set_user_attr("config", draw.config)
+        return entries.asked(self._storage.get_trial(trial._trial_id))
+
+    def _sampler(self, *place: object) -> BaseSampler:
+        return modelled.sampler(self._sweep, proposals.mix(self._sweep.search.seed, *place))
+
+    def _pointwise(self, index: int, everything: list[FrozenTrial]) -> Choose:
+        if self._sweep.search.sampler == "qmc":
+            return proposals.sequence_point(self._sweep, index)
+        if self._sweep.search.sampler == "cmaes":
+            goal = self._sweep.objective[0]
+            roles = [trial.user_attrs.get("role") for trial in everything]
+            results = [
+                entries.result(trial, goal)
+                for trial, role in zip(everything, roles, strict=True)
+                if role == "search"
+            ]
+            start = everything[0].user_attrs["values"] if roles[:1] == ["base"] else {}
+            return proposals.evolved_point(self._sweep, index, start, results)
+        return proposals.random_point(self._sweep, index)
+
+    def _cell(self, index: int, everything: list[FrozenTrial]) -> Draw | None:
+        """The grid's cell at `index`, not counting the one that is the base configuration."""
+        if index < self._next_cell or self._next_cell == 0:
+            self._cells, self._next_cell = cells(self._sweep), 0
+        base = [
+            trial.user_attrs["values"]
+            for trial in everything[:1]
+            if trial.user_attrs["role"] == "base"
+        ]
+        for draw in self._cells:
+            if draw.values in base:
+                continue
+            self._next_cell += 1
+            if self._next_cell == index + 1:
+                return draw
+        return None

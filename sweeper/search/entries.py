@@ -1,0 +1,149 @@
+"""What the ledger writes into a trial, and how it reads it back.
+
+User attributes of a trial (state, values and intermediate values are Optuna's own):
+
+    role, of            base, search or replicate; the trial that a replicate repeats
+    values, config      searched parameters by path; the whole configuration
+    attempts            how often a worker took the trial up
+    deaths              {count, step}: workers that died under it since it last got further
+    step:250            {metrics, time, symptoms, samples} of the evaluation at step 250
+    protocol            how its distances were measured
+    donor:500           the trial whose checkpoint it took over at step 500, and the new values
+    end                 {state, values, symptom, reason, log}: written before the study is told
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from sweeper.errors import LedgerError
+from sweeper.search.proposals import Result
+from sweeper.search.records import Asked, TrialRecord
+from sweeper.spec.sections import Objective
+
+STEP = "step:"
+DONOR = "donor:"
+
+_STATES = {
+    TrialState.COMPLETE: "completed",
+    TrialState.PRUNED: "pruned",
+    TrialState.FAIL: "failed",
+    TrialState.WAITING: "waiting",
+}
+
+
+@contextmanager
+def translated(place: Path | str = "the study") -> Iterator[None]:
+    """Turn what Optuna and its storages raise into LedgerError."""
+    try:
+        yield
+    except (OSError, optuna.exceptions.StorageInternalError) as error:
+        raise LedgerError(f"cannot use the study of {place}: {error}") from error
+    except ValueError as error:  # a line of the journal that is no JSON
+        raise LedgerError(f"the study of {place} is damaged: {error}") from error
+
+
+def asked(trial: FrozenTrial) -> Asked:
+    """A trial to be run, as its entry in the study has it."""
+    attrs = trial.user_attrs
+    return Asked(
+        number=trial.number,
+        values=current(attrs, "values"),
+        config=current(attrs, "config"),
+        role=attrs.get("role", "search"),
+        of=attrs.get("of"),
+        resumed=attrs.get("attempts", 0) > 0,
+    )
+
+
+def record(trial: FrozenTrial, objective: Sequence[Objective]) -> TrialRecord:
+    """A trial's entry in plain words."""
+    attrs = trial.user_attrs
+    end = attrs.get("end", {})
+    steps = evaluations(attrs)
+    curve = curve_of(attrs, objective[0].metric)
+    best = max if objective[0].goal == "maximize" else min
+    running = "running" if attrs.get("attempts") else "waiting"
+    return TrialRecord(
+        number=trial.number,
+        state=_STATES.get(trial.state, running),  # type: ignore[arg-type]
+        role=attrs.get("role", "search"),
+        of=attrs.get("of"),
+        values=current(attrs, "values"),
+        config=current(attrs, "config"),
+        objective=tuple(trial.values) if trial.state == TrialState.COMPLETE else None,
+        intermediate=curve,
+        metrics={step: entry["metrics"] for step, entry in steps.items()},
+        protocol=attrs.get("protocol", {}),
+        best=best(curve.values()) if curve else None,
+        symptom=end.get("symptom"),
+        symptoms=tuple(
+            (name, step) for step, entry in steps.items() for name in entry.get("symptoms", ())
+        ),
+        reason=end.get("reason"),
+        log_tail=end.get("log", ""),
+        started=trial.datetime_start.timestamp() if trial.datetime_start else None,
+        ended=trial.datetime_complete.timestamp() if trial.datetime_complete else None,
+        steps=max(steps, default=0),
+        attempts=attrs.get("attempts", 0),
+        donors=tuple((step, donor["number"]) for step, donor in donors(attrs).items()),
+    )
+
+
+def result(trial: FrozenTrial, objective: Objective) -> Result:
+    """What came of a proposal, for the samplers that need no more than that."""
+    curve = curve_of(trial.user_attrs, objective.metric)
+    loss = curve[max(curve)] if curve and trial.state != TrialState.FAIL else None
+    if loss is not None and objective.goal == "maximize":
+        loss = -loss
+    return Result(trial.user_attrs["values"], loss, trial.state.is_finished())
+
+
+def evaluations(attrs: Mapping[str, Any]) -> dict[int, dict[str, Any]]:
+    """All evaluations of a trial by step, in order."""
+    return _by_step(attrs, STEP)
+
+
+def donors(attrs: Mapping[str, Any]) -> dict[int, dict[str, Any]]:
+    """Where the trial went on from another one's checkpoint, by step, in order."""
+    return _by_step(attrs, DONOR)
+
+
+def current(attrs: Mapping[str, Any], key: str) -> Any:
+    """`values` or `config` of a trial as they are now: those of its last take-over, if any."""
+    taken = donors(attrs)
+    return taken[max(taken)][key] if taken else attrs.get(key, {})
+
+
+def curve_of(attrs: Mapping[str, Any], metric: str) -> dict[int, float]:
+    """The finite values of one measure by step."""
+    return {
+        step: float(entry["metrics"][metric])
+        for step, entry in evaluations(attrs).items()
+        if finite(entry["metrics"].get(metric))
+    }
+
+
+def unreported(trial: FrozenTrial, objective: Sequence[Objective]) -> list[tuple[int, float]]:
+    """Values that were measured and never became intermediate values: a kill came between."""
+    if len(objective) > 1:
+        return []  # Optuna has intermediate values for one objective only
+    curve = curve_of(trial.user_attrs, objective[0].metric)
+    return [(step, curve[step]) for step in curve if step not in trial.intermediate_values]
+
+
+def finite(value: float | None) -> bool:
+    """Whether something was measured, and is a number."""
+    return value is not None and math.isfinite(value)
+
+
+def _by_step(attrs: Mapping[str, Any], prefix: str) -> dict[int, dict[str, Any]]:
+    found = {int(key[len(prefix) :]): attrs[key] for key in attrs if key.startswith(prefix)}
+    return dict(sorted(found.items()))

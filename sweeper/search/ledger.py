@@ -1,0 +1,299 @@
+"""The ledger: one Optuna study a sweep, the only truth about which trials exist.
+
+    ask        RUNNING, with its configuration
+    started    one more attempt, each time a worker takes the trial up
+    report     all that was measured at a step, then the objective as intermediate value
+    complete, prune, fail
+               what is about to be told, then the study is told
+
+Each of these is one write, or several in an order that lets `open` finish what a kill cut short:
+a trial asked without its configuration is drawn again under the same number, a value measured but
+not reported is reported, an end written but not told is told. What is RUNNING after that was
+truly interrupted, and goes on from its checkpoint. `entries` lists the attributes.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import optuna
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.trial import FrozenTrial, TrialState
+
+from sweeper.errors import SpecConflict
+from sweeper.home import SweepFolder
+from sweeper.search import entries
+from sweeper.search.asking import Desk
+from sweeper.search.entries import finite, translated
+from sweeper.search.journal import Journal, mend
+from sweeper.search.modelled import Impression, without_replicates
+from sweeper.search.records import Asked, TrialRecord
+from sweeper.search.stopping import Rule, rule_for
+from sweeper.spec.model import Sweep
+
+STORAGE_VARIABLE = "SWEEPER_STORAGE"
+"""Environment variable with the URL of a database to keep studies in, in place of the journal.
+
+Not part of a sweep file: such addresses tend to hold passwords, and files travel."""
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """Everything that was measured at one step of a trial. `time` is in unix seconds."""
+
+    step: int
+    metrics: Mapping[str, float]
+    time: float
+    symptoms: Sequence[str] = ()
+    samples: str | None = None
+    protocol: Mapping[str, str] | None = None
+
+
+class Ledger:
+    """The study of one sweep: written by its one driver, read by anyone."""
+
+    def __init__(self, sweep: Sweep, study: optuna.Study, storage: BaseStorage) -> None:
+        self.sweep = sweep
+        self.study = study
+        self._storage = storage
+        self._desk = Desk(sweep, study, storage)
+        self._judge: Rule | None = None
+        self._curves: dict[int, dict[int, float]] = {}
+        self._steps: dict[int, set[int]] = {}
+
+    @classmethod
+    def open(cls, sweep: Sweep, folder: SweepFolder, storage: str | None = None) -> Self:
+        """Open the sweep's study for writing, made first where it is missing.
+
+        The caller holds the folder's lock. `storage` is a database URL, by default
+        $SWEEPER_STORAGE, and without that the journal in the folder. Raises LedgerError when the
+        study cannot be read or written, SpecConflict when it belongs to another sweep.
+        """
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        with translated(folder.path):
+            mend(folder.study_journal)
+            place = _storage(folder, storage)
+            if sweep.name not in optuna.get_all_study_names(place):
+                directions = [objective.goal for objective in sweep.objective]
+                optuna.create_study(storage=place, study_name=sweep.name, directions=directions)
+            study = _load(sweep, place)
+            known = study.user_attrs.get("fingerprint")
+            if known is None:
+                study.set_user_attr("fingerprint", sweep.fingerprint)
+            elif known != sweep.fingerprint:
+                raise SpecConflict(
+                    f"the study {sweep.name!r} belongs to a sweep with another search space, base "
+                    "or objective; give this one another name"
+                )
+            ledger = cls(sweep, study, place)
+            ledger._finish_what_was_cut_short()
+            for trial in ledger._all():
+                ledger._learn(trial)
+        return ledger
+
+    @classmethod
+    def open_readonly(
+        cls, sweep: Sweep, folder: SweepFolder, storage: str | None = None
+    ) -> Self | None:
+        """Open the study while another process may be writing it. None where there is none yet."""
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        if not (storage or os.environ.get(STORAGE_VARIABLE) or folder.study_journal.exists()):
+            return None
+        with translated(folder.path):
+            place = _storage(folder, storage)
+            known = sweep.name in optuna.get_all_study_names(place)
+            return cls(sweep, _load(sweep, place), place) if known else None
+
+    def _finish_what_was_cut_short(self) -> None:
+        for trial in self._all(TrialState.RUNNING):
+            if "config" not in trial.user_attrs:
+                self._desk.redraw(trial)
+                continue
+            for step, value in entries.unreported(trial, self.sweep.objective):
+                self._storage.set_trial_intermediate_value(trial._trial_id, step, value)
+            if "end" in trial.user_attrs:
+                self._tell(trial, trial.user_attrs["end"])
+
+    # Handing out trials
+
+    def interrupted(self) -> list[Asked]:
+        """Trials that have not ended and that nobody runs now, in the order of their numbers."""
+        return [entries.asked(trial) for trial in self._all(TrialState.RUNNING)]
+
+    def ask(self) -> Asked | None:
+        """The search's next trial; None when the grid has no further cell."""
+        with translated():
+            return self._desk.ask()
+
+    def ask_replicate(self, of: int, seed: int) -> Asked:
+        """A trial that repeats the configuration of trial `of` with another seed."""
+        with translated():
+            return self._desk.ask_replicate(of, seed)
+
+    def started(self, number: int) -> int:
+        """A worker has taken the trial up. Returns how often that has happened."""
+        attempts = int(self._trial(number).user_attrs.get("attempts", 0)) + 1
+        self._set(number, "attempts", attempts)
+        return attempts
+
+    def died(self, number: int) -> int:
+        """A worker has died under the trial. How many have since it last got further."""
+        trial = self._trial(number)
+        reached = max(entries.evaluations(trial.user_attrs), default=0)
+        before = trial.user_attrs.get("deaths", {"count": 0, "step": reached})
+        count = before["count"] + 1 if before["step"] == reached else 1
+        self._set(number, "deaths", {"count": count, "step": reached})
+        return int(count)
+
+    # Following trials
+
+    def report(self, number: int, evaluated: Evaluated) -> bool:
+        """Write down an evaluation. False if that step of that trial was known already."""
+        trial = self._trial(number)
+        if evaluated.step in self._steps.get(number, ()) or trial.state.is_finished():
+            return False
+        if evaluated.protocol and "protocol" not in trial.user_attrs:
+            self._set(number, "protocol", dict(evaluated.protocol))
+        entry: dict[str, Any] = {"metrics": dict(evaluated.metrics), "time": evaluated.time}
+        if evaluated.symptoms:
+            entry["symptoms"] = list(evaluated.symptoms)
+        if evaluated.samples:
+            entry["samples"] = evaluated.samples
+        self._set(number, f"{entries.STEP}{evaluated.step}", entry)
+        value = evaluated.metrics.get(self.sweep.objective[0].metric)
+        if value is not None and finite(value) and len(self.sweep.objective) == 1:
+            with translated():
+                self._storage.set_trial_intermediate_value(
+                    trial._trial_id, evaluated.step, float(value)
+                )
+        self._learn(self._trial(number))
+        return True
+
+    def verdict(self, number: int) -> str | None:
+        """Why the scheduler would stop the trial at its last evaluation; None to let it go on."""
+        if self._trial(number).user_attrs.get("role") == "replicate":
+            return None
+        if self._judge is None:
+            self._judge = rule_for(self.sweep)
+        return self._judge(number, self._curves) if self._curves.get(number) else None
+
+    def take_over(
+        self,
+        number: int,
+        step: int,
+        donor: int,
+        values: Mapping[str, Any],
+        config: Mapping[str, Any],
+    ) -> None:
+        """The trial goes on from `donor`'s checkpoint, with other values, as of `step`."""
+        entry = {"number": donor, "values": dict(values), "config": dict(config)}
+        self._set(number, f"{entries.DONOR}{step}", entry)
+
+    # Ending trials
+
+    def complete(self, number: int, values: Sequence[float]) -> None:
+        """The trial reached its last step; `values` are finite, one an objective."""
+        self._end(number, {"state": "completed", "values": [float(value) for value in values]})
+
+    def prune(self, number: int, symptom: str, reason: str) -> None:
+        """The trial was stopped before its end: by the scheduler, or for a mild symptom."""
+        self._end(number, {"state": "pruned", "symptom": symptom, "reason": reason})
+
+    def fail(self, number: int, symptom: str, reason: str, log_tail: str = "") -> None:
+        """The trial came to nothing: it has no score, whatever was measured on the way."""
+        end = {"state": "failed", "symptom": symptom, "reason": reason, "log": log_tail}
+        self._end(number, end)
+
+    def _end(self, number: int, end: dict[str, Any]) -> None:
+        trial = self._trial(number)
+        if trial.state.is_finished():
+            return
+        self._set(number, "end", end)
+        with translated():
+            self._tell(trial, end)
+
+    def _tell(self, trial: FrozenTrial, end: Mapping[str, Any]) -> None:
+        if end["state"] == "completed":
+            self.study.tell(trial.number, list(end["values"]))
+        elif end["state"] == "pruned":
+            self.study.tell(trial.number, state=TrialState.PRUNED)
+        else:
+            self.study.tell(trial.number, state=TrialState.FAIL)
+
+    # Reading
+
+    def record(self, number: int) -> TrialRecord:
+        """One trial."""
+        return entries.record(self._trial(number), self.sweep.objective)
+
+    def trials(self) -> list[TrialRecord]:
+        """All trials in the order of their numbers."""
+        with translated():
+            return [entries.record(trial, self.sweep.objective) for trial in self._all()]
+
+    def counts(self) -> Counter[str]:
+        """How many trials there are by role (`search` counts the base configuration) and state."""
+        count: Counter[str] = Counter()
+        for trial in self._all():
+            replicate = trial.user_attrs.get("role") == "replicate"
+            count["replicate" if replicate else "search"] += 1
+            count[trial.state.name.lower()] += 1
+        return count
+
+    def importances(self) -> dict[str, float]:
+        """Share of the first objective's variance that each searched parameter explains.
+
+        Optuna's default (PED-ANOVA) on the completed trials of the search; empty while fewer than
+        four have completed or where all of their values are equal.
+        """
+        view = Impression(self.study, without_replicates)
+        complete = view.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        scores = {trial.values[0] for trial in complete}
+        shared = set.intersection(*(set(trial.params) for trial in complete)) if complete else set()
+        if len(complete) < 4 or len(scores) < 2 or not shared:
+            return {}
+        target = None if len(self.sweep.objective) == 1 else lambda trial: trial.values[0]
+        return dict(optuna.importance.get_param_importances(view, target=target))
+
+    def _all(self, *states: TrialState) -> list[FrozenTrial]:
+        return self.study.get_trials(deepcopy=False, states=states or None)
+
+    def _trial(self, number: int) -> FrozenTrial:
+        with translated():
+            trial_id = self._storage.get_trial_id_from_study_id_trial_number(
+                self.study._study_id, number
+            )
+            return self._storage.get_trial(trial_id)
+
+    def _set(self, number: int, key: str, value: Any) -> None:
+        with translated():
+            trial = self._trial(number)
+            self._storage.set_trial_user_attr(trial._trial_id, key, value)
+
+    def _learn(self, trial: FrozenTrial) -> None:
+        """Keep a curve for the scheduler and the known steps, so that none is read twice."""
+        attrs = trial.user_attrs
+        self._steps[trial.number] = set(entries.evaluations(attrs))
+        if attrs.get("role") != "replicate":
+            self._curves[trial.number] = entries.curve_of(attrs, self.sweep.objective[0].metric)
+
+
+def _load(sweep: Sweep, storage: BaseStorage) -> optuna.Study:
+    # The sampler and the pruner are never asked: `asking` and `stopping` decide.
+    return optuna.load_study(
+        storage=storage,
+        study_name=sweep.name,
+        sampler=optuna.samplers.RandomSampler(0),
+        pruner=optuna.pruners.NopPruner(),
+    )
+
+
+def _storage(folder: SweepFolder, url: str | None) -> BaseStorage:
+    url = url or os.environ.get(STORAGE_VARIABLE)
+    if url:
+        return RDBStorage(url, engine_kwargs={"pool_pre_ping": True})
+    return JournalStorage(Journal(folder.study_journal))
