@@ -38,7 +38,7 @@ def ui_command(home: Path, port: int | None = None) -> list[str]:
     ]
 
 
-def ui_address(home: Path, command: list[str]) -> str:
+def ui_address(command: list[str]) -> str:
     """Where a browser finds what this command serves."""
     return f"http://{LOOPBACK}:{command[command.index('--port') + 1]}"
 
@@ -53,7 +53,7 @@ def serve_ui(home: Path, port: int | None = None) -> int:
         print(f"The runs are recorded at {uri}: open that in a browser.")
         return 0
     command = ui_command(home, port)
-    print(f"MLflow: {ui_address(home, command)}  (Ctrl-C ends it)", flush=True)
+    print(f"MLflow: {ui_address(command)}  (Ctrl-C ends it)", flush=True)
     server = subprocess.Popen(command, env={**os.environ, **ENVIRONMENT})
     try:
         return server.wait()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import logging
 import os
+import warnings
 from types import ModuleType
 
 ENVIRONMENT = {
@@ -37,4 +38,6 @@ def load(name: str = "mlflow") -> ModuleType:
     # A new database goes through every migration of MLflow's history, and says so.
     for logger in ("alembic", "mlflow.store.db.utils"):
         logging.getLogger(logger).setLevel(logging.WARNING)
+    # MLflow's own mappings, which SQLAlchemy 2.1 frowns on; nothing that a user could mend.
+    warnings.filterwarnings("ignore", "The ``noload`` loader strategy", DeprecationWarning)
     return importlib.import_module(name)

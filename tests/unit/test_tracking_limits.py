@@ -1,0 +1,91 @@
+"""Names, values and addresses as MLflow takes them."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sweeper.errors import TrackingError
+from sweeper.tracking import redacted, tracking_uri
+from sweeper.tracking.limits import MAX_KEY, MAX_PARAM, flatten, safe_key
+from sweeper.tracking.ui import ui_address, ui_command
+
+
+@given(st.text(max_size=300))
+def test_every_name_becomes_one_that_mlflow_takes(name: str) -> None:
+    key = safe_key(name)
+    # MLflow's own rules: validate_param_and_metric_name, path_not_unique, MAX_ENTITY_KEY_LENGTH.
+    assert re.fullmatch(r"[/\w.\- :]+", key)
+    assert posixpath.normpath(key) == key
+    assert key not in (".", "..")
+    assert not key.startswith(("/", "../"))
+    assert len(key) <= MAX_KEY
+    assert safe_key(key) == key
+
+
+@given(st.lists(st.text(max_size=20), unique=True, max_size=20))
+def test_different_names_stay_different(names: list[str]) -> None:
+    assert len({safe_key(name) for name in names}) == len(names)
+
+
+def test_a_configuration_becomes_dotted_parameters_in_json_spelling() -> None:
+    config = {
+        "optimizer": {"generator": {"lr": 1e-4, "betas": (0.5, 0.9)}},
+        "loss": "hinge",
+        "tricks": {},
+        "flip": True,
+        "ceiling": None,
+        "poem": "x" * 7000,
+    }
+    params = flatten(config)
+    assert len(params.pop("poem")) == MAX_PARAM
+    assert params == {
+        "optimizer.generator.lr": "0.0001",
+        "optimizer.generator.betas": "[0.5, 0.9]",
+        "loss": "hinge",
+        "tricks": "{}",
+        "flip": "true",
+        "ceiling": "null",
+    }
+
+
+def test_the_address_of_mlflow_is_the_files_then_the_environments_then_the_homes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    assert tracking_uri(tmp_path) == f"sqlite:///{tmp_path}/mlflow.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://mlflow:5000")
+    assert tracking_uri(tmp_path) == "http://mlflow:5000"
+    assert tracking_uri(tmp_path, "https://other") == "https://other"
+
+
+@pytest.mark.parametrize(
+    ("uri", "advice"),
+    [
+        ("http://me:hunter2@mlflow:5000", "MLFLOW_TRACKING_PASSWORD"),
+        ("postgresql+psycopg://me:hunter2@db/mlflow", "PGPASSFILE"),
+        ("./mlruns", "sqlite:///FILE.db"),
+        ("file:///srv/mlruns", "sqlite:///FILE.db"),
+    ],
+)
+def test_an_address_that_cannot_work_or_tells_a_secret_is_refused(
+    tmp_path: Path, uri: str, advice: str
+) -> None:
+    with pytest.raises(TrackingError) as refused:
+        tracking_uri(tmp_path, uri)
+    assert advice in str(refused.value)
+    assert "hunter2" not in str(refused.value)
+    assert "hunter2" not in redacted(uri)
+
+
+def test_the_ui_listens_on_loopback_only_and_on_a_port_that_is_free(tmp_path: Path) -> None:
+    command = ui_command(tmp_path)
+    assert command[command.index("--host") + 1] == "127.0.0.1"
+    assert f"sqlite:///{tmp_path}/mlflow.db" in command
+    assert re.fullmatch(r"http://127\.0\.0\.1:\d+", ui_address(command))
+    assert ui_address(ui_command(tmp_path, 6006)) == "http://127.0.0.1:6006"

@@ -1,0 +1,356 @@
+"""Whatever goes wrong between outbox and MLflow: in the end each fact is there, and there once."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sweeper.tracking import Outbox
+from sweeper.tracking.backlog import Backlog, MetricRow
+from sweeper.tracking.sender import (
+    MAX_CHARACTERS,
+    MAX_METRICS,
+    MAX_PARAMS,
+    PATIENCE,
+    Param,
+    Sender,
+    Tag,
+    batches,
+)
+from sweeper.tracking.store import Gone, Known, Refused, Unreachable
+
+
+@dataclass
+class FakeRun:
+    """A run as MLflow keeps it."""
+
+    run_id: str
+    name: str
+    started: int
+    tags: dict[str, str]
+    status: str = "RUNNING"
+    active: bool = True
+    params: dict[str, str] = field(default_factory=dict)
+    metrics: set[tuple[str, int, float, int]] = field(default_factory=set)
+    files: dict[str, bytes] = field(default_factory=dict)
+
+
+class FakeStore:
+    """MLflow's behaviour in memory, with a say for the test in every call.
+
+    `trouble(action)` is asked twice a call, before it has any effect and after; what it raises is
+    what the caller gets. So an answer can be lost after the deed is done.
+    """
+
+    def __init__(self) -> None:
+        self.held: dict[str, FakeRun] = {}
+        self.calls: list[str] = []
+        self.well = True
+        self.trouble: Callable[[str], None] = lambda action: None
+
+    def experiment(self, name: str) -> str:
+        return self._do("experiment", lambda: "1")
+
+    def runs(self, experiment: str, study: str, *, running: bool = False) -> list[Known]:
+        def look() -> list[Known]:
+            return [
+                Known(
+                    run.run_id,
+                    -1 if run.tags["sweeper.trial"] == "sweep" else int(run.tags["sweeper.trial"]),
+                    run.status,
+                    run.active,
+                    run.started,
+                    run.run_id,
+                )
+                for run in self.held.values()
+                if run.tags["sweeper.study"] == study and (run.status == "RUNNING" or not running)
+            ]
+
+        return self._do("runs", look)
+
+    def create(
+        self, experiment: str, name: str, tags: Mapping[str, str], started: int
+    ) -> tuple[str, str]:
+        def make() -> tuple[str, str]:
+            run_id = f"run{len(self.held)}"
+            self.held[run_id] = FakeRun(run_id, name, started, dict(tags))
+            return run_id, run_id
+
+        return self._do("create", make)
+
+    def log(
+        self,
+        run_id: str,
+        params: Sequence[tuple[str, str]],
+        tags: Sequence[tuple[str, str]],
+        metrics: Sequence[MetricRow],
+    ) -> None:
+        def note() -> None:
+            run = self._run(run_id)
+            for key, value in params:
+                if run.params.get(key, value) != value:
+                    raise Refused(f"param {key} is {run.params[key]} already")
+            run.params.update(params)
+            run.tags.update(tags)
+            run.metrics.update((m.key, m.step, m.value, m.time) for m in metrics)
+
+        self._do("log", note)
+
+    def remove_tag(self, run_id: str, key: str) -> None:
+        self._do("remove_tag", lambda: self._run(run_id).tags.pop(key, None))
+
+    def set_status(self, run_id: str, status: str, ended: int | None) -> None:
+        self._do("set_status", lambda: setattr(self._run(run_id), "status", status))
+
+    def upload(self, artifact_uri: str, source: Path | bytes, name: str) -> None:
+        content = source if isinstance(source, bytes) else source.read_bytes()
+        self._do("upload", lambda: self._run(artifact_uri).files.update({name: content}))
+
+    def delete(self, run_id: str) -> None:
+        self._do("delete", lambda: setattr(self._run(run_id), "active", False))
+
+    def is_deleted(self, run_id: str) -> bool:
+        return not self.held[run_id].active
+
+    def answers(self) -> bool:
+        return self.well
+
+    def active(self) -> dict[str, FakeRun]:
+        runs = [run for run in self.held.values() if run.active]
+        found = {run.tags["sweeper.trial"]: run for run in runs}
+        assert len(found) == len(runs), "two runs of one trial"
+        return found
+
+    def _run(self, run_id: str) -> FakeRun:
+        if run_id not in self.held:
+            raise Gone(f"no run {run_id}")
+        if not self.held[run_id].active:
+            raise Refused(f"run {run_id} is deleted")
+        return self.held[run_id]
+
+    def _do(self, action: str, effect: Callable[[], Any]) -> Any:
+        self.calls.append(action)
+        self.trouble(action)
+        result = effect()
+        self.trouble(action)
+        return result
+
+
+def model_uri(*_: object) -> str:
+    return "models:/m-1"
+
+
+def new_sender(backlog: Backlog, store: FakeStore) -> Sender:
+    return Sender(backlog, store, "me", model_uri)  # type: ignore[arg-type]
+
+
+def say_sweep(outbox: Outbox, folder: Path, trials: int = 3) -> None:
+    grid = folder / "grid.png"
+    if not grid.exists():
+        grid.write_bytes(b"png")
+    outbox.sweep_started("s", study="id", params={"trials": trials}, time=1.0)
+    for number in range(trials):
+        parent = 0 if number == 2 else None
+        outbox.trial_started(number, params={"lr": number}, parent=parent, time=2.0)
+        for step in (1, 2):
+            outbox.evaluated(number, step, {"fid": step / 2, "kid": 1.0}, step)
+        outbox.artifact(number, grid, "samples/1.png")
+        outbox.trial_ended(number, "completed", tags={"symptom": "none"}, time=3.0)
+    outbox.table("ablation", {"trick": ["ema"]})
+    outbox.model(1, folder)
+    outbox.sweep_ended("finished", time=4.0)
+
+
+def assert_complete(store: FakeStore) -> None:
+    runs = store.active()
+    assert set(runs) == {"sweep", "00000", "00001", "00002"}
+    assert {run.status for run in runs.values()} == {"FINISHED"}
+    for number in range(3):
+        run = runs[f"{number:05d}"]
+        assert run.params == {"lr": str(number)}
+        assert run.metrics == {
+            (key, step, value, step * 1000)
+            for step in (1, 2)
+            for key, value in (("fid", step / 2), ("kid", 1.0))
+        }
+        assert run.files == {"samples/1.png": b"png"}
+        assert run.tags["symptom"] == "none"
+    assert runs["00002"].tags["mlflow.parentRunId"] == runs["00000"].run_id
+    assert runs["00001"].tags["mlflow.parentRunId"] == runs["sweep"].run_id
+    assert runs["sweep"].tags["sweeper.model"] == "models:/m-1"
+    assert set(runs["sweep"].files) == {"tables/ablation.csv", "tables/ablation.json"}
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 2**32), rate=st.sampled_from([0.02, 0.1, 0.3]))
+def test_lost_answers_and_killed_writers_leave_every_fact_once(
+    seed: int, rate: float, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("sender")
+    chance = random.Random(seed)
+    store = FakeStore()
+    store.well = False
+
+    class Killed(BaseException):
+        """The writer process is gone in the middle of this call."""
+
+    def trouble(action: str) -> None:
+        if chance.random() < rate:
+            raise chance.choice([Unreachable, Killed])(action)
+
+    with Outbox(folder / "outbox.db") as outbox:
+        say_sweep(outbox, folder)
+        store.trouble = trouble
+        for _ in range(500):
+            with Backlog(folder / "outbox.db") as backlog:
+                sender = new_sender(backlog, store)
+                try:
+                    for _ in range(5):
+                        try:
+                            sender.send()
+                        except Unreachable:
+                            continue
+                except Killed:
+                    continue
+            if chance.random() < 0.2:
+                say_sweep(outbox, folder)
+            if outbox.pending() == 0:
+                break
+        else:
+            raise AssertionError(f"{outbox.pending()} facts still wait")
+        assert outbox.failures() == []
+    assert_complete(store)
+
+
+def test_a_refused_item_is_set_aside_and_the_rest_of_its_batch_arrives(tmp_path: Path) -> None:
+    store = FakeStore()
+    with Outbox(tmp_path / "outbox.db") as outbox, Backlog(tmp_path / "outbox.db") as backlog:
+        outbox.sweep_started("s", study="id")
+        params = {f"p{n}": n for n in range(250)}
+        outbox.trial_started(0)
+        sender = new_sender(backlog, store)
+        sender.send()
+        store.active()["00000"].params["p77"] = "taken"
+        outbox.trial_started(0, params=params)
+        outbox.evaluated(0, 1, {f"m{n}": n for n in range(1700)}, 1.0)
+        outbox.trial_ended(0, "completed")
+        sender.send()
+        assert outbox.pending() == 0
+        assert [(f.kind, f.key) for f in outbox.failures()] == [("param", "p77")]
+    run = store.active()["00000"]
+    assert run.params == {f"p{n}": str(n) for n in range(250)} | {"p77": "taken"}
+    assert len(run.metrics) == 1700
+    assert run.status == "FINISHED"
+
+
+def test_a_call_that_alone_keeps_failing_is_set_aside_but_never_while_mlflow_is_down(
+    tmp_path: Path,
+) -> None:
+    store = FakeStore()
+
+    def trouble(action: str) -> None:
+        if action == "upload":
+            raise Unreachable("error 500")
+
+    store.trouble = trouble
+    with Outbox(tmp_path / "outbox.db") as outbox, Backlog(tmp_path / "outbox.db") as backlog:
+        say_sweep(outbox, tmp_path)
+        sender = new_sender(backlog, store)
+        store.well = False
+        for _ in range(3 * PATIENCE):
+            with pytest.raises(Unreachable):
+                sender.send()
+        assert outbox.failures() == []
+        store.well = True
+        for _ in range(5 * PATIENCE):
+            try:
+                sender.send()
+            except Unreachable:
+                continue
+        assert outbox.pending() == 0
+        assert {f.kind for f in outbox.failures()} == {"file"}
+    assert {run.status for run in store.active().values()} == {"FINISHED"}
+
+
+def test_a_store_that_lost_everything_is_filled_again(tmp_path: Path) -> None:
+    store = FakeStore()
+    with Outbox(tmp_path / "outbox.db") as outbox:
+        say_sweep(outbox, tmp_path)
+        with Backlog(tmp_path / "outbox.db") as backlog:
+            new_sender(backlog, store).send()
+            assert outbox.pending() > 0  # where the model is
+            new_sender(backlog, store).send()
+        assert outbox.pending() == 0
+        store.held.clear()
+        with Backlog(tmp_path / "outbox.db") as backlog:
+            sender = new_sender(backlog, store)
+            sender.send()
+            sender.send()
+        assert outbox.pending() == 0
+    assert_complete(store)
+
+
+def test_a_run_that_mlflow_shows_running_and_nobody_runs_is_killed(tmp_path: Path) -> None:
+    store = FakeStore()
+    with Outbox(tmp_path / "lost.db") as outbox, Backlog(tmp_path / "lost.db") as backlog:
+        outbox.sweep_started("s", study="id")
+        outbox.trial_started(0)
+        outbox.trial_started(1)
+        new_sender(backlog, store).send()
+    # That outbox is lost; the new one hears of trial 1 again, of trial 0 only later.
+    with Outbox(tmp_path / "new.db") as outbox, Backlog(tmp_path / "new.db") as backlog:
+        outbox.sweep_started("s", study="id")
+        outbox.trial_started(1)
+        sender = new_sender(backlog, store)
+        sender.send()
+        statuses = {name: run.status for name, run in store.active().items()}
+        assert statuses == {"sweep": "RUNNING", "00000": "KILLED", "00001": "RUNNING"}
+        outbox.trial_started(0)
+        sender.send()
+    assert {run.status for run in store.active().values()} == {"RUNNING"}
+
+
+def test_runs_that_are_known_are_not_looked_for_and_a_quiet_outbox_costs_no_call(
+    tmp_path: Path,
+) -> None:
+    store = FakeStore()
+    with Outbox(tmp_path / "outbox.db") as outbox, Backlog(tmp_path / "outbox.db") as backlog:
+        say_sweep(outbox, tmp_path)
+        sender = new_sender(backlog, store)
+        sender.send()
+        sender.send()
+        assert store.calls.count("runs") == 1
+        assert store.calls.count("create") == 4
+        assert store.calls.count("set_status") == 4
+        # One batch a run, and one more for the address of the model that a run has got since.
+        assert store.calls.count("log") == 5
+        store.calls.clear()
+        sender.send()
+        assert store.calls == []
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.builds(Param, st.just("p"), st.text(max_size=6000)),
+            st.builds(Tag, st.just("t"), st.just("v")),
+            st.builds(MetricRow, st.just("m"), st.just(1), st.just(1.0), st.just(1)),
+        ),
+        max_size=50,
+    ).flatmap(lambda items: st.just(items * 30))
+)
+def test_batches_keep_order_and_limits(items: list[Any]) -> None:
+    pieces = list(batches(items))
+    assert [item for piece in pieces for item in piece] == items
+    for piece in pieces:
+        assert sum(isinstance(item, MetricRow) for item in piece) <= MAX_METRICS
+        assert sum(isinstance(item, Param) for item in piece) <= MAX_PARAMS
+        assert sum(isinstance(item, Tag) for item in piece) <= MAX_PARAMS
+        assert sum(len(i.value) for i in piece if isinstance(i, Param)) <= MAX_CHARACTERS
