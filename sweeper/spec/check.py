@@ -9,20 +9,24 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from sweeper.spec.document import Document, Path, one_of, shown
 from sweeper.spec.domains import Parameter, Range, Toggle, Values
 from sweeper.spec.model import Sweep
 from sweeper.spec.sections import Objective
 from sweeper.spec.space import apply, walk
 from trials import catalogue
-from trials.config import feasible, load_config, problems_of
-from trials.data import check_data
-from trials.errors import ConfigError
+from trials.config import feasible, problems_of
+from trials.data import AnyData, DataConfig, check_data
 from trials.metrics.measures import MEASURES
+from trials.presets import expand
 from trials.problems import Problem, nearest
 
 DRAWS = 200
 """Random configurations that are tried of every space, beside each value of each parameter."""
+
+_DATA: TypeAdapter[DataConfig] = TypeAdapter(AnyData)
 
 AT_MOST = 5
 """Infeasible combinations that are reported; more of them have the same causes."""
@@ -66,11 +70,11 @@ def check_against_trainer(
         _report(document, _in_base(document, problem.path), problem)
     checker = _Checker(document, base, parameters, set(known))
     checker.check_values()
+    checker.check_data()
     _check_metrics(document, objective)
     if not document.problems:
         checker.check_toggles()
         checker.check_combinations()
-        checker.check_data()
 
 
 class _Checker:
@@ -97,7 +101,8 @@ class _Checker:
         """Values of others with which this one exists: the first that its `when` allows."""
         values: dict[str, Any] = {}
         for path, allowed in parameter.when.items():
-            values |= self.context(self.by_path[path])
+            if path in self.by_path:
+                values |= self.context(self.by_path[path])
             values[path] = allowed[0]
         return values
 
@@ -122,6 +127,8 @@ class _Checker:
             except ValueError as error:
                 self.document.add(at, str(error), "a path into the trial config")
                 continue
+            if isinstance(parameter.domain, Range):
+                found = [problems for problems in found if problems][:1]
             for position, problems in enumerate(found):
                 for problem in problems:
                     everywhere = all(problem in others for others in found)
@@ -197,20 +204,25 @@ class _Checker:
 
     def check_data(self) -> None:
         """The data of the base, and of every parameter that chooses data, must be there."""
-        for problem in check_data(load_config(self.base).data):
+        for problem in _missing_data(self.base, {}):
             _report(self.document, _in_base(self.document, problem.path), problem)
         for parameter in self.parameters:
             if parameter.path.split(".")[0] != "data":
                 continue
             for position, value in enumerate(parameter.domain.samples()):
                 values = {**self.context(parameter), parameter.path: value}
-                try:
-                    config = load_config(apply(self.base, values))
-                except ConfigError:
-                    continue  # A combination, which has been reported as such.
                 place = _place_of(("parameters", parameter.path), parameter, position)
-                for problem in check_data(config.data):
+                for problem in _missing_data(self.base, values):
                     _report(self.document, place, problem, parameter.path)
+
+
+def _missing_data(base: Mapping[str, Any], values: Mapping[str, Any]) -> list[Problem]:
+    """What is wrong with the data themselves; nothing where their settings are wrong already."""
+    try:
+        mapping, _ = expand(apply(base, values))
+        return check_data(_DATA.validate_python(mapping.get("data")))
+    except ValueError:  # Of pydantic, or of a path that leads nowhere: reported as a wrong setting.
+        return []
 
 
 def draw_from(parameter: Parameter, chance: random.Random) -> Any:

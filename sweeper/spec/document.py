@@ -67,6 +67,13 @@ class Document:
     root: Any = None
     places: dict[Path, Place] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    unread: set[Path] = field(default_factory=set)
+    """Where a value could not be read: it counts as absent, and one problem is enough for that."""
+
+    @property
+    def readable(self) -> bool:
+        """Whether there is a value at all to look into."""
+        return self.root is not None or not self.problems
 
     def place(self, path: Path) -> Place:
         """Where `path` stands, or the nearest thing above it that does."""
@@ -76,11 +83,17 @@ class Document:
         return Place(self.file, None)
 
     def add(self, path: Path, message: str, expected: str = "", nearest: str = "") -> None:
-        """Report a problem once."""
+        """Report a problem, once, unless what stands there could not be read to begin with."""
+        if path in self.unread:
+            return
         place = self.place(path)
         problem = Problem(place.file, place.line, dotted(path), message, expected, nearest)
         if problem not in self.problems:
             self.problems.append(problem)
+
+    def in_file_order(self) -> list[Problem]:
+        """The problems by line; those without one, of overrides, at the end."""
+        return sorted(self.problems, key=lambda problem: (problem.line is None, problem.line or 0))
 
     def graft(self, path: Path, other: Document) -> None:
         """Take over the places of `other`, whose root now stands at `path` of this document."""
@@ -208,21 +221,25 @@ class _Builder:
                 case "float":
                     return self._bounded(float(re.sub(r"\.(?=inf|nan)", "", text.lower())), path)
         except ValueError:
-            self.document.add(path, f"{shown(text)} is no {kind}")
-            return None
-        self._refuse_tag(node, path)
+            self._refuse(path, f"{shown(text)} is no {kind}", "a plain value")
+        else:
+            self._refuse_tag(node, path)
         return None
 
     def _bounded(self, number: int | float, path: Path) -> int | float | None:
         """Numbers that JSON, Optuna and MLflow can all hold."""
         if abs(number) < 2**63 if isinstance(number, int) else math.isfinite(number):
             return number
-        self.document.add(path, f"{shown(number)} is too large or not a number", "a finite number")
+        self._refuse(path, f"{shown(number)} is too large or no number", "a finite number")
         return None
 
     def _refuse_tag(self, node: yaml.Node, path: Path) -> None:
         tag = node.tag.replace(_CORE, "!!")
-        self.document.add(path, f"the tag {tag} is not read", "a plain value")
+        self._refuse(path, f"the tag {tag} is not read", "a plain value")
+
+    def _refuse(self, path: Path, message: str, expected: str) -> None:
+        self.document.add(path, message, expected)
+        self.document.unread.add(path)
 
 
 def _line(node: yaml.Node) -> int:

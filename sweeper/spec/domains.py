@@ -149,6 +149,7 @@ class Toggle:
 
 Domain = Values | Range | Toggle
 
+
 @dataclass(frozen=True)
 class Parameter:
     """One thing that is searched: where it stands in the trial config, and what it may be.

@@ -13,12 +13,7 @@ from sweeper.home import NAME_RULE, is_valid_name
 from sweeper.spec.document import Document, Path, one_of, read_document, shown
 from sweeper.spec.model import Sweep
 from sweeper.spec.overrides import lay_over
-from sweeper.spec.parameters import (
-    add_own_conditions,
-    check_conditions,
-    in_order,
-    read_parameters,
-)
+from sweeper.spec.parameters import add_own_conditions, in_order, read_parameters
 from sweeper.spec.rules import check_options, check_together
 from sweeper.spec.sections import KEYS, SECTIONS, Objective, Section
 from trials.problems import nearest
@@ -54,12 +49,11 @@ def load_sweep(path: FilePath | str, overrides: Sequence[str] = ()) -> Sweep:
 def parse_sweep(text: str, filename: str = "<string>", overrides: Sequence[str] = ()) -> Sweep:
     """Read and check the text of a sweep file. Raises SpecError, with every problem, at most."""
     document = read_document(text, filename)
-    if not document.problems:
-        for override in overrides:
-            lay_over(document, override)
-    sweep = _assemble(document, checked=True) if not document.problems else None
+    for override in overrides if document.readable else ():
+        lay_over(document, override)
+    sweep = _assemble(document, checked=True) if document.readable else None
     if sweep is None or document.problems:
-        raise SpecError(document.problems)
+        raise SpecError(document.in_file_order())
     return sweep
 
 
@@ -72,7 +66,7 @@ def sweep_from_dict(mapping: Mapping[str, Any], filename: str = "spec.json") -> 
     document = Document(filename, root=dict(mapping))
     sweep = _assemble(document, checked=False)
     if sweep is None or document.problems:
-        raise SpecError(document.problems)
+        raise SpecError(document.in_file_order())
     return sweep
 
 
@@ -100,7 +94,6 @@ def _assemble(document: Document, *, checked: bool) -> Sweep | None:
 
         raw = expand_knobs(document, raw)
     parameters = add_own_conditions(read_parameters(document, raw))
-    check_conditions(document, parameters, raw)
     needs: Mapping[str, Sequence[str]] = {}
     if checked:
         from sweeper.spec.check import requirements

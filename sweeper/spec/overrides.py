@@ -53,6 +53,7 @@ def lay_over(document: Document, text: str) -> None:
         # In the base a bare name may be given knobs: `loss: hinge` and base.loss.margin=2.
         if below is None or (at[0] == "base" and below is True):
             below = {}
+            document.places[at] = Place(label, None)
         elif at[0] == "base" and isinstance(below, str):
             below = {"name": below}
         here[key] = here = below

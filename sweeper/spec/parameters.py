@@ -33,25 +33,29 @@ ROOT: Path = ("parameters",)
 def read_parameters(document: Document, raw: Mapping[str, Any]) -> dict[str, Parameter]:
     """Every parameter of the section that can be understood; problems go to the document."""
     found = {}
+    conditions = {}
     for path, given in raw.items():
-        parameter = _read_parameter(document, path, given)
-        if parameter is not None:
-            found[path] = parameter
+        domain, when = _read_parameter(document, path, given)
+        conditions[path] = when or {}
+        if domain is not None and when is not None:
+            found[path] = Parameter(path, domain, when)
+    _check_conditions(document, conditions, found, raw)
     return found
 
 
-def _read_parameter(document: Document, path: str, given: Any) -> Parameter | None:
+def _read_parameter(
+    document: Document, path: str, given: Any
+) -> tuple[Domain | None, dict[str, tuple[Any, ...]] | None]:
     at = (*ROOT, path)
     if not path or not all(path.split(".")):
         document.add(at, f"{path!r} is no path", "names joined by dots: optimizer.generator.lr")
-        return None
+        return None, None
     if not isinstance(given, Mapping):
         hint = "a mapping: {values: […]}, {min: …, max: …}, {value: …} or {toggle: true}"
         document.add(at, f"{shown(given)} is no domain", hint)
-        return None
+        return None, None
     domain = _read_domain(document, at, path, given)
-    when = _read_when(document, (*at, "when"), given.get("when"))
-    return None if domain is None or when is None else Parameter(path, domain, when)
+    return domain, _read_when(document, (*at, "when"), given.get("when"))
 
 
 def _read_when(document: Document, at: Path, given: Any) -> dict[str, tuple[Any, ...]] | None:
@@ -153,7 +157,7 @@ def _only(document: Document, at: Path, given: Mapping[str, Any], form: str) -> 
             document.add((*at, key), f"does not go with a {form} distribution", one_of(FORMS[form]))
     for key in FORMS[form]:
         if key not in given and key not in ("q", "step"):
-            document.add(at, f"`{key}` is missing", f"`{key}` for a {form} distribution")
+            document.add(at, f"`{key}` is missing", f"`{key}`, for a {form} distribution")
     if "q" in given and "step" in given:
         document.add((*at, "step"), "`q` and `step` mean the same", "one of them")
     return len(document.problems) == count
@@ -242,36 +246,35 @@ def add_own_conditions(parameters: dict[str, Parameter]) -> dict[str, Parameter]
     return completed
 
 
-def check_conditions(
-    document: Document, parameters: Mapping[str, Parameter], raw: Mapping[str, Any]
+def _check_conditions(
+    document: Document,
+    conditions: Mapping[str, Mapping[str, tuple[Any, ...]]],
+    parameters: Mapping[str, Parameter],
+    raw: Mapping[str, Any],
 ) -> None:
     """Report conditions on what is no parameter, or on values that it never has."""
-    for parameter in parameters.values():
-        for path, allowed in parameter.when.items():
-            at = (*ROOT, parameter.path, "when", path)
-            parent = parameters.get(path)
-            if parent is None:
-                if path not in raw:
-                    close = nearest(path, raw)
-                    document.add(at, "is no parameter of this sweep", "a path searched here", close)
-                continue
-            if isinstance(parent.domain, Range):
-                document.add(
-                    at,
-                    "a condition cannot stand on a range",
-                    "a toggle or a parameter with `values`",
-                )
-                continue
-            possible = parent.domain.cells()
-            for value in allowed:
-                if not any(same(value, own) for own in possible):
-                    expected = one_of(possible)
-                    document.add(
-                        at,
-                        f"is never {shown(value)}",
-                        expected,
-                        nearest(str(value), map(str, possible)),
-                    )
+    for owner, when in conditions.items():
+        for path, allowed in when.items():
+            at = (*ROOT, owner, "when", path)
+            if path in parameters:
+                _check_condition(document, at, parameters[path], allowed)
+            elif path not in raw:
+                close = nearest(path, raw)
+                document.add(at, "is no parameter of this sweep", "a path that is searched", close)
+
+
+def _check_condition(
+    document: Document, at: Path, parent: Parameter, allowed: tuple[Any, ...]
+) -> None:
+    if isinstance(parent.domain, Range):
+        expected = "a toggle or a parameter with `values`"
+        document.add(at, "a condition cannot stand on a range", expected)
+        return
+    possible = parent.domain.cells()
+    for value in allowed:
+        if not any(same(value, own) for own in possible):
+            close = nearest(str(value), map(str, possible))
+            document.add(at, f"is never {shown(value)}", one_of(possible), close)
 
 
 def in_order(
@@ -309,12 +312,10 @@ def in_order(
                 after[other].discard(path)
                 if not after[other]:
                     heapq.heappush(ready, (rank[other], other))
-    for path in parameters:
-        if path not in done or path in parameters[path].when:
-            circle = ", ".join(sorted(set(parameters) - set(done)) or [path])
-            document.add(
-                (*ROOT, path, "when"), f"conditions go in a circle: {circle}", "an end to it"
-            )
+    circle = [path for path in parameters if path not in done or path in parameters[path].when]
+    if circle:
+        at = (*ROOT, circle[0], "when")
+        document.add(at, f"conditions go in a circle: {', '.join(circle)}", "no circle")
     return tuple(done.values())
 
 
