@@ -3,7 +3,7 @@
 Brock et al. 2018 (arXiv:1809.11096) and BigGAN-PyTorch show that averaged weights with stale
 batch statistics change FID by a factor of two; so the rule is explicit and goes into the protocol.
 
-``running``   the statistics gathered in training (a sampling network of averaged weights has its own)
+``running``   the statistics gathered in training (averaged weights have averaged ones)
 ``standing``  the statistics of seeded batches drawn from the sampling network itself
 """
 

@@ -105,7 +105,7 @@ class Trick:
     conformance tests and the documentation use it."""
 
     samples_from: ClassVar[str] = ""
-    """What the protocol calls the weights of :meth:`sampling_network`: ``averaged``, ``mixture``."""
+    """What the protocol calls the weights of its :meth:`sampling_network`: ``averaged``."""
 
     Config: ClassVar[type[TrickConfig]] = TrickConfig
     registry: ClassVar[dict[str, type[Trick]]] = {}

@@ -11,7 +11,9 @@ from pydantic import BaseModel, ValidationError
 from trials.problems import Problem, nearest
 
 
-def problems_from(error: ValidationError, model: type[BaseModel], prefix: str = "") -> list[Problem]:
+def problems_from(
+    error: ValidationError, model: type[BaseModel], prefix: str = ""
+) -> list[Problem]:
     """Every error of ``error``, which came from validating ``model``, as problems.
 
     ``prefix`` is put before each path (``tricks.ema``).

@@ -28,7 +28,10 @@ def validate(
     overrides: SetOption = None,
     json: JsonOption = False,
 ) -> int:
-    """Say everything that is wrong with sweep files; exit status 2 where something is."""
+    """Say everything that is wrong with sweep files.
+
+    The exit status is 2 where something is.
+    """
     from sweeper.spec import load_sweep
     from trials.config import load_config, warnings_of
 
@@ -65,7 +68,7 @@ def preview(
     home: HomeOption = None,
     json: JsonOption = False,
 ) -> None:
-    """The first configurations, how many trials there will be, and how long they may take."""
+    """The first configurations, and a forecast of hours."""
     from sweeper.spec import load_sweep
     from sweeper.spec.space import count_cells
 
@@ -116,7 +119,7 @@ def _first(sweep: Sweep, count: int) -> list[dict[str, Any]]:
         folder = SweepFolder(Path(path) / sweep.name)
         folder.create()
         ledger = Ledger.open(sweep, folder)
-        asked = []
+        asked: list[dict[str, Any]] = []
         while len(asked) < min(count, sweep.limits.trials or count):
             trial = ledger.ask()
             if trial is None:

@@ -171,7 +171,8 @@ class Lines:
         match event:
             case SweepStarted():
                 verb = "resumed" if event.resumed else "started"
-                return f"{event.name} {verb}: {progress.over}/{event.budget} trials over, {event.folder}"
+                over = f"{progress.over}/{event.budget} trials over"
+                return f"{event.name} {verb}: {over}, {event.folder}"
             case PhaseChanged():
                 return f"{event.phase}: {event.message}" if event.message else ""
             case TrialStarted():
@@ -181,7 +182,8 @@ class Lines:
                 seen = ", ".join(event.symptoms)
                 return f"trial {trial_name(event.number)} step {event.step}: {seen}"
             case TrialEnded():
-                return f"{_ending(event, self.metric)}; {progress.over}/{progress.budget}, {progress.best_line()}"
+                over = f"{progress.over}/{progress.budget}"
+                return f"{_ending(event, self.metric)}; {over}, {progress.best_line()}"
             case SweepEnded():
                 return f"{event.state}: {event.message}" if event.message else event.state
         return ""
@@ -229,10 +231,16 @@ def _picture(progress: Progress, width: int) -> RenderableType:
     if progress.replicates and progress.confirmed:
         parts.append(Text(f"  confirmed {progress.confirmed}/{progress.replicates} runs"))
     for trial in sorted(progress.running.values(), key=lambda t: t.number):
-        value = "" if trial.value is None else f"  {progress.sweep.objective[0].metric} {trial.value:.4g}"
+        value = (
+            ""
+            if trial.value is None
+            else f"  {progress.sweep.objective[0].metric} {trial.value:.4g}"
+        )
         total = f"/{trial.steps}" if trial.steps else ""
         role = "" if trial.role == "search" else f" {trial.role}"
-        parts.append(Text(f"  trial {trial_name(trial.number)}{role}  step {trial.step}{total}{value}"))
+        parts.append(
+            Text(f"  trial {trial_name(trial.number)}{role}  step {trial.step}{total}{value}")
+        )
     if progress.stops:
         stops = ", ".join(f"{count} {name}" for name, count in progress.stops.most_common())
         parts.append(Text(f"  stopped: {stops}", style="yellow"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json as json_module
 from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
@@ -36,14 +37,20 @@ def ls(home: HomeOption = None, json: JsonOption = False) -> None:
         typer.echo(f"no sweeps in {here.path} yet; `sweeper run FILE` starts one")
         return
     rows = [
-        (s["name"], s["state"], f"{s['over']}/{s['budget'] or '?'}", s["failed"], _number(s["best"]))
+        (
+            s["name"],
+            s["state"],
+            f"{s['over']}/{s['budget'] or '?'}",
+            s["failed"],
+            _number(s["best"]),
+        )
         for s in listing
     ]
     print_table(("sweep", "state", "trials", "failed", "best"), rows)
 
 
 def status(name: SweepName, home: HomeOption = None, json: JsonOption = False) -> None:
-    """How far a sweep is: counts, running trials, the best so far, failures by symptom."""
+    """How far a sweep is, and what failed."""
     folder = Home.at(home).existing(name)
     sweep, records = read_sweep(folder)
     summary = _summary(folder, sweep, records)
@@ -54,7 +61,9 @@ def status(name: SweepName, home: HomeOption = None, json: JsonOption = False) -
     driver = f", driven by process {summary['driver']}" if summary["driver"] else ""
     typer.echo(f"{name}: {summary['state']}{driver}")
     counts = ", ".join(f"{count} {state}" for state, count in summary["counts"].items())
-    typer.echo(f"  trials   {counts or 'none yet'}; {summary['over']} of {summary['budget'] or '?'} over")
+    typer.echo(
+        f"  trials   {counts or 'none yet'}; {summary['over']} of {summary['budget'] or '?'} over"
+    )
     if summary["best"] is not None:
         metric = sweep.objective[0].metric
         typer.echo(
@@ -93,7 +102,7 @@ def show(
     home: HomeOption = None,
     json: JsonOption = False,
 ) -> None:
-    """One trial: its configuration, its evaluations, how it ended and where its files are."""
+    """One trial: settings, evaluations, ending, files."""
     folder = Home.at(home).existing(name)
     sweep, records = read_sweep(folder)
     record = next((record for record in records if record.number == trial), None)
@@ -104,7 +113,9 @@ def show(
         return
     ending = f" ({record.symptom}: {record.reason})" if record.symptom else ""
     typer.echo(f"trial {record.name} of {name}: {record.state}{ending}")
-    typer.echo(f"  role     {record.role}" + (f" of trial {record.of}" if record.of is not None else ""))
+    typer.echo(
+        f"  role     {record.role}" + (f" of trial {record.of}" if record.of is not None else "")
+    )
     typer.echo(f"  files    {folder.trial(trial)}")
     if record.protocol:
         typer.echo(f"  protocol {', '.join(f'{k} {v}' for k, v in record.protocol.items())}")
@@ -133,9 +144,10 @@ def show(
 def read_sweep(folder: SweepFolder) -> tuple[Sweep, list[TrialRecord]]:
     """A sweep and all its trials, from its folder."""
     from sweeper.search.ledger import Ledger
-    from sweeper.spec import stored_sweep
+    from sweeper.spec import sweep_from_dict
 
-    sweep = stored_sweep(folder)
+    stored = json_module.loads(folder.spec_json.read_text(encoding="utf-8"))
+    sweep = sweep_from_dict(stored, str(folder.spec_json))
     ledger = Ledger.open_readonly(sweep, folder)
     return sweep, list(ledger.trials()) if ledger is not None else []
 
@@ -160,7 +172,9 @@ def _summary(
     over = sum(record.over for record in search)
     asked = folder.asked()
     if driver is not None:
-        state = {"pause": "paused", "stop": "draining", "cancel": "ending"}.get(asked or "", "running")
+        state = {"pause": "paused", "stop": "draining", "cancel": "ending"}.get(
+            asked or "", "running"
+        )
     else:
         done = sweep.limits.trials is not None and over >= sweep.limits.trials
         state = "finished" if done and not counts["running"] else "interrupted"

@@ -35,7 +35,7 @@ class Finding(NamedTuple):
 
 
 def doctor(home: HomeOption = None, json: JsonOption = False) -> int:
-    """What works on this machine, what is missing and how to get it."""
+    """What works on this machine, and what is missing."""
     findings = list(_examine(Home.at(home)))
     if json:
         print_json([finding._asdict() for finding in findings])
@@ -59,11 +59,15 @@ def _examine(home: Home) -> Iterator[Finding]:
     yield _extra("service", "fastapi", "the sweep service")
     yield _extra("cluster", "psycopg", "a study kept in PostgreSQL")
     yield _home(home)
-    yield _space("disk", shutil.disk_usage(_nearest_folder(home)).free, 2, "free space for checkpoints")
+    yield _space(
+        "disk", shutil.disk_usage(_nearest_folder(home)).free, 2, "free space for checkpoints"
+    )
     yield _memory()
     if os.path.isdir("/dev/shm"):
         yield _space("shared memory", shutil.disk_usage("/dev/shm").free, 0.5, "Ray's object store")
-    yield Finding("cores", True, f"{os.cpu_count()} (limits.parallel times resources.cpu should fit)")
+    yield Finding(
+        "cores", True, f"{os.cpu_count()} (limits.parallel times resources.cpu should fit)"
+    )
     yield _extractor()
 
 
@@ -133,7 +137,7 @@ def ui(
     home: HomeOption = None,
     port: Annotated[int | None, typer.Option(min=1, max=65535, help="Port.  [a free one]")] = None,
 ) -> int:
-    """MLflow's own pages on this home's runs; Ctrl-C ends it."""
-    from sweeper.tracking.ui import serve
+    """Serve MLflow's own pages on this home's runs."""
+    from sweeper.tracking.ui import serve_ui
 
-    return serve(Home.at(home), port, announce=typer.echo)
+    return serve_ui(Home.at(home).path, port)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import sys
 
-import click
 import typer
 
 from sweeper.cli import checking, control, looking, machine, running, tricks
@@ -27,6 +26,11 @@ for group in (running, checking, looking, control, tricks, machine):
     group.register(app)
 
 
+# Typer carries its own copy of click or uses the installed one, as its version has it; its error
+# for wrong parameters derives from the base of all errors of usage in either.
+UsageError = typer.BadParameter.__mro__[1]
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run one command and exit with its status."""
     sys.exit(run(arguments))
@@ -35,14 +39,13 @@ def main(arguments: list[str] | None = None) -> None:
 def run(arguments: list[str] | None = None) -> int:
     """Run one command; its exit status. No traceback reaches a user for a user's mistake."""
     try:
-        status = app(arguments, standalone_mode=False)
-    except click.exceptions.NoArgsIsHelpError as error:
-        click.echo(error.format_message())
-        return 0
-    except click.ClickException as error:
+        status = app(arguments, standalone_mode=False, prog_name="sweeper")
+    except UsageError as error:
         error.show()
-        return 2
-    except (click.Abort, KeyboardInterrupt):
+        return UserError.exit_status
+    except typer.Exit as error:
+        return error.exit_code
+    except (typer.Abort, KeyboardInterrupt):
         complain("interrupted")
         return 130
     except BrokenPipeError:  # `sweeper ls | head`
@@ -54,7 +57,7 @@ def run(arguments: list[str] | None = None) -> int:
     except ConfigError as error:
         complain("not a valid trial configuration:")
         for problem in error.problems:
-            click.echo(f"  {problem}", err=True)
+            typer.echo(f"  {problem}", err=True)
         return UserError.exit_status
     except TrialError as error:
         complain(str(error))
@@ -64,4 +67,4 @@ def run(arguments: list[str] | None = None) -> int:
 
 def complain(message: str) -> None:
     """One message on the error stream, in the form of every other."""
-    click.echo(f"sweeper: {message}", err=True)
+    typer.echo(f"sweeper: {message}", err=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sweeper.cli.options import HomeOption, JsonOption, SetOption, print_json
-from sweeper.errors import UserError
+from sweeper.errors import SpecError, UserError
 from sweeper.home import Home
 
 if TYPE_CHECKING:
@@ -29,7 +29,11 @@ def run(
     home: HomeOption = None,
     json: JsonOption = False,
 ) -> int:
-    """Run a sweep, or go on with one that was interrupted or whose limits were raised."""
+    """Run a sweep, or go on with one.
+
+    One that was interrupted continues from its checkpoints; one whose limits were raised goes on
+    until they are reached again.
+    """
     from sweeper.api import run as run_sweep
     from sweeper.cli.live import view
     from sweeper.spec import load_sweep
@@ -52,7 +56,10 @@ def train(
     out: Annotated[Path | None, typer.Option(help="Folder.  [./trained/NAME]")] = None,
     json: JsonOption = False,
 ) -> int:
-    """Train one GAN, without any sweep; run again to go on where it was interrupted."""
+    """Train one GAN, without any sweep.
+
+    Run it again to go on where it was interrupted.
+    """
     from trials.config import load_config, warnings_of
     from trials.trainer import train as train_one
 
@@ -83,30 +90,46 @@ def train(
 
 def _trial_mapping(what: str, overrides: list[str]) -> dict[str, Any]:
     """The raw trial config of a preset, of a trial file, or of a sweep file's base."""
-    from sweeper.spec import override_mapping, read_mapping
+    from sweeper.spec.space import assign
     from trials import presets
     from trials.problems import nearest
 
     if what in presets.names():
         mapping: dict[str, Any] = {"preset": what, "data": "digits"}
     elif Path(what).is_file():
-        mapping = read_mapping(Path(what))
-        if "base" in mapping:
-            mapping = mapping["base"]
+        mapping = _read_yaml(Path(what).read_text(encoding="utf-8"), what)
+        if not isinstance(mapping, dict):
+            raise UserError(f"{what} holds no mapping; a trial config or a sweep file is expected")
+        mapping = mapping.get("base", mapping)
     else:
         close = nearest(what, presets.names())
         hint = f"; did you mean '{close}'?" if close else ""
         raise UserError(
             f"'{what}' is neither a file nor a preset ({', '.join(presets.names())}){hint}"
         )
-    return override_mapping(mapping, overrides)
+    for text in overrides:
+        path, equals, value = text.partition("=")
+        if not equals or not all(path.split(".")):
+            raise UserError(f"--set {text}: expected path=value, such as steps=500")
+        assign(mapping, path, _read_yaml(value, f"--set {text}"))
+    return mapping
+
+
+def _read_yaml(text: str, where: str) -> Any:
+    from sweeper.spec.document import read_document
+
+    document = read_document(text, where)
+    if document.problems:
+        raise SpecError(document.problems)
+    return document.root
 
 
 def _refuse_another(config: TrialConfig, folder: Path) -> None:
     file = folder / "config.json"
     if file.exists() and json_module.loads(file.read_text()) != config.as_dict():
         raise UserError(
-            f"{folder} holds a training with another configuration; choose another folder with --out"
+            f"{folder} holds a training with another configuration; "
+            "choose another folder with --out"
         )
 
 

@@ -20,7 +20,7 @@ def tricks(
     presets: Annotated[bool, typer.Option("--presets", help="List the presets.")] = False,
     json: JsonOption = False,
 ) -> None:
-    """The tricks a trial can switch on, by group; or one of them in full."""
+    """The tricks by group, or one of them in full."""
     if presets:
         _presets(json)
     elif name is None:

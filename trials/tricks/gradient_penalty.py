@@ -44,7 +44,7 @@ class GradientPenalty(Trick):
     paper = "Gulrajani et al. 2017, arXiv:1704.00028"
     source = "000 001 003"
     conflicts = {
-        "weight_clipping": "both bound the critic's slope, and clipped weights cannot meet the target"
+        "weight_clipping": "both bound the slope, and clipped weights cannot meet the target"
     }
 
     class Config(TrickConfig):
