@@ -135,6 +135,25 @@ def test_parquet_that_is_damaged_in_its_middle_is_a_clear_stop(tmp_path: Path) -
     refused(made, r"a\.parquet", unseen=True)
 
 
+def test_parquet_is_read_without_holding_the_file_in_memory(tmp_path: Path) -> None:
+    stream = io.BytesIO()
+    Image.fromarray(noise(100, 100, 3)).save(stream, "PPM")
+    cells = [stream.getvalue()[:-2] + number.to_bytes(2, "big") for number in range(1000)]
+    table = pa.table({"image": cells, "label": [0] * 1000})
+    pq.write_table(table, tmp_path / "a.parquet", row_group_size=100)
+    del table, cells
+    size = (tmp_path / "a.parquet").stat().st_size
+    usual = pa.default_memory_pool()
+    counted = pa.proxy_memory_pool(usual)
+    pa.set_memory_pool(counted)
+    try:
+        assert len(opened(name="parquet", path=str(tmp_path / "a.parquet"), size=8)) == 1000
+    finally:
+        pa.set_memory_pool(usual)
+    assert size > 25_000_000
+    assert counted.max_memory() < 12_000_000
+
+
 # Folders of images ---------------------------------------------------------------------------
 
 

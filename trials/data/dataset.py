@@ -69,8 +69,9 @@ class Dataset:
         with probability ½ drawn from ``augment``; without ``augment`` the data are exact.
         """
         indices = indices.to(self.images.device)
-        items = self.images[indices]
-        labels = None if self.labels is None else self.labels[indices]
+        # Many times faster than self.images[indices], which copies byte by byte.
+        items = self.images.index_select(0, indices)
+        labels = None if self.labels is None else self.labels.index_select(0, indices)
         if device is not None:
             items = items.to(device, non_blocking=True)
             labels = None if labels is None else labels.to(device, non_blocking=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from trials.data.content import Block, Tally
 from trials.data.faults import SettingError
@@ -61,6 +61,8 @@ def decode(data: bytes, size: int, channels: int, where: str) -> Pixels | Corrup
         raise _bomb(where, str(error)) from error
     except (SettingError, MemoryError):
         raise
+    except UnidentifiedImageError:
+        return Corrupt(f"not a picture in {', '.join(FORMATS)}")
     except Exception as error:
         # Hostile or truncated bytes make Pillow's decoders raise almost anything. Each one is
         # counted by the caller, who stops beyond max_corrupt.

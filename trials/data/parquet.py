@@ -73,16 +73,13 @@ class ParquetConfig(FileConfig):
         return found
 
     def read(self, files: Sequence[Path]) -> Reading:
-        import pyarrow.parquet as pq
-
         rows, names = 0, None
         for file in files:
-            self._check_schema(file)
-            found = _class_names(pq.read_schema(file), self.label_column)
+            count, found = self._look(file)
             if names is not None and found != names:
                 raise SettingError("path", f"{file} names other classes than {files[0]}")
             names = found
-            rows += pq.read_metadata(file).num_rows
+            rows += count
         rows = rows if self.limit is None else min(rows, self.limit)
         tally = Tally(str(self.path), rows, self.max_corrupt)
         pictures = self._pictures(files, rows)
@@ -95,22 +92,18 @@ class ParquetConfig(FileConfig):
         )
 
     def _plausible(self) -> None:
-        import pyarrow.parquet as pq
-
         files = self.files()
-        self._check_schema(files[0])
-        for file in files:
-            with _readable(file):
-                if pq.read_metadata(file).num_rows:
-                    return
-        raise SettingError("path", f"{files[0]} holds no images", "at least one image")
+        if not any(self._look(file)[0] for file in files):
+            raise SettingError("path", f"{files[0]} holds no images", "at least one image")
 
-    def _check_schema(self, file: Path) -> None:
+    def _look(self, file: Path) -> tuple[int, tuple[str, ...]]:
+        """The number of rows and the class names, once the columns are what they should be."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
         with _readable(file):
-            schema = pq.read_schema(file)
+            metadata = pq.read_metadata(file)
+            schema = metadata.schema.to_arrow_schema()
         kind = _column(schema, self.image_column, "image_column", file)
         if pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0:
             kind = kind.field("bytes").type
@@ -128,6 +121,7 @@ class ParquetConfig(FileConfig):
                     f"'{self.label_column}' in {file} is of type {kind}",
                     "integers; null for unlabelled images",
                 )
+        return metadata.num_rows, _class_names(metadata.metadata, self.label_column)
 
     def _pictures(self, files: Sequence[Path], rows: int) -> Iterator[Encoded]:
         """The first ``rows`` rows of all files."""
@@ -135,8 +129,9 @@ class ParquetConfig(FileConfig):
 
         columns = [name for name in (self.image_column, self.label_column) if name is not None]
         for file in files:
-            # A small buffer in place of whole column chunks bounds the memory.
-            with _readable(file), pq.ParquetFile(file, buffer_size=2**20) as table:
+            # Left to itself pyarrow reads ahead until the whole file is in memory.
+            bounded = {"buffer_size": 2**20, "pre_buffer": False}
+            with _readable(file), pq.ParquetFile(file, **bounded) as table:
                 row = 0
                 for batch in table.iter_batches(batch_size=ROWS, columns=columns):
                     cells = batch.column(self.image_column).to_pylist()
@@ -189,10 +184,10 @@ def _column(schema: Any, name: str, knob: str, file: Path) -> Any:
     return schema.field(index).type
 
 
-def _class_names(schema: Any, column: str | None) -> tuple[str, ...]:
+def _class_names(metadata: dict[bytes, bytes] | None, column: str | None) -> tuple[str, ...]:
     """The names that the ``datasets`` library stored for a column of labels, or ()."""
     try:
-        facts = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
+        facts = json.loads((metadata or {}).get(b"huggingface", b"{}"))
         names = facts["info"]["features"][column]["names"]
     except (ValueError, KeyError, TypeError):
         # Metadata are a courtesy: without them the classes are called by their numbers.
