@@ -104,8 +104,8 @@ def total(judgement: Judgement) -> Tensor:
 BUILDS = [
     pytest.param(family, (channels, size, size), id=f"{family}-{size}-{channels}")
     for family in (*IMAGE_FAMILIES, "autoencoder")
-    for size in (8, 16, 32, 64)
-    for channels in (1, 3)
+    for size in (8, 16, 32, 64, 128, 256)
+    for channels in ((1, 3) if size < 128 else (3,))
 ] + [pytest.param(family, POINT, id=f"{family}-points") for family in ("mlp", "autoencoder")]
 
 
@@ -136,28 +136,6 @@ def test_a_family_makes_and_judges_samples_and_every_parameter_learns(
     assert_alive(discriminator)
 
 
-@pytest.mark.parametrize("size", [128, 256])
-@pytest.mark.parametrize("family", [*IMAGE_FAMILIES, "autoencoder"])
-def test_large_images_have_the_right_shapes(family: str, size: int) -> None:
-    shape = (3, size, size)
-    with torch.device("meta"):
-        generator, discriminator = build(plan_of(family, shape))
-        made = generator(torch.empty(2, LATENT))
-        judgement = discriminator(made)
-    assert made.shape == (2, *shape)
-    assert judgement.score.shape == (2,)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("size", [128, 256])
-@pytest.mark.parametrize("family", [*IMAGE_FAMILIES, "autoencoder"])
-def test_large_networks_learn_with_every_parameter(family: str, size: int) -> None:
-    generator, discriminator = built(plan_of(family, (3, size, size)))
-    total(discriminator(generator(noise()))).backward()
-    assert_alive(generator)
-    assert_alive(discriminator)
-
-
 @pytest.mark.parametrize("family", [*IMAGE_FAMILIES, "autoencoder"])
 def test_the_seed_fixes_every_weight_and_a_copy_is_the_same_network(family: str) -> None:
     plan = with_discriminator(
@@ -174,7 +152,7 @@ def test_the_seed_fixes_every_weight_and_a_copy_is_the_same_network(family: str)
         )
     generator, discriminator = first
     made = generator.eval()(noise(), labels())
-    for again in (copy.deepcopy(generator), pickle.loads(pickle.dumps(generator))):  # noqa: S301
+    for again in (copy.deepcopy(generator), pickle.loads(pickle.dumps(generator))):
         assert torch.equal(again(noise(), labels()), made)
     score = discriminator.eval()(made, labels()).score
     assert torch.equal(copy.deepcopy(discriminator)(made, labels()).score, score)
