@@ -15,10 +15,15 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from trials.data import SOURCES, AnyData, Dataset, open_data, to_unit
 from trials.data.digits import DigitsConfig
 from trials.data.grid import GridConfig
+from trials.data.holdout import held_out
 from trials.data.npz import NpzConfig
 from trials.data.ring import RingConfig
 from trials.errors import DataError
 from trials.validation import problems_from
+
+
+DIGITS = "3302b1d1305341839f89ca1806a130f16f6430e087c72a5e4070812270c42ef8"
+HELD_OUT = [2, 4, 6, 8, 18]
 
 
 class Outer(BaseModel):
@@ -94,6 +99,15 @@ def test_digits_open_without_importing_scikit_learn(monkeypatch: pytest.MonkeyPa
     assert data.shape == (1, 8, 8)
     assert data.labels is not None
     assert data.labels.bincount().tolist() == [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]
+
+
+def test_what_is_kept_out_and_the_fingerprint_never_change_with_a_version() -> None:
+    # Recorded when first written: numbers of older runs are compared by these.
+    assert np.flatnonzero(held_out(20, 0.25)).tolist() == HELD_OUT
+    assert open_data(DigitsConfig()).fingerprint == DIGITS
+    assert int(held_out(1797, 0.1).sum()) == 180
+    assert int(held_out(3, 0.001).sum()) == 1
+    assert not held_out(3, 0.0).any()
 
 
 def test_mixtures_are_what_they_say() -> None:

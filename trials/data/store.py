@@ -13,6 +13,7 @@ import contextlib
 import fcntl
 import hashlib
 import json
+import logging
 import os
 import shutil
 import struct
@@ -35,6 +36,8 @@ from trials.errors import DataError
 
 if TYPE_CHECKING:
     from trials.data.config import FileConfig
+
+log = logging.getLogger(__name__)
 
 LAYOUT = 1
 """Raised when entries change their form, so that old ones are left alone."""
@@ -102,6 +105,7 @@ def _build(source: FileConfig, files: Sequence[Path], folder: Path) -> Path:
     try:
         reading = source.read(files)
         _require_space(folder, reading, source.holdout)
+        log.info("decoding up to %d images from %s", reading.total, files[0].parent)
         everything = _Npy(folder / "images.npy", reading.shape)
         with everything:
             labels = _copy(reading, everything)
