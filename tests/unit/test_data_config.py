@@ -21,7 +21,6 @@ from trials.data.ring import RingConfig
 from trials.errors import DataError
 from trials.validation import problems_from
 
-
 DIGITS = "3302b1d1305341839f89ca1806a130f16f6430e087c72a5e4070812270c42ef8"
 HELD_OUT = [2, 4, 6, 8, 18]
 
