@@ -144,6 +144,20 @@ class TrialConfig(BaseModel):
         """Keys of every trick that is on, selectors first."""
         return [choice.name for choice in self.selected().values()] + list(self.tricks)
 
+    def shape(self) -> tuple[int, ...] | None:
+        """The shape of one item of the data, or None where their files cannot be read."""
+        try:
+            return self.data.item_shape()
+        except DataError:
+            return None  # check_data says what is wrong with the files
+
+    def needs_labels(self, method: str) -> Iterator[Problem]:
+        """A problem if the data have no labels for a method of conditioning."""
+        if not self.data.labelled:
+            yield Problem(
+                "conditioning", f"'{method}' needs labels, and {self.data.name} has none here"
+            )
+
     def as_dict(self) -> dict[str, Any]:
         """Plain values that :func:`load_config` reads back to an equal config."""
         return self.model_dump(mode="json")
@@ -292,10 +306,9 @@ def _deep_problems(config: TrialConfig) -> list[Problem]:
             )
         )
     if not problems:
-        try:
-            shape = config.data.item_shape()
-        except DataError:
-            return []  # check_data says what is wrong with the files; there is no shape to check
+        shape = config.shape()
+        if shape is None:
+            return []
         # How many classes there are is known only when the data are open; two stand for some.
         problems += check_networks(config.plan(shape, 2 if config.data.labelled else 0))
     return problems

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from trials.checkpoint import write_atomically
-from trials.config import TrialConfig, load_config
+from trials.config import load_config
 from trials.errors import CheckpointError
 from trials.networks.build import build
 
@@ -47,11 +47,11 @@ class TrainedGenerator(nn.Module):
     Labels that are not given are drawn uniformly.
     """
 
-    def __init__(self, network: nn.Module, config: TrialConfig, classes: int) -> None:
+    def __init__(self, network: nn.Module, latent: int, classes: int) -> None:
         super().__init__()
         self.network = network
         self.classes = classes
-        self.latent = config.latent.dim
+        self.latent = latent
 
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         if self.classes and labels is None:
@@ -77,4 +77,4 @@ def load_generator(folder: Path) -> TrainedGenerator:
     generator, _ = build(plan)
     generator.load_state_dict(tensors)
     used = header["classes"] if header["labelled"] else 0
-    return TrainedGenerator(generator, config, used).eval()
+    return TrainedGenerator(generator, plan.generator.latent, used).eval()

@@ -18,8 +18,9 @@ from trials.config import TrialConfig
 from trials.data import Dataset
 from trials.data.order import Order
 from trials.networks.build import build
+from trials.networks.layers.virtual_batch import needs_reference, prepare_reference
 from trials.networks.plan import Judgement
-from trials.streams import Streams, derive
+from trials.streams import Streams, derive, stream
 from trials.trick import Terms, Trick
 
 
@@ -95,8 +96,26 @@ class Game:
         self._discriminator_parameters = list(self.discriminator.parameters())
         self.judges_real = any(trick.judges_real for trick in self.tricks)
         torch.manual_seed(derive(config.seed, "global"))
+        self._set_references()
         for trick in self.using("prepare"):
             trick.prepare(self)
+
+    def _set_references(self) -> None:
+        """Fix the reference batches of virtual batch normalisation, where a network has it."""
+        reference = stream(self.device, self.config.seed, "reference")
+        if needs_reference(self.generator):
+            z, labels = self.noise(self.config.batch_size, reference)
+            real, _ = self._drawn(len(z), reference)
+            prepare_reference(self.generator, z, labels, self.condition(real, reference))
+        if needs_reference(self.discriminator):
+            real, labels = self._drawn(self.config.batch_size, reference)
+            prepare_reference(self.discriminator, self.show(real, real=True), labels)
+
+    def _drawn(self, count: int, source: torch.Generator) -> tuple[Tensor, Tensor | None]:
+        """Random real images with their labels, outside the order of training."""
+        chosen = torch.randint(len(self.dataset), (count,), generator=source, device=source.device)
+        images, labels = self.dataset.batch(chosen, device=self.device)
+        return images, labels if self.labelled else None
 
     def using(self, hook: str) -> list[Trick]:
         """The tricks that implement a hook, in order; found once."""

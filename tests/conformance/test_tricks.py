@@ -143,7 +143,7 @@ def _alternatives(field: FieldInfo) -> list[Any]:
         found += search.get("values", [search.get("min"), search.get("max")])
     default = field.default
     if isinstance(default, int) and not isinstance(default, bool):
-        found += [default + 1, default - 1, default * 2, 2, 4]
+        found += [default + 1, default - 1, default * 2, 2, 4, 8]
     elif isinstance(default, float):
         found += [default * 2, default / 2, default * 1.1, default + 0.5, 0.5, 0.25, 2.0]
     else:

@@ -1,0 +1,76 @@
+"""Auxiliary classifier GAN (Odena et al. 2016, arXiv:1610.09585). Source: 000.
+
+    L_C = E[−log p(y | x)] + E[−log p(y | G(z, y))]
+
+The discriminator minimises its adversarial loss plus λ_D L_C; the generator minimises its own
+plus λ_G E[−log p(y | G(z, y))]. The classifier is a second linear output on D's features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any, Literal
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from trials.config import TrialConfig
+from trials.game import Game, Round
+from trials.networks.plan import NetworkPlan
+from trials.problems import Problem
+from trials.trick import Terms, Trick, TrickConfig, knob
+
+
+def classification(logits: Tensor, labels: Tensor) -> Tensor:
+    """E[−log softmax(logits)_y]: (N, classes), (N,) → a scalar."""
+    return F.cross_entropy(logits, labels)
+
+
+class AuxiliaryClassifier(Trick):
+    """The judge also names the class."""
+
+    key = "acgan"
+    group = "labels"
+    slot = "conditioning"
+    summary = "the discriminator also classifies real and generated images"
+    formula = "L_C = E[-log p(y|x)] + E[-log p(y|G(z, y))]"
+    paper = "Odena et al. 2016, arXiv:1610.09585"
+    source = "000"
+    uses_labels = True
+
+    class Config(TrickConfig):
+        discriminator_weight: float = knob(1.0, "λ_D", gt=0)
+        generator_weight: float = knob(
+            1.0, "λ_G", gt=0, search={"min": 0.01, "max": 10.0, "distribution": "log_uniform"}
+        )
+        generator: Literal["concat", "norm"] = knob(
+            "concat", "joined to z, or in the generator's normalisation"
+        )
+
+    @classmethod
+    def check(cls, config: Any, trial: TrialConfig) -> Iterable[Problem]:
+        return trial.needs_labels(cls.key)
+
+    def plan(self, plan: NetworkPlan) -> NetworkPlan:
+        judge = plan.discriminator
+        heads = {**judge.heads, "class": plan.discriminator.classes}
+        return NetworkPlan(
+            replace(plan.generator, conditioning=self.config.generator),
+            replace(judge, heads=heads),
+        )
+
+    def discriminator_terms(self, game: Game, round: Round, terms: Terms) -> Terms:
+        assert round.real_judgement is not None
+        assert round.fake_judgement is not None
+        assert round.labels is not None
+        assert round.fake_labels is not None
+        real = classification(round.real_judgement.heads["class"], round.labels)
+        fake = classification(round.fake_judgement.heads["class"], round.fake_labels)
+        return {**terms, "class": self.config.discriminator_weight * (real + fake)}
+
+    def generator_terms(self, game: Game, round: Round, terms: Terms) -> Terms:
+        assert round.fake_judgement is not None
+        assert round.fake_labels is not None
+        fake = classification(round.fake_judgement.heads["class"], round.fake_labels)
+        return {**terms, "class": self.config.generator_weight * fake}
