@@ -45,7 +45,7 @@ def notes_of(context: Context, shown: int) -> tuple[str, ...]:
     """What a reader must know beside the numbers: failures, gaps, impossible cells, limits."""
     study = context.study
     notes = [
-        f"{cell.label} is impossible: {cell.impossible}"
+        f"Impossible: {cell.label} ({cell.impossible})"
         for cell in context.cells
         if cell is not None and cell.impossible is not None
     ]
@@ -76,7 +76,7 @@ def notes_of(context: Context, shown: int) -> tuple[str, ...]:
         )
     if 0 < shown < len(study.cells) and not any(context.cells):
         notes.append(f"the first {shown} of {len(study.cells)} configurations")
-    return tuple(notes)
+    return tuple(note[0].upper() + note[1:] for note in notes)
 
 
 def _pairs(context: Context) -> list[int]:

@@ -35,6 +35,7 @@ class Column:
 
     key: str
     heading: str
+    """May hold a line break."""
     texts: Sequence[str]
     raw: Raw
     align: Literal["left", "center", "right"] = "left"
@@ -199,8 +200,8 @@ def _failed(context: Context) -> list[Column]:
         elif not failed[i]:
             texts.append("0")
         else:
-            by = ", ".join(f"{name} {count}" for name, count in known.items())
-            texts.append(f"{failed[i]} of {ended[i]}: {by}")
+            named = known if len(known) == 1 else [f"{name} {n}" for name, n in known.items()]
+            texts.append(f"{failed[i]} of {ended[i]}: {', '.join(named)}")
     raw: Raw = {"failed": _counts(context.per_row(failed)), "symptoms": symptoms}
     return [Column("failed", "failed", texts, raw)]
 
@@ -208,7 +209,7 @@ def _failed(context: Context) -> list[Column]:
 def _median(context: Context) -> list[Column]:
     """Median over all runs that ended, failures worst."""
     found = [_finite(np.median(runs)) if len(runs) else np.nan for runs in _ended(context)]
-    return [_plain("median", f"median {context.metric}, failures worst", context, found)]
+    return [_plain("median", f"median {context.metric},\nfailures worst", context, found)]
 
 
 def _iqm(context: Context) -> list[Column]:
@@ -223,7 +224,7 @@ def _iqm(context: Context) -> list[Column]:
     places = decimals(high - low, mean)
     texts = [with_interval(*ends, places) for ends in zip(mean, low, high, strict=True)]
     raw: Raw = {"iqm": mean, "iqm_low": low, "iqm_high": high}
-    return [Column("iqm", f"interquartile mean {context.metric}", texts, raw, "right")]
+    return [Column("iqm", f"interquartile\nmean {context.metric}", texts, raw, "right")]
 
 
 def _ended(context: Context) -> list[Array]:
@@ -244,7 +245,7 @@ def _screened(context: Context) -> list[Column]:
     values = [objective.get(own[row] if of is None else of) for row, of in enumerate(repeats)]
     found = np.array([np.nan if value is None else value for value in values], dtype=np.float64)
     texts = [number(value, decimals(np.empty(0), found)) for value in found]
-    heading = f"{context.metric} in the search"
+    heading = f"{context.metric}\nin the search"
     return [Column("screened", heading, texts, {"screened": found}, "right")]
 
 
@@ -284,7 +285,7 @@ def _difference(context: Context) -> list[Column]:
         "difference_high": high,
         "pairs": _counts(context.per_row(c.pairs)),
     }
-    heading = f"Δ to {context.study.cells[c.reference]} [{context.level:.0%}]"
+    heading = f"Δ to {context.study.cells[c.reference]}\n[{context.level:.0%}]"
     return [Column("difference", heading, _blank_reference(context, texts), raw, "right")]
 
 
@@ -307,7 +308,7 @@ def _improvement(context: Context) -> list[Column]:
     ends = [context.per_row(x) for x in (c.improvement, c.improvement_low, c.improvement_high)]
     texts = [with_interval(a, low, high, 2) for a, low, high in zip(*ends, strict=True)]
     raw: Raw = dict(zip(("improvement", "improvement_low", "improvement_high"), ends, strict=True))
-    heading = "P(better), failures worst"
+    heading = "P(better),\nfailures worst"
     return [Column("improvement", heading, _blank_reference(context, texts), raw, "right")]
 
 
@@ -316,7 +317,7 @@ def _p_worst(context: Context) -> list[Column]:
     p, corrected = context.per_row(c.p_worst), context.per_row(c.p_worst_holm)
     texts = _blank_reference(context, [p_text(value) for value in corrected])
     raw: Raw = {"p_worst": p, "p_worst_holm": corrected}
-    return [Column("p_worst", "p, failures worst (Holm)", texts, raw, "right")]
+    return [Column("p_worst", "p (Holm),\nfailures worst", texts, raw, "right")]
 
 
 def _comparisons(context: Context) -> Comparisons:

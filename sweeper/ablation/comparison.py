@@ -70,8 +70,13 @@ class BestSet:
     level: float
 
 
-def compare(study: Study, reference: str, *, level: float = 0.95) -> Comparisons:
-    """Compare every cell with `reference`. Raises KeyError when there is no such cell."""
+def compare(
+    study: Study, reference: str, *, level: float = 0.95, interval: str = "auto"
+) -> Comparisons:
+    """Compare every cell with `reference`. Raises KeyError when there is no such cell.
+
+    `interval` is a method of `intervals.mean_interval`.
+    """
     base = study.index(reference)
     cells = len(study.cells)
     others = np.arange(cells) != base
@@ -81,13 +86,13 @@ def compare(study: Study, reference: str, *, level: float = 0.95) -> Comparisons
     numbers = {
         name: np.full(cells, np.nan) for name in ("difference", "low", "high", "p", "effect")
     }
-    interval, test = [""] * cells, [""] * cells
+    methods, tests = [""] * cells, [""] * cells
     for members, seeds in _same_seeds(both, others & (pairs >= 1)):
         d = study.values[np.ix_(members, seeds)] - study.values[base, seeds]
         numbers["difference"][members] = d.mean(axis=1)
         if len(seeds) < 2:
             continue
-        ends = mean_interval(d, level=level)
+        ends = mean_interval(d, level=level, method=interval)
         chosen = suitable_test(len(seeds), family)
         numbers["low"][members], numbers["high"][members] = ends.low, ends.high
         numbers["p"][members] = paired_test(d, chosen)
@@ -95,14 +100,14 @@ def compare(study: Study, reference: str, *, level: float = 0.95) -> Comparisons
         # Differences without any spread have no standardised size.
         numbers["effect"][members] = np.where(np.isfinite(size), size, np.nan)
         for member in members:
-            interval[member], test[member] = ends.method, chosen
+            methods[member], tests[member] = ends.method, chosen
     worst = _worst_p(study, base, others)
     return Comparisons(
         reference=base,
         family=family,
         pairs=pairs,
-        interval=tuple(interval),
-        test=tuple(test),
+        interval=tuple(methods),
+        test=tuple(tests),
         p_holm=holm(numbers["p"]),
         p_worst=worst,
         p_worst_holm=holm(worst),

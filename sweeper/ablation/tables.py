@@ -71,6 +71,7 @@ def build_table(
     columns: Sequence[str] | None = None,
     kind: Kind | None = None,
     level: float = 0.95,
+    interval: str = "auto",
     limit: int | None = None,
 ) -> Table:
     """The table of a dataset of trials (`sweeper.ablation.dataset`).
@@ -79,8 +80,9 @@ def build_table(
     is given; none without). `columns` are keys of `columns.COLUMNS`, or columns of the dataset by
     name (`param.PATH`, `trick.NAME`, `metric.NAME`); left out, those that fit. With a `design`,
     rows stand in its order and include the cells that are impossible or have not run; else rows of
-    a search stand best first and cells of an ablation in the order they were started. `limit` keeps
-    the first rows. Raises TableRefused.
+    a search stand best first and cells of an ablation in the order they were started. `interval` is
+    a method of `intervals.METHODS`, chosen by the number of seeds when left. `limit` keeps the
+    first rows. Raises TableRefused.
     """
     kind = kind or study_kind(data)
     study = study_from_table(data, goal, kind=kind)
@@ -96,6 +98,9 @@ def build_table(
         raise TableRefused(f"{', '.join(compared)}: there is no reference to compare with")
     if compared:
         _refuse_single_seeds(study, compared)
+    comparisons = None
+    if reference is not None and compared:
+        comparisons = compare(study, reference, level=level, interval=interval)
     best = best_set(study, level=level) if study.completed.any() else None
     labels, cells, index = _rows(study, design, kind, limit)
     context = Context(
@@ -106,7 +111,7 @@ def build_table(
         labels=labels,
         cells=cells,
         index=index,
-        comparisons=compare(study, reference, level=level) if reference and compared else None,
+        comparisons=comparisons,
         best=best,
         level=level,
     )

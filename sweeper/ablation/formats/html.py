@@ -11,7 +11,7 @@ from sweeper.ablation.tables import Table
 def render(table: Table) -> str:
     """A <figure> with the table, its caption and its notes; every text escaped."""
     head = "".join(
-        f'<th scope="col" class="{column.align}">{escape(column.heading)}</th>'
+        f'<th scope="col" class="{column.align}">{_heading(column)}</th>'
         for column in table.columns
     )
     texts = [_texts(table, column) for column in table.columns]
@@ -23,6 +23,10 @@ def render(table: Table) -> str:
         f"<figcaption>{escape(table.caption)}{f'<ul>{notes}</ul>' if notes else ''}</figcaption>\n"
         "</figure>\n"
     )
+
+
+def _heading(column: Column) -> str:
+    return escape(column.heading).replace("\n", "<br>")
 
 
 def _texts(table: Table, column: Column) -> list[str]:

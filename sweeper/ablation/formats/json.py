@@ -13,7 +13,7 @@ def render(table: Table) -> str:
         "name": table.name,
         "caption": table.caption,
         "notes": list(table.notes),
-        "headings": {column.key: column.heading for column in table.columns},
+        "headings": {c.key: c.heading.replace("\n", " ") for c in table.columns},
         "rows": table.raw().to_pylist(),
     }
     return json.dumps(content, ensure_ascii=False, indent=1, allow_nan=False) + "\n"

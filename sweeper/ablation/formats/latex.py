@@ -124,17 +124,16 @@ _GREEK = {
 def render(table: Table) -> str:
     """A table environment (longtable beyond 40 rows) with caption, label and notes."""
     long = len(table) > LONG
-    packages = "amssymb,booktabs,graphicx" + (",longtable" if long else "")
+    packages = "amssymb, booktabs, graphicx" + (", longtable" if long else "")
     opening = _OPEN.replace("PACKAGES", packages).replace("FILE", table.name)
     align = "".join({"left": "l", "center": "c", "right": "r"}[c.align] for c in table.columns)
     heading = " & ".join(_heading(column) for column in table.columns) + r" \\"
     rows = "\n".join(_rows(table))
-    caption = escape(table.caption)
-    notes = "".join(f" {escape(note)}." for note in table.notes)
     label = re.sub(r"[^A-Za-z0-9:.-]", "-", table.name)
-    caption = rf"\caption{{{caption}{notes}}}\label{{tab:{label}}}"
-    body = _long(align, heading, rows, caption) if long else _float(align, heading, rows, caption)
-    return f"{opening}{body}\\sweeperend\n"
+    caption = rf"\caption{{{escape(table.caption)}}}\label{{tab:{label}}}"
+    notes = "".join(f"\\par {escape(note)}.\n" for note in table.notes)
+    layout = _long if long else _float
+    return f"{opening}{layout(align, heading, rows, caption, notes)}\\sweeperend\n"
 
 
 def escape(text: str) -> str:
@@ -160,8 +159,10 @@ def _character(one: str) -> str:
 
 
 def _heading(column: Column) -> str:
-    text = escape(column.heading)
-    return rf"\rotatebox{{90}}{{{text}}}" if column.align == "center" else text
+    if column.align == "center":
+        return rf"\rotatebox{{90}}{{{escape(column.heading)}}}"
+    lines = r" \\ ".join(escape(line) for line in column.heading.split("\n"))
+    return rf"\shortstack[{column.align[0]}]{{{lines}}}" if "\n" in column.heading else lines
 
 
 def _rows(table: Table) -> list[str]:
@@ -175,22 +176,26 @@ def _rows(table: Table) -> list[str]:
     return [" & ".join(row) + r" \\" for row in zip(*texts, strict=True)]
 
 
-def _float(align: str, heading: str, rows: str, caption: str) -> str:
+def _float(align: str, heading: str, rows: str, caption: str, notes: str) -> str:
     return (
         "\\begin{table}[t]\n\\centering\n"
         f"{caption}\n\n\\medskip\n"
         # Natural width where it fits the line, scaled down to it where it does not.
         "\\resizebox{\\ifdim\\width>\\linewidth\\linewidth\\else\\width\\fi}{!}{%\n"
         f"\\begin{{tabular}}{{@{{}}{align}@{{}}}}\n\\toprule\n{heading}\n\\midrule\n{rows}\n"
-        "\\bottomrule\n\\end{tabular}}\n\\end{table}\n"
+        "\\bottomrule\n\\end{tabular}}\n"
+        + (f"\n\\smallskip\n\\raggedright\\footnotesize\n{notes}" if notes else "")
+        + "\\end{table}\n"
     )
 
 
-def _long(align: str, heading: str, rows: str, caption: str) -> str:
+def _long(align: str, heading: str, rows: str, caption: str, notes: str) -> str:
     return (
         "{\\small\\setlength{\\tabcolsep}{4pt}\n"
         f"\\begin{{longtable}}{{@{{}}{align}@{{}}}}\n{caption}\\\\\n"
         f"\\toprule\n{heading}\n\\midrule\n\\endfirsthead\n"
         f"\\toprule\n{heading}\n\\midrule\n\\endhead\n\\bottomrule\n\\endfoot\n"
-        f"{rows}\n\\end{{longtable}}}}\n"
+        f"{rows}\n\\end{{longtable}}\n"
+        + (f"\\noindent\\footnotesize\n{notes}" if notes else "")
+        + "}\n"
     )

@@ -13,7 +13,7 @@ _RULES = {"left": ":---", "center": ":---:", "right": "---:"}
 def render(table: Table) -> str:
     """A pipe table, then the caption, then the notes as a list."""
     lines = [
-        _line([escape(column.heading) for column in table.columns]),
+        _line([_heading(column) for column in table.columns]),
         _line([_RULES[column.align] for column in table.columns]),
     ]
     texts = [_texts(table, column) for column in table.columns]
@@ -29,6 +29,10 @@ def escape(text: str) -> str:
     # Inside a word an underscore is harmless, and names such as mode_collapse stay readable.
     text = re.sub(r"(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])", r"\_", text)
     return re.sub(r"\s+", " ", text.replace("](", "]\\("))
+
+
+def _heading(column: Column) -> str:
+    return "<br>".join(escape(line) for line in column.heading.split("\n"))
 
 
 def _texts(table: Table, column: Column) -> list[str]:
