@@ -22,7 +22,7 @@ from trials.metrics.memorisation import memorisation
 from trials.metrics.mixture import count_modes
 from trials.metrics.neighbours import cross_pairs, nearest_distances, self_pairs
 
-DIM = 48
+DIM = 300  # more than one block of the covariance
 
 
 def features(count: int, seed: int, dim: int = DIM, shift: float = 0.0) -> Tensor:
@@ -91,12 +91,12 @@ def test_kernel_distance_agrees_with_torchmetrics_over_all_pairs() -> None:
     assert ours == pytest.approx(float(theirs.compute()[0]), rel=1e-9)
 
 
-@pytest.mark.parametrize("block", [64 * 2**20, 4096], ids=["one block", "many blocks"])
+@pytest.mark.parametrize("tile", [1024, 37], ids=["one tile", "many tiles"])
 def test_precision_recall_density_coverage_equal_prdc(
-    block: int, monkeypatch: pytest.MonkeyPatch
+    tile: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prdc = pytest.importorskip("prdc")
-    monkeypatch.setattr("trials.metrics.neighbours.BLOCK_BYTES", block)
+    monkeypatch.setattr("trials.metrics.neighbours.TILE", tile)
     real, fake = features(400, 5), features(300, 6, shift=0.1)
     with contextlib.redirect_stdout(io.StringIO()):
         theirs = prdc.compute_prdc(real.numpy(), fake.numpy(), nearest_k=5)

@@ -20,6 +20,9 @@ from torch import Tensor
 
 from trials.errors import TrialError
 
+BLOCK = 256
+"""Columns of a covariance that are multiplied at a time."""
+
 
 class TooFewImagesError(TrialError):
     """A covariance needs two images or more."""
@@ -48,8 +51,19 @@ class Moments:
             )
         x = features.detach().to(torch.float64)
         mean = x.mean(dim=0)
-        centred = x - mean
-        return cls(mean, centred.T @ centred / (count - 1), count)
+        return cls(mean, _scatter(x - mean) / (count - 1), count)
+
+
+def _scatter(x: Tensor) -> Tensor:
+    """xᵀx of (n, d), from the blocks of its upper half: the lower half is their mirror image."""
+    dim = x.shape[1]
+    result = x.new_empty(dim, dim)
+    for start in range(0, dim, BLOCK):
+        stop = min(start + BLOCK, dim)
+        block = x[:, start:stop].T @ x[:, start:]
+        result[start:stop, start:] = block
+        result[stop:, start:stop] = block[:, stop - start :].T
+    return result
 
 
 def symmetric_root(matrix: Tensor) -> Tensor:
@@ -71,7 +85,7 @@ class RunningMoments:
         """Take in features (n, d)."""
         x = features.detach().to(torch.float64)
         count, mean = len(x), x.mean(dim=0)
-        scatter = (x - mean).T @ (x - mean)
+        scatter = _scatter(x - mean)
         if self.mean is None or self.scatter is None:
             self.count, self.mean, self.scatter = count, mean, scatter
             return

@@ -12,13 +12,42 @@ not multiplied by 1,000, and being unbiased it can be slightly negative.
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 
-def polynomial(products: Tensor, dim: int) -> Tensor:
-    """(p / d + 1)³ of inner products (m, n) of features with ``dim`` dimensions."""
-    base = products / dim + 1
-    return base.square().mul_(base)
+class KernelSum:
+    """Sum of k(a, b) over all pairs of two sets of features (m, d) and (n, d).
+
+    The inner products p arrive tile by tile, in any order, each pair once:
+
+        Σ (p/d + 1)³ = Σ p³/d³ + 3 Σ p²/d² + 3 Σ p/d + mn
+
+    and of these Σ p is the product of the two sums of features, so what float32 tiles have to
+    contribute are the two small terms, and the differences that KID is made of survive.
+    """
+
+    def __init__(self, rows: Tensor, columns: Tensor) -> None:
+        self.dim = rows.shape[1]
+        self.pairs = len(rows) * len(columns)
+        linear = rows.sum(0, dtype=torch.float64) @ columns.sum(0, dtype=torch.float64)
+        self.total = self.pairs + 3 * float(linear) / self.dim
+
+    def add(self, products: Tensor, times: int = 1) -> None:
+        """Take in a tile of inner products, ``times`` over (2 for one that has a mirror image)."""
+        squares = products.square()
+        second = float(squares.sum()) / self.dim**2
+        third = float(squares.mul_(products).sum()) / self.dim**3
+        self.total += times * (third + 3 * second)
+
+    def mean(self) -> float:
+        """The mean over all pairs."""
+        return self.total / self.pairs
+
+    def mean_of_different(self, norms: Tensor) -> float:
+        """For a set with itself: the mean over pairs i ≠ j, given the squared norms (n,)."""
+        own = float((norms.double() / self.dim + 1).pow(3).sum())
+        return (self.total - own) / (self.pairs - len(norms))
 
 
 def kernel_distance(real_mean: float, fake_mean: float, cross_mean: float) -> float:

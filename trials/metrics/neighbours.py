@@ -12,7 +12,8 @@ arXiv:2002.09797 (density, coverage, and one k = 5 for all four). Reference impl
 clovaai ``prdc``, with which the parity test agrees exactly in float64.
 
 The same inner products serve the polynomial kernel of :mod:`trials.metrics.kernel`, so both are
-taken in one sweep over blocks of rows, and the full matrix of distances never exists at once.
+taken from one sweep over square tiles that stay in the processor's cache; the full matrix of
+distances never exists.
 """
 
 from __future__ import annotations
@@ -24,13 +25,13 @@ import torch
 from torch import Tensor
 
 from trials.errors import TrialError
-from trials.metrics.kernel import polynomial
+from trials.metrics.kernel import KernelSum
 
 NEIGHBOURS = 5
 """k of the four measures."""
 
-BLOCK_BYTES = 64 * 2**20
-"""Memory of one block of inner products; two or three such blocks are alive at a time."""
+TILE = 1024
+"""Rows and columns of one tile of inner products: 4 MB in float32."""
 
 EXACT_DIM = 256
 """Up to this many features everything is float64, which costs little there.
@@ -71,12 +72,10 @@ def working_precision(features: Tensor) -> Tensor:
     return features.detach().to(torch.float64 if exact else torch.float32)
 
 
-def blocks(rows: Tensor, columns: Tensor) -> Iterator[tuple[slice, Tensor]]:
-    """Inner products of rows (m, d) with columns (n, d), as (slice of rows, (c, n)) blocks."""
-    size = max(1, BLOCK_BYTES // (columns.element_size() * max(1, len(columns))))
-    for start in range(0, len(rows), size):
-        chosen = slice(start, min(start + size, len(rows)))
-        yield chosen, rows[chosen] @ columns.T
+def spans(count: int) -> Iterator[slice]:
+    """``count`` rows in consecutive slices of at most ``TILE``."""
+    for start in range(0, count, TILE):
+        yield slice(start, min(start + TILE, count))
 
 
 def squared_distances(products: Tensor, row_norms: Tensor, column_norms: Tensor) -> Tensor:
@@ -88,46 +87,63 @@ def squared_distances(products: Tensor, row_norms: Tensor, column_norms: Tensor)
 def self_pairs(features: Tensor, k: int = NEIGHBOURS) -> SelfPairs:
     """Radii and kernel of one set of features (n, d). Raises for n ≤ k."""
     x = working_precision(features)
-    count, dim = x.shape
+    count = len(x)
     if count <= k:
         raise TooFewNeighboursError(
             f"{count} images have no {k}th neighbour; precision, recall, density and coverage"
             f" need at least {k + 1} on each side"
         )
     norms = x.square().sum(dim=1)
-    radii = torch.empty_like(norms)
-    total = 0.0
-    for chosen, products in blocks(x, x):
-        squares = squared_distances(products, norms[chosen], norms)
-        # A member is no neighbour of its own; rounding may leave its distance above zero.
-        squares.diagonal(offset=chosen.start).fill_(torch.inf)
-        radii[chosen] = squares.topk(k, dim=1, largest=False).values[:, -1]
-        kernel = polynomial(products, dim)
-        kernel.diagonal(offset=chosen.start).zero_()
-        total += float(kernel.sum(dtype=torch.float64))
-    return SelfPairs(x, radii, total / (count * (count - 1)))
+    nearest = torch.full((count, k), torch.inf, dtype=x.dtype, device=x.device)
+    kernel = KernelSum(x, x)
+    for rows in spans(count):
+        for columns in spans(count):
+            if columns.start < rows.start:
+                continue  # the matrix is symmetric: its upper half tells all
+            products = x[rows] @ x[columns].T
+            mirrored = columns.start > rows.start
+            kernel.add(products, times=2 if mirrored else 1)
+            squares = squared_distances(products, norms[rows], norms[columns])
+            if mirrored:
+                _keep_nearest(nearest[columns], squares.T.contiguous())
+            else:
+                # A member is no neighbour of its own; rounding may leave it a distance.
+                squares.fill_diagonal_(torch.inf)
+            _keep_nearest(nearest[rows], squares)
+    return SelfPairs(x, nearest[:, -1].clone(), kernel.mean_of_different(norms))
+
+
+def _keep_nearest(nearest: Tensor, squares: Tensor) -> None:
+    """Merge new squared distances (c, n) into the rows' k smallest so far (c, k), ascending."""
+    k = nearest.shape[1]
+    found = squares.topk(min(k, squares.shape[1]), dim=1, largest=False).values
+    merged = torch.cat([nearest, found], dim=1)
+    nearest.copy_(merged.topk(k, dim=1, largest=False, sorted=True).values)
 
 
 def cross_pairs(real: SelfPairs, fake: SelfPairs, k: int = NEIGHBOURS) -> CrossPairs:
     """Compare two sets whose radii were taken with the same ``k``."""
-    rows, columns = real.features, fake.features
-    row_norms, column_norms = rows.square().sum(dim=1), columns.square().sum(dim=1)
-    within_real = torch.zeros(len(columns), dtype=torch.int64, device=columns.device)
-    recalled = covered = 0
-    total = 0.0
-    for chosen, products in blocks(rows, columns):
-        squares = squared_distances(products, row_norms[chosen], column_norms)
-        inside = squares < real.radii[chosen, None]
-        within_real += inside.sum(dim=0)
-        covered += int(inside.any(dim=1).sum())
-        recalled += int((squares < fake.radii).any(dim=1).sum())
-        total += float(polynomial(products, rows.shape[1]).sum(dtype=torch.float64))
+    x, y = real.features, fake.features
+    x_norms, y_norms = x.square().sum(dim=1), y.square().sum(dim=1)
+    balls = torch.zeros(len(y), dtype=torch.int64, device=y.device)
+    recalled = torch.zeros(len(x), dtype=torch.bool, device=x.device)
+    covered = torch.zeros_like(recalled)
+    kernel = KernelSum(x, y)
+    for rows in spans(len(x)):
+        for columns in spans(len(y)):
+            products = x[rows] @ y[columns].T
+            kernel.add(products)
+            squares = squared_distances(products, x_norms[rows], y_norms[columns])
+            inside = squares < real.radii[rows, None]
+            balls[columns] += inside.sum(dim=0)
+            covered[rows] |= inside.any(dim=1)
+            recalled[rows] |= (squares < fake.radii[columns]).any(dim=1)
     return CrossPairs(
-        precision=float((within_real > 0).double().mean()),
-        recall=recalled / len(rows),
-        density=float(within_real.double().mean()) / k,
-        coverage=covered / len(rows),
-        kernel=total / (len(rows) * len(columns)),
+        precision=float((balls > 0).double().mean()),
+        recall=float(recalled.double().mean()),
+        density=float(balls.double().mean()) / k,
+        coverage=float(covered.double().mean()),
+        kernel=kernel.mean(),
     )
 
 
@@ -140,7 +156,7 @@ def nearest_distances(queries: Tensor, points: Tensor) -> Tensor:
     q, p = working_precision(queries), working_precision(points)
     query_norms, point_norms = q.square().sum(dim=1), p.square().sum(dim=1)
     nearest = torch.empty(len(q), dtype=torch.int64, device=q.device)
-    for chosen, products in blocks(q, p):
-        squares = squared_distances(products, query_norms[chosen], point_norms)
-        nearest[chosen] = squares.argmin(dim=1)
+    for rows in spans(len(q)):
+        squares = squared_distances(q[rows] @ p.T, query_norms[rows], point_norms)
+        nearest[rows] = squares.argmin(dim=1)
     return (q - p[nearest]).square().sum(dim=1).sqrt()
