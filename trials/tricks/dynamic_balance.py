@@ -44,7 +44,9 @@ class DynamicBalance(Trick):
     paper = "Hui 2018, GAN: ways to improve GAN performance"
     source = "000"
     order = 100  # the terms it weighs are all there
-    example = {"tricks": {"dynamic_balance": {"every": 1, "momentum": 0.0, "most": 3}}}
+    example = {  # bands that a few steps leave
+        "tricks": {"dynamic_balance": {"every": 1, "momentum": 0.0, "low": 0.05, "band": 1.2}}
+    }
 
     class Config(TrickConfig):
         by: Literal["accuracy", "loss"] = knob("accuracy", "what tells who is winning")
