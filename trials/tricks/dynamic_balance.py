@@ -45,7 +45,7 @@ class DynamicBalance(Trick):
     source = "000"
     order = 100  # the terms it weighs are all there
     example = {  # bands that a few steps leave
-        "tricks": {"dynamic_balance": {"every": 1, "momentum": 0.0, "low": 0.05, "band": 1.2}}
+        "tricks": {"dynamic_balance": {"every": 1, "low": 0.45, "high": 0.6, "band": 1.2}}
     }
 
     class Config(TrickConfig):
