@@ -41,9 +41,7 @@ def best_first(records: Sequence[TrialRecord], sweep: Sweep) -> list[TrialRecord
     With two objectives: by how many others dominate a trial, then by the first objective.
     """
     signs = [1 if one.goal == "minimize" else -1 for one in sweep.objective]
-    complete = [
-        one for one in records if one.state == "completed" and one.role != "replicate"
-    ]
+    complete = [one for one in records if one.state == "completed" and one.role != "replicate"]
     losses = {
         one.number: tuple(
             sign * value for sign, value in zip(signs, one.objective or (), strict=True)

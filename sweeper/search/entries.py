@@ -46,8 +46,6 @@ def translated(place: Path | str = "the study") -> Iterator[None]:
         yield
     except (OSError, optuna.exceptions.StorageInternalError) as error:
         raise LedgerError(f"cannot use the study of {place}: {error}") from error
-    except ValueError as error:  # a line of the journal that is no JSON
-        raise LedgerError(f"the study of {place} is damaged: {error}") from error
 
 
 def asked(trial: FrozenTrial) -> Asked:

@@ -8,32 +8,112 @@ the one driver of a sweep may call it, under the sweep's own lock.
 
 from __future__ import annotations
 
+import json
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from optuna.storages.journal import JournalFileBackend
+from optuna.storages.journal import BaseJournalBackend, JournalFileSymlinkLock
 
 from sweeper.errors import LedgerError
 
 _BLOCK = 1 << 16
 
 
-class Journal(JournalFileBackend):
-    """A journal file whose failed appends leave no part of a line behind."""
+class Journal(BaseJournalBackend):
+    """A journal file in which several operations can become one write, all of it or none.
+
+    Format and lock are those of Optuna's `JournalFileBackend`, with which other tools open it.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        super().__init__(str(path))
+        self._lock = JournalFileSymlinkLock(str(path))
+        self._held: list[bytes] | None = None
+        self._known = (0, 0)  # how many operations have been read, and where in the file they end
+        self._broken: LedgerError | None = None
+        path.touch()
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Hold back what is appended in this block, then write it at once.
+
+        Reading sees it meanwhile. An ask is some fifteen operations, each of which would wait for
+        the disk. Blocks may be nested. Raises LedgerError when the write fails; what the storage
+        has in memory is then ahead of the file, so the journal refuses to be used any more.
+        """
+        if self._held is not None:
+            yield
+            return
+        self._refuse_if_broken()
+        with self._locked():
+            self._held = []
+            try:
+                yield
+            finally:
+                lines, self._held = self._held, None
+                if lines:
+                    self._write(lines)
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         """Append all of `logs` or none of them. Raises LedgerError when they cannot be written."""
+        lines = [json.dumps(log, separators=(",", ":")).encode() + b"\n" for log in logs]
+        if self._held is not None:
+            self._held.extend(lines)
+            return
+        self._refuse_if_broken()
+        with self._locked():
+            self._write(lines)
+
+    def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:
+        """The operations from `log_number_from` on; those held back are the last ones."""
+        number, offset = self._known if log_number_from >= self._known[0] else (0, 0)
+        with self._path.open("rb") as file:
+            file.seek(offset)
+            for line in file:
+                if not line.endswith(b"\n"):
+                    break  # somebody is writing it, or died writing it
+                number, offset = number + 1, offset + len(line)
+                self._known = (number, offset)
+                if number > log_number_from:
+                    yield self._read(line, number)
+        for place, line in enumerate(self._held or (), start=number + 1):
+            if place > log_number_from:
+                yield self._read(line, place)
+
+    def _read(self, line: bytes, number: int) -> dict[str, Any]:
         try:
-            super().append_logs(logs)
+            operation: dict[str, Any] = json.loads(line)
+        except ValueError as error:
+            raise LedgerError(f"line {number} of {self._path} is damaged: {error}") from error
+        return operation
+
+    def _write(self, lines: list[bytes]) -> None:
+        try:
+            with self._path.open("ab") as file:
+                file.write(b"".join(lines))
+                file.flush()
+                os.fsync(file.fileno())
         except OSError as error:
-            cut_torn_line(self._path)
-            raise LedgerError(f"cannot write {self._path}: {error.strerror or error}") from error
+            self._broken = LedgerError(f"cannot write {self._path}: {error.strerror or error}")
+            with suppress(OSError):  # at the latest it is cut when the journal is opened again
+                cut_torn_line(self._path)
+            raise self._broken from error
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        self._lock.acquire()
+        try:
+            yield
+        finally:
+            self._lock.release()
+
+    def _refuse_if_broken(self) -> None:
+        if self._broken is not None:
+            raise self._broken
 
 
 def mend(path: Path) -> bool:

@@ -17,6 +17,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -56,10 +57,17 @@ class Evaluated:
 class Ledger:
     """The study of one sweep: written by its one driver, read by anyone."""
 
-    def __init__(self, sweep: Sweep, study: optuna.Study, storage: BaseStorage) -> None:
+    def __init__(
+        self,
+        sweep: Sweep,
+        study: optuna.Study,
+        storage: BaseStorage,
+        journal: Journal | None = None,
+    ) -> None:
         self.sweep = sweep
         self.study = study
         self._storage = storage
+        self._journal = journal
         self._desk = Desk(sweep, study, storage)
         self._judge: Rule | None = None
         self._curves: dict[int, dict[int, float]] = {}
@@ -76,7 +84,7 @@ class Ledger:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         with translated(folder.path):
             mend(folder.study_journal)
-            place = _storage(folder, storage)
+            place, journal = _storage(folder, storage)
             if sweep.name not in optuna.get_all_study_names(place):
                 directions = [objective.goal for objective in sweep.objective]
                 optuna.create_study(storage=place, study_name=sweep.name, directions=directions)
@@ -89,7 +97,7 @@ class Ledger:
                     f"the study {sweep.name!r} belongs to a sweep with another search space, base "
                     "or objective; give this one another name"
                 )
-            ledger = cls(sweep, study, place)
+            ledger = cls(sweep, study, place, journal)
             ledger._finish_what_was_cut_short()
             for trial in ledger._all():
                 ledger._learn(trial)
@@ -104,7 +112,7 @@ class Ledger:
         if not (storage or os.environ.get(STORAGE_VARIABLE) or folder.study_journal.exists()):
             return None
         with translated(folder.path):
-            place = _storage(folder, storage)
+            place, _ = _storage(folder, storage)
             known = sweep.name in optuna.get_all_study_names(place)
             return cls(sweep, _load(sweep, place), place) if known else None
 
@@ -118,15 +126,23 @@ class Ledger:
             if "end" in trial.user_attrs:
                 self._tell(trial, trial.user_attrs["end"])
 
+    def together(self) -> AbstractContextManager[None]:
+        """What is written in this block reaches the disk at once, where the storage can do that."""
+        return nullcontext() if self._journal is None else self._journal.together()
+
     # Handing out trials
 
     def interrupted(self) -> list[Asked]:
         """Trials that have not ended and that nobody runs now, in the order of their numbers."""
         return [entries.asked(trial) for trial in self._all(TrialState.RUNNING)]
 
+    def asked(self, number: int) -> Asked:
+        """A trial as it is to be taken up again."""
+        return entries.asked(self._trial(number))
+
     def ask(self) -> Asked | None:
         """The search's next trial; None when the grid has no further cell."""
-        with translated():
+        with translated(), self.together():
             return self._desk.ask()
 
     def ask_replicate(self, of: int, seed: int) -> Asked:
@@ -153,6 +169,10 @@ class Ledger:
 
     def report(self, number: int, evaluated: Evaluated) -> bool:
         """Write down an evaluation. False if that step of that trial was known already."""
+        with translated(), self.together():
+            return self._report(number, evaluated)
+
+    def _report(self, number: int, evaluated: Evaluated) -> bool:
         trial = self._trial(number)
         if evaluated.step in self._steps.get(number, ()) or trial.state.is_finished():
             return False
@@ -166,10 +186,8 @@ class Ledger:
         self._set(number, f"{entries.STEP}{evaluated.step}", entry)
         value = evaluated.metrics.get(self.sweep.objective[0].metric)
         if value is not None and finite(value) and len(self.sweep.objective) == 1:
-            with translated():
-                self._storage.set_trial_intermediate_value(
-                    trial._trial_id, evaluated.step, float(value)
-                )
+            step, trial_id = evaluated.step, trial._trial_id
+            self._storage.set_trial_intermediate_value(trial_id, step, float(value))
         self._learn(self._trial(number))
         return True
 
@@ -212,8 +230,8 @@ class Ledger:
         trial = self._trial(number)
         if trial.state.is_finished():
             return
-        self._set(number, "end", end)
-        with translated():
+        with translated(), self.together():
+            self._set(number, "end", end)
             self._tell(trial, end)
 
     def _tell(self, trial: FrozenTrial, end: Mapping[str, Any]) -> None:
@@ -234,6 +252,24 @@ class Ledger:
         """All trials in the order of their numbers."""
         with translated():
             return [entries.record(trial, self.sweep.objective) for trial in self._all()]
+
+    def evaluations(self, number: int) -> list[Evaluated]:
+        """All evaluations of a trial by step."""
+        attrs = self._trial(number).user_attrs
+        return [
+            Evaluated(step=step, protocol=attrs.get("protocol"), **entry)
+            for step, entry in entries.evaluations(attrs).items()
+        ]
+
+    @property
+    def seconds(self) -> float:
+        """Seconds that drivers have spent on this sweep, all runs together."""
+        return float(self.study.user_attrs.get("seconds", 0.0))
+
+    def spend(self, seconds: float) -> None:
+        """Add to `seconds`."""
+        with translated():
+            self.study.set_user_attr("seconds", self.seconds + seconds)
 
     def counts(self) -> Counter[str]:
         """How many trials there are by role (`search` counts the base configuration) and state."""
@@ -292,8 +328,9 @@ def _load(sweep: Sweep, storage: BaseStorage) -> optuna.Study:
     )
 
 
-def _storage(folder: SweepFolder, url: str | None) -> BaseStorage:
+def _storage(folder: SweepFolder, url: str | None) -> tuple[BaseStorage, Journal | None]:
     url = url or os.environ.get(STORAGE_VARIABLE)
     if url:
-        return RDBStorage(url, engine_kwargs={"pool_pre_ping": True})
-    return JournalStorage(Journal(folder.study_journal))
+        return RDBStorage(url, engine_kwargs={"pool_pre_ping": True}), None
+    journal = Journal(folder.study_journal)
+    return JournalStorage(journal), journal

@@ -29,7 +29,6 @@ from optuna.samplers import BaseSampler, GPSampler, NSGAIISampler, RandomSampler
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from sweeper.search.proposals import worse_than
 from sweeper.spec.model import Sweep
 
 INNOCENT = ("worker_died", "cancelled")

@@ -143,12 +143,12 @@ class Median:
 
 def rule_for(sweep: Sweep) -> Rule:
     """The rule that a sweep's scheduler follows; population based training stops no trial."""
-    from trials.config import default_at
-
     scheduler = sweep.scheduler
-    maximize = sweep.objective[0].goal == "maximize"
     if scheduler.name in ("none", "pbt"):
         return never
+    from trials.config import default_at  # imports torch
+
+    maximize = sweep.objective[0].goal == "maximize"
     grace = scheduler.grace_steps or int(default_at(sweep.base, "evaluation.every"))
     if scheduler.name == "median":
         return Median(grace, scheduler.startup_trials or 5, maximize)

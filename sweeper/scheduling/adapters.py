@@ -1,0 +1,143 @@
+"""The conductor in the shapes that Ray Tune knows: searcher, scheduler, callback, stopper.
+
+Tune starts actors, hands them trials and collects their results; it decides nothing. Its trial ids
+are the study's numbers. Its own record of the experiment is thrown away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ray import tune
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import FIFOScheduler
+from ray.tune.search import Searcher
+from ray.tune.search.search_generator import SearchGenerator
+from ray.tune.stopper import NoopStopper, Stopper
+
+from sweeper.scheduling.conductor import Conductor
+from sweeper.scheduling.messages import Report
+from sweeper.scheduling.trainable import REPORT
+from sweeper.search.records import trial_name
+
+
+class Abort(BaseException):
+    """Leave Tune at once, because of `cause`. No Exception: Tune would wrap it or swallow it."""
+
+    def __init__(self, cause: BaseException) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
+
+
+def _guarded(work: Callable[[], Any]) -> Any:
+    try:
+        return work()
+    except Exception as error:
+        raise Abort(error) from error
+
+
+class LedgerSearcher(Searcher):  # type: ignore[misc]
+    """Suggests what the conductor hands out."""
+
+    def __init__(self, conductor: Conductor, tick: Callable[[], None]) -> None:
+        super().__init__()
+        self._conductor = conductor
+        self._tick = tick
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | None:
+        _guarded(self._tick)  # Tune may be waiting here, and nowhere else, while we are paused
+        work = _guarded(self._conductor.next_work)
+        return None if work is None else {"name": trial_name(work.number), "work": work.text()}
+
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
+        """Nothing: the scheduler has heard it first."""
+
+
+class NumberedTrials(SearchGenerator):  # type: ignore[misc]
+    """Makes Tune's trials of suggestions, under the study's numbers."""
+
+    def __init__(self, conductor: Conductor, tick: Callable[[], None]) -> None:
+        super().__init__(LedgerSearcher(conductor, tick))
+        self._conductor = conductor
+
+    def create_trial_if_possible(self, experiment_spec: dict[str, Any]) -> Trial | None:
+        trial = super().create_trial_if_possible(experiment_spec)
+        if trial is not None:
+            trial.trial_id = trial.config["name"]
+        return trial
+
+    def is_finished(self) -> bool:
+        return bool(_guarded(lambda: self._conductor.finished))
+
+    def save_to_dir(self, dirpath: str, session_str: str) -> None:
+        """Nothing: the study is the record."""
+
+
+class Verdicts(FIFOScheduler):  # type: ignore[misc]
+    """Passes results and deaths on, and lets the conductor decide."""
+
+    def __init__(self, conductor: Conductor) -> None:
+        super().__init__()
+        self._conductor = conductor
+
+    def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
+        report = Report.read(result[REPORT])
+        stop = _guarded(lambda: self._conductor.heard(int(trial.trial_id), report))
+        return str(self.STOP if stop else self.CONTINUE)
+
+    def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
+        reason = _reason(trial)
+        _guarded(lambda: self._conductor.died(int(trial.trial_id), reason))
+
+    def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
+        # Tune starts pending trials in order by itself; asking every trial there ever was, at
+        # every turn of its loop, only makes long sweeps slow.
+        return None
+
+
+class Starts(tune.Callback):  # type: ignore[misc]
+    """Says when a worker has taken a trial up, and turns the driver's clock."""
+
+    def __init__(self, conductor: Conductor, tick: Callable[[], None]) -> None:
+        self._conductor = conductor
+        self._tick = tick
+
+    def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:
+        _guarded(self._tick)
+
+    def on_trial_start(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
+    ) -> None:
+        _guarded(lambda: self._conductor.started(int(trial.trial_id)))
+
+
+class StopNow(Stopper):  # type: ignore[misc]
+    """Ends the experiment when `asked` says so, without waiting for any trial."""
+
+    def __init__(self, asked: Callable[[], bool]) -> None:
+        self._asked = asked
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        return False
+
+    def stop_all(self) -> bool:
+        return self._asked()
+
+    def __reduce__(self) -> tuple[type[Stopper], tuple[()]]:
+        return NoopStopper, ()  # Tune writes its stopper into the record that is thrown away
+
+
+_IDENTITIES = ("class_name", "actor_id", "namespace", "ip", "pid", "owner_id", "node_id", "name")
+
+
+def _reason(trial: Trial) -> str:
+    """Why a worker died, in one line: Ray's account without its list of ids."""
+    file = Path(trial.error_file) if trial.error_file else None
+    text = file.read_text(encoding="utf-8", errors="replace") if file and file.exists() else ""
+    last = text.split("Failure #")[-1].splitlines()[1:]  # the file keeps every failure
+    told = [line.strip() for line in last if line.split(":")[0].strip() not in _IDENTITIES]
+    return " ".join(line for line in told if line)[:500] or "Ray does not say why"

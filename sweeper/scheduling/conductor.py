@@ -1,0 +1,357 @@
+"""What the driver does with trials, without a word about Ray.
+
+    next_work    hand a trial to a free worker: interrupted ones first, then what the search asks,
+                 and when the search is over, the replicates
+    started      a worker has it
+    heard        a worker reports: write it down, then let the trial go on or end it
+    died         a worker is gone: the trial goes on elsewhere, a few times
+
+Every change goes to the ledger first, then to MLflow's outbox, then to whoever watches. Each can be
+cut off from the next by a kill; the next run makes it good from the ledger.
+"""
+
+from __future__ import annotations
+
+import time as clock
+from collections import deque
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from sweeper.errors import SweeperError
+from sweeper.home import SweepFolder
+from sweeper.scheduling.events import (
+    Ending,
+    Event,
+    Listener,
+    Phase,
+    PhaseChanged,
+    TrialEnded,
+    TrialEvaluated,
+    TrialStarted,
+)
+from sweeper.scheduling.failures import DISK_FULL
+from sweeper.scheduling.messages import Failure, Report, Work
+from sweeper.scheduling.recorder import Recorder
+from sweeper.search.confirming import replicates_due
+from sweeper.search.entries import finite
+from sweeper.search.ledger import Evaluated, Ledger
+from sweeper.search.records import Asked, TrialRecord
+from sweeper.spec.model import Sweep
+
+RETRIES = 2
+"""How often a trial goes on after its worker died without getting any further in between."""
+
+FALSE_STARTS = 6
+"""Workers in a row that may die before they start a trial, until the cluster counts as broken."""
+
+MILD = ("mode_collapse", "past_best", "oscillation")
+"""Symptoms that end a trial but leave its values meaningful: it is pruned, not failed."""
+
+Halt = Literal["", "no_new", "at_evaluation"]
+"""How the sweep is coming to its end: not; when the running trials end; when they next report."""
+
+
+class DiskFull(SweeperError):  # noqa: N818 - what happened
+    """There is no space left where a trial writes."""
+
+
+class Conductor:
+    """Drives the trials of one sweep. One thread only."""
+
+    def __init__(
+        self,
+        sweep: Sweep,
+        folder: SweepFolder,
+        ledger: Ledger,
+        recorder: Recorder,
+        listener: Listener,
+    ) -> None:
+        self.sweep = sweep
+        self.paused = False
+        self.halt: Halt = ""
+        self.message = ""
+        self.reports = 0
+        self._folder = folder
+        self._ledger = ledger
+        self._recorder = recorder
+        self._listener = listener
+        self._queue = deque(ledger.interrupted())
+        self._active: dict[int, Asked] = {}
+        self._running: set[int] = set()
+        self._false_starts = 0
+        self._replicates: deque[tuple[int, int]] | None = None
+        counts = ledger.counts()
+        self._asked = counts["search"]
+        self._failed = counts["fail"]
+        self._exhausted = False
+        self._phase: Phase = "starting"
+        self._check_failures()
+
+    # Handing out
+
+    @property
+    def finished(self) -> bool:
+        """No trial is at work and none will be handed out."""
+        if self._active:
+            return False
+        return bool(self.halt) or (not self._queue and self._search_is_over() and not self._due())
+
+    @property
+    def complete(self) -> bool:
+        """Everything that the sweep asks for has been done."""
+        return not (self._active or self._queue or self._due()) and self._search_is_over()
+
+    def next_work(self) -> Work | None:
+        """A trial for a free worker; None while there is none to hand out."""
+        if self.halt or self.paused or len(self._active) >= self.sweep.limits.parallel:
+            return None
+        asked = self._queue.popleft() if self._queue else self._ask()
+        return None if asked is None else self._hand_out(asked)
+
+    def _ask(self) -> Asked | None:
+        if not self._search_is_over():
+            self._enter("searching")
+            asked = self._ledger.ask()
+            if asked is not None:
+                self._asked += 1
+                return asked
+            self._exhausted = True
+        due = self._due()
+        if not due:
+            return None
+        self._enter("confirming")
+        return self._ledger.ask_replicate(*due.popleft())
+
+    def _hand_out(self, asked: Asked) -> Work:
+        self._active[asked.number] = asked
+        known = tuple(one.step for one in self._ledger.evaluations(asked.number))
+        folder = str(self._folder.trial(asked.number))
+        return Work(asked.number, folder, asked.config, known)
+
+    def _search_is_over(self) -> bool:
+        trials = self.sweep.limits.trials
+        return self._exhausted or (trials is not None and self._asked >= trials)
+
+    def _due(self) -> deque[tuple[int, int]]:
+        if not self.sweep.seeds.confirm_top:
+            return deque()
+        waits = (*self._active.values(), *self._queue)
+        if self._replicates is None and all(one.role == "replicate" for one in waits):
+            # The search has ended, so it is known which configurations are confirmed.
+            self._replicates = deque(replicates_due(self._ledger.trials(), self.sweep))
+        return self._replicates if self._replicates is not None else deque()
+
+    # What workers say
+
+    def started(self, number: int) -> None:
+        """A worker has taken the trial up."""
+        asked = self._active[number]
+        self._running.add(number)
+        self._false_starts = 0
+        attempt = self._ledger.started(number)
+        self._recorder.trial_started(asked)
+        steps = asked.config.get("steps")
+        self._tell(
+            TrialStarted(
+                number=number,
+                role=asked.role,
+                of=asked.of,
+                values=asked.values,
+                steps=steps if isinstance(steps, int) else None,
+                resumed=attempt > 1,
+                attempt=attempt,
+                time=clock.time(),
+            )
+        )
+
+    def heard(self, number: int, report: Report) -> bool:
+        """Take a worker's report. True if the trial is to stop there."""
+        if number not in self._active:
+            return True  # it was ended meanwhile
+        self.reports += 1
+        if report.failure is not None:
+            self._failed_in_training(number, report.failure)
+            return True
+        # One write: an evaluation that is in the ledger has been judged.
+        with self._ledger.together():
+            fresh = [
+                one
+                for one in map(_evaluated, report.evaluations)
+                if self._ledger.report(number, one)
+            ]
+            ended = self._conclude(number, report)
+        for evaluated in fresh:
+            self._announce(number, evaluated)
+        if ended is not None:
+            self._ended(number, ended)
+            return True
+        if self.halt == "at_evaluation":
+            self._interrupt(number)
+            return True
+        return False
+
+    def died(self, number: int, reason: str) -> None:
+        """The worker of a trial is gone, and with it what the trial had not saved."""
+        asked = self._active.pop(number, None)
+        if asked is None:
+            return
+        if number not in self._running:
+            self._false_starts += 1
+            if self._false_starts >= FALSE_STARTS:
+                raise SweeperError(f"workers die before they can start a trial: {reason}")
+            self._queue.appendleft(asked)
+            return
+        self._running.discard(number)
+        deaths = self._ledger.died(number)
+        if deaths > RETRIES:
+            told = f"its worker died {deaths} times at the same place; the last time: {reason}"
+            self._fail(number, Failure("worker_died", told))
+            return
+        self._recorder.trial_paused(number, "retrying")
+        self._tell_end(number, "retrying", symptom="worker_died", reason=reason)
+        self._queue.appendleft(self._ledger.asked(number))
+
+    def lost_all(self, reason: str) -> None:
+        """Every worker is gone at once."""
+        for number in list(self._active):
+            self.died(number, reason)
+
+    def interrupt_all(self) -> None:
+        """Whatever is still at work stands still and goes on when the sweep is run again."""
+        for number in list(self._active):
+            self._interrupt(number)
+
+    def stop(self, how: Halt, message: str) -> None:
+        """Hand out no more trials; those at work end as `how` says. Saying it again may hasten."""
+        if self.halt == "at_evaluation" or self.halt == how:
+            return
+        self.halt, self.message = how, message
+        self._enter("draining", message)
+
+    def pause(self, paused: bool) -> None:
+        """Hand out no trials until further notice, or again."""
+        if paused == self.paused:
+            return
+        self.paused = paused
+        self._enter("paused" if paused else "searching", "paused" if paused else "resumed")
+
+    # Ending a trial
+
+    def _conclude(self, number: int, report: Report) -> TrialRecord | None:
+        """Tell the study if the trial has ended. Its record then, else None."""
+        if report.finished:
+            self._finish(number, report.stopped_by)
+        else:
+            reason = self._ledger.verdict(number)
+            if reason is None:
+                return None
+            self._ledger.prune(number, "scheduler", reason)
+        return self._ledger.record(number)
+
+    def _finish(self, number: int, stopped_by: Mapping[str, Any] | None) -> None:
+        record = self._ledger.record(number)
+        if stopped_by is not None:
+            symptom = stopped_by["name"]
+            reason = f"{stopped_by['note']} (step {stopped_by['step']})"
+            if symptom in MILD:
+                self._ledger.prune(number, symptom, reason)
+            else:
+                self._ledger.fail(number, symptom, reason)
+            return
+        last = record.metrics.get(record.steps, {})
+        values = [last.get(objective.metric) for objective in self.sweep.objective]
+        found = [value for value in values if value is not None and finite(value)]
+        if len(found) == len(values):
+            self._ledger.complete(number, found)
+            return
+        self._ledger.fail(number, *_without_score(self.sweep, last))
+
+    def _ended(self, number: int, record: TrialRecord) -> None:
+        self._active.pop(number, None)
+        self._running.discard(number)
+        self._recorder.trial_ended(record)
+        ending: Ending = record.state  # type: ignore[assignment]
+        self._tell_end(number, ending, record.objective, record.symptom, record.reason)
+        if record.state == "failed":
+            self._failed += 1
+            self._check_failures()
+
+    def _fail(self, number: int, failure: Failure) -> None:
+        self._ledger.fail(number, failure.symptom, failure.reason, failure.log)
+        self._ended(number, self._ledger.record(number))
+
+    def _failed_in_training(self, number: int, failure: Failure) -> None:
+        if failure.symptom == DISK_FULL:
+            raise DiskFull(
+                f"no space left for trial {number:05d} in {self._folder.trial(number)}: make room, "
+                "then run the sweep again; it goes on where it stands"
+            )
+        self._fail(number, failure)
+
+    def _interrupt(self, number: int) -> None:
+        self._active.pop(number, None)
+        self._running.discard(number)
+        self._recorder.trial_paused(number, "interrupted")
+        self._tell_end(number, "interrupted")
+
+    def _check_failures(self) -> None:
+        limit = self.sweep.limits.failed
+        if limit is not None and self._failed >= limit:
+            self.stop(
+                "at_evaluation",
+                f"{self._failed} trials have failed, and limits.failed is {limit}",
+            )
+
+    # Saying
+
+    def _announce(self, number: int, evaluated: Evaluated) -> None:
+        self._recorder.evaluated(number, evaluated)
+        value = evaluated.metrics.get(self.sweep.objective[0].metric)
+        self._tell(
+            TrialEvaluated(
+                number=number,
+                step=evaluated.step,
+                value=value,
+                metrics=evaluated.metrics,
+                symptoms=tuple(evaluated.symptoms),
+                time=evaluated.time,
+            )
+        )
+
+    def _tell_end(
+        self,
+        number: int,
+        state: Ending,
+        objective: tuple[float, ...] | None = None,
+        symptom: str | None = None,
+        reason: str | None = None,
+    ) -> None:
+        self._tell(TrialEnded(number, state, objective, symptom, reason, clock.time()))
+
+    def _enter(self, phase: Phase, message: str = "") -> None:
+        if phase != self._phase:
+            self._phase = phase
+            self._tell(PhaseChanged(phase, message or phase, clock.time()))
+
+    def _tell(self, event: Event) -> None:
+        self._listener(event)
+
+
+def _evaluated(given: Mapping[str, Any]) -> Evaluated:
+    return Evaluated(
+        step=given["step"],
+        metrics=given["metrics"],
+        time=given["time"],
+        symptoms=[symptom["name"] for symptom in given.get("symptoms", ())],
+        samples=given.get("samples"),
+        protocol=given.get("protocol"),
+    )
+
+
+def _without_score(sweep: Sweep, last: Mapping[str, float]) -> tuple[str, str]:
+    """Symptom and reason of a training that ended without a finite value of every objective."""
+    wanted = ", ".join(objective.metric for objective in sweep.objective)
+    if any(objective.metric in last for objective in sweep.objective):
+        return "divergence", f"{wanted} is not finite at the last step"
+    measured = ", ".join(sorted(last)) or "nothing"
+    return "error", f"the last evaluation has no {wanted}; it measured {measured}"

@@ -1,0 +1,90 @@
+"""What a training's exception means: which symptom the trial is recorded with.
+
+error            it raised
+out_of_memory    of the machine's memory or of the GPU's
+divergence       a number that must be finite was not
+disk_full        no fault of the trial: the sweep has to stop
+"""
+
+from __future__ import annotations
+
+import errno
+import tempfile
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+
+from sweeper.scheduling.messages import Failure
+
+DISK_FULL = "disk_full"
+OUT_OF_MEMORY = "out_of_memory"
+LOG_LINES = 25
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_MEMORY_WORDS = ("out of memory", "can't allocate memory", "cannot allocate memory")
+
+
+def explain(error: BaseException, folder: Path) -> Failure:
+    """The symptom of an exception that a training in `folder` raised, with the end of its log."""
+    trace = "".join(traceback.format_exception(error))
+    reason = _one_line(error)
+    return Failure(_symptom(error, folder), reason, tail(folder / "log.txt", trace))
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Whether an exception, or one that it came from, says that no space is left."""
+    return any(isinstance(one, OSError) and one.errno in _FULL for one in _chain(error))
+
+
+def tail(log: Path, trace: str = "") -> str:
+    """The last lines of a trial's log; the traceback is added to the file, if there is room."""
+    try:
+        if trace:
+            with log.open("a", encoding="utf-8") as file:
+                file.write(trace)
+        text = log.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        text = trace
+    return "\n".join(text.splitlines()[-LOG_LINES:])
+
+
+def _symptom(error: BaseException, folder: Path) -> str:
+    if is_disk_full(error) or (_is_torn_save(error) and not _has_room(folder)):
+        return DISK_FULL
+    words = " ".join(str(one).lower() for one in _chain(error))
+    if any(isinstance(one, MemoryError) for one in _chain(error)) or any(
+        known in words for known in _MEMORY_WORDS
+    ):
+        return OUT_OF_MEMORY
+    return "divergence" if isinstance(error, FloatingPointError) else "error"
+
+
+def _is_torn_save(error: BaseException) -> bool:
+    # torch.save hides the system's error: "PytorchStreamWriter failed writing file".
+    return any(
+        "PytorchStreamWriter" in str(one) or "inline_container" in str(one) for one in _chain(error)
+    )
+
+
+def _has_room(folder: Path) -> bool:
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(bytes(1 << 16))
+            file.flush()
+    except OSError:
+        return False
+    return True
+
+
+def _one_line(error: BaseException) -> str:
+    message = next(iter(str(error).strip().splitlines()), "")
+    return f"{type(error).__name__}: {message}" if message else type(error).__name__
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    here: BaseException | None = error
+    while here is not None and id(here) not in seen:
+        seen.add(id(here))
+        yield here
+        here = here.__cause__ or here.__context__

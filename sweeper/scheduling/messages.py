@@ -1,0 +1,66 @@
+"""What driver and worker tell each other, as JSON text: one piece of work, one report a step.
+
+Text, because Tune copies, flattens and prints whatever dictionaries it is given.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+
+@dataclass(frozen=True)
+class Work:
+    """A trial for a worker to take up. `known` are the steps that the ledger has already."""
+
+    number: int
+    folder: str
+    config: Mapping[str, Any]
+    known: tuple[int, ...] = ()
+
+    def text(self) -> str:
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def read(cls, text: str) -> Self:
+        given = json.loads(text)
+        return cls(**{**given, "known": tuple(given["known"])})
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A training that raised. `log` is the end of the trial's log with the traceback."""
+
+    symptom: str
+    reason: str
+    log: str = ""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What happened in one step of a worker.
+
+    `evaluations` are the new ones, each as `Evaluation.as_dict` gives it. `stopped_by` is the
+    symptom for which the training ended itself before its last step, as a mapping.
+    """
+
+    evaluations: tuple[Mapping[str, Any], ...] = ()
+    finished: bool = False
+    stopped_by: Mapping[str, Any] | None = None
+    failure: Failure | None = None
+
+    def text(self) -> str:
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def read(cls, text: str) -> Self:
+        given = json.loads(text)
+        failure = given["failure"]
+        return cls(
+            evaluations=tuple(given["evaluations"]),
+            finished=given["finished"],
+            stopped_by=given["stopped_by"],
+            failure=Failure(**failure) if failure else None,
+        )

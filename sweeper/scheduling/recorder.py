@@ -1,0 +1,144 @@
+"""From the ledger to MLflow's outbox: each thing is said after the ledger has it.
+
+A kill between the two is made good at the next start: `replay` says everything again that the
+ledger knows, and what had been said already changes nothing.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from sweeper.home import SweepFolder
+from sweeper.search.ledger import Evaluated, Ledger
+from sweeper.search.records import Asked, TrialRecord
+from sweeper.spec.model import Sweep
+from sweeper.tracking.names import SWEEP, SweepEnding, TrialEnding
+from sweeper.tracking.outbox import Outbox
+
+
+class Recorder:
+    """Says what happens in one sweep; without an outbox, to nobody."""
+
+    def __init__(self, sweep: Sweep, folder: SweepFolder, outbox: Outbox | None) -> None:
+        self._sweep = sweep
+        self._folder = folder
+        self._outbox = outbox
+
+    def sweep_started(self, study: str) -> None:
+        """The sweep's own run is opened, or reopened."""
+        if self._outbox is None:
+            return
+        sweep = self._sweep
+        tags = {
+            "sweeper.version": _version(),
+            "sweeper.fingerprint": sweep.fingerprint,
+            "sweeper.sampler": sweep.search.sampler,
+            "sweeper.scheduler": sweep.scheduler.name,
+            "sweeper.objective": ", ".join(f"{one.goal} {one.metric}" for one in sweep.objective),
+            "sweeper.host": platform.node(),
+        }
+        self._outbox.sweep_started(
+            sweep.name, study=study, params=sweep.to_dict(), tags=tags, note=sweep.description
+        )
+        self._file(SWEEP, self._folder.sweep_yaml, "sweep.yaml")
+
+    def replay(self, ledger: Ledger) -> None:
+        """Say everything that the ledger knows."""
+        if self._outbox is None:
+            return
+        with self._outbox.batch():
+            for record in ledger.trials():
+                if record.attempts == 0 and not record.over:
+                    continue
+                asked = Asked(record.number, record.values, record.config, record.role, record.of)
+                self.trial_started(asked, record.started)
+                for evaluated in ledger.evaluations(record.number):
+                    self.evaluated(record.number, evaluated)
+                if record.over:
+                    self.trial_ended(record)
+                else:
+                    self.trial_paused(record.number, "interrupted")
+
+    def trial_started(self, asked: Asked, time: float | None = None) -> None:
+        """A worker has taken the trial up."""
+        if self._outbox is None:
+            return
+        tags = {
+            "sweeper.role": asked.role,
+            "sweeper.tricks": ",".join(_tricks(asked.config)),
+            "sweeper.version": _version(),
+            "sweeper.of": None if asked.of is None else f"{asked.of:05d}",
+        }
+        self._outbox.trial_started(
+            asked.number, params=asked.config, tags=tags, parent=asked.of, time=time
+        )
+
+    def evaluated(self, number: int, evaluated: Evaluated) -> None:
+        """An evaluation is in the ledger."""
+        if self._outbox is None:
+            return
+        with self._outbox.batch():
+            self._outbox.evaluated(number, evaluated.step, evaluated.metrics, evaluated.time)
+            if evaluated.protocol:
+                self._outbox.tagged(
+                    number, {f"protocol.{key}": value for key, value in evaluated.protocol.items()}
+                )
+            if evaluated.samples:
+                self._file(
+                    number, self._folder.trial(number) / evaluated.samples, evaluated.samples
+                )
+
+    def trial_ended(self, record: TrialRecord) -> None:
+        """The trial has its final state."""
+        if self._outbox is None:
+            return
+        state: TrialEnding = record.state  # type: ignore[assignment]
+        folder = self._folder.trial(record.number)
+        tags = {"sweeper.symptom": record.symptom}
+        tags |= {f"sweeper.symptom.{name}": str(step) for name, step in record.symptoms}
+        note = record.reason or ""
+        if record.log_tail:
+            note = f"{note}\n\n```\n{record.log_tail}\n```"
+        with self._outbox.batch():
+            for name in ("config.json", "checkpoint.pt", "log.txt"):
+                self._file(record.number, folder / name, name)
+            self._outbox.trial_ended(record.number, state, tags=tags, note=note, time=record.ended)
+
+    def trial_paused(self, number: int, state: TrialEnding) -> None:
+        """The trial stands still and will go on under the same number."""
+        if self._outbox is not None:
+            self._outbox.trial_ended(number, state)
+
+    def best_is(self, record: TrialRecord) -> None:
+        """The best trial's generator becomes a logged model."""
+        folder = self._folder.trial(record.number)
+        if self._outbox is not None and any(folder.glob("generator*")):
+            self._outbox.model(record.number, folder)
+
+    def sweep_ended(self, state: SweepEnding, message: str) -> None:
+        """The driver stops."""
+        if self._outbox is not None:
+            self._outbox.sweep_ended(state, note=message)
+
+    def _file(self, number: int, path: Path, name: str) -> None:
+        if self._outbox is not None and path.is_file():
+            self._outbox.artifact(number, path, name)
+
+
+@cache
+def _version() -> str:
+    try:
+        return version("gan-sweeper")
+    except PackageNotFoundError:  # run from a checkout that was not installed
+        return "unknown"
+
+
+def _tricks(config: Mapping[str, Any]) -> list[str]:
+    """Names of the tricks that a raw config has on."""
+    given = config.get("tricks") or {}
+    return sorted(name for name, knobs in given.items() if knobs is not False and knobs is not None)

@@ -1,0 +1,240 @@
+"""Run a sweep: one call that starts it, resumes it or extends it.
+
+    lock the folder → compare the spec → open the ledger → tell the outbox what it knows
+      → Ray → trials until the budget is spent and the best are confirmed → drain the outbox
+
+There is no other way in: opening the ledger settles what a killed driver left, and a sweep that has
+nothing left to do ends at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from sweeper.errors import SpecConflict, SweeperError
+from sweeper.files import atomic_write
+from sweeper.home import Home, Request, SweepFolder
+from sweeper.scheduling.cluster import environment
+from sweeper.scheduling.conductor import Conductor
+from sweeper.scheduling.events import (
+    Listener,
+    Outcome,
+    PhaseChanged,
+    SweepEnded,
+    SweepStarted,
+    SweepState,
+)
+from sweeper.scheduling.recorder import Recorder
+from sweeper.scheduling.requests import Requests
+from sweeper.scheduling.trainable import Factory, build_training
+from sweeper.scheduling.tuning import Tuning
+from sweeper.search.confirming import best_first
+from sweeper.search.ledger import Ledger
+from sweeper.spec.load import sweep_from_dict
+from sweeper.spec.model import Sweep
+from sweeper.tracking.address import tracking_uri
+from sweeper.tracking.handle import WriterHandle, start_writer
+from sweeper.tracking.outbox import Outbox
+
+PATIENCE = 60.0
+"""Seconds to wait at the end until MLflow has everything; five when the sweep was interrupted."""
+
+SAY_EVERY = 60.0
+"""Seconds between two notes in the ledger of how long the sweep has been at work."""
+
+
+def run(
+    sweep: Sweep,
+    home: Home,
+    *,
+    events: Listener | None = None,
+    factory: Factory | None = None,
+    source: Path | None = None,
+    record: bool = True,
+) -> Outcome:
+    """Run `sweep` in `home` until it is done or somebody stops it.
+
+    `events` hears what happens as it happens. `factory` makes the trainings (real ones by default).
+    `source` is the file that the sweep was read from, kept beside it. `record` says whether MLflow
+    is told.
+
+    Raises UserError where the sweep cannot be run as it is (SpecConflict: the name exists with
+    another search; the cluster has not what a trial needs), SweepBusy where another process runs
+    it, LedgerError and TrackingError where its files are damaged. What goes wrong once it runs is
+    an Outcome with state `failed`, and can be resumed.
+    """
+    folder = home.sweep(sweep.name)
+    with folder.lock(), environment():
+        folder.create()
+        _keep_spec(sweep, folder, source)
+        if folder.asked() in (Request.STOP, Request.CANCEL):
+            folder.clear_request()  # it was obeyed, or its driver died; running again overrides it
+        ledger = Ledger.open(sweep, folder)
+        with _record(sweep, home, folder) if record else contextlib.nullcontext() as wires:
+            return _Run(sweep, home, folder, ledger, wires, events).through(factory)
+
+
+@dataclass
+class _Wires:
+    """The two ends of the record: what we write, and the process that sends it on."""
+
+    outbox: Outbox
+    writer: WriterHandle
+
+
+class _Run:
+    def __init__(
+        self,
+        sweep: Sweep,
+        home: Home,
+        folder: SweepFolder,
+        ledger: Ledger,
+        wires: _Wires | None,
+        events: Listener | None,
+    ) -> None:
+        self._sweep = sweep
+        self._home = home
+        self._folder = folder
+        self._ledger = ledger
+        self._wires = wires
+        self._tell: Listener = events or (lambda event: None)
+        self._recorder = Recorder(sweep, folder, wires.outbox if wires else None)
+        self._said = time.monotonic()
+
+    def through(self, factory: Factory | None) -> Outcome:
+        requests = Requests(self._folder)
+        with requests.listening():
+            self._begin()
+            conductor = Conductor(
+                self._sweep, self._folder, self._ledger, self._recorder, self._tell
+            )
+            tuning = Tuning(
+                self._sweep,
+                conductor,
+                requests,
+                scratch=self._folder.path / ".tune",
+                cache=self._home.cache,
+                factory=factory or build_training,
+                seconds_left=self._seconds_left(),
+                look=self._look,
+            )
+            try:
+                if not conductor.finished:
+                    tuning.run()
+                state, message = _ending(conductor, tuning, requests)
+            except SweeperError as error:
+                state, message = "failed", str(error)
+            with contextlib.suppress(SweeperError):  # the first failure is the one to tell
+                conductor.interrupt_all()
+            return self._end(state, message)
+
+    def _begin(self) -> None:
+        sweep, records = self._sweep, self._ledger.trials()
+        self._recorder.sweep_started(_study_id(self._ledger))
+        self._recorder.replay(self._ledger)
+        self._tell(
+            SweepStarted(
+                name=sweep.name,
+                folder=self._folder.path,
+                budget=sweep.limits.trials or 0,
+                replicates=sweep.seeds.confirm_top * sweep.seeds.replicates,
+                parallel=sweep.limits.parallel,
+                metrics=tuple(one.metric for one in sweep.objective),
+                goals=tuple(one.goal for one in sweep.objective),
+                resumed=bool(records),
+                records=tuple(records),
+                time=time.time(),
+            )
+        )
+
+    def _look(self) -> None:
+        if self._wires is not None:
+            self._wires.writer.ensure_alive()
+        if time.monotonic() - self._said > SAY_EVERY:
+            self._spend()
+
+    def _spend(self) -> None:
+        now = time.monotonic()
+        self._ledger.spend(now - self._said)
+        self._said = now
+
+    def _seconds_left(self) -> float | None:
+        hours = self._sweep.limits.hours
+        return None if hours is None else max(0.0, 3600 * hours - self._ledger.seconds)
+
+    def _end(self, state: SweepState, message: str) -> Outcome:
+        records = self._ledger.trials()
+        best = next(iter(best_first(records, self._sweep)), None)
+        try:
+            self._spend()
+            if best is not None and state == "finished":
+                self._recorder.best_is(best)
+            self._recorder.sweep_ended(state, message)
+            message = "\n".join(filter(None, (message, self._drain(state))))
+        except SweeperError as error:
+            if state != "failed":
+                state, message = "failed", str(error)
+        self._tell(SweepEnded(state, message, time.time()))
+        return Outcome(state, message, self._folder.path, tuple(records), best)
+
+    def _drain(self, state: SweepState) -> str:
+        if self._wires is None:
+            return ""
+        self._tell(PhaseChanged("finishing", "sending the last records to MLflow", time.time()))
+        left = self._wires.writer.drain(PATIENCE if state in ("finished", "stopped") else 5.0)
+        return left.advice(self._sweep.name) if left else ""
+
+
+def _ending(conductor: Conductor, tuning: Tuning, requests: Requests) -> tuple[SweepState, str]:
+    again = "run the sweep again to go on"
+    if conductor.complete:
+        return "finished", ""
+    if requests.interrupts or requests.terminated:
+        return "interrupted", f"interrupted; {again}: every trial goes on from its checkpoint"
+    if tuning.now:
+        return "cancelled", f"cancelled; {again}"
+    return "stopped", f"{conductor.message or 'stopped'}; {again}"
+
+
+@contextlib.contextmanager
+def _record(sweep: Sweep, home: Home, folder: SweepFolder) -> Iterator[_Wires]:
+    uri = tracking_uri(home.path, sweep.tracking.uri)
+    with (
+        Outbox(folder.outbox) as outbox,
+        start_writer(outbox, uri, home.mlartifacts) as writer,
+    ):
+        yield _Wires(outbox, writer)
+
+
+def _keep_spec(sweep: Sweep, folder: SweepFolder, source: Path | None) -> None:
+    """Write the spec down, or compare it with the one that is there."""
+    if folder.exists():
+        stored = json.loads(folder.spec_json.read_text(encoding="utf-8"))
+        difference = sweep_from_dict(stored, str(folder.spec_json)).difference(sweep)
+        if difference.refused:
+            raise SpecConflict(
+                f"a sweep named {sweep.name!r} exists in {folder.path.parent} and differs in "
+                f"{', '.join(difference.refused)}: give this one another name, or change nothing "
+                "but its limits, resources, tracking, confirmation and description"
+            )
+        if not difference:
+            return
+    atomic_write(folder.spec_json, json.dumps(sweep.to_dict(), indent=2) + "\n")
+    if source is not None and source.is_file():
+        shutil.copyfile(source, folder.sweep_yaml)
+
+
+def _study_id(ledger: Ledger) -> str:
+    """What names this study for ever, also beside others of its name on a shared server."""
+    known = ledger.study.user_attrs.get("id")
+    if known is None:
+        known = f"{ledger.sweep.name}-{uuid.uuid4().hex}"
+        ledger.study.set_user_attr("id", known)
+    return str(known)

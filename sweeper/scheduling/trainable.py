@@ -1,0 +1,174 @@
+"""The worker: one Ray actor that trains one trial after another.
+
+Tune calls `train` once an evaluation, and `reset_config` between trials. The training saves itself
+in the sweep's folder; Tune keeps no checkpoint. A worker that takes a trial up first repeats the
+evaluations which the checkpoint has and the ledger lacks (the driver died in between), then goes
+on. Nothing that a training raises leaves this class: it becomes part of the report, and the worker
+is free for the next trial.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import gc
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import psutil
+import ray
+from ray import tune
+
+from sweeper.scheduling.failures import OUT_OF_MEMORY, explain
+from sweeper.scheduling.messages import Report, Work
+
+REPORT = "sweeper"
+"""Key of the report in Tune's result."""
+
+GROWTH_TO_COLLECT = 64 << 20
+GROWTH_TO_RETIRE = 1 << 30
+"""Bytes that a worker may have grown since its first trial before it collects its garbage, and,
+if that did not help, before it makes way for a new process (ray#32698)."""
+
+
+class Training(Protocol):
+    """What the worker asks of a training; `trials.trainer.Training` is one."""
+
+    @property
+    def history(self) -> Sequence[Any]: ...
+
+    @property
+    def finished(self) -> bool: ...
+
+    def advance(self) -> Any: ...
+
+    def restore(self) -> bool: ...
+
+
+Factory = Callable[[Mapping[str, Any], Path, Path], Training]
+"""(raw trial config, the trial's folder, folder of shared caches) → a training."""
+
+
+def build_training(config: Mapping[str, Any], folder: Path, cache: Path) -> Training:
+    """The real thing."""
+    from trials.config import load_config
+    from trials.trainer import Training as GanTraining
+
+    return GanTraining(load_config(config), folder, cache=cache)
+
+
+class Worker(tune.Trainable):  # type: ignore[misc]
+    """Runs the trials that the driver hands to one actor."""
+
+    def setup(
+        self,
+        config: dict[str, Any],
+        factory: Factory = build_training,
+        cache: str = "",
+        threads: int = 1,
+    ) -> None:
+        self._factory = factory
+        self._cache = Path(cache)
+        self._training: Training | None = None
+        self._first_size = 0
+        self._last_size = 0
+        self._retire = False
+        if "torch" in sys.modules or factory is build_training:
+            import torch
+
+            torch.set_num_threads(threads)
+        self._take_up(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        self._training = None  # before its memory is measured
+        if self._retire or self._is_bloated():
+            # Tune cannot replace a worker; one that dies here is replaced by the driver, which
+            # has not counted the trial as started yet.
+            ray.actor.exit_actor()
+        self._take_up(new_config)
+        return True
+
+    def step(self) -> dict[str, Any]:
+        folder = Path(self._work.folder)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with _logged(folder / "log.txt"):
+                report = self._advance(folder)
+        except Exception as error:
+            failure = explain(error, folder)
+            self._retire = failure.symptom == OUT_OF_MEMORY or "CUDA" in failure.reason
+            report = Report(finished=True, failure=failure)
+        return {REPORT: report.text()}
+
+    def get_auto_filled_metrics(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        filled: dict[str, Any] = super().get_auto_filled_metrics(*args, **kwargs)
+        filled.pop("config", None)  # the driver made it; sent back at every step it is a burden
+        return filled
+
+    def _take_up(self, config: Mapping[str, Any]) -> None:
+        self._work = Work.read(config["work"])
+
+    def _advance(self, folder: Path) -> Report:
+        training = self._training
+        if training is None:
+            training = self._factory(self._work.config, folder, self._cache)
+            training.restore()
+            self._training = training
+            fresh = [one for one in training.history if one.step not in self._work.known]
+            if fresh or training.finished:
+                return self._report(training, fresh)
+        return self._report(training, [training.advance()])
+
+    def _report(self, training: Training, evaluations: Sequence[Any]) -> Report:
+        stopped_by = getattr(training, "stopped_by", None)
+        return Report(
+            evaluations=tuple(one.as_dict() for one in evaluations),
+            finished=training.finished,
+            stopped_by=None if stopped_by is None else _plain(stopped_by),
+        )
+
+    def _is_bloated(self) -> bool:
+        size = _resident()
+        if not self._first_size:
+            self._first_size = self._last_size = size
+            return False
+        if size - self._last_size > GROWTH_TO_COLLECT or _on_gpu():
+            size = _collect()
+        self._last_size = size
+        return size - self._first_size > GROWTH_TO_RETIRE
+
+
+@contextlib.contextmanager
+def _logged(path: Path) -> Iterator[None]:
+    """What is printed meanwhile goes to the trial's log."""
+    with (
+        path.open("a", encoding="utf-8", buffering=1) as file,
+        contextlib.redirect_stdout(file),
+        contextlib.redirect_stderr(file),
+    ):
+        yield
+
+
+def _plain(symptom: Any) -> dict[str, Any]:
+    return {"name": symptom.name, "step": symptom.step, "note": symptom.note}
+
+
+def _resident() -> int:
+    return int(psutil.Process(os.getpid()).memory_info().rss)
+
+
+def _on_gpu() -> bool:
+    torch = sys.modules.get("torch")
+    return torch is not None and torch.cuda.is_initialized()
+
+
+def _collect() -> int:
+    gc.collect()
+    if _on_gpu():
+        sys.modules["torch"].cuda.empty_cache()
+    with contextlib.suppress(OSError, AttributeError):  # not every C library can give pages back
+        ctypes.CDLL(None).malloc_trim(0)
+    return _resident()

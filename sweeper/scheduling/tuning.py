@@ -1,0 +1,184 @@
+"""The loop: Ray Tune's own, with the conductor in every place where something is decided."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from ray import tune
+
+from sweeper.errors import SweeperError
+from sweeper.home import Request
+from sweeper.scheduling.adapters import Abort, NumberedTrials, Starts, StopNow, Verdicts
+from sweeper.scheduling.cluster import Cluster
+from sweeper.scheduling.conductor import Conductor, DiskFull
+from sweeper.scheduling.failures import is_disk_full
+from sweeper.scheduling.requests import Requests
+from sweeper.scheduling.trainable import Factory, Worker
+from sweeper.spec.model import Sweep
+
+CRASHES = 3
+"""How often in a row Tune may give out under us before the sweep stops."""
+
+TICK = 0.1
+"""Seconds between two looks around."""
+
+
+class Ended(Exception):  # noqa: N818 - what happened, not an error
+    """The operator wants the sweep to end at once."""
+
+
+class Tuning:
+    """Runs the trials that a conductor hands out, until it has no more or somebody stops it."""
+
+    def __init__(
+        self,
+        sweep: Sweep,
+        conductor: Conductor,
+        requests: Requests,
+        *,
+        scratch: Path,
+        cache: Path,
+        factory: Factory,
+        seconds_left: float | None,
+        look: Callable[[], None],
+    ) -> None:
+        self.now = False
+        self._sweep = sweep
+        self._conductor = conductor
+        self._requests = requests
+        self._scratch = scratch
+        self._cache = cache
+        self._factory = factory
+        self._look = look
+        self._deadline = None if seconds_left is None else time.monotonic() + seconds_left
+        self._next_tick = 0.0
+        self._cluster: Cluster | None = None
+
+    def run(self) -> None:
+        """Raises what stopped it: SweeperError, LedgerError, or an error of our own."""
+        with Cluster(self._sweep.resources, self._sweep.limits.parallel) as self._cluster:
+            crashes = 0
+            while not (self._conductor.finished or self.now):
+                handed_out = self._conductor.reports
+                try:
+                    self._run_tune()
+                except Abort as abort:
+                    if isinstance(abort.cause, Ended):
+                        return
+                    raise abort.cause from None
+                except Exception as error:
+                    if is_disk_full(error):
+                        raise DiskFull(f"no space left for Ray: {error}") from error
+                    crashes = crashes + 1 if self._conductor.reports == handed_out else 1
+                    if crashes > CRASHES:
+                        raise SweeperError(f"Ray Tune keeps failing: {error}") from error
+                    self._conductor.lost_all(f"Ray Tune failed: {error}")
+
+    def _run_tune(self) -> None:
+        limits, resources = self._sweep.limits, self._sweep.resources
+        worker = tune.with_parameters(
+            Worker,
+            factory=self._factory,
+            cache=str(self._cache),
+            threads=max(1, int(resources.cpu)),
+        )
+        with _empty(self._scratch), _hushed(), _pending(limits.parallel):
+            tune.run(
+                worker,
+                name="tune",
+                storage_path=str(self._scratch),
+                search_alg=NumberedTrials(self._conductor, self._tick),
+                scheduler=Verdicts(self._conductor),
+                callbacks=[Starts(self._conductor, self._tick)],
+                stop=StopNow(lambda: self.now),
+                num_samples=-1,
+                resources_per_trial={"cpu": resources.cpu, "gpu": resources.gpu},
+                reuse_actors=True,
+                max_failures=0,  # the conductor hands a trial out again; it knows why it must
+                raise_on_failed_trial=False,
+                trial_name_creator=lambda trial: trial.config["name"],
+                trial_dirname_creator=lambda trial: f"{trial.config['name']}-{time.time_ns()}",
+                verbose=0,
+            )
+
+    def _tick(self) -> None:
+        """Look around: is the cluster alive, has somebody asked for something, is time up?"""
+        here = time.monotonic()
+        if here < self._next_tick:
+            return
+        self._next_tick = here + TICK
+        assert self._cluster is not None
+        self._cluster.check()
+        self._look()
+        self._obey()
+        if self._deadline is not None and here >= self._deadline:
+            hours = self._sweep.limits.hours
+            self._conductor.stop("no_new", f"limits.hours ({hours:g}) has been reached")
+
+    def _obey(self) -> None:
+        asked, written = self._requests, self._requests.written()
+        if asked.interrupts > 1 or asked.terminated or written == Request.CANCEL:
+            self._end_now("cancelled" if written == Request.CANCEL else "interrupted")
+        elif asked.interrupts == 1:
+            self._conductor.stop(
+                "at_evaluation", "interrupted: each trial stops at its next evaluation"
+            )
+        elif written == Request.STOP:
+            self._conductor.stop("no_new", "stopped on request: no new trials")
+        self._conductor.pause(written == Request.PAUSE)
+
+    def _end_now(self, message: str) -> None:
+        if self.now:
+            return
+        self.now = True
+        self._conductor.stop("at_evaluation", message)
+        self._conductor.interrupt_all()
+        assert self._cluster is not None
+        if self._cluster.own:
+            raise Ended(message)  # its workers die with it, in the middle of whatever they do
+
+
+@contextlib.contextmanager
+def _empty(scratch: Path) -> Iterator[None]:
+    """A folder for Tune's record of the experiment, which nobody reads."""
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir()
+    try:
+        yield
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _hushed() -> Iterator[None]:
+    """Tune's log says what the conductor has said already, in other words and at length."""
+    loggers = [logging.getLogger(name) for name in ("ray.tune", "ray.air", "ray.train")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+@contextlib.contextmanager
+def _pending(parallel: int) -> Iterator[None]:
+    """Let Tune hold as many trials that wait for an actor as may run (ray#46965)."""
+    name = "TUNE_MAX_PENDING_TRIALS_PG"
+    kept = os.environ.get(name)
+    os.environ[name] = str(parallel)
+    try:
+        yield
+    finally:
+        if kept is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = kept

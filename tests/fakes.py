@@ -1,0 +1,104 @@
+"""A training that trains nothing: instant, exact, and as mischievous as a test wants it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    step: int
+    time: float
+    metrics: Mapping[str, float]
+    protocol: Mapping[str, str] = field(default_factory=dict)
+    symptoms: tuple[Any, ...] = ()
+    samples: str | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Symptom:
+    name: str
+    step: int
+    note: str = "seen in a test"
+
+
+class FakeTraining:
+    """The value at a step follows from the config and the steps before it, as in a real training.
+
+    Config: `x` and `y` decide the value, `steps` and `every` its evaluations, `seconds` how long
+    each takes, `trouble` what goes wrong at which step.
+    """
+
+    def __init__(self, config: Mapping[str, Any], folder: Path, cache: Path) -> None:
+        self.config = config
+        self.folder = folder
+        self.history: list[Evaluation] = []
+        self.stopped_by: Symptom | None = None
+        self.state = 1.0
+
+    @property
+    def step(self) -> int:
+        return self.history[-1].step if self.history else 0
+
+    @property
+    def finished(self) -> bool:
+        return self.stopped_by is not None or self.step >= self.config.get("steps", 4)
+
+    def restore(self) -> bool:
+        file = self.folder / "checkpoint.json"
+        if not file.exists():
+            return False
+        saved = json.loads(file.read_text())
+        self.state = saved["state"]
+        self.history = [Evaluation(**one) for one in saved["history"]]
+        with (self.folder / "restored").open("a") as marks:
+            marks.write(f"{self.step}\n")
+        return True
+
+    def advance(self) -> Evaluation:
+        step = self.step + self.config.get("every", 1)
+        time.sleep(self.config.get("seconds", 0.0))
+        self._trouble(step)
+        x, y = self.config.get("x", 0.0), self.config.get("y", 0.0)
+        self.state = 0.5 * self.state + 0.1 * x
+        value = (x - 0.3) ** 2 + (y - 0.7) ** 2 + self.state / step
+        metrics = {"fid": value, "state": self.state}
+        if self.config.get("trouble") == "nan" and step > 1:
+            metrics["fid"] = float("nan")
+        evaluation = Evaluation(step, time.time(), metrics)
+        self.history.append(evaluation)
+        text = json.dumps({"state": self.state, "history": [one.as_dict() for one in self.history]})
+        temporary = self.folder / "checkpoint.json.tmp"
+        temporary.write_text(text)
+        os.replace(temporary, self.folder / "checkpoint.json")
+        return evaluation
+
+    def _trouble(self, step: int) -> None:
+        trouble = self.config.get("trouble")
+        if trouble == "raise" and step == 2:
+            print("the last thing it printed")
+            raise RuntimeError("a training that raises")
+        if trouble == "memory" and step == 2:
+            raise MemoryError("cannot allocate memory")
+        if trouble in ("mode_collapse", "divergence") and step == 2:
+            self.stopped_by = Symptom(trouble, step)
+        if trouble == "die" and step == 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if trouble == "die once" and step == 2 and not (self.folder / "died").exists():
+            (self.folder / "died").touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def fake(config: Mapping[str, Any], folder: Path, cache: Path) -> FakeTraining:
+    """The factory of fakes."""
+    return FakeTraining(config, folder, cache)
