@@ -23,39 +23,13 @@ from trials.metrics.measures import MEASURES
 from trials.presets import expand
 from trials.problems import Problem, nearest
 
-DRAWS = 200
+DRAWS = 100
 """Random configurations that are tried of every space, beside each value of each parameter."""
 
 _DATA: TypeAdapter[DataConfig] = TypeAdapter(AnyData)
 
 AT_MOST = 5
 """Infeasible combinations that are reported; more of them have the same causes."""
-
-
-def expand_knobs(document: Document, raw: Mapping[str, Any]) -> dict[str, Any]:
-    """The section with `knobs: default` written out: a conditional parameter for each knob."""
-    expanded: dict[str, Any] = {}
-    for path, given in raw.items():
-        expanded[path] = given
-        if not isinstance(given, Mapping) or given.get("knobs") != "default":
-            continue
-        trick = catalogue.toggles().get(path.removeprefix("tricks."))
-        for knob, domain in trick.search_ranges().items() if trick is not None else ():
-            knob_path = f"{path}.{knob}"
-            if knob_path not in raw:
-                expanded[knob_path] = {**domain, "when": {path: True}}
-                document.places["parameters", knob_path] = document.place(("parameters", path))
-    return expanded
-
-
-def requirements(parameters: Mapping[str, Parameter]) -> dict[str, tuple[str, ...]]:
-    """Toggle → toggles of tricks that it needs, so that those are decided before it."""
-    known = catalogue.toggles()
-    return {
-        path: tuple(f"tricks.{key}" for key in known[parameter.trick].requires)
-        for path, parameter in parameters.items()
-        if isinstance(parameter.domain, Toggle) and parameter.trick in known
-    }
 
 
 def check_against_trainer(
@@ -113,17 +87,8 @@ class _Checker:
             if isinstance(parameter.domain, Toggle):
                 self._check_trick(at, parameter)
                 continue
-            samples = parameter.domain.samples()
             try:
-                context = self.context(parameter)
-                found = [
-                    [
-                        problem
-                        for problem in self.problems({**context, parameter.path: value})
-                        if _related(problem.path, parameter.path)
-                    ]
-                    for value in samples
-                ]
+                found = [self._faults(parameter, value) for value in parameter.domain.samples()]
             except ValueError as error:
                 self.document.add(at, str(error), "a path into the trial config")
                 continue
@@ -134,6 +99,18 @@ class _Checker:
                     everywhere = all(problem in others for others in found)
                     place = at if everywhere else _place_of(at, parameter, position)
                     _report(self.document, place, problem, parameter.path)
+
+    def _faults(self, parameter: Parameter, value: Any) -> list[Problem]:
+        """What is wrong with one value, unless another parameter's choice could mend it."""
+        chosen = {**self.context(parameter), parameter.path: value}
+        problems = self._about(parameter, chosen)
+        for other in self._single_choices() if problems else ():
+            if parameter.path not in other and not self._about(parameter, {**other, **chosen}):
+                return []
+        return problems
+
+    def _about(self, parameter: Parameter, values: Mapping[str, Any]) -> list[Problem]:
+        return [found for found in self.problems(values) if _related(found.path, parameter.path)]
 
     def _check_trick(self, at: Path, parameter: Parameter) -> None:
         known = catalogue.toggles()
@@ -198,7 +175,7 @@ class _Checker:
                 for other, value in needed.items()
                 if other != path and path not in self.by_path[other].when
             }
-            if any(found.path == problem.path for found in self.problems(without)):
+            if problem in self.problems(without):
                 needed = without
         return needed
 

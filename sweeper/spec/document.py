@@ -20,8 +20,8 @@ from sweeper.errors import Problem
 Path = tuple[str | int, ...]
 """Keys and list positions from the root. A key may hold dots: ("parameters", "loss.margin")."""
 
-MAX_CHARACTERS = 1_000_000
-MAX_VALUES = 100_000
+MAX_CHARACTERS = 100_000
+MAX_VALUES = 20_000
 """Values after anchors are expanded: nine short lines can name a billion of them."""
 MAX_DEPTH = 64
 

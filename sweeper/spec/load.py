@@ -12,8 +12,9 @@ from sweeper.errors import Problem, SpecError
 from sweeper.home import NAME_RULE, is_valid_name
 from sweeper.spec.document import Document, Path, one_of, read_document, shown
 from sweeper.spec.model import Sweep
+from sweeper.spec.order import follows_conditions, in_order
 from sweeper.spec.overrides import lay_over
-from sweeper.spec.parameters import add_own_conditions, in_order, read_parameters
+from sweeper.spec.parameters import add_own_conditions, read_parameters
 from sweeper.spec.rules import check_options, check_together
 from sweeper.spec.sections import KEYS, SECTIONS, Objective, Section
 from trials.problems import nearest
@@ -89,17 +90,15 @@ def _assemble(document: Document, *, checked: bool) -> Sweep | None:
     base = _read_base(document, root)
     raw = _mapping(document, root, "parameters", "dotted paths and their domains")
     if checked and base is not None:
-        # The trainer's config and catalogue import torch: only where a sweep is really checked.
-        from sweeper.spec.check import expand_knobs
+        # The catalogue imports torch: only where a sweep is checked, not where one is listed.
+        from sweeper.spec.tricks import read_with_tricks
 
-        raw = expand_knobs(document, raw)
-    parameters = add_own_conditions(read_parameters(document, raw))
-    needs: Mapping[str, Sequence[str]] = {}
-    if checked:
-        from sweeper.spec.check import requirements
-
-        needs = requirements(parameters)
-    ordered = in_order(document, parameters, needs)
+        ordered = read_with_tricks(document, base, raw)
+    else:
+        parameters = add_own_conditions(read_parameters(document, raw))
+        ordered = tuple(parameters.values())
+        if not follows_conditions(ordered):
+            ordered = in_order(document, parameters, {})
     check_options(document, root, sections)
     check_together(document, ordered, objective, sections)
     if checked and base is not None:

@@ -1,9 +1,8 @@
-"""The `parameters` section: each dotted path with its domain, its condition, and their order."""
+"""The `parameters` section: each dotted path with its domain and its condition."""
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -275,62 +274,3 @@ def _check_condition(
         if not any(same(value, own) for own in possible):
             close = nearest(str(value), map(str, possible))
             document.add(at, f"is never {shown(value)}", one_of(possible), close)
-
-
-def in_order(
-    document: Document,
-    parameters: Mapping[str, Parameter],
-    needs: Mapping[str, Iterable[str]],
-) -> tuple[Parameter, ...]:
-    """The parameters so that each follows those it depends on.
-
-    Plain choices come first, then toggles, then what is conditional, each in the file's order. A
-    condition may stand on a parameter that is written later; a circle of conditions is a problem.
-    `needs` names for a toggle the toggles that one of its requirements may be met by.
-    """
-    after = {
-        path: {other for other in parameter.when if other in parameters and other != path}
-        for path, parameter in parameters.items()
-    }
-    for path, others in needs.items():
-        after[path] |= {
-            other
-            for other in others
-            if other in parameters and other != path and path not in _reach(after, other)
-        }
-    rank = {
-        path: (_rank(item), position) for position, (path, item) in enumerate(parameters.items())
-    }
-    ready = [(rank[path], path) for path in parameters if not after[path]]
-    heapq.heapify(ready)
-    done: dict[str, Parameter] = {}
-    while ready:
-        _, path = heapq.heappop(ready)
-        done[path] = parameters[path]
-        for other in parameters:
-            if path in after[other]:
-                after[other].discard(path)
-                if not after[other]:
-                    heapq.heappush(ready, (rank[other], other))
-    circle = [path for path in parameters if path not in done or path in parameters[path].when]
-    if circle:
-        at = (*ROOT, circle[0], "when")
-        document.add(at, f"conditions go in a circle: {', '.join(circle)}", "no circle")
-    return tuple(done.values())
-
-
-def _reach(after: Mapping[str, set[str]], start: str) -> set[str]:
-    """Everything that `start` comes after, directly or not."""
-    found: set[str] = set()
-    waiting = [start]
-    while waiting:
-        for path in after.get(waiting.pop(), set()) - found:
-            found.add(path)
-            waiting.append(path)
-    return found
-
-
-def _rank(parameter: Parameter) -> int:
-    if isinstance(parameter.domain, Toggle):
-        return 1
-    return 2 if parameter.when else 0

@@ -38,27 +38,59 @@ def walk(sweep: Sweep, choose: Choose) -> Draw:
     values: dict[str, Any] = {}
     forced: list[str] = []
     config: dict[str, Any] = deepcopy(dict(sweep.base))
+    switches = _Switches()
     for parameter in sweep.parameters:
         if not parameter.applies(values):
             continue
-        if isinstance(parameter.domain, Toggle) and not _possible(config, parameter):
-            forced.append(parameter.path)
-            values[parameter.path] = False
+        if isinstance(parameter.domain, Toggle):
+            possible = switches.could_be_on(config, parameter)
+            value = bool(choose(parameter)) if possible else False
+            if not possible:
+                forced.append(parameter.path)
+            switches.decided(value)
         else:
-            values[parameter.path] = parameter.domain.snap(choose(parameter))
-        assign(config, parameter.path, values[parameter.path])
+            value = parameter.domain.snap(choose(parameter))
+            switches.forget()
+        values[parameter.path] = value
+        assign(config, parameter.path, value)
     return Draw(values, config, tuple(forced))
 
 
-def _possible(config: Mapping[str, Any], toggle: Parameter) -> bool:
-    # Imported here because the catalogue of tricks imports torch, and a sweep without toggles, or
-    # one that is only listed, needs neither.
-    from trials.config import feasible
+class _Switches:
+    """Whether tricks could be on in a configuration that grows.
 
-    # Without the trick itself: a base or preset that has it on must not answer for the question.
-    without = deepcopy(dict(config))
-    assign(without, toggle.path, False)
-    return feasible(without, toggle.trick)
+    A trick could be on if switching it on brings no problem that is not there without it. What
+    the last question found out of the configuration holds for the next one, as long as nothing
+    but a switch was decided in between; a walk over forty toggles takes half the time for it.
+    """
+
+    def __init__(self) -> None:
+        self._without: frozenset[Any] | None = None
+        self._with: frozenset[Any] | None = None
+
+    def could_be_on(self, config: Mapping[str, Any], toggle: Parameter) -> bool:
+        # Imported here because the catalogue of tricks imports torch, and a sweep without
+        # toggles, or one that is only listed, needs neither.
+        from trials.config import problems_of
+
+        trial = deepcopy(dict(config))
+        # A base or a preset that has the trick on must not answer for the question.
+        may_be_on = "preset" in trial or bool((trial.get("tricks") or {}).get(toggle.trick))
+        assign(trial, toggle.path, False)
+        if self._without is None or may_be_on:
+            self._without = frozenset(problems_of(trial))
+        assign(trial, toggle.path, True)
+        found = frozenset(problems_of(trial))
+        # With the knobs of the base there may be other problems: those are not looked at here.
+        self._with = None if may_be_on else found
+        return found <= self._without
+
+    def decided(self, on: bool) -> None:
+        if on:
+            self._without = self._with
+
+    def forget(self) -> None:
+        self._without = None
 
 
 def apply(base: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,449 @@
+"""Reading sweep files: what is understood, and one clear answer to everything that is not."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from sweeper.errors import Problem, SpecError
+from sweeper.spec import Range, Toggle, Values, load_sweep, parse_sweep, sweep_from_dict
+from tests.unit.spec_example import EXAMPLE
+
+
+def problems(text: str, *overrides: str) -> tuple[Problem, ...]:
+    with pytest.raises(SpecError) as caught:
+        parse_sweep(text, "sweep.yaml", overrides)
+    assert caught.value.exit_status == 2
+    return caught.value.problems
+
+
+def only(text: str, *overrides: str) -> Problem:
+    found = problems(text, *overrides)
+    assert len(found) == 1, "\n".join(map(str, found))
+    return found[0]
+
+
+def sweep_with(parameters: str = "", *, base: str = "{data: digits}", rest: str = "") -> str:
+    given = parameters or "seed: {values: [0, 1]}"
+    return f"name: s\nbase: {base}\nlimits: {{trials: 4}}\nparameters:\n  {given}\n{rest}"
+
+
+def test_the_documented_example_is_understood_as_it_reads() -> None:
+    sweep = parse_sweep(EXAMPLE)
+    assert sweep.parameter("optimizer.generator.lr").domain == Range(1e-5, 1e-2, log=True)
+    assert sweep.parameter("batch_size").domain == Values((16, 32, 64, 128))
+    assert sweep.parameter("tricks.ema").domain == Toggle()
+    assert sweep.parameter("tricks.ema.decay").when == {"tricks.ema": (True,)}
+    assert [item.path for item in sweep.parameters] == [
+        "optimizer.generator.lr",
+        "batch_size",
+        "loss",
+        "seed",
+        "tricks.ema",
+        "tricks.ema.decay",
+    ]
+    assert sweep.objective[0].metric == "fid"
+    assert sweep.scheduler.options == {"grace_steps": 300, "reduction_factor": 3}
+    assert sweep.base["health"]["stop_on"][0] == "divergence" == sweep.health["stop_on"][0]
+    assert (sweep.limits.trials, sweep.limits.hours, sweep.seeds.screen) == (20, 1.0, 1)
+
+
+def test_the_canonical_form_reads_back_to_an_equal_sweep() -> None:
+    sweep = parse_sweep(EXAMPLE)
+    canonical = sweep.to_dict()
+    assert sweep_from_dict(json.loads(json.dumps(canonical))) == sweep
+    assert parse_sweep(yaml.safe_dump(canonical, sort_keys=False)) == sweep
+
+
+def test_limits_may_be_raised_on_resume_and_the_space_may_not_change() -> None:
+    old = parse_sweep(EXAMPLE)
+    more = parse_sweep(EXAMPLE, overrides=["limits.trials=50", "description=longer"])
+    assert more.fingerprint == old.fingerprint
+    assert old.difference(more).allowed == ("description", "limits.trials")
+    assert not old.difference(more).refused
+    other = parse_sweep(EXAMPLE, overrides=["parameters.batch_size.values=[16]", "base.steps=9"])
+    assert other.fingerprint != old.fingerprint
+    assert old.difference(other).refused == ("base.steps", "parameters.batch_size.values")
+
+
+@pytest.mark.parametrize(
+    ("domain", "expected"),
+    [
+        ("{min: 1, max: 8}", Range(1, 8, step=1, integer=True)),
+        ("{min: 1.0, max: 8}", Range(1.0, 8.0)),
+        ("{min: 0, max: 1, distribution: uniform}", Range(0.0, 1.0)),
+        ("{min: 1e-4, max: 1, distribution: log_uniform}", Range(1e-4, 1.0, log=True)),
+        ("{min: '1e-4', max: 1.0, distribution: log_uniform_values}", Range(1e-4, 1.0, log=True)),
+        ("{min: 0, max: 1, q: 0.3}", Range(0.0, 0.9, step=0.3)),
+        ("{min: 16, max: 130, step: 16}", Range(16, 128, step=16, integer=True)),
+        ("{min: 2, max: 9, distribution: int_uniform}", Range(2, 9, step=1, integer=True)),
+        (
+            "{min: 1, max: 64, distribution: int_log_uniform}",
+            Range(1, 64, log=True, step=1, integer=True),
+        ),
+        (
+            "{min: 0.1, max: 10, q: 0.5, distribution: q_log_uniform_values}",
+            Range(0.1, 10.0, log=True, step=0.5),
+        ),
+        ("{value: 3}", Values((3,))),
+        ("{distribution: constant, value: 3}", Values((3,))),
+        ("{distribution: categorical, values: [1, 2.5]}", Values((1, 2.5))),
+        (
+            "{values: [[1, 2], {a: 1}, null, yes, 'yes', 1]}",
+            Values(([1, 2], {"a": 1}, None, True, "yes", 1)),
+        ),
+    ],
+)
+def test_every_form_of_a_domain_is_read_and_written_back(domain: str, expected: Any) -> None:
+    raw = {
+        "name": "s",
+        "base": {},
+        "limits": {"trials": 1},
+        "parameters": {"p": _read(domain)},
+    }
+    sweep = sweep_from_dict(raw)
+    assert sweep.parameter("p").domain == expected
+    assert type(sweep.parameter("p").domain.samples()[0]) is type(expected.samples()[0])
+    assert sweep_from_dict(sweep.to_dict()) == sweep
+
+
+def _read(text: str) -> Any:
+    from sweeper.spec.document import read_document
+
+    return read_document(text, "domain").root
+
+
+@pytest.mark.parametrize(
+    ("domain", "path", "message", "nearest"),
+    [
+        ("{min: 2, max: 1}", ".min", "min 2 is not below max 1", ""),
+        ("{min: 1, max: 1}", ".min", "min 1 is not below max 1", ""),
+        ("{min: 0, max: 1, distribution: log_uniform}", ".min", "cannot reach 0", ""),
+        ("{min: -9.2, max: -2.3, distribution: log_uniform}", ".min", "cannot reach -9.2", ""),
+        ("{min: low, max: 1}", ".min", "'low' is no number", ""),
+        ("{min: 1}", "", "`max` is missing", ""),
+        ("{min: 0, max: 1, q: 2}", ".q", "step 2 is wrong", ""),
+        ("{min: 0, max: 1, q: .nan}", ".q", "no number", ""),
+        ("{value: 1, values: [1]}", ".value", "does not go with a categorical", ""),
+        ("{min: 1.5, max: 3, distribution: int_uniform}", "", "has whole bounds", ""),
+        ("{min: 1, max: 2, distribution: log_unifrom}", ".distribution", "", "log_uniform"),
+        ("{minn: 1, max: 2}", ".minn", "no such setting", "min"),
+        ("{values: []}", ".values", "is wrong", ""),
+        ("{values: 3}", ".values", "is wrong", ""),
+        ("{values: [1, 2, 1.0]}", ".values[2]", "is there twice", ""),
+        ("{values: [1, 2], probabilities: [1, 2]}", ".probabilities", "equal probability", ""),
+        ("{toggle: true}", "", "only a trick is toggled", ""),
+        ("{}", "", "names no domain", ""),
+        ("[1, 2]", "", "is no domain", ""),
+        ("{values: [1, 2], when: true}", ".when", "is no condition", ""),
+    ],
+)
+def test_a_bad_domain_is_answered_at_its_place(
+    domain: str, path: str, message: str, nearest: str
+) -> None:
+    problem = only(sweep_with(f"seed: {domain}"))
+    assert (problem.file, problem.line) == ("sweep.yaml", 5)
+    assert problem.path == f"parameters.seed{path}"
+    assert message in problem.message
+    assert problem.nearest == nearest
+    assert problem.expected
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "path", "message", "nearest"),
+    [
+        # Keys and types
+        (sweep_with(rest="limit: {trials: 3}"), 6, "limit", "no such section", "limits"),
+        (sweep_with(rest="method: bayes"), 6, "method", "no such section", "search.sampler"),
+        (sweep_with(rest="search: {sampler: tpee}"), 6, "search.sampler", "not possible", "tpe"),
+        (sweep_with(rest="search: {seeed: 3}"), 6, "search.seeed", "no such setting", "seed"),
+        (sweep_with(rest="resources: {cpu: yes}"), 6, "resources.cpu", "True is wrong", ""),
+        (sweep_with(rest="resources: {gpu: 1.5}"), 6, "resources.gpu", "1.5 is wrong", ""),
+        (sweep_with(rest="seeds: [1]"), 6, "seeds", "is wrong", ""),
+        (sweep_with(rest="name: t"), 6, "name", "is given twice, first in line 1", ""),
+        (sweep_with().replace("name: s", "name: ../s"), 1, "name", "cannot name a sweep", ""),
+        (sweep_with().replace("name: s", ""), 2, "name", "is missing", ""),
+        (sweep_with().replace("trials: 4", "trials: 0"), 3, "limits.trials", "0 is wrong", ""),
+        (sweep_with().replace("trials: 4", "hours: 1"), 3, "limits.trials", "is missing", ""),
+        (sweep_with(rest="tracking: {uri: 'http://u:p@h'}"), 6, "tracking.uri", "password", ""),
+        # The base and what a path leads to
+        (sweep_with(base="[1]"), 2, "base", "is wrong", ""),
+        (sweep_with(base="{data: digits, stps: 3}"), 2, "base.stps", "no such setting", "steps"),
+        (sweep_with(base="{data: digits, steps: x}"), 2, "base.steps", "'x' is wrong", ""),
+        (sweep_with(base="{data: digits, preset: sngann}"), 2, "base.preset", "sngann", None),
+        (
+            sweep_with(base="{data: digits, tricks: {emma: true}}"),
+            2,
+            "base.tricks.emma",
+            "no 'emma'",
+            "ema",
+        ),
+        (sweep_with("sead: {values: [1]}"), 5, "parameters.sead", "no such setting", "seed"),
+        (
+            sweep_with("batch_size: {values: [8, x]}"),
+            5,
+            "parameters.batch_size.values[1]",
+            "'x'",
+            "",
+        ),
+        (sweep_with("steps: {min: 1.0, max: 9.0}"), 5, "parameters.steps", "is wrong", ""),
+        (
+            sweep_with("seed.x: {values: [1]}", base="{data: digits, seed: 1}"),
+            5,
+            "parameters.seed.x",
+            "seed is 1",
+            "",
+        ),
+        # Conditions
+        (
+            sweep_with("seed: {values: [1, 2], when: {tricks.emma: true}}"),
+            5,
+            "parameters.seed.when.tricks.emma",
+            "is no parameter",
+            "",
+        ),
+        (
+            sweep_with("seed: {values: [1, 2], when: {seed: 1}}"),
+            5,
+            "parameters.seed.when",
+            "in a circle: seed",
+            "",
+        ),
+        (
+            sweep_with(
+                "seed: {values: [1], when: {steps: 1}}\n  steps: {values: [1], when: {seed: 1}}"
+            ),
+            5,
+            "parameters.seed.when",
+            "in a circle: seed, steps",
+            "",
+        ),
+        (
+            sweep_with(
+                "loss: {values: [hinge, wgan]}\n  seed: {values: [1, 2], when: {loss: hing}}"
+            ),
+            6,
+            "parameters.seed.when.loss",
+            "is never 'hing'",
+            "hinge",
+        ),
+        (
+            sweep_with("steps: {min: 1, max: 9}\n  seed: {values: [1, 2], when: {steps: 3}}"),
+            6,
+            "parameters.seed.when.steps",
+            "cannot stand on a range",
+            "",
+        ),
+        # Tricks
+        (
+            sweep_with("tricks.emma: {toggle: true}"),
+            5,
+            "parameters.tricks.emma",
+            "no trick 'emma'",
+            "ema",
+        ),
+        (
+            sweep_with("tricks.ema: {toggle: false}"),
+            5,
+            "parameters.tricks.ema.toggle",
+            "False is wrong",
+            "",
+        ),
+        (
+            sweep_with("tricks.hinge: {toggle: true}"),
+            5,
+            "parameters.tricks.hinge",
+            "hinge is a loss",
+            "",
+        ),
+        (
+            sweep_with("tricks.ema.decya: {min: 0.1, max: 0.2}"),
+            5,
+            "parameters.tricks.ema.decya",
+            "no such setting",
+            "decay",
+        ),
+        # Search, scheduler, objective
+        (sweep_with(rest="objective: {metric: fdi}"), 6, "objective.metric", "no measure", "fid"),
+        (sweep_with(rest="objective: {metric: fid, goal: min}"), 6, "objective.goal", "", None),
+        (sweep_with(rest="objective: []"), 6, "objective", "0 objectives", ""),
+        (
+            sweep_with(rest="scheduler: {name: median, quantile: 0.5}"),
+            6,
+            "scheduler.quantile",
+            "no option of median",
+            "",
+        ),
+        (
+            sweep_with(rest="search: {sampler: random, sigma: 0.5}"),
+            6,
+            "search.sigma",
+            "no option of random",
+            "",
+        ),
+        (
+            sweep_with(
+                "optimizer.generator.lr: {min: 0.1, max: 0.2}", rest="search: {sampler: grid}"
+            ),
+            5,
+            "parameters.optimizer.generator.lr",
+            "without steps",
+            "",
+        ),
+        (
+            sweep_with(rest="objective: [{metric: fid}, {metric: kid}]\nsearch: {sampler: gp}"),
+            7,
+            "search.sampler",
+            "here are two",
+            "",
+        ),
+        (
+            sweep_with(rest="objective: [{metric: fid}, {metric: kid}]\nscheduler: {name: asha}"),
+            7,
+            "scheduler.name",
+            "here are two",
+            "",
+        ),
+        # YAML itself
+        ("name: [", 1, "", "not YAML", ""),
+        ("", None, "", "the file is empty", ""),
+        ("- 1", 1, "", "is no sweep", ""),
+        (sweep_with(rest="description: !!python/name:os.system x"), 6, "description", "tag", ""),
+        (sweep_with(rest="description: 1e999"), 6, "description", "too large", ""),
+    ],
+)
+def test_a_bad_file_is_answered_with_line_path_and_nearest_name(
+    text: str, line: int | None, path: str, message: str, nearest: str | None
+) -> None:
+    problem = only(text)
+    assert (problem.line, problem.path) == (line, path)
+    assert message in problem.message
+    assert problem.nearest == nearest or nearest is None
+
+
+def test_all_problems_are_reported_together_and_in_the_order_of_the_file() -> None:
+    text = EXAMPLE.replace("min: 0.9,", "min: 1.9,").replace("hinge,", "hing,")
+    text = text.replace("steps: 1500", "stepz: 1500").replace("trials: 20", "trials: many")
+    assert [(p.line, p.path) for p in problems(text, "search.sampler=tpu")] == [
+        (4, "base.stepz"),
+        (8, "parameters.loss.values[1]"),
+        (10, "parameters.tricks.ema.decay.min"),
+        (17, "limits.trials"),
+        (None, "search.sampler"),
+    ]
+
+
+def test_conflicting_tricks_of_a_base_are_named() -> None:
+    conflict = only(
+        sweep_with(base="{data: digits, tricks: {spectral_norm: true, weight_clipping: true}}")
+    )
+    assert conflict.line == 2
+    assert "conflicts with" in conflict.message
+
+
+def test_missing_data_are_found_in_the_base_and_in_parameters(tmp_path: Path) -> None:
+    gone = tmp_path / "gone.npz"
+    base = only(sweep_with(base=f"{{data: {{name: npz, path: {gone}}}}}"))
+    assert base.path == "base.data.path"
+    assert str(gone) in base.message
+    searched = only(sweep_with(f"data: {{values: [digits, {{name: npz, path: {gone}}}]}}"))
+    assert searched.path == "parameters.data.values[1]"
+    assert str(gone) in searched.message
+
+
+def test_an_impossible_network_size_is_refused() -> None:
+    problem = only(sweep_with("data.size: {values: [8, 12]}"))
+    assert problem.path == "parameters.data.size.values[1]"
+    assert "12" in problem.message
+
+
+def test_values_that_cannot_stand_together_are_named_alone() -> None:
+    text = sweep_with(
+        "accumulate: {values: [1, 3]}\n  batch_size: {values: [12, 16]}\n  steps: {min: 1, max: 9}"
+    )
+    problem = only(text)
+    assert "accumulate = 3, batch_size = 16" in problem.message
+    assert "steps" not in problem.message
+
+
+def test_knobs_default_searches_a_tricks_own_ranges_while_it_is_on() -> None:
+    sweep = parse_sweep(
+        sweep_with(
+            "tricks.ema: {toggle: true, knobs: default}\n"
+            "  tricks.instance_noise: {toggle: true, knobs: default}\n"
+            "  tricks.ema.decay: {values: [0.5, 0.6]}"
+        )
+    )
+    sigma = sweep.parameter("tricks.instance_noise.sigma")
+    assert sigma.when == {"tricks.instance_noise": (True,)}
+    assert sigma.domain == Range(0.01, 0.5, log=True)
+    assert sweep.parameter("tricks.ema.decay").domain == Values((0.5, 0.6))
+
+
+def test_a_condition_may_stand_on_a_parameter_that_is_written_later() -> None:
+    sweep = parse_sweep(
+        sweep_with(
+            "tricks.ema.decay: {min: 0.9, max: 0.99}\n  steps: {values: [5], when: {loss: hinge}}\n"
+            "  tricks.ema: {toggle: true}\n  loss: {values: [hinge, wgan]}"
+        )
+    )
+    assert [item.path for item in sweep.parameters] == [
+        "loss",
+        "tricks.ema",
+        "tricks.ema.decay",
+        "steps",
+    ]
+
+
+def test_an_override_is_named_in_place_of_a_line() -> None:
+    sweep = parse_sweep(
+        EXAMPLE,
+        overrides=[
+            "limits.trials=7",
+            "base.loss.name=hinge",
+            "parameters.optimizer.generator.lr.min=1e-4",
+            "parameters.critic_steps={values: [1, 5]}",
+        ],
+    )
+    assert sweep.limits.trials == 7
+    assert sweep.base["loss"] == {"name": "hinge"}
+    assert sweep.parameter("optimizer.generator.lr").domain == Range(1e-4, 1e-2, log=True)
+    assert sweep.parameter("critic_steps").domain == Values((1, 5))
+    wrong = only(EXAMPLE, "limits.trials=none")
+    assert (wrong.file, wrong.line) == ("--set limits.trials=none", None)
+    assert wrong.path == "limits.trials"
+    assert only(EXAMPLE, "steps=5").nearest == "base.steps"
+    assert only(EXAMPLE, "limts.trials=5").nearest == "limits"
+    assert "no override" in only(EXAMPLE, "limits.trials").message
+    assert "name is 'quickstart'" in only(EXAMPLE, "name.x=5").message
+
+
+def test_numbers_are_read_as_people_write_them() -> None:
+    sweep = parse_sweep(
+        sweep_with(base="{data: digits, steps: 1_000, optimizer: {generator: {lr: 1e-5}}}")
+    )
+    assert sweep.base["steps"] == 1000
+    assert sweep.base["optimizer"]["generator"]["lr"] == 1e-5
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"name: \x00", b"", None])
+def test_a_file_that_cannot_be_read_is_a_problem_with_its_name(
+    tmp_path: Path, content: bytes | None
+) -> None:
+    path = tmp_path / "sweep.yaml"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(SpecError, match=r"sweep\.yaml"):
+        load_sweep(path)
+
+
+def test_a_bomb_of_anchors_is_refused_before_it_grows() -> None:
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 9)]
+    assert "more than" in only("\n".join(lines)).message
+    assert "contains itself" in only("a: &a [*a]").message
+    assert "nested" in only("[" * 600).message

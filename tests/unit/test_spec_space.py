@@ -1,0 +1,201 @@
+"""The space of a sweep: what can be drawn from it, and what a draw makes of the base."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from itertools import combinations
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sweeper.spec import Draw, Range, Sweep, apply, base_draw, cells, count_cells, parse_sweep, walk
+from sweeper.spec.check import draw_from
+from sweeper.spec.domains import exact
+from tests.unit.spec_example import EXAMPLE
+from trials import catalogue
+from trials.config import feasible, load_config, problems_of
+
+
+def sweep_over(parameters: str, base: str = "{data: digits}", sampler: str = "grid") -> Sweep:
+    lines = "\n".join(f"  {line.strip()}" for line in parameters.strip().splitlines())
+    return parse_sweep(
+        f"name: s\nbase: {base}\nsearch: {{sampler: {sampler}}}\nlimits: {{trials: 9}}\n"
+        f"parameters:\n{lines}\n"
+    )
+
+
+@pytest.fixture(scope="module")
+def everything() -> Sweep:
+    """Every trick as a toggle with all its knobs, over every loss."""
+    losses = ", ".join(catalogue.in_slot("loss"))
+    toggles = "\n".join(
+        f"tricks.{key}: {{toggle: true, knobs: default}}" for key in catalogue.toggles()
+    )
+    return sweep_over(
+        f"loss: {{values: [{losses}]}}\nbatch_size: {{values: [32, 64]}}\n"
+        f"optimizer.generator.lr: {{min: 1e-5, max: 1e-2, distribution: log_uniform}}\n{toggles}",
+        sampler="tpe",
+    )
+
+
+@pytest.fixture(scope="module")
+def draws(everything: Sweep) -> list[Draw]:
+    chance = random.Random(1)
+    return [walk(everything, lambda parameter: draw_from(parameter, chance)) for _ in range(1000)]
+
+
+def test_a_thousand_draws_of_all_tricks_give_no_infeasible_configuration(
+    draws: list[Draw], everything: Sweep
+) -> None:
+    for draw in draws:
+        assert problems_of(draw.config) == []
+        assert apply(everything.base, draw.values) == draw.config
+
+
+def test_every_feasible_pair_of_tricks_is_drawn(draws: list[Draw]) -> None:
+    seen: Counter[tuple[str, str]] = Counter()
+    for draw in draws:
+        seen.update(combinations(sorted(load_config(draw.config).tricks), 2))
+    reachable = [
+        (one, other)
+        for one, other in combinations(sorted(catalogue.toggles()), 2)
+        for loss in catalogue.in_slot("loss")
+        if problems_of({"data": "digits", "loss": loss, "tricks": {one: True, other: True}}) == []
+    ]
+    assert reachable
+    assert [pair for pair in reachable if not seen[pair]] == []
+
+
+def test_a_toggle_that_conflicts_is_kept_off_without_being_asked_for() -> None:
+    sweep = sweep_over(
+        """
+        tricks.weight_clipping: {toggle: true}
+        tricks.weight_clipping.bound: {values: [0.01, 0.1]}
+        tricks.spectral_norm: {toggle: true}
+        """
+    )
+    asked = []
+
+    def choose(parameter: Any) -> Any:
+        asked.append(parameter.path)
+        return parameter.domain.samples()[0]
+
+    first, second = (f"tricks.{key}" for key in ("weight_clipping", "spectral_norm"))
+    draw = walk(sweep, choose)
+    assert draw.forced == (second,)
+    assert draw.values == {first: True, second: False, f"{first}.bound": 0.01}
+    assert second not in asked
+
+
+def test_a_knob_is_asked_for_only_while_its_trick_is_on() -> None:
+    sweep = parse_sweep(EXAMPLE)
+    for state in (True, False):
+        draw = walk(
+            sweep,
+            lambda parameter, state=state: (
+                state if parameter.path == "tricks.ema" else parameter.domain.samples()[0]
+            ),
+        )
+        assert ("tricks.ema.decay" in draw.values) is state
+        assert draw.config["tricks"]["ema"] == ({"decay": 0.9} if state else False)
+
+
+LSGAN = {"name": "lsgan", "b": 2}
+SLOW = {"ema": {"decay": 0.9}}
+
+
+@pytest.mark.parametrize(
+    ("base", "values", "expected"),
+    [
+        ({}, {"a.b.c": 1}, {"a": {"b": {"c": 1}}}),
+        ({"a": {"b": 1, "c": 2}}, {"a.b": 3}, {"a": {"b": 3, "c": 2}}),
+        ({"loss": "hinge"}, {"loss.margin": 2}, {"loss": {"name": "hinge", "margin": 2}}),
+        ({"loss": "hinge"}, {"loss.b": 2, "loss": "lsgan"}, {"loss": LSGAN}),
+        ({"loss": LSGAN}, {"loss": "wgan"}, {"loss": "wgan"}),
+        (
+            {"loss": LSGAN},
+            {"loss": "lsgan"},
+            {"loss": LSGAN},
+        ),
+        ({}, {"tricks.ema": True}, {"tricks": {"ema": True}}),
+        (
+            {"tricks": SLOW},
+            {"tricks.ema": True},
+            {"tricks": SLOW},
+        ),
+        ({"tricks": SLOW}, {"tricks.ema": False}, {"tricks": {"ema": False}}),
+        ({}, {"tricks.ema.decay": 0.5, "tricks.ema": True}, {"tricks": {"ema": {"decay": 0.5}}}),
+    ],
+)
+def test_values_are_laid_over_the_base(
+    base: dict[str, Any], values: dict[str, Any], expected: dict[str, Any]
+) -> None:
+    before = repr(base)
+    assert apply(base, values) == expected
+    assert repr(base) == before
+
+
+def test_a_path_through_a_number_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"seed is 3, so that seed\.x cannot be set"):
+        apply({"seed": 3}, {"seed.x": 1})
+
+
+def test_the_base_is_a_point_of_its_space_where_the_domains_hold_it() -> None:
+    draw = base_draw(parse_sweep(EXAMPLE))
+    assert draw.config == parse_sweep(EXAMPLE).base
+    assert draw.values == {
+        "optimizer.generator.lr": 2e-4,
+        "batch_size": 64,
+        "loss": "non_saturating",
+        "seed": 0,
+        "tricks.ema": False,
+    }
+    outside = sweep_over("seed: {values: [1, 2]}\nsteps: {min: 1, max: 9}", sampler="tpe")
+    assert base_draw(outside).values == {}
+
+
+def test_the_grid_has_each_cell_once_and_counts_them() -> None:
+    sweep = sweep_over(
+        """
+        seed: {values: [0, 1, 2]}
+        loss: {values: [hinge, wgan]}
+        critic_steps: {min: 1, max: 3, when: {loss: wgan}}
+        tricks.spectral_norm: {toggle: true}
+        tricks.weight_clipping: {toggle: true}
+        tricks.weight_clipping.bound: {min: 0.1, max: 0.3, q: 0.1, distribution: q_uniform}
+        """
+    )
+    found = [draw.values for draw in cells(sweep)]
+    # Clipping off: spectral norm free (2); on: it is forced off, three bounds (3); losses 1 + 3.
+    assert len(found) == count_cells(sweep) == 3 * (1 + 3) * (2 + 3)
+    assert len({repr(sorted(values.items())) for values in found}) == len(found)
+    assert all(feasible(apply(sweep.base, values), "ema") for values in found)
+    assert count_cells(sweep, at_most=7) == 7
+
+
+@settings(max_examples=200, deadline=None, derandomize=True)
+@given(
+    low=st.integers(1, 50),
+    span=st.integers(1, 60),
+    step=st.sampled_from([1, 2, 3, 0.1, 0.25, 0.7]),
+    log=st.booleans(),
+    share=st.floats(0, 1),
+)
+def test_a_snapped_value_is_a_cell_of_its_range(
+    low: int, span: int, step: float, log: bool, share: float
+) -> None:
+    integer = isinstance(step, int)
+    high = low + span
+    if not log:
+        high = low + span // exact(step) * exact(step)
+    domain = Range(low, int(high) if integer else float(high), log, step, integer)
+    values = list(domain.cells())
+    assert len(values) == len(set(values)) == domain.size()
+    snapped = domain.snap(domain.low + share * (domain.high - domain.low))
+    assert snapped in values
+    assert domain.contains(snapped)
+    assert domain.low <= snapped <= domain.high
+    assert isinstance(snapped, int) is integer
