@@ -31,13 +31,15 @@ class SampleSignals:
     ``diversity``: their mean pairwise feature distance over the real data's. ``duplicates``:
     share with a near duplicate. ``class_coverage``: share of the data's classes or modes
     reached, None without either. ``position``: their mean feature, in units of the real data's
-    mean pairwise distance.
+    mean pairwise distance. ``fid_scale``: the total variance of the real features, which is the
+    FID of a generator that always returns the mean image.
     """
 
     diversity: float
     duplicates: float
     class_coverage: float | None
     position: tuple[float, ...]
+    fid_scale: float
 
 
 @dataclass(frozen=True)
@@ -140,6 +142,7 @@ class Evaluator:
             duplicates=duplicate_share(fake, real),
             class_coverage=relative_coverage(seen),
             position=tuple((seen.moments.mean / unit).tolist()),
+            fid_scale=float(self.real.reference.moments.cov.trace()),
         )
 
     def _labels(self, count: int, seed: int) -> Tensor | None:

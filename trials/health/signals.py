@@ -1,0 +1,106 @@
+"""What the watcher looks at: one record of plain numbers an evaluation."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Protocol
+
+
+class Samples(Protocol):
+    """What the samples of one evaluation reveal; trials.metrics SampleSignals is one."""
+
+    @property
+    def diversity(self) -> float: ...
+    @property
+    def duplicates(self) -> float: ...
+    @property
+    def class_coverage(self) -> float | None: ...
+    @property
+    def position(self) -> tuple[float, ...]: ...
+    @property
+    def fid_scale(self) -> float: ...
+
+
+class Measured(Protocol):
+    """One evaluation of a generator; trials.metrics Measured is one."""
+
+    @property
+    def signals(self) -> Samples | None: ...
+
+
+@dataclass(frozen=True)
+class Signals:
+    """One evaluation. A number that was not measured, or is not finite, is None.
+
+    Scores are the discriminator's raw outputs r and f, averaged since the last evaluation;
+    accuracies the shares of real images with r > 0 and of generated ones with f < 0; gradients
+    the norms over a player's weights. ``fid_scale`` is the total variance of the real features:
+    the FID of a generator that always returns the mean image is about as large. The samples'
+    signals are explained at :class:`trials.metrics.evaluator.SampleSignals`.
+    """
+
+    step: int
+    finite: bool
+    score_real: float | None = None
+    score_fake: float | None = None
+    score_largest: float | None = None
+    accuracy_real: float | None = None
+    accuracy_fake: float | None = None
+    gradient_generator: float | None = None
+    gradient_discriminator: float | None = None
+    fid: float | None = None
+    fid_scale: float | None = None
+    diversity: float | None = None
+    duplicates: float | None = None
+    class_coverage: float | None = None
+    position: tuple[float, ...] | None = None
+
+    @classmethod
+    def collect(
+        cls,
+        step: int,
+        finite: bool,
+        metrics: Mapping[str, float],
+        measured: Measured | None,
+    ) -> Signals:
+        """From a trainer's metrics by name and its evaluation, None where there was none."""
+        samples = measured.signals if measured is not None else None
+        found = {field: metrics.get(name) for field, name in METRICS.items()}
+        if samples is not None:
+            found |= {
+                "fid_scale": samples.fid_scale,
+                "diversity": samples.diversity,
+                "duplicates": samples.duplicates,
+                "class_coverage": samples.class_coverage,
+            }
+        plain = {
+            field: float(value) if value is not None and math.isfinite(value) else None
+            for field, value in found.items()
+        }
+        return cls(step, finite, **plain, position=samples.position if samples else None)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, as a checkpoint keeps them."""
+        return asdict(self) | {"position": list(self.position) if self.position else None}
+
+    @classmethod
+    def from_dict(cls, given: Mapping[str, Any]) -> Signals:
+        """The inverse of :meth:`as_dict`."""
+        position = given["position"]
+        values = {field.name: given[field.name] for field in fields(cls)}
+        return cls(**(values | {"position": tuple(position) if position else None}))
+
+
+METRICS = {
+    "score_real": "score/real",
+    "score_fake": "score/fake",
+    "score_largest": "score/largest",
+    "accuracy_real": "accuracy/real",
+    "accuracy_fake": "accuracy/fake",
+    "gradient_generator": "gradient_norm/generator",
+    "gradient_discriminator": "gradient_norm/discriminator",
+    "fid": "fid",
+}
+"""The trainer's metric behind each signal."""

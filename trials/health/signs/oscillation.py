@@ -1,0 +1,67 @@
+"""Oscillation: the generator moves between narrow sets of samples and arrives nowhere.
+
+"They progress from generating one kind of sample to generating another kind of sample without
+eventually reaching equilibrium" (004). Seen as the mean feature of the samples: over the window
+it travels far from evaluation to evaluation (in units of the distance between two real images),
+yet ends near where it has been, and FID makes no progress.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+from statistics import median
+
+from pydantic import Field
+
+from trials.health.signals import Signals
+from trials.health.symptom import Evidence, Sign, SymptomConfig, no_progress
+
+
+class Oscillation(Sign):
+    name = "oscillation"
+    description = "The generator jumps between narrow sets of samples"
+    advice = (
+        "Damp the game: ema, historical_averaging, experience_replay, lower learning rates or"
+        " smaller Adam momentum, two time scales, unrolled."
+    )
+    source = "004, 003"
+
+    class Config(SymptomConfig):
+        persistence: int = Field(
+            default=5, ge=3, le=16, description="Evaluations over which it must jump"
+        )
+        jump: float = Field(
+            default=0.3,
+            gt=0,
+            description="Median move between evaluations, in distances of two real images",
+        )
+        progress: float = Field(
+            default=0.1, ge=0, lt=1, description="Share by which the best FID must fall meanwhile"
+        )
+
+    config: Config
+
+    def evidence(self, history: Sequence[Signals]) -> Evidence | None:
+        recent = history[-self.config.persistence :]
+        positions = [s.position for s in recent if s.position is not None]
+        if len(positions) < self.config.persistence:
+            return None
+        moves = [math.dist(a, b) for a, b in pairwise(positions)]
+        if median(moves) < self.config.jump:
+            return None
+        if not no_progress(history, self.config.persistence, self.config.progress):
+            return None
+        return {
+            "move": median(moves),
+            "travelled": sum(moves),
+            "arrived": math.dist(positions[0], positions[-1]),
+        }
+
+    def note(self, evidence: Evidence) -> str:
+        return (
+            f"From one evaluation to the next the samples move {evidence['move']:.2f} times the"
+            f" distance of two real images; {evidence['travelled']:.2f} travelled,"
+            f" {evidence['arrived']:.2f} gained."
+        )

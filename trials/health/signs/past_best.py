@@ -1,0 +1,59 @@
+"""Past its best: FID is worse than its best by a margin and has been for long.
+
+"BigGAN [...] reaches better performance in fewer iterations, but becomes unstable and even
+collapses afterward" (000). Training on is waste: the best generator is already kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pydantic import Field
+
+from trials.health.signals import Signals
+from trials.health.symptom import Evidence, Sign, SymptomConfig
+
+
+class PastBest(Sign):
+    name = "past_best"
+    description = "FID has been well above its best for long"
+    advice = (
+        "The best generator is kept; stop here. To get further: let learning rates decay, ema,"
+        " a regularised discriminator (r1, spectral_norm, lecam) or diff_augment on little data."
+    )
+    source = "000, 003"
+
+    class Config(SymptomConfig):
+        persistence: int = Field(
+            default=4, ge=1, description="Evaluations in a row that must be worse than the best"
+        )
+        margin: float = Field(
+            default=0.5, gt=0, description="Share by which FID must exceed its best"
+        )
+        least: float = Field(
+            default=0.02,
+            ge=0,
+            description="Smallest rise that counts, over the FID of the mean image",
+        )
+
+    config: Config
+
+    def evidence(self, history: Sequence[Signals]) -> Evidence | None:
+        measured = [s for s in history if s.fid is not None]
+        best = min(measured, key=lambda s: s.fid or 0.0, default=None)
+        recent = history[-self.config.persistence :]
+        if best is None or best.fid is None or len(recent) < self.config.persistence:
+            return None
+        for signals in recent:
+            rise = self.config.least * (signals.fid_scale or 0.0)
+            limit = max((1 + self.config.margin) * best.fid, best.fid + rise)
+            if signals.fid is None or signals.fid <= limit:
+                return None
+        fid = recent[-1].fid or 0.0
+        return {"fid": fid, "best": best.fid, "best_step": float(best.step)}
+
+    def note(self, evidence: Evidence) -> str:
+        return (
+            f"FID is {evidence['fid']:.3g} and was {evidence['best']:.3g} at step"
+            f" {evidence['best_step']:.0f}; since then it has only been worse."
+        )
