@@ -111,9 +111,7 @@ def test_a_sampler_respects_domains_and_conditions(sampler, folders):
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
-def test_a_trial_whose_configuration_was_cut_off_is_drawn_again_under_its_number(
-    sampler, folders
-):
+def test_a_trial_whose_configuration_was_cut_off_is_drawn_again_under_its_number(sampler, folders):
     spec = sweep(sampler, X, Y, SIZE, SHAPE, DEEP)
     done = {"gp": 11}.get(sampler, 18)
     straight = run(spec, folders("straight"), done + 1)

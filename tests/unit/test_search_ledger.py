@@ -1,0 +1,182 @@
+"""The ledger after every kind of sudden death."""
+
+from __future__ import annotations
+
+import errno
+import math
+import os
+import time
+from pathlib import Path
+
+import optuna
+import pytest
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import TrialState
+
+from sweeper.errors import LedgerError, SpecConflict
+from sweeper.home import Home, SweepFolder
+from sweeper.search.ledger import Evaluated, Ledger
+from sweeper.spec.domains import Parameter, Range
+from sweeper.spec.model import Sweep
+from sweeper.spec.sections import Limits, SearchSpec
+
+SWEEP = Sweep(
+    name="probe",
+    base={"steps": 4},
+    parameters=(Parameter("x", Range(0.0, 1.0)), Parameter("y", Range(0.0, 1.0))),
+    search=SearchSpec(start_with_base=False),
+    limits=Limits(trials=9),
+)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> SweepFolder:
+    made = Home(tmp_path).sweep("probe")
+    made.create()
+    return made
+
+
+def ended(folder: SweepFolder) -> Ledger:
+    """A ledger with one trial of each kind."""
+    ledger = Ledger.open(SWEEP, folder)
+    for number in range(3):
+        assert ledger.ask().number == number
+        ledger.started(number)
+        ledger.report(number, Evaluated(1, {"fid": 3.0 - number}, 10.0))
+    ledger.complete(0, [3.0])
+    ledger.prune(1, "scheduler", "not among the best")
+    ledger.fail(2, "error", "ValueError: no", "the last line")
+    return ledger
+
+
+def test_each_trial_is_told_as_what_it_was_and_read_back_so(folder):
+    ended(folder)
+    records = Ledger.open_readonly(SWEEP, folder).trials()
+    assert [one.state for one in records] == ["completed", "pruned", "failed"]
+    assert [one.objective for one in records] == [(3.0,), None, None]
+    assert [one.symptom for one in records] == [None, "scheduler", "error"]
+    assert records[2].log_tail == "the last line"
+    assert records[1].intermediate == {1: 2.0}
+    assert all(one.seconds is not None and one.attempts == 1 for one in records)
+    states = [trial.state for trial in Ledger.open_readonly(SWEEP, folder).study.trials]
+    assert states == [TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL]
+
+
+def test_optunas_own_tools_can_open_the_study(folder):
+    ended(folder)
+    storage = JournalStorage(JournalFileBackend(str(folder.study_journal)))
+    study = optuna.load_study(study_name="probe", storage=storage)
+    assert study.best_value == 3.0
+    assert study.trials[1].intermediate_values == {1: 2.0}
+
+
+def test_a_journal_cut_at_any_byte_opens_and_goes_on_with_every_number_once(folder):
+    ended(folder)
+    whole = folder.study_journal.read_bytes()
+    begin = whole.index(b"\n", whole.index(b"fingerprint")) + 1
+    for cut in range(begin, len(whole), 173):
+        folder.study_journal.write_bytes(whole[:cut])
+        ledger = Ledger.open(SWEEP, folder)
+        numbers = [one.number for one in ledger.trials()]
+        assert numbers == list(range(len(numbers)))
+        for asked in ledger.interrupted():
+            assert set(asked.values) == {"x", "y"}
+            ledger.report(asked.number, Evaluated(1, {"fid": 1.0}, 10.0))
+            ledger.complete(asked.number, [1.0])
+        assert ledger.ask().number == len(numbers)
+        assert Ledger.open(SWEEP, folder).counts()["running"] == 1
+
+
+def test_a_lock_left_by_a_killed_process_does_not_stall_the_next(folder):
+    ended(folder)
+    os.symlink(folder.study_journal, f"{folder.study_journal}.lock")
+    began = time.monotonic()
+    ledger = Ledger.open(SWEEP, folder)
+    assert ledger.ask().number == 3
+    assert time.monotonic() - began < 5
+
+
+def test_an_end_that_was_written_but_not_told_is_told_at_the_next_opening(folder, monkeypatch):
+    ledger = Ledger.open(SWEEP, folder)
+    ledger.ask()
+    ledger.report(0, Evaluated(1, {"fid": 2.5}, 10.0))
+    monkeypatch.setattr(ledger, "_tell", lambda *told: None)
+    ledger.complete(0, [2.5])
+    assert Ledger.open_readonly(SWEEP, folder).trials()[0].state == "waiting"
+    again = Ledger.open(SWEEP, folder)
+    assert again.trials()[0].objective == (2.5,)
+    assert again.interrupted() == []
+
+
+def test_a_value_that_was_measured_but_not_reported_is_reported_at_the_next_opening(folder):
+    ledger = Ledger.open(SWEEP, folder)
+    trial_id = ledger.ask().number
+    entry = {"metrics": {"fid": 2.5}, "time": 10.0}
+    ledger._storage.set_trial_user_attr(trial_id, "step:1", entry)
+    assert ledger.study.trials[0].intermediate_values == {}
+    again = Ledger.open(SWEEP, folder)
+    assert again.study.trials[0].intermediate_values == {1: 2.5}
+    assert not again.report(0, Evaluated(1, {"fid": 9.0}, 11.0))
+
+
+def test_what_is_not_a_number_never_becomes_a_value(folder):
+    ledger = Ledger.open(SWEEP, folder)
+    ledger.ask()
+    assert ledger.report(0, Evaluated(1, {"fid": math.nan, "kid": 1.0}, 10.0))
+    assert not ledger.report(0, Evaluated(1, {"fid": 1.0}, 10.0))
+    ledger.fail(0, "divergence", "fid is not finite")
+    [record] = ledger.trials()
+    assert record.intermediate == {}
+    assert record.metrics[1]["kid"] == 1.0
+    assert ledger.study.trials[0].values is None
+    ledger.fail(0, "error", "told twice")
+    assert ledger.trials()[0].symptom == "divergence"
+
+
+def test_a_full_disk_leaves_no_part_of_a_line_and_nothing_is_written_after_it(folder, monkeypatch):
+    ledger = ended(folder)
+    before = folder.study_journal.read_bytes()
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        with pytest.raises(LedgerError, match="No space left"):
+            ledger.ask()
+    with pytest.raises(LedgerError, match="No space left"):
+        ledger.ask()
+    content = folder.study_journal.read_bytes()
+    assert content.startswith(before)
+    assert content.endswith(b"\n")
+    assert len(Ledger.open(SWEEP, folder).trials()) in (3, 4)
+
+
+def test_a_damaged_line_is_named(folder):
+    ended(folder)
+    lines = folder.study_journal.read_bytes().splitlines(keepends=True)
+    lines[3] = b'{"op_code": 4, "wor\n'
+    folder.study_journal.write_bytes(b"".join(lines))
+    with pytest.raises(LedgerError, match=r"line 4 of .*study.journal"):
+        Ledger.open(SWEEP, folder)
+
+
+def test_deaths_are_counted_anew_when_a_trial_got_further_in_between(folder):
+    ledger = Ledger.open(SWEEP, folder)
+    ledger.ask()
+    assert [ledger.died(0), ledger.died(0)] == [1, 2]
+    ledger.report(0, Evaluated(1, {"fid": 1.0}, 10.0))
+    assert [ledger.died(0), ledger.died(0), ledger.died(0)] == [1, 2, 3]
+
+
+def test_a_study_of_another_search_is_refused(folder):
+    ended(folder)
+    other = Sweep(name="probe", base={"steps": 5}, parameters=SWEEP.parameters)
+    with pytest.raises(SpecConflict):
+        Ledger.open(other, folder)
+
+
+def test_there_is_nothing_to_read_before_a_sweep_began(folder):
+    assert Ledger.open_readonly(SWEEP, folder) is None
+    assert not folder.study_journal.exists()

@@ -1,0 +1,81 @@
+"""The rules that stop trials early, held to Optuna's pruners."""
+
+from __future__ import annotations
+
+import numpy as np
+import optuna
+import pytest
+from optuna.pruners import HyperbandPruner, SuccessiveHalvingPruner
+
+from sweeper.search.stopping import Halving, Hyperband, Median
+
+optuna.logging.set_verbosity(optuna.logging.ERROR)
+
+
+def race(rule, pruner, direction: str, seed: int, trials: int = 24, steps: int = 27):
+    """Trials in an arbitrary order of steps; both judges see the same and must agree each time."""
+    rng = np.random.default_rng(seed)
+    study = optuna.create_study(study_name="race", direction=direction, pruner=pruner)
+    curves: dict[int, dict[int, float]] = {}
+    running: dict[int, optuna.Trial] = {}
+    stopped = 0
+    while len(curves) < trials or running:
+        if len(running) < 4 and len(curves) < trials:
+            trial = study.ask()
+            running[trial.number], curves[trial.number] = trial, {}
+        number = int(rng.choice(list(running)))
+        trial, curve = running[number], curves[number]
+        step = len(curve) + 1
+        curve[step] = float(rng.normal() - 0.1 * step + number % 5)
+        trial.report(curve[step], step)
+        mine, theirs = rule(number, curves), trial.should_prune()
+        assert (mine is not None) == theirs, (number, step, mine)
+        assert rule(number, curves) == mine
+        if theirs:
+            study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+            stopped += 1
+        elif step == steps:
+            study.tell(trial, curve[step])
+        if theirs or step == steps:
+            del running[number]
+    return stopped
+
+
+@pytest.mark.parametrize("direction", ["minimize", "maximize"])
+@pytest.mark.parametrize("seed", range(4))
+def test_successive_halving_decides_as_optuna_does(direction, seed):
+    rule = Halving(grace=2, factor=3, maximize=direction == "maximize")
+    pruner = SuccessiveHalvingPruner(min_resource=2, reduction_factor=3)
+    assert race(rule, pruner, direction, seed) > 8
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_hyperband_decides_as_optuna_does(seed):
+    rule = Hyperband("race", grace=2, factor=3, steps=27, maximize=False)
+    pruner = HyperbandPruner(min_resource=2, max_resource=27, reduction_factor=3)
+    assert race(rule, pruner, "minimize", seed) > 4
+
+
+def test_a_trial_that_passed_a_rung_is_not_judged_there_again():
+    rule = Halving(grace=1, factor=2, maximize=False)
+    curves = {0: {1: 5.0}}
+    assert rule(0, curves) is None
+    curves |= {1: {1: 1.0}, 2: {1: 2.0}}
+    curves[0] = {1: 5.0, 3: 9.0}  # rung 2 is reached at step 3, by nobody else
+    assert rule(0, curves) is None
+    curves[1] = {1: 1.0, 2: 0.5}
+    assert "rung 2" in rule(0, curves)
+
+
+def test_the_median_rule_spares_what_is_better_than_half_and_waits_for_company():
+    curves = {number: {1: float(number), 2: float(number)} for number in range(5)}
+    rule = Median(grace=2, startup=5, maximize=False)
+    curves[5] = {1: 2.5}
+    assert rule(5, curves) is None  # in its grace
+    curves[5] = {1: 2.5, 2: 2.5}
+    assert "median of 5" in rule(5, curves)
+    curves[5] = {1: 1.5, 2: 9.0}
+    assert rule(5, curves) is None  # its best counts
+    curves.pop(4)
+    curves[5] = {1: 9.0, 2: 9.0}
+    assert rule(5, curves) is None  # too few to compare with
