@@ -98,12 +98,9 @@ def confirm(
             given_up += lost
             gone = {one.key for one in lost}
             racing = [key for key in racing if key not in gone]
-    wanted = [seeds[rounds]] if adaptive and len(racing) > 1 else seeds[rounds:]
-    needed = (
-        tuple((key, seed) for seed in wanted for key in racing if seed not in outcomes[key])
-        if rounds < len(seeds)
-        else ()
-    )
+    # One round at a time while there is a race to decide; the rest at once when there is none.
+    ahead = seeds[rounds : rounds + 1] if adaptive and len(racing) > 1 else seeds[rounds:]
+    needed = tuple((key, seed) for seed in ahead for key in racing if seed not in outcomes[key])
     values = _penalised(outcomes, racing, seeds[:rounds], goal)
     means = values.mean(axis=1) if rounds else np.arange(len(racing), dtype=np.float64)
     best_first = np.argsort(means if goal == "minimize" or not rounds else -means, kind="stable")
