@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from trials.data.dataset import Dataset
 from trials.errors import ConfigError
 from trials.metrics import MEASURES, EvaluationConfig, Evaluator, standing_statistics
+from trials.metrics.config import check_evaluation
 from trials.metrics.extractors.digits import DigitsExtractor
 
 CONFIG = EvaluationConfig(samples=300, batch=128)
@@ -226,6 +227,10 @@ def test_metrics_that_the_trial_cannot_give_are_named_together() -> None:
     messages = [problem.message for problem in caught.value.problems]
     assert len(messages) == 4
     assert "modes needs data with known modes" in messages[0]
+    before_opening = check_evaluation(
+        config, data="digits", kind="image", modes=False, held_out=False, conditional=False
+    )
+    assert before_opening == caught.value.problems
     with pytest.raises(ValidationError, match="unknown metric 'fdi'; did you mean 'fid'"):
         EvaluationConfig(metrics=("fdi",))
     assert EvaluationConfig.model_validate({"extractor": "inception"}).extractor.name == "inception"

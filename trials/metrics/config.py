@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from trials.metrics.extractors import AnyExtractor, ExtractorConfig
+from trials.metrics.extractors import AnyExtractor, ExtractorConfig, check_extractor
+from trials.metrics.extractors.config import resolve
 from trials.metrics.measures import MEASURES, Need
 from trials.metrics.neighbours import NEIGHBOURS
 from trials.problems import Problem, nearest
@@ -76,4 +77,35 @@ def check_metrics(
         Problem(path, f"{name} needs {REASONS[need]}")
         for name in (() if config.metrics == "auto" else config.metrics)
         for need in sorted(MEASURES[name].needs - met)
+    ]
+
+
+def check_evaluation(
+    config: EvaluationConfig,
+    *,
+    data: str,
+    kind: str,
+    modes: bool,
+    held_out: bool,
+    conditional: bool,
+    path: str = "evaluation",
+) -> list[Problem]:
+    """Everything wrong with an evaluation that can be seen before the data are open.
+
+    ``data`` is the source's name, ``kind`` ``image`` or ``point``; the rest says whether the
+    data have known modes and held-out images, and whether the generator takes their labels.
+    Whether a TorchScript module has classes is known only when it runs.
+    """
+    extractor = resolve(config.extractor, data, kind)
+    holds: dict[Need, bool] = {
+        "logits": extractor != "identity",
+        "modes": modes,
+        "held_out": held_out,
+        "conditional": conditional,
+        "neighbours": min(config.samples, config.final_samples) > NEIGHBOURS,
+    }
+    met = frozenset(need for need, held in holds.items() if held)
+    return [
+        *check_extractor(config.extractor, data, kind, f"{path}.extractor"),
+        *check_metrics(config, met, f"{path}.metrics"),
     ]
