@@ -139,9 +139,10 @@ def study_from_table(
 
     shape = (len(first_rows), len(seeds))
     values, failed = np.full(shape, np.nan), np.zeros(shape, dtype=bool)
-    # Written last to first: of several completed runs of a pair, the earliest stands.
-    values[member[done][::-1], seed[done][::-1]] = value[done][::-1]
-    repeated = int(done.sum() - np.isfinite(values).sum())
+    # Of several completed runs of a pair the earliest stands: the first occurrence.
+    pairs, earliest = np.unique(member[done] * shape[1] + seed[done], return_index=True)
+    values.flat[pairs] = value[done][earliest]
+    repeated = int(done.sum()) - len(pairs)
     failed[member[fell], seed[fell]] = True
     failed &= np.isnan(values)
     counted = fell & failed[member, seed]

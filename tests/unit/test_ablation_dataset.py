@@ -1,0 +1,153 @@
+"""The columnar copy of a sweep, and the study read from it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from sweeper.ablation.dataset import (
+    DatasetError,
+    family,
+    protocol_key,
+    read_dataset,
+    trial_table,
+    write_dataset,
+)
+from sweeper.ablation.designs import Cell
+from sweeper.ablation.study import study_from_table
+
+PROTOCOL = {"extractor": "digits", "fake_count": 1024}
+
+
+def record(number: int, **more: Any) -> dict[str, Any]:
+    return {
+        "number": number,
+        "state": "completed",
+        "role": "search",
+        "values": {"optimizer.lr": 1e-3, "tricks.ema": True, "seed": number},
+        "config": {"seed": number, "tricks": {"ema": {"decay": 0.99}, "r1": False}},
+        "objective": (10.0 + number,),
+        "protocol": PROTOCOL,
+        "steps": 1500,
+        "started": 100.0,
+        "ended": 160.0,
+        **more,
+    }
+
+
+def test_a_row_holds_what_the_trial_was_and_gave() -> None:
+    row = trial_table(
+        [record(3, metrics={"250": {"fid": 30.0}, "1000": {"fid": 13.0}})]
+    ).to_pylist()
+    expected = {
+        "number": 3, "seed": 3, "objective": 13.0, "final_step": 1500, "seconds": 60.0,
+        "param.optimizer.lr": 1e-3, "param.tricks.ema": True, "trick.ema": True,
+        "trick.r1": False, "metric.fid": 13.0, "protocol.extractor": "digits",
+    }  # fmt: skip
+    assert expected.items() <= row[0].items()
+    assert row[0]["protocol"] == protocol_key(PROTOCOL)
+    assert "param.seed" not in row[0]
+
+
+def test_a_half_trained_value_is_never_an_objective() -> None:
+    table = trial_table([record(0, state="pruned"), record(1, state="failed")])
+    assert table["objective"].null_count == 2
+
+
+def test_the_configuration_is_the_key_of_the_cell_with_the_same_settings() -> None:
+    key = Cell("any", {"tricks.ema": True, "optimizer.lr": 1e-3}).key
+    assert trial_table([record(0), record(1)])["configuration"].to_pylist() == [key, key]
+
+
+def test_columns_take_the_type_of_their_values_and_mixed_ones_are_text() -> None:
+    values: list[list[Any]] = [
+        [1, 2.5, None],
+        [1, 2, None],
+        [True, None, False],
+        ["a", 1, [2]],
+        [2**70, 1, None],
+    ]
+    rows = [
+        record(n, values={f"p{i}": column[n] for i, column in enumerate(values)}) for n in range(3)
+    ]
+    table = trial_table(rows)
+    types = [table.schema.field(f"param.p{i}").type for i in range(5)]
+    assert types == [pa.float64(), pa.int64(), pa.bool_(), pa.string(), pa.string()]
+    assert table["param.p3"].to_pylist() == ["a", "1", "[2]"]
+
+
+def test_a_dataset_survives_the_disk_and_other_files_are_refused(tmp_path: Path) -> None:
+    table = trial_table([record(n) for n in range(5)])
+    path = tmp_path / "trials.parquet"
+    write_dataset(table, path)
+    assert read_dataset(path).equals(table)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["trials.parquet"]
+    with pytest.raises(DatasetError, match="no such file"):
+        read_dataset(tmp_path / "absent.parquet")
+    (tmp_path / "text").write_text("hello")
+    with pytest.raises(DatasetError, match="not a Parquet file"):
+        read_dataset(tmp_path / "text")
+    pq.write_table(pa.table({"a": [1]}), tmp_path / "other.parquet")
+    with pytest.raises(DatasetError, match="not a dataset"):
+        read_dataset(tmp_path / "other.parquet")
+
+
+def test_a_sweep_without_trials_is_an_empty_table() -> None:
+    table = trial_table([])
+    assert len(table) == 0
+    assert family(table, "param") == {}
+    assert study_from_table(table, "minimize").cells == ()
+
+
+def test_a_number_twice_is_refused() -> None:
+    with pytest.raises(DatasetError, match="trial 4 appears twice"):
+        trial_table([record(4), record(4)])
+
+
+def test_cells_become_rows_and_failures_pruned_and_unfinished_are_told_apart() -> None:
+    rows = [
+        record(0, cell="full", seed=0),
+        record(1, cell="full", seed=1, state="failed", symptom="mode_collapse"),
+        record(2, cell="without ema", seed=0, state="pruned"),
+        record(3, cell="without ema", seed=1, objective=(float("nan"),)),
+        record(4, cell="full", seed=2, state="running"),
+        record(5, seed=9),
+    ]
+    study = study_from_table(trial_table(rows), "minimize")
+    assert study.cells == ("full", "without ema")
+    assert study.seeds == (0, 1, 2)
+    assert study.values[0, 0] == 10.0
+    assert np.isnan(study.values).sum() == 5
+    assert study.symptoms == ({"mode_collapse": 1}, {"not_finite": 1})
+    assert study.pruned.tolist() == [0, 1]
+    assert study.unfinished.tolist() == [1, 0]
+
+
+def test_a_retried_run_that_completed_is_no_failure_and_the_first_value_stands() -> None:
+    rows = [
+        record(0, cell="a", seed=0, state="failed", symptom="worker_died"),
+        record(1, cell="a", seed=0, objective=(5.0,)),
+        record(2, cell="a", seed=0, objective=(6.0,)),
+    ]
+    study = study_from_table(trial_table(rows), "minimize")
+    assert study.values[0, 0] == 5.0
+    assert study.symptoms == ({},)
+    assert study.repeated == 1
+
+
+def test_the_lucky_value_of_the_search_never_enters_a_confirmation() -> None:
+    rows = [record(n, objective=(float(n),)) for n in range(3)]
+    rows += [
+        record(3 + n, role="replicate", of=1, seed=100 + n, objective=(7.0 + n,)) for n in range(2)
+    ]
+    study = study_from_table(trial_table(rows), "minimize")
+    assert study.cells == ("#1",)
+    assert study.values.tolist() == [[7.0, 8.0]]
+    trials = study_from_table(trial_table(rows), "minimize", kind="trials")
+    assert trials.cells == ("#0",)
+    assert trials.seeds == (0, 1, 2, 100, 101)
