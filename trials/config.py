@@ -310,5 +310,9 @@ def _deep_problems(config: TrialConfig) -> list[Problem]:
         if shape is None:
             return []
         # How many classes there are is known only when the data are open; two stand for some.
-        problems += check_networks(config.plan(shape, 2 if config.data.labelled else 0))
+        try:
+            plan = config.plan(shape, 2 if config.data.labelled else 0)
+        except ConfigError as error:
+            return error.problems
+        problems += check_networks(plan)
     return problems

@@ -203,7 +203,7 @@ def test_replay_replaces_the_last_images_by_old_ones() -> None:
 def test_top_k_keeps_the_highest_scores_and_all_that_belongs_to_them() -> None:
     score = torch.tensor([0.1, 3.0, -2.0, 1.0])
     judgement = Judgement(score, torch.arange(4.0)[:, None], {"class": torch.eye(4)})
-    best = top_k.best(judgement, 2)
+    best = top_k.best(judgement, score.topk(2).indices)
     assert best.score.tolist() == [3.0, 1.0]
     assert best.features.flatten().tolist() == [1.0, 3.0]
     assert best.heads["class"].argmax(1).tolist() == [1, 3]

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from trials.config import TrialConfig
 from trials.game import Game
+from trials.images import shifted
 from trials.problems import Problem, nearest
 from trials.trick import Trick, TrickConfig, knob
 
@@ -31,21 +32,6 @@ def color(x: Tensor, draw: Draw) -> Tensor:
     x = (x - grey) * (draw(len(x)) * 2) + grey
     level = x.mean(dim=(1, 2, 3), keepdim=True)
     return (x - level) * (draw(len(x)) + 0.5) + level
-
-
-def shifted(x: Tensor, down: Tensor, right: Tensor) -> Tensor:
-    """Images (N, C, H, W) moved by whole pixels (N,), zeros filled in."""
-    count, _, height, width = x.shape
-    rows = torch.arange(height, device=x.device)[None] - down[:, None]
-    columns = torch.arange(width, device=x.device)[None] - right[:, None]
-    inside = ((rows >= 0) & (rows < height))[:, :, None] & ((columns >= 0) & (columns < width))[
-        :, None
-    ]
-    index = torch.arange(count, device=x.device)[:, None, None]
-    picked = x.permute(0, 2, 3, 1)[
-        index, rows.clamp(0, height - 1)[:, :, None], columns.clamp(0, width - 1)[:, None]
-    ]
-    return picked.permute(0, 3, 1, 2) * inside[:, None]
 
 
 def translation(x: Tensor, draw: Draw, ratio: float = 1 / 8) -> Tensor:

@@ -10,6 +10,8 @@ since the documents.
 
 from __future__ import annotations
 
+from torch import Tensor
+
 from trials.game import Game, Round
 from trials.networks.plan import Judgement
 from trials.trick import Trick, TrickConfig, knob
@@ -20,9 +22,8 @@ def kept(batch: int, share: float) -> int:
     return max(1, round(batch * share))
 
 
-def best(judgement: Judgement, k: int) -> Judgement:
-    """The judgement of the k highest scores alone."""
-    chosen = judgement.score.topk(k).indices
+def best(judgement: Judgement, chosen: Tensor) -> Judgement:
+    """The judgement of the chosen samples (k,) alone."""
     remade = None if judgement.reconstruction is None else judgement.reconstruction[chosen]
     heads = {name: output[chosen] for name, output in judgement.heads.items()}
     return Judgement(judgement.score[chosen], judgement.features[chosen], heads, remade)
@@ -55,5 +56,13 @@ class TopK(Trick):
         falls = int(game.progress / self.config.interval)
         share = max(self.config.floor, self.config.decay**falls)
         k = kept(len(round.f), share)
-        if k < len(round.f):
-            round.fake_judgement = best(round.fake_judgement, k)
+        count = len(round.f)
+        if k == count:
+            return
+        chosen = round.f.topk(k).indices
+        round.fake_judgement = best(round.fake_judgement, chosen)
+        # What belongs to a judged sample goes with it; packed samples share one judgement.
+        for name in ("seen_fake", "fake", "fake_labels", "z"):
+            value = getattr(round, name)
+            if value is not None and len(value) == count:
+                setattr(round, name, value[chosen])
