@@ -129,6 +129,8 @@ class _Run:
                 if not conductor.finished:
                     tuning.run()
                 state, message = _ending(conductor, tuning, requests)
+            except UserError:
+                raise
             except SweeperError as error:
                 state, message = "failed", str(error)
             with contextlib.suppress(SweeperError):  # the first failure is the one to tell

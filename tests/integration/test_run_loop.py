@@ -1,0 +1,276 @@
+"""Sweeps of trainings that train nothing, through the real Ray Tune."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import ray
+
+from sweeper.errors import SpecConflict, SweepBusy, UserError
+from sweeper.home import Home, Request
+from sweeper.scheduling.cluster import ENVIRONMENT, OBJECT_STORE
+from sweeper.scheduling.events import (
+    Event,
+    Outcome,
+    PhaseChanged,
+    TrialEnded,
+    TrialEvaluated,
+    TrialStarted,
+)
+from sweeper.scheduling.run import run
+from sweeper.search.records import TrialRecord
+from sweeper.spec.domains import Parameter, Range, Values
+from sweeper.spec.model import Sweep
+from sweeper.spec.sections import Limits, Resources, SchedulerSpec, SearchSpec, Seeds
+from tests.fakes import fake
+
+pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::FutureWarning")
+
+X, Y = Parameter("x", Range(0.0, 1.0)), Parameter("y", Range(0.0, 1.0))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cluster() -> Iterator[None]:
+    """One Ray for all of these tests, as a program would have that uses Ray itself."""
+    kept = dict(os.environ)
+    os.environ.update(ENVIRONMENT)
+    ray.init(
+        num_cpus=2,
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+        object_store_memory=OBJECT_STORE,
+    )
+    yield
+    ray.shutdown()
+    os.environ.clear()
+    os.environ.update(kept)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    return Home(tmp_path)
+
+
+def sweep(*parameters: Parameter, trials: int = 6, parallel: int = 2, **fields: Any) -> Sweep:
+    limits = fields.pop("limits", {})
+    base = {"steps": 4, "every": 1, **fields.pop("base", {})}
+    return Sweep(
+        name="probe",
+        base=base,
+        parameters=parameters or (X, Y),
+        search=SearchSpec(start_with_base=False, **fields.pop("search", {})),
+        limits=Limits(trials=trials, parallel=parallel, **limits),
+        **fields,
+    )
+
+
+def go(
+    spec: Sweep, home: Home, hear: Callable[[Event], None] = lambda event: None
+) -> tuple[Outcome, list[Event]]:
+    heard: list[Event] = []
+
+    def listen(event: Event) -> None:
+        heard.append(event)
+        hear(event)
+
+    return run(spec, home, events=listen, factory=fake, record=False), heard
+
+
+def essence(records: tuple[TrialRecord, ...]) -> list[tuple[Any, ...]]:
+    """All of a trial that does not depend on the clock."""
+    return [
+        (
+            one.number,
+            one.state,
+            one.role,
+            one.of,
+            one.values,
+            one.config,
+            one.metrics,
+            one.objective,
+        )
+        for one in records
+    ]
+
+
+def steps_heard(events: list[Event]) -> dict[int, list[int]]:
+    found: dict[int, list[int]] = {}
+    for event in events:
+        if isinstance(event, TrialEvaluated):
+            found.setdefault(event.number, []).append(event.step)
+    return found
+
+
+def test_a_sweep_spends_its_budget_confirms_its_best_and_says_everything_once(home):
+    outcome, events = go(sweep(seeds=Seeds(confirm_top=2, replicates=2)), home)
+    assert (outcome.state, outcome.exit_code) == ("finished", 0)
+    assert [one.number for one in outcome.records] == list(range(10))
+    assert [one.role for one in outcome.records] == ["search"] * 6 + ["replicate"] * 4
+    assert all(one.state == "completed" for one in outcome.records)
+    ranked = sorted(outcome.records[:6], key=lambda one: one.objective)
+    assert outcome.best == ranked[0]
+    assert {one.of for one in outcome.records[6:]} == {one.number for one in ranked[:2]}
+    assert steps_heard(events) == {number: [1, 2, 3, 4] for number in range(10)}
+    started = [event.number for event in events if isinstance(event, TrialStarted)]
+    ended = [event.number for event in events if isinstance(event, TrialEnded)]
+    assert sorted(started) == sorted(ended) == list(range(10))
+    again, events = go(sweep(seeds=Seeds(confirm_top=2, replicates=2)), home)
+    assert essence(again.records) == essence(outcome.records)
+    assert steps_heard(events) == {}
+
+
+def test_one_at_a_time_the_same_seed_gives_the_same_sweep_also_when_it_was_interrupted(tmp_path):
+    spec = sweep(trials=12, parallel=1, scheduler=SchedulerSpec(name="asha", grace_steps=1))
+    spec = replace(spec, base={**spec.base, "data": "digits"})
+    straight, _ = go(spec, Home(tmp_path / "straight"))
+
+    def interrupt(event: Event) -> None:
+        if isinstance(event, TrialEvaluated) and (event.number, event.step) in ((3, 1), (8, 1)):
+            os.kill(os.getpid(), 2)
+
+    stopped = Home(tmp_path / "stopped")
+    states = []
+    while not states or states[-1] != "finished":
+        outcome, _ = go(spec, stopped, interrupt)
+        states.append(outcome.state)
+        assert len(states) < 5
+    assert states.count("interrupted") == 2
+    assert essence(outcome.records) == essence(straight.records)
+    assert {one.state for one in straight.records} == {"completed", "pruned"}
+
+
+def test_a_raised_limit_extends_the_sweep(home):
+    first, _ = go(sweep(trials=3, parallel=1), home)
+    longer, _ = go(sweep(trials=7, parallel=1), home)
+    assert essence(longer.records)[:3] == essence(first.records)
+    assert len(longer.records) == 7
+    with pytest.raises(SpecConflict, match="parameters"):
+        go(sweep(X, trials=7), home)
+
+
+def test_what_goes_wrong_in_a_training_is_recorded_and_the_sweep_goes_on(home):
+    kinds = ("none", "raise", "memory", "nan", "mode_collapse", "divergence", "die", "die once")
+    spec = sweep(Parameter("trouble", Values(kinds)), trials=None, search={"sampler": "grid"})
+    outcome, events = go(spec, home)
+    assert outcome.state == "finished"
+    found = {one.values["trouble"]: one for one in outcome.records}
+    ended = {kind: (one.state, one.symptom) for kind, one in found.items()}
+    assert ended == {
+        "none": ("completed", None),
+        "raise": ("failed", "error"),
+        "memory": ("failed", "out_of_memory"),
+        "nan": ("failed", "divergence"),
+        "mode_collapse": ("pruned", "mode_collapse"),
+        "divergence": ("failed", "divergence"),
+        "die": ("failed", "worker_died"),
+        "die once": ("completed", None),
+    }
+    assert found["raise"].reason == "RuntimeError: a training that raises"
+    assert "the last thing it printed" in found["raise"].log_tail
+    assert "RuntimeError: a training that raises" in found["raise"].log_tail
+    assert found["die"].attempts == 3
+    assert found["die once"].attempts == 2
+    folder = home.sweep("probe").trial(found["die once"].number)
+    assert (folder / "restored").read_text() == "1\n"
+    assert steps_heard(events)[found["die once"].number] == [1, 2, 3, 4]
+    assert found["nan"].objective is None
+    assert list(found["nan"].intermediate) == [1]
+
+
+def test_the_sweep_stops_when_too_many_trials_have_failed_and_says_so(home):
+    spec = sweep(base={"trouble": "raise"}, trials=20, limits={"failed": 3})
+    outcome, _ = go(spec, home)
+    assert outcome.state == "stopped"
+    assert "3 trials have failed, and limits.failed is 3" in outcome.message
+    assert 3 <= sum(one.state == "failed" for one in outcome.records) <= 4
+    again, events = go(spec, home)
+    assert again.state == "stopped"
+    assert steps_heard(events) == {}
+
+
+def test_an_interrupted_trial_goes_on_from_its_checkpoint_under_its_number(home):
+    spec = sweep(base={"steps": 6, "seconds": 0.1}, trials=4)
+
+    def interrupt(event: Event) -> None:
+        if isinstance(event, TrialEvaluated) and event.step == 3:
+            os.kill(os.getpid(), 2)
+
+    outcome, _ = go(spec, home, interrupt)
+    assert (outcome.state, outcome.exit_code) == ("interrupted", 130)
+    assert "run the sweep again" in outcome.message
+    assert {one.state for one in outcome.records} <= {"running", "waiting"}
+    outcome, events = go(spec, home)
+    assert outcome.state == "finished"
+    assert [one.steps for one in outcome.records] == [6] * 4
+    resumed = [one for one in events if isinstance(one, TrialStarted) and one.resumed]
+    assert resumed
+    for one in resumed:
+        assert (home.sweep("probe").trial(one.number) / "restored").exists()
+        assert min(steps_heard(events)[one.number]) > 1
+
+
+@pytest.mark.parametrize("twice", [True, False])
+def test_a_second_interrupt_and_a_cancel_end_at_once(home, twice):
+    spec = sweep(base={"steps": 50, "seconds": 0.2}, trials=4)
+
+    def end(event: Event) -> None:
+        if isinstance(event, TrialEvaluated) and event.step == 2:
+            if twice:
+                os.kill(os.getpid(), 2)
+                os.kill(os.getpid(), 2)
+            else:
+                home.sweep("probe").ask(Request.CANCEL)
+
+    outcome, _ = go(spec, home, end)
+    assert outcome.state == ("interrupted" if twice else "cancelled")
+    assert all(one.steps < 20 for one in outcome.records)
+    assert all(one.state == "running" for one in outcome.records)
+
+
+def test_stop_lets_running_trials_end_and_pause_hands_out_none(home):
+    spec = sweep(base={"seconds": 0.2}, trials=8)
+    folder = home.sweep("probe")
+
+    def pause(event: Event) -> None:
+        if isinstance(event, TrialEvaluated) and (event.number, event.step) == (2, 1):
+            folder.ask(Request.PAUSE)
+        if isinstance(event, PhaseChanged) and event.phase == "paused":
+            threading.Timer(2.0, folder.clear_request).start()
+        if isinstance(event, TrialStarted) and event.number == 4:
+            folder.ask(Request.STOP)
+
+    outcome, events = go(spec, home, pause)
+    phases = [event.phase for event in events if isinstance(event, PhaseChanged)]
+    assert phases[:3] == ["searching", "paused", "searching"]
+    assert outcome.state == "stopped"
+    assert 5 <= len(outcome.records) < 8
+    assert all(one.state == "completed" for one in outcome.records)
+    assert go(spec, home)[0].state == "finished"
+
+
+def test_time_that_is_up_lets_running_trials_end_and_starts_no_more(home):
+    spec = sweep(base={"seconds": 0.2}, trials=50, limits={"hours": 2.0 / 3600})
+    outcome, _ = go(spec, home)
+    assert outcome.state == "stopped"
+    assert "limits.hours" in outcome.message
+    assert all(one.state == "completed" for one in outcome.records)
+    assert 2 <= len(outcome.records) < 20
+    assert go(spec, home)[0].state == "stopped"
+
+
+def test_only_one_process_drives_a_sweep(home):
+    with home.sweep("probe").lock(), pytest.raises(SweepBusy, match=str(os.getpid())):
+        go(sweep(), home)
+
+
+def test_what_no_machine_of_the_cluster_has_is_refused(home):
+    with pytest.raises(UserError, match=r"resources\.gpu is 4"):
+        go(replace(sweep(), resources=Resources(gpu=4)), home)
