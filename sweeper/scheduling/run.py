@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from sweeper.errors import SpecConflict, SweeperError
+from sweeper.errors import SpecConflict, SweeperError, UserError
 from sweeper.files import atomic_write
 from sweeper.home import Home, Request, SweepFolder
 from sweeper.scheduling.cluster import environment
