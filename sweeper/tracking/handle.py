@@ -28,8 +28,8 @@ from sweeper.tracking.vendor import WRITER_ENVIRONMENT
 LINGER = 60.0
 """Seconds that a writer goes on trying after its driver has gone."""
 
-_RESTART_PAUSE = 2.0
-_LONGEST_RESTART_PAUSE = 60.0
+_RESTART_PAUSE = 1.0
+_LONGEST_RESTART_PAUSE = 15.0
 _LOG_LIMIT = 1_000_000
 
 
@@ -102,7 +102,7 @@ class WriterHandle:
     def ensure_alive(self) -> bool:
         """Start the writer again if it has died. Cheap; call it often. Returns whether it lives.
 
-        One that keeps dying at once is started again ever more rarely, once a minute in the end.
+        One that keeps dying is started again ever more rarely, every 15 seconds in the end.
         """
         if self.alive():
             return True
@@ -113,7 +113,7 @@ class WriterHandle:
         pause = min(_LONGEST_RESTART_PAUSE, _RESTART_PAUSE * 2.0 ** min(self._deaths, 5))
         if self._deaths and lived < pause:
             return False
-        self._deaths = 0 if lived > _LONGEST_RESTART_PAUSE else self._deaths + 1
+        self._deaths = 0 if lived > 2 * _LONGEST_RESTART_PAUSE else self._deaths + 1
         self._release()
         self._process = self._start()
         return True

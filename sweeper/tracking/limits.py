@@ -18,7 +18,7 @@ from typing import Any
 MAX_KEY = 250
 MAX_PARAM = 6000
 MAX_TAG = 8000
-CUT = " … (cut; config.json has all of it)"
+CUT = " … (cut; the files of the run have all of it)"
 
 _FORBIDDEN = re.compile(r"[^/\w.\- :]")
 

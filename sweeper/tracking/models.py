@@ -25,9 +25,8 @@ EXAMPLES = 4
 
 def log_folder(store: Store, experiment: str, run_id: str, name: str, folder: Path) -> str:
     """Log the generator of a trial's folder. Raises Refused where it cannot be loaded or traced."""
-    loader = importlib.import_module("trials.export")
     try:
-        generator = loader.load_generator(folder)
+        generator = importlib.import_module("trials.export").load_generator(folder)
     except Exception as error:
         raise Refused(f"cannot load the generator in {folder}: {error}") from error
     return log_generator(store, experiment, run_id, name, generator)
@@ -88,6 +87,8 @@ def _save(generator: Any, path: Path, run_id: str) -> Any:
                 ),
                 pip_requirements=[f"torch=={torch.__version__.partition('+')[0]}"],
             )
+            # A trace may have fixed the number of images unasked, which shows only now.
+            flavour.load_model(str(path))(torch.zeros(EXAMPLES + 1, latent))
     except Exception as error:
         raise Refused(f"torch.export cannot trace the generator: {error}") from error
     return description

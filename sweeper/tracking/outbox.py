@@ -268,7 +268,7 @@ class Outbox:
             parent=parent,
             params=flatten(params or {}),
             tags=_spelt(tags or {}),
-            note=note,
+            note=cut(note, MAX_TAG),
             started=_milliseconds(clock.time() if time is None else time),
         )
 
@@ -285,7 +285,7 @@ class Outbox:
                 number,
                 state=state,
                 end_tags=_spelt(tags or {}),
-                end_note=note,
+                end_note=cut(note, MAX_TAG),
                 ended=_milliseconds(clock.time() if time is None else time),
             )
 

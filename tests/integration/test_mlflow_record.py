@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import time
 import urllib.request
@@ -15,6 +16,7 @@ import pytest
 
 from sweeper.tracking import SWEEP, Outbox, start_writer, sync
 from sweeper.tracking.runs import artifact_names, download, find_runs, metric_history
+from sweeper.tracking.store import Store
 from sweeper.tracking.ui import free_port, ui_address, ui_command
 from sweeper.tracking.vendor import ENVIRONMENT
 
@@ -22,9 +24,18 @@ WHEN = 1_700_000_000.25
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty MLflow database: making its schema takes seconds."""
+    path = tmp_path_factory.mktemp("schema") / "mlflow.db"
+    Store(f"sqlite:///{path}", path.parent).experiment("Default")
+    return path
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, database: Path) -> Iterator[str]:
     """Address of a real MLflow server."""
     home = tmp_path_factory.mktemp("served")
+    shutil.copy(database, home / "mlflow.db")
     command = ui_command(home, free_port())
     address = ui_address(command)
     process = subprocess.Popen(
@@ -51,6 +62,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def uri(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "server":
         return str(request.getfixturevalue("server"))
+    shutil.copy(request.getfixturevalue("database"), tmp_path / "mlflow.db")
     return f"sqlite:///{tmp_path}/mlflow.db"
 
 
@@ -125,7 +137,7 @@ def test_a_sweep_is_recorded_whole_and_saying_it_again_adds_nothing(
     assert len(trial["params"]) == 243
     assert trial["params"]["optimizer.lr"] == "0.0001"
     assert trial["params"]["optimizer.betas"] == "[0.5, 0.9]"
-    assert runs["00002"]["params"]["text"].endswith("(cut; config.json has all of it)")
+    assert runs["00002"]["params"]["text"].endswith("(cut; the files of the run have all of it)")
     assert trial["tags"]["sweeper.tricks"] == "ema, spectral_norm"
     assert trial["tags"]["sweeper.state"] == "completed"
     assert trial["tags"]["mlflow.note.content"] == "**Trial 0** after"

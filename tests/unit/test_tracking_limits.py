@@ -1,4 +1,4 @@
-"""Names, values and addresses as MLflow takes them."""
+"""Names, values, notes and addresses as MLflow takes them."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from sweeper.errors import TrackingError
 from sweeper.tracking import redacted, tracking_uri
 from sweeper.tracking.limits import MAX_KEY, MAX_PARAM, flatten, safe_key
+from sweeper.tracking.notes import trial_note
 from sweeper.tracking.ui import ui_address, ui_command
 
 
@@ -89,3 +90,25 @@ def test_the_ui_listens_on_loopback_only_and_on_a_port_that_is_free(tmp_path: Pa
     assert f"sqlite:///{tmp_path}/mlflow.db" in command
     assert re.fullmatch(r"http://127\.0\.0\.1:\d+", ui_address(command))
     assert ui_address(ui_command(tmp_path, 6006)) == "http://127.0.0.1:6006"
+
+
+def test_a_note_says_what_a_trial_was_and_what_came_of_it() -> None:
+    note = trial_note(
+        number=12,
+        sweep="quickstart",
+        state="failed",
+        steps=500,
+        metric="fid",
+        value=1234.5678,
+        values={"loss": "wgan"},
+        of=3,
+        symptom="divergence",
+        log_tail="loss is NaN",
+    )
+    assert note == (
+        "**Trial 00012** of the sweep `quickstart` failed at step 500 with fid 1235.\n\n"
+        "It repeats the configuration of trial 00003 on another seed.\n\n"
+        "Symptom: **divergence**.\n\n"
+        "| searched parameter | value |\n|---|---|\n| `loss` | `wgan` |\n\n"
+        "Last lines of the log:\n\n```\nloss is NaN\n```"
+    )

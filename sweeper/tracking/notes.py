@@ -1,0 +1,55 @@
+"""The note on a run's page in MLflow: what this was and what came of it, for a human reader."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+_OUTCOME = {
+    "running": "is running",
+    "completed": "completed",
+    "pruned": "was stopped early",
+    "failed": "failed",
+    "interrupted": "was interrupted and can go on",
+    "retrying": "will be tried again",
+    "cancelled": "was cancelled",
+}
+
+
+def trial_note(
+    *,
+    number: int,
+    sweep: str,
+    state: str = "running",
+    steps: int | None = None,
+    metric: str = "",
+    value: float | None = None,
+    values: Mapping[str, Any] | None = None,
+    of: int | None = None,
+    symptom: str | None = None,
+    reason: str | None = None,
+    log_tail: str = "",
+) -> str:
+    """Markdown about one trial.
+
+    `values` are the searched parameters by dotted path, `value` the objective `metric` as it
+    stands, `of` the trial whose configuration this one repeats on another seed.
+    """
+    outcome = f"**Trial {number:05d}** of the sweep `{sweep}` {_OUTCOME[state]}"
+    if steps is not None:
+        outcome += f" at step {steps}"
+    if value is not None:
+        outcome += f" with {metric} {value:.4g}"
+    lines = [f"{outcome}."]
+    if of is not None:
+        lines.append(f"It repeats the configuration of trial {of:05d} on another seed.")
+    if symptom:
+        lines.append(f"Symptom: **{symptom}**.")
+    if reason:
+        lines.append(reason)
+    if values:
+        rows = "\n".join(f"| `{path}` | `{shown}` |" for path, shown in values.items())
+        lines.append(f"| searched parameter | value |\n|---|---|\n{rows}")
+    if log_tail:
+        lines.append(f"Last lines of the log:\n\n```\n{log_tail}\n```")
+    return "\n\n".join(lines)

@@ -1,0 +1,149 @@
+"""The best generator comes back from MLflow as something that makes images, in three lines."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import types
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from sweeper.tracking import Outbox
+from sweeper.tracking.backlog import Backlog
+from sweeper.tracking.models import log_folder, log_generator
+from sweeper.tracking.runs import find_runs
+from sweeper.tracking.sender import Sender
+from sweeper.tracking.store import Refused, Store
+from sweeper.tracking.vendor import ENVIRONMENT
+
+
+class Generator(nn.Module):
+    """What generators here are made of: a projection, transposed convolutions, batch statistics."""
+
+    def __init__(self, latent: int = 16) -> None:
+        super().__init__()
+        self.latent = latent
+        self.project = nn.Linear(latent, 32)
+        self.body = nn.Sequential(
+            nn.BatchNorm2d(8),
+            nn.ConvTranspose2d(8, 4, 4, 2, 1),
+            nn.LeakyReLU(0.2),
+            nn.utils.parametrizations.spectral_norm(nn.Conv2d(4, 1, 3, 1, 1)),
+        )
+        self.noise = nn.Parameter(torch.zeros(1))
+
+    def forward(self, z: torch.Tensor) -> torch.Tensor:
+        x = self.body(self.project(z).view(-1, 8, 2, 2))
+        return torch.tanh(x + self.noise * torch.randn_like(x))
+
+
+class Untraceable(Generator):
+    """It looks at values, which a graph cannot."""
+
+    def forward(self, z: torch.Tensor) -> torch.Tensor:
+        return super().forward(z) if z.sum().item() > 0 else -super().forward(z)
+
+
+class Fixed(Generator):
+    """Its trace would hold for one number of images only."""
+
+    def forward(self, z: torch.Tensor) -> torch.Tensor:
+        return super().forward(z) + torch.zeros(len(z), 1, 4, 4)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    home = tmp_path_factory.mktemp("models")
+    return Store(f"sqlite:///{home}/mlflow.db", home / "mlartifacts")
+
+
+def send(outbox: Path, store: Store) -> None:
+    with Backlog(outbox) as backlog:
+        sender = Sender(backlog, store, "me", log_folder)
+        sender.send()
+        sender.send()
+        assert backlog.waiting() == {}
+
+
+_THREE_LINES = """
+import mlflow, torch, sys
+for uri in sys.argv[1:]:
+    for count in (1, 5):
+        generator = mlflow.pytorch.load_model(uri)
+        images = generator(torch.linspace(-1, 1, count * 16).view(count, 16))
+        print([round(v, 4) for v in images.flatten().tolist()[:6]], tuple(images.shape))
+"""
+
+
+def test_the_logged_generator_loads_in_three_lines_in_a_process_that_knows_nothing_of_us(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(0)
+    generator = Generator()
+    export = types.ModuleType("trials.export")
+    export.load_generator = lambda folder: generator  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "trials.export", export)
+    with Outbox(tmp_path / "outbox.db") as outbox:
+        outbox.sweep_started("models", study=str(tmp_path))
+        outbox.trial_started(3)
+        outbox.trial_ended(3, "completed")
+        outbox.model(3, tmp_path)
+        send(tmp_path / "outbox.db", store)
+        uri = outbox.model_uri(3)
+        assert outbox.failures() == []
+    runs = {run["tags"]["sweeper.trial"]: run for run in find_runs(store.uri, "models")}
+    assert {run["tags"]["sweeper.model"] for run in runs.values()} == {uri}
+
+    done = subprocess.run(
+        [sys.executable, "-c", _THREE_LINES, uri, f"runs:/{runs['00003']['run_id']}/generator"],
+        env={
+            **os.environ,
+            **ENVIRONMENT,
+            "MLFLOW_TRACKING_URI": store.uri,
+            # The strictest reader: nothing may be unpickled.
+            "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+        },
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    expected = []
+    for count in (1, 5):
+        images = generator.eval()(torch.linspace(-1, 1, count * 16).view(count, 16))
+        values = [round(v, 4) for v in images.flatten().tolist()[:6]]
+        expected.append(f"{values} {(count, 1, 4, 4)}")
+    assert done.stdout.splitlines() == expected * 2
+
+
+def test_logging_again_finds_the_model_and_clears_away_one_that_was_begun(store: Store) -> None:
+    experiment = store.experiment("again")
+    run_id, _ = store.create(experiment, "trial", {}, 1)
+    begun = store.client.create_logged_model(experiment, "generator", source_run_id=run_id)
+    uri = log_generator(store, experiment, run_id, "generator", Generator())
+    assert log_generator(store, experiment, run_id, "generator", Generator()) == uri
+    models = store.client.search_logged_models([experiment])
+    assert [f"models:/{model.model_id}" for model in models] == [uri]
+    assert begun.model_id not in uri
+
+
+@pytest.mark.parametrize("kind", [Untraceable, Fixed])
+def test_a_generator_whose_graph_would_not_do_is_refused_with_the_reason(
+    store: Store, kind: type[Generator]
+) -> None:
+    experiment = store.experiment("untraceable")
+    run_id, _ = store.create(experiment, "trial", {}, 1)
+    with pytest.raises(Refused, match=r"torch\.export cannot trace"):
+        log_generator(store, experiment, run_id, "generator", kind())
+    assert store.client.search_logged_models([experiment]) == []
+
+
+def test_a_folder_without_a_generator_is_refused_with_the_reason(
+    tmp_path: Path, store: Store
+) -> None:
+    with pytest.raises(Refused, match="cannot load the generator"):
+        log_folder(store, store.experiment("none"), "run", "generator", tmp_path)
