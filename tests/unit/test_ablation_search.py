@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -49,7 +50,7 @@ def test_failed_trials_count_as_draws_that_gain_nothing() -> None:
 
 def test_the_toggle_that_matters_leads_what_the_best_tenth_has_in_common() -> None:
     rng = np.random.default_rng(1)
-    on = {name: rng.random(400) < 0.5 for name in ("ema", "noise", "r1")}
+    on = {name: rng.integers(0, 2, size=400) for name in ("ema", "noise", "r1")}
     values = [
         None if rng.random() < 0.05 else float(v) for v in rng.normal(size=400) - 2.0 * on["ema"]
     ]
@@ -63,7 +64,10 @@ def test_the_toggle_that_matters_leads_what_the_best_tenth_has_in_common() -> No
 
 
 def test_trials_in_which_a_toggle_had_no_say_are_left_out_for_it() -> None:
-    toggles = {"knob": [True, None, None, None, False, None], "gone": [None] * 6}
+    toggles: dict[str, Sequence[bool | None]] = {
+        "knob": [True, None, None, None, False, None],
+        "gone": 6 * [None],
+    }
     values = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]
     shares = toggle_shares(toggles, values, share=0.2)
     assert [one.name for one in shares] == ["knob"]

@@ -26,7 +26,7 @@ def render(table: Table) -> str:
 
 
 def _heading(column: Column) -> str:
-    return escape(column.heading).replace("\n", "<br>")
+    return escape(column.heading).replace("\n", "<br/>")
 
 
 def _texts(table: Table, column: Column) -> list[str]:

@@ -1,0 +1,321 @@
+"""Tables: what stands in them, what is refused, and that every format takes every character."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import shutil
+import subprocess
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sweeper.ablation.columns import COLUMNS, TESTED
+from sweeper.ablation.dataset import trial_table
+from sweeper.ablation.designs import Design, Factor, leave_one_out
+from sweeper.ablation.formats import FORMATS, render
+from sweeper.ablation.formats.latex import escape
+from sweeper.ablation.tables import Table, TableRefused, build_table
+from sweeper.ablation.wording import decimals, number, p_text, seeds_text
+from sweeper.errors import UserError
+
+PROTOCOL = {"extractor": "digits", "fake_count": "1024", "weights": "averaged"}
+FACTORS = [Factor("tricks.ema"), Factor("tricks.diff_augment"), Factor("tricks.r1")]
+NASTY = r"50% of $x_1$ & {a}#~^\ <b>|*é ñ ł ß Δ α 中 🚀 ± − “q” [0]"
+
+
+def feasible(settings: Mapping[str, Any]) -> str | None:
+    return None if settings["tricks.r1"] else "spectral_norm requires r1"
+
+
+def study_records(
+    seeds: int = 10, *, failing: bool = False, design: Design | None = None
+) -> list[dict[str, Any]]:
+    """Leave-one-out runs: without ema is 5 worse, without diff_augment no different."""
+    rng = np.random.default_rng(1)
+    lift = rng.normal(size=seeds)
+    records: list[dict[str, Any]] = []
+    for cell in (design or leave_one_out(FACTORS, feasible)).possible:
+        for seed in range(seeds):
+            broken = failing and "diff" in cell.label and seed in (1, 4)
+            value = 20 + lift[seed] + 0.3 * rng.normal() + 5 * ("ema" in cell.label)
+            on: dict[str, Any] = {
+                path.removeprefix("tricks."): {} for path, x in cell.settings.items() if x
+            }
+            records.append(
+                {
+                    "number": len(records),
+                    "state": "failed" if broken else "completed",
+                    "symptom": "mode_collapse" if broken else None,
+                    "cell": cell.label,
+                    "values": dict(cell.settings),
+                    "config": {"seed": seed, "tricks": on},
+                    "objective": None if broken else value,
+                    "protocol": {} if broken else PROTOCOL,
+                    "metrics": {"kid": value / 100},
+                    "seconds": 60.0,
+                }
+            )
+    return records
+
+
+def ablation(**options: Any) -> Table:
+    design = leave_one_out(FACTORS, feasible)
+    table = trial_table(study_records(failing=options.pop("failing", False)))
+    return build_table(table, metric="fid", design=design, **options)
+
+
+def column(table: Table, key: str) -> list[str]:
+    return list(next(one for one in table.columns if one.key == key).texts)
+
+
+def test_a_table_has_ticks_means_differences_and_corrected_p() -> None:
+    table = ablation()
+    assert column(table, "cell") == ["full", "without ema", "without diff_augment", "without r1"]
+    assert column(table, "trick.ema") == ["✓", "–", "✓", "✓"]
+    assert column(table, "value")[0].endswith("(10)")
+    assert column(table, "difference")[0] == "reference"
+    assert (
+        column(table, "difference")[1].startswith("+4.") or "+5." in column(table, "difference")[1]
+    )
+    assert column(table, "p")[1] == "0.004"
+    assert "Holm-corrected over 2 comparisons" in table.caption
+    assert "seeds 0–9" in table.caption
+    assert "extractor digits" in table.caption
+
+
+def test_the_best_is_marked_and_so_is_what_cannot_be_told_from_it() -> None:
+    table = ablation()
+    assert {table.best, *table.equals} == {0, 2}
+    markdown = render(table, "markdown").decode()
+    assert markdown.count("**") == 2
+    assert markdown.count("<ins>") == 1
+
+
+def test_impossible_cells_stand_in_their_place_with_the_reason() -> None:
+    table = ablation()
+    assert column(table, "value")[3] == "impossible"
+    assert column(table, "trick.r1")[3] == "–"
+    assert table.notes == ("Impossible: without r1 (spectral_norm requires r1)",)
+
+
+def test_a_cell_that_has_not_run_is_shown_as_such() -> None:
+    records = [one for one in study_records() if "diff" not in one["cell"]]
+    design = leave_one_out(FACTORS, feasible)
+    table = build_table(trial_table(records), metric="fid", design=design)
+    assert column(table, "value")[2] == "not run"
+
+
+def test_failures_are_stated_by_symptom_and_analysed_both_ways() -> None:
+    table = ablation(failing=True)
+    assert column(table, "failed") == ["0", "0", "2 of 10: mode_collapse", "—"]
+    assert any("2 of 30 runs failed (mode_collapse 2)" in note for note in table.notes)
+    assert column(table, "value")[2].endswith("(8)")
+    raw = table.raw().to_pylist()[2]
+    assert raw["pairs"] == 8
+    assert 0 <= raw["improvement"] <= 1
+    assert raw["p_worst"] is not None
+
+
+def test_small_samples_say_that_t_is_used_and_why() -> None:
+    records = study_records(seeds=5)
+    table = build_table(trial_table(records), reference="full", metric="fid")
+    assert "paired t test" in table.caption
+    assert any("cannot be below 0.0625" in note for note in table.notes)
+
+
+def test_every_column_can_be_chosen_and_exports_numbers() -> None:
+    keys = [key for key in COLUMNS if key != "screened"]
+    table = ablation(columns=[*keys, "metric.kid", "param.tricks.ema"], failing=True)
+    raw = table.raw()
+    assert {"mean", "difference_low", "p_holm", "effect", "iqm_high", "metric.kid"} <= set(
+        raw.column_names
+    )
+    assert len(raw) == len(table) == 4
+
+
+def test_a_confirmation_shows_the_lucky_number_beside_the_confirmed_one() -> None:
+    search = [
+        {"number": n, "state": "completed", "role": "search", "values": {"lr": 10.0**-n},
+         "seed": 0, "objective": 5.0 + n, "protocol": PROTOCOL}
+        for n in range(3)
+    ]  # fmt: skip
+    replicates = [
+        {"number": 3 + 5 * n + s, "state": "completed", "role": "replicate", "of": n,
+         "values": {"lr": 10.0**-n}, "seed": 100 + s, "objective": 9.0 - n + 0.1 * s,
+         "protocol": PROTOCOL}
+        for n in range(2)
+        for s in range(5)
+    ]  # fmt: skip
+    table = build_table(trial_table(search + replicates), metric="fid")
+    assert column(table, "cell") == ["#1", "#0"]
+    assert column(table, "screened") == ["6.000", "5.000"]
+    assert table.best == 0
+
+
+def test_a_plain_search_is_listed_best_first_without_tests() -> None:
+    records = [
+        {"number": n, "state": "completed", "values": {"lr": 10.0**-n}, "seed": 0,
+         "objective": float(v), "protocol": PROTOCOL}
+        for n, v in enumerate([3, 1, 2])
+    ]  # fmt: skip
+    table = build_table(trial_table(records), metric="fid", limit=2)
+    assert column(table, "cell") == ["#1", "#2"]
+    assert "The first 2 of 3 configurations" in table.notes
+    assert table.equals == frozenset()
+    largest = build_table(trial_table(records), metric="is", goal="maximize", limit=1)
+    assert column(largest, "cell") == ["#0"]
+
+
+# Refusals ---------------------------------------------------------------------------------------
+
+
+def test_mixed_protocols_are_refused_naming_what_differs() -> None:
+    records = study_records()
+    records[3]["protocol"] = PROTOCOL | {"fake_count": "256"}
+    with pytest.raises(TableRefused, match=r"fake_count: 1024 \(29 runs\), 256 \(1 runs\)"):
+        build_table(trial_table(records), reference="full")
+    records[3]["protocol"] = {}
+    with pytest.raises(TableRefused, match="not recorded"):
+        build_table(trial_table(records), reference="full")
+
+
+def test_a_missing_reference_is_refused_with_the_nearest_label() -> None:
+    table = trial_table(study_records())
+    with pytest.raises(TableRefused, match="did you mean 'without ema'"):
+        build_table(table, reference="witout ema")
+    failed = [
+        one | {"state": "failed"} if one["cell"] == "full" else one for one in study_records()
+    ]
+    with pytest.raises(TableRefused, match="no run of the reference 'full' has completed"):
+        build_table(trial_table(failed), reference="full")
+    with pytest.raises(TableRefused, match="no reference"):
+        build_table(table, columns=["cell", "value", "p"])
+
+
+def test_a_test_on_a_single_seed_is_refused_and_a_table_without_tests_is_not() -> None:
+    records = study_records()
+    kept = [r for r in records if r["cell"] != "without ema" or r["config"]["seed"] == 0]
+    with pytest.raises(TableRefused, match="these cells have one: without ema"):
+        build_table(trial_table(kept), reference="full")
+    table = build_table(trial_table(kept), reference="full", columns=["cell", "value"])
+    assert "±" not in column(table, "value")[1]
+
+
+def test_an_unknown_column_or_format_is_refused_with_the_nearest() -> None:
+    with pytest.raises(TableRefused, match="did you mean 'value'"):
+        ablation(columns=["cell", "valeu"])
+    with pytest.raises(TableRefused, match=r"did you mean 'metric\.kid'"):
+        ablation(columns=["cell", "metric.kit"])
+    with pytest.raises(UserError, match="there is no format 'docx'"):
+        render(ablation(), "docx")
+    with pytest.raises(TableRefused, match="no trials"):
+        build_table(trial_table([]))
+
+
+# Formats ----------------------------------------------------------------------------------------
+
+
+def nasty_table() -> Table:
+    """Labels, names and values made of what each format holds special."""
+    factors = [Factor("tricks.ema"), Factor("loss", ("hinge", NASTY), name=NASTY)]
+    design = leave_one_out(factors, lambda settings: None)
+    records = study_records(seeds=6, design=design)
+    for one in records:
+        one["protocol"] = {"extractor": NASTY}
+    return build_table(trial_table(records), design=design, metric=NASTY, name="nasty_table")
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_format_renders_any_text(name: str) -> None:
+    content = render(nasty_table(), name)
+    if name == "json":
+        rows = json.loads(content)["rows"]
+        assert rows[1]["cell"] == "without ema"
+    elif name == "csv":
+        rows = list(csv.DictReader(io.StringIO(content.decode())))
+        assert float(rows[1]["difference"]) == pytest.approx(5, abs=1)
+    elif name == "parquet":
+        table = pq.read_table(io.BytesIO(content))
+        assert table.schema.metadata[b"sweeper.caption"].decode().startswith(NASTY)
+        assert pa.types.is_floating(table.schema.field("mean").type)
+    elif name == "html":
+        page = ElementTree.fromstring(content)
+        assert NASTY in "".join(page.itertext())
+    elif name == "markdown":
+        lines = content.decode().splitlines()
+        bars = [line.replace("\\|", "").count("|") for line in lines[:5]]
+        assert len(set(bars)) == 1
+    else:
+        assert content.decode().isascii()
+
+
+@given(st.text(max_size=60))
+@settings(max_examples=200)
+def test_latex_escapes_to_ascii_with_balanced_braces(text: str) -> None:
+    escaped = escape(text)
+    assert escaped.isascii()
+    bare = escaped.replace(r"\{", "").replace(r"\}", "")
+    assert bare.count("{") == bare.count("}")
+    assert "\n\n" not in escaped
+
+
+needs_latex = pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is absent")
+
+
+def compile_latex(folder: Path, name: str) -> None:
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", name]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-2000:]
+
+
+@needs_latex
+def test_the_latex_file_compiles_unedited_alone_and_inside_a_paper(tmp_path: Path) -> None:
+    for name, table in (("plain", ablation(failing=True)), ("nasty", nasty_table())):
+        (tmp_path / f"{name}.tex").write_bytes(render(table, "latex"))
+        compile_latex(tmp_path, f"{name}.tex")
+    (tmp_path / "paper.tex").write_text(
+        "\\documentclass{article}\\usepackage{booktabs,amssymb,graphicx}\n"
+        "\\begin{document}See \\ref{tab:ablation}. \\input{plain}\\input{nasty} The end.\n"
+        "\\end{document}\n"
+    )
+    compile_latex(tmp_path, "paper.tex")
+
+
+@needs_latex
+def test_a_long_table_compiles_over_several_pages(tmp_path: Path) -> None:
+    records = [
+        {"number": n, "state": "completed", "values": {"lr": n / 1e4}, "seed": 0,
+         "objective": float(n), "protocol": PROTOCOL}
+        for n in range(120)
+    ]  # fmt: skip
+    (tmp_path / "long.tex").write_bytes(render(build_table(trial_table(records)), "latex"))
+    compile_latex(tmp_path, "long.tex")
+
+
+# Wording ----------------------------------------------------------------------------------------
+
+
+def test_numbers_are_worded_for_readers() -> None:
+    assert number(-1.234, 2) == "−1.23"
+    assert number(1.234, 2, signed=True) == "+1.23"
+    assert number(2.5e9, 1) == "2.500e+09"
+    assert number(float("nan"), 2) == "—"
+    assert p_text(0.00001) == "< 0.001"
+    assert seeds_text([4, 0, 1, 2, 9]) == "0–2, 4, 9"
+    assert decimals([0.42, 0.38], [12.0]) == 2
+    assert decimals([42.0], [1200.0]) == 0
+    assert decimals([], [0.01234]) == 5
+
+
+def test_tested_columns_are_columns() -> None:
+    assert set(COLUMNS) >= TESTED
