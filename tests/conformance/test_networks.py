@@ -252,6 +252,17 @@ def test_every_value_of_an_mlp_activation_and_its_pieces_make_other_points() -> 
     assert_all_differ(results)
 
 
+@pytest.mark.parametrize("skip_z", ["none", "whole", "split"])
+@pytest.mark.parametrize("upsample", ["transposed", "nearest_conv", "pixel_shuffle"])
+def test_the_last_upsampling_can_make_the_image(upsample: str, skip_z: str) -> None:
+    knobs = {"head_kernel": 0, "upsample": upsample, "skip_z": skip_z}
+    generator, _ = built(plan_of("dcgan", (3, 16, 16), knobs))
+    made = generator(noise())
+    assert made.shape == (BATCH, 3, 16, 16)
+    made.mul(samples((3, 16, 16))).sum().backward()
+    assert_alive(generator)
+
+
 @pytest.mark.parametrize("knobs", [{"code": 3}, {"code": 7}, {"upsample": "transposed"}])
 def test_the_autoencoder_s_own_knobs_change_its_judgement(knobs: dict[str, Any]) -> None:
     images = samples((1, 8, 8))

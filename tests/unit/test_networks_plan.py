@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from torch import nn
 
 from trials.errors import ConfigError
-from trials.networks import NetworkPlan, NetworksConfig, build, check, plan_networks
+from trials.networks import NetworkPlan, NetworksConfig, block_sizes, build, check, plan_networks
 
 DIGITS = (1, 8, 8)
 
@@ -100,9 +100,14 @@ def test_a_knob_that_the_family_does_not_have_is_refused_with_its_path() -> None
             "networks.generator.head_kernel",
         ),
         (
-            {"family": "mlp", "generator": {"depth": 1, "skip_z": "whole"}},
+            {"family": "mlp", "generator": {"depth": 1, "skip_z": "split"}},
             (2,),
-            "networks.generator.depth",
+            "networks.generator.skip_z",
+        ),
+        (
+            {"generator": {"head_kernel": 0, "skip_z": "split"}},
+            DIGITS,
+            "networks.generator.skip_z",
         ),
     ],
 )
@@ -161,6 +166,23 @@ def test_all_problems_of_both_players_come_at_once() -> None:
     plan = planned({"generator": {"activation": "maxout"}, "discriminator": {"norm": "batch"}})
     plan = replace(plan, discriminator=replace(plan.discriminator, norm="no", init="zero"))
     assert len(check(plan)) == 3
+
+
+@pytest.mark.parametrize(
+    ("family", "generator", "discriminator"),
+    [
+        ("dcgan", (4, 8, 16, 32), (32, 16, 8, 4)),
+        ("resnet", (4, 8, 16, 32), (16, 8)),
+        ("biggan", (4, 8, 16, 32), (16, 8)),
+        ("mlp", (), ()),
+    ],
+)
+def test_the_sizes_at_which_modules_can_be_inserted_are_known(
+    family: str, generator: tuple[int, ...], discriminator: tuple[int, ...]
+) -> None:
+    plan = planned({"family": family}, (3, 32, 32))
+    assert block_sizes(plan.generator) == generator
+    assert block_sizes(plan.discriminator) == discriminator
 
 
 @pytest.mark.parametrize("size", [8, 16, 32, 64, 128, 256])

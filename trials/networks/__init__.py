@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from trials.networks.build import (
+    block_sizes,
     build,
     build_discriminator,
     build_generator,
@@ -21,6 +22,7 @@ __all__ = [
     "Judgement",
     "NetworkPlan",
     "NetworksConfig",
+    "block_sizes",
     "build",
     "build_discriminator",
     "build_generator",

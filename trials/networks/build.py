@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+import torch
 from torch import nn
 
 from trials.errors import ConfigError
@@ -14,7 +16,14 @@ from trials.networks.families.family import Family
 from trials.networks.plan import DiscriminatorPlan, GeneratorPlan, NetworkPlan
 from trials.problems import Problem
 
-__all__ = ["build", "build_discriminator", "build_generator", "check", "plan_networks"]
+__all__ = [
+    "block_sizes",
+    "build",
+    "build_discriminator",
+    "build_generator",
+    "check",
+    "plan_networks",
+]
 
 _OPTIONS = frozenset({"bias", "pieces", "embedding", "code", "upsample"})
 """Knobs of a player that travel in ``PlayerPlan.options``, unless its plan has such a field."""
@@ -66,6 +75,25 @@ def _resolve(
     own = fields.__dataclass_fields__
     options = {name: values.pop(name) for name in _OPTIONS if name in values and name not in own}
     return {**values, "options": options}
+
+
+def block_sizes(plan: GeneratorPlan | DiscriminatorPlan) -> tuple[int, ...]:
+    """Sizes (heights) at which the family asks ``after_block``, in the order of the network.
+
+    A module meant for any other size would stand nowhere.
+    """
+    sizes: list[int] = []
+
+    def note(resolution: int, channels: int) -> None:
+        sizes.append(resolution)
+
+    bare = replace(plan, builder=None, wrap_layer=(), after_block=(note,))
+    with torch.device("meta"):
+        if isinstance(bare, GeneratorPlan):
+            build_generator(bare)
+        else:
+            build_discriminator(bare)
+    return tuple(sizes)
 
 
 def build(plan: NetworkPlan) -> tuple[nn.Module, nn.Module]:

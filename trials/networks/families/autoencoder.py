@@ -123,7 +123,7 @@ FAMILY = Family(
     points=True,
     discriminator=discriminator,
     discriminator_defaults={
-        "width": 32,
+        "width": 16,
         "depth": 1,
         "norm": "none",
         "downsample": "strided",

@@ -31,7 +31,8 @@ WIDEST = 8
 def generator(plan: GeneratorPlan) -> nn.Module:
     """See the module's text."""
     channels = generator_channels(plan)
-    conditioner = conditioner_of(plan, len(channels))
+    # An image made by the last upsampling passes no normalisation that could read a code.
+    conditioner = conditioner_of(plan, len(channels) if plan.head_kernel else len(channels) - 1)
     make = LayerFactory(plan, code=conditioner.code if conditioner is not None else 0)
     latent = conditioner.entry if conditioner is not None else plan.latent
     stages = stages_from(plan, make, latent)
@@ -42,7 +43,8 @@ def stages_from(plan: GeneratorPlan, make: LayerFactory, latent: int) -> list[nn
     """Everything from (N, latent) numbers to images, in stages of one size each."""
     channels = generator_channels(plan)
     entry = projection(make, latent, channels[0], bias=make.biased())
-    stages = [sequence([*entry, *make.norm(channels[0]), make.activation()])]
+    shaped = [*entry, *make.norm(channels[0]), make.activation()]
+    stages = [sequence([*shaped, *make.inserted(SMALLEST, channels[0])])]
     for index in range(1, len(channels)):
         size = SMALLEST << index
         makes_image = plan.head_kernel == 0 and size == plan.shape[1]
@@ -137,7 +139,7 @@ FAMILY = Family(
     points=False,
     generator=generator,
     generator_defaults={
-        "width": 32,
+        "width": 16,
         "depth": 1,
         "norm": "batch",
         "upsample": "transposed",
@@ -149,7 +151,7 @@ FAMILY = Family(
     },
     discriminator=discriminator,
     discriminator_defaults={
-        "width": 32,
+        "width": 16,
         "depth": 2,
         "norm": "none",
         "downsample": "strided",

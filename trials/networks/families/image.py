@@ -26,15 +26,21 @@ def image_head(make: LayerFactory, plan: GeneratorPlan, inputs: int) -> list[nn.
 
 
 def split_problems(plan: GeneratorPlan, stages: int) -> list[Problem]:
-    """z that is too short to give each stage a share of its own."""
-    if plan.skip_z != "split" or plan.latent >= stages:
+    """z that cannot give each of several stages a share of its own."""
+    if plan.skip_z != "split":
         return []
-    return [Problem("latent", f"cannot be split among {stages} stages", f"at least {stages}")]
+    if stages < 2:
+        path = "networks.generator.skip_z"
+        return [Problem(path, "there is only one stage to give z to", "none or whole")]
+    if plan.latent < stages:
+        return [Problem("latent", f"cannot be split among {stages} stages", f"at least {stages}")]
+    return []
 
 
 def image_problems(plan: GeneratorPlan) -> list[Problem]:
     """What an image generator cannot honour, whatever its blocks."""
-    problems = split_problems(plan, halvings(plan.shape[1], SMALLEST) + 1)
+    sizes = halvings(plan.shape[1], SMALLEST) + 1
+    problems = split_problems(plan, sizes if plan.head_kernel else sizes - 1)
     path = "networks.generator.head_kernel"
     if plan.head_kernel == 0 and plan.condition_channels:
         problems.append(Problem(path, "a generator with a condition image needs a head", "1 or 3"))

@@ -70,10 +70,7 @@ def _hidden_layer(make: LayerFactory, inputs: int, *, normalised: bool = True) -
 
 
 def _check_generator(plan: GeneratorPlan) -> list[Problem]:
-    problems = split_problems(plan, plan.depth)
-    if plan.skip_z != "none" and plan.depth < 2:
-        problems.append(Problem("networks.generator.depth", "skip_z needs two layers", "≥ 2"))
-    return problems
+    return split_problems(plan, plan.depth)
 
 
 _SHARED = {"init": "xavier", "pieces": 5, "embedding": 0}

@@ -63,7 +63,8 @@ def residual_generator(plan: GeneratorPlan, multiples: list[int]) -> nn.Module:
     make = LayerFactory(plan, code=conditioner.code if conditioner is not None else 0)
     latent = conditioner.entry if conditioner is not None else plan.latent
     bias = make.biased(normalised=False)
-    stages = [sequence(projection(make, latent, channels[0], bias=bias))]
+    entry = projection(make, latent, channels[0], bias=bias)
+    stages = [sequence([*entry, *make.inserted(SMALLEST, channels[0])])]
     inputs = channels[0]
     for index, outputs in enumerate(channels[1:], 1):
         size = SMALLEST << index
@@ -190,7 +191,7 @@ def check_generator(plan: GeneratorPlan) -> list[Problem]:
 
 
 GENERATOR_DEFAULTS = {
-    "width": 32,
+    "width": 16,
     "depth": 1,
     "norm": "batch",
     "upsample": "nearest_conv",
@@ -202,7 +203,7 @@ GENERATOR_DEFAULTS = {
 }
 
 DISCRIMINATOR_DEFAULTS = {
-    "width": 32,
+    "width": 16,
     "depth": 1,
     "norm": "none",
     "downsample": "average_pool",
