@@ -101,7 +101,7 @@ def test_switchable_norm_mixes_the_three_statistics() -> None:
             var = v[0] * ln_var + v[1] * bn_var[c] + v[2] * in_var
             expected = (x[n, c] - mean) / (var + 1e-5).sqrt() * layer.weight[c] + layer.bias[c]
             torch.testing.assert_close(out[n, c], expected)
-    assert_differentiable_twice(layer, maps())
+    assert_differentiable_twice(SwitchableNorm(2), maps(2, 2, 2))
 
 
 def test_switchable_norm_of_points_mixes_layer_and_batch_statistics() -> None:
@@ -154,7 +154,9 @@ def test_self_attention_attends_from_every_place_to_the_pooled_places() -> None:
             o = layer.out.weight[:, :, 0, 0] @ sum(attention[i] * h[:, i] for i in range(4))
             expected = x[n].flatten(1)[:, place] + layer.gamma * o
             torch.testing.assert_close(out[n].flatten(1)[:, place], expected)
-    assert_differentiable_twice(layer, x[:1] / 4)
+    layer = SelfAttention(4)
+    scatter(layer)
+    assert_differentiable_twice(layer, maps(1, 4, 2) / 4)
 
 
 def test_self_attention_starts_as_the_identity() -> None:
@@ -175,7 +177,7 @@ def test_minibatch_discrimination_sums_similarities_over_the_batch() -> None:
                 difference = x[i] @ tensor[:, b] - x[j] @ tensor[:, b]
                 total += math.exp(-difference.abs().sum().item())
             assert out[i, 6 + b].item() == pytest.approx(total, rel=1e-12)
-    assert_differentiable_twice(layer, x)
+    assert_differentiable_twice(MinibatchDiscrimination(3, 2, 2), x[:3, :3])
 
 
 @pytest.mark.parametrize(("count", "group"), [(8, 4), (6, 3), (6, 2), (5, 1)])

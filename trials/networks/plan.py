@@ -48,7 +48,12 @@ class LayerInfo:
 
 LayerWrap = Callable[[nn.Module, LayerInfo], nn.Module]
 BlockInsert = Callable[[int, int], nn.Module | None]
-"""(resolution, channels) → a module that keeps that shape and stands after the block, or None."""
+"""(resolution, channels) → a module that keeps that shape and stands after the block, or None.
+
+Asked once at each size that the network has, after the first block that reaches it; the sizes are
+those of :func:`trials.networks.build.block_sizes`. Weight layers inside the module are initialised
+and wrapped like the network's own.
+"""
 
 FeatureInsert = Callable[[int], tuple[nn.Module, int]]
 """(features in) → (module from (N, in) to (N, out), features out)."""

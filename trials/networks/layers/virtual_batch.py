@@ -106,7 +106,8 @@ class ReferenceBatch(nn.Module):
         try:
             for layer in layers:
                 layer.collecting = True
-            run(*reference)
+            # Copies: restoring a state writes the buffers in place, perhaps before the backward.
+            run(*(value if value is None else value.clone() for value in reference))
             for layer in layers:
                 layer.collecting = False
             yield
