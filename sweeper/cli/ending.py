@@ -18,20 +18,13 @@ def print_ending(sweep: Sweep, result: SweepResult, home: Home) -> None:
     """The best trials, the files, the next commands."""
     typer.echo("")
     print_leaderboard(sweep, ranked(sweep, result.records)[:5])
-    for line in result.confirmations():
-        typer.echo(line)
     typer.echo("")
-    if result.report is not None:
-        typer.echo(f"report   {result.report}")
+    typer.echo(f"report   {result.report}")
     typer.echo(f"files    {result.folder}")
     where = f" --home {home.path}" if home.path != Home.at().path else ""
     typer.echo(f"runs     sweeper ui{where}")
     typer.echo(f"trials   sweeper top {sweep.name}{where}; sweeper show {sweep.name} NUMBER{where}")
-    if result.pending:
-        typer.echo(
-            f"MLflow has not been reached: {result.pending} records wait in {result.folder}; "
-            "they are sent when the sweep is run again"
-        )
+    if result.message:
+        typer.echo(result.message)
     if result.state != "finished":
-        typer.echo(f"{result.state}: {result.message}")
         typer.echo(f"go on    sweeper run {result.folder / 'sweep.yaml'}{where}")

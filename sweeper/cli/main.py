@@ -28,7 +28,7 @@ for group in (running, checking, looking, control, tricks, machine):
 
 # Typer carries its own copy of click or uses the installed one, as its version has it; its error
 # for wrong parameters derives from the base of all errors of usage in either.
-UsageError = typer.BadParameter.__mro__[1]
+UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -41,7 +41,7 @@ def run(arguments: list[str] | None = None) -> int:
     try:
         status = app(arguments, standalone_mode=False, prog_name="sweeper")
     except UsageError as error:
-        error.show()
+        error.show()  # type: ignore[attr-defined]
         return UserError.exit_status
     except typer.Exit as error:
         return error.exit_code

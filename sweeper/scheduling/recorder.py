@@ -120,6 +120,11 @@ class Recorder:
         if self._outbox is not None and any(folder.glob("generator*")):
             self._outbox.model(record.number, folder)
 
+    def concluded(self, files: Mapping[str, Path]) -> None:
+        """Tables and figures of the whole sweep, by name, belong to its run."""
+        for name, path in files.items():
+            self._file(SWEEP, path, name)
+
     def sweep_ended(self, state: SweepEnding, message: str) -> None:
         """The driver stops."""
         if self._outbox is not None:

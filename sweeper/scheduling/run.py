@@ -14,7 +14,7 @@ import json
 import shutil
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,6 +49,9 @@ PATIENCE = 60.0
 SAY_EVERY = 60.0
 """Seconds between two notes in the ledger of how long the sweep has been at work."""
 
+Conclude = Callable[[Ledger, SweepState], Mapping[str, Path]]
+"""(ledger, state) → files of the sweep's run by their names there."""
+
 
 def run(
     sweep: Sweep,
@@ -58,12 +61,14 @@ def run(
     factory: Factory | None = None,
     source: Path | None = None,
     record: bool = True,
+    conclude: Conclude | None = None,
 ) -> Outcome:
     """Run `sweep` in `home` until it is done or somebody stops it.
 
     `events` hears what happens as it happens. `factory` makes the trainings (real ones by default).
     `source` is the file that the sweep was read from, kept beside it. `record` says whether MLflow
-    is told.
+    is told. `conclude` is called once, when no more trials will run: it may write tables and
+    figures, and names the files that belong to the sweep's run in MLflow.
 
     Raises UserError where the sweep cannot be run as it is (SpecConflict: the name exists with
     another search; the cluster has not what a trial needs), SweepBusy where another process runs
@@ -78,7 +83,7 @@ def run(
             folder.clear_request()  # it was obeyed, or its driver died; running again overrides it
         ledger = Ledger.open(sweep, folder)
         with _record(sweep, home, folder) if record else contextlib.nullcontext() as wires:
-            return _Run(sweep, home, folder, ledger, wires, events).through(factory)
+            return _Run(sweep, home, folder, ledger, wires, events, conclude).through(factory)
 
 
 @dataclass
@@ -98,7 +103,9 @@ class _Run:
         ledger: Ledger,
         wires: _Wires | None,
         events: Listener | None,
+        conclude: Conclude | None,
     ) -> None:
+        self._conclude = conclude
         self._sweep = sweep
         self._home = home
         self._folder = folder
@@ -178,6 +185,8 @@ class _Run:
             self._spend()
             if best is not None and state == "finished":
                 self._recorder.best_is(best)
+            if self._conclude is not None:
+                self._recorder.concluded(self._conclude(self._ledger, state))
             self._recorder.sweep_ended(state, message)
             message = "\n".join(filter(None, (message, self._drain(state))))
         except SweeperError as error:

@@ -1,0 +1,35 @@
+"""Search GAN training with Optuna on Ray Tune, record it in MLflow, prove the result.
+
+    import sweeper
+
+    sweep = sweeper.load_sweep("search_spaces/quickstart.yaml")
+    result = sweeper.run(sweep)
+    result.frame            # one row a trial, a pandas DataFrame
+    result.best             # the best trial's record
+    result.report           # the HTML page
+
+``trials.trainer.train`` trains one GAN without any sweep.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sweeper.api import SweepResult, run
+    from sweeper.spec.load import load_sweep
+
+__all__ = ["SweepResult", "load_sweep", "run"]
+
+
+def __getattr__(name: str) -> Any:
+    # Imported when asked for: `sweeper ls` must not wait for what only `run` needs.
+    if name == "load_sweep":
+        from sweeper.spec.load import load_sweep
+
+        return load_sweep
+    if name in ("run", "SweepResult"):
+        import importlib
+
+        return getattr(importlib.import_module("sweeper.api"), name)
+    raise AttributeError(f"module 'sweeper' has no attribute {name!r}")

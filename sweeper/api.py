@@ -1,0 +1,126 @@
+"""A sweep from Python: run it, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sweeper.home import Home, SweepFolder
+from sweeper.report import ReportPaths, write_report
+from sweeper.scheduling.events import Listener, SweepState
+from sweeper.scheduling.run import run as run_trials
+from sweeper.scheduling.trainable import Factory
+from sweeper.search.ledger import Ledger
+from sweeper.search.records import TrialRecord
+from sweeper.spec.model import Sweep
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class SweepResult:
+    """How a run of a sweep ended, and what it left.
+
+    ``state``: ``finished``, or why not: ``stopped`` (a limit or a request), ``cancelled``,
+    ``interrupted``, ``failed``; all of these go on when the sweep is run again. ``records`` are
+    all trials of the sweep, ``best`` the best completed one of the search.
+    """
+
+    state: SweepState
+    message: str
+    folder: Path
+    records: tuple[TrialRecord, ...]
+    best: TrialRecord | None
+    files: ReportPaths
+    exit_code: int
+
+    @property
+    def report(self) -> Path:
+        """The HTML page."""
+        return self.files.html
+
+    @cached_property
+    def frame(self) -> pd.DataFrame:
+        """One row a trial, in order of numbers: role, state, objective, symptom, parameters."""
+        from sweeper.ablation.dataset import trial_table
+
+        table = trial_table(record.as_dict() for record in self.records)
+        frame: pd.DataFrame = table.to_pandas()
+        return frame
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for programs."""
+        return {
+            "state": self.state,
+            "message": self.message,
+            "folder": str(self.folder),
+            "report": str(self.report),
+            "best": self.best.as_dict() if self.best else None,
+            "trials": [record.as_dict() for record in self.records],
+        }
+
+
+def run(
+    sweep: Sweep,
+    *,
+    home: Path | str | None = None,
+    listener: Listener | None = None,
+    source: Path | None = None,
+    factory: Factory | None = None,
+) -> SweepResult:
+    """Run a sweep to its end, or go on with it; then write its report.
+
+    ``home`` is the folder of all sweeps ($SWEEPER_HOME, else ./sweeps); ``listener`` hears events
+    as they happen; ``source`` is the file it was read from, kept beside it; ``factory`` makes the
+    trainings (the real ones by default).
+
+    Raises SpecConflict where the name exists with another search, SweepBusy where another process
+    runs it. A sweep that could not go on is a result with state ``failed``.
+    """
+    here = Home.at(home)
+    sweep = replace(sweep, base=with_absolute_paths(sweep.base))
+    folder = here.sweep(sweep.name)
+    written: list[ReportPaths] = []
+
+    def conclude(ledger: Ledger, state: SweepState) -> Mapping[str, Path]:
+        records = ledger.trials()
+        paths = write_report(folder, sweep, records, ledger.importances(), state=state)
+        written.append(paths)
+        return {f"report/{path.name}": path for path in paths.all}
+
+    outcome = run_trials(
+        sweep, here, events=listener, factory=factory, source=source, conclude=conclude
+    )
+    return SweepResult(
+        state=outcome.state,
+        message=outcome.message,
+        folder=outcome.folder,
+        records=outcome.records,
+        best=outcome.best,
+        files=written[-1] if written else _report_of(folder, sweep, outcome.records),
+        exit_code=outcome.exit_code,
+    )
+
+
+def _report_of(
+    folder: SweepFolder, sweep: Sweep, records: Sequence[TrialRecord]
+) -> ReportPaths:
+    return write_report(folder, sweep, records)
+
+
+def with_absolute_paths(base: Mapping[str, Any]) -> dict[str, Any]:
+    """The base config with the paths of its data made absolute: workers run in other folders."""
+    data = base.get("data")
+    if not isinstance(data, Mapping):
+        return dict(base)
+    absolute = {
+        key: str(Path(value).expanduser().absolute())
+        if key in ("path", "labels") and isinstance(value, str)
+        else value
+        for key, value in data.items()
+    }
+    return {**base, "data": absolute}
