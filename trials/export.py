@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,8 @@ from trials.checkpoint import write_atomically
 from trials.config import load_config
 from trials.errors import CheckpointError
 from trials.networks.build import build
+from trials.networks.plan import GeneratorPlan
+from trials.trick import Trick
 
 if TYPE_CHECKING:
     from trials.game import Game
@@ -41,22 +43,46 @@ def save_generator(folder: Path, network: nn.Module, game: Game, facts: Mapping[
     write_atomically(folder / FILE, lambda path: save_file(tensors, path, metadata=metadata))
 
 
+Finish = Callable[[Tensor, Tensor | None], Tensor]
+"""(the network's output, condition) → images that count."""
+
+
 class TrainedGenerator(nn.Module):
     """z (N, latent), and labels (N,) where the GAN uses them → images in [−1, 1], or points.
 
-    Labels that are not given are drawn uniformly.
+    Labels that are not given are drawn uniformly. A generator that works on an image needs it as
+    ``condition``, (N, …) of shape :attr:`condition`, made as its task makes it; for the others
+    that shape is None.
     """
 
-    def __init__(self, network: nn.Module, latent: int, classes: int) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        latent: int,
+        classes: int,
+        condition: tuple[int, ...] | None = None,
+        finish: Sequence[Finish] = (),
+    ) -> None:
         super().__init__()
         self.network = network
         self.classes = classes
         self.latent = latent
+        self.condition = condition
+        self._finish = tuple(finish)
 
-    def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+    def forward(
+        self, z: Tensor, labels: Tensor | None = None, condition: Tensor | None = None
+    ) -> Tensor:
         if self.classes and labels is None:
             labels = torch.randint(self.classes, (len(z),), device=z.device)
-        images: Tensor = self.network(z, labels)
+        if self.condition is None:
+            images: Tensor = self.network(z, labels)
+        elif condition is None:
+            raise ValueError(f"this generator works on an image: it needs (N, *{self.condition})")
+        else:
+            images = self.network(z, labels, condition)
+        for finish in self._finish:
+            images = finish(images, condition)
         return images
 
 
@@ -77,4 +103,15 @@ def load_generator(folder: Path) -> TrainedGenerator:
     generator, _ = build(plan)
     generator.load_state_dict(tensors)
     used = header["classes"] if header["labelled"] else 0
-    return TrainedGenerator(generator, plan.generator.latent, used).eval()
+    tricks = [kind(knobs, config) for kind, knobs in config.active()]
+    finish = [trick.finish for trick in tricks if type(trick).finish is not Trick.finish]
+    return TrainedGenerator(
+        generator, plan.generator.latent, used, _condition(plan.generator), finish
+    ).eval()
+
+
+def _condition(plan: GeneratorPlan) -> tuple[int, ...] | None:
+    """The shape of one image that the generator works on, if it does."""
+    if not plan.condition_channels:
+        return None
+    return (plan.condition_channels, *(side // plan.enlarge for side in plan.shape[1:]))

@@ -178,7 +178,7 @@ class Game:
         else:
             images = network(z, labels, condition)
         for trick in self.using("finish"):
-            images = trick.finish(self, images, condition)
+            images = trick.finish(images, condition)
         return images
 
     def show(self, images: Tensor, real: bool) -> Tensor:

@@ -173,8 +173,9 @@ class Trick:
         """What the generator is given of ``real`` beside z (tasks only)."""
         return None
 
-    def finish(self, game: Game, images: Tensor, condition: Tensor | None) -> Tensor:
-        """Turn the generator's output into the images that count (tasks only)."""
+    def finish(self, images: Tensor, condition: Tensor | None) -> Tensor:
+        """Turn the generator's output into the images that count (tasks only). A generator that
+        is loaded from a file is finished too, so there is no game to ask."""
         return images
 
     def dealt(self, game: Game, round: Round) -> None:
