@@ -10,7 +10,8 @@
     factorial             main effects and two-way interactions, half-normal data
     confirmation          which configuration still deserves another replicate
     search                expected best of k trials, what the best trials share, share of seed noise
-    tables, formats       the table model, and its rendering as Markdown, LaTeX, CSV, …
+    tables, columns, captions, wording, formats
+                          the table model, and its rendering as Markdown, LaTeX, CSV, …
 
 Everything is a pure function of numbers: no Optuna, Ray, MLflow or torch. docs/statistics.md gives
 the reasons and the measured coverage behind every default.

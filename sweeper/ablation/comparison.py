@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -170,17 +169,19 @@ def _worst_p(study: Study, base: int, others: Flags) -> Array:
 def _improvement(study: Study, base: int, others: Flags, level: float) -> dict[str, Array]:
     values = study.worst_for_failures()
     ended = ~np.isnan(values)
+    counts = ended.sum(axis=1)
+    rows = np.flatnonzero(others & (counts > 0) & (counts[base] > 0))
     found = np.full((3, len(values)), np.nan)
-    for cell in np.flatnonzero(others & ended.any(axis=1) & ended[base].any()):
-        x, y = values[cell, ended[cell]], values[base, ended[base]]
-        share = probability_of_improvement(x, y, study.goal)
-        found[:, cell] = share, *_cached_interval(share, len(x), len(y), level)
+    if len(rows):
+        reference = values[base, ended[base]]
+        found[0, rows] = [
+            probability_of_improvement(values[cell, ended[cell]], reference, study.goal)
+            for cell in rows
+        ]
+        found[1:, rows] = improvement_interval(
+            found[0, rows], counts[rows], counts[base], level=level
+        )
     return dict(zip(("improvement", "improvement_low", "improvement_high"), found, strict=True))
-
-
-@lru_cache(maxsize=65_536)
-def _cached_interval(share: float, n: int, m: int, level: float) -> tuple[float, float]:
-    return improvement_interval(share, n, m, level=level)
 
 
 def _same_seeds(

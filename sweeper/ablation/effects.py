@@ -10,9 +10,10 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy import optimize, special
+from scipy import special
 
 from sweeper.ablation.intervals import Interval
+from sweeper.ablation.numerics import bisect
 
 Array = npt.NDArray[np.float64]
 Goal = Literal["minimize", "maximize"]
@@ -88,25 +89,23 @@ def probability_of_improvement(
 
 
 def improvement_interval(
-    probability: float, n: int, m: int, *, level: float = 0.95
-) -> tuple[float, float]:
-    """Newcombe's (2006) score interval, method 5, for a probability of improvement.
+    probability: npt.ArrayLike, n: npt.ArrayLike, m: npt.ArrayLike, *, level: float = 0.95
+) -> tuple[Array, Array]:
+    """Newcombe's (2006) score interval, method 5, for probabilities of improvement.
 
     The θ that solve |θ̂ − θ| = z √(V(θ)/(n m)), V = θ(1−θ)(1 + (N−1)((1−θ)/(2−θ) + θ/(1+θ))) with
     N = (n+m)/2. Unlike a bootstrap it does not shrink to a point when every pair agrees.
     """
+    share, n, m = (np.asarray(x, dtype=np.float64) for x in (probability, n, m))
     z = float(special.ndtri((1 + level) / 2))
 
-    def excess(theta: float) -> float:
+    def excess(theta: Array) -> Array:
         spread = (1 - theta) / (2 - theta) + theta / (1 + theta)
         variance = theta * (1 - theta) * (1 + ((n + m) / 2 - 1) * spread) / (n * m)
-        return float((probability - theta) ** 2 - z**2 * variance)
+        return np.asarray((share - theta) ** 2 - z**2 * variance)
 
     # Where every pair agrees, θ = 0 or 1 solves it trivially; the end that is wanted lies inside.
     inside = 1e-9
-    low, high = 0.0, 1.0
-    if probability > 0:
-        low = float(optimize.brentq(excess, 0.0, min(probability, 1.0 - inside)))
-    if probability < 1:
-        high = float(optimize.brentq(excess, max(probability, inside), 1.0))
-    return low, high
+    low = bisect(excess, np.zeros_like(share), np.minimum(share, 1.0 - inside))
+    high = bisect(excess, np.ones_like(share), np.maximum(share, inside))
+    return np.where(share > 0, low, 0.0), np.where(share < 1, high, 1.0)

@@ -19,10 +19,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import special, stats
+from scipy import special
 
 from sweeper.ablation.designs import AliasTerm, Cell, Design, Factor, canonical
 from sweeper.ablation.intervals import mean_interval
+from sweeper.ablation.numerics import average_ranks
 from sweeper.ablation.paired import holm, paired_test, suitable_test
 from sweeper.ablation.study import Study
 
@@ -173,7 +174,7 @@ def _ranks(study: Study) -> Array:
     values = study.worst_for_failures()
     ended = ~np.isnan(values)
     ranks = np.full(values.shape, np.nan)
-    ranks[ended] = (stats.rankdata(values[ended]) - 0.5) / ended.sum()
+    ranks[ended] = (average_ranks(values[ended]) - 0.5) / ended.sum()
     return ranks
 
 

@@ -16,7 +16,9 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy import optimize, special, stats
+from scipy import special
+
+from sweeper.ablation.numerics import average_ranks, bisect
 
 Array = npt.NDArray[np.float64]
 Alternative = Literal["two-sided", "less", "greater"]
@@ -114,7 +116,7 @@ def signed_ranks(differences: npt.ArrayLike) -> Array:
     d = np.asarray(differences, dtype=np.float64)
     ranks = np.zeros_like(d)
     moved = d != 0
-    ranks[moved] = stats.rankdata(np.abs(d[moved]))
+    ranks[moved] = average_ranks(np.abs(d[moved]))
     return np.sign(d) * ranks
 
 
@@ -159,7 +161,7 @@ def detectable_effect(n: int, wanted: float = 0.8, level: float = 0.05) -> float
     above = 1.0
     while power(above, n, level) < wanted:
         above *= 2.0
-    return float(optimize.brentq(lambda effect: power(effect, n, level) - wanted, 0.0, above))
+    return float(bisect(lambda x: np.array(power(float(x), n, level) - wanted), 0.0, above))
 
 
 def _rows(differences: npt.ArrayLike) -> tuple[Array, tuple[int, ...]]:

@@ -7,6 +7,9 @@ import re
 from sweeper.ablation.columns import Column
 from sweeper.ablation.tables import Table
 
+_SPECIAL = str.maketrans(
+    {one: f"\\{one}" for one in "\\|*<>`~"} | dict.fromkeys("\t\n\v\f\r\x85\u2028\u2029", " ")
+)
 _RULES = {"left": ":---", "center": ":---:", "right": "---:"}
 
 
@@ -25,10 +28,11 @@ def render(table: Table) -> str:
 
 def escape(text: str) -> str:
     """The text as it is, whatever Markdown its characters would make."""
-    text = re.sub(r"([\\|*<>`~])", r"\\\1", text)
-    # Inside a word an underscore is harmless, and names such as mode_collapse stay readable.
-    text = re.sub(r"(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])", r"\_", text)
-    return re.sub(r"\s+", " ", text.replace("](", "]\\("))
+    text = text.translate(_SPECIAL)
+    if "_" in text:
+        # Inside a word an underscore is harmless, and names such as mode_collapse stay readable.
+        text = re.sub(r"(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])", r"\_", text)
+    return text.replace("](", "]\\(")
 
 
 def _heading(column: Column) -> str:

@@ -1,0 +1,215 @@
+"""The table of 10,000 trials: from the columnar copy, and from mlflow.search_runs with pandas.
+
+    python -m benchmarks.tables [--trials 10000] [--parameters 20] [--seeds 10]
+
+Both sides hold the same runs: `trials` completed trials in cells of `seeds` seeds, each with
+`parameters` parameters and three metrics. Each side runs in a process of its own, so that its wall
+time includes its imports and its peak memory (ru_maxrss) is its own. Ours writes two tables: every
+cell against a reference with interval, test and correction, and, from a search in which every
+trial is another configuration, the list of all of them. MLflow's side gets mean, deviation and
+count by cell, and no tests.
+
+The MLflow runs are written straight into the store's tables in one transaction (SQLAlchemy bulk
+inserts through the models of MLflow's own SqlAlchemyStore): through the client, 10,000 runs take
+ten minutes, and reading does not see the difference.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+EXPERIMENT = "benchmark"
+
+
+def synthetic_trials(trials: int, parameters: int, seeds: int) -> list[dict[str, Any]]:
+    """Trials as the ledger has them, in cells of `seeds` seeds; one in fifty failed."""
+    rng = np.random.default_rng(0)
+    cells = trials // seeds
+    settings = rng.random((cells, parameters))
+    toggles = parameters // 2
+    effects = rng.normal(size=cells)
+    lift = rng.normal(size=seeds)
+    found = []
+    for number in range(trials):
+        cell, seed = divmod(number, seeds)
+        values: dict[str, Any] = {
+            f"tricks.t{i}": bool(settings[cell, i] < 0.5) for i in range(toggles)
+        }
+        values |= {f"knob.k{i}": float(settings[cell, i]) for i in range(toggles, parameters)}
+        failed = cell > 0 and rng.random() < 0.02
+        fid = 20.0 + effects[cell] + lift[seed] + rng.normal()
+        found.append(
+            {
+                "number": number,
+                "state": "failed" if failed else "completed",
+                "symptom": "divergence" if failed else None,
+                "role": "search",
+                "cell": f"cell {cell}",
+                "values": values,
+                "seed": seed,
+                "objective": None if failed else fid,
+                "best": fid,
+                "steps": 1500,
+                "seconds": 60.0,
+                "protocol": {} if failed else {"extractor": "digits", "fake": "1024"},
+                "metrics": {"fid": fid, "kid": fid / 100, "recall": 0.5},
+            }
+        )
+    return found
+
+
+def fill_mlflow(uri: str, trials: Sequence[dict[str, Any]]) -> None:
+    """The same trials as finished MLflow runs, by bulk insert into the store's own tables."""
+    from mlflow.store.tracking.dbmodels import models
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+    from sqlalchemy import insert
+
+    store = SqlAlchemyStore(uri, tempfile.mkdtemp())
+    experiment = int(store.create_experiment(EXPERIMENT))
+    now = int(time.time() * 1000)
+    runs, params, metrics, latest, tags = [], [], [], [], []
+    for trial in trials:
+        run = f"{trial['number']:032x}"
+        runs.append(
+            {
+                "run_uuid": run,
+                "name": str(trial["number"]),
+                "source_type": "LOCAL",
+                "user_id": "benchmark",
+                "status": "FAILED" if trial["state"] == "failed" else "FINISHED",
+                "start_time": now,
+                "end_time": now + 60_000,
+                "lifecycle_stage": "active",
+                "artifact_uri": f"artifacts/{run}",
+                "experiment_id": experiment,
+            }
+        )
+        given = trial["values"] | {"seed": trial["seed"]}
+        params += [{"run_uuid": run, "key": k, "value": str(v)} for k, v in given.items()]
+        for key, value in trial["metrics"].items():
+            row = {"run_uuid": run, "key": key, "value": value, "timestamp": now, "step": 1500}
+            metrics.append(row | {"is_nan": False})
+            latest.append(row | {"is_nan": False})
+        tags += [
+            {"run_uuid": run, "key": "mlflow.runName", "value": str(trial["number"])},
+            {"run_uuid": run, "key": "sweeper.cell", "value": trial["cell"]},
+            {"run_uuid": run, "key": "sweeper.symptom", "value": trial["symptom"] or ""},
+        ]
+    with store.engine.begin() as connection:
+        for model, rows in (
+            (models.SqlRun, runs),
+            (models.SqlParam, params),
+            (models.SqlMetric, metrics),
+            (models.SqlLatestMetric, latest),
+            (models.SqlTag, tags),
+        ):
+            connection.execute(insert(model), rows)
+    store.engine.dispose()
+
+
+def ours(source: str, output: str) -> dict[str, Any]:
+    """Both tables from the Parquet file, as Markdown."""
+    from sweeper.ablation.dataset import read_dataset
+    from sweeper.ablation.formats import render
+    from sweeper.ablation.tables import build_table
+
+    started = time.perf_counter()
+    data = read_dataset(Path(source, "cells.parquet"))
+    ablation = build_table(data, metric="fid", reference="cell 0")
+    Path(output, "ablation.md").write_bytes(render(ablation, "markdown"))
+    compared = time.perf_counter()
+    data = read_dataset(Path(source, "search.parquet"))
+    listing = build_table(data, metric="fid")
+    Path(output, "trials.md").write_bytes(render(listing, "markdown"))
+    return {
+        "cells against the reference": compared - started,
+        "list of all trials": time.perf_counter() - compared,
+        "rows": [len(ablation), len(listing)],
+    }
+
+
+def mlflow_and_pandas(source: str, output: str) -> dict[str, Any]:
+    """Mean, deviation and count by cell through mlflow.search_runs, as Markdown-like text."""
+    import mlflow
+
+    mlflow.set_tracking_uri(source)
+    started = time.perf_counter()
+    frame = mlflow.search_runs(experiment_names=[EXPERIMENT], max_results=50_000)
+    read = time.perf_counter()
+    finished = frame[frame["status"] == "FINISHED"]
+    table = finished.groupby("tags.sweeper.cell")["metrics.fid"].agg(["mean", "std", "count"])
+    Path(output, "mlflow.txt").write_text(table.to_string())
+    return {
+        "search_runs": read - started,
+        "groupby": time.perf_counter() - read,
+        "rows": [len(table), len(frame)],
+    }
+
+
+SIDES = {"ours": ours, "mlflow": mlflow_and_pandas}
+
+
+def measured(side: str, source: str, output: str) -> dict[str, Any]:
+    """One side in a fresh interpreter: its parts, its wall time, its peak memory."""
+    started = time.perf_counter()
+    command = [sys.executable, "-m", "benchmarks.tables", "--side", side, source, output]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found | {"wall": time.perf_counter() - started}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--trials", type=int, default=10_000)
+    parser.add_argument("--parameters", type=int, default=20)
+    parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--side", nargs=3, metavar=("SIDE", "SOURCE", "OUTPUT"))
+    options = parser.parse_args(arguments)
+    if options.side:
+        side, source, output = options.side
+        parts = SIDES[side](source, output)
+        usage = resource.getrusage(resource.RUSAGE_SELF)
+        cost = {"cpu": usage.ru_utime + usage.ru_stime, "peak_mib": usage.ru_maxrss / 1024}
+        print(json.dumps(parts | cost))
+        return
+    from sweeper.ablation.dataset import trial_table, write_dataset
+
+    trials = synthetic_trials(options.trials, options.parameters, options.seeds)
+    search = synthetic_trials(options.trials, options.parameters, 1)
+    for trial in search:
+        del trial["cell"]
+    with tempfile.TemporaryDirectory() as folder:
+        started = time.perf_counter()
+        write_dataset(trial_table(trials), Path(folder, "cells.parquet"))
+        print(f"columnar copy written in {time.perf_counter() - started:.2f} s", flush=True)
+        write_dataset(trial_table(search), Path(folder, "search.parquet"))
+        database = f"sqlite:///{folder}/mlflow.db"
+        started = time.perf_counter()
+        fill_mlflow(database, trials)
+        print(f"MLflow store filled in bulk in {time.perf_counter() - started:.1f} s", flush=True)
+        for name, source in (("ours", folder), ("mlflow", database)):
+            print(_line(name, measured(name, source, folder)), flush=True)
+
+
+def _line(name: str, found: dict[str, Any]) -> str:
+    total = ("wall", "cpu", "peak_mib", "rows")
+    parts = ", ".join(f"{part} {took:.2f} s" for part, took in found.items() if part not in total)
+    return (
+        f"{name}: {found['wall']:.2f} s of wall time and {found['cpu']:.2f} s of processor with "
+        f"imports, {found['peak_mib']:.0f} MiB at most ({parts}); rows {found['rows']}"
+    )
+
+
+if __name__ == "__main__":
+    main()
