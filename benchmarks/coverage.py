@@ -200,7 +200,7 @@ def shares(rng: np.random.Generator, studies: int) -> Iterator[str]:
             for _ in range(studies):
                 x, y = rng.normal(size=n) - shift, rng.normal(size=n)
                 low, high = improvement_interval(probability_of_improvement(x, y), n, n)
-                held += low <= truth <= high
+                held += bool(low <= truth <= high)
             yield (
                 f"P(better) = {truth:.2f}, n = {n:>2}: Newcombe's interval "
                 f"{100 * held / studies:.1f}%"

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sweeper.ablation.build import DESIGNS, build_design, preview
 from sweeper.ablation.designs import (
     AliasTerm,
     Cell,
@@ -220,3 +221,34 @@ def test_designs_that_cannot_be_are_refused_with_the_reason(
 ) -> None:
     with pytest.raises(DesignError, match=message):
         build()
+
+
+@pytest.mark.parametrize("kind", DESIGNS)
+def test_every_design_is_built_by_name_and_marks_what_cannot_run(kind: str) -> None:
+    factors = toggles(1) if kind == "one_factor" else toggles(4)
+    options = {"runs": 8} if kind == "fractional_factorial" else {}
+    design = build_design(kind, factors, lambda settings: "broken", **options)
+    assert design.kind == kind
+    assert {cell.impossible for cell in design.cells} == {"broken"}
+    assert len({cell.label for cell in design.cells}) == len(design.cells)
+
+
+def test_unknown_designs_and_options_are_refused_with_the_nearest() -> None:
+    with pytest.raises(DesignError, match="did you mean 'leave_one_out'"):
+        build_design("leave_one_in_out", toggles(2))
+    with pytest.raises(DesignError, match="no option runs"):
+        build_design("full_factorial", toggles(2), runs=4)
+    with pytest.raises(DesignError, match="exactly one factor"):
+        build_design("one_factor", toggles(2))
+
+
+def test_a_preview_tells_runs_and_what_they_can_find() -> None:
+    design = leave_one_out(toggles(8))
+    done = {(design.cells[0].key, 0), (design.cells[1].key, 0)}
+    five, ten = preview(design, range(5), done), preview(design, range(10))
+    assert (len(five.runs), five.already_done, five.comparisons) == (43, 2, 8)
+    assert (five.test, ten.test) == ("t", "sign_flip")
+    assert five.detectable is not None
+    assert ten.detectable is not None
+    assert five.detectable > ten.detectable > 1.0
+    assert preview(design, [0]).test is None

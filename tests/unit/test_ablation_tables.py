@@ -22,8 +22,12 @@ from hypothesis import strategies as st
 from sweeper.ablation.columns import COLUMNS, TESTED
 from sweeper.ablation.dataset import trial_table
 from sweeper.ablation.designs import Design, Factor, leave_one_out
+from sweeper.ablation.effect_table import effect_table
+from sweeper.ablation.factorial import factorial_effects
 from sweeper.ablation.formats import FORMATS, render
 from sweeper.ablation.formats.latex import escape
+from sweeper.ablation.fractional import fractional_factorial
+from sweeper.ablation.study import study_from_matrix
 from sweeper.ablation.tables import Table, TableRefused, build_table
 from sweeper.ablation.wording import decimals, number, p_text, seeds_text
 from sweeper.errors import UserError
@@ -319,3 +323,22 @@ def test_numbers_are_worded_for_readers() -> None:
 
 def test_tested_columns_are_columns() -> None:
     assert set(COLUMNS) >= TESTED
+
+
+def test_a_factorials_effects_make_a_table_with_their_aliases() -> None:
+    factors = [Factor(f"tricks.{name}") for name in ("ema", "r1", "noise", "diffaug")]
+    design = fractional_factorial(factors, runs=8)
+    rng = np.random.default_rng(0)
+    values = [
+        10 - 4 * cell.settings["tricks.ema"] + 0.2 * rng.normal(size=6) for cell in design.cells
+    ]
+    study = study_from_matrix([cell.label for cell in design.cells], range(6), values)
+    table = effect_table(factorial_effects(design, study), design, metric="fid")
+    assert column(table, "effect")[0] == "ema"
+    assert column(table, "estimate")[0].startswith("−3.9")
+    row = column(table, "effect").index("ema × r1")
+    assert column(table, "aliases")[row] == "noise × diffaug"
+    assert "resolution 4" in table.caption
+    assert "Generators: diffaug = ema*r1*noise" in table.notes
+    for name in FORMATS:
+        assert render(table, name)

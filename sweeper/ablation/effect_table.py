@@ -1,0 +1,104 @@
+"""The table of a factorial: effects with intervals, corrected p, and their aliases."""
+
+from __future__ import annotations
+
+import math
+
+from sweeper.ablation.columns import Column
+from sweeper.ablation.designs import Design
+from sweeper.ablation.effects import Goal
+from sweeper.ablation.factorial import Effects
+from sweeper.ablation.intervals import METHOD_NAMES
+from sweeper.ablation.tables import Table
+from sweeper.ablation.wording import NONE, decimals, p_text, with_interval
+
+_METHODS = {
+    **{name: f"estimated seed by seed, {text} intervals" for name, text in METHOD_NAMES.items()},
+    "least squares": "least squares with a constant for each seed, t intervals",
+    "lenth": "a single seed: margins by Lenth's pseudo standard error, no tests",
+}
+
+
+def effect_table(
+    found: Effects,
+    design: Design,
+    *,
+    metric: str = "objective",
+    goal: Goal = "minimize",
+    name: str = "effects",
+    level: float = 0.95,
+    alias_order: int = 2,
+) -> Table:
+    """Effects in the order of the design, largest orders of alias left to `design.aliases`."""
+    effects = found.effects
+    places = decimals([(e.high - e.low) / 4 for e in effects], [e.estimate for e in effects])
+    aliases = [
+        ", ".join(str(term) for term in e.aliases if len(term.factors) <= alias_order)
+        for e in effects
+    ]
+    columns = [
+        Column(
+            "effect", "effect", [e.name for e in effects], {"effect": [e.name for e in effects]}
+        ),
+        Column(
+            "estimate",
+            f"change of {metric}\n[{level:.0%}]",
+            [with_interval(e.estimate, e.low, e.high, places, signed=True) for e in effects],
+            {
+                "estimate": [e.estimate for e in effects],
+                "low": [e.low for e in effects],
+                "high": [e.high for e in effects],
+            },
+            "right",
+        ),
+    ]
+    if any(not math.isnan(e.p) for e in effects):
+        columns.append(
+            Column(
+                "p",
+                "p (Holm)",
+                [p_text(e.p_holm) for e in effects],
+                {"p": [e.p for e in effects], "p_holm": [e.p_holm for e in effects]},
+                "right",
+            )
+        )
+    if any(aliases):
+        texts = [text or NONE for text in aliases]
+        columns.append(Column("aliases", "aliased with", texts, {"aliases": aliases}))
+    return Table(
+        name=name,
+        columns=tuple(columns),
+        best=None,
+        equals=frozenset(),
+        caption=_caption(found, design, metric, goal),
+        notes=_notes(found, design),
+    )
+
+
+def _caption(found: Effects, design: Design, metric: str, goal: Goal) -> str:
+    better = "lower" if goal == "minimize" else "higher"
+    kind = design.kind.replace("_", " ")
+    resolution = f" of resolution {design.resolution}" if design.resolution else ""
+    method = _METHODS[found.effects[0].method] if found.effects else "no effects"
+    seeds = "one seed" if found.seeds == 1 else f"{found.seeds} seeds"
+    return (
+        f"Effects on {metric} ({better} is better) in a {kind}{resolution}, {found.runs} runs on "
+        f"{seeds}; {method}. A main effect is the mean change from switching the factor on (or "
+        "from its first level); an interaction is half the change that one factor makes to the "
+        f"effect of the other. p is Holm-corrected over {len(found.effects)} effects."
+    )
+
+
+def _notes(found: Effects, design: Design) -> tuple[str, ...]:
+    notes = [
+        f"Impossible: {cell.label} ({cell.impossible})"
+        for cell in design.cells
+        if cell.impossible is not None
+    ]
+    if design.generators:
+        notes.append(f"Generators: {'; '.join(design.generators)}")
+    if found.confounded:
+        notes.append(f"Not separable from the others: {', '.join(found.confounded)}")
+    if found.dropped:
+        notes.append(f"{found.dropped} runs failed or have not finished and are left out")
+    return tuple(notes)
