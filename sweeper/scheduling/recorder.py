@@ -68,14 +68,15 @@ class Recorder:
         """A worker has taken the trial up."""
         if self._outbox is None:
             return
+        config = _resolved(asked.config)
         tags = {
             "sweeper.role": asked.role,
-            "sweeper.tricks": ",".join(_tricks(asked.config)),
+            "sweeper.tricks": ",".join(_tricks(config)),
             "sweeper.version": _version(),
             "sweeper.of": None if asked.of is None else f"{asked.of:05d}",
         }
         self._outbox.trial_started(
-            asked.number, params=asked.config, tags=tags, parent=asked.of, time=time
+            asked.number, params=config, tags=tags, parent=asked.of, time=time
         )
 
     def evaluated(self, number: int, evaluated: Evaluated) -> None:
@@ -141,6 +142,20 @@ def _version() -> str:
         return version("gan-sweeper")
     except PackageNotFoundError:  # run from a checkout that was not installed
         return "unknown"
+
+
+def _resolved(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The configuration with its preset expanded and every default written out.
+
+    That of a training which is not the trainer's (a caller's own factory) stays as it is.
+    """
+    from trials.config import load_config
+    from trials.errors import ConfigError
+
+    try:
+        return load_config(config).as_dict()
+    except ConfigError:
+        return dict(config)
 
 
 def _tricks(config: Mapping[str, Any]) -> list[str]:
