@@ -14,17 +14,19 @@ from pydantic import TypeAdapter
 from sweeper.spec.document import Document, Path, one_of, shown
 from sweeper.spec.domains import Parameter, Range, Toggle, Values
 from sweeper.spec.model import Sweep
-from sweeper.spec.sections import Objective
+from sweeper.spec.sections import Goal, Objective
 from sweeper.spec.space import apply, walk
 from trials import catalogue
-from trials.config import feasible, problems_of
+from trials.config import TrialConfig, feasible, load_config, problems_of
 from trials.data import AnyData, DataConfig, check_data
+from trials.errors import ConfigError, DataError
 from trials.metrics.measures import MEASURES
 from trials.presets import expand
 from trials.problems import Problem, nearest
 
 DRAWS = 100
-"""Random configurations that are tried of every space, beside each value of each parameter."""
+"""Random configurations tried of a space, beside each value of each parameter; a draw takes time
+for each toggle, so that many of those have fewer draws."""
 
 _DATA: TypeAdapter[DataConfig] = TypeAdapter(AnyData)
 
@@ -36,7 +38,6 @@ def check_against_trainer(
     document: Document,
     base: Mapping[str, Any],
     parameters: Sequence[Parameter],
-    objective: Sequence[Objective] | None,
 ) -> None:
     """Report what is wrong with the base, with any value of a parameter, and with combinations."""
     known = problems_of(base)
@@ -45,7 +46,6 @@ def check_against_trainer(
     checker = _Checker(document, base, parameters, set(known))
     checker.check_values()
     checker.check_data()
-    _check_metrics(document, objective)
     if not document.problems:
         checker.check_toggles()
         checker.check_combinations()
@@ -148,7 +148,8 @@ class _Checker:
         chance = random.Random(0)
         sweep = Sweep(name="check", base=self.base, parameters=tuple(self.parameters))
         reported = 0
-        for _ in range(DRAWS):
+        toggles = sum(isinstance(item.domain, Toggle) for item in self.parameters)
+        for _ in range(max(DRAWS // 4, DRAWS - 5 * toggles)):
             draw = walk(sweep, lambda parameter: draw_from(parameter, chance))
             problems = [p for p in problems_of(draw.config) if p not in self.known]
             if not problems:
@@ -215,18 +216,44 @@ def draw_from(parameter: Parameter, chance: random.Random) -> Any:
     return domain.snap(chance.uniform(domain.low, domain.high))
 
 
-def _check_metrics(document: Document, objective: Sequence[Objective] | None) -> None:
-    for position, item in enumerate(objective or ()):
-        # Names like fid/class_3 and fid_5k are made when measuring; their stem is registered.
-        stem = item.metric.split("/")[0]
-        if stem in MEASURES or stem.rpartition("_")[0] in MEASURES:
-            continue
-        at: Path = ("objective", "metric")
+def settle_objective(
+    document: Document, base: Mapping[str, Any], objective: Sequence[Objective]
+) -> tuple[Objective, ...]:
+    """The objectives with their direction filled in, once each is known to be measured."""
+    try:
+        recorded = _recorded(load_config(base))
+    except (ConfigError, DataError):  # Reported where the base is checked; any measure may do.
+        recorded = tuple(MEASURES)
+    settled = []
+    for position, item in enumerate(objective):
+        at: Path = ("objective",)
         if ("objective", position) in document.places:
-            at = ("objective", position, "metric")
-        document.add(
-            at, f"there is no measure {item.metric!r}", one_of(MEASURES), nearest(stem, MEASURES)
-        )
+            at = ("objective", position)
+        # Some measures record one value a class, class_fid/3: their stem is what is registered.
+        stem = item.metric.split("/")[0]
+        if stem not in recorded:
+            what = "is not measured in this sweep" if stem in MEASURES else "is no measure"
+            document.add(
+                (*at, "metric"),
+                f"{item.metric!r} {what}",
+                one_of(recorded),
+                nearest(stem, recorded),
+            )
+            continue
+        goal: Goal = "minimize" if MEASURES[stem].better == "lower" else "maximize"
+        if "goal" in item.model_fields_set and item.goal != goal:
+            wrong = f"to {item.goal} {item.metric} is to make it worse"
+            document.add((*at, "goal"), wrong, goal)
+        settled.append(item.model_copy(update={"goal": goal}))
+    return tuple(settled)
+
+
+def _recorded(config: TrialConfig) -> tuple[str, ...]:
+    """The measures that every evaluation of the base makes."""
+    if config.evaluation.metrics != "auto":
+        return tuple(config.evaluation.metrics)
+    kind = "image" if len(config.data.item_shape()) == 3 else "point"
+    return tuple(name for name, measure in MEASURES.items() if kind in measure.kinds)
 
 
 def _related(problem_path: str, path: str) -> bool:

@@ -102,9 +102,11 @@ def _assemble(document: Document, *, checked: bool) -> Sweep | None:
     check_options(document, root, sections)
     check_together(document, ordered, objective, sections)
     if checked and base is not None:
-        from sweeper.spec.check import check_against_trainer
+        from sweeper.spec.check import check_against_trainer, settle_objective
 
-        check_against_trainer(document, base, ordered, objective)
+        check_against_trainer(document, base, ordered)
+        if objective is not None:
+            objective = settle_objective(document, base, objective)
     if document.problems or base is None or objective is None:
         return None
     return Sweep(

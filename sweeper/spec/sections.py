@@ -54,6 +54,7 @@ class Objective(Section):
     metric: str = "fid"
     """Name of a measure that every evaluation records."""
     goal: Goal = "minimize"
+    """By default the direction in which the measure improves."""
 
 
 class SearchSpec(Section):

@@ -44,7 +44,7 @@ def walk(sweep: Sweep, choose: Choose) -> Draw:
             continue
         if isinstance(parameter.domain, Toggle):
             possible = switches.could_be_on(config, parameter)
-            value = bool(choose(parameter)) if possible else False
+            value: Any = bool(choose(parameter)) if possible else False
             if not possible:
                 forced.append(parameter.path)
             switches.decided(value)

@@ -268,7 +268,13 @@ def test_a_bad_domain_is_answered_at_its_place(
             "decay",
         ),
         # Search, scheduler, objective
-        (sweep_with(rest="objective: {metric: fdi}"), 6, "objective.metric", "no measure", "fid"),
+        (
+            sweep_with(rest="objective: {metric: fdi}"),
+            6,
+            "objective.metric",
+            "is no measure",
+            "fid",
+        ),
         (sweep_with(rest="objective: {metric: fid, goal: min}"), 6, "objective.goal", "", None),
         (sweep_with(rest="objective: []"), 6, "objective", "0 objectives", ""),
         (
@@ -420,6 +426,11 @@ def test_an_override_is_named_in_place_of_a_line() -> None:
     assert only(EXAMPLE, "limts.trials=5").nearest == "limits"
     assert "no override" in only(EXAMPLE, "limits.trials").message
     assert "name is 'quickstart'" in only(EXAMPLE, "name.x=5").message
+
+
+def test_an_objective_is_optimised_in_the_direction_that_is_better() -> None:
+    sweep = parse_sweep(sweep_with(rest="objective: [{metric: kid}, {metric: class_coverage}]"))
+    assert [item.goal for item in sweep.objective] == ["minimize", "maximize"]
 
 
 def test_numbers_are_read_as_people_write_them() -> None:
