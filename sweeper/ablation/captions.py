@@ -103,10 +103,19 @@ def _tests(context: Context) -> str:
 
 
 def _protocol(context: Context) -> str:
-    if not context.study.protocols:
+    study = context.study
+    if not study.protocols:
         return "No run has completed"
-    fields, _ = context.study.protocols[0]
-    if not fields:
+    fields = study.protocols[0][0]
+    if not fields and not study.configured:
         return "The measurement protocol was not recorded"
-    details = ", ".join(f"{name} {text}" for name, text in fields.items() if name != "key")
-    return f"Protocol {fields['key']}: {details}" if details else f"Protocol {fields['key']}"
+    details = [f"{name} {_short(name, text)}" for name, text in fields.items()]
+    for name, texts in study.configured.items():
+        as_configured = " as each configuration has it" if len(texts) > 1 else ""
+        details.append(f"{name} {' or '.join(texts)}{as_configured}")
+    return f"Protocol {' and '.join(study.protocol_keys)}: {', '.join(details)}"
+
+
+def _short(name: str, text: str) -> str:
+    """Hashes by their first twelve digits."""
+    return text[:12] if name.endswith("_hash") else text

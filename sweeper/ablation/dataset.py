@@ -110,11 +110,11 @@ def family(table: pa.Table, prefix: str) -> dict[str, str]:
 
 
 def protocol_key(fields: Mapping[str, Any]) -> str | None:
-    """Short hash of a measurement protocol; None where none was recorded."""
+    """Short hash of a measurement protocol, that of `trials.metrics.protocol`; None without one."""
     if not fields:
         return None
     text = json.dumps(_text(fields), sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:8]
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 # Columns ----------------------------------------------------------------------------------------

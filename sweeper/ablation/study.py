@@ -9,7 +9,7 @@ apart: nothing is known about how it would have ended.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -22,6 +22,10 @@ from sweeper.ablation.effects import Goal
 
 Array = npt.NDArray[np.float64]
 Kind = Literal["cells", "confirmation", "trials"]
+
+CONFIGURED = frozenset({"weights"})
+"""Protocol fields that a configuration decides: the trick `ema` is what has averaged weights
+sampled, so an ablation of it compares averaged with raw ones by intent."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +46,11 @@ class Study:
     repeated: int = 0
     """Completed runs left out because their cell already has one with their seed."""
     protocols: tuple[tuple[Mapping[str, str], int], ...] = ()
-    """Each measurement protocol of the completed runs, and how many used it."""
+    """Each measurement protocol of the completed runs, less the CONFIGURED fields, and how many
+    runs used it; values of two of them cannot be compared. No fields: none was recorded."""
+    configured: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Every value that the CONFIGURED fields have in these runs."""
+    protocol_keys: tuple[str, ...] = ()
     first_rows: npt.NDArray[np.int64] | None = None
     """For each cell the row of the table that shows its settings."""
 
@@ -158,8 +166,8 @@ def study_from_table(
             member[(state == "running") | (state == "waiting")], minlength=shape[0]
         ),
         repeated=repeated,
-        protocols=_protocols(table, rows[done]),
         first_rows=first_rows,
+        **_protocols(table, rows[done]),
     )
 
 
@@ -200,17 +208,23 @@ def _symptoms(
     return tuple(dict(sorted(one.items())) for one in found)
 
 
-def _protocols(
-    table: pa.Table, rows: npt.NDArray[np.int64]
-) -> tuple[tuple[Mapping[str, str], int], ...]:
+def _protocols(table: pa.Table, rows: npt.NDArray[np.int64]) -> dict[str, Any]:
+    """The fields of Study about the protocols of these rows."""
     codes, keys = _codes(table["protocol"])
     columns = family(table, "protocol")
-    found = []
-    for code, first, count in zip(
-        *np.unique(codes[rows], return_index=True, return_counts=True), strict=True
-    ):
-        row = int(rows[first])
+    counts: dict[tuple[tuple[str, str], ...], int] = {}
+    configured: dict[str, set[str]] = {}
+    found, first, many = np.unique(codes[rows], return_index=True, return_counts=True)
+    for position, count in zip(first, many, strict=True):
+        row = int(rows[position])
         fields = {name: table[column][row].as_py() for name, column in columns.items()}
-        known = {name: text for name, text in fields.items() if text is not None}
-        found.append(({"key": keys[code], **known} if code >= 0 else {}, int(count)))
-    return tuple(found)
+        fields = {name: text for name, text in fields.items() if text is not None}
+        for name in CONFIGURED & fields.keys():
+            configured.setdefault(name, set()).add(fields.pop(name))
+        compared = tuple(fields.items())
+        counts[compared] = counts.get(compared, 0) + int(count)
+    return {
+        "protocols": tuple((dict(fields), count) for fields, count in counts.items()),
+        "configured": {name: tuple(sorted(texts)) for name, texts in configured.items()},
+        "protocol_keys": tuple(keys[code] for code in found if code >= 0),
+    }

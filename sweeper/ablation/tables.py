@@ -184,7 +184,7 @@ def _rows(
 def _refuse_mixed_protocols(study: Study) -> None:
     if len(study.protocols) < 2:
         return
-    names = sorted({name for fields, _ in study.protocols for name in fields} - {"key"})
+    names = sorted({name for fields, _ in study.protocols for name in fields})
     lines = []
     for name in names:
         counts: dict[str, int] = {}
@@ -192,7 +192,7 @@ def _refuse_mixed_protocols(study: Study) -> None:
             text = fields.get(name, "not recorded")
             counts[text] = counts.get(text, 0) + count
         if len(counts) > 1:
-            values = ", ".join(f"{text} ({count} runs)" for text, count in counts.items())
+            values = ", ".join(f"{text} (runs: {count})" for text, count in counts.items())
             lines.append(f"  {name}: {values}")
     detail = "\n".join(lines) or "  some runs have no protocol recorded"
     raise TableRefused(

@@ -186,11 +186,20 @@ def test_a_plain_search_is_listed_best_first_without_tests() -> None:
 def test_mixed_protocols_are_refused_naming_what_differs() -> None:
     records = study_records()
     records[3]["protocol"] = PROTOCOL | {"fake_count": "256"}
-    with pytest.raises(TableRefused, match=r"fake_count: 1024 \(29 runs\), 256 \(1 runs\)"):
+    with pytest.raises(TableRefused, match=r"fake_count: 1024 \(runs: 29\), 256 \(runs: 1\)"):
         build_table(trial_table(records), reference="full")
     records[3]["protocol"] = {}
     with pytest.raises(TableRefused, match="not recorded"):
         build_table(trial_table(records), reference="full")
+
+
+def test_raw_and_averaged_weights_may_meet_because_the_trick_ema_decides_them() -> None:
+    records = study_records()
+    for one in records:
+        if one["cell"] == "without ema":
+            one["protocol"] = PROTOCOL | {"weights": "raw"}
+    table = build_table(trial_table(records), reference="full")
+    assert "weights averaged or raw as each configuration has it" in table.caption
 
 
 def test_a_missing_reference_is_refused_with_the_nearest_label() -> None:
