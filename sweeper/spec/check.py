@@ -110,7 +110,17 @@ class _Checker:
         return problems
 
     def _about(self, parameter: Parameter, values: Mapping[str, Any]) -> list[Problem]:
-        return [found for found in self.problems(values) if _related(found.path, parameter.path)]
+        """The problems of this parameter: at its path, or where that path breaks off.
+
+        What is wrong with a trick as a whole is not its knob's problem but its toggle's.
+        """
+        toggle = f"tricks.{parameter.trick}"
+        return [
+            found
+            for found in self.problems(values)
+            if _related(found.path, parameter.path)
+            and not (found.path == toggle and toggle in self.by_path)
+        ]
 
     def _check_trick(self, at: Path, parameter: Parameter) -> None:
         known = catalogue.toggles()
@@ -128,7 +138,11 @@ class _Checker:
             if not isinstance(parameter.domain, Toggle):
                 continue
             context = {**self.context(parameter), parameter.path: False}
-            tries = ({**context, **other} for other in self._single_choices())
+            tries = (
+                {**context, **other}
+                for other in self._single_choices()
+                if parameter.path not in other
+            )
             if not any(feasible(apply(self.base, one), parameter.trick) for one in tries):
                 reasons = self.problems({**context, parameter.path: True})
                 self.document.add(

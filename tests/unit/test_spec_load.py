@@ -269,6 +269,27 @@ def test_a_bad_domain_is_answered_at_its_place(
         ),
         # Search, scheduler, objective
         (
+            sweep_with(rest="objective: {metric: precision, goal: minimize}"),
+            6,
+            "objective.goal",
+            "make it worse",
+            "",
+        ),
+        (
+            sweep_with(rest="objective: [{metric: fid}, {metric: modes}]"),
+            6,
+            "objective[1].metric",
+            "is not measured in this sweep",
+            "",
+        ),
+        (
+            sweep_with("tricks.l1: {toggle: true, knobs: default}"),
+            5,
+            "parameters.tricks.l1",
+            "can never be on",
+            "",
+        ),
+        (
             sweep_with(rest="objective: {metric: fdi}"),
             6,
             "objective.metric",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from itertools import combinations
+from itertools import combinations, product
 from typing import Any
 
 import pytest
@@ -35,7 +35,8 @@ def everything() -> Sweep:
         f"tricks.{key}: {{toggle: true, knobs: default}}" for key in catalogue.toggles()
     )
     return sweep_over(
-        f"loss: {{values: [{losses}]}}\nbatch_size: {{values: [32, 64]}}\n"
+        f"loss: {{values: [{losses}]}}\ntask: {{values: [generate, inpaint]}}\n"
+        "batch_size: {values: [32, 64]}\n"
         f"optimizer.generator.lr: {{min: 1e-5, max: 1e-2, distribution: log_uniform}}\n{toggles}",
         sampler="tpe",
     )
@@ -62,8 +63,10 @@ def test_a_thousand_draws_hold_every_feasible_pair_of_tricks(everything: Sweep) 
     reachable = [
         (one, other)
         for one, other in combinations(sorted(catalogue.toggles()), 2)
-        for loss in catalogue.in_slot("loss")
-        if problems_of({"data": "digits", "loss": loss, "tricks": {one: True, other: True}}) == []
+        for loss, task in product(catalogue.in_slot("loss"), ("generate", "inpaint"))
+        if not problems_of(
+            {"data": "digits", "loss": loss, "task": task, "tricks": {one: True, other: True}}
+        )
     ]
     assert reachable
     assert [pair for pair in reachable if not seen[pair]] == []
