@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sweeper.cli.looking import settings
 from sweeper.cli.options import HomeOption, JsonOption, SetOption, print_json
 from sweeper.errors import SpecError
 from sweeper.home import Home, SweepFolder
@@ -92,8 +93,7 @@ def preview(
         return
     typer.echo(f"{sweep.name}: {sweep.search.sampler} over {len(sweep.parameters)} parameters")
     for number, values in enumerate(first):
-        settings = ", ".join(f"{path}={_value(value)}" for path, value in values.items())
-        typer.echo(f"  {number:>3}  {settings or 'the base configuration'}")
+        typer.echo(f"  {number:>3}  {settings(values) or 'the base configuration'}")
     confirm = f", then {replicates} confirmation runs" if replicates else ""
     typer.echo(f"{trials} trials{confirm}, {sweep.limits.parallel} at a time")
     if forecast:
@@ -106,7 +106,7 @@ def preview(
 
 def schema() -> None:
     """Print the JSON schema of the sweep file, for editors."""
-    from sweeper.spec import sweep_schema
+    from sweeper.spec.schema import sweep_schema
 
     print_json(sweep_schema())
 
@@ -164,10 +164,6 @@ def _forecast(sweep: Sweep, trials: int, replicates: int, cache: Path) -> dict[s
         "seconds": one * rounds,
         "hours": one * rounds / 3600,
     }
-
-
-def _value(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _duration(seconds: float) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json as json_module
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -204,13 +204,21 @@ def print_leaderboard(sweep: Sweep, records: Sequence[TrialRecord]) -> None:
     rows = []
     for place, record in enumerate(records, 1):
         assert record.objective is not None
-        settings = ", ".join(
-            f"{path.removeprefix('tricks.')}={_value(record.values[path])}"
-            for path in paths
-            if path in record.values and record.values[path] is not False
-        )
-        rows.append((place, record.name, *map(_number, record.objective), settings))
+        values = {path: record.values[path] for path in paths if path in record.values}
+        rows.append((place, record.name, *map(_number, record.objective), settings(values)))
     print_table(("#", "trial", *metrics, "configuration"), rows)
+
+
+def settings(values: Mapping[str, Any]) -> str:
+    """Searched values on one line: short paths, a trick by its name, nothing that is off."""
+    parts = []
+    for path, value in values.items():
+        short = path.removeprefix("tricks.").removeprefix("optimizer.")
+        if value is True:
+            parts.append(short)
+        elif value is not False:
+            parts.append(f"{short}={_value(value)}")
+    return ", ".join(parts)
 
 
 def print_table(titles: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
