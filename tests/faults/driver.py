@@ -1,0 +1,36 @@
+"""A small sweep in a process of its own, to be killed: `python -m tests.faults.driver HOME`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from sweeper.home import Home
+from sweeper.scheduling.run import run
+from sweeper.spec.domains import Parameter, Range
+from sweeper.spec.model import Sweep
+from sweeper.spec.sections import Limits, SearchSpec, Seeds
+from tests.fakes import fake
+
+TRIALS = 8
+REPLICATES = 4
+STEPS = 5
+
+SWEEP = Sweep(
+    name="killed",
+    base={"steps": STEPS, "every": 1, "seconds": 0.15},
+    parameters=(Parameter("x", Range(0.0, 1.0)), Parameter("y", Range(0.0, 1.0))),
+    search=SearchSpec(start_with_base=False),
+    seeds=Seeds(confirm_top=2, replicates=2),
+    limits=Limits(trials=TRIALS, parallel=2),
+)
+
+
+def main(home: Path) -> int:
+    outcome = run(SWEEP, Home.at(home), events=lambda event: None, factory=fake)
+    print(outcome.state, outcome.message, flush=True)
+    return outcome.exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))
