@@ -7,6 +7,7 @@ only `sweeper validate` can see.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -201,3 +202,8 @@ def _domains() -> dict[str, Schema]:
     )
     domain = [values, constant, numbers]
     return {"sweep_domain": {"anyOf": domain}, "sweep_trick": {"anyOf": [toggle, *domain]}}
+
+
+def schema_text() -> str:
+    """The schema as `sweeper schema` prints it and as search_spaces/sweep.schema.json holds it."""
+    return json.dumps(sweep_schema(), indent=1, ensure_ascii=False) + "\n"
