@@ -253,6 +253,15 @@ def test_every_value_of_an_mlp_activation_and_its_pieces_make_other_points() -> 
 
 
 @pytest.mark.parametrize("skip_z", ["none", "whole", "split"])
+@pytest.mark.parametrize("family", IMAGE_FAMILIES)
+def test_every_number_of_z_shapes_the_image(family: str, skip_z: str) -> None:
+    generator, _ = built(plan_of(family, generator={"skip_z": skip_z, "activation": "elu"}))
+    z = noise().requires_grad_(True)
+    (gradient,) = torch.autograd.grad(generator(z).mul(samples((1, 8, 8))).sum(), z)
+    assert (gradient != 0).all()
+
+
+@pytest.mark.parametrize("skip_z", ["none", "whole", "split"])
 @pytest.mark.parametrize("upsample", ["transposed", "nearest_conv", "pixel_shuffle"])
 def test_the_last_upsampling_can_make_the_image(upsample: str, skip_z: str) -> None:
     knobs = {"head_kernel": 0, "upsample": upsample, "skip_z": skip_z}
@@ -502,6 +511,25 @@ def test_a_condition_image_and_z_both_shape_the_result(
     assert not torch.allclose(made, generator(-noise(), labels(), condition))
     with pytest.raises(ValueError, match="condition"):
         generator(noise(), labels())
+
+
+@pytest.mark.parametrize("family", MAP_FAMILIES)
+def test_the_condition_s_maps_count_at_every_size(family: str) -> None:
+    plan = with_generator(plan_of(family, (1, 32, 32)), condition_channels=1, enlarge=2)
+    generator, _ = built(plan)
+    maps = [
+        level.detach().requires_grad_(True) for level in generator.encoder(samples((1, 16, 16)))
+    ]
+    assert [level.shape[2] for level in maps] == [4, 8, 16]
+
+    class Given(nn.Module):
+        def forward(self, condition: Tensor) -> list[Tensor]:
+            return maps
+
+    generator.encoder = Given()
+    made = generator(noise(), None, samples((1, 16, 16)))
+    for gradient in torch.autograd.grad(made.mul(samples((1, 32, 32))).sum(), maps):
+        assert gradient.any()
 
 
 def test_the_suite_knows_every_family() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 import torch
@@ -121,6 +122,7 @@ def test_switchable_norm_uses_running_batch_statistics_in_evaluation() -> None:
     for _ in range(200):
         layer(x)
     torch.testing.assert_close(layer.eval()(x), layer.train()(x), atol=1e-6, rtol=1e-6)
+    torch.testing.assert_close(layer.eval()(x)[:2], layer(x[:2]))
 
 
 def test_virtual_batch_norm_is_batch_norm_over_the_references_and_one_sample() -> None:
@@ -348,6 +350,19 @@ def test_the_residual_generator_of_32_pixels_is_the_one_written_by_hand() -> Non
     same_weights(second, block)
     x = torch.randn(5, 8, 16, 16)
     torch.testing.assert_close(second(x), block(x))
+
+
+def test_projection_adds_the_inner_product_of_label_and_features() -> None:
+    plan = plan_networks(NetworksConfig(), (1, 8, 8), 10, 3)
+    plan = replace(plan, discriminator=replace(plan.discriminator, conditioning="projection"))
+    _, discriminator = build(plan)
+    labels = torch.tensor([2, 0, 1])
+    judgement = discriminator(torch.randn(3, 1, 8, 8), labels)
+    for n in range(3):
+        h = judgement.features[n]
+        psi = discriminator.score.weight[0] @ h + discriminator.score.bias[0]
+        expected = psi + discriminator.projection.weight[labels[n]] @ h
+        torch.testing.assert_close(judgement.score[n], expected)
 
 
 def test_the_networks_of_pacgan_are_those_written_by_hand() -> None:

@@ -144,7 +144,7 @@ def test_a_trained_network_can_be_copied_and_keeps_no_graph() -> None:
 def test_a_state_may_be_restored_before_the_backward_pass() -> None:
     _, discriminator = prepared("dcgan")
     _, images, labels = inputs(4, seed=1)
-    saved = copy.deepcopy({name: b for name, b in discriminator.named_buffers()})
+    saved = copy.deepcopy(dict(discriminator.named_buffers()))
     score = discriminator(images, labels).score.sum()
     for name, buffer in discriminator.named_buffers():
         buffer.copy_(saved[name])
