@@ -151,6 +151,12 @@ def _mapping(
 def _read_section(
     document: Document, at: Path, given: Any, kind: type[AnySection]
 ) -> AnySection | None:
+    names = list(kind.model_fields)
+    unknown = [key for key in given if key not in names] if isinstance(given, dict) else []
+    for key in unknown:
+        document.add((*at, key), "there is no such setting", one_of(names), nearest(key, names))
+    if unknown:
+        given = {key: value for key, value in given.items() if key in names}
     try:
         return kind.model_validate({} if given is None else given)
     except ValidationError as error:

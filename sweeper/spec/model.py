@@ -11,6 +11,7 @@ from typing import Any
 
 from sweeper.spec.domains import Parameter
 from sweeper.spec.sections import (
+    Ablation,
     Limits,
     Objective,
     Resources,
@@ -31,6 +32,9 @@ MAY_CHANGE = (
 )
 """What a sweep that has begun may be given anew. Everything else decides which trials there are
 and what their scores mean, so changing it would make another sweep of it."""
+
+ABLATION_MAY_CHANGE = (*MAY_CHANGE, "parameters", "ablation")
+"""An ablation's cells stand for themselves: factors, cells and seeds may be added later."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,7 @@ class Sweep:
     limits: Limits = field(default_factory=Limits)
     resources: Resources = field(default_factory=Resources)
     tracking: Tracking = field(default_factory=Tracking)
+    ablation: Ablation = field(default_factory=Ablation)
     description: str = ""
 
     @property
@@ -70,6 +75,11 @@ class Sweep:
         """The health section of the base: what is watched, and what stops a trial."""
         health: Mapping[str, Any] = self.base.get("health", {})
         return health
+
+    @property
+    def is_ablation(self) -> bool:
+        """Whether the sweep runs the cells of a design instead of searching."""
+        return self.ablation.design is not None
 
     def parameter(self, path: str) -> Parameter:
         """The parameter at a dotted path. Raises KeyError when it is not searched."""
@@ -92,13 +102,16 @@ class Sweep:
             "limits": _given(self.limits),
             "resources": _given(self.resources),
             "tracking": _given(self.tracking),
+            **({"ablation": _given(self.ablation)} if self.is_ablation else {}),
         }
 
     @property
     def fingerprint(self) -> str:
         """sha256 of everything that may not change once the sweep has begun."""
         fixed = {
-            key: value for key, value in flatten(self.to_dict()).items() if not _may_change(key)
+            key: value
+            for key, value in flatten(self.to_dict()).items()
+            if not _may_change(key, self.is_ablation)
         }
         return hashlib.sha256(json.dumps(fixed, sort_keys=True).encode()).hexdigest()
 
@@ -110,9 +123,10 @@ class Sweep:
             for key in sorted(mine.keys() | theirs.keys())
             if key not in mine or key not in theirs or mine[key] != theirs[key]
         ]
+        both = self.is_ablation and other.is_ablation
         return Difference(
-            allowed=tuple(key for key in changed if _may_change(key)),
-            refused=tuple(key for key in changed if not _may_change(key)),
+            allowed=tuple(key for key in changed if _may_change(key, both)),
+            refused=tuple(key for key in changed if not _may_change(key, both)),
         )
 
 
@@ -120,8 +134,9 @@ def _given(section: Section) -> dict[str, Any]:
     return section.model_dump(exclude_none=True)
 
 
-def _may_change(key: str) -> bool:
-    return any(key == allowed or key.startswith(f"{allowed}.") for allowed in MAY_CHANGE)
+def _may_change(key: str, ablation: bool) -> bool:
+    free = ABLATION_MAY_CHANGE if ablation else MAY_CHANGE
+    return any(key == allowed or key.startswith(f"{allowed}.") for allowed in free)
 
 
 def flatten(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -9,9 +9,11 @@ from urllib.parse import urlsplit
 from sweeper.spec.document import Document, one_of
 from sweeper.spec.domains import Parameter, Range
 from sweeper.spec.sections import (
+    DESIGN_OPTIONS,
     SAMPLER_OPTIONS,
     SCHEDULER_OPTIONS,
     TWO_OBJECTIVE_SAMPLERS,
+    Ablation,
     Objective,
 )
 
@@ -23,6 +25,7 @@ def check_options(document: Document, root: Mapping[str, Any], sections: Mapping
     chosen = (
         ("search", search and search.sampler, SAMPLER_OPTIONS),
         ("scheduler", scheduler and scheduler.name, SCHEDULER_OPTIONS),
+        ("ablation", sections["ablation"] and sections["ablation"].design, DESIGN_OPTIONS),
     )
     for section, name, table in chosen:
         if name is None:
@@ -81,6 +84,10 @@ def check_together(
                 f"{scheduler.name} judges trials by one objective, and here are two",
                 "none",
             )
+    ablation = sections["ablation"]
+    if ablation is not None and ablation.design is not None:
+        _check_ablation(document, parameters, ablation, sections)
+        return
     if limits is not None and limits.trials is None and sampler not in (None, "grid"):
         document.add(("limits", "trials"), "is missing", "the number of trials to search")
     if sampler == "grid":
@@ -93,3 +100,39 @@ def check_together(
                 )
     elif scheduler is not None and scheduler.name == "pbt" and not parameters:
         document.add(("scheduler", "name"), "pbt has no parameters to perturb", "parameters")
+
+
+def _check_ablation(
+    document: Document,
+    parameters: Sequence[Parameter],
+    ablation: Ablation,
+    sections: Mapping[str, Any],
+) -> None:
+    """What a designed study cannot have: it runs every cell, to its end, on the given seeds."""
+    for parameter in parameters:
+        at = ("parameters", parameter.path)
+        if isinstance(parameter.domain, Range):
+            document.add(at, "a factor of an ablation has levels, and this is a range", "`values`")
+        if parameter.path == "seed":
+            document.add(at, "seeds are no factor", "`ablation.seeds`")
+        if parameter.when:
+            message = "every cell of a design sets every factor, so there is no condition to meet"
+            document.add((*at, "when"), message, "the trick's knobs in `base`")
+    if not parameters:
+        document.add(("parameters",), "is missing", "the factors of the ablation")
+    scheduler, limits, seeds = sections["scheduler"], sections["limits"], sections["seeds"]
+    if scheduler is not None and scheduler.name != "none":
+        message = f"{scheduler.name} would compare half-trained cells with finished ones"
+        document.add(("scheduler", "name"), message, "none")
+    if limits is not None and limits.trials is not None:
+        message = "the design and its seeds say how many trials there are"
+        document.add(("limits", "trials"), message, "no such key")
+    if seeds is not None and seeds.confirm_top:
+        message = "an ablation has seeds of its own"
+        document.add(("seeds", "confirm_top"), message, "`ablation.seeds`")
+    if isinstance(ablation.seeds, int):
+        if ablation.seeds < 1:
+            document.add(("ablation", "seeds"), f"{ablation.seeds} is too few", "at least 1")
+    elif not ablation.seeds or len(set(ablation.seeds)) < len(ablation.seeds):
+        message = "is empty or names a seed twice"
+        document.add(("ablation", "seeds"), message, "different seeds")

@@ -31,6 +31,16 @@ SCHEDULER_OPTIONS: dict[str, tuple[str, ...]] = {
 }
 
 
+DESIGN_OPTIONS: dict[str, tuple[str, ...]] = {
+    "leave_one_out": (),
+    "add_one_in": (),
+    "one_factor": ("reference",),
+    "full_factorial": (),
+    "fractional_factorial": ("runs", "resolution", "generators"),
+    "plackett_burman": (),
+}
+
+
 def _no_truth_value(value: Any) -> Any:
     # Python counts True as 1, and so would pydantic: `trials: yes` is a mistake, not one trial.
     if isinstance(value, bool):
@@ -39,6 +49,7 @@ def _no_truth_value(value: Any) -> Any:
 
 
 Whole = Annotated[int, BeforeValidator(_no_truth_value)]
+Scalar = bool | int | float | str
 Number = Annotated[float, BeforeValidator(_no_truth_value), Field(allow_inf_nan=False)]
 
 
@@ -137,6 +148,43 @@ class Resources(Section):
     """May be a fraction: 0.5 lets two trials share a GPU."""
 
 
+DesignName = Literal[
+    "leave_one_out",
+    "add_one_in",
+    "one_factor",
+    "full_factorial",
+    "fractional_factorial",
+    "plackett_burman",
+]
+
+FIRST_SEEDS = 5
+
+
+class Ablation(Section):
+    """A designed study in place of a search: every cell of the design on the same seeds.
+
+    The sweep's `parameters` are its factors: toggles, and lists of values.
+    """
+
+    design: DesignName | None = None
+    """How the factors are arranged into cells; without it the sweep is a search."""
+    seeds: Whole | tuple[Whole, ...] = FIRST_SEEDS
+    """How many seeds, counted from that of the base, or which. More may be added later."""
+    reference: Scalar | None = None
+    """one_factor: the level that others are compared with; by default the first."""
+    runs: Whole | None = Field(default=None, ge=4)
+    """fractional_factorial: cells to run."""
+    resolution: Whole | None = Field(default=None, ge=3, le=7)
+    """fractional_factorial: least resolution."""
+    generators: tuple[str, ...] | None = None
+    """fractional_factorial: its generators, such as `D=ABC`."""
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The design's own options, those that were given."""
+        return _given(self, DESIGN_OPTIONS[self.design]) if self.design else {}
+
+
 class Tracking(Section):
     """Where runs are recorded."""
 
@@ -155,6 +203,7 @@ SECTIONS: dict[str, type[Section]] = {
     "limits": Limits,
     "resources": Resources,
     "tracking": Tracking,
+    "ablation": Ablation,
 }
 KEYS = ("name", "description", "base", "parameters", "objective", "health", *SECTIONS)
 """The keys of a sweep file."""

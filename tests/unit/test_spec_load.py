@@ -161,6 +161,7 @@ def test_a_bad_domain_is_answered_at_its_place(
         (sweep_with(rest="method: bayes"), 6, "method", "no such section", "search.sampler"),
         (sweep_with(rest="search: {sampler: tpee}"), 6, "search.sampler", "not possible", "tpe"),
         (sweep_with(rest="search: {seeed: 3}"), 6, "search.seeed", "no such setting", "seed"),
+        (sweep_with(rest="scheduler: {asha: 3}"), 6, "scheduler.asha", "no such setting", ""),
         (sweep_with(rest="resources: {cpu: yes}"), 6, "resources.cpu", "True is wrong", ""),
         (sweep_with(rest="resources: {gpu: 1.5}"), 6, "resources.gpu", "1.5 is wrong", ""),
         (sweep_with(rest="seeds: [1]"), 6, "seeds", "is wrong", ""),
