@@ -1,0 +1,245 @@
+"""The smaller figures: importances, best of k trials, Pareto front, steps that were not trained."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from sweeper.ablation.search import expected_best
+from sweeper.report import style
+from sweeper.report.standings import Standings, final, is_number
+from sweeper.report.trial import Trial
+from sweeper.report.words import better, measure, number, plain, plural, short_path
+
+_BARS = 20
+_CLEAR = {"facecolor": "white", "edgecolor": "none", "pad": 1}
+"""Behind a number beside its bar, so that no grid line runs through it."""
+
+
+def importances(values: Mapping[str, float]) -> Figure | None:
+    """Each parameter's share of the importance, largest first. None where there is none."""
+    known = [(path, float(value)) for path, value in values.items() if is_number(value)]
+    ordered = sorted(known, key=lambda item: (-item[1], item[0]))[:_BARS]
+    if not ordered:
+        return None
+    figure = style.new_figure(height=0.75 + 0.26 * len(ordered))
+    axes = figure.add_subplot()
+    bars = [value for _, value in ordered]
+    axes.barh(range(len(ordered)), bars, height=0.62, color=style.COMPLETED)
+    _name_rows(axes, [short_path(path) for path, _ in ordered])
+    for row, value in enumerate(bars):
+        axes.annotate(
+            f"{value:.2f}",
+            (value, row),
+            xytext=(4, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=8,
+            color=style.MUTED,
+            bbox=_CLEAR,
+        )
+    axes.set_xlim(0, max(max(bars) * 1.1, 1e-9))
+    axes.set_xlabel("importance (share of the total)")
+    return figure
+
+
+def best_of_k(standings: Standings) -> Figure | None:
+    """Expected best score against the number of trials, from those that ran.
+
+    "Show Your Work" (arXiv:1909.03004). A trial that was stopped or failed counts as one that was
+    as bad as the worst. None for fewer than two scores.
+    """
+    goal: Any = standings.goals[0]
+    scores = standings.scores
+    over = [
+        trial
+        for trial in standings.search
+        if trial.state in ("completed", "pruned", "failed") and standings.comparable(trial)
+    ]
+    values = [scores.get(trial.number) for trial in over]
+    if len(scores) < 2:
+        return None
+    found = expected_best(values, goal)
+    known = [value for value in values if value is not None]
+    figure = style.new_figure(height=3.4)
+    axes = figure.add_subplot()
+    low = np.clip(found.expected - found.deviation, min(known), max(known))
+    high = np.clip(found.expected + found.deviation, min(known), max(known))
+    axes.fill_between(found.trials, low, high, color=style.COMPLETED, alpha=0.16, linewidth=0)
+    axes.plot(found.trials, found.expected, color=style.COMPLETED, linewidth=1.8)
+    handles: list[Any] = [
+        Line2D([], [], color=style.COMPLETED, linewidth=1.8, label="expected best"),
+        Patch(color=style.COMPLETED, alpha=0.16, linewidth=0, label="± one standard deviation"),
+    ]
+    shown = [*found.expected, *low]
+    base = scores.get(standings.base.number) if standings.base else None
+    if base is not None:
+        axes.axhline(base, color=style.BASE, linestyle=(0, (4, 2)), linewidth=1.4)
+        label = f"base configuration, {number(base)}"
+        handles.append(
+            Line2D([], [], color=style.BASE, linestyle=(0, (4, 2)), linewidth=1.4, label=label)
+        )
+        shown.append(base)
+    style.scale_values(axes, shown, whole=True)
+    style.label_log(axes, "y")
+    if len(values) > 100:
+        style.log_axis(axes, "x")
+        axes.set_xlim(1, len(values))
+    else:
+        axes.set_xlim(1, len(values))
+        axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
+    axes.set_xlabel("trials")
+    axes.set_ylabel(f"{measure(standings.metrics[0])} of the best")
+    figure.legend(handles=handles, loc="outside lower center", ncols=3)
+    return figure
+
+
+def pareto(standings: Standings) -> Figure | None:
+    """Two objectives against each other, the Pareto front joined. None without a finished trial."""
+    if len(standings.goals) < 2 or not standings.finished:
+        return None
+    points = [_pair(trial) for trial in standings.finished]
+    figure = style.new_figure(height=4.4)
+    axes = figure.add_subplot()
+    many = len(points) > 300
+    axes.plot(
+        [p[0] for p in points],
+        [p[1] for p in points],
+        linestyle="none",
+        marker="o",
+        markersize=2.5 if many else 4.2,
+        markeredgewidth=0,
+        color=style.COMPLETED,
+        alpha=0.3 if many else 0.6,
+    )
+    corners = sorted(_pair(one.trial) for one in standings.winners)
+    # What the front dominates lies behind a staircase; how it turns follows from the first goal.
+    where: Literal["pre", "post"] = "post" if standings.goals[0] == "minimize" else "pre"
+    axes.step(
+        [x for x, _ in corners],
+        [y for _, y in corners],
+        where=where,
+        color=style.BEST,
+        linewidth=1.4,
+        zorder=4,
+    )
+    axes.plot(
+        [x for x, _ in corners],
+        [y for _, y in corners],
+        linestyle="none",
+        marker="o",
+        markersize=5.5,
+        markeredgecolor="white",
+        markeredgewidth=0.7,
+        color=style.BEST,
+        zorder=5,
+    )
+    handles = [
+        Line2D(
+            [],
+            [],
+            linestyle="none",
+            marker="o",
+            markersize=4.2,
+            markeredgewidth=0,
+            color=style.COMPLETED,
+            label=f"completed ({len(points):,})",
+        ),
+        Line2D(
+            [],
+            [],
+            marker="o",
+            markersize=5.5,
+            linewidth=1.4,
+            color=style.BEST,
+            label=f"Pareto front ({len(corners):,})",
+        ),
+    ]
+    base = standings.base
+    if base is not None and base.number in standings.scores:
+        axes.plot(
+            *_pair(base),
+            marker="D",
+            markersize=6,
+            color=style.BASE,
+            zorder=6,
+            markeredgecolor="white",
+            markeredgewidth=0.7,
+        )
+        handles.append(
+            Line2D(
+                [],
+                [],
+                linestyle="none",
+                marker="D",
+                markersize=5,
+                color=style.BASE,
+                label="base configuration",
+            )
+        )
+    style.scale_values(axes, [p[0] for p in points], "x")
+    style.scale_values(axes, [p[1] for p in points], "y")
+    for which in ("x", "y"):
+        style.label_log(axes, which)
+    for place, set_label in ((0, axes.set_xlabel), (1, axes.set_ylabel)):
+        set_label(f"{measure(standings.metrics[place])}  ({better(standings.goals[place])})")
+    figure.legend(handles=handles, loc="outside lower center", ncols=3)
+    return figure
+
+
+def steps_not_trained(standings: Standings) -> Figure | None:
+    """Training steps that were budgeted and not run, by what ended the trials. None without any."""
+    stops = [stop for stop in standings.stops if stop.steps > 0][:_BARS]
+    if not stops:
+        return None
+    figure = style.new_figure(height=0.95 + 0.32 * len(stops))
+    axes = figure.add_subplot()
+    colours = [style.GOOD if stop.saves else style.PRUNED for stop in stops]
+    axes.barh(range(len(stops)), [stop.steps for stop in stops], height=0.62, color=colours)
+    _name_rows(axes, [plain(stop.symptom) for stop in stops])
+    most = max(stop.steps for stop in stops)
+    for row, stop in enumerate(stops):
+        text = f"{stop.steps:,} steps, {plural(stop.trials, 'trial')}"
+        inside = stop.steps > 0.62 * most
+        axes.annotate(
+            text,
+            (stop.steps, row),
+            xytext=(-5 if inside else 5, 0),
+            textcoords="offset points",
+            va="center",
+            ha="right" if inside else "left",
+            fontsize=8,
+            color="white" if inside else style.MUTED,
+            bbox=None if inside else _CLEAR,
+        )
+    axes.set_xlim(0, most * 1.04)
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    axes.set_xlabel("training steps not run")
+    kinds = [Patch(color=style.GOOD, label="saved: stopped with reason")]
+    if any(not stop.saves for stop in stops):
+        kinds.append(Patch(color=style.PRUNED, label="lost: error, memory, worker or operator"))
+    figure.legend(handles=kinds, loc="outside lower center", ncols=2)
+    return figure
+
+
+def _pair(trial: Trial) -> tuple[float, float]:
+    first, second = final(trial, 0), final(trial, 1)
+    assert first is not None, "a finished trial has all its values"
+    assert second is not None, "a finished trial has all its values"
+    return first, second
+
+
+def _name_rows(axes: Any, names: Sequence[str]) -> None:
+    axes.set_yticks(range(len(names)))
+    axes.set_yticklabels(names)
+    axes.set_ylim(len(names) - 0.4, -0.6)
+    axes.grid(visible=False, axis="y")
+    axes.tick_params(axis="y", length=0)
+    axes.spines["left"].set_visible(False)

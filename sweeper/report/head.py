@@ -1,0 +1,169 @@
+"""The top of the page: what was searched, the numbers that count, how they were measured."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from sweeper.report import markup
+from sweeper.report.markup import text
+from sweeper.report.standings import OWN_BUSINESS, Standing, Standings, final
+from sweeper.report.words import (
+    NONE,
+    STATE_WORDS,
+    better,
+    duration,
+    measure,
+    number,
+    plain,
+    plural,
+    protocol_in_words,
+    spread,
+)
+
+
+def header(standings: Standings, state: str) -> str:
+    """Name, what is optimised, how far it is, best against base."""
+    sweep = standings.sweep
+    goals = " and ".join(
+        f"{measure(metric)} ({better(goal)})"
+        for metric, goal in zip(standings.metrics, standings.goals, strict=True)
+    )
+    parts = [f'<h1>{text(sweep.name)} <span class="chip">{text(state)}</span></h1>\n']
+    if sweep.description:
+        parts.append(f"<p>{text(sweep.description)}</p>\n")
+    scheduler = "" if sweep.scheduler.name == "none" else f", scheduler {sweep.scheduler.name}"
+    line = (
+        f"{goals} over {plural(len(sweep.parameters), 'parameter')}; sampler "
+        f"{sweep.search.sampler}{scheduler}, search seed {sweep.search.seed}."
+    )
+    when = _when(standings)
+    parts.append(f'<p class="lead">{text(line)}{f"<br>{text(when)}" if when else ""}</p>\n')
+    return "".join(parts)
+
+
+def tiles(standings: Standings) -> str:
+    """The numbers that a reader wants first."""
+    made = [_best_tile(standings), _base_tile(standings), _trials_tile(standings)]
+    planned, saved = standings.steps_planned, standings.steps_saved
+    if planned:
+        note = f"{saved:,} of {planned:,} training steps: trials stopped with reason"
+        made.append(markup.tile("Steps saved", f"{100 * saved / planned:.0f}%", text(note)))
+    return f'<div class="tiles">\n{"".join(made)}</div>\n'
+
+
+def _best_tile(standings: Standings) -> str:
+    metric = measure(standings.metrics[0])
+    best = standings.best
+    if best is None:
+        return markup.tile(f"Best {metric}", NONE, "no trial has completed yet", "first")
+    lucky, name = final(best.trial), f"trial {best.trial.name}"
+    if len(standings.goals) > 1:
+        note = f"{name}; {plural(len(standings.winners), 'trial')} on the Pareto front"
+        return markup.tile(f"Best {metric}", text(number(lucky)), text(note), "first")
+    if best.confirmed is not None and best.confirmed.mean is not None:
+        shown = spread(best.confirmed.mean, best.confirmed.deviation)
+        note = f"{name}, mean ± sd on {plural(best.confirmed.count, 'fresh seed')}"
+        if best.confirmed.failed:
+            note += f", {best.confirmed.failed} more failed"
+        note += f"; {number(lucky)} in the search"
+        return markup.tile(f"Best {metric}, confirmed", text(shown), text(note), "first")
+    note = f"{name}; one seed, the luckiest of {plural(len(standings.finished), 'trial')}"
+    if len(standings.finished) == 1:
+        note = name
+    return markup.tile(f"Best {metric}", text(number(lucky)), text(note), "first")
+
+
+def _base_tile(standings: Standings) -> str:
+    base, best = standings.base, standings.best
+    if base is None:
+        return ""
+    place = next(one for one in standings.order if one.trial.number == base.number)
+    score = final(base)
+    if score is None:
+        why = f": {plain(base.symptom)}" if base.symptom else ""
+        return markup.tile("Base configuration", NONE, text(f"{base.state}{why}"))
+    shown, note = number(score), "the starting point"
+    if best is not None and best.trial.number == base.number:
+        note = "nothing searched was better"
+    elif best is not None and place.comparable:
+        # Like with like: means on fresh seeds where both have them, else the search's values.
+        both = _mean(best), _mean(place)
+        fair = both[0] is not None and both[1] is not None
+        ours, theirs = (both[0], both[1]) if fair else (final(best.trial), score)
+        if fair and place.confirmed is not None:
+            shown = spread(both[1] or 0.0, place.confirmed.deviation)
+        if ours is not None and theirs is not None and theirs > 0:
+            change = 100 * (ours - theirs) / theirs
+            words = "higher" if change > 0 else "lower"
+            note = f"the best is {abs(change):.0f}% {words}"
+            note += "" if fair or best.confirmed is None else " (both in the search)"
+    return markup.tile("Base configuration", text(shown), text(note))
+
+
+def _mean(standing: Standing) -> float | None:
+    return standing.confirmed.mean if standing.confirmed is not None else None
+
+
+def _trials_tile(standings: Standings) -> str:
+    total = len(standings.records)
+    share = "".join(
+        f'<span class="s-{state}" style="flex:{count}"></span>'
+        for state, count in standings.counts.items()
+    )
+    counts = " · ".join(
+        f'<span class="dot s-{state}"></span>{count:,} {STATE_WORDS[state]}'
+        for state, count in standings.counts.items()
+    )
+    replicates = total - len(standings.search)
+    note = f'<div class="share">{share}</div>{counts}' if total else "none has started"
+    if replicates:
+        note += f"<br>{replicates:,} of them on fresh seeds"
+    return markup.tile("Trials", f"{total:,}", note)
+
+
+def _when(standings: Standings) -> str:
+    starts = [t.started for t in standings.records if t.started is not None]
+    ends = [t.ended for t in standings.records if t.ended is not None]
+    if not starts or not ends:
+        return ""
+    first, last = (datetime.fromtimestamp(time, UTC) for time in (min(starts), max(ends)))
+    same_day = first.date() == last.date()
+    end = f"{last:%H:%M}" if same_day else f"{last:%Y-%m-%d %H:%M}"
+    trained = sum(t.seconds or 0.0 for t in standings.records)
+    return (
+        f"{first:%Y-%m-%d %H:%M} to {end} UTC, {duration(max(ends) - min(starts))} by the clock; "
+        f"{duration(trained)} summed over trials."
+    )
+
+
+def protocol(standings: Standings) -> str:
+    """How the numbers were measured, and a notice where not all were; empty before any trial."""
+    if not standings.records:
+        return ""
+    fields = dict(standings.protocol)
+    if len(standings.weights) > 1:
+        fields["weights"] = "averaged where a trial averages them, else raw"
+    sentences = [protocol_in_words(metric, fields) for metric in standings.metrics]
+    if len(sentences) > 1 and fields:
+        sentences = [sentences[0], f"{measure(standings.metrics[1])} is measured on the same."]
+    parts = [f"<p>{text(' '.join(sentences))}</p>\n"]
+    other = [trial for trial in standings.search if not standings.comparable(trial)]
+    if other:
+        mine = standings.protocol
+        differing = sorted(
+            {
+                name
+                for trial in other
+                for name in {**mine, **trial.protocol}
+                if name not in OWN_BUSINESS and mine.get(name) != trial.protocol.get(name)
+            }
+        )
+        count = plural(len(other), "trial")
+        parts.append(
+            markup.notice(
+                f"{count} measured by another protocol (other {', '.join(differing)}): values of "
+                "different protocols cannot be compared, so these have no rank and are in no "
+                "figure."
+            )
+        )
+    return "".join(parts)

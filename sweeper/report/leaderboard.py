@@ -1,0 +1,112 @@
+"""The leaderboard as a table: every trial, replicates included, with everything searched.
+
+rank                place among completed trials; empty for replicates and for what has no score
+trial, role, state, of
+objective, objective_2      final values, of completed trials only
+best                best value on the way
+confirmed_mean, confirmed_sd, confirmed_n, confirmed_failed
+                    the same configuration on fresh seeds: a mean without the luck of the search
+steps, symptom, seconds, seed
+then one column a searched parameter, named by its dotted path
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+
+from sweeper.report.standings import Confirmed, Standings, final, seed_of
+from sweeper.report.trial import Trial
+
+_UNCONFIRMED = Confirmed(None, None, 0, 0)
+
+
+def leaderboard(standings: Standings) -> pa.Table:
+    """The table, best first, replicates after the search's trials."""
+    ranked = [(one.trial, one.rank, one.confirmed) for one in standings.order]
+    replicates = [trial for trial in standings.records if trial.role == "replicate"]
+    rows: list[tuple[Trial, int | None, Confirmed | None]] = [
+        *ranked,
+        *((trial, None, None) for trial in replicates),
+    ]
+    trials = [trial for trial, _, _ in rows]
+    confirmed = [one or _UNCONFIRMED for _, _, one in rows]
+    known = [one is not None for _, _, one in rows]
+    columns = {
+        "rank": pa.array([rank for _, rank, _ in rows], pa.int64()),
+        "trial": pa.array([trial.number for trial in trials], pa.int64()),
+        "role": pa.array([trial.role for trial in trials], pa.string()),
+        "state": pa.array([trial.state for trial in trials], pa.string()),
+        "of": pa.array([trial.of for trial in trials], pa.int64()),
+    }
+    for index in range(len(standings.goals)):
+        name = "objective" if index == 0 else f"objective_{index + 1}"
+        columns[name] = pa.array([final(trial, index) for trial in trials], pa.float64())
+    columns |= {
+        "best": pa.array([trial.best for trial in trials], pa.float64()),
+        "confirmed_mean": pa.array([one.mean for one in confirmed], pa.float64()),
+        "confirmed_sd": pa.array([one.deviation for one in confirmed], pa.float64()),
+        "confirmed_n": _where(known, [one.count for one in confirmed]),
+        "confirmed_failed": _where(known, [one.failed for one in confirmed]),
+        "steps": pa.array([trial.steps for trial in trials], pa.int64()),
+        "symptom": pa.array([trial.symptom for trial in trials], pa.string()),
+        "seconds": pa.array([trial.seconds for trial in trials], pa.float64()),
+        "seed": pa.array([seed_of(trial) for trial in trials], pa.int64()),
+    }
+    for path in searched(standings):
+        if path not in columns:
+            columns[path] = column([trial.values.get(path) for trial in trials])
+    return pa.table(columns)
+
+
+def searched(standings: Standings) -> list[str]:
+    """Every searched parameter, in the sweep's order, then any other that a trial has."""
+    paths = dict.fromkeys(parameter.path for parameter in standings.sweep.parameters)
+    for trial in standings.records:
+        paths |= dict.fromkeys(path for path in trial.values if path not in paths)
+    return list(paths)
+
+
+def as_csv(table: pa.Table) -> bytes:
+    """UTF-8 with a heading; nothing where a value is missing."""
+    buffer = io.BytesIO()
+    pa_csv.write_csv(table, buffer, pa_csv.WriteOptions(quoting_style="needed"))
+    return buffer.getvalue()
+
+
+def as_parquet(table: pa.Table) -> bytes:
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer, compression="zstd")
+    return buffer.getvalue()
+
+
+def column(values: Sequence[Any]) -> pa.Array:
+    """The narrowest of bool, int, float and string that holds every value; else JSON text."""
+    kinds = {type(value) for value in values if value is not None}
+    if kinds == {bool} or kinds == {str} or not kinds:
+        return pa.array(values, pa.bool_() if bool in kinds else pa.string())
+    if kinds == {int} and all(value is None or abs(value) < 2**63 for value in values):
+        return pa.array(values, pa.int64())
+    if kinds <= {int, float}:
+        floats = [None if value is None else float(value) for value in values]
+        return pa.array(floats, pa.float64())
+    return pa.array(list(_texts(values)), pa.string())
+
+
+def _texts(values: Iterable[Any]) -> Iterable[str | None]:
+    for value in values:
+        if value is None or isinstance(value, str):
+            yield value
+        else:
+            yield json.dumps(value, sort_keys=True, default=str)
+
+
+def _where(known: Sequence[bool], counts: Sequence[int]) -> pa.Array:
+    given = [count if there else None for there, count in zip(known, counts, strict=True)]
+    return pa.array(given, pa.int64())

@@ -1,0 +1,176 @@
+"""The page: one HTML file that needs nothing else, in light and dark, with or without scripts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from string import Template
+
+from sweeper.ablation.formats import html as table_html
+from sweeper.ablation.search import ToggleShare, noise_share, toggle_shares
+from sweeper.ablation.tables import Table
+from sweeper.report import head, markup, sections
+from sweeper.report.markup import Cell, Picture, text
+from sweeper.report.standings import Standings
+from sweeper.report.words import measure, plural, sentence, short_path
+from sweeper.spec.domains import Toggle
+
+_ENOUGH_FOR_SHARES = 20
+"""Scored trials below which a best tenth is one trial or two, and says nothing."""
+
+
+def page(
+    standings: Standings,
+    pictures: Sequence[Picture],
+    tables: Sequence[Table],
+    importances: Mapping[str, float] | None,
+    state: str,
+) -> str:
+    """The whole page. `pictures` are those that could be drawn, in any order."""
+    by_key = {picture.key: picture for picture in pictures}
+
+    def shown(*keys: str) -> str:
+        return "".join(markup.figure(by_key[key]) for key in keys if key in by_key)
+
+    metric = sentence(measure(standings.metrics[0]))
+    parts = [
+        ("leaderboard", "Leaderboard", sections.leaderboard(standings)),
+        ("samples", "Samples", shown("best_samples", "film_strip")),
+        ("tables", "Ablation", "".join(map(table_html.render, tables))),
+        (
+            "training",
+            f"{metric} over training" if len(standings.metrics) == 1 else "Training",
+            shown("pareto", "over_steps", "over_steps_2"),
+        ),
+        ("parameters", "What matters", _what_matters(standings, importances, shown)),
+        ("budget", "Was the search long enough?", shown("best_of_k")),
+        ("stops", "Trials that ended early", shown("stops") + sections.stops(standings)),
+        ("range", "From best to worst", shown("gallery")),
+        ("protocol", "How it was measured", head.protocol(standings)),
+        ("winner", "The winner's configuration", sections.winner(standings)),
+        ("again", "Doing it again", sections.reproduce(standings)),
+    ]
+    parts = [part for part in parts if part[2]]
+    links = "".join(f'<a href="#{key}">{text(title)}</a>' for key, title, _ in parts)
+    body = [head.header(standings, state), head.tiles(standings)]
+    if not standings.finished:
+        body.append(markup.notice(_why_empty(standings)))
+    body.append(f"<nav>{links}</nav>\n")
+    body += [
+        f'<section id="{key}"><h2>{text(title)}</h2>\n{content}</section>\n'
+        for key, title, content in parts
+    ]
+    body.append(
+        "<footer>Made by <code>sweeper report</code> from the sweep's study; the same trials give "
+        "the same page. Every run with its metrics, samples and checkpoint: "
+        "<code>sweeper ui</code>."
+        "</footer>\n"
+    )
+    return Template(_resource("page.html")).substitute(
+        title=text(f"{standings.sweep.name} · sweep report"),
+        style=_resource("page.css"),
+        body="".join(body),
+    )
+
+
+def _why_empty(standings: Standings) -> str:
+    over = sum(standings.counts.get(state, 0) for state in ("pruned", "failed"))
+    if not standings.records:
+        return "This sweep has no trial yet. What is below fills up as trials end."
+    if over == len(standings.records):
+        count = "The only trial" if over == 1 else f"All {over} trials"
+        return (
+            f"{count} ended before the last step, so nothing has a final score. "
+            "What ended them stands below."
+        )
+    return "No trial has completed yet. What is below fills up as trials end."
+
+
+def _what_matters(
+    standings: Standings, importances: Mapping[str, float] | None, shown: object
+) -> str:
+    assert callable(shown)
+    content = str(shown("importances", "against", "against_2"))
+    if not content:
+        return ""
+    if not importances:
+        content = (
+            '<p class="muted">Importances need more completed trials that differ in their '
+            "parameters.</p>\n" + content
+        )
+    return content + _noise(standings) + _shares(standings)
+
+
+def _noise(standings: Standings) -> str:
+    """How much of the spread between trials is luck."""
+    groups = [
+        [value for value in values.values() if value is not None]
+        for values in standings.replicates.values()
+    ]
+    scores = list(standings.scores.values())
+    if not any(len(group) > 1 for group in groups) or len(set(scores)) < 2:
+        return ""
+    found = noise_share(scores, groups)
+    return (
+        f"<p>Seed noise alone is {_percent(found.share)} of the variance between the search's "
+        f"trials (95% interval {_percent(found.low)} to {_percent(found.high)}, from "
+        f"{plural(found.replicates, 'replicate')} of {plural(found.groups, 'configuration')}). "
+        "What is left is what the parameters can explain.</p>\n"
+    )
+
+
+def _shares(standings: Standings) -> str:
+    """Which toggles the best tenth of the trials has in common."""
+    toggles = [p.path for p in standings.sweep.parameters if isinstance(p.domain, Toggle)]
+    trials = [t for t in standings.search if t.state in ("completed", "pruned", "failed")]
+    scores = standings.scores
+    if not toggles or len(scores) < _ENOUGH_FOR_SHARES:
+        return ""
+    shares = toggle_shares(
+        {path: [_on(trial.values.get(path)) for trial in trials] for path in toggles},
+        [scores.get(trial.number) for trial in trials],
+        "maximize" if standings.goals[0] == "maximize" else "minimize",
+    )
+    heads = [("trick", ""), ("on in the best tenth", "right"), ("on in the rest", "right")]
+    heads += [("difference [95%]", "right"), ("p (Fisher, Holm)", "right")]
+    rows = [
+        (
+            "",
+            [
+                Cell(short_path(one.name), short_path(one.name)),
+                Cell(f"{one.top:.0%}", repr(one.top), "right"),
+                Cell(f"{one.rest:.0%}", repr(one.rest), "right"),
+                Cell(_points(one), repr(one.difference), "right"),
+                Cell(
+                    "< 0.001" if one.p_holm < 0.001 else f"{one.p_holm:.3f}",
+                    repr(one.p_holm),
+                    "right",
+                ),
+            ],
+        )
+        for one in shares
+    ]
+    return (
+        "<h3>What the best trials share</h3>\n"
+        + markup.table(heads, rows, sortable=True)
+        + '<p class="muted">In percentage points. A sampler that learns repeats what worked, so '
+        "trials are not independent and the intervals are too narrow by an unknown amount; an "
+        "ablation with paired seeds settles it.</p>\n"
+    )
+
+
+def _points(share: ToggleShare) -> str:
+    low, high = 100 * share.low, 100 * share.high
+    return f"{100 * share.difference:+.0f} [{low:+.0f}, {high:+.0f}]".replace("-", "−")
+
+
+def _on(value: object) -> bool | None:
+    return value if isinstance(value, bool) else None
+
+
+def _percent(share: float) -> str:
+    return "under 1%" if share < 0.01 else f"{share:.0%}"
+
+
+def _resource(name: str) -> str:
+    return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")

@@ -1,0 +1,256 @@
+"""The page's tables and texts, each a pure function from the standings to HTML."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+
+from sweeper.report import markup
+from sweeper.report.leaderboard import searched
+from sweeper.report.markup import Cell, text
+from sweeper.report.standings import Standing, Standings, final, seed_of
+from sweeper.report.words import (
+    NONE,
+    STATE_WORDS,
+    brief_path,
+    cause,
+    duration,
+    measure,
+    number,
+    plain,
+    plural,
+    setting,
+    short_path,
+    spread,
+)
+
+ROWS = 100
+"""Trials that the page's leaderboard lists; the files list all."""
+_LOGS = 20
+_FRONT = 8
+_SECRET = re.compile(r"(?<=://)[^/@\s:]*:[^/@\s]*(?=@)")
+
+
+# The leaderboard --------------------------------------------------------------------------------
+
+
+def leaderboard(standings: Standings) -> str:
+    """The best trials with everything searched, sortable."""
+    if not standings.search:
+        return "<p>No trial has started yet.</p>\n"
+    shown = standings.order[:ROWS]
+    paths = [path for path in searched(standings) if path != "seed"]
+    confirmed = any(one.confirmed is not None for one in shown)
+    metrics = [measure(metric) for metric in standings.metrics]
+    heads = [("front" if len(metrics) > 1 else "#", "right"), ("trial", ""), ("state", "")]
+    if confirmed:
+        heads.append((f"{metrics[0]}, fresh seeds", "right"))
+    heads += [(f"{name}, search" if confirmed else name, "right") for name in metrics]
+    heads += [(name, "") for name in _headings(paths)]
+    heads += [("best on the way", "right"), ("steps", "right"), ("time", "right")]
+    heads.append(("seed", "right"))
+    rows = [
+        ("best" if one.rank == 1 else "", _row(one, standings, paths, confirmed)) for one in shown
+    ]
+    note = ""
+    if len(standings.order) > len(shown):
+        note = f"The first {len(shown)} of {len(standings.order):,} trials. "
+    if confirmed:
+        note += (
+            "Ranked by the mean on fresh seeds, which the search never saw; the value of the "
+            "search beside it is the luckiest of many. "
+        )
+    note += "A trial without a final value has no rank. All rows: leaderboard.csv, .parquet."
+    return (
+        markup.table(heads, rows, sortable=True, tall=len(rows) > 30)
+        + f'<p class="muted">{text(note)}</p>\n'
+    )
+
+
+def _headings(paths: list[str]) -> list[str]:
+    """Paths as short as they stay apart."""
+    brief = Counter(map(brief_path, paths))
+    return [brief_path(p) if brief[brief_path(p)] == 1 else short_path(p) for p in paths]
+
+
+def _row(standing: Standing, standings: Standings, paths: list[str], confirmed: bool) -> list[Cell]:
+    trial = standing.trial
+    cells = [
+        _numeric(standing.rank, str(standing.rank or NONE)),
+        Cell(trial.name + (" (base)" if trial.role == "base" else ""), str(trial.number)),
+        _state(standing),
+    ]
+    if confirmed:
+        cells.append(_confirmed(standing))
+    for index in range(len(standings.goals)):
+        value = final(trial, index)
+        cells.append(_numeric(value, number(value)))
+    seed = seed_of(trial)
+    cells += [_setting(trial.values.get(path)) for path in paths]
+    return [
+        *cells,
+        _numeric(trial.best, number(trial.best)),
+        _numeric(trial.steps, f"{trial.steps:,}"),
+        _numeric(trial.seconds, duration(trial.seconds)),
+        _numeric(seed, NONE if seed is None else str(seed)),
+    ]
+
+
+def _state(standing: Standing) -> Cell:
+    trial = standing.trial
+    words = STATE_WORDS.get(trial.state, trial.state)
+    words += f": {plain(trial.symptom)}" if trial.symptom else ""
+    words += "" if standing.comparable else ", measured otherwise"
+    state = trial.state if trial.state in STATE_WORDS else "waiting"
+    return Cell(f'<span class="dot s-{state}"></span>{text(words)}', words, html=True)
+
+
+def _confirmed(standing: Standing) -> Cell:
+    found = standing.confirmed
+    if found is None:
+        return _numeric(None, NONE)
+    failed = f", {found.failed} failed" if found.failed else ""
+    return _numeric(
+        found.mean,
+        f"{spread(found.mean, found.deviation)} ({found.count}{failed})"
+        if found.mean is not None
+        else f"all {found.failed} failed",
+    )
+
+
+def _numeric(value: float | None, shown: str) -> Cell:
+    return Cell(
+        shown, "" if value is None else repr(value), "right" if value is not None else "right none"
+    )
+
+
+def _setting(value: Any) -> Cell:
+    if value is None:
+        return Cell(NONE, "", "none")
+    if isinstance(value, bool):
+        return Cell("✓" if value else NONE, str(int(value)), "" if value else "none")
+    return Cell(setting(value), str(value))
+
+
+# What went wrong --------------------------------------------------------------------------------
+
+
+def stops(standings: Standings) -> str:
+    """What ended trials early, what that means, and what it saved; empty before any trial."""
+    if not standings.records:
+        return ""
+    seen = Counter(name for trial in standings.records for name in {n for n, _ in trial.symptoms})
+    found = standings.stops
+    if not found and not seen:
+        return "<p>Every trial so far ran to its last step, and none showed a symptom.</p>\n"
+    ended = {stop.symptom for stop in found}
+    rows = []
+    for stop in found:
+        words = cause(stop.symptom)
+        steps = f"{stop.steps:,}" + ("" if stop.saves else " lost")
+        rows.append((stop.symptom, stop.trials, steps, stop.steps, words.meaning))
+    rows += [(name, 0, "0", 0, cause(name).meaning) for name in sorted(seen) if name not in ended]
+    heads = [("cause", ""), ("trials ended", "right"), ("seen in", "right")]
+    heads += [("steps saved", "right"), ("what it means", "")]
+    body = []
+    for name, count, shown, steps_count, meaning in rows:
+        where = seen.get(name, 0) if name else 0
+        body.append(
+            (
+                "",
+                [
+                    Cell(plain(name), plain(name)),
+                    Cell(f"{count:,}", str(count), "right"),
+                    Cell(f"{where:,}" if where else NONE, str(where), "right"),
+                    Cell(shown, str(steps_count), "right"),
+                    Cell(meaning, "", "wrap"),
+                ],
+            )
+        )
+    return markup.table(heads, body) + _logs(standings)
+
+
+def _logs(standings: Standings) -> str:
+    """Reasons and last lines of log of the trials that failed."""
+    failed = [trial for trial in standings.records if trial.state == "failed"]
+    parts = []
+    for trial in failed[:_LOGS]:
+        line = (
+            f"<b>trial {text(trial.name)}</b>, {text(plain(trial.symptom))}, step {trial.steps:,}"
+        )
+        reason = f": {text(trial.reason)}" if trial.reason else ""
+        log = markup.preformatted(trial.log_tail) if trial.log_tail.strip() else ""
+        parts.append(f"<p>{line}{reason}</p>{log}")
+    if not parts:
+        return ""
+    more = f" (the first {_LOGS})" if len(failed) > _LOGS else ""
+    return markup.details(f"{plural(len(failed), 'failed trial')}{more}", "".join(parts))
+
+
+# Doing it again ---------------------------------------------------------------------------------
+
+
+def winner(standings: Standings) -> str:
+    """The winner's whole configuration, or those on the Pareto front; empty without a winner."""
+    if not standings.winners:
+        return ""
+    if len(standings.goals) == 1:
+        return (
+            "<p>The whole configuration, as it was trained. The same lines are in "
+            "<code>best.yaml</code>.</p>\n" + markup.preformatted(winner_yaml(standings))
+        )
+    parts = []
+    for index, standing in enumerate(standings.winners[:_FRONT]):
+        content = markup.preformatted(as_yaml(standing.trial.config))
+        title = f"trial {standing.trial.name}: {_scores(standing, standings)}"
+        parts.append(markup.details(title, content, shown=index == 0))
+    count = len(standings.winners)
+    more = f" The first {_FRONT} are here." if count > _FRONT else ""
+    return f"<p>{plural(count, 'trial')} on the Pareto front.{more}</p>\n" + "".join(parts)
+
+
+def winner_yaml(standings: Standings) -> str:
+    """`best.yaml`: a trial config with its origin as a comment; empty without a winner."""
+    best = standings.best
+    if best is None:
+        return ""
+    scores = _scores(best, standings)
+    head = f"# Trial {best.trial.name} of the sweep {standings.sweep.name}: {scores}.\n"
+    return head + "# sweeper train best.yaml\n" + as_yaml(best.trial.config)
+
+
+def _scores(standing: Standing, standings: Standings) -> str:
+    """`FID 12.3, recall 0.51`."""
+    values = [final(standing.trial, index) for index in range(len(standings.metrics))]
+    pairs = zip(standings.metrics, values, strict=True)
+    return ", ".join(f"{measure(metric)} {number(value)}" for metric, value in pairs)
+
+
+def reproduce(standings: Standings) -> str:
+    """The commands, and the sweep's file with every default written out."""
+    name = standings.sweep.name
+    content = _SECRET.sub("***", as_yaml(standings.sweep.to_dict()))
+    commands = [f"sweeper run {name}.yaml            # the whole sweep, from the file below"]
+    if standings.winners:
+        commands.append("sweeper train best.yaml   # the winner alone")
+    width = max(len(command.split("#")[0].rstrip()) for command in commands) + 3
+    aligned = [
+        f"{command.split('#')[0].rstrip():<{width}}#{command.split('#')[1]}" for command in commands
+    ]
+    return (
+        markup.preformatted("\n".join(aligned))
+        + "<p>The search draws the same configurations from the same seed when it runs one trial "
+        "at a time (<code>--set limits.parallel=1</code>).</p>\n"
+        + markup.details(f"{name}.yaml, every default written out", markup.preformatted(content))
+    )
+
+
+def as_yaml(content: Mapping[str, Any]) -> str:
+    """Plain YAML in the order given; what YAML has no word for as text."""
+    simple = json.loads(json.dumps(content, default=str))
+    return str(yaml.safe_dump(simple, sort_keys=False, allow_unicode=True, width=88))

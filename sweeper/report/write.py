@@ -1,0 +1,232 @@
+"""Writing the report of a sweep into its folder."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from matplotlib.figure import Figure
+from PIL import Image
+
+from sweeper.ablation.tables import Table
+from sweeper.files import atomic_write
+from sweeper.home import SweepFolder
+from sweeper.report import against, charts, curves, gallery, style
+from sweeper.report.leaderboard import as_csv, as_parquet, leaderboard
+from sweeper.report.markup import Picture, text
+from sweeper.report.page import page
+from sweeper.report.sections import winner_yaml
+from sweeper.report.standings import Standings, standings_of
+from sweeper.report.trial import Trial
+from sweeper.report.words import measure, plural, sentence
+from sweeper.spec.model import Sweep
+
+_PAGE_DPI = 116
+"""Dots of a figure's file for an inch on the page: drawn at 160, so a little larger than print."""
+
+
+@dataclass(frozen=True)
+class ReportPaths:
+    """What was written. `figures` maps each figure's name to its PNG; some sweeps lack some."""
+
+    folder: Path
+    html: Path
+    leaderboard_csv: Path
+    leaderboard_parquet: Path
+    best_yaml: Path | None
+    """The winner's configuration; None while no trial has completed."""
+    figures: Mapping[str, Path]
+
+    @property
+    def all(self) -> tuple[Path, ...]:
+        """Every file, the page first."""
+        files = [self.html, self.leaderboard_csv, self.leaderboard_parquet]
+        files += [self.best_yaml] if self.best_yaml is not None else []
+        return (*files, *self.figures.values())
+
+
+def write_report(
+    folder: SweepFolder,
+    sweep: Sweep,
+    records: Sequence[Trial],
+    importances: Mapping[str, float] | None = None,
+    tables: Sequence[Table] = (),
+    *,
+    state: str | None = None,
+) -> ReportPaths:
+    """Write `report/` of a sweep: leaderboard, figures, page. Any records will do, also none.
+
+    `importances` are the parameters' shares by path, None where they cannot be told yet; `tables`
+    are ablation tables to show; `state` is the word beside the name, by default worked out from the
+    records. Each file is replaced whole, figures that no longer apply are removed, and the same
+    records and sample grids give the same bytes. Raises OSError when a file cannot be written.
+    """
+    standings = standings_of(sweep, records)
+    report = folder.report
+    report.mkdir(parents=True, exist_ok=True)
+    board = leaderboard(standings)
+    with style.styled():
+        plans = list(_plans(standings, folder, importances))
+        pictures = list(_pictures(plans))
+    configuration = winner_yaml(standings)
+    html = page(standings, pictures, tables, importances, state or _state(standings))
+    contents: dict[str, bytes | str] = {
+        "leaderboard.csv": as_csv(board),
+        "leaderboard.parquet": as_parquet(board),
+        **{picture.file: picture.png for picture in pictures},
+        **({"best.yaml": configuration} if configuration else {}),
+        "report.html": html,
+    }
+    for name, content in contents.items():
+        atomic_write(report / name, content)
+    for name in {*(plan.file for plan in plans), "best.yaml"} - contents.keys():
+        (report / name).unlink(missing_ok=True)
+    return ReportPaths(
+        folder=report,
+        html=report / "report.html",
+        leaderboard_csv=report / "leaderboard.csv",
+        leaderboard_parquet=report / "leaderboard.parquet",
+        best_yaml=report / "best.yaml" if configuration else None,
+        figures={picture.key: report / picture.file for picture in pictures},
+    )
+
+
+def _state(standings: Standings) -> str:
+    counts, budget = standings.counts, standings.sweep.limits.trials
+    if not standings.records:
+        return "not started"
+    if counts.get("running") or counts.get("waiting"):
+        return "in progress"
+    over = len(standings.search)
+    if budget is None or over >= budget:
+        return "finished"
+    return f"{over} of {budget} trials"
+
+
+# The figures ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """One figure that a sweep may have."""
+
+    key: str
+    file: str
+    title: str
+    caption: str
+    draw: Callable[[], Figure | Image.Image | None]
+
+
+def _pictures(plans: Sequence[_Plan]) -> Iterator[Picture]:
+    for plan in plans:
+        drawn = plan.draw()
+        if drawn is None:
+            continue
+        if isinstance(drawn, Image.Image):
+            yield Picture(plan.key, plan.file, plan.title, plan.caption, gallery.png(drawn))
+        else:
+            png = style.png(drawn)
+            scale = style.DPI / _PAGE_DPI
+            yield Picture(plan.key, plan.file, plan.title, plan.caption, png, scale)
+
+
+def _plans(
+    standings: Standings, folder: SweepFolder, importances: Mapping[str, float] | None
+) -> Iterator[_Plan]:
+    yield from _curve_plans(standings)
+    yield _Plan(
+        "pareto",
+        "pareto.png",
+        "Both objectives",
+        "The Pareto front joins the trials that no other beats in both at once.",
+        lambda: charts.pareto(standings),
+    )
+    yield _Plan(
+        "importances",
+        "importances.png",
+        "Importance of the parameters",
+        "Share of each searched parameter in the scores' variation, by Optuna, over the trials "
+        "that it could compare.",
+        lambda: charts.importances(importances or {}),
+    )
+    yield _Plan(
+        "best_of_k",
+        "best_of_k.png",
+        "Expected best against the number of trials",
+        "What the best of k trials is expected to score, were k trials drawn from those that ran "
+        "(Dodge et al., <i>Show Your Work</i>, arXiv:1909.03004). Where the curve is flat, more "
+        "trials of the same search gain little. A trial without a final score counts as one as bad "
+        "as the worst.",
+        lambda: charts.best_of_k(standings) if len(standings.goals) == 1 else None,
+    )
+    planned, saved = standings.steps_planned, standings.steps_saved
+    share = f"{saved / planned:.0%}" if planned else "none"
+    yield _Plan(
+        "stops",
+        "steps_saved.png",
+        "Training steps not run, by cause",
+        f"Stopping trials early saved {saved:,} of {planned:,} planned steps ({share}).",
+        lambda: charts.steps_not_trained(standings),
+    )
+    yield from _sample_plans(standings, folder)
+
+
+def _curve_plans(standings: Standings) -> Iterator[_Plan]:
+    unseen = sum(1 for trial in standings.search if trial.steps == 0 and trial.state == "failed")
+    hidden = f" {plural(unseen, 'trial')} failed before the first measurement." if unseen else ""
+    for index, metric in enumerate(standings.metrics):
+        suffix = "" if index == 0 else f"_{index + 1}"
+        shown, slug = sentence(measure(metric)), re.sub(r"[^A-Za-z0-9]+", "_", metric).strip("_")
+        yield _Plan(
+            f"over_steps{suffix}",
+            f"{slug}_over_steps.png",
+            f"{shown} over steps",
+            text(
+                f"{shown} at every evaluation of every trial of the search. Lines that end early "
+                "are trials that were stopped (dot) or failed (cross)." + hidden
+                if len(standings.search) <= curves.MANY
+                else f"{shown} at the evaluations of all trials of the search; below, how many "
+                "were still training. Late steps show survivors only." + hidden
+            ),
+            lambda index=index: curves.over_steps(standings, index),  # type: ignore[misc]
+        )
+        yield _Plan(
+            f"against{suffix}",
+            f"{slug}_against_parameters.png",
+            f"{shown} against each searched parameter",
+            text(
+                "Final scores of completed trials; bars and lines are medians. Along the upper "
+                "edge: where trials were stopped or failed, as ticks, or where there are many as "
+                "their share of the trials there, the darker the more."
+            ),
+            lambda index=index: against.against_parameters(standings, index),  # type: ignore[misc]
+        )
+
+
+def _sample_plans(standings: Standings, folder: SweepFolder) -> Iterator[_Plan]:
+    yield _Plan(
+        "best_samples",
+        "best_samples.png",
+        "Samples of the best trials",
+        "Last grids, from the same fixed noise at every evaluation; not selected.",
+        lambda: gallery.best_samples(standings, folder),
+    )
+    yield _Plan(
+        "film_strip",
+        "film_strip.png",
+        "One trial as it trained",
+        "The best trial's samples from the same noise, evaluation by evaluation.",
+        lambda: gallery.film_strip(standings, folder),
+    )
+    yield _Plan(
+        "gallery",
+        "gallery.png",
+        "Configurations from best to worst, by steps",
+        text(
+            f"Under each picture: {measure(standings.metrics[0])} at that step. Evenly chosen over "
+            "the ranking, with the base among them; trials without a final score stand last."
+        ),
+        lambda: gallery.gallery(standings, folder),
+    )
