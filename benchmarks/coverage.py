@@ -100,16 +100,21 @@ def widths(rng: np.random.Generator, studies: int) -> Iterator[str]:
 def family(rng: np.random.Generator, studies: int) -> Iterator[str]:
     """Eight cells that do nothing against one reference: studies with a false claim."""
     cells = [f"cell {index}" for index in range(9)]
-    for noise in (NORMAL, SKEWED):
+    cases = [("both arms", NORMAL), ("both arms", SKEWED)]
+    cases += [("one arm", "gamma(4), skew 1.0"), ("one arm", SKEWED)]
+    for arms, noise in cases:
         for n in (5, 10):
             wrong = plain = 0
             for _ in range(studies):
-                values = NOISES[noise](rng, (9, n)) + rng.normal(size=n)
+                values = NOISES[noise](rng, (9, n))
+                if arms == "one arm":
+                    values[0] = 0.1 * rng.normal(size=n)
+                values += rng.normal(size=n)
                 found = compare(study_from_matrix(cells, range(n), values), cells[0])
                 wrong += bool((found.p_holm[1:] <= 0.05).any())
                 plain += bool((found.p[1:] <= 0.05).any())
             yield (
-                f"{noise:22} n = {n:>2}: {100 * wrong / studies:4.1f}% with Holm, "
+                f"{arms + ', ' + noise:32} n = {n:>2}: {100 * wrong / studies:4.1f}% with Holm, "
                 f"{100 * plain / studies:4.1f}% without"
             )
 
