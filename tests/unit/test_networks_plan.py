@@ -6,11 +6,20 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from torch import nn
 
 from trials.errors import ConfigError
-from trials.networks import NetworkPlan, NetworksConfig, block_sizes, build, check, plan_networks
+from trials.networks import (
+    DiscriminatorConfig,
+    GeneratorConfig,
+    NetworkPlan,
+    NetworksConfig,
+    block_sizes,
+    build,
+    check,
+    plan_networks,
+)
 
 DIGITS = (1, 8, 8)
 
@@ -94,6 +103,11 @@ def test_a_knob_that_the_family_does_not_have_is_refused_with_its_path() -> None
             "networks.generator.convolution",
         ),
         ({"generator": {"activation": "maxout"}}, DIGITS, "networks.generator.activation"),
+        (
+            {"discriminator": {"family": "autoencoder", "activation": "maxout"}},
+            (2,),
+            "networks.discriminator.activation",
+        ),
         (
             {"family": "resnet", "generator": {"head_kernel": 0}},
             DIGITS,
@@ -183,6 +197,11 @@ def test_the_sizes_at_which_modules_can_be_inserted_are_known(
     plan = planned({"family": family}, (3, 32, 32))
     assert block_sizes(plan.generator) == generator
     assert block_sizes(plan.discriminator) == discriminator
+
+
+@pytest.mark.parametrize("section", [NetworksConfig, GeneratorConfig, DiscriminatorConfig])
+def test_every_setting_says_what_it_means(section: type[BaseModel]) -> None:
+    assert all(field.description for field in section.model_fields.values())
 
 
 @pytest.mark.parametrize("size", [8, 16, 32, 64, 128, 256])

@@ -99,7 +99,7 @@ def _player(plan: PlayerPlan, player: str) -> tuple[Family | None, list[Problem]
         if getattr(plan, "convolution", "plain") != "plain":
             message = f"the family {family.name} has no convolutions"
             problems.append(_problem(player, "convolution", message, "plain"))
-    elif plan.activation == "maxout":
+    if plan.activation == "maxout" and "pieces" not in plan.options:
         problems.append(_problem(player, "activation", "maxout is for the family mlp"))
     return family, problems
 

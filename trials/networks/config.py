@@ -27,7 +27,7 @@ Pieces = Annotated[int, Field(ge=2, le=32)]
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 class GeneratorConfig(_Section):
@@ -43,9 +43,17 @@ class GeneratorConfig(_Section):
     """Blocks at each size, the resampling one included; hidden layers in an mlp."""
 
     norm: GeneratorNorm | None = None
+    """Normalisation after (residual families: before) each hidden layer."""
+
     upsample: Upsample | None = None
+    """How feature maps double their size."""
+
     activation: Activation | None = None
+    """``leaky`` has slope 0.2; ``maxout`` is for the mlp."""
+
     init: Init | None = None
+    """How weights start; biases start at 0."""
+
     head_kernel: Literal[0, 1, 3, 5, 7, 9] | None = None
     """Kernel of the convolution that makes the image; 0 (dcgan only): the last upsampling does."""
 
@@ -53,6 +61,8 @@ class GeneratorConfig(_Section):
     """A share of z, or all of it, sets gains and biases in every block."""
 
     convolution: Literal["plain", "gated"] = "plain"
+    """``gated``: half of each convolution's channels are gates on the other half."""
+
     bias: Bias = "auto"
     """``auto`` leaves out the biases that a normalisation cancels. Reference implementations have
     ``all`` or ``none``; the choice makes a parameter count agree with theirs."""
@@ -74,12 +84,26 @@ class DiscriminatorConfig(_Section):
     """Channels after the first convolution; units of a hidden layer in an mlp."""
 
     depth: Depth | None = None
+    """dcgan: convolutions at each size; residual families: blocks at each size; mlp: layers."""
+
     norm: DiscriminatorNorm | None = None
+    """Normalisation of each hidden layer but the first."""
+
     downsample: Downsample | None = None
+    """How feature maps halve their size."""
+
     activation: Activation | None = None
+    """``leaky`` has slope 0.2; ``maxout`` is for the mlp."""
+
     init: Init | None = None
+    """How weights start; biases start at 0."""
+
     bias: Bias = "auto"
+    """As the generator's."""
+
     pieces: Pieces | None = None
+    """Linear pieces of one maxout unit (mlp with ``activation: maxout`` only)."""
+
     embedding: Annotated[int, Field(ge=0, le=1024)] | None = None
     """Size of a learned class embedding joined to the input; 0: one-hot maps."""
 
@@ -94,5 +118,10 @@ class NetworksConfig(_Section):
     """Both networks. ``auto`` is dcgan for images and mlp for points."""
 
     family: FamilyName = "auto"
+    """Of both players, unless one names its own."""
+
     generator: GeneratorConfig = GeneratorConfig()
+    """The generator's knobs."""
+
     discriminator: DiscriminatorConfig = DiscriminatorConfig()
+    """The discriminator's knobs."""
