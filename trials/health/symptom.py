@@ -41,6 +41,17 @@ class SymptomConfig(BaseModel):
     )
 
 
+class UnlessRecovering(SymptomConfig):
+    """Thresholds of a symptom that a falling FID disproves."""
+
+    progress: float = Field(
+        default=0.1,
+        ge=0,
+        lt=1,
+        description="Share by which the best FID must fall meanwhile to count as recovery",
+    )
+
+
 SYMPTOMS: dict[str, type[Sign]] = {}
 
 
@@ -81,8 +92,28 @@ class Sign(ABC):
 
 def no_progress(history: Sequence[Signals], evaluations: int, share: float) -> bool:
     """Whether the best FID of the last ``evaluations`` improves on the best before them by less
-    than ``share`` of it. False where too little is known to say so."""
-    values = [signals.fid for signals in history]
-    before = [fid for fid in values[:-evaluations] if fid is not None]
-    recent = [fid for fid in values[-evaluations:] if fid is not None]
-    return bool(before) and bool(recent) and min(recent) > (1 - share) * min(before)
+    than ``share`` of it. False while nothing came before; True where FID is not measured."""
+    before = [signals.fid for signals in history[:-evaluations] if signals.fid is not None]
+    recent = [signals.fid for signals in history[-evaluations:] if signals.fid is not None]
+    if not before or not recent:
+        return len(history) > evaluations
+    return min(recent) > (1 - share) * min(before)
+
+
+def certain(history: Sequence[Signals], accuracy: float) -> bool:
+    """Whether the discriminator was right on at least ``accuracy`` of either side throughout."""
+    return all(
+        signals.accuracy_real is not None
+        and signals.accuracy_fake is not None
+        and min(signals.accuracy_real, signals.accuracy_fake) >= accuracy
+        for signals in history
+    )
+
+
+def poor(history: Sequence[Signals], share: float) -> bool:
+    """Whether FID was at least ``share`` of the mean image's throughout. True where it is not
+    measured."""
+    return all(
+        signals.fid is None or signals.fid >= share * (signals.fid_scale or 0.0)
+        for signals in history
+    )

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pydantic import Field
 
 from trials.health.signals import Signals
-from trials.health.symptom import Evidence, Sign, SymptomConfig, no_progress
+from trials.health.symptom import Evidence, Sign, UnlessRecovering, certain, no_progress, poor
 
 
 class ConvergenceFailure(Sign):
@@ -27,42 +27,30 @@ class ConvergenceFailure(Sign):
     )
     source = "004, 003"
 
-    class Config(SymptomConfig):
+    class Config(UnlessRecovering):
         certain: float = Field(
             default=0.98, gt=0.5, le=1, description="Accuracy of D on both sides that is certainty"
         )
         poor: float = Field(
             default=0.3, ge=0, description="FID, over that of the mean image, that is bad"
         )
-        recovery: float = Field(
-            default=0.1, ge=0, lt=1, description="Share by which the best FID must fall to recover"
-        )
 
     config: Config
 
     def evidence(self, history: Sequence[Signals]) -> Evidence | None:
         recent = history[-self.config.persistence :]
-        if len(recent) < self.config.persistence:
+        if not certain(recent, self.config.certain) or not poor(recent, self.config.poor):
             return None
-        accuracies, worth = [], []
-        for signals in recent:
-            if None in (signals.accuracy_real, signals.accuracy_fake, signals.fid):
-                return None
-            accuracies.append(min(signals.accuracy_real or 0.0, signals.accuracy_fake or 0.0))
-            worth.append((signals.fid or 0.0) / (signals.fid_scale or 1.0))
-        if min(accuracies) < self.config.certain or min(worth) < self.config.poor:
+        if not no_progress(history, self.config.persistence, self.config.progress):
             return None
-        if not no_progress(history, self.config.persistence, self.config.recovery):
-            return None
-        return {
-            "accuracy": min(accuracies),
-            "fid": recent[-1].fid or 0.0,
-            "relative_fid": worth[-1],
-        }
+        last = recent[-1]
+        found = {"accuracy_real": last.accuracy_real, "accuracy_fake": last.accuracy_fake}
+        return {k: v for k, v in (found | {"fid": last.fid}).items() if v is not None}
 
     def note(self, evidence: Evidence) -> str:
+        fid = f", and FID stays at {evidence['fid']:.3g}" if "fid" in evidence else ""
         return (
-            f"The discriminator is right on at least {evidence['accuracy']:.1%} of real and"
-            f" generated images, FID stays at {evidence['fid']:.3g}, and the generator does not"
-            " recover."
+            f"The discriminator is right on {evidence['accuracy_real']:.1%} of the real and"
+            f" {evidence['accuracy_fake']:.1%} of the generated images{fid}: the generator does"
+            " not recover."
         )

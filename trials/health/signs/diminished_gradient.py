@@ -2,8 +2,10 @@
 
 "The discriminator gets too successful that the generator gradient vanishes and learns nothing"
 (004); the reason is the constant divergence of distributions that do not overlap (001). Measured
-against the largest gradient norm of the training so far. Good samples with a small gradient are a
-success, so the samples must be bad as well, as for convergence_failure.
+against the largest gradient norm that an evaluation of this training saw, which is an average that
+the vanishing itself has often begun to lower; hence a threshold of one and a half orders. A
+gradient also falls when a wild beginning calms down, and when the game is won: so the
+discriminator must be certain and the samples bad as well, as for convergence_failure.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from collections.abc import Sequence
 from pydantic import Field
 
 from trials.health.signals import Signals
-from trials.health.symptom import Evidence, Sign, SymptomConfig, no_progress
+from trials.health.symptom import Evidence, Sign, UnlessRecovering, certain, no_progress, poor
 
 
 class DiminishedGradient(Sign):
@@ -26,15 +28,15 @@ class DiminishedGradient(Sign):
     )
     source = "004, 001"
 
-    class Config(SymptomConfig):
+    class Config(UnlessRecovering):
         fall: float = Field(
-            default=0.01, gt=0, lt=1, description="Share of the largest gradient that is vanished"
+            default=0.03, gt=0, lt=1, description="Share of the largest gradient that is vanished"
+        )
+        certain: float = Field(
+            default=0.98, gt=0.5, le=1, description="Accuracy of D on both sides that is certainty"
         )
         poor: float = Field(
             default=0.3, ge=0, description="FID, over that of the mean image, that is bad"
-        )
-        progress: float = Field(
-            default=0.1, ge=0, lt=1, description="Share by which the best FID must fall meanwhile"
         )
 
     config: Config
@@ -43,10 +45,9 @@ class DiminishedGradient(Sign):
         recent = history[-self.config.persistence :]
         norms = [s.gradient_generator for s in history if s.gradient_generator is not None]
         now = [s.gradient_generator for s in recent if s.gradient_generator is not None]
-        worth = [s.fid / (s.fid_scale or 1.0) for s in recent if s.fid is not None]
-        if min(len(now), len(worth)) < self.config.persistence:
+        if len(now) < self.config.persistence or max(now) >= self.config.fall * max(norms):
             return None
-        if max(now) >= self.config.fall * max(norms) or min(worth) < self.config.poor:
+        if not certain(recent, self.config.certain) or not poor(recent, self.config.poor):
             return None
         if not no_progress(history, self.config.persistence, self.config.progress):
             return None

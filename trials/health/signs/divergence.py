@@ -1,8 +1,8 @@
 """Divergence: NaN or infinity anywhere, or scores and gradients exploding.
 
-Exploding is judged against the training's own beginning: the largest score, or a player's
-gradient norm, is ``growth`` times what the first evaluation saw, and above ``floor`` where a
-beginning near zero would make every number look large.
+Exploding is absolute: no discriminator has a use for scores of tens of thousands, nor a player for
+a gradient norm as large. On digits healthy trainings stay below 20 in both, a learning rate of 0.1
+survived by Adam reaches 700, and a critic without a Lipschitz control goes to millions.
 
 Sources: 003 (drawbacks; gradient penalty), 000 (WGAN-GP against exploding gradients).
 """
@@ -15,8 +15,6 @@ from pydantic import Field
 
 from trials.health.signals import Signals
 from trials.health.symptom import Evidence, Sign, SymptomConfig
-
-WATCHED = ("score_largest", "gradient_generator", "gradient_discriminator")
 
 
 class Divergence(Sign):
@@ -32,11 +30,11 @@ class Divergence(Sign):
         persistence: int = Field(
             default=2, ge=1, description="Evaluations in a row that must be exploding"
         )
-        growth: float = Field(
-            default=1e3, gt=1, description="Times the first evaluation's value that is exploding"
+        score: float = Field(
+            default=1e4, gt=0, description="Largest absolute score that is not yet exploding"
         )
-        floor: float = Field(
-            default=1e3, gt=0, description="Scores and gradient norms below this never explode"
+        gradient: float = Field(
+            default=1e4, gt=0, description="Largest gradient norm that is not yet exploding"
         )
 
     config: Config
@@ -47,8 +45,12 @@ class Divergence(Sign):
         recent = history[-self.config.persistence :]
         if len(recent) < self.config.persistence:
             return None
-        for signal in WATCHED:
-            limit = max(self.config.floor, self.config.growth * (getattr(history[0], signal) or 0))
+        limits = {
+            "score_largest": self.config.score,
+            "gradient_generator": self.config.gradient,
+            "gradient_discriminator": self.config.gradient,
+        }
+        for signal, limit in limits.items():
             values = [getattr(signals, signal) for signals in recent]
             if all(value is not None and value > limit for value in values):
                 return {signal: values[-1], "limit": limit}

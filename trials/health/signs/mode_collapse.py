@@ -3,7 +3,7 @@
 "The GAN produces a small variety of images with many duplicates" (004). Three signs, each in
 feature space and each against the real data: the mean distance between two samples, the share of
 samples that have a near duplicate, and the share of the data's classes or modes that is reached.
-One of them must persist, and must not be improving: a young generator is narrow too, but widens.
+One of them must persist while FID makes no progress: a young generator is narrow too, but learns.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pydantic import Field
 
 from trials.health.signals import Signals
-from trials.health.symptom import Evidence, Sign, SymptomConfig
+from trials.health.symptom import Evidence, Sign, UnlessRecovering, no_progress
 
 
 class ModeCollapse(Sign):
@@ -26,7 +26,7 @@ class ModeCollapse(Sign):
     )
     source = "004, 003, 001"
 
-    class Config(SymptomConfig):
+    class Config(UnlessRecovering):
         diversity: float = Field(
             default=0.4,
             gt=0,
@@ -39,34 +39,33 @@ class ModeCollapse(Sign):
         coverage: float = Field(
             default=0.35, ge=0, lt=1, description="Share of classes or modes: below is collapse"
         )
-        widening: float = Field(
-            default=0.1, ge=0, description="Relative gain over the window that counts as recovery"
-        )
 
     config: Config
 
     def evidence(self, history: Sequence[Signals]) -> Evidence | None:
-        recent = history[-self.config.persistence :]
-        if len(recent) < self.config.persistence:
+        if not no_progress(history, self.config.persistence, self.config.progress):
             return None
-        for signal, limit in (
-            ("diversity", self.config.diversity),
-            ("class_coverage", self.config.coverage),
-        ):
-            values = [getattr(signals, signal) for signals in recent]
-            if None in values or max(values) >= limit:
-                continue
-            if values[-1] <= values[0] * (1 + self.config.widening):
-                return {signal: values[-1]}
-        values = [signals.duplicates for signals in recent]
-        if None not in values and min(values) > self.config.duplicates:
-            return {"duplicates": values[-1]}
-        return None
+        recent = history[-self.config.persistence :]
+        signs = {
+            "diversity": [
+                s.diversity is not None and s.diversity < self.config.diversity for s in recent
+            ],
+            "class_coverage": [
+                s.class_coverage is not None and s.class_coverage < self.config.coverage
+                for s in recent
+            ],
+            "duplicates": [
+                s.duplicates is not None and s.duplicates > self.config.duplicates for s in recent
+            ],
+        }
+        shown = [signal for signal, seen in signs.items() if all(seen)]
+        return {signal: getattr(recent[-1], signal) for signal in shown} or None
 
     def note(self, evidence: Evidence) -> str:
-        [(signal, value)] = evidence.items()
-        return {
-            "diversity": f"Two samples differ {value:.0%} as much as two real images do.",
-            "class_coverage": f"The samples reach {value:.0%} of the data's classes or modes.",
-            "duplicates": f"{value:.0%} of the samples have a near duplicate.",
-        }[signal]
+        told = {
+            "diversity": "two samples differ {:.0%} as much as two real images do",
+            "class_coverage": "the samples reach {:.0%} of the data's classes or modes",
+            "duplicates": "{:.0%} of the samples have a near duplicate",
+        }
+        sentence = "; ".join(told[signal].format(value) for signal, value in evidence.items())
+        return f"{sentence[0].upper()}{sentence[1:]}."

@@ -16,7 +16,7 @@ from statistics import median
 from pydantic import Field
 
 from trials.health.signals import Signals
-from trials.health.symptom import Evidence, Sign, SymptomConfig, no_progress
+from trials.health.symptom import Evidence, Sign, UnlessRecovering, no_progress
 
 
 class Oscillation(Sign):
@@ -28,7 +28,7 @@ class Oscillation(Sign):
     )
     source = "004, 003"
 
-    class Config(SymptomConfig):
+    class Config(UnlessRecovering):
         persistence: int = Field(
             default=5, ge=3, le=16, description="Evaluations over which it must jump"
         )
@@ -36,9 +36,6 @@ class Oscillation(Sign):
             default=0.3,
             gt=0,
             description="Median move between evaluations, in distances of two real images",
-        )
-        progress: float = Field(
-            default=0.1, ge=0, lt=1, description="Share by which the best FID must fall meanwhile"
         )
 
     config: Config
