@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sweeper.ablation.formats import FORMATS, render
+from sweeper.ablation.tables import Table
+from sweeper.files import atomic_write
 from sweeper.home import Home, SweepFolder
 from sweeper.report import ReportPaths, write_report
-from sweeper.scheduling.events import Listener, SweepState
+from sweeper.scheduling.events import Conclusion, Listener, SweepState
 from sweeper.scheduling.run import run as run_trials
 from sweeper.scheduling.trainable import Factory
 from sweeper.search.ledger import Ledger
 from sweeper.search.records import TrialRecord
 from sweeper.spec.model import Sweep
+from sweeper.studies import finished_tables, sweep_of, write_dataset_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,6 +40,7 @@ class SweepResult:
     records: tuple[TrialRecord, ...]
     best: TrialRecord | None
     files: ReportPaths
+    tables: tuple[Table, ...]
     exit_code: int
 
     @property
@@ -84,13 +89,10 @@ def run(
     here = Home.at(home)
     sweep = replace(sweep, base=with_absolute_paths(sweep.base))
     folder = here.sweep(sweep.name)
-    written: list[ReportPaths] = []
+    written = _Written()
 
-    def conclude(ledger: Ledger, state: SweepState) -> Mapping[str, Path]:
-        records = ledger.trials()
-        paths = write_report(folder, sweep, records, ledger.importances(), state=state)
-        written.append(paths)
-        return {f"report/{path.name}": path for path in paths.all}
+    def conclude(ledger: Ledger, state: SweepState) -> Conclusion:
+        return written.conclude(folder, sweep, ledger, state)
 
     outcome = run_trials(
         sweep, here, events=listener, factory=factory, source=source, conclude=conclude
@@ -101,15 +103,50 @@ def run(
         folder=outcome.folder,
         records=outcome.records,
         best=outcome.best,
-        files=written[-1] if written else _report_of(folder, sweep, outcome.records),
+        files=written.files or write_report(folder, sweep, outcome.records),
+        tables=tuple(written.tables),
         exit_code=outcome.exit_code,
     )
 
 
-def _report_of(
-    folder: SweepFolder, sweep: Sweep, records: Sequence[TrialRecord]
-) -> ReportPaths:
-    return write_report(folder, sweep, records)
+class _Written:
+    """What the end of a run writes: the dataset, tables, the report."""
+
+    def __init__(self) -> None:
+        self.files: ReportPaths | None = None
+        self.tables: list[Table] = []
+
+    def conclude(
+        self, folder: SweepFolder, sweep: Sweep, ledger: Ledger, state: SweepState | None
+    ) -> Conclusion:
+        """Write all of it, and name what belongs to the sweep's run in MLflow."""
+        records = ledger.trials()
+        data = write_dataset_of(folder, records)
+        self.tables = finished_tables(sweep, data)
+        self.files = write_report(
+            folder, sweep, records, ledger.importances(), self.tables, state=state
+        )
+        files = {f"report/{path.name}": path for path in self.files.all}
+        for table in self.tables:
+            for form in ("latex", "markdown"):
+                path = folder.report / f"{table.name}{FORMATS[form]}"
+                atomic_write(path, render(table, form))
+                files[f"tables/{path.name}"] = path
+        return Conclusion(
+            files, {table.name: table.raw().to_pydict() for table in self.tables if len(table)}
+        )
+
+
+def write_report_of(folder: SweepFolder) -> ReportPaths:
+    """Write the report of a sweep anew from its study, also while it runs."""
+    sweep = sweep_of(folder)
+    ledger = Ledger.open_readonly(sweep, folder)
+    if ledger is None:
+        return write_report(folder, sweep, [])
+    written = _Written()
+    written.conclude(folder, sweep, ledger, None)
+    assert written.files is not None
+    return written.files
 
 
 def with_absolute_paths(base: Mapping[str, Any]) -> dict[str, Any]:

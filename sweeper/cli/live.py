@@ -118,7 +118,7 @@ class Progress:
             self.stops[event.symptom] += 1
 
     def _count(self, role: str) -> None:
-        if role == "replicate":
+        if role == "replicate" and not self.sweep.is_ablation:
             self.confirmed += 1
         else:
             self.over += 1

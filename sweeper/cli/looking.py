@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as json_module
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
@@ -143,13 +142,10 @@ def show(
 
 def read_sweep(folder: SweepFolder) -> tuple[Sweep, list[TrialRecord]]:
     """A sweep and all its trials, from its folder."""
-    from sweeper.search.ledger import Ledger
-    from sweeper.spec import sweep_from_dict
+    from sweeper.studies import records_of, sweep_of
 
-    stored = json_module.loads(folder.spec_json.read_text(encoding="utf-8"))
-    sweep = sweep_from_dict(stored, str(folder.spec_json))
-    ledger = Ledger.open_readonly(sweep, folder)
-    return sweep, list(ledger.trials()) if ledger is not None else []
+    sweep = sweep_of(folder)
+    return sweep, records_of(folder, sweep)
 
 
 def ranked(sweep: Sweep, records: Sequence[TrialRecord]) -> list[TrialRecord]:

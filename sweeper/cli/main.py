@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from sweeper.cli import checking, control, looking, machine, running, tricks
+from sweeper.cli import checking, control, looking, machine, running, studying, tricks
 from sweeper.errors import SweeperError, UserError
 from trials.errors import ConfigError, TrialError
 
@@ -22,7 +22,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-for group in (running, checking, looking, control, tricks, machine):
+for group in (running, checking, looking, control, studying, tricks, machine):
     group.register(app)
 
 

@@ -12,7 +12,7 @@ Events are for watching only. Nothing depends on one being seen: the study is th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -95,6 +95,15 @@ class SweepEnded:
 
 Event = SweepStarted | PhaseChanged | TrialStarted | TrialEvaluated | TrialEnded | SweepEnded
 Listener = Callable[[Event], None]
+
+
+@dataclass(frozen=True)
+class Conclusion:
+    """What was made of a whole sweep: `files` by their names in its MLflow run, and `tables`,
+    column by column, that MLflow is to show."""
+
+    files: Mapping[str, Path]
+    tables: Mapping[str, Mapping[str, Sequence[Any]]]
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from sweeper.home import SweepFolder
+from sweeper.scheduling.events import Conclusion
 from sweeper.search.ledger import Evaluated, Ledger
 from sweeper.search.records import Asked, TrialRecord
 from sweeper.spec.model import Sweep
@@ -121,10 +122,13 @@ class Recorder:
         if self._outbox is not None and any(folder.glob("generator*")):
             self._outbox.model(record.number, folder)
 
-    def concluded(self, files: Mapping[str, Path]) -> None:
-        """Tables and figures of the whole sweep, by name, belong to its run."""
-        for name, path in files.items():
+    def concluded(self, made: Conclusion) -> None:
+        """Tables and figures of the whole sweep belong to its run."""
+        for name, path in made.files.items():
             self._file(SWEEP, path, name)
+        if self._outbox is not None:
+            for name, columns in made.tables.items():
+                self._outbox.table(name, columns)
 
     def sweep_ended(self, state: SweepEnding, message: str) -> None:
         """The driver stops."""

@@ -14,7 +14,7 @@ import json
 import shutil
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from sweeper.home import Home, Request, SweepFolder
 from sweeper.scheduling.cluster import environment
 from sweeper.scheduling.conductor import Conductor
 from sweeper.scheduling.events import (
+    Conclusion,
     Listener,
     Outcome,
     PhaseChanged,
@@ -49,8 +50,8 @@ PATIENCE = 60.0
 SAY_EVERY = 60.0
 """Seconds between two notes in the ledger of how long the sweep has been at work."""
 
-Conclude = Callable[[Ledger, SweepState], Mapping[str, Path]]
-"""(ledger, state) → files of the sweep's run by their names there."""
+Conclude = Callable[[Ledger, SweepState], Conclusion]
+"""(ledger, state) → what belongs to the sweep's own run."""
 
 
 def run(
@@ -152,7 +153,7 @@ class _Run:
             SweepStarted(
                 name=sweep.name,
                 folder=self._folder.path,
-                budget=sweep.limits.trials or 0,
+                budget=self._ledger.budget or 0,
                 replicates=sweep.seeds.confirm_top * sweep.seeds.replicates,
                 parallel=sweep.limits.parallel,
                 metrics=tuple(one.metric for one in sweep.objective),

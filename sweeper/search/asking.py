@@ -15,8 +15,11 @@ from optuna.storages import BaseStorage
 from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
+from sweeper.ablation.designs import Design
 from sweeper.search import entries, modelled, proposals
+from sweeper.search.cells import cells_due, design_of
 from sweeper.search.distributions import distribution, from_study, suggest, to_study
+from sweeper.search.modelled import INNOCENT
 from sweeper.search.records import Asked, Role
 from sweeper.spec.domains import Parameter
 from sweeper.spec.model import Sweep
@@ -35,6 +38,7 @@ class Desk:
         self._seen = modelled.impression(study, sweep) if sweep.search.sampler in MODELLED else None
         self._cells: Iterator[Draw] = iter(())
         self._next_cell = 0
+        self._design: Design | None = None
 
     def ask(self) -> Asked | None:
         """The search's next trial; None when the grid has no further cell.
@@ -42,6 +46,8 @@ class Desk:
         The first is the base configuration, if the sweep starts with it.
         """
         everything = self._study.get_trials(deepcopy=False)
+        if self._sweep.is_ablation:
+            return self._ask_cell(everything)
         if self._sweep.search.start_with_base and not everything:
             return self._add(*self._base(), "base")
         index = sum(trial.user_attrs.get("role") == "search" for trial in everything)
@@ -53,6 +59,28 @@ class Desk:
         else:
             draw = walk(self._sweep, self._pointwise(index, everything))
         return None if draw is None else self._add(draw, draw.values, "search")
+
+    def _ask_cell(self, everything: list[FrozenTrial]) -> Asked | None:
+        """The next run of an ablation; further seeds of a cell belong to its first trial."""
+        if self._design is None:
+            self._design = design_of(self._sweep)
+        first: dict[str, int] = {}
+        done: set[tuple[str, int]] = set()
+        for trial in everything:
+            attrs = trial.user_attrs
+            first.setdefault(attrs["cell"]["key"], trial.number)
+            if attrs.get("end", {}).get("symptom") not in INNOCENT:
+                done.add((attrs["cell"]["key"], attrs["values"]["seed"]))
+        due = cells_due(self._sweep, self._design, done)
+        if not due:
+            return None
+        cell, seed = due[0]
+        values = {**cell.settings, "seed": seed}
+        draw = Draw(values, apply(self._sweep.base, values))
+        of = first.get(cell.key)
+        role: Role = "search" if of is None else "replicate"
+        named = {"label": cell.label, "key": cell.key}
+        return self._add(draw, cell.settings, role, of=of, cell=named)
 
     def ask_replicate(self, of: int, seed: int) -> Asked:
         """A trial that repeats the configuration of trial `of` with another seed."""
@@ -79,13 +107,20 @@ class Desk:
         return Draw(whole.values, draw.config), whole.values
 
     def _add(
-        self, draw: Draw, searched: Mapping[str, Any], role: Role, of: int | None = None
+        self,
+        draw: Draw,
+        searched: Mapping[str, Any],
+        role: Role,
+        of: int | None = None,
+        cell: Mapping[str, str] | None = None,
     ) -> Asked:
         """Put a whole trial into the study with one write."""
         domains = {parameter.path: parameter.domain for parameter in self._sweep.parameters}
         attrs: dict[str, Any] = {"role": role, "values": draw.values, "config": draw.config}
         if of is not None:
             attrs["of"] = of
+        if cell is not None:
+            attrs["cell"] = dict(cell)
         template = create_trial(
             state=TrialState.RUNNING,
             params={path: to_study(domains[path], value) for path, value in searched.items()},

@@ -3,6 +3,7 @@
 User attributes of a trial (state, values and intermediate values are Optuna's own):
 
     role, of            base, search or replicate; the trial that a replicate repeats
+    cell                {label, key}: the cell of an ablation's design
     values, config      searched parameters by path; the whole configuration
     attempts            how often a worker took the trial up
     deaths              {count, step}: workers that died under it since it last got further
@@ -74,6 +75,7 @@ def record(trial: FrozenTrial, objective: Sequence[Objective]) -> TrialRecord:
         state=_STATES.get(trial.state, running),  # type: ignore[arg-type]
         role=attrs.get("role", "search"),
         of=attrs.get("of"),
+        cell=attrs.get("cell", {}).get("label"),
         values=current(attrs, "values"),
         config=current(attrs, "config"),
         objective=tuple(trial.values) if trial.state == TrialState.COMPLETE else None,

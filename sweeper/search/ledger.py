@@ -29,6 +29,7 @@ from sweeper.errors import SpecConflict
 from sweeper.home import SweepFolder
 from sweeper.search import entries
 from sweeper.search.asking import Desk
+from sweeper.search.cells import design_of, seeds_of
 from sweeper.search.entries import finite, translated
 from sweeper.search.journal import Journal, mend
 from sweeper.search.modelled import Impression, without_replicates
@@ -260,6 +261,14 @@ class Ledger:
             Evaluated(step=step, protocol=attrs.get("protocol"), **entry)
             for step, entry in entries.evaluations(attrs).items()
         ]
+
+    @property
+    def budget(self) -> int | None:
+        """How many trials there will be before any confirmation; None where that is not known."""
+        if self.sweep.is_ablation:
+            design = design_of(self.sweep)
+            return len(design.possible) * len(seeds_of(self.sweep))
+        return self.sweep.limits.trials
 
     @property
     def seconds(self) -> float:

@@ -56,6 +56,7 @@ class TrialRecord:
     state: TrialState
     role: Role = "search"
     of: int | None = None
+    cell: str | None = None
     values: Mapping[str, Any] = field(default_factory=dict)
     config: Mapping[str, Any] = field(default_factory=dict)
     objective: tuple[float, ...] | None = None

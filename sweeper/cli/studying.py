@@ -1,0 +1,261 @@
+"""Verbs for papers: ablate, table, report, export, import-mlflow."""
+
+from __future__ import annotations
+
+import json as json_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sweeper.cli.options import HomeOption, JsonOption, SetOption, SweepName, print_json
+from sweeper.errors import UserError
+from sweeper.home import Home
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from sweeper.spec.model import Sweep
+
+
+def register(app: typer.Typer) -> None:
+    """Add this group's verbs."""
+    app.command()(ablate)
+    app.command()(table)
+    app.command()(report)
+    app.command()(export)
+    app.command(name="import-mlflow")(import_mlflow)
+
+
+def ablate(
+    what: Annotated[str, typer.Argument(help="A sweep file or a sweep.", metavar="FILE|NAME")],
+    design: Annotated[str | None, typer.Option(help="The design.  [leave_one_out]")] = None,
+    seeds: Annotated[int | None, typer.Option(min=1, help="Seeds of every cell.  [5]")] = None,
+    source: Annotated[
+        str, typer.Option("--from", help="Of a sweep: best, or the number of a trial.")
+    ] = "best",
+    preview: Annotated[bool, typer.Option("--preview", help="Show the cells, run none.")] = False,
+    overrides: SetOption = None,
+    home: HomeOption = None,
+    json: JsonOption = False,
+) -> int:
+    """Run an ablation: a file's, or one around a sweep's best trial.
+
+    Around a trial, the tricks that are on in it are the factors. Run it again with more seeds to
+    add only those.
+    """
+    from sweeper.spec import load_sweep
+
+    extra = [*(overrides or [])]
+    extra += [f"ablation.design={design}"] if design else []
+    extra += [f"ablation.seeds={seeds}"] if seeds else []
+    path: Path | None = Path(what)
+    if path is not None and path.is_file():
+        sweep = load_sweep(path, extra)
+        if not sweep.is_ablation:
+            sweep = load_sweep(path, [*extra, "ablation.design=leave_one_out"])
+    else:
+        path, sweep = None, _around(what, source, extra, Home.at(home))
+    if preview:
+        _preview(sweep, Home.at(home), json)
+        return 0
+    return _run(sweep, home, json, path)
+
+
+def _around(name: str, source: str, overrides: list[str], home: Home) -> Sweep:
+    """The leave-one-out study around a trial of a finished sweep."""
+    from sweeper.cli.looking import ranked
+    from sweeper.spec import parse_sweep
+    from sweeper.studies import records_of, sweep_of
+    from trials.config import load_config
+
+    folder = home.existing(name)
+    sweep = sweep_of(folder)
+    records = records_of(folder, sweep)
+    if source == "best":
+        chosen = next(iter(ranked(sweep, records)), None)
+    elif source.isdigit():
+        chosen = next((record for record in records if record.number == int(source)), None)
+    else:
+        raise UserError(f"--from {source}: expected best, or the number of a trial")
+    if chosen is None:
+        raise UserError(f"{name} has no completed trial to start from")
+    config = load_config(chosen.config)
+    if not config.tricks:
+        raise UserError(f"trial {chosen.number} of {name} has no trick on that could be left out")
+    base = {key: value for key, value in config.as_dict().items() if key != "device"}
+    mapping = {
+        "name": f"{name}-ablation",
+        "description": f"Tricks of trial {chosen.number} of {name}, one left out at a time.",
+        "base": base,
+        "parameters": {f"tricks.{trick}": {"toggle": True} for trick in config.tricks},
+        "objective": [objective.model_dump() for objective in sweep.objective],
+        "limits": {"parallel": sweep.limits.parallel},
+        "resources": sweep.resources.model_dump(),
+        "ablation": {"design": "leave_one_out"},
+    }
+    return parse_sweep(json_module.dumps(mapping), f"{name}, trial {chosen.number}", overrides)
+
+
+def _preview(sweep: Sweep, home: Home, json: bool) -> None:
+    from sweeper.ablation.build import preview as preview_of
+    from sweeper.search.cells import design_of, seeds_of
+    from sweeper.studies import records_of
+
+    design, seeds = design_of(sweep), list(seeds_of(sweep))
+    folder = home.sweep(sweep.name)
+    records = records_of(folder, sweep) if folder.exists() else []
+    keys = {cell.label: cell.key for cell in design.cells}
+    done = {
+        (keys[record.cell], int(record.values["seed"]))
+        for record in records
+        if record.over and record.cell in keys
+    }
+    found = preview_of(design, seeds, done)
+    if json:
+        print_json(
+            {
+                "name": sweep.name,
+                "design": design.kind,
+                "cells": [
+                    {"label": c.label, "settings": dict(c.settings), "impossible": c.impossible}
+                    for c in design.cells
+                ],
+                "seeds": seeds,
+                "runs": len(found.runs),
+                "done": found.already_done,
+                "detectable": found.detectable,
+            }
+        )
+        return
+    resolution = f", resolution {design.resolution}" if design.resolution else ""
+    typer.echo(f"{sweep.name}: {design.kind.replace('_', ' ')}{resolution}")
+    for cell in design.cells:
+        mark = " (reference)" if cell.label == design.reference else ""
+        typer.echo(f"  {cell.label}{mark}")
+        if cell.impossible:
+            typer.echo(f"      impossible: {cell.impossible}")
+    for line in design.describe_aliases():
+        typer.echo(f"  aliased: {line}")
+    done_text = f", {found.already_done} done" if found.already_done else ""
+    typer.echo(f"{len(found.runs)} runs on {len(seeds)} seeds{done_text}")
+    if found.detectable is not None:
+        typer.echo(
+            f"finds effects of {found.detectable:.2g} deviations of the paired difference "
+            f"with 80 % power ({found.test}, Holm over {found.comparisons})"
+        )
+
+
+def _run(sweep: Sweep, home: HomeOption, json: bool, path: Path | None) -> int:
+    from sweeper.api import run as run_sweep
+    from sweeper.cli.live import view
+
+    with view(sweep, quiet=json) as listener:
+        result = run_sweep(sweep, home=home, listener=listener, source=path)
+    if json:
+        print_json(result.as_dict())
+        return result.exit_code
+    from sweeper.ablation.formats import render
+
+    for made in result.tables:
+        typer.echo("\n" + render(made, "markdown").decode())
+    typer.echo(f"report   {result.report}")
+    if result.message:
+        typer.echo(result.message)
+    return result.exit_code
+
+
+def table(
+    name: Annotated[str, typer.Argument(help="A sweep, or a dataset.", metavar="NAME|FILE")],
+    format: Annotated[
+        str, typer.Option("--format", "-f", help="markdown, latex, csv, parquet, html, json.")
+    ] = "markdown",
+    columns: Annotated[str | None, typer.Option(help="Columns, comma-separated.")] = None,
+    reference: Annotated[str | None, typer.Option(help="Cell to compare with.")] = None,
+    effects: Annotated[bool, typer.Option("--effects", help="Effects of a factorial.")] = False,
+    limit: Annotated[int | None, typer.Option(min=1, help="First rows only.")] = None,
+    out: Annotated[Path | None, typer.Option(help="File to write.  [standard output]")] = None,
+    home: HomeOption = None,
+) -> None:
+    """A table for a paper, with intervals and corrected tests."""
+    from sweeper.ablation.formats import FORMATS, render
+    from sweeper.ablation.tables import build_table
+    from sweeper.studies import factor_table, main_table
+
+    if format not in FORMATS:
+        raise UserError(f"there is no format {format!r}; there are: {', '.join(FORMATS)}")
+    chosen = [column.strip() for column in columns.split(",")] if columns else None
+    sweep, data = _sweep_and_data(name, Home.at(home))
+    if sweep is None:
+        made = build_table(data, columns=chosen, reference=reference, name=Path(name).stem)
+    elif effects:
+        made = factor_table(sweep, data)
+    else:
+        made = main_table(sweep, data, columns=chosen, reference=reference, limit=limit)
+    content = render(made, format)
+    if out is not None:
+        out.write_bytes(content)
+        typer.echo(f"{out}: {len(made)} rows")
+    elif format == "parquet":
+        raise UserError("parquet is no text: name a file with --out")
+    else:
+        typer.echo(content.decode())
+
+
+def _sweep_and_data(name: str, home: Home) -> tuple[Sweep | None, pa.Table]:
+    from sweeper.ablation.dataset import read_dataset
+    from sweeper.studies import dataset_of, sweep_of
+
+    if name.endswith(".parquet"):
+        return None, read_dataset(Path(name))
+    folder = home.existing(name)
+    sweep = sweep_of(folder)
+    return sweep, dataset_of(folder, sweep)
+
+
+def report(name: SweepName, home: HomeOption = None) -> None:
+    """Write a sweep's report anew, also while it runs."""
+    from sweeper.api import write_report_of
+
+    folder = Home.at(home).existing(name)
+    typer.echo(str(write_report_of(folder).html))
+
+
+def export(
+    name: SweepName,
+    out: Annotated[Path | None, typer.Option(help="File.  [NAME.parquet]")] = None,
+    home: HomeOption = None,
+) -> None:
+    """All trials as one Parquet file."""
+    from sweeper.ablation.dataset import write_dataset
+
+    _, data = _sweep_and_data(name, Home.at(home))
+    file = out or Path(f"{name}.parquet")
+    write_dataset(data, file)
+    typer.echo(f"{file}: {len(data)} trials, {len(data.column_names)} columns")
+
+
+def import_mlflow(
+    experiment: Annotated[str, typer.Argument(help="Name of an experiment.")],
+    mapping: Annotated[Path, typer.Option(help="YAML file: which columns mean what.")],
+    uri: Annotated[str | None, typer.Option(help="MLflow's store.  [this home's]")] = None,
+    out: Annotated[Path | None, typer.Option(help="File.  [EXPERIMENT.parquet]")] = None,
+    home: HomeOption = None,
+) -> None:
+    """Make a dataset of runs that something else logged.
+
+    The mapping names where things stand in a run: `objective: metrics.fid`, `cell: tags.method`,
+    `seed: params.seed`, `parameters: {lr: params.learning_rate}`, `protocol: {extractor:
+    params.fid_weights}`. `sweeper table FILE.parquet` makes tables of the result.
+    """
+    from sweeper.ablation.dataset import trial_table, write_dataset
+    from sweeper.tracking.address import tracking_uri
+    from sweeper.tracking.foreign import foreign_records, read_mapping
+
+    here = Home.at(home)
+    meanings = read_mapping(mapping)
+    records = foreign_records(uri or tracking_uri(here.path), experiment, meanings)
+    file = out or Path(f"{experiment}.parquet")
+    write_dataset(trial_table(records), file)
+    failed = sum(record["state"] == "failed" for record in records)
+    typer.echo(f"{file}: {len(records)} runs, of which {failed} failed")

@@ -1,0 +1,128 @@
+"""The trials of a sweep as a dataset, and the tables that are made of it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import pyarrow as pa
+
+from sweeper.ablation.dataset import DatasetError, read_dataset, trial_table, write_dataset
+from sweeper.ablation.effect_table import effect_table
+from sweeper.ablation.factorial import factorial_effects
+from sweeper.ablation.study import study_from_table, study_kind
+from sweeper.ablation.tables import Table, TableRefused, build_table
+from sweeper.home import SweepFolder
+from sweeper.search.ledger import STORAGE_VARIABLE, Ledger
+from sweeper.search.records import TrialRecord
+from sweeper.spec.load import sweep_from_dict
+from sweeper.spec.model import Sweep
+
+FACTORIALS = ("full_factorial", "fractional_factorial", "plackett_burman")
+
+LONGEST = 50
+"""Rows of the table of a search's trials that is written without being asked for."""
+
+
+def sweep_of(folder: SweepFolder) -> Sweep:
+    """The sweep that a folder was started with, as last changed."""
+    stored = json.loads(folder.spec_json.read_text(encoding="utf-8"))
+    return sweep_from_dict(stored, str(folder.spec_json))
+
+
+def records_of(folder: SweepFolder, sweep: Sweep) -> list[TrialRecord]:
+    """All trials of a sweep from its study, while it runs too."""
+    ledger = Ledger.open_readonly(sweep, folder)
+    return list(ledger.trials()) if ledger is not None else []
+
+
+def dataset_file(folder: SweepFolder) -> Path:
+    """Where the columnar copy of the study lies."""
+    return folder.path / "trials.parquet"
+
+
+def dataset_of(folder: SweepFolder, sweep: Sweep) -> pa.Table:
+    """The columnar copy of the study, brought up to date where the study has gone on."""
+    file = dataset_file(folder)
+    if _is_current(file, folder):
+        try:
+            return read_dataset(file)
+        except DatasetError:
+            file.unlink()  # damaged, or of an older version: it is only a copy
+    return write_dataset_of(folder, records_of(folder, sweep))
+
+
+def write_dataset_of(folder: SweepFolder, records: Sequence[TrialRecord]) -> pa.Table:
+    """Bring the columnar copy up to date with these records."""
+    table = trial_table(record.as_dict() for record in records)
+    write_dataset(table, dataset_file(folder))
+    return table
+
+
+def _is_current(file: Path, folder: SweepFolder) -> bool:
+    """Whether the copy is younger than the study's last write."""
+    if os.environ.get(STORAGE_VARIABLE) or not file.exists():
+        return False
+    return file.stat().st_mtime_ns > folder.study_journal.stat().st_mtime_ns
+
+
+def main_table(
+    sweep: Sweep,
+    data: pa.Table,
+    *,
+    columns: Sequence[str] | None = None,
+    reference: str | None = None,
+    limit: int | None = None,
+) -> Table:
+    """The table a paper would show of this sweep: an ablation's cells, the confirmed
+    configurations of a search, or its trials. Raises TableRefused."""
+    goal = sweep.objective[0]
+    design = None
+    if sweep.is_ablation and study_kind(data) == "cells":
+        from sweeper.search.cells import design_of
+
+        design = design_of(sweep)
+    return build_table(
+        data,
+        goal=goal.goal,
+        metric=goal.metric,
+        name=sweep.name,
+        reference=reference,
+        design=design,
+        columns=columns,
+        limit=limit,
+    )
+
+
+def factor_table(sweep: Sweep, data: pa.Table) -> Table:
+    """Main effects and two-way interactions of a factorial ablation. Raises TableRefused."""
+    from sweeper.search.cells import design_of
+
+    if sweep.ablation.design not in FACTORIALS:
+        raise TableRefused(
+            f"{sweep.name} is no factorial: effects are estimated of {', '.join(FACTORIALS)}"
+        )
+    design, goal = design_of(sweep), sweep.objective[0]
+    study = study_from_table(data, goal.goal, kind="cells")
+    try:
+        effects = factorial_effects(design, study)
+    except ValueError as error:
+        raise TableRefused(str(error)) from error
+    name = f"{sweep.name}-effects"
+    return effect_table(effects, design, metric=goal.metric, goal=goal.goal, name=name)
+
+
+def finished_tables(sweep: Sweep, data: pa.Table) -> list[Table]:
+    """Every table that the trials so far support; none is better than a wrong one."""
+    tables = []
+    limit = LONGEST if study_kind(data) == "trials" else None
+    try:
+        tables.append(main_table(sweep, data, limit=limit))
+        if sweep.ablation.design in FACTORIALS:
+            tables.append(factor_table(sweep, data))
+    except TableRefused:
+        # Mixed protocols, or too few runs yet: `sweeper table` says which.
+        return tables
+    return tables

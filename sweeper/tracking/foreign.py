@@ -1,0 +1,144 @@
+"""Runs that something else logged in MLflow, read as records of trials.
+
+A mapping file says where things stand in a run, as `metrics.NAME`, `params.NAME` or `tags.NAME`:
+
+    objective: metrics.fid            # needed
+    cell: tags.method                 # what the rows of the table are; else the parameters decide
+    seed: params.seed
+    step: params.steps
+    parameters: {lr: params.learning_rate, batch_size: params.bs}
+    tricks: {ema: params.use_ema}     # on where the value is true, yes, on or 1
+    protocol: {extractor: params.fid_weights, fake_count: params.num_samples}
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+
+from sweeper.errors import UserError
+from sweeper.tracking.runs import find_runs
+from trials.validation import problems_from
+
+ON = ("true", "yes", "on", "1")
+KINDS = ("metrics", "params", "tags")
+
+
+class Meanings(BaseModel):
+    """Where things stand in a run."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    objective: str
+    cell: str | None = None
+    seed: str | None = None
+    step: str | None = None
+    parameters: dict[str, str] = {}
+    tricks: dict[str, str] = {}
+    protocol: dict[str, str] = {}
+
+    @field_validator("objective", "cell", "seed", "step")
+    @classmethod
+    def _one_place(cls, place: str | None) -> str | None:
+        return place if place is None else _checked(place)
+
+    @field_validator("parameters", "tricks", "protocol")
+    @classmethod
+    def _many_places(cls, places: dict[str, str]) -> dict[str, str]:
+        return {name: _checked(place) for name, place in places.items()}
+
+
+def _checked(place: str) -> str:
+    kind, dot, name = place.partition(".")
+    if kind not in KINDS or not dot or not name:
+        raise ValueError(f"'{place}' is no place in a run; expected metrics., params. or tags.NAME")
+    return place
+
+
+def read_mapping(path: Path) -> Meanings:
+    """The mapping in a YAML file. Raises UserError with everything that is wrong with it."""
+    try:
+        given = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is no YAML: {error}") from error
+    if not isinstance(given, dict):
+        raise UserError(f"{path}: expected a mapping that begins with `objective: metrics.NAME`")
+    try:
+        return Meanings.model_validate(given)
+    except ValidationError as error:
+        lines = [f"  {problem}" for problem in problems_from(error, Meanings)]
+        raise UserError("\n".join([f"{path} is not a valid mapping:", *lines])) from error
+
+
+def foreign_records(uri: str, experiment: str, meanings: Meanings) -> list[dict[str, Any]]:
+    """One record a run, as `sweeper.ablation.dataset.trial_table` takes them.
+
+    A run that did not finish, or has no finite objective, counts as failed. Raises UserError where
+    there is no such experiment, and TrackingError where MLflow cannot be read.
+    """
+    runs = find_runs(uri, experiment)
+    if not runs:
+        raise UserError(f"there are no runs in an experiment called {experiment!r} at {uri}")
+    return [_record(number, run, meanings) for number, run in enumerate(runs)]
+
+
+def _record(number: int, run: Mapping[str, Any], meanings: Meanings) -> dict[str, Any]:
+    objective = _number(_at(run, meanings.objective))
+    done = run["status"] == "FINISHED" and objective is not None
+    record: dict[str, Any] = {
+        "number": number,
+        "state": "completed" if done else "running" if run["status"] == "RUNNING" else "failed",
+        "role": "search",
+        "objective": objective if done else None,
+        "symptom": None if done else str(run["status"]).lower(),
+        "values": {name: _plain(_at(run, at)) for name, at in meanings.parameters.items()},
+        "tricks": {name: str(_at(run, at)).lower() in ON for name, at in meanings.tricks.items()},
+        "protocol": {
+            name: str(value)
+            for name, at in meanings.protocol.items()
+            if (value := _at(run, at)) is not None
+        },
+        "started": run["started"],
+        "ended": run["ended"],
+    }
+    for name in ("cell", "seed", "step"):
+        place = getattr(meanings, name)
+        value = None if place is None else _at(run, place)
+        if value is not None:
+            key = "steps" if name == "step" else name
+            record[key] = str(value) if name == "cell" else int(float(value))
+    return record
+
+
+def _at(run: Mapping[str, Any], place: str) -> Any:
+    kind, _, name = place.partition(".")
+    return run[kind].get(name)
+
+
+def _number(value: Any) -> float | None:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _plain(text: Any) -> Any:
+    """A parameter as the number or truth value that it says; MLflow keeps all of them as text."""
+    if not isinstance(text, str):
+        return text
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
