@@ -26,7 +26,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sweeper.ablation.designs import configuration_key
+from sweeper.ablation.designs import Cell, configuration_key
 from sweeper.errors import UserError
 from sweeper.files import atomic_write
 
@@ -101,6 +101,37 @@ def read_dataset(path: Path) -> pa.Table:
     if version != FORMAT:
         raise DatasetError(f"{path}: not a dataset of trials of format {FORMAT.decode()}")
     return table
+
+
+def label_cells(table: pa.Table, cells: Iterable[Cell]) -> pa.Table:
+    """The table with `cell` filled in where a trial's configuration is that of one of `cells`.
+
+    A trial of an ablation has the cell's settings, and its seed, as its searched parameters; so a
+    design finds its own runs, whether or not their labels were written down.
+    """
+    labels = {cell.key: cell.label for cell in cells}
+    found = [
+        labels.get(key, label)
+        for key, label in zip(
+            table["configuration"].to_pylist(), table["cell"].to_pylist(), strict=True
+        )
+    ]
+    place = table.column_names.index("cell")
+    return table.set_column(place, FIXED.field("cell"), pa.array(found, pa.string()))
+
+
+def finished(table: pa.Table) -> frozenset[tuple[str, int]]:
+    """(configuration key, seed) of every trial that completed or failed: the `done` of a design."""
+    return frozenset(
+        (key, seed)
+        for key, seed, state in zip(
+            table["configuration"].to_pylist(),
+            table["seed"].to_pylist(),
+            table["state"].to_pylist(),
+            strict=True,
+        )
+        if state in ("completed", "failed") and seed is not None
+    )
 
 
 def family(table: pa.Table, prefix: str) -> dict[str, str]:

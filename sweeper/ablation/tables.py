@@ -14,10 +14,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from sweeper.ablation.captions import caption_of, notes_of
 from sweeper.ablation.columns import COLUMNS, TESTED, Column, Context, columns_for
 from sweeper.ablation.comparison import best_set, compare
+from sweeper.ablation.dataset import label_cells
 from sweeper.ablation.designs import Cell, Design
 from sweeper.ablation.effects import Goal
 from sweeper.ablation.study import Kind, Study, study_from_table, study_kind
@@ -84,6 +86,8 @@ def build_table(
     a method of `intervals.METHODS`, chosen by the number of seeds when left. `limit` keeps the
     first rows. Raises TableRefused.
     """
+    if design is not None:
+        data, kind = _runs_of(design, data), "cells"
     kind = kind or study_kind(data)
     study = study_from_table(data, goal, kind=kind)
     if not study.cells and design is None:
@@ -131,6 +135,13 @@ def build_table(
         caption=caption_of(context, made),
         notes=notes_of(context, len(labels)),
     )
+
+
+def _runs_of(design: Design, data: pa.Table) -> pa.Table:
+    """The design's own runs: another design in the same sweep is another family of tests."""
+    labelled = label_cells(data, design.cells)
+    own = pa.array([cell.label for cell in design.cells], pa.string())
+    return labelled.filter(pc.is_in(labelled["cell"], own))
 
 
 def _fitting(study: Study, kind: Kind, reference: str | None) -> list[str]:

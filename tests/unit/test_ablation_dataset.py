@@ -13,12 +13,14 @@ import pytest
 from sweeper.ablation.dataset import (
     DatasetError,
     family,
+    finished,
+    label_cells,
     protocol_key,
     read_dataset,
     trial_table,
     write_dataset,
 )
-from sweeper.ablation.designs import Cell
+from sweeper.ablation.designs import Cell, Factor, leave_one_out, missing
 from sweeper.ablation.study import study_from_table
 
 PROTOCOL = {"extractor": "digits", "fake_count": 1024}
@@ -62,6 +64,20 @@ def test_a_half_trained_value_is_never_an_objective() -> None:
 def test_the_configuration_is_the_key_of_the_cell_with_the_same_settings() -> None:
     key = Cell("any", {"tricks.ema": True, "optimizer.lr": 1e-3}).key
     assert trial_table([record(0), record(1)])["configuration"].to_pylist() == [key, key]
+
+
+def test_a_design_finds_its_own_runs_by_their_settings_and_asks_for_the_rest() -> None:
+    design = leave_one_out([Factor("tricks.ema"), Factor("tricks.r1")])
+    rows = [
+        record(n, values={**cell.settings, "seed": 0}, config={}, state=state)
+        for n, (cell, state) in enumerate(
+            zip(design.cells, ("completed", "failed", "running"), strict=True)
+        )
+    ]
+    table = label_cells(trial_table(rows), design.cells)
+    assert table["cell"].to_pylist() == ["full", "without ema", "without r1"]
+    asked = [(cell.label, seed) for cell, seed in missing(design.cells, [0, 1], finished(table))]
+    assert asked == [("without r1", 0), ("full", 1), ("without ema", 1), ("without r1", 1)]
 
 
 def test_columns_take_the_type_of_their_values_and_mixed_ones_are_text() -> None:

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from sweeper.ablation.columns import COLUMNS, TESTED
 from sweeper.ablation.dataset import trial_table
-from sweeper.ablation.designs import Design, Factor, leave_one_out
+from sweeper.ablation.designs import Design, Factor, add_one_in, leave_one_out
 from sweeper.ablation.effect_table import effect_table
 from sweeper.ablation.factorial import factorial_effects
 from sweeper.ablation.formats import FORMATS, render
@@ -117,6 +117,19 @@ def test_a_cell_that_has_not_run_is_shown_as_such() -> None:
     design = leave_one_out(FACTORS, feasible)
     table = build_table(trial_table(records), metric="fid", design=design)
     assert column(table, "value")[2] == "not run"
+
+
+def test_runs_of_another_design_in_the_same_sweep_stay_out_of_the_family() -> None:
+    records = study_records()
+    other = add_one_in([Factor("tricks.ema"), Factor("loss", ("hinge", "wgan"))])
+    more = study_records(design=other)
+    for one in more:
+        one["number"] += len(records)
+    design = leave_one_out(FACTORS, feasible)
+    mixed = build_table(trial_table(records + more), metric="fid", design=design)
+    alone = build_table(trial_table(records), metric="fid", design=design)
+    assert mixed.caption == alone.caption
+    assert column(mixed, "p") == column(alone, "p")
 
 
 def test_failures_are_stated_by_symptom_and_analysed_both_ways() -> None:
