@@ -1,0 +1,161 @@
+"""The command line: clear answers, exit statuses, and no slow import where none is needed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sweeper.cli.main import run
+
+HEAVY = ("torch", "ray", "mlflow", "sklearn", "matplotlib", "pandas")
+
+
+def _imported_by(*arguments: str) -> set[str]:
+    """Heavy packages that a command imports, in a process of its own."""
+    code = (
+        "import sys; from sweeper.cli.main import run; run(sys.argv[1:]);"
+        f"print('imported', *[m for m in {HEAVY!r} if m in sys.modules], file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True
+    )
+    return set(done.stderr.strip().splitlines()[-1].split()[1:])
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A home with one sweep that has begun and has no trials yet."""
+    from sweeper.files import atomic_write
+    from sweeper.home import Home
+    from sweeper.spec import parse_sweep
+
+    text = """
+name: begun
+base: {data: digits, steps: 10}
+parameters: {batch_size: {values: [16, 32]}}
+limits: {trials: 4}
+"""
+    folder = Home.at(tmp_path).sweep("begun")
+    folder.create()
+    atomic_write(folder.spec_json, json.dumps(parse_sweep(text).to_dict()))
+    return tmp_path
+
+
+def test_looking_imports_nothing_slow(home: Path) -> None:
+    assert _imported_by("--help") == set()
+    assert _imported_by("ls", "--home", str(home)) == set()
+    assert _imported_by("status", "begun", "--home", str(home)) == set()
+
+
+def test_a_sweep_without_trials_can_be_looked_at(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["ls", "--home", str(home), "--json"]) == 0
+    (entry,) = json.loads(capsys.readouterr().out)
+    assert (entry["name"], entry["state"], entry["budget"], entry["over"]) == (
+        "begun", "interrupted", 4, 0,
+    )  # fmt: skip
+    assert run(["status", "begun", "--home", str(home)]) == 0
+    assert "0 of 4" in capsys.readouterr().out
+    assert run(["top", "begun", "--home", str(home)]) == 0
+    assert "no trial has completed" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["trian"], "train"),
+        (["status"], "NAME"),
+        (["status", "nothing"], "no sweep named 'nothing'"),
+        (["show", "begun", "7"], "has no trial 7"),
+        (["show", "begun", "seven"], "integer"),
+        (["show", "../etc", "0"], "cannot name a sweep"),
+        (["pause", "begun"], "is not running"),
+        (["tricks", "gradient_penlty"], "gradient_penalty"),
+        (["train", "dcgn"], "did you mean 'dcgan'"),
+        (["train", "dcgan", "--set", "steps"], "path=value"),
+        (["train", "dcgan", "--set", "stepz=3"], "did you mean 'steps'"),
+        (["validate", "/nowhere.yaml"], "cannot be read"),
+        (["run", "/nowhere.yaml"], "cannot be read"),
+        (["top", "begun", "--count", "0"], "greater than or equal to 1"),
+        (["table", "begun", "--format", "word"], "markdown"),
+        (["table", "nothing.parquet"], "no such file"),
+        (["ablate", "begun"], "no completed trial"),
+        (["import-mlflow", "x", "--mapping", "/nowhere.yaml"], "cannot be read"),
+    ],
+)
+def test_nonsense_gets_one_clear_answer(
+    arguments: list[str],
+    said: str,
+    home: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SWEEPER_HOME", str(home))
+    monkeypatch.chdir(home)
+    assert run(arguments) == 2
+    captured = capsys.readouterr()
+    assert said in captured.out + captured.err
+    assert "Traceback" not in captured.out + captured.err
+    assert not (home / "trained").exists()
+
+
+def test_every_problem_of_a_file_is_reported_with_its_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "bad.yaml"
+    file.write_text(
+        "name: bad\nbase: {data: digts}\nparameters:\n  x: {min: 2, max: 1}\nlimts: 1\n"
+    )
+    assert run(["validate", str(file)]) == 2
+    text = capsys.readouterr().out
+    assert "bad.yaml:2" in text
+    assert "digits" in text
+    assert "bad.yaml:4" in text
+    assert "bad.yaml:5" in text
+    assert "limits" in text
+
+
+def test_the_catalogue_is_listed_and_every_trick_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    from trials import catalogue
+
+    assert run(["tricks", "--json"]) == 0
+    listed = {entry["name"] for entry in json.loads(capsys.readouterr().out)}
+    assert listed == set(catalogue.tricks())
+    assert run(["tricks", "gradient_penalty"]) == 0
+    text = capsys.readouterr().out
+    for part in ("λ", "1704.00028", "weight", "0.1 to 100.0 (log)", "weight_clipping"):
+        assert part in text
+    assert run(["tricks", "--presets"]) == 0
+    assert "1511.06434" in capsys.readouterr().out
+
+
+def test_one_training_runs_reports_and_is_taken_up(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small = [
+        "train", "dcgan", "--out", str(tmp_path / "t"), "--set", "steps=4",
+        "--set", "evaluation.every=2", "--set", "evaluation.samples=32",
+        "--set", "networks.generator.width=4", "--set", "networks.discriminator.width=4",
+        "--set", "batch_size=8", "--set", "evaluation.metrics=[fid]",
+    ]  # fmt: skip
+    assert run(small) == 0
+    first = capsys.readouterr().out
+    assert "step      4" in first
+    assert "best FID" in first
+    assert run(small) == 0
+    assert "step      4" not in capsys.readouterr().out  # there was nothing left to train
+    assert run([*small, "--set", "seed=1"]) == 2
+    assert "another configuration" in capsys.readouterr().err
+
+
+def test_doctor_says_what_works(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(["doctor", "--home", str(tmp_path), "--json"])
+    findings = {entry["what"]: entry for entry in json.loads(capsys.readouterr().out)}
+    assert findings["torch"]["ok"]
+    assert findings["digits extractor"]["ok"]
+    assert findings["home"]["ok"]
