@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from sweeper.ablation.columns import Column, Context
 from sweeper.ablation.intervals import METHOD_NAMES
+from sweeper.ablation.study import Study
 from sweeper.ablation.wording import seeds_text
 
 TEST_NAMES = {"sign_flip": "exact paired sign-flip test", "t": "paired t test"}
@@ -38,7 +39,7 @@ def caption_of(context: Context, columns: Sequence[Column]) -> str:
             if told
             else "Bold: best"
         )
-    return ". ".join([*sentences, _protocol(context)]) + "."
+    return ". ".join([*sentences, protocol_text(study)]) + "."
 
 
 def notes_of(context: Context, shown: int) -> tuple[str, ...]:
@@ -102,8 +103,8 @@ def _tests(context: Context) -> str:
     return f"p: {used}, two-sided, Holm-corrected over {comparisons.family} comparisons"
 
 
-def _protocol(context: Context) -> str:
-    study = context.study
+def protocol_text(study: Study) -> str:
+    """How the runs were measured, in words for a caption."""
     if not study.protocols:
         return "No run has completed"
     fields = study.protocols[0][0]

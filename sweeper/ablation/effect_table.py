@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 
+from sweeper.ablation.captions import protocol_text
 from sweeper.ablation.columns import Column
 from sweeper.ablation.designs import Design
 from sweeper.ablation.effects import Goal
 from sweeper.ablation.factorial import Effects
 from sweeper.ablation.intervals import METHOD_NAMES
 from sweeper.ablation.tables import Table
-from sweeper.ablation.wording import NONE, decimals, p_text, with_interval
+from sweeper.ablation.wording import NONE, decimals, p_text, seeds_text, with_interval
 
 _METHODS = {
     **{name: f"estimated seed by seed, {text} intervals" for name, text in METHOD_NAMES.items()},
@@ -80,12 +81,17 @@ def _caption(found: Effects, design: Design, metric: str, goal: Goal) -> str:
     kind = design.kind.replace("_", " ")
     resolution = f" of resolution {design.resolution}" if design.resolution else ""
     method = _METHODS[found.effects[0].method] if found.effects else "no effects"
-    seeds = "one seed" if found.seeds == 1 else f"{found.seeds} seeds"
+    seeds = (
+        f"seed {found.study.seeds[0]}"
+        if found.seeds == 1
+        else f"seeds {seeds_text(found.study.seeds)}"
+    )
     return (
         f"Effects on {metric} ({better} is better) in a {kind}{resolution}, {found.runs} runs on "
         f"{seeds}; {method}. A main effect is the mean change from switching the factor on (or "
         "from its first level); an interaction is half the change that one factor makes to the "
-        f"effect of the other. p is Holm-corrected over {len(found.effects)} effects."
+        f"effect of the other. p is Holm-corrected over {len(found.effects)} effects. "
+        f"{protocol_text(found.study)}."
     )
 
 

@@ -54,6 +54,7 @@ class Effects:
     effects: tuple[Effect, ...]
     confounded: tuple[str, ...]
     """Effects left out because impossible or missing cells make them inseparable from others."""
+    study: Study
     runs: int
     seeds: int
     dropped: int
@@ -89,8 +90,11 @@ def factorial_effects(
 
     With `ranked`, every value is replaced by its rank among all runs as a share of 0 to 1, failures
     sharing the worst one: the same effects with failures counted, in shares of rank. Cells without
-    any value give way as impossible ones do. Raises ValueError when the runs are too few.
+    any value give way as impossible ones do. Raises ValueError when the runs are too few, or were
+    measured by different protocols.
     """
+    if len(study.protocols) > 1:
+        raise ValueError("the runs were measured by different protocols")
     values = _ranks(study) if ranked else study.values
     labelled = dict(zip(study.cells, values, strict=True))
     asked = design.possible
@@ -123,6 +127,7 @@ def factorial_effects(
             for i in range(len(names))
         ),
         confounded=tuple(confounded),
+        study=study,
         runs=int(present.sum()),
         seeds=int(present.any(axis=0).sum()),
         dropped=len(asked) * len(study.seeds) - int(present.sum()),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -183,6 +184,14 @@ def test_lenths_error_is_that_of_the_null_effects() -> None:
     errors = [lenth(np.append(rng.normal(size=30), 50.0))[0] for _ in range(300)]
     # Consistent up to a small factor in theory; the mean of 300 has a standard error of 0.02.
     assert np.mean(errors) == pytest.approx(1.0, abs=0.08)
+
+
+def test_runs_of_different_protocols_are_refused() -> None:
+    design = full_factorial(FACTORS[:2])
+    study = simulate(design, {}, seeds=2, noise=1.0)
+    mixed = replace(study, protocols=(({"fake_count": "256"}, 4), ({"fake_count": "1024"}, 4)))
+    with pytest.raises(ValueError, match="different protocols"):
+        factorial_effects(design, mixed)
 
 
 def test_too_few_runs_are_refused() -> None:
