@@ -205,5 +205,5 @@ def _domains() -> dict[str, Schema]:
 
 
 def schema_text() -> str:
-    """The schema as `sweeper schema` prints it and as search_spaces/sweep.schema.json holds it."""
-    return json.dumps(sweep_schema(), indent=1, ensure_ascii=False) + "\n"
+    """The schema as `sweeper schema` prints it and as docs/sweep.schema.json holds it."""
+    return json.dumps(sweep_schema(), indent=2) + "\n"

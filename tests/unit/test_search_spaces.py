@@ -41,8 +41,9 @@ def stand_ins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_shipped_file_is_valid_and_opens_with_its_command(path: Path) -> None:
     sweep = load_sweep(path)
     first, second, *_ = path.read_text(encoding="utf-8").splitlines()
-    assert first.startswith(f"# sweeper run search_spaces/{path.name}")
-    assert second == "# yaml-language-server: $schema=sweep.schema.json"
+    verb = "ablate" if sweep.is_ablation else "run"
+    assert first.startswith(f"# sweeper {verb} search_spaces/{path.name}")
+    assert second == "# yaml-language-server: $schema=../docs/sweep.schema.json"
     assert sweep.name == path.stem
 
 
@@ -54,8 +55,8 @@ def test_a_shipped_file_fits_the_schema_that_editors_use(path: Path) -> None:
 
 
 def test_the_shipped_schema_is_the_one_that_sweeper_schema_prints() -> None:
-    shipped = (FOLDER / "sweep.schema.json").read_text(encoding="utf-8")
-    assert shipped == schema_text(), "run: sweeper schema > search_spaces/sweep.schema.json"
+    shipped = (FOLDER / "../docs/sweep.schema.json").read_text(encoding="utf-8")
+    assert shipped == schema_text(), "run: sweeper schema > docs/sweep.schema.json"
 
 
 def test_the_quickstart_searches_what_it_promises() -> None:
