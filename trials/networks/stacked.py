@@ -47,7 +47,7 @@ def beside(refined: Tensor, small: Tensor) -> Tensor:
 
 def apart(joint: Tensor, pack: int) -> tuple[Tensor, Tensor]:
     """The two that :func:`beside` joined, of ``pack`` samples on channels: (N, 2·pack·C, H, W)."""
-    refined, small = joint.unflatten(1, (pack, 2, -1)).unbind(2)
+    refined, small = joint.view(len(joint), pack, 2, -1, *joint.shape[2:]).unbind(2)
     return refined.flatten(1, 2), 2 * halved(small.flatten(1, 2))
 
 
