@@ -50,7 +50,8 @@ def synthetic(count: int, dim: int, seed: int, shift: float) -> Tensor:
     mixing = torch.randn(dim, dim, generator=torch.Generator().manual_seed(0)) / dim**0.5
     spectrum = torch.linspace(0, -3, dim).exp()
     raw = torch.randn(count, dim, generator=torch.Generator().manual_seed(seed))
-    return 0.4 * ((raw * spectrum) @ mixing + 0.3 + shift).relu()
+    features: Tensor = 0.4 * ((raw * spectrum) @ mixing + 0.3 + shift).relu()
+    return features
 
 
 def timed(label: str, work: Callable[[], Any]) -> tuple[Any, float]:
@@ -83,10 +84,9 @@ def by_torchmetrics(name: str, real: Tensor, fake: Tensor) -> float:
         kind = getattr(import_module(f"torchmetrics.image.{name}"), modules[name])
         options = {"subset_size": min(1000, len(real))} if name == "kid" else {}
         metric = kind(feature=Untouched(real.shape[1]), **options)
-    for batch in real.split(1000):
-        metric.update(batch, real=True)
-    for batch in fake.split(1000):
-        metric.update(batch, real=False)
+    for start in range(0, len(real), 1000):
+        metric.update(real[start : start + 1000], real=True)
+        metric.update(fake[start : start + 1000], real=False)
     value = metric.compute()
     return float(value[0] if isinstance(value, tuple) else value)
 

@@ -66,7 +66,7 @@ def train(images: Tensor, labels: Tensor) -> DigitsNetwork:
             features, _ = network(inputs[chosen])
             loss = F.cross_entropy(network.head(F.dropout(features, DROPOUT)), labels[chosen])
             optimiser.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
             schedule.step()
     return network.eval()

@@ -44,8 +44,9 @@ class ConvergenceFailure(Sign):
         if not no_progress(history, self.config.persistence, self.config.progress):
             return None
         last = recent[-1]
-        found = {"accuracy_real": last.accuracy_real, "accuracy_fake": last.accuracy_fake}
-        return {k: v for k, v in (found | {"fid": last.fid}).items() if v is not None}
+        told = ("accuracy_real", "accuracy_fake", "score_real", "score_fake", "fid")
+        values = {signal: getattr(last, signal) for signal in told}
+        return {signal: value for signal, value in values.items() if value is not None}
 
     def note(self, evidence: Evidence) -> str:
         fid = f", and FID stays at {evidence['fid']:.3g}" if "fid" in evidence else ""
