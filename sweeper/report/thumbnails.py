@@ -76,6 +76,8 @@ def split(picture: Image.Image) -> npt.NDArray[np.uint8] | None:
             white[first::period].all() for white in (white_rows, white_columns) for first in (0, 1)
         ):
             rows, columns = (height - GAP) // period, (width - GAP) // period
+            if rows == columns == 1:
+                break  # a white frame around one picture
             inner = pixels[GAP:, GAP:].reshape(rows, period, columns, period, 3)
             side = period - GAP
             return inner.transpose(0, 2, 1, 3, 4)[:, :, :side, :side]

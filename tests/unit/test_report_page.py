@@ -1,0 +1,265 @@
+"""The page and the files beside it: whole for any sweep, safe, and the same each time."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from sweeper.ablation.dataset import trial_table
+from sweeper.ablation.tables import build_table
+from sweeper.report import write_report
+from sweeper.report.leaderboard import as_csv, leaderboard
+from sweeper.report.page import page
+from sweeper.report.standings import standings_of
+from sweeper.spec import Limits, Tracking
+from tests.unit.report_sweeps import (
+    PARAMETERS,
+    PROTOCOL,
+    folder_of,
+    leave_samples,
+    replicate,
+    sweep,
+    trial,
+)
+
+VOID = {"meta", "img", "br", "link", "hr", "input"}
+
+
+class Page(HTMLParser):
+    """Reads a page and objects to what is not well formed."""
+
+    def __init__(self, content):
+        super().__init__()
+        self.open, self.tags, self.text = [], [], ""
+        self.feed(content)
+        assert not self.open, f"left open: {self.open}"
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text += data
+
+    def of(self, tag):
+        return [attrs for name, attrs in self.tags if name == tag]
+
+
+def finished():
+    """A sweep in which everything happened."""
+    records = [
+        trial(0, 40.0),
+        trial(1, 20.0),
+        trial(2, 25.0, state="pruned", objective=None, symptom="scheduler", steps=500),
+        trial(3, 90.0, state="failed", objective=None, symptom="mode_collapse", steps=750),
+        trial(4, 30.0),
+        trial(5, steps=0, symptom="error", reason="RuntimeError: no", log_tail="Traceback"),
+    ]
+    return records + [replicate(6 + seed, 1, 100 + seed, 21.0 + seed) for seed in range(3)]
+
+
+def write_finished(home):
+    folder = folder_of(home)
+    for number in (0, 1, 3):
+        leave_samples(folder, number, 250, 500)
+    return write_report(folder, sweep(), finished(), {"loss": 0.7, "tricks.ema": 0.3})
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    return write_finished(tmp_path_factory.mktemp("home"))
+
+
+def page_of(spec, records, tables=(), state="finished"):
+    return Page(page(standings_of(spec, records), [], tables, None, state))
+
+
+def test_a_finished_sweep_leaves_its_files_and_a_page_that_shows_them(written):
+    assert set(written.figures) == {
+        "over_steps",
+        "against",
+        "importances",
+        "best_of_k",
+        "stops",
+        "best_samples",
+        "film_strip",
+        "gallery",
+    }
+    assert written.figures["over_steps"].name == "fid_over_steps.png"
+    assert all(path.stat().st_size > 0 for path in written.all)
+    assert {path.name for path in written.folder.iterdir()} == {p.name for p in written.all}
+    assert yaml.safe_load(written.best_yaml.read_text())["seed"] == 1
+    shown = Page(written.html.read_text())
+    assert len(shown.of("img")) == len(written.figures)
+    assert "22.0 ± 1.0" in shown.text
+    assert "20.00 in the search" in shown.text
+    assert "50% lower" in shown.text
+    assert "RuntimeError: no" in shown.text
+
+
+def test_the_page_asks_the_network_for_nothing(written):
+    html = written.html.read_text()
+    shown = Page(html)
+    assert all(attrs["src"].startswith("data:image/") for attrs in shown.of("img"))
+    assert all(attrs["href"].startswith("#") for attrs in shown.of("a"))
+    assert not shown.of("link")
+    assert not any("src" in attrs for attrs in shown.of("script"))
+    assert not re.search(r"url\(|@import|https?://", html)
+    policy = next(a["content"] for a in shown.of("meta") if "http-equiv" in a)
+    assert policy.startswith("default-src 'none'")
+
+
+def test_the_same_sweep_gives_the_same_bytes(written, tmp_path):
+    again = write_finished(tmp_path)
+    assert {p.name: p.read_bytes() for p in again.all} == {
+        p.name: p.read_bytes() for p in written.all
+    }
+
+
+ALL_FAILED = [trial(n, steps=0, symptom="divergence") for n in range(3)]
+RUNNING = [trial(0, 9.0, state="running", objective=None, ended=None), trial(1, state="waiting")]
+TWO = [trial(n, float(10 + n), 0.9 - abs(3 - n) / 10) for n in range(6)]
+
+
+@pytest.mark.parametrize(
+    ("goals", "records", "figures", "words"),
+    [
+        ((), [], set(), "has no trial yet"),
+        ((), [trial(0, 40.0)], {"over_steps"}, "finished"),
+        ((), [trial(0, 40.0), trial(1, 20.0)], {"over_steps", "against", "best_of_k"}, "50% lower"),
+        ((), ALL_FAILED, {"stops"}, "All 3 trials ended before the last step"),
+        ((), RUNNING, {"over_steps"}, "No trial has completed yet"),
+        (
+            ("minimize", "maximize"),
+            TWO,
+            {"over_steps", "over_steps_2", "against", "against_2", "pareto"},
+            "on the Pareto front",
+        ),
+    ],
+    ids=["none", "one", "two", "all failed", "running", "two objectives"],
+)
+def test_a_partial_sweep_gets_a_page_with_what_there_is(tmp_path, goals, records, figures, words):
+    spec = sweep(*goals, parameters=PARAMETERS[:1], limits=Limits(trials=len(records) or 4))
+    paths = write_report(folder_of(tmp_path), spec, records)
+    assert set(paths.figures) == figures
+    assert words in Page(paths.html.read_text()).text
+    assert (paths.best_yaml is None) == (not any(r.state == "completed" for r in records))
+
+
+def test_what_a_sweep_no_longer_has_is_removed(tmp_path):
+    folder = folder_of(tmp_path)
+    first = write_report(folder, sweep(), [trial(0, 40.0), trial(1, 20.0)])
+    (folder.report / "notes.txt").write_text("mine")
+    write_report(folder, sweep(), [])
+    assert not any(path.exists() for path in first.figures.values())
+    assert not first.best_yaml.exists()
+    assert (folder.report / "notes.txt").read_text() == "mine"
+
+
+def test_nothing_from_a_file_is_read_as_markup():
+    hostile = "</code></pre><script>alert(1)</script><img src=x onerror=alert(2)>\"'"
+    spec = sweep(description=hostile)
+    records = [
+        trial(0, 40.0, values={"loss": hostile, hostile: 1}, config={"loss": hostile}),
+        trial(1, symptom=hostile, reason=hostile, log_tail=hostile),
+        trial(2, 30.0, protocol={**PROTOCOL, "extractor": hostile}),
+    ]
+    shown = page_of(spec, records, state=hostile)
+    assert len(shown.of("script")) == 1
+    assert not any("onerror" in attrs for _, attrs in shown.tags)
+    assert hostile in shown.text
+
+
+def test_a_password_in_an_address_is_not_shown():
+    shown = page_of(sweep(tracking=Tracking(uri="http://user:secret@host:5000")), [])
+    assert "***@host:5000" in shown.text
+    assert "secret" not in shown.text
+
+
+def test_an_ablation_table_is_part_of_the_page():
+    records = finished()
+    table = build_table(trial_table(record.as_dict() for record in records), metric="FID")
+    assert table.caption.split(";")[0] in page_of(sweep(), records, [table]).text
+
+
+def test_thousands_of_trials_are_summed_up(tmp_path):
+    records = [trial(n, 10.0 + n % 97) for n in range(1000)]
+    paths = write_report(folder_of(tmp_path), sweep(), records)
+    text = Page(paths.html.read_text()).text
+    assert "The first 100 of 1,000 trials" in text
+    assert paths.html.stat().st_size < 3_000_000
+
+
+def test_the_report_loads_no_trainer_and_no_vendor():
+    code = (
+        "import sys, sweeper.report;"
+        "print([m for m in ('torch', 'optuna', 'ray', 'mlflow', 'matplotlib.pyplot')"
+        " if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+# Any records at all -----------------------------------------------------------------------------
+
+NUMBERS = st.one_of(st.floats(), st.floats(1e-6, 1e6), st.sampled_from((0.0, 5.0)))
+
+
+@st.composite
+def any_records(draw, objectives):
+    records = []
+    for number in range(draw(st.integers(0, 10))):
+        state = draw(st.sampled_from(("waiting", "running", "completed", "pruned", "failed")))
+        role = draw(st.sampled_from(("search", "search", "base", "replicate")))
+        curve = draw(st.dictionaries(st.integers(1, 2000), NUMBERS, max_size=3))
+        records.append(
+            trial(
+                number,
+                state=state,
+                role=role,
+                of=draw(st.integers(0, number)) if role == "replicate" else None,
+                objective=draw(st.tuples(*[NUMBERS] * objectives))
+                if state == "completed"
+                else None,
+                intermediate=curve,
+                metrics={step: {"fid": value, "recall": value} for step, value in curve.items()},
+                best=draw(st.none() | NUMBERS),
+                steps=max(curve, default=0),
+                symptom=draw(st.sampled_from((None, "divergence", "scheduler", "unheard of"))),
+                protocol=draw(st.sampled_from(({}, PROTOCOL, {**PROTOCOL, "fake_count": "9"}))),
+                ended=draw(st.sampled_from((None, 1_700_000_100.0))),
+            )
+        )
+    return records
+
+
+@settings(deadline=None, max_examples=30)
+@given(data=st.data(), goals=st.lists(st.sampled_from(("minimize", "maximize")), max_size=2))
+def test_no_record_breaks_the_page_or_the_leaderboard(data, goals):
+    records = data.draw(any_records(max(len(goals), 1)))
+    standings = standings_of(sweep(*goals), records)
+    Page(page(standings, [], [], None, "finished"))
+    assert as_csv(leaderboard(standings)).count(b"\n") == len(records) + 1
+
+
+@pytest.mark.slow
+@settings(deadline=None, max_examples=100, suppress_health_check=list(HealthCheck))
+@given(data=st.data(), goals=st.lists(st.sampled_from(("minimize", "maximize")), max_size=2))
+def test_no_record_breaks_a_figure(tmp_path_factory, data, goals):
+    records = data.draw(any_records(max(len(goals), 1)))
+    folder = folder_of(tmp_path_factory.mktemp("home"))
+    write_report(folder, sweep(*goals), records, {"loss": data.draw(NUMBERS)})

@@ -1,0 +1,113 @@
+"""Pictures made of sample grids, and figures whose axes show what is there."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from sweeper.report import charts, curves, gallery, style, thumbnails
+from sweeper.report.standings import standings_of
+from tests.unit.report_sweeps import folder_of, leave_samples, sweep, trial
+from trials.grids import image_grid, scatter
+
+
+@pytest.mark.parametrize(("side", "channels", "shown"), [(8, 1, 32), (16, 3, 32), (64, 3, 64)])
+def test_the_trainers_grids_come_apart_into_their_images(side, channels, shown):
+    images = torch.rand(12, channels, side, side, generator=torch.manual_seed(0)) * 2 - 1
+    tiles = thumbnails.split(image_grid(images, columns=4).convert("RGB"))
+    assert tiles.shape == (3, 4, shown, shown, 3)
+    whole = shown // side
+    pixels = ((images[5] + 1) * 127.5).round().to(torch.uint8).permute(1, 2, 0).numpy()
+    assert (tiles[1, 1][::whole, ::whole] == pixels).all()
+
+
+def test_a_scatter_of_points_is_scaled_as_a_whole():
+    picture = scatter(torch.randn(200, 2, generator=torch.manual_seed(0)), None).convert("RGB")
+    assert thumbnails.split(picture) is None
+    assert thumbnails.thumbnail(picture, 4, 4).size == (276, 276)
+
+
+def test_a_thumbnail_takes_its_tiles_from_the_whole_grid():
+    rows = torch.linspace(-1, 0.9, 10).repeat_interleave(8).reshape(80, 1, 1, 1)
+    grid = image_grid(rows.expand(80, 1, 8, 8), columns=8).convert("RGB")
+    picture = np.asarray(thumbnails.thumbnail(grid, 4, 4))
+    shades = picture[[20 + 68 * row for row in range(4)], 20, 0]
+    expected = ((rows[[0, 24, 48, 72], 0, 0, 0] + 1) * 127.5).round()
+    assert shades.tolist() == expected.tolist()
+
+
+def test_the_gallery_goes_from_best_to_worst_with_the_base_among_them(tmp_path):
+    folder = folder_of(tmp_path)
+    records = [trial(n, 10.0 + n) for n in range(1, 40)] + [trial(0, 35.2)]
+    for record in records:
+        leave_samples(folder, record.number, 250, 500, 750, 1000)
+    standings = standings_of(sweep(), records)
+    chosen = [one.trial.number for one, _ in gallery._rows(standings, folder)]
+    assert len(chosen) == gallery.ROWS
+    assert chosen[0] == 1
+    assert chosen[-1] == 39
+    assert 0 in chosen
+    assert gallery.gallery(standings, folder) is not None
+
+
+def test_a_broken_picture_is_left_out(tmp_path):
+    folder = folder_of(tmp_path)
+    leave_samples(folder, 0, 250)
+    leave_samples(folder, 1, 250, 500)
+    standings = standings_of(sweep(), [trial(0, 4.0), trial(1, 2.0)])
+    both = gallery.best_samples(standings, folder)
+    (folder.trial(1) / "samples" / "000500.png").write_bytes(b"no picture")
+    assert gallery.film_strip(standings, folder) is not None
+    assert gallery.best_samples(standings, folder).width < both.width
+
+
+def test_no_samples_make_no_picture(tmp_path):
+    standings = standings_of(sweep(), [trial(0, 4.0), trial(1, 5.0)])
+    folder = folder_of(tmp_path)
+    assert gallery.best_samples(standings, folder) is None
+    assert gallery.film_strip(standings, folder) is None
+    assert gallery.gallery(standings, folder) is None
+
+
+def test_one_explosion_does_not_flatten_the_other_curves():
+    records = [trial(n, 20.0 + n) for n in range(12)]
+    records.append(
+        trial(12, state="failed", intermediate={250: 30.0, 500: 1e29}, steps=500, symptom="error")
+    )
+    with style.styled():
+        figure = curves.over_steps(standings_of(sweep(), records))
+    low, high = figure.axes[0].get_ylim()
+    assert low < 20
+    assert high < 1e7
+
+
+@pytest.mark.parametrize(
+    ("values", "scale"),
+    [((10.0, 20.0, 30.0), "linear"), ((1.0, 20.0, 300.0), "log"), ((-1.0, 20.0, 300.0), "linear")],
+)
+def test_an_axis_is_logarithmic_where_values_span_more_than_a_factor_of_ten(values, scale):
+    axes = style.new_figure().add_subplot()
+    style.scale_values(axes, values)
+    assert axes.get_yscale() == scale
+
+
+def test_the_expected_best_is_the_mean_for_one_trial_and_shows_the_base():
+    values = [40.0, 10.0, 20.0]
+    with style.styled():
+        figure = charts.best_of_k(
+            standings_of(sweep(), [trial(n, value) for n, value in enumerate(values)])
+        )
+    curve, base = figure.axes[0].lines
+    assert curve.get_ydata()[0] == pytest.approx(np.mean(values))
+    assert base.get_ydata()[0] == 40.0
+
+
+def test_figures_hold_no_date_and_no_version():
+    with style.styled():
+        image = style.png(charts.importances({"loss": 0.4, "tricks.ema": 0.6}))
+    assert b"matplotlib" not in image.lower()
+    assert Image.open(io.BytesIO(image)).info.keys() <= {"dpi"}
