@@ -257,7 +257,7 @@ def test_no_record_breaks_the_page_or_the_leaderboard(data, goals):
 
 
 @pytest.mark.slow
-@settings(deadline=None, max_examples=100, suppress_health_check=list(HealthCheck))
+@settings(deadline=None, max_examples=30, suppress_health_check=list(HealthCheck))
 @given(data=st.data(), goals=st.lists(st.sampled_from(("minimize", "maximize")), max_size=2))
 def test_no_record_breaks_a_figure(tmp_path_factory, data, goals):
     records = data.draw(any_records(max(len(goals), 1)))
