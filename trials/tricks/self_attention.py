@@ -12,11 +12,12 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any, Literal
 
-from torch import nn
-
 from trials.config import TrialConfig
+from trials.errors import ConfigError
+from trials.networks import block_sizes
+from trials.networks.build import plan_networks
 from trials.networks.layers.self_attention import SelfAttention
-from trials.networks.plan import NetworkPlan
+from trials.networks.plan import BlockInsert, DiscriminatorPlan, GeneratorPlan, NetworkPlan
 from trials.problems import Problem
 from trials.trick import Trick, TrickConfig, knob
 
@@ -32,37 +33,52 @@ class Attention(Trick):
     source = "003"
 
     class Config(TrickConfig):
-        resolution: int = knob(0, "size of the feature maps; 0: half of the image", ge=0, le=256)
+        resolution: int = knob(
+            0, "size of the feature maps; 0: half of the image, or the nearest below", ge=0, le=256
+        )
         players: Literal["both", "generator", "discriminator"] = knob("both", "where it stands")
 
     @classmethod
     def check(cls, config: Any, trial: TrialConfig) -> Iterable[Problem]:
-        chosen, shape = config.resolution, trial.shape()
+        shape = trial.shape()
         if shape is None or len(shape) != 3:
             return  # points have no feature maps, and the check of the networks says so
-        sizes = [2**i for i in range(2, 9) if 2**i <= shape[-1]]
-        if chosen and chosen not in sizes:
-            yield Problem(
-                "tricks.self_attention.resolution",
-                f"there are no feature maps of {chosen}×{chosen}",
-                expected="0, or one of " + ", ".join(map(str, sizes)),
-            )
+        try:
+            plan = plan_networks(trial.networks, shape, trial.latent.dim, 0)
+        except ConfigError:
+            return  # the networks' own problems are reported elsewhere
+        for player, one in (("generator", plan.generator), ("discriminator", plan.discriminator)):
+            if config.players in (player, "both") and not standing(one, config.resolution):
+                sizes = ", ".join(map(str, sorted(block_sizes(one))))
+                yield Problem(
+                    "tricks.self_attention.resolution",
+                    f"the {player} has no feature maps of {config.resolution}×{config.resolution}",
+                    expected=f"0, or one of {sizes}",
+                )
 
     def plan(self, plan: NetworkPlan) -> NetworkPlan:
-        if len(plan.generator.shape) != 3:
-            wanted = 0  # the check of the plan says that points have no feature maps
-        else:
-            wanted = self.config.resolution or plan.generator.shape[-1] // 2
-
-        def insert(resolution: int, channels: int) -> nn.Module | None:
-            return SelfAttention(channels) if resolution == wanted else None
-
         if self.config.players != "discriminator":
             maker = plan.generator
-            plan = replace(plan, generator=replace(maker, after_block=(*maker.after_block, insert)))
+            inserts = (*maker.after_block, insert_at(standing(maker, self.config.resolution)))
+            plan = replace(plan, generator=replace(maker, after_block=inserts))
         if self.config.players != "generator":
             judge = plan.discriminator
-            plan = replace(
-                plan, discriminator=replace(judge, after_block=(*judge.after_block, insert))
-            )
+            inserts = (*judge.after_block, insert_at(standing(judge, self.config.resolution)))
+            plan = replace(plan, discriminator=replace(judge, after_block=inserts))
         return plan
+
+
+def standing(plan: GeneratorPlan | DiscriminatorPlan, resolution: int) -> int:
+    """The size of the feature maps where attention stands in this player; 0 where it cannot."""
+    if len(plan.shape) != 3:
+        return 0
+    sizes = sorted(block_sizes(plan))
+    if resolution:
+        return resolution if resolution in sizes else 0
+    below = [size for size in sizes if size <= plan.shape[-1] // 2]
+    return max(below, default=min(sizes, default=0))
+
+
+def insert_at(wanted: int) -> BlockInsert:
+    """Attention after the block that makes feature maps of the wanted size."""
+    return lambda resolution, channels: SelfAttention(channels) if resolution == wanted else None
