@@ -145,7 +145,7 @@ def power(effect: float, n: int, level: float = 0.05) -> float:
     m = n - 1
     critical = float(special.stdtrit(m, 1 - level / 2))
     shift = effect * np.sqrt(n)
-    nodes, weights = np.polynomial.legendre.leggauss(400)
+    nodes, weights = _quadrature()
     farthest = np.sqrt(special.chdtri(m, 1e-13) / m)
     s = (nodes + 1) * farthest / 2
     # Density of s: 2 m s · χ²-density(m s²).
@@ -154,6 +154,13 @@ def power(effect: float, n: int, level: float = 0.05) -> float:
     mass = weights * farthest / 2 * np.exp(log_density)
     found = special.ndtr(shift - critical * s) + special.ndtr(-shift - critical * s)
     return float(np.clip(mass @ found, 0.0, 1.0))
+
+
+@lru_cache(maxsize=1)
+def _quadrature() -> tuple[Array, Array]:
+    """Nodes and weights on [−1, 1]; computing them takes longer than using them."""
+    nodes, weights = np.polynomial.legendre.leggauss(400)
+    return np.asarray(nodes), np.asarray(weights)
 
 
 def detectable_effect(n: int, wanted: float = 0.8, level: float = 0.05) -> float:

@@ -62,7 +62,7 @@ def test_the_best_configuration_is_given_up_less_often_than_alpha(noise: str) ->
     cut=st.integers(0, 24),
     order=st.randoms(use_true_random=False),
 )
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 def test_a_killed_and_resumed_race_ends_as_the_uninterrupted_one(
     values: list[list[float | None]], cut: int, order: object
 ) -> None:

@@ -90,6 +90,7 @@ def test_cells_with_equal_settings_have_one_key_whatever_their_order_or_label() 
     assert first.key != Cell("one", {"tricks.a": 1, "lr": 1e-3}).key
 
 
+@settings(max_examples=50, deadline=None)
 @given(
     done=st.sets(st.tuples(st.integers(0, 4), st.integers(0, 6))),
     extra_seeds=st.integers(0, 3),
@@ -136,7 +137,7 @@ def test_asking_for_a_resolution_takes_the_fewest_runs_that_reach_it() -> None:
     assert len(fractional_factorial(toggles(8), resolution=5).cells) == 64
 
 
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 10_000))
 def test_stated_aliases_are_the_columns_that_are_equal(seed: int) -> None:
     """The alias structure, computed from words, against the design matrix, entry by entry."""

@@ -17,7 +17,7 @@ from sweeper.ablation.search import expected_best, noise_share, toggle_shares
     values=st.lists(st.floats(-100, 100), min_size=1, max_size=5),
     goal=st.sampled_from(["minimize", "maximize"]),
 )
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 def test_expected_best_is_the_mean_over_every_way_to_draw(values: list[float], goal: str) -> None:
     pick = min if goal == "minimize" else max
     n = len(values)

@@ -62,21 +62,21 @@ def test_default_intervals_cover_a_planted_effect_in_93_5_to_96_5_percent(
 
 def test_percentile_and_bca_bootstraps_fall_short_at_five_and_ten_seeds() -> None:
     rng = np.random.default_rng(8)
-    for n, most in ((5, 0.87), (10, 0.925)):
-        d = rng.normal(size=(600, n))
+    for n, most in ((5, 0.89), (10, 0.945)):
+        d = rng.normal(size=(400, n))
         for method in ("percentile", "bca"):
             ends = mean_interval(d, method=method)
-            # 600 studies: ±3 standard errors is ±0.045 at 0.83.
+            # Truly 0.83 and 0.90; three standard errors of 400 studies above that.
             assert coverage(ends, 0.0) < most
 
 
 def test_the_studentised_bootstrap_covers_where_it_is_offered() -> None:
     rng = np.random.default_rng(9)
     for n in (5, 10):
-        d = rng.normal(size=(1_000, n))
+        d = rng.normal(size=(500, n))
         ends = mean_interval(d, method="studentised")
-        # 1,000 studies: three standard errors around 0.95 are ±0.021.
-        assert abs(coverage(ends, 0.0) - 0.95) < 0.021
+        # 500 studies: three standard errors around 0.95 are ±0.029.
+        assert abs(coverage(ends, 0.0) - 0.95) < 0.029
 
 
 @given(
@@ -84,7 +84,7 @@ def test_the_studentised_bootstrap_covers_where_it_is_offered() -> None:
     shift=st.floats(-50, 50),
     scale=st.floats(0.01, 100),
 )
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 def test_intervals_move_with_the_data_and_hold_its_mean(
     d: list[float], shift: float, scale: float
 ) -> None:
@@ -176,6 +176,7 @@ def test_a_planted_effect_of_one_deviation_is_found_at_ten_seeds_as_theory_says(
     assert power(detectable_effect(10), 10) == pytest.approx(0.8)
 
 
+@settings(deadline=None)
 @given(
     p=st.lists(st.floats(0, 1) | st.just(float("nan")), min_size=1, max_size=12),
 )
@@ -269,10 +270,9 @@ def test_the_interval_of_improvement_covers_and_never_shrinks_to_a_point() -> No
     assert improvement_interval(1.0, 5, 5)[0] < 0.75
     assert improvement_interval(0.0, 5, 5)[1] > 0.25
     rng = np.random.default_rng(18)
-    truth, held, studies = float(stats.norm.cdf(1 / np.sqrt(2))), 0, 500
-    for _ in range(studies):
-        x, y = rng.normal(size=8) - 1, rng.normal(size=8)
-        low, high = improvement_interval(probability_of_improvement(x, y), 8, 8)
-        held += bool(low <= truth <= high)
+    truth = float(stats.norm.cdf(1 / np.sqrt(2)))
+    x, y = rng.normal(size=(500, 8)) - 1, rng.normal(size=(500, 8))
+    seen = [probability_of_improvement(*pair) for pair in zip(x, y, strict=True)]
+    low, high = improvement_interval(seen, 8, 8)
     # 500 studies: three standard errors are 0.029.
-    assert abs(held / studies - 0.95) < 0.029
+    assert abs(((low <= truth) & (high >= truth)).mean() - 0.95) < 0.029

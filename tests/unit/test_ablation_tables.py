@@ -286,7 +286,7 @@ def test_every_format_renders_any_text(name: str) -> None:
 
 
 @given(st.text(max_size=60))
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 def test_latex_escapes_to_ascii_with_balanced_braces(text: str) -> None:
     escaped = escape(text)
     assert escaped.isascii()
