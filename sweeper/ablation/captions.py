@@ -21,7 +21,7 @@ def caption_of(context: Context, columns: Sequence[Column]) -> str:
     sentences = [f"{context.metric} ({better} is better)"]
     if replicated:
         sentences[0] += ", mean ± standard deviation (number of seeds)"
-    if len(study.seeds) <= 50:
+    if 0 < len(study.seeds) <= 50:
         sentences[0] += f"; seeds {seeds_text(study.seeds)}"
     if any(column.key.startswith("trick.") for column in columns):
         sentences.append("✓: on, –: off")

@@ -72,10 +72,13 @@ class BestSet:
 def compare(
     study: Study, reference: str, *, level: float = 0.95, interval: str = "auto"
 ) -> Comparisons:
-    """Compare every cell with `reference`. Raises KeyError when there is no such cell.
+    """Compare every cell with `reference`.
 
-    `interval` is a method of `intervals.mean_interval`.
+    `interval` is a method of `intervals.mean_interval`. Raises KeyError when there is no such
+    cell, and ValueError when the study is not paired.
     """
+    if not study.paired:
+        raise ValueError("the cells of this study share no seeds")
     base = study.index(reference)
     cells = len(study.cells)
     others = np.arange(cells) != base
@@ -140,7 +143,7 @@ def best_set(study: Study, *, level: float = 0.95) -> BestSet:
     members, tested = np.zeros(len(counts), dtype=bool), np.zeros(len(counts), dtype=bool)
     members[best] = tested[best] = True
     both = known & known[best]
-    candidates = (both.sum(axis=1) >= 2) & (np.arange(len(counts)) != best)
+    candidates = (both.sum(axis=1) >= 2) & (np.arange(len(counts)) != best) & study.paired
     family = int(candidates.sum())
     for rows, seeds in _same_seeds(both, candidates):
         worse = sign * (values[np.ix_(rows, seeds)] - values[best, seeds])

@@ -23,6 +23,10 @@ from sweeper.ablation.effects import Goal
 Array = npt.NDArray[np.float64]
 Kind = Literal["cells", "confirmation", "trials"]
 
+LARGEST = 20_000_000
+"""Entries of the matrix beyond which the columns of a plain search no longer stand for seeds: ten
+thousand trials with a seed each would take a gigabyte to say that nothing is paired."""
+
 CONFIGURED = frozenset({"weights"})
 """Protocol fields that a configuration decides: the trick `ema` is what has averaged weights
 sampled, so an ablation of it compares averaged with raw ones by intent."""
@@ -34,6 +38,7 @@ class Study:
 
     cells: tuple[str, ...]
     seeds: tuple[int, ...]
+    """Empty where columns do not stand for seeds (`paired`)."""
     values: Array
     """(cells, seeds); NaN where a run failed, was pruned, has not ended or was never asked for."""
     failed: npt.NDArray[np.bool_]
@@ -51,6 +56,8 @@ class Study:
     configured: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Every value that the CONFIGURED fields have in these runs."""
     protocol_keys: tuple[str, ...] = ()
+    paired: bool = True
+    """Whether a column is one seed; else the n-th run of each cell, and nothing can be compared."""
     first_rows: npt.NDArray[np.int64] | None = None
     """For each cell the row of the table that shows its settings."""
 
@@ -138,6 +145,11 @@ def study_from_table(
     member = np.argsort(order, kind="stable")[member]
     first_rows = rows[first[order]]
     seeds, seed = np.unique(np.asarray(pc.fill_null(table["seed"], 0))[rows], return_inverse=True)
+    paired = kind != "trials" or len(first_rows) * len(seeds) <= LARGEST
+    named = tuple(int(one) for one in seeds) if paired else ()
+    if not paired:
+        seed = _occurrence(member)
+        seeds = np.arange(seed.max() + 1)
     state = np.asarray(table["state"])[rows]
     value = table[objective].to_numpy(zero_copy_only=False).astype(np.float64)[rows]
     symptom = np.asarray(pc.fill_null(table["symptom"], "error"), dtype=object)[rows]
@@ -156,7 +168,7 @@ def study_from_table(
     counted = fell & failed[member, seed]
     return Study(
         cells=tuple(labels(row) for row in first_rows),
-        seeds=tuple(int(one) for one in seeds),
+        seeds=named,
         values=values,
         failed=failed,
         goal=goal,
@@ -166,9 +178,21 @@ def study_from_table(
             member[(state == "running") | (state == "waiting")], minlength=shape[0]
         ),
         repeated=repeated,
+        paired=paired,
         first_rows=first_rows,
         **_protocols(table, rows[done]),
     )
+
+
+def _occurrence(member: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """How many earlier rows belong to the same group."""
+    order = np.argsort(member, kind="stable")
+    grouped = member[order]
+    starts = np.flatnonzero(np.r_[True, grouped[1:] != grouped[:-1]])
+    counted = np.arange(len(member)) - np.repeat(starts, np.diff(np.r_[starts, len(member)]))
+    found = np.empty_like(counted)
+    found[order] = counted
+    return found
 
 
 def _groups(table: pa.Table, kind: Kind) -> tuple[npt.NDArray[np.bool_], npt.NDArray[Any], Any]:

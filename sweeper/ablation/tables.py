@@ -101,6 +101,10 @@ def build_table(
     elif compared:
         raise TableRefused(f"{', '.join(compared)}: there is no reference to compare with")
     if compared:
+        if not study.paired:
+            raise TableRefused(
+                f"{', '.join(compared)}: too many trials with too many seeds to pair"
+            )
         _refuse_single_seeds(study, compared)
     comparisons = None
     if reference is not None and compared:

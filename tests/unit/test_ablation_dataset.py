@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from sweeper.ablation.comparison import best_set, compare
 from sweeper.ablation.dataset import (
     DatasetError,
     family,
@@ -167,3 +168,21 @@ def test_the_lucky_value_of_the_search_never_enters_a_confirmation() -> None:
     trials = study_from_table(trial_table(rows), "minimize", kind="trials")
     assert trials.cells == ("#0",)
     assert trials.seeds == (0, 1, 2, 100, 101)
+
+
+def test_a_large_search_with_a_seed_for_every_trial_stays_small() -> None:
+    rows = [
+        {"number": n, "state": "completed", "values": {"lr": float(n // 2)}, "seed": n,
+         "objective": float(n)}
+        for n in range(10_000)
+    ]  # fmt: skip
+    study = study_from_table(trial_table(rows), "minimize")
+    assert not study.paired
+    assert study.values.shape == (5_000, 2)
+    assert study.values[1].tolist() == [2.0, 3.0]
+    assert study.repeated == 0
+    found = best_set(study)
+    assert found.best == 0
+    assert found.tested.sum() == 1
+    with pytest.raises(ValueError, match="share no seeds"):
+        compare(study, "#0")
