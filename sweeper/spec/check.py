@@ -235,16 +235,21 @@ def settle_objective(
 ) -> tuple[Objective, ...]:
     """The objectives with their direction filled in, once each is known to be measured."""
     try:
-        recorded = _recorded(load_config(base))
-    except (ConfigError, DataError):  # Reported where the base is checked; any measure may do.
-        recorded = tuple(MEASURES)
+        config = load_config(base)
+        recorded, tricks = _recorded(config), config.names()
+    except (ConfigError, DataError):  # Reported where the base is checked; any name may do.
+        recorded, tricks = tuple(MEASURES), list(catalogue.tricks())
     settled = []
     for position, item in enumerate(objective):
         at: Path = ("objective",)
         if ("objective", position) in document.places:
             at = ("objective", position)
-        # Some measures record one value a class, class_fid/3: their stem is what is registered.
-        stem = item.metric.split("/")[0]
+        # A name may have a second part: class_fid/3 of a measure, inpaint/psnr of a trick. What a
+        # trick logs is no measure with a known direction: the file says what is better.
+        stem, slash, _ = item.metric.partition("/")
+        if slash and stem in tricks:
+            settled.append(item)
+            continue
         if stem not in recorded:
             what = "is not measured in this sweep" if stem in MEASURES else "is no measure"
             document.add(

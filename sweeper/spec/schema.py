@@ -140,8 +140,8 @@ def _named(config: Schema, name: str) -> Schema:
 
 def _metric_names(measures: Iterable[str]) -> Schema:
     names = list(measures)
-    # Some measures record one value a class (class_fid/3), so a suffix is possible.
-    return {"anyOf": [{"enum": names}, {"pattern": f"^({'|'.join(names)})[/_]"}]}
+    # A second part is possible: of a measure, class_fid/3, and of what a trick logs, inpaint/psnr.
+    return {"anyOf": [{"enum": names}, {"pattern": "^[a-z_0-9]+/."}]}
 
 
 def _paths(

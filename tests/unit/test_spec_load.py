@@ -453,6 +453,13 @@ def test_an_override_is_named_in_place_of_a_line() -> None:
 def test_an_objective_is_optimised_in_the_direction_that_is_better() -> None:
     sweep = parse_sweep(sweep_with(rest="objective: [{metric: kid}, {metric: class_coverage}]"))
     assert [item.goal for item in sweep.objective] == ["minimize", "maximize"]
+    filled = parse_sweep(
+        sweep_with(
+            base="{data: digits, task: inpaint}",
+            rest="objective: {metric: inpaint/psnr, goal: maximize}",
+        )
+    )
+    assert filled.objective[0].goal == "maximize"
 
 
 def test_numbers_are_read_as_people_write_them() -> None:
