@@ -108,7 +108,7 @@ class Cluster:
                 object_store_memory=OBJECT_STORE,
                 **common,
             )
-        except (ConnectionError, RuntimeError, ValueError) as error:
+        except Exception as error:  # Ray raises bare exceptions where a server does not come up
             where = f"at {address}" if address else "on this machine"
             raise SweeperError(f"cannot start Ray {where}: {error}") from error
         self._servers = _servers()
