@@ -38,6 +38,7 @@ def everything() -> Sweep:
         f"loss: {{values: [{losses}]}}\ntask: {{values: [generate, inpaint]}}\n"
         "batch_size: {values: [32, 64]}\n"
         f"optimizer.generator.lr: {{min: 1e-5, max: 1e-2, distribution: log_uniform}}\n{toggles}",
+        base="{data: {name: digits, size: 16}}",  # several tricks need more than 8×8
         sampler="tpe",
     )
 
