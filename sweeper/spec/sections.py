@@ -119,8 +119,6 @@ class SchedulerSpec(Section):
 class Seeds(Section):
     """How many seeds a configuration is tried on."""
 
-    screen: Whole = Field(default=1, ge=1, le=1000)
-    """Trainings of each configuration during the search; their mean is its score."""
     confirm_top: Whole = Field(default=0, ge=0, le=1000)
     """Best configurations that run again after the search, on fresh seeds; 0: none."""
     replicates: Whole = Field(default=5, ge=2, le=1000)

@@ -49,7 +49,7 @@ def test_the_documented_example_is_understood_as_it_reads() -> None:
     assert sweep.objective[0].metric == "fid"
     assert sweep.scheduler.options == {"grace_steps": 300, "reduction_factor": 3}
     assert sweep.base["health"]["stop_on"][0] == "divergence" == sweep.health["stop_on"][0]
-    assert (sweep.limits.trials, sweep.limits.hours, sweep.seeds.screen) == (20, 1.0, 1)
+    assert (sweep.limits.trials, sweep.limits.hours) == (20, 1.0)
 
 
 def test_the_canonical_form_reads_back_to_an_equal_sweep() -> None:
