@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from trials.checkpoint import write_atomically
 from trials.config import load_config
 from trials.errors import CheckpointError
 from trials.networks.build import build
+from trials.networks.mixture import Mixture
 from trials.networks.plan import GeneratorPlan
 from trials.trick import Trick
 
@@ -33,6 +35,7 @@ def save_generator(folder: Path, network: nn.Module, game: Game, facts: Mapping[
         "classes": game.dataset.classes,
         "labelled": game.labelled,
         "weights": game.samples_from,
+        "members": len(network.members) if isinstance(network, Mixture) else 0,
         **facts,
     }
     tensors = {
@@ -101,6 +104,8 @@ def load_generator(folder: Path) -> TrainedGenerator:
     config = load_config(header["config"])
     plan = config.plan(tuple(header["shape"]), header["classes"])
     generator, _ = build(plan)
+    if header["members"]:
+        generator = Mixture(copy.deepcopy(generator) for _ in range(header["members"]))
     generator.load_state_dict(tensors)
     used = header["classes"] if header["labelled"] else 0
     tricks = [kind(knobs, config) for kind, knobs in config.active()]

@@ -1,0 +1,207 @@
+"""Ensembles of generators (Wang, Zhang and van de Weijer 2016, arXiv:1612.00991). Source: 000.
+
+    S ← S ∪ {argmin_i d²(S ∪ {i})}   as long as the Fréchet distance d² of the mixture falls
+
+A single GAN drops modes, and others at other times. Candidates are collected while it trains, and
+after each new one the mixture is chosen anew: first the candidate nearest to the data, then again
+and again the one with which the mixture comes nearest, up to ``members``. The mixture, in equal
+shares, is what is sampled, scored and saved.
+
+Candidates are snapshots of one training (the paper's self-ensembles) or, with ``restart``, GANs of
+their own, each trained from new weights for an equal part of the steps (its standard ensembles).
+They are sampled as an evaluation would sample them, with their running batch statistics; the
+distance is taken in the evaluation's feature space, to :data:`REAL` real images. The paper mixes
+all its members and does not choose.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from trials.config import TrialConfig
+from trials.game import Game, Round
+from trials.metrics.extractors import Extractor, build_extractor
+from trials.metrics.frechet import Moments, Reference
+from trials.networks.build import build
+from trials.networks.mixture import Mixture
+from trials.problems import Problem
+from trials.sampling import drawer
+from trials.streams import derive, stream
+from trials.trick import Trick, TrickConfig, knob
+
+REAL = 2048
+"""Real images, at most, that the mixture is compared with."""
+
+REMEMBERING = ("ema", "historical_averaging", "progressive_growing", "stacked")
+"""Tricks whose memory would reach from one training into the next."""
+
+
+def greedy(reference: Reference, features: Sequence[Tensor], most: int) -> tuple[list[int], float]:
+    """Which candidates to mix, in the order chosen, and the mixture's distance.
+
+    ``features``: (n, d) of each candidate, n equal, so that the shares are.
+    """
+    chosen: list[int] = []
+    best = math.inf
+    while len(chosen) < min(most, len(features)):
+        distances = {
+            index: mixture_distance(reference, [features[k] for k in (*chosen, index)])
+            for index in range(len(features))
+            if index not in chosen
+        }
+        nearest = min(distances, key=lambda index: distances[index])
+        if distances[nearest] >= best:
+            break
+        best = distances[nearest]
+        chosen.append(nearest)
+    return chosen, best
+
+
+def mixture_distance(reference: Reference, features: Sequence[Tensor]) -> float:
+    """d² from the data to the mixture of candidates with these features (n, d) each."""
+    return reference.distance(Moments.of(torch.cat(list(features))))
+
+
+class GeneratorEnsemble(Trick):
+    """Several generators cover what one of them misses."""
+
+    key = "generator_ensemble"
+    group = "dynamics"
+    summary = "samples from a mixture of generators, chosen greedily so that its distance falls"
+    formula = "S ← S ∪ {argmin_i d²(S ∪ {i})} while d² falls"
+    paper = "Wang et al. 2016, arXiv:1612.00991"
+    source = "000"
+    order = 60
+    samples_from = "ensemble"
+    # In a few steps generators differ enough to be mixed only if they learn fast.
+    example = {"optimizer": {"generator": {"lr": 0.02}}}
+
+    class Config(TrickConfig):
+        candidates: int = knob(
+            8, "generators collected over the training", ge=2, le=64, search={"values": [4, 8, 16]}
+        )
+        members: int = knob(
+            3,
+            "generators in the mixture, at most; 1: the best candidate alone",
+            ge=1,
+            le=16,
+            search={"values": [1, 2, 3, 5]},
+        )
+        restart: bool = knob(False, "each candidate is trained from new weights")
+        samples: int = knob(512, "images of each candidate behind the choice", ge=16, le=50_000)
+
+    @classmethod
+    def check(cls, config: Any, trial: TrialConfig) -> Iterable[Problem]:
+        for key in REMEMBERING:
+            if config.restart and key in trial.tricks:
+                message = f"'{key}' would carry over from one training to the next"
+                yield Problem(f"tricks.{cls.key}.restart", message, expected="false")
+
+    @classmethod
+    def advise(cls, config: Any, trial: TrialConfig) -> Iterable[str]:
+        rates = trial.optimizer
+        if config.restart and (rates.generator.decay, rates.discriminator.decay) != ("none",) * 2:
+            yield (
+                "tricks.generator_ensemble.restart: learning rates decay over the whole training, "
+                "so later candidates learn more slowly"
+            )
+
+    def prepare(self, game: Game) -> None:
+        self.extractor: Extractor = build_extractor(
+            self.trial.evaluation.extractor, game.dataset, game.device
+        )
+        noise = stream("cpu", self.trial.seed, "ensemble", "real")
+        drawn = torch.randperm(len(game.dataset), generator=noise)[:REAL]
+        real, batch = game.dataset.images, self.trial.evaluation.batch
+        parts = [drawn[start : start + batch] for start in range(0, len(drawn), batch)]
+        found = [self.extractor(real[part.to(real.device)]).features for part in parts]
+        features = torch.cat(found)
+        self.reference = Reference.of(Moments.of(features))
+        self.generators: list[nn.Module] = []
+        self.features: list[Tensor] = []
+        self.chosen: list[int] = []
+        self.distance = math.inf
+        self.taken = 0
+        self._blank = game.generator
+
+    def after_generator_step(self, game: Game, round: Round) -> None:
+        done = game.step + 1
+        due = done * self.config.candidates // self.trial.steps
+        if due <= self.taken:
+            return
+        self.taken = due
+        network = copy.deepcopy(self._below(game)).eval().requires_grad_(False)
+        features = self._sampled(game, network)
+        # A generator that has diverged is no candidate; the watcher will say so.
+        if bool(torch.isfinite(features).all()):
+            self.generators.append(network)
+            self.features.append(features)
+            self.chosen, self.distance = greedy(self.reference, self.features, self.config.members)
+        if self.config.restart and done < self.trial.steps:
+            self._restart(game)
+
+    def _below(self, game: Game) -> nn.Module:
+        """The network that would be sampled without an ensemble."""
+        network = game.generator
+        for trick in game.using("sampling_network"):
+            if trick is self:
+                break
+            network = trick.sampling_network(game, network)
+        return network
+
+    def _sampled(self, game: Game, network: nn.Module) -> Tensor:
+        """Features (samples, d) of what a candidate makes."""
+        draw = drawer(game, network, stream(game.device, self.trial.seed, "ensemble", game.step))
+        left, found = self.config.samples, []
+        while left > 0:
+            count = min(left, self.trial.evaluation.batch)
+            found.append(self.extractor(draw(count, None)).features)
+            left -= count
+        return torch.cat(found)
+
+    @torch.no_grad()
+    def _restart(self, game: Game) -> None:
+        """New weights for both players, and optimisers that remember nothing."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(derive(self.trial.seed, "weights", self.taken))
+            fresh = build(game.plan)
+        for old, new in zip((game.generator, game.discriminator), fresh, strict=True):
+            now = old.state_dict()
+            for name, value in new.state_dict().items():
+                now[name].copy_(value)
+        for optimizer in game.optimizers.values():
+            optimizer.state.clear()
+
+    def sampling_network(self, game: Game, network: nn.Module) -> nn.Module:
+        if not self.chosen:
+            return network
+        return Mixture(self.generators[index] for index in self.chosen).eval()
+
+    def signals(self, game: Game) -> dict[str, float]:
+        return {"members": float(len(self.chosen)), "distance": self.distance}
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "generators": [network.state_dict() for network in self.generators],
+            "features": self.features,
+            "chosen": self.chosen,
+            "distance": self.distance,
+            "taken": self.taken,
+        }
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        self.generators = []
+        for weights in state["generators"]:
+            network = copy.deepcopy(self._blank).eval().requires_grad_(False)
+            network.load_state_dict(weights)
+            self.generators.append(network)
+        device = self.reference.root.device
+        self.features = [features.to(device) for features in state["features"]]
+        self.chosen, self.distance = list(state["chosen"]), state["distance"]
+        self.taken = state["taken"]
