@@ -7,7 +7,7 @@ ledger knows, and what had been said already changes nothing.
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -21,11 +21,19 @@ from sweeper.spec.model import Sweep
 from sweeper.tracking.names import SWEEP, SweepEnding, TrialEnding
 from sweeper.tracking.outbox import Outbox
 
+Resolve = Callable[[Mapping[str, Any]], Mapping[str, Any]]
+
 
 class Recorder:
-    """Says what happens in one sweep; without an outbox, to nobody."""
+    """Says what happens in one sweep; without an outbox, to nobody.
 
-    def __init__(self, sweep: Sweep, folder: SweepFolder, outbox: Outbox | None) -> None:
+    `resolve` turns a trial's raw config into the one that is recorded.
+    """
+
+    def __init__(
+        self, sweep: Sweep, folder: SweepFolder, outbox: Outbox | None, resolve: Resolve = dict
+    ) -> None:
+        self._resolve = resolve
         self._sweep = sweep
         self._folder = folder
         self._outbox = outbox
@@ -69,7 +77,7 @@ class Recorder:
         """A worker has taken the trial up."""
         if self._outbox is None:
             return
-        config = _resolved(asked.config)
+        config = self._resolve(asked.config)
         tags = {
             "sweeper.role": asked.role,
             "sweeper.tricks": ",".join(_tricks(config)),
@@ -148,10 +156,10 @@ def _version() -> str:
         return "unknown"
 
 
-def _resolved(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The configuration with its preset expanded and every default written out.
+def resolved(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A trainer's configuration with its preset expanded and every default written out.
 
-    That of a training which is not the trainer's (a caller's own factory) stays as it is.
+    One that the trainer refuses stays as it is: the worker is about to say why.
     """
     from trials.config import load_config
     from trials.errors import ConfigError

@@ -32,7 +32,7 @@ from sweeper.scheduling.events import (
     SweepStarted,
     SweepState,
 )
-from sweeper.scheduling.recorder import Recorder
+from sweeper.scheduling.recorder import Recorder, resolved
 from sweeper.scheduling.requests import Requests
 from sweeper.scheduling.trainable import Factory, build_training
 from sweeper.scheduling.tuning import Tuning
@@ -84,7 +84,14 @@ def run(
             folder.clear_request()  # it was obeyed, or its driver died; running again overrides it
         ledger = Ledger.open(sweep, folder)
         with _record(sweep, home, folder) if record else contextlib.nullcontext() as wires:
-            return _Run(sweep, home, folder, ledger, wires, events, conclude).through(factory)
+            recorder = Recorder(
+                sweep,
+                folder,
+                wires.outbox if wires else None,
+                resolved if factory is None else dict,  # a caller's own configs are not ours
+            )
+            one = _Run(sweep, home, folder, ledger, recorder, wires, events, conclude)
+            return one.through(factory or build_training)
 
 
 @dataclass
@@ -102,6 +109,7 @@ class _Run:
         home: Home,
         folder: SweepFolder,
         ledger: Ledger,
+        recorder: Recorder,
         wires: _Wires | None,
         events: Listener | None,
         conclude: Conclude | None,
@@ -113,10 +121,10 @@ class _Run:
         self._ledger = ledger
         self._wires = wires
         self._tell: Listener = events or (lambda event: None)
-        self._recorder = Recorder(sweep, folder, wires.outbox if wires else None)
+        self._recorder = recorder
         self._said = time.monotonic()
 
-    def through(self, factory: Factory | None) -> Outcome:
+    def through(self, factory: Factory) -> Outcome:
         requests = Requests(self._folder)
         with requests.listening():
             self._begin()
@@ -129,7 +137,7 @@ class _Run:
                 requests,
                 scratch=self._folder.path / ".tune",
                 cache=self._home.cache,
-                factory=factory or build_training,
+                factory=factory,
                 seconds_left=self._seconds_left(),
                 look=self._look,
             )

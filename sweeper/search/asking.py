@@ -136,10 +136,11 @@ class Desk:
         assert seen is not None, "only model-based samplers ask in several writes"
         # What is drawn jointly comes first. What is not has a seed of its own each, so that a
         # second attempt at this trial needs nothing that the first one drew already.
-        _ = trial.relative_params
+        jointly = trial.relative_params
 
         def choose(parameter: Parameter) -> Any:
-            seen.sampler = self._sampler(index, parameter.path)
+            if parameter.path not in jointly:
+                seen.sampler = self._sampler(index, parameter.path)
             stored = suggest(trial, parameter.path, distribution(parameter.domain))
             return from_study(parameter.domain, stored)
 

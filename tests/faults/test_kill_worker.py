@@ -12,6 +12,7 @@ from tests.faults.killing import ALL, IN_CI, Driver, check_everything, moment, t
 
 SEEDS = [pytest.param(seed, marks=() if seed in IN_CI else pytest.mark.slow) for seed in ALL]
 KILLS = 3
+WORKERS = ("ray::_Inner", "ray::Worker")
 
 
 @pytest.mark.timeout(900)
@@ -25,7 +26,7 @@ def test_killed_workers_are_replaced_and_their_trials_go_on(seed: int, tmp_path:
         while killed < KILLS and driver.alive() and time.monotonic() < deadline:
             moment(chance.randrange(1 << 30), 1.5)
             # Training, being reset for its next trial, waiting for one, or just starting.
-            workers = [one for one in driver.family() if title(one).startswith(("ray::_Inner", "ray::Worker"))]
+            workers = [one for one in driver.family() if title(one).startswith(WORKERS)]
             if workers:
                 chance.choice(workers).kill()
                 killed += 1
