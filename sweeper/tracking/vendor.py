@@ -17,6 +17,8 @@ ENVIRONMENT = {
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
     "MLFLOW_LOGGING_LEVEL": "WARNING",
     "GIT_PYTHON_REFRESH": "quiet",
+    # MLflow's own seven retries keep who reads from a server that is down waiting for minutes.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
 }
 """What every process gets that imports mlflow on our behalf."""
 
