@@ -1,0 +1,45 @@
+"""Pages that say what the code says are fresh, and their examples work."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.conformance.small import differ, tensors_of, trained, with_trick
+from trials import catalogue
+from trials.documentation import page
+from trials.trick import Trick
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_page_of_tricks_is_what_the_catalogue_says() -> None:
+    shipped = (ROOT / "docs/tricks.md").read_text(encoding="utf-8")
+    assert shipped == page(), "run: python -m trials.documentation > docs/tricks.md"
+
+
+def test_the_template_of_a_trick_is_a_trick_that_works(tmp_path: Path) -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+    namespace: dict[str, object] = {"__name__": "trials.tricks.contrast"}
+    exec(compile(code, "contrast.py", "exec"), namespace)
+    try:
+        trick = catalogue.get("contrast")
+        assert trick.search_ranges() == {"factor": {"min": 0.5, "max": 2.0}}
+        plain = trained(with_trick(trick, {"factor": 1.0}), tmp_path / "plain", 2)
+        changed = trained(with_trick(trick, {"factor": 0.5}), tmp_path / "changed", 2)
+        assert differ(tensors_of(plain), tensors_of(changed))
+    finally:
+        del Trick.registry["contrast"]
+
+
+@pytest.mark.parametrize(
+    "file", ["README.md", "CONTRIBUTING.md", *map(str, ROOT.glob("docs/*.md"))]
+)
+def test_links_between_pages_lead_somewhere(file: str) -> None:
+    path = ROOT / file
+    for target in re.findall(r"\]\(([^)#]+?)\)", path.read_text(encoding="utf-8")):
+        if not target.startswith("http"):
+            assert (path.parent / target).exists(), f"{file} links to {target}"

@@ -1,0 +1,73 @@
+"""The catalogue as a page: docs/tricks.md is what this prints.
+
+python -m trials.documentation > docs/tricks.md
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+from trials import catalogue, presets
+from trials.trick import Trick
+
+OPENING = """\
+# Tricks
+
+Everything a trial can switch on, made from the catalogue by `python -m trials.documentation`.
+`sweeper tricks NAME` says the same in a terminal. Sources are the numbers of the documents that the
+list was taken from. A searched range is what `tricks.NAME: {toggle: true, knobs: default}` searches.
+"""
+
+
+def page() -> str:
+    """The page, in Markdown."""
+    listing = catalogue.tricks()
+    parts = [OPENING]
+    for group, members in itertools.groupby(listing.values(), key=lambda trick: trick.group):
+        parts.append(f"## {group.capitalize()}\n")
+        parts += ["\n".join(_trick(trick)) + "\n" for trick in members]
+    parts.append("## Presets\n")
+    rows = ["| preset | what it is | paper |", "|---|---|---|"]
+    for name in presets.names():
+        about = presets.load(name)
+        rows.append(f"| `{name}` | {_cell(about['summary'])} | {_cell(about['paper'])} |")
+    parts.append("\n".join(rows) + "\n")
+    return "\n".join(parts)
+
+
+def _trick(trick: type[Trick]) -> Iterator[str]:
+    yield f"### `{trick.key}`\n"
+    yield f"{trick.summary[:1].upper()}{trick.summary[1:]}. `{catalogue.path_of(trick.key)}`\n"
+    yield f"    {trick.formula}\n"
+    sources = f" Sources: {', '.join(trick.source.split())}." if trick.source else ""
+    yield f"{trick.paper}.{sources}"
+    ranges = trick.search_ranges()
+    if trick.Config.model_fields:
+        yield "\n| knob | default | meaning | searched |\n|---|---|---|---|"
+    for name, field in trick.Config.model_fields.items():
+        default = field.get_default(call_default_factory=True)
+        searched = _range(ranges[name]) if name in ranges else ""
+        yield f"| `{name}` | `{default}` | {_cell(field.description or '')} | {searched} |"
+    if trick.requires:
+        yield f"\nNeeds {' or '.join(f'`{name}`' for name in trick.requires)}."
+    if trick.conflicts:
+        yield ""
+        for other, reason in trick.conflicts.items():
+            yield f"- Not with `{other}`: {reason}."
+
+
+def _range(domain: dict[str, object]) -> str:
+    if "values" in domain:
+        values = domain["values"]
+        return ", ".join(f"`{value}`" for value in values) if isinstance(values, list) else ""
+    scale = ", log" if str(domain.get("distribution", "")).startswith("log") else ""
+    return f"{domain['min']} to {domain['max']}{scale}"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+if __name__ == "__main__":
+    print(page(), end="")
