@@ -15,8 +15,9 @@ OPENING = """\
 # Tricks
 
 Everything a trial can switch on, made from the catalogue by `python -m trials.documentation`.
-`sweeper tricks NAME` says the same in a terminal. Sources are the numbers of the documents that the
-list was taken from. A searched range is what `tricks.NAME: {toggle: true, knobs: default}` searches.
+`sweeper tricks NAME` says the same in a terminal. Sources are the numbers of the documents that
+the list was taken from. What is searched of a knob is what
+`tricks.NAME: {toggle: true, knobs: default}` searches.
 """
 
 
