@@ -64,7 +64,8 @@ def test_two_generators_with_half_the_modes_each_are_mixed() -> None:
         pair: mixture_distance(reference, [halves[k] for k in pair])
         for pair in itertools.combinations(range(3), 2)
     }
-    assert set(chosen) == {0, 1} == set(min(pairs, key=pairs.__getitem__))
+    nearest = min(pairs.items(), key=lambda item: item[1])[0]
+    assert set(chosen) == {0, 1} == set(nearest)
     assert distance == pytest.approx(pairs[(0, 1)])
     alone = min(mixture_distance(reference, [features]) for features in halves)
     assert distance < alone / 5

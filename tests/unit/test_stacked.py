@@ -160,13 +160,26 @@ def test_halving_undoes_doubling() -> None:
     assert torch.allclose(halved(doubled(images)), images, atol=1e-6)
 
 
+@pytest.mark.parametrize(("family", "size"), [("dcgan", 8), ("resnet", 8), ("biggan", 16)])
+def test_every_family_of_images_can_be_stacked(family: str, size: int, tmp_path: Path) -> None:
+    changes = {"networks": {"family": family}, "tricks": {"stacked": {"share": 0.5}}, "steps": 2}
+    changes["data"] = {"name": "digits", "size": size}
+    training = Training(small_config(**changes), tmp_path)
+    sizes = []
+    for step in (1, 2):
+        training.run_to(step)
+        assert training.evaluate().metrics["fid"] > 0
+        sizes.append(_players(training)[0].first(torch.zeros(2, 8)).shape[-1])
+    assert sizes == [size // 2, size // 2]
+
+
 @pytest.mark.parametrize(
     ("changes", "path"),
     [
         ({"data": "ring"}, "tricks.stacked"),
-        ({"data": "digits"}, "tricks.stacked"),
         ({"networks": {"generator": {"head_kernel": 0}}}, "networks.generator.head_kernel"),
         ({"networks": {"family": "mlp"}}, "task"),
+        ({"networks": {"family": "biggan"}, "data": "digits"}, "networks.generator.skip_z"),
         (
             {"tricks": {"stacked": {"training": "with"}, "gradient_penalty": True}},
             "tricks.stacked.training",

@@ -23,6 +23,7 @@ from trials.errors import ConfigError
 from trials.game import Game, Round, Steps
 from trials.networks.build import check as check_networks
 from trials.networks.build import plan_networks
+from trials.networks.families.family import SMALLEST
 from trials.networks.plan import NetworkPlan
 from trials.networks.stacked import (
     StackedDiscriminator,
@@ -35,9 +36,6 @@ from trials.networks.stacked import (
 )
 from trials.problems import Problem
 from trials.trick import Terms, Trick, TrickConfig, knob
-
-SMALLEST = 16
-"""The least size of the whole: the first stage makes half of it, and families begin at 8."""
 
 
 class Stacked(Trick):
@@ -59,7 +57,6 @@ class Stacked(Trick):
         "super_resolve": "the second generator works on the first one's image",
         "top_k": "one sample has several scores to be ranked by",
     }
-    example = {"data": {"name": "digits", "size": 16}}
 
     class Config(TrickConfig):
         training: Literal["after", "with"] = knob(
@@ -79,10 +76,6 @@ class Stacked(Trick):
         if len(shape) != 3:
             yield Problem(here, "refines images, and these data are points")
             return
-        if shape[-1] < SMALLEST:
-            message = f"images of {shape[-1]}×{shape[-1]} have no half that could be made first"
-            yield Problem(here, message, expected=f"images of {SMALLEST}×{SMALLEST} or more")
-            return
         for player in ("generator", "discriminator"):
             if getattr(trial.networks, player).norm == "virtual_batch":
                 path = f"networks.{player}.norm"
@@ -95,18 +88,23 @@ class Stacked(Trick):
 
     @classmethod
     def _stage_problems(cls, trial: TrialConfig, shape: tuple[int, ...]) -> Iterable[Problem]:
-        """What the families cannot build of either stage."""
+        """What the families cannot build of either stage, but for the first one's size: alone no
+        network is as small as 4×4."""
         try:
             whole = plan_networks(
                 trial.networks, shape, trial.latent.dim, 2 if trial.data.labelled else 0
             )
         except ConfigError:
             return  # the plan of the whole says what is wrong
+        first, _ = generator_stages(whole.generator)
+        if first.skip_z == "split" and first.shape[-1] == SMALLEST:
+            message = f"a first stage of {SMALLEST}×{SMALLEST} has no blocks to share z among"
+            yield Problem("networks.generator.skip_z", message, expected="none or whole")
         judges = discriminator_stages(whole.discriminator)
         found = set(check_networks(whole))
         for maker, judge in zip(generator_stages(whole.generator), judges, strict=True):
             for problem in check_networks(NetworkPlan(maker, judge)):
-                if problem not in found:
+                if problem not in found and problem.path != "data.size":
                     found.add(problem)
                     yield problem
 
