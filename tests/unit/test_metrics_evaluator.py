@@ -106,7 +106,10 @@ def test_points_are_measured_by_modes() -> None:
     assert lost.values["modes"] == lost.values["high_quality"] == 0
     assert lost.values["reverse_kl"] == pytest.approx(math.log(8))
     assert lost.signals is not None
-    assert lost.signals.class_coverage == 0
+    assert lost.signals.class_coverage == pytest.approx(1 / 8)
+    cloud = evaluator.measure(lambda n, _: 0.6 * torch.randn(n, 2), weights="raw", seed=0)
+    assert cloud.signals is not None
+    assert cloud.signals.class_coverage == pytest.approx(1, abs=0.05)  # shapeless, not collapsed
 
 
 def test_memorisation_tells_copies_from_fresh_images() -> None:

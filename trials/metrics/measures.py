@@ -7,18 +7,18 @@ Adding a measure is one decorated function here, or in a file that this one impo
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
-import torch
 from torch import Tensor
 
 from trials.metrics import classes, diversity, kernel, neighbours
 from trials.metrics.frechet import Moments
 from trials.metrics.memorisation import memorisation
-from trials.metrics.mixture import DEVIATIONS, ModeCount, count_modes
+from trials.metrics.mixture import DEVIATIONS, ModeCount, count_modes, reached
 from trials.metrics.real import RealSide
 
 Need = Literal["logits", "modes", "held_out", "conditional", "neighbours"]
@@ -195,15 +195,14 @@ def class_fid(seen: Pass) -> dict[str, float]:
 
 
 def relative_coverage(seen: Pass) -> float | None:
-    """Share in [0, 1] of the data's classes or modes that the samples reach; None without either.
+    """Share in (0, 1] of the data's classes or modes that the samples reach; None without either.
 
     For classes it is exp(−KL(generated ‖ real)): 1 for the data's own balance, m/k where m of k
     equally frequent classes are left. Unlike ``class_coverage`` it is not fooled by one stray
-    sample a class.
+    sample a class. For modes see :func:`trials.metrics.mixture.reached`.
     """
     if seen.real.data.modes is not None:
-        return seen.mode_count.modes / len(seen.real.data.modes)
+        return reached(seen.features, seen.real.data.modes)
     if seen.logits is None:
         return None
-    divergence = classes.class_divergence(*seen.class_counts)
-    return float(torch.tensor(-divergence).exp())
+    return math.exp(-classes.class_divergence(*seen.class_counts))
