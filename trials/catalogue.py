@@ -20,6 +20,9 @@ SELECTORS = ("loss", "conditioning", "task")
 """Slots that are keys of the configuration; every other trick is a toggle under ``tricks``."""
 
 
+_ordered: dict[str, type[Trick]] = {}
+
+
 @functools.cache
 def _import_all() -> None:
     for folder in FOLDERS:
@@ -31,7 +34,10 @@ def _import_all() -> None:
 def tricks() -> dict[str, type[Trick]]:
     """Every trick by key, in the order of groups and names."""
     _import_all()
-    return dict(sorted(Trick.registry.items(), key=lambda item: (item[1].group, item[0])))
+    if _ordered.keys() != Trick.registry.keys():
+        _ordered.clear()
+        _ordered.update(sorted(Trick.registry.items(), key=lambda item: (item[1].group, item[0])))
+    return dict(_ordered)
 
 
 def in_slot(slot: str) -> dict[str, type[Trick]]:

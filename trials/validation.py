@@ -46,6 +46,10 @@ def problems_from(
                     nearest=nearest(tag, tags),
                 )
             )
+        elif kind == "union_tag_not_found":
+            found.append(
+                Problem(path, f"{_short(item['input'])} has no `name`", "a name to choose by")
+            )
         elif kind == "literal_error":
             given, names = item["input"], _tags(str(context["expected"]).replace(" or ", ", "))
             found.append(
@@ -101,7 +105,7 @@ def _walk(
     for part in location:
         name = str(part)
         tagged = [m for m in here if "name" in m.model_fields and name in _literal(m)]
-        if tagged and not any(name in m.model_fields for m in here):
+        if len(here) > 1 and tagged and not any(name in m.model_fields for m in here):
             here, home = tagged, tagged[0]
             continue
         home = here[0] if here else None

@@ -62,6 +62,8 @@ def merge(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
         below = merged.get(key)
         if key in ("loss", "data", "conditioning", "task") and isinstance(below, str):
             below = {"name": below}
+        if isinstance(below, Mapping) and value is True:
+            continue  # switched on, with the knobs that stand below
         if isinstance(below, Mapping) and isinstance(value, Mapping):
             renamed = value.get("name", below.get("name")) != below.get("name")
             merged[key] = dict(value) if renamed else merge(below, value)
