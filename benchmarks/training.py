@@ -57,7 +57,10 @@ def main() -> None:
     config = load_config({"data": "digits", "steps": 10_000_000, "device": "cpu"})
     with tempfile.TemporaryDirectory() as folder:
         training = Training(config, Path(folder))
-        players = (copy.deepcopy(training.game.generator), copy.deepcopy(training.game.discriminator))
+        players = (
+            copy.deepcopy(training.game.generator),
+            copy.deepcopy(training.game.discriminator),
+        )
         ours, theirs = [], []
         for round_ in range(arguments.rounds + 1):  # the first warms up and is not counted
             began = time.perf_counter()
