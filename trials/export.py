@@ -77,7 +77,7 @@ class TrainedGenerator(nn.Module):
         self, z: Tensor, labels: Tensor | None = None, condition: Tensor | None = None
     ) -> Tensor:
         if self.classes and labels is None:
-            labels = torch.randint(self.classes, (len(z),), device=z.device)
+            labels = torch.randint(self.classes, (z.shape[0],), device=z.device)
         if self.condition is None:
             images: Tensor = self.network(z, labels)
         elif condition is None:

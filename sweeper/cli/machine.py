@@ -13,7 +13,7 @@ from typing import Annotated, NamedTuple
 
 import typer
 
-from sweeper.cli.options import HomeOption, JsonOption, print_json
+from sweeper.cli.options import HomeOption, JsonOption, SweepName, print_json
 from sweeper.home import Home
 
 GIBIBYTE = 2**30
@@ -23,6 +23,7 @@ def register(app: typer.Typer) -> None:
     """Add this group's verbs."""
     app.command()(doctor)
     app.command()(ui)
+    app.command()(sync)
 
 
 class Finding(NamedTuple):
@@ -131,6 +132,21 @@ def _extractor() -> Finding:
     except (TrialError, OSError) as error:
         return Finding("digits extractor", False, str(error), "reinstall gan-sweeper")
     return Finding("digits extractor", True, f"weights {fingerprint[:12]}")
+
+
+def sync(name: SweepName, home: HomeOption = None) -> int:
+    """Send MLflow what it could not be told before."""
+    from sweeper.studies import sweep_of
+    from sweeper.tracking.address import tracking_uri
+    from sweeper.tracking.handle import sync as send
+
+    here = Home.at(home)
+    folder = here.existing(name)
+    uri = tracking_uri(here.path, sweep_of(folder).tracking.uri)
+    with folder.lock():
+        left = send(folder.outbox, uri, here.mlartifacts)
+    typer.echo(left.advice(name) if left else f"{name}: MLflow has everything")
+    return 1 if left else 0
 
 
 def ui(

@@ -19,6 +19,7 @@ from sweeper.search.ledger import Evaluated, Ledger
 from sweeper.search.records import Asked, TrialRecord
 from sweeper.spec.model import Sweep
 from sweeper.tracking.names import SWEEP, SweepEnding, TrialEnding
+from sweeper.tracking.notes import trial_note
 from sweeper.tracking.outbox import Outbox
 
 Resolve = Callable[[Mapping[str, Any]], Mapping[str, Any]]
@@ -111,9 +112,19 @@ class Recorder:
         folder = self._folder.trial(record.number)
         tags = {"sweeper.symptom": record.symptom}
         tags |= {f"sweeper.symptom.{name}": str(step) for name, step in record.symptoms}
-        note = record.reason or ""
-        if record.log_tail:
-            note = f"{note}\n\n```\n{record.log_tail}\n```"
+        note = trial_note(
+            number=record.number,
+            sweep=self._sweep.name,
+            state=record.state,
+            steps=record.steps,
+            metric=self._sweep.objective[0].metric,
+            value=record.objective[0] if record.objective else record.best,
+            values=record.values,
+            of=record.of,
+            symptom=record.symptom,
+            reason=record.reason,
+            log_tail=record.log_tail,
+        )
         with self._outbox.batch():
             for name in ("config.json", "checkpoint.pt", "log.txt"):
                 self._file(record.number, folder / name, name)
