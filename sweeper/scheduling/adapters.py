@@ -83,6 +83,7 @@ class Verdicts(FIFOScheduler):  # type: ignore[misc]
     def __init__(self, conductor: Conductor) -> None:
         super().__init__()
         self._conductor = conductor
+        self._controller: Any = None
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         report = Report.read(result[REPORT])
@@ -90,8 +91,27 @@ class Verdicts(FIFOScheduler):  # type: ignore[misc]
         return str(self.STOP if stop else self.CONTINUE)
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
+        self._controller = tune_controller
         reason = _reason(trial)
         _guarded(lambda: self._conductor.died(int(trial.trial_id), reason))
+
+    def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:
+        self._controller = tune_controller
+
+    def forget(self) -> None:
+        """Let go of trials that are over.
+
+        Tune keeps every trial, looks through them all at every turn, and pickles them all at the
+        end; its driver's memory and time grow with the length of the sweep (ray#64231).
+        """
+        kept = self._controller
+        self._controller = None
+        if kept is None:
+            return
+        over = [trial for trial in kept.get_trials() if trial.is_finished()]
+        kept.get_trials()[:] = [trial for trial in kept.get_trials() if not trial.is_finished()]
+        for name in ("_stopped_trials", "_failed_trials", "_trials_to_cache", "_live_trials"):
+            getattr(kept, name).difference_update(over)
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
         # Tune starts pending trials in order by itself; asking every trial there ever was, at
@@ -99,15 +119,19 @@ class Verdicts(FIFOScheduler):  # type: ignore[misc]
         return None
 
 
-class Starts(tune.Callback):  # type: ignore[misc]
-    """Says when a worker has taken a trial up, and turns the driver's clock."""
+class Trials(tune.Callback):  # type: ignore[misc]
+    """Says when a worker has taken a trial up, turns the clock, forgets what is over."""
 
-    def __init__(self, conductor: Conductor, tick: Callable[[], None]) -> None:
+    def __init__(self, conductor: Conductor, verdicts: Verdicts, tick: Callable[[], None]) -> None:
         self._conductor = conductor
+        self._verdicts = verdicts
         self._tick = tick
 
     def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:
         _guarded(self._tick)
+
+    def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
+        self._verdicts.forget()
 
     def on_trial_start(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any

@@ -14,7 +14,7 @@ from ray import tune
 
 from sweeper.errors import SweeperError
 from sweeper.home import Request
-from sweeper.scheduling.adapters import Abort, NumberedTrials, Starts, StopNow, Verdicts
+from sweeper.scheduling.adapters import Abort, NumberedTrials, StopNow, Trials, Verdicts
 from sweeper.scheduling.cluster import Cluster
 from sweeper.scheduling.conductor import Conductor, DiskFull
 from sweeper.scheduling.failures import is_disk_full
@@ -88,14 +88,15 @@ class Tuning:
             cache=str(self._cache),
             threads=max(1, int(resources.cpu)),
         )
+        verdicts = Verdicts(self._conductor)
         with _empty(self._scratch), _hushed(), _pending(limits.parallel):
             tune.run(
                 worker,
                 name="tune",
                 storage_path=str(self._scratch),
                 search_alg=NumberedTrials(self._conductor, self._tick),
-                scheduler=Verdicts(self._conductor),
-                callbacks=[Starts(self._conductor, self._tick)],
+                scheduler=verdicts,
+                callbacks=[Trials(self._conductor, verdicts, self._tick)],
                 stop=StopNow(lambda: self.now),
                 num_samples=-1,
                 resources_per_trial={"cpu": resources.cpu, "gpu": resources.gpu},

@@ -8,22 +8,23 @@ the seed of a proposal comes from its place among the search's trials, not from 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from optuna.samplers import BaseSampler
 from optuna.storages import BaseStorage
 from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
-from sweeper.ablation.designs import Design
 from sweeper.search import entries, modelled, proposals
-from sweeper.search.cells import cells_due, design_of
 from sweeper.search.distributions import distribution, from_study, suggest, to_study
 from sweeper.search.modelled import INNOCENT
 from sweeper.search.records import Asked, Role
 from sweeper.spec.domains import Parameter
 from sweeper.spec.model import Sweep
 from sweeper.spec.space import Choose, Draw, apply, base_draw, cells, walk
+
+if TYPE_CHECKING:
+    from sweeper.ablation.designs import Design
 
 MODELLED = ("tpe", "gp", "nsga2")
 
@@ -62,6 +63,9 @@ class Desk:
 
     def _ask_cell(self, everything: list[FrozenTrial]) -> Asked | None:
         """The next run of an ablation; further seeds of a cell belong to its first trial."""
+        # Imported here: listings read studies too, and need neither designs nor SciPy.
+        from sweeper.search.cells import cells_due, design_of
+
         if self._design is None:
             self._design = design_of(self._sweep)
         first: dict[str, int] = {}

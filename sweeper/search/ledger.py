@@ -29,7 +29,6 @@ from sweeper.errors import SpecConflict
 from sweeper.home import SweepFolder
 from sweeper.search import entries
 from sweeper.search.asking import Desk
-from sweeper.search.cells import design_of, seeds_of
 from sweeper.search.entries import finite, translated
 from sweeper.search.journal import Journal, mend
 from sweeper.search.modelled import Impression, without_replicates
@@ -71,6 +70,7 @@ class Ledger:
         self._journal = journal
         self._desk = Desk(sweep, study, storage)
         self._judge: Rule | None = None
+        self._ids: dict[int, int] = {}
         self._curves: dict[int, dict[int, float]] = {}
         self._steps: dict[int, set[int]] = {}
 
@@ -266,6 +266,8 @@ class Ledger:
     def budget(self) -> int | None:
         """How many trials there will be before any confirmation; None where that is not known."""
         if self.sweep.is_ablation:
+            from sweeper.search.cells import design_of, seeds_of  # imports SciPy
+
             design = design_of(self.sweep)
             return len(design.possible) * len(seeds_of(self.sweep))
         return self.sweep.limits.trials
@@ -309,10 +311,11 @@ class Ledger:
 
     def _trial(self, number: int) -> FrozenTrial:
         with translated():
-            trial_id = self._storage.get_trial_id_from_study_id_trial_number(
-                self.study._study_id, number
-            )
-            return self._storage.get_trial(trial_id)
+            if number not in self._ids:
+                self._ids[number] = self._storage.get_trial_id_from_study_id_trial_number(
+                    self.study._study_id, number
+                )
+            return self._storage.get_trial(self._ids[number])
 
     def _set(self, number: int, key: str, value: Any) -> None:
         with translated():

@@ -199,8 +199,11 @@ def test_the_sweep_stops_when_too_many_trials_have_failed_and_says_so(home):
 def test_an_interrupted_trial_goes_on_from_its_checkpoint_under_its_number(home):
     spec = sweep(base={"steps": 6, "seconds": 0.1}, trials=4)
 
+    done: list[Event] = []
+
     def interrupt(event: Event) -> None:
-        if isinstance(event, TrialEvaluated) and event.step == 3:
+        if isinstance(event, TrialEvaluated) and event.step == 3 and not done:
+            done.append(event)
             os.kill(os.getpid(), 2)
 
     outcome, _ = go(spec, home, interrupt)
@@ -221,8 +224,11 @@ def test_an_interrupted_trial_goes_on_from_its_checkpoint_under_its_number(home)
 def test_a_second_interrupt_and_a_cancel_end_at_once(home, twice):
     spec = sweep(base={"steps": 50, "seconds": 0.2}, trials=4)
 
+    done: list[Event] = []
+
     def end(event: Event) -> None:
-        if isinstance(event, TrialEvaluated) and event.step == 2:
+        if isinstance(event, TrialEvaluated) and event.step == 2 and not done:
+            done.append(event)
             if twice:
                 os.kill(os.getpid(), 2)
                 os.kill(os.getpid(), 2)
