@@ -6,7 +6,7 @@ The gradient flows through the k imagined discriminator steps. The discriminator
 optimiser are never touched: the steps are taken on differentiable copies of the weights, by
 gradient descent with ``lr``, or by Adam, differentiable too, from zero moments. The imagined
 steps judge the generator step's own images against fresh real ones; buffers (batch statistics,
-power iterations) are given back as they were.
+power iterations) go on in copies.
 """
 
 from __future__ import annotations
@@ -80,7 +80,9 @@ class Unrolled(Trick):
     ) -> Terms:
         network = game.discriminator
         lr = self.config.lr or self.trial.optimizer.discriminator.lr
-        kept = {name: buffer.clone() for name, buffer in network.named_buffers()}
+        # Batch statistics and power iterations go on in copies. Giving the originals back instead
+        # would change tensors that the graph still needs.
+        buffers = {name: buffer.clone() for name, buffer in network.named_buffers()}
         remembered = [(trick, copy.deepcopy(trick.state())) for trick in self._touched(game)]
         weights = {
             name: weight.detach().clone().requires_grad_(True)
@@ -88,7 +90,7 @@ class Unrolled(Trick):
         }
         step = DifferentiableAdam(lr)
         for _ in range(self.config.steps):
-            with game.judged_with(weights):
+            with game.judged_with({**weights, **buffers}):
                 gradients = self._gradients(game, round, weights)
             if self.config.optimiser == "adam":
                 weights = step(weights, gradients)
@@ -96,12 +98,8 @@ class Unrolled(Trick):
                 weights = descended(weights, gradients, lr)
         for trick, state in remembered:
             trick.load_state(state)
-        with game.judged_with(weights):
-            terms = compute()
-        with torch.no_grad():
-            for name, buffer in network.named_buffers():
-                buffer.copy_(kept[name])
-        return terms
+        with game.judged_with({**weights, **buffers}):
+            return compute()
 
     def _touched(self, game: Game) -> list[Trick]:
         """Tricks whose memory an imagined discriminator step may change."""
