@@ -1,0 +1,296 @@
+"""Tricks that change what is played: their mathematics against loops and finite differences."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from tests.conformance.small import differ, small_config
+from trials.game import Game, Round
+from trials.images import mirrored, shifted
+from trials.sampling import shown
+from trials.streams import stream
+from trials.trainer import Training
+from trials.tricks import (
+    adaptive_augment,
+    consistency_regularisation,
+    diff_augment,
+    multi_scale_discriminator,
+    packing,
+    truncation,
+)
+
+F64 = torch.float64
+
+
+def _random(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=F64)
+
+
+def _game(folder: Path, **changes: Any) -> Game:
+    return Training(small_config(**changes), folder).game
+
+
+# Unrolling
+
+
+def _unrolled_loss(game: Game, z: Tensor, real: Tensor, k: int, lr: float) -> float:
+    """The generator's loss against a discriminator that has really taken k steps of SGD."""
+    judge = copy.deepcopy(game.discriminator)
+    fake = game.generator(z)
+    optimizer = torch.optim.SGD(judge.parameters(), lr=lr)
+    for _ in range(k):
+        optimizer.zero_grad()
+        loss = F.softplus(-judge(real).score).mean() + F.softplus(judge(fake.detach()).score).mean()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+    return float(F.softplus(-judge(fake).score).mean().detach())
+
+
+@pytest.mark.parametrize("k", [1, 3])
+def test_unrolled_gradients_are_those_of_finite_differences_through_k_steps(
+    k: int, tmp_path: Path
+) -> None:
+    lr = 0.5
+    networks = {
+        "generator": {"width": 4, "depth": 1, "norm": "none"},
+        # A smooth activation, so that differences do not step over a kink.
+        "discriminator": {"width": 4, "depth": 2, "activation": "silu"},
+    }
+    tricks = {"unrolled": {"steps": k, "optimiser": "sgd", "lr": lr}}
+    game = _game(tmp_path, data="ring", networks=networks, tricks=tricks, latent={"dim": 2})
+    game.generator.double()
+    game.discriminator.double()
+    z, real = _random(6, 2), _random(6, 2, seed=1)
+    fake = game.generator(z)
+    table = Round("generator", real, None, z, None, fake)
+    with game.discriminator_frozen():
+        loss = game.generator_loss(table)["adversarial"]
+        weights = list(game.generator.parameters())
+        gradients = torch.autograd.grad(loss, weights)
+    assert float(loss.detach()) == pytest.approx(_unrolled_loss(game, z, real, k, lr), rel=1e-9)
+
+    plain = torch.autograd.grad(
+        F.softplus(-game.discriminator(game.generator(z)).score).mean(), weights
+    )
+    for weight, gradient, without in zip(weights, gradients, plain, strict=True):
+        flat = weight.data.view(-1)
+        for index in range(0, flat.numel(), 3):
+            ends = []
+            for step in (1e-6, -2e-6):
+                flat[index] += step
+                ends.append(_unrolled_loss(game, z, real, k, lr))
+            flat[index] += 1e-6
+            slope = (ends[0] - ends[1]) / 2e-6
+            assert float(gradient.view(-1)[index]) == pytest.approx(slope, rel=1e-4, abs=1e-8)
+        assert not torch.allclose(gradient, without, rtol=1e-3)
+
+
+@pytest.mark.parametrize("optimiser", ["adam", "sgd"])
+def test_unrolling_leaves_discriminator_and_optimiser_as_they_were_bit_for_bit(
+    optimiser: str, tmp_path: Path
+) -> None:
+    networks = {"discriminator": {"width": 4, "norm": "batch"}}
+    tricks = {"unrolled": {"steps": 3, "optimiser": optimiser}, "spectral_norm": {}}
+    training = Training(small_config(networks=networks, tricks=tricks), tmp_path)
+    training.run_to(2)
+    game = training.game
+
+    def snapshot() -> tuple[dict[str, Tensor], str]:
+        judge = {k: v.clone() for k, v in game.discriminator.state_dict().items()}
+        return judge, repr(game.optimizers["discriminator"].state_dict())
+
+    judge, optimizer = snapshot()
+    before = {k: v.clone() for k, v in game.generator.state_dict().items()}
+    training._generator_step(False)
+    after_judge, after_optimizer = snapshot()
+    assert not differ(judge, after_judge)
+    assert optimizer == after_optimizer
+    assert differ(before, game.generator.state_dict())
+    assert all(p.requires_grad for p in game.discriminator.parameters())
+
+
+# What the discriminator sees
+
+
+def test_a_pack_holds_samples_that_follow_each_other() -> None:
+    images = _random(6, 2, 3, 3)
+    packs = packing.packed(images, 3)
+    assert packs.shape == (2, 6, 3, 3)
+    for pack in range(2):
+        for place in range(3):
+            assert torch.equal(packs[pack, 2 * place : 2 * place + 2], images[3 * pack + place])
+    assert torch.equal(packing.packed(_random(4, 2), 2)[0], _random(4, 2)[:2].flatten())
+
+
+def test_the_replayed_share_of_a_batch_is_old(tmp_path: Path) -> None:
+    game = _game(tmp_path, batch_size=20, tricks={"experience_replay": {"share": 0.3, "size": 50}})
+    trick = cast("Any", game.trick("experience_replay"))
+    seen: list[Tensor] = []
+    for step in range(6):
+        fresh = torch.full((20, 1, 8, 8), float(step))
+        table = Round("discriminator", fresh, None, torch.zeros(20, 8), None, fresh.clone())
+        trick.dealt(game, table)
+        seen.append(table.fake[:, 0, 0, 0])
+        assert len(trick.images) <= 50
+    assert (seen[0] == 0).all()
+    for step, values in enumerate(seen[1:], 1):
+        assert int((values < step).sum()) == 6
+    untouched = Round("generator", fresh, None, torch.zeros(20, 8), None, fresh.clone())
+    trick.dealt(game, untouched)
+    assert torch.equal(untouched.fake, fresh)
+
+
+@pytest.mark.parametrize("mode", ["resample", "clamp"])
+@pytest.mark.parametrize("threshold", [0.1, 0.7, 2.0])
+def test_no_truncated_number_lies_beyond_the_threshold(mode: Any, threshold: float) -> None:
+    z = _random(500, 16)
+    cut = truncation.truncated(z, threshold, mode, torch.Generator().manual_seed(1))
+    assert float(cut.abs().max()) <= threshold
+    inside = z.abs() <= threshold
+    assert torch.equal(cut[inside], z[inside])
+    edge = float((cut.abs() == threshold).float().mean())
+    share = float((~inside).float().mean())
+    assert edge == pytest.approx(share if mode == "clamp" else 0, abs=0.01)
+
+
+def test_truncation_reaches_samples_and_not_training(tmp_path: Path) -> None:
+    game = _game(tmp_path, tricks={"truncation": {"threshold": 0.2}})
+    asked: list[Tensor] = []
+
+    class Spy(nn.Module):
+        def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+            asked.append(z)
+            return torch.zeros(len(z), 1, 8, 8)
+
+    z, labels = game.noise(64, stream("cpu", 0, "test"))
+    assert float(z.abs().max()) > 2
+    shown(game, Spy(), z, labels, stream("cpu", 0, "test"))
+    assert float(asked[0].abs().max()) <= 0.2
+
+
+@pytest.mark.parametrize("kind", ["color", "translation", "cutout"])
+def test_an_augmentation_is_differentiable_and_one_for_each_image(kind: str) -> None:
+    noise = torch.Generator().manual_seed(0)
+
+    def draw(count: int) -> Tensor:
+        return torch.rand(count, 1, 1, 1, generator=noise, dtype=F64)
+
+    x = _random(1, 3, 8, 8).expand(16, -1, -1, -1).clone().requires_grad_(True)
+    moved = diff_augment.KINDS[kind](x, draw)
+    assert moved.shape == x.shape
+    assert len({image.detach().numpy().tobytes() for image in moved}) > 8
+    (gradient,) = torch.autograd.grad(moved.square().sum(), x)
+    assert torch.isfinite(gradient).all()
+    assert (gradient.flatten(1).abs().sum(1) > 0).all()
+    state = noise.get_state()
+
+    def again(images: Tensor) -> Tensor:
+        noise.set_state(state)
+        return diff_augment.KINDS[kind](images, draw)
+
+    assert torch.autograd.gradcheck(again, (_random(2, 1, 4, 4).requires_grad_(True),))
+
+
+def test_cutout_takes_half_the_side_and_translation_an_eighth() -> None:
+    ones = torch.ones(200, 1, 16, 16)
+    noise = torch.Generator().manual_seed(0)
+
+    def draw(count: int) -> Tensor:
+        return torch.rand(count, 1, 1, 1, generator=noise)
+
+    holes = (diff_augment.cutout(ones, draw) == 0).sum((1, 2, 3))
+    assert int(holes.max()) == 64
+    assert int(holes.min()) >= 16  # a hole may reach over the edge
+    rims = (diff_augment.translation(ones, draw) == 0).sum((1, 2, 3))
+    assert int(rims.max()) == 16 * 16 - 14 * 14
+    assert int(rims.min()) == 0
+
+
+def test_images_are_moved_by_whole_pixels_and_mirrored() -> None:
+    x = _random(2, 1, 4, 4)
+    moved = shifted(x, torch.tensor([1, 0]), torch.tensor([0, -2]))
+    assert torch.equal(moved[0, :, 1:], x[0, :, :3])
+    assert not moved[0, :, 0].any()
+    assert torch.equal(moved[1, :, :, :2], x[1, :, :, 2:])
+    assert not moved[1, :, :, 2:].any()
+    flipped = mirrored(x, torch.tensor([True, False]))
+    assert torch.equal(flipped[0], x[0].flip(2))
+    assert torch.equal(flipped[1], x[1])
+
+
+def test_adaptive_augmentation_at_p_zero_is_the_identity_and_p_stays_in_its_bounds() -> None:
+    x = torch.rand(32, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    for turn in (False, True):
+        still = adaptive_augment.transformed(x, 0.0, torch.Generator().manual_seed(0), turn)
+        assert torch.equal(still, x)
+        inputs = x.clone().requires_grad_(True)
+        all_of_it = adaptive_augment.transformed(inputs, 1.0, torch.Generator(), turn)
+        changed = (all_of_it != inputs).flatten(1).any(1)
+        assert changed.all()
+        (gradient,) = torch.autograd.grad(all_of_it.sum(), inputs)
+        assert torch.isfinite(gradient).all()
+    p = 0.5
+    for sign in (*[1.0] * 30, *[-1.0] * 60):
+        p = adaptive_augment.next_p(p, sign, 0.6, images=64, ramp=1000)
+        assert 0 <= p <= 1
+    assert p == 0
+    assert adaptive_augment.next_p(0.2, 0.9, 0.6, 100, 1000) == pytest.approx(0.3)
+    assert adaptive_augment.next_p(0.2, 0.1, 0.6, 100, 1000) == pytest.approx(0.1)
+    assert adaptive_augment.next_p(0.2, 0.6, 0.6, 100, 1000) == 0.2
+
+
+def test_a_judge_that_ignores_position_is_consistent(tmp_path: Path) -> None:
+    score, again = _random(5), _random(5, seed=1)
+    direct = sum((float(a) - float(b)) ** 2 for a, b in zip(score, again, strict=True)) / 5
+    value = consistency_regularisation.inconsistency(score, again)
+    assert float(value) == pytest.approx(direct)
+    game = _game(
+        tmp_path, tricks={"consistency_regularisation": {"weight": 3.0, "fake_weight": 2.0}}
+    )
+    real, _ = game.dataset.batch(torch.arange(8))
+    fake = game.generator(torch.randn(8, 8)).detach()
+    table = Round("discriminator", real, None, torch.zeros(8, 8), None, fake)
+    terms = game.discriminator_loss(table)
+    assert float(terms["consistency"].detach()) > 0
+    assert float(terms["consistency_fake"].detach()) > 0
+
+    class Blind(nn.Module):
+        def forward(self, images: Tensor, labels: Tensor | None = None) -> Any:
+            judgement = game.discriminator(images, labels)
+            return judgement._replace(score=judgement.score * 0 + 7)
+
+    game._judging = Blind()
+    terms = game.discriminator_loss(table)
+    assert float(terms["consistency"].detach()) == 0
+
+
+@pytest.mark.parametrize("pool", ["max", "average"])
+def test_losses_of_several_scales_add_up(pool: str, tmp_path: Path) -> None:
+    game = _game(
+        tmp_path,
+        data={"name": "digits", "size": 32},
+        tricks={"multi_scale_discriminator": {"scales": 3, "pool": pool}},
+    )
+    real, _ = game.dataset.batch(torch.arange(4))
+    fake = game.generator(torch.randn(4, 8)).detach()
+    terms = game.discriminator_loss(
+        Round("discriminator", real, None, torch.zeros(4, 8), None, fake)
+    )
+    judge = cast("multi_scale_discriminator.MultiScale", game.discriminator)
+    down = F.max_pool2d if pool == "max" else F.avg_pool2d
+    expected = torch.zeros(())
+    for index, scale in enumerate(judge.scales):
+        x, made = (down(t, 2**index) if index else t for t in (real, fake))
+        expected = (
+            expected + F.softplus(-scale(x).score).mean() + F.softplus(scale(made).score).mean()
+        )
+    assert torch.allclose(terms["adversarial"], expected, rtol=1e-5)
+    weights = [list(scale.parameters()) for scale in judge.scales]
+    assert len({id(p) for group in weights for p in group}) == sum(map(len, weights))
