@@ -30,9 +30,9 @@ ALL = range(10)
 class Driver:
     """One run of the sweep, in a `with` block that leaves none of its processes behind."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, log: Path | None = None) -> None:
         self.home = home
-        self._log = home / f"driver-{time.time_ns()}.log"
+        self._log = log or home / f"driver-{time.time_ns()}.log"
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "tests.faults.driver", str(home)],
