@@ -158,8 +158,8 @@ def test_historical_averaging_keeps_the_mean_of_past_weights(window: int) -> Non
     for index, mean in enumerate(history.means):
         direct = sum(weights[index] for weights in chosen) / len(chosen)
         assert torch.allclose(mean, direct, rtol=1e-12)
-    weights = list(layer.parameters())
-    value = historical_averaging.distance(weights, history.means)  # type: ignore[arg-type]
+    weights = [parameter.detach() for parameter in layer.parameters()]
+    value = historical_averaging.distance(weights, history.means)
     direct_value = sum(
         float((w - m) ** 2)
         for weight, mean in zip(weights, history.means, strict=True)
