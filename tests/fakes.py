@@ -11,6 +11,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sweeper.scheduling import trainable
+
+LEAK: list[bytearray] = []
+
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -87,6 +91,10 @@ class FakeTraining:
 
     def _trouble(self, step: int) -> None:
         trouble = self.config.get("trouble")
+        if trouble == "leak":
+            trainable.GROWTH_TO_RETIRE = 64 << 20
+            LEAK.append(bytearray(os.urandom(1 << 20) * 40))
+            (self.folder / f"process {os.getpid()}").touch()
         if trouble == "raise" and step == 2:
             print("the last thing it printed")
             raise RuntimeError("a training that raises")

@@ -29,7 +29,7 @@ from sweeper.scheduling.events import (
     TrialEvaluated,
     TrialStarted,
 )
-from sweeper.scheduling.failures import DISK_FULL
+from sweeper.scheduling.failures import DISK_FULL, OUT_OF_MEMORY
 from sweeper.scheduling.messages import Failure, Report, Work
 from sweeper.scheduling.recorder import Recorder
 from sweeper.search.confirming import replicates_due
@@ -43,6 +43,9 @@ RETRIES = 2
 
 FALSE_STARTS = 6
 """Workers in a row that may die before they start a trial, until the cluster counts as broken."""
+
+_STARVED = "node running low on memory"
+"""What a cluster's memory monitor says of a worker that it killed."""
 
 MILD = ("mode_collapse", "past_best", "oscillation")
 """Symptoms that end a trial but leave its values meaningful: it is pruned, not failed."""
@@ -203,12 +206,13 @@ class Conductor:
             return
         self._running.discard(number)
         deaths = self._ledger.died(number)
+        symptom = OUT_OF_MEMORY if _STARVED in reason else "worker_died"
         if deaths > RETRIES:
             told = f"its worker died {deaths} times at the same place; the last time: {reason}"
-            self._fail(number, Failure("worker_died", told))
+            self._fail(number, Failure(symptom, told))
             return
         self._recorder.trial_paused(number, "retrying")
-        self._tell_end(number, "retrying", symptom="worker_died", reason=reason)
+        self._tell_end(number, "retrying", symptom=symptom, reason=reason)
         self._queue.appendleft(self._ledger.asked(number))
 
     def lost_all(self, reason: str) -> None:

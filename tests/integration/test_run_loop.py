@@ -272,6 +272,14 @@ def test_time_that_is_up_lets_running_trials_end_and_starts_no_more(home):
     assert go(spec, home)[0].state == "stopped"
 
 
+def test_a_worker_that_grows_makes_way_for_a_new_one_and_no_trial_notices(home):
+    outcome, events = go(sweep(base={"trouble": "leak", "steps": 1}, trials=10, parallel=1), home)
+    assert {(one.state, one.attempts) for one in outcome.records} == {("completed", 1)}
+    assert len([event for event in events if isinstance(event, TrialStarted)]) == 10
+    processes = {file.name for file in home.sweep("probe").trials.glob("*/process *")}
+    assert 3 <= len(processes) <= 6
+
+
 def test_only_one_process_drives_a_sweep(home):
     with home.sweep("probe").lock(), pytest.raises(SweepBusy, match=str(os.getpid())):
         go(sweep(), home)
