@@ -69,6 +69,12 @@ class FakeTraining:
             marks.write(f"{self.step}\n")
         return True
 
+    def adopt(self, checkpoint: Path) -> None:
+        saved = json.loads((checkpoint / "checkpoint.json").read_text())
+        self.state = saved["state"]
+        self.history = [Evaluation(**one) for one in saved["history"]]
+        self._save()
+
     def advance(self) -> Evaluation:
         step = self.step + self.config.get("every", 1)
         time.sleep(self.config.get("seconds", 0.0))
@@ -81,13 +87,16 @@ class FakeTraining:
             metrics["fid"] = float("nan")
         evaluation = Evaluation(step, time.time(), metrics)
         self.history.append(evaluation)
-        text = json.dumps({"state": self.state, "history": [one.as_dict() for one in self.history]})
-        temporary = self.folder / "checkpoint.json.tmp"
-        temporary.write_text(text)
-        os.replace(temporary, self.folder / "checkpoint.json")
+        self._save()
         with (self.folder / "trained").open("a") as marks:
             marks.write(f"{step}\n")
         return evaluation
+
+    def _save(self) -> None:
+        text = json.dumps({"state": self.state, "history": [one.as_dict() for one in self.history]})
+        temporary = self.folder / "new.tmp"
+        temporary.write_text(text)
+        os.replace(temporary, self.folder / "checkpoint.json")
 
     def _trouble(self, step: int) -> None:
         trouble = self.config.get("trouble")

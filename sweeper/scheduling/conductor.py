@@ -19,6 +19,7 @@ from typing import Any, Literal
 
 from sweeper.errors import SweeperError
 from sweeper.home import SweepFolder
+from sweeper.scheduling.endings import judged
 from sweeper.scheduling.events import (
     Ending,
     Event,
@@ -30,11 +31,11 @@ from sweeper.scheduling.events import (
     TrialStarted,
 )
 from sweeper.scheduling.failures import DISK_FULL, OUT_OF_MEMORY
-from sweeper.scheduling.messages import Failure, Report, Work
+from sweeper.scheduling.messages import Failure, Report, Work, kept_checkpoint
 from sweeper.scheduling.recorder import Recorder
 from sweeper.search.confirming import replicates_due
-from sweeper.search.entries import finite
 from sweeper.search.ledger import Evaluated, Ledger
+from sweeper.search.population import TakeOver
 from sweeper.search.records import Asked, TrialRecord
 from sweeper.spec.model import Sweep
 
@@ -46,9 +47,6 @@ FALSE_STARTS = 6
 
 _STARVED = "node running low on memory"
 """What a cluster's memory monitor says of a worker that it killed."""
-
-MILD = ("mode_collapse", "past_best", "oscillation")
-"""Symptoms that end a trial but leave its values meaningful: it is pruned, not failed."""
 
 Halt = Literal["", "no_new", "at_evaluation"]
 """How the sweep is coming to its end: not; when the running trials end; when they next report."""
@@ -128,8 +126,18 @@ class Conductor:
     def _hand_out(self, asked: Asked) -> Work:
         self._active[asked.number] = asked
         known = tuple(one.step for one in self._ledger.evaluations(asked.number))
-        folder = str(self._folder.trial(asked.number))
-        return Work(asked.number, folder, asked.config, known)
+        donor = self._ledger.donor(asked.number)
+        kept = None
+        if donor is not None:
+            kept = str(kept_checkpoint(self._folder.trial(donor[0]), donor[1]))
+        return Work(
+            number=asked.number,
+            folder=str(self._folder.trial(asked.number)),
+            config=asked.config,
+            known=known,
+            take_over=kept,
+            keep=self._ledger.kept,
+        )
 
     def _search_is_over(self) -> bool:
         trials = self.sweep.limits.trials
@@ -183,10 +191,14 @@ class Conductor:
                 if self._ledger.report(number, one)
             ]
             ended = self._conclude(number, report)
+            taken = self._ledger.take_over(number) if ended is None else None
         for evaluated in fresh:
             self._announce(number, evaluated)
         if ended is not None:
             self._ended(number, ended)
+            return True
+        if taken is not None:
+            self._begin_anew(number, taken)
             return True
         if self.halt == "at_evaluation":
             self._interrupt(number)
@@ -239,6 +251,15 @@ class Conductor:
         self.paused = paused
         self._enter("paused" if paused else "searching", "paused" if paused else "resumed")
 
+    def _begin_anew(self, number: int, taken: TakeOver) -> None:
+        """The trial goes on from another one's checkpoint, as soon as a worker is free."""
+        self._active.pop(number)
+        self._running.discard(number)
+        self._recorder.trial_paused(number, "retrying")
+        reason = f"goes on from trial {taken.donor:05d} as it was at step {taken.donor_step}"
+        self._tell_end(number, "retrying", reason=reason)
+        self._queue.appendleft(self._ledger.asked(number))
+
     # Ending a trial
 
     def _conclude(self, number: int, report: Report) -> TrialRecord | None:
@@ -253,22 +274,13 @@ class Conductor:
         return self._ledger.record(number)
 
     def _finish(self, number: int, stopped_by: Mapping[str, Any] | None) -> None:
-        record = self._ledger.record(number)
-        if stopped_by is not None:
-            symptom = stopped_by["name"]
-            reason = f"{stopped_by['note']} (step {stopped_by['step']})"
-            if symptom in MILD:
-                self._ledger.prune(number, symptom, reason)
-            else:
-                self._ledger.fail(number, symptom, reason)
-            return
-        last = record.metrics.get(record.steps, {})
-        values = [last.get(objective.metric) for objective in self.sweep.objective]
-        found = [value for value in values if value is not None and finite(value)]
-        if len(found) == len(values):
-            self._ledger.complete(number, found)
-            return
-        self._ledger.fail(number, *_without_score(self.sweep, last))
+        end = judged(self.sweep, self._ledger.record(number), stopped_by)
+        if end.state == "completed":
+            self._ledger.complete(number, end.values)
+        elif end.state == "pruned":
+            self._ledger.prune(number, end.symptom, end.reason)
+        else:
+            self._ledger.fail(number, end.symptom, end.reason)
 
     def _ended(self, number: int, record: TrialRecord) -> None:
         self._active.pop(number, None)
@@ -350,12 +362,3 @@ def _evaluated(given: Mapping[str, Any]) -> Evaluated:
         samples=given.get("samples"),
         protocol=given.get("protocol"),
     )
-
-
-def _without_score(sweep: Sweep, last: Mapping[str, float]) -> tuple[str, str]:
-    """Symptom and reason of a training that ended without a finite value of every objective."""
-    wanted = ", ".join(objective.metric for objective in sweep.objective)
-    if any(objective.metric in last for objective in sweep.objective):
-        return "divergence", f"{wanted} is not finite at the last step"
-    measured = ", ".join(sorted(last)) or "nothing"
-    return "error", f"the last evaluation has no {wanted}; it measured {measured}"

@@ -8,17 +8,30 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Self
+
+
+def kept_checkpoint(folder: Path, step: int) -> Path:
+    """Where a trial keeps its checkpoint of one milestone for others."""
+    return folder / "kept" / f"{step:06d}"
 
 
 @dataclass(frozen=True)
 class Work:
-    """A trial for a worker to take up. `known` are the steps that the ledger has already."""
+    """A trial for a worker to take up.
+
+    `known` are the steps that the ledger has already. `take_over` is the folder of another trial's
+    kept checkpoint to go on from; `keep` the (interval, grace) of the milestones at which this
+    trial's own checkpoints are kept for others.
+    """
 
     number: int
     folder: str
     config: Mapping[str, Any]
     known: tuple[int, ...] = ()
+    take_over: str | None = None
+    keep: tuple[int, int] | None = None
 
     def text(self) -> str:
         return json.dumps(asdict(self))
@@ -26,7 +39,8 @@ class Work:
     @classmethod
     def read(cls, text: str) -> Self:
         given = json.loads(text)
-        return cls(**{**given, "known": tuple(given["known"])})
+        keep = given["keep"] and tuple(given["keep"])
+        return cls(**{**given, "known": tuple(given["known"]), "keep": keep})
 
 
 @dataclass(frozen=True)

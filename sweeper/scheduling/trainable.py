@@ -23,6 +23,7 @@ import ray
 from ray import tune
 
 from sweeper.scheduling.failures import OUT_OF_MEMORY, explain
+from sweeper.scheduling.inheritance import keep, take_up
 from sweeper.scheduling.messages import Report, Work
 
 REPORT = "sweeper"
@@ -115,12 +116,14 @@ class Worker(tune.Trainable):  # type: ignore[misc]
         training = self._training
         if training is None:
             training = self._factory(self._work.config, folder, self._cache)
-            training.restore()
+            take_up(training, folder, self._work)
             self._training = training
             fresh = [one for one in training.history if one.step not in self._work.known]
             if fresh or training.finished:
                 return self._report(training, fresh)
-        return self._report(training, [training.advance()])
+        evaluation = training.advance()
+        keep(training, folder, self._work)
+        return self._report(training, [evaluation])
 
     def _report(self, training: Training, evaluations: Sequence[Any]) -> Report:
         stopped_by = getattr(training, "stopped_by", None)

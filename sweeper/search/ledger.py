@@ -14,7 +14,6 @@ truly interrupted, and goes on from its checkpoint. `entries` lists the attribut
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -22,7 +21,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import optuna
-from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from sweeper.errors import SpecConflict
@@ -32,14 +31,12 @@ from sweeper.search.asking import Desk
 from sweeper.search.entries import finite, translated
 from sweeper.search.journal import Journal, mend
 from sweeper.search.modelled import Impression, without_replicates
+from sweeper.search.population import TakeOver, milestones, take_over
 from sweeper.search.records import Asked, TrialRecord
 from sweeper.search.stopping import Rule, rule_for
+from sweeper.search.storage import STORAGE_VARIABLE as STORAGE_VARIABLE
+from sweeper.search.storage import load_study, open_storage, storage_exists
 from sweeper.spec.model import Sweep
-
-STORAGE_VARIABLE = "SWEEPER_STORAGE"
-"""Environment variable with the URL of a database to keep studies in, in place of the journal.
-
-Not part of a sweep file: such addresses tend to hold passwords, and files travel."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +67,7 @@ class Ledger:
         self._journal = journal
         self._desk = Desk(sweep, study, storage)
         self._judge: Rule | None = None
+        self._marks = milestones(sweep) if sweep.scheduler.name == "pbt" else None
         self._ids: dict[int, int] = {}
         self._curves: dict[int, dict[int, float]] = {}
         self._steps: dict[int, set[int]] = {}
@@ -85,11 +83,11 @@ class Ledger:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         with translated(folder.path):
             mend(folder.study_journal)
-            place, journal = _storage(folder, storage)
+            place, journal = open_storage(folder, storage)
             if sweep.name not in optuna.get_all_study_names(place):
                 directions = [objective.goal for objective in sweep.objective]
                 optuna.create_study(storage=place, study_name=sweep.name, directions=directions)
-            study = _load(sweep, place)
+            study = load_study(sweep, place)
             known = study.user_attrs.get("fingerprint")
             if known is None:
                 study.set_user_attr("fingerprint", sweep.fingerprint)
@@ -110,12 +108,12 @@ class Ledger:
     ) -> Self | None:
         """Open the study while another process may be writing it. None where there is none yet."""
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        if not (storage or os.environ.get(STORAGE_VARIABLE) or folder.study_journal.exists()):
+        if not storage_exists(folder, storage):
             return None
         with translated(folder.path):
-            place, _ = _storage(folder, storage)
+            place, _ = open_storage(folder, storage)
             known = sweep.name in optuna.get_all_study_names(place)
-            return cls(sweep, _load(sweep, place), place) if known else None
+            return cls(sweep, load_study(sweep, place), place) if known else None
 
     def _finish_what_was_cut_short(self) -> None:
         for trial in self._all(TrialState.RUNNING):
@@ -200,17 +198,40 @@ class Ledger:
             self._judge = rule_for(self.sweep)
         return self._judge(number, self._curves) if self._curves.get(number) else None
 
-    def take_over(
-        self,
-        number: int,
-        step: int,
-        donor: int,
-        values: Mapping[str, Any],
-        config: Mapping[str, Any],
-    ) -> None:
-        """The trial goes on from `donor`'s checkpoint, with other values, as of `step`."""
-        entry = {"number": donor, "values": dict(values), "config": dict(config)}
-        self._set(number, f"{entries.DONOR}{step}", entry)
+    def take_over(self, number: int) -> TakeOver | None:
+        """Under population based training: whose checkpoint the trial goes on from, if another's.
+
+        The decision is in the ledger when this returns; from then on `asked` gives the new values.
+        """
+        if self._marks is None or not self._curves.get(number):
+            return None
+        sound = {
+            other.number: entries.current(other.user_attrs, "values")
+            for other in self._all()
+            if other.number in self._curves and other.state != TrialState.FAIL
+        }
+        curves = {other: self._curves[other] for other in sound}
+        taken = take_over(self.sweep, self._marks, number, curves, sound)
+        if taken is not None:
+            entry = {
+                "number": taken.donor,
+                "step": taken.donor_step,
+                "values": taken.draw.values,
+                "config": taken.draw.config,
+            }
+            self._set(number, f"{entries.DONOR}{max(self._curves[number])}", entry)
+        return taken
+
+    def donor(self, number: int) -> tuple[int, int] | None:
+        """(trial, its step) of the checkpoint that the trial took over last."""
+        donors = entries.donors(self._trial(number).user_attrs)
+        last = donors[max(donors)] if donors else None
+        return None if last is None else (last["number"], last["step"])
+
+    @property
+    def kept(self) -> tuple[int, int] | None:
+        """(interval, grace) of the milestones at which checkpoints are kept for others, if any."""
+        return None if self._marks is None else (self._marks.interval, self._marks.grace)
 
     # Ending trials
 
@@ -328,21 +349,3 @@ class Ledger:
         self._steps[trial.number] = set(entries.evaluations(attrs))
         if attrs.get("role") != "replicate":
             self._curves[trial.number] = entries.curve_of(attrs, self.sweep.objective[0].metric)
-
-
-def _load(sweep: Sweep, storage: BaseStorage) -> optuna.Study:
-    # The sampler and the pruner are never asked: `asking` and `stopping` decide.
-    return optuna.load_study(
-        storage=storage,
-        study_name=sweep.name,
-        sampler=optuna.samplers.RandomSampler(0),
-        pruner=optuna.pruners.NopPruner(),
-    )
-
-
-def _storage(folder: SweepFolder, url: str | None) -> tuple[BaseStorage, Journal | None]:
-    url = url or os.environ.get(STORAGE_VARIABLE)
-    if url:
-        return RDBStorage(url, engine_kwargs={"pool_pre_ping": True}), None
-    journal = Journal(folder.study_journal)
-    return JournalStorage(journal), journal

@@ -51,10 +51,10 @@ class Halving:
             return None
         last = max(mine)
         for milestone in self.rungs(last):
-            if _reached(mine, milestone) != last:
+            if first_at(mine, milestone) != last:
                 continue  # judged at an earlier evaluation, and it went on
             rivals = sorted(
-                (curve[step] for curve in curves.values() if (step := _reached(curve, milestone))),
+                (curve[step] for curve in curves.values() if (step := first_at(curve, milestone))),
                 reverse=self.maximize,
             )
             places = max(1, len(rivals) // self.factor)
@@ -159,7 +159,7 @@ def rule_for(sweep: Sweep) -> Rule:
     return Hyperband(sweep.name, grace, factor, max(steps, grace), maximize)
 
 
-def _reached(curve: Curve, milestone: int) -> int | None:
+def first_at(curve: Curve, milestone: int) -> int | None:
     """The first step of the curve at or after the milestone."""
     return min((step for step in curve if step >= milestone), default=None)
 

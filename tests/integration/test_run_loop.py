@@ -127,9 +127,18 @@ def test_a_sweep_spends_its_budget_confirms_its_best_and_says_everything_once(ho
     assert steps_heard(events) == {}
 
 
-def test_one_at_a_time_the_same_seed_gives_the_same_sweep_also_when_it_was_interrupted(tmp_path):
-    spec = sweep(trials=12, parallel=1, scheduler=SchedulerSpec(name="asha", grace_steps=1))
-    spec = replace(spec, base={**spec.base, "data": "digits"})
+SCHEDULERS = {
+    "asha": SchedulerSpec(name="asha", grace_steps=1),
+    "pbt": SchedulerSpec(name="pbt", interval_steps=1, grace_steps=1),
+}
+
+
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
+def test_one_at_a_time_the_same_seed_gives_the_same_sweep_also_when_it_was_interrupted(
+    scheduler, tmp_path
+):
+    search = {"sampler": "random"} if scheduler == "pbt" else {}
+    spec = sweep(trials=12, parallel=1, scheduler=SCHEDULERS[scheduler], search=search)
     straight, _ = go(spec, Home(tmp_path / "straight"))
 
     def interrupt(event: Event) -> None:
@@ -144,7 +153,18 @@ def test_one_at_a_time_the_same_seed_gives_the_same_sweep_also_when_it_was_inter
         assert len(states) < 5
     assert states.count("interrupted") == 2
     assert essence(outcome.records) == essence(straight.records)
-    assert {one.state for one in straight.records} == {"completed", "pruned"}
+    if scheduler == "asha":
+        assert {one.state for one in straight.records} == {"completed", "pruned"}
+        return
+    assert {one.state for one in straight.records} == {"completed"}
+    heirs = [one for one in straight.records if one.donors]
+    assert heirs
+    for one in heirs:
+        folder = stopped.sweep("probe").trial(one.number)
+        assert (folder / "taken_over").exists()
+        assert list(one.metrics) == [1, 2, 3, 4]
+        donor = straight.records[one.donors[0][1]]
+        assert donor.objective[0] < max(other.objective[0] for other in straight.records)
 
 
 def test_a_raised_limit_extends_the_sweep(home):

@@ -1,0 +1,47 @@
+"""What the end of a training means for the study."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from sweeper.search.entries import finite
+from sweeper.search.records import TrialRecord
+from sweeper.spec.model import Sweep
+
+MILD = ("mode_collapse", "past_best", "oscillation")
+"""Symptoms that end a trial but leave its values meaningful: it is pruned, not failed."""
+
+
+@dataclass(frozen=True)
+class End:
+    """How a trial is told: with its values, or with the symptom that it ended of."""
+
+    state: Literal["completed", "pruned", "failed"]
+    values: tuple[float, ...] = ()
+    symptom: str = ""
+    reason: str = ""
+
+
+def judged(sweep: Sweep, record: TrialRecord, stopped_by: Mapping[str, Any] | None) -> End:
+    """The end of a training that will not go on.
+
+    `stopped_by` is the symptom for which it ended itself, None when it reached its last step. Then
+    its score is what its last evaluation measured; without a finite number there, it has none.
+    """
+    if stopped_by is not None:
+        symptom = stopped_by["name"]
+        reason = f"{stopped_by['note']} (step {stopped_by['step']})"
+        return End("pruned" if symptom in MILD else "failed", (), symptom, reason)
+    last = record.metrics.get(record.steps, {})
+    values = [last.get(objective.metric) for objective in sweep.objective]
+    found = tuple(value for value in values if value is not None and finite(value))
+    if len(found) == len(values):
+        return End("completed", found)
+    wanted = ", ".join(objective.metric for objective in sweep.objective)
+    if any(value is not None for value in values):
+        return End("failed", (), "divergence", f"{wanted} is not finite at the last step")
+    measured = ", ".join(sorted(last)) or "nothing"
+    reason = f"the last evaluation has no {wanted}; it measured {measured}"
+    return End("failed", (), "error", reason)

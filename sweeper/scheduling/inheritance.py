@@ -1,0 +1,49 @@
+"""How a worker keeps checkpoints for other trials, and takes one over (population based training).
+
+Keeping is a hard link: the next checkpoint replaces the file and leaves the link alone. Taking over
+is marked in the folder once the training has saved itself as its own, so that a worker which is
+killed in between takes over again, and one that is killed later goes on from there.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from sweeper.files import atomic_write
+from sweeper.scheduling.messages import Work, kept_checkpoint
+from sweeper.search.milestones import Milestones
+
+CHECKPOINTS = "checkpoint.*"
+MARK = "taken_over"
+
+
+def take_up(training: Any, folder: Path, work: Work) -> None:
+    """Restore the training: from its own checkpoint, or for the first time from another trial's."""
+    mark = folder / MARK
+    if work.take_over is None or (mark.exists() and mark.read_text() == work.take_over):
+        training.restore()
+    else:
+        training.adopt(Path(work.take_over))
+        atomic_write(mark, work.take_over)
+    keep(training, folder, work)
+
+
+def keep(training: Any, folder: Path, work: Work) -> None:
+    """Keep the checkpoint that was just saved, if it is the first one at or after a milestone."""
+    if work.keep is None or not training.history:
+        return
+    steps = [0, *(one.step for one in training.history)]
+    if Milestones(*work.keep).reached(steps[-2], steps[-1]) is None:
+        return
+    place = kept_checkpoint(folder, steps[-1])
+    if place.exists():
+        return
+    temporary = place.with_name(f".{place.name}.{os.getpid()}")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    for file in folder.glob(CHECKPOINTS):
+        os.link(file, temporary / file.name)
+    temporary.rename(place)
