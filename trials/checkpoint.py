@@ -43,8 +43,10 @@ def save(path: Path, fingerprint: str, state: dict[str, Any]) -> None:
     write_atomically(path, lambda temporary: torch.save(content, temporary))
 
 
-def load(path: Path, fingerprint: str, device: torch.device) -> dict[str, Any] | None:
+def load(path: Path, fingerprint: str | None, device: torch.device) -> dict[str, Any] | None:
     """The state saved at ``path``, or None where there is no checkpoint.
+
+    ``fingerprint`` None takes that of any configuration.
 
     Raises:
         CheckpointError: it is damaged, of another format, or of another configuration.
@@ -57,7 +59,7 @@ def load(path: Path, fingerprint: str, device: torch.device) -> dict[str, Any] |
         raise CheckpointError(f"{path}: the checkpoint is damaged ({error})") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise CheckpointError(f"{path}: not a checkpoint of format {FORMAT}")
-    if content["fingerprint"] != fingerprint:
+    if fingerprint is not None and content["fingerprint"] != fingerprint:
         raise CheckpointError(f"{path}: the checkpoint belongs to another configuration")
     state: dict[str, Any] = content["state"]
     return state

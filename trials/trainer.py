@@ -23,6 +23,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -30,6 +31,7 @@ from torch import Tensor
 from trials import checkpoint
 from trials.config import TrialConfig
 from trials.data import open_data
+from trials.errors import CheckpointError
 from trials.evaluation import Evaluation, TrialResult, TrialState
 from trials.export import save_generator
 from trials.game import Game, Round, Steps
@@ -118,6 +120,36 @@ class Training:
         state = checkpoint.load(self.checkpoint_file, self.config.fingerprint(), self.device)
         if state is None:
             return False
+        self._load(state)
+        return True
+
+    def adopt(self, folder: Path) -> None:
+        """Go on from the checkpoint in another training's ``folder``, with one's own settings.
+
+        Weights, moments, random streams and history are the other's; learning rates and knobs are
+        one's own (the exploiting step of population based training, arXiv 1711.09846).
+
+        Raises:
+            CheckpointError: there is none, or its networks or tricks are others.
+        """
+        file = Path(folder) / self.checkpoint_file.name
+        own = {
+            name: [_without_tensors(group) for group in optimizer.param_groups]
+            for name, optimizer in self.game.optimizers.items()
+        }
+        state = checkpoint.load(file, None, self.device)
+        if state is None:
+            raise CheckpointError(f"{file}: there is no checkpoint")
+        try:
+            self._load(state)
+        except (KeyError, RuntimeError, ValueError) as error:
+            raise CheckpointError(f"{file}: does not fit this configuration ({error})") from error
+        for name, optimizer in self.game.optimizers.items():
+            for group, settings in zip(optimizer.param_groups, own[name], strict=True):
+                group.update(settings)
+        self.save()
+
+    def _load(self, state: dict[str, Any]) -> None:
         self.game.load_state(state["game"])
         self._meter.load_state(state["meter"], self.device)
         self.watcher.load_state_dict(state["watcher"])
@@ -125,7 +157,6 @@ class Training:
         self._real = state["real"]
         self.history = [Evaluation.from_dict(given) for given in json.loads(state["history"])]
         self.stopped_by = self._fatal(self.history[-1].symptoms) if self.history else None
-        return True
 
     @property
     def checkpoint_file(self) -> Path:
@@ -348,6 +379,10 @@ def train(
         if report is not None and report(evaluation) is False:
             break
     return training.result()
+
+
+def _without_tensors(group: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in group.items() if name != "params"}
 
 
 def pick_device(name: str) -> torch.device:

@@ -96,6 +96,7 @@ def essence(records: tuple[TrialRecord, ...]) -> list[tuple[Any, ...]]:
             one.config,
             one.metrics,
             one.objective,
+            one.donors,
         )
         for one in records
     ]
