@@ -22,10 +22,11 @@ from pydantic import (
 
 from trials import catalogue
 from trials.data import AnyData
+from trials.data.mixture import MixtureConfig
 from trials.errors import ConfigError, DataError
 from trials.health import HealthConfig
 from trials.latent import LatentConfig
-from trials.metrics.config import EvaluationConfig
+from trials.metrics.config import EvaluationConfig, check_evaluation
 from trials.networks.build import check as check_networks
 from trials.networks.build import plan_networks
 from trials.networks.config import NetworksConfig
@@ -305,8 +306,10 @@ def _deep_problems(config: TrialConfig) -> list[Problem]:
                 "accumulate", f"{config.accumulate} does not divide batch_size {config.batch_size}"
             )
         )
+    shape = config.shape()
+    if shape is not None:
+        problems += _evaluation_problems(config, shape)
     if not problems:
-        shape = config.shape()
         if shape is None:
             return []
         # How many classes there are is known only when the data are open; two stand for some.
@@ -316,3 +319,16 @@ def _deep_problems(config: TrialConfig) -> list[Problem]:
             return error.problems
         problems += check_networks(plan)
     return problems
+
+
+def _evaluation_problems(config: TrialConfig, shape: tuple[int, ...]) -> list[Problem]:
+    """Metrics and extractors that these data, or this generator, cannot serve."""
+    takes_labels = any(trick.uses_labels for trick, _ in config.active())
+    return check_evaluation(
+        config.evaluation,
+        data=config.data.name,
+        kind="image" if len(shape) == 3 else "point",
+        modes=isinstance(config.data, MixtureConfig),
+        held_out=config.data.holdout > 0,
+        conditional=takes_labels and config.data.labelled,
+    )

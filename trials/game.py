@@ -219,6 +219,12 @@ class Game:
             terms = trick.discriminator_terms(self, round, terms)
         return terms
 
+    def border(self, round: Round) -> Tensor | float:
+        """The score above which the discriminator takes an image of this round for real."""
+        for trick in self.using("border"):
+            return trick.border(round)
+        return 0.0
+
     def generator_loss(self, round: Round) -> Terms:
         """Judge the generated images and name the generator's terms."""
         for trick in self.using("dealt"):

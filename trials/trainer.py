@@ -57,13 +57,20 @@ class Training:
         self.device = pick_device(config.device)
         self.dataset = open_data(config.data, cache=cache)
         self.game = Game(config, self.dataset, self.device)
-        self.evaluator = Evaluator(config.evaluation, self.dataset, self.device, cache=cache)
+        self.evaluator = Evaluator(
+            config.evaluation,
+            self.dataset,
+            self.device,
+            cache=cache,
+            conditional=self.game.labelled,
+        )
         self.watcher = Watcher(config.health)
         self.history: list[Evaluation] = []
         self.stopped_by: Symptom | None = None
         self._meter = Meter()
         self._real: tuple[Tensor, Tensor | None] | None = None
         self._healthy = True
+        self._speed = 0.0
         self._fixed = self._fixed_noise()
         config_file = self.folder / "config.json"
         text = json.dumps(config.as_dict(), indent=2)
@@ -263,7 +270,7 @@ class Training:
 
     @torch.no_grad()
     def _probe_discriminator(self, round: Round) -> None:
-        r, f = round.r, round.f
+        r, f, border = round.r, round.f, self.game.border(round)
         norm = gradient_norm(self.game.discriminator)
         self._meter.add(
             "",
@@ -271,8 +278,8 @@ class Training:
                 "score/real": r.mean(),
                 "score/fake": f.mean(),
                 "score/largest": torch.maximum(r.abs().max(), f.abs().max()),
-                "accuracy/real": (r > 0).float().mean(),
-                "accuracy/fake": (f < 0).float().mean(),
+                "accuracy/real": (r > border).float().mean(),
+                "accuracy/fake": (f < border).float().mean(),
                 "gradient_norm/discriminator": norm,
             },
         )

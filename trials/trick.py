@@ -17,6 +17,7 @@ Where the hooks fire in one step of the loop::
         see                       what the discriminator sees of either
         judged                    scores are known; targets may be changed
         discriminator_terms       named terms whose sum is minimised
+        border                    above which score an image passes for real (losses only)
         after_discriminator_step
     generator step
         latent, dealt, see, judged
@@ -201,6 +202,11 @@ class Trick:
     ) -> Terms:
         """Compute the generator's terms, by default by calling ``compute``."""
         return compute()
+
+    def border(self, round: Round) -> Tensor:
+        """The score, a scalar, above which the discriminator takes an image for real, where the
+        loss does not centre the scores at 0. Its accuracy is counted from there."""
+        return torch.zeros(())
 
     def after_discriminator_step(self, game: Game, round: Round) -> None:
         """After the discriminator's optimiser has stepped."""

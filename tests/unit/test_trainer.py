@@ -14,7 +14,7 @@ import torch
 from tests.conformance.small import SMALL, comparable, differ, small_config, tensors_of
 from trials.checkpoint import save
 from trials.config import load_config
-from trials.errors import CheckpointError
+from trials.errors import CheckpointError, ConfigError
 from trials.export import load_generator
 from trials.presets import merge
 from trials.trainer import Training, train
@@ -214,3 +214,39 @@ def test_a_config_survives_being_written_and_read(tmp_path: Path) -> None:
     assert load_config(config.as_dict()) == config
     assert load_config(config.as_dict()).fingerprint() == config.fingerprint()
     assert load_config(merge(SMALL, {"seed": 5})).fingerprint() != small_config().fingerprint()
+
+
+@pytest.mark.parametrize(
+    ("loss", "centred"),
+    [("non_saturating", True), ("hinge", True), ("lsgan", False), ("wgan", False)],
+)
+def test_accuracy_is_counted_from_where_the_loss_parts_the_sides(
+    loss: str, centred: bool, tmp_path: Path
+) -> None:
+    training = Training(small_config(loss=loss, steps=10), tmp_path)
+    with torch.no_grad():  # every score far above 0, as a critic's may well be
+        training.game.discriminator.get_submodule("score").bias.fill_(100.0)
+    training.run_to(10)
+    metrics = training.evaluate().metrics
+    assert metrics["score/fake"] > 50
+    accuracies = metrics["accuracy/real"], metrics["accuracy/fake"]
+    assert (accuracies == (1.0, 0.0)) == centred
+
+
+def test_a_generator_that_takes_labels_is_measured_by_class(tmp_path: Path) -> None:
+    config = small_config(
+        conditioning="projection", evaluation={"metrics": ["fid", "class_fid"], "samples": 64}
+    )
+    metrics = Training(config, tmp_path).evaluate().metrics
+    assert {f"class_fid/{label}" for label in range(10)} <= set(metrics)
+
+
+def test_what_cannot_be_measured_is_refused_with_every_other_problem() -> None:
+    with pytest.raises(ConfigError) as caught:
+        small_config(
+            accumulate=3, evaluation={"metrics": ["fid", "modes", "memorisation", "class_fid"]}
+        )
+    assert [problem.path for problem in caught.value.problems] == [
+        "accumulate",
+        *["evaluation.metrics"] * 3,
+    ]

@@ -39,6 +39,14 @@ class AdversarialLoss(Trick):
         return {**terms, "adversarial": self.generator(round)}
 
 
+class UncentredLoss(AdversarialLoss):
+    """A loss whose scores have no meaning of their own, or one that is not centred at 0."""
+
+    def border(self, round: Round) -> Tensor:
+        # (E r + E f) / 2
+        return (round.r.mean() + round.f.mean()) / 2
+
+
 def needs_targets(key: str, trial: TrialConfig) -> Iterable[Problem]:
     """A problem if the loss teaches no targets that could be changed."""
     loss = Trick.registry[trial.loss.name]

@@ -30,7 +30,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from trials.game import Game, Round
-from trials.losses.base import AdversarialLoss
+from trials.losses.base import UncentredLoss
 from trials.networks.build import plan_networks
 from trials.networks.plan import Judgement, NetworkPlan
 from trials.trick import Terms, TrickConfig, knob
@@ -60,7 +60,7 @@ def convergence(real: Tensor, fake: Tensor, gamma: float) -> Tensor:
     return real + (gamma * real - fake).abs()
 
 
-class _Energy(AdversarialLoss):
+class _Energy(UncentredLoss):
     power = 2
 
     def plan(self, plan: NetworkPlan) -> NetworkPlan:

@@ -13,7 +13,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from trials.game import Round
-from trials.losses.base import AdversarialLoss, Target
+from trials.losses.base import Target, UncentredLoss
 from trials.trick import TrickConfig, knob
 
 
@@ -22,7 +22,7 @@ def squared(score: Tensor, target: Target) -> Tensor:
     return (score - target).square().mean()
 
 
-class LeastSquares(AdversarialLoss):
+class LeastSquares(UncentredLoss):
     """Targets of label tricks, in [0, 1], are mapped onto the labels a…b."""
 
     key = "lsgan"

@@ -24,7 +24,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from trials.game import Round
-from trials.losses.base import AdversarialLoss
+from trials.losses.base import UncentredLoss
 from trials.trick import TrickConfig, knob
 
 Base = Literal["standard", "lsgan", "hinge"]
@@ -46,7 +46,7 @@ def average(winner: Tensor, loser: Tensor, base: Base) -> Tensor:
     return F.softplus(-above).mean() + F.softplus(below).mean()
 
 
-class Relativistic(AdversarialLoss):
+class Relativistic(UncentredLoss):
     """Scores count only against each other."""
 
     key = "relativistic"
@@ -63,7 +63,7 @@ class Relativistic(AdversarialLoss):
         return paired(round.f, round.r)
 
 
-class RelativisticAverage(AdversarialLoss):
+class RelativisticAverage(UncentredLoss):
     """Scores count against the average of the other side."""
 
     key = "relativistic_average"

@@ -17,12 +17,12 @@ from torch import Tensor
 
 from trials.config import TrialConfig
 from trials.game import Game, Round
-from trials.losses.base import AdversarialLoss
+from trials.losses.base import UncentredLoss
 
 LIPSCHITZ = ("weight_clipping", "gradient_penalty", "dragan", "spectral_norm")
 
 
-class Wasserstein(AdversarialLoss):
+class Wasserstein(UncentredLoss):
     """The critic's score has no meaning of its own, only differences do."""
 
     key = "wgan"
