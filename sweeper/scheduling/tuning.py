@@ -110,6 +110,7 @@ class Tuning:
 
     def _tick(self) -> None:
         """Look around: is the cluster alive, has somebody asked for something, is time up?"""
+        self._obey()  # every time: short trials may all be over before the next look
         here = time.monotonic()
         if here < self._next_tick:
             return
@@ -117,7 +118,6 @@ class Tuning:
         assert self._cluster is not None
         self._cluster.check()
         self._look()
-        self._obey()
         if self._deadline is not None and here >= self._deadline:
             hours = self._sweep.limits.hours
             self._conductor.stop("no_new", f"limits.hours ({hours:g}) has been reached")
