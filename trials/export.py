@@ -95,12 +95,7 @@ def load_generator(folder: Path) -> TrainedGenerator:
     Raises:
         CheckpointError: the trial has saved none.
     """
-    file = Path(folder) / FILE
-    if not file.exists():
-        raise CheckpointError(f"{file}: this trial has saved no generator")
-    with safe_open(file, framework="pt") as reader:
-        header = json.loads(reader.metadata()["generator"])
-        tensors = {name: reader.get_tensor(name) for name in reader.keys()}  # noqa: SIM118
+    header, tensors = _read(folder)
     config = load_config(header["config"])
     plan = config.plan(tuple(header["shape"]), header["classes"])
     generator, _ = build(plan)
@@ -113,6 +108,25 @@ def load_generator(folder: Path) -> TrainedGenerator:
     return TrainedGenerator(
         generator, plan.generator.latent, used, _condition(plan.generator), finish
     ).eval()
+
+
+def saved_header(folder: Path) -> dict[str, Any]:
+    """What is written beside the best generator's weights: config, step, FID, kind of weights.
+
+    Raises:
+        CheckpointError: the trial has saved none.
+    """
+    return _read(folder)[0]
+
+
+def _read(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    file = Path(folder) / FILE
+    if not file.exists():
+        raise CheckpointError(f"{file}: this trial has saved no generator")
+    with safe_open(file, framework="pt") as reader:
+        header = json.loads(reader.metadata()["generator"])
+        tensors = {name: reader.get_tensor(name) for name in reader.keys()}  # noqa: SIM118
+    return header, tensors
 
 
 def _condition(plan: GeneratorPlan) -> tuple[int, ...] | None:

@@ -24,7 +24,13 @@ from trials.trick import Sample
 @contextmanager
 def sampling_network(game: Game) -> Iterator[nn.Module]:
     """Inside, the sampling network in evaluation mode, its batch statistics by the rule."""
-    network = game.sampling_network()
+    with prepared(game, game.sampling_network()) as network:
+        yield network
+
+
+@contextmanager
+def prepared(game: Game, network: nn.Module) -> Iterator[nn.Module]:
+    """Inside, a generator of this game in evaluation mode, its batch statistics by the rule."""
     rules = game.config.evaluation
     if rules.batch_statistics == "standing":
         draw = drawer(game, network, stream(game.device, game.config.seed, "standing"))

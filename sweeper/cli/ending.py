@@ -24,6 +24,10 @@ def print_ending(sweep: Sweep, result: SweepResult, home: Home) -> None:
     where = f" --home {home.path}" if home.path != Home.at().path else ""
     typer.echo(f"runs     sweeper ui{where}")
     typer.echo(f"trials   sweeper top {sweep.name}{where}; sweeper show {sweep.name} NUMBER{where}")
+    for record in result.records:
+        if record.final is not None:
+            values = ", ".join(f"{name} {v:.4g}" for name, v in record.final.metrics.items())
+            typer.echo(f"final    trial {record.name} on fresh noise: {values}")
     if result.message:
         typer.echo(result.message)
     if result.state != "finished":

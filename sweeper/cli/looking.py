@@ -131,6 +131,10 @@ def show(
     if rows:
         typer.echo("")
         print_table(("step", *columns), rows)
+    if record.final is not None:
+        values = ", ".join(f"{name} {_number(v)}" for name, v in record.final.metrics.items())
+        typer.echo(f"  final    {values}")
+        typer.echo(f"           the generator of step {record.final.step}, on fresh noise")
     for symptom, step in record.symptoms:
         typer.echo(f"  seen     {symptom} at step {step}")
     if record.log_tail:

@@ -14,6 +14,7 @@ from sweeper.report import markup
 from sweeper.report.leaderboard import searched
 from sweeper.report.markup import Cell, text
 from sweeper.report.standings import Standing, Standings, final, seed_of
+from sweeper.report.trial import Trial
 from sweeper.report.words import (
     NONE,
     STATE_WORDS,
@@ -202,7 +203,9 @@ def winner(standings: Standings) -> str:
     if len(standings.goals) == 1:
         return (
             "<p>The whole configuration, as it was trained. The same lines are in "
-            "<code>best.yaml</code>.</p>\n" + markup.preformatted(winner_yaml(standings))
+            "<code>best.yaml</code>.</p>\n"
+            + markup.preformatted(winner_yaml(standings))
+            + _final_score(standings.winners[0].trial)
         )
     parts = []
     for index, standing in enumerate(standings.winners[:_FRONT]):
@@ -212,6 +215,19 @@ def winner(standings: Standings) -> str:
     count = len(standings.winners)
     more = f" The first {_FRONT} are here." if count > _FRONT else ""
     return f"<p>{plural(count, 'trial')} on the Pareto front.{more}</p>\n" + "".join(parts)
+
+
+def _final_score(trial: Trial) -> str:
+    """What its generator scored on noise that chose nothing; empty where that was not measured."""
+    if trial.final is None:
+        return ""
+    values = ", ".join(
+        f"<code>{text(name)}</code> {number(value)}" for name, value in trial.final.metrics.items()
+    )
+    return (
+        f"<p>The generator that it kept, of step {trial.final.step:,}, measured once more on fresh "
+        f"noise, so that no choice among trials or steps flatters it: {values}.</p>\n"
+    )
 
 
 def winner_yaml(standings: Standings) -> str:

@@ -6,6 +6,15 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 
+class FinalScore(Protocol):
+    """A winner's generator, measured once more; see `sweeper.search.records.FinalScore`."""
+
+    @property
+    def step(self) -> int: ...
+    @property
+    def metrics(self) -> Mapping[str, float]: ...
+
+
 class Trial(Protocol):
     """One trial of a sweep; see `sweeper.search.records.TrialRecord` for what each part means."""
 
@@ -45,6 +54,8 @@ class Trial(Protocol):
     def started(self) -> float | None: ...
     @property
     def ended(self) -> float | None: ...
+    @property
+    def final(self) -> FinalScore | None: ...
     @property
     def seconds(self) -> float | None: ...
     @property

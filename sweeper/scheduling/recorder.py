@@ -6,7 +6,9 @@ ledger knows, and what had been said already changes nothing.
 
 from __future__ import annotations
 
+import math
 import platform
+import time as clock
 from collections.abc import Callable, Mapping
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -71,6 +73,7 @@ class Recorder:
                     self.evaluated(record.number, evaluated)
                 if record.over:
                     self.trial_ended(record)
+                    self.scored(record)
                 else:
                     self.trial_paused(record.number, "interrupted")
 
@@ -126,9 +129,25 @@ class Recorder:
             log_tail=record.log_tail,
         )
         with self._outbox.batch():
+            for step, values in _best(record, self._sweep).items():
+                self._outbox.evaluated(record.number, step, values, record.ended or clock.time())
             for name in ("config.json", "checkpoint.pt", "log.txt"):
                 self._file(record.number, folder / name, name)
             self._outbox.trial_ended(record.number, state, tags=tags, note=note, time=record.ended)
+
+    def scored(self, record: TrialRecord) -> None:
+        """The trial has won, and its generator was measured once more."""
+        if self._outbox is None or record.final is None:
+            return
+        final = record.final
+        with self._outbox.batch():
+            self._outbox.evaluated(
+                record.number, final.step, final.metrics, record.ended or clock.time()
+            )
+            self._outbox.tagged(
+                record.number,
+                {f"protocol.final.{key}": value for key, value in final.protocol.items()},
+            )
 
     def trial_paused(self, number: int, state: TrialEnding) -> None:
         """The trial stands still and will go on under the same number."""
@@ -157,6 +176,22 @@ class Recorder:
     def _file(self, number: int, path: Path, name: str) -> None:
         if self._outbox is not None and path.is_file():
             self._outbox.artifact(number, path, name)
+
+
+def _best(record: TrialRecord, sweep: Sweep) -> dict[int, dict[str, float]]:
+    """The best value on the way of each objective, as `best/METRIC`, at the step that had it."""
+    found: dict[int, dict[str, float]] = {}
+    for objective in sweep.objective:
+        choose = max if objective.goal == "maximize" else min
+        curve = {
+            step: values[objective.metric]
+            for step, values in record.metrics.items()
+            if math.isfinite(values.get(objective.metric, math.nan))
+        }
+        if curve:
+            step = choose(curve, key=curve.__getitem__)
+            found.setdefault(step, {})[f"best/{objective.metric}"] = curve[step]
+    return found
 
 
 @cache

@@ -1,7 +1,8 @@
 """Run a sweep: one call that starts it, resumes it or extends it.
 
     lock the folder → compare the spec → open the ledger → tell the outbox what it knows
-      → Ray → trials until the budget is spent and the best are confirmed → drain the outbox
+      → Ray → trials until the budget is spent and the best are confirmed → the winner's final score
+      → drain the outbox
 
 There is no other way in: opening the ledger settles what a killed driver left, and a sweep that has
 nothing left to do ends at once.
@@ -34,6 +35,7 @@ from sweeper.scheduling.events import (
 )
 from sweeper.scheduling.recorder import Recorder, resolved
 from sweeper.scheduling.requests import Requests
+from sweeper.scheduling.scoring import Scoring
 from sweeper.scheduling.trainable import Factory, build_training
 from sweeper.scheduling.tuning import Tuning
 from sweeper.search.confirming import best_first
@@ -131,6 +133,9 @@ class _Run:
             conductor = Conductor(
                 self._sweep, self._folder, self._ledger, self._recorder, self._tell
             )
+            scoring = Scoring(
+                self._sweep, self._folder, self._ledger, self._recorder, self._home.cache
+            )
             tuning = Tuning(
                 self._sweep,
                 conductor,
@@ -140,11 +145,13 @@ class _Run:
                 factory=factory,
                 seconds_left=self._seconds_left(),
                 look=self._look,
+                afterwards=scoring.run,
             )
             try:
-                if not conductor.finished:
+                if not conductor.finished or (conductor.complete and scoring.due()):
                     tuning.run()
                 state, message = _ending(conductor, tuning, requests)
+                message = message or scoring.message
             except UserError:
                 raise
             except SweeperError as error:

@@ -47,6 +47,7 @@ class Tuning:
         factory: Factory,
         seconds_left: float | None,
         look: Callable[[], None],
+        afterwards: Callable[[Callable[[], bool]], None],
     ) -> None:
         self.now = False
         self._sweep = sweep
@@ -56,6 +57,7 @@ class Tuning:
         self._cache = cache
         self._factory = factory
         self._look = look
+        self._afterwards = afterwards
         self._deadline = None if seconds_left is None else time.monotonic() + seconds_left
         self._next_tick = 0.0
         self._cluster: Cluster | None = None
@@ -79,6 +81,16 @@ class Tuning:
                     if crashes > CRASHES:
                         raise SweeperError(f"Ray Tune keeps failing: {error}") from error
                     self._conductor.lost_all(f"Ray Tune failed: {error}")
+            if self._conductor.complete:
+                self._afterwards(self._is_to_end)
+
+    def _is_to_end(self) -> bool:
+        """Whether somebody wants the driver to end while it does what comes afterwards."""
+        assert self._cluster is not None
+        self._cluster.check()
+        self._look()
+        asked = self._requests
+        return bool(asked.interrupts or asked.terminated or asked.written() == Request.CANCEL)
 
     def _run_tune(self) -> None:
         limits, resources = self._sweep.limits, self._sweep.resources

@@ -11,6 +11,10 @@ User attributes of a trial (state, values and intermediate values are Optuna's o
     protocol            how its distances were measured
     donor:500           {number, step, values, config}: whose checkpoint it took over at step 500
     end                 {state, values, symptom, reason, log}: written before the study is told
+
+User attributes of the study, beside those of the sweep as a whole:
+
+    final:12            {step, metrics, protocol}: trial 12 won, and was scored on fresh noise
 """
 
 from __future__ import annotations
@@ -26,10 +30,11 @@ from optuna.trial import FrozenTrial, TrialState
 
 from sweeper.errors import LedgerError
 from sweeper.search.proposals import Result
-from sweeper.search.records import Asked, TrialRecord
+from sweeper.search.records import Asked, FinalScore, TrialRecord
 from sweeper.spec.sections import Objective
 
 STEP = "step:"
+FINAL = "final:"
 DONOR = "donor:"
 
 _STATES = {
@@ -62,14 +67,17 @@ def asked(trial: FrozenTrial) -> Asked:
     )
 
 
-def record(trial: FrozenTrial, objective: Sequence[Objective]) -> TrialRecord:
-    """A trial's entry in plain words."""
+def record(
+    trial: FrozenTrial, objective: Sequence[Objective], study: Mapping[str, Any]
+) -> TrialRecord:
+    """A trial's entry in plain words; `study` are the study's own attributes."""
     attrs = trial.user_attrs
     end = attrs.get("end", {})
     steps = evaluations(attrs)
     curve = curve_of(attrs, objective[0].metric)
     best = max if objective[0].goal == "maximize" else min
     running = "running" if attrs.get("attempts") else "waiting"
+    final = study.get(f"{FINAL}{trial.number}")
     return TrialRecord(
         number=trial.number,
         state=_STATES.get(trial.state, running),  # type: ignore[arg-type]
@@ -94,6 +102,7 @@ def record(trial: FrozenTrial, objective: Sequence[Objective]) -> TrialRecord:
         steps=max(steps, default=0),
         attempts=attrs.get("attempts", 0),
         donors=tuple((step, donor["number"]) for step, donor in donors(attrs).items()),
+        final=FinalScore(**final) if final else None,
     )
 
 

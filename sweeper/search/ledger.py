@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 import optuna
@@ -32,7 +32,7 @@ from sweeper.search.entries import finite, translated
 from sweeper.search.journal import Journal, mend
 from sweeper.search.modelled import Impression, without_replicates
 from sweeper.search.population import TakeOver, milestones, take_over
-from sweeper.search.records import Asked, TrialRecord
+from sweeper.search.records import Asked, FinalScore, TrialRecord
 from sweeper.search.stopping import Rule, rule_for
 from sweeper.search.storage import STORAGE_VARIABLE as STORAGE_VARIABLE
 from sweeper.search.storage import load_study, open_storage, storage_exists
@@ -264,16 +264,24 @@ class Ledger:
         else:
             self.study.tell(trial.number, state=TrialState.FAIL)
 
+    def scored(self, number: int, score: FinalScore) -> None:
+        """The trial has won, and its generator was measured on fresh noise. It may be over: what
+        is known of it afterwards belongs to the study, since Optuna closes a trial that ended."""
+        with translated():
+            self.study.set_user_attr(f"{entries.FINAL}{number}", asdict(score))
+
     # Reading
 
     def record(self, number: int) -> TrialRecord:
         """One trial."""
-        return entries.record(self._trial(number), self.sweep.objective)
+        study = self.study.user_attrs
+        return entries.record(self._trial(number), self.sweep.objective, study)
 
     def trials(self) -> list[TrialRecord]:
         """All trials in the order of their numbers."""
         with translated():
-            return [entries.record(trial, self.sweep.objective) for trial in self._all()]
+            study = self.study.user_attrs
+            return [entries.record(one, self.sweep.objective, study) for one in self._all()]
 
     def evaluations(self, number: int) -> list[Evaluated]:
         """All evaluations of a trial by step."""

@@ -39,6 +39,18 @@ class Asked:
 
 
 @dataclass(frozen=True)
+class FinalScore:
+    """A winner's kept generator, that of `step`, measured once more on noise that chose nothing.
+
+    `metrics` are named with their number of samples, as in `fid_5k`.
+    """
+
+    step: int
+    metrics: Mapping[str, float]
+    protocol: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class TrialRecord:
     """One trial of a sweep as the study has it.
 
@@ -49,7 +61,7 @@ class TrialRecord:
     `scheduler`, `error`, `out_of_memory`, `worker_died`, `cancelled`), `symptoms` lists all that
     were seen as (name, step). Times are unix seconds. `attempts` counts starts, retries and
     resumptions included. `donors` lists (step, trial number) where population based training
-    copied another trial's checkpoint.
+    copied another trial's checkpoint. `final` is there for the winner of a finished sweep only.
     """
 
     number: int
@@ -73,6 +85,7 @@ class TrialRecord:
     steps: int = 0
     attempts: int = 0
     donors: tuple[tuple[int, int], ...] = ()
+    final: FinalScore | None = None
 
     @property
     def name(self) -> str:

@@ -22,7 +22,7 @@ base:
   steps: 4
   batch_size: 8
   networks: {generator: {width: 4}, discriminator: {width: 4}}
-  evaluation: {every: 2, samples: 32, metrics: [fid]}
+  evaluation: {every: 2, samples: 32, metrics: [fid], final_samples: 64}
 parameters:
   optimizer.generator.lr: {distribution: log_uniform, min: 1.0e-4, max: 1.0e-2}
   loss: {values: [hinge, lsgan]}
@@ -92,6 +92,14 @@ def test_a_sweep_runs_is_recorded_extended_and_never_repeated(tmp_path: Path) ->
         assert run["tags"]["protocol.extractor"] == "digits"
         history = metric_history(uri, run["run_id"], "fid")
         assert [(step, value) for step, value, _ in history] == list(record.intermediate.items())
+        assert run["metrics"]["best/fid"] == record.best
+        assert run["metrics"]["fid"] == record.objective[0]
+    [won] = [record for record in records if record.final is not None]
+    assert won == min(records, key=lambda record: record.objective)
+    assert won.final.protocol["fake_count"] == "64"
+    assert runs[won.name]["metrics"]["fid_64"] == won.final.metrics["fid_64"]
+    assert runs[won.name]["tags"]["protocol.final.fake_count"] == "64"
+    assert "fid_64" in sweeper("show", "tiny", str(won.number), home=home).stdout
 
     raised = told(sweeper("run", str(file), "--set", "limits.trials=4", "--json", home=home))
     assert raised["state"] == "finished"

@@ -1,0 +1,101 @@
+"""The winner's final score: measured by a task of its own, with the resources of a trial.
+
+It is due once, when a search has ended, and follows from the ledger alone: a driver that was
+killed before the ledger had it measures again, to the same numbers, since the noise is seeded.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import ray
+
+from sweeper.home import SweepFolder
+from sweeper.report.standings import standings_of
+from sweeper.scheduling.recorder import Recorder
+from sweeper.search.confirming import best_first
+from sweeper.search.ledger import Ledger
+from sweeper.search.records import FinalScore, TrialRecord
+from sweeper.spec.model import Sweep
+
+GENERATOR = "generator.safetensors"
+LOOK_EVERY = 0.2
+"""Seconds between two looks whether the score is there or the driver is to end."""
+
+Interrupted = Callable[[], bool]
+
+
+class Scoring:
+    """Scores the winner of one sweep. An ablation has none: its tables compare cells."""
+
+    def __init__(
+        self, sweep: Sweep, folder: SweepFolder, ledger: Ledger, recorder: Recorder, cache: Path
+    ) -> None:
+        self.message = ""
+        self._sweep = sweep
+        self._folder = folder
+        self._ledger = ledger
+        self._recorder = recorder
+        self._cache = cache
+
+    def due(self) -> list[int]:
+        """Winners without a final score that have kept a generator."""
+        if self._sweep.is_ablation:
+            return []
+        return [
+            record.number
+            for record in winners(self._sweep, self._ledger.trials())
+            if record.final is None and (self._folder.trial(record.number) / GENERATOR).exists()
+        ]
+
+    def run(self, interrupted: Interrupted) -> None:
+        """Score whoever is due. What goes wrong is told in `message`: the sweep is over and has
+        its results, and running it again tries once more."""
+        for number in self.due():
+            if interrupted():
+                return
+            try:
+                score = self._measured(number, interrupted)
+            except ray.exceptions.RayError as error:
+                cause = getattr(error, "cause", None) or error
+                self.message = f"trial {number:05d} has no final score: {cause}"
+                continue
+            if score is not None:
+                self._ledger.scored(number, score)
+                self._recorder.scored(self._ledger.record(number))
+
+    def _measured(self, number: int, interrupted: Interrupted) -> FinalScore | None:
+        resources = self._sweep.resources
+        task = ray.remote(_measure).options(
+            num_cpus=resources.cpu, num_gpus=resources.gpu, max_retries=1
+        )
+        folder = str(self._folder.trial(number))
+        pending = task.remote(folder, str(self._cache), max(1, int(resources.cpu)))
+        while not ray.wait([pending], timeout=LOOK_EVERY)[0]:
+            if interrupted():
+                with contextlib.suppress(ray.exceptions.RayError):
+                    ray.cancel(pending, force=True)
+                return None
+        return FinalScore(**ray.get(pending))
+
+
+def winners(sweep: Sweep, records: Sequence[TrialRecord]) -> list[TrialRecord]:
+    """The winner by the search, and by fresh seeds where that is another one."""
+    found = best_first(records, sweep)[:1]
+    confirmed = standings_of(sweep, records).best
+    if confirmed is not None and confirmed.trial.number not in {one.number for one in found}:
+        found += [one for one in records if one.number == confirmed.trial.number]
+    return found
+
+
+def _measure(folder: str, cache: str, threads: int) -> dict[str, Any]:
+    import torch
+
+    from trials.final import final_score
+
+    torch.set_num_threads(threads)
+    return asdict(final_score(Path(folder), cache=Path(cache)))

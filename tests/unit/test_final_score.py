@@ -1,0 +1,132 @@
+"""The winner's final score: fresh noise, its own sample count, once, and never lost."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sweeper.home import Home
+from sweeper.report.sections import winner
+from sweeper.report.standings import standings_of
+from sweeper.scheduling.recorder import Recorder
+from sweeper.scheduling.scoring import GENERATOR, Scoring, winners
+from sweeper.search.ledger import Evaluated, Ledger
+from sweeper.search.records import FinalScore
+from sweeper.spec.domains import Parameter, Range
+from sweeper.spec.model import Sweep
+from sweeper.spec.sections import Limits, SearchSpec
+from tests.conformance.small import small_config
+from tests.unit import report_sweeps
+from trials.final import final_score
+from trials.trainer import Training, train
+
+SCORE = FinalScore(4, {"fid_5k": 2.5}, {"fake_count": "5000"})
+SWEEP = Sweep(
+    name="probe",
+    base={"steps": 4},
+    parameters=(Parameter("x", Range(0.0, 1.0)),),
+    search=SearchSpec(start_with_base=False),
+    limits=Limits(trials=2),
+)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"tricks": {"ema": True}},
+        {"tricks": {"truncation": True}},
+        {"evaluation": {"batch_statistics": "standing", "standing_batches": 2}},
+        {"conditioning": "projection"},
+    ],
+)
+def test_the_kept_generator_is_measured_on_noise_that_chose_nothing(
+    changes: dict[str, Any], tmp_path: Path
+) -> None:
+    evaluation = {"final_samples": 16, **changes.get("evaluation", {})}
+    result = train(small_config(**{**changes, "evaluation": evaluation}), folder=tmp_path)
+    assert result.best is not None
+    score = final_score(tmp_path)
+    assert score.step == result.best.step
+    # As many samples of the same weights, so that only the noise is another.
+    assert score.metrics["fid_16"] == pytest.approx(result.best.metrics["fid"], rel=0.5)
+    assert score.metrics["fid_16"] != result.best.metrics["fid"]
+    assert score.protocol == dict(result.best.protocol)
+    assert final_score(tmp_path) == score
+
+
+def test_a_final_score_names_its_own_sample_count(tmp_path: Path) -> None:
+    config = small_config(evaluation={"final_samples": 1000, "metrics": ["fid", "class_kl"]})
+    training = Training(config, tmp_path)
+    training.advance()
+    score = final_score(tmp_path)
+    assert set(score.metrics) == {"fid_1k", "class_kl_1k"}
+    assert score.protocol["fake_count"] == "1000"
+    assert training.history[-1].protocol["fake_count"] == "16"
+
+
+def finished(home: Home) -> Ledger:
+    """A search of two trials, the second of which won and has kept a generator."""
+    folder = home.sweep("probe")
+    folder.create()
+    ledger = Ledger.open(SWEEP, folder)
+    for number, value in enumerate((3.0, 2.0)):
+        asked = ledger.ask()
+        assert asked is not None
+        assert asked.number == number
+        ledger.started(number)
+        ledger.report(number, Evaluated(4, {"fid": value}, 10.0))
+        ledger.complete(number, [value])
+    folder.trial(1).mkdir(parents=True)
+    (folder.trial(1) / GENERATOR).touch()
+    return ledger
+
+
+def scoring(home: Home, ledger: Ledger, sweep: Sweep = SWEEP) -> Scoring:
+    folder = home.sweep("probe")
+    return Scoring(sweep, folder, ledger, Recorder(sweep, folder, None), home.cache)
+
+
+def test_a_score_is_due_until_the_ledger_has_it_and_outlives_the_driver(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    ledger = finished(home)
+    assert scoring(home, ledger).due() == [1]
+    # A driver that was killed before the ledger had the score finds it due again.
+    again = Ledger.open(SWEEP, home.sweep("probe"))
+    assert scoring(home, again).due() == [1]
+    again.scored(1, SCORE)
+    assert scoring(home, again).due() == []
+    later = Ledger.open(SWEEP, home.sweep("probe"))
+    assert [record.final for record in later.trials()] == [None, SCORE]
+    assert later.record(1).final == SCORE
+
+
+def test_nothing_is_due_where_no_generator_was_kept(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    ledger = finished(home)
+    (home.sweep("probe").trial(1) / GENERATOR).unlink()
+    assert scoring(home, ledger).due() == []
+
+
+def test_a_winner_on_fresh_seeds_is_scored_beside_the_searchs_own() -> None:
+    sweep = report_sweeps.sweep()
+    records = [
+        *(report_sweeps.trial(number, value) for number, value in enumerate((5.0, 2.0, 2.1))),
+        *(report_sweeps.replicate(3 + seed, 1, seed, 9.0 + seed / 9) for seed in range(5)),
+        *(report_sweeps.replicate(8 + seed, 2, seed, 2.2 + seed / 9) for seed in range(5)),
+    ]
+    assert [record.number for record in winners(sweep, records)] == [1, 2]
+    assert [record.number for record in winners(sweep, records[:3])] == [1]
+
+
+def test_the_report_shows_it_with_the_winner() -> None:
+    won = replace(report_sweeps.trial(0, 2.0), final=SCORE)
+    sweep = report_sweeps.sweep()
+    page = winner(standings_of(sweep, [won]))
+    assert "<code>fid_5k</code> 2.500" in page
+    assert "fresh noise" in page
+    assert "fresh noise" not in winner(
+        standings_of(report_sweeps.sweep(), [replace(won, final=None)])
+    )

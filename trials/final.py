@@ -1,0 +1,69 @@
+"""A winner's final score: the generator it kept, measured once more on noise that chose nothing.
+
+The evaluation with the lowest FID of a training, and the training with the lowest FID of a sweep,
+are partly the luckiest draws of samples. So what is reported of a winner is measured anew, on
+noise of a stream of its own and on ``evaluation.final_samples`` images. The same folder always
+gives the same score.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from trials.config import load_config
+from trials.data import open_data
+from trials.export import load_generator, saved_header
+from trials.game import Game
+from trials.metrics.evaluator import Evaluator
+from trials.metrics.protocol import counted
+from trials.sampling import drawer, prepared
+from trials.streams import derive, stream
+from trials.trainer import pick_device
+
+
+@dataclass(frozen=True)
+class FinalScore:
+    """``metrics`` are named with their number of samples: ``fid_5k``. ``step`` is that of the
+    generator that was kept."""
+
+    step: int
+    metrics: Mapping[str, float]
+    protocol: Mapping[str, str]
+
+
+def final_score(folder: Path, *, cache: Path | None = None) -> FinalScore:
+    """Measure the best generator of the trial in ``folder``.
+
+    Raises:
+        CheckpointError: the trial has saved none.
+    """
+    header = saved_header(folder)
+    config = load_config(header["config"])
+    device = pick_device(config.device)
+    dataset = open_data(config.data, cache=cache)
+    # A game that is never played: at step 0, at which no training measures, so that whatever a
+    # trick draws while sampling is fresh as well.
+    game = Game(config, dataset, device)
+    evaluator = Evaluator(
+        config.evaluation, dataset, device, cache=cache, conditional=game.labelled
+    )
+    with prepared(game, load_generator(folder).network.to(device)) as network:
+        measured = evaluator.measure(
+            drawer(game, network, stream(device, config.seed, "final")),
+            weights=header["weights"],
+            seed=derive(config.seed, "measures", "final"),
+            count=config.evaluation.final_samples,
+        )
+    count = config.evaluation.final_samples
+    return FinalScore(
+        step=header["step"],
+        metrics={
+            counted(name, count): value
+            for name, value in measured.values.items()
+            if math.isfinite(value)
+        },
+        protocol=measured.protocol.as_dict(),
+    )
