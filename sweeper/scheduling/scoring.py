@@ -15,7 +15,6 @@ from typing import Any
 import ray
 
 from sweeper.home import SweepFolder
-from sweeper.report.standings import standings_of
 from sweeper.scheduling.recorder import Recorder
 from sweeper.search.confirming import best_first
 from sweeper.search.ledger import Ledger
@@ -85,6 +84,8 @@ class Scoring:
 
 def winners(sweep: Sweep, records: Sequence[TrialRecord]) -> list[TrialRecord]:
     """The winner by the search, and by fresh seeds where that is another one."""
+    from sweeper.report.standings import standings_of  # its folder imports matplotlib: a second
+
     found = best_first(records, sweep)[:1]
     confirmed = standings_of(sweep, records).best
     if confirmed is not None and confirmed.trial.number not in {one.number for one in found}:

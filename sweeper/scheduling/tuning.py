@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import logging
 import os
 import shutil
@@ -21,6 +22,8 @@ from sweeper.scheduling.failures import is_disk_full
 from sweeper.scheduling.requests import Requests
 from sweeper.scheduling.trainable import Factory, Worker
 from sweeper.spec.model import Sweep
+
+tune_module = importlib.import_module("ray.tune.tune")  # `ray.tune.tune` is also a function's name
 
 CRASHES = 3
 """How often in a row Tune may give out under us before the sweep stops."""
@@ -101,7 +104,7 @@ class Tuning:
             threads=max(1, int(resources.cpu)),
         )
         verdicts = Verdicts(self._conductor)
-        with _empty(self._scratch), _hushed(), _pending(limits.parallel):
+        with _empty(self._scratch), _hushed(), _uncounted(), _pending(limits.parallel):
             tune.run(
                 worker,
                 name="tune",
@@ -180,6 +183,25 @@ def _hushed() -> Iterator[None]:
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
+
+
+@contextlib.contextmanager
+def _uncounted() -> Iterator[None]:
+    """Keep Tune from counting its callbacks for Ray's usage statistics.
+
+    To tell them apart it imports every integration that it has, MLflow's among them, which takes
+    most of a second; and nothing here phones home.
+    """
+    usage = getattr(tune_module, "air_usage", None)
+    kept = getattr(usage, "tag_callbacks", None)
+    if kept is None:  # another version of Ray, which does not do so
+        yield
+        return
+    usage.tag_callbacks = lambda callbacks: False
+    try:
+        yield
+    finally:
+        usage.tag_callbacks = kept
 
 
 @contextlib.contextmanager

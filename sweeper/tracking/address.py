@@ -38,6 +38,14 @@ def tracking_uri(home: Path, configured: str | None = None) -> str:
     return uri
 
 
+def database_file(uri: str) -> Path | None:
+    """The file of an SQLite address; None for anything else."""
+    parts = urlsplit(uri)
+    if parts.scheme != "sqlite" or parts.netloc or len(parts.path) < 2:
+        return None
+    return Path(parts.path.removeprefix("/"))
+
+
 def redacted(uri: str) -> str:
     """`uri` without its user and password."""
     parts = urlsplit(uri)

@@ -63,9 +63,9 @@ def serve_ui(home: Path, port: int | None = None) -> int:
         return 0
 
 
-def free_port() -> int:
-    """5000 if nobody listens there, else a port that the system has to spare."""
-    for port in (USUAL_PORT, 0):
+def free_port(preferred: int = USUAL_PORT) -> int:
+    """`preferred` if nobody listens there, else (and for 0) one that the system has to spare."""
+    for port in (preferred, 0):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:

@@ -12,6 +12,7 @@ in the outbox, and another continues.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import fcntl
 import getpass
 import os
@@ -20,7 +21,6 @@ import select
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from sweeper.errors import TrackingError
@@ -68,6 +68,7 @@ class Work:
         self._driver = driver
         self._linger = linger
         self._deadline: float | None = None
+        self._store: Store | None = None
         self._sender: Sender | None = None
         self._failures = 0
 
@@ -77,13 +78,15 @@ class Work:
             if self._driver.gone and self._deadline is None:
                 self._deadline = time.monotonic() + self._linger
                 self._backlog.interrupt()
+            began = time.monotonic()
             pause = self._pass()
             waits = bool(self._backlog.waiting())
             if self._deadline is None:
-                self._driver.wait(pause or INTERVAL)
+                self._driver.wait(pause or max(0.0, began + INTERVAL - time.monotonic()))
                 while not (pause or waits or self._called_away() or self._backlog.changed()):
                     self._driver.wait(INTERVAL)
             elif not waits:
+                self._fold()
                 return EXIT_DONE
             elif time.monotonic() + pause >= self._deadline:
                 return EXIT_LEFT
@@ -96,8 +99,8 @@ class Work:
         pause = 0.0
         try:
             if self._sender is None:
-                store = Store(self._uri, self._artifacts)
-                self._sender = Sender(self._backlog, store, _user(), log_folder)
+                self._store = Store(self._uri, self._artifacts)
+                self._sender = Sender(self._backlog, self._store, _user(), log_folder)
             self._sender.send(lambda: not self._called_away())
             self._backlog.report("")
             self._failures = 0
@@ -108,6 +111,11 @@ class Work:
         self._backlog.tidy()
         return pause
 
+    def _fold(self) -> None:
+        if self._store is not None:
+            with contextlib.suppress(TrackingError):  # somebody is reading; SQLite folds it later
+                self._store.fold()
+
     def _called_away(self) -> bool:
         """Whether to stop in the middle: replaced, out of time, or the driver has just gone."""
         if self._deadline is not None:
@@ -116,7 +124,7 @@ class Work:
         return self._driver.gone or self._backlog.superseded()
 
 
-@contextmanager
+@contextlib.contextmanager
 def sole(path: Path, *, wait: bool) -> Iterator[bool]:
     """Be the only writer of this outbox; False where another is at work and `wait` is off."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)

@@ -30,7 +30,7 @@ class Server:
     """A real MLflow server that can be killed and started again."""
 
     def __init__(self, home: Path) -> None:
-        self._command = ui_command(home, free_port())
+        self._command = ui_command(home, free_port(0))
         self.address = ui_address(self._command)
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -64,7 +64,9 @@ class Server:
 def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An empty MLflow database: making its schema takes seconds."""
     path = tmp_path_factory.mktemp("schema") / "mlflow.db"
-    Store(f"sqlite:///{path}", path.parent).experiment("Default")
+    store = Store(f"sqlite:///{path}", path.parent)
+    store.experiment("Default")
+    store.fold()  # copies are made of the file alone
     return path
 
 
@@ -294,7 +296,7 @@ def test_a_new_driver_does_not_wait_for_the_old_ones_writer(home: Path, grid: Pa
 def start_driver_without_mlflow(home: Path) -> tuple[subprocess.Popen[str], int]:
     script = _DRIVER.replace("writer.drain(60)", "writer.drain(1)")
     driver = subprocess.Popen(
-        [sys.executable, "-c", script, str(home), f"http://127.0.0.1:{free_port()}"],
+        [sys.executable, "-c", script, str(home), f"http://127.0.0.1:{free_port(0)}"],
         stdout=subprocess.PIPE,
         text=True,
     )

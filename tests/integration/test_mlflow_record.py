@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +29,9 @@ WHEN = 1_700_000_000.25
 def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An empty MLflow database: making its schema takes seconds."""
     path = tmp_path_factory.mktemp("schema") / "mlflow.db"
-    Store(f"sqlite:///{path}", path.parent).experiment("Default")
+    store = Store(f"sqlite:///{path}", path.parent)
+    store.experiment("Default")
+    store.fold()  # copies are made of the file alone
     return path
 
 
@@ -36,7 +40,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, database: Path) -> Iterator
     """Address of a real MLflow server."""
     home = tmp_path_factory.mktemp("served")
     shutil.copy(database, home / "mlflow.db")
-    command = ui_command(home, free_port())
+    command = ui_command(home, free_port(0))
     address = ui_address(command)
     process = subprocess.Popen(
         command,
@@ -238,3 +242,16 @@ def test_sync_finishes_what_a_driver_left_and_leaves_nothing_running(
     runs = find_runs(server, "synced")
     assert {run["tags"]["sweeper.state"] for run in runs} == {"interrupted"}
     assert {run["status"] for run in runs} == {"KILLED"}
+
+
+def test_a_new_database_lets_readers_in_while_it_is_written_and_ends_as_one_file(tmp_path):
+    store = Store(f"sqlite:///{tmp_path}/new.db", tmp_path / "artifacts")
+    store.experiment("probe")
+    with closing(sqlite3.connect(tmp_path / "new.db")) as connection:
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    store.fold()
+    copy = tmp_path / "copy.db"
+    copy.write_bytes((tmp_path / "new.db").read_bytes())
+    with closing(sqlite3.connect(copy)) as connection:
+        names = {row[0] for row in connection.execute("SELECT name FROM experiments")}
+    assert "probe" in names
