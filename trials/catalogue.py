@@ -81,28 +81,25 @@ def path_of(key: str) -> str:
 
 def clashes(active: Sequence[str]) -> list[Problem]:
     """Conflicts, doubly filled slots and unmet requirements among the keys that are on."""
+    problems = conflicts(active)
+    for key in active:
+        requires = tricks()[key].requires
+        if requires and not set(requires) & set(active):
+            named = " or ".join(repr(name) for name in requires)
+            problems.append(Problem(path_of(key), f"'{key}' needs {named}"))
+    return problems
+
+
+def conflicts(active: Sequence[str]) -> list[Problem]:
+    """Pairs of keys that exclude one another, by their own word or as rivals for a slot."""
     known = tricks()
     problems = []
-    for position, key in enumerate(active):
-        trick = known[key]
-        for other in active[:position]:
-            partner = known[other]
-            reason = trick.conflicts.get(other) or partner.conflicts.get(key)
-            if reason:
-                problems.append(Problem(path_of(key), f"conflicts with '{other}': {reason}"))
-            elif trick.slot and trick.slot == partner.slot:
-                problems.append(
-                    Problem(
-                        path_of(key),
-                        f"conflicts with '{other}': both are a {trick.slot.replace('_', ' ')}, "
-                        "and only one can be on",
-                    )
-                )
-        if trick.requires and not set(trick.requires) & set(active):
-            problems.append(
-                Problem(
-                    path_of(key),
-                    f"'{key}' needs {' or '.join(repr(name) for name in trick.requires)}",
-                )
-            )
+    for key, other in ((b, a) for place, b in enumerate(active) for a in active[:place]):
+        trick, partner = known[key], known[other]
+        reason = trick.conflicts.get(other) or partner.conflicts.get(key)
+        if not reason and trick.slot and trick.slot == partner.slot:
+            slot = trick.slot.replace("_", " ")
+            reason = f"both are a {slot}, and only one can be on"
+        if reason:
+            problems.append(Problem(path_of(key), f"conflicts with '{other}': {reason}"))
     return problems

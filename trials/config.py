@@ -245,10 +245,27 @@ def _read(mapping: Mapping[str, Any]) -> tuple[TrialConfig | None, list[Problem]
         config = TrialConfig.model_validate(rest)
     except ValidationError as error:
         found = problems_from(error, TrialConfig)
-        return None, problems + [p for p in found if p.path not in unusable]
+        problems += [p for p in found if p.path not in unusable]
     if problems:
-        return None, problems
+        return None, problems + catalogue.conflicts(_known_names(raw))
     return config, _deep_problems(config)
+
+
+def _known_names(raw: Mapping[str, Any]) -> list[str]:
+    """Keys that a mapping switches on, of those that exist; what else is wrong with it aside."""
+    chosen = (
+        value.get("name") if isinstance(value, Mapping) else value
+        for slot in catalogue.SELECTORS
+        if (value := raw.get(slot)) is not None
+    )
+    given = raw.get("tricks")
+    toggles = (
+        [key for key, knobs in given.items() if knobs is not None and knobs is not False]
+        if isinstance(given, Mapping)
+        else []
+    )
+    known = catalogue.tricks()
+    return [name for name in (*chosen, *toggles) if isinstance(name, str) and name in known]
 
 
 def _selector_problems(raw: Mapping[str, Any]) -> Iterator[Problem]:

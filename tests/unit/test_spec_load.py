@@ -12,6 +12,7 @@ import yaml
 from sweeper.errors import Problem, SpecError
 from sweeper.spec import Range, Toggle, Values, load_sweep, parse_sweep, sweep_from_dict
 from tests.unit.spec_example import EXAMPLE
+from trials.config import problems_of
 
 
 def problems(text: str, *overrides: str) -> tuple[Problem, ...]:
@@ -487,3 +488,13 @@ def test_a_bomb_of_anchors_is_refused_before_it_grows() -> None:
     assert "more than" in only("\n".join(lines)).message
     assert "contains itself" in only("a: &a [*a]").message
     assert "nested" in only("[" * 600).message
+
+
+def test_a_conflict_is_told_beside_a_misspelt_trick() -> None:
+    base = {
+        "data": {"name": "digits"},
+        "tricks": {"spectral_nrm": True, "weight_clipping": True, "gradient_penalty": True},
+    }
+    told = [str(problem) for problem in problems_of(base)]
+    assert any("did you mean 'spectral_norm'" in line for line in told)
+    assert any("conflicts with 'weight_clipping'" in line for line in told)
