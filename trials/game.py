@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +22,8 @@ from trials.networks.layers.virtual_batch import needs_reference, prepare_refere
 from trials.networks.plan import Judgement
 from trials.streams import Streams, derive, stream
 from trials.trick import Terms, Trick
+
+Made = TypeVar("Made")
 
 
 class Steps(NamedTuple):
@@ -91,7 +93,6 @@ class Game:
             "discriminator": config.optimizer.discriminator.build(self.discriminator.parameters()),
         }
         self.labelled = any(trick.uses_labels for trick in self.tricks)
-        self._judging: Callable[..., Judgement] = self.discriminator
         self._order = Order(len(dataset), config.batch_size, self.streams.data)
         self._discriminator_parameters = list(self.discriminator.parameters())
         self.judges_real = any(trick.judges_real for trick in self.tricks)
@@ -189,19 +190,15 @@ class Game:
 
     def score(self, seen: Tensor, labels: Tensor | None) -> Judgement:
         """The discriminator's judgement of images as it sees them."""
-        return self._judging(seen, labels)
+        judgement: Judgement = self.discriminator(seen, labels)
+        return judgement
 
-    @contextmanager
-    def judged_with(self, parameters: Mapping[str, Tensor]) -> Iterator[None]:
-        """Inside, the discriminator judges with these parameters instead of its own."""
-        before = self._judging
-        self._judging = lambda seen, labels: torch.func.functional_call(
-            self.discriminator, dict(parameters), (seen, labels)
-        )
-        try:
-            yield
-        finally:
-            self._judging = before
+    def judged_with(self, tensors: Mapping[str, Tensor], compute: Callable[[], Made]) -> Made:
+        """What ``compute`` gives while the discriminator has these weights and buffers, by name,
+        instead of its own: whoever asks for its parameters meanwhile is given these."""
+        named = {f"network.{name}": tensor for name, tensor in tensors.items()}
+        made: Made = torch.func.functional_call(_Around(self.discriminator), named, (compute,))
+        return made
 
     # One player's loss -----------------------------------------------------------------------
 
@@ -300,6 +297,17 @@ class Game:
         for trick in self.tricks:
             trick.load_state(state["tricks"][trick.key])  # type: ignore[index]
         self.streams.load_state(state["streams"])  # type: ignore[arg-type]
+
+
+class _Around(nn.Module):
+    """A network as the part of a module whose call is a function's, for ``functional_call``."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, compute: Callable[[], Made]) -> Made:
+        return compute()
 
 
 def _bind(

@@ -12,8 +12,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tests.conformance.small import differ, small_config
-from trials.game import Game, Round
+from trials.game import Game, Round, Steps
 from trials.images import mirrored, shifted
+from trials.networks.plan import Judgement
 from trials.sampling import shown
 from trials.streams import stream
 from trials.trainer import Training
@@ -21,6 +22,7 @@ from trials.tricks import (
     adaptive_augment,
     consistency_regularisation,
     diff_augment,
+    dynamic_balance,
     multi_scale_discriminator,
     packing,
     truncation,
@@ -40,11 +42,13 @@ def _game(folder: Path, **changes: Any) -> Game:
 # Unrolling
 
 
-def _unrolled_loss(game: Game, z: Tensor, real: Tensor, k: int, lr: float) -> float:
-    """The generator's loss against a discriminator that has really taken k steps of SGD."""
+def _unrolled_loss(game: Game, z: Tensor, real: Tensor, k: int) -> float:
+    """The generator's loss against a discriminator that has really taken k steps."""
     judge = copy.deepcopy(game.discriminator)
     fake = game.generator(z)
-    optimizer = torch.optim.SGD(judge.parameters(), lr=lr)
+    rule = game.config.optimizer.discriminator
+    optimizer = rule.build(judge.parameters())
+    optimizer.load_state_dict(copy.deepcopy(game.optimizers["discriminator"].state_dict()))
     for _ in range(k):
         optimizer.zero_grad()
         loss = F.softplus(-judge(real).score).mean() + F.softplus(judge(fake.detach()).score).mean()
@@ -54,27 +58,38 @@ def _unrolled_loss(game: Game, z: Tensor, real: Tensor, k: int, lr: float) -> fl
 
 
 @pytest.mark.parametrize("k", [1, 3])
+@pytest.mark.parametrize(("optimiser", "lr"), [("sgd", 0.5), ("adam", 0.02)])
 def test_unrolled_gradients_are_those_of_finite_differences_through_k_steps(
-    k: int, tmp_path: Path
+    optimiser: str, lr: float, k: int, tmp_path: Path
 ) -> None:
-    lr = 0.5
     networks = {
         "generator": {"width": 4, "depth": 1, "norm": "none"},
         # A smooth activation, so that differences do not step over a kink.
         "discriminator": {"width": 4, "depth": 2, "activation": "silu"},
     }
-    tricks = {"unrolled": {"steps": k, "optimiser": "sgd", "lr": lr}}
-    game = _game(tmp_path, data="ring", networks=networks, tricks=tricks, latent={"dim": 2})
+    game = _game(
+        tmp_path,
+        data="ring",
+        networks=networks,
+        tricks={"unrolled": {"steps": k, "optimiser": optimiser}},
+        optimizer={"discriminator": {"name": optimiser, "lr": lr, "beta1": 0.8}},
+        latent={"dim": 2},
+    )
     game.generator.double()
     game.discriminator.double()
     z, real = _random(6, 2), _random(6, 2, seed=1)
+    # Two real steps, so that Adam has moments to go on from.
+    for seed in (2, 3):
+        game.discriminator(_random(6, 2, seed=seed)).score.sum().backward()
+        game.optimizers["discriminator"].step()
+        game.optimizers["discriminator"].zero_grad()
     fake = game.generator(z)
     table = Round("generator", real, None, z, None, fake)
     with game.discriminator_frozen():
         loss = game.generator_loss(table)["adversarial"]
         weights = list(game.generator.parameters())
         gradients = torch.autograd.grad(loss, weights)
-    assert float(loss.detach()) == pytest.approx(_unrolled_loss(game, z, real, k, lr), rel=1e-9)
+    assert float(loss.detach()) == pytest.approx(_unrolled_loss(game, z, real, k), rel=1e-9)
 
     plain = torch.autograd.grad(
         F.softplus(-game.discriminator(game.generator(z)).score).mean(), weights
@@ -85,11 +100,34 @@ def test_unrolled_gradients_are_those_of_finite_differences_through_k_steps(
             ends = []
             for step in (1e-6, -2e-6):
                 flat[index] += step
-                ends.append(_unrolled_loss(game, z, real, k, lr))
+                ends.append(_unrolled_loss(game, z, real, k))
             flat[index] += 1e-6
             slope = (ends[0] - ends[1]) / 2e-6
             assert float(gradient.view(-1)[index]) == pytest.approx(slope, rel=1e-4, abs=1e-8)
         assert not torch.allclose(gradient, without, rtol=1e-3)
+
+
+@pytest.mark.parametrize(
+    "penalty", ["historical_averaging", "spectral_regularisation", "orthogonal_regularisation"]
+)
+def test_imagined_steps_feel_penalties_on_the_discriminators_weights(
+    penalty: str, tmp_path: Path
+) -> None:
+    def foreseen(weight: float, folder: Path) -> dict[str, Tensor]:
+        knobs = {"weight": weight, "players": "discriminator"}
+        if penalty == "spectral_regularisation":
+            del knobs["players"]
+        tricks = {penalty: knobs, "unrolled": {"steps": 2, "optimiser": "sgd", "lr": 0.01}}
+        training = Training(small_config(tricks=tricks), folder)
+        training._discriminator_step(False)
+        # What is compared is the foresight of one generator step, from one discriminator.
+        for weight_, seed in zip(training.game.discriminator.parameters(), range(99), strict=False):
+            weight_.data.copy_(_random(*weight_.shape, seed=seed) / 10)
+        training._generator_step(False)
+        return {k: v.clone() for k, v in training.game.generator.state_dict().items()}
+
+    light, heavy = (foreseen(weight, tmp_path / str(weight)) for weight in (1e-9, 1.0))
+    assert differ(light, heavy)
 
 
 @pytest.mark.parametrize("optimiser", ["adam", "sgd"])
@@ -263,10 +301,10 @@ def test_a_judge_that_ignores_position_is_consistent(tmp_path: Path) -> None:
 
     class Blind(nn.Module):
         def forward(self, images: Tensor, labels: Tensor | None = None) -> Any:
-            judgement = game.discriminator(images, labels)
+            judgement = judge(images, labels)
             return judgement._replace(score=judgement.score * 0 + 7)
 
-    game._judging = Blind()
+    judge, game.discriminator = game.discriminator, Blind()
     terms = game.discriminator_loss(table)
     assert float(terms["consistency"].detach()) == 0
 
@@ -294,3 +332,53 @@ def test_losses_of_several_scales_add_up(pool: str, tmp_path: Path) -> None:
     assert torch.allclose(terms["adversarial"], expected, rtol=1e-5)
     weights = [list(scale.parameters()) for scale in judge.scales]
     assert len({id(p) for group in weights for p in group}) == sum(map(len, weights))
+
+
+# The dynamics
+
+
+def test_accuracy_is_counted_from_where_the_loss_parts_the_sides(tmp_path: Path) -> None:
+    game = _game(tmp_path, loss="lsgan", tricks={"dynamic_balance": True})
+    balance = cast("dynamic_balance.DynamicBalance", game.trick("dynamic_balance"))
+    nothing = torch.zeros(4, 1)
+    table = Round("discriminator", nothing, None, nothing, None, nothing)
+    # Least squares teaches 1 for real and 0 for generated images: these are all told apart.
+    table.real_judgement = Judgement(torch.tensor([0.7, 0.8, 0.9, 1.0]), nothing, {})
+    table.fake_judgement = Judgement(torch.tensor([0.0, 0.1, 0.2, 0.3]), nothing, {})
+    balance.discriminator_terms(game, table, {"adversarial": torch.ones(())})
+    assert balance.averages["accuracy"] == 1.0
+
+
+def test_the_one_who_leads_waits_within_bounds() -> None:
+    steps, seen = Steps(3, 1), []
+    for _ in range(5):
+        steps = dynamic_balance.balanced(steps, "discriminator", 3)
+        seen.append(tuple(steps))
+    assert seen == [(2, 1), (1, 1), (1, 2), (1, 3), (1, 3)]
+    for _ in range(5):
+        steps = dynamic_balance.balanced(steps, "generator", 3)
+        seen.append(tuple(steps))
+    assert seen[5:] == [(1, 2), (1, 1), (2, 1), (3, 1), (3, 1)]
+    assert dynamic_balance.balanced(steps, "", 3) == steps
+
+
+@pytest.mark.parametrize("penalty", ["r1", "r2"])
+def test_a_lazy_penalty_is_the_same_in_however_many_parts_a_batch_is_computed(
+    penalty: str, tmp_path: Path
+) -> None:
+    def weights(parts: int) -> dict[str, Tensor]:
+        network = {"width": 4, "norm": "none"}
+        rule = {"name": "sgd", "lr": 0.01}
+        config = small_config(
+            networks={"generator": network, "discriminator": network},
+            optimizer={"generator": rule, "discriminator": rule},
+            accumulate=parts,
+            tricks={penalty: {"every": 2}},
+        )
+        training = Training(config, tmp_path / str(parts))
+        training.run_to(3)
+        return training.game.discriminator.state_dict()
+
+    whole, parts = weights(1), weights(2)
+    for name, value in whole.items():
+        assert torch.allclose(value, parts[name], rtol=1e-4, atol=1e-6), name

@@ -58,7 +58,7 @@ def transformed(images: Tensor, p: float, stream: torch.Generator, turn: bool) -
     spread = math.sqrt(12)
     brightness = (uniform() - 0.5) * spread * 0.2 * chosen()
     contrast = torch.exp2((uniform() - 0.5) * spread * 0.5 * chosen())
-    return images * contrast[:, None, None, None] + brightness[:, None, None, None]
+    return (images + brightness[:, None, None, None]) * contrast[:, None, None, None]
 
 
 class AdaptiveAugment(Trick):

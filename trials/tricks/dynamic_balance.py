@@ -1,6 +1,7 @@
 """Dynamic balance of the two players. Source: 000 ("balance between discriminator & generator").
 
-    accuracy  D's accuracy on its last batches, a moving average ā
+    accuracy  D's accuracy on its last batches, a moving average ā, counted from the score where
+              the loss parts real from generated
               ā > high: one more generator step;   ā < low: one more discriminator step
     loss      the ratio of moving averages |L_D| / |L_G|
               below 1/band: one more generator step;   above band: one more discriminator step
@@ -106,8 +107,8 @@ class DynamicBalance(Trick):
         self.averages[name] = m * old + (1 - m) * value
 
     def discriminator_terms(self, game: Game, round: Round, terms: Terms) -> Terms:
-        r, f = round.r.detach(), round.f.detach()
-        right = float((r > 0).float().mean() + (f < 0).float().mean()) / 2
+        r, f, border = round.r.detach(), round.f.detach(), game.border(round)
+        right = float((r > border).float().mean() + (f < border).float().mean()) / 2
         self._average("accuracy", right)
         self._average("discriminator", abs(float(sum(t.detach() for t in terms.values()))))
         return terms

@@ -42,7 +42,8 @@ class RealGradientPenalty(Trick):
         self.count = 0
 
     def discriminator_terms(self, game: Game, round: Round, terms: Terms) -> Terms:
-        due = self.count % self.config.every == 0
+        # A step counts once, in however many parts its batch is computed.
+        due = self.count // self.trial.accumulate % self.config.every == 0
         self.count += 1
         if not due:
             return terms

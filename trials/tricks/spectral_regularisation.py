@@ -73,6 +73,7 @@ class SpectralRegularisation(Trick):
         return {"vectors": self.vectors}
 
     def load_state(self, state: dict[str, Any]) -> None:
+        # New tensors: the graph of an imagined step may still need the old ones (unrolled).
         self.vectors = [
-            old.copy_(new) for old, new in zip(self.vectors, state["vectors"], strict=True)
+            new.to(old.device) for old, new in zip(self.vectors, state["vectors"], strict=True)
         ]

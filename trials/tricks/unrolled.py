@@ -4,56 +4,80 @@
 
 The gradient flows through the k imagined discriminator steps. The discriminator and its
 optimiser are never touched: the steps are taken on differentiable copies of the weights, by
-gradient descent with ``lr``, or by Adam, differentiable too, from zero moments. The imagined
-steps judge the generator step's own images against fresh real ones; buffers (batch statistics,
-power iterations) go on in copies.
+gradient descent, or by Adam, differentiable too, which goes on from the discriminator's own
+moments where that is trained by Adam, as in the paper's code, and from zero where not. Penalties
+on the discriminator's weights see the imagined ones; weight decay, and what tricks do after a
+step (clipping), are not imagined. All imagined steps judge the generator step's own images
+against the real ones of the discriminator's last step; buffers (batch statistics, power
+iterations) go on in copies.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
-from typing import Literal
+from collections.abc import Callable, Mapping
+from typing import Literal, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from trials.game import Game, Round
+from trials.optimizers import OptimizerConfig
 from trials.trick import Terms, Trick, TrickConfig, knob
 
-Weights = dict[str, Tensor]
+
+class Moments(NamedTuple):
+    """What Adam remembers of gradients (P,): m, v, and how many steps they come from."""
+
+    first: Tensor
+    second: Tensor
+    steps: int
 
 
-def descended(weights: Weights, gradients: Weights, lr: float) -> Weights:
-    """θ − η g, weight by weight."""
-    return {name: weight - lr * gradients[name] for name, weight in weights.items()}
+def descended(theta: Tensor, gradient: Tensor, lr: float) -> Tensor:
+    """θ − η g of weights (P,)."""
+    return theta - lr * gradient
 
 
-class DifferentiableAdam:
-    """Adam (arXiv:1412.6980, algorithm 1) whose steps can be differentiated through."""
+def adam(
+    theta: Tensor, gradient: Tensor, past: Moments, lr: float, rule: OptimizerConfig
+) -> tuple[Tensor, Moments]:
+    """One step of Adam (arXiv:1412.6980, algorithm 1) that can be differentiated through."""
+    t = past.steps + 1
+    m = rule.beta1 * past.first + (1 - rule.beta1) * gradient
+    v = rule.beta2 * past.second + (1 - rule.beta2) * gradient.square()
+    m_hat = m / (1 - rule.beta1**t)
+    v_hat = v / (1 - rule.beta2**t)
+    # The root's derivative at 0 is infinite; a tiny shift keeps the graph finite.
+    moved = theta - lr * m_hat / ((v_hat + 1e-24).sqrt() + rule.eps)
+    return moved, Moments(m, v, t)
 
-    def __init__(self, lr: float, beta1: float = 0.5, beta2: float = 0.999) -> None:
-        self.lr, self.beta1, self.beta2 = lr, beta1, beta2
-        self.steps = 0
-        self.first: Weights = {}
-        self.second: Weights = {}
 
-    def __call__(self, weights: Weights, gradients: Weights) -> Weights:
-        """The weights after one more step."""
-        self.steps += 1
-        moved = {}
-        for name, weight in weights.items():
-            g = gradients[name]
-            m = self.first.get(name, torch.zeros_like(g))
-            v = self.second.get(name, torch.zeros_like(g))
-            m = self.beta1 * m + (1 - self.beta1) * g
-            v = self.beta2 * v + (1 - self.beta2) * g.square()
-            self.first[name], self.second[name] = m, v
-            m_hat = m / (1 - self.beta1**self.steps)
-            v_hat = v / (1 - self.beta2**self.steps)
-            # The root's derivative at 0 is infinite; a tiny shift keeps the graph finite.
-            moved[name] = weight - self.lr * m_hat / ((v_hat + 1e-16).sqrt() + 1e-8)
-        return moved
+def moments_of(optimizer: torch.optim.Optimizer, network: nn.Module) -> Moments:
+    """Adam's moments of all weights, joined in the network's order; zero where there are none."""
+    weights = list(network.parameters())
+    states = [optimizer.state.get(weight, {}) for weight in weights]
+
+    def joined(name: str) -> Tensor:
+        values = [
+            state.get(name, torch.zeros_like(weight))
+            for state, weight in zip(states, weights, strict=True)
+        ]
+        return flat(values).clone()
+
+    steps = next((int(state["step"]) for state in states if "exp_avg" in state), 0)
+    return Moments(joined("exp_avg"), joined("exp_avg_sq"), steps)
+
+
+def flat(values: list[Tensor]) -> Tensor:
+    """All numbers of several tensors in a row, (P,)."""
+    return torch.cat([value.detach().flatten() for value in values])
+
+
+def shaped(theta: Tensor, like: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A row of numbers (P,) as tensors of the shapes, and by the names, of ``like``."""
+    parts = theta.split([value.numel() for value in like.values()])
+    return {name: part.view_as(like[name]) for name, part in zip(like, parts, strict=True)}
 
 
 class Unrolled(Trick):
@@ -78,48 +102,48 @@ class Unrolled(Trick):
     def around_generator_loss(
         self, game: Game, round: Round, compute: Callable[[], Terms]
     ) -> Terms:
-        network = game.discriminator
-        lr = self.config.lr or self.trial.optimizer.discriminator.lr
+        own = dict(game.discriminator.named_parameters())
         # Batch statistics and power iterations go on in copies. Giving the originals back instead
         # would change tensors that the graph still needs.
-        buffers = {name: buffer.clone() for name, buffer in network.named_buffers()}
+        buffers = {name: buffer.clone() for name, buffer in game.discriminator.named_buffers()}
         remembered = [(trick, copy.deepcopy(trick.state())) for trick in self._touched(game)]
-        weights = {
-            name: weight.detach().clone().requires_grad_(True)
-            for name, weight in network.named_parameters()
-        }
-        step = DifferentiableAdam(lr)
+        step = self._stepper(game)
+        theta = flat(list(own.values())).requires_grad_(True)
         for _ in range(self.config.steps):
-            with game.judged_with({**weights, **buffers}):
-                gradients = self._gradients(game, round, weights)
-            if self.config.optimiser == "adam":
-                weights = step(weights, gradients)
-            else:
-                weights = descended(weights, gradients, lr)
+            loss = game.judged_with(
+                {**shaped(theta, own), **buffers}, lambda: self._discriminator_loss(game, round)
+            )
+            (gradient,) = torch.autograd.grad(loss, theta, create_graph=True)
+            theta = step(theta, gradient)
         for trick, state in remembered:
             trick.load_state(state)
-        with game.judged_with({**weights, **buffers}):
-            return compute()
+        return game.judged_with({**shaped(theta, own), **buffers}, compute)
+
+    def _stepper(self, game: Game) -> Callable[[Tensor, Tensor], Tensor]:
+        """(weights, gradient) → the weights after one more imagined step."""
+        optimizer = game.optimizers["discriminator"]
+        lr: float = self.config.lr or optimizer.param_groups[0]["lr"]
+        if self.config.optimiser == "sgd":
+            return lambda theta, gradient: descended(theta, gradient, lr)
+        past = moments_of(optimizer, game.discriminator)
+
+        def step(theta: Tensor, gradient: Tensor) -> Tensor:
+            nonlocal past
+            theta, past = adam(theta, gradient, past, lr, self.trial.optimizer.discriminator)
+            return theta
+
+        return step
 
     def _touched(self, game: Game) -> list[Trick]:
         """Tricks whose memory an imagined discriminator step may change."""
         hooks = ("dealt", "judged", "discriminator_terms")
         return [trick for trick in game.tricks if any(trick in game.using(hook) for hook in hooks)]
 
-    def _gradients(self, game: Game, round: Round, weights: Weights) -> Weights:
-        """∇ L_D at these weights, with the graph that leads to the generator."""
+    def _discriminator_loss(self, game: Game, round: Round) -> Tensor:
+        """L_D of the round's images, as the discriminator's own step takes it."""
         imagined = Round(
             "discriminator", round.real, round.labels, round.z, round.fake_labels, round.fake,
             round.condition,
         )  # fmt: skip
         terms = game.discriminator_loss(imagined)
-        gradients = torch.autograd.grad(
-            sum(terms.values(), torch.zeros((), device=game.device)),
-            list(weights.values()),
-            create_graph=True,
-            allow_unused=True,
-        )
-        return {
-            name: torch.zeros_like(weight) if gradient is None else gradient
-            for (name, weight), gradient in zip(weights.items(), gradients, strict=True)
-        }
+        return torch.stack(list(terms.values())).sum()

@@ -16,8 +16,10 @@ from torch import Tensor, nn
 
 def similarities(projected: Tensor) -> Tensor:
     """o of projected features M: (N, B, C) → (N, B), each in [1, N]."""
-    # ‖M_ib − M_jb‖₁ for all pairs: (N, N, B)
-    distances = (projected[:, None] - projected[None]).abs().sum(3)
+    # ‖M_ib − M_jb‖₁ for all pairs, (N, N, B), added up one number of C after the other: all at
+    # once, (N, N, B, C) would be C times as much memory to walk through.
+    parts = projected.permute(2, 0, 1).contiguous()
+    distances = sum(((c[:, None] - c[None]).abs() for c in parts), projected.new_zeros(()))
     return torch.exp(-distances).sum(1)
 
 
