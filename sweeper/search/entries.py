@@ -46,12 +46,13 @@ _STATES = {
 
 
 @contextmanager
-def translated(place: Path | str = "the study") -> Iterator[None]:
-    """Turn what Optuna and its storages raise into LedgerError."""
+def translated(place: Path | None = None) -> Iterator[None]:
+    """Turn what Optuna and its storages raise into LedgerError, which names the sweep's folder."""
     try:
         yield
     except (OSError, optuna.exceptions.StorageInternalError) as error:
-        raise LedgerError(f"cannot use the study of {place}: {error}") from error
+        where = "the study" if place is None else f"the study of {place}"
+        raise LedgerError(f"cannot use {where}: {error}") from error
 
 
 def asked(trial: FrozenTrial) -> Asked:
