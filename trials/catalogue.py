@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import functools
 import importlib
+import json
 import pkgutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
 from trials.errors import ConfigError
 from trials.problems import Problem, nearest
@@ -19,6 +21,9 @@ FOLDERS = ("trials.losses", "trials.tricks", "trials.conditioning", "trials.task
 SELECTORS = ("loss", "conditioning", "task")
 """Slots that are keys of the configuration; every other trick is a toggle under ``tricks``."""
 
+
+COSTS = Path(__file__).with_name("costs.json")
+"""What tricks cost, as ``benchmarks/tricks.py --write`` measured it."""
 
 _ordered: dict[str, type[Trick]] = {}
 
@@ -77,6 +82,21 @@ def path_of(key: str) -> str:
     """Where a trick stands in a configuration: ``loss`` or ``tricks.ema``."""
     slot = Trick.registry[key].slot
     return slot if slot in SELECTORS else f"tricks.{key}"
+
+
+@functools.cache
+def costs() -> Mapping[str, float]:
+    """Key → time of a training step with the trick over that without it, where it was measured."""
+    ratios: dict[str, float] = json.loads(COSTS.read_text("utf-8"))["ratios"]
+    return ratios
+
+
+def cost_in_words(key: str) -> str:
+    """What a trick costs, or how to find out."""
+    ratio = costs().get(key)
+    if ratio is None:
+        return f"not measured; `python benchmarks/tricks.py {key}` does"
+    return f"{ratio:.2f} times the time of a step without it"
 
 
 def clashes(active: Sequence[str]) -> list[Problem]:

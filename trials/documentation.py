@@ -17,7 +17,10 @@ OPENING = """\
 Everything a trial can switch on, made from the catalogue by `python -m trials.documentation`.
 `sweeper tricks NAME` says the same in a terminal. Sources are the numbers of the documents that
 the list was taken from. What is searched of a knob is what
-`tricks.NAME: {toggle: true, knobs: default}` searches.
+`tricks.NAME: {toggle: true, knobs: default}` searches. Costs are ratios of CPU time on 8×8 digits,
+as `python benchmarks/tricks.py --write` measured them, with the knobs at their defaults; that of a
+loss, a use of labels or a task is beside `non_saturating`, `none` and `generate`, and that of
+`dynamic_balance` is of rounds in which it plays more steps.
 """
 
 
@@ -43,6 +46,7 @@ def _trick(trick: type[Trick]) -> Iterator[str]:
     yield f"    {trick.formula}\n"
     sources = f" Sources: {', '.join(trick.source.split())}." if trick.source else ""
     yield f"{trick.paper}.{sources}"
+    yield f"\nCost: {catalogue.cost_in_words(trick.key)}."
     ranges = trick.search_ranges()
     if trick.Config.model_fields:
         yield "\n| knob | default | meaning | searched |\n|---|---|---|---|"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
+import textwrap
 from typing import Annotated, Any
 
 import typer
@@ -58,6 +61,7 @@ def _facts(key: str) -> dict[str, Any]:
         },
         "requires": list(trick.requires),
         "conflicts": conflicts,
+        "cost": catalogue.costs().get(key),
         "description": trick.description(),
     }
 
@@ -75,7 +79,7 @@ def _catalogue(json: bool) -> None:
         if facts["group"] != group:
             group = facts["group"]
             typer.echo(f"\n{group}")
-        typer.echo(f"  {facts['name']:<{width}}  {facts['summary']}")
+        _row(f"  {facts['name']:<{width}}  ", facts["summary"])
     typer.echo("\n`sweeper tricks NAME` shows one in full, `--presets` the presets.")
 
 
@@ -92,23 +96,66 @@ def _one(name: str, json: bool) -> None:
     if json:
         print_json(facts)
         return
-    typer.echo(f"{name}: {facts['summary']}\n")
-    for label in ("formula", "paper"):
-        typer.echo(f"  {label:<9} {facts[label]}")
-    typer.echo(f"  {'sources':<9} {' '.join(facts['source']) or '-'}")
-    typer.echo(f"  {'path':<9} {facts['path']}")
-    if facts["requires"]:
-        typer.echo(f"  {'needs':<9} {' or '.join(facts['requires'])}")
+    _row("", f"{name}: {facts['summary']}")
+    typer.echo()
+    about = {
+        "formula": facts["formula"],
+        "paper": facts["paper"],
+        "sources": " ".join(facts["source"]) or "-",
+        "path": facts["path"],
+        "needs": " or ".join(facts["requires"]),
+        "cost": catalogue.cost_in_words(name),
+    }
+    for label, text in about.items():
+        if text:
+            _row(f"  {label:<9} ", text)
     if facts["knobs"]:
         typer.echo("\nknobs")
-        for knob, about in facts["knobs"].items():
-            searched = f"   searched: {_range(about['search'])}" if about["search"] else ""
-            typer.echo(f"  {knob:<14} {about['default']!s:<14} {about['meaning']}{searched}")
+        _knobs(facts["knobs"])
     if facts["conflicts"]:
         typer.echo("\nconflicts")
+        widest = max(map(len, facts["conflicts"]))
         for other, reason in facts["conflicts"].items():
-            typer.echo(f"  {other:<22} {reason}")
-    typer.echo("\n" + facts["description"])
+            _row(f"  {other:<{widest}}  ", reason)
+    for paragraph in facts["description"].replace("``", "`").split("\n\n"):
+        typer.echo()
+        if any(line.startswith(" ") for line in paragraph.splitlines()):
+            typer.echo(paragraph)  # a formula stands as it was set
+        else:
+            _row("", " ".join(paragraph.split()) if _columns() else paragraph)
+
+
+def _knobs(knobs: dict[str, Any]) -> None:
+    """A line a knob: its name, its default, its meaning, what is searched of it."""
+    names = max(map(len, knobs))
+    defaults = max(len(_value(about["default"])) for about in knobs.values())
+    for knob, about in knobs.items():
+        searched = f"; searched: {_range(about['search'])}" if about["search"] else ""
+        opening = f"  {knob:<{names}}  {_value(about['default']):<{defaults}}  "
+        _row(opening, about["meaning"] + searched)
+
+
+def _value(default: Any) -> str:
+    """A default as it would be written in a sweep file."""
+    if isinstance(default, bool):
+        return str(default).lower()
+    return f"[{', '.join(map(str, default))}]" if isinstance(default, tuple) else str(default)
+
+
+def _row(opening: str, text: str) -> None:
+    """``opening`` and ``text``, whose further lines are indented below it. Only a terminal's lines
+    are broken, so that a pipe gets one line for each entry."""
+    indented, columns = " " * len(opening), _columns()
+    if columns >= len(opening) + 20:
+        text = textwrap.fill(text, columns, initial_indent=opening, subsequent_indent=indented)
+        typer.echo(text)
+    else:
+        typer.echo(opening + text)
+
+
+def _columns() -> int:
+    """The width of the terminal; 0 where there is none."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
 
 
 def _range(domain: dict[str, Any]) -> str:
@@ -127,5 +174,5 @@ def _presets(json: bool) -> None:
         return
     width = max(len(preset["name"]) for preset in listing)
     for preset in listing:
-        typer.echo(f"{preset['name']:<{width}}  {preset['summary']}")
-        typer.echo(f"{'':<{width}}  {preset['paper']}")
+        _row(f"{preset['name']:<{width}}  ", preset["summary"])
+        _row(f"{'':<{width}}  ", preset["paper"])

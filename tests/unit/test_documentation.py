@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from sweeper.cli.main import run
 from tests.conformance.small import differ, tensors_of, trained, with_trick
 from trials import catalogue
 from trials.documentation import page
@@ -31,8 +32,28 @@ def test_the_template_of_a_trick_is_a_trick_that_works(tmp_path: Path) -> None:
         plain = trained(with_trick(trick, {"factor": 1.0}), tmp_path / "plain", 2)
         changed = trained(with_trick(trick, {"factor": 0.5}), tmp_path / "changed", 2)
         assert differ(tensors_of(plain), tensors_of(changed))
+        assert "### `contrast`" in page()
+        assert "benchmarks/tricks.py contrast" in catalogue.cost_in_words("contrast")
     finally:
         del Trick.registry["contrast"]
+
+
+def test_costs_are_those_of_tricks_that_there_are() -> None:
+    assert catalogue.costs().keys() <= catalogue.tricks().keys()
+    assert all(ratio > 0 for ratio in catalogue.costs().values())
+    assert f"{catalogue.costs()['unrolled']:.2f} times" in catalogue.cost_in_words("unrolled")
+
+
+@pytest.mark.parametrize("asked", [[], ["--presets"], *([name] for name in catalogue.tricks())])
+def test_what_the_terminal_shows_fits_it(
+    asked: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sweeper.cli.tricks._columns", lambda: 80)
+    assert run(["tricks", *asked]) == 0
+    # Formulas stand as they were set, indented by four and more.
+    lines = [line for line in capsys.readouterr().out.splitlines() if not line.startswith("    ")]
+    assert lines
+    assert not [line for line in lines if len(line) > 80]
 
 
 @pytest.mark.parametrize(
