@@ -10,17 +10,13 @@ appear together must agree, wherever they are.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from trials.config import TrialConfig
-from trials.game import Game, Round
-from trials.metrics.extractors import build_extractor
-from trials.problems import Problem
-from trials.trick import Terms, Trick, TrickConfig, knob
+from trials.feature_loss import FeatureLoss
+from trials.trick import TrickConfig, knob
 
 
 def gram(activations: Tensor) -> Tensor:
@@ -37,38 +33,19 @@ def distance(layers: Sequence[Tensor], targets: Sequence[Tensor]) -> Tensor:
     ).sum()
 
 
-class Style(Trick):
+class Style(FeatureLoss):
     """The same textures as the truth."""
 
     key = "style"
-    group = "auxiliary"
     summary = "correlations of the answer's features must agree with the true image's"
     formula = "w Σ_j ‖G_j(x̂) - G_j(x)‖²_F,  G_j = ψψᵀ / (C_j H_j W_j)"
     paper = "Johnson et al. 2016, arXiv:1603.08155"
     source = "001"
-    requires = ("inpaint", "super_resolve")
-    conflicts = {"top_k": "it drops samples, and each belongs to its true image"}
-    example = {"task": "inpaint"}
 
     class Config(TrickConfig):
         weight: float = knob(
             10.0, "w", gt=0, search={"min": 0.1, "max": 1000.0, "distribution": "log_uniform"}
         )
 
-    @classmethod
-    def check(cls, config: Any, trial: TrialConfig) -> Iterable[Problem]:
-        if trial.evaluation.extractor.name == "torchscript":
-            yield Problem(
-                "tricks.style",
-                "needs the layers of the feature extractor, and a TorchScript file has none",
-                expected="evaluation.extractor digits or inception",
-            )
-
-    def prepare(self, game: Game) -> None:
-        self.extractor = build_extractor(self.trial.evaluation.extractor, game.dataset, game.device)
-
-    def generator_terms(self, game: Game, round: Round, terms: Terms) -> Terms:
-        made = self.extractor.layers(round.fake)
-        with torch.no_grad():
-            true = self.extractor.layers(round.real)
-        return {**terms, "style": self.config.weight * distance(made, true)}
+    def distance(self, layers: Sequence[Tensor], targets: Sequence[Tensor]) -> Tensor:
+        return distance(layers, targets)
