@@ -10,6 +10,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from ray import tune
 
@@ -192,11 +193,11 @@ def _uncounted() -> Iterator[None]:
     To tell them apart it imports every integration that it has, MLflow's among them, which takes
     most of a second; and nothing here phones home.
     """
-    usage = getattr(tune_module, "air_usage", None)
-    kept = getattr(usage, "tag_callbacks", None)
-    if kept is None:  # another version of Ray, which does not do so
+    usage: Any = getattr(tune_module, "air_usage", None)
+    if not hasattr(usage, "tag_callbacks"):  # another version of Ray, which does not do so
         yield
         return
+    kept = usage.tag_callbacks
     usage.tag_callbacks = lambda callbacks: False
     try:
         yield
