@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 import logging
 import os
 import shutil
@@ -23,8 +22,6 @@ from sweeper.scheduling.failures import is_disk_full
 from sweeper.scheduling.requests import Requests
 from sweeper.scheduling.trainable import Factory, Worker
 from sweeper.spec.model import Sweep
-
-tune_module = importlib.import_module("ray.tune.tune")  # `ray.tune.tune` is also a function's name
 
 CRASHES = 3
 """How often in a row Tune may give out under us before the sweep stops."""
@@ -193,7 +190,7 @@ def _uncounted() -> Iterator[None]:
     To tell them apart it imports every integration that it has, MLflow's among them, which takes
     most of a second; and nothing here phones home.
     """
-    usage: Any = getattr(tune_module, "air_usage", None)
+    usage: Any = getattr(getattr(tune, "tune", None), "air_usage", None)
     if not hasattr(usage, "tag_callbacks"):  # another version of Ray, which does not do so
         yield
         return
