@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
 from trials.gradients import sample_norms, score_gradients
+from trials.losses import energy
+from trials.networks.layers.minibatch_discrimination import similarities
 from trials.networks.plan import Judgement
 from trials.tricks import (
+    consistency_regularisation,
     dragan,
     ema,
     experience_replay,
     feature_matching,
     gradient_penalty,
     historical_averaging,
+    l1,
     lecam,
     orthogonal_regularisation,
+    perceptual,
     r1,
     r2,
     spectral_regularisation,
+    style,
     top_k,
+    total_variation,
     weight_clipping,
 )
 from trials.tricks.spectral_norm import normalised
@@ -215,3 +224,56 @@ def test_lecam_holds_each_side_to_the_others_anchor() -> None:
     a, b = torch.tensor(0.7, dtype=F64), torch.tensor(-0.2, dtype=F64)
     direct = sum((float(x) + 0.2) ** 2 for x in r) / 5 + sum((float(x) - 0.7) ** 2 for x in f) / 5
     assert float(lecam.penalty(r, f, a, b)) == pytest.approx(direct)
+
+
+def _slope_penalty(kind: str, first: Tensor, last: Tensor) -> Tensor:
+    """A penalty on the input gradients of D(x) = last · tanh(first x), seen from the weights."""
+    x = _rows(5, 6, seed=4)
+    if kind == "gradient_penalty":
+        x = gradient_penalty.interpolate(x, _rows(5, 6, seed=5), torch.linspace(0, 1, 5, dtype=F64))
+    elif kind == "dragan":
+        x = dragan.perturbed(x, torch.linspace(0, 1, 30, dtype=F64).view(5, 6), 0.5)
+    x.requires_grad_(True)
+    gradients = score_gradients((x @ first.T).tanh() @ last, x)
+    if kind in ("r1", "r2"):
+        return {"r1": r1, "r2": r2}[kind].penalty(gradients)
+    return gradient_penalty.penalty(sample_norms(gradients))
+
+
+@pytest.mark.parametrize("kind", ["gradient_penalty", "dragan", "r1", "r2"])
+def test_penalties_on_slopes_have_the_gradients_of_finite_differences(kind: str) -> None:
+    weights = (_rows(4, 6).requires_grad_(True), _rows(4, seed=1).requires_grad_(True))
+    assert torch.autograd.gradcheck(lambda a, b: _slope_penalty(kind, a, b), weights)
+
+
+@pytest.mark.parametrize(
+    ("term", "shapes"),
+    [
+        (lambda w: orthogonal_regularisation.penalty(w, "full"), [(3, 5)]),
+        (lambda w: orthogonal_regularisation.penalty(w, "off_diagonal"), [(3, 5)]),
+        (lambda w: spectral_regularisation.penalty(w, _rows(3), _rows(5)), [(3, 5)]),
+        (lambda w: historical_averaging.distance([w], [_rows(3, 2)]), [(3, 2)]),
+        (lambda r, f: lecam.penalty(r, f, torch.tensor(0.3), torch.tensor(-0.2)), [(5,), (5,)]),
+        (feature_matching.distance, [(4, 3), (5, 3)]),
+        (consistency_regularisation.inconsistency, [(5,), (5,)]),
+        (l1.distance, [(2, 1, 3, 3), (2, 1, 3, 3)]),
+        (total_variation.variation, [(2, 1, 3, 3)]),
+        (lambda a, b: perceptual.distance([a], [b]), [(2, 3, 2, 2), (2, 3, 2, 2)]),
+        (lambda a, b: style.distance([a], [b]), [(2, 3, 2, 2), (2, 3, 2, 2)]),
+        (energy.pulling_away, [(4, 3)]),
+        (lambda a, b: energy.energy(a, b, 2), [(3, 4), (3, 4)]),
+        (similarities, [(4, 3, 2)]),
+    ],
+    ids=[
+        "orthogonal_full", "orthogonal_off_diagonal", "spectral_regularisation",
+        "historical_averaging", "lecam", "feature_matching", "consistency", "l1",
+        "total_variation", "perceptual", "style", "pulling_away", "energy",
+        "minibatch_discrimination",
+    ],
+)  # fmt: skip
+def test_terms_have_the_gradients_of_finite_differences(
+    term: Callable[..., Tensor], shapes: list[tuple[int, ...]]
+) -> None:
+    values = tuple(_rows(*shape, seed=9 + i).requires_grad_(True) for i, shape in enumerate(shapes))
+    assert torch.autograd.gradcheck(term, values)
+    assert torch.autograd.gradgradcheck(term, values)

@@ -4,7 +4,8 @@
 
 The slope is held at 1 around the data only. The paper's text says Gaussian noise; its published
 code, and the row of the project's trick list, use c = 0.5 times the batch's standard deviation
-times uniform noise, which is followed here.
+times uniform noise, which is followed here. The code then goes a random share of that way, one a
+sample; the row does not, and neither does this.
 """
 
 from __future__ import annotations
