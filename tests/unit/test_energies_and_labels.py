@@ -75,6 +75,24 @@ def _table(game: Game, player: Any) -> Round:
     return Round(player, real, None, z, None, game.generator(z).detach())
 
 
+def test_the_margin_holds_for_each_sample_by_itself(tmp_path: Path) -> None:
+    game = _game(tmp_path, loss={"name": "ebgan", "margin": 1.0})
+    table = _table(game, "discriminator")
+    judge = cast("Any", game.discriminator)
+    again = judge(table.fake).reconstruction.detach()
+    energies = sorted((table.fake - again).square().flatten(1).mean(1).tolist())
+    # Half of the samples lie above this margin, and theirs is no reason to spare the others.
+    margin = (energies[3] + energies[4]) / 2
+    direct = sum(max(0.0, margin - e) for e in energies) / len(energies)
+    found = energy.short_of(margin, torch.tensor(energies))
+    assert float(found) == pytest.approx(direct, rel=1e-5)
+    game = _game(tmp_path / "other", loss={"name": "ebgan", "margin": margin})
+    table = _table(game, "discriminator")
+    real, _ = _energies(game, table, 2)
+    terms = game.discriminator_loss(table)
+    assert float(terms["adversarial"].detach()) == pytest.approx(real + direct, rel=1e-5)
+
+
 @pytest.mark.parametrize("margin", [0.05, 10.0])
 def test_ebgan_pushes_generated_energy_up_to_the_margin_only(margin: float, tmp_path: Path) -> None:
     loss = {"name": "ebgan", "margin": margin, "pulling_away": 0.1}

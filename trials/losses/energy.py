@@ -42,6 +42,11 @@ def energy(seen: Tensor, again: Tensor, power: int) -> Tensor:
     return (error if power == 1 else error.square()).flatten(1).mean(1)
 
 
+def short_of(margin: float, energies: Tensor) -> Tensor:
+    """E relu(m − e) of energies (N,); a scalar. The margin is each sample's own."""
+    return F.relu(margin - energies).mean()
+
+
 def pulling_away(codes: Tensor) -> Tensor:
     """The mean squared cosine between the codes (N, K) of different samples; a scalar."""
     unit = F.normalize(codes, dim=1)
@@ -76,16 +81,18 @@ class _Energy(UncentredLoss):
         assert seen is not None
         assert judgement is not None
         assert judgement.reconstruction is not None, "the discriminator is no autoencoder"
-        return energy(seen, judgement.reconstruction, self.power).mean()
+        return energy(seen, judgement.reconstruction, self.power)
 
     def _real(self, round: Round) -> Tensor:
+        """e(x), (N,)."""
         return self._energy(round.seen_real, round.real_judgement)
 
     def _fake(self, round: Round) -> Tensor:
+        """e(G(z)), (N,)."""
         return self._energy(round.seen_fake, round.fake_judgement)
 
     def generator(self, round: Round) -> Tensor:
-        return self._fake(round)
+        return self._fake(round).mean()
 
 
 class EnergyBased(_Energy):
@@ -107,7 +114,7 @@ class EnergyBased(_Energy):
         pulling_away: float = knob(0.1, "weight of the pulling-away term; 0: none", ge=0)
 
     def discriminator(self, round: Round) -> Tensor:
-        return self._real(round) + F.relu(self.config.margin - self._fake(round))
+        return self._real(round).mean() + short_of(self.config.margin, self._fake(round))
 
     def generator_terms(self, game: Game, round: Round, terms: Terms) -> Terms:
         terms = super().generator_terms(game, round, terms)
@@ -144,7 +151,7 @@ class BoundaryEquilibrium(_Energy):
         self.measure = torch.zeros((), device=game.device)
 
     def discriminator(self, round: Round) -> Tensor:
-        real, fake = self._real(round), self._fake(round)
+        real, fake = self._real(round).mean(), self._fake(round).mean()
         loss = real - self.k * fake
         real, fake = real.detach(), fake.detach()
         self.measure = convergence(real, fake, self.config.gamma)
