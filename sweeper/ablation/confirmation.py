@@ -1,9 +1,11 @@
 """Which configuration still deserves another replicate: racing on paired seeds.
 
 The rule. Replicates go round by round: every configuration still in the race runs the same next
-seed. From the third round on, a configuration is given up when some other one is better by a
-one-sided paired t test at level α / ((k−1) L), with k configurations and L looks (rounds at which
-a decision is taken). A failed replicate counts as the worst value that those in the race have had.
+seed. The first three rounds are asked for at once, since nothing is decided in them; after that
+there is one at a time. From the third round on, a configuration is given up when some other one is
+better by a one-sided paired t test at level α / ((k−1) L), with k configurations and L looks
+(rounds at which a decision is taken). A failed replicate counts as the worst value that those in
+the race have had.
 
 The error rate. The truly best configuration meets at most k−1 opponents at each of L looks, and in
 each meeting loses with probability of at most α / ((k−1) L) when differences are normal; so it is
@@ -98,8 +100,9 @@ def confirm(
             given_up += lost
             gone = {one.key for one in lost}
             racing = [key for key in racing if key not in gone]
-    # One round at a time while there is a race to decide; the rest at once when there is none.
-    ahead = seeds[rounds : rounds + 1] if adaptive and len(racing) > 1 else seeds[rounds:]
+    # Up to the next decision while there is a race to decide; the rest at once when there is none.
+    until = max(rounds + 1, FIRST_LOOK) if adaptive and len(racing) > 1 else len(seeds)
+    ahead = seeds[rounds:until]
     needed = tuple((key, seed) for seed in ahead for key in racing if seed not in outcomes[key])
     values = _penalised(outcomes, racing, seeds[:rounds], goal)
     means = values.mean(axis=1) if rounds else np.arange(len(racing), dtype=np.float64)

@@ -66,11 +66,18 @@ def leaderboard(standings: Standings) -> str:
             "Ranked by the mean on fresh seeds, which the search never saw; the value of the "
             "search beside it is the luckiest of many. "
         )
+    note += _given_up(standings)
     note += "A trial without a final value has no rank. All rows: leaderboard.csv, .parquet."
     return (
         markup.table(heads, rows, sortable=True, tall=len(rows) > 30)
         + f'<p class="muted">{text(note)}</p>\n'
     )
+
+
+def _given_up(standings: Standings) -> str:
+    """Who got no more fresh seeds, and why."""
+    lost = standings.race.given_up if standings.race is not None else ()
+    return "".join(f"Trial {one.key} was given up: {one.reason}. " for one in lost)
 
 
 def _headings(paths: list[str]) -> list[str]:
@@ -116,6 +123,7 @@ def _confirmed(standing: Standing) -> Cell:
     if found is None:
         return _numeric(None, NONE)
     failed = f", {found.failed} failed" if found.failed else ""
+    failed += ", given up" if found.given_up is not None else ""
     return _numeric(
         found.mean,
         f"{spread(found.mean, found.deviation)} ({found.count}{failed})"

@@ -1,7 +1,7 @@
 """What the report says, worked out once from the records: ranks, confirmation, stops.
 
 Ranking, one objective: configurations that were confirmed on fresh seeds stand first, in the order
-of that race (`sweeper.ablation.confirmation`), then every other completed trial by its value in the
+of that race (`sweeper.ablation.racing`), then every other completed trial by its value in the
 search. With two objectives the rank is the front a trial lies on, 1 being the Pareto front. Only
 completed trials have a rank: what a stopped trial reached is no final score.
 
@@ -21,10 +21,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from sweeper.ablation.confirmation import confirm
+from sweeper.ablation.confirmation import Confirmation, GivenUp, confirm
+from sweeper.ablation.racing import race
 from sweeper.report.trial import Trial
 from sweeper.report.words import cause
 from sweeper.spec.model import Sweep
+from sweeper.spec.seeding import replicate_seeds
 
 OWN_BUSINESS = frozenset({"weights"})
 """Fields of a protocol that belong to the configuration."""
@@ -45,6 +47,8 @@ class Confirmed:
     """Sample standard deviation; None for a single value."""
     count: int
     failed: int
+    given_up: GivenUp | None = None
+    """Why it got no more replicates, if it could no longer win."""
 
 
 @dataclass(frozen=True)
@@ -152,7 +156,11 @@ class Standings:
     def order(self) -> tuple[Standing, ...]:
         """Every trial of the search, best first: ranked, then without a rank, then unfinished."""
         ranks = _fronts(self.finished, self.goals) if len(self.goals) > 1 else self._ranks()
-        confirmed = {number: _confirmed(values) for number, values in self.replicates.items()}
+        lost = {int(one.key): one for one in self.race.given_up} if self.race else {}
+        confirmed = {
+            number: _confirmed(values, lost.get(number))
+            for number, values in self.replicates.items()
+        }
         standings = [
             Standing(
                 trial,
@@ -220,16 +228,25 @@ class Standings:
             for trial in by_value
             if trial.number in self.replicates
         }
-        # The rounds' seeds in the order in which they were first run.
+        raced = [int(key) for key in self.race.ranking] if self.race is not None else []
+        first = [number for number in raced if str(number) in outcomes]
+        for number in first:
+            del outcomes[str(number)]
+        # Repeated without a race: cells of an ablation, or confirmed before the search went on.
         seeds = list(dict.fromkeys(seed for values in outcomes.values() for seed in values))
         goal: Any = self.goals[0]
-        race = confirm(outcomes, seeds, goal)
-        if any(len(outcomes[one.key]) > one.round for one in race.given_up):
-            # Nobody was given up: every configuration had all its replicates.
-            race = confirm(outcomes, seeds, goal, adaptive=False)
-        first = [int(key) for key in race.ranking]
-        rest = [trial.number for trial in by_value if str(trial.number) not in outcomes]
+        first += [int(key) for key in confirm(outcomes, seeds, goal, adaptive=False).ranking]
+        placed = set(first)
+        rest = [trial.number for trial in by_value if trial.number not in placed]
         return {number: place for place, number in enumerate([*first, *rest], 1)}
+
+    @cached_property
+    def race(self) -> Confirmation | None:
+        """The race of the best on fresh seeds; None where the sweep confirms nothing."""
+        top = self.sweep.seeds.confirm_top
+        if not top or self.sweep.is_ablation:
+            return None
+        return race(self.records, self.goals, top, replicate_seeds(self.sweep))
 
     def _place(self, standing: Standing) -> tuple[float, float, float, int]:
         trial = standing.trial
@@ -279,13 +296,14 @@ def _protocol_key(protocol: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
     return tuple(sorted(fields))
 
 
-def _confirmed(values: Mapping[int, float | None]) -> Confirmed:
+def _confirmed(values: Mapping[int, float | None], given_up: GivenUp | None) -> Confirmed:
     known = [value for value in values.values() if value is not None]
     return Confirmed(
         mean=statistics.fmean(known) if known else None,
         deviation=statistics.stdev(known) if len(known) > 1 else None,
         count=len(known),
         failed=len(values) - len(known),
+        given_up=given_up,
     )
 
 

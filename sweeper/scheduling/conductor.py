@@ -14,9 +14,10 @@ from __future__ import annotations
 
 import time as clock
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+from sweeper.ablation.blame import INNOCENT
 from sweeper.errors import SweeperError
 from sweeper.home import SweepFolder
 from sweeper.scheduling.endings import judged
@@ -33,7 +34,7 @@ from sweeper.scheduling.events import (
 from sweeper.scheduling.failures import DISK_FULL, OUT_OF_MEMORY
 from sweeper.scheduling.messages import Failure, Report, Work, kept_checkpoint
 from sweeper.scheduling.recorder import Recorder
-from sweeper.search.confirming import replicates_due
+from sweeper.search.confirming import race, replicates_due
 from sweeper.search.ledger import Evaluated, Ledger
 from sweeper.search.population import TakeOver
 from sweeper.search.records import Asked, TrialRecord
@@ -81,6 +82,9 @@ class Conductor:
         self._running: set[int] = set()
         self._false_starts = 0
         self._replicates: deque[tuple[int, int]] | None = None
+        self._known: dict[int, TrialRecord] = {}
+        self._unheld: set[int] = set()
+        self._given_up: set[str] = set()
         counts = ledger.counts()
         self._asked = counts["search"]
         self._failed = counts["fail"]
@@ -121,7 +125,9 @@ class Conductor:
         if not due:
             return None
         self._enter("confirming")
-        return self._ledger.ask_replicate(*due.popleft())
+        asked = self._ledger.ask_replicate(*due.popleft())
+        self._known[asked.number] = self._ledger.record(asked.number)
+        return asked
 
     def _hand_out(self, asked: Asked) -> Work:
         self._active[asked.number] = asked
@@ -144,13 +150,26 @@ class Conductor:
         return self._exhausted or (trials is not None and self._asked >= trials)
 
     def _due(self) -> deque[tuple[int, int]]:
+        """(trial, seed) of the replicates to start now; anew after each that has ended."""
         if not self.sweep.seeds.confirm_top:
             return deque()
-        waits = (*self._active.values(), *self._queue)
-        if self._replicates is None and all(one.role == "replicate" for one in waits):
-            # The search has ended, so it is known which configurations are confirmed.
-            self._replicates = deque(replicates_due(self._ledger.trials(), self.sweep))
-        return self._replicates if self._replicates is not None else deque()
+        if self._replicates is None:
+            waits = (*self._active.values(), *self._queue)
+            if any(one.role != "replicate" for one in waits):
+                return deque()  # the search has not ended: it is not known what is confirmed
+            if not self._known:
+                self._known = {one.number: one for one in self._ledger.trials()}
+            records = list(self._known.values())
+            self._replicates = deque(replicates_due(records, self.sweep, without=self._unheld))
+            self._tell_given_up(records)
+        return self._replicates
+
+    def _tell_given_up(self, records: Sequence[TrialRecord]) -> None:
+        for one in race(records, self.sweep, without=self._unheld).given_up:
+            if one.key not in self._given_up:
+                self._given_up.add(one.key)
+                message = f"trial {one.key} is given up: {one.reason}"
+                self._tell(PhaseChanged("confirming", message, clock.time()))
 
     # What workers say
 
@@ -286,6 +305,12 @@ class Conductor:
         self._active.pop(number, None)
         self._running.discard(number)
         self._recorder.trial_ended(record)
+        if record.role == "replicate" and self._known:
+            self._known[number] = record
+            self._replicates = None  # what is needed next depends on how it ended
+            if record.symptom in INNOCENT:
+                # Held again by the next run; for now the race goes on without this round.
+                self._unheld.add(record.config["seed"])
         ending: Ending = record.state  # type: ignore[assignment]
         self._tell_end(number, ending, record.objective, record.symptom, record.reason)
         if record.state == "failed":

@@ -15,9 +15,9 @@ from optuna.storages import BaseStorage
 from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
+from sweeper.ablation.blame import INNOCENT
 from sweeper.search import entries, modelled, proposals
 from sweeper.search.distributions import distribution, from_study, suggest, to_study
-from sweeper.search.modelled import INNOCENT
 from sweeper.search.records import Asked, Role
 from sweeper.spec.domains import Parameter
 from sweeper.spec.model import Sweep

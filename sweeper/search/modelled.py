@@ -29,10 +29,8 @@ from optuna.samplers import BaseSampler, GPSampler, NSGAIISampler, RandomSampler
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
+from sweeper.ablation.blame import INNOCENT
 from sweeper.spec.model import Sweep
-
-INNOCENT = ("worker_died", "cancelled")
-"""Symptoms of failures that say nothing about the configuration."""
 
 
 class Impression(Study):

@@ -1,14 +1,25 @@
-"""Which configurations are confirmed, and on which seeds."""
+"""Which configurations are confirmed, on which seeds, and when one gets no more of them."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
-from sweeper.search.confirming import best_first, replicate_seeds, replicates_due
+import pytest
+
+from sweeper.home import Home
+from sweeper.report.standings import standings_of
+from sweeper.scheduling.conductor import Conductor
+from sweeper.scheduling.events import Event, PhaseChanged
+from sweeper.scheduling.messages import Failure, Report, Work
+from sweeper.scheduling.recorder import Recorder
+from sweeper.search.confirming import best_first, race, replicates_due
+from sweeper.search.ledger import Ledger
 from sweeper.search.records import TrialRecord
 from sweeper.spec.domains import Parameter, Values
 from sweeper.spec.model import Sweep
-from sweeper.spec.sections import Objective, Seeds
+from sweeper.spec.sections import Limits, Objective, SearchSpec, Seeds
+from sweeper.spec.seeding import replicate_seeds
 
 SWEEP = Sweep(
     name="probe",
@@ -53,6 +64,23 @@ def test_only_what_is_missing_is_due():
     assert due == [(1, 1002), (3, 1002), (1, 1003), (3, 1003)]
 
 
+def test_what_is_running_is_not_due_again():
+    running = TrialRecord(
+        5, "running", role="replicate", of=1, config={"x": 2, "seed": 1000}, objective=None
+    )
+    assert (1, 1000) not in replicates_due([*SEARCH, running], SWEEP)
+    assert (3, 1000) in replicates_due([*SEARCH, running], SWEEP)
+
+
+def test_with_two_objectives_nobody_is_given_up():
+    two = replace(SWEEP, objective=(Objective(metric="fid"), Objective(metric="kid")))
+    points = {0: (1.0, 3.0), 1: (3.0, 1.0)}
+    records = [
+        TrialRecord(x, "completed", config={"x": x, "seed": 0}, objective=points[x]) for x in (0, 1)
+    ]
+    assert len(replicates_due(records, two)) == 2 * 3
+
+
 def test_with_two_objectives_what_nobody_dominates_comes_first():
     two = replace(SWEEP, objective=(Objective(metric="fid"), Objective(metric="kid")))
     points = [(1.0, 9.0), (2.0, 2.0), (3.0, 3.0), (9.0, 1.0)]
@@ -60,3 +88,121 @@ def test_with_two_objectives_what_nobody_dominates_comes_first():
         TrialRecord(number, "completed", objective=point) for number, point in enumerate(points)
     ]
     assert [one.number for one in best_first(records, two)] == [0, 1, 3, 2]
+
+
+# The loop ---------------------------------------------------------------------------------------
+
+RACED = Sweep(
+    name="raced",
+    base={"steps": 1, "seed": 0},
+    parameters=(Parameter("x", Values((1, 2, 3, 9))),),
+    objective=(Objective(metric="fid"),),
+    search=SearchSpec(sampler="grid", start_with_base=False),
+    seeds=Seeds(confirm_top=3, replicates=6),
+    limits=Limits(parallel=2),
+)
+"""Confirms x = 1, 2 and 3, of which 3 is hopeless: it was lucky in the search."""
+
+LUCKY_SEED = 0
+
+
+def value(config: dict[str, int]) -> float:
+    """1 and 2 are alike; 3 is worse by far on every seed but the search's."""
+    x, seed = config["x"], config["seed"]
+    noise = ((seed * 7 + x * 3) % 11) / 11
+    lucky = seed == LUCKY_SEED and x == 3
+    return noise + (0.5 if lucky else 40.0 if x == 9 else 20.0 if x == 3 else 0.0)
+
+
+class Killed(Exception):  # noqa: N818 - what happened
+    """The driver is gone."""
+
+
+def play(
+    home: Path,
+    *,
+    kill_after: int | None = None,
+    dies: tuple[int, int] | None = None,
+    spec: Sweep = RACED,
+) -> tuple[list[TrialRecord], list[Event]]:
+    """Run `spec` without Ray: two workers that answer at once; `dies` is an (x, seed) that cannot
+    be trained for want of a worker."""
+    folder = Home.at(home).sweep(spec.name)
+    folder.create()
+    ledger = Ledger.open(spec, folder)
+    events: list[Event] = []
+    conductor = Conductor(spec, folder, ledger, Recorder(spec, folder, None), events.append)
+    turns = 0
+    while not conductor.finished:
+        works = [work for work in (conductor.next_work(), conductor.next_work()) if work]
+        for work in reversed(works):  # they do not end in the order in which they began
+            turns += 1
+            if turns == kill_after:
+                raise Killed
+            answer(conductor, work, dies)
+    assert conductor.complete
+    return ledger.trials(), events
+
+
+def answer(conductor: Conductor, work: Work, dies: tuple[int, int] | None) -> None:
+    conductor.started(work.number)
+    config = dict(work.config)
+    if (config["x"], config["seed"]) == dies:
+        conductor.heard(work.number, Report(finished=True, failure=Failure("worker_died", "gone")))
+        return
+    evaluation = {"step": 1, "metrics": {"fid": value(config)}, "time": 0.0}
+    conductor.heard(work.number, Report(evaluations=(evaluation,), finished=True))
+
+
+def replicates(records: list[TrialRecord]) -> dict[tuple[int, int], tuple[float, ...] | None]:
+    """(x, seed) → value of every replicate."""
+    return {
+        (one.config["x"], one.config["seed"]): one.objective
+        for one in records
+        if one.role == "replicate" and one.symptom != "worker_died"
+    }
+
+
+def test_a_configuration_that_can_no_longer_win_gets_no_more_replicates(tmp_path):
+    records, events = play(tmp_path)
+    counts = {x: sum(key[0] == x for key in replicates(records)) for x in (1, 2, 3, 9)}
+    assert counts == {1: 6, 2: 6, 3: 3, 9: 0}
+    (lost,) = race(records, RACED).given_up
+    said = [one.message for one in events if isinstance(one, PhaseChanged)]
+    assert f"trial {lost.key} is given up: {lost.reason}" in said
+    assert "after 3 seeds" in lost.reason
+    standings = standings_of(RACED, records)
+    (loser,) = (one for one in standings.order if one.confirmed and one.confirmed.given_up)
+    assert loser.trial.config["x"] == 3
+    assert loser.confirmed.count == 3
+    assert loser.rank == 3
+
+
+@pytest.mark.parametrize("moment", [*range(2, 19, 3), 19])
+def test_a_race_that_was_killed_at_any_moment_decides_the_same(tmp_path, moment):
+    straight, _ = play(tmp_path / "straight")
+    with pytest.raises(Killed):
+        play(tmp_path / "killed", kill_after=moment)
+    resumed, _ = play(tmp_path / "killed")
+    assert replicates(resumed) == replicates(straight)
+    again, _ = play(tmp_path / "killed")
+    assert again == resumed
+
+
+def test_a_seed_lost_with_its_worker_is_held_again_by_the_next_run(tmp_path):
+    records, _ = play(tmp_path, dies=(1, 1001))
+    assert (1, 1001) not in replicates(records)
+    assert {(1, 1005), (2, 1005)} <= replicates(records).keys()
+    resumed, _ = play(tmp_path)
+    straight, _ = play(tmp_path / "straight")
+    assert replicates(straight).items() <= replicates(resumed).items()
+    assert race(resumed, RACED) == race(straight, RACED)
+
+
+def test_more_replicates_later_run_only_what_is_missing(tmp_path):
+    play(tmp_path)
+    more = replace(RACED, seeds=Seeds(confirm_top=3, replicates=8))
+    records, _ = play(tmp_path, spec=more)
+    straight, _ = play(tmp_path / "straight", spec=more)
+    assert replicates(records) == replicates(straight)
+    assert sum(one.role == "replicate" for one in records) == len(replicates(records))
