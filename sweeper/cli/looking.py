@@ -69,8 +69,13 @@ def status(name: SweepName, home: HomeOption = None, json: JsonOption = False) -
             f"  best     {metric} {_number(summary['best'])} by trial {summary['best_trial']}"
             + _against(summary["best"], summary["base"])
         )
+    for number, reason in summary["given_up"].items():
+        typer.echo(f"  given up {number}: {reason}")
     for symptom, count in summary["symptoms"].items():
-        typer.echo(f"  stopped  {count} × {symptom}")
+        saved = summary["steps_saved"].get(symptom)
+        typer.echo(
+            f"  stopped  {count} × {symptom}" + (f", {saved:,} steps saved" if saved else "")
+        )
     for record in running:
         last = max(record.intermediate, default=None)
         seen = f"step {record.steps}" + (
@@ -190,8 +195,32 @@ def _summary(
         "best_trial": order[0].number if order else None,
         "base": base.objective[0] if base and base.objective else None,
         "symptoms": dict(Counter(r.symptom for r in records if r.symptom)),
+        "given_up": _given_up(sweep, records),
+        "steps_saved": _steps_saved(sweep, records),
         "folder": str(folder.path),
     }
+
+
+def _given_up(sweep: Sweep, records: Sequence[TrialRecord]) -> dict[str, str]:
+    """Configurations that lost the race on fresh seeds before its end, and why."""
+    if not any(record.role == "replicate" for record in records) or sweep.is_ablation:
+        return {}
+    from sweeper.search.confirming import race  # imports SciPy
+
+    return {one.key: one.reason for one in race(records, sweep).given_up}
+
+
+def _steps_saved(sweep: Sweep, records: Sequence[TrialRecord]) -> dict[str, int]:
+    """Steps that stopped trials did not train, by the scheduler or symptom that stopped them."""
+    from trials.health import SYMPTOMS
+
+    saved: Counter[str] = Counter()
+    for record in records:
+        planned = record.config.get("steps", sweep.base.get("steps"))
+        stopped = record.symptom == "scheduler" or record.symptom in SYMPTOMS
+        if record.over and stopped and isinstance(planned, int):
+            saved[str(record.symptom)] += max(0, planned - record.steps)
+    return dict(saved)
 
 
 def print_leaderboard(sweep: Sweep, records: Sequence[TrialRecord]) -> None:
