@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from textwrap import shorten
 from typing import TYPE_CHECKING
 
 import typer
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from sweeper.spec.model import Sweep
+
+
+LONGEST = 200
+"""Characters of a reason that are shown; all of it is in the report and in MLflow."""
 
 
 @contextmanager
@@ -51,6 +56,8 @@ class Running:
     since: float
     step: int = 0
     value: float | None = None
+    symptoms: tuple[str, ...] = ()
+    """Those that set in at its last evaluation."""
 
 
 @dataclass
@@ -72,6 +79,8 @@ class Progress:
     best: tuple[float, int] | None = None
     base: float | None = None
     stops: Counter[str] = field(default_factory=Counter)
+    explained: str = ""
+    """Why the last trial that was stopped or failed today was, in a sentence."""
 
     def hear(self, event: Event) -> None:
         """Take in one event."""
@@ -89,6 +98,7 @@ class Progress:
                 trial = self.running.get(event.number)
                 if trial is not None:
                     trial.step, trial.value = event.step, event.value
+                    trial.symptoms = event.symptoms
             case TrialEnded():
                 self._end(event)
             case SweepEnded():
@@ -116,6 +126,7 @@ class Progress:
             self._score(event.number, role, event.objective[0])
         elif event.symptom:
             self.stops[event.symptom] += 1
+            self.explained = _ending(event, "")
 
     def _count(self, role: str) -> None:
         if role == "replicate" and not self.sweep.is_ablation:
@@ -193,7 +204,14 @@ def _ending(event: TrialEnded, metric: str) -> str:
     text = f"trial {trial_name(event.number)} {event.state}"
     if event.objective is not None:
         return f"{text}, {metric} {event.objective[0]:.4g}"
-    return f"{text}, {event.symptom}" if event.symptom else text
+    if not event.symptom:
+        return text
+    reason = " ".join((event.reason or "").split())
+    return (
+        f"{text}, {event.symptom}: {shorten(reason, LONGEST)}"
+        if reason
+        else f"{text}, {event.symptom}"
+    )
 
 
 def _live(sweep: Sweep) -> Iterator[Listener]:
@@ -238,12 +256,15 @@ def _picture(progress: Progress, width: int) -> RenderableType:
         )
         total = f"/{trial.steps}" if trial.steps else ""
         role = "" if trial.role == "search" else f" {trial.role}"
-        parts.append(
-            Text(f"  trial {trial_name(trial.number)}{role}  step {trial.step}{total}{value}")
-        )
+        row = Text(f"  trial {trial_name(trial.number)}{role}  step {trial.step}{total}{value}")
+        if trial.symptoms:
+            row.append(f"  {', '.join(trial.symptoms)}", style="yellow")
+        parts.append(row)
     if progress.stops:
         stops = ", ".join(f"{count} {name}" for name, count in progress.stops.most_common())
         parts.append(Text(f"  stopped: {stops}", style="yellow"))
+    if progress.explained:
+        parts.append(Text(f"  {progress.explained}", style="yellow"))
     if progress.message:
         parts.append(Text("  " + progress.message, style="dim"))
     return Group(*parts)

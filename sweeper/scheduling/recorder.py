@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import platform
 import time as clock
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -23,6 +23,7 @@ from sweeper.spec.model import Sweep
 from sweeper.tracking.names import SWEEP, SweepEnding, TrialEnding
 from sweeper.tracking.notes import trial_note
 from sweeper.tracking.outbox import Outbox
+from trials.health import SYMPTOMS
 
 Resolve = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
@@ -102,6 +103,10 @@ class Recorder:
                 self._outbox.tagged(
                     number, {f"protocol.{key}": value for key, value in evaluated.protocol.items()}
                 )
+            if evaluated.symptoms:
+                self._outbox.tagged(
+                    number, _seen((one, evaluated.step) for one in evaluated.symptoms)
+                )
             if evaluated.samples:
                 self._file(
                     number, self._folder.trial(number) / evaluated.samples, evaluated.samples
@@ -114,7 +119,8 @@ class Recorder:
         state: TrialEnding = record.state  # type: ignore[assignment]
         folder = self._folder.trial(record.number)
         tags = {"sweeper.symptom": record.symptom}
-        tags |= {f"sweeper.symptom.{name}": str(step) for name, step in record.symptoms}
+        tags |= _seen(record.symptoms)
+        sign = SYMPTOMS.get(record.symptom or "")
         note = trial_note(
             number=record.number,
             sweep=self._sweep.name,
@@ -125,7 +131,9 @@ class Recorder:
             values=record.values,
             of=record.of,
             symptom=record.symptom,
+            meaning=sign.description if sign else "",
             reason=record.reason,
+            advice=sign.advice if sign else "",
             log_tail=record.log_tail,
         )
         with self._outbox.batch():
@@ -176,6 +184,11 @@ class Recorder:
     def _file(self, number: int, path: Path, name: str) -> None:
         if self._outbox is not None and path.is_file():
             self._outbox.artifact(number, path, name)
+
+
+def _seen(symptoms: Iterable[tuple[str, int]]) -> dict[str, str]:
+    """Tags for symptoms (name, step), each with the step at which it last set in."""
+    return {f"sweeper.symptom.{name}": str(step) for name, step in symptoms}
 
 
 def _best(record: TrialRecord, sweep: Sweep) -> dict[int, dict[str, float]]:

@@ -27,13 +27,16 @@ def trial_note(
     values: Mapping[str, Any] | None = None,
     of: int | None = None,
     symptom: str | None = None,
+    meaning: str = "",
     reason: str | None = None,
+    advice: str = "",
     log_tail: str = "",
 ) -> str:
     """Markdown about one trial.
 
     `values` are the searched parameters by dotted path, `value` the objective `metric` as it
-    stands, `of` the trial whose configuration this one repeats on another seed.
+    stands, `of` the trial whose configuration this one repeats on another seed, `meaning` what
+    its symptom is in words, `reason` the numbers behind it, `advice` what the literature suggests.
     """
     outcome = f"**Trial {number:05d}** of the sweep `{sweep}` {_OUTCOME[state]}"
     if steps is not None:
@@ -44,9 +47,11 @@ def trial_note(
     if of is not None:
         lines.append(f"It repeats the configuration of trial {of:05d} on another seed.")
     if symptom:
-        lines.append(f"Symptom: **{symptom}**.")
+        lines.append(f"Symptom: **{symptom}**." + (f" {meaning}." if meaning else ""))
     if reason:
         lines.append(reason)
+    if advice:
+        lines.append(f"What may help: {advice}")
     if values:
         rows = "\n".join(f"| `{path}` | `{shown}` |" for path, shown in values.items())
         lines.append(f"| searched parameter | value |\n|---|---|\n{rows}")

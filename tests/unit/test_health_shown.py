@@ -1,0 +1,116 @@
+"""What a person is told of a trial that was stopped: terminal, status, MLflow's tags and note."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from sweeper.cli.live import Lines, Progress, _picture
+from sweeper.cli.main import run
+from sweeper.home import Home
+from sweeper.scheduling.events import TrialEnded, TrialEvaluated, TrialStarted
+from sweeper.scheduling.recorder import Recorder
+from sweeper.search.ledger import Evaluated, Ledger
+from sweeper.search.records import Asked
+from sweeper.spec.domains import Parameter, Range
+from sweeper.spec.model import Sweep
+from sweeper.spec.sections import Limits, SearchSpec
+from sweeper.tracking.outbox import Outbox
+from trials.health import SYMPTOMS
+
+REASON = "Two samples differ 12% as much as two real images do. (step 400)"
+STARTED = TrialStarted(3, "search", None, {}, 800, False, 1, 0.0)
+SEEN = TrialEvaluated(3, 400, 31.5, {"fid": 31.5}, ("mode_collapse",), 1.0)
+STOPPED = TrialEnded(3, "pruned", None, "mode_collapse", REASON, 1.0)
+
+
+@pytest.fixture
+def sweep() -> Sweep:
+    return Sweep(
+        name="probe",
+        base={"steps": 800},
+        parameters=(Parameter("x", Range(0.0, 1.0)),),
+        search=SearchSpec(start_with_base=False),
+        limits=Limits(trials=2),
+    )
+
+
+def test_a_log_line_says_what_was_seen_and_why_it_was_stopped(
+    sweep: Sweep, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = Lines(sweep)
+    for event in (STARTED, SEEN, STOPPED):
+        lines(event)
+    said = capsys.readouterr().out
+    assert "trial 00003 step 400: mode_collapse" in said
+    assert f"trial 00003 pruned, mode_collapse: {REASON}" in said
+
+
+def test_the_live_view_shows_a_symptom_at_once_and_the_reason_of_the_last_stop(
+    sweep: Sweep,
+) -> None:
+    from rich.console import Console
+
+    progress, console = Progress(sweep), Console(width=120)
+    progress.hear(STARTED)
+    progress.hear(SEEN)
+    with console.capture() as seen:
+        console.print(_picture(progress, 120))
+    assert "step 400/800  fid 31.5  mode_collapse" in seen.get()
+    progress.hear(STOPPED)
+    with console.capture() as seen:
+        console.print(_picture(progress, 120))
+    assert REASON in seen.get()
+
+
+def test_status_counts_stops_and_the_steps_that_they_saved(
+    sweep: Sweep, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = Home(tmp_path).sweep("probe")
+    folder.create()
+    folder.spec_json.write_text(json.dumps(sweep.to_dict()))
+    ledger = Ledger.open(sweep, folder)
+    for number, symptom in enumerate(("mode_collapse", "worker_died")):
+        ledger.ask()
+        ledger.started(number)
+        ledger.report(number, Evaluated(400, {"fid": 31.5}, 1.0))
+        end = ledger.prune if symptom in SYMPTOMS else ledger.fail
+        end(number, symptom, REASON)
+    assert run(["status", "probe", "--home", str(tmp_path)]) == 0
+    said = capsys.readouterr().out
+    assert "1 × mode_collapse, 400 steps saved" in said
+    assert "1 × worker_died\n" in said  # lost, not saved
+
+
+def test_mlflow_has_a_symptom_as_a_tag_at_once_and_the_explanation_as_a_note(
+    sweep: Sweep, tmp_path: Path
+) -> None:
+    folder = Home(tmp_path).sweep("probe")
+    folder.create()
+    ledger = Ledger.open(sweep, folder)
+    ledger.ask()
+    ledger.started(0)
+    with Outbox(folder.outbox) as outbox:
+        recorder = Recorder(sweep, folder, outbox)
+        recorder.trial_started(Asked(0, {}, {}))
+        evaluated = Evaluated(400, {"fid": 31.5}, 1.0, symptoms=("mode_collapse",))
+        ledger.report(0, evaluated)
+        recorder.evaluated(0, evaluated)
+        assert json.loads(_column(folder.outbox, "tags"))["sweeper.symptom.mode_collapse"] == "400"
+        ledger.prune(0, "mode_collapse", REASON)
+        recorder.trial_ended(ledger.record(0))
+        assert json.loads(_column(folder.outbox, "end_tags"))["sweeper.symptom"] == "mode_collapse"
+    note = _column(folder.outbox, "end_note")
+    for part in (REASON, SYMPTOMS["mode_collapse"].description, SYMPTOMS["mode_collapse"].advice):
+        assert part in note
+
+
+def _column(file: Path, name: str) -> str:
+    """What the outbox holds of trial 0."""
+    with closing(sqlite3.connect(file)) as database:
+        [[text]] = database.execute(f"SELECT {name} FROM runs WHERE number = 0")
+    return str(text)
