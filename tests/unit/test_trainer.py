@@ -148,6 +148,31 @@ def test_pictures_are_drawn_at_every_evaluation(tmp_path: Path) -> None:
             assert picture.width >= 64
 
 
+def test_a_picture_has_one_row_a_class_where_labels_are_used(tmp_path: Path) -> None:
+    from PIL import Image
+
+    config = small_config(conditioning="projection", evaluation={"grid": 30})
+    evaluation = Training(config, tmp_path).evaluate()
+    assert evaluation.samples is not None
+    with Image.open(tmp_path / evaluation.samples) as picture:
+        tile = 34  # 8 pixels, enlarged four times, and the gap
+        assert picture.size == (3 * tile + 2, 10 * tile + 2)
+
+
+def test_points_are_drawn_over_the_true_modes(tmp_path: Path) -> None:
+    from PIL import Image
+
+    mlp = {"family": "mlp", "width": 4, "depth": 1}
+    config = small_config(data={"name": "ring"}, networks={"generator": mlp, "discriminator": mlp})
+    evaluation = Training(config, tmp_path).evaluate()
+    assert evaluation.samples is not None
+    with Image.open(tmp_path / evaluation.samples) as picture:
+        reach = 1.25  # the modes lie on the unit circle
+        right_mode = (round((1 / reach + 1) * picture.width / 2) + 8, picture.height // 2)
+        assert picture.getpixel(right_mode) == (160, 160, 160)
+        assert (31, 90, 170) in {colour for _, colour in picture.getcolors(picture.width**2)}
+
+
 def test_reporting_false_ends_the_training_and_it_can_be_taken_up(tmp_path: Path) -> None:
     first = train(small_config(), folder=tmp_path, report=lambda evaluation: False)
     assert first.state == "running"
