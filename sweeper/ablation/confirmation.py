@@ -1,11 +1,11 @@
 """Which configuration still deserves another replicate: racing on paired seeds.
 
 The rule. Replicates go round by round: every configuration still in the race runs the same next
-seed. The first three rounds are asked for at once, since nothing is decided in them; after that
-there is one at a time. From the third round on, a configuration is given up when some other one is
-better by a one-sided paired t test at level α / ((k−1) L), with k configurations and L looks
-(rounds at which a decision is taken). A failed replicate counts as the worst value that those in
-the race have had.
+seed. The first `screen` rounds are asked for at once, since nothing is decided in them; after that
+there is one at a time. From the last of the first ones on, a configuration is given up when some
+other one is better by a one-sided paired t test at level α / ((k−1) L), with k configurations and L
+looks (rounds at which a decision is taken). A failed replicate counts as the worst value that those
+in the race have had.
 
 The error rate. The truly best configuration meets at most k−1 opponents at each of L looks, and in
 each meeting loses with probability of at most α / ((k−1) L) when differences are normal; so it is
@@ -29,8 +29,8 @@ from sweeper.ablation.effects import Goal
 
 Array = npt.NDArray[np.float64]
 
-FIRST_LOOK = 3
-"""Rounds before the first decision; a t test on two differences gives up almost nothing."""
+SCREEN = 3
+"""Rounds up to the first decision; a t test on two differences gives up almost nothing."""
 
 
 @dataclass(frozen=True)
@@ -77,14 +77,15 @@ def confirm(
     goal: Goal = "minimize",
     *,
     alpha: float = 0.05,
+    screen: int = SCREEN,
     adaptive: bool = True,
 ) -> Confirmation:
     """Where the race stands, given what has been run.
 
     `outcomes` maps every configuration, in the order of the search's ranking, to its finished
     replicates: seed → final value, or None for a failure. `seeds` are the seeds of the rounds, in
-    order. With `adaptive` off, nobody is given up. The call is pure; call it again after each
-    replicate, or after each round.
+    order. Nobody is given up before `screen` of them, which are two or more, and nobody at all with
+    `adaptive` off. The call is pure; call it again after each replicate, or after each round.
     """
     keys = list(outcomes)
     if len(set(seeds)) < len(seeds):
@@ -95,13 +96,14 @@ def confirm(
             break
         rounds = count
         # A decision after the last round would save nothing.
-        if adaptive and FIRST_LOOK <= count < len(seeds):
-            lost = _losers(outcomes, racing, seeds[:count], len(keys), len(seeds), goal, alpha)
+        if adaptive and screen <= count < len(seeds):
+            level = look_level(alpha, len(keys), len(seeds), screen)
+            lost = _losers(outcomes, racing, seeds[:count], level, goal)
             given_up += lost
             gone = {one.key for one in lost}
             racing = [key for key in racing if key not in gone]
     # Up to the next decision while there is a race to decide; the rest at once when there is none.
-    until = max(rounds + 1, FIRST_LOOK) if adaptive and len(racing) > 1 else len(seeds)
+    until = max(rounds + 1, screen) if adaptive and len(racing) > 1 else len(seeds)
     ahead = seeds[rounds:until]
     needed = tuple((key, seed) for seed in ahead for key in racing if seed not in outcomes[key])
     values = _penalised(outcomes, racing, seeds[:rounds], goal)
@@ -120,9 +122,9 @@ def confirm(
     )
 
 
-def look_level(alpha: float, configurations: int, replicates: int) -> float:
+def look_level(alpha: float, configurations: int, replicates: int, screen: int = SCREEN) -> float:
     """α / ((k−1) L): the level of one meeting at one look."""
-    looks = max(1, replicates - FIRST_LOOK)
+    looks = max(1, replicates - screen)
     return alpha / (max(1, configurations - 1) * looks)
 
 
@@ -130,15 +132,12 @@ def _losers(
     outcomes: Mapping[str, Mapping[int, float | None]],
     racing: Sequence[str],
     seeds: Sequence[int],
-    configurations: int,
-    replicates: int,
+    level: float,
     goal: Goal,
-    alpha: float,
 ) -> list[GivenUp]:
     """Those that some other racing configuration beats at this look."""
     if len(racing) < 2:
         return []
-    level = look_level(alpha, configurations, replicates)
     values = _penalised(outcomes, racing, seeds, goal)
     cost = values if goal == "minimize" else -values
     n = cost.shape[1]

@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 from sweeper.ablation.blame import INNOCENT
-from sweeper.ablation.confirmation import Confirmation, confirm
+from sweeper.ablation.confirmation import SCREEN, Confirmation, confirm
 from sweeper.ablation.designs import canonical
 
 
@@ -81,13 +81,14 @@ def race(
     top: int,
     seeds: Sequence[int],
     *,
+    screen: int = SCREEN,
     without: Collection[int] = (),
 ) -> Confirmation:
     """Where the race of the `top` best stands; its keys are names of trials.
 
     A replicate that failed, or was stopped, is an outcome; one whose worker died is none. With two
     objectives nobody is given up: there is no one value by which to win. `seeds` are all rounds'
-    seeds, `without` those of rounds that cannot be held now.
+    seeds, `screen` of which everybody gets, and `without` those of rounds that cannot be held now.
     """
     chosen = contenders(records, goals, top)
     outcomes: dict[int, dict[int, float | None]] = {one.number: {} for one in chosen}
@@ -100,6 +101,7 @@ def race(
         {one.name: outcomes[one.number] for one in chosen},
         [seed for seed in seeds if seed not in without],
         "maximize" if goals[0] == "maximize" else "minimize",
+        screen=screen,
         adaptive=len(goals) == 1,
     )
 

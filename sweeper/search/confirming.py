@@ -26,8 +26,15 @@ def race(
     records: Sequence[TrialRecord], sweep: Sweep, *, without: Collection[int] = ()
 ) -> Confirmation:
     """Where the confirmation of a sweep stands: who is still in it, who was given up and why."""
-    seeds = replicate_seeds(sweep)
-    return racing.race(records, _goals(sweep), sweep.seeds.confirm_top, seeds, without=without)
+    given = sweep.seeds
+    return racing.race(
+        records,
+        _goals(sweep),
+        given.confirm_top,
+        replicate_seeds(sweep),
+        screen=given.screen,
+        without=without,
+    )
 
 
 def replicates_due(

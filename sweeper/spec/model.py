@@ -29,6 +29,7 @@ MAY_CHANGE = (
     "tracking",
     "seeds.confirm_top",
     "seeds.replicates",
+    "seeds.screen",
 )
 """What a sweep that has begun may be given anew. Everything else decides which trials there are
 and what their scores mean, so changing it would make another sweep of it."""

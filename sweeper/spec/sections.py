@@ -123,6 +123,9 @@ class Seeds(Section):
     """Best configurations that run again after the search, on fresh seeds; 0: none."""
     replicates: Whole = Field(default=5, ge=2, le=1000)
     """Fresh seeds of each confirmed configuration, the same for all of them."""
+    screen: Whole = Field(default=3, ge=2, le=1000)
+    """Of those, the first that every one gets; after each further one, whoever can no longer win is
+    given up and gets no more."""
 
 
 class Limits(Section):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sweeper.ablation.confirmation import FIRST_LOOK, Confirmation, confirm, look_level
+from sweeper.ablation.confirmation import SCREEN, Confirmation, confirm, look_level
 
 Outcomes = dict[str, dict[int, float | None]]
 
@@ -23,14 +23,15 @@ def race(values: np.ndarray, **options: object) -> tuple[Confirmation, int]:
     return state, sum(map(len, outcomes.values()))
 
 
-def test_a_hopeless_configuration_stops_after_the_first_look_and_says_why() -> None:
+@pytest.mark.parametrize("screen", [2, SCREEN, 5])
+def test_a_hopeless_configuration_stops_after_the_first_look_and_says_why(screen: int) -> None:
     rng = np.random.default_rng(0)
     values = 0.1 * rng.normal(size=(3, 8)) + np.array([[0.0], [0.05], [50.0]])
-    state, runs = race(values)
+    state, runs = race(values, screen=screen)
     assert [one.key for one in state.given_up] == ["c2"]
-    assert state.given_up[0].round == FIRST_LOOK
+    assert state.given_up[0].round == screen
     assert "worse than c" in state.given_up[0].reason
-    assert runs == 8 + 8 + FIRST_LOOK
+    assert runs == 8 + 8 + screen
     assert state.ranking[-1] == "c2"
 
 
