@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -22,6 +23,9 @@ from sweeper.spec.model import Sweep
 
 FACTORIALS = ("full_factorial", "fractional_factorial", "plackett_burman")
 
+ROBUST = ("cell", "runs", "failed", "iqm", "median", "improvement", "p_worst")
+"""Columns of the table beside an ablation's means: robust measures, with failures ranked worst."""
+
 LONGEST = 50
 """Rows of the table of a search's trials that is written without being asked for."""
 
@@ -36,6 +40,12 @@ def records_of(folder: SweepFolder, sweep: Sweep) -> list[TrialRecord]:
     """All trials of a sweep from its study, while it runs too."""
     ledger = Ledger.open_readonly(sweep, folder)
     return list(ledger.trials()) if ledger is not None else []
+
+
+def planned_of(folder: SweepFolder, sweep: Sweep) -> int | None:
+    """How many trials an ablation will have, as its last driver knew; None where none has run."""
+    ledger = Ledger.open_readonly(sweep, folder)
+    return ledger.planned if ledger is not None else None
 
 
 def dataset_file(folder: SweepFolder) -> Path:
@@ -120,6 +130,9 @@ def finished_tables(sweep: Sweep, data: pa.Table) -> list[Table]:
     limit = LONGEST if study_kind(data) == "trials" else None
     try:
         tables.append(main_table(sweep, data, limit=limit))
+        if sweep.is_ablation:
+            robust = main_table(sweep, data, columns=ROBUST)
+            tables.append(replace(robust, name=f"{sweep.name}-robust"))
         if sweep.ablation.design in FACTORIALS:
             tables.append(factor_table(sweep, data))
     except TableRefused:

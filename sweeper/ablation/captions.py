@@ -42,7 +42,7 @@ def caption_of(context: Context, columns: Sequence[Column]) -> str:
     return ". ".join([*sentences, protocol_text(study)]) + "."
 
 
-def notes_of(context: Context, shown: int) -> tuple[str, ...]:
+def notes_of(context: Context, columns: Sequence[Column], shown: int) -> tuple[str, ...]:
     """What a reader must know beside the numbers: failures, gaps, impossible cells, limits."""
     study = context.study
     notes = [
@@ -62,12 +62,15 @@ def notes_of(context: Context, shown: int) -> tuple[str, ...]:
             "that completed, and a failure counts as the worst value seen when the best is chosen"
         )
     if pruned := int(study.pruned.sum()):
-        notes.append(f"{pruned} pruned runs have no final value and are left out")
+        notes.append(f"{_runs(pruned)} pruned, without a final value: left out")
     if unfinished := int(study.unfinished.sum()):
-        notes.append(f"{unfinished} runs have not finished")
+        notes.append(f"{_runs(unfinished)} not finished yet")
     if study.repeated:
-        notes.append(f"{study.repeated} runs repeat a configuration and seed and are left out")
-    if context.comparisons is not None and "t" in context.comparisons.test:
+        notes.append(
+            f"{_runs(study.repeated)} on a seed that the configuration had already: left out"
+        )
+    told = any(column.key == "p" for column in columns)
+    if told and context.comparisons is not None and "t" in context.comparisons.test:
         tests = zip(_pairs(context), context.comparisons.test, strict=True)
         pairs = [n for n, test in tests if test == "t"]
         finest = 2.0 ** (1 - min(pairs))
@@ -78,6 +81,10 @@ def notes_of(context: Context, shown: int) -> tuple[str, ...]:
     if 0 < shown < len(study.cells) and not any(context.cells):
         notes.append(f"the first {shown} of {len(study.cells)} configurations")
     return tuple(note[0].upper() + note[1:] for note in notes)
+
+
+def _runs(count: int) -> str:
+    return "1 run" if count == 1 else f"{count} runs"
 
 
 def _pairs(context: Context) -> list[int]:

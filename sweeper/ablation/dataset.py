@@ -10,7 +10,8 @@ One row a trial, in the order of their numbers:
     trick.NAME                                     on or off in the full configuration
     metric.NAME                                    everything measured last
 
-A second objective stands in `objective_2`. The same table is the Parquet file of `sweeper export`.
+A second objective stands in `objective_2`. The same table is the Parquet file of `sweeper export`,
+which also says what the objective is called and which way is better.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sweeper.ablation.designs import Cell, configuration_key
+from sweeper.ablation.effects import Goal
 from sweeper.errors import UserError
 from sweeper.files import atomic_write
 
@@ -101,6 +103,22 @@ def read_dataset(path: Path) -> pa.Table:
     if version != FORMAT:
         raise DatasetError(f"{path}: not a dataset of trials of format {FORMAT.decode()}")
     return table
+
+
+def with_objective(table: pa.Table, metric: str, goal: Goal) -> pa.Table:
+    """The table, saying what its `objective` is and whether lower or higher is better."""
+    told = {b"sweeper.metric": metric.encode(), b"sweeper.goal": goal.encode()}
+    return table.replace_schema_metadata({**(table.schema.metadata or {}), **told})
+
+
+def objective_of(table: pa.Table) -> tuple[str, Goal]:
+    """(name, goal) of the objective, as far as the table says; lower is better by default."""
+    told = table.schema.metadata or {}
+    goal = told.get(b"sweeper.goal", b"minimize").decode()
+    return (
+        told.get(b"sweeper.metric", b"objective").decode(),
+        "maximize" if goal == "maximize" else "minimize",
+    )
 
 
 def label_cells(table: pa.Table, cells: Iterable[Cell]) -> pa.Table:

@@ -107,20 +107,28 @@ class Design:
     def possible(self) -> tuple[Cell, ...]:
         return tuple(cell for cell in self.cells if cell.impossible is None)
 
-    def describe_aliases(self, order: int = 2) -> list[str]:
-        """A line an effect of up to `order` factors.
+    def describe_aliases(self, order: int = 2, most: int | None = None) -> list[str]:
+        """A line an effect of up to `order` factors, with the first `most` of its aliases.
+
+        Effects that one number estimates stand on one line.
 
         `ema = spectral × diffaug`: one number estimates both. `ema + 0.33·spectral × diffaug`: the
         estimate of ema holds a third of that interaction too.
         """
-        lines = []
+        lines: list[str] = []
+        told: set[tuple[str, ...]] = set()
         for effect, terms in self.aliases.items():
+            if effect in told:
+                continue
             shown = [term for term in terms if len(term.factors) <= order]
             if len(effect) <= order and shown:
                 partial = any(abs(term.coefficient) != 1.0 for term in shown)
                 between = " + " if partial else " = "
-                line = between.join([" × ".join(effect), *map(str, shown)])
-                lines.append(line.replace(" + −", " − "))
+                told |= set() if partial else {term.factors for term in shown}
+                line = between.join([" × ".join(effect), *map(str, shown[:most])])
+                rest = 0 if most is None else max(0, len(shown) - most)
+                more = f" and {rest} more" if rest else ""
+                lines.append(line.replace(" + −", " − ") + more)
         return lines
 
 

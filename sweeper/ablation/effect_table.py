@@ -106,5 +106,5 @@ def _notes(found: Effects, design: Design) -> tuple[str, ...]:
     if found.confounded:
         notes.append(f"Not separable from the others: {', '.join(found.confounded)}")
     if found.dropped:
-        notes.append(f"{found.dropped} runs failed or have not finished and are left out")
+        notes.append(f"runs that failed or have not finished, left out: {found.dropped}")
     return tuple(notes)

@@ -51,7 +51,10 @@ def fractional_factorial(
     """
     _two_levels(factors)
     if sum(choice is not None for choice in (runs, resolution, generators)) != 1:
-        raise DesignError("give exactly one of runs, resolution and generators")
+        raise DesignError(
+            "a fractional factorial takes exactly one of runs, resolution and generators, beside "
+            "its design: `--set ablation.resolution=4`, say"
+        )
     count = len(factors)
     if generators is not None:
         chosen = _parse_generators(generators, [factor.name for factor in factors])

@@ -137,7 +137,7 @@ def build_table(
         best=best_row if marked else None,
         equals=equals if marked else frozenset(),
         caption=caption_of(context, made),
-        notes=notes_of(context, len(labels)),
+        notes=notes_of(context, made, len(labels)),
     )
 
 

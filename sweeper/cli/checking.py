@@ -78,7 +78,7 @@ def preview(
     cells = count_cells(sweep) if sweep.search.sampler == "grid" else None
     trials = sweep.limits.trials or cells or 0
     replicates = sweep.seeds.confirm_top * sweep.seeds.replicates
-    forecast = _forecast(sweep, trials, replicates, Home.at(home).cache) if probe else None
+    forecast = forecast_of(sweep, trials, replicates, Home.at(home).cache) if probe else None
     if json:
         print_json(
             {
@@ -98,8 +98,8 @@ def preview(
     typer.echo(f"{trials} trials{confirm}, {sweep.limits.parallel} at a time")
     if forecast:
         typer.echo(
-            f"one trial takes about {_duration(forecast['seconds_per_trial'])} on this machine; "
-            f"all of it at most {_duration(forecast['seconds'])} "
+            f"one trial takes about {duration(forecast['seconds_per_trial'])} on this machine; "
+            f"all of it at most {duration(forecast['seconds'])} "
             f"(scheduler: {sweep.scheduler.name}, which may stop trials early)"
         )
 
@@ -128,7 +128,7 @@ def _first(sweep: Sweep, count: int) -> list[dict[str, Any]]:
         return asked
 
 
-def _forecast(sweep: Sweep, trials: int, replicates: int, cache: Path) -> dict[str, float]:
+def forecast_of(sweep: Sweep, trials: int, replicates: int, cache: Path) -> dict[str, float]:
     """Seconds for one trial and for the sweep, from some steps of the base configuration."""
     import time
 
@@ -166,7 +166,7 @@ def _forecast(sweep: Sweep, trials: int, replicates: int, cache: Path) -> dict[s
     }
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.0f} s"
     if seconds < 5400:

@@ -173,21 +173,20 @@ def _summary(
     order = ranked(sweep, records)
     base = next((r for r in records if r.role == "base" and r.objective is not None), None)
     counts = Counter(record.state for record in records)
-    search = [record for record in records if record.role != "replicate"]
-    over = sum(record.over for record in search)
+    budget, over = _progress(folder, sweep, records)
     asked = folder.asked()
     if driver is not None:
         state = {"pause": "paused", "stop": "draining", "cancel": "ending"}.get(
             asked or "", "running"
         )
     else:
-        done = sweep.limits.trials is not None and over >= sweep.limits.trials
+        done = budget is not None and over >= budget
         state = "finished" if done and not counts["running"] else "interrupted"
     return {
         "name": folder.name,
         "state": state,
         "driver": driver,
-        "budget": sweep.limits.trials,
+        "budget": budget,
         "over": over,
         "counts": dict(counts),
         "failed": counts["failed"],
@@ -199,6 +198,20 @@ def _summary(
         "steps_saved": _steps_saved(sweep, records),
         "folder": str(folder.path),
     }
+
+
+def _progress(
+    folder: SweepFolder, sweep: Sweep, records: Sequence[TrialRecord]
+) -> tuple[int | None, int]:
+    """(trials that there will be before any confirmation, those that are over)."""
+    if not sweep.is_ablation:
+        search = [record for record in records if record.role != "replicate"]
+        return sweep.limits.trials, sum(record.over for record in search)
+    from sweeper.studies import planned_of
+
+    # A run whose worker died is held again: the pair counts once.
+    over = {(record.cell, record.values.get("seed")) for record in records if record.over}
+    return planned_of(folder, sweep), len(over)
 
 
 def _given_up(sweep: Sweep, records: Sequence[TrialRecord]) -> dict[str, str]:

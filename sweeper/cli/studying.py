@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json as json_module
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,7 +18,12 @@ from sweeper.home import Home
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from sweeper.ablation.designs import Design
+    from sweeper.search.records import TrialRecord
     from sweeper.spec.model import Sweep
+
+ALIASES = 4
+"""Aliases of an effect that a preview shows: in a Plackett–Burman design each has dozens."""
 
 
 def register(app: typer.Typer) -> None:
@@ -76,6 +84,8 @@ def _around(name: str, source: str, overrides: list[str], home: Home) -> Sweep:
         chosen = next(iter(ranked(sweep, records)), None)
     elif source.isdigit():
         chosen = next((record for record in records if record.number == int(source)), None)
+        if chosen is None:
+            raise UserError(f"{name} has no trial {source}; it has {len(records)}, from 0 on")
     else:
         raise UserError(f"--from {source}: expected best, or the number of a trial")
     if chosen is None:
@@ -112,6 +122,7 @@ def _preview(sweep: Sweep, home: Home, json: bool) -> None:
         if record.over and record.cell in keys
     }
     found = preview_of(design, seeds, done)
+    seconds = _seconds_of_a_run(sweep, design, records, home) if found.runs else None
     if json:
         print_json(
             {
@@ -124,7 +135,9 @@ def _preview(sweep: Sweep, home: Home, json: bool) -> None:
                 "seeds": seeds,
                 "runs": len(found.runs),
                 "done": found.already_done,
+                "aliases": design.describe_aliases(),
                 "detectable": found.detectable,
+                "seconds_per_run": seconds,
             }
         )
         return
@@ -135,15 +148,43 @@ def _preview(sweep: Sweep, home: Home, json: bool) -> None:
         typer.echo(f"  {cell.label}{mark}")
         if cell.impossible:
             typer.echo(f"      impossible: {cell.impossible}")
-    for line in design.describe_aliases():
+    for line in design.describe_aliases(most=ALIASES):
         typer.echo(f"  aliased: {line}")
     done_text = f", {found.already_done} done" if found.already_done else ""
     typer.echo(f"{len(found.runs)} runs on {len(seeds)} seeds{done_text}")
+    if seconds is not None:
+        from sweeper.cli.checking import duration
+
+        parallel = sweep.limits.parallel
+        rounds = -(-len(found.runs) // parallel)
+        typer.echo(
+            f"a run takes about {duration(seconds)} on this machine; all of them "
+            f"{duration(seconds * rounds)}, {parallel} at a time"
+        )
     if found.detectable is not None:
         typer.echo(
             f"finds effects of {found.detectable:.2g} deviations of the paired difference "
             f"with 80 % power ({found.test}, Holm over {found.comparisons})"
         )
+
+
+def _seconds_of_a_run(
+    sweep: Sweep, design: Design, records: Sequence[TrialRecord], home: Home
+) -> float | None:
+    """The median of the runs there are; without any, from some steps of the reference."""
+    from statistics import median
+
+    known = [r.seconds for r in records if r.state == "completed" and r.seconds is not None]
+    if known:
+        return median(known)
+    if not design.possible:
+        return None
+    from sweeper.cli.checking import forecast_of
+    from sweeper.spec.space import apply
+
+    cell = next((c for c in design.possible if c.label == design.reference), design.possible[0])
+    base = apply(sweep.base, cell.settings)
+    return forecast_of(replace(sweep, base=base), 1, 0, home.cache)["seconds_per_trial"]
 
 
 def _run(sweep: Sweep, home: HomeOption, json: bool, path: Path | None) -> int:
@@ -178,6 +219,7 @@ def table(
     home: HomeOption = None,
 ) -> None:
     """A table for a paper, with intervals and corrected tests."""
+    from sweeper.ablation.dataset import objective_of
     from sweeper.ablation.formats import FORMATS, render
     from sweeper.ablation.tables import build_table
     from sweeper.studies import factor_table, main_table
@@ -187,19 +229,40 @@ def table(
     chosen = [column.strip() for column in columns.split(",")] if columns else None
     sweep, data = _sweep_and_data(name, Home.at(home))
     if sweep is None:
-        made = build_table(data, columns=chosen, reference=reference, name=Path(name).stem)
+        if effects:
+            raise UserError("--effects needs a sweep: a dataset does not know its design")
+        metric, goal = objective_of(data)
+        made = build_table(
+            data,
+            metric=metric,
+            goal=goal,
+            columns=chosen,
+            reference=reference,
+            limit=limit,
+            name=Path(name).stem,
+        )
     elif effects:
         made = factor_table(sweep, data)
     else:
         made = main_table(sweep, data, columns=chosen, reference=reference, limit=limit)
     content = render(made, format)
     if out is not None:
-        out.write_bytes(content)
+        with _writing(out):
+            out.write_bytes(content)
         typer.echo(f"{out}: {len(made)} rows")
     elif format == "parquet":
         raise UserError("parquet is no text: name a file with --out")
     else:
         typer.echo(content.decode())
+
+
+@contextmanager
+def _writing(file: Path) -> Iterator[None]:
+    """Say in a line that a file cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"{file} cannot be written: {error.strerror}") from error
 
 
 def _sweep_and_data(name: str, home: Home) -> tuple[Sweep | None, pa.Table]:
@@ -227,11 +290,14 @@ def export(
     home: HomeOption = None,
 ) -> None:
     """All trials as one Parquet file."""
-    from sweeper.ablation.dataset import write_dataset
+    from sweeper.ablation.dataset import with_objective, write_dataset
 
-    _, data = _sweep_and_data(name, Home.at(home))
-    file = out or Path(f"{name}.parquet")
-    write_dataset(data, file)
+    sweep, data = _sweep_and_data(name, Home.at(home))
+    if sweep is not None:
+        data = with_objective(data, sweep.objective[0].metric, sweep.objective[0].goal)
+    file = out or Path(f"{Path(name).stem}.parquet")
+    with _writing(file):
+        write_dataset(data, file)
     typer.echo(f"{file}: {len(data)} trials, {len(data.column_names)} columns")
 
 
@@ -244,11 +310,11 @@ def import_mlflow(
 ) -> None:
     """Make a dataset of runs that something else logged.
 
-    The mapping names where things stand in a run: `objective: metrics.fid`, `cell: tags.method`,
-    `seed: params.seed`, `parameters: {lr: params.learning_rate}`, `protocol: {extractor:
-    params.fid_weights}`. `sweeper table FILE.parquet` makes tables of the result.
+    The mapping names where things stand in a run: `objective: metrics.fid`, `goal: minimize`,
+    `cell: tags.method`, `seed: params.seed`, `parameters: {lr: params.learning_rate}`, `protocol:
+    {extractor: params.fid_weights}`. `sweeper table FILE.parquet` makes tables of the result.
     """
-    from sweeper.ablation.dataset import trial_table, write_dataset
+    from sweeper.ablation.dataset import trial_table, with_objective, write_dataset
     from sweeper.tracking.address import tracking_uri
     from sweeper.tracking.foreign import foreign_records, read_mapping
 
@@ -256,6 +322,8 @@ def import_mlflow(
     meanings = read_mapping(mapping)
     records = foreign_records(uri or tracking_uri(here.path), experiment, meanings)
     file = out or Path(f"{experiment}.parquet")
-    write_dataset(trial_table(records), file)
+    data = with_objective(trial_table(records), meanings.metric, meanings.goal)
+    with _writing(file):
+        write_dataset(data, file)
     failed = sum(record["state"] == "failed" for record in records)
     typer.echo(f"{file}: {len(records)} runs, of which {failed} failed")

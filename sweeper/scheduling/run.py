@@ -168,7 +168,7 @@ class _Run:
             SweepStarted(
                 name=sweep.name,
                 folder=self._folder.path,
-                budget=self._ledger.budget or 0,
+                budget=self._ledger.plan() or 0,
                 replicates=sweep.seeds.confirm_top * sweep.seeds.replicates,
                 parallel=sweep.limits.parallel,
                 metrics=tuple(one.metric for one in sweep.objective),

@@ -85,7 +85,9 @@ def check_together(
                 "none",
             )
     ablation = sections["ablation"]
-    if ablation is not None and ablation.design is not None:
+    if ablation is None:
+        return  # it has problems of its own: whether this is a search cannot be told
+    if ablation.design is not None:
         _check_ablation(document, parameters, ablation, sections)
         return
     if limits is not None and limits.trials is None and sampler not in (None, "grid"):
@@ -120,6 +122,9 @@ def _check_ablation(
             document.add((*at, "when"), message, "the trick's knobs in `base`")
     if not parameters:
         document.add(("parameters",), "is missing", "the factors of the ablation")
+    if ablation.design == "fractional_factorial" and len(ablation.options) != 1:
+        message = f"a fraction is asked for in one way, and here are {len(ablation.options)}"
+        document.add(("ablation",), message, "one of `resolution`, `runs` and `generators`")
     scheduler, limits, seeds = sections["scheduler"], sections["limits"], sections["seeds"]
     if scheduler is not None and scheduler.name != "none":
         message = f"{scheduler.name} would compare half-trained cells with finished ones"

@@ -178,7 +178,7 @@ class Ablation(Section):
     resolution: Whole | None = Field(default=None, ge=3, le=7)
     """fractional_factorial: least resolution."""
     generators: tuple[str, ...] | None = None
-    """fractional_factorial: its generators, such as `D=ABC`."""
+    """fractional_factorial: its generators, such as `ema = spectral_norm*self_attention`."""
 
     @property
     def options(self) -> dict[str, Any]:

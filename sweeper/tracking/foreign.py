@@ -3,6 +3,7 @@
 A mapping file says where things stand in a run, as `metrics.NAME`, `params.NAME` or `tags.NAME`:
 
     objective: metrics.fid            # needed
+    goal: minimize                    # or maximize
     cell: tags.method                 # what the rows of the table are; else the parameters decide
     seed: params.seed
     step: params.steps
@@ -16,7 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
@@ -28,6 +29,9 @@ from trials.validation import problems_from
 ON = ("true", "yes", "on", "1")
 KINDS = ("metrics", "params", "tags")
 
+NO_VALUE = "no_value"
+"""Symptom of a run that finished without logging its objective."""
+
 
 class Meanings(BaseModel):
     """Where things stand in a run."""
@@ -35,12 +39,18 @@ class Meanings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     objective: str
+    goal: Literal["minimize", "maximize"] = "minimize"
     cell: str | None = None
     seed: str | None = None
     step: str | None = None
     parameters: dict[str, str] = {}
     tricks: dict[str, str] = {}
     protocol: dict[str, str] = {}
+
+    @property
+    def metric(self) -> str:
+        """What the objective is called."""
+        return self.objective.partition(".")[2]
 
     @field_validator("objective", "cell", "seed", "step")
     @classmethod
@@ -80,13 +90,20 @@ def read_mapping(path: Path) -> Meanings:
 def foreign_records(uri: str, experiment: str, meanings: Meanings) -> list[dict[str, Any]]:
     """One record a run, as `sweeper.ablation.dataset.trial_table` takes them.
 
-    A run that did not finish, or has no finite objective, counts as failed. Raises UserError where
-    there is no such experiment, and TrackingError where MLflow cannot be read.
+    A run that did not finish, or has no finite objective, counts as failed; but a run without an
+    objective that only holds others below it is none. Raises UserError where there is no such
+    experiment, and TrackingError where MLflow cannot be read.
     """
     runs = find_runs(uri, experiment)
     if not runs:
         raise UserError(f"there are no runs in an experiment called {experiment!r} at {uri}")
-    return [_record(number, run, meanings) for number, run in enumerate(runs)]
+    above = {run["parent"] for run in runs}
+    own = [
+        run
+        for run in runs
+        if run["run_id"] not in above or _number(_at(run, meanings.objective)) is not None
+    ]
+    return [_record(number, run, meanings) for number, run in enumerate(own)]
 
 
 def _record(number: int, run: Mapping[str, Any], meanings: Meanings) -> dict[str, Any]:
@@ -97,7 +114,7 @@ def _record(number: int, run: Mapping[str, Any], meanings: Meanings) -> dict[str
         "state": "completed" if done else "running" if run["status"] == "RUNNING" else "failed",
         "role": "search",
         "objective": objective if done else None,
-        "symptom": None if done else str(run["status"]).lower(),
+        "symptom": None if done else _symptom(run),
         "values": {name: _plain(_at(run, at)) for name, at in meanings.parameters.items()},
         "tricks": {name: str(_at(run, at)).lower() in ON for name, at in meanings.tricks.items()},
         "protocol": {
@@ -115,6 +132,10 @@ def _record(number: int, run: Mapping[str, Any], meanings: Meanings) -> dict[str
             key = "steps" if name == "step" else name
             record[key] = str(value) if name == "cell" else int(float(value))
     return record
+
+
+def _symptom(run: Mapping[str, Any]) -> str:
+    return NO_VALUE if run["status"] == "FINISHED" else str(run["status"]).lower()
 
 
 def _at(run: Mapping[str, Any], place: str) -> Any:

@@ -174,7 +174,9 @@ def test_aliases_read_as_equations_by_the_factors_names() -> None:
     design = fractional_factorial(factors, generators=["diffaug = ema*spectral*r1"])
     assert design.resolution == 4
     assert design.defining_relation == ("ema × spectral × r1 × diffaug",)
-    assert "ema × spectral = r1 × diffaug" in design.describe_aliases()
+    lines = design.describe_aliases()
+    assert "ema × spectral = r1 × diffaug" in lines
+    assert len(lines) == 3  # each pair of pairs once, from whichever side it is seen
     assert design.aliases[("ema",)] == (AliasTerm(("spectral", "r1", "diffaug")),)
 
 
@@ -198,6 +200,9 @@ def test_plackett_burman_names_its_partial_aliases() -> None:
     b_c = float((matrix[:, 0] * matrix[:, 1] * matrix[:, 2]).mean())
     assert terms[("b", "c")] == pytest.approx(b_c)
     assert "·b × c" in design.describe_aliases()[0]
+    short = design.describe_aliases(most=4)[0]
+    assert short.endswith(" and 41 more")
+    assert short.count("×") == 4
 
 
 @pytest.mark.parametrize(

@@ -65,6 +65,72 @@ def test_a_sweep_without_trials_can_be_looked_at(
     assert "no trial has completed" in capsys.readouterr().out
 
 
+def test_an_ablation_is_finished_when_every_cell_has_its_seeds(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from sweeper.files import atomic_write
+    from sweeper.home import Home
+    from sweeper.search.ledger import Ledger
+    from sweeper.spec import parse_sweep
+
+    sweep = parse_sweep(
+        "name: study\nbase: {data: digits, steps: 10}\n"
+        "parameters: {tricks.ema: {toggle: true}}\n"
+        "ablation: {design: leave_one_out, seeds: 2}\n"
+    )
+    folder = Home.at(tmp_path).sweep("study")
+    folder.create()
+    atomic_write(folder.spec_json, json.dumps(sweep.to_dict()))
+    ledger = Ledger.open(sweep, folder)
+    assert ledger.plan() == 4
+    said = []
+    while (asked := ledger.ask()) is not None:
+        ledger.started(asked.number)
+        ledger.complete(asked.number, [1.0 + asked.number])
+        assert run(["ls", "--home", str(tmp_path), "--json"]) == 0
+        (entry,) = json.loads(capsys.readouterr().out)
+        said.append((entry["over"], entry["budget"], entry["state"]))
+    assert said == [(n, 4, "finished" if n == 4 else "interrupted") for n in (1, 2, 3, 4)]
+    assert _imported_by("ls", "--home", str(tmp_path)) == set()
+
+
+def test_runs_that_something_else_logged_become_a_table_with_their_own_metric(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sweeper.tracking import foreign
+
+    def logged(number: int, method: str, seed: int, **metrics: float) -> dict[str, object]:
+        return {
+            "run_id": str(number), "parent": "above", "status": "FINISHED", "metrics": metrics,
+            "params": {"seed": str(seed)}, "tags": {"method": method},
+            "started": 1.0, "ended": 2.0,
+        }  # fmt: skip
+
+    runs = [
+        {**logged(0, "", 0), "run_id": "above", "parent": None, "params": {}, "tags": {}},
+        logged(1, "ours", 0, inception=9.0),
+        logged(2, "ours", 1, inception=8.0),
+        logged(3, "old", 0, inception=5.0),
+        logged(4, "old", 1),
+    ]
+    monkeypatch.setattr(foreign, "find_runs", lambda uri, experiment: runs)
+    mapping = tmp_path / "map.yaml"
+    mapping.write_text(
+        "objective: metrics.inception\ngoal: maximize\ncell: tags.method\nseed: params.seed\n"
+    )
+    file = tmp_path / "theirs.parquet"
+    imported = ["import-mlflow", "theirs", "--mapping", str(mapping), "--out", str(file)]
+    assert run([*imported, "--home", str(tmp_path)]) == 0
+    assert "4 runs, of which 1 failed" in capsys.readouterr().out
+    assert run(["table", str(file), "--limit", "1"]) == 0
+    text = capsys.readouterr().out
+    assert "| ours | **8.50 ± 0.71 (2)** | 0 |" in text
+    assert "inception (higher is better)" in text
+    assert "1 of 4 runs failed (no_value 1)" in text
+    assert "| old |" not in text
+    assert run(["table", str(file), "--effects"]) == 2
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -84,7 +150,9 @@ def test_a_sweep_without_trials_can_be_looked_at(
         (["top", "begun", "--count", "0"], "greater than or equal to 1"),
         (["table", "begun", "--format", "word"], "markdown"),
         (["table", "nothing.parquet"], "no such file"),
+        (["export", "begun", "--out", "/nowhere/x.parquet"], "cannot be written"),
         (["ablate", "begun"], "no completed trial"),
+        (["ablate", "begun", "--from", "7"], "has no trial 7"),
         (["import-mlflow", "x", "--mapping", "/nowhere.yaml"], "cannot be read"),
     ],
 )

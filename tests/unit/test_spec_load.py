@@ -366,6 +366,26 @@ def test_all_problems_are_reported_together_and_in_the_order_of_the_file() -> No
     ]
 
 
+@pytest.mark.parametrize(
+    ("ablation", "said"),
+    [
+        ("{design: leave_one_in}", "'leave_one_in' is not possible"),
+        ("{design: fractional_factorial}", "one of `resolution`, `runs` and `generators`"),
+        ("{design: fractional_factorial, runs: 4, resolution: 3}", "and here are 2"),
+    ],
+)
+def test_a_design_that_cannot_be_read_is_the_only_problem(ablation: str, said: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        parse_sweep(
+            "name: a\nbase: {data: digits}\n"
+            "parameters: {tricks.ema: {toggle: true}, tricks.self_attention: {toggle: true}, "
+            "tricks.spectral_norm: {toggle: true}}\n"
+            f"ablation: {ablation}\n"
+        )
+    (problem,) = caught.value.problems
+    assert said in str(problem)
+
+
 def test_conflicting_tricks_of_a_base_are_named() -> None:
     conflict = only(
         sweep_with(base="{data: digits, tricks: {spectral_norm: true, weight_clipping: true}}")
