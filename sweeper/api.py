@@ -13,6 +13,8 @@ from sweeper.ablation.tables import Table
 from sweeper.files import atomic_write
 from sweeper.home import Home, SweepFolder
 from sweeper.report import ReportPaths, write_report
+from sweeper.report.evidence import evidence
+from sweeper.report.standings import standings_of
 from sweeper.scheduling.events import Conclusion, Listener, SweepState
 from sweeper.scheduling.run import run as run_trials
 from sweeper.scheduling.trainable import Factory
@@ -123,8 +125,9 @@ class _Written:
         records = ledger.trials()
         data = write_dataset_of(folder, records)
         self.tables = finished_tables(sweep, data)
+        importances, fanova = ledger.importances(), ledger.importances("fanova")
         self.files = write_report(
-            folder, sweep, records, ledger.importances(), self.tables, state=state
+            folder, sweep, records, importances, self.tables, fanova=fanova, state=state
         )
         files = {f"report/{path.name}": path for path in self.files.all}
         for table in self.tables:
@@ -132,9 +135,9 @@ class _Written:
                 path = folder.report / f"{table.name}{FORMATS[form]}"
                 atomic_write(path, render(table, form))
                 files[f"tables/{path.name}"] = path
-        return Conclusion(
-            files, {table.name: table.raw().to_pydict() for table in self.tables if len(table)}
-        )
+        told = {table.name: table.raw().to_pydict() for table in self.tables if len(table)}
+        told |= evidence(standings_of(sweep, records), importances, fanova)
+        return Conclusion(files, told)
 
 
 def write_report_of(folder: SweepFolder) -> ReportPaths:

@@ -28,6 +28,9 @@ Raw = Mapping[str, Sequence[Any] | Array]
 
 TICK, CROSS = "✓", "–"
 
+REFERENCE = "reference"
+"""What stands in a column of comparisons in the row of the reference."""
+
 
 @dataclass(frozen=True)
 class Column:
@@ -328,7 +331,7 @@ def _comparisons(context: Context) -> Comparisons:
 
 def _blank_reference(context: Context, texts: Sequence[str]) -> list[str]:
     reference = _comparisons(context).reference
-    return ["reference" if i == reference else t for i, t in zip(context.index, texts, strict=True)]
+    return [REFERENCE if i == reference else t for i, t in zip(context.index, texts, strict=True)]
 
 
 COLUMNS: dict[str, Callable[[Context], list[Column]]] = {

@@ -134,18 +134,20 @@ def factorial_effects(
     )
 
 
-def half_normal(effects: Sequence[Effect], *, level: float = 0.95) -> HalfNormal:
+def half_normal(
+    names: Sequence[str], estimates: Sequence[float], *, level: float = 0.95
+) -> HalfNormal:
     """Half-normal plot data of effects of two-level factors.
 
     quantileᵢ = Φ⁻¹(½ + ½ (i − ½)/m) for the i-th smallest |effect|; margins are Lenth's.
     """
-    sizes = np.abs([effect.estimate for effect in effects])
+    sizes = np.abs(np.asarray(estimates, dtype=np.float64))
     order = np.argsort(sizes, kind="stable")
     count = len(order)
     quantiles = special.ndtri(0.5 + 0.5 * (np.arange(count) + 0.5) / count)
     error, margin, simultaneous = lenth(sizes, level=level)
     return HalfNormal(
-        names=tuple(effects[index].name for index in order),
+        names=tuple(names[index] for index in order),
         quantiles=quantiles,
         sizes=sizes[order],
         pseudo_error=error,

@@ -22,30 +22,44 @@ _CLEAR = {"facecolor": "white", "edgecolor": "none", "pad": 1}
 """Behind a number beside its bar, so that no grid line runs through it."""
 
 
-def importances(values: Mapping[str, float]) -> Figure | None:
-    """Each parameter's share of the importance, largest first. None where there is none."""
+def importances(
+    values: Mapping[str, float], fanova: Mapping[str, float] | None = None
+) -> Figure | None:
+    """Each parameter's importance by PED-ANOVA, largest first, and beside it by fANOVA.
+
+    None where there is none.
+    """
     known = [(path, float(value)) for path, value in values.items() if is_number(value)]
     ordered = sorted(known, key=lambda item: (-item[1], item[0]))[:_BARS]
     if not ordered:
         return None
-    figure = style.new_figure(height=0.75 + 0.26 * len(ordered))
+    figure = style.new_figure(height=(1.15 if fanova else 0.75) + 0.34 * len(ordered))
     axes = figure.add_subplot()
-    bars = [value for _, value in ordered]
-    axes.barh(range(len(ordered)), bars, height=0.62, color=style.COMPLETED)
-    _name_rows(axes, [short_path(path) for path, _ in ordered])
-    for row, value in enumerate(bars):
-        axes.annotate(
-            f"{value:.2f}",
-            (value, row),
-            xytext=(4, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=8,
-            color=style.MUTED,
-            bbox=_CLEAR,
-        )
-    axes.set_xlim(0, max(max(bars) * 1.1, 1e-9))
+    sides = [("PED-ANOVA: what sets the best apart", style.COMPLETED, dict(ordered))]
+    if fanova:
+        sides.append(("fANOVA: what explains the variance", style.RUNNING, dict(fanova)))
+    height = 0.66 / len(sides)
+    for side, (label, colour, shares) in enumerate(sides):
+        bars = [shares.get(path, 0.0) for path, _ in ordered]
+        places = [row + (side - (len(sides) - 1) / 2) * height for row in range(len(ordered))]
+        axes.barh(places, bars, height=height, color=colour, label=label)
+        for place, value in zip(places, bars, strict=True):
+            axes.annotate(
+                f"{value:.2f}",
+                (value, place),
+                xytext=(4, 0),
+                textcoords="offset points",
+                va="center",
+                fontsize=8 if len(sides) == 1 else 7,
+                color=style.MUTED,
+                bbox=_CLEAR,
+            )
+    name_rows(axes, [short_path(path) for path, _ in ordered])
+    most = max(max(shares.values()) for _, _, shares in sides)
+    axes.set_xlim(0, max(most * 1.1, 1e-9))
     axes.set_xlabel("importance (share of the total)")
+    if fanova:
+        figure.legend(loc="outside lower center", ncols=2)
     return figure
 
 
@@ -202,7 +216,7 @@ def steps_not_trained(standings: Standings) -> Figure | None:
     axes = figure.add_subplot()
     colours = [style.GOOD if stop.saves else style.PRUNED for stop in stops]
     axes.barh(range(len(stops)), [stop.steps for stop in stops], height=0.62, color=colours)
-    _name_rows(axes, [plain(stop.symptom) for stop in stops])
+    name_rows(axes, [plain(stop.symptom) for stop in stops])
     most = max(stop.steps for stop in stops)
     for row, stop in enumerate(stops):
         text = f"{stop.steps:,} steps, {plural(stop.trials, 'trial')}"
@@ -236,7 +250,8 @@ def _pair(trial: Trial) -> tuple[float, float]:
     return first, second
 
 
-def _name_rows(axes: Any, names: Sequence[str]) -> None:
+def name_rows(axes: Any, names: Sequence[str]) -> None:
+    """Rows of a figure from the top, named at the left."""
     axes.set_yticks(range(len(names)))
     axes.set_yticklabels(names)
     axes.set_ylim(len(names) - 0.4, -0.6)

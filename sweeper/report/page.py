@@ -7,16 +7,12 @@ from importlib import resources
 from string import Template
 
 from sweeper.ablation.formats import html as table_html
-from sweeper.ablation.search import ToggleShare, noise_share, toggle_shares
+from sweeper.ablation.search import ToggleShare
 from sweeper.ablation.tables import Table
 from sweeper.report import head, markup, sections
 from sweeper.report.markup import Cell, Picture, text
 from sweeper.report.standings import Standings
 from sweeper.report.words import measure, plural, sentence, short_path
-from sweeper.spec.domains import Toggle
-
-_ENOUGH_FOR_SHARES = 20
-"""Scored trials below which a best tenth is one trial or two, and says nothing."""
 
 
 def page(
@@ -36,7 +32,13 @@ def page(
     parts = [
         ("leaderboard", "Leaderboard", sections.leaderboard(standings)),
         ("samples", "Samples", shown("best_samples", "film_strip")),
-        ("tables", "Ablation", "".join(map(table_html.render, tables))),
+        (
+            "tables",
+            "Ablation",
+            shown("effects")
+            + "".join(map(table_html.render, tables))
+            + shown("factor_effects", "half_normal"),
+        ),
         (
             "training",
             f"{metric} over training" if len(standings.metrics) == 1 else "Training",
@@ -103,34 +105,27 @@ def _what_matters(
 
 def _noise(standings: Standings) -> str:
     """How much of the spread between trials is luck."""
-    groups = [
-        [value for value in values.values() if value is not None]
-        for values in standings.replicates.values()
-    ]
-    scores = list(standings.scores.values())
-    if not any(len(group) > 1 for group in groups) or len(set(scores)) < 2:
-        return ""
-    found = noise_share(scores, groups)
+    found = standings.noise
+    if found is None:
+        return (
+            "<p>How much of the variance between trials is seed noise is not known: no "
+            "configuration was run on several seeds. <code>seeds: {confirm_top: 3}</code> tells."
+            "</p>\n"
+        )
     return (
         f"<p>Seed noise alone is {_percent(found.share)} of the variance between the search's "
         f"trials (95% interval {_percent(found.low)} to {_percent(found.high)}, from "
         f"{plural(found.replicates, 'replicate')} of {plural(found.groups, 'configuration')}). "
-        "What is left is what the parameters can explain.</p>\n"
+        "What is left is what the parameters can explain: an importance below that share is not to "
+        "be believed.</p>\n"
     )
 
 
 def _shares(standings: Standings) -> str:
     """Which toggles the best tenth of the trials has in common."""
-    toggles = [p.path for p in standings.sweep.parameters if isinstance(p.domain, Toggle)]
-    trials = [t for t in standings.search if t.state in ("completed", "pruned", "failed")]
-    scores = standings.scores
-    if not toggles or len(scores) < _ENOUGH_FOR_SHARES:
+    shares = standings.shares
+    if not shares:
         return ""
-    shares = toggle_shares(
-        {path: [_on(trial.values.get(path)) for trial in trials] for path in toggles},
-        [scores.get(trial.number) for trial in trials],
-        "maximize" if standings.goals[0] == "maximize" else "minimize",
-    )
     heads = [("trick", ""), ("on in the best tenth", "right"), ("on in the rest", "right")]
     heads += [("difference [95%]", "right"), ("p (Fisher, Holm)", "right")]
     rows = [
@@ -162,10 +157,6 @@ def _shares(standings: Standings) -> str:
 def _points(share: ToggleShare) -> str:
     low, high = 100 * share.low, 100 * share.high
     return f"{100 * share.difference:+.0f} [{low:+.0f}, {high:+.0f}]".replace("-", "−")
-
-
-def _on(value: object) -> bool | None:
-    return value if isinstance(value, bool) else None
 
 
 def _percent(share: float) -> str:

@@ -23,13 +23,18 @@ from typing import Any
 
 from sweeper.ablation.confirmation import Confirmation, GivenUp, confirm
 from sweeper.ablation.racing import race
+from sweeper.ablation.search import NoiseShare, ToggleShare, noise_share, toggle_shares
 from sweeper.report.trial import Trial
 from sweeper.report.words import cause
+from sweeper.spec.domains import Toggle
 from sweeper.spec.model import Sweep
 from sweeper.spec.seeding import replicate_seeds
 
 OWN_BUSINESS = frozenset({"weights"})
 """Fields of a protocol that belong to the configuration."""
+
+ENOUGH_FOR_SHARES = 20
+"""Scored trials below which a best tenth is one trial or two, and says nothing."""
 
 OVERFLOWN = 1e30
 """No measure is that large: a finite number beyond it is a training that has exploded."""
@@ -153,6 +158,31 @@ class Standings:
         return found
 
     @cached_property
+    def noise(self) -> NoiseShare | None:
+        """How much of the spread between the search's trials is luck; None while nothing tells."""
+        groups = [
+            [value for value in values.values() if value is not None]
+            for values in self.replicates.values()
+        ]
+        scores = list(self.scores.values())
+        if not any(len(group) > 1 for group in groups) or len(set(scores)) < 2:
+            return None
+        return noise_share(scores, groups)
+
+    @cached_property
+    def shares(self) -> tuple[ToggleShare, ...]:
+        """Which toggles the best tenth of the trials has in common; none for too few trials."""
+        toggles = [p.path for p in self.sweep.parameters if isinstance(p.domain, Toggle)]
+        trials = [trial for trial in self.search if trial.state in _OVER]
+        if not toggles or len(self.scores) < ENOUGH_FOR_SHARES or self.sweep.is_ablation:
+            return ()
+        return toggle_shares(
+            {path: [_on(trial.values.get(path)) for trial in trials] for path in toggles},
+            [self.scores.get(trial.number) for trial in trials],
+            "maximize" if self.goals[0] == "maximize" else "minimize",
+        )
+
+    @cached_property
     def order(self) -> tuple[Standing, ...]:
         """Every trial of the search, best first: ranked, then without a rank, then unfinished."""
         ranks = _fronts(self.finished, self.goals) if len(self.goals) > 1 else self._ranks()
@@ -246,7 +276,8 @@ class Standings:
         top = self.sweep.seeds.confirm_top
         if not top or self.sweep.is_ablation:
             return None
-        return race(self.records, self.goals, top, replicate_seeds(self.sweep))
+        seeds, screen = replicate_seeds(self.sweep), self.sweep.seeds.screen
+        return race(self.records, self.goals, top, seeds, screen=screen)
 
     def _place(self, standing: Standing) -> tuple[float, float, float, int]:
         trial = standing.trial
@@ -285,6 +316,10 @@ def final(trial: Trial, index: int = 0) -> float | None:
 def is_number(value: float | None) -> bool:
     """Whether a measured value can be reckoned with: not NaN, and nowhere near overflow."""
     return value is not None and abs(value) < OVERFLOWN  # false for NaN
+
+
+def _on(value: object) -> bool | None:
+    return value if isinstance(value, bool) else None
 
 
 def _sign(goal: str) -> int:

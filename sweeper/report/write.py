@@ -13,7 +13,7 @@ from PIL import Image
 from sweeper.ablation.tables import Table
 from sweeper.files import atomic_write
 from sweeper.home import SweepFolder
-from sweeper.report import against, charts, curves, gallery, style
+from sweeper.report import against, charts, curves, effects, gallery, style
 from sweeper.report.leaderboard import as_csv, as_parquet, leaderboard
 from sweeper.report.markup import Picture, text
 from sweeper.report.page import page
@@ -54,21 +54,23 @@ def write_report(
     importances: Mapping[str, float] | None = None,
     tables: Sequence[Table] = (),
     *,
+    fanova: Mapping[str, float] | None = None,
     state: str | None = None,
 ) -> ReportPaths:
     """Write `report/` of a sweep: leaderboard, figures, page. Any records will do, also none.
 
-    `importances` are the parameters' shares by path, None where they cannot be told yet; `tables`
-    are ablation tables to show; `state` is the word beside the name, by default worked out from the
-    records. Each file is replaced whole, figures that no longer apply are removed, and the same
-    records and sample grids give the same bytes. Raises OSError when a file cannot be written.
+    `importances` are the parameters' shares by path, None where they cannot be told yet, `fanova`
+    the same by another method; `tables` are ablation tables to show; `state` is the word beside
+    the name, by default worked out from the records. Each file is replaced whole, figures that no
+    longer apply are removed, and the same records and sample grids give the same bytes. Raises
+    OSError when a file cannot be written.
     """
     standings = standings_of(sweep, records)
     report = folder.report
     report.mkdir(parents=True, exist_ok=True)
     board = leaderboard(standings)
     with style.styled():
-        plans = list(_plans(standings, folder, importances))
+        plans = list(_plans(standings, folder, importances, fanova, tables))
         pictures = list(_pictures(plans))
     configuration = winner_yaml(standings)
     html = page(standings, pictures, tables, importances, state or _state(standings))
@@ -133,9 +135,14 @@ def _pictures(plans: Sequence[_Plan]) -> Iterator[Picture]:
 
 
 def _plans(
-    standings: Standings, folder: SweepFolder, importances: Mapping[str, float] | None
+    standings: Standings,
+    folder: SweepFolder,
+    importances: Mapping[str, float] | None,
+    fanova: Mapping[str, float] | None,
+    tables: Sequence[Table],
 ) -> Iterator[_Plan]:
     yield from _curve_plans(standings)
+    yield from _effect_plans(standings, tables)
     yield _Plan(
         "pareto",
         "pareto.png",
@@ -147,9 +154,10 @@ def _plans(
         "importances",
         "importances.png",
         "Importance of the parameters",
-        "Share of each searched parameter in the scores' variation, by Optuna, over the trials "
-        "that it could compare.",
-        lambda: charts.importances(importances or {}),
+        "Share of each searched parameter, by Optuna, over the trials that it could compare. "
+        "PED-ANOVA asks what sets the best tenth apart, fANOVA what explains the variance over all "
+        "trials; where they disagree, a parameter ruins trials rather than improving the best.",
+        lambda: charts.importances(importances or {}, fanova),
     )
     yield _Plan(
         "best_of_k",
@@ -171,6 +179,33 @@ def _plans(
         lambda: charts.steps_not_trained(standings),
     )
     yield from _sample_plans(standings, folder)
+
+
+def _effect_plans(standings: Standings, tables: Sequence[Table]) -> Iterator[_Plan]:
+    metric, goal = standings.metrics[0], standings.goals[0]
+    shown = {"effects": tables[0] if tables else None}
+    shown["factor_effects"] = next((one for one in tables if one.columns[0].key == "effect"), None)
+    for key, table in shown.items():
+        yield _Plan(
+            key,
+            f"{key}.png",
+            "Effects with their intervals",
+            "What lies to one side of zero with its whole interval made a difference; what holds "
+            "zero may have made none. A filled point is significant after Holm's correction over "
+            "all of them.",
+            lambda table=table: (  # type: ignore[misc]
+                effects.effect_plot(table, metric, goal) if table else None
+            ),
+        )
+    factors = shown["factor_effects"]
+    yield _Plan(
+        "half_normal",
+        "half_normal.png",
+        "Half-normal plot",
+        "Effects that are noise lie along a line through the origin; what matters stands above it. "
+        "Lenth's margins rest on most effects being null.",
+        lambda: effects.half_normal_plot(factors, metric) if factors else None,
+    )
 
 
 def _curve_plans(standings: Standings) -> Iterator[_Plan]:

@@ -172,7 +172,9 @@ def test_one_seed_gives_lenths_margins_instead_of_tests() -> None:
 def test_half_normal_points_rise_and_the_planted_effect_stands_out() -> None:
     design = full_factorial(FACTORS[:4])
     found = factorial_effects(design, simulate(design, {"b": 6.0}, seeds=3, noise=0.5))
-    points = half_normal(found.effects)
+    points = half_normal(
+        [one.name for one in found.effects], [one.estimate for one in found.effects]
+    )
     assert points.names[-1] == "b"
     assert (np.diff(points.sizes) >= 0).all()
     assert (np.diff(points.quantiles) > 0).all()
