@@ -18,7 +18,7 @@ from sweeper.report.trial import Trial
 from sweeper.report.words import better, measure, number, plain, plural, short_path
 
 _BARS = 20
-_CLEAR = {"facecolor": "white", "edgecolor": "none", "pad": 1}
+CLEAR = {"facecolor": "white", "edgecolor": "none", "pad": 1}
 """Behind a number beside its bar, so that no grid line runs through it."""
 
 
@@ -52,7 +52,7 @@ def importances(
                 va="center",
                 fontsize=8 if len(sides) == 1 else 7,
                 color=style.MUTED,
-                bbox=_CLEAR,
+                bbox=CLEAR,
             )
     name_rows(axes, [short_path(path) for path, _ in ordered])
     most = max(max(shares.values()) for _, _, shares in sides)
@@ -230,7 +230,7 @@ def steps_not_trained(standings: Standings) -> Figure | None:
             ha="right" if inside else "left",
             fontsize=8,
             color="white" if inside else style.MUTED,
-            bbox=None if inside else _CLEAR,
+            bbox=None if inside else CLEAR,
         )
     axes.set_xlim(0, most * 1.04)
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))

@@ -16,7 +16,7 @@ from sweeper.ablation.columns import REFERENCE
 from sweeper.ablation.factorial import half_normal
 from sweeper.ablation.tables import Table
 from sweeper.report import style
-from sweeper.report.charts import name_rows
+from sweeper.report.charts import CLEAR, name_rows
 from sweeper.report.words import measure
 
 _ROWS = 60
@@ -167,6 +167,7 @@ def half_normal_plot(table: Table, metric: str) -> Figure | None:
                 ha="right",
                 va="center",
                 fontsize=8,
+                bbox=CLEAR,
             )
     axes.set_xlim(0, points.quantiles[-1] * 1.08)
     axes.set_ylim(0, max(points.sizes[-1], points.simultaneous_margin) * 1.08)
