@@ -1,4 +1,4 @@
-"""The table of 10,000 trials: from the columnar copy, and from mlflow.search_runs with pandas.
+"""The table of 10,000 trials, from the columnar copy and from mlflow.search_runs; their report.
 
     python -m benchmarks.tables [--trials 10000] [--parameters 20] [--seeds 10]
 
@@ -8,6 +8,9 @@ time includes its imports and its peak memory (ru_maxrss) is its own. Ours write
 cell against a reference with interval, test and correction, and, from a search in which every
 trial is another configuration, the list of all of them. MLflow's side gets mean, deviation and
 count by cell, and no tests.
+
+A third process writes the report of the same search from its study, as `sweeper report` does:
+dataset, tables, both importances, every figure, the page.
 
 The MLflow runs are written straight into the store's tables in one transaction (SQLAlchemy bulk
 inserts through the models of MLflow's own SqlAlchemyStore): through the client, 10,000 runs take
@@ -157,7 +160,96 @@ def mlflow_and_pandas(source: str, output: str) -> dict[str, Any]:
     }
 
 
-SIDES = {"ours": ours, "mlflow": mlflow_and_pandas}
+TOGGLES = (
+    "ema",
+    "spectral_norm",
+    "gradient_penalty",
+    "label_smoothing",
+    "instance_noise",
+    "minibatch_stddev",
+    "self_attention",
+    "orthogonal_regularisation",
+    "lecam",
+    "feature_matching",
+)
+KNOBS = ("lr", "beta1", "beta2", "eps", "weight_decay")
+
+
+def fill_study(home: str, count: int) -> None:
+    """A sweep of twenty parameters with `count` trials in its study, each measured four times."""
+    import optuna
+    from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
+
+    from sweeper.files import atomic_write
+    from sweeper.home import Home
+    from sweeper.search.ledger import Ledger
+    from sweeper.spec import parse_sweep
+
+    knobs = [
+        f"optimizer.{side}.{knob}" for side in ("generator", "discriminator") for knob in KNOBS
+    ]
+    toggles = [f"tricks.{name}" for name in TOGGLES]
+    ranges = {"distribution": "log_uniform", "min": 1e-4, "max": 1e-2}
+    given = {
+        "name": EXPERIMENT,
+        "base": {"data": {"name": "digits"}, "steps": 1500},
+        "parameters": {
+            **{path: {"toggle": True} for path in toggles},
+            **dict.fromkeys(knobs, ranges),
+        },
+        "limits": {"trials": count},
+    }
+    sweep = parse_sweep(json.dumps(given))
+    folder = Home.at(home).sweep(EXPERIMENT)
+    folder.create()
+    atomic_write(folder.spec_json, json.dumps(sweep.to_dict()))
+    spaces: dict[str, BaseDistribution] = {
+        **{path: CategoricalDistribution((False, True)) for path in toggles},
+        **{path: FloatDistribution(1e-4, 1e-2, log=True) for path in knobs},
+    }
+    rng = np.random.default_rng(0)
+    ledger = Ledger.open(sweep, folder)
+    trials = []
+    for _ in range(count):
+        values: dict[str, Any] = {path: bool(rng.random() < 0.5) for path in toggles}
+        values |= {path: float(10 ** rng.uniform(-4, -2)) for path in knobs}
+        fid = 20 - 4 * values["tricks.ema"] + abs(np.log10(values[knobs[0]]) + 3) + rng.normal()
+        curve = {step: float(fid) * (1 + 300 / step) for step in (375, 750, 1125, 1500)}
+        attrs = {
+            "role": "search",
+            "values": values,
+            "config": {"steps": 1500, "seed": 0},
+            "attempts": 1,
+            "protocol": {"extractor": "digits", "fake": "1024"},
+            **{f"step:{s}": {"metrics": {"fid": v}, "time": 1.0} for s, v in curve.items()},
+        }
+        trials.append(
+            optuna.trial.create_trial(
+                params=values,
+                distributions=spaces,
+                values=[curve[1500]],
+                user_attrs=attrs,
+                intermediate_values=curve,
+            )
+        )
+    with ledger.together():
+        ledger.study.add_trials(trials)
+
+
+def report(source: str, _: str) -> dict[str, Any]:
+    """The report of the sweep in the home `source`."""
+    from sweeper.api import write_report_of
+    from sweeper.home import Home
+
+    started = time.perf_counter()
+    written = write_report_of(Home.at(source).existing(EXPERIMENT))
+    return {
+        "report": time.perf_counter() - started,
+        "rows": [written.leaderboard_csv.read_text().count("\n") - 1],
+    }
+
+
+SIDES = {"ours": ours, "mlflow": mlflow_and_pandas, "report": report}
 
 
 def measured(side: str, source: str, output: str) -> dict[str, Any]:
@@ -198,7 +290,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         started = time.perf_counter()
         fill_mlflow(database, trials)
         print(f"MLflow store filled in bulk in {time.perf_counter() - started:.1f} s", flush=True)
-        for name, source in (("ours", folder), ("mlflow", database)):
+        home = str(Path(folder, "home"))
+        fill_study(home, options.trials)
+        for name, source in (("ours", folder), ("mlflow", database), ("report", home)):
             print(_line(name, measured(name, source, folder)), flush=True)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -228,14 +229,14 @@ def _choices(parameter: Parameter, marks: Marks) -> list[str]:
     known = (False, True) if isinstance(domain, Toggle) else tuple(domain.cells())
     trials = [*(trial for trial, _ in marks.scored), *marks.stopped, *marks.failed]
     seen = [trial.values[parameter.path] for trial in trials if parameter.path in trial.values]
-    return list(dict.fromkeys(canonical(value) for value in (*known, *seen)))
+    return list(dict.fromkeys(_spelled(value) for value in (*known, *seen)))
 
 
 def _in_strips(axes: Axes, parameter: Parameter, marks: Marks) -> Any:
     order = {text: index for index, text in enumerate(_choices(parameter, marks))}
     domain = parameter.domain
     known = (False, True) if isinstance(domain, Toggle) else tuple(domain.cells())
-    names = {canonical(value): _name(value) for value in known}
+    names = {_spelled(value): _name(value) for value in known}
     labels = [names.get(text, text.strip('"')) for text in order]
     labels = [_folded(label) for label in labels]
     widest = max(len(line) for label in labels for line in label.split("\n"))
@@ -252,7 +253,7 @@ def _in_strips(axes: Axes, parameter: Parameter, marks: Marks) -> Any:
 
     def place(value: Any, number: int) -> float:
         # Spread by the golden ratio: even, and the same each time.
-        return order[canonical(value)] + ((number * _GOLDEN) % 1 - 0.5) * 0.5
+        return order[_spelled(value)] + ((number * _GOLDEN) % 1 - 0.5) * 0.5
 
     return place
 
@@ -262,7 +263,7 @@ def _medians(
 ) -> None:
     groups: dict[str, list[float]] = {}
     for value, y in points:
-        groups.setdefault(canonical(value), []).append(y)
+        groups.setdefault(_spelled(value), []).append(y)
     for index, text in enumerate(_choices(parameter, marks)):
         if len(groups.get(text, ())) > 1:
             median = float(np.median(groups[text]))
@@ -321,3 +322,13 @@ def _handles(standings: Standings, marks: Marks) -> list[Line2D]:
     if marks.failed:
         handles.append(dot("|", style.FAILED, 7, f"failed ({len(marks.failed):,})"))
     return handles
+
+
+def _spelled(value: Any) -> str:
+    """`canonical`, which ten thousand trials ask for the same few values."""
+    return _scalar(value) if isinstance(value, bool | int | float | str) else canonical(value)
+
+
+@lru_cache(maxsize=4096, typed=True)  # typed: True is not 1
+def _scalar(value: Any) -> str:
+    return canonical(value)
