@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from sweeper.cli.looking import print_leaderboard, ranked
+from sweeper.cli.looking import print_leaderboard
 from sweeper.home import Home
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def print_ending(sweep: Sweep, result: SweepResult, home: Home) -> None:
     """The best trials, the files, the next commands."""
     typer.echo("")
-    print_leaderboard(sweep, ranked(sweep, result.records)[:5])
+    print_leaderboard(sweep, result.records, 5)
     typer.echo("")
     typer.echo(f"report   {result.report}")
     typer.echo(f"files    {result.folder}")

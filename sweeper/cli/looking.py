@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -93,11 +94,12 @@ def top(
     """The best completed trials of a sweep."""
     folder = Home.at(home).existing(name)
     sweep, records = read_sweep(folder)
-    best = ranked(sweep, records)[:count]
+    best = placed(sweep, records)[:count]
     if json:
-        print_json([record.as_dict() for record in best])
+        fresh = on_fresh_seeds(records)
+        print_json([{**one.as_dict(), "fresh_seeds": fresh.get(one.number, [])} for one in best])
         return
-    print_leaderboard(sweep, best)
+    print_leaderboard(sweep, records, count)
 
 
 def show(
@@ -162,6 +164,26 @@ def ranked(sweep: Sweep, records: Sequence[TrialRecord]) -> list[TrialRecord]:
     sign = 1 if sweep.objective[0].goal == "minimize" else -1
     done = [r for r in records if r.objective is not None and r.role != "replicate"]
     return sorted(done, key=lambda r: (sign * r.objective[0], r.number))  # type: ignore[index]
+
+
+def placed(sweep: Sweep, records: Sequence[TrialRecord]) -> list[TrialRecord]:
+    """Completed trials of the search, those first that were confirmed on fresh seeds, in the order
+    of that race: the luckiest trial of a search is not its best configuration."""
+    if not on_fresh_seeds(records):
+        return ranked(sweep, records)
+    from sweeper.search.confirming import race
+
+    order = {int(name): place for place, name in enumerate(race(records, sweep).ranking)}
+    return sorted(ranked(sweep, records), key=lambda one: order.get(one.number, len(order)))
+
+
+def on_fresh_seeds(records: Sequence[TrialRecord]) -> dict[int, list[float]]:
+    """Trial → values of its completed replicates, by the first objective."""
+    found: dict[int, list[float]] = {}
+    for one in records:
+        if one.role == "replicate" and one.of is not None and one.objective is not None:
+            found.setdefault(one.of, []).append(one.objective[0])
+    return found
 
 
 def _summary(
@@ -236,19 +258,32 @@ def _steps_saved(sweep: Sweep, records: Sequence[TrialRecord]) -> dict[str, int]
     return dict(saved)
 
 
-def print_leaderboard(sweep: Sweep, records: Sequence[TrialRecord]) -> None:
-    """A table of trials with what they were searched over."""
-    if not records:
+def print_leaderboard(sweep: Sweep, records: Sequence[TrialRecord], count: int) -> None:
+    """A table of the best `count` trials with what they were searched over."""
+    best = placed(sweep, records)[:count]
+    if not best:
         typer.echo("no trial has completed yet")
         return
     paths = [parameter.path for parameter in sweep.parameters]
-    metrics = [objective.metric for objective in sweep.objective]
+    titles = ["#", "trial", *(objective.metric for objective in sweep.objective)]
+    fresh = on_fresh_seeds(records)
+    titles += ["on fresh seeds"] if fresh else []
     rows = []
-    for place, record in enumerate(records, 1):
+    for place, record in enumerate(best, 1):
         assert record.objective is not None
         values = {path: record.values[path] for path in paths if path in record.values}
-        rows.append((place, record.name, *map(_number, record.objective), settings(values)))
-    print_table(("#", "trial", *metrics, "configuration"), rows)
+        row = [place, record.name, *map(_number, record.objective)]
+        row += [_spread(fresh.get(record.number, []))] if fresh else []
+        rows.append((*row, settings(values)))
+    print_table((*titles, "configuration"), rows)
+
+
+def _spread(values: Sequence[float]) -> str:
+    """Mean ± standard deviation (number)."""
+    if not values:
+        return "-"
+    deviation = f" ± {stdev(values):.2g}" if len(values) > 1 else ""
+    return f"{fmean(values):.4g}{deviation} ({len(values)})"
 
 
 def settings(values: Mapping[str, Any]) -> str:

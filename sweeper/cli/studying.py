@@ -72,7 +72,7 @@ def ablate(
 
 def _around(name: str, source: str, overrides: list[str], home: Home) -> Sweep:
     """The leave-one-out study around a trial of a finished sweep."""
-    from sweeper.cli.looking import ranked
+    from sweeper.cli.looking import placed
     from sweeper.spec import parse_sweep
     from sweeper.studies import records_of, sweep_of
     from trials.config import load_config
@@ -81,7 +81,7 @@ def _around(name: str, source: str, overrides: list[str], home: Home) -> Sweep:
     sweep = sweep_of(folder)
     records = records_of(folder, sweep)
     if source == "best":
-        chosen = next(iter(ranked(sweep, records)), None)
+        chosen = next(iter(placed(sweep, records)), None)
     elif source.isdigit():
         chosen = next((record for record in records if record.number == int(source)), None)
         if chosen is None:

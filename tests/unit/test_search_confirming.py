@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from statistics import fmean
 
 import pytest
 
+from sweeper.cli.looking import placed, print_leaderboard, ranked
 from sweeper.home import Home
 from sweeper.report.standings import standings_of
 from sweeper.scheduling.conductor import Conductor
@@ -206,3 +208,18 @@ def test_more_replicates_later_run_only_what_is_missing(tmp_path):
     straight, _ = play(tmp_path / "straight", spec=more)
     assert replicates(records) == replicates(straight)
     assert sum(one.role == "replicate" for one in records) == len(replicates(records))
+
+
+def test_the_leaderboard_shows_the_confirmed_first_with_both_numbers(tmp_path, capsys):
+    records, _ = play(tmp_path)
+    luckiest = next(one for one in records if one.role != "replicate" and one.config["x"] == 3)
+    records[luckiest.number] = replace(luckiest, objective=(0.0,))
+    assert ranked(RACED, records)[0].config["x"] == 3
+    assert [one.config["x"] for one in placed(RACED, records)][2:] == [3, 9]
+    print_leaderboard(RACED, records, 4)
+    _, *lines = capsys.readouterr().out.splitlines()
+    mean = fmean(value({"x": 3, "seed": seed}) for seed in replicate_seeds(RACED)[:3])
+    assert f"{mean:.4g} ±" in lines[2]
+    assert "(3)" in lines[2]
+    assert "(6)" in lines[0]
+    assert "±" not in lines[3]
