@@ -95,6 +95,8 @@ def _what_matters(
     content = str(shown("importances", "against", "against_2"))
     if not content:
         return ""
+    if standings.sweep.is_ablation:
+        return content  # its effects say what matters, on all seeds of every cell
     if not importances:
         content = (
             '<p class="muted">Importances need more completed trials that differ in their '

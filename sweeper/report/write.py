@@ -167,7 +167,11 @@ def _plans(
         "(Dodge et al., <i>Show Your Work</i>, arXiv:1909.03004). Where the curve is flat, more "
         "trials of the same search gain little. A trial without a final score counts as one as bad "
         "as the worst.",
-        lambda: charts.best_of_k(standings) if len(standings.goals) == 1 else None,
+        lambda: (
+            charts.best_of_k(standings)
+            if len(standings.goals) == 1 and not standings.sweep.is_ablation
+            else None
+        ),
     )
     planned, saved = standings.steps_planned, standings.steps_saved
     share = f"{saved / planned:.0%}" if planned else "none"

@@ -345,8 +345,10 @@ class Ledger:
         apart from the rest (Watanabe et al. 2023, arXiv:2304.10255), `fanova` what explains the
         variance over all of them (Hutter et al. 2014), by a forest with a fixed seed, on
         FANOVA_TRIALS trials at most, evenly chosen. Empty while fewer than four have completed or
-        where all of their values are equal.
+        where all of their values are equal, and for an ablation, whose effects say more.
         """
+        if self.sweep.is_ablation:
+            return {}
         view = Impression(self.study, without_replicates if method == "ped_anova" else _thinned)
         complete = view.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
         scores = {trial.values[0] for trial in complete}

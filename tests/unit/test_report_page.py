@@ -19,6 +19,7 @@ from sweeper.report.leaderboard import as_csv, leaderboard
 from sweeper.report.page import page
 from sweeper.report.standings import standings_of
 from sweeper.spec import Limits, Tracking
+from sweeper.spec.sections import Ablation
 from tests.unit.report_sweeps import (
     PARAMETERS,
     PROTOCOL,
@@ -194,6 +195,19 @@ def test_an_ablation_table_is_part_of_the_page():
     records = finished()
     table = build_table(trial_table(record.as_dict() for record in records), metric="FID")
     assert table.caption.split(";")[0] in page_of(sweep(), records, [table]).text
+
+
+def test_an_ablation_is_not_read_as_a_search(tmp_path):
+    """Its cells are no draws: no expected best of k, no importances, no share of seed noise."""
+    records = [trial(n, 10.0 + n) for n in range(6)]
+    records += [replicate(6 + n, n, 100, 11.0 + n) for n in range(6)]
+    ablation = Ablation(design="full_factorial", seeds=2)
+    for spec, said in ((sweep(), True), (sweep(ablation=ablation), False)):
+        paths = write_report(folder_of(tmp_path), spec, records)
+        text = Page(paths.html.read_text()).text
+        assert ("best_of_k" in paths.figures) == said
+        assert ("Importances need" in text) == said
+        assert ("seed noise" in text) == said
 
 
 def test_thousands_of_trials_are_summed_up(tmp_path):
