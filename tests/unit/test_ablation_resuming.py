@@ -1,0 +1,104 @@
+"""An ablation that is killed anywhere and run again gives the same table to the last figure."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sweeper.ablation.tables import Table
+from sweeper.home import Home
+from sweeper.scheduling.conductor import Conductor
+from sweeper.scheduling.messages import Failure, Report, Work
+from sweeper.scheduling.recorder import Recorder
+from sweeper.search.ledger import Ledger
+from sweeper.spec.domains import Parameter, Toggle
+from sweeper.spec.model import Sweep
+from sweeper.spec.sections import Ablation, Limits, Objective
+from sweeper.studies import finished_tables, write_dataset_of
+
+STUDY = Sweep(
+    name="killed",
+    base={"data": {"name": "digits"}, "steps": 2, "evaluation": {"every": 2}},
+    parameters=(
+        Parameter("tricks.ema", Toggle()),
+        Parameter("tricks.label_smoothing", Toggle()),
+        Parameter("tricks.instance_noise", Toggle()),
+    ),
+    objective=(Objective(metric="fid"),),
+    ablation=Ablation(design="leave_one_out", seeds=3),
+    limits=Limits(parallel=2),
+)
+RUNS = 4 * 3
+
+
+class Killed(Exception):  # noqa: N818 - what happened
+    """The driver is gone."""
+
+
+def play(home: Path, kill_after: int | None = None, spec: Sweep = STUDY) -> Ledger:
+    """Run `spec` without Ray: two workers, of which the later one answers first."""
+    folder = Home.at(home).sweep(spec.name)
+    folder.create()
+    ledger = Ledger.open(spec, folder)
+    conductor = Conductor(spec, folder, ledger, Recorder(spec, folder, None), lambda event: None)
+    turns = 0
+    while not conductor.finished:
+        works = [work for work in (conductor.next_work(), conductor.next_work()) if work]
+        for work in reversed(works):
+            conductor.started(work.number)
+            turns += 1
+            if turns == kill_after:
+                raise Killed
+            conductor.heard(work.number, outcome(work))
+    return ledger
+
+
+def outcome(work: Work) -> Report:
+    """What a training would say: decided by its configuration; one of them falls apart."""
+    tricks: dict[str, Any] = dict(work.config["tricks"])
+    on = sorted(name for name, config in tricks.items() if config not in (False, None))
+    seed = work.config["seed"]
+    if "label_smoothing" not in on and seed == 1:
+        return Report(finished=True, failure=Failure("divergence", "it fell apart"))
+    noise = zlib.crc32(f"{on} {seed}".encode()) / 2**32
+    evaluation = {"step": 2, "metrics": {"fid": 5 - len(on) + noise}, "time": 0.0}
+    return Report(evaluations=(evaluation,), finished=True)
+
+
+def tables(home: Path, ledger: Ledger, spec: Sweep = STUDY) -> list[Table]:
+    return finished_tables(spec, write_dataset_of(Home.at(home).sweep(spec.name), ledger.trials()))
+
+
+def numbers(made: list[Table]) -> list[tuple[Any, ...]]:
+    """Everything that a table says."""
+    return [
+        (one.name, one.raw().to_pydict(), one.best, one.equals, one.caption, one.notes)
+        for one in made
+    ]
+
+
+@pytest.mark.parametrize("moment", range(1, RUNS + 1))
+def test_killing_the_study_anywhere_changes_no_number_in_its_tables(tmp_path, moment):
+    straight = tables(tmp_path / "a", play(tmp_path / "a"))
+    assert [one.name for one in straight] == ["killed", "killed-robust"]
+    assert straight[0].notes  # the failure is told
+    with pytest.raises(Killed):
+        play(tmp_path / "b", kill_after=moment)
+    resumed = play(tmp_path / "b")
+    assert len(resumed.trials()) == RUNS
+    assert repr(numbers(tables(tmp_path / "b", resumed))) == repr(numbers(straight))
+
+
+def test_seeds_added_later_give_the_table_of_a_study_that_had_them_from_the_start(tmp_path):
+    more = replace(STUDY, ablation=Ablation(design="leave_one_out", seeds=5))
+    play(tmp_path / "a")
+    extended = play(tmp_path / "a", spec=more)
+    straight = play(tmp_path / "b", spec=more)
+    assert len(extended.trials()) == 4 * 5
+    assert repr(numbers(tables(tmp_path / "a", extended, more))) == repr(
+        numbers(tables(tmp_path / "b", straight, more))
+    )
