@@ -93,6 +93,20 @@ def test_killing_the_study_anywhere_changes_no_number_in_its_tables(tmp_path, mo
     assert repr(numbers(tables(tmp_path / "b", resumed))) == repr(numbers(straight))
 
 
+def test_a_factorial_gives_its_effects_and_where_runs_failed_those_on_ranks(tmp_path):
+    factorial = replace(STUDY, ablation=Ablation(design="full_factorial", seeds=3))
+    made = tables(tmp_path, play(tmp_path, spec=factorial), factorial)
+    names = ["killed", "killed-robust", "killed-effects", "killed-effects-ranked"]
+    assert [one.name for one in made] == names
+    survivors, ranked = (table.raw().to_pylist()[:3] for table in made[2:])
+    main = [row["effect"] for row in survivors]
+    assert main == ["ema", "label_smoothing", "instance_noise"]
+    # Every cell without label smoothing fails once, which the survivors' values cannot show.
+    assert ranked[1]["estimate"] == min(row["estimate"] for row in ranked)
+    assert survivors[1]["estimate"] == pytest.approx(-1, abs=0.5)
+    assert "left out: 4" in " ".join(made[2].notes)
+
+
 def test_seeds_added_later_give_the_table_of_a_study_that_had_them_from_the_start(tmp_path):
     more = replace(STUDY, ablation=Ablation(design="leave_one_out", seeds=5))
     play(tmp_path / "a")
