@@ -89,6 +89,7 @@ def main_table(
     columns: Sequence[str] | None = None,
     reference: str | None = None,
     limit: int | None = None,
+    interval: str = "auto",
 ) -> Table:
     """The table a paper would show of this sweep: an ablation's cells, the confirmed
     configurations of a search, or its trials. Raises TableRefused."""
@@ -107,6 +108,7 @@ def main_table(
         design=design,
         columns=columns,
         limit=limit,
+        interval=interval,
     )
 
 

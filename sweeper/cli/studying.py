@@ -214,6 +214,9 @@ def table(
     columns: Annotated[str | None, typer.Option(help="Columns, comma-separated.")] = None,
     reference: Annotated[str | None, typer.Option(help="Cell to compare with.")] = None,
     effects: Annotated[bool, typer.Option("--effects", help="Effects of a factorial.")] = False,
+    interval: Annotated[
+        str, typer.Option(help="auto, t, sign_flip, studentised, percentile, bca.")
+    ] = "auto",
     limit: Annotated[int | None, typer.Option(min=1, help="First rows only.")] = None,
     out: Annotated[Path | None, typer.Option(help="File to write.  [standard output]")] = None,
     home: HomeOption = None,
@@ -221,11 +224,15 @@ def table(
     """A table for a paper, with intervals and corrected tests."""
     from sweeper.ablation.dataset import objective_of
     from sweeper.ablation.formats import FORMATS, render
+    from sweeper.ablation.intervals import METHODS
     from sweeper.ablation.tables import build_table
     from sweeper.studies import factor_table, main_table
 
     if format not in FORMATS:
         raise UserError(f"there is no format {format!r}; there are: {', '.join(FORMATS)}")
+    if interval not in ("auto", *METHODS):
+        known = ", ".join(("auto", *METHODS))
+        raise UserError(f"there is no interval {interval!r}; there are: {known}")
     chosen = [column.strip() for column in columns.split(",")] if columns else None
     sweep, data = _sweep_and_data(name, Home.at(home))
     if sweep is None:
@@ -239,12 +246,15 @@ def table(
             columns=chosen,
             reference=reference,
             limit=limit,
+            interval=interval,
             name=Path(name).stem,
         )
     elif effects:
         made = factor_table(sweep, data)
     else:
-        made = main_table(sweep, data, columns=chosen, reference=reference, limit=limit)
+        made = main_table(
+            sweep, data, columns=chosen, reference=reference, limit=limit, interval=interval
+        )
     content = render(made, format)
     if out is not None:
         with _writing(out):

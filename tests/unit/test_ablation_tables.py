@@ -97,6 +97,31 @@ def test_a_table_has_ticks_means_differences_and_corrected_p() -> None:
     assert "extractor digits" in table.caption
 
 
+def test_a_cell_that_scatters_much_unlike_the_reference_is_named() -> None:
+    design = leave_one_out(FACTORS)
+    rng = np.random.default_rng(0)
+    wide = {"without ema": 8.0, "full": 1.0}
+    rows = [
+        {
+            "number": index,
+            "state": "completed",
+            "cell": cell.label,
+            "values": dict(cell.settings),
+            "config": {"seed": seed},
+            "objective": 10 + wide.get(cell.label, 1.2) * rng.normal(),
+        }
+        for index, (cell, seed) in enumerate(
+            (cell, seed) for cell in design.cells for seed in range(10)
+        )
+    ]
+    table = build_table(trial_table(rows), design=design)
+    (note,) = (note for note in table.notes if "unlike" in note)
+    assert note.startswith("Scatter much unlike full: without ema (")
+    assert "without diff_augment" not in note
+    plain = build_table(trial_table(rows), design=design, columns=["cell", "value"])
+    assert not any("unlike" in note for note in plain.notes)
+
+
 def test_the_best_is_marked_and_so_is_what_cannot_be_told_from_it() -> None:
     table = ablation()
     assert {table.best, *table.equals} == {0, 2}
