@@ -14,8 +14,9 @@ A mapping file says where things stand in a run, as `metrics.NAME`, `params.NAME
 
 from __future__ import annotations
 
+import difflib
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -51,6 +52,16 @@ class Meanings(BaseModel):
     def metric(self) -> str:
         """What the objective is called."""
         return self.objective.partition(".")[2]
+
+    def places(self) -> Iterator[tuple[str, str]]:
+        """(key of the mapping, place in a run) of everything that is mapped."""
+        for name in ("objective", "cell", "seed", "step"):
+            place = getattr(self, name)
+            if place is not None:
+                yield name, place
+        for group in ("parameters", "tricks", "protocol"):
+            for name, place in getattr(self, group).items():
+                yield f"{group}.{name}", place
 
     @field_validator("objective", "cell", "seed", "step")
     @classmethod
@@ -92,11 +103,12 @@ def foreign_records(uri: str, experiment: str, meanings: Meanings) -> list[dict[
 
     A run that did not finish, or has no finite objective, counts as failed; but a run without an
     objective that only holds others below it is none. Raises UserError where there is no such
-    experiment, and TrackingError where MLflow cannot be read.
+    experiment, or no run has what the mapping names, and TrackingError where MLflow cannot be read.
     """
     runs = find_runs(uri, experiment)
     if not runs:
         raise UserError(f"there are no runs in an experiment called {experiment!r} at {uri}")
+    _refuse_absent(runs, meanings)
     above = {run["parent"] for run in runs}
     own = [
         run
@@ -104,6 +116,19 @@ def foreign_records(uri: str, experiment: str, meanings: Meanings) -> list[dict[
         if run["run_id"] not in above or _number(_at(run, meanings.objective)) is not None
     ]
     return [_record(number, run, meanings) for number, run in enumerate(own)]
+
+
+def _refuse_absent(runs: Sequence[Mapping[str, Any]], meanings: Meanings) -> None:
+    """A place that no run has is a slip of the mapping: without it the table would be another."""
+    known = sorted({f"{kind}.{name}" for run in runs for kind in KINDS for name in run[kind]})
+    lines = []
+    for name, place in meanings.places():
+        if place not in known:
+            near = difflib.get_close_matches(place, known, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            lines.append(f"  {name}: no run has {place!r}{hint}")
+    if lines:
+        raise UserError("\n".join(["the mapping names what is not there:", *lines]))
 
 
 def _record(number: int, run: Mapping[str, Any], meanings: Meanings) -> dict[str, Any]:

@@ -169,7 +169,7 @@ def test_an_ablation_runs_its_cells_and_more_seeds_add_only_what_is_missing(tmp_
     exported = tmp_path / "all.parquet"
     assert sweeper("export", "study", "--out", str(exported), home=home).returncode == 0
     mapping = tmp_path / "mapping.yaml"
-    mapping.write_text("objective: metrics.fid\ncell: tags.sweeper.cell\nseed: params.seed\n")
+    mapping.write_text("objective: metrics.fid\ncell: tags.sweeper.tricks\nseed: params.seed\n")
     imported = sweeper(
         "import-mlflow", "study", "--mapping", str(mapping), "--out", str(tmp_path / "i.parquet"),
         home=home,

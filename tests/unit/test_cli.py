@@ -129,6 +129,14 @@ def test_runs_that_something_else_logged_become_a_table_with_their_own_metric(
     assert "1 of 4 runs failed (no_value 1)" in text
     assert "| old |" not in text
     assert run(["table", str(file), "--effects"]) == 2
+    mapping.write_text(
+        "objective: metrics.inception\ncell: tags.methud\nparameters: {lr: params.lr}\n"
+    )
+    capsys.readouterr()
+    assert run([*imported, "--home", str(tmp_path)]) == 2
+    refused = capsys.readouterr().err
+    assert "cell: no run has 'tags.methud'; did you mean 'tags.method'?" in refused
+    assert "parameters.lr: no run has 'params.lr'" in refused
 
 
 @pytest.mark.parametrize(
