@@ -144,8 +144,11 @@ def mean_and_error(values: list[float]) -> tuple[float, float]:
 
 def table(results: list[dict[str, Any]], data: str) -> Iterator[str]:
     """One mixture's rows in Markdown."""
-    yield "| | modes | high quality, % | reverse KL | paper: modes | high quality | reverse KL |"
-    yield "|---|---|---|---|---|---|---|"
+    yield (
+        "| | seeds | modes | high quality, % | reverse KL "
+        "| paper: modes | high quality | reverse KL |"
+    )
+    yield "|---|---|---|---|---|---|---|---|"
     for method in METHODS:
         rows = [row for row in results if (row["data"], row["method"]) == (data, method)]
         if not rows:
@@ -158,7 +161,7 @@ def table(results: list[dict[str, Any]], data: str) -> Iterator[str]:
             "{:.2f} ± {:.2f}".format(*found["reverse_kl"]),
         )
         published = PUBLISHED.get((data, method), ("", "", ""))
-        yield f"| {method} | " + " | ".join((*ours, *published)) + " |"
+        yield f"| `{method}` | {len(rows)} | " + " | ".join((*ours, *published)) + " |"
 
 
 def verdict(results: list[dict[str, Any]], data: str) -> str:
