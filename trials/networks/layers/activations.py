@@ -23,8 +23,9 @@ class Maxout(nn.Module):
         self.pieces = pieces
 
     def forward(self, x: Tensor) -> Tensor:
+        # shape[0], not len, which a trace would fix
         # h_i = max_j (xᵀW_ij + b_ij); max, not amax, whose backward costs more, above all twice
-        return x.view(len(x), -1, self.pieces).max(2).values
+        return x.view(x.shape[0], -1, self.pieces).max(2).values
 
     def extra_repr(self) -> str:
         return f"pieces={self.pieces}"

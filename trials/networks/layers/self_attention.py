@@ -34,5 +34,6 @@ class SelfAttention(nn.Module):
         value = functional.max_pool2d(self.value(x), 2).flatten(2)
         weights = torch.bmm(query.transpose(1, 2), key).softmax(2)
         attended = torch.bmm(value, weights.transpose(1, 2))
-        out = self.out(attended.view(len(x), -1, *x.shape[2:]))
+        # shape[0], not len, which a trace would fix
+        out = self.out(attended.view(x.shape[0], -1, *x.shape[2:]))
         return torch.addcmul(x, self.gamma, out)
