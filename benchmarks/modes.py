@@ -180,7 +180,7 @@ def verdict(results: list[dict[str, Any]], data: str) -> str:
             gain, both = mean - plain, math.hypot(error, other)
             judged = "more than" if gain > both else "not more than"
             told.append(f"{method} finds {gain:+.1f} modes, {judged} the error of {both:.1f}")
-    return f"{data}: " + "; ".join(told)
+    return f"{data}: " + ("; ".join(told) or "packing has not been run")
 
 
 def main() -> None:
