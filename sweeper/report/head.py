@@ -36,6 +36,9 @@ def header(standings: Standings, state: str) -> str:
         f"{goals} over {plural(len(sweep.parameters), 'parameter')}; sampler "
         f"{sweep.search.sampler}{scheduler}, search seed {sweep.search.seed}."
     )
+    if sweep.ablation.design is not None:
+        design = sweep.ablation.design.replace("_", " ")
+        line = f"{goals}; {design} over {plural(len(sweep.parameters), 'factor')}."
     when = _when(standings)
     parts.append(f'<p class="lead">{text(line)}{f"<br>{text(when)}" if when else ""}</p>\n')
     return "".join(parts)
@@ -43,6 +46,9 @@ def header(standings: Standings, state: str) -> str:
 
 def tiles(standings: Standings) -> str:
     """The numbers that a reader wants first."""
+    if standings.sweep.is_ablation:
+        # No cell is a winner or a base by its first seed: the table says what is best.
+        return f'<div class="tiles">\n{_trials_tile(standings)}</div>\n'
     made = [_best_tile(standings), _base_tile(standings), _trials_tile(standings)]
     planned, saved = standings.steps_planned, standings.steps_saved
     if planned:
@@ -116,7 +122,7 @@ def _trials_tile(standings: Standings) -> str:
     )
     replicates = total - len(standings.search)
     note = f'<div class="share">{share}</div>{counts}' if total else "none has started"
-    if replicates:
+    if replicates and not standings.sweep.is_ablation:
         note += f"<br>{replicates:,} of them on fresh seeds"
     return markup.tile("Trials", f"{total:,}", note)
 

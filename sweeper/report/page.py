@@ -29,8 +29,9 @@ def page(
         return "".join(markup.figure(by_key[key]) for key in keys if key in by_key)
 
     metric = sentence(measure(standings.metrics[0]))
+    ablation = standings.sweep.is_ablation
     parts = [
-        ("leaderboard", "Leaderboard", sections.leaderboard(standings)),
+        ("leaderboard", "Leaderboard", "" if ablation else sections.leaderboard(standings)),
         ("samples", "Samples", shown("best_samples", "film_strip")),
         (
             "tables",

@@ -208,6 +208,10 @@ def test_an_ablation_is_not_read_as_a_search(tmp_path):
         assert ("best_of_k" in paths.figures) == said
         assert ("Importances need" in text) == said
         assert ("seed noise" in text) == said
+        assert ("sampler tpe" in text) == said
+        assert ("Ranked by the mean on fresh seeds" in text) == said
+        assert ("Best FID, confirmed" in text) == said
+        assert ("full factorial over 3 factors" in text) != said
 
 
 def test_thousands_of_trials_are_summed_up(tmp_path):
