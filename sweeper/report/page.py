@@ -54,6 +54,8 @@ def page(
         ("again", "Doing it again", sections.reproduce(standings)),
     ]
     parts = [part for part in parts if part[2]]
+    if ablation:
+        parts.sort(key=lambda part: part[0] != "tables")  # stable: only the tables move, to the top
     links = "".join(f'<a href="#{key}">{text(title)}</a>' for key, title, _ in parts)
     body = [head.header(standings, state), head.tiles(standings)]
     if not standings.finished:

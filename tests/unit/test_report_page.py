@@ -197,6 +197,14 @@ def test_an_ablation_table_is_part_of_the_page():
     assert table.caption.split(";")[0] in page_of(sweep(), records, [table]).text
 
 
+def test_an_ablations_page_begins_with_its_tables():
+    records = finished()
+    table = build_table(trial_table(record.as_dict() for record in records), metric="FID")
+    ablation = sweep(ablation=Ablation(design="full_factorial", seeds=2))
+    for spec, first in ((sweep(), "leaderboard"), (ablation, "tables")):
+        assert page_of(spec, records, [table]).of("section")[0]["id"] == first
+
+
 def test_an_ablation_is_not_read_as_a_search(tmp_path):
     """Its cells are no draws: no expected best of k, no importances, no share of seed noise."""
     records = [trial(n, 10.0 + n) for n in range(6)]
