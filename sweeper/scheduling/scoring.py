@@ -84,9 +84,11 @@ class Scoring:
 
 def winners(sweep: Sweep, records: Sequence[TrialRecord]) -> list[TrialRecord]:
     """The winner by the search, and by fresh seeds where that is another one."""
+    found = best_first(records, sweep)[:1]
+    if not any(one.role == "replicate" for one in records):
+        return found
     from sweeper.report.standings import standings_of  # its folder imports matplotlib: a second
 
-    found = best_first(records, sweep)[:1]
     confirmed = standings_of(sweep, records).best
     if confirmed is not None and confirmed.trial.number not in {one.number for one in found}:
         found += [one for one in records if one.number == confirmed.trial.number]
