@@ -40,10 +40,10 @@ def tracking_uri(home: Path, configured: str | None = None) -> str:
 
 def database_file(uri: str) -> Path | None:
     """The file of an SQLite address; None for anything else."""
-    parts = urlsplit(uri)
-    if parts.scheme != "sqlite" or parts.netloc or len(parts.path) < 2:
-        return None
-    return Path(parts.path.removeprefix("/"))
+    # As SQLAlchemy reads it: a `#` belongs to the name, where urlsplit would end the path.
+    _, found, rest = uri.partition("sqlite:///")
+    name = rest.partition("?")[0]
+    return Path(name) if found and name not in ("", ":memory:") else None
 
 
 def redacted(uri: str) -> str:

@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import make_url
 
 from sweeper.errors import TrackingError
 from sweeper.tracking import redacted, tracking_uri
+from sweeper.tracking.address import database_file
 from sweeper.tracking.limits import MAX_KEY, MAX_PARAM, flatten, safe_key
 from sweeper.tracking.notes import trial_note
 from sweeper.tracking.ui import ui_address, ui_command
@@ -133,3 +135,23 @@ def test_a_note_explains_a_symptom_and_says_what_may_help() -> None:
         "Two samples differ 12% as much as two real images do. (step 400)\n\n"
         f"What may help: {sign.advice}"
     )
+
+
+@pytest.mark.parametrize(
+    ("uri", "file"),
+    [
+        ("sqlite:////home/me/sweeps/mlflow.db", "/home/me/sweeps/mlflow.db"),
+        ("sqlite:///here.db", "here.db"),
+        ("sqlite:////runs/#3 of May/mlflow.db?timeout=5", "/runs/#3 of May/mlflow.db"),
+        ("sqlite://", None),
+        ("sqlite:///:memory:", None),
+        ("postgresql://host/mlflow", None),
+        ("http://127.0.0.1:5000", None),
+    ],
+)
+def test_the_file_of_an_sqlite_address_is_the_one_that_mlflow_opens(
+    uri: str, file: str | None
+) -> None:
+    assert database_file(uri) == (None if file is None else Path(file))
+    if uri.startswith("sqlite:") and file is not None:
+        assert make_url(uri).database == file
