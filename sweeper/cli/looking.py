@@ -53,7 +53,7 @@ def status(name: SweepName, home: HomeOption = None, json: JsonOption = False) -
     """How far a sweep is, and what failed."""
     folder = Home.at(home).existing(name)
     sweep, records = read_sweep(folder)
-    summary = _summary(folder, sweep, records)
+    summary = _summary(folder, sweep, records) | {"given_up": _given_up(sweep, records)}
     running = [record for record in records if record.state == "running"]
     if json:
         print_json({**summary, "running_trials": [record.as_dict() for record in running]})
@@ -216,7 +216,6 @@ def _summary(
         "best_trial": order[0].number if order else None,
         "base": base.objective[0] if base and base.objective else None,
         "symptoms": dict(Counter(r.symptom for r in records if r.symptom)),
-        "given_up": _given_up(sweep, records),
         "steps_saved": _steps_saved(sweep, records),
         "folder": str(folder.path),
     }
@@ -238,9 +237,9 @@ def _progress(
 
 def _given_up(sweep: Sweep, records: Sequence[TrialRecord]) -> dict[str, str]:
     """Configurations that lost the race on fresh seeds before its end, and why."""
-    if not any(record.role == "replicate" for record in records) or sweep.is_ablation:
+    if sweep.seeds.confirm_top < 2 or not any(record.role == "replicate" for record in records):
         return {}
-    from sweeper.search.confirming import race  # imports SciPy
+    from sweeper.search.confirming import race  # imports SciPy, half a second
 
     return {one.key: one.reason for one in race(records, sweep).given_up}
 
