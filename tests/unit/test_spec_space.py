@@ -66,7 +66,7 @@ def test_a_thousand_draws_hold_every_feasible_pair_of_tricks(everything: Sweep) 
         for one, other in combinations(sorted(catalogue.toggles()), 2)
         for loss, task in product(catalogue.in_slot("loss"), ("generate", "inpaint"))
         if not problems_of(
-            {"data": "digits", "loss": loss, "task": task, "tricks": {one: True, other: True}}
+            {**everything.base, "loss": loss, "task": task, "tricks": {one: True, other: True}}
         )
     ]
     assert reachable
