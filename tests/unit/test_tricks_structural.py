@@ -284,6 +284,21 @@ def test_adaptive_augmentation_at_p_zero_is_the_identity_and_p_stays_in_its_boun
     assert adaptive_augment.next_p(0.2, 0.6, 0.6, 100, 1000) == 0.2
 
 
+@pytest.mark.parametrize("loss", ["non_saturating", "hinge", "lsgan", "wgan"])
+def test_adaptive_augmentation_sees_no_overfitting_in_a_judge_that_knows_nothing(
+    loss: str, tmp_path: Path
+) -> None:
+    game = _game(tmp_path, loss=loss, tricks={"adaptive_augment": {"initial": 0.5, "interval": 9}})
+    augment = cast("adaptive_augment.AdaptiveAugment", game.trick("adaptive_augment"))
+    real, _ = game.dataset.batch(torch.arange(8))
+    table = Round("discriminator", real, None, torch.zeros(8, 8), None, real)
+    middle = 0.5 if loss == "lsgan" else 0.0
+    scores = middle + torch.tensor([-0.3, -0.2, -0.1, -0.1, 0.1, 0.1, 0.2, 0.3])
+    table.real_judgement = table.fake_judgement = Judgement(scores, torch.zeros(8, 1), {})
+    augment.after_discriminator_step(game, table)
+    assert augment.signs == [0.0]
+
+
 def test_a_judge_that_ignores_position_is_consistent(tmp_path: Path) -> None:
     score, again = _random(5), _random(5, seed=1)
     direct = sum((float(a) - float(b)) ** 2 for a, b in zip(score, again, strict=True)) / 5

@@ -1,10 +1,11 @@
 """Adaptive discriminator augmentation (Karras et al. 2020, arXiv:2006.06676). Added since the
 documents.
 
-    every ``interval`` discriminator steps   r_t = E[sign(D(x))];   p ← p ± Δ, towards r_t = target
+    every ``interval`` discriminator steps   r_t = E[sign(D(x) − b)];   p ← p ± Δ, towards r_t = target
     D sees T_p(x) and T_p(G(z)):  each transformation is applied to an image with probability p
 
-Δ is such that p can go from 0 to 1 in ``ramp`` images. The paper's 18 transformations are reduced
+b is the score above which the loss takes an image for real: the paper's 0, or the middle between
+both sides for losses that are not centred there. Δ is such that p can go from 0 to 1 in ``ramp`` images. The paper's 18 transformations are reduced
 to those that its ablation (figure 4) found to matter and that need no filter banks: pixel blitting
 (mirror, quarter turns, whole-pixel moves by up to 1/8) and colour (brightness and contrast).
 """
@@ -68,7 +69,7 @@ class AdaptiveAugment(Trick):
     group = "judgement"
     slot = "augmentation"
     summary = "augments with a probability that follows the discriminator's overfitting"
-    formula = "p ← p ± Δ towards E[sign D(x)] = target;  D(T_p(x)), D(T_p(G(z)))"
+    formula = "p ← p ± Δ towards E[sign(D(x) − b)] = target;  D(T_p(x)), D(T_p(G(z)))"
     paper = "Karras et al. 2020, arXiv:2006.06676"
     source = ""
     order = 40
@@ -76,7 +77,7 @@ class AdaptiveAugment(Trick):
 
     class Config(TrickConfig):
         target: float = knob(
-            0.6, "E[sign D(x)] aimed at", gt=-1, lt=1, search={"min": 0.3, "max": 0.8}
+            0.6, "E[sign(D(x) − b)] aimed at", gt=-1, lt=1, search={"min": 0.3, "max": 0.8}
         )
         initial: float = knob(0.0, "p at the start", ge=0, le=1)
         interval: int = knob(4, "discriminator steps between two changes of p", ge=1)
@@ -99,7 +100,7 @@ class AdaptiveAugment(Trick):
         return transformed(images, self.p, game.streams.augmentation, self.config.turn)
 
     def after_discriminator_step(self, game: Game, round: Round) -> None:
-        self.signs.append(float(round.r.detach().sign().mean()))
+        self.signs.append(float((round.r.detach() - game.border(round)).sign().mean()))
         if len(self.signs) == self.config.interval:
             sign = sum(self.signs) / len(self.signs)
             images = self.config.interval * self.trial.batch_size
