@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sweeper.cli.looking import settings
 from sweeper.cli.options import HomeOption, JsonOption, SetOption, print_json
+from sweeper.cli.printing import settings
 from sweeper.errors import SpecError
 from sweeper.home import Home, SweepFolder
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from sweeper.cli.looking import print_leaderboard
+from sweeper.cli.leaders import print_leaderboard
 from sweeper.home import Home
 
 if TYPE_CHECKING:

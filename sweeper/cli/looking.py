@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from statistics import fmean, stdev
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sweeper.cli.leaders import cell_standings, on_fresh_seeds, placed, print_leaderboard, ranked
 from sweeper.cli.options import HomeOption, JsonOption, SweepName, print_json
+from sweeper.cli.printing import number, print_table, setting, spread
 from sweeper.errors import UserError
 from sweeper.home import Home, SweepFolder
 
@@ -42,7 +43,7 @@ def ls(home: HomeOption = None, json: JsonOption = False) -> None:
             s["state"],
             f"{s['over']}/{s['budget'] or '?'}",
             s["failed"],
-            _number(s["best"]),
+            number(s["best"]),
         )
         for s in listing
     ]
@@ -64,14 +65,17 @@ def status(name: SweepName, home: HomeOption = None, json: JsonOption = False) -
     typer.echo(
         f"  trials   {counts or 'none yet'}; {summary['over']} of {summary['budget'] or '?'} over"
     )
-    if summary["best"] is not None:
-        metric = sweep.objective[0].metric
+    metric = sweep.objective[0].metric
+    if sweep.is_ablation:
+        for cell in cell_standings(sweep, records)[:1]:
+            typer.echo(f"  best     {metric} {spread(cell.values[0])}, {cell.cell}")
+    elif summary["best"] is not None:
         typer.echo(
-            f"  best     {metric} {_number(summary['best'])} by trial {summary['best_trial']}"
+            f"  best     {metric} {number(summary['best'])} by trial {summary['best_trial']}"
             + _against(summary["best"], summary["base"])
         )
-    for number, reason in summary["given_up"].items():
-        typer.echo(f"  given up {number}: {reason}")
+    for trial, reason in summary["given_up"].items():
+        typer.echo(f"  given up {trial}: {reason}")
     for symptom, count in summary["symptoms"].items():
         saved = summary["steps_saved"].get(symptom)
         typer.echo(
@@ -80,7 +84,7 @@ def status(name: SweepName, home: HomeOption = None, json: JsonOption = False) -
     for record in running:
         last = max(record.intermediate, default=None)
         seen = f"step {record.steps}" + (
-            f", {sweep.objective[0].metric} {_number(record.intermediate[last])}" if last else ""
+            f", {metric} {number(record.intermediate[last])}" if last else ""
         )
         typer.echo(f"  running  {record.name}  {seen}")
 
@@ -91,9 +95,12 @@ def top(
     home: HomeOption = None,
     json: JsonOption = False,
 ) -> None:
-    """The best completed trials of a sweep."""
+    """The best completed trials of a sweep, or the best cells of an ablation."""
     folder = Home.at(home).existing(name)
     sweep, records = read_sweep(folder)
+    if json and sweep.is_ablation:
+        print_json([one.as_dict(sweep) for one in cell_standings(sweep, records)[:count]])
+        return
     best = placed(sweep, records)[:count]
     if json:
         fresh = on_fresh_seeds(records)
@@ -127,19 +134,19 @@ def show(
         typer.echo(f"  protocol {', '.join(f'{k} {v}' for k, v in record.protocol.items())}")
     typer.echo("  searched")
     for path, value in record.values.items():
-        typer.echo(f"    {path:<32} {_value(value)}")
+        typer.echo(f"    {path:<32} {setting(value)}")
     names = [o.metric for o in sweep.objective]
     extra = [m for m in ("fid", "kid", "precision", "recall") if m not in names]
     columns = [*names, *extra]
     rows = [
-        (step, *[_number(metrics.get(column)) for column in columns])
+        (step, *[number(metrics.get(column)) for column in columns])
         for step, metrics in sorted(record.metrics.items())
     ]
     if rows:
         typer.echo("")
         print_table(("step", *columns), rows)
     if record.final is not None:
-        values = ", ".join(f"{name} {_number(v)}" for name, v in record.final.metrics.items())
+        values = ", ".join(f"{name} {number(v)}" for name, v in record.final.metrics.items())
         typer.echo(f"  final    {values}")
         typer.echo(f"           the generator of step {record.final.step}, on fresh noise")
     for symptom, step in record.symptoms:
@@ -157,33 +164,6 @@ def read_sweep(folder: SweepFolder) -> tuple[Sweep, list[TrialRecord]]:
 
     sweep = sweep_of(folder)
     return sweep, records_of(folder, sweep)
-
-
-def ranked(sweep: Sweep, records: Sequence[TrialRecord]) -> list[TrialRecord]:
-    """Completed trials of the search, best first by the first objective."""
-    sign = 1 if sweep.objective[0].goal == "minimize" else -1
-    done = [r for r in records if r.objective is not None and r.role != "replicate"]
-    return sorted(done, key=lambda r: (sign * r.objective[0], r.number))  # type: ignore[index]
-
-
-def placed(sweep: Sweep, records: Sequence[TrialRecord]) -> list[TrialRecord]:
-    """Completed trials of the search, those first that were confirmed on fresh seeds, in the order
-    of that race: the luckiest trial of a search is not its best configuration."""
-    if not on_fresh_seeds(records):
-        return ranked(sweep, records)
-    from sweeper.search.confirming import race
-
-    order = {int(name): place for place, name in enumerate(race(records, sweep).ranking)}
-    return sorted(ranked(sweep, records), key=lambda one: order.get(one.number, len(order)))
-
-
-def on_fresh_seeds(records: Sequence[TrialRecord]) -> dict[int, list[float]]:
-    """Trial → values of its completed replicates, by the first objective."""
-    found: dict[int, list[float]] = {}
-    for one in records:
-        if one.role == "replicate" and one.of is not None and one.objective is not None:
-            found.setdefault(one.of, []).append(one.objective[0])
-    return found
 
 
 def _summary(
@@ -257,84 +237,7 @@ def _steps_saved(sweep: Sweep, records: Sequence[TrialRecord]) -> dict[str, int]
     return dict(saved)
 
 
-def print_leaderboard(sweep: Sweep, records: Sequence[TrialRecord], count: int) -> None:
-    """A table of the best `count` trials with what they were searched over."""
-    best = placed(sweep, records)[:count]
-    if not best:
-        typer.echo("no trial has completed yet")
-        return
-    paths = [parameter.path for parameter in sweep.parameters]
-    titles = ["#", "trial", *(objective.metric for objective in sweep.objective)]
-    fresh = on_fresh_seeds(records)
-    titles += ["on fresh seeds"] if fresh else []
-    rows = []
-    for place, record in enumerate(best, 1):
-        assert record.objective is not None
-        values = {path: record.values[path] for path in paths if path in record.values}
-        row = [place, record.name, *map(_number, record.objective)]
-        row += [_spread(fresh.get(record.number, []))] if fresh else []
-        rows.append((*row, settings(values)))
-    print_table((*titles, "configuration"), rows)
-
-
-def _spread(values: Sequence[float]) -> str:
-    """Mean ± standard deviation (number)."""
-    if not values:
-        return "-"
-    deviation = f" ± {stdev(values):.2g}" if len(values) > 1 else ""
-    return f"{fmean(values):.4g}{deviation} ({len(values)})"
-
-
-def settings(values: Mapping[str, Any]) -> str:
-    """Searched values on one line: short paths, a trick by its name, nothing that is off."""
-    parts = []
-    for path, value in values.items():
-        short = path.removeprefix("tricks.").removeprefix("optimizer.")
-        if value is True:
-            parts.append(short)
-        elif value is not False:
-            parts.append(f"{short}={_value(value)}")
-    return ", ".join(parts)
-
-
-def print_table(titles: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Columns as wide as their content, numbers to the right; the last column may be cut."""
-    import shutil
-
-    cells = [[str(cell) for cell in row] for row in rows]
-    widths = [max(len(title), *(len(row[i]) for row in cells)) for i, title in enumerate(titles)]
-    room = shutil.get_terminal_size((160, 24)).columns - sum(widths[:-1]) - 2 * (len(widths) - 1)
-    last = max(room, 20)
-
-    def line(row: Sequence[str]) -> str:
-        parts = []
-        for index, cell in enumerate(row):
-            if index == len(row) - 1:
-                parts.append(cell if len(cell) <= last else cell[: last - 1] + "…")
-            elif _looks_numeric(cell):
-                parts.append(cell.rjust(widths[index]))
-            else:
-                parts.append(cell.ljust(widths[index]))
-        return "  ".join(parts).rstrip()
-
-    typer.echo(line(titles))
-    for row in cells:
-        typer.echo(line(row))
-
-
-def _looks_numeric(cell: str) -> bool:
-    return bool(cell) and cell.lstrip("-").replace(".", "", 1).replace("/", "").isdigit()
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4g}"
-
-
-def _value(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
 def _against(best: float, base: float | None) -> str:
     if base is None or base == 0:
         return ""
-    return f" (base configuration {_number(base)}, {100 * (best - base) / abs(base):+.0f}%)"
+    return f" (base configuration {number(base)}, {100 * (best - base) / abs(base):+.0f}%)"

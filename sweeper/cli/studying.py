@@ -72,7 +72,7 @@ def ablate(
 
 def _around(name: str, source: str, overrides: list[str], home: Home) -> Sweep:
     """The leave-one-out study around a trial of a finished sweep."""
-    from sweeper.cli.looking import placed
+    from sweeper.cli.leaders import placed
     from sweeper.spec import parse_sweep
     from sweeper.studies import records_of, sweep_of
     from trials.config import load_config

@@ -8,7 +8,7 @@ from statistics import fmean
 
 import pytest
 
-from sweeper.cli.looking import placed, print_leaderboard, ranked
+from sweeper.cli.leaders import placed, print_leaderboard, ranked
 from sweeper.home import Home
 from sweeper.report.standings import standings_of
 from sweeper.scheduling.conductor import Conductor
@@ -20,7 +20,7 @@ from sweeper.search.ledger import Ledger
 from sweeper.search.records import TrialRecord
 from sweeper.spec.domains import Parameter, Values
 from sweeper.spec.model import Sweep
-from sweeper.spec.sections import Limits, Objective, SearchSpec, Seeds
+from sweeper.spec.sections import Ablation, Limits, Objective, SearchSpec, Seeds
 from sweeper.spec.seeding import replicate_seeds
 
 SWEEP = Sweep(
@@ -223,3 +223,18 @@ def test_the_leaderboard_shows_the_confirmed_first_with_both_numbers(tmp_path, c
     assert "(3)" in lines[2]
     assert "(6)" in lines[0]
     assert "±" not in lines[3]
+
+
+def test_an_ablation_is_led_by_its_best_cell_over_all_seeds_not_by_the_luckiest_run(capsys):
+    study = replace(RACED, ablation=Ablation(design="leave_one_out"))
+    steady = [record(n, 1, n, 2.0 + n / 10, cell="without ema", role="replicate") for n in range(3)]
+    lucky = [
+        record(3, 2, 0, 1.0, cell="full"),
+        record(4, 2, 1, 5.0, cell="full", role="replicate"),
+        record(5, 2, 2, None, cell="full", role="replicate"),
+    ]
+    print_leaderboard(study, lucky + steady, 5)
+    titles, first, second = (line.split() for line in capsys.readouterr().out.splitlines())
+    assert titles == ["#", "fid", "failed", "cell"]
+    assert first == ["1", "2.1", "±", "0.1", "(3)", "0", "without", "ema"]
+    assert second == ["2", "3", "±", "2.8", "(2)", "1", "full"]

@@ -1,0 +1,68 @@
+"""How a table, a number and a configuration look in a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from statistics import fmean, stdev
+from typing import Any
+
+import typer
+
+
+def print_table(titles: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Columns as wide as their content, numbers to the right; the last column may be cut."""
+    import shutil
+
+    cells = [[str(cell) for cell in row] for row in rows]
+    widths = [max(len(title), *(len(row[i]) for row in cells)) for i, title in enumerate(titles)]
+    room = shutil.get_terminal_size((160, 24)).columns - sum(widths[:-1]) - 2 * (len(widths) - 1)
+    last = max(room, 20)
+
+    def line(row: Sequence[str]) -> str:
+        parts = []
+        for index, cell in enumerate(row):
+            if index == len(row) - 1:
+                parts.append(cell if len(cell) <= last else cell[: last - 1] + "…")
+            elif _looks_numeric(cell):
+                parts.append(cell.rjust(widths[index]))
+            else:
+                parts.append(cell.ljust(widths[index]))
+        return "  ".join(parts).rstrip()
+
+    typer.echo(line(titles))
+    for row in cells:
+        typer.echo(line(row))
+
+
+def _looks_numeric(cell: str) -> bool:
+    return bool(cell) and cell.lstrip("-").replace(".", "", 1).replace("/", "").isdigit()
+
+
+def number(value: float | None) -> str:
+    """Four digits that count, or a dash."""
+    return "-" if value is None else f"{value:.4g}"
+
+
+def setting(value: Any) -> str:
+    """One value of a configuration."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def settings(values: Mapping[str, Any]) -> str:
+    """Searched values on one line: short paths, a trick by its name, nothing that is off."""
+    parts = []
+    for path, value in values.items():
+        short = path.removeprefix("tricks.").removeprefix("optimizer.")
+        if value is True:
+            parts.append(short)
+        elif value is not False:
+            parts.append(f"{short}={setting(value)}")
+    return ", ".join(parts)
+
+
+def spread(values: Sequence[float]) -> str:
+    """Mean ± standard deviation (how many)."""
+    if not values:
+        return "-"
+    deviation = f" ± {stdev(values):.2g}" if len(values) > 1 else ""
+    return f"{fmean(values):.4g}{deviation} ({len(values)})"
