@@ -162,8 +162,8 @@ class Recorder:
         if self._outbox is not None:
             self._outbox.trial_ended(number, state)
 
-    def best_is(self, record: TrialRecord) -> None:
-        """The best trial's generator becomes a logged model."""
+    def winner_is(self, record: TrialRecord) -> None:
+        """The winner's generator becomes a logged model."""
         folder = self._folder.trial(record.number)
         if self._outbox is not None and any(folder.glob("generator*")):
             self._outbox.model(record.number, folder)

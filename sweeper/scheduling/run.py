@@ -35,7 +35,7 @@ from sweeper.scheduling.events import (
 )
 from sweeper.scheduling.recorder import Recorder, resolved
 from sweeper.scheduling.requests import Requests
-from sweeper.scheduling.scoring import Scoring
+from sweeper.scheduling.scoring import Scoring, overall_winner
 from sweeper.scheduling.trainable import Factory, build_training
 from sweeper.scheduling.tuning import Tuning
 from sweeper.search.confirming import best_first
@@ -199,8 +199,10 @@ class _Run:
         best = next(iter(best_first(records, self._sweep)), None)
         try:
             self._spend()
-            if best is not None and state == "finished":
-                self._recorder.best_is(best)
+            if state == "finished":
+                won = best if self._sweep.is_ablation else overall_winner(self._sweep, records)
+                if won is not None:
+                    self._recorder.winner_is(won)
             if self._conclude is not None:
                 self._recorder.concluded(self._conclude(self._ledger, state))
             self._recorder.sweep_ended(state, message)

@@ -95,6 +95,11 @@ def winners(sweep: Sweep, records: Sequence[TrialRecord]) -> list[TrialRecord]:
     return found
 
 
+def overall_winner(sweep: Sweep, records: Sequence[TrialRecord]) -> TrialRecord | None:
+    """By fresh seeds, where any were run; else by the search. None before a trial completes."""
+    return next(reversed(winners(sweep, records)), None)
+
+
 def _measure(folder: str, cache: str, threads: int) -> dict[str, Any]:
     import torch
 

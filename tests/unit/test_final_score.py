@@ -12,7 +12,7 @@ from sweeper.home import Home
 from sweeper.report.sections import winner
 from sweeper.report.standings import standings_of
 from sweeper.scheduling.recorder import Recorder
-from sweeper.scheduling.scoring import GENERATOR, Scoring, winners
+from sweeper.scheduling.scoring import GENERATOR, Scoring, overall_winner, winners
 from sweeper.search.ledger import Evaluated, Ledger
 from sweeper.search.records import FinalScore
 from sweeper.spec.domains import Parameter, Range
@@ -119,6 +119,17 @@ def test_a_winner_on_fresh_seeds_is_scored_beside_the_searchs_own() -> None:
     ]
     assert [record.number for record in winners(sweep, records)] == [1, 2]
     assert [record.number for record in winners(sweep, records[:3])] == [1]
+
+
+def test_the_model_that_is_logged_is_of_the_winner_on_fresh_seeds() -> None:
+    sweep = report_sweeps.sweep()
+    records = [
+        *(report_sweeps.trial(number, value) for number, value in enumerate((2.0, 2.1))),
+        *(report_sweeps.replicate(2 + seed, 0, seed, 9.0 + seed / 9) for seed in range(5)),
+        *(report_sweeps.replicate(7 + seed, 1, seed, 2.2 + seed / 9) for seed in range(5)),
+    ]
+    found = [overall_winner(sweep, records[:upto]) for upto in (0, 2, 12)]
+    assert [record and record.number for record in found] == [None, 0, 1]
 
 
 def test_the_report_shows_it_with_the_winner() -> None:
