@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from sweeper.ablation.captions import caption_of, notes_of
 from sweeper.ablation.columns import COLUMNS, TESTED, Column, Context, columns_for
-from sweeper.ablation.comparison import best_set, compare
+from sweeper.ablation.comparison import BestSet, best_set, compare
 from sweeper.ablation.dataset import label_cells
 from sweeper.ablation.designs import Cell, Design
 from sweeper.ablation.effects import Goal
@@ -96,16 +96,7 @@ def build_table(
     reference = reference if reference is not None or design is None else design.reference
     keys = list(columns) if columns is not None else _fitting(study, kind, reference)
     compared = [key for key in keys if key in TESTED]
-    if reference is not None:
-        _refuse_missing_reference(study, reference)
-    elif compared:
-        raise TableRefused(f"{', '.join(compared)}: there is no reference to compare with")
-    if compared:
-        if not study.paired:
-            raise TableRefused(
-                f"{', '.join(compared)}: too many trials with too many seeds to pair"
-            )
-        _refuse_single_seeds(study, compared)
+    _refuse_what_cannot_be_compared(study, reference, compared)
     comparisons = None
     if reference is not None and compared:
         comparisons = compare(study, reference, level=level, interval=interval)
@@ -124,21 +115,23 @@ def build_table(
         level=level,
     )
     made = _columns(context, keys)
-    equals = frozenset[int]()
-    best_row = None
-    if best is not None:
-        best_row = next((row for row, i in enumerate(index) if i == best.best), None)
-        told = best.members & best.tested
-        equals = frozenset(row for row, i in enumerate(index) if i >= 0 and told[i]) - {best_row}
     marked = any(column.marked for column in made)
+    best_row, equals = _marks(best, index) if marked and best is not None else (None, frozenset())
     return Table(
         name=name,
         columns=made,
-        best=best_row if marked else None,
-        equals=equals if marked else frozenset(),
+        best=best_row,
+        equals=equals,
         caption=caption_of(context, made),
         notes=notes_of(context, made, len(labels)),
     )
+
+
+def _marks(best: BestSet, index: npt.NDArray[np.int64]) -> tuple[int | None, frozenset[int]]:
+    """The row of the best cell, and the rows that cannot be told from it, by rows' cells."""
+    row = next((row for row, i in enumerate(index) if i == best.best), None)
+    told = best.members & best.tested
+    return row, frozenset(row for row, i in enumerate(index) if i >= 0 and told[i]) - {row}
 
 
 def _runs_of(design: Design, data: pa.Table) -> pa.Table:
@@ -214,6 +207,19 @@ def _refuse_mixed_protocols(study: Study) -> None:
         "the runs were measured by different protocols, so their values cannot be compared:\n"
         + detail
     )
+
+
+def _refuse_what_cannot_be_compared(
+    study: Study, reference: str | None, compared: Sequence[str]
+) -> None:
+    if reference is not None:
+        _refuse_missing_reference(study, reference)
+    elif compared:
+        raise TableRefused(f"{', '.join(compared)}: there is no reference to compare with")
+    if compared and not study.paired:
+        raise TableRefused(f"{', '.join(compared)}: too many trials with too many seeds to pair")
+    if compared:
+        _refuse_single_seeds(study, compared)
 
 
 def _refuse_missing_reference(study: Study, reference: str) -> None:

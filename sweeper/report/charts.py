@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -131,71 +131,34 @@ def pareto(standings: Standings) -> Figure | None:
         markeredgewidth=0,
         color=style.COMPLETED,
         alpha=0.3 if many else 0.6,
+        label=f"completed ({len(points):,})",
     )
+    rim: dict[str, Any] = {"markeredgecolor": "white", "markeredgewidth": 0.7}
     corners = sorted(_pair(one.trial) for one in standings.winners)
-    # What the front dominates lies behind a staircase; how it turns follows from the first goal.
-    where: Literal["pre", "post"] = "post" if standings.goals[0] == "minimize" else "pre"
-    axes.step(
-        [x for x, _ in corners],
-        [y for _, y in corners],
-        where=where,
-        color=style.BEST,
-        linewidth=1.4,
-        zorder=4,
-    )
     axes.plot(
         [x for x, _ in corners],
         [y for _, y in corners],
-        linestyle="none",
+        # What the front dominates lies behind a staircase; the first goal says how it turns.
+        drawstyle="steps-post" if standings.goals[0] == "minimize" else "steps-pre",
+        linewidth=1.4,
         marker="o",
         markersize=5.5,
-        markeredgecolor="white",
-        markeredgewidth=0.7,
         color=style.BEST,
         zorder=5,
+        label=f"Pareto front ({len(corners):,})",
+        **rim,
     )
-    handles = [
-        Line2D(
-            [],
-            [],
-            linestyle="none",
-            marker="o",
-            markersize=4.2,
-            markeredgewidth=0,
-            color=style.COMPLETED,
-            label=f"completed ({len(points):,})",
-        ),
-        Line2D(
-            [],
-            [],
-            marker="o",
-            markersize=5.5,
-            linewidth=1.4,
-            color=style.BEST,
-            label=f"Pareto front ({len(corners):,})",
-        ),
-    ]
     base = standings.base
     if base is not None and base.number in standings.scores:
         axes.plot(
             *_pair(base),
+            linestyle="none",
             marker="D",
             markersize=6,
             color=style.BASE,
             zorder=6,
-            markeredgecolor="white",
-            markeredgewidth=0.7,
-        )
-        handles.append(
-            Line2D(
-                [],
-                [],
-                linestyle="none",
-                marker="D",
-                markersize=5,
-                color=style.BASE,
-                label="base configuration",
-            )
+            label="base configuration",
+            **rim,
         )
     style.scale_values(axes, [p[0] for p in points], "x")
     style.scale_values(axes, [p[1] for p in points], "y")
@@ -203,7 +166,7 @@ def pareto(standings: Standings) -> Figure | None:
         style.label_log(axes, which)
     for place, set_label in ((0, axes.set_xlabel), (1, axes.set_ylabel)):
         set_label(f"{measure(standings.metrics[place])}  ({better(standings.goals[place])})")
-    figure.legend(handles=handles, loc="outside lower center", ncols=3)
+    figure.legend(loc="outside lower center", ncols=3)
     return figure
 
 
