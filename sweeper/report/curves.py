@@ -37,10 +37,10 @@ class Line:
 def over_steps(standings: Standings, objective: int = 0) -> Figure | None:
     """All trials' curves, stopped and failed ones told apart, base and best emphasised.
 
-    None when no trial was ever measured.
+    None when no trial was measured twice: a point is no curve.
     """
     lines = _lines(standings, objective)
-    if not lines:
+    if all(len(line.steps) < 2 for line in lines):
         return None
     many = len(lines) > MANY
     figure = style.new_figure(height=5.0 if many else 4.4)

@@ -75,19 +75,20 @@ def best_samples(standings: Standings, folder: SweepFolder) -> Image.Image | Non
 
 
 def film_strip(standings: Standings, folder: SweepFolder) -> Image.Image | None:
-    """The best trial that left samples, at each evaluation. None where none did."""
+    """The best trial that left samples of two evaluations or more, at each. None where none did."""
     for standing in standings.order[:_LOOKED_AT]:
         samples = samples_of(folder, standing.trial.number)
         steps = _evenly(sorted(samples), STRIP)
         pictures = {step: open_grid(samples[step]) for step in steps}
         frames = {step: picture for step, picture in pictures.items() if picture is not None}
-        if not frames:
+        if len(frames) < 2:
             continue
         curve = standings.curve(standing.trial)
         top = _LINE + 12
         width = len(frames) * (_CELL + _SPACE) - _SPACE
         sheet, pen = _sheet(width, top + _CELL + 2 * _LINE + 8)
-        title = f"trial {standing.trial.name}"
+        cell = standing.trial.cell
+        title = (f"{cell}, " if cell else "") + f"trial {standing.trial.name}"
         write(pen, (BORDER, 0), title, font(_TITLE, bold=True), width=width)
         for index, (step, picture) in enumerate(frames.items()):
             left = index * (_CELL + _SPACE)
@@ -198,10 +199,12 @@ def _headline(standing: Standing, standings: Standings) -> list[str]:
     """Who it is, its score, and its score on fresh seeds or why it has none."""
     trial = standing.trial
     place = f"#{standing.rank}  " if standing.rank is not None else ""
-    lines = [place + f"trial {trial.name}" + ("  (base)" if trial.role == "base" else "")]
+    who = trial.cell or f"trial {trial.name}"
+    lines = [place + who + ("  (base)" if trial.role == "base" else "")]
     if trial.state == "completed":
         values = [(metric, final(trial, index)) for index, metric in enumerate(standings.metrics)]
-        lines += [f"{measure(metric)} {number(value)}" for metric, value in values]
+        shown = f", trial {trial.name}" if trial.cell else ""
+        lines += [f"{measure(metric)} {number(value)}{shown}" for metric, value in values]
     else:
         why = f": {plain(trial.symptom)}" if trial.symptom else ""
         words = "stopped early" if trial.state == "pruned" else trial.state

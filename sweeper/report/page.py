@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib import resources
 from string import Template
 
@@ -37,7 +38,7 @@ def page(
             "tables",
             "Ablation",
             shown("effects")
-            + "".join(map(table_html.render, tables))
+            + "".join(table_html.render(_results_first(table)) for table in tables)
             + shown("factor_effects", "half_normal"),
         ),
         (
@@ -78,6 +79,12 @@ def page(
     )
 
 
+def _results_first(table: Table) -> Table:
+    """A table of many tricks is wider than the page: what came out stands before what went in."""
+    columns = sorted(table.columns, key=lambda one: one.key.startswith(("trick.", "param.")))
+    return replace(table, columns=tuple(columns))
+
+
 def _why_empty(standings: Standings) -> str:
     over = sum(standings.counts.get(state, 0) for state in ("pruned", "failed"))
     if not standings.records:
@@ -95,11 +102,11 @@ def _what_matters(
     standings: Standings, importances: Mapping[str, float] | None, shown: object
 ) -> str:
     assert callable(shown)
+    if standings.sweep.is_ablation:
+        return ""  # its effects say what matters, on all seeds of every cell
     content = str(shown("importances", "against", "against_2"))
     if not content:
         return ""
-    if standings.sweep.is_ablation:
-        return content  # its effects say what matters, on all seeds of every cell
     if not importances:
         content = (
             '<p class="muted">Importances need more completed trials that differ in their '

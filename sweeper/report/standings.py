@@ -148,13 +148,19 @@ class Standings:
 
     @cached_property
     def replicates(self) -> Mapping[int, Mapping[int, float | None]]:
-        """Of each confirmed trial: seed → value on it, None where that replicate failed."""
+        """Of each confirmed trial: seed → value on it, None where that replicate failed.
+
+        Of a cell of an ablation the first run counts too: nobody chose it for its luck.
+        """
         found: dict[int, dict[int, float | None]] = {}
         for trial in self.records:
-            if trial.role == "replicate" and trial.of is not None and trial.state in _OVER:
+            of = trial.of if trial.role == "replicate" else None
+            if of is None and trial.role != "replicate" and self.sweep.is_ablation:
+                of = trial.number
+            if of is not None and trial.state in _OVER:
                 known = seed_of(trial)
                 seed = trial.number if known is None else known
-                found.setdefault(trial.of, {})[seed] = final(trial)
+                found.setdefault(of, {})[seed] = final(trial)
         return found
 
     @cached_property

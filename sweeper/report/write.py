@@ -240,16 +240,22 @@ def _curve_plans(standings: Standings) -> Iterator[_Plan]:
                 "edge: where trials were stopped or failed, as ticks, or where there are many as "
                 "their share of the trials there, the darker the more."
             ),
-            lambda index=index: against.against_parameters(standings, index),  # type: ignore[misc]
+            lambda index=index: (  # type: ignore[misc]
+                None
+                if standings.sweep.is_ablation
+                else against.against_parameters(standings, index)
+            ),
         )
 
 
 def _sample_plans(standings: Standings, folder: SweepFolder) -> Iterator[_Plan]:
+    cells = standings.sweep.is_ablation
     yield _Plan(
         "best_samples",
         "best_samples.png",
-        "Samples of the best trials",
-        "Last grids, from the same fixed noise at every evaluation; not selected.",
+        f"Samples of the best {'cells' if cells else 'trials'}",
+        "Last grids, from the same fixed noise at every evaluation; not selected."
+        + (" Each cell's are those of its first seed." if cells else ""),
         lambda: gallery.best_samples(standings, folder),
     )
     yield _Plan(

@@ -14,15 +14,16 @@ from hypothesis import strategies as st
 
 from sweeper.ablation.dataset import trial_table
 from sweeper.ablation.tables import build_table
-from sweeper.report import write_report
+from sweeper.report import gallery, write_report
 from sweeper.report.leaderboard import as_csv, leaderboard
-from sweeper.report.page import page
+from sweeper.report.page import _results_first, page
 from sweeper.report.standings import standings_of
 from sweeper.spec import Limits, Tracking
 from sweeper.spec.sections import Ablation
 from tests.unit.report_sweeps import (
     PARAMETERS,
     PROTOCOL,
+    STEPS,
     folder_of,
     leave_samples,
     replicate,
@@ -205,6 +206,29 @@ def test_an_ablations_page_begins_with_its_tables():
         assert page_of(spec, records, [table]).of("section")[0]["id"] == first
 
 
+def test_a_cell_of_an_ablation_is_shown_by_its_name_with_the_mean_of_all_its_seeds():
+    first_seed = {"steps": STEPS, "seed": 3}
+    records = [
+        trial(0, 4.0, cell="full", config=first_seed),
+        trial(1, 1.0, cell="without ema", config=first_seed),
+        *(replicate(2 + n, 0, 5 + n, 4.0) for n in range(2)),
+        *(replicate(4 + n, 1, 5 + n, 5.0 + 4 * n) for n in range(2)),
+    ]
+    spec = sweep(ablation=Ablation(design="leave_one_out", seeds=3))
+    first, second = standings_of(spec, records).order
+    assert (first.trial.cell, first.confirmed.mean, first.confirmed.count) == ("full", 4.0, 3)
+    assert (second.confirmed.mean, second.confirmed.count) == (5.0, 3)
+    headline = gallery._headline(second, standings_of(spec, records))
+    assert headline == ["#2  without ema", "FID 1.000, trial 00001", "5.0 ± 4.0 on 3 seeds"]
+
+
+def test_results_stand_before_the_ticks_on_the_page():
+    records = [trial(n, 4.0 + n, values={"tricks.ema": n < 2}) for n in range(4)]
+    table = build_table(trial_table(record.as_dict() for record in records), metric="FID")
+    keys = [column.key for column in _results_first(table).columns]
+    assert keys.index("cell") < keys.index("value") < keys.index("trick.ema")
+
+
 def test_an_ablation_is_not_read_as_a_search(tmp_path):
     """Its cells are no draws: no expected best of k, no importances, no share of seed noise."""
     records = [trial(n, 10.0 + n) for n in range(6)]
@@ -215,6 +239,7 @@ def test_an_ablation_is_not_read_as_a_search(tmp_path):
         text = Page(paths.html.read_text()).text
         assert ("best_of_k" in paths.figures) == said
         assert ("Importances need" in text) == said
+        assert ("against" in paths.figures) == said
         assert ("seed noise" in text) == said
         assert ("sampler tpe" in text) == said
         assert ("Ranked by the mean on fresh seeds" in text) == said

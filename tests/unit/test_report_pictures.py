@@ -57,11 +57,12 @@ def test_the_gallery_goes_from_best_to_worst_with_the_base_among_them(tmp_path):
 def test_a_broken_picture_is_left_out(tmp_path):
     folder = folder_of(tmp_path)
     leave_samples(folder, 0, 250)
-    leave_samples(folder, 1, 250, 500)
+    leave_samples(folder, 1, 250, 500, 750)
     standings = standings_of(sweep(), [trial(0, 4.0), trial(1, 2.0)])
     both = gallery.best_samples(standings, folder)
-    (folder.trial(1) / "samples" / "000500.png").write_bytes(b"no picture")
-    assert gallery.film_strip(standings, folder) is not None
+    whole = gallery.film_strip(standings, folder)
+    (folder.trial(1) / "samples" / "000750.png").write_bytes(b"no picture")
+    assert gallery.film_strip(standings, folder).width < whole.width
     assert gallery.best_samples(standings, folder).width < both.width
 
 
@@ -71,6 +72,15 @@ def test_no_samples_make_no_picture(tmp_path):
     assert gallery.best_samples(standings, folder) is None
     assert gallery.film_strip(standings, folder) is None
     assert gallery.gallery(standings, folder) is None
+
+
+def test_one_evaluation_is_no_film_and_no_curve(tmp_path):
+    folder = folder_of(tmp_path)
+    leave_samples(folder, 0, 500)
+    standings = standings_of(sweep(), [trial(0, 4.0, intermediate={500: 4.0})])
+    assert gallery.best_samples(standings, folder) is not None
+    assert gallery.film_strip(standings, folder) is None
+    assert curves.over_steps(standings) is None
 
 
 def test_one_explosion_does_not_flatten_the_other_curves():
