@@ -36,7 +36,7 @@ def page(
         ("samples", "Samples", shown("best_samples", "film_strip")),
         (
             "tables",
-            "Ablation",
+            "Ablation" if ablation else "On fresh seeds",
             shown("effects")
             + "".join(table_html.render(_results_first(table)) for table in tables)
             + shown("factor_effects", "half_normal"),

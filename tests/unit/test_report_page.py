@@ -202,8 +202,13 @@ def test_an_ablations_page_begins_with_its_tables():
     records = finished()
     table = build_table(trial_table(record.as_dict() for record in records), metric="FID")
     ablation = sweep(ablation=Ablation(design="full_factorial", seeds=2))
-    for spec, first in ((sweep(), "leaderboard"), (ablation, "tables")):
-        assert page_of(spec, records, [table]).of("section")[0]["id"] == first
+    for spec, first, said in (
+        (sweep(), "leaderboard", "On fresh seeds"),
+        (ablation, "tables", "Ablation"),
+    ):
+        shown = page_of(spec, records, [table])
+        assert shown.of("section")[0]["id"] == first
+        assert said in shown.text
 
 
 def test_a_cell_of_an_ablation_is_shown_by_its_name_with_the_mean_of_all_its_seeds():
