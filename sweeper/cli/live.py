@@ -151,7 +151,10 @@ class Progress:
         return (now - self.began) / done * max(0, self.budget - self.over)
 
     def best_line(self) -> str:
-        """The best so far and how it compares with the base configuration."""
+        """The best so far and how it compares with the base configuration. Empty for an ablation:
+        its cells are compared over all their seeds when they have them."""
+        if self.sweep.is_ablation:
+            return ""
         metric = self.sweep.objective[0].metric
         if self.best is None:
             return "no trial has completed yet"
@@ -194,7 +197,8 @@ class Lines:
                 return f"trial {trial_name(event.number)} step {event.step}: {seen}"
             case TrialEnded():
                 over = f"{progress.over}/{progress.budget}"
-                return f"{_ending(event, self.metric)}; {over}, {progress.best_line()}"
+                said = ", ".join(filter(None, (over, progress.best_line())))
+                return f"{_ending(event, self.metric)}; {said}"
             case SweepEnded():
                 return f"{event.state}: {event.message}" if event.message else event.state
         return ""
@@ -245,7 +249,8 @@ def _picture(progress: Progress, width: int) -> RenderableType:
         _clock(progress, now),
         Text(progress.phase, style="dim"),
     )
-    parts: list[RenderableType] = [head, Text("  " + progress.best_line())]
+    best = progress.best_line()
+    parts: list[RenderableType] = [head, *([Text("  " + best)] if best else [])]
     if progress.replicates and progress.confirmed:
         parts.append(Text(f"  confirmed {progress.confirmed}/{progress.replicates} runs"))
     for trial in sorted(progress.running.values(), key=lambda t: t.number):

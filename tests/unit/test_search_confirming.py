@@ -9,10 +9,11 @@ from statistics import fmean
 import pytest
 
 from sweeper.cli.leaders import placed, print_leaderboard, ranked
+from sweeper.cli.live import Lines
 from sweeper.home import Home
 from sweeper.report.standings import standings_of
 from sweeper.scheduling.conductor import Conductor
-from sweeper.scheduling.events import Event, PhaseChanged
+from sweeper.scheduling.events import Event, PhaseChanged, TrialEnded
 from sweeper.scheduling.messages import Failure, Report, Work
 from sweeper.scheduling.recorder import Recorder
 from sweeper.search.confirming import best_first, race, replicates_due
@@ -238,3 +239,13 @@ def test_an_ablation_is_led_by_its_best_cell_over_all_seeds_not_by_the_luckiest_
     assert titles == ["#", "fid", "failed", "cell"]
     assert first == ["1", "2.1", "±", "0.1", "(3)", "0", "without", "ema"]
     assert second == ["2", "3", "±", "2.8", "(2)", "1", "full"]
+
+
+def test_no_single_run_of_an_ablation_is_told_to_be_the_best(capsys):
+    ended = TrialEnded(1, "completed", (1.0,), None, None, 0.0)
+    for study, best in (
+        (RACED, True),
+        (replace(RACED, ablation=Ablation(design="leave_one_out")), False),
+    ):
+        Lines(study)(ended)
+        assert ("best fid 1" in capsys.readouterr().out) == best
