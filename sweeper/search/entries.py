@@ -107,10 +107,18 @@ def record(
     )
 
 
+def broken(trial: FrozenTrial) -> bool:
+    """Whether the training failed, or was stopped for a symptom of it: its last values say nothing
+    for its configuration. A generator that has collapsed may have the best precision of all."""
+    if trial.state == TrialState.PRUNED:
+        return trial.user_attrs.get("end", {}).get("symptom") not in (None, "scheduler")
+    return trial.state == TrialState.FAIL
+
+
 def result(trial: FrozenTrial, objective: Objective) -> Result:
     """What came of a proposal, for the samplers that need no more than that."""
     curve = curve_of(trial.user_attrs, objective.metric)
-    loss = curve[max(curve)] if curve and trial.state != TrialState.FAIL else None
+    loss = curve[max(curve)] if curve and not broken(trial) else None
     if loss is not None and objective.goal == "maximize":
         loss = -loss
     return Result(trial.user_attrs["values"], loss, trial.state.is_finished())

@@ -213,7 +213,7 @@ class Ledger:
         sound = {
             other.number: entries.current(other.user_attrs, "values")
             for other in self._all()
-            if other.number in self._curves and other.state != TrialState.FAIL
+            if other.number in self._curves and not entries.broken(other)
         }
         curves = {other: self._curves[other] for other in sound}
         taken = take_over(self.sweep, self._marks, number, curves, sound)

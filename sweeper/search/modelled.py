@@ -11,8 +11,9 @@ have asked.
 
 The study says exactly what happened: a training that fell apart is FAIL and has no value. Optuna's
 samplers leave failures out, and would propose the same point again for ever. So they are given an
-impression of the study in which a configuration that failed is a bad one: for TPE a trial pruned
-before its first value, which ranks behind all others; for the rest one with a value worse than all.
+impression of the study in which a configuration that failed, or was stopped for a symptom, is a
+bad one: for TPE a trial pruned before its first value, which ranks behind all others; for the rest
+one with a value worse than all.
 Failures that are no fault of the configuration (a dead worker) and replicates stay invisible.
 """
 
@@ -30,6 +31,7 @@ from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from sweeper.ablation.blame import INNOCENT
+from sweeper.search.entries import broken
 from sweeper.spec.model import Sweep
 
 
@@ -102,8 +104,7 @@ def without_replicates(trials: list[FrozenTrial]) -> list[FrozenTrial]:
 
 def _as_pruned(trials: list[FrozenTrial]) -> list[FrozenTrial]:
     return [
-        _changed(trial, TrialState.PRUNED, None) if trial.state == TrialState.FAIL else trial
-        for trial in trials
+        _changed(trial, TrialState.PRUNED, None) if broken(trial) else trial for trial in trials
     ]
 
 
@@ -121,7 +122,9 @@ def _as_worst(study: Study) -> Callable[[list[FrozenTrial]], list[FrozenTrial]]:
             _changed(
                 trial,
                 TrialState.COMPLETE,
-                list(trial.values) if _finite(trial.values, len(signs)) else worst,
+                worst
+                if broken(trial) or not _finite(trial.values, len(signs))
+                else list(trial.values),
             )
             if _unmeasured(trial)
             else trial

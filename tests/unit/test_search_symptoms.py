@@ -1,0 +1,71 @@
+"""What a search learns from a training that was stopped for a symptom: not to go there again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sweeper.home import Home
+from sweeper.search.ledger import Evaluated, Ledger
+from sweeper.spec.domains import Parameter, Range
+from sweeper.spec.model import Sweep
+from sweeper.spec.sections import Limits, Objective, SchedulerSpec, SearchSpec
+
+TRIALS = 28
+COLLAPSES = 0.6
+"""Above this x a generator collapses onto one mode, where precision is best of all."""
+
+
+def ledger_of(folder: Path, search: SearchSpec, **changes: object) -> Ledger:
+    spec = Sweep(
+        name="probe",
+        base={"data": {"name": "digits"}, "steps": 1000},
+        parameters=tuple(
+            Parameter(f"optimizer.{player}.beta1", Range(0.0, 0.99))
+            for player in ("generator", "discriminator")
+        ),
+        objective=(Objective(metric="precision", goal="maximize"),),
+        search=search,
+        limits=Limits(trials=TRIALS),
+        **changes,
+    )
+    home = Home(folder).sweep("probe")
+    home.create()
+    return Ledger.open(spec, home)
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "gp", "nsga2", "cmaes"])
+def test_no_sampler_is_drawn_to_where_generators_collapse(sampler: str, tmp_path: Path) -> None:
+    search = SearchSpec(sampler=sampler, seed=0, start_with_base=False)
+    ledger = ledger_of(tmp_path, search)
+    drawn = []
+    for _ in range(TRIALS):
+        asked = ledger.ask()
+        assert asked is not None
+        x = asked.values["optimizer.generator.beta1"]
+        drawn.append(x)
+        ledger.started(asked.number)
+        precision = 0.99 if x > COLLAPSES else 0.6 - 0.3 * x
+        ledger.report(asked.number, Evaluated(400, {"precision": precision}, 1.0))
+        if x > COLLAPSES:
+            ledger.prune(asked.number, "mode_collapse", "one mode is left")
+        else:
+            ledger.complete(asked.number, [precision])
+    late = drawn[-10:]
+    assert sum(x > COLLAPSES for x in late) <= 4  # as many as by chance, or fewer
+
+
+def test_nobody_goes_on_from_the_checkpoint_of_a_collapsed_training(tmp_path: Path) -> None:
+    scheduler = SchedulerSpec(name="pbt", interval_steps=400)
+    ledger = ledger_of(tmp_path, SearchSpec(sampler="random", seed=0), scheduler=scheduler)
+    precisions = (0.99, 0.5, 0.4, 0.3, 0.1)
+    for number, precision in enumerate(precisions):
+        ledger.ask()
+        ledger.started(number)
+        ledger.report(number, Evaluated(400, {"precision": precision}, 1.0))
+        if number == 0:
+            ledger.prune(number, "mode_collapse", "one mode is left")
+    taken = ledger.take_over(4)
+    assert taken is not None
+    assert taken.donor == 1
