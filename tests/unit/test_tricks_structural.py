@@ -15,7 +15,7 @@ from tests.conformance.small import differ, small_config
 from trials.game import Game, Round, Steps
 from trials.images import mirrored, shifted
 from trials.networks.plan import Judgement
-from trials.sampling import shown
+from trials.sampling import drawer, shown
 from trials.streams import stream
 from trials.trainer import Training
 from trials.tricks import (
@@ -105,6 +105,62 @@ def test_unrolled_gradients_are_those_of_finite_differences_through_k_steps(
             slope = (ends[0] - ends[1]) / 2e-6
             assert float(gradient.view(-1)[index]) == pytest.approx(slope, rel=1e-4, abs=1e-8)
         assert not torch.allclose(gradient, without, rtol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("penalty", "data"),
+    [
+        ({"r1": {"gamma": 1.0}}, "ring"),
+        ({"r2": {"gamma": 1.0}}, "ring"),
+        ({"gradient_penalty": {}}, "ring"),
+        ({"dragan": {}}, "ring"),
+        ({"consistency_regularisation": {"fake_weight": 5.0}}, "digits"),
+    ],
+    ids=str,
+)
+def test_unrolled_gradients_flow_through_what_penalties_judge(
+    penalty: dict[str, Any], data: str, tmp_path: Path
+) -> None:
+    points = data == "ring"
+    family = "mlp" if points else "dcgan"
+    networks = {
+        "generator": {"family": family, "width": 4, "norm": "none", "activation": "silu"},
+        "discriminator": {"family": family, "width": 4, "norm": "none", "activation": "silu"},
+    }
+    game = _game(
+        tmp_path,
+        data=data,
+        networks=networks,
+        tricks={"unrolled": {"steps": 1, "optimiser": "sgd"}, **penalty},
+        optimizer={"discriminator": {"name": "sgd", "lr": 0.1}},
+        latent={"dim": 2},
+    )
+    game.generator.double()
+    game.discriminator.double()
+    for index, weight in enumerate(game.discriminator.parameters()):
+        # Slopes large enough that penalties matter.
+        weight.data.copy_(_random(*weight.shape, seed=index) / weight[0].numel() ** 0.5)
+    z, real = _random(4, 2), _random(4, *game.dataset.shape, seed=1)
+    source = game.streams.augmentation.get_state()
+
+    def loss() -> Tensor:
+        game.streams.augmentation.set_state(source)
+        table = Round("generator", real, None, z, None, game.generator(z))
+        with game.discriminator_frozen():
+            return game.generator_loss(table)["adversarial"]
+
+    weights = list(game.generator.parameters())
+    gradients = torch.autograd.grad(loss(), weights)
+    for weight, gradient in zip(weights, gradients, strict=True):
+        flat = weight.data.view(-1)
+        for index in range(0, flat.numel(), max(1, flat.numel() // 3)):
+            ends = []
+            for step in (1e-6, -2e-6):
+                flat[index] += step
+                ends.append(float(loss().detach()))
+            flat[index] += 1e-6
+            slope = (ends[0] - ends[1]) / 2e-6
+            assert float(gradient.view(-1)[index]) == pytest.approx(slope, rel=1e-4, abs=1e-7)
 
 
 @pytest.mark.parametrize(
@@ -211,6 +267,29 @@ def test_truncation_reaches_samples_and_not_training(tmp_path: Path) -> None:
     assert float(z.abs().max()) > 2
     shown(game, Spy(), z, labels, stream("cpu", 0, "test"))
     assert float(asked[0].abs().max()) <= 0.2
+
+
+def test_truncation_repeats_no_z_and_gives_a_picture_the_same_z_at_every_step(
+    tmp_path: Path,
+) -> None:
+    game = _game(tmp_path, latent={"dim": 2}, tricks={"truncation": {"threshold": 0.1}})
+    asked: list[Tensor] = []
+
+    class Spy(nn.Module):
+        def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+            asked.append(z)
+            return torch.zeros(len(z), 1, 8, 8)
+
+    draw = drawer(game, Spy(), stream("cpu", 0, "evaluation"))
+    for _ in range(4):
+        draw(64, None)
+    assert len(torch.unique(torch.cat(asked), dim=0)) == 256
+    asked.clear()
+    z, labels = game.noise(64, stream("cpu", 0, "picture"))
+    for step in (10, 20):
+        game.step = step
+        shown(game, Spy(), z, labels, stream("cpu", 0, "shown"))
+    assert torch.equal(*asked)
 
 
 @pytest.mark.parametrize("kind", ["color", "translation", "cutout"])

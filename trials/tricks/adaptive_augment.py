@@ -1,13 +1,14 @@
 """Adaptive discriminator augmentation (Karras et al. 2020, arXiv:2006.06676). Added since the
 documents.
 
-    every ``interval`` discriminator steps   r_t = E[sign(D(x) − b)];   p ← p ± Δ, towards r_t = target
+    every ``interval`` discriminator steps   r_t = E[sign(D(x) − b)];   p ← p ± Δ, towards the target
     D sees T_p(x) and T_p(G(z)):  each transformation is applied to an image with probability p
 
 b is the score above which the loss takes an image for real: the paper's 0, or the middle between
-both sides for losses that are not centred there. Δ is such that p can go from 0 to 1 in ``ramp`` images. The paper's 18 transformations are reduced
-to those that its ablation (figure 4) found to matter and that need no filter banks: pixel blitting
-(mirror, quarter turns, whole-pixel moves by up to 1/8) and colour (brightness and contrast).
+both sides for losses that are not centred there. Δ is such that p can go from 0 to 1 in ``ramp``
+images. The paper's 18 transformations are reduced to those that its ablation (figure 4) found to
+matter and that need no filter banks: pixel blitting (mirror, quarter turns, whole-pixel moves by up
+to 1/8) and colour (brightness and contrast).
 """
 
 from __future__ import annotations

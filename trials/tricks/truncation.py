@@ -17,7 +17,6 @@ from torch import Tensor
 from trials.config import TrialConfig
 from trials.game import Game
 from trials.problems import Problem
-from trials.streams import stream
 from trials.trick import Sample, Trick, TrickConfig, knob
 
 ROUNDS = 64
@@ -59,9 +58,7 @@ class Truncation(Trick):
         if trial.latent.distribution != "normal":
             yield Problem("tricks.truncation", "cuts the tails of normal z, and this z is uniform")
 
-    def sampler(self, game: Game, sample: Sample) -> Sample:
-        noise = stream(game.device, game.config.seed, "truncation", game.step)
-
+    def sampler(self, game: Game, sample: Sample, noise: torch.Generator) -> Sample:
         def cut(z: Tensor, labels: Tensor | None) -> Tensor:
             return sample(truncated(z, self.config.threshold, self.config.mode, noise), labels)
 
