@@ -1,7 +1,7 @@
 """Adaptive discriminator augmentation (Karras et al. 2020, arXiv:2006.06676). Added since the
 documents.
 
-    every ``interval`` discriminator steps   r_t = E[sign(D(x) − b)];   p ← p ± Δ, towards the target
+    every ``interval`` discriminator steps   r_t = E[sign(D(x) − b)];   p ← p ± Δ, towards target
     D sees T_p(x) and T_p(G(z)):  each transformation is applied to an image with probability p
 
 b is the score above which the loss takes an image for real: the paper's 0, or the middle between
