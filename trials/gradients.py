@@ -16,6 +16,12 @@ def score_gradients(scores: Tensor, images: Tensor) -> Tensor:
     return gradients
 
 
+def watched(images: Tensor) -> Tensor:
+    """``images`` to take gradients at: a leaf of their own, or themselves where they depend on
+    something, as the images of an imagined step depend on the generator."""
+    return images if images.requires_grad else images.detach().requires_grad_(True)
+
+
 def sample_norms(gradients: Tensor) -> Tensor:
     """‖·‖₂ of each sample's gradient: (M, …) → (M,). Zero gradients have a finite derivative."""
     squares = gradients.flatten(1).square().sum(dim=1)

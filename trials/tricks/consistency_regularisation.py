@@ -69,7 +69,6 @@ class ConsistencyRegularisation(Trick):
         self, game: Game, images: Tensor, real: bool, labels: Tensor | None, score: Tensor
     ) -> Tensor:
         stream, count, reach = game.streams.augmentation, len(images), self.config.shift
-        images = images.detach()
         if reach:
             down, right = (
                 torch.randint(-reach, reach + 1, (count,), generator=stream, device=images.device)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from trials.game import Game, Round
-from trials.gradients import sample_norms, score_gradients
+from trials.gradients import sample_norms, score_gradients, watched
 from trials.trick import Terms, Trick, TrickConfig, knob
 
 
@@ -46,10 +46,10 @@ class Dragan(Trick):
 
     def discriminator_terms(self, game: Game, round: Round, terms: Terms) -> Terms:
         assert round.seen_real is not None
-        real = round.seen_real.detach()
+        real = round.seen_real
         stream = game.streams.augmentation
         uniform = torch.rand(real.shape, generator=stream, device=real.device, dtype=real.dtype)
-        around = perturbed(real, uniform, self.config.scale).requires_grad_(True)
+        around = watched(perturbed(real, uniform, self.config.scale))
         norms = sample_norms(score_gradients(game.score(around, round.labels).score, around))
         value = (norms - self.config.target).square().mean()
         return {**terms, "dragan": self.config.weight * value}

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from trials.config import TrialConfig
 from trials.game import Game, Round
-from trials.gradients import sample_norms, score_gradients
+from trials.gradients import sample_norms, score_gradients, watched
 from trials.trick import Terms, Trick, TrickConfig, knob
 
 
@@ -65,10 +65,10 @@ class GradientPenalty(Trick):
     def discriminator_terms(self, game: Game, round: Round, terms: Terms) -> Terms:
         assert round.seen_real is not None
         assert round.seen_fake is not None
-        real, fake = round.seen_real.detach(), round.seen_fake.detach()
+        real, fake = round.seen_real, round.seen_fake
         stream = game.streams.augmentation
         epsilon = torch.rand(len(real), generator=stream, device=real.device, dtype=real.dtype)
-        mixed = interpolate(real, fake, epsilon).requires_grad_(True)
+        mixed = watched(interpolate(real, fake, epsilon))
         scores = game.score(mixed, round.labels).score
         norms = sample_norms(score_gradients(scores, mixed))
         value = penalty(norms, self.config.target, self.config.one_sided)

@@ -13,7 +13,7 @@ from typing import Any
 from torch import Tensor
 
 from trials.game import Game, Round
-from trials.gradients import score_gradients
+from trials.gradients import score_gradients, watched
 from trials.trick import Terms, Trick, TrickConfig, knob
 
 
@@ -48,7 +48,7 @@ class RealGradientPenalty(Trick):
         if not due:
             return terms
         assert round.seen_real is not None
-        real = round.seen_real.detach().requires_grad_(True)
+        real = watched(round.seen_real)
         gradients = score_gradients(game.score(real, round.labels).score, real)
         return {**terms, "r1": self.config.gamma * self.config.every * penalty(gradients)}
 

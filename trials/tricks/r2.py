@@ -13,7 +13,7 @@ from typing import Any
 from torch import Tensor
 
 from trials.game import Game, Round
-from trials.gradients import score_gradients
+from trials.gradients import score_gradients, watched
 from trials.trick import Terms, Trick, TrickConfig, knob
 
 
@@ -48,7 +48,7 @@ class GeneratedGradientPenalty(Trick):
         if not due:
             return terms
         assert round.seen_fake is not None
-        fake = round.seen_fake.detach().requires_grad_(True)
+        fake = watched(round.seen_fake)
         gradients = score_gradients(game.score(fake, round.fake_labels).score, fake)
         return {**terms, "r2": self.config.gamma * self.config.every * penalty(gradients)}
 

@@ -9,7 +9,8 @@ moments where that is trained by Adam, as in the paper's code, and from zero whe
 on the discriminator's weights see the imagined ones; weight decay, and what tricks do after a
 step (clipping), are not imagined. All imagined steps judge the generator step's own images
 against the real ones of the discriminator's last step; buffers (batch statistics, power
-iterations) go on in copies.
+iterations) go on in copies. What a loss or a trick remembers of scores (lecam's moving averages,
+began's k) is a constant to the gradient.
 """
 
 from __future__ import annotations
