@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,6 +45,15 @@ def save_generator(folder: Path, network: nn.Module, game: Game, facts: Mapping[
     }
     metadata = {"generator": json.dumps(header)}
     write_atomically(folder / FILE, lambda path: save_file(tensors, path, metadata=metadata))
+
+
+def adopt_generator(donor: Path, folder: Path) -> None:
+    """Make the generator that another training has kept one's own, or none where it has none."""
+    kept, own = donor / FILE, folder / FILE
+    if kept.exists():
+        write_atomically(own, lambda path: shutil.copyfile(kept, path))
+    else:
+        own.unlink(missing_ok=True)
 
 
 Finish = Callable[[Tensor, Tensor | None], Tensor]

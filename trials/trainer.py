@@ -22,6 +22,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ from trials.config import TrialConfig
 from trials.data import open_data
 from trials.errors import CheckpointError
 from trials.evaluation import Evaluation, TrialResult, TrialState
-from trials.export import save_generator
+from trials.export import adopt_generator, save_generator
 from trials.game import Game, Round, Steps
 from trials.grids import image_grid, save_picture, scatter
 from trials.health import Signals, Symptom, Watcher
@@ -94,12 +95,15 @@ class Training:
 
     def advance(self) -> Evaluation:
         """Train to the next evaluation, measure, save, and say what was found."""
-        every = self.config.evaluation.every
-        self.run_to(min(self.config.steps, (self.step // every + 1) * every))
+        self.run_to(self._next_evaluation())
         evaluation = self.evaluate()
         self.history.append(evaluation)
         self.save()
         return evaluation
+
+    def _next_evaluation(self) -> int:
+        every = self.config.evaluation.every
+        return min(self.config.steps, (self.step // every + 1) * every)
 
     def run_to(self, step: int) -> None:
         """Train up to ``step`` without evaluating; stops early where a loss is not finite."""
@@ -133,8 +137,9 @@ class Training:
     def adopt(self, folder: Path) -> None:
         """Go on from the checkpoint in another training's ``folder``, with one's own settings.
 
-        Weights, moments, random streams and history are the other's; learning rates and knobs are
-        one's own (the exploiting step of population based training, arXiv 1711.09846).
+        Weights, moments, random streams, history and the best generator so far are the other's;
+        learning rates and knobs are one's own (the exploiting step of population based training,
+        arXiv 1711.09846). A symptom that the other showed last is judged anew.
 
         Raises:
             CheckpointError: there is none, or its networks or tricks are others.
@@ -154,6 +159,11 @@ class Training:
         for name, optimizer in self.game.optimizers.items():
             for group, settings in zip(optimizer.param_groups, own[name], strict=True):
                 group.update(settings)
+        self.watcher.present.clear()
+        self.stopped_by = None
+        if self.history:
+            self.history[-1] = replace(self.history[-1], symptoms=())
+        adopt_generator(Path(folder), self.folder)
         self.save()
 
     def _load(self, state: dict[str, Any]) -> None:
@@ -190,12 +200,16 @@ class Training:
         for trick in game.using("steps"):
             steps = trick.steps(game, steps)
         self._set_rates()
-        probing = (game.step + 1) % PROBE_EVERY == 0
+        # Before an evaluation too: without scores and gradients the watcher would see nothing.
+        probing = game.step + 1 in (self._next_probe(), self._next_evaluation())
         for _ in range(steps.discriminator):
             self._discriminator_step(probing)
         for _ in range(steps.generator):
             self._generator_step(probing)
         game.step += 1
+
+    def _next_probe(self) -> int:
+        return (self.step // PROBE_EVERY + 1) * PROBE_EVERY
 
     def _discriminator_step(self, probing: bool) -> None:
         game, optimizer = self.game, self.game.optimizers["discriminator"]

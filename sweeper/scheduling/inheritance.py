@@ -16,7 +16,8 @@ from sweeper.files import atomic_write
 from sweeper.scheduling.messages import Work, kept_checkpoint
 from sweeper.search.milestones import Milestones
 
-CHECKPOINTS = "checkpoint.*"
+KEPT = ("checkpoint.*", "generator.*")
+"""What another training needs to go on from here, and to know its best generator."""
 MARK = "taken_over"
 
 
@@ -44,6 +45,7 @@ def keep(training: Any, folder: Path, work: Work) -> None:
     temporary = place.with_name(f".{place.name}.{os.getpid()}")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
-    for file in folder.glob(CHECKPOINTS):
-        os.link(file, temporary / file.name)
+    for pattern in KEPT:
+        for file in folder.glob(pattern):
+            os.link(file, temporary / file.name)
     temporary.rename(place)

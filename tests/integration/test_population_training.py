@@ -11,6 +11,7 @@ import torch
 
 from trials.config import load_config
 from trials.errors import CheckpointError
+from trials.export import saved_header
 from trials.trainer import Training
 
 BASE: dict[str, Any] = {
@@ -70,3 +71,30 @@ def test_networks_of_another_shape_are_not_taken_over(tmp_path):
         heir.adopt(tmp_path / "donor")
     with pytest.raises(CheckpointError, match="there is no checkpoint"):
         heir.adopt(tmp_path / "nobody")
+
+
+def test_a_takeover_keeps_the_best_generator_of_the_history_it_goes_on_from(tmp_path):
+    donor, heir = (training(tmp_path / name) for name in ("donor", "heir"))
+    donor.advance()
+    best = saved_header(tmp_path / "donor")
+    heir.advance()
+    changed = training(tmp_path / "heir", optimizer={"generator": {"lr": 0.0123}})
+    changed.adopt(tmp_path / "donor")
+    assert saved_header(tmp_path / "heir") == best
+    assert best["fid"] == changed.history[0].metrics["fid"]
+    (tmp_path / "donor" / "generator.safetensors").unlink()
+    changed.adopt(tmp_path / "donor")
+    assert not (tmp_path / "heir" / "generator.safetensors").exists()
+
+
+def test_whoever_goes_on_from_a_stopped_training_is_judged_anew(tmp_path):
+    stop = {"stop_on": ["divergence"], "divergence": {"score": 1e-9, "persistence": 1}}
+    donor = training(tmp_path / "donor", health=stop)
+    donor.advance()
+    assert donor.stopped_by is not None
+    heir = training(tmp_path / "heir", health={"stop_on": ["divergence"]})
+    heir.adopt(tmp_path / "donor")
+    assert not heir.finished
+    again = training(tmp_path / "heir", health={"stop_on": ["divergence"]})
+    assert again.restore()
+    assert not again.finished

@@ -138,6 +138,18 @@ def test_the_best_generator_is_kept_and_loads_without_the_trainer(tmp_path: Path
     assert not generator.training
 
 
+def test_the_watcher_has_scores_and_gradients_however_often_it_looks(tmp_path: Path) -> None:
+    config = small_config(steps=7, evaluation={"every": 3, "samples": 64})
+    training = Training(config, tmp_path)
+    while not training.finished:
+        training.advance()
+    seen = training.watcher.history
+    assert [signals.step for signals in seen] == [3, 6, 7]
+    for signals in seen:
+        assert signals.accuracy_real is not None
+        assert signals.gradient_generator is not None
+
+
 def test_pictures_are_drawn_at_every_evaluation(tmp_path: Path) -> None:
     from PIL import Image
 
