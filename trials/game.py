@@ -69,6 +69,16 @@ class Round:
         assert self.fake_judgement is not None, "the generated images are not judged yet"
         return self.fake_judgement.score
 
+    @property
+    def judges(self) -> int:
+        """How many discriminators' scores these are, S: (S·N,), one after the other."""
+        assert self.fake_judgement is not None, "the generated images are not judged yet"
+        return self.fake_judgement.judges
+
+    def by_judge(self, scores: Tensor) -> Tensor:
+        """Scores (S·N,) as (S, N), for what compares a judge's scores with each other."""
+        return scores.view(self.judges, -1)
+
 
 class Game:
     """Everything that a trick may touch. ``step`` counts finished generator steps."""

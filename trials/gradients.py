@@ -6,14 +6,19 @@ import torch
 from torch import Tensor
 
 
-def score_gradients(scores: Tensor, images: Tensor) -> Tensor:
+def score_gradients(scores: Tensor, images: Tensor, judges: int = 1) -> Tensor:
     """∇ₓ D(x) for each judged sample: ``scores`` (M,), ``images`` (M, …) → (M, …).
+
+    Of several judges, ``scores`` (S·M,), each one's gradients: (S·M, …), one after the other.
 
     The sum over the batch is differentiated; where D judges every sample alone, each row is that
     sample's own gradient. The result can be differentiated again (double backward).
     """
-    (gradients,) = torch.autograd.grad(scores.sum(), images, create_graph=True)
-    return gradients
+    each = [
+        torch.autograd.grad(own.sum(), images, create_graph=True)[0]
+        for own in scores.view(judges, -1)
+    ]
+    return torch.cat(each)
 
 
 def watched(images: Tensor) -> Tensor:

@@ -204,8 +204,9 @@ class Trick:
         return compute()
 
     def border(self, round: Round) -> Tensor:
-        """The score, a scalar, above which the discriminator takes an image for real, where the
-        loss does not centre the scores at 0. Its accuracy is counted from there."""
+        """The score above which the discriminator takes an image for real, where the loss does
+        not centre the scores at 0: a scalar, or one a score, as each of several judges has its
+        own. Its accuracy is counted from there."""
         return torch.zeros(())
 
     def after_discriminator_step(self, game: Game, round: Round) -> None:

@@ -180,10 +180,6 @@ def test_every_family_of_images_can_be_stacked(family: str, size: int, tmp_path:
         ({"networks": {"generator": {"head_kernel": 0}}}, "networks.generator.head_kernel"),
         ({"networks": {"family": "mlp"}}, "task"),
         ({"networks": {"family": "biggan"}, "data": "digits"}, "networks.generator.skip_z"),
-        (
-            {"tricks": {"stacked": {"training": "with"}, "gradient_penalty": True}},
-            "tricks.stacked.training",
-        ),
     ],
 )
 def test_what_cannot_be_stacked_is_refused(changes: dict[str, Any], path: str) -> None:

@@ -43,8 +43,10 @@ class UncentredLoss(AdversarialLoss):
     """A loss whose scores have no meaning of their own, or one that is not centred at 0."""
 
     def border(self, round: Round) -> Tensor:
-        # (E r + E f) / 2
-        return (round.r.mean() + round.f.mean()) / 2
+        # (E r + E f) / 2 of each judge
+        r, f = round.by_judge(round.r), round.by_judge(round.f)
+        middles = (r.mean(1) + f.mean(1)) / 2
+        return middles.repeat_interleave(r.shape[1])
 
 
 def needs_targets(key: str, trial: TrialConfig) -> Iterable[Problem]:

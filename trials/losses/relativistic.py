@@ -36,9 +36,12 @@ def paired(winner: Tensor, loser: Tensor) -> Tensor:
 
 
 def average(winner: Tensor, loser: Tensor, base: Base) -> Tensor:
-    """The loss of the player who wants ``winner`` above the average of ``loser``; a scalar."""
-    above = winner - loser.mean()
-    below = loser - winner.mean()
+    """The loss of the player who wants ``winner`` above the average of ``loser``; a scalar.
+
+    Scores (N,), or (S, N) of several judges, whose averages are each their own.
+    """
+    above = winner - loser.mean(-1, keepdim=True)
+    below = loser - winner.mean(-1, keepdim=True)
     if base == "lsgan":
         return (above - 1).square().mean() + (below + 1).square().mean()
     if base == "hinge":
@@ -81,7 +84,7 @@ class RelativisticAverage(UncentredLoss):
         )
 
     def discriminator(self, round: Round) -> Tensor:
-        return average(round.r, round.f, self.config.base)
+        return average(round.by_judge(round.r), round.by_judge(round.f), self.config.base)
 
     def generator(self, round: Round) -> Tensor:
-        return average(round.f, round.r, self.config.base)
+        return average(round.by_judge(round.f), round.by_judge(round.r), self.config.base)

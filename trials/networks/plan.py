@@ -26,12 +26,14 @@ class Judgement(NamedTuple):
     ``score``: (N,) raw scores, no sigmoid. ``features``: (N, F) the activations that the last
     layer reads. ``heads``: further outputs by name, each (N, k): class logits, codes.
     ``reconstruction``: what an autoencoder discriminator made of its input, else ``None``.
+    Where several ``judges`` judge, ``score`` is (S·N,), one judge's scores after the other's.
     """
 
     score: Tensor
     features: Tensor
     heads: Mapping[str, Tensor]
     reconstruction: Tensor | None = None
+    judges: int = 1
 
 
 LayerKind = Literal["conv", "transposed", "linear", "embedding"]

@@ -143,4 +143,5 @@ class StackedDiscriminator(nn.Module):
             torch.cat([large.score, small.score]),
             torch.cat([large.features, small.features], dim=1),
             large.heads,
+            judges=2,
         )

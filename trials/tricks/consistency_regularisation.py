@@ -59,10 +59,10 @@ class ConsistencyRegularisation(Trick):
 
     def discriminator_terms(self, game: Game, round: Round, terms: Terms) -> Terms:
         real = self._term(game, round.real, True, round.labels, round.r)
-        terms = {**terms, "consistency": self.config.weight * real}
+        terms = {**terms, "consistency": self.config.weight * round.judges * real}
         if self.config.fake_weight:
             fake = self._term(game, round.fake, False, round.fake_labels, round.f)
-            terms["consistency_fake"] = self.config.fake_weight * fake
+            terms["consistency_fake"] = self.config.fake_weight * round.judges * fake
         return terms
 
     def _term(

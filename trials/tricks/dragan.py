@@ -50,6 +50,7 @@ class Dragan(Trick):
         stream = game.streams.augmentation
         uniform = torch.rand(real.shape, generator=stream, device=real.device, dtype=real.dtype)
         around = watched(perturbed(real, uniform, self.config.scale))
-        norms = sample_norms(score_gradients(game.score(around, round.labels).score, around))
+        scores = game.score(around, round.labels).score
+        norms = sample_norms(score_gradients(scores, around, round.judges))
         value = (norms - self.config.target).square().mean()
-        return {**terms, "dragan": self.config.weight * value}
+        return {**terms, "dragan": self.config.weight * round.judges * value}

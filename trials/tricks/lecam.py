@@ -18,7 +18,8 @@ from trials.trick import Terms, Trick, TrickConfig, knob
 
 
 def penalty(r: Tensor, f: Tensor, anchor_real: Tensor, anchor_fake: Tensor) -> Tensor:
-    """E ‖r − α_F‖² + E ‖f − α_R‖² of scores (N,) and scalar anchors; a scalar."""
+    """E ‖r − α_F‖² + E ‖f − α_R‖² of scores (N,) and scalar anchors, or (S, N) and (S, 1) of
+    several judges; a scalar."""
     return (r - anchor_fake).square().mean() + (f - anchor_real).square().mean()
 
 
@@ -40,15 +41,15 @@ class LeCam(Trick):
         start: float = knob(0.0, "share of the training before the penalty starts", ge=0, lt=1)
 
     def prepare(self, game: Game) -> None:
-        self.anchors = torch.zeros(2, device=game.device)
+        self.anchors = torch.zeros(2, 1, 1, device=game.device)  # α_R and α_F of each judge
 
     def discriminator_terms(self, game: Game, round: Round, terms: Terms) -> Terms:
-        r, f = round.r, round.f
-        now = torch.stack([r.detach().mean(), f.detach().mean()])
+        r, f = round.by_judge(round.r), round.by_judge(round.f)
+        now = torch.stack([side.detach().mean(1, keepdim=True) for side in (r, f)])
         self.anchors = torch.lerp(now, self.anchors, self.config.decay)
         if game.progress < self.config.start:
             return terms
-        term = self.config.weight * penalty(r, f, self.anchors[0], self.anchors[1])
+        term = self.config.weight * round.judges * penalty(r, f, self.anchors[0], self.anchors[1])
         return {**terms, "lecam": term}
 
     def state(self) -> dict[str, Any]:

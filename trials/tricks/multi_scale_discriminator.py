@@ -3,7 +3,9 @@
     L_D = Σ_s L_D(D_s),   L_G = Σ_s L_G(D_s)
 
 D_s has the same structure and its own weights, and judges the image pooled s times by two. The
-source pools by maximum and the paper by average; the source is followed by default.
+source pools by maximum and the paper by average; the source is followed by default. Penalties on
+scores and gradients are each judge's own, and add up too; gradients are those at the image before
+it is pooled.
 """
 
 from __future__ import annotations
@@ -35,8 +37,8 @@ def pooled(images: Tensor, how: Literal["max", "average"]) -> Tensor:
 class MultiScale(nn.Module):
     """Discriminators of one image at full, half, quarter… size.
 
-    ``score`` is (scales · N,), scale by scale, so that every function of scores takes its mean
-    over samples and scales; ``features`` are joined, (N, Σ F).
+    ``score`` is (scales · N,), scale by scale, so that a mean over samples is one over scales too;
+    what compares scores with each other does so judge by judge. ``features`` are joined, (N, Σ F).
     """
 
     def __init__(self, scales: list[nn.Module], how: Literal["max", "average"]) -> None:
@@ -53,7 +55,7 @@ class MultiScale(nn.Module):
             judgements.append(judge(images, labels))
         scores = torch.cat([judgement.score for judgement in judgements])
         features = torch.cat([judgement.features for judgement in judgements], dim=1)
-        return Judgement(scores, features, judgements[0].heads)
+        return Judgement(scores, features, judgements[0].heads, judges=len(judgements))
 
 
 class MultiScaleDiscriminator(Trick):

@@ -49,8 +49,9 @@ class RealGradientPenalty(Trick):
             return terms
         assert round.seen_real is not None
         real = watched(round.seen_real)
-        gradients = score_gradients(game.score(real, round.labels).score, real)
-        return {**terms, "r1": self.config.gamma * self.config.every * penalty(gradients)}
+        gradients = score_gradients(game.score(real, round.labels).score, real, round.judges)
+        weight = self.config.gamma * self.config.every * round.judges
+        return {**terms, "r1": weight * penalty(gradients)}
 
     def state(self) -> dict[str, Any]:
         return {"count": self.count}

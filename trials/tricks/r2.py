@@ -49,8 +49,9 @@ class GeneratedGradientPenalty(Trick):
             return terms
         assert round.seen_fake is not None
         fake = watched(round.seen_fake)
-        gradients = score_gradients(game.score(fake, round.fake_labels).score, fake)
-        return {**terms, "r2": self.config.gamma * self.config.every * penalty(gradients)}
+        gradients = score_gradients(game.score(fake, round.fake_labels).score, fake, round.judges)
+        weight = self.config.gamma * self.config.every * round.judges
+        return {**terms, "r2": weight * penalty(gradients)}
 
     def state(self) -> dict[str, Any]:
         return {"count": self.count}

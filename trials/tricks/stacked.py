@@ -80,10 +80,6 @@ class Stacked(Trick):
             if getattr(trial.networks, player).norm == "virtual_batch":
                 path = f"networks.{player}.norm"
                 yield Problem(path, "the stages of a stack have no fixed reference batch")
-        if config.training == "with":
-            for key in sorted({"gradient_penalty", "dragan"} & set(trial.tricks)):
-                message = f"'{key}' would hold both discriminators' gradients at one norm together"
-                yield Problem(f"{here}.training", message, expected="after")
         yield from cls._stage_problems(trial, shape)
 
     @classmethod
