@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from trials.data.dataset import Dataset
 from trials.errors import ConfigError
 from trials.metrics import MEASURES, EvaluationConfig, Evaluator, standing_statistics
+from trials.metrics.classes import balance
 from trials.metrics.config import check_evaluation
 from trials.metrics.extractors.digits import DigitsExtractor
 
@@ -110,6 +111,20 @@ def test_points_are_measured_by_modes() -> None:
     cloud = evaluator.measure(lambda n, _: 0.6 * torch.randn(n, 2), weights="raw", seed=0)
     assert cloud.signals is not None
     assert cloud.signals.class_coverage == pytest.approx(1, abs=0.05)  # shapeless, not collapsed
+
+
+@pytest.mark.parametrize("count", [256, 512, 5000])
+def test_few_samples_of_many_classes_are_no_collapse(count: int) -> None:
+    chance = torch.Generator().manual_seed(1)
+
+    def counts(classes: int, count: int) -> Tensor:
+        drawn = torch.randint(classes, (count,), generator=chance)
+        return torch.bincount(drawn, minlength=1008)
+
+    real = counts(1008, 50_000)
+    assert balance(real, counts(1008, count)) > 0.85
+    assert balance(real, counts(20, count)) < 0.2
+    assert balance(real[:10], counts(3, count)[:10]) == pytest.approx(0.3, abs=0.03)
 
 
 def test_memorisation_tells_copies_from_fresh_images() -> None:
@@ -221,6 +236,18 @@ def test_the_protocol_tells_everything_a_value_depends_on() -> None:
         "batch_statistics": "standing:4x256",
         "settings": "",
     }
+
+
+def test_a_class_with_one_image_has_no_distance_of_its_own() -> None:
+    config = EvaluationConfig(samples=15, metrics=("fid", "class_fid"))
+    values = (
+        Evaluator(config, digits(), conditional=True)
+        .measure(redrawn(digits()), weights="raw", seed=0)
+        .values
+    )
+    # Of 15 labels drawn, some stand alone.
+    assert "fid" in values
+    assert 1 < len(values) < 11
 
 
 def test_metrics_that_the_trial_cannot_give_are_named_together() -> None:

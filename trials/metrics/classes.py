@@ -13,10 +13,14 @@ count on both.
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
 SPLITS = 10
+DRAWS = 8
+"""Perfect sets of samples from which it is judged how many classes chance misses."""
 
 
 def inception_score(logits: Tensor, splits: int = SPLITS) -> float:
@@ -52,3 +56,20 @@ def class_divergence(real: Tensor, fake: Tensor) -> float:
     p = fake.double() / fake.sum()
     q = real.double().clamp_min(0.5) / real.sum()
     return float(torch.special.xlogy(p, p / q).sum().clamp_min(0))
+
+
+def balance(real: Tensor, fake: Tensor) -> float:
+    """Share in (0, 1] of the classes that are reached, from two class counts (k,).
+
+    exp(−KL(generated ‖ real)) over what as many perfect samples would have: few samples miss
+    classes by chance, above all where there are hundreds, and that is no collapse.
+    """
+    count = int(fake.sum())
+    q = real.double() / real.sum()
+    chance = torch.Generator().manual_seed(0)  # the same counts always give the same share
+    drawn = torch.multinomial(q.cpu(), count * DRAWS, replacement=True, generator=chance)
+    perfect = torch.stack(
+        [torch.bincount(part, minlength=len(real)) for part in drawn.view(DRAWS, count)]
+    )
+    missed = sum(class_divergence(real.cpu(), one) for one in perfect) / DRAWS
+    return math.exp(min(0.0, missed - class_divergence(real, fake)))

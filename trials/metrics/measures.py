@@ -7,7 +7,6 @@ Adding a measure is one decorated function here, or in a file that this one impo
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -188,21 +187,23 @@ def memorised(seen: Pass) -> float:
 def class_fid(seen: Pass) -> dict[str, float]:
     assert seen.labels is not None
     labels = seen.labels.to(seen.features.device)
+    generated = {label: seen.features[labels == label] for label in seen.real.by_class}
     return {
-        str(label): reference.distance(Moments.of(seen.features[labels == label]))
-        for label, reference in seen.real.by_class.items()
+        str(label): seen.real.by_class[label].distance(Moments.of(features))
+        for label, features in generated.items()
+        if len(features) > 1
     }
 
 
 def relative_coverage(seen: Pass) -> float | None:
     """Share in (0, 1] of the data's classes or modes that the samples reach; None without either.
 
-    For classes it is exp(−KL(generated ‖ real)): 1 for the data's own balance, m/k where m of k
-    equally frequent classes are left. Unlike ``class_coverage`` it is not fooled by one stray
-    sample a class. For modes see :func:`trials.metrics.mixture.reached`.
+    For classes it is :func:`trials.metrics.classes.balance`: 1 for the data's own balance, about
+    m/k where m of k equally frequent classes are left. Unlike ``class_coverage`` it is not fooled
+    by one stray sample a class. For modes see :func:`trials.metrics.mixture.reached`.
     """
     if seen.real.data.modes is not None:
         return reached(seen.features, seen.real.data.modes)
     if seen.logits is None:
         return None
-    return math.exp(-classes.class_divergence(*seen.class_counts))
+    return classes.balance(*seen.class_counts)

@@ -104,13 +104,20 @@ class RealSide:
 
     @cached_property
     def by_class(self) -> dict[int, Reference]:
-        """The reference of each label's images. Raises TooFewImagesError for a class of one."""
+        """The reference of each label's images; a label with fewer than two has none."""
         labels = self.data.labels
         assert labels is not None
+        counts = {
+            label: count
+            for label, count in enumerate(
+                torch.bincount(labels, minlength=self.data.classes).tolist()
+            )
+            if count > 1
+        }
 
         def compute() -> Arrays:
             found = {}
-            for label in range(self.data.classes):
+            for label in counts:
                 running = RunningMoments()
                 for features, _ in self._extract(self.data.images[labels == label]):
                     running.update(features)
@@ -121,12 +128,11 @@ class RealSide:
             return found
 
         part = self._part("classes", compute)
-        counts = torch.bincount(labels, minlength=self.data.classes).tolist()
         return {
             label: Reference(
                 Moments(part[f"mean_{label}"], part[f"cov_{label}"], count), part[f"root_{label}"]
             )
-            for label, count in enumerate(counts)
+            for label, count in counts.items()
         }
 
     @cached_property
