@@ -29,6 +29,7 @@ from trials.latent import LatentConfig
 from trials.metrics.config import EvaluationConfig, check_evaluation
 from trials.networks.build import check as check_networks
 from trials.networks.build import plan_networks
+from trials.networks.check import needs_company
 from trials.networks.config import NetworksConfig
 from trials.networks.plan import NetworkPlan
 from trials.optimizers import OptimizersConfig
@@ -334,8 +335,21 @@ def _deep_problems(config: TrialConfig) -> list[Problem]:
             plan = config.plan(shape, 2 if config.data.labelled else 0)
         except ConfigError as error:
             return error.problems
-        problems += check_networks(plan)
+        problems += check_networks(plan) or _lone_sample_problems(config, plan)
     return problems
+
+
+def _lone_sample_problems(config: TrialConfig, plan: NetworkPlan) -> Iterator[Problem]:
+    """Networks that are given one sample at a time and cannot be normalised over it."""
+    part = config.batch_size // config.accumulate
+    judged = part // plan.discriminator.pack
+    for player, samples in (("generator", part), ("discriminator", judged)):
+        if samples == 1 and needs_company(getattr(plan, player)):
+            yield Problem(
+                "accumulate" if config.accumulate > 1 else "tricks.packing.samples",
+                f"leaves the {player}'s batch norm one sample at a time, which has no deviation",
+                expected=f"parts of two and more, or another networks.{player}.norm",
+            )
 
 
 def _evaluation_problems(config: TrialConfig, shape: tuple[int, ...]) -> list[Problem]:

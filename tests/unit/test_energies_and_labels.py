@@ -60,6 +60,16 @@ def test_pulling_away_is_the_mean_squared_cosine_of_other_samples() -> None:
     assert torch.autograd.gradcheck(energy.pulling_away, (codes.requires_grad_(True),))
 
 
+@pytest.mark.parametrize("changes", [{"accumulate": 8}, {"tricks": {"packing": {"samples": 8}}}])
+def test_nothing_pulls_a_lone_sample_away(changes: dict[str, Any], tmp_path: Path) -> None:
+    assert float(energy.pulling_away(_random(1, 7))) == 0
+    training = Training(small_config(loss="ebgan", **changes), tmp_path)
+    training.run_to(2)
+    assert training.step == 2
+    for weight in training.game.generator.parameters():
+        assert weight.isfinite().all()
+
+
 def _energies(game: Game, table: Round, power: int) -> tuple[float, float]:
     """e(x) and e(G(z)) by hand."""
     judge = cast("Any", game.discriminator)

@@ -13,7 +13,7 @@ import torch
 
 from tests.conformance.small import SMALL, comparable, differ, small_config, tensors_of
 from trials.checkpoint import save
-from trials.config import load_config
+from trials.config import load_config, problems_of
 from trials.errors import CheckpointError, ConfigError
 from trials.export import load_generator
 from trials.presets import merge
@@ -287,3 +287,31 @@ def test_what_cannot_be_measured_is_refused_with_every_other_problem() -> None:
         "accumulate",
         *["evaluation.metrics"] * 3,
     ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "path"),
+    [
+        ({"accumulate": 8, "networks": {"generator": {"norm": "batch"}}}, "accumulate"),
+        ({"accumulate": 8, "networks": {"discriminator": {"norm": "batch"}}}, "accumulate"),
+        (
+            {
+                "networks": {"discriminator": {"norm": "batch"}},
+                "tricks": {"packing": {"samples": 8}},
+            },
+            "tricks.packing.samples",
+        ),
+    ],
+)
+def test_batch_norm_over_vectors_is_not_given_a_lone_sample(
+    changes: dict[str, Any], path: str, tmp_path: Path
+) -> None:
+    networks = {"generator": {"norm": "none"}, "discriminator": {"norm": "none"}}
+    mapping = merge(merge(SMALL, {"data": "ring", "networks": networks}), changes)
+    (problem,) = problems_of(mapping)
+    assert problem.path == path
+    assert "one sample" in problem.message
+    # Feature maps have a deviation within one sample.
+    training = Training(load_config(merge(mapping, {"data": "digits"})), tmp_path)
+    training.run_to(1)
+    assert training.step == 1

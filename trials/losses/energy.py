@@ -48,11 +48,14 @@ def short_of(margin: float, energies: Tensor) -> Tensor:
 
 
 def pulling_away(codes: Tensor) -> Tensor:
-    """The mean squared cosine between the codes (N, K) of different samples; a scalar."""
+    """The mean squared cosine between the codes (N, K) of different samples; a scalar.
+
+    One sample has no other to be like, and the sum over no pairs is 0.
+    """
     unit = F.normalize(codes, dim=1)
     cosines = (unit @ unit.T).square()
     count = len(codes)
-    return (cosines.sum() - cosines.diagonal().sum()) / (count * (count - 1))
+    return (cosines.sum() - cosines.diagonal().sum()) / max(1, count * (count - 1))
 
 
 def next_k(k: Tensor, real: Tensor, fake: Tensor, gamma: float, rate: float) -> Tensor:

@@ -104,6 +104,12 @@ def _player(plan: PlayerPlan, player: str) -> tuple[Family | None, list[Problem]
     return family, problems
 
 
+def needs_company(plan: PlayerPlan) -> bool:
+    """Whether this player cannot be given a single sample: batch norm over vectors. Over feature
+    maps there is a deviation within the one."""
+    return plan.norm == "batch" and not _has_maps(plan, FAMILIES[plan.family])
+
+
 def _has_maps(plan: PlayerPlan, family: Family) -> bool:
     return family.maps and len(plan.shape) == 3
 
