@@ -80,7 +80,7 @@ class Progress:
     base: float | None = None
     stops: Counter[str] = field(default_factory=Counter)
     explained: str = ""
-    """Why the last trial that was stopped or failed today was, in a sentence."""
+    """What was seen last today: a symptom, or why a trial was stopped or failed. A sentence."""
 
     def hear(self, event: Event) -> None:
         """Take in one event."""
@@ -99,6 +99,8 @@ class Progress:
                 if trial is not None:
                     trial.step, trial.value = event.step, event.value
                     trial.symptoms = event.symptoms
+                if event.notes:
+                    self.explained = f"trial {trial_name(event.number)} {_seen(event)}"
             case TrialEnded():
                 self._end(event)
             case SweepEnded():
@@ -193,8 +195,7 @@ class Lines:
                 again = " (resumed)" if event.resumed else ""
                 return f"trial {trial_name(event.number)} started{again}"
             case TrialEvaluated() if event.symptoms:
-                seen = ", ".join(event.symptoms)
-                return f"trial {trial_name(event.number)} step {event.step}: {seen}"
+                return f"trial {trial_name(event.number)} step {event.step}: {_seen(event)}"
             case TrialEnded():
                 over = f"{progress.over}/{progress.budget}"
                 said = ", ".join(filter(None, (over, progress.best_line())))
@@ -202,6 +203,12 @@ class Lines:
             case SweepEnded():
                 return f"{event.state}: {event.message}" if event.message else event.state
         return ""
+
+
+def _seen(event: TrialEvaluated) -> str:
+    """The symptoms that set in, each with what was seen of it."""
+    notes = {name: shorten(event.notes.get(name, ""), LONGEST) for name in event.symptoms}
+    return "; ".join(f"{name}: {note}" if note else name for name, note in notes.items())
 
 
 def _ending(event: TrialEnded, metric: str) -> str:

@@ -150,7 +150,8 @@ def show(
         typer.echo(f"  final    {values}")
         typer.echo(f"           the generator of step {record.final.step}, on fresh noise")
     for symptom, step in record.symptoms:
-        typer.echo(f"  seen     {symptom} at step {step}")
+        note = record.notes.get(symptom)
+        typer.echo(f"  seen     {symptom} at step {step}" + (f": {note}" if note else ""))
     if record.log_tail:
         typer.echo("\nlast lines of its log\n" + record.log_tail)
 
@@ -196,7 +197,7 @@ def _summary(
         "best_trial": order[0].number if order else None,
         "base": base.objective[0] if base and base.objective else None,
         "symptoms": dict(Counter(r.symptom for r in records if r.symptom)),
-        "steps_saved": _steps_saved(sweep, records),
+        "steps_saved": _steps_saved(records),
         "folder": str(folder.path),
     }
 
@@ -224,16 +225,21 @@ def _given_up(sweep: Sweep, records: Sequence[TrialRecord]) -> dict[str, str]:
     return {one.key: one.reason for one in race(records, sweep).given_up}
 
 
-def _steps_saved(sweep: Sweep, records: Sequence[TrialRecord]) -> dict[str, int]:
+def _steps_saved(records: Sequence[TrialRecord]) -> dict[str, int]:
     """Steps that stopped trials did not train, by the scheduler or symptom that stopped them."""
     from trials.health import SYMPTOMS
 
     saved: Counter[str] = Counter()
+    default = None
     for record in records:
-        planned = record.config.get("steps", sweep.base.get("steps"))
-        stopped = record.symptom == "scheduler" or record.symptom in SYMPTOMS
-        if record.over and stopped and isinstance(planned, int):
-            saved[str(record.symptom)] += max(0, planned - record.steps)
+        if not record.over or (record.symptom != "scheduler" and record.symptom not in SYMPTOMS):
+            continue
+        planned = record.config.get("steps", default)
+        if planned is None:
+            from trials.config import default_at  # imports torch
+
+            planned = default = default_at(record.config, "steps")
+        saved[str(record.symptom)] += max(0, planned - record.steps)
     return dict(saved)
 
 

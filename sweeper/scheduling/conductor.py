@@ -356,6 +356,7 @@ class Conductor:
                 metrics=evaluated.metrics,
                 symptoms=tuple(evaluated.symptoms),
                 time=evaluated.time,
+                notes=evaluated.notes,
             )
         )
 
@@ -386,4 +387,5 @@ def _evaluated(given: Mapping[str, Any]) -> Evaluated:
         symptoms=[symptom["name"] for symptom in given.get("symptoms", ())],
         samples=given.get("samples"),
         protocol=given.get("protocol"),
+        notes={one["name"]: one["note"] for one in given.get("symptoms", ()) if one.get("note")},
     )

@@ -66,7 +66,8 @@ class TrialStarted:
 
 @dataclass(frozen=True)
 class TrialEvaluated:
-    """`value` is the first objective at this step; `symptoms` those newly seen."""
+    """`value` is the first objective at this step; `symptoms` those newly seen, `notes` what was
+    seen of each, in words."""
 
     number: int
     step: int
@@ -74,6 +75,7 @@ class TrialEvaluated:
     metrics: Mapping[str, float]
     symptoms: tuple[str, ...]
     time: float
+    notes: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

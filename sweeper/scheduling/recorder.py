@@ -20,8 +20,8 @@ from sweeper.scheduling.events import Conclusion
 from sweeper.search.ledger import Evaluated, Ledger
 from sweeper.search.records import Asked, TrialRecord
 from sweeper.spec.model import Sweep
-from sweeper.tracking.names import SWEEP, SweepEnding, TrialEnding
-from sweeper.tracking.notes import trial_note
+from sweeper.tracking.names import NOTE_TAG, SWEEP, SweepEnding, TrialEnding
+from sweeper.tracking.notes import Seen, trial_note
 from sweeper.tracking.outbox import Outbox
 from trials.health import SYMPTOMS
 
@@ -104,9 +104,14 @@ class Recorder:
                     number, {f"protocol.{key}": value for key, value in evaluated.protocol.items()}
                 )
             if evaluated.symptoms:
-                self._outbox.tagged(
-                    number, _seen((one, evaluated.step) for one in evaluated.symptoms)
+                seen = [(one, evaluated.step) for one in evaluated.symptoms]
+                note = trial_note(
+                    number=number,
+                    sweep=self._sweep.name,
+                    steps=evaluated.step,
+                    seen=_explained(seen, evaluated.notes),
                 )
+                self._outbox.tagged(number, {**_seen(seen), NOTE_TAG: note})
             if evaluated.samples:
                 self._file(
                     number, self._folder.trial(number) / evaluated.samples, evaluated.samples
@@ -135,6 +140,9 @@ class Recorder:
             reason=record.reason,
             advice=sign.advice if sign else "",
             log_tail=record.log_tail,
+            seen=_explained(
+                (one for one in record.symptoms if one[0] != record.symptom), record.notes
+            ),
         )
         with self._outbox.batch():
             for step, values in _best(record, self._sweep).items():
@@ -189,6 +197,15 @@ class Recorder:
 def _seen(symptoms: Iterable[tuple[str, int]]) -> dict[str, str]:
     """Tags for symptoms (name, step), each with the step at which it last set in."""
     return {f"sweeper.symptom.{name}": str(step) for name, step in symptoms}
+
+
+def _explained(symptoms: Iterable[tuple[str, int]], notes: Mapping[str, str]) -> list[Seen]:
+    """Symptoms (name, step) for a reader, each at the step at which it last set in."""
+    return [
+        Seen(name, step, notes.get(name, ""), SYMPTOMS[name].description, SYMPTOMS[name].advice)
+        for name, step in dict(symptoms).items()
+        if name in SYMPTOMS
+    ]
 
 
 def _best(record: TrialRecord, sweep: Sweep) -> dict[int, dict[str, float]]:

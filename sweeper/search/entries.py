@@ -7,7 +7,7 @@ User attributes of a trial (state, values and intermediate values are Optuna's o
     values, config      searched parameters by path; the whole configuration
     attempts            how often a worker took the trial up
     deaths              {count, step}: workers that died under it since it last got further
-    step:250            {metrics, time, symptoms, samples} of the evaluation at step 250
+    step:250            {metrics, time, symptoms, notes, samples} of the evaluation at step 250
     protocol            how its distances were measured
     donor:500           {number, step, values, config}: whose checkpoint it took over at step 500
     end                 {state, values, symptom, reason, log}: written before the study is told
@@ -96,6 +96,9 @@ def record(
         symptoms=tuple(
             (name, step) for step, entry in steps.items() for name in entry.get("symptoms", ())
         ),
+        notes={
+            name: note for entry in steps.values() for name, note in entry.get("notes", {}).items()
+        },
         reason=end.get("reason"),
         log_tail=end.get("log", ""),
         started=trial.datetime_start.timestamp() if trial.datetime_start else None,

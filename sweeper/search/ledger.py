@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, Self
 
 import optuna
@@ -46,7 +46,8 @@ FANOVA_TRIALS = 250
 
 @dataclass(frozen=True)
 class Evaluated:
-    """Everything that was measured at one step of a trial. `time` is in unix seconds."""
+    """Everything that was measured at one step of a trial. `time` is in unix seconds, `notes` says
+    of each symptom in words what was seen."""
 
     step: int
     metrics: Mapping[str, float]
@@ -54,6 +55,7 @@ class Evaluated:
     symptoms: Sequence[str] = ()
     samples: str | None = None
     protocol: Mapping[str, str] | None = None
+    notes: Mapping[str, str] = field(default_factory=dict)
 
 
 class Ledger:
@@ -185,6 +187,8 @@ class Ledger:
         entry: dict[str, Any] = {"metrics": dict(evaluated.metrics), "time": evaluated.time}
         if evaluated.symptoms:
             entry["symptoms"] = list(evaluated.symptoms)
+        if evaluated.notes:
+            entry["notes"] = dict(evaluated.notes)
         if evaluated.samples:
             entry["samples"] = evaluated.samples
         self._set(number, f"{entries.STEP}{evaluated.step}", entry)

@@ -54,14 +54,15 @@ class FinalScore:
 class TrialRecord:
     """One trial of a sweep as the study has it.
 
-    `objective` holds the final values, one per objective, and is None unless the trial completed:
-    a half-trained value never stands in for a final one. `intermediate` is the first objective by
+    `objective` holds the final values, one per objective, and is None unless the trial completed: a
+    half-trained value never stands in for a final one. `intermediate` is the first objective by
     step and `metrics` everything measured by step. `best` is the best finite intermediate value in
     the objective's direction. `symptom` says why a trial was pruned or failed (a health symptom,
     `scheduler`, `error`, `out_of_memory`, `worker_died`, `cancelled`), `symptoms` lists all that
-    were seen as (name, step). Times are unix seconds. `attempts` counts starts, retries and
-    resumptions included. `donors` lists (step, trial number) where population based training
-    copied another trial's checkpoint. `final` is there for the winner of a finished sweep only.
+    were seen as (name, step), and `notes` says of each in words what was seen last. Times are unix
+    seconds. `attempts` counts starts, retries and resumptions included. `donors` lists (step, trial
+    number) where population based training copied another trial's checkpoint. `final` is there for
+    the winner of a finished sweep only.
     """
 
     number: int
@@ -78,6 +79,7 @@ class TrialRecord:
     best: float | None = None
     symptom: str | None = None
     symptoms: tuple[tuple[str, int], ...] = ()
+    notes: Mapping[str, str] = field(default_factory=dict)
     reason: str | None = None
     log_tail: str = ""
     started: float | None = None

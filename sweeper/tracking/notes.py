@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 _OUTCOME = {
     "running": "is running",
@@ -14,6 +14,16 @@ _OUTCOME = {
     "retrying": "will be tried again",
     "cancelled": "was cancelled",
 }
+
+
+class Seen(NamedTuple):
+    """A symptom that set in at a step: what was seen, what it means, what may help."""
+
+    name: str
+    step: int
+    note: str
+    meaning: str
+    advice: str
 
 
 def trial_note(
@@ -31,12 +41,14 @@ def trial_note(
     reason: str | None = None,
     advice: str = "",
     log_tail: str = "",
+    seen: Sequence[Seen] = (),
 ) -> str:
     """Markdown about one trial.
 
     `values` are the searched parameters by dotted path, `value` the objective `metric` as it
     stands, `of` the trial whose configuration this one repeats on another seed, `meaning` what
-    its symptom is in words, `reason` the numbers behind it, `advice` what the literature suggests.
+    its symptom is in words, `reason` the numbers behind it, `advice` what the literature suggests,
+    `seen` the symptoms that did not end it.
     """
     outcome = f"**Trial {number:05d}** of the sweep `{sweep}` {_OUTCOME[state]}"
     if steps is not None:
@@ -52,6 +64,9 @@ def trial_note(
         lines.append(reason)
     if advice:
         lines.append(f"What may help: {advice}")
+    for one in seen:
+        lines.append(f"Seen at step {one.step}: **{one.name}**. {one.meaning}. {one.note}".strip())
+        lines.append(f"What may help: {one.advice}")
     if values:
         rows = "\n".join(f"| `{path}` | `{shown}` |" for path, shown in values.items())
         lines.append(f"| searched parameter | value |\n|---|---|\n{rows}")

@@ -10,21 +10,24 @@ from pathlib import Path
 import pytest
 
 from sweeper.cli.live import Lines, Progress, _picture
+from sweeper.cli.looking import _steps_saved
 from sweeper.cli.main import run
 from sweeper.home import Home
 from sweeper.scheduling.events import TrialEnded, TrialEvaluated, TrialStarted
 from sweeper.scheduling.recorder import Recorder
 from sweeper.search.ledger import Evaluated, Ledger
-from sweeper.search.records import Asked
+from sweeper.search.records import Asked, TrialRecord
 from sweeper.spec.domains import Parameter, Range
 from sweeper.spec.model import Sweep
 from sweeper.spec.sections import Limits, SearchSpec
 from sweeper.tracking.outbox import Outbox
+from trials.config import default_at
 from trials.health import SYMPTOMS
 
 REASON = "Two samples differ 12% as much as two real images do. (step 400)"
 STARTED = TrialStarted(3, "search", None, {}, 800, False, 1, 0.0)
-SEEN = TrialEvaluated(3, 400, 31.5, {"fid": 31.5}, ("mode_collapse",), 1.0)
+NOTE = "samples are 0.2 times as far apart as real images"
+SEEN = TrialEvaluated(3, 400, 31.5, {"fid": 31.5}, ("mode_collapse",), 1.0, {"mode_collapse": NOTE})
 STOPPED = TrialEnded(3, "pruned", None, "mode_collapse", REASON, 1.0)
 
 
@@ -46,7 +49,7 @@ def test_a_log_line_says_what_was_seen_and_why_it_was_stopped(
     for event in (STARTED, SEEN, STOPPED):
         lines(event)
     said = capsys.readouterr().out
-    assert "trial 00003 step 400: mode_collapse" in said
+    assert f"trial 00003 step 400: mode_collapse: {NOTE}" in said
     assert f"trial 00003 pruned, mode_collapse: {REASON}" in said
 
 
@@ -61,6 +64,7 @@ def test_the_live_view_shows_a_symptom_at_once_and_the_reason_of_the_last_stop(
     with console.capture() as seen:
         console.print(_picture(progress, 120))
     assert "step 400/800  fid 31.5  mode_collapse" in seen.get()
+    assert NOTE in seen.get()
     progress.hear(STOPPED)
     with console.capture() as seen:
         console.print(_picture(progress, 120))
@@ -84,6 +88,12 @@ def test_status_counts_stops_and_the_steps_that_they_saved(
     said = capsys.readouterr().out
     assert "1 × mode_collapse, 400 steps saved" in said
     assert "1 × worker_died\n" in said  # lost, not saved
+
+
+def test_steps_are_saved_of_trainings_of_the_default_length_too(tmp_path: Path) -> None:
+    record = TrialRecord(0, "pruned", config={"data": "digits"}, symptom="mode_collapse", steps=400)
+    default = default_at({"data": "digits"}, "steps")
+    assert _steps_saved([record]) == {"mode_collapse": default - 400}
 
 
 def test_mlflow_has_a_symptom_as_a_tag_at_once_and_the_explanation_as_a_note(
@@ -114,3 +124,31 @@ def _column(file: Path, name: str) -> str:
     with closing(sqlite3.connect(file)) as database:
         [[text]] = database.execute(f"SELECT {name} FROM runs WHERE number = 0")
     return str(text)
+
+
+def test_a_symptom_that_stops_nothing_is_explained_while_the_trial_runs_and_after_it(
+    sweep: Sweep, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = Home(tmp_path).sweep("probe")
+    folder.create()
+    folder.spec_json.write_text(json.dumps(sweep.to_dict()))
+    ledger = Ledger.open(sweep, folder)
+    ledger.ask()
+    ledger.started(0)
+    told = (NOTE, SYMPTOMS["mode_collapse"].description, SYMPTOMS["mode_collapse"].advice)
+    with Outbox(folder.outbox) as outbox:
+        recorder = Recorder(sweep, folder, outbox)
+        recorder.trial_started(Asked(0, {}, {}))
+        notes = {"mode_collapse": NOTE}
+        evaluated = Evaluated(400, {"fid": 31.5}, 1.0, ("mode_collapse",), notes=notes)
+        ledger.report(0, evaluated)
+        recorder.evaluated(0, evaluated)
+        at_once = json.loads(_column(folder.outbox, "tags"))["mlflow.note.content"]
+        ledger.report(0, Evaluated(800, {"fid": 30.0}, 2.0))
+        ledger.complete(0, [30.0])
+        recorder.trial_ended(ledger.record(0))
+    for note in (at_once, _column(folder.outbox, "end_note")):
+        for part in told:
+            assert part in note
+    assert run(["show", "probe", "0", "--home", str(tmp_path)]) == 0
+    assert f"seen     mode_collapse at step 400: {NOTE}" in capsys.readouterr().out
