@@ -30,6 +30,12 @@ for each toggle, so that many of those have fewer draws."""
 
 _DATA: TypeAdapter[DataConfig] = TypeAdapter(AnyData)
 
+MEASURING = tuple(
+    f"evaluation.{key}"
+    for key in ("samples", "extractor", "batch_statistics", "standing_batches", "final_samples")
+)
+"""Settings that are part of a value's protocol: searched, they would be what a trial wins by."""
+
 AT_MOST = 5
 """Infeasible combinations that are reported; more of them have the same causes."""
 
@@ -86,6 +92,12 @@ class _Checker:
             at: Path = ("parameters", parameter.path)
             if isinstance(parameter.domain, Toggle):
                 self._check_trick(at, parameter)
+                continue
+            if parameter.path == "evaluation" or parameter.path.startswith(MEASURING):
+                message = (
+                    "changes how trials are measured, and values of two protocols do not compare"
+                )
+                self.document.add(at, message, "a setting of base")
                 continue
             try:
                 found = [self._faults(parameter, value) for value in parameter.domain.samples()]

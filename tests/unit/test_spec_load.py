@@ -410,6 +410,17 @@ def test_an_impossible_network_size_is_refused() -> None:
     assert "12" in problem.message
 
 
+@pytest.mark.parametrize(
+    "parameter",
+    ["evaluation.samples: {values: [32, 512]}", "evaluation.batch_statistics: {values: [running]}"],
+)
+def test_no_trial_can_win_by_the_way_it_is_measured(parameter: str) -> None:
+    problem = only(sweep_with(parameter))
+    assert problem.path == "parameters." + parameter.partition(":")[0]
+    assert "values of two protocols do not compare" in problem.message
+    assert problem.expected == "a setting of base"
+
+
 def test_values_that_cannot_stand_together_are_named_alone() -> None:
     text = sweep_with(
         "accumulate: {values: [1, 3]}\n  batch_size: {values: [12, 16]}\n  steps: {min: 1, max: 9}"
