@@ -13,10 +13,10 @@ def weight_matrices(network: nn.Module) -> Iterator[Tensor]:
     """The weight of each convolution, linear map and embedding as a matrix (outputs, inputs).
 
     Kernels are flattened into the inputs; a transposed convolution keeps its outputs second, and
-    is turned round. Parametrised weights (spectral norm) come as they act.
+    is turned round. Parametrised weights (spectral norm) come as they act, frozen ones not at all.
     """
     for layer in network.modules():
-        if isinstance(layer, LAYERS):
+        if isinstance(layer, LAYERS) and any(p.requires_grad for p in layer.parameters()):
             weight: Tensor = layer.weight
             if isinstance(layer, nn.ConvTranspose2d):
                 weight = weight.transpose(0, 1)

@@ -81,6 +81,40 @@ def test_the_second_pair_trains_after_the_first_which_is_then_fixed(tmp_path: Pa
     assert same(second, weights("second")) == [False, False]
 
 
+@pytest.mark.parametrize("restored", [False, True])
+@pytest.mark.parametrize(
+    "tricks",
+    [
+        {"orthogonal_regularisation": {"weight": 0.01}},
+        {"historical_averaging": {}},
+        {"orthogonal_regularisation": {"weight": 0.01}, "spectral_norm": {"generator": True}},
+        {},
+    ],
+    ids=lambda tricks: "-".join(tricks) or "decay",
+)
+def test_a_fixed_first_generator_is_moved_by_nothing(
+    tricks: dict[str, Any], restored: bool, tmp_path: Path
+) -> None:
+    decay = {"name": "adamw", "weight_decay": 0.1}
+    config = small_config(
+        data={"name": "digits", "size": 16},
+        optimizer={"generator": decay},
+        tricks={**tricks, "stacked": {"share": 0.5}},
+    )
+    training = Training(config, tmp_path)
+    training.run_to(3 + restored)
+    first = copy.deepcopy(_players(training)[0].first.state_dict())
+    if restored:
+        training.save()
+        training = Training(config, tmp_path)
+        assert training.restore()
+    second = copy.deepcopy(_players(training)[0].second.state_dict())
+    training.run_to(6)
+    generator, _ = _players(training)
+    assert not differ(first, generator.first.state_dict())
+    assert differ(second, generator.second.state_dict())
+
+
 def test_samples_are_the_firsts_enlarged_and_then_the_seconds(tmp_path: Path) -> None:
     training = _training(tmp_path, share=0.5)
     generator, _ = _players(training)

@@ -87,6 +87,8 @@ class StackedGenerator(nn.Module):
         """Train this stage from now on."""
         self.stage = stage
         self.refining.fill_(stage != "first")
+        # Penalties on weights and what the optimiser adds must not move a fixed first stage either.
+        self.first.requires_grad_(stage != "second")
         self.train(self.training)
 
     def train(self, mode: bool = True) -> StackedGenerator:

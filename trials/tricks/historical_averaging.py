@@ -91,7 +91,14 @@ class HistoricalAveraging(Trick):
         history = self.histories.get(player)
         if history is None or history.count == 0:
             return terms
-        term = self.config.weight * distance(list(network.parameters()), history.means)
+        # What is frozen, a stage that has been trained, is pulled nowhere.
+        pairs = [
+            (weight, mean)
+            for weight, mean in zip(network.parameters(), history.means, strict=True)
+            if weight.requires_grad
+        ]
+        weights, means = map(list, zip(*pairs, strict=True))
+        term = self.config.weight * distance(weights, means)
         return {**terms, "historical_averaging": term}
 
     def discriminator_terms(self, game: Game, round: Round, terms: Terms) -> Terms:
