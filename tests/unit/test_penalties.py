@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
+from tests.conformance.small import small_config
 from trials.gradients import sample_norms, score_gradients
 from trials.losses import energy
 from trials.networks.layers.minibatch_discrimination import similarities
 from trials.networks.plan import Judgement
+from trials.trainer import Training
 from trials.tricks import (
     consistency_regularisation,
     dragan,
@@ -277,3 +280,21 @@ def test_terms_have_the_gradients_of_finite_differences(
     values = tuple(_rows(*shape, seed=9 + i).requires_grad_(True) for i, shape in enumerate(shapes))
     assert torch.autograd.gradcheck(term, values)
     assert torch.autograd.gradgradcheck(term, values)
+
+
+@pytest.mark.parametrize("buffers", ["average", "copy"])
+def test_averaged_weights_are_normalised_by_unit_vectors(buffers: str, tmp_path: Path) -> None:
+    tricks = {"spectral_norm": {"generator": True}, "ema": {"buffers": buffers}}
+    rule = {"generator": {"name": "sgd", "lr": 1.0}}
+    training = Training(small_config(tricks=tricks, optimizer=rule), tmp_path)
+    training.run_to(6)
+    vectors = {
+        name: buffer
+        for name, buffer in training.game.sampling_network().named_buffers()
+        if name.endswith(("._u", "._v"))
+    }
+    own = dict(training.game.generator.named_buffers())
+    assert vectors
+    for name, vector in vectors.items():
+        assert float(vector.norm()) == pytest.approx(1, abs=1e-5)
+        assert torch.equal(vector, own[name])

@@ -5,7 +5,8 @@
 Used for evaluation and samples; training goes on with the raw weights. Before ``start`` of the
 steps has passed θ̄ = θ. With ``warm_up`` the decay of the t-th update is
 min(β, (1 + t)/(10 + t)), so that the average forgets its beginning. Buffers (batch statistics)
-are copied or averaged: which of the two changes FID by up to a factor of two, so it is a knob.
+are copied or averaged: which of the two changes FID by up to a factor of two, so it is a knob;
+spectral norm's vectors are always copied.
 Sources: 000, 001 (2.10).
 """
 
@@ -44,6 +45,16 @@ def copy_into(averages: list[Tensor], values: list[Tensor]) -> None:
         a.copy_(v)
 
 
+def buffers_of(network: nn.Module) -> tuple[list[Tensor], list[Tensor]]:
+    """Buffers that an average has a meaning for, and those that only a copy has one for: the unit
+    vectors of spectral norm, whose mean is none, so that σ would be too small."""
+    named = list(network.named_buffers())
+    return (
+        [buffer for name, buffer in named if "parametrizations" not in name.split(".")],
+        [buffer for name, buffer in named if "parametrizations" in name.split(".")],
+    )
+
+
 class ExponentialMovingAverage(Trick):
     """Samples come from a slow copy of the generator."""
 
@@ -67,17 +78,19 @@ class ExponentialMovingAverage(Trick):
 
     def after_generator_step(self, game: Game, round: Round) -> None:
         network, averaged = game.generator, self.averaged
-        weights, buffers = list(network.parameters()), list(network.buffers())
+        weights, (buffers, vectors) = list(network.parameters()), buffers_of(network)
+        own_buffers, own_vectors = buffers_of(averaged)
+        copy_into(own_vectors, vectors)
         if game.progress < self.config.start:
             copy_into(list(averaged.parameters()), weights)  # type: ignore[arg-type]
-            copy_into(list(averaged.buffers()), buffers)
+            copy_into(own_buffers, buffers)
             return
         decay = decay_at(self.updates, self.config.decay, self.config.warm_up)
         average_into(list(averaged.parameters()), weights, decay)  # type: ignore[arg-type]
         if self.config.buffers == "average":
-            average_into(list(averaged.buffers()), buffers, decay)
+            average_into(own_buffers, buffers, decay)
         else:
-            copy_into(list(averaged.buffers()), buffers)
+            copy_into(own_buffers, buffers)
         self.updates += 1
 
     def sampling_network(self, game: Game, network: nn.Module) -> nn.Module:
