@@ -24,6 +24,8 @@ def test_the_page_of_tricks_is_what_the_catalogue_says() -> None:
 def test_the_template_of_a_trick_is_a_trick_that_works(tmp_path: Path) -> None:
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     (code,) = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+    # Whoever follows the guide to the letter has the file already.
+    registered = Trick.registry.get("contrast")
     namespace: dict[str, object] = {"__name__": "trials.tricks.contrast"}
     exec(compile(code, "contrast.py", "exec"), namespace)
     try:
@@ -36,6 +38,8 @@ def test_the_template_of_a_trick_is_a_trick_that_works(tmp_path: Path) -> None:
         assert "benchmarks/tricks.py contrast" in catalogue.cost_in_words("contrast")
     finally:
         del Trick.registry["contrast"]
+        if registered is not None:
+            Trick.registry["contrast"] = registered
 
 
 def test_costs_are_those_of_tricks_that_there_are() -> None:
