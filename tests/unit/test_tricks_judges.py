@@ -141,6 +141,9 @@ def test_each_judge_has_its_own_anchors_and_consistency(
     extra = {"lecam": {"weight": 1.0, "decay": 0.0}, "consistency_regularisation": {"weight": 1.0}}
     game = _game(tmp_path, {**tricks, **extra})
     round = _round(game)
+    game.discriminator_loss(round)  # a step, which the anchors remember
+    for trick in game.using("after_discriminator_step"):
+        trick.after_discriminator_step(game, round)
     before = game.streams.augmentation.get_state()
     terms = game.discriminator_loss(round)
     game.streams.augmentation.set_state(before)
