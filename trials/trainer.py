@@ -21,7 +21,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,7 @@ from trials.grids import image_grid, save_picture, scatter
 from trials.health import Signals, Symptom, Watcher
 from trials.meter import Meter, gradient_norm, layer_gradient_norms
 from trials.metrics.evaluator import Evaluator, Measured
+from trials.metrics.measures import MEASURES
 from trials.sampling import drawer, sampling_network, shown
 from trials.streams import derive, stream
 from trials.trick import Terms
@@ -186,8 +187,8 @@ class Training:
         if self.stopped_by is not None:
             state = "failed" if self.stopped_by.name == "divergence" else "stopped"
         best = min(
-            (e for e in self.history if "fid" in e.metrics),
-            key=lambda e: e.metrics["fid"],
+            (e for e in self.history if _merit(e.metrics) is not None),
+            key=lambda e: _merit(e.metrics) or 0.0,
             default=None,
         )
         return TrialResult(state, self.folder, tuple(self.history), best, self.stopped_by)
@@ -350,10 +351,12 @@ class Training:
         return None
 
     def _keep_best(self, network: torch.nn.Module, metrics: dict[str, float]) -> None:
-        fid = metrics.get("fid", math.nan)
-        if math.isnan(fid) or any(e.metrics.get("fid", math.inf) <= fid for e in self.history):
+        merit = _merit(metrics)
+        earlier = [found for e in self.history if (found := _merit(e.metrics)) is not None]
+        if merit is None or any(found <= merit for found in earlier):
             return
-        save_generator(self.folder, network, self.game, {"step": self.step, "fid": fid})
+        name = _judged_by(metrics)
+        save_generator(self.folder, network, self.game, {"step": self.step, name: metrics[name]})
 
     def _fixed_noise(self) -> tuple[Tensor, Tensor | None]:
         """The z and labels of every picture: one row a class where labels are used."""
@@ -380,6 +383,22 @@ class Training:
             picture = image_grid(images, max(1, columns))
         save_picture(picture, self.folder / relative)
         return relative
+
+
+def _judged_by(metrics: Mapping[str, float]) -> str:
+    """The metric by which a training's best generator is chosen: FID where it is measured, else the
+    first one. Empty where nothing is measured."""
+    known = [name for name in metrics if name in MEASURES]
+    return "fid" if "fid" in known else next(iter(known), "")
+
+
+def _merit(metrics: Mapping[str, float]) -> float | None:
+    """How bad a generator is by that metric, the lower the better; None where it is not known."""
+    name = _judged_by(metrics)
+    value = metrics.get(name, math.nan)
+    if not math.isfinite(value):
+        return None
+    return value if MEASURES[name].better == "lower" else -value
 
 
 def train(

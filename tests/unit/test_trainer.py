@@ -15,7 +15,7 @@ from tests.conformance.small import SMALL, comparable, differ, small_config, ten
 from trials.checkpoint import save
 from trials.config import load_config, problems_of
 from trials.errors import CheckpointError, ConfigError
-from trials.export import load_generator
+from trials.export import load_generator, saved_header
 from trials.presets import merge
 from trials.trainer import Training, train
 
@@ -136,6 +136,21 @@ def test_the_best_generator_is_kept_and_loads_without_the_trainer(tmp_path: Path
     assert images.shape == (5, 1, 8, 8)
     assert images.abs().max() <= 1
     assert not generator.training
+
+
+@pytest.mark.parametrize(("metric", "choose"), [("kid", min), ("precision", max)])
+def test_without_fid_the_best_generator_is_kept_by_the_first_metric(
+    metric: str, choose: Any, tmp_path: Path
+) -> None:
+    evaluation = {"every": 2, "samples": 64, "metrics": [metric, "recall"]}
+    training = Training(small_config(steps=8, evaluation=evaluation), tmp_path)
+    while not training.finished:
+        training.advance()
+    best = choose(e.metrics[metric] for e in training.history)
+    assert saved_header(tmp_path)[metric] == best
+    found = training.result().best
+    assert found is not None
+    assert found.metrics[metric] == best
 
 
 def test_the_watcher_has_scores_and_gradients_however_often_it_looks(tmp_path: Path) -> None:
