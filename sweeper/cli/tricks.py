@@ -19,13 +19,21 @@ def register(app: typer.Typer) -> None:
 
 
 def tricks(
-    name: Annotated[str | None, typer.Argument(help="One trick, in full.")] = None,
+    name: Annotated[str | None, typer.Argument(help="One trick, in full, or one preset.")] = None,
     presets: Annotated[bool, typer.Option("--presets", help="List the presets.")] = False,
     json: JsonOption = False,
 ) -> None:
     """The tricks by group, or one of them in full."""
-    if presets:
-        _presets(json)
+    from trials import catalogue
+    from trials import presets as stored
+
+    if presets and name is not None and name not in stored.names():
+        listed = "`sweeper tricks --presets` lists them"
+        raise UserError(f"there is no preset called '{name}'; {listed}")
+    if name is not None and name in stored.names() and (presets or name not in catalogue.tricks()):
+        _presets((name,), json)
+    elif presets:
+        _presets(stored.names(), json)
     elif name is None:
         _catalogue(json)
     else:
@@ -165,10 +173,10 @@ def _range(domain: dict[str, Any]) -> str:
     return f"{domain['min']} to {domain['max']}{scale}"
 
 
-def _presets(json: bool) -> None:
+def _presets(names: tuple[str, ...], json: bool) -> None:
     from trials import presets
 
-    listing = [{"name": name, **presets.load(name)} for name in presets.names()]
+    listing = [{"name": name, **presets.load(name)} for name in names]
     if json:
         print_json(listing)
         return

@@ -150,6 +150,7 @@ def test_runs_that_something_else_logged_become_a_table_with_their_own_metric(
         (["show", "../etc", "0"], "cannot name a sweep"),
         (["pause", "begun"], "is not running"),
         (["tricks", "gradient_penlty"], "gradient_penalty"),
+        (["tricks", "ema", "--presets"], "no preset called 'ema'"),
         (["train", "dcgn"], "did you mean 'dcgan'"),
         (["train", "dcgan", "--set", "steps"], "path=value"),
         (["train", "dcgan", "--set", "stepz=3"], "did you mean 'steps'"),
@@ -208,6 +209,19 @@ def test_the_catalogue_is_listed_and_every_trick_shown(capsys: pytest.CaptureFix
         assert part in text
     assert run(["tricks", "--presets"]) == 0
     assert "1511.06434" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arguments", [["sngan"], ["lsgan", "--presets"]])
+def test_a_preset_is_shown_by_its_name(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    from trials import presets
+
+    assert run(["tricks", *arguments, "--json"]) == 0
+    (shown,) = json.loads(capsys.readouterr().out)
+    assert shown == json.loads(
+        json.dumps({"name": arguments[0], **presets.load(arguments[0])}, default=str)
+    )
 
 
 def test_one_training_runs_reports_and_is_taken_up(
