@@ -21,6 +21,9 @@ from trials.losses.base import needs_targets
 from trials.problems import Problem
 from trials.trick import Trick, TrickConfig, knob
 
+CROSS_ENTROPY = ("minimax", "non_saturating")
+"""Losses that are bounded below only for targets from 0 to 1."""
+
 
 def smoothed(
     count: int, low: float, high: float, stream: torch.Generator, dtype: torch.dtype
@@ -63,6 +66,12 @@ class LabelSmoothing(Trick):
             yield (
                 "tricks.label_smoothing.two_sided: where the data are scarce the discriminator no "
                 "longer corrects the generator (arXiv:1606.03498, section 3.4)"
+            )
+        if config.kind == "uniform" and config.high > 1 and trial.loss.name in CROSS_ENTROPY:
+            yield (
+                f"tricks.label_smoothing.high: with targets above 1 (up to {config.high}) cross "
+                "entropy has no lower bound: the surer the discriminator is of a real image, the "
+                "lower its loss, without end"
             )
 
     def judged(self, game: Game, round: Round) -> None:
