@@ -111,6 +111,9 @@ class TrialConfig(BaseModel):
     accumulate: int = Field(
         default=1, ge=1, le=4096, description="equal parts that a batch is computed in"
     )
+    """Gradients add up to the whole batch's, and what tricks remember changes once a step. What
+    compares the samples of a batch sees those of a part: batch norm, ``top_k``, ``unrolled`` (which
+    looks ahead on a part), the middle of uncentred scores; ``spectral_norm`` iterates in each."""
     critic_steps: int = Field(
         default=1, ge=1, le=100, description="discriminator steps for one generator step"
     )

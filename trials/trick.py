@@ -7,7 +7,10 @@ search ranges, ``sweeper tricks``, the documentation, the parametrised tests) is
 Where the hooks fire in one step of the loop::
 
     plan                          once, before the networks are built
-    prepare                       once, when they are
+    see                           of the reference batch, where virtual batch norm has one: what it
+                                  reads is there from ``__init__`` on
+    prepare                       once, when they are; again where a training begins anew inside
+                                  another (an ensemble of generators): it forgets everything
     ──────────────────────────────────────────────────────────────────────
     steps                         how many discriminator and generator steps
     discriminator step
@@ -18,7 +21,8 @@ Where the hooks fire in one step of the loop::
         judged                    scores are known; targets may be changed
         discriminator_terms       named terms whose sum is minimised
         border                    above which score an image passes for real (losses only)
-        after_discriminator_step
+        after_discriminator_step  once, in however many parts the batch was computed: what the
+                                  parts' terms have gathered for the memory is taken here
     generator step
         latent, dealt, see, judged
         generator_terms           named terms whose sum is minimised
@@ -160,7 +164,8 @@ class Trick:
         return plan
 
     def prepare(self, game: Game) -> None:
-        """Once, when networks, optimisers and data stand and nothing has been trained."""
+        """When networks, optimisers and data stand and nothing has been trained: begin the memory
+        of :meth:`state`. Called again where a training begins anew inside another."""
 
     def steps(self, game: Game, steps: Steps) -> Steps:
         """How many steps either player takes in the coming round."""

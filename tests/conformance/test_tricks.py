@@ -151,6 +151,21 @@ def _alternatives(field: FieldInfo) -> list[Any]:
     return [value for value in found if value != default and value is not None]
 
 
+VIRTUAL = {
+    "networks": {player: {"norm": "virtual_batch"} for player in ("generator", "discriminator")}
+}
+
+
+@every_trick
+def test_it_takes_two_steps_over_a_reference_batch(trick: type[Trick], tmp_path: Path) -> None:
+    mapping = merge(with_trick(trick), VIRTUAL)
+    if problems_of(mapping):
+        pytest.skip("does not go with virtual batch normalisation")
+    terms = trained(mapping, tmp_path, 2)._meter.take()
+    assert terms
+    assert all(map(math.isfinite, terms.values()))
+
+
 def _pairs() -> list[tuple[str, str]]:
     """Every pair of tricks that a trial may have on together."""
     keys = list(TRICKS)

@@ -129,6 +129,7 @@ def test_began_balances_the_energies_by_k(tmp_path: Path) -> None:
         real, fake = _energies(game, table, 1)
         terms = game.discriminator_loss(table)
         assert float(terms["adversarial"].detach()) == pytest.approx(real - k * fake, rel=1e-5)
+        trick.after_discriminator_step(game, table)
         k = min(1.0, max(0.0, k + 0.1 * (0.5 * real - fake)))
         signals = trick.signals(game)
         assert signals["k"] == pytest.approx(k, abs=1e-7)

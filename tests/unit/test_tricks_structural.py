@@ -232,7 +232,7 @@ def test_the_replayed_share_of_a_batch_is_old(tmp_path: Path) -> None:
         table = Round("discriminator", fresh, None, torch.zeros(20, 8), None, fresh.clone())
         trick.dealt(game, table)
         seen.append(table.fake[:, 0, 0, 0])
-        assert len(trick.images) <= 50
+        assert len(trick.memory["fake"]) <= 50
     assert (seen[0] == 0).all()
     for step, values in enumerate(seen[1:], 1):
         assert int((values < step).sum()) == 6
@@ -374,6 +374,7 @@ def test_adaptive_augmentation_sees_no_overfitting_in_a_judge_that_knows_nothing
     middle = 0.5 if loss == "lsgan" else 0.0
     scores = middle + torch.tensor([-0.3, -0.2, -0.1, -0.1, 0.1, 0.1, 0.2, 0.3])
     table.real_judgement = table.fake_judgement = Judgement(scores, torch.zeros(8, 1), {})
+    augment.discriminator_terms(game, table, {})
     augment.after_discriminator_step(game, table)
     assert augment.signs == [0.0]
 
@@ -440,6 +441,7 @@ def test_accuracy_is_counted_from_where_the_loss_parts_the_sides(tmp_path: Path)
     table.real_judgement = Judgement(torch.tensor([0.7, 0.8, 0.9, 1.0]), nothing, {})
     table.fake_judgement = Judgement(torch.tensor([0.0, 0.1, 0.2, 0.3]), nothing, {})
     balance.discriminator_terms(game, table, {"adversarial": torch.ones(())})
+    balance.after_discriminator_step(game, table)
     assert balance.averages["accuracy"] == 1.0
 
 

@@ -152,21 +152,26 @@ class BoundaryEquilibrium(_Energy):
     def prepare(self, game: Game) -> None:
         self.k = torch.zeros((), device=game.device)
         self.measure = torch.zeros((), device=game.device)
+        self.parts: list[Tensor] = []  # mean energies of x and of G(z), (2,), of a step's parts
 
     def discriminator(self, round: Round) -> Tensor:
         real, fake = self._real(round).mean(), self._fake(round).mean()
-        loss = real - self.k * fake
-        real, fake = real.detach(), fake.detach()
+        self.parts.append(torch.stack([real, fake]).detach())
+        return real - self.k * fake
+
+    def after_discriminator_step(self, game: Game, round: Round) -> None:
+        real, fake = torch.stack(self.parts).mean(0)
+        self.parts = []
         self.measure = convergence(real, fake, self.config.gamma)
         self.k = next_k(self.k, real, fake, self.config.gamma, self.config.rate)
-        return loss
 
     def signals(self, game: Game) -> dict[str, float]:
         return {"k": float(self.k), "convergence": float(self.measure)}
 
     def state(self) -> dict[str, Any]:
-        return {"k": self.k, "measure": self.measure}
+        return {"k": self.k, "measure": self.measure, "parts": list(self.parts)}
 
     def load_state(self, state: dict[str, Any]) -> None:
         self.k = state["k"].to(self.k.device)
         self.measure = state["measure"].to(self.k.device)
+        self.parts = list(state["parts"])

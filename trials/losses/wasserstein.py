@@ -40,6 +40,9 @@ class Wasserstein(UncentredLoss):
                 + " (arXiv:1701.07875, section 3)"
             )
 
+    def prepare(self, game: Game) -> None:
+        self._estimate: Tensor | None = None
+
     def discriminator(self, round: Round) -> Tensor:
         loss = round.f.mean() - round.r.mean()
         self._estimate = -loss.detach()
@@ -49,13 +52,10 @@ class Wasserstein(UncentredLoss):
         return -round.f.mean()
 
     def signals(self, game: Game) -> dict[str, float]:
-        estimate = getattr(self, "_estimate", None)
-        return {} if estimate is None else {"wasserstein": float(estimate)}
+        return {} if self._estimate is None else {"wasserstein": float(self._estimate)}
 
     def state(self) -> dict[str, Any]:
-        estimate = getattr(self, "_estimate", None)
-        return {} if estimate is None else {"estimate": estimate}
+        return {"estimate": self._estimate}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        if "estimate" in state:
-            self._estimate = state["estimate"]
+        self._estimate = state["estimate"]

@@ -24,7 +24,7 @@ from trials.config import TrialConfig
 from trials.game import Game, Round
 from trials.images import mirrored, shifted
 from trials.problems import Problem
-from trials.trick import Trick, TrickConfig, knob
+from trials.trick import Terms, Trick, TrickConfig, knob
 
 
 def next_p(p: float, sign: float, target: float, images: int, ramp: int) -> float:
@@ -91,17 +91,30 @@ class AdaptiveAugment(Trick):
         if shape is not None and len(shape) != 3:
             yield Problem("tricks.adaptive_augment", "augments images, and these data are points")
 
+    def __init__(self, config: Any, trial: TrialConfig) -> None:
+        super().__init__(config, trial)
+        self._begin()  # a reference batch is seen before anything is prepared
+
     def prepare(self, game: Game) -> None:
+        self._begin()
+
+    def _begin(self) -> None:
         self.p: float = self.config.initial
-        self.signs: list[float] = []
+        self.signs: list[float] = []  # of the steps since p was changed
+        self.parts: list[Tensor] = []  # of the parts of the step that is being taken
 
     def see(self, game: Game, images: Tensor, real: bool) -> Tensor:
         if self.p == 0:
             return images
         return transformed(images, self.p, game.streams.augmentation, self.config.turn)
 
+    def discriminator_terms(self, game: Game, round: Round, terms: Terms) -> Terms:
+        self.parts.append((round.r.detach() - game.border(round)).sign().mean())
+        return terms
+
     def after_discriminator_step(self, game: Game, round: Round) -> None:
-        self.signs.append(float((round.r.detach() - game.border(round)).sign().mean()))
+        self.signs.append(float(torch.stack(self.parts).mean()))
+        self.parts = []
         if len(self.signs) == self.config.interval:
             sign = sum(self.signs) / len(self.signs)
             images = self.config.interval * self.trial.batch_size
@@ -112,7 +125,8 @@ class AdaptiveAugment(Trick):
         return {"probability": self.p}
 
     def state(self) -> dict[str, Any]:
-        return {"p": self.p, "signs": list(self.signs)}
+        return {"p": self.p, "signs": list(self.signs), "parts": list(self.parts)}
 
     def load_state(self, state: dict[str, Any]) -> None:
         self.p, self.signs = state["p"], list(state["signs"])
+        self.parts = list(state["parts"])

@@ -16,6 +16,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Literal
 
+import torch
+from torch import Tensor
+
 from trials.config import TrialConfig
 from trials.game import Game, Round, Steps
 from trials.problems import Problem
@@ -33,6 +36,10 @@ def balanced(steps: Steps, leader: Literal["discriminator", "generator", ""], mo
             return Steps(steps.discriminator, steps.generator - 1)
         return Steps(min(most, steps.discriminator + 1), 1)
     return steps
+
+
+def _size(loss: float | None) -> float | None:
+    return None if loss is None else abs(loss)
 
 
 class DynamicBalance(Trick):
@@ -75,6 +82,7 @@ class DynamicBalance(Trick):
     def prepare(self, game: Game) -> None:
         self.now = Steps(self.trial.critic_steps, 1)
         self.averages: dict[str, float] = {}
+        self.parts: dict[str, list[Tensor]] = {}  # what is averaged, of a step's parts
         self.rounds = 0
         self.taken = [0, 0, 0]
 
@@ -102,20 +110,36 @@ class DynamicBalance(Trick):
             return "discriminator"
         return "generator" if judge > self.config.band * maker else ""
 
-    def _average(self, name: str, value: float) -> None:
+    def _gather(self, name: str, value: Tensor) -> None:
+        self.parts.setdefault(name, []).append(value.detach())
+
+    def _take(self, name: str) -> float | None:
+        """The mean over a step's parts; None where the memory began anew since."""
+        parts = self.parts.pop(name, None)
+        return float(torch.stack(parts).mean()) if parts else None
+
+    def _average(self, name: str, value: float | None) -> None:
+        if value is None:
+            return
         old, m = self.averages.get(name, value), self.config.momentum
         self.averages[name] = m * old + (1 - m) * value
 
     def discriminator_terms(self, game: Game, round: Round, terms: Terms) -> Terms:
         r, f, border = round.r.detach(), round.f.detach(), game.border(round)
-        right = float((r > border).float().mean() + (f < border).float().mean()) / 2
-        self._average("accuracy", right)
-        self._average("discriminator", abs(float(sum(t.detach() for t in terms.values()))))
+        self._gather("accuracy", ((r > border).float().mean() + (f < border).float().mean()) / 2)
+        self._gather("discriminator", torch.stack(list(terms.values())).sum())
         return terms
 
     def generator_terms(self, game: Game, round: Round, terms: Terms) -> Terms:
-        self._average("generator", abs(float(sum(t.detach() for t in terms.values()))))
+        self._gather("generator", torch.stack(list(terms.values())).sum())
         return terms
+
+    def after_discriminator_step(self, game: Game, round: Round) -> None:
+        self._average("accuracy", self._take("accuracy"))
+        self._average("discriminator", _size(self._take("discriminator")))
+
+    def after_generator_step(self, game: Game, round: Round) -> None:
+        self._average("generator", _size(self._take("generator")))
 
     def signals(self, game: Game) -> dict[str, float]:
         judge, maker, rounds = self.taken
@@ -128,6 +152,7 @@ class DynamicBalance(Trick):
         return {
             "now": list(self.now),
             "averages": self.averages,
+            "parts": {name: list(parts) for name, parts in self.parts.items()},
             "rounds": self.rounds,
             "taken": self.taken,
         }
@@ -135,4 +160,5 @@ class DynamicBalance(Trick):
     def load_state(self, state: dict[str, Any]) -> None:
         self.now = Steps(*state["now"])
         self.averages = dict(state["averages"])
+        self.parts = {name: list(parts) for name, parts in state["parts"].items()}
         self.rounds, self.taken = state["rounds"], list(state["taken"])

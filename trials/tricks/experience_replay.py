@@ -16,9 +16,13 @@ from torch import Tensor
 from trials.game import Game, Round
 from trials.trick import Trick, TrickConfig, knob
 
+MADE = ("fake", "fake_labels", "z", "condition")
+"""What stays together in the buffer: an image, and what it was made from. Whoever asks the
+discriminator for an image's codes (InfoGAN) must be given those of this image."""
+
 
 def mixed(fresh: Tensor, old: Tensor) -> Tensor:
-    """The batch with its last ``len(old)`` images replaced by old ones: (N, …), (K, …) → (N, …)."""
+    """The batch with its last ``len(old)`` rows replaced by old ones: (N, …), (K, …) → (N, …)."""
     return torch.cat([fresh[: len(fresh) - len(old)], old])
 
 
@@ -41,48 +45,46 @@ class ExperienceReplay(Trick):
 
     def prepare(self, game: Game) -> None:
         self.device = game.device
-        self.images: Tensor | None = None
-        self.labels: Tensor | None = None
+        self.memory: dict[str, Tensor] = {}  # by name of the round's field, (B, …) each
 
     def dealt(self, game: Game, round: Round) -> None:
         if round.player == "discriminator":
             self._mix(game, round)
 
     def _mix(self, game: Game, table: Round) -> None:
-        fresh, fresh_labels = table.fake, table.fake_labels
-        if self.images is not None:
-            wanted = min(len(fresh) - 1, max(1, round(len(fresh) * self.config.share)))
-            chosen = self._draw(game, wanted, len(self.images))
-            table.fake = mixed(fresh, self.images[chosen])
-            if fresh_labels is not None and self.labels is not None:
-                table.fake_labels = mixed(fresh_labels, self.labels[chosen])
-        self._keep(game, fresh, fresh_labels)
+        made = {name: getattr(table, name) for name in MADE}
+        fresh = {name: value for name, value in made.items() if value is not None}
+        if self.memory:
+            count = len(table.fake)
+            wanted = min(count - 1, max(1, round(count * self.config.share)))
+            chosen = self._draw(game, wanted, len(self.memory["fake"]))
+            for name, value in fresh.items():
+                setattr(table, name, mixed(value, self.memory[name][chosen]))
+        self._keep(game, fresh)
 
     def _draw(self, game: Game, count: int, below: int) -> Tensor:
         stream = game.streams.augmentation
         return torch.randint(below, (count,), generator=stream, device=stream.device)
 
-    def _keep(self, game: Game, fresh: Tensor, labels: Tensor | None) -> None:
-        count = max(1, round(len(fresh) * self.config.renew))
-        fresh = fresh[:count].detach()
-        labels = None if labels is None else labels[:count]
-        if self.images is None:
-            self.images, self.labels = fresh.clone(), None if labels is None else labels.clone()
+    def _keep(self, game: Game, fresh: dict[str, Tensor]) -> None:
+        """A share of the fresh batch fills the room that is left, then takes random places."""
+        count = max(1, round(len(fresh["fake"]) * self.config.renew))
+        fresh = {name: value[:count].detach() for name, value in fresh.items()}
+        if not self.memory:
+            self.memory = {name: value[: self.config.size].clone() for name, value in fresh.items()}
             return
-        room = max(0, min(self.config.size - len(self.images), len(fresh)))
-        self.images = torch.cat([self.images, fresh[:room]])[: self.config.size]
-        if self.labels is not None and labels is not None:
-            self.labels = torch.cat([self.labels, labels[:room]])[: self.config.size]
-        if room < len(fresh):
-            places = self._draw(game, len(fresh) - room, len(self.images))
-            self.images[places] = fresh[room:]
-            if self.labels is not None and labels is not None:
-                self.labels[places] = labels[room:]
+        held = len(self.memory["fake"])
+        room = min(self.config.size - held, count)
+        self.memory = {
+            name: torch.cat([old, fresh[name][:room]]) for name, old in self.memory.items()
+        }
+        if room < count:
+            places = self._draw(game, count - room, held + room)
+            for name, old in self.memory.items():
+                old[places] = fresh[name][room:]
 
     def state(self) -> dict[str, Any]:
-        return {"images": self.images, "labels": self.labels}
+        return {"memory": dict(self.memory)}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        images, labels = state["images"], state["labels"]
-        self.images = None if images is None else images.to(self.device)
-        self.labels = None if labels is None else labels.to(self.device)
+        self.memory = {name: kept.to(self.device) for name, kept in state["memory"].items()}

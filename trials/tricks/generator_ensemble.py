@@ -39,7 +39,8 @@ REAL = 2048
 """Real images, at most, that the mixture is compared with."""
 
 REMEMBERING = ("ema", "historical_averaging", "progressive_growing", "stacked")
-"""Tricks whose memory would reach from one training into the next."""
+"""Tricks that would reach from one training into the next: what they do goes by the step of the
+whole, or by weights that are no longer there. Other tricks forget, as they are prepared anew."""
 
 
 def greedy(reference: Reference, features: Sequence[Tensor], most: int) -> tuple[list[int], float]:
@@ -167,7 +168,7 @@ class GeneratorEnsemble(Trick):
 
     @torch.no_grad()
     def _restart(self, game: Game) -> None:
-        """New weights for both players, and optimisers that remember nothing."""
+        """New weights for both players; optimisers and tricks that remember nothing."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive(self.trial.seed, "weights", self.taken))
             fresh = build(game.plan)
@@ -177,6 +178,9 @@ class GeneratorEnsemble(Trick):
                 now[name].copy_(value)
         for optimizer in game.optimizers.values():
             optimizer.state.clear()
+        for trick in game.using("state"):
+            if trick is not self:
+                trick.prepare(game)
 
     def sampling_network(self, game: Game, network: nn.Module) -> nn.Module:
         if not self.chosen:

@@ -2,8 +2,8 @@
 
     λ ( E ‖D(x) − α_F‖² + E ‖D(G(z)) − α_R‖² )
 
-α_R and α_F are moving averages of the scores of real and generated images. Added since the
-documents.
+α_R and α_F are moving averages of the scores of real and generated images in the steps before.
+Added since the documents.
 """
 
 from __future__ import annotations
@@ -42,18 +42,24 @@ class LeCam(Trick):
 
     def prepare(self, game: Game) -> None:
         self.anchors = torch.zeros(2, 1, 1, device=game.device)  # α_R and α_F of each judge
+        self.parts: list[Tensor] = []  # mean scores (2, S, 1) of a step's parts
 
     def discriminator_terms(self, game: Game, round: Round, terms: Terms) -> Terms:
         r, f = round.by_judge(round.r), round.by_judge(round.f)
-        now = torch.stack([side.detach().mean(1, keepdim=True) for side in (r, f)])
-        self.anchors = torch.lerp(now, self.anchors, self.config.decay)
+        self.parts.append(torch.stack([side.detach().mean(1, keepdim=True) for side in (r, f)]))
         if game.progress < self.config.start:
             return terms
         term = self.config.weight * round.judges * penalty(r, f, self.anchors[0], self.anchors[1])
         return {**terms, "lecam": term}
 
+    def after_discriminator_step(self, game: Game, round: Round) -> None:
+        now = torch.stack(self.parts).mean(0)
+        self.anchors = torch.lerp(now, self.anchors, self.config.decay)
+        self.parts = []
+
     def state(self) -> dict[str, Any]:
-        return {"anchors": self.anchors}
+        return {"anchors": self.anchors, "parts": list(self.parts)}
 
     def load_state(self, state: dict[str, Any]) -> None:
         self.anchors = state["anchors"].to(self.anchors.device)
+        self.parts = list(state["parts"])
