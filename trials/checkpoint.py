@@ -17,7 +17,7 @@ import torch
 
 from trials.errors import CheckpointError
 
-FORMAT = 1
+FORMAT = 2
 
 
 def write_atomically(path: Path, write: Any) -> None:
