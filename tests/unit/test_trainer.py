@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from tests.conformance.small import SMALL, comparable, differ, small_config, tensors_of
-from trials.checkpoint import save
+from trials.checkpoint import FORMAT, save
 from trials.config import load_config, problems_of
 from trials.errors import CheckpointError, ConfigError
 from trials.export import load_generator, saved_header
@@ -255,7 +255,7 @@ def test_nothing_in_a_checkpoint_is_executed(tmp_path: Path) -> None:
             return os.mkdir, (str(tmp_path / "executed"),)
 
     file = tmp_path / "checkpoint.pt"
-    torch.save({"format": 1, "fingerprint": "f", "state": Evil()}, file)
+    torch.save({"format": FORMAT, "fingerprint": "f", "state": Evil()}, file)
     with pytest.raises(CheckpointError):
         load(file, "f", torch.device("cpu"))
     assert not (tmp_path / "executed").exists()
