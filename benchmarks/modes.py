@@ -1,6 +1,6 @@
 """PacGAN's Table 1 (arXiv:1712.04086): modes that a GAN finds in mixtures of Gaussians.
 
-    python benchmarks/modes.py            # the short schedule: about an hour on two cores
+    python benchmarks/modes.py            # the short schedule: 70 minutes on two cores
     python benchmarks/modes.py --full     # the paper's: for GPUs
     [--data ring,grid] [--methods plain,packing_2,...] [--seeds 10] [--first-seed 0]
     [--steps N] [--narrow K] [--lr R] [--ratio R] [--decay D] [--init I]
