@@ -51,7 +51,7 @@ def measured(
     def sample(count: int, labels: Tensor | None) -> Tensor:
         z = torch.randn(count, generator.latent, generator=noise)
         if math.isfinite(threshold):
-            z = truncated(z, threshold, "resample", noise)
+            z = truncated(z, threshold, "resample")
         return generator(z, labels if generator.classes else None)
 
     return evaluator.measure(sample, weights="averaged", seed=0).values

@@ -19,21 +19,22 @@ from trials.game import Game
 from trials.problems import Problem
 from trials.trick import Sample, Trick, TrickConfig, knob
 
-ROUNDS = 64
-"""Redraws before what is left is clamped: at threshold 0.1 less than one number in 200 is left."""
 
+def truncated(z: Tensor, threshold: float, mode: Literal["resample", "clamp"]) -> Tensor:
+    """Normal z with no number beyond the threshold, same shape.
 
-def truncated(
-    z: Tensor, threshold: float, mode: Literal["resample", "clamp"], noise: torch.Generator
-) -> Tensor:
-    """z with no number beyond the threshold, same shape."""
+    ``resample`` keeps the numbers within it and maps those beyond into it, so that all have the
+    truncated normal's distribution, as if they were drawn again until they fit. How far out in its
+    tail a number was is what it is drawn again by: a z has one truncated z, in whichever batch it
+    comes and at whatever threshold.
+    """
     if mode == "resample":
-        for _ in range(ROUNDS):
-            beyond = z.abs() > threshold
-            if not bool(beyond.any()):
-                return z
-            fresh = torch.randn(z.shape, generator=noise, device=z.device, dtype=z.dtype)
-            z = torch.where(beyond, fresh, z)
+        ndtr = torch.special.ndtr
+        limit = ndtr(torch.tensor(-threshold, dtype=z.dtype, device=z.device))
+        tail = ndtr(-z.abs()) / (2 * limit)  # uniform in (0, ½) where |z| > threshold
+        chance = torch.where(z < 0, tail, 1 - tail)
+        fresh = torch.special.ndtri(limit + chance * (1 - 2 * limit))
+        z = torch.where(z.abs() > threshold, fresh, z)
     return z.clamp(-threshold, threshold)
 
 
@@ -60,6 +61,6 @@ class Truncation(Trick):
 
     def sampler(self, game: Game, sample: Sample, noise: torch.Generator) -> Sample:
         def cut(z: Tensor, labels: Tensor | None) -> Tensor:
-            return sample(truncated(z, self.config.threshold, self.config.mode, noise), labels)
+            return sample(truncated(z, self.config.threshold, self.config.mode), labels)
 
         return cut
