@@ -37,7 +37,7 @@ TrialState = Literal["running", "completed", "stopped", "failed"]
 
 @dataclass(frozen=True)
 class TrialResult:
-    """How a training ended. ``best`` is the evaluation with the lowest FID, if one was measured."""
+    """How a training ended. ``best`` is the evaluation whose generator was kept."""
 
     state: TrialState
     folder: Path

@@ -38,9 +38,9 @@ from trials.export import adopt_generator, save_generator
 from trials.game import Game, Round, Steps
 from trials.grids import image_grid, save_picture, scatter
 from trials.health import Signals, Symptom, Watcher
+from trials.merit import judged_by, merit, value_of
 from trials.meter import Meter, gradient_norm, layer_gradient_norms
 from trials.metrics.evaluator import Evaluator, Measured
-from trials.metrics.measures import MEASURES
 from trials.sampling import drawer, sampling_network, shown
 from trials.streams import derive, stream
 from trials.trick import Terms
@@ -186,11 +186,8 @@ class Training:
         state: TrialState = "completed" if self.finished else "running"
         if self.stopped_by is not None:
             state = "failed" if self.stopped_by.name == "divergence" else "stopped"
-        best = min(
-            (e for e in self.history if _merit(e.metrics) is not None),
-            key=lambda e: _merit(e.metrics) or 0.0,
-            default=None,
-        )
+        merits = [(found, e) for e in self.history if (found := self._merit(e.metrics))]
+        best = min(merits, key=lambda pair: pair[0], default=(None, None))[1]
         return TrialResult(state, self.folder, tuple(self.history), best, self.stopped_by)
 
     # One round -------------------------------------------------------------------------------
@@ -351,12 +348,16 @@ class Training:
         return None
 
     def _keep_best(self, network: torch.nn.Module, metrics: dict[str, float]) -> None:
-        merit = _merit(metrics)
-        earlier = [found for e in self.history if (found := _merit(e.metrics)) is not None]
-        if merit is None or any(found <= merit for found in earlier):
+        mine = self._merit(metrics)
+        earlier = [found for e in self.history if (found := self._merit(e.metrics))]
+        if mine is None or any(found <= mine for found in earlier):
             return
-        name = _judged_by(metrics)
-        save_generator(self.folder, network, self.game, {"step": self.step, name: metrics[name]})
+        name = judged_by(metrics, self.config.evaluation.keep_by)
+        measured = {"step": self.step, name: value_of(metrics, name)}
+        save_generator(self.folder, network, self.game, measured)
+
+    def _merit(self, metrics: Mapping[str, float]) -> tuple[float, float] | None:
+        return merit(metrics, self.config.evaluation.keep_by)
 
     def _fixed_noise(self) -> tuple[Tensor, Tensor | None]:
         """The z and labels of every picture: one row a class where labels are used."""
@@ -383,22 +384,6 @@ class Training:
             picture = image_grid(images, max(1, columns))
         save_picture(picture, self.folder / relative)
         return relative
-
-
-def _judged_by(metrics: Mapping[str, float]) -> str:
-    """The metric by which a training's best generator is chosen: FID where it is measured, else the
-    first one. Empty where nothing is measured."""
-    known = [name for name in metrics if name in MEASURES]
-    return "fid" if "fid" in known else next(iter(known), "")
-
-
-def _merit(metrics: Mapping[str, float]) -> float | None:
-    """How bad a generator is by that metric, the lower the better; None where it is not known."""
-    name = _judged_by(metrics)
-    value = metrics.get(name, math.nan)
-    if not math.isfinite(value):
-        return None
-    return value if MEASURES[name].better == "lower" else -value
 
 
 def train(

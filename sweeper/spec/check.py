@@ -30,12 +30,6 @@ for each toggle, so that many of those have fewer draws."""
 
 _DATA: TypeAdapter[DataConfig] = TypeAdapter(AnyData)
 
-MEASURING = tuple(
-    f"evaluation.{key}"
-    for key in ("samples", "extractor", "batch_statistics", "standing_batches", "final_samples")
-)
-"""Settings that are part of a value's protocol: searched, they would be what a trial wins by."""
-
 AT_MOST = 5
 """Infeasible combinations that are reported; more of them have the same causes."""
 
@@ -93,11 +87,11 @@ class _Checker:
             if isinstance(parameter.domain, Toggle):
                 self._check_trick(at, parameter)
                 continue
-            if parameter.path == "evaluation" or parameter.path.startswith(MEASURING):
+            if measures(parameter.path):
                 message = (
-                    "changes how trials are measured, and values of two protocols do not compare"
+                    "changes what trials are measured by: values of two protocols do not compare"
                 )
-                self.document.add(at, message, "a setting of base")
+                self.document.add(at, message, "a setting of base, and a sweep for each")
                 continue
             try:
                 found = [self._faults(parameter, value) for value in parameter.domain.samples()]
@@ -207,26 +201,24 @@ class _Checker:
         return needed
 
     def check_data(self) -> None:
-        """The data of the base, and of every parameter that chooses data, must be there."""
-        for problem in _missing_data(self.base, {}):
+        """The data must be there."""
+        for problem in _missing_data(self.base):
             _report(self.document, _in_base(self.document, problem.path), problem)
-        for parameter in self.parameters:
-            if parameter.path.split(".")[0] != "data":
-                continue
-            for position, value in enumerate(parameter.domain.samples()):
-                values = {**self.context(parameter), parameter.path: value}
-                place = _place_of(("parameters", parameter.path), parameter, position)
-                for problem in _missing_data(self.base, values):
-                    _report(self.document, place, problem, parameter.path)
 
 
-def _missing_data(base: Mapping[str, Any], values: Mapping[str, Any]) -> list[Problem]:
+def _missing_data(base: Mapping[str, Any]) -> list[Problem]:
     """What is wrong with the data themselves; nothing where their settings are wrong already."""
     try:
-        mapping, _ = expand(apply(base, values))
+        mapping, _ = expand(base)
         return check_data(_DATA.validate_python(mapping.get("data")))
     except ValueError:  # Of pydantic, or of a path that leads nowhere: reported as a wrong setting.
         return []
+
+
+def measures(path: str) -> bool:
+    """Whether a setting says how, or against which data, a training is measured: searched, it would
+    be what a trial wins by. Mirroring is done to what the discriminator sees alone."""
+    return path.split(".")[0] in ("evaluation", "data") and path != "data.flip"
 
 
 def draw_from(parameter: Parameter, chance: random.Random) -> Any:
@@ -277,6 +269,19 @@ def settle_objective(
             document.add((*at, "goal"), wrong, goal)
         settled.append(item.model_copy(update={"goal": goal}))
     return tuple(settled)
+
+
+def keep_by_objective(base: Mapping[str, Any], objective: Sequence[Objective]) -> dict[str, Any]:
+    """The base, its trainings keeping the generator that is best by the (first) objective.
+
+    ``auto`` keeps by FID, which the most common objective needs nothing more than; what a trick
+    logs is measured after a generator is kept.
+    """
+    metric = objective[0].metric if objective else "fid"
+    evaluation = base.get("evaluation") or {}
+    if metric == "fid" or metric.partition("/")[0] not in MEASURES or "keep_by" in evaluation:
+        return dict(base)
+    return {**base, "evaluation": {**evaluation, "keep_by": metric}}
 
 
 def _recorded(config: TrialConfig) -> tuple[str, ...]:

@@ -102,11 +102,12 @@ def _assemble(document: Document, *, checked: bool) -> Sweep | None:
     check_options(document, root, sections)
     check_together(document, ordered, objective, sections)
     if checked and base is not None:
-        from sweeper.spec.check import check_against_trainer, settle_objective
+        from sweeper.spec.check import check_against_trainer, keep_by_objective, settle_objective
 
         check_against_trainer(document, base, ordered)
         if objective is not None:
             objective = settle_objective(document, base, objective)
+            base = keep_by_objective(base, objective)
     if document.problems or base is None or objective is None:
         return None
     return Sweep(

@@ -32,6 +32,7 @@ _CONDITION: Schema = {
 
 def sweep_schema() -> Schema:
     """The schema of a sweep file, JSON Schema 2020-12. Imports the trainer's catalogue."""
+    from sweeper.spec.check import measures
     from trials import catalogue
     from trials.config import TrialConfig
     from trials.metrics.measures import MEASURES
@@ -64,7 +65,9 @@ def sweep_schema() -> Schema:
                 "minProperties": 1,
                 "additionalProperties": False,
                 "properties": {
-                    path: _parameter(path, told) for path, told in dict(_paths(base, defs)).items()
+                    path: _parameter(path, told)
+                    for path, told in dict(_paths(base, defs)).items()
+                    if not measures(path)
                 },
             },
             "objective": {

@@ -394,31 +394,55 @@ def test_conflicting_tricks_of_a_base_are_named() -> None:
     assert "conflicts with" in conflict.message
 
 
-def test_missing_data_are_found_in_the_base_and_in_parameters(tmp_path: Path) -> None:
+def test_missing_data_are_found(tmp_path: Path) -> None:
     gone = tmp_path / "gone.npz"
     base = only(sweep_with(base=f"{{data: {{name: npz, path: {gone}}}}}"))
     assert base.path == "base.data.path"
     assert str(gone) in base.message
-    searched = only(sweep_with(f"data: {{values: [digits, {{name: npz, path: {gone}}}]}}"))
-    assert searched.path == "parameters.data.values[1]"
-    assert str(gone) in searched.message
 
 
-def test_an_impossible_network_size_is_refused() -> None:
-    problem = only(sweep_with("data.size: {values: [8, 12]}"))
-    assert problem.path == "parameters.data.size.values[1]"
+def test_an_impossible_image_size_is_refused() -> None:
+    problem = only(sweep_with(base="{data: {name: digits, size: 12}}"))
+    assert problem.path == "base.data.size"
     assert "12" in problem.message
 
 
 @pytest.mark.parametrize(
     "parameter",
-    ["evaluation.samples: {values: [32, 512]}", "evaluation.batch_statistics: {values: [running]}"],
+    [
+        "evaluation.samples: {values: [32, 512]}",
+        "evaluation.batch_statistics: {values: [running]}",
+        "evaluation.batch: {values: [64, 128]}",
+        "data: {values: [digits, ring]}",
+        "data.holdout: {min: 0.0, max: 0.2}",
+    ],
 )
 def test_no_trial_can_win_by_the_way_it_is_measured(parameter: str) -> None:
     problem = only(sweep_with(parameter))
     assert problem.path == "parameters." + parameter.partition(":")[0]
     assert "values of two protocols do not compare" in problem.message
-    assert problem.expected == "a setting of base"
+    assert problem.expected == "a setting of base, and a sweep for each"
+
+
+def test_what_only_the_discriminator_sees_may_be_searched() -> None:
+    assert parse_sweep(sweep_with("data.flip: {values: [false, true]}")).parameters
+
+
+@pytest.mark.parametrize(
+    ("base", "rest", "kept"),
+    [
+        ("{data: digits}", "objective: {metric: kid}", "kid"),
+        ("{data: ring, evaluation: {every: 9}}", "objective: {metric: modes}", "modes"),
+        ("{data: digits, evaluation: {keep_by: recall}}", "objective: {metric: kid}", "recall"),
+        ("{data: digits}", "", None),
+    ],
+)
+def test_trainings_keep_the_generator_that_is_best_by_the_objective(
+    base: str, rest: str, kept: str | None
+) -> None:
+    sweep = parse_sweep(sweep_with(base=base, rest=rest))
+    assert sweep.base.get("evaluation", {}).get("keep_by") == kept
+    assert problems_of(sweep.base) == []
 
 
 def test_values_that_cannot_stand_together_are_named_alone() -> None:

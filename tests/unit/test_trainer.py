@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import statistics
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -151,6 +153,41 @@ def test_without_fid_the_best_generator_is_kept_by_the_first_metric(
     found = training.result().best
     assert found is not None
     assert found.metrics[metric] == best
+
+
+def test_a_generator_is_kept_by_the_metric_that_is_asked_for(tmp_path: Path) -> None:
+    evaluation = {"every": 2, "samples": 64, "metrics": ["fid", "recall"], "keep_by": "recall"}
+    training = Training(small_config(steps=8, evaluation=evaluation), tmp_path)
+    while not training.finished:
+        training.advance()
+    header = saved_header(tmp_path)
+    best = max(training.history, key=lambda e: (e.metrics["recall"], -e.metrics["fid"]))
+    assert (header["step"], header["recall"]) == (best.step, best.metrics["recall"])
+
+
+def test_a_generator_is_kept_by_the_mean_over_classes(tmp_path: Path) -> None:
+    evaluation = {"every": 2, "samples": 200, "metrics": ["class_fid"]}
+    config = small_config(steps=6, evaluation=evaluation, conditioning="concat")
+    training = Training(config, tmp_path)
+    while not training.finished:
+        training.advance()
+
+    def mean(metrics: Mapping[str, float]) -> float:
+        return statistics.fmean(v for k, v in metrics.items() if k.startswith("class_fid/"))
+
+    best = min(training.history, key=lambda e: mean(e.metrics))
+    header = saved_header(tmp_path)
+    assert (header["step"], header["class_fid"]) == (best.step, mean(best.metrics))
+    assert training.result().best == best
+
+
+def test_what_is_kept_by_must_be_measured() -> None:
+    (problem,) = problems_of(
+        {"data": "digits", "evaluation": {"metrics": ["fid", "kid"], "keep_by": "modes"}}
+    )
+    assert (problem.path, problem.expected) == ("evaluation.keep_by", "one of fid, kid")
+    (problem,) = problems_of({"data": "digits", "evaluation": {"keep_by": "fidd"}})
+    assert "did you mean 'fid'" in problem.message
 
 
 def test_the_watcher_has_scores_and_gradients_however_often_it_looks(tmp_path: Path) -> None:

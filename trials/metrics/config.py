@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -22,6 +23,12 @@ def _known(value: Any) -> Any:
     return value
 
 
+def _keeper(value: Any) -> Any:
+    if isinstance(value, str) and value != "auto":
+        _known([value.partition("/")[0]])
+    return value
+
+
 class EvaluationConfig(BaseModel):
     """When and how a trial is measured."""
 
@@ -35,6 +42,11 @@ class EvaluationConfig(BaseModel):
     batch: int = Field(default=256, ge=1, description="Images generated at a time")
     metrics: Annotated[Literal["auto"] | tuple[str, ...], BeforeValidator(_known)] = Field(
         default="auto", description="What is measured; auto takes what suits the data"
+    )
+    keep_by: Annotated[str, BeforeValidator(_keeper)] = Field(
+        default="auto",
+        description="The metric whose best generator is kept; auto takes a sweep's objective, or"
+        " fid, or the first that is measured",
     )
     extractor: AnyExtractor = ExtractorConfig()
     batch_statistics: Literal["running", "standing"] = Field(
@@ -80,6 +92,13 @@ def check_metrics(
     ]
 
 
+def _check_keeper(config: EvaluationConfig, measured: Sequence[str], path: str) -> list[Problem]:
+    name = config.keep_by.partition("/")[0]
+    if name == "auto" or name in measured:
+        return []
+    return [Problem(path, f"{name} is not measured here", "one of " + ", ".join(measured))]
+
+
 def check_evaluation(
     config: EvaluationConfig,
     *,
@@ -108,4 +127,5 @@ def check_evaluation(
     return [
         *check_extractor(config.extractor, data, kind, f"{path}.extractor"),
         *check_metrics(config, met, f"{path}.metrics"),
+        *_check_keeper(config, choose_metrics(config, kind, met), f"{path}.keep_by"),
     ]
