@@ -41,6 +41,7 @@ class Recorder:
         self._sweep = sweep
         self._folder = folder
         self._outbox = outbox
+        self._symptoms: dict[int, dict[str, tuple[int, str]]] = {}
 
     def sweep_started(self, study: str) -> None:
         """The sweep's own run is opened, or reopened."""
@@ -104,23 +105,32 @@ class Recorder:
                     number, {f"protocol.{key}": value for key, value in evaluated.protocol.items()}
                 )
             if evaluated.symptoms:
-                seen = [(one, evaluated.step) for one in evaluated.symptoms]
-                note = trial_note(
-                    number=number,
-                    sweep=self._sweep.name,
-                    steps=evaluated.step,
-                    seen=_explained(seen, evaluated.notes),
-                )
-                self._outbox.tagged(number, {**_seen(seen), NOTE_TAG: note})
+                self._warned(number, evaluated)
             if evaluated.samples:
                 self._file(
                     number, self._folder.trial(number) / evaluated.samples, evaluated.samples
                 )
 
+    def _warned(self, number: int, evaluated: Evaluated) -> None:
+        """The run's note tells all symptoms so far: MLflow keeps one note a run."""
+        assert self._outbox is not None
+        so_far = self._symptoms.setdefault(number, {})
+        for name in evaluated.symptoms:
+            so_far[name] = evaluated.step, evaluated.notes.get(name, "")
+        seen = [(name, step) for name, (step, _) in so_far.items()]
+        note = trial_note(
+            number=number,
+            sweep=self._sweep.name,
+            steps=evaluated.step,
+            seen=_explained(seen, {name: note for name, (_, note) in so_far.items()}),
+        )
+        self._outbox.tagged(number, {**_seen(seen), NOTE_TAG: note})
+
     def trial_ended(self, record: TrialRecord) -> None:
         """The trial has its final state."""
         if self._outbox is None:
             return
+        self._symptoms.pop(record.number, None)
         state: TrialEnding = record.state  # type: ignore[assignment]
         folder = self._folder.trial(record.number)
         tags = {"sweeper.symptom": record.symptom}

@@ -112,9 +112,10 @@ def _as_worst(study: Study) -> Callable[[list[FrozenTrial]], list[FrozenTrial]]:
     signs = [1 if way == StudyDirection.MINIMIZE else -1 for way in study.directions]
 
     def soften(trials: list[FrozenTrial]) -> list[FrozenTrial]:
-        known = [trial.values for trial in trials if _finite(trial.values, len(signs))]
-        if not known:
+        measured = [trial for trial in trials if _finite(trial.values, len(signs))]
+        if all(map(broken, measured)):  # Nothing yet that they could be as bad as.
             return [trial for trial in trials if not _unmeasured(trial)]
+        known = [trial.values for trial in measured]
         worst = [
             sign * max(sign * values[place] for values in known) for place, sign in enumerate(signs)
         ]

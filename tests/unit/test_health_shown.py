@@ -144,10 +144,15 @@ def test_a_symptom_that_stops_nothing_is_explained_while_the_trial_runs_and_afte
         ledger.report(0, evaluated)
         recorder.evaluated(0, evaluated)
         at_once = json.loads(_column(folder.outbox, "tags"))["mlflow.note.content"]
-        ledger.report(0, Evaluated(800, {"fid": 30.0}, 2.0))
+        notes = {"oscillation": "samples jump"}
+        evaluated = Evaluated(800, {"fid": 30.0}, 2.0, ("oscillation",), notes=notes)
+        ledger.report(0, evaluated)
+        recorder.evaluated(0, evaluated)
+        later = json.loads(_column(folder.outbox, "tags"))["mlflow.note.content"]
+        assert "samples jump" in later
         ledger.complete(0, [30.0])
         recorder.trial_ended(ledger.record(0))
-    for note in (at_once, _column(folder.outbox, "end_note")):
+    for note in (at_once, later, _column(folder.outbox, "end_note")):
         for part in told:
             assert part in note
     assert run(["show", "probe", "0", "--home", str(tmp_path)]) == 0

@@ -8,6 +8,7 @@ import pytest
 
 from sweeper.home import Home
 from sweeper.search.ledger import Evaluated, Ledger
+from sweeper.search.modelled import impression
 from sweeper.spec.domains import Parameter, Range
 from sweeper.spec.model import Sweep
 from sweeper.spec.sections import Limits, Objective, SchedulerSpec, SearchSpec
@@ -69,3 +70,13 @@ def test_nobody_goes_on_from_the_checkpoint_of_a_collapsed_training(tmp_path: Pa
     taken = ledger.take_over(4)
     assert taken is not None
     assert taken.donor == 1
+
+
+def test_a_collapsed_training_is_no_good_one_while_there_is_none_other(tmp_path: Path) -> None:
+    ledger = ledger_of(tmp_path, SearchSpec(sampler="gp", seed=0, start_with_base=False))
+    for number in range(2):
+        ledger.ask()
+        ledger.started(number)
+        ledger.report(number, Evaluated(400, {"precision": 0.99}, 1.0))
+        ledger.prune(number, "mode_collapse", "one mode is left")
+    assert impression(ledger.study, ledger.sweep).trials == []
