@@ -1,0 +1,51 @@
+"""Taking over another training's checkpoint, killed at each of its writes: the next is whole."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sweeper.scheduling import inheritance
+from sweeper.scheduling.messages import Work
+from tests.conformance.small import small_config
+from trials import trainer
+from trials.export import saved_header
+from trials.trainer import Training
+
+
+class Killed(BaseException):
+    """What no handler catches."""
+
+
+@pytest.mark.parametrize("write", ["adopt_generator", "save", "atomic_write"])
+@pytest.mark.parametrize("before", [True, False])
+def test_a_take_over_killed_at_any_of_its_writes_is_made_again(
+    write: str, before: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    donor, folder = tmp_path / "donor", tmp_path / "taker"
+    rates = {"generator": {"lr": 1e-6}, "discriminator": {"lr": 1e-6}}
+    config = small_config(optimizer=rates)
+    given, taker = Training(small_config(), donor), Training(config, folder)
+    given.advance()
+    taker.advance()
+    work = Work(0, str(folder), {}, take_over=str(donor))
+
+    home = {"adopt_generator": trainer, "save": Training, "atomic_write": inheritance}[write]
+    real = getattr(home, write)
+
+    def killed(*args: object) -> None:
+        if not before:
+            real(*args)
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(home, write, killed)
+        with pytest.raises(Killed):
+            inheritance.take_up(Training(config, folder), folder, work)
+    for _ in range(2):  # made again, and found made
+        again = Training(config, folder)
+        inheritance.take_up(again, folder, work)
+        assert [e.metrics for e in again.history] == [e.metrics for e in given.history]
+        assert saved_header(folder)["fid"] == given.history[0].metrics["fid"]
+        assert again.game.optimizers["generator"].param_groups[0]["lr"] == 1e-6
