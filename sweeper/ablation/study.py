@@ -204,9 +204,9 @@ def _groups(table: pa.Table, kind: Kind) -> tuple[npt.NDArray[np.bool_], npt.NDA
     if kind == "confirmation":
         of = np.asarray(pc.fill_null(table["of"], -1))
         replicate = np.asarray(pc.fill_null(pc.equal(table["role"], "replicate"), False))
-        return replicate, of, lambda row: f"#{of[row]}"
+        return replicate, of, lambda row: f"trial {of[row]:05d}"
     codes, _ = _codes(table["configuration"])
-    return np.ones(len(table), dtype=bool), codes, lambda row: f"#{number[row]}"
+    return np.ones(len(table), dtype=bool), codes, lambda row: f"trial {number[row]:05d}"
 
 
 def _codes(column: pa.ChunkedArray) -> tuple[npt.NDArray[np.int64], list[str]]:

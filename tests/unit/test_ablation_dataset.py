@@ -163,10 +163,10 @@ def test_the_lucky_value_of_the_search_never_enters_a_confirmation() -> None:
         record(3 + n, role="replicate", of=1, seed=100 + n, objective=(7.0 + n,)) for n in range(2)
     ]
     study = study_from_table(trial_table(rows), "minimize")
-    assert study.cells == ("#1",)
+    assert study.cells == ("trial 00001",)
     assert study.values.tolist() == [[7.0, 8.0]]
     trials = study_from_table(trial_table(rows), "minimize", kind="trials")
-    assert trials.cells == ("#0",)
+    assert trials.cells == ("trial 00000",)
     assert trials.seeds == (0, 1, 2, 100, 101)
 
 
@@ -185,4 +185,4 @@ def test_a_large_search_with_a_seed_for_every_trial_stays_small() -> None:
     assert found.best == 0
     assert found.tested.sum() == 1
     with pytest.raises(ValueError, match="share no seeds"):
-        compare(study, "#0")
+        compare(study, "trial 00000")

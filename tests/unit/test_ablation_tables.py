@@ -199,7 +199,7 @@ def test_a_confirmation_shows_the_lucky_number_beside_the_confirmed_one() -> Non
         for s in range(5)
     ]  # fmt: skip
     table = build_table(trial_table(search + replicates), metric="fid")
-    assert column(table, "cell") == ["#1", "#0"]
+    assert column(table, "cell") == ["trial 00001", "trial 00000"]
     assert column(table, "screened") == ["6.000", "5.000"]
     assert table.best == 0
 
@@ -211,11 +211,11 @@ def test_a_plain_search_is_listed_best_first_without_tests() -> None:
         for n, v in enumerate([3, 1, 2])
     ]  # fmt: skip
     table = build_table(trial_table(records), metric="fid", limit=2)
-    assert column(table, "cell") == ["#1", "#2"]
+    assert column(table, "cell") == ["trial 00001", "trial 00002"]
     assert "The first 2 of 3 configurations" in table.notes
     assert table.equals == frozenset()
     largest = build_table(trial_table(records), metric="is", goal="maximize", limit=1)
-    assert column(largest, "cell") == ["#0"]
+    assert column(largest, "cell") == ["trial 00000"]
 
 
 # Refusals ---------------------------------------------------------------------------------------
