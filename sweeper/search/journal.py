@@ -35,7 +35,8 @@ class Journal(BaseJournalBackend):
         self._held: list[bytes] | None = None
         self._known = (0, 0)  # how many operations have been read, and where in the file they end
         self._broken: LedgerError | None = None
-        path.touch()
+        if not path.exists():  # a reader leaves it alone: its age says whether copies are current
+            path.touch()
 
     @contextmanager
     def together(self) -> Iterator[None]:
@@ -92,15 +93,18 @@ class Journal(BaseJournalBackend):
         return operation
 
     def _write(self, lines: list[bytes]) -> None:
+        whole: int | None = None
         try:
             with self._path.open("ab") as file:
+                whole = file.tell()
                 file.write(b"".join(lines))
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
             self._broken = LedgerError(f"cannot write {self._path}: {error.strerror or error}")
-            with suppress(OSError):  # at the latest it is cut when the journal is opened again
-                cut_torn_line(self._path)
+            with suppress(OSError):  # a torn line is at the latest cut when it is opened again
+                if whole is not None:
+                    os.truncate(self._path, whole)
             raise self._broken from error
 
     @contextmanager
@@ -125,10 +129,10 @@ def mend(path: Path) -> bool:
     if not path.exists():
         return False
     _drop_stale_lock(path)
-    return cut_torn_line(path)
+    return _cut_torn_line(path)
 
 
-def cut_torn_line(path: Path) -> bool:
+def _cut_torn_line(path: Path) -> bool:
     """Truncate the file after its last newline. True if something was cut."""
     with path.open("r+b") as file:
         size = file.seek(0, os.SEEK_END)

@@ -153,6 +153,28 @@ def test_a_full_disk_leaves_no_part_of_a_line_and_nothing_is_written_after_it(fo
     assert len(Ledger.open(SWEEP, folder).trials()) in (3, 4)
 
 
+def test_a_full_disk_takes_all_of_an_evaluation_or_nothing(folder, monkeypatch):
+    ledger = Ledger.open(SWEEP, folder)
+    ledger.ask()
+    before = folder.study_journal.read_bytes()
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        with pytest.raises(LedgerError):
+            ledger.report(0, Evaluated(1, {"fid": 1.0}, 10.0))
+    assert folder.study_journal.read_bytes() == before
+
+
+def test_reading_a_study_leaves_its_file_alone(folder):
+    ended(folder)
+    os.utime(folder.study_journal, ns=(1, 1))
+    assert len(Ledger.open_readonly(SWEEP, folder).trials()) == 3
+    assert folder.study_journal.stat().st_mtime_ns == 1
+
+
 def test_a_damaged_line_is_named(folder):
     ended(folder)
     lines = folder.study_journal.read_bytes().splitlines(keepends=True)
