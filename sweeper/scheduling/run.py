@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import shutil
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -255,9 +254,11 @@ def _keep_spec(sweep: Sweep, folder: SweepFolder, source: Path | None) -> None:
             )
         if not difference:
             return
-    atomic_write(folder.spec_json, json.dumps(sweep.to_dict(), indent=2) + "\n")
+    # The spec last: once it is the new one, nobody looks at the file again. And the file may be
+    # given as it lies here.
     if source is not None and source.is_file():
-        shutil.copyfile(source, folder.sweep_yaml)
+        atomic_write(folder.sweep_yaml, source.read_bytes())
+    atomic_write(folder.spec_json, json.dumps(sweep.to_dict(), indent=2) + "\n")
 
 
 def _study_id(ledger: Ledger) -> str:
