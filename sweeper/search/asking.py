@@ -40,6 +40,7 @@ class Desk:
         self._cells: Iterator[Draw] = iter(())
         self._next_cell = 0
         self._design: Design | None = None
+        self._tried: set[tuple[str, int]] = set()
 
     def ask(self) -> Asked | None:
         """The search's next trial; None when the grid has no further cell.
@@ -62,14 +63,18 @@ class Desk:
         return None if draw is None else self._add(draw, draw.values, "search")
 
     def _ask_cell(self, everything: list[FrozenTrial]) -> Asked | None:
-        """The next run of an ablation; further seeds of a cell belong to its first trial."""
+        """The next run of an ablation; further seeds of a cell belong to its first trial.
+
+        A run whose worker died is asked for again, but only once by each driver: where the machine
+        cannot hold the configuration, its worker would die for ever.
+        """
         # Imported here: listings read studies too, and need neither designs nor SciPy.
         from sweeper.search.cells import cells_due, design_of
 
         if self._design is None:
             self._design = design_of(self._sweep)
         first: dict[str, int] = {}
-        done: set[tuple[str, int]] = set()
+        done = set(self._tried)
         for trial in everything:
             attrs = trial.user_attrs
             first.setdefault(attrs["cell"]["key"], trial.number)
@@ -79,6 +84,7 @@ class Desk:
         if not due:
             return None
         cell, seed = due[0]
+        self._tried.add((cell.key, seed))
         values = {**cell.settings, "seed": seed}
         draw = Draw(values, apply(self._sweep.base, values))
         of = first.get(cell.key)

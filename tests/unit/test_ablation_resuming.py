@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,12 @@ class Killed(Exception):  # noqa: N818 - what happened
     """The driver is gone."""
 
 
-def play(home: Path, kill_after: int | None = None, spec: Sweep = STUDY) -> Ledger:
+def play(
+    home: Path,
+    kill_after: int | None = None,
+    spec: Sweep = STUDY,
+    answer: Callable[[Work], Report] | None = None,
+) -> Ledger:
     """Run `spec` without Ray: two workers, of which the later one answers first."""
     folder = Home.at(home).sweep(spec.name)
     folder.create()
@@ -53,7 +59,8 @@ def play(home: Path, kill_after: int | None = None, spec: Sweep = STUDY) -> Ledg
             turns += 1
             if turns == kill_after:
                 raise Killed
-            conductor.heard(work.number, outcome(work))
+            conductor.heard(work.number, (answer or outcome)(work))
+            assert turns < 10 * RUNS
     return ledger
 
 
@@ -91,6 +98,25 @@ def test_killing_the_study_anywhere_changes_no_number_in_its_tables(tmp_path, mo
     resumed = play(tmp_path / "b")
     assert len(resumed.trials()) == RUNS
     assert repr(numbers(tables(tmp_path / "b", resumed))) == repr(numbers(straight))
+
+
+def test_a_cell_whose_worker_always_dies_is_left_to_the_next_run(tmp_path):
+    alone = replace(STUDY, limits=Limits(parallel=1))
+
+    def die(work: Work) -> Report:
+        if outcome(work).failure is None:
+            return outcome(work)
+        return Report(finished=True, failure=Failure("worker_died", "the kernel killed it"))
+
+    for run in (1, 2):
+        records = play(tmp_path, spec=alone, answer=die).trials()
+        lost = [one for one in records if one.symptom == "worker_died"]
+        assert {(one.cell, one.config["seed"]) for one in lost} == {("without label_smoothing", 1)}
+        assert (len(lost), len(records)) == (run, RUNS - 1 + run)
+    straight = tables(tmp_path / "b", play(tmp_path / "b"))
+    resumed = play(tmp_path, spec=alone)
+    assert len(resumed.trials()) == RUNS + 2
+    assert repr(numbers(tables(tmp_path, resumed))[0]) == repr(numbers(straight)[0])
 
 
 def test_a_factorial_gives_its_effects_and_where_runs_failed_those_on_ranks(tmp_path):
