@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -105,10 +105,25 @@ def run(
         folder=outcome.folder,
         records=outcome.records,
         best=outcome.best,
-        files=written.files or write_report(folder, sweep, outcome.records),
+        files=written.files or _late_report(folder, sweep, outcome.records),
         tables=tuple(written.tables),
         exit_code=outcome.exit_code,
     )
+
+
+def _late_report(folder: SweepFolder, sweep: Sweep, records: Sequence[TrialRecord]) -> ReportPaths:
+    """The report of a run that failed before it wrote one; if that fails too, where it belongs."""
+    try:
+        return write_report(folder, sweep, records)
+    except OSError:
+        return ReportPaths(
+            folder=folder.report,
+            html=folder.report / "report.html",
+            leaderboard_csv=folder.report / "leaderboard.csv",
+            leaderboard_parquet=folder.report / "leaderboard.parquet",
+            best_yaml=None,
+            figures={},
+        )
 
 
 class _Written:

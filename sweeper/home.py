@@ -16,6 +16,7 @@ HOME/
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import re
@@ -36,6 +37,12 @@ NAME_RULE = "letters, digits, '.', '_' and '-', at most 100, not starting with '
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
 _RESERVED = frozenset({"cache", "mlartifacts", "mlflow.db", "mlflow.db-wal", "mlflow.db-shm"})
 
+_REFUSALS = (
+    *(errno.ENOSPC, errno.EDQUOT, errno.EROFS),
+    *(errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST),
+)
+"""What the system says where a file or folder cannot be made, whoever asks."""
+
 _LOCK_PATIENCE = 0.25
 """Seconds to try for the lock: `driver()` of a status command may hold it for an instant."""
 
@@ -43,6 +50,17 @@ _LOCK_PATIENCE = 0.25
 def is_valid_name(name: str) -> bool:
     """Whether `name` may be a sweep's: it becomes a folder, a tag and part of a web address."""
     return _NAME.fullmatch(name) is not None and name not in _RESERVED
+
+
+@contextmanager
+def writing(place: Path) -> Iterator[None]:
+    """Turn the system's refusal to write into a UserError that names the place."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _REFUSALS:
+            raise
+        raise UserError(f"cannot write in {place}: {error.strerror}") from error
 
 
 class Request(StrEnum):
@@ -108,8 +126,9 @@ class SweepFolder:
 
     def create(self) -> None:
         """Make the folders that are missing."""
-        for folder in (self.path, self.trials, self.report):
-            folder.mkdir(parents=True, exist_ok=True)
+        with writing(self.path):
+            for folder in (self.path, self.trials, self.report):
+                folder.mkdir(parents=True, exist_ok=True)
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -117,8 +136,9 @@ class SweepFolder:
 
         The kernel frees the lock when its holder dies, however it dies.
         """
-        self.path.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(self.lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        with writing(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(self.lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         try:
             deadline = time.monotonic() + _LOCK_PATIENCE
             while not _try_lock(descriptor):
@@ -147,7 +167,8 @@ class SweepFolder:
 
     def ask(self, request: Request) -> None:
         """Leave a request for whoever drives this sweep, in place of an earlier one."""
-        atomic_write(self.control, request.value + "\n")
+        with writing(self.path):
+            atomic_write(self.control, request.value + "\n")
 
     def asked(self) -> Request | None:
         """The request that waits here, if any."""
@@ -163,7 +184,8 @@ class SweepFolder:
 
     def clear_request(self) -> None:
         """Withdraw the request, as `resume` does and a driver that has obeyed it."""
-        self.control.unlink(missing_ok=True)
+        with writing(self.path):
+            self.control.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)

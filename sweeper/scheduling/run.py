@@ -20,7 +20,7 @@ from pathlib import Path
 
 from sweeper.errors import SpecConflict, SweeperError, UserError
 from sweeper.files import atomic_write
-from sweeper.home import Home, Request, SweepFolder
+from sweeper.home import Home, Request, SweepFolder, writing
 from sweeper.scheduling.cluster import environment
 from sweeper.scheduling.conductor import Conductor
 from sweeper.scheduling.events import (
@@ -206,9 +206,9 @@ class _Run:
                 self._recorder.concluded(self._conclude(self._ledger, state))
             self._recorder.sweep_ended(state, message)
             message = "\n".join(filter(None, (message, self._drain(state))))
-        except SweeperError as error:
+        except (SweeperError, OSError) as error:
             if state != "failed":
-                state, message = "failed", str(error)
+                state, message = "failed", _told(error)
         self._tell(SweepEnded(state, message, time.time()))
         return Outcome(state, message, self._folder.path, tuple(records), best)
 
@@ -218,6 +218,12 @@ class _Run:
         self._tell(PhaseChanged("finishing", "sending the last records to MLflow", time.time()))
         left = self._wires.writer.drain(PATIENCE if state in ("finished", "stopped") else 5.0)
         return left.advice(self._sweep.name) if left else ""
+
+
+def _told(error: Exception) -> str:
+    if isinstance(error, SweeperError):
+        return str(error)
+    return f"cannot write the report: {error}; no trial is lost: run the sweep again for it"
 
 
 def _ending(conductor: Conductor, tuning: Tuning, requests: Requests) -> tuple[SweepState, str]:
@@ -256,9 +262,10 @@ def _keep_spec(sweep: Sweep, folder: SweepFolder, source: Path | None) -> None:
             return
     # The spec last: once it is the new one, nobody looks at the file again. And the file may be
     # given as it lies here.
-    if source is not None and source.is_file():
-        atomic_write(folder.sweep_yaml, source.read_bytes())
-    atomic_write(folder.spec_json, json.dumps(sweep.to_dict(), indent=2) + "\n")
+    with writing(folder.path):
+        if source is not None and source.is_file():
+            atomic_write(folder.sweep_yaml, source.read_bytes())
+        atomic_write(folder.spec_json, json.dumps(sweep.to_dict(), indent=2) + "\n")
 
 
 def _study_id(ledger: Ledger) -> str:

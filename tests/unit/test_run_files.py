@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, NoReturn
 
 import pytest
 
-from sweeper.home import Home, SweepFolder
+from sweeper import api
+from sweeper.errors import UserError
+from sweeper.home import Home, Request, SweepFolder
 from sweeper.scheduling import run as run_module
+from sweeper.scheduling.events import Outcome
+from sweeper.search.ledger import Ledger
 from sweeper.spec.domains import Parameter, Range
 from sweeper.spec.model import Sweep
-from sweeper.spec.sections import Limits
+from sweeper.spec.sections import Limits, SearchSpec
 
 SWEEP = Sweep(
     name="probe",
     base={"steps": 4},
     parameters=(Parameter("x", Range(0.0, 1.0)),),
+    search=SearchSpec(start_with_base=False),
     limits=Limits(trials=3),
 )
+ONE = replace(SWEEP, limits=Limits(trials=1))
 LONGER = replace(SWEEP, limits=Limits(trials=5))
 
 
@@ -74,3 +82,48 @@ def test_a_kill_between_spec_and_file_leaves_no_old_file_beside_a_new_spec(
     keep(LONGER, folder, file)
     assert folder.sweep_yaml.read_text() == "limits: {trials: 5}\n"
     assert json.loads(folder.spec_json.read_text()) == json.loads(json.dumps(LONGER.to_dict()))
+
+
+# A disk that takes nothing -----------------------------------------------------------------------
+
+
+def full(*given: Any, **named: Any) -> NoReturn:
+    raise OSError(errno.ENOSPC, "No space left on device", "leaderboard.csv")
+
+
+def test_a_home_that_cannot_be_written_is_answered_with_its_place(tmp_path):
+    (tmp_path / "home").write_text("a file where a folder should be")
+    folder = Home.at(tmp_path / "home").sweep("probe")
+    with pytest.raises(UserError, match=f"cannot write in {folder.path}"), folder.lock():
+        pass
+
+
+@pytest.mark.parametrize("what", ["spec", "request"])
+def test_a_full_disk_is_answered_with_its_place(what, folder, file, monkeypatch):
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(UserError, match=f"cannot write in {folder.path}: No space left on device"):
+        keep(SWEEP, folder, file) if what == "spec" else folder.ask(Request.PAUSE)
+    assert not folder.control.exists()
+    assert not folder.exists()
+
+
+def test_a_report_that_finds_no_room_does_not_take_the_sweep_down(folder):
+    ledger = Ledger.open(ONE, folder)
+    ledger.ask()
+    ledger.complete(0, [1.0])
+    home = Home(folder.path.parent)
+    outcome = run_module.run(ONE, home, record=False, conclude=full)
+    assert outcome.state == "failed"
+    assert "leaderboard.csv" in outcome.message
+    assert "run the sweep again" in outcome.message
+    assert [one.state for one in outcome.records] == ["completed"]
+    assert run_module.run(ONE, home, record=False).state == "finished"
+
+
+def test_a_result_names_its_report_also_where_that_found_no_room(folder, monkeypatch):
+    outcome = Outcome("failed", "no space left", folder.path)
+    monkeypatch.setattr(api, "run_trials", lambda *given, **named: outcome)
+    monkeypatch.setattr(api, "write_report", full)
+    result = api.run(ONE, home=folder.path.parent)
+    assert (result.state, result.exit_code) == ("failed", 1)
+    assert result.report == folder.report / "report.html"
