@@ -9,6 +9,7 @@ Only this module and `models` talk to MLflow's client, and its exceptions end he
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -198,15 +199,41 @@ class Store:
 
 
 def _prepare(uri: str) -> None:
-    """Give a database file that does not exist yet a write-ahead log, which stays with it.
+    """Make a database file that does not exist yet: its tables, and a write-ahead log.
 
-    Whoever looks at the pages then keeps no writer waiting, and a commit takes one sync of the disk
-    instead of three. The mode of a file that is there already is its owner's choice.
+    With the log, whoever looks at the pages keeps no writer waiting, and a commit takes one sync of
+    the disk instead of three. The mode of a file that is there already is its owner's choice.
+
+    MLflow makes its tables in some fifty migrations, and cannot open what a kill leaves between
+    two of them, ever again. So they are made beside, and the whole file is moved into place.
     """
     file = database_file(uri)
-    if file is not None and not file.exists():
-        with closing(sqlite3.connect(file)) as connection:
+    if file is None or file.exists():
+        return
+    with tempfile.TemporaryDirectory(dir=file.parent, prefix=f".{file.name}.") as folder:
+        made = Path(folder) / file.name
+        with closing(sqlite3.connect(made)) as connection:
             connection.execute("PRAGMA journal_mode = WAL")
+        _make_tables(f"sqlite:///{made}")
+        with closing(sqlite3.connect(made)) as connection:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        _move(made, file)
+
+
+def _make_tables(uri: str) -> None:
+    stores = vendor.load("mlflow.store.tracking.sqlalchemy_store")
+    root = vendor.load("mlflow.store.tracking").DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH
+    stores.SqlAlchemyStore(uri, root).engine.dispose()
+
+
+def _move(made: Path, place: Path) -> None:
+    """Put a file into its place, unless another one has come there meanwhile."""
+    try:
+        os.link(made, place)
+    except FileExistsError:
+        pass
+    except OSError:  # a file system without hard links
+        os.rename(made, place)
 
 
 @contextmanager

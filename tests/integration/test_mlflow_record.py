@@ -12,9 +12,10 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
+from alembic import op
 
 from sweeper.tracking import SWEEP, Outbox, start_writer, sync
 from sweeper.tracking.runs import artifact_names, download, find_runs, metric_history
@@ -255,3 +256,21 @@ def test_a_new_database_lets_readers_in_while_it_is_written_and_ends_as_one_file
     with closing(sqlite3.connect(copy)) as connection:
         names = {row[0] for row in connection.execute("SELECT name FROM experiments")}
     assert "probe" in names
+
+
+def test_a_kill_while_the_schema_is_made_leaves_no_database_that_cannot_be_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed(BaseException):
+        """The writer is gone."""
+
+    def die(*given: Any, **named: Any) -> NoReturn:
+        raise Killed
+
+    uri = f"sqlite:///{tmp_path}/new.db"
+    with monkeypatch.context() as patched:
+        patched.setattr(op, "batch_alter_table", die)
+        with pytest.raises(Killed):
+            Store(uri, tmp_path / "artifacts").experiment("probe")
+    assert not list(tmp_path.iterdir())
+    Store(uri, tmp_path / "artifacts").experiment("probe")
