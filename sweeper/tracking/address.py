@@ -18,10 +18,10 @@ def tracking_uri(home: Path, configured: str | None = None) -> str:
     """The sweep file's own `tracking.uri`, else $MLFLOW_TRACKING_URI, else the home's database.
 
     Raises TrackingError where the address cannot work: a folder (MLflow no longer records into
-    plain files), or a password in the address, where every process list and every copy of the
-    sweep file would show it.
+    plain files), a home whose path an address cannot hold, or a password in the address, where
+    every process list and every copy of the sweep file would show it.
     """
-    uri = configured or os.environ.get(URI_VARIABLE) or f"sqlite:///{home.absolute()}/mlflow.db"
+    uri = configured or os.environ.get(URI_VARIABLE) or _own_database(home)
     scheme = urlsplit(uri).scheme.partition("+")[0]
     if scheme not in (*_DATABASES, *_SERVERS) and uri != "databricks":
         raise TrackingError(
@@ -36,6 +36,16 @@ def tracking_uri(home: Path, configured: str | None = None) -> str:
         )
         raise TrackingError(f"no password in an address ({redacted(uri)}): put it into {where}")
     return uri
+
+
+def _own_database(home: Path) -> str:
+    path = str(home.absolute())
+    if "%" in path or "?" in path:
+        raise TrackingError(
+            f"MLflow cannot keep its database in {path}: '%' and '?' mean something else in an "
+            "address; choose another home, or name a tracking server with tracking.uri"
+        )
+    return f"sqlite:///{path}/mlflow.db"
 
 
 def database_file(uri: str) -> Path | None:

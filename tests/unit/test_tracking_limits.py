@@ -68,6 +68,16 @@ def test_the_address_of_mlflow_is_the_files_then_the_environments_then_the_homes
     assert tracking_uri(tmp_path, "https://other") == "https://other"
 
 
+@pytest.mark.parametrize("name", ["50%20off", "what?"])
+def test_a_home_whose_path_means_something_else_in_an_address_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    with pytest.raises(TrackingError, match=r"tracking\.uri"):
+        tracking_uri(tmp_path / name)
+    assert tracking_uri(tmp_path / name, "https://other") == "https://other"
+
+
 @pytest.mark.parametrize(
     ("uri", "advice"),
     [
