@@ -4,11 +4,24 @@ from __future__ import annotations
 
 import typing
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
 from trials.problems import Problem, nearest
+
+_KINDS = {
+    **dict.fromkeys(
+        ("int_type", "int_parsing", "int_parsing_size", "int_from_float"), "a whole number"
+    ),
+    **dict.fromkeys(("float_type", "float_parsing", "number_type"), "a number"),
+    **dict.fromkeys(("bool_type", "bool_parsing"), "true or false"),
+    **dict.fromkeys(("dict_type", "model_type", "model_attributes_type"), "a mapping"),
+    **dict.fromkeys(("list_type", "tuple_type"), "a list"),
+    "string_type": "a text",
+}
+"""pydantic's kinds of error whose messages speak of Python, and what is expected in a file."""
 
 
 def problems_from(
@@ -56,15 +69,24 @@ def problems_from(
                 Problem(
                     path,
                     f"{given!r} is not possible",
-                    expected="one of " + ", ".join(names),
+                    expected=f"one of {', '.join(names)}" if len(names) > 1 else names[0],
                     nearest=nearest(str(given), names),
                 )
             )
         elif kind == "value_error":
             found.append(Problem(path, str(context.get("error", item["msg"]))))
         else:
-            found.append(Problem(path, f"{_short(item['input'])} is wrong", _plain(item["msg"])))
+            expected = _KINDS.get(kind) or _plain(item["msg"])
+            found.append(Problem(path, f"{_short(item['input'])} is wrong", expected))
+        if len(found) > 1 and path == found[-2].path and _is_branch(item["loc"][-1]):
+            last = found.pop()
+            found[-1] = replace(found[-1], expected=f"{found[-1].expected} or {last.expected}")
     return found
+
+
+def _is_branch(part: int | str) -> bool:
+    """Whether this part of a location is no key but the kind that a union was tried as."""
+    return isinstance(part, str) and ("[" in part or part in ("bool", "int", "float", "str"))
 
 
 def _short(value: Any) -> str:
@@ -104,6 +126,8 @@ def _walk(
     home: type[BaseModel] | None = model
     for part in location:
         name = str(part)
+        if keys and not here and _is_branch(part):
+            continue
         tagged = [m for m in here if "name" in m.model_fields and name in _literal(m)]
         if len(here) > 1 and tagged and not any(name in m.model_fields for m in here):
             here, home = tagged, tagged[0]

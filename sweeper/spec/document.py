@@ -11,6 +11,7 @@ import math
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path as FilePath
 from typing import Any
 
 import yaml
@@ -101,6 +102,10 @@ class Document:
             del self.places[old]
         for inner, place in other.places.items():
             self.places[path + inner] = place
+        self.unread -= {old for old in self.unread if old[: len(path)] == path}
+        self.unread |= {path + inner for inner in other.unread}
+        if other.root is None and other.problems:
+            self.unread.add(path)
 
 
 def dotted(path: Iterable[str | int]) -> str:
@@ -109,6 +114,15 @@ def dotted(path: Iterable[str | int]) -> str:
     for part in path:
         text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
     return text
+
+
+def read_text(path: FilePath) -> str:
+    """The text of a file, or as much of it as `read_document` needs to say that it is too long.
+
+    Raises OSError, and UnicodeDecodeError where it is no UTF-8.
+    """
+    with path.open(encoding="utf-8") as file:
+        return file.read(MAX_CHARACTERS + 1)
 
 
 def read_document(text: str, file: str) -> Document:
@@ -139,7 +153,7 @@ def _syntax_problem(error: yaml.YAMLError, file: str, text: str) -> Problem:
         message = ", ".join(parts)
     elif isinstance(error, yaml.reader.ReaderError):
         line = text.count("\n", 0, error.position) + 1
-        message = f"the character {error.character!r} cannot stand in a YAML file"
+        message = f"the character U+{error.character:04X} cannot stand in a YAML file"
     return Problem(file, line, "", f"not YAML: {message}")
 
 

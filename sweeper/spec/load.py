@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from sweeper.errors import Problem, SpecError
 from sweeper.home import NAME_RULE, is_valid_name
-from sweeper.spec.document import Document, Path, one_of, read_document, shown
+from sweeper.spec.document import Document, Path, one_of, read_document, read_text, shown
 from sweeper.spec.model import Sweep
 from sweeper.spec.order import follows_conditions, in_order
 from sweeper.spec.overrides import lay_over
@@ -38,7 +38,7 @@ def load_sweep(path: FilePath | str, overrides: Sequence[str] = ()) -> Sweep:
     """
     file = str(path)
     try:
-        text = FilePath(path).read_text(encoding="utf-8")
+        text = read_text(FilePath(path))
     except UnicodeDecodeError as error:
         raise SpecError([Problem(file, None, "", f"is not UTF-8 text: {error}")]) from error
     except (OSError, ValueError) as error:
@@ -124,7 +124,9 @@ def _read_name(document: Document, root: Mapping[str, Any]) -> str:
     name = root.get("name")
     if name is None:
         document.add(("name",), "is missing", "a name for the sweep and its folder")
-    elif not isinstance(name, str) or not is_valid_name(name):
+    elif not isinstance(name, str):
+        document.add(("name",), f"{shown(name)} is no text", "a name, in quotes if it is a number")
+    elif not is_valid_name(name):
         document.add(("name",), f"{shown(name)} cannot name a sweep", NAME_RULE)
     return str(name)
 

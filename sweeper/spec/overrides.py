@@ -10,10 +10,13 @@ from sweeper.spec.document import Document, Path, Place, dotted, one_of, read_do
 from sweeper.spec.sections import KEYS
 from trials.problems import nearest
 
+LONGEST = 80
+"""Characters of an override that stand before its problems."""
+
 
 def lay_over(document: Document, text: str) -> None:
     """Lay `path=value` over the document; the value is read as YAML."""
-    label = f"--set {text}"
+    label = f"--set {text if len(text) <= LONGEST else text[: LONGEST - 1] + '…'}"
     path, equals, value_text = text.partition("=")
     keys = path.strip().split(".")
     value = read_document(value_text, label)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -535,6 +536,69 @@ def test_a_file_that_cannot_be_read_is_a_problem_with_its_name(
         path.write_bytes(content)
     with pytest.raises(SpecError, match=r"sweep\.yaml"):
         load_sweep(path)
+
+
+def test_a_huge_file_is_refused_without_being_read_whole(tmp_path: Path) -> None:
+    huge = tmp_path / "huge.yaml"
+    with huge.open("wb") as file:
+        file.truncate(2**26)
+    tracemalloc.start()
+    try:
+        with pytest.raises(SpecError) as caught:
+            load_sweep(huge)
+        assert tracemalloc.get_traced_memory()[1] < 2**24
+    finally:
+        tracemalloc.stop()
+    assert "longer than" in str(caught.value)
+
+
+def test_a_character_that_cannot_stand_in_yaml_is_told_by_its_code_point() -> None:
+    assert "the character U+0001 cannot stand" in only("name: a\x01").message
+    assert "the character U+DCFF cannot stand" in only("name: a\udcff").message
+
+
+def test_an_override_that_cannot_be_read_is_one_problem_and_a_long_one_is_cut() -> None:
+    text = "name: s\nbase: {data: digits}\n"
+    for value in ("{", "!!python/name:os.system 2", "9" * 5000):
+        problem = only(text, f"limits.trials={value}")
+        assert "is missing" not in problem.message
+        assert len(problem.file) < 100
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("123", "123 is no text"),
+        ("1e5", "is no text"),
+        ("yes", "is no text"),
+        ("a b", "cannot name a sweep"),
+    ],
+)
+def test_a_name_that_cannot_be_is_told_why(name: str, said: str) -> None:
+    assert said in only(f"name: {name}\nbase: {{data: digits}}\nlimits: {{trials: 4}}\n").message
+
+
+@pytest.mark.parametrize("value", ["two", "1.5", "1e30", "[]", "nan"])
+def test_what_a_number_should_be_is_said_without_the_parsers_words(value: str) -> None:
+    problem = only(sweep_with(), f"limits.parallel={value}")
+    assert not {"parse", "input", "fractional"} & set(problem.expected.split())
+
+
+def test_a_value_of_the_wrong_kind_is_answered_in_the_words_of_the_file() -> None:
+    found = problems(
+        "name: s\nbase: {data: 5, networks: x, device: 4, evaluation: {metrics: 3}}\n"
+        "limits: 3\ntracking: {uri: 3}\nablation: {seeds: x, generators: y}\n"
+    )
+    assert [(problem.path, problem.expected) for problem in found] == [
+        ("base.data", "a mapping"),
+        ("base.networks", "a mapping"),
+        ("base.evaluation.metrics", "auto or a list"),
+        ("base.device", "a text"),
+        ("limits", "a mapping"),
+        ("tracking.uri", "a text"),
+        ("ablation.seeds", "a whole number or a list"),
+        ("ablation.generators", "a list"),
+    ]
 
 
 def test_a_bomb_of_anchors_is_refused_before_it_grows() -> None:
