@@ -44,7 +44,8 @@ RETRIES = 2
 """How often a trial goes on after its worker died without getting any further in between."""
 
 FALSE_STARTS = 6
-"""Workers in a row that may die before they start a trial, until the cluster counts as broken."""
+"""Workers in a row that may die before they start a trial, beside one for each of those at work,
+which may all make way for new ones at once, until the cluster counts as broken."""
 
 _STARVED = "node running low on memory"
 """What a cluster's memory monitor says of a worker that it killed."""
@@ -72,6 +73,8 @@ class Conductor:
         self.paused = False
         self.halt: Halt = ""
         self.message = ""
+        self.again = "run the sweep again"
+        self.lost = 0
         self.reports = 0
         self._folder = folder
         self._ledger = ledger
@@ -90,6 +93,7 @@ class Conductor:
         self._failed = counts["fail"]
         self._exhausted = False
         self._phase: Phase = "starting"
+        self._before: Phase = "starting"
         self._check_failures()
 
     # Handing out
@@ -231,7 +235,7 @@ class Conductor:
             return
         if number not in self._running:
             self._false_starts += 1
-            if self._false_starts >= FALSE_STARTS:
+            if self._false_starts >= FALSE_STARTS + self.sweep.limits.parallel:
                 raise SweeperError(f"workers die before they can start a trial: {reason}")
             self._queue.appendleft(asked)
             return
@@ -256,11 +260,15 @@ class Conductor:
         for number in list(self._active):
             self._interrupt(number)
 
-    def stop(self, how: Halt, message: str) -> None:
-        """Hand out no more trials; those at work end as `how` says. Saying it again may hasten."""
+    def stop(self, how: Halt, message: str, *, limit: bool = False) -> None:
+        """Hand out no more trials; those at work end as `how` says. Saying it again may hasten.
+
+        `limit` says that a limit has been reached, which the next run would reach at once.
+        """
         if self.halt == "at_evaluation" or self.halt == how:
             return
         self.halt, self.message = how, message
+        self.again = f"{'raise it and ' if limit else ''}run the sweep again"
         self._enter("draining", message)
 
     def pause(self, paused: bool) -> None:
@@ -268,7 +276,13 @@ class Conductor:
         if paused == self.paused:
             return
         self.paused = paused
-        self._enter("paused" if paused else "searching", "paused" if paused else "resumed")
+        if self.halt:
+            return
+        if paused:
+            self._before = self._phase
+            self._enter("paused", f"no new trials until `sweeper resume {self.sweep.name}`")
+        else:
+            self._enter("searching" if self._before == "starting" else self._before, "resumed")
 
     def _begin_anew(self, number: int, taken: TakeOver) -> None:
         """The trial goes on from another one's checkpoint, as soon as a worker is free."""
@@ -305,6 +319,8 @@ class Conductor:
         self._active.pop(number, None)
         self._running.discard(number)
         self._recorder.trial_ended(record)
+        if record.symptom in INNOCENT and (record.role == "replicate" or self.sweep.is_ablation):
+            self.lost += 1
         if record.role == "replicate" and self._known:
             self._known[number] = record
             self._replicates = None  # what is needed next depends on how it ended
@@ -341,6 +357,7 @@ class Conductor:
             self.stop(
                 "at_evaluation",
                 f"{self._failed} trials have failed, and limits.failed is {limit}",
+                limit=True,
             )
 
     # Saying

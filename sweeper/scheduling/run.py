@@ -227,14 +227,22 @@ def _told(error: Exception) -> str:
 
 
 def _ending(conductor: Conductor, tuning: Tuning, requests: Requests) -> tuple[SweepState, str]:
-    again = "run the sweep again to go on"
+    again = f"{conductor.again} to go on"
     if conductor.complete:
-        return "finished", ""
+        return "finished", _lost(conductor.lost)
     if requests.interrupts or requests.terminated:
         return "interrupted", f"interrupted; {again}: every trial goes on from its checkpoint"
     if tuning.now:
         return "cancelled", f"cancelled; {again}"
     return "stopped", f"{conductor.message or 'stopped'}; {again}"
+
+
+def _lost(runs: int) -> str:
+    """What is to be said of runs that say nothing of their configuration."""
+    if runs == 0:
+        return ""
+    told = "1 run was lost with its worker" if runs == 1 else f"{runs} runs lost their workers"
+    return f"{told}; run the sweep again to try {'it' if runs == 1 else 'them'} once more"
 
 
 @contextlib.contextmanager

@@ -133,7 +133,8 @@ class Tuning:
         self._look()
         if self._deadline is not None and here >= self._deadline:
             hours = self._sweep.limits.hours
-            self._conductor.stop("no_new", f"limits.hours ({hours:g}) has been reached")
+            message = f"limits.hours ({hours:g}) has been reached"
+            self._conductor.stop("no_new", message, limit=True)
 
     def _obey(self) -> None:
         asked, written = self._requests, self._requests.written()

@@ -1,0 +1,133 @@
+"""What the driver decides and says, without Ray: workers are played by hand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from sweeper.home import Home
+from sweeper.scheduling import run as run_module
+from sweeper.scheduling.conductor import FALSE_STARTS, Conductor
+from sweeper.scheduling.events import Event, PhaseChanged
+from sweeper.scheduling.messages import Failure, Report, Work
+from sweeper.scheduling.recorder import Recorder
+from sweeper.search.ledger import Ledger
+from sweeper.spec.domains import Parameter, Range
+from sweeper.spec.model import Sweep
+from sweeper.spec.sections import Limits, SearchSpec, Seeds
+
+SWEEP = Sweep(
+    name="probe",
+    base={"steps": 1},
+    parameters=(Parameter("x", Range(0.0, 1.0)),),
+    search=SearchSpec(sampler="random", start_with_base=False),
+    limits=Limits(trials=2, parallel=2),
+)
+
+
+class Stage:
+    """A conductor and what it says."""
+
+    def __init__(self, home: Path, spec: Sweep = SWEEP) -> None:
+        folder = Home.at(home).sweep(spec.name)
+        folder.create()
+        self.ledger = Ledger.open(spec, folder)
+        self.heard: list[Event] = []
+        recorder = Recorder(spec, folder, None)
+        self.conductor = Conductor(spec, folder, self.ledger, recorder, self.heard.append)
+
+    def work(self) -> Work:
+        given = self.conductor.next_work()
+        assert given is not None
+        return given
+
+    def train(self, failure: Failure | None = None) -> None:
+        """One trial from its start to its end."""
+        work = self.work()
+        self.conductor.started(work.number)
+        evaluation = {"step": 1, "metrics": {"fid": 1.0 + work.number}, "time": 0.0}
+        done = Report(evaluations=(evaluation,), finished=True)
+        report = done if failure is None else Report(finished=True, failure=failure)
+        self.conductor.heard(work.number, report)
+
+    @property
+    def phases(self) -> list[str]:
+        return [one.phase for one in self.heard if isinstance(one, PhaseChanged)]
+
+    @property
+    def ending(self) -> Any:
+        quiet = SimpleNamespace(now=False, interrupts=0, terminated=False)
+        return run_module._ending(self.conductor, quiet, quiet)  # type: ignore[arg-type]
+
+
+def test_a_pause_that_is_lifted_by_a_stop_lets_nothing_go_on(tmp_path: Path) -> None:
+    stage = Stage(tmp_path)
+    stage.train()
+    stage.conductor.pause(True)
+    stage.conductor.stop("no_new", "stopped on request")
+    stage.conductor.pause(False)
+    assert stage.phases == ["searching", "paused", "draining"]
+    assert stage.conductor.next_work() is None
+
+
+def test_a_confirmation_that_was_paused_goes_on_as_one(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, replace(SWEEP, seeds=Seeds(confirm_top=1, replicates=2)))
+    stage.train()
+    stage.train()
+    stage.train()
+    stage.conductor.pause(True)
+    stage.conductor.pause(False)
+    assert stage.phases == ["searching", "confirming", "paused", "confirming"]
+    stage.train()
+    assert stage.ending == ("finished", "")
+
+
+def test_a_sweep_that_is_paused_says_what_lets_it_go_on(tmp_path: Path) -> None:
+    stage = Stage(tmp_path)
+    stage.conductor.pause(True)
+    (said,) = stage.heard
+    assert isinstance(said, PhaseChanged)
+    assert "sweeper resume probe" in said.message
+
+
+def test_a_limit_that_ends_a_sweep_has_to_be_raised_and_the_ending_says_so(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, replace(SWEEP, limits=Limits(trials=2, failed=1)))
+    stage.train(Failure("error", "ValueError: no"))
+    state, message = stage.ending
+    assert state == "stopped"
+    assert message.endswith("limits.failed is 1; raise it and run the sweep again to go on")
+
+
+def test_as_many_workers_as_there_are_may_make_way_at_once(tmp_path: Path) -> None:
+    many = 2 * FALSE_STARTS
+    stage = Stage(tmp_path, replace(SWEEP, limits=Limits(trials=many, parallel=many)))
+    given = [stage.work() for _ in range(many)]
+    for work in given:
+        stage.conductor.died(work.number, "it made way for a new one")
+    assert len([stage.work() for _ in range(many)]) == many
+
+
+def test_workers_that_can_never_start_end_the_sweep(tmp_path: Path) -> None:
+    stage = Stage(tmp_path)
+
+    def die() -> None:
+        for _ in range(FALSE_STARTS + 2):
+            stage.conductor.died(stage.work().number, "no such module")
+
+    with pytest.raises(Exception, match="before they can start a trial: no such module"):
+        die()
+
+
+def test_a_run_that_was_lost_with_its_worker_is_told_at_the_end(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, replace(SWEEP, seeds=Seeds(confirm_top=1, replicates=2)))
+    stage.train()
+    stage.train()
+    stage.train()
+    stage.train(Failure("worker_died", "the kernel killed it"))
+    state, message = stage.ending
+    assert state == "finished"
+    assert message == "1 run was lost with its worker; run the sweep again to try it once more"
