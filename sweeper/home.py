@@ -10,6 +10,7 @@ HOME/
     study.journal           the ledger (Optuna)
     outbox.db               events on their way to MLflow
     control                 what an operator asked for: pause, stop or cancel
+    driver                  a mark of the last driver, by which machines know the folder
     trials/00012/           config.json, checkpoint.pt, samples/000250.png, log.txt
     report/                 leaderboard, figures, the HTML page
 """
@@ -103,6 +104,10 @@ class SweepFolder:
     @property
     def outbox(self) -> Path:
         return self.path / "outbox.db"
+
+    @property
+    def driver_mark(self) -> Path:
+        return self.path / "driver"
 
     @property
     def control(self) -> Path:

@@ -109,8 +109,11 @@ class Cluster:
                 **common,
             )
         except Exception as error:  # Ray raises bare exceptions where a server does not come up
-            where = f"at {address}" if address else "on this machine"
-            raise SweeperError(f"cannot start Ray {where}: {error}") from error
+            if not address:
+                raise SweeperError(f"cannot start Ray on this machine: {error}") from error
+            raise SweeperError(
+                f"cannot join the Ray cluster at {address}: {error}{_hint()}"
+            ) from error
         self._servers = _servers()
 
     def _check_room(self) -> None:
@@ -135,6 +138,17 @@ def environment() -> Iterator[None]:
     finally:
         for name in added:
             os.environ.pop(name, None)
+
+
+def _hint() -> str:
+    """What Ray leaves unsaid: `ray start --head` asks for a token as soon as this account has one,
+    which any Ray of its own makes for it, and nobody shows his unless he is told to."""
+    if os.environ.get("RAY_AUTH_MODE"):
+        return ""
+    return (
+        "; is it up? A cluster that asks for a token needs RAY_AUTH_MODE=token here, and its token "
+        "in ~/.ray/auth_token or RAY_AUTH_TOKEN"
+    )
 
 
 def server_name(server: psutil.Process) -> str:

@@ -31,7 +31,8 @@ from sweeper.scheduling.events import (
     TrialEvaluated,
     TrialStarted,
 )
-from sweeper.scheduling.failures import DISK_FULL, OUT_OF_MEMORY
+from sweeper.scheduling.failures import DISK_FULL, NOT_SHARED, OUT_OF_MEMORY
+from sweeper.scheduling.machines import NotShared
 from sweeper.scheduling.messages import Failure, Report, Work, kept_checkpoint
 from sweeper.scheduling.recorder import Recorder
 from sweeper.search.confirming import race, replicates_due
@@ -343,6 +344,8 @@ class Conductor:
                 f"no space left for trial {number:05d} in {self._folder.trial(number)}: make room, "
                 "then run the sweep again; it goes on where it stands"
             )
+        if failure.symptom == NOT_SHARED:
+            raise NotShared(f"{failure.reason}, then run the sweep again; nothing is lost")
         self._fail(number, failure)
 
     def _interrupt(self, number: int) -> None:

@@ -4,6 +4,7 @@ error            it raised
 out_of_memory    of the machine's memory or of the GPU's
 divergence       a number that must be finite was not
 disk_full        no fault of the trial: the sweep has to stop
+not_shared       nor this: the machine does not see the sweep's folder
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pathlib import Path
 from sweeper.scheduling.messages import Failure
 
 DISK_FULL = "disk_full"
+NOT_SHARED = "not_shared"
 OUT_OF_MEMORY = "out_of_memory"
 LOG_LINES = 25
 

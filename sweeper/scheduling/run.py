@@ -32,6 +32,7 @@ from sweeper.scheduling.events import (
     SweepStarted,
     SweepState,
 )
+from sweeper.scheduling.machines import Mark
 from sweeper.scheduling.recorder import Recorder, resolved
 from sweeper.scheduling.requests import Requests
 from sweeper.scheduling.scoring import Scoring, overall_winner
@@ -141,6 +142,7 @@ class _Run:
                 requests,
                 scratch=self._folder.path / ".tune",
                 cache=self._home.cache,
+                mark=Mark.leave(self._folder),
                 factory=factory,
                 seconds_left=self._seconds_left(),
                 look=self._look,

@@ -13,6 +13,7 @@ import contextlib
 import ctypes
 import gc
 import os
+import platform
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -22,9 +23,10 @@ import psutil
 import ray
 from ray import tune
 
-from sweeper.scheduling.failures import OUT_OF_MEMORY, explain
+from sweeper.scheduling.failures import NOT_SHARED, OUT_OF_MEMORY, explain
 from sweeper.scheduling.inheritance import keep, take_up
-from sweeper.scheduling.messages import Report, Work
+from sweeper.scheduling.machines import Mark, not_shared
+from sweeper.scheduling.messages import Failure, Report, Work
 
 REPORT = "sweeper"
 """Key of the report in Tune's result."""
@@ -69,10 +71,12 @@ class Worker(tune.Trainable):  # type: ignore[misc]
         config: dict[str, Any],
         factory: Factory = build_training,
         cache: str = "",
+        mark: Mark | None = None,
         threads: int = 1,
     ) -> None:
         self._factory = factory
         self._cache = Path(cache)
+        self._mark = mark
         self._training: Training | None = None
         self._first_size = 0
         self._last_size = 0
@@ -94,6 +98,10 @@ class Worker(tune.Trainable):  # type: ignore[misc]
 
     def step(self) -> dict[str, Any]:
         folder = Path(self._work.folder)
+        if self._training is None and self._mark is not None and not self._mark.is_seen():
+            reason = not_shared(platform.node(), self._mark)
+            failure = Failure(NOT_SHARED, reason)
+            return {REPORT: Report(finished=True, failure=failure).text()}
         try:
             folder.mkdir(parents=True, exist_ok=True)
             with _logged(folder / "log.txt"):

@@ -19,6 +19,7 @@ from sweeper.scheduling.adapters import Abort, NumberedTrials, StopNow, Trials, 
 from sweeper.scheduling.cluster import Cluster
 from sweeper.scheduling.conductor import Conductor, DiskFull
 from sweeper.scheduling.failures import is_disk_full
+from sweeper.scheduling.machines import Mark, check_machines
 from sweeper.scheduling.requests import Requests
 from sweeper.scheduling.trainable import Factory, Worker
 from sweeper.spec.model import Sweep
@@ -45,6 +46,7 @@ class Tuning:
         *,
         scratch: Path,
         cache: Path,
+        mark: Mark,
         factory: Factory,
         seconds_left: float | None,
         look: Callable[[], None],
@@ -56,6 +58,7 @@ class Tuning:
         self._requests = requests
         self._scratch = scratch
         self._cache = cache
+        self._mark = mark
         self._factory = factory
         self._look = look
         self._afterwards = afterwards
@@ -66,6 +69,7 @@ class Tuning:
     def run(self) -> None:
         """Raises what stopped it: SweeperError, LedgerError, or an error of our own."""
         with Cluster(self._sweep.resources, self._sweep.limits.parallel) as self._cluster:
+            check_machines(self._mark)
             crashes = 0
             while not (self._conductor.finished or self.now):
                 handed_out = self._conductor.reports
@@ -99,6 +103,7 @@ class Tuning:
             Worker,
             factory=self._factory,
             cache=str(self._cache),
+            mark=self._mark,
             threads=max(1, int(resources.cpu)),
         )
         verdicts = Verdicts(self._conductor)

@@ -309,3 +309,18 @@ def test_only_one_process_drives_a_sweep(home):
 def test_what_no_machine_of_the_cluster_has_is_refused(home):
     with pytest.raises(UserError, match=r"resources\.gpu is 4"):
         go(replace(sweep(), resources=Resources(gpu=4)), home)
+
+
+def test_a_machine_that_loses_sight_of_the_folder_ends_the_sweep_and_no_trial(home):
+    mark = home.sweep("probe").driver_mark
+
+    def hide(event):
+        if isinstance(event, TrialEnded):
+            mark.unlink(missing_ok=True)
+
+    outcome, _ = go(sweep(trials=4, parallel=1), home, hide)
+    assert outcome.state == "failed"
+    assert "does not see" in outcome.message
+    assert [one.state for one in outcome.records] == ["completed", "running"]
+    again, _ = go(sweep(trials=4, parallel=1), home)
+    assert [one.state for one in again.records] == ["completed"] * 4

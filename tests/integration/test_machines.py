@@ -1,0 +1,169 @@
+"""Somebody else's Ray cluster of two machines, one of which may not see the sweep's folder.
+
+Both are raylets on this machine; the second one's mount namespace hides the home from it, as a
+local disk would. The cluster asks for a token. The driver's machine has no cores to give.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from sweeper.errors import SweeperError
+from sweeper.home import Home
+from sweeper.scheduling import cluster
+from sweeper.scheduling.cluster import Cluster
+from sweeper.scheduling.machines import Mark
+from sweeper.spec.sections import Resources
+from sweeper.studies import records_of, sweep_of
+from tests.integration.test_end_to_end import SWEEP
+
+RAY = str(Path(sys.executable).with_name("ray"))
+ENVIRONMENT = {
+    **os.environ,
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_AUTH_MODE": "token",
+    "RAY_AUTH_TOKEN": "0123456789abcdef" * 4,
+}
+Machine = Callable[..., "subprocess.Popen[bytes]"]
+
+
+def _may_hide() -> bool:
+    tried = ("unshare", "--mount", "true")
+    return bool(shutil.which("unshare")) and subprocess.run(tried, check=False).returncode == 0
+
+
+@pytest.fixture
+def machines() -> Iterator[tuple[str, Machine]]:
+    """The cluster's address, and what starts another machine with one core."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    # Not pytest's folder: Ray makes sockets below it, whose paths may have 107 characters.
+    scratch = Path(tempfile.mkdtemp(prefix="ray", dir="/tmp"))
+    started: list[subprocess.Popen[bytes]] = []
+
+    def ray(*arguments: str, before: str = "") -> subprocess.Popen[bytes]:
+        common = ("--object-store-memory=80000000", "--disable-usage-stats", "--block")
+        command = (RAY, "start", *arguments, *common)
+        if before:
+            command = ("unshare", "--mount", "sh", "-c", f'{before} && exec "$@"', "sh", *command)
+        log = (scratch / f"{len(started)}.log").open("wb")
+        with log:
+            one = subprocess.Popen(
+                command, env=ENVIRONMENT, stdout=log, stderr=log, start_new_session=True
+            )
+        started.append(one)
+        _wait(lambda: b"will now block" in Path(log.name).read_bytes(), one)
+        return one
+
+    def join(before: str = "") -> subprocess.Popen[bytes]:
+        return ray(f"--address=127.0.0.1:{port}", "--num-cpus=1", before=before)
+
+    try:
+        ray(
+            "--head",
+            f"--port={port}",
+            "--num-cpus=0",
+            "--include-dashboard=false",
+            f"--temp-dir={scratch}",
+        )
+        yield f"127.0.0.1:{port}", join
+    finally:
+        for one in reversed(started):
+            _end(one)
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _wait(done: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 90
+    while not done():
+        assert process.poll() is None, f"ray start ended with {process.returncode}"
+        assert time.monotonic() < deadline, "ray start takes for ever"
+        time.sleep(0.1)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(20)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait(20)
+
+
+def sweeper_run(file: Path, home: Path, address: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", "from sweeper.cli.main import main; main()", "run", str(file)],
+        capture_output=True, text=True, check=False, timeout=240,
+        env={**ENVIRONMENT, "SWEEPER_HOME": str(home), "RAY_ADDRESS": address},
+    )  # fmt: skip
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.skipif(not _may_hide(), reason="no mount namespaces here")
+def test_trials_run_only_where_their_files_are_seen(
+    machines: tuple[str, Machine], tmp_path: Path
+) -> None:
+    address, join = machines
+    home, file = tmp_path / "home", tmp_path / "tiny.yaml"
+    home.mkdir()
+    file.write_text(SWEEP.replace("trials: 3", "trials: 2"))
+
+    apart = join(before=f"mount -t tmpfs none {home}")
+    refused = sweeper_run(file, home, address)
+    assert refused.returncode == 2, refused.stdout + refused.stderr
+    assert f"does not see {home / 'tiny'}" in refused.stderr
+    assert "give --home a folder that all machines" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    folder = Home.at(home).existing("tiny")
+    assert records_of(folder, sweep_of(folder)) == []
+
+    _end(apart)
+    join()
+    done = sweeper_run(file, home, address)
+    assert done.returncode == 0, done.stdout + done.stderr
+    records = records_of(folder, sweep_of(folder))
+    assert [record.state for record in records] == ["completed"] * 2
+    for record in records:
+        assert (folder.trial(record.number) / "checkpoint.pt").exists()
+
+
+def test_a_mark_is_seen_only_where_it_was_left(tmp_path: Path) -> None:
+    folder = Home(tmp_path).sweep("one")
+    folder.create()
+    earlier = Mark.leave(folder)
+    assert earlier.is_seen()
+    mark = Mark.leave(folder)
+    assert mark.is_seen()
+    assert not earlier.is_seen()  # as in a folder of the same name that another driver filled
+    folder.driver_mark.unlink()
+    assert not mark.is_seen()
+
+
+@pytest.mark.parametrize(("mode", "hinted"), [(None, True), ("token", False)])
+def test_a_cluster_that_cannot_be_joined_says_what_ray_leaves_unsaid(
+    mode: str | None, hinted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def init(**_: object) -> None:
+        raise ConnectionError("Failed to connect to Ray cluster at 10.0.0.1:6379")
+
+    monkeypatch.setattr(cluster.ray, "init", init)
+    monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
+    monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
+    if mode:
+        monkeypatch.setenv("RAY_AUTH_MODE", mode)
+    with pytest.raises(SweeperError, match=r"10\.0\.0\.1:6379") as caught, Cluster(Resources(), 1):
+        pass
+    assert ("RAY_AUTH_MODE=token" in str(caught.value)) is hinted
