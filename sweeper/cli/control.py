@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typer
 
-from sweeper.cli.options import HomeOption, SweepName
+from sweeper.cli.options import HomeOption, SweepName, home_flag
 from sweeper.errors import UserError
 from sweeper.home import Home, Request, SweepFolder
 
@@ -24,7 +24,8 @@ def pause(name: SweepName, home: HomeOption = None) -> None:
     """Start no new trials; those that run go on. `resume` lets it continue."""
     folder = _running(name, home)
     folder.ask(Request.PAUSE)
-    typer.echo(f"{name}: no new trials from now on; `sweeper resume {name}` continues")
+    again = f"`sweeper resume {name}{home_flag(Home.at(home))}`"
+    typer.echo(f"{name}: no new trials from now on; {again} continues")
 
 
 def resume(name: SweepName, home: HomeOption = None) -> None:
@@ -49,7 +50,9 @@ def cancel(name: SweepName, home: HomeOption = None) -> None:
 
 
 def _running(name: str, home: HomeOption) -> SweepFolder:
-    folder = Home.at(home).existing(name)
+    here = Home.at(home)
+    folder = here.existing(name)
     if folder.driver() is None:
-        raise UserError(f"{name} is not running; `sweeper run {folder.sweep_yaml}` continues it")
+        again = f"`sweeper run {folder.sweep_yaml}{home_flag(here)}`"
+        raise UserError(f"{name} is not running; {again} continues it")
     return folder

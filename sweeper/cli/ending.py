@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 import typer
 
 from sweeper.cli.leaders import print_leaderboard
+from sweeper.cli.options import home_flag
 from sweeper.home import Home
+from sweeper.tracking.address import is_server, redacted, tracking_uri
 
 if TYPE_CHECKING:
     from sweeper.api import SweepResult
@@ -21,8 +23,9 @@ def print_ending(sweep: Sweep, result: SweepResult, home: Home) -> None:
     typer.echo("")
     typer.echo(f"report   {result.report}")
     typer.echo(f"files    {result.folder}")
-    where = f" --home {home.path}" if home.path != Home.at().path else ""
-    typer.echo(f"runs     sweeper ui{where}")
+    where = home_flag(home)
+    uri = tracking_uri(home.path, sweep.tracking.uri)
+    typer.echo(f"runs     {redacted(uri) if is_server(uri) else f'sweeper ui{where}'}")
     typer.echo(f"trials   sweeper top {sweep.name}{where}; sweeper show {sweep.name} NUMBER{where}")
     for record in result.records:
         if record.final is not None:

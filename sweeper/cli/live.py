@@ -88,7 +88,7 @@ class Progress:
             case SweepStarted():
                 self._start(event)
             case PhaseChanged():
-                self.phase, self.message = event.phase, event.message
+                self.phase, self.message = event.phase, _beyond_its_name(event)
             case TrialStarted():
                 self.roles[event.number] = event.role
                 self.running[event.number] = Running(
@@ -104,7 +104,8 @@ class Progress:
             case TrialEnded():
                 self._end(event)
             case SweepEnded():
-                self.phase, self.message = event.state, event.message
+                # What there is to say of it stands below the view, with the ending.
+                self.phase, self.message = event.state, ""
 
     def _start(self, event: SweepStarted) -> None:
         self.began, self.budget, self.replicates = event.time, event.budget, event.replicates
@@ -190,7 +191,8 @@ class Lines:
                 over = f"{progress.over}/{event.budget} trials over"
                 return f"{event.name} {verb}: {over}, {event.folder}"
             case PhaseChanged():
-                return f"{event.phase}: {event.message}" if event.message else ""
+                message = _beyond_its_name(event)
+                return f"{event.phase}: {message}" if message else event.phase
             case TrialStarted():
                 again = " (resumed)" if event.resumed else ""
                 return f"trial {trial_name(event.number)} started{again}"
@@ -201,8 +203,13 @@ class Lines:
                 said = ", ".join(filter(None, (over, progress.best_line())))
                 return f"{_ending(event, self.metric)}; {said}"
             case SweepEnded():
-                return f"{event.state}: {event.message}" if event.message else event.state
+                return event.state
         return ""
+
+
+def _beyond_its_name(event: PhaseChanged) -> str:
+    """What is said of a phase, unless that is only its name."""
+    return "" if event.message == event.phase else event.message
 
 
 def _seen(event: TrialEvaluated) -> str:

@@ -5,6 +5,7 @@ Exit status: 0 done, 1 something failed, 2 the user's input is wrong, 130 interr
 
 from __future__ import annotations
 
+import io
 import sys
 
 import typer
@@ -33,6 +34,10 @@ UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 
 def main(arguments: list[str] | None = None) -> None:
     """Run one command and exit with its status."""
+    for stream in (sys.stdout, sys.stderr):
+        # Not every terminal can show a θ, and a sweep is not to end for that.
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")
     sys.exit(run(arguments))
 
 
@@ -48,9 +53,6 @@ def run(arguments: list[str] | None = None) -> int:
     except (typer.Abort, KeyboardInterrupt):
         complain("interrupted")
         return 130
-    except BrokenPipeError:  # `sweeper ls | head`
-        sys.stderr.close()
-        return 0
     except SweeperError as error:
         complain(str(error))
         return error.exit_status
@@ -62,6 +64,10 @@ def run(arguments: list[str] | None = None) -> int:
     except TrialError as error:
         complain(str(error))
         return UserError.exit_status
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename is not None else ""
+        complain(f"{place}{error.strerror or error}")
+        return SweeperError.exit_status
     return status if isinstance(status, int) else 0
 
 

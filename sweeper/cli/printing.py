@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from collections.abc import Mapping, Sequence
 from statistics import fmean, stdev
 from typing import Any
@@ -10,13 +12,13 @@ import typer
 
 
 def print_table(titles: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Columns as wide as their content, numbers to the right; the last column may be cut."""
-    import shutil
-
+    """Columns as wide as their content, numbers to the right. On a terminal the last column is cut
+    to what fits; a pipe gets all of it."""
     cells = [[str(cell) for cell in row] for row in rows]
     widths = [max(len(title), *(len(row[i]) for row in cells)) for i, title in enumerate(titles)]
-    room = shutil.get_terminal_size((160, 24)).columns - sum(widths[:-1]) - 2 * (len(widths) - 1)
-    last = max(room, 20)
+    last = widths[-1]
+    if columns := terminal_columns():
+        last = max(20, columns - sum(widths[:-1]) - 2 * (len(widths) - 1))
 
     def line(row: Sequence[str]) -> str:
         parts = []
@@ -32,6 +34,11 @@ def print_table(titles: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     typer.echo(line(titles))
     for row in cells:
         typer.echo(line(row))
+
+
+def terminal_columns() -> int:
+    """The width of the terminal; 0 where there is none."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
 
 
 def _looks_numeric(cell: str) -> bool:

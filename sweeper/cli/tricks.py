@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
-import sys
 import textwrap
 from typing import Annotated, Any
 
 import typer
 
 from sweeper.cli.options import JsonOption, print_json
+from sweeper.cli.printing import terminal_columns
 from sweeper.errors import UserError
 
 
@@ -130,7 +129,7 @@ def _one(name: str, json: bool) -> None:
         if any(line.startswith(" ") for line in paragraph.splitlines()):
             typer.echo(paragraph)  # a formula stands as it was set
         else:
-            _row("", " ".join(paragraph.split()) if _columns() else paragraph)
+            _row("", " ".join(paragraph.split()) if terminal_columns() else paragraph)
 
 
 def _knobs(knobs: dict[str, Any]) -> None:
@@ -153,17 +152,12 @@ def _value(default: Any) -> str:
 def _row(opening: str, text: str) -> None:
     """``opening`` and ``text``, whose further lines are indented below it. Only a terminal's lines
     are broken, so that a pipe gets one line for each entry."""
-    indented, columns = " " * len(opening), _columns()
+    indented, columns = " " * len(opening), terminal_columns()
     if columns >= len(opening) + 20:
         text = textwrap.fill(text, columns, initial_indent=opening, subsequent_indent=indented)
         typer.echo(text)
     else:
         typer.echo(opening + text)
-
-
-def _columns() -> int:
-    """The width of the terminal; 0 where there is none."""
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
 
 
 def _range(domain: dict[str, Any]) -> str:

@@ -48,6 +48,11 @@ def _own_database(home: Path) -> str:
     return f"sqlite:///{path}/mlflow.db"
 
 
+def is_server(uri: str) -> bool:
+    """Whether runs go to a server, which has pages of its own, and to no database."""
+    return uri == "databricks" or urlsplit(uri).scheme in _SERVERS
+
+
 def database_file(uri: str) -> Path | None:
     """The file of an SQLite address; None for anything else."""
     # As SQLAlchemy reads it: a `#` belongs to the name, where urlsplit would end the path.

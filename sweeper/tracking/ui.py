@@ -1,4 +1,4 @@
-"""MLflow's own pages over a home's store, for this machine only."""
+"""MLflow's own pages over the database that sweeps are recorded in, for this machine only."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from sweeper.tracking.address import tracking_uri
+from sweeper.errors import UserError
+from sweeper.tracking.address import database_file, is_server, redacted, tracking_uri
 from sweeper.tracking.vendor import ENVIRONMENT
 
 LOOPBACK = "127.0.0.1"
@@ -16,7 +17,7 @@ USUAL_PORT = 5000
 
 
 def ui_command(home: Path, port: int | None = None) -> list[str]:
-    """The command that serves MLflow over the home's own database, on loopback alone.
+    """The command that serves MLflow over the database of this home's runs, on loopback alone.
 
     `port` is 5000 by default, or any free one where that is taken.
     """
@@ -26,7 +27,7 @@ def ui_command(home: Path, port: int | None = None) -> list[str]:
         "mlflow",
         "server",
         "--backend-store-uri",
-        f"sqlite:///{home.absolute()}/mlflow.db",
+        tracking_uri(home),
         "--artifacts-destination",
         str(home.absolute() / "mlartifacts"),
         "--host",
@@ -47,11 +48,17 @@ def serve_ui(home: Path, port: int | None = None) -> int:
     """Print the address and serve until Ctrl-C. Returns the exit status.
 
     Where the sweeps of this home are recorded on a server, that server is the place to look.
+    Raises UserError where no sweep was recorded yet, or the port is taken.
     """
     uri = tracking_uri(home)
-    if uri.startswith(("http://", "https://")):
-        print(f"The runs are recorded at {uri}: open that in a browser.")
+    if is_server(uri):
+        print(f"The runs are recorded at {redacted(uri)}: open that in a browser.")
         return 0
+    file = database_file(uri)
+    if file is not None and not file.exists():
+        raise UserError(f"nothing is recorded in {file} yet; `sweeper run FILE` does")
+    if port is not None and free_port(port) != port:
+        raise UserError(f"port {port} is taken; name another, or none to have a free one")
     command = ui_command(home, port)
     print(f"MLflow: {ui_address(command)}  (Ctrl-C ends it)", flush=True)
     server = subprocess.Popen(command, env={**os.environ, **ENVIRONMENT})

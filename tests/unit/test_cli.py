@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -249,3 +251,108 @@ def test_doctor_says_what_works(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert findings["torch"]["ok"]
     assert findings["digits extractor"]["ok"]
     assert findings["home"]["ok"]
+
+
+def _in_a_process(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+    code = "import sys; from sweeper.cli.main import main; main(sys.argv[1:])"
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments], stderr=subprocess.PIPE, text=True, **options
+    )
+
+
+def test_what_the_system_refuses_is_said_in_a_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home = tmp_path / ("long" * 100)
+    assert run(["ls", "--home", str(home)]) == 1
+    assert capsys.readouterr().err == f"sweeper: {home}: File name too long\n"
+
+
+def test_who_reads_no_further_hears_of_no_error(home: Path) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as pipe:
+        done = _in_a_process("ls", "--home", str(home), stdout=pipe)
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+def test_a_terminal_that_cannot_show_greek_gets_an_answer_all_the_same() -> None:
+    done = _in_a_process(
+        "tricks", "ema", stdout=subprocess.PIPE, env={**os.environ, "PYTHONIOENCODING": "latin-1"}
+    )
+    assert done.returncode == 0, done.stderr
+    assert r"\u03b8" in done.stdout
+
+
+def test_a_pipe_gets_whole_lines_and_a_terminal_what_fits(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sweeper.cli.printing import print_table
+
+    long = "x" * 300
+    print_table(("#", "configuration"), [(1, long)])
+    assert long in capsys.readouterr().out
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "60")
+    print_table(("#", "configuration"), [(1, long)])
+    assert max(map(len, capsys.readouterr().out.splitlines())) == 60
+
+
+def test_a_phase_is_said_once_and_the_last_message_is_left_to_the_ending(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    from sweeper.cli.live import Lines, Progress
+    from sweeper.scheduling.events import PhaseChanged, SweepEnded
+    from sweeper.spec import parse_sweep
+
+    sweep = parse_sweep("name: s\nbase: {data: digits}\nlimits: {trials: 1}\n")
+    lines, progress = Lines(sweep), Progress(sweep)
+    for event in (
+        PhaseChanged("searching", "searching", 0.0),
+        PhaseChanged("confirming", "trial 3 is given up", 1.0),
+        SweepEnded("finished", "5 facts are not in MLflow yet", 2.0),
+    ):
+        lines(event)
+        progress.hear(event)
+    assert capsys.readouterr().out == "searching\nconfirming: trial 3 is given up\nfinished\n"
+    assert (progress.phase, progress.message) == ("finished", "")
+
+
+def test_advice_names_the_home_that_was_given(
+    home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sweeper.home import Home
+
+    folder = Home.at(home).sweep("begun")
+    with folder.lock():
+        assert run(["pause", "begun", "--home", str(home)]) == 0
+        assert f"`sweeper resume begun --home {home}`" in capsys.readouterr().out
+        monkeypatch.setenv("SWEEPER_HOME", str(home))
+        assert run(["stop", "begun"]) == 0
+        assert "--home" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("uri", "where"),
+    [("", "sweeper ui --home {home}"), ("http://me@mlflow:5000", "http://mlflow:5000")],
+)
+def test_the_ending_says_where_the_runs_are(
+    home: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    uri: str,
+    where: str,
+) -> None:
+    from types import SimpleNamespace
+
+    from sweeper.cli.ending import print_ending
+    from sweeper.home import Home
+    from sweeper.studies import sweep_of
+
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    here = Home.at(home)
+    result: Any = SimpleNamespace(
+        records=(), report="r.html", folder=home / "begun", message="", state="finished"
+    )
+    print_ending(sweep_of(here.existing("begun")), result, here)
+    assert f"runs     {where.format(home=home)}\n" in capsys.readouterr().out

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
+import socket
 from pathlib import Path
 
 import pytest
@@ -11,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import make_url
 
-from sweeper.errors import TrackingError
+from sweeper.errors import TrackingError, UserError
 from sweeper.tracking import redacted, tracking_uri
 from sweeper.tracking.address import database_file
 from sweeper.tracking.limits import MAX_KEY, MAX_PARAM, flatten, safe_key
 from sweeper.tracking.notes import trial_note
-from sweeper.tracking.ui import ui_address, ui_command
+from sweeper.tracking.ui import serve_ui, ui_address, ui_command
 from trials.health import SYMPTOMS
 
 
@@ -103,6 +104,31 @@ def test_the_ui_listens_on_loopback_only_and_on_a_port_that_is_free(tmp_path: Pa
     assert f"sqlite:///{tmp_path}/mlflow.db" in command
     assert re.fullmatch(r"http://127\.0\.0\.1:\d+", ui_address(command))
     assert ui_address(ui_command(tmp_path, 6006)) == "http://127.0.0.1:6006"
+
+
+def test_the_ui_refuses_a_port_that_is_taken_and_a_home_without_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    with pytest.raises(UserError, match=r"nothing is recorded in .* yet"):
+        serve_ui(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "mlflow.db").touch()
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        with pytest.raises(UserError, match="is taken"):
+            serve_ui(tmp_path, other.getsockname()[1])
+
+
+def test_the_ui_shows_the_database_that_sweeps_are_recorded_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/other.db")
+    assert f"sqlite:///{tmp_path}/other.db" in ui_command(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://me@mlflow.example")
+    assert serve_ui(tmp_path) == 0
+    assert "https://mlflow.example: open that" in capsys.readouterr().out
 
 
 def test_a_note_says_what_a_trial_was_and_what_came_of_it() -> None:
