@@ -140,6 +140,38 @@ def test_trials_run_only_where_their_files_are_seen(
         assert (folder.trial(record.number) / "checkpoint.pt").exists()
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_machine_that_dies_takes_no_trial_with_it(
+    machines: tuple[str, Machine], tmp_path: Path
+) -> None:
+    address, join = machines
+    home, file = tmp_path / "home", tmp_path / "tiny.yaml"
+    file.write_text(SWEEP.replace("trials: 3", "trials: 2").replace("steps: 4", "steps: 600"))
+    doomed = join()
+    join()
+    folder = Home(home).sweep("tiny")
+    with _started(file, home, address) as run:
+        both = [folder.trial(number) / "checkpoint.pt" for number in (0, 1)]
+        _wait(lambda: all(one.exists() for one in both), run)
+        os.killpg(doomed.pid, signal.SIGKILL)
+        assert run.wait(240) == 0
+    records = records_of(folder, sweep_of(folder))
+    assert [(record.state, record.steps) for record in records] == [("completed", 600)] * 2
+    assert sorted(record.attempts for record in records) == [1, 2]
+
+
+@contextlib.contextmanager
+def _started(file: Path, home: Path, address: str) -> Iterator[subprocess.Popen[bytes]]:
+    command = [sys.executable, "-c", "from sweeper.cli.main import main; main()", "run", str(file)]
+    environment = {**ENVIRONMENT, "SWEEPER_HOME": str(home), "RAY_ADDRESS": address}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as run:
+        try:
+            yield run
+        finally:
+            run.kill()
+
+
 def test_a_mark_is_seen_only_where_it_was_left(tmp_path: Path) -> None:
     folder = Home(tmp_path).sweep("one")
     folder.create()
