@@ -21,6 +21,7 @@ import errno
 import fcntl
 import os
 import re
+import shlex
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,13 +31,14 @@ from pathlib import Path
 
 from sweeper.errors import SweepBusy, UnknownSweep, UserError
 from sweeper.files import atomic_write
+from trials.problems import nearest
 
 HOME_VARIABLE = "SWEEPER_HOME"
 DEFAULT_HOME = "sweeps"
 
 NAME_RULE = "letters, digits, '.', '_' and '-', at most 100, not starting with '.' or '-'"
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
-_RESERVED = frozenset({"cache", "mlartifacts", "mlflow.db", "mlflow.db-wal", "mlflow.db-shm"})
+RESERVED = frozenset({"cache", "mlartifacts", "mlflow.db", "mlflow.db-wal", "mlflow.db-shm"})
 
 _REFUSALS = (
     *(errno.ENOSPC, errno.EDQUOT, errno.EROFS),
@@ -44,13 +46,16 @@ _REFUSALS = (
 )
 """What the system says where a file or folder cannot be made, whoever asks."""
 
+TAKEN = "cannot name a sweep: it is taken, by what all sweeps of a home share"
+"""What is said of a reserved name."""
+
 _LOCK_PATIENCE = 0.25
 """Seconds to try for the lock: `driver()` of a status command may hold it for an instant."""
 
 
 def is_valid_name(name: str) -> bool:
     """Whether `name` may be a sweep's: it becomes a folder, a tag and part of a web address."""
-    return _NAME.fullmatch(name) is not None and name not in _RESERVED
+    return _NAME.fullmatch(name) is not None and name not in RESERVED
 
 
 @contextmanager
@@ -201,9 +206,23 @@ class Home:
 
     @classmethod
     def at(cls, path: Path | str | None = None) -> Home:
-        """The home at `path`, else at $SWEEPER_HOME, else ./sweeps; always an absolute path."""
+        """The home at `path`, else at $SWEEPER_HOME, else ./sweeps; always an absolute path.
+
+        Raises UserError where that can be no folder.
+        """
         chosen = path if path is not None else os.environ.get(HOME_VARIABLE) or DEFAULT_HOME
-        return cls(Path(chosen).expanduser().absolute())
+        try:
+            here = Path(chosen).expanduser().absolute()
+        except RuntimeError as error:
+            raise UserError(f"{chosen}: there is no home of that user") from error
+        if here.exists() and not here.is_dir():
+            raise UserError(f"{here} is no folder")
+        return cls(here)
+
+    @property
+    def flag(self) -> str:
+        """What a command must be given to find this home, ` --home …`; empty for the usual one."""
+        return "" if self == Home.at() else f" --home {shlex.quote(str(self.path))}"
 
     @property
     def mlflow_db(self) -> Path:
@@ -219,6 +238,8 @@ class Home:
 
     def sweep(self, name: str) -> SweepFolder:
         """The folder of this name, whether or not it exists. Raises UserError on a bad name."""
+        if name in RESERVED:
+            raise UserError(f"{name!r} {TAKEN}")
         if not is_valid_name(name):
             raise UserError(f"{name!r} cannot name a sweep: a name is {NAME_RULE}")
         return SweepFolder(self.path / name)
@@ -227,8 +248,11 @@ class Home:
         """The folder of a sweep that was started. Raises UnknownSweep with the names there are."""
         folder = self.sweep(name)
         if not folder.exists():
-            there = ", ".join(self.names()) or "none yet"
-            raise UnknownSweep(f"no sweep named {name!r} in {self.path}; there are: {there}")
+            names = self.names()
+            close = nearest(name, names)
+            hint = f"did you mean {close!r}? " if close else ""
+            there = f"{hint}there are: {', '.join(names) or 'none yet'}"
+            raise UnknownSweep(f"no sweep named {name!r} in {self.path}; {there}")
         return folder
 
     def names(self) -> list[str]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typer
 
-from sweeper.cli.options import HomeOption, SweepName, home_flag
+from sweeper.cli.options import HomeOption, SweepName
 from sweeper.errors import UserError
 from sweeper.home import Home, Request, SweepFolder
 
@@ -24,7 +24,7 @@ def pause(name: SweepName, home: HomeOption = None) -> None:
     """Start no new trials; those that run go on. `resume` lets it continue."""
     folder = _running(name, home)
     folder.ask(Request.PAUSE)
-    again = f"`sweeper resume {name}{home_flag(Home.at(home))}`"
+    again = f"`sweeper resume {name}{Home.at(home).flag}`"
     typer.echo(f"{name}: no new trials from now on; {again} continues")
 
 
@@ -53,6 +53,6 @@ def _running(name: str, home: HomeOption) -> SweepFolder:
     here = Home.at(home)
     folder = here.existing(name)
     if folder.driver() is None:
-        again = f"`sweeper run {folder.sweep_yaml}{home_flag(here)}`"
+        again = f"`sweeper run {folder.sweep_yaml}{here.flag}`"
         raise UserError(f"{name} is not running; {again} continues it")
     return folder

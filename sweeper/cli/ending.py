@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import typer
 
 from sweeper.cli.leaders import print_leaderboard
-from sweeper.cli.options import home_flag
 from sweeper.home import Home
 from sweeper.tracking.address import is_server, redacted, tracking_uri
 
@@ -23,7 +22,7 @@ def print_ending(sweep: Sweep, result: SweepResult, home: Home) -> None:
     typer.echo("")
     typer.echo(f"report   {result.report}")
     typer.echo(f"files    {result.folder}")
-    where = home_flag(home)
+    where = home.flag
     uri = tracking_uri(home.path, sweep.tracking.uri)
     typer.echo(f"runs     {redacted(uri) if is_server(uri) else f'sweeper ui{where}'}")
     typer.echo(f"trials   sweeper top {sweep.name}{where}; sweeper show {sweep.name} NUMBER{where}")

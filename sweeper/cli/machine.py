@@ -145,7 +145,7 @@ def sync(name: SweepName, home: HomeOption = None) -> int:
     uri = tracking_uri(here.path, sweep_of(folder).tracking.uri)
     with folder.lock():
         left = send(folder.outbox, uri, here.mlartifacts)
-    typer.echo(left.advice(name) if left else f"{name}: MLflow has everything")
+    typer.echo(left.advice(name + here.flag) if left else f"{name}: MLflow has everything")
     return 1 if left else 0
 
 

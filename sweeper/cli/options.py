@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-
-from sweeper.home import Home
 
 HomeOption = Annotated[
     Path | None,
@@ -21,11 +18,6 @@ SetOption = Annotated[
     typer.Option("--set", metavar="PATH=VALUE", help="Override one key; repeat for more."),
 ]
 SweepName = Annotated[str, typer.Argument(help="Name of a sweep.", metavar="NAME")]
-
-
-def home_flag(home: Home) -> str:
-    """What a command must be given besides a name to find this home; empty for the usual one."""
-    return "" if home.path == Home.at().path else f" --home {shlex.quote(str(home.path))}"
 
 
 def print_json(value: Any) -> None:

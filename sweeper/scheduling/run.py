@@ -219,7 +219,7 @@ class _Run:
             return ""
         self._tell(PhaseChanged("finishing", "sending the last records to MLflow", time.time()))
         left = self._wires.writer.drain(PATIENCE if state in ("finished", "stopped") else 5.0)
-        return left.advice(self._sweep.name) if left else ""
+        return left.advice(self._sweep.name + self._home.flag) if left else ""
 
 
 def _told(error: Exception) -> str:

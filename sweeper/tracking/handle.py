@@ -48,7 +48,8 @@ class Left:
         return bool(self.pending or self.failures)
 
     def advice(self, name: str) -> str:
-        """What to tell the user of sweep `name`; several lines, empty when all has arrived."""
+        """What to tell the user of sweep `name`, with the flag of its home where it needs one;
+        several lines, empty when all has arrived."""
         lines = []
         if self.pending:
             reason = f" ({self.error})" if self.error else ""

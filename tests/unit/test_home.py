@@ -107,3 +107,34 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(
     assert os.listdir(tmp_path) == ["spec.json"]
     atomic_write(path, b"new")
     assert path.read_text() == "new"
+
+
+def test_a_name_that_all_sweeps_share_is_told_to_be_taken(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="'cache' cannot name a sweep: it is taken"):
+        Home.at(tmp_path).sweep("cache")
+
+
+def test_a_misspelt_sweep_is_answered_with_the_nearest_name(tmp_path: Path) -> None:
+    home = Home.at(tmp_path)
+    for name in ("ablation", "quickstart"):
+        home.sweep(name).create()
+        home.sweep(name).spec_json.touch()
+    with pytest.raises(UnknownSweep, match="did you mean 'quickstart'"):
+        home.existing("quickstrat")
+
+
+def test_a_home_that_can_be_none_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="is no folder"):
+        Home.at(tmp_path / "file")
+    with pytest.raises(UserError, match="no home of that user"):
+        Home.at("~nobody-of-this-name/sweeps")
+
+
+def test_a_home_says_how_to_name_it_in_a_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SWEEPER_HOME", raising=False)
+    assert Home.at(tmp_path / "my sweeps").flag == f" --home '{tmp_path}/my sweeps'"
+    monkeypatch.setenv("SWEEPER_HOME", str(tmp_path))
+    assert Home.at(tmp_path).flag == ""

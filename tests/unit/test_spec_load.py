@@ -571,6 +571,8 @@ def test_an_override_that_cannot_be_read_is_one_problem_and_a_long_one_is_cut() 
         ("123", "123 is no text"),
         ("1e5", "is no text"),
         ("yes", "is no text"),
+        ("cache", "is taken"),
+        ("mlflow.db", "is taken"),
         ("a b", "cannot name a sweep"),
     ],
 )
