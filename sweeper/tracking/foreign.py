@@ -20,11 +20,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from sweeper.errors import UserError
-from sweeper.tracking.runs import find_runs
+from sweeper.spec.document import read_document, read_text
+from sweeper.tracking.address import redacted
+from sweeper.tracking.runs import experiment_names, find_runs
 from trials.validation import problems_from
 
 ON = ("true", "yes", "on", "1")
@@ -84,18 +85,23 @@ def _checked(place: str) -> str:
 def read_mapping(path: Path) -> Meanings:
     """The mapping in a YAML file. Raises UserError with everything that is wrong with it."""
     try:
-        given = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = read_text(path)
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is no YAML: {error}") from error
-    if not isinstance(given, dict):
-        raise UserError(f"{path}: expected a mapping that begins with `objective: metrics.NAME`")
-    try:
-        return Meanings.model_validate(given)
-    except ValidationError as error:
-        lines = [f"  {problem}" for problem in problems_from(error, Meanings)]
-        raise UserError("\n".join([f"{path} is not a valid mapping:", *lines])) from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not UTF-8 text: {error}") from error
+    document = read_document(text, str(path))
+    if document.readable and not isinstance(document.root, dict):
+        document.add((), "is no mapping", "a mapping that begins with `objective: metrics.NAME`")
+    if isinstance(document.root, dict):
+        try:
+            meanings = Meanings.model_validate(document.root)
+        except ValidationError as error:
+            for one in problems_from(error, Meanings):
+                document.add(tuple(one.path.split(".")), one.message, one.expected, one.nearest)
+    if document.problems:
+        raise UserError("not a valid mapping:", document.in_file_order())
+    return meanings
 
 
 def foreign_records(uri: str, experiment: str, meanings: Meanings) -> list[dict[str, Any]]:
@@ -103,11 +109,15 @@ def foreign_records(uri: str, experiment: str, meanings: Meanings) -> list[dict[
 
     A run that did not finish, or has no finite objective, counts as failed; but a run without an
     objective that only holds others below it is none. Raises UserError where there is no such
-    experiment, or no run has what the mapping names, and TrackingError where MLflow cannot be read.
+    experiment or the runs do not have what the mapping names, TrackingError where MLflow cannot
+    be read.
     """
     runs = find_runs(uri, experiment)
     if not runs:
-        raise UserError(f"there are no runs in an experiment called {experiment!r} at {uri}")
+        near = difflib.get_close_matches(experiment, experiment_names(uri), n=1)
+        hint = f"; did you mean {near[0]!r}?" if near and near[0] != experiment else ""
+        where = f"in an experiment called {experiment!r} at {redacted(uri)}"
+        raise UserError(f"there are no runs {where}{hint}")
     _refuse_absent(runs, meanings)
     above = {run["parent"] for run in runs}
     own = [
@@ -155,8 +165,16 @@ def _record(number: int, run: Mapping[str, Any], meanings: Meanings) -> dict[str
         value = None if place is None else _at(run, place)
         if value is not None:
             key = "steps" if name == "step" else name
-            record[key] = str(value) if name == "cell" else int(float(value))
+            record[key] = str(value) if name == "cell" else _whole(value, name, place, run)
     return record
+
+
+def _whole(value: Any, name: str, place: str, run: Mapping[str, Any]) -> int:
+    number = _number(value)
+    if number is None or not number.is_integer():
+        where = f"{name}: {place} of run {run['run_id']}"
+        raise UserError(f"{where} is {value!r}; expected a whole number")
+    return int(number)
 
 
 def _symptom(run: Mapping[str, Any]) -> str:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from sweeper.errors import TrackingError
 from sweeper.tracking import vendor
+from sweeper.tracking.address import database_file
 from sweeper.tracking.names import PARENT_TAG
 from sweeper.tracking.store import translated
 
@@ -36,6 +38,12 @@ def find_runs(uri: str, experiment: str) -> list[dict[str, Any]]:
     return runs
 
 
+def experiment_names(uri: str) -> list[str]:
+    """The experiments that there are. Raises TrackingError where MLflow cannot be read."""
+    with translated("list experiments"):
+        return [found.name for found in _client(uri).search_experiments()]
+
+
 def metric_history(uri: str, run_id: str, key: str) -> list[tuple[int, float, float]]:
     """(step, value, unix seconds) of one metric of a run, by step."""
     with translated(f"read metric {key!r}"):
@@ -62,6 +70,10 @@ def download(uri: str, run_id: str, name: str, folder: Path) -> Path:
 
 
 def _client(uri: str) -> Any:
+    file = database_file(uri)
+    if file is not None and not file.exists():
+        # MLflow would make one, with folders and all.
+        raise TrackingError(f"there is no {file}")
     with translated("open the tracking store"):
         return vendor.load("mlflow.tracking").MlflowClient(tracking_uri=uri)
 
