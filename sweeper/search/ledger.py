@@ -211,13 +211,19 @@ class Ledger:
         """Under population based training: whose checkpoint the trial goes on from, if another's.
 
         The decision is in the ledger when this returns; from then on `asked` gives the new values.
+        The base configuration takes nothing over, since others are measured by it, and is copied
+        only where it is a point of the space.
         """
         if self._marks is None or not self._curves.get(number):
             return None
+        if self._trial(number).user_attrs.get("role") == "base":
+            return None
         sound = {
-            other.number: entries.current(other.user_attrs, "values")
+            other.number: values
             for other in self._all()
-            if other.number in self._curves and not entries.broken(other)
+            if other.number in self._curves
+            and not entries.broken(other)
+            and (values := entries.current(other.user_attrs, "values"))
         }
         curves = {other: self._curves[other] for other in sound}
         taken = take_over(self.sweep, self._marks, number, curves, sound)

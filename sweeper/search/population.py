@@ -7,8 +7,8 @@ with those that have reached it before, and copies the donor as it was at that m
 workers keep for that. A decision is drawn from the search's seed, the trial and the milestone, and
 written into the ledger before it is acted upon.
 
-Only settings that leave the networks' shape alone are nudged; the rest comes with the weights. The
-study's own parameters stay those that the trial began with.
+Only settings are nudged that leave the networks' shape alone and that no other setting hangs on;
+the rest comes with the weights. The study's own parameters stay those that the trial began with.
 """
 
 from __future__ import annotations
@@ -92,8 +92,9 @@ def explore(sweep: Sweep, values: Mapping[str, Any], rng: np.random.Generator) -
     chance = sweep.scheduler.resample
     resample = 0.25 if chance is None else chance
     explored = dict(values)
+    conditions = {path for parameter in sweep.parameters for path in parameter.when}
     for parameter in sweep.parameters:
-        if parameter.path in values and _may_change(parameter):
+        if parameter.path in values and parameter.path not in conditions and _may_change(parameter):
             draws, factor = rng.random(2), FACTORS[int(rng.integers(2))]
             explored[parameter.path] = (
                 at(parameter, draws[1])
@@ -104,7 +105,18 @@ def explore(sweep: Sweep, values: Mapping[str, Any], rng: np.random.Generator) -
 
 
 def _may_change(parameter: Parameter) -> bool:
-    return isinstance(parameter.domain, Range) and parameter.path.split(".")[0] not in BOUND
+    section, *rest = parameter.path.split(".")
+    if not isinstance(parameter.domain, Range) or section in BOUND:
+        return False
+    return section != "tricks" or not _plans_networks(rest[0])
+
+
+def _plans_networks(name: str) -> bool:
+    """Whether a trick has a say in the networks' plan: then its knobs may shape their weights."""
+    from trials import catalogue, trick  # import torch
+
+    known = catalogue.tricks().get(name)
+    return known is not None and known.plan is not trick.Trick.plan
 
 
 def _nudged(parameter: Parameter, value: float, factor: float) -> Any:

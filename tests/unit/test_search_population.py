@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from sweeper.home import Home
+from sweeper.search.ledger import Evaluated, Ledger
 from sweeper.search.milestones import Milestones
 from sweeper.search.population import FACTORS, explore, take_over
 from sweeper.spec.domains import Parameter, Range, Values
 from sweeper.spec.model import Sweep
-from sweeper.spec.sections import SchedulerSpec, SearchSpec
+from sweeper.spec.sections import Limits, SchedulerSpec, SearchSpec
 
 LR = Parameter("optimizer.generator.lr", Range(1e-5, 1e-2, log=True))
 STEPS = Parameter("critic_steps", Range(1, 8, step=1, integer=True))
@@ -57,6 +61,57 @@ def test_nothing_is_decided_between_milestones_or_in_the_grace():
         curves, known = population(step)
         curves[7] |= {20: 7.0} if step > 20 else {}
         assert take_over(sweep(), MARKS, 7, curves, known) is None
+
+
+def test_what_the_networks_or_other_settings_hang_on_is_never_nudged():
+    decay = Parameter("tricks.ema.decay", Range(0.9, 0.999))
+    kernels = Parameter("tricks.minibatch_discrimination.kernels", Range(8, 99, 1, integer=True))
+    beta = Parameter("optimizer.generator.beta1", Range(0.0, 0.9), when={STEPS.path: (2,)})
+    spec = Sweep(
+        name="population",
+        base={},
+        parameters=(STEPS, decay, kernels, beta),
+        scheduler=SchedulerSpec(name="pbt", resample=0.5),
+    )
+    given = {STEPS.path: 2, decay.path: 0.95, kernels.path: 50, beta.path: 0.5}
+    found = [explore(spec, given, np.random.default_rng(seed)) for seed in range(20)]
+    assert {(one[STEPS.path], one[kernels.path]) for one in found} == {(2, 50)}
+    assert len({one[decay.path] for one in found}) > 5
+    assert len({one[beta.path] for one in found}) > 5
+
+
+INSIDE, OUTSIDE = 2e-4, 0.5
+
+
+@pytest.mark.parametrize(
+    ("rate", "base", "expected"),
+    [(INSIDE, 0.0, {2: 0}), (OUTSIDE, 0.0, {2: 1}), (INSIDE, 9.0, {}), (OUTSIDE, 9.0, {2: 1})],
+)
+def test_the_base_stays_what_it_is_and_is_copied_only_if_it_is_a_point_of_the_space(
+    rate: float, base: float, expected: dict[int, int], tmp_path: Path
+) -> None:
+    spec = Sweep(
+        name="population",
+        base={
+            "data": {"name": "digits"},
+            "optimizer": {"generator": {"lr": rate}},
+            "evaluation": {"every": 10},
+        },
+        parameters=(LR,),
+        search=SearchSpec(sampler="random"),
+        scheduler=SchedulerSpec(name="pbt", quantile=0.5),
+        limits=Limits(trials=3),
+    )
+    folder = Home(tmp_path).sweep("population")
+    folder.create()
+    ledger = Ledger.open(spec, folder)
+    for value in (base, 1.0, 2.0):
+        number = ledger.ask().number
+        ledger.report(number, Evaluated(10, {"fid": value}, 1.0))
+    taken = {number: ledger.take_over(number) for number in range(3)}
+    donors = {number: one.donor for number, one in taken.items() if one is not None}
+    assert donors == expected
+    assert ledger.record(0).config["optimizer"]["generator"]["lr"] == rate
 
 
 def test_whoever_comes_first_has_nobody_to_copy():
