@@ -84,6 +84,18 @@ def test_parquet_names_classes_as_its_metadata_do(tmp_path: Path) -> None:
     assert data.classes == 3
     parquet(tmp_path / "a.parquet", facts, image=[png(9, 9)], label=[3])
     refused(made, "a label in .*a.parquet is 3 .expected 0 to 2", unseen=True)
+    facts["info"]["features"]["label"]["names"] = None
+    parquet(tmp_path / "a.parquet", facts, image=[png(9, 9)] * 2, label=[0, 1])
+    assert opened(**made).class_names == ("0", "1")
+
+
+def test_parquet_is_found_where_its_path_looks_like_a_pattern(tmp_path: Path) -> None:
+    folder = tmp_path / "runs [old]"
+    folder.mkdir()
+    made = parquet(folder / "a[1].parquet", image=[png(8, 8)] * 2, label=[0, 1])
+    for path in (folder / "a[1].parquet", folder, folder / "a*.parquet"):
+        assert len(opened(**made | {"path": str(path)})) == 2
+    refused(made | {"path": str(folder / "b*.parquet")}, "nothing is found at .*old")
 
 
 def test_parquet_without_labels_and_in_grey(tmp_path: Path) -> None:

@@ -85,6 +85,8 @@ def test_exif_orientation_palettes_transparency_and_sixteen_bits_are_understood(
     deep = np.arange(64, dtype=np.uint16).reshape(8, 8) * 1000
     found = decode(encoded(Image.fromarray(deep)), 8, 1, "it")
     assert np.array_equal(found, (deep >> 8).astype(np.uint8)[None])
+    plain = b"P5 8 8 65535\n" + deep.astype(">u2").tobytes()
+    assert np.array_equal(decode(plain, 8, 1, "it"), (deep >> 8).astype(np.uint8)[None])
 
 
 @pytest.mark.parametrize(

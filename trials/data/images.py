@@ -56,7 +56,8 @@ def decode(data: bytes, size: int, channels: int, where: str) -> Pixels | Corrup
             if width * height > MAX_PIXELS:
                 raise _bomb(where, f"{width} × {height} pixels")
             upright = ImageOps.exif_transpose(picture)
-            return planes(fit(_converted(upright, channels), size))
+            deep = picture.mode.startswith("I;16") or (picture.mode, picture.format) == ("I", "PPM")
+            return planes(fit(_converted(upright, channels, deep=deep), size))
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise _bomb(where, str(error)) from error
     except (SettingError, MemoryError):
@@ -69,8 +70,9 @@ def decode(data: bytes, size: int, channels: int, where: str) -> Pixels | Corrup
         return Corrupt(f"{type(error).__name__}: {error}")
 
 
-def _converted(picture: Image.Image, channels: int) -> Image.Image:
-    if picture.mode.startswith("I;16"):
+def _converted(picture: Image.Image, channels: int, *, deep: bool) -> Image.Image:
+    """Grey or RGB of 8 bits. ``deep`` pictures have 16 bits, whatever Pillow keeps them in."""
+    if deep:
         picture = Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
     elif picture.mode in ("I", "F"):
         raise ValueError(f"pixels of mode {picture.mode}, where 8 or 16 bits are expected")

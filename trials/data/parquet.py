@@ -60,12 +60,11 @@ class ParquetConfig(FileConfig):
 
     def files(self) -> list[Path]:
         place = self.path.expanduser()
-        if glob.has_magic(str(place)):
-            found = sorted(Path(name) for name in glob.glob(str(place), recursive=True))
-            found = [file for file in found if file.is_file()]
-        elif place.is_dir():
+        if place.is_dir():
             found = sorted(file for file in place.glob("*.parquet") if file.name[0] != ".")
             _require_one_split(place, found)
+        elif glob.has_magic(str(place)) and not place.exists():
+            found = _matching(place)
         else:
             found = [require_file(place, "path", EXPECTED)]
         if not found:
@@ -192,7 +191,15 @@ def _class_names(metadata: dict[bytes, bytes] | None, column: str | None) -> tup
     except (ValueError, KeyError, TypeError):
         # Metadata are a courtesy: without them the classes are called by their numbers.
         return ()
-    return tuple(map(str, names))
+    return tuple(map(str, names)) if isinstance(names, list) else ()
+
+
+def _matching(pattern: Path) -> list[Path]:
+    """The files that a pattern fits. Folders that are there are meant by their names, also where
+    these look like a pattern."""
+    there = next(folder for folder in pattern.parents if folder.exists())
+    names = glob.glob(str(pattern.relative_to(there)), root_dir=there, recursive=True)
+    return sorted(there / name for name in names if (there / name).is_file())
 
 
 def _require_one_split(folder: Path, files: Sequence[Path]) -> None:
