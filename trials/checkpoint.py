@@ -8,7 +8,6 @@ in it is executed.
 from __future__ import annotations
 
 import os
-import pickle
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,8 @@ import torch
 from trials.errors import CheckpointError
 
 FORMAT = 2
+
+ANEW = "delete it, and the training starts anew"
 
 
 def write_atomically(path: Path, write: Any) -> None:
@@ -53,13 +54,36 @@ def load(path: Path, fingerprint: str | None, device: torch.device) -> dict[str,
     """
     if not path.exists():
         return None
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, OSError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
-        raise CheckpointError(f"{path}: the checkpoint is damaged ({error})") from error
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise CheckpointError(f"{path}: not a checkpoint of format {FORMAT}")
+    content = _read(path)
+    if (
+        not isinstance(content, dict)
+        or content.get("format") != FORMAT
+        or not {"fingerprint", "state"} <= content.keys()
+    ):
+        raise CheckpointError(f"{path}: not a checkpoint of format {FORMAT}; {ANEW}")
     if fingerprint is not None and content["fingerprint"] != fingerprint:
-        raise CheckpointError(f"{path}: the checkpoint belongs to another configuration")
+        raise CheckpointError(
+            f"{path}: the checkpoint belongs to another configuration; train this one in another"
+            f" folder, or {ANEW}"
+        )
     state: dict[str, Any] = content["state"]
     return state
+
+
+def _read(path: Path) -> Any:
+    """What ``path`` holds, once all of its checksums are right: torch looks at none of them."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+        if damaged is not None:
+            raise zipfile.BadZipFile(f"wrong checksum of {damaged}")
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except MemoryError:
+        raise
+    except OSError as error:
+        raise CheckpointError(f"{path}: the checkpoint cannot be read: {error}") from error
+    except Exception as error:
+        # Damaged bytes make the unpickler raise almost anything; torch's own words advise to
+        # unpickle without weights_only, which is the last thing to do with a damaged file.
+        reason = str(error) if isinstance(error, zipfile.BadZipFile) else type(error).__name__
+        raise CheckpointError(f"{path}: the checkpoint is damaged ({reason}); {ANEW}") from error

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -103,7 +103,7 @@ def load_generator(folder: Path) -> TrainedGenerator:
     """The best generator of the trial in ``folder``, in evaluation mode on the CPU.
 
     Raises:
-        CheckpointError: the trial has saved none.
+        CheckpointError: the trial has saved none, or it is damaged.
     """
     header, tensors = _read(folder)
     config = load_config(header["config"])
@@ -124,7 +124,7 @@ def saved_header(folder: Path) -> dict[str, Any]:
     """What is written beside the best generator's weights: config, step, FID, kind of weights.
 
     Raises:
-        CheckpointError: the trial has saved none.
+        CheckpointError: the trial has saved none, or it is damaged.
     """
     return _read(folder)[0]
 
@@ -133,10 +133,18 @@ def _read(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     file = Path(folder) / FILE
     if not file.exists():
         raise CheckpointError(f"{file}: this trial has saved no generator")
-    with safe_open(file, framework="pt") as reader:
-        header = json.loads(reader.metadata()["generator"])
-        tensors = {name: reader.get_tensor(name) for name in reader.keys()}  # noqa: SIM118
-    return header, tensors
+    try:
+        with safe_open(file, framework="pt") as reader:
+            facts = (reader.metadata() or {}).get("generator")
+            tensors = {name: reader.get_tensor(name) for name in reader.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise CheckpointError(
+            f"{file}: the saved generator is damaged ({error}); only training anew in another"
+            " folder brings it back"
+        ) from error
+    if facts is None:
+        raise CheckpointError(f"{file}: not a generator that a trial saved")
+    return json.loads(facts), tensors
 
 
 def _condition(plan: GeneratorPlan) -> tuple[int, ...] | None:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from trials.config import TrialConfig
 from trials.data import Dataset
 from trials.data.order import Order
+from trials.errors import CheckpointError
 from trials.networks.build import build
 from trials.networks.layers.virtual_batch import needs_reference, prepare_reference
 from trials.networks.plan import Judgement
@@ -288,6 +289,7 @@ class Game:
         """Everything that a checkpoint must hold to go on exactly."""
         return {
             "step": self.step,
+            "data": self.dataset.fingerprint,
             "generator": self.generator.state_dict(),
             "discriminator": self.discriminator.state_dict(),
             "optimizers": {name: o.state_dict() for name, o in self.optimizers.items()},
@@ -297,7 +299,17 @@ class Game:
         }
 
     def load_state(self, state: dict[str, object]) -> None:
-        """Go on exactly where :meth:`state` was taken."""
+        """Go on exactly where :meth:`state` was taken.
+
+        Raises:
+            CheckpointError: the data have changed since, and nothing would go on exactly.
+        """
+        # What was saved before data were noted in it is taken on trust.
+        if state.get("data", self.dataset.fingerprint) != self.dataset.fingerprint:
+            raise CheckpointError(
+                "the data are others than those that the checkpoint was trained on: bring those"
+                " back, or delete the checkpoint and train anew"
+            )
         self.step = state["step"]  # type: ignore[assignment]
         self.generator.load_state_dict(state["generator"])  # type: ignore[arg-type]
         self.discriminator.load_state_dict(state["discriminator"])  # type: ignore[arg-type]
