@@ -1,7 +1,7 @@
 """What the watcher saves: the quickstart's space, searched with it and without.
 
     python -m benchmarks.watcher [--folder watcher] [--trials 60] [--seeds 0 1 2]
-                                 [--wide] [--steps 2400]
+                                 [--wide] [--sampler tpe] [--steps 1600]
 
 Each of the search's seeds runs twice over the same budget of trials: without a watcher every
 training goes on to its last step or to NaN; with it, the symptoms of ``STOP_ON`` end a trial, and
@@ -18,7 +18,8 @@ of the steps that were trained after it.
 
 The quickstart's ranges are narrow, and nearly every GAN in them is healthy. ``--wide`` searches
 where GANs fail: learning rates over four decades and losses that need a control they may not get,
-at half the width, by random draws, so that both searches train the same GANs.
+at half the width, by random draws, so that both searches train the same GANs. ``--sampler tpe``
+searches there as a sweep would: it learns where GANs fail, and goes there less and less.
 
 Targets: the best FID is no worse, within the spread over the search's seeds, and at least 35 % of
 the training steps are saved.
@@ -71,10 +72,16 @@ WIDE = (
 
 
 def sweep_of(
-    arm: str, seed: int, trials: int, wide: bool = False, steps: int | None = None
+    arm: str,
+    seed: int,
+    trials: int,
+    wide: bool = False,
+    sampler: str | None = None,
+    steps: int | None = None,
 ) -> Sweep:
     """The quickstart as this benchmark searches it."""
-    kind = ("wide-" if wide else "") + (f"{steps}-" if steps else "")
+    kind = "".join(f"{part}-" for part in ("wide" if wide else "", sampler, steps) if part)
+    sampler = sampler or ("random" if wide else None)
     return load_sweep(
         SPACE,
         [
@@ -87,7 +94,8 @@ def sweep_of(
             "base.evaluation.metrics=[fid]",
             f"base.evaluation.every={EVERY}",
             f"health.stop_on=[{', '.join(ARMS[arm])}]",
-            *((f"search={{sampler: random, seed: {seed}}}", *WIDE) if wide else ()),
+            *((f"search={{sampler: {sampler}, seed: {seed}}}",) if sampler else ()),
+            *(WIDE if wide else ()),
             *((f"base.steps={steps}",) if steps else ()),
         ],
     )
@@ -232,6 +240,7 @@ def main() -> int:
     parser.add_argument("--trials", type=int, default=60)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--wide", action="store_true", help="search where GANs fail")
+    parser.add_argument("--sampler", help="where not tpe, or with --wide not random")
     parser.add_argument(
         "--steps", type=int, help="of each training, where not the quickstart's 800"
     )
@@ -242,7 +251,7 @@ def main() -> int:
     found: dict[int, dict[str, Outcome]] = {}
     for seed in given.seeds:
         for arm in ARMS:
-            sweep = sweep_of(arm, seed, given.trials, given.wide, given.steps)
+            sweep = sweep_of(arm, seed, given.trials, given.wide, given.sampler, given.steps)
             found.setdefault(seed, {})[arm] = outcome(search(sweep, home, trainings))
     print(table(found))
     bests = {arm: [arms[arm].best for arms in found.values()] for arm in ARMS}
