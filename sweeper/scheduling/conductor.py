@@ -148,6 +148,7 @@ class Conductor:
             known=known,
             take_over=kept,
             keep=self._ledger.kept,
+            unjudged=self._ledger.unjudged(asked.number),
         )
 
     def _search_is_over(self) -> bool:
@@ -214,8 +215,7 @@ class Conductor:
                 for one in map(_evaluated, report.evaluations)
                 if self._ledger.report(number, one)
             ]
-            ended = self._conclude(number, report)
-            taken = self._ledger.take_over(number) if ended is None else None
+            ended, taken = self._conclude(number, report)
         for evaluated in fresh:
             self._announce(number, evaluated)
         if ended is not None:
@@ -296,16 +296,24 @@ class Conductor:
 
     # Ending a trial
 
-    def _conclude(self, number: int, report: Report) -> TrialRecord | None:
-        """Tell the study if the trial has ended. Its record then, else None."""
+    def _conclude(
+        self, number: int, report: Report
+    ) -> tuple[TrialRecord, None] | tuple[None, TakeOver | None]:
+        """Tell the study what becomes of the trial: its record if it has ended, else whose
+        checkpoint it goes on from, if another's."""
         if report.finished:
             self._finish(number, report.stopped_by)
-        else:
-            reason = self._ledger.verdict(number)
-            if reason is None:
-                return None
+            return self._ledger.record(number), None
+        if not self._ledger.unjudged(number):
+            return None, None
+        reason = self._ledger.verdict(number)
+        if reason is not None:
             self._ledger.prune(number, "scheduler", reason)
-        return self._ledger.record(number)
+            return self._ledger.record(number), None
+        taken = self._ledger.take_over(number)
+        if taken is None:
+            self._ledger.judged(number)
+        return None, taken
 
     def _finish(self, number: int, stopped_by: Mapping[str, Any] | None) -> None:
         end = judged(self.sweep, self._ledger.record(number), stopped_by)

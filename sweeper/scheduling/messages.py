@@ -23,7 +23,8 @@ class Work:
 
     `known` are the steps that the ledger has already. `take_over` is the folder of another trial's
     kept checkpoint to go on from; `keep` the (interval, grace) of the milestones at which this
-    trial's own checkpoints are kept for others.
+    trial's own checkpoints are kept for others. `unjudged` says that the last of the known steps
+    awaits its verdict: the worker reports before it goes on.
     """
 
     number: int
@@ -32,6 +33,7 @@ class Work:
     known: tuple[int, ...] = ()
     take_over: str | None = None
     keep: tuple[int, int] | None = None
+    unjudged: bool = False
 
     def text(self) -> str:
         return json.dumps(asdict(self))

@@ -127,7 +127,7 @@ class Worker(tune.Trainable):  # type: ignore[misc]
             take_up(training, folder, self._work)
             self._training = training
             fresh = [one for one in training.history if one.step not in self._work.known]
-            if fresh or training.finished:
+            if fresh or training.finished or self._work.unjudged:
                 return self._report(training, fresh)
         evaluation = training.advance()
         keep(training, folder, self._work)

@@ -9,6 +9,7 @@ User attributes of a trial (state, values and intermediate values are Optuna's o
     deaths              {count, step}: workers that died under it since it last got further
     step:250            {metrics, time, symptoms, notes, samples} of the evaluation at step 250
     protocol            how its distances were measured
+    judged              the last step at which the scheduler let it go on as it was
     donor:500           {number, step, values, config}: whose checkpoint it took over at step 500
     end                 {state, values, symptom, reason, log}: written before the study is told
 

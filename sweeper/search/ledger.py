@@ -199,10 +199,23 @@ class Ledger:
         self._learn(self._trial(number))
         return True
 
+    def unjudged(self, number: int) -> bool:
+        """Whether the scheduler has not had its say at the trial's last evaluation.
+
+        That is so when it has just been reported, and where a kill came between it and the verdict.
+        """
+        curve = self._curves.get(number)  # a replicate has none
+        if not curve or self.sweep.scheduler.name == "none":
+            return False
+        attrs = self._trial(number).user_attrs
+        return max(curve) > max((int(attrs.get("judged", 0)), *entries.donors(attrs)))
+
+    def judged(self, number: int) -> None:
+        """The scheduler lets the trial go on from its last evaluation."""
+        self._set(number, "judged", max(self._curves[number]))
+
     def verdict(self, number: int) -> str | None:
         """Why the scheduler would stop the trial at its last evaluation; None to let it go on."""
-        if self._trial(number).user_attrs.get("role") == "replicate":
-            return None
         if self._judge is None:
             self._judge = rule_for(self.sweep)
         return self._judge(number, self._curves) if self._curves.get(number) else None

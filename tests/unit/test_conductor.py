@@ -18,7 +18,7 @@ from sweeper.scheduling.recorder import Recorder
 from sweeper.search.ledger import Ledger
 from sweeper.spec.domains import Parameter, Range
 from sweeper.spec.model import Sweep
-from sweeper.spec.sections import Limits, SearchSpec, Seeds
+from sweeper.spec.sections import Limits, SchedulerSpec, SearchSpec, Seeds
 
 SWEEP = Sweep(
     name="probe",
@@ -131,3 +131,50 @@ def test_a_run_that_was_lost_with_its_worker_is_told_at_the_end(tmp_path: Path) 
     state, message = stage.ending
     assert state == "finished"
     assert message == "1 run was lost with its worker; run the sweep again to try it once more"
+
+
+HALVING = SchedulerSpec(name="asha", grace_steps=1, reduction_factor=2)
+POPULATION = SchedulerSpec(name="pbt", grace_steps=1, interval_steps=1, quantile=0.5)
+
+
+@pytest.mark.parametrize("scheduler", [HALVING, POPULATION], ids=["asha", "pbt"])
+def test_a_kill_between_an_evaluation_and_its_verdict_changes_no_verdict(
+    scheduler: SchedulerSpec, tmp_path: Path
+) -> None:
+    spec = replace(SWEEP, base={"evaluation": {"every": 1}}, scheduler=scheduler)
+    stage = Stage(tmp_path, spec)
+    works = [stage.work(), stage.work()]
+    for work in works:
+        stage.conductor.started(work.number)
+    journal = Home.at(tmp_path).sweep(spec.name).study_journal
+    before = 0
+    for work in works:  # the second one is worse than the first
+        evaluation = {"step": 1, "metrics": {"fid": 1.0 + work.number}, "time": 0.0}
+        before = len(journal.read_bytes().splitlines())
+        stage.conductor.heard(work.number, Report(evaluations=(evaluation,)))
+    straight = Stage(tmp_path, spec).ledger.trials()
+    assert straight[1].donors or straight[1].symptom == "scheduler"
+    lines = journal.read_bytes().splitlines(keepends=True)
+    assert len(lines) > before + 2
+    for cut in range(before + 1, len(lines)):
+        journal.write_bytes(b"".join(lines[:cut]))
+        again = Stage(tmp_path, spec)
+        while (waiting := again.conductor.next_work()) is not None:
+            if waiting.unjudged:
+                again.conductor.heard(waiting.number, Report())
+        told = Stage(tmp_path, spec).ledger.trials()
+        assert [replace(one, ended=None) for one in told] == [
+            replace(one, ended=None) for one in straight
+        ]
+
+
+def test_nobody_is_judged_twice_at_one_evaluation(tmp_path: Path) -> None:
+    spec = replace(SWEEP, base={"evaluation": {"every": 1}}, scheduler=HALVING)
+    stage = Stage(tmp_path, spec)
+    first, second = stage.work(), stage.work()
+    for work, value in ((first, 2.0), (second, 1.0)):
+        stage.conductor.started(work.number)
+        evaluation = {"step": 1, "metrics": {"fid": value}, "time": 0.0}
+        assert not stage.conductor.heard(work.number, Report(evaluations=(evaluation,)))
+    broken = {"step": 2, "metrics": {"fid": float("nan")}, "time": 0.0}
+    assert not stage.conductor.heard(first.number, Report(evaluations=(broken,)))
