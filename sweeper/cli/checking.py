@@ -74,9 +74,10 @@ def preview(
     from sweeper.spec.space import count_cells
 
     sweep = load_sweep(file, overrides or [])
-    first = _first(sweep, count)
-    cells = count_cells(sweep) if sweep.search.sampler == "grid" else None
-    trials = sweep.limits.trials or cells or 0
+    first, budget = _first(sweep, count)
+    searches_grid = sweep.search.sampler == "grid" and not sweep.is_ablation
+    cells = count_cells(sweep) if searches_grid else None
+    trials = budget or cells or 0
     replicates = sweep.seeds.confirm_top * sweep.seeds.replicates
     forecast = forecast_of(sweep, trials, replicates, Home.at(home).cache) if probe else None
     if json:
@@ -91,11 +92,15 @@ def preview(
             }
         )
         return
-    typer.echo(f"{sweep.name}: {sweep.search.sampler} over {len(sweep.parameters)} parameters")
+    how, what = sweep.search.sampler, "parameters"
+    if sweep.ablation.design is not None:
+        how, what = sweep.ablation.design, "factors"
+    typer.echo(f"{sweep.name}: {how} over {len(sweep.parameters)} {what}")
     for number, values in enumerate(first):
         typer.echo(f"  {number:>3}  {settings(values) or 'the base configuration'}")
     confirm = f", then {replicates} confirmation runs" if replicates else ""
-    typer.echo(f"{trials} trials{confirm}, {sweep.limits.parallel} at a time")
+    runs = "runs" if sweep.is_ablation else "trials"
+    typer.echo(f"{trials} {runs}{confirm}, {sweep.limits.parallel} at a time")
     if forecast:
         typer.echo(
             f"one trial takes about {duration(forecast['seconds_per_trial'])} on this machine; "
@@ -111,8 +116,9 @@ def schema() -> None:
     print_json(sweep_schema())
 
 
-def _first(sweep: Sweep, count: int) -> list[dict[str, Any]]:
-    """What a new study would ask for first; later ones depend on the results of these."""
+def _first(sweep: Sweep, count: int) -> tuple[list[dict[str, Any]], int | None]:
+    """What a new study would ask for first (later ones depend on the results of these), and how
+    many trials it would have, where that is known."""
     from sweeper.search.ledger import Ledger
 
     with tempfile.TemporaryDirectory() as path:
@@ -125,7 +131,7 @@ def _first(sweep: Sweep, count: int) -> list[dict[str, Any]]:
             if trial is None:
                 break
             asked.append(dict(trial.values))
-        return asked
+        return asked, ledger.budget
 
 
 def forecast_of(sweep: Sweep, trials: int, replicates: int, cache: Path) -> dict[str, float]:

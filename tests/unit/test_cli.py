@@ -356,3 +356,19 @@ def test_the_ending_says_where_the_runs_are(
     )
     print_ending(sweep_of(here.existing("begun")), result, here)
     assert f"runs     {where.format(home=home)}\n" in capsys.readouterr().out
+
+
+def test_an_ablation_is_previewed_as_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "a.yaml"
+    file.write_text(
+        "name: a\nbase: {data: digits}\nablation: {design: add_one_in, seeds: 3}\n"
+        "parameters: {tricks.ema: {toggle: true}, tricks.spectral_norm: {toggle: true}}\n"
+    )
+    assert run(["preview", str(file), "--no-probe"]) == 0
+    text = capsys.readouterr().out
+    assert "a: add_one_in over 2 factors" in text
+    assert "9 runs, 1 at a time" in text
+    assert run(["preview", str(file), "--no-probe", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["trials"] == 9
