@@ -10,7 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from sweeper.ablation.columns import TESTED
 from sweeper.ablation.dataset import DatasetError, read_dataset, trial_table, write_dataset
@@ -144,7 +143,7 @@ def finished_tables(sweep: Sweep, data: pa.Table) -> list[Table]:
         makers.append(lambda: _robust_table(sweep, data))
     if sweep.ablation.design in FACTORIALS:
         makers.append(lambda: factor_table(sweep, data))
-        if pc.any(pc.equal(data["state"], "failed")).as_py():
+        if study_from_table(data, sweep.objective[0].goal, kind="cells").failed.any():
             makers.append(lambda: factor_table(sweep, data, ranked=True))
     tables = []
     for make in makers:

@@ -68,6 +68,8 @@ def notes_of(context: Context, columns: Sequence[Column], shown: int) -> tuple[s
             f"{failed} of {total} runs failed ({reasons}); means and differences are over the runs "
             "that completed, and a failure counts as the worst value seen when the best is chosen"
         )
+    if lost := int(study.lost.sum()):
+        notes.append(f"{_runs(lost)} lost with their worker, or cancelled: left out")
     if pruned := int(study.pruned.sum()):
         notes.append(f"{_runs(pruned)} pruned, without a final value: left out")
     if unfinished := int(study.unfinished.sum()):

@@ -180,7 +180,12 @@ def _without_value(context: Context, row: int) -> str:
         return "impossible"
     if not context.has_runs(row):
         return "not run"
-    return "failed" if context.study.failed[context.index[row]].any() else "no value yet"
+    study, index = context.study, context.index[row]
+    if study.failed[index].any():
+        return "failed"
+    if study.unfinished[index]:
+        return "no value yet"
+    return "lost" if study.lost[index] else "stopped"
 
 
 def _runs(context: Context) -> list[Column]:

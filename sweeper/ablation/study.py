@@ -1,9 +1,10 @@
 """The runs of one ablation as a matrix, cells × seeds, with failures marked.
 
 A cell is what is replicated: a cell of a design, a configuration that is being confirmed, or, in a
-plain search, a configuration. A run that failed stays a failure: it has no value, and it is counted
-with its symptom. A run that was pruned or has not ended has no final value either, and is counted
-apart: nothing is known about how it would have ended.
+plain search, a configuration. A run that failed, or was stopped for its health, stays a failure: it
+has no value, and it is counted with its symptom. A run that a scheduler stopped, that lost its
+worker or that has not ended has no final value either, and is counted apart: nothing is known about
+how it would have ended.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sweeper.ablation.blame import to_blame
 from sweeper.ablation.dataset import family
 from sweeper.ablation.effects import Goal
 
@@ -40,14 +42,17 @@ class Study:
     seeds: tuple[int, ...]
     """Empty where columns do not stand for seeds (`paired`)."""
     values: Array
-    """(cells, seeds); NaN where a run failed, was pruned, has not ended or was never asked for."""
+    """(cells, seeds); NaN where a run failed, was stopped or lost, or was never asked for."""
     failed: npt.NDArray[np.bool_]
     """(cells, seeds)."""
     goal: Goal
     symptoms: tuple[Mapping[str, int], ...]
     """For each cell: how many runs failed by which symptom."""
     pruned: npt.NDArray[np.int64]
+    """For each cell: how many runs were stopped, and not for their health."""
     unfinished: npt.NDArray[np.int64]
+    lost: npt.NDArray[np.int64]
+    """For each cell: how many runs have no value since a worker died or someone cancelled them."""
     repeated: int = 0
     """Completed runs left out because their cell already has one with their seed."""
     protocols: tuple[tuple[Mapping[str, str], int], ...] = ()
@@ -114,6 +119,7 @@ def study_from_matrix(
         symptoms=tuple({symptom: int(count)} if count else {} for count in marks.sum(axis=1)),
         pruned=none,
         unfinished=none,
+        lost=none,
     )
 
 
@@ -152,10 +158,12 @@ def study_from_table(
         seeds = np.arange(seed.max() + 1)
     state = np.asarray(table["state"])[rows]
     value = table[objective].to_numpy(zero_copy_only=False).astype(np.float64)[rows]
-    symptom = np.asarray(pc.fill_null(table["symptom"], "error"), dtype=object)[rows]
+    told = table["symptom"].take(pa.array(rows)).to_pylist()
+    symptom = np.array([name or "error" for name in told], dtype=object)
     broken = (state == "completed") & ~np.isfinite(value)
     symptom[broken] = "not_finite"
-    done, fell = (state == "completed") & ~broken, (state == "failed") | broken
+    done = (state == "completed") & ~broken
+    fell = broken | np.array([to_blame(*end) for end in zip(state, told, strict=True)], dtype=bool)
 
     shape = (len(first_rows), len(seeds))
     values, failed = np.full(shape, np.nan), np.zeros(shape, dtype=bool)
@@ -166,6 +174,10 @@ def study_from_table(
     failed[member[fell], seed[fell]] = True
     failed &= np.isnan(values)
     counted = fell & failed[member, seed]
+    gone = np.zeros(shape, dtype=bool)
+    innocent = (state == "failed") & ~fell
+    gone[member[innocent], seed[innocent]] = True
+    gone &= np.isnan(values) & ~failed
     return Study(
         cells=tuple(labels(row) for row in first_rows),
         seeds=named,
@@ -173,10 +185,11 @@ def study_from_table(
         failed=failed,
         goal=goal,
         symptoms=_symptoms(member, seed, counted, symptom, len(first_rows)),
-        pruned=np.bincount(member[state == "pruned"], minlength=shape[0]),
+        pruned=np.bincount(member[(state == "pruned") & ~fell], minlength=shape[0]),
         unfinished=np.bincount(
             member[(state == "running") | (state == "waiting")], minlength=shape[0]
         ),
+        lost=gone.sum(axis=1),
         repeated=repeated,
         paired=paired,
         first_rows=first_rows,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from sweeper.ablation.blame import to_blame
 from sweeper.cli.printing import number, print_table, settings, spread
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def cell_standings(sweep: Sweep, records: Sequence[TrialRecord]) -> list[CellSta
     for cell, its in runs.items():
         done = [record.objective for record in its if record.objective is not None]
         if done:
-            failed = sum(record.state == "failed" for record in its)
+            failed = sum(to_blame(record.state, record.symptom) for record in its)
             found.append(CellStanding(cell, tuple(zip(*done, strict=True)), failed))
     sign = 1 if sweep.objective[0].goal == "minimize" else -1
     return sorted(found, key=lambda one: (sign * one.mean, one.cell))

@@ -23,6 +23,7 @@ from sweeper.ablation.dataset import (
 )
 from sweeper.ablation.designs import Cell, Factor, leave_one_out, missing
 from sweeper.ablation.study import study_from_table
+from sweeper.ablation.tables import build_table
 
 PROTOCOL = {"extractor": "digits", "fake_count": 1024}
 
@@ -143,6 +144,41 @@ def test_cells_become_rows_and_failures_pruned_and_unfinished_are_told_apart() -
     assert study.symptoms == ({"mode_collapse": 1}, {"not_finite": 1})
     assert study.pruned.tolist() == [0, 1]
     assert study.unfinished.tolist() == [1, 0]
+
+
+def test_a_run_stopped_for_its_health_is_a_failure_and_one_lost_with_its_worker_is_none() -> None:
+    rows = [
+        record(0, cell="a", seed=0),
+        record(1, cell="a", seed=1, state="pruned", symptom="mode_collapse"),
+        record(2, cell="a", seed=2, state="pruned", symptom="scheduler"),
+        record(3, cell="a", seed=3, state="failed", symptom="worker_died"),
+        record(4, cell="a", seed=4, state="failed", symptom="cancelled"),
+        record(5, cell="a", seed=5, state="failed", symptom="out_of_memory"),
+        record(6, cell="a", seed=0, state="failed", symptom="worker_died"),
+    ]
+    study = study_from_table(trial_table(rows), "minimize")
+    assert study.failed.tolist() == [[False, True, False, False, False, True]]
+    assert study.symptoms == ({"mode_collapse": 1, "out_of_memory": 1},)
+    assert study.pruned.tolist() == [1]
+    assert study.lost.tolist() == [2]  # that of seed 0 was made good
+    made = build_table(trial_table(rows), columns=["cell", "failed"])
+    assert made.columns[1].texts == ["2 of 3: mode_collapse 1, out_of_memory 1"]
+    assert "2 runs lost with their worker, or cancelled: left out" in made.notes
+
+
+def test_a_cell_without_a_value_says_why() -> None:
+    ends = {
+        "failed": ("pruned", "mode_collapse"),
+        "stopped": ("pruned", "scheduler"),
+        "lost": ("failed", "worker_died"),
+        "no value yet": ("running", None),
+    }
+    rows = [
+        record(n, cell=words, seed=0, state=state, symptom=symptom)
+        for n, (words, (state, symptom)) in enumerate(ends.items())
+    ]
+    made = build_table(trial_table(rows), columns=["cell", "value"])
+    assert list(made.columns[1].texts) == list(ends)
 
 
 def test_a_retried_run_that_completed_is_no_failure_and_the_first_value_stands() -> None:
