@@ -92,9 +92,8 @@ def preview(
             }
         )
         return
-    how, what = sweep.search.sampler, "parameters"
-    if sweep.ablation.design is not None:
-        how, what = sweep.ablation.design, "factors"
+    how = sweep.ablation.design or sweep.search.sampler
+    what = "factors" if sweep.is_ablation else "parameters"
     typer.echo(f"{sweep.name}: {how} over {len(sweep.parameters)} {what}")
     for number, values in enumerate(first):
         typer.echo(f"  {number:>3}  {settings(values) or 'the base configuration'}")
