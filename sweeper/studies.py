@@ -62,16 +62,23 @@ def dataset_of(folder: SweepFolder, sweep: Sweep) -> pa.Table:
         try:
             return read_dataset(file)
         except DatasetError:
-            file.unlink()  # damaged, or of an older version: it is only a copy
-    return write_dataset_of(folder, records_of(folder, sweep))
+            pass  # damaged, or of an older version
+    table = _table_of(records_of(folder, sweep))
+    with contextlib.suppress(OSError):  # it is only a copy, and the home may be another's
+        write_dataset(table, file)
+    return table
 
 
 def write_dataset_of(folder: SweepFolder, records: Sequence[TrialRecord]) -> pa.Table:
     """Bring the columnar copy up to date with these records."""
-    # Not as_dict(): copies of ten thousand trials take three seconds.
-    table = trial_table(map(vars, records))
+    table = _table_of(records)
     write_dataset(table, dataset_file(folder))
     return table
+
+
+def _table_of(records: Sequence[TrialRecord]) -> pa.Table:
+    # Not as_dict(): copies of ten thousand trials take three seconds.
+    return trial_table(map(vars, records))
 
 
 def _is_current(file: Path, folder: SweepFolder) -> bool:

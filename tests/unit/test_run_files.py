@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 import pytest
 
-from sweeper import api
+from sweeper import api, studies
 from sweeper.errors import UserError
 from sweeper.home import Home, Request, SweepFolder
 from sweeper.scheduling import run as run_module
@@ -92,8 +92,8 @@ def full(*given: Any, **named: Any) -> NoReturn:
 
 
 def test_a_home_that_cannot_be_written_is_answered_with_its_place(tmp_path):
-    (tmp_path / "home").write_text("a file where a folder should be")
-    folder = Home.at(tmp_path / "home").sweep("probe")
+    folder = Home.at(tmp_path).sweep("probe")
+    folder.path.write_text("a file where a folder should be")
     with pytest.raises(UserError, match=f"cannot write in {folder.path}"), folder.lock():
         pass
 
@@ -118,6 +118,14 @@ def test_a_report_that_finds_no_room_does_not_take_the_sweep_down(folder):
     assert "run the sweep again" in outcome.message
     assert [one.state for one in outcome.records] == ["completed"]
     assert run_module.run(ONE, home, record=False).state == "finished"
+
+
+def test_a_home_that_may_only_be_read_still_has_its_tables(folder, monkeypatch):
+    ledger = Ledger.open(ONE, folder)
+    ledger.ask()
+    ledger.complete(0, [1.0])
+    monkeypatch.setattr(studies, "write_dataset", full)
+    assert studies.dataset_of(folder, ONE)["state"].to_pylist() == ["completed"]
 
 
 def test_a_result_names_its_report_also_where_that_found_no_room(folder, monkeypatch):
