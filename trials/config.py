@@ -353,6 +353,14 @@ def _lone_sample_problems(config: TrialConfig, plan: NetworkPlan) -> Iterator[Pr
                 f"leaves the {player}'s batch norm one sample at a time, which has no deviation",
                 expected=f"parts of two and more, or another networks.{player}.norm",
             )
+    rules = config.evaluation
+    standing = rules.batch_statistics == "standing"
+    if standing and rules.batch == 1 and needs_company(plan.generator):
+        yield Problem(
+            "evaluation.batch",
+            "standing statistics are of one sample at a time, which has no deviation",
+            expected="2 and more",
+        )
 
 
 def _evaluation_problems(config: TrialConfig, shape: tuple[int, ...]) -> list[Problem]:

@@ -184,7 +184,7 @@ def test_two_processes_that_decode_at_once_do_no_harm(source: NpzConfig, tmp_pat
     assert len(entries(cache)) == 1
 
 
-@pytest.mark.parametrize("harm", ["cut", "longer", "gone", "garbled"])
+@pytest.mark.parametrize("harm", ["cut", "longer", "gone", "garbled", "other", "bits"])
 def test_a_damaged_entry_is_built_anew(source: NpzConfig, tmp_path: Path, harm: str) -> None:
     cache = tmp_path / "cache"
     source = source.model_copy(update={"holdout": 0.2})
@@ -197,6 +197,12 @@ def test_a_damaged_entry_is_built_anew(source: NpzConfig, tmp_path: Path, harm: 
             file.write(b"0")
     elif harm == "gone":
         (entry / "held_out.npy").unlink()
+    elif harm == "other":
+        (entry / "entry.json").write_text("[]")
+    elif harm == "bits":
+        whole = bytearray((entry / "images.npy").read_bytes())
+        whole[whole.index(b"}")] = ord("_")  # where the header's dictionary ends
+        (entry / "images.npy").write_bytes(whole)
     else:
         (entry / "entry.json").write_text("{")
     after = open_data(source, cache=cache)

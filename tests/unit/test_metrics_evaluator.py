@@ -189,11 +189,21 @@ def test_real_statistics_are_computed_once_and_read_back_bit_for_bit(
     assert sum(seen) == CONFIG.samples
     assert again.values == first.values
 
-    for path in files:  # cut off by a full disk, or by a killed machine
-        path.write_bytes(path.read_bytes()[:1000])
-    repaired = Evaluator(CONFIG, data, cache=tmp_path).measure(redrawn(data), weights="raw", seed=0)
-    assert repaired.values == first.values
-    assert sorted(tmp_path.iterdir()) == files
+    def cut(whole: bytes) -> bytes:  # by a full disk, or a killed machine
+        return whole[:1000]
+
+    def repacked(whole: bytes) -> bytes:  # one bit of how its first array is packed
+        place = whole.rindex(b"PK\x01\x02") + 11
+        return whole[:place] + b"\x77" + whole[place + 1 :]
+
+    for damage in (cut, repacked):
+        for path in files:
+            path.write_bytes(damage(path.read_bytes()))
+        repaired = Evaluator(CONFIG, data, cache=tmp_path).measure(
+            redrawn(data), weights="raw", seed=0
+        )
+        assert repaired.values == first.values
+        assert sorted(tmp_path.iterdir()) == files
 
     other = Dataset("digits", "other content", data.images[:900])
     Evaluator(CONFIG, other, cache=tmp_path).measure(redrawn(data), weights="raw", seed=0)

@@ -353,6 +353,13 @@ def test_what_cannot_be_measured_is_refused_with_every_other_problem() -> None:
             },
             "tricks.packing.samples",
         ),
+        (
+            {
+                "networks": {"generator": {"norm": "batch"}},
+                "evaluation": {"batch_statistics": "standing", "batch": 1},
+            },
+            "evaluation.batch",
+        ),
     ],
 )
 def test_batch_norm_over_vectors_is_not_given_a_lone_sample(

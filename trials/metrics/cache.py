@@ -6,12 +6,10 @@ a killed writer leaves nothing half-written, and two writers of one key do no ha
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
 import tempfile
-import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -35,16 +33,23 @@ def cached(
         return compute()
     text = json.dumps(facts, sort_keys=True)
     path = folder / f"{facts['part']}-{hashlib.sha256(text.encode()).hexdigest()[:32]}.npz"
-    with contextlib.suppress(OSError, ValueError, EOFError, zipfile.BadZipFile):
-        return _read(path)
+    found = _read(path)
+    if found is not None:
+        return found
     arrays = compute()
     _write(path, arrays)
     return arrays
 
 
-def _read(path: Path) -> Arrays:
-    with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-        return {name: archive[name] for name in archive.files}
+def _read(path: Path) -> Arrays | None:
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except MemoryError:
+        raise
+    except Exception:
+        # Damaged bytes make the readers of archives and arrays raise almost anything.
+        return None
 
 
 def _write(path: Path, arrays: Arrays) -> None:
