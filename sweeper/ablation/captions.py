@@ -85,7 +85,7 @@ def notes_of(context: Context, columns: Sequence[Column], shown: int) -> tuple[s
         finest = 2.0 ** (1 - min(pairs))
         notes.append(
             f"with {min(pairs)} pairs a sign-flip p cannot be below {finest:.3g}, too coarse for "
-            f"{context.comparisons.family} comparisons: Student's t is used there"
+            f"{_comparisons(context.comparisons.family)}: Student's t is used there"
         )
     if any(column.key == "difference" for column in columns):
         notes += _unlike_noise(context)
@@ -126,6 +126,10 @@ def _runs(count: int) -> str:
     return "1 run" if count == 1 else f"{count} runs"
 
 
+def _comparisons(count: int) -> str:
+    return "1 comparison" if count == 1 else f"{count} comparisons"
+
+
 def _pairs(context: Context) -> list[int]:
     assert context.comparisons is not None
     return [int(n) for n in context.comparisons.pairs]
@@ -145,8 +149,10 @@ def _tests(context: Context) -> str:
     comparisons = context.comparisons
     assert comparisons is not None
     kinds = sorted({name for name in comparisons.test if name})
-    used = " or ".join(TEST_NAMES[name] for name in kinds) or "no test"
-    return f"p: {used}, two-sided, Holm-corrected over {comparisons.family} comparisons"
+    if not kinds:
+        return "p: no pair of runs to test yet"
+    used = " or ".join(TEST_NAMES[name] for name in kinds)
+    return f"p: {used}, two-sided, Holm-corrected over {_comparisons(comparisons.family)}"
 
 
 def protocol_text(study: Study) -> str:

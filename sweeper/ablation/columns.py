@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from sweeper.ablation.comparison import BestSet, Comparisons
-from sweeper.ablation.dataset import family
+from sweeper.ablation.dataset import array_of, family
 from sweeper.ablation.designs import Cell
 from sweeper.ablation.effects import interquartile_mean, interquartile_mean_interval
 from sweeper.ablation.study import Kind, Study, study_from_table
@@ -129,6 +129,9 @@ def _settings(context: Context) -> list[Column]:
         for row, cell in enumerate(context.cells):
             if cell and values[row] is None and path in cell.settings:
                 values[row] = cell.settings[path]
+        # What has not run has its level from the design, which may be of another type than those
+        # of the runs so far, or a list.
+        values = array_of(values).to_pylist()
         if _varies(values):
             found.append(_setting(column, path, values))
     return found

@@ -234,10 +234,10 @@ def _family(
     prefix: str, rows: Sequence[Mapping[str, Any]], absent: Any = None
 ) -> dict[str, pa.Array]:
     names = dict.fromkeys(name for row in rows for name in row)
-    return {f"{prefix}.{name}": _array([row.get(name, absent) for row in rows]) for name in names}
+    return {f"{prefix}.{name}": array_of([row.get(name, absent) for row in rows]) for name in names}
 
 
-def _array(values: list[Any]) -> pa.Array:
+def array_of(values: Sequence[Any]) -> pa.Array:
     """The narrowest of bool, int, float and string that holds every value; else JSON text."""
     kinds = {type(value) for value in values if value is not None}
     if kinds <= {int, float} and kinds != {int}:

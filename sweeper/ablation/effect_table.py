@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from sweeper.ablation.captions import protocol_text
+from sweeper.ablation.captions import TEST_NAMES, protocol_text
 from sweeper.ablation.columns import Column
 from sweeper.ablation.designs import Design
 from sweeper.ablation.effects import Goal
@@ -90,9 +90,16 @@ def _caption(found: Effects, design: Design, metric: str, goal: Goal) -> str:
         f"Effects on {metric} ({better} is better) in a {kind}{resolution}, {found.runs} runs on "
         f"{seeds}; {method}. A main effect is the mean change from switching the factor on (or "
         "from its first level); an interaction is half the change that one factor makes to the "
-        f"effect of the other. p is Holm-corrected over {len(found.effects)} effects. "
-        f"{protocol_text(found.study)}."
+        f"effect of the other. {_tests(found)}{protocol_text(found.study)}."
     )
+
+
+def _tests(found: Effects) -> str:
+    if found.test is None:
+        return ""
+    test = "t test" if found.test == "pooled" else f"{TEST_NAMES[found.test]} over the seeds"
+    count = len(found.effects)
+    return f"p: {test}, Holm-corrected over {count} effect{'' if count == 1 else 's'}. "
 
 
 def _notes(found: Effects, design: Design) -> tuple[str, ...]:
@@ -106,5 +113,5 @@ def _notes(found: Effects, design: Design) -> tuple[str, ...]:
     if found.confounded:
         notes.append(f"Not separable from the others: {', '.join(found.confounded)}")
     if found.dropped:
-        notes.append(f"runs that failed or have not finished, left out: {found.dropped}")
+        notes.append(f"Runs that failed or have not finished, left out: {found.dropped}")
     return tuple(notes)

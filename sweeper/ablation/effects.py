@@ -18,19 +18,25 @@ from sweeper.ablation.numerics import bisect
 Array = npt.NDArray[np.float64]
 Goal = Literal["minimize", "maximize"]
 
+_ROUNDING = 1e-10
+"""Deviation, as a share of the mean, that is rounding and nothing else."""
+
 
 def hedges_paired(differences: npt.ArrayLike) -> float | Array:
     """Hedges-corrected paired d, J · d̄/s, for (..., n): deviations *of the differences*.
 
     J = Γ(m/2) / (√(m/2) Γ((m−1)/2)) with m = n−1 makes it unbiased under normal noise (Hedges
-    1981); it needs n ≥ 3. Differences without spread give 0 or ±inf.
+    1981); it needs n ≥ 3. Differences without spread, but for rounding, give 0 or ±inf.
     """
     d = np.asarray(differences, dtype=np.float64)
     n = d.shape[-1]
     if n < 3:
         raise ValueError("Hedges' correction needs at least three differences")
+    mean, deviation = d.mean(axis=-1), d.std(axis=-1, ddof=1)
+    # The differences of values that differ by 0.1 each are 0.1 to ten digits or so, not exactly.
+    deviation = np.where(deviation <= _ROUNDING * np.abs(mean), 0.0, deviation)
     with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = d.mean(axis=-1) / d.std(axis=-1, ddof=1)
+        ratio = mean / deviation
     size = hedges_factor(n - 1) * np.where(np.isnan(ratio), 0.0, ratio)
     return float(size) if size.ndim == 0 else size
 

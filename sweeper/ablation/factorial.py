@@ -16,6 +16,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +25,7 @@ from scipy import special
 from sweeper.ablation.designs import AliasTerm, Cell, Design, Factor, canonical
 from sweeper.ablation.intervals import mean_interval
 from sweeper.ablation.numerics import average_ranks
-from sweeper.ablation.paired import holm, paired_test, suitable_test
+from sweeper.ablation.paired import TestName, holm, paired_test, suitable_test
 from sweeper.ablation.study import Study
 
 Array = npt.NDArray[np.float64]
@@ -59,6 +60,8 @@ class Effects:
     seeds: int
     dropped: int
     """Runs that failed or have not ended, absent from every estimate."""
+    test: TestName | Literal["pooled"] | None
+    """Which test over the seeds; "pooled": t of least squares; None: a single seed."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +112,7 @@ def factorial_effects(
         rows = _by_seed(contrasts @ np.linalg.pinv(matrix) @ values, level)
     else:
         rows = _pooled(contrasts, matrix, values, level)
-    estimates, low, high, p, method = rows
+    estimates, low, high, p, method, test = rows
     corrected = holm(p)
     return Effects(
         effects=tuple(
@@ -131,6 +134,7 @@ def factorial_effects(
         runs=int(present.sum()),
         seeds=int(present.any(axis=0).sum()),
         dropped=len(asked) * len(study.seeds) - int(present.sum()),
+        test=test,
     )
 
 
@@ -273,7 +277,7 @@ def _model(
 
 # Estimates --------------------------------------------------------------------------------------
 
-_Rows = tuple[Array, Array, Array, Array, str]
+_Rows = tuple[Array, Array, Array, Array, str, TestName | Literal["pooled"] | None]
 
 
 def _by_seed(per_seed: Array, level: float) -> _Rows:
@@ -283,11 +287,11 @@ def _by_seed(per_seed: Array, level: float) -> _Rows:
     if seeds == 1:
         _, margin, _ = lenth(estimates, level=level)
         blank = np.full(len(estimates), np.nan)
-        return estimates, estimates - margin, estimates + margin, blank, "lenth"
+        return estimates, estimates - margin, estimates + margin, blank, "lenth", None
     ends = mean_interval(per_seed, level=level)
     test = suitable_test(seeds, len(estimates))
     p = np.asarray(paired_test(per_seed, test))
-    return estimates, np.asarray(ends.low), np.asarray(ends.high), p, ends.method
+    return estimates, np.asarray(ends.low), np.asarray(ends.high), p, ends.method, test
 
 
 def _pooled(contrasts: Array, matrix: Array, values: Array, level: float) -> _Rows:
@@ -311,4 +315,4 @@ def _pooled(contrasts: Array, matrix: Array, values: Array, level: float) -> _Ro
     with np.errstate(divide="ignore", invalid="ignore"):
         t = np.where(error > 0, np.abs(estimates) / error, np.where(estimates == 0, 0.0, np.inf))
     p = 2 * special.stdtr(freedom, -t)
-    return estimates, estimates - half, estimates + half, p, "least squares"
+    return estimates, estimates - half, estimates + half, p, "least squares", "pooled"

@@ -25,6 +25,8 @@ FLIP_TO = 16
 
 RESAMPLES = 4_999
 _BLOCK = 4_000_000  # numbers held at once by a vectorised step
+_ROUNDING = 1e-13
+"""Spread, as a share of what it is the spread of, that is rounding and nothing else."""
 
 
 class Interval(NamedTuple):
@@ -113,19 +115,26 @@ def _subset_weights(n: int) -> Array:
 
 
 def studentised_interval(rows: Array, level: float) -> tuple[Array, Array]:
-    """Bootstrap-t: d̄ − t*(1∓α/2) s/√n, with t* = (d̄* − d̄) / (s*/√n) over resamples."""
+    """Bootstrap-t: d̄ − t*(1∓α/2) s/√n, with t* = (d̄* − d̄) / (s*/√n) over resamples.
+
+    A resample of equal values has no spread and hence no t*; only those that have one count.
+    """
     n = rows.shape[1]
     mean, error = rows.mean(axis=1), rows.std(axis=1, ddof=1) / np.sqrt(n)
     low, high = np.empty(len(rows)), np.empty(len(rows))
-    # A resample of one point repeated has no spread and hence no t*; it is drawn again.
     counts = _resample_counts(n)
     counts = counts[counts.max(axis=1) < n]
     for part, shifted, sums in _resampled(rows, counts):
         squares = (shifted**2) @ counts.T / n
         variance = np.maximum(squares - sums**2, 0.0) * n / (n - 1)
-        tiny = np.finfo(np.float64).tiny
-        t = sums / np.sqrt(np.maximum(variance / n, tiny))
-        upper, lower = np.quantile(t, [(1 + level) / 2, (1 - level) / 2], axis=1)
+        scale = (shifted**2).max(axis=1, keepdims=True)
+        flat = variance <= _ROUNDING * scale
+        t = sums / np.sqrt(np.where(flat, 1.0, variance / n))
+        t[flat] = np.nan
+        spread = error[part] > _ROUNDING * np.abs(mean[part])
+        t[~spread] = 0.0  # d̄ is all there is: both ends are
+        quantile = np.nanquantile if flat[spread].any() else np.quantile
+        upper, lower = quantile(t, [(1 + level) / 2, (1 - level) / 2], axis=1)
         low[part] = mean[part] - upper * error[part]
         high[part] = mean[part] - lower * error[part]
     return low, high

@@ -276,3 +276,24 @@ def test_the_interval_of_improvement_covers_and_never_shrinks_to_a_point() -> No
     low, high = improvement_interval(seen, 8, 8)
     # 500 studies: three standard errors are 0.029.
     assert abs(((low <= truth) & (high >= truth)).mean() - 0.95) < 0.029
+
+
+@pytest.mark.parametrize(
+    "differences", [[0, 0, 0, 0, 1.0], [0.1] * 7, [0, 0, 0, 2, 2, 2.0], [0.0] * 5]
+)
+def test_tied_differences_leave_every_interval_within_reach_of_the_data(
+    differences: list[float],
+) -> None:
+    reach = 10 * max(map(abs, differences))
+    for method in METHODS:
+        ends = mean_interval(differences, method=method)
+        assert -reach <= ends.low <= np.mean(differences) + 1e-12
+        assert np.mean(differences) - 1e-12 <= ends.high <= reach
+
+
+def test_differences_equal_but_for_rounding_have_no_standardised_size() -> None:
+    values = np.array([[10.1, 20.1, 12.1, 7.1], [10.0, 20.0, 12.0, 7.0]])
+    assert (values[0] - values[1]).std() > 0
+    assert np.isinf(hedges_paired(values[0] - values[1]))
+    found = compare(study_from_matrix(["a", "b"], range(4), values), "b")
+    assert np.isnan(found.effect).all()

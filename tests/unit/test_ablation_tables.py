@@ -14,14 +14,16 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from markdown_it import MarkdownIt
 
 from sweeper.ablation.columns import COLUMNS, TESTED
 from sweeper.ablation.dataset import trial_table
-from sweeper.ablation.designs import Design, Factor, add_one_in, leave_one_out
+from sweeper.ablation.designs import Design, Factor, add_one_in, leave_one_out, one_factor
 from sweeper.ablation.effect_table import effect_table
 from sweeper.ablation.factorial import factorial_effects
 from sweeper.ablation.formats import FORMATS, render
@@ -142,6 +144,30 @@ def test_a_cell_that_has_not_run_is_shown_as_such() -> None:
     design = leave_one_out(FACTORS, feasible)
     table = build_table(trial_table(records), metric="fid", design=design)
     assert column(table, "value")[2] == "not run"
+
+
+@pytest.mark.parametrize("levels", [(1, "auto"), ([1, 2], [3, 4]), (True, "x"), (None, "x")])
+def test_levels_of_any_kind_make_a_table_while_some_have_not_run(levels: tuple[Any, ...]) -> None:
+    design = one_factor(Factor("a.b", levels))
+    (first, second) = design.cells
+    rows = [
+        {"number": seed, "state": "completed", "cell": first.label, "objective": 1.0 + seed,
+         "values": {**first.settings, "seed": seed}}
+        for seed in range(3)
+    ]  # fmt: skip
+    table = build_table(trial_table(rows), design=design)
+    assert column(table, "cell") == [first.label, second.label]
+    for name in FORMATS:
+        assert render(table, name)
+
+
+def test_a_caption_counts_its_comparisons() -> None:
+    design = leave_one_out([Factor("tricks.ema")])
+    data = trial_table(study_records(seeds=3, design=design))
+    caption = build_table(data, design=design).caption
+    assert "two-sided, Holm-corrected over 1 comparison." in caption
+    started = data.filter(pa.compute.equal(data["cell"], "full"))
+    assert "p: no pair of runs to test yet." in build_table(started, design=design).caption
 
 
 def test_runs_of_another_design_in_the_same_sweep_stay_out_of_the_family() -> None:
@@ -329,6 +355,15 @@ def compile_latex(folder: Path, name: str) -> None:
     assert done.returncode == 0, done.stdout[-2000:]
 
 
+def test_names_that_begin_as_commands_of_a_format_are_shown_as_they_are() -> None:
+    design = one_factor(Factor("a", ("x&lt;b", "*y"), name="*&amp;"))
+    made = build_table(trial_table(study_records(seeds=3, design=design)), design=design)
+    # After \\ a star would be read as a command's; &lt; is < in HTML, so in Markdown too.
+    assert "\n{*}\\&amp;=x" in render(made, "latex").decode()
+    shown = MarkdownIt("commonmark").enable("table").render(render(made, "markdown").decode())
+    assert "*&amp;amp;=x&amp;lt;b" in shown
+
+
 @needs_latex
 def test_the_latex_file_compiles_unedited_alone_and_inside_a_paper(tmp_path: Path) -> None:
     for name, table in (("plain", ablation(failing=True)), ("nasty", nasty_table())):
@@ -387,5 +422,12 @@ def test_a_factorials_effects_make_a_table_with_their_aliases() -> None:
     assert column(table, "aliases")[row] == "noise × diffaug"
     assert "resolution 4" in table.caption
     assert "Generators: diffaug = ema*r1*noise" in table.notes
+    # 2 · 7 / 2⁶ cannot reach 0.05, though the interval is the sign-flip test's.
+    assert "sign-flip intervals" in table.caption
+    assert "p: paired t test over the seeds, Holm-corrected over 7 effects" in table.caption
+    single = study_from_matrix(study.cells, [7], np.array(values)[:, :1])
+    caption = effect_table(factorial_effects(design, single), design).caption
+    assert "no tests" in caption
+    assert "Holm" not in caption
     for name in FORMATS:
         assert render(table, name)

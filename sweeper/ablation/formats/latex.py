@@ -43,8 +43,9 @@ _PLAIN = {
     "|": r"\textbar{}",
     '"': "''",
     "`": r"\textasciigrave{}",
-    "[": "{[}",  # after \\ a bare bracket would be read as a length
+    "[": "{[}",  # after \\ a bare bracket would be read as a length, and a star as \\*
     "]": "{]}",
+    "*": "{*}",
     "±": r"$\pm$",
     "×": r"$\times$",
     "·": r"$\cdot$",

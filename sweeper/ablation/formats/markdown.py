@@ -28,7 +28,8 @@ def render(table: Table) -> str:
 
 def escape(text: str) -> str:
     """The text as it is, whatever Markdown its characters would make."""
-    text = text.translate(_SPECIAL)
+    # An ampersand alone is harmless; before a name, &lt; say, it would be read as HTML.
+    text = re.sub(r"&(?=#?[A-Za-z0-9]+;)", r"\&", text.translate(_SPECIAL))
     if "_" in text:
         # Inside a word an underscore is harmless, and names such as mode_collapse stay readable.
         text = re.sub(r"(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])", r"\_", text)
