@@ -4,7 +4,7 @@ HOME/
   mlflow.db  mlartifacts/   MLflow's store, when no tracking server is named
   cache/                    what all sweeps share: decoded data, reference statistics, weights
   NAME/                     one sweep
-    sweep.yaml              the file as it was given
+    sweep.yaml              the file as it was given; in full where more was set beside it
     spec.json               the same, canonical, with every default written out
     lock                    held with flock by the one process that drives the sweep
     study.journal           the ledger (Optuna)

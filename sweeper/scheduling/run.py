@@ -18,6 +18,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
+
 from sweeper.errors import SpecConflict, SweeperError, UserError
 from sweeper.files import atomic_write
 from sweeper.home import Home, Request, SweepFolder, writing
@@ -40,7 +42,7 @@ from sweeper.scheduling.trainable import Factory, build_training
 from sweeper.scheduling.tuning import Tuning
 from sweeper.search.confirming import best_first
 from sweeper.search.ledger import Ledger
-from sweeper.spec.load import sweep_from_dict
+from sweeper.spec.load import load_sweep, sweep_from_dict
 from sweeper.spec.model import Sweep
 from sweeper.tracking.address import tracking_uri
 from sweeper.tracking.handle import WriterHandle, start_writer
@@ -274,8 +276,17 @@ def _keep_spec(sweep: Sweep, folder: SweepFolder, source: Path | None) -> None:
     # given as it lies here.
     with writing(folder.path):
         if source is not None and source.is_file():
-            atomic_write(folder.sweep_yaml, source.read_bytes())
+            atomic_write(folder.sweep_yaml, _kept_text(sweep, source))
         atomic_write(folder.spec_json, json.dumps(sweep.to_dict(), indent=2) + "\n")
+
+
+def _kept_text(sweep: Sweep, source: Path) -> bytes | str:
+    """The file as it was given if it alone makes this sweep, from any folder; else all of it."""
+    with contextlib.suppress(UserError):
+        if load_sweep(source).difference(sweep):
+            full = yaml.safe_dump(sweep.to_dict(), sort_keys=False, allow_unicode=True)
+            return f"# {source.name}, and what was set beside it\n{full}"
+    return source.read_bytes()
 
 
 def _study_id(ledger: Ledger) -> str:

@@ -17,6 +17,7 @@ from sweeper.home import Home, Request, SweepFolder
 from sweeper.scheduling import run as run_module
 from sweeper.scheduling.events import Outcome
 from sweeper.search.ledger import Ledger
+from sweeper.spec import load_sweep
 from sweeper.spec.domains import Parameter, Range
 from sweeper.spec.model import Sweep
 from sweeper.spec.sections import Limits, SearchSpec
@@ -135,3 +136,33 @@ def test_a_result_names_its_report_also_where_that_found_no_room(folder, monkeyp
     result = api.run(ONE, home=folder.path.parent)
     assert (result.state, result.exit_code) == ("failed", 1)
     assert result.report == folder.report / "report.html"
+
+
+# What the kept file says -------------------------------------------------------------------------
+
+GIVEN = """
+name: probe     # my own words
+base:
+  data: {name: ring}
+  steps: 40
+parameters:
+  optimizer.generator.lr: {distribution: log_uniform, min: 1.0e-5, max: 1.0e-2}
+limits: {trials: 3}
+"""
+
+
+def test_the_file_is_kept_as_it_was_given(folder, file):
+    file.write_text(GIVEN)
+    keep(load_sweep(file), folder, file)
+    assert folder.sweep_yaml.read_text() == GIVEN
+
+
+@pytest.mark.parametrize("override", ["limits.trials=5", "base.steps=80"])
+def test_the_kept_file_goes_on_with_a_sweep_that_had_more_set(folder, file, override):
+    file.write_text(GIVEN)
+    sweep = load_sweep(file, [override])
+    keep(sweep, folder, file)
+    assert load_sweep(folder.sweep_yaml) == sweep
+    assert folder.sweep_yaml.read_text().startswith("# mine.yaml, and what was set beside it\n")
+    keep(sweep, folder, folder.sweep_yaml)
+    assert load_sweep(folder.sweep_yaml) == sweep
