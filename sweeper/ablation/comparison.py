@@ -143,7 +143,7 @@ def best_set(study: Study, *, level: float = 0.95) -> BestSet:
     members, tested = np.zeros(len(counts), dtype=bool), np.zeros(len(counts), dtype=bool)
     members[best] = tested[best] = True
     both = known & known[best]
-    candidates = (both.sum(axis=1) >= 2) & (np.arange(len(counts)) != best) & study.paired
+    candidates = usable & (both.sum(axis=1) >= 2) & (np.arange(len(counts)) != best) & study.paired
     family = int(candidates.sum())
     for rows, seeds in _same_seeds(both, candidates):
         worse = sign * (values[np.ix_(rows, seeds)] - values[best, seeds])

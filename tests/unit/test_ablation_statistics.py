@@ -297,3 +297,10 @@ def test_differences_equal_but_for_rounding_have_no_standardised_size() -> None:
     assert np.isinf(hedges_paired(values[0] - values[1]))
     found = compare(study_from_matrix(["a", "b"], range(4), values), "b")
     assert np.isnan(found.effect).all()
+
+
+def test_a_cell_whose_runs_all_failed_is_not_among_those_that_may_be_the_best() -> None:
+    values = np.array([[1.0, 9.0, 2.0, 8.0], [2.0, 8.0, 1.0, 9.0], [0.0, 0.0, 0.0, 0.0]])
+    failed = np.array([[False] * 4, [False] * 4, [True] * 4])
+    found = best_set(study_from_matrix(["a", "b", "c"], range(4), values, failed=failed))
+    assert found.members.tolist() == [True, True, False]
