@@ -153,7 +153,7 @@ class TrialConfig(BaseModel):
         """The shape of one item of the data, or None where their files cannot be read."""
         try:
             return self.data.item_shape()
-        except DataError:
+        except (DataError, OSError):
             return None  # check_data says what is wrong with the files
 
     def needs_labels(self, method: str) -> Iterator[Problem]:

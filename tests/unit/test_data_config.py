@@ -12,7 +12,8 @@ import pytest
 import torch
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from trials.data import SOURCES, AnyData, Dataset, open_data, to_unit
+from trials.config import problems_of
+from trials.data import SOURCES, AnyData, Dataset, check_data, open_data, to_unit
 from trials.data.digits import DigitsConfig
 from trials.data.grid import GridConfig
 from trials.data.holdout import held_out
@@ -53,6 +54,7 @@ def test_a_bare_name_is_the_source_with_its_defaults() -> None:
         ({"name": "grid", "side": 0}, "data.side: 0 is wrong"),
         ("parquet", "data.path: is missing .expected a file"),
         ({"name": "npz", "path": " "}, "data.path: is blank"),
+        ({"name": "npz", "path": "~no-such-user/a"}, "data.path: .*no such user as ~no-such-user"),
         ({"name": "image_folder", "path": "a", "size": 8, "channels": 2}, "2 is not possible"),
         ({"name": "cifar10", "path": "a", "split": "trian"}, "did you mean 'train'"),
         ({"name": "parquet", "path": "a", "size": 8, "limit": 0}, "data.limit: 0 is wrong"),
@@ -63,6 +65,18 @@ def test_wrong_settings_are_answered_with_place_expectation_and_nearest_name(
 ) -> None:
     with pytest.raises(DataError, match=answer):
         raise DataError(problems(value))
+
+
+def test_a_path_that_cannot_even_be_looked_at_is_one_problem() -> None:
+    for name in ("npz", "idx"):
+        mapping = {"data": {"name": name, "path": "a" * 300}, "conditioning": "concat"}
+        problems_of(mapping)  # does not raise; check_data says what is wrong
+        config = TypeAdapter(AnyData).validate_python(mapping["data"])
+        (problem,) = check_data(config)
+        assert problem.path == "data.path"
+        assert "File name too long" in str(problem)
+        with pytest.raises(DataError, match="File name too long"):
+            open_data(config)
 
 
 def test_every_setting_is_described() -> None:

@@ -271,6 +271,9 @@ def test_metrics_that_the_trial_cannot_give_are_named_together() -> None:
         config, data="digits", kind="image", modes=False, held_out=False, conditional=False
     )
     assert before_opening == caught.value.problems
+    for wrong in ([["fid"]], [{"fid": True}], [3]):
+        with pytest.raises(ValidationError, match="should be a valid string"):
+            EvaluationConfig.model_validate({"metrics": wrong})
     with pytest.raises(ValidationError, match="unknown metric 'fdi'; did you mean 'fid'"):
         EvaluationConfig(metrics=("fdi",))
     assert EvaluationConfig.model_validate({"extractor": "inception"}).extractor.name == "inception"

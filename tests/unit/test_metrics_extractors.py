@@ -9,6 +9,7 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 import torch
+from pydantic import ValidationError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -163,3 +164,12 @@ def test_validation_sees_a_wrong_extractor_before_anything_starts(
     [problem] = check_extractor(ExtractorConfig.model_validate(config), "npz", kind)
     assert told in problem.message
     assert problem.path.startswith("evaluation.extractor")
+
+
+def test_weights_may_lie_at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "mine.safetensors").write_bytes(WEIGHTS.read_bytes())
+    config = ExtractorConfig.model_validate({"name": "digits", "weights": "~/mine.safetensors"})
+    assert check_extractor(config, "digits", "image") == []
+    with pytest.raises(ValidationError, match="no such user"):
+        ExtractorConfig.model_validate({"name": "digits", "weights": "~no-such-user/a"})

@@ -11,10 +11,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from trials.data.content import Content, Reading
 from trials.data.store import decoded
+from trials.paths import at_home
 
 Size = Literal[8, 16, 32, 64, 128, 256]
 """Side of a square image, in pixels: what the networks can make."""
@@ -28,7 +29,12 @@ def _not_blank(value: object) -> object:
     return value
 
 
-DataPath = Annotated[Path, BeforeValidator(_not_blank)]
+def _of_somebody(path: Path) -> Path:
+    at_home(path)
+    return path
+
+
+DataPath = Annotated[Path, BeforeValidator(_not_blank), AfterValidator(_of_somebody)]
 
 
 class DataConfig(BaseModel, ABC):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import os
 import struct
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -46,7 +47,8 @@ class IdxConfig(FileConfig):
 
     @property
     def labelled(self) -> bool:
-        return self.labels is not None or self.path.expanduser().is_dir()
+        # os.path.isdir, unlike Path.is_dir, answers for every path, also a forbidden one.
+        return self.labels is not None or os.path.isdir(self.path.expanduser())
 
     def item_shape(self) -> tuple[int, ...]:
         file = self.files()[0]

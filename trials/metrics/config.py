@@ -16,7 +16,7 @@ from trials.problems import Problem, nearest
 
 def _known(value: Any) -> Any:
     for name in value if isinstance(value, list | tuple) else ():
-        if name not in MEASURES:
+        if isinstance(name, str) and name not in MEASURES:
             close = nearest(name, MEASURES)
             hint = f"; did you mean '{close}'?" if close else ""
             raise ValueError(f"unknown metric '{name}'{hint} (known: {', '.join(MEASURES)})")

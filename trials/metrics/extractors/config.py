@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Protocol
 
 import torch
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from trials.errors import ExtractorError
 from trials.metrics.extractors import inception
@@ -14,6 +14,7 @@ from trials.metrics.extractors.base import Extractor
 from trials.metrics.extractors.digits import DigitsExtractor
 from trials.metrics.extractors.identity import IdentityExtractor
 from trials.metrics.extractors.torchscript import TorchScriptExtractor
+from trials.paths import at_home
 from trials.problems import Problem
 
 ExtractorName = Literal["digits", "inception", "torchscript", "identity"]
@@ -25,7 +26,7 @@ class ExtractorConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: Literal["auto"] | ExtractorName = "auto"
-    weights: Path | None = Field(
+    weights: Annotated[Path, AfterValidator(at_home)] | None = Field(
         default=None,
         description="Weights file: torch-fidelity's .pth for inception, a trusted TorchScript"
         " module for torchscript, safetensors for digits; none is needed for digits and identity",
