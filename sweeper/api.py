@@ -167,15 +167,22 @@ def write_report_of(folder: SweepFolder) -> ReportPaths:
     return written.files
 
 
+PATHS = (("data", "path"), ("data", "labels"), ("evaluation", "extractor", "weights"))
+"""Where a base config names files."""
+
+
 def with_absolute_paths(base: Mapping[str, Any]) -> dict[str, Any]:
-    """The base config with the paths of its data made absolute: workers run in other folders."""
-    data = base.get("data")
-    if not isinstance(data, Mapping):
-        return dict(base)
-    absolute = {
-        key: str(Path(value).expanduser().absolute())
-        if key in ("path", "labels") and isinstance(value, str)
-        else value
-        for key, value in data.items()
-    }
-    return {**base, "data": absolute}
+    """The base config with the paths of its files made absolute: workers run in other folders."""
+    made = dict(base)
+    for keys in PATHS:
+        made = _absolute_at(keys, made)
+    return made
+
+
+def _absolute_at(keys: Sequence[str], value: Any) -> Any:
+    if not keys:
+        return str(Path(value).expanduser().absolute()) if isinstance(value, str) else value
+    first, *rest = keys
+    if not isinstance(value, Mapping) or first not in value:
+        return value
+    return {**value, first: _absolute_at(rest, value[first])}

@@ -166,3 +166,24 @@ def test_the_kept_file_goes_on_with_a_sweep_that_had_more_set(folder, file, over
     assert folder.sweep_yaml.read_text().startswith("# mine.yaml, and what was set beside it\n")
     keep(sweep, folder, folder.sweep_yaml)
     assert load_sweep(folder.sweep_yaml) == sweep
+
+
+def test_workers_in_other_folders_find_what_a_base_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    base = {
+        "steps": 4,
+        "data": {"name": "idx", "path": "mnist", "labels": None},
+        "evaluation": {"every": 2, "extractor": {"name": "inception", "weights": "w.pth"}},
+    }
+    assert api.with_absolute_paths(base) == {
+        "steps": 4,
+        "data": {"name": "idx", "path": str(tmp_path / "mnist"), "labels": None},
+        "evaluation": {
+            "every": 2,
+            "extractor": {"name": "inception", "weights": str(tmp_path / "w.pth")},
+        },
+    }
+    for plain in ({"data": "digits"}, {"evaluation": {"extractor": "digits"}}, {}):
+        assert api.with_absolute_paths(plain) == plain
