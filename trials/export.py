@@ -32,6 +32,7 @@ def save_generator(folder: Path, network: nn.Module, game: Game, facts: Mapping[
     """Write the sampling network's weights beside what is needed to build it again."""
     header = {
         "config": game.config.as_dict(),
+        "data": game.dataset.fingerprint,
         "shape": list(game.dataset.shape),
         "classes": game.dataset.classes,
         "labelled": game.labelled,

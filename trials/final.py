@@ -15,6 +15,7 @@ from pathlib import Path
 
 from trials.config import load_config
 from trials.data import open_data
+from trials.errors import CheckpointError
 from trials.export import load_generator, saved_header
 from trials.game import Game
 from trials.metrics.evaluator import Evaluator
@@ -38,12 +39,18 @@ def final_score(folder: Path, *, cache: Path | None = None) -> FinalScore:
     """Measure the best generator of the trial in ``folder``.
 
     Raises:
-        CheckpointError: the trial has saved none.
+        CheckpointError: the trial has saved none, or its data are others by now.
     """
     header = saved_header(folder)
     config = load_config(header["config"])
     device = pick_device(config.device)
     dataset = open_data(config.data, cache=cache)
+    # A generator that was saved before its data were noted in it is taken on trust.
+    if header.get("data", dataset.fingerprint) != dataset.fingerprint:
+        raise CheckpointError(
+            f"{folder}: the data are others than those that the generator was trained on; no score"
+            " of it on these could stand beside its own"
+        )
     # A game that is never played: at step 0, at which no training measures, so that whatever a
     # trick draws while sampling is fresh as well.
     game = Game(config, dataset, device)

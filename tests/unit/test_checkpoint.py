@@ -13,6 +13,7 @@ from tests.conformance.small import small_config
 from trials.checkpoint import load, save
 from trials.errors import CheckpointError
 from trials.export import FILE, load_generator, saved_header
+from trials.final import final_score
 from trials.trainer import Training, train
 
 CPU = torch.device("cpu")
@@ -71,13 +72,16 @@ def test_a_training_does_not_go_on_with_other_data(tmp_path: Path) -> None:
     write(0)
     config = small_config(
         data={"name": "npz", "path": str(file), "labels_key": None},
-        evaluation={"extractor": {"name": "identity"}},
+        evaluation={"extractor": {"name": "identity"}, "final_samples": 16},
     )
-    Training(config, tmp_path / "run").advance()
+    whole = Training(config, tmp_path / "run").advance().protocol["data_hash"]
     write(1)
     with pytest.raises(CheckpointError, match=r"the data are others than those .*train anew"):
         Training(config, tmp_path / "run").restore()
+    with pytest.raises(CheckpointError, match=r"the data are others than those .*trained on"):
+        final_score(tmp_path / "run")
     write(0)
+    assert final_score(tmp_path / "run").protocol["data_hash"] == whole
     assert Training(config, tmp_path / "run").restore()
 
 
