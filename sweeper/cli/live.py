@@ -188,7 +188,7 @@ class Lines:
         match event:
             case SweepStarted():
                 verb = "resumed" if event.resumed else "started"
-                over = f"{progress.over}/{event.budget} trials over"
+                over = f"{progress.over}/{event.budget or '?'} trials over"
                 return f"{event.name} {verb}: {over}, {event.folder}"
             case PhaseChanged():
                 message = _beyond_its_name(event)
@@ -199,7 +199,7 @@ class Lines:
             case TrialEvaluated() if event.symptoms:
                 return f"trial {trial_name(event.number)} step {event.step}: {_seen(event)}"
             case TrialEnded():
-                over = f"{progress.over}/{progress.budget}"
+                over = f"{progress.over}/{progress.budget or '?'}"
                 said = ", ".join(filter(None, (over, progress.best_line())))
                 return f"{_ending(event, self.metric)}; {said}"
             case SweepEnded():
@@ -259,7 +259,7 @@ def _picture(progress: Progress, width: int) -> RenderableType:
     head.add_row(
         Text(progress.sweep.name, style="bold"),
         ProgressBar(total=1.0, completed=share, width=max(10, min(40, width - 60))),
-        f"{progress.over}/{progress.budget} trials",
+        f"{progress.over}/{progress.budget or '?'} trials",
         _clock(progress, now),
         Text(progress.phase, style="dim"),
     )

@@ -206,14 +206,16 @@ def _progress(
     folder: SweepFolder, sweep: Sweep, records: Sequence[TrialRecord]
 ) -> tuple[int | None, int]:
     """(trials that there will be before any confirmation, those that are over)."""
-    if not sweep.is_ablation:
-        search = [record for record in records if record.role != "replicate"]
-        return sweep.limits.trials, sum(record.over for record in search)
     from sweeper.studies import planned_of
 
+    if not sweep.is_ablation:
+        over = sum(record.over for record in records if record.role != "replicate")
+        if sweep.search.sampler != "grid":
+            return sweep.limits.trials, over
+        return planned_of(folder, sweep) or sweep.limits.trials, over
     # A run whose worker died is held again: the pair counts once.
-    over = {(record.cell, record.values.get("seed")) for record in records if record.over}
-    return planned_of(folder, sweep), len(over)
+    pairs = {(record.cell, record.values.get("seed")) for record in records if record.over}
+    return planned_of(folder, sweep), len(pairs)
 
 
 def _given_up(sweep: Sweep, records: Sequence[TrialRecord]) -> dict[str, str]:

@@ -107,6 +107,12 @@ class Desk:
         self._seen.look(self._sampler(index))
         return self._draw(Trial(self._seen, trial._trial_id), index)
 
+    @property
+    def base_stands_beside(self) -> bool:
+        """Whether the search begins with a base configuration that is no point of its space."""
+        searched = bool(self._sweep.parameters) and self._sweep.search.start_with_base
+        return searched and not self._base()[1]
+
     def _base(self) -> tuple[Draw, Mapping[str, Any]]:
         draw = base_draw(self._sweep)
         try:

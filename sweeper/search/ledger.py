@@ -37,6 +37,7 @@ from sweeper.search.stopping import Rule, rule_for
 from sweeper.search.storage import STORAGE_VARIABLE as STORAGE_VARIABLE
 from sweeper.search.storage import load_study, open_storage, storage_exists
 from sweeper.spec.model import Sweep
+from sweeper.spec.space import count_trials
 
 Importance = Literal["ped_anova", "fanova"]
 
@@ -327,6 +328,8 @@ class Ledger:
 
             design = design_of(self.sweep)
             return len(design.possible) * len(seeds_of(self.sweep))
+        if self.sweep.search.sampler == "grid":
+            return count_trials(self.sweep, self._desk.base_stands_beside)
         return self.sweep.limits.trials
 
     def plan(self) -> int | None:

@@ -212,3 +212,14 @@ def count_cells(sweep: Sweep, at_most: int = 10_000) -> int:
         if total >= at_most:
             return at_most
     return total
+
+
+def count_trials(sweep: Sweep, beside: bool) -> int | None:
+    """How many trials a grid search has: all cells, and the base configuration first where it lies
+    `beside` them, or `limits.trials` where these are fewer. Of more cells than are counted, the
+    limit alone, None where there is none."""
+    limit, most = sweep.limits.trials, 10_000
+    found = count_cells(sweep, most)
+    if found >= most or limit is None:
+        return limit if found >= most else found + beside
+    return min(found + beside, limit)

@@ -372,3 +372,32 @@ def test_an_ablation_is_previewed_as_one(
     assert "9 runs, 1 at a time" in text
     assert run(["preview", str(file), "--no-probe", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["trials"] == 9
+
+
+def test_a_grid_without_a_limit_is_finished_when_its_cells_are(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from sweeper.files import atomic_write
+    from sweeper.home import Home
+    from sweeper.search.ledger import Ledger
+    from sweeper.spec import parse_sweep
+
+    sweep = parse_sweep(
+        "name: g\nbase: {data: digits}\nparameters: {batch_size: {values: [16, 32]}}\n"
+        "search: {sampler: grid, start_with_base: false}\n"
+    )
+    folder = Home.at(tmp_path).sweep("g")
+    folder.create()
+    atomic_write(folder.spec_json, json.dumps(sweep.to_dict()))
+    ledger = Ledger.open(sweep, folder)
+    ledger.plan()
+    for done in (1, 2):
+        asked = ledger.ask()
+        assert asked is not None
+        ledger.started(asked.number)
+        ledger.complete(asked.number, [1.0])
+        assert run(["ls", "--home", str(tmp_path), "--json"]) == 0
+        (entry,) = json.loads(capsys.readouterr().out)
+        assert (entry["over"], entry["budget"]) == (done, 2)
+        assert entry["state"] == ("finished" if done == 2 else "interrupted")
+    assert _imported_by("ls", "--home", str(tmp_path)) == set()

@@ -17,6 +17,7 @@ from optuna.trial import TrialState
 from sweeper.errors import LedgerError, SpecConflict
 from sweeper.home import Home, SweepFolder
 from sweeper.search.ledger import Evaluated, Ledger
+from sweeper.spec import parse_sweep
 from sweeper.spec.domains import Parameter, Range
 from sweeper.spec.model import Sweep
 from sweeper.spec.sections import Limits, SearchSpec
@@ -202,3 +203,25 @@ def test_a_study_of_another_search_is_refused(folder):
 def test_there_is_nothing_to_read_before_a_sweep_began(folder):
     assert Ledger.open_readonly(SWEEP, folder) is None
     assert not folder.study_journal.exists()
+
+
+@pytest.mark.parametrize(
+    ("sizes", "limit", "trials"),
+    [("[16, 32]", "null", 7), ("[32, 64]", "null", 6), ("[16, 32]", "4", 4), ("[16, 32]", "40", 7)],
+)
+def test_a_grid_is_planned_with_all_that_it_asks_for(
+    tmp_path: Path, sizes: str, limit: str, trials: int
+) -> None:
+    sweep = parse_sweep(
+        f"name: g\nbase: {{data: digits}}\nsearch: {{sampler: grid}}\nlimits: {{trials: {limit}}}\n"
+        f"parameters: {{batch_size: {{values: {sizes}}}, seed: {{values: [0, 1, 2]}}}}\n"
+    )
+    folder = Home(tmp_path).sweep("g")
+    folder.create()
+    ledger = Ledger.open(sweep, folder)
+    assert ledger.plan() == trials
+    asked = 0
+    while asked < (sweep.limits.trials or 100) and ledger.ask() is not None:
+        asked += 1
+    assert asked == ledger.plan() == trials
+    assert Ledger.open_readonly(sweep, folder).planned == trials
