@@ -30,6 +30,9 @@ from sweeper.ablation.study import Study
 
 Array = npt.NDArray[np.float64]
 
+_ROUNDING = 1e-12
+"""Size of an effect, as a share of the largest value, that is rounding and nothing else."""
+
 
 @dataclass(frozen=True)
 class Effect:
@@ -109,7 +112,8 @@ def factorial_effects(
     terms, confounded = _estimable(design, cells)
     names, factors, contrasts, matrix = _model(terms, len(cells))
     if present.all():
-        rows = _by_seed(contrasts @ np.linalg.pinv(matrix) @ values, level)
+        per_seed = contrasts @ np.linalg.pinv(matrix) @ values
+        rows = _by_seed(_without_rounding(per_seed, values), level)
     else:
         rows = _pooled(contrasts, matrix, values, level)
     estimates, low, high, p, method, test = rows
@@ -280,6 +284,15 @@ def _model(
 _Rows = tuple[Array, Array, Array, Array, str, TestName | Literal["pooled"] | None]
 
 
+def _without_rounding(computed: Array, values: Array) -> Array:
+    """`computed` from `values`, with 0 for what is rounding and nothing else.
+
+    A factor that changes nothing would come out as 1e-17 on every seed, highly significant.
+    """
+    smallest = _ROUNDING * np.abs(values).max()
+    return np.where(np.abs(computed) <= smallest, 0.0, computed)
+
+
 def _by_seed(per_seed: Array, level: float) -> _Rows:
     """From (effects, seeds): the mean over seeds, with the interval and test of paired data."""
     estimates = per_seed.mean(axis=1)
@@ -307,8 +320,8 @@ def _pooled(contrasts: Array, matrix: Array, values: Array, level: float) -> _Ro
     inverse = np.linalg.inv(x.T @ x)
     beta = inverse @ x.T @ y
     c = np.hstack([contrasts[:, 1:], np.zeros((len(contrasts), len(used)))])
-    estimates = c @ beta
-    variance = float(((y - x @ beta) ** 2).sum()) / freedom
+    estimates = _without_rounding(c @ beta, y)
+    variance = float((_without_rounding(y - x @ beta, y) ** 2).sum()) / freedom
     # Var(c'β) = σ² c'(X'X)⁻¹c
     error = np.sqrt(variance * np.einsum("ij,jk,ik->i", c, inverse, c))
     half = float(special.stdtrit(freedom, (1 + level) / 2)) * error

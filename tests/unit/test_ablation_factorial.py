@@ -201,3 +201,18 @@ def test_too_few_runs_are_refused() -> None:
     empty = study_from_matrix([cell.label for cell in design.cells], [0], np.full((4, 1), np.nan))
     with pytest.raises(ValueError, match="two cells"):
         factorial_effects(design, empty)
+
+
+@pytest.mark.parametrize("absent", [False, True])
+def test_a_factor_that_changes_nothing_has_no_effect_and_no_significance(absent: bool) -> None:
+    """Rounding is of one sign on every seed, which a test would take for an effect."""
+    design = full_factorial(FACTORS[:3])
+    values = [[0.1 + 0.3 * cell.settings["tricks.a"]] * 5 for cell in design.cells]
+    if absent:
+        values[3][1] = np.nan
+    study = study_from_matrix([cell.label for cell in design.cells], range(5), values)
+    first, *rest = factorial_effects(design, study).effects
+    assert first.estimate == pytest.approx(0.3)
+    assert first.p_holm < 0.05
+    for one in rest:
+        assert (one.estimate, one.low, one.high, one.p) == (0.0, 0.0, 0.0, 1.0)
