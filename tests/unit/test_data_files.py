@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import io
 import json
+import os
 import struct
 import zipfile
 from collections.abc import Callable
@@ -212,6 +214,21 @@ def test_a_folder_answers_clearly(tmp_path: Path) -> None:
     (tmp_path / "bare").mkdir()
     refused(flat | {"path": str(tmp_path / "bare")}, "bare holds no images .expected files .png")
     refused(flat | {"path": str(tmp_path / "flat" / "1.png")}, "1.png is not a folder")
+
+
+def test_a_folder_within_that_cannot_be_listed_is_not_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = pictures(tmp_path, "a/1.png", "a/locked/2.png", "b/3.png")
+    scandir = os.scandir
+
+    def forbidden(path: str) -> Any:
+        if str(path).endswith("locked"):
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", forbidden)
+    refused(made, "locked cannot be listed: Permission denied", unseen=True)
 
 
 # NumPy archives ------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NoReturn
 
 from pydantic import Field
 
@@ -100,10 +100,14 @@ def _folders(root: Path) -> list[str]:
     return sorted((name for name in names if not name.startswith(".")), key=os.fsencode)
 
 
+def _unlistable(error: OSError) -> NoReturn:
+    raise SettingError("path", f"{error.filename} cannot be listed: {error.strerror}", EXPECTED)
+
+
 def _pictures(root: Path) -> Iterator[Path]:
     """Every picture below ``root``, each folder entered once though links may lead in circles."""
     entered: set[str] = set()
-    for folder, folders, names in os.walk(root, followlinks=True):
+    for folder, folders, names in os.walk(root, onerror=_unlistable, followlinks=True):
         real = os.path.realpath(folder)
         if real in entered:
             folders.clear()
