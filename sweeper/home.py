@@ -179,6 +179,7 @@ class SweepFolder:
         """Leave a request for whoever drives this sweep, in place of an earlier one."""
         with writing(self.path):
             atomic_write(self.control, request.value + "\n")
+            self.control.chmod(0o644)  # the driver may be another user's process
 
     def asked(self) -> Request | None:
         """The request that waits here, if any."""

@@ -12,9 +12,10 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
+from sweeper.errors import UserError
 from sweeper.home import Request, SweepFolder
 
 LOOK_EVERY = 0.5
@@ -32,10 +33,14 @@ class Requests:
         self._request: Request | None = None
 
     def written(self) -> Request | None:
-        """The request in the control file, looked up at most every half second."""
+        """The request in the control file, looked up at most every half second.
+
+        One that cannot be read, since another user has left it or it is none, changes nothing.
+        """
         if time.monotonic() >= self._next_look:
             self._next_look = time.monotonic() + LOOK_EVERY
-            self._request = self._folder.asked()
+            with suppress(OSError, UserError):
+                self._request = self._folder.asked()
         return self._request
 
     @contextmanager

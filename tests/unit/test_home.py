@@ -13,6 +13,7 @@ import pytest
 from sweeper.errors import SweepBusy, UnknownSweep, UserError
 from sweeper.files import atomic_write
 from sweeper.home import Home, Request
+from sweeper.scheduling.requests import Requests
 
 HOLD_THE_LOCK = """
 import sys, time
@@ -88,6 +89,25 @@ def test_the_last_request_of_an_operator_counts(tmp_path: Path) -> None:
     folder.control.write_text("dance")
     with pytest.raises(UserError, match="pause, stop, cancel"):
         folder.asked()
+
+
+@pytest.mark.parametrize("garbled", [True, False])
+def test_a_request_that_cannot_be_read_ends_no_sweep_that_runs(
+    garbled: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = Home.at(tmp_path).sweep("one")
+    folder.create()
+    folder.control.write_text("dance" if garbled else "stop")
+
+    def refuse(*given: object, **named: object) -> str:
+        raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as patched:
+        if not garbled:  # as one that root has left there
+            patched.setattr(Path, "read_text", refuse)
+        assert Requests(folder).written() is None
+    folder.ask(Request.STOP)
+    assert Requests(folder).written() is Request.STOP
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(
