@@ -74,7 +74,9 @@ def against_parameters(standings: Standings, objective: int = 0) -> Figure | Non
         panel.set_visible(False)
     for panel in axes[: len(parameters) : columns]:
         panel.set_ylabel(measure(standings.metrics[objective]))
-    style.scale_values(axes[0], [value for _, value in scored])
+    best = {winner.trial.number for winner in standings.winners}
+    won = [value for trial, value in scored if trial.number in best]
+    style.scale_values(axes[0], [value for _, value in scored], keep=won)
     style.raise_top(axes[0], 0.1)  # room for the ticks
     style.label_log(axes[0], "y")
     figure.align_xlabels(axes[: len(parameters)])
@@ -125,7 +127,7 @@ def _panel(axes: Axes, parameter: Parameter, marks: Marks, standings: Standings)
                     zorder=6,
                     markeredgecolor="white",
                     markeredgewidth=0.7,
-                    clip_on=False,
+                    clip_on=marker == "D",  # the base may be beyond the axes, the best never is
                 )
     _upper_edge(axes, parameter, marks, place)
 

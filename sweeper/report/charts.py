@@ -160,9 +160,9 @@ def pareto(standings: Standings) -> Figure | None:
             label="base configuration",
             **rim,
         )
-    style.scale_values(axes, [p[0] for p in points], "x")
-    style.scale_values(axes, [p[1] for p in points], "y")
-    for which in ("x", "y"):
+    for place, which in enumerate(("x", "y")):
+        front = [corner[place] for corner in corners]
+        style.scale_values(axes, [point[place] for point in points], which, keep=front)
         style.label_log(axes, which)
     for place, set_label in ((0, axes.set_xlabel), (1, axes.set_ylabel)):
         set_label(f"{measure(standings.metrics[place])}  ({better(standings.goals[place])})")

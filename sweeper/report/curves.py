@@ -56,7 +56,8 @@ def over_steps(standings: Standings, objective: int = 0) -> Figure | None:
         axes = bottom = figure.add_subplot()
         handles = _draw_lines(axes, lines)
     handles += _draw_emphasised(axes, standings, lines, objective)
-    style.scale_values(axes, [value for line in lines for value in line.values])
+    won = [line.values[-1] for line in lines if line.trial.number in _best(standings)]
+    style.scale_values(axes, [value for line in lines for value in line.values], keep=won)
     style.label_log(axes, "y")
     last = max(line.steps[-1] for line in lines)
     planned = max((standings.planned(line.trial) for line in lines), default=last)
@@ -66,6 +67,10 @@ def over_steps(standings: Standings, objective: int = 0) -> Figure | None:
     bottom.set_xlabel("training step")
     figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 3))
     return figure
+
+
+def _best(standings: Standings) -> set[int]:
+    return {standings.best.trial.number} if standings.best is not None else set()
 
 
 def _lines(standings: Standings, objective: int) -> list[Line]:

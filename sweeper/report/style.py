@@ -55,6 +55,7 @@ _RC = {
     "grid.color": GRID,
     "grid.linewidth": 0.7,
     "text.color": INK,
+    "text.parse_math": False,  # a dollar in a name is a dollar
     "xtick.color": INK,
     "ytick.color": INK,
     "xtick.labelsize": 8,
@@ -98,12 +99,17 @@ def wants_log(values: Iterable[float]) -> bool:
 
 
 def scale_values(
-    axis_owner: Axes, values: Sequence[float], which: str = "y", *, whole: bool = False
+    axis_owner: Axes,
+    values: Sequence[float],
+    which: str = "y",
+    *,
+    whole: bool = False,
+    keep: Sequence[float] = (),
 ) -> None:
     """Choose log or linear for the values, with limits that single explosions cannot stretch.
 
     Linear: up to three times the interquartile range beyond the quartiles; logarithmic: up to four
-    decades beyond them; with `whole`, all values.
+    decades beyond them; with `whole`, all values. Those of `keep`, the best, are always inside.
     """
     finite = sorted(value for value in values if math.isfinite(value))
     if not finite:
@@ -113,6 +119,7 @@ def scale_values(
     set_limits = axis_owner.set_ylim if which == "y" else axis_owner.set_xlim
     if wants_log(finite):
         low, high = max(low, first / 1e4), min(high, third * 1e4)
+        low, high = min([low, *keep]), max([high, *keep])
         margin = (high / low) ** 0.05
         log_axis(axis_owner, which)
         set_limits(low / margin, high * margin)
@@ -123,6 +130,7 @@ def scale_values(
     reach = 3 * (third - first)
     if reach > 0 and not whole:
         low, high = max(low, first - reach), min(high, third + reach)
+        low, high = min([low, *keep]), max([high, *keep])
     margin = 0.06 * (high - low) or 0.05 * abs(high) or 0.5
     set_limits(low - margin, high + margin)
 
@@ -169,6 +177,9 @@ def steps_axis(axis_owner: Axes, last: int) -> None:
     axis_owner.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
 
 
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
 def _plain(value: float, _: int = 0) -> str:
     if value != 0 and not 1e-4 <= abs(value) < 1e7:
         return _power(value)
@@ -177,5 +188,6 @@ def _plain(value: float, _: int = 0) -> str:
 
 def _power(value: float) -> str:
     mantissa, exponent = f"{value:.0e}".split("e")
-    power = f"10^{{{int(exponent)}}}"
-    return f"${power}$" if mantissa == "1" else rf"${mantissa}\!\cdot\!{power}$"
+    power = "10" + str(int(exponent)).translate(_RAISED)
+    power = power if mantissa.lstrip("-") == "1" else f"{mantissa.lstrip('-')}·{power}"
+    return f"−{power}" if value < 0 else power

@@ -9,8 +9,9 @@ import pytest
 import torch
 from PIL import Image
 
-from sweeper.report import charts, curves, gallery, style, thumbnails
+from sweeper.report import against, charts, curves, gallery, style, thumbnails
 from sweeper.report.standings import standings_of
+from sweeper.spec import Parameter, Values
 from tests.unit.report_sweeps import folder_of, leave_samples, sweep, trial
 from trials.grids import image_grid, scatter
 
@@ -103,6 +104,48 @@ def test_an_axis_is_logarithmic_where_values_span_more_than_a_factor_of_ten(valu
     axes = style.new_figure().add_subplot()
     style.scale_values(axes, values)
     assert axes.get_yscale() == scale
+
+
+@pytest.mark.parametrize("goals", [("maximize",), ("minimize",), ("maximize", "maximize")])
+def test_the_best_is_on_every_axis_however_far_ahead_it_is(goals):
+    """Limits that no explosion can stretch must not cut off what was searched for."""
+    score = 900.0 if goals[0] == "maximize" else -900.0
+    records = [trial(number, float(number % 5), 0.1 * (number % 5)) for number in range(20)]
+    records.append(trial(20, score, 90.0, intermediate={500: score, 1000: score}))
+    standings = standings_of(sweep(*goals), records)
+    figures = [curves.over_steps(standings), against.against_parameters(standings)]
+    if len(goals) > 1:
+        pareto = charts.pareto(standings)
+        low, high = pareto.axes[0].get_xlim()
+        assert low < score < high
+        figures.append(charts.pareto(standings))
+    for figure in figures[:2]:
+        low, high = figure.axes[0].get_ylim()
+        assert low < score < high
+    if len(goals) > 1:
+        low, high = figures[2].axes[0].get_ylim()
+        assert low < 90 < high
+
+
+def test_no_name_in_a_figure_is_read_as_mathematics():
+    names = Values((r"$\frac{$", "$HOME/$USER"))
+    spec = sweep(parameters=(Parameter("loss", names),))
+    records = [trial(n, 9.0 + n, values={"loss": names.values[n % 2]}) for n in range(4)]
+    with style.styled():
+        figure = against.against_parameters(standings_of(spec, records))
+        style.png(figure)
+    labels = [one.get_text() for one in figure.axes[0].get_xticklabels()]
+    assert labels == [r"$\frac{$", "$HOME/$USER"]
+    assert not any(one.get_parse_math() for one in figure.axes[0].get_xticklabels())
+
+
+def test_powers_of_ten_are_written_out():
+    with style.styled():
+        axes = style.new_figure().add_subplot()
+        style.log_axis(axes, "y")
+        axes.set_ylim(2e-5, 3e3)
+        write = axes.yaxis.get_major_formatter()
+        assert [write(value) for value in (1e-4, 2e-4, 1e3)] == ["10⁻⁴", "2·10⁻⁴", "10³"]
 
 
 def test_the_expected_best_is_the_mean_for_one_trial_and_shows_the_base():
