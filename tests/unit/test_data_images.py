@@ -89,6 +89,16 @@ def test_exif_orientation_palettes_transparency_and_sixteen_bits_are_understood(
     assert np.array_equal(decode(plain, 8, 1, "it"), (deep >> 8).astype(np.uint8)[None])
 
 
+@pytest.mark.parametrize("form", ["PNG", "WEBP", "JPEG"])
+@pytest.mark.parametrize("exif", [b"Exif\0\0no header", b"Exif\0\0MM\0*"])
+def test_a_picture_whose_exif_is_damaged_is_taken_as_it_lies(form: str, exif: bytes) -> None:
+    picture = Image.fromarray(noise(8, 8, 3))
+    found = decode(encoded(picture, form, exif=exif), 8, 3, "it")
+    assert np.array_equal(found, decode(encoded(picture, form), 8, 3, "it"))
+    whole = encoded(picture, form, exif=exif)
+    assert isinstance(decode(whole[: len(whole) // 2], 8, 3, "it"), Corrupt)
+
+
 @pytest.mark.parametrize(
     "data",
     [

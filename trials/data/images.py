@@ -55,7 +55,7 @@ def decode(data: bytes, size: int, channels: int, where: str) -> Pixels | Corrup
             width, height = picture.size
             if width * height > MAX_PIXELS:
                 raise _bomb(where, f"{width} × {height} pixels")
-            upright = ImageOps.exif_transpose(picture)
+            upright = _upright(picture)
             deep = picture.mode.startswith("I;16") or (picture.mode, picture.format) == ("I", "PPM")
             return planes(fit(_converted(upright, channels, deep=deep), size))
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -68,6 +68,18 @@ def decode(data: bytes, size: int, channels: int, where: str) -> Pixels | Corrup
         # Hostile or truncated bytes make Pillow's decoders raise almost anything. Each one is
         # counted by the caller, who stops beyond max_corrupt.
         return Corrupt(f"{type(error).__name__}: {error}")
+
+
+def _upright(picture: Image.Image) -> Image.Image:
+    """``picture`` turned as its EXIF orientation says, or as it lies where that is damaged."""
+    picture.load()  # whatever fails from here on, the pixels are whole
+    try:
+        return ImageOps.exif_transpose(picture)
+    except (MemoryError, Image.DecompressionBombError):
+        raise
+    except Exception:
+        # EXIF readers, too, raise almost anything.
+        return picture
 
 
 def _converted(picture: Image.Image, channels: int, *, deep: bool) -> Image.Image:
