@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
 from optuna.storages import BaseStorage
 from optuna.study import Study
@@ -137,15 +138,32 @@ class Desk:
             attrs["of"] = of
         if cell is not None:
             attrs["cell"] = dict(cell)
+        params = {path: to_study(domains[path], value) for path, value in searched.items()}
+        known = {path: distribution(domains[path]) for path in searched}
+        try:
+            trial_id = self._create(attrs, params, known)
+        except ValueError:
+            # A database holds a factor to the levels that it began with. Nobody samples an
+            # ablation, and what a trial is stands in its values.
+            if not self._sweep.is_ablation:
+                raise
+            trial_id = self._create(attrs, {}, {})
+        return entries.asked(self._storage.get_trial(trial_id))
+
+    def _create(
+        self,
+        attrs: dict[str, Any],
+        params: dict[str, Any],
+        distributions: dict[str, BaseDistribution],
+    ) -> int:
         template = create_trial(
             state=TrialState.RUNNING,
-            params={path: to_study(domains[path], value) for path, value in searched.items()},
-            distributions={path: distribution(domains[path]) for path in searched},
+            params=params,
+            distributions=distributions,
             value=None,
             user_attrs=attrs,
         )
-        trial_id = self._storage.create_new_trial(self._study._study_id, template)
-        return entries.asked(self._storage.get_trial(trial_id))
+        return self._storage.create_new_trial(self._study._study_id, template)
 
     def _draw(self, trial: Trial, index: int) -> Asked:
         seen = self._seen

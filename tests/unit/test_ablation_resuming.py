@@ -16,7 +16,7 @@ from sweeper.scheduling.conductor import Conductor
 from sweeper.scheduling.messages import Failure, Report, Work
 from sweeper.scheduling.recorder import Recorder
 from sweeper.search.ledger import Ledger
-from sweeper.spec.domains import Parameter, Toggle
+from sweeper.spec.domains import Parameter, Toggle, Values
 from sweeper.spec.model import Sweep
 from sweeper.spec.sections import Ablation, Limits, Objective
 from sweeper.studies import finished_tables, write_dataset_of
@@ -117,6 +117,29 @@ def test_a_cell_whose_worker_always_dies_is_left_to_the_next_run(tmp_path):
     resumed = play(tmp_path, spec=alone)
     assert len(resumed.trials()) == RUNS + 2
     assert repr(numbers(tables(tmp_path, resumed))[0]) == repr(numbers(straight)[0])
+
+
+@pytest.mark.parametrize("kept_in", ["journal", "database"])
+def test_a_factor_may_get_another_level_later(kept_in, tmp_path, monkeypatch):
+    if kept_in == "database":
+        monkeypatch.setenv("SWEEPER_STORAGE", f"sqlite:///{tmp_path}/studies.db")
+    levels = ("non_saturating", "hinge", "wgan")
+    first, more = (
+        replace(
+            STUDY,
+            parameters=(Parameter("loss", Values(levels[:count])),),
+            ablation=Ablation(design="one_factor", seeds=2),
+        )
+        for count in (2, 3)
+    )
+    play(tmp_path, spec=first, answer=fine)
+    records = play(tmp_path, spec=more, answer=fine).trials()
+    assert [one.values["loss"] for one in records] == [*levels[:2], *levels[:2], "wgan", "wgan"]
+
+
+def fine(work: Work) -> Report:
+    evaluation = {"step": 2, "metrics": {"fid": 1.0}, "time": 0.0}
+    return Report(evaluations=(evaluation,), finished=True)
 
 
 def test_a_factorial_gives_its_effects_and_where_runs_failed_those_on_ranks(tmp_path):
