@@ -28,6 +28,9 @@ FACTORIALS = ("full_factorial", "fractional_factorial", "plackett_burman")
 ROBUST = ("cell", "runs", "failed", "iqm", "median", "improvement", "p_worst")
 """Columns of the table beside an ablation's means: robust measures, with failures ranked worst."""
 
+UNTESTED = ("cell", "toggles", "settings", "value", "failed")
+"""Columns of an ablation's table while no test is possible, for want of seeds or of a reference."""
+
 LONGEST = 50
 """Rows of the table of a search's trials that is written without being asked for."""
 
@@ -147,6 +150,7 @@ def finished_tables(sweep: Sweep, data: pa.Table) -> list[Table]:
     limit = LONGEST if study_kind(data) == "trials" else None
     makers: list[Callable[[], Table]] = [lambda: main_table(sweep, data, limit=limit)]
     if sweep.is_ablation:
+        makers = [lambda: _cell_table(sweep, data)]
         makers.append(lambda: _robust_table(sweep, data))
     if sweep.ablation.design in FACTORIALS:
         makers.append(lambda: factor_table(sweep, data))
@@ -158,6 +162,14 @@ def finished_tables(sweep: Sweep, data: pa.Table) -> list[Table]:
         with contextlib.suppress(TableRefused):
             tables.append(make())
     return tables
+
+
+def _cell_table(sweep: Sweep, data: pa.Table) -> Table:
+    """An ablation's main table; without tests where its runs allow none, or none yet."""
+    try:
+        return main_table(sweep, data)
+    except TableRefused:
+        return main_table(sweep, data, columns=UNTESTED)
 
 
 def _robust_table(sweep: Sweep, data: pa.Table) -> Table:

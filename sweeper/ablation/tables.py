@@ -93,10 +93,11 @@ def build_table(
     if not study.cells and design is None:
         raise TableRefused("there are no trials to tabulate")
     _refuse_mixed_protocols(study)
-    reference = reference if reference is not None or design is None else design.reference
+    asked = reference is not None
+    reference = reference if asked or design is None else design.reference
     keys = list(columns) if columns is not None else _fitting(study, kind, reference)
     compared = [key for key in keys if key in TESTED]
-    _refuse_what_cannot_be_compared(study, reference, compared)
+    _refuse_what_cannot_be_compared(study, reference if asked or compared else None, compared)
     comparisons = None
     if reference is not None and compared:
         comparisons = compare(study, reference, level=level, interval=interval)

@@ -36,7 +36,7 @@ def page(
         ("samples", "Samples", shown("best_samples", "film_strip")),
         (
             "tables",
-            "Ablation" if ablation else "On fresh seeds",
+            "Ablation" if ablation else _title_of(tables),
             shown("effects")
             + "".join(table_html.render(_results_first(table)) for table in tables)
             + shown("factor_effects", "half_normal"),
@@ -77,6 +77,12 @@ def page(
         style=_resource("page.css"),
         body="".join(body),
     )
+
+
+def _title_of(tables: Sequence[Table]) -> str:
+    """What a search's tables are: of those confirmed on fresh seeds, or of all it tried."""
+    confirmed = any(column.key == "screened" for table in tables for column in table.columns)
+    return "On fresh seeds" if confirmed else "Configurations as a table"
 
 
 def _results_first(table: Table) -> Table:

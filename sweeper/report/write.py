@@ -262,7 +262,8 @@ def _sample_plans(standings: Standings, folder: SweepFolder) -> Iterator[_Plan]:
         "film_strip",
         "film_strip.png",
         "One trial as it trained",
-        "The best trial's samples from the same noise, evaluation by evaluation.",
+        "Samples from the same noise, evaluation by evaluation, of "
+        + ("the best trial that left any." if standings.best else "a trial without a final score."),
         lambda: gallery.film_strip(standings, folder),
     )
     yield _Plan(

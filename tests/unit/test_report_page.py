@@ -12,14 +12,16 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from sweeper.ablation.columns import TESTED
 from sweeper.ablation.dataset import trial_table
 from sweeper.ablation.tables import build_table
 from sweeper.report import gallery, write_report
 from sweeper.report.leaderboard import as_csv, leaderboard
 from sweeper.report.page import _results_first, page
 from sweeper.report.standings import standings_of
-from sweeper.spec import Limits, Tracking
+from sweeper.spec import Limits, Parameter, Toggle, Tracking
 from sweeper.spec.sections import Ablation
+from sweeper.studies import finished_tables
 from tests.unit.report_sweeps import (
     PARAMETERS,
     PROTOCOL,
@@ -201,6 +203,10 @@ def test_an_ablation_table_is_part_of_the_page():
 def test_an_ablations_page_begins_with_its_tables():
     records = finished()
     table = build_table(trial_table(record.as_dict() for record in records), metric="FID")
+    (searched,) = finished_tables(sweep(), trial_table(map(vars, records[:5])))
+    headings = page_of(sweep(), records[:5], [searched]).text
+    assert "On fresh seeds" not in headings  # nobody got any
+    assert "Configurations as a table" in headings
     ablation = sweep(ablation=Ablation(design="full_factorial", seeds=2))
     for spec, first, said in (
         (sweep(), "leaderboard", "On fresh seeds"),
@@ -250,6 +256,35 @@ def test_an_ablation_is_not_read_as_a_search(tmp_path):
         assert ("Ranked by the mean on fresh seeds" in text) == said
         assert ("Best FID, confirmed" in text) == said
         assert ("full factorial over 3 factors" in text) != said
+
+
+def test_an_ablation_that_allows_no_test_yet_shows_its_values_without_one():
+    spec = sweep(
+        parameters=(Parameter("tricks.ema", Toggle()), Parameter("tricks.r1", Toggle())),
+        ablation=Ablation(design="leave_one_out", seeds=2),
+    )
+    cells = ("full", "without ema", "without r1")
+
+    def made(*ends):
+        values = zip(cells, ends, strict=True)
+        records = [trial(n, *end, cell=cell) for n, (cell, end) in enumerate(values)]
+        return finished_tables(spec, trial_table(map(vars, records)))[0]
+
+    for ends, said in ((((4.0,), (5.0,), (6.0,)), "4.000"), (((), (5.0,), ()), "failed")):
+        table = made(*ends)
+        assert [column.key for column in table.columns[:1]] == ["cell"]
+        texts = {column.key: column.texts for column in table.columns}
+        assert texts["value"][0] == said
+        assert not TESTED & texts.keys()
+
+
+def test_a_film_of_a_trial_without_a_score_is_not_called_the_best_ones(tmp_path):
+    folder = folder_of(tmp_path)
+    leave_samples(folder, 0, 250, 500)
+    for records, said in (([trial(0)], False), ([trial(0, 9.0)], True)):
+        shown = Page(write_report(folder, sweep(), records).html.read_text()).text
+        assert "One trial as it trained" in shown
+        assert ("the best trial that left any" in shown) == said
 
 
 def test_thousands_of_trials_are_summed_up(tmp_path):
