@@ -19,6 +19,7 @@ from sweeper.ablation.designs import (
     missing,
     one_factor,
 )
+from sweeper.ablation.factorial import effect_names
 from sweeper.ablation.fractional import fractional_factorial, plackett_burman
 from sweeper.ablation.paired import TestName, detectable_effect, suitable_test
 
@@ -71,8 +72,9 @@ class Preview:
     test: TestName | None
     """Which test the number of seeds allows; None with a single seed."""
     detectable: float | None
-    """Smallest effect, in standard deviations of the paired differences, that is found with 80%
-    probability after the strictest step of the correction; None with a single seed."""
+    """Smallest effect, in standard deviations of the paired differences, or of a factorial's effect
+    over the seeds, that is found with 80% probability after the strictest step of the correction;
+    None with a single seed."""
 
 
 def preview(
@@ -82,8 +84,9 @@ def preview(
     runs = tuple(missing(design.cells, seeds, done))
     possible = len(design.possible)
     count = len(set(seeds))
-    # A factorial tests its effects: no more of them than it has cells, less the mean.
-    comparisons = max(possible - 1, 1)
+    # A factorial tests its effects, every other design its cells against the reference.
+    tested = effect_names(design) if design.reference is None else design.possible[1:]
+    comparisons = max(len(tested), 1)
     many = count > 1
     return Preview(
         runs=runs,

@@ -142,6 +142,13 @@ def factorial_effects(
     )
 
 
+def effect_names(design: Design) -> list[str]:
+    """The effects that `factorial_effects` estimates when every possible cell has run."""
+    cells = design.possible
+    terms = _estimable(design, cells)[0] if cells else []
+    return _model(terms, len(cells))[0]
+
+
 def half_normal(
     names: Sequence[str], estimates: Sequence[float], *, level: float = 0.95
 ) -> HalfNormal:
@@ -237,6 +244,8 @@ def _main_contrasts(factor: Factor) -> list[tuple[str, Array]]:
 
 def _estimable(design: Design, cells: Sequence[Cell]) -> tuple[list[_Term], list[str]]:
     """Terms whose columns are all new directions; the rest, unless they are stated aliases."""
+    if design.kind == "full_factorial" and len(cells) == len(design.cells):
+        return _terms(design, cells), []  # the rank of every part of it is full
     matrix = np.ones((len(cells), 1))
     kept, confounded = [], []
     # Main effects go first, so it is the interaction of an aliased pair that gives way.

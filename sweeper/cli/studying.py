@@ -162,8 +162,9 @@ def _preview(sweep: Sweep, home: Home, json: bool) -> None:
             f"{duration(seconds * rounds)}, {parallel} at a time"
         )
     if found.detectable is not None:
+        unit = "the paired difference" if design.reference else "an effect over the seeds"
         typer.echo(
-            f"finds effects of {found.detectable:.2g} deviations of the paired difference "
+            f"finds effects of {found.detectable:.2g} deviations of {unit} "
             f"with 80 % power ({found.test}, Holm over {found.comparisons})"
         )
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from sweeper.ablation.build import preview
 from sweeper.ablation.designs import Design, Factor, full_factorial
 from sweeper.ablation.factorial import Effects, factorial_effects, half_normal, lenth
 from sweeper.ablation.fractional import fractional_factorial, plackett_burman
@@ -216,3 +217,26 @@ def test_a_factor_that_changes_nothing_has_no_effect_and_no_significance(absent:
     assert first.p_holm < 0.05
     for one in rest:
         assert (one.estimate, one.low, one.high, one.p) == (0.0, 0.0, 0.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("design", "effects"),
+    [
+        (full_factorial(FACTORS), 15),  # of 31 contrasts
+        (fractional_factorial(FACTORS[:4], runs=8), 7),
+        (plackett_burman(FACTORS), 5),
+        (full_factorial([FACTORS[0], Factor("loss", ("x", "y", "z"))]), 5),
+    ],
+)
+def test_a_preview_counts_the_effects_that_the_table_will_correct_over(
+    design: Design, effects: int
+) -> None:
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(len(design.cells), 5))
+    study = study_from_matrix([cell.label for cell in design.cells], range(5), values)
+    assert len(factorial_effects(design, study).effects) == effects
+    assert preview(design, range(5)).comparisons == effects
+
+
+def test_a_preview_of_a_factorial_that_cannot_run_at_all_is_empty() -> None:
+    assert preview(full_factorial(FACTORS[:2], lambda settings: "no"), range(5)).runs == ()
