@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -20,7 +19,7 @@ from sweeper.ablation.tables import Table, TableRefused, build_table
 from sweeper.home import SweepFolder
 from sweeper.search.ledger import STORAGE_VARIABLE, Ledger
 from sweeper.search.records import TrialRecord
-from sweeper.spec.load import sweep_from_dict
+from sweeper.spec.load import read_stored
 from sweeper.spec.model import Sweep
 
 FACTORIALS = ("full_factorial", "fractional_factorial", "plackett_burman")
@@ -37,8 +36,7 @@ LONGEST = 50
 
 def sweep_of(folder: SweepFolder) -> Sweep:
     """The sweep that a folder was started with, as last changed."""
-    stored = json.loads(folder.spec_json.read_text(encoding="utf-8"))
-    return sweep_from_dict(stored, str(folder.spec_json))
+    return read_stored(folder.spec_json)
 
 
 def records_of(folder: SweepFolder, sweep: Sweep) -> list[TrialRecord]:

@@ -11,7 +11,7 @@ import typer
 from sweeper.cli.leaders import cell_standings, on_fresh_seeds, placed, print_leaderboard, ranked
 from sweeper.cli.options import HomeOption, JsonOption, SweepName, print_json
 from sweeper.cli.printing import number, print_table, setting, spread
-from sweeper.errors import UserError
+from sweeper.errors import SweeperError, UserError
 from sweeper.home import Home, SweepFolder
 
 if TYPE_CHECKING:
@@ -27,16 +27,30 @@ def register(app: typer.Typer) -> None:
     app.command()(show)
 
 
-def ls(home: HomeOption = None, json: JsonOption = False) -> None:
-    """The sweeps of this home."""
+def ls(home: HomeOption = None, json: JsonOption = False) -> int:
+    """The sweeps of this home.
+
+    The exit status is 1 where one of them cannot be read.
+    """
     here = Home.at(home)
-    listing = [_summary(here.sweep(name)) for name in here.names()]
+    listing, failed = [], []
+    for name in here.names():
+        try:
+            listing.append(_summary(here.sweep(name)))
+        except (SweeperError, OSError) as error:
+            failed.append(f"{name} cannot be read: {error}")
     if json:
         print_json(listing)
-        return
-    if not listing:
+    elif listing:
+        _print_listing(listing)
+    elif not failed:
         typer.echo(f"no sweeps in {here.path} yet; `sweeper run FILE` starts one")
-        return
+    for message in failed:
+        typer.echo(f"sweeper: {message}", err=True)
+    return SweeperError.exit_status if failed else 0
+
+
+def _print_listing(listing: Sequence[dict[str, Any]]) -> None:
     rows = [
         (
             s["name"],

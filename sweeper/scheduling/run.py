@@ -42,7 +42,7 @@ from sweeper.scheduling.trainable import Factory, build_training
 from sweeper.scheduling.tuning import Tuning
 from sweeper.search.confirming import best_first
 from sweeper.search.ledger import Ledger
-from sweeper.spec.load import load_sweep, sweep_from_dict
+from sweeper.spec.load import load_sweep, read_stored
 from sweeper.spec.model import Sweep
 from sweeper.tracking.address import tracking_uri
 from sweeper.tracking.handle import WriterHandle, start_writer
@@ -262,8 +262,7 @@ def _record(sweep: Sweep, home: Home, folder: SweepFolder) -> Iterator[_Wires]:
 def _keep_spec(sweep: Sweep, folder: SweepFolder, source: Path | None) -> None:
     """Write the spec down, or compare it with the one that is there."""
     if folder.exists():
-        stored = json.loads(folder.spec_json.read_text(encoding="utf-8"))
-        difference = sweep_from_dict(stored, str(folder.spec_json)).difference(sweep)
+        difference = read_stored(folder.spec_json).difference(sweep)
         if difference.refused:
             raise SpecConflict(
                 f"a sweep named {sweep.name!r} exists in {folder.path.parent} and differs in "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path as FilePath
 from typing import Any, TypeVar
@@ -56,6 +57,17 @@ def parse_sweep(text: str, filename: str = "<string>", overrides: Sequence[str] 
     if sweep is None or document.problems:
         raise SpecError(document.in_file_order())
     return sweep
+
+
+def read_stored(file: FilePath) -> Sweep:
+    """The sweep whose `to_dict` a JSON file holds. Raises SpecError when the file was damaged."""
+    try:
+        stored = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise SpecError([Problem(str(file), None, "", f"is damaged: {error}")]) from error
+    if not isinstance(stored, dict):
+        raise SpecError([Problem(str(file), None, "", "is damaged: it holds no mapping")])
+    return sweep_from_dict(stored, str(file))
 
 
 def sweep_from_dict(mapping: Mapping[str, Any], filename: str = "spec.json") -> Sweep:

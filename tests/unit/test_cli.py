@@ -401,3 +401,20 @@ def test_a_grid_without_a_limit_is_finished_when_its_cells_are(
         assert (entry["over"], entry["budget"]) == (done, 2)
         assert entry["state"] == ("finished" if done == 2 else "interrupted")
     assert _imported_by("ls", "--home", str(tmp_path)) == set()
+
+
+def test_a_damaged_sweep_hides_no_other(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from sweeper.home import Home
+
+    broken = Home.at(home).sweep("broken")
+    broken.create()
+    for damage in (b'{"name": ', b"\xff\xfe", b"[1]"):
+        broken.spec_json.write_bytes(damage)
+        assert run(["status", "broken", "--home", str(home)]) == 2
+        assert str(broken.spec_json) in capsys.readouterr().err
+        assert run(["ls", "--home", str(home)]) == 1
+        said = capsys.readouterr()
+        assert "begun" in said.out
+        assert str(broken.spec_json) in said.err
+    assert run(["ls", "--home", str(home), "--json"]) == 1
+    assert [entry["name"] for entry in json.loads(capsys.readouterr().out)] == ["begun"]
