@@ -27,7 +27,7 @@ def caption_of(context: Context, columns: Sequence[Column]) -> str:
     replicated = bool((study.completed.sum(axis=1) > 1).any())
     sentences = [f"{context.metric} ({better} is better)"]
     if replicated:
-        sentences[0] += ", mean ± standard deviation (number of seeds)"
+        sentences[0] += f", mean ± standard deviation (number of {_repeats(study)})"
     if 0 < len(study.seeds) <= 50:
         sentences[0] += f"; seeds {seeds_text(study.seeds)}"
     if any(column.key.startswith("trick.") for column in columns):
@@ -124,6 +124,10 @@ def _unlike_noise(context: Context) -> list[str]:
 
 def _runs(count: int) -> str:
     return "1 run" if count == 1 else f"{count} runs"
+
+
+def _repeats(study: Study) -> str:
+    return "seeds" if study.paired else "runs"
 
 
 def _comparisons(count: int) -> str:

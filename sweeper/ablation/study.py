@@ -40,7 +40,7 @@ class Study:
 
     cells: tuple[str, ...]
     seeds: tuple[int, ...]
-    """Empty where columns do not stand for seeds (`paired`)."""
+    """Empty where columns do not stand for seeds (`paired`): too many of them, or none known."""
     values: Array
     """(cells, seeds); NaN where a run failed, was stopped or lost, or was never asked for."""
     failed: npt.NDArray[np.bool_]
@@ -151,7 +151,8 @@ def study_from_table(
     member = np.argsort(order, kind="stable")[member]
     first_rows = rows[first[order]]
     seeds, seed = np.unique(np.asarray(pc.fill_null(table["seed"], 0))[rows], return_inverse=True)
-    paired = kind != "trials" or len(first_rows) * len(seeds) <= LARGEST
+    seeded = table["seed"].null_count < len(table)
+    paired = seeded and (kind != "trials" or len(first_rows) * len(seeds) <= LARGEST)
     named = tuple(int(one) for one in seeds) if paired else ()
     if not paired:
         seed = _occurrence(member)

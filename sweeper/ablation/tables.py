@@ -100,7 +100,10 @@ def build_table(
     _refuse_what_cannot_be_compared(study, reference if asked or compared else None, compared)
     comparisons = None
     if reference is not None and compared:
-        comparisons = compare(study, reference, level=level, interval=interval)
+        try:
+            comparisons = compare(study, reference, level=level, interval=interval)
+        except ValueError as error:
+            raise TableRefused(f"{error}; another interval, or auto, may fit") from error
     best = best_set(study, level=level) if study.completed.any() else None
     labels, cells, index = _rows(study, design, kind, limit)
     context = Context(
@@ -218,7 +221,9 @@ def _refuse_what_cannot_be_compared(
     elif compared:
         raise TableRefused(f"{', '.join(compared)}: there is no reference to compare with")
     if compared and not study.paired:
-        raise TableRefused(f"{', '.join(compared)}: too many trials with too many seeds to pair")
+        raise TableRefused(
+            f"{', '.join(compared)}: the runs have no seeds by which to pair them, or too many"
+        )
     if compared:
         _refuse_single_seeds(study, compared)
 

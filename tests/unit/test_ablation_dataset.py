@@ -23,7 +23,7 @@ from sweeper.ablation.dataset import (
 )
 from sweeper.ablation.designs import Cell, Factor, leave_one_out, missing
 from sweeper.ablation.study import study_from_table
-from sweeper.ablation.tables import build_table
+from sweeper.ablation.tables import TableRefused, build_table
 
 PROTOCOL = {"extractor": "digits", "fake_count": 1024}
 
@@ -222,3 +222,20 @@ def test_a_large_search_with_a_seed_for_every_trial_stays_small() -> None:
     assert found.tested.sum() == 1
     with pytest.raises(ValueError, match="share no seeds"):
         compare(study, "trial 00000")
+
+
+def test_runs_without_seeds_all_count_and_are_not_compared() -> None:
+    """Runs that something else logged, with nothing by which to pair them."""
+    rows = [
+        {"number": n, "state": "completed", "cell": "ab"[n % 2], "objective": float(n)}
+        for n in range(6)
+    ]
+    data = trial_table(rows)
+    study = study_from_table(data, "minimize")
+    assert study.values.tolist() == [[0.0, 2.0, 4.0], [1.0, 3.0, 5.0]]
+    assert (study.repeated, study.paired, study.seeds) == (0, False, ())
+    made = build_table(data)
+    assert made.columns[1].texts == ["2.0 ± 2.0 (3)", "3.0 ± 2.0 (3)"]
+    assert "mean ± standard deviation (number of runs). Bold: best." in made.caption
+    with pytest.raises(TableRefused, match="no seeds by which to pair"):
+        build_table(data, reference="a")
