@@ -82,7 +82,7 @@ def _around(name: str, source: str, overrides: list[str], home: Home) -> Sweep:
     records = records_of(folder, sweep)
     if source == "best":
         chosen = next(iter(placed(sweep, records)), None)
-    elif source.isdigit():
+    elif source.isascii() and source.isdigit():
         chosen = next((record for record in records if record.number == int(source)), None)
         if chosen is None:
             raise UserError(f"{name} has no trial {source}; it has {len(records)}, from 0 on")
@@ -234,6 +234,14 @@ def table(
     if interval not in ("auto", *METHODS):
         known = ", ".join(("auto", *METHODS))
         raise UserError(f"there is no interval {interval!r}; there are: {known}")
+    given = {
+        "--columns": columns is not None,
+        "--reference": reference is not None,
+        "--interval": interval != "auto",
+        "--limit": limit is not None,
+    }
+    if effects and any(given.values()):
+        raise UserError(f"--effects takes no {', '.join(k for k, asked in given.items() if asked)}")
     chosen = [column.strip() for column in columns.split(",")] if columns else None
     sweep, data = _sweep_and_data(name, Home.at(home))
     if sweep is None:

@@ -290,7 +290,7 @@ def test_a_test_on_a_single_seed_is_refused_and_a_table_without_tests_is_not() -
 
 def test_an_interval_that_the_seeds_do_not_allow_is_refused() -> None:
     data = trial_table(study_records(seeds=4))
-    with pytest.raises(TableRefused, match="no sign-flip interval of level 0.95 for n=4"):
+    with pytest.raises(TableRefused, match=r"no sign-flip interval of level 0\.95 for n=4"):
         build_table(data, reference="full", interval="sign_flip")
 
 
