@@ -14,6 +14,7 @@ truly interrupted, and goes on from its checkpoint. `entries` lists the attribut
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -387,7 +388,10 @@ class Ledger:
             by = optuna.importance.FanovaImportanceEvaluator(n_trees=32, max_depth=32, seed=0)
         else:
             by = optuna.importance.PedAnovaImportanceEvaluator()
-        found = optuna.importance.get_param_importances(view, evaluator=by, target=target)
+        with warnings.catch_warnings():
+            # Of conditions that hardly a trial met: more trials are all that mends it.
+            warnings.filterwarnings("ignore", "Some regimes for parameter", UserWarning)
+            found = optuna.importance.get_param_importances(view, evaluator=by, target=target)
         return {path: float(share) for path, share in found.items()}
 
     def _all(self, *states: TrialState) -> list[FrozenTrial]:

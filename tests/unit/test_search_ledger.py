@@ -6,6 +6,7 @@ import errno
 import math
 import os
 import time
+import warnings
 from pathlib import Path
 
 import optuna
@@ -225,3 +226,28 @@ def test_a_grid_is_planned_with_all_that_it_asks_for(
         asked += 1
     assert asked == ledger.plan() == trials
     assert Ledger.open_readonly(sweep, folder).planned == trials
+
+
+def test_importances_of_a_short_search_are_told_without_a_library_s_warnings(
+    tmp_path: Path,
+) -> None:
+    sweep = parse_sweep(
+        "name: s\nbase: {data: digits}\nlimits: {trials: 4}\n"
+        "search: {sampler: random, seed: 3}\n"
+        "parameters:\n  optimizer.generator.lr: {min: 1.0e-4, max: 1.0e-2}\n"
+        "  tricks.ema: {toggle: true}\n  tricks.ema.decay: {min: 0.9, max: 0.99}\n"
+    )
+    folder = Home(tmp_path).sweep("s")
+    folder.create()
+    ledger = Ledger.open(sweep, folder)
+    on = 0
+    for value in range(4):
+        asked = ledger.ask()
+        assert asked is not None
+        ledger.started(asked.number)
+        ledger.complete(asked.number, [float(value)])
+        on += asked.values["tricks.ema"]
+    assert on == 3  # so only one trial has no decay
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert sum(ledger.importances().values()) == pytest.approx(1.0)
