@@ -30,7 +30,7 @@ lint: $(STAMP)  ## style, types, the architecture, container files
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/hadolint docker/Dockerfile
-	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker/compose.yaml
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker/compose.yaml docker/compose.cuda.yaml
 
 bench: $(STAMP)  ## what is claimed about speed, measured
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/training.py
