@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sweeper.ablation.columns import Column, Context
+from sweeper.ablation.comparison import BestSet
 from sweeper.ablation.intervals import METHOD_NAMES
 from sweeper.ablation.study import Study
 from sweeper.ablation.wording import seeds_text
@@ -39,14 +40,20 @@ def caption_of(context: Context, columns: Sequence[Column]) -> str:
     if keys & {"p_worst", "improvement", "median", "iqm"}:
         sentences.append("Failures worst: a failed run ranks below every run that completed")
     if context.best is not None and any(column.marked for column in columns):
-        told = context.best.tested.sum() > 1
-        sentences.append(
-            f"Bold: best; underlined: cannot be told from it ({context.level:.0%} confidence set "
-            "of the best, one-sided paired tests, Bonferroni)"
-            if told
-            else "Bold: best"
-        )
+        sentences.append(_marks(context, context.best))
     return ". ".join([*sentences, protocol_text(study)]) + "."
+
+
+def _marks(context: Context, best: BestSet) -> str:
+    """What bold and underlined mean; the best may be in a row that is not shown."""
+    shown = best.best in context.index
+    if best.tested.sum() < 2:
+        return "Bold: best" if shown else "The best is not among these rows"
+    told = "Bold: best; underlined: cannot be told from it"
+    if not shown:
+        told = "Underlined: cannot be told from the best, which is not among these rows"
+    how = f"{context.level:.0%} confidence set of the best, one-sided paired tests, Bonferroni"
+    return f"{told} ({how})"
 
 
 def notes_of(context: Context, columns: Sequence[Column], shown: int) -> tuple[str, ...]:

@@ -117,3 +117,8 @@ def test_higher_is_better_when_the_goal_says_so() -> None:
 def test_the_level_of_one_meeting_shares_alpha_over_opponents_and_looks() -> None:
     assert look_level(0.05, configurations=3, replicates=5) == pytest.approx(0.05 / (2 * 2))
     assert look_level(0.05, configurations=2, replicates=2) == pytest.approx(0.05)
+
+
+def test_values_that_differ_by_rounding_alone_give_nobody_up() -> None:
+    outcomes = {"a": dict.fromkeys(range(3), 1.0), "b": dict.fromkeys(range(3), 1.0 + 2**-52)}
+    assert confirm(outcomes, range(5)).given_up == ()

@@ -288,6 +288,19 @@ def test_a_test_on_a_single_seed_is_refused_and_a_table_without_tests_is_not() -
     assert "±" not in column(table, "value")[1]
 
 
+def test_a_caption_does_not_speak_of_a_best_row_that_is_left_out() -> None:
+    rows = [
+        {"number": n, "state": "completed", "cell": cell, "values": {"seed": n // 2},
+         "objective": value + n // 2}
+        for n, (cell, value) in enumerate([("a", 5.0), ("b", 4.0)] * 3)
+    ]  # fmt: skip
+    whole, part = build_table(trial_table(rows)), build_table(trial_table(rows), limit=1)
+    assert (whole.best, part.best) == (1, None)
+    assert "Bold: best" in whole.caption
+    assert "Bold" not in part.caption
+    assert "Underlined: cannot be told from the best, which is not among these rows" in part.caption
+
+
 def test_an_interval_that_the_seeds_do_not_allow_is_refused() -> None:
     data = trial_table(study_records(seeds=4))
     with pytest.raises(TableRefused, match=r"no sign-flip interval of level 0\.95 for n=4"):
