@@ -75,7 +75,12 @@ def status(name: SweepName, home: HomeOption = None, json: JsonOption = False) -
         return
     driver = f", driven by process {summary['driver']}" if summary["driver"] else ""
     typer.echo(f"{name}: {summary['state']}{driver}")
-    counts = ", ".join(f"{count} {state}" for state, count in summary["counts"].items())
+    # The ledger knows only that they had begun: without a driver nobody runs them.
+    going_on = "running" if summary["driver"] is not None else "cut off"
+    words = {"running": going_on}
+    counts = ", ".join(
+        f"{count} {words.get(state, state)}" for state, count in summary["counts"].items()
+    )
     typer.echo(
         f"  trials   {counts or 'none yet'}; {summary['over']} of {summary['budget'] or '?'} over"
     )
@@ -100,7 +105,7 @@ def status(name: SweepName, home: HomeOption = None, json: JsonOption = False) -
         seen = f"step {record.steps}" + (
             f", {metric} {number(record.intermediate[last])}" if last else ""
         )
-        typer.echo(f"  running  {record.name}  {seen}")
+        typer.echo(f"  {going_on:<8} {record.name}  {seen}")
 
 
 def top(

@@ -418,3 +418,25 @@ def test_a_damaged_sweep_hides_no_other(home: Path, capsys: pytest.CaptureFixtur
         assert str(broken.spec_json) in said.err
     assert run(["ls", "--home", str(home), "--json"]) == 1
     assert [entry["name"] for entry in json.loads(capsys.readouterr().out)] == ["begun"]
+
+
+def test_what_ran_when_its_driver_died_is_not_called_running(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from sweeper.home import Home
+    from sweeper.search.ledger import Ledger
+    from sweeper.studies import sweep_of
+
+    folder = Home.at(home).existing("begun")
+    ledger = Ledger.open(sweep_of(folder), folder)
+    asked = ledger.ask()
+    assert asked is not None
+    ledger.started(asked.number)
+    assert run(["status", "begun", "--home", str(home)]) == 0
+    text = capsys.readouterr().out
+    assert "begun: interrupted" in text
+    assert "1 cut off; 0 of 4 over" in text
+    assert "running" not in text
+    with folder.lock():
+        assert run(["status", "begun", "--home", str(home)]) == 0
+    assert "1 running; 0 of 4 over" in capsys.readouterr().out
