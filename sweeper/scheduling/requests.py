@@ -32,6 +32,11 @@ class Requests:
         self._next_look = 0.0
         self._request: Request | None = None
 
+    @property
+    def asked_so_far(self) -> tuple[int, bool]:
+        """How often Ctrl-C was pressed, and whether SIGTERM has come."""
+        return self.interrupts, self.terminated
+
     def written(self) -> Request | None:
         """The request in the control file, looked up at most every half second.
 

@@ -127,9 +127,10 @@ class _Run:
         self._tell: Listener = events or (lambda event: None)
         self._recorder = recorder
         self._said = time.monotonic()
+        self._requests = Requests(folder)
 
     def through(self, factory: Factory) -> Outcome:
-        requests = Requests(self._folder)
+        requests = self._requests
         with requests.listening():
             self._begin()
             conductor = Conductor(
@@ -220,7 +221,11 @@ class _Run:
         if self._wires is None:
             return ""
         self._tell(PhaseChanged("finishing", "sending the last records to MLflow", time.time()))
-        left = self._wires.writer.drain(PATIENCE if state in ("finished", "stopped") else 5.0)
+        asked = self._requests.asked_so_far
+        left = self._wires.writer.drain(
+            PATIENCE if state in ("finished", "stopped") else 5.0,
+            enough=lambda: self._requests.asked_so_far != asked,
+        )
         return left.advice(self._sweep.name + self._home.flag) if left else ""
 
 

@@ -14,7 +14,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -119,11 +119,12 @@ class WriterHandle:
         self._process = self._start()
         return True
 
-    def drain(self, timeout: float) -> Left:
-        """Wait until MLflow has everything, for at most `timeout` seconds. Returns what is left."""
+    def drain(self, timeout: float, enough: Callable[[], bool] = lambda: False) -> Left:
+        """Wait until MLflow has everything, for at most `timeout` seconds or until somebody has had
+        `enough`. Returns what is left."""
         deadline = time.monotonic() + timeout
         self._call()
-        while (pending := self._outbox.pending()) and time.monotonic() < deadline:
+        while (pending := self._outbox.pending()) and time.monotonic() < deadline and not enough():
             self.ensure_alive()
             time.sleep(0.05)
         error = self._outbox.last_error() if pending else ""

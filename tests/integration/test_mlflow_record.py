@@ -274,3 +274,18 @@ def test_a_kill_while_the_schema_is_made_leaves_no_database_that_cannot_be_opene
             Store(uri, tmp_path / "artifacts").experiment("probe")
     assert not list(tmp_path.iterdir())
     Store(uri, tmp_path / "artifacts").experiment("probe")
+
+
+def test_whoever_has_had_enough_waits_no_longer_for_a_server_that_is_away(tmp_path: Path) -> None:
+    looks: list[None] = []
+
+    def enough() -> bool:
+        looks.append(None)
+        return len(looks) > 2
+
+    with Outbox(tmp_path / "outbox.db") as outbox:
+        outbox.sweep_started("away", study="away-1", params={}, tags={}, note="")
+        with start_writer(outbox, "http://127.0.0.1:9", tmp_path, linger=0) as writer:
+            left = writer.drain(60, enough)
+    assert left.pending
+    assert len(looks) == 3
