@@ -266,10 +266,13 @@ def reproduce(standings: Standings) -> str:
     aligned = [
         f"{command.split('#')[0].rstrip():<{width}}#{command.split('#')[1]}" for command in commands
     ]
+    draws = (
+        "<p>The search draws the same configurations from the same seed when it runs one trial "
+        "at a time (<code>--set limits.parallel=1</code>).</p>\n"
+    )
     return (
         markup.preformatted("\n".join(aligned))
-        + "<p>The search draws the same configurations from the same seed when it runs one trial "
-        "at a time (<code>--set limits.parallel=1</code>).</p>\n"
+        + ("" if standings.sweep.is_ablation else draws)
         + markup.details(f"{name}.yaml, every default written out", markup.preformatted(content))
     )
 

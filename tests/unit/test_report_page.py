@@ -256,6 +256,7 @@ def test_an_ablation_is_not_read_as_a_search(tmp_path):
         assert ("Ranked by the mean on fresh seeds" in text) == said
         assert ("Best FID, confirmed" in text) == said
         assert ("full factorial over 3 factors" in text) != said
+        assert ("The search draws the same configurations" in text) == said
 
 
 def test_an_ablation_that_allows_no_test_yet_shows_its_values_without_one():
