@@ -382,7 +382,9 @@ class Ledger:
         shared = set.intersection(*(set(trial.params) for trial in complete)) if complete else set()
         if len(complete) < 4 or len(scores) < 2 or not shared:
             return {}
-        target = None if len(self.sweep.objective) == 1 else lambda trial: trial.values[0]
+        # With a target of its own PED-ANOVA takes the lowest for the best, whatever the goal.
+        sign = -1.0 if self.sweep.objective[0].goal == "maximize" else 1.0
+        target = None if len(self.sweep.objective) == 1 else lambda trial: sign * trial.values[0]
         by: optuna.importance.BaseImportanceEvaluator
         if method == "fanova":
             by = optuna.importance.FanovaImportanceEvaluator(n_trees=32, max_depth=32, seed=0)
@@ -391,6 +393,7 @@ class Ledger:
         with warnings.catch_warnings():
             # Of conditions that hardly a trial met: more trials are all that mends it.
             warnings.filterwarnings("ignore", "Some regimes for parameter", UserWarning)
+            warnings.filterwarnings("ignore", ".*to achieve low `target` values", UserWarning)
             found = optuna.importance.get_param_importances(view, evaluator=by, target=target)
         return {path: float(share) for path, share in found.items()}
 

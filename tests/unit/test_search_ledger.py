@@ -251,3 +251,33 @@ def test_importances_of_a_short_search_are_told_without_a_library_s_warnings(
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert sum(ledger.importances().values()) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(("metric", "goal"), [("fid", "minimize"), ("recall", "maximize")])
+def test_importances_of_two_objectives_ask_for_the_best_not_for_the_lowest(
+    metric: str, goal: str, tmp_path: Path
+) -> None:
+    """The critic's steps decide who is best, the other parameter who is worst."""
+    sweep = parse_sweep(
+        "name: s\nbase: {data: digits}\nlimits: {trials: 80}\n"
+        "search: {sampler: random, seed: 3}\n"
+        "parameters:\n  critic_steps: {values: [1, 2, 3, 4]}\n"
+        "  batch_size: {values: [16, 32, 64, 128]}\n"
+        f"objective:\n  - {{metric: {metric}, goal: {goal}}}\n"
+        "  - {metric: precision, goal: maximize}\n"
+    )
+    folder = Home(tmp_path).sweep("s")
+    folder.create()
+    ledger = Ledger.open(sweep, folder)
+    sign = -1.0 if goal == "minimize" else 1.0
+    for number in range(80):
+        asked = ledger.ask()
+        assert asked is not None
+        ledger.started(asked.number)
+        best, worst = asked.values["critic_steps"] == 4, asked.values["batch_size"] == 16
+        score = -10.0 if worst else 10.0 if best else 0.0
+        ledger.complete(asked.number, [sign * score + 1e-3 * number, 0.5])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = ledger.importances()
+    assert found["critic_steps"] > found["batch_size"]
