@@ -61,6 +61,7 @@ def train(
     Run it again to go on where it was interrupted.
     """
     from trials.config import load_config, warnings_of
+    from trials.merit import judged_by, value_of
     from trials.trainer import train as train_one
 
     mapping = _trial_mapping(what, overrides or [])
@@ -83,7 +84,9 @@ def train(
         )
     else:
         if result.best is not None:
-            typer.echo(f"best FID {result.best.metrics['fid']:.4g} at step {result.best.step}")
+            name = judged_by(result.best.metrics, config.evaluation.keep_by)
+            value = value_of(result.best.metrics, name)
+            typer.echo(f"best {name} {value:.4g} at step {result.best.step}")
         typer.echo(f"{result.state}; samples in {folder / 'samples'}")
     return 1 if result.state == "failed" else 0
 
@@ -97,7 +100,7 @@ def _trial_mapping(what: str, overrides: list[str]) -> dict[str, Any]:
     if what in presets.names():
         mapping: dict[str, Any] = {"preset": what, "data": "digits"}
     elif Path(what).is_file():
-        mapping = _read_yaml(Path(what).read_text(encoding="utf-8"), what)
+        mapping = _read_file(Path(what))
         if not isinstance(mapping, dict):
             raise UserError(f"{what} holds no mapping; a trial config or a sweep file is expected")
         mapping = mapping.get("base", mapping)
@@ -113,6 +116,15 @@ def _trial_mapping(what: str, overrides: list[str]) -> dict[str, Any]:
             raise UserError(f"--set {text}: expected path=value, such as steps=500")
         assign(mapping, path, _read_yaml(value, f"--set {text}"))
     return mapping
+
+
+def _read_file(file: Path) -> Any:
+    from sweeper.spec.document import read_text
+
+    try:
+        return _read_yaml(read_text(file), str(file))
+    except UnicodeDecodeError as error:
+        raise UserError(f"{file} is no text in UTF-8 (byte {error.start})") from None
 
 
 def _read_yaml(text: str, where: str) -> Any:

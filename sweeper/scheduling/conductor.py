@@ -31,7 +31,7 @@ from sweeper.scheduling.events import (
     TrialEvaluated,
     TrialStarted,
 )
-from sweeper.scheduling.failures import DISK_FULL, NOT_SHARED, OUT_OF_MEMORY
+from sweeper.scheduling.failures import DISK_FULL, NOT_SHARED, OUT_OF_MEMORY, NothingWorks
 from sweeper.scheduling.machines import NotShared
 from sweeper.scheduling.messages import Failure, Report, Work, kept_checkpoint
 from sweeper.scheduling.recorder import Recorder
@@ -93,6 +93,7 @@ class Conductor:
         self._asked = counts["search"]
         self._failed = counts["fail"]
         self._exhausted = False
+        self._nothing_works = NothingWorks()
         self._phase: Phase = "starting"
         self._before: Phase = "starting"
         self._check_failures()
@@ -208,6 +209,8 @@ class Conductor:
         if report.failure is not None:
             self._failed_in_training(number, report.failure)
             return True
+        if report.evaluations:
+            self._nothing_works.worked()
         # One write: an evaluation that is in the ledger has been judged.
         with self._ledger.together():
             fresh = [
@@ -354,7 +357,13 @@ class Conductor:
             )
         if failure.symptom == NOT_SHARED:
             raise NotShared(f"{failure.reason}, then run the sweep again; nothing is lost")
+        useless = self._nothing_works.failed(self._active[number].config, failure)
         self._fail(number, failure)
+        if useless and not self.halt:  # limits.failed may have said so already
+            raise SweeperError(
+                f"every trial so far failed for the same reason: {failure.reason}; mend that, "
+                "then run the sweep again"
+            )
 
     def _interrupt(self, number: int) -> None:
         self._active.pop(number, None)

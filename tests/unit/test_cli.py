@@ -226,6 +226,13 @@ def test_a_preset_is_shown_by_its_name(
     )
 
 
+def test_a_file_that_is_no_text_is_no_training(tmp_path, capsys):
+    file = tmp_path / "binary.yaml"
+    file.write_bytes(b"\xdd\x00\x01")
+    assert run(["train", str(file)]) == 2
+    assert "is no text in UTF-8" in capsys.readouterr().err
+
+
 def test_one_training_runs_reports_and_is_taken_up(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -238,7 +245,7 @@ def test_one_training_runs_reports_and_is_taken_up(
     assert run(small) == 0
     first = capsys.readouterr().out
     assert "step      4" in first
-    assert "best FID" in first
+    assert "best fid" in first
     assert run(small) == 0
     assert "step      4" not in capsys.readouterr().out  # there was nothing left to train
     assert run([*small, "--set", "seed=1"]) == 2

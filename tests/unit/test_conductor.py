@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from sweeper.errors import SweeperError
 from sweeper.home import Home
 from sweeper.scheduling import run as run_module
 from sweeper.scheduling.conductor import FALSE_STARTS, Conductor
@@ -100,6 +101,31 @@ def test_a_limit_that_ends_a_sweep_has_to_be_raised_and_the_ending_says_so(tmp_p
     state, message = stage.ending
     assert state == "stopped"
     assert message.endswith("limits.failed is 1; raise it and run the sweep again to go on")
+
+
+def test_a_sweep_in_which_nothing_works_ends_and_says_why(tmp_path: Path) -> None:
+    reason = "ExtractorError: there are no weights"
+    stage = Stage(tmp_path, replace(SWEEP, limits=Limits(trials=9)))
+    for _ in range(2):
+        stage.train(Failure("error", reason))
+    with pytest.raises(SweeperError, match="there are no weights; mend that"):
+        stage.train(Failure("error", reason))
+    assert [one.state for one in stage.ledger.trials()] == ["failed"] * 3
+
+
+@pytest.mark.parametrize("case", ["reasons", "symptom", "one works", "one configuration"])
+def test_failures_that_are_the_trials_own_end_nothing(case: str, tmp_path: Path) -> None:
+    parameters = (Parameter("seed", Range(0, 99, integer=True)),)
+    spec = replace(SWEEP, limits=Limits(trials=9))
+    stage = Stage(
+        tmp_path, replace(spec, parameters=parameters) if case == "one configuration" else spec
+    )
+    if case == "one works":
+        stage.train()
+    for count in range(5):
+        reason = f"no {count}" if case == "reasons" else "no"
+        stage.train(Failure("divergence" if case == "symptom" else "error", reason))
+    assert stage.conductor.next_work() is not None
 
 
 def test_as_many_workers_as_there_are_may_make_way_at_once(tmp_path: Path) -> None:
