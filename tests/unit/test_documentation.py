@@ -52,7 +52,7 @@ def test_costs_are_those_of_tricks_that_there_are() -> None:
 def test_what_the_terminal_shows_fits_it(
     asked: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("sweeper.cli.tricks._columns", lambda: 80)
+    monkeypatch.setattr("sweeper.cli.tricks.terminal_columns", lambda: 80)
     assert run(["tricks", *asked]) == 0
     # Formulas stand as they were set, indented by four and more.
     lines = [line for line in capsys.readouterr().out.splitlines() if not line.startswith("    ")]
