@@ -19,7 +19,7 @@ Decay = Literal["none", "linear", "cosine", "exponential"]
 class OptimizerConfig(BaseModel):
     """One player's optimiser."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: Literal["adam", "adamw", "rmsprop", "sgd"] = "adam"
     lr: float = Field(default=2e-4, gt=0, le=1, description="learning rate")

@@ -61,9 +61,11 @@ Sample = Callable[[Tensor, Tensor | None], Tensor]
 
 
 class TrickConfig(BaseModel):
-    """The knobs of one trick: frozen, and closed to names it does not know."""
+    """The knobs of one trick: frozen, finite, and closed to names it does not know."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, protected_namespaces=()
+    )
 
 
 def knob(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import statistics
 import subprocess
@@ -14,6 +15,7 @@ import pytest
 import torch
 
 from tests.conformance.small import SMALL, comparable, differ, small_config, tensors_of
+from trials import catalogue
 from trials.checkpoint import FORMAT, save
 from trials.config import load_config, problems_of
 from trials.errors import CheckpointError, ConfigError
@@ -339,6 +341,26 @@ def test_what_cannot_be_measured_is_refused_with_every_other_problem() -> None:
         "accumulate",
         *["evaluation.metrics"] * 3,
     ]
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_number_that_is_none_or_endless_is_refused(value: float) -> None:
+    """A weight of infinity trains nothing, and no saved config could be read back."""
+    for key, trick in catalogue.tricks().items():
+        for knob, field in trick.Config.model_fields.items():
+            if field.annotation is not float:
+                continue
+            path = catalogue.path_of(key)
+            selects = path in catalogue.SELECTORS
+            changes = (
+                {path: {"name": key, knob: value}} if selects else {"tricks": {key: {knob: value}}}
+            )
+            found = [problem.path for problem in problems_of(merge(SMALL, changes))]
+            assert f"{path}.{knob}" in found
+    for knob in ("lr", "eps", "weight_decay"):
+        changes = {"optimizer": {"generator": {knob: value}}}
+        found = [problem.path for problem in problems_of(merge(SMALL, changes))]
+        assert found == [f"optimizer.generator.{knob}"]
 
 
 @pytest.mark.parametrize(
