@@ -142,7 +142,14 @@ class _Written:
         self.tables = finished_tables(sweep, data)
         importances, fanova = ledger.importances(), ledger.importances("fanova")
         self.files = write_report(
-            folder, sweep, records, importances, self.tables, fanova=fanova, state=state
+            folder,
+            sweep,
+            records,
+            importances,
+            self.tables,
+            fanova=fanova,
+            state=state,
+            budget=ledger.planned,
         )
         files = {f"report/{path.name}": path for path in self.files.all}
         for table in self.tables:

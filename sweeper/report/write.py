@@ -56,12 +56,14 @@ def write_report(
     *,
     fanova: Mapping[str, float] | None = None,
     state: str | None = None,
+    budget: int | None = None,
 ) -> ReportPaths:
     """Write `report/` of a sweep: leaderboard, figures, page. Any records will do, also none.
 
     `importances` are the parameters' shares by path, None where they cannot be told yet, `fanova`
     the same by another method; `tables` are ablation tables to show; `state` is the word beside
-    the name, by default worked out from the records. Each file is replaced whole, figures that no
+    the name, by default worked out from the records and the `budget` of trials, itself by default
+    the sweep's limit (a grid may have fewer cells). Each file is replaced whole, figures that no
     longer apply are removed, and the same records and sample grids give the same bytes. Raises
     OSError when a file cannot be written.
     """
@@ -73,7 +75,7 @@ def write_report(
         plans = list(_plans(standings, folder, importances, fanova, tables))
         pictures = list(_pictures(plans))
     configuration = winner_yaml(standings)
-    html = page(standings, pictures, tables, importances, state or _state(standings))
+    html = page(standings, pictures, tables, importances, state or _state(standings, budget))
     contents: dict[str, bytes | str] = {
         "leaderboard.csv": as_csv(board),
         "leaderboard.parquet": as_parquet(board),
@@ -95,8 +97,9 @@ def write_report(
     )
 
 
-def _state(standings: Standings) -> str:
-    counts, budget = standings.counts, standings.sweep.limits.trials
+def _state(standings: Standings, budget: int | None) -> str:
+    counts = standings.counts
+    budget = standings.sweep.limits.trials if budget is None else budget
     if not standings.records:
         return "not started"
     if counts.get("running") or counts.get("waiting"):

@@ -92,6 +92,14 @@ def page_of(spec, records, tables=(), state="finished"):
     return Page(page(standings_of(spec, records), [], tables, None, state))
 
 
+@pytest.mark.parametrize(("budget", "told"), [(None, "2 of 40 trials"), (2, "finished")])
+def test_a_grid_that_is_smaller_than_its_limit_is_finished(budget, told, tmp_path):
+    spec = sweep(limits=Limits(trials=40))
+    records = [trial(0, 9.0), trial(1, 8.0)]
+    written = write_report(folder_of(tmp_path), spec, records, budget=budget)
+    assert f">{told}<" in written.html.read_text()
+
+
 def test_a_finished_sweep_leaves_its_files_and_a_page_that_shows_them(written):
     assert set(written.figures) == {
         "over_steps",
