@@ -361,14 +361,15 @@ class Training:
         return merit(metrics, self.config.evaluation.keep_by)
 
     def _fixed_noise(self) -> tuple[Tensor, Tensor | None]:
-        """The z and labels of every picture: one row a class where labels are used."""
+        """The z and labels of every picture: one row a class where labels are used, or one image
+        for each of some classes, evenly chosen, where there are more than images."""
         noise = stream(self.device, self.config.seed, "picture")
         count = self.config.evaluation.grid
         z, labels = self.game.noise(count, noise)
         if labels is not None:
             classes = self.dataset.classes
-            per_row = max(1, count // classes)
-            labels = torch.arange(classes, device=self.device).repeat_interleave(per_row)
+            shown = torch.arange(min(classes, count), device=self.device) * classes
+            labels = (shown // min(classes, count)).repeat_interleave(max(1, count // classes))
             z, _ = self.game.noise(len(labels), noise)
         return z, labels
 
@@ -381,8 +382,9 @@ class Training:
         if self.dataset.kind == "point":
             picture = scatter(images, self.dataset.modes)
         else:
-            columns = len(z) // self.dataset.classes if labels is not None else round(len(z) ** 0.5)
-            picture = image_grid(images, max(1, columns))
+            row_a_class = labels is not None and self.dataset.classes <= len(z)
+            columns = len(z) // self.dataset.classes if row_a_class else round(len(z) ** 0.5)
+            picture = image_grid(images, columns)
         save_picture(picture, self.folder / relative)
         return relative
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 
 from tests.conformance.small import SMALL, comparable, differ, small_config, tensors_of
 from trials import catalogue
@@ -181,6 +182,22 @@ def test_a_generator_is_kept_by_the_mean_over_classes(tmp_path: Path) -> None:
     header = saved_header(tmp_path)
     assert (header["step"], header["class_fid"]) == (best.step, mean(best.metrics))
     assert training.result().best == best
+
+
+@pytest.mark.parametrize(("grid", "rows", "columns"), [(4, 2, 2), (20, 10, 2), (64, 10, 6)])
+def test_a_picture_shows_a_row_a_class_or_as_many_classes_as_it_has_room_for(
+    grid: int, rows: int, columns: int, tmp_path: Path
+) -> None:
+    config = small_config(steps=2, conditioning="concat", evaluation={"every": 2, "grid": grid})
+    training = Training(config, tmp_path)
+    _, labels = training._fixed
+    assert labels is not None
+    shown = 10 if grid >= 10 else grid
+    assert labels.unique().tolist() == [index * 10 // shown for index in range(shown)]
+    samples = training.advance().samples
+    assert samples is not None
+    with Image.open(tmp_path / samples) as picture:
+        assert picture.width / picture.height == pytest.approx(columns / rows, rel=0.05)
 
 
 def test_what_is_kept_by_must_be_measured() -> None:
