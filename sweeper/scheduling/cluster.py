@@ -9,6 +9,8 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import sys
+import threading
 import time
 from collections.abc import Iterator
 from types import TracebackType
@@ -45,6 +47,10 @@ LOOK_EVERY = 5.0
 """Seconds between two questions to the cluster whether our node is alive."""
 
 
+GRACE = 10.0
+"""Seconds in which a driver may notice by itself that a server of its own has died."""
+
+
 class ClusterLost(SweeperError):  # noqa: N818 - what happened
     """Ray has died under the driver."""
 
@@ -58,6 +64,7 @@ class Cluster:
         self.own = False
         self._servers: list[psutil.Process] = []
         self._next_look = 0.0
+        self._left = threading.Event()
 
     def __enter__(self) -> Self:
         if not ray.is_initialized():
@@ -65,6 +72,8 @@ class Cluster:
             with _quiet():
                 self._start()
         self._check_room()
+        if self._servers:
+            threading.Thread(target=self._watch, name="ray-watch", daemon=True).start()
         return self
 
     def __exit__(
@@ -73,17 +82,14 @@ class Cluster:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._left.set()
         if self.own:
             ray.shutdown()
 
     def check(self) -> None:
         """Raise ClusterLost when Ray's servers have died. Cheap; call it often."""
-        for server in self._servers:
-            if not server.is_running() or server.status() == psutil.STATUS_ZOMBIE:
-                raise ClusterLost(
-                    f"Ray's {server_name(server)} (process {server.pid}) has died; nothing is "
-                    "lost: run the sweep again, and it goes on where it stands"
-                )
+        if died := self._died():
+            raise ClusterLost(died)
         if self._servers or time.monotonic() < self._next_look:
             return
         self._next_look = time.monotonic() + LOOK_EVERY
@@ -92,6 +98,29 @@ class Cluster:
             raise ClusterLost(
                 "this machine's part of the Ray cluster has died; run the sweep again"
             )
+
+    def _died(self) -> str:
+        """Which server of our own has died, and what to do; empty while they live."""
+        for server in self._servers:
+            if _is_dead(server):
+                return (
+                    f"Ray's {server_name(server)} (process {server.pid}) has died; nothing is "
+                    "lost: run the sweep again, and it goes on where it stands"
+                )
+        return ""
+
+    def _watch(self) -> None:
+        """End a driver that waits inside Ray for an answer of a dead server.
+
+        Ray would end it after a minute, with a page about its own logs. The sweep is whole at every
+        instant, and its writer sees to MLflow, so the driver may end as if it were killed.
+        """
+        while not self._left.wait(1.0):
+            died = self._died()
+            if died and not self._left.wait(GRACE):
+                sys.stderr.write(f"sweeper: {died}\n")
+                sys.stderr.flush()
+                os._exit(1)
 
     def _start(self) -> None:
         address = os.environ.get(ADDRESS_VARIABLE)
@@ -149,6 +178,13 @@ def _hint() -> str:
         "; is it up? A cluster that asks for a token needs RAY_AUTH_MODE=token here, and its token "
         "in ~/.ray/auth_token or RAY_AUTH_TOKEN"
     )
+
+
+def _is_dead(server: psutil.Process) -> bool:
+    try:
+        return not server.is_running() or server.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:  # it died between the two questions
+        return True
 
 
 def server_name(server: psutil.Process) -> str:
