@@ -93,6 +93,7 @@ def train(
 
 def _trial_mapping(what: str, overrides: list[str]) -> dict[str, Any]:
     """The raw trial config of a preset, of a trial file, or of a sweep file's base."""
+    from sweeper.spec.document import read_text
     from sweeper.spec.space import assign
     from trials import presets
     from trials.problems import nearest
@@ -100,7 +101,7 @@ def _trial_mapping(what: str, overrides: list[str]) -> dict[str, Any]:
     if what in presets.names():
         mapping: dict[str, Any] = {"preset": what, "data": "digits"}
     elif Path(what).is_file():
-        mapping = _read_file(Path(what))
+        mapping = _read_yaml(read_text(Path(what)), what)
         if not isinstance(mapping, dict):
             raise UserError(f"{what} holds no mapping; a trial config or a sweep file is expected")
         mapping = mapping.get("base", mapping)
@@ -116,15 +117,6 @@ def _trial_mapping(what: str, overrides: list[str]) -> dict[str, Any]:
             raise UserError(f"--set {text}: expected path=value, such as steps=500")
         assign(mapping, path, _read_yaml(value, f"--set {text}"))
     return mapping
-
-
-def _read_file(file: Path) -> Any:
-    from sweeper.spec.document import read_text
-
-    try:
-        return _read_yaml(read_text(file), str(file))
-    except UnicodeDecodeError as error:
-        raise UserError(f"{file} is no text in UTF-8 (byte {error.start})") from None
 
 
 def _read_yaml(text: str, where: str) -> Any:

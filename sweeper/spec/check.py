@@ -274,10 +274,10 @@ def settle_objective(
 def keep_by_objective(base: Mapping[str, Any], objective: Sequence[Objective]) -> dict[str, Any]:
     """The base, its trainings keeping the generator that is best by the (first) objective.
 
-    ``auto`` keeps by FID, which the most common objective needs nothing more than; what a trick
-    logs is measured after a generator is kept.
+    Without a word they keep by FID. What a trick logs cannot choose: it is known only after the
+    generator was kept.
     """
-    metric = objective[0].metric if objective else "fid"
+    metric = objective[0].metric
     evaluation = base.get("evaluation") or {}
     if metric == "fid" or metric.partition("/")[0] not in MEASURES or "keep_by" in evaluation:
         return dict(base)

@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from sweeper.errors import Problem
+from sweeper.errors import Problem, SpecError
 
 Path = tuple[str | int, ...]
 """Keys and list positions from the root. A key may hold dots: ("parameters", "loss.margin")."""
@@ -119,10 +119,16 @@ def dotted(path: Iterable[str | int]) -> str:
 def read_text(path: FilePath) -> str:
     """The text of a file, or as much of it as `read_document` needs to say that it is too long.
 
-    Raises OSError, and UnicodeDecodeError where it is no UTF-8.
+    Raises SpecError where it cannot be read.
     """
-    with path.open(encoding="utf-8") as file:
-        return file.read(MAX_CHARACTERS + 1)
+    try:
+        with path.open(encoding="utf-8") as file:
+            return file.read(MAX_CHARACTERS + 1)
+    except UnicodeDecodeError as error:
+        message = f"is not UTF-8 text: {error}"
+    except (OSError, ValueError) as error:
+        message = f"cannot be read: {getattr(error, 'strerror', None) or error}"
+    raise SpecError([Problem(str(path), None, "", message)])
 
 
 def read_document(text: str, file: str) -> Document:

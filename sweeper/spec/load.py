@@ -37,15 +37,7 @@ def load_sweep(path: FilePath | str, overrides: Sequence[str] = ()) -> Sweep:
 
     Raises SpecError with every problem of the file, and nothing else.
     """
-    file = str(path)
-    try:
-        text = read_text(FilePath(path))
-    except UnicodeDecodeError as error:
-        raise SpecError([Problem(file, None, "", f"is not UTF-8 text: {error}")]) from error
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise SpecError([Problem(file, None, "", f"cannot be read: {reason}")]) from error
-    return parse_sweep(text, file, overrides)
+    return parse_sweep(read_text(FilePath(path)), str(path), overrides)
 
 
 def parse_sweep(text: str, filename: str = "<string>", overrides: Sequence[str] = ()) -> Sweep:
@@ -119,6 +111,7 @@ def _assemble(document: Document, *, checked: bool) -> Sweep | None:
         check_against_trainer(document, base, ordered)
         if objective is not None:
             objective = settle_objective(document, base, objective)
+        if not document.problems and objective is not None:
             base = keep_by_objective(base, objective)
     if document.problems or base is None or objective is None:
         return None

@@ -84,13 +84,7 @@ def _checked(place: str) -> str:
 
 def read_mapping(path: Path) -> Meanings:
     """The mapping in a YAML file. Raises UserError with everything that is wrong with it."""
-    try:
-        text = read_text(path)
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path} is not UTF-8 text: {error}") from error
-    document = read_document(text, str(path))
+    document = read_document(read_text(path), str(path))
     if document.readable and not isinstance(document.root, dict):
         document.add((), "is no mapping", "a mapping that begins with `objective: metrics.NAME`")
     if isinstance(document.root, dict):

@@ -230,7 +230,7 @@ def test_a_file_that_is_no_text_is_no_training(tmp_path, capsys):
     file = tmp_path / "binary.yaml"
     file.write_bytes(b"\xdd\x00\x01")
     assert run(["train", str(file)]) == 2
-    assert "is no text in UTF-8" in capsys.readouterr().err
+    assert "is not UTF-8 text" in capsys.readouterr().err
 
 
 def test_one_training_runs_reports_and_is_taken_up(
@@ -315,7 +315,7 @@ def test_a_phase_is_said_once_and_the_last_message_is_left_to_the_ending(
     sweep = parse_sweep("name: s\nbase: {data: digits}\nlimits: {trials: 1}\n")
     lines, progress = Lines(sweep), Progress(sweep)
     for event in (
-        PhaseChanged("searching", "searching", 0.0),
+        PhaseChanged("searching", "", 0.0),
         PhaseChanged("confirming", "trial 3 is given up", 1.0),
         SweepEnded("finished", "5 facts are not in MLflow yet", 2.0),
     ):

@@ -446,6 +446,13 @@ def test_trainings_keep_the_generator_that_is_best_by_the_objective(
     assert problems_of(sweep.base) == []
 
 
+@pytest.mark.parametrize("wrong", ["[1]", "often", "3"])
+def test_an_evaluation_that_is_no_mapping_is_told_with_any_objective(wrong: str) -> None:
+    base = f"{{data: digits, evaluation: {wrong}}}"
+    problem = only(sweep_with(base=base, rest="objective: {metric: kid}"))
+    assert problem.path == "base.evaluation"
+
+
 def test_values_that_cannot_stand_together_are_named_alone() -> None:
     text = sweep_with(
         "accumulate: {values: [1, 3]}\n  batch_size: {values: [12, 16]}\n  steps: {min: 1, max: 9}"
