@@ -9,7 +9,7 @@ for it when it takes up a trial, since machines may join later.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from sweeper.errors import SweeperError, UserError
 from sweeper.files import atomic_write
 from sweeper.home import SweepFolder
+from sweeper.spec.sections import Resources
 
 ANSWER_IN = 60.0
 """Seconds for the machines to answer. A busy one may take longer: then its workers will say so."""
@@ -48,24 +49,27 @@ class Mark:
         """Whether this machine sees it."""
         try:
             return Path(self.file).read_text(encoding="utf-8") == self.text
-        except OSError:
+        except (OSError, ValueError):
             return False
 
 
-def check_machines(mark: Mark) -> None:
+def check_machines(mark: Mark, resources: Resources) -> None:
     """Refuse a cluster in which a trial could run where its files are lost, or by other code.
 
-    Raises UserError that names every such machine and what is wrong there.
+    A machine without the `resources` of a trial, a head that only directs, need see nothing.
+
+    Raises UserError that names every other such machine and what is wrong there.
     """
     mine = ray.get_runtime_context().get_node_id()
     others = {
         node["NodeID"]: f"{node['NodeManagerHostname']} ({node['NodeManagerAddress']})"
         for node in ray.nodes()
-        if node["Alive"] and node["NodeID"] != mine
+        if node["Alive"] and node["NodeID"] != mine and _holds(node["Resources"], resources)
     }
     if not others:
         return
     look = _looker()
+    _, version = look(mark.file, PACKAGE)
     asked = {
         ray.remote(num_cpus=0, max_retries=0)(look)
         .options(scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False))
@@ -73,22 +77,25 @@ def check_machines(mark: Mark) -> None:
         for node, name in others.items()
     }
     answered, _ = ray.wait(list(asked), num_returns=len(asked), timeout=ANSWER_IN)
-    here = look(mark.file, PACKAGE)
-    found = {_fault(answer, asked[answer], here, mark) for answer in answered}
+    found = {_fault(answer, asked[answer], version, mark) for answer in answered}
     faults = sorted(fault for fault in found if fault)
     if faults:
         raise UserError("this Ray cluster cannot run the sweep:\n  " + "\n  ".join(faults))
 
 
-def _fault(answer: Any, name: str, here: tuple[str, str], mark: Mark) -> str:
+def _holds(has: Mapping[str, float], wanted: Resources) -> bool:
+    return has.get("CPU", 0.0) >= wanted.cpu and has.get("GPU", 0.0) >= wanted.gpu
+
+
+def _fault(answer: Any, name: str, mine: str, mark: Mark) -> str:
     """What is wrong with one machine; nothing where it died meanwhile: it gets no trial."""
     try:
         seen, version = ray.get(answer)
     except ray.exceptions.RayError:
         return ""
-    if version != here[1]:
+    if version != mine:
         has = f"{PACKAGE} {version}" if version else f"no {PACKAGE}"
-        return f"{name} has {has}, and this machine {here[1] or 'a checkout'}: install the same"
+        return f"{name} has {has}, and this machine {mine or 'a checkout'}: install the same"
     if seen != mark.text:
         return not_shared(name, mark)
     return ""
@@ -110,7 +117,7 @@ def _looker() -> Callable[[str, str], tuple[str, str]]:
 
         try:
             text = Path(file).read_text(encoding="utf-8")
-        except OSError:
+        except (OSError, ValueError):
             text = ""
         try:
             return text, version(package)

@@ -69,7 +69,7 @@ class Tuning:
     def run(self) -> None:
         """Raises what stopped it: SweeperError, LedgerError, or an error of our own."""
         with Cluster(self._sweep.resources, self._sweep.limits.parallel) as self._cluster:
-            check_machines(self._mark)
+            check_machines(self._mark, self._sweep.resources)
             crashes = 0
             while not (self._conductor.finished or self.now):
                 handed_out = self._conductor.reports

@@ -46,7 +46,7 @@ def _may_hide() -> bool:
 
 @pytest.fixture
 def machines() -> Iterator[tuple[str, Machine]]:
-    """The cluster's address, and what starts another machine with one core."""
+    """The cluster's address, and what starts another machine, with one core or none."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -68,8 +68,8 @@ def machines() -> Iterator[tuple[str, Machine]]:
         _wait(lambda: b"will now block" in Path(log.name).read_bytes(), one)
         return one
 
-    def join(before: str = "") -> subprocess.Popen[bytes]:
-        return ray(f"--address=127.0.0.1:{port}", "--num-cpus=1", before=before)
+    def join(before: str = "", cores: int = 1) -> subprocess.Popen[bytes]:
+        return ray(f"--address=127.0.0.1:{port}", f"--num-cpus={cores}", before=before)
 
     try:
         ray(
@@ -121,7 +121,8 @@ def test_trials_run_only_where_their_files_are_seen(
     home.mkdir()
     file.write_text(SWEEP.replace("trials: 3", "trials: 2"))
 
-    apart = join(before=f"mount -t tmpfs none {home}")
+    hidden = f"mount -t tmpfs none {home}"
+    apart = join(before=hidden)
     refused = sweeper_run(file, home, address)
     assert refused.returncode == 2, refused.stdout + refused.stderr
     assert f"does not see {home / 'tiny'}" in refused.stderr
@@ -131,6 +132,7 @@ def test_trials_run_only_where_their_files_are_seen(
     assert records_of(folder, sweep_of(folder)) == []
 
     _end(apart)
+    join(before=hidden, cores=0)  # no trial could run there
     join()
     done = sweeper_run(file, home, address)
     assert done.returncode == 0, done.stdout + done.stderr
