@@ -77,5 +77,5 @@ def shown(
 
     sample: Sample = base
     for trick in game.using("sampler"):
-        sample = trick.sampler(game, sample, noise)
+        sample = trick.sampler(game, sample)
     return sample(z, labels)

@@ -226,9 +226,8 @@ class Trick:
         """The network that samples come from: averaged weights, a mixture."""
         return network
 
-    def sampler(self, game: Game, sample: Sample, noise: torch.Generator) -> Sample:
-        """How samples are drawn for evaluation and for the user. ``noise`` is the stream that z
-        came from: whoever draws again draws on from there."""
+    def sampler(self, game: Game, sample: Sample) -> Sample:
+        """How samples are drawn for evaluation and for the user."""
         return sample
 
     def signals(self, game: Game) -> dict[str, float]:

@@ -59,7 +59,7 @@ class Truncation(Trick):
         if trial.latent.distribution != "normal":
             yield Problem("tricks.truncation", "cuts the tails of normal z, and this z is uniform")
 
-    def sampler(self, game: Game, sample: Sample, noise: torch.Generator) -> Sample:
+    def sampler(self, game: Game, sample: Sample) -> Sample:
         def cut(z: Tensor, labels: Tensor | None) -> Tensor:
             return sample(truncated(z, self.config.threshold, self.config.mode), labels)
 
