@@ -116,14 +116,7 @@ def _late_report(folder: SweepFolder, sweep: Sweep, records: Sequence[TrialRecor
     try:
         return write_report(folder, sweep, records)
     except OSError:
-        return ReportPaths(
-            folder=folder.report,
-            html=folder.report / "report.html",
-            leaderboard_csv=folder.report / "leaderboard.csv",
-            leaderboard_parquet=folder.report / "leaderboard.parquet",
-            best_yaml=None,
-            figures={},
-        )
+        return ReportPaths.within(folder.report)
 
 
 class _Written:

@@ -26,14 +26,12 @@ import numpy.typing as npt
 from scipy import special
 
 from sweeper.ablation.effects import Goal
+from sweeper.ablation.numerics import without_rounding
 
 Array = npt.NDArray[np.float64]
 
 SCREEN = 3
 """Rounds up to the first decision; a t test on two differences gives up almost nothing."""
-
-_ROUNDING = 1e-12
-"""Difference, as a share of the largest value, that is rounding and nothing else."""
 
 
 @dataclass(frozen=True)
@@ -144,8 +142,7 @@ def _losers(
     values = _penalised(outcomes, racing, seeds, goal)
     cost = values if goal == "minimize" else -values
     n = cost.shape[1]
-    worse = cost[:, None, :] - cost[None, :, :]
-    worse[np.abs(worse) <= _ROUNDING * np.abs(cost).max()] = 0.0
+    worse = without_rounding(cost[:, None, :] - cost[None, :, :], cost)
     mean, spread = worse.mean(axis=2), worse.std(axis=2, ddof=1)
     with np.errstate(divide="ignore", invalid="ignore"):
         t = np.where((mean == 0) & (spread == 0), 0.0, mean / spread * np.sqrt(n))

@@ -24,14 +24,11 @@ from scipy import special
 
 from sweeper.ablation.designs import AliasTerm, Cell, Design, Factor, canonical
 from sweeper.ablation.intervals import mean_interval
-from sweeper.ablation.numerics import average_ranks
+from sweeper.ablation.numerics import average_ranks, without_rounding
 from sweeper.ablation.paired import TestName, holm, paired_test, suitable_test
 from sweeper.ablation.study import Study
 
 Array = npt.NDArray[np.float64]
-
-_ROUNDING = 1e-12
-"""Size of an effect, as a share of the largest value, that is rounding and nothing else."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +110,7 @@ def factorial_effects(
     names, factors, contrasts, matrix = _model(terms, len(cells))
     if present.all():
         per_seed = contrasts @ np.linalg.pinv(matrix) @ values
-        rows = _by_seed(_without_rounding(per_seed, values), level)
+        rows = _by_seed(without_rounding(per_seed, values), level)
     else:
         rows = _pooled(contrasts, matrix, values, level)
     estimates, low, high, p, method, test = rows
@@ -293,15 +290,6 @@ def _model(
 _Rows = tuple[Array, Array, Array, Array, str, TestName | Literal["pooled"] | None]
 
 
-def _without_rounding(computed: Array, values: Array) -> Array:
-    """`computed` from `values`, with 0 for what is rounding and nothing else.
-
-    A factor that changes nothing would come out as 1e-17 on every seed, highly significant.
-    """
-    smallest = _ROUNDING * np.abs(values).max()
-    return np.where(np.abs(computed) <= smallest, 0.0, computed)
-
-
 def _by_seed(per_seed: Array, level: float) -> _Rows:
     """From (effects, seeds): the mean over seeds, with the interval and test of paired data."""
     estimates = per_seed.mean(axis=1)
@@ -329,8 +317,8 @@ def _pooled(contrasts: Array, matrix: Array, values: Array, level: float) -> _Ro
     inverse = np.linalg.inv(x.T @ x)
     beta = inverse @ x.T @ y
     c = np.hstack([contrasts[:, 1:], np.zeros((len(contrasts), len(used)))])
-    estimates = _without_rounding(c @ beta, y)
-    variance = float((_without_rounding(y - x @ beta, y) ** 2).sum()) / freedom
+    estimates = without_rounding(c @ beta, y)
+    variance = float((without_rounding(y - x @ beta, y) ** 2).sum()) / freedom
     # Var(c'β) = σ² c'(X'X)⁻¹c
     error = np.sqrt(variance * np.einsum("ij,jk,ik->i", c, inverse, c))
     half = float(special.stdtrit(freedom, (1 + level) / 2)) * error

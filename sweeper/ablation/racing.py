@@ -71,7 +71,7 @@ def contenders(records: Sequence[R], goals: Sequence[str], top: int) -> list[R]:
     for one in best_first(records, goals):
         if len(chosen) == top:
             break
-        chosen.setdefault(_apart_from_seed(one.config), one)
+        chosen.setdefault(apart_from_seed(one.config), one)
     return list(chosen.values())
 
 
@@ -106,5 +106,6 @@ def race(
     )
 
 
-def _apart_from_seed(config: Mapping[str, Any]) -> str:
+def apart_from_seed(config: Mapping[str, Any]) -> str:
+    """What configurations have in common that differ by nothing but their seed."""
     return canonical({key: value for key, value in config.items() if key != "seed"})

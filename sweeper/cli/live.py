@@ -88,7 +88,7 @@ class Progress:
             case SweepStarted():
                 self._start(event)
             case PhaseChanged():
-                self.phase, self.message = event.phase, _beyond_its_name(event)
+                self.phase, self.message = event.phase, event.message
             case TrialStarted():
                 self.roles[event.number] = event.role
                 self.running[event.number] = Running(
@@ -191,8 +191,7 @@ class Lines:
                 over = f"{progress.over}/{event.budget or '?'} trials over"
                 return f"{event.name} {verb}: {over}, {event.folder}"
             case PhaseChanged():
-                message = _beyond_its_name(event)
-                return f"{event.phase}: {message}" if message else event.phase
+                return f"{event.phase}: {event.message}" if event.message else event.phase
             case TrialStarted():
                 again = " (resumed)" if event.resumed else ""
                 return f"trial {trial_name(event.number)} started{again}"
@@ -205,11 +204,6 @@ class Lines:
             case SweepEnded():
                 return event.state
         return ""
-
-
-def _beyond_its_name(event: PhaseChanged) -> str:
-    """What is said of a phase, unless that is only its name."""
-    return "" if event.message == event.phase else event.message
 
 
 def _seen(event: TrialEvaluated) -> str:

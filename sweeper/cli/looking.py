@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sweeper.ablation.blame import SCHEDULER
 from sweeper.cli.leaders import cell_standings, on_fresh_seeds, placed, print_leaderboard, ranked
 from sweeper.cli.options import HomeOption, JsonOption, SweepName, print_json
 from sweeper.cli.printing import number, print_table, setting, spread
@@ -253,7 +254,7 @@ def _steps_saved(records: Sequence[TrialRecord]) -> dict[str, int]:
     saved: Counter[str] = Counter()
     default = None
     for record in records:
-        if not record.over or (record.symptom != "scheduler" and record.symptom not in SYMPTOMS):
+        if not record.over or (record.symptom != SCHEDULER and record.symptom not in SYMPTOMS):
             continue
         planned = record.config.get("steps", default)
         if planned is None:

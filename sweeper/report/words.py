@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from sweeper.ablation.blame import SCHEDULER
 from trials.health import SYMPTOMS
 
 NONE = "–"
@@ -44,7 +45,7 @@ class Cause:
 
 
 CAUSES: Mapping[str, Cause] = {
-    "scheduler": Cause(
+    SCHEDULER: Cause(
         "The scheduler stopped it: at the same step, other trials were better. Nothing was wrong."
     ),
     "out_of_memory": Cause(

@@ -39,6 +39,20 @@ class ReportPaths:
     """The winner's configuration; None while no trial has completed."""
     figures: Mapping[str, Path]
 
+    @classmethod
+    def within(
+        cls, report: Path, figures: Mapping[str, Path] | None = None, *, best: bool = False
+    ) -> ReportPaths:
+        """Where a report lies in its folder; `best` says whether it has a winner."""
+        return cls(
+            folder=report,
+            html=report / "report.html",
+            leaderboard_csv=report / "leaderboard.csv",
+            leaderboard_parquet=report / "leaderboard.parquet",
+            best_yaml=report / "best.yaml" if best else None,
+            figures=figures or {},
+        )
+
     @property
     def all(self) -> tuple[Path, ...]:
         """Every file, the page first."""
@@ -87,14 +101,8 @@ def write_report(
         atomic_write(report / name, content)
     for name in {*(plan.file for plan in plans), "best.yaml"} - contents.keys():
         (report / name).unlink(missing_ok=True)
-    return ReportPaths(
-        folder=report,
-        html=report / "report.html",
-        leaderboard_csv=report / "leaderboard.csv",
-        leaderboard_parquet=report / "leaderboard.parquet",
-        best_yaml=report / "best.yaml" if configuration else None,
-        figures={picture.key: report / picture.file for picture in pictures},
-    )
+    figures = {picture.key: report / picture.file for picture in pictures}
+    return ReportPaths.within(report, figures, best=bool(configuration))
 
 
 def _state(standings: Standings, budget: int | None) -> str:

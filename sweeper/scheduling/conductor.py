@@ -17,10 +17,10 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from sweeper.ablation.blame import INNOCENT
+from sweeper.ablation.blame import INNOCENT, SCHEDULER
 from sweeper.errors import SweeperError
 from sweeper.home import SweepFolder
-from sweeper.scheduling.endings import judged
+from sweeper.scheduling.endings import NothingWorks, judged
 from sweeper.scheduling.events import (
     Ending,
     Event,
@@ -31,7 +31,7 @@ from sweeper.scheduling.events import (
     TrialEvaluated,
     TrialStarted,
 )
-from sweeper.scheduling.failures import DISK_FULL, NOT_SHARED, OUT_OF_MEMORY, NothingWorks
+from sweeper.scheduling.failures import DISK_FULL, NOT_SHARED, OUT_OF_MEMORY
 from sweeper.scheduling.machines import NotShared
 from sweeper.scheduling.messages import Failure, Report, Work, kept_checkpoint
 from sweeper.scheduling.recorder import Recorder
@@ -311,7 +311,7 @@ class Conductor:
             return None, None
         reason = self._ledger.verdict(number)
         if reason is not None:
-            self._ledger.prune(number, "scheduler", reason)
+            self._ledger.prune(number, SCHEDULER, reason)
             return self._ledger.record(number), None
         taken = self._ledger.take_over(number)
         if taken is None:
@@ -410,7 +410,7 @@ class Conductor:
     def _enter(self, phase: Phase, message: str = "") -> None:
         if phase != self._phase:
             self._phase = phase
-            self._tell(PhaseChanged(phase, message or phase, clock.time()))
+            self._tell(PhaseChanged(phase, message, clock.time()))
 
     def _tell(self, event: Event) -> None:
         self._listener(event)

@@ -6,12 +6,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from sweeper.ablation.racing import apart_from_seed
+from sweeper.scheduling.messages import Failure
 from sweeper.search.entries import finite
 from sweeper.search.records import TrialRecord
 from sweeper.spec.model import Sweep
 
 MILD = ("mode_collapse", "past_best", "oscillation")
 """Symptoms that end a trial but leave its values meaningful: it is pruned, not failed."""
+
+
+SAME_FAILURES = 3
+"""Configurations that fail for the same reason, before any other was evaluated, until it is taken
+for the sweep's own."""
 
 
 @dataclass(frozen=True)
@@ -45,3 +52,27 @@ def judged(sweep: Sweep, record: TrialRecord, stopped_by: Mapping[str, Any] | No
     measured = ", ".join(sorted(last)) or "nothing"
     reason = f"the last evaluation has no {wanted}; it measured {measured}"
     return End("failed", (), "error", reason)
+
+
+class NothingWorks:
+    """Notices that no training of a sweep gets anywhere, for one reason that is not its own.
+
+    Weights that are not there, a package that is missing on the machines: every trial would fail by
+    it, at once and one after another.
+    """
+
+    def __init__(self) -> None:
+        self._works = False
+        self._failed: dict[str, set[str]] = {}
+
+    def worked(self) -> None:
+        """A training was evaluated."""
+        self._works = True
+
+    def failed(self, config: Mapping[str, Any], failure: Failure) -> bool:
+        """A training failed. Whether it is time to stop."""
+        if self._works or failure.symptom != "error":
+            return False
+        alike = self._failed.setdefault(failure.reason, set())
+        alike.add(apart_from_seed(config))
+        return len(alike) >= SAME_FAILURES

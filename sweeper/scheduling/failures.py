@@ -10,12 +10,10 @@ not_shared       nor this: the machine does not see the sweep's folder
 from __future__ import annotations
 
 import errno
-import json
 import tempfile
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from sweeper.scheduling.messages import Failure
 
@@ -23,9 +21,6 @@ DISK_FULL = "disk_full"
 NOT_SHARED = "not_shared"
 OUT_OF_MEMORY = "out_of_memory"
 LOG_LINES = 25
-SAME_FAILURES = 3
-"""Configurations that fail for the same reason, before any other was evaluated, until it is taken
-for the sweep's own."""
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _MEMORY_WORDS = ("out of memory", "can't allocate memory", "cannot allocate memory")
@@ -36,30 +31,6 @@ def explain(error: BaseException, folder: Path) -> Failure:
     trace = "".join(traceback.format_exception(error))
     reason = _one_line(error)
     return Failure(_symptom(error, folder), reason, tail(folder / "log.txt", trace))
-
-
-class NothingWorks:
-    """Notices that no training of a sweep gets anywhere, for one reason that is not its own.
-
-    Weights that are not there, a package that is missing on the machines: every trial would fail by
-    it, at once and one after another.
-    """
-
-    def __init__(self) -> None:
-        self._works = False
-        self._failed: dict[str, set[str]] = {}
-
-    def worked(self) -> None:
-        """A training was evaluated."""
-        self._works = True
-
-    def failed(self, config: Mapping[str, Any], failure: Failure) -> bool:
-        """A training failed. Whether it is time to stop."""
-        if self._works or failure.symptom != "error":
-            return False
-        one = json.dumps({**config, "seed": None}, sort_keys=True, default=str)
-        self._failed.setdefault(failure.reason, set()).add(one)
-        return len(self._failed[failure.reason]) >= SAME_FAILURES
 
 
 def is_disk_full(error: BaseException) -> bool:

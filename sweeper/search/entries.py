@@ -29,6 +29,7 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
+from sweeper.ablation.blame import SCHEDULER
 from sweeper.errors import LedgerError
 from sweeper.search.proposals import Result
 from sweeper.search.records import Asked, FinalScore, TrialRecord
@@ -115,7 +116,7 @@ def broken(trial: FrozenTrial) -> bool:
     """Whether the training failed, or was stopped for a symptom of it: its last values say nothing
     for its configuration. A generator that has collapsed may have the best precision of all."""
     if trial.state == TrialState.PRUNED:
-        return trial.user_attrs.get("end", {}).get("symptom") not in (None, "scheduler")
+        return trial.user_attrs.get("end", {}).get("symptom") not in (None, SCHEDULER)
     return trial.state == TrialState.FAIL
 
 
