@@ -362,4 +362,5 @@ def test_no_record_breaks_the_page_or_the_leaderboard(data, goals):
 def test_no_record_breaks_a_figure(tmp_path_factory, data, goals):
     records = data.draw(any_records(max(len(goals), 1)))
     folder = folder_of(tmp_path_factory.mktemp("home"))
-    write_report(folder, sweep(*goals), records, {"loss": data.draw(NUMBERS)})
+    written = write_report(folder, sweep(*goals), records, {"loss": data.draw(NUMBERS)})
+    assert all(path.stat().st_size > 0 for path in written.all)
