@@ -26,8 +26,8 @@ from sweeper.ablation.effects import (
     probability_of_improvement,
 )
 from sweeper.ablation.intervals import METHOD_NAMES, METHODS, default_method, mean_interval
+from sweeper.ablation.matrix import outcomes_from_matrix
 from sweeper.ablation.paired import paired_t_test, power, sign_flip_test
-from sweeper.ablation.study import study_from_matrix
 
 Array = npt.NDArray[np.float64]
 Noise = Callable[[np.random.Generator, tuple[int, ...]], Array]
@@ -110,7 +110,7 @@ def family(rng: np.random.Generator, studies: int) -> Iterator[str]:
                 if arms == "one arm":
                     values[0] = 0.1 * rng.normal(size=n)
                 values += rng.normal(size=n)
-                found = compare(study_from_matrix(cells, range(n), values), cells[0])
+                found = compare(outcomes_from_matrix(cells, range(n), values), cells[0])
                 wrong += bool((found.p_holm[1:] <= 0.05).any())
                 plain += bool((found.p[1:] <= 0.05).any())
             yield (
@@ -140,7 +140,7 @@ def underlined(rng: np.random.Generator, studies: int) -> Iterator[str]:
                 for _ in range(studies):
                     values = NOISES[noise](rng, (9, n)) + rng.normal(size=n)
                     values[1:] += gap
-                    found = best_set(study_from_matrix(cells, range(n), values))
+                    found = best_set(outcomes_from_matrix(cells, range(n), values))
                     held += bool(found.members[0])
                     marked += int(found.members.sum())
                 yield (

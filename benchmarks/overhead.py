@@ -48,9 +48,9 @@ def sweeper(trials: int, parallel: int, folder: Path) -> float:
     """This project, from the call to the last fact in MLflow."""
     from sweeper.home import Home
     from sweeper.scheduling import run as module
-    from sweeper.spec.domains import Parameter, Range
-    from sweeper.spec.model import Sweep
-    from sweeper.spec.sections import Limits, SearchSpec
+    from sweeper.sweepfile.domains import Parameter, Range
+    from sweeper.sweepfile.model import Sweep
+    from sweeper.sweepfile.sections import Limits, SearchSpec
     from sweeper.tracking.runs import find_runs
 
     sweep = Sweep(

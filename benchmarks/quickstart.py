@@ -20,7 +20,7 @@ from pathlib import Path
 import torch
 
 from sweeper.home import Home
-from sweeper.studies import records_of, sweep_of
+from sweeper.results import records_of, sweep_of
 from sweeper.tracking.address import tracking_uri
 from sweeper.tracking.runs import find_runs
 from trials.config import load_config

@@ -183,7 +183,7 @@ def fill_study(home: str, count: int) -> None:
     from sweeper.files import atomic_write
     from sweeper.home import Home
     from sweeper.search.ledger import Ledger
-    from sweeper.spec import parse_sweep
+    from sweeper.sweepfile import parse_sweep
 
     knobs = [
         f"optimizer.{side}.{knob}" for side in ("generator", "discriminator") for knob in KNOBS

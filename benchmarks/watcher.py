@@ -42,7 +42,7 @@ from sweeper.home import Home
 from sweeper.scheduling.endings import judged
 from sweeper.search.ledger import Evaluated, Ledger
 from sweeper.search.records import Asked, TrialRecord
-from sweeper.spec import Sweep, load_sweep
+from sweeper.sweepfile import Sweep, load_sweep
 from trials.config import load_config
 from trials.evaluation import Evaluation
 from trials.health import HealthConfig, Signals, Symptom, Watcher

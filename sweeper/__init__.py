@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sweeper.api import SweepResult, run
-    from sweeper.spec.load import load_sweep
+    from sweeper.sweepfile.load import load_sweep
 
 __all__ = ["SweepResult", "load_sweep", "run"]
 
@@ -25,7 +25,7 @@ __all__ = ["SweepResult", "load_sweep", "run"]
 def __getattr__(name: str) -> Any:
     # Imported when asked for: `sweeper ls` must not wait for what only `run` needs.
     if name == "load_sweep":
-        from sweeper.spec.load import load_sweep
+        from sweeper.sweepfile.load import load_sweep
 
         return load_sweep
     if name in ("run", "SweepResult"):

@@ -13,15 +13,15 @@ from sweeper.ablation.tables import Table
 from sweeper.files import atomic_write
 from sweeper.home import Home, SweepFolder
 from sweeper.report import ReportPaths, write_report
-from sweeper.report.evidence import evidence
+from sweeper.report.mlflow_tables import evidence
 from sweeper.report.standings import standings_of
+from sweeper.results import finished_tables, sweep_of, write_dataset_of
 from sweeper.scheduling.events import Conclusion, Listener, SweepState
 from sweeper.scheduling.run import run as run_trials
 from sweeper.scheduling.trainable import Factory
 from sweeper.search.ledger import Ledger
 from sweeper.search.records import TrialRecord
-from sweeper.spec.model import Sweep
-from sweeper.studies import finished_tables, sweep_of, write_dataset_of
+from sweeper.sweepfile.model import Sweep
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -2,7 +2,7 @@
 
     designs, fractional   which cells to run, and what each design can and cannot tell apart
     dataset               one row a trial, in columns; the Parquet copy that tables are made from
-    study                 the rows of one ablation as a matrix: cells × seeds, failures marked
+    matrix                the rows of one ablation as a matrix: cells × seeds, failures marked
     intervals             intervals of a paired mean difference; the default chosen by simulation
     paired                sign-flip and t tests, Holm correction, power
     effects               standardised effect, interquartile mean, probability of improvement

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from sweeper.ablation.columns import Column, Context
 from sweeper.ablation.comparison import BestSet
 from sweeper.ablation.intervals import METHOD_NAMES
-from sweeper.ablation.study import Study
-from sweeper.ablation.wording import seeds_text
+from sweeper.ablation.matrix import Outcomes
+from sweeper.wording import seeds_text
 
 TEST_NAMES = {"sign_flip": "exact paired sign-flip test", "t": "paired t test"}
 
@@ -23,14 +23,14 @@ FEWEST_FOR_SPREAD = 5
 def caption_of(context: Context, columns: Sequence[Column]) -> str:
     """One paragraph that makes the table readable on its own."""
     keys = {column.key for column in columns}
-    study = context.study
-    better = "lower" if study.goal == "minimize" else "higher"
-    replicated = bool((study.completed.sum(axis=1) > 1).any())
+    outcomes = context.outcomes
+    better = "lower" if outcomes.goal == "minimize" else "higher"
+    replicated = bool((outcomes.completed.sum(axis=1) > 1).any())
     sentences = [f"{context.metric} ({better} is better)"]
     if replicated:
-        sentences[0] += f", mean ± standard deviation (number of {_repeats(study)})"
-    if 0 < len(study.seeds) <= 50:
-        sentences[0] += f"; seeds {seeds_text(study.seeds)}"
+        sentences[0] += f", mean ± standard deviation (number of {_repeats(outcomes)})"
+    if 0 < len(outcomes.seeds) <= 50:
+        sentences[0] += f"; seeds {seeds_text(outcomes.seeds)}"
     if any(column.key.startswith("trick.") for column in columns):
         sentences.append("✓: on, –: off")
     if "difference" in keys:
@@ -41,7 +41,7 @@ def caption_of(context: Context, columns: Sequence[Column]) -> str:
         sentences.append("Failures worst: a failed run ranks below every run that completed")
     if context.best is not None and any(column.marked for column in columns):
         sentences.append(_marks(context, context.best))
-    return ". ".join([*sentences, protocol_text(study)]) + "."
+    return ". ".join([*sentences, protocol_text(outcomes)]) + "."
 
 
 def _marks(context: Context, best: BestSet) -> str:
@@ -58,16 +58,16 @@ def _marks(context: Context, best: BestSet) -> str:
 
 def notes_of(context: Context, columns: Sequence[Column], shown: int) -> tuple[str, ...]:
     """What a reader must know beside the numbers: failures, gaps, impossible cells, limits."""
-    study = context.study
+    outcomes = context.outcomes
     notes = [
         f"Impossible: {cell.label} ({cell.impossible})"
         for cell in context.cells
         if cell is not None and cell.impossible is not None
     ]
-    failed, total = int(study.failed.sum()), int((study.failed | study.completed).sum())
+    failed, total = int(outcomes.failed.sum()), int((outcomes.failed | outcomes.completed).sum())
     if failed:
         by: dict[str, int] = {}
-        for one in study.symptoms:
+        for one in outcomes.symptoms:
             for name, count in one.items():
                 by[name] = by.get(name, 0) + count
         reasons = ", ".join(f"{name} {count}" for name, count in sorted(by.items()))
@@ -75,15 +75,15 @@ def notes_of(context: Context, columns: Sequence[Column], shown: int) -> tuple[s
             f"{failed} of {total} runs failed ({reasons}); means and differences are over the runs "
             "that completed, and a failure counts as the worst value seen when the best is chosen"
         )
-    if lost := int(study.lost.sum()):
+    if lost := int(outcomes.lost.sum()):
         notes.append(f"{_runs(lost)} lost with their worker, or cancelled: left out")
-    if pruned := int(study.pruned.sum()):
+    if pruned := int(outcomes.pruned.sum()):
         notes.append(f"{_runs(pruned)} pruned, without a final value: left out")
-    if unfinished := int(study.unfinished.sum()):
+    if unfinished := int(outcomes.unfinished.sum()):
         notes.append(f"{_runs(unfinished)} not finished yet")
-    if study.repeated:
+    if outcomes.repeated:
         notes.append(
-            f"{_runs(study.repeated)} on a seed that the configuration had already: left out"
+            f"{_runs(outcomes.repeated)} on a seed that the configuration had already: left out"
         )
     told = any(column.key == "p" for column in columns)
     if told and context.comparisons is not None and "t" in context.comparisons.test:
@@ -96,8 +96,8 @@ def notes_of(context: Context, columns: Sequence[Column], shown: int) -> tuple[s
         )
     if any(column.key == "difference" for column in columns):
         notes += _unlike_noise(context)
-    if 0 < shown < len(study.cells) and not any(context.cells):
-        notes.append(f"the first {shown} of {len(study.cells)} configurations")
+    if 0 < shown < len(outcomes.cells) and not any(context.cells):
+        notes.append(f"the first {shown} of {len(outcomes.cells)} configurations")
     return tuple(note[0].upper() + note[1:] for note in notes)
 
 
@@ -106,15 +106,17 @@ def _unlike_noise(context: Context) -> list[str]:
 
     Where one arm is much noisier, differences are as skewed as its noise (docs/statistics.md).
     """
-    study, comparisons = context.study, context.comparisons
+    outcomes, comparisons = context.outcomes, context.comparisons
     if comparisons is None:
         return []
     spread = {
         cell: float(values[done].std(ddof=1))
-        for cell, values, done in zip(study.cells, study.values, study.completed, strict=True)
+        for cell, values, done in zip(
+            outcomes.cells, outcomes.values, outcomes.completed, strict=True
+        )
         if done.sum() >= FEWEST_FOR_SPREAD
     }
-    reference = study.cells[comparisons.reference]
+    reference = outcomes.cells[comparisons.reference]
     base = spread.pop(reference, 0.0)
     unlike = [
         f"{cell} ({deviation / base:.2g} times)"
@@ -133,8 +135,8 @@ def _runs(count: int) -> str:
     return "1 run" if count == 1 else f"{count} runs"
 
 
-def _repeats(study: Study) -> str:
-    return "seeds" if study.paired else "runs"
+def _repeats(outcomes: Outcomes) -> str:
+    return "seeds" if outcomes.paired else "runs"
 
 
 def _comparisons(count: int) -> str:
@@ -150,7 +152,7 @@ def _difference(context: Context) -> str:
     comparisons = context.comparisons
     assert comparisons is not None
     kinds = sorted({METHOD_NAMES[name] for name in comparisons.interval if name})
-    reference = context.study.cells[comparisons.reference]
+    reference = context.outcomes.cells[comparisons.reference]
     return f"Δ: paired difference to {reference} with its {context.level:.0%} " + (
         f"interval ({' or '.join(kinds)})" if kinds else "interval"
     )
@@ -166,18 +168,18 @@ def _tests(context: Context) -> str:
     return f"p: {used}, two-sided, Holm-corrected over {_comparisons(comparisons.family)}"
 
 
-def protocol_text(study: Study) -> str:
+def protocol_text(outcomes: Outcomes) -> str:
     """How the runs were measured, in words for a caption."""
-    if not study.protocols:
+    if not outcomes.protocols:
         return "No run has completed"
-    fields = study.protocols[0][0]
-    if not fields and not study.configured:
+    fields = outcomes.protocols[0][0]
+    if not fields and not outcomes.configured:
         return "The measurement protocol was not recorded"
     details = [f"{name} {_short(name, text)}" for name, text in fields.items()]
-    for name, texts in study.configured.items():
+    for name, texts in outcomes.configured.items():
         as_configured = " as each configuration has it" if len(texts) > 1 else ""
         details.append(f"{name} {' or '.join(texts)}{as_configured}")
-    return f"Protocol {' and '.join(study.protocol_keys)}: {', '.join(details)}"
+    return f"Protocol {' and '.join(outcomes.protocol_keys)}: {', '.join(details)}"
 
 
 def _short(name: str, text: str) -> str:

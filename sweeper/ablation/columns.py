@@ -20,8 +20,8 @@ from sweeper.ablation.comparison import BestSet, Comparisons
 from sweeper.ablation.dataset import array_of, family
 from sweeper.ablation.designs import Cell
 from sweeper.ablation.effects import interquartile_mean, interquartile_mean_interval
-from sweeper.ablation.study import Kind, Study, study_from_table
-from sweeper.ablation.wording import NONE, decimals, number, p_text, with_interval
+from sweeper.ablation.matrix import Kind, Outcomes, outcomes_from_table
+from sweeper.wording import NONE, decimals, number, p_text, with_interval
 
 Array = npt.NDArray[np.float64]
 Raw = Mapping[str, Sequence[Any] | Array]
@@ -52,7 +52,7 @@ class Context:
 
     data: pa.Table
     kind: Kind
-    study: Study
+    outcomes: Outcomes
     metric: str
     labels: tuple[str, ...]
     cells: tuple[Cell | None, ...]
@@ -73,7 +73,7 @@ class Context:
 
     def settings_of_rows(self, column: str) -> list[Any]:
         """The value of a dataset column in the first run of each row's cell."""
-        first = self.study.first_rows
+        first = self.outcomes.first_rows
         if first is None:
             return [None] * len(self.labels)
         values = self.data[column].to_pylist()
@@ -156,11 +156,11 @@ def _varies(values: Sequence[Any]) -> bool:
 
 def _value(context: Context) -> list[Column]:
     """mean ± deviation (n), over the runs that completed."""
-    done = context.study.completed
+    done = context.outcomes.completed
     n = done.sum(axis=1)
-    total = np.where(done, context.study.values, 0.0).sum(axis=1)
+    total = np.where(done, context.outcomes.values, 0.0).sum(axis=1)
     mean = np.where(n > 0, total / np.maximum(n, 1), np.nan)
-    square = np.where(done, (context.study.values - mean[:, None]) ** 2, 0.0).sum(axis=1)
+    square = np.where(done, (context.outcomes.values - mean[:, None]) ** 2, 0.0).sum(axis=1)
     deviation = np.where(n > 1, np.sqrt(square / np.maximum(n - 1, 1)), np.nan)
     means, deviations, counts = map(context.per_row, (mean, deviation, n))
     places = decimals(deviation, mean)
@@ -172,7 +172,7 @@ def _value(context: Context) -> list[Column]:
             texts.append(number(a, places))
         else:
             texts.append(f"{number(a, places)} ± {number(s, places)} ({count:.0f})")
-    arrow = "↓" if context.study.goal == "minimize" else "↑"
+    arrow = "↓" if context.outcomes.goal == "minimize" else "↑"
     raw: Raw = {"mean": means, "deviation": deviations, "n": _counts(counts)}
     return [Column("value", f"{context.metric} {arrow}", texts, raw, "right", marked=True)]
 
@@ -183,16 +183,16 @@ def _without_value(context: Context, row: int) -> str:
         return "impossible"
     if not context.has_runs(row):
         return "not run"
-    study, index = context.study, context.index[row]
-    if study.failed[index].any():
+    outcomes, index = context.outcomes, context.index[row]
+    if outcomes.failed[index].any():
         return "failed"
-    if study.unfinished[index]:
+    if outcomes.unfinished[index]:
         return "no value yet"
-    return "lost" if study.lost[index] else "stopped"
+    return "lost" if outcomes.lost[index] else "stopped"
 
 
 def _runs(context: Context) -> list[Column]:
-    ended = (context.study.completed | context.study.failed).sum(axis=1)
+    ended = (context.outcomes.completed | context.outcomes.failed).sum(axis=1)
     counts = context.per_row(ended)
     texts = [NONE if math.isnan(count) else f"{count:.0f}" for count in counts]
     return [Column("runs", "runs", texts, {"runs": _counts(counts)}, "right")]
@@ -200,11 +200,11 @@ def _runs(context: Context) -> list[Column]:
 
 def _failed(context: Context) -> list[Column]:
     """k of n failed, and by which symptom."""
-    study = context.study
-    failed, ended = study.failed.sum(axis=1), (study.completed | study.failed).sum(axis=1)
+    outcomes = context.outcomes
+    failed, ended = outcomes.failed.sum(axis=1), (outcomes.completed | outcomes.failed).sum(axis=1)
     texts, symptoms = [], []
     for i in context.index:
-        known = study.symptoms[i] if i >= 0 else {}
+        known = outcomes.symptoms[i] if i >= 0 else {}
         symptoms.append(json.dumps(dict(known)))
         if i < 0:
             texts.append(NONE)
@@ -225,7 +225,7 @@ def _median(context: Context) -> list[Column]:
 
 def _iqm(context: Context) -> list[Column]:
     """Interquartile mean with interval over all runs that ended, failures worst."""
-    rows = np.full((len(context.study.cells), 3), np.nan)
+    rows = np.full((len(context.outcomes.cells), 3), np.nan)
     for i, runs in enumerate(_ended(context)):
         if len(runs) and np.isfinite(middle := interquartile_mean(runs)):
             rows[i, 0] = middle
@@ -239,7 +239,7 @@ def _iqm(context: Context) -> list[Column]:
 
 
 def _ended(context: Context) -> list[Array]:
-    values = context.study.worst_for_failures()
+    values = context.outcomes.worst_for_failures()
     return [row[~np.isnan(row)] for row in values]
 
 
@@ -266,8 +266,8 @@ def _seconds(context: Context) -> list[Column]:
 
 def _metric(context: Context, column: str, name: str) -> Column:
     """Mean of another measured column over the completed runs of each cell."""
-    study = context.study
-    other = study_from_table(context.data, study.goal, kind=context.kind, objective=column)
+    outcomes = context.outcomes
+    other = outcomes_from_table(context.data, outcomes.goal, kind=context.kind, objective=column)
     n = other.completed.sum(axis=1)
     sums = np.where(other.completed, other.values, 0.0).sum(axis=1)
     return _plain(column, name, context, np.where(n > 0, sums / np.maximum(n, 1), np.nan))
@@ -296,7 +296,7 @@ def _difference(context: Context) -> list[Column]:
         "difference_high": high,
         "pairs": _counts(context.per_row(c.pairs)),
     }
-    heading = f"Δ to {context.study.cells[c.reference]}\n[{context.level:.0%}]"
+    heading = f"Δ to {context.outcomes.cells[c.reference]}\n[{context.level:.0%}]"
     return [Column("difference", heading, _blank_reference(context, texts), raw, "right")]
 
 

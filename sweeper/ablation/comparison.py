@@ -20,8 +20,8 @@ from sweeper.ablation.effects import (
     probability_of_improvement,
 )
 from sweeper.ablation.intervals import mean_interval
+from sweeper.ablation.matrix import Outcomes
 from sweeper.ablation.paired import holm, paired_test, sign_flip_test, signed_ranks, suitable_test
-from sweeper.ablation.study import Study
 
 Array = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
@@ -70,19 +70,19 @@ class BestSet:
 
 
 def compare(
-    study: Study, reference: str, *, level: float = 0.95, interval: str = "auto"
+    outcomes: Outcomes, reference: str, *, level: float = 0.95, interval: str = "auto"
 ) -> Comparisons:
     """Compare every cell with `reference`.
 
     `interval` is a method of `intervals.mean_interval`. Raises KeyError when there is no such
     cell, and ValueError when the study is not paired.
     """
-    if not study.paired:
+    if not outcomes.paired:
         raise ValueError("the cells of this study share no seeds")
-    base = study.index(reference)
-    cells = len(study.cells)
+    base = outcomes.index(reference)
+    cells = len(outcomes.cells)
     others = np.arange(cells) != base
-    both = study.completed & study.completed[base]
+    both = outcomes.completed & outcomes.completed[base]
     pairs = np.where(others, both.sum(axis=1), 0)
     family = int((pairs >= 2).sum())
     numbers = {
@@ -90,7 +90,7 @@ def compare(
     }
     methods, tests = [""] * cells, [""] * cells
     for members, seeds in _same_seeds(both, others & (pairs >= 1)):
-        d = study.values[np.ix_(members, seeds)] - study.values[base, seeds]
+        d = outcomes.values[np.ix_(members, seeds)] - outcomes.values[base, seeds]
         numbers["difference"][members] = d.mean(axis=1)
         if len(seeds) < 2:
             continue
@@ -103,7 +103,7 @@ def compare(
         numbers["effect"][members] = np.where(np.isfinite(size), size, np.nan)
         for member in members:
             methods[member], tests[member] = ends.method, chosen
-    worst = _worst_p(study, base, others)
+    worst = _worst_p(outcomes, base, others)
     return Comparisons(
         reference=base,
         family=family,
@@ -114,28 +114,28 @@ def compare(
         p_worst=worst,
         p_worst_holm=holm(worst),
         **numbers,
-        **_improvement(study, base, others, level),
+        **_improvement(outcomes, base, others, level),
     )
 
 
-def best_set(study: Study, *, level: float = 0.95) -> BestSet:
+def best_set(outcomes: Outcomes, *, level: float = 0.95) -> BestSet:
     """The best cell and the cells that may be: a confidence set for the truly best one.
 
     A cell is left out when a one-sided paired test says that the best-looking cell is better, at
     level (1 − `level`)/(k − 1). The truly best cell, compared with any of the k − 1 others, is so
     rejected with probability of at most that much, hence with at most 1 − `level` by any of them;
     that the opponent was picked by the data costs nothing. A failure counts as the worst value of
-    the study (`Study.penalised`). Raises ValueError when no cell has a value.
+    the study (`Outcomes.penalised`). Raises ValueError when no cell has a value.
     """
-    values = study.penalised()
+    values = outcomes.penalised()
     known = ~np.isnan(values)
     counts = known.sum(axis=1)
-    if not study.completed.any():
+    if not outcomes.completed.any():
         raise ValueError("no run has completed")
-    sign = 1.0 if study.goal == "minimize" else -1.0
+    sign = 1.0 if outcomes.goal == "minimize" else -1.0
     sums = np.where(known, values, 0.0).sum(axis=1)
     # A cell without a single completed run cannot be the best, whatever failures count as.
-    usable = study.completed.any(axis=1)
+    usable = outcomes.completed.any(axis=1)
     means = np.where(usable, sign * sums / np.maximum(counts, 1), np.inf)
     # One lucky run is no reason to win: a cell competes with half as many runs as any has.
     competes = usable & (2 * counts >= counts[usable].max())
@@ -143,7 +143,9 @@ def best_set(study: Study, *, level: float = 0.95) -> BestSet:
     members, tested = np.zeros(len(counts), dtype=bool), np.zeros(len(counts), dtype=bool)
     members[best] = tested[best] = True
     both = known & known[best]
-    candidates = usable & (both.sum(axis=1) >= 2) & (np.arange(len(counts)) != best) & study.paired
+    candidates = (
+        usable & (both.sum(axis=1) >= 2) & (np.arange(len(counts)) != best) & outcomes.paired
+    )
     family = int(candidates.sum())
     for rows, seeds in _same_seeds(both, candidates):
         worse = sign * (values[np.ix_(rows, seeds)] - values[best, seeds])
@@ -154,9 +156,9 @@ def best_set(study: Study, *, level: float = 0.95) -> BestSet:
     return BestSet(best, members, tested, level)
 
 
-def _worst_p(study: Study, base: int, others: Flags) -> Array:
+def _worst_p(outcomes: Outcomes, base: int, others: Flags) -> Array:
     """Exact signed-rank p for each cell, failures worst; ties between two failures are 0."""
-    values = study.worst_for_failures()
+    values = outcomes.worst_for_failures()
     ended = ~np.isnan(values)
     p = np.full(len(values), np.nan)
     for members, seeds in _same_seeds(ended & ended[base], others):
@@ -169,8 +171,8 @@ def _worst_p(study: Study, base: int, others: Flags) -> Array:
     return p
 
 
-def _improvement(study: Study, base: int, others: Flags, level: float) -> dict[str, Array]:
-    values = study.worst_for_failures()
+def _improvement(outcomes: Outcomes, base: int, others: Flags, level: float) -> dict[str, Array]:
+    values = outcomes.worst_for_failures()
     ended = ~np.isnan(values)
     counts = ended.sum(axis=1)
     rows = np.flatnonzero(others & (counts > 0) & (counts[base] > 0))
@@ -178,7 +180,7 @@ def _improvement(study: Study, base: int, others: Flags, level: float) -> dict[s
     if len(rows):
         reference = values[base, ended[base]]
         found[0, rows] = [
-            probability_of_improvement(values[cell, ended[cell]], reference, study.goal)
+            probability_of_improvement(values[cell, ended[cell]], reference, outcomes.goal)
             for cell in rows
         ]
         found[1:, rows] = improvement_interval(

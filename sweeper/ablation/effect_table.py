@@ -11,7 +11,7 @@ from sweeper.ablation.effects import Goal
 from sweeper.ablation.factorial import Effects
 from sweeper.ablation.intervals import METHOD_NAMES
 from sweeper.ablation.tables import Table
-from sweeper.ablation.wording import NONE, decimals, p_text, seeds_text, with_interval
+from sweeper.wording import NONE, decimals, p_text, seeds_text, with_interval
 
 _METHODS = {
     **{name: f"estimated seed by seed, {text} intervals" for name, text in METHOD_NAMES.items()},
@@ -82,15 +82,15 @@ def _caption(found: Effects, design: Design, metric: str, goal: Goal) -> str:
     resolution = f" of resolution {design.resolution}" if design.resolution else ""
     method = _METHODS[found.effects[0].method] if found.effects else "no effects"
     seeds = (
-        f"seed {found.study.seeds[0]}"
+        f"seed {found.outcomes.seeds[0]}"
         if found.seeds == 1
-        else f"seeds {seeds_text(found.study.seeds)}"
+        else f"seeds {seeds_text(found.outcomes.seeds)}"
     )
     return (
         f"Effects on {metric} ({better} is better) in a {kind}{resolution}, {found.runs} runs on "
         f"{seeds}; {method}. A main effect is the mean change from switching the factor on (or "
         "from its first level); an interaction is half the change that one factor makes to the "
-        f"effect of the other. {_tests(found)}{protocol_text(found.study)}."
+        f"effect of the other. {_tests(found)}{protocol_text(found.outcomes)}."
     )
 
 

@@ -24,9 +24,9 @@ from scipy import special
 
 from sweeper.ablation.designs import AliasTerm, Cell, Design, Factor, canonical
 from sweeper.ablation.intervals import mean_interval
+from sweeper.ablation.matrix import Outcomes
 from sweeper.ablation.numerics import average_ranks, without_rounding
 from sweeper.ablation.paired import TestName, holm, paired_test, suitable_test
-from sweeper.ablation.study import Study
 
 Array = npt.NDArray[np.float64]
 
@@ -55,7 +55,7 @@ class Effects:
     effects: tuple[Effect, ...]
     confounded: tuple[str, ...]
     """Effects left out because impossible or missing cells make them inseparable from others."""
-    study: Study
+    outcomes: Outcomes
     runs: int
     seeds: int
     dropped: int
@@ -87,7 +87,7 @@ class _Term:
 
 
 def factorial_effects(
-    design: Design, study: Study, *, level: float = 0.95, ranked: bool = False
+    design: Design, outcomes: Outcomes, *, level: float = 0.95, ranked: bool = False
 ) -> Effects:
     """Effects of `design` from the runs of `study`, in the objective's unit, over the survivors.
 
@@ -96,10 +96,10 @@ def factorial_effects(
     any value give way as impossible ones do. Raises ValueError when the runs are too few, or were
     measured by different protocols.
     """
-    if len(study.protocols) > 1:
+    if len(outcomes.protocols) > 1:
         raise ValueError("the runs were measured by different protocols")
-    values = _ranks(study) if ranked else study.values
-    labelled = dict(zip(study.cells, values, strict=True))
+    values = _ranks(outcomes) if ranked else outcomes.values
+    labelled = dict(zip(outcomes.cells, values, strict=True))
     asked = design.possible
     cells = [cell for cell in asked if not np.isnan(labelled.get(cell.label, np.nan)).all()]
     if len(cells) < 2:
@@ -131,10 +131,10 @@ def factorial_effects(
             for i in range(len(names))
         ),
         confounded=tuple(confounded),
-        study=study,
+        outcomes=outcomes,
         runs=int(present.sum()),
         seeds=int(present.any(axis=0).sum()),
-        dropped=len(asked) * len(study.seeds) - int(present.sum()),
+        dropped=len(asked) * len(outcomes.seeds) - int(present.sum()),
         test=test,
     )
 
@@ -189,8 +189,8 @@ def lenth(effects: npt.ArrayLike, *, level: float = 0.95) -> tuple[float, float,
 # The model --------------------------------------------------------------------------------------
 
 
-def _ranks(study: Study) -> Array:
-    values = study.worst_for_failures()
+def _ranks(outcomes: Outcomes) -> Array:
+    values = outcomes.worst_for_failures()
     ended = ~np.isnan(values)
     ranks = np.full(values.shape, np.nan)
     ranks[ended] = (average_ranks(values[ended]) - 0.5) / ended.sum()

@@ -22,7 +22,7 @@ from sweeper.ablation.comparison import BestSet, best_set, compare
 from sweeper.ablation.dataset import label_cells
 from sweeper.ablation.designs import Cell, Design
 from sweeper.ablation.effects import Goal
-from sweeper.ablation.study import Kind, Study, study_from_table, study_kind
+from sweeper.ablation.matrix import Kind, Outcomes, kind_of_rows, outcomes_from_table
 from sweeper.errors import UserError
 
 
@@ -88,28 +88,28 @@ def build_table(
     """
     if design is not None:
         data, kind = _runs_of(design, data), "cells"
-    kind = kind or study_kind(data)
-    study = study_from_table(data, goal, kind=kind)
-    if not study.cells and design is None:
+    kind = kind or kind_of_rows(data)
+    outcomes = outcomes_from_table(data, goal, kind=kind)
+    if not outcomes.cells and design is None:
         raise TableRefused("there are no trials to tabulate")
-    _refuse_mixed_protocols(study)
+    _refuse_mixed_protocols(outcomes)
     asked = reference is not None
     reference = reference if asked or design is None else design.reference
-    keys = list(columns) if columns is not None else _fitting(study, kind, reference)
+    keys = list(columns) if columns is not None else _fitting(outcomes, kind, reference)
     compared = [key for key in keys if key in TESTED]
-    _refuse_what_cannot_be_compared(study, reference if asked or compared else None, compared)
+    _refuse_what_cannot_be_compared(outcomes, reference if asked or compared else None, compared)
     comparisons = None
     if reference is not None and compared:
         try:
-            comparisons = compare(study, reference, level=level, interval=interval)
+            comparisons = compare(outcomes, reference, level=level, interval=interval)
         except ValueError as error:
             raise TableRefused(f"{error}; another interval, or auto, may fit") from error
-    best = best_set(study, level=level) if study.completed.any() else None
-    labels, cells, index = _rows(study, design, kind, limit)
+    best = best_set(outcomes, level=level) if outcomes.completed.any() else None
+    labels, cells, index = _rows(outcomes, design, kind, limit)
     context = Context(
         data=data,
         kind=kind,
-        study=study,
+        outcomes=outcomes,
         metric=metric,
         labels=labels,
         cells=cells,
@@ -145,12 +145,12 @@ def _runs_of(design: Design, data: pa.Table) -> pa.Table:
     return labelled.filter(pc.is_in(labelled["cell"], own))
 
 
-def _fitting(study: Study, kind: Kind, reference: str | None) -> list[str]:
+def _fitting(outcomes: Outcomes, kind: Kind, reference: str | None) -> list[str]:
     keys = ["cell", "toggles", "settings"]
     keys += ["screened"] if kind == "confirmation" else []
     keys += ["value"]
     keys += ["difference", "p"] if reference is not None else []
-    if study.failed.any():
+    if outcomes.failed.any():
         keys += ["failed"]
         keys += ["improvement", "p_worst"] if reference is not None else []
     return keys
@@ -170,37 +170,37 @@ def _columns(context: Context, keys: Sequence[str]) -> tuple[Column, ...]:
 
 
 def _rows(
-    study: Study, design: Design | None, kind: Kind, limit: int | None
+    outcomes: Outcomes, design: Design | None, kind: Kind, limit: int | None
 ) -> tuple[tuple[str, ...], tuple[Cell | None, ...], npt.NDArray[np.int64]]:
     """(labels, the design's cells, rows of the study), in the order shown."""
     if design is not None:
-        place = {label: index for index, label in enumerate(study.cells)}
+        place = {label: index for index, label in enumerate(outcomes.cells)}
         cells = design.cells[:limit]
         index = np.array([place.get(cell.label, -1) for cell in cells], dtype=np.int64)
         return tuple(cell.label for cell in cells), cells, index
-    order = np.arange(len(study.cells))
+    order = np.arange(len(outcomes.cells))
     if kind != "cells":
-        known = ~np.isnan(values := study.penalised())
+        known = ~np.isnan(values := outcomes.penalised())
         sums = np.where(known, values, 0.0).sum(axis=1)
         means = sums / np.maximum(known.sum(axis=1), 1)
-        cost = np.where(study.completed.any(axis=1), means, np.inf)
-        cost[np.isfinite(cost)] *= 1.0 if study.goal == "minimize" else -1.0
+        cost = np.where(outcomes.completed.any(axis=1), means, np.inf)
+        cost[np.isfinite(cost)] *= 1.0 if outcomes.goal == "minimize" else -1.0
         order = np.argsort(cost, kind="stable")
     order = order[:limit].astype(np.int64)
-    return tuple(study.cells[i] for i in order), (None,) * len(order), order
+    return tuple(outcomes.cells[i] for i in order), (None,) * len(order), order
 
 
 # Refusals ---------------------------------------------------------------------------------------
 
 
-def _refuse_mixed_protocols(study: Study) -> None:
-    if len(study.protocols) < 2:
+def _refuse_mixed_protocols(outcomes: Outcomes) -> None:
+    if len(outcomes.protocols) < 2:
         return
-    names = sorted({name for fields, _ in study.protocols for name in fields})
+    names = sorted({name for fields, _ in outcomes.protocols for name in fields})
     lines = []
     for name in names:
         counts: dict[str, int] = {}
-        for fields, count in study.protocols:
+        for fields, count in outcomes.protocols:
             text = fields.get(name, "not recorded")
             counts[text] = counts.get(text, 0) + count
         if len(counts) > 1:
@@ -214,32 +214,32 @@ def _refuse_mixed_protocols(study: Study) -> None:
 
 
 def _refuse_what_cannot_be_compared(
-    study: Study, reference: str | None, compared: Sequence[str]
+    outcomes: Outcomes, reference: str | None, compared: Sequence[str]
 ) -> None:
     if reference is not None:
-        _refuse_missing_reference(study, reference)
+        _refuse_missing_reference(outcomes, reference)
     elif compared:
         raise TableRefused(f"{', '.join(compared)}: there is no reference to compare with")
-    if compared and not study.paired:
+    if compared and not outcomes.paired:
         raise TableRefused(
             f"{', '.join(compared)}: the runs have no seeds by which to pair them, or too many"
         )
     if compared:
-        _refuse_single_seeds(study, compared)
+        _refuse_single_seeds(outcomes, compared)
 
 
-def _refuse_missing_reference(study: Study, reference: str) -> None:
-    if reference not in study.cells:
+def _refuse_missing_reference(outcomes: Outcomes, reference: str) -> None:
+    if reference not in outcomes.cells:
         raise TableRefused(
-            f"the reference {reference!r} has no runs{_nearest(reference, study.cells)}"
+            f"the reference {reference!r} has no runs{_nearest(reference, outcomes.cells)}"
         )
-    if not study.completed[study.index(reference)].any():
+    if not outcomes.completed[outcomes.index(reference)].any():
         raise TableRefused(f"no run of the reference {reference!r} has completed")
 
 
-def _refuse_single_seeds(study: Study, compared: Sequence[str]) -> None:
-    ended = (study.completed | study.failed).sum(axis=1)
-    single = [cell for cell, count in zip(study.cells, ended, strict=True) if count == 1]
+def _refuse_single_seeds(outcomes: Outcomes, compared: Sequence[str]) -> None:
+    ended = (outcomes.completed | outcomes.failed).sum(axis=1)
+    single = [cell for cell, count in zip(outcomes.cells, ended, strict=True) if count == 1]
     if single:
         shown = ", ".join(single[:5]) + (f" and {len(single) - 5} more" if len(single) > 5 else "")
         raise TableRefused(

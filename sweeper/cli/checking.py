@@ -14,7 +14,7 @@ from sweeper.errors import SpecError
 from sweeper.home import Home, SweepFolder
 
 if TYPE_CHECKING:
-    from sweeper.spec.model import Sweep
+    from sweeper.sweepfile.model import Sweep
 
 
 def register(app: typer.Typer) -> None:
@@ -33,7 +33,7 @@ def validate(
 
     The exit status is 2 where something is.
     """
-    from sweeper.spec import load_sweep
+    from sweeper.sweepfile import load_sweep
     from trials.config import load_config, warnings_of
 
     report = []
@@ -70,8 +70,8 @@ def preview(
     json: JsonOption = False,
 ) -> None:
     """The first configurations, and a forecast of hours."""
-    from sweeper.spec import load_sweep
-    from sweeper.spec.space import count_cells
+    from sweeper.sweepfile import load_sweep
+    from sweeper.sweepfile.space import count_cells
 
     sweep = load_sweep(file, overrides or [])
     first, budget = _first(sweep, count)
@@ -110,7 +110,7 @@ def preview(
 
 def schema() -> None:
     """Print the JSON schema of the sweep file, for editors."""
-    from sweeper.spec.schema import sweep_schema
+    from sweeper.sweepfile.schema import sweep_schema
 
     print_json(sweep_schema())
 

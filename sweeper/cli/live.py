@@ -28,7 +28,7 @@ from sweeper.search.records import trial_name
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from sweeper.spec.model import Sweep
+    from sweeper.sweepfile.model import Sweep
 
 
 LONGEST = 200

@@ -136,7 +136,7 @@ def _extractor() -> Finding:
 
 def sync(name: SweepName, home: HomeOption = None) -> int:
     """Send MLflow what it could not be told before."""
-    from sweeper.studies import sweep_of
+    from sweeper.results import sweep_of
     from sweeper.tracking.address import tracking_uri
     from sweeper.tracking.handle import sync as send
 

@@ -36,7 +36,7 @@ def run(
     """
     from sweeper.api import run as run_sweep
     from sweeper.cli.live import view
-    from sweeper.spec import load_sweep
+    from sweeper.sweepfile import load_sweep
 
     sweep = load_sweep(file, overrides or [])
     with view(sweep, quiet=json) as listener:
@@ -44,7 +44,7 @@ def run(
     if json:
         print_json(result.as_dict())
     else:
-        from sweeper.cli.ending import print_ending
+        from sweeper.cli.run_summary import print_ending
 
         print_ending(sweep, result, Home.at(home))
     return result.exit_code
@@ -60,8 +60,8 @@ def train(
 
     Run it again to go on where it was interrupted.
     """
+    from trials.best_generator import judged_by, value_of
     from trials.config import load_config, warnings_of
-    from trials.merit import judged_by, value_of
     from trials.trainer import train as train_one
 
     mapping = _trial_mapping(what, overrides or [])
@@ -93,8 +93,8 @@ def train(
 
 def _trial_mapping(what: str, overrides: list[str]) -> dict[str, Any]:
     """The raw trial config of a preset, of a trial file, or of a sweep file's base."""
-    from sweeper.spec.document import read_text
-    from sweeper.spec.space import assign
+    from sweeper.sweepfile.document import read_text
+    from sweeper.sweepfile.space import assign
     from trials import presets
     from trials.problems import nearest
 
@@ -120,7 +120,7 @@ def _trial_mapping(what: str, overrides: list[str]) -> dict[str, Any]:
 
 
 def _read_yaml(text: str, where: str) -> Any:
-    from sweeper.spec.document import read_document
+    from sweeper.sweepfile.document import read_document
 
     document = read_document(text, where)
     if document.problems:

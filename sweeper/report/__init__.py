@@ -1,12 +1,11 @@
 """What a sweep leaves beside MLflow: the leaderboard, figures for people, one HTML page.
 
     trial, standings        what is read of a trial; ranking, confirmation, stops, worked out once
-    words                   numbers, measures, symptoms and protocols as a reader wants them
     leaderboard             the same as CSV and Parquet
-    style, curves, against, charts
+    style, curves, parameter_plots, search_plots
                             figures (matplotlib, no display)
     thumbnails, gallery     pictures made of the trials' sample grids (Pillow)
-    page, head, sections, markup, page.html, page.css
+    page, summary, sections, markup, page.html, page.css
                             the self-contained page
     write                   all of it, into the sweep's folder
 

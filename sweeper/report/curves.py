@@ -18,7 +18,7 @@ from matplotlib.ticker import StrMethodFormatter
 from sweeper.report import style
 from sweeper.report.standings import Standings, final
 from sweeper.report.trial import Trial
-from sweeper.report.words import better, measure, number
+from sweeper.wording import better, measure, number
 
 MANY = 300
 """Above this many trials, single lines say nothing any more: bands are drawn instead."""

@@ -16,8 +16,8 @@ from sweeper.ablation.columns import REFERENCE
 from sweeper.ablation.factorial import half_normal
 from sweeper.ablation.tables import Table
 from sweeper.report import style
-from sweeper.report.charts import CLEAR, name_rows
-from sweeper.report.words import measure
+from sweeper.report.search_plots import CLEAR, name_rows
+from sweeper.wording import measure
 
 _ROWS = 60
 """Effects that a figure shows, the largest; the table has all."""

@@ -22,7 +22,7 @@ from sweeper.report.thumbnails import (
     thumbnail,
     write,
 )
-from sweeper.report.words import brief_path, measure, number, plain, setting, short_path, spread
+from sweeper.wording import brief_path, measure, number, plain, setting, short_path, spread
 
 BEST_SHOWN = 3
 STRIP = 8

@@ -8,12 +8,12 @@ from importlib import resources
 from string import Template
 
 from sweeper.ablation.formats import html as table_html
-from sweeper.ablation.search import ToggleShare
+from sweeper.ablation.search_statistics import ToggleShare
 from sweeper.ablation.tables import Table
-from sweeper.report import head, markup, sections
+from sweeper.report import markup, sections, summary
 from sweeper.report.markup import Cell, Picture, text
 from sweeper.report.standings import Standings
-from sweeper.report.words import measure, plural, sentence, short_path
+from sweeper.wording import measure, plural, sentence, short_path
 
 
 def page(
@@ -50,7 +50,7 @@ def page(
         ("budget", "Was the search long enough?", shown("best_of_k")),
         ("stops", "Trials that ended early", shown("stops") + sections.stops(standings)),
         ("range", "From best to worst", shown("gallery")),
-        ("protocol", "How it was measured", head.protocol(standings)),
+        ("protocol", "How it was measured", summary.protocol(standings)),
         ("winner", "The winner's configuration", sections.winner(standings)),
         ("again", "Doing it again", sections.reproduce(standings)),
     ]
@@ -58,7 +58,7 @@ def page(
     if ablation:
         parts.sort(key=lambda part: part[0] != "tables")  # stable: only the tables move, to the top
     links = "".join(f'<a href="#{key}">{text(title)}</a>' for key, title, _ in parts)
-    body = [head.header(standings, state), head.tiles(standings)]
+    body = [summary.header(standings, state), summary.tiles(standings)]
     if not standings.finished:
         body.append(markup.notice(_why_empty(standings)))
     body.append(f"<nav>{links}</nav>\n")

@@ -10,16 +10,16 @@ from typing import Any
 
 import yaml
 
+from sweeper.causes import cause
 from sweeper.report import markup
 from sweeper.report.leaderboard import searched
 from sweeper.report.markup import Cell, text
 from sweeper.report.standings import Standing, Standings, final, seed_of
 from sweeper.report.trial import Trial
-from sweeper.report.words import (
+from sweeper.wording import (
     NONE,
     STATE_WORDS,
     brief_path,
-    cause,
     duration,
     measure,
     number,

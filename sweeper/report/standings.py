@@ -23,12 +23,12 @@ from typing import Any
 
 from sweeper.ablation.confirmation import Confirmation, GivenUp, confirm
 from sweeper.ablation.racing import race
-from sweeper.ablation.search import NoiseShare, ToggleShare, noise_share, toggle_shares
+from sweeper.ablation.search_statistics import NoiseShare, ToggleShare, noise_share, toggle_shares
+from sweeper.causes import cause
 from sweeper.report.trial import Trial
-from sweeper.report.words import cause
-from sweeper.spec.domains import Toggle
-from sweeper.spec.model import Sweep
-from sweeper.spec.seeding import replicate_seeds
+from sweeper.sweepfile.domains import Toggle
+from sweeper.sweepfile.model import Sweep
+from sweeper.sweepfile.seeding import replicate_seeds
 
 OWN_BUSINESS = frozenset({"weights"})
 """Fields of a protocol that belong to the configuration."""

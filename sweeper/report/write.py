@@ -13,15 +13,15 @@ from PIL import Image
 from sweeper.ablation.tables import Table
 from sweeper.files import atomic_write
 from sweeper.home import SweepFolder
-from sweeper.report import against, charts, curves, effects, gallery, style
+from sweeper.report import curves, effects, gallery, parameter_plots, search_plots, style
 from sweeper.report.leaderboard import as_csv, as_parquet, leaderboard
 from sweeper.report.markup import Picture, text
 from sweeper.report.page import page
 from sweeper.report.sections import winner_yaml
 from sweeper.report.standings import Standings, standings_of
 from sweeper.report.trial import Trial
-from sweeper.report.words import measure, plural, sentence
-from sweeper.spec.model import Sweep
+from sweeper.sweepfile.model import Sweep
+from sweeper.wording import measure, plural, sentence
 
 _PAGE_DPI = 116
 """Dots of a figure's file for an inch on the page: drawn at 160, so a little larger than print."""
@@ -159,7 +159,7 @@ def _plans(
         "pareto.png",
         "Both objectives",
         "The Pareto front joins the trials that no other beats in both at once.",
-        lambda: charts.pareto(standings),
+        lambda: search_plots.pareto(standings),
     )
     yield _Plan(
         "importances",
@@ -168,7 +168,7 @@ def _plans(
         "Share of each searched parameter, by Optuna, over the trials that it could compare. "
         "PED-ANOVA asks what sets the best tenth apart, fANOVA what explains the variance over all "
         "trials; where they disagree, a parameter ruins trials rather than improving the best.",
-        lambda: charts.importances(importances or {}, fanova),
+        lambda: search_plots.importances(importances or {}, fanova),
     )
     yield _Plan(
         "best_of_k",
@@ -179,7 +179,7 @@ def _plans(
         "trials of the same search gain little. A trial without a final score counts as one as bad "
         "as the worst.",
         lambda: (
-            charts.best_of_k(standings)
+            search_plots.best_of_k(standings)
             if len(standings.goals) == 1 and not standings.sweep.is_ablation
             else None
         ),
@@ -191,7 +191,7 @@ def _plans(
         "steps_saved.png",
         "Training steps not run, by cause",
         f"Stopping trials early saved {saved:,} of {planned:,} planned steps ({share}).",
-        lambda: charts.steps_not_trained(standings),
+        lambda: search_plots.steps_not_trained(standings),
     )
     yield from _sample_plans(standings, folder)
 
@@ -254,7 +254,7 @@ def _curve_plans(standings: Standings) -> Iterator[_Plan]:
             lambda index=index: (  # type: ignore[misc]
                 None
                 if standings.sweep.is_ablation
-                else against.against_parameters(standings, index)
+                else parameter_plots.against_parameters(standings, index)
             ),
         )
 

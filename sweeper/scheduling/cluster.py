@@ -20,7 +20,7 @@ import psutil
 import ray
 
 from sweeper.errors import SweeperError, UserError
-from sweeper.spec.sections import Resources
+from sweeper.sweepfile.sections import Resources
 
 ADDRESS_VARIABLE = "RAY_ADDRESS"
 

@@ -20,7 +20,7 @@ from typing import Any, Literal
 from sweeper.ablation.blame import INNOCENT, SCHEDULER
 from sweeper.errors import SweeperError
 from sweeper.home import SweepFolder
-from sweeper.scheduling.endings import NothingWorks, judged
+from sweeper.scheduling.endings import NothingWorks, verdict_of
 from sweeper.scheduling.events import (
     Ending,
     Event,
@@ -39,7 +39,7 @@ from sweeper.search.confirming import race, replicates_due
 from sweeper.search.ledger import Evaluated, Ledger
 from sweeper.search.population import TakeOver
 from sweeper.search.records import Asked, TrialRecord
-from sweeper.spec.model import Sweep
+from sweeper.sweepfile.model import Sweep
 
 RETRIES = 2
 """How often a trial goes on after its worker died without getting any further in between."""
@@ -319,7 +319,7 @@ class Conductor:
         return None, taken
 
     def _finish(self, number: int, stopped_by: Mapping[str, Any] | None) -> None:
-        end = judged(self.sweep, self._ledger.record(number), stopped_by)
+        end = verdict_of(self.sweep, self._ledger.record(number), stopped_by)
         if end.state == "completed":
             self._ledger.complete(number, end.values)
         elif end.state == "pruned":

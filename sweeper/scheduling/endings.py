@@ -8,9 +8,9 @@ from typing import Any, Literal
 
 from sweeper.ablation.racing import apart_from_seed
 from sweeper.scheduling.messages import Failure
-from sweeper.search.entries import finite
+from sweeper.search.attributes import finite
 from sweeper.search.records import TrialRecord
-from sweeper.spec.model import Sweep
+from sweeper.sweepfile.model import Sweep
 
 MILD = ("mode_collapse", "past_best", "oscillation")
 """Symptoms that end a trial but leave its values meaningful: it is pruned, not failed."""
@@ -31,7 +31,7 @@ class End:
     reason: str = ""
 
 
-def judged(sweep: Sweep, record: TrialRecord, stopped_by: Mapping[str, Any] | None) -> End:
+def verdict_of(sweep: Sweep, record: TrialRecord, stopped_by: Mapping[str, Any] | None) -> End:
     """The end of a training that will not go on.
 
     `stopped_by` is the symptom for which it ended itself, None when it reached its last step. Then

@@ -20,7 +20,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from sweeper.errors import SweeperError, UserError
 from sweeper.files import atomic_write
 from sweeper.home import SweepFolder
-from sweeper.spec.sections import Resources
+from sweeper.sweepfile.sections import Resources
 
 ANSWER_IN = 60.0
 """Seconds for the machines to answer. A busy one may take longer: then its workers will say so."""

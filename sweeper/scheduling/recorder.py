@@ -19,7 +19,7 @@ from sweeper.home import SweepFolder
 from sweeper.scheduling.events import Conclusion
 from sweeper.search.ledger import Evaluated, Ledger
 from sweeper.search.records import Asked, TrialRecord
-from sweeper.spec.model import Sweep
+from sweeper.sweepfile.model import Sweep
 from sweeper.tracking.names import NOTE_TAG, SWEEP, SweepEnding, TrialEnding
 from sweeper.tracking.notes import Seen, trial_note
 from sweeper.tracking.outbox import Outbox

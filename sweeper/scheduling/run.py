@@ -34,16 +34,16 @@ from sweeper.scheduling.events import (
     SweepStarted,
     SweepState,
 )
+from sweeper.scheduling.final_score import Scoring, overall_winner
 from sweeper.scheduling.machines import Mark
 from sweeper.scheduling.recorder import Recorder, resolved
 from sweeper.scheduling.requests import Requests
-from sweeper.scheduling.scoring import Scoring, overall_winner
 from sweeper.scheduling.trainable import Factory, build_training
-from sweeper.scheduling.tuning import Tuning
+from sweeper.scheduling.tune_loop import Tuning
 from sweeper.search.confirming import best_first
 from sweeper.search.ledger import Ledger
-from sweeper.spec.load import load_sweep, read_stored
-from sweeper.spec.model import Sweep
+from sweeper.sweepfile.load import load_sweep, read_stored
+from sweeper.sweepfile.model import Sweep
 from sweeper.tracking.address import tracking_uri
 from sweeper.tracking.handle import WriterHandle, start_writer
 from sweeper.tracking.outbox import Outbox

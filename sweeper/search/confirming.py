@@ -13,8 +13,8 @@ from collections.abc import Collection, Sequence
 from sweeper.ablation import racing
 from sweeper.ablation.confirmation import Confirmation
 from sweeper.search.records import TrialRecord
-from sweeper.spec.model import Sweep
-from sweeper.spec.seeding import replicate_seeds
+from sweeper.sweepfile.model import Sweep
+from sweeper.sweepfile.seeding import replicate_seeds
 
 
 def best_first(records: Sequence[TrialRecord], sweep: Sweep) -> list[TrialRecord]:

@@ -18,7 +18,7 @@ from optuna.distributions import (
 )
 from optuna.trial import Trial
 
-from sweeper.spec.domains import Domain, Parameter, Range, Toggle, Values, same
+from sweeper.sweepfile.domains import Domain, Parameter, Range, Toggle, Values, same
 
 _JSON = "json:"
 

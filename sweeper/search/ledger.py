@@ -9,7 +9,7 @@
 Each of these is one write, or several in an order that lets `open` finish what a kill cut short:
 a trial asked without its configuration is drawn again under the same number, a value measured but
 not reported is reported, an end written but not told is told. What is RUNNING after that was
-truly interrupted, and goes on from its checkpoint. `entries` lists the attributes.
+truly interrupted, and goes on from its checkpoint. `attributes` lists the attributes.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ from optuna.trial import FrozenTrial, TrialState
 
 from sweeper.errors import SpecConflict
 from sweeper.home import SweepFolder
-from sweeper.search import entries
-from sweeper.search.asking import Desk
-from sweeper.search.entries import finite, translated
+from sweeper.search import attributes
+from sweeper.search.attributes import finite, translated
 from sweeper.search.journal import Journal, mend
-from sweeper.search.modelled import Impression, without_replicates
+from sweeper.search.modelled import SamplerView, without_replicates
 from sweeper.search.population import TakeOver, milestones, take_over
+from sweeper.search.proposer import Proposer
 from sweeper.search.records import Asked, FinalScore, TrialRecord
 from sweeper.search.stopping import Rule, rule_for
 from sweeper.search.storage import STORAGE_VARIABLE as STORAGE_VARIABLE
 from sweeper.search.storage import load_study, open_storage, storage_exists
-from sweeper.spec.model import Sweep
-from sweeper.spec.space import count_trials
+from sweeper.sweepfile.model import Sweep
+from sweeper.sweepfile.space import count_trials
 
 Importance = Literal["ped_anova", "fanova"]
 
@@ -74,7 +74,7 @@ class Ledger:
         self.study = study
         self._storage = storage
         self._journal = journal
-        self._desk = Desk(sweep, study, storage)
+        self._desk = Proposer(sweep, study, storage)
         self._judge: Rule | None = None
         self._marks = milestones(sweep) if sweep.scheduler.name == "pbt" else None
         self._ids: dict[int, int] = {}
@@ -129,7 +129,7 @@ class Ledger:
             if "config" not in trial.user_attrs:
                 self._desk.redraw(trial)
                 continue
-            for step, value in entries.unreported(trial, self.sweep.objective):
+            for step, value in attributes.unreported(trial, self.sweep.objective):
                 self._storage.set_trial_intermediate_value(trial._trial_id, step, value)
             if "end" in trial.user_attrs:
                 self._tell(trial, trial.user_attrs["end"])
@@ -142,11 +142,11 @@ class Ledger:
 
     def interrupted(self) -> list[Asked]:
         """Trials that have not ended and that nobody runs now, in the order of their numbers."""
-        return [entries.asked(trial) for trial in self._all(TrialState.RUNNING)]
+        return [attributes.asked(trial) for trial in self._all(TrialState.RUNNING)]
 
     def asked(self, number: int) -> Asked:
         """A trial as it is to be taken up again."""
-        return entries.asked(self._trial(number))
+        return attributes.asked(self._trial(number))
 
     def ask(self) -> Asked | None:
         """The search's next trial; None when the grid has no further cell."""
@@ -167,7 +167,7 @@ class Ledger:
     def died(self, number: int) -> int:
         """A worker has died under the trial. How many have since it last got further."""
         trial = self._trial(number)
-        reached = max(entries.evaluations(trial.user_attrs), default=0)
+        reached = max(attributes.evaluations(trial.user_attrs), default=0)
         before = trial.user_attrs.get("deaths", {"count": 0, "step": reached})
         count = before["count"] + 1 if before["step"] == reached else 1
         self._set(number, "deaths", {"count": count, "step": reached})
@@ -193,7 +193,7 @@ class Ledger:
             entry["notes"] = dict(evaluated.notes)
         if evaluated.samples:
             entry["samples"] = evaluated.samples
-        self._set(number, f"{entries.STEP}{evaluated.step}", entry)
+        self._set(number, f"{attributes.STEP}{evaluated.step}", entry)
         value = evaluated.metrics.get(self.sweep.objective[0].metric)
         if value is not None and finite(value) and len(self.sweep.objective) == 1:
             step, trial_id = evaluated.step, trial._trial_id
@@ -210,7 +210,7 @@ class Ledger:
         if not curve or self.sweep.scheduler.name == "none":
             return False
         attrs = self._trial(number).user_attrs
-        return max(curve) > max((int(attrs.get("judged", 0)), *entries.donors(attrs)))
+        return max(curve) > max((int(attrs.get("judged", 0)), *attributes.donors(attrs)))
 
     def judged(self, number: int) -> None:
         """The scheduler lets the trial go on from its last evaluation."""
@@ -237,8 +237,8 @@ class Ledger:
             other.number: values
             for other in self._all()
             if other.number in self._curves
-            and not entries.broken(other)
-            and (values := entries.current(other.user_attrs, "values"))
+            and not attributes.broken(other)
+            and (values := attributes.current(other.user_attrs, "values"))
         }
         curves = {other: self._curves[other] for other in sound}
         taken = take_over(self.sweep, self._marks, number, curves, sound)
@@ -249,12 +249,12 @@ class Ledger:
                 "values": taken.draw.values,
                 "config": taken.draw.config,
             }
-            self._set(number, f"{entries.DONOR}{max(self._curves[number])}", entry)
+            self._set(number, f"{attributes.DONOR}{max(self._curves[number])}", entry)
         return taken
 
     def donor(self, number: int) -> tuple[int, int] | None:
         """(trial, its step) of the checkpoint that the trial took over last."""
-        donors = entries.donors(self._trial(number).user_attrs)
+        donors = attributes.donors(self._trial(number).user_attrs)
         last = donors[max(donors)] if donors else None
         return None if last is None else (last["number"], last["step"])
 
@@ -298,34 +298,34 @@ class Ledger:
         """The trial has won, and its generator was measured on fresh noise. It may be over: what
         is known of it afterwards belongs to the study, since Optuna closes a trial that ended."""
         with translated():
-            self.study.set_user_attr(f"{entries.FINAL}{number}", asdict(score))
+            self.study.set_user_attr(f"{attributes.FINAL}{number}", asdict(score))
 
     # Reading
 
     def record(self, number: int) -> TrialRecord:
         """One trial."""
         study = self.study.user_attrs
-        return entries.record(self._trial(number), self.sweep.objective, study)
+        return attributes.record(self._trial(number), self.sweep.objective, study)
 
     def trials(self) -> list[TrialRecord]:
         """All trials in the order of their numbers."""
         with translated():
             study = self.study.user_attrs
-            return [entries.record(one, self.sweep.objective, study) for one in self._all()]
+            return [attributes.record(one, self.sweep.objective, study) for one in self._all()]
 
     def evaluations(self, number: int) -> list[Evaluated]:
         """All evaluations of a trial by step."""
         attrs = self._trial(number).user_attrs
         return [
             Evaluated(step=step, protocol=attrs.get("protocol"), **entry)
-            for step, entry in entries.evaluations(attrs).items()
+            for step, entry in attributes.evaluations(attrs).items()
         ]
 
     @property
     def budget(self) -> int | None:
         """How many trials there will be before any confirmation; None where that is not known."""
         if self.sweep.is_ablation:
-            from sweeper.search.cells import design_of, seeds_of  # imports SciPy
+            from sweeper.search.ablation_trials import design_of, seeds_of  # imports SciPy
 
             design = design_of(self.sweep)
             return len(design.possible) * len(seeds_of(self.sweep))
@@ -376,7 +376,7 @@ class Ledger:
         """
         if self.sweep.is_ablation:
             return {}
-        view = Impression(self.study, without_replicates if method == "ped_anova" else _thinned)
+        view = SamplerView(self.study, without_replicates if method == "ped_anova" else _thinned)
         complete = view.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
         scores = {trial.values[0] for trial in complete}
         shared = set.intersection(*(set(trial.params) for trial in complete)) if complete else set()
@@ -416,9 +416,9 @@ class Ledger:
     def _learn(self, trial: FrozenTrial) -> None:
         """Keep a curve for the scheduler and the known steps, so that none is read twice."""
         attrs = trial.user_attrs
-        self._steps[trial.number] = set(entries.evaluations(attrs))
+        self._steps[trial.number] = set(attributes.evaluations(attrs))
         if attrs.get("role") != "replicate":
-            self._curves[trial.number] = entries.curve_of(attrs, self.sweep.objective[0].metric)
+            self._curves[trial.number] = attributes.curve_of(attrs, self.sweep.objective[0].metric)
 
 
 def _thinned(trials: list[FrozenTrial]) -> list[FrozenTrial]:

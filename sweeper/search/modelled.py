@@ -31,11 +31,11 @@ from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from sweeper.ablation.blame import INNOCENT
-from sweeper.search.entries import broken
-from sweeper.spec.model import Sweep
+from sweeper.search.attributes import broken
+from sweeper.sweepfile.model import Sweep
 
 
-class Impression(Study):
+class SamplerView(Study):
     """The study as a sampler sees it: one snapshot for each proposal, failures made bad values."""
 
     def __init__(self, study: Study, soften: Callable[[list[FrozenTrial]], list[FrozenTrial]]):
@@ -61,9 +61,9 @@ class Impression(Study):
         return copy.deepcopy(chosen) if deepcopy else chosen
 
 
-def impression(study: Study, sweep: Sweep) -> Impression:
+def impression(study: Study, sweep: Sweep) -> SamplerView:
     """The study as the sweep's sampler is to see it."""
-    return Impression(study, _as_pruned if sweep.search.sampler == "tpe" else _as_worst(study))
+    return SamplerView(study, _as_pruned if sweep.search.sampler == "tpe" else _as_worst(study))
 
 
 def sampler(sweep: Sweep, seed: int) -> BaseSampler:

@@ -23,9 +23,9 @@ from sweeper.search.distributions import at
 from sweeper.search.milestones import Milestones
 from sweeper.search.proposals import mix
 from sweeper.search.stopping import Curve, first_at
-from sweeper.spec.domains import Parameter, Range
-from sweeper.spec.model import Sweep
-from sweeper.spec.space import Draw, walk
+from sweeper.sweepfile.domains import Parameter, Range
+from sweeper.sweepfile.model import Sweep
+from sweeper.sweepfile.space import Draw, walk
 
 FACTORS = (0.8, 1.25)
 """What a setting is multiplied by, one or the other."""

@@ -21,9 +21,9 @@ from typing import Any
 import numpy as np
 
 from sweeper.search.distributions import at, quantile
-from sweeper.spec.domains import Parameter, Range
-from sweeper.spec.model import Sweep
-from sweeper.spec.space import Choose
+from sweeper.sweepfile.domains import Parameter, Range
+from sweeper.sweepfile.model import Sweep
+from sweeper.sweepfile.space import Choose
 
 
 @dataclass(frozen=True)

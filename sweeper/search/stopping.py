@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from statistics import median as median_of
 
-from sweeper.spec.model import Sweep
+from sweeper.sweepfile.model import Sweep
 
 Curve = Mapping[int, float]
 Rule = Callable[[int, Mapping[int, Curve]], str | None]

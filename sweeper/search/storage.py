@@ -9,7 +9,7 @@ from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 
 from sweeper.home import SweepFolder
 from sweeper.search.journal import Journal
-from sweeper.spec.model import Sweep
+from sweeper.sweepfile.model import Sweep
 
 STORAGE_VARIABLE = "SWEEPER_STORAGE"
 """Environment variable with the URL of a database to keep studies in, in place of the journal.

@@ -23,7 +23,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from sweeper.errors import UserError
-from sweeper.spec.document import read_document, read_text
+from sweeper.sweepfile.document import read_document, read_text
 from sweeper.tracking.address import redacted
 from sweeper.tracking.runs import experiment_names, find_runs
 from trials.validation import problems_from

@@ -22,9 +22,9 @@ from typing import Any
 
 from sweeper.errors import TrackingError
 from sweeper.tracking import database
-from sweeper.tracking.fold import BLANK, COLUMNS, fold
 from sweeper.tracking.limits import MAX_TAG, cut, flatten, safe_key
 from sweeper.tracking.names import SWEEP, TABLES_TAG, SweepEnding, TrialEnding, trial_tag
+from sweeper.tracking.run_row import BLANK, COLUMNS, fold
 
 
 @dataclass(frozen=True)

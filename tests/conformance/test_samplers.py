@@ -10,9 +10,9 @@ import pytest
 from sweeper.home import Home, SweepFolder
 from sweeper.search.ledger import Evaluated, Ledger
 from sweeper.search.records import Asked
-from sweeper.spec.domains import Parameter, Range, Toggle, Values
-from sweeper.spec.model import Sweep
-from sweeper.spec.sections import Limits, Objective, SearchSpec
+from sweeper.sweepfile.domains import Parameter, Range, Toggle, Values
+from sweeper.sweepfile.model import Sweep
+from sweeper.sweepfile.sections import Limits, Objective, SearchSpec
 
 SAMPLERS = ("tpe", "random", "qmc", "cmaes", "gp", "nsga2", "grid")
 X = Parameter("optimizer.generator.lr", Range(1e-5, 1e-2, log=True))

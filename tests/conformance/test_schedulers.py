@@ -10,9 +10,9 @@ import pytest
 from sweeper.home import Home, SweepFolder
 from sweeper.search.ledger import Evaluated, Ledger
 from sweeper.search.records import TrialRecord
-from sweeper.spec.domains import Parameter, Range
-from sweeper.spec.model import Sweep
-from sweeper.spec.sections import Limits, Objective, SchedulerSpec, SearchSpec
+from sweeper.sweepfile.domains import Parameter, Range
+from sweeper.sweepfile.model import Sweep
+from sweeper.sweepfile.sections import Limits, Objective, SchedulerSpec, SearchSpec
 
 SCHEDULERS = ("none", "asha", "hyperband", "median")
 GRACE, STEPS, TRIALS, PARALLEL = 2, 18, 20, 4

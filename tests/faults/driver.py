@@ -7,9 +7,9 @@ from pathlib import Path
 
 from sweeper.home import Home
 from sweeper.scheduling.run import run
-from sweeper.spec.domains import Parameter, Range
-from sweeper.spec.model import Sweep
-from sweeper.spec.sections import Limits, SearchSpec, Seeds
+from sweeper.sweepfile.domains import Parameter, Range
+from sweeper.sweepfile.model import Sweep
+from sweeper.sweepfile.sections import Limits, SearchSpec, Seeds
 from tests.fakes import fake
 
 TRIALS = 8

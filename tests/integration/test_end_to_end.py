@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from sweeper.home import Home
-from sweeper.studies import records_of, sweep_of
+from sweeper.results import records_of, sweep_of
 from sweeper.tracking.runs import find_runs, metric_history
 
 SWEEP = """

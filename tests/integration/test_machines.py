@@ -22,11 +22,11 @@ import pytest
 
 from sweeper.errors import SweeperError
 from sweeper.home import Home
+from sweeper.results import records_of, sweep_of
 from sweeper.scheduling import cluster
 from sweeper.scheduling.cluster import Cluster
 from sweeper.scheduling.machines import Mark
-from sweeper.spec.sections import Resources
-from sweeper.studies import records_of, sweep_of
+from sweeper.sweepfile.sections import Resources
 from tests.integration.test_end_to_end import SWEEP
 
 RAY = str(Path(sys.executable).with_name("ray"))

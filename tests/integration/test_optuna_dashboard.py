@@ -16,9 +16,9 @@ import pytest
 
 from sweeper.home import Home
 from sweeper.search.ledger import Evaluated, Ledger
-from sweeper.spec.domains import Parameter, Range
-from sweeper.spec.model import Sweep
-from sweeper.spec.sections import Limits, SearchSpec
+from sweeper.sweepfile.domains import Parameter, Range
+from sweeper.sweepfile.model import Sweep
+from sweeper.sweepfile.sections import Limits, SearchSpec
 from sweeper.tracking.ui import LOOPBACK, free_port
 
 SWEEP = Sweep(

@@ -26,9 +26,9 @@ from sweeper.scheduling.events import (
 )
 from sweeper.scheduling.run import run
 from sweeper.search.records import TrialRecord
-from sweeper.spec.domains import Parameter, Range, Values
-from sweeper.spec.model import Sweep
-from sweeper.spec.sections import Limits, Resources, SchedulerSpec, SearchSpec, Seeds
+from sweeper.sweepfile.domains import Parameter, Range, Values
+from sweeper.sweepfile.model import Sweep
+from sweeper.sweepfile.sections import Limits, Resources, SchedulerSpec, SearchSpec, Seeds
 from tests.fakes import fake
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::FutureWarning")

@@ -22,9 +22,9 @@ from sweeper.ablation.effects import (
 from sweeper.ablation.factorial import factorial_effects
 from sweeper.ablation.fractional import fractional_factorial
 from sweeper.ablation.intervals import mean_interval
+from sweeper.ablation.matrix import outcomes_from_matrix
 from sweeper.ablation.paired import holm, paired_t_test, power, sign_flip_test, signed_ranks
-from sweeper.ablation.search import newcombe_difference
-from sweeper.ablation.study import study_from_matrix
+from sweeper.ablation.search_statistics import newcombe_difference
 
 Side = Literal["two-sided", "less", "greater"]
 SIDES: tuple[Side, ...] = ("two-sided", "less", "greater")
@@ -171,9 +171,9 @@ def test_factorial_effects_are_least_squares_coefficients_doubled(
     for design in (full_factorial(factors), fractional_factorial(factors, runs=8)):
         pairs = design.kind == "full_factorial"
         values = rng.normal(size=(len(design.cells), 6))
-        study = study_from_matrix([c.label for c in design.cells], range(6), values)
+        outcomes = outcomes_from_matrix([c.label for c in design.cells], range(6), values)
         fit = _ordinary_least_squares(factors, [c.settings for c in design.cells], values, pairs)
-        found = factorial_effects(design, study).effects
+        found = factorial_effects(design, outcomes).effects
         count = len(found) if pairs else 4
         np.testing.assert_allclose(
             [effect.estimate for effect in found[:count]], 2 * fit.params[:count], atol=1e-12
@@ -187,9 +187,9 @@ def test_with_missing_runs_estimates_intervals_and_p_are_statsmodels(
     design = full_factorial(factors)
     values = rng.normal(size=(8, 5))
     values[2, 1] = values[6, 4] = np.nan
-    study = study_from_matrix([c.label for c in design.cells], range(5), values)
+    outcomes = outcomes_from_matrix([c.label for c in design.cells], range(5), values)
     fit = _ordinary_least_squares(factors, [c.settings for c in design.cells], values, True)
-    found = factorial_effects(design, study).effects
+    found = factorial_effects(design, outcomes).effects
     ends = 2 * fit.conf_int()[:6]
     np.testing.assert_allclose([e.estimate for e in found], 2 * fit.params[:6], atol=1e-12)
     np.testing.assert_allclose([e.low for e in found], ends[:, 0], atol=1e-12)

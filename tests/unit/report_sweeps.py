@@ -10,7 +10,7 @@ from PIL import Image
 
 from sweeper.home import Home, SweepFolder
 from sweeper.search.records import TrialRecord
-from sweeper.spec import Limits, Objective, Parameter, Range, Sweep, Toggle, Values
+from sweeper.sweepfile import Limits, Objective, Parameter, Range, Sweep, Toggle, Values
 
 PROTOCOL = {"extractor": "digits", "fake_count": "1024", "real_count": "1797", "weights": "raw"}
 STEPS = 1000

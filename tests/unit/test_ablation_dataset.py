@@ -22,7 +22,7 @@ from sweeper.ablation.dataset import (
     write_dataset,
 )
 from sweeper.ablation.designs import Cell, Factor, leave_one_out, missing
-from sweeper.ablation.study import study_from_table
+from sweeper.ablation.matrix import outcomes_from_table
 from sweeper.ablation.tables import TableRefused, build_table
 
 PROTOCOL = {"extractor": "digits", "fake_count": 1024}
@@ -119,7 +119,7 @@ def test_a_sweep_without_trials_is_an_empty_table() -> None:
     table = trial_table([])
     assert len(table) == 0
     assert family(table, "param") == {}
-    assert study_from_table(table, "minimize").cells == ()
+    assert outcomes_from_table(table, "minimize").cells == ()
 
 
 def test_a_number_twice_is_refused() -> None:
@@ -136,14 +136,14 @@ def test_cells_become_rows_and_failures_pruned_and_unfinished_are_told_apart() -
         record(4, cell="full", seed=2, state="running"),
         record(5, seed=9),
     ]
-    study = study_from_table(trial_table(rows), "minimize")
-    assert study.cells == ("full", "without ema")
-    assert study.seeds == (0, 1, 2)
-    assert study.values[0, 0] == 10.0
-    assert np.isnan(study.values).sum() == 5
-    assert study.symptoms == ({"mode_collapse": 1}, {"not_finite": 1})
-    assert study.pruned.tolist() == [0, 1]
-    assert study.unfinished.tolist() == [1, 0]
+    outcomes = outcomes_from_table(trial_table(rows), "minimize")
+    assert outcomes.cells == ("full", "without ema")
+    assert outcomes.seeds == (0, 1, 2)
+    assert outcomes.values[0, 0] == 10.0
+    assert np.isnan(outcomes.values).sum() == 5
+    assert outcomes.symptoms == ({"mode_collapse": 1}, {"not_finite": 1})
+    assert outcomes.pruned.tolist() == [0, 1]
+    assert outcomes.unfinished.tolist() == [1, 0]
 
 
 def test_a_run_stopped_for_its_health_is_a_failure_and_one_lost_with_its_worker_is_none() -> None:
@@ -156,11 +156,11 @@ def test_a_run_stopped_for_its_health_is_a_failure_and_one_lost_with_its_worker_
         record(5, cell="a", seed=5, state="failed", symptom="out_of_memory"),
         record(6, cell="a", seed=0, state="failed", symptom="worker_died"),
     ]
-    study = study_from_table(trial_table(rows), "minimize")
-    assert study.failed.tolist() == [[False, True, False, False, False, True]]
-    assert study.symptoms == ({"mode_collapse": 1, "out_of_memory": 1},)
-    assert study.pruned.tolist() == [1]
-    assert study.lost.tolist() == [2]  # that of seed 0 was made good
+    outcomes = outcomes_from_table(trial_table(rows), "minimize")
+    assert outcomes.failed.tolist() == [[False, True, False, False, False, True]]
+    assert outcomes.symptoms == ({"mode_collapse": 1, "out_of_memory": 1},)
+    assert outcomes.pruned.tolist() == [1]
+    assert outcomes.lost.tolist() == [2]  # that of seed 0 was made good
     made = build_table(trial_table(rows), columns=["cell", "failed"])
     assert made.columns[1].texts == ["2 of 3: mode_collapse 1, out_of_memory 1"]
     assert "2 runs lost with their worker, or cancelled: left out" in made.notes
@@ -187,10 +187,10 @@ def test_a_retried_run_that_completed_is_no_failure_and_the_first_value_stands()
         record(1, cell="a", seed=0, objective=(5.0,)),
         record(2, cell="a", seed=0, objective=(6.0,)),
     ]
-    study = study_from_table(trial_table(rows), "minimize")
-    assert study.values[0, 0] == 5.0
-    assert study.symptoms == ({},)
-    assert study.repeated == 1
+    outcomes = outcomes_from_table(trial_table(rows), "minimize")
+    assert outcomes.values[0, 0] == 5.0
+    assert outcomes.symptoms == ({},)
+    assert outcomes.repeated == 1
 
 
 def test_the_lucky_value_of_the_search_never_enters_a_confirmation() -> None:
@@ -198,10 +198,10 @@ def test_the_lucky_value_of_the_search_never_enters_a_confirmation() -> None:
     rows += [
         record(3 + n, role="replicate", of=1, seed=100 + n, objective=(7.0 + n,)) for n in range(2)
     ]
-    study = study_from_table(trial_table(rows), "minimize")
-    assert study.cells == ("trial 00001",)
-    assert study.values.tolist() == [[7.0, 8.0]]
-    trials = study_from_table(trial_table(rows), "minimize", kind="trials")
+    outcomes = outcomes_from_table(trial_table(rows), "minimize")
+    assert outcomes.cells == ("trial 00001",)
+    assert outcomes.values.tolist() == [[7.0, 8.0]]
+    trials = outcomes_from_table(trial_table(rows), "minimize", kind="trials")
     assert trials.cells == ("trial 00000",)
     assert trials.seeds == (0, 1, 2, 100, 101)
 
@@ -212,16 +212,16 @@ def test_a_large_search_with_a_seed_for_every_trial_stays_small() -> None:
          "objective": float(n)}
         for n in range(10_000)
     ]  # fmt: skip
-    study = study_from_table(trial_table(rows), "minimize")
-    assert not study.paired
-    assert study.values.shape == (5_000, 2)
-    assert study.values[1].tolist() == [2.0, 3.0]
-    assert study.repeated == 0
-    found = best_set(study)
+    outcomes = outcomes_from_table(trial_table(rows), "minimize")
+    assert not outcomes.paired
+    assert outcomes.values.shape == (5_000, 2)
+    assert outcomes.values[1].tolist() == [2.0, 3.0]
+    assert outcomes.repeated == 0
+    found = best_set(outcomes)
     assert found.best == 0
     assert found.tested.sum() == 1
     with pytest.raises(ValueError, match="share no seeds"):
-        compare(study, "trial 00000")
+        compare(outcomes, "trial 00000")
 
 
 def test_runs_without_seeds_all_count_and_are_not_compared() -> None:
@@ -231,9 +231,9 @@ def test_runs_without_seeds_all_count_and_are_not_compared() -> None:
         for n in range(6)
     ]
     data = trial_table(rows)
-    study = study_from_table(data, "minimize")
-    assert study.values.tolist() == [[0.0, 2.0, 4.0], [1.0, 3.0, 5.0]]
-    assert (study.repeated, study.paired, study.seeds) == (0, False, ())
+    outcomes = outcomes_from_table(data, "minimize")
+    assert outcomes.values.tolist() == [[0.0, 2.0, 4.0], [1.0, 3.0, 5.0]]
+    assert (outcomes.repeated, outcomes.paired, outcomes.seeds) == (0, False, ())
     made = build_table(data)
     assert made.columns[1].texts == ["2.0 ± 2.0 (3)", "3.0 ± 2.0 (3)"]
     assert "mean ± standard deviation (number of runs). Bold: best." in made.caption

@@ -13,14 +13,14 @@ from sweeper.ablation.build import preview
 from sweeper.ablation.designs import Design, Factor, full_factorial
 from sweeper.ablation.factorial import Effects, factorial_effects, half_normal, lenth
 from sweeper.ablation.fractional import fractional_factorial, plackett_burman
-from sweeper.ablation.study import Study, study_from_matrix
+from sweeper.ablation.matrix import Outcomes, outcomes_from_matrix
 
 FACTORS = [Factor(f"tricks.{letter}") for letter in "abcde"]
 
 
 def simulate(
     design: Design, truth: Mapping[str, float], seeds: int, noise: float, seed: int = 0
-) -> Study:
+) -> Outcomes:
     """A study whose value is the sum of planted effects: half up when on, half down when off."""
     rng = np.random.default_rng(seed)
     lift = rng.normal(size=seeds)
@@ -33,7 +33,7 @@ def simulate(
                 sign *= 1.0 if cell.settings[f"tricks.{name}"] else -1.0
             value += sign * size / 2
         rows.append(value + lift + noise * rng.normal(size=seeds))
-    return study_from_matrix([cell.label for cell in design.possible], range(seeds), rows)
+    return outcomes_from_matrix([cell.label for cell in design.possible], range(seeds), rows)
 
 
 def by_name(effects: Effects) -> dict[str, float]:
@@ -55,8 +55,8 @@ def test_intervals_of_factorial_effects_cover_the_planted_ones() -> None:
     planted = {"a": -1.0, "b": 0.5, "a × b": 0.3}
     held = total = 0
     for seed in range(300):
-        study = simulate(design, truth, seeds=5, noise=1.0, seed=seed)
-        for effect in factorial_effects(design, study).effects:
+        outcomes = simulate(design, truth, seeds=5, noise=1.0, seed=seed)
+        for effect in factorial_effects(design, outcomes).effects:
             held += effect.low <= planted.get(effect.name, 0.0) <= effect.high
             total += 1
     # 1,800 effects, six to a study and nearly independent: three standard errors are 0.016.
@@ -112,8 +112,8 @@ def test_levels_are_compared_with_the_first_one() -> None:
         [value[c.settings["batch_size"]] + (2.0 if c.settings["tricks.a"] else 0.0)] * 3
         for c in design.cells
     ]
-    study = study_from_matrix([cell.label for cell in design.cells], range(3), rows)
-    estimates = by_name(factorial_effects(design, study))
+    outcomes = outcomes_from_matrix([cell.label for cell in design.cells], range(3), rows)
+    estimates = by_name(factorial_effects(design, outcomes))
     assert estimates["batch=32"] == pytest.approx(-1.0)
     assert estimates["batch=64"] == pytest.approx(4.0)
     assert estimates["a"] == pytest.approx(2.0)
@@ -125,8 +125,8 @@ def test_missing_runs_are_fitted_around_and_counted() -> None:
     whole = simulate(design, {"a": -3.0, "b*c": 1.0}, seeds=4, noise=0.0)
     failed = np.zeros(whole.values.shape, dtype=bool)
     failed[0, 0] = failed[5, 2] = True
-    study = study_from_matrix(whole.cells, whole.seeds, whole.values, failed=failed)
-    found = factorial_effects(design, study)
+    outcomes = outcomes_from_matrix(whole.cells, whole.seeds, whole.values, failed=failed)
+    found = factorial_effects(design, outcomes)
     assert by_name(found)["a"] == pytest.approx(-3.0)
     assert by_name(found)["b × c"] == pytest.approx(1.0)
     assert found.dropped == 2
@@ -140,10 +140,10 @@ def test_ranked_effects_count_the_failures_that_survivors_hide() -> None:
     values = rng.normal(size=(4, 8))
     on = [bool(cell.settings["tricks.a"]) for cell in design.cells]
     failed = np.array([[is_on and seed < 6 for seed in range(8)] for is_on in on])
-    study = study_from_matrix(
+    outcomes = outcomes_from_matrix(
         [cell.label for cell in design.cells], range(8), values, failed=failed
     )
-    ranked = factorial_effects(design, study, ranked=True)
+    ranked = factorial_effects(design, outcomes, ranked=True)
     a = next(effect for effect in ranked.effects if effect.name == "a")
     assert a.estimate > 0.25
     assert a.p_holm < 0.05
@@ -191,15 +191,17 @@ def test_lenths_error_is_that_of_the_null_effects() -> None:
 
 def test_runs_of_different_protocols_are_refused() -> None:
     design = full_factorial(FACTORS[:2])
-    study = simulate(design, {}, seeds=2, noise=1.0)
-    mixed = replace(study, protocols=(({"fake_count": "256"}, 4), ({"fake_count": "1024"}, 4)))
+    outcomes = simulate(design, {}, seeds=2, noise=1.0)
+    mixed = replace(outcomes, protocols=(({"fake_count": "256"}, 4), ({"fake_count": "1024"}, 4)))
     with pytest.raises(ValueError, match="different protocols"):
         factorial_effects(design, mixed)
 
 
 def test_too_few_runs_are_refused() -> None:
     design = full_factorial(FACTORS[:2])
-    empty = study_from_matrix([cell.label for cell in design.cells], [0], np.full((4, 1), np.nan))
+    empty = outcomes_from_matrix(
+        [cell.label for cell in design.cells], [0], np.full((4, 1), np.nan)
+    )
     with pytest.raises(ValueError, match="two cells"):
         factorial_effects(design, empty)
 
@@ -211,8 +213,8 @@ def test_a_factor_that_changes_nothing_has_no_effect_and_no_significance(absent:
     values = [[0.1 + 0.3 * cell.settings["tricks.a"]] * 5 for cell in design.cells]
     if absent:
         values[3][1] = np.nan
-    study = study_from_matrix([cell.label for cell in design.cells], range(5), values)
-    first, *rest = factorial_effects(design, study).effects
+    outcomes = outcomes_from_matrix([cell.label for cell in design.cells], range(5), values)
+    first, *rest = factorial_effects(design, outcomes).effects
     assert first.estimate == pytest.approx(0.3)
     assert first.p_holm < 0.05
     for one in rest:
@@ -233,8 +235,8 @@ def test_a_preview_counts_the_effects_that_the_table_will_correct_over(
 ) -> None:
     rng = np.random.default_rng(0)
     values = rng.normal(size=(len(design.cells), 5))
-    study = study_from_matrix([cell.label for cell in design.cells], range(5), values)
-    assert len(factorial_effects(design, study).effects) == effects
+    outcomes = outcomes_from_matrix([cell.label for cell in design.cells], range(5), values)
+    assert len(factorial_effects(design, outcomes).effects) == effects
     assert preview(design, range(5)).comparisons == effects
 
 

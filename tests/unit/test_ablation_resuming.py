@@ -12,14 +12,14 @@ import pytest
 
 from sweeper.ablation.tables import Table
 from sweeper.home import Home
+from sweeper.results import finished_tables, write_dataset_of
 from sweeper.scheduling.conductor import Conductor
 from sweeper.scheduling.messages import Failure, Report, Work
 from sweeper.scheduling.recorder import Recorder
 from sweeper.search.ledger import Ledger
-from sweeper.spec.domains import Parameter, Toggle, Values
-from sweeper.spec.model import Sweep
-from sweeper.spec.sections import Ablation, Limits, Objective
-from sweeper.studies import finished_tables, write_dataset_of
+from sweeper.sweepfile.domains import Parameter, Toggle, Values
+from sweeper.sweepfile.model import Sweep
+from sweeper.sweepfile.sections import Ablation, Limits, Objective
 
 STUDY = Sweep(
     name="killed",

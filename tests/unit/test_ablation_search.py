@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sweeper.ablation.search import expected_best, noise_share, toggle_shares
+from sweeper.ablation.search_statistics import expected_best, noise_share, toggle_shares
 
 
 @given(

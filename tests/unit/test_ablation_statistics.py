@@ -20,6 +20,7 @@ from sweeper.ablation.effects import (
     probability_of_improvement,
 )
 from sweeper.ablation.intervals import METHODS, Interval, default_method, mean_interval
+from sweeper.ablation.matrix import outcomes_from_matrix
 from sweeper.ablation.paired import (
     detectable_effect,
     holm,
@@ -29,7 +30,6 @@ from sweeper.ablation.paired import (
     sign_flip_test,
     suitable_test,
 )
-from sweeper.ablation.study import study_from_matrix
 
 Array = npt.NDArray[np.float64]
 STUDIES = 2_000
@@ -155,7 +155,7 @@ def test_family_wise_error_stays_under_five_percent(noise: str, n: int) -> None:
 def test_a_comparison_tests_and_corrects_every_cell_but_the_reference() -> None:
     rng = np.random.default_rng(19)
     values = rng.normal(size=(4, 10))
-    found = compare(study_from_matrix("abcd", range(10), values), "c")
+    found = compare(outcomes_from_matrix("abcd", range(10), values), "c")
     differences = values - values[2]
     for row in (0, 1, 3):
         assert found.p[row] == sign_flip_test(differences[row])
@@ -199,7 +199,7 @@ def test_the_truly_best_cell_is_among_those_marked() -> None:
     studies, held = 500, 0
     for _ in range(studies):
         values = rng.exponential(size=(9, 10)) + rng.normal(size=10)
-        held += bool(best_set(study_from_matrix(cells, range(10), values)).members[0])
+        held += bool(best_set(outcomes_from_matrix(cells, range(10), values)).members[0])
     # All cells alike is the hardest case; 0.92 is 0.95 less three standard errors.
     assert held / studies > 0.92
 
@@ -209,7 +209,7 @@ def test_a_cell_far_behind_is_told_from_the_best_in_either_direction() -> None:
     values = rng.normal(size=(3, 10))
     values[2] += 20
     for goal, sign in (("minimize", 1.0), ("maximize", -1.0)):
-        found = best_set(study_from_matrix("abc", range(10), sign * values, goal))  # type: ignore[arg-type]
+        found = best_set(outcomes_from_matrix("abc", range(10), sign * values, goal))  # type: ignore[arg-type]
         assert found.best in (0, 1)
         assert not found.members[2]
         assert found.tested.all()
@@ -221,32 +221,32 @@ def test_failures_are_counted_and_rank_worst_beside_the_survivors() -> None:
     values = np.stack([10 + rng.normal(size=10), 9 + rng.normal(size=10)])
     failed = np.zeros((2, 10), dtype=bool)
     failed[1, :4] = True
-    study = study_from_matrix("ab", range(10), values, failed=failed, symptom="mode_collapse")
-    assert study.symptoms == ({}, {"mode_collapse": 4})
-    found = compare(study, "a")
+    outcomes = outcomes_from_matrix("ab", range(10), values, failed=failed, symptom="mode_collapse")
+    assert outcomes.symptoms == ({}, {"mode_collapse": 4})
+    found = compare(outcomes, "a")
     assert found.pairs[1] == 6
     assert found.difference[1] == pytest.approx((values[1, 4:] - values[0, 4:]).mean())
     runs = np.where(failed[1], np.inf, values[1])
     assert found.improvement[1] == probability_of_improvement(runs, values[0])
-    whole = compare(study_from_matrix("ab", range(10), values), "a")
+    whole = compare(outcomes_from_matrix("ab", range(10), values), "a")
     assert found.improvement[1] < whole.improvement[1]
     assert found.p_worst[1] > whole.p_worst[1]
     # The survivors look better, but the mean that chooses the best counts the failures.
-    assert study.penalised()[1].mean() > np.nanmean(study.values[1])
+    assert outcomes.penalised()[1].mean() > np.nanmean(outcomes.values[1])
 
 
 def test_two_failures_on_one_seed_are_a_tie() -> None:
     failed = np.zeros((2, 6), dtype=bool)
     failed[:, 0] = True
     values = np.array([[0.0, 1, 2, 3, 4, 5], [0.0, 2, 3, 4, 5, 6]])
-    found = compare(study_from_matrix("ab", range(6), values, failed=failed), "a")
+    found = compare(outcomes_from_matrix("ab", range(6), values, failed=failed), "a")
     # Five pairs of one sign remain: 2/2⁵.
     assert found.p_worst[1] == pytest.approx(2 / 32)
 
 
 def test_differences_without_spread_are_reported_without_an_effect_size() -> None:
-    study = study_from_matrix("ab", range(6), np.stack([np.arange(6.0), np.arange(6.0)]))
-    found = compare(study, "a")
+    outcomes = outcomes_from_matrix("ab", range(6), np.stack([np.arange(6.0), np.arange(6.0)]))
+    found = compare(outcomes, "a")
     assert found.p[1] == 1.0
     assert found.difference[1] == found.low[1] == found.high[1] == 0.0
 
@@ -295,12 +295,12 @@ def test_differences_equal_but_for_rounding_have_no_standardised_size() -> None:
     values = np.array([[10.1, 20.1, 12.1, 7.1], [10.0, 20.0, 12.0, 7.0]])
     assert (values[0] - values[1]).std() > 0
     assert np.isinf(hedges_paired(values[0] - values[1]))
-    found = compare(study_from_matrix(["a", "b"], range(4), values), "b")
+    found = compare(outcomes_from_matrix(["a", "b"], range(4), values), "b")
     assert np.isnan(found.effect).all()
 
 
 def test_a_cell_whose_runs_all_failed_is_not_among_those_that_may_be_the_best() -> None:
     values = np.array([[1.0, 9.0, 2.0, 8.0], [2.0, 8.0, 1.0, 9.0], [0.0, 0.0, 0.0, 0.0]])
     failed = np.array([[False] * 4, [False] * 4, [True] * 4])
-    found = best_set(study_from_matrix(["a", "b", "c"], range(4), values, failed=failed))
+    found = best_set(outcomes_from_matrix(["a", "b", "c"], range(4), values, failed=failed))
     assert found.members.tolist() == [True, True, False]

@@ -29,10 +29,10 @@ from sweeper.ablation.factorial import factorial_effects
 from sweeper.ablation.formats import FORMATS, render
 from sweeper.ablation.formats.latex import escape
 from sweeper.ablation.fractional import fractional_factorial
-from sweeper.ablation.study import study_from_matrix
+from sweeper.ablation.matrix import outcomes_from_matrix
 from sweeper.ablation.tables import Table, TableRefused, build_table
-from sweeper.ablation.wording import decimals, number, p_text, seeds_text
 from sweeper.errors import UserError
+from sweeper.wording import decimals, number, p_text, seeds_text
 
 PROTOCOL = {"extractor": "digits", "fake_count": "1024", "weights": "averaged"}
 FACTORS = [Factor("tricks.ema"), Factor("tricks.diff_augment"), Factor("tricks.r1")]
@@ -185,7 +185,7 @@ def test_runs_of_another_design_in_the_same_sweep_stay_out_of_the_family() -> No
 
 def test_failures_are_stated_by_symptom_and_analysed_both_ways() -> None:
     table = ablation(failing=True)
-    assert column(table, "failed") == ["0", "0", "2 of 10: mode_collapse", "—"]
+    assert column(table, "failed") == ["0", "0", "2 of 10: mode_collapse", "–"]
     assert any("2 of 30 runs failed (mode_collapse 2)" in note for note in table.notes)
     assert column(table, "value")[2].endswith("(8)")
     raw = table.raw().to_pylist()[2]
@@ -414,7 +414,7 @@ def test_numbers_are_worded_for_readers() -> None:
     assert number(-1.234, 2) == "−1.23"
     assert number(1.234, 2, signed=True) == "+1.23"
     assert number(2.5e9, 1) == "2.500e+09"
-    assert number(float("nan"), 2) == "—"
+    assert number(float("nan"), 2) == "–"
     assert p_text(0.00001) == "< 0.001"
     assert seeds_text([4, 0, 1, 2, 9]) == "0–2, 4, 9"
     assert decimals([0.42, 0.38], [12.0]) == 2
@@ -433,8 +433,8 @@ def test_a_factorials_effects_make_a_table_with_their_aliases() -> None:
     values = [
         10 - 4 * cell.settings["tricks.ema"] + 0.2 * rng.normal(size=6) for cell in design.cells
     ]
-    study = study_from_matrix([cell.label for cell in design.cells], range(6), values)
-    table = effect_table(factorial_effects(design, study), design, metric="fid")
+    outcomes = outcomes_from_matrix([cell.label for cell in design.cells], range(6), values)
+    table = effect_table(factorial_effects(design, outcomes), design, metric="fid")
     assert column(table, "effect")[0] == "ema"
     assert column(table, "estimate")[0].startswith("−3.9")
     row = column(table, "effect").index("ema × r1")
@@ -444,7 +444,7 @@ def test_a_factorials_effects_make_a_table_with_their_aliases() -> None:
     # 2 · 7 / 2⁶ cannot reach 0.05, though the interval is the sign-flip test's.
     assert "sign-flip intervals" in table.caption
     assert "p: paired t test over the seeds, Holm-corrected over 7 effects" in table.caption
-    single = study_from_matrix(study.cells, [7], np.array(values)[:, :1])
+    single = outcomes_from_matrix(outcomes.cells, [7], np.array(values)[:, :1])
     caption = effect_table(factorial_effects(design, single), design).caption
     assert "no tests" in caption
     assert "Holm" not in caption

@@ -13,7 +13,7 @@ from tests.conformance.small import small_config
 from trials.checkpoint import load, save
 from trials.errors import CheckpointError
 from trials.export import FILE, load_generator, saved_header
-from trials.final import final_score
+from trials.final_score import final_score
 from trials.trainer import Training, train
 
 CPU = torch.device("cpu")

@@ -33,7 +33,7 @@ def home(tmp_path: Path) -> Path:
     """A home with one sweep that has begun and has no trials yet."""
     from sweeper.files import atomic_write
     from sweeper.home import Home
-    from sweeper.spec import parse_sweep
+    from sweeper.sweepfile import parse_sweep
 
     text = """
 name: begun
@@ -73,7 +73,7 @@ def test_an_ablation_is_finished_when_every_cell_has_its_seeds(
     from sweeper.files import atomic_write
     from sweeper.home import Home
     from sweeper.search.ledger import Ledger
-    from sweeper.spec import parse_sweep
+    from sweeper.sweepfile import parse_sweep
 
     sweep = parse_sweep(
         "name: study\nbase: {data: digits, steps: 10}\n"
@@ -310,7 +310,7 @@ def test_a_phase_is_said_once_and_the_last_message_is_left_to_the_ending(
 ) -> None:
     from sweeper.cli.live import Lines, Progress
     from sweeper.scheduling.events import PhaseChanged, SweepEnded
-    from sweeper.spec import parse_sweep
+    from sweeper.sweepfile import parse_sweep
 
     sweep = parse_sweep("name: s\nbase: {data: digits}\nlimits: {trials: 1}\n")
     lines, progress = Lines(sweep), Progress(sweep)
@@ -352,9 +352,9 @@ def test_the_ending_says_where_the_runs_are(
 ) -> None:
     from types import SimpleNamespace
 
-    from sweeper.cli.ending import print_ending
+    from sweeper.cli.run_summary import print_ending
     from sweeper.home import Home
-    from sweeper.studies import sweep_of
+    from sweeper.results import sweep_of
 
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     here = Home.at(home)
@@ -387,7 +387,7 @@ def test_a_grid_without_a_limit_is_finished_when_its_cells_are(
     from sweeper.files import atomic_write
     from sweeper.home import Home
     from sweeper.search.ledger import Ledger
-    from sweeper.spec import parse_sweep
+    from sweeper.sweepfile import parse_sweep
 
     sweep = parse_sweep(
         "name: g\nbase: {data: digits}\nparameters: {batch_size: {values: [16, 32]}}\n"
@@ -431,8 +431,8 @@ def test_what_ran_when_its_driver_died_is_not_called_running(
     home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from sweeper.home import Home
+    from sweeper.results import sweep_of
     from sweeper.search.ledger import Ledger
-    from sweeper.studies import sweep_of
 
     folder = Home.at(home).existing("begun")
     ledger = Ledger.open(sweep_of(folder), folder)

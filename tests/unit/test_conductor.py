@@ -17,9 +17,9 @@ from sweeper.scheduling.events import Event, PhaseChanged
 from sweeper.scheduling.messages import Failure, Report, Work
 from sweeper.scheduling.recorder import Recorder
 from sweeper.search.ledger import Ledger
-from sweeper.spec.domains import Parameter, Range
-from sweeper.spec.model import Sweep
-from sweeper.spec.sections import Limits, SchedulerSpec, SearchSpec, Seeds
+from sweeper.sweepfile.domains import Parameter, Range
+from sweeper.sweepfile.model import Sweep
+from sweeper.sweepfile.sections import Limits, SchedulerSpec, SearchSpec, Seeds
 
 SWEEP = Sweep(
     name="probe",

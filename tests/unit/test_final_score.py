@@ -11,16 +11,16 @@ import pytest
 from sweeper.home import Home
 from sweeper.report.sections import winner
 from sweeper.report.standings import standings_of
+from sweeper.scheduling.final_score import GENERATOR, Scoring, overall_winner, winners
 from sweeper.scheduling.recorder import Recorder
-from sweeper.scheduling.scoring import GENERATOR, Scoring, overall_winner, winners
 from sweeper.search.ledger import Evaluated, Ledger
 from sweeper.search.records import FinalScore
-from sweeper.spec.domains import Parameter, Range
-from sweeper.spec.model import Sweep
-from sweeper.spec.sections import Limits, SearchSpec
+from sweeper.sweepfile.domains import Parameter, Range
+from sweeper.sweepfile.model import Sweep
+from sweeper.sweepfile.sections import Limits, SearchSpec
 from tests.conformance.small import small_config
 from tests.unit import report_sweeps
-from trials.final import final_score
+from trials.final_score import final_score
 from trials.trainer import Training, train
 
 SCORE = FinalScore(4, {"fid_5k": 2.5}, {"fake_count": "5000"})

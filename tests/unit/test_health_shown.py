@@ -9,17 +9,17 @@ from pathlib import Path
 
 import pytest
 
+from sweeper.cli.inspect import _steps_saved
 from sweeper.cli.live import Lines, Progress, _picture
-from sweeper.cli.looking import _steps_saved
 from sweeper.cli.main import run
 from sweeper.home import Home
 from sweeper.scheduling.events import TrialEnded, TrialEvaluated, TrialStarted
 from sweeper.scheduling.recorder import Recorder
 from sweeper.search.ledger import Evaluated, Ledger
 from sweeper.search.records import Asked, TrialRecord
-from sweeper.spec.domains import Parameter, Range
-from sweeper.spec.model import Sweep
-from sweeper.spec.sections import Limits, SearchSpec
+from sweeper.sweepfile.domains import Parameter, Range
+from sweeper.sweepfile.model import Sweep
+from sweeper.sweepfile.sections import Limits, SearchSpec
 from sweeper.tracking.outbox import Outbox
 from trials.config import default_at
 from trials.health import SYMPTOMS

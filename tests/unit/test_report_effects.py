@@ -11,14 +11,14 @@ from sweeper.ablation.dataset import trial_table
 from sweeper.ablation.designs import Factor, full_factorial, leave_one_out
 from sweeper.ablation.effect_table import effect_table
 from sweeper.ablation.factorial import factorial_effects
-from sweeper.ablation.study import study_from_matrix
+from sweeper.ablation.matrix import outcomes_from_matrix
 from sweeper.ablation.tables import Table, build_table
 from sweeper.report import style
 from sweeper.report.effects import effect_plot, effects_of, half_normal_plot
-from sweeper.report.evidence import evidence
+from sweeper.report.mlflow_tables import evidence
 from sweeper.report.standings import standings_of
-from sweeper.spec import Limits
-from sweeper.spec.sections import Seeds
+from sweeper.sweepfile import Limits
+from sweeper.sweepfile.sections import Seeds
 from tests.unit.report_sweeps import replicate, sweep, trial
 
 FACTORS = [Factor(f"tricks.{name}") for name in ("a", "b", "c", "d")]
@@ -58,8 +58,8 @@ def factorial(planted: dict[str, float]) -> Table:
         ]
         for cell in design.cells
     ]
-    study = study_from_matrix([cell.label for cell in design.cells], range(5), values)
-    return effect_table(factorial_effects(design, study), design, metric="fid")
+    outcomes = outcomes_from_matrix([cell.label for cell in design.cells], range(5), values)
+    return effect_table(factorial_effects(design, outcomes), design, metric="fid")
 
 
 def test_the_effects_are_those_of_the_table_without_its_reference():

@@ -19,9 +19,9 @@ from sweeper.report import gallery, write_report
 from sweeper.report.leaderboard import as_csv, leaderboard
 from sweeper.report.page import _results_first, page
 from sweeper.report.standings import standings_of
-from sweeper.spec import Limits, Parameter, Toggle, Tracking
-from sweeper.spec.sections import Ablation
-from sweeper.studies import finished_tables
+from sweeper.results import finished_tables
+from sweeper.sweepfile import Limits, Parameter, Toggle, Tracking
+from sweeper.sweepfile.sections import Ablation
 from tests.unit.report_sweeps import (
     PARAMETERS,
     PROTOCOL,

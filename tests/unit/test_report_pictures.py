@@ -9,11 +9,11 @@ import pytest
 import torch
 from PIL import Image
 
-from sweeper.report import against, charts, curves, gallery, style, thumbnails
+from sweeper.report import curves, gallery, parameter_plots, search_plots, style, thumbnails
 from sweeper.report.standings import standings_of
-from sweeper.spec import Parameter, Values
+from sweeper.sweepfile import Parameter, Values
 from tests.unit.report_sweeps import folder_of, leave_samples, sweep, trial
-from trials.grids import image_grid, scatter
+from trials.pictures import image_grid, scatter
 
 
 @pytest.mark.parametrize(("side", "channels", "shown"), [(8, 1, 32), (16, 3, 32), (64, 3, 64)])
@@ -113,12 +113,12 @@ def test_the_best_is_on_every_axis_however_far_ahead_it_is(goals):
     records = [trial(number, float(number % 5), 0.1 * (number % 5)) for number in range(20)]
     records.append(trial(20, score, 90.0, intermediate={500: score, 1000: score}))
     standings = standings_of(sweep(*goals), records)
-    figures = [curves.over_steps(standings), against.against_parameters(standings)]
+    figures = [curves.over_steps(standings), parameter_plots.against_parameters(standings)]
     if len(goals) > 1:
-        pareto = charts.pareto(standings)
+        pareto = search_plots.pareto(standings)
         low, high = pareto.axes[0].get_xlim()
         assert low < score < high
-        figures.append(charts.pareto(standings))
+        figures.append(search_plots.pareto(standings))
     for figure in figures[:2]:
         low, high = figure.axes[0].get_ylim()
         assert low < score < high
@@ -132,7 +132,7 @@ def test_no_name_in_a_figure_is_read_as_mathematics():
     spec = sweep(parameters=(Parameter("loss", names),))
     records = [trial(n, 9.0 + n, values={"loss": names.values[n % 2]}) for n in range(4)]
     with style.styled():
-        figure = against.against_parameters(standings_of(spec, records))
+        figure = parameter_plots.against_parameters(standings_of(spec, records))
         style.png(figure)
     labels = [one.get_text() for one in figure.axes[0].get_xticklabels()]
     assert labels == [r"$\frac{$", "$HOME/$USER"]
@@ -151,7 +151,7 @@ def test_powers_of_ten_are_written_out():
 def test_the_expected_best_is_the_mean_for_one_trial_and_shows_the_base():
     values = [40.0, 10.0, 20.0]
     with style.styled():
-        figure = charts.best_of_k(
+        figure = search_plots.best_of_k(
             standings_of(sweep(), [trial(n, value) for n, value in enumerate(values)])
         )
     curve, base = figure.axes[0].lines
@@ -161,6 +161,6 @@ def test_the_expected_best_is_the_mean_for_one_trial_and_shows_the_base():
 
 def test_figures_hold_no_date_and_no_version():
     with style.styled():
-        image = style.png(charts.importances({"loss": 0.4, "tricks.ema": 0.6}))
+        image = style.png(search_plots.importances({"loss": 0.4, "tricks.ema": 0.6}))
     assert b"matplotlib" not in image.lower()
     assert Image.open(io.BytesIO(image)).info.keys() <= {"dpi"}

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sweeper.report import words
+from sweeper import causes, wording
 from sweeper.report.leaderboard import as_csv, as_parquet, leaderboard
 from sweeper.report.standings import standings_of
 from tests.unit.report_sweeps import PROTOCOL, STEPS, replicate, sweep, trial
@@ -138,12 +138,12 @@ def test_the_leaderboard_is_the_same_in_both_files_and_holds_everything_searched
     ],
 )
 def test_numbers_are_shown_with_four_figures(value, shown):
-    assert words.number(value) == shown
+    assert wording.number(value) == shown
 
 
 def test_every_health_symptom_and_every_cause_has_a_meaning():
     for name in ("mode_collapse", "divergence", "past_best", "scheduler"):
-        assert words.cause(name).saves
-        assert len(words.cause(name).meaning) > 20
-    assert not words.cause("worker_died").saves
-    assert not words.cause("something new").saves
+        assert causes.cause(name).saves
+        assert len(causes.cause(name).meaning) > 20
+    assert not causes.cause("worker_died").saves
+    assert not causes.cause("something new").saves

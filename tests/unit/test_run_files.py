@@ -11,16 +11,16 @@ from typing import Any, NoReturn
 
 import pytest
 
-from sweeper import api, studies
+from sweeper import api, results
 from sweeper.errors import UserError
 from sweeper.home import Home, Request, SweepFolder
 from sweeper.scheduling import run as run_module
 from sweeper.scheduling.events import Outcome
 from sweeper.search.ledger import Ledger
-from sweeper.spec import load_sweep
-from sweeper.spec.domains import Parameter, Range
-from sweeper.spec.model import Sweep
-from sweeper.spec.sections import Limits, SearchSpec
+from sweeper.sweepfile import load_sweep
+from sweeper.sweepfile.domains import Parameter, Range
+from sweeper.sweepfile.model import Sweep
+from sweeper.sweepfile.sections import Limits, SearchSpec
 
 SWEEP = Sweep(
     name="probe",
@@ -125,8 +125,8 @@ def test_a_home_that_may_only_be_read_still_has_its_tables(folder, monkeypatch):
     ledger = Ledger.open(ONE, folder)
     ledger.ask()
     ledger.complete(0, [1.0])
-    monkeypatch.setattr(studies, "write_dataset", full)
-    assert studies.dataset_of(folder, ONE)["state"].to_pylist() == ["completed"]
+    monkeypatch.setattr(results, "write_dataset", full)
+    assert results.dataset_of(folder, ONE)["state"].to_pylist() == ["completed"]
 
 
 def test_a_result_names_its_report_also_where_that_found_no_room(folder, monkeypatch):

@@ -8,7 +8,7 @@ from statistics import fmean
 
 import pytest
 
-from sweeper.cli.leaders import placed, print_leaderboard, ranked
+from sweeper.cli.leaderboard import placed, print_leaderboard, ranked
 from sweeper.cli.live import Lines
 from sweeper.home import Home
 from sweeper.report.standings import standings_of
@@ -19,10 +19,10 @@ from sweeper.scheduling.recorder import Recorder
 from sweeper.search.confirming import best_first, race, replicates_due
 from sweeper.search.ledger import Ledger
 from sweeper.search.records import TrialRecord
-from sweeper.spec.domains import Parameter, Values
-from sweeper.spec.model import Sweep
-from sweeper.spec.sections import Ablation, Limits, Objective, SearchSpec, Seeds
-from sweeper.spec.seeding import replicate_seeds
+from sweeper.sweepfile.domains import Parameter, Values
+from sweeper.sweepfile.model import Sweep
+from sweeper.sweepfile.sections import Ablation, Limits, Objective, SearchSpec, Seeds
+from sweeper.sweepfile.seeding import replicate_seeds
 
 SWEEP = Sweep(
     name="probe",

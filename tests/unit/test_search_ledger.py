@@ -18,10 +18,10 @@ from optuna.trial import TrialState
 from sweeper.errors import LedgerError, SpecConflict
 from sweeper.home import Home, SweepFolder
 from sweeper.search.ledger import Evaluated, Ledger
-from sweeper.spec import parse_sweep
-from sweeper.spec.domains import Parameter, Range
-from sweeper.spec.model import Sweep
-from sweeper.spec.sections import Limits, SearchSpec
+from sweeper.sweepfile import parse_sweep
+from sweeper.sweepfile.domains import Parameter, Range
+from sweeper.sweepfile.model import Sweep
+from sweeper.sweepfile.sections import Limits, SearchSpec
 
 SWEEP = Sweep(
     name="probe",

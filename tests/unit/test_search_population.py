@@ -11,9 +11,9 @@ from sweeper.home import Home
 from sweeper.search.ledger import Evaluated, Ledger
 from sweeper.search.milestones import Milestones
 from sweeper.search.population import FACTORS, explore, take_over
-from sweeper.spec.domains import Parameter, Range, Values
-from sweeper.spec.model import Sweep
-from sweeper.spec.sections import Limits, SchedulerSpec, SearchSpec
+from sweeper.sweepfile.domains import Parameter, Range, Values
+from sweeper.sweepfile.model import Sweep
+from sweeper.sweepfile.sections import Limits, SchedulerSpec, SearchSpec
 
 LR = Parameter("optimizer.generator.lr", Range(1e-5, 1e-2, log=True))
 STEPS = Parameter("critic_steps", Range(1, 8, step=1, integer=True))

@@ -11,9 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from sweeper.spec import Toggle, load_sweep
-from sweeper.spec.document import read_document
-from sweeper.spec.schema import schema_text, sweep_schema
+from sweeper.sweepfile import Toggle, load_sweep
+from sweeper.sweepfile.document import read_document
+from sweeper.sweepfile.schema import schema_text, sweep_schema
 
 FOLDER = Path(__file__).parents[2] / "search_spaces"
 FILES = sorted(FOLDER.glob("*.yaml"))

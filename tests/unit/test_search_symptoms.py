@@ -9,9 +9,9 @@ import pytest
 from sweeper.home import Home
 from sweeper.search.ledger import Evaluated, Ledger
 from sweeper.search.modelled import impression
-from sweeper.spec.domains import Parameter, Range
-from sweeper.spec.model import Sweep
-from sweeper.spec.sections import Limits, Objective, SchedulerSpec, SearchSpec
+from sweeper.sweepfile.domains import Parameter, Range
+from sweeper.sweepfile.model import Sweep
+from sweeper.sweepfile.sections import Limits, Objective, SchedulerSpec, SearchSpec
 
 TRIALS = 28
 COLLAPSES = 0.6

@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sweeper.errors import SpecError
-from sweeper.spec import load_sweep, parse_sweep, sweep_from_dict
-from sweeper.spec.sections import KEYS
+from sweeper.sweepfile import load_sweep, parse_sweep, sweep_from_dict
+from sweeper.sweepfile.sections import KEYS
 from tests.unit.spec_example import EXAMPLE
 
 WORDS = st.one_of(

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from sweeper.errors import Problem, SpecError
-from sweeper.spec import Range, Toggle, Values, load_sweep, parse_sweep, sweep_from_dict
+from sweeper.sweepfile import Range, Toggle, Values, load_sweep, parse_sweep, sweep_from_dict
 from tests.unit.spec_example import EXAMPLE
 from trials.config import problems_of
 
@@ -114,7 +114,7 @@ def test_every_form_of_a_domain_is_read_and_written_back(domain: str, expected: 
 
 
 def _read(text: str) -> Any:
-    from sweeper.spec.document import read_document
+    from sweeper.sweepfile.document import read_document
 
     return read_document(text, "domain").root
 

@@ -9,8 +9,8 @@ from typing import Any
 import jsonschema
 import pytest
 
-from sweeper.spec.document import read_document
-from sweeper.spec.schema import sweep_schema
+from sweeper.sweepfile.document import read_document
+from sweeper.sweepfile.schema import sweep_schema
 from tests.unit.spec_example import EXAMPLE
 from trials import catalogue
 
@@ -68,7 +68,8 @@ def test_every_trick_and_knob_can_be_completed(
 
 def test_reading_a_stored_sweep_imports_neither_torch_nor_a_vendor() -> None:
     code = (
-        "import sys; from sweeper.spec import sweep_from_dict, walk; import sweeper.spec.schema\n"
+        "import sys; from sweeper.sweepfile import sweep_from_dict, walk\n"
+        "import sweeper.sweepfile.schema\n"
         "sweep = sweep_from_dict({'name': 's', 'base': {'data': 'digits'}, 'limits': {'trials': 1},"
         " 'parameters': {'seed': {'values': [1]}}})\n"
         "walk(sweep, lambda parameter: 1)\n"

@@ -11,9 +11,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sweeper.spec import Draw, Range, Sweep, apply, base_draw, cells, count_cells, parse_sweep, walk
-from sweeper.spec.check import draw_from
-from sweeper.spec.domains import exact
+from sweeper.sweepfile import (
+    Draw,
+    Range,
+    Sweep,
+    apply,
+    base_draw,
+    cells,
+    count_cells,
+    parse_sweep,
+    walk,
+)
+from sweeper.sweepfile.check import draw_from
+from sweeper.sweepfile.domains import exact
 from tests.unit.spec_example import EXAMPLE
 from trials import catalogue
 from trials.config import feasible, load_config, problems_of

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from tests.conformance.small import small_config
 from trials import catalogue
 from trials.game import Game, Round
-from trials.images import shifted
 from trials.losses.base import AdversarialLoss
 from trials.networks.stacked import StackedDiscriminator
+from trials.shifts import shifted
 from trials.trainer import Training
 from trials.tricks.multi_scale_discriminator import MultiScale
 

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 from tests.conformance.small import differ, small_config
 from trials.game import Game, Round, Steps
-from trials.images import mirrored, shifted
 from trials.networks.plan import Judgement
 from trials.sampling import drawer, shown
+from trials.shifts import mirrored, shifted
 from trials.streams import stream
 from trials.trainer import Training
 from trials.tricks import (

@@ -17,8 +17,8 @@ from torch import Tensor
 
 from trials.config import TrialConfig
 from trials.game import Game, Round
-from trials.images import mirrored, shifted
 from trials.problems import Problem
+from trials.shifts import mirrored, shifted
 from trials.trick import Terms, Trick, TrickConfig, knob
 
 

@@ -17,8 +17,8 @@ from torch import Tensor
 
 from trials.config import TrialConfig
 from trials.game import Game
-from trials.images import shifted
 from trials.problems import Problem, nearest
+from trials.shifts import shifted
 from trials.trick import Trick, TrickConfig, knob
 
 Draw = Callable[[int], Tensor]

@@ -33,7 +33,7 @@ from sweeper.ablation.blame import SCHEDULER
 from sweeper.errors import LedgerError
 from sweeper.search.proposals import Result
 from sweeper.search.records import Asked, FinalScore, TrialRecord
-from sweeper.spec.sections import Objective
+from sweeper.sweepfile.sections import Objective
 
 STEP = "step:"
 FINAL = "final:"

@@ -11,13 +11,13 @@ from pydantic import ValidationError
 
 from sweeper.errors import Problem, SpecError
 from sweeper.home import NAME_RULE, RESERVED, TAKEN, is_valid_name
-from sweeper.spec.document import Document, Path, one_of, read_document, read_text, shown
-from sweeper.spec.model import Sweep
-from sweeper.spec.order import follows_conditions, in_order
-from sweeper.spec.overrides import lay_over
-from sweeper.spec.parameters import add_own_conditions, read_parameters
-from sweeper.spec.rules import check_options, check_together
-from sweeper.spec.sections import KEYS, SECTIONS, Objective, Section
+from sweeper.sweepfile.document import Document, Path, one_of, read_document, read_text, shown
+from sweeper.sweepfile.model import Sweep
+from sweeper.sweepfile.order import follows_conditions, in_order
+from sweeper.sweepfile.overrides import lay_over
+from sweeper.sweepfile.parameters import add_own_conditions, read_parameters
+from sweeper.sweepfile.rules import check_options, check_together
+from sweeper.sweepfile.sections import KEYS, SECTIONS, Objective, Section
 from trials.problems import nearest
 from trials.validation import problems_from
 
@@ -95,7 +95,7 @@ def _assemble(document: Document, *, checked: bool) -> Sweep | None:
     raw = _mapping(document, root, "parameters", "dotted paths and their domains")
     if checked and base is not None:
         # The catalogue imports torch: only where a sweep is checked, not where one is listed.
-        from sweeper.spec.tricks import read_with_tricks
+        from sweeper.sweepfile.tricks import read_with_tricks
 
         ordered = read_with_tricks(document, base, raw)
     else:
@@ -106,7 +106,11 @@ def _assemble(document: Document, *, checked: bool) -> Sweep | None:
     check_options(document, root, sections)
     check_together(document, ordered, objective, sections)
     if checked and base is not None:
-        from sweeper.spec.check import check_against_trainer, keep_by_objective, settle_objective
+        from sweeper.sweepfile.check import (
+            check_against_trainer,
+            keep_by_objective,
+            settle_objective,
+        )
 
         check_against_trainer(document, base, ordered)
         if objective is not None:

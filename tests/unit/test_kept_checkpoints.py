@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sweeper.scheduling import inheritance
+from sweeper.scheduling import kept_checkpoints
 from sweeper.scheduling.messages import Work
 from tests.conformance.small import small_config
 from trials import trainer
@@ -31,7 +31,7 @@ def test_a_take_over_killed_at_any_of_its_writes_is_made_again(
     taker.advance()
     work = Work(0, str(folder), {}, take_over=str(donor))
 
-    home = {"adopt_generator": trainer, "save": Training, "atomic_write": inheritance}[write]
+    home = {"adopt_generator": trainer, "save": Training, "atomic_write": kept_checkpoints}[write]
     real = getattr(home, write)
 
     def killed(*args: object) -> None:
@@ -42,10 +42,10 @@ def test_a_take_over_killed_at_any_of_its_writes_is_made_again(
     with monkeypatch.context() as patched:
         patched.setattr(home, write, killed)
         with pytest.raises(Killed):
-            inheritance.take_up(Training(config, folder), folder, work)
+            kept_checkpoints.take_up(Training(config, folder), folder, work)
     for _ in range(2):  # made again, and found made
         again = Training(config, folder)
-        inheritance.take_up(again, folder, work)
+        kept_checkpoints.take_up(again, folder, work)
         assert [e.metrics for e in again.history] == [e.metrics for e in given.history]
         assert saved_header(folder)["fid"] == given.history[0].metrics["fid"]
         assert again.game.optimizers["generator"].param_groups[0]["lr"] == 1e-6

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from sweeper.cli.leaders import cell_standings
+from sweeper.cli.leaderboard import cell_standings
 from sweeper.cli.main import run
 from sweeper.home import Home
-from sweeper.spec import Limits, Parameter, Toggle
-from sweeper.spec.sections import Ablation
+from sweeper.sweepfile import Limits, Parameter, Toggle
+from sweeper.sweepfile.sections import Ablation
 from tests.unit.report_sweeps import sweep, trial
 
 SPEC = sweep(

@@ -19,7 +19,7 @@ from sweeper.scheduling.recorder import Recorder
 from sweeper.search.confirming import best_first
 from sweeper.search.ledger import Ledger
 from sweeper.search.records import FinalScore, TrialRecord
-from sweeper.spec.model import Sweep
+from sweeper.sweepfile.model import Sweep
 
 GENERATOR = "generator.safetensors"
 LOOK_EVERY = 0.2
@@ -103,7 +103,7 @@ def overall_winner(sweep: Sweep, records: Sequence[TrialRecord]) -> TrialRecord 
 def _measure(folder: str, cache: str, threads: int) -> dict[str, Any]:
     import torch
 
-    from trials.final import final_score
+    from trials.final_score import final_score
 
     torch.set_num_threads(threads)
     return asdict(final_score(Path(folder), cache=Path(cache)))

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from sweeper.errors import Problem
-from sweeper.spec.document import Document, Path, Place, dotted, one_of, read_document, shown
-from sweeper.spec.sections import KEYS
+from sweeper.sweepfile.document import Document, Path, Place, dotted, one_of, read_document, shown
+from sweeper.sweepfile.sections import KEYS
 from trials.problems import nearest
 
 LONGEST = 80

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sweeper.spec.domains import Parameter
-from sweeper.spec.sections import (
+from sweeper.sweepfile.domains import Parameter
+from sweeper.sweepfile.sections import (
     Ablation,
     Limits,
     Objective,

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from sweeper.cli.leaders import print_leaderboard
+from sweeper.cli.leaderboard import print_leaderboard
 from sweeper.home import Home
 from sweeper.tracking.address import is_server, redacted, tracking_uri
 
 if TYPE_CHECKING:
     from sweeper.api import SweepResult
-    from sweeper.spec.model import Sweep
+    from sweeper.sweepfile.model import Sweep
 
 
 def print_ending(sweep: Sweep, result: SweepResult, home: Home) -> None:

@@ -1,14 +1,15 @@
-"""Numbers, measures, causes and protocols in the words of a reader."""
+"""Numbers, measures and protocols in the words of a reader: terminal, tables, figures and pages.
+
+Numbers have a typographic minus, places by their spread, and one dash for nothing. Pure: the
+standard library only.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from statistics import median
 from typing import Any
-
-from sweeper.ablation.blame import SCHEDULER
-from trials.health import SYMPTOMS
 
 NONE = "–"
 
@@ -34,44 +35,6 @@ _METHODS = {
     "precision": "precision (k-nearest neighbours)",
     "recall": "recall (k-nearest neighbours)",
 }
-
-
-@dataclass(frozen=True)
-class Cause:
-    """Why a trial did not reach its last step. `saves`: training on would have been waste."""
-
-    meaning: str
-    saves: bool = True
-
-
-CAUSES: Mapping[str, Cause] = {
-    SCHEDULER: Cause(
-        "The scheduler stopped it: at the same step, other trials were better. Nothing was wrong."
-    ),
-    "out_of_memory": Cause(
-        "The worker ran out of memory. A smaller batch, accumulate, or fewer trials in parallel "
-        "help.",
-        saves=False,
-    ),
-    "worker_died": Cause(
-        "The process that trained it died, and again when it was tried anew. This says nothing "
-        "about the configuration.",
-        saves=False,
-    ),
-    "cancelled": Cause("An operator cancelled the sweep while it ran.", saves=False),
-    "error": Cause("The training raised an error; its last lines of log are below.", saves=False),
-}
-"""Causes beside the symptoms of health, which say themselves what they mean."""
-
-
-def cause(symptom: str | None) -> Cause:
-    """What is known of a cause by its name; an unknown name counts as a lost trial."""
-    if symptom is not None and symptom in SYMPTOMS:
-        sign = SYMPTOMS[symptom]
-        return Cause(f"{sign.description}. {sign.advice}")
-    if symptom is not None and symptom in CAUSES:
-        return CAUSES[symptom]
-    return Cause("No explanation of this cause is known.", saves=False)
 
 
 def plain(name: str | None) -> str:
@@ -100,22 +63,39 @@ def brief_path(path: str) -> str:
     return ".".join(short_path(path).split(".")[-2:])
 
 
-def number(value: float | None) -> str:
-    """Four figures: 0.0001234, 12.34, 1,234, 1.23e+08; a dash where there is none."""
+def number(value: float | None, places: int | None = None, *, signed: bool = False) -> str:
+    """A number with a typographic minus; a dash where there is none (None, NaN).
+
+    With `places` after the point: `−1.20`, a power of ten from 1e7 on. Without, four figures:
+    0.0001234, 12.34, 1,234, 1.23e+08.
+    """
     if value is None or math.isnan(value):
         return NONE
+    sign = "+" if signed else ""
     if math.isinf(value):
-        return "∞" if value > 0 else "−∞"
-    if value == 0:
-        return "0"
-    size = math.floor(math.log10(abs(value)))
-    if size >= 7 or size < -4:
-        text = f"{value:.3g}"
-    elif size >= 3:
-        text = f"{value:,.0f}"
+        text = f"{sign if value > 0 else '-'}∞"
+    elif places is not None:
+        text = f"{value:{sign}.3e}" if abs(value) >= 1e7 else f"{value:{sign}.{places}f}"
+    elif value == 0:
+        text = "0"
     else:
-        text = f"{value:.{3 - size}f}"
-    return f"−{text[1:]}" if value < 0 else text
+        size = math.floor(math.log10(abs(value)))
+        if size >= 7 or size < -4:
+            text = f"{value:{sign}.3g}"
+        elif size >= 3:
+            text = f"{value:{sign},.0f}"
+        else:
+            text = f"{value:{sign}.{3 - size}f}"
+    return f"−{text[1:]}" if text.startswith("-") else text
+
+
+def decimals(spread: Iterable[float], values: Iterable[float]) -> int:
+    """Places after the point: two figures of the typical spread, or four of the typical value."""
+    for figures, numbers in ((2, spread), (4, values)):
+        sizes = [size for one in numbers if math.isfinite(size := abs(float(one))) and size > 0]
+        if sizes:
+            return min(max(figures - 1 - math.floor(math.log10(median(sizes))), 0), 8)
+    return 2
 
 
 def spread(mean: float, deviation: float | None) -> str:
@@ -128,6 +108,33 @@ def spread(mean: float, deviation: float | None) -> str:
     if places == 6 or abs(mean) >= 1e7:
         return f"{mean:.3g} ± {deviation:.2g}".replace("-", "−")
     return f"{mean:,.{places}f} ± {deviation:,.{places}f}".replace("-", "−")
+
+
+def with_interval(
+    value: float, low: float, high: float, places: int, *, signed: bool = False
+) -> str:
+    """`−1.20 [−2.00, −0.40]`."""
+    text = number(value, places, signed=signed)
+    if math.isnan(low):
+        return text
+    return f"{text} [{number(low, places, signed=signed)}, {number(high, places, signed=signed)}]"
+
+
+def p_text(value: float) -> str:
+    """Three places, or that it is below a thousandth."""
+    return NONE if math.isnan(value) else "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def seeds_text(seeds: Iterable[int]) -> str:
+    """`0–4, 7, 10–12`."""
+    ordered = sorted(set(seeds))
+    parts, start = [], 0
+    for end in range(1, len(ordered) + 1):
+        if end == len(ordered) or ordered[end] != ordered[end - 1] + 1:
+            first, last = ordered[start], ordered[end - 1]
+            parts.append(str(first) if first == last else f"{first}–{last}")
+            start = end
+    return ", ".join(parts)
 
 
 def setting(value: Any) -> str:

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-from sweeper.spec.document import Document, one_of
-from sweeper.spec.domains import Parameter, Range
-from sweeper.spec.sections import (
+from sweeper.sweepfile.document import Document, one_of
+from sweeper.sweepfile.domains import Parameter, Range
+from sweeper.sweepfile.sections import (
     DESIGN_OPTIONS,
     SAMPLER_OPTIONS,
     SCHEDULER_OPTIONS,

@@ -14,8 +14,8 @@ from copy import deepcopy
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sweeper.spec.domains import Parameter, Toggle
-from sweeper.spec.model import Sweep
+from sweeper.sweepfile.domains import Parameter, Toggle
+from sweeper.sweepfile.model import Sweep
 
 Choose = Callable[[Parameter], Any]
 

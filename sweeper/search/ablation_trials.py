@@ -11,9 +11,9 @@ from typing import Any
 
 from sweeper.ablation.build import build_design
 from sweeper.ablation.designs import Cell, Design, Factor, missing
-from sweeper.spec.domains import Toggle
-from sweeper.spec.model import Sweep
-from sweeper.spec.space import apply
+from sweeper.sweepfile.domains import Toggle
+from sweeper.sweepfile.model import Sweep
+from sweeper.sweepfile.space import apply
 
 
 def design_of(sweep: Sweep) -> Design:

@@ -11,11 +11,11 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from sweeper.ablation.search import expected_best
+from sweeper.ablation.search_statistics import expected_best
 from sweeper.report import style
 from sweeper.report.standings import Standings, final, is_number
 from sweeper.report.trial import Trial
-from sweeper.report.words import better, measure, number, plain, plural, short_path
+from sweeper.wording import better, measure, number, plain, plural, short_path
 
 _BARS = 20
 CLEAR = {"facecolor": "white", "edgecolor": "none", "pad": 1}

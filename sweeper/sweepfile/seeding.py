@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sweeper.spec.model import Sweep
+from sweeper.sweepfile.model import Sweep
 
 FIRST_SEED = 1000
 """Fresh seeds count from here, leaving out any that the search itself may use."""

@@ -6,8 +6,17 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from sweeper.spec.document import Document, Path, one_of, shown
-from sweeper.spec.domains import Domain, Parameter, Range, Toggle, Values, canonical, exact, same
+from sweeper.sweepfile.document import Document, Path, one_of, shown
+from sweeper.sweepfile.domains import (
+    Domain,
+    Parameter,
+    Range,
+    Toggle,
+    Values,
+    canonical,
+    exact,
+    same,
+)
 from trials.problems import nearest
 
 FORMS: dict[str, tuple[str, ...]] = {

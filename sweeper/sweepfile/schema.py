@@ -15,8 +15,8 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from sweeper.home import NAME_RULE
-from sweeper.spec.parameters import FORMS
-from sweeper.spec.sections import SECTIONS, Objective
+from sweeper.sweepfile.parameters import FORMS
+from sweeper.sweepfile.sections import SECTIONS, Objective
 
 Schema = dict[str, Any]
 _References = Mapping[Any, Schema]
@@ -32,7 +32,7 @@ _CONDITION: Schema = {
 
 def sweep_schema() -> Schema:
     """The schema of a sweep file, JSON Schema 2020-12. Imports the trainer's catalogue."""
-    from sweeper.spec.check import measures
+    from sweeper.sweepfile.check import measures
     from trials import catalogue
     from trials.config import TrialConfig
     from trials.metrics.measures import MEASURES

@@ -35,7 +35,7 @@ sampled, so an ablation of it compares averaged with raw ones by intent."""
 
 
 @dataclass(frozen=True, eq=False)
-class Study:
+class Outcomes:
     """Values of every cell on every seed."""
 
     cells: tuple[str, ...]
@@ -95,7 +95,7 @@ class Study:
         return np.where(self.failed, worst, self.values)
 
 
-def study_from_matrix(
+def outcomes_from_matrix(
     cells: Sequence[str],
     seeds: Sequence[int],
     values: npt.ArrayLike,
@@ -103,14 +103,14 @@ def study_from_matrix(
     *,
     failed: npt.ArrayLike | None = None,
     symptom: str = "failed",
-) -> Study:
+) -> Outcomes:
     """A study from (cells, seeds) numbers, for tests, simulations and callers with a matrix."""
     matrix = np.array(values, dtype=np.float64)
     marks = np.zeros(matrix.shape, bool) if failed is None else np.asarray(failed, dtype=bool)
     if matrix.shape != (len(cells), len(seeds)) or marks.shape != matrix.shape:
         raise ValueError(f"expected values of shape {(len(cells), len(seeds))}")
     none = np.zeros(len(cells), dtype=np.int64)
-    return Study(
+    return Outcomes(
         cells=tuple(cells),
         seeds=tuple(seeds),
         values=np.where(marks, np.nan, matrix),
@@ -123,7 +123,7 @@ def study_from_matrix(
     )
 
 
-def study_kind(table: pa.Table) -> Kind:
+def kind_of_rows(table: pa.Table) -> Kind:
     """What a dataset holds: cells of an ablation, replicates being confirmed, or trials."""
     if table["cell"].null_count < len(table):
         return "cells"
@@ -131,9 +131,9 @@ def study_kind(table: pa.Table) -> Kind:
     return "confirmation" if replicates else "trials"
 
 
-def study_from_table(
+def outcomes_from_table(
     table: pa.Table, goal: Goal, *, kind: Kind | None = None, objective: str = "objective"
-) -> Study:
+) -> Outcomes:
     """The study in a dataset of trials (`sweeper.ablation.dataset`).
 
     "cells" groups by cell label; "confirmation" takes the replicates only, grouped by the trial
@@ -141,11 +141,11 @@ def study_from_table(
     configuration. Cells stand in the order of their first trial. A completed run without a finite
     number counts as failed by "not_finite".
     """
-    kind = kind or study_kind(table)
+    kind = kind or kind_of_rows(table)
     mask, groups, labels = _groups(table, kind)
     rows = np.flatnonzero(mask)
     if not len(rows):
-        return study_from_matrix([], [], np.empty((0, 0)), goal)
+        return outcomes_from_matrix([], [], np.empty((0, 0)), goal)
     _, first, member = np.unique(groups[rows], return_index=True, return_inverse=True)
     order = np.argsort(first, kind="stable")
     member = np.argsort(order, kind="stable")[member]
@@ -179,7 +179,7 @@ def study_from_table(
     innocent = (state == "failed") & ~fell
     gone[member[innocent], seed[innocent]] = True
     gone &= np.isnan(values) & ~failed
-    return Study(
+    return Outcomes(
         cells=tuple(labels(row) for row in first_rows),
         seeds=named,
         values=values,

@@ -6,8 +6,8 @@ import heapq
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from sweeper.spec.document import Document
-from sweeper.spec.domains import Parameter, Toggle
+from sweeper.sweepfile.document import Document
+from sweeper.sweepfile.domains import Parameter, Toggle
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from sweeper.cli.printing import number, print_table, settings, spread
 
 if TYPE_CHECKING:
     from sweeper.search.records import TrialRecord
-    from sweeper.spec.model import Sweep
+    from sweeper.sweepfile.model import Sweep
 
 
 def ranked(sweep: Sweep, records: Sequence[TrialRecord]) -> list[TrialRecord]:

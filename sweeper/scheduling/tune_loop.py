@@ -22,7 +22,7 @@ from sweeper.scheduling.failures import is_disk_full
 from sweeper.scheduling.machines import Mark, check_machines
 from sweeper.scheduling.requests import Requests
 from sweeper.scheduling.trainable import Factory, Worker
-from sweeper.spec.model import Sweep
+from sweeper.sweepfile.model import Sweep
 
 CRASHES = 3
 """How often in a row Tune may give out under us before the sweep stops."""

@@ -14,13 +14,13 @@ from sweeper.ablation.columns import TESTED
 from sweeper.ablation.dataset import DatasetError, read_dataset, trial_table, write_dataset
 from sweeper.ablation.effect_table import effect_table
 from sweeper.ablation.factorial import factorial_effects
-from sweeper.ablation.study import study_from_table, study_kind
+from sweeper.ablation.matrix import kind_of_rows, outcomes_from_table
 from sweeper.ablation.tables import Table, TableRefused, build_table
 from sweeper.home import SweepFolder
 from sweeper.search.ledger import STORAGE_VARIABLE, Ledger
 from sweeper.search.records import TrialRecord
-from sweeper.spec.load import read_stored
-from sweeper.spec.model import Sweep
+from sweeper.sweepfile.load import read_stored
+from sweeper.sweepfile.model import Sweep
 
 FACTORIALS = ("full_factorial", "fractional_factorial", "plackett_burman")
 
@@ -102,8 +102,8 @@ def main_table(
     configurations of a search, or its trials. Raises TableRefused."""
     goal = sweep.objective[0]
     design = None
-    if sweep.is_ablation and study_kind(data) == "cells":
-        from sweeper.search.cells import design_of
+    if sweep.is_ablation and kind_of_rows(data) == "cells":
+        from sweeper.search.ablation_trials import design_of
 
         design = design_of(sweep)
     return build_table(
@@ -122,16 +122,16 @@ def main_table(
 def factor_table(sweep: Sweep, data: pa.Table, *, ranked: bool = False) -> Table:
     """Main effects and two-way interactions of a factorial ablation; with `ranked`, in shares of
     rank with failures ranked worst. Raises TableRefused."""
-    from sweeper.search.cells import design_of
+    from sweeper.search.ablation_trials import design_of
 
     if sweep.ablation.design not in FACTORIALS:
         raise TableRefused(
             f"{sweep.name} is no factorial: effects are estimated of {', '.join(FACTORIALS)}"
         )
     design, goal = design_of(sweep), sweep.objective[0]
-    study = study_from_table(data, goal.goal, kind="cells")
+    outcomes = outcomes_from_table(data, goal.goal, kind="cells")
     try:
-        effects = factorial_effects(design, study, ranked=ranked)
+        effects = factorial_effects(design, outcomes, ranked=ranked)
     except ValueError as error:
         raise TableRefused(str(error)) from error
     metric = f"the rank (0 to 1) of {goal.metric}, failures worst," if ranked else goal.metric
@@ -145,14 +145,14 @@ def finished_tables(sweep: Sweep, data: pa.Table) -> list[Table]:
     Of an ablation, beside the main table, one of robust measures with failures ranked worst; of a
     factorial, its effects too, and where runs failed, the effects on ranks.
     """
-    limit = LONGEST if study_kind(data) == "trials" else None
+    limit = LONGEST if kind_of_rows(data) == "trials" else None
     makers: list[Callable[[], Table]] = [lambda: main_table(sweep, data, limit=limit)]
     if sweep.is_ablation:
         makers = [lambda: _cell_table(sweep, data)]
         makers.append(lambda: _robust_table(sweep, data))
     if sweep.ablation.design in FACTORIALS:
         makers.append(lambda: factor_table(sweep, data))
-        if study_from_table(data, sweep.objective[0].goal, kind="cells").failed.any():
+        if outcomes_from_table(data, sweep.objective[0].goal, kind="cells").failed.any():
             makers.append(lambda: factor_table(sweep, data, ranked=True))
     tables = []
     for make in makers:

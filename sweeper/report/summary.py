@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from sweeper.report import markup
 from sweeper.report.markup import text
 from sweeper.report.standings import OWN_BUSINESS, Standing, Standings, final
-from sweeper.report.words import (
+from sweeper.wording import (
     NONE,
     STATE_WORDS,
     better,

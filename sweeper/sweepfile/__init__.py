@@ -1,9 +1,9 @@
 """What a sweep is: the file format, the space it describes, its limits. Pure: nothing runs here."""
 
-from sweeper.spec.domains import Domain, Parameter, Range, Toggle, Values
-from sweeper.spec.load import load_sweep, parse_sweep, sweep_from_dict
-from sweeper.spec.model import Difference, Sweep
-from sweeper.spec.sections import (
+from sweeper.sweepfile.domains import Domain, Parameter, Range, Toggle, Values
+from sweeper.sweepfile.load import load_sweep, parse_sweep, sweep_from_dict
+from sweeper.sweepfile.model import Difference, Sweep
+from sweeper.sweepfile.sections import (
     Limits,
     Objective,
     Resources,
@@ -12,7 +12,7 @@ from sweeper.spec.sections import (
     Seeds,
     Tracking,
 )
-from sweeper.spec.space import Draw, apply, base_draw, cells, count_cells, walk
+from sweeper.sweepfile.space import Draw, apply, base_draw, cells, count_cells, walk
 
 __all__ = [
     "Difference",

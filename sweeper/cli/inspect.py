@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sweeper.ablation.blame import SCHEDULER
-from sweeper.cli.leaders import cell_standings, on_fresh_seeds, placed, print_leaderboard, ranked
+from sweeper.cli.leaderboard import (
+    cell_standings,
+    on_fresh_seeds,
+    placed,
+    print_leaderboard,
+    ranked,
+)
 from sweeper.cli.options import HomeOption, JsonOption, SweepName, print_json
 from sweeper.cli.printing import number, print_table, setting, spread
 from sweeper.errors import SweeperError, UserError
@@ -17,7 +23,7 @@ from sweeper.home import Home, SweepFolder
 
 if TYPE_CHECKING:
     from sweeper.search.records import TrialRecord
-    from sweeper.spec.model import Sweep
+    from sweeper.sweepfile.model import Sweep
 
 
 def register(app: typer.Typer) -> None:
@@ -181,7 +187,7 @@ def show(
 
 def read_sweep(folder: SweepFolder) -> tuple[Sweep, list[TrialRecord]]:
     """A sweep and all its trials, from its folder."""
-    from sweeper.studies import records_of, sweep_of
+    from sweeper.results import records_of, sweep_of
 
     sweep = sweep_of(folder)
     return sweep, records_of(folder, sweep)
@@ -226,7 +232,7 @@ def _progress(
     folder: SweepFolder, sweep: Sweep, records: Sequence[TrialRecord]
 ) -> tuple[int | None, int]:
     """(trials that there will be before any confirmation, those that are over)."""
-    from sweeper.studies import planned_of
+    from sweeper.results import planned_of
 
     if not sweep.is_ablation:
         over = sum(record.over for record in records if record.role != "replicate")

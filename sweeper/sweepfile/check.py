@@ -11,11 +11,11 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from sweeper.spec.document import Document, Path, one_of, shown
-from sweeper.spec.domains import Parameter, Range, Toggle, Values
-from sweeper.spec.model import Sweep
-from sweeper.spec.sections import Goal, Objective
-from sweeper.spec.space import apply, walk
+from sweeper.sweepfile.document import Document, Path, one_of, shown
+from sweeper.sweepfile.domains import Parameter, Range, Toggle, Values
+from sweeper.sweepfile.model import Sweep
+from sweeper.sweepfile.sections import Goal, Objective
+from sweeper.sweepfile.space import apply, walk
 from trials import catalogue
 from trials.config import TrialConfig, feasible, load_config, problems_of
 from trials.data import AnyData, DataConfig, check_data

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from sweeper.ablation.designs import Design
     from sweeper.search.records import TrialRecord
-    from sweeper.spec.model import Sweep
+    from sweeper.sweepfile.model import Sweep
 
 ALIASES = 4
 """Aliases of an effect that a preview shows: in a Plackett–Burman design each has dozens."""
@@ -52,7 +52,7 @@ def ablate(
     Around a trial, the tricks that are on in it are the factors. Run it again with more seeds to
     add only those.
     """
-    from sweeper.spec import load_sweep
+    from sweeper.sweepfile import load_sweep
 
     extra = [*(overrides or [])]
     extra += [f"ablation.design={design}"] if design else []
@@ -72,9 +72,9 @@ def ablate(
 
 def _around(name: str, source: str, overrides: list[str], home: Home) -> Sweep:
     """The leave-one-out study around a trial of a finished sweep."""
-    from sweeper.cli.leaders import placed
-    from sweeper.spec import parse_sweep
-    from sweeper.studies import records_of, sweep_of
+    from sweeper.cli.leaderboard import placed
+    from sweeper.results import records_of, sweep_of
+    from sweeper.sweepfile import parse_sweep
     from trials.config import load_config
 
     folder = home.existing(name)
@@ -109,8 +109,8 @@ def _around(name: str, source: str, overrides: list[str], home: Home) -> Sweep:
 
 def _preview(sweep: Sweep, home: Home, json: bool) -> None:
     from sweeper.ablation.build import preview as preview_of
-    from sweeper.search.cells import design_of, seeds_of
-    from sweeper.studies import records_of
+    from sweeper.results import records_of
+    from sweeper.search.ablation_trials import design_of, seeds_of
 
     design, seeds = design_of(sweep), list(seeds_of(sweep))
     folder = home.sweep(sweep.name)
@@ -181,7 +181,7 @@ def _seconds_of_a_run(
     if not design.possible:
         return None
     from sweeper.cli.checking import forecast_of
-    from sweeper.spec.space import apply
+    from sweeper.sweepfile.space import apply
 
     cell = next((c for c in design.possible if c.label == design.reference), design.possible[0])
     base = apply(sweep.base, cell.settings)
@@ -227,7 +227,7 @@ def table(
     from sweeper.ablation.formats import FORMATS, render
     from sweeper.ablation.intervals import METHODS
     from sweeper.ablation.tables import build_table
-    from sweeper.studies import factor_table, main_table
+    from sweeper.results import factor_table, main_table
 
     if format not in FORMATS:
         raise UserError(f"there is no format {format!r}; there are: {', '.join(FORMATS)}")
@@ -286,7 +286,7 @@ def _writing(file: Path) -> Iterator[None]:
 
 def _sweep_and_data(name: str, home: Home) -> tuple[Sweep | None, pa.Table]:
     from sweeper.ablation.dataset import read_dataset
-    from sweeper.studies import dataset_of, sweep_of
+    from sweeper.results import dataset_of, sweep_of
 
     if name.endswith(".parquet"):
         return None, read_dataset(Path(name))

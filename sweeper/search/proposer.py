@@ -17,12 +17,12 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
 from sweeper.ablation.blame import INNOCENT
-from sweeper.search import entries, modelled, proposals
+from sweeper.search import attributes, modelled, proposals
 from sweeper.search.distributions import distribution, from_study, suggest, to_study
 from sweeper.search.records import Asked, Role
-from sweeper.spec.domains import Parameter
-from sweeper.spec.model import Sweep
-from sweeper.spec.space import Choose, Draw, apply, base_draw, cells, walk
+from sweeper.sweepfile.domains import Parameter
+from sweeper.sweepfile.model import Sweep
+from sweeper.sweepfile.space import Choose, Draw, apply, base_draw, cells, walk
 
 if TYPE_CHECKING:
     from sweeper.ablation.designs import Design
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 MODELLED = ("tpe", "gp", "nsga2")
 
 
-class Desk:
+class Proposer:
     """Hands out the trials of one study."""
 
     def __init__(self, sweep: Sweep, study: Study, storage: BaseStorage) -> None:
@@ -70,7 +70,7 @@ class Desk:
         cannot hold the configuration, its worker would die for ever.
         """
         # Imported here: listings read studies too, and need neither designs nor SciPy.
-        from sweeper.search.cells import cells_due, design_of
+        from sweeper.search.ablation_trials import cells_due, design_of
 
         if self._design is None:
             self._design = design_of(self._sweep)
@@ -95,7 +95,7 @@ class Desk:
 
     def ask_replicate(self, of: int, seed: int) -> Asked:
         """A trial that repeats the configuration of trial `of` with another seed."""
-        model = entries.asked(self._study.get_trials(deepcopy=False)[of])
+        model = attributes.asked(self._study.get_trials(deepcopy=False)[of])
         searched = {path: value for path, value in model.values.items() if path != "seed"}
         config = apply(model.config, {"seed": seed})
         return self._add(Draw({**searched, "seed": seed}, config), searched, "replicate", of=of)
@@ -148,7 +148,7 @@ class Desk:
             if not self._sweep.is_ablation:
                 raise
             trial_id = self._create(attrs, {}, {})
-        return entries.asked(self._storage.get_trial(trial_id))
+        return attributes.asked(self._storage.get_trial(trial_id))
 
     def _create(
         self,
@@ -183,7 +183,7 @@ class Desk:
         trial.set_user_attr("values", draw.values)
         # The configuration last: a trial without it has not been asked yet.
         trial.set_user_attr("config", draw.config)
-        return entries.asked(self._storage.get_trial(trial._trial_id))
+        return attributes.asked(self._storage.get_trial(trial._trial_id))
 
     def _sampler(self, *place: object) -> BaseSampler:
         return modelled.sampler(self._sweep, proposals.mix(self._sweep.search.seed, *place))
@@ -195,7 +195,7 @@ class Desk:
             goal = self._sweep.objective[0]
             roles = [trial.user_attrs.get("role") for trial in everything]
             results = [
-                entries.result(trial, goal)
+                attributes.result(trial, goal)
                 for trial, role in zip(everything, roles, strict=True)
                 if role == "search"
             ]

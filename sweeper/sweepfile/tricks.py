@@ -9,11 +9,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from sweeper.spec.document import Document
-from sweeper.spec.domains import Parameter, Toggle, Values
-from sweeper.spec.order import Relations, in_order
-from sweeper.spec.parameters import add_own_conditions, read_parameters
-from sweeper.spec.space import apply
+from sweeper.sweepfile.document import Document
+from sweeper.sweepfile.domains import Parameter, Toggle, Values
+from sweeper.sweepfile.order import Relations, in_order
+from sweeper.sweepfile.parameters import add_own_conditions, read_parameters
+from sweeper.sweepfile.space import apply
 from trials import catalogue
 from trials.config import problems_of
 

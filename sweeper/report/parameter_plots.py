@@ -23,8 +23,8 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from sweeper.report import style
 from sweeper.report.standings import Standings, final
 from sweeper.report.trial import Trial
-from sweeper.report.words import measure, setting, short_path
-from sweeper.spec.domains import Parameter, Range, Toggle, canonical
+from sweeper.sweepfile.domains import Parameter, Range, Toggle, canonical
+from sweeper.wording import measure, setting, short_path
 
 COLUMNS = 3
 _TREND = 60
