@@ -19,7 +19,7 @@ from trials.config import TrialConfig
 from trials.game import Game, Round
 from trials.part import PartConfig, knob
 from trials.problems import Problem
-from trials.shifts import mirrored, shifted
+from trials.toolkit.shifts import mirrored, shifted
 from trials.trick import Terms, Trick
 
 

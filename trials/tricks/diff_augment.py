@@ -19,7 +19,7 @@ from trials.config import TrialConfig
 from trials.game import Game
 from trials.part import PartConfig, knob
 from trials.problems import Problem, nearest
-from trials.shifts import shifted
+from trials.toolkit.shifts import shifted
 from trials.trick import Trick
 
 Draw = Callable[[int], Tensor]

@@ -17,8 +17,8 @@ from torch import Tensor
 
 from trials.config import TrialConfig
 from trials.game import Game, Round
-from trials.gradients import sample_norms, score_gradients, watched
 from trials.part import PartConfig, knob
+from trials.toolkit.gradients import sample_norms, score_gradients, watched
 from trials.trick import Terms, Trick
 
 

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from trials.game import Game, Round
 from trials.part import PartConfig, knob
+from trials.toolkit.weights import weight_matrices
 from trials.trick import Terms, Trick
-from trials.weights import weight_matrices
 
 
 def penalty(weight: Tensor, kind: Literal["full", "off_diagonal"]) -> Tensor:

@@ -13,8 +13,8 @@ from typing import Any
 from torch import Tensor
 
 from trials.game import Game, Round
-from trials.gradients import score_gradients, watched
 from trials.part import PartConfig, knob
+from trials.toolkit.gradients import score_gradients, watched
 from trials.trick import Terms, Trick
 
 

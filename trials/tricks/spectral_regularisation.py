@@ -15,8 +15,8 @@ from torch import Tensor
 
 from trials.game import Game, Round
 from trials.part import PartConfig, knob
+from trials.toolkit.weights import weight_matrices
 from trials.trick import Terms, Trick
-from trials.weights import weight_matrices
 
 
 @torch.no_grad()

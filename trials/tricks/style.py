@@ -15,8 +15,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from trials.feature_loss import FeatureLoss
 from trials.part import PartConfig, knob
+from trials.toolkit.feature_loss import FeatureLoss
 
 
 def gram(activations: Tensor) -> Tensor:

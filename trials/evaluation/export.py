@@ -14,12 +14,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from trials.checkpoint import write_atomically
 from trials.config import load_config
 from trials.errors import CheckpointError
 from trials.networks.build import build
 from trials.networks.mixture import Mixture
 from trials.networks.plan import GeneratorPlan
+from trials.state.checkpoint import write_atomically
 from trials.trick import Trick
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from trials.checkpoint import write_atomically
+from trials.state.checkpoint import write_atomically
 
 SMALLEST_SIDE = 32
 """Images below this height are enlarged by whole pixels, so that a person can see them."""
