@@ -19,8 +19,8 @@ from sweeper.report.markup import Picture, text
 from sweeper.report.page import page
 from sweeper.report.sections import winner_yaml
 from sweeper.report.standings import Standings, standings_of
-from sweeper.report.trial import Trial
 from sweeper.sweepfile.model import Sweep
+from sweeper.trial import Trial
 from sweeper.wording import measure, plural, sentence
 
 _PAGE_DPI = 116
