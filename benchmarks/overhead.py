@@ -32,7 +32,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from trials.evaluation import Evaluation
+from trials.evaluation.results import Evaluation
 
 NAMES = tuple(f"x{place}" for place in range(8))
 METRIC = "fid"

@@ -44,7 +44,7 @@ from sweeper.search.ledger import Ledger
 from sweeper.sweepfile import Sweep, load_sweep
 from sweeper.trial import Trial
 from trials.config import load_config
-from trials.evaluation import Evaluation
+from trials.evaluation.results import Evaluation
 from trials.health import HealthConfig, Signals, Symptom, Watcher
 from trials.trainer import Training
 

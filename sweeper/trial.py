@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from trials.evaluation import Evaluation, FinalScore
+from trials.evaluation.results import Evaluation, FinalScore
 from trials.health import Symptom
 
 __all__ = [

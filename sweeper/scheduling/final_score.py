@@ -102,7 +102,7 @@ def overall_winner(sweep: Sweep, records: Sequence[Trial]) -> Trial | None:
 def _measure(folder: str, cache: str, threads: int) -> FinalScore:
     import torch
 
-    from trials.final_score import final_score
+    from trials.evaluation.final_score import final_score
 
     torch.set_num_threads(threads)
     return final_score(Path(folder), cache=Path(cache))

@@ -14,7 +14,7 @@ from trials import catalogue
 from trials.game import Game, Round
 from trials.losses.base import AdversarialLoss
 from trials.networks.stacked import StackedDiscriminator
-from trials.shifts import shifted
+from trials.toolkit.shifts import shifted
 from trials.trainer import Training
 from trials.tricks.multi_scale_discriminator import MultiScale
 

@@ -18,7 +18,7 @@ from torch import Tensor
 from trials.config import TrialConfig
 from trials.game import Game, Round
 from trials.problems import Problem
-from trials.shifts import mirrored, shifted
+from trials.toolkit.shifts import mirrored, shifted
 from trials.trick import Terms, Trick, TrickConfig, knob
 
 

@@ -18,7 +18,7 @@ from torch import Tensor
 from trials.config import TrialConfig
 from trials.game import Game
 from trials.problems import Problem, nearest
-from trials.shifts import shifted
+from trials.toolkit.shifts import shifted
 from trials.trick import Trick, TrickConfig, knob
 
 Draw = Callable[[int], Tensor]

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from trials.game import Game, Round
-from trials.gradients import sample_norms, score_gradients, watched
+from trials.toolkit.gradients import sample_norms, score_gradients, watched
 from trials.trick import Terms, Trick, TrickConfig, knob
 
 

@@ -25,14 +25,14 @@ import torch
 from torch import Tensor, nn
 
 from trials.config import TrialConfig
+from trials.evaluation.sampling import drawer
 from trials.game import Game, Round
 from trials.metrics.extractors import Extractor, build_extractor
 from trials.metrics.frechet import Moments, Reference
 from trials.networks.build import build
 from trials.networks.mixture import Mixture
 from trials.problems import Problem
-from trials.sampling import drawer
-from trials.streams import derive, stream
+from trials.state.streams import derive, stream
 from trials.trick import Trick, TrickConfig, knob
 
 REAL = 2048

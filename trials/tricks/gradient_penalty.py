@@ -17,7 +17,7 @@ from torch import Tensor
 
 from trials.config import TrialConfig
 from trials.game import Game, Round
-from trials.gradients import sample_norms, score_gradients, watched
+from trials.toolkit.gradients import sample_norms, score_gradients, watched
 from trials.trick import Terms, Trick, TrickConfig, knob
 
 

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from trials.game import Game, Round
+from trials.toolkit.weights import weight_matrices
 from trials.trick import Terms, Trick, TrickConfig, knob
-from trials.weights import weight_matrices
 
 
 def penalty(weight: Tensor, kind: Literal["full", "off_diagonal"]) -> Tensor:

@@ -13,7 +13,7 @@ from typing import Any
 from torch import Tensor
 
 from trials.game import Game, Round
-from trials.gradients import score_gradients, watched
+from trials.toolkit.gradients import score_gradients, watched
 from trials.trick import Terms, Trick, TrickConfig, knob
 
 

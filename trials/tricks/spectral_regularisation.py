@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from trials.game import Game, Round
+from trials.toolkit.weights import weight_matrices
 from trials.trick import Terms, Trick, TrickConfig, knob
-from trials.weights import weight_matrices
 
 
 @torch.no_grad()

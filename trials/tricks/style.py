@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from trials.feature_loss import FeatureLoss
+from trials.toolkit.feature_loss import FeatureLoss
 from trials.trick import TrickConfig, knob
 
 
