@@ -9,8 +9,6 @@ gives the same score.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from trials.config import load_config
@@ -19,19 +17,10 @@ from trials.devices import pick_device
 from trials.engine.composed_game import ComposedGame
 from trials.errors import CheckpointError
 from trials.evaluation.export import load_generator, saved_header
+from trials.evaluation.results import FinalScore
 from trials.metrics.evaluator import Evaluator
 from trials.metrics.protocol import counted
 from trials.state.streams import derive, stream
-
-
-@dataclass(frozen=True)
-class FinalScore:
-    """``metrics`` are named with their number of samples: ``fid_5k``. ``step`` is that of the
-    generator that was kept."""
-
-    step: int
-    metrics: Mapping[str, float]
-    protocol: Mapping[str, str]
 
 
 def final_score(folder: Path, *, cache: Path | None = None) -> FinalScore:
