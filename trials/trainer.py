@@ -39,6 +39,7 @@ from trials.evaluation.export import adopt_generator, save_generator
 from trials.evaluation.pictures import image_grid, save_picture, scatter
 from trials.evaluation.running_means import Meter, gradient_norm, layer_gradient_norms
 from trials.evaluation.sampling import drawer, sampling_network, shown
+from trials.files import atomic_write
 from trials.game import Game, Round, Steps
 from trials.health import Signals, Symptom, Watcher
 from trials.metrics.evaluator import Evaluator, Measured
@@ -77,7 +78,7 @@ class Training:
         self._fixed = self._fixed_noise()
         config_file = self.folder / "config.json"
         text = json.dumps(config.as_dict(), indent=2)
-        checkpoint.write_atomically(config_file, lambda path: path.write_text(text))
+        atomic_write(config_file, text)
 
     # What it is asked from outside -----------------------------------------------------------
 
