@@ -19,7 +19,6 @@ from sweeper.scheduling.trainable import Factory
 from sweeper.search.ledger import Ledger
 from sweeper.search.records import TrialRecord
 from sweeper.sweepfile.model import Sweep
-from trials.files import atomic_write
 
 if TYPE_CHECKING:
     import pandas as pd

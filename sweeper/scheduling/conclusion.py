@@ -12,7 +12,6 @@ from pathlib import Path
 
 from sweeper.ablation.formats import FORMATS, render
 from sweeper.ablation.tables import Table
-from sweeper.files import atomic_write
 from sweeper.home import SweepFolder
 from sweeper.report import ReportPaths, write_report
 from sweeper.report.mlflow_tables import evidence
@@ -22,6 +21,7 @@ from sweeper.scheduling.events import SweepState
 from sweeper.scheduling.recorder import Recorder
 from sweeper.search.ledger import Ledger
 from sweeper.sweepfile.model import Sweep
+from trials.files import atomic_write
 
 TABLE_FORMATS = ("latex", "markdown")
 """In which each table is written beside the report; `sweeper table` has the others."""
