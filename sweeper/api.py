@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 from sweeper.ablation.tables import Table
 from sweeper.home import Home, SweepFolder
 from sweeper.report import ReportPaths, write_report
-from sweeper.results import sweep_of
+from sweeper.results import sweep_of, table_of
 from sweeper.scheduling.conclusion import conclude
 from sweeper.scheduling.events import Listener, SweepState
 from sweeper.scheduling.run import run as run_trials
 from sweeper.scheduling.trainable import Factory
 from sweeper.search.ledger import Ledger
-from sweeper.search.records import TrialRecord
 from sweeper.sweepfile.model import Sweep
+from sweeper.trial import Trial
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,11 +33,12 @@ class SweepResult:
     all trials of the sweep, ``best`` the best completed one of the search.
     """
 
+    sweep: Sweep
     state: SweepState
     message: str
     folder: Path
-    records: tuple[TrialRecord, ...]
-    best: TrialRecord | None
+    records: tuple[Trial, ...]
+    best: Trial | None
     files: ReportPaths
     tables: tuple[Table, ...]
     exit_code: int
@@ -50,10 +51,7 @@ class SweepResult:
     @cached_property
     def frame(self) -> pd.DataFrame:
         """One row a trial, in order of numbers: role, state, objective, symptom, parameters."""
-        from sweeper.ablation.dataset import trial_table
-
-        table = trial_table(record.as_dict() for record in self.records)
-        frame: pd.DataFrame = table.to_pandas()
+        frame: pd.DataFrame = table_of(self.sweep, self.records).to_pandas()
         return frame
 
     def as_dict(self) -> dict[str, Any]:
@@ -91,6 +89,7 @@ def run(
     outcome = run_trials(sweep, here, events=listener, factory=factory, source=source)
     results = outcome.results
     return SweepResult(
+        sweep=sweep,
         state=outcome.state,
         message=outcome.message,
         folder=outcome.folder,
@@ -102,7 +101,7 @@ def run(
     )
 
 
-def _late_report(folder: SweepFolder, sweep: Sweep, records: Sequence[TrialRecord]) -> ReportPaths:
+def _late_report(folder: SweepFolder, sweep: Sweep, records: Sequence[Trial]) -> ReportPaths:
     """The report of a run that failed before it wrote one; if that fails too, where it belongs."""
     try:
         return write_report(folder, sweep, records)

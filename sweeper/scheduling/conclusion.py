@@ -50,7 +50,7 @@ def conclude(
     `recorder` MLflow is told nothing. Raises OSError where a file cannot be written.
     """
     trials = ledger.trials()
-    dataset = write_dataset_of(folder, trials)
+    dataset = write_dataset_of(folder, sweep, trials)
     standings = standings_of(sweep, trials)
     tables = tuple(finished_tables(sweep, dataset))
     importances, fanova = ledger.importances(), ledger.importances("fanova")

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from sweeper.search.records import Role, TrialRecord
+from sweeper.trial import Evaluation, Role, Trial
 
 if TYPE_CHECKING:
     from sweeper.scheduling.conclusion import Results
@@ -42,7 +42,7 @@ class SweepStarted:
     metrics: tuple[str, ...]
     goals: tuple[str, ...]
     resumed: bool
-    records: tuple[TrialRecord, ...]
+    records: tuple[Trial, ...]
     time: float
 
 
@@ -69,16 +69,11 @@ class TrialStarted:
 
 @dataclass(frozen=True)
 class TrialEvaluated:
-    """`value` is the first objective at this step; `symptoms` those newly seen, `notes` what was
-    seen of each, in words."""
+    """`value` is the first objective there; the symptoms are those that set in."""
 
     number: int
-    step: int
     value: float | None
-    metrics: Mapping[str, float]
-    symptoms: tuple[str, ...]
-    time: float
-    notes: Mapping[str, str] = field(default_factory=dict)
+    evaluation: Evaluation
 
 
 @dataclass(frozen=True)
@@ -116,8 +111,8 @@ class Outcome:
     state: SweepState
     message: str
     folder: Path
-    records: tuple[TrialRecord, ...] = field(default=(), repr=False)
-    best: TrialRecord | None = None
+    records: tuple[Trial, ...] = field(default=(), repr=False)
+    best: Trial | None = None
     results: Results | None = None
 
     @property

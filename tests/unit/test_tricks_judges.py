@@ -28,7 +28,7 @@ LOSSES = sorted(
     name
     for name, loss in catalogue.in_slot("loss").items()
     if not {"multi_scale_discriminator", "stacked"} & loss.conflicts.keys()
-    and name not in catalogue.get("multi_scale_discriminator").conflicts
+    and name not in catalogue.tricks()["multi_scale_discriminator"].conflicts
 )
 
 
