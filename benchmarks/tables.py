@@ -180,10 +180,10 @@ def fill_study(home: str, count: int) -> None:
     import optuna
     from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 
-    from sweeper.files import atomic_write
     from sweeper.home import Home
     from sweeper.search.ledger import Ledger
     from sweeper.sweepfile import parse_sweep
+    from trials.files import atomic_write
 
     knobs = [
         f"optimizer.{side}.{knob}" for side in ("generator", "discriminator") for knob in KNOBS

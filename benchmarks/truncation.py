@@ -22,7 +22,7 @@ from torch import Tensor
 
 from trials.config import TrialConfig, load_config
 from trials.data import open_data
-from trials.export import TrainedGenerator, load_generator
+from trials.evaluation.export import TrainedGenerator, load_generator
 from trials.metrics.evaluator import Evaluator
 from trials.trainer import train
 from trials.tricks.truncation import truncated

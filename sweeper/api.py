@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from sweeper.ablation.formats import FORMATS, render
 from sweeper.ablation.tables import Table
-from sweeper.files import atomic_write
 from sweeper.home import Home, SweepFolder
 from sweeper.report import ReportPaths, write_report
 from sweeper.report.mlflow_tables import evidence
@@ -22,6 +21,7 @@ from sweeper.scheduling.trainable import Factory
 from sweeper.search.ledger import Ledger
 from sweeper.search.records import TrialRecord
 from sweeper.sweepfile.model import Sweep
+from trials.files import atomic_write
 
 if TYPE_CHECKING:
     import pandas as pd

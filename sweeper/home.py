@@ -30,7 +30,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from sweeper.errors import SweepBusy, UnknownSweep, UserError
-from sweeper.files import atomic_write
+from trials.files import atomic_write
 from trials.problems import nearest
 
 HOME_VARIABLE = "SWEEPER_HOME"

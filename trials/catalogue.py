@@ -1,4 +1,4 @@
-"""The registry of tricks: everything that can be switched on, found by importing its folders.
+"""The catalogue of tricks: everything that can be switched on, and how it stands to the rest.
 
 A new file in ``trials/tricks``, ``trials/losses``, ``trials/conditioning`` or ``trials/tasks`` is
 in the catalogue without another line anywhere.
@@ -7,42 +7,25 @@ in the catalogue without another line anywhere.
 from __future__ import annotations
 
 import functools
-import importlib
 import json
-import pkgutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from trials.errors import ConfigError
-from trials.problems import Problem, nearest
+from trials.by_name import ByName, Switches
+from trials.part import Part
+from trials.problems import Problem
 from trials.trick import Trick
 
-FOLDERS = ("trials.losses", "trials.tricks", "trials.conditioning", "trials.tasks")
 SELECTORS = ("loss", "conditioning", "task")
 """Slots that are keys of the configuration; every other trick is a toggle under ``tricks``."""
-
 
 COSTS = Path(__file__).with_name("costs.json")
 """What tricks cost, as ``benchmarks/tricks.py --write`` measured it."""
 
-_ordered: dict[str, type[Trick]] = {}
-
-
-@functools.cache
-def _import_all() -> None:
-    for folder in FOLDERS:
-        package = importlib.import_module(folder)
-        for module in pkgutil.iter_modules(package.__path__):
-            importlib.import_module(f"{folder}.{module.name}")
-
 
 def tricks() -> dict[str, type[Trick]]:
     """Every trick by key, in the order of groups and names."""
-    _import_all()
-    if _ordered.keys() != Trick.registry.keys():
-        _ordered.clear()
-        _ordered.update(sorted(Trick.registry.items(), key=lambda item: (item[1].group, item[0])))
-    return dict(_ordered)
+    return Trick.all()
 
 
 def in_slot(slot: str) -> dict[str, type[Trick]]:
@@ -55,32 +38,39 @@ def toggles() -> dict[str, type[Trick]]:
     return {key: trick for key, trick in tricks().items() if trick.slot not in SELECTORS}
 
 
-def get(key: str) -> type[Trick]:
-    """The trick called ``key``.
+class Selected(ByName):
+    """The one trick of a selector, by its name or a mapping with its knobs."""
 
-    Raises:
-        ConfigError: there is none; the nearest name is given.
-    """
-    found = tricks().get(key)
-    if found is None:
-        raise ConfigError([unknown(f"tricks.{key}", key, tricks())])
-    return found
+    def __init__(self, slot: str) -> None:
+        super().__init__(Trick)
+        self.slot = slot
+
+    def options(self) -> Mapping[str, type[Part]]:
+        return in_slot(self.slot)
+
+    def what(self) -> str:
+        return self.slot
 
 
-def unknown(path: str, key: str, choices: Iterable[str]) -> Problem:
-    """The problem of a name that is not in the catalogue."""
-    choices = list(choices)
-    return Problem(
-        path,
-        f"there is no '{key}' here",
-        expected="one of " + ", ".join(sorted(choices)),
-        nearest=nearest(key, choices),
-    )
+class Toggles(Switches):
+    """The tricks that stand under ``tricks``."""
+
+    def __init__(self) -> None:
+        super().__init__(Trick)
+
+    def options(self) -> Mapping[str, type[Part]]:
+        return toggles()
+
+    def unknown(self, key: str) -> Problem:
+        trick = tricks().get(key)
+        if trick is None:
+            return super().unknown(key)
+        return Problem("", "is not a toggle", f"`{trick.slot}: {key}`")
 
 
 def path_of(key: str) -> str:
     """Where a trick stands in a configuration: ``loss`` or ``tricks.ema``."""
-    slot = Trick.registry[key].slot
+    slot = tricks()[key].slot
     return slot if slot in SELECTORS else f"tricks.{key}"
 
 

@@ -11,14 +11,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PlainSerializer,
-    ValidationError,
-)
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from trials import catalogue
 from trials.data import AnyData
@@ -33,60 +26,11 @@ from trials.networks.check import needs_company
 from trials.networks.config import NetworksConfig
 from trials.networks.plan import NetworkPlan
 from trials.optimizers import OptimizersConfig
+from trials.part import PartConfig
 from trials.presets import expand
 from trials.problems import Problem
-from trials.trick import Trick, TrickConfig
+from trials.trick import Trick
 from trials.validation import problems_from
-
-
-class Choice:
-    """One trick with its knobs, chosen for a slot: immutable, equal by content."""
-
-    __slots__ = ("config", "name")
-
-    def __init__(self, name: str, config: TrickConfig) -> None:
-        self.name = name
-        self.config = config
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Choice) and self.as_dict() == other.as_dict()
-
-    def __hash__(self) -> int:
-        return hash((self.name, self.config))
-
-    def __repr__(self) -> str:
-        return f"Choice({self.as_dict()!r})"
-
-    def as_dict(self) -> dict[str, Any]:
-        """``{name: ..., knob: ...}``, as it stands in a file."""
-        return {"name": self.name, **self.config.model_dump(mode="json")}
-
-
-def _choice(slot: str, value: Any) -> Choice:
-    if isinstance(value, Choice):
-        return value
-    given = {"name": value} if isinstance(value, str) else dict(value)
-    name = given.pop("name")
-    return Choice(name, catalogue.in_slot(slot)[name].Config.model_validate(given))
-
-
-def _toggled(value: Any) -> dict[str, TrickConfig]:
-    chosen = {}
-    for key, knobs in value.items():
-        if isinstance(knobs, TrickConfig):
-            chosen[key] = knobs
-        elif knobs is not False and knobs is not None:
-            given = {} if knobs is True else knobs
-            chosen[key] = catalogue.toggles()[key].Config.model_validate(given)
-    return dict(sorted(chosen.items()))
-
-
-def _selector(slot: str) -> Any:
-    return Annotated[
-        Any,
-        BeforeValidator(lambda value: _choice(slot, value)),
-        PlainSerializer(lambda choice: choice.as_dict()),
-    ]
 
 
 class TrialConfig(BaseModel):
@@ -97,13 +41,13 @@ class TrialConfig(BaseModel):
     data: AnyData = Field(description="what is learnt: a source by name, and its options")
     networks: NetworksConfig = NetworksConfig()
     latent: LatentConfig = LatentConfig()
-    loss: _selector("loss") = Field(  # type: ignore[valid-type]
+    loss: Annotated[Any, catalogue.Selected("loss")] = Field(
         default="non_saturating", description="the adversarial loss: a name, or a name with knobs"
     )
-    conditioning: _selector("conditioning") = Field(  # type: ignore[valid-type]
+    conditioning: Annotated[Any, catalogue.Selected("conditioning")] = Field(
         default="none", description="how class labels enter: none, or a method by name"
     )
-    task: _selector("task") = Field(  # type: ignore[valid-type]
+    task: Annotated[Any, catalogue.Selected("task")] = Field(
         default="generate", description="generate from noise, or work on a given image"
     )
     optimizer: OptimizersConfig = OptimizersConfig()
@@ -118,13 +62,9 @@ class TrialConfig(BaseModel):
         default=1, ge=1, le=100, description="discriminator steps for one generator step"
     )
     steps: int = Field(default=3000, ge=1, le=100_000_000, description="generator steps")
-    tricks: Annotated[
-        dict[str, Any],
-        BeforeValidator(_toggled),
-        PlainSerializer(
-            lambda tricks: {key: knobs.model_dump(mode="json") for key, knobs in tricks.items()}
-        ),
-    ] = Field(default={}, description="tricks that are on: true, or a mapping of knobs")
+    tricks: Annotated[dict[str, Any], catalogue.Toggles()] = Field(
+        default={}, description="tricks that are on: true, or a mapping of knobs"
+    )
     evaluation: EvaluationConfig = EvaluationConfig()
     health: HealthConfig = HealthConfig()
     seed: int = Field(default=0, ge=0, lt=2**62, description="weights, data order, noise")
@@ -134,14 +74,14 @@ class TrialConfig(BaseModel):
         description="auto: a GPU if there is one",
     )
 
-    def active(self) -> Iterator[tuple[type[Trick], TrickConfig]]:
+    def active(self) -> Iterator[tuple[type[Trick], PartConfig]]:
         """Every trick that is on with its knobs, selectors included, in the order they compose."""
         known = catalogue.tricks()
-        chosen = [(known[choice.name], choice.config) for choice in self.selected().values()]
+        chosen = [(known[choice.name], choice) for choice in self.selected().values()]
         chosen += [(known[key], knobs) for key, knobs in self.tricks.items()]
         yield from sorted(chosen, key=lambda item: (item[0].order, item[0].key))
 
-    def selected(self) -> dict[str, Choice]:
+    def selected(self) -> dict[str, PartConfig]:
         """The choices of the selectors by slot."""
         return {slot: getattr(self, slot) for slot in catalogue.SELECTORS}
 
@@ -242,14 +182,14 @@ def default_at(mapping: Mapping[str, Any], path: str) -> Any:
 
 def _read(mapping: Mapping[str, Any]) -> tuple[TrialConfig | None, list[Problem]]:
     raw, problems = expand(mapping)
-    problems += [*_selector_problems(raw), *_toggle_problems(raw)]
     unusable = {problem.path.split(".")[0] for problem in problems}
     rest = {key: value for key, value in raw.items() if key not in unusable}
     try:
         config = TrialConfig.model_validate(rest)
     except ValidationError as error:
-        found = problems_from(error, TrialConfig)
-        problems += [p for p in found if p.path not in unusable]
+        problems += [
+            p for p in problems_from(error, TrialConfig) if p.path.split(".")[0] not in unusable
+        ]
     if problems:
         return None, problems + catalogue.conflicts(_known_names(raw))
     return config, _deep_problems(config)
@@ -270,50 +210,6 @@ def _known_names(raw: Mapping[str, Any]) -> list[str]:
     )
     known = catalogue.tricks()
     return [name for name in (*chosen, *toggles) if isinstance(name, str) and name in known]
-
-
-def _selector_problems(raw: Mapping[str, Any]) -> Iterator[Problem]:
-    for slot in catalogue.SELECTORS:
-        if slot not in raw:
-            continue
-        value, known = raw[slot], catalogue.in_slot(slot)
-        name = value.get("name") if isinstance(value, Mapping) else value
-        if not isinstance(name, str):
-            yield Problem(slot, f"{value!r} is wrong", "a name, or a mapping with `name` and knobs")
-        elif name not in known:
-            yield catalogue.unknown(slot, name, known)
-        elif isinstance(value, Mapping):
-            knobs = {key: knob for key, knob in value.items() if key != "name"}
-            yield from _knob_problems(slot, known[name], knobs)
-
-
-def _toggle_problems(raw: Mapping[str, Any]) -> Iterator[Problem]:
-    given = raw.get("tricks", {})
-    if not isinstance(given, Mapping):
-        yield Problem("tricks", f"{given!r} is wrong", "a mapping from trick to true or knobs")
-        return
-    known = catalogue.toggles()
-    for key, knobs in given.items():
-        if key not in known:
-            problem = catalogue.unknown(f"tricks.{key}", str(key), known)
-            if str(key) in catalogue.tricks():
-                slot = catalogue.tricks()[str(key)].slot
-                problem = Problem(f"tricks.{key}", "is not a toggle", f"`{slot}: {key}`")
-            yield problem
-        elif isinstance(knobs, Mapping):
-            yield from _knob_problems(f"tricks.{key}", known[key], knobs)
-        elif not isinstance(knobs, bool | TrickConfig) and knobs is not None:
-            yield Problem(
-                f"tricks.{key}", f"{knobs!r} is wrong", "true, false or a mapping of knobs"
-            )
-
-
-def _knob_problems(path: str, trick: type[Trick], knobs: Mapping[str, Any]) -> list[Problem]:
-    try:
-        trick.Config.model_validate(dict(knobs))
-    except ValidationError as error:
-        return problems_from(error, trick.Config, path)
-    return []
 
 
 def _deep_problems(config: TrialConfig) -> list[Problem]:

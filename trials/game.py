@@ -21,7 +21,7 @@ from trials.errors import CheckpointError
 from trials.networks.build import build
 from trials.networks.layers.virtual_batch import needs_reference, prepare_reference
 from trials.networks.plan import Judgement
-from trials.streams import Streams, derive, stream
+from trials.state.streams import Streams, derive, stream
 from trials.trick import Terms, Trick
 
 Made = TypeVar("Made")

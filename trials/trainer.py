@@ -30,20 +30,21 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from trials import checkpoint
-from trials.best_generator import judged_by, merit, value_of
 from trials.config import TrialConfig
 from trials.data import open_data
 from trials.errors import CheckpointError
 from trials.evaluation import Evaluation, TrialResult, TrialState
-from trials.export import adopt_generator, save_generator
+from trials.evaluation.best_generator import judged_by, merit, value_of
+from trials.evaluation.export import adopt_generator, save_generator
+from trials.evaluation.pictures import image_grid, save_picture, scatter
+from trials.evaluation.running_means import Meter, gradient_norm, layer_gradient_norms
+from trials.evaluation.sampling import drawer, sampling_network, shown
+from trials.files import atomic_write
 from trials.game import Game, Round, Steps
 from trials.health import Signals, Symptom, Watcher
 from trials.metrics.evaluator import Evaluator, Measured
-from trials.pictures import image_grid, save_picture, scatter
-from trials.running_means import Meter, gradient_norm, layer_gradient_norms
-from trials.sampling import drawer, sampling_network, shown
-from trials.streams import derive, stream
+from trials.state import checkpoint
+from trials.state.streams import derive, stream
 from trials.trick import Terms
 
 PROBE_EVERY = 10
@@ -77,7 +78,7 @@ class Training:
         self._fixed = self._fixed_noise()
         config_file = self.folder / "config.json"
         text = json.dumps(config.as_dict(), indent=2)
-        checkpoint.write_atomically(config_file, lambda path: path.write_text(text))
+        atomic_write(config_file, text)
 
     # What it is asked from outside -----------------------------------------------------------
 

@@ -1,8 +1,9 @@
 """The base of every trick, and the hooks it may implement.
 
 A trick is one file: the pure function that is its mathematics, and a class that plugs it in.
-Subclassing :class:`Trick` registers it under ``key``; everything else (the configuration, the
-search ranges, ``sweeper tricks``, the documentation, the parametrised tests) is derived.
+A trick is a part (:mod:`trials.part`): subclassing :class:`Trick` registers it under ``key``, and
+everything else (the configuration, the search ranges, ``sweeper tricks``, the documentation, the
+parametrised tests) is derived.
 
 Where the hooks fire in one step of the loop::
 
@@ -40,15 +41,14 @@ adversarial loss first.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from trials.networks.plan import NetworkPlan
+from trials.part import Part
 from trials.problems import Problem
 
 if TYPE_CHECKING:
@@ -60,31 +60,13 @@ Sample = Callable[[Tensor, Tensor | None], Tensor]
 """(z, labels) → images."""
 
 
-class TrickConfig(BaseModel):
-    """The knobs of one trick: frozen, finite, and closed to names it does not know."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", allow_inf_nan=False, protected_namespaces=()
-    )
-
-
-def knob(
-    default: Any, meaning: str, *, search: Mapping[str, Any] | None = None, **limits: Any
-) -> Any:
-    """A knob with its default, its meaning, its limits (``gt``, ``ge``, ``lt``, ``le``) and the
-    domain that a sweep searches by default, in the words of the sweep file."""
-    extra: Any = {"search": dict(search)} if search is not None else None
-    return Field(default=default, description=meaning, json_schema_extra=extra, **limits)
-
-
-class Trick:
+class Trick(Part):
     """One switchable piece of GAN training. Subclass it in a file of its own."""
 
-    key: ClassVar[str] = ""
-    """Its name in configurations. A class without one is a base and is not registered."""
+    kind = "trick"
+    folders = ("trials.losses", "trials.tricks", "trials.conditioning", "trials.tasks")
 
     group: ClassVar[str] = ""
-    summary: ClassVar[str] = ""
     formula: ClassVar[str] = ""
     paper: ClassVar[str] = ""
     source: ClassVar[str] = ""
@@ -114,21 +96,6 @@ class Trick:
     samples_from: ClassVar[str] = ""
     """What the protocol calls the weights of its :meth:`sampling_network`: ``averaged``."""
 
-    Config: ClassVar[type[TrickConfig]] = TrickConfig
-    registry: ClassVar[dict[str, type[Trick]]] = {}
-
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
-        if "key" not in cls.__dict__ or not cls.key:
-            return
-        known = Trick.registry.get(cls.key)
-        if known is not None and (known.__module__, known.__qualname__) != (
-            cls.__module__,
-            cls.__qualname__,
-        ):
-            raise TypeError(f"two tricks are called '{cls.key}': {known!r} and {cls!r}")
-        Trick.registry[cls.key] = cls
-
     def __init__(self, config: Any, trial: TrialConfig) -> None:
         self.config = config
         self.trial = trial
@@ -146,18 +113,9 @@ class Trick:
         return ()
 
     @classmethod
-    def search_ranges(cls) -> dict[str, dict[str, Any]]:
-        """Knob → the domain searched by default, in the words of the sweep file."""
-        return {
-            name: dict(cast("dict[str, Any]", extra["search"]))
-            for name, info in cls.Config.model_fields.items()
-            if isinstance(extra := info.json_schema_extra, dict) and "search" in extra
-        }
-
-    @classmethod
-    def description(cls) -> str:
-        """The module's docstring: what the trick is, at length."""
-        return inspect.getdoc(inspect.getmodule(cls)) or ""
+    def rank(cls) -> tuple[str, str]:
+        """In the order of groups and names."""
+        return cls.group, cls.key
 
     # Hooks ---------------------------------------------------------------------------------
 

@@ -11,6 +11,9 @@ from pydantic import BaseModel, ValidationError
 
 from trials.problems import Problem, nearest
 
+PROBLEM = "problem"
+"""The kind of an error that carries a problem of ours: see :mod:`trials.by_name`."""
+
 _KINDS = {
     **dict.fromkeys(
         ("int_type", "int_parsing", "int_parsing_size", "int_from_float"), "a whole number"
@@ -37,7 +40,9 @@ def problems_from(
         path = ".".join([part for part in (prefix, *keys) if part])
         kind = item["type"]
         context = item.get("ctx", {})
-        if kind == "extra_forbidden":
+        if kind == PROBLEM:
+            found.append(Problem(path, context["message"], context["expected"], context["nearest"]))
+        elif kind == "extra_forbidden":
             names = list(home.model_fields) if home else []
             found.append(
                 Problem(

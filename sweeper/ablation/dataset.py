@@ -30,7 +30,7 @@ import pyarrow.parquet as pq
 from sweeper.ablation.designs import Cell, configuration_key
 from sweeper.ablation.effects import Goal
 from sweeper.errors import UserError
-from sweeper.files import atomic_write
+from trials.files import atomic_write
 
 FORMAT = b"1"
 SEED = "seed"

@@ -60,8 +60,8 @@ def train(
 
     Run it again to go on where it was interrupted.
     """
-    from trials.best_generator import judged_by, value_of
     from trials.config import load_config, warnings_of
+    from trials.evaluation.best_generator import judged_by, value_of
     from trials.trainer import train as train_one
 
     mapping = _trial_mapping(what, overrides or [])

@@ -1,9 +1,9 @@
 """Small pictures out of the trials' sample grids.
 
 A grid on disk is a sheet of square tiles with white gaps of two pixels between them (see
-`trials.pictures`). To make it smaller without blurring, tiles are picked from the whole sheet,
-evenly by row and column: where each class has its row, many classes stay in view. What is no sheet
-of tiles (a scatter of points) is scaled as it is.
+`trials.evaluation.pictures`). To make it smaller without blurring, tiles are picked from the whole
+sheet, evenly by row and column: where each class has its row, many classes stay in view. What is
+no sheet of tiles (a scatter of points) is scaled as it is.
 """
 
 from __future__ import annotations

@@ -11,7 +11,6 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from sweeper.ablation.tables import Table
-from sweeper.files import atomic_write
 from sweeper.home import SweepFolder
 from sweeper.report import curves, effects, gallery, parameter_plots, search_plots, style
 from sweeper.report.leaderboard import as_csv, as_parquet, leaderboard
@@ -22,6 +21,7 @@ from sweeper.report.standings import Standings, standings_of
 from sweeper.report.trial import Trial
 from sweeper.sweepfile.model import Sweep
 from sweeper.wording import measure, plural, sentence
+from trials.files import atomic_write
 
 _PAGE_DPI = 116
 """Dots of a figure's file for an inch on the page: drawn at 160, so a little larger than print."""

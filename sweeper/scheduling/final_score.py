@@ -103,7 +103,7 @@ def overall_winner(sweep: Sweep, records: Sequence[TrialRecord]) -> TrialRecord 
 def _measure(folder: str, cache: str, threads: int) -> dict[str, Any]:
     import torch
 
-    from trials.final_score import final_score
+    from trials.evaluation.final_score import final_score
 
     torch.set_num_threads(threads)
     return asdict(final_score(Path(folder), cache=Path(cache)))

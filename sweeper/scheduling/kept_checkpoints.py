@@ -12,9 +12,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from sweeper.files import atomic_write
 from sweeper.scheduling.messages import Work, kept_checkpoint
 from sweeper.search.milestones import Milestones
+from trials.files import atomic_write
 
 KEPT = ("checkpoint.*", "generator.*")
 """What another training needs to go on from here, and to know its best generator."""

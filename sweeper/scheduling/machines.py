@@ -18,9 +18,9 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from sweeper.errors import SweeperError, UserError
-from sweeper.files import atomic_write
 from sweeper.home import SweepFolder
 from sweeper.sweepfile.sections import Resources
+from trials.files import atomic_write
 
 ANSWER_IN = 60.0
 """Seconds for the machines to answer. A busy one may take longer: then its workers will say so."""

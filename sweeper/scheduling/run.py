@@ -21,7 +21,6 @@ from pathlib import Path
 import yaml
 
 from sweeper.errors import SpecConflict, SweeperError, UserError
-from sweeper.files import atomic_write
 from sweeper.home import Home, Request, SweepFolder, writing
 from sweeper.scheduling.cluster import environment
 from sweeper.scheduling.conductor import Conductor
@@ -47,6 +46,7 @@ from sweeper.sweepfile.model import Sweep
 from sweeper.tracking.address import tracking_uri
 from sweeper.tracking.handle import WriterHandle, start_writer
 from sweeper.tracking.outbox import Outbox
+from trials.files import atomic_write
 
 PATIENCE = 60.0
 """Seconds to wait at the end until MLflow has everything; five when the sweep was interrupted."""

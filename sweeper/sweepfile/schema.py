@@ -33,12 +33,10 @@ _CONDITION: Schema = {
 def sweep_schema() -> Schema:
     """The schema of a sweep file, JSON Schema 2020-12. Imports the trainer's catalogue."""
     from sweeper.sweepfile.check import measures
-    from trials import catalogue
     from trials.config import TrialConfig
     from trials.metrics.measures import MEASURES
 
-    tricks = (trick.Config for trick in catalogue.tricks().values())
-    models: list[type[BaseModel]] = [TrialConfig, Objective, *SECTIONS.values(), *tricks]
+    models: list[type[BaseModel]] = [TrialConfig, Objective, *SECTIONS.values()]
     references, shared = models_json_schema(
         [(model, "validation") for model in dict.fromkeys(models)], ref_template=_REF
     )
@@ -84,34 +82,12 @@ def sweep_schema() -> Schema:
 
 
 def _base(refs: _References, defs: Mapping[str, Schema]) -> Schema:
-    """The trial config's schema, with what its own class only checks by hand: tricks by name."""
-    from trials import catalogue, presets
+    """The trial config's schema, with the preset that a file may begin with."""
+    from trials import presets
     from trials.config import TrialConfig
 
     base = _copied(refs[TrialConfig], defs)
-    properties = base["properties"]
-    for slot in catalogue.SELECTORS:
-        choices = catalogue.in_slot(slot)
-        told = "\n".join(f"{key}: {trick.summary}" for key, trick in choices.items())
-        names: Schema = {"enum": list(choices), "description": told}
-        knobs = [_named(_copied(refs[t.Config], defs), key) for key, t in choices.items()]
-        properties[slot] = {
-            "description": properties[slot].get("description", ""),
-            "anyOf": [names, *knobs],
-        }
-    properties["tricks"] = {
-        "type": "object",
-        "description": "Tricks that are on: true, or a mapping of knobs.",
-        "additionalProperties": False,
-        "properties": {
-            key: {
-                "anyOf": [{"type": "boolean"}, refs[trick.Config]],
-                "description": trick.summary,
-            }
-            for key, trick in catalogue.toggles().items()
-        },
-    }
-    properties["preset"] = {
+    base["properties"]["preset"] = {
         "enum": list(presets.names()),
         "description": "A paper's configuration to start from; what stands beside it wins.",
     }
@@ -133,12 +109,6 @@ def _copied(reference: Schema, defs: Mapping[str, Schema]) -> Schema:
     """A copy of the schema that a reference names, safe to add properties to."""
     target = _target(reference, defs)
     return {**target, "properties": dict(target.get("properties", {}))}
-
-
-def _named(config: Schema, name: str) -> Schema:
-    """A trick's knobs beside its name."""
-    properties = {"name": {"const": name}, **config["properties"]}
-    return {**config, "properties": properties, "required": ["name"], "title": name}
 
 
 def _metric_names(measures: Iterable[str]) -> Schema:

@@ -26,7 +26,7 @@ EXAMPLES = 4
 def log_folder(store: Store, experiment: str, run_id: str, name: str, folder: Path) -> str:
     """Log the generator of a trial's folder. Raises Refused where it cannot be loaded or traced."""
     try:
-        generator = importlib.import_module("trials.export").load_generator(folder)
+        generator = importlib.import_module("trials.evaluation.export").load_generator(folder)
     except Exception as error:
         raise Refused(f"cannot load the generator in {folder}: {error}") from error
     return log_generator(store, experiment, run_id, name, generator)

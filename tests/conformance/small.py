@@ -10,9 +10,9 @@ import torch
 
 from trials import catalogue
 from trials.config import TrialConfig, load_config
+from trials.evaluation.sampling import sampling_network, shown
 from trials.presets import merge
-from trials.sampling import sampling_network, shown
-from trials.streams import stream
+from trials.state.streams import stream
 from trials.trainer import Training
 from trials.trick import Trick
 

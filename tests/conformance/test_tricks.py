@@ -24,6 +24,7 @@ from tests.conformance.small import (
 )
 from trials import catalogue
 from trials.config import load_config, problems_of
+from trials.part import temporary_parts
 from trials.presets import merge
 from trials.trainer import Training
 from trials.trick import Trick
@@ -204,22 +205,22 @@ def test_every_compatible_pair_takes_two_steps(tmp_path: Path) -> None:
 
 
 def test_a_trick_needs_one_class_and_nothing_else(tmp_path: Path) -> None:
-    class Whitening(Trick):
-        """Defined here, and known everywhere."""
+    with temporary_parts():
 
-        key = "test_only_scaling"
-        group = "judgement"
-        summary = "shows the discriminator half the contrast"
-        formula = "x / 2"
-        paper = "none"
+        class Whitening(Trick):
+            """Defined here, and known everywhere."""
 
-        def see(self, game: Any, images: Any, real: bool) -> Any:
-            return images / 2
+            key = "test_only_scaling"
+            group = "judgement"
+            summary = "shows the discriminator half the contrast"
+            formula = "x / 2"
+            paper = "none"
 
-    try:
+            def see(self, game: Any, images: Any, real: bool) -> Any:
+                return images / 2
+
         plain = trained(SMALL, tmp_path / "plain", 2)
         with_it = trained(with_trick(Whitening), tmp_path / "scaled", 2)
         assert "test_only_scaling" in catalogue.toggles()
         assert differ(tensors_of(plain), tensors_of(with_it))
-    finally:
-        del Trick.registry["test_only_scaling"]
+    assert "test_only_scaling" not in catalogue.toggles()

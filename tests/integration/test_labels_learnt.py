@@ -10,10 +10,10 @@ import torch
 
 from tests.conformance.small import SMALL
 from trials.config import load_config
+from trials.evaluation.sampling import sampling_network, shown
 from trials.metrics.extractors.digits import DigitsExtractor
 from trials.presets import merge
-from trials.sampling import sampling_network, shown
-from trials.streams import stream
+from trials.state.streams import stream
 from trials.trainer import Training
 
 CHANGES: dict[str, Any] = {

@@ -84,9 +84,9 @@ def test_the_logged_generator_loads_in_three_lines_in_a_process_that_knows_nothi
 ) -> None:
     torch.manual_seed(0)
     generator = Generator()
-    export = types.ModuleType("trials.export")
+    export = types.ModuleType("trials.evaluation.export")
     export.load_generator = lambda folder: generator  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "trials.export", export)
+    monkeypatch.setitem(sys.modules, "trials.evaluation.export", export)
     with Outbox(tmp_path / "outbox.db") as outbox:
         outbox.sweep_started("models", study=str(tmp_path))
         outbox.trial_started(3)

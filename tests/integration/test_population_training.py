@@ -11,7 +11,7 @@ import torch
 
 from trials.config import load_config
 from trials.errors import CheckpointError
-from trials.export import saved_header
+from trials.evaluation.export import saved_header
 from trials.trainer import Training
 
 BASE: dict[str, Any] = {

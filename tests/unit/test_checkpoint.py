@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from tests.conformance.small import small_config
-from trials.checkpoint import load, save
 from trials.errors import CheckpointError
-from trials.export import FILE, load_generator, saved_header
-from trials.final_score import final_score
+from trials.evaluation.export import FILE, load_generator, saved_header
+from trials.evaluation.final_score import final_score
+from trials.state.checkpoint import load, save
 from trials.trainer import Training, train
 
 CPU = torch.device("cpu")

@@ -31,9 +31,9 @@ def _imported_by(*arguments: str) -> set[str]:
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
     """A home with one sweep that has begun and has no trials yet."""
-    from sweeper.files import atomic_write
     from sweeper.home import Home
     from sweeper.sweepfile import parse_sweep
+    from trials.files import atomic_write
 
     text = """
 name: begun
@@ -70,10 +70,10 @@ def test_a_sweep_without_trials_can_be_looked_at(
 def test_an_ablation_is_finished_when_every_cell_has_its_seeds(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from sweeper.files import atomic_write
     from sweeper.home import Home
     from sweeper.search.ledger import Ledger
     from sweeper.sweepfile import parse_sweep
+    from trials.files import atomic_write
 
     sweep = parse_sweep(
         "name: study\nbase: {data: digits, steps: 10}\n"
@@ -384,10 +384,10 @@ def test_an_ablation_is_previewed_as_one(
 def test_a_grid_without_a_limit_is_finished_when_its_cells_are(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from sweeper.files import atomic_write
     from sweeper.home import Home
     from sweeper.search.ledger import Ledger
     from sweeper.sweepfile import parse_sweep
+    from trials.files import atomic_write
 
     sweep = parse_sweep(
         "name: g\nbase: {data: digits}\nparameters: {batch_size: {values: [16, 32]}}\n"

@@ -11,6 +11,7 @@ from sweeper.cli.main import run
 from tests.conformance.small import differ, tensors_of, trained, with_trick
 from trials import catalogue
 from trials.documentation import page
+from trials.part import temporary_parts
 from trials.trick import Trick
 
 ROOT = Path(__file__).parents[2]
@@ -24,22 +25,16 @@ def test_the_page_of_tricks_is_what_the_catalogue_says() -> None:
 def test_the_template_of_a_trick_is_a_trick_that_works(tmp_path: Path) -> None:
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     (code,) = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
-    # Whoever follows the guide to the letter has the file already.
-    registered = Trick.registry.get("contrast")
     namespace: dict[str, object] = {"__name__": "trials.tricks.contrast"}
-    exec(compile(code, "contrast.py", "exec"), namespace)
-    try:
-        trick = catalogue.get("contrast")
+    with temporary_parts():
+        exec(compile(code, "contrast.py", "exec"), namespace)
+        trick = Trick.named("contrast")
         assert trick.search_ranges() == {"factor": {"min": 0.5, "max": 2.0}}
         plain = trained(with_trick(trick, {"factor": 1.0}), tmp_path / "plain", 2)
         changed = trained(with_trick(trick, {"factor": 0.5}), tmp_path / "changed", 2)
         assert differ(tensors_of(plain), tensors_of(changed))
         assert "### `contrast`" in page()
         assert "benchmarks/tricks.py contrast" in catalogue.cost_in_words("contrast")
-    finally:
-        del Trick.registry["contrast"]
-        if registered is not None:
-            Trick.registry["contrast"] = registered
 
 
 def test_costs_are_those_of_tricks_that_there_are() -> None:

@@ -16,7 +16,7 @@ from tests.conformance.small import small_config
 from trials.conditioning import acgan, infogan
 from trials.game import Game, Round
 from trials.losses import energy
-from trials.streams import stream
+from trials.state.streams import stream
 from trials.trainer import Training
 
 F64 = torch.float64

@@ -20,7 +20,7 @@ from sweeper.sweepfile.model import Sweep
 from sweeper.sweepfile.sections import Limits, SearchSpec
 from tests.conformance.small import small_config
 from tests.unit import report_sweeps
-from trials.final_score import final_score
+from trials.evaluation.final_score import final_score
 from trials.trainer import Training, train
 
 SCORE = FinalScore(4, {"fid_5k": 2.5}, {"fake_count": "5000"})

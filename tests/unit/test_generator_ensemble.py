@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from tests.conformance.small import small_config
 from trials.config import problems_of
-from trials.export import load_generator
+from trials.evaluation.export import load_generator
 from trials.metrics.frechet import Moments, Reference
 from trials.networks.mixture import Mixture, shares
 from trials.trainer import Training

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from sweeper.errors import SweepBusy, UnknownSweep, UserError
-from sweeper.files import atomic_write
 from sweeper.home import Home, Request
 from sweeper.scheduling.requests import Requests
+from trials.files import atomic_write
 
 HOLD_THE_LOCK = """
 import sys, time

@@ -10,7 +10,7 @@ from sweeper.scheduling import kept_checkpoints
 from sweeper.scheduling.messages import Work
 from tests.conformance.small import small_config
 from trials import trainer
-from trials.export import saved_header
+from trials.evaluation.export import saved_header
 from trials.trainer import Training
 
 

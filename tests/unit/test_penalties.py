@@ -11,10 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from tests.conformance.small import small_config
-from trials.gradients import sample_norms, score_gradients
 from trials.losses import energy
 from trials.networks.layers.minibatch_discrimination import similarities
 from trials.networks.plan import Judgement
+from trials.toolkit.gradients import sample_norms, score_gradients
+from trials.toolkit.weights import weight_matrices
 from trials.trainer import Training
 from trials.tricks import (
     consistency_regularisation,
@@ -37,7 +38,6 @@ from trials.tricks import (
     weight_clipping,
 )
 from trials.tricks.spectral_norm import normalised
-from trials.weights import weight_matrices
 
 F64 = torch.float64
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from tests.conformance.small import differ, small_config, tensors_of
 from trials.config import problems_of
-from trials.export import load_generator
+from trials.evaluation.export import load_generator
 from trials.networks.growing import (
     GrowingDiscriminator,
     GrowingGenerator,

@@ -13,7 +13,7 @@ from sweeper.report import curves, gallery, parameter_plots, search_plots, style
 from sweeper.report.standings import standings_of
 from sweeper.sweepfile import Parameter, Values
 from tests.unit.report_sweeps import folder_of, leave_samples, sweep, trial
-from trials.pictures import image_grid, scatter
+from trials.evaluation.pictures import image_grid, scatter
 
 
 @pytest.mark.parametrize(("side", "channels", "shown"), [(8, 1, 32), (16, 3, 32), (64, 3, 64)])

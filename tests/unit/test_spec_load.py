@@ -182,7 +182,7 @@ def test_a_bad_domain_is_answered_at_its_place(
             sweep_with(base="{data: digits, tricks: {emma: true}}"),
             2,
             "base.tricks.emma",
-            "no 'emma'",
+            "no trick 'emma'",
             "ema",
         ),
         (sweep_with("sead: {values: [1]}"), 5, "parameters.sead", "no such setting", "seed"),

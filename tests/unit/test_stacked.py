@@ -13,7 +13,7 @@ from torch import Tensor
 
 from tests.conformance.small import differ, small_config, tensors_of
 from trials.config import problems_of
-from trials.export import load_generator
+from trials.evaluation.export import load_generator
 from trials.game import Round
 from trials.networks.stacked import (
     StackedDiscriminator,

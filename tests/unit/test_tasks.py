@@ -13,11 +13,11 @@ from torch import Tensor
 
 from tests.conformance.small import SMALL, small_config
 from trials.config import load_config, problems_of
-from trials.export import load_generator
+from trials.evaluation.export import load_generator
 from trials.metrics.extractors.digits import DigitsExtractor
 from trials.metrics.pairs import psnr, ssim
 from trials.presets import merge
-from trials.streams import stream
+from trials.state.streams import stream
 from trials.tasks import inpaint, super_resolve
 from trials.trainer import Training
 from trials.tricks import l1, perceptual, style, total_variation

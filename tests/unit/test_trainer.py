@@ -17,11 +17,11 @@ from PIL import Image
 
 from tests.conformance.small import SMALL, comparable, differ, small_config, tensors_of
 from trials import catalogue
-from trials.checkpoint import FORMAT, save
 from trials.config import load_config, problems_of
 from trials.errors import CheckpointError, ConfigError
-from trials.export import load_generator, saved_header
+from trials.evaluation.export import load_generator, saved_header
 from trials.presets import merge
+from trials.state.checkpoint import FORMAT, save
 from trials.trainer import Training, train
 
 EVERYTHING: dict[str, Any] = {
@@ -282,7 +282,7 @@ def test_a_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
 KILLED_WHILE_SAVING = """
 import os, sys, torch
 from pathlib import Path
-from trials import checkpoint
+from trials.state import checkpoint
 real = os.replace
 def kill(*names):
     os._exit(9)
@@ -293,7 +293,7 @@ checkpoint.save(Path(sys.argv[1]), "f", {"n": 2})
 
 
 def test_a_kill_while_saving_leaves_the_old_checkpoint(tmp_path: Path) -> None:
-    from trials.checkpoint import load
+    from trials.state.checkpoint import load
 
     file = tmp_path / "checkpoint.pt"
     done = subprocess.run([sys.executable, "-c", KILLED_WHILE_SAVING, str(file)], check=False)
@@ -304,7 +304,7 @@ def test_a_kill_while_saving_leaves_the_old_checkpoint(tmp_path: Path) -> None:
 
 
 def test_nothing_in_a_checkpoint_is_executed(tmp_path: Path) -> None:
-    from trials.checkpoint import load
+    from trials.state.checkpoint import load
 
     class Evil:
         def __reduce__(self) -> tuple[Any, ...]:

@@ -14,7 +14,7 @@ from trials import catalogue
 from trials.game import Game, Round
 from trials.losses.base import AdversarialLoss
 from trials.networks.stacked import StackedDiscriminator
-from trials.shifts import shifted
+from trials.toolkit.shifts import shifted
 from trials.trainer import Training
 from trials.tricks.multi_scale_discriminator import MultiScale
 
@@ -28,7 +28,7 @@ LOSSES = sorted(
     name
     for name, loss in catalogue.in_slot("loss").items()
     if not {"multi_scale_discriminator", "stacked"} & loss.conflicts.keys()
-    and name not in catalogue.get("multi_scale_discriminator").conflicts
+    and name not in catalogue.tricks()["multi_scale_discriminator"].conflicts
 )
 
 

@@ -15,11 +15,11 @@ from trials import catalogue
 from trials.config import load_config, warnings_of
 from trials.game import Round
 from trials.presets import merge
+from trials.toolkit.weights import weight_matrices
 from trials.trainer import Training
 from trials.trick import Trick
 from trials.tricks import experience_replay
 from trials.tricks.generator_ensemble import REMEMBERING
-from trials.weights import weight_matrices
 
 RULE = {"name": "sgd", "lr": 0.05}
 NETWORK = {"width": 4, "norm": "none"}

@@ -13,11 +13,11 @@ from scipy import stats
 from torch import Tensor, nn
 
 from tests.conformance.small import differ, small_config
+from trials.evaluation.sampling import drawer, shown
 from trials.game import Game, Round, Steps
 from trials.networks.plan import Judgement
-from trials.sampling import drawer, shown
-from trials.shifts import mirrored, shifted
-from trials.streams import stream
+from trials.state.streams import stream
+from trials.toolkit.shifts import mirrored, shifted
 from trials.trainer import Training
 from trials.tricks import (
     adaptive_augment,

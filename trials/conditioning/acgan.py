@@ -18,8 +18,9 @@ from torch import Tensor
 from trials.config import TrialConfig
 from trials.game import Game, Round
 from trials.networks.plan import NetworkPlan
+from trials.part import PartConfig, knob
 from trials.problems import Problem
-from trials.trick import Terms, Trick, TrickConfig, knob
+from trials.trick import Terms, Trick
 
 
 def classification(logits: Tensor, labels: Tensor) -> Tensor:
@@ -39,7 +40,7 @@ class AuxiliaryClassifier(Trick):
     source = "000"
     uses_labels = True
 
-    class Config(TrickConfig):
+    class Config(PartConfig):
         discriminator_weight: float = knob(1.0, "λ_D", gt=0)
         generator_weight: float = knob(
             1.0, "λ_G", gt=0, search={"min": 0.01, "max": 10.0, "distribution": "log_uniform"}

@@ -22,8 +22,9 @@ from torch import Tensor
 from trials.config import TrialConfig
 from trials.game import Game, Round
 from trials.networks.plan import NetworkPlan
+from trials.part import PartConfig, knob
 from trials.problems import Problem
-from trials.trick import Terms, Trick, TrickConfig, knob
+from trials.trick import Terms, Trick
 
 
 def categorical_bound(logits: Tensor, codes: Tensor) -> Tensor:
@@ -50,7 +51,7 @@ class InfoGAN(Trick):
     paper = "Chen et al. 2016, arXiv:1606.03657"
     source = "000"
 
-    class Config(TrickConfig):
+    class Config(PartConfig):
         categories: int = knob(10, "values of the categorical code; 0: none", ge=0, le=1000)
         continuous: int = knob(2, "continuous codes", ge=0, le=100)
         weight: float = knob(

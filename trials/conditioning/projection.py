@@ -14,8 +14,9 @@ from typing import Any, Literal
 
 from trials.config import TrialConfig
 from trials.networks.plan import NetworkPlan
+from trials.part import PartConfig, knob
 from trials.problems import Problem
-from trials.trick import Trick, TrickConfig, knob
+from trials.trick import Trick
 
 
 class Projection(Trick):
@@ -30,7 +31,7 @@ class Projection(Trick):
     source = "000"
     uses_labels = True
 
-    class Config(TrickConfig):
+    class Config(PartConfig):
         generator: Literal["concat", "norm"] = knob(
             "concat", "joined to z, or in the generator's normalisation"
         )

@@ -51,7 +51,7 @@ class UncentredLoss(AdversarialLoss):
 
 def needs_targets(key: str, trial: TrialConfig) -> Iterable[Problem]:
     """A problem if the loss teaches no targets that could be changed."""
-    loss = Trick.registry[trial.loss.name]
+    loss = trial.loss.part
     if not (issubclass(loss, AdversarialLoss) and loss.takes_targets):
         yield Problem(
             f"tricks.{key}",

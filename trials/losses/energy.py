@@ -33,7 +33,8 @@ from trials.game import Game, Round
 from trials.losses.base import UncentredLoss
 from trials.networks.build import plan_networks
 from trials.networks.plan import Judgement, NetworkPlan
-from trials.trick import Terms, TrickConfig, knob
+from trials.part import PartConfig, knob
+from trials.trick import Terms
 
 
 def energy(seen: Tensor, again: Tensor, power: int) -> Tensor:
@@ -107,7 +108,7 @@ class EnergyBased(_Energy):
     paper = "Zhao et al. 2016, arXiv:1609.03126"
     source = "000"
 
-    class Config(TrickConfig):
+    class Config(PartConfig):
         margin: float = knob(
             1.0,
             "m, in mean squared error of images in [-1, 1]",
@@ -138,7 +139,7 @@ class BoundaryEquilibrium(_Energy):
     source = "000"
     power = 1
 
-    class Config(TrickConfig):
+    class Config(PartConfig):
         gamma: float = knob(
             0.5, "γ, diversity: e(G)/e(x) aimed at", gt=0, le=1, search={"min": 0.3, "max": 0.9}
         )

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from trials.game import Round
 from trials.losses.base import AdversarialLoss
-from trials.trick import TrickConfig, knob
+from trials.part import PartConfig, knob
 
 
 class Hinge(AdversarialLoss):
@@ -23,7 +23,7 @@ class Hinge(AdversarialLoss):
     paper = "Lim and Ye 2017, arXiv:1705.02894"
     source = "001"
 
-    class Config(TrickConfig):
+    class Config(PartConfig):
         margin: float = knob(1.0, "m, the score beyond which D is content", gt=0)
 
     def discriminator(self, round: Round) -> Tensor:

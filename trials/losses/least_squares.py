@@ -14,7 +14,7 @@ from torch import Tensor
 
 from trials.game import Round
 from trials.losses.base import Target, UncentredLoss
-from trials.trick import TrickConfig, knob
+from trials.part import PartConfig, knob
 
 
 def squared(score: Tensor, target: Target) -> Tensor:
@@ -32,7 +32,7 @@ class LeastSquares(UncentredLoss):
     source = "000 001 003"
     takes_targets = True
 
-    class Config(TrickConfig):
+    class Config(PartConfig):
         a: float = knob(0.0, "label of generated images")
         b: float = knob(1.0, "label of real images")
         c: float = knob(1.0, "what the generator wants the discriminator to say")

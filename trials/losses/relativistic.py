@@ -25,7 +25,7 @@ from torch import Tensor
 
 from trials.game import Round
 from trials.losses.base import UncentredLoss
-from trials.trick import TrickConfig, knob
+from trials.part import PartConfig, knob
 
 Base = Literal["standard", "lsgan", "hinge"]
 
@@ -76,7 +76,7 @@ class RelativisticAverage(UncentredLoss):
     source = "000 003"
     judges_real = True
 
-    class Config(TrickConfig):
+    class Config(PartConfig):
         base: Base = knob(
             "standard",
             "the loss made relativistic",

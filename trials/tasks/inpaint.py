@@ -20,8 +20,8 @@ from torch import Tensor
 
 from trials.game import Game
 from trials.networks.plan import NetworkPlan
+from trials.part import PartConfig, knob
 from trials.tasks.paired import PairedTask
-from trials.trick import TrickConfig, knob
 
 Hole = Literal["centre", "anywhere", "strokes"]
 
@@ -84,7 +84,7 @@ class Inpaint(PairedTask):
     paper = "Yu et al. 2018, arXiv:1806.03589"
     source = "001"
 
-    class Config(TrickConfig):
+    class Config(PartConfig):
         hole: Hole = knob("centre", "a square in the middle, a square anywhere, or brush strokes")
         size: float = knob(
             0.5, "side of the square, or length of a stroke, as a share of the image's side",

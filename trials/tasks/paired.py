@@ -14,11 +14,11 @@ from torch import Tensor
 
 from trials.config import TrialConfig
 from trials.data.dataset import to_unit
+from trials.evaluation.sampling import sampling_network
 from trials.game import Game
 from trials.metrics.pairs import psnr, ssim
 from trials.problems import Problem
-from trials.sampling import sampling_network
-from trials.streams import stream
+from trials.state.streams import stream
 from trials.trick import Trick
 
 PAIRS = 256

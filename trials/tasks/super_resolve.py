@@ -22,9 +22,9 @@ from torch import Tensor
 from trials.config import TrialConfig
 from trials.game import Game
 from trials.networks.plan import NetworkPlan
+from trials.part import PartConfig, knob
 from trials.problems import Problem
 from trials.tasks.paired import PairedTask
-from trials.trick import TrickConfig, knob
 
 SMALLEST = 4
 """The least side of an image that the generators' encoder reads."""
@@ -45,7 +45,7 @@ class SuperResolve(PairedTask):
     source = "001"
     example = {"data": {"name": "digits", "size": 16}}
 
-    class Config(TrickConfig):
+    class Config(PartConfig):
         factor: Literal[2, 4, 8] = knob(2, "how many times larger each side becomes")
 
     @classmethod

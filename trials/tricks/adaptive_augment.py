@@ -22,9 +22,10 @@ from torch import Tensor
 
 from trials.config import TrialConfig
 from trials.game import Game, Round
+from trials.part import PartConfig, knob
 from trials.problems import Problem
-from trials.shifts import mirrored, shifted
-from trials.trick import Terms, Trick, TrickConfig, knob
+from trials.toolkit.shifts import mirrored, shifted
+from trials.trick import Terms, Trick
 
 
 def next_p(p: float, sign: float, target: float, images: int, ramp: int) -> float:
@@ -76,7 +77,7 @@ class AdaptiveAugment(Trick):
     order = 40
     example = {"tricks": {"adaptive_augment": {"initial": 0.5, "interval": 1, "ramp": 100}}}
 
-    class Config(TrickConfig):
+    class Config(PartConfig):
         target: float = knob(
             0.6, "E[sign(D(x) − b)] aimed at", gt=-1, lt=1, search={"min": 0.3, "max": 0.8}
         )

@@ -17,9 +17,10 @@ from torch import Tensor
 
 from trials.config import TrialConfig
 from trials.game import Game, Round
+from trials.part import PartConfig, knob
 from trials.problems import Problem
-from trials.shifts import mirrored, shifted
-from trials.trick import Terms, Trick, TrickConfig, knob
+from trials.toolkit.shifts import mirrored, shifted
+from trials.trick import Terms, Trick
 
 
 def inconsistency(score: Tensor, again: Tensor) -> Tensor:
@@ -37,7 +38,7 @@ class ConsistencyRegularisation(Trick):
     paper = "Zhang et al. 2019, arXiv:1910.12027"
     source = ""
 
-    class Config(TrickConfig):
+    class Config(PartConfig):
         weight: float = knob(
             10.0, "λ", gt=0, search={"min": 0.1, "max": 100.0, "distribution": "log_uniform"}
         )

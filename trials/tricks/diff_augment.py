@@ -17,9 +17,10 @@ from torch import Tensor
 
 from trials.config import TrialConfig
 from trials.game import Game
+from trials.part import PartConfig, knob
 from trials.problems import Problem, nearest
-from trials.shifts import shifted
-from trials.trick import Trick, TrickConfig, knob
+from trials.toolkit.shifts import shifted
+from trials.trick import Trick
 
 Draw = Callable[[int], Tensor]
 """(count) → uniform numbers in [0, 1), shape (count, 1, 1, 1)."""
@@ -74,7 +75,7 @@ class DiffAugment(Trick):
     source = ""
     order = 40
 
-    class Config(TrickConfig):
+    class Config(PartConfig):
         policy: tuple[str, ...] = knob(
             ("color", "translation", "cutout"),
             "which augmentations, in order",

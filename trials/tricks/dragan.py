@@ -14,8 +14,9 @@ import torch
 from torch import Tensor
 
 from trials.game import Game, Round
-from trials.gradients import sample_norms, score_gradients, watched
-from trials.trick import Terms, Trick, TrickConfig, knob
+from trials.part import PartConfig, knob
+from trials.toolkit.gradients import sample_norms, score_gradients, watched
+from trials.trick import Terms, Trick
 
 
 def perturbed(real: Tensor, uniform: Tensor, scale: float) -> Tensor:
@@ -37,7 +38,7 @@ class Dragan(Trick):
         "weight_clipping": "both bound the slope, and clipped weights cannot meet the target"
     }
 
-    class Config(TrickConfig):
+    class Config(PartConfig):
         weight: float = knob(
             10.0, "λ", gt=0, search={"min": 0.1, "max": 100.0, "distribution": "log_uniform"}
         )

@@ -21,8 +21,9 @@ from torch import Tensor
 
 from trials.config import TrialConfig
 from trials.game import Game, Round, Steps
+from trials.part import PartConfig, knob
 from trials.problems import Problem
-from trials.trick import Terms, Trick, TrickConfig, knob
+from trials.trick import Terms, Trick
 
 
 def balanced(steps: Steps, leader: Literal["discriminator", "generator", ""], most: int) -> Steps:
@@ -56,7 +57,7 @@ class DynamicBalance(Trick):
         "tricks": {"dynamic_balance": {"every": 1, "low": 0.45, "high": 0.6, "band": 1.2}}
     }
 
-    class Config(TrickConfig):
+    class Config(PartConfig):
         by: Literal["accuracy", "loss"] = knob("accuracy", "what tells who is winning")
         low: float = knob(
             0.55, "accuracy: D is losing below", gt=0, lt=1, search={"min": 0.3, "max": 0.6}

@@ -19,7 +19,8 @@ import torch
 from torch import Tensor, nn
 
 from trials.game import Game, Round
-from trials.trick import Trick, TrickConfig, knob
+from trials.part import PartConfig, knob
+from trials.trick import Trick
 
 
 def decay_at(update: int, decay: float, warm_up: bool) -> float:
@@ -66,7 +67,7 @@ class ExponentialMovingAverage(Trick):
     source = "000 001"
     samples_from = "averaged"
 
-    class Config(TrickConfig):
+    class Config(PartConfig):
         decay: float = knob(0.999, "β", ge=0, lt=1, search={"min": 0.9, "max": 0.9999})
         start: float = knob(0.0, "share of the training before averaging starts", ge=0, lt=1)
         warm_up: bool = knob(True, "start from a small β")

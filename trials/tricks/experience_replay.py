@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from trials.game import Game, Round
-from trials.trick import Trick, TrickConfig, knob
+from trials.part import PartConfig, knob
+from trials.trick import Trick
 
 MADE = ("fake", "fake_labels", "z", "condition")
 """What stays together in the buffer: an image, and what it was made from. Whoever asks the
@@ -36,7 +37,7 @@ class ExperienceReplay(Trick):
     paper = "Shrivastava et al. 2017, arXiv:1612.07828"
     source = "000"
 
-    class Config(TrickConfig):
+    class Config(PartConfig):
         share: float = knob(
             0.5, "p, share of old images", gt=0, lt=1, search={"min": 0.1, "max": 0.7}
         )

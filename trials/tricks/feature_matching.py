@@ -13,7 +13,8 @@ from typing import Literal
 from torch import Tensor
 
 from trials.game import Game, Round
-from trials.trick import Terms, Trick, TrickConfig, knob
+from trials.part import PartConfig, knob
+from trials.trick import Terms, Trick
 
 
 def distance(real: Tensor, fake: Tensor) -> Tensor:
@@ -32,7 +33,7 @@ class FeatureMatching(Trick):
     source = "000 002 003"
     judges_real = True
 
-    class Config(TrickConfig):
+    class Config(PartConfig):
         weight: float = knob(
             1.0, "weight", gt=0, search={"min": 0.01, "max": 10.0, "distribution": "log_uniform"}
         )

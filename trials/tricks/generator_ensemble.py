@@ -25,15 +25,16 @@ import torch
 from torch import Tensor, nn
 
 from trials.config import TrialConfig
+from trials.evaluation.sampling import drawer
 from trials.game import Game, Round
 from trials.metrics.extractors import Extractor, build_extractor
 from trials.metrics.frechet import Moments, Reference
 from trials.networks.build import build
 from trials.networks.mixture import Mixture
+from trials.part import PartConfig, knob
 from trials.problems import Problem
-from trials.sampling import drawer
-from trials.streams import derive, stream
-from trials.trick import Trick, TrickConfig, knob
+from trials.state.streams import derive, stream
+from trials.trick import Trick
 
 REAL = 2048
 """Real images, at most, that the mixture is compared with."""
@@ -83,7 +84,7 @@ class GeneratorEnsemble(Trick):
     # In a few steps generators differ enough to be mixed only if they learn fast.
     example = {"optimizer": {"generator": {"lr": 0.02}}}
 
-    class Config(TrickConfig):
+    class Config(PartConfig):
         candidates: int = knob(
             8, "generators collected over the training", ge=2, le=64, search={"values": [4, 8, 16]}
         )

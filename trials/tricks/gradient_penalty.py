@@ -17,8 +17,9 @@ from torch import Tensor
 
 from trials.config import TrialConfig
 from trials.game import Game, Round
-from trials.gradients import sample_norms, score_gradients, watched
-from trials.trick import Terms, Trick, TrickConfig, knob
+from trials.part import PartConfig, knob
+from trials.toolkit.gradients import sample_norms, score_gradients, watched
+from trials.trick import Terms, Trick
 
 
 def interpolate(real: Tensor, fake: Tensor, epsilon: Tensor) -> Tensor:
@@ -47,7 +48,7 @@ class GradientPenalty(Trick):
         "weight_clipping": "both bound the slope, and clipped weights cannot meet the target"
     }
 
-    class Config(TrickConfig):
+    class Config(PartConfig):
         weight: float = knob(
             10.0, "λ", gt=0, search={"min": 0.1, "max": 100.0, "distribution": "log_uniform"}
         )

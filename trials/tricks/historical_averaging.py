@@ -16,7 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from trials.game import Game, Round
-from trials.trick import Terms, Trick, TrickConfig, knob
+from trials.part import PartConfig, knob
+from trials.trick import Terms, Trick
 
 
 def distance(weights: list[Tensor], means: list[Tensor]) -> Tensor:
@@ -72,7 +73,7 @@ class HistoricalAveraging(Trick):
     paper = "Salimans et al. 2016, arXiv:1606.03498"
     source = "000 002 003"
 
-    class Config(TrickConfig):
+    class Config(PartConfig):
         weight: float = knob(
             0.01, "c", gt=0, search={"min": 1e-4, "max": 1.0, "distribution": "log_uniform"}
         )

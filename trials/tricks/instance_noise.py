@@ -15,7 +15,8 @@ from torch import Tensor
 
 from trials.game import Game
 from trials.optimizers import decayed
-from trials.trick import Trick, TrickConfig, knob
+from trials.part import PartConfig, knob
+from trials.trick import Trick
 
 
 def level(sigma: float, schedule: Literal["linear", "cosine", "constant"], share: float) -> float:
@@ -36,7 +37,7 @@ class InstanceNoise(Trick):
     source = "000 001 004"
     order = 50
 
-    class Config(TrickConfig):
+    class Config(PartConfig):
         sigma: float = knob(
             0.1,
             "noise at the start, in units of images in [-1, 1]",

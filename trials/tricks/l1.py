@@ -12,7 +12,8 @@ from __future__ import annotations
 from torch import Tensor
 
 from trials.game import Game, Round
-from trials.trick import Terms, Trick, TrickConfig, knob
+from trials.part import PartConfig, knob
+from trials.trick import Terms, Trick
 
 
 def distance(images: Tensor, targets: Tensor) -> Tensor:
@@ -33,7 +34,7 @@ class L1(Trick):
     conflicts = {"top_k": "it drops samples, and each belongs to its true image"}
     example = {"task": "inpaint"}
 
-    class Config(TrickConfig):
+    class Config(PartConfig):
         weight: float = knob(
             10.0, "w", gt=0, search={"min": 0.1, "max": 100.0, "distribution": "log_uniform"}
         )

@@ -18,8 +18,9 @@ from trials.config import TrialConfig
 from trials.game import Game, Round
 from trials.losses.base import needs_targets
 from trials.optimizers import decayed
+from trials.part import PartConfig, knob
 from trials.problems import Problem
-from trials.trick import Trick, TrickConfig, knob
+from trials.trick import Trick
 
 
 def flips(count: int, probability: float, stream: torch.Generator) -> Tensor:
@@ -39,7 +40,7 @@ class LabelFlipping(Trick):
     order = 60
     example = {"tricks": {"label_flipping": {"probability": 0.5}}}  # seen within few steps
 
-    class Config(TrickConfig):
+    class Config(PartConfig):
         probability: float = knob(0.05, "p₀", gt=0, le=0.5, search={"min": 0.01, "max": 0.3})
         schedule: Literal["linear", "cosine", "constant"] = knob("linear", "how p falls")
         until: float = knob(1.0, "share of the training after which none is flipped", gt=0, le=1)

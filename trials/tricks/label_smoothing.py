@@ -18,8 +18,9 @@ from torch import Tensor
 from trials.config import TrialConfig
 from trials.game import Game, Round
 from trials.losses.base import needs_targets
+from trials.part import PartConfig, knob
 from trials.problems import Problem
-from trials.trick import Trick, TrickConfig, knob
+from trials.trick import Trick
 
 CROSS_ENTROPY = ("minimax", "non_saturating")
 """Losses that are bounded below only for targets from 0 to 1."""
@@ -43,7 +44,7 @@ class LabelSmoothing(Trick):
     paper = "Salimans et al. 2016, arXiv:1606.03498"
     source = "000 001 002 003 004"
 
-    class Config(TrickConfig):
+    class Config(PartConfig):
         kind: Literal["fixed", "uniform"] = knob("fixed", "one α, or a random target a sample")
         alpha: float = knob(
             0.9, "fixed: the real target", gt=0.5, le=1, search={"min": 0.7, "max": 0.99}

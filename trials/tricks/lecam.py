@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from trials.game import Game, Round
-from trials.trick import Terms, Trick, TrickConfig, knob
+from trials.part import PartConfig, knob
+from trials.trick import Terms, Trick
 
 
 def penalty(r: Tensor, f: Tensor, anchor_real: Tensor, anchor_fake: Tensor) -> Tensor:
@@ -33,7 +34,7 @@ class LeCam(Trick):
     paper = "Tseng et al. 2021, arXiv:2104.03310"
     source = ""
 
-    class Config(TrickConfig):
+    class Config(PartConfig):
         weight: float = knob(
             0.3, "λ", gt=0, search={"min": 0.001, "max": 1.0, "distribution": "log_uniform"}
         )

@@ -15,7 +15,8 @@ from torch import nn
 
 from trials.networks.layers.minibatch_discrimination import MinibatchDiscrimination
 from trials.networks.plan import NetworkPlan
-from trials.trick import Trick, TrickConfig, knob
+from trials.part import PartConfig, knob
+from trials.trick import Trick
 
 
 class Minibatch(Trick):
@@ -28,7 +29,7 @@ class Minibatch(Trick):
     paper = "Salimans et al. 2016, arXiv:1606.03498"
     source = "000 001 002 003"
 
-    class Config(TrickConfig):
+    class Config(PartConfig):
         kernels: int = knob(50, "B, numbers added to the features", ge=1, le=1000)
         dimensions: int = knob(5, "C, numbers compared for each", ge=1, le=100)
 

@@ -14,7 +14,8 @@ from torch import nn
 
 from trials.networks.layers.minibatch_stddev import MinibatchStddev
 from trials.networks.plan import NetworkPlan
-from trials.trick import Trick, TrickConfig, knob
+from trials.part import PartConfig, knob
+from trials.trick import Trick
 
 
 class Stddev(Trick):
@@ -27,7 +28,7 @@ class Stddev(Trick):
     paper = "Karras et al. 2017, arXiv:1710.10196"
     source = "001"
 
-    class Config(TrickConfig):
+    class Config(PartConfig):
         group: int = knob(4, "samples compared with each other", ge=2, le=256)
 
     def plan(self, plan: NetworkPlan) -> NetworkPlan:

@@ -22,8 +22,9 @@ from trials.config import TrialConfig
 from trials.game import Game, Round
 from trials.networks.build import build_discriminator
 from trials.networks.plan import DiscriminatorPlan, Judgement, NetworkPlan
+from trials.part import PartConfig, knob
 from trials.problems import Problem
-from trials.trick import Terms, Trick, TrickConfig, knob
+from trials.trick import Terms, Trick
 
 SMALLEST = 8
 """The least image that the families of networks judge."""
@@ -75,7 +76,7 @@ class MultiScaleDiscriminator(Trick):
     }
     example = {"data": {"name": "digits", "size": 32}}
 
-    class Config(TrickConfig):
+    class Config(PartConfig):
         scales: int = knob(2, "discriminators", ge=2, le=5, search={"values": [2, 3]})
         pool: Literal["max", "average"] = knob("max", "how the image is made smaller")
 

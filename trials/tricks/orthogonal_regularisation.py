@@ -16,8 +16,9 @@ import torch
 from torch import Tensor, nn
 
 from trials.game import Game, Round
-from trials.trick import Terms, Trick, TrickConfig, knob
-from trials.weights import weight_matrices
+from trials.part import PartConfig, knob
+from trials.toolkit.weights import weight_matrices
+from trials.trick import Terms, Trick
 
 
 def penalty(weight: Tensor, kind: Literal["full", "off_diagonal"]) -> Tensor:
@@ -39,7 +40,7 @@ class OrthogonalRegularisation(Trick):
     paper = "Brock et al. 2018, arXiv:1809.11096"
     source = "000"
 
-    class Config(TrickConfig):
+    class Config(PartConfig):
         weight: float = knob(
             1e-4, "β", gt=0, search={"min": 1e-6, "max": 1e-2, "distribution": "log_uniform"}
         )

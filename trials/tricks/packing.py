@@ -16,8 +16,9 @@ from torch import Tensor
 from trials.config import TrialConfig
 from trials.game import Game
 from trials.networks.plan import NetworkPlan
+from trials.part import PartConfig, knob
 from trials.problems import Problem
-from trials.trick import Trick, TrickConfig, knob
+from trials.trick import Trick
 
 
 def packed(images: Tensor, m: int) -> Tensor:
@@ -42,7 +43,7 @@ class Packing(Trick):
         "infogan": "a pack has several codes",
     }
 
-    class Config(TrickConfig):
+    class Config(PartConfig):
         samples: int = knob(2, "m", ge=2, le=16, search={"values": [2, 3, 4]})
 
     @classmethod

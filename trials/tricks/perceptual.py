@@ -13,8 +13,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from trials.feature_loss import FeatureLoss
-from trials.trick import TrickConfig, knob
+from trials.part import PartConfig, knob
+from trials.toolkit.feature_loss import FeatureLoss
 
 
 def distance(layers: Sequence[Tensor], targets: Sequence[Tensor]) -> Tensor:
@@ -32,7 +32,7 @@ class Perceptual(FeatureLoss):
     paper = "Johnson et al. 2016, arXiv:1603.08155"
     source = "001"
 
-    class Config(TrickConfig):
+    class Config(PartConfig):
         weight: float = knob(
             1.0, "w", gt=0, search={"min": 0.01, "max": 100.0, "distribution": "log_uniform"}
         )

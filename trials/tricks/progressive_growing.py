@@ -38,8 +38,9 @@ from trials.networks.growing import (
     pooled,
 )
 from trials.networks.plan import LayerInfo, NetworkPlan
+from trials.part import PartConfig, knob
 from trials.problems import Problem
-from trials.trick import Trick, TrickConfig, knob
+from trials.trick import Trick
 
 PAPER: dict[str, dict[str, Any]] = {
     "generator": {"depth": 2, "upsample": "nearest_conv", "activation": "leaky", "head_kernel": 1},
@@ -101,7 +102,7 @@ class ProgressiveGrowing(Trick):
     }
     example = {"data": {"name": "digits", "size": 16}}
 
-    class Config(TrickConfig):
+    class Config(PartConfig):
         start: Literal[4, 8] = knob(4, "the size that both networks begin at")
         grown_by: float = knob(
             0.6, "share of the training after which the full size is in",

@@ -13,8 +13,9 @@ from typing import Any
 from torch import Tensor
 
 from trials.game import Game, Round
-from trials.gradients import score_gradients, watched
-from trials.trick import Terms, Trick, TrickConfig, knob
+from trials.part import PartConfig, knob
+from trials.toolkit.gradients import score_gradients, watched
+from trials.trick import Terms, Trick
 
 
 def penalty(gradients: Tensor) -> Tensor:
@@ -32,7 +33,7 @@ class GeneratedGradientPenalty(Trick):
     paper = "Mescheder et al. 2018, arXiv:1801.04406"
     source = ""
 
-    class Config(TrickConfig):
+    class Config(PartConfig):
         gamma: float = knob(
             10.0, "γ", gt=0, search={"min": 0.01, "max": 100.0, "distribution": "log_uniform"}
         )

@@ -18,8 +18,9 @@ from trials.networks import block_sizes
 from trials.networks.build import plan_networks
 from trials.networks.layers.self_attention import SelfAttention
 from trials.networks.plan import BlockInsert, DiscriminatorPlan, GeneratorPlan, NetworkPlan
+from trials.part import PartConfig, knob
 from trials.problems import Problem
-from trials.trick import Trick, TrickConfig, knob
+from trials.trick import Trick
 
 
 class Attention(Trick):
@@ -32,7 +33,7 @@ class Attention(Trick):
     paper = "Zhang et al. 2018, arXiv:1805.08318"
     source = "003"
 
-    class Config(TrickConfig):
+    class Config(PartConfig):
         resolution: int = knob(
             0, "size of the feature maps; 0: half of the image, or the nearest below", ge=0, le=256
         )

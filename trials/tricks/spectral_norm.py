@@ -15,7 +15,8 @@ from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from trials.networks.plan import LayerInfo, NetworkPlan
-from trials.trick import Trick, TrickConfig, knob
+from trials.part import PartConfig, knob
+from trials.trick import Trick
 
 
 def normalised(layer: nn.Module, iterations: int) -> nn.Module:
@@ -33,7 +34,7 @@ class SpectralNorm(Trick):
     paper = "Miyato et al. 2018, arXiv:1802.05957"
     source = "000 001 003 004"
 
-    class Config(TrickConfig):
+    class Config(PartConfig):
         generator: bool = knob(
             False, "normalise the generator too", search={"values": [True, False]}
         )

@@ -14,8 +14,9 @@ import torch
 from torch import Tensor
 
 from trials.game import Game, Round
-from trials.trick import Terms, Trick, TrickConfig, knob
-from trials.weights import weight_matrices
+from trials.part import PartConfig, knob
+from trials.toolkit.weights import weight_matrices
+from trials.trick import Terms, Trick
 
 
 @torch.no_grad()
@@ -43,7 +44,7 @@ class SpectralRegularisation(Trick):
     source = "001"
     conflicts = {"spectral_norm": "its layers have σ = 1 already, and the penalty is a constant"}
 
-    class Config(TrickConfig):
+    class Config(PartConfig):
         weight: float = knob(
             0.01, "λ", gt=0, search={"min": 1e-4, "max": 1.0, "distribution": "log_uniform"}
         )

@@ -34,8 +34,9 @@ from trials.networks.stacked import (
     generator_stages,
     halved,
 )
+from trials.part import PartConfig, knob
 from trials.problems import Problem
-from trials.trick import Terms, Trick, TrickConfig, knob
+from trials.trick import Terms, Trick
 
 
 class Stacked(Trick):
@@ -58,7 +59,7 @@ class Stacked(Trick):
         "top_k": "one sample has several scores to be ranked by",
     }
 
-    class Config(TrickConfig):
+    class Config(PartConfig):
         training: Literal["after", "with"] = knob(
             "after", "the second pair trains after the first, or with it"
         )

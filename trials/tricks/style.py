@@ -15,8 +15,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from trials.feature_loss import FeatureLoss
-from trials.trick import TrickConfig, knob
+from trials.part import PartConfig, knob
+from trials.toolkit.feature_loss import FeatureLoss
 
 
 def gram(activations: Tensor) -> Tensor:
@@ -42,7 +42,7 @@ class Style(FeatureLoss):
     paper = "Johnson et al. 2016, arXiv:1603.08155"
     source = "001"
 
-    class Config(TrickConfig):
+    class Config(PartConfig):
         weight: float = knob(
             10.0, "w", gt=0, search={"min": 0.1, "max": 1000.0, "distribution": "log_uniform"}
         )

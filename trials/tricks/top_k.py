@@ -14,7 +14,8 @@ from torch import Tensor
 
 from trials.game import Game, Round
 from trials.networks.plan import Judgement
-from trials.trick import Trick, TrickConfig, knob
+from trials.part import PartConfig, knob
+from trials.trick import Trick
 
 
 def kept(batch: int, share: float) -> int:
@@ -43,7 +44,7 @@ class TopK(Trick):
         "relativistic": "real and generated scores are compared in pairs, which dropping breaks"
     }
 
-    class Config(TrickConfig):
+    class Config(PartConfig):
         decay: float = knob(0.9, "γ, factor on k at each interval", gt=0, lt=1)
         interval: float = knob(0.05, "share of the training between two falls", gt=0, le=1)
         floor: float = knob(

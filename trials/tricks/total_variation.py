@@ -12,7 +12,8 @@ from __future__ import annotations
 from torch import Tensor
 
 from trials.game import Game, Round
-from trials.trick import Terms, Trick, TrickConfig, knob
+from trials.part import PartConfig, knob
+from trials.trick import Terms, Trick
 
 
 def variation(images: Tensor) -> Tensor:
@@ -34,7 +35,7 @@ class TotalVariation(Trick):
     requires = ("inpaint", "super_resolve")
     example = {"task": "inpaint"}
 
-    class Config(TrickConfig):
+    class Config(PartConfig):
         weight: float = knob(
             0.1, "w", gt=0, search={"min": 0.001, "max": 10.0, "distribution": "log_uniform"}
         )

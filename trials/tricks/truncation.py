@@ -16,8 +16,9 @@ from torch import Tensor
 
 from trials.config import TrialConfig
 from trials.game import Game
+from trials.part import PartConfig, knob
 from trials.problems import Problem
-from trials.trick import Sample, Trick, TrickConfig, knob
+from trials.trick import Sample, Trick
 
 
 def truncated(z: Tensor, threshold: float, mode: Literal["resample", "clamp"]) -> Tensor:
@@ -50,7 +51,7 @@ class Truncation(Trick):
     order = 50
     conflicts = {"infogan": "its codes are part of z and have no tails to cut"}
 
-    class Config(TrickConfig):
+    class Config(PartConfig):
         threshold: float = knob(1.0, "largest |z|", gt=0, le=10, search={"min": 0.3, "max": 2.0})
         mode: Literal["resample", "clamp"] = knob("resample", "draw again, or clamp")
 

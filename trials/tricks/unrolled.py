@@ -24,7 +24,8 @@ from torch import Tensor, nn
 
 from trials.game import Game, Round
 from trials.optimizers import OptimizerConfig
-from trials.trick import Terms, Trick, TrickConfig, knob
+from trials.part import PartConfig, knob
+from trials.trick import Terms, Trick
 
 
 class Moments(NamedTuple):
@@ -93,7 +94,7 @@ class Unrolled(Trick):
     judges_real = True
     conflicts = {"experience_replay": "imagined steps would fill its buffer with imagined images"}
 
-    class Config(TrickConfig):
+    class Config(PartConfig):
         steps: int = knob(
             5, "k, discriminator steps looked ahead", ge=1, le=50, search={"values": [1, 3, 5]}
         )

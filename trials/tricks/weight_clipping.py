@@ -13,7 +13,8 @@ import torch
 from torch import nn
 
 from trials.game import Game, Round
-from trials.trick import Trick, TrickConfig, knob
+from trials.part import PartConfig, knob
+from trials.trick import Trick
 
 
 @torch.no_grad()
@@ -37,7 +38,7 @@ class WeightClipping(Trick):
         "bounds nothing"
     }
 
-    class Config(TrickConfig):
+    class Config(PartConfig):
         bound: float = knob(
             0.01, "c", gt=0, search={"min": 0.005, "max": 0.5, "distribution": "log_uniform"}
         )

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from trials.game import Game
 from trials.metrics.standing import standing_statistics
-from trials.streams import stream
+from trials.state.streams import stream
 from trials.trick import Sample
 
 

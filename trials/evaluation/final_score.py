@@ -16,12 +16,12 @@ from pathlib import Path
 from trials.config import load_config
 from trials.data import open_data
 from trials.errors import CheckpointError
-from trials.export import load_generator, saved_header
+from trials.evaluation.export import load_generator, saved_header
+from trials.evaluation.sampling import drawer, prepared
 from trials.game import Game
 from trials.metrics.evaluator import Evaluator
 from trials.metrics.protocol import counted
-from trials.sampling import drawer, prepared
-from trials.streams import derive, stream
+from trials.state.streams import derive, stream
 from trials.trainer import pick_device
 
 

@@ -9,7 +9,7 @@ import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from trials.checkpoint import write_atomically
+from trials.files import atomic_write
 
 SMALLEST_SIDE = 32
 """Images below this height are enlarged by whole pixels, so that a person can see them."""
@@ -56,4 +56,4 @@ def scatter(points: Tensor, modes: Tensor | None, size: int = 480) -> Image.Imag
 def save_picture(picture: Image.Image, path: Path) -> None:
     """Write a PNG, atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, lambda temporary: picture.save(temporary, format="PNG"))
+    atomic_write(path, lambda temporary: picture.save(temporary, format="PNG"))

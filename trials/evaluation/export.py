@@ -14,9 +14,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from trials.checkpoint import write_atomically
 from trials.config import load_config
 from trials.errors import CheckpointError
+from trials.files import atomic_write
 from trials.networks.build import build
 from trials.networks.mixture import Mixture
 from trials.networks.plan import GeneratorPlan
@@ -45,14 +45,14 @@ def save_generator(folder: Path, network: nn.Module, game: Game, facts: Mapping[
         for name, tensor in network.state_dict().items()
     }
     metadata = {"generator": json.dumps(header)}
-    write_atomically(folder / FILE, lambda path: save_file(tensors, path, metadata=metadata))
+    atomic_write(folder / FILE, lambda path: save_file(tensors, path, metadata=metadata))
 
 
 def adopt_generator(donor: Path, folder: Path) -> None:
     """Make the generator that another training has kept one's own, or none where it has none."""
     kept, own = donor / FILE, folder / FILE
     if kept.exists():
-        write_atomically(own, lambda path: shutil.copyfile(kept, path))
+        atomic_write(own, lambda path: shutil.copyfile(kept, path))
     else:
         own.unlink(missing_ok=True)
 

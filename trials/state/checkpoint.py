@@ -7,7 +7,6 @@ in it is executed.
 
 from __future__ import annotations
 
-import os
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -15,33 +14,17 @@ from typing import Any
 import torch
 
 from trials.errors import CheckpointError
+from trials.files import atomic_write
 
 FORMAT = 2
 
 ANEW = "delete it, and the training starts anew"
 
 
-def write_atomically(path: Path, write: Any) -> None:
-    """Call ``write(temporary path)`` and put the result in place of ``path``, durably."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        write(temporary)
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
 def save(path: Path, fingerprint: str, state: dict[str, Any]) -> None:
     """Replace the checkpoint at ``path``."""
     content = {"format": FORMAT, "fingerprint": fingerprint, "state": state}
-    write_atomically(path, lambda temporary: torch.save(content, temporary))
+    atomic_write(path, lambda temporary: torch.save(content, temporary))
 
 
 def load(path: Path, fingerprint: str | None, device: torch.device) -> dict[str, Any] | None:

@@ -1,0 +1,200 @@
+"""Parts: whatever a file can choose by name.
+
+A part is one class in one file, with a ``key``, a ``Config`` that holds every default and every
+range that a sweep searches, and the method or two that are its job. The base class of a kind
+(:class:`~trials.trick.Trick`, a data source, a sampler) states its ``kind`` and the ``folders``
+that hold our own parts of it. Subclassing a base registers the part; configurations, JSON schema,
+nearest names, listings, documentation and conformance suites are made from the registry, so a new
+part is one new file.
+
+This file imports no torch: names and knobs can be read without it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, ClassVar, Self, cast
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from trials.errors import ConfigError
+from trials.problems import Problem, nearest
+
+
+class PartConfig(BaseModel):
+    """The knobs of one part: frozen, finite, and closed to names it does not know."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        allow_inf_nan=False,
+        protected_namespaces=(),
+        validate_default=True,
+    )
+
+    part: ClassVar[type[Part]]
+    """The part whose knobs these are."""
+
+    @property
+    def name(self) -> str:
+        """The key of the part."""
+        return self.part.key
+
+    def as_dict(self, tag: str = "name") -> dict[str, Any]:
+        """``{name: …, knob: …}``, every knob written out, as it stands in a file."""
+        return {tag: self.part.key, **self.model_dump(mode="json")}
+
+
+def knob(
+    default: Any, meaning: str, *, search: Mapping[str, Any] | None = None, **limits: Any
+) -> Any:
+    """A knob with its default, its meaning, its limits (``gt``, ``ge``, ``lt``, ``le``) and the
+    domain that a sweep searches by default, in the words of the sweep file."""
+    extra: Any = {"search": dict(search)} if search is not None else None
+    return Field(default=default, description=meaning, json_schema_extra=extra, **limits)
+
+
+class Part:
+    """The base of every kind of part. A kind is a subclass that states ``kind``."""
+
+    kind: ClassVar[str] = ""
+    """What it is in a sentence: ``trick``, ``data source``, ``sampler``."""
+
+    folders: ClassVar[tuple[str, ...]] = ()
+    """The packages whose modules are our own parts of this kind, imported when asked for."""
+
+    key: ClassVar[str] = ""
+    """Its name in files. A class without one is a base and is not registered."""
+
+    summary: ClassVar[str] = ""
+    """What it does, in a clause."""
+
+    Config: ClassVar[type[PartConfig]] = PartConfig
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "kind" in cls.__dict__:
+            _REGISTRY.setdefault(cls.kind, {})
+        elif cls.__dict__.get("key"):
+            register(cls)
+
+    @classmethod
+    def all(cls) -> dict[str, type[Self]]:
+        """Every part of this kind by key, in the kind's order; below a kind, its subclasses."""
+        _import_folders(cls.folders)
+        cached = _LISTED.get(cls)
+        if cached is None:
+            listed = [part for part in _REGISTRY[cls.kind].values() if issubclass(part, cls)]
+            cached = {part.key: part for part in sorted(listed, key=lambda part: part.rank())}
+            _LISTED[cls] = cached
+        return cast("dict[str, type[Self]]", dict(cached))
+
+    @classmethod
+    def named(cls, key: str, path: str = "") -> type[Self]:
+        """The part called ``key``.
+
+        Raises:
+            ConfigError: there is none; the nearest name is given, at ``path``.
+        """
+        part = cls.all().get(key)
+        if part is None:
+            raise ConfigError([unknown_name(path, key, cls.kind, list(cls.all()))])
+        return part
+
+    @classmethod
+    def rank(cls) -> tuple[Any, ...]:
+        """Where it stands in a listing of its kind."""
+        return (cls.key,)
+
+    @classmethod
+    def search_ranges(cls) -> dict[str, dict[str, Any]]:
+        """Knob → the domain searched by default, in the words of the sweep file."""
+        return {
+            name: dict(cast("dict[str, Any]", extra["search"]))
+            for name, info in cls.Config.model_fields.items()
+            if isinstance(extra := info.json_schema_extra, dict) and "search" in extra
+        }
+
+    @classmethod
+    def description(cls) -> str:
+        """What it is, at length: the text at the top of its file."""
+        module = inspect.getmodule(cls)
+        return inspect.getdoc(module if module and module.__doc__ else cls) or ""
+
+
+_REGISTRY: dict[str, dict[str, type[Part]]] = {}
+_LISTED: dict[type[Part], dict[str, type[Part]]] = {}
+_IMPORTED: set[str] = set()
+
+
+def register(part: type[Part]) -> None:
+    """Make a part known. Subclassing does so; a class that was sent to another process needs it.
+
+    The same class defined again (a notebook's cell run twice) takes the place of the first.
+
+    Raises:
+        TypeError: another part of its kind has its key.
+    """
+    known = _REGISTRY[part.kind].get(part.key)
+    if known is not None and _place(known) != _place(part):
+        raise TypeError(f"two parts ({part.kind}) are called '{part.key}': {known!r} and {part!r}")
+    if "Config" not in part.__dict__:  # a Config belongs to one part, so that it can say to which
+        names = {"__module__": part.__module__, "__qualname__": f"{part.__qualname__}.Config"}
+        part.Config = type("Config", (part.Config,), names)
+    part.Config.part = part
+    _REGISTRY[part.kind][part.key] = part
+    _LISTED.clear()
+
+
+@contextmanager
+def temporary_parts() -> Iterator[None]:
+    """What is registered inside the block is forgotten after it: for tests that define parts."""
+    kept = {kind: dict(parts) for kind, parts in _REGISTRY.items()}
+    try:
+        yield
+    finally:
+        for kind, parts in _REGISTRY.items():
+            own = kept.get(kind, {})
+            foreign = parts.keys() - own.keys()
+            for key in foreign:
+                del parts[key]
+            parts.update(own)
+        _LISTED.clear()
+
+
+def kinds() -> tuple[str, ...]:
+    """The kinds of part whose base classes have been imported."""
+    return tuple(_REGISTRY)
+
+
+def registered(kind: str) -> dict[str, type[Part]]:
+    """The parts of a kind that have been imported so far, by key."""
+    return dict(_REGISTRY[kind])
+
+
+def unknown_name(path: str, key: object, kind: str, choices: list[str]) -> Problem:
+    """The problem of a name that no part of a kind has."""
+    return Problem(
+        path,
+        f"there is no {kind} '{key}'",
+        expected="one of " + ", ".join(sorted(choices)),
+        nearest=nearest(str(key), choices),
+    )
+
+
+def _place(part: type[Part]) -> tuple[str, str]:
+    return part.__module__, part.__qualname__
+
+
+def _import_folders(folders: tuple[str, ...]) -> None:
+    for folder in folders:
+        if folder in _IMPORTED:
+            continue
+        package = importlib.import_module(folder)
+        for module in pkgutil.iter_modules(package.__path__):
+            importlib.import_module(f"{folder}.{module.name}")
+        _IMPORTED.add(folder)
