@@ -9,10 +9,11 @@ import sys
 from pathlib import Path
 
 from sweeper.home import Home
-from sweeper.search.ledger import Evaluated, Ledger
+from sweeper.search.ledger import Ledger
 from sweeper.sweepfile.domains import Parameter, Range
 from sweeper.sweepfile.model import Sweep
 from sweeper.sweepfile.sections import Limits, SearchSpec
+from sweeper.trial import Evaluation
 
 ENDLESS = Sweep(
     name="endless",
@@ -30,7 +31,7 @@ def main(home: str, storage: str) -> None:
     while (asked := ledger.ask()) is not None:
         ledger.started(asked.number)
         for step in (10, 20):
-            ledger.report(asked.number, Evaluated(step, {"fid": 1.0}, 0.0))
+            ledger.report(asked.number, Evaluation(step, 0.0, {"fid": 1.0}))
         ledger.complete(asked.number, [1.0])
         print(asked.number, flush=True)
 

@@ -20,12 +20,13 @@ import pytest
 from optuna.trial import TrialState
 
 from sweeper.errors import SpecConflict
-from sweeper.search.ledger import Evaluated, Ledger
-from sweeper.search.records import Asked, FinalScore, TrialRecord
+from sweeper.search.ledger import Ledger
 from sweeper.sweepfile.domains import Parameter, Range, Toggle, Values
 from sweeper.sweepfile.model import Sweep
 from sweeper.sweepfile.sections import Ablation, Limits, Objective, SchedulerSpec, SearchSpec
+from sweeper.trial import Evaluation, FinalScore, Symptom, Trial
 from tests.conformance.storages import Killed, Place, killed_before
+from trials.health import SYMPTOMS
 
 ROOT = Path(__file__).parents[2]
 X = Parameter("optimizer.generator.lr", Range(1e-5, 1e-2, log=True))
@@ -44,18 +45,18 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     return Place.every[request.param](tmp_path / "home", request)
 
 
-def measured(step: int, value: float, **more: object) -> Evaluated:
-    return Evaluated(step, {"fid": value}, 1000.0 + step, **more)
+def measured(step: int, value: float) -> Evaluation:
+    return Evaluation(step, 1000.0 + step, {"fid": value})
 
 
-def ask(ledger: Ledger) -> Asked:
+def ask(ledger: Ledger) -> Trial:
     asked = ledger.ask()
     assert asked is not None
     ledger.started(asked.number)
     return asked
 
 
-def drive(place: Place, sweep: Sweep, steps: Sequence[int] = (10, 20)) -> list[TrialRecord]:
+def drive(place: Place, sweep: Sweep, steps: Sequence[int] = (10, 20)) -> list[Trial]:
     """As a driver: take up what was interrupted, then ask on. Trial 1 is pruned, trial 2 fails."""
     trials = sweep.limits.trials
     ledger = place.open(sweep)
@@ -79,7 +80,7 @@ def drive(place: Place, sweep: Sweep, steps: Sequence[int] = (10, 20)) -> list[T
     return ledger.trials()
 
 
-def told(record: TrialRecord) -> TrialRecord:
+def told(record: Trial) -> Trial:
     """A record without what may differ from one run to the next."""
     return replace(record, started=None, ended=None, attempts=0)
 
@@ -94,42 +95,44 @@ def test_each_trial_is_told_as_what_it_was_and_read_back_so(place: Place) -> Non
     assert [one.symptom for one in records] == [None, "scheduler", "error"]
     rate = records[0].values[X.path]
     assert records[0].objective == (rate * 20,)
-    assert records[0].intermediate == {10: rate * 10, 20: rate * 20}
+    assert records[0].curve("fid") == {10: rate * 10, 20: rate * 20}
     assert records[0].config["optimizer"]["generator"]["lr"] == rate
     assert records[0].config["batch_size"] == records[0].values[SIZE.path]
     assert [one.objective for one in records[1:]] == [None, None]
     assert records[2].reason == "ValueError: no"
     assert records[2].log_tail == "the last line"
     assert all(one.seconds is not None and one.attempts == 1 for one in records)
-    assert [ledger.record(number) for number in range(3)] == records
+    assert [ledger.trial(number) for number in range(3)] == records
     assert ledger.counts() == {"search": 3, "complete": 1, "pruned": 1, "fail": 1}
 
 
 def test_all_that_was_measured_comes_back_to_the_last_bit(place: Place) -> None:
     ledger = place.open(SWEEP)
     number = ask(ledger).number
-    third = Evaluated(
+    seen = Symptom(
+        "mode_collapse",
         10,
-        {"fid": 1 / 3, "kid": math.nan, "recall": math.inf, "tiny": 5e-324},
+        evidence={"reached": 2 / 3},
+        advice=SYMPTOMS["mode_collapse"].advice,
+        note="4 of 10 modes; “ü” 模式 \x00 '\"\\ %s :name",
+    )
+    third = Evaluation(
+        10,
         1764394000.123456,
-        symptoms=("mode_collapse", "oscillation"),
-        notes={"mode_collapse": "4 of 10 modes; “ü” 模式 \x00 '\"\\ %s :name"},
-        samples="samples/000010.png",
-        protocol={"extractor": "identity", "fake_count": "64"},
+        {"fid": 1 / 3, "kid": math.nan, "recall": math.inf, "tiny": 5e-324},
+        {"extractor": "identity", "fake_count": "64"},
+        (seen,),
+        "samples/000010.png",
     )
     assert ledger.report(number, third)
     assert not ledger.report(number, measured(10, 9.0))
     again = place.open(SWEEP)
-    [back] = again.evaluations(number)
-    assert repr(dict(back.metrics)) == repr(third.metrics)  # where NaN is NaN
-    assert (back.step, back.time, back.samples) == (10, third.time, third.samples)
-    assert (tuple(back.symptoms), back.notes) == (third.symptoms, third.notes)
-    assert again.record(number).protocol == {"extractor": "identity", "fake_count": "64"}
+    assert repr(again.trial(number).evaluations) == repr((third,))  # where NaN is NaN
     log = "a line of the log\n" * 20_000
     again.fail(number, "divergence", "fid is not finite", log)
     [record] = place.open(SWEEP).trials()
     assert record.log_tail == log
-    assert record.intermediate == {10: 1 / 3}
+    assert record.curve("fid") == {10: 1 / 3}
 
 
 def test_the_first_end_of_a_trial_stands(place: Place) -> None:
@@ -139,7 +142,7 @@ def test_the_first_end_of_a_trial_stands(place: Place) -> None:
     ledger.complete(number, [1.0])
     assert not ledger.report(number, measured(20, 1.0))
     [record] = place.open(SWEEP).trials()
-    assert (record.state, record.symptom, record.metrics) == ("failed", "divergence", {})
+    assert (record.state, record.symptom, record.evaluations) == ("failed", "divergence", ())
 
 
 def test_a_driver_killed_between_any_two_writes_changes_nothing_in_the_end(
@@ -201,13 +204,15 @@ def test_a_trial_that_was_interrupted_is_taken_up_with_what_is_known_of_it(place
     first = ask(ledger)
     ledger.report(first.number, measured(10, 2.0))
     again = place.open(SWEEP)
-    assert again.interrupted() == [replace(first, resumed=True)]
+    [taken_up] = again.interrupted()
+    assert (taken_up.values, taken_up.config) == (first.values, first.config)
+    assert (taken_up.attempts, taken_up.evaluations) == (1, (measured(10, 2.0),))
     assert not again.report(first.number, measured(10, 9.0))
     assert again.started(first.number) == 2
     assert again.report(first.number, measured(20, 1.0))
     again.complete(first.number, [1.0])
     [record] = place.open(SWEEP).trials()
-    assert record.intermediate == {10: 2.0, 20: 1.0}
+    assert record.curve("fid") == {10: 2.0, 20: 1.0}
     assert record.attempts == 2
 
 
@@ -257,10 +262,10 @@ def test_one_trial_takes_over_another_and_that_survives_the_driver(place: Place)
     assert (taken.donor, taken.donor_step) == (0, 10)
     later = place.open(population)
     assert later.donor(1) == (0, 10)
-    assert later.asked(1).values == taken.draw.values
-    assert later.asked(1).config == taken.draw.config
-    assert later.record(1).donors == ((10, 0),)
-    assert later.record(0).donors == ()
+    assert later.trial(1).values == taken.draw.values
+    assert later.trial(1).config == taken.draw.config
+    assert later.trial(1).donors == ((10, 0),)
+    assert later.trial(0).donors == ()
 
 
 def test_the_scheduler_decides_as_it_would_have_without_a_stop(place: Place) -> None:
@@ -295,7 +300,7 @@ def test_two_readers_see_a_growing_study_while_it_is_written(place: Place) -> No
                 records = reader.trials()
                 assert [one.number for one in records] == list(range(len(records)))
                 over = [one for one in records if one.state == "completed"]
-                assert all(one.objective and one.config and one.metrics for one in over)
+                assert all(one.objective and one.config and one.evaluations for one in over)
                 seen.append(len(over))
                 done.wait(0.01)
         except BaseException as error:
@@ -396,4 +401,4 @@ def test_optunas_own_tools_can_open_the_study(place: Place) -> None:
         states = [trial.state for trial in study.trials]
         assert states == [TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL]
         assert (study.best_value,) == records[0].objective
-        assert study.trials[1].intermediate_values == records[1].intermediate
+        assert study.trials[1].intermediate_values == records[1].curve("fid")
