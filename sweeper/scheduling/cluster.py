@@ -1,7 +1,8 @@
 """A Ray to run on: the one that $RAY_ADDRESS names, else one of our own on this machine.
 
-Only what was started here is shut down here. A cluster of our own is quiet, has no dashboard, and
-dies with its driver; its two servers are watched, since a driver without them would wait for ever.
+Only what was started here is shut down here. A cluster of our own is quiet, has no dashboard,
+listens on the loopback interface alone, asks for a token, and dies with its driver; its two servers
+are watched, since a driver without them would wait for ever.
 """
 
 from __future__ import annotations
@@ -12,9 +13,9 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import psutil
 import ray
@@ -40,14 +41,22 @@ ENVIRONMENT = {
     "RAY_memory_monitor_refresh_ms": "0",
 }
 
+OTHER_SYSTEMS = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
+"""Where this is off, a machine's address is 127.0.0.1 for Ray, and its servers listen there."""
+
+AUTHENTICATION = "RAY_AUTH_MODE"
+
 OBJECT_STORE = 128 << 20
 """Bytes for Ray's object store: results are a few kilobytes of text."""
+
+START_LOOK_EVERY = 0.1
+"""Seconds between two looks around while Ray starts."""
 
 LOOK_EVERY = 5.0
 """Seconds between two questions to the cluster whether our node is alive."""
 
 
-GRACE = 10.0
+GRACE = 5.0
 """Seconds in which a driver may notice by itself that a server of its own has died."""
 
 
@@ -56,24 +65,31 @@ class ClusterLost(SweeperError):  # noqa: N818 - what happened
 
 
 class Cluster:
-    """A connection to Ray for the length of a `with` block."""
+    """A connection to Ray for the length of a `with` block.
 
-    def __init__(self, resources: Resources, parallel: int) -> None:
+    `waiting` is called over and over while Ray starts, which takes seconds; what it raises ends the
+    start at once.
+    """
+
+    def __init__(
+        self, resources: Resources, parallel: int, waiting: Callable[[], None] = lambda: None
+    ) -> None:
         self._resources = resources
         self._parallel = parallel
+        self._waiting = waiting
         self.own = False
         self._servers: list[psutil.Process] = []
+        self._failure: SweeperError | None = None
         self._next_look = 0.0
+        self._started = threading.Event()
         self._left = threading.Event()
+        self._gone = threading.Event()
 
     def __enter__(self) -> Self:
         if not ray.is_initialized():
             self.own = True
-            with _quiet():
-                self._start()
+            self._start()
         self._check_room()
-        if self._servers:
-            threading.Thread(target=self._watch, name="ray-watch", daemon=True).start()
         return self
 
     def __exit__(
@@ -85,6 +101,45 @@ class Cluster:
         self._left.set()
         if self.own:
             ray.shutdown()
+        self._gone.set()
+
+    def _start(self) -> None:
+        """Start Ray in a thread of its own, and wait for it.
+
+        In the main thread Ray would take SIGTERM for itself, and nobody could be heard meanwhile.
+        """
+        before = {child.pid for child in _children()}
+        threading.Thread(target=self._host, name="ray-host", daemon=True).start()
+        try:
+            while not self._started.wait(START_LOOK_EVERY):
+                self._waiting()
+                known = {server.pid for server in self._servers}
+                self._servers += [one for one in _servers() if one.pid not in known | before]
+                if died := self._died():
+                    raise ClusterLost(died)
+            if self._failure is not None:
+                raise self._failure
+        except BaseException:
+            self._left.set()
+            raise
+
+    def _host(self) -> None:
+        """Start Ray, then watch it. The kernel ends Ray's servers with the thread that has started
+        them, so this one stays until they are gone."""
+        try:
+            with _quiet():
+                self._connect()
+            _silence_errors()
+        except SweeperError as error:
+            self._failure = error
+        else:
+            self._servers = _servers()
+        if self._left.is_set():  # nobody waits for it any more
+            ray.shutdown()
+            return
+        self._started.set()
+        self._watch()
+        self._gone.wait()
 
     def check(self) -> None:
         """Raise ClusterLost when Ray's servers have died. Cheap; call it often."""
@@ -122,7 +177,7 @@ class Cluster:
                 sys.stderr.flush()
                 os._exit(1)
 
-    def _start(self) -> None:
+    def _connect(self) -> None:
         address = os.environ.get(ADDRESS_VARIABLE)
         common = {"log_to_driver": False, "logging_level": "ERROR", "configure_logging": True}
         try:
@@ -130,20 +185,20 @@ class Cluster:
                 ray.init(address=address, runtime_env={"env_vars": ENVIRONMENT}, **common)
                 return
             cpus = max(os.cpu_count() or 1, math.ceil(self._resources.cpu * self._parallel))
-            ray.init(
-                address="local",
-                num_cpus=cpus,
-                include_dashboard=False,
-                object_store_memory=OBJECT_STORE,
-                **common,
-            )
+            with _loopback():
+                ray.init(
+                    address="local",
+                    num_cpus=cpus,
+                    include_dashboard=False,
+                    object_store_memory=OBJECT_STORE,
+                    **common,
+                )
         except Exception as error:  # Ray raises bare exceptions where a server does not come up
             if not address:
                 raise SweeperError(f"cannot start Ray on this machine: {error}") from error
             raise SweeperError(
                 f"cannot join the Ray cluster at {address}: {error}{_hint()}"
             ) from error
-        self._servers = _servers()
 
     def _check_room(self) -> None:
         """Refuse what this cluster can never give; it would be waited for in silence."""
@@ -171,7 +226,7 @@ def environment() -> Iterator[None]:
 
 def _hint() -> str:
     """What Ray leaves unsaid: `ray start --head` asks for a token as soon as this account has one,
-    which any Ray of its own makes for it, and nobody shows his unless he is told to."""
+    which any Ray of its own makes, and a driver sends its token only when RAY_AUTH_MODE says so."""
     if os.environ.get("RAY_AUTH_MODE"):
         return ""
     return (
@@ -194,9 +249,42 @@ def server_name(server: psutil.Process) -> str:
         return "server"
 
 
+def _children() -> list[psutil.Process]:
+    return list(psutil.Process().children(recursive=True))
+
+
 def _servers() -> list[psutil.Process]:
-    children = psutil.Process().children(recursive=True)
-    return [child for child in children if server_name(child) in ("raylet", "gcs_server")]
+    return [child for child in _children() if server_name(child) in ("raylet", "gcs_server")]
+
+
+def _silence_errors() -> None:
+    """Keep off the terminal what Ray's agents report: of a server's death, twenty lines of its log.
+
+    A Ray without this function of its own prints them, and nothing else changes.
+    """
+    worker: Any = ray._private.worker
+    if hasattr(worker, "print_to_stdstream"):
+        worker.print_to_stdstream = lambda *data, **options: None
+
+
+@contextlib.contextmanager
+def _loopback() -> Iterator[None]:
+    """What Ray starts inside the block can be reached from this machine alone, with a token."""
+    if AUTHENTICATION not in os.environ:  # who has chosen otherwise is left alone
+        os.environ[AUTHENTICATION] = "token"
+        ray._raylet.Config.initialize("")  # Ray has read its environment long ago
+    kept = os.environ.get(OTHER_SYSTEMS)
+    constants: Any = ray._private.ray_constants
+    cluster, constants.ENABLE_RAY_CLUSTER = constants.ENABLE_RAY_CLUSTER, False
+    os.environ[OTHER_SYSTEMS] = "0"
+    try:
+        yield
+    finally:
+        constants.ENABLE_RAY_CLUSTER = cluster
+        if kept is None:
+            del os.environ[OTHER_SYSTEMS]
+        else:
+            os.environ[OTHER_SYSTEMS] = kept
 
 
 @contextlib.contextmanager

@@ -12,6 +12,7 @@ Events are for watching only. Nothing depends on one being seen: the study is th
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -103,9 +104,10 @@ class Outcome:
 
     `finished`: the budget is spent and the confirmations are done. `stopped`: drained on request,
     at `limits.failed` or at `limits.hours`; `cancelled`: stopped at once on request;
-    `interrupted`: Ctrl-C; `failed`: the cluster or the disk gave out. All but `finished` can be
-    continued by running the sweep again. `exit_code` is what a command should exit with. `results`
-    are what the end has written, None where it could not, or was not to.
+    `interrupted`: Ctrl-C, or SIGTERM (`terminated`); `failed`: the cluster or the disk gave out.
+    All but `finished` can be continued by running the sweep again. `exit_code` is what a command
+    should exit with. `results` are what the end has written, None where it could not, or was not
+    to.
     """
 
     state: SweepState
@@ -114,9 +116,13 @@ class Outcome:
     records: tuple[Trial, ...] = field(default=(), repr=False)
     best: Trial | None = None
     results: Results | None = None
+    terminated: bool = False
 
     @property
     def exit_code(self) -> int:
+        """0; 1 where it failed; 128 and the signal's number where one ended it."""
+        if self.state == "interrupted" and self.terminated:
+            return 128 + signal.SIGTERM
         return {"finished": 0, "stopped": 0, "cancelled": 0, "interrupted": 130, "failed": 1}[
             self.state
         ]

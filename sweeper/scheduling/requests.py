@@ -2,7 +2,7 @@
 
 Ctrl-C once    drain: every trial stands still at its next evaluation, and can be resumed
 Ctrl-C twice   end now; a third time is Python's own KeyboardInterrupt
-SIGTERM        end now
+SIGTERM        end now, with status 143
 control file   pause, stop (the running trials may end) or cancel (end now)
 """
 
@@ -55,13 +55,19 @@ class Requests:
             yield
             return
         kept = {number: signal.getsignal(number) for number in _SIGNALS}
-        signal.signal(signal.SIGINT, self._interrupted)
-        signal.signal(signal.SIGTERM, self._terminated)
+        self.listen()
         try:
             yield
         finally:
             for number, handler in kept.items():
                 signal.signal(number, handler if handler is not None else signal.SIG_DFL)
+
+    def listen(self) -> None:
+        """Take the signals, again where Ray has taken them meanwhile: its C++ part answers SIGTERM
+        with a stack trace. Only the main thread can."""
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, self._interrupted)
+            signal.signal(signal.SIGTERM, self._terminated)
 
     def _interrupted(self, number: int, frame: FrameType | None) -> None:
         self.interrupts += 1

@@ -49,7 +49,10 @@ from sweeper.tracking.outbox import Outbox
 from trials.files import atomic_write
 
 PATIENCE = 60.0
-"""Seconds to wait at the end until MLflow has everything; five when the sweep was interrupted."""
+"""Seconds to wait at the end until MLflow has everything."""
+
+IMPATIENCE = 2.0
+"""The same where somebody wants the sweep to end now; its writer goes on by itself for a while."""
 
 SAY_EVERY = 60.0
 """Seconds between two notes in the ledger of how long the sweep has been at work."""
@@ -214,7 +217,15 @@ class _Run:
             if state != "failed":
                 state, message = "failed", _told(error)
         self._tell(SweepEnded(state, message, time.time()))
-        return Outcome(state, message, self._folder.path, tuple(records), best, results)
+        return Outcome(
+            state,
+            message,
+            self._folder.path,
+            tuple(records),
+            best,
+            results,
+            terminated=self._requests.terminated,
+        )
 
     def _drain(self, state: SweepState) -> str:
         if self._wires is None:
@@ -222,7 +233,7 @@ class _Run:
         self._tell(PhaseChanged("finishing", "sending the last records to MLflow", time.time()))
         asked = self._requests.asked_so_far
         left = self._wires.writer.drain(
-            PATIENCE if state in ("finished", "stopped") else 5.0,
+            PATIENCE if state in ("finished", "stopped") else IMPATIENCE,
             enough=lambda: self._requests.asked_so_far != asked,
         )
         return left.advice(self._sweep.name + self._home.flag) if left else ""

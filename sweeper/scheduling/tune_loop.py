@@ -64,11 +64,18 @@ class Tuning:
         self._afterwards = afterwards
         self._deadline = None if seconds_left is None else time.monotonic() + seconds_left
         self._next_tick = 0.0
-        self._cluster: Cluster | None = None
+        self._cluster = Cluster(sweep.resources, sweep.limits.parallel, self._end_start)
 
     def run(self) -> None:
         """Raises what stopped it: SweeperError, LedgerError, or an error of our own."""
-        with Cluster(self._sweep.resources, self._sweep.limits.parallel) as self._cluster:
+        try:
+            self._run()
+        except Ended:
+            return
+
+    def _run(self) -> None:
+        with self._cluster:
+            self._requests.listen()
             check_machines(self._mark, self._sweep.resources)
             crashes = 0
             while not (self._conductor.finished or self.now):
@@ -76,8 +83,6 @@ class Tuning:
                 try:
                     self._run_tune()
                 except Abort as abort:
-                    if isinstance(abort.cause, Ended):
-                        return
                     raise abort.cause from None
                 except Exception as error:
                     if is_disk_full(error):
@@ -91,7 +96,6 @@ class Tuning:
 
     def _is_to_end(self) -> bool:
         """Whether somebody wants the driver to end while it does what comes afterwards."""
-        assert self._cluster is not None
         self._cluster.check()
         self._look()
         asked = self._requests
@@ -133,7 +137,6 @@ class Tuning:
         if here < self._next_tick:
             return
         self._next_tick = here + TICK
-        assert self._cluster is not None
         self._cluster.check()
         self._look()
         if self._deadline is not None and here >= self._deadline:
@@ -153,13 +156,19 @@ class Tuning:
             self._conductor.stop("no_new", "stopped on request: no new trials")
         self._conductor.pause(written == Request.PAUSE)
 
+    def _end_start(self) -> None:
+        """While Ray starts nothing is at work, so whatever ends the sweep ends it at once."""
+        self._requests.listen()
+        self._obey()
+        if self._conductor.halt:
+            raise Ended
+
     def _end_now(self, message: str) -> None:
         if self.now:
             return
         self.now = True
         self._conductor.stop("at_evaluation", message)
         self._conductor.interrupt_all()
-        assert self._cluster is not None
         if self._cluster.own:
             raise Ended(message)  # its workers die with it, in the middle of whatever they do
 

@@ -1,0 +1,110 @@
+"""SIGTERM, SIGINT and dying servers at awkward moments: our own words, at once, nothing lost."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from sweeper.home import Home, Request
+from tests.faults.driver import SWEEP
+from tests.faults.killing import Driver, check_everything, run_to_the_end, title
+
+pytestmark = pytest.mark.timeout(600)
+
+
+def _wait_for(driver: Driver, server: str) -> psutil.Process:
+    """Until a server of the driver's Ray is there: then Ray is still starting."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        assert driver.alive(), driver.output
+        for process in driver.family():
+            if title(process) == server:
+                return process
+        time.sleep(0.02)
+    raise AssertionError(f"there is no {server}")
+
+
+def _ended(driver: Driver, within: float) -> int:
+    begun = time.monotonic()
+    status = driver.end()
+    assert time.monotonic() - begun < within, driver.output
+    return status
+
+
+def _check_words(driver: Driver, *words: str) -> None:
+    for word in words:
+        assert word in driver.output, driver.output
+    for foreign in ("Traceback", "rpc_client", "*** SIG", "C  Check failed"):
+        assert foreign not in driver.output, driver.output
+
+
+def test_sigterm_ends_a_running_sweep_with_its_status_and_the_way_on(tmp_path: Path) -> None:
+    with Driver(tmp_path) as driver:
+        driver.wait_for_training()
+        os.kill(driver.pid, signal.SIGTERM)
+        assert _ended(driver, 20) == 143
+        _check_words(driver, "interrupted", "run the sweep again")
+    run_to_the_end(tmp_path)
+    check_everything(tmp_path)
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_while_ray_starts_is_answered_at_once(
+    number: signal.Signals, status: int, tmp_path: Path
+) -> None:
+    with Driver(tmp_path) as driver:
+        _wait_for(driver, "gcs_server")
+        os.kill(driver.pid, number)
+        assert _ended(driver, 10) == status
+        _check_words(driver, "interrupted", "run the sweep again")
+        assert not [one for one in driver.family() if title(one) in ("raylet", "gcs_server")]
+    run_to_the_end(tmp_path)
+    check_everything(tmp_path)
+
+
+@pytest.mark.parametrize("victims", [("gcs_server",), ("raylet", "gcs_server")])
+def test_servers_that_die_while_ray_starts_end_it_in_our_words(
+    victims: tuple[str, ...], tmp_path: Path
+) -> None:
+    with Driver(tmp_path) as driver:
+        doomed = [_wait_for(driver, name) for name in reversed(victims)]
+        for process in doomed:
+            process.kill()
+        assert _ended(driver, 15) == 1
+        _check_words(driver, "run the sweep again")
+
+
+@pytest.mark.parametrize("victims", [("raylet",), ("gcs_server",), ("raylet", "gcs_server")])
+def test_servers_that_die_while_the_sweep_is_paused_end_it_in_our_words(
+    victims: tuple[str, ...], tmp_path: Path
+) -> None:
+    folder = Home(tmp_path).sweep(SWEEP.name)
+    with Driver(tmp_path) as driver:
+        driver.wait_for_training()
+        folder.ask(Request.PAUSE)
+        time.sleep(3.0)  # the running trials end
+        family = {title(process): process for process in driver.family()}
+        for name in victims:
+            family[name].kill()
+        assert _ended(driver, 15) == 1
+        _check_words(driver, "Ray's", "run the sweep again")
+    folder.clear_request()
+    run_to_the_end(tmp_path)
+    check_everything(tmp_path)
+
+
+def test_a_ray_of_our_own_listens_on_the_loopback_interface_alone(tmp_path: Path) -> None:
+    with Driver(tmp_path) as driver:
+        driver.wait_for_training()
+        sockets = {
+            socket.laddr.ip.removeprefix("::ffff:")
+            for process in (psutil.Process(driver.pid), *driver.family())
+            for socket in process.net_connections("inet")
+            if socket.status == psutil.CONN_LISTEN
+        }
+        assert sockets == {"127.0.0.1"}
