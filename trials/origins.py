@@ -1,4 +1,4 @@
-"""Where a part comes from: this package, a distribution of a version, or code that is not installed.
+"""Where a part comes from: this package, a distribution of a version, or code not installed.
 
 What is not installed (a class of a notebook, of a script, of a module beside it) is known by a hash
 of its source: of the class, and of what it uses of its own module, and so on.
