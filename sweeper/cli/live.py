@@ -16,6 +16,7 @@ import typer
 from sweeper.scheduling.events import (
     Event,
     Listener,
+    Noted,
     PhaseChanged,
     SweepEnded,
     SweepStarted,
@@ -89,6 +90,8 @@ class Progress:
                 self._start(event)
             case PhaseChanged():
                 self.phase, self.message = event.phase, event.message
+            case Noted():
+                self.explained = event.message
             case TrialStarted():
                 self.roles[event.number] = event.role
                 self.running[event.number] = Running(
@@ -192,6 +195,8 @@ class Lines:
                 return f"{event.name} {verb}: {over}, {event.folder}"
             case PhaseChanged():
                 return f"{event.phase}: {event.message}" if event.message else event.phase
+            case Noted():
+                return f"note: {event.message}"
             case TrialStarted():
                 again = " (resumed)" if event.resumed else ""
                 return f"trial {trial_name(event.number)} started{again}"

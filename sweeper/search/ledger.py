@@ -318,6 +318,17 @@ class Ledger:
         return self.study.user_attrs.get("budget")
 
     @property
+    def company(self) -> dict[str, str]:
+        """Whose parts the sweep was last run with: name → version or hash of the source."""
+        return dict(self.study.user_attrs.get("company", {}))
+
+    def accompanied_by(self, company: Mapping[str, str]) -> None:
+        """Write down whose parts the sweep runs with from now on."""
+        if company != self.company:
+            with translated():
+                self.study.set_user_attr("company", dict(company))
+
+    @property
     def seconds(self) -> float:
         """Seconds that drivers have spent on this sweep, all runs together."""
         return float(self.study.user_attrs.get("seconds", 0.0))
