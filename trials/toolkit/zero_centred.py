@@ -39,7 +39,7 @@ class ZeroCentredPenalty(Trick):
 
     @abstractmethod
     def side(self, round: Round) -> tuple[Tensor | None, Tensor | None]:
-        """The images that are penalised, as the discriminator sees them (M, …), and their labels."""
+        """The penalised images, as the discriminator sees them (M, …), and their labels (M,)."""
 
     def prepare(self, game: Game) -> None:
         self.count = 0
