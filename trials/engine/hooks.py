@@ -96,7 +96,7 @@ class Hooks:
         return bool(self._condition)
 
     def condition(self, game: Game, real: Tensor, stream: torch.Generator) -> Tensor | None:
-        """What the generator is given of ``real`` (N, C, H, W) beside z; None without such a task."""
+        """What the generator is given of ``real`` (N, C, H, W) beside z, if anything."""
         for trick in self._condition:  # a task, of which there is one
             return trick.condition(game, real, stream)
         return None
