@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from sweeper import causes, wording
 from sweeper.report.leaderboard import as_csv, as_parquet, leaderboard
-from sweeper.report.standings import standings_of
+from sweeper.standings import standings_of
 from tests.unit.report_sweeps import PROTOCOL, STEPS, replicate, sweep, trial
 
 
