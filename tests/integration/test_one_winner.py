@@ -1,4 +1,4 @@
-"""Everybody names the same winner, in a sweep whose luckiest trial is not its best configuration."""
+"""All name one winner, in a sweep whose luckiest trial is not its best configuration."""
 
 from __future__ import annotations
 
