@@ -107,7 +107,8 @@ def test_steps_are_saved_of_trainings_of_the_default_length_too(tmp_path: Path) 
         symptom="mode_collapse",
     )
     default = default_at({"data": "digits"}, "steps")
-    (stop,) = standings_of(Sweep(name="probe", base={"data": "digits"}), [stopped]).stops
+    spec = Sweep(name="probe", base={"data": "digits"}, parameters=())
+    (stop,) = standings_of(spec, [stopped]).stops
     assert (stop.symptom, stop.steps) == ("mode_collapse", default - 400)
 
 
