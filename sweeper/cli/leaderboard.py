@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from sweeper.cli.printing import number, print_table, settings, spread
-from sweeper.trial import trial_name
+from sweeper.standings.values import final
 
 if TYPE_CHECKING:
     from sweeper.standings import Standing, Standings
@@ -37,8 +37,8 @@ def ranked_cells(standings: Standings) -> list[CellStanding]:
 def best_in_words(standings: Standings) -> str:
     """The winner, its value and how it compares with the base configuration; empty before any.
 
-    `fid 13.1 ± 0.4 (5) on fresh seeds by trial 00007 (base 15.2, -14%)`; of an ablation its best
-    cell.
+    `fid 13.1 ± 0.4 (5) on fresh seeds, 12.2 in the search, by trial 00007 (base 15.2, -14%)`; of an
+    ablation its best cell.
     """
     best, metric = standings.best, standings.metrics[0]
     if best is None:
@@ -48,18 +48,20 @@ def best_in_words(standings: Standings) -> str:
         return f"{metric} {spread(cell.values[0])}, {cell.cell}"
     shown = number(best.value)
     if best.confirmed is not None and best.confirmed.values:
-        shown = f"{spread(best.confirmed.values)} on fresh seeds"
-    return f"{metric} {shown} by trial {trial_name(best.trial.number)}{_against_base(standings)}"
+        fresh, lucky = spread(best.confirmed.values), number(final(best.trial))
+        shown = f"{fresh} on fresh seeds, {lucky} in the search,"
+    return f"{metric} {shown} by trial {best.trial.name}{_against_base(standings)}"
 
 
 def _against_base(standings: Standings) -> str:
     from sweeper.standings.progress import against_base
 
-    compared = against_base(standings)
-    if compared is None or compared.change is None:
+    best, compared = standings.best, against_base(standings)
+    if best is None or compared is None or compared.change is None:
         return ""
-    best = standings.best
-    unlike = best is not None and best.confirmed is not None and not compared.fresh
+    if best.trial.role == "base":
+        return ", the base configuration"
+    unlike = best.confirmed is not None and not compared.fresh
     where = " in the search" if unlike else ""
     return f" (base {number(compared.base)}, {100 * compared.change:+.0f}%{where})"
 
