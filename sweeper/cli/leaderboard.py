@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from sweeper.cli.printing import number, print_table, settings, spread
-from sweeper.standings.values import final
 
 if TYPE_CHECKING:
     from sweeper.standings import Standing, Standings
@@ -48,13 +47,13 @@ def best_in_words(standings: Standings) -> str:
         return f"{metric} {spread(cell.values[0])}, {cell.cell}"
     shown = number(best.value)
     if best.confirmed is not None and best.confirmed.values:
-        fresh, lucky = spread(best.confirmed.values), number(final(best.trial))
+        fresh, lucky = spread(best.confirmed.values), number(best.own_value)
         shown = f"{fresh} on fresh seeds, {lucky} in the search,"
     return f"{metric} {shown} by trial {best.trial.name}{_against_base(standings)}"
 
 
 def _against_base(standings: Standings) -> str:
-    from sweeper.standings.progress import against_base
+    from sweeper.standings.progress import against_base  # NumPy, for which no `--help` waits
 
     best, compared = standings.best, against_base(standings)
     if best is None or compared is None or compared.change is None:

@@ -45,10 +45,15 @@ class Standing:
     """False for a completed trial that was measured by another protocol than most."""
 
     @property
+    def own_value(self) -> float | None:
+        """The first objective of its own run: of a search, the value that it may owe to luck."""
+        return final(self.trial)
+
+    @property
     def value(self) -> float | None:
         """What its place rests on: the mean over seeds where there is one, else its own value."""
         mean = self.confirmed.mean if self.confirmed is not None else None
-        return final(self.trial) if mean is None else mean
+        return self.own_value if mean is None else mean
 
 
 @dataclass(frozen=True)
