@@ -88,7 +88,7 @@ def trial_table(records: Iterable[Mapping[str, Any]]) -> pa.Table:
 
 
 def rows_of(
-    trials: Iterable[Trial], metric: str, goal: Goal, ranks: Mapping[int, int | None]
+    trials: Iterable[Trial], metric: str, goal: Goal, ranks: Mapping[int, int]
 ) -> Iterator[dict[str, Any]]:
     """Trials of a sweep as `trial_table` takes them: `best` is the best value of `metric`, and
     `ranks` are the places of those that have one, by number."""

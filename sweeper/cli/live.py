@@ -24,7 +24,7 @@ from sweeper.scheduling.events import (
     TrialEvaluated,
     TrialStarted,
 )
-from sweeper.standings import standings_of
+from sweeper.standings import Standings, standings_of
 from sweeper.trial import Trial, trial_name
 
 if TYPE_CHECKING:
@@ -82,8 +82,8 @@ class Progress:
     stops: Counter[str] = field(default_factory=Counter)
     explained: str = ""
     """What was seen last today: a symptom, or why a trial was stopped or failed. A sentence."""
-    _leader: str | None = None
-    """The line of who leads; None where a trial has ended since that may have changed it."""
+    _standings: Standings | None = None
+    """As they were when the lead last may have changed; None where it may have since."""
 
     def hear(self, event: Event) -> None:
         """Take in one event."""
@@ -132,8 +132,8 @@ class Progress:
             self.over += 1
         if trial.symptom:
             self.stops[trial.symptom] += 1
-        if trial.state == "completed" or trial.role == "replicate":
-            self._leader = None
+        if self._standings is not None and self._standings.may_change_the_lead(trial):
+            self._standings = None
 
     def seconds_left(self, now: float) -> float | None:
         """From today's speed; None until a trial has ended today."""
@@ -147,10 +147,10 @@ class Progress:
         cells are compared over all their seeds when they have them."""
         if self.sweep.is_ablation:
             return ""
-        if self._leader is None:
-            best = best_in_words(standings_of(self.sweep, self.trials.values()))
-            self._leader = f"best {best}" if best else "no trial has completed yet"
-        return self._leader
+        if self._standings is None:
+            self._standings = standings_of(self.sweep, self.trials.values())
+        best = best_in_words(self._standings)
+        return f"best {best}" if best else "no trial has completed yet"
 
 
 class Lines:

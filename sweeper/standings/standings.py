@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -25,7 +25,7 @@ from sweeper.sweepfile.model import Sweep
 from sweeper.trial import Trial
 
 if TYPE_CHECKING:
-    from sweeper.ablation.confirmation import Confirmation, GivenUp
+    from sweeper.ablation.confirmation import Confirmation
     from sweeper.ablation.effects import Goal
     from sweeper.ablation.search_statistics import NoiseShare, ToggleShare
 
@@ -103,10 +103,13 @@ class Standings:
         return all(final(trial, index) is not None for index in range(len(self.goals)))
 
     @cached_property
+    def _scored(self) -> tuple[Trial, ...]:
+        return tuple(trial for trial in self.search if self.scored(trial))
+
+    @cached_property
     def protocol(self) -> Protocol:
         """The protocol of most completed trials of the search, of the earliest among equals."""
-        scored = [trial for trial in self.search if self.scored(trial)]
-        return most_common(trial.protocol for trial in scored or self.search)
+        return most_common(trial.protocol for trial in self._scored or self.search)
 
     def comparable(self, trial: Trial) -> bool:
         """Whether its values may stand beside those of most."""
@@ -115,9 +118,7 @@ class Standings:
     @cached_property
     def finished(self) -> tuple[Trial, ...]:
         """Completed trials of the search with a finite value each objective, comparable ones."""
-        return tuple(
-            trial for trial in self.search if self.scored(trial) and self.comparable(trial)
-        )
+        return tuple(trial for trial in self._scored if self.comparable(trial))
 
     @cached_property
     def scores(self) -> Mapping[int, float]:
@@ -163,38 +164,56 @@ class Standings:
         return tuple(cells_of([t for t in self.trials if self.comparable(t)], self.goal))
 
     @cached_property
+    def ranks(self) -> Mapping[int, int]:
+        """The place of each trial that has one, by its number; of a cell, of its `trial`."""
+        if self.sweep.is_ablation:
+            places = enumerate(self.cells, 1)
+            return {cell.trial.number: place for place, cell in places if cell.values}
+        if len(self.goals) > 1:
+            return ranking.pareto_fronts(self.finished, self.goals)
+        repeated = [t.number for t in self.by_search if t.number in self.replicates]
+        raced = [int(name) for name in self.race.ranking] if self.race is not None else []
+        first = [number for number in raced if number in repeated]
+        # Confirmed before the search went on, and no longer among the best of it.
+        rest = [number for number in repeated if number not in first]
+        first += [rest[row] for row in by_mean([self.replicates[n] for n in rest], self.goal)]
+        placed = set(first)
+        first += [trial.number for trial in self.by_search if trial.number not in placed]
+        return {number: place for place, number in enumerate(first, 1)}
+
+    @cached_property
     def order(self) -> tuple[Standing, ...]:
         """Every trial of the search, best first: ranked, then without a rank, then unfinished. Of
         an ablation every cell."""
         if self.sweep.is_ablation:
-            return tuple(self._cells_in_places())
-        ranks = self._places()
-        given_up = {int(one.key): one for one in self.race.given_up} if self.race else {}
-        standings = [
-            Standing(
-                trial,
-                ranks.get(trial.number),
-                self._over_seeds(trial.number, given_up.get(trial.number)),
-                not self.scored(trial) or self.comparable(trial),
+            return tuple(
+                Standing(cell.trial, self.ranks.get(cell.trial.number), cell.over_seeds)
+                for cell in self.cells
             )
-            for trial in self.search
-        ]
-        return tuple(sorted(standings, key=self._sorted_by))
-
-    @cached_property
-    def ranks(self) -> Mapping[int, int | None]:
-        """Each place by the number of the trial that has it, or that stands for its cell."""
-        return {standing.trial.number: standing.rank for standing in self.order}
+        return tuple(sorted(map(self._standing, self.search), key=self._sorted_by))
 
     @cached_property
     def winners(self) -> tuple[Standing, ...]:
         """The best; with two objectives the Pareto front."""
-        return tuple(standing for standing in self.order if standing.rank == 1)
+        if self.sweep.is_ablation:
+            return self.order[:1] if self.ranks else ()
+        first = (trial for trial in self.by_search if self.ranks[trial.number] == 1)
+        return tuple(map(self._standing, first))
 
     @property
     def best(self) -> Standing | None:
         """The winner; None before anything has completed."""
         return self.winners[0] if self.winners else None
+
+    def may_change_the_lead(self, trial: Trial) -> bool:
+        """Whether there may be another leader, or another base to compare it with, now that one
+        more trial is over. For watchers of thousands of trials, of whom few change anything."""
+        if self.best is None or self.replicates or trial.role != "search":
+            return True
+        value, leading = final(trial), self.best.own_value
+        if value is None or leading is None:
+            return False
+        return sign(self.goal) * value <= sign(self.goal) * leading
 
     # What else they tell --------------------------------------------------------------------------
 
@@ -245,24 +264,21 @@ class Standings:
 
     # Places ---------------------------------------------------------------------------------------
 
-    def _places(self) -> dict[int, int]:
-        if len(self.goals) > 1:
-            return ranking.pareto_fronts(self.finished, self.goals)
-        repeated = [t.number for t in self.by_search if t.number in self.replicates]
-        raced = [int(name) for name in self.race.ranking] if self.race is not None else []
-        first = [number for number in raced if number in repeated]
-        # Confirmed before the search went on, and no longer among the best of it.
-        rest = [number for number in repeated if number not in first]
-        first += [rest[i] for i in by_mean([self.replicates[n] for n in rest], self.goal)]
-        placed = set(first)
-        first += [trial.number for trial in self.by_search if trial.number not in placed]
-        return {number: place for place, number in enumerate(first, 1)}
+    def _standing(self, trial: Trial) -> Standing:
+        return Standing(
+            trial,
+            self.ranks.get(trial.number),
+            self._over_seeds(trial.number),
+            not self.scored(trial) or self.comparable(trial),
+        )
 
-    def _over_seeds(self, number: int, given_up: GivenUp | None) -> OverSeeds | None:
+    def _over_seeds(self, number: int) -> OverSeeds | None:
         if number not in self.replicates:
             return None
         values = self.replicates[number].values()
         completed = tuple(value for value in values if value is not None)
+        lost = self.race.given_up if self.race is not None else ()
+        given_up = next((one for one in lost if int(one.key) == number), None)
         return OverSeeds(completed, len(values) - len(completed), given_up)
 
     def _sorted_by(self, standing: Standing) -> tuple[float, float, float, int]:
@@ -274,10 +290,6 @@ class Standings:
         best = self.best_on_the_way(trial)
         reached = sign(self.goal) * best if best is not None and is_number(best) else math.inf
         return (states.get(trial.state, 6), 0, reached, trial.number)
-
-    def _cells_in_places(self) -> Iterator[Standing]:
-        for place, cell in enumerate(self.cells, 1):
-            yield Standing(cell.trial, place if cell.values else None, cell.over_seeds)
 
 
 def standings_of(sweep: Sweep, trials: Iterable[Trial], planned: int | None = None) -> Standings:
