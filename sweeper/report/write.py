@@ -253,7 +253,7 @@ def _sample_plans(standings: Standings, folder: SweepFolder) -> Iterator[_Plan]:
         "best_samples.png",
         f"Samples of the best {'cells' if cells else 'trials'}",
         "Last grids, from the same fixed noise at every evaluation; not selected."
-        + (" Each cell's are those of its first seed." if cells else ""),
+        + (" Each cell's are those of its first run that completed." if cells else ""),
         lambda: gallery.best_samples(standings, folder),
     )
     yield _Plan(

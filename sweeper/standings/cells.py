@@ -53,7 +53,7 @@ def cells_of(runs: Sequence[Trial], goal: Goal) -> list[CellStanding]:
 
 
 def runs_by_seed(runs: Sequence[Trial]) -> dict[int, float | None]:
-    """Seed → value of the runs that are over; of several with one seed the first stands.
+    """Seed → value of the runs that are over; of several with one seed the first that completed.
 
     A run that lost its worker, or was stopped by a scheduler, says nothing and is left out.
     """
@@ -61,8 +61,10 @@ def runs_by_seed(runs: Sequence[Trial]) -> dict[int, float | None]:
     for trial in runs:
         value = final(trial)
         if value is not None or trial.state == "completed" or to_blame(trial.state, trial.symptom):
-            seed = seed_of(trial)
-            found.setdefault(trial.number if seed is None else seed, value)
+            known = seed_of(trial)
+            seed = trial.number if known is None else known
+            if found.get(seed) is None:
+                found[seed] = value
     return found
 
 
