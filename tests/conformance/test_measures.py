@@ -20,7 +20,8 @@ from trials.data import Dataset, open_data
 from trials.evaluation.best_generator import merit
 from trials.metrics.config import EvaluationConfig
 from trials.metrics.evaluator import Evaluator, Measured
-from trials.metrics.measure import REASONS, Measure
+from trials.metrics.measure import Measure
+from trials.metrics.needs import REASONS
 from trials.metrics.one_pass import SETTINGS, Pass
 from trials.part import PartConfig, knob, temporary_parts
 from trials.trainer import train

@@ -9,7 +9,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from trials.by_name import ByName, Key, Several
 from trials.metrics.extractor import Extractor, check_extractor, decided
-from trials.metrics.measure import NEIGHBOURS, REASONS, Measure, Need
+from trials.metrics.measure import Measure
+from trials.metrics.needs import NEIGHBOURS, REASONS, Need
 from trials.part import PartConfig
 from trials.problems import Problem
 

@@ -15,7 +15,8 @@ from trials.metrics.config import EvaluationConfig, check_metrics, choose_measur
 from trials.metrics.diversity import duplicate_share, relative_diversity
 from trials.metrics.extractor import QUANTISATION, build_extractor
 from trials.metrics.frechet import TooFewImagesError
-from trials.metrics.measure import NEIGHBOURS, Need, knobs_in_words
+from trials.metrics.measure import knobs_in_words
+from trials.metrics.needs import NEIGHBOURS, Need
 from trials.metrics.one_pass import SETTINGS, Pass, relative_coverage
 from trials.metrics.protocol import Protocol
 from trials.metrics.real import RealData, RealSide

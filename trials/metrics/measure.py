@@ -12,24 +12,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from trials.metrics.needs import Need
 from trials.part import Part, PartConfig
 
 if TYPE_CHECKING:
     from trials.metrics.one_pass import Pass
-
-NEIGHBOURS = 5
-"""k of the measures over nearest neighbours."""
-
-Need = Literal["logits", "modes", "held_out", "conditional", "neighbours"]
-
-REASONS: Mapping[Need, str] = {
-    "logits": "an extractor with classes (digits or inception)",
-    "modes": "data with known modes (ring or grid)",
-    "held_out": "held-out images: set data.holdout",
-    "conditional": "labelled data and a generator that takes labels",
-    "neighbours": f"more than {NEIGHBOURS} images on each side",
-}
-"""What is missing where a need is not met."""
 
 Better = Literal["lower", "higher"]
 

@@ -26,7 +26,7 @@ from torch import Tensor
 
 from trials.errors import TrialError
 from trials.metrics.kernel import KernelSum
-from trials.metrics.measure import NEIGHBOURS
+from trials.metrics.needs import NEIGHBOURS
 
 TILE = 1024
 """Rows and columns of one tile of inner products: 4 MB in float32."""

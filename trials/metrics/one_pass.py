@@ -11,8 +11,8 @@ from torch import Tensor
 
 from trials.metrics import classes, diversity, neighbours
 from trials.metrics.frechet import Moments
-from trials.metrics.measure import NEIGHBOURS
 from trials.metrics.mixture import DEVIATIONS, ModeCount, count_modes, reached
+from trials.metrics.needs import NEIGHBOURS
 from trials.metrics.real import RealSide
 
 SETTINGS = (

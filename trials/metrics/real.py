@@ -19,7 +19,7 @@ from trials.metrics.cache import Arrays, cached
 from trials.metrics.diversity import MOST, Spread, spread
 from trials.metrics.extractor import QUANTISATION, Extractor, Features
 from trials.metrics.frechet import Moments, Reference, RunningMoments, symmetric_root
-from trials.metrics.measure import NEIGHBOURS
+from trials.metrics.needs import NEIGHBOURS
 from trials.metrics.neighbours import (
     SelfPairs,
     nearest_distances,
