@@ -21,6 +21,7 @@ from sweeper.home import Home, SweepFolder
 
 if TYPE_CHECKING:
     from sweeper.standings import Standings
+    from sweeper.trial import Trial
 
 
 def register(app: typer.Typer) -> None:
