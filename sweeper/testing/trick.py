@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from sweeper.testing.knobs import Knobs, turns
-from sweeper.testing.promises import promise, require
+from sweeper.testing.promises import Broken, promise, require
 from sweeper.testing.small import (
     comparable,
     differ,
@@ -17,7 +21,8 @@ from sweeper.testing.small import (
     with_trick,
 )
 from trials import catalogue
-from trials.config import load_config, problems_of
+from trials.config import TrialConfig, load_config, problems_of
+from trials.game import Game, Trial
 from trials.presets import merge
 from trials.trainer import Training
 from trials.trick import Trick
@@ -72,6 +77,54 @@ def trains_finite_and_resumes_bit_for_bit(trick: type[Trick], folder: Path) -> N
         == [comparable(one.metrics) for one in expected],
         "what was measured is different after resuming",
     )
+
+
+@promise("trick")
+def touches_no_more_than_game_and_trial_show(trick: type[Trick], folder: Path) -> None:
+    """Hooks, checks and advice keep to the interfaces `trials.game.Game` and `Trial`."""
+    config, build = load_config(with_trick(trick)), TrialConfig.build_tricks
+    shown: Any = _Shown(config, Trial)
+    for kind, knobs in config.active():
+        require(not list(kind.check(knobs, shown)), f"{kind.key} finds something wrong")
+        for advice in kind.advise(knobs, shown):
+            require(isinstance(advice, str), f"{advice!r} is no advice")
+
+    def narrowed(trial: TrialConfig) -> list[Trick]:
+        return [_narrowed(one, trial) for one in build(trial)]
+
+    with mock.patch.object(TrialConfig, "build_tricks", narrowed):
+        training = Training(config, folder)
+        training.run_to(2)
+        training.evaluate()
+
+
+class _Shown:
+    """A game or a trial that refuses whatever its interface does not show."""
+
+    def __init__(self, whole: Any, interface: type) -> None:
+        self.__dict__.update(_whole=whole, _interface=interface)
+
+    def __getattr__(self, name: str) -> Any:
+        shown = {key for key in vars(self._interface) if not key.startswith("_")}
+        require(name in shown, f"a trick may not touch {self._interface.__name__}.{name}")
+        return getattr(self._whole, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise Broken(f"a trick may not set {self._interface.__name__}.{name}")
+
+
+def _narrowed(trick: Trick, trial: TrialConfig) -> Trick:
+    """The trick, given no more of game and trial than their interfaces."""
+    narrow: Any = trick
+    narrow.trial = _Shown(trial, Trial)
+    for name, hook in vars(Trick).items():
+        if inspect.isfunction(hook) and "game" in inspect.signature(hook).parameters:
+            setattr(narrow, name, functools.partial(_with_game_shown, getattr(trick, name)))
+    return trick
+
+
+def _with_game_shown(hook: Callable[..., Any], game: Any, *rest: Any) -> Any:
+    return hook(_Shown(game, Game), *rest)
 
 
 @promise("trick")
