@@ -41,7 +41,7 @@ from trials.evaluation.running_means import Meter, gradient_norm, layer_gradient
 from trials.evaluation.sampling import drawer, sampling_network, shown
 from trials.files import atomic_write
 from trials.game import Game, Round, Steps
-from trials.health import Signals, Symptom, Watcher
+from trials.health import SYMPTOMS, Signals, Symptom, Watcher
 from trials.metrics.evaluator import Evaluator, Measured
 from trials.state import checkpoint
 from trials.state.streams import derive, stream
@@ -187,7 +187,7 @@ class Training:
         """How it ended, or how far it is."""
         state: TrialState = "completed" if self.finished else "running"
         if self.stopped_by is not None:
-            state = "failed" if self.stopped_by.name == "divergence" else "stopped"
+            state = SYMPTOMS[self.stopped_by.name].ends_as
         merits = [(found, e) for e in self.history if (found := self._merit(e.metrics))]
         best = min(merits, key=lambda pair: pair[0], default=(None, None))[1]
         return TrialResult(state, self.folder, tuple(self.history), best, self.stopped_by)

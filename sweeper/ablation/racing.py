@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from sweeper.ablation.blame import INNOCENT
 from sweeper.ablation.confirmation import SCREEN, Confirmation, confirm
 from sweeper.ablation.designs import canonical
+from sweeper.causes import is_lost
 from sweeper.trial import Trial
 
 
@@ -70,7 +70,7 @@ def race(
     chosen = contenders(records, goals, top)
     outcomes: dict[int, dict[int, float | None]] = {one.number: {} for one in chosen}
     for one in records:
-        over = one.state in ("completed", "pruned", "failed") and one.symptom not in INNOCENT
+        over = one.over and not is_lost(one.symptom)
         if one.role == "replicate" and over and one.of in outcomes:
             value = one.objective[0] if one.state == "completed" and one.objective else None
             outcomes[one.of][one.config["seed"]] = value

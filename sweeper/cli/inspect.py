@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sweeper.ablation.blame import SCHEDULER
+from sweeper.causes import cause
 from sweeper.cli.leaderboard import (
     cell_standings,
     on_fresh_seeds,
@@ -151,6 +151,8 @@ def show(
         return
     ending = f" ({record.symptom}: {record.reason})" if record.symptom else ""
     typer.echo(f"trial {record.name} of {name}: {record.state}{ending}")
+    if record.symptom:
+        typer.echo(f"  why      {cause(record.symptom).words}")
     typer.echo(
         f"  role     {record.role}" + (f" of trial {record.of}" if record.of is not None else "")
     )
@@ -254,19 +256,17 @@ def _given_up(sweep: Sweep, records: Sequence[Trial]) -> dict[str, str]:
 
 def _steps_saved(records: Sequence[Trial]) -> dict[str, int]:
     """Steps that stopped trials did not train, by the scheduler or symptom that stopped them."""
-    from trials.health import SYMPTOMS
-
     saved: Counter[str] = Counter()
     default = None
     for record in records:
-        if not record.over or (record.symptom != SCHEDULER and record.symptom not in SYMPTOMS):
+        if record.symptom is None or not cause(record.symptom).saves:
             continue
         planned = record.config.get("steps", default)
         if planned is None:
             from trials.config import default_at  # imports torch
 
             planned = default = default_at(record.config, "steps")
-        saved[str(record.symptom)] += max(0, planned - record.steps)
+        saved[record.symptom] += max(0, planned - record.steps)
     return dict(saved)
 
 

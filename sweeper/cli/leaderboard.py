@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from sweeper.ablation.blame import to_blame
+from sweeper.causes import to_blame
 from sweeper.cli.printing import number, print_table, settings, spread
 
 if TYPE_CHECKING:

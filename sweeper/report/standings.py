@@ -77,7 +77,7 @@ class Stop:
 
     @property
     def saves(self) -> bool:
-        return cause(self.symptom).saves
+        return self.symptom is not None and cause(self.symptom).saves
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Literal
 
-from sweeper.ablation.blame import INNOCENT, SCHEDULER
+from sweeper.causes import OUT_OF_MEMORY, SCHEDULER, WORKER_DIED, is_lost
 from sweeper.errors import SweeperError
 from sweeper.home import SweepFolder
 from sweeper.scheduling.endings import NothingWorks, verdict_of
@@ -31,7 +31,7 @@ from sweeper.scheduling.events import (
     TrialEvaluated,
     TrialStarted,
 )
-from sweeper.scheduling.failures import DISK_FULL, NOT_SHARED, OUT_OF_MEMORY
+from sweeper.scheduling.failures import DISK_FULL, NOT_SHARED
 from sweeper.scheduling.machines import NotShared
 from sweeper.scheduling.messages import Failure, Report, Work, kept_checkpoint
 from sweeper.scheduling.recorder import Recorder
@@ -240,7 +240,7 @@ class Conductor:
             return
         self._running.discard(number)
         deaths = self._ledger.died(number)
-        symptom = OUT_OF_MEMORY if _STARVED in reason else "worker_died"
+        symptom = OUT_OF_MEMORY if _STARVED in reason else WORKER_DIED
         if deaths > RETRIES:
             told = f"its worker died {deaths} times at the same place; the last time: {reason}"
             self._fail(number, Failure(symptom, told))
@@ -326,12 +326,13 @@ class Conductor:
         self._active.pop(number, None)
         self._running.discard(number)
         self._recorder.trial_ended(record)
-        if record.symptom in INNOCENT and (record.role == "replicate" or self.sweep.is_ablation):
+        lost = is_lost(record.symptom)
+        if lost and (record.role == "replicate" or self.sweep.is_ablation):
             self.lost += 1
         if record.role == "replicate" and self._known:
             self._known[number] = record
             self._replicates = None  # what is needed next depends on how it ended
-            if record.symptom in INNOCENT:
+            if lost:
                 # Held again by the next run; for now the race goes on without this round.
                 self._unheld.add(record.config["seed"])
         ending: Ending = record.state  # type: ignore[assignment]

@@ -30,7 +30,7 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from sweeper.ablation.blame import SCHEDULER
+from sweeper.causes import to_blame
 from sweeper.errors import LedgerError
 from sweeper.search.proposals import Result
 from sweeper.sweepfile.sections import Objective
@@ -126,12 +126,17 @@ def _evaluation(step: int, entry: Mapping[str, Any], protocol: Mapping[str, str]
     )
 
 
+def cause_of(trial: FrozenTrial) -> str | None:
+    """The name of what ended a trial early; None of one that has not ended so."""
+    name: str | None = trial.user_attrs.get("end", {}).get("symptom")
+    return name
+
+
 def broken(trial: FrozenTrial) -> bool:
-    """Whether the training failed, or was stopped for a symptom of it: its last values say nothing
-    for its configuration. A generator that has collapsed may have the best precision of all."""
-    if trial.state == TrialState.PRUNED:
-        return trial.user_attrs.get("end", {}).get("symptom") not in (None, SCHEDULER)
-    return trial.state == TrialState.FAIL
+    """Whether the training came to nothing through its configuration, so that its last values say
+    nothing for it."""
+    state = _STATES.get(trial.state, "")
+    return to_blame(state, cause_of(trial))
 
 
 def result(trial: FrozenTrial, objective: Objective) -> Result:

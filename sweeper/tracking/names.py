@@ -25,7 +25,7 @@ TABLES_TAG = "mlflow.loggedArtifacts"
 USER_TAG = "mlflow.user"
 SOURCE_TAG = "mlflow.source.name"
 
-TrialEnding = Literal["completed", "pruned", "failed", "interrupted", "retrying", "cancelled"]
+TrialEnding = Literal["completed", "pruned", "failed", "interrupted", "retrying"]
 SweepEnding = Literal["finished", "stopped", "cancelled", "interrupted", "failed"]
 
 STATUS = {

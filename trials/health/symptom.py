@@ -11,7 +11,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -59,13 +59,16 @@ class Sign(ABC):
     """Recognises one symptom.
 
     ``description`` says what it is, ``advice`` what the sources suggest, ``source`` where both
-    come from (the project's source documents by number, and papers).
+    come from (the project's source documents by number, and papers). ``ends_as`` is the state of a
+    training that it ends: ``stopped`` where what was reached is still a GAN, ``failed`` where
+    nothing can be made of it.
     """
 
     name: ClassVar[str]
     description: ClassVar[str]
     advice: ClassVar[str]
     source: ClassVar[str]
+    ends_as: ClassVar[Literal["stopped", "failed"]]
 
     class Config(SymptomConfig):
         """Thresholds; each symptom declares its own."""

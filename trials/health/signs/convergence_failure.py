@@ -26,6 +26,7 @@ class ConvergenceFailure(Sign):
         " another loss (wgan with gradient_penalty, hinge)."
     )
     source = "004, 003"
+    ends_as = "failed"
 
     class Config(UnlessRecovering):
         certain: float = Field(

@@ -27,6 +27,7 @@ class DiminishedGradient(Sign):
         " rate."
     )
     source = "004, 001"
+    ends_as = "failed"
 
     class Config(UnlessRecovering):
         fall: float = Field(

@@ -25,6 +25,7 @@ class Divergence(Sign):
         " spectral_norm or a gradient penalty (gradient_penalty, r1)."
     )
     source = "003, 000"
+    ends_as = "failed"
 
     class Config(SymptomConfig):
         persistence: int = Field(

@@ -25,6 +25,7 @@ class ModeCollapse(Sign):
         " feature_matching, a wasserstein loss, a larger generator."
     )
     source = "004, 003, 001"
+    ends_as = "stopped"
 
     class Config(UnlessRecovering):
         diversity: float = Field(

@@ -27,6 +27,7 @@ class Oscillation(Sign):
         " smaller Adam momentum, two time scales, unrolled."
     )
     source = "004, 003"
+    ends_as = "stopped"
 
     class Config(UnlessRecovering):
         persistence: int = Field(

@@ -24,6 +24,7 @@ class PastBest(Sign):
         " a regularised discriminator (r1, spectral_norm, lecam) or diff_augment on little data."
     )
     source = "000, 003"
+    ends_as = "stopped"
 
     class Config(SymptomConfig):
         persistence: int = Field(
