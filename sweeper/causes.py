@@ -18,7 +18,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from trials.health import SYMPTOMS
+from trials.health import Sign
 
 SCHEDULER = "scheduler"
 OUT_OF_MEMORY = "out_of_memory"
@@ -90,15 +90,17 @@ _OWN = {
 
 def causes() -> dict[str, Cause]:
     """Every cause by its name: what the service knows, and the signs that are registered."""
-    return {**_OWN, **{name: _of_sign(name) for name in SYMPTOMS}}
+    return {**_OWN, **{name: _of_sign(sign) for name, sign in Sign.all().items()}}
 
 
 def cause(name: str) -> Cause:
     """What is known of a cause by its name; an unknown one counts as a failed configuration."""
-    if name in SYMPTOMS:
-        return _of_sign(name)
+    if name in _OWN:
+        return _OWN[name]
+    if name in Sign.all():
+        return _of_sign(Sign.all()[name])
     unknown = "No explanation of this cause is known."
-    return _OWN.get(name) or Cause(name, "failed", blames=True, saves=False, meaning=unknown)
+    return Cause(name, "failed", blames=True, saves=False, meaning=unknown)
 
 
 def to_blame(state: str, name: str | None) -> bool:
@@ -118,13 +120,12 @@ def is_lost(name: str | None) -> bool:
     return name is not None and cause(name).lost
 
 
-def _of_sign(name: str) -> Cause:
-    sign = SYMPTOMS[name]
+def _of_sign(sign: type[Sign]) -> Cause:
     return Cause(
-        name,
+        sign.key,
         ends_as="failed" if sign.ends_as == "failed" else "pruned",
         blames=True,
         saves=True,
-        meaning=f"{sign.description}.",
+        meaning=f"{sign.summary}.",
         advice=sign.advice,
     )

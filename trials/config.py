@@ -66,7 +66,7 @@ class TrialConfig(BaseModel):
         default={}, description="tricks that are on: true, or a mapping of knobs"
     )
     evaluation: EvaluationConfig = EvaluationConfig()
-    health: HealthConfig = HealthConfig()
+    health: HealthConfig = Field(default_factory=HealthConfig)
     seed: int = Field(default=0, ge=0, lt=2**62, description="weights, data order, noise")
     device: str = Field(
         default="auto",

@@ -30,12 +30,11 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from sweeper.causes import to_blame
+from sweeper.causes import cause, to_blame
 from sweeper.errors import LedgerError
 from sweeper.search.proposals import Result
 from sweeper.sweepfile.sections import Objective
 from sweeper.trial import Evaluation, FinalScore, Symptom, Trial
-from trials.health import SYMPTOMS
 
 STEP = "step:"
 FINAL = "final:"
@@ -117,7 +116,7 @@ def _evaluation(step: int, entry: Mapping[str, Any], protocol: Mapping[str, str]
                 name=name,
                 step=step,
                 evidence=evidence.get(name, {}),
-                advice=SYMPTOMS[name].advice if name in SYMPTOMS else "",
+                advice=cause(name).advice,
                 note=notes.get(name, ""),
             )
             for name in entry.get("symptoms", ())

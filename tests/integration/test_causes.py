@@ -30,7 +30,7 @@ from sweeper.tracking.names import NOTE_TAG, STATUS
 from sweeper.tracking.runs import find_runs
 from sweeper.trial import Evaluation, Trial
 from trials.config import load_config
-from trials.health import SYMPTOMS
+from trials.health import Sign
 from trials.trainer import Training, train
 
 STEPS = 40
@@ -191,7 +191,7 @@ def test_the_table_counts_a_failure_where_the_configuration_is_to_blame(
         assert texts["value"][row] == ("lost" if cause.lost else "stopped")
 
 
-@pytest.mark.parametrize("name", SYMPTOMS)
+@pytest.mark.parametrize("name", Sign.all())
 def test_a_training_alone_ends_as_it_does_in_a_sweep(name: str, tmp_path: Path) -> None:
     result = train(load_config(signed(name)), folder=tmp_path)
     assert result.symptom is not None
