@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from sweeper.causes import DIVERGENCE, ERROR, cause
-from sweeper.scheduling.messages import Failure
 from sweeper.search.attributes import finite
-from sweeper.standings.ranking import apart_from_seed
 from sweeper.sweepfile.model import Sweep
 from sweeper.trial import Symptom, Trial
-
-SAME_FAILURES = 3
-"""Configurations that fail for the same reason, before any other was evaluated, until it is taken
-for the sweep's own."""
 
 
 @dataclass(frozen=True)
@@ -48,27 +41,3 @@ def verdict_of(sweep: Sweep, trial: Trial, stopped_by: Symptom | None) -> End:
     measured = ", ".join(sorted(last)) or "nothing"
     reason = f"the last evaluation has no {wanted}; it measured {measured}"
     return End("failed", (), ERROR, reason)
-
-
-class NothingWorks:
-    """Notices that no training of a sweep gets anywhere, for one reason that is not its own.
-
-    Weights that are not there, a package that is missing on the machines: every trial would fail by
-    it, at once and one after another.
-    """
-
-    def __init__(self) -> None:
-        self._works = False
-        self._failed: dict[str, set[str]] = {}
-
-    def worked(self) -> None:
-        """A training was evaluated."""
-        self._works = True
-
-    def failed(self, config: Mapping[str, Any], failure: Failure) -> bool:
-        """A training failed. Whether it is time to stop."""
-        if self._works or failure.symptom != ERROR:
-            return False
-        alike = self._failed.setdefault(failure.reason, set())
-        alike.add(apart_from_seed(config))
-        return len(alike) >= SAME_FAILURES

@@ -9,6 +9,7 @@ import pytest
 from sweeper.home import Home
 from sweeper.search.ledger import Ledger
 from sweeper.search.modelled import impression
+from sweeper.search.storage import load_study, open_storage
 from sweeper.sweepfile.domains import Parameter, Range
 from sweeper.sweepfile.model import Sweep
 from sweeper.sweepfile.sections import Limits, Objective, SchedulerSpec, SearchSpec
@@ -89,7 +90,7 @@ def test_nobody_goes_on_from_the_checkpoint_of_a_collapsed_training(tmp_path: Pa
         ledger.report(number, Evaluation(400, 1.0, {"precision": precision}))
         if number == 0:
             ledger.prune(number, "mode_collapse", "one mode is left")
-    taken = ledger.take_over(4)
+    taken = ledger.scheduler.take_over(4)
     assert taken is not None
     assert taken.donor == 1
 
@@ -101,4 +102,5 @@ def test_a_collapsed_training_is_no_good_one_while_there_is_none_other(tmp_path:
         ledger.started(number)
         ledger.report(number, Evaluation(400, 1.0, {"precision": 0.99}))
         ledger.prune(number, "mode_collapse", "one mode is left")
-    assert impression(ledger.study, ledger.sweep).trials == []
+    study = load_study(ledger.sweep, open_storage(Home(tmp_path).sweep("probe"), None)[0])
+    assert impression(study, ledger.sweep).trials == []
