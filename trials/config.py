@@ -14,8 +14,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from trials import catalogue
-from trials.data import AnyData
-from trials.data.mixture import MixtureConfig
+from trials.data import AnyData, DataSource
 from trials.errors import ConfigError, DataError
 from trials.health import HealthConfig
 from trials.latent import LatentConfig
@@ -89,16 +88,22 @@ class TrialConfig(BaseModel):
         """Keys of every trick that is on, selectors first."""
         return [choice.name for choice in self.selected().values()] + list(self.tricks)
 
+    @property
+    def source(self) -> DataSource:
+        """The source of the data, not opened."""
+        source: DataSource = self.data.part(self.data)
+        return source
+
     def shape(self) -> tuple[int, ...] | None:
         """The shape of one item of the data, or None where their files cannot be read."""
         try:
-            return self.data.item_shape()
+            return self.source.item_shape()
         except (DataError, OSError):
             return None  # check_data says what is wrong with the files
 
     def needs_labels(self, method: str) -> Iterator[Problem]:
         """A problem if the data have no labels for a method of conditioning."""
-        if not self.data.labelled:
+        if not self.source.labelled:
             yield Problem(
                 "conditioning", f"'{method}' needs labels, and {self.data.name} has none here"
             )
@@ -225,13 +230,13 @@ def _deep_problems(config: TrialConfig) -> list[Problem]:
         )
     shape = config.shape()
     if shape is not None:
-        problems += _evaluation_problems(config, shape)
+        problems += _evaluation_problems(config)
     if not problems:
         if shape is None:
             return []
         # How many classes there are is known only when the data are open; two stand for some.
         try:
-            plan = config.plan(shape, 2 if config.data.labelled else 0)
+            plan = config.plan(shape, 2 if config.source.labelled else 0)
         except ConfigError as error:
             return error.problems
         problems += check_networks(plan) or _lone_sample_problems(config, plan)
@@ -259,14 +264,14 @@ def _lone_sample_problems(config: TrialConfig, plan: NetworkPlan) -> Iterator[Pr
         )
 
 
-def _evaluation_problems(config: TrialConfig, shape: tuple[int, ...]) -> list[Problem]:
+def _evaluation_problems(config: TrialConfig) -> list[Problem]:
     """Metrics and extractors that these data, or this generator, cannot serve."""
     takes_labels = any(trick.uses_labels for trick, _ in config.active())
     return check_evaluation(
         config.evaluation,
         data=config.data.name,
-        kind="image" if len(shape) == 3 else "point",
-        modes=isinstance(config.data, MixtureConfig),
+        kind=config.source.items,
+        modes=config.source.known_modes,
         held_out=config.data.holdout > 0,
-        conditional=takes_labels and config.data.labelled,
+        conditional=takes_labels and config.source.labelled,
     )

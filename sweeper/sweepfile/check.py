@@ -18,7 +18,7 @@ from sweeper.sweepfile.sections import Goal, Objective
 from sweeper.sweepfile.space import apply, walk
 from trials import catalogue
 from trials.config import TrialConfig, feasible, load_config, problems_of
-from trials.data import AnyData, DataConfig, check_data
+from trials.data import AnyData, check_data
 from trials.errors import ConfigError, DataError
 from trials.metrics.measures import MEASURES
 from trials.presets import expand
@@ -28,7 +28,7 @@ DRAWS = 100
 """Random configurations tried of a space, beside each value of each parameter; a draw takes time
 for each toggle, so that many of those have fewer draws."""
 
-_DATA: TypeAdapter[DataConfig] = TypeAdapter(AnyData)
+_DATA: TypeAdapter[Any] = TypeAdapter(AnyData)
 
 AT_MOST = 5
 """Infeasible combinations that are reported; more of them have the same causes."""
@@ -288,8 +288,8 @@ def _recorded(config: TrialConfig) -> tuple[str, ...]:
     """The measures that every evaluation of the base makes."""
     if config.evaluation.metrics != "auto":
         return tuple(config.evaluation.metrics)
-    kind = "image" if len(config.data.item_shape()) == 3 else "point"
-    return tuple(name for name, measure in MEASURES.items() if kind in measure.kinds)
+    items = config.source.items
+    return tuple(name for name, measure in MEASURES.items() if items in measure.kinds)
 
 
 def _related(problem_path: str, path: str) -> bool:
