@@ -12,12 +12,15 @@ Events are for watching only. Nothing depends on one being seen: the study is th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from sweeper.search.records import Role, TrialRecord
+from sweeper.trial import Evaluation, Role, Trial
+
+if TYPE_CHECKING:
+    from sweeper.scheduling.conclusion import Results
 
 Phase = Literal["starting", "searching", "confirming", "paused", "draining", "finishing"]
 Ending = Literal["completed", "pruned", "failed", "interrupted", "retrying"]
@@ -39,7 +42,7 @@ class SweepStarted:
     metrics: tuple[str, ...]
     goals: tuple[str, ...]
     resumed: bool
-    records: tuple[TrialRecord, ...]
+    records: tuple[Trial, ...]
     time: float
 
 
@@ -66,16 +69,11 @@ class TrialStarted:
 
 @dataclass(frozen=True)
 class TrialEvaluated:
-    """`value` is the first objective at this step; `symptoms` those newly seen, `notes` what was
-    seen of each, in words."""
+    """`value` is the first objective there; the symptoms are those that set in."""
 
     number: int
-    step: int
     value: float | None
-    metrics: Mapping[str, float]
-    symptoms: tuple[str, ...]
-    time: float
-    notes: Mapping[str, str] = field(default_factory=dict)
+    evaluation: Evaluation
 
 
 @dataclass(frozen=True)
@@ -100,29 +98,22 @@ Listener = Callable[[Event], None]
 
 
 @dataclass(frozen=True)
-class Conclusion:
-    """What was made of a whole sweep: `files` by their names in its MLflow run, and `tables`,
-    column by column, that MLflow is to show."""
-
-    files: Mapping[str, Path]
-    tables: Mapping[str, Mapping[str, Sequence[Any]]]
-
-
-@dataclass(frozen=True)
 class Outcome:
     """How a run of a sweep ended and where its results are.
 
     `finished`: the budget is spent and the confirmations are done. `stopped`: drained on request,
     at `limits.failed` or at `limits.hours`; `cancelled`: stopped at once on request;
     `interrupted`: Ctrl-C; `failed`: the cluster or the disk gave out. All but `finished` can be
-    continued by running the sweep again. `exit_code` is what a command should exit with.
+    continued by running the sweep again. `exit_code` is what a command should exit with. `results`
+    are what the end has written, None where it could not, or was not to.
     """
 
     state: SweepState
     message: str
     folder: Path
-    records: tuple[TrialRecord, ...] = field(default=(), repr=False)
-    best: TrialRecord | None = None
+    records: tuple[Trial, ...] = field(default=(), repr=False)
+    best: Trial | None = None
+    results: Results | None = None
 
     @property
     def exit_code(self) -> int:

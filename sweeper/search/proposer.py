@@ -10,19 +10,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+import optuna
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
 from optuna.storages import BaseStorage
 from optuna.study import Study
-from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from sweeper.ablation.blame import INNOCENT
 from sweeper.search import attributes, modelled, proposals
 from sweeper.search.distributions import distribution, from_study, suggest, to_study
-from sweeper.search.records import Asked, Role
 from sweeper.sweepfile.domains import Parameter
 from sweeper.sweepfile.model import Sweep
 from sweeper.sweepfile.space import Choose, Draw, apply, base_draw, cells, walk
+from sweeper.trial import Role, Trial
 
 if TYPE_CHECKING:
     from sweeper.ablation.designs import Design
@@ -43,7 +44,7 @@ class Proposer:
         self._design: Design | None = None
         self._tried: set[tuple[str, int]] = set()
 
-    def ask(self) -> Asked | None:
+    def ask(self) -> Trial | None:
         """The search's next trial; None when the grid has no further cell.
 
         The first is the base configuration, if the sweep starts with it.
@@ -63,7 +64,7 @@ class Proposer:
             draw = walk(self._sweep, self._pointwise(index, everything))
         return None if draw is None else self._add(draw, draw.values, "search")
 
-    def _ask_cell(self, everything: list[FrozenTrial]) -> Asked | None:
+    def _ask_cell(self, everything: list[FrozenTrial]) -> Trial | None:
         """The next run of an ablation; further seeds of a cell belong to its first trial.
 
         A run whose worker died is asked for again, but only once by each driver: where the machine
@@ -93,20 +94,20 @@ class Proposer:
         named = {"label": cell.label, "key": cell.key}
         return self._add(draw, cell.settings, role, of=of, cell=named)
 
-    def ask_replicate(self, of: int, seed: int) -> Asked:
+    def ask_replicate(self, of: int, seed: int) -> Trial:
         """A trial that repeats the configuration of trial `of` with another seed."""
-        model = attributes.asked(self._study.get_trials(deepcopy=False)[of])
+        model = attributes.trial_of(self._study.get_trials(deepcopy=False)[of])
         searched = {path: value for path, value in model.values.items() if path != "seed"}
         config = apply(model.config, {"seed": seed})
         return self._add(Draw({**searched, "seed": seed}, config), searched, "replicate", of=of)
 
-    def redraw(self, trial: FrozenTrial) -> Asked:
+    def redraw(self, trial: FrozenTrial) -> Trial:
         """Finish asking a trial that was given a number but no configuration."""
         earlier = self._study.get_trials(deepcopy=False)[: trial.number]
         index = sum(one.user_attrs.get("role") == "search" for one in earlier)
         assert self._seen is not None, "only model-based samplers ask in several writes"
         self._seen.look(self._sampler(index))
-        return self._draw(Trial(self._seen, trial._trial_id), index)
+        return self._draw(optuna.Trial(self._seen, trial._trial_id), index)
 
     @property
     def base_stands_beside(self) -> bool:
@@ -130,7 +131,7 @@ class Proposer:
         role: Role,
         of: int | None = None,
         cell: Mapping[str, str] | None = None,
-    ) -> Asked:
+    ) -> Trial:
         """Put a whole trial into the study with one write."""
         domains = {parameter.path: parameter.domain for parameter in self._sweep.parameters}
         attrs: dict[str, Any] = {"role": role, "values": draw.values, "config": draw.config}
@@ -148,7 +149,7 @@ class Proposer:
             if not self._sweep.is_ablation:
                 raise
             trial_id = self._create(attrs, {}, {})
-        return attributes.asked(self._storage.get_trial(trial_id))
+        return attributes.trial_of(self._storage.get_trial(trial_id))
 
     def _create(
         self,
@@ -165,7 +166,7 @@ class Proposer:
         )
         return self._storage.create_new_trial(self._study._study_id, template)
 
-    def _draw(self, trial: Trial, index: int) -> Asked:
+    def _draw(self, trial: optuna.Trial, index: int) -> Trial:
         seen = self._seen
         assert seen is not None, "only model-based samplers ask in several writes"
         # What is drawn jointly comes first. What is not has a seed of its own each, so that a
@@ -183,7 +184,7 @@ class Proposer:
         trial.set_user_attr("values", draw.values)
         # The configuration last: a trial without it has not been asked yet.
         trial.set_user_attr("config", draw.config)
-        return attributes.asked(self._storage.get_trial(trial._trial_id))
+        return attributes.trial_of(self._storage.get_trial(trial._trial_id))
 
     def _sampler(self, *place: object) -> BaseSampler:
         return modelled.sampler(self._sweep, proposals.mix(self._sweep.search.seed, *place))
