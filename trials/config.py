@@ -17,6 +17,7 @@ from trials import catalogue
 from trials.data import AnyData, DataSource
 from trials.engine.hooks import Hooks
 from trials.errors import ConfigError, DataError
+from trials.fields import Role, fields_at, paths_in
 from trials.health import HealthConfig
 from trials.latent import LatentConfig
 from trials.metrics.config import EvaluationConfig, check_evaluation
@@ -37,9 +38,11 @@ class TrialConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
-    data: AnyData = Field(description="what is learnt: a source by name, and its options")
-    networks: NetworksConfig = NetworksConfig()
-    latent: LatentConfig = LatentConfig()
+    data: Annotated[AnyData, Role.MEASURES, Role.SHAPES_WEIGHTS] = Field(
+        description="what is learnt: a source by name, and its options"
+    )
+    networks: Annotated[NetworksConfig, Role.SHAPES_WEIGHTS] = NetworksConfig()
+    latent: Annotated[LatentConfig, Role.SHAPES_WEIGHTS] = LatentConfig()
     loss: Annotated[Any, catalogue.Selected("loss")] = Field(
         default="non_saturating", description="the adversarial loss: a name, or a name with knobs"
     )
@@ -50,7 +53,9 @@ class TrialConfig(BaseModel):
         default="generate", description="generate from noise, or work on a given image"
     )
     optimizer: OptimizersConfig = OptimizersConfig()
-    batch_size: int = Field(default=64, ge=2, le=65536, description="images in one step")
+    batch_size: Annotated[int, Role.SHAPES_WEIGHTS] = Field(
+        default=64, ge=2, le=65536, description="images in one step"
+    )
     accumulate: int = Field(
         default=1, ge=1, le=4096, description="equal parts that a batch is computed in"
     )
@@ -60,14 +65,18 @@ class TrialConfig(BaseModel):
     critic_steps: int = Field(
         default=1, ge=1, le=100, description="discriminator steps for one generator step"
     )
-    steps: int = Field(default=3000, ge=1, le=100_000_000, description="generator steps")
+    steps: Annotated[int, Role.SHAPES_WEIGHTS] = Field(
+        default=3000, ge=1, le=100_000_000, description="generator steps"
+    )
     tricks: Annotated[dict[str, Any], catalogue.Toggles()] = Field(
         default={}, description="tricks that are on: true, or a mapping of knobs"
     )
-    evaluation: EvaluationConfig = EvaluationConfig()
+    evaluation: Annotated[EvaluationConfig, Role.MEASURES, Role.SHAPES_WEIGHTS] = EvaluationConfig()
     health: HealthConfig = Field(default_factory=HealthConfig)
-    seed: int = Field(default=0, ge=0, lt=2**62, description="weights, data order, noise")
-    device: str = Field(
+    seed: Annotated[int, Role.SHAPES_WEIGHTS] = Field(
+        default=0, ge=0, lt=2**62, description="weights, data order, noise"
+    )
+    device: Annotated[str, Role.SHAPES_WEIGHTS] = Field(
         default="auto",
         pattern=r"^(auto|cpu|cuda(:\d+)?)$",
         description="auto: a GPU if there is one",
@@ -184,6 +193,33 @@ def default_at(mapping: Mapping[str, Any], path: str) -> Any:
     if isinstance(here, dict) and path in catalogue.SELECTORS:
         return here["name"]
     return here
+
+
+def paths_of(mapping: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
+    """Where a mapping, valid or not, names a file or folder: the keys that lead there."""
+    return paths_in(TrialConfig, mapping)
+
+
+def shapes_weights(path: str) -> bool:
+    """Whether the weights, or the place in the data, depend on a setting: a training that goes on
+    from a checkpoint cannot change it."""
+    section, *rest = path.split(".")
+    if section == "tricks" and rest:
+        trick = catalogue.tricks().get(rest[0])
+        return trick is not None and trick.plan is not Trick.plan
+    field = TrialConfig.model_fields.get(section)
+    return field is not None and Role.SHAPES_WEIGHTS in field.metadata
+
+
+def measures(path: str) -> bool:
+    """Whether a setting says how, or against which data, a training is measured: searched, it would
+    be what a trial wins by."""
+    section, *rest = path.split(".")
+    field = TrialConfig.model_fields.get(section)
+    if field is None or Role.MEASURES not in field.metadata:
+        return False
+    fields = fields_at(TrialConfig, [section, *rest])
+    return not fields or any(Role.TRAINS_ONLY not in found.metadata for found in fields)
 
 
 def _read(mapping: Mapping[str, Any]) -> tuple[TrialConfig | None, list[Problem]]:

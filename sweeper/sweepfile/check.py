@@ -17,7 +17,7 @@ from sweeper.sweepfile.model import Sweep
 from sweeper.sweepfile.sections import Goal, Objective
 from sweeper.sweepfile.space import apply, walk
 from trials import catalogue
-from trials.config import TrialConfig, feasible, load_config, problems_of
+from trials.config import TrialConfig, feasible, load_config, measures, problems_of
 from trials.data import AnyData, check_data
 from trials.errors import ConfigError, DataError
 from trials.metrics.measures import MEASURES
@@ -213,12 +213,6 @@ def _missing_data(base: Mapping[str, Any]) -> list[Problem]:
         return check_data(_DATA.validate_python(mapping.get("data")))
     except ValueError:  # Of pydantic, or of a path that leads nowhere: reported as a wrong setting.
         return []
-
-
-def measures(path: str) -> bool:
-    """Whether a setting says how, or against which data, a training is measured: searched, it would
-    be what a trial wins by. Mirroring is done to what the discriminator sees alone."""
-    return path.split(".")[0] in ("evaluation", "data") and path != "data.flip"
 
 
 def draw_from(parameter: Parameter, chance: random.Random) -> Any:

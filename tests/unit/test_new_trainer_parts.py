@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import jsonschema
 import numpy as np
 import pytest
 
+from sweeper.api import with_absolute_paths
 from sweeper.sweepfile.schema import sweep_schema
-from trials.config import load_config, problems_of
+from trials.config import load_config, measures, problems_of, shapes_weights
 from trials.data import DataSource, check_data
 from trials.data.content import Content, in_memory
 from trials.data.faults import require_file
 from trials.data.source import DataPath
+from trials.fields import Role
 from trials.part import knob, temporary_parts
 from trials.trainer import Training
 
@@ -91,3 +93,32 @@ def test_a_data_source(tmp_path: Path) -> None:
     )
     (problem,) = check_data(load_config({"data": {"name": "table", "table": "no"}}).data)
     assert problem.path == "data.table"
+
+
+def test_a_data_source_s_files_are_found_from_a_worker_s_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Table(_Table):
+        key = "table"
+
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    np.savetxt("points.txt", np.random.default_rng(0).normal(size=(64, 2)))
+    base = {"data": {"name": "table", "table": "points.txt"}, **SMALL}
+    told = with_absolute_paths(base)
+    assert told == {**base, "data": {**base["data"], "table": str(Path("points.txt").absolute())}}
+    (tmp_path / "worker").mkdir()
+    monkeypatch.chdir(tmp_path / "worker")
+    assert train(told, tmp_path / "run").finished
+
+
+def test_a_data_source_s_knob_that_touches_the_training_alone_can_be_searched() -> None:
+    class Table(_Table):
+        key = "table"
+
+        class Config(_Table.Config):
+            jitter: Annotated[float, Role.TRAINS_ONLY] = knob(0.0, "noise on training points")
+
+    assert not measures("data.jitter")
+    assert measures("data.table")
+    assert shapes_weights("data.jitter")

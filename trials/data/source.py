@@ -16,6 +16,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import AfterValidator, BeforeValidator
 
 from trials.data.content import Content
+from trials.fields import Role
 from trials.part import Part, PartConfig, knob
 from trials.paths import at_home
 
@@ -110,7 +111,9 @@ class ImageSource(DataSource):
     class Config(DataSource.Config):
         """The settings of a source of images."""
 
-        flip: bool = knob(False, "mirror each training image left to right with probability 1/2")
+        flip: Annotated[bool, Role.TRAINS_ONLY] = knob(
+            False, "mirror each training image left to right with probability 1/2"
+        )
 
     @property
     def flips(self) -> bool:
