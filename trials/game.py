@@ -16,8 +16,8 @@ from typing import Literal, NamedTuple, Protocol, TypeVar
 import torch
 from torch import Tensor, nn
 
-from trials.data.config import DataConfig
 from trials.data.dataset import Dataset
+from trials.data.source import DataSource
 from trials.latent import LatentConfig
 from trials.metrics.config import EvaluationConfig
 from trials.networks.config import NetworksConfig
@@ -96,7 +96,9 @@ class Trial(Protocol):
     """What a trick may know of the configuration that it is a part of; nothing in it changes."""
 
     @property
-    def data(self) -> DataConfig: ...
+    def data(self) -> DataSource.Config: ...
+    @property
+    def source(self) -> DataSource: ...
     @property
     def networks(self) -> NetworksConfig: ...
     @property
