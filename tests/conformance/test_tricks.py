@@ -1,4 +1,4 @@
-"""What every trick must satisfy, whoever wrote it: trains, resumes exactly, has no dead knob."""
+"""Tricks beside one another; `test_promises` holds each by itself to what a trick promises."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ from typing import Any
 
 import pytest
 
-from sweeper.testing import promises_of
-from sweeper.testing.promises import Promise
 from sweeper.testing.small import (
     SMALL,
     differ,
@@ -28,12 +26,6 @@ from trials.trick import Trick
 
 TRICKS = catalogue.tricks()
 every_trick = pytest.mark.parametrize("trick", TRICKS.values(), ids=TRICKS.keys())
-
-
-@pytest.mark.parametrize("promise", promises_of("trick"), ids=lambda promise: promise.__name__)
-@every_trick
-def test_it_keeps_its(promise: Promise, trick: type[Trick], tmp_path: Path) -> None:
-    promise(trick, tmp_path)
 
 
 @every_trick
