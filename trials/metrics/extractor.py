@@ -40,11 +40,16 @@ class Measurable(Protocol):
     """What an extractor is chosen and built for; a trials.data Dataset is one."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """The key of the source."""
+
     @property
-    def kind(self) -> str: ...
+    def kind(self) -> str:
+        """``image`` or ``point``."""
+
     @property
-    def shape(self) -> tuple[int, ...]: ...
+    def shape(self) -> tuple[int, ...]:
+        """Of one item: (C, H, W) or (D,)."""
 
 
 class Extractor(Part, ABC):

@@ -40,25 +40,44 @@ class RealData(Protocol):
     """What is measured against; a trials.data Dataset is one."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """The key of the source."""
+
     @property
-    def kind(self) -> str: ...
+    def kind(self) -> str:
+        """``image`` or ``point``."""
+
     @property
-    def shape(self) -> tuple[int, ...]: ...
+    def shape(self) -> tuple[int, ...]:
+        """Of one item: (C, H, W) or (D,)."""
+
     @property
-    def fingerprint(self) -> str: ...
+    def fingerprint(self) -> str:
+        """Hash of the content."""
+
     @property
-    def images(self) -> Tensor: ...
+    def images(self) -> Tensor:
+        """uint8 (N, C, H, W), or float points (N, D)."""
+
     @property
-    def labels(self) -> Tensor | None: ...
+    def labels(self) -> Tensor | None:
+        """Class of each item, int64 (N,)."""
+
     @property
-    def held_out(self) -> Tensor | None: ...
+    def held_out(self) -> Tensor | None:
+        """Items that are not trained on."""
+
     @property
-    def modes(self) -> Tensor | None: ...
+    def modes(self) -> Tensor | None:
+        """The true modes (M, D) of points."""
+
     @property
-    def mode_std(self) -> float | None: ...
+    def mode_std(self) -> float | None:
+        """Standard deviation of each mode."""
+
     @property
-    def classes(self) -> int: ...
+    def classes(self) -> int:
+        """Number of classes; 0 without labels."""
 
 
 class RealSide:
