@@ -16,6 +16,7 @@ from sweeper.sweepfile.schema import sweep_schema
 from tests.conformance.small import SMALL
 from trials.config import load_config, problems_of
 from trials.metrics.config import EvaluationConfig
+from trials.metrics.documentation import page
 from trials.metrics.extractor import (
     Extractor,
     Features,
@@ -174,4 +175,5 @@ def test_an_extractor_needs_one_class_and_nothing_else(tmp_path: Path) -> None:
         assert "looks at images" in next(p.message for p in problems_of(ring))
         (problem,) = problems_of({**SMALL, "evaluation": {"extractor": "test_only_row"}})
         assert problem.nearest == "test_only_rows"
+        assert "| `test_only_rows` | the mean of each row of pixels | images |" in page()
         assert "test_only_rows" in str(sweep_schema()["$defs"]["EvaluationConfig"])
