@@ -18,8 +18,8 @@ OPENING = """\
 # Measures and extractors
 
 What an evaluation measures and through which network, made from the classes by
-`python -m trials.metrics.documentation`. [Health and scores](health.md) says what a value is recorded
-with and when two may be compared.
+`python -m trials.metrics.documentation`. [Health and scores](health.md) says what a value is
+recorded with and when two may be compared.
 
 ```yaml
 evaluation:
