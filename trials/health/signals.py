@@ -77,9 +77,9 @@ class Signals:
     ) -> Signals:
         """From a trainer's metrics by name and its evaluation, None where there was none."""
         samples = measured.signals if measured is not None else None
-        found = {field: metrics.get(name) for field, name in METRICS.items()}
+        values = {field: metrics.get(name) for field, name in METRICS.items()}
         if samples is not None:
-            found |= {
+            values |= {
                 "fid_scale": samples.fid_scale,
                 "diversity": samples.diversity,
                 "duplicates": samples.duplicates,
@@ -87,7 +87,7 @@ class Signals:
             }
         plain = {
             field: float(value) if value is not None and math.isfinite(value) else None
-            for field, value in found.items()
+            for field, value in values.items()
         }
         return cls(step, finite, **plain, position=samples.position if samples else None)
 

@@ -160,9 +160,9 @@ class Extractor(Part, ABC):
         )
 
     @classmethod
-    def example(cls, folder: Path) -> dict[str, Any]:
+    def example(cls, folder: Path) -> dict[str, Any] | None:
         """Settings of a small example, for the conformance suite; its files are made in
-        ``folder``."""
+        ``folder``. None where its weights are too large to make or to fetch for a test."""
         return {"name": cls.key}
 
 

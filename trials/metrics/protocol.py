@@ -75,11 +75,11 @@ def require_same(protocols: Iterable[Protocol]) -> Protocol:
         ProtocolError: there are several; each field that differs is named.
         ValueError: there is none.
     """
-    found = iter(protocols)
-    first = next(found, None)
+    others = iter(protocols)
+    first = next(others, None)
     if first is None:
         raise ValueError("no protocol to compare")
-    for other in found:
+    for other in others:
         difference = first.difference(other)
         if difference:
             told = "; ".join(f"{name}: {a} against {b}" for name, (a, b) in difference.items())

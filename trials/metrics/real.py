@@ -135,16 +135,16 @@ class RealSide:
         }
 
         def compute() -> Arrays:
-            found = {}
+            arrays = {}
             for label in counts:
                 running = RunningMoments()
                 for features, _ in self._extract(self.data.images[labels == label]):
                     running.update(features)
                 reference = Reference.of(running.moments())
-                found[f"mean_{label}"] = reference.moments.mean.cpu().numpy()
-                found[f"cov_{label}"] = reference.moments.cov.cpu().numpy()
-                found[f"root_{label}"] = reference.root.cpu().numpy()
-            return found
+                arrays[f"mean_{label}"] = reference.moments.mean.cpu().numpy()
+                arrays[f"cov_{label}"] = reference.moments.cov.cpu().numpy()
+                arrays[f"root_{label}"] = reference.root.cpu().numpy()
+            return arrays
 
         part = self._part("classes", compute)
         return {
@@ -174,8 +174,8 @@ class RealSide:
         return self._spreads[count]
 
     def _all(self, images: Tensor) -> Arrays:
-        found = [features.cpu() for features, _ in self._extract(images)]
-        return {"features": torch.cat(found).numpy()}
+        batches = [features.cpu() for features, _ in self._extract(images)]
+        return {"features": torch.cat(batches).numpy()}
 
     @cached_property
     def _base(self) -> dict[str, Tensor]:
@@ -190,14 +190,14 @@ class RealSide:
         place = torch.full((self.count,), -1)
         place[chosen] = torch.arange(len(chosen))
         start = 0
-        for found in self._extract(self.data.images):
-            running.update(found.features)
-            if found.logits is not None:
-                predicted = found.logits.argmax(dim=1).cpu()
+        for batch in self._extract(self.data.images):
+            running.update(batch.features)
+            if batch.logits is not None:
+                predicted = batch.logits.argmax(dim=1).cpu()
                 counts += torch.bincount(predicted, minlength=len(counts))
-            places = place[start : start + len(found.features)]
-            sampled[places[places >= 0]] = found.features.cpu()[places >= 0]
-            start += len(found.features)
+            places = place[start : start + len(batch.features)]
+            sampled[places[places >= 0]] = batch.features.cpu()[places >= 0]
+            start += len(batch.features)
         moments = running.moments()
         return {
             "mean": moments.mean.cpu().numpy(),
