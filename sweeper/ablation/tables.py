@@ -18,11 +18,12 @@ import pyarrow.compute as pc
 
 from sweeper.ablation.captions import caption_of, notes_of
 from sweeper.ablation.columns import COLUMNS, TESTED, Column, Context, columns_for
-from sweeper.ablation.comparison import BestSet, best_set, compare
+from sweeper.ablation.comparison import BestSet, Comparisons, best_set, compare
 from sweeper.ablation.dataset import label_cells
 from sweeper.ablation.designs import Cell, Design
 from sweeper.ablation.effects import Goal
 from sweeper.ablation.matrix import Kind, Outcomes, kind_of_rows, outcomes_from_table
+from sweeper.ablation.order import best_first
 from sweeper.errors import UserError
 
 
@@ -98,14 +99,8 @@ def build_table(
     keys = list(columns) if columns is not None else _fitting(outcomes, kind, reference)
     compared = [key for key in keys if key in TESTED]
     _refuse_what_cannot_be_compared(outcomes, reference if asked or compared else None, compared)
-    comparisons = None
-    if reference is not None and compared:
-        try:
-            comparisons = compare(outcomes, reference, level=level, interval=interval)
-        except ValueError as error:
-            raise TableRefused(f"{error}; another interval, or auto, may fit") from error
-    best = best_set(outcomes, level=level) if outcomes.completed.any() else None
-    labels, cells, index = _rows(outcomes, design, kind, limit)
+    order = _order(data, outcomes, kind)
+    labels, cells, index = _rows(outcomes, design, order, limit)
     context = Context(
         data=data,
         kind=kind,
@@ -114,13 +109,12 @@ def build_table(
         labels=labels,
         cells=cells,
         index=index,
-        comparisons=comparisons,
-        best=best,
+        comparisons=_comparisons(outcomes, reference, level, interval) if compared else None,
+        best=_best(outcomes, kind, order, level),
         level=level,
     )
     made = _columns(context, keys)
-    marked = any(column.marked for column in made)
-    best_row, equals = _marks(best, index) if marked and best is not None else (None, frozenset())
+    best_row, equals = _marks(context, made)
     return Table(
         name=name,
         columns=made,
@@ -131,8 +125,20 @@ def build_table(
     )
 
 
-def _marks(best: BestSet, index: npt.NDArray[np.int64]) -> tuple[int | None, frozenset[int]]:
-    """The row of the best cell, and the rows that cannot be told from it, by rows' cells."""
+def _best(
+    outcomes: Outcomes, kind: Kind, order: npt.NDArray[np.int64], level: float
+) -> BestSet | None:
+    """The best row and those that may be; of configurations in their order, the first is best."""
+    if not outcomes.completed.any():
+        return None
+    return best_set(outcomes, best=None if kind == "cells" else int(order[0]), level=level)
+
+
+def _marks(context: Context, made: Sequence[Column]) -> tuple[int | None, frozenset[int]]:
+    """The row of the best cell, and the rows that cannot be told from it, where any is marked."""
+    best, index = context.best, context.index
+    if best is None or not any(column.marked for column in made):
+        return None, frozenset()
     row = next((row for row, i in enumerate(index) if i == best.best), None)
     told = best.members & best.tested
     return row, frozenset(row for row, i in enumerate(index) if i >= 0 and told[i]) - {row}
@@ -169,8 +175,41 @@ def _columns(context: Context, keys: Sequence[str]) -> tuple[Column, ...]:
     return tuple(made)
 
 
+def _comparisons(
+    outcomes: Outcomes, reference: str | None, level: float, interval: str
+) -> Comparisons | None:
+    if reference is None:
+        return None
+    try:
+        return compare(outcomes, reference, level=level, interval=interval)
+    except ValueError as error:
+        raise TableRefused(f"{error}; another interval, or auto, may fit") from error
+
+
+def _order(data: pa.Table, outcomes: Outcomes, kind: Kind) -> npt.NDArray[np.int64]:
+    """Cells of an ablation in the order they were started; configurations best first.
+
+    Those of a confirmation stand as the race on fresh seeds left them, where the dataset says so:
+    by its rule one that was given up early may have the better mean, of fewer seeds.
+    """
+    if kind == "cells":
+        return np.arange(len(outcomes.cells))
+    order = best_first(outcomes.values, outcomes.failed, outcomes.goal)
+    one_objective = data["objective_2"].null_count == len(data)
+    if kind == "confirmation" and one_objective and "rank" in data.column_names:
+        ranks = dict(zip(data["number"].to_pylist(), data["rank"].to_pylist(), strict=True))
+        repeats = data["of"].take(pa.array(outcomes.first_rows)).to_pylist()
+        last = len(data)
+        places = np.array([ranks.get(number) or last for number in repeats])
+        order = order[np.argsort(places[order], kind="stable")]
+    return order
+
+
 def _rows(
-    outcomes: Outcomes, design: Design | None, kind: Kind, limit: int | None
+    outcomes: Outcomes,
+    design: Design | None,
+    order: npt.NDArray[np.int64],
+    limit: int | None,
 ) -> tuple[tuple[str, ...], tuple[Cell | None, ...], npt.NDArray[np.int64]]:
     """(labels, the design's cells, rows of the study), in the order shown."""
     if design is not None:
@@ -178,15 +217,7 @@ def _rows(
         cells = design.cells[:limit]
         index = np.array([place.get(cell.label, -1) for cell in cells], dtype=np.int64)
         return tuple(cell.label for cell in cells), cells, index
-    order = np.arange(len(outcomes.cells))
-    if kind != "cells":
-        known = ~np.isnan(values := outcomes.penalised())
-        sums = np.where(known, values, 0.0).sum(axis=1)
-        means = sums / np.maximum(known.sum(axis=1), 1)
-        cost = np.where(outcomes.completed.any(axis=1), means, np.inf)
-        cost[np.isfinite(cost)] *= 1.0 if outcomes.goal == "minimize" else -1.0
-        order = np.argsort(cost, kind="stable")
-    order = order[:limit].astype(np.int64)
+    order = order[:limit]
     return tuple(outcomes.cells[i] for i in order), (None,) * len(order), order
 
 

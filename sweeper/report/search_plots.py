@@ -13,7 +13,8 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from sweeper.ablation.search_statistics import expected_best
 from sweeper.report import style
-from sweeper.report.standings import Standings, final, is_number
+from sweeper.standings import Standings
+from sweeper.standings.values import final, is_number
 from sweeper.trial import Trial
 from sweeper.wording import better, measure, number, plain, plural, short_path
 
@@ -201,7 +202,7 @@ def steps_not_trained(standings: Standings) -> Figure | None:
     axes.set_xlabel("training steps not run")
     kinds = [Patch(color=style.GOOD, label="saved: stopped with reason")]
     if any(not stop.saves for stop in stops):
-        kinds.append(Patch(color=style.PRUNED, label="lost: error, memory, worker or operator"))
+        kinds.append(Patch(color=style.PRUNED, label="lost: error, memory or worker"))
     figure.legend(handles=kinds, loc="outside lower center", ncols=2)
     return figure
 

@@ -1,6 +1,7 @@
 """What a running sweep tells its audience: the live view, plain lines, the service's stream.
 
     SweepStarted
+      Noted                        what has changed since it last ran
       PhaseChanged                 searching, confirming, paused, draining
       TrialStarted                 also when a trial is resumed or retried
         TrialEvaluated ...
@@ -18,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from sweeper.standings import Standings
 from sweeper.trial import Evaluation, Role, Trial
 
 if TYPE_CHECKING:
@@ -55,6 +57,14 @@ class PhaseChanged:
 
 
 @dataclass(frozen=True)
+class Noted:
+    """Something to know of the sweep as a whole: its parts have other versions than before."""
+
+    message: str
+    time: float
+
+
+@dataclass(frozen=True)
 class TrialStarted:
     """`steps` is how long the training will be, None when its config does not say."""
 
@@ -79,12 +89,14 @@ class TrialEvaluated:
 
 @dataclass(frozen=True)
 class TrialEnded:
+    """`trial` is all of it, where this is its final state."""
+
     number: int
     state: Ending
-    objective: tuple[float, ...] | None
     symptom: str | None
     reason: str | None
     time: float
+    trial: Trial | None = None
 
 
 @dataclass(frozen=True)
@@ -94,7 +106,9 @@ class SweepEnded:
     time: float
 
 
-Event = SweepStarted | PhaseChanged | TrialStarted | TrialEvaluated | TrialEnded | SweepEnded
+Event = (
+    SweepStarted | PhaseChanged | Noted | TrialStarted | TrialEvaluated | TrialEnded | SweepEnded
+)
 Listener = Callable[[Event], None]
 
 
@@ -113,10 +127,19 @@ class Outcome:
     state: SweepState
     message: str
     folder: Path
-    records: tuple[Trial, ...] = field(default=(), repr=False)
-    best: Trial | None = None
-    results: Results | None = None
+    standings: Standings = field(repr=False)
+    results: Results | None = field(default=None, repr=False)
     terminated: bool = False
+
+    @property
+    def records(self) -> tuple[Trial, ...]:
+        """All trials of the sweep, by number."""
+        return self.standings.trials
+
+    @property
+    def best(self) -> Trial | None:
+        """The winner; of an ablation the run that stands for its best cell."""
+        return self.standings.best.trial if self.standings.best else None
 
     @property
     def exit_code(self) -> int:

@@ -7,15 +7,16 @@ killed before the ledger had it measures again, to the same numbers, since the n
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import ray
 
+from sweeper.company import unpack
 from sweeper.home import SweepFolder
 from sweeper.scheduling.recorder import Recorder
-from sweeper.search.confirming import best_first
 from sweeper.search.ledger import Ledger
+from sweeper.standings import Standings, standings_of
 from sweeper.sweepfile.model import Sweep
 from sweeper.trial import FinalScore, Trial
 
@@ -30,8 +31,15 @@ class Scoring:
     """Scores the winner of one sweep. An ablation has none: its tables compare cells."""
 
     def __init__(
-        self, sweep: Sweep, folder: SweepFolder, ledger: Ledger, recorder: Recorder, cache: Path
+        self,
+        sweep: Sweep,
+        folder: SweepFolder,
+        ledger: Ledger,
+        recorder: Recorder,
+        cache: Path,
+        parts: bytes = b"",
     ) -> None:
+        self._parts = parts
         self.message = ""
         self._sweep = sweep
         self._folder = folder
@@ -45,7 +53,7 @@ class Scoring:
             return []
         return [
             record.number
-            for record in winners(self._sweep, self._ledger.trials())
+            for record in winners(standings_of(self._sweep, self._ledger.trials()))
             if record.final is None and (self._folder.trial(record.number) / GENERATOR).exists()
         ]
 
@@ -71,7 +79,8 @@ class Scoring:
             num_cpus=resources.cpu, num_gpus=resources.gpu, max_retries=1
         )
         folder = str(self._folder.trial(number))
-        pending = task.remote(folder, str(self._cache), max(1, int(resources.cpu)))
+        threads = max(1, int(resources.cpu))
+        pending = task.remote(folder, str(self._cache), threads, self._parts)
         while not ray.wait([pending], timeout=LOOK_EVERY)[0]:
             if interrupted():
                 with contextlib.suppress(ray.exceptions.RayError):
@@ -81,28 +90,19 @@ class Scoring:
         return score
 
 
-def winners(sweep: Sweep, records: Sequence[Trial]) -> list[Trial]:
+def winners(standings: Standings) -> list[Trial]:
     """The winner by the search, and by fresh seeds where that is another one."""
-    found = best_first(records, sweep)[:1]
-    if not any(one.role == "replicate" for one in records):
-        return found
-    from sweeper.report.standings import standings_of  # its folder imports matplotlib: a second
-
-    confirmed = standings_of(sweep, records).best
-    if confirmed is not None and confirmed.trial.number not in {one.number for one in found}:
-        found += [one for one in records if one.number == confirmed.trial.number]
-    return found
+    chosen = list(standings.by_search[:1])
+    if standings.best is not None and standings.best.trial not in chosen:
+        chosen.append(standings.best.trial)
+    return chosen
 
 
-def overall_winner(sweep: Sweep, records: Sequence[Trial]) -> Trial | None:
-    """By fresh seeds, where any were run; else by the search. None before a trial completes."""
-    return next(reversed(winners(sweep, records)), None)
-
-
-def _measure(folder: str, cache: str, threads: int) -> FinalScore:
+def _measure(folder: str, cache: str, threads: int, parts: bytes) -> FinalScore:
     import torch
 
     from trials.evaluation.final_score import final_score
 
     torch.set_num_threads(threads)
+    unpack(parts)
     return final_score(Path(folder), cache=Path(cache))

@@ -14,6 +14,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from sweeper.causes import cause
+from sweeper.company import Company
 from sweeper.home import SweepFolder
 from sweeper.search.ledger import Ledger
 from sweeper.sweepfile.model import Sweep
@@ -21,7 +23,6 @@ from sweeper.tracking.names import NOTE_TAG, SWEEP, SweepEnding, TrialEnding
 from sweeper.tracking.notes import Seen, trial_note
 from sweeper.tracking.outbox import Outbox
 from sweeper.trial import Evaluation, Symptom, Trial
-from trials.health import SYMPTOMS
 
 Resolve = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
@@ -33,8 +34,14 @@ class Recorder:
     """
 
     def __init__(
-        self, sweep: Sweep, folder: SweepFolder, outbox: Outbox | None, resolve: Resolve = dict
+        self,
+        sweep: Sweep,
+        folder: SweepFolder,
+        outbox: Outbox | None,
+        resolve: Resolve = dict,
+        company: Company = Company(),  # noqa: B008 - it is frozen
     ) -> None:
+        self._parts = {"sweeper.parts": str(company)} if company.as_dict() else {}
         self._resolve = resolve
         self._sweep = sweep
         self._folder = folder
@@ -53,6 +60,7 @@ class Recorder:
             "sweeper.scheduler": sweep.scheduler.name,
             "sweeper.objective": ", ".join(f"{one.goal} {one.metric}" for one in sweep.objective),
             "sweeper.host": platform.node(),
+            **self._parts,
         }
         self._outbox.sweep_started(
             sweep.name, study=study, params=sweep.to_dict(), tags=tags, note=sweep.description
@@ -86,6 +94,7 @@ class Recorder:
             "sweeper.tricks": ",".join(_tricks(config)),
             "sweeper.version": _version(),
             "sweeper.of": None if trial.of is None else f"{trial.of:05d}",
+            **self._parts,
         }
         self._outbox.trial_started(
             trial.number, params=config, tags=tags, parent=trial.of, time=time
@@ -131,7 +140,7 @@ class Recorder:
         folder, goal = self._folder.trial(trial.number), self._sweep.objective[0]
         tags = {"sweeper.symptom": trial.symptom}
         tags |= _seen(trial.symptoms)
-        sign = SYMPTOMS.get(trial.symptom or "")
+        why = cause(trial.symptom) if trial.symptom else None
         note = trial_note(
             number=trial.number,
             sweep=self._sweep.name,
@@ -142,9 +151,9 @@ class Recorder:
             values=trial.values,
             of=trial.of,
             symptom=trial.symptom,
-            meaning=sign.description if sign else "",
+            meaning=why.meaning if why else "",
             reason=trial.reason,
-            advice=sign.advice if sign else "",
+            advice=why.advice if why else "",
             log_tail=trial.log_tail,
             seen=_explained(one for one in trial.symptoms if one.name != trial.symptom),
         )
@@ -209,9 +218,8 @@ def _seen(symptoms: Iterable[Symptom]) -> dict[str, str]:
 def _explained(symptoms: Iterable[Symptom]) -> list[Seen]:
     """Symptoms for a reader, each as it last set in."""
     return [
-        Seen(name, one.step, one.note, SYMPTOMS[name].description, SYMPTOMS[name].advice)
+        Seen(name, one.step, one.note, cause(name).meaning, cause(name).advice)
         for name, one in {one.name: one for one in symptoms}.items()
-        if name in SYMPTOMS
     ]
 
 

@@ -13,13 +13,13 @@ from __future__ import annotations
 import contextlib
 import json
 import time
-import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 
+from sweeper.company import Company
 from sweeper.errors import SpecConflict, SweeperError, UserError
 from sweeper.home import Home, Request, SweepFolder, writing
 from sweeper.scheduling.cluster import environment
@@ -27,20 +27,21 @@ from sweeper.scheduling.conclusion import Results, conclude
 from sweeper.scheduling.conductor import Conductor
 from sweeper.scheduling.events import (
     Listener,
+    Noted,
     Outcome,
     PhaseChanged,
     SweepEnded,
     SweepStarted,
     SweepState,
 )
-from sweeper.scheduling.final_score import Scoring, overall_winner
+from sweeper.scheduling.final_score import Scoring
 from sweeper.scheduling.machines import Mark
 from sweeper.scheduling.recorder import Recorder, resolved
 from sweeper.scheduling.requests import Requests
 from sweeper.scheduling.trainable import Factory, build_training
 from sweeper.scheduling.tune_loop import Tuning
-from sweeper.search.confirming import best_first
 from sweeper.search.ledger import Ledger
+from sweeper.standings import standings_of
 from sweeper.sweepfile.load import load_sweep, read_stored
 from sweeper.sweepfile.model import Sweep
 from sweeper.tracking.address import tracking_uri
@@ -72,7 +73,8 @@ def run(
 
     `events` hears what happens as it happens. `factory` makes the trainings (real ones by default).
     `source` is the file that the sweep was read from, kept beside it. `record` says whether MLflow
-    is told, `report` whether dataset, tables and page are written when no more trials will run.
+    is told, `report` whether what has come of it is written (`conclusion`) when no more trials will
+    run.
 
     Raises UserError where the sweep cannot be run as it is (SpecConflict: the name exists with
     another search; the cluster has not what a trial needs), SweepBusy where another process runs
@@ -85,15 +87,16 @@ def run(
         _keep_spec(sweep, folder, source)
         if folder.asked() in (Request.STOP, Request.CANCEL):
             folder.clear_request()  # it was obeyed, or its driver died; running again overrides it
-        ledger = Ledger.open(sweep, folder)
-        with _record(sweep, home, folder) if record else contextlib.nullcontext() as wires:
+        ledger, company = Ledger.open(sweep, folder), Company.of(sweep)
+        with _record(sweep, home, folder, company) if record else contextlib.nullcontext() as wires:
             recorder = Recorder(
                 sweep,
                 folder,
                 wires.outbox if wires else None,
                 resolved if factory is None else dict,  # a caller's own configs are not ours
+                company,
             )
-            one = _Run(sweep, home, folder, ledger, recorder, wires, events, report)
+            one = _Run(sweep, home, folder, ledger, company, recorder, wires, events, report)
             return one.through(factory or build_training)
 
 
@@ -112,6 +115,7 @@ class _Run:
         home: Home,
         folder: SweepFolder,
         ledger: Ledger,
+        company: Company,
         recorder: Recorder,
         wires: _Wires | None,
         events: Listener | None,
@@ -122,6 +126,7 @@ class _Run:
         self._home = home
         self._folder = folder
         self._ledger = ledger
+        self._company = company
         self._wires = wires
         self._tell: Listener = events or (lambda event: None)
         self._recorder = recorder
@@ -136,7 +141,12 @@ class _Run:
                 self._sweep, self._folder, self._ledger, self._recorder, self._tell
             )
             scoring = Scoring(
-                self._sweep, self._folder, self._ledger, self._recorder, self._home.cache
+                self._sweep,
+                self._folder,
+                self._ledger,
+                self._recorder,
+                self._home.cache,
+                self._company.parts,
             )
             tuning = Tuning(
                 self._sweep,
@@ -144,7 +154,8 @@ class _Run:
                 requests,
                 scratch=self._folder.path / ".tune",
                 cache=self._home.cache,
-                mark=Mark.leave(self._folder),
+                mark=Mark.leave(self._folder, self._company),
+                parts=self._company.parts,
                 factory=factory,
                 seconds_left=self._seconds_left(),
                 look=self._look,
@@ -165,7 +176,7 @@ class _Run:
 
     def _begin(self) -> None:
         sweep, records = self._sweep, self._ledger.trials()
-        self._recorder.sweep_started(_study_id(self._ledger))
+        self._recorder.sweep_started(self._ledger.identity())
         self._recorder.replay(self._ledger)
         self._tell(
             SweepStarted(
@@ -181,6 +192,9 @@ class _Run:
                 time=time.time(),
             )
         )
+        if records and (changes := self._company.changes(self._ledger.company)):
+            self._tell(Noted(changes, time.time()))
+        self._ledger.accompanied_by(self._company.as_dict())
 
     def _look(self) -> None:
         if self._wires is not None:
@@ -198,15 +212,9 @@ class _Run:
         return None if hours is None else max(0.0, 3600 * hours - self._ledger.seconds)
 
     def _end(self, state: SweepState, message: str) -> Outcome:
-        records = self._ledger.trials()
-        best = next(iter(best_first(records, self._sweep)), None)
         results: Results | None = None
         try:
             self._spend()
-            if state == "finished":
-                won = best if self._sweep.is_ablation else overall_winner(self._sweep, records)
-                if won is not None:
-                    self._recorder.winner_is(won)
             if self._report:
                 results = conclude(
                     self._sweep, self._folder, self._ledger, state=state, recorder=self._recorder
@@ -217,15 +225,11 @@ class _Run:
             if state != "failed":
                 state, message = "failed", _told(error)
         self._tell(SweepEnded(state, message, time.time()))
-        return Outcome(
-            state,
-            message,
-            self._folder.path,
-            tuple(records),
-            best,
-            results,
-            terminated=self._requests.terminated,
+        standings = (
+            results.standings if results else standings_of(self._sweep, self._ledger.trials())
         )
+        terminated = self._requests.terminated
+        return Outcome(state, message, self._folder.path, standings, results, terminated)
 
     def _drain(self, state: SweepState) -> str:
         if self._wires is None:
@@ -265,11 +269,11 @@ def _lost(runs: int) -> str:
 
 
 @contextlib.contextmanager
-def _record(sweep: Sweep, home: Home, folder: SweepFolder) -> Iterator[_Wires]:
+def _record(sweep: Sweep, home: Home, folder: SweepFolder, company: Company) -> Iterator[_Wires]:
     uri = tracking_uri(home.path, sweep.tracking.uri)
     with (
         Outbox(folder.outbox) as outbox,
-        start_writer(outbox, uri, home.mlartifacts) as writer,
+        start_writer(outbox, uri, home.mlartifacts, company.parts) as writer,
     ):
         yield _Wires(outbox, writer)
 
@@ -301,12 +305,3 @@ def _kept_text(sweep: Sweep, source: Path) -> bytes | str:
             full = yaml.safe_dump(sweep.to_dict(), sort_keys=False, allow_unicode=True)
             return f"# {source.name}, and what was set beside it\n{full}"
     return source.read_bytes()
-
-
-def _study_id(ledger: Ledger) -> str:
-    """What names this study for ever, also beside others of its name on a shared server."""
-    known = ledger.study.user_attrs.get("id")
-    if known is None:
-        known = f"{ledger.sweep.name}-{uuid.uuid4().hex}"
-        ledger.study.set_user_attr("id", known)
-    return str(known)

@@ -11,16 +11,17 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from sweeper.sweepfile.document import Document, Path, one_of, shown
+from sweeper.sweepfile.document import Document, Path, keys_of, one_of, shown
 from sweeper.sweepfile.domains import Parameter, Range, Toggle, Values
 from sweeper.sweepfile.model import Sweep
-from sweeper.sweepfile.sections import Goal, Objective
+from sweeper.sweepfile.sections import ON_TOP, Goal, Objective
 from sweeper.sweepfile.space import apply, walk
 from trials import catalogue
-from trials.config import TrialConfig, feasible, load_config, problems_of
-from trials.data import AnyData, DataConfig, check_data
+from trials.config import TrialConfig, feasible, load_config, measures, problems_of
+from trials.data import AnyData, check_data
 from trials.errors import ConfigError, DataError
-from trials.metrics.measures import MEASURES
+from trials.metrics.measure import Measure
+from trials.part import unknown_name
 from trials.presets import expand
 from trials.problems import Problem, nearest
 
@@ -28,7 +29,7 @@ DRAWS = 100
 """Random configurations tried of a space, beside each value of each parameter; a draw takes time
 for each toggle, so that many of those have fewer draws."""
 
-_DATA: TypeAdapter[DataConfig] = TypeAdapter(AnyData)
+_DATA: TypeAdapter[Any] = TypeAdapter(AnyData)
 
 AT_MOST = 5
 """Infeasible combinations that are reported; more of them have the same causes."""
@@ -132,11 +133,12 @@ class _Checker:
         known = catalogue.toggles()
         if parameter.trick in known:
             return
-        message = f"there is no trick '{parameter.trick}'"
         trick = catalogue.tricks().get(parameter.trick)
         if trick is not None:
             message = f"{parameter.trick} is a {trick.slot}: search it as `{trick.slot}`"
-        self.document.add(at, message, one_of(known), nearest(parameter.trick, known))
+            self.document.add(at, message, one_of(known), nearest(parameter.trick, known))
+        else:
+            _report(self.document, at, unknown_name("", parameter.trick, "trick", list(known)))
 
     def check_toggles(self) -> None:
         """A trick that no configuration of the space can have on is a mistake."""
@@ -215,12 +217,6 @@ def _missing_data(base: Mapping[str, Any]) -> list[Problem]:
         return []
 
 
-def measures(path: str) -> bool:
-    """Whether a setting says how, or against which data, a training is measured: searched, it would
-    be what a trial wins by. Mirroring is done to what the discriminator sees alone."""
-    return path.split(".")[0] in ("evaluation", "data") and path != "data.flip"
-
-
 def draw_from(parameter: Parameter, chance: random.Random) -> Any:
     """A random value of a parameter; of a range also, now and then, its very ends."""
     domain = parameter.domain
@@ -242,7 +238,7 @@ def settle_objective(
         config = load_config(base)
         recorded, tricks = _recorded(config), config.names()
     except (ConfigError, DataError):  # Reported where the base is checked; any name may do.
-        recorded, tricks = tuple(MEASURES), list(catalogue.tricks())
+        recorded, tricks = tuple(Measure.all()), list(catalogue.tricks())
     settled = []
     for position, item in enumerate(objective):
         at: Path = ("objective",)
@@ -255,7 +251,7 @@ def settle_objective(
             settled.append(item)
             continue
         if stem not in recorded:
-            what = "is not measured in this sweep" if stem in MEASURES else "is no measure"
+            what = "is not measured in this sweep" if stem in Measure.all() else "is no measure"
             document.add(
                 (*at, "metric"),
                 f"{item.metric!r} {what}",
@@ -263,7 +259,7 @@ def settle_objective(
                 nearest(stem, recorded),
             )
             continue
-        goal: Goal = "minimize" if MEASURES[stem].better == "lower" else "maximize"
+        goal: Goal = "minimize" if Measure.named(stem).better == "lower" else "maximize"
         if "goal" in item.model_fields_set and item.goal != goal:
             wrong = f"to {item.goal} {item.metric} is to make it worse"
             document.add((*at, "goal"), wrong, goal)
@@ -279,7 +275,7 @@ def keep_by_objective(base: Mapping[str, Any], objective: Sequence[Objective]) -
     """
     metric = objective[0].metric
     evaluation = base.get("evaluation") or {}
-    if metric == "fid" or metric.partition("/")[0] not in MEASURES or "keep_by" in evaluation:
+    if metric == "fid" or metric.partition("/")[0] not in Measure.all() or "keep_by" in evaluation:
         return dict(base)
     return {**base, "evaluation": {**evaluation, "keep_by": metric}}
 
@@ -287,9 +283,9 @@ def keep_by_objective(base: Mapping[str, Any], objective: Sequence[Objective]) -
 def _recorded(config: TrialConfig) -> tuple[str, ...]:
     """The measures that every evaluation of the base makes."""
     if config.evaluation.metrics != "auto":
-        return tuple(config.evaluation.metrics)
-    kind = "image" if len(config.data.item_shape()) == 3 else "point"
-    return tuple(name for name, measure in MEASURES.items() if kind in measure.kinds)
+        return tuple(measure.name for measure in config.evaluation.metrics)
+    items = config.source.items
+    return tuple(name for name, measure in Measure.all().items() if items in measure.kinds)
 
 
 def _related(problem_path: str, path: str) -> bool:
@@ -306,10 +302,10 @@ def _place_of(at: Path, parameter: Parameter, position: int) -> Path:
 
 
 def _in_base(document: Document, path: str) -> Path:
-    """Where a problem of the base stands in the file: its health section may stand on top."""
-    parts = tuple(path.split(".")) if path else ()
-    written_on_top = parts[:1] == ("health",) and ("health",) in document.places
-    return parts if written_on_top else ("base", *parts)
+    """Where a problem of the base stands in the file: two of its sections may stand on top."""
+    keys = keys_of(path)
+    written_on_top = keys[:1] in ON_TOP and keys[:1] in document.places
+    return keys if written_on_top else ("base", *keys)
 
 
 def _report(document: Document, at: Path, problem: Problem, shown_path: str = "") -> None:

@@ -88,7 +88,7 @@ class Document:
         if path in self.unread:
             return
         place = self.place(path)
-        problem = Problem(place.file, place.line, dotted(path), message, expected, nearest)
+        problem = Problem(dotted(path), message, expected, nearest, place.file, place.line)
         if problem not in self.problems:
             self.problems.append(problem)
 
@@ -116,6 +116,11 @@ def dotted(path: Iterable[str | int]) -> str:
     return text
 
 
+def keys_of(path: str) -> Path:
+    """The keys of a trainer's path, `evaluation.metrics.0`, whose numbers are list positions."""
+    return tuple(int(key) if key.isdigit() else key for key in path.split(".") if key)
+
+
 def read_text(path: FilePath) -> str:
     """The text of a file, or as much of it as `read_document` needs to say that it is too long.
 
@@ -128,7 +133,7 @@ def read_text(path: FilePath) -> str:
         message = f"is not UTF-8 text: {error}"
     except (OSError, ValueError) as error:
         message = f"cannot be read: {getattr(error, 'strerror', None) or error}"
-    raise SpecError([Problem(str(path), None, "", message)])
+    raise SpecError([Problem("", message, file=str(path))])
 
 
 def read_document(text: str, file: str) -> Document:
@@ -160,7 +165,7 @@ def _syntax_problem(error: yaml.YAMLError, file: str, text: str) -> Problem:
     elif isinstance(error, yaml.reader.ReaderError):
         line = text.count("\n", 0, error.position) + 1
         message = f"the character U+{error.character:04X} cannot stand in a YAML file"
-    return Problem(file, line, "", f"not YAML: {message}")
+    return Problem("", f"not YAML: {message}", file=file, line=line)
 
 
 class _TooMuchError(Exception):
@@ -214,10 +219,10 @@ class _Builder:
             if key in seen:
                 self.document.problems.append(
                     Problem(
-                        self.document.file,
-                        _line(key_node),
                         dotted(inner),
                         f"is given twice, first in line {seen[key]}",
+                        file=self.document.file,
+                        line=_line(key_node),
                     )
                 )
                 continue

@@ -16,7 +16,7 @@ from pydantic.json_schema import models_json_schema
 
 from sweeper.home import NAME_RULE
 from sweeper.sweepfile.parameters import FORMS
-from sweeper.sweepfile.sections import SECTIONS, Objective
+from sweeper.sweepfile.sections import ON_TOP, SECTIONS, Objective
 
 Schema = dict[str, Any]
 _References = Mapping[Any, Schema]
@@ -32,9 +32,8 @@ _CONDITION: Schema = {
 
 def sweep_schema() -> Schema:
     """The schema of a sweep file, JSON Schema 2020-12. Imports the trainer's catalogue."""
-    from sweeper.sweepfile.check import measures
-    from trials.config import TrialConfig
-    from trials.metrics.measures import MEASURES
+    from trials.config import TrialConfig, measures
+    from trials.metrics.measure import Measure
 
     models: list[type[BaseModel]] = [TrialConfig, Objective, *SECTIONS.values()]
     references, shared = models_json_schema(
@@ -44,7 +43,7 @@ def sweep_schema() -> Schema:
     defs: dict[str, Schema] = shared["$defs"]
     base = _base(refs, defs)
     objective = refs[Objective]
-    _target(objective, defs)["properties"]["metric"] |= _metric_names(MEASURES)
+    _target(objective, defs)["properties"]["metric"] |= _metric_names(Measure.all())
     sections = {key: _nullable(refs[model]) for key, model in SECTIONS.items()}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -74,7 +73,7 @@ def sweep_schema() -> Schema:
                     {"type": "array", "items": objective, "minItems": 1, "maxItems": 2},
                 ]
             },
-            "health": _nullable(base["properties"]["health"]),
+            **{name: _nullable(base["properties"][name]) for (name,) in ON_TOP},
             **sections,
         },
         "$defs": defs | _domains(),

@@ -10,19 +10,19 @@ with Outbox(folder.outbox) as outbox, start_writer(outbox, uri, artifacts) as wr
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
 from sweeper.errors import TrackingError
-from sweeper.tracking import database
+from sweeper.tracking.left import Left, waiting
 from sweeper.tracking.names import EXIT_BUSY, EXIT_DONE, EXIT_LEFT
-from sweeper.tracking.outbox import Failure, Outbox
+from sweeper.tracking.outbox import Outbox
 from sweeper.tracking.vendor import WRITER_ENVIRONMENT
 
 LINGER = 60.0
@@ -33,42 +33,13 @@ _LONGEST_RESTART_PAUSE = 15.0
 _LOG_LIMIT = 1_000_000
 
 
-@dataclass(frozen=True)
-class Left:
-    """What MLflow does not have when one stops waiting. Falsy when there is nothing to say."""
-
-    pending: int
-    """Facts that are still in the outbox."""
-    failures: tuple[Failure, ...]
-    """What MLflow refused for good; it is not sent again."""
-    error: str
-    """Why the pending ones could not be sent, as far as known."""
-
-    def __bool__(self) -> bool:
-        return bool(self.pending or self.failures)
-
-    def advice(self, name: str) -> str:
-        """What to tell the user of sweep `name`, with the flag of its home where it needs one;
-        several lines, empty when all has arrived."""
-        lines = []
-        if self.pending:
-            reason = f" ({self.error})" if self.error else ""
-            lines.append(
-                f"{self.pending} facts are not in MLflow yet{reason}. Nothing is lost: "
-                f"`sweeper sync {name}` sends them, and so does running the sweep file again."
-            )
-        if self.failures:
-            lines.append(f"MLflow refused {len(self.failures)} of the facts for good:")
-            lines.extend(f"  {failure}" for failure in self.failures[:10])
-            if len(self.failures) > 10:
-                lines.append(f"  … and {len(self.failures) - 10} more")
-        return "\n".join(lines)
-
-
 class WriterHandle:
     """The writer process of one outbox. Made by `start_writer`."""
 
-    def __init__(self, outbox: Outbox, uri: str, artifacts: Path, linger: float) -> None:
+    def __init__(
+        self, outbox: Outbox, uri: str, artifacts: Path, linger: float, parts: bytes
+    ) -> None:
+        self._parts = parts
         self._outbox = outbox
         self._uri = uri
         self._artifacts = artifacts
@@ -90,6 +61,7 @@ class WriterHandle:
 
     @property
     def pid(self) -> int:
+        """Of the process that writes now."""
         return self._process.pid
 
     @property
@@ -98,6 +70,7 @@ class WriterHandle:
         return self._outbox.path.with_name("writer.log")
 
     def alive(self) -> bool:
+        """Whether the process runs."""
         return self._process.poll() is None
 
     def ensure_alive(self) -> bool:
@@ -124,17 +97,18 @@ class WriterHandle:
         `enough`. Returns what is left."""
         deadline = time.monotonic() + timeout
         self._call()
-        while (pending := self._outbox.pending()) and time.monotonic() < deadline and not enough():
+        while (
+            (left := self._outbox.left()).pending and time.monotonic() < deadline and not enough()
+        ):
             self.ensure_alive()
             time.sleep(0.05)
-        error = self._outbox.last_error() if pending else ""
-        return Left(pending, tuple(self._outbox.failures()), error)
+        return left
 
     def close(self, patience: float = 5.0) -> None:
         """Let the writer go. It ends at once if all has arrived, else within `LINGER` seconds."""
         self._release()
         try:
-            self._process.wait(patience if self._outbox.pending() == 0 else 0.0)
+            self._process.wait(0.0 if self._outbox.left().pending else patience)
         except subprocess.TimeoutExpired:
             # It lingers by itself; nobody is going to wait for it.
             self._process.returncode = 0
@@ -144,7 +118,7 @@ class WriterHandle:
         if self.log.exists() and self.log.stat().st_size > _LOG_LIMIT:
             self.log.unlink()
         with self.log.open("ab") as log:
-            return subprocess.Popen(
+            process = subprocess.Popen(
                 [
                     *_COMMAND,
                     str(self._outbox.path),
@@ -152,6 +126,7 @@ class WriterHandle:
                     f"--linger={self._linger}",
                     f"--session={self._outbox.session}",
                     f"--driver={os.getpid()}",
+                    f"--parts={len(self._parts)}",
                 ],
                 bufsize=0,
                 stdin=subprocess.PIPE,
@@ -161,6 +136,12 @@ class WriterHandle:
                 # Ctrl-C in the terminal is for the driver, which then says what it means.
                 start_new_session=True,
             )
+        assert process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):  # it has died already: `ensure_alive` sees
+            rest = memoryview(self._parts)
+            while rest:
+                rest = rest[process.stdin.write(rest) :]
+        return process
 
     def _call(self) -> None:
         """Have the writer look at the outbox now."""
@@ -176,22 +157,25 @@ class WriterHandle:
 
 
 def start_writer(
-    outbox: Outbox, uri: str, artifacts: Path, *, linger: float = LINGER
+    outbox: Outbox, uri: str, artifacts: Path, parts: bytes = b"", *, linger: float = LINGER
 ) -> WriterHandle:
     """Start the process that sends this outbox to the MLflow at `uri`.
 
     `artifacts` is the folder for the artifacts of experiments that are new in a database; a server
-    keeps them itself. Returns at once: MLflow is imported, and its schema made, over there.
+    keeps them itself. `parts` are those of the sweep's company, for the models to be loaded with.
+    Returns at once: MLflow is imported, and its schema made, over there.
     """
-    return WriterHandle(outbox, uri, artifacts, linger)
+    return WriterHandle(outbox, uri, artifacts, linger, parts)
 
 
 def sync(outbox: Path, uri: str, artifacts: Path, timeout: float = LINGER) -> Left:
     """Send what an earlier driver left, without one. Call it under the sweep's lock.
 
     With no driver nothing runs, so what MLflow shows as RUNNING is shown as KILLED. Returns what is
-    left after `timeout` seconds. Raises TrackingError where a writer is at work already, or where
-    it could not work at all.
+    left after `timeout` seconds.
+
+    Raises:
+        TrackingError: a writer is at work already, or it could not work at all.
     """
     done = subprocess.run(
         [*_COMMAND, str(outbox), str(artifacts), f"--linger={timeout}"],
@@ -208,18 +192,6 @@ def sync(outbox: Path, uri: str, artifacts: Path, timeout: float = LINGER) -> Le
     if done.returncode not in (EXIT_DONE, EXIT_LEFT):
         raise TrackingError(f"the writer failed: {done.stderr.decode(errors='replace').strip()}")
     return waiting(outbox)
-
-
-def waiting(outbox: Path) -> Left:
-    """What MLflow does not have of this outbox, without taking it over."""
-    connection = database.connect(outbox)
-    try:
-        with database.translated(outbox):
-            pending = sum(database.waiting(connection).values())
-            failures = tuple(Failure(*row) for row in database.failures(connection))
-            return Left(pending, failures, database.read_meta(connection, "error"))
-    finally:
-        connection.close()
 
 
 _COMMAND = (sys.executable, "-P", "-m", "sweeper.tracking.writer")

@@ -16,6 +16,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+from sweeper.company import unpack
 from sweeper.tracking import vendor
 from sweeper.tracking.store import Refused, Store, translated
 
@@ -23,9 +24,19 @@ EXAMPLES = 4
 """Batch size of the trace; torch.export keeps the first axis free only if it is not 1."""
 
 
-def log_folder(store: Store, experiment: str, run_id: str, name: str, folder: Path) -> str:
-    """Log the generator of a trial's folder. Raises Refused where it cannot be loaded or traced."""
+def log_folder(
+    store: Store, experiment: str, run_id: str, name: str, folder: Path, parts: bytes = b""
+) -> str:
+    """Log the generator of a trial's folder, which may need `parts` of the sweep's company.
+
+    Returns `models:/m-…`.
+
+    Raises:
+        Refused: it cannot be loaded or traced.
+        Unreachable: MLflow does not answer.
+    """
     try:
+        unpack(parts)
         generator = importlib.import_module("trials.evaluation.export").load_generator(folder)
     except Exception as error:
         raise Refused(f"cannot load the generator in {folder}: {error}") from error
@@ -36,7 +47,11 @@ def log_generator(store: Store, experiment: str, run_id: str, name: str, generat
     """Log a module that maps z (N, `generator.latent`) to samples as model `name` of the run.
 
     Returns `models:/m-…`. A model of this name that the run has already is returned as it is, and
-    one that was begun and not finished makes way. Raises Refused where the module cannot be traced.
+    one that was begun and not finished makes way.
+
+    Raises:
+        Refused: the module cannot be traced.
+        Unreachable: MLflow does not answer.
     """
     if earlier := _finished(store, experiment, run_id, name):
         return earlier

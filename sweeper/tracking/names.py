@@ -23,9 +23,8 @@ PARENT_TAG = "mlflow.parentRunId"
 NOTE_TAG = "mlflow.note.content"
 TABLES_TAG = "mlflow.loggedArtifacts"
 USER_TAG = "mlflow.user"
-SOURCE_TAG = "mlflow.source.name"
 
-TrialEnding = Literal["completed", "pruned", "failed", "interrupted", "retrying", "cancelled"]
+TrialEnding = Literal["completed", "pruned", "failed", "interrupted", "retrying"]
 SweepEnding = Literal["finished", "stopped", "cancelled", "interrupted", "failed"]
 
 STATUS = {

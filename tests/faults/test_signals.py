@@ -36,6 +36,15 @@ def _ended(driver: Driver, within: float) -> int:
     return status
 
 
+def _alive(driver: Driver, *names: str) -> list[psutil.Process]:
+    """Its processes of these names that run; one that nobody has reaped yet does not."""
+    return [
+        process
+        for process in driver.family()
+        if title(process) in names and process.status() != psutil.STATUS_ZOMBIE
+    ]
+
+
 def _check_words(driver: Driver, *words: str) -> None:
     for word in words:
         assert word in driver.output, driver.output
@@ -62,7 +71,7 @@ def test_a_signal_while_ray_starts_is_answered_at_once(
         os.kill(driver.pid, number)
         assert _ended(driver, 10) == status
         _check_words(driver, "interrupted", "run the sweep again")
-        assert not [one for one in driver.family() if title(one) in ("raylet", "gcs_server")]
+        assert not _alive(driver, "raylet", "gcs_server")
     run_to_the_end(tmp_path)
     check_everything(tmp_path)
 

@@ -15,7 +15,7 @@ import pytest
 import torch
 from PIL import Image
 
-from tests.conformance.small import SMALL, comparable, differ, small_config, tensors_of
+from sweeper.testing.small import SMALL, comparable, differ, small_config, tensors_of
 from trials import catalogue
 from trials.config import load_config, problems_of
 from trials.errors import CheckpointError, ConfigError
@@ -206,7 +206,7 @@ def test_what_is_kept_by_must_be_measured() -> None:
     )
     assert (problem.path, problem.expected) == ("evaluation.keep_by", "one of fid, kid")
     (problem,) = problems_of({"data": "digits", "evaluation": {"keep_by": "fidd"}})
-    assert "did you mean 'fid'" in problem.message
+    assert problem.nearest == "fid"
 
 
 def test_the_watcher_has_scores_and_gradients_however_often_it_looks(tmp_path: Path) -> None:

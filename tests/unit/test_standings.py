@@ -1,0 +1,249 @@
+"""Who is best, how sure that is, how far a sweep is, and what stopping early saved."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sweeper import causes, wording
+from sweeper.home import Request
+from sweeper.report.leaderboard import as_csv, as_parquet, leaderboard
+from sweeper.results import main_table, table_of
+from sweeper.standings import standings_of
+from sweeper.standings.progress import against_base, progress_of
+from sweeper.sweepfile import Limits
+from sweeper.sweepfile.sections import Ablation, Seeds
+from sweeper.sweepfile.seeding import replicate_seeds
+from tests.unit.report_sweeps import PROTOCOL, STEPS, replicate, sweep, trial
+
+
+def ranks(standings):
+    return {one.trial.number: one.rank for one in standings.order}
+
+
+def test_only_completed_trials_have_a_rank_and_a_half_trained_value_never_wins():
+    pruned = trial(1, 5.0, state="pruned", objective=None, steps=250)
+    standings = standings_of(sweep(), [trial(0, 40.0), pruned, trial(2), trial(3, 20.0)])
+    assert [one.trial.number for one in standings.order] == [3, 0, 1, 2]
+    assert ranks(standings) == {3: 1, 0: 2, 1: None, 2: None}
+
+
+def test_a_larger_value_wins_when_the_goal_is_to_maximise():
+    standings = standings_of(sweep("maximize"), [trial(0, 1.0), trial(1, 2.0), trial(2, math.inf)])
+    assert ranks(standings) == {1: 1, 0: 2, 2: None}
+
+
+def test_the_mean_on_fresh_seeds_ranks_before_the_lucky_score():
+    records = [trial(0, 30.0), trial(1, 10.0), trial(2, 12.0), trial(3, 11.0)]
+    records += [replicate(4 + i, 1, 100 + i, value) for i, value in enumerate((20.0, 22.0))]
+    records += [replicate(6 + i, 2, 100 + i, value) for i, value in enumerate((14.0, 16.0))]
+    standings = standings_of(sweep(), records)
+    assert ranks(standings) == {2: 1, 1: 2, 3: 3, 0: 4}
+    best = standings.best
+    assert best.confirmed.mean == 15.0
+    assert best.confirmed.deviation == pytest.approx(math.sqrt(2))
+    assert best.trial.objective == (12.0,)
+
+
+def test_a_failed_replicate_is_counted_and_weighs_as_the_worst():
+    records = [trial(0, 30.0), trial(1, 10.0), trial(2, 12.0)]
+    records += [replicate(3, 1, 100, 10.0), replicate(4, 1, 101)]
+    records += [replicate(5, 2, 100, 14.0), replicate(6, 2, 101, 15.0)]
+    standings = standings_of(sweep(), records)
+    # Survivors alone would say 10 against 14.5; with the failure as 15 it is 12.5 against 14.5.
+    assert ranks(standings)[1] == 1
+    confirmed = standings.best.confirmed
+    assert (confirmed.mean, confirmed.count, confirmed.failed) == (10.0, 1, 1)
+
+
+def test_a_trial_measured_by_another_protocol_is_listed_without_a_rank():
+    other = trial(3, 1.0, protocol={**PROTOCOL, "fake_count": "50000"})
+    averaged = trial(2, 5.0, protocol={**PROTOCOL, "weights": "averaged"})
+    standings = standings_of(sweep(), [trial(0, 30.0), trial(1, 10.0), averaged, other])
+    assert ranks(standings) == {2: 1, 1: 2, 0: 3, 3: None}
+    assert [one.trial.number for one in standings.order if not one.comparable] == [3]
+
+
+def test_stops_count_the_steps_they_saved_and_a_crash_saves_none():
+    records = [
+        trial(0, 30.0),
+        trial(1, steps=250, symptom="mode_collapse"),
+        trial(2, 9.0, state="pruned", objective=None, symptom="scheduler", steps=500),
+        trial(3, steps=100, symptom="error"),
+    ]
+    standings = standings_of(sweep(), records)
+    saved = {stop.symptom: (stop.trials, stop.steps, stop.saves) for stop in standings.stops}
+    assert saved == {
+        "error": (1, 900, False),
+        "mode_collapse": (1, 750, True),
+        "scheduler": (1, 500, True),
+    }
+    assert (standings.steps_saved, standings.steps_planned) == (1250, 4 * STEPS)
+
+
+RACE = Seeds(confirm_top=2, replicates=6, screen=3)
+
+
+def raced(spec, *groups):
+    """Trials 0 and 1 of a search, in which 0 was the luckier, and their values on fresh seeds."""
+    records = [trial(0, 1.0), trial(1, 2.0)]
+    for of, values in enumerate(groups):
+        for seed, value in zip(replicate_seeds(spec), values, strict=False):
+            records.append(replicate(len(records), of, seed, *([] if value is None else [value])))
+    return records
+
+
+def test_a_table_of_a_confirmation_is_led_by_the_winner_of_the_race_whatever_the_means_say():
+    spec = sweep(seeds=RACE)
+    # Given up after three seeds, all of them easy ones; the winner had to hold the hard ones too.
+    standings = standings_of(spec, raced(spec, (5.0, 5.1, 5.2), (4.0, 4.1, 4.2, 9.0, 9.0, 9.0)))
+    means = {one.trial.number: one.confirmed.mean for one in standings.order}
+    assert means[0] < means[1]
+    assert standings.best.trial.number == 1
+    table = main_table(spec, table_of(standings))
+    assert table.columns[0].texts == ("trial 00001", "trial 00000")
+    assert (table.best, table.equals) == (0, frozenset())
+
+
+def test_a_sweep_is_finished_when_its_race_is_decided():
+    spec = sweep(seeds=RACE, limits=Limits(trials=2))
+    easy, steady = (5.0, 5.1, 5.2), (4.0, 4.1, 4.2, 9.0, 9.0, 9.0)
+    for groups, state in (
+        ((), "interrupted"),
+        ((easy, steady[:4]), "interrupted"),
+        ((easy, steady), "finished"),
+    ):
+        assert progress_of(standings_of(spec, raced(spec, *groups))).state == state
+    # A round that lost a worker is held again by the next run; this one could do no more.
+    records = raced(spec, easy, steady)
+    lost = replace(records[-1], state="failed", objective=None, symptom="worker_died")
+    assert progress_of(standings_of(spec, [*records[:-1], lost])).state == "finished"
+
+
+@pytest.mark.parametrize(
+    ("asked", "state"),
+    [
+        (None, "running"),
+        (Request.PAUSE, "paused"),
+        (Request.STOP, "draining"),
+        (Request.CANCEL, "ending"),
+    ],
+)
+def test_a_sweep_with_a_driver_does_what_that_was_asked(asked, state):
+    progress = progress_of(standings_of(sweep(), [trial(0, 30.0)]), driven=True, asked=asked)
+    assert (progress.state, progress.over, progress.budget) == (state, 1, 4)
+    assert progress.in_words() == f"{state}, 1 of 4 trials"
+
+
+def test_the_winner_is_compared_with_the_base_like_with_like():
+    searched = [trial(0, 20.0), trial(1, 10.0)]
+    in_the_search = against_base(standings_of(sweep(), searched))
+    assert (in_the_search.change, in_the_search.fresh) == (-0.5, False)
+    of_one = [*searched, replicate(2, 1, 100, 16.0)]
+    assert against_base(standings_of(sweep(), of_one)) == in_the_search
+    of_both = [*of_one, replicate(3, 0, 100, 32.0)]
+    on_fresh_seeds = against_base(standings_of(sweep(), of_both))
+    assert (on_fresh_seeds.best, on_fresh_seeds.base, on_fresh_seeds.fresh) == (16.0, 32.0, True)
+
+
+def test_a_cell_is_ranked_by_the_runs_that_count_also_where_its_first_one_failed():
+    spec = sweep(ablation=Ablation(design="leave_one_out", seeds=3))
+    records = [
+        trial(0, cell="full", symptom="divergence"),
+        trial(1, 6.0, cell="without ema"),
+        *(trial(2 + n, 2.0, cell="full", role="replicate", of=0) for n in range(2)),
+        trial(4, cell="without ema", role="replicate", of=1, symptom="worker_died"),
+        trial(5, 7.0, cell="without ema", role="replicate", of=1),
+    ]
+    standings = standings_of(spec, records)
+    # The failure counts as 7, the worst of all; the run that lost its worker as nothing.
+    assert [cell.cell for cell in standings.cells] == ["full", "without ema"]
+    assert [(cell.over_seeds.count, cell.failed) for cell in standings.cells] == [(2, 1), (2, 0)]
+    assert standings.best.trial.number == 2
+
+
+@given(values=st.lists(st.none() | st.integers(0, 9), min_size=1, max_size=12), seed=st.randoms())
+def test_a_watcher_that_asks_only_where_the_lead_may_change_never_names_another(values, seed):
+    ended = [trial(n, *([] if value is None else [float(value)])) for n, value in enumerate(values)]
+    seed.shuffle(ended)
+    known = standings_of(sweep(), ())
+    for count, last in enumerate(ended, 1):
+        now = standings_of(sweep(), ended[:count])
+        if known.may_change_the_lead(last):
+            known = now
+        assert known.best == now.best
+
+
+@given(
+    points=st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), max_size=25),
+    goals=st.tuples(*[st.sampled_from(("minimize", "maximize"))] * 2),
+)
+def test_the_fronts_are_those_that_comparing_every_pair_gives(points, goals):
+    records = [trial(n, float(a), float(b)) for n, (a, b) in enumerate(points)]
+    signs = np.array([1 if goal == "minimize" else -1 for goal in goals])
+    left = {n: signs * np.array(point) for n, point in enumerate(points)}
+    expected, front = {}, 1
+    while left:
+        best = [
+            n
+            for n, mine in left.items()
+            if not any((theirs <= mine).all() and (theirs < mine).any() for theirs in left.values())
+        ]
+        for n in best:
+            expected[n] = front
+            del left[n]
+        front += 1
+    assert ranks(standings_of(sweep(*goals), records)) == expected
+
+
+def test_the_leaderboard_is_the_same_in_both_files_and_holds_everything_searched(tmp_path):
+    records = [trial(0, 30.0), trial(1, 10.0), trial(2), replicate(3, 1, 100, 11.0)]
+    table = leaderboard(standings_of(sweep(), records))
+    (tmp_path / "board.csv").write_bytes(as_csv(table))
+    (tmp_path / "board.parquet").write_bytes(as_parquet(table))
+    parquet = pq.read_table(tmp_path / "board.parquet")
+    assert parquet.equals(table)
+    read = pa_csv.read_csv(tmp_path / "board.csv").to_pydict()
+    assert read["rank"] == [1, 2, None, None]
+    assert read["trial"] == [1, 0, 2, 3]
+    assert read["objective"] == [10.0, 30.0, None, 11.0]
+    assert read["confirmed_mean"] == [11.0, None, None, None]
+    assert read["confirmed_n"] == [1, None, None, None]
+    assert read["tricks.ema"] == [False, True, False, True]
+    assert read["loss"] == ["wgan", "hinge", "hinge", "wgan"]
+    assert (
+        parquet["optimizer.generator.lr"].to_pylist()[0]
+        == records[1].values["optimizer.generator.lr"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (12.345, "12.35"),
+        (0.00012345, "0.0001234"),
+        (1234.6, "1,235"),
+        (-2.5, "−2.500"),
+        (1.5e-7, "1.5e-07"),
+        (0.0, "0"),
+        (math.nan, "–"),
+        (None, "–"),
+    ],
+)
+def test_numbers_are_shown_with_four_figures(value, shown):
+    assert wording.number(value) == shown
+
+
+def test_every_health_symptom_and_every_cause_has_a_meaning():
+    for name in ("mode_collapse", "divergence", "past_best", "scheduler"):
+        assert causes.cause(name).saves
+        assert len(causes.cause(name).meaning) > 20
+    assert not causes.cause("worker_died").saves
+    assert not causes.cause("something new").saves
