@@ -72,7 +72,7 @@ class ByName:
             given = dict(value)
         else:
             problem = f"a name, or a mapping with `{self.tag}` and knobs"
-            raise _failure([Problem("", f"{_short(value)} is wrong", problem)], value)
+            raise failure([Problem("", f"{_short(value)} is wrong", problem)], value)
         return self.knobs(given, spelt_out=isinstance(value, Mapping))
 
     def knobs(self, given: dict[str, Any], *, spelt_out: bool) -> PartConfig:
@@ -82,14 +82,18 @@ class ByName:
         if not isinstance(key, str):
             names = f"one of {', '.join(options)}"
             wrong = "is missing" if key is None else f"{_short(key)} is wrong"
-            raise _failure([Problem(at, wrong, names)], given)
+            raise failure([Problem(at, wrong, names)], given)
         if key not in options:
-            raise _failure([unknown_name(at, key, self.what(), list(options))], key)
+            raise failure([unknown_name(at, key, self.what(), list(options))], key)
         return _validated(getattr(options[key], self.config), given)
 
     def dump(self, value: PartConfig) -> dict[str, Any]:
         """The chosen part with every knob written out."""
         return value.as_dict(self.tag)
+
+    def resolved(self, handler: GetJsonSchemaHandler, part: type[Part]) -> Schema:
+        """The schema of a part's knobs, not of a reference to it."""
+        return dict(handler.resolve_ref_schema(handler(_core(getattr(part, self.config)))))
 
     def _needs_knobs(self, part: type[Part]) -> bool:
         """Whether the name alone does not say enough, as of data that lie in a file."""
@@ -108,7 +112,7 @@ class ByName:
         names: Schema = {"enum": bare} | ({"description": told} if told else {})
         knobs = []
         for key, part in options.items():
-            form = named(_resolved(handler, getattr(part, self.config)), key, self.tag)
+            form = named(self.resolved(handler, part), key, self.tag)
             if key == self.default:
                 form["required"] = [name for name in form["required"] if name != self.tag]
             knobs.append(form)
@@ -138,7 +142,7 @@ class Switches:
         """
         if not isinstance(value, Mapping):
             what = f"a mapping from {self.base.kind} to true or knobs"
-            raise _failure([Problem("", f"{_short(value)} is wrong", what)], value)
+            raise failure([Problem("", f"{_short(value)} is wrong", what)], value)
         switched: dict[str, PartConfig] = {}
         problems: list[Problem] = []
         for key, knobs in value.items():
@@ -150,13 +154,13 @@ class Switches:
                 if config is not None:
                     switched[str(key)] = config
         if problems:
-            raise _failure(problems, value)
+            raise failure(problems, value)
         return dict(sorted(switched.items()))
 
     def _switched(self, key: str, knobs: Any) -> PartConfig | None:
         part = self.options().get(key)
         if part is None:
-            raise _failure([self.unknown(key)], knobs)
+            raise failure([self.unknown(key)], knobs)
         if isinstance(knobs, PartConfig) and knobs.part is part:
             return knobs
         if knobs is None or knobs is False:
@@ -164,7 +168,7 @@ class Switches:
         if knobs is True or isinstance(knobs, Mapping):
             return _validated(part.Config, {} if knobs is True else dict(knobs))
         problem = Problem("", f"{_short(knobs)} is wrong", "true, false or a mapping of knobs")
-        raise _failure([problem], knobs)
+        raise failure([problem], knobs)
 
     def unknown(self, key: str) -> Problem:
         """The problem of a key that names nothing that can be switched on."""
@@ -204,18 +208,14 @@ def _core(model: type[PartConfig]) -> Any:
     return model.__pydantic_core_schema__
 
 
-def _resolved(handler: GetJsonSchemaHandler, model: type[PartConfig]) -> Schema:
-    return dict(handler.resolve_ref_schema(handler(_core(model))))
-
-
 def _validated(model: type[PartConfig], given: Mapping[str, Any]) -> PartConfig:
     try:
         return model.model_validate(given)
     except ValidationError as error:
-        raise _failure(problems_from(error, model), given) from None
+        raise failure(problems_from(error, model), given) from None
 
 
-def _failure(problems: Iterable[Problem], value: Any) -> ValidationError:
+def failure(problems: Iterable[Problem], value: Any) -> ValidationError:
     """Problems as an error of pydantic's, each at its place; ``problems_from`` reads them back."""
     lines: list[InitErrorDetails] = []
     for problem in problems:

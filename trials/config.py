@@ -9,9 +9,16 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 from trials import catalogue
 from trials.data import AnyData, DataSource
@@ -23,7 +30,7 @@ from trials.metrics.config import EvaluationConfig, check_evaluation
 from trials.networks.build import check as check_networks
 from trials.networks.build import plan_networks
 from trials.networks.check import needs_company
-from trials.networks.config import NetworksConfig
+from trials.networks.config import NetworksConfig, settled
 from trials.networks.plan import NetworkPlan
 from trials.optimizers import OptimizersConfig
 from trials.part import PartConfig
@@ -41,8 +48,6 @@ class TrialConfig(BaseModel):
     data: Annotated[AnyData, Role.MEASURES, Role.SHAPES_WEIGHTS] = Field(
         description="what is learnt: a source by name, and its options"
     )
-    networks: Annotated[NetworksConfig, Role.SHAPES_WEIGHTS] = NetworksConfig()
-    latent: Annotated[LatentConfig, Role.SHAPES_WEIGHTS] = LatentConfig()
     loss: Annotated[Any, catalogue.Selected("loss")] = Field(
         default="non_saturating", description="the adversarial loss: a name, or a name with knobs"
     )
@@ -52,6 +57,13 @@ class TrialConfig(BaseModel):
     task: Annotated[Any, catalogue.Selected("task")] = Field(
         default="generate", description="generate from noise, or work on a given image"
     )
+    tricks: Annotated[dict[str, Any], catalogue.Toggles()] = Field(
+        default={}, description="tricks that are on: true, or a mapping of knobs"
+    )
+    networks: Annotated[NetworksConfig, Role.SHAPES_WEIGHTS] = Field(
+        default=cast("Any", {}), description="both players"
+    )
+    latent: Annotated[LatentConfig, Role.SHAPES_WEIGHTS] = LatentConfig()
     optimizer: OptimizersConfig = OptimizersConfig()
     batch_size: Annotated[int, Role.SHAPES_WEIGHTS] = Field(
         default=64, ge=2, le=65536, description="images in one step"
@@ -67,9 +79,6 @@ class TrialConfig(BaseModel):
     )
     steps: Annotated[int, Role.SHAPES_WEIGHTS] = Field(
         default=3000, ge=1, le=100_000_000, description="generator steps"
-    )
-    tricks: Annotated[dict[str, Any], catalogue.Toggles()] = Field(
-        default={}, description="tricks that are on: true, or a mapping of knobs"
     )
     evaluation: Annotated[EvaluationConfig, Role.MEASURES, Role.SHAPES_WEIGHTS] = EvaluationConfig()
     health: HealthConfig = HealthConfig()
@@ -96,6 +105,19 @@ class TrialConfig(BaseModel):
     def names(self) -> list[str]:
         """Keys of every trick that is on, selectors first."""
         return [choice.name for choice in self.selected().values()] + list(self.tricks)
+
+    @field_validator("networks", mode="before")
+    @classmethod
+    def _networks_are_settled(cls, given: Any, info: ValidationInfo) -> Any:
+        """What the file leaves open is decided by the data, and by what the loss, the task and the
+        tricks bring: a record then holds every default."""
+        if not isinstance(given, Mapping):
+            return given
+        data, told = info.data.get("data"), info.data
+        chosen = [told[slot] for slot in catalogue.SELECTORS if slot in told]
+        chosen += told.get("tricks", {}).values()
+        brought = [knobs.part.networks(knobs) for knobs in chosen]
+        return settled(given, "image" if data is None else data.part.items, brought)
 
     @property
     def source(self) -> DataSource:
