@@ -29,13 +29,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from trials.config import TrialConfig
-from trials.game import Game, Round
+from trials.game import Game, Round, Terms, Trial
 from trials.losses.base import UncentredLoss
 from trials.networks.plan import Judgement
 from trials.part import PartConfig, knob
 from trials.problems import Problem
-from trials.trick import Terms
 
 
 def energy(seen: Tensor, again: Tensor, power: int) -> Tensor:
@@ -78,7 +76,7 @@ class _Energy(UncentredLoss):
         return {"discriminator": {"family": "autoencoder"}}
 
     @classmethod
-    def check(cls, config: Any, trial: TrialConfig) -> Iterable[Problem]:
+    def check(cls, config: Any, trial: Trial) -> Iterable[Problem]:
         judge = trial.networks.discriminator.name
         if judge != "autoencoder":
             path = "networks.discriminator.family"
