@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,15 +10,17 @@ from typing import Annotated, Any
 import jsonschema
 import numpy as np
 import pytest
+from torch import Tensor, nn
 
 from sweeper.api import with_absolute_paths
 from sweeper.sweepfile.schema import sweep_schema
-from trials.config import load_config, measures, problems_of, shapes_weights
+from trials.config import default_at, load_config, measures, problems_of, shapes_weights
 from trials.data import DataSource, check_data
 from trials.data.content import Content, in_memory
 from trials.data.faults import require_file
 from trials.data.source import DataPath
 from trials.fields import Role
+from trials.networks import DiscriminatorPlan, Family, GeneratorPlan, Judgement, PlayerKnobs
 from trials.part import knob, temporary_parts
 from trials.trainer import Training
 
@@ -122,3 +125,62 @@ def test_a_data_source_s_knob_that_touches_the_training_alone_can_be_searched() 
     assert not measures("data.jitter")
     assert measures("data.table")
     assert shapes_weights("data.jitter")
+
+
+def test_a_network_family(tmp_path: Path) -> None:
+    class Wavy(Family):
+        key = "wavy"
+        summary = "sines of z"
+        points = True
+
+        class GeneratorKnobs(PlayerKnobs):
+            waves: int = knob(8, "sines of z that a point is a sum of", ge=1)
+
+        class DiscriminatorKnobs(PlayerKnobs):
+            waves: int = knob(4, "sines of a point that are judged", ge=1)
+
+        @classmethod
+        def generator(cls, plan: GeneratorPlan) -> nn.Module:
+            return _Waves(plan.latent, plan.knobs.waves, plan.shape[0])
+
+        @classmethod
+        def discriminator(cls, plan: DiscriminatorPlan) -> nn.Module:
+            return _Judge(_Waves(plan.shape[0], plan.knobs.waves, 3))
+
+    base = {"data": {"name": "ring", "points": 100}, "networks": {"family": "wavy"}, **SMALL}
+    assert problems_of(base) == []
+    training = train(base, tmp_path)
+    recorded = json.loads((tmp_path / "config.json").read_text())["networks"]
+    assert recorded["generator"] == {"family": "wavy", "waves": 8}
+    assert load_config({**base, "networks": recorded}) == training.config
+    assert default_at(base, "networks.generator.waves") == 8
+    assert fits(base)
+    assert fits({**base, "networks": {"generator": {"family": "wavy", "waves": 3}}})
+    assert not fits({**base, "networks": {"generator": {"family": "wavy", "waves": 0}}})
+    assert "did you mean 'wavy'" in complaint({**base, "networks": {"family": "wavvy"}})
+    assert complaint({**base, "networks": {"family": "wavy", "generator": {"depth": 2}}}) == (
+        "networks.generator.depth: means nothing to the family wavy"
+    )
+    assert complaint({**base, "networks": {"generator": {"waves": 2}}}) == (
+        "networks.generator.waves: means nothing to the family mlp"
+    )
+
+
+class _Waves(nn.Module):
+    def __init__(self, inputs: int, waves: int, outputs: int) -> None:
+        super().__init__()
+        self.first, self.second = nn.Linear(inputs, waves), nn.Linear(waves, outputs)
+
+    def forward(self, z: Tensor, labels: Any = None, condition: Any = None) -> Tensor:
+        summed: Tensor = self.second(self.first(z).sin())
+        return summed
+
+
+class _Judge(nn.Module):
+    def __init__(self, trunk: nn.Module) -> None:
+        super().__init__()
+        self.trunk, self.score = trunk, nn.Linear(3, 1)
+
+    def forward(self, x: Tensor, labels: Tensor | None = None) -> Judgement:
+        features = self.trunk(x)
+        return Judgement(self.score(features).squeeze(1), features, {})

@@ -68,9 +68,11 @@ class NetworksConfig(BaseModel):
         "points",
         json_schema_extra=_list_families,
     )
-    generator: Annotated[Any, FamilyOf("generator")] = Field(description="the generator's knobs")
+    generator: Annotated[Any, FamilyOf("generator")] = Field(
+        default="auto", description="the generator: its family, and that family's knobs"
+    )
     discriminator: Annotated[Any, FamilyOf("discriminator")] = Field(
-        description="the discriminator's knobs"
+        default="auto", description="the discriminator: its family, and that family's knobs"
     )
 
     @model_validator(mode="before")

@@ -115,7 +115,8 @@ class ProgressiveGrowing(Trick):
         shape, here = trial.shape(), f"tricks.{cls.key}"
         if shape is not None and len(shape) != 3:
             yield Problem(here, "grows images, and these data are points")
-        elif shape is not None and shape[-1] <= config.start:
+            return
+        if shape is not None and shape[-1] <= config.start:
             message = f"images of {shape[-1]}×{shape[-1]} leave nothing to grow"
             yield Problem(f"{here}.start", message, expected="4" if shape[-1] > 4 else "")
         networks = trial.networks
