@@ -149,12 +149,30 @@ class TrialConfig(BaseModel):
 
     def fingerprint(self) -> str:
         """sha256 of everything that decides the result (the device does not)."""
-        content = {key: value for key, value in self.as_dict().items() if key != "device"}
-        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+        return fingerprint_of(self.as_dict())
+
+    def fingerprints(self, record: Mapping[str, Any]) -> frozenset[str]:
+        """The fingerprints that stand for this configuration in a folder with this record.
+
+        A former version wrote the same configuration in other words (null for a default), and its
+        checkpoints have the fingerprint of those.
+        """
+        own = self.fingerprint()
+        try:
+            same = load_config(record).fingerprint() == own
+        except ConfigError:
+            same = False
+        return frozenset({own, fingerprint_of(record)} if same else {own})
 
     def plan(self, shape: tuple[int, ...], classes: int) -> NetworkPlan:
         """The networks' plan for data of that shape, with every trick's changes."""
         return Hooks(self.build_tricks()).plan(self, shape, classes)
+
+
+def fingerprint_of(record: Mapping[str, Any]) -> str:
+    """sha256 of a configuration as it was written down, all but the device."""
+    content = {key: value for key, value in record.items() if key != "device"}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def load_config(mapping: Mapping[str, Any]) -> TrialConfig:
