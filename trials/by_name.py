@@ -154,6 +154,31 @@ class Key:
         return {"enum": list(self.base.all())}
 
 
+class KeyOf:
+    """The key of one part of a kind whose parts have no knobs: ``Annotated[str, KeyOf(Decay)]``."""
+
+    def __init__(self, kind: type[Part]) -> None:
+        self.base = kind
+
+    def read(self, value: Any) -> str:
+        """The key, once a part is known to have it.
+
+        Raises:
+            ValidationError: none has.
+        """
+        if not isinstance(value, str) or value not in self.base.all():
+            raise failure([unknown_name("", value, self.base.kind, list(self.base.all()))], value)
+        return value
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> core_schema.CoreSchema:
+        return core_schema.no_info_plain_validator_function(self.read)
+
+    def __get_pydantic_json_schema__(self, schema: Any, handler: GetJsonSchemaHandler) -> Schema:
+        options = self.base.all()
+        told = "; ".join(f"{key}: {part.summary}" for key, part in options.items() if part.summary)
+        return {"enum": list(options)} | ({"title": told} if told else {})
+
+
 class Switches:
     """Any number of parts by key, each ``true``, ``false`` or a mapping of knobs."""
 

@@ -32,7 +32,7 @@ from trials.networks.build import check as check_networks
 from trials.networks.check import needs_company
 from trials.networks.config import NetworksConfig, settled
 from trials.networks.plan import NetworkPlan
-from trials.optimizers import OptimizersConfig
+from trials.optimization import OptimizersConfig
 from trials.part import PartConfig
 from trials.presets import expand
 from trials.problems import Problem
