@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from sweeper.api import with_absolute_paths
 from sweeper.sweepfile.schema import sweep_schema
-from trials.config import default_at, load_config, measures, problems_of, shapes_weights
+from trials.config import default_at, load_config, problems_of
 from trials.data import DataSource, check_data
 from trials.data.content import Content, in_memory
 from trials.data.faults import require_file
@@ -34,6 +34,7 @@ from trials.networks import (
 )
 from trials.optimization import Decay, Optimizer
 from trials.part import PartConfig, knob, temporary_parts
+from trials.roles import measures, shapes_weights
 from trials.trainer import Training
 from trials.trick import Trick
 
