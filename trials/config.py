@@ -22,6 +22,7 @@ from pydantic import (
 
 from trials import catalogue
 from trials.data import AnyData, DataSource
+from trials.distributions import canonical
 from trials.engine.hooks import Hooks
 from trials.errors import ConfigError, DataError
 from trials.fields import Role
@@ -33,7 +34,7 @@ from trials.networks.check import needs_company
 from trials.networks.config import NetworksConfig, settled
 from trials.networks.plan import NetworkPlan
 from trials.optimization import OptimizersConfig
-from trials.part import PartConfig
+from trials.part import PartConfig, use
 from trials.presets import expand
 from trials.problems import Problem
 from trials.trick import Trick
@@ -45,6 +46,9 @@ class TrialConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
+    parts: tuple[str, ...] = Field(
+        default=(), description="installed distributions whose parts this configuration uses"
+    )
     data: Annotated[AnyData, Role.MEASURES, Role.SHAPES_WEIGHTS] = Field(
         description="what is learnt: a source by name, and its options"
     )
@@ -90,6 +94,11 @@ class TrialConfig(BaseModel):
         pattern=r"^(auto|cpu|cuda(:\d+)?)$",
         description="auto: a GPU if there is one",
     )
+
+    @field_validator("parts")
+    @classmethod
+    def _canonical(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(map(canonical, names)))
 
     def active(self) -> Iterator[tuple[type[Trick], PartConfig]]:
         """Every trick that is on with its knobs, selectors included, in the order they compose."""
@@ -145,7 +154,8 @@ class TrialConfig(BaseModel):
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values that :func:`load_config` reads back to an equal config."""
-        return self.model_dump(mode="json")
+        # Without parts of others' it is what it was before these could be named.
+        return self.model_dump(mode="json", exclude=None if self.parts else {"parts"})
 
     def fingerprint(self) -> str:
         """sha256 of everything that decides the result (the device does not)."""
@@ -237,6 +247,7 @@ def default_at(mapping: Mapping[str, Any], path: str) -> Any:
 
 def _read(mapping: Mapping[str, Any]) -> tuple[TrialConfig | None, list[Problem]]:
     raw, problems = expand(mapping)
+    problems += use(raw.get("parts") or ())
     unusable = {problem.path.split(".")[0] for problem in problems}
     rest = {key: value for key, value in raw.items() if key not in unusable}
     try:

@@ -109,9 +109,11 @@ def preview(
 
 
 def schema() -> None:
-    """Print the JSON schema of the sweep file, for editors."""
+    """Print the JSON schema of the sweep file, for editors, with the parts that are installed."""
     from sweeper.sweepfile.schema import sweep_schema
+    from trials.part import use_installed
 
+    use_installed()
     print_json(sweep_schema())
 
 
@@ -119,11 +121,12 @@ def _first(sweep: Sweep, count: int) -> tuple[list[dict[str, Any]], int | None]:
     """What a new study would ask for first (later ones depend on the results of these), and how
     many trials it would have, where that is known."""
     from sweeper.search.ledger import Ledger
+    from sweeper.search.storage import JOURNAL
 
     with tempfile.TemporaryDirectory() as path:
         folder = SweepFolder(Path(path) / sweep.name)
         folder.create()
-        ledger = Ledger.open(sweep, folder)
+        ledger = Ledger.open(sweep, folder, JOURNAL)
         asked: list[dict[str, Any]] = []
         while len(asked) < min(count, sweep.limits.trials or count):
             trial = ledger.ask()
