@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sweeper.ablation.blame import to_blame
 from sweeper.ablation.order import best_first
+from sweeper.causes import to_blame
 from sweeper.standings.values import OverSeeds, final, seed_of
 from sweeper.trial import Trial
 
