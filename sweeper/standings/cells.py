@@ -35,6 +35,7 @@ class CellStanding:
 
     @property
     def over_seeds(self) -> OverSeeds:
+        """Its values of the first objective."""
         return OverSeeds(self.values[0] if self.values else (), self.failed)
 
 
