@@ -206,5 +206,8 @@ SECTIONS: dict[str, type[Section]] = {
     "tracking": Tracking,
     "ablation": Ablation,
 }
-KEYS = ("name", "description", "base", "parameters", "objective", "health", *SECTIONS)
+KEYS = ("name", "description", "base", "parameters", "objective", "health", "parts", *SECTIONS)
 """The keys of a sweep file."""
+
+ON_TOP = (("health",), ("parts",))
+"""Sections of the base that a file may have at its top."""

@@ -9,27 +9,34 @@ from pathlib import Path
 
 import pytest
 
-from sweeper.cli.inspect import _steps_saved
 from sweeper.cli.live import Lines, Progress, _picture
 from sweeper.cli.main import run
 from sweeper.home import Home
 from sweeper.scheduling.events import TrialEnded, TrialEvaluated, TrialStarted
 from sweeper.scheduling.recorder import Recorder
 from sweeper.search.ledger import Ledger
+from sweeper.standings import standings_of
 from sweeper.sweepfile.domains import Parameter, Range
 from sweeper.sweepfile.model import Sweep
 from sweeper.sweepfile.sections import Limits, SearchSpec
 from sweeper.tracking.outbox import Outbox
 from sweeper.trial import Evaluation, Symptom, Trial
 from trials.config import default_at
-from trials.health import SYMPTOMS
+from trials.health import Sign
 
 REASON = "Two samples differ 12% as much as two real images do. (step 400)"
 STARTED = TrialStarted(3, "search", None, {}, 800, False, 1, 0.0)
 NOTE = "samples are 0.2 times as far apart as real images"
 COLLAPSE = Symptom("mode_collapse", 400, {"diversity": 0.2}, "", NOTE)
 SEEN = TrialEvaluated(3, 31.5, Evaluation(400, 1.0, {"fid": 31.5}, symptoms=(COLLAPSE,)))
-STOPPED = TrialEnded(3, "pruned", None, "mode_collapse", REASON, 1.0)
+STOPPED = TrialEnded(
+    3,
+    "pruned",
+    "mode_collapse",
+    REASON,
+    1.0,
+    Trial(3, "pruned", evaluations=(SEEN.evaluation,), symptom="mode_collapse", reason=REASON),
+)
 
 
 @pytest.fixture
@@ -83,7 +90,7 @@ def test_status_counts_stops_and_the_steps_that_they_saved(
         ledger.ask()
         ledger.started(number)
         ledger.report(number, Evaluation(400, 1.0, {"fid": 31.5}))
-        end = ledger.prune if symptom in SYMPTOMS else ledger.fail
+        end = ledger.prune if symptom in Sign.all() else ledger.fail
         end(number, symptom, REASON)
     assert run(["status", "probe", "--home", str(tmp_path)]) == 0
     said = capsys.readouterr().out
@@ -100,7 +107,9 @@ def test_steps_are_saved_of_trainings_of_the_default_length_too(tmp_path: Path) 
         symptom="mode_collapse",
     )
     default = default_at({"data": "digits"}, "steps")
-    assert _steps_saved([stopped]) == {"mode_collapse": default - 400}
+    spec = Sweep(name="probe", base={"data": "digits"}, parameters=())
+    (stop,) = standings_of(spec, [stopped]).stops
+    assert (stop.symptom, stop.steps) == ("mode_collapse", default - 400)
 
 
 def test_mlflow_has_a_symptom_as_a_tag_at_once_and_the_explanation_as_a_note(
@@ -121,7 +130,7 @@ def test_mlflow_has_a_symptom_as_a_tag_at_once_and_the_explanation_as_a_note(
         recorder.trial_ended(ledger.trial(0))
         assert json.loads(_column(folder.outbox, "end_tags"))["sweeper.symptom"] == "mode_collapse"
     note = _column(folder.outbox, "end_note")
-    for part in (REASON, SYMPTOMS["mode_collapse"].description, SYMPTOMS["mode_collapse"].advice):
+    for part in (REASON, Sign.all()["mode_collapse"].summary, Sign.all()["mode_collapse"].advice):
         assert part in note
 
 
@@ -141,7 +150,7 @@ def test_a_symptom_that_stops_nothing_is_explained_while_the_trial_runs_and_afte
     ledger = Ledger.open(sweep, folder)
     ledger.ask()
     ledger.started(0)
-    told = (NOTE, SYMPTOMS["mode_collapse"].description, SYMPTOMS["mode_collapse"].advice)
+    told = (NOTE, Sign.all()["mode_collapse"].summary, Sign.all()["mode_collapse"].advice)
     with Outbox(folder.outbox) as outbox:
         recorder = Recorder(sweep, folder, outbox)
         recorder.trial_started(Trial(0, "running"))
