@@ -34,7 +34,7 @@ def sweep_schema() -> Schema:
     """The schema of a sweep file, JSON Schema 2020-12. Imports the trainer's catalogue."""
     from sweeper.sweepfile.check import measures
     from trials.config import TrialConfig
-    from trials.metrics.measures import MEASURES
+    from trials.metrics.measure import Measure
 
     models: list[type[BaseModel]] = [TrialConfig, Objective, *SECTIONS.values()]
     references, shared = models_json_schema(
@@ -44,7 +44,7 @@ def sweep_schema() -> Schema:
     defs: dict[str, Schema] = shared["$defs"]
     base = _base(refs, defs)
     objective = refs[Objective]
-    _target(objective, defs)["properties"]["metric"] |= _metric_names(MEASURES)
+    _target(objective, defs)["properties"]["metric"] |= _metric_names(Measure.all())
     sections = {key: _nullable(refs[model]) for key, model in SECTIONS.items()}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
