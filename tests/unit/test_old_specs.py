@@ -1,4 +1,4 @@
-"""A sweep that version 0.1.0 began is the same sweep now, whatever has become a written default.
+"""A sweep that an earlier version began is the same now, whatever has become a written default.
 
 `tests/data/old_specs.json` was written by commit 3f1c277 of this repository: sweep files, what it
 kept of each as spec.json, and the fingerprint that it put into the study.
