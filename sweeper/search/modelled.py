@@ -30,8 +30,8 @@ from optuna.samplers import BaseSampler, GPSampler, NSGAIISampler, RandomSampler
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from sweeper.ablation.blame import INNOCENT
-from sweeper.search.attributes import broken
+from sweeper.causes import is_lost
+from sweeper.search.attributes import broken, cause_of
 from sweeper.sweepfile.model import Sweep
 
 
@@ -94,7 +94,7 @@ def _counts(trial: FrozenTrial) -> bool:
         return "config" in attrs and attrs.get("role") != "replicate"
     if attrs.get("role") == "replicate" or not trial.params:
         return False
-    return attrs.get("end", {}).get("symptom") not in INNOCENT
+    return not is_lost(cause_of(trial))
 
 
 def without_replicates(trials: list[FrozenTrial]) -> list[FrozenTrial]:

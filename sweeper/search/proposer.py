@@ -17,7 +17,7 @@ from optuna.storages import BaseStorage
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from sweeper.ablation.blame import INNOCENT
+from sweeper.causes import is_lost
 from sweeper.search import attributes, modelled, proposals
 from sweeper.search.distributions import distribution, from_study, suggest, to_study
 from sweeper.sweepfile.domains import Parameter
@@ -80,7 +80,7 @@ class Proposer:
         for trial in everything:
             attrs = trial.user_attrs
             first.setdefault(attrs["cell"]["key"], trial.number)
-            if attrs.get("end", {}).get("symptom") not in INNOCENT:
+            if not is_lost(attributes.cause_of(trial)):
                 done.add((attrs["cell"]["key"], attrs["values"]["seed"]))
         due = cells_due(self._sweep, self._design, done)
         if not due:
@@ -198,7 +198,7 @@ class Proposer:
             results = [
                 attributes.result(trial, goal)
                 for trial, role in zip(everything, roles, strict=True)
-                if role == "search"
+                if role == "search" and not is_lost(attributes.cause_of(trial))
             ]
             start = everything[0].user_attrs["values"] if roles[:1] == ["base"] else {}
             return proposals.evolved_point(self._sweep, index, start, results)

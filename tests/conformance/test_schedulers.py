@@ -54,7 +54,7 @@ def race(
         step = ledger.trial(number).steps + 1
         with ledger.together():
             ledger.report(number, Evaluation(step, 1.0, {"fid": curve(x, step, sign)}))
-            reason = ledger.verdict(number)
+            reason = ledger.scheduler.verdict(number)
             if reason is not None:
                 ledger.prune(number, "scheduler", reason)
             elif step == STEPS:
@@ -118,11 +118,11 @@ def test_a_replicate_is_neither_stopped_nor_compared_with(scheduler, folders):
     replicate = ledger.ask_replicate(of=0, seed=1000).number
     for step in range(1, STEPS + 1):
         ledger.report(replicate, Evaluation(step, 1.0, {"fid": 1e9}))
-        assert ledger.verdict(replicate) is None
+        assert ledger.scheduler.verdict(replicate) is None
     ledger.complete(replicate, [1e9])
     newcomer = ledger.ask().number
     for step in range(1, STEPS + 1):
         ledger.report(newcomer, Evaluation(step, 1.0, {"fid": 1e8}))
-        if ledger.verdict(newcomer) is not None:
+        if ledger.scheduler.verdict(newcomer) is not None:
             break
-    assert (ledger.verdict(newcomer) is None) == (scheduler == "none")
+    assert (ledger.scheduler.verdict(newcomer) is None) == (scheduler == "none")
