@@ -31,8 +31,8 @@ from optuna.trial import FrozenTrial, TrialState
 
 from sweeper.ablation.blame import SCHEDULER
 from sweeper.errors import LedgerError
-from sweeper.search.proposals import Result
 from sweeper.search.records import Asked, FinalScore, TrialRecord
+from sweeper.search.sampler import Result
 from sweeper.sweepfile.sections import Objective
 
 STEP = "step:"

@@ -30,15 +30,14 @@ from sweeper.home import SweepFolder
 from sweeper.search import attributes
 from sweeper.search.attributes import finite, translated
 from sweeper.search.journal import Journal, mend
-from sweeper.search.modelled import SamplerView, without_replicates
 from sweeper.search.population import TakeOver, milestones, take_over
 from sweeper.search.proposer import Proposer
 from sweeper.search.records import Asked, FinalScore, TrialRecord
+from sweeper.search.sampler_view import SamplerView
 from sweeper.search.stopping import Rule, rule_for
 from sweeper.search.storage import STORAGE_VARIABLE as STORAGE_VARIABLE
 from sweeper.search.storage import load_study, open_storage, storage_exists
 from sweeper.sweepfile.model import Sweep
-from sweeper.sweepfile.space import count_trials
 
 Importance = Literal["ped_anova", "fanova"]
 
@@ -329,9 +328,7 @@ class Ledger:
 
             design = design_of(self.sweep)
             return len(design.possible) * len(seeds_of(self.sweep))
-        if self.sweep.search.sampler == "grid":
-            return count_trials(self.sweep, self._desk.base_stands_beside)
-        return self.sweep.limits.trials
+        return self._desk.budget
 
     def plan(self) -> int | None:
         """The `budget`, also written down for readers (`planned`)."""
@@ -376,7 +373,7 @@ class Ledger:
         """
         if self.sweep.is_ablation:
             return {}
-        view = SamplerView(self.study, without_replicates if method == "ped_anova" else _thinned)
+        view = SamplerView(self.study, list if method == "ped_anova" else _thinned)
         complete = view.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
         scores = {trial.values[0] for trial in complete}
         shared = set.intersection(*(set(trial.params) for trial in complete)) if complete else set()

@@ -19,9 +19,9 @@ from typing import Any
 
 import numpy as np
 
-from sweeper.search.distributions import at
 from sweeper.search.milestones import Milestones
-from sweeper.search.proposals import mix
+from sweeper.search.quantiles import at
+from sweeper.search.sampler import mix
 from sweeper.search.stopping import Curve, first_at
 from sweeper.sweepfile.domains import Parameter, Range
 from sweeper.sweepfile.model import Sweep
