@@ -32,6 +32,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from trials.evaluation.results import Evaluation
+
 NAMES = tuple(f"x{place}" for place in range(8))
 METRIC = "fid"
 
@@ -83,9 +85,11 @@ def phase(event: Any, began: float) -> None:
 class Nothing:
     """A training of one step."""
 
+    stopped_by = None
+
     def __init__(self, config: Mapping[str, Any], folder: Path, cache: Path) -> None:
         self.config = config
-        self.history: list[Evaluated] = []
+        self.history: list[Evaluation] = []
 
     @property
     def finished(self) -> bool:
@@ -94,20 +98,9 @@ class Nothing:
     def restore(self) -> bool:
         return False
 
-    def advance(self) -> Evaluated:
-        self.history.append(Evaluated(value(self.config)))
+    def advance(self) -> Evaluation:
+        self.history.append(Evaluation(1, time.time(), {METRIC: value(self.config)}))
         return self.history[-1]
-
-
-class Evaluated:
-    """Its only evaluation."""
-
-    def __init__(self, found: float) -> None:
-        self.step = 1
-        self.found = found
-
-    def as_dict(self) -> dict[str, Any]:
-        return {"step": 1, "metrics": {METRIC: self.found}, "time": time.time()}
 
 
 def bare(trials: int, parallel: int, folder: Path) -> float:

@@ -32,19 +32,19 @@ import statistics
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from sweeper.home import Home
-from sweeper.scheduling.endings import judged
-from sweeper.search.ledger import Evaluated, Ledger
-from sweeper.search.records import Asked, TrialRecord
+from sweeper.scheduling.endings import verdict_of
+from sweeper.search.ledger import Ledger
 from sweeper.sweepfile import Sweep, load_sweep
+from sweeper.trial import Trial
 from trials.config import load_config
-from trials.evaluation import Evaluation
+from trials.evaluation.results import Evaluation
 from trials.health import HealthConfig, Signals, Symptom, Watcher
 from trials.trainer import Training
 
@@ -137,7 +137,7 @@ def followed(
             return
 
 
-def search(sweep: Sweep, home: Home, trainings: Trainings) -> list[TrialRecord]:
+def search(sweep: Sweep, home: Home, trainings: Trainings) -> list[Trial]:
     """Search to the end of the budget, or go on with it."""
     folder = home.sweep(sweep.name)
     folder.create()
@@ -146,41 +146,30 @@ def search(sweep: Sweep, home: Home, trainings: Trainings) -> list[TrialRecord]:
         waiting = ledger.interrupted()
         while (asked := waiting.pop(0) if waiting else _next(ledger, sweep)) is not None:
             _run(ledger, sweep, asked, trainings)
-            record = ledger.record(asked.number)
+            record = ledger.trial(asked.number)
             ending = record.symptom or record.objective
             print(f"{sweep.name} {record.name} {record.state} {record.steps} {ending}", flush=True)
         return ledger.trials()
 
 
-def _next(ledger: Ledger, sweep: Sweep) -> Asked | None:
+def _next(ledger: Ledger, sweep: Sweep) -> Trial | None:
     trials = sweep.limits.trials
     return None if trials is not None and ledger.counts()["search"] >= trials else ledger.ask()
 
 
-def _run(ledger: Ledger, sweep: Sweep, asked: Asked, trainings: Trainings) -> None:
+def _run(ledger: Ledger, sweep: Sweep, asked: Trial, trainings: Trainings) -> None:
     health = HealthConfig.model_validate(asked.config["health"])
     ledger.started(asked.number)
     fatal: Symptom | None = None
     for evaluation, symptoms, fatal in followed(trainings.evaluations(asked.config), health):  # noqa: B007
-        ledger.report(asked.number, _evaluated(evaluation, symptoms))
-    stopped_by = {"name": fatal.name, "step": fatal.step, "note": fatal.note} if fatal else None
-    end = judged(sweep, ledger.record(asked.number), stopped_by)
+        ledger.report(asked.number, replace(evaluation, symptoms=tuple(symptoms)))
+    end = verdict_of(sweep, ledger.trial(asked.number), fatal)
     if end.state == "completed":
         ledger.complete(asked.number, end.values)
     elif end.state == "pruned":
         ledger.prune(asked.number, end.symptom, end.reason)
     else:
         ledger.fail(asked.number, end.symptom, end.reason)
-
-
-def _evaluated(evaluation: Evaluation, symptoms: Sequence[Symptom]) -> Evaluated:
-    return Evaluated(
-        step=evaluation.step,
-        metrics=evaluation.metrics,
-        time=evaluation.time,
-        symptoms=[symptom.name for symptom in symptoms],
-        protocol=evaluation.protocol,
-    )
 
 
 # What came of it ---------------------------------------------------------------------------------
@@ -198,9 +187,9 @@ class Outcome:
     stops: Mapping[str, int]
 
 
-def outcome(records: Sequence[TrialRecord]) -> Outcome:
+def outcome(records: Sequence[Trial]) -> Outcome:
     """What a search came to."""
-    curves = [record.intermediate for record in records if record.intermediate]
+    curves = [curve for record in records if (curve := record.curve("fid"))]
     at_best = [min(curve, key=curve.__getitem__) for curve in curves]
     steps = sum(record.steps for record in records)
     return Outcome(

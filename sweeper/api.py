@@ -14,13 +14,13 @@ from sweeper.home import Home, SweepFolder
 from sweeper.report import ReportPaths, write_report
 from sweeper.report.mlflow_tables import evidence
 from sweeper.report.standings import standings_of
-from sweeper.results import finished_tables, sweep_of, write_dataset_of
+from sweeper.results import finished_tables, sweep_of, table_of, write_dataset_of
 from sweeper.scheduling.events import Conclusion, Listener, SweepState
 from sweeper.scheduling.run import run as run_trials
 from sweeper.scheduling.trainable import Factory
 from sweeper.search.ledger import Ledger
-from sweeper.search.records import TrialRecord
 from sweeper.sweepfile.model import Sweep
+from sweeper.trial import Trial
 from trials.files import atomic_write
 
 if TYPE_CHECKING:
@@ -36,11 +36,12 @@ class SweepResult:
     all trials of the sweep, ``best`` the best completed one of the search.
     """
 
+    sweep: Sweep
     state: SweepState
     message: str
     folder: Path
-    records: tuple[TrialRecord, ...]
-    best: TrialRecord | None
+    records: tuple[Trial, ...]
+    best: Trial | None
     files: ReportPaths
     tables: tuple[Table, ...]
     exit_code: int
@@ -53,10 +54,7 @@ class SweepResult:
     @cached_property
     def frame(self) -> pd.DataFrame:
         """One row a trial, in order of numbers: role, state, objective, symptom, parameters."""
-        from sweeper.ablation.dataset import trial_table
-
-        table = trial_table(record.as_dict() for record in self.records)
-        frame: pd.DataFrame = table.to_pandas()
+        frame: pd.DataFrame = table_of(self.sweep, self.records).to_pandas()
         return frame
 
     def as_dict(self) -> dict[str, Any]:
@@ -100,6 +98,7 @@ def run(
         sweep, here, events=listener, factory=factory, source=source, conclude=conclude
     )
     return SweepResult(
+        sweep=sweep,
         state=outcome.state,
         message=outcome.message,
         folder=outcome.folder,
@@ -111,7 +110,7 @@ def run(
     )
 
 
-def _late_report(folder: SweepFolder, sweep: Sweep, records: Sequence[TrialRecord]) -> ReportPaths:
+def _late_report(folder: SweepFolder, sweep: Sweep, records: Sequence[Trial]) -> ReportPaths:
     """The report of a run that failed before it wrote one; if that fails too, where it belongs."""
     try:
         return write_report(folder, sweep, records)
@@ -131,7 +130,7 @@ class _Written:
     ) -> Conclusion:
         """Write all of it, and name what belongs to the sweep's run in MLflow."""
         records = ledger.trials()
-        data = write_dataset_of(folder, records)
+        data = write_dataset_of(folder, sweep, records)
         self.tables = finished_tables(sweep, data)
         importances, fanova = ledger.importances(), ledger.importances("fanova")
         self.files = write_report(

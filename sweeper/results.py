@@ -11,16 +11,16 @@ from pathlib import Path
 import pyarrow as pa
 
 from sweeper.ablation.columns import TESTED
-from sweeper.ablation.dataset import DatasetError, read_dataset, trial_table, write_dataset
+from sweeper.ablation.dataset import DatasetError, read_dataset, rows_of, trial_table, write_dataset
 from sweeper.ablation.effect_table import effect_table
 from sweeper.ablation.factorial import factorial_effects
 from sweeper.ablation.matrix import kind_of_rows, outcomes_from_table
 from sweeper.ablation.tables import Table, TableRefused, build_table
 from sweeper.home import SweepFolder
 from sweeper.search.ledger import STORAGE_VARIABLE, Ledger
-from sweeper.search.records import TrialRecord
 from sweeper.sweepfile.load import read_stored
 from sweeper.sweepfile.model import Sweep
+from sweeper.trial import Trial
 
 FACTORIALS = ("full_factorial", "fractional_factorial", "plackett_burman")
 
@@ -39,7 +39,7 @@ def sweep_of(folder: SweepFolder) -> Sweep:
     return read_stored(folder.spec_json)
 
 
-def records_of(folder: SweepFolder, sweep: Sweep) -> list[TrialRecord]:
+def records_of(folder: SweepFolder, sweep: Sweep) -> list[Trial]:
     """All trials of a sweep from its study, while it runs too."""
     ledger = Ledger.open_readonly(sweep, folder)
     return list(ledger.trials()) if ledger is not None else []
@@ -64,22 +64,23 @@ def dataset_of(folder: SweepFolder, sweep: Sweep) -> pa.Table:
             return read_dataset(file)
         except DatasetError:
             pass  # damaged, or of an older version
-    table = _table_of(records_of(folder, sweep))
+    table = table_of(sweep, records_of(folder, sweep))
     with contextlib.suppress(OSError):  # it is only a copy, and the home may be another's
         write_dataset(table, file)
     return table
 
 
-def write_dataset_of(folder: SweepFolder, records: Sequence[TrialRecord]) -> pa.Table:
+def write_dataset_of(folder: SweepFolder, sweep: Sweep, records: Sequence[Trial]) -> pa.Table:
     """Bring the columnar copy up to date with these records."""
-    table = _table_of(records)
+    table = table_of(sweep, records)
     write_dataset(table, dataset_file(folder))
     return table
 
 
-def _table_of(records: Sequence[TrialRecord]) -> pa.Table:
-    # Not as_dict(): copies of ten thousand trials take three seconds.
-    return trial_table(map(vars, records))
+def table_of(sweep: Sweep, records: Sequence[Trial]) -> pa.Table:
+    """Trials of a sweep as one columnar table, a row each in order of their numbers."""
+    goal = sweep.objective[0]
+    return trial_table(rows_of(records, goal.metric, goal.goal))
 
 
 def _is_current(file: Path, folder: SweepFolder) -> bool:

@@ -7,33 +7,13 @@ import os
 import signal
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from sweeper.scheduling import trainable
+from sweeper.trial import Evaluation, Symptom
 
 LEAK: list[bytearray] = []
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    step: int
-    time: float
-    metrics: Mapping[str, float]
-    protocol: Mapping[str, str] = field(default_factory=dict)
-    symptoms: tuple[Any, ...] = ()
-    samples: str | None = None
-
-    def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
-
-
-@dataclass(frozen=True)
-class Symptom:
-    name: str
-    step: int
-    note: str = "seen in a test"
 
 
 class FakeTraining:
@@ -64,7 +44,7 @@ class FakeTraining:
             return False
         saved = json.loads(file.read_text())
         self.state = saved["state"]
-        self.history = [Evaluation(**one) for one in saved["history"]]
+        self.history = [Evaluation.from_dict(one) for one in saved["history"]]
         with (self.folder / "restored").open("a") as marks:
             marks.write(f"{self.step}\n")
         return True
@@ -72,7 +52,7 @@ class FakeTraining:
     def adopt(self, checkpoint: Path) -> None:
         saved = json.loads((checkpoint / "checkpoint.json").read_text())
         self.state = saved["state"]
-        self.history = [Evaluation(**one) for one in saved["history"]]
+        self.history = [Evaluation.from_dict(one) for one in saved["history"]]
         self._save()
 
     def advance(self) -> Evaluation:
@@ -110,7 +90,7 @@ class FakeTraining:
         if trouble == "memory" and step == 2:
             raise MemoryError("cannot allocate memory")
         if trouble in ("mode_collapse", "divergence") and step == 2:
-            self.stopped_by = Symptom(trouble, step)
+            self.stopped_by = Symptom(trouble, step, {}, "", "seen in a test")
         if trouble == "die" and step == 2:
             os.kill(os.getpid(), signal.SIGKILL)
         if trouble == "die once" and step == 2 and not (self.folder / "died").exists():

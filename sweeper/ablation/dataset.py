@@ -20,7 +20,7 @@ import hashlib
 import io
 import itertools
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ import pyarrow.parquet as pq
 from sweeper.ablation.designs import Cell, configuration_key
 from sweeper.ablation.effects import Goal
 from sweeper.errors import UserError
+from sweeper.trial import Trial
 from trials.files import atomic_write
 
 FORMAT = b"1"
@@ -82,6 +83,19 @@ def trial_table(records: Iterable[Mapping[str, Any]]) -> pa.Table:
     columns |= _family("metric", [_last_metrics(row) for row in rows])
     columns |= _family("protocol", [_text(row.get("protocol") or {}) for row in rows])
     return pa.table(columns).replace_schema_metadata({b"sweeper.dataset": FORMAT})
+
+
+def rows_of(trials: Iterable[Trial], metric: str, goal: Goal) -> Iterator[dict[str, Any]]:
+    """Trials of a sweep as `trial_table` takes them; `best` is the best value of `metric`."""
+    for trial in trials:
+        yield {
+            # Not as_dict(): copies of ten thousand trials take three seconds.
+            **vars(trial),
+            "steps": trial.steps,
+            "best": trial.best(metric, goal),
+            "protocol": trial.protocol,
+            "metrics": trial.evaluations[-1].metrics if trial.evaluations else {},
+        }
 
 
 def write_dataset(table: pa.Table, path: Path) -> None:

@@ -7,38 +7,15 @@ three look at the same race, since it follows from the records alone.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 from sweeper.ablation.blame import INNOCENT
 from sweeper.ablation.confirmation import SCREEN, Confirmation, confirm
 from sweeper.ablation.designs import canonical
+from sweeper.trial import Trial
 
 
-class Record(Protocol):
-    """What is read of a trial; see `sweeper.search.records.TrialRecord`."""
-
-    @property
-    def number(self) -> int: ...
-    @property
-    def name(self) -> str: ...
-    @property
-    def state(self) -> str: ...
-    @property
-    def role(self) -> str: ...
-    @property
-    def of(self) -> int | None: ...
-    @property
-    def config(self) -> Mapping[str, Any]: ...
-    @property
-    def objective(self) -> tuple[float, ...] | None: ...
-    @property
-    def symptom(self) -> str | None: ...
-
-
-R = TypeVar("R", bound=Record)
-
-
-def best_first(records: Sequence[R], goals: Sequence[str]) -> list[R]:
+def best_first(records: Sequence[Trial], goals: Sequence[str]) -> list[Trial]:
     """Completed trials of the search from the best on.
 
     With two objectives: by how many others dominate a trial, then by the first objective.
@@ -52,7 +29,7 @@ def best_first(records: Sequence[R], goals: Sequence[str]) -> list[R]:
         for one in complete
     }
 
-    def rank(one: R) -> tuple[Any, ...]:
+    def rank(one: Trial) -> tuple[Any, ...]:
         mine = losses[one.number]
         better = 0
         if len(signs) > 1:
@@ -65,9 +42,9 @@ def best_first(records: Sequence[R], goals: Sequence[str]) -> list[R]:
     return sorted(complete, key=rank)
 
 
-def contenders(records: Sequence[R], goals: Sequence[str], top: int) -> list[R]:
+def contenders(records: Sequence[Trial], goals: Sequence[str], top: int) -> list[Trial]:
     """The `top` best configurations, each as its best trial: seeds do not make two of one."""
-    chosen: dict[str, R] = {}
+    chosen: dict[str, Trial] = {}
     for one in best_first(records, goals):
         if len(chosen) == top:
             break
@@ -76,7 +53,7 @@ def contenders(records: Sequence[R], goals: Sequence[str], top: int) -> list[R]:
 
 
 def race(
-    records: Sequence[Record],
+    records: Sequence[Trial],
     goals: Sequence[str],
     top: int,
     seeds: Sequence[int],

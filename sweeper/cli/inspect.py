@@ -22,8 +22,8 @@ from sweeper.errors import SweeperError, UserError
 from sweeper.home import Home, SweepFolder
 
 if TYPE_CHECKING:
-    from sweeper.search.records import TrialRecord
     from sweeper.sweepfile.model import Sweep
+    from sweeper.trial import Trial
 
 
 def register(app: typer.Typer) -> None:
@@ -108,10 +108,9 @@ def status(name: SweepName, home: HomeOption = None, json: JsonOption = False) -
             f"  stopped  {count} × {symptom}" + (f", {saved:,} steps saved" if saved else "")
         )
     for record in running:
-        last = max(record.intermediate, default=None)
-        seen = f"step {record.steps}" + (
-            f", {metric} {number(record.intermediate[last])}" if last else ""
-        )
+        curve = record.curve(metric)
+        seen = f"step {record.steps}"
+        seen += f", {metric} {number(curve[max(curve)])}" if curve else ""
         typer.echo(f"  {going_on:<8} {record.name}  {seen}")
 
 
@@ -165,8 +164,8 @@ def show(
     extra = [m for m in ("fid", "kid", "precision", "recall") if m not in names]
     columns = [*names, *extra]
     rows = [
-        (step, *[number(metrics.get(column)) for column in columns])
-        for step, metrics in sorted(record.metrics.items())
+        (one.step, *[number(one.metrics.get(column)) for column in columns])
+        for one in record.evaluations
     ]
     if rows:
         typer.echo("")
@@ -175,9 +174,9 @@ def show(
         values = ", ".join(f"{name} {number(v)}" for name, v in record.final.metrics.items())
         typer.echo(f"  final    {values}")
         typer.echo(f"           the generator of step {record.final.step}, on fresh noise")
-    for symptom, step in record.symptoms:
-        note = record.notes.get(symptom)
-        typer.echo(f"  seen     {symptom} at step {step}" + (f": {note}" if note else ""))
+    for symptom in record.symptoms:
+        note = f": {symptom.note}" if symptom.note else ""
+        typer.echo(f"  seen     {symptom.name} at step {symptom.step}{note}")
     if record.log_tail:
         typer.echo("\nlast lines of its log\n" + record.log_tail)
 
@@ -185,7 +184,7 @@ def show(
 # What the listings are made of ------------------------------------------------------------------
 
 
-def read_sweep(folder: SweepFolder) -> tuple[Sweep, list[TrialRecord]]:
+def read_sweep(folder: SweepFolder) -> tuple[Sweep, list[Trial]]:
     """A sweep and all its trials, from its folder."""
     from sweeper.results import records_of, sweep_of
 
@@ -194,7 +193,7 @@ def read_sweep(folder: SweepFolder) -> tuple[Sweep, list[TrialRecord]]:
 
 
 def _summary(
-    folder: SweepFolder, sweep: Sweep | None = None, records: list[TrialRecord] | None = None
+    folder: SweepFolder, sweep: Sweep | None = None, records: list[Trial] | None = None
 ) -> dict[str, Any]:
     if sweep is None or records is None:
         sweep, records = read_sweep(folder)
@@ -229,7 +228,7 @@ def _summary(
 
 
 def _progress(
-    folder: SweepFolder, sweep: Sweep, records: Sequence[TrialRecord]
+    folder: SweepFolder, sweep: Sweep, records: Sequence[Trial]
 ) -> tuple[int | None, int]:
     """(trials that there will be before any confirmation, those that are over)."""
     from sweeper.results import planned_of
@@ -244,7 +243,7 @@ def _progress(
     return planned_of(folder, sweep), len(pairs)
 
 
-def _given_up(sweep: Sweep, records: Sequence[TrialRecord]) -> dict[str, str]:
+def _given_up(sweep: Sweep, records: Sequence[Trial]) -> dict[str, str]:
     """Configurations that lost the race on fresh seeds before its end, and why."""
     if sweep.seeds.confirm_top < 2 or not any(record.role == "replicate" for record in records):
         return {}
@@ -253,7 +252,7 @@ def _given_up(sweep: Sweep, records: Sequence[TrialRecord]) -> dict[str, str]:
     return {one.key: one.reason for one in race(records, sweep).given_up}
 
 
-def _steps_saved(records: Sequence[TrialRecord]) -> dict[str, int]:
+def _steps_saved(records: Sequence[Trial]) -> dict[str, int]:
     """Steps that stopped trials did not train, by the scheduler or symptom that stopped them."""
     from trials.health import SYMPTOMS
 

@@ -13,18 +13,18 @@ from sweeper.ablation.blame import to_blame
 from sweeper.cli.printing import number, print_table, settings, spread
 
 if TYPE_CHECKING:
-    from sweeper.search.records import TrialRecord
     from sweeper.sweepfile.model import Sweep
+    from sweeper.trial import Trial
 
 
-def ranked(sweep: Sweep, records: Sequence[TrialRecord]) -> list[TrialRecord]:
+def ranked(sweep: Sweep, records: Sequence[Trial]) -> list[Trial]:
     """Completed trials of the search, best first by the first objective."""
     sign = 1 if sweep.objective[0].goal == "minimize" else -1
     done = [r for r in records if r.objective is not None and r.role != "replicate"]
     return sorted(done, key=lambda r: (sign * r.objective[0], r.number))  # type: ignore[index]
 
 
-def placed(sweep: Sweep, records: Sequence[TrialRecord]) -> list[TrialRecord]:
+def placed(sweep: Sweep, records: Sequence[Trial]) -> list[Trial]:
     """Completed trials of the search, those first that were confirmed on fresh seeds, in the order
     of that race: the luckiest trial of a search is not its best configuration."""
     if not on_fresh_seeds(records):
@@ -35,7 +35,7 @@ def placed(sweep: Sweep, records: Sequence[TrialRecord]) -> list[TrialRecord]:
     return sorted(ranked(sweep, records), key=lambda one: order.get(one.number, len(order)))
 
 
-def on_fresh_seeds(records: Sequence[TrialRecord]) -> dict[int, list[float]]:
+def on_fresh_seeds(records: Sequence[Trial]) -> dict[int, list[float]]:
     """Trial → values of its completed replicates, by the first objective."""
     found: dict[int, list[float]] = {}
     for one in records:
@@ -63,9 +63,9 @@ class CellStanding:
         return {"cell": self.cell, "mean": self.mean, "failed": self.failed, "values": found}
 
 
-def cell_standings(sweep: Sweep, records: Sequence[TrialRecord]) -> list[CellStanding]:
+def cell_standings(sweep: Sweep, records: Sequence[Trial]) -> list[CellStanding]:
     """The cells of an ablation with a completed run, best mean of the first objective first."""
-    runs: dict[str, list[TrialRecord]] = {}
+    runs: dict[str, list[Trial]] = {}
     for record in records:
         if record.cell is not None:
             runs.setdefault(record.cell, []).append(record)
@@ -79,7 +79,7 @@ def cell_standings(sweep: Sweep, records: Sequence[TrialRecord]) -> list[CellSta
     return sorted(found, key=lambda one: (sign * one.mean, one.cell))
 
 
-def print_leaderboard(sweep: Sweep, records: Sequence[TrialRecord], count: int) -> None:
+def print_leaderboard(sweep: Sweep, records: Sequence[Trial], count: int) -> None:
     """A table of the best `count` trials with what they were searched over, or of an ablation's
     best cells with mean and standard deviation over their seeds."""
     if sweep.is_ablation:

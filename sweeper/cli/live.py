@@ -23,7 +23,7 @@ from sweeper.scheduling.events import (
     TrialEvaluated,
     TrialStarted,
 )
-from sweeper.search.records import trial_name
+from sweeper.trial import trial_name
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -97,9 +97,9 @@ class Progress:
             case TrialEvaluated():
                 trial = self.running.get(event.number)
                 if trial is not None:
-                    trial.step, trial.value = event.step, event.value
-                    trial.symptoms = event.symptoms
-                if event.notes:
+                    trial.step, trial.value = event.evaluation.step, event.value
+                    trial.symptoms = tuple(one.name for one in event.evaluation.symptoms)
+                if any(one.note for one in event.evaluation.symptoms):
                     self.explained = f"trial {trial_name(event.number)} {_seen(event)}"
             case TrialEnded():
                 self._end(event)
@@ -195,8 +195,9 @@ class Lines:
             case TrialStarted():
                 again = " (resumed)" if event.resumed else ""
                 return f"trial {trial_name(event.number)} started{again}"
-            case TrialEvaluated() if event.symptoms:
-                return f"trial {trial_name(event.number)} step {event.step}: {_seen(event)}"
+            case TrialEvaluated() if event.evaluation.symptoms:
+                step = event.evaluation.step
+                return f"trial {trial_name(event.number)} step {step}: {_seen(event)}"
             case TrialEnded():
                 over = f"{progress.over}/{progress.budget or '?'}"
                 said = ", ".join(filter(None, (over, progress.best_line())))
@@ -208,8 +209,10 @@ class Lines:
 
 def _seen(event: TrialEvaluated) -> str:
     """The symptoms that set in, each with what was seen of it."""
-    notes = {name: shorten(event.notes.get(name, ""), LONGEST) for name in event.symptoms}
-    return "; ".join(f"{name}: {note}" if note else name for name, note in notes.items())
+    return "; ".join(
+        f"{one.name}: {shorten(one.note, LONGEST)}" if one.note else one.name
+        for one in event.evaluation.symptoms
+    )
 
 
 def _ending(event: TrialEnded, metric: str) -> str:

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from sweeper.ablation.designs import Design
-    from sweeper.search.records import TrialRecord
     from sweeper.sweepfile.model import Sweep
+    from sweeper.trial import Trial
 
 ALIASES = 4
 """Aliases of an effect that a preview shows: in a Plackett–Burman design each has dozens."""
@@ -170,7 +170,7 @@ def _preview(sweep: Sweep, home: Home, json: bool) -> None:
 
 
 def _seconds_of_a_run(
-    sweep: Sweep, design: Design, records: Sequence[TrialRecord], home: Home
+    sweep: Sweep, design: Design, records: Sequence[Trial], home: Home
 ) -> float | None:
     """The median of the runs there are; without any, from some steps of the reference."""
     from statistics import median

@@ -17,7 +17,7 @@ from matplotlib.ticker import StrMethodFormatter
 
 from sweeper.report import style
 from sweeper.report.standings import Standings, final
-from sweeper.report.trial import Trial
+from sweeper.trial import Trial
 from sweeper.wording import better, measure, number
 
 MANY = 300

@@ -55,7 +55,7 @@ def best_samples(standings: Standings, folder: SweepFolder) -> Image.Image | Non
     chosen += [one for one in standings.order if one.trial.role == "base" and one not in chosen]
     shown: list[tuple[Standing, Image.Image]] = []
     for standing in chosen:
-        samples = samples_of(folder, standing.trial.number)
+        samples = samples_of(folder, standing.trial)
         picture = open_grid(samples[max(samples)]) if samples else None
         if picture is not None:
             shown.append((standing, thumbnail(picture, 10, 8)))
@@ -77,7 +77,7 @@ def best_samples(standings: Standings, folder: SweepFolder) -> Image.Image | Non
 def film_strip(standings: Standings, folder: SweepFolder) -> Image.Image | None:
     """The best trial that left samples of two evaluations or more, at each. None where none did."""
     for standing in standings.order[:_LOOKED_AT]:
-        samples = samples_of(folder, standing.trial.number)
+        samples = samples_of(folder, standing.trial)
         steps = _evenly(sorted(samples), STRIP)
         pictures = {step: open_grid(samples[step]) for step in steps}
         frames = {step: picture for step, picture in pictures.items() if picture is not None}
@@ -129,7 +129,7 @@ def _rows(standings: Standings, folder: SweepFolder) -> list[tuple[Standing, Map
     """Evenly chosen from best to worst, the base always among them, in that order."""
     started = [one for one in standings.order if one.trial.steps > 0]
     looked_at = _evenly(started, _LOOKED_AT)
-    found = [(one, samples_of(folder, one.trial.number)) for one in looked_at]
+    found = [(one, samples_of(folder, one.trial)) for one in looked_at]
     found = [(one, samples) for one, samples in found if samples]
     chosen = _evenly(range(len(found)), ROWS)
     base = next((i for i, (one, _) in enumerate(found) if one.trial.role == "base"), None)

@@ -22,7 +22,7 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from sweeper.report.standings import Confirmed, Standings, final, seed_of
-from sweeper.report.trial import Trial
+from sweeper.trial import Trial
 
 _UNCONFIRMED = Confirmed(None, None, 0, 0)
 
@@ -49,7 +49,7 @@ def leaderboard(standings: Standings) -> pa.Table:
         name = "objective" if index == 0 else f"objective_{index + 1}"
         columns[name] = pa.array([final(trial, index) for trial in trials], pa.float64())
     columns |= {
-        "best": pa.array([trial.best for trial in trials], pa.float64()),
+        "best": pa.array([standings.best_on_the_way(trial) for trial in trials], pa.float64()),
         "confirmed_mean": pa.array([one.mean for one in confirmed], pa.float64()),
         "confirmed_sd": pa.array([one.deviation for one in confirmed], pa.float64()),
         "confirmed_n": _where(known, [one.count for one in confirmed]),

@@ -22,8 +22,8 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from sweeper.report import style
 from sweeper.report.standings import Standings, final
-from sweeper.report.trial import Trial
 from sweeper.sweepfile.domains import Parameter, Range, Toggle, canonical
+from sweeper.trial import Trial
 from sweeper.wording import measure, setting, short_path
 
 COLUMNS = 3

@@ -14,7 +14,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from sweeper.ablation.search_statistics import expected_best
 from sweeper.report import style
 from sweeper.report.standings import Standings, final, is_number
-from sweeper.report.trial import Trial
+from sweeper.trial import Trial
 from sweeper.wording import better, measure, number, plain, plural, short_path
 
 _BARS = 20

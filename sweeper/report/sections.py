@@ -15,7 +15,7 @@ from sweeper.report import markup
 from sweeper.report.leaderboard import searched
 from sweeper.report.markup import Cell, text
 from sweeper.report.standings import Standing, Standings, final, seed_of
-from sweeper.report.trial import Trial
+from sweeper.trial import Trial
 from sweeper.wording import (
     NONE,
     STATE_WORDS,
@@ -98,11 +98,11 @@ def _row(standing: Standing, standings: Standings, paths: list[str], confirmed: 
     for index in range(len(standings.goals)):
         value = final(trial, index)
         cells.append(_numeric(value, number(value)))
-    seed = seed_of(trial)
+    seed, best = seed_of(trial), standings.best_on_the_way(trial)
     cells += [_setting(trial.values.get(path)) for path in paths]
     return [
         *cells,
-        _numeric(trial.best, number(trial.best)),
+        _numeric(best, number(best)),
         _numeric(trial.steps, f"{trial.steps:,}"),
         _numeric(trial.seconds, duration(trial.seconds)),
         _numeric(seed, NONE if seed is None else str(seed)),
@@ -153,7 +153,9 @@ def stops(standings: Standings) -> str:
     """What ended trials early, what that means, and what it saved; empty before any trial."""
     if not standings.records:
         return ""
-    seen = Counter(name for trial in standings.records for name in {n for n, _ in trial.symptoms})
+    seen: Counter[str] = Counter()
+    for trial in standings.records:
+        seen.update({symptom.name for symptom in trial.symptoms})
     found = standings.stops
     if not found and not seen:
         return "<p>Every trial so far ran to its last step, and none showed a symptom.</p>\n"

@@ -25,10 +25,10 @@ from sweeper.ablation.confirmation import Confirmation, GivenUp, confirm
 from sweeper.ablation.racing import race
 from sweeper.ablation.search_statistics import NoiseShare, ToggleShare, noise_share, toggle_shares
 from sweeper.causes import cause
-from sweeper.report.trial import Trial
 from sweeper.sweepfile.domains import Toggle
 from sweeper.sweepfile.model import Sweep
 from sweeper.sweepfile.seeding import replicate_seeds
+from sweeper.trial import Trial
 
 OWN_BUSINESS = frozenset({"weights"})
 """Fields of a protocol that belong to the configuration."""
@@ -98,7 +98,7 @@ class Standings:
     @cached_property
     def counts(self) -> Mapping[str, int]:
         """How many trials there are by state, replicates included."""
-        found = Counter(trial.state for trial in self.records)
+        found = Counter[str](trial.state for trial in self.records)
         return {state: found[state] for state in STATES if found[state]}
 
     @cached_property
@@ -249,12 +249,12 @@ class Standings:
 
     def curve(self, trial: Trial, objective: int = 0) -> dict[int, float]:
         """Values of one objective by step, those that are numbers."""
-        if objective == 0 and trial.intermediate:
-            found = dict(trial.intermediate)
-        else:
-            name = self.metrics[objective]
-            found = {s: values[name] for s, values in trial.metrics.items() if name in values}
-        return {step: found[step] for step in sorted(found) if is_number(found[step])}
+        found = trial.curve(self.metrics[objective])
+        return {step: value for step, value in found.items() if is_number(value)}
+
+    def best_on_the_way(self, trial: Trial) -> float | None:
+        """The best value of the first objective at any step; None without any."""
+        return trial.best(self.metrics[0], self.goals[0])
 
     def _ranks(self) -> dict[int, int]:
         sign = _sign(self.goals[0])
@@ -292,7 +292,7 @@ class Standings:
             within = 0.0 if len(self.goals) == 1 else sign * self.scores[trial.number]
             return (0, standing.rank, within, trial.number)
         states = {"completed": 1, "pruned": 2, "running": 3, "waiting": 4, "failed": 5}
-        best = trial.best
+        best = self.best_on_the_way(trial)
         reached = sign * best if best is not None and is_number(best) else math.inf
         return (states.get(trial.state, 6), 0, reached, trial.number)
 

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont, UnidentifiedImageError
 
 from sweeper.home import SweepFolder
+from sweeper.trial import Trial
 
 GAP = 2
 _SMALLEST_TILE = 16
@@ -28,13 +29,11 @@ BORDER = 4
 """Between two tiles, in pixels. Sheets are drawn for display at half size, sharp on any screen."""
 
 
-def samples_of(folder: SweepFolder, number: int) -> dict[int, Path]:
+def samples_of(folder: SweepFolder, trial: Trial) -> dict[int, Path]:
     """Sample grids of a trial by step, in order; empty where it has left none."""
-    found = folder.trial(number) / "samples"
-    if not found.is_dir():
-        return {}
-    by_step = {int(path.stem): path for path in found.glob("*.png") if path.stem.isdecimal()}
-    return dict(sorted(by_step.items()))
+    place = folder.trial(trial.number)
+    found = {one.step: place / one.samples for one in trial.evaluations if one.samples}
+    return {step: path for step, path in found.items() if path.is_file()}
 
 
 def open_grid(path: Path) -> Image.Image | None:

@@ -18,8 +18,8 @@ from sweeper.report.markup import Picture, text
 from sweeper.report.page import page
 from sweeper.report.sections import winner_yaml
 from sweeper.report.standings import Standings, standings_of
-from sweeper.report.trial import Trial
 from sweeper.sweepfile.model import Sweep
+from sweeper.trial import Trial
 from sweeper.wording import measure, plural, sentence
 from trials.files import atomic_write
 

@@ -20,7 +20,7 @@ from ray.tune.stopper import NoopStopper, Stopper
 from sweeper.scheduling.conductor import Conductor
 from sweeper.scheduling.messages import Report
 from sweeper.scheduling.trainable import REPORT
-from sweeper.search.records import trial_name
+from sweeper.trial import trial_name
 
 
 class Abort(BaseException):

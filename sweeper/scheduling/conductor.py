@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import time as clock
 from collections import deque
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Literal
 
 from sweeper.ablation.blame import INNOCENT, SCHEDULER
 from sweeper.errors import SweeperError
@@ -36,10 +36,10 @@ from sweeper.scheduling.machines import NotShared
 from sweeper.scheduling.messages import Failure, Report, Work, kept_checkpoint
 from sweeper.scheduling.recorder import Recorder
 from sweeper.search.confirming import race, replicates_due
-from sweeper.search.ledger import Evaluated, Ledger
+from sweeper.search.ledger import Ledger
 from sweeper.search.population import TakeOver
-from sweeper.search.records import Asked, TrialRecord
 from sweeper.sweepfile.model import Sweep
+from sweeper.trial import Evaluation, Symptom, Trial
 
 RETRIES = 2
 """How often a trial goes on after its worker died without getting any further in between."""
@@ -82,11 +82,11 @@ class Conductor:
         self._recorder = recorder
         self._listener = listener
         self._queue = deque(ledger.interrupted())
-        self._active: dict[int, Asked] = {}
+        self._active: dict[int, Trial] = {}
         self._running: set[int] = set()
         self._false_starts = 0
         self._replicates: deque[tuple[int, int]] | None = None
-        self._known: dict[int, TrialRecord] = {}
+        self._known: dict[int, Trial] = {}
         self._unheld: set[int] = set()
         self._given_up: set[str] = set()
         counts = ledger.counts()
@@ -119,7 +119,7 @@ class Conductor:
         asked = self._queue.popleft() if self._queue else self._ask()
         return None if asked is None else self._hand_out(asked)
 
-    def _ask(self) -> Asked | None:
+    def _ask(self) -> Trial | None:
         if not self._search_is_over():
             self._enter("searching")
             asked = self._ledger.ask()
@@ -132,12 +132,11 @@ class Conductor:
             return None
         self._enter("confirming")
         asked = self._ledger.ask_replicate(*due.popleft())
-        self._known[asked.number] = self._ledger.record(asked.number)
+        self._known[asked.number] = self._ledger.trial(asked.number)
         return asked
 
-    def _hand_out(self, asked: Asked) -> Work:
+    def _hand_out(self, asked: Trial) -> Work:
         self._active[asked.number] = asked
-        known = tuple(one.step for one in self._ledger.evaluations(asked.number))
         donor = self._ledger.donor(asked.number)
         kept = None
         if donor is not None:
@@ -146,7 +145,7 @@ class Conductor:
             number=asked.number,
             folder=str(self._folder.trial(asked.number)),
             config=asked.config,
-            known=known,
+            known=tuple(one.step for one in asked.evaluations),
             take_over=kept,
             keep=self._ledger.kept,
             unjudged=self._ledger.unjudged(asked.number),
@@ -171,7 +170,7 @@ class Conductor:
             self._tell_given_up(records)
         return self._replicates
 
-    def _tell_given_up(self, records: Sequence[TrialRecord]) -> None:
+    def _tell_given_up(self, records: Sequence[Trial]) -> None:
         for one in race(records, self.sweep, without=self._unheld).given_up:
             if one.key not in self._given_up:
                 self._given_up.add(one.key)
@@ -213,14 +212,10 @@ class Conductor:
             self._nothing_works.worked()
         # One write: an evaluation that is in the ledger has been judged.
         with self._ledger.together():
-            fresh = [
-                one
-                for one in map(_evaluated, report.evaluations)
-                if self._ledger.report(number, one)
-            ]
+            fresh = [one for one in report.evaluations if self._ledger.report(number, one)]
             ended, taken = self._conclude(number, report)
-        for evaluated in fresh:
-            self._announce(number, evaluated)
+        for evaluation in fresh:
+            self._announce(number, evaluation)
         if ended is not None:
             self._ended(number, ended)
             return True
@@ -252,7 +247,7 @@ class Conductor:
             return
         self._recorder.trial_paused(number, "retrying")
         self._tell_end(number, "retrying", symptom=symptom, reason=reason)
-        self._queue.appendleft(self._ledger.asked(number))
+        self._queue.appendleft(self._ledger.trial(number))
 
     def lost_all(self, reason: str) -> None:
         """Every worker is gone at once."""
@@ -295,31 +290,31 @@ class Conductor:
         self._recorder.trial_paused(number, "retrying")
         reason = f"goes on from trial {taken.donor:05d} as it was at step {taken.donor_step}"
         self._tell_end(number, "retrying", reason=reason)
-        self._queue.appendleft(self._ledger.asked(number))
+        self._queue.appendleft(self._ledger.trial(number))
 
     # Ending a trial
 
     def _conclude(
         self, number: int, report: Report
-    ) -> tuple[TrialRecord, None] | tuple[None, TakeOver | None]:
+    ) -> tuple[Trial, None] | tuple[None, TakeOver | None]:
         """Tell the study what becomes of the trial: its record if it has ended, else whose
         checkpoint it goes on from, if another's."""
         if report.finished:
             self._finish(number, report.stopped_by)
-            return self._ledger.record(number), None
+            return self._ledger.trial(number), None
         if not self._ledger.unjudged(number):
             return None, None
         reason = self._ledger.verdict(number)
         if reason is not None:
             self._ledger.prune(number, SCHEDULER, reason)
-            return self._ledger.record(number), None
+            return self._ledger.trial(number), None
         taken = self._ledger.take_over(number)
         if taken is None:
             self._ledger.judged(number)
         return None, taken
 
-    def _finish(self, number: int, stopped_by: Mapping[str, Any] | None) -> None:
-        end = verdict_of(self.sweep, self._ledger.record(number), stopped_by)
+    def _finish(self, number: int, stopped_by: Symptom | None) -> None:
+        end = verdict_of(self.sweep, self._ledger.trial(number), stopped_by)
         if end.state == "completed":
             self._ledger.complete(number, end.values)
         elif end.state == "pruned":
@@ -327,7 +322,7 @@ class Conductor:
         else:
             self._ledger.fail(number, end.symptom, end.reason)
 
-    def _ended(self, number: int, record: TrialRecord) -> None:
+    def _ended(self, number: int, record: Trial) -> None:
         self._active.pop(number, None)
         self._running.discard(number)
         self._recorder.trial_ended(record)
@@ -347,7 +342,7 @@ class Conductor:
 
     def _fail(self, number: int, failure: Failure) -> None:
         self._ledger.fail(number, failure.symptom, failure.reason, failure.log)
-        self._ended(number, self._ledger.record(number))
+        self._ended(number, self._ledger.trial(number))
 
     def _failed_in_training(self, number: int, failure: Failure) -> None:
         if failure.symptom == DISK_FULL:
@@ -382,20 +377,10 @@ class Conductor:
 
     # Saying
 
-    def _announce(self, number: int, evaluated: Evaluated) -> None:
-        self._recorder.evaluated(number, evaluated)
-        value = evaluated.metrics.get(self.sweep.objective[0].metric)
-        self._tell(
-            TrialEvaluated(
-                number=number,
-                step=evaluated.step,
-                value=value,
-                metrics=evaluated.metrics,
-                symptoms=tuple(evaluated.symptoms),
-                time=evaluated.time,
-                notes=evaluated.notes,
-            )
-        )
+    def _announce(self, number: int, evaluation: Evaluation) -> None:
+        self._recorder.evaluated(number, evaluation)
+        value = evaluation.metrics.get(self.sweep.objective[0].metric)
+        self._tell(TrialEvaluated(number, value, evaluation))
 
     def _tell_end(
         self,
@@ -414,15 +399,3 @@ class Conductor:
 
     def _tell(self, event: Event) -> None:
         self._listener(event)
-
-
-def _evaluated(given: Mapping[str, Any]) -> Evaluated:
-    return Evaluated(
-        step=given["step"],
-        metrics=given["metrics"],
-        time=given["time"],
-        symptoms=[symptom["name"] for symptom in given.get("symptoms", ())],
-        samples=given.get("samples"),
-        protocol=given.get("protocol"),
-        notes={one["name"]: one["note"] for one in given.get("symptoms", ()) if one.get("note")},
-    )

@@ -9,8 +9,8 @@ from typing import Any, Literal
 from sweeper.ablation.racing import apart_from_seed
 from sweeper.scheduling.messages import Failure
 from sweeper.search.attributes import finite
-from sweeper.search.records import TrialRecord
 from sweeper.sweepfile.model import Sweep
+from sweeper.trial import Symptom, Trial
 
 MILD = ("mode_collapse", "past_best", "oscillation")
 """Symptoms that end a trial but leave its values meaningful: it is pruned, not failed."""
@@ -31,17 +31,16 @@ class End:
     reason: str = ""
 
 
-def verdict_of(sweep: Sweep, record: TrialRecord, stopped_by: Mapping[str, Any] | None) -> End:
+def verdict_of(sweep: Sweep, trial: Trial, stopped_by: Symptom | None) -> End:
     """The end of a training that will not go on.
 
     `stopped_by` is the symptom for which it ended itself, None when it reached its last step. Then
     its score is what its last evaluation measured; without a finite number there, it has none.
     """
     if stopped_by is not None:
-        symptom = stopped_by["name"]
-        reason = f"{stopped_by['note']} (step {stopped_by['step']})"
-        return End("pruned" if symptom in MILD else "failed", (), symptom, reason)
-    last = record.metrics.get(record.steps, {})
+        reason = f"{stopped_by.note} (step {stopped_by.step})"
+        return End("pruned" if stopped_by.name in MILD else "failed", (), stopped_by.name, reason)
+    last = trial.evaluations[-1].metrics if trial.evaluations else {}
     values = [last.get(objective.metric) for objective in sweep.objective]
     found = tuple(value for value in values if value is not None and finite(value))
     if len(found) == len(values):

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from sweeper.search.records import Role, TrialRecord
+from sweeper.trial import Evaluation, Role, Trial
 
 Phase = Literal["starting", "searching", "confirming", "paused", "draining", "finishing"]
 Ending = Literal["completed", "pruned", "failed", "interrupted", "retrying"]
@@ -39,7 +39,7 @@ class SweepStarted:
     metrics: tuple[str, ...]
     goals: tuple[str, ...]
     resumed: bool
-    records: tuple[TrialRecord, ...]
+    records: tuple[Trial, ...]
     time: float
 
 
@@ -66,16 +66,11 @@ class TrialStarted:
 
 @dataclass(frozen=True)
 class TrialEvaluated:
-    """`value` is the first objective at this step; `symptoms` those newly seen, `notes` what was
-    seen of each, in words."""
+    """`value` is the first objective there; the symptoms are those that set in."""
 
     number: int
-    step: int
     value: float | None
-    metrics: Mapping[str, float]
-    symptoms: tuple[str, ...]
-    time: float
-    notes: Mapping[str, str] = field(default_factory=dict)
+    evaluation: Evaluation
 
 
 @dataclass(frozen=True)
@@ -121,8 +116,8 @@ class Outcome:
     state: SweepState
     message: str
     folder: Path
-    records: tuple[TrialRecord, ...] = field(default=(), repr=False)
-    best: TrialRecord | None = None
+    records: tuple[Trial, ...] = field(default=(), repr=False)
+    best: Trial | None = None
 
     @property
     def exit_code(self) -> int:

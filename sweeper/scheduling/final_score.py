@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import ray
 
@@ -18,8 +16,8 @@ from sweeper.home import SweepFolder
 from sweeper.scheduling.recorder import Recorder
 from sweeper.search.confirming import best_first
 from sweeper.search.ledger import Ledger
-from sweeper.search.records import FinalScore, TrialRecord
 from sweeper.sweepfile.model import Sweep
+from sweeper.trial import FinalScore, Trial
 
 GENERATOR = "generator.safetensors"
 LOOK_EVERY = 0.2
@@ -65,7 +63,7 @@ class Scoring:
                 continue
             if score is not None:
                 self._ledger.scored(number, score)
-                self._recorder.scored(self._ledger.record(number))
+                self._recorder.scored(self._ledger.trial(number))
 
     def _measured(self, number: int, interrupted: Interrupted) -> FinalScore | None:
         resources = self._sweep.resources
@@ -79,10 +77,11 @@ class Scoring:
                 with contextlib.suppress(ray.exceptions.RayError):
                     ray.cancel(pending, force=True)
                 return None
-        return FinalScore(**ray.get(pending))
+        score: FinalScore = ray.get(pending)
+        return score
 
 
-def winners(sweep: Sweep, records: Sequence[TrialRecord]) -> list[TrialRecord]:
+def winners(sweep: Sweep, records: Sequence[Trial]) -> list[Trial]:
     """The winner by the search, and by fresh seeds where that is another one."""
     found = best_first(records, sweep)[:1]
     if not any(one.role == "replicate" for one in records):
@@ -95,15 +94,15 @@ def winners(sweep: Sweep, records: Sequence[TrialRecord]) -> list[TrialRecord]:
     return found
 
 
-def overall_winner(sweep: Sweep, records: Sequence[TrialRecord]) -> TrialRecord | None:
+def overall_winner(sweep: Sweep, records: Sequence[Trial]) -> Trial | None:
     """By fresh seeds, where any were run; else by the search. None before a trial completes."""
     return next(reversed(winners(sweep, records)), None)
 
 
-def _measure(folder: str, cache: str, threads: int) -> dict[str, Any]:
+def _measure(folder: str, cache: str, threads: int) -> FinalScore:
     import torch
 
     from trials.evaluation.final_score import final_score
 
     torch.set_num_threads(threads)
-    return asdict(final_score(Path(folder), cache=Path(cache)))
+    return final_score(Path(folder), cache=Path(cache))

@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from sweeper.trial import Evaluation, Symptom
+
 
 def kept_checkpoint(folder: Path, step: int) -> Path:
     """Where a trial keeps its checkpoint of one milestone for others."""
@@ -58,13 +60,13 @@ class Failure:
 class Report:
     """What happened in one step of a worker.
 
-    `evaluations` are the new ones, each as `Evaluation.as_dict` gives it. `stopped_by` is the
-    symptom for which the training ended itself before its last step, as a mapping.
+    `evaluations` are the new ones. `stopped_by` is the symptom for which the training ended itself
+    before its last step.
     """
 
-    evaluations: tuple[Mapping[str, Any], ...] = ()
+    evaluations: tuple[Evaluation, ...] = ()
     finished: bool = False
-    stopped_by: Mapping[str, Any] | None = None
+    stopped_by: Symptom | None = None
     failure: Failure | None = None
 
     def text(self) -> str:
@@ -73,10 +75,10 @@ class Report:
     @classmethod
     def read(cls, text: str) -> Self:
         given = json.loads(text)
-        failure = given["failure"]
+        failure, stopped_by = given["failure"], given["stopped_by"]
         return cls(
-            evaluations=tuple(given["evaluations"]),
+            evaluations=tuple(map(Evaluation.from_dict, given["evaluations"])),
             finished=given["finished"],
-            stopped_by=given["stopped_by"],
+            stopped_by=Symptom(**stopped_by) if stopped_by else None,
             failure=Failure(**failure) if failure else None,
         )

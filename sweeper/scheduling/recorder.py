@@ -6,7 +6,6 @@ ledger knows, and what had been said already changes nothing.
 
 from __future__ import annotations
 
-import math
 import platform
 import time as clock
 from collections.abc import Callable, Iterable, Mapping
@@ -17,12 +16,12 @@ from typing import Any
 
 from sweeper.home import SweepFolder
 from sweeper.scheduling.events import Conclusion
-from sweeper.search.ledger import Evaluated, Ledger
-from sweeper.search.records import Asked, TrialRecord
+from sweeper.search.ledger import Ledger
 from sweeper.sweepfile.model import Sweep
 from sweeper.tracking.names import NOTE_TAG, SWEEP, SweepEnding, TrialEnding
 from sweeper.tracking.notes import Seen, trial_note
 from sweeper.tracking.outbox import Outbox
+from sweeper.trial import Evaluation, Symptom, Trial
 from trials.health import SYMPTOMS
 
 Resolve = Callable[[Mapping[str, Any]], Mapping[str, Any]]
@@ -41,7 +40,7 @@ class Recorder:
         self._sweep = sweep
         self._folder = folder
         self._outbox = outbox
-        self._symptoms: dict[int, dict[str, tuple[int, str]]] = {}
+        self._symptoms: dict[int, dict[str, Symptom]] = {}
 
     def sweep_started(self, study: str) -> None:
         """The sweep's own run is opened, or reopened."""
@@ -66,112 +65,108 @@ class Recorder:
         if self._outbox is None:
             return
         with self._outbox.batch():
-            for record in ledger.trials():
-                if record.attempts == 0 and not record.over:
+            for trial in ledger.trials():
+                if trial.attempts == 0 and not trial.over:
                     continue
-                asked = Asked(record.number, record.values, record.config, record.role, record.of)
-                self.trial_started(asked, record.started)
-                for evaluated in ledger.evaluations(record.number):
-                    self.evaluated(record.number, evaluated)
-                if record.over:
-                    self.trial_ended(record)
-                    self.scored(record)
+                self.trial_started(trial, trial.started)
+                for evaluation in trial.evaluations:
+                    self.evaluated(trial.number, evaluation)
+                if trial.over:
+                    self.trial_ended(trial)
+                    self.scored(trial)
                 else:
-                    self.trial_paused(record.number, "interrupted")
+                    self.trial_paused(trial.number, "interrupted")
 
-    def trial_started(self, asked: Asked, time: float | None = None) -> None:
+    def trial_started(self, trial: Trial, time: float | None = None) -> None:
         """A worker has taken the trial up."""
         if self._outbox is None:
             return
-        config = self._resolve(asked.config)
+        config = self._resolve(trial.config)
         tags = {
-            "sweeper.role": asked.role,
+            "sweeper.role": trial.role,
             "sweeper.tricks": ",".join(_tricks(config)),
             "sweeper.version": _version(),
-            "sweeper.of": None if asked.of is None else f"{asked.of:05d}",
+            "sweeper.of": None if trial.of is None else f"{trial.of:05d}",
         }
         self._outbox.trial_started(
-            asked.number, params=config, tags=tags, parent=asked.of, time=time
+            trial.number, params=config, tags=tags, parent=trial.of, time=time
         )
 
-    def evaluated(self, number: int, evaluated: Evaluated) -> None:
+    def evaluated(self, number: int, evaluation: Evaluation) -> None:
         """An evaluation is in the ledger."""
         if self._outbox is None:
             return
         with self._outbox.batch():
-            self._outbox.evaluated(number, evaluated.step, evaluated.metrics, evaluated.time)
-            if evaluated.protocol:
+            self._outbox.evaluated(number, evaluation.step, evaluation.metrics, evaluation.time)
+            if evaluation.protocol:
                 self._outbox.tagged(
-                    number, {f"protocol.{key}": value for key, value in evaluated.protocol.items()}
+                    number, {f"protocol.{key}": value for key, value in evaluation.protocol.items()}
                 )
-            if evaluated.symptoms:
-                self._warned(number, evaluated)
-            if evaluated.samples:
+            if evaluation.symptoms:
+                self._warned(number, evaluation)
+            if evaluation.samples:
                 self._file(
-                    number, self._folder.trial(number) / evaluated.samples, evaluated.samples
+                    number, self._folder.trial(number) / evaluation.samples, evaluation.samples
                 )
 
-    def _warned(self, number: int, evaluated: Evaluated) -> None:
+    def _warned(self, number: int, evaluation: Evaluation) -> None:
         """The run's note tells all symptoms so far: MLflow keeps one note a run."""
         assert self._outbox is not None
         so_far = self._symptoms.setdefault(number, {})
-        for name in evaluated.symptoms:
-            so_far[name] = evaluated.step, evaluated.notes.get(name, "")
-        seen = [(name, step) for name, (step, _) in so_far.items()]
+        for symptom in evaluation.symptoms:
+            so_far[symptom.name] = symptom
         note = trial_note(
             number=number,
             sweep=self._sweep.name,
-            steps=evaluated.step,
-            seen=_explained(seen, {name: note for name, (_, note) in so_far.items()}),
+            steps=evaluation.step,
+            seen=_explained(so_far.values()),
         )
-        self._outbox.tagged(number, {**_seen(seen), NOTE_TAG: note})
+        self._outbox.tagged(number, {**_seen(so_far.values()), NOTE_TAG: note})
 
-    def trial_ended(self, record: TrialRecord) -> None:
+    def trial_ended(self, trial: Trial) -> None:
         """The trial has its final state."""
         if self._outbox is None:
             return
-        self._symptoms.pop(record.number, None)
-        state: TrialEnding = record.state  # type: ignore[assignment]
-        folder = self._folder.trial(record.number)
-        tags = {"sweeper.symptom": record.symptom}
-        tags |= _seen(record.symptoms)
-        sign = SYMPTOMS.get(record.symptom or "")
+        self._symptoms.pop(trial.number, None)
+        state: TrialEnding = trial.state  # type: ignore[assignment]
+        folder, goal = self._folder.trial(trial.number), self._sweep.objective[0]
+        tags = {"sweeper.symptom": trial.symptom}
+        tags |= _seen(trial.symptoms)
+        sign = SYMPTOMS.get(trial.symptom or "")
         note = trial_note(
-            number=record.number,
+            number=trial.number,
             sweep=self._sweep.name,
-            state=record.state,
-            steps=record.steps,
-            metric=self._sweep.objective[0].metric,
-            value=record.objective[0] if record.objective else record.best,
-            values=record.values,
-            of=record.of,
-            symptom=record.symptom,
+            state=trial.state,
+            steps=trial.steps,
+            metric=goal.metric,
+            value=trial.objective[0] if trial.objective else trial.best(goal.metric, goal.goal),
+            values=trial.values,
+            of=trial.of,
+            symptom=trial.symptom,
             meaning=sign.description if sign else "",
-            reason=record.reason,
+            reason=trial.reason,
             advice=sign.advice if sign else "",
-            log_tail=record.log_tail,
-            seen=_explained(
-                (one for one in record.symptoms if one[0] != record.symptom), record.notes
-            ),
+            log_tail=trial.log_tail,
+            seen=_explained(one for one in trial.symptoms if one.name != trial.symptom),
         )
         with self._outbox.batch():
-            for step, values in _best(record, self._sweep).items():
-                self._outbox.evaluated(record.number, step, values, record.ended or clock.time())
+            for step, values in _best(trial, self._sweep).items():
+                self._outbox.evaluated(trial.number, step, values, trial.ended or clock.time())
             for name in ("config.json", "checkpoint.pt", "log.txt"):
-                self._file(record.number, folder / name, name)
-            self._outbox.trial_ended(record.number, state, tags=tags, note=note, time=record.ended)
+                self._file(trial.number, folder / name, name)
+            self._outbox.trial_ended(trial.number, state, tags=tags, note=note, time=trial.ended)
 
-    def scored(self, record: TrialRecord) -> None:
+    def scored(self, trial: Trial) -> None:
         """The trial has won, and its generator was measured once more."""
-        if self._outbox is None or record.final is None:
+        if self._outbox is None or trial.final is None:
             return
-        final = record.final
+        final = trial.final
         with self._outbox.batch():
             self._outbox.evaluated(
-                record.number, final.step, final.metrics, record.ended or clock.time()
+                trial.number, final.step, final.metrics, trial.ended or clock.time()
             )
             self._outbox.tagged(
-                record.number,
+                trial.number,
                 {f"protocol.final.{key}": value for key, value in final.protocol.items()},
             )
 
@@ -180,11 +175,11 @@ class Recorder:
         if self._outbox is not None:
             self._outbox.trial_ended(number, state)
 
-    def winner_is(self, record: TrialRecord) -> None:
+    def winner_is(self, trial: Trial) -> None:
         """The winner's generator becomes a logged model."""
-        folder = self._folder.trial(record.number)
+        folder = self._folder.trial(trial.number)
         if self._outbox is not None and any(folder.glob("generator*")):
-            self._outbox.model(record.number, folder)
+            self._outbox.model(trial.number, folder)
 
     def concluded(self, made: Conclusion) -> None:
         """Tables and figures of the whole sweep belong to its run."""
@@ -204,31 +199,27 @@ class Recorder:
             self._outbox.artifact(number, path, name)
 
 
-def _seen(symptoms: Iterable[tuple[str, int]]) -> dict[str, str]:
-    """Tags for symptoms (name, step), each with the step at which it last set in."""
-    return {f"sweeper.symptom.{name}": str(step) for name, step in symptoms}
+def _seen(symptoms: Iterable[Symptom]) -> dict[str, str]:
+    """Tags for symptoms, each with the step at which it last set in."""
+    return {f"sweeper.symptom.{one.name}": str(one.step) for one in symptoms}
 
 
-def _explained(symptoms: Iterable[tuple[str, int]], notes: Mapping[str, str]) -> list[Seen]:
-    """Symptoms (name, step) for a reader, each at the step at which it last set in."""
+def _explained(symptoms: Iterable[Symptom]) -> list[Seen]:
+    """Symptoms for a reader, each as it last set in."""
     return [
-        Seen(name, step, notes.get(name, ""), SYMPTOMS[name].description, SYMPTOMS[name].advice)
-        for name, step in dict(symptoms).items()
+        Seen(name, one.step, one.note, SYMPTOMS[name].description, SYMPTOMS[name].advice)
+        for name, one in {one.name: one for one in symptoms}.items()
         if name in SYMPTOMS
     ]
 
 
-def _best(record: TrialRecord, sweep: Sweep) -> dict[int, dict[str, float]]:
+def _best(trial: Trial, sweep: Sweep) -> dict[int, dict[str, float]]:
     """The best value on the way of each objective, as `best/METRIC`, at the step that had it."""
     found: dict[int, dict[str, float]] = {}
     for objective in sweep.objective:
-        choose = max if objective.goal == "maximize" else min
-        curve = {
-            step: values[objective.metric]
-            for step, values in record.metrics.items()
-            if math.isfinite(values.get(objective.metric, math.nan))
-        }
+        curve = trial.curve(objective.metric)
         if curve:
+            choose = max if objective.goal == "maximize" else min
             step = choose(curve, key=curve.__getitem__)
             found.setdefault(step, {})[f"best/{objective.metric}"] = curve[step]
     return found

@@ -27,6 +27,7 @@ from sweeper.scheduling.failures import NOT_SHARED, OUT_OF_MEMORY, explain
 from sweeper.scheduling.kept_checkpoints import keep, take_up
 from sweeper.scheduling.machines import Mark, not_shared
 from sweeper.scheduling.messages import Failure, Report, Work
+from sweeper.trial import Evaluation, Symptom
 
 REPORT = "sweeper"
 """Key of the report in Tune's result."""
@@ -41,12 +42,15 @@ class Training(Protocol):
     """What the worker asks of a training; `trials.trainer.Training` is one."""
 
     @property
-    def history(self) -> Sequence[Any]: ...
+    def history(self) -> Sequence[Evaluation]: ...
 
     @property
     def finished(self) -> bool: ...
 
-    def advance(self) -> Any: ...
+    @property
+    def stopped_by(self) -> Symptom | None: ...
+
+    def advance(self) -> Evaluation: ...
 
     def restore(self) -> bool: ...
 
@@ -133,13 +137,8 @@ class Worker(tune.Trainable):  # type: ignore[misc]
         keep(training, folder, self._work)
         return self._report(training, [evaluation])
 
-    def _report(self, training: Training, evaluations: Sequence[Any]) -> Report:
-        stopped_by = getattr(training, "stopped_by", None)
-        return Report(
-            evaluations=tuple(one.as_dict() for one in evaluations),
-            finished=training.finished,
-            stopped_by=None if stopped_by is None else _plain(stopped_by),
-        )
+    def _report(self, training: Training, evaluations: Sequence[Evaluation]) -> Report:
+        return Report(tuple(evaluations), training.finished, training.stopped_by)
 
     def _is_bloated(self) -> bool:
         size = _resident()
@@ -161,10 +160,6 @@ def _logged(path: Path) -> Iterator[None]:
         contextlib.redirect_stderr(file),
     ):
         yield
-
-
-def _plain(symptom: Any) -> dict[str, Any]:
-    return {"name": symptom.name, "step": symptom.step, "note": symptom.note}
 
 
 def _resident() -> int:

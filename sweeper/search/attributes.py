@@ -7,8 +7,9 @@ User attributes of a trial (state, values and intermediate values are Optuna's o
     values, config      searched parameters by path; the whole configuration
     attempts            how often a worker took the trial up
     deaths              {count, step}: workers that died under it since it last got further
-    step:250            {metrics, time, symptoms, notes, samples} of the evaluation at step 250
-    protocol            how its distances were measured
+    step:250            {metrics, time, symptoms, notes, evidence, samples, protocol} of the
+                        evaluation at step 250, what is empty left out
+    protocol            how its distances were measured, where an evaluation does not say otherwise
     judged              the last step at which the scheduler let it go on as it was
     donor:500           {number, step, values, config}: whose checkpoint it took over at step 500
     end                 {state, values, symptom, reason, log}: written before the study is told
@@ -31,9 +32,10 @@ from optuna.trial import FrozenTrial, TrialState
 
 from sweeper.ablation.blame import SCHEDULER
 from sweeper.errors import LedgerError
-from sweeper.search.records import Asked, FinalScore, TrialRecord
 from sweeper.search.sampler import Result
 from sweeper.sweepfile.sections import Objective
+from sweeper.trial import Evaluation, FinalScore, Symptom, Trial
+from trials.health import SYMPTOMS
 
 STEP = "step:"
 FINAL = "final:"
@@ -57,58 +59,70 @@ def translated(place: Path | None = None) -> Iterator[None]:
         raise LedgerError(f"cannot use {where}: {error}") from error
 
 
-def asked(trial: FrozenTrial) -> Asked:
-    """A trial to be run, as its entry in the study has it."""
-    attrs = trial.user_attrs
-    return Asked(
-        number=trial.number,
-        values=current(attrs, "values"),
-        config=current(attrs, "config"),
-        role=attrs.get("role", "search"),
-        of=attrs.get("of"),
-        resumed=attrs.get("attempts", 0) > 0,
-    )
-
-
-def record(
-    trial: FrozenTrial, objective: Sequence[Objective], study: Mapping[str, Any]
-) -> TrialRecord:
-    """A trial's entry in plain words; `study` are the study's own attributes."""
-    attrs = trial.user_attrs
+def trial_of(entry: FrozenTrial, final: Mapping[str, Any] | None = None) -> Trial:
+    """A trial from its entry in the study; `final` is what the study has of its final score."""
+    attrs = entry.user_attrs
     end = attrs.get("end", {})
-    steps = evaluations(attrs)
-    curve = curve_of(attrs, objective[0].metric)
-    best = max if objective[0].goal == "maximize" else min
     running = "running" if attrs.get("attempts") else "waiting"
-    final = study.get(f"{FINAL}{trial.number}")
-    return TrialRecord(
-        number=trial.number,
-        state=_STATES.get(trial.state, running),  # type: ignore[arg-type]
+    return Trial(
+        number=entry.number,
+        state=_STATES.get(entry.state, running),  # type: ignore[arg-type]
         role=attrs.get("role", "search"),
         of=attrs.get("of"),
         cell=attrs.get("cell", {}).get("label"),
         values=current(attrs, "values"),
         config=current(attrs, "config"),
-        objective=tuple(trial.values) if trial.state == TrialState.COMPLETE else None,
-        intermediate=curve,
-        metrics={step: entry["metrics"] for step, entry in steps.items()},
-        protocol=attrs.get("protocol", {}),
-        best=best(curve.values()) if curve else None,
-        symptom=end.get("symptom"),
-        symptoms=tuple(
-            (name, step) for step, entry in steps.items() for name in entry.get("symptoms", ())
+        objective=tuple(entry.values) if entry.state == TrialState.COMPLETE else None,
+        evaluations=tuple(
+            _evaluation(step, found, attrs.get("protocol", {}))
+            for step, found in evaluations(attrs).items()
         ),
-        notes={
-            name: note for entry in steps.values() for name, note in entry.get("notes", {}).items()
-        },
+        symptom=end.get("symptom"),
         reason=end.get("reason"),
         log_tail=end.get("log", ""),
-        started=trial.datetime_start.timestamp() if trial.datetime_start else None,
-        ended=trial.datetime_complete.timestamp() if trial.datetime_complete else None,
-        steps=max(steps, default=0),
+        started=entry.datetime_start.timestamp() if entry.datetime_start else None,
+        ended=entry.datetime_complete.timestamp() if entry.datetime_complete else None,
         attempts=attrs.get("attempts", 0),
         donors=tuple((step, donor["number"]) for step, donor in donors(attrs).items()),
         final=FinalScore(**final) if final else None,
+    )
+
+
+def entry_of(evaluation: Evaluation, protocol: Mapping[str, str]) -> dict[str, Any]:
+    """What is written down of an evaluation; `protocol` is that of its trial."""
+    symptoms = evaluation.symptoms
+    entry = {
+        "metrics": dict(evaluation.metrics),
+        "time": evaluation.time,
+        "symptoms": [symptom.name for symptom in symptoms],
+        "notes": {symptom.name: symptom.note for symptom in symptoms if symptom.note},
+        "evidence": {symptom.name: dict(symptom.evidence) for symptom in symptoms},
+        "samples": evaluation.samples,
+    }
+    entry = {key: value for key, value in entry.items() if value or key in ("metrics", "time")}
+    if evaluation.protocol != protocol:
+        entry["protocol"] = dict(evaluation.protocol)
+    return entry
+
+
+def _evaluation(step: int, entry: Mapping[str, Any], protocol: Mapping[str, str]) -> Evaluation:
+    notes, evidence = entry.get("notes", {}), entry.get("evidence", {})
+    return Evaluation(
+        step=step,
+        time=entry["time"],
+        metrics=entry["metrics"],
+        protocol=entry.get("protocol", protocol),
+        symptoms=tuple(
+            Symptom(
+                name=name,
+                step=step,
+                evidence=evidence.get(name, {}),
+                advice=SYMPTOMS[name].advice if name in SYMPTOMS else "",
+                note=notes.get(name, ""),
+            )
+            for name in entry.get("symptoms", ())
+        ),
+        samples=entry.get("samples"),
     )
 
 

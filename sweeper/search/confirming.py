@@ -12,19 +12,17 @@ from collections.abc import Collection, Sequence
 
 from sweeper.ablation import racing
 from sweeper.ablation.confirmation import Confirmation
-from sweeper.search.records import TrialRecord
 from sweeper.sweepfile.model import Sweep
 from sweeper.sweepfile.seeding import replicate_seeds
+from sweeper.trial import Trial
 
 
-def best_first(records: Sequence[TrialRecord], sweep: Sweep) -> list[TrialRecord]:
+def best_first(records: Sequence[Trial], sweep: Sweep) -> list[Trial]:
     """Completed trials of the search from the best on (`sweeper.ablation.racing`)."""
     return racing.best_first(records, _goals(sweep))
 
 
-def race(
-    records: Sequence[TrialRecord], sweep: Sweep, *, without: Collection[int] = ()
-) -> Confirmation:
+def race(records: Sequence[Trial], sweep: Sweep, *, without: Collection[int] = ()) -> Confirmation:
     """Where the confirmation of a sweep stands: who is still in it, who was given up and why."""
     given = sweep.seeds
     return racing.race(
@@ -38,7 +36,7 @@ def race(
 
 
 def replicates_due(
-    records: Sequence[TrialRecord], sweep: Sweep, *, without: Collection[int] = ()
+    records: Sequence[Trial], sweep: Sweep, *, without: Collection[int] = ()
 ) -> list[tuple[int, int]]:
     """(trial to repeat, seed) of every replicate to start now, in order.
 

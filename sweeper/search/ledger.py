@@ -18,7 +18,7 @@ import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from typing import Any, Literal, Self
 
 import optuna
@@ -32,31 +32,17 @@ from sweeper.search.attributes import finite, translated
 from sweeper.search.journal import Journal, mend
 from sweeper.search.population import TakeOver, milestones, take_over
 from sweeper.search.proposer import Proposer
-from sweeper.search.records import Asked, FinalScore, TrialRecord
 from sweeper.search.sampler_view import SamplerView
 from sweeper.search.stopping import Rule, rule_for
 from sweeper.search.storage import STORAGE_VARIABLE as STORAGE_VARIABLE
 from sweeper.search.storage import load_study, open_storage, storage_exists
 from sweeper.sweepfile.model import Sweep
+from sweeper.trial import Evaluation, FinalScore, Trial
 
 Importance = Literal["ped_anova", "fanova"]
 
 FANOVA_TRIALS = 250
 """Trials that fANOVA looks at: a second for so many with 20 parameters, minutes for 10,000."""
-
-
-@dataclass(frozen=True)
-class Evaluated:
-    """Everything that was measured at one step of a trial. `time` is in unix seconds, `notes` says
-    of each symptom in words what was seen."""
-
-    step: int
-    metrics: Mapping[str, float]
-    time: float
-    symptoms: Sequence[str] = ()
-    samples: str | None = None
-    protocol: Mapping[str, str] | None = None
-    notes: Mapping[str, str] = field(default_factory=dict)
 
 
 class Ledger:
@@ -139,20 +125,16 @@ class Ledger:
 
     # Handing out trials
 
-    def interrupted(self) -> list[Asked]:
+    def interrupted(self) -> list[Trial]:
         """Trials that have not ended and that nobody runs now, in the order of their numbers."""
-        return [attributes.asked(trial) for trial in self._all(TrialState.RUNNING)]
+        return [attributes.trial_of(trial) for trial in self._all(TrialState.RUNNING)]
 
-    def asked(self, number: int) -> Asked:
-        """A trial as it is to be taken up again."""
-        return attributes.asked(self._trial(number))
-
-    def ask(self) -> Asked | None:
+    def ask(self) -> Trial | None:
         """The search's next trial; None when the grid has no further cell."""
         with translated(), self.together():
             return self._desk.ask()
 
-    def ask_replicate(self, of: int, seed: int) -> Asked:
+    def ask_replicate(self, of: int, seed: int) -> Trial:
         """A trial that repeats the configuration of trial `of` with another seed."""
         with translated():
             return self._desk.ask_replicate(of, seed)
@@ -174,29 +156,23 @@ class Ledger:
 
     # Following trials
 
-    def report(self, number: int, evaluated: Evaluated) -> bool:
+    def report(self, number: int, evaluation: Evaluation) -> bool:
         """Write down an evaluation. False if that step of that trial was known already."""
         with translated(), self.together():
-            return self._report(number, evaluated)
+            return self._report(number, evaluation)
 
-    def _report(self, number: int, evaluated: Evaluated) -> bool:
-        trial = self._trial(number)
-        if evaluated.step in self._steps.get(number, ()) or trial.state.is_finished():
+    def _report(self, number: int, evaluation: Evaluation) -> bool:
+        trial, step = self._trial(number), evaluation.step
+        if step in self._steps.get(number, ()) or trial.state.is_finished():
             return False
-        if evaluated.protocol and "protocol" not in trial.user_attrs:
-            self._set(number, "protocol", dict(evaluated.protocol))
-        entry: dict[str, Any] = {"metrics": dict(evaluated.metrics), "time": evaluated.time}
-        if evaluated.symptoms:
-            entry["symptoms"] = list(evaluated.symptoms)
-        if evaluated.notes:
-            entry["notes"] = dict(evaluated.notes)
-        if evaluated.samples:
-            entry["samples"] = evaluated.samples
-        self._set(number, f"{attributes.STEP}{evaluated.step}", entry)
-        value = evaluated.metrics.get(self.sweep.objective[0].metric)
+        protocol = trial.user_attrs.get("protocol", evaluation.protocol)
+        if protocol and "protocol" not in trial.user_attrs:
+            self._set(number, "protocol", dict(protocol))
+        entry = attributes.entry_of(evaluation, protocol)
+        self._set(number, f"{attributes.STEP}{step}", entry)
+        value = evaluation.metrics.get(self.sweep.objective[0].metric)
         if value is not None and finite(value) and len(self.sweep.objective) == 1:
-            step, trial_id = evaluated.step, trial._trial_id
-            self._storage.set_trial_intermediate_value(trial_id, step, float(value))
+            self._storage.set_trial_intermediate_value(trial._trial_id, step, float(value))
         self._learn(self._trial(number))
         return True
 
@@ -224,7 +200,7 @@ class Ledger:
     def take_over(self, number: int) -> TakeOver | None:
         """Under population based training: whose checkpoint the trial goes on from, if another's.
 
-        The decision is in the ledger when this returns; from then on `asked` gives the new values.
+        The decision is in the ledger when this returns; from then on `trial` gives the new values.
         The base configuration takes nothing over, since others are measured by it, and is copied
         only where it is a point of the space.
         """
@@ -301,24 +277,19 @@ class Ledger:
 
     # Reading
 
-    def record(self, number: int) -> TrialRecord:
+    def trial(self, number: int) -> Trial:
         """One trial."""
-        study = self.study.user_attrs
-        return attributes.record(self._trial(number), self.sweep.objective, study)
+        final = self.study.user_attrs.get(f"{attributes.FINAL}{number}")
+        return attributes.trial_of(self._trial(number), final)
 
-    def trials(self) -> list[TrialRecord]:
+    def trials(self) -> list[Trial]:
         """All trials in the order of their numbers."""
         with translated():
             study = self.study.user_attrs
-            return [attributes.record(one, self.sweep.objective, study) for one in self._all()]
-
-    def evaluations(self, number: int) -> list[Evaluated]:
-        """All evaluations of a trial by step."""
-        attrs = self._trial(number).user_attrs
-        return [
-            Evaluated(step=step, protocol=attrs.get("protocol"), **entry)
-            for step, entry in attributes.evaluations(attrs).items()
-        ]
+            return [
+                attributes.trial_of(one, study.get(f"{attributes.FINAL}{one.number}"))
+                for one in self._all()
+            ]
 
     @property
     def budget(self) -> int | None:

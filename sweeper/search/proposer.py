@@ -10,18 +10,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import optuna
 from optuna.distributions import BaseDistribution
 from optuna.storages import BaseStorage
 from optuna.study import Study
-from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from sweeper.ablation.blame import INNOCENT
 from sweeper.search import attributes
 from sweeper.search.distributions import distribution, to_study
-from sweeper.search.records import Asked, Role
 from sweeper.search.sampler import Result, Sampler, Turn
 from sweeper.sweepfile.model import Sweep
 from sweeper.sweepfile.space import Draw, apply, base_draw, walk
+from sweeper.trial import Role, Trial
 
 if TYPE_CHECKING:
     from sweeper.ablation.designs import Design
@@ -38,7 +39,7 @@ class Proposer:
         self._design: Design | None = None
         self._tried: set[tuple[str, int]] = set()
 
-    def ask(self) -> Asked | None:
+    def ask(self) -> Trial | None:
         """The search's next trial; None when the grid has no further cell.
 
         The first is the base configuration, if the sweep starts with it.
@@ -56,7 +57,7 @@ class Proposer:
             return self._written(turn.trial, draw)
         return self._add(draw, draw.values, "search")
 
-    def _ask_cell(self, everything: list[FrozenTrial]) -> Asked | None:
+    def _ask_cell(self, everything: list[FrozenTrial]) -> Trial | None:
         """The next run of an ablation; further seeds of a cell belong to its first trial.
 
         A run whose worker died is asked for again, but only once by each driver: where the machine
@@ -86,14 +87,14 @@ class Proposer:
         named = {"label": cell.label, "key": cell.key}
         return self._add(draw, cell.settings, role, of=of, cell=named)
 
-    def ask_replicate(self, of: int, seed: int) -> Asked:
+    def ask_replicate(self, of: int, seed: int) -> Trial:
         """A trial that repeats the configuration of trial `of` with another seed."""
-        model = attributes.asked(self._study.get_trials(deepcopy=False)[of])
+        model = attributes.trial_of(self._study.get_trials(deepcopy=False)[of])
         searched = {path: value for path, value in model.values.items() if path != "seed"}
         config = apply(model.config, {"seed": seed})
         return self._add(Draw({**searched, "seed": seed}, config), searched, "replicate", of=of)
 
-    def redraw(self, trial: FrozenTrial) -> Asked:
+    def redraw(self, trial: FrozenTrial) -> Trial:
         """Finish asking a trial that was given a number but no configuration."""
         earlier = self._study.get_trials(deepcopy=False)[: trial.number]
         turn = self._turn(earlier, unfinished=trial._trial_id)
@@ -130,7 +131,7 @@ class Proposer:
         role: Role,
         of: int | None = None,
         cell: Mapping[str, str] | None = None,
-    ) -> Asked:
+    ) -> Trial:
         """Put a whole trial into the study with one write."""
         domains = {parameter.path: parameter.domain for parameter in self._sweep.parameters}
         attrs: dict[str, Any] = {"role": role, "values": draw.values, "config": draw.config}
@@ -148,7 +149,7 @@ class Proposer:
             if not self._sweep.is_ablation:
                 raise
             trial_id = self._create(attrs, {}, {})
-        return attributes.asked(self._storage.get_trial(trial_id))
+        return attributes.trial_of(self._storage.get_trial(trial_id))
 
     def _create(
         self,
@@ -165,13 +166,13 @@ class Proposer:
         )
         return self._storage.create_new_trial(self._study._study_id, template)
 
-    def _written(self, trial: Trial, draw: Draw) -> Asked:
+    def _written(self, trial: optuna.Trial, draw: Draw) -> Trial:
         """Complete a trial that Optuna drew."""
         trial.set_user_attr("role", "search")
         trial.set_user_attr("values", draw.values)
         # The configuration last: a trial without it has not been asked yet.
         trial.set_user_attr("config", draw.config)
-        return attributes.asked(self._storage.get_trial(trial._trial_id))
+        return attributes.trial_of(self._storage.get_trial(trial._trial_id))
 
     def _turn(self, earlier: Sequence[FrozenTrial], unfinished: int | None = None) -> Turn:
         """The search's next proposal, after these trials of the study."""

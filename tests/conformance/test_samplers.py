@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from sweeper.home import Home, SweepFolder
-from sweeper.search.ledger import Evaluated, Ledger
-from sweeper.search.records import Asked
+from sweeper.search.ledger import Ledger
 from sweeper.sweepfile.domains import Parameter, Range, Toggle, Values
 from sweeper.sweepfile.model import Sweep
 from sweeper.sweepfile.sections import Limits, Objective, SearchSpec
+from sweeper.trial import Evaluation, Trial
 
 SAMPLERS = ("tpe", "random", "qmc", "cmaes", "gp", "nsga2", "grid")
 X = Parameter("optimizer.generator.lr", Range(1e-5, 1e-2, log=True))
@@ -51,15 +51,15 @@ def bowl(values: dict[str, object]) -> float:
     return (lr + 3) ** 2 + 4 * (beta - 0.25) ** 2 + (values.get("network") == "mlp")
 
 
-def score(asked: Asked) -> dict[str, float]:
+def score(asked: Trial) -> dict[str, float]:
     value = bowl(dict(asked.values))
     return {"fid": value, "cost": 1.0 / (0.1 + value)}
 
 
-def finish(ledger: Ledger, asked: Asked) -> None:
+def finish(ledger: Ledger, asked: Trial) -> None:
     metrics = score(asked)
     ledger.started(asked.number)
-    ledger.report(asked.number, Evaluated(100, metrics, time=1.0))
+    ledger.report(asked.number, Evaluation(100, 1.0, metrics))
     wanted = [metrics[objective.metric] for objective in ledger.sweep.objective]
     ledger.complete(asked.number, wanted)
 
@@ -129,7 +129,7 @@ def test_a_trial_whose_configuration_was_cut_off_is_drawn_again_under_its_number
         [waiting] = again.interrupted()
         assert (waiting.number, dict(waiting.values)) == (done, straight[done]), keep
         assert waiting.config == asked.config
-        assert not waiting.resumed
+        assert waiting.attempts == 0
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "gp", "cmaes"])
@@ -156,7 +156,7 @@ def test_a_sampler_moves_away_from_where_trainings_fail(sampler, folders):
         if beta > 0.5:
             ledger.fail(asked.number, "divergence", "the losses are not finite")
         else:
-            ledger.report(asked.number, Evaluated(10, {"fid": 2.0 - beta}, time=1.0))
+            ledger.report(asked.number, Evaluation(10, 1.0, {"fid": 2.0 - beta}))
             ledger.complete(asked.number, [2.0 - beta])
     assert sum(failed[16:]) <= 10, failed
 

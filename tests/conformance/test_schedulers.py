@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from sweeper.home import Home, SweepFolder
-from sweeper.search.ledger import Evaluated, Ledger
-from sweeper.search.records import TrialRecord
+from sweeper.search.ledger import Ledger
 from sweeper.sweepfile.domains import Parameter, Range
 from sweeper.sweepfile.model import Sweep
 from sweeper.sweepfile.sections import Limits, Objective, SchedulerSpec, SearchSpec
+from sweeper.trial import Evaluation, Trial
 
 SCHEDULERS = ("none", "asha", "hyperband", "median")
 GRACE, STEPS, TRIALS, PARALLEL = 2, 18, 20, 4
@@ -38,7 +38,7 @@ def curve(x: float, step: int, sign: int) -> float:
 
 def race(
     spec: Sweep, folder: SweepFolder, reopen: Callable[[int], bool] = lambda turn: False
-) -> list[TrialRecord]:
+) -> list[Trial]:
     """Four trials at a time, one evaluation each in turn, as the run loop would do it."""
     sign = 1 if spec.objective[0].goal == "minimize" else -1
     ledger = Ledger.open(spec, folder)
@@ -50,16 +50,16 @@ def race(
         if not running:
             return ledger.trials()
         number = running[turn % len(running)]
-        x = ledger.asked(number).values["x"]
-        step = ledger.record(number).steps + 1
+        x = ledger.trial(number).values["x"]
+        step = ledger.trial(number).steps + 1
         with ledger.together():
-            ledger.report(number, Evaluated(step, {"fid": curve(x, step, sign)}, time=1.0))
+            ledger.report(number, Evaluation(step, 1.0, {"fid": curve(x, step, sign)}))
             reason = ledger.verdict(number)
             if reason is not None:
                 ledger.prune(number, "scheduler", reason)
             elif step == STEPS:
                 ledger.complete(number, [curve(x, step, sign)])
-        if ledger.record(number).over:
+        if ledger.trial(number).over:
             running.remove(number)
         turn += 1
         if reopen(turn):
@@ -67,8 +67,8 @@ def race(
             assert [asked.number for asked in ledger.interrupted()] == sorted(running)
 
 
-def essence(records: list[TrialRecord]) -> list[tuple]:
-    return [(one.number, one.state, one.values, one.intermediate, one.reason) for one in records]
+def essence(records: list[Trial]) -> list[tuple]:
+    return [(one.number, one.state, one.values, one.curve("fid"), one.reason) for one in records]
 
 
 @pytest.fixture
@@ -117,12 +117,12 @@ def test_a_replicate_is_neither_stopped_nor_compared_with(scheduler, folders):
     ledger = Ledger.open(sweep(scheduler), folder)
     replicate = ledger.ask_replicate(of=0, seed=1000).number
     for step in range(1, STEPS + 1):
-        ledger.report(replicate, Evaluated(step, {"fid": 1e9}, time=1.0))
+        ledger.report(replicate, Evaluation(step, 1.0, {"fid": 1e9}))
         assert ledger.verdict(replicate) is None
     ledger.complete(replicate, [1e9])
     newcomer = ledger.ask().number
     for step in range(1, STEPS + 1):
-        ledger.report(newcomer, Evaluated(step, {"fid": 1e8}, time=1.0))
+        ledger.report(newcomer, Evaluation(step, 1.0, {"fid": 1e8}))
         if ledger.verdict(newcomer) is not None:
             break
     assert (ledger.verdict(newcomer) is None) == (scheduler == "none")

@@ -91,8 +91,8 @@ def test_a_sweep_runs_is_recorded_extended_and_never_repeated(tmp_path: Path) ->
         assert run["params"]["optimizer.discriminator.lr"] == "0.0002"  # a default, written out
         assert run["tags"]["protocol.extractor"] == "digits"
         history = metric_history(uri, run["run_id"], "fid")
-        assert [(step, value) for step, value, _ in history] == list(record.intermediate.items())
-        assert run["metrics"]["best/fid"] == record.best
+        assert [(step, value) for step, value, _ in history] == list(record.curve("fid").items())
+        assert run["metrics"]["best/fid"] == record.best("fid", "minimize")
         assert run["metrics"]["fid"] == record.objective[0]
     [won] = [record for record in records if record.final is not None]
     assert won == min(records, key=lambda record: record.objective)

@@ -15,11 +15,12 @@ from typing import Any
 import pytest
 
 from sweeper.home import Home
-from sweeper.search.ledger import Evaluated, Ledger
+from sweeper.search.ledger import Ledger
 from sweeper.sweepfile.domains import Parameter, Range
 from sweeper.sweepfile.model import Sweep
 from sweeper.sweepfile.sections import Limits, SearchSpec
 from sweeper.tracking.ui import LOOPBACK, free_port
+from sweeper.trial import Evaluation
 
 SWEEP = Sweep(
     name="shown",
@@ -39,7 +40,7 @@ def address(tmp_path: Path) -> Iterator[str]:
     for number in range(4):
         ledger.ask()
         ledger.started(number)
-        ledger.report(number, Evaluated(1, {"fid": 3.0 - number}, 10.0))
+        ledger.report(number, Evaluation(1, 10.0, {"fid": 3.0 - number}))
     ledger.complete(0, [3.0])
     ledger.prune(1, "scheduler", "not among the best")
     ledger.fail(2, "error", "ValueError: no", "the last line")

@@ -25,10 +25,10 @@ from sweeper.scheduling.events import (
     TrialStarted,
 )
 from sweeper.scheduling.run import run
-from sweeper.search.records import TrialRecord
 from sweeper.sweepfile.domains import Parameter, Range, Values
 from sweeper.sweepfile.model import Sweep
 from sweeper.sweepfile.sections import Limits, Resources, SchedulerSpec, SearchSpec, Seeds
+from sweeper.trial import Trial
 from tests.fakes import fake
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::FutureWarning")
@@ -84,7 +84,7 @@ def go(
     return run(spec, home, events=listen, factory=fake, record=False), heard
 
 
-def essence(records: tuple[TrialRecord, ...]) -> list[tuple[Any, ...]]:
+def essence(records: tuple[Trial, ...]) -> list[tuple[Any, ...]]:
     """All of a trial that does not depend on the clock."""
     return [
         (
@@ -94,7 +94,7 @@ def essence(records: tuple[TrialRecord, ...]) -> list[tuple[Any, ...]]:
             one.of,
             one.values,
             one.config,
-            one.metrics,
+            [(found.step, found.metrics) for found in one.evaluations],
             one.objective,
             one.donors,
         )
@@ -102,11 +102,15 @@ def essence(records: tuple[TrialRecord, ...]) -> list[tuple[Any, ...]]:
     ]
 
 
+def at(event: TrialEvaluated) -> tuple[int, int]:
+    return event.number, event.evaluation.step
+
+
 def steps_heard(events: list[Event]) -> dict[int, list[int]]:
     found: dict[int, list[int]] = {}
     for event in events:
         if isinstance(event, TrialEvaluated):
-            found.setdefault(event.number, []).append(event.step)
+            found.setdefault(event.number, []).append(event.evaluation.step)
     return found
 
 
@@ -143,7 +147,7 @@ def test_one_at_a_time_the_same_seed_gives_the_same_sweep_also_when_it_was_inter
     straight, _ = go(spec, Home(tmp_path / "straight"))
 
     def interrupt(event: Event) -> None:
-        if isinstance(event, TrialEvaluated) and (event.number, event.step) in ((3, 1), (8, 1)):
+        if isinstance(event, TrialEvaluated) and at(event) in ((3, 1), (8, 1)):
             os.kill(os.getpid(), 2)
 
     stopped = Home(tmp_path / "stopped")
@@ -163,7 +167,7 @@ def test_one_at_a_time_the_same_seed_gives_the_same_sweep_also_when_it_was_inter
     for one in heirs:
         folder = stopped.sweep("probe").trial(one.number)
         assert (folder / "taken_over").exists()
-        assert list(one.metrics) == [1, 2, 3, 4]
+        assert [found.step for found in one.evaluations] == [1, 2, 3, 4]
         donor = straight.records[one.donors[0][1]]
         assert donor.objective[0] < max(other.objective[0] for other in straight.records)
 
@@ -203,7 +207,7 @@ def test_what_goes_wrong_in_a_training_is_recorded_and_the_sweep_goes_on(home):
     assert (folder / "restored").read_text() == "1\n"
     assert steps_heard(events)[found["die once"].number] == [1, 2, 3, 4]
     assert found["nan"].objective is None
-    assert list(found["nan"].intermediate) == [1]
+    assert found["nan"].curve("fid").keys() == {1}
 
 
 def test_the_sweep_stops_when_too_many_trials_have_failed_and_says_so(home):
@@ -223,7 +227,7 @@ def test_an_interrupted_trial_goes_on_from_its_checkpoint_under_its_number(home)
     done: list[Event] = []
 
     def interrupt(event: Event) -> None:
-        if isinstance(event, TrialEvaluated) and event.step == 3 and not done:
+        if isinstance(event, TrialEvaluated) and event.evaluation.step == 3 and not done:
             done.append(event)
             os.kill(os.getpid(), 2)
 
@@ -248,7 +252,7 @@ def test_a_second_interrupt_and_a_cancel_end_at_once(home, twice):
     done: list[Event] = []
 
     def end(event: Event) -> None:
-        if isinstance(event, TrialEvaluated) and event.step == 2 and not done:
+        if isinstance(event, TrialEvaluated) and event.evaluation.step == 2 and not done:
             done.append(event)
             if twice:
                 os.kill(os.getpid(), 2)
@@ -268,7 +272,7 @@ def test_stop_lets_running_trials_end_and_pause_hands_out_none(home):
     lifted = []
 
     def pause(event: Event) -> None:
-        if isinstance(event, TrialEvaluated) and (event.number, event.step) == (2, 1):
+        if isinstance(event, TrialEvaluated) and at(event) == (2, 1):
             folder.ask(Request.PAUSE)
         if isinstance(event, PhaseChanged) and event.phase == "paused":
             threading.Timer(2.0, folder.clear_request).start()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,8 @@ import numpy as np
 from PIL import Image
 
 from sweeper.home import Home, SweepFolder
-from sweeper.search.records import TrialRecord
 from sweeper.sweepfile import Limits, Objective, Parameter, Range, Sweep, Toggle, Values
+from sweeper.trial import Evaluation, Trial
 
 PROTOCOL = {"extractor": "digits", "fake_count": "1024", "real_count": "1797", "weights": "raw"}
 STEPS = 1000
@@ -35,12 +36,24 @@ def sweep(*goals: str, **changes: Any) -> Sweep:
     return Sweep(**{**given, **changes})
 
 
-def trial(number: int, *values: float, **changes: Any) -> TrialRecord:
-    """A trial that completed with these values, or, with none given, one that did not."""
-    ended = changes.get("steps", STEPS)
-    curve = (
-        {step: values[0] * STEPS / step for step in range(250, ended + 1, 250)} if values else {}
-    )
+def trial(
+    number: int,
+    *values: float,
+    steps: int = STEPS,
+    curve: Mapping[int, float] | None = None,
+    protocol: Mapping[str, str] = PROTOCOL,
+    **changes: Any,
+) -> Trial:
+    """A trial that completed with these values, or, with none given, one that did not.
+
+    It was last evaluated at `steps`; `curve` is its FID by step.
+    """
+    if curve is None:
+        every = range(250, steps + 1, 250) if values else ()
+        curve = {step: values[0] * STEPS / step for step in every}
+    measured = {step: {"fid": value, "recall": 0.5} for step, value in curve.items()}
+    if steps:
+        measured.setdefault(steps, {})
     settings = {
         "optimizer.generator.lr": 10 ** (-5 + number % 7 / 2),
         "loss": ("hinge", "wgan")[number % 2],
@@ -53,18 +66,17 @@ def trial(number: int, *values: float, **changes: Any) -> TrialRecord:
         "values": settings,
         "config": {"steps": STEPS, "loss": settings["loss"], "seed": number},
         "objective": values or None,
-        "intermediate": curve,
-        "metrics": {step: {"fid": value, "recall": 0.5} for step, value in curve.items()},
-        "protocol": PROTOCOL,
-        "best": values[0] if values else None,
+        "evaluations": tuple(
+            Evaluation(step, 0.0, measured[step], protocol, samples=f"samples/{step:06d}.png")
+            for step in sorted(measured)
+        ),
         "started": 1_700_000_000.0 + number,
         "ended": 1_700_000_009.0 + number,
-        "steps": ended,
     }
-    return TrialRecord(**{**given, **changes})
+    return Trial(**{**given, **changes})
 
 
-def replicate(number: int, of: int, seed: int, *values: float) -> TrialRecord:
+def replicate(number: int, of: int, seed: int, *values: float) -> Trial:
     """Trial `of` again with another seed; failed without a value."""
     return trial(number, *values, role="replicate", of=of, config={"steps": STEPS, "seed": seed})
 

@@ -20,6 +20,7 @@ from sweeper.search.ledger import Ledger
 from sweeper.sweepfile.domains import Parameter, Toggle, Values
 from sweeper.sweepfile.model import Sweep
 from sweeper.sweepfile.sections import Ablation, Limits, Objective
+from sweeper.trial import Evaluation
 
 STUDY = Sweep(
     name="killed",
@@ -72,12 +73,13 @@ def outcome(work: Work) -> Report:
     if "label_smoothing" not in on and seed == 1:
         return Report(finished=True, failure=Failure("divergence", "it fell apart"))
     noise = zlib.crc32(f"{on} {seed}".encode()) / 2**32
-    evaluation = {"step": 2, "metrics": {"fid": 5 - len(on) + noise}, "time": 0.0}
+    evaluation = Evaluation(2, 0.0, {"fid": 5 - len(on) + noise})
     return Report(evaluations=(evaluation,), finished=True)
 
 
 def tables(home: Path, ledger: Ledger, spec: Sweep = STUDY) -> list[Table]:
-    return finished_tables(spec, write_dataset_of(Home.at(home).sweep(spec.name), ledger.trials()))
+    folder = Home.at(home).sweep(spec.name)
+    return finished_tables(spec, write_dataset_of(folder, spec, ledger.trials()))
 
 
 def numbers(made: list[Table]) -> list[tuple[Any, ...]]:
@@ -138,7 +140,7 @@ def test_a_factor_may_get_another_level_later(kept_in, tmp_path, monkeypatch):
 
 
 def fine(work: Work) -> Report:
-    evaluation = {"step": 2, "metrics": {"fid": 1.0}, "time": 0.0}
+    evaluation = Evaluation(2, 0.0, {"fid": 1.0})
     return Report(evaluations=(evaluation,), finished=True)
 
 

@@ -20,6 +20,7 @@ from sweeper.search.ledger import Ledger
 from sweeper.sweepfile.domains import Parameter, Range
 from sweeper.sweepfile.model import Sweep
 from sweeper.sweepfile.sections import Limits, SchedulerSpec, SearchSpec, Seeds
+from sweeper.trial import Evaluation
 
 SWEEP = Sweep(
     name="probe",
@@ -50,7 +51,7 @@ class Stage:
         """One trial from its start to its end."""
         work = self.work()
         self.conductor.started(work.number)
-        evaluation = {"step": 1, "metrics": {"fid": 1.0 + work.number}, "time": 0.0}
+        evaluation = Evaluation(1, 0.0, {"fid": 1.0 + work.number})
         done = Report(evaluations=(evaluation,), finished=True)
         report = done if failure is None else Report(finished=True, failure=failure)
         self.conductor.heard(work.number, report)
@@ -175,7 +176,7 @@ def test_a_kill_between_an_evaluation_and_its_verdict_changes_no_verdict(
     journal = Home.at(tmp_path).sweep(spec.name).study_journal
     before = 0
     for work in works:  # the second one is worse than the first
-        evaluation = {"step": 1, "metrics": {"fid": 1.0 + work.number}, "time": 0.0}
+        evaluation = Evaluation(1, 0.0, {"fid": 1.0 + work.number})
         before = len(journal.read_bytes().splitlines())
         stage.conductor.heard(work.number, Report(evaluations=(evaluation,)))
     straight = Stage(tmp_path, spec).ledger.trials()
@@ -200,7 +201,7 @@ def test_nobody_is_judged_twice_at_one_evaluation(tmp_path: Path) -> None:
     first, second = stage.work(), stage.work()
     for work, value in ((first, 2.0), (second, 1.0)):
         stage.conductor.started(work.number)
-        evaluation = {"step": 1, "metrics": {"fid": value}, "time": 0.0}
+        evaluation = Evaluation(1, 0.0, {"fid": value})
         assert not stage.conductor.heard(work.number, Report(evaluations=(evaluation,)))
-    broken = {"step": 2, "metrics": {"fid": float("nan")}, "time": 0.0}
+    broken = Evaluation(2, 0.0, {"fid": float("nan")})
     assert not stage.conductor.heard(first.number, Report(evaluations=(broken,)))

@@ -13,11 +13,11 @@ from sweeper.report.sections import winner
 from sweeper.report.standings import standings_of
 from sweeper.scheduling.final_score import GENERATOR, Scoring, overall_winner, winners
 from sweeper.scheduling.recorder import Recorder
-from sweeper.search.ledger import Evaluated, Ledger
-from sweeper.search.records import FinalScore
+from sweeper.search.ledger import Ledger
 from sweeper.sweepfile.domains import Parameter, Range
 from sweeper.sweepfile.model import Sweep
 from sweeper.sweepfile.sections import Limits, SearchSpec
+from sweeper.trial import Evaluation, FinalScore
 from tests.conformance.small import small_config
 from tests.unit import report_sweeps
 from trials.evaluation.final_score import final_score
@@ -77,7 +77,7 @@ def finished(home: Home) -> Ledger:
         assert asked is not None
         assert asked.number == number
         ledger.started(number)
-        ledger.report(number, Evaluated(4, {"fid": value}, 10.0))
+        ledger.report(number, Evaluation(4, 10.0, {"fid": value}))
         ledger.complete(number, [value])
     folder.trial(1).mkdir(parents=True)
     (folder.trial(1) / GENERATOR).touch()
@@ -100,7 +100,7 @@ def test_a_score_is_due_until_the_ledger_has_it_and_outlives_the_driver(tmp_path
     assert scoring(home, again).due() == []
     later = Ledger.open(SWEEP, home.sweep("probe"))
     assert [record.final for record in later.trials()] == [None, SCORE]
-    assert later.record(1).final == SCORE
+    assert later.trial(1).final == SCORE
 
 
 def test_nothing_is_due_where_no_generator_was_kept(tmp_path: Path) -> None:

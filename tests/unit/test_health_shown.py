@@ -15,19 +15,20 @@ from sweeper.cli.main import run
 from sweeper.home import Home
 from sweeper.scheduling.events import TrialEnded, TrialEvaluated, TrialStarted
 from sweeper.scheduling.recorder import Recorder
-from sweeper.search.ledger import Evaluated, Ledger
-from sweeper.search.records import Asked, TrialRecord
+from sweeper.search.ledger import Ledger
 from sweeper.sweepfile.domains import Parameter, Range
 from sweeper.sweepfile.model import Sweep
 from sweeper.sweepfile.sections import Limits, SearchSpec
 from sweeper.tracking.outbox import Outbox
+from sweeper.trial import Evaluation, Symptom, Trial
 from trials.config import default_at
 from trials.health import SYMPTOMS
 
 REASON = "Two samples differ 12% as much as two real images do. (step 400)"
 STARTED = TrialStarted(3, "search", None, {}, 800, False, 1, 0.0)
 NOTE = "samples are 0.2 times as far apart as real images"
-SEEN = TrialEvaluated(3, 400, 31.5, {"fid": 31.5}, ("mode_collapse",), 1.0, {"mode_collapse": NOTE})
+COLLAPSE = Symptom("mode_collapse", 400, {"diversity": 0.2}, "", NOTE)
+SEEN = TrialEvaluated(3, 31.5, Evaluation(400, 1.0, {"fid": 31.5}, symptoms=(COLLAPSE,)))
 STOPPED = TrialEnded(3, "pruned", None, "mode_collapse", REASON, 1.0)
 
 
@@ -81,7 +82,7 @@ def test_status_counts_stops_and_the_steps_that_they_saved(
     for number, symptom in enumerate(("mode_collapse", "worker_died")):
         ledger.ask()
         ledger.started(number)
-        ledger.report(number, Evaluated(400, {"fid": 31.5}, 1.0))
+        ledger.report(number, Evaluation(400, 1.0, {"fid": 31.5}))
         end = ledger.prune if symptom in SYMPTOMS else ledger.fail
         end(number, symptom, REASON)
     assert run(["status", "probe", "--home", str(tmp_path)]) == 0
@@ -91,9 +92,15 @@ def test_status_counts_stops_and_the_steps_that_they_saved(
 
 
 def test_steps_are_saved_of_trainings_of_the_default_length_too(tmp_path: Path) -> None:
-    record = TrialRecord(0, "pruned", config={"data": "digits"}, symptom="mode_collapse", steps=400)
+    stopped = Trial(
+        0,
+        "pruned",
+        config={"data": "digits"},
+        evaluations=(SEEN.evaluation,),
+        symptom="mode_collapse",
+    )
     default = default_at({"data": "digits"}, "steps")
-    assert _steps_saved([record]) == {"mode_collapse": default - 400}
+    assert _steps_saved([stopped]) == {"mode_collapse": default - 400}
 
 
 def test_mlflow_has_a_symptom_as_a_tag_at_once_and_the_explanation_as_a_note(
@@ -106,13 +113,12 @@ def test_mlflow_has_a_symptom_as_a_tag_at_once_and_the_explanation_as_a_note(
     ledger.started(0)
     with Outbox(folder.outbox) as outbox:
         recorder = Recorder(sweep, folder, outbox)
-        recorder.trial_started(Asked(0, {}, {}))
-        evaluated = Evaluated(400, {"fid": 31.5}, 1.0, symptoms=("mode_collapse",))
-        ledger.report(0, evaluated)
-        recorder.evaluated(0, evaluated)
+        recorder.trial_started(Trial(0, "running"))
+        ledger.report(0, SEEN.evaluation)
+        recorder.evaluated(0, SEEN.evaluation)
         assert json.loads(_column(folder.outbox, "tags"))["sweeper.symptom.mode_collapse"] == "400"
         ledger.prune(0, "mode_collapse", REASON)
-        recorder.trial_ended(ledger.record(0))
+        recorder.trial_ended(ledger.trial(0))
         assert json.loads(_column(folder.outbox, "end_tags"))["sweeper.symptom"] == "mode_collapse"
     note = _column(folder.outbox, "end_note")
     for part in (REASON, SYMPTOMS["mode_collapse"].description, SYMPTOMS["mode_collapse"].advice):
@@ -138,20 +144,18 @@ def test_a_symptom_that_stops_nothing_is_explained_while_the_trial_runs_and_afte
     told = (NOTE, SYMPTOMS["mode_collapse"].description, SYMPTOMS["mode_collapse"].advice)
     with Outbox(folder.outbox) as outbox:
         recorder = Recorder(sweep, folder, outbox)
-        recorder.trial_started(Asked(0, {}, {}))
-        notes = {"mode_collapse": NOTE}
-        evaluated = Evaluated(400, {"fid": 31.5}, 1.0, ("mode_collapse",), notes=notes)
-        ledger.report(0, evaluated)
-        recorder.evaluated(0, evaluated)
+        recorder.trial_started(Trial(0, "running"))
+        ledger.report(0, SEEN.evaluation)
+        recorder.evaluated(0, SEEN.evaluation)
         at_once = json.loads(_column(folder.outbox, "tags"))["mlflow.note.content"]
-        notes = {"oscillation": "samples jump"}
-        evaluated = Evaluated(800, {"fid": 30.0}, 2.0, ("oscillation",), notes=notes)
-        ledger.report(0, evaluated)
-        recorder.evaluated(0, evaluated)
+        swings = Symptom("oscillation", 800, {}, "", "samples jump")
+        evaluation = Evaluation(800, 2.0, {"fid": 30.0}, symptoms=(swings,))
+        ledger.report(0, evaluation)
+        recorder.evaluated(0, evaluation)
         later = json.loads(_column(folder.outbox, "tags"))["mlflow.note.content"]
         assert "samples jump" in later
         ledger.complete(0, [30.0])
-        recorder.trial_ended(ledger.record(0))
+        recorder.trial_ended(ledger.trial(0))
     for note in (at_once, later, _column(folder.outbox, "end_note")):
         for part in told:
             assert part in note

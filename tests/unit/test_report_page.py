@@ -290,7 +290,8 @@ def test_an_ablation_that_allows_no_test_yet_shows_its_values_without_one():
 def test_a_film_of_a_trial_without_a_score_is_not_called_the_best_ones(tmp_path):
     folder = folder_of(tmp_path)
     leave_samples(folder, 0, 250, 500)
-    for records, said in (([trial(0)], False), ([trial(0, 9.0)], True)):
+    unscored = trial(0, curve={250: 9.0, 500: 8.0})
+    for records, said in (([unscored], False), ([trial(0, 9.0)], True)):
         shown = Page(write_report(folder, sweep(), records).html.read_text()).text
         assert "One trial as it trained" in shown
         assert ("the best trial that left any" in shown) == said
@@ -335,9 +336,7 @@ def any_records(draw, objectives):
                 objective=draw(st.tuples(*[NUMBERS] * objectives))
                 if state == "completed"
                 else None,
-                intermediate=curve,
-                metrics={step: {"fid": value, "recall": value} for step, value in curve.items()},
-                best=draw(st.none() | NUMBERS),
+                curve=curve,
                 steps=max(curve, default=0),
                 symptom=draw(st.sampled_from((None, "divergence", "scheduler", "unheard of"))),
                 protocol=draw(st.sampled_from(({}, PROTOCOL, {**PROTOCOL, "fake_count": "9"}))),

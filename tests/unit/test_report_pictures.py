@@ -78,7 +78,7 @@ def test_no_samples_make_no_picture(tmp_path):
 def test_one_evaluation_is_no_film_and_no_curve(tmp_path):
     folder = folder_of(tmp_path)
     leave_samples(folder, 0, 500)
-    standings = standings_of(sweep(), [trial(0, 4.0, intermediate={500: 4.0})])
+    standings = standings_of(sweep(), [trial(0, 4.0, curve={500: 4.0})])
     assert gallery.best_samples(standings, folder) is not None
     assert gallery.film_strip(standings, folder) is None
     assert curves.over_steps(standings) is None
@@ -87,7 +87,7 @@ def test_one_evaluation_is_no_film_and_no_curve(tmp_path):
 def test_one_explosion_does_not_flatten_the_other_curves():
     records = [trial(n, 20.0 + n) for n in range(12)]
     records.append(
-        trial(12, state="failed", intermediate={250: 30.0, 500: 1e29}, steps=500, symptom="error")
+        trial(12, state="failed", curve={250: 30.0, 500: 1e29}, steps=500, symptom="error")
     )
     with style.styled():
         figure = curves.over_steps(standings_of(sweep(), records))
@@ -111,7 +111,7 @@ def test_the_best_is_on_every_axis_however_far_ahead_it_is(goals):
     """Limits that no explosion can stretch must not cut off what was searched for."""
     score = 900.0 if goals[0] == "maximize" else -900.0
     records = [trial(number, float(number % 5), 0.1 * (number % 5)) for number in range(20)]
-    records.append(trial(20, score, 90.0, intermediate={500: score, 1000: score}))
+    records.append(trial(20, score, 90.0, curve={500: score, 1000: score}))
     standings = standings_of(sweep(*goals), records)
     figures = [curves.over_steps(standings), parameter_plots.against_parameters(standings)]
     if len(goals) > 1:

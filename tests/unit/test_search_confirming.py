@@ -18,11 +18,11 @@ from sweeper.scheduling.messages import Failure, Report, Work
 from sweeper.scheduling.recorder import Recorder
 from sweeper.search.confirming import best_first, race, replicates_due
 from sweeper.search.ledger import Ledger
-from sweeper.search.records import TrialRecord
 from sweeper.sweepfile.domains import Parameter, Values
 from sweeper.sweepfile.model import Sweep
 from sweeper.sweepfile.sections import Ablation, Limits, Objective, SearchSpec, Seeds
 from sweeper.sweepfile.seeding import replicate_seeds
+from sweeper.trial import Evaluation, Trial
 
 SWEEP = Sweep(
     name="probe",
@@ -32,11 +32,11 @@ SWEEP = Sweep(
 )
 
 
-def record(number: int, x: int, seed: int, value: float | None, **fields: object) -> TrialRecord:
+def record(number: int, x: int, seed: int, value: float | None, **fields: object) -> Trial:
     state = "failed" if value is None else "completed"
     objective = None if value is None else (value,)
     config = {"x": x, "seed": seed}
-    return TrialRecord(number, state, config=config, objective=objective, **fields)
+    return Trial(number, state, config=config, objective=objective, **fields)
 
 
 SEARCH = [
@@ -68,7 +68,7 @@ def test_only_what_is_missing_is_due():
 
 
 def test_what_is_running_is_not_due_again():
-    running = TrialRecord(
+    running = Trial(
         5, "running", role="replicate", of=1, config={"x": 2, "seed": 1000}, objective=None
     )
     assert (1, 1000) not in replicates_due([*SEARCH, running], SWEEP)
@@ -79,7 +79,7 @@ def test_with_two_objectives_nobody_is_given_up():
     two = replace(SWEEP, objective=(Objective(metric="fid"), Objective(metric="kid")))
     points = {0: (1.0, 3.0), 1: (3.0, 1.0)}
     records = [
-        TrialRecord(x, "completed", config={"x": x, "seed": 0}, objective=points[x]) for x in (0, 1)
+        Trial(x, "completed", config={"x": x, "seed": 0}, objective=points[x]) for x in (0, 1)
     ]
     assert len(replicates_due(records, two)) == 2 * 3
 
@@ -87,9 +87,7 @@ def test_with_two_objectives_nobody_is_given_up():
 def test_with_two_objectives_what_nobody_dominates_comes_first():
     two = replace(SWEEP, objective=(Objective(metric="fid"), Objective(metric="kid")))
     points = [(1.0, 9.0), (2.0, 2.0), (3.0, 3.0), (9.0, 1.0)]
-    records = [
-        TrialRecord(number, "completed", objective=point) for number, point in enumerate(points)
-    ]
+    records = [Trial(number, "completed", objective=point) for number, point in enumerate(points)]
     assert [one.number for one in best_first(records, two)] == [0, 1, 3, 2]
 
 
@@ -127,7 +125,7 @@ def play(
     kill_after: int | None = None,
     dies: tuple[int, int] | None = None,
     spec: Sweep = RACED,
-) -> tuple[list[TrialRecord], list[Event]]:
+) -> tuple[list[Trial], list[Event]]:
     """Run `spec` without Ray: two workers that answer at once; `dies` is an (x, seed) that cannot
     be trained for want of a worker."""
     folder = Home.at(home).sweep(spec.name)
@@ -153,11 +151,11 @@ def answer(conductor: Conductor, work: Work, dies: tuple[int, int] | None) -> No
     if (config["x"], config["seed"]) == dies:
         conductor.heard(work.number, Report(finished=True, failure=Failure("worker_died", "gone")))
         return
-    evaluation = {"step": 1, "metrics": {"fid": value(config)}, "time": 0.0}
+    evaluation = Evaluation(1, 0.0, {"fid": value(config)})
     conductor.heard(work.number, Report(evaluations=(evaluation,), finished=True))
 
 
-def replicates(records: list[TrialRecord]) -> dict[tuple[int, int], tuple[float, ...] | None]:
+def replicates(records: list[Trial]) -> dict[tuple[int, int], tuple[float, ...] | None]:
     """(x, seed) → value of every replicate."""
     return {
         (one.config["x"], one.config["seed"]): one.objective

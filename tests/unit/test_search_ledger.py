@@ -17,11 +17,13 @@ from optuna.trial import TrialState
 
 from sweeper.errors import LedgerError, SpecConflict
 from sweeper.home import Home, SweepFolder
-from sweeper.search.ledger import Evaluated, Ledger
+from sweeper.search.ledger import Ledger
 from sweeper.sweepfile import parse_sweep
 from sweeper.sweepfile.domains import Parameter, Range
 from sweeper.sweepfile.model import Sweep
 from sweeper.sweepfile.sections import Limits, SearchSpec
+from sweeper.trial import Evaluation, Symptom
+from trials.health import SYMPTOMS
 
 SWEEP = Sweep(
     name="probe",
@@ -45,7 +47,7 @@ def ended(folder: SweepFolder) -> Ledger:
     for number in range(3):
         assert ledger.ask().number == number
         ledger.started(number)
-        ledger.report(number, Evaluated(1, {"fid": 3.0 - number}, 10.0))
+        ledger.report(number, Evaluation(1, 10.0, {"fid": 3.0 - number}))
     ledger.complete(0, [3.0])
     ledger.prune(1, "scheduler", "not among the best")
     ledger.fail(2, "error", "ValueError: no", "the last line")
@@ -59,7 +61,7 @@ def test_each_trial_is_told_as_what_it_was_and_read_back_so(folder):
     assert [one.objective for one in records] == [(3.0,), None, None]
     assert [one.symptom for one in records] == [None, "scheduler", "error"]
     assert records[2].log_tail == "the last line"
-    assert records[1].intermediate == {1: 2.0}
+    assert records[1].curve("fid") == {1: 2.0}
     assert all(one.seconds is not None and one.attempts == 1 for one in records)
     states = [trial.state for trial in Ledger.open_readonly(SWEEP, folder).study.trials]
     assert states == [TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL]
@@ -84,7 +86,7 @@ def test_a_journal_cut_at_any_byte_opens_and_goes_on_with_every_number_once(fold
         assert numbers == list(range(len(numbers)))
         for asked in ledger.interrupted():
             assert set(asked.values) == {"x", "y"}
-            ledger.report(asked.number, Evaluated(1, {"fid": 1.0}, 10.0))
+            ledger.report(asked.number, Evaluation(1, 10.0, {"fid": 1.0}))
             ledger.complete(asked.number, [1.0])
         assert ledger.ask().number == len(numbers)
         assert Ledger.open(SWEEP, folder).counts()["running"] == 1
@@ -102,7 +104,7 @@ def test_a_lock_left_by_a_killed_process_does_not_stall_the_next(folder):
 def test_an_end_that_was_written_but_not_told_is_told_at_the_next_opening(folder, monkeypatch):
     ledger = Ledger.open(SWEEP, folder)
     ledger.ask()
-    ledger.report(0, Evaluated(1, {"fid": 2.5}, 10.0))
+    ledger.report(0, Evaluation(1, 10.0, {"fid": 2.5}))
     monkeypatch.setattr(ledger, "_tell", lambda *told: None)
     ledger.complete(0, [2.5])
     assert Ledger.open_readonly(SWEEP, folder).trials()[0].state == "waiting"
@@ -119,18 +121,38 @@ def test_a_value_that_was_measured_but_not_reported_is_reported_at_the_next_open
     assert ledger.study.trials[0].intermediate_values == {}
     again = Ledger.open(SWEEP, folder)
     assert again.study.trials[0].intermediate_values == {1: 2.5}
-    assert not again.report(0, Evaluated(1, {"fid": 9.0}, 11.0))
+    assert not again.report(0, Evaluation(1, 11.0, {"fid": 9.0}))
+
+
+def test_an_evaluation_is_read_back_as_it_was_reported(folder):
+    ledger = Ledger.open(SWEEP, folder)
+    ledger.ask()
+    sign = SYMPTOMS["oscillation"]
+    swings = Symptom(sign.name, 2, {"swing": 0.5}, sign.advice, "samples jump")
+    protocol = {"extractor": "digits", "fake_count": "64"}
+    reported = (
+        Evaluation(1, 10.0, {"fid": 3.0}, protocol, (), "samples/000001.png"),
+        Evaluation(2, 11.0, {"fid": 2.0}, protocol, (swings,)),
+        Evaluation(3, 12.0, {"fid": 9.0}, {**protocol, "fake_count": "32"}),
+        Evaluation(4, 13.0, {"loss/generator": 1.0}),
+    )
+    for evaluation in reported:
+        ledger.report(0, evaluation)
+    [trial] = Ledger.open_readonly(SWEEP, folder).trials()
+    assert trial.evaluations == reported
+    assert trial.protocol == protocol
+    assert trial.symptoms == (swings,)
 
 
 def test_what_is_not_a_number_never_becomes_a_value(folder):
     ledger = Ledger.open(SWEEP, folder)
     ledger.ask()
-    assert ledger.report(0, Evaluated(1, {"fid": math.nan, "kid": 1.0}, 10.0))
-    assert not ledger.report(0, Evaluated(1, {"fid": 1.0}, 10.0))
+    assert ledger.report(0, Evaluation(1, 10.0, {"fid": math.nan, "kid": 1.0}))
+    assert not ledger.report(0, Evaluation(1, 10.0, {"fid": 1.0}))
     ledger.fail(0, "divergence", "fid is not finite")
     [record] = ledger.trials()
-    assert record.intermediate == {}
-    assert record.metrics[1]["kid"] == 1.0
+    assert record.curve("fid") == {}
+    assert record.curve("kid") == {1: 1.0}
     assert ledger.study.trials[0].values is None
     ledger.fail(0, "error", "told twice")
     assert ledger.trials()[0].symptom == "divergence"
@@ -166,7 +188,7 @@ def test_a_full_disk_takes_all_of_an_evaluation_or_nothing(folder, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr(os, "fsync", full)
         with pytest.raises(LedgerError):
-            ledger.report(0, Evaluated(1, {"fid": 1.0}, 10.0))
+            ledger.report(0, Evaluation(1, 10.0, {"fid": 1.0}))
     assert folder.study_journal.read_bytes() == before
 
 
@@ -190,7 +212,7 @@ def test_deaths_are_counted_anew_when_a_trial_got_further_in_between(folder):
     ledger = Ledger.open(SWEEP, folder)
     ledger.ask()
     assert [ledger.died(0), ledger.died(0)] == [1, 2]
-    ledger.report(0, Evaluated(1, {"fid": 1.0}, 10.0))
+    ledger.report(0, Evaluation(1, 10.0, {"fid": 1.0}))
     assert [ledger.died(0), ledger.died(0), ledger.died(0)] == [1, 2, 3]
 
 

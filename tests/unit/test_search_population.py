@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from sweeper.home import Home
-from sweeper.search.ledger import Evaluated, Ledger
+from sweeper.search.ledger import Ledger
 from sweeper.search.milestones import Milestones
 from sweeper.search.population import FACTORS, explore, take_over
 from sweeper.sweepfile.domains import Parameter, Range, Values
 from sweeper.sweepfile.model import Sweep
 from sweeper.sweepfile.sections import Limits, SchedulerSpec, SearchSpec
+from sweeper.trial import Evaluation
 
 LR = Parameter("optimizer.generator.lr", Range(1e-5, 1e-2, log=True))
 STEPS = Parameter("critic_steps", Range(1, 8, step=1, integer=True))
@@ -107,11 +108,11 @@ def test_the_base_stays_what_it_is_and_is_copied_only_if_it_is_a_point_of_the_sp
     ledger = Ledger.open(spec, folder)
     for value in (base, 1.0, 2.0):
         number = ledger.ask().number
-        ledger.report(number, Evaluated(10, {"fid": value}, 1.0))
+        ledger.report(number, Evaluation(10, 1.0, {"fid": value}))
     taken = {number: ledger.take_over(number) for number in range(3)}
     donors = {number: one.donor for number, one in taken.items() if one is not None}
     assert donors == expected
-    assert ledger.record(0).config["optimizer"]["generator"]["lr"] == rate
+    assert ledger.trial(0).config["optimizer"]["generator"]["lr"] == rate
 
 
 def test_whoever_comes_first_has_nobody_to_copy():

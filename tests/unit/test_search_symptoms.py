@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 
 from sweeper.home import Home
-from sweeper.search.ledger import Evaluated, Ledger
+from sweeper.search.ledger import Ledger
 from sweeper.search.modelled import impression
 from sweeper.sweepfile.domains import Parameter, Range
 from sweeper.sweepfile.model import Sweep
 from sweeper.sweepfile.sections import Limits, Objective, SchedulerSpec, SearchSpec
+from sweeper.trial import Evaluation
 
 TRIALS = 28
 COLLAPSES = 0.6
@@ -48,7 +49,7 @@ def test_no_sampler_is_drawn_to_where_generators_collapse(sampler: str, tmp_path
         drawn.append(x)
         ledger.started(asked.number)
         precision = 0.99 if x > COLLAPSES else 0.6 - 0.3 * x
-        ledger.report(asked.number, Evaluated(400, {"precision": precision}, 1.0))
+        ledger.report(asked.number, Evaluation(400, 1.0, {"precision": precision}))
         if x > COLLAPSES:
             ledger.prune(asked.number, "mode_collapse", "one mode is left")
         else:
@@ -64,7 +65,7 @@ def test_nobody_goes_on_from_the_checkpoint_of_a_collapsed_training(tmp_path: Pa
     for number, precision in enumerate(precisions):
         ledger.ask()
         ledger.started(number)
-        ledger.report(number, Evaluated(400, {"precision": precision}, 1.0))
+        ledger.report(number, Evaluation(400, 1.0, {"precision": precision}))
         if number == 0:
             ledger.prune(number, "mode_collapse", "one mode is left")
     taken = ledger.take_over(4)
@@ -77,6 +78,6 @@ def test_a_collapsed_training_is_no_good_one_while_there_is_none_other(tmp_path:
     for number in range(2):
         ledger.ask()
         ledger.started(number)
-        ledger.report(number, Evaluated(400, {"precision": 0.99}, 1.0))
+        ledger.report(number, Evaluation(400, 1.0, {"precision": 0.99}))
         ledger.prune(number, "mode_collapse", "one mode is left")
     assert impression(ledger.study, ledger.sweep).trials == []

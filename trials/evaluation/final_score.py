@@ -9,30 +9,19 @@ gives the same score.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from trials.config import load_config
 from trials.data import open_data
 from trials.errors import CheckpointError
 from trials.evaluation.export import load_generator, saved_header
+from trials.evaluation.results import FinalScore
 from trials.evaluation.sampling import drawer, prepared
 from trials.game import Game
 from trials.metrics.evaluator import Evaluator
 from trials.metrics.protocol import counted
 from trials.state.streams import derive, stream
 from trials.trainer import pick_device
-
-
-@dataclass(frozen=True)
-class FinalScore:
-    """``metrics`` are named with their number of samples: ``fid_5k``. ``step`` is that of the
-    generator that was kept."""
-
-    step: int
-    metrics: Mapping[str, float]
-    protocol: Mapping[str, str]
 
 
 def final_score(folder: Path, *, cache: Path | None = None) -> FinalScore:

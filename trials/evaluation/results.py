@@ -1,4 +1,4 @@
-"""What a trial reports: one evaluation, and the result of the whole."""
+"""What a trial reports: one evaluation, the result of the whole, and a winner's final score."""
 
 from __future__ import annotations
 
@@ -49,3 +49,15 @@ class TrialResult:
     def final(self) -> Evaluation | None:
         """The last evaluation."""
         return self.history[-1] if self.history else None
+
+
+@dataclass(frozen=True)
+class FinalScore:
+    """A winner's kept generator, that of ``step``, measured once more on noise that chose nothing.
+
+    ``metrics`` are named with their number of samples, as in ``fid_5k``.
+    """
+
+    step: int
+    metrics: Mapping[str, float]
+    protocol: Mapping[str, str]

@@ -1,0 +1,119 @@
+"""What a trial is: the one shape of it for every room, from the study to the page.
+
+The trainer's own `Evaluation`, `Symptom` and `FinalScore` are the service's too. Importing this
+imports neither torch nor any vendor, so that a listing can hold trials without loading them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from trials.evaluation.results import Evaluation, FinalScore
+from trials.health import Symptom
+
+__all__ = [
+    "OVER",
+    "Evaluation",
+    "FinalScore",
+    "Role",
+    "Symptom",
+    "Trial",
+    "TrialState",
+    "trial_name",
+]
+
+TrialState = Literal["waiting", "running", "completed", "pruned", "failed"]
+Role = Literal["base", "search", "replicate"]
+
+OVER = ("completed", "pruned", "failed")
+"""States of trials that have ended."""
+
+
+def trial_name(number: int) -> str:
+    """The one spelling of a trial's identity: Ray trial id, folder name, MLflow tag."""
+    return f"{number:05d}"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One trial of a sweep as the study has it.
+
+    `of` is the number of the trial that a replicate repeats, `cell` the label of its cell of an
+    ablation. `values` are the searched parameters by dotted path, `config` the whole trial config
+    that they make of the base. `objective` holds the final values, one an objective, and is None
+    unless the trial completed: a half-trained value never stands in for a final one. `evaluations`
+    are in the order of their steps. `symptom` is the cause of its end by name (`sweeper.causes`),
+    None of a completed trial, and `reason` says in words what happened. Times are unix seconds.
+    `attempts` counts starts, retries and resumptions included. `donors` lists (step, trial number)
+    where population based training copied another trial's checkpoint. `final` is there for the
+    winner of a finished sweep only.
+    """
+
+    number: int
+    state: TrialState
+    role: Role = "search"
+    of: int | None = None
+    cell: str | None = None
+    values: Mapping[str, Any] = field(default_factory=dict)
+    config: Mapping[str, Any] = field(default_factory=dict)
+    objective: tuple[float, ...] | None = None
+    evaluations: tuple[Evaluation, ...] = ()
+    symptom: str | None = None
+    reason: str | None = None
+    log_tail: str = ""
+    started: float | None = None
+    ended: float | None = None
+    attempts: int = 0
+    donors: tuple[tuple[int, int], ...] = ()
+    final: FinalScore | None = None
+
+    @property
+    def name(self) -> str:
+        return trial_name(self.number)
+
+    @property
+    def over(self) -> bool:
+        """Whether the trial has its final state."""
+        return self.state in OVER
+
+    @property
+    def steps(self) -> int:
+        """The step of its last evaluation; 0 before the first."""
+        return self.evaluations[-1].step if self.evaluations else 0
+
+    @property
+    def seconds(self) -> float | None:
+        """Wall-clock seconds from first start to end; None while it lasts."""
+        if self.started is None or self.ended is None:
+            return None
+        return self.ended - self.started
+
+    @property
+    def protocol(self) -> Mapping[str, str]:
+        """How its distances were measured; empty before the first evaluation that measured any."""
+        return next((one.protocol for one in self.evaluations if one.protocol), {})
+
+    @property
+    def symptoms(self) -> tuple[Symptom, ...]:
+        """Every symptom that was seen, in the order of their steps."""
+        return tuple(symptom for one in self.evaluations for symptom in one.symptoms)
+
+    def curve(self, metric: str) -> dict[int, float]:
+        """The finite values of one measure by step, in order."""
+        return {
+            one.step: float(value)
+            for one in self.evaluations
+            if (value := one.metrics.get(metric)) is not None and math.isfinite(value)
+        }
+
+    def best(self, metric: str, goal: str) -> float | None:
+        """The best value on the way by `goal`, `minimize` or `maximize`; None without any."""
+        values = self.curve(metric).values()
+        return (max if goal == "maximize" else min)(values, default=None)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for programs."""
+        return {**asdict(self), "steps": self.steps, "seconds": self.seconds}
