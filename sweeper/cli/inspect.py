@@ -235,7 +235,7 @@ def _progress(
 
     if not sweep.is_ablation:
         over = sum(record.over for record in records if record.role != "replicate")
-        if sweep.search.sampler != "grid":
+        if not sweep.search.part.ends:
             return sweep.limits.trials, over
         return planned_of(folder, sweep) or sweep.limits.trials, over
     # A run whose worker died is held again: the pair counts once.

@@ -34,7 +34,7 @@ def header(standings: Standings, state: str) -> str:
     scheduler = "" if sweep.scheduler.name == "none" else f", scheduler {sweep.scheduler.name}"
     line = (
         f"{goals} over {plural(len(sweep.parameters), 'parameter')}; sampler "
-        f"{sweep.search.sampler}{scheduler}, search seed {sweep.search.seed}."
+        f"{sweep.search.name}{scheduler}, search seed {sweep.search.seed}."
     )
     if sweep.ablation.design is not None:
         design = sweep.ablation.design.replace("_", " ")

@@ -81,36 +81,6 @@ def failures_worst(trials: list[FrozenTrial], signs: Sequence[int]) -> list[Froz
     return softened
 
 
-def failures_pruned(trials: list[FrozenTrial]) -> list[FrozenTrial]:
-    """Broken trials as pruned before their first value."""
-    return [
-        _changed(trial, TrialState.PRUNED, None) if broken(trial) else trial for trial in trials
-    ]
-
-
-def failures_worst(trials: list[FrozenTrial], signs: Sequence[int]) -> list[FrozenTrial]:
-    """Broken trials, and those without a value, as completed with the worst values of all.
-
-    `signs` holds 1 for each objective that is minimised and -1 for each that is maximised.
-    """
-    measured = [trial for trial in trials if _finite(trial.values, len(signs))]
-    if all(map(broken, measured)):  # Nothing yet that they could be as bad as.
-        return [trial for trial in trials if not _unmeasured(trial)]
-    values_of_all = [trial.values for trial in measured]
-    worst = [
-        sign * max(sign * values[place] for values in values_of_all)
-        for place, sign in enumerate(signs)
-    ]
-    softened = []
-    for trial in trials:
-        if _unmeasured(trial):
-            bad = broken(trial) or not _finite(trial.values, len(signs))
-            values = worst if bad else list(trial.values)
-            trial = _changed(trial, TrialState.COMPLETE, values)
-        softened.append(trial)
-    return softened
-
-
 def _counts(trial: FrozenTrial) -> bool:
     attrs = trial.user_attrs
     if trial.state == TrialState.RUNNING:
@@ -119,51 +89,6 @@ def _counts(trial: FrozenTrial) -> bool:
     if attrs.get("role") == "replicate" or not trial.params:
         return False
     return attrs.get("end", {}).get("symptom") not in INNOCENT
-
-
-def failures_pruned(trials: list[FrozenTrial]) -> list[FrozenTrial]:
-    """Broken trials as pruned before their first value."""
-    return [
-        _changed(trial, TrialState.PRUNED, None) if broken(trial) else trial for trial in trials
-    ]
-
-
-def failures_worst(trials: list[FrozenTrial], signs: Sequence[int]) -> list[FrozenTrial]:
-    """Broken trials, and those without a value, as completed with the worst values of all.
-
-    `signs` holds 1 for each objective that is minimised and -1 for each that is maximised.
-    """
-    measured = [trial for trial in trials if _finite(trial.values, len(signs))]
-    if all(map(broken, measured)):  # Nothing yet that they could be as bad as.
-        return [trial for trial in trials if not _unmeasured(trial)]
-    values_of_all = [trial.values for trial in measured]
-    worst = [
-        sign * max(sign * values[place] for values in values_of_all)
-        for place, sign in enumerate(signs)
-    ]
-    softened = []
-    for trial in trials:
-        if _unmeasured(trial):
-            bad = broken(trial) or not _finite(trial.values, len(signs))
-            values = worst if bad else list(trial.values)
-            trial = _changed(trial, TrialState.COMPLETE, values)
-        softened.append(trial)
-    return softened
-
-
-def _counts(trial: FrozenTrial) -> bool:
-    attrs = trial.user_attrs
-    if trial.state == TrialState.RUNNING:
-        # Not the trial that is being drawn: a second attempt at it must see what the first saw.
-        return "config" in attrs and attrs.get("role") != "replicate"
-    if attrs.get("role") == "replicate" or not trial.params:
-        return False
-    return attrs.get("end", {}).get("symptom") not in INNOCENT
-
-
-def without_replicates(trials: list[FrozenTrial]) -> list[FrozenTrial]:
-    """The study as it is, but for what no sampler sees."""
-    return trials
 
 
 def _unmeasured(trial: FrozenTrial) -> bool:

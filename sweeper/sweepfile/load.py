@@ -17,7 +17,9 @@ from sweeper.sweepfile.order import follows_conditions, in_order
 from sweeper.sweepfile.overrides import lay_over
 from sweeper.sweepfile.parameters import add_own_conditions, read_parameters
 from sweeper.sweepfile.rules import check_options, check_together
-from sweeper.sweepfile.sections import KEYS, SECTIONS, Objective, Section
+from sweeper.sweepfile.sections import CHOICES, KEYS, SECTIONS, Objective, Section
+from trials.by_name import ByName
+from trials.part import PartConfig
 from trials.problems import nearest
 from trials.validation import problems_from
 
@@ -89,7 +91,7 @@ def _assemble(document: Document, *, checked: bool) -> Sweep | None:
     name, description = _read_name(document, root), _read_text(document, root, "description")
     sections: dict[str, Any] = {
         key: _read_section(document, (key,), root.get(key), kind) for key, kind in SECTIONS.items()
-    }
+    } | {key: _read_choice(document, key, root.get(key), kind) for key, kind in CHOICES.items()}
     objective = _read_objective(document, root.get("objective"))
     base = _read_base(document, root)
     raw = _mapping(document, root, "parameters", "dotted paths and their domains")
@@ -177,6 +179,19 @@ def _read_section(
         for problem in problems_from(error, kind):
             inner = tuple(problem.path.split(".")) if problem.path else ()
             document.add((*at, *inner), problem.message, problem.expected, problem.nearest)
+        return None
+
+
+def _read_choice(document: Document, key: str, given: Any, choice: ByName) -> PartConfig | None:
+    """The knobs of the part that a section chooses; a key with nothing after it has its default."""
+    if isinstance(given, dict):
+        given = {name: value for name, value in given.items() if value is not None}
+    try:
+        return choice.read({} if given is None else given)
+    except ValidationError as error:
+        for problem in problems_from(error, PartConfig):
+            inner = tuple(problem.path.split(".")) if problem.path else ()
+            document.add((key, *inner), problem.message, problem.expected, problem.nearest)
         return None
 
 

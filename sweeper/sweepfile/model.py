@@ -11,12 +11,13 @@ from typing import Any
 
 from sweeper.sweepfile.domains import Parameter
 from sweeper.sweepfile.sections import (
+    CHOICES,
     Ablation,
     Limits,
     Objective,
     Resources,
+    SamplerConfig,
     SchedulerSpec,
-    SearchSpec,
     Section,
     Seeds,
     Tracking,
@@ -62,7 +63,7 @@ class Sweep:
     base: Mapping[str, Any]
     parameters: tuple[Parameter, ...]
     objective: tuple[Objective, ...] = (Objective(),)
-    search: SearchSpec = field(default_factory=SearchSpec)
+    search: SamplerConfig = field(default_factory=lambda: _chosen("search"))
     scheduler: SchedulerSpec = field(default_factory=SchedulerSpec)
     seeds: Seeds = field(default_factory=Seeds)
     limits: Limits = field(default_factory=Limits)
@@ -97,7 +98,7 @@ class Sweep:
             "base": copy.deepcopy(dict(self.base)),
             "parameters": {item.path: item.as_dict() for item in self.parameters},
             "objective": [item.model_dump() for item in self.objective],
-            "search": _given(self.search),
+            "search": CHOICES["search"].dump(self.search),
             "scheduler": _given(self.scheduler),
             "seeds": _given(self.seeds),
             "limits": _given(self.limits),
@@ -129,6 +130,11 @@ class Sweep:
             allowed=tuple(key for key in changed if _may_change(key, both)),
             refused=tuple(key for key in changed if not _may_change(key, both)),
         )
+
+
+def _chosen(section: str) -> Any:
+    """What a section holds when a file does not speak of it."""
+    return CHOICES[section].read({})
 
 
 def _given(section: Section) -> dict[str, Any]:

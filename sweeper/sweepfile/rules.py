@@ -6,13 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
+from sweeper.parts import base_of
 from sweeper.sweepfile.document import Document, one_of
 from sweeper.sweepfile.domains import Parameter, Range
 from sweeper.sweepfile.sections import (
     DESIGN_OPTIONS,
-    SAMPLER_OPTIONS,
     SCHEDULER_OPTIONS,
-    TWO_OBJECTIVE_SAMPLERS,
     Ablation,
     Objective,
 )
@@ -20,10 +19,8 @@ from sweeper.sweepfile.sections import (
 
 def check_options(document: Document, root: Mapping[str, Any], sections: Mapping[str, Any]) -> None:
     """Refuse options of a sampler or scheduler that was not chosen: they would do nothing."""
-    search, scheduler = sections["search"], sections["scheduler"]
-    tracking = sections["tracking"]
+    scheduler, tracking = sections["scheduler"], sections["tracking"]
     chosen = (
-        ("search", search and search.sampler, SAMPLER_OPTIONS),
         ("scheduler", scheduler and scheduler.name, SCHEDULER_OPTIONS),
         ("ablation", sections["ablation"] and sections["ablation"].design, DESIGN_OPTIONS),
     )
@@ -70,13 +67,13 @@ def check_together(
 ) -> None:
     """Problems between sections that are each fine alone."""
     search, scheduler, limits = sections["search"], sections["scheduler"], sections["limits"]
-    sampler = search.sampler if search is not None else None
     if objective is not None and len(objective) == 2:
-        if sampler not in (None, *TWO_OBJECTIVE_SAMPLERS):
+        if search is not None and search.part.objectives < 2:
+            samplers = base_of("sampler").all().items()
             document.add(
                 ("search", "sampler"),
-                f"{sampler} optimises one objective, and here are two",
-                one_of(TWO_OBJECTIVE_SAMPLERS),
+                f"{search.name} optimises one objective, and here are two",
+                one_of(key for key, part in samplers if part.objectives >= 2),
             )
         if scheduler is not None and scheduler.name != "none":
             document.add(
@@ -90,17 +87,12 @@ def check_together(
     if ablation.design is not None:
         _check_ablation(document, parameters, ablation, sections)
         return
-    if limits is not None and limits.trials is None and sampler not in (None, "grid"):
-        document.add(("limits", "trials"), "is missing", "the number of trials to search")
-    if sampler == "grid":
-        for parameter in parameters:
-            if isinstance(parameter.domain, Range) and parameter.domain.size() is None:
-                document.add(
-                    ("parameters", parameter.path),
-                    "a grid cannot go through a range without steps",
-                    "`values`, or a distribution with `q`",
-                )
-    elif scheduler is not None and scheduler.name == "pbt" and not parameters:
+    if search is not None:
+        if limits is not None and limits.trials is None and not search.part.ends:
+            document.add(("limits", "trials"), "is missing", "the number of trials to search")
+        for fault in search.part.check(search, parameters):
+            document.add(*fault)
+    if scheduler is not None and scheduler.name == "pbt" and not parameters:
         document.add(("scheduler", "name"), "pbt has no parameters to perturb", "parameters")
 
 

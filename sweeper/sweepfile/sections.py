@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from functools import partial
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
-SamplerName = Literal["tpe", "random", "qmc", "cmaes", "gp", "nsga2", "grid"]
+from sweeper.parts import base_of
+from trials.by_name import ByName
+from trials.part import PartConfig, knob
+
 SchedulerName = Literal["none", "asha", "hyperband", "median", "pbt"]
 Goal = Literal["minimize", "maximize"]
 
-TWO_OBJECTIVE_SAMPLERS = ("nsga2", "tpe", "random")
-
-SAMPLER_OPTIONS: dict[str, tuple[str, ...]] = {
-    "tpe": ("startup_trials", "candidates"),
-    "random": (),
-    "qmc": ("sequence",),
-    "cmaes": ("sigma",),
-    "gp": ("startup_trials",),
-    "nsga2": ("population",),
-    "grid": (),
-}
 SCHEDULER_OPTIONS: dict[str, tuple[str, ...]] = {
     "none": (),
     "asha": ("grace_steps", "reduction_factor"),
@@ -68,29 +61,18 @@ class Objective(Section):
     """By default the direction in which the measure improves."""
 
 
-class SearchSpec(Section):
-    """How configurations are proposed."""
+class SamplerConfig(PartConfig):
+    """How configurations are proposed: what every sampler is told, beside what is its own."""
 
-    sampler: SamplerName = "tpe"
-    seed: Whole = Field(default=0, ge=0, lt=2**32)
-    """Seed of the proposals; the trainings have their own, `seed` in the base."""
-    start_with_base: bool = True
-    """Whether the first trial is the base configuration as it stands."""
-    startup_trials: Whole | None = Field(default=None, ge=1)
-    """tpe, gp: random trials before the first one that is modelled."""
-    candidates: Whole | None = Field(default=None, ge=1)
-    """tpe: points that are compared for one proposal."""
-    sequence: Literal["sobol", "halton"] | None = None
-    """qmc: the low-discrepancy sequence."""
-    sigma: Number | None = Field(default=None, gt=0)
-    """cmaes: first step size, as a share of each range."""
-    population: Whole | None = Field(default=None, ge=2)
-    """nsga2: configurations in one generation."""
+    part: ClassVar[Any]
+    """The sampler (`sweeper.search.sampler`), a class of a room above."""
 
-    @property
-    def options(self) -> dict[str, Any]:
-        """The sampler's own options, those that were given."""
-        return _given(self, SAMPLER_OPTIONS[self.sampler])
+    seed: Whole = knob(
+        0, "seed of the proposals; the trainings have their own, `seed` in the base", ge=0, lt=2**32
+    )
+    start_with_base: bool = knob(
+        True, "whether the first trial is the base configuration as it stands"
+    )
 
 
 class SchedulerSpec(Section):
@@ -198,7 +180,6 @@ def _given(section: Section, names: tuple[str, ...]) -> dict[str, Any]:
 
 
 SECTIONS: dict[str, type[Section]] = {
-    "search": SearchSpec,
     "scheduler": SchedulerSpec,
     "seeds": Seeds,
     "limits": Limits,
@@ -206,5 +187,10 @@ SECTIONS: dict[str, type[Section]] = {
     "tracking": Tracking,
     "ablation": Ablation,
 }
-KEYS = ("name", "description", "base", "parameters", "objective", "health", *SECTIONS)
+CHOICES: dict[str, ByName] = {
+    "search": ByName(partial(base_of, "sampler"), tag="sampler", default="tpe"),
+}
+"""Sections that choose a part, and what of a part they hold."""
+
+KEYS = ("name", "description", "base", "parameters", "objective", "health", *CHOICES, *SECTIONS)
 """The keys of a sweep file."""

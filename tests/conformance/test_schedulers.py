@@ -9,9 +9,10 @@ import pytest
 
 from sweeper.home import Home, SweepFolder
 from sweeper.search.ledger import Ledger
+from sweeper.search.samplers.random import Random
 from sweeper.sweepfile.domains import Parameter, Range
 from sweeper.sweepfile.model import Sweep
-from sweeper.sweepfile.sections import Limits, Objective, SchedulerSpec, SearchSpec
+from sweeper.sweepfile.sections import Limits, Objective, SchedulerSpec
 from sweeper.trial import Evaluation, Trial
 
 SCHEDULERS = ("none", "asha", "hyperband", "median")
@@ -25,7 +26,7 @@ def sweep(scheduler: str, goal: str = "minimize") -> Sweep:
         base={"data": "digits", "steps": STEPS, "evaluation": {"every": 1}},
         parameters=(Parameter("x", Range(0.0, 1.0)),),
         objective=(Objective(metric="fid", goal=goal),),
-        search=SearchSpec(sampler="random", seed=5, start_with_base=False),
+        search=Random.Config(seed=5, start_with_base=False),
         scheduler=SchedulerSpec(name=scheduler, **options),
         limits=Limits(trials=TRIALS),
     )

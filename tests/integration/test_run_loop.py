@@ -25,9 +25,10 @@ from sweeper.scheduling.events import (
     TrialStarted,
 )
 from sweeper.scheduling.run import run
+from sweeper.search.samplers.tpe import Tpe
 from sweeper.sweepfile.domains import Parameter, Range, Values
 from sweeper.sweepfile.model import Sweep
-from sweeper.sweepfile.sections import Limits, Resources, SchedulerSpec, SearchSpec, Seeds
+from sweeper.sweepfile.sections import Limits, Resources, SchedulerSpec, Seeds
 from sweeper.trial import Trial
 from tests.fakes import fake
 
@@ -66,7 +67,7 @@ def sweep(*parameters: Parameter, trials: int = 6, parallel: int = 2, **fields: 
         name="probe",
         base=base,
         parameters=parameters or (X, Y),
-        search=SearchSpec(start_with_base=False, **fields.pop("search", {})),
+        search=Tpe.Config(start_with_base=False, **fields.pop("search", {})),
         limits=Limits(trials=trials, parallel=parallel, **limits),
         **fields,
     )

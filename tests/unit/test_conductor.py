@@ -17,16 +17,17 @@ from sweeper.scheduling.events import Event, PhaseChanged
 from sweeper.scheduling.messages import Failure, Report, Work
 from sweeper.scheduling.recorder import Recorder
 from sweeper.search.ledger import Ledger
+from sweeper.search.samplers.random import Random
 from sweeper.sweepfile.domains import Parameter, Range
 from sweeper.sweepfile.model import Sweep
-from sweeper.sweepfile.sections import Limits, SchedulerSpec, SearchSpec, Seeds
+from sweeper.sweepfile.sections import Limits, SchedulerSpec, Seeds
 from sweeper.trial import Evaluation
 
 SWEEP = Sweep(
     name="probe",
     base={"steps": 1},
     parameters=(Parameter("x", Range(0.0, 1.0)),),
-    search=SearchSpec(sampler="random", start_with_base=False),
+    search=Random.Config(start_with_base=False),
     limits=Limits(trials=2, parallel=2),
 )
 

@@ -14,9 +14,10 @@ from sweeper.report.standings import standings_of
 from sweeper.scheduling.final_score import GENERATOR, Scoring, overall_winner, winners
 from sweeper.scheduling.recorder import Recorder
 from sweeper.search.ledger import Ledger
+from sweeper.search.samplers.tpe import Tpe
 from sweeper.sweepfile.domains import Parameter, Range
 from sweeper.sweepfile.model import Sweep
-from sweeper.sweepfile.sections import Limits, SearchSpec
+from sweeper.sweepfile.sections import Limits
 from sweeper.trial import Evaluation, FinalScore
 from tests.conformance.small import small_config
 from tests.unit import report_sweeps
@@ -28,7 +29,7 @@ SWEEP = Sweep(
     name="probe",
     base={"steps": 4},
     parameters=(Parameter("x", Range(0.0, 1.0)),),
-    search=SearchSpec(start_with_base=False),
+    search=Tpe.Config(start_with_base=False),
     limits=Limits(trials=2),
 )
 

@@ -18,9 +18,10 @@ from sweeper.scheduling.messages import Failure, Report, Work
 from sweeper.scheduling.recorder import Recorder
 from sweeper.search.confirming import best_first, race, replicates_due
 from sweeper.search.ledger import Ledger
+from sweeper.search.samplers.grid import Grid
 from sweeper.sweepfile.domains import Parameter, Values
 from sweeper.sweepfile.model import Sweep
-from sweeper.sweepfile.sections import Ablation, Limits, Objective, SearchSpec, Seeds
+from sweeper.sweepfile.sections import Ablation, Limits, Objective, Seeds
 from sweeper.sweepfile.seeding import replicate_seeds
 from sweeper.trial import Evaluation, Trial
 
@@ -98,7 +99,7 @@ RACED = Sweep(
     base={"steps": 1, "seed": 0},
     parameters=(Parameter("x", Values((1, 2, 3, 9))),),
     objective=(Objective(metric="fid"),),
-    search=SearchSpec(sampler="grid", start_with_base=False),
+    search=Grid.Config(start_with_base=False),
     seeds=Seeds(confirm_top=3, replicates=6),
     limits=Limits(parallel=2),
 )

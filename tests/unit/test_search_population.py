@@ -11,9 +11,10 @@ from sweeper.home import Home
 from sweeper.search.ledger import Ledger
 from sweeper.search.milestones import Milestones
 from sweeper.search.population import FACTORS, explore, take_over
+from sweeper.search.samplers.random import Random
 from sweeper.sweepfile.domains import Parameter, Range, Values
 from sweeper.sweepfile.model import Sweep
-from sweeper.sweepfile.sections import Limits, SchedulerSpec, SearchSpec
+from sweeper.sweepfile.sections import Limits, SchedulerSpec
 from sweeper.trial import Evaluation
 
 LR = Parameter("optimizer.generator.lr", Range(1e-5, 1e-2, log=True))
@@ -28,7 +29,7 @@ def sweep(**options: object) -> Sweep:
         name="population",
         base={},
         parameters=(LR, STEPS, WIDTH, LOSS),
-        search=SearchSpec(sampler="random", seed=1),
+        search=Random.Config(seed=1),
         scheduler=SchedulerSpec(name="pbt", **options),
     )
 
@@ -99,7 +100,7 @@ def test_the_base_stays_what_it_is_and_is_copied_only_if_it_is_a_point_of_the_sp
             "evaluation": {"every": 10},
         },
         parameters=(LR,),
-        search=SearchSpec(sampler="random"),
+        search=Random.Config(),
         scheduler=SchedulerSpec(name="pbt", quantile=0.5),
         limits=Limits(trials=3),
     )
