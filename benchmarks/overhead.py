@@ -66,7 +66,9 @@ def sweeper(trials: int, parallel: int, folder: Path) -> float:
     home = Home.at(folder)
     module.PATIENCE = 600.0  # the clock runs until MLflow has everything, however long that is
     began = time.perf_counter()
-    outcome = module.run(sweep, home, factory=Nothing, events=lambda event: phase(event, began))
+    outcome = module.run(
+        sweep, home, factory=Nothing, events=lambda event: phase(event, began), report=False
+    )
     seconds = time.perf_counter() - began
     assert outcome.state == "finished", outcome
     assert not outcome.message, outcome.message

@@ -8,20 +8,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sweeper.ablation.formats import FORMATS, render
 from sweeper.ablation.tables import Table
 from sweeper.home import Home, SweepFolder
 from sweeper.report import ReportPaths, write_report
-from sweeper.report.mlflow_tables import evidence
-from sweeper.report.standings import standings_of
-from sweeper.results import finished_tables, sweep_of, table_of, write_dataset_of
-from sweeper.scheduling.events import Conclusion, Listener, SweepState
+from sweeper.results import sweep_of, table_of
+from sweeper.scheduling.conclusion import conclude
+from sweeper.scheduling.events import Listener, SweepState
 from sweeper.scheduling.run import run as run_trials
 from sweeper.scheduling.trainable import Factory
 from sweeper.search.ledger import Ledger
 from sweeper.sweepfile.model import Sweep
 from sweeper.trial import Trial
-from trials.files import atomic_write
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -89,14 +86,8 @@ def run(
     here = Home.at(home)
     sweep = replace(sweep, base=with_absolute_paths(sweep.base))
     folder = here.sweep(sweep.name)
-    written = _Written()
-
-    def conclude(ledger: Ledger, state: SweepState) -> Conclusion:
-        return written.conclude(folder, sweep, ledger, state)
-
-    outcome = run_trials(
-        sweep, here, events=listener, factory=factory, source=source, conclude=conclude
-    )
+    outcome = run_trials(sweep, here, events=listener, factory=factory, source=source)
+    results = outcome.results
     return SweepResult(
         sweep=sweep,
         state=outcome.state,
@@ -104,8 +95,8 @@ def run(
         folder=outcome.folder,
         records=outcome.records,
         best=outcome.best,
-        files=written.files or _late_report(folder, sweep, outcome.records),
-        tables=tuple(written.tables),
+        files=results.report if results else _late_report(folder, sweep, outcome.records),
+        tables=results.tables if results else (),
         exit_code=outcome.exit_code,
     )
 
@@ -118,52 +109,13 @@ def _late_report(folder: SweepFolder, sweep: Sweep, records: Sequence[Trial]) ->
         return ReportPaths.within(folder.report)
 
 
-class _Written:
-    """What the end of a run writes: the dataset, tables, the report."""
-
-    def __init__(self) -> None:
-        self.files: ReportPaths | None = None
-        self.tables: list[Table] = []
-
-    def conclude(
-        self, folder: SweepFolder, sweep: Sweep, ledger: Ledger, state: SweepState | None
-    ) -> Conclusion:
-        """Write all of it, and name what belongs to the sweep's run in MLflow."""
-        records = ledger.trials()
-        data = write_dataset_of(folder, sweep, records)
-        self.tables = finished_tables(sweep, data)
-        importances, fanova = ledger.importances(), ledger.importances("fanova")
-        self.files = write_report(
-            folder,
-            sweep,
-            records,
-            importances,
-            self.tables,
-            fanova=fanova,
-            state=state,
-            budget=ledger.planned,
-        )
-        files = {f"report/{path.name}": path for path in self.files.all}
-        for table in self.tables:
-            for form in ("latex", "markdown"):
-                path = folder.report / f"{table.name}{FORMATS[form]}"
-                atomic_write(path, render(table, form))
-                files[f"tables/{path.name}"] = path
-        told = {table.name: table.raw().to_pydict() for table in self.tables if len(table)}
-        told |= evidence(standings_of(sweep, records), importances, fanova)
-        return Conclusion(files, told)
-
-
 def write_report_of(folder: SweepFolder) -> ReportPaths:
     """Write the report of a sweep anew from its study, also while it runs."""
     sweep = sweep_of(folder)
     ledger = Ledger.open_readonly(sweep, folder)
     if ledger is None:
         return write_report(folder, sweep, [])
-    written = _Written()
-    written.conclude(folder, sweep, ledger, None)
-    assert written.files is not None
-    return written.files
+    return conclude(sweep, folder, ledger).report
 
 
 PATHS = (("data", "path"), ("data", "labels"), ("evaluation", "extractor", "weights"))

@@ -12,12 +12,15 @@ Events are for watching only. Nothing depends on one being seen: the study is th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from sweeper.trial import Evaluation, Role, Trial
+
+if TYPE_CHECKING:
+    from sweeper.scheduling.conclusion import Results
 
 Phase = Literal["starting", "searching", "confirming", "paused", "draining", "finishing"]
 Ending = Literal["completed", "pruned", "failed", "interrupted", "retrying"]
@@ -95,22 +98,14 @@ Listener = Callable[[Event], None]
 
 
 @dataclass(frozen=True)
-class Conclusion:
-    """What was made of a whole sweep: `files` by their names in its MLflow run, and `tables`,
-    column by column, that MLflow is to show."""
-
-    files: Mapping[str, Path]
-    tables: Mapping[str, Mapping[str, Sequence[Any]]]
-
-
-@dataclass(frozen=True)
 class Outcome:
     """How a run of a sweep ended and where its results are.
 
     `finished`: the budget is spent and the confirmations are done. `stopped`: drained on request,
     at `limits.failed` or at `limits.hours`; `cancelled`: stopped at once on request;
     `interrupted`: Ctrl-C; `failed`: the cluster or the disk gave out. All but `finished` can be
-    continued by running the sweep again. `exit_code` is what a command should exit with.
+    continued by running the sweep again. `exit_code` is what a command should exit with. `results`
+    are what the end has written, None where it could not, or was not to.
     """
 
     state: SweepState
@@ -118,6 +113,7 @@ class Outcome:
     folder: Path
     records: tuple[Trial, ...] = field(default=(), repr=False)
     best: Trial | None = None
+    results: Results | None = None
 
     @property
     def exit_code(self) -> int:

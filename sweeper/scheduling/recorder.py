@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import platform
 import time as clock
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from sweeper.home import SweepFolder
-from sweeper.scheduling.events import Conclusion
 from sweeper.search.ledger import Ledger
 from sweeper.sweepfile.model import Sweep
 from sweeper.tracking.names import NOTE_TAG, SWEEP, SweepEnding, TrialEnding
@@ -181,12 +180,15 @@ class Recorder:
         if self._outbox is not None and any(folder.glob("generator*")):
             self._outbox.model(trial.number, folder)
 
-    def concluded(self, made: Conclusion) -> None:
-        """Tables and figures of the whole sweep belong to its run."""
-        for name, path in made.files.items():
+    def concluded(
+        self, files: Mapping[str, Path], tables: Mapping[str, Mapping[str, Sequence[Any]]]
+    ) -> None:
+        """Tables and figures of the whole sweep belong to its run: `files` by their names there,
+        and `tables`, column by column, that MLflow is to show."""
+        for name, path in files.items():
             self._file(SWEEP, path, name)
         if self._outbox is not None:
-            for name, columns in made.tables.items():
+            for name, columns in tables.items():
                 self._outbox.table(name, columns)
 
     def sweep_ended(self, state: SweepEnding, message: str) -> None:

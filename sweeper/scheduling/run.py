@@ -2,7 +2,7 @@
 
     lock the folder → compare the spec → open the ledger → tell the outbox what it knows
       → Ray → trials until the budget is spent and the best are confirmed → the winner's final score
-      → drain the outbox
+      → what has come of it (`conclusion`) → drain the outbox
 
 There is no other way in: opening the ledger settles what a killed driver left, and a sweep that has
 nothing left to do ends at once.
@@ -14,7 +14,7 @@ import contextlib
 import json
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,9 +23,9 @@ import yaml
 from sweeper.errors import SpecConflict, SweeperError, UserError
 from sweeper.home import Home, Request, SweepFolder, writing
 from sweeper.scheduling.cluster import environment
+from sweeper.scheduling.conclusion import Results, conclude
 from sweeper.scheduling.conductor import Conductor
 from sweeper.scheduling.events import (
-    Conclusion,
     Listener,
     Outcome,
     PhaseChanged,
@@ -54,9 +54,6 @@ PATIENCE = 60.0
 SAY_EVERY = 60.0
 """Seconds between two notes in the ledger of how long the sweep has been at work."""
 
-Conclude = Callable[[Ledger, SweepState], Conclusion]
-"""(ledger, state) → what belongs to the sweep's own run."""
-
 
 def run(
     sweep: Sweep,
@@ -66,14 +63,13 @@ def run(
     factory: Factory | None = None,
     source: Path | None = None,
     record: bool = True,
-    conclude: Conclude | None = None,
+    report: bool = True,
 ) -> Outcome:
     """Run `sweep` in `home` until it is done or somebody stops it.
 
     `events` hears what happens as it happens. `factory` makes the trainings (real ones by default).
     `source` is the file that the sweep was read from, kept beside it. `record` says whether MLflow
-    is told. `conclude` is called once, when no more trials will run: it may write tables and
-    figures, and names the files that belong to the sweep's run in MLflow.
+    is told, `report` whether dataset, tables and page are written when no more trials will run.
 
     Raises UserError where the sweep cannot be run as it is (SpecConflict: the name exists with
     another search; the cluster has not what a trial needs), SweepBusy where another process runs
@@ -94,7 +90,7 @@ def run(
                 wires.outbox if wires else None,
                 resolved if factory is None else dict,  # a caller's own configs are not ours
             )
-            one = _Run(sweep, home, folder, ledger, recorder, wires, events, conclude)
+            one = _Run(sweep, home, folder, ledger, recorder, wires, events, report)
             return one.through(factory or build_training)
 
 
@@ -116,9 +112,9 @@ class _Run:
         recorder: Recorder,
         wires: _Wires | None,
         events: Listener | None,
-        conclude: Conclude | None,
+        report: bool,
     ) -> None:
-        self._conclude = conclude
+        self._report = report
         self._sweep = sweep
         self._home = home
         self._folder = folder
@@ -201,21 +197,24 @@ class _Run:
     def _end(self, state: SweepState, message: str) -> Outcome:
         records = self._ledger.trials()
         best = next(iter(best_first(records, self._sweep)), None)
+        results: Results | None = None
         try:
             self._spend()
             if state == "finished":
                 won = best if self._sweep.is_ablation else overall_winner(self._sweep, records)
                 if won is not None:
                     self._recorder.winner_is(won)
-            if self._conclude is not None:
-                self._recorder.concluded(self._conclude(self._ledger, state))
+            if self._report:
+                results = conclude(
+                    self._sweep, self._folder, self._ledger, state=state, recorder=self._recorder
+                )
             self._recorder.sweep_ended(state, message)
             message = "\n".join(filter(None, (message, self._drain(state))))
         except (SweeperError, OSError) as error:
             if state != "failed":
                 state, message = "failed", _told(error)
         self._tell(SweepEnded(state, message, time.time()))
-        return Outcome(state, message, self._folder.path, tuple(records), best)
+        return Outcome(state, message, self._folder.path, tuple(records), best, results)
 
     def _drain(self, state: SweepState) -> str:
         if self._wires is None:

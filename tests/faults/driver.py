@@ -28,7 +28,7 @@ SWEEP = Sweep(
 
 
 def main(home: Path) -> int:
-    outcome = run(SWEEP, Home.at(home), events=lambda event: None, factory=fake)
+    outcome = run(SWEEP, Home.at(home), events=lambda event: None, factory=fake, report=False)
     print(outcome.state, outcome.message, flush=True)
     return outcome.exit_code
 

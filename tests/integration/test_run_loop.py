@@ -82,7 +82,8 @@ def go(
         heard.append(event)
         hear(event)
 
-    return run(spec, home, events=listen, factory=fake, record=False), heard
+    outcome = run(spec, home, events=listen, factory=fake, record=False, report=False)
+    return outcome, heard
 
 
 def essence(records: tuple[Trial, ...]) -> list[tuple[Any, ...]]:

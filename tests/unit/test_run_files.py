@@ -14,6 +14,7 @@ import pytest
 from sweeper import api, results
 from sweeper.errors import UserError
 from sweeper.home import Home, Request, SweepFolder
+from sweeper.scheduling import conclusion
 from sweeper.scheduling import run as run_module
 from sweeper.scheduling.events import Outcome
 from sweeper.search.ledger import Ledger
@@ -109,12 +110,14 @@ def test_a_full_disk_is_answered_with_its_place(what, folder, file, monkeypatch)
     assert not folder.exists()
 
 
-def test_a_report_that_finds_no_room_does_not_take_the_sweep_down(folder):
+def test_a_report_that_finds_no_room_does_not_take_the_sweep_down(folder, monkeypatch):
     ledger = Ledger.open(ONE, folder)
     ledger.ask()
     ledger.complete(0, [1.0])
     home = Home(folder.path.parent)
-    outcome = run_module.run(ONE, home, record=False, conclude=full)
+    with monkeypatch.context() as patch:
+        patch.setattr(conclusion, "write_report", full)
+        outcome = run_module.run(ONE, home, record=False)
     assert outcome.state == "failed"
     assert "leaderboard.csv" in outcome.message
     assert "run the sweep again" in outcome.message

@@ -1,0 +1,83 @@
+"""The end of a sweep, one way and without a turn.
+
+    study → trials → dataset → standings → tables → report → MLflow
+
+Each room gets what the one before it has made, and none is asked twice.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from sweeper.ablation.formats import FORMATS, render
+from sweeper.ablation.tables import Table
+from sweeper.home import SweepFolder
+from sweeper.report import ReportPaths, write_report
+from sweeper.report.mlflow_tables import evidence
+from sweeper.report.standings import standings_of
+from sweeper.results import finished_tables, write_dataset_of
+from sweeper.scheduling.events import SweepState
+from sweeper.scheduling.recorder import Recorder
+from sweeper.search.ledger import Ledger
+from sweeper.sweepfile.model import Sweep
+from trials.files import atomic_write
+
+TABLE_FORMATS = ("latex", "markdown")
+"""In which each table is written beside the report; `sweeper table` has the others."""
+
+
+@dataclass(frozen=True)
+class Results:
+    """What the end of a sweep has written."""
+
+    report: ReportPaths
+    tables: tuple[Table, ...]
+
+
+def conclude(
+    sweep: Sweep,
+    folder: SweepFolder,
+    ledger: Ledger,
+    *,
+    state: SweepState | None = None,
+    recorder: Recorder | None = None,
+) -> Results:
+    """Write what has come of a sweep: study → trials → dataset → standings → tables → report →
+    MLflow.
+
+    `state` is how the run ended; without it the report works out how far the sweep is. Without a
+    `recorder` MLflow is told nothing. Raises OSError where a file cannot be written.
+    """
+    trials = ledger.trials()
+    dataset = write_dataset_of(folder, sweep, trials)
+    standings = standings_of(sweep, trials)
+    tables = tuple(finished_tables(sweep, dataset))
+    importances, fanova = ledger.importances(), ledger.importances("fanova")
+    report = write_report(
+        folder,
+        sweep,
+        trials,
+        importances,
+        tables,
+        fanova=fanova,
+        state=state,
+        budget=ledger.planned,
+    )
+    files = {f"report/{path.name}": path for path in report.all}
+    files |= {f"tables/{path.name}": path for path in _write_tables(folder, tables)}
+    if recorder is not None:
+        columns = {table.name: table.raw().to_pydict() for table in tables if len(table)}
+        recorder.concluded(files, columns | evidence(standings, importances, fanova))
+    return Results(report, tables)
+
+
+def _write_tables(folder: SweepFolder, tables: tuple[Table, ...]) -> list[Path]:
+    """Each table in each of TABLE_FORMATS, in the report's folder."""
+    written = []
+    for table in tables:
+        for form in TABLE_FORMATS:
+            path = folder.report / f"{table.name}{FORMATS[form]}"
+            atomic_write(path, render(table, form))
+            written.append(path)
+    return written
