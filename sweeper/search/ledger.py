@@ -85,7 +85,7 @@ class Ledger:
             known = study.user_attrs.get("fingerprint")
             if known is None:
                 study.set_user_attr("fingerprint", sweep.fingerprint)
-            elif known != sweep.fingerprint:
+            elif not sweep.answers_to(known):
                 raise SpecConflict(
                     f"the study {sweep.name!r} belongs to a sweep with another search space, base "
                     "or objective; give this one another name"

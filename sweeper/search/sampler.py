@@ -5,7 +5,8 @@ and what became of them. What it proposes depends on that and on the sweep alone
 remembers nothing that could not be found out again: a search that was killed proposes, when it goes
 on, what it would have proposed without that.
 
-Nothing here imports Optuna, so that a sweep file can be read without it.
+Nothing here imports NumPy or Optuna, so that a sweep file can be read without them; a sampler
+imports what it needs in its methods.
 """
 
 from __future__ import annotations
@@ -15,8 +16,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Self
-
-import numpy as np
 
 from sweeper.search.quantiles import at
 from sweeper.sweepfile.document import Fault
@@ -123,5 +122,7 @@ def mix(seed: int, *place: object) -> int:
 
 def independent(turn: Turn) -> Choose:
     """Independent draws, uniform over each domain on its own scale."""
+    import numpy as np
+
     rng = np.random.default_rng(turn.seed())
     return lambda parameter: at(parameter, rng.random())

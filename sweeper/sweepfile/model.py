@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import itertools
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -37,6 +38,15 @@ and what their scores mean, so changing it would make another sweep of it."""
 
 ABLATION_MAY_CHANGE = (*MAY_CHANGE, "parameters", "ablation")
 """An ablation's cells stand for themselves: factors, cells and seeds may be added later."""
+
+
+ONCE_LEFT_OUT = (
+    *(f"search.{key}" for key in ("startup_trials", "candidates", "sequence", "sigma")),
+    "search.population",
+    *(f"scheduler.{key}" for key in ("grace_steps", "reduction_factor", "startup_trials")),
+    *(f"scheduler.{key}" for key in ("interval_steps", "quantile", "resample")),
+)
+"""Settings that were once written down only where a file gave them: sweeps from then go on."""
 
 
 @dataclass(frozen=True)
@@ -110,12 +120,30 @@ class Sweep:
     @property
     def fingerprint(self) -> str:
         """sha256 of everything that may not change once the sweep has begun."""
-        fixed = {
+        return _digest(self._fixed())
+
+    def answers_to(self, fingerprint: str) -> bool:
+        """Whether `fingerprint` is this sweep's, or was under a version that left settings out."""
+        fixed = self._fixed()
+        if fingerprint == _digest(fixed):
+            return True
+        left_out = [key for key in ONCE_LEFT_OUT if key in fixed]
+        subsets = (
+            subset
+            for size in range(1, len(left_out) + 1)
+            for subset in itertools.combinations(left_out, size)
+        )
+        return any(
+            fingerprint == _digest({key: fixed[key] for key in fixed.keys() - set(subset)})
+            for subset in subsets
+        )
+
+    def _fixed(self) -> dict[str, Any]:
+        return {
             key: value
             for key, value in flatten(self.to_dict()).items()
             if not _may_change(key, self.is_ablation)
         }
-        return hashlib.sha256(json.dumps(fixed, sort_keys=True).encode()).hexdigest()
 
     def difference(self, other: Sweep) -> Difference:
         """The keys in which `other`, a new version of this sweep, is not the same."""
@@ -139,6 +167,10 @@ def _chosen(section: str) -> Any:
 
 def _given(section: Section) -> dict[str, Any]:
     return section.model_dump(exclude_none=True)
+
+
+def _digest(fixed: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(fixed, sort_keys=True).encode()).hexdigest()
 
 
 def _may_change(key: str, ablation: bool) -> bool:

@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from sweeper.search.quantiles import at, quantile
 from sweeper.search.sampler import Result, Sampler, Turn, independent
 from sweeper.sweepfile.domains import Parameter, Range
@@ -42,6 +40,7 @@ def evolved_point(
     failures count as its worst. The first one is drawn around `start` where that has a value, with
     standard deviation `sigma`, a share of each range.
     """
+    import numpy as np
     from cmaes import CMA  # type: ignore[import-untyped]
 
     strategy = CMA(
@@ -97,6 +96,8 @@ def _start(parameter: Parameter, start: Mapping[str, Any]) -> float:
 
 
 def _point(dimensions: Sequence[Parameter], result: Result) -> Any:
+    import numpy as np
+
     return np.array(
         [quantile(parameter, result.values[parameter.path]) for parameter in dimensions]
     )

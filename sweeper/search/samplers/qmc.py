@@ -8,8 +8,6 @@ from __future__ import annotations
 import warnings
 from typing import Any, Literal
 
-import numpy as np
-
 from sweeper.search.quantiles import at
 from sweeper.search.sampler import Sampler, Turn
 from sweeper.sweepfile.sections import SamplerConfig
@@ -21,6 +19,7 @@ Sequence = Literal["sobol", "halton"]
 
 def sequence_point(sequence: Sequence, dimensions: int, seed: int, index: int) -> Any:
     """The point at `index` (from 0) of a scrambled sequence: shape (dimensions,), in [0, 1)."""
+    import numpy as np
     from scipy.stats import qmc
 
     kind = qmc.Halton if sequence == "halton" else qmc.Sobol
