@@ -197,7 +197,7 @@ def _trained(case: Case, config: TrialConfig, scratch: Path, cache: Path) -> Ite
             later.adopt(training.folder)
             training, case = later, Case(case.base, case.changes, case.what)
         training.advance()
-        yield training.watcher.history[-1]
+        yield training.monitor.watcher.history[-1]
 
 
 # Judging -----------------------------------------------------------------------------------------
@@ -280,12 +280,13 @@ def cost(folder: Path, cache: Path) -> tuple[float, float]:
         shutil.rmtree(scratch, ignore_errors=True)
         training = Training(load_config({**base, "device": "cpu"}), scratch, cache=cache)
         watch = Stopwatch()
-        owners = ((training.evaluator, "_signals"), (training, "_signals"))
+        monitor = training.monitor
+        measuring, watcher = monitor.evaluator, monitor.watcher
         started = time.process_time()
         with (
-            patch.object(*owners[0], watch.around(training.evaluator._signals)),
-            patch.object(*owners[1], watch.around(training._signals)),
-            patch.object(training.watcher, "observe", watch.around(training.watcher.observe)),
+            patch.object(measuring, "_signals", watch.around(measuring._signals)),
+            patch.object(monitor, "_signals", watch.around(monitor._signals)),
+            patch.object(watcher, "observe", watch.around(watcher.observe)),
         ):
             while not training.finished:
                 training.advance()

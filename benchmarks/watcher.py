@@ -117,7 +117,7 @@ class Trainings:
         while seen < len(training.history) or not training.finished:
             if seen == len(training.history):
                 training.advance()
-            yield training.history[seen], training.watcher.history[seen]
+            yield training.history[seen], training.monitor.watcher.history[seen]
             seen += 1
 
 

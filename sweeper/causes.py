@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sweeper.ablation.blame import SCHEDULER
-from trials.health import SYMPTOMS
+from trials.health import Sign
 
 
 @dataclass(frozen=True)
@@ -39,9 +39,9 @@ CAUSES: Mapping[str, Cause] = {
 
 def cause(symptom: str | None) -> Cause:
     """What is known of a cause by its name; an unknown name counts as a lost trial."""
-    if symptom is not None and symptom in SYMPTOMS:
-        sign = SYMPTOMS[symptom]
-        return Cause(f"{sign.description}. {sign.advice}")
+    if symptom is not None and symptom in Sign.all():
+        sign = Sign.all()[symptom]
+        return Cause(f"{sign.summary}. {sign.advice}")
     if symptom is not None and symptom in CAUSES:
         return CAUSES[symptom]
     return Cause("No explanation of this cause is known.", saves=False)

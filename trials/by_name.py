@@ -2,6 +2,7 @@
 
     loss: {name: hinge, margin: 1}     ByName: one part, by its name or a mapping with its knobs
     tricks: {ema: {decay: 0.99}}       Switches: any number, each on (true or knobs) or off
+    stop_on: [divergence]              Key: the name of one part, without knobs
 
 A field holds the ``Config`` of the chosen part, whose ``part`` is the class. What is wrong inside
 is reported at its own place, with the nearest name, as in any other section of the file.
@@ -17,7 +18,7 @@ from pydantic import GetJsonSchemaHandler, ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError, core_schema
 
 from trials.part import Part, PartConfig, unknown_name
-from trials.problems import Problem
+from trials.problems import Problem, nearest
 from trials.validation import PROBLEM, problems_from
 
 Schema = dict[str, Any]
@@ -72,7 +73,7 @@ class ByName:
             given = dict(value)
         else:
             problem = f"a name, or a mapping with `{self.tag}` and knobs"
-            raise _failure([Problem("", f"{_short(value)} is wrong", problem)], value)
+            raise failure([Problem("", f"{_short(value)} is wrong", problem)], value)
         return self.knobs(given, spelt_out=isinstance(value, Mapping))
 
     def knobs(self, given: dict[str, Any], *, spelt_out: bool) -> PartConfig:
@@ -82,18 +83,18 @@ class ByName:
         if not isinstance(key, str):
             names = f"one of {', '.join(options)}"
             wrong = "is missing" if key is None else f"{_short(key)} is wrong"
-            raise _failure([Problem(at, wrong, names)], given)
+            raise failure([Problem(at, wrong, names)], given)
         if key not in options:
-            raise _failure([unknown_name(at, key, self.what(), list(options))], key)
+            raise failure([unknown_name(at, key, self.what(), list(options))], key)
         foreign = self._of_others(key, given)
         own = {name: value for name, value in given.items() if name not in foreign}
         try:
             config = _validated(getattr(options[key], self.config), own)
         except ValidationError as error:
             problems = problems_from(error, PartConfig)
-            raise _failure([*foreign.values(), *problems], given) from None
+            raise failure([*foreign.values(), *problems], given) from None
         if foreign:
-            raise _failure(foreign.values(), given)
+            raise failure(foreign.values(), given)
         return config
 
     def _of_others(self, key: str, given: Mapping[str, Any]) -> dict[str, Problem]:
@@ -138,6 +139,35 @@ class ByName:
         }
 
 
+class Key:
+    """The key of one part of a kind: ``Annotated[str, Key(Measure)]``. The value stays a text."""
+
+    def __init__(self, kind: Kind) -> None:
+        self._kind = kind
+
+    @property
+    def base(self) -> type[Part]:
+        """The base class of the kind."""
+        return self._kind if isinstance(self._kind, type) else self._kind()
+
+    def read(self, value: str) -> str:
+        """``value``, which is the key of a part.
+
+        Raises:
+            ValidationError: it is not; the nearest key is given.
+        """
+        known = list(self.base.all())
+        if value not in known:
+            raise failure([unknown_name("", value, self.base.kind, known)], value)
+        return value
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> core_schema.CoreSchema:
+        return core_schema.no_info_after_validator_function(self.read, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: Any, handler: GetJsonSchemaHandler) -> Schema:
+        return {"enum": list(self.base.all())}
+
+
 class Switches:
     """Any number of parts by key, each ``true``, ``false`` or a mapping of knobs."""
 
@@ -156,7 +186,7 @@ class Switches:
         """
         if not isinstance(value, Mapping):
             what = f"a mapping from {self.base.kind} to true or knobs"
-            raise _failure([Problem("", f"{_short(value)} is wrong", what)], value)
+            raise failure([Problem("", f"{_short(value)} is wrong", what)], value)
         switched: dict[str, PartConfig] = {}
         problems: list[Problem] = []
         for key, knobs in value.items():
@@ -168,13 +198,13 @@ class Switches:
                 if config is not None:
                     switched[str(key)] = config
         if problems:
-            raise _failure(problems, value)
+            raise failure(problems, value)
         return dict(sorted(switched.items()))
 
     def _switched(self, key: str, knobs: Any) -> PartConfig | None:
         part = self.options().get(key)
         if part is None:
-            raise _failure([self.unknown(key)], knobs)
+            raise failure([self.unknown(key)], knobs)
         if isinstance(knobs, PartConfig) and knobs.part is part:
             return knobs
         if knobs is None or knobs is False:
@@ -182,7 +212,7 @@ class Switches:
         if knobs is True or isinstance(knobs, Mapping):
             return _validated(part.Config, {} if knobs is True else dict(knobs))
         problem = Problem("", f"{_short(knobs)} is wrong", "true, false or a mapping of knobs")
-        raise _failure([problem], knobs)
+        raise failure([problem], knobs)
 
     def unknown(self, key: str) -> Problem:
         """The problem of a key that names nothing that can be switched on."""
@@ -211,6 +241,40 @@ class Switches:
         }
 
 
+def read_sections(
+    kind: type[Part], value: Mapping[str, Any], beside: Iterable[str] = ()
+) -> dict[str, PartConfig]:
+    """The knobs of every part of a kind, by key: as ``value`` gives them, else the defaults.
+
+    ``beside`` are the names of what else may stand there, for the message of a wrong one.
+
+    Raises:
+        ValidationError: with each problem at its place.
+    """
+    known = [*beside, *kind.all()]
+    names = "one of " + ", ".join(known)
+    problems = [
+        Problem(str(key), "there is no such setting", names, nearest(str(key), known))
+        for key in value
+        if key not in kind.all()
+    ]
+    sections: dict[str, PartConfig] = {}
+    for key, part in kind.all().items():
+        given = value.get(key)
+        if isinstance(given, PartConfig) and given.part is part:
+            sections[key] = given
+        elif given is None or isinstance(given, Mapping):
+            try:
+                sections[key] = part.Config.model_validate(given or {})
+            except ValidationError as error:
+                problems += problems_from(error, part.Config, key)
+        else:
+            problems.append(Problem(key, f"{_short(given)} is wrong", "a mapping of knobs"))
+    if problems:
+        raise failure(problems, value)
+    return sections
+
+
 def named(config: Schema, key: str, tag: str = "name") -> Schema:
     """The schema of a part's knobs beside its name."""
     properties = {tag: {"const": key}, **config.get("properties", {})}
@@ -230,11 +294,14 @@ def _validated(model: type[PartConfig], given: Mapping[str, Any]) -> PartConfig:
     try:
         return model.model_validate(given)
     except ValidationError as error:
-        raise _failure(problems_from(error, model), given) from None
+        raise failure(problems_from(error, model), given) from None
 
 
-def _failure(problems: Iterable[Problem], value: Any) -> ValidationError:
-    """Problems as an error of pydantic's, each at its place; ``problems_from`` reads them back."""
+def failure(problems: Iterable[Problem], value: Any) -> ValidationError:
+    """Problems of ``value`` as an error of pydantic's, each at its place.
+
+    :func:`~trials.validation.problems_from` reads them back.
+    """
     lines: list[InitErrorDetails] = []
     for problem in problems:
         told = {name: text for name, text in asdict(problem).items() if name != "path"}

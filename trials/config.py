@@ -16,12 +16,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from trials import catalogue
 from trials.data import AnyData
 from trials.data.mixture import MixtureConfig
+from trials.engine.hooks import Hooks
 from trials.errors import ConfigError, DataError
 from trials.health import HealthConfig
 from trials.latent import LatentConfig
 from trials.metrics.config import EvaluationConfig, check_evaluation
 from trials.networks.build import check as check_networks
-from trials.networks.build import plan_networks
 from trials.networks.check import needs_company
 from trials.networks.config import NetworksConfig
 from trials.networks.plan import NetworkPlan
@@ -66,7 +66,7 @@ class TrialConfig(BaseModel):
         default={}, description="tricks that are on: true, or a mapping of knobs"
     )
     evaluation: EvaluationConfig = EvaluationConfig()
-    health: HealthConfig = HealthConfig()
+    health: HealthConfig = Field(default_factory=HealthConfig)
     seed: int = Field(default=0, ge=0, lt=2**62, description="weights, data order, noise")
     device: str = Field(
         default="auto",
@@ -80,6 +80,10 @@ class TrialConfig(BaseModel):
         chosen = [(known[choice.name], choice) for choice in self.selected().values()]
         chosen += [(known[key], knobs) for key, knobs in self.tricks.items()]
         yield from sorted(chosen, key=lambda item: (item[0].order, item[0].key))
+
+    def build_tricks(self) -> list[Trick]:
+        """Every trick that is on, made anew, in the order they compose."""
+        return [trick(knobs, self) for trick, knobs in self.active()]
 
     def selected(self) -> dict[str, PartConfig]:
         """The choices of the selectors by slot."""
@@ -114,10 +118,7 @@ class TrialConfig(BaseModel):
 
     def plan(self, shape: tuple[int, ...], classes: int) -> NetworkPlan:
         """The networks' plan for data of that shape, with every trick's changes."""
-        plan = plan_networks(self.networks, shape, self.latent.dim, classes)
-        for trick, knobs in self.active():
-            plan = trick(knobs, self).plan(plan)
-        return plan
+        return Hooks(self.build_tricks()).plan(self, shape, classes)
 
 
 def load_config(mapping: Mapping[str, Any]) -> TrialConfig:

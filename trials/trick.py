@@ -36,28 +36,38 @@ Where the hooks fire in one step of the loop::
     state, load_state             what a checkpoint must hold
 
 Where several tricks implement one hook they are composed by folding over them in ``order``, the
-adversarial loss first.
+adversarial loss first (:mod:`trials.engine.hooks`).
+
+What a trick may touch is :class:`trials.game.Game` and :class:`trials.game.Trial`, and no more:
+
+* its own ``config``; of its ``trial`` what :class:`~trials.game.Trial` shows; neither changes
+* what a hook is given: the plan, which is replaced; the round, whose fields may be set; tensors
+* of the game, read only: ``step``, ``progress``, ``device``, ``dataset`` and ``optimizers``
+* randomness of the hook's ``stream``, else of ``game.streams.augmentation``, else of a fresh
+  :func:`trials.state.streams.stream` of its own purpose; torch's global generator never
+* weights and buffers of ``game.generator`` and ``game.discriminator``: read at any time, changed in
+  place by ``prepare``, ``steps`` and after the player's own step
+* the game's moves, which other tricks have their say in: ``noise``, ``condition``, ``generate``,
+  ``show``, ``score``, ``border``; ``discriminator_loss`` of a round of its own making, inside
+  ``memories_kept`` and ``judged_with``, as long as the step is only imagined
+* samples: ``sampling_network``, ``as_sampled``, ``drawer``; and ``begin_anew``
+* its own attributes, which it saves in ``state`` and takes back in ``load_state``
+
+Other tricks it never sees. mypy and import-linter hold every file of a trick to this list.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
+from trials.game import Game, Round, Sample, Steps, Terms, Trial
 from trials.networks.plan import NetworkPlan
 from trials.part import Part
 from trials.problems import Problem
-
-if TYPE_CHECKING:
-    from trials.config import TrialConfig
-    from trials.game import Game, Round, Steps
-
-Terms = dict[str, Tensor]
-Sample = Callable[[Tensor, Tensor | None], Tensor]
-"""(z, labels) → images."""
 
 
 class Trick(Part):
@@ -96,19 +106,19 @@ class Trick(Part):
     samples_from: ClassVar[str] = ""
     """What the protocol calls the weights of its :meth:`sampling_network`: ``averaged``."""
 
-    def __init__(self, config: Any, trial: TrialConfig) -> None:
+    def __init__(self, config: Any, trial: Trial) -> None:
         self.config = config
         self.trial = trial
 
     # What a configuration must satisfy -----------------------------------------------------
 
     @classmethod
-    def check(cls, config: Any, trial: TrialConfig) -> Iterable[Problem]:
+    def check(cls, config: Any, trial: Trial) -> Iterable[Problem]:
         """Problems of this trick in this trial beyond conflicts, slots and requirements."""
         return ()
 
     @classmethod
-    def advise(cls, config: Any, trial: TrialConfig) -> Iterable[str]:
+    def advise(cls, config: Any, trial: Trial) -> Iterable[str]:
         """Warnings: allowed, but the papers advise against it."""
         return ()
 

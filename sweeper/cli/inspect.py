@@ -254,12 +254,12 @@ def _given_up(sweep: Sweep, records: Sequence[Trial]) -> dict[str, str]:
 
 def _steps_saved(records: Sequence[Trial]) -> dict[str, int]:
     """Steps that stopped trials did not train, by the scheduler or symptom that stopped them."""
-    from trials.health import SYMPTOMS
+    from trials.health import Sign
 
     saved: Counter[str] = Counter()
     default = None
     for record in records:
-        if not record.over or (record.symptom != SCHEDULER and record.symptom not in SYMPTOMS):
+        if not record.over or (record.symptom != SCHEDULER and record.symptom not in Sign.all()):
             continue
         planned = record.config.get("steps", default)
         if planned is None:

@@ -21,7 +21,7 @@ from sweeper.tracking.names import NOTE_TAG, SWEEP, SweepEnding, TrialEnding
 from sweeper.tracking.notes import Seen, trial_note
 from sweeper.tracking.outbox import Outbox
 from sweeper.trial import Evaluation, Symptom, Trial
-from trials.health import SYMPTOMS
+from trials.health import Sign
 
 Resolve = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
@@ -131,7 +131,7 @@ class Recorder:
         folder, goal = self._folder.trial(trial.number), self._sweep.objective[0]
         tags = {"sweeper.symptom": trial.symptom}
         tags |= _seen(trial.symptoms)
-        sign = SYMPTOMS.get(trial.symptom or "")
+        sign = Sign.all().get(trial.symptom or "")
         note = trial_note(
             number=trial.number,
             sweep=self._sweep.name,
@@ -142,7 +142,7 @@ class Recorder:
             values=trial.values,
             of=trial.of,
             symptom=trial.symptom,
-            meaning=sign.description if sign else "",
+            meaning=sign.summary if sign else "",
             reason=trial.reason,
             advice=sign.advice if sign else "",
             log_tail=trial.log_tail,
@@ -209,9 +209,9 @@ def _seen(symptoms: Iterable[Symptom]) -> dict[str, str]:
 def _explained(symptoms: Iterable[Symptom]) -> list[Seen]:
     """Symptoms for a reader, each as it last set in."""
     return [
-        Seen(name, one.step, one.note, SYMPTOMS[name].description, SYMPTOMS[name].advice)
+        Seen(name, one.step, one.note, Sign.all()[name].summary, Sign.all()[name].advice)
         for name, one in {one.name: one for one in symptoms}.items()
-        if name in SYMPTOMS
+        if name in Sign.all()
     ]
 
 

@@ -35,7 +35,7 @@ from sweeper.errors import LedgerError
 from sweeper.search.sampler import Result
 from sweeper.sweepfile.sections import Objective
 from sweeper.trial import Evaluation, FinalScore, Symptom, Trial
-from trials.health import SYMPTOMS
+from trials.health import Sign
 
 STEP = "step:"
 FINAL = "final:"
@@ -117,7 +117,7 @@ def _evaluation(step: int, entry: Mapping[str, Any], protocol: Mapping[str, str]
                 name=name,
                 step=step,
                 evidence=evidence.get(name, {}),
-                advice=SYMPTOMS[name].advice if name in SYMPTOMS else "",
+                advice=Sign.all()[name].advice if name in Sign.all() else "",
                 note=notes.get(name, ""),
             )
             for name in entry.get("symptoms", ())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import weakref
 
 import optuna
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
@@ -21,7 +22,10 @@ def open_storage(folder: SweepFolder, url: str | None) -> tuple[BaseStorage, Jou
     """The storage at `url`, else at $SWEEPER_STORAGE, else the folder's journal (given too)."""
     url = url or os.environ.get(STORAGE_VARIABLE)
     if url:
-        return RDBStorage(url, engine_kwargs={"pool_pre_ping": True}), None
+        database = RDBStorage(url, engine_kwargs={"pool_pre_ping": True})
+        # A listing opens studies by the dozen: none may keep its connections until it is collected.
+        weakref.finalize(database, database.engine.dispose)
+        return database, None
     journal = Journal(folder.study_journal)
     return JournalStorage(journal), journal
 

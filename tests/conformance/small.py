@@ -10,7 +10,7 @@ import torch
 
 from trials import catalogue
 from trials.config import TrialConfig, load_config
-from trials.evaluation.sampling import sampling_network, shown
+from trials.engine.composed_game import ComposedGame
 from trials.presets import merge
 from trials.state.streams import stream
 from trials.trainer import Training
@@ -47,9 +47,20 @@ def tensors_of(training: Training) -> dict[str, torch.Tensor]:
     found = {f"g.{k}": v.clone() for k, v in game.generator.state_dict().items()}
     found |= {f"d.{k}": v.clone() for k, v in game.discriminator.state_dict().items()}
     z, labels = game.noise(8, stream("cpu", 7, "test"))
-    with sampling_network(game) as network:
-        found["samples"] = shown(game, network, z, labels, stream("cpu", 7, "test"))
+    with game.as_sampled(game.sampling_network()) as network:
+        found["samples"] = game.sampled(network, z, labels, stream("cpu", 7, "test"))
     return found
+
+
+def trick_of(game: ComposedGame, key: str) -> Any:
+    """The trick of a game that is called ``key``; Any, as a test knows which class it is."""
+    return next(trick for trick in game.hooks.tricks if trick.key == key)
+
+
+def losses_of(training: Training) -> dict[str, float]:
+    """The mean loss terms of both players since they were asked for last."""
+    means = training.loop.probe.take()
+    return {name: value for name, value in means.items() if name.startswith("loss/")}
 
 
 def differ(one: Mapping[str, torch.Tensor], other: Mapping[str, torch.Tensor]) -> bool:

@@ -18,6 +18,7 @@ from tests.conformance.small import (
     SMALL,
     comparable,
     differ,
+    losses_of,
     tensors_of,
     trained,
     with_trick,
@@ -92,12 +93,8 @@ def _outcome(trick: type[Trick], knobs: dict[str, Any], folder: Path) -> tuple[A
         name = f"run{len(_outcomes)}"
         training = trained(with_trick(trick, knobs), folder / name, 5)
         tensors = {k: v.numpy().tobytes() for k, v in tensors_of(training).items()}
-        signals = {
-            k: v
-            for t in training.game.using("signals")
-            for k, v in t.signals(training.game).items()
-        }
-        _outcomes[key] = (tensors, training._meter.take(), signals)
+        signals = training.game.hooks.signals(training.game)
+        _outcomes[key] = (tensors, losses_of(training), signals)
     return _outcomes[key]
 
 
@@ -162,7 +159,7 @@ def test_it_takes_two_steps_over_a_reference_batch(trick: type[Trick], tmp_path:
     mapping = merge(with_trick(trick), VIRTUAL)
     if problems_of(mapping):
         pytest.skip("does not go with virtual batch normalisation")
-    terms = trained(mapping, tmp_path, 2)._meter.take()
+    terms = losses_of(trained(mapping, tmp_path, 2))
     assert terms
     assert all(map(math.isfinite, terms.values()))
 
@@ -186,7 +183,7 @@ def _pair_mapping(a: str, b: str) -> dict[str, Any]:
 
 def _takes_two_steps(a: str, b: str, folder: Path) -> None:
     training = trained(_pair_mapping(a, b), folder / f"{a}-{b}", 2)
-    terms = training._meter.take()
+    terms = losses_of(training)
     assert terms
     assert all(map(math.isfinite, terms.values())), f"{a} with {b}: {terms}"
 

@@ -10,7 +10,6 @@ import torch
 
 from tests.conformance.small import SMALL
 from trials.config import load_config
-from trials.evaluation.sampling import sampling_network, shown
 from trials.metrics.extractors.digits import DigitsExtractor
 from trials.presets import merge
 from trials.state.streams import stream
@@ -37,8 +36,9 @@ def test_samples_of_a_class_are_classified_as_that_class(method: str, tmp_path: 
     training.run_to(600)
     labels = torch.arange(10).repeat_interleave(40)
     z, _ = training.game.noise(len(labels), stream("cpu", 1, "test"))
-    with sampling_network(training.game) as network:
-        images = shown(training.game, network, z, labels, stream("cpu", 1, "test"))
+    game = training.game
+    with game.as_sampled(game.sampling_network()) as network:
+        images = game.sampled(network, z, labels, stream("cpu", 1, "test"))
     logits = DigitsExtractor()(images).logits
     assert logits is not None
     accuracy = float((logits.argmax(1) == labels).float().mean())

@@ -28,13 +28,13 @@ def saved(file: Path) -> bytes:
 def test_no_damage_to_a_checkpoint_escapes_or_goes_unseen(tmp_path: Path) -> None:
     file = tmp_path / "checkpoint.pt"
     whole = saved(file)
-    wanted = load(file, "f", CPU)
+    wanted = load(file, "f")
     assert wanted is not None
     seen = 0
     for place in range(0, len(whole), 5):
         file.write_bytes(whole[:place] + bytes([whole[place] ^ 0x55]) + whole[place + 1 :])
         try:
-            found = load(file, "f", CPU)
+            found = load(file, "f")
         except CheckpointError:
             seen += 1
             continue
@@ -50,7 +50,7 @@ def test_a_file_that_is_no_checkpoint_says_what_to_do(content: bytes, tmp_path: 
     file = tmp_path / "checkpoint.pt"
     file.write_bytes(content)
     with pytest.raises(CheckpointError, match=r"damaged .*delete it, and .* starts anew") as found:
-        load(file, "f", CPU)
+        load(file, "f")
     assert "weights_only" not in str(found.value)
 
 
@@ -59,7 +59,7 @@ def test_an_archive_that_is_no_checkpoint_is_refused(content: Any, tmp_path: Pat
     file = tmp_path / "checkpoint.pt"
     torch.save(content, file)
     with pytest.raises(CheckpointError, match=r"not a checkpoint of format .*delete it"):
-        load(file, "f", CPU)
+        load(file, "f")
 
 
 def test_a_training_does_not_go_on_with_other_data(tmp_path: Path) -> None:

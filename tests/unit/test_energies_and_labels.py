@@ -12,9 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tests.conformance.small import small_config
+from tests.conformance.small import small_config, trick_of
 from trials.conditioning import acgan, infogan
-from trials.game import Game, Round
+from trials.engine.composed_game import ComposedGame
+from trials.game import Round
 from trials.losses import energy
 from trials.state.streams import stream
 from trials.trainer import Training
@@ -26,7 +27,7 @@ def _random(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=F64)
 
 
-def _game(folder: Path, **changes: Any) -> Game:
+def _game(folder: Path, **changes: Any) -> ComposedGame:
     return Training(small_config(**changes), folder).game
 
 
@@ -70,7 +71,7 @@ def test_nothing_pulls_a_lone_sample_away(changes: dict[str, Any], tmp_path: Pat
         assert weight.isfinite().all()
 
 
-def _energies(game: Game, table: Round, power: int) -> tuple[float, float]:
+def _energies(game: ComposedGame, table: Round, power: int) -> tuple[float, float]:
     """e(x) and e(G(z)) by hand."""
     judge = cast("Any", game.discriminator)
     return tuple(  # type: ignore[return-value]
@@ -79,7 +80,7 @@ def _energies(game: Game, table: Round, power: int) -> tuple[float, float]:
     )
 
 
-def _table(game: Game, player: Any) -> Round:
+def _table(game: ComposedGame, player: Any) -> Round:
     real, _ = game.dataset.batch(torch.arange(8))
     z = torch.randn(8, 8, generator=torch.Generator().manual_seed(0))
     return Round(player, real, None, z, None, game.generator(z).detach())
@@ -122,7 +123,7 @@ def test_ebgan_pushes_generated_energy_up_to_the_margin_only(margin: float, tmp_
 
 def test_began_balances_the_energies_by_k(tmp_path: Path) -> None:
     game = _game(tmp_path, loss={"name": "began", "gamma": 0.5, "rate": 0.1})
-    trick = cast("Any", game.trick("began"))
+    trick = trick_of(game, "began")
     k = 0.0
     for _ in range(3):
         table = _table(game, "discriminator")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import itertools
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from tests.conformance.small import small_config
+from tests.conformance.small import small_config, trick_of
 from trials.config import problems_of
 from trials.evaluation.export import load_generator
 from trials.metrics.frechet import Moments, Reference
@@ -103,7 +103,7 @@ def _trained(folder: Path, *, steps: int = 6, **tricks: Any) -> tuple[Training, 
     training = Training(config, folder)
     while not training.finished:
         training.advance()
-    return training, cast("GeneratorEnsemble", training.game.trick("generator_ensemble"))
+    return training, trick_of(training.game, "generator_ensemble")
 
 
 def test_the_mixture_is_sampled_scored_saved_and_traced(tmp_path: Path) -> None:
@@ -137,7 +137,7 @@ def test_members_are_averaged_weights_where_weights_are_averaged(tmp_path: Path)
     training, ensemble = _trained(
         tmp_path, generator_ensemble={"candidates": 2}, ema={"decay": 0.9, "warm_up": False}
     )
-    averaged = cast("Any", training.game.trick("ema")).averaged.state_dict()
+    averaged = trick_of(training.game, "ema").averaged.state_dict()
     newest = ensemble.generators[-1].state_dict()
     assert all(torch.equal(newest[name], averaged[name]) for name in newest)
     raw = training.game.generator.state_dict()
@@ -161,7 +161,7 @@ def test_with_restart_every_candidate_comes_from_weights_and_optimisers_of_its_o
     norms = [v for k, v in restarted.items() if k.endswith("running_mean")]
     assert all(not v.any() for v in norms)  # nobody has run it yet
     training.run_to(6)
-    ensemble = cast("GeneratorEnsemble", game.trick("generator_ensemble"))
+    ensemble = trick_of(game, "generator_ensemble")
     assert len(ensemble.generators) == 2
     assert game.optimizers["generator"].state  # nothing begins after the last step
 

@@ -23,7 +23,7 @@ from sweeper.sweepfile.sections import Limits
 from sweeper.tracking.outbox import Outbox
 from sweeper.trial import Evaluation, Symptom, Trial
 from trials.config import default_at
-from trials.health import SYMPTOMS
+from trials.health import Sign
 
 REASON = "Two samples differ 12% as much as two real images do. (step 400)"
 STARTED = TrialStarted(3, "search", None, {}, 800, False, 1, 0.0)
@@ -84,7 +84,7 @@ def test_status_counts_stops_and_the_steps_that_they_saved(
         ledger.ask()
         ledger.started(number)
         ledger.report(number, Evaluation(400, 1.0, {"fid": 31.5}))
-        end = ledger.prune if symptom in SYMPTOMS else ledger.fail
+        end = ledger.prune if symptom in Sign.all() else ledger.fail
         end(number, symptom, REASON)
     assert run(["status", "probe", "--home", str(tmp_path)]) == 0
     said = capsys.readouterr().out
@@ -122,7 +122,7 @@ def test_mlflow_has_a_symptom_as_a_tag_at_once_and_the_explanation_as_a_note(
         recorder.trial_ended(ledger.trial(0))
         assert json.loads(_column(folder.outbox, "end_tags"))["sweeper.symptom"] == "mode_collapse"
     note = _column(folder.outbox, "end_note")
-    for part in (REASON, SYMPTOMS["mode_collapse"].description, SYMPTOMS["mode_collapse"].advice):
+    for part in (REASON, Sign.all()["mode_collapse"].summary, Sign.all()["mode_collapse"].advice):
         assert part in note
 
 
@@ -142,7 +142,7 @@ def test_a_symptom_that_stops_nothing_is_explained_while_the_trial_runs_and_afte
     ledger = Ledger.open(sweep, folder)
     ledger.ask()
     ledger.started(0)
-    told = (NOTE, SYMPTOMS["mode_collapse"].description, SYMPTOMS["mode_collapse"].advice)
+    told = (NOTE, Sign.all()["mode_collapse"].summary, Sign.all()["mode_collapse"].advice)
     with Outbox(folder.outbox) as outbox:
         recorder = Recorder(sweep, folder, outbox)
         recorder.trial_started(Trial(0, "running"))

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import nn
 
-from tests.conformance.small import trained
+from tests.conformance.small import losses_of, trained
 from trials import presets
 from trials.config import load_config, problems_of, warnings_of
 from trials.networks.build import build
@@ -52,7 +52,7 @@ def _takes_two_steps(mapping: dict[str, Any], folder: Path) -> None:
     assert problems_of(mapping) == []
     training = trained(mapping, folder, 2)
     assert training.step == 2
-    losses = training._meter.take()
+    losses = losses_of(training)
     assert losses
     assert all(map(math.isfinite, losses.values()))
 

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tests.conformance.small import differ, small_config, tensors_of
+from tests.conformance.small import differ, small_config, tensors_of, trick_of
 from trials.config import problems_of
 from trials.evaluation.export import load_generator
 from trials.networks.growing import (
@@ -89,7 +89,7 @@ def test_the_discriminator_does_not_jump_when_it_grows(tmp_path: Path) -> None:
 
 def test_real_images_are_brought_down_and_fade_as_generated_ones_do(tmp_path: Path) -> None:
     training = _training(tmp_path, grown_by=1.0, fade=1.0)
-    trick = training.game.trick("progressive_growing")
+    trick = trick_of(training.game, "progressive_growing")
     assert trick is not None
     real = torch.rand(2, 1, 16, 16, generator=torch.Generator().manual_seed(0))
     sizes = []

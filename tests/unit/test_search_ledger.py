@@ -24,7 +24,7 @@ from sweeper.sweepfile.domains import Parameter, Range
 from sweeper.sweepfile.model import Sweep
 from sweeper.sweepfile.sections import Limits
 from sweeper.trial import Evaluation, Symptom
-from trials.health import SYMPTOMS
+from trials.health import Sign
 
 SWEEP = Sweep(
     name="probe",
@@ -128,8 +128,8 @@ def test_a_value_that_was_measured_but_not_reported_is_reported_at_the_next_open
 def test_an_evaluation_is_read_back_as_it_was_reported(folder):
     ledger = Ledger.open(SWEEP, folder)
     ledger.ask()
-    sign = SYMPTOMS["oscillation"]
-    swings = Symptom(sign.name, 2, {"swing": 0.5}, sign.advice, "samples jump")
+    sign = Sign.all()["oscillation"]
+    swings = Symptom(sign.key, 2, {"swing": 0.5}, sign.advice, "samples jump")
     protocol = {"extractor": "digits", "fake_count": "64"}
     reported = (
         Evaluation(1, 10.0, {"fid": 3.0}, protocol, (), "samples/000001.png"),

@@ -18,7 +18,7 @@ from sweeper.tracking.address import database_file
 from sweeper.tracking.limits import MAX_KEY, MAX_PARAM, flatten, safe_key
 from sweeper.tracking.notes import trial_note
 from sweeper.tracking.ui import serve_ui, ui_address, ui_command
-from trials.health import SYMPTOMS
+from trials.health import Sign
 
 
 @given(st.text(max_size=300))
@@ -154,14 +154,14 @@ def test_a_note_says_what_a_trial_was_and_what_came_of_it() -> None:
 
 
 def test_a_note_explains_a_symptom_and_says_what_may_help() -> None:
-    sign = SYMPTOMS["mode_collapse"]
+    sign = Sign.all()["mode_collapse"]
     note = trial_note(
         number=3,
         sweep="quickstart",
         state="pruned",
         steps=400,
         symptom="mode_collapse",
-        meaning=sign.description,
+        meaning=sign.summary,
         reason="Two samples differ 12% as much as two real images do. (step 400)",
         advice=sign.advice,
     )

@@ -190,7 +190,7 @@ def test_a_picture_shows_a_row_a_class_or_as_many_classes_as_it_has_room_for(
 ) -> None:
     config = small_config(steps=2, conditioning="concat", evaluation={"every": 2, "grid": grid})
     training = Training(config, tmp_path)
-    _, labels = training._fixed
+    labels = training.monitor.pictures.labels
     assert labels is not None
     shown = 10 if grid >= 10 else grid
     assert labels.unique().tolist() == [index * 10 // shown for index in range(shown)]
@@ -214,7 +214,7 @@ def test_the_watcher_has_scores_and_gradients_however_often_it_looks(tmp_path: P
     training = Training(config, tmp_path)
     while not training.finished:
         training.advance()
-    seen = training.watcher.history
+    seen = training.monitor.watcher.history
     assert [signals.step for signals in seen] == [3, 6, 7]
     for signals in seen:
         assert signals.accuracy_real is not None
@@ -298,9 +298,9 @@ def test_a_kill_while_saving_leaves_the_old_checkpoint(tmp_path: Path) -> None:
     file = tmp_path / "checkpoint.pt"
     done = subprocess.run([sys.executable, "-c", KILLED_WHILE_SAVING, str(file)], check=False)
     assert done.returncode == 9
-    assert load(file, "f", torch.device("cpu")) == {"n": 1}
+    assert load(file, "f") == {"n": 1}
     save(file, "f", {"n": 3})
-    assert load(file, "f", torch.device("cpu")) == {"n": 3}
+    assert load(file, "f") == {"n": 3}
 
 
 def test_nothing_in_a_checkpoint_is_executed(tmp_path: Path) -> None:
@@ -313,7 +313,7 @@ def test_nothing_in_a_checkpoint_is_executed(tmp_path: Path) -> None:
     file = tmp_path / "checkpoint.pt"
     torch.save({"format": FORMAT, "fingerprint": "f", "state": Evil()}, file)
     with pytest.raises(CheckpointError):
-        load(file, "f", torch.device("cpu"))
+        load(file, "f")
     assert not (tmp_path / "executed").exists()
 
 

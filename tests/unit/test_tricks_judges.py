@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tests.conformance.small import small_config
+from tests.conformance.small import small_config, trick_of
 from trials import catalogue
-from trials.game import Game, Round
-from trials.losses.base import AdversarialLoss
+from trials.engine.composed_game import ComposedGame
+from trials.game import Round
 from trials.networks.stacked import StackedDiscriminator
 from trials.toolkit.shifts import shifted
 from trials.trainer import Training
@@ -32,14 +32,14 @@ LOSSES = sorted(
 )
 
 
-def _judges(game: Game) -> list[nn.Module]:
+def _judges(game: ComposedGame) -> list[nn.Module]:
     judge = game.discriminator
     if isinstance(judge, StackedDiscriminator):
         return [judge.second, judge.first]
     return list(cast("MultiScale", judge).scales)
 
 
-def _game(folder: Path, tricks: dict[str, Any], **changes: Any) -> Game:
+def _game(folder: Path, tricks: dict[str, Any], **changes: Any) -> ComposedGame:
     """A game of two judges, of whom the second scores everything 2 higher."""
     data = {"name": "digits", "size": 16}
     game = Training(small_config(data=data, tricks=tricks, **changes), folder).game
@@ -50,7 +50,7 @@ def _game(folder: Path, tricks: dict[str, Any], **changes: Any) -> Game:
     return game
 
 
-def _round(game: Game) -> Round:
+def _round(game: ComposedGame) -> Round:
     real, _ = game.dataset.batch(torch.arange(6))
     z = torch.randn(6, 8, generator=torch.Generator().manual_seed(0))
     return Round("discriminator", real, None, z, None, game.generator(z).detach())
@@ -73,11 +73,11 @@ def test_the_losses_of_several_judges_add_up(
 ) -> None:
     game = _game(tmp_path, tricks, loss=loss)
     round = _round(game)
-    own = cast("AdversarialLoss", game.trick(loss))
+    own = trick_of(game, loss)
     term = game.discriminator_loss(round)["adversarial"]
     apart = [own.discriminator(_of_one(round, index)) for index in range(2)]
     assert torch.allclose(term, sum(apart, torch.zeros(())), rtol=1e-5, atol=1e-6)
-    game.judges_real = True
+    game.hooks.judges_real = True
     term = game.generator_loss(round)["adversarial"]
     apart = [own.generator(_of_one(round, index)) for index in range(2)]
     assert torch.allclose(term, sum(apart, torch.zeros(())), rtol=1e-5, atol=1e-6)
@@ -94,7 +94,7 @@ def test_each_judge_has_its_own_border(tricks: dict[str, Any], tmp_path: Path) -
         assert torch.allclose(row, (own.r.mean() + own.f.mean()) / 2)
 
 
-def _direct(key: str, round: Round, game: Game) -> list[Tensor]:
+def _direct(key: str, round: Round, game: ComposedGame) -> list[Tensor]:
     """Each judge's penalty with weight 1, from its own gradients."""
     source = game.streams.augmentation
     assert round.seen_real is not None
@@ -142,8 +142,7 @@ def test_each_judge_has_its_own_anchors_and_consistency(
     game = _game(tmp_path, {**tricks, **extra})
     round = _round(game)
     game.discriminator_loss(round)  # a step, which the anchors remember
-    for trick in game.using("after_discriminator_step"):
-        trick.after_discriminator_step(game, round)
+    game.hooks.after_discriminator_step(game, round)
     before = game.streams.augmentation.get_state()
     terms = game.discriminator_loss(round)
     game.streams.augmentation.set_state(before)

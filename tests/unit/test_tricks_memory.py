@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.conformance.small import SMALL, trained, with_trick
+from tests.conformance.small import SMALL, trained, trick_of, with_trick
 from trials import catalogue
 from trials.config import load_config, warnings_of
 from trials.game import Round
@@ -18,7 +18,6 @@ from trials.presets import merge
 from trials.toolkit.weights import weight_matrices
 from trials.trainer import Training
 from trials.trick import Trick
-from trials.tricks import experience_replay
 from trials.tricks.generator_ensemble import REMEMBERING
 
 RULE = {"name": "sgd", "lr": 0.05}
@@ -61,7 +60,7 @@ def test_memory_is_the_same_in_however_many_parts_a_batch_is_computed(
     found = []
     for parts in (1, 2, 4):
         mapping = merge(PLAIN, {**change, "accumulate": parts})
-        trick = trained(mapping, tmp_path / str(parts), 4).game.trick(key)
+        trick = trick_of(trained(mapping, tmp_path / str(parts), 4).game, key)
         found.append(_flat(cast("Trick", trick).state()))
     assert any(found[0])
     for other in found[1:]:
@@ -84,11 +83,11 @@ def test_a_restart_forgets_what_a_trick_remembers(key: str, tmp_path: Path) -> N
     ensemble = {"generator_ensemble": {"restart": True, "candidates": 3, "samples": 16}}
     mapping = merge(with_trick(catalogue.tricks()[key]), {"tricks": ensemble, "steps": 6})
     training = Training(load_config(mapping), tmp_path)
-    trick = cast("Trick", training.game.trick(key))
+    trick = trick_of(training.game, key)
     begun = copy.deepcopy(trick.state())
     training.run_to(1)
     assert _flat(trick.state()) != _flat(begun)
-    cast("Any", training.game.trick("generator_ensemble"))._restart(training.game)
+    training.game.begin_anew(1, keep="generator_ensemble")
     if key == "spectral_regularisation":  # its vectors are those of the new weights
         matrices = list(weight_matrices(training.game.discriminator))
         for matrix, v in zip(matrices, trick.state()["vectors"], strict=True):
@@ -114,7 +113,7 @@ def test_a_replayed_image_brings_what_it_was_made_from(
     change: dict[str, Any], tmp_path: Path
 ) -> None:
     training = trained(merge(SMALL, {**change, "tricks": {"experience_replay": True}}), tmp_path, 0)
-    replay = cast("experience_replay.ExperienceReplay", training.game.trick("experience_replay"))
+    replay = trick_of(training.game, "experience_replay")
     first, second = _table(training), _table(training)
     replay.dealt(training.game, first)
     replay.dealt(training.game, second)
@@ -128,7 +127,7 @@ def test_a_replayed_image_brings_what_it_was_made_from(
 def test_the_buffer_never_holds_more_than_its_size(tmp_path: Path) -> None:
     replay = {"experience_replay": {"size": 5, "renew": 1.0}}
     training = trained(merge(SMALL, {"tricks": replay}), tmp_path, 0)
-    trick = cast("experience_replay.ExperienceReplay", training.game.trick("experience_replay"))
+    trick = trick_of(training.game, "experience_replay")
     for _ in range(3):
         trick.dealt(training.game, _table(training))
         assert {len(kept) for kept in trick.memory.values()} == {5}

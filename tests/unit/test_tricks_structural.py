@@ -12,9 +12,9 @@ import torch.nn.functional as F
 from scipy import stats
 from torch import Tensor, nn
 
-from tests.conformance.small import differ, small_config
-from trials.evaluation.sampling import drawer, shown
-from trials.game import Game, Round, Steps
+from tests.conformance.small import differ, small_config, trick_of
+from trials.engine.composed_game import ComposedGame
+from trials.game import Round, Steps
 from trials.networks.plan import Judgement
 from trials.state.streams import stream
 from trials.toolkit.shifts import mirrored, shifted
@@ -36,18 +36,18 @@ def _random(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=F64)
 
 
-def _game(folder: Path, **changes: Any) -> Game:
+def _game(folder: Path, **changes: Any) -> ComposedGame:
     return Training(small_config(**changes), folder).game
 
 
 # Unrolling
 
 
-def _unrolled_loss(game: Game, z: Tensor, real: Tensor, k: int) -> float:
+def _unrolled_loss(game: ComposedGame, z: Tensor, real: Tensor, k: int) -> float:
     """The generator's loss against a discriminator that has really taken k steps."""
     judge = copy.deepcopy(game.discriminator)
     fake = game.generator(z)
-    rule = game.config.optimizer.discriminator
+    rule = game.trial.optimizer.discriminator
     optimizer = rule.build(judge.parameters())
     optimizer.load_state_dict(copy.deepcopy(game.optimizers["discriminator"].state_dict()))
     for _ in range(k):
@@ -176,11 +176,11 @@ def test_imagined_steps_feel_penalties_on_the_discriminators_weights(
             del knobs["players"]
         tricks = {penalty: knobs, "unrolled": {"steps": 2, "optimiser": "sgd", "lr": 0.01}}
         training = Training(small_config(tricks=tricks), folder)
-        training._discriminator_step(False)
+        training.loop.discriminator_step(False)
         # What is compared is the foresight of one generator step, from one discriminator.
         for weight_, seed in zip(training.game.discriminator.parameters(), range(99), strict=False):
             weight_.data.copy_(_random(*weight_.shape, seed=seed) / 10)
-        training._generator_step(False)
+        training.loop.generator_step(False)
         return {k: v.clone() for k, v in training.game.generator.state_dict().items()}
 
     light, heavy = (foreseen(weight, tmp_path / str(weight)) for weight in (1e-9, 1.0))
@@ -203,7 +203,7 @@ def test_unrolling_leaves_discriminator_and_optimiser_as_they_were_bit_for_bit(
 
     judge, optimizer = snapshot()
     before = {k: v.clone() for k, v in game.generator.state_dict().items()}
-    training._generator_step(False)
+    training.loop.generator_step(False)
     after_judge, after_optimizer = snapshot()
     assert not differ(judge, after_judge)
     assert optimizer == after_optimizer
@@ -226,7 +226,7 @@ def test_a_pack_holds_samples_that_follow_each_other() -> None:
 
 def test_the_replayed_share_of_a_batch_is_old(tmp_path: Path) -> None:
     game = _game(tmp_path, batch_size=20, tricks={"experience_replay": {"share": 0.3, "size": 50}})
-    trick = cast("Any", game.trick("experience_replay"))
+    trick = trick_of(game, "experience_replay")
     seen: list[Tensor] = []
     for step in range(6):
         fresh = torch.full((20, 1, 8, 8), float(step))
@@ -277,7 +277,7 @@ def test_a_truncated_z_is_the_same_in_whichever_batch_it_comes(tmp_path: Path) -
                 asked.append(z)  # noqa: B023
                 return torch.zeros(len(z), 1, 8, 8)
 
-        draw = drawer(game, Spy(), stream("cpu", 0, "evaluation"))
+        draw = game.drawer(Spy(), stream("cpu", 0, "evaluation"))
         for _ in range(512 // batch):
             draw(batch, None)
         found.append(torch.cat(asked))
@@ -295,7 +295,7 @@ def test_truncation_reaches_samples_and_not_training(tmp_path: Path) -> None:
 
     z, labels = game.noise(64, stream("cpu", 0, "test"))
     assert float(z.abs().max()) > 2
-    shown(game, Spy(), z, labels, stream("cpu", 0, "test"))
+    game.sampled(Spy(), z, labels, stream("cpu", 0, "test"))
     assert float(asked[0].abs().max()) <= 0.2
 
 
@@ -310,7 +310,7 @@ def test_truncation_repeats_no_z_and_gives_a_picture_the_same_z_at_every_step(
             asked.append(z)
             return torch.zeros(len(z), 1, 8, 8)
 
-    draw = drawer(game, Spy(), stream("cpu", 0, "evaluation"))
+    draw = game.drawer(Spy(), stream("cpu", 0, "evaluation"))
     for _ in range(4):
         draw(64, None)
     assert len(torch.unique(torch.cat(asked), dim=0)) == 256
@@ -318,7 +318,7 @@ def test_truncation_repeats_no_z_and_gives_a_picture_the_same_z_at_every_step(
     z, labels = game.noise(64, stream("cpu", 0, "picture"))
     for step in (10, 20):
         game.step = step
-        shown(game, Spy(), z, labels, stream("cpu", 0, "shown"))
+        game.sampled(Spy(), z, labels, stream("cpu", 0, "shown"))
     assert torch.equal(*asked)
 
 
@@ -398,7 +398,7 @@ def test_adaptive_augmentation_sees_no_overfitting_in_a_judge_that_knows_nothing
     loss: str, tmp_path: Path
 ) -> None:
     game = _game(tmp_path, loss=loss, tricks={"adaptive_augment": {"initial": 0.5, "interval": 9}})
-    augment = cast("adaptive_augment.AdaptiveAugment", game.trick("adaptive_augment"))
+    augment = trick_of(game, "adaptive_augment")
     real, _ = game.dataset.batch(torch.arange(8))
     table = Round("discriminator", real, None, torch.zeros(8, 8), None, real)
     middle = 0.5 if loss == "lsgan" else 0.0
@@ -464,7 +464,7 @@ def test_losses_of_several_scales_add_up(pool: str, tmp_path: Path) -> None:
 
 def test_accuracy_is_counted_from_where_the_loss_parts_the_sides(tmp_path: Path) -> None:
     game = _game(tmp_path, loss="lsgan", tricks={"dynamic_balance": True})
-    balance = cast("dynamic_balance.DynamicBalance", game.trick("dynamic_balance"))
+    balance = trick_of(game, "dynamic_balance")
     nothing = torch.zeros(4, 1)
     table = Round("discriminator", nothing, None, nothing, None, nothing)
     # Least squares teaches 1 for real and 0 for generated images: these are all told apart.

@@ -15,12 +15,11 @@ from typing import Any, Literal
 import torch.nn.functional as F
 from torch import Tensor
 
-from trials.config import TrialConfig
-from trials.game import Game, Round
+from trials.game import Game, Round, Terms, Trial
 from trials.networks.plan import NetworkPlan
 from trials.part import PartConfig, knob
 from trials.problems import Problem
-from trials.trick import Terms, Trick
+from trials.trick import Trick
 
 
 def classification(logits: Tensor, labels: Tensor) -> Tensor:
@@ -50,7 +49,7 @@ class AuxiliaryClassifier(Trick):
         )
 
     @classmethod
-    def check(cls, config: Any, trial: TrialConfig) -> Iterable[Problem]:
+    def check(cls, config: Any, trial: Trial) -> Iterable[Problem]:
         return trial.needs_labels(cls.key)
 
     def plan(self, plan: NetworkPlan) -> NetworkPlan:

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from trials.config import TrialConfig
+from trials.game import Trial
 from trials.networks.plan import NetworkPlan
 from trials.problems import Problem
 from trials.trick import Trick
@@ -31,7 +31,7 @@ class Concat(Trick):
     uses_labels = True
 
     @classmethod
-    def check(cls, config: Any, trial: TrialConfig) -> Iterable[Problem]:
+    def check(cls, config: Any, trial: Trial) -> Iterable[Problem]:
         return trial.needs_labels(cls.key)
 
     def plan(self, plan: NetworkPlan) -> NetworkPlan:

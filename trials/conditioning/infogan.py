@@ -19,12 +19,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from trials.config import TrialConfig
-from trials.game import Game, Round
+from trials.game import Game, Round, Terms, Trial
 from trials.networks.plan import NetworkPlan
 from trials.part import PartConfig, knob
 from trials.problems import Problem
-from trials.trick import Terms, Trick
+from trials.trick import Trick
 
 
 def categorical_bound(logits: Tensor, codes: Tensor) -> Tensor:
@@ -60,7 +59,7 @@ class InfoGAN(Trick):
         continuous_weight: float = knob(0.1, "λ of the continuous codes, a factor on λ", gt=0)
 
     @classmethod
-    def check(cls, config: Any, trial: TrialConfig) -> Iterable[Problem]:
+    def check(cls, config: Any, trial: Trial) -> Iterable[Problem]:
         if config.categories == 1 or config.categories + config.continuous == 0:
             yield Problem("conditioning.categories", "there is no code that could vary")
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any, Literal
 
-from trials.config import TrialConfig
+from trials.game import Trial
 from trials.networks.plan import NetworkPlan
 from trials.part import PartConfig, knob
 from trials.problems import Problem
@@ -37,7 +37,7 @@ class Projection(Trick):
         )
 
     @classmethod
-    def check(cls, config: Any, trial: TrialConfig) -> Iterable[Problem]:
+    def check(cls, config: Any, trial: Trial) -> Iterable[Problem]:
         return trial.needs_labels(cls.key)
 
     def plan(self, plan: NetworkPlan) -> NetworkPlan:

@@ -5,33 +5,37 @@ from __future__ import annotations
 import copy
 import json
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from trials.config import load_config
+from trials.config import TrialConfig, load_config
+from trials.engine.composed_game import ComposedGame
+from trials.engine.hooks import Hooks
 from trials.errors import CheckpointError
 from trials.files import atomic_write
 from trials.networks.build import build
 from trials.networks.mixture import Mixture
 from trials.networks.plan import GeneratorPlan
-from trials.trick import Trick
-
-if TYPE_CHECKING:
-    from trials.game import Game
 
 FILE = "generator.safetensors"
 
 
-def save_generator(folder: Path, network: nn.Module, game: Game, facts: Mapping[str, Any]) -> None:
+def save_generator(
+    folder: Path,
+    network: nn.Module,
+    config: TrialConfig,
+    game: ComposedGame,
+    facts: Mapping[str, Any],
+) -> None:
     """Write the sampling network's weights beside what is needed to build it again."""
     header = {
-        "config": game.config.as_dict(),
+        "config": config.as_dict(),
         "data": game.dataset.fingerprint,
         "shape": list(game.dataset.shape),
         "classes": game.dataset.classes,
@@ -74,15 +78,15 @@ class TrainedGenerator(nn.Module):
         network: nn.Module,
         latent: int,
         classes: int,
+        finish: Finish,
         condition: tuple[int, ...] | None = None,
-        finish: Sequence[Finish] = (),
     ) -> None:
         super().__init__()
         self.network = network
         self.classes = classes
         self.latent = latent
         self.condition = condition
-        self._finish = tuple(finish)
+        self._finish = finish
 
     def forward(
         self, z: Tensor, labels: Tensor | None = None, condition: Tensor | None = None
@@ -95,9 +99,7 @@ class TrainedGenerator(nn.Module):
             raise ValueError(f"this generator works on an image: it needs (N, *{self.condition})")
         else:
             images = self.network(z, labels, condition)
-        for finish in self._finish:
-            images = finish(images, condition)
-        return images
+        return self._finish(images, condition)
 
 
 def load_generator(folder: Path) -> TrainedGenerator:
@@ -114,10 +116,9 @@ def load_generator(folder: Path) -> TrainedGenerator:
         generator = Mixture(copy.deepcopy(generator) for _ in range(header["members"]))
     generator.load_state_dict(tensors)
     used = header["classes"] if header["labelled"] else 0
-    tricks = [kind(knobs, config) for kind, knobs in config.active()]
-    finish = [trick.finish for trick in tricks if type(trick).finish is not Trick.finish]
+    finish = Hooks(config.build_tricks()).finish
     return TrainedGenerator(
-        generator, plan.generator.latent, used, _condition(plan.generator), finish
+        generator, plan.generator.latent, used, finish, _condition(plan.generator)
     ).eval()
 
 

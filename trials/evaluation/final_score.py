@@ -13,15 +13,14 @@ from pathlib import Path
 
 from trials.config import load_config
 from trials.data import open_data
+from trials.devices import pick_device
+from trials.engine.composed_game import ComposedGame
 from trials.errors import CheckpointError
 from trials.evaluation.export import load_generator, saved_header
 from trials.evaluation.results import FinalScore
-from trials.evaluation.sampling import drawer, prepared
-from trials.game import Game
 from trials.metrics.evaluator import Evaluator
 from trials.metrics.protocol import counted
 from trials.state.streams import derive, stream
-from trials.trainer import pick_device
 
 
 def final_score(folder: Path, *, cache: Path | None = None) -> FinalScore:
@@ -42,13 +41,13 @@ def final_score(folder: Path, *, cache: Path | None = None) -> FinalScore:
         )
     # A game that is never played: at step 0, at which no training measures, so that whatever a
     # trick draws while sampling is fresh as well.
-    game = Game(config, dataset, device)
+    game = ComposedGame(config, config.build_tricks(), dataset, device)
     evaluator = Evaluator(
         config.evaluation, dataset, device, cache=cache, conditional=game.labelled
     )
-    with prepared(game, load_generator(folder).network.to(device)) as network:
+    with game.as_sampled(load_generator(folder).network.to(device)) as network:
         measured = evaluator.measure(
-            drawer(game, network, stream(device, config.seed, "final")),
+            game.drawer(network, stream(device, config.seed, "final")),
             weights=header["weights"],
             seed=derive(config.seed, "measures", "final"),
             count=config.evaluation.final_samples,

@@ -7,9 +7,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image, ImageDraw
-from torch import Tensor
+from torch import Tensor, nn
 
+from trials.engine.composed_game import ComposedGame
 from trials.files import atomic_write
+from trials.state.streams import stream
 
 SMALLEST_SIDE = 32
 """Images below this height are enlarged by whole pixels, so that a person can see them."""
@@ -53,7 +55,36 @@ def scatter(points: Tensor, modes: Tensor | None, size: int = 480) -> Image.Imag
     return sheet
 
 
-def save_picture(picture: Image.Image, path: Path) -> None:
-    """Write a PNG, atomically."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    atomic_write(path, lambda temporary: picture.save(temporary, format="PNG"))
+class SamplePictures:
+    """Pictures of one game's samples from the same z at every step, so that they can be followed.
+
+    One row a class where labels are used, or one image for each of some classes, evenly chosen,
+    where there are more classes than ``count`` images.
+    """
+
+    def __init__(self, game: ComposedGame, count: int) -> None:
+        self._game = game
+        noise = self._stream("picture")
+        self.z, self.labels = game.noise(count, noise)
+        if self.labels is not None:
+            classes = game.dataset.classes
+            chosen = torch.arange(min(classes, count), device=game.device) * classes
+            chosen = chosen // min(classes, count)
+            self.labels = chosen.repeat_interleave(max(1, count // classes))
+            self.z, _ = game.noise(len(self.labels), noise)
+
+    def draw(self, network: nn.Module, file: Path) -> None:
+        """Write a PNG of what ``network`` makes, atomically."""
+        game, count = self._game, len(self.z)
+        images = game.sampled(network, self.z, self.labels, self._stream("shown"))
+        if game.dataset.kind == "point":
+            picture = scatter(images, game.dataset.modes)
+        else:
+            row_a_class = self.labels is not None and game.dataset.classes <= count
+            columns = count // game.dataset.classes if row_a_class else round(count**0.5)
+            picture = image_grid(images, columns)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        atomic_write(file, lambda temporary: picture.save(temporary, format="PNG"))
+
+    def _stream(self, purpose: str) -> torch.Generator:
+        return stream(self._game.device, self._game.trial.seed, purpose)

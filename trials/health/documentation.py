@@ -7,21 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from trials.health.symptom import SYMPTOMS, Sign
-from trials.health.watcher import HealthConfig
+from trials.health.sign import Sign
 
 
 def page() -> str:
     """Every symptom with its thresholds, in Markdown."""
-    HealthConfig()  # its module imports the symptoms, which registers them
-    return "\n\n".join("\n".join(_symptom(sign)) for sign in SYMPTOMS.values())
+    return "\n\n".join("\n".join(_symptom(sign)) for sign in Sign.all().values())
 
 
 def _symptom(sign: type[Sign]) -> Iterator[str]:
-    yield f"### `{sign.name}`\n"
-    yield f"{sign.description}. Sources: {sign.source}.\n"
+    yield f"### `{sign.key}`\n"
+    yield f"{sign.summary}. Sources: {sign.source}.\n"
     yield f"*What may help.* {sign.advice}\n"
-    yield "| `health." + sign.name + ".…` | default | meaning |\n|---|---|---|"
+    yield "| `health." + sign.key + ".…` | default | meaning |\n|---|---|---|"
     for name, field in sign.Config.model_fields.items():
         yield f"| `{name}` | {field.default:g} | {field.description} |"
 

@@ -1,4 +1,4 @@
-"""The watcher: feeds every evaluation to the six symptoms and reports those that set in.
+"""The watcher: feeds every evaluation to the signs of failure and reports what sets in.
 
 All its state is the history of signals and which symptoms are present, as plain values, so a
 watcher that is saved and taken up again behaves as one that was never stopped.
@@ -8,53 +8,89 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Annotated, Any, cast
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import CoreSchema
 
+from trials.by_name import Key, failure, read_sections
+from trials.health.sign import Sign, Symptom
 from trials.health.signals import Signals
-from trials.health.signs.convergence_failure import ConvergenceFailure
-from trials.health.signs.diminished_gradient import DiminishedGradient
-from trials.health.signs.divergence import Divergence
-from trials.health.signs.mode_collapse import ModeCollapse
-from trials.health.signs.oscillation import Oscillation
-from trials.health.signs.past_best import PastBest
-from trials.health.symptom import SYMPTOMS, Symptom
+from trials.part import PartConfig
+from trials.validation import problems_from
 
 POSITIONS = 16
 """Evaluations of which the samples' position, up to thousands of numbers, is kept."""
 
-SymptomName = Literal[
-    "divergence",
-    "convergence_failure",
-    "mode_collapse",
-    "oscillation",
-    "diminished_gradient",
-    "past_best",
-]
-
 
 class HealthConfig(BaseModel):
-    """What is watched for, and what stops a trial. Everything seen is recorded either way."""
+    """What is watched for, and what stops a trial. Everything seen is recorded either way.
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    Beside ``stop_on`` stands a section of thresholds for every sign there is, under its key.
+    """
 
-    stop_on: tuple[SymptomName, ...] = Field(
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    stop_on: tuple[Annotated[str, Key(Sign)], ...] = Field(
         default=("divergence",), description="Symptoms that end the trial"
     )
-    divergence: Divergence.Config = Divergence.Config()
-    convergence_failure: ConvergenceFailure.Config = ConvergenceFailure.Config()
-    mode_collapse: ModeCollapse.Config = ModeCollapse.Config()
-    oscillation: Oscillation.Config = Oscillation.Config()
-    diminished_gradient: DiminishedGradient.Config = DiminishedGradient.Config()
-    past_best: PastBest.Config = PastBest.Config()
+
+    def signs(self) -> list[Sign]:
+        """Every sign, with its thresholds."""
+        sections: dict[str, PartConfig] = self.__pydantic_extra__ or {}
+        return [cast("type[Sign]", knobs.part)(knobs) for knobs in sections.values()]
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _with_sections(
+        cls, value: Any, handler: ModelWrapValidatorHandler[HealthConfig]
+    ) -> HealthConfig:
+        if isinstance(value, cls) or not isinstance(value, Mapping):
+            return handler(value)
+        own = {key: given for key, given in value.items() if key in cls.model_fields}
+        sections: Mapping[str, PartConfig] = {}
+        problems = []
+        try:
+            others = {key: given for key, given in value.items() if key not in own}
+            sections = read_sections(Sign, others, beside=cls.model_fields)
+        except ValidationError as error:
+            problems += problems_from(error, cls)
+        try:
+            read = handler({**own, **sections})
+        except ValidationError as error:
+            problems += problems_from(error, cls)
+        if problems:
+            raise failure(problems, value)
+        return read
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        schema = handler.resolve_ref_schema(handler(core_schema))
+        for key, sign in Sign.all().items():
+            form = handler(sign.Config.__pydantic_core_schema__)
+            schema["properties"][key] = {
+                "anyOf": [form, {"type": "null"}],
+                "description": sign.summary,
+            }
+        schema["additionalProperties"] = False
+        return schema
 
 
 class Watcher:
     """Observes one training from its first evaluation to its last."""
 
     def __init__(self, config: HealthConfig) -> None:
-        self.signs = [sign(getattr(config, name)) for name, sign in SYMPTOMS.items()]
+        self.signs = config.signs()
         self.history: list[Signals] = []
         self.present: set[str] = set()
 
@@ -72,10 +108,10 @@ class Watcher:
             evidence = sign.evidence(self.history)
             if evidence is None:
                 continue
-            present.add(sign.name)
-            if sign.name not in self.present or not signals.finite:
+            present.add(sign.key)
+            if sign.key not in self.present or not signals.finite:
                 note = sign.note(evidence)
-                found.append(Symptom(sign.name, signals.step, evidence, sign.advice, note))
+                found.append(Symptom(sign.key, signals.step, evidence, sign.advice, note))
         self.present = present
         return found
 

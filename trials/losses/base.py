@@ -7,10 +7,9 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from trials.config import TrialConfig
-from trials.game import Game, Round
+from trials.game import Game, Round, Terms, Trial
 from trials.problems import Problem
-from trials.trick import Terms, Trick
+from trials.trick import Trick
 
 Target = Tensor | float
 
@@ -49,7 +48,7 @@ class UncentredLoss(AdversarialLoss):
         return middles.repeat_interleave(r.shape[1])
 
 
-def needs_targets(key: str, trial: TrialConfig) -> Iterable[Problem]:
+def needs_targets(key: str, trial: Trial) -> Iterable[Problem]:
     """A problem if the loss teaches no targets that could be changed."""
     loss = trial.loss.part
     if not (issubclass(loss, AdversarialLoss) and loss.takes_targets):

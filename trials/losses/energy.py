@@ -29,12 +29,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from trials.game import Game, Round
+from trials.game import Game, Round, Terms
 from trials.losses.base import UncentredLoss
 from trials.networks.build import plan_networks
 from trials.networks.plan import Judgement, NetworkPlan
 from trials.part import PartConfig, knob
-from trials.trick import Terms
 
 
 def energy(seen: Tensor, again: Tensor, power: int) -> Tensor:

@@ -15,8 +15,7 @@ from typing import Any
 
 from torch import Tensor
 
-from trials.config import TrialConfig
-from trials.game import Game, Round
+from trials.game import Game, Round, Trial
 from trials.losses.base import UncentredLoss
 
 LIPSCHITZ = ("weight_clipping", "gradient_penalty", "dragan", "spectral_norm")
@@ -32,7 +31,7 @@ class Wasserstein(UncentredLoss):
     source = "000 001 003"
 
     @classmethod
-    def advise(cls, config: Any, trial: TrialConfig) -> Iterable[str]:
+    def advise(cls, config: Any, trial: Trial) -> Iterable[str]:
         if not set(LIPSCHITZ) & set(trial.tricks):
             yield (
                 "loss: wgan is a distance only for a Lipschitz critic; switch on one of "

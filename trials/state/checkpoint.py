@@ -27,7 +27,7 @@ def save(path: Path, fingerprint: str, state: dict[str, Any]) -> None:
     atomic_write(path, lambda temporary: torch.save(content, temporary))
 
 
-def load(path: Path, fingerprint: str | None, device: torch.device) -> dict[str, Any] | None:
+def load(path: Path, fingerprint: str | None) -> dict[str, Any] | None:
     """The state saved at ``path``, or None where there is no checkpoint.
 
     ``fingerprint`` None takes that of any configuration.

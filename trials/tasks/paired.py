@@ -12,10 +12,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from trials.config import TrialConfig
 from trials.data.dataset import to_unit
-from trials.evaluation.sampling import sampling_network
-from trials.game import Game
+from trials.game import Game, Trial
 from trials.metrics.pairs import psnr, ssim
 from trials.problems import Problem
 from trials.state.streams import stream
@@ -32,16 +30,16 @@ class PairedTask(Trick):
     slot: ClassVar[str] = "task"
 
     @classmethod
-    def check(cls, config: Any, trial: TrialConfig) -> Iterable[Problem]:
+    def check(cls, config: Any, trial: Trial) -> Iterable[Problem]:
         shape = trial.shape()
         if shape is not None and len(shape) != 3:
             yield Problem("task", f"'{cls.key}' works on images, and these data are points")
 
     @torch.no_grad()
     def signals(self, game: Game) -> dict[str, float]:
-        noise = stream(game.device, game.config.seed, "pairs", game.step)
+        noise = stream(game.device, self.trial.seed, "pairs", game.step)
         truth = self._truth(game, noise)
-        with sampling_network(game) as network:
+        with game.as_sampled(game.sampling_network()) as network:
             z, labels = game.noise(len(truth), noise)
             condition = game.condition(truth, noise)
             images = game.generate(z, labels, condition, network).clamp(-1, 1)

@@ -19,8 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from trials.config import TrialConfig
-from trials.game import Game
+from trials.game import Game, Trial
 from trials.networks.plan import NetworkPlan
 from trials.part import PartConfig, knob
 from trials.problems import Problem
@@ -49,7 +48,7 @@ class SuperResolve(PairedTask):
         factor: Literal[2, 4, 8] = knob(2, "how many times larger each side becomes")
 
     @classmethod
-    def check(cls, config: Any, trial: TrialConfig) -> Iterable[Problem]:
+    def check(cls, config: Any, trial: Trial) -> Iterable[Problem]:
         yield from super().check(config, trial)
         shape = trial.shape()
         if shape is not None and len(shape) == 3 and shape[-1] // config.factor < SMALLEST:

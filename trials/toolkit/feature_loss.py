@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from trials.game import Game, Round, Terms, Trial
 from trials.metrics.extractors import build_extractor
 from trials.problems import Problem
-from trials.trick import Terms, Trick
-
-if TYPE_CHECKING:
-    from trials.config import TrialConfig
-    from trials.game import Game, Round
+from trials.trick import Trick
 
 
 class FeatureLoss(Trick):
@@ -28,7 +25,7 @@ class FeatureLoss(Trick):
     example = {"task": "inpaint"}
 
     @classmethod
-    def check(cls, config: Any, trial: TrialConfig) -> Iterable[Problem]:
+    def check(cls, config: Any, trial: Trial) -> Iterable[Problem]:
         if trial.evaluation.extractor.name == "torchscript":
             yield Problem(
                 f"tricks.{cls.key}",

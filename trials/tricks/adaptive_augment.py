@@ -20,12 +20,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from trials.config import TrialConfig
-from trials.game import Game, Round
+from trials.game import Game, Round, Terms, Trial
 from trials.part import PartConfig, knob
 from trials.problems import Problem
 from trials.toolkit.shifts import mirrored, shifted
-from trials.trick import Terms, Trick
+from trials.trick import Trick
 
 
 def next_p(p: float, sign: float, target: float, images: int, ramp: int) -> float:
@@ -87,12 +86,12 @@ class AdaptiveAugment(Trick):
         turn: bool = knob(False, "mirror and turn too (wrong for digits and letters)")
 
     @classmethod
-    def check(cls, config: Any, trial: TrialConfig) -> Iterable[Problem]:
+    def check(cls, config: Any, trial: Trial) -> Iterable[Problem]:
         shape = trial.shape()
         if shape is not None and len(shape) != 3:
             yield Problem("tricks.adaptive_augment", "augments images, and these data are points")
 
-    def __init__(self, config: Any, trial: TrialConfig) -> None:
+    def __init__(self, config: Any, trial: Trial) -> None:
         super().__init__(config, trial)
         self._begin()  # a reference batch is seen before anything is prepared
 

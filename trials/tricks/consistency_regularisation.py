@@ -15,12 +15,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from trials.config import TrialConfig
-from trials.game import Game, Round
+from trials.game import Game, Round, Terms, Trial
 from trials.part import PartConfig, knob
 from trials.problems import Problem
 from trials.toolkit.shifts import mirrored, shifted
-from trials.trick import Terms, Trick
+from trials.trick import Trick
 
 
 def inconsistency(score: Tensor, again: Tensor) -> Tensor:
@@ -47,7 +46,7 @@ class ConsistencyRegularisation(Trick):
         flip: bool = knob(False, "mirror half of the images (wrong for digits and letters)")
 
     @classmethod
-    def check(cls, config: Any, trial: TrialConfig) -> Iterable[Problem]:
+    def check(cls, config: Any, trial: Trial) -> Iterable[Problem]:
         shape = trial.shape()
         if shape is not None and len(shape) != 3:
             yield Problem(

@@ -15,8 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from trials.config import TrialConfig
-from trials.game import Game
+from trials.game import Game, Trial
 from trials.part import PartConfig, knob
 from trials.problems import Problem, nearest
 from trials.toolkit.shifts import shifted
@@ -83,7 +82,7 @@ class DiffAugment(Trick):
         )
 
     @classmethod
-    def check(cls, config: Any, trial: TrialConfig) -> Iterable[Problem]:
+    def check(cls, config: Any, trial: Trial) -> Iterable[Problem]:
         for kind in config.policy:
             if kind not in KINDS:
                 yield Problem(

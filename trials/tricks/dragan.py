@@ -13,10 +13,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from trials.game import Game, Round
+from trials.game import Game, Round, Terms
 from trials.part import PartConfig, knob
 from trials.toolkit.gradients import sample_norms, score_gradients, watched
-from trials.trick import Terms, Trick
+from trials.trick import Trick
 
 
 def perturbed(real: Tensor, uniform: Tensor, scale: float) -> Tensor:

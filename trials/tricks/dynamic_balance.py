@@ -19,11 +19,10 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from trials.config import TrialConfig
-from trials.game import Game, Round, Steps
+from trials.game import Game, Round, Steps, Terms, Trial
 from trials.part import PartConfig, knob
 from trials.problems import Problem
-from trials.trick import Terms, Trick
+from trials.trick import Trick
 
 
 def balanced(steps: Steps, leader: Literal["discriminator", "generator", ""], most: int) -> Steps:
@@ -71,7 +70,7 @@ class DynamicBalance(Trick):
         every: int = knob(10, "rounds between two changes", ge=1)
 
     @classmethod
-    def check(cls, config: Any, trial: TrialConfig) -> Iterable[Problem]:
+    def check(cls, config: Any, trial: Trial) -> Iterable[Problem]:
         if config.low >= config.high:
             yield Problem("tricks.dynamic_balance.low", f"{config.low} is not below {config.high}")
         if trial.critic_steps > config.most:

@@ -12,9 +12,9 @@ from typing import Literal
 
 from torch import Tensor
 
-from trials.game import Game, Round
+from trials.game import Game, Round, Terms
 from trials.part import PartConfig, knob
-from trials.trick import Terms, Trick
+from trials.trick import Trick
 
 
 def distance(real: Tensor, fake: Tensor) -> Tensor:

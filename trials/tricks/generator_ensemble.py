@@ -24,12 +24,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from trials.config import TrialConfig
-from trials.evaluation.sampling import drawer
-from trials.game import Game, Round
+from trials.game import Game, Round, Trial
 from trials.metrics.extractors import Extractor, build_extractor
 from trials.metrics.frechet import Moments, Reference
-from trials.networks.build import build
 from trials.networks.mixture import Mixture
 from trials.part import PartConfig, knob
 from trials.problems import Problem
@@ -99,14 +96,14 @@ class GeneratorEnsemble(Trick):
         samples: int = knob(512, "images of each candidate behind the choice", ge=16, le=50_000)
 
     @classmethod
-    def check(cls, config: Any, trial: TrialConfig) -> Iterable[Problem]:
+    def check(cls, config: Any, trial: Trial) -> Iterable[Problem]:
         for key in REMEMBERING:
             if config.restart and key in trial.tricks:
                 message = f"'{key}' would carry over from one training to the next"
                 yield Problem(f"tricks.{cls.key}.restart", message, expected="false")
 
     @classmethod
-    def advise(cls, config: Any, trial: TrialConfig) -> Iterable[str]:
+    def advise(cls, config: Any, trial: Trial) -> Iterable[str]:
         rates = trial.optimizer
         if config.restart and (rates.generator.decay, rates.discriminator.decay) != ("none",) * 2:
             yield (
@@ -138,7 +135,7 @@ class GeneratorEnsemble(Trick):
         if due <= self.taken:
             return
         self.taken = due
-        network = copy.deepcopy(self._below(game)).eval().requires_grad_(False)
+        network = copy.deepcopy(game.sampling_network(before=self.key)).eval().requires_grad_(False)
         features = self._sampled(game, network)
         # A generator that has diverged is no candidate; the watcher will say so.
         if bool(torch.isfinite(features).all()):
@@ -146,42 +143,18 @@ class GeneratorEnsemble(Trick):
             self.features.append(features)
             self.chosen, self.distance = greedy(self.reference, self.features, self.config.members)
         if self.config.restart and done < self.trial.steps:
-            self._restart(game)
-
-    def _below(self, game: Game) -> nn.Module:
-        """The network that would be sampled without an ensemble."""
-        network = game.generator
-        for trick in game.using("sampling_network"):
-            if trick is self:
-                break
-            network = trick.sampling_network(game, network)
-        return network
+            game.begin_anew(derive(self.trial.seed, "weights", self.taken), keep=self.key)
 
     def _sampled(self, game: Game, network: nn.Module) -> Tensor:
         """Features (samples, d) of what a candidate makes."""
-        draw = drawer(game, network, stream(game.device, self.trial.seed, "ensemble", game.step))
+        noise = stream(game.device, self.trial.seed, "ensemble", game.step)
+        draw = game.drawer(network, noise)
         left, found = self.config.samples, []
         while left > 0:
             count = min(left, self.trial.evaluation.batch)
             found.append(self.extractor(draw(count, None)).features)
             left -= count
         return torch.cat(found)
-
-    @torch.no_grad()
-    def _restart(self, game: Game) -> None:
-        """New weights for both players; optimisers and tricks that remember nothing."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(derive(self.trial.seed, "weights", self.taken))
-            fresh = build(game.plan)
-        for old, new in zip((game.generator, game.discriminator), fresh, strict=True):
-            now = old.state_dict()
-            for name, value in new.state_dict().items():
-                now[name].copy_(value)
-        for optimizer in game.optimizers.values():
-            optimizer.state.clear()
-        for trick in game.using("state"):
-            if trick is not self:
-                trick.prepare(game)
 
     def sampling_network(self, game: Game, network: nn.Module) -> nn.Module:
         if not self.chosen:

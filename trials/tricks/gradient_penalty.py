@@ -15,11 +15,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from trials.config import TrialConfig
-from trials.game import Game, Round
+from trials.game import Game, Round, Terms, Trial
 from trials.part import PartConfig, knob
 from trials.toolkit.gradients import sample_norms, score_gradients, watched
-from trials.trick import Terms, Trick
+from trials.trick import Trick
 
 
 def interpolate(real: Tensor, fake: Tensor, epsilon: Tensor) -> Tensor:
@@ -56,7 +55,7 @@ class GradientPenalty(Trick):
         one_sided: bool = knob(False, "penalise only norms above the target")
 
     @classmethod
-    def advise(cls, config: Any, trial: TrialConfig) -> Iterable[str]:
+    def advise(cls, config: Any, trial: Trial) -> Iterable[str]:
         if trial.networks.discriminator.norm == "batch":
             yield (
                 "tricks.gradient_penalty penalises each sample's gradient, and batch norm in the "

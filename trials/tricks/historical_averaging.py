@@ -15,9 +15,9 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from trials.game import Game, Round
+from trials.game import Game, Round, Terms
 from trials.part import PartConfig, knob
-from trials.trick import Terms, Trick
+from trials.trick import Trick
 
 
 def distance(weights: list[Tensor], means: list[Tensor]) -> Tensor:

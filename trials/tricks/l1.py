@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from trials.game import Game, Round
+from trials.game import Game, Round, Terms
 from trials.part import PartConfig, knob
-from trials.trick import Terms, Trick
+from trials.trick import Trick
 
 
 def distance(images: Tensor, targets: Tensor) -> Tensor:

@@ -14,8 +14,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from trials.config import TrialConfig
-from trials.game import Game, Round
+from trials.game import Game, Round, Trial
 from trials.losses.base import needs_targets
 from trials.optimizers import decayed
 from trials.part import PartConfig, knob
@@ -46,7 +45,7 @@ class LabelFlipping(Trick):
         until: float = knob(1.0, "share of the training after which none is flipped", gt=0, le=1)
 
     @classmethod
-    def check(cls, config: Any, trial: TrialConfig) -> Iterable[Problem]:
+    def check(cls, config: Any, trial: Trial) -> Iterable[Problem]:
         yield from needs_targets(cls.key, trial)
 
     def judged(self, game: Game, round: Round) -> None:

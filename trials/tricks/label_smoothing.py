@@ -15,8 +15,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from trials.config import TrialConfig
-from trials.game import Game, Round
+from trials.game import Game, Round, Trial
 from trials.losses.base import needs_targets
 from trials.part import PartConfig, knob
 from trials.problems import Problem
@@ -54,7 +53,7 @@ class LabelSmoothing(Trick):
         two_sided: bool = knob(False, "also raise the generated target to 1 - α")
 
     @classmethod
-    def check(cls, config: Any, trial: TrialConfig) -> Iterable[Problem]:
+    def check(cls, config: Any, trial: Trial) -> Iterable[Problem]:
         yield from needs_targets(cls.key, trial)
         if config.kind == "uniform" and config.low >= config.high:
             yield Problem(
@@ -62,7 +61,7 @@ class LabelSmoothing(Trick):
             )
 
     @classmethod
-    def advise(cls, config: Any, trial: TrialConfig) -> Iterable[str]:
+    def advise(cls, config: Any, trial: Trial) -> Iterable[str]:
         if config.two_sided:
             yield (
                 "tricks.label_smoothing.two_sided: where the data are scarce the discriminator no "

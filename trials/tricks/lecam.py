@@ -13,9 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from trials.game import Game, Round
+from trials.game import Game, Round, Terms
 from trials.part import PartConfig, knob
-from trials.trick import Terms, Trick
+from trials.trick import Trick
 
 
 def penalty(r: Tensor, f: Tensor, anchor_real: Tensor, anchor_fake: Tensor) -> Tensor:

@@ -18,13 +18,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from trials.config import TrialConfig
-from trials.game import Game, Round
+from trials.game import Game, Round, Terms, Trial
 from trials.networks.build import build_discriminator
 from trials.networks.plan import DiscriminatorPlan, Judgement, NetworkPlan
 from trials.part import PartConfig, knob
 from trials.problems import Problem
-from trials.trick import Terms, Trick
+from trials.trick import Trick
 
 SMALLEST = 8
 """The least image that the families of networks judge."""
@@ -81,7 +80,7 @@ class MultiScaleDiscriminator(Trick):
         pool: Literal["max", "average"] = knob("max", "how the image is made smaller")
 
     @classmethod
-    def check(cls, config: Any, trial: TrialConfig) -> Iterable[Problem]:
+    def check(cls, config: Any, trial: Trial) -> Iterable[Problem]:
         shape = trial.shape()
         if shape is None:
             return

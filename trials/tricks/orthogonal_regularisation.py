@@ -15,10 +15,10 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from trials.game import Game, Round
+from trials.game import Game, Round, Terms
 from trials.part import PartConfig, knob
 from trials.toolkit.weights import weight_matrices
-from trials.trick import Terms, Trick
+from trials.trick import Trick
 
 
 def penalty(weight: Tensor, kind: Literal["full", "off_diagonal"]) -> Tensor:

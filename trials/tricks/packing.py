@@ -13,8 +13,7 @@ from typing import Any
 
 from torch import Tensor
 
-from trials.config import TrialConfig
-from trials.game import Game
+from trials.game import Game, Trial
 from trials.networks.plan import NetworkPlan
 from trials.part import PartConfig, knob
 from trials.problems import Problem
@@ -47,7 +46,7 @@ class Packing(Trick):
         samples: int = knob(2, "m", ge=2, le=16, search={"values": [2, 3, 4]})
 
     @classmethod
-    def check(cls, config: Any, trial: TrialConfig) -> Iterable[Problem]:
+    def check(cls, config: Any, trial: Trial) -> Iterable[Problem]:
         if (trial.batch_size // trial.accumulate) % config.samples:
             yield Problem(
                 "tricks.packing.samples",

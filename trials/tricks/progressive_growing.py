@@ -28,8 +28,7 @@ from pydantic import BaseModel
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import register_parametrization
 
-from trials.config import TrialConfig
-from trials.game import Game, Steps
+from trials.game import Game, Steps, Trial
 from trials.networks.growing import (
     GrowingDiscriminator,
     GrowingGenerator,
@@ -118,7 +117,7 @@ class ProgressiveGrowing(Trick):
         )
 
     @classmethod
-    def check(cls, config: Any, trial: TrialConfig) -> Iterable[Problem]:
+    def check(cls, config: Any, trial: Trial) -> Iterable[Problem]:
         shape, here = trial.shape(), f"tricks.{cls.key}"
         if shape is not None and len(shape) != 3:
             yield Problem(here, "grows images, and these data are points")

@@ -12,10 +12,10 @@ from typing import Any
 
 from torch import Tensor
 
-from trials.game import Game, Round
+from trials.game import Game, Round, Terms
 from trials.part import PartConfig, knob
 from trials.toolkit.gradients import score_gradients, watched
-from trials.trick import Terms, Trick
+from trials.trick import Trick
 
 
 def penalty(gradients: Tensor) -> Tensor:

@@ -12,8 +12,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any, Literal
 
-from trials.config import TrialConfig
 from trials.errors import ConfigError
+from trials.game import Trial
 from trials.networks import block_sizes
 from trials.networks.build import plan_networks
 from trials.networks.layers.self_attention import SelfAttention
@@ -40,7 +40,7 @@ class Attention(Trick):
         players: Literal["both", "generator", "discriminator"] = knob("both", "where it stands")
 
     @classmethod
-    def check(cls, config: Any, trial: TrialConfig) -> Iterable[Problem]:
+    def check(cls, config: Any, trial: Trial) -> Iterable[Problem]:
         shape = trial.shape()
         if shape is None or len(shape) != 3:
             return  # points have no feature maps, and the check of the networks says so

@@ -13,10 +13,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from trials.game import Game, Round
+from trials.game import Game, Round, Terms
 from trials.part import PartConfig, knob
 from trials.toolkit.weights import weight_matrices
-from trials.trick import Terms, Trick
+from trials.trick import Trick
 
 
 @torch.no_grad()

@@ -18,9 +18,8 @@ from typing import Any, Literal
 
 from torch import Tensor
 
-from trials.config import TrialConfig
 from trials.errors import ConfigError
-from trials.game import Game, Round, Steps
+from trials.game import Game, Round, Steps, Terms, Trial
 from trials.networks.build import check as check_networks
 from trials.networks.build import plan_networks
 from trials.networks.families.family import SMALLEST
@@ -36,7 +35,7 @@ from trials.networks.stacked import (
 )
 from trials.part import PartConfig, knob
 from trials.problems import Problem
-from trials.trick import Terms, Trick
+from trials.trick import Trick
 
 
 class Stacked(Trick):
@@ -70,7 +69,7 @@ class Stacked(Trick):
         noise: bool = knob(False, "the second generator reads z too")
 
     @classmethod
-    def check(cls, config: Any, trial: TrialConfig) -> Iterable[Problem]:
+    def check(cls, config: Any, trial: Trial) -> Iterable[Problem]:
         shape, here = trial.shape(), f"tricks.{cls.key}"
         if shape is None:
             return
@@ -84,7 +83,7 @@ class Stacked(Trick):
         yield from cls._stage_problems(trial, shape)
 
     @classmethod
-    def _stage_problems(cls, trial: TrialConfig, shape: tuple[int, ...]) -> Iterable[Problem]:
+    def _stage_problems(cls, trial: Trial, shape: tuple[int, ...]) -> Iterable[Problem]:
         """What the families cannot build of either stage, but for the first one's size: alone no
         network is as small as 4×4."""
         try:

@@ -14,11 +14,10 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from trials.config import TrialConfig
-from trials.game import Game
+from trials.game import Game, Sample, Trial
 from trials.part import PartConfig, knob
 from trials.problems import Problem
-from trials.trick import Sample, Trick
+from trials.trick import Trick
 
 
 def truncated(z: Tensor, threshold: float, mode: Literal["resample", "clamp"]) -> Tensor:
@@ -56,7 +55,7 @@ class Truncation(Trick):
         mode: Literal["resample", "clamp"] = knob("resample", "draw again, or clamp")
 
     @classmethod
-    def check(cls, config: Any, trial: TrialConfig) -> Iterable[Problem]:
+    def check(cls, config: Any, trial: Trial) -> Iterable[Problem]:
         if trial.latent.distribution != "normal":
             yield Problem("tricks.truncation", "cuts the tails of normal z, and this z is uniform")
 

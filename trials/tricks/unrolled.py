@@ -15,17 +15,16 @@ began's k) is a constant to the gradient.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Mapping
 from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from trials.game import Game, Round
+from trials.game import Game, Round, Terms
 from trials.optimizers import OptimizerConfig
 from trials.part import PartConfig, knob
-from trials.trick import Terms, Trick
+from trials.trick import Trick
 
 
 class Moments(NamedTuple):
@@ -108,17 +107,15 @@ class Unrolled(Trick):
         # Batch statistics and power iterations go on in copies. Giving the originals back instead
         # would change tensors that the graph still needs.
         buffers = {name: buffer.clone() for name, buffer in game.discriminator.named_buffers()}
-        remembered = [(trick, copy.deepcopy(trick.state())) for trick in self._touched(game)]
         step = self._stepper(game)
         theta = flat(list(own.values())).requires_grad_(True)
-        for _ in range(self.config.steps):
-            loss = game.judged_with(
-                {**shaped(theta, own), **buffers}, lambda: self._discriminator_loss(game, round)
-            )
-            (gradient,) = torch.autograd.grad(loss, theta, create_graph=True)
-            theta = step(theta, gradient)
-        for trick, state in remembered:
-            trick.load_state(state)
+        with game.memories_kept():
+            for _ in range(self.config.steps):
+                loss = game.judged_with(
+                    {**shaped(theta, own), **buffers}, lambda: self._discriminator_loss(game, round)
+                )
+                (gradient,) = torch.autograd.grad(loss, theta, create_graph=True)
+                theta = step(theta, gradient)
         return game.judged_with({**shaped(theta, own), **buffers}, compute)
 
     def _stepper(self, game: Game) -> Callable[[Tensor, Tensor], Tensor]:
@@ -135,11 +132,6 @@ class Unrolled(Trick):
             return theta
 
         return step
-
-    def _touched(self, game: Game) -> list[Trick]:
-        """Tricks whose memory an imagined discriminator step may change."""
-        hooks = ("dealt", "judged", "discriminator_terms")
-        return [trick for trick in game.tricks if any(trick in game.using(hook) for hook in hooks)]
 
     def _discriminator_loss(self, game: Game, round: Round) -> Tensor:
         """L_D of the round's images, as the discriminator's own step takes it."""

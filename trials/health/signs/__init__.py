@@ -1,1 +1,1 @@
-"""The symptoms, one a file."""
+"""The signs of failure, one a file."""

@@ -11,29 +11,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pydantic import Field
-
+from trials.health.sign import Evidence, Sign, UnlessRecovering, certain, no_progress, poor
 from trials.health.signals import Signals
-from trials.health.symptom import Evidence, Sign, UnlessRecovering, certain, no_progress, poor
+from trials.part import knob
 
 
 class ConvergenceFailure(Sign):
-    name = "convergence_failure"
-    description = "The discriminator rejects every sample with certainty and does not let go"
+    key = "convergence_failure"
+    summary = "The discriminator rejects every sample with certainty and does not let go"
     advice = (
         "Weaken the discriminator: instance_noise on real and generated images, label_smoothing,"
         " false labels (label_flipping), spectral_norm; or give the players two time scales, or"
         " another loss (wgan with gradient_penalty, hinge)."
     )
     source = "004, 003"
+    examples = ({"fid": (50.0, 50.1, 50.2), "accuracy_real": (1.0,), "accuracy_fake": (0.99,)},)
 
     class Config(UnlessRecovering):
-        certain: float = Field(
-            default=0.98, gt=0.5, le=1, description="Accuracy of D on both sides that is certainty"
-        )
-        poor: float = Field(
-            default=0.3, ge=0, description="FID, over that of the mean image, that is bad"
-        )
+        certain: float = knob(0.98, "Accuracy of D on both sides that is certainty", gt=0.5, le=1)
+        poor: float = knob(0.3, "FID, over that of the mean image, that is bad", ge=0)
 
     config: Config
 

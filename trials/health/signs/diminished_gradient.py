@@ -12,32 +12,33 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pydantic import Field
-
+from trials.health.sign import Evidence, Sign, UnlessRecovering, certain, no_progress, poor
 from trials.health.signals import Signals
-from trials.health.symptom import Evidence, Sign, UnlessRecovering, certain, no_progress, poor
+from trials.part import knob
 
 
 class DiminishedGradient(Sign):
-    name = "diminished_gradient"
-    description = "The generator's gradient has vanished and it learns nothing"
+    key = "diminished_gradient"
+    summary = "The generator's gradient has vanished and it learns nothing"
     advice = (
         "Use a loss that does not saturate (non_saturating instead of minimax, wgan, hinge);"
         " weaken the discriminator by instance_noise or label_smoothing, or lower its learning"
         " rate."
     )
     source = "004, 001"
+    examples = (
+        {
+            "fid": (50.0, 50.1, 50.2),
+            "gradient_generator": (1e-3,),
+            "accuracy_real": (1.0,),
+            "accuracy_fake": (0.99,),
+        },
+    )
 
     class Config(UnlessRecovering):
-        fall: float = Field(
-            default=0.03, gt=0, lt=1, description="Share of the largest gradient that is vanished"
-        )
-        certain: float = Field(
-            default=0.98, gt=0.5, le=1, description="Accuracy of D on both sides that is certainty"
-        )
-        poor: float = Field(
-            default=0.3, ge=0, description="FID, over that of the mean image, that is bad"
-        )
+        fall: float = knob(0.03, "Share of the largest gradient that is vanished", gt=0, lt=1)
+        certain: float = knob(0.98, "Accuracy of D on both sides that is certainty", gt=0.5, le=1)
+        poor: float = knob(0.3, "FID, over that of the mean image, that is bad", ge=0)
 
     config: Config
 

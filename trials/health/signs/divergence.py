@@ -11,31 +11,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pydantic import Field
-
+from trials.health.sign import Evidence, Sign, SignConfig
 from trials.health.signals import Signals
-from trials.health.symptom import Evidence, Sign, SymptomConfig
+from trials.part import knob
 
 
 class Divergence(Sign):
-    name = "divergence"
-    description = "Numbers are no longer finite, or scores and gradients explode"
+    key = "divergence"
+    summary = "Numbers are no longer finite, or scores and gradients explode"
     advice = (
         "Lower both learning rates, or the discriminator's first; limit the discriminator by"
         " spectral_norm or a gradient penalty (gradient_penalty, r1)."
     )
     source = "003, 000"
+    examples = ({"score_largest": (5e4,)}, {"gradient_generator": (5e4,)})
 
-    class Config(SymptomConfig):
-        persistence: int = Field(
-            default=2, ge=1, description="Evaluations in a row that must be exploding"
-        )
-        score: float = Field(
-            default=1e4, gt=0, description="Largest absolute score that is not yet exploding"
-        )
-        gradient: float = Field(
-            default=1e4, gt=0, description="Largest gradient norm that is not yet exploding"
-        )
+    class Config(SignConfig):
+        persistence: int = knob(2, "Evaluations in a row that must be exploding", ge=1)
+        score: float = knob(1e4, "Largest absolute score that is not yet exploding", gt=0)
+        gradient: float = knob(1e4, "Largest gradient norm that is not yet exploding", gt=0)
 
     config: Config
 

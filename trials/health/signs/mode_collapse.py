@@ -10,35 +10,32 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pydantic import Field
-
+from trials.health.sign import Evidence, Sign, UnlessRecovering, no_progress
 from trials.health.signals import Signals
-from trials.health.symptom import Evidence, Sign, UnlessRecovering, no_progress
+from trials.part import knob
 
 
 class ModeCollapse(Sign):
-    name = "mode_collapse"
-    description = "The samples are far less diverse than the data"
+    key = "mode_collapse"
+    summary = "The samples are far less diverse than the data"
     advice = (
         "Let the discriminator see diversity: minibatch_discrimination, minibatch_stddev or"
         " packing; impair it by false labels for real images (label_flipping); or unrolled,"
         " feature_matching, a wasserstein loss, a larger generator."
     )
     source = "004, 003, 001"
+    examples = (
+        {"fid": (50.0, 50.1, 50.2), "diversity": (0.2,)},
+        {"fid": (50.0, 50.1, 50.2), "duplicates": (0.9,)},
+        {"fid": (50.0, 50.1, 50.2), "class_coverage": (0.1,)},
+    )
 
     class Config(UnlessRecovering):
-        diversity: float = Field(
-            default=0.4,
-            gt=0,
-            lt=1,
-            description="Pairwise distance over the data's: below is narrow",
+        diversity: float = knob(
+            0.4, "Pairwise distance over the data's: below is narrow", gt=0, lt=1
         )
-        duplicates: float = Field(
-            default=0.5, gt=0, le=1, description="Share with a near duplicate: above is collapse"
-        )
-        coverage: float = Field(
-            default=0.35, ge=0, lt=1, description="Share of classes or modes: below is collapse"
-        )
+        duplicates: float = knob(0.5, "Share with a near duplicate: above is collapse", gt=0, le=1)
+        coverage: float = knob(0.35, "Share of classes or modes: below is collapse", ge=0, lt=1)
 
     config: Config
 

@@ -13,29 +13,25 @@ from collections.abc import Sequence
 from itertools import pairwise
 from statistics import median
 
-from pydantic import Field
-
+from trials.health.sign import Evidence, Sign, UnlessRecovering, no_progress
 from trials.health.signals import Signals
-from trials.health.symptom import Evidence, Sign, UnlessRecovering, no_progress
+from trials.part import knob
 
 
 class Oscillation(Sign):
-    name = "oscillation"
-    description = "The generator jumps between narrow sets of samples"
+    key = "oscillation"
+    summary = "The generator jumps between narrow sets of samples"
     advice = (
         "Damp the game: ema, historical_averaging, experience_replay, lower learning rates or"
         " smaller Adam momentum, two time scales, unrolled."
     )
     source = "004, 003"
+    examples = ({"fid": (50.0, 50.1, 50.2), "position": ((0.0, 0.0, 0.0), (0.5, 0.0, 0.0))},)
 
     class Config(UnlessRecovering):
-        persistence: int = Field(
-            default=5, ge=3, le=16, description="Evaluations over which it must jump"
-        )
-        jump: float = Field(
-            default=0.3,
-            gt=0,
-            description="Median move between evaluations, in distances of two real images",
+        persistence: int = knob(5, "Evaluations over which it must jump", ge=3, le=16)
+        jump: float = knob(
+            0.3, "Median move between evaluations, in distances of two real images", gt=0
         )
 
     config: Config

@@ -10,33 +10,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pydantic import Field
-
+from trials.health.sign import Evidence, Sign, SignConfig
 from trials.health.signals import Signals
-from trials.health.symptom import Evidence, Sign, SymptomConfig
+from trials.part import knob
 
 
 class PastBest(Sign):
-    name = "past_best"
-    description = "FID has been well above its best for long"
+    key = "past_best"
+    summary = "FID has been well above its best for long"
     advice = (
         "The best generator is kept; stop here. To get further: let learning rates decay, ema,"
         " a regularised discriminator (r1, spectral_norm, lecam) or diff_augment on little data."
     )
     source = "000, 003"
+    examples = ({"fid": (30.0,)},)
 
-    class Config(SymptomConfig):
-        persistence: int = Field(
-            default=4, ge=1, description="Evaluations in a row that must be worse than the best"
-        )
-        margin: float = Field(
-            default=0.5, gt=0, description="Share by which FID must exceed its best"
-        )
-        least: float = Field(
-            default=0.1,
-            ge=0,
-            description="Smallest rise that counts, over the FID of the mean image",
-        )
+    class Config(SignConfig):
+        persistence: int = knob(4, "Evaluations in a row that must be worse than the best", ge=1)
+        margin: float = knob(0.5, "Share by which FID must exceed its best", gt=0)
+        least: float = knob(0.1, "Smallest rise that counts, over the FID of the mean image", ge=0)
 
     config: Config
 

@@ -1,9 +1,10 @@
-"""What a symptom is: the report of one, and the class that recognises one.
+"""What a sign of failure is: the class that recognises one symptom of a failing GAN.
 
-A symptom is a pure function of the history of :class:`Signals`: given everything seen up to now,
-:meth:`Sign.evidence` returns the numbers that speak for it, or None. It looks for signs that
-persist over several evaluations, never at one value, because a healthy GAN shows most of them for
-a moment. Registering is subclassing.
+A sign is a pure function of the history of :class:`Signals`: given everything seen up to now,
+:meth:`Sign.evidence` returns the numbers that speak for it, or None. It looks for what persists
+over several evaluations, never at one value, because a healthy GAN shows most of it for a moment.
+A sign is a part (:mod:`trials.part`): one class in one file of ``trials/health/signs``, and the
+``health`` section, its schema, the page on health and the tests follow from it.
 """
 
 from __future__ import annotations
@@ -13,9 +14,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
-
 from trials.health.signals import Signals
+from trials.part import Part, PartConfig, knob
 
 Evidence = dict[str, float]
 
@@ -31,48 +31,41 @@ class Symptom:
     note: str
 
 
-class SymptomConfig(BaseModel):
-    """Thresholds of one symptom."""
+class SignConfig(PartConfig):
+    """The thresholds that every sign has."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    persistence: int = knob(3, "Evaluations in a row that must show the sign", ge=1)
 
-    persistence: int = Field(
-        default=3, ge=1, description="Evaluations in a row that must show the sign"
+
+class UnlessRecovering(SignConfig):
+    """The thresholds of a sign that a falling FID disproves."""
+
+    progress: float = knob(
+        0.1, "Share by which the best FID must fall meanwhile to count as recovery", ge=0, lt=1
     )
 
 
-class UnlessRecovering(SymptomConfig):
-    """Thresholds of a symptom that a falling FID disproves."""
+class Sign(Part, ABC):
+    """Recognises one symptom in what the evaluations of a training measured.
 
-    progress: float = Field(
-        default=0.1,
-        ge=0,
-        lt=1,
-        description="Share by which the best FID must fall meanwhile to count as recovery",
-    )
-
-
-SYMPTOMS: dict[str, type[Sign]] = {}
-
-
-class Sign(ABC):
-    """Recognises one symptom.
-
-    ``description`` says what it is, ``advice`` what the sources suggest, ``source`` where both
-    come from (the project's source documents by number, and papers).
+    ``summary`` says what it is, ``advice`` what the sources suggest.
     """
 
-    name: ClassVar[str]
-    description: ClassVar[str]
+    kind = "sign of failure"
+    folders = ("trials.health.signs",)
+
     advice: ClassVar[str]
+    """What may help, in sentences; tricks by their keys."""
+
     source: ClassVar[str]
+    """Where both come from: numbers of the source documents, or papers."""
 
-    class Config(SymptomConfig):
-        """Thresholds; each symptom declares its own."""
+    examples: ClassVar[Sequence[Mapping[str, Sequence[Any]]]] = ()
+    """Trainings that show it, one at least, for the conformance tests: field of :class:`Signals` →
+    values that take turns from evaluation to evaluation. The rest is a healthy training's."""
 
-    def __init_subclass__(cls, **options: Any) -> None:
-        super().__init_subclass__(**options)
-        SYMPTOMS[cls.name] = cls
+    class Config(SignConfig):
+        """Thresholds; a sign adds its own."""
 
     def __init__(self, config: Any) -> None:
         self.config = config
@@ -82,12 +75,12 @@ class Sign(ABC):
         """The numbers that speak for the symptom at the last evaluation, or None.
 
         ``history`` is in order and not empty; ``position`` may be missing from all but its last
-        :data:`trials.health.watcher.POSITIONS` entries.
+        :data:`trials.health.watcher.POSITIONS` entries. The same history gives the same answer.
         """
 
     @abstractmethod
     def note(self, evidence: Evidence) -> str:
-        """One sentence with the numbers, for a person."""
+        """One sentence with the numbers of :meth:`evidence`, for a person."""
 
 
 def no_progress(history: Sequence[Signals], evaluations: int, share: float) -> bool:

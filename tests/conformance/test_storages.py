@@ -1,0 +1,406 @@
+"""One suite over every storage: what the ledger promises holds wherever the study is kept."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from sweeper.errors import SpecConflict
+from sweeper.search.ledger import Ledger
+from sweeper.search.samplers.random import Random
+from sweeper.search.samplers.tpe import Tpe
+from sweeper.sweepfile.domains import Parameter, Range, Toggle, Values
+from sweeper.sweepfile.model import Sweep
+from sweeper.sweepfile.sections import Ablation, Limits, Objective, SchedulerSpec
+from sweeper.trial import Evaluation, FinalScore, Symptom, Trial
+from tests.conformance.storages import Killed, Place, killed_before
+from trials.health import SYMPTOMS
+
+ROOT = Path(__file__).parents[2]
+X = Parameter("optimizer.generator.lr", Range(1e-5, 1e-2, log=True))
+SIZE = Parameter("batch_size", Values((16, 32, 64)))
+SWEEP = Sweep(
+    name="probe",
+    base={"data": {"name": "digits"}, "steps": 20},
+    parameters=(X, SIZE),
+    search=Tpe.Config(startup_trials=1, start_with_base=False),
+    limits=Limits(trials=3),
+)
+
+
+@pytest.fixture(params=list(Place.every))
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    return Place.every[request.param](tmp_path / "home", request)
+
+
+def measured(step: int, value: float) -> Evaluation:
+    return Evaluation(step, 1000.0 + step, {"fid": value})
+
+
+def ask(ledger: Ledger) -> Trial:
+    asked = ledger.ask()
+    assert asked is not None
+    ledger.started(asked.number)
+    return asked
+
+
+def drive(place: Place, sweep: Sweep, steps: Sequence[int] = (10, 20)) -> list[Trial]:
+    """As a driver: take up what was interrupted, then ask on. Trial 1 is pruned, trial 2 fails."""
+    trials = sweep.limits.trials
+    ledger = place.open(sweep)
+    while True:
+        interrupted = ledger.interrupted()
+        search = ledger.counts()["search"]
+        if not interrupted and search == trials:
+            break
+        asked = interrupted[0] if interrupted else ledger.ask()
+        assert asked is not None
+        number = asked.number
+        ledger.started(number)
+        for step in steps:
+            ledger.report(number, measured(step, asked.values[X.path] * step))
+        if number == 1:
+            ledger.prune(number, "scheduler", "not among the best")
+        elif number == 2:
+            ledger.fail(number, "error", "ValueError: no", "the last line")
+        else:
+            ledger.complete(number, [asked.values[X.path] * 20])
+    return ledger.trials()
+
+
+def told(record: Trial) -> Trial:
+    """A record without what may differ from one run to the next."""
+    return replace(record, started=None, ended=None, attempts=0)
+
+
+def test_each_trial_is_told_as_what_it_was_and_read_back_so(place: Place) -> None:
+    drive(place, SWEEP)
+    ledger = place.read(SWEEP)
+    assert ledger is not None
+    records = ledger.trials()
+    assert [one.number for one in records] == [0, 1, 2]
+    assert [one.state for one in records] == ["completed", "pruned", "failed"]
+    assert [one.symptom for one in records] == [None, "scheduler", "error"]
+    rate = records[0].values[X.path]
+    assert records[0].objective == (rate * 20,)
+    assert records[0].curve("fid") == {10: rate * 10, 20: rate * 20}
+    assert records[0].config["optimizer"]["generator"]["lr"] == rate
+    assert records[0].config["batch_size"] == records[0].values[SIZE.path]
+    assert [one.objective for one in records[1:]] == [None, None]
+    assert records[2].reason == "ValueError: no"
+    assert records[2].log_tail == "the last line"
+    assert all(one.seconds is not None and one.attempts == 1 for one in records)
+    assert [ledger.trial(number) for number in range(3)] == records
+    assert ledger.counts() == {"search": 3, "complete": 1, "pruned": 1, "fail": 1}
+
+
+def test_all_that_was_measured_comes_back_to_the_last_bit(place: Place) -> None:
+    ledger = place.open(SWEEP)
+    number = ask(ledger).number
+    seen = Symptom(
+        "mode_collapse",
+        10,
+        evidence={"reached": 2 / 3},
+        advice=SYMPTOMS["mode_collapse"].advice,
+        note="4 of 10 modes; “ü” 模式 \x00 '\"\\ %s :name",
+    )
+    third = Evaluation(
+        10,
+        1764394000.123456,
+        {"fid": 1 / 3, "kid": math.nan, "recall": math.inf, "tiny": 5e-324},
+        {"extractor": "identity", "fake_count": "64"},
+        (seen,),
+        "samples/000010.png",
+    )
+    assert ledger.report(number, third)
+    assert not ledger.report(number, measured(10, 9.0))
+    again = place.open(SWEEP)
+    assert repr(again.trial(number).evaluations) == repr((third,))  # where NaN is NaN
+    log = "a line of the log\n" * 20_000
+    again.fail(number, "divergence", "fid is not finite", log)
+    [record] = place.open(SWEEP).trials()
+    assert record.log_tail == log
+    assert record.curve("fid") == {10: 1 / 3}
+
+
+def test_the_first_end_of_a_trial_stands(place: Place) -> None:
+    ledger = place.open(SWEEP)
+    number = ask(ledger).number
+    ledger.fail(number, "divergence", "fid is not finite")
+    ledger.complete(number, [1.0])
+    assert not ledger.report(number, measured(20, 1.0))
+    [record] = place.open(SWEEP).trials()
+    assert (record.state, record.symptom, record.evaluations) == ("failed", "divergence", ())
+
+
+def test_a_driver_killed_between_any_two_writes_changes_nothing_in_the_end(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    two = replace(SWEEP, limits=Limits(trials=2))
+    straight = [told(record) for record in drive(place, two, steps=(20,))]
+    for write in itertools.count(1):
+        sweep = replace(two, name=f"killed-{write}")
+        try:
+            with killed_before(write, monkeypatch):
+                drive(place, sweep, steps=(20,))
+            break
+        except Killed:
+            assert [told(record) for record in drive(place, sweep, steps=(20,))] == straight
+    assert write > 20
+
+
+@pytest.mark.parametrize("seconds", [0.2, 0.7])
+def test_a_driver_killed_by_the_kernel_leaves_a_study_that_goes_on(
+    place: Place, seconds: float
+) -> None:
+    driver = subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "tests.conformance.endless",
+            str(place.home.path),
+            place.address or "",
+        ],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+    )
+    assert driver.stdout is not None
+    assert driver.stdout.readline() == b"0\n"
+    time.sleep(seconds)
+    driver.send_signal(signal.SIGKILL)
+    promised = [int(line) for line in driver.stdout]
+    driver.stdout.close()
+    driver.wait()
+    from tests.conformance.endless import ENDLESS
+
+    ledger = place.open(ENDLESS)
+    records = ledger.trials()
+    assert [one.number for one in records] == list(range(len(records)))
+    assert len(records) > max(promised, default=0)
+    assert all(one.state == "completed" for one in records[: max(promised, default=0) + 1])
+    for asked in ledger.interrupted():
+        ledger.report(asked.number, measured(20, 1.0))
+        ledger.complete(asked.number, [1.0])
+    assert ask(ledger).number == len(records)
+    states = [one.state for one in place.open(ENDLESS).trials()]
+    assert states == ["completed"] * len(records) + ["running"]
+
+
+def test_a_trial_that_was_interrupted_is_taken_up_with_what_is_known_of_it(place: Place) -> None:
+    ledger = place.open(SWEEP)
+    first = ask(ledger)
+    ledger.report(first.number, measured(10, 2.0))
+    again = place.open(SWEEP)
+    [taken_up] = again.interrupted()
+    assert (taken_up.values, taken_up.config) == (first.values, first.config)
+    assert (taken_up.attempts, taken_up.evaluations) == (1, (measured(10, 2.0),))
+    assert not again.report(first.number, measured(10, 9.0))
+    assert again.started(first.number) == 2
+    assert again.report(first.number, measured(20, 1.0))
+    again.complete(first.number, [1.0])
+    [record] = place.open(SWEEP).trials()
+    assert record.curve("fid") == {10: 2.0, 20: 1.0}
+    assert record.attempts == 2
+
+
+def test_deaths_are_counted_anew_when_a_trial_got_further_in_between(place: Place) -> None:
+    ledger = place.open(SWEEP)
+    number = ask(ledger).number
+    assert [ledger.died(number), place.open(SWEEP).died(number)] == [1, 2]
+    ledger.report(number, measured(10, 1.0))
+    assert [place.open(SWEEP).died(number) for _ in range(3)] == [1, 2, 3]
+
+
+def test_replicates_winners_and_what_the_sweep_has_cost_are_kept(place: Place) -> None:
+    drive(place, SWEEP)
+    ledger = place.open(SWEEP)
+    assert ledger.plan() == 3
+    ledger.spend(1.25)
+    again = place.open(SWEEP)
+    again.spend(1.5)
+    replicate = again.ask_replicate(0, seed=7)
+    assert (replicate.number, replicate.of, replicate.role) == (3, 0, "replicate")
+    score = FinalScore(20, {"fid_5k": 0.1}, {"extractor": "identity"})
+    again.scored(0, score)
+    reader = place.read(SWEEP)
+    assert reader is not None
+    assert (reader.planned, reader.seconds) == (3, 2.75)
+    records = reader.trials()
+    assert records[0].final == score
+    assert records[3].config == {**records[0].config, "seed": 7}
+    assert reader.counts()["replicate"] == 1
+
+
+def test_one_trial_takes_over_another_and_that_survives_the_driver(place: Place) -> None:
+    population = replace(
+        SWEEP,
+        base={**SWEEP.base, "evaluation": {"every": 10}},
+        parameters=(X,),
+        search=Random.Config(start_with_base=False),
+        scheduler=SchedulerSpec(name="pbt", quantile=0.5),
+    )
+    ledger = place.open(population)
+    for value in (1.0, 2.0):
+        ledger.report(ask(ledger).number, measured(10, value))
+    again = place.open(population)
+    assert again.take_over(0) is None
+    taken = again.take_over(1)
+    assert taken is not None
+    assert (taken.donor, taken.donor_step) == (0, 10)
+    later = place.open(population)
+    assert later.donor(1) == (0, 10)
+    assert later.trial(1).values == taken.draw.values
+    assert later.trial(1).config == taken.draw.config
+    assert later.trial(1).donors == ((10, 0),)
+    assert later.trial(0).donors == ()
+
+
+def test_the_scheduler_decides_as_it_would_have_without_a_stop(place: Place) -> None:
+    halving = replace(
+        SWEEP, scheduler=SchedulerSpec(name="asha", grace_steps=10, reduction_factor=2)
+    )
+    ledger = place.open(halving)
+    for value in (1.0, 2.0, 3.0):
+        number = ask(ledger).number
+        ledger.report(number, measured(10, value))
+    again = place.open(halving)
+    assert all(again.unjudged(number) for number in range(3))
+    verdicts = [again.verdict(number) for number in range(3)]
+    assert verdicts == [ledger.verdict(number) for number in range(3)]
+    assert verdicts[0] is None
+    assert verdicts[2] is not None
+    again.judged(0)
+    assert not place.open(halving).unjudged(0)
+
+
+def test_two_readers_see_a_growing_study_while_it_is_written(place: Place) -> None:
+    place.open(SWEEP)
+    done = threading.Event()
+    counts: list[list[int]] = [[], []]
+    errors: list[BaseException] = []
+
+    def read(seen: list[int]) -> None:
+        try:
+            while not done.is_set():
+                reader = place.read(SWEEP)
+                assert reader is not None
+                records = reader.trials()
+                assert [one.number for one in records] == list(range(len(records)))
+                over = [one for one in records if one.state == "completed"]
+                assert all(one.objective and one.config and one.evaluations for one in over)
+                seen.append(len(over))
+                done.wait(0.01)
+        except BaseException as error:
+            errors.append(error)
+
+    readers = [threading.Thread(target=read, args=(seen,)) for seen in counts]
+    for reader in readers:
+        reader.start()
+    ledger = place.open(SWEEP)
+    for _ in range(12):
+        asked = ask(ledger)
+        ledger.report(asked.number, measured(20, 1.0))
+        ledger.complete(asked.number, [1.0])
+    done.set()
+    for reader in readers:
+        reader.join()
+    assert errors == []
+    for seen in counts:
+        assert len(set(seen)) > 1
+        assert seen == sorted(seen)
+
+
+def test_a_factor_of_an_ablation_may_get_another_level_later(place: Place) -> None:
+    first, more = (
+        replace(
+            SWEEP,
+            parameters=(Parameter("loss", Values(levels)), Parameter("tricks.ema", Toggle())),
+            ablation=Ablation(design="full_factorial", seeds=2),
+            limits=Limits(),
+        )
+        for levels in (("non_saturating", "hinge"), ("non_saturating", "hinge", "wgan"))
+    )
+    for sweep, expected in ((first, 8), (more, 12)):
+        ledger = place.open(sweep)
+        while (asked := ledger.ask()) is not None:
+            ledger.complete(asked.number, [1.0])
+        assert ledger.counts()["complete"] == ledger.budget == expected
+    runs = [
+        (one.values["loss"], one.values["tricks.ema"], one.values["seed"])
+        for one in place.open(more).trials()
+    ]
+    assert len(set(runs)) == 12
+
+
+@pytest.mark.parametrize("method", ["ped_anova", "fanova"])
+def test_importances_are_those_of_what_was_searched(place: Place, method: str) -> None:
+    ledger = place.open(replace(SWEEP, search=Random.Config()))
+    for _ in range(30):
+        asked = ask(ledger)
+        ledger.complete(asked.number, [abs(math.log10(asked.values[X.path]) + 3)])
+    reader = place.read(replace(SWEEP, search=Random.Config()))
+    assert reader is not None
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        shares = reader.importances(method)
+    assert sum(shares.values()) == pytest.approx(1.0)
+    assert shares[X.path] > shares[SIZE.path]
+
+
+def test_two_hundred_trials_come_back_as_they_were_written(place: Place) -> None:
+    many = replace(SWEEP, search=Random.Config(), limits=Limits(trials=200))
+    ledger = place.open(many)
+    for number in range(200):
+        asked = ask(ledger)
+        assert asked.number == number
+        ledger.report(number, measured(20, number / 7))
+        ledger.complete(number, [number / 7])
+    written = ledger.trials()
+    reader = place.read(many)
+    assert reader is not None
+    assert reader.trials() == written
+    assert [one.objective for one in written] == [(number / 7,) for number in range(200)]
+    assert len({one.values[X.path] for one in written}) == 200
+
+
+def test_a_study_of_another_search_is_refused_and_left_alone(place: Place) -> None:
+    before = drive(place, SWEEP)
+    for other in (
+        replace(SWEEP, base={**SWEEP.base, "steps": 30}),
+        replace(SWEEP, parameters=(X,)),
+        replace(SWEEP, objective=(Objective(metric="kid"),)),
+    ):
+        with pytest.raises(SpecConflict, match="probe"):
+            place.open(other)
+    assert place.open(SWEEP).trials() == before
+
+
+def test_there_is_nothing_to_read_before_a_sweep_began(place: Place) -> None:
+    assert place.read(SWEEP) is None
+    place.open(replace(SWEEP, name="another"))
+    assert place.read(SWEEP) is None
+
+
+def test_optunas_own_tools_can_open_the_study(place: Place) -> None:
+    records = drive(place, SWEEP)
+    with place.optunas_own(SWEEP) as storage:
+        study = optuna.load_study(study_name="probe", storage=storage)
+        states = [trial.state for trial in study.trials]
+        assert states == [TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL]
+        assert (study.best_value,) == records[0].objective
+        assert study.trials[1].intermediate_values == records[1].curve("fid")

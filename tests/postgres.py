@@ -1,0 +1,122 @@
+"""A PostgreSQL of the tests' own: installed where it is missing, on loopback, gone at the end.
+
+    with server(lock) as address: …    # as SWEEPER_STORAGE takes it; its database is empty
+
+The server comes from Debian's packages. Where there is none and it can be installed (by root, with
+apt-get), it is; where it cannot, `Unavailable` says why.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+PACKAGES = Path("/usr/lib/postgresql")
+"""Debian keeps the programs of each version in VERSION/bin here, away from the search path."""
+
+
+class Unavailable(Exception):  # noqa: N818 - what it is, not that it is an error
+    """There is no PostgreSQL on this machine, and none can be installed."""
+
+
+@contextmanager
+def server(lock: Path) -> Iterator[str]:
+    """Run a server on a free port of loopback. Gives the address of its database `postgres`.
+
+    `lock` is a file that all who might install the packages at the same time have in common.
+    Raises Unavailable where there can be no server.
+    """
+    programs = _programs(lock)
+    user = _unprivileged()
+    with tempfile.TemporaryDirectory(prefix="postgres-") as name:
+        folder = Path(name)
+        if user is not None:
+            os.chown(folder, user.pw_uid, user.pw_gid)
+        data, log, said = folder / "data", folder / "log", folder / "said"
+
+        def run(program: str, *arguments: str) -> None:
+            # To a file: a server that inherited a pipe would keep whoever reads it waiting.
+            with said.open("wb") as output:
+                done = subprocess.run(
+                    [programs / program, "--pgdata", data, *arguments],
+                    cwd=folder,
+                    user=None if user is None else user.pw_uid,
+                    group=None if user is None else user.pw_gid,
+                    extra_groups=None if user is None else [],
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                )
+            if done.returncode != 0:
+                told = [path.read_text() for path in (said, log) if path.exists()]
+                raise RuntimeError(f"{program} failed: {' '.join(told)}")
+
+        run("initdb", "--username=sweeper", "--auth=trust", "--encoding=UTF8", "--no-locale")
+        port = _free_port()
+        # Whether it survives a power cut is not what is tested here.
+        settings = f"-p {port} -c listen_addresses=127.0.0.1 -k {folder} -c fsync=off"
+        run("pg_ctl", "start", "--wait", f"--log={log}", "--options", settings)
+        try:
+            yield f"postgresql+psycopg://sweeper@127.0.0.1:{port}/postgres"
+        finally:
+            run("pg_ctl", "stop", "--wait", "--mode=immediate")
+
+
+def _programs(lock: Path) -> Path:
+    """The folder of initdb and pg_ctl, installed first where need be. Raises Unavailable."""
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        if (found := _installed()) is not None:
+            return found
+        if os.geteuid() != 0 or shutil.which("apt-get") is None:
+            raise Unavailable("PostgreSQL is not installed, and only root with apt-get could")
+        _install()
+        if (found := _installed()) is not None:
+            return found
+    raise Unavailable("Debian's package brought no initdb")
+
+
+def _installed() -> Path | None:
+    on_path = shutil.which("initdb")
+    if on_path is not None:
+        return Path(on_path).resolve().parent
+    versions = [path for path in PACKAGES.glob("*/bin") if (path / "initdb").exists()]
+    return max(versions, key=lambda path: float(path.parent.name), default=None)
+
+
+def _install() -> None:
+    """Raises Unavailable with apt's last words where that fails."""
+    # At this runlevel Debian's package does not start the server that it makes for the machine.
+    quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
+    for command in (["update"], ["install", "--yes", "--no-install-recommends", "postgresql"]):
+        done = subprocess.run(
+            ["apt-get", "--quiet", *command], env=quiet, capture_output=True, text=True
+        )
+        if done.returncode != 0:
+            said = (done.stderr.strip() or "nothing said").splitlines()[-1]
+            raise Unavailable(f"apt-get {command[0]} failed: {said}")
+
+
+def _unprivileged() -> pwd.struct_passwd | None:
+    """Whom to run the server as: PostgreSQL refuses to be run by root."""
+    if os.geteuid() != 0:
+        return None
+    for name in ("postgres", "nobody"):
+        try:
+            return pwd.getpwnam(name)
+        except KeyError:
+            continue
+    raise Unavailable("PostgreSQL refuses to be run by root, and there is no other user")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,139 @@
+"""The training loop.
+
+    for every step:
+        steps                        how many steps each player takes (two time scales, balance)
+        for every discriminator step:
+            x, y  ← next real batch      z ← noise      G(z) without gradient
+            terms ← game.discriminator_loss     dealt, see, judged, discriminator_terms
+            descend on Σ terms                  after_discriminator_step
+        for every generator step:
+            z ← noise      G(z) with gradient, D frozen
+            terms ← game.generator_loss         dealt, see, judged, generator_terms
+            descend on Σ terms                  after_generator_step
+
+Measuring, watching and saving, every ``evaluation.every`` steps, is :mod:`trials.trainer`'s.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from trials.engine.composed_game import ComposedGame
+from trials.engine.probe import Probe
+from trials.game import Round, Terms, Trial
+
+PROBE_EVERY = 10
+"""Steps between two looks at scores, gradient norms and finiteness."""
+
+
+class Loop:
+    """Trains one game. ``images_per_second`` is the speed of the last run."""
+
+    def __init__(self, trial: Trial, game: ComposedGame) -> None:
+        self.trial = trial
+        self.game = game
+        self.probe = Probe(game)
+        self.images_per_second = 0.0
+        self.real: tuple[Tensor, Tensor | None] | None = None
+        """The discriminator's last batch, which the generator's step is given too."""
+
+    def next_evaluation(self) -> int:
+        """The step at which the game is measured next."""
+        every = self.trial.evaluation.every
+        return min(self.trial.steps, (self.game.step // every + 1) * every)
+
+    def run_to(self, step: int) -> None:
+        """Train up to ``step``; stops early where a number is not finite."""
+        started, before = time.perf_counter(), self.game.step
+        while self.game.step < step and self.probe.healthy:
+            self.play()
+        seconds = time.perf_counter() - started
+        trained = (self.game.step - before) * self.trial.batch_size
+        self.images_per_second = trained / seconds if seconds > 0 else 0.0
+
+    def play(self) -> None:
+        """One round: the discriminator's steps, then the generator's."""
+        game = self.game
+        steps = game.steps()
+        self._set_rates()
+        # Before an evaluation too: without scores and gradients the watcher would see nothing.
+        next_probe = (game.step // PROBE_EVERY + 1) * PROBE_EVERY
+        probing = game.step + 1 in (next_probe, self.next_evaluation())
+        for _ in range(steps.discriminator):
+            self.discriminator_step(probing)
+        for _ in range(steps.generator):
+            self.generator_step(probing)
+        game.step += 1
+
+    def discriminator_step(self, probing: bool) -> None:
+        """The discriminator learns from one real and one generated batch."""
+        game, optimizer = self.game, self.game.optimizers["discriminator"]
+        real, labels = self.real = game.real_batch()
+        z, fake_labels = game.noise(len(real), game.streams.noise)
+        optimizer.zero_grad(set_to_none=True)
+        for x, y, z_part, fake_y in self._parts(real, labels, z, fake_labels):
+            with torch.no_grad():
+                condition = game.condition(x, game.streams.augmentation)
+                fake = game.generate(z_part, fake_y, condition)
+            round = Round("discriminator", x, y, z_part, fake_y, fake, condition)
+            self._descend("discriminator", game.discriminator_loss(round))
+        optimizer.step()
+        if probing:
+            self.probe.discriminator(round)
+        game.hooks.after_discriminator_step(game, round)
+
+    def generator_step(self, probing: bool) -> None:
+        """The generator learns from what the discriminator says of one generated batch."""
+        game, optimizer = self.game, self.game.optimizers["generator"]
+        if self.real is None:  # the discriminator has not had its first step yet
+            self.real = game.real_batch()
+        real, labels = self.real
+        z, fake_labels = game.noise(len(real), game.streams.noise)
+        optimizer.zero_grad(set_to_none=True)
+        with game.discriminator_frozen():
+            for x, y, z_part, fake_y in self._parts(real, labels, z, fake_labels):
+                condition = game.condition(x, game.streams.augmentation)
+                fake = game.generate(z_part, fake_y, condition)
+                round = Round("generator", x, y, z_part, fake_y, fake, condition)
+                self._descend("generator", game.generator_loss(round))
+        optimizer.step()
+        if probing:
+            self.probe.generator()
+        game.hooks.after_generator_step(game, round)
+
+    def _parts(
+        self, real: Tensor, labels: Tensor | None, z: Tensor, fake_labels: Tensor | None
+    ) -> Iterator[tuple[Tensor, Tensor | None, Tensor, Tensor | None]]:
+        """The batch in ``accumulate`` equal parts, whose gradients add up to the whole's."""
+        count = self.trial.accumulate
+        if count == 1:
+            yield real, labels, z, fake_labels
+            return
+        nothing = [None] * count
+        yield from zip(
+            real.chunk(count),
+            labels.chunk(count) if labels is not None else nothing,
+            z.chunk(count),
+            fake_labels.chunk(count) if fake_labels is not None else nothing,
+            strict=True,
+        )
+
+    def _descend(self, player: str, terms: Terms) -> None:
+        loss: Tensor = (
+            torch.stack(list(terms.values())).sum()
+            if len(terms) > 1
+            else next(iter(terms.values()))
+        )
+        (loss / self.trial.accumulate if self.trial.accumulate > 1 else loss).backward()  # type: ignore[no-untyped-call]
+        self.probe.terms(player, terms)
+
+    def _set_rates(self) -> None:
+        for name, optimizer in self.game.optimizers.items():
+            settings = getattr(self.trial.optimizer, name)
+            if settings.decay != "none":
+                for group in optimizer.param_groups:
+                    group["lr"] = settings.rate(self.game.progress)

@@ -1,0 +1,122 @@
+"""What the loop sees of itself between two evaluations: losses, scores and gradient norms."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from trials.engine.composed_game import ComposedGame
+from trials.game import Round, Terms
+
+
+class Probe:
+    """Running means by name since the last :meth:`take`, kept on the device, and whether every
+    number that was looked at is finite (``healthy``)."""
+
+    def __init__(self, game: ComposedGame) -> None:
+        self.healthy = True
+        self._game = game
+        self._means = RunningMeans()
+
+    def terms(self, player: str, terms: Terms) -> None:
+        """Note a player's loss terms; does not wait for the device."""
+        self._means.add(f"loss/{player}/", terms)
+
+    @torch.no_grad()
+    def discriminator(self, round: Round) -> None:
+        """Look at the scores of a round and at the gradients that its step was taken on."""
+        r, f, border = round.r, round.f, self._game.border(round)
+        norm = gradient_norm(self._game.discriminator)
+        self._means.add(
+            "",
+            {
+                "score/real": r.mean(),
+                "score/fake": f.mean(),
+                "score/largest": torch.maximum(r.abs().max(), f.abs().max()),
+                "accuracy/real": (r > border).float().mean(),
+                "accuracy/fake": (f < border).float().mean(),
+                "gradient_norm/discriminator": norm,
+            },
+        )
+        self.healthy = self.healthy and bool(torch.isfinite(norm + r.sum() + f.sum()))
+
+    def generator(self) -> None:
+        """Look at the gradients that the generator's step was taken on."""
+        norm = gradient_norm(self._game.generator)
+        self._means.add("gradient_norm/", {"generator": norm})
+        self.healthy = self.healthy and bool(torch.isfinite(norm))
+
+    def take(self) -> dict[str, float]:
+        """The means since the last time, and each layer's gradient norm in the last step."""
+        metrics = self._means.take()
+        for player in ("generator", "discriminator"):
+            norms = layer_gradient_norms(getattr(self._game, player))
+            metrics |= {f"gradient_norm/{player}/{layer}": norm for layer, norm in norms.items()}
+        return metrics
+
+    def state(self) -> dict[str, Any]:
+        """The means as far as they are, and whether all is well."""
+        return {"meter": self._means.state(), "healthy": self.healthy}
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Take back what :meth:`state` gave."""
+        self._means.load_state(state["meter"], self._game.device)
+        self.healthy = state["healthy"]
+
+
+class RunningMeans:
+    """Means of scalar tensors by name. Adding does not wait for the device."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, Tensor] = {}
+        self._counts: dict[str, int] = {}
+
+    def add(self, prefix: str, values: Mapping[str, Tensor]) -> None:
+        """Add one scalar tensor to each name's mean."""
+        for key, value in values.items():
+            name = prefix + key
+            value = value.detach()
+            if name in self._sums:
+                self._sums[name] = self._sums[name] + value
+                self._counts[name] += 1
+            else:
+                self._sums[name] = value
+                self._counts[name] = 1
+
+    def take(self) -> dict[str, float]:
+        """The means, and start anew."""
+        means = {name: float(total) / self._counts[name] for name, total in self._sums.items()}
+        self._sums, self._counts = {}, {}
+        return means
+
+    def state(self) -> dict[str, Any]:
+        """Sums and counts."""
+        return {"sums": self._sums, "counts": self._counts}
+
+    def load_state(self, state: Mapping[str, Any], device: torch.device) -> None:
+        """Take back what :meth:`state` gave."""
+        self._sums = {name: total.to(device) for name, total in state["sums"].items()}
+        self._counts = dict(state["counts"])
+
+
+def gradient_norm(network: nn.Module) -> Tensor:
+    """‖∇θ‖₂ over all weights whose gradient is there, a scalar."""
+    gradients = [p.grad for p in network.parameters() if p.grad is not None]
+    if not gradients:
+        return torch.zeros(())
+    norm: Tensor = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+    return norm
+
+
+def layer_gradient_norms(network: nn.Module) -> dict[str, float]:
+    """‖∇θ‖₂ of each layer by its name in the network."""
+    squares: dict[str, float] = {}
+    for name, parameter in network.named_parameters():
+        if parameter.grad is not None:
+            layer = name.replace(".parametrizations.weight.original", "").rsplit(".", 1)[0]
+            norm = float(torch.linalg.vector_norm(parameter.grad))
+            squares[layer] = squares.get(layer, 0.0) + norm**2
+    return {layer: total**0.5 for layer, total in squares.items()}
