@@ -14,6 +14,7 @@ from typing import Any
 
 BASES: Mapping[str, str] = {
     "sampler": "sweeper.search.sampler:Sampler",
+    "stopping rule": "sweeper.search.stopping_rule:StoppingRule",
 }
 """Kind → module and class of its base."""
 

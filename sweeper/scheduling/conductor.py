@@ -37,7 +37,7 @@ from sweeper.scheduling.messages import Failure, Report, Work, kept_checkpoint
 from sweeper.scheduling.recorder import Recorder
 from sweeper.search.confirming import race, replicates_due
 from sweeper.search.ledger import Ledger
-from sweeper.search.population import TakeOver
+from sweeper.search.stopping_rule import TakeOver
 from sweeper.sweepfile.model import Sweep
 from sweeper.trial import Evaluation, Symptom, Trial
 

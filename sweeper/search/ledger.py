@@ -30,10 +30,9 @@ from sweeper.home import SweepFolder
 from sweeper.search import attributes
 from sweeper.search.attributes import finite, translated
 from sweeper.search.journal import Journal, mend
-from sweeper.search.population import TakeOver, milestones, take_over
 from sweeper.search.proposer import Proposer
 from sweeper.search.sampler_view import SamplerView
-from sweeper.search.stopping import Rule, rule_for
+from sweeper.search.stopping_rule import StoppingRule, TakeOver
 from sweeper.search.storage import STORAGE_VARIABLE as STORAGE_VARIABLE
 from sweeper.search.storage import load_study, open_storage, storage_exists
 from sweeper.sweepfile.model import Sweep
@@ -60,8 +59,7 @@ class Ledger:
         self._storage = storage
         self._journal = journal
         self._desk = Proposer(sweep, study, storage)
-        self._judge: Rule | None = None
-        self._marks = milestones(sweep) if sweep.scheduler.name == "pbt" else None
+        self._rule = StoppingRule.of(sweep)
         self._ids: dict[int, int] = {}
         self._curves: dict[int, dict[int, float]] = {}
         self._steps: dict[int, set[int]] = {}
@@ -182,7 +180,7 @@ class Ledger:
         That is so when it has just been reported, and where a kill came between it and the verdict.
         """
         curve = self._curves.get(number)  # a replicate has none
-        if not curve or self.sweep.scheduler.name == "none":
+        if not curve or not self._rule.judges:
             return False
         attrs = self._trial(number).user_attrs
         return max(curve) > max((int(attrs.get("judged", 0)), *attributes.donors(attrs)))
@@ -193,9 +191,7 @@ class Ledger:
 
     def verdict(self, number: int) -> str | None:
         """Why the scheduler would stop the trial at its last evaluation; None to let it go on."""
-        if self._judge is None:
-            self._judge = rule_for(self.sweep)
-        return self._judge(number, self._curves) if self._curves.get(number) else None
+        return self._rule.verdict(number, self._curves) if self._curves.get(number) else None
 
     def take_over(self, number: int) -> TakeOver | None:
         """Under population based training: whose checkpoint the trial goes on from, if another's.
@@ -204,7 +200,7 @@ class Ledger:
         The base configuration takes nothing over, since others are measured by it, and is copied
         only where it is a point of the space.
         """
-        if self._marks is None or not self._curves.get(number):
+        if self._rule.milestones is None or not self._curves.get(number):
             return None
         if self._trial(number).user_attrs.get("role") == "base":
             return None
@@ -216,7 +212,7 @@ class Ledger:
             and (values := attributes.current(other.user_attrs, "values"))
         }
         curves = {other: self._curves[other] for other in sound}
-        taken = take_over(self.sweep, self._marks, number, curves, sound)
+        taken = self._rule.take_over(number, curves, sound)
         if taken is not None:
             entry = {
                 "number": taken.donor,
@@ -236,7 +232,8 @@ class Ledger:
     @property
     def kept(self) -> tuple[int, int] | None:
         """(interval, grace) of the milestones at which checkpoints are kept for others, if any."""
-        return None if self._marks is None else (self._marks.interval, self._marks.grace)
+        marks = self._rule.milestones
+        return None if marks is None else (marks.interval, marks.grace)
 
     # Ending trials
 

@@ -17,8 +17,8 @@ from sweeper.sweepfile.sections import (
     Limits,
     Objective,
     Resources,
+    RuleConfig,
     SamplerConfig,
-    SchedulerSpec,
     Section,
     Seeds,
     Tracking,
@@ -74,13 +74,17 @@ class Sweep:
     parameters: tuple[Parameter, ...]
     objective: tuple[Objective, ...] = (Objective(),)
     search: SamplerConfig = field(default_factory=lambda: _chosen("search"))
-    scheduler: SchedulerSpec = field(default_factory=SchedulerSpec)
+    scheduler: RuleConfig = field(default_factory=lambda: _chosen("scheduler"))
     seeds: Seeds = field(default_factory=Seeds)
     limits: Limits = field(default_factory=Limits)
     resources: Resources = field(default_factory=Resources)
     tracking: Tracking = field(default_factory=Tracking)
     ablation: Ablation = field(default_factory=Ablation)
     description: str = ""
+
+    def __post_init__(self) -> None:
+        # What a file left to the base is a number from here on, and written down as one.
+        object.__setattr__(self, "scheduler", self.scheduler.settled(self.base))
 
     @property
     def health(self) -> Mapping[str, Any]:
@@ -109,7 +113,7 @@ class Sweep:
             "parameters": {item.path: item.as_dict() for item in self.parameters},
             "objective": [item.model_dump() for item in self.objective],
             "search": CHOICES["search"].dump(self.search),
-            "scheduler": _given(self.scheduler),
+            "scheduler": CHOICES["scheduler"].dump(self.scheduler),
             "seeds": _given(self.seeds),
             "limits": _given(self.limits),
             "resources": _given(self.resources),

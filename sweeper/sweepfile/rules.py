@@ -11,7 +11,6 @@ from sweeper.sweepfile.document import Document, one_of
 from sweeper.sweepfile.domains import Parameter, Range
 from sweeper.sweepfile.sections import (
     DESIGN_OPTIONS,
-    SCHEDULER_OPTIONS,
     Ablation,
     Objective,
 )
@@ -19,11 +18,8 @@ from sweeper.sweepfile.sections import (
 
 def check_options(document: Document, root: Mapping[str, Any], sections: Mapping[str, Any]) -> None:
     """Refuse options of a sampler or scheduler that was not chosen: they would do nothing."""
-    scheduler, tracking = sections["scheduler"], sections["tracking"]
-    chosen = (
-        ("scheduler", scheduler and scheduler.name, SCHEDULER_OPTIONS),
-        ("ablation", sections["ablation"] and sections["ablation"].design, DESIGN_OPTIONS),
-    )
+    tracking = sections["tracking"]
+    chosen = (("ablation", sections["ablation"] and sections["ablation"].design, DESIGN_OPTIONS),)
     for section, name, table in chosen:
         if name is None:
             continue
@@ -75,7 +71,7 @@ def check_together(
                 f"{search.name} optimises one objective, and here are two",
                 one_of(key for key, part in samplers if part.objectives >= 2),
             )
-        if scheduler is not None and scheduler.name != "none":
+        if scheduler is not None and scheduler.part.judges:
             document.add(
                 ("scheduler", "name"),
                 f"{scheduler.name} judges trials by one objective, and here are two",
@@ -92,8 +88,9 @@ def check_together(
             document.add(("limits", "trials"), "is missing", "the number of trials to search")
         for fault in search.part.check(search, parameters):
             document.add(*fault)
-    if scheduler is not None and scheduler.name == "pbt" and not parameters:
-        document.add(("scheduler", "name"), "pbt has no parameters to perturb", "parameters")
+    if scheduler is not None:
+        for fault in scheduler.part.check(scheduler, parameters):
+            document.add(*fault)
 
 
 def _check_ablation(
@@ -118,7 +115,7 @@ def _check_ablation(
         message = f"a fraction is asked for in one way, and here are {len(ablation.options)}"
         document.add(("ablation",), message, "one of `resolution`, `runs` and `generators`")
     scheduler, limits, seeds = sections["scheduler"], sections["limits"], sections["seeds"]
-    if scheduler is not None and scheduler.name != "none":
+    if scheduler is not None and scheduler.part.judges:
         message = f"{scheduler.name} would compare half-trained cells with finished ones"
         document.add(("scheduler", "name"), message, "none")
     if limits is not None and limits.trials is not None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
@@ -12,17 +13,7 @@ from sweeper.parts import base_of
 from trials.by_name import ByName
 from trials.part import PartConfig, knob
 
-SchedulerName = Literal["none", "asha", "hyperband", "median", "pbt"]
 Goal = Literal["minimize", "maximize"]
-
-SCHEDULER_OPTIONS: dict[str, tuple[str, ...]] = {
-    "none": (),
-    "asha": ("grace_steps", "reduction_factor"),
-    "hyperband": ("grace_steps", "reduction_factor"),
-    "median": ("grace_steps", "startup_trials"),
-    "pbt": ("grace_steps", "interval_steps", "quantile", "resample"),
-}
-
 
 DESIGN_OPTIONS: dict[str, tuple[str, ...]] = {
     "leave_one_out": (),
@@ -75,27 +66,15 @@ class SamplerConfig(PartConfig):
     )
 
 
-class SchedulerSpec(Section):
+class RuleConfig(PartConfig):
     """Which trials are stopped before their last step, judged by the first objective."""
 
-    name: SchedulerName = "none"
-    grace_steps: Whole | None = Field(default=None, ge=1)
-    """Training steps before a trial may be stopped; by default one evaluation."""
-    reduction_factor: Whole | None = Field(default=None, ge=2, le=100)
-    """asha, hyperband: of this many trials one goes on at each rung; by default 3."""
-    startup_trials: Whole | None = Field(default=None, ge=1)
-    """median: trials that must have reached a step before others are judged there; default 5."""
-    interval_steps: Whole | None = Field(default=None, ge=1)
-    """pbt: training steps between two generations; by default one evaluation."""
-    quantile: Number | None = Field(default=None, gt=0, le=0.5)
-    """pbt: the worst share that copies the best share; by default 0.25."""
-    resample: Number | None = Field(default=None, ge=0, le=1)
-    """pbt: chance that a value is drawn anew, not nudged; by default 0.25."""
+    part: ClassVar[Any]
+    """The rule (`sweeper.search.stopping_rule`), a class of a room above."""
 
-    @property
-    def options(self) -> dict[str, Any]:
-        """The scheduler's own options, those that were given."""
-        return _given(self, SCHEDULER_OPTIONS[self.name])
+    def settled(self, base: Mapping[str, Any]) -> Self:
+        """The same with every default as a number, where it follows from the base configuration."""
+        return self
 
 
 class Seeds(Section):
@@ -180,7 +159,6 @@ def _given(section: Section, names: tuple[str, ...]) -> dict[str, Any]:
 
 
 SECTIONS: dict[str, type[Section]] = {
-    "scheduler": SchedulerSpec,
     "seeds": Seeds,
     "limits": Limits,
     "resources": Resources,
@@ -189,6 +167,7 @@ SECTIONS: dict[str, type[Section]] = {
 }
 CHOICES: dict[str, ByName] = {
     "search": ByName(partial(base_of, "sampler"), tag="sampler", default="tpe"),
+    "scheduler": ByName(partial(base_of, "stopping rule"), default="none"),
 }
 """Sections that choose a part, and what of a part they hold."""
 

@@ -23,9 +23,11 @@ from sweeper.errors import SpecConflict
 from sweeper.search.ledger import Ledger
 from sweeper.search.samplers.random import Random
 from sweeper.search.samplers.tpe import Tpe
+from sweeper.search.stopping.asha import Asha
+from sweeper.search.stopping.pbt import PopulationBased
 from sweeper.sweepfile.domains import Parameter, Range, Toggle, Values
 from sweeper.sweepfile.model import Sweep
-from sweeper.sweepfile.sections import Ablation, Limits, Objective, SchedulerSpec
+from sweeper.sweepfile.sections import Ablation, Limits, Objective
 from sweeper.trial import Evaluation, FinalScore, Symptom, Trial
 from tests.conformance.storages import Killed, Place, killed_before
 from trials.health import SYMPTOMS
@@ -252,7 +254,7 @@ def test_one_trial_takes_over_another_and_that_survives_the_driver(place: Place)
         base={**SWEEP.base, "evaluation": {"every": 10}},
         parameters=(X,),
         search=Random.Config(start_with_base=False),
-        scheduler=SchedulerSpec(name="pbt", quantile=0.5),
+        scheduler=PopulationBased.Config(quantile=0.5),
     )
     ledger = place.open(population)
     for value in (1.0, 2.0):
@@ -271,9 +273,7 @@ def test_one_trial_takes_over_another_and_that_survives_the_driver(place: Place)
 
 
 def test_the_scheduler_decides_as_it_would_have_without_a_stop(place: Place) -> None:
-    halving = replace(
-        SWEEP, scheduler=SchedulerSpec(name="asha", grace_steps=10, reduction_factor=2)
-    )
+    halving = replace(SWEEP, scheduler=Asha.Config(grace_steps=10, reduction_factor=2))
     ledger = place.open(halving)
     for value in (1.0, 2.0, 3.0):
         number = ask(ledger).number

@@ -11,9 +11,10 @@ from sweeper.search.ledger import Ledger
 from sweeper.search.sampler import Sampler
 from sweeper.search.samplers.gp import GaussianProcess
 from sweeper.search.samplers.random import Random
+from sweeper.search.stopping.pbt import PopulationBased
 from sweeper.sweepfile.domains import Parameter, Range
 from sweeper.sweepfile.model import Sweep
-from sweeper.sweepfile.sections import Limits, Objective, SamplerConfig, SchedulerSpec
+from sweeper.sweepfile.sections import Limits, Objective, SamplerConfig
 from sweeper.trial import Evaluation
 
 TRIALS = 28
@@ -61,7 +62,7 @@ def test_no_sampler_is_drawn_to_where_generators_collapse(sampler: str, tmp_path
 
 
 def test_nobody_goes_on_from_the_checkpoint_of_a_collapsed_training(tmp_path: Path) -> None:
-    scheduler = SchedulerSpec(name="pbt", interval_steps=400)
+    scheduler = PopulationBased.Config(interval_steps=400)
     ledger = ledger_of(tmp_path, Random.Config(seed=0), scheduler=scheduler)
     precisions = (0.99, 0.5, 0.4, 0.3, 0.1)
     for number, precision in enumerate(precisions):

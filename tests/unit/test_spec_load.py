@@ -14,6 +14,7 @@ import yaml
 from sweeper.errors import Problem, SpecError
 from sweeper.sweepfile import Range, Toggle, Values, load_sweep, parse_sweep, sweep_from_dict
 from sweeper.sweepfile.model import MAY_CHANGE, flatten
+from sweeper.sweepfile.sections import CHOICES
 from tests.unit.spec_example import EXAMPLE
 from trials.config import problems_of
 
@@ -51,7 +52,11 @@ def test_the_documented_example_is_understood_as_it_reads() -> None:
         "tricks.ema.decay",
     ]
     assert sweep.objective[0].metric == "fid"
-    assert sweep.scheduler.options == {"grace_steps": 300, "reduction_factor": 3}
+    assert CHOICES["scheduler"].dump(sweep.scheduler) == {
+        "name": "asha",
+        "grace_steps": 300,
+        "reduction_factor": 3,
+    }
     assert sweep.base["health"]["stop_on"][0] == "divergence" == sweep.health["stop_on"][0]
     assert (sweep.limits.trials, sweep.limits.hours) == (20, 1.0)
 
@@ -326,7 +331,7 @@ def test_a_bad_domain_is_answered_at_its_place(
             sweep_with(rest="scheduler: {name: median, quantile: 0.5}"),
             6,
             "scheduler.quantile",
-            "no option of median",
+            "option of pbt, not of median",
             "",
         ),
         (
