@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from typing import Any
 
 BASES: Mapping[str, str] = {
+    "ablation design": "sweeper.ablation.design_kind:DesignKind",
+    "table format": "sweeper.ablation.table_format:TableFormat",
     "sampler": "sweeper.search.sampler:Sampler",
     "stopping rule": "sweeper.search.stopping_rule:StoppingRule",
 }

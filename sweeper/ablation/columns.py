@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from sweeper.ablation.comparison import BestSet, Comparisons
 from sweeper.ablation.dataset import array_of, family
-from sweeper.ablation.designs import Cell
+from sweeper.ablation.design import Cell
 from sweeper.ablation.effects import interquartile_mean, interquartile_mean_interval
 from sweeper.ablation.matrix import Kind, Outcomes, outcomes_from_table
 from sweeper.wording import NONE, decimals, number, p_text, with_interval

@@ -27,7 +27,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sweeper.ablation.designs import Cell, configuration_key
+from sweeper.ablation.design import Cell, configuration_key
 from sweeper.ablation.effects import Goal
 from sweeper.errors import UserError
 from sweeper.trial import Trial

@@ -11,7 +11,7 @@ from typing import Any
 
 from sweeper.ablation.blame import INNOCENT
 from sweeper.ablation.confirmation import SCREEN, Confirmation, confirm
-from sweeper.ablation.designs import canonical
+from sweeper.ablation.design import canonical
 from sweeper.trial import Trial
 
 

@@ -2,7 +2,7 @@
 
 A table is refused, with the reason, rather than made wrong: when its runs were measured by
 different protocols, when the reference is not there, when a test is asked for and a cell has a
-single seed. Rendering is in `sweeper.ablation.formats`.
+single seed. Its forms are in `sweeper.ablation.formats`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from sweeper.ablation.captions import caption_of, notes_of
 from sweeper.ablation.columns import COLUMNS, TESTED, Column, Context, columns_for
 from sweeper.ablation.comparison import BestSet, best_set, compare
 from sweeper.ablation.dataset import label_cells
-from sweeper.ablation.designs import Cell, Design
+from sweeper.ablation.design import Cell, Design
 from sweeper.ablation.effects import Goal
 from sweeper.ablation.matrix import Kind, Outcomes, kind_of_rows, outcomes_from_table
 from sweeper.errors import UserError

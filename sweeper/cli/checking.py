@@ -92,7 +92,7 @@ def preview(
             }
         )
         return
-    how = sweep.ablation.design or sweep.search.name
+    how = (sweep.ablation or sweep.search).name
     what = "factors" if sweep.is_ablation else "parameters"
     typer.echo(f"{sweep.name}: {how} over {len(sweep.parameters)} {what}")
     for number, values in enumerate(first):

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from sweeper.ablation.formats import FORMATS, render
+from sweeper.ablation.table_format import format_named, rendered
 from sweeper.ablation.tables import Table
 from sweeper.home import SweepFolder
 from sweeper.report import ReportPaths, write_report
@@ -77,7 +77,7 @@ def _write_tables(folder: SweepFolder, tables: tuple[Table, ...]) -> list[Path]:
     written = []
     for table in tables:
         for form in TABLE_FORMATS:
-            path = folder.report / f"{table.name}{FORMATS[form]}"
-            atomic_write(path, render(table, form))
+            path = folder.report / f"{table.name}{format_named(form).extension}"
+            atomic_write(path, rendered(table, form))
             written.append(path)
     return written

@@ -25,7 +25,7 @@ from sweeper.sweepfile.space import Draw, apply, base_draw, walk
 from sweeper.trial import Role, Trial
 
 if TYPE_CHECKING:
-    from sweeper.ablation.designs import Design
+    from sweeper.ablation.design import Design
 
 
 class Proposer:

@@ -16,7 +16,7 @@ from sweeper.sweepfile.model import Sweep
 from sweeper.sweepfile.order import follows_conditions, in_order
 from sweeper.sweepfile.overrides import lay_over
 from sweeper.sweepfile.parameters import add_own_conditions, read_parameters
-from sweeper.sweepfile.rules import check_options, check_together
+from sweeper.sweepfile.rules import check_sections, check_together
 from sweeper.sweepfile.sections import CHOICES, KEYS, SECTIONS, Objective, Section
 from trials.by_name import ByName
 from trials.part import PartConfig
@@ -105,7 +105,7 @@ def _assemble(document: Document, *, checked: bool) -> Sweep | None:
         ordered = tuple(parameters.values())
         if not follows_conditions(ordered):
             ordered = in_order(document, parameters, {})
-    check_options(document, root, sections)
+    check_sections(document, sections)
     check_together(document, ordered, objective, sections)
     if checked and base is not None:
         from sweeper.sweepfile.check import (
@@ -184,6 +184,8 @@ def _read_section(
 
 def _read_choice(document: Document, key: str, given: Any, choice: ByName) -> PartConfig | None:
     """The knobs of the part that a section chooses; a key with nothing after it has its default."""
+    if given is None and choice.default is None:
+        return None
     if isinstance(given, dict):
         given = {name: value for name, value in given.items() if value is not None}
     try:

@@ -13,7 +13,7 @@ from typing import Any
 from sweeper.sweepfile.domains import Parameter
 from sweeper.sweepfile.sections import (
     CHOICES,
-    Ablation,
+    DesignConfig,
     Limits,
     Objective,
     Resources,
@@ -23,6 +23,7 @@ from sweeper.sweepfile.sections import (
     Seeds,
     Tracking,
 )
+from trials.part import PartConfig
 
 MAY_CHANGE = (
     "description",
@@ -79,7 +80,7 @@ class Sweep:
     limits: Limits = field(default_factory=Limits)
     resources: Resources = field(default_factory=Resources)
     tracking: Tracking = field(default_factory=Tracking)
-    ablation: Ablation = field(default_factory=Ablation)
+    ablation: DesignConfig | None = None
     description: str = ""
 
     def __post_init__(self) -> None:
@@ -95,7 +96,12 @@ class Sweep:
     @property
     def is_ablation(self) -> bool:
         """Whether the sweep runs the cells of a design instead of searching."""
-        return self.ablation.design is not None
+        return self.ablation is not None
+
+    @property
+    def is_factorial(self) -> bool:
+        """Whether it is an ablation whose effects are estimated from all cells together."""
+        return self.ablation is not None and bool(self.ablation.part.factorial)
 
     def parameter(self, path: str) -> Parameter:
         """The parameter at a dotted path. Raises KeyError when it is not searched."""
@@ -112,13 +118,13 @@ class Sweep:
             "base": copy.deepcopy(dict(self.base)),
             "parameters": {item.path: item.as_dict() for item in self.parameters},
             "objective": [item.model_dump() for item in self.objective],
-            "search": CHOICES["search"].dump(self.search),
-            "scheduler": CHOICES["scheduler"].dump(self.scheduler),
+            "search": _written("search", self.search),
+            "scheduler": _written("scheduler", self.scheduler),
             "seeds": _given(self.seeds),
             "limits": _given(self.limits),
             "resources": _given(self.resources),
             "tracking": _given(self.tracking),
-            **({"ablation": _given(self.ablation)} if self.is_ablation else {}),
+            **({"ablation": _written("ablation", self.ablation)} if self.ablation else {}),
         }
 
     @property
@@ -167,6 +173,12 @@ class Sweep:
 def _chosen(section: str) -> Any:
     """What a section holds when a file does not speak of it."""
     return CHOICES[section].read({})
+
+
+def _written(section: str, config: PartConfig) -> dict[str, Any]:
+    """A chosen part as it stands in the file."""
+    knobs = CHOICES[section].dump(config)
+    return {key: value for key, value in knobs.items() if value is not None}
 
 
 def _given(section: Section) -> dict[str, Any]:

@@ -10,25 +10,14 @@ from sweeper.parts import base_of
 from sweeper.sweepfile.document import Document, one_of
 from sweeper.sweepfile.domains import Parameter, Range
 from sweeper.sweepfile.sections import (
-    DESIGN_OPTIONS,
-    Ablation,
+    DesignConfig,
     Objective,
 )
 
 
-def check_options(document: Document, root: Mapping[str, Any], sections: Mapping[str, Any]) -> None:
-    """Refuse options of a sampler or scheduler that was not chosen: they would do nothing."""
+def check_sections(document: Document, sections: Mapping[str, Any]) -> None:
+    """Problems inside single sections, beyond what each key says of itself."""
     tracking = sections["tracking"]
-    chosen = (("ablation", sections["ablation"] and sections["ablation"].design, DESIGN_OPTIONS),)
-    for section, name, table in chosen:
-        if name is None:
-            continue
-        own = table[name]
-        foreign = {option for options in table.values() for option in options} - set(own)
-        for key, value in (root.get(section) or {}).items():
-            if key in foreign and value is not None:
-                expected = one_of(own) if own else "no options"
-                document.add((section, key), f"is no option of {name}", expected)
     resources = sections["resources"]
     if resources is not None and resources.gpu > 1 and resources.gpu % 1:
         document.add(
@@ -78,11 +67,10 @@ def check_together(
                 "none",
             )
     ablation = sections["ablation"]
-    if ablation is None:
-        return  # it has problems of its own: whether this is a search cannot be told
-    if ablation.design is not None:
+    if ablation is not None:
         _check_ablation(document, parameters, ablation, sections)
-        return
+    if document.root.get("ablation") is not None:
+        return  # whatever is wrong with it, this is no search
     if search is not None:
         if limits is not None and limits.trials is None and not search.part.ends:
             document.add(("limits", "trials"), "is missing", "the number of trials to search")
@@ -96,7 +84,7 @@ def check_together(
 def _check_ablation(
     document: Document,
     parameters: Sequence[Parameter],
-    ablation: Ablation,
+    ablation: DesignConfig,
     sections: Mapping[str, Any],
 ) -> None:
     """What a designed study cannot have: it runs every cell, to its end, on the given seeds."""
@@ -111,9 +99,8 @@ def _check_ablation(
             document.add((*at, "when"), message, "the trick's knobs in `base`")
     if not parameters:
         document.add(("parameters",), "is missing", "the factors of the ablation")
-    if ablation.design == "fractional_factorial" and len(ablation.options) != 1:
-        message = f"a fraction is asked for in one way, and here are {len(ablation.options)}"
-        document.add(("ablation",), message, "one of `resolution`, `runs` and `generators`")
+    for fault in ablation.part.check(ablation):
+        document.add(*fault)
     scheduler, limits, seeds = sections["scheduler"], sections["limits"], sections["seeds"]
     if scheduler is not None and scheduler.part.judges:
         message = f"{scheduler.name} would compare half-trained cells with finished ones"

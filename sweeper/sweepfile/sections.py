@@ -15,15 +15,6 @@ from trials.part import PartConfig, knob
 
 Goal = Literal["minimize", "maximize"]
 
-DESIGN_OPTIONS: dict[str, tuple[str, ...]] = {
-    "leave_one_out": (),
-    "add_one_in": (),
-    "one_factor": ("reference",),
-    "full_factorial": (),
-    "fractional_factorial": ("runs", "resolution", "generators"),
-    "plackett_burman": (),
-}
-
 
 def _no_truth_value(value: Any) -> Any:
     # Python counts True as 1, and so would pydantic: `trials: yes` is a mistake, not one trial.
@@ -110,41 +101,22 @@ class Resources(Section):
     """May be a fraction: 0.5 lets two trials share a GPU."""
 
 
-DesignName = Literal[
-    "leave_one_out",
-    "add_one_in",
-    "one_factor",
-    "full_factorial",
-    "fractional_factorial",
-    "plackett_burman",
-]
-
 FIRST_SEEDS = 5
 
 
-class Ablation(Section):
+class DesignConfig(PartConfig):
     """A designed study in place of a search: every cell of the design on the same seeds.
 
     The sweep's `parameters` are its factors: toggles, and lists of values.
     """
 
-    design: DesignName | None = None
-    """How the factors are arranged into cells; without it the sweep is a search."""
-    seeds: Whole | tuple[Whole, ...] = FIRST_SEEDS
-    """How many seeds, counted from that of the base, or which. More may be added later."""
-    reference: Scalar | None = None
-    """one_factor: the level that others are compared with; by default the first."""
-    runs: Whole | None = Field(default=None, ge=4)
-    """fractional_factorial: cells to run."""
-    resolution: Whole | None = Field(default=None, ge=3, le=7)
-    """fractional_factorial: least resolution."""
-    generators: tuple[str, ...] | None = None
-    """fractional_factorial: its generators, such as `ema = spectral_norm*self_attention`."""
+    part: ClassVar[Any]
+    """The design (`sweeper.ablation.design_kind`), a class of a room above."""
 
-    @property
-    def options(self) -> dict[str, Any]:
-        """The design's own options, those that were given."""
-        return _given(self, DESIGN_OPTIONS[self.design]) if self.design else {}
+    seeds: Whole | tuple[Whole, ...] = knob(
+        FIRST_SEEDS,
+        "how many seeds, counted from that of the base, or which; more may be added later",
+    )
 
 
 class Tracking(Section):
@@ -154,20 +126,16 @@ class Tracking(Section):
     """MLflow's tracking server or store; by default an SQLite file in the sweeps' home."""
 
 
-def _given(section: Section, names: tuple[str, ...]) -> dict[str, Any]:
-    return {name: value for name in names if (value := getattr(section, name)) is not None}
-
-
 SECTIONS: dict[str, type[Section]] = {
     "seeds": Seeds,
     "limits": Limits,
     "resources": Resources,
     "tracking": Tracking,
-    "ablation": Ablation,
 }
 CHOICES: dict[str, ByName] = {
     "search": ByName(partial(base_of, "sampler"), tag="sampler", default="tpe"),
     "scheduler": ByName(partial(base_of, "stopping rule"), default="none"),
+    "ablation": ByName(partial(base_of, "ablation design"), tag="design"),
 }
 """Sections that choose a part, and what of a part they hold."""
 

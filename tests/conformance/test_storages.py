@@ -19,6 +19,7 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
+from sweeper.ablation.designs.full_factorial import FullFactorial
 from sweeper.errors import SpecConflict
 from sweeper.search.ledger import Ledger
 from sweeper.search.samplers.random import Random
@@ -27,7 +28,7 @@ from sweeper.search.stopping.asha import Asha
 from sweeper.search.stopping.pbt import PopulationBased
 from sweeper.sweepfile.domains import Parameter, Range, Toggle, Values
 from sweeper.sweepfile.model import Sweep
-from sweeper.sweepfile.sections import Ablation, Limits, Objective
+from sweeper.sweepfile.sections import Limits, Objective
 from sweeper.trial import Evaluation, FinalScore, Symptom, Trial
 from tests.conformance.storages import Killed, Place, killed_before
 from trials.health import SYMPTOMS
@@ -330,7 +331,7 @@ def test_a_factor_of_an_ablation_may_get_another_level_later(place: Place) -> No
         replace(
             SWEEP,
             parameters=(Parameter("loss", Values(levels)), Parameter("tricks.ema", Toggle())),
-            ablation=Ablation(design="full_factorial", seeds=2),
+            ablation=FullFactorial.Config(seeds=2),
             limits=Limits(),
         )
         for levels in (("non_saturating", "hinge"), ("non_saturating", "hinge", "wgan"))

@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 
 from sweeper.ablation.columns import TESTED
 from sweeper.ablation.dataset import trial_table
+from sweeper.ablation.designs.full_factorial import FullFactorial
+from sweeper.ablation.designs.leave_one_out import LeaveOneOut
 from sweeper.ablation.tables import build_table
 from sweeper.report import gallery, write_report
 from sweeper.report.leaderboard import as_csv, leaderboard
@@ -21,7 +23,6 @@ from sweeper.report.page import _results_first, page
 from sweeper.report.standings import standings_of
 from sweeper.results import finished_tables
 from sweeper.sweepfile import Limits, Parameter, Toggle, Tracking
-from sweeper.sweepfile.sections import Ablation
 from tests.unit.report_sweeps import (
     PARAMETERS,
     PROTOCOL,
@@ -215,7 +216,7 @@ def test_an_ablations_page_begins_with_its_tables():
     headings = page_of(sweep(), records[:5], [searched]).text
     assert "On fresh seeds" not in headings  # nobody got any
     assert "Configurations as a table" in headings
-    ablation = sweep(ablation=Ablation(design="full_factorial", seeds=2))
+    ablation = sweep(ablation=FullFactorial.Config(seeds=2))
     for spec, first, said in (
         (sweep(), "leaderboard", "On fresh seeds"),
         (ablation, "tables", "Ablation"),
@@ -233,7 +234,7 @@ def test_a_cell_of_an_ablation_is_shown_by_its_name_with_the_mean_of_all_its_see
         *(replicate(2 + n, 0, 5 + n, 4.0) for n in range(2)),
         *(replicate(4 + n, 1, 5 + n, 5.0 + 4 * n) for n in range(2)),
     ]
-    spec = sweep(ablation=Ablation(design="leave_one_out", seeds=3))
+    spec = sweep(ablation=LeaveOneOut.Config(seeds=3))
     first, second = standings_of(spec, records).order
     assert (first.trial.cell, first.confirmed.mean, first.confirmed.count) == ("full", 4.0, 3)
     assert (second.confirmed.mean, second.confirmed.count) == (5.0, 3)
@@ -252,7 +253,7 @@ def test_an_ablation_is_not_read_as_a_search(tmp_path):
     """Its cells are no draws: no expected best of k, no importances, no share of seed noise."""
     records = [trial(n, 10.0 + n) for n in range(6)]
     records += [replicate(6 + n, n, 100, 11.0 + n) for n in range(6)]
-    ablation = Ablation(design="full_factorial", seeds=2)
+    ablation = FullFactorial.Config(seeds=2)
     for spec, said in ((sweep(), True), (sweep(ablation=ablation), False)):
         paths = write_report(folder_of(tmp_path), spec, records)
         text = Page(paths.html.read_text()).text
@@ -270,7 +271,7 @@ def test_an_ablation_is_not_read_as_a_search(tmp_path):
 def test_an_ablation_that_allows_no_test_yet_shows_its_values_without_one():
     spec = sweep(
         parameters=(Parameter("tricks.ema", Toggle()), Parameter("tricks.r1", Toggle())),
-        ablation=Ablation(design="leave_one_out", seeds=2),
+        ablation=LeaveOneOut.Config(seeds=2),
     )
     cells = ("full", "without ema", "without r1")
 

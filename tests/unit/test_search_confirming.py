@@ -8,6 +8,7 @@ from statistics import fmean
 
 import pytest
 
+from sweeper.ablation.designs.leave_one_out import LeaveOneOut
 from sweeper.cli.leaderboard import placed, print_leaderboard, ranked
 from sweeper.cli.live import Lines
 from sweeper.home import Home
@@ -21,7 +22,7 @@ from sweeper.search.ledger import Ledger
 from sweeper.search.samplers.grid import Grid
 from sweeper.sweepfile.domains import Parameter, Values
 from sweeper.sweepfile.model import Sweep
-from sweeper.sweepfile.sections import Ablation, Limits, Objective, Seeds
+from sweeper.sweepfile.sections import Limits, Objective, Seeds
 from sweeper.sweepfile.seeding import replicate_seeds
 from sweeper.trial import Evaluation, Trial
 
@@ -226,7 +227,7 @@ def test_the_leaderboard_shows_the_confirmed_first_with_both_numbers(tmp_path, c
 
 
 def test_an_ablation_is_led_by_its_best_cell_over_all_seeds_not_by_the_luckiest_run(capsys):
-    study = replace(RACED, ablation=Ablation(design="leave_one_out"))
+    study = replace(RACED, ablation=LeaveOneOut.Config())
     steady = [record(n, 1, n, 2.0 + n / 10, cell="without ema", role="replicate") for n in range(3)]
     lucky = [
         record(3, 2, 0, 1.0, cell="full"),
@@ -244,7 +245,7 @@ def test_no_single_run_of_an_ablation_is_told_to_be_the_best(capsys):
     ended = TrialEnded(1, "completed", (1.0,), None, None, 0.0)
     for study, best in (
         (RACED, True),
-        (replace(RACED, ablation=Ablation(design="leave_one_out")), False),
+        (replace(RACED, ablation=LeaveOneOut.Config()), False),
     ):
         Lines(study)(ended)
         assert ("best fid 1" in capsys.readouterr().out) == best
