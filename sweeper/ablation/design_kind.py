@@ -9,8 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
 from sweeper.ablation.design import Design, Factor, Feasible
-from sweeper.sweepfile.document import Fault
-from sweeper.sweepfile.sections import DesignConfig
+from sweeper.parts import DesignConfig, Fault
 from trials.part import Part
 
 

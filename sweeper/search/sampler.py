@@ -17,11 +17,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+from sweeper.parts import Fault, SamplerConfig
 from sweeper.search.quantiles import at
-from sweeper.sweepfile.document import Fault
 from sweeper.sweepfile.domains import Parameter
 from sweeper.sweepfile.model import Sweep
-from sweeper.sweepfile.sections import SamplerConfig
 from sweeper.sweepfile.space import Choose, Draw
 from trials.part import Part
 

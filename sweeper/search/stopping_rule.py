@@ -13,11 +13,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
+from sweeper.parts import Fault, RuleConfig, Whole
 from sweeper.search.milestones import Milestones
-from sweeper.sweepfile.document import Fault
 from sweeper.sweepfile.domains import Parameter
 from sweeper.sweepfile.model import Sweep
-from sweeper.sweepfile.sections import RuleConfig, Whole
 from sweeper.sweepfile.space import Draw
 from trials.part import Part, knob
 

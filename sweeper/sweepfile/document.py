@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
-from typing import Any, NamedTuple
+from typing import Any
 
 import yaml
 
@@ -50,15 +50,6 @@ for _tag, _pattern, _first in (
     ),
 ):
     _Loader.add_implicit_resolver(f"{_CORE}{_tag}", re.compile(rf"(?:{_pattern})\Z"), list(_first))
-
-
-class Fault(NamedTuple):
-    """Something wrong at a path of a file, before it is known where in the file that is."""
-
-    path: Path
-    message: str
-    expected: str = ""
-    nearest: str = ""
 
 
 @dataclass(frozen=True)

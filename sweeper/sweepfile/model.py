@@ -10,15 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from sweeper.parts import DesignConfig, RuleConfig, SamplerConfig
 from sweeper.sweepfile.domains import Parameter
 from sweeper.sweepfile.sections import (
     CHOICES,
-    DesignConfig,
     Limits,
     Objective,
     Resources,
-    RuleConfig,
-    SamplerConfig,
     Section,
     Seeds,
     Tracking,

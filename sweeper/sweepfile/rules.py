@@ -6,13 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-from sweeper.parts import base_of
+from sweeper.parts import DesignConfig, base_of
 from sweeper.sweepfile.document import Document, one_of
 from sweeper.sweepfile.domains import Parameter, Range
-from sweeper.sweepfile.sections import (
-    DesignConfig,
-    Objective,
-)
+from sweeper.sweepfile.sections import Objective
 
 
 def check_sections(document: Document, sections: Mapping[str, Any]) -> None:

@@ -2,30 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import partial
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, ConfigDict, Field
 
-from sweeper.parts import base_of
+from sweeper.parts import Number, Whole, base_of
 from trials.by_name import ByName
-from trials.part import PartConfig, knob
 
 Goal = Literal["minimize", "maximize"]
-
-
-def _no_truth_value(value: Any) -> Any:
-    # Python counts True as 1, and so would pydantic: `trials: yes` is a mistake, not one trial.
-    if isinstance(value, bool):
-        raise PydanticCustomError("number_type", "Input should be a number")
-    return value
-
-
-Whole = Annotated[int, BeforeValidator(_no_truth_value)]
-Scalar = bool | int | float | str
-Number = Annotated[float, BeforeValidator(_no_truth_value), Field(allow_inf_nan=False)]
 
 
 class Section(BaseModel):
@@ -41,31 +26,6 @@ class Objective(Section):
     """Name of a measure that every evaluation records."""
     goal: Goal = "minimize"
     """By default the direction in which the measure improves."""
-
-
-class SamplerConfig(PartConfig):
-    """How configurations are proposed: what every sampler is told, beside what is its own."""
-
-    part: ClassVar[Any]
-    """The sampler (`sweeper.search.sampler`), a class of a room above."""
-
-    seed: Whole = knob(
-        0, "seed of the proposals; the trainings have their own, `seed` in the base", ge=0, lt=2**32
-    )
-    start_with_base: bool = knob(
-        True, "whether the first trial is the base configuration as it stands"
-    )
-
-
-class RuleConfig(PartConfig):
-    """Which trials are stopped before their last step, judged by the first objective."""
-
-    part: ClassVar[Any]
-    """The rule (`sweeper.search.stopping_rule`), a class of a room above."""
-
-    def settled(self, base: Mapping[str, Any]) -> Self:
-        """The same with every default as a number, where it follows from the base configuration."""
-        return self
 
 
 class Seeds(Section):
@@ -99,24 +59,6 @@ class Resources(Section):
     cpu: Number = Field(default=1, ge=0)
     gpu: Number = Field(default=0, ge=0)
     """May be a fraction: 0.5 lets two trials share a GPU."""
-
-
-FIRST_SEEDS = 5
-
-
-class DesignConfig(PartConfig):
-    """A designed study in place of a search: every cell of the design on the same seeds.
-
-    The sweep's `parameters` are its factors: toggles, and lists of values.
-    """
-
-    part: ClassVar[Any]
-    """The design (`sweeper.ablation.design_kind`), a class of a room above."""
-
-    seeds: Whole | tuple[Whole, ...] = knob(
-        FIRST_SEEDS,
-        "how many seeds, counted from that of the base, or which; more may be added later",
-    )
 
 
 class Tracking(Section):

@@ -15,10 +15,10 @@ from sweeper.ablation.design import Cell, Design, DesignError, Factor, Feasible,
 from sweeper.ablation.design_kind import DesignKind
 from sweeper.errors import SpecError
 from sweeper.home import Home
+from sweeper.parts import DesignConfig, Whole
 from sweeper.search.ledger import Ledger
 from sweeper.sweepfile import parse_sweep, sweep_from_dict
 from sweeper.sweepfile.schema import sweep_schema
-from sweeper.sweepfile.sections import DesignConfig, Whole
 from trials.part import knob, temporary_parts
 
 NEEDED: dict[str, dict[str, Any]] = {"fractional_factorial": {"runs": 8}}

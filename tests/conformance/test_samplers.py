@@ -13,6 +13,7 @@ import yaml
 
 from sweeper.errors import SpecError
 from sweeper.home import Home, SweepFolder
+from sweeper.parts import SamplerConfig
 from sweeper.search.ledger import Ledger
 from sweeper.search.optuna_sampler import OptunaSampler
 from sweeper.search.quantiles import at
@@ -21,7 +22,7 @@ from sweeper.sweepfile import parse_sweep, sweep_from_dict
 from sweeper.sweepfile.domains import Parameter, Range, Toggle, Values
 from sweeper.sweepfile.model import Sweep
 from sweeper.sweepfile.schema import sweep_schema
-from sweeper.sweepfile.sections import Limits, Objective, SamplerConfig
+from sweeper.sweepfile.sections import Limits, Objective
 from sweeper.sweepfile.space import Draw, walk
 from sweeper.trial import Evaluation, Trial
 from trials.part import knob, temporary_parts

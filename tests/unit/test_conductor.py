@@ -11,6 +11,7 @@ import pytest
 
 from sweeper.errors import SweeperError
 from sweeper.home import Home
+from sweeper.parts import RuleConfig
 from sweeper.scheduling import run as run_module
 from sweeper.scheduling.conductor import FALSE_STARTS, Conductor
 from sweeper.scheduling.events import Event, PhaseChanged
@@ -22,7 +23,7 @@ from sweeper.search.stopping.asha import Asha
 from sweeper.search.stopping.pbt import PopulationBased
 from sweeper.sweepfile.domains import Parameter, Range
 from sweeper.sweepfile.model import Sweep
-from sweeper.sweepfile.sections import Limits, RuleConfig, Seeds
+from sweeper.sweepfile.sections import Limits, Seeds
 from sweeper.trial import Evaluation
 
 SWEEP = Sweep(

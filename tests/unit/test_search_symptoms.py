@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from sweeper.home import Home
+from sweeper.parts import SamplerConfig
 from sweeper.search.ledger import Ledger
 from sweeper.search.sampler import Sampler
 from sweeper.search.samplers.gp import GaussianProcess
@@ -14,7 +15,7 @@ from sweeper.search.samplers.random import Random
 from sweeper.search.stopping.pbt import PopulationBased
 from sweeper.sweepfile.domains import Parameter, Range
 from sweeper.sweepfile.model import Sweep
-from sweeper.sweepfile.sections import Limits, Objective, SamplerConfig
+from sweeper.sweepfile.sections import Limits, Objective
 from sweeper.trial import Evaluation
 
 TRIALS = 28

@@ -10,8 +10,7 @@ from typing import Any
 
 from sweeper.ablation.design import Design, Factor, Feasible
 from sweeper.ablation.design_kind import DesignKind
-from sweeper.sweepfile.document import Fault
-from sweeper.sweepfile.sections import DesignConfig, Whole
+from sweeper.parts import DesignConfig, Fault, Whole
 from trials.part import knob
 
 

@@ -15,7 +15,7 @@ from sweeper.ablation.design import (
     canonical,
 )
 from sweeper.ablation.design_kind import DesignKind
-from sweeper.sweepfile.sections import DesignConfig, Scalar
+from sweeper.parts import DesignConfig, Scalar
 from trials.part import knob
 
 FIRST_LEVEL = object()

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from sweeper.parts import Number, SamplerConfig
 from sweeper.search.quantiles import at, quantile
 from sweeper.search.sampler import Result, Sampler, Turn, independent
 from sweeper.sweepfile.domains import Parameter, Range
-from sweeper.sweepfile.sections import Number, SamplerConfig
 from sweeper.sweepfile.space import Draw, walk
 from trials.part import knob
 

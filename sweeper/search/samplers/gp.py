@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sweeper.parts import SamplerConfig, Whole
 from sweeper.search.optuna_sampler import OptunaSampler
-from sweeper.sweepfile.sections import SamplerConfig, Whole
 from trials.part import knob
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from sweeper.parts import Fault
 from sweeper.search.sampler import Sampler, Turn
-from sweeper.sweepfile.document import Fault
 from sweeper.sweepfile.domains import Parameter, Range
 from sweeper.sweepfile.model import Sweep
 from sweeper.sweepfile.space import Draw, cells, count_trials

@@ -8,9 +8,9 @@ from __future__ import annotations
 import warnings
 from typing import Any, Literal
 
+from sweeper.parts import SamplerConfig
 from sweeper.search.quantiles import at
 from sweeper.search.sampler import Sampler, Turn
-from sweeper.sweepfile.sections import SamplerConfig
 from sweeper.sweepfile.space import Draw, walk
 from trials.part import knob
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from sweeper.parts import Whole
 from sweeper.search.halving import Halving
 from sweeper.search.stopping_rule import Curve, GraceConfig, StoppingRule
-from sweeper.sweepfile.sections import Whole
 from trials.part import knob
 
 

@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+from sweeper.parts import Whole
 from sweeper.search.halving import Halving
 from sweeper.search.stopping_rule import Curve, GraceConfig, StoppingRule
-from sweeper.sweepfile.sections import Whole
 from trials.part import knob
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from statistics import median as median_of
 
+from sweeper.parts import Whole
 from sweeper.search.stopping_rule import Curve, GraceConfig, StoppingRule, is_worse
-from sweeper.sweepfile.sections import Whole
 from trials.part import knob
 
 

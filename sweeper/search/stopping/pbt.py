@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
+from sweeper.parts import Fault, Number, Whole
 from sweeper.search.milestones import Milestones
 from sweeper.search.quantiles import at
 from sweeper.search.sampler import mix
@@ -27,9 +28,7 @@ from sweeper.search.stopping_rule import (
     first_at,
     steps_between_evaluations,
 )
-from sweeper.sweepfile.document import Fault
 from sweeper.sweepfile.domains import Parameter, Range
-from sweeper.sweepfile.sections import Number, Whole
 from sweeper.sweepfile.space import walk
 from trials.part import knob
 
