@@ -77,7 +77,11 @@ class ByName:
         return self.knobs(given, spelt_out=isinstance(value, Mapping))
 
     def knobs(self, given: dict[str, Any], *, spelt_out: bool) -> PartConfig:
-        """The knobs of a mapping that names its part under the tag."""
+        """The knobs of a mapping that names its part under the tag.
+
+        Raises:
+            ValidationError: with each problem at its place.
+        """
         key, options = given.pop(self.tag, self.default), self.options()
         at = self.tag if spelt_out else ""
         if not isinstance(key, str):

@@ -11,11 +11,12 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from trials import catalogue
 from trials.data import AnyData
 from trials.data.mixture import MixtureConfig
+from trials.distributions import canonical
 from trials.engine.hooks import Hooks
 from trials.errors import ConfigError, DataError
 from trials.health import HealthConfig
@@ -26,7 +27,7 @@ from trials.networks.check import needs_company
 from trials.networks.config import NetworksConfig
 from trials.networks.plan import NetworkPlan
 from trials.optimizers import OptimizersConfig
-from trials.part import PartConfig
+from trials.part import PartConfig, use
 from trials.presets import expand
 from trials.problems import Problem
 from trials.trick import Trick
@@ -38,6 +39,9 @@ class TrialConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
+    parts: tuple[str, ...] = Field(
+        default=(), description="installed distributions whose parts this configuration uses"
+    )
     data: AnyData = Field(description="what is learnt: a source by name, and its options")
     networks: NetworksConfig = NetworksConfig()
     latent: LatentConfig = LatentConfig()
@@ -74,6 +78,11 @@ class TrialConfig(BaseModel):
         description="auto: a GPU if there is one",
     )
 
+    @field_validator("parts")
+    @classmethod
+    def _canonical(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(map(canonical, names)))
+
     def active(self) -> Iterator[tuple[type[Trick], PartConfig]]:
         """Every trick that is on with its knobs, selectors included, in the order they compose."""
         known = catalogue.tricks()
@@ -109,7 +118,8 @@ class TrialConfig(BaseModel):
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values that :func:`load_config` reads back to an equal config."""
-        return self.model_dump(mode="json")
+        # Without parts of others' it is what it was before these could be named.
+        return self.model_dump(mode="json", exclude=None if self.parts else {"parts"})
 
     def fingerprint(self) -> str:
         """sha256 of everything that decides the result (the device does not)."""
@@ -183,6 +193,7 @@ def default_at(mapping: Mapping[str, Any], path: str) -> Any:
 
 def _read(mapping: Mapping[str, Any]) -> tuple[TrialConfig | None, list[Problem]]:
     raw, problems = expand(mapping)
+    problems += use(raw.get("parts") or ())
     unusable = {problem.path.split(".")[0] for problem in problems}
     rest = {key: value for key, value in raw.items() if key not in unusable}
     try:

@@ -96,25 +96,44 @@ class Trial(Protocol):
     """What a trick may know of the configuration that it is a part of; nothing in it changes."""
 
     @property
-    def data(self) -> DataConfig: ...
+    def data(self) -> DataConfig:
+        """The source of the real data."""
+
     @property
-    def networks(self) -> NetworksConfig: ...
+    def networks(self) -> NetworksConfig:
+        """Both players' networks, as they are asked for; the plan is what becomes of it."""
+
     @property
-    def latent(self) -> LatentConfig: ...
+    def latent(self) -> LatentConfig:
+        """Distribution and size of z."""
+
     @property
-    def optimizer(self) -> OptimizersConfig: ...
+    def optimizer(self) -> OptimizersConfig:
+        """Both players' optimisers."""
+
     @property
-    def batch_size(self) -> int: ...
+    def batch_size(self) -> int:
+        """Images in one step."""
+
     @property
-    def accumulate(self) -> int: ...
+    def accumulate(self) -> int:
+        """Equal parts that a batch is computed in."""
+
     @property
-    def critic_steps(self) -> int: ...
+    def critic_steps(self) -> int:
+        """Discriminator steps for one generator step, where no trick changes it."""
+
     @property
-    def steps(self) -> int: ...
+    def steps(self) -> int:
+        """Generator steps of the whole training."""
+
     @property
-    def evaluation(self) -> EvaluationConfig: ...
+    def evaluation(self) -> EvaluationConfig:
+        """What is measured, how often, and of how many samples."""
+
     @property
-    def seed(self) -> int: ...
+    def seed(self) -> int:
+        """What every random stream is derived from."""
 
     @property
     def loss(self) -> PartConfig:

@@ -17,10 +17,12 @@ import inspect
 import pkgutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, ClassVar, Self, cast
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from trials import distributions
 from trials.errors import ConfigError
 from trials.problems import Problem, nearest
 
@@ -78,6 +80,7 @@ class Part:
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if "kind" in cls.__dict__:
+            _BASES[cls.kind] = cls
             _REGISTRY.setdefault(cls.kind, {})
         elif cls.__dict__.get("key"):
             register(cls)
@@ -126,6 +129,7 @@ class Part:
         return inspect.getdoc(module if module and module.__doc__ else cls) or ""
 
 
+_BASES: dict[str, type[Part]] = {}
 _REGISTRY: dict[str, dict[str, type[Part]]] = {}
 _LISTED: dict[type[Part], dict[str, type[Part]]] = {}
 _IMPORTED: set[str] = set()
@@ -152,23 +156,24 @@ def register(part: type[Part]) -> None:
 
 @contextmanager
 def temporary_parts() -> Iterator[None]:
-    """What is registered inside the block is forgotten after it: for tests that define parts."""
+    """What is registered inside the block is forgotten after it: for tests that define parts.
+
+    Our own parts stay, also those of a folder that was first imported inside.
+    """
     kept = {kind: dict(parts) for kind, parts in _REGISTRY.items()}
     try:
         yield
     finally:
         for kind, parts in _REGISTRY.items():
-            own = kept.get(kind, {})
-            foreign = parts.keys() - own.keys()
-            for key in foreign:
-                del parts[key]
-            parts.update(own)
+            own = {key: part for key, part in parts.items() if _is_in_a_folder(part)}
+            parts.clear()
+            parts.update(own | kept.get(kind, {}))
         _LISTED.clear()
 
 
-def kinds() -> tuple[str, ...]:
-    """The kinds of part whose base classes have been imported."""
-    return tuple(_REGISTRY)
+def bases() -> dict[str, type[Part]]:
+    """The base class of each kind of part, of those that have been imported."""
+    return dict(_BASES)
 
 
 def registered(kind: str) -> dict[str, type[Part]]:
@@ -178,6 +183,9 @@ def registered(kind: str) -> dict[str, type[Part]]:
 
 def unknown_name(path: str, key: object, kind: str, choices: list[str]) -> Problem:
     """The problem of a name that no part of a kind has."""
+    if owner := _who_offers(str(key)):
+        told = f"'{key}' is of the distribution '{owner}', which is not asked for"
+        return Problem(path, told, expected=f"`parts: [{owner}]`")
     return Problem(
         path,
         f"there is no {kind} '{key}'",
@@ -186,8 +194,102 @@ def unknown_name(path: str, key: object, kind: str, choices: list[str]) -> Probl
     )
 
 
+# Parts of other distributions ---------------------------------------------------------------
+
+_OFFERED: dict[str, tuple[type[Part], ...]] = {}
+"""The parts of each distribution whose modules have been imported."""
+
+
+def use(names: object, path: str = "parts") -> list[Problem]:
+    """Make the parts of installed distributions known, as the ``parts`` of a file asks.
+
+    Returns what is wrong: a name that is no installed distribution with parts, or one whose
+    modules cannot be imported.
+    """
+    if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
+        return [Problem(path, f"{names!r} is wrong", "a list of installed distributions")]
+    problems = []
+    for position, name in enumerate(names):
+        try:
+            parts = offered_by(name)
+        except ConfigError as error:
+            problems += [replace(one, path=f"{path}.{position}") for one in error.problems]
+        else:
+            for part in parts:
+                if _REGISTRY[part.kind].get(part.key) is not part:
+                    register(part)
+    return problems
+
+
+def use_installed() -> list[Problem]:
+    """Make the parts of every installed distribution known, for listings of what there is.
+
+    Returns a problem, with the distribution as its path, for each that cannot be imported.
+    """
+    problems = []
+    for name in distributions.installed():
+        problems += [replace(problem, path=name) for problem in use([name])]
+    return problems
+
+
+def offered_by(name: str) -> tuple[type[Part], ...]:
+    """The parts of an installed distribution, whose modules are imported for it; what they define
+    becomes known by :func:`use` only.
+
+    Raises:
+        ConfigError: it is not installed, offers no parts, or cannot be imported.
+    """
+    name = distributions.canonical(name)
+    if name in _OFFERED:
+        return _OFFERED[name]
+    if name not in distributions.installed():
+        distributions.installed.cache_clear()  # it may have been installed since
+    there = distributions.installed()
+    if name not in there:
+        raise ConfigError([distributions.missing("", name, there)])
+    before = set(everything())
+    try:
+        there[name].load()
+    except Exception as error:  # another person's code: anything may happen in it
+        told = f"'{name}' cannot be imported: {type(error).__name__}: {error}"
+        raise ConfigError([Problem("", told)]) from error
+    finally:
+        own = tuple(
+            part
+            for part in everything()
+            if distributions.owner_of(part.__module__, there) == there[name]
+        )
+        for part in set(own) - before:
+            del _REGISTRY[part.kind][part.key]
+        _LISTED.clear()
+    _OFFERED[name] = own
+    return own
+
+
+def everything() -> Iterator[type[Part]]:
+    """Every part that is known now, of whatever kind."""
+    for parts in list(_REGISTRY.values()):
+        yield from list(parts.values())
+
+
+def _who_offers(key: str) -> str:
+    """The installed distribution that has a part of that name; empty where none has."""
+    for name in distributions.installed():
+        try:
+            parts = offered_by(name)
+        except ConfigError:
+            continue  # told where somebody asks for it
+        if any(part.key == key for part in parts):
+            return name
+    return ""
+
+
 def _place(part: type[Part]) -> tuple[str, str]:
     return part.__module__, part.__qualname__
+
+
+def _is_in_a_folder(part: type[Part]) -> bool:
+    return any(part.__module__.startswith(f"{folder}.") for folder in part.folders)
 
 
 def _import_folders(folders: tuple[str, ...]) -> None:

@@ -109,9 +109,11 @@ def preview(
 
 
 def schema() -> None:
-    """Print the JSON schema of the sweep file, for editors."""
+    """Print the JSON schema of the sweep file, for editors, with the parts that are installed."""
     from sweeper.sweepfile.schema import sweep_schema
+    from trials.part import use_installed
 
+    use_installed()
     print_json(sweep_schema())
 
 

@@ -104,7 +104,9 @@ def _trial_mapping(what: str, overrides: list[str]) -> dict[str, Any]:
         mapping = _read_yaml(read_text(Path(what)), what)
         if not isinstance(mapping, dict):
             raise UserError(f"{what} holds no mapping; a trial config or a sweep file is expected")
-        mapping = mapping.get("base", mapping)
+        if isinstance(mapping.get("base"), dict):
+            parts = mapping.get("parts")
+            mapping = {**({"parts": parts} if parts else {}), **mapping["base"]}
     else:
         close = nearest(what, presets.names())
         hint = f"; did you mean '{close}'?" if close else ""

@@ -22,9 +22,12 @@ def tricks(
     presets: Annotated[bool, typer.Option("--presets", help="List the presets.")] = False,
     json: JsonOption = False,
 ) -> None:
-    """The tricks by group, or one of them in full."""
+    """The tricks by group, or one of them in full; those of installed distributions too."""
     from trials import catalogue
     from trials import presets as stored
+    from trials.part import use_installed
+
+    use_installed()
 
     if presets and name is not None and name not in stored.names():
         listed = "`sweeper tricks --presets` lists them"
@@ -41,6 +44,7 @@ def tricks(
 
 def _facts(key: str) -> dict[str, Any]:
     from trials import catalogue
+    from trials.origins import origin_of
 
     trick = catalogue.tricks()[key]
     ranges = trick.search_ranges()
@@ -54,6 +58,7 @@ def _facts(key: str) -> dict[str, Any]:
         "name": key,
         "group": trick.group,
         "path": catalogue.path_of(key),
+        "from": str(origin_of(trick)),
         "summary": trick.summary,
         "formula": trick.formula,
         "paper": trick.paper,
@@ -110,6 +115,7 @@ def _one(name: str, json: bool) -> None:
         "paper": facts["paper"],
         "sources": " ".join(facts["source"]) or "-",
         "path": facts["path"],
+        "from": facts["from"],
         "needs": " or ".join(facts["requires"]),
         "cost": catalogue.cost_in_words(name),
     }

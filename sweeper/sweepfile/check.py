@@ -11,16 +11,17 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from sweeper.sweepfile.document import Document, Path, one_of, shown
+from sweeper.sweepfile.document import Document, Path, keys_of, one_of, shown
 from sweeper.sweepfile.domains import Parameter, Range, Toggle, Values
 from sweeper.sweepfile.model import Sweep
-from sweeper.sweepfile.sections import Goal, Objective
+from sweeper.sweepfile.sections import ON_TOP, Goal, Objective
 from sweeper.sweepfile.space import apply, walk
 from trials import catalogue
 from trials.config import TrialConfig, feasible, load_config, problems_of
 from trials.data import AnyData, DataConfig, check_data
 from trials.errors import ConfigError, DataError
 from trials.metrics.measures import MEASURES
+from trials.part import unknown_name
 from trials.presets import expand
 from trials.problems import Problem, nearest
 
@@ -132,11 +133,12 @@ class _Checker:
         known = catalogue.toggles()
         if parameter.trick in known:
             return
-        message = f"there is no trick '{parameter.trick}'"
         trick = catalogue.tricks().get(parameter.trick)
         if trick is not None:
             message = f"{parameter.trick} is a {trick.slot}: search it as `{trick.slot}`"
-        self.document.add(at, message, one_of(known), nearest(parameter.trick, known))
+            self.document.add(at, message, one_of(known), nearest(parameter.trick, known))
+        else:
+            _report(self.document, at, unknown_name("", parameter.trick, "trick", list(known)))
 
     def check_toggles(self) -> None:
         """A trick that no configuration of the space can have on is a mistake."""
@@ -306,10 +308,10 @@ def _place_of(at: Path, parameter: Parameter, position: int) -> Path:
 
 
 def _in_base(document: Document, path: str) -> Path:
-    """Where a problem of the base stands in the file: its health section may stand on top."""
-    parts = tuple(path.split(".")) if path else ()
-    written_on_top = parts[:1] == ("health",) and ("health",) in document.places
-    return parts if written_on_top else ("base", *parts)
+    """Where a problem of the base stands in the file: two of its sections may stand on top."""
+    keys = keys_of(path)
+    written_on_top = keys[:1] in ON_TOP and keys[:1] in document.places
+    return keys if written_on_top else ("base", *keys)
 
 
 def _report(document: Document, at: Path, problem: Problem, shown_path: str = "") -> None:

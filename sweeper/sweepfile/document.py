@@ -116,6 +116,11 @@ def dotted(path: Iterable[str | int]) -> str:
     return text
 
 
+def keys_of(path: str) -> Path:
+    """The keys of a trainer's path, `evaluation.metrics.0`, whose numbers are list positions."""
+    return tuple(int(key) if key.isdigit() else key for key in path.split(".") if key)
+
+
 def read_text(path: FilePath) -> str:
     """The text of a file, or as much of it as `read_document` needs to say that it is too long.
 

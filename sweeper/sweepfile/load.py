@@ -11,7 +11,15 @@ from pydantic import ValidationError
 
 from sweeper.errors import Problem, SpecError
 from sweeper.home import NAME_RULE, RESERVED, TAKEN, is_valid_name
-from sweeper.sweepfile.document import Document, Path, one_of, read_document, read_text, shown
+from sweeper.sweepfile.document import (
+    Document,
+    Path,
+    keys_of,
+    one_of,
+    read_document,
+    read_text,
+    shown,
+)
 from sweeper.sweepfile.model import Sweep
 from sweeper.sweepfile.order import follows_conditions, in_order
 from sweeper.sweepfile.overrides import lay_over
@@ -19,7 +27,9 @@ from sweeper.sweepfile.parameters import add_own_conditions, read_parameters
 from sweeper.sweepfile.rules import check_sections, check_together
 from sweeper.sweepfile.sections import CHOICES, KEYS, SECTIONS, Objective, Section
 from trials.by_name import ByName
-from trials.part import PartConfig
+from trials.distributions import canonical
+from trials.part import PartConfig, use
+from trials.problems import Problem as TrialProblem
 from trials.problems import nearest
 from trials.validation import problems_from
 
@@ -88,6 +98,11 @@ def _assemble(document: Document, *, checked: bool) -> Sweep | None:
         if key not in KEYS:
             close = ELSEWHERE.get(key) or nearest(key, KEYS)
             document.add((key,), "there is no such section", one_of(KEYS), close)
+    lacking = _use_parts(root)
+    if checked and lacking:  # a stored sweep can be listed without them
+        for at, problem in lacking.items():
+            document.add(at, problem.message, problem.expected, problem.nearest)
+        return None  # every name of theirs would be called unknown as well
     name, description = _read_name(document, root), _read_text(document, root, "description")
     sections: dict[str, Any] = {
         key: _read_section(document, (key,), root.get(key), kind) for key, kind in SECTIONS.items()
@@ -129,6 +144,22 @@ def _assemble(document: Document, *, checked: bool) -> Sweep | None:
         description=description,
         **sections,
     )
+
+
+def _use_parts(root: Mapping[str, Any]) -> dict[Path, TrialProblem]:
+    """Make known what the distributions offer that the file, or its base, names.
+
+    Returns what is wrong with the names, by place.
+    """
+    base = root.get("base")
+    named = {"parts": root.get("parts")}
+    if isinstance(base, dict):
+        named["base.parts"] = base.get("parts")
+    return {
+        keys_of(problem.path): problem
+        for path, names in named.items()
+        for problem in use(names or (), path)
+    }
 
 
 def _read_name(document: Document, root: Mapping[str, Any]) -> str:
@@ -177,7 +208,7 @@ def _read_section(
         return kind.model_validate({} if given is None else given)
     except ValidationError as error:
         for problem in problems_from(error, kind):
-            inner = tuple(problem.path.split(".")) if problem.path else ()
+            inner = keys_of(problem.path)
             document.add((*at, *inner), problem.message, problem.expected, problem.nearest)
         return None
 
@@ -217,7 +248,7 @@ def _read_objective(document: Document, given: Any) -> tuple[Objective, ...] | N
 
 
 def _read_base(document: Document, root: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The base with the file's `health` section merged into it; None when it is no mapping."""
+    """The base with the file's `health` and `parts` merged into it; None when it is no mapping."""
     count = len(document.problems)
     if root.get("base") is None:
         document.add(("base",), "is missing", "a trial config, such as {data: {name: digits}}")
@@ -233,4 +264,6 @@ def _read_base(document: Document, root: Mapping[str, Any]) -> dict[str, Any] | 
             document.add(("base", "health"), f"{shown(own)} is wrong", "a mapping")
     if health:
         base["health"] = health
+    if names := [*(root.get("parts") or ()), *(base.get("parts") or ())]:
+        base["parts"] = list(dict.fromkeys(map(canonical, names)))
     return base if len(document.problems) == count else None

@@ -63,7 +63,7 @@ class Difference:
 class Sweep:
     """One sweep file, read and checked.
 
-    `base` is the raw mapping of a trial config, the file's `health` section merged into it.
+    `base` is the raw mapping of a trial config, the file's `health` and `parts` merged into it.
     `parameters` stand in an order in which a condition follows the parameter it depends on.
     `objective` holds one objective, or two for a multi-objective search.
     """
@@ -90,6 +90,11 @@ class Sweep:
         """The health section of the base: what is watched, and what stops a trial."""
         health: Mapping[str, Any] = self.base.get("health", {})
         return health
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The installed distributions whose parts the sweep asks for."""
+        return tuple(self.base.get("parts", ()))
 
     @property
     def is_ablation(self) -> bool:

@@ -16,7 +16,7 @@ from pydantic.json_schema import models_json_schema
 
 from sweeper.home import NAME_RULE
 from sweeper.sweepfile.parameters import FORMS
-from sweeper.sweepfile.sections import CHOICES, SECTIONS, Objective
+from sweeper.sweepfile.sections import CHOICES, ON_TOP, SECTIONS, Objective
 
 Schema = dict[str, Any]
 _References = Mapping[Any, Schema]
@@ -78,7 +78,7 @@ def sweep_schema() -> Schema:
                     {"type": "array", "items": objective, "minItems": 1, "maxItems": 2},
                 ]
             },
-            "health": _nullable(base["properties"]["health"]),
+            **{name: _nullable(base["properties"][name]) for (name,) in ON_TOP},
             **sections,
         },
         "$defs": defs | _domains(),

@@ -81,5 +81,12 @@ CHOICES: dict[str, ByName] = {
 }
 """Sections that choose a part, and what of a part they hold."""
 
-KEYS = ("name", "description", "base", "parameters", "objective", "health", *CHOICES, *SECTIONS)
+KEYS = (
+    *("name", "description", "base", "parameters", "objective", "health", "parts"),
+    *CHOICES,
+    *SECTIONS,
+)
 """The keys of a sweep file."""
+
+ON_TOP = (("health",), ("parts",))
+"""Sections of the base that a file may have at its top."""

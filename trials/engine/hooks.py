@@ -66,6 +66,7 @@ class Hooks:
         return plan
 
     def prepare(self, game: Game) -> None:
+        """Let every trick begin its memory."""
         for trick in self._prepare:
             trick.prepare(game)
 
@@ -78,11 +79,13 @@ class Hooks:
     # One round -------------------------------------------------------------------------------
 
     def steps(self, game: Game, steps: Steps) -> Steps:
+        """How many steps either player takes in the coming round."""
         for trick in self._steps:
             steps = trick.steps(game, steps)
         return steps
 
     def latent(self, game: Game, z: Tensor, stream: torch.Generator) -> Tensor:
+        """z (N, latent), changed or extended with randomness from ``stream``."""
         for trick in self._latent:
             z = trick.latent(game, z, stream)
         return z
@@ -93,35 +96,42 @@ class Hooks:
         return bool(self._condition)
 
     def condition(self, game: Game, real: Tensor, stream: torch.Generator) -> Tensor | None:
+        """What the generator is given of ``real`` (N, C, H, W) beside z, if anything."""
         for trick in self._condition:  # a task, of which there is one
             return trick.condition(game, real, stream)
         return None
 
     def finish(self, images: Tensor, condition: Tensor | None) -> Tensor:
+        """The generator's output (N, …) as the images that count."""
         for trick in self._finish:
             images = trick.finish(images, condition)
         return images
 
     def dealt(self, game: Game, round: Round) -> None:
+        """Change what lies on the table before it is judged."""
         for trick in self._dealt:
             trick.dealt(game, round)
 
     def see(self, game: Game, images: Tensor, real: bool) -> Tensor:
+        """What the discriminator sees of ``images`` (N, …); differentiable in them."""
         for trick in self._see:
             images = trick.see(game, images, real)
         return images
 
     def judged(self, game: Game, round: Round) -> None:
+        """Change targets or judgements before the loss is taken."""
         for trick in self._judged:
             trick.judged(game, round)
 
     def discriminator_terms(self, game: Game, round: Round) -> Terms:
+        """The discriminator's loss terms, scalars by name."""
         terms: Terms = {}
         for trick in self._discriminator_terms:
             terms = trick.discriminator_terms(game, round, terms)
         return terms
 
     def generator_terms(self, game: Game, round: Round) -> Terms:
+        """The generator's loss terms, scalars by name."""
         terms: Terms = {}
         for trick in self._generator_terms:
             terms = trick.generator_terms(game, round, terms)
@@ -130,20 +140,24 @@ class Hooks:
     def around_generator_loss(
         self, game: Game, round: Round, compute: Callable[[], Terms]
     ) -> Terms:
+        """The generator's terms as ``compute`` gives them, with whatever tricks do around it."""
         for trick in self._around_generator_loss:
             compute = _bind(trick, game, round, compute)
         return compute()
 
     def border(self, round: Round) -> Tensor | float:
+        """The score above which an image passes for real: 0 unless the loss says otherwise."""
         for trick in self._border:  # the loss, of which there is one
             return trick.border(round)
         return 0.0
 
     def after_discriminator_step(self, game: Game, round: Round) -> None:
+        """Tell every trick that the discriminator's optimiser has stepped."""
         for trick in self._after_discriminator_step:
             trick.after_discriminator_step(game, round)
 
     def after_generator_step(self, game: Game, round: Round) -> None:
+        """Tell every trick that the generator's optimiser has stepped."""
         for trick in self._after_generator_step:
             trick.after_generator_step(game, round)
 
@@ -164,6 +178,8 @@ class Hooks:
     def sampling_network(
         self, game: Game, network: nn.Module, before: str | None = None
     ) -> nn.Module:
+        """The network that samples come from, ``network`` being the generator's own. ``before``
+        leaves out the trick of that name and those after it."""
         for trick in self._sampling_network:
             if trick.key == before:
                 break
@@ -176,6 +192,7 @@ class Hooks:
         return self._sampling_network[-1].samples_from if self._sampling_network else "raw"
 
     def sampler(self, game: Game, sample: Sample) -> Sample:
+        """How samples are drawn, ``sample`` being how the network alone makes them."""
         for trick in self._sampler:
             sample = trick.sampler(game, sample)
         return sample
@@ -193,6 +210,11 @@ class Hooks:
         return {trick.key: trick.state() for trick in self.tricks}
 
     def load_state(self, state: Mapping[str, dict[str, Any]]) -> None:
+        """Take back what :meth:`state` gave.
+
+        Raises:
+            KeyError: a trick that is on has saved nothing there.
+        """
         for trick in self.tricks:
             trick.load_state(state[trick.key])
 

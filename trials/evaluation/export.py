@@ -91,6 +91,11 @@ class TrainedGenerator(nn.Module):
     def forward(
         self, z: Tensor, labels: Tensor | None = None, condition: Tensor | None = None
     ) -> Tensor:
+        """Images (N, C, H, W) or points (N, D).
+
+        Raises:
+            ValueError: the generator works on an image, and there is no ``condition``.
+        """
         if self.classes and labels is None:
             labels = torch.randint(self.classes, (z.shape[0],), device=z.device)
         if self.condition is None:

@@ -24,11 +24,19 @@ class AdversarialLoss(Trick):
     """Whether the discriminator is taught labels that can be smoothed or flipped."""
 
     def discriminator(self, round: Round) -> Tensor:
-        """The discriminator's adversarial term, a scalar."""
+        """The discriminator's adversarial term, a scalar.
+
+        Raises:
+            TypeError: the loss has not said what it is.
+        """
         raise TypeError(f"{type(self).__name__} does not say what its discriminator minimises")
 
     def generator(self, round: Round) -> Tensor:
-        """The generator's adversarial term, a scalar."""
+        """The generator's adversarial term, a scalar.
+
+        Raises:
+            TypeError: the loss has not said what it is.
+        """
         raise TypeError(f"{type(self).__name__} does not say what its generator minimises")
 
     def discriminator_terms(self, game: Game, round: Round, terms: Terms) -> Terms:

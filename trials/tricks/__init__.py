@@ -1,0 +1,1 @@
+"""Tricks that are on or off, one a file. None imports another."""

@@ -56,6 +56,7 @@ class Equalised(nn.Module):
         self.scale = scale
 
     def forward(self, weight: Tensor) -> Tensor:
+        """c w, of any shape."""
         return weight * self.scale
 
 

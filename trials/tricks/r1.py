@@ -8,54 +8,18 @@ by that number (Karras et al. 2020, arXiv:1912.04958, appendix B). Added since t
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch import Tensor
 
-from trials.game import Game, Round, Terms
-from trials.part import PartConfig, knob
-from trials.toolkit.gradients import score_gradients, watched
-from trials.trick import Trick
+from trials.game import Round
+from trials.toolkit.zero_centred import ZeroCentredPenalty
 
 
-def penalty(gradients: Tensor) -> Tensor:
-    """½ E ‖∇D(x)‖² of per-sample gradients (M, …); a scalar."""
-    return gradients.flatten(1).square().sum(dim=1).mean() / 2
-
-
-class RealGradientPenalty(Trick):
+class RealGradientPenalty(ZeroCentredPenalty):
     """Converges locally where penalties at norm 1 circle around."""
 
     key = "r1"
-    group = "penalties"
     summary = "pulls the discriminator's gradient on real images to zero"
     formula = "γ/2 E ‖∇D(x)‖²"
-    paper = "Mescheder et al. 2018, arXiv:1801.04406"
-    source = ""
 
-    class Config(PartConfig):
-        gamma: float = knob(
-            10.0, "γ", gt=0, search={"min": 0.01, "max": 100.0, "distribution": "log_uniform"}
-        )
-        every: int = knob(1, "discriminator steps from one penalty to the next", ge=1, le=64)
-
-    def prepare(self, game: Game) -> None:
-        self.count = 0
-
-    def discriminator_terms(self, game: Game, round: Round, terms: Terms) -> Terms:
-        # A step counts once, in however many parts its batch is computed.
-        due = self.count // self.trial.accumulate % self.config.every == 0
-        self.count += 1
-        if not due:
-            return terms
-        assert round.seen_real is not None
-        real = watched(round.seen_real)
-        gradients = score_gradients(game.score(real, round.labels).score, real, round.judges)
-        weight = self.config.gamma * self.config.every * round.judges
-        return {**terms, "r1": weight * penalty(gradients)}
-
-    def state(self) -> dict[str, Any]:
-        return {"count": self.count}
-
-    def load_state(self, state: dict[str, Any]) -> None:
-        self.count = state["count"]
+    def side(self, round: Round) -> tuple[Tensor | None, Tensor | None]:
+        return round.seen_real, round.labels

@@ -1,0 +1,56 @@
+"""The verb `parts`: every kind of part, what there is of it, and where it comes from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import typer
+
+from sweeper.cli.options import JsonOption, print_json
+from sweeper.cli.printing import print_table
+
+
+def register(app: typer.Typer) -> None:
+    """Add this group's verbs."""
+    app.command()(parts)
+
+
+def parts(json: JsonOption = False) -> int:
+    """Everything a file can choose by name, and where it comes from.
+
+    Installed distributions offer parts under the entry-point group gan_sweeper.parts; a file that
+    uses some says so: `parts: [DISTRIBUTION]`. The exit status is 1 where one cannot be imported.
+    """
+    from trials.distributions import installed
+    from trials.part import use_installed
+
+    broken = use_installed()
+    listing = _listing()
+    if json:
+        offered = [{"name": one.name, "version": one.version} for one in installed().values()]
+        faults = {problem.path: problem.message for problem in broken}
+        print_json({"parts": listing, "distributions": offered, "broken": faults})
+        return bool(broken)
+    rows = [(part["kind"], part["name"], part["from"], part["summary"]) for part in listing]
+    print_table(("kind", "part", "from", "what it does"), rows)
+    for one in installed().values():
+        typer.echo(f"\n{one.name} {one.version} is used by a file that says `parts: [{one.name}]`")
+    for problem in broken:
+        typer.echo(f"sweeper: {problem.message}", err=True)
+    return bool(broken)
+
+
+def _listing() -> list[dict[str, Any]]:
+    import trials.config  # noqa: F401 - the trainer's kinds
+    from sweeper.parts import BASES, base_of
+    from trials.origins import origin_of
+    from trials.part import bases
+
+    for kind in BASES:
+        base_of(kind)  # makes the kind known
+
+    return [
+        {"kind": kind, "name": key, "from": str(origin_of(part)), "summary": part.summary}
+        for kind, base in sorted(bases().items())
+        for key, part in base.all().items()
+    ]

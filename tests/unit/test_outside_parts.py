@@ -1,0 +1,215 @@
+"""Parts of installed distributions: named by a file, and known like our own."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sweeper.cli.main import run
+from sweeper.errors import SpecError
+from sweeper.sweepfile.load import parse_sweep, sweep_from_dict
+from trials import catalogue, distributions, part
+from trials.config import load_config, problems_of
+from trials.distributions import canonical
+from trials.errors import ConfigError
+from trials.origins import origin_of
+from trials.part import temporary_parts
+
+TRICK = '''
+"""Contrast, at length."""
+
+from trials.part import PartConfig, knob
+from trials.trick import Trick
+
+
+class Contrast(Trick):
+    key = "{key}"
+    group = "judgement"
+    summary = "multiplies the contrast"
+    formula = "c x"
+    paper = "none"
+
+    class Config(PartConfig):
+        factor: float = knob(1.5, "c", gt=0, search={{"min": 0.5, "max": 2.0}})
+
+    def see(self, game, images, real):
+        return self.config.factor * images
+'''
+
+SWEEP = """
+name: contrasted
+{parts}
+base: {{data: digits, steps: 4}}
+parameters:
+  tricks.contrast: {{toggle: true, knobs: default}}
+objective: {{metric: fid}}
+limits: {{trials: 2}}
+"""
+
+Install = Callable[..., Path]
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
+    """Installs a distribution with one module, as pip leaves it."""
+    monkeypatch.syspath_prepend(tmp_path)
+    modules = []
+
+    def installed(name: str, module: str, source: str, version: str = "1.0") -> Path:
+        (tmp_path / f"{module}.py").write_text(source)
+        info = tmp_path / f"{canonical(name).replace('-', '_')}-{version}.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+        (info / "entry_points.txt").write_text(f"[{distributions.GROUP}]\n{module} = {module}\n")
+        modules.append(module)
+        distributions.installed.cache_clear()
+        return tmp_path
+
+    with temporary_parts():
+        yield installed
+    for module in modules:
+        sys.modules.pop(module, None)
+    part._OFFERED.clear()
+    distributions.installed.cache_clear()
+
+
+@pytest.fixture
+def lab(install: Install) -> Path:
+    return install("My_Lab.parts", "my_lab", TRICK.format(key="contrast"))
+
+
+def problems(text: str) -> list[str]:
+    with pytest.raises(SpecError) as caught:
+        parse_sweep(text, "f.yaml")
+    return [str(problem) for problem in caught.value.problems]
+
+
+@pytest.mark.usefixtures("lab")
+def test_reading_what_is_installed_imports_nothing() -> None:
+    assert list(distributions.installed()) == ["my-lab-parts"]
+    assert distributions.installed()["my-lab-parts"].version == "1.0"
+    assert "my_lab" not in sys.modules
+
+
+@pytest.mark.usefixtures("lab")
+def test_a_file_that_names_a_distribution_uses_its_parts_like_our_own() -> None:
+    sweep = parse_sweep(SWEEP.format(parts="parts: [my-lab-parts]"))
+    assert sweep.parts == ("my-lab-parts",)
+    assert [item.path for item in sweep.parameters] == [
+        "tricks.contrast",
+        "tricks.contrast.factor",
+    ]
+    assert sweep.parameter("tricks.contrast.factor").domain.high == 2.0  # type: ignore[union-attr]
+    assert "contrast" in catalogue.toggles()
+    config = load_config({**sweep.base, "tricks": {"contrast": {"factor": 0.5}}})
+    assert config.parts == ("my-lab-parts",)
+    assert load_config(config.as_dict()) == config
+    assert sweep_from_dict(sweep.to_dict()).fingerprint == sweep.fingerprint
+    told = origin_of(catalogue.tricks()["contrast"])
+    assert (str(told), told.installed, told.ours) == ("my-lab-parts 1.0", True, False)
+
+
+@pytest.mark.usefixtures("lab")
+def test_a_name_of_a_distribution_that_is_not_named_gets_the_hint() -> None:
+    expected = "expected `parts: [my-lab-parts]`"
+    assert any(expected in line for line in problems(SWEEP.format(parts="")))
+    known = [str(one) for one in problems_of({"data": "digits", "tricks": {"contrast": True}})]
+    assert known == [
+        "tricks.contrast: 'contrast' is of the distribution 'my-lab-parts', which is not asked for"
+        " (expected `parts: [my-lab-parts]`)"
+    ]
+    assert "contrast" not in catalogue.tricks(), "looking it up has not made it known"
+
+
+@pytest.mark.usefixtures("lab")
+@pytest.mark.parametrize(
+    ("parts", "told"),
+    [
+        (
+            "parts: [my-lap-parts]",
+            "f.yaml:3: parts[0]: no distribution 'my-lap-parts' with parts is installed here; "
+            "expected it to be installed: pip install my-lap-parts; did you mean 'my-lab-parts'?",
+        ),
+        (
+            "parts: [my_lab_parts, numpy]",
+            "f.yaml:3: parts[1]: no distribution 'numpy' with parts is installed here; "
+            "expected it to be installed: pip install numpy",
+        ),
+        (
+            "parts: /tmp/evil.py",
+            "f.yaml:3: parts: '/tmp/evil.py' is wrong; expected a list of installed distributions",
+        ),
+    ],
+)
+def test_one_that_is_not_installed_is_one_clear_error(parts: str, told: str) -> None:
+    assert problems(SWEEP.format(parts=parts)) == [told]
+
+
+def test_a_path_or_a_module_is_never_imported(install: Install) -> None:
+    folder = install("other", "other_parts", "raise SystemError('not asked for')")
+    (folder / "evil.py").write_text("raise SystemError('run')")
+    for name in ("evil", "evil.py", str(folder / "evil.py"), "evil:Part"):
+        with pytest.raises(ConfigError, match="no distribution"):
+            load_config({"data": "digits", "parts": [name]})
+    assert "evil" not in sys.modules
+
+
+def test_a_distribution_that_cannot_be_imported_is_told_and_leaves_nothing(
+    install: Install, capsys: pytest.CaptureFixture[str]
+) -> None:
+    install("broken", "broken_parts", TRICK.format(key="half") + "\nimport no_such_module\n")
+    told = (
+        "parts[0]: 'broken' cannot be imported: ModuleNotFoundError: No module named 'no_such_mod"
+    )
+    assert told in problems(SWEEP.format(parts="parts: [broken]"))[0]
+    assert "half" not in catalogue.tricks()
+    assert run(["parts"]) == 1
+    assert "'broken' cannot be imported" in capsys.readouterr().err
+
+
+def test_two_parts_of_one_name_are_told_apart_by_refusing_the_second(install: Install) -> None:
+    install("ours-again", "ours_again", TRICK.format(key="ema"))
+    with pytest.raises(ConfigError, match=r"two parts \(trick\) are called 'ema'"):
+        load_config({"data": "digits", "parts": ["ours-again"]})
+    assert catalogue.tricks()["ema"].__module__ == "trials.tricks.ema"
+
+
+@pytest.mark.usefixtures("lab")
+def test_the_listings_show_parts_and_where_they_come_from(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run(["parts", "--json"]) == 0
+    told: dict[str, Any] = json.loads(capsys.readouterr().out)
+    row = next(one for one in told["parts"] if one["name"] == "contrast")
+    assert row == {
+        "kind": "trick",
+        "name": "contrast",
+        "from": "my-lab-parts 1.0",
+        "summary": "multiplies the contrast",
+    }
+    assert told["distributions"] == [{"name": "my-lab-parts", "version": "1.0"}]
+    assert run(["parts"]) == 0
+    assert "`parts: [my-lab-parts]`" in capsys.readouterr().out
+    assert run(["tricks", "contrast"]) == 0
+    shown = capsys.readouterr().out
+    assert "my-lab-parts 1.0" in shown
+    assert "Contrast, at length." in shown
+    assert run(["schema"]) == 0
+    properties = json.loads(capsys.readouterr().out)["properties"]["parameters"]["properties"]
+    assert "tricks.contrast.factor" in properties
+
+
+@pytest.mark.usefixtures("lab")
+def test_a_stored_sweep_is_listed_where_its_distribution_is_gone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stored = parse_sweep(SWEEP.format(parts="parts: [my-lab-parts]")).to_dict()
+    monkeypatch.setattr(distributions, "installed", dict)
+    monkeypatch.setattr(distributions.installed, "cache_clear", lambda: None, raising=False)
+    part._OFFERED.clear()
+    assert sweep_from_dict(stored).parts == ("my-lab-parts",)

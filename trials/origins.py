@@ -1,0 +1,130 @@
+"""Where a part comes from: this package, a distribution of a version, or code not installed.
+
+What is not installed (a class of a notebook, of a script, of a module beside it) is known by a hash
+of its source: of the class, and of what it uses of its own module, and so on.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import inspect
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib.metadata import packages_distributions
+from types import CodeType, FunctionType
+from typing import Any
+
+from trials import distributions
+from trials.part import Part
+
+OUR_PACKAGES = ("trials", "sweeper")
+
+
+@dataclass(frozen=True)
+class Origin:
+    """``source`` is a distribution, or the module of a part that is not of one; ``version`` is the
+    distribution's, or ``sha256:…`` of the part's source."""
+
+    source: str
+    version: str
+    installed: bool
+
+    @property
+    def ours(self) -> bool:
+        """Whether it comes with this package."""
+        return self.source == distributions.OURS
+
+    def __str__(self) -> str:
+        """``my-lab-parts 1.0``, ``__main__ sha256:0123456789ab``."""
+        return f"{self.source} {self.version}".strip()
+
+
+def origin_of(part: type[Part]) -> Origin:
+    """Where a part comes from."""
+    name = _distribution_of(part.__module__)
+    if name is not None:
+        return Origin(name, distributions.version_of(name), installed=True)
+    return Origin(part.__module__, f"sha256:{source_hash(part)[:12]}", installed=False)
+
+
+def is_installed(module: str) -> bool:
+    """Whether a module comes with Python or with an installed distribution."""
+    package = module.partition(".")[0]
+    return package in sys.stdlib_module_names or _distribution_of(module) is not None
+
+
+def _distribution_of(module: str) -> str | None:
+    package = module.partition(".")[0]
+    if package in OUR_PACKAGES:
+        return distributions.OURS
+    if owner := distributions.owner_of(module, distributions.installed()):
+        return owner.name
+    return next(iter(_packages().get(package, ())), None)
+
+
+@functools.cache
+def _packages() -> Mapping[str, list[str]]:
+    return packages_distributions()
+
+
+def source_hash(part: type[Part]) -> str:
+    """sha256 of a part's source and of all that it uses of its own module, whatever that uses."""
+    texts: dict[str, str] = {}
+    waiting: list[tuple[str, Any]] = [(part.__qualname__, part)]
+    while waiting:
+        name, piece = waiting.pop()
+        if name in texts:
+            continue
+        if isinstance(piece, type | FunctionType):
+            texts[name] = _text(piece)
+            waiting += _uses(piece)
+        else:
+            texts[name] = repr(piece)
+    told = "\n".join(f"{name}\n{text}" for name, text in sorted(texts.items()))
+    return hashlib.sha256(told.encode()).hexdigest()
+
+
+def _text(piece: Any) -> str:
+    """The source of a class or function; its compiled form where no source is to be had."""
+    try:
+        return inspect.getsource(piece)
+    except (OSError, TypeError):  # typed into an interpreter
+        return "\n".join(_compiled(code) for code in _codes(piece))
+
+
+def _compiled(code: CodeType) -> str:
+    constants = [constant for constant in code.co_consts if not isinstance(constant, CodeType)]
+    return f"{code.co_name} {code.co_code.hex()} {code.co_names!r} {constants!r}"
+
+
+def _codes(piece: Any) -> Iterator[CodeType]:
+    """The code of a function, or of every method of a class, with all that is nested in them."""
+    if isinstance(piece, type):
+        for member in vars(piece).values():
+            inner = getattr(member, "__func__", member)
+            nested = getattr(inner, "__qualname__", "").startswith(f"{piece.__qualname__}.")
+            if nested and isinstance(inner, type | FunctionType):
+                yield from _codes(inner)
+        return
+    waiting = [piece.__code__]
+    while waiting:
+        code = waiting.pop()
+        yield code
+        waiting += [constant for constant in code.co_consts if isinstance(constant, CodeType)]
+
+
+def _uses(piece: Any) -> Iterator[tuple[str, Any]]:
+    """What a class or function names of its own module: classes, functions and plain values."""
+    module = vars(sys.modules[piece.__module__])
+    for base in piece.__bases__ if isinstance(piece, type) else ():
+        if base.__module__ == piece.__module__:
+            yield base.__qualname__, base
+    for name in sorted({name for code in _codes(piece) for name in code.co_names}):
+        value = module.get(name)
+        if isinstance(value, type | FunctionType):
+            if value.__module__ == piece.__module__:
+                yield value.__qualname__, value
+        elif isinstance(value, bool | int | float | str | tuple):
+            yield name, value
