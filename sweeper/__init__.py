@@ -5,7 +5,7 @@
     sweep = sweeper.load_sweep("search_spaces/quickstart.yaml")
     result = sweeper.run(sweep)
     result.frame            # one row a trial, a pandas DataFrame
-    result.best             # the best trial's record
+    result.best             # the winner: by fresh seeds, where any were run
     result.report           # the HTML page
 
 ``trials.trainer.train`` trains one GAN without any sweep.

@@ -17,6 +17,7 @@ from sweeper.scheduling.events import Listener, SweepState
 from sweeper.scheduling.run import run as run_trials
 from sweeper.scheduling.trainable import Factory
 from sweeper.search.ledger import Ledger
+from sweeper.standings import Standings, standings_of
 from sweeper.sweepfile.model import Sweep
 from sweeper.trial import Trial
 
@@ -29,19 +30,28 @@ class SweepResult:
     """How a run of a sweep ended, and what it left.
 
     ``state``: ``finished``, or why not: ``stopped`` (a limit or a request), ``cancelled``,
-    ``interrupted``, ``failed``; all of these go on when the sweep is run again. ``records`` are
-    all trials of the sweep, ``best`` the best completed one of the search.
+    ``interrupted``, ``failed``; all of these go on when the sweep is run again. ``standings``
+    are its trials in their places.
     """
 
-    sweep: Sweep
     state: SweepState
     message: str
     folder: Path
-    records: tuple[Trial, ...]
-    best: Trial | None
+    standings: Standings
     files: ReportPaths
     tables: tuple[Table, ...]
     exit_code: int
+
+    @property
+    def records(self) -> tuple[Trial, ...]:
+        """All trials of the sweep, by number."""
+        return self.standings.trials
+
+    @property
+    def best(self) -> Trial | None:
+        """The winner: by fresh seeds, where any were run, else by the search. Of an ablation the
+        run that stands for its best cell."""
+        return self.standings.best.trial if self.standings.best else None
 
     @property
     def report(self) -> Path:
@@ -51,7 +61,7 @@ class SweepResult:
     @cached_property
     def frame(self) -> pd.DataFrame:
         """One row a trial, in order of numbers: role, state, objective, symptom, parameters."""
-        frame: pd.DataFrame = table_of(self.sweep, self.records).to_pandas()
+        frame: pd.DataFrame = table_of(self.standings).to_pandas()
         return frame
 
     def as_dict(self) -> dict[str, Any]:
@@ -89,22 +99,20 @@ def run(
     outcome = run_trials(sweep, here, events=listener, factory=factory, source=source)
     results = outcome.results
     return SweepResult(
-        sweep=sweep,
         state=outcome.state,
         message=outcome.message,
         folder=outcome.folder,
-        records=outcome.records,
-        best=outcome.best,
-        files=results.report if results else _late_report(folder, sweep, outcome.records),
+        standings=outcome.standings,
+        files=results.report if results else _late_report(folder, outcome.standings),
         tables=results.tables if results else (),
         exit_code=outcome.exit_code,
     )
 
 
-def _late_report(folder: SweepFolder, sweep: Sweep, records: Sequence[Trial]) -> ReportPaths:
+def _late_report(folder: SweepFolder, standings: Standings) -> ReportPaths:
     """The report of a run that failed before it wrote one; if that fails too, where it belongs."""
     try:
-        return write_report(folder, sweep, records)
+        return write_report(folder, standings)
     except OSError:
         return ReportPaths.within(folder.report)
 
@@ -114,7 +122,7 @@ def write_report_of(folder: SweepFolder) -> ReportPaths:
     sweep = sweep_of(folder)
     ledger = Ledger.open_readonly(sweep, folder)
     if ledger is None:
-        return write_report(folder, sweep, [])
+        return write_report(folder, standings_of(sweep, ()))
     return conclude(sweep, folder, ledger).report
 
 

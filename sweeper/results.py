@@ -19,6 +19,7 @@ from sweeper.ablation.matrix import kind_of_rows, outcomes_from_table
 from sweeper.ablation.tables import Table, TableRefused, build_table
 from sweeper.home import SweepFolder
 from sweeper.search.ledger import STORAGE_VARIABLE, Ledger
+from sweeper.standings import Standings, standings_of
 from sweeper.sweepfile.load import read_stored
 from sweeper.sweepfile.model import Sweep
 from sweeper.trial import Trial
@@ -44,10 +45,13 @@ def records_of(folder: SweepFolder, sweep: Sweep) -> list[Trial]:
     return list(ledger.trials()) if ledger is not None else []
 
 
-def planned_of(folder: SweepFolder, sweep: Sweep) -> int | None:
-    """How many trials an ablation will have, as its last driver knew; None where none has run."""
+def read_standings(folder: SweepFolder) -> Standings:
+    """The standings of a sweep from its study, while it runs too."""
+    sweep = sweep_of(folder)
     ledger = Ledger.open_readonly(sweep, folder)
-    return ledger.planned if ledger is not None else None
+    if ledger is None:
+        return standings_of(sweep, ())
+    return standings_of(sweep, ledger.trials(), ledger.planned)
 
 
 def dataset_file(folder: SweepFolder) -> Path:
@@ -63,23 +67,23 @@ def dataset_of(folder: SweepFolder, sweep: Sweep) -> pa.Table:
             return read_dataset(file)
         except DatasetError:
             pass  # damaged, or of an older version
-    table = table_of(sweep, records_of(folder, sweep))
+    table = table_of(standings_of(sweep, records_of(folder, sweep)))
     with contextlib.suppress(OSError):  # it is only a copy, and the home may be another's
         write_dataset(table, file)
     return table
 
 
-def write_dataset_of(folder: SweepFolder, sweep: Sweep, records: Sequence[Trial]) -> pa.Table:
-    """Bring the columnar copy up to date with these records."""
-    table = table_of(sweep, records)
+def write_dataset_of(folder: SweepFolder, standings: Standings) -> pa.Table:
+    """Bring the columnar copy up to date with these trials and their places."""
+    table = table_of(standings)
     write_dataset(table, dataset_file(folder))
     return table
 
 
-def table_of(sweep: Sweep, records: Sequence[Trial]) -> pa.Table:
+def table_of(standings: Standings) -> pa.Table:
     """Trials of a sweep as one columnar table, a row each in order of their numbers."""
-    goal = sweep.objective[0]
-    return trial_table(rows_of(records, goal.metric, goal.goal))
+    metric, goal = standings.metrics[0], standings.goal
+    return trial_table(rows_of(standings.trials, metric, goal, standings.ranks))
 
 
 def _is_current(file: Path, folder: SweepFolder) -> bool:

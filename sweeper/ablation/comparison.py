@@ -21,6 +21,7 @@ from sweeper.ablation.effects import (
 )
 from sweeper.ablation.intervals import mean_interval
 from sweeper.ablation.matrix import Outcomes
+from sweeper.ablation.order import best_first
 from sweeper.ablation.paired import holm, paired_test, sign_flip_test, signed_ranks, suitable_test
 
 Array = npt.NDArray[np.float64]
@@ -60,7 +61,7 @@ class Comparisons:
 
 @dataclass(frozen=True, eq=False)
 class BestSet:
-    """The best cell by penalised mean, and those that no test tells from it."""
+    """The best cell, and those that no test tells from it."""
 
     best: int
     members: Flags
@@ -118,33 +119,29 @@ def compare(
     )
 
 
-def best_set(outcomes: Outcomes, *, level: float = 0.95) -> BestSet:
+def best_set(outcomes: Outcomes, *, best: int | None = None, level: float = 0.95) -> BestSet:
     """The best cell and the cells that may be: a confidence set for the truly best one.
 
     A cell is left out when a one-sided paired test says that the best-looking cell is better, at
     level (1 − `level`)/(k − 1). The truly best cell, compared with any of the k − 1 others, is so
     rejected with probability of at most that much, hence with at most 1 − `level` by any of them;
     that the opponent was picked by the data costs nothing. A failure counts as the worst value of
-    the study (`Outcomes.penalised`). Raises ValueError when no cell has a value.
+    the study (`Outcomes.penalised`). `best` is the row of the best-looking cell, by default that
+    with the best mean (`sweeper.ablation.order`). Raises ValueError when no cell has a value.
     """
-    values = outcomes.penalised()
-    known = ~np.isnan(values)
-    counts = known.sum(axis=1)
     if not outcomes.completed.any():
         raise ValueError("no run has completed")
+    if best is None:
+        best = int(best_first(outcomes.values, outcomes.failed, outcomes.goal)[0])
+    values = outcomes.penalised()
+    known = ~np.isnan(values)
     sign = 1.0 if outcomes.goal == "minimize" else -1.0
-    sums = np.where(known, values, 0.0).sum(axis=1)
-    # A cell without a single completed run cannot be the best, whatever failures count as.
     usable = outcomes.completed.any(axis=1)
-    means = np.where(usable, sign * sums / np.maximum(counts, 1), np.inf)
-    # One lucky run is no reason to win: a cell competes with half as many runs as any has.
-    competes = usable & (2 * counts >= counts[usable].max())
-    best = int(np.argmin(np.where(competes, means, np.inf)))
-    members, tested = np.zeros(len(counts), dtype=bool), np.zeros(len(counts), dtype=bool)
+    members, tested = np.zeros(len(values), dtype=bool), np.zeros(len(values), dtype=bool)
     members[best] = tested[best] = True
     both = known & known[best]
     candidates = (
-        usable & (both.sum(axis=1) >= 2) & (np.arange(len(counts)) != best) & outcomes.paired
+        usable & (both.sum(axis=1) >= 2) & (np.arange(len(values)) != best) & outcomes.paired
     )
     family = int(candidates.sum())
     for rows, seeds in _same_seeds(both, candidates):

@@ -20,13 +20,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from scipy import special
 
-from sweeper.ablation.effects import Goal
 from sweeper.ablation.numerics import without_rounding
+
+if TYPE_CHECKING:
+    from sweeper.ablation.effects import Goal
 
 Array = npt.NDArray[np.float64]
 
@@ -137,6 +139,8 @@ def _losers(
     goal: Goal,
 ) -> list[GivenUp]:
     """Those that some other racing configuration beats at this look."""
+    from scipy import special  # a third of a second, which a listing without a race does not wait
+
     if len(racing) < 2:
         return []
     values = _penalised(outcomes, racing, seeds, goal)

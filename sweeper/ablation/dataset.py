@@ -6,6 +6,7 @@ One row a trial, in the order of their numbers:
     seed, objective, best, final_step, seconds     what it gave; `objective` of completed ones only
     symptom, reason                                why it was pruned or failed
     protocol, protocol.FIELD                       how it was measured: short hash, and the fields
+    rank                                           its place in the sweep's standings, if it has one
     param.PATH                                     one column a searched parameter, seed excepted
     trick.NAME                                     on or off in the full configuration
     metric.NAME                                    everything measured last
@@ -53,6 +54,7 @@ FIXED = pa.schema(
         pa.field("symptom", pa.string()),
         pa.field("reason", pa.string()),
         pa.field("protocol", pa.string()),
+        pa.field("rank", pa.int64()),
     ]
 )
 
@@ -67,7 +69,7 @@ def trial_table(records: Iterable[Mapping[str, Any]]) -> pa.Table:
     A record has `number` and `state`, and may have `role`, `of`, `cell` (label of the ablation
     cell), `values` (searched parameters by dotted path), `config` (the full trial config),
     `objective` (a number, or one a objective), `best`, `steps`, `started` and `ended` (or
-    `seconds`), `symptom`, `reason`, `protocol` (mapping), `seed`, `tricks` (name → on) and
+    `seconds`), `symptom`, `reason`, `protocol` (mapping), `rank`, `seed`, `tricks` (name → on) and
     `metrics` (name → value, or step → name → value, of which the last step counts). Where `seed`
     or `tricks` are not given they are read from `values` and `config`.
     """
@@ -85,14 +87,18 @@ def trial_table(records: Iterable[Mapping[str, Any]]) -> pa.Table:
     return pa.table(columns).replace_schema_metadata({b"sweeper.dataset": FORMAT})
 
 
-def rows_of(trials: Iterable[Trial], metric: str, goal: Goal) -> Iterator[dict[str, Any]]:
-    """Trials of a sweep as `trial_table` takes them; `best` is the best value of `metric`."""
+def rows_of(
+    trials: Iterable[Trial], metric: str, goal: Goal, ranks: Mapping[int, int]
+) -> Iterator[dict[str, Any]]:
+    """Trials of a sweep as `trial_table` takes them: `best` is the best value of `metric`, and
+    `ranks` are the places of those that have one, by number."""
     for trial in trials:
         yield {
             # Not as_dict(): copies of ten thousand trials take three seconds.
             **vars(trial),
             "steps": trial.steps,
             "best": trial.best(metric, goal),
+            "rank": ranks.get(trial.number),
             "protocol": trial.protocol,
             "metrics": trial.evaluations[-1].metrics if trial.evaluations else {},
         }

@@ -21,6 +21,8 @@ import pyarrow.compute as pc
 from sweeper.ablation.blame import to_blame
 from sweeper.ablation.dataset import family
 from sweeper.ablation.effects import Goal
+from sweeper.ablation.order import penalised
+from sweeper.ablation.protocols import CONFIGURED
 
 Array = npt.NDArray[np.float64]
 Kind = Literal["cells", "confirmation", "trials"]
@@ -28,10 +30,6 @@ Kind = Literal["cells", "confirmation", "trials"]
 LARGEST = 20_000_000
 """Entries of the matrix beyond which the columns of a plain search no longer stand for seeds: ten
 thousand trials with a seed each would take a gigabyte to say that nothing is paired."""
-
-CONFIGURED = frozenset({"weights"})
-"""Protocol fields that a configuration decides: the trick `ema` is what has averaged weights
-sampled, so an ablation of it compares averaged with raw ones by intent."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,14 +83,9 @@ class Outcomes:
     def penalised(self) -> Array:
         """`values` with the worst value that any run of the study reached where a run failed.
 
-        The rule by which a best cell is chosen and cells are given up: a mean stays a number, and
-        failing never pays. Where nothing completed, failures are 0 and every cell is alike.
+        The rule by which a best cell is chosen (`sweeper.ablation.order`).
         """
-        known = self.values[self.completed]
-        if not known.size:
-            return np.where(self.failed, 0.0, self.values)
-        worst = known.max() if self.goal == "minimize" else known.min()
-        return np.where(self.failed, worst, self.values)
+        return penalised(self.values, self.failed, self.goal)
 
 
 def outcomes_from_matrix(

@@ -23,6 +23,7 @@ from sweeper.ablation.dataset import label_cells
 from sweeper.ablation.design import Cell, Design
 from sweeper.ablation.effects import Goal
 from sweeper.ablation.matrix import Kind, Outcomes, kind_of_rows, outcomes_from_table
+from sweeper.ablation.order import best_first
 from sweeper.errors import UserError
 
 
@@ -104,8 +105,11 @@ def build_table(
             comparisons = compare(outcomes, reference, level=level, interval=interval)
         except ValueError as error:
             raise TableRefused(f"{error}; another interval, or auto, may fit") from error
-    best = best_set(outcomes, level=level) if outcomes.completed.any() else None
-    labels, cells, index = _rows(outcomes, design, kind, limit)
+    order = _order(data, outcomes, kind)
+    best = None
+    if outcomes.completed.any():
+        best = best_set(outcomes, best=None if kind == "cells" else int(order[0]), level=level)
+    labels, cells, index = _rows(outcomes, design, order, limit)
     context = Context(
         data=data,
         kind=kind,
@@ -169,8 +173,30 @@ def _columns(context: Context, keys: Sequence[str]) -> tuple[Column, ...]:
     return tuple(made)
 
 
+def _order(data: pa.Table, outcomes: Outcomes, kind: Kind) -> npt.NDArray[np.int64]:
+    """Cells of an ablation in the order they were started; configurations best first.
+
+    Those of a confirmation stand as the race on fresh seeds left them, where the dataset says so:
+    by its rule one that was given up early may have the better mean, of fewer seeds.
+    """
+    if kind == "cells":
+        return np.arange(len(outcomes.cells))
+    order = best_first(outcomes.values, outcomes.failed, outcomes.goal)
+    one_objective = data["objective_2"].null_count == len(data)
+    if kind == "confirmation" and one_objective and "rank" in data.column_names:
+        ranks = dict(zip(data["number"].to_pylist(), data["rank"].to_pylist(), strict=True))
+        repeats = data["of"].take(pa.array(outcomes.first_rows)).to_pylist()
+        last = len(data)
+        places = np.array([ranks.get(number) or last for number in repeats])
+        order = order[np.argsort(places[order], kind="stable")]
+    return order
+
+
 def _rows(
-    outcomes: Outcomes, design: Design | None, kind: Kind, limit: int | None
+    outcomes: Outcomes,
+    design: Design | None,
+    order: npt.NDArray[np.int64],
+    limit: int | None,
 ) -> tuple[tuple[str, ...], tuple[Cell | None, ...], npt.NDArray[np.int64]]:
     """(labels, the design's cells, rows of the study), in the order shown."""
     if design is not None:
@@ -178,15 +204,7 @@ def _rows(
         cells = design.cells[:limit]
         index = np.array([place.get(cell.label, -1) for cell in cells], dtype=np.int64)
         return tuple(cell.label for cell in cells), cells, index
-    order = np.arange(len(outcomes.cells))
-    if kind != "cells":
-        known = ~np.isnan(values := outcomes.penalised())
-        sums = np.where(known, values, 0.0).sum(axis=1)
-        means = sums / np.maximum(known.sum(axis=1), 1)
-        cost = np.where(outcomes.completed.any(axis=1), means, np.inf)
-        cost[np.isfinite(cost)] *= 1.0 if outcomes.goal == "minimize" else -1.0
-        order = np.argsort(cost, kind="stable")
-    order = order[:limit].astype(np.int64)
+    order = order[:limit]
     return tuple(outcomes.cells[i] for i in order), (None,) * len(order), order
 
 

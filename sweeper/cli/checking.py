@@ -121,11 +121,12 @@ def _first(sweep: Sweep, count: int) -> tuple[list[dict[str, Any]], int | None]:
     """What a new study would ask for first (later ones depend on the results of these), and how
     many trials it would have, where that is known."""
     from sweeper.search.ledger import Ledger
+    from sweeper.search.storage import JOURNAL
 
     with tempfile.TemporaryDirectory() as path:
         folder = SweepFolder(Path(path) / sweep.name)
         folder.create()
-        ledger = Ledger.open(sweep, folder)
+        ledger = Ledger.open(sweep, folder, JOURNAL)
         asked: list[dict[str, Any]] = []
         while len(asked) < min(count, sweep.limits.trials or count):
             trial = ledger.ask()

@@ -1,121 +1,103 @@
-"""Who leads: the trials of a search in order, or the cells of an ablation over their seeds."""
+"""Who leads, in a terminal: the trials of a search in order, or the cells of an ablation."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from sweeper.ablation.blame import to_blame
 from sweeper.cli.printing import number, print_table, settings, spread
 
 if TYPE_CHECKING:
-    from sweeper.sweepfile.model import Sweep
-    from sweeper.trial import Trial
+    from sweeper.standings import Standing, Standings
+    from sweeper.standings.cells import CellStanding
 
 
-def ranked(sweep: Sweep, records: Sequence[Trial]) -> list[Trial]:
-    """Completed trials of the search, best first by the first objective."""
-    sign = 1 if sweep.objective[0].goal == "minimize" else -1
-    done = [r for r in records if r.objective is not None and r.role != "replicate"]
-    return sorted(done, key=lambda r: (sign * r.objective[0], r.number))  # type: ignore[index]
-
-
-def placed(sweep: Sweep, records: Sequence[Trial]) -> list[Trial]:
-    """Completed trials of the search, those first that were confirmed on fresh seeds, in the order
-    of that race: the luckiest trial of a search is not its best configuration."""
-    if not on_fresh_seeds(records):
-        return ranked(sweep, records)
-    from sweeper.search.confirming import race
-
-    order = {int(name): place for place, name in enumerate(race(records, sweep).ranking)}
-    return sorted(ranked(sweep, records), key=lambda one: order.get(one.number, len(order)))
-
-
-def on_fresh_seeds(records: Sequence[Trial]) -> dict[int, list[float]]:
-    """Trial → values of its completed replicates, by the first objective."""
-    found: dict[int, list[float]] = {}
-    for one in records:
-        if one.role == "replicate" and one.of is not None and one.objective is not None:
-            found.setdefault(one.of, []).append(one.objective[0])
-    return found
-
-
-@dataclass(frozen=True)
-class CellStanding:
-    """One cell of an ablation: its runs' values by objective, and how many runs failed."""
-
-    cell: str
-    values: tuple[tuple[float, ...], ...]
-    failed: int
-
-    @property
-    def mean(self) -> float:
-        """Of the first objective."""
-        return fmean(self.values[0])
-
-    def as_dict(self, sweep: Sweep) -> dict[str, Any]:
-        """For programs."""
-        found = {o.metric: list(v) for o, v in zip(sweep.objective, self.values, strict=True)}
-        return {"cell": self.cell, "mean": self.mean, "failed": self.failed, "values": found}
-
-
-def cell_standings(sweep: Sweep, records: Sequence[Trial]) -> list[CellStanding]:
-    """The cells of an ablation with a completed run, best mean of the first objective first."""
-    runs: dict[str, list[Trial]] = {}
-    for record in records:
-        if record.cell is not None:
-            runs.setdefault(record.cell, []).append(record)
-    found = []
-    for cell, its in runs.items():
-        done = [record.objective for record in its if record.objective is not None]
-        if done:
-            failed = sum(to_blame(record.state, record.symptom) for record in its)
-            found.append(CellStanding(cell, tuple(zip(*done, strict=True)), failed))
-    sign = 1 if sweep.objective[0].goal == "minimize" else -1
-    return sorted(found, key=lambda one: (sign * one.mean, one.cell))
-
-
-def print_leaderboard(sweep: Sweep, records: Sequence[Trial], count: int) -> None:
+def print_leaderboard(standings: Standings, count: int) -> None:
     """A table of the best `count` trials with what they were searched over, or of an ablation's
     best cells with mean and standard deviation over their seeds."""
-    if sweep.is_ablation:
-        _print_cells(sweep, cell_standings(sweep, records)[:count])
-        return
-    best = placed(sweep, records)[:count]
+    if standings.sweep.is_ablation:
+        _print_cells(standings, ranked_cells(standings)[:count])
+    else:
+        _print_trials(standings, ranked_trials(standings)[:count])
+
+
+def ranked_trials(standings: Standings) -> list[Standing]:
+    """The trials of a search that have a place, best first."""
+    return [standing for standing in standings.order if standing.rank is not None]
+
+
+def ranked_cells(standings: Standings) -> list[CellStanding]:
+    """The cells of an ablation with a completed run, best first."""
+    return [cell for cell in standings.cells if cell.values]
+
+
+def best_in_words(standings: Standings) -> str:
+    """The winner, its value and how it compares with the base configuration; empty before any.
+
+    `fid 13.1 ± 0.4 (5) on fresh seeds, 12.2 in the search, by trial 00007 (base 15.2, -14%)`; of an
+    ablation its best cell.
+    """
+    best, metric = standings.best, standings.metrics[0]
+    if best is None:
+        return ""
+    if standings.sweep.is_ablation:
+        cell = standings.cells[0]
+        return f"{metric} {spread(cell.values[0])}, {cell.cell}"
+    shown = number(best.value)
+    if best.confirmed is not None and best.confirmed.values:
+        fresh, lucky = spread(best.confirmed.values), number(best.own_value)
+        shown = f"{fresh} on fresh seeds, {lucky} in the search,"
+    return f"{metric} {shown} by trial {best.trial.name}{_against_base(standings)}"
+
+
+def _against_base(standings: Standings) -> str:
+    from sweeper.standings.progress import against_base  # NumPy, for which no `--help` waits
+
+    best, compared = standings.best, against_base(standings)
+    if best is None or compared is None or compared.change is None:
+        return ""
+    if best.trial.role == "base":
+        return ", the base configuration"
+    unlike = best.confirmed is not None and not compared.fresh
+    where = " in the search" if unlike else ""
+    return f" (base {number(compared.base)}, {100 * compared.change:+.0f}%{where})"
+
+
+def cell_as_dict(standings: Standings, cell: CellStanding) -> dict[str, Any]:
+    """A cell for programs."""
+    values = {name: list(v) for name, v in zip(standings.metrics, cell.values, strict=True)}
+    mean = cell.over_seeds.mean
+    return {"cell": cell.cell, "mean": mean, "failed": cell.failed, "values": values}
+
+
+def _print_trials(standings: Standings, best: Sequence[Standing]) -> None:
     if not best:
         typer.echo("no trial has completed yet")
         return
-    paths = [parameter.path for parameter in sweep.parameters]
-    titles = ["#", "trial", *(objective.metric for objective in sweep.objective)]
-    fresh = on_fresh_seeds(records)
-    titles += ["on fresh seeds"] if fresh else []
+    paths = [parameter.path for parameter in standings.sweep.parameters]
+    confirmed = bool(standings.replicates)
+    titles = ["#", "trial", *standings.metrics, *(["on fresh seeds"] if confirmed else [])]
     rows = []
-    for place, record in enumerate(best, 1):
-        assert record.objective is not None
-        values = {path: record.values[path] for path in paths if path in record.values}
-        row = [place, record.name, *map(number, record.objective)]
-        row += [spread(fresh.get(record.number, []))] if fresh else []
+    for place, standing in enumerate(best, 1):
+        trial = standing.trial
+        values = {path: trial.values[path] for path in paths if path in trial.values}
+        row = [place, trial.name, *map(number, trial.objective or ())]
+        if confirmed:
+            row.append(spread(standing.confirmed.values if standing.confirmed else ()))
         rows.append((*row, settings(values)))
     print_table((*titles, "configuration"), rows)
 
 
-def _print_cells(sweep: Sweep, best: Sequence[CellStanding]) -> None:
+def _print_cells(standings: Standings, best: Sequence[CellStanding]) -> None:
     if not best:
         typer.echo("no run has completed yet")
         return
-    failed = any(one.failed for one in best)
-    titles = ["#", *(objective.metric for objective in sweep.objective)]
+    failed = any(cell.failed for cell in best)
+    titles = ["#", *standings.metrics, *(["failed"] if failed else []), "cell"]
     rows = [
-        (
-            place,
-            *map(spread, one.values),
-            *([one.failed] if failed else []),
-            one.cell,
-        )
-        for place, one in enumerate(best, 1)
+        (place, *map(spread, cell.values), *([cell.failed] if failed else []), cell.cell)
+        for place, cell in enumerate(best, 1)
     ]
-    print_table((*titles, *(["failed"] if failed else []), "cell"), rows)
+    print_table(titles, rows)

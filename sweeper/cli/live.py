@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from sweeper.cli.leaderboard import best_in_words
 from sweeper.scheduling.events import (
     Event,
     Listener,
@@ -23,7 +24,8 @@ from sweeper.scheduling.events import (
     TrialEvaluated,
     TrialStarted,
 )
-from sweeper.trial import trial_name
+from sweeper.standings import Standings, standings_of
+from sweeper.trial import Trial, trial_name
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -75,12 +77,13 @@ class Progress:
     confirmed: int = 0
     replicates: int = 0
     running: dict[int, Running] = field(default_factory=dict)
-    roles: dict[int, str] = field(default_factory=dict)
-    best: tuple[float, int] | None = None
-    base: float | None = None
+    trials: dict[int, Trial] = field(default_factory=dict)
+    """Those that are over."""
     stops: Counter[str] = field(default_factory=Counter)
     explained: str = ""
     """What was seen last today: a symptom, or why a trial was stopped or failed. A sentence."""
+    _standings: Standings | None = None
+    """As they were when the lead last may have changed; None where it may have since."""
 
     def hear(self, event: Event) -> None:
         """Take in one event."""
@@ -90,7 +93,6 @@ class Progress:
             case PhaseChanged():
                 self.phase, self.message = event.phase, event.message
             case TrialStarted():
-                self.roles[event.number] = event.role
                 self.running[event.number] = Running(
                     event.number, event.role, event.steps, event.time
                 )
@@ -109,42 +111,29 @@ class Progress:
 
     def _start(self, event: SweepStarted) -> None:
         self.began, self.budget, self.replicates = event.time, event.budget, event.replicates
-        for record in event.records:
-            self.roles[record.number] = record.role
-            if record.over:
-                self._count(record.role)
-                if record.objective is not None:
-                    self._score(record.number, record.role, record.objective[0])
-                elif record.symptom:
-                    self.stops[record.symptom] += 1
+        for trial in event.records:
+            if trial.over:
+                self._count(trial)
         self.over_before = self.over
 
     def _end(self, event: TrialEnded) -> None:
         self.running.pop(event.number, None)
-        if event.state in ("interrupted", "retrying"):
-            return
-        role = self.roles.get(event.number, "search")
-        self._count(role)
-        if event.objective is not None:
-            self._score(event.number, role, event.objective[0])
-        elif event.symptom:
-            self.stops[event.symptom] += 1
+        if event.trial is None:
+            return  # it goes on
+        self._count(event.trial)
+        if event.symptom:
             self.explained = _ending(event, "")
 
-    def _count(self, role: str) -> None:
-        if role == "replicate" and not self.sweep.is_ablation:
+    def _count(self, trial: Trial) -> None:
+        self.trials[trial.number] = trial
+        if trial.role == "replicate" and not self.sweep.is_ablation:
             self.confirmed += 1
         else:
             self.over += 1
-
-    def _score(self, number: int, role: str, value: float) -> None:
-        if role == "base":
-            self.base = value
-        if role == "replicate":
-            return
-        minimize = self.sweep.objective[0].goal == "minimize"
-        if self.best is None or (value < self.best[0] if minimize else value > self.best[0]):
-            self.best = (value, number)
+        if trial.symptom:
+            self.stops[trial.symptom] += 1
+        if self._standings is not None and self._standings.may_change_the_lead(trial):
+            self._standings = None
 
     def seconds_left(self, now: float) -> float | None:
         """From today's speed; None until a trial has ended today."""
@@ -154,19 +143,14 @@ class Progress:
         return (now - self.began) / done * max(0, self.budget - self.over)
 
     def best_line(self) -> str:
-        """The best so far and how it compares with the base configuration. Empty for an ablation:
-        its cells are compared over all their seeds when they have them."""
+        """Who leads, and how that compares with the base configuration. Empty for an ablation: its
+        cells are compared over all their seeds when they have them."""
         if self.sweep.is_ablation:
             return ""
-        metric = self.sweep.objective[0].metric
-        if self.best is None:
-            return "no trial has completed yet"
-        value, number = self.best
-        text = f"best {metric} {value:.4g} (trial {trial_name(number)})"
-        if self.base:
-            change = 100 * (value - self.base) / abs(self.base)
-            text += f", base {self.base:.4g}, {change:+.0f}%"
-        return text
+        if self._standings is None:
+            self._standings = standings_of(self.sweep, self.trials.values())
+        best = best_in_words(self._standings)
+        return f"best {best}" if best else "no trial has completed yet"
 
 
 class Lines:
@@ -217,8 +201,8 @@ def _seen(event: TrialEvaluated) -> str:
 
 def _ending(event: TrialEnded, metric: str) -> str:
     text = f"trial {trial_name(event.number)} {event.state}"
-    if event.objective is not None:
-        return f"{text}, {metric} {event.objective[0]:.4g}"
+    if event.trial is not None and event.trial.objective is not None:
+        return f"{text}, {metric} {event.trial.objective[0]:.4g}"
     if not event.symptom:
         return text
     reason = " ".join((event.reason or "").split())

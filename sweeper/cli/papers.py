@@ -72,20 +72,18 @@ def ablate(
 
 def _around(name: str, source: str, overrides: list[str], home: Home) -> Sweep:
     """The leave-one-out study around a trial of a finished sweep."""
-    from sweeper.cli.leaderboard import placed
-    from sweeper.results import records_of, sweep_of
+    from sweeper.results import read_standings
     from sweeper.sweepfile import parse_sweep
     from trials.config import load_config
 
-    folder = home.existing(name)
-    sweep = sweep_of(folder)
-    records = records_of(folder, sweep)
+    standings = read_standings(home.existing(name))
+    sweep, trials = standings.sweep, standings.trials
     if source == "best":
-        chosen = next(iter(placed(sweep, records)), None)
+        chosen = standings.best.trial if standings.best else None
     elif source.isascii() and source.isdigit():
-        chosen = next((record for record in records if record.number == int(source)), None)
+        chosen = next((trial for trial in trials if trial.number == int(source)), None)
         if chosen is None:
-            raise UserError(f"{name} has no trial {source}; it has {len(records)}, from 0 on")
+            raise UserError(f"{name} has no trial {source}; it has {len(trials)}, from 0 on")
     else:
         raise UserError(f"--from {source}: expected best, or the number of a trial")
     if chosen is None:

@@ -12,13 +12,13 @@ from sweeper.tracking.address import is_server, redacted, tracking_uri
 
 if TYPE_CHECKING:
     from sweeper.api import SweepResult
-    from sweeper.sweepfile.model import Sweep
 
 
-def print_ending(sweep: Sweep, result: SweepResult, home: Home) -> None:
+def print_ending(result: SweepResult, home: Home) -> None:
     """The best trials, the files, the next commands."""
+    sweep = result.standings.sweep
     typer.echo("")
-    print_leaderboard(sweep, result.records, 5)
+    print_leaderboard(result.standings, 5)
     typer.echo("")
     typer.echo(f"report   {result.report}")
     typer.echo(f"files    {result.folder}")

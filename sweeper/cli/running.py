@@ -46,7 +46,7 @@ def run(
     else:
         from sweeper.cli.run_summary import print_ending
 
-        print_ending(sweep, result, Home.at(home))
+        print_ending(result, Home.at(home))
     return result.exit_code
 
 

@@ -1,7 +1,6 @@
 """What a sweep leaves beside MLflow: the leaderboard, figures for people, one HTML page.
 
-    trial, standings        what is read of a trial; ranking, confirmation, stops, worked out once
-    leaderboard             the same as CSV and Parquet
+    leaderboard             every trial in its place (`sweeper.standings`), as CSV and Parquet
     style, curves, parameter_plots, search_plots
                             figures (matplotlib, no display)
     thumbnails, gallery     pictures made of the trials' sample grids (Pillow)
@@ -9,7 +8,7 @@
                             the self-contained page
     write                   all of it, into the sweep's folder
 
-Everything is a pure function of records and of the sample grids on disk: the same sweep gives the
+Everything is a pure function of standings and of the sample grids on disk: the same sweep gives the
 same bytes. Nothing here loads Optuna, Ray, MLflow or torch.
 """
 

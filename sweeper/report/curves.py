@@ -16,7 +16,8 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import StrMethodFormatter
 
 from sweeper.report import style
-from sweeper.report.standings import Standings, final
+from sweeper.standings import Standings
+from sweeper.standings.values import final
 from sweeper.trial import Trial
 from sweeper.wording import better, measure, number
 
@@ -60,7 +61,7 @@ def over_steps(standings: Standings, objective: int = 0) -> Figure | None:
     style.scale_values(axes, [value for line in lines for value in line.values], keep=won)
     style.label_log(axes, "y")
     last = max(line.steps[-1] for line in lines)
-    planned = max((standings.planned(line.trial) for line in lines), default=last)
+    planned = max((standings.steps_of(line.trial) for line in lines), default=last)
     style.steps_axis(axes, max(last, planned))
     metric, goal = standings.metrics[objective], standings.goals[objective]
     axes.set_ylabel(f"{measure(metric)}  ({better(goal)})")

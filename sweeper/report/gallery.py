@@ -11,7 +11,6 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageOps
 
 from sweeper.home import SweepFolder
-from sweeper.report.standings import Standing, Standings, final
 from sweeper.report.style import MUTED
 from sweeper.report.thumbnails import (
     BORDER,
@@ -22,6 +21,8 @@ from sweeper.report.thumbnails import (
     thumbnail,
     write,
 )
+from sweeper.standings import Standing, Standings
+from sweeper.standings.values import final
 from sweeper.wording import brief_path, measure, number, plain, setting, short_path, spread
 
 BEST_SHOWN = 3

@@ -21,20 +21,20 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
-from sweeper.report.standings import Confirmed, Standings, final, seed_of
+from sweeper.standings import Standings
+from sweeper.standings.values import OverSeeds, final, seed_of
 from sweeper.trial import Trial
 
-_UNCONFIRMED = Confirmed(None, None, 0, 0)
+_UNCONFIRMED = OverSeeds()
 
 
 def leaderboard(standings: Standings) -> pa.Table:
-    """The table, best first, replicates after the search's trials."""
-    ranked = [(one.trial, one.rank, one.confirmed) for one in standings.order]
-    replicates = [trial for trial in standings.records if trial.role == "replicate"]
-    rows: list[tuple[Trial, int | None, Confirmed | None]] = [
-        *ranked,
-        *((trial, None, None) for trial in replicates),
+    """The table, best first, then the runs that only repeat one of these on another seed."""
+    rows: list[tuple[Trial, int | None, OverSeeds | None]] = [
+        (one.trial, one.rank, one.confirmed) for one in standings.order
     ]
+    placed = {trial.number for trial, _, _ in rows}
+    rows += [(trial, None, None) for trial in standings.trials if trial.number not in placed]
     trials = [trial for trial, _, _ in rows]
     confirmed = [one or _UNCONFIRMED for _, _, one in rows]
     known = [one is not None for _, _, one in rows]
@@ -68,7 +68,7 @@ def leaderboard(standings: Standings) -> pa.Table:
 def searched(standings: Standings) -> list[str]:
     """Every searched parameter, in the sweep's order, then any other that a trial has."""
     paths = dict.fromkeys(parameter.path for parameter in standings.sweep.parameters)
-    for trial in standings.records:
+    for trial in standings.trials:
         paths |= dict.fromkeys(path for path in trial.values if path not in paths)
     return list(paths)
 

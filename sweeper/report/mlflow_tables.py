@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sweeper.report.standings import Standings
+from sweeper.standings import Standings
 
 Columns = dict[str, list[Any]]
 

@@ -12,7 +12,7 @@ from sweeper.ablation.search_statistics import ToggleShare
 from sweeper.ablation.tables import Table
 from sweeper.report import markup, sections, summary
 from sweeper.report.markup import Cell, Picture, text
-from sweeper.report.standings import Standings
+from sweeper.standings import Standings
 from sweeper.wording import measure, plural, sentence, short_path
 
 
@@ -93,9 +93,9 @@ def _results_first(table: Table) -> Table:
 
 def _why_empty(standings: Standings) -> str:
     over = sum(standings.counts.get(state, 0) for state in ("pruned", "failed"))
-    if not standings.records:
+    if not standings.trials:
         return "This sweep has no trial yet. What is below fills up as trials end."
-    if over == len(standings.records):
+    if over == len(standings.trials):
         count = "The only trial" if over == 1 else f"All {over} trials"
         return (
             f"{count} ended before the last step, so nothing has a final score. "

@@ -21,7 +21,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from sweeper.report import style
-from sweeper.report.standings import Standings, final
+from sweeper.standings import Standings
+from sweeper.standings.values import final
 from sweeper.sweepfile.domains import Parameter, Range, Toggle, canonical
 from sweeper.trial import Trial
 from sweeper.wording import measure, setting, short_path

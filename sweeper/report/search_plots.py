@@ -13,7 +13,8 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from sweeper.ablation.search_statistics import expected_best
 from sweeper.report import style
-from sweeper.report.standings import Standings, final, is_number
+from sweeper.standings import Standings
+from sweeper.standings.values import final, is_number
 from sweeper.trial import Trial
 from sweeper.wording import better, measure, number, plain, plural, short_path
 

@@ -14,7 +14,8 @@ from sweeper.causes import cause
 from sweeper.report import markup
 from sweeper.report.leaderboard import searched
 from sweeper.report.markup import Cell, text
-from sweeper.report.standings import Standing, Standings, final, seed_of
+from sweeper.standings import Standing, Standings
+from sweeper.standings.values import final, seed_of
 from sweeper.trial import Trial
 from sweeper.wording import (
     NONE,
@@ -151,10 +152,10 @@ def _setting(value: Any) -> Cell:
 
 def stops(standings: Standings) -> str:
     """What ended trials early, what that means, and what it saved; empty before any trial."""
-    if not standings.records:
+    if not standings.trials:
         return ""
     seen: Counter[str] = Counter()
-    for trial in standings.records:
+    for trial in standings.trials:
         seen.update({symptom.name for symptom in trial.symptoms})
     found = standings.stops
     if not found and not seen:
@@ -188,7 +189,7 @@ def stops(standings: Standings) -> str:
 
 def _logs(standings: Standings) -> str:
     """Reasons and last lines of log of the trials that failed."""
-    failed = [trial for trial in standings.records if trial.state == "failed"]
+    failed = [trial for trial in standings.trials if trial.state == "failed"]
     parts = []
     for trial in failed[:_LOGS]:
         line = (

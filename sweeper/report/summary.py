@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from sweeper.ablation.protocols import CONFIGURED
 from sweeper.report import markup
 from sweeper.report.markup import text
-from sweeper.report.standings import OWN_BUSINESS, Standing, Standings, final
+from sweeper.standings import Standings
+from sweeper.standings.progress import against_base
+from sweeper.standings.values import final
 from sweeper.wording import (
     NONE,
     STATE_WORDS,
@@ -80,38 +83,30 @@ def _best_tile(standings: Standings) -> str:
 
 
 def _base_tile(standings: Standings) -> str:
-    base, best = standings.base, standings.best
+    best = standings.best
+    base = next((one for one in standings.order if one.trial.role == "base"), None)
     if base is None:
         return ""
-    place = next(one for one in standings.order if one.trial.number == base.number)
-    score = final(base)
+    score = final(base.trial)
     if score is None:
-        why = f": {plain(base.symptom)}" if base.symptom else ""
-        return markup.tile("Base configuration", NONE, text(f"{base.state}{why}"))
+        why = f": {plain(base.trial.symptom)}" if base.trial.symptom else ""
+        return markup.tile("Base configuration", NONE, text(f"{base.trial.state}{why}"))
     shown, note = number(score), "the starting point"
-    if best is not None and best.trial.number == base.number:
+    compared = against_base(standings)
+    if best is not None and best.trial.number == base.trial.number:
         note = "nothing searched was better"
-    elif best is not None and place.comparable:
-        # Like with like: means on fresh seeds where both have them, else the search's values.
-        both = _mean(best), _mean(place)
-        fair = both[0] is not None and both[1] is not None
-        ours, theirs = (both[0], both[1]) if fair else (final(best.trial), score)
-        if fair and place.confirmed is not None:
-            shown = spread(both[1] or 0.0, place.confirmed.deviation)
-        if ours is not None and theirs is not None and theirs > 0:
-            change = 100 * (ours - theirs) / theirs
-            words = "higher" if change > 0 else "lower"
-            note = f"the best is {abs(change):.0f}% {words}"
-            note += "" if fair or best.confirmed is None else " (both in the search)"
+    elif best is not None and compared is not None:
+        if compared.fresh and base.confirmed is not None:
+            shown = spread(compared.base, base.confirmed.deviation)
+        if compared.change is not None and compared.base > 0:
+            words = "higher" if compared.change > 0 else "lower"
+            note = f"the best is {abs(100 * compared.change):.0f}% {words}"
+            note += "" if compared.fresh or best.confirmed is None else " (both in the search)"
     return markup.tile("Base configuration", text(shown), text(note))
 
 
-def _mean(standing: Standing) -> float | None:
-    return standing.confirmed.mean if standing.confirmed is not None else None
-
-
 def _trials_tile(standings: Standings) -> str:
-    total = len(standings.records)
+    total = len(standings.trials)
     share = "".join(
         f'<span class="s-{state}" style="flex:{count}"></span>'
         for state, count in standings.counts.items()
@@ -128,14 +123,14 @@ def _trials_tile(standings: Standings) -> str:
 
 
 def _when(standings: Standings) -> str:
-    starts = [t.started for t in standings.records if t.started is not None]
-    ends = [t.ended for t in standings.records if t.ended is not None]
+    starts = [t.started for t in standings.trials if t.started is not None]
+    ends = [t.ended for t in standings.trials if t.ended is not None]
     if not starts or not ends:
         return ""
     first, last = (datetime.fromtimestamp(time, UTC) for time in (min(starts), max(ends)))
     same_day = first.date() == last.date()
     end = f"{last:%H:%M}" if same_day else f"{last:%Y-%m-%d %H:%M}"
-    trained = sum(t.seconds or 0.0 for t in standings.records)
+    trained = sum(t.seconds or 0.0 for t in standings.trials)
     return (
         f"{first:%Y-%m-%d %H:%M} to {end} UTC, {duration(max(ends) - min(starts))} by the clock; "
         f"{duration(trained)} summed over trials."
@@ -144,10 +139,11 @@ def _when(standings: Standings) -> str:
 
 def protocol(standings: Standings) -> str:
     """How the numbers were measured, and a notice where not all were; empty before any trial."""
-    if not standings.records:
+    if not standings.trials:
         return ""
     fields = dict(standings.protocol)
-    if len(standings.weights) > 1:
+    weights = {t.protocol.get("weights") for t in standings.search if standings.scored(t)}
+    if len(weights - {None}) > 1:
         fields["weights"] = "averaged where a trial averages them, else raw"
     sentences = [protocol_in_words(metric, fields) for metric in standings.metrics]
     if len(sentences) > 1 and fields:
@@ -161,7 +157,7 @@ def protocol(standings: Standings) -> str:
                 name
                 for trial in other
                 for name in {**mine, **trial.protocol}
-                if name not in OWN_BUSINESS and mine.get(name) != trial.protocol.get(name)
+                if name not in CONFIGURED and mine.get(name) != trial.protocol.get(name)
             }
         )
         count = plural(len(other), "trial")

@@ -17,9 +17,8 @@ from sweeper.report.leaderboard import as_csv, as_parquet, leaderboard
 from sweeper.report.markup import Picture, text
 from sweeper.report.page import page
 from sweeper.report.sections import winner_yaml
-from sweeper.report.standings import Standings, standings_of
-from sweeper.sweepfile.model import Sweep
-from sweeper.trial import Trial
+from sweeper.standings import Standings
+from sweeper.standings.progress import progress_of
 from sweeper.wording import measure, plural, sentence
 from trials.files import atomic_write
 
@@ -63,25 +62,26 @@ class ReportPaths:
 
 def write_report(
     folder: SweepFolder,
-    sweep: Sweep,
-    records: Sequence[Trial],
+    standings: Standings,
     importances: Mapping[str, float] | None = None,
     tables: Sequence[Table] = (),
     *,
     fanova: Mapping[str, float] | None = None,
     state: str | None = None,
-    budget: int | None = None,
 ) -> ReportPaths:
-    """Write `report/` of a sweep: leaderboard, figures, page. Any records will do, also none.
+    """Write `report/` of a sweep: leaderboard, figures, page. Any trials will do, also none.
 
     `importances` are the parameters' shares by path, None where they cannot be told yet, `fanova`
     the same by another method; `tables` are ablation tables to show; `state` is the word beside
-    the name, by default worked out from the records and the `budget` of trials, itself by default
-    the sweep's limit (a grid may have fewer cells). Each file is replaced whole, figures that no
-    longer apply are removed, and the same records and sample grids give the same bytes. Raises
-    OSError when a file cannot be written.
+    the name, by default how far the sweep is. Each file is replaced whole, figures that no longer
+    apply are removed, and the same trials and sample grids give the same bytes.
+
+    Raises:
+        OSError: a file cannot be written.
     """
-    standings = standings_of(sweep, records)
+    if state is None:
+        driven = folder.driver() is not None
+        state = progress_of(standings, driven=driven, asked=folder.asked()).in_words()
     report = folder.report
     report.mkdir(parents=True, exist_ok=True)
     board = leaderboard(standings)
@@ -89,7 +89,7 @@ def write_report(
         plans = list(_plans(standings, folder, importances, fanova, tables))
         pictures = list(_pictures(plans))
     configuration = winner_yaml(standings)
-    html = page(standings, pictures, tables, importances, state or _state(standings, budget))
+    html = page(standings, pictures, tables, importances, state)
     contents: dict[str, bytes | str] = {
         "leaderboard.csv": as_csv(board),
         "leaderboard.parquet": as_parquet(board),
@@ -103,19 +103,6 @@ def write_report(
         (report / name).unlink(missing_ok=True)
     figures = {picture.key: report / picture.file for picture in pictures}
     return ReportPaths.within(report, figures, best=bool(configuration))
-
-
-def _state(standings: Standings, budget: int | None) -> str:
-    counts = standings.counts
-    budget = standings.sweep.limits.trials if budget is None else budget
-    if not standings.records:
-        return "not started"
-    if counts.get("running") or counts.get("waiting"):
-        return "in progress"
-    over = len(standings.search)
-    if budget is None or over >= budget:
-        return "finished"
-    return f"{over} of {budget} trials"
 
 
 # The figures ------------------------------------------------------------------------------------
@@ -266,7 +253,7 @@ def _sample_plans(standings: Standings, folder: SweepFolder) -> Iterator[_Plan]:
         "best_samples.png",
         f"Samples of the best {'cells' if cells else 'trials'}",
         "Last grids, from the same fixed noise at every evaluation; not selected."
-        + (" Each cell's are those of its first seed." if cells else ""),
+        + (" Each cell's are those of its first run that completed." if cells else ""),
         lambda: gallery.best_samples(standings, folder),
     )
     yield _Plan(

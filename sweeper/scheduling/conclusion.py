@@ -1,12 +1,13 @@
-"""The end of a sweep, one way and without a turn.
+"""The end of a sweep, straight through the rooms.
 
-    study → trials → dataset → standings → tables → report → MLflow
+    study → trials → standings → dataset → tables → report → MLflow
 
-Each room gets what the one before it has made, and none is asked twice.
+Each gets what the one before it has made, and none is asked twice.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,11 +16,11 @@ from sweeper.ablation.tables import Table
 from sweeper.home import SweepFolder
 from sweeper.report import ReportPaths, write_report
 from sweeper.report.mlflow_tables import evidence
-from sweeper.report.standings import standings_of
 from sweeper.results import finished_tables, write_dataset_of
 from sweeper.scheduling.events import SweepState
 from sweeper.scheduling.recorder import Recorder
 from sweeper.search.ledger import Ledger
+from sweeper.standings import Standings, standings_of
 from sweeper.sweepfile.model import Sweep
 from trials.files import atomic_write
 
@@ -29,10 +30,11 @@ TABLE_FORMATS = ("latex", "markdown")
 
 @dataclass(frozen=True)
 class Results:
-    """What the end of a sweep has written."""
+    """What the end of a sweep has made."""
 
-    report: ReportPaths
+    standings: Standings
     tables: tuple[Table, ...]
+    report: ReportPaths
 
 
 def conclude(
@@ -43,36 +45,33 @@ def conclude(
     state: SweepState | None = None,
     recorder: Recorder | None = None,
 ) -> Results:
-    """Write what has come of a sweep: study → trials → dataset → standings → tables → report →
+    """Write what has come of a sweep: study → trials → standings → dataset → tables → report →
     MLflow.
 
-    `state` is how the run ended; without it the report works out how far the sweep is. Without a
-    `recorder` MLflow is told nothing. Raises OSError where a file cannot be written.
+    `state` is how the run ended; without it the report says how far the sweep is. Without a
+    `recorder` MLflow is told nothing.
+
+    Raises:
+        OSError: a file cannot be written.
+        LedgerError: the study cannot be read.
     """
     trials = ledger.trials()
-    dataset = write_dataset_of(folder, sweep, trials)
-    standings = standings_of(sweep, trials)
+    standings = standings_of(sweep, trials, ledger.planned)
+    dataset = write_dataset_of(folder, standings)
     tables = tuple(finished_tables(sweep, dataset))
     importances, fanova = ledger.importances(), ledger.importances("fanova")
-    report = write_report(
-        folder,
-        sweep,
-        trials,
-        importances,
-        tables,
-        fanova=fanova,
-        state=state,
-        budget=ledger.planned,
-    )
+    report = write_report(folder, standings, importances, tables, fanova=fanova, state=state)
     files = {f"report/{path.name}": path for path in report.all}
     files |= {f"tables/{path.name}": path for path in _write_tables(folder, tables)}
     if recorder is not None:
         columns = {table.name: table.raw().to_pydict() for table in tables if len(table)}
         recorder.concluded(files, columns | evidence(standings, importances, fanova))
-    return Results(report, tables)
+        if state == "finished" and standings.best is not None:
+            recorder.winner_is(standings.best.trial)
+    return Results(standings, tables, report)
 
 
-def _write_tables(folder: SweepFolder, tables: tuple[Table, ...]) -> list[Path]:
+def _write_tables(folder: SweepFolder, tables: Sequence[Table]) -> list[Path]:
     """Each table in each of TABLE_FORMATS, in the report's folder."""
     written = []
     for table in tables:

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import time as clock
 from collections import deque
-from collections.abc import Sequence
 from typing import Literal
 
 from sweeper.ablation.blame import INNOCENT, SCHEDULER
@@ -35,9 +34,10 @@ from sweeper.scheduling.failures import DISK_FULL, NOT_SHARED, OUT_OF_MEMORY
 from sweeper.scheduling.machines import NotShared
 from sweeper.scheduling.messages import Failure, Report, Work, kept_checkpoint
 from sweeper.scheduling.recorder import Recorder
-from sweeper.search.confirming import race, replicates_due
 from sweeper.search.ledger import Ledger
 from sweeper.search.stopping_rule import TakeOver
+from sweeper.standings import Standings, standings_of
+from sweeper.standings.confirming import race, replicates_due
 from sweeper.sweepfile.model import Sweep
 from sweeper.trial import Evaluation, Symptom, Trial
 
@@ -165,13 +165,14 @@ class Conductor:
                 return deque()  # the search has not ended: it is not known what is confirmed
             if not self._known:
                 self._known = {one.number: one for one in self._ledger.trials()}
-            records = list(self._known.values())
-            self._replicates = deque(replicates_due(records, self.sweep, without=self._unheld))
-            self._tell_given_up(records)
+            standings = standings_of(self.sweep, self._known.values())
+            self._replicates = deque(replicates_due(standings, without=self._unheld))
+            self._tell_given_up(standings)
         return self._replicates
 
-    def _tell_given_up(self, records: Sequence[Trial]) -> None:
-        for one in race(records, self.sweep, without=self._unheld).given_up:
+    def _tell_given_up(self, standings: Standings) -> None:
+        held = race(standings, without=self._unheld)
+        for one in held.given_up if held is not None else ():
             if one.key not in self._given_up:
                 self._given_up.add(one.key)
                 message = f"trial {one.key} is given up: {one.reason}"
@@ -335,7 +336,7 @@ class Conductor:
                 # Held again by the next run; for now the race goes on without this round.
                 self._unheld.add(record.config["seed"])
         ending: Ending = record.state  # type: ignore[assignment]
-        self._tell_end(number, ending, record.objective, record.symptom, record.reason)
+        self._tell_end(number, ending, record.symptom, record.reason, record)
         if record.state == "failed":
             self._failed += 1
             self._check_failures()
@@ -386,11 +387,11 @@ class Conductor:
         self,
         number: int,
         state: Ending,
-        objective: tuple[float, ...] | None = None,
         symptom: str | None = None,
         reason: str | None = None,
+        trial: Trial | None = None,
     ) -> None:
-        self._tell(TrialEnded(number, state, objective, symptom, reason, clock.time()))
+        self._tell(TrialEnded(number, state, symptom, reason, clock.time(), trial))
 
     def _enter(self, phase: Phase, message: str = "") -> None:
         if phase != self._phase:

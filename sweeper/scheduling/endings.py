@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sweeper.ablation.racing import apart_from_seed
 from sweeper.scheduling.messages import Failure
 from sweeper.search.attributes import finite
+from sweeper.standings.ranking import apart_from_seed
 from sweeper.sweepfile.model import Sweep
 from sweeper.trial import Symptom, Trial
 

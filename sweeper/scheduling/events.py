@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from sweeper.standings import Standings
 from sweeper.trial import Evaluation, Role, Trial
 
 if TYPE_CHECKING:
@@ -78,12 +79,14 @@ class TrialEvaluated:
 
 @dataclass(frozen=True)
 class TrialEnded:
+    """`trial` is all of it, where this is its final state."""
+
     number: int
     state: Ending
-    objective: tuple[float, ...] | None
     symptom: str | None
     reason: str | None
     time: float
+    trial: Trial | None = None
 
 
 @dataclass(frozen=True)
@@ -111,9 +114,18 @@ class Outcome:
     state: SweepState
     message: str
     folder: Path
-    records: tuple[Trial, ...] = field(default=(), repr=False)
-    best: Trial | None = None
-    results: Results | None = None
+    standings: Standings = field(repr=False)
+    results: Results | None = field(default=None, repr=False)
+
+    @property
+    def records(self) -> tuple[Trial, ...]:
+        """All trials of the sweep, by number."""
+        return self.standings.trials
+
+    @property
+    def best(self) -> Trial | None:
+        """The winner; of an ablation the run that stands for its best cell."""
+        return self.standings.best.trial if self.standings.best else None
 
     @property
     def exit_code(self) -> int:

@@ -7,15 +7,15 @@ killed before the ledger had it measures again, to the same numbers, since the n
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import ray
 
 from sweeper.home import SweepFolder
 from sweeper.scheduling.recorder import Recorder
-from sweeper.search.confirming import best_first
 from sweeper.search.ledger import Ledger
+from sweeper.standings import Standings, standings_of
 from sweeper.sweepfile.model import Sweep
 from sweeper.trial import FinalScore, Trial
 
@@ -45,7 +45,7 @@ class Scoring:
             return []
         return [
             record.number
-            for record in winners(self._sweep, self._ledger.trials())
+            for record in winners(standings_of(self._sweep, self._ledger.trials()))
             if record.final is None and (self._folder.trial(record.number) / GENERATOR).exists()
         ]
 
@@ -81,22 +81,12 @@ class Scoring:
         return score
 
 
-def winners(sweep: Sweep, records: Sequence[Trial]) -> list[Trial]:
+def winners(standings: Standings) -> list[Trial]:
     """The winner by the search, and by fresh seeds where that is another one."""
-    found = best_first(records, sweep)[:1]
-    if not any(one.role == "replicate" for one in records):
-        return found
-    from sweeper.report.standings import standings_of  # its folder imports matplotlib: a second
-
-    confirmed = standings_of(sweep, records).best
-    if confirmed is not None and confirmed.trial.number not in {one.number for one in found}:
-        found += [one for one in records if one.number == confirmed.trial.number]
-    return found
-
-
-def overall_winner(sweep: Sweep, records: Sequence[Trial]) -> Trial | None:
-    """By fresh seeds, where any were run; else by the search. None before a trial completes."""
-    return next(reversed(winners(sweep, records)), None)
+    chosen = list(standings.by_search[:1])
+    if standings.best is not None and standings.best.trial not in chosen:
+        chosen.append(standings.best.trial)
+    return chosen
 
 
 def _measure(folder: str, cache: str, threads: int) -> FinalScore:

@@ -33,14 +33,14 @@ from sweeper.scheduling.events import (
     SweepStarted,
     SweepState,
 )
-from sweeper.scheduling.final_score import Scoring, overall_winner
+from sweeper.scheduling.final_score import Scoring
 from sweeper.scheduling.machines import Mark
 from sweeper.scheduling.recorder import Recorder, resolved
 from sweeper.scheduling.requests import Requests
 from sweeper.scheduling.trainable import Factory, build_training
 from sweeper.scheduling.tune_loop import Tuning
-from sweeper.search.confirming import best_first
 from sweeper.search.ledger import Ledger
+from sweeper.standings import standings_of
 from sweeper.sweepfile.load import load_sweep, read_stored
 from sweeper.sweepfile.model import Sweep
 from sweeper.tracking.address import tracking_uri
@@ -69,7 +69,8 @@ def run(
 
     `events` hears what happens as it happens. `factory` makes the trainings (real ones by default).
     `source` is the file that the sweep was read from, kept beside it. `record` says whether MLflow
-    is told, `report` whether dataset, tables and page are written when no more trials will run.
+    is told, `report` whether what has come of it is written (`conclusion`) when no more trials will
+    run.
 
     Raises UserError where the sweep cannot be run as it is (SpecConflict: the name exists with
     another search; the cluster has not what a trial needs), SweepBusy where another process runs
@@ -195,15 +196,9 @@ class _Run:
         return None if hours is None else max(0.0, 3600 * hours - self._ledger.seconds)
 
     def _end(self, state: SweepState, message: str) -> Outcome:
-        records = self._ledger.trials()
-        best = next(iter(best_first(records, self._sweep)), None)
         results: Results | None = None
         try:
             self._spend()
-            if state == "finished":
-                won = best if self._sweep.is_ablation else overall_winner(self._sweep, records)
-                if won is not None:
-                    self._recorder.winner_is(won)
             if self._report:
                 results = conclude(
                     self._sweep, self._folder, self._ledger, state=state, recorder=self._recorder
@@ -214,7 +209,10 @@ class _Run:
             if state != "failed":
                 state, message = "failed", _told(error)
         self._tell(SweepEnded(state, message, time.time()))
-        return Outcome(state, message, self._folder.path, tuple(records), best, results)
+        standings = (
+            results.standings if results else standings_of(self._sweep, self._ledger.trials())
+        )
+        return Outcome(state, message, self._folder.path, standings, results)
 
     def _drain(self, state: SweepState) -> str:
         if self._wires is None:

@@ -56,7 +56,10 @@ def translated(place: Path | None = None) -> Iterator[None]:
         yield
     except (OSError, optuna.exceptions.StorageInternalError) as error:
         where = "the study" if place is None else f"the study of {place}"
-        raise LedgerError(f"cannot use {where}: {error}") from error
+        # Optuna guesses at invalid data, whatever the database said.
+        said = error.__cause__ if isinstance(error.__cause__, Exception) else error
+        reason = str(getattr(said, "orig", None) or said).strip().splitlines()[0]
+        raise LedgerError(f"cannot use {where}: {reason}") from error
 
 
 def trial_of(entry: FrozenTrial, final: Mapping[str, Any] | None = None) -> Trial:

@@ -68,9 +68,13 @@ class Ledger:
     def open(cls, sweep: Sweep, folder: SweepFolder, storage: str | None = None) -> Self:
         """Open the sweep's study for writing, made first where it is missing.
 
-        The caller holds the folder's lock. `storage` is a database URL, by default
-        $SWEEPER_STORAGE, and without that the journal in the folder. Raises LedgerError when the
-        study cannot be read or written, SpecConflict when it belongs to another sweep.
+        The caller holds the folder's lock. `storage` is a database URL or `storage.JOURNAL`, by
+        default $SWEEPER_STORAGE, and without that the journal in the folder.
+
+        Raises:
+            LedgerError: the study cannot be read or written.
+            SpecConflict: it belongs to another sweep.
+            UserError: the storage's address is none, or its driver is not installed.
         """
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         with translated(folder.path):

@@ -8,6 +8,7 @@ import weakref
 import optuna
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 
+from sweeper.errors import LedgerError, UserError
 from sweeper.home import SweepFolder
 from sweeper.search.journal import Journal
 from sweeper.sweepfile.model import Sweep
@@ -17,22 +18,29 @@ STORAGE_VARIABLE = "SWEEPER_STORAGE"
 
 Not part of a sweep file: such addresses tend to hold passwords, and files travel."""
 
+JOURNAL = ""
+"""Given in place of a URL, it means the journal in the folder, whatever the environment says."""
+
+_ATTEMPTS = 20
+"""Of making ten tables and an index, of which somebody else may be making each."""
+
 
 def open_storage(folder: SweepFolder, url: str | None) -> tuple[BaseStorage, Journal | None]:
-    """The storage at `url`, else at $SWEEPER_STORAGE, else the folder's journal (given too)."""
-    url = url or os.environ.get(STORAGE_VARIABLE)
-    if url:
-        database = RDBStorage(url, engine_kwargs={"pool_pre_ping": True})
-        # A listing opens studies by the dozen: none may keep its connections until it is collected.
-        weakref.finalize(database, database.engine.dispose)
-        return database, None
+    """The storage at `url`, by default at $SWEEPER_STORAGE, else the folder's journal (given too).
+
+    Raises:
+        UserError: the address is none, or its driver is not installed.
+        LedgerError: the database cannot be opened.
+    """
+    if address := _address(url):
+        return _open_database(address), None
     journal = Journal(folder.study_journal)
     return JournalStorage(journal), journal
 
 
 def storage_exists(folder: SweepFolder, url: str | None) -> bool:
     """Whether there is anything to open, without making it."""
-    return bool(url or os.environ.get(STORAGE_VARIABLE)) or folder.study_journal.exists()
+    return bool(_address(url)) or folder.study_journal.exists()
 
 
 def load_study(sweep: Sweep, storage: BaseStorage) -> optuna.Study:
@@ -44,3 +52,57 @@ def load_study(sweep: Sweep, storage: BaseStorage) -> optuna.Study:
         sampler=optuna.samplers.RandomSampler(0),
         pruner=optuna.pruners.NopPruner(),
     )
+
+
+def _address(url: str | None) -> str:
+    return os.environ.get(STORAGE_VARIABLE, "") if url is None else url
+
+
+def _open_database(url: str) -> RDBStorage:
+    from sqlalchemy import exc, make_url  # a listing of journals need not wait for it
+
+    try:
+        shown = make_url(url).render_as_string(hide_password=True)
+        _make_tables(url)
+        # Nothing is asked of the database here, so that no connection is left behind by a failure.
+        database = RDBStorage(
+            url,
+            engine_kwargs={"pool_pre_ping": True},
+            skip_table_creation=True,
+            skip_compatibility_check=True,
+        )
+    except exc.ArgumentError as error:
+        raise UserError(
+            f"{STORAGE_VARIABLE} holds no address of a database; expected "
+            "postgresql+psycopg://USER@HOST/NAME or sqlite:///FILE.db"
+        ) from error
+    except ImportError as error:
+        raise UserError(
+            f"no driver for {shown} is installed; for PostgreSQL write postgresql+psycopg://… "
+            "and pip install 'gan-sweeper[cluster]'"
+        ) from error
+    except (exc.SQLAlchemyError, RuntimeError) as error:
+        reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+        raise LedgerError(f"cannot open the database {shown}: {reason}") from error
+    # A listing opens studies by the dozen: none may keep its connections until it is collected.
+    weakref.finalize(database, database.engine.dispose)
+    return database
+
+
+def _make_tables(url: str) -> None:
+    """Make Optuna's tables where they are missing, and see that they are of this version.
+
+    Whoever finds an empty database makes them, and two who find it at once are in each other's
+    way: the slower one fails, and finds them on looking again.
+    """
+    from sqlalchemy import exc
+    from sqlalchemy.pool import NullPool
+
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            RDBStorage(url, engine_kwargs={"poolclass": NullPool})
+            return
+        except exc.DBAPIError as error:
+            late = isinstance(error, exc.IntegrityError) or "already exists" in str(error)
+            if not late or attempt == _ATTEMPTS:
+                raise

@@ -8,9 +8,10 @@ driver itself goes away in between. Importing this package does not import mlflo
 from __future__ import annotations
 
 from sweeper.tracking.address import redacted, tracking_uri
-from sweeper.tracking.handle import Left, WriterHandle, start_writer, sync, waiting
+from sweeper.tracking.handle import WriterHandle, start_writer, sync
+from sweeper.tracking.left import Failure, Left, waiting
 from sweeper.tracking.names import SWEEP
-from sweeper.tracking.outbox import Failure, Outbox
+from sweeper.tracking.outbox import Outbox
 
 __all__ = [
     "SWEEP",

@@ -17,9 +17,10 @@ _SERVERS = ("http", "https", "databricks")
 def tracking_uri(home: Path, configured: str | None = None) -> str:
     """The sweep file's own `tracking.uri`, else $MLFLOW_TRACKING_URI, else the home's database.
 
-    Raises TrackingError where the address cannot work: a folder (MLflow no longer records into
-    plain files), a home whose path an address cannot hold, or a password in the address, where
-    every process list and every copy of the sweep file would show it.
+    Raises:
+        TrackingError: the address cannot work: a folder (MLflow no longer records into plain
+            files), a home whose path an address cannot hold, or a password in the address, where
+            every process list and every copy of the sweep file would show it.
     """
     uri = configured or os.environ.get(URI_VARIABLE) or _own_database(home)
     scheme = urlsplit(uri).scheme.partition("+")[0]

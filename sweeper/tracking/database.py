@@ -12,13 +12,12 @@ arrived already changes nothing.
 from __future__ import annotations
 
 import sqlite3
-import time
-from collections.abc import Collection, Iterator
+import threading
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from sweeper.errors import TrackingError
-from sweeper.tracking.names import SWEEP
 
 VERSION = 1
 BUSY_SECONDS = 30.0
@@ -71,7 +70,6 @@ CREATE TABLE models (
     number INTEGER, name TEXT, folder TEXT,
     revision INTEGER NOT NULL DEFAULT 1,
     sent INTEGER NOT NULL DEFAULT 0,
-    uri TEXT NOT NULL DEFAULT '',
     PRIMARY KEY (number, name)
 );
 
@@ -81,25 +79,55 @@ CREATE TABLE failures (
 );
 """
 
-_WAITING = """
-WITH known AS (SELECT number FROM runs WHERE announced = 1),
-     waiting AS (
-        SELECT number, 1 AS facts FROM runs WHERE sent < revision
-        UNION ALL SELECT number, count(*) FROM metrics WHERE sent = 0 GROUP BY number
-        UNION ALL SELECT number, count(*) FROM files WHERE sent < revision GROUP BY number
-        UNION ALL SELECT number, count(*) FROM models WHERE sent < revision GROUP BY number
-     )
-SELECT number, sum(facts) FROM waiting JOIN known USING (number) GROUP BY number ORDER BY number
-"""
 
+class Database:
+    """The outbox at `path`, open; made first where it is missing. May be used from several threads.
 
-def connect(path: Path) -> sqlite3.Connection:
-    """Open the outbox at `path`, made first where it is missing.
-
-    The connection is in autocommit mode and may be used from several threads, one at a time.
-    Raises TrackingError where the file is damaged, not an outbox or made by a later version.
+    Raises:
+        TrackingError: the file is damaged, no outbox, or was made by a later version; from every
+            method also where it cannot be read or written.
     """
-    with translated(path):
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = threading.RLock()
+        self._connection = _connect(path)
+
+    def close(self) -> None:
+        """Let go of the file. What it holds stays."""
+        with self._lock:
+            self._connection.close()
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """Use the connection, which is in autocommit mode, alone."""
+        with self._lock, _translated(self.path):
+            yield self._connection
+
+    @contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """Write all of a block or nothing. Inside another such block it joins that one."""
+        with self.reading() as connection, _transaction(connection):
+            yield connection
+
+    def meta(self, key: str) -> str:
+        """A word about the outbox as a whole; empty where it was never said."""
+        with self.reading() as connection:
+            row = connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+        return "" if row is None else str(row[0])
+
+    def set_meta(self, key: str, value: str) -> None:
+        """Say a word about the outbox as a whole."""
+        with self.writing() as connection:
+            connection.execute(
+                "INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE "
+                "SET value = excluded.value WHERE value IS NOT excluded.value",
+                (key, value),
+            )
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    with _translated(path):
         connection = sqlite3.connect(
             path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
         )
@@ -123,7 +151,7 @@ def connect(path: Path) -> sqlite3.Connection:
 
 
 @contextmanager
-def translated(path: Path) -> Iterator[None]:
+def _translated(path: Path) -> Iterator[None]:
     """Turn SQLite's errors into TrackingError, saying which file and what to do about it."""
     try:
         yield
@@ -137,8 +165,7 @@ def translated(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """All or nothing. Inside another transaction it joins that one."""
+def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
     if _in_transaction(connection):
         yield
         return
@@ -155,46 +182,3 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
 
 def _in_transaction(connection: sqlite3.Connection) -> bool:
     return connection.in_transaction
-
-
-def read_meta(connection: sqlite3.Connection, key: str) -> str:
-    """A word about the outbox as a whole; empty where it was never said."""
-    row = connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
-    return "" if row is None else str(row[0])
-
-
-def write_meta(connection: sqlite3.Connection, key: str, value: str) -> None:
-    connection.execute(
-        "INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value "
-        "WHERE value IS NOT excluded.value",
-        (key, value),
-    )
-
-
-def waiting(connection: sqlite3.Connection) -> dict[int, int]:
-    """Runs about which MLflow does not know everything yet → how many facts it lacks.
-
-    A fact is a run's own row, a metric's value at a step, a file or a model. Numbers ascend.
-    """
-    return {int(number): int(facts) for number, facts in connection.execute(_WAITING)}
-
-
-def interrupt(
-    connection: sqlite3.Connection, keep: Collection[int] = (), *, sweep: bool = False
-) -> list[int]:
-    """Count running trials as interrupted, all but `keep`; with `sweep`, the sweep's run too."""
-    rows = connection.execute("SELECT number FROM runs WHERE announced = 1 AND state = 'running'")
-    left = [row[0] for row in rows if row[0] not in keep and (sweep or row[0] != SWEEP)]
-    connection.executemany(
-        "UPDATE runs SET state = 'interrupted', ended = ?, revision = revision + 1 "
-        "WHERE number = ?",
-        [(round(time.time() * 1000), number) for number in left],
-    )
-    return left
-
-
-def failures(connection: sqlite3.Connection) -> list[tuple[int, str, str, str]]:
-    """(run's number, kind, key, error) of all that was refused for good, oldest first."""
-    return connection.execute(
-        "SELECT number, kind, key, error FROM failures ORDER BY time, number, kind, key"
-    ).fetchall()

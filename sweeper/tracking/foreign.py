@@ -83,7 +83,11 @@ def _checked(place: str) -> str:
 
 
 def read_mapping(path: Path) -> Meanings:
-    """The mapping in a YAML file. Raises UserError with everything that is wrong with it."""
+    """The mapping in a YAML file.
+
+    Raises:
+        UserError: with everything that is wrong with the file.
+    """
     document = read_document(read_text(path), str(path))
     if document.readable and not isinstance(document.root, dict):
         document.add((), "is no mapping", "a mapping that begins with `objective: metrics.NAME`")
@@ -102,9 +106,11 @@ def foreign_records(uri: str, experiment: str, meanings: Meanings) -> list[dict[
     """One record a run, as `sweeper.ablation.dataset.trial_table` takes them.
 
     A run that did not finish, or has no finite objective, counts as failed; but a run without an
-    objective that only holds others below it is none. Raises UserError where there is no such
-    experiment or the runs do not have what the mapping names, TrackingError where MLflow cannot
-    be read.
+    objective that only holds others below it is none.
+
+    Raises:
+        UserError: there is no such experiment, or its runs do not have what the mapping names.
+        TrackingError: MLflow cannot be read.
     """
     runs = find_runs(uri, experiment)
     if not runs:

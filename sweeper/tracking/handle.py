@@ -15,14 +15,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
 from sweeper.errors import TrackingError
-from sweeper.tracking import database
+from sweeper.tracking.left import Left, waiting
 from sweeper.tracking.names import EXIT_BUSY, EXIT_DONE, EXIT_LEFT
-from sweeper.tracking.outbox import Failure, Outbox
+from sweeper.tracking.outbox import Outbox
 from sweeper.tracking.vendor import WRITER_ENVIRONMENT
 
 LINGER = 60.0
@@ -31,38 +30,6 @@ LINGER = 60.0
 _RESTART_PAUSE = 1.0
 _LONGEST_RESTART_PAUSE = 15.0
 _LOG_LIMIT = 1_000_000
-
-
-@dataclass(frozen=True)
-class Left:
-    """What MLflow does not have when one stops waiting. Falsy when there is nothing to say."""
-
-    pending: int
-    """Facts that are still in the outbox."""
-    failures: tuple[Failure, ...]
-    """What MLflow refused for good; it is not sent again."""
-    error: str
-    """Why the pending ones could not be sent, as far as known."""
-
-    def __bool__(self) -> bool:
-        return bool(self.pending or self.failures)
-
-    def advice(self, name: str) -> str:
-        """What to tell the user of sweep `name`, with the flag of its home where it needs one;
-        several lines, empty when all has arrived."""
-        lines = []
-        if self.pending:
-            reason = f" ({self.error})" if self.error else ""
-            lines.append(
-                f"{self.pending} facts are not in MLflow yet{reason}. Nothing is lost: "
-                f"`sweeper sync {name}` sends them, and so does running the sweep file again."
-            )
-        if self.failures:
-            lines.append(f"MLflow refused {len(self.failures)} of the facts for good:")
-            lines.extend(f"  {failure}" for failure in self.failures[:10])
-            if len(self.failures) > 10:
-                lines.append(f"  … and {len(self.failures) - 10} more")
-        return "\n".join(lines)
 
 
 class WriterHandle:
@@ -90,6 +57,7 @@ class WriterHandle:
 
     @property
     def pid(self) -> int:
+        """Of the process that writes now."""
         return self._process.pid
 
     @property
@@ -98,6 +66,7 @@ class WriterHandle:
         return self._outbox.path.with_name("writer.log")
 
     def alive(self) -> bool:
+        """Whether the process runs."""
         return self._process.poll() is None
 
     def ensure_alive(self) -> bool:
@@ -124,17 +93,18 @@ class WriterHandle:
         `enough`. Returns what is left."""
         deadline = time.monotonic() + timeout
         self._call()
-        while (pending := self._outbox.pending()) and time.monotonic() < deadline and not enough():
+        while (
+            (left := self._outbox.left()).pending and time.monotonic() < deadline and not enough()
+        ):
             self.ensure_alive()
             time.sleep(0.05)
-        error = self._outbox.last_error() if pending else ""
-        return Left(pending, tuple(self._outbox.failures()), error)
+        return left
 
     def close(self, patience: float = 5.0) -> None:
         """Let the writer go. It ends at once if all has arrived, else within `LINGER` seconds."""
         self._release()
         try:
-            self._process.wait(patience if self._outbox.pending() == 0 else 0.0)
+            self._process.wait(0.0 if self._outbox.left().pending else patience)
         except subprocess.TimeoutExpired:
             # It lingers by itself; nobody is going to wait for it.
             self._process.returncode = 0
@@ -190,8 +160,10 @@ def sync(outbox: Path, uri: str, artifacts: Path, timeout: float = LINGER) -> Le
     """Send what an earlier driver left, without one. Call it under the sweep's lock.
 
     With no driver nothing runs, so what MLflow shows as RUNNING is shown as KILLED. Returns what is
-    left after `timeout` seconds. Raises TrackingError where a writer is at work already, or where
-    it could not work at all.
+    left after `timeout` seconds.
+
+    Raises:
+        TrackingError: a writer is at work already, or it could not work at all.
     """
     done = subprocess.run(
         [*_COMMAND, str(outbox), str(artifacts), f"--linger={timeout}"],
@@ -208,18 +180,6 @@ def sync(outbox: Path, uri: str, artifacts: Path, timeout: float = LINGER) -> Le
     if done.returncode not in (EXIT_DONE, EXIT_LEFT):
         raise TrackingError(f"the writer failed: {done.stderr.decode(errors='replace').strip()}")
     return waiting(outbox)
-
-
-def waiting(outbox: Path) -> Left:
-    """What MLflow does not have of this outbox, without taking it over."""
-    connection = database.connect(outbox)
-    try:
-        with database.translated(outbox):
-            pending = sum(database.waiting(connection).values())
-            failures = tuple(Failure(*row) for row in database.failures(connection))
-            return Left(pending, failures, database.read_meta(connection, "error"))
-    finally:
-        connection.close()
 
 
 _COMMAND = (sys.executable, "-P", "-m", "sweeper.tracking.writer")

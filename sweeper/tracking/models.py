@@ -24,7 +24,12 @@ EXAMPLES = 4
 
 
 def log_folder(store: Store, experiment: str, run_id: str, name: str, folder: Path) -> str:
-    """Log the generator of a trial's folder. Raises Refused where it cannot be loaded or traced."""
+    """Log the generator of a trial's folder. Returns `models:/m-…`.
+
+    Raises:
+        Refused: it cannot be loaded or traced.
+        Unreachable: MLflow does not answer.
+    """
     try:
         generator = importlib.import_module("trials.evaluation.export").load_generator(folder)
     except Exception as error:
@@ -36,7 +41,11 @@ def log_generator(store: Store, experiment: str, run_id: str, name: str, generat
     """Log a module that maps z (N, `generator.latent`) to samples as model `name` of the run.
 
     Returns `models:/m-…`. A model of this name that the run has already is returned as it is, and
-    one that was begun and not finished makes way. Raises Refused where the module cannot be traced.
+    one that was begun and not finished makes way.
+
+    Raises:
+        Refused: the module cannot be traced.
+        Unreachable: MLflow does not answer.
     """
     if earlier := _finished(store, experiment, run_id, name):
         return earlier

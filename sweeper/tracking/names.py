@@ -23,7 +23,6 @@ PARENT_TAG = "mlflow.parentRunId"
 NOTE_TAG = "mlflow.note.content"
 TABLES_TAG = "mlflow.loggedArtifacts"
 USER_TAG = "mlflow.user"
-SOURCE_TAG = "mlflow.source.name"
 
 TrialEnding = Literal["completed", "pruned", "failed", "interrupted", "retrying", "cancelled"]
 SweepEnding = Literal["finished", "stopped", "cancelled", "interrupted", "failed"]

@@ -18,8 +18,10 @@ def find_runs(uri: str, experiment: str) -> list[dict[str, Any]]:
     """The runs of an experiment, oldest first; an empty list where there is no such experiment.
 
     Each has run_id, name, status, parent (a run_id or None), params, tags, metrics (the last value
-    of each), started and ended (unix seconds, ended None while it runs) and artifact_uri. Raises
-    TrackingError where MLflow cannot be read.
+    of each), started and ended (unix seconds, ended None while it runs) and artifact_uri.
+
+    Raises:
+        TrackingError: MLflow cannot be read.
     """
     client = _client(uri)
     runs: list[dict[str, Any]] = []
@@ -39,20 +41,32 @@ def find_runs(uri: str, experiment: str) -> list[dict[str, Any]]:
 
 
 def experiment_names(uri: str) -> list[str]:
-    """The experiments that there are. Raises TrackingError where MLflow cannot be read."""
+    """The experiments that there are.
+
+    Raises:
+        TrackingError: MLflow cannot be read.
+    """
     with translated("list experiments"):
         return [found.name for found in _client(uri).search_experiments()]
 
 
 def metric_history(uri: str, run_id: str, key: str) -> list[tuple[int, float, float]]:
-    """(step, value, unix seconds) of one metric of a run, by step."""
+    """(step, value, unix seconds) of one metric of a run, by step.
+
+    Raises:
+        TrackingError: MLflow cannot be read, or has no such run.
+    """
     with translated(f"read metric {key!r}"):
         history = _client(uri).get_metric_history(run_id, key)
     return sorted((point.step, point.value, point.timestamp / 1000) for point in history)
 
 
 def artifact_names(uri: str, run_id: str) -> list[str]:
-    """Every artifact of a run, with its folders: `samples/000250.png`."""
+    """Every artifact of a run, with its folders: `samples/000250.png`.
+
+    Raises:
+        TrackingError: MLflow cannot be read, or has no such run.
+    """
     client = _client(uri)
     names: list[str] = []
     folders = [""]
@@ -64,7 +78,11 @@ def artifact_names(uri: str, run_id: str) -> list[str]:
 
 
 def download(uri: str, run_id: str, name: str, folder: Path) -> Path:
-    """Fetch one artifact of a run into a folder. Returns where it is."""
+    """Fetch one artifact of a run into a folder. Returns where it is.
+
+    Raises:
+        TrackingError: MLflow cannot be read, or has no such artifact.
+    """
     with translated(f"fetch {name!r}"):
         return Path(_client(uri).download_artifacts(run_id, name, str(folder)))
 

@@ -13,13 +13,13 @@ Whatever happens in between, the next pass goes on where the last note was made.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple, TypeVar
 
 from sweeper.tracking.backlog import Backlog, MetricRow, RunRow
+from sweeper.tracking.batches import MAX_METRICS, Item, Param, Tag, batches
 from sweeper.tracking.names import (
     PARENT_TAG,
     STUDY_TAG,
@@ -28,35 +28,14 @@ from sweeper.tracking.names import (
     USER_TAG,
     trial_tag,
 )
+from sweeper.tracking.patience import PATIENCE, Patience
+from sweeper.tracking.receipts import Receipts
 from sweeper.tracking.store import Gone, Known, Refused, Store, Unreachable
-
-PATIENCE = 10
-"""Failures of one and the same call, while the store is well otherwise, until it is set aside."""
-
-MAX_METRICS = 800
-MAX_PARAMS = 100
-MAX_CHARACTERS = 100_000
-"""MLflow takes at most 1,000 entities at once, 100 of them params and 100 tags, and 1 MB as JSON,
-which spells some characters with six."""
 
 _OWN_TAGS = frozenset({STUDY_TAG, TRIAL_TAG, USER_TAG, PARENT_TAG})
 
-T = TypeVar("T")
 LogModel = Callable[[Store, str, str, str, Path], str]
 """(store, experiment id, run id, model's name, trial's folder) → `models:/…` of the generator."""
-
-
-class Param(NamedTuple):
-    key: str
-    value: str
-
-
-class Tag(NamedTuple):
-    key: str
-    value: str
-
-
-Item = Param | Tag | MetricRow
 
 
 class _DeletedError(Refused):
@@ -66,8 +45,7 @@ class _DeletedError(Refused):
 class Sender:
     """Sends the backlog to the store.
 
-    `user` is who the runs are said to be by; `log_model` logs a generator. Methods raise
-    Unreachable when it has to be tried again later.
+    `user` is who the runs are said to be by; `log_model` logs a generator.
     """
 
     def __init__(self, backlog: Backlog, store: Store, user: str, log_model: LogModel) -> None:
@@ -75,13 +53,19 @@ class Sender:
         self._store = store
         self._user = user
         self._log_model = log_model
-        self._strikes: Counter[tuple[int, str]] = Counter()
+        self._receipts = Receipts(backlog)
+        self._patience = Patience(store)
         self._experiment = ""
         self._surveyed = False
         self._sure = False
 
     def send(self, go_on: Callable[[], bool] = lambda: True) -> None:
-        """One pass, cut short as soon as `go_on()` says no."""
+        """One pass, cut short as soon as `go_on()` says no.
+
+        Raises:
+            Unreachable: it has to be tried again later.
+            TrackingError: the outbox cannot be used.
+        """
         if self._backlog.run(SWEEP) is None:
             return
         try:
@@ -117,7 +101,7 @@ class Sender:
             self._settle(number, runs, ours.get(number))
         if not self._surveyed:
             for number in ours.keys() - found.keys():
-                self._backlog.forget(number)
+                self._receipts.forget(number)
         self._surveyed = self._sure = True
 
     def _settle(self, number: int, runs: Sequence[Known], ours: str | None) -> None:
@@ -132,7 +116,7 @@ class Sender:
         if self._backlog.run(number) is None and status == "RUNNING" and first.active:
             status = "KILLED"
             self._store.set_status(first.run_id, status, None)
-        self._backlog.adopt(number, first.run_id, first.artifact_uri, status)
+        self._receipts.adopt(number, first.run_id, first.artifact_uri, status)
 
     def _run_id(self, number: int) -> str:
         """The run of this number, made if need be; for an unknown number it is the sweep's."""
@@ -148,7 +132,7 @@ class Sender:
         if run.number != SWEEP:
             tags[PARENT_TAG] = self._run_id(SWEEP if run.parent is None else run.parent)
         run_id, artifact_uri = self._store.create(self._experiment, run.name, tags, run.started)
-        self._backlog.created(run.number, run_id, artifact_uri, tags)
+        self._receipts.created(run.number, run_id, artifact_uri, tags)
         return run_id
 
     def _send_run(self, number: int) -> None:
@@ -163,12 +147,12 @@ class Sender:
             if run.status != run.sent_status:
                 self._store.set_status(run_id, run.status, run.ended)
             own = {key: run.sent_tags[key] for key in run.sent_tags.keys() & _OWN_TAGS}
-            self._backlog.sent_run(run, own | dict(run.tags))
+            self._receipts.sent_run(run, own | dict(run.tags))
         except Gone:
-            self._backlog.forget(number)
+            self._receipts.forget(number)
             raise
         except Refused as error:
-            self._backlog.set_aside_run(number, str(error))
+            self._receipts.set_aside_run(number, str(error))
 
     def _send_values(self, run: RunRow, run_id: str) -> None:
         items: list[Item] = [
@@ -179,7 +163,7 @@ class Sender:
             metrics = self._backlog.metrics(run.number, MAX_METRICS)
             for batch in batches([*items, *metrics]):
                 self._send_batch(run.number, run_id, batch, PATIENCE)
-                self._backlog.sent_metrics(
+                self._receipts.sent_metrics(
                     run.number, [item for item in batch if isinstance(item, MetricRow)]
                 )
             items = []
@@ -188,14 +172,14 @@ class Sender:
         for key in run.sent_tags.keys() - run.tags.keys() - _OWN_TAGS:
             self._store.remove_tag(run_id, key)
 
-    def _send_batch(self, number: int, run_id: str, batch: Sequence[Item], patience: int) -> None:
+    def _send_batch(self, number: int, run_id: str, batch: Sequence[Item], limit: int) -> None:
         """Log a batch; where MLflow refuses it, halve it until the culprit stands alone."""
         params = [(item.key, item.value) for item in batch if isinstance(item, Param)]
         tags = [(item.key, item.value) for item in batch if isinstance(item, Tag)]
         metrics = [item for item in batch if isinstance(item, MetricRow)]
         log = partial(self._store.log, run_id, params, tags, metrics)
         try:
-            self._attempt(number, "batch", log, patience)
+            self._patience.attempt(number, "batch", log, limit)
         except Refused as error:
             if self._store.is_deleted(run_id):
                 raise _DeletedError("its run was deleted in MLflow") from error
@@ -207,7 +191,7 @@ class Sender:
             item = batch[0]
             kind = {Param: "param", Tag: "tag", MetricRow: "metric"}[type(item)]
             at = f"@{item.step}" if isinstance(item, MetricRow) else ""
-            self._backlog.set_aside(number, kind, item.key + at, str(error))
+            self._receipts.set_aside(number, kind, item.key + at, str(error))
 
     def _send_files(self, run: RunRow) -> None:
         for file in self._backlog.files(run.number):
@@ -217,10 +201,10 @@ class Sender:
             assert source is not None, "a file has a path or content"
             upload = partial(self._store.upload, root, source, file.name)
             try:
-                self._attempt(run.number, f"file {file.name}", upload, PATIENCE)
+                self._patience.attempt(run.number, f"file {file.name}", upload)
             except Refused as error:
-                self._backlog.set_aside(run.number, "file", file.name, str(error))
-            self._backlog.sent_file(run.number, file)
+                self._receipts.set_aside(run.number, "file", file.name, str(error))
+            self._receipts.sent_file(run.number, file)
 
     def _send_models(self, run: RunRow, run_id: str) -> None:
         for model in self._backlog.models(run.number):
@@ -229,38 +213,7 @@ class Sender:
             )
             uri = ""
             try:
-                uri = self._attempt(run.number, f"model {model.name}", log, PATIENCE)
+                uri = self._patience.attempt(run.number, f"model {model.name}", log)
             except Refused as error:
-                self._backlog.set_aside(run.number, "model", model.name, str(error))
-            self._backlog.sent_model(run.number, model, uri)
-
-    def _attempt(self, number: int, what: str, call: Callable[[], T], patience: int) -> T:
-        """`call()`; when it alone keeps failing while the store is well, it counts as refused."""
-        try:
-            result = call()
-        except Unreachable as error:
-            self._strikes[number, what] += 1
-            if self._strikes[number, what] >= patience and self._store.answers():
-                raise Refused(f"{error} (tried {self._strikes[number, what]} times)") from error
-            raise
-        self._strikes.pop((number, what), None)
-        return result
-
-
-def batches(items: Sequence[Item]) -> Iterator[list[Item]]:
-    """`items` in order, in pieces that MLflow takes as one request."""
-    most = {Param: MAX_PARAMS, Tag: MAX_PARAMS, MetricRow: MAX_METRICS}
-    batch: list[Item] = []
-    counts: Counter[type[Item]] = Counter()
-    size = 0
-    for item in items:
-        kind = type(item)
-        length = len(item.key) + (50 if isinstance(item, MetricRow) else len(item.value))
-        if batch and (size + length > MAX_CHARACTERS or counts[kind] == most[kind]):
-            yield batch
-            batch, counts, size = [], Counter(), 0
-        batch.append(item)
-        counts[kind] += 1
-        size += length
-    if batch:
-        yield batch
+                self._receipts.set_aside(run.number, "model", model.name, str(error))
+            self._receipts.sent_model(run.number, model, uri)

@@ -68,6 +68,11 @@ class Store:
     """One MLflow: a database or a server. Opening it imports mlflow and may make the schema.
 
     `artifacts` is the folder for experiments that are new in a database; a server knows its own.
+
+    Raises:
+        Unreachable: from every method, when trying again may help.
+        Gone: from every method about a run, where there is no such run.
+        Refused: from every method, where trying again will not help.
     """
 
     def __init__(self, uri: str, artifacts: Path) -> None:
@@ -149,6 +154,7 @@ class Store:
             )
 
     def remove_tag(self, run_id: str, key: str) -> None:
+        """Take a tag away from a run."""
         with translated(f"remove tag {key!r}"):
             self.client.delete_tag(run_id, key)
 
@@ -238,6 +244,7 @@ def _move(made: Path, place: Path) -> None:
 
 @contextmanager
 def translated(action: str) -> Iterator[None]:
+    """Turn what MLflow raises while it does `action` into one of the three errors above."""
     try:
         yield
     except TrackingError:

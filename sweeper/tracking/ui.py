@@ -48,7 +48,10 @@ def serve_ui(home: Path, port: int | None = None) -> int:
     """Print the address and serve until Ctrl-C. Returns the exit status.
 
     Where the sweeps of this home are recorded on a server, that server is the place to look.
-    Raises UserError where no sweep was recorded yet, or the port is taken.
+
+    Raises:
+        UserError: no sweep was recorded yet, or the port is taken.
+        TrackingError: the home cannot have a database, or names no MLflow.
     """
     uri = tracking_uri(home)
     if is_server(uri):
@@ -71,7 +74,11 @@ def serve_ui(home: Path, port: int | None = None) -> int:
 
 
 def free_port(preferred: int = USUAL_PORT) -> int:
-    """`preferred` if nobody listens there, else (and for 0) one that the system has to spare."""
+    """`preferred` if nobody listens there, else (and for 0) one that the system has to spare.
+
+    Raises:
+        OSError: there is none.
+    """
     for port in (preferred, 0):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -34,7 +34,11 @@ WRITER_ENVIRONMENT = {
 
 
 def load(name: str = "mlflow") -> ModuleType:
-    """The module `name` of mlflow. What the user's environment says already stands."""
+    """The module `name` of mlflow. What the user's environment says already stands.
+
+    Raises:
+        ModuleNotFoundError: there is no such module.
+    """
     for variable, value in ENVIRONMENT.items():
         os.environ.setdefault(variable, value)
     # A new database goes through every migration of MLflow's history, and says so.

@@ -16,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import optuna
+import psycopg
 import pytest
 from optuna.trial import TrialState
 
@@ -30,7 +31,7 @@ from sweeper.sweepfile.domains import Parameter, Range, Toggle, Values
 from sweeper.sweepfile.model import Sweep
 from sweeper.sweepfile.sections import Limits, Objective
 from sweeper.trial import Evaluation, FinalScore, Symptom, Trial
-from tests.conformance.storages import Killed, Place, killed_before
+from tests.conformance.storages import Killed, Place, PostgresPlace, killed_before
 from trials.health import SYMPTOMS
 
 ROOT = Path(__file__).parents[2]
@@ -405,3 +406,44 @@ def test_optunas_own_tools_can_open_the_study(place: Place) -> None:
         assert states == [TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL]
         assert (study.best_value,) == records[0].objective
         assert study.trials[1].intermediate_values == records[1].curve("fid")
+
+
+def test_several_sweeps_may_begin_at_once_in_a_storage_that_has_none(place: Place) -> None:
+    by_chance = Random.Config()  # a model's warnings are silenced for one thread only
+    sweeps = [replace(SWEEP, name=f"probe-{number}", search=by_chance) for number in range(6)]
+    together = threading.Barrier(len(sweeps))
+    errors: list[BaseException] = []
+
+    def begin(sweep: Sweep) -> None:
+        try:
+            together.wait()
+            ask(place.open(sweep))
+        except BaseException as error:
+            errors.append(error)
+
+    drivers = [threading.Thread(target=begin, args=(sweep,)) for sweep in sweeps]
+    for driver in drivers:
+        driver.start()
+    for driver in drivers:
+        driver.join()
+    assert errors == []
+    for sweep in sweeps:
+        reader = place.read(sweep)
+        assert reader is not None
+        assert len(reader.trials()) == 1
+
+
+def test_a_database_that_was_started_again_in_between_is_found_again(
+    tmp_path: Path, postgres: str, request: pytest.FixtureRequest
+) -> None:
+    place = PostgresPlace(tmp_path / "home", request)
+    ledger = place.open(SWEEP)
+    number = ask(ledger).number
+    with psycopg.connect(postgres.replace("+psycopg", ""), autocommit=True) as administrator:
+        administrator.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'"
+        )
+    ledger.report(number, measured(20, 1.0))
+    ledger.complete(number, [1.0])
+    assert place.open(SWEEP).trial(number).objective == (1.0,)

@@ -128,9 +128,11 @@ def grid(tmp_path: Path) -> Path:
 
 def kill_writer(writer: WriterHandle, outbox: Outbox, pause: float) -> None:
     """Kill it once it has begun to send, `pause` seconds later."""
-    before = outbox.pending()
+    before = outbox.left().pending
     wait_for(
-        lambda: writer.ensure_alive() and outbox.pending() < before, 90, "the writer sends nothing"
+        lambda: writer.ensure_alive() and outbox.left().pending < before,
+        90,
+        "the writer sends nothing",
     )
     time.sleep(pause)
     os.kill(writer.pid, signal.SIGKILL)
@@ -164,8 +166,8 @@ def test_a_killed_server_loses_nothing_and_repeats_nothing(
         say_sweep(outbox, grid, trials)
         with start_writer(outbox, server.address, home / "mlartifacts") as writer:
             for _ in range(kills):
-                before = outbox.pending()
-                wait_for(lambda limit=before: outbox.pending() < limit, 60, "nothing is sent")  # type: ignore[misc]
+                before = outbox.left().pending
+                wait_for(lambda limit=before: outbox.left().pending < limit, 60, "nothing is sent")  # type: ignore[misc]
                 time.sleep(random.uniform(0.0, 0.3))
                 server.kill()
                 time.sleep(random.uniform(0.0, 1.0))
@@ -183,16 +185,16 @@ def test_mlflow_that_is_down_at_first_gets_everything_once_it_is_up(
             started = time.monotonic()
             say_sweep(outbox, grid)
             assert time.monotonic() - started < 5, "saying it waited for MLflow"
-            wait_for(lambda: outbox.last_error() != "", 60, "the writer does not say what is wrong")
+            wait_for(lambda: outbox.left().error != "", 60, "the writer does not say what is wrong")
             left = writer.drain(0.5)
-            assert left.pending == outbox.pending() > 0
+            assert left.pending == outbox.left().pending > 0
             advice = left.advice("killed")
             assert "Nothing is lost" in advice
             assert "sweeper sync killed" in advice
             assert server.address.removeprefix("http://") in advice or "refused" in advice
             server.start()
             assert not writer.drain(120)
-        assert outbox.last_error() == ""
+        assert outbox.left().error == ""
     assert_complete(server.address)
 
 

@@ -20,6 +20,7 @@ from sweeper.scheduling.conductor import Conductor
 from sweeper.scheduling.messages import Failure, Report, Work
 from sweeper.scheduling.recorder import Recorder
 from sweeper.search.ledger import Ledger
+from sweeper.standings import standings_of
 from sweeper.sweepfile.domains import Parameter, Toggle, Values
 from sweeper.sweepfile.model import Sweep
 from sweeper.sweepfile.sections import Limits, Objective
@@ -82,7 +83,7 @@ def outcome(work: Work) -> Report:
 
 def tables(home: Path, ledger: Ledger, spec: Sweep = STUDY) -> list[Table]:
     folder = Home.at(home).sweep(spec.name)
-    return finished_tables(spec, write_dataset_of(folder, spec, ledger.trials()))
+    return finished_tables(spec, write_dataset_of(folder, standings_of(spec, ledger.trials())))
 
 
 def numbers(made: list[Table]) -> list[tuple[Any, ...]]:

@@ -354,14 +354,19 @@ def test_the_ending_says_where_the_runs_are(
 
     from sweeper.cli.run_summary import print_ending
     from sweeper.home import Home
-    from sweeper.results import sweep_of
+    from sweeper.results import read_standings
 
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     here = Home.at(home)
     result: Any = SimpleNamespace(
-        records=(), report="r.html", folder=home / "begun", message="", state="finished"
+        records=(),
+        standings=read_standings(here.existing("begun")),
+        report="r.html",
+        folder=home / "begun",
+        message="",
+        state="finished",
     )
-    print_ending(sweep_of(here.existing("begun")), result, here)
+    print_ending(result, here)
     assert f"runs     {where.format(home=home)}\n" in capsys.readouterr().out
 
 

@@ -10,11 +10,11 @@ import pytest
 
 from sweeper.home import Home
 from sweeper.report.sections import winner
-from sweeper.report.standings import standings_of
-from sweeper.scheduling.final_score import GENERATOR, Scoring, overall_winner, winners
+from sweeper.scheduling.final_score import GENERATOR, Scoring, winners
 from sweeper.scheduling.recorder import Recorder
 from sweeper.search.ledger import Ledger
 from sweeper.search.samplers.tpe import Tpe
+from sweeper.standings import standings_of
 from sweeper.sweepfile.domains import Parameter, Range
 from sweeper.sweepfile.model import Sweep
 from sweeper.sweepfile.sections import Limits
@@ -118,8 +118,8 @@ def test_a_winner_on_fresh_seeds_is_scored_beside_the_searchs_own() -> None:
         *(report_sweeps.replicate(3 + seed, 1, seed, 9.0 + seed / 9) for seed in range(5)),
         *(report_sweeps.replicate(8 + seed, 2, seed, 2.2 + seed / 9) for seed in range(5)),
     ]
-    assert [record.number for record in winners(sweep, records)] == [1, 2]
-    assert [record.number for record in winners(sweep, records[:3])] == [1]
+    assert [trial.number for trial in winners(standings_of(sweep, records))] == [1, 2]
+    assert [trial.number for trial in winners(standings_of(sweep, records[:3]))] == [1]
 
 
 def test_the_model_that_is_logged_is_of_the_winner_on_fresh_seeds() -> None:
@@ -129,8 +129,8 @@ def test_the_model_that_is_logged_is_of_the_winner_on_fresh_seeds() -> None:
         *(report_sweeps.replicate(2 + seed, 0, seed, 9.0 + seed / 9) for seed in range(5)),
         *(report_sweeps.replicate(7 + seed, 1, seed, 2.2 + seed / 9) for seed in range(5)),
     ]
-    found = [overall_winner(sweep, records[:upto]) for upto in (0, 2, 12)]
-    assert [record and record.number for record in found] == [None, 0, 1]
+    best = [standings_of(sweep, records[:upto]).best for upto in (0, 2, 12)]
+    assert [standing and standing.trial.number for standing in best] == [None, 0, 1]
 
 
 def test_the_report_shows_it_with_the_winner() -> None:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from sweeper.cli.inspect import _steps_saved
 from sweeper.cli.live import Lines, Progress, _picture
 from sweeper.cli.main import run
 from sweeper.home import Home
@@ -17,6 +16,7 @@ from sweeper.scheduling.events import TrialEnded, TrialEvaluated, TrialStarted
 from sweeper.scheduling.recorder import Recorder
 from sweeper.search.ledger import Ledger
 from sweeper.search.samplers.tpe import Tpe
+from sweeper.standings import standings_of
 from sweeper.sweepfile.domains import Parameter, Range
 from sweeper.sweepfile.model import Sweep
 from sweeper.sweepfile.sections import Limits
@@ -30,7 +30,14 @@ STARTED = TrialStarted(3, "search", None, {}, 800, False, 1, 0.0)
 NOTE = "samples are 0.2 times as far apart as real images"
 COLLAPSE = Symptom("mode_collapse", 400, {"diversity": 0.2}, "", NOTE)
 SEEN = TrialEvaluated(3, 31.5, Evaluation(400, 1.0, {"fid": 31.5}, symptoms=(COLLAPSE,)))
-STOPPED = TrialEnded(3, "pruned", None, "mode_collapse", REASON, 1.0)
+STOPPED = TrialEnded(
+    3,
+    "pruned",
+    "mode_collapse",
+    REASON,
+    1.0,
+    Trial(3, "pruned", evaluations=(SEEN.evaluation,), symptom="mode_collapse", reason=REASON),
+)
 
 
 @pytest.fixture
@@ -101,7 +108,9 @@ def test_steps_are_saved_of_trainings_of_the_default_length_too(tmp_path: Path) 
         symptom="mode_collapse",
     )
     default = default_at({"data": "digits"}, "steps")
-    assert _steps_saved([stopped]) == {"mode_collapse": default - 400}
+    spec = Sweep(name="probe", base={"data": "digits"}, parameters=())
+    (stop,) = standings_of(spec, [stopped]).stops
+    assert (stop.symptom, stop.steps) == ("mode_collapse", default - 400)
 
 
 def test_mlflow_has_a_symptom_as_a_tag_at_once_and_the_explanation_as_a_note(

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from sweeper.ablation.designs.full_factorial import FullFactorial
-from sweeper.cli.leaderboard import cell_standings
 from sweeper.cli.main import run
 from sweeper.home import Home
+from sweeper.standings import standings_of
 from sweeper.sweepfile import Limits, Parameter, Toggle
 from tests.unit.report_sweeps import sweep, trial
 
@@ -59,5 +59,5 @@ def test_a_cell_counts_runs_stopped_for_their_health_and_none_lost_with_a_worker
         )
         for number, (symptom, value) in enumerate(ends)
     ]
-    (found,) = cell_standings(SPEC, records)
-    assert (found.mean, found.failed) == (5.0, 2)
+    (cell,) = standings_of(SPEC, records).cells
+    assert (cell.over_seeds.mean, cell.failed) == (5.0, 2)

@@ -18,7 +18,7 @@ from sweeper.ablation.tables import Table, build_table
 from sweeper.report import style
 from sweeper.report.effects import effect_plot, effects_of, half_normal_plot
 from sweeper.report.mlflow_tables import evidence
-from sweeper.report.standings import standings_of
+from sweeper.standings import standings_of
 from sweeper.sweepfile import Limits
 from sweeper.sweepfile.sections import Seeds
 from tests.unit.report_sweeps import replicate, sweep, trial

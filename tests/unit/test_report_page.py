@@ -20,9 +20,10 @@ from sweeper.ablation.tables import build_table
 from sweeper.report import gallery, write_report
 from sweeper.report.leaderboard import as_csv, leaderboard
 from sweeper.report.page import _results_first, page
-from sweeper.report.standings import standings_of
 from sweeper.results import finished_tables
+from sweeper.standings import standings_of
 from sweeper.sweepfile import Limits, Parameter, Toggle, Tracking
+from sweeper.sweepfile.sections import SearchSpec
 from tests.unit.report_sweeps import (
     PARAMETERS,
     PROTOCOL,
@@ -81,7 +82,7 @@ def write_finished(home):
     folder = folder_of(home)
     for number in (0, 1, 3):
         leave_samples(folder, number, 250, 500)
-    return write_report(folder, sweep(), finished(), {"loss": 0.7, "tricks.ema": 0.3})
+    return write_report(folder, standings_of(sweep(), finished()), {"loss": 0.7, "tricks.ema": 0.3})
 
 
 @pytest.fixture(scope="module")
@@ -93,11 +94,13 @@ def page_of(spec, records, tables=(), state="finished"):
     return Page(page(standings_of(spec, records), [], tables, None, state))
 
 
-@pytest.mark.parametrize(("budget", "told"), [(None, "2 of 40 trials"), (2, "finished")])
-def test_a_grid_that_is_smaller_than_its_limit_is_finished(budget, told, tmp_path):
-    spec = sweep(limits=Limits(trials=40))
+@pytest.mark.parametrize(
+    ("planned", "told"), [(None, "interrupted, 2 of 40 trials"), (2, "finished")]
+)
+def test_a_grid_that_is_smaller_than_its_limit_is_finished(planned, told, tmp_path):
+    spec = sweep(limits=Limits(trials=40), search=SearchSpec(sampler="grid"))
     records = [trial(0, 9.0), trial(1, 8.0)]
-    written = write_report(folder_of(tmp_path), spec, records, budget=budget)
+    written = write_report(folder_of(tmp_path), standings_of(spec, records, planned))
     assert f">{told}<" in written.html.read_text()
 
 
@@ -167,7 +170,7 @@ TWO = [trial(n, float(10 + n), 0.9 - abs(3 - n) / 10) for n in range(6)]
 )
 def test_a_partial_sweep_gets_a_page_with_what_there_is(tmp_path, goals, records, figures, words):
     spec = sweep(*goals, parameters=PARAMETERS[:1], limits=Limits(trials=len(records) or 4))
-    paths = write_report(folder_of(tmp_path), spec, records)
+    paths = write_report(folder_of(tmp_path), standings_of(spec, records))
     assert set(paths.figures) == figures
     assert words in Page(paths.html.read_text()).text
     assert (paths.best_yaml is None) == (not any(r.state == "completed" for r in records))
@@ -175,9 +178,9 @@ def test_a_partial_sweep_gets_a_page_with_what_there_is(tmp_path, goals, records
 
 def test_what_a_sweep_no_longer_has_is_removed(tmp_path):
     folder = folder_of(tmp_path)
-    first = write_report(folder, sweep(), [trial(0, 40.0), trial(1, 20.0)])
+    first = write_report(folder, standings_of(sweep(), [trial(0, 40.0), trial(1, 20.0)]))
     (folder.report / "notes.txt").write_text("mine")
-    write_report(folder, sweep(), [])
+    write_report(folder, standings_of(sweep(), []))
     assert not any(path.exists() for path in first.figures.values())
     assert not first.best_yaml.exists()
     assert (folder.report / "notes.txt").read_text() == "mine"
@@ -255,7 +258,7 @@ def test_an_ablation_is_not_read_as_a_search(tmp_path):
     records += [replicate(6 + n, n, 100, 11.0 + n) for n in range(6)]
     ablation = FullFactorial.Config(seeds=2)
     for spec, said in ((sweep(), True), (sweep(ablation=ablation), False)):
-        paths = write_report(folder_of(tmp_path), spec, records)
+        paths = write_report(folder_of(tmp_path), standings_of(spec, records))
         text = Page(paths.html.read_text()).text
         assert ("best_of_k" in paths.figures) == said
         assert ("Importances need" in text) == said
@@ -293,14 +296,14 @@ def test_a_film_of_a_trial_without_a_score_is_not_called_the_best_ones(tmp_path)
     leave_samples(folder, 0, 250, 500)
     unscored = trial(0, curve={250: 9.0, 500: 8.0})
     for records, said in (([unscored], False), ([trial(0, 9.0)], True)):
-        shown = Page(write_report(folder, sweep(), records).html.read_text()).text
+        shown = Page(write_report(folder, standings_of(sweep(), records)).html.read_text()).text
         assert "One trial as it trained" in shown
         assert ("the best trial that left any" in shown) == said
 
 
 def test_thousands_of_trials_are_summed_up(tmp_path):
     records = [trial(n, 10.0 + n % 97) for n in range(1000)]
-    paths = write_report(folder_of(tmp_path), sweep(), records)
+    paths = write_report(folder_of(tmp_path), standings_of(sweep(), records))
     text = Page(paths.html.read_text()).text
     assert "The first 100 of 1,000 trials" in text
     assert paths.html.stat().st_size < 3_000_000
@@ -362,5 +365,7 @@ def test_no_record_breaks_the_page_or_the_leaderboard(data, goals):
 def test_no_record_breaks_a_figure(tmp_path_factory, data, goals):
     records = data.draw(any_records(max(len(goals), 1)))
     folder = folder_of(tmp_path_factory.mktemp("home"))
-    written = write_report(folder, sweep(*goals), records, {"loss": data.draw(NUMBERS)})
+    written = write_report(
+        folder, standings_of(sweep(*goals), records), {"loss": data.draw(NUMBERS)}
+    )
     assert all(path.stat().st_size > 0 for path in written.all)

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from sweeper.report import curves, gallery, parameter_plots, search_plots, style, thumbnails
-from sweeper.report.standings import standings_of
+from sweeper.standings import standings_of
 from sweeper.sweepfile import Parameter, Values
 from tests.unit.report_sweeps import folder_of, leave_samples, sweep, trial
 from trials.evaluation.pictures import image_grid, scatter

@@ -19,6 +19,7 @@ from sweeper.scheduling import run as run_module
 from sweeper.scheduling.events import Outcome
 from sweeper.search.ledger import Ledger
 from sweeper.search.samplers.tpe import Tpe
+from sweeper.standings import standings_of
 from sweeper.sweepfile import load_sweep
 from sweeper.sweepfile.domains import Parameter, Range
 from sweeper.sweepfile.model import Sweep
@@ -134,7 +135,7 @@ def test_a_home_that_may_only_be_read_still_has_its_tables(folder, monkeypatch):
 
 
 def test_a_result_names_its_report_also_where_that_found_no_room(folder, monkeypatch):
-    outcome = Outcome("failed", "no space left", folder.path)
+    outcome = Outcome("failed", "no space left", folder.path, standings_of(ONE, ()))
     monkeypatch.setattr(api, "run_trials", lambda *given, **named: outcome)
     monkeypatch.setattr(api, "write_report", full)
     result = api.run(ONE, home=folder.path.parent)

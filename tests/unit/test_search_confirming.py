@@ -9,17 +9,17 @@ from statistics import fmean
 import pytest
 
 from sweeper.ablation.designs.leave_one_out import LeaveOneOut
-from sweeper.cli.leaderboard import placed, print_leaderboard, ranked
+from sweeper.cli.leaderboard import print_leaderboard
 from sweeper.cli.live import Lines
 from sweeper.home import Home
-from sweeper.report.standings import standings_of
 from sweeper.scheduling.conductor import Conductor
 from sweeper.scheduling.events import Event, PhaseChanged, TrialEnded
 from sweeper.scheduling.messages import Failure, Report, Work
 from sweeper.scheduling.recorder import Recorder
-from sweeper.search.confirming import best_first, race, replicates_due
 from sweeper.search.ledger import Ledger
 from sweeper.search.samplers.grid import Grid
+from sweeper.standings import standings_of
+from sweeper.standings.confirming import replicates_due
 from sweeper.sweepfile.domains import Parameter, Values
 from sweeper.sweepfile.model import Sweep
 from sweeper.sweepfile.sections import Limits, Objective, Seeds
@@ -55,7 +55,7 @@ def test_replicates_get_seeds_that_the_search_cannot_have_used():
 
 
 def test_a_configuration_found_with_several_seeds_is_confirmed_once():
-    due = replicates_due(SEARCH, SWEEP)
+    due = replicates_due(standings_of(SWEEP, SEARCH))
     assert due == [(1, 1000), (3, 1000), (1, 1002), (3, 1002), (1, 1003), (3, 1003)]
 
 
@@ -65,7 +65,7 @@ def test_only_what_is_missing_is_due():
         record(6, 3, 1000, None, role="replicate", of=3, symptom="divergence"),
         record(7, 2, 1002, None, role="replicate", of=1, symptom="worker_died"),
     ]
-    due = replicates_due([*SEARCH, *done], SWEEP)
+    due = replicates_due(standings_of(SWEEP, [*SEARCH, *done]))
     assert due == [(1, 1002), (3, 1002), (1, 1003), (3, 1003)]
 
 
@@ -73,8 +73,8 @@ def test_what_is_running_is_not_due_again():
     running = Trial(
         5, "running", role="replicate", of=1, config={"x": 2, "seed": 1000}, objective=None
     )
-    assert (1, 1000) not in replicates_due([*SEARCH, running], SWEEP)
-    assert (3, 1000) in replicates_due([*SEARCH, running], SWEEP)
+    assert (1, 1000) not in replicates_due(standings_of(SWEEP, [*SEARCH, running]))
+    assert (3, 1000) in replicates_due(standings_of(SWEEP, [*SEARCH, running]))
 
 
 def test_with_two_objectives_nobody_is_given_up():
@@ -83,14 +83,14 @@ def test_with_two_objectives_nobody_is_given_up():
     records = [
         Trial(x, "completed", config={"x": x, "seed": 0}, objective=points[x]) for x in (0, 1)
     ]
-    assert len(replicates_due(records, two)) == 2 * 3
+    assert len(replicates_due(standings_of(two, records))) == 2 * 3
 
 
 def test_with_two_objectives_what_nobody_dominates_comes_first():
     two = replace(SWEEP, objective=(Objective(metric="fid"), Objective(metric="kid")))
     points = [(1.0, 9.0), (2.0, 2.0), (3.0, 3.0), (9.0, 1.0)]
     records = [Trial(number, "completed", objective=point) for number, point in enumerate(points)]
-    assert [one.number for one in best_first(records, two)] == [0, 1, 3, 2]
+    assert [one.number for one in standings_of(two, records).by_search] == [0, 1, 3, 2]
 
 
 # The loop ---------------------------------------------------------------------------------------
@@ -170,7 +170,7 @@ def test_a_configuration_that_can_no_longer_win_gets_no_more_replicates(tmp_path
     records, events = play(tmp_path)
     counts = {x: sum(key[0] == x for key in replicates(records)) for x in (1, 2, 3, 9)}
     assert counts == {1: 6, 2: 6, 3: 3, 9: 0}
-    (lost,) = race(records, RACED).given_up
+    (lost,) = standings_of(RACED, records).race.given_up
     said = [one.message for one in events if isinstance(one, PhaseChanged)]
     assert f"trial {lost.key} is given up: {lost.reason}" in said
     assert "after 3 seeds" in lost.reason
@@ -199,7 +199,7 @@ def test_a_seed_lost_with_its_worker_is_held_again_by_the_next_run(tmp_path):
     resumed, _ = play(tmp_path)
     straight, _ = play(tmp_path / "straight")
     assert replicates(straight).items() <= replicates(resumed).items()
-    assert race(resumed, RACED) == race(straight, RACED)
+    assert standings_of(RACED, resumed).race == standings_of(RACED, straight).race
 
 
 def test_more_replicates_later_run_only_what_is_missing(tmp_path):
@@ -215,9 +215,10 @@ def test_the_leaderboard_shows_the_confirmed_first_with_both_numbers(tmp_path, c
     records, _ = play(tmp_path)
     luckiest = next(one for one in records if one.role != "replicate" and one.config["x"] == 3)
     records[luckiest.number] = replace(luckiest, objective=(0.0,))
-    assert ranked(RACED, records)[0].config["x"] == 3
-    assert [one.config["x"] for one in placed(RACED, records)][2:] == [3, 9]
-    print_leaderboard(RACED, records, 4)
+    standings = standings_of(RACED, records)
+    assert standings.by_search[0].config["x"] == 3
+    assert [one.trial.config["x"] for one in standings.order][2:] == [3, 9]
+    print_leaderboard(standings, 4)
     _, *lines = capsys.readouterr().out.splitlines()
     mean = fmean(value({"x": 3, "seed": seed}) for seed in replicate_seeds(RACED)[:3])
     assert f"{mean:.4g} ±" in lines[2]
@@ -234,7 +235,7 @@ def test_an_ablation_is_led_by_its_best_cell_over_all_seeds_not_by_the_luckiest_
         record(4, 2, 1, 5.0, cell="full", role="replicate"),
         record(5, 2, 2, None, cell="full", role="replicate"),
     ]
-    print_leaderboard(study, lucky + steady, 5)
+    print_leaderboard(standings_of(study, lucky + steady), 5)
     titles, first, second = (line.split() for line in capsys.readouterr().out.splitlines())
     assert titles == ["#", "fid", "failed", "cell"]
     assert first == ["1", "2.1", "±", "0.1", "(3)", "0", "without", "ema"]
@@ -242,7 +243,7 @@ def test_an_ablation_is_led_by_its_best_cell_over_all_seeds_not_by_the_luckiest_
 
 
 def test_no_single_run_of_an_ablation_is_told_to_be_the_best(capsys):
-    ended = TrialEnded(1, "completed", (1.0,), None, None, 0.0)
+    ended = TrialEnded(1, "completed", None, None, 0.0, record(1, 2, 0, 1.0))
     for study, best in (
         (RACED, True),
         (replace(RACED, ablation=LeaveOneOut.Config()), False),

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from sweeper.errors import TrackingError
 from sweeper.tracking import SWEEP, Outbox, waiting
 from sweeper.tracking.backlog import Backlog
+from sweeper.tracking.receipts import Receipts
 
 Fact = tuple[str, Callable[[Outbox], None]]
 
@@ -86,12 +87,8 @@ def test_any_order_and_repetition_of_facts_leaves_the_same_outbox(
     with Outbox(folder / "shuffled.db") as shuffled:
         for _, say in [*order, *again]:
             say(shuffled)
-        assert shuffled.pending() == plain_pending(folder / "plain.db")
+        assert shuffled.left().pending == waiting(folder / "plain.db").pending
     assert contents(folder / "shuffled.db") == contents(folder / "plain.db")
-
-
-def plain_pending(path: Path) -> int:
-    return waiting(path).pending
 
 
 def test_saying_a_thing_again_does_not_make_it_wait_again(tmp_path: Path) -> None:
@@ -101,14 +98,14 @@ def test_saying_a_thing_again_does_not_make_it_wait_again(tmp_path: Path) -> Non
         for _, say in said:
             say(outbox)
         for number in backlog.waiting():
-            backlog.set_aside_run(number, "taken")
-        assert outbox.pending() == 0
+            Receipts(backlog).set_aside_run(number, "taken")
+        assert outbox.left().pending == 0
         for _, say in said:
             say(outbox)
-        assert outbox.pending() == 0
+        assert outbox.left().pending == 0
         (tmp_path / "grid.png").write_bytes(b"another picture")
         outbox.artifact(0, tmp_path / "grid.png", "samples/1.png")
-        assert outbox.pending() == 1
+        assert outbox.left().pending == 1
 
 
 def test_only_an_interrupted_trial_is_reopened_by_its_start(tmp_path: Path) -> None:
@@ -173,14 +170,16 @@ def test_what_cannot_be_kept_is_said_at_once_and_harms_nothing(tmp_path: Path) -
             outbox.sweep_started("s", study="two")
         with pytest.raises(TrackingError, match="cannot record"):
             outbox.artifact(SWEEP, tmp_path / "absent.png", "absent.png")
-        before = outbox.pending()
+        before = outbox.left().pending
         # What a full disk does, at the moment it is full.
-        pages = outbox._db.execute("PRAGMA page_count").fetchone()[0]
-        outbox._db.execute(f"PRAGMA max_page_count = {pages}")
+        with outbox._database.reading() as connection:
+            pages = connection.execute("PRAGMA page_count").fetchone()[0]
+            connection.execute(f"PRAGMA max_page_count = {pages}")
         with pytest.raises(TrackingError, match="full"):
             outbox.table("large", {"text": ["x" * 1_000_000]})
-        outbox._db.execute("PRAGMA max_page_count = 1000000")
-        assert outbox.pending() == before
+        with outbox._database.reading() as connection:
+            connection.execute("PRAGMA max_page_count = 1000000")
+        assert outbox.left().pending == before
         outbox.table("small", {"text": ["x"]})
     damaged = tmp_path / "damaged.db"
     damaged.write_bytes(b"this is no database at all" * 100)

@@ -14,16 +14,16 @@ from hypothesis import strategies as st
 
 from sweeper.tracking import Outbox
 from sweeper.tracking.backlog import Backlog, MetricRow
-from sweeper.tracking.sender import (
+from sweeper.tracking.batches import (
     MAX_CHARACTERS,
     MAX_METRICS,
     MAX_PARAMS,
-    PATIENCE,
     Param,
-    Sender,
     Tag,
     batches,
 )
+from sweeper.tracking.patience import PATIENCE
+from sweeper.tracking.sender import Sender
 from sweeper.tracking.store import Gone, Known, Refused, Unreachable
 
 
@@ -221,11 +221,11 @@ def test_lost_answers_and_killed_writers_leave_every_fact_once(
                     continue
             if chance.random() < 0.2:
                 say_sweep(outbox, folder)
-            if outbox.pending() == 0:
+            if outbox.left().pending == 0:
                 break
         else:
-            raise AssertionError(f"{outbox.pending()} facts still wait")
-        assert outbox.failures() == []
+            raise AssertionError(f"{outbox.left().pending} facts still wait")
+        assert outbox.left().failures == ()
     assert_complete(store)
 
 
@@ -242,8 +242,8 @@ def test_a_refused_item_is_set_aside_and_the_rest_of_its_batch_arrives(tmp_path:
         outbox.evaluated(0, 1, {f"m{n}": n for n in range(1700)}, 1.0)
         outbox.trial_ended(0, "completed")
         sender.send()
-        assert outbox.pending() == 0
-        assert [(f.kind, f.key) for f in outbox.failures()] == [("param", "p77")]
+        assert outbox.left().pending == 0
+        assert [(f.kind, f.key) for f in outbox.left().failures] == [("param", "p77")]
     run = store.active()["00000"]
     assert run.params == {f"p{n}": str(n) for n in range(250)} | {"p77": "taken"}
     assert len(run.metrics) == 1700
@@ -267,15 +267,15 @@ def test_a_call_that_alone_keeps_failing_is_set_aside_but_never_while_mlflow_is_
         for _ in range(3 * PATIENCE):
             with pytest.raises(Unreachable):
                 sender.send()
-        assert outbox.failures() == []
+        assert outbox.left().failures == ()
         store.well = True
         for _ in range(5 * PATIENCE):
             try:
                 sender.send()
             except Unreachable:
                 continue
-        assert outbox.pending() == 0
-        assert {f.kind for f in outbox.failures()} == {"file"}
+        assert outbox.left().pending == 0
+        assert {f.kind for f in outbox.left().failures} == {"file"}
     assert {run.status for run in store.active().values()} == {"FINISHED"}
 
 
@@ -285,15 +285,15 @@ def test_a_store_that_lost_everything_is_filled_again(tmp_path: Path) -> None:
         say_sweep(outbox, tmp_path)
         with Backlog(tmp_path / "outbox.db") as backlog:
             new_sender(backlog, store).send()
-            assert outbox.pending() > 0  # where the model is
+            assert outbox.left().pending > 0  # where the model is
             new_sender(backlog, store).send()
-        assert outbox.pending() == 0
+        assert outbox.left().pending == 0
         store.held.clear()
         with Backlog(tmp_path / "outbox.db") as backlog:
             sender = new_sender(backlog, store)
             sender.send()
             sender.send()
-        assert outbox.pending() == 0
+        assert outbox.left().pending == 0
     assert_complete(store)
 
 

@@ -1,8 +1,9 @@
-"""Who is best, how sure that is, and what stopping early saved."""
+"""Who is best, how sure that is, how far a sweep is, and what stopping early saved."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pyarrow.csv as pa_csv
@@ -12,8 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sweeper import causes, wording
+from sweeper.home import Request
 from sweeper.report.leaderboard import as_csv, as_parquet, leaderboard
-from sweeper.report.standings import standings_of
+from sweeper.results import main_table, table_of
+from sweeper.standings import standings_of
+from sweeper.standings.progress import against_base, progress_of
+from sweeper.sweepfile import Limits
+from sweeper.sweepfile.sections import Ablation, Seeds
+from sweeper.sweepfile.seeding import replicate_seeds
 from tests.unit.report_sweeps import PROTOCOL, STEPS, replicate, sweep, trial
 
 
@@ -79,6 +86,99 @@ def test_stops_count_the_steps_they_saved_and_a_crash_saves_none():
         "scheduler": (1, 500, True),
     }
     assert (standings.steps_saved, standings.steps_planned) == (1250, 4 * STEPS)
+
+
+RACE = Seeds(confirm_top=2, replicates=6, screen=3)
+
+
+def raced(spec, *groups):
+    """Trials 0 and 1 of a search, in which 0 was the luckier, and their values on fresh seeds."""
+    records = [trial(0, 1.0), trial(1, 2.0)]
+    for of, values in enumerate(groups):
+        for seed, value in zip(replicate_seeds(spec), values, strict=False):
+            records.append(replicate(len(records), of, seed, *([] if value is None else [value])))
+    return records
+
+
+def test_a_table_of_a_confirmation_is_led_by_the_winner_of_the_race_whatever_the_means_say():
+    spec = sweep(seeds=RACE)
+    # Given up after three seeds, all of them easy ones; the winner had to hold the hard ones too.
+    standings = standings_of(spec, raced(spec, (5.0, 5.1, 5.2), (4.0, 4.1, 4.2, 9.0, 9.0, 9.0)))
+    means = {one.trial.number: one.confirmed.mean for one in standings.order}
+    assert means[0] < means[1]
+    assert standings.best.trial.number == 1
+    table = main_table(spec, table_of(standings))
+    assert table.columns[0].texts == ("trial 00001", "trial 00000")
+    assert (table.best, table.equals) == (0, frozenset())
+
+
+def test_a_sweep_is_finished_when_its_race_is_decided():
+    spec = sweep(seeds=RACE, limits=Limits(trials=2))
+    easy, steady = (5.0, 5.1, 5.2), (4.0, 4.1, 4.2, 9.0, 9.0, 9.0)
+    for groups, state in (
+        ((), "interrupted"),
+        ((easy, steady[:4]), "interrupted"),
+        ((easy, steady), "finished"),
+    ):
+        assert progress_of(standings_of(spec, raced(spec, *groups))).state == state
+    # A round that lost a worker is held again by the next run; this one could do no more.
+    records = raced(spec, easy, steady)
+    lost = replace(records[-1], state="failed", objective=None, symptom="worker_died")
+    assert progress_of(standings_of(spec, [*records[:-1], lost])).state == "finished"
+
+
+@pytest.mark.parametrize(
+    ("asked", "state"),
+    [
+        (None, "running"),
+        (Request.PAUSE, "paused"),
+        (Request.STOP, "draining"),
+        (Request.CANCEL, "ending"),
+    ],
+)
+def test_a_sweep_with_a_driver_does_what_that_was_asked(asked, state):
+    progress = progress_of(standings_of(sweep(), [trial(0, 30.0)]), driven=True, asked=asked)
+    assert (progress.state, progress.over, progress.budget) == (state, 1, 4)
+    assert progress.in_words() == f"{state}, 1 of 4 trials"
+
+
+def test_the_winner_is_compared_with_the_base_like_with_like():
+    searched = [trial(0, 20.0), trial(1, 10.0)]
+    in_the_search = against_base(standings_of(sweep(), searched))
+    assert (in_the_search.change, in_the_search.fresh) == (-0.5, False)
+    of_one = [*searched, replicate(2, 1, 100, 16.0)]
+    assert against_base(standings_of(sweep(), of_one)) == in_the_search
+    of_both = [*of_one, replicate(3, 0, 100, 32.0)]
+    on_fresh_seeds = against_base(standings_of(sweep(), of_both))
+    assert (on_fresh_seeds.best, on_fresh_seeds.base, on_fresh_seeds.fresh) == (16.0, 32.0, True)
+
+
+def test_a_cell_is_ranked_by_the_runs_that_count_also_where_its_first_one_failed():
+    spec = sweep(ablation=Ablation(design="leave_one_out", seeds=3))
+    records = [
+        trial(0, cell="full", symptom="divergence"),
+        trial(1, 6.0, cell="without ema"),
+        *(trial(2 + n, 2.0, cell="full", role="replicate", of=0) for n in range(2)),
+        trial(4, cell="without ema", role="replicate", of=1, symptom="worker_died"),
+        trial(5, 7.0, cell="without ema", role="replicate", of=1),
+    ]
+    standings = standings_of(spec, records)
+    # The failure counts as 7, the worst of all; the run that lost its worker as nothing.
+    assert [cell.cell for cell in standings.cells] == ["full", "without ema"]
+    assert [(cell.over_seeds.count, cell.failed) for cell in standings.cells] == [(2, 1), (2, 0)]
+    assert standings.best.trial.number == 2
+
+
+@given(values=st.lists(st.none() | st.integers(0, 9), min_size=1, max_size=12), seed=st.randoms())
+def test_a_watcher_that_asks_only_where_the_lead_may_change_never_names_another(values, seed):
+    ended = [trial(n, *([] if value is None else [float(value)])) for n, value in enumerate(values)]
+    seed.shuffle(ended)
+    known = standings_of(sweep(), ())
+    for count, last in enumerate(ended, 1):
+        now = standings_of(sweep(), ended[:count])
+        if known.may_change_the_lead(last):
+            known = now
+        assert known.best == now.best
 
 
 @given(

@@ -1,0 +1,18 @@
+"""Who leads: the one answer of the terminal, the page, the tables, MLflow and Python.
+
+    standings       a sweep's trials with what follows from them: places, the winner, how far it is
+    ranking         the order of a search by its own values; Pareto fronts for two objectives
+    confirming      the race of the best on fresh seeds: what is due, and who was given up
+    cells           the cells of an ablation by their means over seeds
+    stops           what ended trials early, and the steps that were saved
+    luck            how much of a search is luck, and what its best trials share
+    protocols       which values may stand beside which
+    values          numbers that can be reckoned with
+
+The winner is the configuration that fresh seeds decided for, where any were run; else the best of
+the search. Pure: records in, plain data out.
+"""
+
+from sweeper.standings.standings import Standing, Standings, standings_of
+
+__all__ = ["Standing", "Standings", "standings_of"]

@@ -1,0 +1,56 @@
+"""The race of a search's best configurations on fresh seeds, read off the trials.
+
+After the search, the best configurations run again on fresh seeds, the same for each of them, so
+that they can be compared in pairs. A configuration that can no longer win gets no more of them
+(`sweeper.ablation.confirmation` has the rule). What is due follows from the trials alone: a sweep
+that was killed in the middle of it goes on with what is missing, and decides the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING
+
+from sweeper.ablation.confirmation import Confirmation, confirm
+from sweeper.standings.ranking import configurations
+from sweeper.sweepfile.seeding import replicate_seeds
+
+if TYPE_CHECKING:
+    from sweeper.standings.standings import Standings
+
+
+def race(standings: Standings, *, without: Collection[int] = ()) -> Confirmation | None:
+    """Where the race stands; its keys are names of trials. None where nothing is confirmed.
+
+    A replicate that failed is an outcome; one whose worker died is none. With two objectives nobody
+    is given up: there is no one value by which to win. `without` are seeds of rounds that cannot be
+    held now.
+    """
+    seeds = standings.sweep.seeds
+    if not seeds.confirm_top or standings.sweep.is_ablation:
+        return None
+    contenders = configurations(standings.by_search, seeds.confirm_top)
+    return confirm(
+        {trial.name: standings.replicates.get(trial.number, {}) for trial in contenders},
+        [seed for seed in replicate_seeds(standings.sweep) if seed not in without],
+        standings.goal,
+        screen=seeds.screen,
+        adaptive=len(standings.goals) == 1,
+    )
+
+
+def replicates_due(standings: Standings, *, without: Collection[int] = ()) -> list[tuple[int, int]]:
+    """(trial to repeat, seed) of every replicate to start now, in order.
+
+    Seed by seed, so that whenever it ends all configurations have been tried equally often. A
+    replicate that is running is not due, and what may follow it is not known until it has ended.
+    `without` are seeds to leave aside for now.
+    """
+    held = race(standings, without=without)
+    at_work = {
+        (trial.of, trial.config.get("seed"))
+        for trial in standings.trials
+        if trial.role == "replicate" and not trial.over
+    }
+    needed = [(int(name), seed) for name, seed in held.needed] if held is not None else []
+    return [pair for pair in needed if pair not in at_work]

@@ -1,0 +1,121 @@
+"""How far a sweep is, and how its winner compares with where it began."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from sweeper.ablation.blame import INNOCENT
+from sweeper.home import Request
+from sweeper.standings.confirming import replicates_due
+from sweeper.standings.standings import Standings
+from sweeper.standings.values import final
+from sweeper.wording import plural
+
+State = Literal["running", "paused", "draining", "ending", "interrupted", "finished"]
+
+_ASKED: dict[Request, State] = {
+    Request.PAUSE: "paused",
+    Request.STOP: "draining",
+    Request.CANCEL: "ending",
+}
+
+
+@dataclass(frozen=True)
+class Progress:
+    """`over` of `budget` trials before any confirmation have ended; a budget of None is unknown."""
+
+    state: State
+    over: int
+    budget: int | None
+
+    def in_words(self) -> str:
+        """`finished`, or `interrupted, 12 of 20 trials`."""
+        if self.state == "finished":
+            return self.state
+        if self.budget:
+            return f"{self.state}, {self.over:,} of {self.budget:,} trials"
+        return f"{self.state}, {plural(self.over, 'trial')}"
+
+
+def progress_of(
+    standings: Standings, *, driven: bool = False, asked: Request | None = None
+) -> Progress:
+    """How far the sweep is; `driven` says whether a process is at it, `asked` what that was told to
+    do next."""
+    over, budget = _over(standings), budget_of(standings)
+    return Progress(_state(standings, over, budget, driven, asked), over, budget)
+
+
+def budget_of(standings: Standings) -> int | None:
+    """How many trials there will be before any confirmation; None where that is not known.
+
+    A grid may have fewer cells than the limit allows, and which cells of an ablation are possible
+    only its driver can say.
+    """
+    sweep = standings.sweep
+    if sweep.is_ablation:
+        return standings.planned
+    if sweep.search.part.ends:
+        return standings.planned or sweep.limits.trials
+    return sweep.limits.trials
+
+
+def _over(standings: Standings) -> int:
+    if standings.sweep.is_ablation:
+        # A run whose worker died is held again: the pair counts once.
+        runs = (trial for trial in standings.trials if trial.over)
+        return len({(trial.cell, trial.values.get("seed")) for trial in runs})
+    return sum(trial.over for trial in standings.search)
+
+
+def _state(
+    standings: Standings, over: int, budget: int | None, driven: bool, asked: Request | None
+) -> State:
+    if driven:
+        return "running" if asked is None else _ASKED.get(asked, "running")
+    unfinished = any(not trial.over for trial in standings.trials)
+    if unfinished or budget is None or over < budget or _confirmation_is_due(standings):
+        return "interrupted"
+    return "finished"
+
+
+def _confirmation_is_due(standings: Standings) -> bool:
+    """Whether replicates are missing; not those of rounds that lost a worker, which the next run
+    holds again."""
+    lost = {
+        int(trial.config["seed"])
+        for trial in standings.trials
+        if trial.role == "replicate"
+        and trial.symptom in INNOCENT
+        and trial.config["seed"] not in standings.replicates.get(trial.of or 0, {})
+    }
+    return bool(replicates_due(standings, without=lost))
+
+
+@dataclass(frozen=True)
+class AgainstBase:
+    """The winner's value and the base configuration's, like with like: means on fresh seeds where
+    both have them (`fresh`), else what each had in the search."""
+
+    best: float
+    base: float
+    fresh: bool
+
+    @property
+    def change(self) -> float | None:
+        """In parts of the base's value; None where that is 0."""
+        return (self.best - self.base) / abs(self.base) if self.base else None
+
+
+def against_base(standings: Standings) -> AgainstBase | None:
+    """How the winner compares with the base configuration; None where there are not both, or values
+    that cannot be compared."""
+    best = standings.best
+    base = next((one for one in standings.order if one.trial.role == "base"), None)
+    if best is None or base is None or not base.comparable:
+        return None
+    means = [one.confirmed.mean if one.confirmed else None for one in (best, base)]
+    fresh = None not in means
+    ours, theirs = means if fresh else (final(best.trial), final(base.trial))
+    return None if ours is None or theirs is None else AgainstBase(ours, theirs, fresh)

@@ -1,0 +1,297 @@
+"""A sweep's trials with what follows from them: every trial's place, the winner, how far it is.
+
+With one objective, configurations that were confirmed on fresh seeds stand first, in the order of
+that race (`confirming`), then every other completed trial by its value in the search. With two, the
+rank is the front a trial lies on, 1 being the Pareto front. The cells of an ablation stand in the
+order of their means over seeds. Only what completed has a rank: what a stopped trial reached is no
+final score. Trials measured by another protocol than most are listed without one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from sweeper.ablation.protocols import Protocol, measured_alike, most_common
+from sweeper.standings import confirming, ranking
+from sweeper.standings.cells import CellStanding, by_mean, cells_of, runs_by_seed
+from sweeper.standings.stops import Stop, stops_of
+from sweeper.standings.values import OverSeeds, final, is_number, sign
+from sweeper.sweepfile.model import Sweep
+from sweeper.trial import Trial
+
+if TYPE_CHECKING:
+    from sweeper.ablation.confirmation import Confirmation
+    from sweeper.ablation.effects import Goal
+    from sweeper.ablation.search_statistics import NoiseShare, ToggleShare
+
+STATES = ("completed", "pruned", "failed", "running", "waiting")
+
+
+@dataclass(frozen=True)
+class Standing:
+    """One trial of the search, or one cell of an ablation, and its place."""
+
+    trial: Trial
+    """Of a cell the run that stands for it."""
+    rank: int | None
+    confirmed: OverSeeds | None = None
+    """Its values on fresh seeds, or those of a cell on all of its; None where it ran on one."""
+    comparable: bool = True
+    """False for a completed trial that was measured by another protocol than most."""
+
+    @property
+    def own_value(self) -> float | None:
+        """The first objective of its own run: of a search, the value that it may owe to luck."""
+        return final(self.trial)
+
+    @property
+    def value(self) -> float | None:
+        """What its place rests on: the mean over seeds where there is one, else its own value."""
+        mean = self.confirmed.mean if self.confirmed is not None else None
+        return self.own_value if mean is None else mean
+
+
+@dataclass(frozen=True)
+class Standings:
+    """A sweep's trials, sorted by number, with what follows from them.
+
+    `planned` is how many trials the last driver knew there would be before any confirmation; None
+    where none has said.
+    """
+
+    sweep: Sweep
+    trials: tuple[Trial, ...]
+    planned: int | None = None
+
+    # The trials -----------------------------------------------------------------------------------
+
+    @cached_property
+    def metrics(self) -> tuple[str, ...]:
+        return tuple(objective.metric for objective in self.sweep.objective)
+
+    @cached_property
+    def goals(self) -> tuple[Goal, ...]:
+        return tuple(objective.goal for objective in self.sweep.objective)
+
+    @property
+    def goal(self) -> Goal:
+        """Which way is better by the first objective."""
+        return self.goals[0]
+
+    @cached_property
+    def counts(self) -> Mapping[str, int]:
+        """How many trials there are by state, replicates included."""
+        found: Counter[str] = Counter(trial.state for trial in self.trials)
+        return {state: found[state] for state in STATES if found[state]}
+
+    @cached_property
+    def search(self) -> tuple[Trial, ...]:
+        """The base configuration and the search's trials, without replicates."""
+        return tuple(trial for trial in self.trials if trial.role != "replicate")
+
+    @cached_property
+    def base(self) -> Trial | None:
+        return next((trial for trial in self.trials if trial.role == "base"), None)
+
+    def scored(self, trial: Trial) -> bool:
+        """Whether it completed with a finite value for every objective."""
+        return all(final(trial, index) is not None for index in range(len(self.goals)))
+
+    @cached_property
+    def _scored(self) -> tuple[Trial, ...]:
+        return tuple(trial for trial in self.search if self.scored(trial))
+
+    @cached_property
+    def protocol(self) -> Protocol:
+        """The protocol of most completed trials of the search, of the earliest among equals."""
+        return most_common(trial.protocol for trial in self._scored or self.search)
+
+    def comparable(self, trial: Trial) -> bool:
+        """Whether its values may stand beside those of most."""
+        return measured_alike(trial.protocol, self.protocol)
+
+    @cached_property
+    def finished(self) -> tuple[Trial, ...]:
+        """Completed trials of the search with a finite value each objective, comparable ones."""
+        return tuple(trial for trial in self._scored if self.comparable(trial))
+
+    @cached_property
+    def scores(self) -> Mapping[int, float]:
+        """First objective of each of them by number."""
+        return {t.number: value for t in self.finished if (value := final(t)) is not None}
+
+    def curve(self, trial: Trial, objective: int = 0) -> dict[int, float]:
+        """Values of one objective by step, those that are numbers."""
+        found = trial.curve(self.metrics[objective])
+        return {step: value for step, value in found.items() if is_number(value)}
+
+    def best_on_the_way(self, trial: Trial) -> float | None:
+        """The best value of the first objective at any step; None without any."""
+        return trial.best(self.metrics[0], self.goal)
+
+    # Who leads ------------------------------------------------------------------------------------
+
+    @cached_property
+    def by_search(self) -> tuple[Trial, ...]:
+        """The finished trials from the best on, before any fresh seed has a say."""
+        return tuple(ranking.by_search(self.finished, self.goals))
+
+    @cached_property
+    def replicates(self) -> Mapping[int, Mapping[int, float | None]]:
+        """Of each confirmed trial: seed → value on it, None where that replicate failed."""
+        groups: dict[int, list[Trial]] = {}
+        for trial in self.trials:
+            if trial.role == "replicate" and trial.of is not None and not self.sweep.is_ablation:
+                groups.setdefault(trial.of, []).append(trial)
+        found = {number: runs_by_seed(runs) for number, runs in groups.items()}
+        return {number: values for number, values in found.items() if values}
+
+    @cached_property
+    def race(self) -> Confirmation | None:
+        """The race of the best on fresh seeds; None where the sweep confirms nothing."""
+        return confirming.race(self)
+
+    @cached_property
+    def cells(self) -> tuple[CellStanding, ...]:
+        """The cells of an ablation, best first; none of a search."""
+        if not self.sweep.is_ablation:
+            return ()
+        return tuple(cells_of([t for t in self.trials if self.comparable(t)], self.goal))
+
+    @cached_property
+    def ranks(self) -> Mapping[int, int]:
+        """The place of each trial that has one, by its number; of a cell, of its `trial`."""
+        if self.sweep.is_ablation:
+            places = enumerate(self.cells, 1)
+            return {cell.trial.number: place for place, cell in places if cell.values}
+        if len(self.goals) > 1:
+            return ranking.pareto_fronts(self.finished, self.goals)
+        repeated = [t.number for t in self.by_search if t.number in self.replicates]
+        raced = [int(name) for name in self.race.ranking] if self.race is not None else []
+        first = [number for number in raced if number in repeated]
+        # Confirmed before the search went on, and no longer among the best of it.
+        rest = [number for number in repeated if number not in first]
+        first += [rest[row] for row in by_mean([self.replicates[n] for n in rest], self.goal)]
+        placed = set(first)
+        first += [trial.number for trial in self.by_search if trial.number not in placed]
+        return {number: place for place, number in enumerate(first, 1)}
+
+    @cached_property
+    def order(self) -> tuple[Standing, ...]:
+        """Every trial of the search, best first: ranked, then without a rank, then unfinished. Of
+        an ablation every cell."""
+        if self.sweep.is_ablation:
+            return tuple(
+                Standing(cell.trial, self.ranks.get(cell.trial.number), cell.over_seeds)
+                for cell in self.cells
+            )
+        return tuple(sorted(map(self._standing, self.search), key=self._sorted_by))
+
+    @cached_property
+    def winners(self) -> tuple[Standing, ...]:
+        """The best; with two objectives the Pareto front."""
+        if self.sweep.is_ablation:
+            return self.order[:1] if self.ranks else ()
+        first = (trial for trial in self.by_search if self.ranks[trial.number] == 1)
+        return tuple(map(self._standing, first))
+
+    @property
+    def best(self) -> Standing | None:
+        """The winner; None before anything has completed."""
+        return self.winners[0] if self.winners else None
+
+    def may_change_the_lead(self, trial: Trial) -> bool:
+        """Whether there may be another leader, or another base to compare it with, now that one
+        more trial is over. For watchers of thousands of trials, of whom few change anything."""
+        if self.best is None or self.replicates or trial.role != "search":
+            return True
+        value, leading = final(trial), self.best.own_value
+        if value is None or leading is None:
+            return False
+        return sign(self.goal) * value <= sign(self.goal) * leading
+
+    # What else they tell --------------------------------------------------------------------------
+
+    @cached_property
+    def noise(self) -> NoiseShare | None:
+        """How much of the spread between the search's trials is luck; None while nothing tells."""
+        from sweeper.standings.luck import noise_of  # imports SciPy, for which no listing waits
+
+        return noise_of(self)
+
+    @cached_property
+    def shares(self) -> tuple[ToggleShare, ...]:
+        """Which toggles the best tenth of the trials has in common; none for too few trials."""
+        from sweeper.standings.luck import shares_of
+
+        return shares_of(self)
+
+    @cached_property
+    def stops(self) -> tuple[Stop, ...]:
+        """Trials that ended early, by cause, the one that saved most first."""
+        return stops_of(self.trials, self.steps_of)
+
+    @property
+    def steps_saved(self) -> int:
+        return sum(stop.steps for stop in self.stops if stop.saves)
+
+    @property
+    def steps_planned(self) -> int:
+        """What all trials that are over would have trained without being stopped."""
+        return sum(self.steps_of(trial) for trial in self.trials if trial.over)
+
+    def steps_of(self, trial: Trial) -> int:
+        """Steps the trial was to train."""
+        given = trial.config.get("steps", self.sweep.base.get("steps"))
+        return given if isinstance(given, int) else self._usual_steps
+
+    @cached_property
+    def _usual_steps(self) -> int:
+        """How long a training is whose file does not say: the trainer's default, and where the base
+        is no configuration of the trainer's, the longest seen."""
+        from trials.config import default_at  # imports torch, which hardly a sweep needs here
+        from trials.errors import ConfigError
+
+        try:
+            return int(default_at(self.sweep.base, "steps"))
+        except ConfigError:
+            return max((trial.steps for trial in self.trials), default=0)
+
+    # Places ---------------------------------------------------------------------------------------
+
+    def _standing(self, trial: Trial) -> Standing:
+        return Standing(
+            trial,
+            self.ranks.get(trial.number),
+            self._over_seeds(trial.number),
+            not self.scored(trial) or self.comparable(trial),
+        )
+
+    def _over_seeds(self, number: int) -> OverSeeds | None:
+        if number not in self.replicates:
+            return None
+        values = self.replicates[number].values()
+        completed = tuple(value for value in values if value is not None)
+        lost = self.race.given_up if self.race is not None else ()
+        given_up = next((one for one in lost if int(one.key) == number), None)
+        return OverSeeds(completed, len(values) - len(completed), given_up)
+
+    def _sorted_by(self, standing: Standing) -> tuple[float, float, float, int]:
+        trial = standing.trial
+        if standing.rank is not None:
+            within = 0.0 if len(self.goals) == 1 else sign(self.goal) * self.scores[trial.number]
+            return (0, standing.rank, within, trial.number)
+        states = {"completed": 1, "pruned": 2, "running": 3, "waiting": 4, "failed": 5}
+        best = self.best_on_the_way(trial)
+        reached = sign(self.goal) * best if best is not None and is_number(best) else math.inf
+        return (states.get(trial.state, 6), 0, reached, trial.number)
+
+
+def standings_of(sweep: Sweep, trials: Iterable[Trial], planned: int | None = None) -> Standings:
+    """The standings of a sweep."""
+    return Standings(sweep, tuple(sorted(trials, key=lambda trial: trial.number)), planned)

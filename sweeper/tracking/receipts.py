@@ -1,0 +1,130 @@
+"""The note of what has arrived in MLflow, or never will.
+
+Each note is committed at once, so a writer killed at any moment repeats at most the one call whose
+note it did not get to write; the calls are such that repeating them is harmless.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from collections.abc import Iterable, Mapping
+
+from sweeper.tracking.backlog import Backlog, FileRow, MetricRow, ModelRow, RunRow
+from sweeper.tracking.names import MODEL_TAG, SWEEP
+from sweeper.tracking.rows import milliseconds
+
+
+class Receipts:
+    """Writes into the outbox what became of its backlog.
+
+    Raises:
+        TrackingError: from every method, where the file cannot be written.
+    """
+
+    def __init__(self, backlog: Backlog) -> None:
+        self._backlog = backlog
+        self._database = backlog.database
+
+    # Runs
+
+    def created(self, number: int, run_id: str, artifact_uri: str, tags: Mapping[str, str]) -> None:
+        """MLflow has a new run, with these tags."""
+        self._write(
+            "UPDATE runs SET run_id = ?, artifact_uri = ?, sent_status = 'RUNNING', "
+            "sent_tags = ? WHERE number = ?",
+            (run_id, artifact_uri, json.dumps(tags), number),
+        )
+
+    def adopt(self, number: int, run_id: str, artifact_uri: str, status: str) -> None:
+        """MLflow shows this run, in this status. If it is not the one known, all is sent again."""
+        with self._database.writing() as connection:
+            earlier = self._backlog.run_ids().get(number)
+            connection.execute("INSERT OR IGNORE INTO runs (number) VALUES (?)", (number,))
+            if earlier != run_id:
+                _unsend(connection, number)
+            connection.execute(
+                "UPDATE runs SET run_id = ?, artifact_uri = ?, sent_status = ? WHERE number = ?",
+                (run_id, artifact_uri, status, number),
+            )
+            row = self._backlog.run(number)
+            if row is not None and row.status != status:
+                connection.execute("UPDATE runs SET sent = 0 WHERE number = ?", (number,))
+
+    def forget(self, number: int) -> None:
+        """MLflow has no such run any more: make it anew, with all that belongs to it."""
+        with self._database.writing() as connection:
+            _unsend(connection, number)
+
+    def sent_run(self, row: RunRow, tags: Mapping[str, str]) -> None:
+        """All of this revision of the run has arrived; MLflow shows these tags."""
+        self._write(
+            "UPDATE runs SET sent = ?, sent_params = ?, sent_tags = ?, sent_status = ? "
+            "WHERE number = ?",
+            (row.revision, json.dumps(row.params), json.dumps(tags), row.status, row.number),
+        )
+
+    # What belongs to a run
+
+    def sent_metrics(self, number: int, rows: Iterable[MetricRow]) -> None:
+        """These values have arrived."""
+        with self._database.writing() as connection:
+            connection.executemany(
+                "UPDATE metrics SET sent = 1 WHERE number = ? AND key = ? AND step = ?",
+                [(number, row.key, row.step) for row in rows],
+            )
+
+    def sent_file(self, number: int, file: FileRow) -> None:
+        """This revision of the file has arrived."""
+        self._write(
+            "UPDATE files SET sent = ? WHERE number = ? AND name = ?",
+            (file.revision, number, file.name),
+        )
+
+    def sent_model(self, number: int, model: ModelRow, uri: str) -> None:
+        """The model has arrived; its run and the sweep's are to say where."""
+        with self._database.writing() as connection:
+            connection.execute(
+                "UPDATE models SET sent = ? WHERE number = ? AND name = ?",
+                (model.revision, number, model.name),
+            )
+            connection.executemany(
+                "UPDATE runs SET tags = json_set(tags, ?, ?), revision = revision + 1 "
+                "WHERE number = ?",
+                [(f'$."{MODEL_TAG}"', uri, run) for run in {number, SWEEP}],
+            )
+
+    # What was refused for good
+
+    def set_aside(self, number: int, kind: str, key: str, error: str) -> None:
+        """Keep the reason, and go on with the rest. The `kind` is as of `left.Failure`."""
+        self._write(
+            "INSERT INTO failures VALUES (?, ?, ?, ?, ?) ON CONFLICT (number, kind, key) "
+            "DO UPDATE SET error = excluded.error, time = excluded.time",
+            (number, kind, key, error, milliseconds(time.time())),
+        )
+
+    def set_aside_run(self, number: int, error: str) -> None:
+        """Nothing of this run can be recorded any more."""
+        with self._database.writing() as connection:
+            self.set_aside(number, "run", "", error)
+            for table in ("runs", "files", "models"):
+                connection.execute(
+                    f"UPDATE {table} SET sent = revision WHERE number = ?", (number,)
+                )
+            connection.execute("UPDATE metrics SET sent = 1 WHERE number = ?", (number,))
+
+    def _write(self, statement: str, values: tuple[object, ...]) -> None:
+        with self._database.writing() as connection:
+            connection.execute(statement, values)
+
+
+def _unsend(connection: sqlite3.Connection, number: int) -> None:
+    connection.execute(
+        "UPDATE runs SET run_id = NULL, artifact_uri = NULL, sent = 0, sent_params = '{}', "
+        "sent_tags = '{}', sent_status = '' WHERE number = ?",
+        (number,),
+    )
+    for table in ("metrics", "files", "models"):
+        connection.execute(f"UPDATE {table} SET sent = 0 WHERE number = ?", (number,))
