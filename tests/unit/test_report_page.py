@@ -21,9 +21,9 @@ from sweeper.report import gallery, write_report
 from sweeper.report.leaderboard import as_csv, leaderboard
 from sweeper.report.page import _results_first, page
 from sweeper.results import finished_tables
+from sweeper.search.samplers.grid import Grid
 from sweeper.standings import standings_of
 from sweeper.sweepfile import Limits, Parameter, Toggle, Tracking
-from sweeper.sweepfile.sections import SearchSpec
 from tests.unit.report_sweeps import (
     PARAMETERS,
     PROTOCOL,
@@ -98,7 +98,7 @@ def page_of(spec, records, tables=(), state="finished"):
     ("planned", "told"), [(None, "interrupted, 2 of 40 trials"), (2, "finished")]
 )
 def test_a_grid_that_is_smaller_than_its_limit_is_finished(planned, told, tmp_path):
-    spec = sweep(limits=Limits(trials=40), search=SearchSpec(sampler="grid"))
+    spec = sweep(limits=Limits(trials=40), search=Grid.Config())
     records = [trial(0, 9.0), trial(1, 8.0)]
     written = write_report(folder_of(tmp_path), standings_of(spec, records, planned))
     assert f">{told}<" in written.html.read_text()

@@ -396,7 +396,7 @@ def test_all_problems_are_reported_together_and_in_the_order_of_the_file() -> No
 @pytest.mark.parametrize(
     ("ablation", "said"),
     [
-        ("{design: leave_one_in}", "'leave_one_in' is not possible"),
+        ("{design: leave_one_in}", "there is no ablation design 'leave_one_in'"),
         ("{design: fractional_factorial}", "one of `resolution`, `runs` and `generators`"),
         ("{design: fractional_factorial, runs: 4, resolution: 3}", "and here are 2"),
     ],
@@ -622,7 +622,8 @@ def test_what_a_number_should_be_is_said_without_the_parsers_words(value: str) -
 def test_a_value_of_the_wrong_kind_is_answered_in_the_words_of_the_file() -> None:
     found = problems(
         "name: s\nbase: {data: 5, networks: x, device: 4, evaluation: {metrics: 3}}\n"
-        "limits: 3\ntracking: {uri: 3}\nablation: {seeds: x, generators: y}\n"
+        "limits: 3\ntracking: {uri: 3}\n"
+        "ablation: {design: fractional_factorial, seeds: x, generators: y}\n"
     )
     assert [(problem.path, problem.expected) for problem in found] == [
         ("base.data", "a mapping"),
