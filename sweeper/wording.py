@@ -1,7 +1,7 @@
 """Numbers, measures and protocols in the words of a reader: terminal, tables, figures and pages.
 
-Numbers have a typographic minus, places by their spread, and one dash for nothing. Pure: the
-standard library only.
+Numbers have a typographic minus, places by their spread, and one dash for nothing. What a measure
+is called, it says itself. Pure.
 """
 
 from __future__ import annotations
@@ -9,7 +9,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from trials.metrics.measure import Measure
 
 NONE = "–"
 
@@ -21,21 +24,6 @@ STATE_WORDS = {
     "waiting": "waiting",
 }
 
-_MEASURES = {
-    "fid": "FID",
-    "kid": "KID",
-    "inception_score": "Inception score",
-    "class_kl": "class KL divergence",
-    "reverse_kl": "reverse KL divergence",
-}
-_METHODS = {
-    "fid": "the Fréchet distance",
-    "kid": "the kernel distance",
-    "inception_score": "the Inception score",
-    "precision": "precision (k-nearest neighbours)",
-    "recall": "recall (k-nearest neighbours)",
-}
-
 
 def plain(name: str | None) -> str:
     """`mode_collapse` → `mode collapse`."""
@@ -45,8 +33,17 @@ def plain(name: str | None) -> str:
 def measure(name: str) -> str:
     """A measure as axes and headings call it: `fid/class_3` → `FID, class 3`."""
     head, slash, part = name.partition("/")
-    shown = _MEASURES.get(head, head.replace("_", " "))
+    known = _measure_called(head)
+    shown = known.title() if known else head.replace("_", " ")
     return f"{shown}, {part.replace('_', ' ')}" if slash else shown
+
+
+def _measure_called(name: str) -> type[Measure] | None:
+    """The measure of that name; None for what a trick logs, or where it is not installed."""
+    # Most commands print numbers and name no measure: they need no configuration classes either.
+    from trials.metrics.measure import Measure
+
+    return Measure.all().get(name)
 
 
 def better(goal: str) -> str:
@@ -177,10 +174,11 @@ def protocol_in_words(metric: str, protocol: Mapping[str, str]) -> str:
     if not protocol:
         return f"How {measure(metric)} was measured was not recorded."
     get = {name: str(text) for name, text in protocol.items()}.get
-    head = metric.partition("/")[0]
-    method = _METHODS.get(head, measure(metric))
+    known = _measure_called(metric.partition("/")[0])
+    method = known.method if known else ""
     fake, real = get("fake_count"), get("real_count")
-    parts = [f"{measure(metric)} is {method}" if head in _METHODS else f"{method} is measured"]
+    shown = measure(metric)
+    parts = [f"{shown} is {method}" if method else f"{shown} is measured"]
     parts.append(
         f"of {_count(fake)} generated images against {_count(real)} real images"
         if fake and real

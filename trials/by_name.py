@@ -2,6 +2,7 @@
 
     loss: {name: hinge, margin: 1}     ByName: one part, by its name or a mapping with its knobs
     tricks: {ema: {decay: 0.99}}       Switches: any number, each on (true or knobs) or off
+    metrics: [fid, {name: …}]          Several: a list of parts, or the word auto
     stop_on: [divergence]              Key: the name of one part, without knobs
 
 A field holds the ``Config`` of the chosen part, whose ``part`` is the class. What is wrong inside
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import GetJsonSchemaHandler, ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError, core_schema
@@ -141,6 +142,46 @@ class ByName:
                 {"oneOf": knobs, "discriminator": {"propertyName": self.tag}},
             ]
         }
+
+
+class Several(ByName):
+    """Any number of parts of a kind in a list, each by its name or a mapping with its knobs, or
+    the word ``auto``."""
+
+    def read_list(self, value: Any) -> Literal["auto"] | tuple[PartConfig, ...]:
+        """The knobs of every part of the list, in its order.
+
+        Raises:
+            ValidationError: with each problem at its place.
+        """
+        if isinstance(value, str) and value == "auto":
+            return "auto"
+        if not isinstance(value, list | tuple):
+            raise failure([Problem("", f"{_short(value)} is wrong", "auto or a list")], value)
+        chosen: list[PartConfig] = []
+        problems: list[Problem] = []
+        for place, item in enumerate(value):
+            try:
+                chosen.append(self.read(item))
+            except ValidationError as error:
+                problems += problems_from(error, PartConfig, str(place))
+        if problems:
+            raise failure(problems, value)
+        return tuple(chosen)
+
+    def dump_list(self, value: Literal["auto"] | tuple[PartConfig, ...]) -> Any:
+        """Each part by its name, and where it has knobs, with every one written out."""
+        if isinstance(value, str):
+            return value
+        return [self.dump(item) if type(item).model_fields else item.name for item in value]
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> core_schema.CoreSchema:
+        written = core_schema.plain_serializer_function_ser_schema(self.dump_list)
+        return core_schema.no_info_plain_validator_function(self.read_list, serialization=written)
+
+    def __get_pydantic_json_schema__(self, schema: Any, handler: GetJsonSchemaHandler) -> Schema:
+        item = super().__get_pydantic_json_schema__(schema, handler)
+        return {"anyOf": [{"const": "auto"}, {"type": "array", "items": item}]}
 
 
 class Key:

@@ -21,6 +21,7 @@ from sweeper.home import Home, SweepFolder
 
 if TYPE_CHECKING:
     from sweeper.standings import Standings
+    from sweeper.trial import Trial
 
 
 def register(app: typer.Typer) -> None:
@@ -156,8 +157,7 @@ def show(
     for path, value in record.values.items():
         typer.echo(f"    {path:<32} {setting(value)}")
     names = list(standings.metrics)
-    extra = [m for m in ("fid", "kid", "precision", "recall") if m not in names]
-    columns = [*names, *extra]
+    columns = [*names, *_measured_beside(names, record)]
     rows = [
         (one.step, *[number(one.metrics.get(column)) for column in columns])
         for one in record.evaluations
@@ -174,6 +174,18 @@ def show(
         typer.echo(f"  seen     {symptom.name} at step {symptom.step}{note}")
     if record.log_tail:
         typer.echo("\nlast lines of its log\n" + record.log_tail)
+
+
+def _measured_beside(names: Sequence[str], trial: Trial) -> list[str]:
+    """The measures that a trial has values of, beside those named, as far as a line has room."""
+    from trials.metrics.measure import Measure
+
+    measured = {name for evaluation in trial.evaluations for name in evaluation.metrics}
+    return [
+        key
+        for key, measure in Measure.all().items()
+        if measure.brief and key in measured and key not in names
+    ]
 
 
 # What the listings are made of ------------------------------------------------------------------

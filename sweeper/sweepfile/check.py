@@ -20,7 +20,7 @@ from trials import catalogue
 from trials.config import TrialConfig, feasible, load_config, problems_of
 from trials.data import AnyData, DataConfig, check_data
 from trials.errors import ConfigError, DataError
-from trials.metrics.measures import MEASURES
+from trials.metrics.measure import Measure
 from trials.part import unknown_name
 from trials.presets import expand
 from trials.problems import Problem, nearest
@@ -244,7 +244,7 @@ def settle_objective(
         config = load_config(base)
         recorded, tricks = _recorded(config), config.names()
     except (ConfigError, DataError):  # Reported where the base is checked; any name may do.
-        recorded, tricks = tuple(MEASURES), list(catalogue.tricks())
+        recorded, tricks = tuple(Measure.all()), list(catalogue.tricks())
     settled = []
     for position, item in enumerate(objective):
         at: Path = ("objective",)
@@ -257,7 +257,7 @@ def settle_objective(
             settled.append(item)
             continue
         if stem not in recorded:
-            what = "is not measured in this sweep" if stem in MEASURES else "is no measure"
+            what = "is not measured in this sweep" if stem in Measure.all() else "is no measure"
             document.add(
                 (*at, "metric"),
                 f"{item.metric!r} {what}",
@@ -265,7 +265,7 @@ def settle_objective(
                 nearest(stem, recorded),
             )
             continue
-        goal: Goal = "minimize" if MEASURES[stem].better == "lower" else "maximize"
+        goal: Goal = "minimize" if Measure.named(stem).better == "lower" else "maximize"
         if "goal" in item.model_fields_set and item.goal != goal:
             wrong = f"to {item.goal} {item.metric} is to make it worse"
             document.add((*at, "goal"), wrong, goal)
@@ -281,7 +281,7 @@ def keep_by_objective(base: Mapping[str, Any], objective: Sequence[Objective]) -
     """
     metric = objective[0].metric
     evaluation = base.get("evaluation") or {}
-    if metric == "fid" or metric.partition("/")[0] not in MEASURES or "keep_by" in evaluation:
+    if metric == "fid" or metric.partition("/")[0] not in Measure.all() or "keep_by" in evaluation:
         return dict(base)
     return {**base, "evaluation": {**evaluation, "keep_by": metric}}
 
@@ -289,9 +289,9 @@ def keep_by_objective(base: Mapping[str, Any], objective: Sequence[Objective]) -
 def _recorded(config: TrialConfig) -> tuple[str, ...]:
     """The measures that every evaluation of the base makes."""
     if config.evaluation.metrics != "auto":
-        return tuple(config.evaluation.metrics)
+        return tuple(measure.name for measure in config.evaluation.metrics)
     kind = "image" if len(config.data.item_shape()) == 3 else "point"
-    return tuple(name for name, measure in MEASURES.items() if kind in measure.kinds)
+    return tuple(name for name, measure in Measure.all().items() if kind in measure.kinds)
 
 
 def _related(problem_path: str, path: str) -> bool:

@@ -34,7 +34,7 @@ def sweep_schema() -> Schema:
     """The schema of a sweep file, JSON Schema 2020-12. Imports the trainer's catalogue."""
     from sweeper.sweepfile.check import measures
     from trials.config import TrialConfig
-    from trials.metrics.measures import MEASURES
+    from trials.metrics.measure import Measure
 
     fields: dict[str, Any] = {key: (Annotated[Any, kind], ...) for key, kind in CHOICES.items()}
     choices = create_model("Choices", **fields)
@@ -46,7 +46,7 @@ def sweep_schema() -> Schema:
     defs: dict[str, Schema] = shared["$defs"]
     base = _base(refs, defs)
     objective = refs[Objective]
-    _target(objective, defs)["properties"]["metric"] |= _metric_names(MEASURES)
+    _target(objective, defs)["properties"]["metric"] |= _metric_names(Measure.all())
     chosen = defs.pop("Choices")["properties"]
     sections = {key: _nullable(schema) for key, schema in chosen.items()}
     sections |= {key: _nullable(refs[model]) for key, model in SECTIONS.items()}

@@ -32,7 +32,7 @@ from sweeper.sweepfile.model import Sweep
 from sweeper.sweepfile.sections import Limits, Objective
 from sweeper.trial import Evaluation, FinalScore, Symptom, Trial
 from tests.conformance.storages import Killed, Place, PostgresPlace, killed_before
-from trials.health import SYMPTOMS
+from trials.health import Sign
 
 ROOT = Path(__file__).parents[2]
 X = Parameter("optimizer.generator.lr", Range(1e-5, 1e-2, log=True))
@@ -119,7 +119,7 @@ def test_all_that_was_measured_comes_back_to_the_last_bit(place: Place) -> None:
         "mode_collapse",
         10,
         evidence={"reached": 2 / 3},
-        advice=SYMPTOMS["mode_collapse"].advice,
+        advice=Sign.named("mode_collapse").advice,
         note="4 of 10 modes; “ü” 模式 \x00 '\"\\ %s :name",
     )
     third = Evaluation(

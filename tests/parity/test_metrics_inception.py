@@ -9,7 +9,9 @@ import pytest
 import torch
 
 from trials.errors import ExtractorError
-from trials.metrics.extractors import ExtractorConfig, check_extractor, inception, quantise
+from trials.metrics.extractor import check_extractor, quantise
+from trials.metrics.extractors import inception
+from trials.metrics.extractors.auto import AutoExtractor
 from trials.metrics.extractors.inception import InceptionExtractor, inception_module
 
 pytestmark = pytest.mark.skipif(not inception.installed(), reason="torch-fidelity is missing")
@@ -91,7 +93,7 @@ def test_wrong_weights_are_refused_and_never_run(
         torch.save(content, path)
     with pytest.raises(ExtractorError, match=told):
         InceptionExtractor(path)
-    problems = check_extractor(ExtractorConfig(name="inception", weights=path), "cifar10", "image")
+    problems = check_extractor(InceptionExtractor.Config(weights=path), "cifar10", "image")
     assert [problem.path for problem in problems] == ["evaluation.extractor.weights"]
 
 
@@ -101,5 +103,5 @@ def test_a_missing_extra_names_the_command_that_installs_it(
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ExtractorError, match=r"pip install gan-sweeper\[inception\]"):
         inception_module()
-    problems = check_extractor(ExtractorConfig(), "cifar10", "image")
+    problems = check_extractor(AutoExtractor.Config(), "cifar10", "image")
     assert "gan-sweeper[inception]" in problems[0].message

@@ -6,6 +6,7 @@ import importlib.util
 import warnings
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -14,14 +15,17 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from trials.errors import ExtractorError
-from trials.metrics.extractors import (
-    ExtractorConfig,
+from trials.metrics.config import EvaluationConfig
+from trials.metrics.extractor import (
+    Extractor,
     build_extractor,
     check_extractor,
+    decided,
     quantise,
 )
 from trials.metrics.extractors.digits import WEIGHTS, DigitsExtractor, digits_facts
 from trials.metrics.extractors.torchscript import TorchScriptExtractor
+from trials.validation import problems_from
 
 
 @pytest.fixture(scope="module")
@@ -138,38 +142,68 @@ def data(name: str, kind: str, shape: tuple[int, ...]) -> SimpleNamespace:
     return SimpleNamespace(name=name, kind=kind, shape=shape)
 
 
+def chosen(extractor: Any) -> Extractor.Config:
+    config: Extractor.Config = EvaluationConfig.model_validate({"extractor": extractor}).extractor
+    return config
+
+
 def test_auto_takes_digits_for_digits_and_coordinates_for_points() -> None:
-    auto = ExtractorConfig()
-    assert build_extractor(auto, data("digits", "image", (1, 8, 8))).name == "digits"
+    auto = chosen("auto")
+    assert build_extractor(auto, data("digits", "image", (1, 8, 8))).key == "digits"
     assert build_extractor(auto, data("ring", "point", (2,))).dim == 2
-    pixels = build_extractor(ExtractorConfig(name="identity"), data("npz", "image", (3, 8, 8)))
+    assert decided(auto, "cifar10", "image").name == "inception"
+    pixels = build_extractor(chosen("identity"), data("npz", "image", (3, 8, 8)))
     assert pixels(torch.ones(2, 3, 8, 8)).features.tolist() == [[1.0] * 192] * 2
     with pytest.raises(ExtractorError, match="takes up to 4096"):
-        build_extractor(ExtractorConfig(name="identity"), data("npz", "image", (3, 64, 64)))
+        build_extractor(chosen("identity"), data("npz", "image", (3, 64, 64)))
+    with pytest.raises(ExtractorError, match="looks at images"):
+        build_extractor(chosen("digits"), data("ring", "point", (2,)))
 
 
 @pytest.mark.parametrize(
-    ("config", "kind", "told"),
+    ("config", "source", "told"),
     [
-        ({"name": "inception"}, "point", "looks at images"),
-        ({"name": "identity", "weights": "w"}, "point", "has no weights"),
-        ({"name": "torchscript"}, "image", "needs its file"),
-        ({"name": "digits", "weights": "nowhere"}, "image", "no file nowhere"),
-        ({"name": "digits", "weights": __file__}, "image", "not a safetensors file"),
+        ({"name": "inception"}, "ring", "looks at images"),
+        ({"weights": "w"}, "ring", "has no weights"),
+        ({"weights": "nowhere"}, "digits", "no file nowhere"),
+        ({"name": "digits", "weights": "nowhere"}, "npz", "no file nowhere"),
+        ({"name": "digits", "weights": __file__}, "npz", "not a safetensors file"),
     ],
 )
 def test_validation_sees_a_wrong_extractor_before_anything_starts(
-    config: dict[str, str], kind: str, told: str
+    config: dict[str, str], source: str, told: str
 ) -> None:
-    [problem] = check_extractor(ExtractorConfig.model_validate(config), "npz", kind)
+    kind = "point" if source == "ring" else "image"
+    [problem] = check_extractor(chosen(config), source, kind)
     assert told in problem.message
-    assert problem.path.startswith("evaluation.extractor")
+    assert problem.path.startswith("evaluation.extractor.")
+
+
+@pytest.mark.parametrize(
+    ("extractor", "path", "told"),
+    [
+        ("torchscript", "weights", "is missing"),
+        ({"name": "identity", "weights": "w"}, "weights", "no such setting"),
+        ({"name": "digit"}, "name", "there is no extractor 'digit'"),
+        ({"name": "digits", "weights": "~no-such-user/a"}, "weights", "no such user"),
+    ],
+)
+def test_a_wrong_choice_is_told_where_it_stands(extractor: Any, path: str, told: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        chosen(extractor)
+    [problem] = problems_from(caught.value, EvaluationConfig)
+    assert problem.path == f"extractor.{path}"
+    assert told in problem.message
+
+
+@pytest.mark.parametrize("name", ["auto", "digits", "identity", "inception"])
+def test_weights_that_version_0_1_wrote_as_null_are_not_given(name: str) -> None:
+    assert chosen({"name": name, "weights": None}) == chosen(name)
 
 
 def test_weights_may_lie_at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "mine.safetensors").write_bytes(WEIGHTS.read_bytes())
-    config = ExtractorConfig.model_validate({"name": "digits", "weights": "~/mine.safetensors"})
-    assert check_extractor(config, "digits", "image") == []
-    with pytest.raises(ValidationError, match="no such user"):
-        ExtractorConfig.model_validate({"name": "digits", "weights": "~no-such-user/a"})
+    for name in ("digits", "auto"):
+        config = chosen({"name": name, "weights": "~/mine.safetensors"})
+        assert check_extractor(config, "digits", "image") == []

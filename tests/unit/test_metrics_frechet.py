@@ -9,8 +9,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trials.metrics import Moments, Protocol, ProtocolError, Reference, counted, require_same
-from trials.metrics.frechet import RunningMoments, TooFewImagesError
+from trials.metrics.frechet import Moments, Reference, RunningMoments, TooFewImagesError
+from trials.metrics.protocol import Protocol, ProtocolError, counted, require_same
 
 
 def normal(count: int, dim: int, seed: int) -> torch.Tensor:

@@ -6,7 +6,7 @@ import math
 import statistics
 from collections.abc import Mapping
 
-from trials.metrics.measures import MEASURES
+from trials.metrics.measure import Measure
 
 
 def judged_by(metrics: Mapping[str, float], keep_by: str = "auto") -> str:
@@ -15,7 +15,7 @@ def judged_by(metrics: Mapping[str, float], keep_by: str = "auto") -> str:
     if keep_by != "auto":
         return keep_by
     measured = [name.partition("/")[0] for name in metrics]
-    known = [name for name in measured if name in MEASURES]
+    known = [name for name in measured if name in Measure.all()]
     return "fid" if "fid" in known else next(iter(known), "")
 
 
@@ -34,5 +34,5 @@ def merit(metrics: Mapping[str, float], keep_by: str = "auto") -> tuple[float, f
     value = value_of(metrics, name)
     if not math.isfinite(value):
         return None
-    bad = value if MEASURES[name.partition("/")[0]].better == "lower" else -value
+    bad = value if Measure.named(name.partition("/")[0]).better == "lower" else -value
     return bad, metrics.get("fid", math.inf)

@@ -5,34 +5,27 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from trials.metrics.extractors import AnyExtractor, ExtractorConfig, check_extractor
-from trials.metrics.extractors.config import resolve
-from trials.metrics.measures import MEASURES, Need
-from trials.metrics.neighbours import NEIGHBOURS
-from trials.problems import Problem, nearest
-
-
-def _known(value: Any) -> Any:
-    for name in value if isinstance(value, list | tuple) else ():
-        if isinstance(name, str) and name not in MEASURES:
-            close = nearest(name, MEASURES)
-            hint = f"; did you mean '{close}'?" if close else ""
-            raise ValueError(f"unknown metric '{name}'{hint} (known: {', '.join(MEASURES)})")
-    return value
+from trials.by_name import ByName, Key, Several
+from trials.metrics.extractor import Extractor, check_extractor, decided
+from trials.metrics.measure import Measure
+from trials.metrics.needs import NEIGHBOURS, REASONS, Need
+from trials.part import PartConfig
+from trials.problems import Problem
 
 
-def _keeper(value: Any) -> Any:
-    if isinstance(value, str) and value != "auto":
-        _known([value.partition("/")[0]])
+def _keeper(value: str) -> str:
+    """``auto``, or the name of a measure, perhaps with a part of it: ``class_fid/3``."""
+    if value != "auto":
+        Key(Measure).read(value.partition("/")[0])
     return value
 
 
 class EvaluationConfig(BaseModel):
     """When and how a trial is measured."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
     every: int = Field(default=250, ge=1, description="Steps between evaluations")
     samples: int = Field(default=1024, ge=2, description="Generated images of one evaluation")
@@ -40,15 +33,17 @@ class EvaluationConfig(BaseModel):
         default=5000, ge=2, description="Generated images behind a winner's final score"
     )
     batch: int = Field(default=256, ge=1, description="Images generated at a time")
-    metrics: Annotated[Literal["auto"] | tuple[str, ...], BeforeValidator(_known)] = Field(
+    metrics: Annotated[Any, Several(Measure)] = Field(
         default="auto", description="What is measured; auto takes what suits the data"
     )
-    keep_by: Annotated[str, BeforeValidator(_keeper)] = Field(
+    keep_by: Annotated[str, AfterValidator(_keeper)] = Field(
         default="auto",
         description="The metric whose best generator is kept; auto takes a sweep's objective, or"
         " fid, or the first that is measured",
     )
-    extractor: AnyExtractor = ExtractorConfig()
+    extractor: Annotated[Any, ByName(Extractor, default="auto")] = Field(
+        default="auto", description="What images are measured through"
+    )
     batch_statistics: Literal["running", "standing"] = Field(
         default="running",
         description="How normalisation layers are set when sampling: their running averages,"
@@ -65,38 +60,40 @@ class EvaluationConfig(BaseModel):
         return f"standing:{self.standing_batches}x{self.batch}"
 
 
-REASONS: dict[Need, str] = {
-    "logits": "an extractor with classes (digits or inception)",
-    "modes": "data with known modes (ring or grid)",
-    "held_out": "held-out images: set data.holdout",
-    "conditional": "labelled data and a generator that takes labels",
-    "neighbours": f"more than {NEIGHBOURS} images on each side",
-}
-
-
-def choose_metrics(config: EvaluationConfig, kind: str, met: frozenset[Need]) -> tuple[str, ...]:
-    """The metrics to measure on data of this ``kind`` that meet these needs."""
+def choose_measures(
+    config: EvaluationConfig, kind: str, met: frozenset[Need]
+) -> tuple[Measure.Config, ...]:
+    """The measures to take of data of this ``kind`` that meet these needs, with their knobs."""
     if config.metrics != "auto":
-        return config.metrics
-    return tuple(m.name for m in MEASURES.values() if kind in m.kinds and m.needs <= met)
+        chosen: tuple[Measure.Config, ...] = config.metrics
+        return chosen
+    suiting = (m for m in Measure.all().values() if kind in m.kinds and m.needs <= met)
+    return tuple(measure.Config() for measure in suiting)
 
 
 def check_metrics(
     config: EvaluationConfig, met: frozenset[Need], path: str = "evaluation.metrics"
 ) -> list[Problem]:
     """A problem for each metric asked for by name that this trial cannot measure."""
-    return [
-        Problem(path, f"{name} needs {REASONS[need]}")
-        for name in (() if config.metrics == "auto" else config.metrics)
-        for need in sorted(MEASURES[name].needs - met)
+    asked = () if config.metrics == "auto" else config.metrics
+    problems = [
+        Problem(path, f"{knobs.name} needs {REASONS[need]}")
+        for knobs in asked
+        for need in sorted(knobs.part.needs - met)
     ]
+    for place, knobs in enumerate(asked):
+        if any(knobs.name == other.name and knobs != other for other in asked[:place]):
+            problems.append(Problem(path, f"{knobs.name} is asked for twice, with other knobs"))
+    return problems
 
 
-def _check_keeper(config: EvaluationConfig, measured: Sequence[str], path: str) -> list[Problem]:
-    name = config.keep_by.partition("/")[0]
-    if name == "auto" or name in measured:
+def _check_keeper(
+    config: EvaluationConfig, measured: Sequence[PartConfig], path: str
+) -> list[Problem]:
+    name, names = config.keep_by.partition("/")[0], [knobs.name for knobs in measured]
+    if name == "auto" or name in names:
         return []
-    return [Problem(path, f"{name} is not measured here", "one of " + ", ".join(measured))]
+    return [Problem(path, f"{name} is not measured here", "one of " + ", ".join(names))]
 
 
 def check_evaluation(
@@ -115,9 +112,9 @@ def check_evaluation(
     data have known modes and held-out images, and whether the generator takes their labels.
     Whether a TorchScript module has classes is known only when it runs.
     """
-    extractor = resolve(config.extractor, data, kind)
+    wrong = check_extractor(config.extractor, data, kind, f"{path}.extractor")
     holds: dict[Need, bool] = {
-        "logits": extractor != "identity",
+        "logits": bool(wrong) or decided(config.extractor, data, kind).part.classifies,
         "modes": modes,
         "held_out": held_out,
         "conditional": conditional,
@@ -125,7 +122,7 @@ def check_evaluation(
     }
     met = frozenset(need for need, held in holds.items() if held)
     return [
-        *check_extractor(config.extractor, data, kind, f"{path}.extractor"),
+        *wrong,
         *check_metrics(config, met, f"{path}.metrics"),
-        *_check_keeper(config, choose_metrics(config, kind, met), f"{path}.keep_by"),
+        *_check_keeper(config, choose_measures(config, kind, met), f"{path}.keep_by"),
     ]

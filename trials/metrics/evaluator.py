@@ -11,12 +11,13 @@ import torch
 from torch import Tensor
 
 from trials.errors import ConfigError
-from trials.metrics.config import EvaluationConfig, check_metrics, choose_metrics
+from trials.metrics.config import EvaluationConfig, check_metrics, choose_measures
 from trials.metrics.diversity import duplicate_share, relative_diversity
-from trials.metrics.extractors import QUANTISATION, build_extractor
+from trials.metrics.extractor import QUANTISATION, build_extractor
 from trials.metrics.frechet import TooFewImagesError
-from trials.metrics.measures import MEASURES, SETTINGS, Need, Pass, relative_coverage
-from trials.metrics.neighbours import NEIGHBOURS
+from trials.metrics.measure import knobs_in_words
+from trials.metrics.needs import NEIGHBOURS, Need
+from trials.metrics.one_pass import SETTINGS, Pass, relative_coverage
 from trials.metrics.protocol import Protocol
 from trials.metrics.real import RealData, RealSide
 
@@ -58,8 +59,11 @@ class Measured:
 class Evaluator:
     """Holds the extractor and the real side; :meth:`measure` is called at every evaluation.
 
-    ``conditional`` says that the generator takes labels. Raises ExtractorError, and ConfigError
-    with every metric that these data cannot give.
+    ``conditional`` says that the generator takes labels.
+
+    Raises:
+        ExtractorError: the extractor cannot be built for these data.
+        ConfigError: with every metric that these data cannot give.
     """
 
     def __init__(
@@ -82,7 +86,9 @@ class Evaluator:
         problems = check_metrics(config, met)
         if problems:
             raise ConfigError(problems)
-        self.metrics = choose_metrics(config, data.kind, met)
+        chosen = choose_measures(config, data.kind, met)
+        self.measures = [knobs.part(knobs) for knobs in chosen]
+        self.settings = SETTINGS + knobs_in_words(chosen)
 
     def measure(
         self, sample: Sample, *, weights: str, seed: int, count: int | None = None
@@ -92,6 +98,9 @@ class Evaluator:
         ``sample`` draws its own noise; where the data are labelled it is given labels in the
         data's proportions, ordered by ``seed``. ``weights`` says which weights it samples,
         ``raw`` or ``averaged``. Images that are not finite give NaN for every metric.
+
+        Raises:
+            TooFewImagesError: there are fewer than two.
         """
         count = self.config.samples if count is None else count
         if count < 2:
@@ -100,17 +109,18 @@ class Evaluator:
         features, logits, finite = self._generate(sample, count, labels)
         protocol = self.protocol(weights, count)
         if not finite:
-            return Measured(dict.fromkeys(self.metrics, math.nan), protocol, None, features)
+            nothing = {measure.key: math.nan for measure in self.measures}
+            return Measured(nothing, protocol, None, features)
         seen = Pass(self.real, features, logits, labels)
         values: dict[str, float] = {}
-        for name in self.metrics:
-            values |= MEASURES[name].values(seen)
+        for measure in self.measures:
+            values |= measure.values(seen)
         return Measured(values, protocol, self._signals(seen), features)
 
     def protocol(self, weights: str, count: int) -> Protocol:
         """What values of ``count`` generated images are measured with."""
         return Protocol(
-            extractor=self.extractor.name,
+            extractor=self.extractor.key,
             extractor_hash=self.extractor.fingerprint,
             data=self.data.name,
             data_hash=self.data.fingerprint,
@@ -120,7 +130,7 @@ class Evaluator:
             quantisation=QUANTISATION if self.data.kind == "image" else "none",
             weights=weights,
             batch_statistics=self.config.batch_statistics_rule,
-            settings=SETTINGS,
+            settings=self.settings,
         )
 
     def _met_needs(self, conditional: bool) -> frozenset[Need]:

@@ -26,9 +26,7 @@ from torch import Tensor
 
 from trials.errors import TrialError
 from trials.metrics.kernel import KernelSum
-
-NEIGHBOURS = 5
-"""k of the four measures."""
+from trials.metrics.needs import NEIGHBOURS
 
 TILE = 1024
 """Rows and columns of one tile of inner products: 4 MB in float32."""
@@ -85,7 +83,11 @@ def squared_distances(products: Tensor, row_norms: Tensor, column_norms: Tensor)
 
 
 def self_pairs(features: Tensor, k: int = NEIGHBOURS) -> SelfPairs:
-    """Radii and kernel of one set of features (n, d). Raises for n ≤ k."""
+    """Radii and kernel of one set of features (n, d).
+
+    Raises:
+        TooFewNeighboursError: n ≤ k.
+    """
     x = working_precision(features)
     count = len(x)
     if count <= k:

@@ -17,10 +17,10 @@ from torch import Tensor
 
 from trials.metrics.cache import Arrays, cached
 from trials.metrics.diversity import MOST, Spread, spread
-from trials.metrics.extractors import QUANTISATION, Extractor, Features
+from trials.metrics.extractor import QUANTISATION, Extractor, Features
 from trials.metrics.frechet import Moments, Reference, RunningMoments, symmetric_root
+from trials.metrics.needs import NEIGHBOURS
 from trials.metrics.neighbours import (
-    NEIGHBOURS,
     SelfPairs,
     nearest_distances,
     self_pairs,
@@ -198,7 +198,7 @@ class RealSide:
         facts: Mapping[str, object] = {
             "part": part,
             "layout": LAYOUT,
-            "extractor": self.extractor.name,
+            "extractor": self.extractor.key,
             "weights": self.extractor.fingerprint,
             "resize": self.extractor.resize,
             "quantisation": QUANTISATION,

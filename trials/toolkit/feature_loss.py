@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from trials.game import Game, Round, Terms, Trial
-from trials.metrics.extractors import build_extractor
+from trials.metrics.extractor import Extractor, build_extractor
 from trials.problems import Problem
 from trials.trick import Trick
 
@@ -26,11 +26,13 @@ class FeatureLoss(Trick):
 
     @classmethod
     def check(cls, config: Any, trial: Trial) -> Iterable[Problem]:
-        if trial.evaluation.extractor.name == "torchscript":
+        extractor = trial.evaluation.extractor.part
+        if not extractor.has_layers:
+            others = [key for key, other in Extractor.all().items() if other.has_layers]
             yield Problem(
                 f"tricks.{cls.key}",
-                "needs the layers of the feature extractor, and a TorchScript file has none",
-                expected="evaluation.extractor digits or inception",
+                f"needs the layers of the feature extractor, and {extractor.key} has none",
+                expected="evaluation.extractor one of " + ", ".join(others),
             )
 
     @abstractmethod

@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from trials.game import Game, Round, Trial
-from trials.metrics.extractors import Extractor, build_extractor
+from trials.metrics.extractor import Extractor, build_extractor
 from trials.metrics.frechet import Moments, Reference
 from trials.networks.mixture import Mixture
 from trials.part import PartConfig, knob

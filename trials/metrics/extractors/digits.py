@@ -22,13 +22,17 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from trials.errors import ExtractorError
-from trials.metrics.extractors.base import (
+from trials.metrics.extractor import (
+    Extractor,
     Features,
+    Weights,
     fingerprint_file,
     quantise,
     require_images,
     require_state,
 )
+from trials.part import knob
+from trials.problems import Problem
 
 SIZE = 8
 FEATURES = 64
@@ -77,13 +81,20 @@ def to_network_size(images: Tensor) -> Tensor:
     return grey if height == SIZE else F.avg_pool2d(grey, height // SIZE)
 
 
-class DigitsExtractor:
+class DigitsExtractor(Extractor):
     """The shipped network with its weights; see the module docstring."""
 
-    name = "digits"
+    key = "digits"
+    summary = "the shipped network, trained on UCI digits"
+    order = 10
+    suits_sources = frozenset({"digits"})
+    classifies = True
     dim = FEATURES
     classes = CLASSES
     resize = "channels averaged; area-averaged to 8x8"
+
+    class Config(Extractor.Config):
+        weights: Weights | None = knob(None, "safetensors file; the shipped weights if none")
 
     def __init__(
         self, weights: Path | None = None, device: torch.device | str | None = None
@@ -99,9 +110,26 @@ class DigitsExtractor:
         network.load_state_dict(state)
         self.network = network.eval().requires_grad_(False).to(device or "cpu")
 
+    @classmethod
+    def check(cls, config: Any, kind: str) -> list[Problem]:
+        problems = list(super().check(config, kind))
+        if problems or config.weights is None:
+            return problems
+        try:
+            cls(config.weights)
+        except ExtractorError as error:
+            return [Problem("weights", str(error))]
+        return []
+
+    @classmethod
+    def build(
+        cls, config: Any, shape: tuple[int, ...], device: torch.device | str | None = None
+    ) -> DigitsExtractor:
+        return cls(config.weights, device)
+
     @torch.no_grad()
     def __call__(self, images: Tensor) -> Features:
-        require_images(images, self.name)
+        require_images(images, self.key)
         levels = quantise(images).to(self._device(), torch.float32)
         return Features(*self.network(to_network_size(levels / 127.5 - 1)))
 

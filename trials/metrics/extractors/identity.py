@@ -8,20 +8,25 @@ the flattened image would make the covariance unreasonable.
 from __future__ import annotations
 
 from math import prod
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from trials.errors import ExtractorError
-from trials.metrics.extractors.base import Features, quantise
+from trials.metrics.extractor import Extractor, Features, quantise
 
 LARGEST = 4096
 
 
-class IdentityExtractor:
+class IdentityExtractor(Extractor):
     """Features are the coordinates. ``shape`` is one sample's: (D,) or (C, H, W)."""
 
-    name = "identity"
+    key = "identity"
+    summary = "the coordinates themselves, or the pixels"
+    order = 40
+    takes = frozenset({"image", "point"})
+    suits_kinds = frozenset({"point"})
     classes = 0
     resize = "none"
     fingerprint = "identity"
@@ -34,6 +39,12 @@ class IdentityExtractor:
                 f" {shape}; it takes up to {LARGEST}"
             )
         self.device = torch.device(device or "cpu")
+
+    @classmethod
+    def build(
+        cls, config: Any, shape: tuple[int, ...], device: torch.device | str | None = None
+    ) -> IdentityExtractor:
+        return cls(shape, device)
 
     @torch.no_grad()
     def __call__(self, images: Tensor) -> Features:

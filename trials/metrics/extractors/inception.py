@@ -32,14 +32,18 @@ import torch
 from torch import Tensor, nn
 
 from trials.errors import ExtractorError
-from trials.metrics.extractors.base import (
+from trials.metrics.extractor import (
+    Extractor,
     Features,
+    Weights,
     as_rgb,
     fingerprint_file,
     quantise,
     require_images,
     require_state,
 )
+from trials.part import knob
+from trials.problems import Problem
 
 PACKAGE = "torch_fidelity"
 MODULE = f"{PACKAGE}.feature_extractor_inceptionv3"
@@ -60,7 +64,10 @@ def bare_package() -> Iterator[None]:
 
     A bare package of the same name and path stands in ``sys.modules``, and it and all that was
     imported through it leave again, so that a later ``import torch_fidelity`` elsewhere finds the
-    real one. Raises ExtractorError where the extra is not installed.
+    real one.
+
+    Raises:
+        ExtractorError: the extra is not installed.
     """
     with _importing:
         spec = importlib.util.find_spec(PACKAGE)
@@ -125,14 +132,21 @@ def load_network(module: ModuleType, weights: Path) -> nn.Module:
     return network
 
 
-class InceptionExtractor:
+class InceptionExtractor(Extractor):
     """2,048 features and 1,008 logits; ``weights`` is torch-fidelity's file, or None for its
     own download."""
 
-    name = "inception"
+    key = "inception"
+    summary = "TF-Inception, the network of published FIDs, through torch-fidelity"
+    order = 20
+    suits_kinds = frozenset({"image"})
+    classifies = True
     dim = 2048
     classes = 1008
     resize = "bilinear to 299x299 as TensorFlow 1"
+
+    class Config(Extractor.Config):
+        weights: Weights | None = knob(None, "torch-fidelity's .pth; its own download if none")
 
     def __init__(
         self, weights: Path | None = None, device: torch.device | str | None = None
@@ -144,22 +158,42 @@ class InceptionExtractor:
         self.device = torch.device(device or "cpu")
         self.network = load_network(module, path).to(self.device)
 
+    @classmethod
+    def check(cls, config: Any, kind: str) -> list[Problem]:
+        problems = list(super().check(config, kind))
+        if problems:
+            return problems
+        if not installed():
+            return [Problem("name", MISSING)]
+        if config.weights is not None:
+            try:
+                cls(config.weights)
+            except ExtractorError as error:
+                return [Problem("weights", str(error))]
+        return []
+
+    @classmethod
+    def build(
+        cls, config: Any, shape: tuple[int, ...], device: torch.device | str | None = None
+    ) -> InceptionExtractor:
+        return cls(config.weights, device)
+
     @torch.no_grad()
     def __call__(self, images: Tensor) -> Features:
-        require_images(images, self.name)
+        require_images(images, self.key)
         return Features(*self.network(as_rgb(quantise(images).to(self.device))))
 
     def layers(self, images: Tensor) -> list[Tensor]:
         """Activations at the ends of the stem, of the 35×35, 17×17 and 8×8 stages."""
-        require_images(images, self.name)
+        require_images(images, self.key)
         levels = (as_rgb(images.to(self.device)) + 1) * 127.5
         x = self.resize_images(levels, size=(299, 299), align_corners=False)
         x = (x - 128) / 128
-        found = []
+        activations = []
         for name, block in self.network.named_children():
             if name == "AvgPool":
                 break
             x = block(x)
             if name in ("MaxPool_1", "MaxPool_2", "Mixed_5d", "Mixed_6e", "Mixed_7c"):
-                found.append(x)
-        return found
+                activations.append(x)
+        return activations

@@ -17,10 +17,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from trials.errors import ExtractorError
-from trials.metrics.extractors.base import Features, as_rgb, fingerprint_file, quantise
+from trials.metrics.extractor import (
+    Extractor,
+    Features,
+    Weights,
+    as_rgb,
+    fingerprint_file,
+    quantise,
+)
+from trials.part import knob
 
 
 def _load(weights: Path, device: torch.device) -> Any:
@@ -31,11 +39,19 @@ def _load(weights: Path, device: torch.device) -> Any:
         return load(str(weights), map_location=device).eval()
 
 
-class TorchScriptExtractor:
+class TorchScriptExtractor(Extractor):
     """A ScriptModule; ``shape`` is one sample's, used once to learn the number of features."""
 
-    name = "torchscript"
+    key = "torchscript"
+    summary = "a feature network from a TorchScript file, which is a program: trust it"
+    order = 30
+    takes = frozenset({"image", "point"})
+    classifies = True  # whether it does is known only when it runs
+    has_layers = False
     resize = "inside the module"
+
+    class Config(Extractor.Config):
+        weights: Weights = knob(..., "a trusted TorchScript module")
 
     def __init__(
         self, weights: Path, shape: tuple[int, ...], device: torch.device | str | None = None
@@ -51,6 +67,12 @@ class TorchScriptExtractor:
         features, logits = self(torch.zeros(2, *shape))
         self.dim = features.shape[1]
         self.classes = 0 if logits is None else logits.shape[1]
+
+    @classmethod
+    def build(
+        cls, config: Any, shape: tuple[int, ...], device: torch.device | str | None = None
+    ) -> TorchScriptExtractor:
+        return cls(config.weights, shape, device)
 
     @torch.no_grad()
     def __call__(self, images: Tensor) -> Features:
@@ -68,8 +90,18 @@ class TorchScriptExtractor:
             )
         return Features(features.float(), None if logits is None else logits.float())
 
-    def layers(self, images: Tensor) -> list[Tensor]:
-        raise ExtractorError(
-            "a TorchScript extractor has no layers to compare; perceptual and style losses need"
-            " the digits or the inception extractor"
-        )
+    @classmethod
+    def example(cls, folder: Path) -> dict[str, Any]:
+        path = folder / "features.pt"
+        with warnings.catch_warnings():  # as above: torch advises against writing them
+            warnings.simplefilter("ignore", DeprecationWarning)
+            torch.jit.save(torch.jit.script(_Example()), str(path))
+        return {"name": cls.key, "weights": str(path)}
+
+
+class _Example(nn.Module):
+    """Two pixels and the mean as features of images, or of points their coordinates."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        flat = x.flatten(1).float()
+        return torch.cat([flat[:, :2], flat.mean(dim=1, keepdim=True)], dim=1)

@@ -1,0 +1,177 @@
+"""What every extractor must satisfy, whoever wrote it: right shapes, no gradients, no chance."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import torch
+from torch import Tensor
+
+from sweeper.sweepfile.schema import sweep_schema
+from tests.conformance.small import SMALL
+from trials.config import load_config, problems_of
+from trials.metrics.config import EvaluationConfig
+from trials.metrics.extractor import (
+    Extractor,
+    Features,
+    build_extractor,
+    check_extractor,
+    decided,
+)
+from trials.part import knob, temporary_parts
+from trials.trainer import train
+
+EXTRACTORS = Extractor.all()
+every_extractor = pytest.mark.parametrize("extractor", EXTRACTORS.values(), ids=EXTRACTORS.keys())
+WEIGHTY = {"inception"}
+"""Their weights are a download; tests/parity builds the network with random ones."""
+
+
+@dataclass(frozen=True)
+class Data:
+    """What an extractor is built for."""
+
+    name: str
+    kind: str
+    shape: tuple[int, ...]
+
+
+DATA = (Data("digits", "image", (1, 8, 8)), Data("npz", "image", (3, 16, 16)))
+POINTS = Data("ring", "point", (2,))
+
+
+def chosen(extractor: Any) -> Extractor.Config:
+    config: Extractor.Config = EvaluationConfig.model_validate({"extractor": extractor}).extractor
+    return config
+
+
+def built(extractor: type[Extractor], folder: Path) -> Iterator[tuple[Extractor, Tensor]]:
+    """The extractor on all kinds of data that it takes, with a few items of them."""
+    config = chosen(extractor.example(folder))
+    chance = torch.Generator().manual_seed(0)
+    for data in (*DATA, POINTS):
+        final = decided(config, data.name, data.kind)
+        if data.kind in final.part.takes and final.name not in WEIGHTY:
+            items = torch.rand(5, *data.shape, generator=chance) * 2 - 1
+            yield build_extractor(config, data), items
+
+
+@every_extractor
+def test_it_says_what_it_is(extractor: type[Extractor]) -> None:
+    assert extractor.summary
+    assert extractor.takes <= {"image", "point"}
+    assert extractor.suits_kinds <= extractor.takes
+    for name, field in extractor.Config.model_fields.items():
+        assert field.description, f"{name} has no meaning"
+
+
+@every_extractor
+def test_features_have_the_stated_shape_and_are_the_same_twice(
+    extractor: type[Extractor], tmp_path: Path
+) -> None:
+    if extractor.key in WEIGHTY:
+        pytest.skip("its weights are a download: tests/parity builds it with random ones")
+    pairs = list(built(extractor, tmp_path))
+    assert pairs
+    for network, items in pairs:
+        features, logits = network(items.requires_grad_())
+        assert features.shape == (5, network.dim)
+        assert features.dtype == torch.float32
+        assert not features.requires_grad
+        assert torch.isfinite(features).all()
+        assert (logits is None) == (network.classes == 0)
+        if logits is not None:
+            assert logits.shape == (5, network.classes)
+        torch.testing.assert_close(network(items[2:]).features, features[2:])
+        assert torch.equal(network(items).features, features)
+        assert len(network.fingerprint) == 64 or network.fingerprint == network.key
+        assert network.resize
+
+
+@every_extractor
+def test_layers_are_differentiable_where_there_are_some(
+    extractor: type[Extractor], tmp_path: Path
+) -> None:
+    if extractor.key in WEIGHTY:
+        pytest.skip("its weights are a download: tests/parity builds it with random ones")
+    for network, items in built(extractor, tmp_path):
+        if not network.has_layers:
+            continue
+        items.requires_grad_()
+        layers = network.layers(items)
+        assert all(len(layer) == len(items) for layer in layers)
+        sum(layer.sum() for layer in layers).backward()
+        assert items.grad is not None
+        assert items.grad.abs().sum() > 0
+
+
+@every_extractor
+def test_it_is_read_written_and_named_when_misspelt(
+    extractor: type[Extractor], tmp_path: Path
+) -> None:
+    given = extractor.example(tmp_path)
+    config = EvaluationConfig.model_validate({"extractor": given})
+    written = config.model_dump(mode="json")
+    assert written["extractor"].items() >= given.items()
+    assert EvaluationConfig.model_validate(written) == config
+    jsonschema.validate({"extractor": given}, EvaluationConfig.model_json_schema())
+    (problem,) = problems_of({**SMALL, "evaluation": {"extractor": f"{extractor.key}s"}})
+    assert (problem.path, problem.nearest) == ("evaluation.extractor", extractor.key)
+
+
+@every_extractor
+def test_data_that_it_cannot_look_at_are_refused_before_anything_starts(
+    extractor: type[Extractor], tmp_path: Path
+) -> None:
+    config = chosen(extractor.example(tmp_path))
+    for kind in {"image", "point"} - extractor.takes:
+        if decided(config, "some", kind) is config:
+            (problem,) = check_extractor(config, "some", kind)
+            assert problem.path == "evaluation.extractor.name"
+            assert f"the data are {kind}s" in problem.message
+
+
+def test_an_extractor_needs_one_class_and_nothing_else(tmp_path: Path) -> None:
+    with temporary_parts():
+
+        class RowMeans(Extractor):
+            """Defined here, and known everywhere."""
+
+            key = "test_only_rows"
+            summary = "the mean of each row of pixels"
+            classes = 0
+            resize = "none"
+            fingerprint = "test_only_rows"
+
+            class Config(Extractor.Config):
+                scale: float = knob(1.0, "factor of the features", gt=0)
+
+            def __init__(self, config: Any, rows: int) -> None:
+                self.config = config
+                self.dim = rows
+
+            @classmethod
+            def build(cls, config: Any, shape: tuple[int, ...], device: Any = None) -> RowMeans:
+                return cls(config, shape[1])
+
+            def __call__(self, images: Tensor) -> Features:
+                images = images.float() / 127.5 - 1 if images.dtype == torch.uint8 else images
+                return Features(images.detach().mean(dim=(1, 3)) * self.config.scale, None)
+
+        evaluation = {**SMALL["evaluation"], "extractor": {"name": "test_only_rows", "scale": 2}}
+        config = load_config({**SMALL, "evaluation": evaluation})
+        written = config.as_dict()["evaluation"]["extractor"]
+        assert written == {"name": "test_only_rows", "scale": 2.0}
+        result = train(config, folder=tmp_path)
+        assert result.history[-1].protocol["extractor"] == "test_only_rows"
+        assert result.history[-1].metrics["fid"] >= 0
+        ring = {**SMALL, "data": {"name": "ring"}, "evaluation": evaluation}
+        assert "looks at images" in next(p.message for p in problems_of(ring))
+        (problem,) = problems_of({**SMALL, "evaluation": {"extractor": "test_only_row"}})
+        assert problem.nearest == "test_only_rows"
+        assert "test_only_rows" in str(sweep_schema()["$defs"]["EvaluationConfig"])

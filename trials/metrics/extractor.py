@@ -1,0 +1,259 @@
+"""What a feature extractor is, how one is chosen and built, and the one map from images to bytes.
+
+An extractor is a part (:mod:`trials.part`): one class in one file of
+``trials/metrics/extractors``, which says what it is for, what can be wrong with its settings and
+how it is built.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, NamedTuple, Protocol
+
+import torch
+from pydantic import AfterValidator, model_validator
+from torch import Tensor
+
+from trials.errors import ConfigError, ExtractorError
+from trials.part import Part, PartConfig
+from trials.paths import at_home
+from trials.problems import Problem
+
+Weights = Annotated[Path, AfterValidator(at_home)]
+"""A file of weights; ``~`` is expanded."""
+
+QUANTISATION = "round((x+1)*127.5) clamped to 0..255"
+
+
+class Features(NamedTuple):
+    """``features`` (n, d) float32; ``logits`` (n, k) float32 where the network classifies."""
+
+    features: Tensor
+    logits: Tensor | None
+
+
+class Measurable(Protocol):
+    """What an extractor is chosen and built for; a trials.data Dataset is one."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def kind(self) -> str: ...
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+
+class Extractor(Part, ABC):
+    """A fixed map from images (or points) to features. Never trained, always in eval mode."""
+
+    kind = "extractor"
+    folders = ("trials.metrics.extractors",)
+
+    takes: ClassVar[frozenset[str]] = frozenset({"image"})
+    """The kinds of data it can look at: ``image``, ``point``."""
+
+    suits_sources: ClassVar[frozenset[str]] = frozenset()
+    """The sources of data for which ``auto`` takes it."""
+
+    suits_kinds: ClassVar[frozenset[str]] = frozenset()
+    """The kinds of data for which ``auto`` takes it, where none is made for the source."""
+
+    order: ClassVar[int] = 1000
+    """Its place in listings, and for ``auto`` among several that suit: our own come first."""
+
+    classifies: ClassVar[bool] = False
+    """Whether it gives logits, as far as is known before it is built."""
+
+    has_layers: ClassVar[bool] = True
+    """Whether :meth:`layers` answers."""
+
+    dim: int
+    """Number of features d."""
+    classes: int
+    """Number of classes k of the logits; 0 where there are none."""
+    fingerprint: str
+    """sha256 of the weights: part of every protocol and of the cache's key."""
+    resize: str
+    """The rule by which images are brought to the size the network wants."""
+
+    class Config(PartConfig):
+        """The settings of an extractor."""
+
+        part: ClassVar[type[Extractor]]
+
+        @model_validator(mode="before")
+        @classmethod
+        def _without_empty_weights(cls, given: Any) -> Any:
+            """Version 0.1 wrote ``weights: null`` for extractors that have none, too."""
+            if isinstance(given, Mapping) and given.get("weights", "") is None:
+                return {name: value for name, value in given.items() if name != "weights"}
+            return given
+
+    @classmethod
+    def rank(cls) -> tuple[int, str]:
+        """By ``order``, then by name."""
+        return cls.order, cls.key
+
+    @classmethod
+    def decided(cls, config: Config, source: str, kind: str) -> Config:
+        """The settings of the extractor itself; what stands for another one gives that one's.
+
+        ``source`` is the key of the data's source, ``kind`` is ``image`` or ``point``.
+
+        Raises:
+            ConfigError: there is none for these data; paths are those of ``config``.
+        """
+        return config
+
+    @classmethod
+    def check(cls, config: Config, kind: str) -> Iterable[Problem]:
+        """What is wrong and can be seen without the data: cheap enough for ``validate``.
+
+        Nothing is downloaded, nothing is run. Paths are those of ``config``.
+        """
+        if kind not in cls.takes:
+            others = [key for key, other in Extractor.all().items() if kind in other.takes]
+            what = f"{cls.key} looks at {' and '.join(sorted(cls.takes))}s, the data are {kind}s"
+            return [Problem("name", what, "one of " + ", ".join(others))]
+        weights: Path | None = getattr(config, "weights", None)
+        if weights is not None and not weights.is_file():
+            return [Problem("weights", f"there is no file {weights}", "a path")]
+        return []
+
+    @classmethod
+    @abstractmethod
+    def build(
+        cls, config: Any, shape: tuple[int, ...], device: torch.device | str | None = None
+    ) -> Extractor:
+        """The extractor on ``device``, for data of which one item has ``shape``: (C, H, W), (D,).
+
+        Raises:
+            ExtractorError: its weights are missing, damaged or another network's.
+        """
+
+    @abstractmethod
+    def __call__(self, images: Tensor) -> Features:
+        """Features of images (n, C, H, W) or points (n, D), without gradients.
+
+        Images are float in [−1, 1] and are quantised by :func:`quantise`; uint8 images are
+        taken as they are. Points are used as they are.
+        """
+
+    def layers(self, images: Tensor) -> list[Tensor]:
+        """Activations of several depths for images in [−1, 1], differentiable, not quantised.
+
+        Raises:
+            ExtractorError: it ``has_layers`` not.
+        """
+        raise ExtractorError(
+            f"the {self.key} extractor has no layers to compare; perceptual and style losses need"
+            " another one"
+        )
+
+    @classmethod
+    def example(cls, folder: Path) -> dict[str, Any]:
+        """Settings of a small example, for the conformance suite; its files are made in
+        ``folder``."""
+        return {"name": cls.key}
+
+
+def decided(config: Extractor.Config, source: str, kind: str) -> Extractor.Config:
+    """The settings of the extractor that measures data of this source and kind."""
+    return config.part.decided(config, source, kind)
+
+
+def check_extractor(
+    config: Extractor.Config, source: str, kind: str, path: str = "evaluation.extractor"
+) -> list[Problem]:
+    """Problems that can be seen without the data; ``path`` is where the extractor is chosen."""
+    try:
+        chosen = decided(config, source, kind)
+    except ConfigError as error:
+        problems: Iterable[Problem] = error.problems
+    else:
+        problems = chosen.part.check(chosen, kind)
+    return [replace(problem, path=f"{path}.{problem.path}") for problem in problems]
+
+
+def build_extractor(
+    config: Extractor.Config, data: Measurable, device: torch.device | str | None = None
+) -> Extractor:
+    """The extractor for these data, loaded and in eval mode.
+
+    Raises:
+        ExtractorError: it cannot look at them, or its weights are missing or wrong.
+    """
+    try:
+        chosen = decided(config, data.name, data.kind)
+    except ConfigError as error:
+        raise ExtractorError(str(error)) from error
+    if data.kind not in chosen.part.takes:
+        raise ExtractorError("; ".join(map(str, chosen.part.check(chosen, data.kind))))
+    return chosen.part.build(chosen, data.shape, device)
+
+
+def quantise(images: Tensor) -> Tensor:
+    """Images in [−1, 1] as bytes: round((x + 1) · 127.5), clamped to 0…255; uint8 unchanged.
+
+    The inverse of the data's x / 127.5 − 1, so real images come back exactly. NaN becomes 0.
+    """
+    if images.dtype == torch.uint8:
+        return images
+    levels = ((images.detach() + 1) * 127.5).round().nan_to_num(0.0).clamp(0, 255)
+    return levels.to(torch.uint8)
+
+
+def require_images(images: Tensor, name: str) -> None:
+    """Refuse what is no batch of images.
+
+    Raises:
+        ExtractorError: ``images`` is not (n, 1 or 3, H, W).
+    """
+    if images.ndim != 4 or images.shape[1] not in (1, 3):
+        raise ExtractorError(
+            f"the {name} extractor takes images (n, 1 or 3, H, W), got {tuple(images.shape)}"
+        )
+
+
+def as_rgb(images: Tensor) -> Tensor:
+    """Three channels: a single channel is repeated."""
+    return images.expand(-1, 3, -1, -1) if images.shape[1] == 1 else images
+
+
+def fingerprint_file(path: Path) -> str:
+    """sha256 of a file's bytes, hex.
+
+    Raises:
+        ExtractorError: it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise ExtractorError(f"cannot read the extractor's weights: {error}") from error
+
+
+def require_state(state: Mapping[str, Tensor], expected: Mapping[str, Tensor], what: str) -> None:
+    """Refuse the weights of another network.
+
+    Raises:
+        ExtractorError: names or shapes are not those expected; it says which.
+    """
+    missing = sorted(set(expected) - set(state))
+    foreign = sorted(set(state) - set(expected))
+    shapes = [
+        f"{name} is {tuple(state[name].shape)} instead of {tuple(expected[name].shape)}"
+        for name in sorted(set(state) & set(expected))
+        if state[name].shape != expected[name].shape
+    ]
+    complaints = [
+        f"{label}: {', '.join(names[:3])}{f' and {len(names) - 3} more' if len(names) > 3 else ''}"
+        for label, names in (("missing", missing), ("unknown", foreign), ("shapes", shapes))
+        if names
+    ]
+    if complaints:
+        raise ExtractorError(f"these are not weights of {what}; {'; '.join(complaints)}")

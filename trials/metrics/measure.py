@@ -1,0 +1,95 @@
+"""What a measure is: one number, or several, that say how good a set of generated images is.
+
+A measure is a part (:mod:`trials.part`): one class in one file of ``trials/metrics/measures``.
+Configurations, objectives, the JSON schema, the words of a report and the tests follow from it.
+Its file imports torch only where it computes: the names, directions and words of measures are
+asked for by commands that never measure.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from trials.metrics.needs import Need
+from trials.part import Part, PartConfig
+
+if TYPE_CHECKING:
+    from trials.metrics.one_pass import Pass
+
+Better = Literal["lower", "higher"]
+
+
+class Measure(Part, ABC):
+    """Computes one metric from one :class:`~trials.metrics.one_pass.Pass`."""
+
+    kind = "measure"
+    folders = ("trials.metrics.measures",)
+
+    better: ClassVar[Better]
+    """The direction of improvement."""
+
+    paper: ClassVar[str]
+    """Authors, year and arXiv number."""
+
+    kinds: ClassVar[frozenset[str]] = frozenset({"image"})
+    """The kinds of data, ``image`` or ``point``, for which it is measured unless the user
+    chooses. Empty: only where it is asked for by name."""
+
+    needs: ClassVar[frozenset[Need]] = frozenset()
+    """What data, extractor or generator must have for it to be measured."""
+
+    order: ClassVar[int] = 1000
+    """Its place in listings; measures of one place stand in alphabetical order."""
+
+    brief: ClassVar[bool] = True
+    """Whether it is shown where there is room for a few measures only."""
+
+    label: ClassVar[str] = ""
+    """What axes and headings call it; its key, with spaces, unless said otherwise."""
+
+    method: ClassVar[str] = ""
+    """What a value is, for the sentence "FID is … of 5,000 generated images", if that says more
+    than its label."""
+
+    class Config(PartConfig):
+        """The knobs of a measure. They stand in the protocol of every value beside it."""
+
+        part: ClassVar[type[Measure]]
+
+    def __init__(self, config: Any) -> None:
+        self.config = config
+
+    @classmethod
+    def rank(cls) -> tuple[int, str]:
+        """By ``order``, then by name."""
+        return cls.order, cls.key
+
+    @classmethod
+    def title(cls) -> str:
+        """What axes and headings call it."""
+        return cls.label or cls.key.replace("_", " ")
+
+    @abstractmethod
+    def compute(self, seen: Pass) -> float | Mapping[str, float]:
+        """The value, or a value for each of several parts (classes). NaN is no value.
+
+        The same pass gives the same value: what is drawn comes from a seed of the measure's own.
+        """
+
+    def values(self, seen: Pass) -> dict[str, float]:
+        """The metric's value by name; a measure of several values names them ``key/part``."""
+        value = self.compute(seen)
+        if isinstance(value, Mapping):
+            return {f"{self.key}/{part}": number for part, number in value.items()}
+        return {self.key: value}
+
+
+def knobs_in_words(measures: Iterable[PartConfig]) -> str:
+    """What the protocol says of measures that have knobs: ``; mine neighbours=3``; else nothing."""
+    return "".join(
+        f"; {knobs.name} {' '.join(f'{name}={value}' for name, value in given.items())}"
+        for knobs in measures
+        if (given := knobs.model_dump(mode="json"))
+    )
