@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from sweeper.ablation.columns import TESTED
 from sweeper.ablation.dataset import DatasetError, read_dataset, rows_of, trial_table, write_dataset
 from sweeper.ablation.design_kind import DesignKind
 from sweeper.ablation.effect_table import effect_table
 from sweeper.ablation.factorial import factorial_effects
 from sweeper.ablation.matrix import kind_of_rows, outcomes_from_table
+from sweeper.ablation.reference_columns import REFERENCE_COLUMNS
 from sweeper.ablation.tables import Table, TableRefused, build_table
 from sweeper.home import SweepFolder
 from sweeper.search.ledger import STORAGE_VARIABLE, Ledger
@@ -178,5 +178,5 @@ def _cell_table(sweep: Sweep, data: pa.Table) -> Table:
 def _robust_table(sweep: Sweep, data: pa.Table) -> Table:
     """Robust measures of an ablation's cells; without a reference, those that need none."""
     factorial = sweep.is_factorial
-    columns = [key for key in ROBUST if not (factorial and key in TESTED)]
+    columns = [key for key in ROBUST if not (factorial and key in REFERENCE_COLUMNS)]
     return replace(main_table(sweep, data, columns=columns), name=f"{sweep.name}-robust")

@@ -112,7 +112,11 @@ def write_dataset(table: pa.Table, path: Path) -> None:
 
 
 def read_dataset(path: Path) -> pa.Table:
-    """The table written by `write_dataset`. Raises DatasetError for any other file."""
+    """The table written by `write_dataset`.
+
+    Raises:
+        DatasetError: it is any other file.
+    """
     try:
         table = pq.read_table(path, memory_map=False)
     except FileNotFoundError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from sweeper.ablation.captions import TEST_NAMES, protocol_text
-from sweeper.ablation.columns import Column
+from sweeper.ablation.column import Column
 from sweeper.ablation.design import Design
 from sweeper.ablation.effects import Goal
 from sweeper.ablation.factorial import Effects

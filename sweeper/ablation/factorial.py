@@ -93,8 +93,10 @@ def factorial_effects(
 
     With `ranked`, every value is replaced by its rank among all runs as a share of 0 to 1, failures
     sharing the worst one: the same effects with failures counted, in shares of rank. Cells without
-    any value give way as impossible ones do. Raises ValueError when the runs are too few, or were
-    measured by different protocols.
+    any value give way as impossible ones do.
+
+    Raises:
+        ValueError: the runs are too few, or were measured by different protocols.
     """
     if len(outcomes.protocols) > 1:
         raise ValueError("the runs were measured by different protocols")

@@ -47,13 +47,18 @@ AnySection = TypeVar("AnySection", bound=Section)
 def load_sweep(path: FilePath | str, overrides: Sequence[str] = ()) -> Sweep:
     """Read and check the sweep file at `path`, with `overrides` (`limits.trials=50`) laid over it.
 
-    Raises SpecError with every problem of the file, and nothing else.
+    Raises:
+        SpecError: something is wrong; every problem of the file is in it.
     """
     return parse_sweep(read_text(FilePath(path)), str(path), overrides)
 
 
 def parse_sweep(text: str, filename: str = "<string>", overrides: Sequence[str] = ()) -> Sweep:
-    """Read and check the text of a sweep file. Raises SpecError, with every problem, at most."""
+    """Read and check the text of a sweep file.
+
+    Raises:
+        SpecError: something is wrong; every problem of the text is in it.
+    """
     document = read_document(text, filename)
     for override in overrides if document.readable else ():
         lay_over(document, override)
@@ -64,7 +69,11 @@ def parse_sweep(text: str, filename: str = "<string>", overrides: Sequence[str] 
 
 
 def read_stored(file: FilePath) -> Sweep:
-    """The sweep whose `to_dict` a JSON file holds. Raises SpecError when the file was damaged."""
+    """The sweep whose `to_dict` a JSON file holds.
+
+    Raises:
+        SpecError: the file was damaged.
+    """
     try:
         stored = json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
@@ -77,8 +86,10 @@ def read_stored(file: FilePath) -> Sweep:
 def sweep_from_dict(mapping: Mapping[str, Any], filename: str = "spec.json") -> Sweep:
     """The sweep that `to_dict` gave, without asking the trainer about it again.
 
-    Imports no torch, so that a listing of sweeps stays fast. Raises SpecError when the mapping was
-    damaged.
+    Imports no torch, so that a listing of sweeps stays fast.
+
+    Raises:
+        SpecError: the mapping was damaged.
     """
     document = Document(filename, root=dict(mapping))
     sweep = _assemble(document, checked=False)

@@ -107,7 +107,11 @@ class Sweep:
         return self.ablation is not None and bool(self.ablation.part.factorial)
 
     def parameter(self, path: str) -> Parameter:
-        """The parameter at a dotted path. Raises KeyError when it is not searched."""
+        """The parameter at a dotted path.
+
+        Raises:
+            KeyError: it is not searched.
+        """
         for parameter in self.parameters:
             if parameter.path == path:
                 return parameter

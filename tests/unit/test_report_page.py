@@ -12,10 +12,10 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sweeper.ablation.columns import TESTED
 from sweeper.ablation.dataset import trial_table
 from sweeper.ablation.designs.full_factorial import FullFactorial
 from sweeper.ablation.designs.leave_one_out import LeaveOneOut
+from sweeper.ablation.reference_columns import REFERENCE_COLUMNS
 from sweeper.ablation.tables import build_table
 from sweeper.report import gallery, write_report
 from sweeper.report.leaderboard import as_csv, leaderboard
@@ -288,7 +288,7 @@ def test_an_ablation_that_allows_no_test_yet_shows_its_values_without_one():
         assert [column.key for column in table.columns[:1]] == ["cell"]
         texts = {column.key: column.texts for column in table.columns}
         assert texts["value"][0] == said
-        assert not TESTED & texts.keys()
+        assert not REFERENCE_COLUMNS.keys() & texts.keys()
 
 
 def test_a_film_of_a_trial_without_a_score_is_not_called_the_best_ones(tmp_path):

@@ -653,3 +653,14 @@ def test_a_conflict_is_told_beside_a_misspelt_trick() -> None:
     told = [str(problem) for problem in problems_of(base)]
     assert any("did you mean 'spectral_norm'" in line for line in told)
     assert any("conflicts with 'weight_clipping'" in line for line in told)
+
+
+def test_a_section_may_name_its_part_alone_and_be_given_knobs_beside() -> None:
+    text = sweep_with(rest="search: random\nscheduler: median")
+    sweep = parse_sweep(text, "sweep.yaml", ["search.seed=3", "scheduler.startup_trials=4"])
+    assert (sweep.search.name, sweep.search.seed) == ("random", 3)
+    assert sweep.to_dict()["scheduler"] == {
+        "name": "median",
+        "grace_steps": 250,
+        "startup_trials": 4,
+    }

@@ -10,7 +10,8 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from sweeper.ablation.columns import TICK, Column
+from sweeper.ablation.column import Column
+from sweeper.ablation.columns import TICK
 from sweeper.ablation.table_format import TableFormat
 from sweeper.ablation.tables import Table
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from sweeper.ablation.columns import Column
+from sweeper.ablation.column import Column
 from sweeper.ablation.table_format import TableFormat
 from sweeper.ablation.tables import Table
 
