@@ -182,6 +182,7 @@ def fill_study(home: str, count: int) -> None:
 
     from sweeper.home import Home
     from sweeper.search.ledger import Ledger
+    from sweeper.search.storage import load_study, open_storage
     from sweeper.sweepfile import parse_sweep
     from trials.files import atomic_write
 
@@ -208,7 +209,9 @@ def fill_study(home: str, count: int) -> None:
         **{path: FloatDistribution(1e-4, 1e-2, log=True) for path in knobs},
     }
     rng = np.random.default_rng(0)
-    ledger = Ledger.open(sweep, folder)
+    Ledger.open(sweep, folder)  # makes the study
+    storage, journal = open_storage(folder, None)
+    assert journal is not None
     trials = []
     for _ in range(count):
         values: dict[str, Any] = {path: bool(rng.random() < 0.5) for path in toggles}
@@ -232,8 +235,8 @@ def fill_study(home: str, count: int) -> None:
                 intermediate_values=curve,
             )
         )
-    with ledger.together():
-        ledger.study.add_trials(trials)
+    with journal.together():
+        load_study(sweep, storage).add_trials(trials)
 
 
 def report(source: str, _: str) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from sweeper.scheduling.conclusion import conclude
 from sweeper.scheduling.events import Listener, SweepState
 from sweeper.scheduling.run import run as run_trials
 from sweeper.scheduling.trainable import Factory
-from sweeper.search.ledger import Ledger
+from sweeper.search.reader import read_study
 from sweeper.standings import Standings, standings_of
 from sweeper.sweepfile.model import Sweep
 from sweeper.trial import Trial
@@ -120,28 +120,24 @@ def _late_report(folder: SweepFolder, standings: Standings) -> ReportPaths:
 def write_report_of(folder: SweepFolder) -> ReportPaths:
     """Write the report of a sweep anew from its study, also while it runs."""
     sweep = sweep_of(folder)
-    ledger = Ledger.open_readonly(sweep, folder)
-    if ledger is None:
+    study = read_study(sweep, folder)
+    if study is None:
         return write_report(folder, standings_of(sweep, ()))
-    return conclude(sweep, folder, ledger).report
-
-
-PATHS = (("data", "path"), ("data", "labels"), ("evaluation", "extractor", "weights"))
-"""Where a base config names files."""
+    return conclude(sweep, folder, study).report
 
 
 def with_absolute_paths(base: Mapping[str, Any]) -> dict[str, Any]:
     """The base config with the paths of its files made absolute: workers run in other folders."""
+    from trials.config import paths_of  # imports torch
+
     made = dict(base)
-    for keys in PATHS:
+    for keys in paths_of(base):
         made = _absolute_at(keys, made)
     return made
 
 
 def _absolute_at(keys: Sequence[str], value: Any) -> Any:
     if not keys:
-        return str(Path(value).expanduser().absolute()) if isinstance(value, str) else value
+        return str(Path(value).expanduser().absolute())
     first, *rest = keys
-    if not isinstance(value, Mapping) or first not in value:
-        return value
     return {**value, first: _absolute_at(rest, value[first])}

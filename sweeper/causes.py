@@ -1,47 +1,131 @@
-"""Why a trial ended: what is known of each cause, in words."""
+"""Why a trial ended before its last step: one entry a cause, for every room.
+
+    name         as the study, MLflow and the tables have it
+    ends_as      the state it leads to: `pruned` where the trainer or a rule stopped it in time,
+                 `failed` where nothing can be made of it
+    blames       whether the configuration is at fault: then its values teach no sampler and win no
+                 comparison, and an analysis counts it as a failure
+    saves        whether the steps that it did not train are saved, and not lost
+    meaning, advice
+                 what a reader is told
+
+The signs of a failing GAN say of themselves what they mean (`trials.health`); what else can end a
+trial stands here. Imports neither torch nor any vendor.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
-from sweeper.ablation.blame import SCHEDULER
 from trials.health import Sign
+
+SCHEDULER = "scheduler"
+OUT_OF_MEMORY = "out_of_memory"
+WORKER_DIED = "worker_died"
+ERROR = "error"
+DIVERGENCE = "divergence"
 
 
 @dataclass(frozen=True)
 class Cause:
-    """Why a trial did not reach its last step. `saves`: training on would have been waste."""
+    """Why a trial did not reach its last step; the module says what the fields mean."""
 
+    name: str
+    ends_as: Literal["pruned", "failed"]
+    blames: bool
+    saves: bool
     meaning: str
-    saves: bool = True
+    advice: str = ""
+
+    @property
+    def lost(self) -> bool:
+        """Whether the run failed through no fault of its configuration: nothing is known of it, and
+        it may be held again."""
+        return self.ends_as == "failed" and not self.blames
+
+    @property
+    def words(self) -> str:
+        """Meaning and advice in one line."""
+        return f"{self.meaning} {self.advice}".strip()
 
 
-CAUSES: Mapping[str, Cause] = {
-    SCHEDULER: Cause(
-        "The scheduler stopped it: at the same step, other trials were better. Nothing was wrong."
-    ),
-    "out_of_memory": Cause(
-        "The worker ran out of memory. A smaller batch, accumulate, or fewer trials in parallel "
-        "help.",
-        saves=False,
-    ),
-    "worker_died": Cause(
-        "The process that trained it died, and again when it was tried anew. This says nothing "
-        "about the configuration.",
-        saves=False,
-    ),
-    "cancelled": Cause("An operator cancelled the sweep while it ran.", saves=False),
-    "error": Cause("The training raised an error; its last lines of log are below.", saves=False),
+_OWN = {
+    one.name: one
+    for one in (
+        Cause(
+            SCHEDULER,
+            ends_as="pruned",
+            blames=False,
+            saves=True,
+            meaning="The scheduler stopped it: at the same step, other trials were better. "
+            "Nothing was wrong.",
+        ),
+        Cause(
+            OUT_OF_MEMORY,
+            ends_as="failed",
+            blames=True,
+            saves=False,
+            meaning="The worker ran out of memory.",
+            advice="A smaller batch, accumulate, or fewer trials in parallel help.",
+        ),
+        Cause(
+            WORKER_DIED,
+            ends_as="failed",
+            blames=False,
+            saves=False,
+            meaning="The process that trained it died, and again when it was tried anew. This "
+            "says nothing about the configuration.",
+        ),
+        Cause(
+            ERROR,
+            ends_as="failed",
+            blames=True,
+            saves=False,
+            meaning="The training raised an error; the last lines of its log say where.",
+        ),
+    )
 }
-"""Causes beside the symptoms of health, which say themselves what they mean."""
 
 
-def cause(symptom: str | None) -> Cause:
-    """What is known of a cause by its name; an unknown name counts as a lost trial."""
-    if symptom is not None and symptom in Sign.all():
-        sign = Sign.all()[symptom]
-        return Cause(f"{sign.summary}. {sign.advice}")
-    if symptom is not None and symptom in CAUSES:
-        return CAUSES[symptom]
-    return Cause("No explanation of this cause is known.", saves=False)
+def causes() -> dict[str, Cause]:
+    """Every cause by its name: what the service knows, and the signs that are registered."""
+    return {**_OWN, **{name: _of_sign(sign) for name, sign in Sign.all().items()}}
+
+
+def cause(name: str) -> Cause:
+    """What is known of a cause by its name; an unknown one counts as a failed configuration."""
+    if name in _OWN:
+        return _OWN[name]
+    if name in Sign.all():
+        return _of_sign(Sign.all()[name])
+    unknown = "No explanation of this cause is known."
+    return Cause(name, "failed", blames=True, saves=False, meaning=unknown)
+
+
+def to_blame(state: str, name: str | None) -> bool:
+    """Whether a trial in this state, ended by this cause, has no final value through its
+    configuration's own fault.
+
+    A training that collapsed is *pruned* where the watcher stops it, and still a failure like any
+    other: a generator that has collapsed may have the best precision of all.
+    """
+    if state not in ("pruned", "failed"):
+        return False
+    return state == "failed" if name is None else cause(name).blames
+
+
+def is_lost(name: str | None) -> bool:
+    """Whether a trial that ended by this cause says nothing about its configuration."""
+    return name is not None and cause(name).lost
+
+
+def _of_sign(sign: type[Sign]) -> Cause:
+    return Cause(
+        sign.key,
+        ends_as="failed" if sign.ends_as == "failed" else "pruned",
+        blames=True,
+        saves=True,
+        meaning=f"{sign.summary}.",
+        advice=sign.advice,
+    )

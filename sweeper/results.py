@@ -18,7 +18,8 @@ from sweeper.ablation.matrix import kind_of_rows, outcomes_from_table
 from sweeper.ablation.reference_columns import REFERENCE_COLUMNS
 from sweeper.ablation.tables import Table, TableRefused, build_table
 from sweeper.home import SweepFolder
-from sweeper.search.ledger import STORAGE_VARIABLE, Ledger
+from sweeper.search.ledger import STORAGE_VARIABLE
+from sweeper.search.reader import read_study
 from sweeper.standings import Standings, standings_of
 from sweeper.sweepfile.load import read_stored
 from sweeper.sweepfile.model import Sweep
@@ -41,14 +42,14 @@ def sweep_of(folder: SweepFolder) -> Sweep:
 
 def records_of(folder: SweepFolder, sweep: Sweep) -> list[Trial]:
     """All trials of a sweep from its study, while it runs too."""
-    ledger = Ledger.open_readonly(sweep, folder)
+    ledger = read_study(sweep, folder)
     return list(ledger.trials()) if ledger is not None else []
 
 
 def read_standings(folder: SweepFolder) -> Standings:
     """The standings of a sweep from its study, while it runs too."""
     sweep = sweep_of(folder)
-    ledger = Ledger.open_readonly(sweep, folder)
+    ledger = read_study(sweep, folder)
     if ledger is None:
         return standings_of(sweep, ())
     return standings_of(sweep, ledger.trials(), ledger.planned)

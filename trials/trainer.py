@@ -27,7 +27,7 @@ from trials.evaluation.export import adopt_generator
 from trials.evaluation.monitor import Monitor
 from trials.evaluation.results import Evaluation, TrialResult, TrialState
 from trials.files import atomic_write
-from trials.health import Symptom
+from trials.health import Sign, Symptom
 from trials.state import checkpoint
 
 
@@ -86,7 +86,7 @@ class Training:
         """How it ended, or how far it is."""
         state: TrialState = "completed" if self.finished else "running"
         if self.stopped_by is not None:
-            state = "failed" if self.stopped_by.name == "divergence" else "stopped"
+            state = Sign.named(self.stopped_by.name).ends_as
         best = self.monitor.best(self.history)
         return TrialResult(state, self.folder, tuple(self.history), best, self.stopped_by)
 

@@ -76,7 +76,7 @@ def notes_of(context: Context, columns: Sequence[Column], shown: int) -> tuple[s
             "that completed, and a failure counts as the worst value seen when the best is chosen"
         )
     if lost := int(outcomes.lost.sum()):
-        notes.append(f"{_runs(lost)} lost with their worker, or cancelled: left out")
+        notes.append(f"{_runs(lost)} lost with their worker: left out")
     if pruned := int(outcomes.pruned.sum()):
         notes.append(f"{_runs(pruned)} pruned, without a final value: left out")
     if unfinished := int(outcomes.unfinished.sum()):

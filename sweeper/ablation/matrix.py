@@ -18,11 +18,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sweeper.ablation.blame import to_blame
 from sweeper.ablation.dataset import family
 from sweeper.ablation.effects import Goal
 from sweeper.ablation.order import penalised
 from sweeper.ablation.protocols import CONFIGURED
+from sweeper.causes import to_blame
 
 Array = npt.NDArray[np.float64]
 Kind = Literal["cells", "confirmation", "trials"]
@@ -50,7 +50,7 @@ class Outcomes:
     """For each cell: how many runs were stopped, and not for their health."""
     unfinished: npt.NDArray[np.int64]
     lost: npt.NDArray[np.int64]
-    """For each cell: how many runs have no value since a worker died or someone cancelled them."""
+    """For each cell: how many runs have no value since their workers died."""
     repeated: int = 0
     """Completed runs left out because their cell already has one with their seed."""
     protocols: tuple[tuple[Mapping[str, str], int], ...] = ()

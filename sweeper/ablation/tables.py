@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from sweeper.ablation.captions import caption_of, notes_of
 from sweeper.ablation.column import Column, Context
 from sweeper.ablation.columns import COLUMNS, columns_for
-from sweeper.ablation.comparison import BestSet, best_set, compare
+from sweeper.ablation.comparison import BestSet, Comparisons, best_set, compare
 from sweeper.ablation.dataset import label_cells
 from sweeper.ablation.design import Cell, Design
 from sweeper.ablation.effects import Goal
@@ -104,16 +104,7 @@ def build_table(
     keys = list(columns) if columns is not None else _fitting(outcomes, kind, reference)
     compared = [key for key in keys if key in REFERENCE_COLUMNS]
     _refuse_what_cannot_be_compared(outcomes, reference if asked or compared else None, compared)
-    comparisons = None
-    if reference is not None and compared:
-        try:
-            comparisons = compare(outcomes, reference, level=level, interval=interval)
-        except ValueError as error:
-            raise TableRefused(f"{error}; another interval, or auto, may fit") from error
     order = _order(data, outcomes, kind)
-    best = None
-    if outcomes.completed.any():
-        best = best_set(outcomes, best=None if kind == "cells" else int(order[0]), level=level)
     labels, cells, index = _rows(outcomes, design, order, limit)
     context = Context(
         data=data,
@@ -123,13 +114,12 @@ def build_table(
         labels=labels,
         cells=cells,
         index=index,
-        comparisons=comparisons,
-        best=best,
+        comparisons=_comparisons(outcomes, reference, level, interval) if compared else None,
+        best=_best(outcomes, kind, order, level),
         level=level,
     )
     made = _columns(context, keys)
-    marked = any(column.marked for column in made)
-    best_row, equals = _marks(best, index) if marked and best is not None else (None, frozenset())
+    best_row, equals = _marks(context, made)
     return Table(
         name=name,
         columns=made,
@@ -140,8 +130,20 @@ def build_table(
     )
 
 
-def _marks(best: BestSet, index: npt.NDArray[np.int64]) -> tuple[int | None, frozenset[int]]:
-    """The row of the best cell, and the rows that cannot be told from it, by rows' cells."""
+def _best(
+    outcomes: Outcomes, kind: Kind, order: npt.NDArray[np.int64], level: float
+) -> BestSet | None:
+    """The best row and those that may be; of configurations in their order, the first is best."""
+    if not outcomes.completed.any():
+        return None
+    return best_set(outcomes, best=None if kind == "cells" else int(order[0]), level=level)
+
+
+def _marks(context: Context, made: Sequence[Column]) -> tuple[int | None, frozenset[int]]:
+    """The row of the best cell, and the rows that cannot be told from it, where any is marked."""
+    best, index = context.best, context.index
+    if best is None or not any(column.marked for column in made):
+        return None, frozenset()
     row = next((row for row, i in enumerate(index) if i == best.best), None)
     told = best.members & best.tested
     return row, frozenset(row for row, i in enumerate(index) if i >= 0 and told[i]) - {row}
@@ -176,6 +178,17 @@ def _columns(context: Context, keys: Sequence[str]) -> tuple[Column, ...]:
     if not made:
         raise TableRefused("no columns are left to show")
     return tuple(made)
+
+
+def _comparisons(
+    outcomes: Outcomes, reference: str | None, level: float, interval: str
+) -> Comparisons | None:
+    if reference is None:
+        return None
+    try:
+        return compare(outcomes, reference, level=level, interval=interval)
+    except ValueError as error:
+        raise TableRefused(f"{error}; another interval, or auto, may fit") from error
 
 
 def _order(data: pa.Table, outcomes: Outcomes, kind: Kind) -> npt.NDArray[np.int64]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sweeper.causes import cause
 from sweeper.cli.leaderboard import (
     best_in_words,
     cell_as_dict,
@@ -147,6 +148,8 @@ def show(
         return
     ending = f" ({record.symptom}: {record.reason})" if record.symptom else ""
     typer.echo(f"trial {record.name} of {name}: {record.state}{ending}")
+    if record.symptom:
+        typer.echo(f"  why      {cause(record.symptom).words}")
     typer.echo(
         f"  role     {record.role}" + (f" of trial {record.of}" if record.of is not None else "")
     )

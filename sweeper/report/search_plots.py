@@ -202,7 +202,7 @@ def steps_not_trained(standings: Standings) -> Figure | None:
     axes.set_xlabel("training steps not run")
     kinds = [Patch(color=style.GOOD, label="saved: stopped with reason")]
     if any(not stop.saves for stop in stops):
-        kinds.append(Patch(color=style.PRUNED, label="lost: error, memory, worker or operator"))
+        kinds.append(Patch(color=style.PRUNED, label="lost: error, memory or worker"))
     figure.legend(handles=kinds, loc="outside lower center", ncols=2)
     return figure
 

@@ -163,10 +163,10 @@ def stops(standings: Standings) -> str:
     ended = {stop.symptom for stop in found}
     rows = []
     for stop in found:
-        words = cause(stop.symptom)
+        words = cause(stop.symptom).words if stop.symptom else "Why was not recorded."
         steps = f"{stop.steps:,}" + ("" if stop.saves else " lost")
-        rows.append((stop.symptom, stop.trials, steps, stop.steps, words.meaning))
-    rows += [(name, 0, "0", 0, cause(name).meaning) for name in sorted(seen) if name not in ended]
+        rows.append((stop.symptom, stop.trials, steps, stop.steps, words))
+    rows += [(name, 0, "0", 0, cause(name).words) for name in sorted(seen) if name not in ended]
     heads = [("cause", ""), ("trials ended", "right"), ("seen in", "right")]
     heads += [("steps saved", "right"), ("what it means", "")]
     body = []

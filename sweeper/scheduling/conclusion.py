@@ -19,7 +19,7 @@ from sweeper.report.mlflow_tables import evidence
 from sweeper.results import finished_tables, write_dataset_of
 from sweeper.scheduling.events import SweepState
 from sweeper.scheduling.recorder import Recorder
-from sweeper.search.ledger import Ledger
+from sweeper.search.reader import StudyReader
 from sweeper.standings import Standings, standings_of
 from sweeper.sweepfile.model import Sweep
 from trials.files import atomic_write
@@ -40,7 +40,7 @@ class Results:
 def conclude(
     sweep: Sweep,
     folder: SweepFolder,
-    ledger: Ledger,
+    study: StudyReader,
     *,
     state: SweepState | None = None,
     recorder: Recorder | None = None,
@@ -55,11 +55,11 @@ def conclude(
         OSError: a file cannot be written.
         LedgerError: the study cannot be read.
     """
-    trials = ledger.trials()
-    standings = standings_of(sweep, trials, ledger.planned)
+    trials = study.trials()
+    standings = standings_of(sweep, trials, study.planned)
     dataset = write_dataset_of(folder, standings)
     tables = tuple(finished_tables(sweep, dataset))
-    importances, fanova = ledger.importances(), ledger.importances("fanova")
+    importances, fanova = study.importances(), study.importances("fanova")
     report = write_report(folder, standings, importances, tables, fanova=fanova, state=state)
     files = {f"report/{path.name}": path for path in report.all}
     files |= {f"tables/{path.name}": path for path in _write_tables(folder, tables)}

@@ -1,10 +1,12 @@
-"""What a training's exception means: which symptom the trial is recorded with.
+"""What a training's exception means: by which cause the trial has failed (`sweeper.causes`).
 
 error            it raised
 out_of_memory    of the machine's memory or of the GPU's
-divergence       a number that must be finite was not
-disk_full        no fault of the trial: the sweep has to stop
-not_shared       nor this: the machine does not see the sweep's folder
+
+or what is no failure of the trial and stops the sweep:
+
+disk_full        there is no space left where it writes
+not_shared       the machine does not see the sweep's folder
 """
 
 from __future__ import annotations
@@ -15,11 +17,11 @@ import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
+from sweeper.causes import ERROR, OUT_OF_MEMORY
 from sweeper.scheduling.messages import Failure
 
 DISK_FULL = "disk_full"
 NOT_SHARED = "not_shared"
-OUT_OF_MEMORY = "out_of_memory"
 LOG_LINES = 25
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -58,7 +60,7 @@ def _symptom(error: BaseException, folder: Path) -> str:
         known in words for known in _MEMORY_WORDS
     ):
         return OUT_OF_MEMORY
-    return "divergence" if isinstance(error, FloatingPointError) else "error"
+    return ERROR
 
 
 def _is_torn_save(error: BaseException) -> bool:

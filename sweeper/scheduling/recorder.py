@@ -14,6 +14,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from sweeper.causes import cause
 from sweeper.home import SweepFolder
 from sweeper.search.ledger import Ledger
 from sweeper.sweepfile.model import Sweep
@@ -21,7 +22,6 @@ from sweeper.tracking.names import NOTE_TAG, SWEEP, SweepEnding, TrialEnding
 from sweeper.tracking.notes import Seen, trial_note
 from sweeper.tracking.outbox import Outbox
 from sweeper.trial import Evaluation, Symptom, Trial
-from trials.health import Sign
 
 Resolve = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
@@ -131,7 +131,7 @@ class Recorder:
         folder, goal = self._folder.trial(trial.number), self._sweep.objective[0]
         tags = {"sweeper.symptom": trial.symptom}
         tags |= _seen(trial.symptoms)
-        sign = Sign.all().get(trial.symptom or "")
+        why = cause(trial.symptom) if trial.symptom else None
         note = trial_note(
             number=trial.number,
             sweep=self._sweep.name,
@@ -142,9 +142,9 @@ class Recorder:
             values=trial.values,
             of=trial.of,
             symptom=trial.symptom,
-            meaning=sign.summary if sign else "",
+            meaning=why.meaning if why else "",
             reason=trial.reason,
-            advice=sign.advice if sign else "",
+            advice=why.advice if why else "",
             log_tail=trial.log_tail,
             seen=_explained(one for one in trial.symptoms if one.name != trial.symptom),
         )
@@ -209,9 +209,8 @@ def _seen(symptoms: Iterable[Symptom]) -> dict[str, str]:
 def _explained(symptoms: Iterable[Symptom]) -> list[Seen]:
     """Symptoms for a reader, each as it last set in."""
     return [
-        Seen(name, one.step, one.note, Sign.all()[name].summary, Sign.all()[name].advice)
+        Seen(name, one.step, one.note, cause(name).meaning, cause(name).advice)
         for name, one in {one.name: one for one in symptoms}.items()
-        if name in Sign.all()
     ]
 
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 import contextlib
 import json
 import time
-import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -163,7 +162,7 @@ class _Run:
 
     def _begin(self) -> None:
         sweep, records = self._sweep, self._ledger.trials()
-        self._recorder.sweep_started(_study_id(self._ledger))
+        self._recorder.sweep_started(self._ledger.identity())
         self._recorder.replay(self._ledger)
         self._tell(
             SweepStarted(
@@ -288,12 +287,3 @@ def _kept_text(sweep: Sweep, source: Path) -> bytes | str:
             full = yaml.safe_dump(sweep.to_dict(), sort_keys=False, allow_unicode=True)
             return f"# {source.name}, and what was set beside it\n{full}"
     return source.read_bytes()
-
-
-def _study_id(ledger: Ledger) -> str:
-    """What names this study for ever, also beside others of its name on a shared server."""
-    known = ledger.study.user_attrs.get("id")
-    if known is None:
-        known = f"{ledger.sweep.name}-{uuid.uuid4().hex}"
-        ledger.study.set_user_attr("id", known)
-    return str(known)

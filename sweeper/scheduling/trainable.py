@@ -23,7 +23,8 @@ import psutil
 import ray
 from ray import tune
 
-from sweeper.scheduling.failures import NOT_SHARED, OUT_OF_MEMORY, explain
+from sweeper.causes import OUT_OF_MEMORY
+from sweeper.scheduling.failures import NOT_SHARED, explain
 from sweeper.scheduling.kept_checkpoints import keep, take_up
 from sweeper.scheduling.machines import Mark, not_shared
 from sweeper.scheduling.messages import Failure, Report, Work

@@ -30,12 +30,11 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from sweeper.ablation.blame import SCHEDULER
+from sweeper.causes import cause, to_blame
 from sweeper.errors import LedgerError
 from sweeper.search.sampler import Result
 from sweeper.sweepfile.sections import Objective
 from sweeper.trial import Evaluation, FinalScore, Symptom, Trial
-from trials.health import Sign
 
 STEP = "step:"
 FINAL = "final:"
@@ -120,7 +119,7 @@ def _evaluation(step: int, entry: Mapping[str, Any], protocol: Mapping[str, str]
                 name=name,
                 step=step,
                 evidence=evidence.get(name, {}),
-                advice=Sign.all()[name].advice if name in Sign.all() else "",
+                advice=cause(name).advice,
                 note=notes.get(name, ""),
             )
             for name in entry.get("symptoms", ())
@@ -129,12 +128,17 @@ def _evaluation(step: int, entry: Mapping[str, Any], protocol: Mapping[str, str]
     )
 
 
+def cause_of(trial: FrozenTrial) -> str | None:
+    """The name of what ended a trial early; None of one that has not ended so."""
+    name: str | None = trial.user_attrs.get("end", {}).get("symptom")
+    return name
+
+
 def broken(trial: FrozenTrial) -> bool:
-    """Whether the training failed, or was stopped for a symptom of it: its last values say nothing
-    for its configuration. A generator that has collapsed may have the best precision of all."""
-    if trial.state == TrialState.PRUNED:
-        return trial.user_attrs.get("end", {}).get("symptom") not in (None, SCHEDULER)
-    return trial.state == TrialState.FAIL
+    """Whether the training came to nothing through its configuration, so that its last values say
+    nothing for it."""
+    state = _STATES.get(trial.state, "")
+    return to_blame(state, cause_of(trial))
 
 
 def result(trial: FrozenTrial, objective: Objective) -> Result:

@@ -16,7 +16,7 @@ from optuna.storages import BaseStorage
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from sweeper.ablation.blame import INNOCENT
+from sweeper.causes import is_lost
 from sweeper.search import attributes
 from sweeper.search.distributions import distribution, to_study
 from sweeper.search.sampler import Result, Sampler, Turn
@@ -73,7 +73,7 @@ class Proposer:
         for trial in everything:
             attrs = trial.user_attrs
             first.setdefault(attrs["cell"]["key"], trial.number)
-            if attrs.get("end", {}).get("symptom") not in INNOCENT:
+            if not is_lost(attributes.cause_of(trial)):
                 done.add((attrs["cell"]["key"], attrs["values"]["seed"]))
         due = cells_due(self._sweep, self._design, done)
         if not due:
@@ -184,7 +184,7 @@ class Proposer:
             return [
                 attributes.result(trial, goal)
                 for trial, role in zip(earlier, roles, strict=True)
-                if role == "search"
+                if role == "search" and not is_lost(attributes.cause_of(trial))
             ]
 
         return Turn(

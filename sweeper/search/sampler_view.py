@@ -19,8 +19,8 @@ from optuna.samplers import BaseSampler, RandomSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from sweeper.ablation.blame import INNOCENT
-from sweeper.search.attributes import broken
+from sweeper.causes import is_lost
+from sweeper.search.attributes import broken, cause_of
 
 
 class SamplerView(Study):
@@ -88,7 +88,7 @@ def _counts(trial: FrozenTrial) -> bool:
         return "config" in attrs and attrs.get("role") != "replicate"
     if attrs.get("role") == "replicate" or not trial.params:
         return False
-    return attrs.get("end", {}).get("symptom") not in INNOCENT
+    return not is_lost(cause_of(trial))
 
 
 def _unmeasured(trial: FrozenTrial) -> bool:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sweeper.ablation.blame import to_blame
 from sweeper.ablation.order import best_first
+from sweeper.causes import to_blame
 from sweeper.standings.values import OverSeeds, final, seed_of
 from sweeper.trial import Trial
 
@@ -35,6 +35,7 @@ class CellStanding:
 
     @property
     def over_seeds(self) -> OverSeeds:
+        """Its values of the first objective."""
         return OverSeeds(self.values[0] if self.values else (), self.failed)
 
 

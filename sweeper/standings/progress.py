@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from sweeper.ablation.blame import INNOCENT
+from sweeper.causes import is_lost
 from sweeper.home import Request
 from sweeper.standings.confirming import replicates_due
 from sweeper.standings.standings import Standings
@@ -87,7 +87,7 @@ def _confirmation_is_due(standings: Standings) -> bool:
         int(trial.config["seed"])
         for trial in standings.trials
         if trial.role == "replicate"
-        and trial.symptom in INNOCENT
+        and is_lost(trial.symptom)
         and trial.config["seed"] not in standings.replicates.get(trial.of or 0, {})
     }
     return bool(replicates_due(standings, without=lost))

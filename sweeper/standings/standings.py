@@ -72,10 +72,12 @@ class Standings:
 
     @cached_property
     def metrics(self) -> tuple[str, ...]:
+        """What is optimised, by name; the first decides."""
         return tuple(objective.metric for objective in self.sweep.objective)
 
     @cached_property
     def goals(self) -> tuple[Goal, ...]:
+        """Which way is better by each of them."""
         return tuple(objective.goal for objective in self.sweep.objective)
 
     @property
@@ -96,6 +98,7 @@ class Standings:
 
     @cached_property
     def base(self) -> Trial | None:
+        """The trial of the base configuration, where the search began with it."""
         return next((trial for trial in self.trials if trial.role == "base"), None)
 
     def scored(self, trial: Trial) -> bool:
@@ -238,6 +241,7 @@ class Standings:
 
     @property
     def steps_saved(self) -> int:
+        """Of the steps that were planned, those that would have been waste."""
         return sum(stop.steps for stop in self.stops if stop.saves)
 
     @property

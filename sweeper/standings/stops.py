@@ -21,7 +21,7 @@ class Stop:
     @property
     def saves(self) -> bool:
         """Whether training those steps would have been waste; a crash saves nothing."""
-        return cause(self.symptom).saves
+        return self.symptom is not None and cause(self.symptom).saves
 
 
 def stops_of(trials: Sequence[Trial], planned: Callable[[Trial], int]) -> tuple[Stop, ...]:

@@ -53,6 +53,7 @@ class OverSeeds:
 
     @property
     def count(self) -> int:
+        """Runs with a value."""
         return len(self.values)
 
     @cached_property

@@ -32,8 +32,7 @@ _CONDITION: Schema = {
 
 def sweep_schema() -> Schema:
     """The schema of a sweep file, JSON Schema 2020-12. Imports the trainer's catalogue."""
-    from sweeper.sweepfile.check import measures
-    from trials.config import TrialConfig
+    from trials.config import TrialConfig, measures
     from trials.metrics.measure import Measure
 
     fields: dict[str, Any] = {key: (Annotated[Any, kind], ...) for key, kind in CHOICES.items()}

@@ -24,7 +24,7 @@ NOTE_TAG = "mlflow.note.content"
 TABLES_TAG = "mlflow.loggedArtifacts"
 USER_TAG = "mlflow.user"
 
-TrialEnding = Literal["completed", "pruned", "failed", "interrupted", "retrying", "cancelled"]
+TrialEnding = Literal["completed", "pruned", "failed", "interrupted", "retrying"]
 SweepEnding = Literal["finished", "stopped", "cancelled", "interrupted", "failed"]
 
 STATUS = {

@@ -12,7 +12,6 @@ _OUTCOME = {
     "failed": "failed",
     "interrupted": "was interrupted and can go on",
     "retrying": "will be tried again",
-    "cancelled": "was cancelled",
 }
 
 
@@ -59,14 +58,15 @@ def trial_note(
     if of is not None:
         lines.append(f"It repeats the configuration of trial {of:05d} on another seed.")
     if symptom:
-        lines.append(f"Symptom: **{symptom}**." + (f" {meaning}." if meaning else ""))
+        lines.append(f"Cause: **{symptom}**." + (f" {meaning}" if meaning else ""))
     if reason:
         lines.append(reason)
     if advice:
         lines.append(f"What may help: {advice}")
     for one in seen:
-        lines.append(f"Seen at step {one.step}: **{one.name}**. {one.meaning}. {one.note}".strip())
-        lines.append(f"What may help: {one.advice}")
+        lines.append(f"Seen at step {one.step}: **{one.name}**. {one.meaning} {one.note}".strip())
+        if one.advice:
+            lines.append(f"What may help: {one.advice}")
     if values:
         rows = "\n".join(f"| `{path}` | `{shown}` |" for path, shown in values.items())
         lines.append(f"| searched parameter | value |\n|---|---|\n{rows}")

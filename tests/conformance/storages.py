@@ -16,6 +16,7 @@ from sqlalchemy.engine import Engine
 
 from sweeper.home import Home
 from sweeper.search.ledger import Ledger
+from sweeper.search.reader import read_study
 from sweeper.sweepfile.model import Sweep
 
 WRITES = (
@@ -58,7 +59,7 @@ class Place:
 
     def read(self, sweep: Sweep) -> Ledger | None:
         """As a listing does."""
-        return Ledger.open_readonly(sweep, self.home.sweep(sweep.name), self.address)
+        return read_study(sweep, self.home.sweep(sweep.name), self.address)
 
     @contextmanager
     def optunas_own(self, sweep: Sweep) -> Iterator[BaseStorage]:

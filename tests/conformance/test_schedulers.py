@@ -67,7 +67,7 @@ def race(
         step = ledger.trial(number).steps + 1
         with ledger.together():
             ledger.report(number, Evaluation(step, 1.0, {"fid": curve(x, step, sign)}))
-            reason = ledger.verdict(number)
+            reason = ledger.scheduler.verdict(number)
             if reason is not None:
                 ledger.prune(number, "scheduler", reason)
             elif step == STEPS:
@@ -131,14 +131,14 @@ def test_a_replicate_is_neither_stopped_nor_compared_with(scheduler, folders):
     replicate = ledger.ask_replicate(of=0, seed=1000).number
     for step in range(1, STEPS + 1):
         ledger.report(replicate, Evaluation(step, 1.0, {"fid": 1e9}))
-        assert ledger.verdict(replicate) is None
+        assert ledger.scheduler.verdict(replicate) is None
     ledger.complete(replicate, [1e9])
     newcomer = ledger.ask().number
     for step in range(1, STEPS + 1):
         ledger.report(newcomer, Evaluation(step, 1.0, {"fid": 1e8}))
-        if ledger.verdict(newcomer) is not None:
+        if ledger.scheduler.verdict(newcomer) is not None:
             break
-    assert (ledger.verdict(newcomer) is None) == (scheduler not in STOPPING)
+    assert (ledger.scheduler.verdict(newcomer) is None) == (scheduler not in STOPPING)
 
 
 def test_a_new_rule_is_one_class_and_nothing_else(folders):
@@ -173,7 +173,7 @@ limits: {trials: 3}
         for value, reason in ((3.0, "above the bar"), (1.0, None)):
             number = ledger.ask().number
             ledger.report(number, Evaluation(1, 1.0, {"fid": value}))
-            assert ledger.verdict(number) == reason
+            assert ledger.scheduler.verdict(number) == reason
         validator = jsonschema.Draft202012Validator(sweep_schema())
         assert validator.is_valid(yaml.safe_load(text))
         assert not validator.is_valid(yaml.safe_load(text.replace("2.0", "-2.0")))

@@ -283,7 +283,7 @@ def test_the_scheduler_decides_as_it_would_have_without_a_stop(place: Place) -> 
     again = place.open(halving)
     assert all(again.unjudged(number) for number in range(3))
     verdicts = [again.verdict(number) for number in range(3)]
-    assert verdicts == [ledger.verdict(number) for number in range(3)]
+    assert verdicts == [ledger.scheduler.verdict(number) for number in range(3)]
     assert verdicts[0] is None
     assert verdicts[2] is not None
     again.judged(0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import itertools
 import math
 import random
@@ -24,7 +25,8 @@ from tests.conformance.small import (
     with_trick,
 )
 from trials import catalogue
-from trials.config import load_config, problems_of
+from trials.config import TrialConfig, load_config, problems_of
+from trials.game import Game, Trial
 from trials.part import temporary_parts
 from trials.presets import merge
 from trials.trainer import Training
@@ -72,6 +74,48 @@ def test_it_trains_with_finite_losses_and_resumes_bit_for_bit(
     assert [comparable(e.metrics) for e in resumed.history] == [
         comparable(e.metrics) for e in expected
     ]
+
+
+class _Shown:
+    """A game or a trial that refuses whatever its interface does not show."""
+
+    def __init__(self, whole: Any, interface: type) -> None:
+        self.__dict__.update(_whole=whole, _interface=interface)
+
+    def __getattr__(self, name: str) -> Any:
+        shown = {key for key in vars(self._interface) if not key.startswith("_")}
+        assert name in shown, f"a trick may not touch {self._interface.__name__}.{name}"
+        return getattr(self._whole, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AssertionError(f"a trick may not set {self._interface.__name__}.{name}")
+
+
+def _narrowed(trick: Trick, trial: TrialConfig) -> Trick:
+    """The trick, given no more of game and trial than their interfaces."""
+    trick.trial = _Shown(trial, Trial)
+    for name, hook in vars(Trick).items():
+        if inspect.isfunction(hook) and "game" in inspect.signature(hook).parameters:
+            own = getattr(trick, name)
+            narrow = lambda game, *rest, own=own: own(_Shown(game, Game), *rest)  # noqa: E731
+            setattr(trick, name, narrow)
+    return trick
+
+
+@every_trick
+def test_it_touches_no_more_than_game_and_trial_show(
+    trick: type[Trick], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, build = load_config(with_trick(trick)), TrialConfig.build_tricks
+    for kind, knobs in config.active():
+        assert not list(kind.check(knobs, _Shown(config, Trial)))
+        assert all(isinstance(advice, str) for advice in kind.advise(knobs, _Shown(config, Trial)))
+    monkeypatch.setattr(
+        TrialConfig, "build_tricks", lambda trial: [_narrowed(t, trial) for t in build(trial)]
+    )
+    training = Training(config, tmp_path)
+    training.run_to(2)
+    training.evaluate()
 
 
 @every_trick

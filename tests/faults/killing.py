@@ -15,7 +15,7 @@ from typing import Self
 import psutil
 
 from sweeper.home import Home
-from sweeper.search.ledger import Ledger
+from sweeper.search.reader import read_study
 from sweeper.tracking.runs import find_runs, metric_history
 from tests.fakes import FakeTraining
 from tests.faults.driver import REPLICATES, STEPS, SWEEP, TRIALS
@@ -111,7 +111,7 @@ def title(process: psutil.Process) -> str:
 def check_everything(home: Path) -> None:
     """Every number once, none running, no step twice or missing, and MLflow has the same."""
     folder = Home(home).sweep(SWEEP.name)
-    ledger = Ledger.open_readonly(SWEEP, folder)
+    ledger = read_study(SWEEP, folder)
     assert ledger is not None
     records = ledger.trials()
     assert [one.number for one in records] == list(range(TRIALS + REPLICATES))

@@ -104,6 +104,8 @@ def test_everybody_names_the_confirmed_winner_and_nobody_the_lucky_one(
     assert min(by_search, key=lambda trial: trial.objective or ()).name == lucky
     assert result.best is not None
 
+    exported = home / "lucky.parquet"
+    said("export", "lucky", "--out", str(exported))
     named = {
         "result.best": result.best.name,
         "result.as_dict": f"{result.as_dict()['best']['number']:05d}",
@@ -120,6 +122,7 @@ def test_everybody_names_the_confirmed_winner_and_nobody_the_lucky_one(
         "table": result.tables[0].columns[0].texts[0].split("trial ")[1],
         "table's bold row": result.tables[0].raw()["cell"][result.tables[0].best].as_py()[-5:],
         "sweeper table": said("table", "lucky", "--format", "csv").splitlines()[1][6:11],
+        "exported": said("table", str(exported), "--format", "csv").splitlines()[1][6:11],
     }
     assert named == dict.fromkeys(named, winner)
     best = yaml.safe_load((result.folder / "report" / "best.yaml").read_text())

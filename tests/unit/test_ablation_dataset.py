@@ -153,7 +153,7 @@ def test_a_run_stopped_for_its_health_is_a_failure_and_one_lost_with_its_worker_
         record(1, cell="a", seed=1, state="pruned", symptom="mode_collapse"),
         record(2, cell="a", seed=2, state="pruned", symptom="scheduler"),
         record(3, cell="a", seed=3, state="failed", symptom="worker_died"),
-        record(4, cell="a", seed=4, state="failed", symptom="cancelled"),
+        record(4, cell="a", seed=4, state="failed", symptom="worker_died"),
         record(5, cell="a", seed=5, state="failed", symptom="out_of_memory"),
         record(6, cell="a", seed=0, state="failed", symptom="worker_died"),
     ]
@@ -164,7 +164,7 @@ def test_a_run_stopped_for_its_health_is_a_failure_and_one_lost_with_its_worker_
     assert outcomes.lost.tolist() == [2]  # that of seed 0 was made good
     made = build_table(trial_table(rows), columns=["cell", "failed"])
     assert made.columns[1].texts == ["2 of 3: mode_collapse 1, out_of_memory 1"]
-    assert "2 runs lost with their worker, or cancelled: left out" in made.notes
+    assert "2 runs lost with their worker: left out" in made.notes
 
 
 def test_a_cell_without_a_value_says_why() -> None:

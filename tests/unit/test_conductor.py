@@ -13,8 +13,9 @@ from sweeper.errors import SweeperError
 from sweeper.home import Home
 from sweeper.parts import RuleConfig
 from sweeper.scheduling import run as run_module
-from sweeper.scheduling.conductor import FALSE_STARTS, Conductor
+from sweeper.scheduling.conductor import Conductor
 from sweeper.scheduling.events import Event, PhaseChanged
+from sweeper.scheduling.failure_counts import FALSE_STARTS
 from sweeper.scheduling.messages import Failure, Report, Work
 from sweeper.scheduling.recorder import Recorder
 from sweeper.search.ledger import Ledger

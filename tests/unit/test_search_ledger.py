@@ -18,6 +18,7 @@ from optuna.trial import TrialState
 from sweeper.errors import LedgerError, SpecConflict
 from sweeper.home import Home, SweepFolder
 from sweeper.search.ledger import Ledger
+from sweeper.search.reader import read_study
 from sweeper.search.samplers.tpe import Tpe
 from sweeper.sweepfile import parse_sweep
 from sweeper.sweepfile.domains import Parameter, Range
@@ -42,6 +43,12 @@ def folder(tmp_path: Path) -> SweepFolder:
     return made
 
 
+def study_of(folder: SweepFolder) -> optuna.Study:
+    """The study as Optuna's own tools open it."""
+    storage = JournalStorage(JournalFileBackend(str(folder.study_journal)))
+    return optuna.load_study(study_name="probe", storage=storage)
+
+
 def ended(folder: SweepFolder) -> Ledger:
     """A ledger with one trial of each kind."""
     ledger = Ledger.open(SWEEP, folder)
@@ -57,21 +64,20 @@ def ended(folder: SweepFolder) -> Ledger:
 
 def test_each_trial_is_told_as_what_it_was_and_read_back_so(folder):
     ended(folder)
-    records = Ledger.open_readonly(SWEEP, folder).trials()
+    records = read_study(SWEEP, folder).trials()
     assert [one.state for one in records] == ["completed", "pruned", "failed"]
     assert [one.objective for one in records] == [(3.0,), None, None]
     assert [one.symptom for one in records] == [None, "scheduler", "error"]
     assert records[2].log_tail == "the last line"
     assert records[1].curve("fid") == {1: 2.0}
     assert all(one.seconds is not None and one.attempts == 1 for one in records)
-    states = [trial.state for trial in Ledger.open_readonly(SWEEP, folder).study.trials]
+    states = [trial.state for trial in study_of(folder).trials]
     assert states == [TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL]
 
 
 def test_optunas_own_tools_can_open_the_study(folder):
     ended(folder)
-    storage = JournalStorage(JournalFileBackend(str(folder.study_journal)))
-    study = optuna.load_study(study_name="probe", storage=storage)
+    study = study_of(folder)
     assert study.best_value == 3.0
     assert study.trials[1].intermediate_values == {1: 2.0}
 
@@ -108,7 +114,7 @@ def test_an_end_that_was_written_but_not_told_is_told_at_the_next_opening(folder
     ledger.report(0, Evaluation(1, 10.0, {"fid": 2.5}))
     monkeypatch.setattr(ledger, "_tell", lambda *told: None)
     ledger.complete(0, [2.5])
-    assert Ledger.open_readonly(SWEEP, folder).trials()[0].state == "waiting"
+    assert read_study(SWEEP, folder).trials()[0].state == "waiting"
     again = Ledger.open(SWEEP, folder)
     assert again.trials()[0].objective == (2.5,)
     assert again.interrupted() == []
@@ -119,9 +125,9 @@ def test_a_value_that_was_measured_but_not_reported_is_reported_at_the_next_open
     trial_id = ledger.ask().number
     entry = {"metrics": {"fid": 2.5}, "time": 10.0}
     ledger._storage.set_trial_user_attr(trial_id, "step:1", entry)
-    assert ledger.study.trials[0].intermediate_values == {}
+    assert study_of(folder).trials[0].intermediate_values == {}
     again = Ledger.open(SWEEP, folder)
-    assert again.study.trials[0].intermediate_values == {1: 2.5}
+    assert study_of(folder).trials[0].intermediate_values == {1: 2.5}
     assert not again.report(0, Evaluation(1, 11.0, {"fid": 9.0}))
 
 
@@ -139,7 +145,7 @@ def test_an_evaluation_is_read_back_as_it_was_reported(folder):
     )
     for evaluation in reported:
         ledger.report(0, evaluation)
-    [trial] = Ledger.open_readonly(SWEEP, folder).trials()
+    [trial] = read_study(SWEEP, folder).trials()
     assert trial.evaluations == reported
     assert trial.protocol == protocol
     assert trial.symptoms == (swings,)
@@ -154,7 +160,7 @@ def test_what_is_not_a_number_never_becomes_a_value(folder):
     [record] = ledger.trials()
     assert record.curve("fid") == {}
     assert record.curve("kid") == {1: 1.0}
-    assert ledger.study.trials[0].values is None
+    assert study_of(folder).trials[0].values is None
     ledger.fail(0, "error", "told twice")
     assert ledger.trials()[0].symptom == "divergence"
 
@@ -196,7 +202,7 @@ def test_a_full_disk_takes_all_of_an_evaluation_or_nothing(folder, monkeypatch):
 def test_reading_a_study_leaves_its_file_alone(folder):
     ended(folder)
     os.utime(folder.study_journal, ns=(1, 1))
-    assert len(Ledger.open_readonly(SWEEP, folder).trials()) == 3
+    assert len(read_study(SWEEP, folder).trials()) == 3
     assert folder.study_journal.stat().st_mtime_ns == 1
 
 
@@ -225,7 +231,7 @@ def test_a_study_of_another_search_is_refused(folder):
 
 
 def test_there_is_nothing_to_read_before_a_sweep_began(folder):
-    assert Ledger.open_readonly(SWEEP, folder) is None
+    assert read_study(SWEEP, folder) is None
     assert not folder.study_journal.exists()
 
 
@@ -248,7 +254,7 @@ def test_a_grid_is_planned_with_all_that_it_asks_for(
     while asked < (sweep.limits.trials or 100) and ledger.ask() is not None:
         asked += 1
     assert asked == ledger.plan() == trials
-    assert Ledger.open_readonly(sweep, folder).planned == trials
+    assert read_study(sweep, folder).planned == trials
 
 
 def test_importances_of_a_short_search_are_told_without_a_library_s_warnings(

@@ -115,7 +115,7 @@ def test_the_base_stays_what_it_is_and_is_copied_only_if_it_is_a_point_of_the_sp
     for value in (base, 1.0, 2.0):
         number = ledger.ask().number
         ledger.report(number, Evaluation(10, 1.0, {"fid": value}))
-    taken = {number: ledger.take_over(number) for number in range(3)}
+    taken = {number: ledger.scheduler.take_over(number) for number in range(3)}
     donors = {number: one.donor for number, one in taken.items() if one is not None}
     assert donors == expected
     assert ledger.trial(0).config["optimizer"]["generator"]["lr"] == rate

@@ -13,6 +13,7 @@ from sweeper.search.sampler import Sampler
 from sweeper.search.samplers.gp import GaussianProcess
 from sweeper.search.samplers.random import Random
 from sweeper.search.stopping.pbt import PopulationBased
+from sweeper.search.storage import load_study, open_storage
 from sweeper.sweepfile.domains import Parameter, Range
 from sweeper.sweepfile.model import Sweep
 from sweeper.sweepfile.sections import Limits, Objective
@@ -62,6 +63,27 @@ def test_no_sampler_is_drawn_to_where_generators_collapse(sampler: str, tmp_path
     assert sum(x > COLLAPSES for x in late) <= 4  # as many as by chance, or fewer
 
 
+@pytest.mark.parametrize("sampler", ["tpe", "gp", "nsga2", "cmaes"])
+def test_what_a_lost_run_had_measured_changes_no_proposal(sampler: str, tmp_path: Path) -> None:
+    drawn: dict[float, list[float]] = {0.0: [], 1.0: []}
+    for precision, asked_for in drawn.items():
+        search = Sampler.named(sampler).Config(seed=0, start_with_base=False)
+        ledger = ledger_of(tmp_path / str(precision), search)
+        for number in range(TRIALS):
+            asked = ledger.ask()
+            assert asked is not None
+            x = asked.values["optimizer.generator.beta1"]
+            asked_for.append(x)
+            ledger.started(number)
+            if number % 3 == 1:
+                ledger.report(number, Evaluation(400, 1.0, {"precision": precision}))
+                ledger.fail(number, "worker_died", "the kernel killed it")
+            else:
+                ledger.report(number, Evaluation(400, 1.0, {"precision": x}))
+                ledger.complete(number, [x])
+    assert drawn[0.0] == drawn[1.0]
+
+
 def test_nobody_goes_on_from_the_checkpoint_of_a_collapsed_training(tmp_path: Path) -> None:
     scheduler = PopulationBased.Config(interval_steps=400)
     ledger = ledger_of(tmp_path, Random.Config(seed=0), scheduler=scheduler)
@@ -72,7 +94,7 @@ def test_nobody_goes_on_from_the_checkpoint_of_a_collapsed_training(tmp_path: Pa
         ledger.report(number, Evaluation(400, 1.0, {"precision": precision}))
         if number == 0:
             ledger.prune(number, "mode_collapse", "one mode is left")
-    taken = ledger.take_over(4)
+    taken = ledger.scheduler.take_over(4)
     assert taken is not None
     assert taken.donor == 1
 
@@ -84,5 +106,6 @@ def test_a_collapsed_training_is_no_good_one_while_there_is_none_other(tmp_path:
         ledger.started(number)
         ledger.report(number, Evaluation(400, 1.0, {"precision": 0.99}))
         ledger.prune(number, "mode_collapse", "one mode is left")
+    study = load_study(ledger.sweep, open_storage(Home(tmp_path).sweep("probe"), None)[0])
     sampler = GaussianProcess(ledger.sweep.search, ledger.sweep)
-    assert sampler.view(ledger.study).trials == []
+    assert sampler.view(study).trials == []

@@ -147,7 +147,7 @@ def test_a_note_says_what_a_trial_was_and_what_came_of_it() -> None:
     assert note == (
         "**Trial 00012** of the sweep `quickstart` failed at step 500 with fid 1235.\n\n"
         "It repeats the configuration of trial 00003 on another seed.\n\n"
-        "Symptom: **divergence**.\n\n"
+        "Cause: **divergence**.\n\n"
         "| searched parameter | value |\n|---|---|\n| `loss` | `wgan` |\n\n"
         "Last lines of the log:\n\n```\nloss is NaN\n```"
     )
@@ -161,13 +161,13 @@ def test_a_note_explains_a_symptom_and_says_what_may_help() -> None:
         state="pruned",
         steps=400,
         symptom="mode_collapse",
-        meaning=sign.summary,
+        meaning=f"{sign.summary}.",
         reason="Two samples differ 12% as much as two real images do. (step 400)",
         advice=sign.advice,
     )
     assert note == (
         "**Trial 00003** of the sweep `quickstart` was stopped early at step 400.\n\n"
-        "Symptom: **mode_collapse**. The samples are far less diverse than the data.\n\n"
+        "Cause: **mode_collapse**. The samples are far less diverse than the data.\n\n"
         "Two samples differ 12% as much as two real images do. (step 400)\n\n"
         f"What may help: {sign.advice}"
     )

@@ -115,7 +115,7 @@ def test_only_an_interrupted_trial_is_reopened_by_its_start(tmp_path: Path) -> N
             outbox.trial_started(number)
         outbox.trial_ended(0, "completed")
         outbox.trial_ended(1, "failed")
-        outbox.trial_ended(2, "interrupted", tags={"sweeper.symptom": "cancelled"})
+        outbox.trial_ended(2, "interrupted", tags={"sweeper.symptom": "worker_died"})
     # The driver dies with trial 3 running; the next one takes over.
     with Outbox(path) as outbox, Backlog(path) as backlog:
 

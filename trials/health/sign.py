@@ -12,7 +12,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from trials.health.signals import Signals
 from trials.part import Part, PartConfig, knob
@@ -59,6 +59,10 @@ class Sign(Part, ABC):
 
     source: ClassVar[str]
     """Where both come from: numbers of the source documents, or papers."""
+
+    ends_as: ClassVar[Literal["stopped", "failed"]] = "failed"
+    """The state of a training that it ends: ``stopped`` where what was reached is still a GAN,
+    ``failed`` where nothing can be made of it."""
 
     examples: ClassVar[Sequence[Mapping[str, Sequence[Any]]]] = ()
     """Trainings that show it, one at least, for the conformance tests: field of :class:`Signals` →

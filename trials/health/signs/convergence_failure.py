@@ -25,6 +25,7 @@ class ConvergenceFailure(Sign):
         " another loss (wgan with gradient_penalty, hinge)."
     )
     source = "004, 003"
+    ends_as = "failed"
     examples = ({"fid": (50.0, 50.1, 50.2), "accuracy_real": (1.0,), "accuracy_fake": (0.99,)},)
 
     class Config(UnlessRecovering):

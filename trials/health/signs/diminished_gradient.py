@@ -26,6 +26,7 @@ class DiminishedGradient(Sign):
         " rate."
     )
     source = "004, 001"
+    ends_as = "failed"
     examples = (
         {
             "fid": (50.0, 50.1, 50.2),

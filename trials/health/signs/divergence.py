@@ -24,6 +24,7 @@ class Divergence(Sign):
         " spectral_norm or a gradient penalty (gradient_penalty, r1)."
     )
     source = "003, 000"
+    ends_as = "failed"
     examples = ({"score_largest": (5e4,)}, {"gradient_generator": (5e4,)})
 
     class Config(SignConfig):

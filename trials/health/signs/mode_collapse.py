@@ -24,6 +24,7 @@ class ModeCollapse(Sign):
         " feature_matching, a wasserstein loss, a larger generator."
     )
     source = "004, 003, 001"
+    ends_as = "stopped"
     examples = (
         {"fid": (50.0, 50.1, 50.2), "diversity": (0.2,)},
         {"fid": (50.0, 50.1, 50.2), "duplicates": (0.9,)},

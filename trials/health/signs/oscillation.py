@@ -26,6 +26,7 @@ class Oscillation(Sign):
         " smaller Adam momentum, two time scales, unrolled."
     )
     source = "004, 003"
+    ends_as = "stopped"
     examples = ({"fid": (50.0, 50.1, 50.2), "position": ((0.0, 0.0, 0.0), (0.5, 0.0, 0.0))},)
 
     class Config(UnlessRecovering):

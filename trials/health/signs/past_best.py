@@ -23,6 +23,7 @@ class PastBest(Sign):
         " a regularised discriminator (r1, spectral_norm, lecam) or diff_augment on little data."
     )
     source = "000, 003"
+    ends_as = "stopped"
     examples = ({"fid": (30.0,)},)
 
     class Config(SignConfig):

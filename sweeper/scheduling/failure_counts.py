@@ -1,0 +1,70 @@
+"""What goes wrong in a sweep, counted: when it is the sweep's own fault, or the cluster's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sweeper.causes import ERROR
+from sweeper.errors import SweeperError
+from sweeper.scheduling.messages import Failure
+from sweeper.standings.ranking import apart_from_seed
+from sweeper.sweepfile.sections import Limits
+
+FALSE_STARTS = 6
+"""Workers in a row that may die before they start a trial, beside one for each of those at work,
+which may all make way for new ones at once, until the cluster counts as broken."""
+
+SAME_FAILURES = 3
+"""Configurations that fail for the same reason, before any other was evaluated, until it is taken
+for the sweep's own."""
+
+
+class FailureCounts:
+    """Counts failures of one sweep; `failed` trials are in its study already."""
+
+    def __init__(self, limits: Limits, failed: int) -> None:
+        self._limits = limits
+        self._failed = failed
+        self._false_starts = 0
+        self._evaluated = False
+        self._alike: dict[str, set[str]] = {}
+
+    def started(self) -> None:
+        """A worker has taken a trial up."""
+        self._false_starts = 0
+
+    def false_start(self, reason: str) -> None:
+        """A worker has died before it took its trial up.
+
+        Raises:
+            SweeperError: so have too many in a row.
+        """
+        self._false_starts += 1
+        if self._false_starts >= FALSE_STARTS + self._limits.parallel:
+            raise SweeperError(f"workers die before they can start a trial: {reason}")
+
+    def evaluated(self) -> None:
+        """A training gets somewhere."""
+        self._evaluated = True
+
+    def raised(self, config: Mapping[str, Any], failure: Failure) -> bool:
+        """A training raised. Whether so do all, for one reason that is not their own: weights that
+        are not there, a package that is missing on the machines."""
+        if self._evaluated or failure.symptom != ERROR:
+            return False
+        alike = self._alike.setdefault(failure.reason, set())
+        alike.add(apart_from_seed(config))
+        return len(alike) >= SAME_FAILURES
+
+    def failed(self) -> None:
+        """A trial has ended as failed."""
+        self._failed += 1
+
+    @property
+    def limit(self) -> str:
+        """Which limit has been reached; empty while none is."""
+        limit = self._limits.failed
+        if limit is None or self._failed < limit:
+            return ""
+        return f"{self._failed} trials have failed, and limits.failed is {limit}"

@@ -1,0 +1,92 @@
+"""What the sweep's scheduler decides of its trials, and what it has decided.
+
+Decisions follow from the curves in the study, and are in the study before they are acted upon: a
+trial whose last evaluation awaits its verdict when the driver is killed gets it from the next one.
+"""
+
+from __future__ import annotations
+
+from optuna.trial import FrozenTrial
+
+from sweeper.search import attributes
+from sweeper.search.entries import Entries
+from sweeper.search.stopping_rule import StoppingRule, TakeOver
+from sweeper.sweepfile.model import Sweep
+
+
+class Scheduler:
+    """Judges the trials of one sweep by their curves; replicates have none."""
+
+    def __init__(self, sweep: Sweep, entries: Entries) -> None:
+        self._sweep = sweep
+        self._entries = entries
+        self._rule = StoppingRule.of(sweep)
+        self._curves: dict[int, dict[int, float]] = {}
+
+    def learn(self, entry: FrozenTrial) -> None:
+        """Keep the curve of a trial as it is now, so that none is read twice."""
+        attrs = entry.user_attrs
+        if attrs.get("role") != "replicate":
+            metric = self._sweep.objective[0].metric
+            self._curves[entry.number] = attributes.curve_of(attrs, metric)
+
+    def unjudged(self, number: int) -> bool:
+        """Whether the scheduler has not had its say at the trial's last evaluation.
+
+        That is so when it has just been reported, and where a kill came between it and the verdict.
+        """
+        curve = self._curves.get(number)
+        if not curve or not self._rule.judges:
+            return False
+        attrs = self._entries.get(number).user_attrs
+        return max(curve) > max((int(attrs.get("judged", 0)), *attributes.donors(attrs)))
+
+    def judged(self, number: int) -> None:
+        """Write down that the trial goes on from its last evaluation."""
+        self._entries.set(number, "judged", max(self._curves[number]))
+
+    def verdict(self, number: int) -> str | None:
+        """Why the trial is to stop at its last evaluation; None to let it go on."""
+        return self._rule.verdict(number, self._curves) if self._curves.get(number) else None
+
+    def take_over(self, number: int) -> TakeOver | None:
+        """Under population based training: whose checkpoint the trial goes on from, if another's.
+
+        The decision is in the study when this returns; from then on the trial has the new values.
+        The base configuration takes nothing over, since others are measured by it, and is copied
+        only where it is a point of the space.
+        """
+        if self._rule.milestones is None or not self._curves.get(number):
+            return None
+        if self._entries.get(number).user_attrs.get("role") == "base":
+            return None
+        sound = {
+            other.number: values
+            for other in self._entries.all()
+            if other.number in self._curves
+            and not attributes.broken(other)
+            and (values := attributes.current(other.user_attrs, "values"))
+        }
+        curves = {other: self._curves[other] for other in sound}
+        taken = self._rule.take_over(number, curves, sound)
+        if taken is not None:
+            entry = {
+                "number": taken.donor,
+                "step": taken.donor_step,
+                "values": taken.draw.values,
+                "config": taken.draw.config,
+            }
+            self._entries.set(number, f"{attributes.DONOR}{max(self._curves[number])}", entry)
+        return taken
+
+    def donor(self, number: int) -> tuple[int, int] | None:
+        """(trial, its step) of the checkpoint that the trial took over last."""
+        donors = attributes.donors(self._entries.get(number).user_attrs)
+        last = donors[max(donors)] if donors else None
+        return None if last is None else (last["number"], last["step"])
+
+    @property
+    def kept(self) -> tuple[int, int] | None:
+        """(interval, grace) of the milestones at which checkpoints are kept for others, if any."""
+        marks = self._rule.milestones
+        return None if marks is None else (marks.interval, marks.grace)
