@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -204,12 +205,10 @@ def test_the_listings_show_parts_and_where_they_come_from(
     assert "tricks.contrast.factor" in properties
 
 
-@pytest.mark.usefixtures("lab")
-def test_a_stored_sweep_is_listed_where_its_distribution_is_gone(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_stored_sweep_is_listed_where_its_distribution_is_gone(lab: Path) -> None:
     stored = parse_sweep(SWEEP.format(parts="parts: [my-lab-parts]")).to_dict()
-    monkeypatch.setattr(distributions, "installed", dict)
-    monkeypatch.setattr(distributions.installed, "cache_clear", lambda: None, raising=False)
+    (info,) = lab.glob("*.dist-info")
+    shutil.rmtree(info)
+    distributions.installed.cache_clear()
     part._OFFERED.clear()
     assert sweep_from_dict(stored).parts == ("my-lab-parts",)
