@@ -19,6 +19,7 @@ from trials.config import load_config, problems_of
 from trials.data import Dataset, open_data
 from trials.evaluation.best_generator import merit
 from trials.metrics.config import EvaluationConfig
+from trials.metrics.documentation import page
 from trials.metrics.evaluator import Evaluator, Measured
 from trials.metrics.measure import Measure
 from trials.metrics.needs import REASONS
@@ -182,5 +183,6 @@ def test_a_measure_needs_one_class_and_nothing_else(tmp_path: Path) -> None:
         (problem,) = problems_of({**SMALL, "evaluation": {"keep_by": "test_only_contrst"}})
         assert problem.nearest == "test_only_contrast"
         assert called("test_only_contrast") == "Contrast"
+        assert "| `test_only_contrast.power` | `1.0` | exponent of the distance |" in page()
         assert "test_only_contrast" in str(sweep_schema()["$defs"]["Objective"])
     assert called("test_only_contrast") == "test only contrast"

@@ -15,7 +15,7 @@ import pytest
 
 import trials
 
-OTHER_ROOMS = ("data", "health", "metrics", "networks")
+OTHER_ROOMS = ("data", "networks")
 
 MODULES = sorted(
     module.name

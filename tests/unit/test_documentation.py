@@ -11,6 +11,7 @@ from sweeper.cli.main import run
 from sweeper.testing.small import differ, tensors_of, trained, with_trick
 from trials import catalogue
 from trials.documentation import page
+from trials.metrics.documentation import page as page_of_measures
 from trials.part import temporary_parts
 from trials.trick import Trick
 
@@ -20,6 +21,12 @@ ROOT = Path(__file__).parents[2]
 def test_the_page_of_tricks_is_what_the_catalogue_says() -> None:
     shipped = (ROOT / "docs/tricks.md").read_text(encoding="utf-8")
     assert shipped == page(), "run: python -m trials.documentation > docs/tricks.md"
+
+
+def test_the_page_of_measures_is_what_the_classes_say() -> None:
+    shipped = (ROOT / "docs/measures.md").read_text(encoding="utf-8")
+    told = "run: python -m trials.metrics.documentation > docs/measures.md"
+    assert shipped == page_of_measures(), told
 
 
 def test_the_template_of_a_trick_is_a_trick_that_works(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import warnings
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -183,7 +184,7 @@ def test_validation_sees_a_wrong_extractor_before_anything_starts(
     ("extractor", "path", "told"),
     [
         ("torchscript", "weights", "is missing"),
-        ({"name": "identity", "weights": "w"}, "weights", "no such setting"),
+        ({"name": "identity", "weights": "w"}, "weights", "no such setting|not of identity"),
         ({"name": "digit"}, "name", "there is no extractor 'digit'"),
         ({"name": "digits", "weights": "~no-such-user/a"}, "weights", "no such user"),
     ],
@@ -193,7 +194,7 @@ def test_a_wrong_choice_is_told_where_it_stands(extractor: Any, path: str, told:
         chosen(extractor)
     [problem] = problems_from(caught.value, EvaluationConfig)
     assert problem.path == f"extractor.{path}"
-    assert told in problem.message
+    assert re.search(told, problem.message)
 
 
 @pytest.mark.parametrize("name", ["auto", "digits", "identity", "inception"])

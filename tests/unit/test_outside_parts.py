@@ -133,17 +133,17 @@ def test_a_name_of_a_distribution_that_is_not_named_gets_the_hint() -> None:
     [
         (
             "parts: [my-lap-parts]",
-            "f.yaml:3: parts[0]: no distribution 'my-lap-parts' with parts is installed here; "
-            "expected it to be installed: pip install my-lap-parts; did you mean 'my-lab-parts'?",
+            "f.yaml:3: parts[0]: no distribution 'my-lap-parts' with parts is installed here "
+            "(expected it to be installed: pip install my-lap-parts); did you mean 'my-lab-parts'?",
         ),
         (
             "parts: [my_lab_parts, numpy]",
-            "f.yaml:3: parts[1]: no distribution 'numpy' with parts is installed here; "
-            "expected it to be installed: pip install numpy",
+            "f.yaml:3: parts[1]: no distribution 'numpy' with parts is installed here "
+            "(expected it to be installed: pip install numpy)",
         ),
         (
             "parts: /tmp/evil.py",
-            "f.yaml:3: parts: '/tmp/evil.py' is wrong; expected a list of installed distributions",
+            "f.yaml:3: parts: '/tmp/evil.py' is wrong (expected a list of installed distributions)",
         ),
     ],
 )

@@ -34,6 +34,8 @@ class Symptom:
 class SignConfig(PartConfig):
     """The thresholds that every sign has."""
 
+    part: ClassVar[type[Sign]]
+
     persistence: int = knob(3, "Evaluations in a row that must show the sign", ge=1)
 
 

@@ -12,22 +12,32 @@ class Samples(Protocol):
     """What the samples of one evaluation reveal; trials.metrics SampleSignals is one."""
 
     @property
-    def diversity(self) -> float: ...
+    def diversity(self) -> float:
+        """Mean pairwise feature distance over the real data's."""
+
     @property
-    def duplicates(self) -> float: ...
+    def duplicates(self) -> float:
+        """Share in [0, 1] with a near duplicate."""
+
     @property
-    def class_coverage(self) -> float | None: ...
+    def class_coverage(self) -> float | None:
+        """Share in (0, 1] of the data's classes or modes; None without either."""
+
     @property
-    def position(self) -> tuple[float, ...]: ...
+    def position(self) -> tuple[float, ...]:
+        """Mean feature, in units of the real data's mean pairwise distance."""
+
     @property
-    def fid_scale(self) -> float: ...
+    def fid_scale(self) -> float:
+        """The FID of a generator that always returns the mean image."""
 
 
 class Measured(Protocol):
     """One evaluation of a generator; trials.metrics Measured is one."""
 
     @property
-    def signals(self) -> Samples | None: ...
+    def signals(self) -> Samples | None:
+        """What the samples reveal; None where they were not finite."""
 
 
 @dataclass(frozen=True)
@@ -67,9 +77,9 @@ class Signals:
     ) -> Signals:
         """From a trainer's metrics by name and its evaluation, None where there was none."""
         samples = measured.signals if measured is not None else None
-        found = {field: metrics.get(name) for field, name in METRICS.items()}
+        values = {field: metrics.get(name) for field, name in METRICS.items()}
         if samples is not None:
-            found |= {
+            values |= {
                 "fid_scale": samples.fid_scale,
                 "diversity": samples.diversity,
                 "duplicates": samples.duplicates,
@@ -77,7 +87,7 @@ class Signals:
             }
         plain = {
             field: float(value) if value is not None and math.isfinite(value) else None
-            for field, value in found.items()
+            for field, value in values.items()
         }
         return cls(step, finite, **plain, position=samples.position if samples else None)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 
 from pydantic import (
     BaseModel,
@@ -22,7 +22,7 @@ from pydantic import (
 from pydantic_core import CoreSchema
 
 from trials.by_name import Key, failure, read_sections
-from trials.health.sign import Sign, Symptom
+from trials.health.sign import Sign, SignConfig, Symptom
 from trials.health.signals import Signals
 from trials.part import PartConfig
 from trials.validation import problems_from
@@ -45,8 +45,8 @@ class HealthConfig(BaseModel):
 
     def signs(self) -> list[Sign]:
         """Every sign, with its thresholds."""
-        sections: dict[str, PartConfig] = self.__pydantic_extra__ or {}
-        return [cast("type[Sign]", knobs.part)(knobs) for knobs in sections.values()]
+        sections: dict[str, SignConfig] = self.__pydantic_extra__ or {}
+        return [thresholds.part(thresholds) for thresholds in sections.values()]
 
     @model_validator(mode="wrap")
     @classmethod
@@ -103,7 +103,7 @@ class Watcher:
         self.history.append(signals)
         if len(self.history) > POSITIONS:
             self.history[-POSITIONS - 1] = replace(self.history[-POSITIONS - 1], position=None)
-        found, present = [], set()
+        set_in, present = [], set()
         for sign in self.signs:
             evidence = sign.evidence(self.history)
             if evidence is None:
@@ -111,9 +111,9 @@ class Watcher:
             present.add(sign.key)
             if sign.key not in self.present or not signals.finite:
                 note = sign.note(evidence)
-                found.append(Symptom(sign.key, signals.step, evidence, sign.advice, note))
+                set_in.append(Symptom(sign.key, signals.step, evidence, sign.advice, note))
         self.present = present
-        return found
+        return set_in
 
     def state_dict(self) -> dict[str, Any]:
         """Lists, dictionaries, numbers and text only."""

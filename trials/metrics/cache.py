@@ -34,9 +34,9 @@ def cached(
         return compute()
     text = json.dumps(facts, sort_keys=True)
     path = folder / f"{facts['part']}-{hashlib.sha256(text.encode()).hexdigest()[:32]}.npz"
-    found = _read(path)
-    if found is not None:
-        return found
+    kept = _read(path)
+    if kept is not None:
+        return kept
     arrays = compute()
     _write(path, arrays)
     return arrays

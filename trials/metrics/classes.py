@@ -71,5 +71,5 @@ def balance(real: Tensor, fake: Tensor) -> float:
     perfect = torch.stack(
         [torch.bincount(part, minlength=len(real)) for part in drawn.view(DRAWS, count)]
     )
-    missed = sum(class_divergence(real.cpu(), one) for one in perfect) / DRAWS
+    missed = sum(class_divergence(real.cpu(), counts) for counts in perfect) / DRAWS
     return math.exp(min(0.0, missed - class_divergence(real, fake)))

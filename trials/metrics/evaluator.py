@@ -175,8 +175,8 @@ class Evaluator:
             size = min(self.config.batch, count - start)
             images = sample(size, None if labels is None else labels[start : start + size])
             finite = finite and bool(torch.isfinite(images).all())
-            found = self.extractor(images)
-            features.append(found.features.to(self.real.device))
-            if found.logits is not None:
-                logits.append(found.logits.to(self.real.device))
+            seen = self.extractor(images)
+            features.append(seen.features.to(self.real.device))
+            if seen.logits is not None:
+                logits.append(seen.logits.to(self.real.device))
         return torch.cat(features), torch.cat(logits) if logits else None, finite

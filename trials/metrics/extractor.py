@@ -40,11 +40,16 @@ class Measurable(Protocol):
     """What an extractor is chosen and built for; a trials.data Dataset is one."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """The key of the source."""
+
     @property
-    def kind(self) -> str: ...
+    def kind(self) -> str:
+        """``image`` or ``point``."""
+
     @property
-    def shape(self) -> tuple[int, ...]: ...
+    def shape(self) -> tuple[int, ...]:
+        """Of one item: (C, H, W) or (D,)."""
 
 
 class Extractor(Part, ABC):
@@ -155,9 +160,9 @@ class Extractor(Part, ABC):
         )
 
     @classmethod
-    def example(cls, folder: Path) -> dict[str, Any]:
+    def example(cls, folder: Path) -> dict[str, Any] | None:
         """Settings of a small example, for the conformance suite; its files are made in
-        ``folder``."""
+        ``folder``. None where its weights are too large to make or to fetch for a test."""
         return {"name": cls.key}
 
 

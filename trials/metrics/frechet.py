@@ -41,7 +41,12 @@ class Moments:
 
     @classmethod
     def of(cls, features: Tensor) -> Moments:
-        """Moments of features (n, d). Raises :class:`TooFewImagesError` for n < 2."""
+        """Moments of features (n, d).
+
+        Raises:
+            TooFewImagesError: n < 2.
+            ValueError: the features are no matrix.
+        """
         if features.ndim != 2:
             raise ValueError(f"features must be (n, d), got {tuple(features.shape)}")
         count = len(features)
@@ -95,7 +100,11 @@ class RunningMoments:
         self.count = total
 
     def moments(self) -> Moments:
-        """What has been seen so far. Raises :class:`TooFewImagesError` below two images."""
+        """What has been seen so far.
+
+        Raises:
+            TooFewImagesError: that is less than two images.
+        """
         if self.mean is None or self.scatter is None or self.count < 2:
             raise TooFewImagesError(
                 f"a Fréchet distance needs at least 2 images on each side, got {self.count}"
@@ -112,10 +121,15 @@ class Reference:
 
     @classmethod
     def of(cls, moments: Moments) -> Reference:
+        """The reference with these moments; takes the root, which is the dear part."""
         return cls(moments, symmetric_root(moments.cov))
 
     def distance(self, moments: Moments) -> float:
-        """Fréchet distance (d² of the paper, ≥ 0) from the reference to ``moments``."""
+        """Fréchet distance (d² of the paper, ≥ 0) from the reference to ``moments``.
+
+        Raises:
+            ValueError: they are of another number of features.
+        """
         real = self.moments
         if moments.mean.shape != real.mean.shape:
             raise ValueError(

@@ -118,8 +118,8 @@ def self_pairs(features: Tensor, k: int = NEIGHBOURS) -> SelfPairs:
 def _keep_nearest(nearest: Tensor, squares: Tensor) -> None:
     """Merge new squared distances (c, n) into the rows' k smallest so far (c, k), ascending."""
     k = nearest.shape[1]
-    found = squares.topk(min(k, squares.shape[1]), dim=1, largest=False).values
-    merged = torch.cat([nearest, found], dim=1)
+    smallest = squares.topk(min(k, squares.shape[1]), dim=1, largest=False).values
+    merged = torch.cat([nearest, smallest], dim=1)
     nearest.copy_(merged.topk(k, dim=1, largest=False, sorted=True).values)
 
 

@@ -45,7 +45,11 @@ class Protocol:
 
     @classmethod
     def from_dict(cls, raw: dict[str, Any]) -> Protocol:
-        """The inverse of :meth:`as_dict`. Raises ProtocolError for missing or foreign keys."""
+        """The inverse of :meth:`as_dict`.
+
+        Raises:
+            ProtocolError: keys are missing or unknown.
+        """
         names = {field.name for field in fields(cls)}
         if set(raw) != names:
             wrong = ", ".join(sorted(names ^ set(raw)))
@@ -67,14 +71,15 @@ class Protocol:
 def require_same(protocols: Iterable[Protocol]) -> Protocol:
     """The one protocol that all share.
 
-    Raises :class:`ProtocolError`, naming each field that differs, where there are several, and
-    ValueError where there is none.
+    Raises:
+        ProtocolError: there are several; each field that differs is named.
+        ValueError: there is none.
     """
-    found = iter(protocols)
-    first = next(found, None)
+    others = iter(protocols)
+    first = next(others, None)
     if first is None:
         raise ValueError("no protocol to compare")
-    for other in found:
+    for other in others:
         difference = first.difference(other)
         if difference:
             told = "; ".join(f"{name}: {a} against {b}" for name, (a, b) in difference.items())

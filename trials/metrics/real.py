@@ -40,25 +40,44 @@ class RealData(Protocol):
     """What is measured against; a trials.data Dataset is one."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """The key of the source."""
+
     @property
-    def kind(self) -> str: ...
+    def kind(self) -> str:
+        """``image`` or ``point``."""
+
     @property
-    def shape(self) -> tuple[int, ...]: ...
+    def shape(self) -> tuple[int, ...]:
+        """Of one item: (C, H, W) or (D,)."""
+
     @property
-    def fingerprint(self) -> str: ...
+    def fingerprint(self) -> str:
+        """Hash of the content."""
+
     @property
-    def images(self) -> Tensor: ...
+    def images(self) -> Tensor:
+        """uint8 (N, C, H, W), or float points (N, D)."""
+
     @property
-    def labels(self) -> Tensor | None: ...
+    def labels(self) -> Tensor | None:
+        """Class of each item, int64 (N,)."""
+
     @property
-    def held_out(self) -> Tensor | None: ...
+    def held_out(self) -> Tensor | None:
+        """Items that are not trained on."""
+
     @property
-    def modes(self) -> Tensor | None: ...
+    def modes(self) -> Tensor | None:
+        """The true modes (M, D) of points."""
+
     @property
-    def mode_std(self) -> float | None: ...
+    def mode_std(self) -> float | None:
+        """Standard deviation of each mode."""
+
     @property
-    def classes(self) -> int: ...
+    def classes(self) -> int:
+        """Number of classes; 0 without labels."""
 
 
 class RealSide:
@@ -116,16 +135,16 @@ class RealSide:
         }
 
         def compute() -> Arrays:
-            found = {}
+            arrays = {}
             for label in counts:
                 running = RunningMoments()
                 for features, _ in self._extract(self.data.images[labels == label]):
                     running.update(features)
                 reference = Reference.of(running.moments())
-                found[f"mean_{label}"] = reference.moments.mean.cpu().numpy()
-                found[f"cov_{label}"] = reference.moments.cov.cpu().numpy()
-                found[f"root_{label}"] = reference.root.cpu().numpy()
-            return found
+                arrays[f"mean_{label}"] = reference.moments.mean.cpu().numpy()
+                arrays[f"cov_{label}"] = reference.moments.cov.cpu().numpy()
+                arrays[f"root_{label}"] = reference.root.cpu().numpy()
+            return arrays
 
         part = self._part("classes", compute)
         return {
@@ -155,8 +174,8 @@ class RealSide:
         return self._spreads[count]
 
     def _all(self, images: Tensor) -> Arrays:
-        found = [features.cpu() for features, _ in self._extract(images)]
-        return {"features": torch.cat(found).numpy()}
+        batches = [features.cpu() for features, _ in self._extract(images)]
+        return {"features": torch.cat(batches).numpy()}
 
     @cached_property
     def _base(self) -> dict[str, Tensor]:
@@ -171,14 +190,14 @@ class RealSide:
         place = torch.full((self.count,), -1)
         place[chosen] = torch.arange(len(chosen))
         start = 0
-        for found in self._extract(self.data.images):
-            running.update(found.features)
-            if found.logits is not None:
-                predicted = found.logits.argmax(dim=1).cpu()
+        for batch in self._extract(self.data.images):
+            running.update(batch.features)
+            if batch.logits is not None:
+                predicted = batch.logits.argmax(dim=1).cpu()
                 counts += torch.bincount(predicted, minlength=len(counts))
-            places = place[start : start + len(found.features)]
-            sampled[places[places >= 0]] = found.features.cpu()[places >= 0]
-            start += len(found.features)
+            places = place[start : start + len(batch.features)]
+            sampled[places[places >= 0]] = batch.features.cpu()[places >= 0]
+            start += len(batch.features)
         moments = running.moments()
         return {
             "mean": moments.mean.cpu().numpy(),

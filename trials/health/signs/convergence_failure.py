@@ -17,6 +17,8 @@ from trials.part import knob
 
 
 class ConvergenceFailure(Sign):
+    """D accepts every real and rejects every generated image while FID stays bad."""
+
     key = "convergence_failure"
     summary = "The discriminator rejects every sample with certainty and does not let go"
     advice = (

@@ -18,6 +18,8 @@ from trials.part import knob
 
 
 class DiminishedGradient(Sign):
+    """The norm of the generator's gradient beside the largest that was seen."""
+
     key = "diminished_gradient"
     summary = "The generator's gradient has vanished and it learns nothing"
     advice = (

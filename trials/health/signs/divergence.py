@@ -17,6 +17,8 @@ from trials.part import knob
 
 
 class Divergence(Sign):
+    """Numbers that are not finite, or scores and gradients beyond absolute limits."""
+
     key = "divergence"
     summary = "Numbers are no longer finite, or scores and gradients explode"
     advice = (

@@ -16,6 +16,8 @@ from trials.part import knob
 
 
 class ModeCollapse(Sign):
+    """Diversity, duplicates and classes of the samples beside those of the data."""
+
     key = "mode_collapse"
     summary = "The samples are far less diverse than the data"
     advice = (

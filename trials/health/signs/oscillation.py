@@ -19,6 +19,8 @@ from trials.part import knob
 
 
 class Oscillation(Sign):
+    """The path of the samples' mean feature: long, and leading nowhere."""
+
     key = "oscillation"
     summary = "The generator jumps between narrow sets of samples"
     advice = (

@@ -16,6 +16,8 @@ from trials.part import knob
 
 
 class PastBest(Sign):
+    """FID beside its best so far."""
+
     key = "past_best"
     summary = "FID has been well above its best for long"
     advice = (

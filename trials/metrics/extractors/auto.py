@@ -22,6 +22,7 @@ class AutoExtractor(Extractor):
     key = "auto"
     summary = "the extractor that suits the data"
     order = 0
+    takes = frozenset({"image", "point"})
 
     class Config(Extractor.Config):
         weights: Weights | None = knob(None, "weights file of the extractor that suits the data")

@@ -58,6 +58,7 @@ class DigitsNetwork(nn.Module):
         return [edges, strokes, self.shapes(F.max_pool2d(strokes, 2))]
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Features (n, 64) and logits (n, 10)."""
         features = self.activations(x)[-1].mean(dim=(2, 3))
         return features, self.head(features)
 
@@ -69,7 +70,11 @@ def _block(inputs: int, outputs: int) -> nn.Sequential:
 
 
 def to_network_size(images: Tensor) -> Tensor:
-    """Images (n, C, H, W) as (n, 1, 8, 8) by the rule in the module docstring."""
+    """Images (n, C, H, W) as (n, 1, 8, 8) by the rule in the module docstring.
+
+    Raises:
+        ExtractorError: they are not square, or no multiple of 8 pixels.
+    """
     require_images(images, "digits")
     height, width = images.shape[-2:]
     if height != width or height % SIZE:

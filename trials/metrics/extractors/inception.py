@@ -93,7 +93,11 @@ def inception_module() -> ModuleType:
 
 
 def downloaded_weights(url: str) -> Path:
-    """torch-fidelity's own weights in torch's download folder, fetched once, checked by hash."""
+    """torch-fidelity's own weights in torch's download folder, fetched once, checked by hash.
+
+    Raises:
+        ExtractorError: they cannot be downloaded.
+    """
     path = Path(torch.hub.get_dir()) / "checkpoints" / url.rsplit("/", 1)[-1]
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -108,7 +112,11 @@ def downloaded_weights(url: str) -> Path:
 
 
 def load_network(module: ModuleType, weights: Path) -> nn.Module:
-    """The network with the weights of a file, which is never unpickled into objects."""
+    """The network with the weights of a file, which is never unpickled into objects.
+
+    Raises:
+        ExtractorError: the file is no state dictionary of tensors, or another network's.
+    """
     try:
         state = torch.load(weights, map_location="cpu", weights_only=True)
     except (UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
@@ -197,3 +205,7 @@ class InceptionExtractor(Extractor):
             if name in ("MaxPool_1", "MaxPool_2", "Mixed_5d", "Mixed_6e", "Mixed_7c"):
                 activations.append(x)
         return activations
+
+    @classmethod
+    def example(cls, folder: Path) -> None:
+        return None
