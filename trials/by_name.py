@@ -121,6 +121,10 @@ class ByName:
         """The chosen part with every knob written out."""
         return value.as_dict(self.tag)
 
+    def resolved(self, handler: GetJsonSchemaHandler, part: type[Part]) -> Schema:
+        """The schema of a part's knobs, not of a reference to it."""
+        return dict(handler.resolve_ref_schema(handler(_core(getattr(part, self.config)))))
+
     def _needs_knobs(self, part: type[Part]) -> bool:
         """Whether the name alone does not say enough, as of data that lie in a file."""
         config: type[PartConfig] = getattr(part, self.config)
@@ -138,7 +142,7 @@ class ByName:
         names: Schema = {"enum": bare} | ({"description": told} if told else {})
         knobs = []
         for key, part in options.items():
-            form = named(_resolved(handler, getattr(part, self.config)), key, self.tag)
+            form = named(self.resolved(handler, part), key, self.tag)
             if key == self.default:
                 form["required"] = [name for name in form["required"] if name != self.tag]
             knobs.append(form)
@@ -217,6 +221,31 @@ class Key:
 
     def __get_pydantic_json_schema__(self, schema: Any, handler: GetJsonSchemaHandler) -> Schema:
         return {"enum": list(self.base.all())}
+
+
+class KeyOf:
+    """The key of one part of a kind whose parts have no knobs: ``Annotated[str, KeyOf(Decay)]``."""
+
+    def __init__(self, kind: type[Part]) -> None:
+        self.base = kind
+
+    def read(self, value: Any) -> str:
+        """The key, once a part is known to have it.
+
+        Raises:
+            ValidationError: none has.
+        """
+        if not isinstance(value, str) or value not in self.base.all():
+            raise failure([unknown_name("", value, self.base.kind, list(self.base.all()))], value)
+        return value
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> core_schema.CoreSchema:
+        return core_schema.no_info_plain_validator_function(self.read)
+
+    def __get_pydantic_json_schema__(self, schema: Any, handler: GetJsonSchemaHandler) -> Schema:
+        options = self.base.all()
+        told = "; ".join(f"{key}: {part.summary}" for key, part in options.items() if part.summary)
+        return {"enum": list(options)} | ({"title": told} if told else {})
 
 
 class Switches:
@@ -335,10 +364,6 @@ def named(config: Schema, key: str, tag: str = "name") -> Schema:
 
 def _core(model: type[PartConfig]) -> Any:
     return model.__pydantic_core_schema__
-
-
-def _resolved(handler: GetJsonSchemaHandler, model: type[PartConfig]) -> Schema:
-    return dict(handler.resolve_ref_schema(handler(_core(model))))
 
 
 def _validated(model: type[PartConfig], given: Mapping[str, Any]) -> PartConfig:

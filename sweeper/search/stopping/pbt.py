@@ -115,7 +115,7 @@ class PopulationBased(StoppingRule):
 
 
 def _may_change(parameter: Parameter) -> bool:
-    from trials.config import shapes_weights  # imports torch
+    from trials.roles import shapes_weights  # imports torch
 
     return isinstance(parameter.domain, Range) and not shapes_weights(parameter.path)
 
