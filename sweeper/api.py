@@ -126,22 +126,18 @@ def write_report_of(folder: SweepFolder) -> ReportPaths:
     return conclude(sweep, folder, study).report
 
 
-PATHS = (("data", "path"), ("data", "labels"), ("evaluation", "extractor", "weights"))
-"""Where a base config names files."""
-
-
 def with_absolute_paths(base: Mapping[str, Any]) -> dict[str, Any]:
     """The base config with the paths of its files made absolute: workers run in other folders."""
+    from trials.config import paths_of  # imports torch
+
     made = dict(base)
-    for keys in PATHS:
+    for keys in paths_of(base):
         made = _absolute_at(keys, made)
     return made
 
 
 def _absolute_at(keys: Sequence[str], value: Any) -> Any:
     if not keys:
-        return str(Path(value).expanduser().absolute()) if isinstance(value, str) else value
+        return str(Path(value).expanduser().absolute())
     first, *rest = keys
-    if not isinstance(value, Mapping) or first not in value:
-        return value
     return {**value, first: _absolute_at(rest, value[first])}

@@ -97,6 +97,11 @@ class ByName:
         """The chosen part with every knob written out."""
         return value.as_dict(self.tag)
 
+    def _needs_knobs(self, part: type[Part]) -> bool:
+        """Whether the name alone does not say enough, as of data that lie in a file."""
+        config: type[PartConfig] = getattr(part, self.config)
+        return any(field.is_required() for field in config.model_fields.values())
+
     def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> core_schema.CoreSchema:
         return core_schema.no_info_plain_validator_function(
             self.read, serialization=core_schema.plain_serializer_function_ser_schema(self.dump)
@@ -105,7 +110,8 @@ class ByName:
     def __get_pydantic_json_schema__(self, schema: Any, handler: GetJsonSchemaHandler) -> Schema:
         options = self.options()
         told = "\n".join(f"{key}: {part.summary}" for key, part in options.items() if part.summary)
-        names: Schema = {"enum": list(options)} | ({"description": told} if told else {})
+        bare = [key for key, part in options.items() if not self._needs_knobs(part)]
+        names: Schema = {"enum": bare} | ({"description": told} if told else {})
         knobs = []
         for key, part in options.items():
             form = named(_resolved(handler, getattr(part, self.config)), key, self.tag)

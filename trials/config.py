@@ -14,11 +14,11 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from trials import catalogue
-from trials.data import AnyData
-from trials.data.mixture import MixtureConfig
+from trials.data import AnyData, DataSource
 from trials.distributions import canonical
 from trials.engine.hooks import Hooks
 from trials.errors import ConfigError, DataError
+from trials.fields import Role, fields_at, paths_in
 from trials.health import HealthConfig
 from trials.latent import LatentConfig
 from trials.metrics.config import EvaluationConfig, check_evaluation
@@ -42,9 +42,11 @@ class TrialConfig(BaseModel):
     parts: tuple[str, ...] = Field(
         default=(), description="installed distributions whose parts this configuration uses"
     )
-    data: AnyData = Field(description="what is learnt: a source by name, and its options")
-    networks: NetworksConfig = NetworksConfig()
-    latent: LatentConfig = LatentConfig()
+    data: Annotated[AnyData, Role.MEASURES, Role.SHAPES_WEIGHTS] = Field(
+        description="what is learnt: a source by name, and its options"
+    )
+    networks: Annotated[NetworksConfig, Role.SHAPES_WEIGHTS] = NetworksConfig()
+    latent: Annotated[LatentConfig, Role.SHAPES_WEIGHTS] = LatentConfig()
     loss: Annotated[Any, catalogue.Selected("loss")] = Field(
         default="non_saturating", description="the adversarial loss: a name, or a name with knobs"
     )
@@ -55,7 +57,9 @@ class TrialConfig(BaseModel):
         default="generate", description="generate from noise, or work on a given image"
     )
     optimizer: OptimizersConfig = OptimizersConfig()
-    batch_size: int = Field(default=64, ge=2, le=65536, description="images in one step")
+    batch_size: Annotated[int, Role.SHAPES_WEIGHTS] = Field(
+        default=64, ge=2, le=65536, description="images in one step"
+    )
     accumulate: int = Field(
         default=1, ge=1, le=4096, description="equal parts that a batch is computed in"
     )
@@ -65,14 +69,18 @@ class TrialConfig(BaseModel):
     critic_steps: int = Field(
         default=1, ge=1, le=100, description="discriminator steps for one generator step"
     )
-    steps: int = Field(default=3000, ge=1, le=100_000_000, description="generator steps")
+    steps: Annotated[int, Role.SHAPES_WEIGHTS] = Field(
+        default=3000, ge=1, le=100_000_000, description="generator steps"
+    )
     tricks: Annotated[dict[str, Any], catalogue.Toggles()] = Field(
         default={}, description="tricks that are on: true, or a mapping of knobs"
     )
-    evaluation: EvaluationConfig = EvaluationConfig()
+    evaluation: Annotated[EvaluationConfig, Role.MEASURES, Role.SHAPES_WEIGHTS] = EvaluationConfig()
     health: HealthConfig = Field(default_factory=HealthConfig)
-    seed: int = Field(default=0, ge=0, lt=2**62, description="weights, data order, noise")
-    device: str = Field(
+    seed: Annotated[int, Role.SHAPES_WEIGHTS] = Field(
+        default=0, ge=0, lt=2**62, description="weights, data order, noise"
+    )
+    device: Annotated[str, Role.SHAPES_WEIGHTS] = Field(
         default="auto",
         pattern=r"^(auto|cpu|cuda(:\d+)?)$",
         description="auto: a GPU if there is one",
@@ -102,16 +110,22 @@ class TrialConfig(BaseModel):
         """Keys of every trick that is on, selectors first."""
         return [choice.name for choice in self.selected().values()] + list(self.tricks)
 
+    @property
+    def source(self) -> DataSource:
+        """The source of the data, not opened."""
+        source: DataSource = self.data.part(self.data)
+        return source
+
     def shape(self) -> tuple[int, ...] | None:
         """The shape of one item of the data, or None where their files cannot be read."""
         try:
-            return self.data.item_shape()
+            return self.source.item_shape()
         except (DataError, OSError):
             return None  # check_data says what is wrong with the files
 
     def needs_labels(self, method: str) -> Iterator[Problem]:
         """A problem if the data have no labels for a method of conditioning."""
-        if not self.data.labelled:
+        if not self.source.labelled:
             yield Problem(
                 "conditioning", f"'{method}' needs labels, and {self.data.name} has none here"
             )
@@ -191,6 +205,33 @@ def default_at(mapping: Mapping[str, Any], path: str) -> Any:
     return here
 
 
+def paths_of(mapping: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
+    """Where a mapping, valid or not, names a file or folder: the keys that lead there."""
+    return paths_in(TrialConfig, mapping)
+
+
+def shapes_weights(path: str) -> bool:
+    """Whether the weights, or the place in the data, depend on a setting: a training that goes on
+    from a checkpoint cannot change it."""
+    section, *rest = path.split(".")
+    if section == "tricks" and rest:
+        trick = catalogue.tricks().get(rest[0])
+        return trick is not None and trick.plan is not Trick.plan
+    field = TrialConfig.model_fields.get(section)
+    return field is not None and Role.SHAPES_WEIGHTS in field.metadata
+
+
+def measures(path: str) -> bool:
+    """Whether a setting says how, or against which data, a training is measured: searched, it would
+    be what a trial wins by."""
+    section, *rest = path.split(".")
+    field = TrialConfig.model_fields.get(section)
+    if field is None or Role.MEASURES not in field.metadata:
+        return False
+    fields = fields_at(TrialConfig, [section, *rest])
+    return not fields or any(Role.TRAINS_ONLY not in found.metadata for found in fields)
+
+
 def _read(mapping: Mapping[str, Any]) -> tuple[TrialConfig | None, list[Problem]]:
     raw, problems = expand(mapping)
     problems += use(raw.get("parts") or ())
@@ -237,13 +278,13 @@ def _deep_problems(config: TrialConfig) -> list[Problem]:
         )
     shape = config.shape()
     if shape is not None:
-        problems += _evaluation_problems(config, shape)
+        problems += _evaluation_problems(config)
     if not problems:
         if shape is None:
             return []
         # How many classes there are is known only when the data are open; two stand for some.
         try:
-            plan = config.plan(shape, 2 if config.data.labelled else 0)
+            plan = config.plan(shape, 2 if config.source.labelled else 0)
         except ConfigError as error:
             return error.problems
         problems += check_networks(plan) or _lone_sample_problems(config, plan)
@@ -271,14 +312,14 @@ def _lone_sample_problems(config: TrialConfig, plan: NetworkPlan) -> Iterator[Pr
         )
 
 
-def _evaluation_problems(config: TrialConfig, shape: tuple[int, ...]) -> list[Problem]:
+def _evaluation_problems(config: TrialConfig) -> list[Problem]:
     """Metrics and extractors that these data, or this generator, cannot serve."""
     takes_labels = any(trick.uses_labels for trick, _ in config.active())
     return check_evaluation(
         config.evaluation,
         data=config.data.name,
-        kind="image" if len(shape) == 3 else "point",
-        modes=isinstance(config.data, MixtureConfig),
+        kind=config.source.items,
+        modes=config.source.known_modes,
         held_out=config.data.holdout > 0,
-        conditional=takes_labels and config.data.labelled,
+        conditional=takes_labels and config.source.labelled,
     )

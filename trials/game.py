@@ -16,8 +16,8 @@ from typing import Literal, NamedTuple, Protocol, TypeVar
 import torch
 from torch import Tensor, nn
 
-from trials.data.config import DataConfig
 from trials.data.dataset import Dataset
+from trials.data.source import DataSource
 from trials.latent import LatentConfig
 from trials.metrics.config import EvaluationConfig
 from trials.networks.config import NetworksConfig
@@ -96,8 +96,12 @@ class Trial(Protocol):
     """What a trick may know of the configuration that it is a part of; nothing in it changes."""
 
     @property
-    def data(self) -> DataConfig:
-        """The source of the real data."""
+    def data(self) -> DataSource.Config:
+        """The settings of the source of the real data."""
+
+    @property
+    def source(self) -> DataSource:
+        """The source of the real data, not opened."""
 
     @property
     def networks(self) -> NetworksConfig:

@@ -54,20 +54,6 @@ def problems_from(
             )
         elif kind == "missing":
             found.append(Problem(path, "is missing", expected=_expected(home, keys[-1])))
-        elif kind == "union_tag_invalid":
-            tag, tags = str(context["tag"]), _tags(str(context["expected_tags"]))
-            found.append(
-                Problem(
-                    f"{path}.name" if path else "name",
-                    f"there is no '{tag}' here",
-                    expected="one of " + ", ".join(tags),
-                    nearest=nearest(tag, tags),
-                )
-            )
-        elif kind == "union_tag_not_found":
-            found.append(
-                Problem(path, f"{_short(item['input'])} has no `name`", "a name to choose by")
-            )
         elif kind == "literal_error":
             given, names = item["input"], _tags(str(context["expected"]).replace(" or ", ", "))
             found.append(
@@ -125,7 +111,8 @@ def _models(annotation: Any) -> Iterator[type[BaseModel]]:
 def _walk(
     model: type[BaseModel], location: tuple[int | str, ...]
 ) -> tuple[list[str], type[BaseModel] | None]:
-    """The dotted keys of a location without the tags of unions, and the model of its last key."""
+    """The dotted keys of a location without the kinds that a union was tried as, and the model of
+    its last key."""
     keys: list[str] = []
     here: list[type[BaseModel]] = [model]
     home: type[BaseModel] | None = model
@@ -133,16 +120,8 @@ def _walk(
         name = str(part)
         if keys and not here and _is_branch(part):
             continue
-        tagged = [m for m in here if "name" in m.model_fields and name in _literal(m)]
-        if len(here) > 1 and tagged and not any(name in m.model_fields for m in here):
-            here, home = tagged, tagged[0]
-            continue
         home = here[0] if here else None
         keys.append(name)
         annotations = [m.model_fields[name].annotation for m in here if name in m.model_fields]
         here = [found for annotation in annotations for found in _models(annotation)]
     return keys, home
-
-
-def _literal(model: type[BaseModel]) -> tuple[str, ...]:
-    return tuple(str(value) for value in typing.get_args(model.model_fields["name"].annotation))

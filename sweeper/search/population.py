@@ -30,9 +30,6 @@ from sweeper.sweepfile.space import Draw, walk
 FACTORS = (0.8, 1.25)
 """What a setting is multiplied by, one or the other."""
 
-BOUND = ("data", "networks", "latent", "batch_size", "steps", "evaluation", "seed", "device")
-"""Sections that the weights, or the place in the data, depend on: never nudged."""
-
 
 @dataclass(frozen=True)
 class TakeOver:
@@ -105,18 +102,9 @@ def explore(sweep: Sweep, values: Mapping[str, Any], rng: np.random.Generator) -
 
 
 def _may_change(parameter: Parameter) -> bool:
-    section, *rest = parameter.path.split(".")
-    if not isinstance(parameter.domain, Range) or section in BOUND:
-        return False
-    return section != "tricks" or not _plans_networks(rest[0])
+    from trials.config import shapes_weights  # imports torch
 
-
-def _plans_networks(name: str) -> bool:
-    """Whether a trick has a say in the networks' plan: then its knobs may shape their weights."""
-    from trials import catalogue, trick  # import torch
-
-    known = catalogue.tricks().get(name)
-    return known is not None and known.plan is not trick.Trick.plan
+    return isinstance(parameter.domain, Range) and not shapes_weights(parameter.path)
 
 
 def _nudged(parameter: Parameter, value: float, factor: float) -> Any:

@@ -17,8 +17,8 @@ from sweeper.sweepfile.model import Sweep
 from sweeper.sweepfile.sections import ON_TOP, Goal, Objective
 from sweeper.sweepfile.space import apply, walk
 from trials import catalogue
-from trials.config import TrialConfig, feasible, load_config, problems_of
-from trials.data import AnyData, DataConfig, check_data
+from trials.config import TrialConfig, feasible, load_config, measures, problems_of
+from trials.data import AnyData, check_data
 from trials.errors import ConfigError, DataError
 from trials.metrics.measure import Measure
 from trials.part import unknown_name
@@ -29,7 +29,7 @@ DRAWS = 100
 """Random configurations tried of a space, beside each value of each parameter; a draw takes time
 for each toggle, so that many of those have fewer draws."""
 
-_DATA: TypeAdapter[DataConfig] = TypeAdapter(AnyData)
+_DATA: TypeAdapter[Any] = TypeAdapter(AnyData)
 
 AT_MOST = 5
 """Infeasible combinations that are reported; more of them have the same causes."""
@@ -217,12 +217,6 @@ def _missing_data(base: Mapping[str, Any]) -> list[Problem]:
         return []
 
 
-def measures(path: str) -> bool:
-    """Whether a setting says how, or against which data, a training is measured: searched, it would
-    be what a trial wins by. Mirroring is done to what the discriminator sees alone."""
-    return path.split(".")[0] in ("evaluation", "data") and path != "data.flip"
-
-
 def draw_from(parameter: Parameter, chance: random.Random) -> Any:
     """A random value of a parameter; of a range also, now and then, its very ends."""
     domain = parameter.domain
@@ -290,8 +284,8 @@ def _recorded(config: TrialConfig) -> tuple[str, ...]:
     """The measures that every evaluation of the base makes."""
     if config.evaluation.metrics != "auto":
         return tuple(measure.name for measure in config.evaluation.metrics)
-    kind = "image" if len(config.data.item_shape()) == 3 else "point"
-    return tuple(name for name, measure in Measure.all().items() if kind in measure.kinds)
+    items = config.source.items
+    return tuple(name for name, measure in Measure.all().items() if items in measure.kinds)
 
 
 def _related(problem_path: str, path: str) -> bool:

@@ -32,8 +32,7 @@ _CONDITION: Schema = {
 
 def sweep_schema() -> Schema:
     """The schema of a sweep file, JSON Schema 2020-12. Imports the trainer's catalogue."""
-    from sweeper.sweepfile.check import measures
-    from trials.config import TrialConfig
+    from trials.config import TrialConfig, measures
     from trials.metrics.measure import Measure
 
     models: list[type[BaseModel]] = [TrialConfig, Objective, *SECTIONS.values()]

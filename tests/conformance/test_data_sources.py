@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
-import io
-import struct
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,154 +15,80 @@ from PIL import Image
 from pydantic import TypeAdapter
 from sklearn.datasets import load_digits
 
-from trials.data import SOURCES, AnyData, Dataset, check_data, open_data
+from trials.data import AnyData, Dataset, DataSource, check_data, open_data
+from trials.data.examples import pictures, png
 from trials.errors import DataError
 
 CONFIGS: TypeAdapter[Any] = TypeAdapter(AnyData)
-COUNT = 40
+
+PICTURES = {
+    "parquet": (3, 16),
+    "image_folder": (3, 16),
+    "npz": (3, 16),
+    "idx": (1, 16),
+    "cifar10": (3, 32),
+}
+"""Channels and side of the pictures that the example of a file source is made of."""
 
 
 @dataclass(frozen=True)
 class Made:
-    """Files of a source, its settings, and what must come out."""
+    """An example of a source: its settings, and what comes out of it."""
 
     settings: dict[str, Any]
     images: np.ndarray[Any, Any]
     labels: np.ndarray[Any, Any] | None
-    missing: dict[str, str]
-    """Setting → a value that points nowhere."""
 
 
-def pixels(seed: int, channels: int, side: int) -> tuple[Any, Any]:
-    draw = np.random.default_rng(seed)
-    images = draw.integers(0, 256, (COUNT, channels, side, side), dtype=np.uint8)
-    labels = np.sort(np.arange(COUNT) % 5)
-    return images, labels
-
-
-def png(image: Any) -> bytes:
-    stream = io.BytesIO()
-    Image.fromarray(image[0] if len(image) == 1 else np.moveaxis(image, 0, -1)).save(stream, "PNG")
-    return stream.getvalue()
-
-
-def make_digits(folder: Path, seed: int) -> Made:
-    # "Other content" of an embedded source is another of its settings.
-    digits = load_digits()
-    images = np.rint(digits.images * 255 / 16).astype(np.uint8)[:, None]
-    settings: dict[str, Any] = {"name": "digits"}
-    if seed:
-        settings["size"] = 16
-        images = np.stack(
-            [
-                np.asarray(Image.fromarray(i[0]).resize((16, 16), Image.BICUBIC))[None]
-                for i in images
-            ]
-        )
-    return Made(settings, images, digits.target, {})
-
-
-def make_mixture(name: str) -> Callable[[Path, int], Made]:
-    def make(folder: Path, seed: int) -> Made:
-        settings = {"name": name, "points": 1000, "seed": seed}
-        opened = open_data(CONFIGS.validate_python(settings))
-        return Made(settings, opened.images.numpy(), opened.labels.numpy(), {})
-
-    return make
-
-
-def make_parquet(folder: Path, seed: int, structs: bool = True) -> Made:
-    images, labels = pixels(seed, 3, 16)
-    cells: list[Any] = [png(image) for image in images]
-    if structs:
-        cells = [{"bytes": cell, "path": None} for cell in cells]
-    half = COUNT // 2
-    for number, part in enumerate((slice(0, half), slice(half, None))):
-        table = pa.table({"image": cells[part], "label": labels[part]})
-        pq.write_table(table, folder / f"train-{number:05d}-of-00002.parquet", row_group_size=7)
-    settings = {"name": "parquet", "path": str(folder), "size": 16}
-    return Made(settings, images, labels, {"path": str(folder / "no")})
-
-
-def make_image_folder(folder: Path, seed: int) -> Made:
-    images, labels = pixels(seed, 3, 16)
-    for number, (image, label) in enumerate(zip(images, labels, strict=True)):
-        place = folder / f"class {label}"
-        place.mkdir(exist_ok=True)
-        (place / f"{number:03d}.png").write_bytes(png(image))
-    settings = {"name": "image_folder", "path": str(folder), "size": 16}
-    return Made(settings, images, labels, {"path": str(folder / "no")})
-
-
-def make_npz(folder: Path, seed: int) -> Made:
-    images, labels = pixels(seed, 3, 16)
-    np.savez_compressed(folder / "a.npz", images=np.moveaxis(images, 1, -1), labels=labels)
-    settings = {"name": "npz", "path": str(folder / "a.npz")}
-    return Made(settings, images, labels, {"path": str(folder / "no.npz")})
-
-
-def make_idx(folder: Path, seed: int) -> Made:
-    images, labels = pixels(seed, 1, 16)
-    head = struct.pack(">4B3I", 0, 0, 8, 3, COUNT, 16, 16)
-    (folder / "images.gz").write_bytes(gzip.compress(head + images.tobytes()))
-    head = struct.pack(">4BI", 0, 0, 8, 1, COUNT)
-    (folder / "labels").write_bytes(head + labels.astype(np.uint8).tobytes())
-    settings = {
-        "name": "idx",
-        "path": str(folder / "images.gz"),
-        "labels": str(folder / "labels"),
-    }
-    missing = {"path": str(folder / "no"), "labels": str(folder / "none")}
-    return Made(settings, images, labels, missing)
-
-
-def make_cifar10(folder: Path, seed: int) -> Made:
-    images, labels = pixels(seed, 3, 32)
-    records = np.concatenate([labels[:, None].astype(np.uint8), images.reshape(COUNT, -1)], axis=1)
-    for number, part in enumerate(np.split(records, 5), start=1):
-        (folder / f"data_batch_{number}.bin").write_bytes(part.tobytes())
-    settings = {"name": "cifar10", "path": str(folder)}
-    return Made(settings, images, labels, {"path": str(folder / "no")})
-
-
-MAKERS: dict[str, Callable[[Path, int], Made]] = {
-    "digits": make_digits,
-    "ring": make_mixture("ring"),
-    "grid": make_mixture("grid"),
-    "parquet": make_parquet,
-    "image_folder": make_image_folder,
-    "npz": make_npz,
-    "idx": make_idx,
-    "cifar10": make_cifar10,
-}
-
-
-@pytest.fixture(params=list(MAKERS))
-def source(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
-@pytest.fixture
-def made(source: str, tmp_path: Path) -> Made:
-    folder = tmp_path / "files"
+def make(source: str, folder: Path, seed: int) -> Made:
+    """The example that the source gives of itself, opened without a cache."""
     folder.mkdir()
-    return MAKERS[source](folder, 0)
+    settings = {"name": source, **DataSource.named(source).example(folder, seed)}
+    data = opened(settings)
+    return Made(settings, data.images.numpy(), None if data.labels is None else data.labels.numpy())
 
 
 def opened(settings: dict[str, Any], cache: Path | None = None, **changes: Any) -> Dataset:
     return open_data(CONFIGS.validate_python(settings | changes), cache=cache)
 
 
+@pytest.fixture(params=DataSource.all())
+def source(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def made(source: str, tmp_path: Path) -> Made:
+    return make(source, tmp_path / "files", 0)
+
+
 def rows(items: torch.Tensor) -> set[bytes]:
     return {item.numpy().tobytes() for item in items}
 
 
-def test_every_source_is_in_this_suite() -> None:
-    assert set(MAKERS) == set(SOURCES)
+@pytest.mark.parametrize("name", PICTURES)
+def test_the_pictures_in_the_files_are_the_ones_that_come_out(name: str, tmp_path: Path) -> None:
+    images, labels = pictures(0, *PICTURES[name])
+    example = make(name, tmp_path / "files", 0)
+    assert np.array_equal(example.images, images)
+    assert example.labels is not None
+    assert np.array_equal(example.labels, labels)
 
 
-def test_items_are_the_very_ones_in_the_files(made: Made, tmp_path: Path) -> None:
-    for cache in (None, tmp_path / "cache", tmp_path / "cache"):
+def test_the_embedded_digits_are_scikit_learn_s(tmp_path: Path) -> None:
+    digits = load_digits()
+    images = np.rint(digits.images * 255 / 16).astype(np.uint8)[:, None]
+    example = make("digits", tmp_path / "files", 0)
+    assert np.array_equal(example.images, images)
+    assert np.array_equal(example.labels, digits.target)
+    larger = opened({"name": "digits", "size": 16}).images.numpy()
+    for image, other in zip(images, larger, strict=True):
+        resized = Image.fromarray(image[0]).resize((16, 16), Image.Resampling.BICUBIC)
+        assert np.array_equal(other[0], np.asarray(resized))
+
+
+def test_items_are_the_same_with_a_cache_and_without(made: Made, tmp_path: Path) -> None:
+    for cache in (tmp_path / "cache", tmp_path / "cache"):
         data = opened(made.settings, cache)
         assert np.array_equal(data.images.numpy(), made.images)
         assert data.skipped == 0
@@ -180,7 +102,10 @@ def test_items_are_the_very_ones_in_the_files(made: Made, tmp_path: Path) -> Non
 def test_shape_type_and_range_are_as_declared(made: Made, tmp_path: Path) -> None:
     config = CONFIGS.validate_python(made.settings)
     data = open_data(config, cache=tmp_path / "cache")
-    assert data.shape == config.item_shape() == made.images.shape[1:]
+    origin = config.part(config)
+    assert data.shape == origin.item_shape() == made.images.shape[1:]
+    assert data.kind == origin.items
+    assert (data.modes is not None) == origin.known_modes
     assert len(data) == len(made.images)
     batch, labels = data.batch(torch.arange(len(data)))
     assert batch.dtype == torch.float32
@@ -191,9 +116,8 @@ def test_shape_type_and_range_are_as_declared(made: Made, tmp_path: Path) -> Non
         assert batch.max() - batch.min() > 1.9
     else:
         assert data.images.dtype == torch.float32
-        assert data.modes is not None
-        assert data.mode_std is not None
-    assert (labels is not None) == config.labelled
+        assert (data.mode_std is not None) == origin.known_modes
+    assert (labels is not None) == origin.labelled
     if labels is not None:
         assert labels.dtype == torch.int64
         assert labels.min() >= 0
@@ -223,9 +147,7 @@ def test_the_fingerprint_knows_the_content_and_nothing_else(
     if opened(made.settings).kind == "image":
         assert opened(made.settings, flip=True).fingerprint == first
     assert opened(made.settings, holdout=0.25).fingerprint != first
-    other = tmp_path / "other"
-    other.mkdir()
-    changed = MAKERS[source](other, 1)
+    changed = make(source, tmp_path / "other", 1)
     assert opened(changed.settings).fingerprint != first
 
 
@@ -241,8 +163,11 @@ def test_held_out_items_are_disjoint_and_always_the_same(made: Made, tmp_path: P
     assert again.held_out is not None
     assert torch.equal(again.held_out, data.held_out)
     assert torch.equal(again.images, data.images)
-    where = {item.tobytes(): label for item, label in zip(made.images, made.labels, strict=True)}
-    assert [where[i.numpy().tobytes()] for i in data.images] == data.labels.tolist()
+    if made.labels is not None:
+        assert data.labels is not None
+        pairs = zip(made.images, made.labels, strict=True)
+        where = {item.tobytes(): label for item, label in pairs}
+        assert [where[i.numpy().tobytes()] for i in data.images] == data.labels.tolist()
     assert opened(made.settings).held_out is None
 
 
@@ -250,8 +175,16 @@ def test_a_cheap_look_finds_nothing_wrong_where_nothing_is(made: Made) -> None:
     assert check_data(CONFIGS.validate_python(made.settings)) == []
 
 
-def test_missing_files_are_found_by_a_look_and_refused_on_opening(made: Made) -> None:
-    for knob, value in made.missing.items():
+def paths_in(settings: dict[str, Any]) -> list[str]:
+    """The settings of an example that name a file or folder."""
+    return [name for name, value in CONFIGS.validate_python(settings) if isinstance(value, Path)]
+
+
+def test_missing_files_are_found_by_a_look_and_refused_on_opening(
+    made: Made, tmp_path: Path
+) -> None:
+    nowhere = {name: str(tmp_path / "no" / name) for name in paths_in(made.settings)}
+    for knob, value in nowhere.items():
         config = CONFIGS.validate_python(made.settings | {knob: value})
         (problem,) = check_data(config)
         assert problem.path == f"data.{knob}"
@@ -259,8 +192,8 @@ def test_missing_files_are_found_by_a_look_and_refused_on_opening(made: Made) ->
         assert problem.expected
         with pytest.raises(DataError, match=f"data.{knob}: .*does not exist.*expected"):
             open_data(config)
-    both = CONFIGS.validate_python(made.settings | made.missing)
-    assert bool(check_data(both)) == bool(made.missing)
+    everything = CONFIGS.validate_python(made.settings | nowhere)
+    assert bool(check_data(everything)) == bool(nowhere)
 
 
 def test_settings_survive_json_and_are_hashable(made: Made) -> None:
@@ -278,12 +211,14 @@ def test_a_description_is_plain_facts(made: Made) -> None:
 
 
 def test_the_same_pictures_from_any_container_are_the_same_data(tmp_path: Path) -> None:
-    prints = set()
-    for name in ("parquet", "image_folder", "npz"):
-        folder = tmp_path / name
-        folder.mkdir()
-        prints.add(opened(MAKERS[name](folder, 0).settings).fingerprint)
-    (tmp_path / "plain").mkdir()
-    plain = make_parquet(tmp_path / "plain", 0, structs=False)
-    prints.add(opened(plain.settings).fingerprint)
+    prints = {
+        opened(make(name, tmp_path / name, 0).settings).fingerprint
+        for name in ("parquet", "image_folder", "npz")
+    }
+    # Hugging Face's other layout: each picture a struct of its bytes and a path.
+    images, labels = pictures(0, 3, 16)
+    cells = [{"bytes": png(image), "path": None} for image in images]
+    pq.write_table(pa.table({"image": cells, "label": labels}), tmp_path / "structs.parquet")
+    structs = {"name": "parquet", "path": str(tmp_path / "structs.parquet"), "size": 16}
+    prints.add(opened(structs).fingerprint)
     assert len(prints) == 1

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import builtins
 import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,12 +12,11 @@ import torch
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from trials.config import problems_of
-from trials.data import SOURCES, AnyData, Dataset, check_data, open_data, to_unit
-from trials.data.digits import DigitsConfig
-from trials.data.grid import GridConfig
+from trials.data import AnyData, Dataset, DataSource, check_data, open_data, to_unit
 from trials.data.holdout import held_out
-from trials.data.npz import NpzConfig
-from trials.data.ring import RingConfig
+from trials.data.sources.digits import Digits
+from trials.data.sources.grid import Grid
+from trials.data.sources.ring import Ring
 from trials.errors import DataError
 from trials.validation import problems_from
 
@@ -37,14 +35,15 @@ def problems(value: Any) -> str:
 
 
 def test_a_bare_name_is_the_source_with_its_defaults() -> None:
-    assert Outer.model_validate({"data": "digits"}).data == DigitsConfig()
-    assert Outer.model_validate({"data": {"name": "ring", "modes": 4}}).data == RingConfig(modes=4)
+    assert Outer.model_validate({"data": "digits"}).data == Digits.Config()
+    assert Outer.model_validate({"data": {"name": "ring", "modes": 4}}).data == Ring.Config(modes=4)
 
 
 @pytest.mark.parametrize(
     ("value", "answer"),
     [
-        ("digit", "data.name: there is no 'digit' here .*did you mean 'digits'"),
+        ("digit", "data: there is no data source 'digit' .*did you mean 'digits'"),
+        ({"name": "rnig"}, "data.name: there is no data source 'rnig' .*did you mean 'ring'"),
         ({"name": "digits", "sise": 8}, "data.sise: there is no such .*did you mean 'size'"),
         ({"name": "digits", "size": 12}, "data.size: 12 is not possible .*one of 8, 16, 32"),
         ({"name": "digits", "holdout": 0.6}, "data.holdout: .* 0.5"),
@@ -80,24 +79,16 @@ def test_a_path_that_cannot_even_be_looked_at_is_one_problem() -> None:
 
 
 def test_every_setting_is_described() -> None:
-    for name, source in SOURCES.items():
-        assert source.__doc__
-        for key, field in source.model_fields.items():
-            assert key == "name" or field.description, f"{name}.{key}"
+    for name, source in DataSource.all().items():
+        assert source.summary
+        for key, field in source.Config.model_fields.items():
+            assert field.description, f"{name}.{key}"
 
 
 def test_the_schema_lets_an_editor_accept_both_spellings() -> None:
     schema = json.dumps(TypeAdapter(AnyData).json_schema())
-    assert '"enum": ["digits", "ring", "grid"]' in schema
-    assert "ParquetConfig" in schema
-
-
-def test_relative_paths_are_put_under_a_base_and_nothing_else_changes(tmp_path: Path) -> None:
-    config = NpzConfig(path=Path("a/b.npz"), size=16)
-    assert config.absolute(tmp_path) == NpzConfig(path=tmp_path / "a/b.npz", size=16)
-    assert NpzConfig(path=Path("~/a.npz")).absolute(tmp_path).path == Path.home() / "a.npz"
-    assert NpzConfig(path=Path("/a.npz")).absolute(tmp_path).path == Path("/a.npz")
-    assert DigitsConfig().absolute(tmp_path) == DigitsConfig()
+    assert '"enum": ["digits", "grid", "ring"]' in schema
+    assert '"const": "parquet"' in schema
 
 
 def test_digits_open_without_importing_scikit_learn(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -108,7 +99,7 @@ def test_digits_open_without_importing_scikit_learn(monkeypatch: pytest.MonkeyPa
         return real(name, *rest)
 
     monkeypatch.setattr(builtins, "__import__", guarded)
-    data = open_data(DigitsConfig())
+    data = open_data(Digits.Config())
     assert data.shape == (1, 8, 8)
     assert data.labels is not None
     assert data.labels.bincount().tolist() == [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]
@@ -117,14 +108,14 @@ def test_digits_open_without_importing_scikit_learn(monkeypatch: pytest.MonkeyPa
 def test_what_is_kept_out_and_the_fingerprint_never_change_with_a_version() -> None:
     # Recorded when first written: numbers of older runs are compared by these.
     assert np.flatnonzero(held_out(20, 0.25)).tolist() == HELD_OUT
-    assert open_data(DigitsConfig()).fingerprint == DIGITS
+    assert open_data(Digits.Config()).fingerprint == DIGITS
     assert int(held_out(1797, 0.1).sum()) == 180
     assert int(held_out(3, 0.001).sum()) == 1
     assert not held_out(3, 0.0).any()
 
 
 def test_mixtures_are_what_they_say() -> None:
-    ring = open_data(RingConfig(modes=5, radius=3.0, std=0.1, points=20_000))
+    ring = open_data(Ring.Config(modes=5, radius=3.0, std=0.1, points=20_000))
     assert ring.modes is not None
     assert ring.labels is not None
     assert torch.allclose(ring.modes.norm(dim=1), torch.tensor(3.0))
@@ -133,7 +124,7 @@ def test_mixtures_are_what_they_say() -> None:
     assert ring.labels.bincount().tolist() == pytest.approx([4000] * 5, rel=0.06)
     assert ring.mode_std == 0.1
 
-    grid = open_data(GridConfig(points=100))
+    grid = open_data(Grid.Config(points=100))
     assert grid.modes is not None
     assert sorted(set(grid.modes.flatten().tolist())) == [-4, -2, 0, 2, 4]
     assert len({tuple(centre) for centre in grid.modes.tolist()}) == 25
@@ -175,7 +166,7 @@ def test_flip_mirrors_about_half_and_only_with_a_stream() -> None:
 
 
 def test_data_moved_to_a_device_give_the_same_batches() -> None:
-    data = open_data(DigitsConfig(holdout=0.1))
+    data = open_data(Digits.Config(holdout=0.1))
     moved = data.to("cpu")
     first, labels = data.batch(torch.tensor([5, 6]), device="cpu")
     second, others = moved.batch(torch.tensor([5, 6]))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from trials.data import RESIZE_RULE, SOURCES, DataConfig
+from trials.data import RESIZE_RULE, DataSource
 from trials.data.images import FORMATS, MAX_PIXELS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "data.md").read_text()
@@ -19,20 +19,21 @@ def shown(value: object) -> str:
     return f"`{str(value).lower() if isinstance(value, bool) else value}`"
 
 
-def table(source: type[DataConfig]) -> str:
+def table(source: type[DataSource]) -> str:
     lines = ["| option | default | meaning |", "|---|---|---|"]
-    fields = {key: field for key, field in source.model_fields.items() if key != "name"}
+    fields = source.Config.model_fields
     for key, field in sorted(fields.items(), key=lambda item: not item[1].is_required()):
         default = "required" if field.is_required() else shown(field.default)
         lines.append(f"| `{key}` | {default} | {field.description} |")
     return "\n".join(lines)
 
 
-@pytest.mark.parametrize("name", SOURCES)
+@pytest.mark.parametrize("name", DataSource.all())
 def test_the_page_shows_every_option_of_a_source_as_the_code_has_it(name: str) -> None:
     sections = dict(re.findall(r"^## `(\w+)`\n(.*?)(?=^## |\Z)", PAGE, re.M | re.S))
     assert name in sections
-    assert table(SOURCES[name]) in sections[name], f"its table should be:\n{table(SOURCES[name])}"
+    wanted = table(DataSource.named(name))
+    assert wanted in sections[name], f"its table should be:\n{wanted}"
 
 
 def test_the_page_states_the_rules() -> None:

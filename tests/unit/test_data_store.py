@@ -20,7 +20,7 @@ import torch
 from trials.data import open_data
 from trials.data import store as store_module
 from trials.data.content import Block, Reading
-from trials.data.npz import NpzConfig
+from trials.data.sources.npz import Npz
 from trials.errors import DataError
 
 # The children of these tests only decode and die.
@@ -29,18 +29,18 @@ FORK = multiprocessing.get_context("fork")
 
 
 @pytest.fixture
-def source(tmp_path: Path) -> NpzConfig:
+def source(tmp_path: Path) -> Npz.Config:
     return written(tmp_path / "a.npz")
 
 
-def written(path: Path, seed: int = 0, count: int = 3000) -> NpzConfig:
+def written(path: Path, seed: int = 0, count: int = 3000) -> Npz.Config:
     draw = np.random.default_rng(seed)
     images = draw.integers(0, 256, (count, 8, 8), dtype=np.uint8)
     np.savez(path, images=images, labels=np.arange(count) % 10)
-    return NpzConfig(path=path)
+    return Npz.Config(path=path)
 
 
-def wanted(source: NpzConfig) -> torch.Tensor:
+def wanted(source: Npz.Config) -> torch.Tensor:
     with np.load(source.path) as archive:
         return torch.from_numpy(archive["images"][:, None])
 
@@ -52,18 +52,18 @@ def entries(cache: Path) -> list[Path]:
 def decodings(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """A list that grows by one each time the source is read."""
     calls: list[int] = []
-    read = NpzConfig.read
+    read = Npz.read
 
-    def counted(self: NpzConfig, files: Sequence[Path]) -> Reading:
+    def counted(self: Npz, files: Sequence[Path]) -> Reading:
         calls.append(1)
         return read(self, files)
 
-    monkeypatch.setattr(NpzConfig, "read", counted)
+    monkeypatch.setattr(Npz, "read", counted)
     return calls
 
 
 def test_images_are_decoded_once_and_mapped_ever_after(
-    source: NpzConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    source: Npz.Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = decodings(monkeypatch)
     first, second = (open_data(source, cache=tmp_path / "cache") for _ in range(2))
@@ -77,7 +77,7 @@ def test_images_are_decoded_once_and_mapped_ever_after(
 
 
 def test_files_and_options_that_change_are_decoded_again(
-    source: NpzConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    source: Npz.Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = decodings(monkeypatch)
     cache = tmp_path / "cache"
@@ -93,7 +93,7 @@ def test_files_and_options_that_change_are_decoded_again(
 
 
 def test_a_cache_that_was_moved_or_copied_still_serves(
-    source: NpzConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    source: Npz.Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     open_data(source, cache=tmp_path / "cache")
     shutil.copytree(tmp_path / "cache", tmp_path / "copy")
@@ -102,11 +102,11 @@ def test_a_cache_that_was_moved_or_copied_still_serves(
     assert not calls
 
 
-def _open_slowly(source: NpzConfig, cache: Path) -> None:
+def _open_slowly(source: Npz.Config, cache: Path) -> None:
     """In a child: decode one block, then wait for the end."""
-    read = NpzConfig.read
+    read = Npz.read
 
-    def stuck(self: NpzConfig, files: Sequence[Path]) -> Reading:
+    def stuck(self: Npz, files: Sequence[Path]) -> Reading:
         reading = read(self, files)
         whole = reading.blocks
 
@@ -118,12 +118,12 @@ def _open_slowly(source: NpzConfig, cache: Path) -> None:
         reading.blocks = blocks()
         return reading
 
-    NpzConfig.read = stuck  # type: ignore[method-assign]
+    Npz.read = stuck  # type: ignore[method-assign]
     open_data(source, cache=cache)
 
 
 def test_a_process_killed_while_decoding_leaves_nothing_that_is_trusted(
-    source: NpzConfig, tmp_path: Path
+    source: Npz.Config, tmp_path: Path
 ) -> None:
     cache = tmp_path / "cache"
     child = FORK.Process(target=_open_slowly, args=(source, cache))
@@ -148,7 +148,7 @@ def test_a_process_killed_while_decoding_leaves_nothing_that_is_trusted(
     assert len(entries(cache)) == 2
 
 
-def _open_together(source: NpzConfig, cache: Path, barrier: Any, answers: Any) -> None:
+def _open_together(source: Npz.Config, cache: Path, barrier: Any, answers: Any) -> None:
     """In a child, on a file system without locks: finish decoding at the same moment."""
 
     def no_locks(*_: object) -> None:
@@ -166,7 +166,7 @@ def _open_together(source: NpzConfig, cache: Path, barrier: Any, answers: Any) -
     answers.put((data.fingerprint, int(data.images.long().sum())))
 
 
-def test_two_processes_that_decode_at_once_do_no_harm(source: NpzConfig, tmp_path: Path) -> None:
+def test_two_processes_that_decode_at_once_do_no_harm(source: Npz.Config, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     barrier, answers = FORK.Barrier(3), FORK.Queue()
     children = [
@@ -185,7 +185,7 @@ def test_two_processes_that_decode_at_once_do_no_harm(source: NpzConfig, tmp_pat
 
 
 @pytest.mark.parametrize("harm", ["cut", "longer", "gone", "garbled", "other", "bits"])
-def test_a_damaged_entry_is_built_anew(source: NpzConfig, tmp_path: Path, harm: str) -> None:
+def test_a_damaged_entry_is_built_anew(source: Npz.Config, tmp_path: Path, harm: str) -> None:
     cache = tmp_path / "cache"
     source = source.model_copy(update={"holdout": 0.2})
     before = open_data(source, cache=cache)
@@ -212,7 +212,7 @@ def test_a_damaged_entry_is_built_anew(source: NpzConfig, tmp_path: Path, harm: 
 
 
 def test_a_full_disk_is_a_clear_stop_that_leaves_nothing(
-    source: NpzConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    source: Npz.Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cache = tmp_path / "cache"
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -230,14 +230,14 @@ def test_a_full_disk_is_a_clear_stop_that_leaves_nothing(
         open_data(source, cache=cache)
 
 
-def test_a_cache_that_cannot_be_made_is_named(source: NpzConfig, tmp_path: Path) -> None:
+def test_a_cache_that_cannot_be_made_is_named(source: Npz.Config, tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("a file")
     with pytest.raises(DataError, match=r"the cache .*cache/data cannot be made"):
         open_data(source, cache=tmp_path / "cache")
 
 
 def test_without_a_cache_no_file_is_left(
-    source: NpzConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    source: Npz.Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "temporary").mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))

@@ -599,7 +599,7 @@ def test_a_value_of_the_wrong_kind_is_answered_in_the_words_of_the_file() -> Non
         "limits: 3\ntracking: {uri: 3}\nablation: {seeds: x, generators: y}\n"
     )
     assert [(problem.path, problem.expected) for problem in found] == [
-        ("base.data", "a mapping"),
+        ("base.data", "a name, or a mapping with `name` and knobs"),
         ("base.networks", "a mapping"),
         ("base.evaluation.metrics", "auto or a list"),
         ("base.device", "a text"),

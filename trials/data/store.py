@@ -22,7 +22,7 @@ import time
 import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -33,9 +33,6 @@ from trials.data.faults import SettingError
 from trials.data.holdout import held_out
 from trials.data.resize import RESIZE_RULE
 from trials.errors import DataError
-
-if TYPE_CHECKING:
-    from trials.data.config import FileConfig
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +45,19 @@ STALE_SECONDS = 24 * 3600
 BLOCK = 1024
 
 
-def decoded(source: FileConfig, cache: Path | None) -> Content:
+class Decodable(Protocol):
+    """A source of images in files: see :class:`~trials.data.file_source.FileSource`."""
+
+    key: ClassVar[str]
+
+    @property
+    def holdout(self) -> float: ...
+    def options(self) -> dict[str, Any]: ...
+    def files(self) -> list[Path]: ...
+    def read(self, files: Sequence[Path]) -> Reading: ...
+
+
+def decoded(source: Decodable, cache: Path | None) -> Content:
     """The content of ``source``, from ``cache`` or decoded into it.
 
     Without a cache the images are mapped from a nameless temporary file.
@@ -80,7 +89,7 @@ def decoded(source: FileConfig, cache: Path | None) -> Content:
     return found
 
 
-def key(source: FileConfig, files: Sequence[Path]) -> str:
+def key(source: Decodable, files: Sequence[Path]) -> str:
     """The name of the entry for these files as they are now, read with these options."""
     state = []
     for file in files:
@@ -96,10 +105,10 @@ def key(source: FileConfig, files: Sequence[Path]) -> str:
     digest = hashlib.sha256(
         json.dumps(parts, sort_keys=True, default=os.fspath).encode()
     ).hexdigest()
-    return f"{source.name}-{digest[:32]}"
+    return f"{source.key}-{digest[:32]}"
 
 
-def _build(source: FileConfig, files: Sequence[Path], folder: Path) -> Path:
+def _build(source: Decodable, files: Sequence[Path], folder: Path) -> Path:
     """Decode everything into ``folder``, which nobody else looks at."""
     folder.mkdir(parents=True, exist_ok=True)
     try:

@@ -88,7 +88,7 @@ class Stacked(Trick):
         network is as small as 4×4."""
         try:
             whole = plan_networks(
-                trial.networks, shape, trial.latent.dim, 2 if trial.data.labelled else 0
+                trial.networks, shape, trial.latent.dim, 2 if trial.source.labelled else 0
             )
         except ConfigError:
             return  # the plan of the whole says what is wrong

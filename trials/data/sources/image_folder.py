@@ -5,39 +5,41 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Literal, NoReturn
+from typing import Any, NoReturn
 
-from pydantic import Field
-
-from trials.data.config import Channels, DataPath, FileConfig, Size
 from trials.data.content import Reading, Tally
+from trials.data.examples import pictures, png
 from trials.data.faults import SettingError, require_folder
+from trials.data.file_source import FileSource
 from trials.data.images import Encoded, decode_all
+from trials.data.source import Channels, DataPath, Size
+from trials.part import knob
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
 EXPECTED = "a folder of images"
 
 
-class ImageFolderConfig(FileConfig):
+class ImageFolder(FileSource):
     """A folder of pictures; its subfolders are the classes, in the order of their names."""
 
-    name: Literal["image_folder"] = "image_folder"
-    path: DataPath = Field(description="the folder")
-    size: Size = Field(description="side of the square images, in pixels")
-    channels: Channels = Field(default=3, description="3 for colour, 1 for grey")
-    labels_from_folders: bool = Field(
-        default=True, description="each subfolder of the first level is a class"
-    )
-    max_corrupt: float = Field(
-        default=0.01, ge=0, le=1, description="share of corrupt images that may be skipped"
-    )
+    key = "image_folder"
+    summary = "pictures in a folder, one subfolder a class"
+
+    class Config(FileSource.Config):
+        """The settings of a folder of pictures."""
+
+        path: DataPath = knob(..., "the folder")
+        size: Size = knob(..., "side of the square images, in pixels")
+        channels: Channels = knob(3, "3 for colour, 1 for grey")
+        labels_from_folders: bool = knob(True, "each subfolder of the first level is a class")
+        max_corrupt: float = knob(0.01, "share of corrupt images that may be skipped", ge=0, le=1)
 
     @property
     def labelled(self) -> bool:
-        return self.labels_from_folders
+        return bool(self.config.labels_from_folders)
 
     def item_shape(self) -> tuple[int, ...]:
-        return (self.channels, self.size, self.size)
+        return (self.config.channels, self.config.size, self.config.size)
 
     def inspections(self) -> Sequence[Callable[[], object]]:
         return (self._plausible,)
@@ -47,7 +49,7 @@ class ImageFolderConfig(FileConfig):
         found = sorted(_pictures(root), key=lambda file: os.fsencode(file.relative_to(root)))
         if not found:
             raise SettingError("path", f"{root} holds no images", f"files {', '.join(SUFFIXES)}")
-        if self.labels_from_folders:
+        if self.config.labels_from_folders:
             stray = [file for file in found if file.parent == root]
             if stray:
                 raise SettingError(
@@ -64,34 +66,43 @@ class ImageFolderConfig(FileConfig):
 
     def read(self, files: Sequence[Path]) -> Reading:
         root = self._root()
-        names = tuple(_folders(root)) if self.labels_from_folders else ()
+        names = tuple(_folders(root)) if self.config.labels_from_folders else ()
         numbers = {name: number for number, name in enumerate(names)}
-        tally = Tally(str(root), len(files), self.max_corrupt)
-        pictures = (
+        tally = Tally(str(root), len(files), self.config.max_corrupt)
+        encoded = (
             Encoded(str(file), file, numbers[file.relative_to(root).parts[0]] if names else None)
             for file in files
         )
         return Reading(
-            shape=(self.channels, self.size, self.size),
+            shape=(self.config.channels, self.config.size, self.config.size),
             total=len(files),
-            blocks=decode_all(pictures, tally, size=self.size, channels=self.channels),
+            blocks=decode_all(encoded, tally, size=self.config.size, channels=self.config.channels),
             class_names=names,
             tally=tally,
         )
 
     def _root(self) -> Path:
-        return require_folder(self.path.expanduser(), "path", EXPECTED)
+        return require_folder(self.config.path.expanduser(), "path", EXPECTED)
 
     def _plausible(self) -> None:
         root = self._root()
         if next(_pictures(root), None) is None:
             raise SettingError("path", f"{root} holds no images", f"files {', '.join(SUFFIXES)}")
-        if self.labels_from_folders and not _folders(root):
+        if self.config.labels_from_folders and not _folders(root):
             raise SettingError(
                 "labels_from_folders",
                 f"{root} has no subfolders to take classes from",
                 "a folder a class, or labels_from_folders: false",
             )
+
+    @classmethod
+    def example(cls, folder: Path, seed: int) -> dict[str, Any]:
+        images, labels = pictures(seed, channels=3, side=16)
+        for number, (image, label) in enumerate(zip(images, labels, strict=True)):
+            place = folder / f"class {label}"
+            place.mkdir(exist_ok=True)
+            (place / f"{number:03d}.png").write_bytes(png(image))
+        return {"path": str(folder), "size": 16}
 
 
 def _folders(root: Path) -> list[str]:

@@ -16,13 +16,15 @@ from pathlib import Path
 from typing import IO, Any, Literal
 
 import numpy as np
-from pydantic import Field
 
 from trials.data.arrays import blocks, exactly, square_side
-from trials.data.config import DataPath, FileConfig, Size
 from trials.data.content import Block, Reading, as_labels
+from trials.data.examples import pictures
 from trials.data.faults import SettingError, require_file
+from trials.data.file_source import FileSource
 from trials.data.resize import fit_arrays
+from trials.data.source import DataPath, Size
+from trials.part import knob
 
 IMAGES_EXPECTED = "an idx file of images (magic number 0x00000803), or a folder with one"
 LABELS_EXPECTED = "an idx file of labels (magic number 0x00000801)"
@@ -30,42 +32,44 @@ DEFLATE_LIMIT = 1040
 """More than this times its size no gzip file can unpack to."""
 
 
-class IdxConfig(FileConfig):
+class Idx(FileSource):
     """Images and labels in MNIST's file format."""
 
-    name: Literal["idx"] = "idx"
-    path: DataPath = Field(
-        description="the file of images, or a folder with the training pair of MNIST"
-    )
-    labels: DataPath | None = Field(
-        default=None,
-        description="the file of labels; null: beside the images in a folder, none for a file",
-    )
-    size: Size | None = Field(
-        default=None, description="side of the images, in pixels; null to keep theirs"
-    )
+    key = "idx"
+    summary = "images and labels in MNIST's file format"
+
+    class Config(FileSource.Config):
+        """The settings of files in MNIST's format."""
+
+        path: DataPath = knob(
+            ..., "the file of images, or a folder with the training pair of MNIST"
+        )
+        labels: DataPath | None = knob(
+            None, "the file of labels; null: beside the images in a folder, none for a file"
+        )
+        size: Size | None = knob(None, "side of the images, in pixels; null to keep theirs")
 
     @property
     def labelled(self) -> bool:
         # os.path.isdir, unlike Path.is_dir, answers for every path, also a forbidden one.
-        return self.labels is not None or os.path.isdir(self.path.expanduser())
+        return self.config.labels is not None or os.path.isdir(self.config.path.expanduser())
 
     def item_shape(self) -> tuple[int, ...]:
         file = self.files()[0]
         count, height, width = _dimensions(file, 3, "path", IMAGES_EXPECTED)
-        side = square_side(count, height, width, self.size, str(file))
+        side = square_side(count, height, width, self.config.size, str(file))
         return (1, side, side)
 
     def inspections(self) -> Sequence[Callable[[], object]]:
         return (self.item_shape, self._check_labels)
 
     def files(self) -> list[Path]:
-        place = self.path.expanduser()
+        place = self.config.path.expanduser()
         folder = place.is_dir()
         images = _in_folder(place, "images") if folder else place
         found = [require_file(images, "path", IMAGES_EXPECTED)]
-        if self.labels is not None:
-            found.append(require_file(self.labels.expanduser(), "labels", LABELS_EXPECTED))
+        if self.config.labels is not None:
+            found.append(require_file(self.config.labels.expanduser(), "labels", LABELS_EXPECTED))
         elif folder:
             found.append(require_file(_in_folder(place, "labels"), "path", LABELS_EXPECTED))
         return found
@@ -86,11 +90,18 @@ class IdxConfig(FileConfig):
             return
         images, labels = found
         (count,) = _dimensions(labels, 1, "labels", LABELS_EXPECTED)
-        pictures = _dimensions(images, 3, "path", IMAGES_EXPECTED)[0]
-        if count != pictures:
-            raise SettingError(
-                "labels", f"{labels} holds {count} labels", f"{pictures}, as {images}"
-            )
+        total = _dimensions(images, 3, "path", IMAGES_EXPECTED)[0]
+        if count != total:
+            raise SettingError("labels", f"{labels} holds {count} labels", f"{total}, as {images}")
+
+    @classmethod
+    def example(cls, folder: Path, seed: int) -> dict[str, Any]:
+        images, labels = pictures(seed, channels=1, side=16)
+        head = bytes((0, 0, 8, 3)) + struct.pack(">3I", len(images), 16, 16)
+        (folder / "images.gz").write_bytes(gzip.compress(head + images.tobytes()))
+        head = bytes((0, 0, 8, 1)) + struct.pack(">I", len(labels))
+        (folder / "labels").write_bytes(head + labels.astype(np.uint8).tobytes())
+        return {"path": str(folder / "images.gz"), "labels": str(folder / "labels")}
 
 
 def _blocks(files: Sequence[Path], shape: tuple[int, int, int], side: int) -> Iterator[Block]:

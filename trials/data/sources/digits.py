@@ -12,34 +12,39 @@ import zlib
 from collections.abc import Callable, Sequence
 from importlib.machinery import PathFinder
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
 
-from trials.data.config import ImageConfig, Size
 from trials.data.content import Content, in_memory
 from trials.data.faults import SettingError
 from trials.data.resize import fit_arrays
+from trials.data.source import ImageSource, Size
+from trials.part import knob
 
 COUNT = 1797
 SIDE = 8
 NAMES = tuple("0123456789")
 
 
-class DigitsConfig(ImageConfig):
+class Digits(ImageSource):
     """UCI digits, embedded: 1,797 grey images of ten handwritten digits."""
 
-    name: Literal["digits"] = "digits"
-    size: Size = Field(default=8, description="side of the images, in pixels; 8 is their own")
+    key = "digits"
+    summary = "1,797 handwritten digits of 8 × 8 pixels, embedded"
+
+    class Config(ImageSource.Config):
+        """The settings of the embedded digits."""
+
+        size: Size = knob(8, "side of the images, in pixels; 8 is their own")
 
     @property
     def labelled(self) -> bool:
         return True
 
     def item_shape(self) -> tuple[int, ...]:
-        return (1, self.size, self.size)
+        return (1, self.config.size, self.config.size)
 
     def inspections(self) -> Sequence[Callable[[], object]]:
         return (_require_sklearn,)
@@ -52,9 +57,14 @@ class DigitsConfig(ImageConfig):
             )
         # round(255 v / 16)
         pixels = np.rint(table[:, :-1] * (255 / 16)).astype(np.uint8)
-        images = fit_arrays(pixels.reshape(-1, 1, SIDE, SIDE), self.size, channels=1)
+        images = fit_arrays(pixels.reshape(-1, 1, SIDE, SIDE), self.config.size, channels=1)
         labels = table[:, -1].astype(np.int64)
-        return in_memory(images, labels, holdout=self.holdout, class_names=NAMES)
+        return in_memory(images, labels, holdout=self.config.holdout, class_names=NAMES)
+
+    @classmethod
+    def example(cls, folder: Path, seed: int) -> dict[str, Any]:
+        # Embedded data cannot change; their size can.
+        return {"size": 8 << seed}
 
 
 def _require_sklearn() -> Path:

@@ -10,17 +10,19 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any, Literal, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 from numpy.lib import format as npy
-from pydantic import Field
 
 from trials.data.arrays import blocks, square_side
-from trials.data.config import Channels, DataPath, FileConfig, Size
 from trials.data.content import Block, Reading, as_labels
+from trials.data.examples import pictures
 from trials.data.faults import SettingError, require_file
+from trials.data.file_source import FileSource
 from trials.data.resize import Pixels, fit_arrays
+from trials.data.source import Channels, DataPath, Size
+from trials.part import knob
 from trials.problems import nearest
 
 EXPECTED = "an .npz archive of NumPy"
@@ -45,36 +47,38 @@ class Layout(NamedTuple):
     channels_last: bool
 
 
-class NpzConfig(FileConfig):
+class Npz(FileSource):
     """Arrays of images and labels in an .npz archive."""
 
-    name: Literal["npz"] = "npz"
-    path: DataPath = Field(description="the archive")
-    images_key: str = Field(default="images", description="key of the images, " + SHAPES)
-    labels_key: str | None = Field(
-        default="labels", description="key of the integer labels (N,); null for unlabelled images"
-    )
-    size: Size | None = Field(
-        default=None, description="side of the images, in pixels; null to keep theirs"
-    )
-    channels: Channels | None = Field(
-        default=None, description="3 for colour, 1 for grey; null to keep theirs"
-    )
+    key = "npz"
+    summary = "arrays of images and labels in a NumPy archive"
+
+    class Config(FileSource.Config):
+        """The settings of a NumPy archive."""
+
+        path: DataPath = knob(..., "the archive")
+        images_key: str = knob("images", "key of the images, " + SHAPES)
+        labels_key: str | None = knob(
+            "labels", "key of the integer labels (N,); null for unlabelled images"
+        )
+        size: Size | None = knob(None, "side of the images, in pixels; null to keep theirs")
+        channels: Channels | None = knob(None, "3 for colour, 1 for grey; null to keep theirs")
 
     @property
     def labelled(self) -> bool:
-        return self.labels_key is not None
+        return self.config.labels_key is not None
 
     def item_shape(self) -> tuple[int, ...]:
         layout = self._layout()
-        side = square_side(layout.images, layout.height, layout.width, self.size, str(self.path))
-        return (self.channels or layout.channels, side, side)
+        size, place = self.config.size, str(self.config.path)
+        side = square_side(layout.images, layout.height, layout.width, size, place)
+        return (self.config.channels or layout.channels, side, side)
 
     def inspections(self) -> Sequence[Callable[[], object]]:
         return (self.item_shape, self._check_labels)
 
     def files(self) -> list[Path]:
-        return [require_file(self.path.expanduser(), "path", EXPECTED)]
+        return [require_file(self.config.path.expanduser(), "path", EXPECTED)]
 
     def read(self, files: Sequence[Path]) -> Reading:
         channels, side, _ = self.item_shape()
@@ -87,9 +91,9 @@ class NpzConfig(FileConfig):
         )
 
     def _layout(self) -> Layout:
-        header = self._header(self.images_key, "images_key")
+        header = self._header(self.config.images_key, "images_key")
         shape = header.shape
-        place = f"'{self.images_key}' in {self.path}"
+        place = f"'{self.config.images_key}' in {self.config.path}"
         if header.dtype != np.uint8 or header.fortran or len(shape) not in (3, 4):
             order = " in Fortran order" if header.fortran else ""
             raise SettingError(
@@ -104,14 +108,15 @@ class NpzConfig(FileConfig):
         raise SettingError("images_key", f"{place} is {header.dtype} of shape {shape}", SHAPES)
 
     def _check_labels(self) -> None:
-        if self.labels_key is None:
+        key = self.config.labels_key
+        if key is None:
             return
-        header = self._header(self.labels_key, "labels_key")
+        header = self._header(key, "labels_key")
         count = self._layout().images
         if header.dtype.kind not in "iub" or header.shape not in ((count,), (count, 1)):
             raise SettingError(
                 "labels_key",
-                f"'{self.labels_key}' in {self.path} is {header.dtype} of shape {header.shape}",
+                f"'{key}' in {self.config.path} is {header.dtype} of shape {header.shape}",
                 f"integers of shape ({count},), or null for unlabelled images",
             )
 
@@ -141,17 +146,24 @@ class NpzConfig(FileConfig):
 
     def _blocks(self, file: Path, layout: Layout, channels: int, side: int) -> Iterator[Block]:
         labels = None
-        if self.labels_key is not None:
-            with self._member(file, self.labels_key, "labels_key") as stream:
+        if self.config.labels_key is not None:
+            with self._member(file, self.config.labels_key, "labels_key") as stream:
                 values = npy.read_array(stream, allow_pickle=False)
             labels = as_labels(values, "labels_key", str(file))
         start = 0
-        with self._member(file, self.images_key, "images_key") as stream:
+        with self._member(file, self.config.images_key, "images_key") as stream:
             _header(stream)
             for images in _planar(stream, layout, str(file)):
                 part = None if labels is None else labels[start : start + len(images)]
                 start += len(images)
                 yield Block(fit_arrays(images, side, channels), part)
+
+    @classmethod
+    def example(cls, folder: Path, seed: int) -> dict[str, Any]:
+        images, labels = pictures(seed, channels=3, side=16)
+        file = folder / "pictures.npz"
+        np.savez_compressed(file, images=np.moveaxis(images, 1, -1), labels=labels)
+        return {"path": str(file)}
 
 
 def _header(stream: IO[bytes]) -> Header:

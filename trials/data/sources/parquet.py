@@ -12,14 +12,15 @@ import json
 import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import Field
-
-from trials.data.config import Channels, DataPath, FileConfig, Size
 from trials.data.content import Reading, Tally, as_labels
+from trials.data.examples import pictures, png
 from trials.data.faults import SettingError, require_file
+from trials.data.file_source import FileSource
 from trials.data.images import Encoded, decode_all
+from trials.data.source import Channels, DataPath, Size
+from trials.part import knob
 from trials.problems import nearest
 
 EXPECTED = "a Parquet file, a folder of them, or a pattern such as data/train-*.parquet"
@@ -30,36 +31,37 @@ SHARD = re.compile(r"(?P<split>.+)-\d{5}-of-\d{5}")
 """How the ``datasets`` library names shards: train-00000-of-00002.parquet."""
 
 
-class ParquetConfig(FileConfig):
+class Parquet(FileSource):
     """Encoded images and labels in Parquet files, as the Hugging Face Hub serves them."""
 
-    name: Literal["parquet"] = "parquet"
-    path: DataPath = Field(description="a file, a folder of shards, or a pattern with *")
-    image_column: str = Field(default="image", description="column of bytes or struct{bytes, path}")
-    label_column: str | None = Field(
-        default="label", description="column of integer labels; null for unlabelled images"
-    )
-    size: Size = Field(description="side of the square images, in pixels")
-    channels: Channels = Field(default=3, description="3 for colour, 1 for grey")
-    limit: int | None = Field(
-        default=None, ge=1, description="use the first so many rows only; null for all"
-    )
-    max_corrupt: float = Field(
-        default=0.01, ge=0, le=1, description="share of corrupt images that may be skipped"
-    )
+    key = "parquet"
+    summary = "encoded images in Parquet files, as the Hugging Face Hub serves them"
+
+    class Config(FileSource.Config):
+        """The settings of Parquet files."""
+
+        path: DataPath = knob(..., "a file, a folder of shards, or a pattern with *")
+        image_column: str = knob("image", "column of bytes or struct{bytes, path}")
+        label_column: str | None = knob(
+            "label", "column of integer labels; null for unlabelled images"
+        )
+        size: Size = knob(..., "side of the square images, in pixels")
+        channels: Channels = knob(3, "3 for colour, 1 for grey")
+        limit: int | None = knob(None, "use the first so many rows only; null for all", ge=1)
+        max_corrupt: float = knob(0.01, "share of corrupt images that may be skipped", ge=0, le=1)
 
     @property
     def labelled(self) -> bool:
-        return self.label_column is not None
+        return self.config.label_column is not None
 
     def item_shape(self) -> tuple[int, ...]:
-        return (self.channels, self.size, self.size)
+        return (self.config.channels, self.config.size, self.config.size)
 
     def inspections(self) -> Sequence[Callable[[], object]]:
         return (self._plausible,)
 
     def files(self) -> list[Path]:
-        place = self.path.expanduser()
+        place = self.config.path.expanduser()
         if place.is_dir():
             found = sorted(file for file in place.glob("*.parquet") if file.name[0] != ".")
             _require_one_split(place, found)
@@ -79,13 +81,13 @@ class ParquetConfig(FileConfig):
                 raise SettingError("path", f"{file} names other classes than {files[0]}")
             names = found
             rows += count
-        rows = rows if self.limit is None else min(rows, self.limit)
-        tally = Tally(str(self.path), rows, self.max_corrupt)
-        pictures = self._pictures(files, rows)
+        rows = rows if self.config.limit is None else min(rows, self.config.limit)
+        tally = Tally(str(self.config.path), rows, self.config.max_corrupt)
+        encoded = self._pictures(files, rows)
         return Reading(
-            shape=(self.channels, self.size, self.size),
+            shape=(self.config.channels, self.config.size, self.config.size),
             total=rows,
-            blocks=decode_all(pictures, tally, size=self.size, channels=self.channels),
+            blocks=decode_all(encoded, tally, size=self.config.size, channels=self.config.channels),
             class_names=names or (),
             tally=tally,
         )
@@ -103,39 +105,39 @@ class ParquetConfig(FileConfig):
         with _readable(file):
             metadata = pq.read_metadata(file)
             schema = metadata.schema.to_arrow_schema()
-        kind = _column(schema, self.image_column, "image_column", file)
+        kind = _column(schema, self.config.image_column, "image_column", file)
         if pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0:
             kind = kind.field("bytes").type
         if not (pa.types.is_binary(kind) or pa.types.is_large_binary(kind)):
             raise SettingError(
                 "image_column",
-                f"'{self.image_column}' in {file} is of type {kind}",
+                f"'{self.config.image_column}' in {file} is of type {kind}",
                 "binary or struct<bytes: binary, path: string>, with images as PNG, JPEG …",
             )
-        if self.label_column is not None:
-            kind = _column(schema, self.label_column, "label_column", file)
+        if self.config.label_column is not None:
+            kind = _column(schema, self.config.label_column, "label_column", file)
             if not pa.types.is_integer(kind):
                 raise SettingError(
                     "label_column",
-                    f"'{self.label_column}' in {file} is of type {kind}",
+                    f"'{self.config.label_column}' in {file} is of type {kind}",
                     "integers; null for unlabelled images",
                 )
-        return metadata.num_rows, _class_names(metadata.metadata, self.label_column)
+        return metadata.num_rows, _class_names(metadata.metadata, self.config.label_column)
 
     def _pictures(self, files: Sequence[Path], rows: int) -> Iterator[Encoded]:
         """The first ``rows`` rows of all files."""
         import pyarrow.parquet as pq
 
-        columns = [name for name in (self.image_column, self.label_column) if name is not None]
+        images, labels = self.config.image_column, self.config.label_column
+        columns = [images] if labels is None else [images, labels]
         for file in files:
             # Left to itself pyarrow reads ahead until the whole file is in memory.
             bounded = {"buffer_size": 2**20, "pre_buffer": False}
             with _readable(file), pq.ParquetFile(file, **bounded) as table:
                 row = 0
                 for batch in table.iter_batches(batch_size=ROWS, columns=columns):
-                    cells = batch.column(self.image_column).to_pylist()
-                    labels = self._labels(batch, file)
-                    for cell, label in zip(cells, labels, strict=True):
+                    cells = batch.column(images).to_pylist()
+                    for cell, label in zip(cells, self._labels(batch, file), strict=True):
                         if not rows:
                             return
                         data = cell["bytes"] if isinstance(cell, dict) else cell
@@ -144,15 +146,28 @@ class ParquetConfig(FileConfig):
                         rows -= 1
 
     def _labels(self, batch: Any, file: Path) -> list[int | None]:
-        if self.label_column is None:
+        if self.config.label_column is None:
             return [None] * batch.num_rows
-        column = batch.column(self.label_column)
+        column = batch.column(self.config.label_column)
         if column.null_count:
             raise SettingError(
                 "label_column", f"a label in {file} is empty", "an integer in each row"
             )
         values = column.to_numpy(zero_copy_only=False)
         return list(as_labels(values, "label_column", str(file)).tolist())
+
+    @classmethod
+    def example(cls, folder: Path, seed: int) -> dict[str, Any]:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        images, labels = pictures(seed, channels=3, side=16)
+        table = pa.table({"image": [png(image) for image in images], "label": labels})
+        half = len(images) // 2
+        for number in range(2):
+            file = folder / f"train-{number:05d}-of-00002.parquet"
+            pq.write_table(table.slice(number * half, half), file, row_group_size=7)
+        return {"path": str(folder), "size": 16}
 
 
 @contextlib.contextmanager

@@ -7,16 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
-from pydantic import Field
 
 from trials.data.arrays import blocks
-from trials.data.config import DataPath, FileConfig, Size
 from trials.data.content import Block, Reading
+from trials.data.examples import pictures
 from trials.data.faults import SettingError, require_file, require_folder
+from trials.data.file_source import FileSource
 from trials.data.resize import fit_arrays
+from trials.data.source import DataPath, Size
+from trials.part import knob
 
 SIDE = 32
 RECORD = 1 + 3 * SIDE * SIDE
@@ -39,31 +41,36 @@ UNPACKED = "cifar-10-batches-bin"
 EXPECTED = f"the folder {UNPACKED} of CIFAR-10's binary version"
 
 
-class Cifar10Config(FileConfig):
+class Cifar10(FileSource):
     """CIFAR-10, from its binary version on disk."""
 
-    name: Literal["cifar10"] = "cifar10"
-    path: DataPath = Field(description=f"the folder {UNPACKED}, or the one that holds it")
-    split: Literal["train", "test", "all"] = Field(
-        default="train", description="50,000 training images, 10,000 test images, or both"
-    )
-    size: Size = Field(default=32, description="side of the images, in pixels; 32 is their own")
+    key = "cifar10"
+    summary = "CIFAR-10 in its binary version"
+
+    class Config(FileSource.Config):
+        """The settings of CIFAR-10."""
+
+        path: DataPath = knob(..., f"the folder {UNPACKED}, or the one that holds it")
+        split: Literal["train", "test", "all"] = knob(
+            "train", "50,000 training images, 10,000 test images, or both"
+        )
+        size: Size = knob(32, "side of the images, in pixels; 32 is their own")
 
     @property
     def labelled(self) -> bool:
         return True
 
     def item_shape(self) -> tuple[int, ...]:
-        return (3, self.size, self.size)
+        return (3, self.config.size, self.config.size)
 
     def inspections(self) -> Sequence[Callable[[], object]]:
         return (self.files,)
 
     def files(self) -> list[Path]:
-        folder = require_folder(self.path.expanduser(), "path", EXPECTED)
+        folder = require_folder(self.config.path.expanduser(), "path", EXPECTED)
         if (folder / UNPACKED).is_dir():
             folder = folder / UNPACKED
-        found = [folder / name for name in SPLITS[self.split]]
+        found = [folder / name for name in SPLITS[self.config.split]]
         for file in found:
             require_file(file, "path", EXPECTED)
             size = file.stat().st_size
@@ -75,7 +82,7 @@ class Cifar10Config(FileConfig):
 
     def read(self, files: Sequence[Path]) -> Reading:
         return Reading(
-            shape=(3, self.size, self.size),
+            shape=(3, self.config.size, self.config.size),
             total=sum(file.stat().st_size // RECORD for file in files),
             blocks=self._blocks(files),
             class_names=NAMES,
@@ -90,4 +97,13 @@ class Cifar10Config(FileConfig):
                     if labels.max() >= len(NAMES):
                         raise SettingError("path", f"a label in {file} is {labels.max()}", "0 to 9")
                     images = records[:, 1:].reshape(-1, 3, SIDE, SIDE)
-                    yield Block(fit_arrays(images, self.size, channels=3), labels)
+                    yield Block(fit_arrays(images, self.config.size, channels=3), labels)
+
+    @classmethod
+    def example(cls, folder: Path, seed: int) -> dict[str, Any]:
+        images, labels = pictures(seed, channels=3, side=SIDE)
+        columns = [labels[:, None].astype(np.uint8), images.reshape(len(images), -1)]
+        records = np.concatenate(columns, axis=1)
+        for name, part in zip(TRAIN, np.split(records, len(TRAIN)), strict=True):
+            (folder / name).write_bytes(part.tobytes())
+        return {"path": str(folder)}

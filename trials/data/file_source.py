@@ -1,0 +1,45 @@
+"""Sources of images that are decoded from files, once."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from trials.data.content import Content, Reading
+from trials.data.source import ImageSource
+from trials.data.store import decoded
+
+
+class FileSource(ImageSource):
+    """A source of images in files. Decoded, they are kept in the cache of a machine."""
+
+    @abstractmethod
+    def files(self) -> list[Path]:
+        """All files the data depend on, in their order.
+
+        Raises:
+            SettingError: there are none.
+        """
+
+    @abstractmethod
+    def read(self, files: Sequence[Path]) -> Reading:
+        """The files, opened."""
+
+    def content(self, cache: Path | None) -> Content:
+        return decoded(self, cache)
+
+    @property
+    def holdout(self) -> float:
+        """The share that is kept out of the training."""
+        share: float = self.config.holdout
+        return share
+
+    def options(self) -> dict[str, Any]:
+        """The settings that decoded images depend on, paths absolute."""
+        settings = self.config.as_dict()
+        for name, value in self.config:
+            if isinstance(value, Path):
+                settings[name] = str(Path.cwd() / value.expanduser())
+        return {name: value for name, value in settings.items() if name != "flip"}

@@ -1,0 +1,1 @@
+"""Sources of data: one class a file, each known by being here."""
