@@ -19,33 +19,9 @@ where the vendor is called; `trials` has a tree of its own.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import ClassVar
 
-
-@dataclass(frozen=True)
-class Problem:
-    """One thing wrong with what a user wrote, and where it stands."""
-
-    file: str
-    """Name of the file, or of the override (`--set optimizer.lr=…`) that is wrong."""
-    line: int | None
-    """Line in `file`, from 1; None where the text has no lines, as in an override."""
-    path: str
-    """Dotted path of the key; empty for the file as a whole."""
-    message: str
-    expected: str = ""
-    nearest: str = ""
-    """The valid name that is spelt most like the wrong one."""
-
-    def __str__(self) -> str:
-        place = self.file if self.line is None else f"{self.file}:{self.line}"
-        text = f"{place}: {self.path}: {self.message}" if self.path else f"{place}: {self.message}"
-        if self.expected:
-            text += f"; expected {self.expected}"
-        if self.nearest:
-            text += f"; did you mean {self.nearest!r}?"
-        return text
+from trials.problems import Problem as Problem
 
 
 class SweeperError(Exception):

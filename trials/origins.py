@@ -10,7 +10,7 @@ import functools
 import hashlib
 import inspect
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import packages_distributions
 from types import CodeType, FunctionType
@@ -47,6 +47,13 @@ def origin_of(part: type[Part]) -> Origin:
     if name is not None:
         return Origin(name, distributions.version_of(name), installed=True)
     return Origin(part.__module__, f"sha256:{source_hash(part)[:12]}", installed=False)
+
+
+def foreign_in_words(parts: Iterable[type[Part]]) -> str:
+    """What a protocol says of parts that are not ours: ``; mine of my-lab-parts 1.0``; else
+    nothing. Another version may measure otherwise."""
+    origins = {part.key: origin_of(part) for part in parts}
+    return "".join(f"; {key} of {origin}" for key, origin in origins.items() if not origin.ours)
 
 
 def is_installed(module: str) -> bool:

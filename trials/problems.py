@@ -9,19 +9,24 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing wrong at one dotted path.
+    """One thing wrong at one dotted path, empty for the whole.
 
     ``message`` says what is wrong, ``expected`` what would have been right, ``nearest`` the
-    valid name closest to the one given (empty where none is close).
+    valid name closest to the one given (empty where none is close). Where the text stands is known
+    of what was read from one: ``file`` is its name, or the override (``--set optimizer.lr=…``), and
+    ``line`` the line in it, from 1.
     """
 
     path: str
     message: str
     expected: str = ""
     nearest: str = ""
+    file: str = ""
+    line: int | None = None
 
     def __str__(self) -> str:
-        text = f"{self.path}: {self.message}" if self.path else self.message
+        place = self.file if self.line is None else f"{self.file}:{self.line}"
+        text = ": ".join(part for part in (place, self.path, self.message) if part)
         if self.expected:
             text += f" (expected {self.expected})"
         if self.nearest:

@@ -17,6 +17,7 @@ from sweeper.cli.leaderboard import best_in_words
 from sweeper.scheduling.events import (
     Event,
     Listener,
+    Noted,
     PhaseChanged,
     SweepEnded,
     SweepStarted,
@@ -92,6 +93,8 @@ class Progress:
                 self._start(event)
             case PhaseChanged():
                 self.phase, self.message = event.phase, event.message
+            case Noted():
+                self.explained = event.message
             case TrialStarted():
                 self.running[event.number] = Running(
                     event.number, event.role, event.steps, event.time
@@ -176,6 +179,8 @@ class Lines:
                 return f"{event.name} {verb}: {over}, {event.folder}"
             case PhaseChanged():
                 return f"{event.phase}: {event.message}" if event.message else event.phase
+            case Noted():
+                return f"note: {event.message}"
             case TrialStarted():
                 again = " (resumed)" if event.resumed else ""
                 return f"trial {trial_name(event.number)} started{again}"

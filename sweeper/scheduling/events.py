@@ -1,6 +1,7 @@
 """What a running sweep tells its audience: the live view, plain lines, the service's stream.
 
     SweepStarted
+      Noted                        what has changed since it last ran
       PhaseChanged                 searching, confirming, paused, draining
       TrialStarted                 also when a trial is resumed or retried
         TrialEvaluated ...
@@ -55,6 +56,14 @@ class PhaseChanged:
 
 
 @dataclass(frozen=True)
+class Noted:
+    """Something to know of the sweep as a whole: its parts have other versions than before."""
+
+    message: str
+    time: float
+
+
+@dataclass(frozen=True)
 class TrialStarted:
     """`steps` is how long the training will be, None when its config does not say."""
 
@@ -96,7 +105,9 @@ class SweepEnded:
     time: float
 
 
-Event = SweepStarted | PhaseChanged | TrialStarted | TrialEvaluated | TrialEnded | SweepEnded
+Event = (
+    SweepStarted | PhaseChanged | Noted | TrialStarted | TrialEvaluated | TrialEnded | SweepEnded
+)
 Listener = Callable[[Event], None]
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import ray
 
+from sweeper.company import unpack
 from sweeper.home import SweepFolder
 from sweeper.scheduling.recorder import Recorder
 from sweeper.search.ledger import Ledger
@@ -30,8 +31,15 @@ class Scoring:
     """Scores the winner of one sweep. An ablation has none: its tables compare cells."""
 
     def __init__(
-        self, sweep: Sweep, folder: SweepFolder, ledger: Ledger, recorder: Recorder, cache: Path
+        self,
+        sweep: Sweep,
+        folder: SweepFolder,
+        ledger: Ledger,
+        recorder: Recorder,
+        cache: Path,
+        parts: bytes = b"",
     ) -> None:
+        self._parts = parts
         self.message = ""
         self._sweep = sweep
         self._folder = folder
@@ -71,7 +79,8 @@ class Scoring:
             num_cpus=resources.cpu, num_gpus=resources.gpu, max_retries=1
         )
         folder = str(self._folder.trial(number))
-        pending = task.remote(folder, str(self._cache), max(1, int(resources.cpu)))
+        threads = max(1, int(resources.cpu))
+        pending = task.remote(folder, str(self._cache), threads, self._parts)
         while not ray.wait([pending], timeout=LOOK_EVERY)[0]:
             if interrupted():
                 with contextlib.suppress(ray.exceptions.RayError):
@@ -89,10 +98,11 @@ def winners(standings: Standings) -> list[Trial]:
     return chosen
 
 
-def _measure(folder: str, cache: str, threads: int) -> FinalScore:
+def _measure(folder: str, cache: str, threads: int, parts: bytes) -> FinalScore:
     import torch
 
     from trials.evaluation.final_score import final_score
 
     torch.set_num_threads(threads)
+    unpack(parts)
     return final_score(Path(folder), cache=Path(cache))

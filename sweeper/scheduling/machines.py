@@ -1,4 +1,4 @@
-"""Do all machines of a Ray cluster see the sweep's folder, and run the same code?
+"""Do all machines of a Ray cluster see the sweep's folder, and run the same code and parts?
 
 A trial's checkpoints and samples are files in that folder: on a machine that has only a folder of
 the same name, a training would seem to go well, and leave everything it made there. So the driver
@@ -17,40 +17,55 @@ from typing import Any
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from sweeper.company import Company
 from sweeper.errors import SweeperError, UserError
 from sweeper.home import SweepFolder
 from sweeper.sweepfile.sections import Resources
+from trials.distributions import OURS, version_of
 from trials.files import atomic_write
 
 ANSWER_IN = 60.0
 """Seconds for the machines to answer. A busy one may take longer: then its workers will say so."""
 
-PACKAGE = "gan-sweeper"
-
 
 class NotShared(SweeperError):  # noqa: N818 - what happened
-    """A machine of the cluster does not see the sweep's folder."""
+    """A machine of the cluster does not see the sweep's folder, or runs other code."""
 
 
 @dataclass(frozen=True)
 class Mark:
-    """A file in the sweep's folder and what it holds, new for each run of the driver."""
+    """What every machine must have: a file in the sweep's folder, new for each run of the driver,
+    with what it holds, and the driver's versions of the distributions that a training uses."""
 
     file: str
     text: str
+    versions: Mapping[str, str]
 
     @classmethod
-    def leave(cls, folder: SweepFolder) -> Mark:
-        mark = cls(str(folder.driver_mark), uuid.uuid4().hex)
+    def leave(cls, folder: SweepFolder, company: Company | None = None) -> Mark:
+        """Write the mark of a driver that runs a sweep with these parts of other people."""
+        versions = {OURS: version_of(OURS), **(company.distributions if company else {})}
+        mark = cls(str(folder.driver_mark), uuid.uuid4().hex, versions)
         atomic_write(folder.driver_mark, mark.text)
         return mark
 
-    def is_seen(self) -> bool:
-        """Whether this machine sees it."""
-        try:
-            return Path(self.file).read_text(encoding="utf-8") == self.text
-        except (OSError, ValueError):
-            return False
+    def fault(self, machine: str) -> str:
+        """Why no trial may run on this machine, which is called `machine`; empty if one may."""
+        return self.fault_of(machine, *_looker()(self.file, tuple(self.versions)))
+
+    def fault_of(self, machine: str, seen: str, versions: Mapping[str, str]) -> str:
+        """Why no trial may run where the mark's file holds `seen` and these versions are."""
+        for name, mine in self.versions.items():
+            if (theirs := versions[name]) != mine:
+                has = f"{name} {theirs}" if theirs else f"no {name}"
+                ours = mine or "a checkout"
+                return f"{machine} has {has}, and this machine {ours}: install the same"
+        if seen != self.text:
+            return (
+                f"{machine} does not see {Path(self.file).parent}, where trials keep their "
+                "checkpoints: give --home a folder that all machines of the cluster share"
+            )
+        return ""
 
 
 def check_machines(mark: Mark, resources: Resources) -> None:
@@ -58,7 +73,8 @@ def check_machines(mark: Mark, resources: Resources) -> None:
 
     A machine without the `resources` of a trial, a head that only directs, need see nothing.
 
-    Raises UserError that names every other such machine and what is wrong there.
+    Raises:
+        UserError: it names every other such machine and what is wrong there.
     """
     mine = ray.get_runtime_context().get_node_id()
     others = {
@@ -68,17 +84,15 @@ def check_machines(mark: Mark, resources: Resources) -> None:
     }
     if not others:
         return
-    look = _looker()
-    _, version = look(mark.file, PACKAGE)
     asked = {
-        ray.remote(num_cpus=0, max_retries=0)(look)
+        ray.remote(num_cpus=0, max_retries=0)(_looker())
         .options(scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False))
-        .remote(mark.file, PACKAGE): name
+        .remote(mark.file, tuple(mark.versions)): name
         for node, name in others.items()
     }
     answered, _ = ray.wait(list(asked), num_returns=len(asked), timeout=ANSWER_IN)
-    found = {_fault(answer, asked[answer], version, mark) for answer in answered}
-    faults = sorted(fault for fault in found if fault)
+    told = {_fault(answer, asked[answer], mark) for answer in answered}
+    faults = sorted(fault for fault in told if fault)
     if faults:
         raise UserError("this Ray cluster cannot run the sweep:\n  " + "\n  ".join(faults))
 
@@ -87,31 +101,17 @@ def _holds(has: Mapping[str, float], wanted: Resources) -> bool:
     return has.get("CPU", 0.0) >= wanted.cpu and has.get("GPU", 0.0) >= wanted.gpu
 
 
-def _fault(answer: Any, name: str, mine: str, mark: Mark) -> str:
+def _fault(answer: Any, machine: str, mark: Mark) -> str:
     """What is wrong with one machine; nothing where it died meanwhile: it gets no trial."""
     try:
-        seen, version = ray.get(answer)
+        return mark.fault_of(machine, *ray.get(answer))
     except ray.exceptions.RayError:
         return ""
-    if version != mine:
-        has = f"{PACKAGE} {version}" if version else f"no {PACKAGE}"
-        return f"{name} has {has}, and this machine {mine or 'a checkout'}: install the same"
-    if seen != mark.text:
-        return not_shared(name, mark)
-    return ""
 
 
-def not_shared(machine: str, mark: Mark) -> str:
-    """The message for a machine that does not see the mark."""
-    return (
-        f"{machine} does not see {Path(mark.file).parent}, where trials keep their checkpoints: "
-        "give --home a folder that all machines of the cluster share"
-    )
-
-
-def _looker() -> Callable[[str, str], tuple[str, str]]:
+def _looker() -> Callable[[str, tuple[str, ...]], tuple[str, dict[str, str]]]:
     # A function inside a function travels by value: the machine may not have our package at all.
-    def look(file: str, package: str) -> tuple[str, str]:
+    def look(file: str, names: tuple[str, ...]) -> tuple[str, dict[str, str]]:
         from importlib.metadata import PackageNotFoundError, version
         from pathlib import Path
 
@@ -119,9 +119,12 @@ def _looker() -> Callable[[str, str], tuple[str, str]]:
             text = Path(file).read_text(encoding="utf-8")
         except (OSError, ValueError):
             text = ""
-        try:
-            return text, version(package)
-        except PackageNotFoundError:
-            return text, ""
+        versions = {}
+        for name in names:
+            try:
+                versions[name] = version(name)
+            except PackageNotFoundError:
+                versions[name] = ""
+        return text, versions
 
     return look

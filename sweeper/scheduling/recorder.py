@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from sweeper.causes import cause
+from sweeper.company import Company
 from sweeper.home import SweepFolder
 from sweeper.search.ledger import Ledger
 from sweeper.sweepfile.model import Sweep
@@ -33,8 +34,14 @@ class Recorder:
     """
 
     def __init__(
-        self, sweep: Sweep, folder: SweepFolder, outbox: Outbox | None, resolve: Resolve = dict
+        self,
+        sweep: Sweep,
+        folder: SweepFolder,
+        outbox: Outbox | None,
+        resolve: Resolve = dict,
+        company: Company = Company(),  # noqa: B008 - it is frozen
     ) -> None:
+        self._parts = {"sweeper.parts": str(company)} if company.as_dict() else {}
         self._resolve = resolve
         self._sweep = sweep
         self._folder = folder
@@ -53,6 +60,7 @@ class Recorder:
             "sweeper.scheduler": sweep.scheduler.name,
             "sweeper.objective": ", ".join(f"{one.goal} {one.metric}" for one in sweep.objective),
             "sweeper.host": platform.node(),
+            **self._parts,
         }
         self._outbox.sweep_started(
             sweep.name, study=study, params=sweep.to_dict(), tags=tags, note=sweep.description
@@ -86,6 +94,7 @@ class Recorder:
             "sweeper.tricks": ",".join(_tricks(config)),
             "sweeper.version": _version(),
             "sweeper.of": None if trial.of is None else f"{trial.of:05d}",
+            **self._parts,
         }
         self._outbox.trial_started(
             trial.number, params=config, tags=tags, parent=trial.of, time=time

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import yaml
 
+from sweeper.company import Company
 from sweeper.errors import SpecConflict, SweeperError, UserError
 from sweeper.home import Home, Request, SweepFolder, writing
 from sweeper.scheduling.cluster import environment
@@ -26,6 +27,7 @@ from sweeper.scheduling.conclusion import Results, conclude
 from sweeper.scheduling.conductor import Conductor
 from sweeper.scheduling.events import (
     Listener,
+    Noted,
     Outcome,
     PhaseChanged,
     SweepEnded,
@@ -82,15 +84,16 @@ def run(
         _keep_spec(sweep, folder, source)
         if folder.asked() in (Request.STOP, Request.CANCEL):
             folder.clear_request()  # it was obeyed, or its driver died; running again overrides it
-        ledger = Ledger.open(sweep, folder)
-        with _record(sweep, home, folder) if record else contextlib.nullcontext() as wires:
+        ledger, company = Ledger.open(sweep, folder), Company.of(sweep)
+        with _record(sweep, home, folder, company) if record else contextlib.nullcontext() as wires:
             recorder = Recorder(
                 sweep,
                 folder,
                 wires.outbox if wires else None,
                 resolved if factory is None else dict,  # a caller's own configs are not ours
+                company,
             )
-            one = _Run(sweep, home, folder, ledger, recorder, wires, events, report)
+            one = _Run(sweep, home, folder, ledger, company, recorder, wires, events, report)
             return one.through(factory or build_training)
 
 
@@ -109,6 +112,7 @@ class _Run:
         home: Home,
         folder: SweepFolder,
         ledger: Ledger,
+        company: Company,
         recorder: Recorder,
         wires: _Wires | None,
         events: Listener | None,
@@ -119,6 +123,7 @@ class _Run:
         self._home = home
         self._folder = folder
         self._ledger = ledger
+        self._company = company
         self._wires = wires
         self._tell: Listener = events or (lambda event: None)
         self._recorder = recorder
@@ -133,7 +138,12 @@ class _Run:
                 self._sweep, self._folder, self._ledger, self._recorder, self._tell
             )
             scoring = Scoring(
-                self._sweep, self._folder, self._ledger, self._recorder, self._home.cache
+                self._sweep,
+                self._folder,
+                self._ledger,
+                self._recorder,
+                self._home.cache,
+                self._company.parts,
             )
             tuning = Tuning(
                 self._sweep,
@@ -141,7 +151,8 @@ class _Run:
                 requests,
                 scratch=self._folder.path / ".tune",
                 cache=self._home.cache,
-                mark=Mark.leave(self._folder),
+                mark=Mark.leave(self._folder, self._company),
+                parts=self._company.parts,
                 factory=factory,
                 seconds_left=self._seconds_left(),
                 look=self._look,
@@ -178,6 +189,9 @@ class _Run:
                 time=time.time(),
             )
         )
+        if records and (changes := self._company.changes(self._ledger.company)):
+            self._tell(Noted(changes, time.time()))
+        self._ledger.accompanied_by(self._company.as_dict())
 
     def _look(self) -> None:
         if self._wires is not None:
@@ -251,11 +265,11 @@ def _lost(runs: int) -> str:
 
 
 @contextlib.contextmanager
-def _record(sweep: Sweep, home: Home, folder: SweepFolder) -> Iterator[_Wires]:
+def _record(sweep: Sweep, home: Home, folder: SweepFolder, company: Company) -> Iterator[_Wires]:
     uri = tracking_uri(home.path, sweep.tracking.uri)
     with (
         Outbox(folder.outbox) as outbox,
-        start_writer(outbox, uri, home.mlartifacts) as writer,
+        start_writer(outbox, uri, home.mlartifacts, company.parts) as writer,
     ):
         yield _Wires(outbox, writer)
 

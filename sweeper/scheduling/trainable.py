@@ -24,9 +24,10 @@ import ray
 from ray import tune
 
 from sweeper.causes import OUT_OF_MEMORY
+from sweeper.company import unpack
 from sweeper.scheduling.failures import NOT_SHARED, explain
 from sweeper.scheduling.kept_checkpoints import keep, take_up
-from sweeper.scheduling.machines import Mark, not_shared
+from sweeper.scheduling.machines import Mark
 from sweeper.scheduling.messages import Failure, Report, Work
 from sweeper.trial import Evaluation, Symptom
 
@@ -78,7 +79,9 @@ class Worker(tune.Trainable):  # type: ignore[misc]
         cache: str = "",
         mark: Mark | None = None,
         threads: int = 1,
+        parts: bytes = b"",
     ) -> None:
+        unpack(parts)
         self._factory = factory
         self._cache = Path(cache)
         self._mark = mark
@@ -103,9 +106,9 @@ class Worker(tune.Trainable):  # type: ignore[misc]
 
     def step(self) -> dict[str, Any]:
         folder = Path(self._work.folder)
-        if self._training is None and self._mark is not None and not self._mark.is_seen():
-            reason = not_shared(platform.node(), self._mark)
-            failure = Failure(NOT_SHARED, reason)
+        mark = self._mark if self._training is None else None
+        if mark is not None and (fault := mark.fault(platform.node())):
+            failure = Failure(NOT_SHARED, fault)
             return {REPORT: Report(finished=True, failure=failure).text()}
         try:
             folder.mkdir(parents=True, exist_ok=True)

@@ -47,6 +47,7 @@ class Tuning:
         scratch: Path,
         cache: Path,
         mark: Mark,
+        parts: bytes,
         factory: Factory,
         seconds_left: float | None,
         look: Callable[[], None],
@@ -59,6 +60,7 @@ class Tuning:
         self._scratch = scratch
         self._cache = cache
         self._mark = mark
+        self._parts = parts
         self._factory = factory
         self._look = look
         self._afterwards = afterwards
@@ -104,6 +106,7 @@ class Tuning:
             factory=self._factory,
             cache=str(self._cache),
             mark=self._mark,
+            parts=self._parts,
             threads=max(1, int(resources.cpu)),
         )
         verdicts = Verdicts(self._conductor)

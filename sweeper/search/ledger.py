@@ -225,6 +225,12 @@ class Ledger(StudyReader):
                 self._study.set_user_attr("budget", budget)
         return budget
 
+    def accompanied_by(self, company: Mapping[str, str]) -> None:
+        """Write down whose parts the sweep runs with from now on."""
+        if company != self.company:
+            with translated():
+                self._study.set_user_attr("company", dict(company))
+
     def spend(self, seconds: float) -> None:
         """Add to `seconds`."""
         with translated():

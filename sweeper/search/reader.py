@@ -56,6 +56,11 @@ class StudyReader:
         return budget
 
     @property
+    def company(self) -> dict[str, str]:
+        """Whose parts the sweep was last run with: name → version or hash of the source."""
+        return dict(self._study.user_attrs.get("company", {}))
+
+    @property
     def seconds(self) -> float:
         """Seconds that drivers have spent on this sweep, all runs together."""
         return float(self._study.user_attrs.get("seconds", 0.0))

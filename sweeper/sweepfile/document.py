@@ -88,7 +88,7 @@ class Document:
         if path in self.unread:
             return
         place = self.place(path)
-        problem = Problem(place.file, place.line, dotted(path), message, expected, nearest)
+        problem = Problem(dotted(path), message, expected, nearest, place.file, place.line)
         if problem not in self.problems:
             self.problems.append(problem)
 
@@ -133,7 +133,7 @@ def read_text(path: FilePath) -> str:
         message = f"is not UTF-8 text: {error}"
     except (OSError, ValueError) as error:
         message = f"cannot be read: {getattr(error, 'strerror', None) or error}"
-    raise SpecError([Problem(str(path), None, "", message)])
+    raise SpecError([Problem("", message, file=str(path))])
 
 
 def read_document(text: str, file: str) -> Document:
@@ -165,7 +165,7 @@ def _syntax_problem(error: yaml.YAMLError, file: str, text: str) -> Problem:
     elif isinstance(error, yaml.reader.ReaderError):
         line = text.count("\n", 0, error.position) + 1
         message = f"the character U+{error.character:04X} cannot stand in a YAML file"
-    return Problem(file, line, "", f"not YAML: {message}")
+    return Problem("", f"not YAML: {message}", file=file, line=line)
 
 
 class _TooMuchError(Exception):
@@ -219,10 +219,10 @@ class _Builder:
             if key in seen:
                 self.document.problems.append(
                     Problem(
-                        self.document.file,
-                        _line(key_node),
                         dotted(inner),
                         f"is given twice, first in line {seen[key]}",
+                        file=self.document.file,
+                        line=_line(key_node),
                     )
                 )
                 continue

@@ -67,9 +67,9 @@ def read_stored(file: FilePath) -> Sweep:
     try:
         stored = json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise SpecError([Problem(str(file), None, "", f"is damaged: {error}")]) from error
+        raise SpecError([Problem("", f"is damaged: {error}", file=str(file))]) from error
     if not isinstance(stored, dict):
-        raise SpecError([Problem(str(file), None, "", "is damaged: it holds no mapping")])
+        raise SpecError([Problem("", "is damaged: it holds no mapping", file=str(file))])
     return sweep_from_dict(stored, str(file))
 
 

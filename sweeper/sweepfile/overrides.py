@@ -23,12 +23,12 @@ def lay_over(document: Document, text: str) -> None:
     value.places = {inner: Place(label, None) for inner in value.places}
     value.places[()] = Place(label, None)
     document.problems += [
-        Problem(label, None, path.strip(), problem.message, problem.expected)
+        Problem(path.strip(), problem.message, problem.expected, file=label)
         for problem in value.problems
     ]
     if not equals or not all(keys):
         document.problems.append(
-            Problem(label, None, "", "is no override", "path=value, such as limits.trials=50")
+            Problem("", "is no override", "path=value, such as limits.trials=50", file=label)
         )
         return
     if keys[0] not in KEYS:
@@ -38,7 +38,7 @@ def lay_over(document: Document, text: str) -> None:
         in_base = keys[0] in TrialConfig.model_fields
         close = f"base.{'.'.join(keys)}" if in_base else nearest(keys[0], KEYS)
         document.problems.append(
-            Problem(label, None, keys[0], "there is no such section", one_of(KEYS), close)
+            Problem(keys[0], "there is no such section", one_of(KEYS), close, file=label)
         )
         return
     if document.root is None:
@@ -61,7 +61,7 @@ def lay_over(document: Document, text: str) -> None:
             below = {"name": below}
         here[key] = here = below
     document.problems.append(
-        Problem(label, None, path.strip(), f"{dotted(at)} is {shown(here)}", "a mapping there")
+        Problem(path.strip(), f"{dotted(at)} is {shown(here)}", "a mapping there", file=label)
     )
 
 

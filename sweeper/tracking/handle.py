@@ -10,6 +10,7 @@ with Outbox(folder.outbox) as outbox, start_writer(outbox, uri, artifacts) as wr
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -35,7 +36,10 @@ _LOG_LIMIT = 1_000_000
 class WriterHandle:
     """The writer process of one outbox. Made by `start_writer`."""
 
-    def __init__(self, outbox: Outbox, uri: str, artifacts: Path, linger: float) -> None:
+    def __init__(
+        self, outbox: Outbox, uri: str, artifacts: Path, linger: float, parts: bytes
+    ) -> None:
+        self._parts = parts
         self._outbox = outbox
         self._uri = uri
         self._artifacts = artifacts
@@ -114,7 +118,7 @@ class WriterHandle:
         if self.log.exists() and self.log.stat().st_size > _LOG_LIMIT:
             self.log.unlink()
         with self.log.open("ab") as log:
-            return subprocess.Popen(
+            process = subprocess.Popen(
                 [
                     *_COMMAND,
                     str(self._outbox.path),
@@ -122,6 +126,7 @@ class WriterHandle:
                     f"--linger={self._linger}",
                     f"--session={self._outbox.session}",
                     f"--driver={os.getpid()}",
+                    f"--parts={len(self._parts)}",
                 ],
                 bufsize=0,
                 stdin=subprocess.PIPE,
@@ -131,6 +136,12 @@ class WriterHandle:
                 # Ctrl-C in the terminal is for the driver, which then says what it means.
                 start_new_session=True,
             )
+        assert process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):  # it has died already: `ensure_alive` sees
+            rest = memoryview(self._parts)
+            while rest:
+                rest = rest[process.stdin.write(rest) :]
+        return process
 
     def _call(self) -> None:
         """Have the writer look at the outbox now."""
@@ -146,14 +157,15 @@ class WriterHandle:
 
 
 def start_writer(
-    outbox: Outbox, uri: str, artifacts: Path, *, linger: float = LINGER
+    outbox: Outbox, uri: str, artifacts: Path, parts: bytes = b"", *, linger: float = LINGER
 ) -> WriterHandle:
     """Start the process that sends this outbox to the MLflow at `uri`.
 
     `artifacts` is the folder for the artifacts of experiments that are new in a database; a server
-    keeps them itself. Returns at once: MLflow is imported, and its schema made, over there.
+    keeps them itself. `parts` are those of the sweep's company, for the models to be loaded with.
+    Returns at once: MLflow is imported, and its schema made, over there.
     """
-    return WriterHandle(outbox, uri, artifacts, linger)
+    return WriterHandle(outbox, uri, artifacts, linger, parts)
 
 
 def sync(outbox: Path, uri: str, artifacts: Path, timeout: float = LINGER) -> Left:

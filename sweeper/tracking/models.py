@@ -16,6 +16,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+from sweeper.company import unpack
 from sweeper.tracking import vendor
 from sweeper.tracking.store import Refused, Store, translated
 
@@ -23,14 +24,19 @@ EXAMPLES = 4
 """Batch size of the trace; torch.export keeps the first axis free only if it is not 1."""
 
 
-def log_folder(store: Store, experiment: str, run_id: str, name: str, folder: Path) -> str:
-    """Log the generator of a trial's folder. Returns `models:/m-…`.
+def log_folder(
+    store: Store, experiment: str, run_id: str, name: str, folder: Path, parts: bytes = b""
+) -> str:
+    """Log the generator of a trial's folder, which may need `parts` of the sweep's company.
+
+    Returns `models:/m-…`.
 
     Raises:
         Refused: it cannot be loaded or traced.
         Unreachable: MLflow does not answer.
     """
     try:
+        unpack(parts)
         generator = importlib.import_module("trials.evaluation.export").load_generator(folder)
     except Exception as error:
         raise Refused(f"cannot load the generator in {folder}: {error}") from error

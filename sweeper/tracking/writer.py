@@ -3,10 +3,11 @@
     python -m sweeper.tracking.writer OUTBOX ARTIFACTS --linger SECONDS      (by `start_writer`)
 
 It reads the address of MLflow from SWEEPER_WRITER_URI, where no process list shows it. The driver
-holds the other end of its standard input: a byte there means "look now", its end means that the
-driver is gone, however it went. Then the writer sends what is left for at most `--linger` seconds,
-shows what was running as KILLED, and exits. It may itself be killed at any moment: all it knows is
-in the outbox, and another continues.
+holds the other end of its standard input. The first `--parts` bytes there are the parts that the
+sweep's models need and that are not installed; a byte after them means "look now", its end means
+that the driver is gone, however it went. Then the writer sends what is left for at most `--linger`
+seconds, shows what was running as KILLED, and exits. It may itself be killed at any moment: all it
+knows is in the outbox, and another continues.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import fcntl
+import functools
 import getpass
 import os
 import random
@@ -60,8 +62,15 @@ class Work:
     """Sending one outbox until the driver is gone and all has arrived, or time is up."""
 
     def __init__(
-        self, backlog: Backlog, uri: str, artifacts: Path, driver: Driver, linger: float
+        self,
+        backlog: Backlog,
+        uri: str,
+        artifacts: Path,
+        driver: Driver,
+        linger: float,
+        parts: bytes,
     ) -> None:
+        self._log_folder = functools.partial(log_folder, parts=parts)
         self._backlog = backlog
         self._uri = uri
         self._artifacts = artifacts
@@ -100,7 +109,7 @@ class Work:
         try:
             if self._sender is None:
                 self._store = Store(self._uri, self._artifacts)
-                self._sender = Sender(self._backlog, self._store, _user(), log_folder)
+                self._sender = Sender(self._backlog, self._store, _user(), self._log_folder)
             self._sender.send(lambda: not self._called_away())
             self._backlog.report("")
             self._failures = 0
@@ -148,8 +157,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--linger", type=float, required=True)
     parser.add_argument("--session", default="", help="end when the outbox has another one")
     parser.add_argument("--driver", type=int, help="pid of the driver, if there is one")
+    parser.add_argument("--parts", type=int, default=0, help="bytes of parts on standard input")
     chosen = parser.parse_args(arguments)
     os.nice(NICENESS)
+    parts = _read(sys.stdin.fileno(), chosen.parts)
     try:
         with Backlog(chosen.outbox, chosen.session) as backlog:
             lock = chosen.outbox.with_suffix(".lock")
@@ -158,10 +169,19 @@ def main(arguments: list[str] | None = None) -> int:
                     return EXIT_BUSY
                 driver = Driver(sys.stdin.fileno(), chosen.driver)
                 uri = os.environ[URI_VARIABLE]
-                return Work(backlog, uri, chosen.artifacts, driver, chosen.linger).run()
+                work = Work(backlog, uri, chosen.artifacts, driver, chosen.linger, parts)
+                return work.run()
     except TrackingError as error:
         print(error, file=sys.stderr)
         return 1
+
+
+def _read(descriptor: int, count: int) -> bytes:
+    """So many bytes, or what came of them before the end: not one more, as a buffer would."""
+    data = b""
+    while len(data) < count and (more := os.read(descriptor, count - len(data))):
+        data += more
+    return data
 
 
 def _user() -> str:

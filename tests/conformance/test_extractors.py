@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from sweeper.sweepfile.schema import sweep_schema
-from tests.conformance.small import SMALL
+from sweeper.testing.small import SMALL
 from trials.config import load_config, problems_of
 from trials.metrics.config import EvaluationConfig
 from trials.metrics.documentation import page

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from sweeper.sweepfile.schema import sweep_schema
+from sweeper.testing.small import SMALL
 from sweeper.wording import measure as called
-from tests.conformance.small import SMALL
 from trials.config import load_config, problems_of
 from trials.data import Dataset, open_data
 from trials.evaluation.best_generator import merit
@@ -24,6 +24,7 @@ from trials.metrics.evaluator import Evaluator, Measured
 from trials.metrics.measure import Measure
 from trials.metrics.needs import REASONS
 from trials.metrics.one_pass import SETTINGS, Pass
+from trials.origins import origin_of
 from trials.part import PartConfig, knob, temporary_parts
 from trials.trainer import train
 
@@ -173,7 +174,9 @@ def test_a_measure_needs_one_class_and_nothing_else(tmp_path: Path) -> None:
         result = train(config, folder=tmp_path)
         for seen in result.history:
             assert seen.metrics["test_only_contrast"] > 0
-            assert seen.protocol["settings"] == f"{SETTINGS}; test_only_contrast power=2.0"
+            ours, _, origin = seen.protocol["settings"].rpartition("; ")
+            assert ours == f"{SETTINGS}; test_only_contrast power=2.0"
+            assert origin == f"test_only_contrast of {origin_of(Contrast)}"
         again = {**evaluation, "metrics": [*asked, {"name": "test_only_contrast", "power": 3}]}
         (problem,) = problems_of({**SMALL, "evaluation": again})
         assert "asked for twice" in problem.message

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
 from sweeper.sweepfile.schema import sweep_schema
-from tests.conformance.small import SMALL
+from sweeper.testing.small import SMALL
 from tests.conformance.watched import EVALUATIONS, HEALTHY, ONSET, failing, reports
 from trials.config import load_config, problems_of
 from trials.health import HealthConfig, Sign, Signals, Watcher

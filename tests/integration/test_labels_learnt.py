@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.conformance.small import SMALL
+from sweeper.testing.small import SMALL
 from trials.config import load_config
 from trials.metrics.extractors.digits import DigitsExtractor
 from trials.presets import merge

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.conformance.small import small_config
+from sweeper.testing.small import small_config
 from trials.errors import CheckpointError
 from trials.evaluation.export import FILE, load_generator, saved_header
 from trials.evaluation.final_score import final_score

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sweeper.cli.main import run
-from tests.conformance.small import differ, tensors_of, trained, with_trick
+from sweeper.testing.small import differ, tensors_of, trained, with_trick
 from trials import catalogue
 from trials.documentation import page
 from trials.metrics.documentation import page as page_of_measures

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tests.conformance.small import small_config, trick_of
+from sweeper.testing.small import small_config, trick_of
 from trials.conditioning import acgan, infogan
 from trials.engine.composed_game import ComposedGame
 from trials.game import Round

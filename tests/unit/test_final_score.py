@@ -17,8 +17,8 @@ from sweeper.standings import standings_of
 from sweeper.sweepfile.domains import Parameter, Range
 from sweeper.sweepfile.model import Sweep
 from sweeper.sweepfile.sections import Limits, SearchSpec
+from sweeper.testing.small import small_config
 from sweeper.trial import Evaluation, FinalScore
-from tests.conformance.small import small_config
 from tests.unit import report_sweeps
 from trials.evaluation.final_score import final_score
 from trials.trainer import Training, train

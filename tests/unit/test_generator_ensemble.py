@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tests.conformance.small import small_config, trick_of
+from sweeper.testing.small import small_config, trick_of
 from trials.config import problems_of
 from trials.evaluation.export import load_generator
 from trials.metrics.frechet import Moments, Reference

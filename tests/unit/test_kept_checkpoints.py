@@ -8,7 +8,7 @@ import pytest
 
 from sweeper.scheduling import kept_checkpoints
 from sweeper.scheduling.messages import Work
-from tests.conformance.small import small_config
+from sweeper.testing.small import small_config
 from trials import trainer
 from trials.evaluation.export import saved_header
 from trials.trainer import Training

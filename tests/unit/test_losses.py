@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.conformance.small import small_config
+from sweeper.testing.small import small_config
 from trials import catalogue
 from trials.game import Round
 from trials.losses.base import AdversarialLoss

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -132,17 +133,17 @@ def test_a_name_of_a_distribution_that_is_not_named_gets_the_hint() -> None:
     [
         (
             "parts: [my-lap-parts]",
-            "f.yaml:3: parts[0]: no distribution 'my-lap-parts' with parts is installed here; "
-            "expected it to be installed: pip install my-lap-parts; did you mean 'my-lab-parts'?",
+            "f.yaml:3: parts[0]: no distribution 'my-lap-parts' with parts is installed here "
+            "(expected it to be installed: pip install my-lap-parts); did you mean 'my-lab-parts'?",
         ),
         (
             "parts: [my_lab_parts, numpy]",
-            "f.yaml:3: parts[1]: no distribution 'numpy' with parts is installed here; "
-            "expected it to be installed: pip install numpy",
+            "f.yaml:3: parts[1]: no distribution 'numpy' with parts is installed here "
+            "(expected it to be installed: pip install numpy)",
         ),
         (
             "parts: /tmp/evil.py",
-            "f.yaml:3: parts: '/tmp/evil.py' is wrong; expected a list of installed distributions",
+            "f.yaml:3: parts: '/tmp/evil.py' is wrong (expected a list of installed distributions)",
         ),
     ],
 )
@@ -204,12 +205,10 @@ def test_the_listings_show_parts_and_where_they_come_from(
     assert "tricks.contrast.factor" in properties
 
 
-@pytest.mark.usefixtures("lab")
-def test_a_stored_sweep_is_listed_where_its_distribution_is_gone(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_stored_sweep_is_listed_where_its_distribution_is_gone(lab: Path) -> None:
     stored = parse_sweep(SWEEP.format(parts="parts: [my-lab-parts]")).to_dict()
-    monkeypatch.setattr(distributions, "installed", dict)
-    monkeypatch.setattr(distributions.installed, "cache_clear", lambda: None, raising=False)
+    (info,) = lab.glob("*.dist-info")
+    shutil.rmtree(info)
+    distributions.installed.cache_clear()
     part._OFFERED.clear()
     assert sweep_from_dict(stored).parts == ("my-lab-parts",)

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tests.conformance.small import small_config
+from sweeper.testing.small import small_config
 from trials.losses import energy
 from trials.networks.layers.minibatch_discrimination import similarities
 from trials.networks.plan import Judgement

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import nn
 
-from tests.conformance.small import losses_of, trained
+from sweeper.testing.small import losses_of, trained
 from trials import presets
 from trials.config import load_config, problems_of, warnings_of
 from trials.networks.build import build

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tests.conformance.small import differ, small_config, tensors_of, trick_of
+from sweeper.testing.small import differ, small_config, tensors_of, trick_of
 from trials.config import problems_of
 from trials.evaluation.export import load_generator
 from trials.networks.growing import (

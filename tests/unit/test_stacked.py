@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tests.conformance.small import differ, small_config, tensors_of
+from sweeper.testing.small import differ, small_config, tensors_of
 from trials.config import problems_of
 from trials.evaluation.export import load_generator
 from trials.game import Round

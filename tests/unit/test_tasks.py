@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.conformance.small import SMALL, small_config
+from sweeper.testing.small import SMALL, small_config
 from trials.config import load_config, problems_of
 from trials.evaluation.export import load_generator
 from trials.metrics.extractors.digits import DigitsExtractor

@@ -15,7 +15,7 @@ import pytest
 import torch
 from PIL import Image
 
-from tests.conformance.small import SMALL, comparable, differ, small_config, tensors_of
+from sweeper.testing.small import SMALL, comparable, differ, small_config, tensors_of
 from trials import catalogue
 from trials.config import load_config, problems_of
 from trials.errors import CheckpointError, ConfigError

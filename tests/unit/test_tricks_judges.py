@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tests.conformance.small import small_config, trick_of
+from sweeper.testing.small import small_config, trick_of
 from trials import catalogue
 from trials.engine.composed_game import ComposedGame
 from trials.game import Round

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.conformance.small import SMALL, trained, trick_of, with_trick
+from sweeper.testing.small import SMALL, trained, trick_of, with_trick
 from trials import catalogue
 from trials.config import load_config, warnings_of
 from trials.game import Round

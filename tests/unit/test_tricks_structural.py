@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from scipy import stats
 from torch import Tensor, nn
 
-from tests.conformance.small import differ, small_config, trick_of
+from sweeper.testing.small import differ, small_config, trick_of
 from trials.engine.composed_game import ComposedGame
 from trials.game import Round, Steps
 from trials.networks.plan import Judgement

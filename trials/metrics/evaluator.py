@@ -20,6 +20,7 @@ from trials.metrics.needs import NEIGHBOURS, Need
 from trials.metrics.one_pass import SETTINGS, Pass, relative_coverage
 from trials.metrics.protocol import Protocol
 from trials.metrics.real import RealData, RealSide
+from trials.origins import foreign_in_words
 
 Sample = Callable[[int, Tensor | None], Tensor]
 """(count, labels or None) → images in [−1, 1] or points, one a label."""
@@ -88,7 +89,8 @@ class Evaluator:
             raise ConfigError(problems)
         chosen = choose_measures(config, data.kind, met)
         self.measures = [knobs.part(knobs) for knobs in chosen]
-        self.settings = SETTINGS + knobs_in_words(chosen)
+        used = (type(self.extractor), *(knobs.part for knobs in chosen))
+        self.settings = SETTINGS + knobs_in_words(chosen) + foreign_in_words(used)
 
     def measure(
         self, sample: Sample, *, weights: str, seed: int, count: int | None = None

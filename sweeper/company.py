@@ -1,0 +1,136 @@
+"""Other people's parts in a sweep: which it uses, where they come from, how they reach a worker.
+
+A part of an installed distribution is named by the file and imported by whoever reads it. A part of
+a script or a notebook exists in its process alone: workers, and the process that logs the winner's
+model, get it by value, through the pipe or the object store that ties them to the driver. No file
+holds it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import pickle
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import FunctionType, ModuleType
+from typing import Any
+
+import cloudpickle
+
+from sweeper.sweepfile.model import Sweep
+from trials.distributions import version_of
+from trials.origins import is_installed, origin_of
+from trials.part import Part, everything, register
+
+
+@dataclass(frozen=True)
+class Company:
+    """Whose parts a sweep uses beside ours.
+
+    ``distributions``: name → version of those installed. ``sources``: ``module.key`` → a hash of
+    the source, of each part that is not. ``parts``: what :func:`unpack` makes known elsewhere.
+    """
+
+    distributions: Mapping[str, str] = field(default_factory=dict)
+    sources: Mapping[str, str] = field(default_factory=dict)
+    parts: bytes = field(default=b"", repr=False)
+
+    @classmethod
+    def of(cls, sweep: Sweep) -> Company:
+        """The company of a sweep, as it is installed and defined here and now."""
+        distributions = {name: version_of(name) for name in sweep.parts}
+        sources = {}
+        for part in foreign_parts(sweep):
+            origin = origin_of(part)
+            if origin.installed:
+                distributions[origin.source] = origin.version
+            else:
+                sources[f"{origin.source}.{part.key}"] = origin.version
+        return cls(distributions, sources, _packed(foreign_parts(sweep)))
+
+    def as_dict(self) -> dict[str, str]:
+        """Name → version or hash, as the study keeps it."""
+        return dict(sorted({**self.distributions, **self.sources}.items()))
+
+    def __str__(self) -> str:
+        """On one line: ``my-lab-parts 1.0, __main__.contrast sha256:0123456789ab``."""
+        return ", ".join(f"{name} {version}" for name, version in self.as_dict().items())
+
+    def changes(self, before: Mapping[str, str]) -> str:
+        """How it differs from what ``as_dict`` gave when the sweep last ran; empty: in nothing."""
+        now, told = self.as_dict(), []
+        for name in sorted(before.keys() | now.keys()):
+            then, today = before.get(name), now.get(name)
+            if then is None:
+                told.append(f"{name} {today} is new")
+            elif today is None:
+                told.append(f"{name} {then} is used no more")
+            elif then != today and name in self.sources:
+                told.append(f"the source of {name} has changed")
+            elif then != today:
+                told.append(f"{name} was {then} and is {today} now")
+        if not told:
+            return ""
+        return f"{'; '.join(told)}: trials from before may not compare with those that follow"
+
+
+def foreign_parts(sweep: Sweep) -> list[type[Part]]:
+    """The parts that the sweep names and that are not ours."""
+    names = set(_names(sweep.to_dict()))
+    return [part for part in everything() if part.key in names and not origin_of(part).ours]
+
+
+def _names(value: Any) -> Iterator[str]:
+    """Every word in a sweep that may name a part: keys, pieces of paths, values."""
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from str(key).split(".")
+            yield from _names(inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from _names(inner)
+    elif isinstance(value, str):
+        yield value
+
+
+def _packed(parts: Sequence[type[Part]]) -> bytes:
+    """Those that a training may use, by value where a worker could not import them."""
+    carried = [part for part in parts if _is_for_trainer(part)]
+    if not carried:
+        return b""
+    with contextlib.ExitStack() as by_value:
+        for module in _uninstalled({sys.modules[part.__module__] for part in carried}):
+            cloudpickle.register_pickle_by_value(module)
+            by_value.callback(cloudpickle.unregister_pickle_by_value, module)
+        data: bytes = cloudpickle.dumps(carried)
+    return data
+
+
+def unpack(data: bytes) -> None:
+    """Make the parts of a :class:`Company` known in another process."""
+    for part in pickle.loads(data) if data else ():
+        register(part)
+
+
+def _is_for_trainer(part: type[Part]) -> bool:
+    """Whether its kind is the trainer's: samplers and their like stay with the driver."""
+    return any(base.__module__.startswith("trials.") for base in part.__mro__ if base is not Part)
+
+
+def _uninstalled(modules: set[ModuleType]) -> list[ModuleType]:
+    """Those of the modules that a worker cannot import, and those that they use, and so on."""
+    reached: dict[str, ModuleType] = {}
+    waiting = list(modules)
+    while waiting:
+        module = waiting.pop()
+        name = module.__name__
+        if name in reached or is_installed(name):
+            continue
+        reached[name] = module
+        for value in list(vars(module).values()):
+            if isinstance(value, ModuleType):
+                waiting.append(value)
+            elif isinstance(value, type | FunctionType) and value.__module__ in sys.modules:
+                waiting.append(sys.modules[value.__module__])
+    return list(reached.values())

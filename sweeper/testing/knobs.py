@@ -1,0 +1,68 @@
+"""Other values to try for a knob, alone and in each mode that the other knobs make."""
+
+from __future__ import annotations
+
+import itertools
+import typing
+from collections.abc import Callable, Iterator
+from typing import Any, Literal
+
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+
+Knobs = dict[str, Any]
+
+
+def turns(
+    config: type[BaseModel], knob: str, stands: Callable[[Knobs], bool]
+) -> Iterator[tuple[Knobs, Knobs]]:
+    """Pairs of settings that differ in ``knob`` alone, in each mode that the part has.
+
+    ``stands`` says whether settings that the config takes make sense where they are used.
+    """
+
+    def valid(knobs: Knobs) -> bool:
+        try:
+            config.model_validate(knobs)
+        except ValidationError:
+            return False
+        return stands(knobs)
+
+    modes: list[Knobs] = [{}]
+    for other, field in config.model_fields.items():
+        if other != knob:
+            modes += [{other: value} for value in _modes(field)]
+    modes += [a | b for a, b in itertools.combinations(modes[1:], 2)]
+    for mode in modes:
+        for value in _alternatives(config.model_fields[knob]):
+            after = {**mode, knob: value}
+            if valid(mode) and valid(after):
+                yield mode, after
+
+
+def _modes(field: FieldInfo) -> list[Any]:
+    """Other values of a knob that chooses a way of working."""
+    if field.annotation is bool:
+        return [not field.default]
+    if typing.get_origin(field.annotation) is Literal:
+        return [v for v in typing.get_args(field.annotation) if v != field.default]
+    return []
+
+
+def _alternatives(field: FieldInfo) -> list[Any]:
+    """Other values to try for a knob; those that break its limits are skipped later."""
+    if modes := _modes(field):
+        return modes
+    extra = field.json_schema_extra
+    values: list[Any] = []
+    if isinstance(extra, dict) and isinstance(extra.get("search"), dict):
+        search = typing.cast("dict[str, Any]", extra["search"])
+        values += search.get("values", [search.get("min"), search.get("max")])
+    default = field.default
+    if isinstance(default, int) and not isinstance(default, bool):
+        values += [default + 1, default - 1, default * 2, 2, 4, 8]
+    elif isinstance(default, float):
+        values += [default * 2, default / 2, default * 1.1, default + 0.5, 0.5, 0.25, 2.0]
+    else:
+        values += [1, 2, 0.5, 4]
+    return [value for value in values if value != default and value is not None]
