@@ -128,7 +128,7 @@ def write_report_of(folder: SweepFolder) -> ReportPaths:
 
 def with_absolute_paths(base: Mapping[str, Any]) -> dict[str, Any]:
     """The base config with the paths of its files made absolute: workers run in other folders."""
-    from trials.config import paths_of  # imports torch
+    from trials.roles import paths_of  # imports torch
 
     made = dict(base)
     for keys in paths_of(base):

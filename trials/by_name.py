@@ -95,6 +95,10 @@ class ByName:
         """The chosen part with every knob written out."""
         return value.as_dict(self.tag)
 
+    def resolved(self, handler: GetJsonSchemaHandler, part: type[Part]) -> Schema:
+        """The schema of a part's knobs, not of a reference to it."""
+        return dict(handler.resolve_ref_schema(handler(_core(getattr(part, self.config)))))
+
     def _needs_knobs(self, part: type[Part]) -> bool:
         """Whether the name alone does not say enough, as of data that lie in a file."""
         config: type[PartConfig] = getattr(part, self.config)
@@ -112,7 +116,7 @@ class ByName:
         names: Schema = {"enum": bare} | ({"description": told} if told else {})
         knobs = []
         for key, part in options.items():
-            form = named(_resolved(handler, getattr(part, self.config)), key, self.tag)
+            form = named(self.resolved(handler, part), key, self.tag)
             if key == self.default:
                 form["required"] = [name for name in form["required"] if name != self.tag]
             knobs.append(form)
@@ -206,10 +210,6 @@ def named(config: Schema, key: str, tag: str = "name") -> Schema:
 
 def _core(model: type[PartConfig]) -> Any:
     return model.__pydantic_core_schema__
-
-
-def _resolved(handler: GetJsonSchemaHandler, model: type[PartConfig]) -> Schema:
-    return dict(handler.resolve_ref_schema(handler(_core(model))))
 
 
 def _validated(model: type[PartConfig], given: Mapping[str, Any]) -> PartConfig:

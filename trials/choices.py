@@ -87,7 +87,9 @@ class Key:
         return core_schema.no_info_after_validator_function(self.read, handler(source))
 
     def __get_pydantic_json_schema__(self, schema: Any, handler: GetJsonSchemaHandler) -> Schema:
-        return {"enum": list(self.base.all())}
+        options = self.base.all()
+        told = "; ".join(f"{key}: {part.summary}" for key, part in options.items() if part.summary)
+        return {"enum": list(options)} | ({"title": told} if told else {})
 
 
 def read_sections(

@@ -9,24 +9,31 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 from trials import catalogue
 from trials.data import AnyData, DataSource
 from trials.distributions import canonical
 from trials.engine.hooks import Hooks
 from trials.errors import ConfigError, DataError
-from trials.fields import Role, fields_at, paths_in
+from trials.fields import Role
 from trials.health import HealthConfig
 from trials.latent import LatentConfig
 from trials.metrics.config import EvaluationConfig, check_evaluation
 from trials.networks.build import check as check_networks
 from trials.networks.check import needs_company
-from trials.networks.config import NetworksConfig
+from trials.networks.config import NetworksConfig, settled
 from trials.networks.plan import NetworkPlan
-from trials.optimizers import OptimizersConfig
+from trials.optimization import OptimizersConfig
 from trials.part import PartConfig, use
 from trials.presets import expand
 from trials.problems import Problem
@@ -45,8 +52,6 @@ class TrialConfig(BaseModel):
     data: Annotated[AnyData, Role.MEASURES, Role.SHAPES_WEIGHTS] = Field(
         description="what is learnt: a source by name, and its options"
     )
-    networks: Annotated[NetworksConfig, Role.SHAPES_WEIGHTS] = NetworksConfig()
-    latent: Annotated[LatentConfig, Role.SHAPES_WEIGHTS] = LatentConfig()
     loss: Annotated[Any, catalogue.Selected("loss")] = Field(
         default="non_saturating", description="the adversarial loss: a name, or a name with knobs"
     )
@@ -56,6 +61,13 @@ class TrialConfig(BaseModel):
     task: Annotated[Any, catalogue.Selected("task")] = Field(
         default="generate", description="generate from noise, or work on a given image"
     )
+    tricks: Annotated[dict[str, Any], catalogue.Toggles()] = Field(
+        default={}, description="tricks that are on: true, or a mapping of knobs"
+    )
+    networks: Annotated[NetworksConfig, Role.SHAPES_WEIGHTS] = Field(
+        default=cast("Any", {}), description="both players"
+    )
+    latent: Annotated[LatentConfig, Role.SHAPES_WEIGHTS] = LatentConfig()
     optimizer: OptimizersConfig = OptimizersConfig()
     batch_size: Annotated[int, Role.SHAPES_WEIGHTS] = Field(
         default=64, ge=2, le=65536, description="images in one step"
@@ -71,9 +83,6 @@ class TrialConfig(BaseModel):
     )
     steps: Annotated[int, Role.SHAPES_WEIGHTS] = Field(
         default=3000, ge=1, le=100_000_000, description="generator steps"
-    )
-    tricks: Annotated[dict[str, Any], catalogue.Toggles()] = Field(
-        default={}, description="tricks that are on: true, or a mapping of knobs"
     )
     evaluation: Annotated[EvaluationConfig, Role.MEASURES, Role.SHAPES_WEIGHTS] = EvaluationConfig()
     health: HealthConfig = Field(default_factory=HealthConfig)
@@ -110,6 +119,19 @@ class TrialConfig(BaseModel):
         """Keys of every trick that is on, selectors first."""
         return [choice.name for choice in self.selected().values()] + list(self.tricks)
 
+    @field_validator("networks", mode="before")
+    @classmethod
+    def _networks_are_settled(cls, given: Any, info: ValidationInfo) -> Any:
+        """What the file leaves open is decided by the data, and by what the loss, the task and the
+        tricks bring: a record then holds every default."""
+        if not isinstance(given, Mapping):
+            return given
+        data, told = info.data.get("data"), info.data
+        chosen = [told[slot] for slot in catalogue.SELECTORS if slot in told]
+        chosen += told.get("tricks", {}).values()
+        brought = [knobs.part.networks(knobs) for knobs in chosen]
+        return settled(given, "image" if data is None else data.part.items, brought)
+
     @property
     def source(self) -> DataSource:
         """The source of the data, not opened."""
@@ -137,12 +159,30 @@ class TrialConfig(BaseModel):
 
     def fingerprint(self) -> str:
         """sha256 of everything that decides the result (the device does not)."""
-        content = {key: value for key, value in self.as_dict().items() if key != "device"}
-        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+        return fingerprint_of(self.as_dict())
+
+    def fingerprints(self, record: Mapping[str, Any]) -> frozenset[str]:
+        """The fingerprints that stand for this configuration in a folder with this record.
+
+        A former version wrote the same configuration in other words (null for a default), and its
+        checkpoints have the fingerprint of those.
+        """
+        own = self.fingerprint()
+        try:
+            same = load_config(record).fingerprint() == own
+        except ConfigError:
+            same = False
+        return frozenset({own, fingerprint_of(record)} if same else {own})
 
     def plan(self, shape: tuple[int, ...], classes: int) -> NetworkPlan:
         """The networks' plan for data of that shape, with every trick's changes."""
         return Hooks(self.build_tricks()).plan(self, shape, classes)
+
+
+def fingerprint_of(record: Mapping[str, Any]) -> str:
+    """sha256 of a configuration as it was written down, all but the device."""
+    content = {key: value for key, value in record.items() if key != "device"}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def load_config(mapping: Mapping[str, Any]) -> TrialConfig:
@@ -203,33 +243,6 @@ def default_at(mapping: Mapping[str, Any], path: str) -> Any:
     if isinstance(here, dict) and path in catalogue.SELECTORS:
         return here["name"]
     return here
-
-
-def paths_of(mapping: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
-    """Where a mapping, valid or not, names a file or folder: the keys that lead there."""
-    return paths_in(TrialConfig, mapping)
-
-
-def shapes_weights(path: str) -> bool:
-    """Whether the weights, or the place in the data, depend on a setting: a training that goes on
-    from a checkpoint cannot change it."""
-    section, *rest = path.split(".")
-    if section == "tricks" and rest:
-        trick = catalogue.tricks().get(rest[0])
-        return trick is not None and trick.plan is not Trick.plan
-    field = TrialConfig.model_fields.get(section)
-    return field is not None and Role.SHAPES_WEIGHTS in field.metadata
-
-
-def measures(path: str) -> bool:
-    """Whether a setting says how, or against which data, a training is measured: searched, it would
-    be what a trial wins by."""
-    section, *rest = path.split(".")
-    field = TrialConfig.model_fields.get(section)
-    if field is None or Role.MEASURES not in field.metadata:
-        return False
-    fields = fields_at(TrialConfig, [section, *rest])
-    return not fields or any(Role.TRAINS_ONLY not in found.metadata for found in fields)
 
 
 def _read(mapping: Mapping[str, Any]) -> tuple[TrialConfig | None, list[Problem]]:

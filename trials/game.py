@@ -22,7 +22,7 @@ from trials.latent import LatentConfig
 from trials.metrics.config import EvaluationConfig
 from trials.networks.config import NetworksConfig
 from trials.networks.plan import Judgement
-from trials.optimizers import OptimizersConfig
+from trials.optimization import OptimizersConfig
 from trials.part import PartConfig
 from trials.problems import Problem
 

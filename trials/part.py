@@ -77,6 +77,9 @@ class Part:
 
     Config: ClassVar[type[PartConfig]] = PartConfig
 
+    configs: ClassVar[tuple[str, ...]] = ("Config",)
+    """The class attributes that hold its knobs, where a kind has more than one; one may be None."""
+
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if "kind" in cls.__dict__:
@@ -146,10 +149,16 @@ def register(part: type[Part]) -> None:
     known = _REGISTRY[part.kind].get(part.key)
     if known is not None and _place(known) != _place(part):
         raise TypeError(f"two parts ({part.kind}) are called '{part.key}': {known!r} and {part!r}")
-    if "Config" not in part.__dict__:  # a Config belongs to one part, so that it can say to which
-        names = {"__module__": part.__module__, "__qualname__": f"{part.__qualname__}.Config"}
-        part.Config = type("Config", (part.Config,), names)
-    part.Config.part = part
+    for attribute in part.configs:
+        config = getattr(part, attribute)
+        if config is None:
+            continue
+        if attribute not in part.__dict__:  # knobs belong to one part, and can say to which
+            name = f"{part.__qualname__}.{attribute}"
+            place = {"__module__": part.__module__, "__qualname__": name}
+            config = type(attribute, (config,), place)
+            setattr(part, attribute, config)
+        config.part = part
     _REGISTRY[part.kind][part.key] = part
     _LISTED.clear()
 

@@ -11,6 +11,7 @@ A :class:`Training` is driven from outside by :meth:`Training.advance`, one eval
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -45,7 +46,7 @@ class Training:
         self.monitor = Monitor(config, self.folder, self.game, cache=cache)
         self.history: list[Evaluation] = []
         self.stopped_by: Symptom | None = None
-        atomic_write(self.folder / "config.json", json.dumps(config.as_dict(), indent=2))
+        self.fingerprints = self._record()
 
     @property
     def step(self) -> int:
@@ -92,6 +93,20 @@ class Training:
 
     # Saving and going on ---------------------------------------------------------------------
 
+    def _record(self) -> frozenset[str]:
+        """Write the configuration beside the checkpoint; the fingerprints that this may have.
+
+        Where a former version has written this very configuration its record stays: a checkpoint of
+        that version is known by it.
+        """
+        file, known = self.folder / "config.json", frozenset({self.config.fingerprint()})
+        with contextlib.suppress(OSError, ValueError):
+            if isinstance(record := json.loads(file.read_text("utf-8")), dict):
+                known = self.config.fingerprints(record)
+        if len(known) == 1:
+            atomic_write(file, json.dumps(self.config.as_dict(), indent=2))
+        return known
+
     @property
     def checkpoint_file(self) -> Path:
         """Where the checkpoint lies."""
@@ -114,7 +129,7 @@ class Training:
         Raises:
             CheckpointError: it is damaged, or belongs to another configuration or other data.
         """
-        state = checkpoint.load(self.checkpoint_file, self.config.fingerprint())
+        state = checkpoint.load(self.checkpoint_file, self.fingerprints)
         if state is None:
             return False
         self._load(state)

@@ -127,6 +127,12 @@ class Trick(Part):
         """In the order of groups and names."""
         return cls.group, cls.key
 
+    @classmethod
+    def networks(cls, config: Any) -> Mapping[str, Mapping[str, Any]]:
+        """Player → knobs of its family that this brings where the file says nothing, as a task
+        that has its own way to enlarge."""
+        return {}
+
     # Hooks ---------------------------------------------------------------------------------
 
     def plan(self, plan: NetworkPlan) -> NetworkPlan:

@@ -102,7 +102,7 @@ def explore(sweep: Sweep, values: Mapping[str, Any], rng: np.random.Generator) -
 
 
 def _may_change(parameter: Parameter) -> bool:
-    from trials.config import shapes_weights  # imports torch
+    from trials.roles import shapes_weights  # imports torch
 
     return isinstance(parameter.domain, Range) and not shapes_weights(parameter.path)
 

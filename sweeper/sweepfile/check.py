@@ -17,13 +17,14 @@ from sweeper.sweepfile.model import Sweep
 from sweeper.sweepfile.sections import ON_TOP, Goal, Objective
 from sweeper.sweepfile.space import apply, walk
 from trials import catalogue
-from trials.config import TrialConfig, feasible, load_config, measures, problems_of
+from trials.config import TrialConfig, feasible, load_config, problems_of
 from trials.data import AnyData, check_data
 from trials.errors import ConfigError, DataError
 from trials.metrics.measure import Measure
 from trials.part import unknown_name
 from trials.presets import expand
 from trials.problems import Problem, nearest
+from trials.roles import measures
 
 DRAWS = 100
 """Random configurations tried of a space, beside each value of each parameter; a draw takes time

@@ -32,8 +32,9 @@ _CONDITION: Schema = {
 
 def sweep_schema() -> Schema:
     """The schema of a sweep file, JSON Schema 2020-12. Imports the trainer's catalogue."""
-    from trials.config import TrialConfig, measures
+    from trials.config import TrialConfig
     from trials.metrics.measure import Measure
+    from trials.roles import measures
 
     models: list[type[BaseModel]] = [TrialConfig, Objective, *SECTIONS.values()]
     references, shared = models_json_schema(

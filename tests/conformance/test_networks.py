@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import typing
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -21,11 +22,16 @@ from trials.networks import (
     plan_networks,
     prepare_reference,
 )
-from trials.networks.families import FAMILIES
+from trials.networks.config import FamilyOf
+from trials.networks.family import Family, PlayerKnobs
 from trials.networks.plan import LayerInfo
 
-IMAGE_FAMILIES = ["dcgan", "resnet", "biggan", "mlp"]
-MAP_FAMILIES = ["dcgan", "resnet", "biggan"]
+MAKERS = [key for key, family in Family.all().items() if family.GeneratorKnobs]
+"""The families that have generators: here all of these make images."""
+
+JUDGES = [key for key, family in Family.all().items() if family.DiscriminatorKnobs]
+MAKERS_OF_MAPS = [key for key in MAKERS if Family.named(key).maps]
+JUDGES_OF_MAPS = [key for key in JUDGES if Family.named(key).maps]
 POINT = (2,)
 LATENT = 12
 CLASSES = 3
@@ -48,11 +54,10 @@ def plan_of(
 ) -> NetworkPlan:
     """A plan of narrow networks."""
     makes = {"width": 4, **(generator or {})}
-    judges = {"width": 4, **(discriminator or {})}
-    if family == "autoencoder":
-        makes["family"] = "dcgan" if len(shape) == 3 else "mlp"
-        judges = {"family": family, "code": 5, **judges}
-        family = makes["family"]
+    judges = {"family": family, "width": 4, **(discriminator or {})}
+    if family not in MAKERS:
+        family = "dcgan" if len(shape) == 3 else "mlp"
+        judges = {"code": 5, **judges}
     config = NetworksConfig.model_validate(
         {"family": family, "generator": makes, "discriminator": judges}
     )
@@ -103,10 +108,14 @@ def total(judgement: Judgement) -> Tensor:
 
 BUILDS = [
     pytest.param(family, (channels, size, size), id=f"{family}-{size}-{channels}")
-    for family in (*IMAGE_FAMILIES, "autoencoder")
+    for family in JUDGES
     for size in (8, 16, 32, 64, 128, 256)
     for channels in ((1, 3) if size < 128 else (3,))
-] + [pytest.param(family, POINT, id=f"{family}-points") for family in ("mlp", "autoencoder")]
+] + [
+    pytest.param(family, POINT, id=f"{family}-points")
+    for family in JUDGES
+    if Family.named(family).points
+]
 
 
 @pytest.mark.parametrize(("family", "shape"), BUILDS)
@@ -136,7 +145,7 @@ def test_a_family_makes_and_judges_samples_and_every_parameter_learns(
     assert_alive(discriminator)
 
 
-@pytest.mark.parametrize("family", [*IMAGE_FAMILIES, "autoencoder"])
+@pytest.mark.parametrize("family", JUDGES)
 def test_the_seed_fixes_every_weight_and_a_copy_is_the_same_network(family: str) -> None:
     plan = with_discriminator(
         with_generator(plan_of(family), conditioning="norm"), conditioning="concat"
@@ -160,46 +169,39 @@ def test_the_seed_fixes_every_weight_and_a_copy_is_the_same_network(family: str)
 
 # Knobs --------------------------------------------------------------------------------------------
 
-GENERATOR_KNOBS: dict[str, list[Any]] = {
-    "norm": ["none", "batch", "instance", "layer", "pixel", "switchable", "virtual_batch"],
-    "upsample": ["transposed", "nearest_conv", "bilinear_conv", "pixel_shuffle"],
-    "activation": ["relu", "leaky", "elu", "silu"],
-    "init": ["normal", "xavier", "he", "orthogonal"],
-    "head_kernel": [1, 3, 5],
-    "skip_z": ["none", "split", "whole"],
-    "convolution": ["plain", "gated"],
-    "depth": [1, 2, 3],
-    "bias": ["auto", "all", "none"],
-}
-DISCRIMINATOR_KNOBS: dict[str, list[Any]] = {
-    "norm": ["none", "batch", "instance", "layer", "virtual_batch"],
-    "downsample": ["strided", "average_pool", "max_pool"],
-    "activation": ["relu", "leaky", "elu", "silu"],
-    "init": ["normal", "xavier", "he", "orthogonal"],
-    "depth": [1, 2, 3],
-    "bias": ["auto", "all", "none"],
-}
-NOT_FOR_MLP = {"upsample", "downsample", "head_kernel"}
+NUMBERS = {"depth": [1, 2, 3]}
+"""Values of the knobs that are no choice between names, where they mean the same everywhere."""
+
+TRIED_ELSEWHERE = {"width", "embedding", "pieces", "code"}
+"""Knobs that change shapes, or do something only together with another setting."""
 
 
-def knob_cases(knobs: dict[str, list[Any]], families: list[str]) -> list[tuple[str, str]]:
+def values_of(config: type[PlayerKnobs], knob: str) -> list[Any]:
+    """Every value of a choice; nothing of ``maxout`` and 0, which need others beside them."""
+    if knob in NUMBERS:
+        return NUMBERS[knob]
+    choices = typing.get_args(config.model_fields[knob].annotation)
+    return [value for value in choices if value not in ("maxout", 0)]
+
+
+def knob_cases(player: Any) -> list[tuple[str, str]]:
+    choice = FamilyOf(player)
     return [
-        (family, knob)
-        for family in families
-        for knob in knobs
-        if not (family == "mlp" and (knob in NOT_FOR_MLP or knob == "convolution"))
+        (key, knob)
+        for key, family in choice.options().items()
+        for knob in getattr(family, choice.config).model_fields
+        if knob not in TRIED_ELSEWHERE
     ]
 
 
-@pytest.mark.parametrize(("family", "knob"), knob_cases(GENERATOR_KNOBS, IMAGE_FAMILIES))
+@pytest.mark.parametrize(("family", "knob"), knob_cases("generator"))
 def test_every_value_of_a_generator_knob_trains_and_makes_other_images(
     family: str, knob: str
 ) -> None:
     results: list[Tensor] = []
-    values = GENERATOR_KNOBS[knob]
-    if family == "mlp" and knob == "norm":
-        values = [value for value in values if value != "instance"]
-    for value in values:
+    config = Family.named(family).GeneratorKnobs
+    assert config is not None
+    for value in values_of(config, knob):
         # Batch norm cancels biases in every way; they are told apart by the count of parameters.
         generator, _ = built(plan_of(family, generator={knob: value}))
         prepare_reference(generator, noise())
@@ -212,18 +214,15 @@ def test_every_value_of_a_generator_knob_trains_and_makes_other_images(
     assert_all_differ(results)
 
 
-@pytest.mark.parametrize(
-    ("family", "knob"), knob_cases(DISCRIMINATOR_KNOBS, [*IMAGE_FAMILIES, "autoencoder"])
-)
+@pytest.mark.parametrize(("family", "knob"), knob_cases("discriminator"))
 def test_every_value_of_a_discriminator_knob_trains_and_judges_otherwise(
     family: str, knob: str
 ) -> None:
     results: list[Tensor] = []
     images = samples((1, 8, 8))
-    values = DISCRIMINATOR_KNOBS[knob]
-    if family == "mlp" and knob == "norm":
-        values = [value for value in values if value != "instance"]
-    for value in values:
+    config = Family.named(family).DiscriminatorKnobs
+    assert config is not None
+    for value in values_of(config, knob):
         norm = {"norm": "batch"} if knob == "bias" else {}
         _, discriminator = built(plan_of(family, discriminator={**norm, knob: value}))
         prepare_reference(discriminator, images)
@@ -253,7 +252,7 @@ def test_every_value_of_an_mlp_activation_and_its_pieces_make_other_points() -> 
 
 
 @pytest.mark.parametrize("skip_z", ["none", "whole", "split"])
-@pytest.mark.parametrize("family", IMAGE_FAMILIES)
+@pytest.mark.parametrize("family", MAKERS)
 def test_every_number_of_z_shapes_the_image(family: str, skip_z: str) -> None:
     generator, _ = built(plan_of(family, generator={"skip_z": skip_z, "activation": "elu"}))
     z = noise().requires_grad_(True)
@@ -291,7 +290,7 @@ def assert_all_differ(results: list[Tensor]) -> None:
 
 @pytest.mark.parametrize("skip_z", ["none", "split", "whole"])
 @pytest.mark.parametrize("conditioning", ["concat", "norm"])
-@pytest.mark.parametrize("family", IMAGE_FAMILIES)
+@pytest.mark.parametrize("family", MAKERS)
 def test_a_label_changes_its_own_image_and_no_other(
     family: str, conditioning: str, skip_z: str
 ) -> None:
@@ -315,7 +314,7 @@ def test_a_label_changes_its_own_image_and_no_other(
 
 @pytest.mark.parametrize("embedding", [0, 6])
 @pytest.mark.parametrize("conditioning", ["concat", "projection"])
-@pytest.mark.parametrize("family", [*IMAGE_FAMILIES, "autoencoder"])
+@pytest.mark.parametrize("family", JUDGES)
 def test_a_label_changes_the_judgement_of_its_own_image_and_no_other(
     family: str, conditioning: str, embedding: int
 ) -> None:
@@ -385,7 +384,7 @@ class OneMore(nn.Module):
 WEIGHTS = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear, nn.Embedding)
 
 
-@pytest.mark.parametrize("family", [*IMAGE_FAMILIES, "autoencoder"])
+@pytest.mark.parametrize("family", JUDGES)
 def test_every_weight_layer_is_wrapped_and_the_last_ones_are_known(family: str) -> None:
     seen: list[LayerInfo] = []
 
@@ -409,7 +408,7 @@ def test_every_weight_layer_is_wrapped_and_the_last_ones_are_known(family: str) 
     assert Wrapped in kinds
 
 
-@pytest.mark.parametrize("family", [*MAP_FAMILIES, "autoencoder"])
+@pytest.mark.parametrize("family", JUDGES_OF_MAPS)
 def test_modules_are_inserted_once_at_each_size_and_wrapped_like_the_rest(family: str) -> None:
     places: dict[str, list[tuple[int, int]]] = {"generator": [], "discriminator": []}
     wrapped: list[int] = []
@@ -440,7 +439,7 @@ def test_modules_are_inserted_once_at_each_size_and_wrapped_like_the_rest(family
     assert_alive(discriminator)
 
 
-@pytest.mark.parametrize("family", [*MAP_FAMILIES, "autoencoder"])
+@pytest.mark.parametrize("family", JUDGES_OF_MAPS)
 @pytest.mark.parametrize("size", [8, 32])
 def test_maps_are_appended_before_the_last_block(family: str, size: int) -> None:
     asked: list[tuple[int, int]] = []
@@ -458,7 +457,7 @@ def test_maps_are_appended_before_the_last_block(family: str, size: int) -> None
     assert_alive(discriminator)
 
 
-@pytest.mark.parametrize("family", [*IMAGE_FAMILIES, "autoencoder"])
+@pytest.mark.parametrize("family", JUDGES)
 def test_features_are_refined_and_read_by_every_head(family: str) -> None:
     def more(features: int) -> tuple[nn.Module, int]:
         return OneMore(), features + 1
@@ -490,7 +489,7 @@ def test_a_builder_replaces_the_family_s_constructor() -> None:
 
 @pytest.mark.parametrize("convolution", ["plain", "gated"])
 @pytest.mark.parametrize("enlarge", [1, 2, 4])
-@pytest.mark.parametrize("family", MAP_FAMILIES)
+@pytest.mark.parametrize("family", MAKERS_OF_MAPS)
 def test_a_condition_image_and_z_both_shape_the_result(
     family: str, enlarge: int, convolution: str
 ) -> None:
@@ -513,7 +512,7 @@ def test_a_condition_image_and_z_both_shape_the_result(
         generator(noise(), labels())
 
 
-@pytest.mark.parametrize("family", MAP_FAMILIES)
+@pytest.mark.parametrize("family", MAKERS_OF_MAPS)
 def test_the_condition_s_maps_count_at_every_size(family: str) -> None:
     plan = with_generator(plan_of(family, (1, 32, 32)), condition_channels=1, enlarge=2)
     generator, _ = built(plan)
@@ -530,7 +529,3 @@ def test_the_condition_s_maps_count_at_every_size(family: str) -> None:
     made = generator(noise(), None, samples((1, 16, 16)))
     for gradient in torch.autograd.grad(made.mul(samples((1, 32, 32))).sum(), maps):
         assert gradient.any()
-
-
-def test_the_suite_knows_every_family() -> None:
-    assert {*IMAGE_FAMILIES, "autoencoder"} == set(FAMILIES)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from trials.config import measures, paths_of, shapes_weights
+from trials.roles import measures, paths_of, shapes_weights
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from trials.networks import (
+    Family,
     NetworksConfig,
     build,
     needs_reference,
@@ -20,7 +21,7 @@ from trials.networks import (
 )
 from trials.networks.layers.virtual_batch import VirtualBatchNorm
 
-FAMILIES = ["dcgan", "resnet", "biggan", "mlp"]
+FAMILIES = [key for key, family in Family.all().items() if family.GeneratorKnobs]
 
 
 def networks(family: str, norm: str = "virtual_batch") -> tuple[nn.Module, nn.Module]:

@@ -48,7 +48,7 @@ def _unrolled_loss(game: ComposedGame, z: Tensor, real: Tensor, k: int) -> float
     judge = copy.deepcopy(game.discriminator)
     fake = game.generator(z)
     rule = game.trial.optimizer.discriminator
-    optimizer = rule.build(judge.parameters())
+    optimizer = rule.part(rule).build(judge.parameters())
     optimizer.load_state_dict(copy.deepcopy(game.optimizers["discriminator"].state_dict()))
     for _ in range(k):
         optimizer.zero_grad()

@@ -136,4 +136,4 @@ class Loop:
             settings = getattr(self.trial.optimizer, name)
             if settings.decay != "none":
                 for group in optimizer.param_groups:
-                    group["lr"] = settings.rate(self.game.progress)
+                    group["lr"] = settings.part(settings).rate(self.game.progress)

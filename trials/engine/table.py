@@ -44,8 +44,8 @@ class Table:
         self.generator = generator.to(device)
         self.discriminator = discriminator.to(device)
         self.optimizers = {
-            "generator": trial.optimizer.generator.build(self.generator.parameters()),
-            "discriminator": trial.optimizer.discriminator.build(self.discriminator.parameters()),
+            name: settings.part(settings).build(getattr(self, name).parameters())
+            for name, settings in trial.optimizer
         }
         self._order = Order(len(dataset), trial.batch_size, self.streams.data)
         self._discriminator_parameters = list(self.discriminator.parameters())

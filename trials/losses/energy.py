@@ -22,18 +22,18 @@ that family's.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from trials.game import Game, Round, Terms
+from trials.game import Game, Round, Terms, Trial
 from trials.losses.base import UncentredLoss
-from trials.networks.build import plan_networks
-from trials.networks.plan import Judgement, NetworkPlan
+from trials.networks.plan import Judgement
 from trials.part import PartConfig, knob
+from trials.problems import Problem
 
 
 def energy(seen: Tensor, again: Tensor, power: int) -> Tensor:
@@ -71,14 +71,16 @@ def convergence(real: Tensor, fake: Tensor, gamma: float) -> Tensor:
 class _Energy(UncentredLoss):
     power = 2
 
-    def plan(self, plan: NetworkPlan) -> NetworkPlan:
-        networks = self.trial.networks
-        judge = networks.discriminator.model_copy(update={"family": "autoencoder"})
-        maker, classes = plan.generator, plan.generator.classes
-        remade = plan_networks(
-            networks.model_copy(update={"discriminator": judge}), maker.shape, maker.latent, classes
-        )
-        return replace(plan, discriminator=remade.discriminator)
+    @classmethod
+    def networks(cls, config: Any) -> Mapping[str, Mapping[str, Any]]:
+        return {"discriminator": {"family": "autoencoder"}}
+
+    @classmethod
+    def check(cls, config: Any, trial: Trial) -> Iterable[Problem]:
+        judge = trial.networks.discriminator.name
+        if judge != "autoencoder":
+            path = "networks.discriminator.family"
+            yield Problem(path, f"'{cls.key}' has an autoencoder judge, not {judge}", "autoencoder")
 
     def _energy(self, seen: Tensor | None, judgement: Judgement | None) -> Tensor:
         assert seen is not None

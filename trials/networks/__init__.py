@@ -10,18 +10,19 @@ from trials.networks.build import (
     check,
     plan_networks,
 )
-from trials.networks.config import DiscriminatorConfig, GeneratorConfig, NetworksConfig
+from trials.networks.config import NetworksConfig
+from trials.networks.family import Family, PlayerKnobs
 from trials.networks.layers.virtual_batch import needs_reference, prepare_reference
 from trials.networks.plan import DiscriminatorPlan, GeneratorPlan, Judgement, NetworkPlan
 
 __all__ = [
-    "DiscriminatorConfig",
     "DiscriminatorPlan",
-    "GeneratorConfig",
+    "Family",
     "GeneratorPlan",
     "Judgement",
     "NetworkPlan",
     "NetworksConfig",
+    "PlayerKnobs",
     "block_sizes",
     "build",
     "build_discriminator",

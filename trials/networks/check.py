@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from trials.networks.families import FAMILIES
-from trials.networks.families.family import SMALLEST, Family
+from trials.networks.family import SMALLEST, Family
 from trials.networks.layers.activations import ACTIVATIONS
 from trials.networks.layers.init import INITIALISERS
 from trials.networks.layers.norms import NORMS
@@ -26,9 +25,9 @@ def _generator(plan: GeneratorPlan) -> list[Problem]:
     family, problems = _player(plan, player)
     if family is None:
         return problems
-    if family.generator is None:
-        choices = [name for name, made in FAMILIES.items() if made.generator is not None]
-        problems.append(_problem(player, "family", f"{family.name} only judges", _any(choices)))
+    if family.GeneratorKnobs is None:
+        choices = [key for key, other in Family.all().items() if other.GeneratorKnobs is not None]
+        problems.append(_problem(player, "family", f"{family.key} only judges", _any(choices)))
         return problems
     if _has_maps(plan, family):
         problems += _name(player, "upsample", plan.upsample, UPSAMPLERS)
@@ -42,14 +41,14 @@ def _generator(plan: GeneratorPlan) -> list[Problem]:
     return problems
 
 
-def _condition(plan: GeneratorPlan, family: Family) -> list[Problem]:
+def _condition(plan: GeneratorPlan, family: type[Family]) -> list[Problem]:
     """A condition image: needs feature maps, and a size that the encoder can work down from."""
     if not plan.condition_channels:
         if plan.enlarge != 1:
             return [Problem("task", "there is no image to enlarge", "condition_channels")]
         return []
     if not _has_maps(plan, family):
-        return [Problem("task", f"the family {family.name} cannot work from an image")]
+        return [Problem("task", f"the family {family.key} cannot work from an image")]
     smaller, rest = divmod(plan.shape[-1], plan.enlarge)
     if rest or smaller < SMALLEST or smaller & (smaller - 1):
         expected = f"a power of two that leaves at least {SMALLEST}"
@@ -62,10 +61,14 @@ def _discriminator(plan: DiscriminatorPlan) -> list[Problem]:
     family, problems = _player(plan, player)
     if family is None:
         return problems
+    if family.DiscriminatorKnobs is None:
+        choices = [k for k, other in Family.all().items() if other.DiscriminatorKnobs is not None]
+        problems.append(_problem(player, "family", f"{family.key} only makes", _any(choices)))
+        return problems
     if _has_maps(plan, family):
         problems += _name(player, "downsample", plan.downsample, DOWNSAMPLERS)
     elif plan.append_maps:
-        message = f"the family {family.name} has no feature maps to append one to"
+        message = f"the family {family.key} has no feature maps to append one to"
         problems.append(_problem(player, "family", message))
     if plan.conditioning != "none" and not plan.classes:
         problems.append(Problem("data", "has no labels to condition the discriminator on"))
@@ -76,12 +79,12 @@ def _discriminator(plan: DiscriminatorPlan) -> list[Problem]:
     return problems
 
 
-def _player(plan: PlayerPlan, player: str) -> tuple[Family | None, list[Problem]]:
+def _player(plan: PlayerPlan, player: str) -> tuple[type[Family] | None, list[Problem]]:
     """What both players' plans have to satisfy; no family where its name is unknown."""
-    problems = _name(player, "family", plan.family, FAMILIES)
+    problems = _name(player, "family", plan.family, Family.all())
     if problems:
         return None, problems
-    family = FAMILIES[plan.family]
+    family = Family.named(plan.family)
     problems += _name(player, "norm", plan.norm, {"none", *NORMS})
     problems += _name(player, "activation", plan.activation, {"maxout", *ACTIVATIONS})
     problems += _name(player, "init", plan.init, INITIALISERS)
@@ -94,33 +97,34 @@ def _player(plan: PlayerPlan, player: str) -> tuple[Family | None, list[Problem]
             message = "instance needs feature maps: a single value has no deviation"
             problems.append(_problem(player, "norm", message, "batch or layer"))
         if plan.after_block:
-            message = f"the family {family.name} has no blocks of feature maps to stand between"
+            message = f"the family {family.key} has no blocks of feature maps to stand between"
             problems.append(_problem(player, "family", message))
         if getattr(plan, "convolution", "plain") != "plain":
-            message = f"the family {family.name} has no convolutions"
+            message = f"the family {family.key} has no convolutions"
             problems.append(_problem(player, "convolution", message, "plain"))
-    if plan.activation == "maxout" and "pieces" not in plan.options:
-        problems.append(_problem(player, "activation", "maxout is for the family mlp"))
+    if plan.activation == "maxout" and plan.pieces < 2:
+        message = f"the family {family.key} has no units of several pieces"
+        problems.append(_problem(player, "activation", message, "another than maxout"))
     return family, problems
 
 
 def needs_company(plan: PlayerPlan) -> bool:
     """Whether this player cannot be given a single sample: batch norm over vectors. Over feature
     maps there is a deviation within the one."""
-    return plan.norm == "batch" and not _has_maps(plan, FAMILIES[plan.family])
+    return plan.norm == "batch" and not _has_maps(plan, Family.named(plan.family))
 
 
-def _has_maps(plan: PlayerPlan, family: Family) -> bool:
+def _has_maps(plan: PlayerPlan, family: type[Family]) -> bool:
     return family.maps and len(plan.shape) == 3
 
 
-def _shape(plan: PlayerPlan, family: Family, player: str) -> list[Problem]:
+def _shape(plan: PlayerPlan, family: type[Family], player: str) -> list[Problem]:
     shape = plan.shape
     if len(shape) == 1:
         if family.points:
             return []
         return [
-            _problem(player, "family", f"{family.name} makes images, the data are points", "mlp")
+            _problem(player, "family", f"{family.key} makes images, the data are points", "mlp")
         ]
     sized = len(shape) == 3 and shape[1] == shape[2] and shape[1] in SIZES
     if not sized:

@@ -1,127 +1,131 @@
-"""What a user may say about the networks; ``None`` means the family's own default.
+"""What a file may say about the networks: a family for each player, and that family's knobs.
 
-:func:`trials.networks.build.plan_networks` turns this into a plan. Which names a family
-understands, and with which defaults, stands in the family's file.
+Silence about a family is decided when the section is read, so that what is recorded has every
+default written down. :func:`trials.networks.build.plan_networks` turns the section into a plan.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, model_validator
 
-FamilyName = Literal["auto", "dcgan", "resnet", "biggan", "mlp"]
-Activation = Literal["relu", "leaky", "elu", "silu", "maxout"]
-Init = Literal["normal", "xavier", "he", "orthogonal"]
-Upsample = Literal["transposed", "nearest_conv", "bilinear_conv", "pixel_shuffle"]
-Downsample = Literal["strided", "average_pool", "max_pool"]
-GeneratorNorm = Literal[
-    "none", "batch", "instance", "layer", "pixel", "switchable", "virtual_batch"
-]
-DiscriminatorNorm = Literal["none", "batch", "instance", "layer", "virtual_batch"]
-Bias = Literal["auto", "all", "none"]
+from trials.by_name import ByName, failure, named
+from trials.networks.family import Family
+from trials.part import Part, unknown_name
+from trials.problems import Problem
 
-Width = Annotated[int, Field(ge=1, le=4096)]
-Depth = Annotated[int, Field(ge=1, le=16)]
-Pieces = Annotated[int, Field(ge=2, le=32)]
+Player = Literal["generator", "discriminator"]
+PLAYERS: tuple[Player, ...] = ("generator", "discriminator")
 
+USUAL = {"image": "dcgan", "point": "mlp"}
+"""The family that ``auto`` is, by what the data are."""
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+Knobs = Mapping[str, Mapping[str, Any]]
+"""Player → knobs."""
 
 
-class GeneratorConfig(_Section):
-    """The generator."""
+class FamilyOf(ByName):
+    """The family of one player, with its knobs."""
 
-    family: FamilyName = "auto"
-    """``auto``: that of :class:`NetworksConfig`."""
+    def __init__(self, player: Player) -> None:
+        super().__init__(Family, tag="family", config=f"{player.capitalize()}Knobs")
 
-    width: Width | None = None
-    """Channels at the full image size, the narrowest place; units of a hidden layer in an mlp."""
+    def options(self) -> Mapping[str, type[Part]]:
+        return {
+            key: family
+            for key, family in Family.all().items()
+            if getattr(family, self.config) is not None
+        }
 
-    depth: Depth | None = None
-    """Blocks at each size, the resampling one included; hidden layers in an mlp."""
-
-    norm: GeneratorNorm | None = None
-    """Normalisation after (residual families: before) each hidden layer."""
-
-    upsample: Upsample | None = None
-    """How feature maps double their size."""
-
-    activation: Activation | None = None
-    """``leaky`` has slope 0.2; ``maxout`` is for the mlp."""
-
-    init: Init | None = None
-    """How weights start; biases start at 0."""
-
-    head_kernel: Literal[0, 1, 3, 5, 7, 9] | None = None
-    """Kernel of the convolution that makes the image; 0 (dcgan only): the last upsampling does."""
-
-    skip_z: Literal["none", "split", "whole"] | None = None
-    """A share of z, or all of it, sets gains and biases in every block."""
-
-    convolution: Literal["plain", "gated"] = "plain"
-    """``gated``: half of each convolution's channels are gates on the other half."""
-
-    bias: Bias = "auto"
-    """``auto`` leaves out the biases that a normalisation cancels. Reference implementations have
-    ``all`` or ``none``; the choice makes a parameter count agree with theirs."""
-
-    pieces: Pieces | None = None
-    """Linear pieces of one maxout unit (mlp with ``activation: maxout`` only)."""
-
-    embedding: Annotated[int, Field(ge=0, le=1024)] | None = None
-    """Size of a learned class embedding; 0: one-hot."""
+    def __get_pydantic_json_schema__(
+        self, schema: Any, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        options = self.options()
+        forms = []
+        for key, family in options.items():
+            form = named(self.resolved(handler, family), key, self.tag)
+            # Without a family of its own the player has that of the section, which may be any.
+            form["properties"][self.tag] = {"enum": ["auto", key], "description": family.summary}
+            form["required"] = [name for name in form["required"] if name != self.tag]
+            forms.append(form)
+        return {"anyOf": [{"enum": ["auto", *options]}, *forms]}
 
 
-class DiscriminatorConfig(_Section):
-    """The discriminator."""
-
-    family: Literal["auto", "dcgan", "resnet", "biggan", "mlp", "autoencoder"] = "auto"
-    """``autoencoder`` judges by how well it reconstructs (EBGAN, BEGAN)."""
-
-    width: Width | None = None
-    """Channels after the first convolution; units of a hidden layer in an mlp."""
-
-    depth: Depth | None = None
-    """dcgan: convolutions at each size; residual families: blocks at each size; mlp: layers."""
-
-    norm: DiscriminatorNorm | None = None
-    """Normalisation of each hidden layer but the first."""
-
-    downsample: Downsample | None = None
-    """How feature maps halve their size."""
-
-    activation: Activation | None = None
-    """``leaky`` has slope 0.2; ``maxout`` is for the mlp."""
-
-    init: Init | None = None
-    """How weights start; biases start at 0."""
-
-    bias: Bias = "auto"
-    """As the generator's."""
-
-    pieces: Pieces | None = None
-    """Linear pieces of one maxout unit (mlp with ``activation: maxout`` only)."""
-
-    embedding: Annotated[int, Field(ge=0, le=1024)] | None = None
-    """Size of a learned class embedding joined to the input; 0: one-hot maps."""
-
-    code: Annotated[int, Field(ge=1, le=4096)] | None = None
-    """Numbers between encoder and decoder (autoencoder only)."""
-
-    upsample: Upsample | None = None
-    """How the decoder doubles its size (autoencoder only)."""
+def _list_families(schema: dict[str, Any]) -> None:
+    schema["enum"] = ["auto", *_families_of_both()]
 
 
-class NetworksConfig(_Section):
-    """Both networks. ``auto`` is dcgan for images and mlp for points."""
+class NetworksConfig(BaseModel):
+    """Both networks."""
 
-    family: FamilyName = "auto"
-    """Of both players, unless one names its own."""
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
-    generator: GeneratorConfig = GeneratorConfig()
-    """The generator's knobs."""
+    family: str = Field(
+        default="auto",
+        description="of both players, unless one names its own; auto: dcgan for images, mlp for "
+        "points",
+        json_schema_extra=_list_families,
+    )
+    generator: Annotated[Any, FamilyOf("generator")] = Field(
+        default="auto", description="the generator: its family, and that family's knobs"
+    )
+    discriminator: Annotated[Any, FamilyOf("discriminator")] = Field(
+        default="auto", description="the discriminator: its family, and that family's knobs"
+    )
 
-    discriminator: DiscriminatorConfig = DiscriminatorConfig()
-    """The discriminator's knobs."""
+    @model_validator(mode="before")
+    @classmethod
+    def _every_player_has_a_family(cls, given: Any) -> Any:
+        return settled(given, "image") if isinstance(given, Mapping) else given
+
+
+def settled(given: Mapping[str, Any], items: str, brought: Sequence[Knobs] = ()) -> dict[str, Any]:
+    """The section with all that it leaves open decided.
+
+    ``items`` is ``image`` or ``point``. ``brought`` are knobs that the loss, the task and the
+    tricks bring where the file says nothing.
+
+    Raises:
+        ValidationError: a family that does not exist, or that no player has.
+    """
+    usual = given.get("family")
+    if usual is None or usual == "auto":
+        usual = USUAL[items]
+    if usual not in _families_of_both():
+        raise failure([unknown_name("family", usual, Family.kind, _families_of_both())], usual)
+    made = {**given, "family": usual}
+    for player in PLAYERS:
+        ours = [knobs[player] for knobs in brought if player in knobs]
+        made[player] = _player(player, given.get(player), usual, ours)
+    families = [made[p].get("family") for p in PLAYERS if isinstance(made[p], Mapping)]
+    if given.get("family") == usual and len(families) == 2 and usual not in families:
+        problem = "is the family of neither player: both name their own"
+        raise failure([Problem("family", problem, " or ".join(map(str, families)))], usual)
+    return made
+
+
+def _player(player: Player, given: Any, usual: str, brought: Sequence[Mapping[str, Any]]) -> Any:
+    """One player's section with its family named, and the knobs that are brought filled in."""
+    if given is None or isinstance(given, str):
+        given = {"family": given}
+    if not isinstance(given, Mapping):
+        return given
+    made = dict(given)
+    if made.get("family") in (None, "auto"):
+        made["family"] = next((knobs["family"] for knobs in brought if "family" in knobs), usual)
+    config = getattr(Family.all().get(str(made["family"])), FamilyOf(player).config, None)
+    for name, value in ((name, value) for knobs in brought for name, value in knobs.items()):
+        if config is not None and name in config.model_fields and made.get(name) is None:
+            made[name] = value
+    return made
+
+
+def _families_of_both() -> list[str]:
+    """The families that both players can have."""
+    return [
+        key
+        for key, family in Family.all().items()
+        if family.GeneratorKnobs is not None and family.DiscriminatorKnobs is not None
+    ]

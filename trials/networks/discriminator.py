@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from trials.networks.generator import ClassVector
-from trials.networks.layers.factory import LayerFactory, option
+from trials.networks.layers.factory import LayerFactory
 from trials.networks.layers.virtual_batch import ReferenceBatch
 from trials.networks.plan import DiscriminatorPlan, Judgement
 
@@ -24,7 +24,7 @@ class LabelledInput(nn.Module):
 
     def __init__(self, plan: DiscriminatorPlan) -> None:
         super().__init__()
-        self.classes = ClassVector(LayerFactory(plan), plan.classes, option(plan, "embedding", 0))
+        self.classes = ClassVector(LayerFactory(plan), plan.classes, plan.embedding)
         self.channels = self.classes.size * plan.pack
 
     def forward(self, x: Tensor, labels: Tensor | None) -> Tensor:

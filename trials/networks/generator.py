@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from trials.networks.layers.coded import Coded
-from trials.networks.layers.factory import LayerFactory, option
+from trials.networks.layers.factory import LayerFactory
 from trials.networks.layers.virtual_batch import ReferenceBatch
 from trials.networks.plan import GeneratorPlan
 
@@ -53,7 +53,7 @@ class Conditioner(nn.Module):
         self.stages = stages
         self.conditioning = plan.conditioning
         self.classes = (
-            ClassVector(LayerFactory(plan), plan.classes, option(plan, "embedding", 0))
+            ClassVector(LayerFactory(plan), plan.classes, plan.embedding)
             if plan.conditioning != "none"
             else None
         )

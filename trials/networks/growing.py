@@ -22,9 +22,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from trials.networks.discriminator import Discriminator, input_channels, labelled_input
-from trials.networks.families.family import SMALLEST
-from trials.networks.families.image import image_head, projection
+from trials.networks.family import SMALLEST
 from trials.networks.generator import conditioner_of
+from trials.networks.image_ends import image_head, projection
 from trials.networks.layers.coded import Coded, sequence
 from trials.networks.layers.factory import LayerFactory, halvings
 from trials.networks.layers.norms import PixelNorm

@@ -19,6 +19,8 @@ from typing import Any, Literal, NamedTuple
 
 from torch import Tensor, nn
 
+from trials.part import PartConfig
+
 
 class Judgement(NamedTuple):
     """What a discriminator says of a batch.
@@ -67,19 +69,27 @@ class PlayerPlan:
 
     family: str
     shape: tuple[int, ...]
-    width: int
-    depth: int
-    norm: str
-    activation: str
-    init: str
+    knobs: PartConfig
+    """The family's own knobs as the file gives them. Those that are fields of the plan too, tricks
+    may have changed there."""
+
+    width: int = 16
+    depth: int = 1
+    norm: str = "none"
+    activation: str = "relu"
+    init: str = "xavier"
+    bias: Literal["auto", "all", "none"] = "auto"
+    pieces: int = 1
+    """Linear pieces of one maxout unit."""
+
+    embedding: int = 0
+    """Size of a learned class embedding; 0: one-hot."""
+
     classes: int = 0
     wrap_layer: tuple[LayerWrap, ...] = ()
     after_block: tuple[BlockInsert, ...] = ()
     builder: Callable[[Any], nn.Module] | None = None
     """Replaces the family's own constructor: several discriminators, growing networks."""
-
-    options: Mapping[str, Any] = field(default_factory=dict)
-    """Options of one family only (maxout pieces, code size)."""
 
 
 @dataclass(frozen=True)

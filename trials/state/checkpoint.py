@@ -8,6 +8,7 @@ in it is executed.
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +28,10 @@ def save(path: Path, fingerprint: str, state: dict[str, Any]) -> None:
     atomic_write(path, lambda temporary: torch.save(content, temporary))
 
 
-def load(path: Path, fingerprint: str | None) -> dict[str, Any] | None:
+def load(path: Path, fingerprints: Collection[str] | None) -> dict[str, Any] | None:
     """The state saved at ``path``, or None where there is no checkpoint.
 
-    ``fingerprint`` None takes that of any configuration.
+    ``fingerprints`` are those that its configuration may have; None takes any configuration's.
 
     Raises:
         CheckpointError: it is damaged, of another format, or of another configuration.
@@ -44,7 +45,7 @@ def load(path: Path, fingerprint: str | None) -> dict[str, Any] | None:
         or not {"fingerprint", "state"} <= content.keys()
     ):
         raise CheckpointError(f"{path}: not a checkpoint of format {FORMAT}; {ANEW}")
-    if fingerprint is not None and content["fingerprint"] != fingerprint:
+    if fingerprints is not None and content["fingerprint"] not in fingerprints:
         raise CheckpointError(
             f"{path}: the checkpoint belongs to another configuration; train this one in another"
             f" folder, or {ANEW}"

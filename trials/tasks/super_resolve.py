@@ -11,7 +11,7 @@ their own (``l1``, ``perceptual``).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -59,14 +59,16 @@ class SuperResolve(PairedTask):
                 expected=f"at most {shape[-1] // SMALLEST}",
             )
 
+    @classmethod
+    def networks(cls, config: Any) -> Mapping[str, Mapping[str, Any]]:
+        return {"generator": {"upsample": "pixel_shuffle"}}
+
     def plan(self, plan: NetworkPlan) -> NetworkPlan:
         maker = replace(
             plan.generator,
             condition_channels=plan.generator.shape[0],
             enlarge=self.config.factor,
         )
-        if self.trial.networks.generator.upsample is None:
-            maker = replace(maker, upsample="pixel_shuffle")
         return replace(plan, generator=maker)
 
     def condition(self, game: Game, real: Tensor, stream: torch.Generator) -> Tensor:

@@ -56,7 +56,7 @@ class GradientPenalty(Trick):
 
     @classmethod
     def advise(cls, config: Any, trial: Trial) -> Iterable[str]:
-        if trial.networks.discriminator.norm == "batch":
+        if getattr(trial.networks.discriminator, "norm", "none") == "batch":
             yield (
                 "tricks.gradient_penalty penalises each sample's gradient, and batch norm in the "
                 "discriminator couples the samples; use layer norm (arXiv:1704.00028, section 4)"

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from trials.game import Game
-from trials.optimizers import decayed
+from trials.optimization import Decay
 from trials.part import PartConfig, knob
 from trials.trick import Trick
 
@@ -23,7 +23,7 @@ def level(sigma: float, schedule: Literal["linear", "cosine", "constant"], share
     """σ when ``share`` of the schedule has passed; 0 after its end unless constant."""
     if schedule == "constant":
         return sigma
-    return sigma * decayed(schedule, 0.0, share) if share < 1 else 0.0
+    return sigma * Decay.named(schedule).factor(share, 0.0) if share < 1 else 0.0
 
 
 class InstanceNoise(Trick):

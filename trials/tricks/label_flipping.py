@@ -16,7 +16,7 @@ from torch import Tensor
 
 from trials.game import Game, Round, Trial
 from trials.losses.base import needs_targets
-from trials.optimizers import decayed
+from trials.optimization import Decay
 from trials.part import PartConfig, knob
 from trials.problems import Problem
 from trials.trick import Trick
@@ -54,7 +54,8 @@ class LabelFlipping(Trick):
         probability = self.config.probability
         if self.config.schedule != "constant":
             share = game.progress / self.config.until
-            probability *= decayed(self.config.schedule, 0.0, share) if share < 1 else 0.0
+            fade = Decay.named(self.config.schedule)
+            probability *= fade.factor(share, 0.0) if share < 1 else 0.0
         flipped = flips(len(round.r), probability, game.streams.augmentation)
         truth = torch.as_tensor(round.real_target, dtype=round.r.dtype, device=round.r.device)
         round.real_target = torch.where(flipped, torch.zeros_like(truth), truth)

@@ -24,7 +24,6 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Literal, cast
 
-from pydantic import BaseModel
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import register_parametrization
 
@@ -78,11 +77,6 @@ def equalised(layer: nn.Module, info: LayerInfo) -> nn.Module:
     )
 
 
-def _open(given: BaseModel, paper: Mapping[str, Any]) -> dict[str, Any]:
-    """The paper's choices where the configuration has none."""
-    return {name: value for name, value in paper.items() if getattr(given, name) is None}
-
-
 class ProgressiveGrowing(Trick):
     """From the coarse to the fine."""
 
@@ -122,32 +116,35 @@ class ProgressiveGrowing(Trick):
         shape, here = trial.shape(), f"tricks.{cls.key}"
         if shape is not None and len(shape) != 3:
             yield Problem(here, "grows images, and these data are points")
-        elif shape is not None and shape[-1] <= config.start:
+            return
+        if shape is not None and shape[-1] <= config.start:
             message = f"images of {shape[-1]}×{shape[-1]} leave nothing to grow"
             yield Problem(f"{here}.start", message, expected="4" if shape[-1] > 4 else "")
         networks = trial.networks
         for player in ("generator", "discriminator"):
-            given = getattr(networks, player)
-            family = networks.family if given.family == "auto" else given.family
-            if family not in ("auto", "dcgan"):
+            knobs = getattr(networks, player)
+            if knobs.name != "dcgan":
                 path = f"networks.{player}.family"
-                yield Problem(path, f"'{cls.key}' has networks of its own, not {family}", "dcgan")
-            if given.norm == "virtual_batch":
+                message = f"'{cls.key}' has networks of its own, not {knobs.name}"
+                yield Problem(path, message, "dcgan")
+                continue
+            if knobs.norm == "virtual_batch":
                 path = f"networks.{player}.norm"
                 yield Problem(path, "a growing network has no fixed reference batch")
-            if given.init is not None and config.equalised:
+            if knobs.init != "normal" and config.equalised:
                 message = "equalised weights start normal, whatever this says"
                 yield Problem(f"networks.{player}.init", message, f"{here}.equalised: false")
-        if networks.generator.head_kernel == 0:
+        if getattr(networks.generator, "head_kernel", 1) == 0:
             path = "networks.generator.head_kernel"
             yield Problem(path, "a growing generator has a head at every size", "1 or 3")
 
+    @classmethod
+    def networks(cls, config: Any) -> Mapping[str, Mapping[str, Any]]:
+        norm = {"norm": "pixel"} if config.pixel_norm else {}
+        return {**PAPER, "generator": {**PAPER["generator"], **norm}}
+
     def plan(self, plan: NetworkPlan) -> NetworkPlan:
-        networks, chosen = self.trial.networks, self.config
-        maker = replace(plan.generator, **_open(networks.generator, PAPER["generator"]))
-        judge = replace(plan.discriminator, **_open(networks.discriminator, PAPER["discriminator"]))
-        if chosen.pixel_norm and networks.generator.norm is None:
-            maker = replace(maker, norm="pixel")
+        chosen, maker, judge = self.config, plan.generator, plan.discriminator
         if chosen.equalised:
             maker = replace(maker, wrap_layer=(equalised, *maker.wrap_layer))
             judge = replace(judge, wrap_layer=(equalised, *judge.wrap_layer))

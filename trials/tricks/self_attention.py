@@ -12,7 +12,6 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any, Literal
 
-from trials.errors import ConfigError
 from trials.game import Trial
 from trials.networks import block_sizes
 from trials.networks.build import plan_networks
@@ -44,10 +43,7 @@ class Attention(Trick):
         shape = trial.shape()
         if shape is None or len(shape) != 3:
             return  # points have no feature maps, and the check of the networks says so
-        try:
-            plan = plan_networks(trial.networks, shape, trial.latent.dim, 0)
-        except ConfigError:
-            return  # the networks' own problems are reported elsewhere
+        plan = plan_networks(trial.networks, shape, trial.latent.dim, 0)
         for player, one in (("generator", plan.generator), ("discriminator", plan.discriminator)):
             if config.players in (player, "both") and not standing(one, config.resolution):
                 sizes = ", ".join(map(str, sorted(block_sizes(one))))

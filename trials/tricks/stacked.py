@@ -18,11 +18,10 @@ from typing import Any, Literal
 
 from torch import Tensor
 
-from trials.errors import ConfigError
 from trials.game import Game, Round, Steps, Terms, Trial
 from trials.networks.build import check as check_networks
 from trials.networks.build import plan_networks
-from trials.networks.families.family import SMALLEST
+from trials.networks.family import SMALLEST
 from trials.networks.plan import NetworkPlan
 from trials.networks.stacked import (
     StackedDiscriminator,
@@ -77,7 +76,7 @@ class Stacked(Trick):
             yield Problem(here, "refines images, and these data are points")
             return
         for player in ("generator", "discriminator"):
-            if getattr(trial.networks, player).norm == "virtual_batch":
+            if getattr(getattr(trial.networks, player), "norm", "none") == "virtual_batch":
                 path = f"networks.{player}.norm"
                 yield Problem(path, "the stages of a stack have no fixed reference batch")
         yield from cls._stage_problems(trial, shape)
@@ -86,12 +85,8 @@ class Stacked(Trick):
     def _stage_problems(cls, trial: Trial, shape: tuple[int, ...]) -> Iterable[Problem]:
         """What the families cannot build of either stage, but for the first one's size: alone no
         network is as small as 4×4."""
-        try:
-            whole = plan_networks(
-                trial.networks, shape, trial.latent.dim, 2 if trial.source.labelled else 0
-            )
-        except ConfigError:
-            return  # the plan of the whole says what is wrong
+        classes = 2 if trial.source.labelled else 0
+        whole = plan_networks(trial.networks, shape, trial.latent.dim, classes)
         first, _ = generator_stages(whole.generator)
         if first.skip_z == "split" and first.shape[-1] == SMALLEST:
             message = f"a first stage of {SMALLEST}×{SMALLEST} has no blocks to share z among"

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from trials.game import Game, Round, Terms
-from trials.optimizers import OptimizerConfig
+from trials.optimization.optimizers.adam import Adam
 from trials.part import PartConfig, knob
 from trials.trick import Trick
 
@@ -41,7 +41,7 @@ def descended(theta: Tensor, gradient: Tensor, lr: float) -> Tensor:
 
 
 def adam(
-    theta: Tensor, gradient: Tensor, past: Moments, lr: float, rule: OptimizerConfig
+    theta: Tensor, gradient: Tensor, past: Moments, lr: float, rule: Adam.Config
 ) -> tuple[Tensor, Moments]:
     """One step of Adam (arXiv:1412.6980, algorithm 1) that can be differentiated through."""
     t = past.steps + 1
@@ -124,11 +124,13 @@ class Unrolled(Trick):
         lr: float = self.config.lr or optimizer.param_groups[0]["lr"]
         if self.config.optimiser == "sgd":
             return lambda theta, gradient: descended(theta, gradient, lr)
+        own = self.trial.optimizer.discriminator
+        rule = own if isinstance(own, Adam.Config) else Adam.Config()
         past = moments_of(optimizer, game.discriminator)
 
         def step(theta: Tensor, gradient: Tensor) -> Tensor:
             nonlocal past
-            theta, past = adam(theta, gradient, past, lr, self.trial.optimizer.discriminator)
+            theta, past = adam(theta, gradient, past, lr, rule)
             return theta
 
         return step

@@ -13,8 +13,12 @@ Points: fully connected layers. Labels joined to the input are not reconstructed
 
 from __future__ import annotations
 
+from typing import Annotated
+
+from pydantic import Field
 from torch import Tensor, nn
 
+from trials.networks import knobs
 from trials.networks.discriminator import (
     LabelledInput,
     heads_of,
@@ -24,8 +28,8 @@ from trials.networks.discriminator import (
     refinements,
 )
 from trials.networks.families import dcgan, mlp
-from trials.networks.families.family import SMALLEST, Family
-from trials.networks.layers.factory import LayerFactory, option
+from trials.networks.family import SMALLEST, Family, PlayerKnobs
+from trials.networks.layers.factory import LayerFactory
 from trials.networks.layers.virtual_batch import ReferenceBatch
 from trials.networks.plan import DiscriminatorPlan, GeneratorPlan, Judgement
 from trials.problems import Problem
@@ -64,37 +68,6 @@ class AutoencoderDiscriminator(nn.Module):
         return Judgement(score, code, read_heads(self.heads, code), again)
 
 
-def discriminator(plan: DiscriminatorPlan) -> nn.Module:
-    """See the module's text."""
-    spatial = len(plan.shape) == 3
-    make = LayerFactory(plan, spatial=spatial)
-    entry = labelled_input(plan)
-    inputs = input_channels(plan, entry)
-    size = int(option(plan, "code", 64))
-    encode = _encode_images if spatial else _encode_points
-    encoder = encode(plan, make, inputs, size)
-    refined, features = refinements(plan, make, size)
-    # The decoder mirrors the encoder; what tricks insert stands in the encoder.
-    mirror = GeneratorPlan(
-        family=plan.family,
-        shape=(plan.shape[0] * plan.pack, *plan.shape[1:]),
-        width=plan.width,
-        depth=plan.depth,
-        norm=plan.norm,
-        activation=plan.activation,
-        init=plan.init,
-        wrap_layer=plan.wrap_layer,
-        options=plan.options,
-        upsample=option(plan, "upsample", "nearest_conv"),
-    )
-    decode = dcgan.stages_from if spatial else mlp.stages_from
-    decoder = decode(mirror, LayerFactory(mirror, spatial=spatial), features)
-    heads = heads_of(plan, make, features)
-    return AutoencoderDiscriminator(
-        plan, entry, nn.Sequential(*encoder, *refined), nn.Sequential(*decoder), heads
-    )
-
-
 def _encode_images(
     plan: DiscriminatorPlan, make: LayerFactory, inputs: int, size: int
 ) -> list[nn.Module]:
@@ -109,29 +82,67 @@ def _encode_points(
     return [*layers, make.linear(plan.width, size)]
 
 
-def check_discriminator(plan: DiscriminatorPlan) -> list[Problem]:
-    """A reconstruction error is no inner product, so classes cannot be projected on it."""
-    if plan.conditioning == "projection":
-        message = "the autoencoder has no linear score to project classes on"
-        return [Problem("networks.discriminator.family", message, "concat conditioning")]
-    return []
+class Autoencoder(Family):
+    """A discriminator that reconstructs."""
 
+    key = "autoencoder"
+    summary = "judges by how well it reconstructs (EBGAN, BEGAN)"
+    points = True
 
-FAMILY = Family(
-    name="autoencoder",
-    images=True,
-    points=True,
-    discriminator=discriminator,
-    discriminator_defaults={
-        "width": 16,
-        "depth": 1,
-        "norm": "none",
-        "downsample": "strided",
-        "upsample": "nearest_conv",
-        "activation": "leaky",
-        "init": "xavier",
-        "code": 64,
-        "embedding": 0,
-    },
-    check_discriminator=check_discriminator,
-)
+    class DiscriminatorKnobs(PlayerKnobs):
+        """The knobs of an autoencoder."""
+
+        width: knobs.Channels = 16
+        depth: knobs.Convolutions = 1
+        norm: knobs.DiscriminatorNorm = "none"
+        downsample: knobs.Downsample = "strided"
+        upsample: knobs.Upsample = "nearest_conv"
+        activation: knobs.Activation = "leaky"
+        init: knobs.Init = "xavier"
+        bias: knobs.Bias = "auto"
+        embedding: knobs.Embedding = 0
+        code: Annotated[
+            int, Field(ge=1, le=4096, description="numbers between encoder and decoder")
+        ] = 64
+
+    @classmethod
+    def discriminator(cls, plan: DiscriminatorPlan) -> nn.Module:
+        """Images (N, pack·C, H, W) or points (N, pack·D) → their reconstruction, judged."""
+        assert isinstance(plan.knobs, cls.DiscriminatorKnobs)
+        spatial = len(plan.shape) == 3
+        make = LayerFactory(plan, spatial=spatial)
+        entry = labelled_input(plan)
+        inputs = input_channels(plan, entry)
+        size = plan.knobs.code
+        encode = _encode_images if spatial else _encode_points
+        encoder = encode(plan, make, inputs, size)
+        refined, features = refinements(plan, make, size)
+        # The decoder mirrors the encoder; what tricks insert stands in the encoder.
+        mirror = GeneratorPlan(
+            family=plan.family,
+            knobs=plan.knobs,
+            shape=(plan.shape[0] * plan.pack, *plan.shape[1:]),
+            width=plan.width,
+            depth=plan.depth,
+            norm=plan.norm,
+            activation=plan.activation,
+            init=plan.init,
+            wrap_layer=plan.wrap_layer,
+            bias=plan.bias,
+            pieces=plan.pieces,
+            upsample=plan.knobs.upsample,
+        )
+        decode = dcgan.stages_from if spatial else mlp.stages_from
+        decoder = decode(mirror, LayerFactory(mirror, spatial=spatial), features)
+        heads = heads_of(plan, make, features)
+        return AutoencoderDiscriminator(
+            plan, entry, nn.Sequential(*encoder, *refined), nn.Sequential(*decoder), heads
+        )
+
+    @classmethod
+    def check_discriminator(cls, plan: DiscriminatorPlan) -> list[Problem]:
+        """A reconstruction error is no inner product, so classes cannot be projected on it."""
+        if plan.conditioning == "projection":
+            message = "the autoencoder has no linear score to project classes on"
+            return [Problem("networks.discriminator.family", message, "concat conditioning")]
+        return []

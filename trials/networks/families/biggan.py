@@ -11,8 +11,14 @@ from __future__ import annotations
 
 from torch import nn
 
-from trials.networks.families import resnet
-from trials.networks.families.family import Family
+from trials.networks import knobs
+from trials.networks.families.resnet import (
+    Resnet,
+    discriminator_multiples,
+    generator_multiples,
+    residual_discriminator,
+    residual_generator,
+)
 from trials.networks.plan import DiscriminatorPlan, GeneratorPlan
 
 GENERATORS = {64: [8, 8, 4, 2, 1], 256: [16, 16, 8, 8, 4, 2, 1]}
@@ -21,32 +27,34 @@ DISCRIMINATORS = {256: ([1, 2, 4, 8, 8, 16], [16])}
 PyTorch code, in which the narrowest generator block has twice its unit of width."""
 
 
-def generator(plan: GeneratorPlan) -> nn.Module:
-    """See the module's text."""
-    size = plan.shape[1]
-    multiples = GENERATORS.get(size) or resnet.generator_multiples(size)
-    return resnet.residual_generator(plan, multiples)
+class Biggan(Resnet):
+    """Large residual networks."""
 
+    key = "biggan"
+    summary = "BigGAN: residual, z and the class in every block"
 
-def discriminator(plan: DiscriminatorPlan) -> nn.Module:
-    """See the module's text."""
-    size = plan.shape[1]
-    halving, keeping = DISCRIMINATORS.get(size) or resnet.discriminator_multiples(size)
-    return resnet.residual_discriminator(plan, halving, keeping, wide=True)
+    class GeneratorKnobs(Resnet.GeneratorKnobs):
+        """The knobs of BigGAN's generator."""
 
+        init: knobs.Init = "orthogonal"
+        skip_z: knobs.SkipZ = "split"
+        embedding: knobs.Embedding = 128
 
-FAMILY = Family(
-    name="biggan",
-    images=True,
-    points=False,
-    generator=generator,
-    generator_defaults={
-        **resnet.GENERATOR_DEFAULTS,
-        "init": "orthogonal",
-        "skip_z": "split",
-        "embedding": 128,
-    },
-    discriminator=discriminator,
-    discriminator_defaults={**resnet.DISCRIMINATOR_DEFAULTS, "init": "orthogonal"},
-    check_generator=resnet.check_generator,
-)
+    class DiscriminatorKnobs(Resnet.DiscriminatorKnobs):
+        """The knobs of BigGAN's discriminator."""
+
+        init: knobs.Init = "orthogonal"
+
+    @classmethod
+    def generator(cls, plan: GeneratorPlan) -> nn.Module:
+        """z (N, latent), labels (N,) → images (N, C, H, W)."""
+        size = plan.shape[1]
+        multiples = GENERATORS.get(size) or generator_multiples(size)
+        return residual_generator(plan, multiples)
+
+    @classmethod
+    def discriminator(cls, plan: DiscriminatorPlan) -> nn.Module:
+        """Images (N, pack·C, H, W) → a judgement of the sum over places."""
+        size = plan.shape[1]
+        halving, keeping = DISCRIMINATORS.get(size) or discriminator_multiples(size)
+        return residual_discriminator(plan, halving, keeping, wide=True)

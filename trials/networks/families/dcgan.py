@@ -12,31 +12,25 @@ normalisation (arXiv:1802.05957, table 3).
 
 from __future__ import annotations
 
+from typing import Annotated, Literal
+
+from pydantic import Field
 from torch import nn
 
+from trials.networks import knobs
 from trials.networks.discriminator import Discriminator, input_channels, labelled_input
-from trials.networks.families.encoder import encoder_of
-from trials.networks.families.family import SMALLEST, Family
-from trials.networks.families.image import image_head, image_problems, projection
+from trials.networks.encoder import encoder_of
+from trials.networks.family import SMALLEST, Family, PlayerKnobs
 from trials.networks.generator import Generator, conditioner_of
+from trials.networks.image_ends import image_head, image_problems, projection
 from trials.networks.layers.coded import sequence
 from trials.networks.layers.factory import LayerFactory, halvings
 from trials.networks.layers.resampling import downsample, upsample
 from trials.networks.plan import DiscriminatorPlan, GeneratorPlan
+from trials.problems import Problem
 
 WIDEST = 8
 """The most channels anywhere, in multiples of the width."""
-
-
-def generator(plan: GeneratorPlan) -> nn.Module:
-    """See the module's text."""
-    channels = generator_channels(plan)
-    # An image made by the last upsampling passes no normalisation that could read a code.
-    conditioner = conditioner_of(plan, len(channels) if plan.head_kernel else len(channels) - 1)
-    make = LayerFactory(plan, code=conditioner.code if conditioner is not None else 0)
-    latent = conditioner.entry if conditioner is not None else plan.latent
-    stages = stages_from(plan, make, latent)
-    return Generator(plan, stages, conditioner, encoder_of(plan, channels))
 
 
 def stages_from(plan: GeneratorPlan, make: LayerFactory, latent: int) -> list[nn.Module]:
@@ -83,15 +77,6 @@ def _last_block(
     return [*upsample(make, plan.upsample, inputs, outputs, size, bias=bias, last=True), nn.Tanh()]
 
 
-def discriminator(plan: DiscriminatorPlan) -> nn.Module:
-    """See the module's text."""
-    make = LayerFactory(plan)
-    entry = labelled_input(plan)
-    trunk, channels = convolutions(plan, make, input_channels(plan, entry))
-    features = channels * SMALLEST * SMALLEST
-    return Discriminator(plan, make, entry, [*trunk, nn.Flatten()], features)
-
-
 def convolutions(
     plan: DiscriminatorPlan, make: LayerFactory, inputs: int
 ) -> tuple[list[nn.Module], int]:
@@ -133,31 +118,65 @@ def _units(plan: DiscriminatorPlan) -> list[tuple[bool, int, int]]:
     return units
 
 
-FAMILY = Family(
-    name="dcgan",
-    images=True,
-    points=False,
-    generator=generator,
-    generator_defaults={
-        "width": 16,
-        "depth": 1,
-        "norm": "batch",
-        "upsample": "transposed",
-        "activation": "relu",
-        "init": "normal",
-        "head_kernel": 3,
-        "skip_z": "none",
-        "embedding": 0,
-    },
-    discriminator=discriminator,
-    discriminator_defaults={
-        "width": 16,
-        "depth": 2,
-        "norm": "none",
-        "downsample": "strided",
-        "activation": "leaky",
-        "init": "normal",
-        "embedding": 0,
-    },
-    check_generator=image_problems,
-)
+class Dcgan(Family):
+    """Convolutions and batch norm."""
+
+    key = "dcgan"
+    summary = "DCGAN: a plain convolutional network"
+
+    class GeneratorKnobs(PlayerKnobs):
+        """The knobs of DCGAN's generator."""
+
+        width: knobs.Channels = 16
+        depth: knobs.Convolutions = 1
+        norm: knobs.GeneratorNorm = "batch"
+        upsample: knobs.Upsample = "transposed"
+        activation: knobs.Activation = "relu"
+        init: knobs.Init = "normal"
+        head_kernel: Annotated[
+            Literal[0, 1, 3, 5, 7, 9],
+            Field(
+                description="kernel of the convolution that makes the image; 0: the last "
+                "upsampling does"
+            ),
+        ] = 3
+        skip_z: knobs.SkipZ = "none"
+        convolution: knobs.Convolution = "plain"
+        bias: knobs.Bias = "auto"
+        embedding: knobs.Embedding = 0
+
+    class DiscriminatorKnobs(PlayerKnobs):
+        """The knobs of DCGAN's discriminator."""
+
+        width: knobs.Channels = 16
+        depth: knobs.Convolutions = 2
+        norm: knobs.DiscriminatorNorm = "none"
+        downsample: knobs.Downsample = "strided"
+        activation: knobs.Activation = "leaky"
+        init: knobs.Init = "normal"
+        bias: knobs.Bias = "auto"
+        embedding: knobs.Embedding = 0
+
+    @classmethod
+    def generator(cls, plan: GeneratorPlan) -> nn.Module:
+        """z (N, latent) → images (N, C, H, W)."""
+        channels = generator_channels(plan)
+        # An image made by the last upsampling passes no normalisation that could read a code.
+        conditioner = conditioner_of(plan, len(channels) if plan.head_kernel else len(channels) - 1)
+        make = LayerFactory(plan, code=conditioner.code if conditioner is not None else 0)
+        latent = conditioner.entry if conditioner is not None else plan.latent
+        stages = stages_from(plan, make, latent)
+        return Generator(plan, stages, conditioner, encoder_of(plan, channels))
+
+    @classmethod
+    def discriminator(cls, plan: DiscriminatorPlan) -> nn.Module:
+        """Images (N, pack·C, H, W) → a judgement of the 4×4 maps."""
+        make = LayerFactory(plan)
+        entry = labelled_input(plan)
+        trunk, channels = convolutions(plan, make, input_channels(plan, entry))
+        features = channels * SMALLEST * SMALLEST
+        return Discriminator(plan, make, entry, [*trunk, nn.Flatten()], features)
+
+    @classmethod
+    def check_generator(cls, plan: GeneratorPlan) -> list[Problem]:
+        return image_problems(plan)

@@ -8,26 +8,20 @@ activation: maxout, pieces: 5, init: normal}``.
 from __future__ import annotations
 
 import math
+from typing import Annotated, Literal
 
+from pydantic import Field, ValidationInfo, field_validator
 from torch import nn
 
+from trials.networks import knobs
 from trials.networks.discriminator import Discriminator, input_channels, labelled_input
-from trials.networks.families.family import Family
-from trials.networks.families.image import split_problems
+from trials.networks.family import Family, PlayerKnobs
 from trials.networks.generator import Generator, conditioner_of
+from trials.networks.image_ends import split_problems
 from trials.networks.layers.coded import sequence
 from trials.networks.layers.factory import LayerFactory
 from trials.networks.plan import DiscriminatorPlan, GeneratorPlan
 from trials.problems import Problem
-
-
-def generator(plan: GeneratorPlan) -> nn.Module:
-    """``depth`` hidden layers; the output is linear for points, tanh for images."""
-    conditioner = conditioner_of(plan, plan.depth)
-    code = conditioner.code if conditioner is not None else 0
-    make = LayerFactory(plan, code=code, spatial=False)
-    inputs = conditioner.entry if conditioner is not None else plan.latent
-    return Generator(plan, stages_from(plan, make, inputs), conditioner)
 
 
 def stages_from(plan: GeneratorPlan, make: LayerFactory, inputs: int) -> list[nn.Module]:
@@ -41,15 +35,6 @@ def stages_from(plan: GeneratorPlan, make: LayerFactory, inputs: int) -> list[nn
     if len(plan.shape) == 3:
         head += [nn.Unflatten(1, plan.shape), nn.Tanh()]
     return [*stages, sequence(head)]
-
-
-def discriminator(plan: DiscriminatorPlan) -> nn.Module:
-    """``depth`` hidden layers; the last one's output are the features."""
-    make = LayerFactory(plan, spatial=False)
-    entry = labelled_input(plan)
-    inputs = input_channels(plan, entry) * math.prod(plan.shape[1:])
-    trunk: list[nn.Module] = [nn.Flatten()] if len(plan.shape) == 3 else []
-    return Discriminator(plan, make, entry, [*trunk, *hidden_layers(make, inputs)], plan.width)
 
 
 def hidden_layers(make: LayerFactory, inputs: int) -> list[nn.Module]:
@@ -69,33 +54,78 @@ def _hidden_layer(make: LayerFactory, inputs: int, *, normalised: bool = True) -
     return make.unit([linear], units, normalised=normalised)
 
 
-def _check_generator(plan: GeneratorPlan) -> list[Problem]:
-    return split_problems(plan, plan.depth)
+Activation = Annotated[
+    Literal["relu", "leaky", "elu", "silu", "maxout"],
+    Field(description="`leaky` has slope 0.2; `maxout` is the largest of several linear pieces"),
+]
 
 
-_SHARED = {"init": "xavier", "pieces": 5, "embedding": 0}
+class LayersKnobs(PlayerKnobs):
+    """What both players have."""
 
-FAMILY = Family(
-    name="mlp",
-    images=True,
-    points=True,
-    maps=False,
-    generator=generator,
-    generator_defaults={
-        **_SHARED,
-        "width": 128,
-        "depth": 3,
-        "norm": "batch",
-        "activation": "relu",
-        "skip_z": "none",
-    },
-    discriminator=discriminator,
-    discriminator_defaults={
-        **_SHARED,
-        "width": 128,
-        "depth": 3,
-        "norm": "none",
-        "activation": "leaky",
-    },
-    check_generator=_check_generator,
-)
+    width: knobs.Units = 128
+    depth: knobs.Layers = 3
+    activation: Activation = "relu"
+    init: knobs.Init = "xavier"
+    bias: knobs.Bias = "auto"
+    pieces: Annotated[
+        int, Field(ge=2, le=32, description="linear pieces of one unit (`activation: maxout` only)")
+    ] = 5
+    embedding: knobs.Embedding = 0
+
+    @field_validator("pieces")
+    @classmethod
+    def _of_maxout(cls, pieces: int, info: ValidationInfo) -> int:
+        # A record holds the default whatever the activation.
+        if info.data.get("activation") != "maxout" and pieces != cls.model_fields["pieces"].default:
+            raise ValueError("is a knob of maxout (activation: maxout)")
+        return pieces
+
+
+class Mlp(Family):
+    """Fully connected layers."""
+
+    key = "mlp"
+    summary = "fully connected layers, for points and small images"
+    points = True
+    maps = False
+
+    class GeneratorKnobs(LayersKnobs):
+        """The knobs of a fully connected generator."""
+
+        norm: Annotated[
+            Literal["none", "batch", "layer", "pixel", "switchable", "virtual_batch"],
+            Field(description="normalisation of each hidden layer"),
+        ] = "batch"
+        skip_z: knobs.SkipZ = "none"
+
+    class DiscriminatorKnobs(LayersKnobs):
+        """The knobs of a fully connected discriminator."""
+
+        norm: Annotated[
+            Literal["none", "batch", "layer", "virtual_batch"],
+            Field(description="normalisation of each hidden layer but the first"),
+        ] = "none"
+        activation: Activation = "leaky"
+
+    @classmethod
+    def generator(cls, plan: GeneratorPlan) -> nn.Module:
+        """z (N, latent) → points (N, D), linear in the last layer; or images, through tanh."""
+        conditioner = conditioner_of(plan, plan.depth)
+        code = conditioner.code if conditioner is not None else 0
+        make = LayerFactory(plan, code=code, spatial=False)
+        inputs = conditioner.entry if conditioner is not None else plan.latent
+        return Generator(plan, stages_from(plan, make, inputs), conditioner)
+
+    @classmethod
+    def discriminator(cls, plan: DiscriminatorPlan) -> nn.Module:
+        """Points (N, pack·D) or images → a judgement of the last hidden layer."""
+        make = LayerFactory(plan, spatial=False)
+        entry = labelled_input(plan)
+        inputs = input_channels(plan, entry) * math.prod(plan.shape[1:])
+        trunk: list[nn.Module] = [nn.Flatten()] if len(plan.shape) == 3 else []
+        return Discriminator(plan, make, entry, [*trunk, *hidden_layers(make, inputs)], plan.width)
+
+    @classmethod
+    def check_generator(cls, plan: GeneratorPlan) -> list[Problem]:
+        return split_problems(plan, plan.depth)

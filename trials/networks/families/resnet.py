@@ -13,11 +13,12 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from trials.networks import knobs
 from trials.networks.discriminator import Discriminator, input_channels, labelled_input
-from trials.networks.families.encoder import encoder_of
-from trials.networks.families.family import SMALLEST, Family
-from trials.networks.families.image import image_head, image_problems, projection
+from trials.networks.encoder import encoder_of
+from trials.networks.family import SMALLEST, Family, PlayerKnobs
 from trials.networks.generator import Generator, conditioner_of
+from trials.networks.image_ends import image_head, image_problems, projection
 from trials.networks.layers.coded import sequence
 from trials.networks.layers.factory import LayerFactory, halvings
 from trials.networks.layers.gated import Gated
@@ -49,11 +50,6 @@ def generator_multiples(size: int) -> list[int]:
     if size <= CONSTANT_UP_TO:
         return [1] * sizes
     return [min(WIDEST, 1 << k) for k in reversed(range(sizes))]
-
-
-def generator(plan: GeneratorPlan) -> nn.Module:
-    """See the module's text."""
-    return residual_generator(plan, generator_multiples(plan.shape[1]))
 
 
 def residual_generator(plan: GeneratorPlan, multiples: list[int]) -> nn.Module:
@@ -119,11 +115,6 @@ def discriminator_multiples(size: int) -> tuple[list[int], list[int]]:
     return halving, [min(WIDEST, 2 * halving[-1])]
 
 
-def discriminator(plan: DiscriminatorPlan) -> nn.Module:
-    """See the module's text."""
-    return residual_discriminator(plan, *discriminator_multiples(plan.shape[1]), wide=False)
-
-
 def residual_discriminator(
     plan: DiscriminatorPlan, halving: list[int], keeping: list[int], *, wide: bool
 ) -> nn.Module:
@@ -182,43 +173,53 @@ def _down_block(
     return residual([*opening, inner, *middle, *last], shortcut)
 
 
-def check_generator(plan: GeneratorPlan) -> list[Problem]:
-    """The block that doubles last makes no image, so there has to be a head."""
-    if plan.head_kernel == 0:
-        path = "networks.generator.head_kernel"
-        return [Problem(path, "residual blocks need a head", "1 or 3")]
-    return image_problems(plan)
+class Resnet(Family):
+    """Residual blocks."""
 
+    key = "resnet"
+    summary = "the residual networks of spectral normalisation"
 
-GENERATOR_DEFAULTS = {
-    "width": 16,
-    "depth": 1,
-    "norm": "batch",
-    "upsample": "nearest_conv",
-    "activation": "relu",
-    "init": "xavier",
-    "head_kernel": 3,
-    "skip_z": "none",
-    "embedding": 0,
-}
+    class GeneratorKnobs(PlayerKnobs):
+        """The knobs of a residual generator."""
 
-DISCRIMINATOR_DEFAULTS = {
-    "width": 16,
-    "depth": 1,
-    "norm": "none",
-    "downsample": "average_pool",
-    "activation": "relu",
-    "init": "xavier",
-    "embedding": 0,
-}
+        width: knobs.Channels = 16
+        depth: knobs.Blocks = 1
+        norm: knobs.GeneratorNorm = "batch"
+        upsample: knobs.Upsample = "nearest_conv"
+        activation: knobs.Activation = "relu"
+        init: knobs.Init = "xavier"
+        head_kernel: knobs.HeadKernel = 3
+        skip_z: knobs.SkipZ = "none"
+        convolution: knobs.Convolution = "plain"
+        bias: knobs.Bias = "auto"
+        embedding: knobs.Embedding = 0
 
-FAMILY = Family(
-    name="resnet",
-    images=True,
-    points=False,
-    generator=generator,
-    generator_defaults=GENERATOR_DEFAULTS,
-    discriminator=discriminator,
-    discriminator_defaults=DISCRIMINATOR_DEFAULTS,
-    check_generator=check_generator,
-)
+    class DiscriminatorKnobs(PlayerKnobs):
+        """The knobs of a residual discriminator."""
+
+        width: knobs.Channels = 16
+        depth: knobs.Blocks = 1
+        norm: knobs.DiscriminatorNorm = "none"
+        downsample: knobs.Downsample = "average_pool"
+        activation: knobs.Activation = "relu"
+        init: knobs.Init = "xavier"
+        bias: knobs.Bias = "auto"
+        embedding: knobs.Embedding = 0
+
+    @classmethod
+    def generator(cls, plan: GeneratorPlan) -> nn.Module:
+        """z (N, latent) → images (N, C, H, W)."""
+        return residual_generator(plan, generator_multiples(plan.shape[1]))
+
+    @classmethod
+    def discriminator(cls, plan: DiscriminatorPlan) -> nn.Module:
+        """Images (N, pack·C, H, W) → a judgement of the sum over places."""
+        return residual_discriminator(plan, *discriminator_multiples(plan.shape[1]), wide=False)
+
+    @classmethod
+    def check_generator(cls, plan: GeneratorPlan) -> list[Problem]:
+        """The block that doubles last makes no image, so there has to be a head."""
+        if plan.head_kernel == 0:
+            path = "networks.generator.head_kernel"
+            return [Problem(path, "residual blocks need a head", "1 or 3")]
+        return image_problems(plan)

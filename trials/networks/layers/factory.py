@@ -6,7 +6,7 @@ the plan's ``wrap_layer`` functions may replace it (spectral normalisation, equa
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import cast
 
 from torch import nn
 
@@ -34,10 +34,10 @@ class LayerFactory:
         self.plan = plan
         self.code = code
         self.spatial = spatial
-        self.pieces = int(plan.options.get("pieces", 1)) if plan.activation == "maxout" else 1
+        self.pieces = plan.pieces if plan.activation == "maxout" else 1
         self.gated = getattr(plan, "convolution", "plain") == "gated"
         self._initialise = INITIALISERS[plan.init]
-        self._biases = option(plan, "bias", "auto")
+        self._biases = plan.bias
 
     # Weight layers
 
@@ -165,8 +165,3 @@ class LayerFactory:
 def halvings(size: int, smallest: int) -> int:
     """How many times ``size`` halves before it is ``smallest``; both powers of two."""
     return (size // smallest).bit_length() - 1
-
-
-def option(plan: PlayerPlan, name: str, default: Any) -> Any:
-    """One of the family's own options."""
-    return plan.options.get(name, default)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from trials.networks.families.family import SMALLEST
+from trials.networks.family import SMALLEST
 from trials.networks.layers.factory import LayerFactory, halvings
 from trials.networks.plan import GeneratorPlan
 from trials.problems import Problem

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from torch import Tensor, nn
 
-from trials.networks.families.family import SMALLEST
+from trials.networks.family import SMALLEST
 from trials.networks.layers.coded import sequence
 from trials.networks.layers.factory import LayerFactory, halvings
 from trials.networks.layers.resampling import downsample

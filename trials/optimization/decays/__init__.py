@@ -1,0 +1,1 @@
+"""Decays: one formula a file, each known by being here."""

@@ -1,0 +1,1 @@
+"""Optimisers: one class a file, each known by being here."""
