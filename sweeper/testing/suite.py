@@ -6,7 +6,13 @@ import tempfile
 from pathlib import Path
 from typing import Any, ClassVar
 
-from sweeper.testing import data_source, every_part, trick  # noqa: F401 - each adds its promises
+from sweeper.testing import (  # noqa: F401 - each adds its promises
+    data_source,
+    every_part,
+    measure,
+    sign,
+    trick,
+)
 from sweeper.testing.promises import Broken, Promise, registered_for
 from trials.part import Part
 

@@ -1,28 +1,21 @@
-"""What every measure must satisfy, whoever wrote it: finite, the same twice, and named rightly."""
+"""How measures are read, named and kept in protocols; `test_promises` has the rest."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
-import torch
-from torch import Tensor
 
 from sweeper.sweepfile.schema import sweep_schema
+from sweeper.testing.measure import measured
 from sweeper.testing.small import SMALL
 from sweeper.wording import measure as called
 from trials.config import load_config, problems_of
-from trials.data import Dataset, open_data
-from trials.evaluation.best_generator import merit
 from trials.metrics.config import EvaluationConfig
 from trials.metrics.documentation import page
-from trials.metrics.evaluator import Evaluator, Measured
 from trials.metrics.measure import Measure
-from trials.metrics.needs import REASONS
 from trials.metrics.one_pass import SETTINGS, Pass
 from trials.origins import origin_of
 from trials.part import PartConfig, knob, temporary_parts
@@ -30,84 +23,12 @@ from trials.trainer import train
 
 MEASURES = Measure.all()
 every_measure = pytest.mark.parametrize("measure", MEASURES.values(), ids=MEASURES.keys())
-SAMPLES = 200
-
-
-def data_for(measure: type[Measure]) -> Dataset:
-    """Small data that meet the measure's needs."""
-    points = "image" not in measure.kinds and "modes" in measure.needs
-    given = {"name": "ring", "points": 500} if points else {"name": "digits", "holdout": 0.2}
-    return open_data(load_config({**SMALL, "data": given}).data)
-
-
-def repainted(data: Dataset, noise: float) -> Callable[[int, Tensor | None], Tensor]:
-    """Real items of the labels that are asked for, disturbed by ``noise`` standard deviations."""
-    chance = torch.Generator().manual_seed(0)
-
-    def sample(count: int, labels: Tensor | None) -> Tensor:
-        if labels is None or data.labels is None:
-            chosen = torch.randint(len(data.images), (count,), generator=chance)
-        else:
-            chosen = torch.stack(
-                [
-                    (data.labels == label).nonzero()[int(index) % 5, 0]
-                    for index, label in enumerate(labels)
-                ]
-            )
-        items = data.images[chosen]
-        if items.dtype == torch.uint8:
-            items = items.float() / 127.5 - 1
-        return items + noise * torch.randn(items.shape, generator=chance)
-
-    return sample
-
-
-def measured(measure: type[Measure], noise: float = 0.3, **knobs: Any) -> Measured:
-    data = data_for(measure)
-    asked = {"name": measure.key, **knobs}
-    config = EvaluationConfig.model_validate({"metrics": [asked], "samples": SAMPLES})
-    evaluator = Evaluator(config, data, conditional=True)
-    return evaluator.measure(repainted(data, noise), weights="raw", seed=0)
 
 
 @every_measure
-def test_it_says_what_it_is_and_where_it_comes_from(measure: type[Measure]) -> None:
-    assert measure.summary
+def test_it_names_a_paper_and_its_values_are_called_after_it(measure: type[Measure]) -> None:
     assert "arXiv:" in measure.paper
-    assert measure.better in ("lower", "higher")
-    assert measure.kinds <= {"image", "point"}
-    assert measure.needs <= set(REASONS)
     assert called(f"{measure.key}/3") == f"{measure.title()}, 3"
-    for name, field in measure.Config.model_fields.items():
-        assert field.description, f"{name} has no meaning"
-
-
-@every_measure
-def test_its_values_are_finite_named_after_it_and_the_same_twice(measure: type[Measure]) -> None:
-    values = measured(measure).values
-    assert values
-    for name, value in values.items():
-        assert name.partition("/")[0] == measure.key
-        assert type(value) is float
-        assert math.isfinite(value)
-    assert measured(measure).values == values
-
-
-@every_measure
-def test_samples_that_are_not_finite_have_no_value(measure: type[Measure]) -> None:
-    values = measured(measure, noise=math.inf).values
-    assert set(values) == {measure.key}
-    assert math.isnan(values[measure.key])
-
-
-@every_measure
-def test_it_is_better_for_better_samples(measure: type[Measure]) -> None:
-    if "held_out" in measure.needs:
-        pytest.skip("it asks for copies of the training data, which these samples are")
-    near, far = (merit(measured(measure, noise).values, measure.key) for noise in (0.01, 2.0))
-    assert near is not None
-    assert far is not None
-    assert near[0] <= far[0]
 
 
 @every_measure

@@ -1,11 +1,8 @@
-"""What every sign of failure must satisfy, whoever wrote it: it sees what lasts, and says it."""
+"""Thresholds of the signs and what follows from a new one; `test_promises` has the rest."""
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields
 from typing import Any
 
 import jsonschema
@@ -15,86 +12,15 @@ from pydantic.fields import FieldInfo
 
 from sweeper.sweepfile.schema import sweep_schema
 from sweeper.testing.small import SMALL
-from tests.conformance.watched import EVALUATIONS, HEALTHY, ONSET, failing, reports
+from sweeper.testing.watched import failing, reports
 from trials.config import load_config, problems_of
-from trials.health import HealthConfig, Sign, Signals, Watcher
+from trials.health import HealthConfig, Sign, Signals
 from trials.health.documentation import page
 from trials.health.sign import SignConfig
 from trials.part import knob, temporary_parts
 
 SIGNS = Sign.all()
 every_sign = pytest.mark.parametrize("sign", SIGNS.values(), ids=SIGNS.keys())
-every_example = pytest.mark.parametrize(
-    ("sign", "example"),
-    [
-        pytest.param(sign, example, id=f"{key}-{place}")
-        for key, sign in SIGNS.items()
-        for place, example in enumerate(sign.examples)
-    ],
-)
-
-
-@every_sign
-def test_it_says_what_it_is_and_shows_itself(sign: type[Sign]) -> None:
-    assert sign.summary
-    assert sign.advice.endswith(".")
-    assert sign.source
-    assert sign.examples
-    for example in sign.examples:
-        assert set(example) <= {field.name for field in fields(Signals)}
-    for name, field in sign.Config.model_fields.items():
-        assert field.description, f"{name} has no meaning"
-
-
-@every_sign
-def test_a_healthy_training_raises_no_alarm(sign: type[Sign]) -> None:
-    assert sign.key not in [symptom.name for symptom in reports(HEALTHY)]
-
-
-@every_example
-def test_a_failure_is_reported_once_when_it_sets_in(
-    sign: type[Sign], example: Mapping[str, Sequence[Any]]
-) -> None:
-    [symptom] = [s for s in reports(failing(example)) if s.name == sign.key]
-    assert symptom.step > HEALTHY[ONSET - 1].step
-    assert symptom.evidence
-    assert all(type(value) is float for value in symptom.evidence.values())
-    assert symptom.advice == sign.advice
-    assert re.search(r"\d|NaN", symptom.note), "a note says the numbers"
-    json.dumps([symptom.name, symptom.step, dict(symptom.evidence), symptom.note])
-
-
-@every_example
-def test_a_sign_that_passes_is_no_symptom(
-    sign: type[Sign], example: Mapping[str, Sequence[Any]]
-) -> None:
-    history = failing(example)
-    steps = [signals.step for signals in history]
-    reported = next(s.step for s in reports(history) if s.name == sign.key)
-    persistence = sign.Config().persistence
-    first = steps.index(reported) - persistence + 1
-    passing = [
-        history[i] if first <= i < first + persistence - 1 else HEALTHY[i]
-        for i in range(EVALUATIONS)
-    ]
-    assert sign.key not in [symptom.name for symptom in reports(passing)]
-
-
-@every_example
-def test_a_watcher_taken_up_again_equals_one_never_stopped(
-    sign: type[Sign], example: Mapping[str, Sequence[Any]]
-) -> None:
-    whole = Watcher(HealthConfig())
-    again, heard = Watcher(HealthConfig()), []
-    for signals in failing(example):
-        expected = whole.observe(signals)
-        heard.append(again.observe(signals))
-        assert heard[-1] == expected
-        saved = json.loads(json.dumps(again.state_dict()))
-        again = Watcher(HealthConfig())
-        again.load_state_dict(saved)
-    assert sign.key in [symptom.name for seen in heard for symptom in seen]
-    assert again.state_dict() == whole.state_dict()
 
 
 @every_sign

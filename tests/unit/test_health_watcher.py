@@ -10,7 +10,7 @@ from dataclasses import fields, replace
 from itertools import count
 from pathlib import Path
 
-from tests.conformance.watched import failing, healthy, reports
+from sweeper.testing.watched import failing, healthy, reports
 from trials import catalogue
 from trials.health import HealthConfig, Sign, Signals, Watcher
 from trials.health.documentation import page
