@@ -113,7 +113,7 @@ class ByName:
         for knob in given:
             owners = [name for name, knobs in fields.items() if knob in knobs]
             if owners and key not in owners:
-                message = f"is an option of {' and '.join(owners)}, not of {key}"
+                message = f"is an option of {', '.join(owners)}, not of {key}"
                 foreign[knob] = Problem(knob, message, expected)
         return foreign
 
