@@ -50,16 +50,17 @@ def sweeper(trials: int, parallel: int, folder: Path) -> float:
     """This project, from the call to the last fact in MLflow."""
     from sweeper.home import Home
     from sweeper.scheduling import run as module
+    from sweeper.search.samplers.tpe import Tpe
     from sweeper.sweepfile.domains import Parameter, Range
     from sweeper.sweepfile.model import Sweep
-    from sweeper.sweepfile.sections import Limits, SearchSpec
+    from sweeper.sweepfile.sections import Limits
     from sweeper.tracking.runs import find_runs
 
     sweep = Sweep(
         name="nothing",
         base={"steps": 1},
         parameters=tuple(Parameter(name, Range(0.0, 1.0)) for name in NAMES),
-        search=SearchSpec(start_with_base=False),
+        search=Tpe.Config(start_with_base=False),
         limits=Limits(trials=trials, parallel=parallel),
     )
     home = Home.at(folder)

@@ -124,17 +124,17 @@ def fill_mlflow(uri: str, trials: Sequence[dict[str, Any]]) -> None:
 def ours(source: str, output: str) -> dict[str, Any]:
     """Both tables from the Parquet file, as Markdown."""
     from sweeper.ablation.dataset import read_dataset
-    from sweeper.ablation.formats import render
+    from sweeper.ablation.table_format import rendered
     from sweeper.ablation.tables import build_table
 
     started = time.perf_counter()
     data = read_dataset(Path(source, "cells.parquet"))
     ablation = build_table(data, metric="fid", reference="cell 0")
-    Path(output, "ablation.md").write_bytes(render(ablation, "markdown"))
+    Path(output, "ablation.md").write_bytes(rendered(ablation, "markdown"))
     compared = time.perf_counter()
     data = read_dataset(Path(source, "search.parquet"))
     listing = build_table(data, metric="fid")
-    Path(output, "trials.md").write_bytes(render(listing, "markdown"))
+    Path(output, "trials.md").write_bytes(rendered(listing, "markdown"))
     return {
         "cells against the reference": compared - started,
         "list of all trials": time.perf_counter() - compared,

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from sweeper.ablation.columns import TESTED
 from sweeper.ablation.dataset import DatasetError, read_dataset, rows_of, trial_table, write_dataset
+from sweeper.ablation.design_kind import DesignKind
 from sweeper.ablation.effect_table import effect_table
 from sweeper.ablation.factorial import factorial_effects
 from sweeper.ablation.matrix import kind_of_rows, outcomes_from_table
+from sweeper.ablation.reference_columns import REFERENCE_COLUMNS
 from sweeper.ablation.tables import Table, TableRefused, build_table
 from sweeper.home import SweepFolder
 from sweeper.search.ledger import STORAGE_VARIABLE
@@ -23,8 +24,6 @@ from sweeper.standings import Standings, standings_of
 from sweeper.sweepfile.load import read_stored
 from sweeper.sweepfile.model import Sweep
 from sweeper.trial import Trial
-
-FACTORIALS = ("full_factorial", "fractional_factorial", "plackett_burman")
 
 ROBUST = ("cell", "runs", "failed", "iqm", "median", "improvement", "p_worst")
 """Columns of the table beside an ablation's means: robust measures, with failures ranked worst."""
@@ -130,9 +129,10 @@ def factor_table(sweep: Sweep, data: pa.Table, *, ranked: bool = False) -> Table
     rank with failures ranked worst. Raises TableRefused."""
     from sweeper.search.ablation_trials import design_of
 
-    if sweep.ablation.design not in FACTORIALS:
+    if not sweep.is_factorial:
+        factorials = [key for key, kind in DesignKind.all().items() if kind.factorial]
         raise TableRefused(
-            f"{sweep.name} is no factorial: effects are estimated of {', '.join(FACTORIALS)}"
+            f"{sweep.name} is no factorial: effects are estimated of {', '.join(factorials)}"
         )
     design, goal = design_of(sweep), sweep.objective[0]
     outcomes = outcomes_from_table(data, goal.goal, kind="cells")
@@ -156,7 +156,7 @@ def finished_tables(sweep: Sweep, data: pa.Table) -> list[Table]:
     if sweep.is_ablation:
         makers = [lambda: _cell_table(sweep, data)]
         makers.append(lambda: _robust_table(sweep, data))
-    if sweep.ablation.design in FACTORIALS:
+    if sweep.is_factorial:
         makers.append(lambda: factor_table(sweep, data))
         if outcomes_from_table(data, sweep.objective[0].goal, kind="cells").failed.any():
             makers.append(lambda: factor_table(sweep, data, ranked=True))
@@ -178,6 +178,6 @@ def _cell_table(sweep: Sweep, data: pa.Table) -> Table:
 
 def _robust_table(sweep: Sweep, data: pa.Table) -> Table:
     """Robust measures of an ablation's cells; without a reference, those that need none."""
-    factorial = sweep.ablation.design in FACTORIALS
-    columns = [key for key in ROBUST if not (factorial and key in TESTED)]
+    factorial = sweep.is_factorial
+    columns = [key for key in ROBUST if not (factorial and key in REFERENCE_COLUMNS)]
     return replace(main_table(sweep, data, columns=columns), name=f"{sweep.name}-robust")

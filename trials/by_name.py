@@ -89,7 +89,31 @@ class ByName:
             raise failure([Problem(at, wrong, names)], given)
         if key not in options:
             raise failure([unknown_name(at, key, self.what(), list(options))], key)
-        return _validated(getattr(options[key], self.config), given)
+        foreign = self._of_others(key, given)
+        own = {name: value for name, value in given.items() if name not in foreign}
+        try:
+            config = _validated(getattr(options[key], self.config), own)
+        except ValidationError as error:
+            problems = problems_from(error, PartConfig)
+            raise failure([*foreign.values(), *problems], given) from None
+        if foreign:
+            raise failure(foreign.values(), given)
+        return config
+
+    def _of_others(self, key: str, given: Mapping[str, Any]) -> dict[str, Problem]:
+        """Knob → the problem that it is one of other parts only."""
+        fields = {
+            name: list(getattr(part, self.config).model_fields)
+            for name, part in self.options().items()
+        }
+        expected = f"one of {', '.join(fields[key])}" if fields[key] else "no knobs"
+        foreign = {}
+        for knob in given:
+            owners = [name for name, knobs in fields.items() if knob in knobs]
+            if owners and key not in owners:
+                message = f"is an option of {', '.join(owners)}, not of {key}"
+                foreign[knob] = Problem(knob, message, expected)
+        return foreign
 
     def dump(self, value: PartConfig) -> dict[str, Any]:
         """The chosen part with every knob written out."""

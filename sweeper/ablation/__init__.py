@@ -1,6 +1,8 @@
 """Ablation studies whose numbers hold: designs, paired statistics, confirmation, tables.
 
-    designs, fractional   which cells to run, and what each design can and cannot tell apart
+    design, designs, fractional
+                          which cells to run, and what each design can and cannot tell apart
+    preview               what a design will cost, and what it can find
     dataset               one row a trial, in columns; the Parquet copy that tables are made from
     matrix                the rows of one ablation as a matrix: cells × seeds, failures marked
     intervals             intervals of a paired mean difference; the default chosen by simulation

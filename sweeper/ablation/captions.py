@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sweeper.ablation.columns import Column, Context
+from sweeper.ablation.column import Column, Context
 from sweeper.ablation.comparison import BestSet
 from sweeper.ablation.intervals import METHOD_NAMES
 from sweeper.ablation.matrix import Outcomes

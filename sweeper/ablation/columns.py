@@ -8,76 +8,21 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from sweeper.ablation.comparison import BestSet, Comparisons
+from sweeper.ablation.column import Array, Column, Context, Raw, whole
 from sweeper.ablation.dataset import array_of, family
-from sweeper.ablation.designs import Cell
 from sweeper.ablation.effects import interquartile_mean, interquartile_mean_interval
-from sweeper.ablation.matrix import Kind, Outcomes, outcomes_from_table
-from sweeper.wording import NONE, decimals, number, p_text, with_interval
-
-Array = npt.NDArray[np.float64]
-Raw = Mapping[str, Sequence[Any] | Array]
+from sweeper.ablation.matrix import outcomes_from_table
+from sweeper.ablation.reference_columns import REFERENCE_COLUMNS
+from sweeper.wording import NONE, decimals, number, with_interval
 
 TICK, CROSS = "✓", "–"
-
-REFERENCE = "reference"
-"""What stands in a column of comparisons in the row of the reference."""
-
-
-@dataclass(frozen=True)
-class Column:
-    """One column of a table."""
-
-    key: str
-    heading: str
-    """May hold a line break."""
-    texts: Sequence[str]
-    raw: Raw
-    align: Literal["left", "center", "right"] = "left"
-    marked: bool = False
-    """Whether the best is bold and its equals underlined here."""
-
-
-@dataclass(frozen=True, eq=False)
-class Context:
-    """What columns are computed from. Rows are those shown, in order."""
-
-    data: pa.Table
-    kind: Kind
-    outcomes: Outcomes
-    metric: str
-    labels: tuple[str, ...]
-    cells: tuple[Cell | None, ...]
-    """The design's cell of each row, where there is a design."""
-    index: npt.NDArray[np.int64]
-    """Row of the study for each row shown; −1 where there are no runs."""
-    comparisons: Comparisons | None
-    best: BestSet | None
-    level: float
-
-    def per_row(self, values: npt.ArrayLike) -> Array:
-        """Numbers of study cells, laid out by the rows shown; NaN where there are no runs."""
-        numbers = np.append(np.asarray(values, dtype=np.float64), np.nan)
-        return numbers[self.index]
-
-    def has_runs(self, row: int) -> bool:
-        return bool(self.index[row] >= 0)
-
-    def settings_of_rows(self, column: str) -> list[Any]:
-        """The value of a dataset column in the first run of each row's cell."""
-        first = self.outcomes.first_rows
-        if first is None:
-            return [None] * len(self.labels)
-        values = self.data[column].to_pylist()
-        return [values[first[i]] if i >= 0 else None for i in self.index]
 
 
 def columns_for(context: Context, key: str) -> list[Column]:
@@ -173,7 +118,7 @@ def _value(context: Context) -> list[Column]:
         else:
             texts.append(f"{number(a, places)} ± {number(s, places)} ({count:.0f})")
     arrow = "↓" if context.outcomes.goal == "minimize" else "↑"
-    raw: Raw = {"mean": means, "deviation": deviations, "n": _counts(counts)}
+    raw: Raw = {"mean": means, "deviation": deviations, "n": whole(counts)}
     return [Column("value", f"{context.metric} {arrow}", texts, raw, "right", marked=True)]
 
 
@@ -195,7 +140,7 @@ def _runs(context: Context) -> list[Column]:
     ended = (context.outcomes.completed | context.outcomes.failed).sum(axis=1)
     counts = context.per_row(ended)
     texts = [NONE if math.isnan(count) else f"{count:.0f}" for count in counts]
-    return [Column("runs", "runs", texts, {"runs": _counts(counts)}, "right")]
+    return [Column("runs", "runs", texts, {"runs": whole(counts)}, "right")]
 
 
 def _failed(context: Context) -> list[Column]:
@@ -213,7 +158,7 @@ def _failed(context: Context) -> list[Column]:
         else:
             named = known if len(known) == 1 else [f"{name} {n}" for name, n in known.items()]
             texts.append(f"{failed[i]} of {ended[i]}: {', '.join(named)}")
-    raw: Raw = {"failed": _counts(context.per_row(failed)), "symptoms": symptoms}
+    raw: Raw = {"failed": whole(context.per_row(failed)), "symptoms": symptoms}
     return [Column("failed", "failed", texts, raw)]
 
 
@@ -279,69 +224,6 @@ def _plain(key: str, heading: str, context: Context, values: npt.ArrayLike) -> C
     return Column(key, heading, [number(v, places) for v in found], {key: found}, "right")
 
 
-# Against the reference --------------------------------------------------------------------------
-
-
-def _difference(context: Context) -> list[Column]:
-    c = _comparisons(context)
-    difference, low, high = map(context.per_row, (c.difference, c.low, c.high))
-    places = decimals((high - low) / 4, difference)
-    texts = [
-        with_interval(*ends, places, signed=True)
-        for ends in zip(difference, low, high, strict=True)
-    ]
-    raw: Raw = {
-        "difference": difference,
-        "difference_low": low,
-        "difference_high": high,
-        "pairs": _counts(context.per_row(c.pairs)),
-    }
-    heading = f"Δ to {context.outcomes.cells[c.reference]}\n[{context.level:.0%}]"
-    return [Column("difference", heading, _blank_reference(context, texts), raw, "right")]
-
-
-def _p(context: Context) -> list[Column]:
-    c = _comparisons(context)
-    p, corrected = context.per_row(c.p), context.per_row(c.p_holm)
-    texts = _blank_reference(context, [p_text(value) for value in corrected])
-    test = [c.test[i] if i >= 0 else "" for i in context.index]
-    return [Column("p", "p (Holm)", texts, {"p": p, "p_holm": corrected, "test": test}, "right")]
-
-
-def _effect(context: Context) -> list[Column]:
-    found = context.per_row(_comparisons(context).effect)
-    texts = _blank_reference(context, [number(value, 2) for value in found])
-    return [Column("effect", "Hedges' g", texts, {"effect": found}, "right")]
-
-
-def _improvement(context: Context) -> list[Column]:
-    c = _comparisons(context)
-    ends = [context.per_row(x) for x in (c.improvement, c.improvement_low, c.improvement_high)]
-    texts = [with_interval(a, low, high, 2) for a, low, high in zip(*ends, strict=True)]
-    raw: Raw = dict(zip(("improvement", "improvement_low", "improvement_high"), ends, strict=True))
-    heading = "P(better),\nfailures worst"
-    return [Column("improvement", heading, _blank_reference(context, texts), raw, "right")]
-
-
-def _p_worst(context: Context) -> list[Column]:
-    c = _comparisons(context)
-    p, corrected = context.per_row(c.p_worst), context.per_row(c.p_worst_holm)
-    texts = _blank_reference(context, [p_text(value) for value in corrected])
-    raw: Raw = {"p_worst": p, "p_worst_holm": corrected}
-    return [Column("p_worst", "p (Holm),\nfailures worst", texts, raw, "right")]
-
-
-def _comparisons(context: Context) -> Comparisons:
-    if context.comparisons is None:
-        raise LookupError("no reference")
-    return context.comparisons
-
-
-def _blank_reference(context: Context, texts: Sequence[str]) -> list[str]:
-    reference = _comparisons(context).reference
-    return [REFERENCE if i == reference else t for i, t in zip(context.index, texts, strict=True)]
-
-
 COLUMNS: dict[str, Callable[[Context], list[Column]]] = {
     "cell": _cell,
     "toggles": _toggles,
@@ -353,16 +235,5 @@ COLUMNS: dict[str, Callable[[Context], list[Column]]] = {
     "iqm": _iqm,
     "screened": _screened,
     "seconds": _seconds,
-    "difference": _difference,
-    "p": _p,
-    "effect": _effect,
-    "improvement": _improvement,
-    "p_worst": _p_worst,
+    **REFERENCE_COLUMNS,
 }
-
-TESTED = frozenset({"difference", "p", "effect", "improvement", "p_worst"})
-"""Columns that compare with the reference; all but "improvement" need two seeds or more."""
-
-
-def _counts(values: Array) -> list[int | None]:
-    return [None if math.isnan(value) else int(value) for value in values]

@@ -75,8 +75,11 @@ def compare(
 ) -> Comparisons:
     """Compare every cell with `reference`.
 
-    `interval` is a method of `intervals.mean_interval`. Raises KeyError when there is no such
-    cell, and ValueError when the study is not paired.
+    `interval` is a method of `intervals.mean_interval`.
+
+    Raises:
+        KeyError: there is no such cell.
+        ValueError: the study is not paired.
     """
     if not outcomes.paired:
         raise ValueError("the cells of this study share no seeds")
@@ -127,7 +130,10 @@ def best_set(outcomes: Outcomes, *, best: int | None = None, level: float = 0.95
     rejected with probability of at most that much, hence with at most 1 − `level` by any of them;
     that the opponent was picked by the data costs nothing. A failure counts as the worst value of
     the study (`Outcomes.penalised`). `best` is the row of the best-looking cell, by default that
-    with the best mean (`sweeper.ablation.order`). Raises ValueError when no cell has a value.
+    with the best mean (`sweeper.ablation.order`).
+
+    Raises:
+        ValueError: no cell has a value.
     """
     if not outcomes.completed.any():
         raise ValueError("no run has completed")

@@ -28,7 +28,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sweeper.ablation.designs import Cell, configuration_key
+from sweeper.ablation.design import Cell, configuration_key
 from sweeper.ablation.effects import Goal
 from sweeper.errors import UserError
 from sweeper.trial import Trial
@@ -112,7 +112,11 @@ def write_dataset(table: pa.Table, path: Path) -> None:
 
 
 def read_dataset(path: Path) -> pa.Table:
-    """The table written by `write_dataset`. Raises DatasetError for any other file."""
+    """The table written by `write_dataset`.
+
+    Raises:
+        DatasetError: it is any other file.
+    """
     try:
         table = pq.read_table(path, memory_map=False)
     except FileNotFoundError as error:

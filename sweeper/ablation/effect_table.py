@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 from sweeper.ablation.captions import TEST_NAMES, protocol_text
-from sweeper.ablation.columns import Column
-from sweeper.ablation.designs import Design
+from sweeper.ablation.column import Column
+from sweeper.ablation.design import Design
 from sweeper.ablation.effects import Goal
 from sweeper.ablation.factorial import Effects
 from sweeper.ablation.intervals import METHOD_NAMES

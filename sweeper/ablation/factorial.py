@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
-from sweeper.ablation.designs import AliasTerm, Cell, Design, Factor, canonical
+from sweeper.ablation.design import AliasTerm, Cell, Design, Factor, canonical
 from sweeper.ablation.intervals import mean_interval
 from sweeper.ablation.matrix import Outcomes
 from sweeper.ablation.numerics import average_ranks, without_rounding
@@ -93,8 +93,10 @@ def factorial_effects(
 
     With `ranked`, every value is replaced by its rank among all runs as a share of 0 to 1, failures
     sharing the worst one: the same effects with failures counted, in shares of rank. Cells without
-    any value give way as impossible ones do. Raises ValueError when the runs are too few, or were
-    measured by different protocols.
+    any value give way as impossible ones do.
+
+    Raises:
+        ValueError: the runs are too few, or were measured by different protocols.
     """
     if len(outcomes.protocols) > 1:
         raise ValueError("the runs were measured by different protocols")
@@ -241,7 +243,7 @@ def _main_contrasts(factor: Factor) -> list[tuple[str, Array]]:
 
 def _estimable(design: Design, cells: Sequence[Cell]) -> tuple[list[_Term], list[str]]:
     """Terms whose columns are all new directions; the rest, unless they are stated aliases."""
-    if design.kind == "full_factorial" and len(cells) == len(design.cells):
+    if design.complete and len(cells) == len(design.cells):
         return _terms(design, cells), []  # the rank of every part of it is full
     matrix = np.ones((len(cells), 1))
     kept, confounded = [], []
@@ -253,7 +255,7 @@ def _estimable(design: Design, cells: Sequence[Cell]) -> tuple[list[_Term], list
             kept.append(term)
         elif not _is_alias_of(term, kept, design):
             confounded.append(" × ".join(term.factors))
-    if design.kind == "plackett_burman":
+    if design.main_effects_only:
         kept = [term for term in kept if len(term.factors) == 1]
         confounded = []
     return kept, confounded

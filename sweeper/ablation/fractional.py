@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from sweeper.ablation.designs import (
+from sweeper.ablation.design import (
     AliasTerm,
     Design,
     DesignError,
@@ -95,6 +95,7 @@ def plackett_burman(factors: Sequence[Factor], feasible: Feasible | None = None)
         factors=tuple(factors),
         cells=mark_impossible(cells, feasible),
         resolution=3,
+        main_effects_only=True,
         aliases=_partial_aliases([factor.name for factor in factors], columns),
     )
 

@@ -42,7 +42,10 @@ def mean_interval(
 ) -> Interval:
     """Interval for the mean of `differences` (..., n), one for each leading index.
 
-    `method` is "auto" or a key of METHODS. n must be 2 or more and every number finite.
+    `method` is "auto" or a key of METHODS.
+
+    Raises:
+        ValueError: n is below 2, or a number is not finite.
     """
     d = np.asarray(differences, dtype=np.float64)
     if d.ndim == 0 or d.shape[-1] < 2:
@@ -82,7 +85,10 @@ def sign_flip_interval(rows: Array, level: float) -> tuple[Array, Array]:
 
     h = 2ⁿ α/2 is no whole number: each end is interpolated between its neighbours, linearly in
     log h, as tails fall. At n = 5, h = 0.8 lies outside the outermost of them, a single difference,
-    and the line is continued. Raises ValueError where h < ½ or n > 16.
+    and the line is continued.
+
+    Raises:
+        ValueError: h < ½, or n > 16.
     """
     n = rows.shape[1]
     rank = _flip_rank(n, level)

@@ -69,7 +69,11 @@ class Outcomes:
         return ~np.isnan(self.values)
 
     def index(self, cell: str) -> int:
-        """Row of a cell. Raises KeyError when there is none of this label."""
+        """Row of a cell.
+
+        Raises:
+            KeyError: there is none of this label.
+        """
         try:
             return self.cells.index(cell)
         except ValueError:

@@ -67,7 +67,9 @@ def expected_best(
     With replacement (the paper's): P(best ≤ v₍ᵢ₎) = (i/n)^k for the maximum; the distribution is
     plugged in. `unbiased` draws without replacement: C(i, k)/C(n, k). It describes independent
     trials (random search); for an adaptive sampler it is a description of these values only.
-    Raises ValueError when no trial has a value.
+
+    Raises:
+        ValueError: no trial has a value.
     """
     known = np.array([value for value in values if value is not None], dtype=np.float64)
     known = known[np.isfinite(known)]

@@ -2,7 +2,7 @@
 
 A table is refused, with the reason, rather than made wrong: when its runs were measured by
 different protocols, when the reference is not there, when a test is asked for and a cell has a
-single seed. Rendering is in `sweeper.ablation.formats`.
+single seed. Its forms are in `sweeper.ablation.formats`.
 """
 
 from __future__ import annotations
@@ -17,13 +17,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sweeper.ablation.captions import caption_of, notes_of
-from sweeper.ablation.columns import COLUMNS, TESTED, Column, Context, columns_for
+from sweeper.ablation.column import Column, Context
+from sweeper.ablation.columns import COLUMNS, columns_for
 from sweeper.ablation.comparison import BestSet, Comparisons, best_set, compare
 from sweeper.ablation.dataset import label_cells
-from sweeper.ablation.designs import Cell, Design
+from sweeper.ablation.design import Cell, Design
 from sweeper.ablation.effects import Goal
 from sweeper.ablation.matrix import Kind, Outcomes, kind_of_rows, outcomes_from_table
 from sweeper.ablation.order import best_first
+from sweeper.ablation.reference_columns import REFERENCE_COLUMNS
 from sweeper.errors import UserError
 
 
@@ -85,7 +87,10 @@ def build_table(
     rows stand in its order and include the cells that are impossible or have not run; else rows of
     a search stand best first and cells of an ablation in the order they were started. `interval` is
     a method of `intervals.METHODS`, chosen by the number of seeds when left. `limit` keeps the
-    first rows. Raises TableRefused.
+    first rows.
+
+    Raises:
+        TableRefused: the dataset does not support this table.
     """
     if design is not None:
         data, kind = _runs_of(design, data), "cells"
@@ -97,7 +102,7 @@ def build_table(
     asked = reference is not None
     reference = reference if asked or design is None else design.reference
     keys = list(columns) if columns is not None else _fitting(outcomes, kind, reference)
-    compared = [key for key in keys if key in TESTED]
+    compared = [key for key in keys if key in REFERENCE_COLUMNS]
     _refuse_what_cannot_be_compared(outcomes, reference if asked or compared else None, compared)
     order = _order(data, outcomes, kind)
     labels, cells, index = _rows(outcomes, design, order, limit)

@@ -75,7 +75,7 @@ def preview(
 
     sweep = load_sweep(file, overrides or [])
     first, budget = _first(sweep, count)
-    searches_grid = sweep.search.sampler == "grid" and not sweep.is_ablation
+    searches_grid = sweep.search.part.ends and not sweep.is_ablation
     cells = count_cells(sweep) if searches_grid else None
     trials = budget or cells or 0
     replicates = sweep.seeds.confirm_top * sweep.seeds.replicates
@@ -92,7 +92,7 @@ def preview(
             }
         )
         return
-    how = sweep.ablation.design or sweep.search.sampler
+    how = (sweep.ablation or sweep.search).name
     what = "factors" if sweep.is_ablation else "parameters"
     typer.echo(f"{sweep.name}: {how} over {len(sweep.parameters)} {what}")
     for number, values in enumerate(first):

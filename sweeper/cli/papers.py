@@ -18,7 +18,7 @@ from sweeper.home import Home
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from sweeper.ablation.designs import Design
+    from sweeper.ablation.design import Design
     from sweeper.sweepfile.model import Sweep
     from sweeper.trial import Trial
 
@@ -106,7 +106,7 @@ def _around(name: str, source: str, overrides: list[str], home: Home) -> Sweep:
 
 
 def _preview(sweep: Sweep, home: Home, json: bool) -> None:
-    from sweeper.ablation.build import preview as preview_of
+    from sweeper.ablation.preview import preview as preview_of
     from sweeper.results import records_of
     from sweeper.search.ablation_trials import design_of, seeds_of
 
@@ -195,10 +195,10 @@ def _run(sweep: Sweep, home: HomeOption, json: bool, path: Path | None) -> int:
     if json:
         print_json(result.as_dict())
         return result.exit_code
-    from sweeper.ablation.formats import render
+    from sweeper.ablation.table_format import rendered
 
     for made in result.tables:
-        typer.echo("\n" + render(made, "markdown").decode())
+        typer.echo("\n" + rendered(made, "markdown").decode())
     typer.echo(f"report   {result.report}")
     if result.message:
         typer.echo(result.message)
@@ -222,13 +222,12 @@ def table(
 ) -> None:
     """A table for a paper, with intervals and corrected tests."""
     from sweeper.ablation.dataset import objective_of
-    from sweeper.ablation.formats import FORMATS, render
     from sweeper.ablation.intervals import METHODS
+    from sweeper.ablation.table_format import format_named, rendered
     from sweeper.ablation.tables import build_table
     from sweeper.results import factor_table, main_table
 
-    if format not in FORMATS:
-        raise UserError(f"there is no format {format!r}; there are: {', '.join(FORMATS)}")
+    format_named(format)  # a wrong name is answered before anything is computed
     if interval not in ("auto", *METHODS):
         known = ", ".join(("auto", *METHODS))
         raise UserError(f"there is no interval {interval!r}; there are: {known}")
@@ -262,7 +261,7 @@ def table(
         made = main_table(
             sweep, data, columns=chosen, reference=reference, limit=limit, interval=interval
         )
-    content = render(made, format)
+    content = rendered(made, format)
     if out is not None:
         with _writing(out):
             out.write_bytes(content)

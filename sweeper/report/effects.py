@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from sweeper.ablation.columns import REFERENCE
 from sweeper.ablation.factorial import half_normal
+from sweeper.ablation.reference_columns import REFERENCE
 from sweeper.ablation.tables import Table
 from sweeper.report import style
 from sweeper.report.search_plots import CLEAR, name_rows

@@ -34,13 +34,13 @@ def header(standings: Standings, state: str) -> str:
     parts = [f'<h1>{text(sweep.name)} <span class="chip">{text(state)}</span></h1>\n']
     if sweep.description:
         parts.append(f"<p>{text(sweep.description)}</p>\n")
-    scheduler = "" if sweep.scheduler.name == "none" else f", scheduler {sweep.scheduler.name}"
+    scheduler = "" if not sweep.scheduler.part.judges else f", scheduler {sweep.scheduler.name}"
     line = (
         f"{goals} over {plural(len(sweep.parameters), 'parameter')}; sampler "
-        f"{sweep.search.sampler}{scheduler}, search seed {sweep.search.seed}."
+        f"{sweep.search.name}{scheduler}, search seed {sweep.search.seed}."
     )
-    if sweep.ablation.design is not None:
-        design = sweep.ablation.design.replace("_", " ")
+    if sweep.ablation is not None:
+        design = sweep.ablation.name.replace("_", " ")
         line = f"{goals}; {design} over {plural(len(sweep.parameters), 'factor')}."
     when = _when(standings)
     parts.append(f'<p class="lead">{text(line)}{f"<br>{text(when)}" if when else ""}</p>\n')

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sweeper.ablation.formats import FORMATS, render
+from sweeper.ablation.table_format import format_named, rendered
 from sweeper.ablation.tables import Table
 from sweeper.home import SweepFolder
 from sweeper.report import ReportPaths, write_report
@@ -76,7 +76,7 @@ def _write_tables(folder: SweepFolder, tables: Sequence[Table]) -> list[Path]:
     written = []
     for table in tables:
         for form in TABLE_FORMATS:
-            path = folder.report / f"{table.name}{FORMATS[form]}"
-            atomic_write(path, render(table, form))
+            path = folder.report / f"{table.name}{format_named(form).extension}"
+            atomic_write(path, rendered(table, form))
             written.append(path)
     return written

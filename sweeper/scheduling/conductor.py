@@ -26,7 +26,7 @@ from sweeper.scheduling.machines import NotShared
 from sweeper.scheduling.messages import Failure, Report, Work
 from sweeper.scheduling.recorder import Recorder
 from sweeper.search.ledger import Ledger
-from sweeper.search.population import TakeOver
+from sweeper.search.stopping_rule import TakeOver
 from sweeper.sweepfile.model import Sweep
 from sweeper.trial import Evaluation, Symptom, Trial
 

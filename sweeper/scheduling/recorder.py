@@ -56,7 +56,7 @@ class Recorder:
         tags = {
             "sweeper.version": _version(),
             "sweeper.fingerprint": sweep.fingerprint,
-            "sweeper.sampler": sweep.search.sampler,
+            "sweeper.sampler": sweep.search.name,
             "sweeper.scheduler": sweep.scheduler.name,
             "sweeper.objective": ", ".join(f"{one.goal} {one.metric}" for one in sweep.objective),
             "sweeper.host": platform.node(),

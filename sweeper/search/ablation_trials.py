@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
-from sweeper.ablation.build import build_design
-from sweeper.ablation.designs import Cell, Design, Factor, missing
+from sweeper.ablation.design import Cell, Design, Factor, missing
+from sweeper.ablation.design_kind import DesignKind
 from sweeper.sweepfile.domains import Toggle
 from sweeper.sweepfile.model import Sweep
 from sweeper.sweepfile.space import apply
@@ -18,7 +18,7 @@ from sweeper.sweepfile.space import apply
 
 def design_of(sweep: Sweep) -> Design:
     """The design of an ablation; cells that no trial could be are marked with the reason."""
-    assert sweep.ablation.design is not None, "only an ablation has a design"
+    assert sweep.ablation is not None, "only an ablation has a design"
     factors = [
         Factor(parameter.path)
         if isinstance(parameter.domain, Toggle)
@@ -33,11 +33,13 @@ def design_of(sweep: Sweep) -> Design:
         problems = problems_of(apply(sweep.base, settings))
         return "; ".join(map(str, problems)) if problems else None
 
-    return build_design(sweep.ablation.design, factors, reason, **sweep.ablation.options)
+    kind = DesignKind.named(sweep.ablation.name)(sweep.ablation)
+    return kind.arrange(factors, reason)
 
 
 def seeds_of(sweep: Sweep) -> Sequence[int]:
     """The seeds of an ablation, the same for every cell."""
+    assert sweep.ablation is not None, "only an ablation has seeds of its own"
     seeds = sweep.ablation.seeds
     if not isinstance(seeds, int):
         return seeds

@@ -32,7 +32,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from sweeper.causes import cause, to_blame
 from sweeper.errors import LedgerError
-from sweeper.search.proposals import Result
+from sweeper.search.sampler import Result
 from sweeper.sweepfile.sections import Objective
 from sweeper.trial import Evaluation, FinalScore, Symptom, Trial
 

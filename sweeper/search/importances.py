@@ -8,7 +8,7 @@ from typing import Literal
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from sweeper.search.modelled import SamplerView, without_replicates
+from sweeper.search.sampler_view import SamplerView
 from sweeper.sweepfile.model import Sweep
 
 Importance = Literal["ped_anova", "fanova"]
@@ -30,7 +30,7 @@ def importances_of(
     """
     if sweep.is_ablation:
         return {}
-    view = SamplerView(study, without_replicates if method == "ped_anova" else _thinned)
+    view = SamplerView(study, list if method == "ped_anova" else _thinned)
     complete = view.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     scores = {trial.values[0] for trial in complete}
     shared = set.intersection(*(set(trial.params) for trial in complete)) if complete else set()

@@ -43,8 +43,11 @@ class Journal(BaseJournalBackend):
         """Hold back what is appended in this block, then write it at once.
 
         Reading sees it meanwhile. An ask is some fifteen operations, each of which would wait for
-        the disk. Blocks may be nested. Raises LedgerError when the write fails; what the storage
-        has in memory is then ahead of the file, so the journal refuses to be used any more.
+        the disk. Blocks may be nested. When the write fails, what the storage has in memory is
+        ahead of the file, so the journal refuses to be used any more.
+
+        Raises:
+            LedgerError: the write fails.
         """
         if self._held is not None:
             yield
@@ -60,7 +63,11 @@ class Journal(BaseJournalBackend):
                     self._write(lines)
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
-        """Append all of `logs` or none of them. Raises LedgerError when they cannot be written."""
+        """Append all of `logs` or none of them.
+
+        Raises:
+            LedgerError: they cannot be written.
+        """
         lines = [json.dumps(log, separators=(",", ":")).encode() + b"\n" for log in logs]
         if self._held is not None:
             self._held.extend(lines)

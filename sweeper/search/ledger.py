@@ -35,7 +35,6 @@ from sweeper.search.scheduler import Scheduler
 from sweeper.search.storage import STORAGE_VARIABLE as STORAGE_VARIABLE
 from sweeper.search.storage import load_study, open_storage
 from sweeper.sweepfile.model import Sweep
-from sweeper.sweepfile.space import count_trials
 from sweeper.trial import Evaluation, FinalScore, Trial
 
 
@@ -79,7 +78,7 @@ class Ledger(StudyReader):
             known = study.user_attrs.get("fingerprint")
             if known is None:
                 study.set_user_attr("fingerprint", sweep.fingerprint)
-            elif known != sweep.fingerprint:
+            elif not sweep.answers_to(known):
                 raise SpecConflict(
                     f"the study {sweep.name!r} belongs to a sweep with another search space, base "
                     "or objective; give this one another name"
@@ -213,9 +212,7 @@ class Ledger(StudyReader):
 
             design = design_of(self.sweep)
             return len(design.possible) * len(seeds_of(self.sweep))
-        if self.sweep.search.sampler == "grid":
-            return count_trials(self.sweep, self._desk.base_stands_beside)
-        return self.sweep.limits.trials
+        return self._desk.budget
 
     def plan(self) -> int | None:
         """The `budget`, also written down for readers (`planned`)."""

@@ -7,28 +7,25 @@ the seed of a proposal comes from its place among the search's trials, not from 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import optuna
 from optuna.distributions import BaseDistribution
-from optuna.samplers import BaseSampler
 from optuna.storages import BaseStorage
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from sweeper.causes import is_lost
-from sweeper.search import attributes, modelled, proposals
-from sweeper.search.distributions import distribution, from_study, suggest, to_study
-from sweeper.sweepfile.domains import Parameter
+from sweeper.search import attributes
+from sweeper.search.distributions import distribution, to_study
+from sweeper.search.sampler import Result, Sampler, Turn
 from sweeper.sweepfile.model import Sweep
-from sweeper.sweepfile.space import Choose, Draw, apply, base_draw, cells, walk
+from sweeper.sweepfile.space import Draw, apply, base_draw, walk
 from sweeper.trial import Role, Trial
 
 if TYPE_CHECKING:
-    from sweeper.ablation.designs import Design
-
-MODELLED = ("tpe", "gp", "nsga2")
+    from sweeper.ablation.design import Design
 
 
 class Proposer:
@@ -38,9 +35,7 @@ class Proposer:
         self._sweep = sweep
         self._study = study
         self._storage = storage
-        self._seen = modelled.impression(study, sweep) if sweep.search.sampler in MODELLED else None
-        self._cells: Iterator[Draw] = iter(())
-        self._next_cell = 0
+        self._sampler = Sampler.of(sweep)
         self._design: Design | None = None
         self._tried: set[tuple[str, int]] = set()
 
@@ -54,15 +49,13 @@ class Proposer:
             return self._ask_cell(everything)
         if self._sweep.search.start_with_base and not everything:
             return self._add(*self._base(), "base")
-        index = sum(trial.user_attrs.get("role") == "search" for trial in everything)
-        if self._seen is not None:
-            self._seen.look(self._sampler(index))
-            return self._draw(self._seen.ask(), index)
-        if self._sweep.search.sampler == "grid":
-            draw = self._cell(index, everything)
-        else:
-            draw = walk(self._sweep, self._pointwise(index, everything))
-        return None if draw is None else self._add(draw, draw.values, "search")
+        turn = self._turn(everything)
+        draw = self._sampler.propose(turn)
+        if draw is None:
+            return None
+        if turn.trial is not None:
+            return self._written(turn.trial, draw)
+        return self._add(draw, draw.values, "search")
 
     def _ask_cell(self, everything: list[FrozenTrial]) -> Trial | None:
         """The next run of an ablation; further seeds of a cell belong to its first trial.
@@ -104,13 +97,20 @@ class Proposer:
     def redraw(self, trial: FrozenTrial) -> Trial:
         """Finish asking a trial that was given a number but no configuration."""
         earlier = self._study.get_trials(deepcopy=False)[: trial.number]
-        index = sum(one.user_attrs.get("role") == "search" for one in earlier)
-        assert self._seen is not None, "only model-based samplers ask in several writes"
-        self._seen.look(self._sampler(index))
-        return self._draw(optuna.Trial(self._seen, trial._trial_id), index)
+        turn = self._turn(earlier, unfinished=trial._trial_id)
+        draw = self._sampler.propose(turn)
+        assert draw is not None, "what was begun can be finished"
+        assert turn.trial is not None, "only samplers of Optuna's ask in several writes"
+        return self._written(turn.trial, draw)
 
     @property
-    def base_stands_beside(self) -> bool:
+    def budget(self) -> int | None:
+        """How many trials the search will have; None where nothing limits them."""
+        if not self._sampler.ends:
+            return self._sweep.limits.trials
+        return self._sampler.count(self._base_stands_beside())
+
+    def _base_stands_beside(self) -> bool:
         """Whether the search begins with a base configuration that is no point of its space."""
         searched = bool(self._sweep.parameters) and self._sweep.search.start_with_base
         return searched and not self._base()[1]
@@ -166,57 +166,32 @@ class Proposer:
         )
         return self._storage.create_new_trial(self._study._study_id, template)
 
-    def _draw(self, trial: optuna.Trial, index: int) -> Trial:
-        seen = self._seen
-        assert seen is not None, "only model-based samplers ask in several writes"
-        # What is drawn jointly comes first. What is not has a seed of its own each, so that a
-        # second attempt at this trial needs nothing that the first one drew already.
-        jointly = trial.relative_params
-
-        def choose(parameter: Parameter) -> Any:
-            if parameter.path not in jointly:
-                seen.sampler = self._sampler(index, parameter.path)
-            stored = suggest(trial, parameter.path, distribution(parameter.domain))
-            return from_study(parameter.domain, stored)
-
-        draw = walk(self._sweep, choose)
+    def _written(self, trial: optuna.Trial, draw: Draw) -> Trial:
+        """Complete a trial that Optuna drew."""
         trial.set_user_attr("role", "search")
         trial.set_user_attr("values", draw.values)
         # The configuration last: a trial without it has not been asked yet.
         trial.set_user_attr("config", draw.config)
         return attributes.trial_of(self._storage.get_trial(trial._trial_id))
 
-    def _sampler(self, *place: object) -> BaseSampler:
-        return modelled.sampler(self._sweep, proposals.mix(self._sweep.search.seed, *place))
+    def _turn(self, earlier: Sequence[FrozenTrial], unfinished: int | None = None) -> Turn:
+        """The search's next proposal, after these trials of the study."""
+        roles = [trial.user_attrs.get("role") for trial in earlier]
+        start = earlier[0].user_attrs["values"] if roles[:1] == ["base"] else None
 
-    def _pointwise(self, index: int, everything: list[FrozenTrial]) -> Choose:
-        if self._sweep.search.sampler == "qmc":
-            return proposals.sequence_point(self._sweep, index)
-        if self._sweep.search.sampler == "cmaes":
+        def recall() -> list[Result]:
             goal = self._sweep.objective[0]
-            roles = [trial.user_attrs.get("role") for trial in everything]
-            results = [
+            return [
                 attributes.result(trial, goal)
-                for trial, role in zip(everything, roles, strict=True)
+                for trial, role in zip(earlier, roles, strict=True)
                 if role == "search" and not is_lost(attributes.cause_of(trial))
             ]
-            start = everything[0].user_attrs["values"] if roles[:1] == ["base"] else {}
-            return proposals.evolved_point(self._sweep, index, start, results)
-        return proposals.random_point(self._sweep, index)
 
-    def _cell(self, index: int, everything: list[FrozenTrial]) -> Draw | None:
-        """The grid's cell at `index`, not counting the one that is the base configuration."""
-        if index < self._next_cell or self._next_cell == 0:
-            self._cells, self._next_cell = cells(self._sweep), 0
-        base = [
-            trial.user_attrs["values"]
-            for trial in everything[:1]
-            if trial.user_attrs["role"] == "base"
-        ]
-        for draw in self._cells:
-            if draw.values in base:
-                continue
-            self._next_cell += 1
-            if self._next_cell == index + 1:
-                return draw
-        return None
+        return Turn(
+            index=roles.count("search"),
+            search_seed=self._sweep.search.seed,
+            start=start,
+            recall=recall,
+            study=self._study,
+            unfinished=unfinished,
+        )

@@ -10,8 +10,7 @@ from optuna.trial import FrozenTrial
 
 from sweeper.search import attributes
 from sweeper.search.entries import Entries
-from sweeper.search.population import TakeOver, milestones, take_over
-from sweeper.search.stopping import Rule, rule_for
+from sweeper.search.stopping_rule import StoppingRule, TakeOver
 from sweeper.sweepfile.model import Sweep
 
 
@@ -21,8 +20,7 @@ class Scheduler:
     def __init__(self, sweep: Sweep, entries: Entries) -> None:
         self._sweep = sweep
         self._entries = entries
-        self._rule: Rule | None = None
-        self._milestones = milestones(sweep) if sweep.scheduler.name == "pbt" else None
+        self._rule = StoppingRule.of(sweep)
         self._curves: dict[int, dict[int, float]] = {}
 
     def learn(self, entry: FrozenTrial) -> None:
@@ -38,7 +36,7 @@ class Scheduler:
         That is so when it has just been reported, and where a kill came between it and the verdict.
         """
         curve = self._curves.get(number)
-        if not curve or self._sweep.scheduler.name == "none":
+        if not curve or not self._rule.judges:
             return False
         attrs = self._entries.get(number).user_attrs
         return max(curve) > max((int(attrs.get("judged", 0)), *attributes.donors(attrs)))
@@ -49,9 +47,7 @@ class Scheduler:
 
     def verdict(self, number: int) -> str | None:
         """Why the trial is to stop at its last evaluation; None to let it go on."""
-        if self._rule is None:
-            self._rule = rule_for(self._sweep)
-        return self._rule(number, self._curves) if self._curves.get(number) else None
+        return self._rule.verdict(number, self._curves) if self._curves.get(number) else None
 
     def take_over(self, number: int) -> TakeOver | None:
         """Under population based training: whose checkpoint the trial goes on from, if another's.
@@ -60,7 +56,7 @@ class Scheduler:
         The base configuration takes nothing over, since others are measured by it, and is copied
         only where it is a point of the space.
         """
-        if self._milestones is None or not self._curves.get(number):
+        if self._rule.milestones is None or not self._curves.get(number):
             return None
         if self._entries.get(number).user_attrs.get("role") == "base":
             return None
@@ -72,7 +68,7 @@ class Scheduler:
             and (values := attributes.current(other.user_attrs, "values"))
         }
         curves = {other: self._curves[other] for other in sound}
-        taken = take_over(self._sweep, self._milestones, number, curves, sound)
+        taken = self._rule.take_over(number, curves, sound)
         if taken is not None:
             entry = {
                 "number": taken.donor,
@@ -92,5 +88,5 @@ class Scheduler:
     @property
     def kept(self) -> tuple[int, int] | None:
         """(interval, grace) of the milestones at which checkpoints are kept for others, if any."""
-        marks = self._milestones
+        marks = self._rule.milestones
         return None if marks is None else (marks.interval, marks.grace)

@@ -56,7 +56,7 @@ def budget_of(standings: Standings) -> int | None:
     sweep = standings.sweep
     if sweep.is_ablation:
         return standings.planned
-    if sweep.search.sampler == "grid":
+    if sweep.search.part.ends:
         return standings.planned or sweep.limits.trials
     return sweep.limits.trials
 

@@ -10,7 +10,7 @@ import bisect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sweeper.ablation.designs import canonical
+from sweeper.ablation.design import canonical
 from sweeper.standings.values import final, sign
 from sweeper.trial import Trial
 

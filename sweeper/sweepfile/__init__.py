@@ -3,15 +3,7 @@
 from sweeper.sweepfile.domains import Domain, Parameter, Range, Toggle, Values
 from sweeper.sweepfile.load import load_sweep, parse_sweep, sweep_from_dict
 from sweeper.sweepfile.model import Difference, Sweep
-from sweeper.sweepfile.sections import (
-    Limits,
-    Objective,
-    Resources,
-    SchedulerSpec,
-    SearchSpec,
-    Seeds,
-    Tracking,
-)
+from sweeper.sweepfile.sections import Limits, Objective, Resources, Seeds, Tracking
 from sweeper.sweepfile.space import Draw, apply, base_draw, cells, count_cells, walk
 
 __all__ = [
@@ -23,8 +15,6 @@ __all__ = [
     "Parameter",
     "Range",
     "Resources",
-    "SchedulerSpec",
-    "SearchSpec",
     "Seeds",
     "Sweep",
     "Toggle",

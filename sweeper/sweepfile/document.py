@@ -124,7 +124,8 @@ def keys_of(path: str) -> Path:
 def read_text(path: FilePath) -> str:
     """The text of a file, or as much of it as `read_document` needs to say that it is too long.
 
-    Raises SpecError where it cannot be read.
+    Raises:
+        SpecError: it cannot be read.
     """
     try:
         with path.open(encoding="utf-8") as file:

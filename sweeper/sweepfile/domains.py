@@ -89,7 +89,11 @@ class Range:
         return int((exact(self.high) - exact(self.low)) / exact(self.step)) + 1
 
     def cells(self) -> Iterator[Any]:
-        """Every value in turn. Raises ValueError when there is no step."""
+        """Every value in turn.
+
+        Raises:
+            ValueError: there is no step.
+        """
         if self.step is None:
             raise ValueError("a range without a step has no cells")
         if self.log and not (self.integer and self.step == 1):

@@ -24,10 +24,11 @@ from sweeper.sweepfile.model import Sweep
 from sweeper.sweepfile.order import follows_conditions, in_order
 from sweeper.sweepfile.overrides import lay_over
 from sweeper.sweepfile.parameters import add_own_conditions, read_parameters
-from sweeper.sweepfile.rules import check_options, check_together
-from sweeper.sweepfile.sections import KEYS, SECTIONS, Objective, Section
+from sweeper.sweepfile.rules import check_sections, check_together
+from sweeper.sweepfile.sections import CHOICES, KEYS, SECTIONS, Objective, Section
+from trials.by_name import ByName
 from trials.distributions import canonical
-from trials.part import use
+from trials.part import PartConfig, use
 from trials.problems import Problem as TrialProblem
 from trials.problems import nearest
 from trials.validation import problems_from
@@ -46,13 +47,18 @@ AnySection = TypeVar("AnySection", bound=Section)
 def load_sweep(path: FilePath | str, overrides: Sequence[str] = ()) -> Sweep:
     """Read and check the sweep file at `path`, with `overrides` (`limits.trials=50`) laid over it.
 
-    Raises SpecError with every problem of the file, and nothing else.
+    Raises:
+        SpecError: something is wrong; every problem of the file is in it.
     """
     return parse_sweep(read_text(FilePath(path)), str(path), overrides)
 
 
 def parse_sweep(text: str, filename: str = "<string>", overrides: Sequence[str] = ()) -> Sweep:
-    """Read and check the text of a sweep file. Raises SpecError, with every problem, at most."""
+    """Read and check the text of a sweep file.
+
+    Raises:
+        SpecError: something is wrong; every problem of the text is in it.
+    """
     document = read_document(text, filename)
     for override in overrides if document.readable else ():
         lay_over(document, override)
@@ -63,7 +69,11 @@ def parse_sweep(text: str, filename: str = "<string>", overrides: Sequence[str] 
 
 
 def read_stored(file: FilePath) -> Sweep:
-    """The sweep whose `to_dict` a JSON file holds. Raises SpecError when the file was damaged."""
+    """The sweep whose `to_dict` a JSON file holds.
+
+    Raises:
+        SpecError: the file was damaged.
+    """
     try:
         stored = json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
@@ -76,8 +86,10 @@ def read_stored(file: FilePath) -> Sweep:
 def sweep_from_dict(mapping: Mapping[str, Any], filename: str = "spec.json") -> Sweep:
     """The sweep that `to_dict` gave, without asking the trainer about it again.
 
-    Imports no torch, so that a listing of sweeps stays fast. Raises SpecError when the mapping was
-    damaged.
+    Imports no torch, so that a listing of sweeps stays fast.
+
+    Raises:
+        SpecError: the mapping was damaged.
     """
     document = Document(filename, root=dict(mapping))
     sweep = _assemble(document, checked=False)
@@ -105,7 +117,7 @@ def _assemble(document: Document, *, checked: bool) -> Sweep | None:
     name, description = _read_name(document, root), _read_text(document, root, "description")
     sections: dict[str, Any] = {
         key: _read_section(document, (key,), root.get(key), kind) for key, kind in SECTIONS.items()
-    }
+    } | {key: _read_choice(document, key, root.get(key), kind) for key, kind in CHOICES.items()}
     objective = _read_objective(document, root.get("objective"))
     base = _read_base(document, root)
     raw = _mapping(document, root, "parameters", "dotted paths and their domains")
@@ -119,7 +131,7 @@ def _assemble(document: Document, *, checked: bool) -> Sweep | None:
         ordered = tuple(parameters.values())
         if not follows_conditions(ordered):
             ordered = in_order(document, parameters, {})
-    check_options(document, root, sections)
+    check_sections(document, sections)
     check_together(document, ordered, objective, sections)
     if checked and base is not None:
         from sweeper.sweepfile.check import (
@@ -209,6 +221,21 @@ def _read_section(
         for problem in problems_from(error, kind):
             inner = keys_of(problem.path)
             document.add((*at, *inner), problem.message, problem.expected, problem.nearest)
+        return None
+
+
+def _read_choice(document: Document, key: str, given: Any, choice: ByName) -> PartConfig | None:
+    """The knobs of the part that a section chooses; a key with nothing after it has its default."""
+    if given is None and choice.default is None:
+        return None
+    if isinstance(given, dict):
+        given = {name: value for name, value in given.items() if value is not None}
+    try:
+        return choice.read({} if given is None else given)
+    except ValidationError as error:
+        for problem in problems_from(error, PartConfig):
+            inner = tuple(problem.path.split(".")) if problem.path else ()
+            document.add((key, *inner), problem.message, problem.expected, problem.nearest)
         return None
 
 

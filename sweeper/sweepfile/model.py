@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import itertools
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from sweeper.parts import DesignConfig, RuleConfig, SamplerConfig
 from sweeper.sweepfile.domains import Parameter
 from sweeper.sweepfile.sections import (
-    Ablation,
+    CHOICES,
     Limits,
     Objective,
     Resources,
-    SchedulerSpec,
-    SearchSpec,
     Section,
     Seeds,
     Tracking,
 )
+from trials.part import PartConfig
 
 MAY_CHANGE = (
     "description",
@@ -36,6 +37,15 @@ and what their scores mean, so changing it would make another sweep of it."""
 
 ABLATION_MAY_CHANGE = (*MAY_CHANGE, "parameters", "ablation")
 """An ablation's cells stand for themselves: factors, cells and seeds may be added later."""
+
+
+ONCE_LEFT_OUT = (
+    *(f"search.{key}" for key in ("startup_trials", "candidates", "sequence", "sigma")),
+    "search.population",
+    *(f"scheduler.{key}" for key in ("grace_steps", "reduction_factor", "startup_trials")),
+    *(f"scheduler.{key}" for key in ("interval_steps", "quantile", "resample")),
+)
+"""Settings that were once written down only where a file gave them: sweeps from then go on."""
 
 
 @dataclass(frozen=True)
@@ -62,14 +72,18 @@ class Sweep:
     base: Mapping[str, Any]
     parameters: tuple[Parameter, ...]
     objective: tuple[Objective, ...] = (Objective(),)
-    search: SearchSpec = field(default_factory=SearchSpec)
-    scheduler: SchedulerSpec = field(default_factory=SchedulerSpec)
+    search: SamplerConfig = field(default_factory=lambda: _chosen("search"))
+    scheduler: RuleConfig = field(default_factory=lambda: _chosen("scheduler"))
     seeds: Seeds = field(default_factory=Seeds)
     limits: Limits = field(default_factory=Limits)
     resources: Resources = field(default_factory=Resources)
     tracking: Tracking = field(default_factory=Tracking)
-    ablation: Ablation = field(default_factory=Ablation)
+    ablation: DesignConfig | None = None
     description: str = ""
+
+    def __post_init__(self) -> None:
+        # What a file left to the base is a number from here on, and written down as one.
+        object.__setattr__(self, "scheduler", self.scheduler.settled(self.base))
 
     @property
     def health(self) -> Mapping[str, Any]:
@@ -85,10 +99,19 @@ class Sweep:
     @property
     def is_ablation(self) -> bool:
         """Whether the sweep runs the cells of a design instead of searching."""
-        return self.ablation.design is not None
+        return self.ablation is not None
+
+    @property
+    def is_factorial(self) -> bool:
+        """Whether it is an ablation whose effects are estimated from all cells together."""
+        return self.ablation is not None and bool(self.ablation.part.factorial)
 
     def parameter(self, path: str) -> Parameter:
-        """The parameter at a dotted path. Raises KeyError when it is not searched."""
+        """The parameter at a dotted path.
+
+        Raises:
+            KeyError: it is not searched.
+        """
         for parameter in self.parameters:
             if parameter.path == path:
                 return parameter
@@ -102,24 +125,42 @@ class Sweep:
             "base": copy.deepcopy(dict(self.base)),
             "parameters": {item.path: item.as_dict() for item in self.parameters},
             "objective": [item.model_dump() for item in self.objective],
-            "search": _given(self.search),
-            "scheduler": _given(self.scheduler),
+            "search": _written("search", self.search),
+            "scheduler": _written("scheduler", self.scheduler),
             "seeds": _given(self.seeds),
             "limits": _given(self.limits),
             "resources": _given(self.resources),
             "tracking": _given(self.tracking),
-            **({"ablation": _given(self.ablation)} if self.is_ablation else {}),
+            **({"ablation": _written("ablation", self.ablation)} if self.ablation else {}),
         }
 
     @property
     def fingerprint(self) -> str:
         """sha256 of everything that may not change once the sweep has begun."""
-        fixed = {
+        return _digest(self._fixed())
+
+    def answers_to(self, fingerprint: str) -> bool:
+        """Whether `fingerprint` is this sweep's, or was under a version that left settings out."""
+        fixed = self._fixed()
+        if fingerprint == _digest(fixed):
+            return True
+        left_out = [key for key in ONCE_LEFT_OUT if key in fixed]
+        subsets = (
+            subset
+            for size in range(1, len(left_out) + 1)
+            for subset in itertools.combinations(left_out, size)
+        )
+        return any(
+            fingerprint == _digest({key: fixed[key] for key in fixed.keys() - set(subset)})
+            for subset in subsets
+        )
+
+    def _fixed(self) -> dict[str, Any]:
+        return {
             key: value
             for key, value in flatten(self.to_dict()).items()
             if not _may_change(key, self.is_ablation)
         }
-        return hashlib.sha256(json.dumps(fixed, sort_keys=True).encode()).hexdigest()
 
     def difference(self, other: Sweep) -> Difference:
         """The keys in which `other`, a new version of this sweep, is not the same."""
@@ -136,8 +177,23 @@ class Sweep:
         )
 
 
+def _chosen(section: str) -> Any:
+    """What a section holds when a file does not speak of it."""
+    return CHOICES[section].read({})
+
+
+def _written(section: str, config: PartConfig) -> dict[str, Any]:
+    """A chosen part as it stands in the file."""
+    knobs = CHOICES[section].dump(config)
+    return {key: value for key, value in knobs.items() if value is not None}
+
+
 def _given(section: Section) -> dict[str, Any]:
     return section.model_dump(exclude_none=True)
+
+
+def _digest(fixed: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(fixed, sort_keys=True).encode()).hexdigest()
 
 
 def _may_change(key: str, ablation: bool) -> bool:

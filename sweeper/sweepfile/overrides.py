@@ -7,7 +7,7 @@ from typing import Any
 
 from sweeper.errors import Problem
 from sweeper.sweepfile.document import Document, Path, Place, dotted, one_of, read_document, shown
-from sweeper.sweepfile.sections import KEYS
+from sweeper.sweepfile.sections import CHOICES, KEYS
 from trials.problems import nearest
 
 LONGEST = 80
@@ -53,12 +53,14 @@ def lay_over(document: Document, text: str) -> None:
             document.graft(at, value)
             return
         below = here.get(key)
-        # In the base a bare name may be given knobs: `loss: hinge` and base.loss.margin=2.
+        # A bare name may be given knobs: `loss: hinge` and base.loss.margin=2.
         if below is None or (at[0] == "base" and below is True):
             below = {}
             document.places[at] = Place(label, None)
         elif at[0] == "base" and isinstance(below, str):
             below = {"name": below}
+        elif at[0] in CHOICES and len(at) == 1 and isinstance(below, str):
+            below = {CHOICES[at[0]].tag: below}
         here[key] = here = below
     document.problems.append(
         Problem(path.strip(), f"{dotted(at)} is {shown(here)}", "a mapping there", file=label)

@@ -6,36 +6,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
+from sweeper.parts import DesignConfig, base_of
 from sweeper.sweepfile.document import Document, one_of
 from sweeper.sweepfile.domains import Parameter, Range
-from sweeper.sweepfile.sections import (
-    DESIGN_OPTIONS,
-    SAMPLER_OPTIONS,
-    SCHEDULER_OPTIONS,
-    TWO_OBJECTIVE_SAMPLERS,
-    Ablation,
-    Objective,
-)
+from sweeper.sweepfile.sections import Objective
 
 
-def check_options(document: Document, root: Mapping[str, Any], sections: Mapping[str, Any]) -> None:
-    """Refuse options of a sampler or scheduler that was not chosen: they would do nothing."""
-    search, scheduler = sections["search"], sections["scheduler"]
+def check_sections(document: Document, sections: Mapping[str, Any]) -> None:
+    """Problems inside single sections, beyond what each key says of itself."""
     tracking = sections["tracking"]
-    chosen = (
-        ("search", search and search.sampler, SAMPLER_OPTIONS),
-        ("scheduler", scheduler and scheduler.name, SCHEDULER_OPTIONS),
-        ("ablation", sections["ablation"] and sections["ablation"].design, DESIGN_OPTIONS),
-    )
-    for section, name, table in chosen:
-        if name is None:
-            continue
-        own = table[name]
-        foreign = {option for options in table.values() for option in options} - set(own)
-        for key, value in (root.get(section) or {}).items():
-            if key in foreign and value is not None:
-                expected = one_of(own) if own else "no options"
-                document.add((section, key), f"is no option of {name}", expected)
     resources = sections["resources"]
     if resources is not None and resources.gpu > 1 and resources.gpu % 1:
         document.add(
@@ -70,44 +49,39 @@ def check_together(
 ) -> None:
     """Problems between sections that are each fine alone."""
     search, scheduler, limits = sections["search"], sections["scheduler"], sections["limits"]
-    sampler = search.sampler if search is not None else None
     if objective is not None and len(objective) == 2:
-        if sampler not in (None, *TWO_OBJECTIVE_SAMPLERS):
+        if search is not None and search.part.objectives < 2:
+            samplers = base_of("sampler").all().items()
             document.add(
                 ("search", "sampler"),
-                f"{sampler} optimises one objective, and here are two",
-                one_of(TWO_OBJECTIVE_SAMPLERS),
+                f"{search.name} optimises one objective, and here are two",
+                one_of(key for key, part in samplers if part.objectives >= 2),
             )
-        if scheduler is not None and scheduler.name != "none":
+        if scheduler is not None and scheduler.part.judges:
             document.add(
                 ("scheduler", "name"),
                 f"{scheduler.name} judges trials by one objective, and here are two",
                 "none",
             )
     ablation = sections["ablation"]
-    if ablation is None:
-        return  # it has problems of its own: whether this is a search cannot be told
-    if ablation.design is not None:
+    if ablation is not None:
         _check_ablation(document, parameters, ablation, sections)
-        return
-    if limits is not None and limits.trials is None and sampler not in (None, "grid"):
-        document.add(("limits", "trials"), "is missing", "the number of trials to search")
-    if sampler == "grid":
-        for parameter in parameters:
-            if isinstance(parameter.domain, Range) and parameter.domain.size() is None:
-                document.add(
-                    ("parameters", parameter.path),
-                    "a grid cannot go through a range without steps",
-                    "`values`, or a distribution with `q`",
-                )
-    elif scheduler is not None and scheduler.name == "pbt" and not parameters:
-        document.add(("scheduler", "name"), "pbt has no parameters to perturb", "parameters")
+    if document.root.get("ablation") is not None:
+        return  # whatever is wrong with it, this is no search
+    if search is not None:
+        if limits is not None and limits.trials is None and not search.part.ends:
+            document.add(("limits", "trials"), "is missing", "the number of trials to search")
+        for fault in search.part.check(search, parameters):
+            document.add(*fault)
+    if scheduler is not None:
+        for fault in scheduler.part.check(scheduler, parameters):
+            document.add(*fault)
 
 
 def _check_ablation(
     document: Document,
     parameters: Sequence[Parameter],
-    ablation: Ablation,
+    ablation: DesignConfig,
     sections: Mapping[str, Any],
 ) -> None:
     """What a designed study cannot have: it runs every cell, to its end, on the given seeds."""
@@ -122,11 +96,10 @@ def _check_ablation(
             document.add((*at, "when"), message, "the trick's knobs in `base`")
     if not parameters:
         document.add(("parameters",), "is missing", "the factors of the ablation")
-    if ablation.design == "fractional_factorial" and len(ablation.options) != 1:
-        message = f"a fraction is asked for in one way, and here are {len(ablation.options)}"
-        document.add(("ablation",), message, "one of `resolution`, `runs` and `generators`")
+    for fault in ablation.part.check(ablation):
+        document.add(*fault)
     scheduler, limits, seeds = sections["scheduler"], sections["limits"], sections["seeds"]
-    if scheduler is not None and scheduler.name != "none":
+    if scheduler is not None and scheduler.part.judges:
         message = f"{scheduler.name} would compare half-trained cells with finished ones"
         document.add(("scheduler", "name"), message, "none")
     if limits is not None and limits.trials is not None:

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, create_model
 from pydantic.json_schema import models_json_schema
 
 from sweeper.home import NAME_RULE
 from sweeper.sweepfile.parameters import FORMS
-from sweeper.sweepfile.sections import ON_TOP, SECTIONS, Objective
+from sweeper.sweepfile.sections import CHOICES, ON_TOP, SECTIONS, Objective
 
 Schema = dict[str, Any]
 _References = Mapping[Any, Schema]
@@ -36,7 +36,9 @@ def sweep_schema() -> Schema:
     from trials.metrics.measure import Measure
     from trials.roles import measures
 
-    models: list[type[BaseModel]] = [TrialConfig, Objective, *SECTIONS.values()]
+    fields: dict[str, Any] = {key: (Annotated[Any, kind], ...) for key, kind in CHOICES.items()}
+    choices = create_model("Choices", **fields)
+    models: list[type[BaseModel]] = [TrialConfig, Objective, *SECTIONS.values(), choices]
     references, shared = models_json_schema(
         [(model, "validation") for model in dict.fromkeys(models)], ref_template=_REF
     )
@@ -45,7 +47,9 @@ def sweep_schema() -> Schema:
     base = _base(refs, defs)
     objective = refs[Objective]
     _target(objective, defs)["properties"]["metric"] |= _metric_names(Measure.all())
-    sections = {key: _nullable(refs[model]) for key, model in SECTIONS.items()}
+    chosen = defs.pop("Choices")["properties"]
+    sections = {key: _nullable(schema) for key, schema in chosen.items()}
+    sections |= {key: _nullable(refs[model]) for key, model in SECTIONS.items()}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "GAN sweep",

@@ -2,55 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from functools import partial
+from typing import Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, ConfigDict, Field
 
-SamplerName = Literal["tpe", "random", "qmc", "cmaes", "gp", "nsga2", "grid"]
-SchedulerName = Literal["none", "asha", "hyperband", "median", "pbt"]
+from sweeper.parts import Number, Whole, base_of
+from trials.by_name import ByName
+
 Goal = Literal["minimize", "maximize"]
-
-TWO_OBJECTIVE_SAMPLERS = ("nsga2", "tpe", "random")
-
-SAMPLER_OPTIONS: dict[str, tuple[str, ...]] = {
-    "tpe": ("startup_trials", "candidates"),
-    "random": (),
-    "qmc": ("sequence",),
-    "cmaes": ("sigma",),
-    "gp": ("startup_trials",),
-    "nsga2": ("population",),
-    "grid": (),
-}
-SCHEDULER_OPTIONS: dict[str, tuple[str, ...]] = {
-    "none": (),
-    "asha": ("grace_steps", "reduction_factor"),
-    "hyperband": ("grace_steps", "reduction_factor"),
-    "median": ("grace_steps", "startup_trials"),
-    "pbt": ("grace_steps", "interval_steps", "quantile", "resample"),
-}
-
-
-DESIGN_OPTIONS: dict[str, tuple[str, ...]] = {
-    "leave_one_out": (),
-    "add_one_in": (),
-    "one_factor": ("reference",),
-    "full_factorial": (),
-    "fractional_factorial": ("runs", "resolution", "generators"),
-    "plackett_burman": (),
-}
-
-
-def _no_truth_value(value: Any) -> Any:
-    # Python counts True as 1, and so would pydantic: `trials: yes` is a mistake, not one trial.
-    if isinstance(value, bool):
-        raise PydanticCustomError("number_type", "Input should be a number")
-    return value
-
-
-Whole = Annotated[int, BeforeValidator(_no_truth_value)]
-Scalar = bool | int | float | str
-Number = Annotated[float, BeforeValidator(_no_truth_value), Field(allow_inf_nan=False)]
 
 
 class Section(BaseModel):
@@ -66,54 +26,6 @@ class Objective(Section):
     """Name of a measure that every evaluation records."""
     goal: Goal = "minimize"
     """By default the direction in which the measure improves."""
-
-
-class SearchSpec(Section):
-    """How configurations are proposed."""
-
-    sampler: SamplerName = "tpe"
-    seed: Whole = Field(default=0, ge=0, lt=2**32)
-    """Seed of the proposals; the trainings have their own, `seed` in the base."""
-    start_with_base: bool = True
-    """Whether the first trial is the base configuration as it stands."""
-    startup_trials: Whole | None = Field(default=None, ge=1)
-    """tpe, gp: random trials before the first one that is modelled."""
-    candidates: Whole | None = Field(default=None, ge=1)
-    """tpe: points that are compared for one proposal."""
-    sequence: Literal["sobol", "halton"] | None = None
-    """qmc: the low-discrepancy sequence."""
-    sigma: Number | None = Field(default=None, gt=0)
-    """cmaes: first step size, as a share of each range."""
-    population: Whole | None = Field(default=None, ge=2)
-    """nsga2: configurations in one generation."""
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """The sampler's own options, those that were given."""
-        return _given(self, SAMPLER_OPTIONS[self.sampler])
-
-
-class SchedulerSpec(Section):
-    """Which trials are stopped before their last step, judged by the first objective."""
-
-    name: SchedulerName = "none"
-    grace_steps: Whole | None = Field(default=None, ge=1)
-    """Training steps before a trial may be stopped; by default one evaluation."""
-    reduction_factor: Whole | None = Field(default=None, ge=2, le=100)
-    """asha, hyperband: of this many trials one goes on at each rung; by default 3."""
-    startup_trials: Whole | None = Field(default=None, ge=1)
-    """median: trials that must have reached a step before others are judged there; default 5."""
-    interval_steps: Whole | None = Field(default=None, ge=1)
-    """pbt: training steps between two generations; by default one evaluation."""
-    quantile: Number | None = Field(default=None, gt=0, le=0.5)
-    """pbt: the worst share that copies the best share; by default 0.25."""
-    resample: Number | None = Field(default=None, ge=0, le=1)
-    """pbt: chance that a value is drawn anew, not nudged; by default 0.25."""
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """The scheduler's own options, those that were given."""
-        return _given(self, SCHEDULER_OPTIONS[self.name])
 
 
 class Seeds(Section):
@@ -149,43 +61,6 @@ class Resources(Section):
     """May be a fraction: 0.5 lets two trials share a GPU."""
 
 
-DesignName = Literal[
-    "leave_one_out",
-    "add_one_in",
-    "one_factor",
-    "full_factorial",
-    "fractional_factorial",
-    "plackett_burman",
-]
-
-FIRST_SEEDS = 5
-
-
-class Ablation(Section):
-    """A designed study in place of a search: every cell of the design on the same seeds.
-
-    The sweep's `parameters` are its factors: toggles, and lists of values.
-    """
-
-    design: DesignName | None = None
-    """How the factors are arranged into cells; without it the sweep is a search."""
-    seeds: Whole | tuple[Whole, ...] = FIRST_SEEDS
-    """How many seeds, counted from that of the base, or which. More may be added later."""
-    reference: Scalar | None = None
-    """one_factor: the level that others are compared with; by default the first."""
-    runs: Whole | None = Field(default=None, ge=4)
-    """fractional_factorial: cells to run."""
-    resolution: Whole | None = Field(default=None, ge=3, le=7)
-    """fractional_factorial: least resolution."""
-    generators: tuple[str, ...] | None = None
-    """fractional_factorial: its generators, such as `ema = spectral_norm*self_attention`."""
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """The design's own options, those that were given."""
-        return _given(self, DESIGN_OPTIONS[self.design]) if self.design else {}
-
-
 class Tracking(Section):
     """Where runs are recorded."""
 
@@ -193,20 +68,24 @@ class Tracking(Section):
     """MLflow's tracking server or store; by default an SQLite file in the sweeps' home."""
 
 
-def _given(section: Section, names: tuple[str, ...]) -> dict[str, Any]:
-    return {name: value for name in names if (value := getattr(section, name)) is not None}
-
-
 SECTIONS: dict[str, type[Section]] = {
-    "search": SearchSpec,
-    "scheduler": SchedulerSpec,
     "seeds": Seeds,
     "limits": Limits,
     "resources": Resources,
     "tracking": Tracking,
-    "ablation": Ablation,
 }
-KEYS = ("name", "description", "base", "parameters", "objective", "health", "parts", *SECTIONS)
+CHOICES: dict[str, ByName] = {
+    "search": ByName(partial(base_of, "sampler"), tag="sampler", default="tpe"),
+    "scheduler": ByName(partial(base_of, "stopping rule"), default="none"),
+    "ablation": ByName(partial(base_of, "ablation design"), tag="design"),
+}
+"""Sections that choose a part, and what of a part they hold."""
+
+KEYS = (
+    *("name", "description", "base", "parameters", "objective", "health", "parts"),
+    *CHOICES,
+    *SECTIONS,
+)
 """The keys of a sweep file."""
 
 ON_TOP = (("health",), ("parts",))

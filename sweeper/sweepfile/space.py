@@ -98,7 +98,10 @@ def apply(base: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
 
     A path may lead below a bare name: `loss.margin` turns `loss: hinge` into
     `loss: {name: hinge, margin: …}`, and `tricks.ema.decay` turns `ema: true` into
-    `ema: {decay: …}`. Raises ValueError where a path leads through what is no mapping.
+    `ema: {decay: …}`.
+
+    Raises:
+        ValueError: a path leads through what is no mapping.
     """
     config = deepcopy(dict(base))
     # Shorter paths first: a choice of the loss stands before that loss's margin.
@@ -152,7 +155,10 @@ def base_draw(sweep: Sweep) -> Draw:
 def cells(sweep: Sweep) -> Iterator[Draw]:
     """Every cell of a grid, one after the other, each configuration once.
 
-    The last parameter changes fastest. Raises ValueError when a range has no step.
+    The last parameter changes fastest.
+
+    Raises:
+        ValueError: a range has no step.
     """
     odometer = _Odometer()
     while True:
@@ -191,7 +197,8 @@ class _Odometer:
 def count_cells(sweep: Sweep, at_most: int = 10_000) -> int:
     """How many cells the grid has, or `at_most` where there are more.
 
-    Raises ValueError when a range has no step.
+    Raises:
+        ValueError: a range has no step.
     """
     deciding = {path for parameter in sweep.parameters for path in parameter.when}
     toggles = [isinstance(parameter.domain, Toggle) for parameter in sweep.parameters]

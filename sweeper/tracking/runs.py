@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from sweeper.errors import TrackingError
@@ -48,43 +47,6 @@ def experiment_names(uri: str) -> list[str]:
     """
     with translated("list experiments"):
         return [found.name for found in _client(uri).search_experiments()]
-
-
-def metric_history(uri: str, run_id: str, key: str) -> list[tuple[int, float, float]]:
-    """(step, value, unix seconds) of one metric of a run, by step.
-
-    Raises:
-        TrackingError: MLflow cannot be read, or has no such run.
-    """
-    with translated(f"read metric {key!r}"):
-        history = _client(uri).get_metric_history(run_id, key)
-    return sorted((point.step, point.value, point.timestamp / 1000) for point in history)
-
-
-def artifact_names(uri: str, run_id: str) -> list[str]:
-    """Every artifact of a run, with its folders: `samples/000250.png`.
-
-    Raises:
-        TrackingError: MLflow cannot be read, or has no such run.
-    """
-    client = _client(uri)
-    names: list[str] = []
-    folders = [""]
-    with translated("list artifacts"):
-        while folders:
-            for entry in client.list_artifacts(run_id, folders.pop() or None):
-                (folders if entry.is_dir else names).append(entry.path)
-    return sorted(names)
-
-
-def download(uri: str, run_id: str, name: str, folder: Path) -> Path:
-    """Fetch one artifact of a run into a folder. Returns where it is.
-
-    Raises:
-        TrackingError: MLflow cannot be read, or has no such artifact.
-    """
-    with translated(f"fetch {name!r}"):
-        return Path(_client(uri).download_artifacts(run_id, name, str(folder)))
 
 
 def _client(uri: str) -> Any:

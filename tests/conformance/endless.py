@@ -10,16 +10,17 @@ from pathlib import Path
 
 from sweeper.home import Home
 from sweeper.search.ledger import Ledger
+from sweeper.search.samplers.random import Random
 from sweeper.sweepfile.domains import Parameter, Range
 from sweeper.sweepfile.model import Sweep
-from sweeper.sweepfile.sections import Limits, SearchSpec
+from sweeper.sweepfile.sections import Limits
 from sweeper.trial import Evaluation
 
 ENDLESS = Sweep(
     name="endless",
     base={"data": {"name": "digits"}, "steps": 20},
     parameters=(Parameter("optimizer.generator.lr", Range(1e-5, 1e-2, log=True)),),
-    search=SearchSpec(sampler="random", start_with_base=False),
+    search=Random.Config(start_with_base=False),
     limits=Limits(),
 )
 

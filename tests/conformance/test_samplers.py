@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
+import jsonschema
 import pytest
+import yaml
 
+from sweeper.errors import SpecError
 from sweeper.home import Home, SweepFolder
+from sweeper.parts import SamplerConfig
 from sweeper.search.ledger import Ledger
+from sweeper.search.optuna_sampler import OptunaSampler
+from sweeper.search.quantiles import at
+from sweeper.search.sampler import Sampler, Turn
+from sweeper.sweepfile import parse_sweep, sweep_from_dict
 from sweeper.sweepfile.domains import Parameter, Range, Toggle, Values
 from sweeper.sweepfile.model import Sweep
-from sweeper.sweepfile.sections import Limits, Objective, SearchSpec
+from sweeper.sweepfile.schema import sweep_schema
+from sweeper.sweepfile.sections import Limits, Objective
+from sweeper.sweepfile.space import Draw, walk
 from sweeper.trial import Evaluation, Trial
+from trials.part import knob, temporary_parts
 
-SAMPLERS = ("tpe", "random", "qmc", "cmaes", "gp", "nsga2", "grid")
+SAMPLERS = tuple(Sampler.all())
 X = Parameter("optimizer.generator.lr", Range(1e-5, 1e-2, log=True))
 Y = Parameter("optimizer.generator.beta1", Range(0.0, 1.0))
 SIZE = Parameter("batch_size", Values((16, 32, 64)))
@@ -23,7 +36,7 @@ DEEP = Parameter("network.width", Range(8, 64, step=8, integer=True), when={"net
 
 
 def sweep(sampler: str, *parameters: Parameter, seed: int = 3, **fields: object) -> Sweep:
-    if sampler == "grid":
+    if Sampler.named(sampler).ends:
         parameters = tuple(
             Parameter(one.path, Range(0.0, 1.0, step=0.25) if one is Y else one.domain, one.when)
             for one in parameters
@@ -37,8 +50,8 @@ def sweep(sampler: str, *parameters: Parameter, seed: int = 3, **fields: object)
         base={"data": {"name": "digits"}, "steps": 100},
         parameters=parameters,
         objective=objectives,
-        search=SearchSpec(
-            sampler=sampler, seed=seed, start_with_base=False, **fields.pop("search", {})
+        search=Sampler.named(sampler).Config(
+            seed=seed, start_with_base=False, **fields.pop("search", {})
         ),
         limits=Limits(trials=30),
         **fields,
@@ -96,7 +109,7 @@ def test_a_sampler_proposes_the_same_whether_or_not_it_is_stopped_in_between(sam
     stopped = run(spec, folders("stopped"), trials, reopen=True)
     assert straight == stopped
     other = run(sweep(sampler, X, Y, SIZE, SHAPE, DEEP, seed=4), folders("other"), 2)
-    assert sampler == "grid" or other != straight[:2]
+    assert Sampler.named(sampler).ends or other != straight[:2]
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
@@ -122,7 +135,7 @@ def test_a_trial_whose_configuration_was_cut_off_is_drawn_again_under_its_number
     asked = ledger.ask()
     content = folder.study_journal.read_bytes()
     lines = content[before:].splitlines(keepends=True)
-    assert len(lines) > 1 or sampler in ("random", "qmc", "cmaes", "grid")
+    assert (len(lines) > 1) == issubclass(Sampler.named(sampler), OptunaSampler)
     for keep in range(1, len(lines)):
         folder.study_journal.write_bytes(content[:before] + b"".join(lines[:keep]) + b'{"op')
         again = Ledger.open(spec, folder)
@@ -199,3 +212,53 @@ def test_a_search_whose_budget_is_raised_after_its_confirmation_asks_what_a_long
         asked = ledger.ask()
         assert dict(asked.values) == longer[place]
         finish(ledger, asked)
+
+
+def test_a_new_sampler_is_one_class_and_nothing_else(folders):
+    text = """
+name: probe
+base: {data: digits, steps: 100}
+parameters: {optimizer.generator.beta1: {min: 0.0, max: 0.9}}
+search: {sampler: golden, start_with_base: false, offset: 0.5}
+limits: {trials: 3}
+"""
+    with temporary_parts():
+
+        class Golden(Sampler):
+            """Steps of the golden ratio."""
+
+            key = "golden"
+            summary = "each point as far as can be from the last ones"
+
+            class Config(SamplerConfig):
+                offset: float = knob(0.0, "where it begins", ge=0, lt=1)
+
+            def propose(self, turn: Turn) -> Draw:
+                u = (self.config.offset + 0.618 * turn.index) % 1
+                return walk(self.sweep, lambda parameter: at(parameter, u))
+
+        spec = parse_sweep(text)
+        assert spec.search == Golden.Config(start_with_base=False, offset=0.5)
+        assert sweep_from_dict(json.loads(json.dumps(spec.to_dict()))) == spec
+        drawn = [values["optimizer.generator.beta1"] for values in run(spec, folders("a"), 3)]
+        assert drawn == pytest.approx([0.45, 0.1062, 0.6624])
+        validator = jsonschema.Draft202012Validator(sweep_schema())
+        assert validator.is_valid(yaml.safe_load(text))
+        assert not validator.is_valid(yaml.safe_load(text.replace("0.5", "1.5")))
+        with pytest.raises(SpecError) as caught:
+            parse_sweep(text.replace("golden", "goldn"))
+        assert [problem.nearest for problem in caught.value.problems] == ["golden"]
+        with pytest.raises(SpecError, match=r"is an option of golden, not of random"):
+            parse_sweep(text.replace("golden", "random"))
+    with pytest.raises(SpecError, match="there is no sampler 'golden'"):
+        parse_sweep(text)
+
+
+def test_every_setting_of_a_sampler_is_written_down():
+    for key, part in Sampler.all().items():
+        spec = sweep("random", X, search={})
+        spec = replace(spec, search=part.Config())
+        assert spec.to_dict()["search"] == {
+            "sampler": key,
+            **{name: info.default for name, info in part.Config.model_fields.items()},
+        }

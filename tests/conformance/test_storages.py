@@ -20,11 +20,16 @@ import psycopg
 import pytest
 from optuna.trial import TrialState
 
+from sweeper.ablation.designs.full_factorial import FullFactorial
 from sweeper.errors import SpecConflict
 from sweeper.search.ledger import Ledger
+from sweeper.search.samplers.random import Random
+from sweeper.search.samplers.tpe import Tpe
+from sweeper.search.stopping.asha import Asha
+from sweeper.search.stopping.pbt import PopulationBased
 from sweeper.sweepfile.domains import Parameter, Range, Toggle, Values
 from sweeper.sweepfile.model import Sweep
-from sweeper.sweepfile.sections import Ablation, Limits, Objective, SchedulerSpec, SearchSpec
+from sweeper.sweepfile.sections import Limits, Objective
 from sweeper.trial import Evaluation, FinalScore, Symptom, Trial
 from tests.conformance.storages import Killed, Place, PostgresPlace, killed_before
 from trials.health import Sign
@@ -36,7 +41,7 @@ SWEEP = Sweep(
     name="probe",
     base={"data": {"name": "digits"}, "steps": 20},
     parameters=(X, SIZE),
-    search=SearchSpec(sampler="tpe", startup_trials=1, start_with_base=False),
+    search=Tpe.Config(startup_trials=1, start_with_base=False),
     limits=Limits(trials=3),
 )
 
@@ -250,8 +255,8 @@ def test_one_trial_takes_over_another_and_that_survives_the_driver(place: Place)
         SWEEP,
         base={**SWEEP.base, "evaluation": {"every": 10}},
         parameters=(X,),
-        search=SearchSpec(sampler="random", start_with_base=False),
-        scheduler=SchedulerSpec(name="pbt", quantile=0.5),
+        search=Random.Config(start_with_base=False),
+        scheduler=PopulationBased.Config(quantile=0.5),
     )
     ledger = place.open(population)
     for value in (1.0, 2.0):
@@ -270,9 +275,7 @@ def test_one_trial_takes_over_another_and_that_survives_the_driver(place: Place)
 
 
 def test_the_scheduler_decides_as_it_would_have_without_a_stop(place: Place) -> None:
-    halving = replace(
-        SWEEP, scheduler=SchedulerSpec(name="asha", grace_steps=10, reduction_factor=2)
-    )
+    halving = replace(SWEEP, scheduler=Asha.Config(grace_steps=10, reduction_factor=2))
     ledger = place.open(halving)
     for value in (1.0, 2.0, 3.0):
         number = ask(ledger).number
@@ -329,7 +332,7 @@ def test_a_factor_of_an_ablation_may_get_another_level_later(place: Place) -> No
         replace(
             SWEEP,
             parameters=(Parameter("loss", Values(levels)), Parameter("tricks.ema", Toggle())),
-            ablation=Ablation(design="full_factorial", seeds=2),
+            ablation=FullFactorial.Config(seeds=2),
             limits=Limits(),
         )
         for levels in (("non_saturating", "hinge"), ("non_saturating", "hinge", "wgan"))
@@ -348,11 +351,11 @@ def test_a_factor_of_an_ablation_may_get_another_level_later(place: Place) -> No
 
 @pytest.mark.parametrize("method", ["ped_anova", "fanova"])
 def test_importances_are_those_of_what_was_searched(place: Place, method: str) -> None:
-    ledger = place.open(replace(SWEEP, search=SearchSpec(sampler="random")))
+    ledger = place.open(replace(SWEEP, search=Random.Config()))
     for _ in range(30):
         asked = ask(ledger)
         ledger.complete(asked.number, [abs(math.log10(asked.values[X.path]) + 3)])
-    reader = place.read(replace(SWEEP, search=SearchSpec(sampler="random")))
+    reader = place.read(replace(SWEEP, search=Random.Config()))
     assert reader is not None
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -362,7 +365,7 @@ def test_importances_are_those_of_what_was_searched(place: Place, method: str) -
 
 
 def test_two_hundred_trials_come_back_as_they_were_written(place: Place) -> None:
-    many = replace(SWEEP, search=SearchSpec(sampler="random"), limits=Limits(trials=200))
+    many = replace(SWEEP, search=Random.Config(), limits=Limits(trials=200))
     ledger = place.open(many)
     for number in range(200):
         asked = ask(ledger)
@@ -406,7 +409,7 @@ def test_optunas_own_tools_can_open_the_study(place: Place) -> None:
 
 
 def test_several_sweeps_may_begin_at_once_in_a_storage_that_has_none(place: Place) -> None:
-    by_chance = SearchSpec(sampler="random")  # a model's warnings are silenced for one thread only
+    by_chance = Random.Config()  # a model's warnings are silenced for one thread only
     sweeps = [replace(SWEEP, name=f"probe-{number}", search=by_chance) for number in range(6)]
     together = threading.Barrier(len(sweeps))
     errors: list[BaseException] = []

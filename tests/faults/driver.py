@@ -7,9 +7,10 @@ from pathlib import Path
 
 from sweeper.home import Home
 from sweeper.scheduling.run import run
+from sweeper.search.samplers.tpe import Tpe
 from sweeper.sweepfile.domains import Parameter, Range
 from sweeper.sweepfile.model import Sweep
-from sweeper.sweepfile.sections import Limits, SearchSpec, Seeds
+from sweeper.sweepfile.sections import Limits, Seeds
 from tests.fakes import fake
 
 TRIALS = 8
@@ -20,7 +21,7 @@ SWEEP = Sweep(
     name="killed",
     base={"steps": STEPS, "every": 1, "seconds": 0.15},
     parameters=(Parameter("x", Range(0.0, 1.0)), Parameter("y", Range(0.0, 1.0))),
-    search=SearchSpec(start_with_base=False),
+    search=Tpe.Config(start_with_base=False),
     seeds=Seeds(confirm_top=2, replicates=2),
     limits=Limits(trials=TRIALS, parallel=2),
 )

@@ -16,9 +16,10 @@ import psutil
 
 from sweeper.home import Home
 from sweeper.search.reader import read_study
-from sweeper.tracking.runs import find_runs, metric_history
+from sweeper.tracking.runs import find_runs
 from tests.fakes import FakeTraining
 from tests.faults.driver import REPLICATES, STEPS, SWEEP, TRIALS
+from tests.recorded import metric_history
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 240.0

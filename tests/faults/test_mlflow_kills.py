@@ -17,10 +17,11 @@ import pytest
 
 from sweeper.tracking import Outbox, start_writer, sync
 from sweeper.tracking.handle import WriterHandle
-from sweeper.tracking.runs import artifact_names, find_runs, metric_history
+from sweeper.tracking.runs import find_runs
 from sweeper.tracking.store import Store
 from sweeper.tracking.ui import free_port, ui_address, ui_command
 from sweeper.tracking.vendor import ENVIRONMENT
+from tests.recorded import artifact_names, metric_history
 
 TRIALS = 20
 STEPS = (250, 500, 750)

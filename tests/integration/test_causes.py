@@ -23,9 +23,11 @@ from sweeper.causes import Cause, causes, to_blame
 from sweeper.cli.main import run as command
 from sweeper.home import Home
 from sweeper.results import dataset_of, main_table
+from sweeper.search.samplers.grid import Grid
+from sweeper.search.stopping.asha import Asha
 from sweeper.sweepfile.domains import Parameter, Values
 from sweeper.sweepfile.model import Sweep
-from sweeper.sweepfile.sections import Limits, SchedulerSpec, SearchSpec
+from sweeper.sweepfile.sections import Limits
 from sweeper.tracking.names import NOTE_TAG, STATUS
 from sweeper.tracking.runs import find_runs
 from sweeper.trial import Evaluation, Trial
@@ -103,8 +105,8 @@ SWEEP = Sweep(
     name="ends",
     base=BASE,
     parameters=(Parameter("trouble", Values(TROUBLES)),),
-    search=SearchSpec(sampler="grid", start_with_base=False),
-    scheduler=SchedulerSpec(name="asha", grace_steps=RUNG),
+    search=Grid.Config(start_with_base=False),
+    scheduler=Asha.Config(grace_steps=RUNG),
     limits=Limits(parallel=2),
 )
 

@@ -13,7 +13,8 @@ import pytest
 
 from sweeper.home import Home
 from sweeper.results import records_of, sweep_of
-from sweeper.tracking.runs import find_runs, metric_history
+from sweeper.tracking.runs import find_runs
+from tests.recorded import metric_history
 
 SWEEP = """
 name: tiny

@@ -18,10 +18,11 @@ import pytest
 from alembic import op
 
 from sweeper.tracking import SWEEP, Outbox, start_writer, sync
-from sweeper.tracking.runs import artifact_names, download, find_runs, metric_history
+from sweeper.tracking.runs import find_runs
 from sweeper.tracking.store import Store
 from sweeper.tracking.ui import free_port, ui_address, ui_command
 from sweeper.tracking.vendor import ENVIRONMENT
+from tests.recorded import artifact_names, download, metric_history
 
 WHEN = 1_700_000_000.25
 

@@ -1,4 +1,4 @@
-"""A home that version 0.1.0 wrote is listed, shown and gone on with, bit for bit.
+"""A home that an earlier version wrote is listed, shown and gone on with, bit for bit.
 
 `tests/data/old_home.tar.gz` was written by commit 3f1c277 of this repository: a finished search, a
 finished ablation, and `killed`, whose driver got a SIGKILL when trial 00002 had trained 500 of its

@@ -16,9 +16,10 @@ import pytest
 
 from sweeper.home import Home
 from sweeper.search.ledger import Ledger
+from sweeper.search.samplers.tpe import Tpe
 from sweeper.sweepfile.domains import Parameter, Range
 from sweeper.sweepfile.model import Sweep
-from sweeper.sweepfile.sections import Limits, SearchSpec
+from sweeper.sweepfile.sections import Limits
 from sweeper.tracking.ui import LOOPBACK, free_port
 from sweeper.trial import Evaluation
 
@@ -26,7 +27,7 @@ SWEEP = Sweep(
     name="shown",
     base={"steps": 4},
     parameters=(Parameter("x", Range(0.0, 1.0)),),
-    search=SearchSpec(start_with_base=False),
+    search=Tpe.Config(start_with_base=False),
     limits=Limits(trials=9),
 )
 

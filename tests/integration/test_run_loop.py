@@ -25,9 +25,12 @@ from sweeper.scheduling.events import (
     TrialStarted,
 )
 from sweeper.scheduling.run import run
+from sweeper.search.samplers.tpe import Tpe
+from sweeper.search.stopping.asha import Asha
+from sweeper.search.stopping.pbt import PopulationBased
 from sweeper.sweepfile.domains import Parameter, Range, Values
 from sweeper.sweepfile.model import Sweep
-from sweeper.sweepfile.sections import Limits, Resources, SchedulerSpec, SearchSpec, Seeds
+from sweeper.sweepfile.sections import Limits, Resources, Seeds
 from sweeper.trial import Trial
 from tests.fakes import fake
 
@@ -66,7 +69,7 @@ def sweep(*parameters: Parameter, trials: int = 6, parallel: int = 2, **fields: 
         name="probe",
         base=base,
         parameters=parameters or (X, Y),
-        search=SearchSpec(start_with_base=False, **fields.pop("search", {})),
+        search=Tpe.Config(start_with_base=False, **fields.pop("search", {})),
         limits=Limits(trials=trials, parallel=parallel, **limits),
         **fields,
     )
@@ -134,8 +137,8 @@ def test_a_sweep_spends_its_budget_confirms_its_best_and_says_everything_once(ho
 
 
 SCHEDULERS = {
-    "asha": SchedulerSpec(name="asha", grace_steps=1),
-    "pbt": SchedulerSpec(name="pbt", interval_steps=1, grace_steps=1),
+    "asha": Asha.Config(grace_steps=1),
+    "pbt": PopulationBased.Config(interval_steps=1, grace_steps=1),
 }
 
 

@@ -13,7 +13,8 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestPower
 from statsmodels.stats.proportion import confint_proportions_2indep
 
-from sweeper.ablation.designs import Factor, full_factorial
+from sweeper.ablation.design import Factor
+from sweeper.ablation.designs.full_factorial import full_factorial
 from sweeper.ablation.effects import (
     hedges_paired,
     interquartile_mean,

@@ -21,7 +21,8 @@ from sweeper.ablation.dataset import (
     trial_table,
     write_dataset,
 )
-from sweeper.ablation.designs import Cell, Factor, leave_one_out, missing
+from sweeper.ablation.design import Cell, Factor, missing
+from sweeper.ablation.designs.leave_one_out import leave_one_out
 from sweeper.ablation.matrix import outcomes_from_table
 from sweeper.ablation.tables import TableRefused, build_table
 

@@ -11,20 +11,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sweeper.ablation.build import DESIGNS, build_design, preview
-from sweeper.ablation.designs import (
+from sweeper.ablation.design import (
     AliasTerm,
     Cell,
     Design,
     DesignError,
     Factor,
-    add_one_in,
-    full_factorial,
-    leave_one_out,
     missing,
-    one_factor,
 )
+from sweeper.ablation.designs.add_one_in import add_one_in
+from sweeper.ablation.designs.full_factorial import full_factorial
+from sweeper.ablation.designs.leave_one_out import leave_one_out
+from sweeper.ablation.designs.one_factor import OneFactor, one_factor
 from sweeper.ablation.fractional import fractional_factorial, plackett_burman
+from sweeper.ablation.preview import preview
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
@@ -229,23 +229,9 @@ def test_designs_that_cannot_be_are_refused_with_the_reason(
         build()
 
 
-@pytest.mark.parametrize("kind", DESIGNS)
-def test_every_design_is_built_by_name_and_marks_what_cannot_run(kind: str) -> None:
-    factors = toggles(1) if kind == "one_factor" else toggles(4)
-    options = {"runs": 8} if kind == "fractional_factorial" else {}
-    design = build_design(kind, factors, lambda settings: "broken", **options)
-    assert design.kind == kind
-    assert {cell.impossible for cell in design.cells} == {"broken"}
-    assert len({cell.label for cell in design.cells}) == len(design.cells)
-
-
-def test_unknown_designs_and_options_are_refused_with_the_nearest() -> None:
-    with pytest.raises(DesignError, match="did you mean 'leave_one_out'"):
-        build_design("leave_one_in_out", toggles(2))
-    with pytest.raises(DesignError, match="no option runs"):
-        build_design("full_factorial", toggles(2), runs=4)
+def test_a_design_of_one_factor_refuses_two() -> None:
     with pytest.raises(DesignError, match="exactly one factor"):
-        build_design("one_factor", toggles(2))
+        OneFactor(OneFactor.Config()).arrange(toggles(2))
 
 
 def test_a_preview_tells_runs_and_what_they_can_find() -> None:

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sweeper.ablation.build import preview
-from sweeper.ablation.designs import Design, Factor, full_factorial
+from sweeper.ablation.design import Design, Factor
+from sweeper.ablation.designs.full_factorial import full_factorial
 from sweeper.ablation.factorial import Effects, factorial_effects, half_normal, lenth
 from sweeper.ablation.fractional import fractional_factorial, plackett_burman
 from sweeper.ablation.matrix import Outcomes, outcomes_from_matrix
+from sweeper.ablation.preview import preview
 
 FACTORS = [Factor(f"tricks.{letter}") for letter in "abcde"]
 

@@ -10,6 +10,9 @@ from typing import Any
 
 import pytest
 
+from sweeper.ablation.designs.full_factorial import FullFactorial
+from sweeper.ablation.designs.leave_one_out import LeaveOneOut
+from sweeper.ablation.designs.one_factor import OneFactor
 from sweeper.ablation.tables import Table
 from sweeper.home import Home
 from sweeper.results import finished_tables, write_dataset_of
@@ -20,7 +23,7 @@ from sweeper.search.ledger import Ledger
 from sweeper.standings import standings_of
 from sweeper.sweepfile.domains import Parameter, Toggle, Values
 from sweeper.sweepfile.model import Sweep
-from sweeper.sweepfile.sections import Ablation, Limits, Objective
+from sweeper.sweepfile.sections import Limits, Objective
 from sweeper.trial import Evaluation
 
 STUDY = Sweep(
@@ -32,7 +35,7 @@ STUDY = Sweep(
         Parameter("tricks.instance_noise", Toggle()),
     ),
     objective=(Objective(metric="fid"),),
-    ablation=Ablation(design="leave_one_out", seeds=3),
+    ablation=LeaveOneOut.Config(seeds=3),
     limits=Limits(parallel=2),
 )
 RUNS = 4 * 3
@@ -131,7 +134,7 @@ def test_a_factor_may_get_another_level_later(kept_in, tmp_path, monkeypatch):
         replace(
             STUDY,
             parameters=(Parameter("loss", Values(levels[:count])),),
-            ablation=Ablation(design="one_factor", seeds=2),
+            ablation=OneFactor.Config(seeds=2),
         )
         for count in (2, 3)
     )
@@ -146,7 +149,7 @@ def fine(work: Work) -> Report:
 
 
 def test_a_factorial_gives_its_effects_and_where_runs_failed_those_on_ranks(tmp_path):
-    factorial = replace(STUDY, ablation=Ablation(design="full_factorial", seeds=3))
+    factorial = replace(STUDY, ablation=FullFactorial.Config(seeds=3))
     made = tables(tmp_path, play(tmp_path, spec=factorial), factorial)
     names = ["killed", "killed-robust", "killed-effects", "killed-effects-ranked"]
     assert [one.name for one in made] == names
@@ -160,7 +163,7 @@ def test_a_factorial_gives_its_effects_and_where_runs_failed_those_on_ranks(tmp_
 
 
 def test_seeds_added_later_give_the_table_of_a_study_that_had_them_from_the_start(tmp_path):
-    more = replace(STUDY, ablation=Ablation(design="leave_one_out", seeds=5))
+    more = replace(STUDY, ablation=LeaveOneOut.Config(seeds=5))
     play(tmp_path / "a")
     extended = play(tmp_path / "a", spec=more)
     straight = play(tmp_path / "b", spec=more)

@@ -21,15 +21,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from sweeper.ablation.columns import COLUMNS, TESTED
+from sweeper.ablation.columns import COLUMNS
 from sweeper.ablation.dataset import trial_table
-from sweeper.ablation.designs import Design, Factor, add_one_in, leave_one_out, one_factor
+from sweeper.ablation.design import Design, Factor
+from sweeper.ablation.designs.add_one_in import add_one_in
+from sweeper.ablation.designs.leave_one_out import leave_one_out
+from sweeper.ablation.designs.one_factor import one_factor
 from sweeper.ablation.effect_table import effect_table
 from sweeper.ablation.factorial import factorial_effects
-from sweeper.ablation.formats import FORMATS, render
 from sweeper.ablation.formats.latex import escape
 from sweeper.ablation.fractional import fractional_factorial
 from sweeper.ablation.matrix import outcomes_from_matrix
+from sweeper.ablation.reference_columns import REFERENCE_COLUMNS
+from sweeper.ablation.table_format import TableFormat, rendered
 from sweeper.ablation.tables import Table, TableRefused, build_table
 from sweeper.errors import UserError
 from sweeper.wording import decimals, number, p_text, seeds_text
@@ -127,7 +131,7 @@ def test_a_cell_that_scatters_much_unlike_the_reference_is_named() -> None:
 def test_the_best_is_marked_and_so_is_what_cannot_be_told_from_it() -> None:
     table = ablation()
     assert {table.best, *table.equals} == {0, 2}
-    markdown = render(table, "markdown").decode()
+    markdown = rendered(table, "markdown").decode()
     assert markdown.count("**") == 2
     assert markdown.count("<ins>") == 1
 
@@ -157,8 +161,8 @@ def test_levels_of_any_kind_make_a_table_while_some_have_not_run(levels: tuple[A
     ]  # fmt: skip
     table = build_table(trial_table(rows), design=design)
     assert column(table, "cell") == [first.label, second.label]
-    for name in FORMATS:
-        assert render(table, name)
+    for name in TableFormat.all():
+        assert rendered(table, name)
 
 
 def test_a_caption_counts_its_comparisons() -> None:
@@ -312,8 +316,8 @@ def test_an_unknown_column_or_format_is_refused_with_the_nearest() -> None:
         ablation(columns=["cell", "valeu"])
     with pytest.raises(TableRefused, match=r"did you mean 'metric\.kid'"):
         ablation(columns=["cell", "metric.kit"])
-    with pytest.raises(UserError, match="there is no format 'docx'"):
-        render(ablation(), "docx")
+    with pytest.raises(UserError, match="there is no table format 'docx'"):
+        rendered(ablation(), "docx")
     with pytest.raises(TableRefused, match="no trials"):
         build_table(trial_table([]))
 
@@ -331,9 +335,9 @@ def nasty_table() -> Table:
     return build_table(trial_table(records), design=design, metric=NASTY, name="nasty_table")
 
 
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("name", TableFormat.all())
 def test_every_format_renders_any_text(name: str) -> None:
-    content = render(nasty_table(), name)
+    content = rendered(nasty_table(), name)
     if name == "json":
         rows = json.loads(content)["rows"]
         assert rows[1]["cell"] == "without ema"
@@ -378,15 +382,15 @@ def test_names_that_begin_as_commands_of_a_format_are_shown_as_they_are() -> Non
     design = one_factor(Factor("a", ("x&lt;b", "*y"), name="*&amp;"))
     made = build_table(trial_table(study_records(seeds=3, design=design)), design=design)
     # After \\ a star would be read as a command's; &lt; is < in HTML, so in Markdown too.
-    assert "\n{*}\\&amp;=x" in render(made, "latex").decode()
-    shown = MarkdownIt("commonmark").enable("table").render(render(made, "markdown").decode())
+    assert "\n{*}\\&amp;=x" in rendered(made, "latex").decode()
+    shown = MarkdownIt("commonmark").enable("table").render(rendered(made, "markdown").decode())
     assert "*&amp;amp;=x&amp;lt;b" in shown
 
 
 @needs_latex
 def test_the_latex_file_compiles_unedited_alone_and_inside_a_paper(tmp_path: Path) -> None:
     for name, table in (("plain", ablation(failing=True)), ("nasty", nasty_table())):
-        (tmp_path / f"{name}.tex").write_bytes(render(table, "latex"))
+        (tmp_path / f"{name}.tex").write_bytes(rendered(table, "latex"))
         compile_latex(tmp_path, f"{name}.tex")
     (tmp_path / "paper.tex").write_text(
         "\\documentclass{article}\\usepackage{booktabs,amssymb,graphicx}\n"
@@ -403,7 +407,7 @@ def test_a_long_table_compiles_over_several_pages(tmp_path: Path) -> None:
          "objective": float(n), "protocol": PROTOCOL}
         for n in range(120)
     ]  # fmt: skip
-    (tmp_path / "long.tex").write_bytes(render(build_table(trial_table(records)), "latex"))
+    (tmp_path / "long.tex").write_bytes(rendered(build_table(trial_table(records)), "latex"))
     compile_latex(tmp_path, "long.tex")
 
 
@@ -423,7 +427,7 @@ def test_numbers_are_worded_for_readers() -> None:
 
 
 def test_tested_columns_are_columns() -> None:
-    assert set(COLUMNS) >= TESTED
+    assert set(COLUMNS) >= set(REFERENCE_COLUMNS)
 
 
 def test_a_factorials_effects_make_a_table_with_their_aliases() -> None:
@@ -448,5 +452,5 @@ def test_a_factorials_effects_make_a_table_with_their_aliases() -> None:
     caption = effect_table(factorial_effects(design, single), design).caption
     assert "no tests" in caption
     assert "Holm" not in caption
-    for name in FORMATS:
-        assert render(table, name)
+    for name in TableFormat.all():
+        assert rendered(table, name)

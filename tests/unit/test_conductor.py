@@ -11,6 +11,7 @@ import pytest
 
 from sweeper.errors import SweeperError
 from sweeper.home import Home
+from sweeper.parts import RuleConfig
 from sweeper.scheduling import run as run_module
 from sweeper.scheduling.conductor import Conductor
 from sweeper.scheduling.events import Event, PhaseChanged
@@ -18,16 +19,19 @@ from sweeper.scheduling.failure_counts import FALSE_STARTS
 from sweeper.scheduling.messages import Failure, Report, Work
 from sweeper.scheduling.recorder import Recorder
 from sweeper.search.ledger import Ledger
+from sweeper.search.samplers.random import Random
+from sweeper.search.stopping.asha import Asha
+from sweeper.search.stopping.pbt import PopulationBased
 from sweeper.sweepfile.domains import Parameter, Range
 from sweeper.sweepfile.model import Sweep
-from sweeper.sweepfile.sections import Limits, SchedulerSpec, SearchSpec, Seeds
+from sweeper.sweepfile.sections import Limits, Seeds
 from sweeper.trial import Evaluation
 
 SWEEP = Sweep(
     name="probe",
     base={"steps": 1},
     parameters=(Parameter("x", Range(0.0, 1.0)),),
-    search=SearchSpec(sampler="random", start_with_base=False),
+    search=Random.Config(start_with_base=False),
     limits=Limits(trials=2, parallel=2),
 )
 
@@ -161,13 +165,13 @@ def test_a_run_that_was_lost_with_its_worker_is_told_at_the_end(tmp_path: Path) 
     assert message == "1 run was lost with its worker; run the sweep again to try it once more"
 
 
-HALVING = SchedulerSpec(name="asha", grace_steps=1, reduction_factor=2)
-POPULATION = SchedulerSpec(name="pbt", grace_steps=1, interval_steps=1, quantile=0.5)
+HALVING = Asha.Config(grace_steps=1, reduction_factor=2)
+POPULATION = PopulationBased.Config(grace_steps=1, interval_steps=1, quantile=0.5)
 
 
 @pytest.mark.parametrize("scheduler", [HALVING, POPULATION], ids=["asha", "pbt"])
 def test_a_kill_between_an_evaluation_and_its_verdict_changes_no_verdict(
-    scheduler: SchedulerSpec, tmp_path: Path
+    scheduler: RuleConfig, tmp_path: Path
 ) -> None:
     spec = replace(SWEEP, base={"evaluation": {"every": 1}}, scheduler=scheduler)
     stage = Stage(tmp_path, spec)

@@ -13,10 +13,11 @@ from sweeper.report.sections import winner
 from sweeper.scheduling.final_score import GENERATOR, Scoring, winners
 from sweeper.scheduling.recorder import Recorder
 from sweeper.search.ledger import Ledger
+from sweeper.search.samplers.tpe import Tpe
 from sweeper.standings import standings_of
 from sweeper.sweepfile.domains import Parameter, Range
 from sweeper.sweepfile.model import Sweep
-from sweeper.sweepfile.sections import Limits, SearchSpec
+from sweeper.sweepfile.sections import Limits
 from sweeper.testing.small import small_config
 from sweeper.trial import Evaluation, FinalScore
 from tests.unit import report_sweeps
@@ -28,7 +29,7 @@ SWEEP = Sweep(
     name="probe",
     base={"steps": 4},
     parameters=(Parameter("x", Range(0.0, 1.0)),),
-    search=SearchSpec(start_with_base=False),
+    search=Tpe.Config(start_with_base=False),
     limits=Limits(trials=2),
 )
 

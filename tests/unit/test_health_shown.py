@@ -15,10 +15,11 @@ from sweeper.home import Home
 from sweeper.scheduling.events import TrialEnded, TrialEvaluated, TrialStarted
 from sweeper.scheduling.recorder import Recorder
 from sweeper.search.ledger import Ledger
+from sweeper.search.samplers.tpe import Tpe
 from sweeper.standings import standings_of
 from sweeper.sweepfile.domains import Parameter, Range
 from sweeper.sweepfile.model import Sweep
-from sweeper.sweepfile.sections import Limits, SearchSpec
+from sweeper.sweepfile.sections import Limits
 from sweeper.tracking.outbox import Outbox
 from sweeper.trial import Evaluation, Symptom, Trial
 from trials.config import default_at
@@ -45,7 +46,7 @@ def sweep() -> Sweep:
         name="probe",
         base={"steps": 800},
         parameters=(Parameter("x", Range(0.0, 1.0)),),
-        search=SearchSpec(start_with_base=False),
+        search=Tpe.Config(start_with_base=False),
         limits=Limits(trials=2),
     )
 

@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
+from sweeper.ablation.designs.full_factorial import FullFactorial
 from sweeper.cli.main import run
 from sweeper.home import Home
 from sweeper.standings import standings_of
 from sweeper.sweepfile import Limits, Parameter, Toggle
-from sweeper.sweepfile.sections import Ablation
 from tests.unit.report_sweeps import sweep, trial
 
 SPEC = sweep(
     parameters=(Parameter("tricks.ema", Toggle()), Parameter("tricks.instance_noise", Toggle())),
-    ablation=Ablation(design="full_factorial", seeds=2),
+    ablation=FullFactorial.Config(seeds=2),
     limits=Limits(),
 )
 

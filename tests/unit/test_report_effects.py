@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from sweeper.ablation.dataset import trial_table
-from sweeper.ablation.designs import Factor, full_factorial, leave_one_out
+from sweeper.ablation.design import Factor
+from sweeper.ablation.designs.full_factorial import full_factorial
+from sweeper.ablation.designs.leave_one_out import leave_one_out
 from sweeper.ablation.effect_table import effect_table
 from sweeper.ablation.factorial import factorial_effects
 from sweeper.ablation.matrix import outcomes_from_matrix

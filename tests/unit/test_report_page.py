@@ -12,16 +12,18 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sweeper.ablation.columns import TESTED
 from sweeper.ablation.dataset import trial_table
+from sweeper.ablation.designs.full_factorial import FullFactorial
+from sweeper.ablation.designs.leave_one_out import LeaveOneOut
+from sweeper.ablation.reference_columns import REFERENCE_COLUMNS
 from sweeper.ablation.tables import build_table
 from sweeper.report import gallery, write_report
 from sweeper.report.leaderboard import as_csv, leaderboard
 from sweeper.report.page import _results_first, page
 from sweeper.results import finished_tables
+from sweeper.search.samplers.grid import Grid
 from sweeper.standings import standings_of
 from sweeper.sweepfile import Limits, Parameter, Toggle, Tracking
-from sweeper.sweepfile.sections import Ablation, SearchSpec
 from tests.unit.report_sweeps import (
     PARAMETERS,
     PROTOCOL,
@@ -96,7 +98,7 @@ def page_of(spec, records, tables=(), state="finished"):
     ("planned", "told"), [(None, "interrupted, 2 of 40 trials"), (2, "finished")]
 )
 def test_a_grid_that_is_smaller_than_its_limit_is_finished(planned, told, tmp_path):
-    spec = sweep(limits=Limits(trials=40), search=SearchSpec(sampler="grid"))
+    spec = sweep(limits=Limits(trials=40), search=Grid.Config())
     records = [trial(0, 9.0), trial(1, 8.0)]
     written = write_report(folder_of(tmp_path), standings_of(spec, records, planned))
     assert f">{told}<" in written.html.read_text()
@@ -217,7 +219,7 @@ def test_an_ablations_page_begins_with_its_tables():
     headings = page_of(sweep(), records[:5], [searched]).text
     assert "On fresh seeds" not in headings  # nobody got any
     assert "Configurations as a table" in headings
-    ablation = sweep(ablation=Ablation(design="full_factorial", seeds=2))
+    ablation = sweep(ablation=FullFactorial.Config(seeds=2))
     for spec, first, said in (
         (sweep(), "leaderboard", "On fresh seeds"),
         (ablation, "tables", "Ablation"),
@@ -235,7 +237,7 @@ def test_a_cell_of_an_ablation_is_shown_by_its_name_with_the_mean_of_all_its_see
         *(replicate(2 + n, 0, 5 + n, 4.0) for n in range(2)),
         *(replicate(4 + n, 1, 5 + n, 5.0 + 4 * n) for n in range(2)),
     ]
-    spec = sweep(ablation=Ablation(design="leave_one_out", seeds=3))
+    spec = sweep(ablation=LeaveOneOut.Config(seeds=3))
     first, second = standings_of(spec, records).order
     assert (first.trial.cell, first.confirmed.mean, first.confirmed.count) == ("full", 4.0, 3)
     assert (second.confirmed.mean, second.confirmed.count) == (5.0, 3)
@@ -254,7 +256,7 @@ def test_an_ablation_is_not_read_as_a_search(tmp_path):
     """Its cells are no draws: no expected best of k, no importances, no share of seed noise."""
     records = [trial(n, 10.0 + n) for n in range(6)]
     records += [replicate(6 + n, n, 100, 11.0 + n) for n in range(6)]
-    ablation = Ablation(design="full_factorial", seeds=2)
+    ablation = FullFactorial.Config(seeds=2)
     for spec, said in ((sweep(), True), (sweep(ablation=ablation), False)):
         paths = write_report(folder_of(tmp_path), standings_of(spec, records))
         text = Page(paths.html.read_text()).text
@@ -272,7 +274,7 @@ def test_an_ablation_is_not_read_as_a_search(tmp_path):
 def test_an_ablation_that_allows_no_test_yet_shows_its_values_without_one():
     spec = sweep(
         parameters=(Parameter("tricks.ema", Toggle()), Parameter("tricks.r1", Toggle())),
-        ablation=Ablation(design="leave_one_out", seeds=2),
+        ablation=LeaveOneOut.Config(seeds=2),
     )
     cells = ("full", "without ema", "without r1")
 
@@ -286,7 +288,7 @@ def test_an_ablation_that_allows_no_test_yet_shows_its_values_without_one():
         assert [column.key for column in table.columns[:1]] == ["cell"]
         texts = {column.key: column.texts for column in table.columns}
         assert texts["value"][0] == said
-        assert not TESTED & texts.keys()
+        assert not REFERENCE_COLUMNS.keys() & texts.keys()
 
 
 def test_a_film_of_a_trial_without_a_score_is_not_called_the_best_ones(tmp_path):

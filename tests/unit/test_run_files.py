@@ -18,17 +18,18 @@ from sweeper.scheduling import conclusion
 from sweeper.scheduling import run as run_module
 from sweeper.scheduling.events import Outcome
 from sweeper.search.ledger import Ledger
+from sweeper.search.samplers.tpe import Tpe
 from sweeper.standings import standings_of
 from sweeper.sweepfile import load_sweep
 from sweeper.sweepfile.domains import Parameter, Range
 from sweeper.sweepfile.model import Sweep
-from sweeper.sweepfile.sections import Limits, SearchSpec
+from sweeper.sweepfile.sections import Limits
 
 SWEEP = Sweep(
     name="probe",
     base={"steps": 4},
     parameters=(Parameter("x", Range(0.0, 1.0)),),
-    search=SearchSpec(start_with_base=False),
+    search=Tpe.Config(start_with_base=False),
     limits=Limits(trials=3),
 )
 ONE = replace(SWEEP, limits=Limits(trials=1))

@@ -8,6 +8,7 @@ from statistics import fmean
 
 import pytest
 
+from sweeper.ablation.designs.leave_one_out import LeaveOneOut
 from sweeper.cli.leaderboard import print_leaderboard
 from sweeper.cli.live import Lines
 from sweeper.home import Home
@@ -16,11 +17,12 @@ from sweeper.scheduling.events import Event, PhaseChanged, TrialEnded
 from sweeper.scheduling.messages import Failure, Report, Work
 from sweeper.scheduling.recorder import Recorder
 from sweeper.search.ledger import Ledger
+from sweeper.search.samplers.grid import Grid
 from sweeper.standings import standings_of
 from sweeper.standings.confirming import replicates_due
 from sweeper.sweepfile.domains import Parameter, Values
 from sweeper.sweepfile.model import Sweep
-from sweeper.sweepfile.sections import Ablation, Limits, Objective, SearchSpec, Seeds
+from sweeper.sweepfile.sections import Limits, Objective, Seeds
 from sweeper.sweepfile.seeding import replicate_seeds
 from sweeper.trial import Evaluation, Trial
 
@@ -98,7 +100,7 @@ RACED = Sweep(
     base={"steps": 1, "seed": 0},
     parameters=(Parameter("x", Values((1, 2, 3, 9))),),
     objective=(Objective(metric="fid"),),
-    search=SearchSpec(sampler="grid", start_with_base=False),
+    search=Grid.Config(start_with_base=False),
     seeds=Seeds(confirm_top=3, replicates=6),
     limits=Limits(parallel=2),
 )
@@ -226,7 +228,7 @@ def test_the_leaderboard_shows_the_confirmed_first_with_both_numbers(tmp_path, c
 
 
 def test_an_ablation_is_led_by_its_best_cell_over_all_seeds_not_by_the_luckiest_run(capsys):
-    study = replace(RACED, ablation=Ablation(design="leave_one_out"))
+    study = replace(RACED, ablation=LeaveOneOut.Config())
     steady = [record(n, 1, n, 2.0 + n / 10, cell="without ema", role="replicate") for n in range(3)]
     lucky = [
         record(3, 2, 0, 1.0, cell="full"),
@@ -244,7 +246,7 @@ def test_no_single_run_of_an_ablation_is_told_to_be_the_best(capsys):
     ended = TrialEnded(1, "completed", None, None, 0.0, record(1, 2, 0, 1.0))
     for study, best in (
         (RACED, True),
-        (replace(RACED, ablation=Ablation(design="leave_one_out")), False),
+        (replace(RACED, ablation=LeaveOneOut.Config()), False),
     ):
         Lines(study)(ended)
         assert ("best fid 1" in capsys.readouterr().out) == best

@@ -19,10 +19,11 @@ from sweeper.errors import LedgerError, SpecConflict
 from sweeper.home import Home, SweepFolder
 from sweeper.search.ledger import Ledger
 from sweeper.search.reader import read_study
+from sweeper.search.samplers.tpe import Tpe
 from sweeper.sweepfile import parse_sweep
 from sweeper.sweepfile.domains import Parameter, Range
 from sweeper.sweepfile.model import Sweep
-from sweeper.sweepfile.sections import Limits, SearchSpec
+from sweeper.sweepfile.sections import Limits
 from sweeper.trial import Evaluation, Symptom
 from trials.health import Sign
 
@@ -30,7 +31,7 @@ SWEEP = Sweep(
     name="probe",
     base={"steps": 4},
     parameters=(Parameter("x", Range(0.0, 1.0)), Parameter("y", Range(0.0, 1.0))),
-    search=SearchSpec(start_with_base=False),
+    search=Tpe.Config(start_with_base=False),
     limits=Limits(trials=9),
 )
 

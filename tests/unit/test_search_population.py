@@ -9,18 +9,18 @@ import pytest
 
 from sweeper.home import Home
 from sweeper.search.ledger import Ledger
-from sweeper.search.milestones import Milestones
-from sweeper.search.population import FACTORS, explore, take_over
+from sweeper.search.samplers.random import Random
+from sweeper.search.stopping.pbt import FACTORS, PopulationBased
 from sweeper.sweepfile.domains import Parameter, Range, Values
 from sweeper.sweepfile.model import Sweep
-from sweeper.sweepfile.sections import Limits, SchedulerSpec, SearchSpec
+from sweeper.sweepfile.sections import Limits
 from sweeper.trial import Evaluation
 
 LR = Parameter("optimizer.generator.lr", Range(1e-5, 1e-2, log=True))
 STEPS = Parameter("critic_steps", Range(1, 8, step=1, integer=True))
 WIDTH = Parameter("networks.generator.width", Range(8, 64, step=8, integer=True))
 LOSS = Parameter("loss", Values(("hinge", "wgan")))
-MARKS = Milestones(interval=10, grace=20)
+MARKS = {"interval_steps": 10, "grace_steps": 20}
 
 
 def sweep(**options: object) -> Sweep:
@@ -28,9 +28,13 @@ def sweep(**options: object) -> Sweep:
         name="population",
         base={},
         parameters=(LR, STEPS, WIDTH, LOSS),
-        search=SearchSpec(sampler="random", seed=1),
-        scheduler=SchedulerSpec(name="pbt", **options),
+        search=Random.Config(seed=1),
+        scheduler=PopulationBased.Config(**MARKS, **options),
     )
+
+
+def rule(**options: object) -> PopulationBased:
+    return PopulationBased.of(sweep(**options))
 
 
 def values(number: int) -> dict[str, object]:
@@ -45,7 +49,7 @@ def population(step: int) -> tuple[dict[int, dict[int, float]], dict[int, dict[s
 
 def test_the_worst_copy_the_best_and_the_others_go_on():
     curves, known = population(20)
-    decided = {n: take_over(sweep(), MARKS, n, curves, known) for n in curves}
+    decided = {n: rule().take_over(n, curves, known) for n in curves}
     assert [n for n, taken in decided.items() if taken is not None] == [6, 7]
     for number in (6, 7):
         taken = decided[number]
@@ -54,14 +58,14 @@ def test_the_worst_copy_the_best_and_the_others_go_on():
         assert taken.draw.values[WIDTH.path] == 8 * (taken.donor + 1)
         assert taken.draw.values[LOSS.path] == "wgan"
         assert taken.draw.config["loss"] == "wgan"
-        assert take_over(sweep(), MARKS, number, curves, known) == taken
+        assert rule().take_over(number, curves, known) == taken
 
 
 def test_nothing_is_decided_between_milestones_or_in_the_grace():
     for step in (11, 19, 29):
         curves, known = population(step)
         curves[7] |= {20: 7.0} if step > 20 else {}
-        assert take_over(sweep(), MARKS, 7, curves, known) is None
+        assert rule().take_over(7, curves, known) is None
 
 
 def test_what_the_networks_or_other_settings_hang_on_is_never_nudged():
@@ -72,10 +76,12 @@ def test_what_the_networks_or_other_settings_hang_on_is_never_nudged():
         name="population",
         base={},
         parameters=(STEPS, decay, kernels, beta),
-        scheduler=SchedulerSpec(name="pbt", resample=0.5),
+        scheduler=PopulationBased.Config(**MARKS, resample=0.5),
     )
     given = {STEPS.path: 2, decay.path: 0.95, kernels.path: 50, beta.path: 0.5}
-    found = [explore(spec, given, np.random.default_rng(seed)) for seed in range(20)]
+    found = [
+        PopulationBased.of(spec).explore(given, np.random.default_rng(seed)) for seed in range(20)
+    ]
     assert {(one[STEPS.path], one[kernels.path]) for one in found} == {(2, 50)}
     assert len({one[decay.path] for one in found}) > 5
     assert len({one[beta.path] for one in found}) > 5
@@ -99,8 +105,8 @@ def test_the_base_stays_what_it_is_and_is_copied_only_if_it_is_a_point_of_the_sp
             "evaluation": {"every": 10},
         },
         parameters=(LR,),
-        search=SearchSpec(sampler="random"),
-        scheduler=SchedulerSpec(name="pbt", quantile=0.5),
+        search=Random.Config(),
+        scheduler=PopulationBased.Config(quantile=0.5),
         limits=Limits(trials=3),
     )
     folder = Home(tmp_path).sweep("population")
@@ -117,15 +123,15 @@ def test_the_base_stays_what_it_is_and_is_copied_only_if_it_is_a_point_of_the_sp
 
 def test_whoever_comes_first_has_nobody_to_copy():
     curves, known = population(20)
-    assert take_over(sweep(), MARKS, 7, {7: curves[7]}, known) is None
-    assert take_over(sweep(quantile=0.5), MARKS, 7, {0: curves[0], 7: curves[7]}, known).donor == 0
+    assert rule().take_over(7, {7: curves[7]}, known) is None
+    assert rule(quantile=0.5).take_over(7, {0: curves[0], 7: curves[7]}, known).donor == 0
 
 
 @pytest.mark.parametrize("resample", [0.0, 1.0])
 def test_settings_are_nudged_or_drawn_anew_inside_their_domains(resample):
     spec = sweep(resample=resample)
     rng = np.random.default_rng(0)
-    drawn = [explore(spec, values(3), rng) for _ in range(50)]
+    drawn = [PopulationBased.of(spec).explore(values(3), rng) for _ in range(50)]
     for one in drawn:
         assert all(spec.parameter(path).domain.contains(value) for path, value in one.items())
         assert one[WIDTH.path] == 32

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import optuna
 import pytest
 from optuna.pruners import HyperbandPruner, SuccessiveHalvingPruner
 
-from sweeper.search.stopping import Halving, Hyperband, Median
+from sweeper.search.halving import Halving
+from sweeper.search.stopping.hyperband import Brackets
+from sweeper.search.stopping.median import behind_median
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
@@ -51,7 +55,7 @@ def test_successive_halving_decides_as_optuna_does(direction, seed):
 
 @pytest.mark.parametrize("seed", range(4))
 def test_hyperband_decides_as_optuna_does(seed):
-    rule = Hyperband("race", grace=2, factor=3, steps=27, maximize=False)
+    rule = Brackets("race", grace=2, factor=3, steps=27, maximize=False)
     pruner = HyperbandPruner(min_resource=2, max_resource=27, reduction_factor=3)
     assert race(rule, pruner, "minimize", seed) > 4
 
@@ -69,7 +73,7 @@ def test_a_trial_that_passed_a_rung_is_not_judged_there_again():
 
 def test_the_median_rule_spares_what_is_better_than_half_and_waits_for_company():
     curves = {number: {1: float(number), 2: float(number)} for number in range(5)}
-    rule = Median(grace=2, startup=5, maximize=False)
+    rule = partial(behind_median, grace=2, startup=5, maximize=False)
     curves[5] = {1: 2.5}
     assert rule(5, curves) is None  # in its grace
     curves[5] = {1: 2.5, 2: 2.5}

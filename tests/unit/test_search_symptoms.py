@@ -7,12 +7,16 @@ from pathlib import Path
 import pytest
 
 from sweeper.home import Home
+from sweeper.parts import SamplerConfig
 from sweeper.search.ledger import Ledger
-from sweeper.search.modelled import impression
+from sweeper.search.sampler import Sampler
+from sweeper.search.samplers.gp import GaussianProcess
+from sweeper.search.samplers.random import Random
+from sweeper.search.stopping.pbt import PopulationBased
 from sweeper.search.storage import load_study, open_storage
 from sweeper.sweepfile.domains import Parameter, Range
 from sweeper.sweepfile.model import Sweep
-from sweeper.sweepfile.sections import Limits, Objective, SchedulerSpec, SearchSpec
+from sweeper.sweepfile.sections import Limits, Objective
 from sweeper.trial import Evaluation
 
 TRIALS = 28
@@ -20,7 +24,7 @@ COLLAPSES = 0.6
 """Above this x a generator collapses onto one mode, where precision is best of all."""
 
 
-def ledger_of(folder: Path, search: SearchSpec, **changes: object) -> Ledger:
+def ledger_of(folder: Path, search: SamplerConfig, **changes: object) -> Ledger:
     spec = Sweep(
         name="probe",
         base={"data": {"name": "digits"}, "steps": 1000},
@@ -40,7 +44,7 @@ def ledger_of(folder: Path, search: SearchSpec, **changes: object) -> Ledger:
 
 @pytest.mark.parametrize("sampler", ["tpe", "gp", "nsga2", "cmaes"])
 def test_no_sampler_is_drawn_to_where_generators_collapse(sampler: str, tmp_path: Path) -> None:
-    search = SearchSpec(sampler=sampler, seed=0, start_with_base=False)
+    search = Sampler.named(sampler).Config(seed=0, start_with_base=False)
     ledger = ledger_of(tmp_path, search)
     drawn = []
     for _ in range(TRIALS):
@@ -63,7 +67,7 @@ def test_no_sampler_is_drawn_to_where_generators_collapse(sampler: str, tmp_path
 def test_what_a_lost_run_had_measured_changes_no_proposal(sampler: str, tmp_path: Path) -> None:
     drawn: dict[float, list[float]] = {0.0: [], 1.0: []}
     for precision, asked_for in drawn.items():
-        search = SearchSpec(sampler=sampler, seed=0, start_with_base=False)
+        search = Sampler.named(sampler).Config(seed=0, start_with_base=False)
         ledger = ledger_of(tmp_path / str(precision), search)
         for number in range(TRIALS):
             asked = ledger.ask()
@@ -81,8 +85,8 @@ def test_what_a_lost_run_had_measured_changes_no_proposal(sampler: str, tmp_path
 
 
 def test_nobody_goes_on_from_the_checkpoint_of_a_collapsed_training(tmp_path: Path) -> None:
-    scheduler = SchedulerSpec(name="pbt", interval_steps=400)
-    ledger = ledger_of(tmp_path, SearchSpec(sampler="random", seed=0), scheduler=scheduler)
+    scheduler = PopulationBased.Config(interval_steps=400)
+    ledger = ledger_of(tmp_path, Random.Config(seed=0), scheduler=scheduler)
     precisions = (0.99, 0.5, 0.4, 0.3, 0.1)
     for number, precision in enumerate(precisions):
         ledger.ask()
@@ -96,11 +100,12 @@ def test_nobody_goes_on_from_the_checkpoint_of_a_collapsed_training(tmp_path: Pa
 
 
 def test_a_collapsed_training_is_no_good_one_while_there_is_none_other(tmp_path: Path) -> None:
-    ledger = ledger_of(tmp_path, SearchSpec(sampler="gp", seed=0, start_with_base=False))
+    ledger = ledger_of(tmp_path, GaussianProcess.Config(seed=0, start_with_base=False))
     for number in range(2):
         ledger.ask()
         ledger.started(number)
         ledger.report(number, Evaluation(400, 1.0, {"precision": 0.99}))
         ledger.prune(number, "mode_collapse", "one mode is left")
     study = load_study(ledger.sweep, open_storage(Home(tmp_path).sweep("probe"), None)[0])
-    assert impression(study, ledger.sweep).trials == []
+    sampler = GaussianProcess(ledger.sweep.search, ledger.sweep)
+    assert sampler.view(study).trials == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import tracemalloc
 from pathlib import Path
@@ -12,6 +13,8 @@ import yaml
 
 from sweeper.errors import Problem, SpecError
 from sweeper.sweepfile import Range, Toggle, Values, load_sweep, parse_sweep, sweep_from_dict
+from sweeper.sweepfile.model import MAY_CHANGE, flatten
+from sweeper.sweepfile.sections import CHOICES
 from tests.unit.spec_example import EXAMPLE
 from trials.config import problems_of
 
@@ -49,9 +52,32 @@ def test_the_documented_example_is_understood_as_it_reads() -> None:
         "tricks.ema.decay",
     ]
     assert sweep.objective[0].metric == "fid"
-    assert sweep.scheduler.options == {"grace_steps": 300, "reduction_factor": 3}
+    assert CHOICES["scheduler"].dump(sweep.scheduler) == {
+        "name": "asha",
+        "grace_steps": 300,
+        "reduction_factor": 3,
+    }
     assert sweep.base["health"]["stop_on"][0] == "divergence" == sweep.health["stop_on"][0]
     assert (sweep.limits.trials, sweep.limits.hours) == (20, 1.0)
+
+
+def test_a_sweep_of_a_version_that_left_defaults_out_is_the_same_sweep() -> None:
+    sweep = parse_sweep(EXAMPLE)
+    stored = sweep.to_dict()
+    for key in ("startup_trials", "candidates"):
+        del stored["search"][key]
+    assert not sweep_from_dict(stored).difference(sweep)
+    free = (*MAY_CHANGE, "description")
+    fixed = {
+        key: value
+        for key, value in flatten(stored).items()
+        if key not in free and key.split(".")[0] not in free
+    }
+    then = hashlib.sha256(json.dumps(fixed, sort_keys=True).encode()).hexdigest()
+    assert then != sweep.fingerprint
+    assert sweep.answers_to(then)
+    assert sweep.answers_to(sweep.fingerprint)
+    assert not parse_sweep(EXAMPLE.replace("sampler: tpe", "sampler: gp")).answers_to(then)
 
 
 def test_the_canonical_form_reads_back_to_an_equal_sweep() -> None:
@@ -161,7 +187,7 @@ def test_a_bad_domain_is_answered_at_its_place(
         # Keys and types
         (sweep_with(rest="limit: {trials: 3}"), 6, "limit", "no such section", "limits"),
         (sweep_with(rest="method: bayes"), 6, "method", "no such section", "search.sampler"),
-        (sweep_with(rest="search: {sampler: tpee}"), 6, "search.sampler", "not possible", "tpe"),
+        (sweep_with(rest="search: {sampler: tpee}"), 6, "search.sampler", "no sampler", "tpe"),
         (sweep_with(rest="search: {seeed: 3}"), 6, "search.seeed", "no such setting", "seed"),
         (sweep_with(rest="scheduler: {asha: 3}"), 6, "scheduler.asha", "no such setting", ""),
         (sweep_with(rest="resources: {cpu: yes}"), 6, "resources.cpu", "True is wrong", ""),
@@ -305,14 +331,14 @@ def test_a_bad_domain_is_answered_at_its_place(
             sweep_with(rest="scheduler: {name: median, quantile: 0.5}"),
             6,
             "scheduler.quantile",
-            "no option of median",
+            "option of pbt, not of median",
             "",
         ),
         (
             sweep_with(rest="search: {sampler: random, sigma: 0.5}"),
             6,
             "search.sigma",
-            "no option of random",
+            "option of cmaes, not of random",
             "",
         ),
         (
@@ -370,7 +396,7 @@ def test_all_problems_are_reported_together_and_in_the_order_of_the_file() -> No
 @pytest.mark.parametrize(
     ("ablation", "said"),
     [
-        ("{design: leave_one_in}", "'leave_one_in' is not possible"),
+        ("{design: leave_one_in}", "there is no ablation design 'leave_one_in'"),
         ("{design: fractional_factorial}", "one of `resolution`, `runs` and `generators`"),
         ("{design: fractional_factorial, runs: 4, resolution: 3}", "and here are 2"),
     ],
@@ -596,7 +622,8 @@ def test_what_a_number_should_be_is_said_without_the_parsers_words(value: str) -
 def test_a_value_of_the_wrong_kind_is_answered_in_the_words_of_the_file() -> None:
     found = problems(
         "name: s\nbase: {data: 5, networks: x, device: 4, evaluation: {metrics: 3}}\n"
-        "limits: 3\ntracking: {uri: 3}\nablation: {seeds: x, generators: y}\n"
+        "limits: 3\ntracking: {uri: 3}\n"
+        "ablation: {design: fractional_factorial, seeds: x, generators: y}\n"
     )
     assert [(problem.path, problem.expected) for problem in found] == [
         ("base.data", "a name, or a mapping with `name` and knobs"),
@@ -626,3 +653,14 @@ def test_a_conflict_is_told_beside_a_misspelt_trick() -> None:
     told = [str(problem) for problem in problems_of(base)]
     assert any("did you mean 'spectral_norm'" in line for line in told)
     assert any("conflicts with 'weight_clipping'" in line for line in told)
+
+
+def test_a_section_may_name_its_part_alone_and_be_given_knobs_beside() -> None:
+    text = sweep_with(rest="search: random\nscheduler: median")
+    sweep = parse_sweep(text, "sweep.yaml", ["search.seed=3", "scheduler.startup_trials=4"])
+    assert (sweep.search.name, sweep.search.seed) == ("random", 3)
+    assert sweep.to_dict()["scheduler"] == {
+        "name": "median",
+        "grace_steps": 250,
+        "startup_trials": 4,
+    }

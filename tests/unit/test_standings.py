@@ -13,13 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sweeper import causes, wording
+from sweeper.ablation.designs.leave_one_out import LeaveOneOut
 from sweeper.home import Request
 from sweeper.report.leaderboard import as_csv, as_parquet, leaderboard
 from sweeper.results import main_table, table_of
 from sweeper.standings import standings_of
 from sweeper.standings.progress import against_base, progress_of
 from sweeper.sweepfile import Limits
-from sweeper.sweepfile.sections import Ablation, Seeds
+from sweeper.sweepfile.sections import Seeds
 from sweeper.sweepfile.seeding import replicate_seeds
 from tests.unit.report_sweeps import PROTOCOL, STEPS, replicate, sweep, trial
 
@@ -154,7 +155,7 @@ def test_the_winner_is_compared_with_the_base_like_with_like():
 
 
 def test_a_cell_is_ranked_by_the_runs_that_count_also_where_its_first_one_failed():
-    spec = sweep(ablation=Ablation(design="leave_one_out", seeds=3))
+    spec = sweep(ablation=LeaveOneOut.Config(seeds=3))
     records = [
         trial(0, cell="full", symptom="divergence"),
         trial(1, 6.0, cell="without ema"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 
+from sweeper.ablation.table_format import TableFormat
 from sweeper.ablation.tables import Table
 
 
@@ -16,3 +17,14 @@ def render(table: Table) -> str:
     writer.writerow(raw.column_names)
     writer.writerows(zip(*(column.to_pylist() for column in raw.columns), strict=True))
     return text.getvalue()
+
+
+class Csv(TableFormat):
+    """Files that end in `.csv`."""
+
+    key = "csv"
+    summary = "numbers at full precision, one header line"
+    extension = ".csv"
+
+    def render(self, table: Table) -> str:
+        return render(table)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from html import escape
 
-from sweeper.ablation.columns import Column
+from sweeper.ablation.column import Column
+from sweeper.ablation.table_format import TableFormat
 from sweeper.ablation.tables import Table
 
 
@@ -23,6 +24,17 @@ def render(table: Table) -> str:
         f"<figcaption>{escape(table.caption)}{f'<ul>{notes}</ul>' if notes else ''}</figcaption>\n"
         "</figure>\n"
     )
+
+
+class Html(TableFormat):
+    """Files that end in `.html`."""
+
+    key = "html"
+    summary = "a figure for a page"
+    extension = ".html"
+
+    def render(self, table: Table) -> str:
+        return render(table)
 
 
 def _heading(column: Column) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from sweeper.ablation.table_format import TableFormat
 from sweeper.ablation.tables import Table
 
 
@@ -17,3 +18,14 @@ def render(table: Table) -> str:
         "rows": table.raw().to_pylist(),
     }
     return json.dumps(content, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
+
+
+class Json(TableFormat):
+    """Files that end in `.json`."""
+
+    key = "json"
+    summary = "rows as objects, for programs"
+    extension = ".json"
+
+    def render(self, table: Table) -> str:
+        return render(table)

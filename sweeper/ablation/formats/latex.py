@@ -10,7 +10,9 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from sweeper.ablation.columns import TICK, Column
+from sweeper.ablation.column import Column
+from sweeper.ablation.columns import TICK
+from sweeper.ablation.table_format import TableFormat
 from sweeper.ablation.tables import Table
 
 LONG = 40
@@ -135,6 +137,17 @@ def render(table: Table) -> str:
     notes = "".join(f"\\par {escape(note)}.\n" for note in table.notes)
     layout = _long if long else _float
     return f"{opening}{layout(align, heading, rows, caption, notes)}\\sweeperend\n"
+
+
+class Latex(TableFormat):
+    """Files that end in `.tex`."""
+
+    key = "latex"
+    summary = "a table environment with caption and label"
+    extension = ".tex"
+
+    def render(self, table: Table) -> str:
+        return render(table)
 
 
 def escape(text: str) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from sweeper.ablation.columns import Column
+from sweeper.ablation.column import Column
+from sweeper.ablation.table_format import TableFormat
 from sweeper.ablation.tables import Table
 
 _SPECIAL = str.maketrans(
@@ -24,6 +25,17 @@ def render(table: Table) -> str:
     lines += ["", escape(table.caption), *([""] if table.notes else [])]
     lines += [f"- {escape(note)}" for note in table.notes]
     return "\n".join(lines) + "\n"
+
+
+class Markdown(TableFormat):
+    """Files that end in `.md`."""
+
+    key = "markdown"
+    summary = "a pipe table"
+    extension = ".md"
+
+    def render(self, table: Table) -> str:
+        return render(table)
 
 
 def escape(text: str) -> str:

@@ -7,6 +7,7 @@ import json
 
 import pyarrow.parquet as pq
 
+from sweeper.ablation.table_format import TableFormat
 from sweeper.ablation.tables import Table
 
 
@@ -19,3 +20,14 @@ def render(table: Table) -> bytes:
     buffer = io.BytesIO()
     pq.write_table(table.raw().replace_schema_metadata(metadata), buffer, compression="zstd")
     return buffer.getvalue()
+
+
+class Parquet(TableFormat):
+    """Files that end in `.parquet`."""
+
+    key = "parquet"
+    summary = "columns with their types"
+    extension = ".parquet"
+
+    def render(self, table: Table) -> bytes:
+        return render(table)

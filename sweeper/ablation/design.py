@@ -1,7 +1,7 @@
-"""Which cells an ablation runs: leave one out, add one in, one factor, full factorial.
+"""Which cells an ablation runs: factors, cells, and what a design cannot tell apart.
 
 A cell is a label and a mapping from dotted paths of the trial config to values; what the mapping
-does not name stays as the base has it. Fractional designs are in `sweeper.ablation.fractional`.
+does not name stays as the base has it. The kinds of design are in `sweeper.ablation.designs`.
 
 The same seeds are run in every cell, so that differences are paired. What is still to run is a set
 difference on (cell key, seed): adding seeds, or cells, later runs only what is missing.
@@ -10,7 +10,6 @@ difference on (cell key, seed): adding seeds, or cells, later runs only what is 
 from __future__ import annotations
 
 import hashlib
-import itertools
 import json
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,9 +19,6 @@ from sweeper.errors import UserError
 
 Feasible = Callable[[Mapping[str, Any]], str | None]
 """Given the settings of a cell: why it cannot run, or None when it can."""
-
-FIRST_LEVEL = object()
-"""Not a level: None may be one."""
 
 
 class DesignError(UserError):
@@ -102,6 +98,10 @@ class Design:
     defining_relation: tuple[str, ...] = ()
     aliases: Mapping[tuple[str, ...], tuple[AliasTerm, ...]] = field(default_factory=dict)
     """Effect → every effect that is estimated together with it."""
+    complete: bool = False
+    """Whether every combination of levels is a cell, so that each effect has columns of its own."""
+    main_effects_only: bool = False
+    """Whether interactions are not to be estimated from it."""
 
     @property
     def possible(self) -> tuple[Cell, ...]:
@@ -130,49 +130,6 @@ class Design:
                 more = f" and {rest} more" if rest else ""
                 lines.append(line.replace(" + −", " − ") + more)
         return lines
-
-
-def leave_one_out(factors: Sequence[Factor], feasible: Feasible | None = None) -> Design:
-    """Everything on (each factor at its last level), then each factor put back to its first."""
-    check_factors(factors)
-    full = {factor.path: factor.levels[-1] for factor in factors}
-    cells = [Cell("full", full)]
-    for factor in factors:
-        label = f"without {factor.name}" if factor.is_toggle else factor.describe(factor.levels[0])
-        cells.append(Cell(label, {**full, factor.path: factor.levels[0]}))
-    return _design("leave_one_out", factors, cells, feasible, reference="full")
-
-
-def add_one_in(factors: Sequence[Factor], feasible: Feasible | None = None) -> Design:
-    """Everything off (each factor at its first level), then each other level on its own."""
-    check_factors(factors)
-    base = {factor.path: factor.levels[0] for factor in factors}
-    cells = [Cell("base", base)]
-    for factor in factors:
-        for level in factor.levels[1:]:
-            label = f"with {factor.name}" if factor.is_toggle else factor.describe(level)
-            cells.append(Cell(label, {**base, factor.path: level}))
-    return _design("add_one_in", factors, cells, feasible, reference="base")
-
-
-def one_factor(
-    factor: Factor, feasible: Feasible | None = None, *, reference: Any = FIRST_LEVEL
-) -> Design:
-    """One cell a level; every other one is compared with the level `reference`."""
-    chosen = factor.levels[0] if reference is FIRST_LEVEL else reference
-    labels = {canonical(level): _level_label(factor, level) for level in factor.levels}
-    if canonical(chosen) not in labels:
-        raise DesignError(f"{factor.path}: {chosen!r} is not one of the levels {factor.levels}")
-    cells = [Cell(_level_label(factor, level), {factor.path: level}) for level in factor.levels]
-    return _design("one_factor", [factor], cells, feasible, reference=labels[canonical(chosen)])
-
-
-def full_factorial(factors: Sequence[Factor], feasible: Feasible | None = None) -> Design:
-    """Every combination of levels; every effect can be told from every other."""
-    check_factors(factors)
-    levels = itertools.product(*(factor.levels for factor in factors))
-    cells = [factorial_cell(factors, combination) for combination in levels]
-    return _design("full_factorial", factors, cells, feasible)
 
 
 def factorial_cell(factors: Sequence[Factor], levels: Sequence[Any]) -> Cell:
@@ -206,13 +163,14 @@ def missing(
     ]
 
 
-def _design(
+def arranged(
     kind: str,
     factors: Sequence[Factor],
     cells: Sequence[Cell],
     feasible: Feasible | None,
     reference: str | None = None,
 ) -> Design:
+    """A design of these cells, those that cannot run marked with the reason."""
     return Design(kind, tuple(factors), mark_impossible(cells, feasible), reference)
 
 
@@ -225,12 +183,6 @@ def check_factors(factors: Sequence[Factor]) -> None:
         twice = sorted({one for one in seen if seen.count(one) > 1})
         if twice:
             raise DesignError(f"two factors share the {attribute} {', '.join(twice)}")
-
-
-def _level_label(factor: Factor, level: Any) -> str:
-    if factor.is_toggle:
-        return f"{'with' if level else 'without'} {factor.name}"
-    return factor.describe(level)
 
 
 def configuration_key(settings: Mapping[str, Any]) -> str:

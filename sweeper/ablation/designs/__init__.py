@@ -1,0 +1,1 @@
+"""Designs, one a file: whatever `ablation.design` of a sweep file can name."""

@@ -1,0 +1,29 @@
+"""What is lost without each factor: everything on, then one of them off at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sweeper.ablation.design import Cell, Design, Factor, Feasible, arranged, check_factors
+from sweeper.ablation.design_kind import DesignKind
+
+
+def leave_one_out(factors: Sequence[Factor], feasible: Feasible | None = None) -> Design:
+    """Everything on (each factor at its last level), then each factor put back to its first."""
+    check_factors(factors)
+    full = {factor.path: factor.levels[-1] for factor in factors}
+    cells = [Cell("full", full)]
+    for factor in factors:
+        label = f"without {factor.name}" if factor.is_toggle else factor.describe(factor.levels[0])
+        cells.append(Cell(label, {**full, factor.path: factor.levels[0]}))
+    return arranged("leave_one_out", factors, cells, feasible, reference="full")
+
+
+class LeaveOneOut(DesignKind):
+    """Compares with the cell in which everything is on."""
+
+    key = "leave_one_out"
+    summary = "everything on, then one factor off at a time"
+
+    def arrange(self, factors: Sequence[Factor], feasible: Feasible | None = None) -> Design:
+        return leave_one_out(factors, feasible)

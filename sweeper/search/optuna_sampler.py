@@ -1,0 +1,79 @@
+"""Samplers that draw through Optuna: the base of those that are one of its `BaseSampler`s.
+
+The sampler is made anew for each proposal, seeded by the search's seed and the trial's place: what
+it proposes depends on the study alone, so a resumed sweep asks what the uninterrupted one would
+have asked.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any
+
+from sweeper.search.sampler import Sampler, Turn
+from sweeper.sweepfile.domains import Parameter
+from sweeper.sweepfile.model import Sweep
+from sweeper.sweepfile.space import Draw, walk
+
+if TYPE_CHECKING:
+    from optuna.samplers import BaseSampler
+    from optuna.study import Study
+    from optuna.trial import FrozenTrial
+
+    from sweeper.search.sampler_view import SamplerView
+
+
+class OptunaSampler(Sampler):
+    """A sampler of Optuna's: subclasses say how it is made."""
+
+    def __init__(self, config: Any, sweep: Sweep) -> None:
+        super().__init__(config, sweep)
+        self._view: SamplerView | None = None
+
+    def make(self, seed: int) -> BaseSampler:
+        """A fresh sampler with this seed, 32 bits. Import Optuna here, not at the top."""
+        raise NotImplementedError
+
+    def seen(self, trials: list[FrozenTrial]) -> list[FrozenTrial]:
+        """The search's trials as the sampler is to see them: failures are the worst of all."""
+        from sweeper.search.sampler_view import failures_worst
+
+        signs = [1 if one.goal == "minimize" else -1 for one in self.sweep.objective]
+        return failures_worst(trials, signs)
+
+    def view(self, study: Study) -> SamplerView:
+        """The study as the sampler sees it."""
+        from sweeper.search.sampler_view import SamplerView
+
+        if self._view is None:
+            self._view = SamplerView(study, self.seen)
+        return self._view
+
+    def propose(self, turn: Turn) -> Draw:
+        """Draw in a trial of Optuna's, that of the turn if it was begun before."""
+        from optuna.trial import Trial
+
+        from sweeper.search.distributions import distribution, from_study, suggest
+
+        view = self.view(turn.study)
+        view.look(self._made(turn.seed()))
+        trial = view.ask() if turn.unfinished is None else Trial(view, turn.unfinished)
+        # What is drawn jointly comes first. What is not has a seed of its own each, so that a
+        # second attempt at this trial needs nothing that the first one drew already.
+        jointly = trial.relative_params
+
+        def choose(parameter: Parameter) -> Any:
+            if parameter.path not in jointly:
+                view.sampler = self._made(turn.seed(parameter.path))
+            stored = suggest(trial, parameter.path, distribution(parameter.domain))
+            return from_study(parameter.domain, stored)
+
+        turn.trial = trial
+        return walk(self.sweep, choose)
+
+    def _made(self, seed: int) -> BaseSampler:
+        from optuna.exceptions import ExperimentalWarning
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            return self.make(seed)

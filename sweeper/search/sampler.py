@@ -1,0 +1,127 @@
+"""What proposes the configurations of a search: the base of every sampler.
+
+A sampler is asked once for each trial of the search, with its turn: how many proposals came before
+and what became of them. What it proposes depends on that and on the sweep alone, and the object
+remembers nothing that could not be found out again: a search that was killed proposes, when it goes
+on, what it would have proposed without that.
+
+Nothing here imports NumPy or Optuna, so that a sweep file can be read without them; a sampler
+imports what it needs in its methods.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from sweeper.parts import Fault, SamplerConfig
+from sweeper.search.quantiles import at
+from sweeper.sweepfile.domains import Parameter
+from sweeper.sweepfile.model import Sweep
+from sweeper.sweepfile.space import Choose, Draw
+from trials.part import Part
+
+if TYPE_CHECKING:
+    from optuna.study import Study
+    from optuna.trial import Trial
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of one proposal of the search.
+
+    `loss` is the first objective, to be minimised; None while the trial runs and, of a finished
+    one, when it failed before it was measured.
+    """
+
+    values: Mapping[str, Any]
+    loss: float | None
+    finished: bool
+
+
+@dataclass
+class Turn:
+    """One proposal that is due: its place in the search, and what is known by then."""
+
+    index: int
+    """How many proposals the search has made before, from 0."""
+    search_seed: int
+    """The search's seed; `seed` gives those of this turn."""
+    start: Mapping[str, Any] | None
+    """Values of the base configuration where it was the first trial, as far as they lie in the
+    space; None where the search did not begin with it."""
+    recall: Callable[[], Sequence[Result]]
+    """Looks `results` up."""
+    study: Study
+    """The study as it is, for samplers of Optuna's."""
+    trial: Trial | None = field(default=None, init=False)
+    """The trial that the proposal was drawn in, where Optuna drew it."""
+    unfinished: int | None = None
+    """Id of a trial in the study that was begun for this turn and has no configuration yet."""
+
+    @cached_property
+    def results(self) -> Sequence[Result]:
+        """What came of the search's earlier proposals, in their order."""
+        return self.recall()
+
+    def seed(self, *place: object) -> int:
+        """A 32-bit seed for this turn, or for one place in it."""
+        return mix(self.search_seed, self.index, *place)
+
+
+class Sampler(Part):
+    """Proposes the configurations of a search. Subclass it in a file of `samplers/`."""
+
+    kind = "sampler"
+    folders = ("sweeper.search.samplers",)
+    Config = SamplerConfig
+
+    objectives: ClassVar[int] = 1
+    """How many objectives it can serve at most."""
+
+    ends: ClassVar[bool] = False
+    """Whether it comes to an end by itself: any other needs `limits.trials`."""
+
+    def __init__(self, config: Any, sweep: Sweep) -> None:
+        self.config = config
+        self.sweep = sweep
+
+    @classmethod
+    def of(cls, sweep: Sweep) -> Self:
+        """The sampler that a sweep names, with its settings."""
+        return cls.named(sweep.search.name)(sweep.search, sweep)
+
+    @classmethod
+    def check(cls, config: Any, parameters: Sequence[Parameter]) -> Iterable[Fault]:
+        """What is wrong with searching these parameters by this sampler."""
+        return ()
+
+    def propose(self, turn: Turn) -> Draw | None:
+        """A point of the space; None when there is no further one.
+
+        `sweeper.sweepfile.space.walk` makes one of a function that chooses a value for each
+        parameter, and sees to conditions and tricks that exclude one another.
+        """
+        raise NotImplementedError
+
+    def count(self, beside: bool) -> int | None:
+        """How many trials a search that `ends` has, None for too many to count; `beside` says
+        whether the first one is a base configuration that is no point of the space."""
+        raise NotImplementedError
+
+
+def mix(seed: int, *place: object) -> int:
+    """A 32-bit seed for one place in a sweep: unrelated for different places, always the same."""
+    text = ":".join(str(part) for part in (seed, *place))
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
+
+
+def independent(turn: Turn) -> Choose:
+    """Independent draws, uniform over each domain on its own scale."""
+    import numpy as np
+
+    rng = np.random.default_rng(turn.seed())
+    return lambda parameter: at(parameter, rng.random())

@@ -1,0 +1,107 @@
+"""The study as Optuna's samplers see it: failures are bad configurations.
+
+The study says exactly what happened: a training that fell apart is FAIL and has no value. Optuna's
+samplers leave failures out, and would propose the same point again for ever. So they are given a
+view of the study in which a configuration that failed, or was stopped for a symptom, is a bad one:
+a trial pruned before its first value, which ranks behind all others (`failures_pruned`), or one
+with a value worse than all (`failures_worst`).
+Failures that are no fault of the configuration (a dead worker) and replicates stay invisible.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Container, Sequence
+from typing import Any
+
+from optuna.samplers import BaseSampler, RandomSampler
+from optuna.study import Study
+from optuna.trial import FrozenTrial, TrialState
+
+from sweeper.causes import is_lost
+from sweeper.search.attributes import broken, cause_of
+
+
+class SamplerView(Study):
+    """The study as a sampler sees it: one snapshot for each proposal, failures made bad values."""
+
+    def __init__(
+        self, study: Study, soften: Callable[[list[FrozenTrial]], list[FrozenTrial]] = list
+    ) -> None:
+        super().__init__(study.study_name, study._storage, sampler=RandomSampler(0))
+        self._soften = soften
+        self._seen: list[FrozenTrial] | None = None
+
+    def look(self, sampler: BaseSampler) -> None:
+        """Forget the last snapshot and propose with `sampler` from now on."""
+        self.sampler = sampler
+        self._seen = None
+
+    def _get_trials(
+        self,
+        deepcopy: bool = True,
+        states: Container[TrialState] | None = None,
+        use_cache: bool = False,
+    ) -> list[FrozenTrial]:
+        if self._seen is None:
+            everything = self._storage.get_all_trials(self._study_id, deepcopy=False)
+            self._seen = self._soften([trial for trial in everything if _counts(trial)])
+        chosen = [trial for trial in self._seen if states is None or trial.state in states]
+        return copy.deepcopy(chosen) if deepcopy else chosen
+
+
+def failures_pruned(trials: list[FrozenTrial]) -> list[FrozenTrial]:
+    """Broken trials as pruned before their first value."""
+    return [
+        _changed(trial, TrialState.PRUNED, None) if broken(trial) else trial for trial in trials
+    ]
+
+
+def failures_worst(trials: list[FrozenTrial], signs: Sequence[int]) -> list[FrozenTrial]:
+    """Broken trials, and those without a value, as completed with the worst values of all.
+
+    `signs` holds 1 for each objective that is minimised and -1 for each that is maximised.
+    """
+    measured = [trial for trial in trials if _finite(trial.values, len(signs))]
+    if all(map(broken, measured)):  # Nothing yet that they could be as bad as.
+        return [trial for trial in trials if not _unmeasured(trial)]
+    values_of_all = [trial.values for trial in measured]
+    worst = [
+        sign * max(sign * values[place] for values in values_of_all)
+        for place, sign in enumerate(signs)
+    ]
+    softened = []
+    for trial in trials:
+        if _unmeasured(trial):
+            bad = broken(trial) or not _finite(trial.values, len(signs))
+            values = worst if bad else list(trial.values)
+            trial = _changed(trial, TrialState.COMPLETE, values)
+        softened.append(trial)
+    return softened
+
+
+def _counts(trial: FrozenTrial) -> bool:
+    attrs = trial.user_attrs
+    if trial.state == TrialState.RUNNING:
+        # Not the trial that is being drawn: a second attempt at it must see what the first saw.
+        return "config" in attrs and attrs.get("role") != "replicate"
+    if attrs.get("role") == "replicate" or not trial.params:
+        return False
+    return not is_lost(cause_of(trial))
+
+
+def _unmeasured(trial: FrozenTrial) -> bool:
+    return trial.state in (TrialState.FAIL, TrialState.PRUNED)
+
+
+def _finite(values: Sequence[float] | None, count: int) -> bool:
+    return values is not None and len(values) == count and all(map(math.isfinite, values))
+
+
+def _changed(trial: FrozenTrial, state: TrialState, values: Any) -> FrozenTrial:
+    changed = copy.copy(trial)
+    changed.state = state
+    changed.values = values
+    changed.intermediate_values = {} if values is None else trial.intermediate_values
+    return changed

@@ -1,0 +1,1 @@
+"""Samplers, one a file: whatever `search.sampler` of a sweep file can name."""

@@ -1,0 +1,30 @@
+"""A Gaussian process over the space, and the point of highest expected improvement on it.
+
+Snoek et al. 2012, Practical Bayesian Optimization of Machine Learning Algorithms, arXiv 1206.2944.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sweeper.parts import SamplerConfig, Whole
+from sweeper.search.optuna_sampler import OptunaSampler
+from trials.part import knob
+
+if TYPE_CHECKING:
+    from optuna.samplers import BaseSampler
+
+
+class GaussianProcess(OptunaSampler):
+    """Optuna's, fitted anew for each proposal."""
+
+    key = "gp"
+    summary = "Gaussian process with expected improvement"
+
+    class Config(SamplerConfig):
+        startup_trials: Whole = knob(10, "random trials before the first one modelled", ge=1)
+
+    def make(self, seed: int) -> BaseSampler:
+        from optuna.samplers import GPSampler
+
+        return GPSampler(n_startup_trials=self.config.startup_trials, seed=seed)

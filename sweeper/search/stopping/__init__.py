@@ -1,0 +1,1 @@
+"""Stopping rules, one a file: whatever `scheduler.name` of a sweep file can name."""

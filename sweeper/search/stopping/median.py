@@ -1,0 +1,62 @@
+"""The median stopping rule: a trial whose best value is worse than the median of the others.
+
+Golovin et al. 2017, Google Vizier: A Service for Black-Box Optimization, section 3.2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from statistics import median as median_of
+
+from sweeper.parts import Whole
+from sweeper.search.stopping_rule import Curve, GraceConfig, StoppingRule, is_worse
+from trials.part import knob
+
+
+def behind_median(
+    number: int, curves: Mapping[int, Curve], *, grace: int, startup: int, maximize: bool
+) -> str | None:
+    """Why trial `number` is stopped at its last step; None to let it go on.
+
+    Judged from `grace` steps on, where at least `startup` other trials have reached the step.
+    """
+    mine = curves[number]
+    if not mine or max(mine) < grace:
+        return None
+    last = max(mine)
+    others = [
+        curve[max(step for step in curve if step <= last)]
+        for other, curve in curves.items()
+        if other != number and curve and min(curve) <= last <= max(curve)
+    ]
+    if len(others) < startup:
+        return None
+    best = max(mine.values()) if maximize else min(mine.values())
+    middle = median_of(others)
+    if not is_worse(best, middle, maximize):
+        return None
+    return (
+        f"its best value up to step {last}, {best:.4g}, is worse than {middle:.4g}, "
+        f"the median of {len(others)} trials there"
+    )
+
+
+class MedianRule(StoppingRule):
+    """Stops what is behind half of the others."""
+
+    key = "median"
+    summary = "worse at its best than the median of the others"
+
+    class Config(GraceConfig):
+        startup_trials: Whole = knob(
+            5, "trials that must have reached a step before others are judged there", ge=1
+        )
+
+    def verdict(self, number: int, curves: Mapping[int, Curve]) -> str | None:
+        return behind_median(
+            number,
+            curves,
+            grace=self.config.grace_steps,
+            startup=self.config.startup_trials,
+            maximize=self.maximize,
+        )
