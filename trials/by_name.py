@@ -2,8 +2,6 @@
 
     loss: {name: hinge, margin: 1}     ByName: one part, by its name or a mapping with its knobs
     tricks: {ema: {decay: 0.99}}       Switches: any number, each on (true or knobs) or off
-    metrics: [fid, {name: …}]          Several: a list of parts, or the word auto
-    stop_on: [divergence]              Key: the name of one part, without knobs
 
 A field holds the ``Config`` of the chosen part, whose ``part`` is the class. What is wrong inside
 is reported at its own place, with the nearest name, as in any other section of the file.
@@ -13,13 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import GetJsonSchemaHandler, ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError, core_schema
 
 from trials.part import Part, PartConfig, unknown_name
-from trials.problems import Problem, nearest
+from trials.problems import Problem
 from trials.validation import PROBLEM, problems_from
 
 Schema = dict[str, Any]
@@ -74,7 +72,7 @@ class ByName:
             given = dict(value)
         else:
             problem = f"a name, or a mapping with `{self.tag}` and knobs"
-            raise failure([Problem("", f"{_short(value)} is wrong", problem)], value)
+            raise failure([Problem("", f"{short(value)} is wrong", problem)], value)
         return self.knobs(given, spelt_out=isinstance(value, Mapping))
 
     def knobs(self, given: dict[str, Any], *, spelt_out: bool) -> PartConfig:
@@ -87,7 +85,7 @@ class ByName:
         at = self.tag if spelt_out else ""
         if not isinstance(key, str):
             names = f"one of {', '.join(options)}"
-            wrong = "is missing" if key is None else f"{_short(key)} is wrong"
+            wrong = "is missing" if key is None else f"{short(key)} is wrong"
             raise failure([Problem(at, wrong, names)], given)
         if key not in options:
             raise failure([unknown_name(at, key, self.what(), list(options))], key)
@@ -113,7 +111,7 @@ class ByName:
         for knob in given:
             owners = [name for name, knobs in fields.items() if knob in knobs]
             if owners and key not in owners:
-                message = f"is an option of {' and '.join(owners)}, not of {key}"
+                message = f"is an option of {', '.join(owners)}, not of {key}"
                 foreign[knob] = Problem(knob, message, expected)
         return foreign
 
@@ -154,100 +152,6 @@ class ByName:
         }
 
 
-class Several(ByName):
-    """Any number of parts of a kind in a list, each by its name or a mapping with its knobs, or
-    the word ``auto``."""
-
-    def read_list(self, value: Any) -> Literal["auto"] | tuple[PartConfig, ...]:
-        """The knobs of every part of the list, in its order.
-
-        Raises:
-            ValidationError: with each problem at its place.
-        """
-        if isinstance(value, str) and value == "auto":
-            return "auto"
-        if not isinstance(value, list | tuple):
-            raise failure([Problem("", f"{_short(value)} is wrong", "auto or a list")], value)
-        chosen: list[PartConfig] = []
-        problems: list[Problem] = []
-        for place, item in enumerate(value):
-            try:
-                chosen.append(self.read(item))
-            except ValidationError as error:
-                problems += problems_from(error, PartConfig, str(place))
-        if problems:
-            raise failure(problems, value)
-        return tuple(chosen)
-
-    def dump_list(self, value: Literal["auto"] | tuple[PartConfig, ...]) -> Any:
-        """Each part by its name, and where it has knobs, with every one written out."""
-        if isinstance(value, str):
-            return value
-        return [self.dump(item) if type(item).model_fields else item.name for item in value]
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> core_schema.CoreSchema:
-        written = core_schema.plain_serializer_function_ser_schema(self.dump_list)
-        return core_schema.no_info_plain_validator_function(self.read_list, serialization=written)
-
-    def __get_pydantic_json_schema__(self, schema: Any, handler: GetJsonSchemaHandler) -> Schema:
-        item = super().__get_pydantic_json_schema__(schema, handler)
-        return {"anyOf": [{"const": "auto"}, {"type": "array", "items": item}]}
-
-
-class Key:
-    """The key of one part of a kind: ``Annotated[str, Key(Measure)]``. The value stays a text."""
-
-    def __init__(self, kind: Kind) -> None:
-        self._kind = kind
-
-    @property
-    def base(self) -> type[Part]:
-        """The base class of the kind."""
-        return self._kind if isinstance(self._kind, type) else self._kind()
-
-    def read(self, value: str) -> str:
-        """``value``, which is the key of a part.
-
-        Raises:
-            ValidationError: it is not; the nearest key is given.
-        """
-        known = list(self.base.all())
-        if value not in known:
-            raise failure([unknown_name("", value, self.base.kind, known)], value)
-        return value
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> core_schema.CoreSchema:
-        return core_schema.no_info_after_validator_function(self.read, handler(source))
-
-    def __get_pydantic_json_schema__(self, schema: Any, handler: GetJsonSchemaHandler) -> Schema:
-        return {"enum": list(self.base.all())}
-
-
-class KeyOf:
-    """The key of one part of a kind whose parts have no knobs: ``Annotated[str, KeyOf(Decay)]``."""
-
-    def __init__(self, kind: type[Part]) -> None:
-        self.base = kind
-
-    def read(self, value: Any) -> str:
-        """The key, once a part is known to have it.
-
-        Raises:
-            ValidationError: none has.
-        """
-        if not isinstance(value, str) or value not in self.base.all():
-            raise failure([unknown_name("", value, self.base.kind, list(self.base.all()))], value)
-        return value
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> core_schema.CoreSchema:
-        return core_schema.no_info_plain_validator_function(self.read)
-
-    def __get_pydantic_json_schema__(self, schema: Any, handler: GetJsonSchemaHandler) -> Schema:
-        options = self.base.all()
-        told = "; ".join(f"{key}: {part.summary}" for key, part in options.items() if part.summary)
-        return {"enum": list(options)} | ({"title": told} if told else {})
-
-
 class Switches:
     """Any number of parts by key, each ``true``, ``false`` or a mapping of knobs."""
 
@@ -266,7 +170,7 @@ class Switches:
         """
         if not isinstance(value, Mapping):
             what = f"a mapping from {self.base.kind} to true or knobs"
-            raise failure([Problem("", f"{_short(value)} is wrong", what)], value)
+            raise failure([Problem("", f"{short(value)} is wrong", what)], value)
         switched: dict[str, PartConfig] = {}
         problems: list[Problem] = []
         for key, knobs in value.items():
@@ -291,7 +195,7 @@ class Switches:
             return None
         if knobs is True or isinstance(knobs, Mapping):
             return _validated(part.Config, {} if knobs is True else dict(knobs))
-        problem = Problem("", f"{_short(knobs)} is wrong", "true, false or a mapping of knobs")
+        problem = Problem("", f"{short(knobs)} is wrong", "true, false or a mapping of knobs")
         raise failure([problem], knobs)
 
     def unknown(self, key: str) -> Problem:
@@ -319,40 +223,6 @@ class Switches:
                 for key, part in self.options().items()
             },
         }
-
-
-def read_sections(
-    kind: type[Part], value: Mapping[str, Any], beside: Iterable[str] = ()
-) -> dict[str, PartConfig]:
-    """The knobs of every part of a kind, by key: as ``value`` gives them, else the defaults.
-
-    ``beside`` are the names of what else may stand there, for the message of a wrong one.
-
-    Raises:
-        ValidationError: with each problem at its place.
-    """
-    known = [*beside, *kind.all()]
-    names = "one of " + ", ".join(known)
-    problems = [
-        Problem(str(key), "there is no such setting", names, nearest(str(key), known))
-        for key in value
-        if key not in kind.all()
-    ]
-    sections: dict[str, PartConfig] = {}
-    for key, part in kind.all().items():
-        given = value.get(key)
-        if isinstance(given, PartConfig) and given.part is part:
-            sections[key] = given
-        elif given is None or isinstance(given, Mapping):
-            try:
-                sections[key] = part.Config.model_validate(given or {})
-            except ValidationError as error:
-                problems += problems_from(error, part.Config, key)
-        else:
-            problems.append(Problem(key, f"{_short(given)} is wrong", "a mapping of knobs"))
-    if problems:
-        raise failure(problems, value)
-    return sections
 
 
 def named(config: Schema, key: str, tag: str = "name") -> Schema:
@@ -391,6 +261,7 @@ def failure(problems: Iterable[Problem], value: Any) -> ValidationError:
     return ValidationError.from_exception_data("part", lines)
 
 
-def _short(value: Any) -> str:
+def short(value: Any) -> str:
+    """A value as a message shows it: at most 60 characters."""
     text = repr(value)
     return text if len(text) <= 60 else text[:57] + "..."

@@ -2,6 +2,7 @@
 
 from my_parts.contrast import Contrast
 from my_parts.mean_shift import MeanShift
+from my_parts.spherical import Spherical
 from my_parts.stripes import Stripes
 
 from sweeper.testing import PartSuite
@@ -17,3 +18,7 @@ class TestStripes(PartSuite):
 
 class TestMeanShift(PartSuite):
     part = MeanShift
+
+
+class TestSpherical(PartSuite):
+    part = Spherical

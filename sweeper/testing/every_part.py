@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import inspect
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic.fields import FieldInfo
 
-from sweeper.testing.promises import EVERY, promise, require
-from trials.part import Part
+from sweeper.testing.promises import EVERY, Broken, promise, require
+from trials.part import Part, PartConfig
 
 
 @promise(EVERY)
 def says_what_it_is(part: type[Part], folder: Path) -> None:
     """A summary, and a meaning of every knob."""
     require(part.summary, f"{part.__qualname__} has no `summary`")
-    for name, field in part.Config.model_fields.items():
+    for name, field in _fields(part):
         require(field.description, f"the knob '{name}' has no meaning")
 
 
@@ -30,20 +32,23 @@ def can_be_asked_for_by_name(part: type[Part], folder: Path) -> None:
 @promise(EVERY)
 def writes_its_knobs_and_reads_them_again(part: type[Part], folder: Path) -> None:
     """What a file holds of it, JSON too, gives an equal config."""
-    config = part.Config.model_validate(settings(part, folder))
-    written = json.loads(json.dumps(config.model_dump(mode="json")))
-    require(part.Config.model_validate(written) == config, f"{written} is read as another config")
-    require(config.as_dict()["name"] == part.key, "its config is of another part")
+    for knobs in _configs(part):
+        given = settings(part, folder) if knobs is part.Config else {}
+        config = knobs.model_validate(given)
+        written = json.loads(json.dumps(config.model_dump(mode="json")))
+        require(knobs.model_validate(written) == config, f"{written} is read as another config")
+        require(config.name == part.key, "its config is of another part")
 
 
 @promise(EVERY)
 def refuses_a_knob_that_it_does_not_have(part: type[Part], folder: Path) -> None:
     """A misspelt knob is an error, never ignored."""
-    try:
-        part.Config.model_validate({"no_such_knob": 1})
-    except ValidationError:
-        return
-    require(False, "takes `no_such_knob` without a word")
+    for knobs in _configs(part):
+        try:
+            knobs.model_validate({"no_such_knob": 1})
+        except ValidationError:
+            continue
+        raise Broken("takes `no_such_knob` without a word")
 
 
 @promise(EVERY)
@@ -57,6 +62,17 @@ def searches_values_that_it_takes(part: type[Part], folder: Path) -> None:
             except ValidationError as error:
                 wrong = error.errors()[0]["msg"]
                 require(False, f"'{knob}' is searched at {value!r}, which it refuses: {wrong}")
+
+
+def _configs(part: type[Part]) -> list[type[PartConfig]]:
+    """The classes of its knobs: one, or one for each player."""
+    configs = (getattr(part, name) for name in part.configs)
+    return [config for config in configs if config is not None]
+
+
+def _fields(part: type[Part]) -> Iterator[tuple[str, FieldInfo]]:
+    for config in _configs(part):
+        yield from config.model_fields.items()
 
 
 def settings(part: type[Part], folder: Path) -> dict[str, Any]:

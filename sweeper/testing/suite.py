@@ -10,6 +10,7 @@ from sweeper.testing import (  # noqa: F401 - each adds its promises
     data_source,
     every_part,
     measure,
+    network_family,
     sign,
     trick,
 )

@@ -15,7 +15,7 @@ from trials.part import everything, temporary_parts
 
 PAGE = (Path(__file__).parents[2] / "docs" / "parts.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
-NAMES = [re.findall(r"^class (\w+)\(", code, flags=re.MULTILINE)[-1] for code in EXAMPLES]
+NAMES = [re.findall(r'key = "(\w+)"', code)[0] for code in EXAMPLES]
 
 
 @pytest.mark.parametrize("code", EXAMPLES, ids=NAMES)

@@ -71,7 +71,12 @@ def test_a_distribution_of_ones_own_is_used_like_our_own_parts(
     assert listed.returncode == 0, listed.stderr
     told = json.loads(listed.stdout)
     mine = {part["name"]: part["kind"] for part in told["parts"] if part["from"] == "my-parts 1.0"}
-    assert mine == {"contrast": "trick", "stripes": "data source", "mean_shift": "measure"}
+    assert mine == {
+        "contrast": "trick",
+        "mean_shift": "measure",
+        "spherical": "network family",
+        "stripes": "data source",
+    }
     assert "my-parts 1.0" in environment.run("tricks", "contrast", home=home).stdout
     assert environment.run("validate", file, home=home).stdout.endswith("valid\n")
 

@@ -48,7 +48,7 @@ def test_a_bare_name_is_the_source_with_its_defaults() -> None:
         ({"name": "digits", "size": 12}, "data.size: 12 is not possible .*one of 8, 16, 32"),
         ({"name": "digits", "holdout": 0.6}, "data.holdout: .* 0.5"),
         ({"name": "digits", "holdout": float("nan")}, "data.holdout: nan is wrong"),
-        ({"name": "ring", "flip": True}, "data.flip: there is no such setting"),
+        ({"name": "ring", "flip": True}, "data.flip: is an option of .*digits.*, not of ring"),
         ({"name": "ring", "std": 0}, "data.std: 0 is wrong .*greater than 0"),
         ({"name": "grid", "side": 0}, "data.side: 0 is wrong"),
         ("parquet", "data.path: is missing .expected a file"),

@@ -21,7 +21,8 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema
 
-from trials.by_name import Key, failure, read_sections
+from trials.by_name import failure
+from trials.choices import Key, read_sections
 from trials.health.sign import Sign, SignConfig, Symptom
 from trials.health.signals import Signals
 from trials.part import PartConfig

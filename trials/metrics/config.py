@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from trials.by_name import ByName, Key, Several
+from trials.by_name import ByName
+from trials.choices import Key, Several
 from trials.metrics.extractor import Extractor, check_extractor, decided
 from trials.metrics.measure import Measure
 from trials.metrics.needs import NEIGHBOURS, REASONS, Need

@@ -10,7 +10,7 @@ import torch
 from pydantic import model_validator
 from torch import nn
 
-from trials.by_name import KeyOf
+from trials.choices import Key
 from trials.optimization.decay import Decay
 from trials.part import Part, PartConfig, knob
 
@@ -34,7 +34,7 @@ class Optimizer(Part, ABC):
             search={"min": 1e-5, "max": 1e-2, "distribution": "log_uniform"},
         )  # fmt: skip
         weight_decay: float = knob(0.0, "L2 (adamw: decoupled) decay", ge=0)
-        decay: Annotated[str, KeyOf(Decay)] = knob("none", "how the rate falls over the training")
+        decay: Annotated[str, Key(Decay)] = knob("none", "how the rate falls over the training")
         decay_to: float = knob(0.0, "share of the rate that is left at the end", ge=0, le=1)
 
         @model_validator(mode="before")
