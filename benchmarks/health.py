@@ -81,7 +81,7 @@ def rates(generator: float, discriminator: float, **knobs: float) -> dict[str, A
 
 @dataclass(frozen=True)
 class Case:
-    """One GAN. ``later`` changes its settings once :data:`TURN` of the steps are done."""
+    """One GAN. `later` changes its settings once `TURN` of the steps are done."""
 
     base: Mapped
     changes: Mapped

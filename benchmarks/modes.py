@@ -45,7 +45,7 @@ grid's square are of high quality in 2.8 % of cases, and hit every mode by chanc
 
 
 class Schedule(NamedTuple):
-    """What a run on few cores may change: length, widths divided by ``narrow``, the generator's
+    """What a run on few cores may change: length, widths divided by `narrow`, the generator's
     learning rate, that of the discriminator over it, their decay over the training, and the first
     weights."""
 

@@ -4,10 +4,10 @@
     [--out presets.jsonl]
 
 The papers' networks are as wide as their images ask for; on digits of 8×8 all widths are 16,
-batches hold 64, and the rest of the preset stays. ``hinge_attention_ema`` is no preset but put
+batches hold 64, and the rest of the preset stays. `hinge_attention_ema` is no preset but put
 together here: DCGAN's networks and rates with the hinge loss, self-attention and averaged weights.
 Distances are of 1,024 samples to all 1,797 digits, in the space of the digits extractor; its note
-(``trials/metrics/extractors/digits.json``) says how far apart halves of the real digits are. The
+(`trials/metrics/extractors/digits.json`) says how far apart halves of the real digits are. The
 bound of each stands below: a preset whose mean lies above it is broken, and the status is 1.
 
 Each training is a line of --out; a run that was stopped goes on where it was.

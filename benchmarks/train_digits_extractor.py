@@ -2,7 +2,7 @@
 
     python benchmarks/train_digits_extractor.py
 
-Writes ``digits.safetensors`` and ``digits.json`` into trials/metrics/extractors (or a folder
+Writes `digits.safetensors` and `digits.json` into trials/metrics/extractors (or a folder
 given as argument). One thread, fixed seeds, under a minute; the same torch build on the same
 processor family gives the same bytes. A third of the 1,797 images is kept for the test accuracy.
 
@@ -79,7 +79,7 @@ def accuracy(extractor: DigitsExtractor, images: Tensor, labels: Tensor) -> floa
 
 
 def halves(features: Tensor, splits: int = HALVES, seed: int = 0) -> list[float]:
-    """Fréchet distances between the two halves of ``splits`` random divisions."""
+    """Fréchet distances between the two halves of `splits` random divisions."""
     generator = torch.Generator().manual_seed(seed)
     half = len(features) // 2
     distances = []

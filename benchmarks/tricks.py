@@ -3,12 +3,12 @@
     python benchmarks/tricks.py [NAME ...] [--steps 60] [--repeats 3] [--write]
 
 Trainings on UCI digits, with and without the trick, in the surroundings in which it makes sense
-(its ``example``), take turns. Each is timed in parts, as CPU time of one thread, and of each part
+(its `example`), take turns. Each is timed in parts, as CPU time of one thread, and of each part
 the quickest of several repeats counts, so that a busy machine changes little, and a trick that
 costs more in one phase than in another counts in full. A loss, a way of using labels or a task is
-compared with the default of its kind. ``generator_ensemble`` chooses a fixed number of times in a
-training, however long, and is measured over 1,000 steps. ``--write`` puts the ratios into
-``trials/costs.json``, where ``sweeper tricks NAME`` finds them.
+compared with the default of its kind. `generator_ensemble` chooses a fixed number of times in a
+training, however long, and is measured over 1,000 steps. `--write` puts the ratios into
+`trials/costs.json`, where `sweeper tricks NAME` finds them.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@
                                  [--wide] [--sampler tpe] [--steps 1600]
 
 Each of the search's seeds runs twice over the same budget of trials: without a watcher every
-training goes on to its last step or to NaN; with it, the symptoms of ``STOP_ON`` end a trial, and
+training goes on to its last step or to NaN; with it, the symptoms of `STOP_ON` end a trial, and
 the study is told as the sweep's own driver would tell it. No scheduler takes part, which would
 stop many of the same trials, so that what is saved is the watcher's doing alone. FID is the only
 metric, since the watcher needs no other; the samples behind it are the same.
@@ -16,9 +16,9 @@ where it stood.
 The last line says how much any rule could save here that spares every trial's best FID: the share
 of the steps that were trained after it.
 
-The quickstart's ranges are narrow, and nearly every GAN in them is healthy. ``--wide`` searches
+The quickstart's ranges are narrow, and nearly every GAN in them is healthy. `--wide` searches
 where GANs fail: learning rates over four decades and losses that need a control they may not get,
-at half the width, by random draws, so that both searches train the same GANs. ``--sampler tpe``
+at half the width, by random draws, so that both searches train the same GANs. `--sampler tpe`
 searches there as a sweep would: it learns where GANs fail, and goes there less and less.
 
 Targets: the best FID is no worse, within the spread over the search's seeds, and at least 35 % of
@@ -177,7 +177,7 @@ def _run(ledger: Ledger, sweep: Sweep, asked: Trial, trainings: Trainings) -> No
 
 @dataclass(frozen=True)
 class Outcome:
-    """One search. ``best`` is the best final FID of a trial that reached its last step, ``kept``
+    """One search. `best` is the best final FID of a trial that reached its last step, `kept`
     the best FID of any generator that was kept on the way. Steps are those of all its trials."""
 
     best: float

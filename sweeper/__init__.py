@@ -8,7 +8,7 @@
     result.best             # the winner: by fresh seeds, where any were run
     result.report           # the HTML page
 
-``trials.train`` trains one GAN without any sweep.
+`trials.train` trains one GAN without any sweep.
 """
 
 from __future__ import annotations

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 class SweepResult:
     """How a run of a sweep ended, and what it left.
 
-    ``state``: ``finished``, or why not: ``stopped`` (a limit or a request), ``cancelled``,
-    ``interrupted``, ``failed``; all of these go on when the sweep is run again. ``standings``
+    `state`: `finished`, or why not: `stopped` (a limit or a request), `cancelled`,
+    `interrupted`, `failed`; all of these go on when the sweep is run again. `standings`
     are its trials in their places.
     """
 
@@ -86,12 +86,12 @@ def run(
 ) -> SweepResult:
     """Run a sweep to its end, or go on with it; then write its report.
 
-    ``home`` is the folder of all sweeps ($SWEEPER_HOME, else ./sweeps); ``listener`` hears events
-    as they happen; ``source`` is the file it was read from, kept beside it; ``factory`` makes the
+    `home` is the folder of all sweeps ($SWEEPER_HOME, else ./sweeps); `listener` hears events
+    as they happen; `source` is the file it was read from, kept beside it; `factory` makes the
     trainings (the real ones by default).
 
     Raises SpecConflict where the name exists with another search, SweepBusy where another process
-    runs it. A sweep that could not go on is a result with state ``failed``.
+    runs it. A sweep that could not go on is a result with state `failed`.
     """
     here = Home.at(home)
     sweep = replace(sweep, base=with_absolute_paths(sweep.base))

@@ -28,8 +28,8 @@ from trials.part import Part, everything, register
 class Company:
     """Whose parts a sweep uses beside ours.
 
-    ``distributions``: name → version of those installed. ``sources``: ``module.key`` → a hash of
-    the source, of each part that is not. ``parts``: what :func:`unpack` makes known elsewhere.
+    `distributions`: name → version of those installed. `sources`: `module.key` → a hash of
+    the source, of each part that is not. `parts`: what `unpack` makes known elsewhere.
     """
 
     distributions: Mapping[str, str] = field(default_factory=dict)
@@ -54,11 +54,11 @@ class Company:
         return dict(sorted({**self.distributions, **self.sources}.items()))
 
     def __str__(self) -> str:
-        """On one line: ``my-lab-parts 1.0, __main__.contrast sha256:0123456789ab``."""
+        """On one line: `my-lab-parts 1.0, __main__.contrast sha256:0123456789ab`."""
         return ", ".join(f"{name} {version}" for name, version in self.as_dict().items())
 
     def changes(self, before: Mapping[str, str]) -> str:
-        """How it differs from what ``as_dict`` gave when the sweep last ran; empty: in nothing."""
+        """How it differs from what `as_dict` gave when the sweep last ran; empty: in nothing."""
         now, told = self.as_dict(), []
         for name in sorted(before.keys() | now.keys()):
             then, today = before.get(name), now.get(name)
@@ -108,7 +108,7 @@ def _packed(parts: Sequence[type[Part]]) -> bytes:
 
 
 def unpack(data: bytes) -> None:
-    """Make the parts of a :class:`Company` known in another process."""
+    """Make the parts of a `Company` known in another process."""
     for part in pickle.loads(data) if data else ():
         register(part)
 

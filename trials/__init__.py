@@ -5,7 +5,7 @@
     config = trials.load_config({"data": "digits", "tricks": {"ema": True}})
     result = trials.train(config, folder="trained/digits")
 
-Knows nothing of sweeps: it reads a :class:`trials.config.TrialConfig`, trains, measures,
+Knows nothing of sweeps: it reads a `trials.config.TrialConfig`, trains, measures,
 watches its own health and saves itself exactly.
 """
 

@@ -3,7 +3,7 @@
     loss: {name: hinge, margin: 1}     ByName: one part, by its name or a mapping with its knobs
     tricks: {ema: {decay: 0.99}}       Switches: any number, each on (true or knobs) or off
 
-A field holds the ``Config`` of the chosen part, whose ``part`` is the class. What is wrong inside
+A field holds the `Config` of the chosen part, whose `part` is the class. What is wrong inside
 is reported at its own place, with the nearest name, as in any other section of the file.
 """
 
@@ -25,11 +25,11 @@ Kind = type[Part] | Callable[[], type[Part]]
 
 
 class ByName:
-    """One part of a kind, chosen by ``tag``: ``Annotated[Any, ByName(Sampler)]``.
+    """One part of a kind, chosen by `tag`: `Annotated[Any, ByName(Sampler)]`.
 
-    ``kind`` is the base class, or a function that gives it, where it may not be imported yet.
-    ``config`` names the class attribute that holds the knobs, for parts that have several.
-    ``default`` is the part that a mapping without the tag means, if any.
+    `kind` is the base class, or a function that gives it, where it may not be imported yet.
+    `config` names the class attribute that holds the knobs, for parts that have several.
+    `default` is the part that a mapping without the tag means, if any.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class ByName:
         return self.base.kind
 
     def read(self, value: Any) -> PartConfig:
-        """The knobs of the part that ``value`` names.
+        """The knobs of the part that `value` names.
 
         Raises:
             ValidationError: with each problem at its place.
@@ -153,7 +153,7 @@ class ByName:
 
 
 class Switches:
-    """Any number of parts by key, each ``true``, ``false`` or a mapping of knobs."""
+    """Any number of parts by key, each `true`, `false` or a mapping of knobs."""
 
     def __init__(self, kind: type[Part]) -> None:
         self.base = kind
@@ -244,9 +244,9 @@ def _validated(model: type[PartConfig], given: Mapping[str, Any]) -> PartConfig:
 
 
 def failure(problems: Iterable[Problem], value: Any) -> ValidationError:
-    """Problems of ``value`` as an error of pydantic's, each at its place.
+    """Problems of `value` as an error of pydantic's, each at its place.
 
-    :func:`~trials.validation.problems_from` reads them back.
+    `problems_from` reads them back.
     """
     lines: list[InitErrorDetails] = []
     for problem in problems:

@@ -1,6 +1,6 @@
 """The catalogue of tricks: everything that can be switched on, and how it stands to the rest.
 
-A new file in ``trials/tricks``, ``trials/losses``, ``trials/conditioning`` or ``trials/tasks`` is
+A new file in `trials/tricks`, `trials/losses`, `trials/conditioning` or `trials/tasks` is
 in the catalogue without another line anywhere.
 """
 
@@ -17,10 +17,10 @@ from trials.problems import Problem
 from trials.trick import Trick
 
 SELECTORS = ("loss", "conditioning", "task")
-"""Slots that are keys of the configuration; every other trick is a toggle under ``tricks``."""
+"""Slots that are keys of the configuration; every other trick is a toggle under `tricks`."""
 
 COSTS = Path(__file__).with_name("costs.json")
-"""What tricks cost, as ``benchmarks/tricks.py --write`` measured it."""
+"""What tricks cost, as `benchmarks/tricks.py --write` measured it."""
 
 
 def tricks() -> dict[str, type[Trick]]:
@@ -29,12 +29,12 @@ def tricks() -> dict[str, type[Trick]]:
 
 
 def in_slot(slot: str) -> dict[str, type[Trick]]:
-    """The tricks of one selector: ``loss``, ``conditioning`` or ``task``."""
+    """The tricks of one selector: `loss`, `conditioning` or `task`."""
     return {key: trick for key, trick in tricks().items() if trick.slot == slot}
 
 
 def toggles() -> dict[str, type[Trick]]:
-    """The tricks that stand under ``tricks`` in a configuration."""
+    """The tricks that stand under `tricks` in a configuration."""
     return {key: trick for key, trick in tricks().items() if trick.slot not in SELECTORS}
 
 
@@ -53,7 +53,7 @@ class Selected(ByName):
 
 
 class Toggles(Switches):
-    """The tricks that stand under ``tricks``."""
+    """The tricks that stand under `tricks`."""
 
     def __init__(self) -> None:
         super().__init__(Trick)
@@ -69,7 +69,7 @@ class Toggles(Switches):
 
 
 def path_of(key: str) -> str:
-    """Where a trick stands in a configuration: ``loss`` or ``tricks.ema``."""
+    """Where a trick stands in a configuration: `loss` or `tricks.ema`."""
     slot = tricks()[key].slot
     return slot if slot in SELECTORS else f"tricks.{key}"
 

@@ -4,7 +4,7 @@
     stop_on: [divergence]              Key: the name of one part, without knobs
     divergence: {persistence: 3}       read_sections: the knobs of every part of a kind
 
-:mod:`trials.by_name` has the fields that choose one part, or switch some on.
+`trials.by_name` has the fields that choose one part, or switch some on.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from trials.validation import problems_from
 
 class Several(ByName):
     """Any number of parts of a kind in a list, each by its name or a mapping with its knobs, or
-    the word ``auto``."""
+    the word `auto`."""
 
     def read_list(self, value: Any) -> Literal["auto"] | tuple[PartConfig, ...]:
         """The knobs of every part of the list, in its order.
@@ -62,7 +62,7 @@ class Several(ByName):
 
 
 class Key:
-    """The key of one part of a kind: ``Annotated[str, Key(Measure)]``. The value stays a text."""
+    """The key of one part of a kind: `Annotated[str, Key(Measure)]`. The value stays a text."""
 
     def __init__(self, kind: Kind) -> None:
         self._kind = kind
@@ -73,7 +73,7 @@ class Key:
         return self._kind if isinstance(self._kind, type) else self._kind()
 
     def read(self, value: str) -> str:
-        """``value``, which is the key of a part.
+        """`value`, which is the key of a part.
 
         Raises:
             ValidationError: it is not; the nearest key is given.
@@ -95,9 +95,9 @@ class Key:
 def read_sections(
     kind: type[Part], value: Mapping[str, Any], beside: Iterable[str] = ()
 ) -> dict[str, PartConfig]:
-    """The knobs of every part of a kind, by key: as ``value`` gives them, else the defaults.
+    """The knobs of every part of a kind, by key: as `value` gives them, else the defaults.
 
-    ``beside`` are the names of what else may stand there, for the message of a wrong one.
+    `beside` are the names of what else may stand there, for the message of a wrong one.
 
     Raises:
         ValidationError: with each problem at its place.

@@ -42,7 +42,7 @@ from trials.validation import problems_from
 
 
 class TrialConfig(BaseModel):
-    """One training of one GAN. Build it with :func:`load_config`."""
+    """One training of one GAN. Build it with `load_config`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
@@ -76,8 +76,8 @@ class TrialConfig(BaseModel):
         default=1, ge=1, le=4096, description="equal parts that a batch is computed in"
     )
     """Gradients add up to the whole batch's, and what tricks remember changes once a step. What
-    compares the samples of a batch sees those of a part: batch norm, ``top_k``, ``unrolled`` (which
-    looks ahead on a part), the middle of uncentred scores; ``spectral_norm`` iterates in each."""
+    compares the samples of a batch sees those of a part: batch norm, `top_k`, `unrolled` (which
+    looks ahead on a part), the middle of uncentred scores; `spectral_norm` iterates in each."""
     critic_steps: int = Field(
         default=1, ge=1, le=100, description="discriminator steps for one generator step"
     )
@@ -153,7 +153,7 @@ class TrialConfig(BaseModel):
             )
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values that :func:`load_config` reads back to an equal config."""
+        """Plain values that `load_config` reads back to an equal config."""
         # Without parts of others' it is what it was before these could be named.
         return self.model_dump(mode="json", exclude=None if self.parts else {"parts"})
 
@@ -186,7 +186,7 @@ def fingerprint_of(record: Mapping[str, Any]) -> str:
 
 
 def load_config(mapping: Mapping[str, Any]) -> TrialConfig:
-    """The config that a mapping describes; ``preset: NAME`` is expanded first.
+    """The config that a mapping describes; `preset: NAME` is expanded first.
 
     Raises:
         ConfigError: with every problem of the mapping.
@@ -208,7 +208,7 @@ def warnings_of(config: TrialConfig) -> list[str]:
 
 
 def feasible(mapping: Mapping[str, Any], key: str) -> bool:
-    """Whether switching the trick ``key`` on in this mapping raises no new problem."""
+    """Whether switching the trick `key` on in this mapping raises no new problem."""
     before = set(problems_of(mapping))
     given = mapping.get("tricks")
     tricks = {**given, key: True} if isinstance(given, Mapping) else {key: True}
@@ -218,7 +218,7 @@ def feasible(mapping: Mapping[str, Any], key: str) -> bool:
 def default_at(mapping: Mapping[str, Any], path: str) -> Any:
     """The value that a valid mapping has at a dotted path, defaults included.
 
-    A selector gives its name, ``tricks.NAME`` gives whether that trick is on, and a knob of a
+    A selector gives its name, `tricks.NAME` gives whether that trick is on, and a knob of a
     trick that is off gives that knob's default.
 
     Raises:

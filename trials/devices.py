@@ -8,7 +8,7 @@ import torch
 
 
 def pick_device(name: str) -> torch.device:
-    """The device called ``name``; ``auto`` is the first GPU if there is one, else the CPU."""
+    """The device called `name`; `auto` is the first GPU if there is one, else the CPU."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return torch.device(name)

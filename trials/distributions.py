@@ -1,9 +1,9 @@
-"""Installed distributions that offer parts, under the entry-point group ``gan_sweeper.parts``.
+"""Installed distributions that offer parts, under the entry-point group `gan_sweeper.parts`.
 
     [project.entry-points."gan_sweeper.parts"]
     my_parts = "my_parts"                      # importing the module registers its parts
 
-A file names distributions (``parts: [my-lab-parts]``), never modules or paths, so that it can only
+A file names distributions (`parts: [my-lab-parts]`), never modules or paths, so that it can only
 make code run which the machine's owner has installed. Reading what is there imports none of it.
 This file imports no torch.
 """
@@ -47,7 +47,7 @@ class Distribution:
 
 
 def canonical(name: str) -> str:
-    """A distribution's name as it is compared: ``My_Lab.parts`` is ``my-lab-parts``."""
+    """A distribution's name as it is compared: `My_Lab.parts` is `my-lab-parts`."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 

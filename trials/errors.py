@@ -19,7 +19,7 @@ class TrialError(Exception):
 
 
 class ConfigError(TrialError):
-    """A configuration with problems; ``problems`` holds all of them."""
+    """A configuration with problems; `problems` holds all of them."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = list(problems)

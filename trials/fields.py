@@ -46,7 +46,7 @@ def fields_at(model: type[BaseModel], keys: Sequence[str]) -> list[FieldInfo]:
 
 
 def paths_in(model: type[BaseModel], mapping: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
-    """Where a mapping that ``model`` reads, valid or not, names a file or folder."""
+    """Where a mapping that `model` reads, valid or not, names a file or folder."""
     for name, value in mapping.items():
         field = model.model_fields.get(name)
         if field is None:

@@ -13,7 +13,7 @@ for libraries that write files themselves."""
 
 
 def atomic_write(path: Path, content: Content) -> None:
-    """Replace the file at ``path`` by ``content`` (a text is written as UTF-8), durably.
+    """Replace the file at `path` by `content` (a text is written as UTF-8), durably.
 
     Readers see the whole old file or the whole new one, and after this returns a power cut does
     not bring the old one back. The folder must exist.

@@ -1,8 +1,8 @@
 """What a trick meets: one batch on the table, and the game and the trial as far as it may see them.
 
-:class:`Game` and :class:`Trial` are interfaces: the first is implemented by
-:class:`trials.engine.composed_game.ComposedGame`, the second by
-:class:`trials.config.TrialConfig`. Both have more than stands here, for the trainer; what stands
+`Game` and `Trial` are interfaces: the first is implemented by
+`trials.engine.composed_game.ComposedGame`, the second by
+`trials.config.TrialConfig`. Both have more than stands here, for the trainer; what stands
 here is all that a trick may use, and mypy holds it to that.
 """
 
@@ -49,10 +49,10 @@ class Steps(NamedTuple):
 class Round:
     """One batch on the table, for one step of one player.
 
-    ``real`` and ``fake``: (N, C, H, W) or (N, D). ``seen_real`` and ``seen_fake``: what the
+    `real` and `fake`: (N, C, H, W) or (N, D). `seen_real` and `seen_fake`: what the
     discriminator was shown of them. Targets are what the discriminator is taught: 1 is real;
     numbers, or tensors shaped like the scores. In a generator step the real images are those of
-    the discriminator's last step, judged only if a trick asks for it (``judges_real``).
+    the discriminator's last step, judged only if a trick asks for it (`judges_real`).
     """
 
     player: Literal["discriminator", "generator"]
@@ -141,7 +141,7 @@ class Trial(Protocol):
 
     @property
     def loss(self) -> PartConfig:
-        """The knobs of the adversarial loss, whose ``part`` is its class."""
+        """The knobs of the adversarial loss, whose `part` is its class."""
 
     @property
     def tricks(self) -> Mapping[str, PartConfig]:
@@ -186,7 +186,7 @@ class Game(Protocol):
 
     @property
     def streams(self) -> TrickStreams:
-        """Where randomness is drawn from; what a hook is given as ``stream`` comes first."""
+        """Where randomness is drawn from; what a hook is given as `stream` comes first."""
 
     @property
     def generator(self) -> nn.Module:
@@ -194,7 +194,7 @@ class Game(Protocol):
 
     @property
     def discriminator(self) -> nn.Module:
-        """(images as it sees them, labels) → :class:`~trials.networks.plan.Judgement`."""
+        """(images as it sees them, labels) → `Judgement`."""
 
     @property
     def optimizers(self) -> Mapping[str, torch.optim.Optimizer]:
@@ -206,7 +206,7 @@ class Game(Protocol):
         """z (count, latent), and labels (count,) in the data's proportions where they are used."""
 
     def condition(self, real: Tensor, stream: torch.Generator) -> Tensor | None:
-        """What the generator is given of ``real`` beside z, in tasks that work on an image."""
+        """What the generator is given of `real` beside z, in tasks that work on an image."""
 
     def generate(
         self,
@@ -218,7 +218,7 @@ class Game(Protocol):
         """Images from z by the generator, or by another network of its kind."""
 
     def show(self, images: Tensor, real: bool) -> Tensor:
-        """What the discriminator is shown of ``images``."""
+        """What the discriminator is shown of `images`."""
 
     def score(self, seen: Tensor, labels: Tensor | None) -> Judgement:
         """The discriminator's judgement of images as it sees them."""
@@ -232,7 +232,7 @@ class Game(Protocol):
         """Judge both sides of the table and name the discriminator's terms."""
 
     def judged_with(self, tensors: Mapping[str, Tensor], compute: Callable[[], Made]) -> Made:
-        """What ``compute`` gives while the discriminator has these weights and buffers, by name,
+        """What `compute` gives while the discriminator has these weights and buffers, by name,
         instead of its own: whoever asks for its parameters meanwhile is given these."""
 
     def memories_kept(self) -> AbstractContextManager[None]:
@@ -243,16 +243,16 @@ class Game(Protocol):
 
     def sampling_network(self, before: str | None = None) -> nn.Module:
         """The network whose samples count: the generator, or what tricks put in its place.
-        ``before`` leaves out the trick of that name and those after it."""
+        `before` leaves out the trick of that name and those after it."""
 
     def as_sampled(self, network: nn.Module) -> AbstractContextManager[nn.Module]:
         """Inside, a generator of this game in evaluation mode, its batch statistics by the rule
         of the evaluation."""
 
     def drawer(self, network: nn.Module, noise: torch.Generator) -> Draw:
-        """How ``network`` is sampled, with every trick's say, fresh from ``noise``."""
+        """How `network` is sampled, with every trick's say, fresh from `noise`."""
 
     def begin_anew(self, seed: int, keep: str) -> None:
-        """Another training inside this one: new weights of both players from ``seed``, optimisers
+        """Another training inside this one: new weights of both players from `seed`, optimisers
         without moments, and tricks that have forgotten everything, but for the one called
-        ``keep``."""
+        `keep`."""

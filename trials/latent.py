@@ -20,7 +20,7 @@ class LatentConfig(BaseModel):
     dim: int = Field(default=64, ge=1, le=4096, description="numbers in one z")
 
     def draw(self, count: int, stream: torch.Generator) -> Tensor:
-        """``count`` latent vectors, (count, dim), on the device of ``stream``."""
+        """`count` latent vectors, (count, dim), on the device of `stream`."""
         shape = (count, self.dim)
         if self.distribution == "normal":
             return torch.randn(shape, generator=stream, device=stream.device)

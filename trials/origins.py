@@ -24,8 +24,8 @@ OUR_PACKAGES = ("trials", "sweeper")
 
 @dataclass(frozen=True)
 class Origin:
-    """``source`` is a distribution, or the module of a part that is not of one; ``version`` is the
-    distribution's, or ``sha256:…`` of the part's source."""
+    """`source` is a distribution, or the module of a part that is not of one; `version` is the
+    distribution's, or `sha256:…` of the part's source."""
 
     source: str
     version: str
@@ -37,7 +37,7 @@ class Origin:
         return self.source == distributions.OURS
 
     def __str__(self) -> str:
-        """``my-lab-parts 1.0``, ``__main__ sha256:0123456789ab``."""
+        """`my-lab-parts 1.0`, `__main__ sha256:0123456789ab`."""
         return f"{self.source} {self.version}".strip()
 
 
@@ -50,7 +50,7 @@ def origin_of(part: type[Part]) -> Origin:
 
 
 def foreign_in_words(parts: Iterable[type[Part]]) -> str:
-    """What a protocol says of parts that are not ours: ``; mine of my-lab-parts 1.0``; else
+    """What a protocol says of parts that are not ours: `; mine of my-lab-parts 1.0`; else
     nothing. Another version may measure otherwise."""
     origins = {part.key: origin_of(part) for part in parts}
     return "".join(f"; {key} of {origin}" for key, origin in origins.items() if not origin.ours)

@@ -1,8 +1,8 @@
 """Parts: whatever a file can choose by name.
 
-A part is one class in one file, with a ``key``, a ``Config`` that holds every default and every
+A part is one class in one file, with a `key`, a `Config` that holds every default and every
 range that a sweep searches, and the method or two that are its job. The base class of a kind
-(:class:`~trials.trick.Trick`, a data source, a sampler) states its ``kind`` and the ``folders``
+(`Trick`, a data source, a sampler) states its `kind` and the `folders`
 that hold our own parts of it. Subclassing a base registers the part; configurations, JSON schema,
 nearest names, listings, documentation and conformance suites are made from the registry, so a new
 part is one new file.
@@ -47,24 +47,24 @@ class PartConfig(BaseModel):
         return self.part.key
 
     def as_dict(self, tag: str = "name") -> dict[str, Any]:
-        """``{name: …, knob: …}``, every knob written out, as it stands in a file."""
+        """`{name: …, knob: …}`, every knob written out, as it stands in a file."""
         return {tag: self.part.key, **self.model_dump(mode="json")}
 
 
 def knob(
     default: Any, meaning: str, *, search: Mapping[str, Any] | None = None, **limits: Any
 ) -> Any:
-    """A knob with its default, its meaning, its limits (``gt``, ``ge``, ``lt``, ``le``) and the
+    """A knob with its default, its meaning, its limits (`gt`, `ge`, `lt`, `le`) and the
     domain that a sweep searches by default, in the words of the sweep file."""
     extra: Any = {"search": dict(search)} if search is not None else None
     return Field(default=default, description=meaning, json_schema_extra=extra, **limits)
 
 
 class Part:
-    """The base of every kind of part. A kind is a subclass that states ``kind``."""
+    """The base of every kind of part. A kind is a subclass that states `kind`."""
 
     kind: ClassVar[str] = ""
-    """What it is in a sentence: ``trick``, ``data source``, ``sampler``."""
+    """What it is in a sentence: `trick`, `data source`, `sampler`."""
 
     folders: ClassVar[tuple[str, ...]] = ()
     """The packages whose modules are our own parts of this kind, imported when asked for."""
@@ -101,10 +101,10 @@ class Part:
 
     @classmethod
     def named(cls, key: str, path: str = "") -> type[Self]:
-        """The part called ``key``.
+        """The part called `key`.
 
         Raises:
-            ConfigError: there is none; the nearest name is given, at ``path``.
+            ConfigError: there is none; the nearest name is given, at `path`.
         """
         part = cls.all().get(key)
         if part is None:
@@ -210,7 +210,7 @@ _OFFERED: dict[str, tuple[type[Part], ...]] = {}
 
 
 def use(names: object, path: str = "parts") -> list[Problem]:
-    """Make the parts of installed distributions known, as the ``parts`` of a file asks.
+    """Make the parts of installed distributions known, as the `parts` of a file asks.
 
     Returns what is wrong: a name that is no installed distribution with parts, or one whose
     modules cannot be imported.
@@ -243,7 +243,7 @@ def use_installed() -> list[Problem]:
 
 def offered_by(name: str) -> tuple[type[Part], ...]:
     """The parts of an installed distribution, whose modules are imported for it; what they define
-    becomes known by :func:`use` only.
+    becomes known by `use` only.
 
     Raises:
         ConfigError: it is not installed, offers no parts, or cannot be imported.

@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def at_home(path: Path) -> Path:
-    """``path`` with ``~`` or ``~user`` at its beginning expanded.
+    """`path` with `~` or `~user` at its beginning expanded.
 
     Raises:
         ValueError: there is no such user.

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 class Problem:
     """One thing wrong at one dotted path, empty for the whole.
 
-    ``message`` says what is wrong, ``expected`` what would have been right, ``nearest`` the
+    `message` says what is wrong, `expected` what would have been right, `nearest` the
     valid name closest to the one given (empty where none is close). Where the text stands is known
-    of what was read from one: ``file`` is its name, or the override (``--set optimizer.lr=…``), and
-    ``line`` the line in it, from 1.
+    of what was read from one: `file` is its name, or the override (`--set optimizer.lr=…`), and
+    `line` the line in it, from 1.
     """
 
     path: str
@@ -35,6 +35,6 @@ class Problem:
 
 
 def nearest(name: str, choices: Iterable[str]) -> str:
-    """The choice most like ``name``, or an empty string where nothing is alike."""
+    """The choice most like `name`, or an empty string where nothing is alike."""
     found = difflib.get_close_matches(str(name), list(choices), n=1, cutoff=0.6)
     return found[0] if found else ""

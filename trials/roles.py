@@ -1,6 +1,6 @@
 """What the settings of a training are to the service: which name files, which a running training
 cannot change, and which say how it is measured. The fields themselves say so, see
-:mod:`trials.fields`."""
+`trials.fields`."""
 
 from __future__ import annotations
 

@@ -5,8 +5,8 @@
         measure, draw, keep the best, watch  trials.evaluation.monitor
         save                                 trials.state.checkpoint
 
-A :class:`Training` is driven from outside by :meth:`Training.advance`, one evaluation at a time;
-:func:`train` drives it to its end.
+A `Training` is driven from outside by `Training.advance`, one evaluation at a time;
+`train` drives it to its end.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from trials.state import checkpoint
 
 
 class Training:
-    """One training in one folder, which :meth:`restore` can take up at its last checkpoint."""
+    """One training in one folder, which `restore` can take up at its last checkpoint."""
 
     def __init__(self, config: TrialConfig, folder: Path, *, cache: Path | None = None) -> None:
         self.config = config
@@ -71,7 +71,7 @@ class Training:
         return evaluation
 
     def run_to(self, step: int) -> None:
-        """Train up to ``step`` without evaluating; stops early where a number is not finite."""
+        """Train up to `step` without evaluating; stops early where a number is not finite."""
         self.loop.run_to(step)
 
     def evaluate(self) -> Evaluation:
@@ -136,7 +136,7 @@ class Training:
         return True
 
     def adopt(self, folder: Path) -> None:
-        """Go on from the checkpoint in another training's ``folder``, with one's own settings.
+        """Go on from the checkpoint in another training's `folder`, with one's own settings.
 
         Weights, moments, random streams, history and the best generator so far are the other's;
         learning rates and knobs are one's own (the exploiting step of population based training,
@@ -177,9 +177,9 @@ def train(
     report: Callable[[Evaluation], bool | None] | None = None,
     cache: Path | None = None,
 ) -> TrialResult:
-    """Train to the end, taking up ``folder`` where it was left.
+    """Train to the end, taking up `folder` where it was left.
 
-    ``report`` hears every evaluation as it is made; it ends the training by returning False.
+    `report` hears every evaluation as it is made; it ends the training by returning False.
 
     Raises:
         CheckpointError: the folder holds a checkpoint that cannot be gone on with.

@@ -1,15 +1,15 @@
 """The base of every trick, and the hooks it may implement.
 
 A trick is one file: the pure function that is its mathematics, and a class that plugs it in.
-A trick is a part (:mod:`trials.part`): subclassing :class:`Trick` registers it under ``key``, and
-everything else (the configuration, the search ranges, ``sweeper tricks``, the documentation, the
+A trick is a part (`trials.part`): subclassing `Trick` registers it under `key`, and
+everything else (the configuration, the search ranges, `sweeper tricks`, the documentation, the
 parametrised tests) is derived.
 
 Where the hooks fire in one step of the loop::
 
     plan                          once, before the networks are built
     see                           of the reference batch, where virtual batch norm has one: what it
-                                  reads is there from ``__init__`` on
+                                  reads is there from `__init__` on
     prepare                       once, when they are; again where a training begins anew inside
                                   another (an ensemble of generators): it forgets everything
     ──────────────────────────────────────────────────────────────────────
@@ -35,23 +35,23 @@ Where the hooks fire in one step of the loop::
         signals                   numbers to log
     state, load_state             what a checkpoint must hold
 
-Where several tricks implement one hook they are composed by folding over them in ``order``, the
-adversarial loss first (:mod:`trials.engine.hooks`).
+Where several tricks implement one hook they are composed by folding over them in `order`, the
+adversarial loss first (`trials.engine.hooks`).
 
-What a trick may touch is :class:`trials.game.Game` and :class:`trials.game.Trial`, and no more:
+What a trick may touch is `trials.game.Game` and `trials.game.Trial`, and no more:
 
-* its own ``config``; of its ``trial`` what :class:`~trials.game.Trial` shows; neither changes
+* its own `config`; of its `trial` what `Trial` shows; neither changes
 * what a hook is given: the plan, which is replaced; the round, whose fields may be set; tensors
-* of the game, read only: ``step``, ``progress``, ``device``, ``dataset`` and ``optimizers``
-* randomness of the hook's ``stream``, else of ``game.streams.augmentation``, else of a fresh
-  :func:`trials.state.streams.stream` of its own purpose; torch's global generator never
-* weights and buffers of ``game.generator`` and ``game.discriminator``: read at any time, changed in
-  place by ``prepare``, ``steps`` and after the player's own step
-* the game's moves, which other tricks have their say in: ``noise``, ``condition``, ``generate``,
-  ``show``, ``score``, ``border``; ``discriminator_loss`` of a round of its own making, inside
-  ``memories_kept`` and ``judged_with``, as long as the step is only imagined
-* samples: ``sampling_network``, ``as_sampled``, ``drawer``; and ``begin_anew``
-* its own attributes, which it saves in ``state`` and takes back in ``load_state``
+* of the game, read only: `step`, `progress`, `device`, `dataset` and `optimizers`
+* randomness of the hook's `stream`, else of `game.streams.augmentation`, else of a fresh
+  `trials.state.streams.stream` of its own purpose; torch's global generator never
+* weights and buffers of `game.generator` and `game.discriminator`: read at any time, changed in
+  place by `prepare`, `steps` and after the player's own step
+* the game's moves, which other tricks have their say in: `noise`, `condition`, `generate`,
+  `show`, `score`, `border`; `discriminator_loss` of a round of its own making, inside
+  `memories_kept` and `judged_with`, as long as the step is only imagined
+* samples: `sampling_network`, `as_sampled`, `drawer`; and `begin_anew`
+* its own attributes, which it saves in `state` and takes back in `load_state`
 
 Other tricks it never sees. mypy and import-linter hold every file of a trick to this list.
 """
@@ -83,7 +83,7 @@ class Trick(Part):
     """The numbers of the source documents that name it."""
 
     slot: ClassVar[str] = ""
-    """At most one trick of a slot is on. ``loss``, ``conditioning`` and ``task`` are keys of the
+    """At most one trick of a slot is on. `loss`, `conditioning` and `task` are keys of the
     configuration, others only exclude one another."""
 
     conflicts: ClassVar[Mapping[str, str]] = {}
@@ -104,7 +104,7 @@ class Trick(Part):
     conformance tests and the documentation use it."""
 
     samples_from: ClassVar[str] = ""
-    """What the protocol calls the weights of its :meth:`sampling_network`: ``averaged``."""
+    """What the protocol calls the weights of its `sampling_network`: `averaged`."""
 
     def __init__(self, config: Any, trial: Trial) -> None:
         self.config = config
@@ -141,18 +141,18 @@ class Trick(Part):
 
     def prepare(self, game: Game) -> None:
         """When networks, optimisers and data stand and nothing has been trained: begin the memory
-        of :meth:`state`. Called again where a training begins anew inside another."""
+        of `state`. Called again where a training begins anew inside another."""
 
     def steps(self, game: Game, steps: Steps) -> Steps:
         """How many steps either player takes in the coming round."""
         return steps
 
     def latent(self, game: Game, z: Tensor, stream: torch.Generator) -> Tensor:
-        """Change or extend z, shape (N, latent), with randomness from ``stream`` only."""
+        """Change or extend z, shape (N, latent), with randomness from `stream` only."""
         return z
 
     def condition(self, game: Game, real: Tensor, stream: torch.Generator) -> Tensor | None:
-        """What the generator is given of ``real`` beside z (tasks only)."""
+        """What the generator is given of `real` beside z (tasks only)."""
         return None
 
     def finish(self, images: Tensor, condition: Tensor | None) -> Tensor:
@@ -164,7 +164,7 @@ class Trick(Part):
         """Change what lies on the table before it is judged."""
 
     def see(self, game: Game, images: Tensor, real: bool) -> Tensor:
-        """What the discriminator sees of ``images``; differentiable in them."""
+        """What the discriminator sees of `images`; differentiable in them."""
         return images
 
     def judged(self, game: Game, round: Round) -> None:
@@ -181,7 +181,7 @@ class Trick(Part):
     def around_generator_loss(
         self, game: Game, round: Round, compute: Callable[[], Terms]
     ) -> Terms:
-        """Compute the generator's terms, by default by calling ``compute``."""
+        """Compute the generator's terms, by default by calling `compute`."""
         return compute()
 
     def border(self, round: Round) -> Tensor:
@@ -213,4 +213,4 @@ class Trick(Part):
         return {}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Take back what :meth:`state` gave."""
+        """Take back what `state` gave."""

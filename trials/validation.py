@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from trials.problems import Problem, nearest
 
 PROBLEM = "problem"
-"""The kind of an error that carries a problem of ours: see :mod:`trials.by_name`."""
+"""The kind of an error that carries a problem of ours: see `trials.by_name`."""
 
 _KINDS = {
     **dict.fromkeys(
@@ -30,9 +30,9 @@ _KINDS = {
 def problems_from(
     error: ValidationError, model: type[BaseModel], prefix: str = ""
 ) -> list[Problem]:
-    """Every error of ``error``, which came from validating ``model``, as problems.
+    """Every error of `error`, which came from validating `model`, as problems.
 
-    ``prefix`` is put before each path (``tricks.ema``).
+    `prefix` is put before each path (`tricks.ema`).
     """
     found = []
     for item in error.errors(include_url=False):

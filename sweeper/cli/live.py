@@ -40,7 +40,7 @@ LONGEST = 200
 
 @contextmanager
 def view(sweep: Sweep, *, quiet: bool = False) -> Iterator[Listener]:
-    """A listener for the events of one run; ``quiet`` shows nothing on standard output."""
+    """A listener for the events of one run; `quiet` shows nothing on standard output."""
     if quiet:
         yield lambda event: None
     elif sys.stdout.isatty():

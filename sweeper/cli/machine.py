@@ -27,7 +27,7 @@ def register(app: typer.Typer) -> None:
 
 
 class Finding(NamedTuple):
-    """One thing looked at. ``ok`` is None for what is optional and absent."""
+    """One thing looked at. `ok` is None for what is optional and absent."""
 
     what: str
     ok: bool | None

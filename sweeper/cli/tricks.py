@@ -156,7 +156,7 @@ def _value(default: Any) -> str:
 
 
 def _row(opening: str, text: str) -> None:
-    """``opening`` and ``text``, whose further lines are indented below it. Only a terminal's lines
+    """`opening` and `text`, whose further lines are indented below it. Only a terminal's lines
     are broken, so that a pipe gets one line for each entry."""
     indented, columns = " " * len(opening), terminal_columns()
     if columns >= len(opening) + 20:

@@ -50,5 +50,5 @@ def seeds_of(sweep: Sweep) -> Sequence[int]:
 def cells_due(
     sweep: Sweep, design: Design, done: Container[tuple[str, int]]
 ) -> list[tuple[Cell, int]]:
-    """(cell, seed) of every run that ``done``, pairs of cell key and seed, does not hold."""
+    """(cell, seed) of every run that `done`, pairs of cell key and seed, does not hold."""
     return list(missing(design.cells, seeds_of(sweep), done))

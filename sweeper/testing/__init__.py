@@ -1,6 +1,6 @@
 """Does a part of one's own keep what its base class promises?
 
-In a script or a notebook, one call, which raises :class:`Broken` with everything that is wrong::
+In a script or a notebook, one call, which raises `Broken` with everything that is wrong::
 
     from sweeper.testing import check_part
 
@@ -13,7 +13,7 @@ Under pytest, one test for each promise of the part's kind::
     class TestContrast(PartSuite):
         part = Contrast
 
-The tests of this project's own parts are the same functions. ``docs/parts.md`` says in words what
+The tests of this project's own parts are the same functions. `docs/parts.md` says in words what
 the base classes promise.
 """
 

@@ -57,7 +57,7 @@ def yields_the_same_every_time(source: type[DataSource], folder: Path) -> None:
 
 @promise("data source")
 def keeps_a_share_out(source: type[DataSource], folder: Path) -> None:
-    """With ``holdout`` the items are split, none lost, the same way every time."""
+    """With `holdout` the items are split, none lost, the same way every time."""
     given = source.example(folder, 0)
     whole = source(source.Config.model_validate(given)).content(None)
     split = source(source.Config.model_validate({**given, "holdout": 0.3})).content(None)

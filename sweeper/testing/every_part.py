@@ -77,7 +77,7 @@ def _fields(part: type[Part]) -> Iterator[tuple[str, FieldInfo]]:
 
 def settings(part: type[Part], folder: Path) -> dict[str, Any]:
     """Settings with which the part can be made: its defaults, or where some have none, those of
-    the example that it gives of itself, whose files are made in ``folder``."""
+    the example that it gives of itself, whose files are made in `folder`."""
     if not any(field.is_required() for field in part.Config.model_fields.values()):
         return {}
     example = getattr(part, "example", None)

@@ -16,9 +16,9 @@ Knobs = dict[str, Any]
 def turns(
     config: type[BaseModel], knob: str, stands: Callable[[Knobs], bool]
 ) -> Iterator[tuple[Knobs, Knobs]]:
-    """Pairs of settings that differ in ``knob`` alone, in each mode that the part has.
+    """Pairs of settings that differ in `knob` alone, in each mode that the part has.
 
-    ``stands`` says whether settings that the config takes make sense where they are used.
+    `stands` says whether settings that the config takes make sense where they are used.
     """
 
     def valid(knobs: Knobs) -> bool:

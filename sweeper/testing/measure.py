@@ -24,7 +24,7 @@ SAMPLES = 200
 
 
 def measured(measure: type[Measure], noise: float = 0.3, **knobs: Any) -> Measured:
-    """What is measured of 200 real items that are disturbed by ``noise``, on small data."""
+    """What is measured of 200 real items that are disturbed by `noise`, on small data."""
     data = data_for(measure)
     asked = {"name": measure.key, **knobs}
     config = EvaluationConfig.model_validate({"metrics": [asked], "samples": SAMPLES})
@@ -40,7 +40,7 @@ def data_for(measure: type[Measure]) -> Dataset:
 
 
 def repainted(data: Dataset, noise: float) -> Callable[[int, Tensor | None], Tensor]:
-    """Real items of the labels that are asked for, disturbed by ``noise`` standard deviations."""
+    """Real items of the labels that are asked for, disturbed by `noise` standard deviations."""
     chance = torch.Generator().manual_seed(0)
 
     def sample(count: int, labels: Tensor | None) -> Tensor:

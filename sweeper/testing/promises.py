@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 Promise = Callable[[Any, Path], None]
-"""(part, an empty folder) → nothing, or :class:`Broken`."""
+"""(part, an empty folder) → nothing, or `Broken`."""
 
 EVERY = ""
 """Stands for the promises of every kind of part."""
@@ -35,6 +35,6 @@ def registered_for(kind: str) -> tuple[Promise, ...]:
 
 
 def require(holds: object, otherwise: str) -> None:
-    """Raise :class:`Broken` with a sentence where something does not hold."""
+    """Raise `Broken` with a sentence where something does not hold."""
     if not holds:
         raise Broken(otherwise)

@@ -53,7 +53,7 @@ def tensors_of(training: Training) -> dict[str, torch.Tensor]:
 
 
 def trick_of(game: ComposedGame, key: str) -> Any:
-    """The trick of a game that is called ``key``; Any, as a test knows which class it is."""
+    """The trick of a game that is called `key`; Any, as a test knows which class it is."""
     return next(trick for trick in game.hooks.tricks if trick.key == key)
 
 

@@ -24,7 +24,7 @@ def promises_of(kind: str) -> tuple[Promise, ...]:
 
 
 def check_part(part: type[Part], folder: Path | None = None) -> None:
-    """Hold a part to all promises of its kind; what it trains goes to ``folder``, or is forgotten.
+    """Hold a part to all promises of its kind; what it trains goes to `folder`, or is forgotten.
 
     Takes seconds to a minute, on the CPU.
 
@@ -46,7 +46,7 @@ def check_part(part: type[Part], folder: Path | None = None) -> None:
 
 
 class PartSuite:
-    """A class of tests: subclass it, name it ``Test…``, and say which ``part``."""
+    """A class of tests: subclass it, name it `Test…`, and say which `part`."""
 
     part: ClassVar[type[Part]]
 

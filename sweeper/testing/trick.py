@@ -43,7 +43,7 @@ def says_where_it_comes_from(trick: type[Trick], folder: Path) -> None:
 
 @promise("trick")
 def makes_sense_in_its_example(trick: type[Trick], folder: Path) -> None:
-    """Beside what its ``example`` holds, a small trial with it is a valid one."""
+    """Beside what its `example` holds, a small trial with it is a valid one."""
     told = "; ".join(map(str, problems_of(with_trick(trick))))
     require(not told, f"its `example` is no valid trial with it: {told}")
 

@@ -43,7 +43,7 @@ HEALTHY = [healthy(index) for index in range(EVALUATIONS)]
 def failing(
     example: Mapping[str, Sequence[Any]], *, onset: int = ONSET, fall: float = 0.0
 ) -> list[Signals]:
-    """A healthy beginning, then an example of a sign; its FID may ``fall`` at each evaluation."""
+    """A healthy beginning, then an example of a sign; its FID may `fall` at each evaluation."""
     history = HEALTHY[:onset]
     for index in range(onset, EVALUATIONS):
         shown = {field: values[index % len(values)] for field, values in example.items()}

@@ -177,7 +177,7 @@ TRIED_ELSEWHERE = {"width", "embedding", "pieces", "code"}
 
 
 def values_of(config: type[PlayerKnobs], knob: str) -> list[Any]:
-    """Every value of a choice; nothing of ``maxout`` and 0, which need others beside them."""
+    """Every value of a choice; nothing of `maxout` and 0, which need others beside them."""
     if knob in NUMBERS:
         return NUMBERS[knob]
     choices = typing.get_args(config.model_fields[knob].annotation)

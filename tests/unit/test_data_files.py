@@ -31,7 +31,7 @@ def opened(**settings: Any) -> Dataset:
 
 
 def refused(settings: dict[str, Any], message: str, *, unseen: bool = False) -> None:
-    """Opening fails with ``message``, and a cheap look finds the same, unless it cannot."""
+    """Opening fails with `message`, and a cheap look finds the same, unless it cannot."""
     config = CONFIGS.validate_python(settings)
     with pytest.raises(DataError, match=message):
         open_data(config)

@@ -2,7 +2,7 @@
 
     G([z, y]),  D([x, y])
 
-y one-hot, or a learned embedding of ``networks.*.embedding`` numbers; joined to z, and to the
+y one-hot, or a learned embedding of `networks.*.embedding` numbers; joined to z, and to the
 discriminator's input as constant maps.
 """
 

@@ -1,7 +1,7 @@
 """What a GAN is trained on: every source of data, opened in one way.
 
-``open_data(config)`` gives a :class:`Dataset`; ``check_data(config)`` lists what is wrong before
-anything is opened. A source is one file in ``trials/data/sources``, and a new one is known by
+`open_data(config)` gives a `Dataset`; `check_data(config)` lists what is wrong before
+anything is opened. A source is one file in `trials/data/sources`, and a new one is known by
 being there.
 """
 

@@ -23,7 +23,7 @@ class Readable(Protocol):
 
 
 def square_side(count: int, height: int, width: int, size: int | None, place: str) -> int:
-    """The side that ``count`` images of ``height`` × ``width`` will have.
+    """The side that `count` images of `height` × `width` will have.
 
     Raises:
         SettingError: there are none, the header is nonsense, or the images are no squares and
@@ -43,7 +43,7 @@ def square_side(count: int, height: int, width: int, size: int | None, place: st
 
 
 def blocks(stream: Readable, count: int, item: tuple[int, ...], place: str) -> Iterator[Pixels]:
-    """``count`` items of bytes, as blocks (n, *item) of a few megabytes.
+    """`count` items of bytes, as blocks (n, *item) of a few megabytes.
 
     Raises:
         SettingError: the stream ends before, or goes on after them.
@@ -59,7 +59,7 @@ def blocks(stream: Readable, count: int, item: tuple[int, ...], place: str) -> I
 
 
 def exactly(stream: Readable, count: int, place: str) -> bytes:
-    """The next ``count`` bytes.
+    """The next `count` bytes.
 
     Raises:
         SettingError: there are fewer.

@@ -30,7 +30,7 @@ class Block(NamedTuple):
 
 @dataclass
 class Tally:
-    """Corrupt images, counted against the share of ``total`` that may be skipped."""
+    """Corrupt images, counted against the share of `total` that may be skipped."""
 
     place: str
     total: int
@@ -59,7 +59,7 @@ class Tally:
 class Reading:
     """A file source that is open and about to be decoded.
 
-    ``total`` bounds the number of images from above; ``tally`` is complete when ``blocks`` are
+    `total` bounds the number of images from above; `tally` is complete when `blocks` are
     exhausted.
     """
 
@@ -74,7 +74,7 @@ class Reading:
 class Content:
     """Whole data, split into the part that is trained on and the part kept out.
 
-    Images are uint8 (N, C, H, W), points float32 (N, D); ``labels`` belong to ``items``.
+    Images are uint8 (N, C, H, W), points float32 (N, D); `labels` belong to `items`.
     """
 
     items: npt.NDArray[Any]
@@ -113,7 +113,7 @@ def in_memory(
 def fingerprint(shape: tuple[int, ...], digest: str, labels: Labels | None, holdout: float) -> str:
     """SHA-256 over content, labels, split and, for images, the resize rule.
 
-    ``digest`` is the SHA-256 of all items in their order, before the split. Where the data came
+    `digest` is the SHA-256 of all items in their order, before the split. Where the data came
     from is no part of it: the same pictures from another container are the same data.
     """
     marked = None if labels is None else hashlib.sha256(labels.astype("<i8").tobytes()).hexdigest()
@@ -147,7 +147,7 @@ def as_labels(values: npt.NDArray[Any], knob: str, where: str) -> Labels:
 
 
 def names_for(labels: Labels, names: tuple[str, ...], where: str) -> tuple[str, ...]:
-    """A name for every class: ``names``, or the numbers up to the largest label.
+    """A name for every class: `names`, or the numbers up to the largest label.
 
     Raises:
         SettingError: a label has no name.

@@ -16,11 +16,11 @@ from trials.data.resize import RESIZE_RULE
 class Dataset:
     """Images or points, with labels or without.
 
-    ``images``: uint8 (N, C, H, W) for images, possibly mapped from a file; float32 (N, D) for
-    points. ``labels``: int64 (N,) in [0, classes), or None. ``held_out``: like ``images``, not
-    trained on. ``modes``: float32 (M, D), the true centres where the data are a mixture, each
-    with standard deviation ``mode_std``. ``fingerprint``: SHA-256 of all that the numbers
-    measured on these data depend on. ``skipped``: corrupt images that were left out.
+    `images`: uint8 (N, C, H, W) for images, possibly mapped from a file; float32 (N, D) for
+    points. `labels`: int64 (N,) in [0, classes), or None. `held_out`: like `images`, not
+    trained on. `modes`: float32 (M, D), the true centres where the data are a mixture, each
+    with standard deviation `mode_std`. `fingerprint`: SHA-256 of all that the numbers
+    measured on these data depend on. `skipped`: corrupt images that were left out.
     """
 
     name: str
@@ -62,11 +62,11 @@ class Dataset:
         device: torch.device | str | None = None,
         augment: torch.Generator | None = None,
     ) -> tuple[Tensor, Tensor | None]:
-        """The items at ``indices`` (n,) as float32 on ``device``, and their labels or None.
+        """The items at `indices` (n,) as float32 on `device`, and their labels or None.
 
         Images are x/127.5 − 1, in [−1, 1]; points are as they are. Bytes are moved to the device
-        before they become floats. With ``flip`` set and ``augment`` given, each image is mirrored
-        with probability ½ drawn from ``augment``; without ``augment`` the data are exact.
+        before they become floats. With `flip` set and `augment` given, each image is mirrored
+        with probability ½ drawn from `augment`; without `augment` the data are exact.
         """
         indices = indices.to(self.images.device)
         # Many times faster than self.images[indices], which copies byte by byte.
@@ -82,7 +82,7 @@ class Dataset:
         return items, labels
 
     def to(self, device: torch.device | str) -> Dataset:
-        """The same data held on ``device``, where indexing them costs no transfer."""
+        """The same data held on `device`, where indexing them costs no transfer."""
 
         def moved(tensor: Tensor | None) -> Tensor | None:
             return None if tensor is None else tensor.to(device)
@@ -96,7 +96,7 @@ class Dataset:
         )
 
     def describe(self) -> dict[str, Any]:
-        """Plain facts, for ``doctor``, protocols and tracking."""
+        """Plain facts, for `doctor`, protocols and tracking."""
         return {
             "name": self.name,
             "kind": self.kind,

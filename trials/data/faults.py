@@ -9,7 +9,7 @@ from trials.problems import Problem
 
 
 class SettingError(DataError):
-    """A :class:`DataError` that knows its setting, so that ``validate`` can list it."""
+    """A `DataError` that knows its setting, so that `validate` can list it."""
 
     def __init__(self, knob: str, message: str, expected: str = "", nearest: str = "") -> None:
         self.problem = Problem(f"data.{knob}", message, expected, nearest)
@@ -17,10 +17,10 @@ class SettingError(DataError):
 
 
 def require_file(path: Path, knob: str, expected: str) -> Path:
-    """``path``, once it is known to be a readable file that is not empty.
+    """`path`, once it is known to be a readable file that is not empty.
 
     Raises:
-        SettingError: it is not; ``expected`` says what should have been there.
+        SettingError: it is not; `expected` says what should have been there.
     """
     if not path.exists():
         raise SettingError(knob, f"{path} does not exist", expected)
@@ -37,10 +37,10 @@ def require_file(path: Path, knob: str, expected: str) -> Path:
 
 
 def require_folder(path: Path, knob: str, expected: str) -> Path:
-    """``path``, once it is known to be a folder that can be listed.
+    """`path`, once it is known to be a folder that can be listed.
 
     Raises:
-        SettingError: it is not; ``expected`` says what should have been there.
+        SettingError: it is not; `expected` says what should have been there.
     """
     if not path.exists():
         raise SettingError(knob, f"{path} does not exist", expected)

@@ -28,7 +28,7 @@ BLOCK = 256
 
 
 class Encoded(NamedTuple):
-    """One picture as it is stored; ``picture`` is None where a table has an empty cell."""
+    """One picture as it is stored; `picture` is None where a table has an empty cell."""
 
     where: str
     picture: bytes | Path | None
@@ -42,7 +42,7 @@ class Corrupt(NamedTuple):
 
 
 def decode(data: bytes, size: int, channels: int, where: str) -> Pixels | Corrupt:
-    """One encoded picture as (``channels``, ``size``, ``size``).
+    """One encoded picture as (`channels`, `size`, `size`).
 
     The first frame of an animation, turned upright by its EXIF orientation; transparency is
     dropped; 16-bit grey keeps its upper byte.
@@ -71,7 +71,7 @@ def decode(data: bytes, size: int, channels: int, where: str) -> Pixels | Corrup
 
 
 def _upright(picture: Image.Image) -> Image.Image:
-    """``picture`` turned as its EXIF orientation says, or as it lies where that is damaged."""
+    """`picture` turned as its EXIF orientation says, or as it lies where that is damaged."""
     picture.load()  # whatever fails from here on, the pixels are whole
     try:
         return ImageOps.exif_transpose(picture)
@@ -83,7 +83,7 @@ def _upright(picture: Image.Image) -> Image.Image:
 
 
 def _converted(picture: Image.Image, channels: int, *, deep: bool) -> Image.Image:
-    """Grey or RGB of 8 bits. ``deep`` pictures have 16 bits, whatever Pillow keeps them in."""
+    """Grey or RGB of 8 bits. `deep` pictures have 16 bits, whatever Pillow keeps them in."""
     if deep:
         picture = Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
     elif picture.mode in ("I", "F"):
@@ -102,7 +102,7 @@ def _bomb(where: str, what: str) -> SettingError:
 def decode_all(
     pictures: Iterable[Encoded], tally: Tally, *, size: int, channels: int
 ) -> Iterator[Block]:
-    """Blocks of decoded pictures in their order, without the corrupt ones, which ``tally`` counts.
+    """Blocks of decoded pictures in their order, without the corrupt ones, which `tally` counts.
 
     Pictures are taken, and decoded by all cores, a block at a time, so that memory is bounded.
 

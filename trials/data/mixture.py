@@ -33,7 +33,7 @@ class Mixture(DataSource):
 
     @property
     def spread(self) -> float:
-        """The standard deviation of each mode in each coordinate: the knob ``std``."""
+        """The standard deviation of each mode in each coordinate: the knob `std`."""
         return float(self.config.std)
 
     @property

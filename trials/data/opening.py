@@ -32,7 +32,7 @@ def check_data(config: DataSource.Config) -> list[Problem]:
 
 
 def open_data(config: DataSource.Config, *, cache: Path | None = None) -> Dataset:
-    """The data of ``config``, decoded images mapped from ``cache``.
+    """The data of `config`, decoded images mapped from `cache`.
 
     Raises:
         DataError: the data are missing, empty, damaged or of the wrong size; the message says

@@ -10,7 +10,7 @@ from trials.errors import CheckpointError
 
 
 class Order:
-    """Batches of positions, each of exactly ``batch_size``.
+    """Batches of positions, each of exactly `batch_size`.
 
     Every epoch is a fresh permutation of all positions; a batch that reaches the end of one goes
     on into the next, so that no item is ever left out and none comes more often than another.
@@ -50,7 +50,7 @@ class Order:
         return torch.cat(parts)  # type: ignore[return-value]
 
     def state_dict(self) -> dict[str, Any]:
-        """All that :meth:`load_state_dict` needs: plain integers and two uint8 tensors."""
+        """All that `load_state_dict` needs: plain integers and two uint8 tensors."""
         return {
             "count": self.count,
             "epoch": self.epoch,
@@ -60,7 +60,7 @@ class Order:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on exactly where :meth:`state_dict` was taken; the batch size may be another.
+        """Go on exactly where `state_dict` was taken; the batch size may be another.
 
         Raises:
             CheckpointError: the state belongs to data of another size.

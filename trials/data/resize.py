@@ -18,7 +18,7 @@ Pixels = npt.NDArray[np.uint8]
 
 
 def fit(picture: Image.Image, size: int) -> Image.Image:
-    """``picture`` at ``size`` × ``size`` pixels. Where the crop is odd, the extra row or column
+    """`picture` at `size` × `size` pixels. Where the crop is odd, the extra row or column
     is taken from the right or the bottom."""
     width, height = picture.size
     side = min(width, height)
@@ -31,7 +31,7 @@ def fit(picture: Image.Image, size: int) -> Image.Image:
 
 
 def fit_arrays(images: Pixels, size: int, channels: int) -> Pixels:
-    """Images (N, C, H, W) with C in {1, 3} as (N, ``channels``, ``size``, ``size``).
+    """Images (N, C, H, W) with C in {1, 3} as (N, `channels`, `size`, `size`).
 
     Colour becomes grey by ITU-R 601 luma; grey becomes colour by repetition.
     """

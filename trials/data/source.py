@@ -1,8 +1,8 @@
 """What a source of data is: the base classes, and the settings that all sources share.
 
 A source is one file: its settings, and a class that says cheaply whether the data are there
-(``inspections``), what shape they will have (``item_shape``), and reads them (``content``). A
-source of images in files derives from :class:`~trials.data.file_source.FileSource`, which decodes
+(`inspections`), what shape they will have (`item_shape`), and reads them (`content`). A
+source of images in files derives from `FileSource`, which decodes
 them once and keeps them.
 """
 
@@ -38,7 +38,7 @@ def _of_an_existing_user(path: Path) -> Path:
 
 
 DataPath = Annotated[Path, BeforeValidator(_not_blank), AfterValidator(_of_an_existing_user)]
-"""A file or folder, as the user wrote it; ``~`` is expanded where it is opened."""
+"""A file or folder, as the user wrote it; `~` is expanded where it is opened."""
 
 
 class DataSource(Part, ABC):
@@ -84,7 +84,7 @@ class DataSource(Part, ABC):
 
     @abstractmethod
     def content(self, cache: Path | None) -> Content:
-        """The data themselves; decoded images are kept in ``cache``.
+        """The data themselves; decoded images are kept in `cache`.
 
         Raises:
             DataError: they are missing, damaged, empty or of the wrong size.
@@ -99,7 +99,7 @@ class DataSource(Part, ABC):
     def example(cls, folder: Path, seed: int) -> dict[str, Any]:
         """Settings of a small example, for the conformance suite.
 
-        What files it needs are made in ``folder``, which is empty. Another ``seed`` gives other
+        What files it needs are made in `folder`, which is empty. Another `seed` gives other
         content.
         """
         raise NotImplementedError(f"the data source '{cls.key}' has no example")

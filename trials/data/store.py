@@ -1,6 +1,6 @@
 """Decoded images on disk: written once, mapped into memory ever after.
 
-An entry is a folder of ``.npy`` files with a description, named by a hash of the source files'
+An entry is a folder of `.npy` files with a description, named by a hash of the source files'
 names, sizes and times and of every option. It is built under another name and renamed when
 complete, so that a process killed in the middle leaves nothing that is ever read; the loser of
 two processes that build it together throws its own away. A lock saves the second one the work
@@ -46,7 +46,7 @@ BLOCK = 1024
 
 
 class Decodable(Protocol):
-    """A source of images in files: see :class:`~trials.data.file_source.FileSource`."""
+    """A source of images in files: see `FileSource`."""
 
     key: ClassVar[str]
 
@@ -58,7 +58,7 @@ class Decodable(Protocol):
 
 
 def decoded(source: Decodable, cache: Path | None) -> Content:
-    """The content of ``source``, from ``cache`` or decoded into it.
+    """The content of `source`, from `cache` or decoded into it.
 
     Without a cache the images are mapped from a nameless temporary file.
 
@@ -109,7 +109,7 @@ def key(source: Decodable, files: Sequence[Path]) -> str:
 
 
 def _build(source: Decodable, files: Sequence[Path], folder: Path) -> Path:
-    """Decode everything into ``folder``, which nobody else looks at."""
+    """Decode everything into `folder`, which nobody else looks at."""
     folder.mkdir(parents=True, exist_ok=True)
     try:
         reading = source.read(files)
@@ -159,7 +159,7 @@ def _copy(reading: Reading, images: _Npy) -> Labels | None:
 
 
 def _split(folder: Path, mask: npt.NDArray[np.bool_], shape: tuple[int, ...]) -> None:
-    """Part ``images.npy`` into what is trained on and ``held_out.npy``."""
+    """Part `images.npy` into what is trained on and `held_out.npy`."""
     whole = folder / "whole.npy"
     (folder / "images.npy").rename(whole)
     images = np.load(whole, mmap_mode="r", allow_pickle=False)
@@ -261,7 +261,7 @@ def _write_durably(path: Path, data: bytes) -> None:
 
 
 class _Npy:
-    """A ``.npy`` file (version 1.0) that grows by appending; its count is set on closing.
+    """A `.npy` file (version 1.0) that grows by appending; its count is set on closing.
 
     Written rather than mapped, so that a full disk is an exception and not a bus error.
     """

@@ -20,7 +20,7 @@ from trials.trick import Trick
 
 
 class ComposedGame(Table):
-    """A table and the tricks that are on: what :class:`trials.game.Game` shows of it to a trick,
+    """A table and the tricks that are on: what `trials.game.Game` shows of it to a trick,
     and what the trainer asks beside."""
 
     def __init__(
@@ -55,7 +55,7 @@ class ComposedGame(Table):
         return z, self.random_labels(count, stream)
 
     def condition(self, real: Tensor, stream: torch.Generator) -> Tensor | None:
-        """What the generator is given of ``real`` beside z, in tasks that work on an image."""
+        """What the generator is given of `real` beside z, in tasks that work on an image."""
         return self.hooks.condition(self, real, stream)
 
     def generate(
@@ -71,7 +71,7 @@ class ComposedGame(Table):
         return self.hooks.finish(images, condition)
 
     def show(self, images: Tensor, real: bool) -> Tensor:
-        """What the discriminator is shown of ``images``."""
+        """What the discriminator is shown of `images`."""
         return self.hooks.see(self, images, real)
 
     # One player's loss -----------------------------------------------------------------------
@@ -117,12 +117,12 @@ class ComposedGame(Table):
 
     def sampling_network(self, before: str | None = None) -> nn.Module:
         """The network whose samples count: the generator, or what tricks put in its place.
-        ``before`` leaves out the trick of that name and those after it."""
+        `before` leaves out the trick of that name and those after it."""
         return self.hooks.sampling_network(self, self.generator, before)
 
     @property
     def samples_from(self) -> str:
-        """What the protocol calls those weights: ``raw``, or a trick's word."""
+        """What the protocol calls those weights: `raw`, or a trick's word."""
         return self.hooks.samples_from
 
     @contextmanager
@@ -130,8 +130,8 @@ class ComposedGame(Table):
         """Inside, a generator of this game in evaluation mode, its batch statistics by the rule
         of the evaluation:
 
-        ``running``   those gathered in training (averaged weights have averaged ones)
-        ``standing``  those of seeded batches drawn from ``network`` itself
+        `running`   those gathered in training (averaged weights have averaged ones)
+        `standing`  those of seeded batches drawn from `network` itself
 
         Averaged weights with stale statistics change FID by a factor of two (Brock et al. 2018,
         arXiv:1809.11096; BigGAN-PyTorch), so the rule is explicit and goes into the protocol.
@@ -152,7 +152,7 @@ class ComposedGame(Table):
             network.train(training)
 
     def drawer(self, network: nn.Module, noise: torch.Generator) -> Draw:
-        """How ``network`` is sampled, with every trick's say, fresh from ``noise``."""
+        """How `network` is sampled, with every trick's say, fresh from `noise`."""
 
         @torch.no_grad()
         def draw(count: int, labels: Tensor | None) -> Tensor:
@@ -166,7 +166,7 @@ class ComposedGame(Table):
     def sampled(
         self, network: nn.Module, z: Tensor, labels: Tensor | None, noise: torch.Generator
     ) -> Tensor:
-        """Images of ``network`` for given z and labels, with every trick's say; where a generator
+        """Images of `network` for given z and labels, with every trick's say; where a generator
         works on images, on random ones of the data."""
         condition = None
         if self.hooks.conditional:
@@ -179,9 +179,9 @@ class ComposedGame(Table):
         return self.hooks.sampler(self, sample)(z, labels)
 
     def begin_anew(self, seed: int, keep: str) -> None:
-        """Another training inside this one: new weights of both players from ``seed``, optimisers
+        """Another training inside this one: new weights of both players from `seed`, optimisers
         without moments, and tricks that have forgotten everything, but for the one called
-        ``keep``."""
+        `keep`."""
         self.renew_networks(seed)
         self.hooks.forget(self, keep)
 
@@ -192,7 +192,7 @@ class ComposedGame(Table):
         return {**super().state(), "tricks": self.hooks.state()}
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        """Go on exactly where :meth:`state` was taken.
+        """Go on exactly where `state` was taken.
 
         Raises:
             CheckpointError: the data have changed since, and nothing would go on exactly.

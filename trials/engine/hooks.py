@@ -1,7 +1,7 @@
 """The tricks of one training as one: every hook is a fold over the tricks that implement it.
 
 Which tricks implement a hook is found once. The methods are named after the hooks of
-:class:`trials.trick.Trick`, which says what each is for and what shapes it takes.
+`trials.trick.Trick`, which says what each is for and what shapes it takes.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class Hooks:
             trick.prepare(game)
 
     def forget(self, game: Game, keep: str) -> None:
-        """Prepare anew what remembers anything, but for the trick called ``keep``."""
+        """Prepare anew what remembers anything, but for the trick called `keep`."""
         for trick in self._state:
             if trick.key != keep:
                 trick.prepare(game)
@@ -85,7 +85,7 @@ class Hooks:
         return steps
 
     def latent(self, game: Game, z: Tensor, stream: torch.Generator) -> Tensor:
-        """z (N, latent), changed or extended with randomness from ``stream``."""
+        """z (N, latent), changed or extended with randomness from `stream`."""
         for trick in self._latent:
             z = trick.latent(game, z, stream)
         return z
@@ -96,7 +96,7 @@ class Hooks:
         return bool(self._condition)
 
     def condition(self, game: Game, real: Tensor, stream: torch.Generator) -> Tensor | None:
-        """What the generator is given of ``real`` (N, C, H, W) beside z, if anything."""
+        """What the generator is given of `real` (N, C, H, W) beside z, if anything."""
         for trick in self._condition:  # a task, of which there is one
             return trick.condition(game, real, stream)
         return None
@@ -113,7 +113,7 @@ class Hooks:
             trick.dealt(game, round)
 
     def see(self, game: Game, images: Tensor, real: bool) -> Tensor:
-        """What the discriminator sees of ``images`` (N, …); differentiable in them."""
+        """What the discriminator sees of `images` (N, …); differentiable in them."""
         for trick in self._see:
             images = trick.see(game, images, real)
         return images
@@ -140,7 +140,7 @@ class Hooks:
     def around_generator_loss(
         self, game: Game, round: Round, compute: Callable[[], Terms]
     ) -> Terms:
-        """The generator's terms as ``compute`` gives them, with whatever tricks do around it."""
+        """The generator's terms as `compute` gives them, with whatever tricks do around it."""
         for trick in self._around_generator_loss:
             compute = _bind(trick, game, round, compute)
         return compute()
@@ -178,7 +178,7 @@ class Hooks:
     def sampling_network(
         self, game: Game, network: nn.Module, before: str | None = None
     ) -> nn.Module:
-        """The network that samples come from, ``network`` being the generator's own. ``before``
+        """The network that samples come from, `network` being the generator's own. `before`
         leaves out the trick of that name and those after it."""
         for trick in self._sampling_network:
             if trick.key == before:
@@ -188,17 +188,17 @@ class Hooks:
 
     @property
     def samples_from(self) -> str:
-        """What the protocol calls those weights: ``raw``, or a trick's word."""
+        """What the protocol calls those weights: `raw`, or a trick's word."""
         return self._sampling_network[-1].samples_from if self._sampling_network else "raw"
 
     def sampler(self, game: Game, sample: Sample) -> Sample:
-        """How samples are drawn, ``sample`` being how the network alone makes them."""
+        """How samples are drawn, `sample` being how the network alone makes them."""
         for trick in self._sampler:
             sample = trick.sampler(game, sample)
         return sample
 
     def signals(self, game: Game) -> dict[str, float]:
-        """Numbers to log, as ``trick/name``."""
+        """Numbers to log, as `trick/name`."""
         return {
             f"{trick.key}/{name}": value
             for trick in self._signals
@@ -210,7 +210,7 @@ class Hooks:
         return {trick.key: trick.state() for trick in self.tricks}
 
     def load_state(self, state: Mapping[str, dict[str, Any]]) -> None:
-        """Take back what :meth:`state` gave.
+        """Take back what `state` gave.
 
         Raises:
             KeyError: a trick that is on has saved nothing there.

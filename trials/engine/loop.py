@@ -11,7 +11,7 @@
             terms ← game.generator_loss         dealt, see, judged, generator_terms
             descend on Σ terms                  after_generator_step
 
-Measuring, watching and saving, every ``evaluation.every`` steps, is :mod:`trials.trainer`'s.
+Measuring, watching and saving, every `evaluation.every` steps, is `trials.trainer`'s.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ PROBE_EVERY = 10
 
 
 class Loop:
-    """Trains one game. ``images_per_second`` is the speed of the last run."""
+    """Trains one game. `images_per_second` is the speed of the last run."""
 
     def __init__(self, trial: Trial, game: ComposedGame) -> None:
         self.trial = trial
@@ -47,7 +47,7 @@ class Loop:
         return min(self.trial.steps, (self.game.step // every + 1) * every)
 
     def run_to(self, step: int) -> None:
-        """Train up to ``step``; stops early where a number is not finite."""
+        """Train up to `step`; stops early where a number is not finite."""
         started, before = time.perf_counter(), self.game.step
         while self.game.step < step and self.probe.healthy:
             self.play()
@@ -108,7 +108,7 @@ class Loop:
     def _parts(
         self, real: Tensor, labels: Tensor | None, z: Tensor, fake_labels: Tensor | None
     ) -> Iterator[tuple[Tensor, Tensor | None, Tensor, Tensor | None]]:
-        """The batch in ``accumulate`` equal parts, whose gradients add up to the whole's."""
+        """The batch in `accumulate` equal parts, whose gradients add up to the whole's."""
         count = self.trial.accumulate
         if count == 1:
             yield real, labels, z, fake_labels

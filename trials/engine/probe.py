@@ -13,8 +13,8 @@ from trials.game import Round, Terms
 
 
 class Probe:
-    """Running means by name since the last :meth:`take`, kept on the device, and whether every
-    number that was looked at is finite (``healthy``)."""
+    """Running means by name since the last `take`, kept on the device, and whether every
+    number that was looked at is finite (`healthy`)."""
 
     def __init__(self, game: ComposedGame) -> None:
         self.healthy = True
@@ -62,7 +62,7 @@ class Probe:
         return {"meter": self._means.state(), "healthy": self.healthy}
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        """Take back what :meth:`state` gave."""
+        """Take back what `state` gave."""
         self._means.load_state(state["meter"], self._game.device)
         self.healthy = state["healthy"]
 
@@ -97,7 +97,7 @@ class RunningMeans:
         return {"sums": self._sums, "counts": self._counts}
 
     def load_state(self, state: Mapping[str, Any], device: torch.device) -> None:
-        """Take back what :meth:`state` gave."""
+        """Take back what `state` gave."""
         self._sums = {name: total.to(device) for name, total in state["sums"].items()}
         self._counts = dict(state["counts"])
 

@@ -1,6 +1,6 @@
 """The table at which the two players meet: networks, optimisers, data and randomness.
 
-Knows no trick. What tricks make of it is :mod:`trials.engine.composed_game`.
+Knows no trick. What tricks make of it is `trials.engine.composed_game`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from trials.state.streams import Streams, derive
 
 
 class Table:
-    """What one training consists of. ``step`` counts finished generator steps."""
+    """What one training consists of. `step` counts finished generator steps."""
 
     def __init__(
         self,
@@ -69,13 +69,13 @@ class Table:
         return images, labels if self.labelled else None
 
     def random_batch(self, count: int, stream: torch.Generator) -> tuple[Tensor, Tensor | None]:
-        """``count`` random real images with their labels, outside the order of training."""
+        """`count` random real images with their labels, outside the order of training."""
         chosen = torch.randint(len(self.dataset), (count,), generator=stream, device=stream.device)
         images, labels = self.dataset.batch(chosen, device=self.device)
         return images, labels if self.labelled else None
 
     def random_labels(self, count: int, stream: torch.Generator) -> Tensor | None:
-        """Labels of ``count`` random data points, or None where labels are not used."""
+        """Labels of `count` random data points, or None where labels are not used."""
         if not self.labelled or self.dataset.labels is None:
             return None
         chosen = torch.randint(len(self.dataset), (count,), generator=stream, device=stream.device)
@@ -87,7 +87,7 @@ class Table:
         return judgement
 
     def judged_with(self, tensors: Mapping[str, Tensor], compute: Callable[[], Made]) -> Made:
-        """What ``compute`` gives while the discriminator has these weights and buffers, by name,
+        """What `compute` gives while the discriminator has these weights and buffers, by name,
         instead of its own: whoever asks for its parameters meanwhile is given these."""
         named = {f"network.{name}": tensor for name, tensor in tensors.items()}
         made: Made = torch.func.functional_call(_Around(self.discriminator), named, (compute,))
@@ -122,7 +122,7 @@ class Table:
 
     @torch.no_grad()
     def renew_networks(self, seed: int) -> None:
-        """Give both players new weights, drawn from ``seed``, and optimisers without moments."""
+        """Give both players new weights, drawn from `seed`, and optimisers without moments."""
         fresh = self._new_networks(seed)
         for old, new in zip((self.generator, self.discriminator), fresh, strict=True):
             now = old.state_dict()
@@ -144,7 +144,7 @@ class Table:
         }
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        """Go on exactly where :meth:`state` was taken.
+        """Go on exactly where `state` was taken.
 
         Raises:
             CheckpointError: the data have changed since, and nothing would go on exactly.
@@ -165,7 +165,7 @@ class Table:
 
 
 class _Around(nn.Module):
-    """A network as the part of a module whose call is a function's, for ``functional_call``."""
+    """A network as the part of a module whose call is a function's, for `functional_call`."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()

@@ -10,7 +10,7 @@ from trials.metrics.measure import Measure
 
 
 def judged_by(metrics: Mapping[str, float], keep_by: str = "auto") -> str:
-    """The measure that chooses: ``keep_by``, or of what was measured FID, else the first one.
+    """The measure that chooses: `keep_by`, or of what was measured FID, else the first one.
     Empty where nothing was measured."""
     if keep_by != "auto":
         return keep_by
@@ -20,7 +20,7 @@ def judged_by(metrics: Mapping[str, float], keep_by: str = "auto") -> str:
 
 
 def value_of(metrics: Mapping[str, float], name: str) -> float:
-    """The value of a measure; the mean over its parts where it has some (``class_fid/0``, …).
+    """The value of a measure; the mean over its parts where it has some (`class_fid/0`, …).
     NaN where it was not measured."""
     parts = [metrics[name]] if name in metrics else []
     parts = parts or [value for key, value in metrics.items() if key.startswith(f"{name}/")]

@@ -69,7 +69,7 @@ class TrainedGenerator(nn.Module):
     """z (N, latent), and labels (N,) where the GAN uses them → images in [−1, 1], or points.
 
     Labels that are not given are drawn uniformly. A generator that works on an image needs it as
-    ``condition``, (N, …) of shape :attr:`condition`, made as its task makes it; for the others
+    `condition`, (N, …) of shape `condition`, made as its task makes it; for the others
     that shape is None.
     """
 
@@ -94,7 +94,7 @@ class TrainedGenerator(nn.Module):
         """Images (N, C, H, W) or points (N, D).
 
         Raises:
-            ValueError: the generator works on an image, and there is no ``condition``.
+            ValueError: the generator works on an image, and there is no `condition`.
         """
         if self.classes and labels is None:
             labels = torch.randint(self.classes, (z.shape[0],), device=z.device)
@@ -108,7 +108,7 @@ class TrainedGenerator(nn.Module):
 
 
 def load_generator(folder: Path) -> TrainedGenerator:
-    """The best generator of the trial in ``folder``, in evaluation mode on the CPU.
+    """The best generator of the trial in `folder`, in evaluation mode on the CPU.
 
     Raises:
         CheckpointError: the trial has saved none, or it is damaged.

@@ -2,7 +2,7 @@
 
 The evaluation with the lowest FID of a training, and the training with the lowest FID of a sweep,
 are partly the luckiest draws of samples. So what is reported of a winner is measured anew, on
-noise of a stream of its own and on ``evaluation.final_samples`` images. The same folder always
+noise of a stream of its own and on `evaluation.final_samples` images. The same folder always
 gives the same score.
 """
 
@@ -24,7 +24,7 @@ from trials.state.streams import derive, stream
 
 
 def final_score(folder: Path, *, cache: Path | None = None) -> FinalScore:
-    """Measure the best generator of the trial in ``folder``.
+    """Measure the best generator of the trial in `folder`.
 
     Raises:
         CheckpointError: the trial has saved none, or its data are others by now.

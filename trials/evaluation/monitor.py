@@ -38,7 +38,7 @@ class Monitor:
         self.pictures = SamplePictures(game, config.evaluation.grid)
 
     def evaluate(self, loop: Loop, history: Sequence[Evaluation]) -> Evaluation:
-        """Measure the generator as it is now; ``history`` are the evaluations before."""
+        """Measure the generator as it is now; `history` are the evaluations before."""
         measured, samples = None, None
         if loop.probe.healthy:
             measured, samples = self._sample(history)
@@ -75,7 +75,7 @@ class Monitor:
         return Signals.collect(self.game.step, finite, metrics, measured)
 
     def fatal(self, symptoms: Sequence[Symptom], *, healthy: bool) -> Symptom | None:
-        """The symptom that ends this training: one of ``health.stop_on``, or no finite numbers."""
+        """The symptom that ends this training: one of `health.stop_on`, or no finite numbers."""
         for symptom in symptoms:
             if symptom.name in self.config.health.stop_on:
                 return symptom

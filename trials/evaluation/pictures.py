@@ -18,7 +18,7 @@ SMALLEST_SIDE = 32
 
 
 def image_grid(images: Tensor, columns: int, gap: int = 2) -> Image.Image:
-    """(N, C, H, W) in [−1, 1] → one picture, row by row, ``columns`` wide."""
+    """(N, C, H, W) in [−1, 1] → one picture, row by row, `columns` wide."""
     pixels = ((images.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
     array = pixels.permute(0, 2, 3, 1).cpu().numpy()
     factor = max(1, SMALLEST_SIDE // array.shape[1])
@@ -59,7 +59,7 @@ class SamplePictures:
     """Pictures of one game's samples from the same z at every step, so that they can be followed.
 
     One row a class where labels are used, or one image for each of some classes, evenly chosen,
-    where there are more classes than ``count`` images.
+    where there are more classes than `count` images.
     """
 
     def __init__(self, game: ComposedGame, count: int) -> None:
@@ -74,7 +74,7 @@ class SamplePictures:
             self.z, _ = game.noise(len(self.labels), noise)
 
     def draw(self, network: nn.Module, file: Path) -> None:
-        """Write a PNG of what ``network`` makes, atomically."""
+        """Write a PNG of what `network` makes, atomically."""
         game, count = self._game, len(self.z)
         images = game.sampled(network, self.z, self.labels, self._stream("shown"))
         if game.dataset.kind == "point":

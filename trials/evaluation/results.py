@@ -12,7 +12,7 @@ from trials.health import Symptom
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What was measured at one step. ``samples`` is relative to the trial's folder."""
+    """What was measured at one step. `samples` is relative to the trial's folder."""
 
     step: int
     time: float
@@ -27,7 +27,7 @@ class Evaluation:
 
     @classmethod
     def from_dict(cls, given: Mapping[str, Any]) -> Evaluation:
-        """From what :meth:`as_dict` gave."""
+        """From what `as_dict` gave."""
         symptoms = tuple(Symptom(**symptom) for symptom in given["symptoms"])
         return cls(**{**given, "symptoms": symptoms})
 
@@ -37,7 +37,7 @@ TrialState = Literal["running", "completed", "stopped", "failed"]
 
 @dataclass(frozen=True)
 class TrialResult:
-    """How a training ended. ``best`` is the evaluation whose generator was kept."""
+    """How a training ended. `best` is the evaluation whose generator was kept."""
 
     state: TrialState
     folder: Path
@@ -53,9 +53,9 @@ class TrialResult:
 
 @dataclass(frozen=True)
 class FinalScore:
-    """A winner's kept generator, that of ``step``, measured once more on noise that chose nothing.
+    """A winner's kept generator, that of `step`, measured once more on noise that chose nothing.
 
-    ``metrics`` are named with their number of samples, as in ``fid_5k``.
+    `metrics` are named with their number of samples, as in `fid_5k`.
     """
 
     step: int

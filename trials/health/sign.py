@@ -1,10 +1,10 @@
 """What a sign of failure is: the class that recognises one symptom of a failing GAN.
 
-A sign is a pure function of the history of :class:`Signals`: given everything seen up to now,
-:meth:`Sign.evidence` returns the numbers that speak for it, or None. It looks for what persists
+A sign is a pure function of the history of `Signals`: given everything seen up to now,
+`Sign.evidence` returns the numbers that speak for it, or None. It looks for what persists
 over several evaluations, never at one value, because a healthy GAN shows most of it for a moment.
-A sign is a part (:mod:`trials.part`): one class in one file of ``trials/health/signs``, and the
-``health`` section, its schema, the page on health and the tests follow from it.
+A sign is a part (`trials.part`): one class in one file of `trials/health/signs`, and the
+`health` section, its schema, the page on health and the tests follow from it.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class UnlessRecovering(SignConfig):
 class Sign(Part, ABC):
     """Recognises one symptom in what the evaluations of a training measured.
 
-    ``summary`` says what it is, ``advice`` what the sources suggest.
+    `summary` says what it is, `advice` what the sources suggest.
     """
 
     kind = "sign of failure"
@@ -63,11 +63,11 @@ class Sign(Part, ABC):
     """Where both come from: numbers of the source documents, or papers."""
 
     ends_as: ClassVar[Literal["stopped", "failed"]] = "failed"
-    """The state of a training that it ends: ``stopped`` where what was reached is still a GAN,
-    ``failed`` where nothing can be made of it."""
+    """The state of a training that it ends: `stopped` where what was reached is still a GAN,
+    `failed` where nothing can be made of it."""
 
     examples: ClassVar[Sequence[Mapping[str, Sequence[Any]]]] = ()
-    """Trainings that show it, one at least, for the conformance tests: field of :class:`Signals` →
+    """Trainings that show it, one at least, for the conformance tests: field of `Signals` →
     values that take turns from evaluation to evaluation. The rest is a healthy training's."""
 
     class Config(SignConfig):
@@ -80,18 +80,18 @@ class Sign(Part, ABC):
     def evidence(self, history: Sequence[Signals]) -> Evidence | None:
         """The numbers that speak for the symptom at the last evaluation, or None.
 
-        ``history`` is in order and not empty; ``position`` may be missing from all but its last
-        :data:`trials.health.watcher.POSITIONS` entries. The same history gives the same answer.
+        `history` is in order and not empty; `position` may be missing from all but its last
+        `trials.health.watcher.POSITIONS` entries. The same history gives the same answer.
         """
 
     @abstractmethod
     def note(self, evidence: Evidence) -> str:
-        """One sentence with the numbers of :meth:`evidence`, for a person."""
+        """One sentence with the numbers of `evidence`, for a person."""
 
 
 def no_progress(history: Sequence[Signals], evaluations: int, share: float) -> bool:
-    """Whether the best FID of the last ``evaluations`` improves on the best before them by less
-    than ``share`` of it. False while nothing came before; True where FID is not measured."""
+    """Whether the best FID of the last `evaluations` improves on the best before them by less
+    than `share` of it. False while nothing came before; True where FID is not measured."""
     before = [signals.fid for signals in history[:-evaluations] if signals.fid is not None]
     recent = [signals.fid for signals in history[-evaluations:] if signals.fid is not None]
     if not before or not recent:
@@ -100,7 +100,7 @@ def no_progress(history: Sequence[Signals], evaluations: int, share: float) -> b
 
 
 def certain(history: Sequence[Signals], accuracy: float) -> bool:
-    """Whether the discriminator was right on at least ``accuracy`` of either side throughout."""
+    """Whether the discriminator was right on at least `accuracy` of either side throughout."""
     return all(
         signals.accuracy_real is not None
         and signals.accuracy_fake is not None
@@ -110,7 +110,7 @@ def certain(history: Sequence[Signals], accuracy: float) -> bool:
 
 
 def poor(history: Sequence[Signals], share: float) -> bool:
-    """Whether FID was at least ``share`` of the mean image's throughout. True where it is not
+    """Whether FID was at least `share` of the mean image's throughout. True where it is not
     measured."""
     return all(
         signals.fid is None or signals.fid >= share * (signals.fid_scale or 0.0)

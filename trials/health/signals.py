@@ -46,9 +46,9 @@ class Signals:
 
     Scores are the discriminator's raw outputs r and f, averaged since the last evaluation;
     accuracies the shares of real images with r > 0 and of generated ones with f < 0; gradients
-    the norms over a player's weights. ``fid_scale`` is the total variance of the real features:
+    the norms over a player's weights. `fid_scale` is the total variance of the real features:
     the FID of a generator that always returns the mean image is about as large. The samples'
-    signals are explained at :class:`trials.metrics.evaluator.SampleSignals`.
+    signals are explained at `trials.metrics.evaluator.SampleSignals`.
     """
 
     step: int
@@ -97,7 +97,7 @@ class Signals:
 
     @classmethod
     def from_dict(cls, given: Mapping[str, Any]) -> Signals:
-        """The inverse of :meth:`as_dict`."""
+        """The inverse of `as_dict`."""
         position = given["position"]
         values = {field.name: given[field.name] for field in fields(cls)}
         return cls(**(values | {"position": tuple(position) if position else None}))

@@ -35,7 +35,7 @@ POSITIONS = 16
 class HealthConfig(BaseModel):
     """What is watched for, and what stops a trial. Everything seen is recorded either way.
 
-    Beside ``stop_on`` stands a section of thresholds for every sign there is, under its key.
+    Beside `stop_on` stands a section of thresholds for every sign there is, under its key.
     """
 
     model_config = ConfigDict(frozen=True, extra="allow")
@@ -124,6 +124,6 @@ class Watcher:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on exactly where :meth:`state_dict` was taken."""
+        """Go on exactly where `state_dict` was taken."""
         self.history = [Signals.from_dict(given) for given in state["history"]]
         self.present = set(state["present"])

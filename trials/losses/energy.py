@@ -2,21 +2,21 @@
 
 e(x) is the reconstruction error of one sample, the mean over its numbers of |x − D(x)|^p.
 
-``ebgan`` (Zhao et al. 2016, arXiv:1609.03126), p = 2, margin m:
+`ebgan` (Zhao et al. 2016, arXiv:1609.03126), p = 2, margin m:
 
     discriminator  E e(x) + E relu(m − e(G(z)))
     generator      E e(G(z)) + w_pt · PT(S),   PT = 1/(N(N−1)) Σ_{i≠j} (S_iᵀS_j / ‖S_i‖‖S_j‖)²
 
 S are the codes; the paper squares the cosine, and it is followed.
 
-``began`` (Berthelot et al. 2017, arXiv:1703.10717), p = 1:
+`began` (Berthelot et al. 2017, arXiv:1703.10717), p = 1:
 
     discriminator  E e(x) − k E e(G(z))
     generator      E e(G(z))
     k ← clip(k + λ(γ E e(x) − E e(G(z))), 0, 1),   M = E e(x) + |γ E e(x) − E e(G(z))|
 
 The paper draws separate z for both players' steps, and so does the trainer; k follows the
-discriminator's batch. Either loss brings its autoencoder: ``networks.discriminator`` is read as
+discriminator's batch. Either loss brings its autoencoder: `networks.discriminator` is read as
 that family's.
 """
 

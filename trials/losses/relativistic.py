@@ -1,11 +1,11 @@
 """Relativistic losses (Jolicoeur-Martineau 2018, arXiv:1807.00734). Sources: 000, 003.
 
-``relativistic`` (RSGAN): is this real image more real than that generated one?
+`relativistic` (RSGAN): is this real image more real than that generated one?
 
     discriminator  E softplus(−(r − f))
     generator      E softplus(−(f − r))          real and generated images in pairs
 
-``relativistic_average`` (RaSGAN and kin): more real than the average generated image?
+`relativistic_average` (RaSGAN and kin): more real than the average generated image?
 With r̃ = r − E f and f̃ = f − E r:
 
     standard   D: E softplus(−r̃) + E softplus(f̃)             G: roles of r and f swapped
@@ -36,7 +36,7 @@ def paired(winner: Tensor, loser: Tensor) -> Tensor:
 
 
 def average(winner: Tensor, loser: Tensor, base: Base) -> Tensor:
-    """The loss of the player who wants ``winner`` above the average of ``loser``; a scalar.
+    """The loss of the player who wants `winner` above the average of `loser`; a scalar.
 
     Scores (N,), or (S, N) of several judges, whose averages are each their own.
     """

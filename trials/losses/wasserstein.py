@@ -4,8 +4,8 @@
     generator  −E f
 
 E r − E f estimates the Wasserstein-1 distance if the critic is Lipschitz, so one of
-``weight_clipping``, ``gradient_penalty``, ``dragan`` or ``spectral_norm`` belongs with it. The
-estimate is logged as ``wasserstein``.
+`weight_clipping`, `gradient_penalty`, `dragan` or `spectral_norm` belongs with it. The
+estimate is logged as `wasserstein`.
 """
 
 from __future__ import annotations

@@ -24,9 +24,9 @@ Arrays = Mapping[str, NDArray[Any]]
 def cached(
     folder: Path | None, facts: Mapping[str, object], compute: Callable[[], Arrays]
 ) -> Arrays:
-    """What ``compute`` returns for these ``facts``, from ``folder`` where it lies there already.
+    """What `compute` returns for these `facts`, from `folder` where it lies there already.
 
-    ``facts`` must be JSON and name everything that the arrays depend on. A file that cannot be
+    `facts` must be JSON and name everything that the arrays depend on. A file that cannot be
     read (cut off, from a failing disk) is computed anew and replaced. Without a folder nothing
     is kept.
     """

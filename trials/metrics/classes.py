@@ -1,7 +1,7 @@
 """Measures over the classes that a network sees in the images.
 
-Inception score: exp E KL(p(y|x) ‖ p(y)), the mean over ``splits`` parts. Salimans et al. 2016,
-arXiv:1606.03498; reference implementation torchmetrics ``InceptionScore``. ≥ 1, at most the
+Inception score: exp E KL(p(y|x) ‖ p(y)), the mean over `splits` parts. Salimans et al. 2016,
+arXiv:1606.03498; reference implementation torchmetrics `InceptionScore`. ≥ 1, at most the
 number of classes; blind to the real data and to copies within a class.
 
 Class coverage: the share of the real data's classes that occur among the generated images, and
@@ -24,7 +24,7 @@ DRAWS = 8
 
 
 def inception_score(logits: Tensor, splits: int = SPLITS) -> float:
-    """Inception score of logits (n, k), in [1, k]. Parts are consecutive; n ≥ ``splits``."""
+    """Inception score of logits (n, k), in [1, k]. Parts are consecutive; n ≥ `splits`."""
     log_p = logits.detach().to(torch.float64).log_softmax(dim=1)
     scores = []
     for part in log_p.tensor_split(min(splits, len(log_p))):

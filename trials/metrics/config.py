@@ -1,4 +1,4 @@
-"""What a trial's ``evaluation`` section may say, and which metrics the data allow."""
+"""What a trial's `evaluation` section may say, and which metrics the data allow."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from trials.problems import Problem
 
 
 def _keeper(value: str) -> str:
-    """``auto``, or the name of a measure, perhaps with a part of it: ``class_fid/3``."""
+    """`auto`, or the name of a measure, perhaps with a part of it: `class_fid/3`."""
     if value != "auto":
         Key(Measure).read(value.partition("/")[0])
     return value
@@ -55,7 +55,7 @@ class EvaluationConfig(BaseModel):
 
     @property
     def batch_statistics_rule(self) -> str:
-        """``running``, or ``standing:BATCHESxSIZE``: the protocol's words for it."""
+        """`running`, or `standing:BATCHESxSIZE`: the protocol's words for it."""
         if self.batch_statistics == "running":
             return "running"
         return f"standing:{self.standing_batches}x{self.batch}"
@@ -64,7 +64,7 @@ class EvaluationConfig(BaseModel):
 def choose_measures(
     config: EvaluationConfig, kind: str, met: frozenset[Need]
 ) -> tuple[Measure.Config, ...]:
-    """The measures to take of data of this ``kind`` that meet these needs, with their knobs."""
+    """The measures to take of data of this `kind` that meet these needs, with their knobs."""
     if config.metrics != "auto":
         chosen: tuple[Measure.Config, ...] = config.metrics
         return chosen
@@ -109,7 +109,7 @@ def check_evaluation(
 ) -> list[Problem]:
     """Everything wrong with an evaluation that can be seen before the data are open.
 
-    ``data`` is the source's name, ``kind`` ``image`` or ``point``; the rest says whether the
+    `data` is the source's name, `kind` `image` or `point`; the rest says whether the
     data have known modes and held-out images, and whether the generator takes their labels.
     Whether a TorchScript module has classes is known only when it runs.
     """

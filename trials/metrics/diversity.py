@@ -1,6 +1,6 @@
 """How different the samples are from each other, beside the real data: what the watcher reads.
 
-Cheap on purpose: at most ``MOST`` images of each side are looked at, whatever metrics are on.
+Cheap on purpose: at most `MOST` images of each side are looked at, whatever metrics are on.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Spread(NamedTuple):
 
 
 def spread(features: Tensor) -> Spread:
-    """Spread of the first ``MOST`` features (n ≥ 2, d)."""
+    """Spread of the first `MOST` features (n ≥ 2, d)."""
     x = working_precision(features[:MOST])
     distances = torch.cdist(x, x)
     count = len(x)

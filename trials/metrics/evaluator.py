@@ -30,10 +30,10 @@ Sample = Callable[[int, Tensor | None], Tensor]
 class SampleSignals:
     """What the samples tell the watcher of a trial's health; plain numbers.
 
-    ``diversity``: their mean pairwise feature distance over the real data's. ``duplicates``:
-    share with a near duplicate. ``class_coverage``: share of the data's classes or modes
-    reached, None without either. ``position``: their mean feature, in units of the real data's
-    mean pairwise distance. ``fid_scale``: the total variance of the real features, which is the
+    `diversity`: their mean pairwise feature distance over the real data's. `duplicates`:
+    share with a near duplicate. `class_coverage`: share of the data's classes or modes
+    reached, None without either. `position`: their mean feature, in units of the real data's
+    mean pairwise distance. `fid_scale`: the total variance of the real features, which is the
     FID of a generator that always returns the mean image.
     """
 
@@ -46,9 +46,9 @@ class SampleSignals:
 
 @dataclass(frozen=True)
 class Measured:
-    """One evaluation: ``values`` by metric, what they were measured with, what they reveal.
+    """One evaluation: `values` by metric, what they were measured with, what they reveal.
 
-    ``signals`` is None, and every value NaN, where the samples were not finite.
+    `signals` is None, and every value NaN, where the samples were not finite.
     """
 
     values: dict[str, float]
@@ -58,9 +58,9 @@ class Measured:
 
 
 class Evaluator:
-    """Holds the extractor and the real side; :meth:`measure` is called at every evaluation.
+    """Holds the extractor and the real side; `measure` is called at every evaluation.
 
-    ``conditional`` says that the generator takes labels.
+    `conditional` says that the generator takes labels.
 
     Raises:
         ExtractorError: the extractor cannot be built for these data.
@@ -95,11 +95,11 @@ class Evaluator:
     def measure(
         self, sample: Sample, *, weights: str, seed: int, count: int | None = None
     ) -> Measured:
-        """Generate ``count`` images (default ``samples``) and measure them.
+        """Generate `count` images (default `samples`) and measure them.
 
-        ``sample`` draws its own noise; where the data are labelled it is given labels in the
-        data's proportions, ordered by ``seed``. ``weights`` says which weights it samples,
-        ``raw`` or ``averaged``. Images that are not finite give NaN for every metric.
+        `sample` draws its own noise; where the data are labelled it is given labels in the
+        data's proportions, ordered by `seed`. `weights` says which weights it samples,
+        `raw` or `averaged`. Images that are not finite give NaN for every metric.
 
         Raises:
             TooFewImagesError: there are fewer than two.
@@ -120,7 +120,7 @@ class Evaluator:
         return Measured(values, protocol, self._signals(seen), features)
 
     def protocol(self, weights: str, count: int) -> Protocol:
-        """What values of ``count`` generated images are measured with."""
+        """What values of `count` generated images are measured with."""
         return Protocol(
             extractor=self.extractor.key,
             extractor_hash=self.extractor.fingerprint,
@@ -158,7 +158,7 @@ class Evaluator:
         )
 
     def _labels(self, count: int, seed: int) -> Tensor | None:
-        """Labels in the data's own proportions, as near as ``count`` allows, shuffled."""
+        """Labels in the data's own proportions, as near as `count` allows, shuffled."""
         if self.data.labels is None:
             return None
         ranked = self.data.labels.cpu().sort().values
@@ -169,7 +169,7 @@ class Evaluator:
     def _generate(
         self, sample: Sample, count: int, labels: Tensor | None
     ) -> tuple[Tensor, Tensor | None, bool]:
-        """Features and logits of ``count`` samples, and whether all samples were finite."""
+        """Features and logits of `count` samples, and whether all samples were finite."""
         features, logits, finite = [], [], True
         for start in range(0, count, self.config.batch):
             size = min(self.config.batch, count - start)

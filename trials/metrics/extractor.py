@@ -1,7 +1,7 @@
 """What a feature extractor is, how one is chosen and built, and the one map from images to bytes.
 
-An extractor is a part (:mod:`trials.part`): one class in one file of
-``trials/metrics/extractors``, which says what it is for, what can be wrong with its settings and
+An extractor is a part (`trials.part`): one class in one file of
+`trials/metrics/extractors`, which says what it is for, what can be wrong with its settings and
 how it is built.
 """
 
@@ -24,13 +24,13 @@ from trials.paths import at_home
 from trials.problems import Problem
 
 Weights = Annotated[Path, AfterValidator(at_home)]
-"""A file of weights; ``~`` is expanded."""
+"""A file of weights; `~` is expanded."""
 
 QUANTISATION = "round((x+1)*127.5) clamped to 0..255"
 
 
 class Features(NamedTuple):
-    """``features`` (n, d) float32; ``logits`` (n, k) float32 where the network classifies."""
+    """`features` (n, d) float32; `logits` (n, k) float32 where the network classifies."""
 
     features: Tensor
     logits: Tensor | None
@@ -45,7 +45,7 @@ class Measurable(Protocol):
 
     @property
     def kind(self) -> str:
-        """``image`` or ``point``."""
+        """`image` or `point`."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -59,22 +59,22 @@ class Extractor(Part, ABC):
     folders = ("trials.metrics.extractors",)
 
     takes: ClassVar[frozenset[str]] = frozenset({"image"})
-    """The kinds of data it can look at: ``image``, ``point``."""
+    """The kinds of data it can look at: `image`, `point`."""
 
     suits_sources: ClassVar[frozenset[str]] = frozenset()
-    """The sources of data for which ``auto`` takes it."""
+    """The sources of data for which `auto` takes it."""
 
     suits_kinds: ClassVar[frozenset[str]] = frozenset()
-    """The kinds of data for which ``auto`` takes it, where none is made for the source."""
+    """The kinds of data for which `auto` takes it, where none is made for the source."""
 
     order: ClassVar[int] = 1000
-    """Its place in listings, and for ``auto`` among several that suit: our own come first."""
+    """Its place in listings, and for `auto` among several that suit: our own come first."""
 
     classifies: ClassVar[bool] = False
     """Whether it gives logits, as far as is known before it is built."""
 
     has_layers: ClassVar[bool] = True
-    """Whether :meth:`layers` answers."""
+    """Whether `layers` answers."""
 
     dim: int
     """Number of features d."""
@@ -93,32 +93,32 @@ class Extractor(Part, ABC):
         @model_validator(mode="before")
         @classmethod
         def _without_empty_weights(cls, given: Any) -> Any:
-            """Version 0.1 wrote ``weights: null`` for extractors that have none, too."""
+            """Version 0.1 wrote `weights: null` for extractors that have none, too."""
             if isinstance(given, Mapping) and given.get("weights", "") is None:
                 return {name: value for name, value in given.items() if name != "weights"}
             return given
 
     @classmethod
     def rank(cls) -> tuple[int, str]:
-        """By ``order``, then by name."""
+        """By `order`, then by name."""
         return cls.order, cls.key
 
     @classmethod
     def decided(cls, config: Config, source: str, kind: str) -> Config:
         """The settings of the extractor itself; what stands for another one gives that one's.
 
-        ``source`` is the key of the data's source, ``kind`` is ``image`` or ``point``.
+        `source` is the key of the data's source, `kind` is `image` or `point`.
 
         Raises:
-            ConfigError: there is none for these data; paths are those of ``config``.
+            ConfigError: there is none for these data; paths are those of `config`.
         """
         return config
 
     @classmethod
     def check(cls, config: Config, kind: str) -> Iterable[Problem]:
-        """What is wrong and can be seen without the data: cheap enough for ``validate``.
+        """What is wrong and can be seen without the data: cheap enough for `validate`.
 
-        Nothing is downloaded, nothing is run. Paths are those of ``config``.
+        Nothing is downloaded, nothing is run. Paths are those of `config`.
         """
         if kind not in cls.takes:
             others = [key for key, other in Extractor.all().items() if kind in other.takes]
@@ -134,7 +134,7 @@ class Extractor(Part, ABC):
     def build(
         cls, config: Any, shape: tuple[int, ...], device: torch.device | str | None = None
     ) -> Extractor:
-        """The extractor on ``device``, for data of which one item has ``shape``: (C, H, W), (D,).
+        """The extractor on `device`, for data of which one item has `shape`: (C, H, W), (D,).
 
         Raises:
             ExtractorError: its weights are missing, damaged or another network's.
@@ -144,7 +144,7 @@ class Extractor(Part, ABC):
     def __call__(self, images: Tensor) -> Features:
         """Features of images (n, C, H, W) or points (n, D), without gradients.
 
-        Images are float in [−1, 1] and are quantised by :func:`quantise`; uint8 images are
+        Images are float in [−1, 1] and are quantised by `quantise`; uint8 images are
         taken as they are. Points are used as they are.
         """
 
@@ -152,7 +152,7 @@ class Extractor(Part, ABC):
         """Activations of several depths for images in [−1, 1], differentiable, not quantised.
 
         Raises:
-            ExtractorError: it ``has_layers`` not.
+            ExtractorError: it `has_layers` not.
         """
         raise ExtractorError(
             f"the {self.key} extractor has no layers to compare; perceptual and style losses need"
@@ -162,7 +162,7 @@ class Extractor(Part, ABC):
     @classmethod
     def example(cls, folder: Path) -> dict[str, Any] | None:
         """Settings of a small example, for the conformance suite; its files are made in
-        ``folder``. None where its weights are too large to make or to fetch for a test."""
+        `folder`. None where its weights are too large to make or to fetch for a test."""
         return {"name": cls.key}
 
 
@@ -174,7 +174,7 @@ def decided(config: Extractor.Config, source: str, kind: str) -> Extractor.Confi
 def check_extractor(
     config: Extractor.Config, source: str, kind: str, path: str = "evaluation.extractor"
 ) -> list[Problem]:
-    """Problems that can be seen without the data; ``path`` is where the extractor is chosen."""
+    """Problems that can be seen without the data; `path` is where the extractor is chosen."""
     try:
         chosen = decided(config, source, kind)
     except ConfigError as error:
@@ -216,7 +216,7 @@ def require_images(images: Tensor, name: str) -> None:
     """Refuse what is no batch of images.
 
     Raises:
-        ExtractorError: ``images`` is not (n, 1 or 3, H, W).
+        ExtractorError: `images` is not (n, 1 or 3, H, W).
     """
     if images.ndim != 4 or images.shape[1] not in (1, 3):
         raise ExtractorError(

@@ -3,12 +3,12 @@
     d² = ‖μ₁ − μ₂‖² + Tr Σ₁ + Tr Σ₂ − 2 Tr (Σ₁^½ Σ₂ Σ₁^½)^½
 
 Paper: Heusel et al. 2017, arXiv:1706.08500. Reference implementations: mseitzer/pytorch-fid,
-torchmetrics ``FrechetInceptionDistance``; agreement is tested in tests/parity.
+torchmetrics `FrechetInceptionDistance`; agreement is tested in tests/parity.
 
 The trace is taken from the symmetric form: Σ₁^½ Σ₂ Σ₁^½ is positive semidefinite and has the
-eigenvalues of Σ₁Σ₂, so ``eigvalsh`` gives a real, non-negative result for any input, also for
-fewer images than features, where the usual ``sqrtm(Σ₁Σ₂)`` turns complex. Σ₁^½ belongs to the
-real data and is computed once (:class:`Reference`). Everything is float64.
+eigenvalues of Σ₁Σ₂, so `eigvalsh` gives a real, non-negative result for any input, also for
+fewer images than features, where the usual `sqrtm(Σ₁Σ₂)` turns complex. Σ₁^½ belongs to the
+real data and is computed once (`Reference`). Everything is float64.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ class TooFewImagesError(TrialError):
 
 @dataclass(frozen=True)
 class Moments:
-    """Mean and covariance of a set of features: ``mean`` (d,), ``cov`` (d, d), both float64.
+    """Mean and covariance of a set of features: `mean` (d,), `cov` (d, d), both float64.
 
-    ``cov`` is the unbiased estimate (divided by n − 1), as in every published FID.
+    `cov` is the unbiased estimate (divided by n − 1), as in every published FID.
     """
 
     mean: Tensor
@@ -125,7 +125,7 @@ class Reference:
         return cls(moments, symmetric_root(moments.cov))
 
     def distance(self, moments: Moments) -> float:
-        """Fréchet distance (d² of the paper, ≥ 0) from the reference to ``moments``.
+        """Fréchet distance (d² of the paper, ≥ 0) from the reference to `moments`.
 
         Raises:
             ValueError: they are of another number of features.

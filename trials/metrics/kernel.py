@@ -4,7 +4,7 @@
     KID = mean over i≠j of k(xᵢ, xⱼ) + mean over i≠j of k(yᵢ, yⱼ) − 2 · mean of k(xᵢ, yⱼ)
 
 Paper: Bińkowski et al. 2018, arXiv:1801.01401. Reference implementations: torch-fidelity,
-torchmetrics ``KernelInceptionDistance``. Those average the estimate over random subsets of 1,000;
+torchmetrics `KernelInceptionDistance`. Those average the estimate over random subsets of 1,000;
 here every pair is used, which has the same expectation, less variance and no randomness (with one
 subset that holds everything, the references give the same number: the parity test). The value is
 not multiplied by 1,000, and being unbiased it can be slightly negative.
@@ -34,7 +34,7 @@ class KernelSum:
         self.total = self.pairs + 3 * float(linear) / self.dim
 
     def add(self, products: Tensor, times: int = 1) -> None:
-        """Take in a tile of inner products, ``times`` over (2 for one that has a mirror image)."""
+        """Take in a tile of inner products, `times` over (2 for one that has a mirror image)."""
         squares = products.square()
         second = float(squares.sum()) / self.dim**2
         third = float(squares.mul_(products).sum()) / self.dim**3

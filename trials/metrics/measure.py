@@ -1,6 +1,6 @@
 """What a measure is: one number, or several, that say how good a set of generated images is.
 
-A measure is a part (:mod:`trials.part`): one class in one file of ``trials/metrics/measures``.
+A measure is a part (`trials.part`): one class in one file of `trials/metrics/measures`.
 Configurations, objectives, the JSON schema, the words of a report and the tests follow from it.
 Its file imports torch only where it computes: the names, directions and words of measures are
 asked for by commands that never measure.
@@ -22,7 +22,7 @@ Better = Literal["lower", "higher"]
 
 
 class Measure(Part, ABC):
-    """Computes one metric from one :class:`~trials.metrics.one_pass.Pass`."""
+    """Computes one metric from one `Pass`."""
 
     kind = "measure"
     folders = ("trials.metrics.measures",)
@@ -34,7 +34,7 @@ class Measure(Part, ABC):
     """Authors, year and arXiv number."""
 
     kinds: ClassVar[frozenset[str]] = frozenset({"image"})
-    """The kinds of data, ``image`` or ``point``, for which it is measured unless the user
+    """The kinds of data, `image` or `point`, for which it is measured unless the user
     chooses. Empty: only where it is asked for by name."""
 
     needs: ClassVar[frozenset[Need]] = frozenset()
@@ -63,7 +63,7 @@ class Measure(Part, ABC):
 
     @classmethod
     def rank(cls) -> tuple[int, str]:
-        """By ``order``, then by name."""
+        """By `order`, then by name."""
         return cls.order, cls.key
 
     @classmethod
@@ -79,7 +79,7 @@ class Measure(Part, ABC):
         """
 
     def values(self, seen: Pass) -> dict[str, float]:
-        """The metric's value by name; a measure of several values names them ``key/part``."""
+        """The metric's value by name; a measure of several values names them `key/part`."""
         value = self.compute(seen)
         if isinstance(value, Mapping):
             return {f"{self.key}/{part}": number for part, number in value.items()}
@@ -87,7 +87,7 @@ class Measure(Part, ABC):
 
 
 def knobs_in_words(measures: Iterable[PartConfig]) -> str:
-    """What the protocol says of measures that have knobs: ``; mine neighbours=3``; else nothing."""
+    """What the protocol says of measures that have knobs: `; mine neighbours=3`; else nothing."""
     return "".join(
         f"; {knobs.name} {' '.join(f'{name}={value}' for name, value in given.items())}"
         for knobs in measures

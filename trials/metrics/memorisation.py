@@ -7,7 +7,7 @@ Mann-Whitney test. 0.5: generated images are as far from the training set as uns
 towards 1 they are copies; towards 0 they are further away than real images are (underfitting).
 
 Paper: Meehan, Chaudhuri and Dasgupta 2020, arXiv:2004.05675, the global statistic without cells.
-References for the parity test: scikit-learn's nearest neighbours, scipy's ``mannwhitneyu``.
+References for the parity test: scikit-learn's nearest neighbours, scipy's `mannwhitneyu`.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ high-quality samples' distribution over the modes from the uniform one,
     KL(p ‖ uniform) = Σ p log p + log M.
 
 Paper: Lin et al. 2018 (PacGAN), arXiv:1712.04086, section 4.1, after Srivastava et al. 2017,
-arXiv:1705.07761. Reference implementation: fjxmlzn/PacGAN, ``MetricLogger``.
+arXiv:1705.07761. Reference implementation: fjxmlzn/PacGAN, `MetricLogger`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ DEVIATIONS = 3.0
 
 
 class ModeCount(NamedTuple):
-    """``modes`` captured (a count), ``high_quality`` share in [0, 1], ``reverse_kl`` in nats."""
+    """`modes` captured (a count), `high_quality` share in [0, 1], `reverse_kl` in nats."""
 
     modes: int
     high_quality: float
@@ -30,7 +30,7 @@ class ModeCount(NamedTuple):
 
 
 def count_modes(samples: Tensor, centres: Tensor, std: float) -> ModeCount:
-    """Judge samples (n, D) against mode centres (M, D) of standard deviation ``std``.
+    """Judge samples (n, D) against mode centres (M, D) of standard deviation `std`.
 
     Without a single high-quality sample reverse KL is its largest value, log M.
     """

@@ -9,9 +9,9 @@ With B(x, S) the ball around x that reaches to x's k-th neighbour within its own
 
 Papers: Kynkäänniemi et al. 2019, arXiv:1904.06991 (precision, recall); Naeem et al. 2020,
 arXiv:2002.09797 (density, coverage, and one k = 5 for all four). Reference implementation:
-clovaai ``prdc``, with which the parity test agrees exactly in float64.
+clovaai `prdc`, with which the parity test agrees exactly in float64.
 
-The same inner products serve the polynomial kernel of :mod:`trials.metrics.kernel`, so both are
+The same inner products serve the polynomial kernel of `trials.metrics.kernel`, so both are
 taken from one sweep over square tiles that stay in the processor's cache; the full matrix of
 distances never exists.
 """
@@ -45,7 +45,7 @@ class TooFewNeighboursError(TrialError):
 
 @dataclass(frozen=True)
 class SelfPairs:
-    """One set against itself: squared ``radii`` (n,) to the k-th neighbour; the ``kernel``'s
+    """One set against itself: squared `radii` (n,) to the k-th neighbour; the `kernel`'s
     mean over ordered pairs of different members."""
 
     features: Tensor
@@ -65,13 +65,13 @@ class CrossPairs:
 
 
 def working_precision(features: Tensor) -> Tensor:
-    """Features (n, d) in the type in which distances are taken; see :data:`EXACT_DIM`."""
+    """Features (n, d) in the type in which distances are taken; see `EXACT_DIM`."""
     exact = features.dtype == torch.float64 or features.shape[1] <= EXACT_DIM
     return features.detach().to(torch.float64 if exact else torch.float32)
 
 
 def spans(count: int) -> Iterator[slice]:
-    """``count`` rows in consecutive slices of at most ``TILE``."""
+    """`count` rows in consecutive slices of at most `TILE`."""
     for start in range(0, count, TILE):
         yield slice(start, min(start + TILE, count))
 
@@ -124,7 +124,7 @@ def _keep_nearest(nearest: Tensor, squares: Tensor) -> None:
 
 
 def cross_pairs(real: SelfPairs, fake: SelfPairs, k: int = NEIGHBOURS) -> CrossPairs:
-    """Compare two sets whose radii were taken with the same ``k``."""
+    """Compare two sets whose radii were taken with the same `k`."""
     x, y = real.features, fake.features
     x_norms, y_norms = x.square().sum(dim=1), y.square().sum(dim=1)
     balls = torch.zeros(len(y), dtype=torch.int64, device=y.device)

@@ -25,7 +25,7 @@ SETTINGS = (
 class Pass:
     """Features (n, d) and logits (n, k) of one set of generated images, beside the real data.
 
-    ``labels`` (n,) are the classes the generator was asked for, None where it has none.
+    `labels` (n,) are the classes the generator was asked for, None where it has none.
     """
 
     def __init__(
@@ -76,9 +76,9 @@ class Pass:
 def relative_coverage(seen: Pass) -> float | None:
     """Share in (0, 1] of the data's classes or modes that the samples reach; None without either.
 
-    For classes it is :func:`trials.metrics.classes.balance`: 1 for the data's own balance, about
-    m/k where m of k equally frequent classes are left. Unlike ``class_coverage`` it is not fooled
-    by one stray sample a class. For modes see :func:`trials.metrics.mixture.reached`.
+    For classes it is `trials.metrics.classes.balance`: 1 for the data's own balance, about
+    m/k where m of k equally frequent classes are left. Unlike `class_coverage` it is not fooled
+    by one stray sample a class. For modes see `trials.metrics.mixture.reached`.
     """
     if seen.real.data.modes is not None:
         return reached(seen.features, seen.real.data.modes)

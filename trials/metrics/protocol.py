@@ -1,8 +1,8 @@
 """What a number called FID was measured with, and the refusal to compare unlike numbers.
 
 The same generator scores differently under another extractor, sample count, resize rule or set
-of batch statistics, so every value carries its :class:`Protocol`, and whatever compares or
-tabulates values asks :func:`require_same` first.
+of batch statistics, so every value carries its `Protocol`, and whatever compares or
+tabulates values asks `require_same` first.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ class Protocol:
     resize: str
     quantisation: str
     weights: str
-    """``raw`` or ``averaged``: which of the generator's weights were sampled."""
+    """`raw` or `averaged`: which of the generator's weights were sampled."""
     batch_statistics: str
-    """``running``, or ``standing:BATCHESxSIZE``: how normalisation layers were set."""
+    """`running`, or `standing:BATCHESxSIZE`: how normalisation layers were set."""
     settings: str = ""
     """Constants of the single measures, such as the k of the nearest neighbours."""
 
@@ -45,7 +45,7 @@ class Protocol:
 
     @classmethod
     def from_dict(cls, raw: dict[str, Any]) -> Protocol:
-        """The inverse of :meth:`as_dict`.
+        """The inverse of `as_dict`.
 
         Raises:
             ProtocolError: keys are missing or unknown.
@@ -88,7 +88,7 @@ def require_same(protocols: Iterable[Protocol]) -> Protocol:
 
 
 def counted(metric: str, count: int) -> str:
-    """The metric's name with its number of generated samples: ``fid_5k``, ``fid_1024``.
+    """The metric's name with its number of generated samples: `fid_5k`, `fid_1024`.
 
     For names that leave their protocol behind (a table, a figure, a paper).
     """

@@ -45,7 +45,7 @@ class RealData(Protocol):
 
     @property
     def kind(self) -> str:
-        """``image`` or ``point``."""
+        """`image` or `point`."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -81,7 +81,7 @@ class RealData(Protocol):
 
 
 class RealSide:
-    """Statistics of real data under one extractor, on the measuring ``device``."""
+    """Statistics of real data under one extractor, on the measuring `device`."""
 
     def __init__(
         self, data: RealData, extractor: Extractor, device: torch.device, cache: Path | None
@@ -102,7 +102,7 @@ class RealSide:
 
     @property
     def features(self) -> Tensor:
-        """Features (m, d) float32 of the ``MOST_SAMPLED`` drawn images, in random order."""
+        """Features (m, d) float32 of the `MOST_SAMPLED` drawn images, in random order."""
         return self._base["features"]
 
     @property
@@ -167,7 +167,7 @@ class RealSide:
         return nearest_distances(torch.from_numpy(held_out).to(self.device), self.training_features)
 
     def spread(self, count: int) -> Spread:
-        """Spread of ``count`` real images, or of :data:`trials.metrics.diversity.MOST`."""
+        """Spread of `count` real images, or of `trials.metrics.diversity.MOST`."""
         count = min(count, MOST)
         if count not in self._spreads:
             self._spreads[count] = spread(self.features[:count])

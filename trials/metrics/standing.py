@@ -2,11 +2,11 @@
 
 The running averages of a generator trained with small batches, or with averaged weights, may
 belong to no generator at all. Standing statistics are those of the weights that are sampled: the
-running mean and variance of each normalisation layer become the plain average over ``batches``
+running mean and variance of each normalisation layer become the plain average over `batches`
 forward passes in training mode.
 
 Paper: Brock, Donahue and Simonyan 2019 (BigGAN), arXiv:1809.11096, appendix B. Reference
-implementation: ajbrock/BigGAN-PyTorch, ``accumulate_standing_stats``.
+implementation: ajbrock/BigGAN-PyTorch, `accumulate_standing_stats`.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ def _normalisers(module: nn.Module) -> list[Any]:
 def standing_statistics(
     module: nn.Module, run: Callable[[int], object], batches: int
 ) -> Iterator[None]:
-    """Inside the block ``module`` is in eval mode with standing statistics; after it, as before.
+    """Inside the block `module` is in eval mode with standing statistics; after it, as before.
 
-    ``run(i)`` performs the i-th forward pass, i = 0 … ``batches`` − 1, with inputs that it draws
+    `run(i)` performs the i-th forward pass, i = 0 … `batches` − 1, with inputs that it draws
     from its own seed. Weights, buffers, momenta and modes are restored exactly. Layers other than
     normalisation stay in eval mode throughout.
     """

@@ -28,9 +28,9 @@ __all__ = [
 def plan_networks(
     config: NetworksConfig, shape: tuple[int, ...], latent: int, classes: int
 ) -> NetworkPlan:
-    """The plan for data of ``shape`` ((C, H, W) or (D,)), before any trick has changed it.
+    """The plan for data of `shape` ((C, H, W) or (D,)), before any trick has changed it.
 
-    ``classes`` is 0 for unlabelled data. Whether the plan can be built is asked of :func:`check`.
+    `classes` is 0 for unlabelled data. Whether the plan can be built is asked of `check`.
     """
     makes, judges = config.generator, config.discriminator
     shared: dict[str, Any] = {"shape": shape, "classes": classes}
@@ -47,7 +47,7 @@ def _fields(plan: type[PlayerPlan], knobs: PartConfig) -> dict[str, Any]:
 
 
 def block_sizes(plan: GeneratorPlan | DiscriminatorPlan) -> tuple[int, ...]:
-    """Sizes (heights) at which the family asks ``after_block``, in the order of the network.
+    """Sizes (heights) at which the family asks `after_block`, in the order of the network.
 
     A module meant for any other size would stand nowhere.
     """
@@ -68,9 +68,9 @@ def block_sizes(plan: GeneratorPlan | DiscriminatorPlan) -> tuple[int, ...]:
 def build(plan: NetworkPlan) -> tuple[nn.Module, nn.Module]:
     """The generator and the discriminator.
 
-    ``generator(z, labels=None, condition=None)`` gives samples, ``discriminator(x,
-    labels=None)`` a :class:`~trials.networks.plan.Judgement`. Weights come from torch's global
-    generator, the generator's first. Raises :class:`ConfigError` for what :func:`check` finds.
+    `generator(z, labels=None, condition=None)` gives samples, `discriminator(x,
+    labels=None)` a `Judgement`. Weights come from torch's global
+    generator, the generator's first. Raises `ConfigError` for what `check` finds.
     """
     problems = check(plan)
     if problems:
@@ -79,10 +79,10 @@ def build(plan: NetworkPlan) -> tuple[nn.Module, nn.Module]:
 
 
 def build_generator(plan: GeneratorPlan) -> nn.Module:
-    """One generator: the plan's ``builder``'s, else its family's."""
+    """One generator: the plan's `builder`'s, else its family's."""
     return (plan.builder or Family.named(plan.family).generator)(plan)
 
 
 def build_discriminator(plan: DiscriminatorPlan) -> nn.Module:
-    """One discriminator: the plan's ``builder``'s, else its family's."""
+    """One discriminator: the plan's `builder`'s, else its family's."""
     return (plan.builder or Family.named(plan.family).discriminator)(plan)

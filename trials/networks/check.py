@@ -16,7 +16,7 @@ SIZES = (8, 16, 32, 64, 128, 256)
 
 
 def check(plan: NetworkPlan) -> list[Problem]:
-    """Every reason why :func:`~trials.networks.build.build` would refuse the plan."""
+    """Every reason why `build` would refuse the plan."""
     return [*_generator(plan.generator), *_discriminator(plan.discriminator)]
 
 

@@ -1,7 +1,7 @@
 """What a file may say about the networks: a family for each player, and that family's knobs.
 
 Silence about a family is decided when the section is read, so that what is recorded has every
-default written down. :func:`trials.networks.build.plan_networks` turns the section into a plan.
+default written down. `trials.networks.build.plan_networks` turns the section into a plan.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Player = Literal["generator", "discriminator"]
 PLAYERS: tuple[Player, ...] = ("generator", "discriminator")
 
 USUAL = {"image": "dcgan", "point": "mlp"}
-"""The family that ``auto`` is, by what the data are."""
+"""The family that `auto` is, by what the data are."""
 
 Knobs = Mapping[str, Mapping[str, Any]]
 """Player → knobs."""
@@ -84,7 +84,7 @@ class NetworksConfig(BaseModel):
 def settled(given: Mapping[str, Any], items: str, brought: Sequence[Knobs] = ()) -> dict[str, Any]:
     """The section with all that it leaves open decided.
 
-    ``items`` is ``image`` or ``point``. ``brought`` are knobs that the loss, the task and the
+    `items` is `image` or `point`. `brought` are knobs that the loss, the task and the
     tricks bring where the file says nothing.
 
     Raises:

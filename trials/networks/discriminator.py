@@ -19,7 +19,7 @@ NO_HEADS: Mapping[str, Tensor] = MappingProxyType({})
 class LabelledInput(nn.Module):
     """Joins class vectors to the input: as constant maps to images, as columns to points.
 
-    Labels are (N,), or (N, pack) where ``pack`` samples are judged together.
+    Labels are (N,), or (N, pack) where `pack` samples are judged together.
     """
 
     def __init__(self, plan: DiscriminatorPlan) -> None:
@@ -47,7 +47,7 @@ def input_channels(plan: DiscriminatorPlan, entry: LabelledInput | None) -> int:
 def refinements(
     plan: DiscriminatorPlan, make: LayerFactory, features: int
 ) -> tuple[list[nn.Module], int]:
-    """The plan's ``after_features`` in a row, and the number of features that come out."""
+    """The plan's `after_features` in a row, and the number of features that come out."""
     modules = []
     for insert in plan.after_features:
         module, features = insert(features)
@@ -68,9 +68,9 @@ def read_heads(heads: nn.ModuleDict, features: Tensor) -> Mapping[str, Tensor]:
 
 
 class Discriminator(nn.Module):
-    """``trunk``: (N, channels, …) → (N, features); then one score, and further heads.
+    """`trunk`: (N, channels, …) → (N, features); then one score, and further heads.
 
-    With ``projection`` (arXiv:1802.05637) the score is ψ(h) + ⟨V y, h⟩.
+    With `projection` (arXiv:1802.05637) the score is ψ(h) + ⟨V y, h⟩.
     """
 
     def __init__(

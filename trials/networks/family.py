@@ -56,7 +56,7 @@ class PlayerKnobs(PartConfig):
 
 class Family(Part, ABC):
     """A family of networks. Both constructors read every field of the plan that they can honour,
-    and the family's own knobs from ``plan.knobs``."""
+    and the family's own knobs from `plan.knobs`."""
 
     kind = "network family"
     folders = ("trials.networks.families",)
@@ -84,7 +84,7 @@ class Family(Part, ABC):
 
     @classmethod
     def discriminator(cls, plan: DiscriminatorPlan) -> nn.Module:
-        """Samples (N, pack·C, …), labels (N,) or None → a :class:`Judgement`."""
+        """Samples (N, pack·C, …), labels (N,) or None → a `Judgement`."""
         raise NotImplementedError(f"the family {cls.key} judges nothing")
 
     @classmethod

@@ -19,7 +19,7 @@ from trials.networks.plan import GeneratorPlan
 
 
 class ClassVector(nn.Module):
-    """Class numbers (N,) → vectors (N, size): one-hot, or learned where ``embedding`` > 0."""
+    """Class numbers (N,) → vectors (N, size): one-hot, or learned where `embedding` > 0."""
 
     identity: Tensor
 
@@ -42,8 +42,8 @@ class ClassVector(nn.Module):
 class Conditioner(nn.Module):
     """(z, labels) → what the first stage reads, and one code for each stage.
 
-    ``concat`` joins the class vector to z. ``norm`` joins it to every code. ``skip_z`` puts z in
-    the codes: ``whole``, or ``split`` in equal shares, of which the first stage reads one (with
+    `concat` joins the class vector to z. `norm` joins it to every code. `skip_z` puts z in
+    the codes: `whole`, or `split` in equal shares, of which the first stage reads one (with
     the remainder) and each block another (BigGAN, arXiv:1809.11096).
     """
 
@@ -68,7 +68,7 @@ class Conditioner(nn.Module):
         """Numbers in each code; 0: there are no codes."""
 
     def forward(self, z: Tensor, labels: Tensor | None) -> tuple[Tensor, Sequence[Tensor]]:
-        """→ (N, entry), and ``stages`` times (N, code) or nothing."""
+        """→ (N, entry), and `stages` times (N, code) or nothing."""
         entry, codes = z, self._latent_codes(z)
         if self.skip_z == "split":
             entry = z[:, : self.shares[0]]
@@ -100,9 +100,9 @@ def conditioner_of(plan: GeneratorPlan, stages: int) -> Conditioner | None:
 
 
 class Generator(nn.Module):
-    """``stages``: the first reads z, the last makes the sample.
+    """`stages`: the first reads z, the last makes the sample.
 
-    ``encoder`` turns a condition image into feature maps, one for each of the first stages, from
+    `encoder` turns a condition image into feature maps, one for each of the first stages, from
     the coarsest; each is added to what its stage made.
     """
 

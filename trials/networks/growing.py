@@ -39,8 +39,8 @@ WIDEST = 8
 class Growth:
     """When the networks grow, in shares of the training.
 
-    They begin at ``start``×``start`` and are fully grown when ``grown_by`` of ``steps`` are done.
-    Until then every size has an equal share, and the last ``fade`` of it fades in the next size.
+    They begin at `start`×`start` and are fully grown when `grown_by` of `steps` are done.
+    Until then every size has an equal share, and the last `fade` of it fades in the next size.
     """
 
     start: int
@@ -55,7 +55,7 @@ class Growth:
         return halvings(self.size, self.start)
 
     def position(self, step: Tensor) -> Tensor:
-        """Doublings done when ``step`` steps are done, a fraction while one fades in; float64."""
+        """Doublings done when `step` steps are done, a fraction while one fades in; float64."""
         reached = step.double() * (self.doublings / (self.steps * self.grown_by))
         done = reached.floor()
         # α rises from 0 to 1 in the last `fade` of each size's share.
@@ -68,13 +68,13 @@ class Growth:
 
 
 def pooled(images: Tensor, size: int) -> Tensor:
-    """Images (N, C, H, W) brought down to ``size`` by means over squares."""
+    """Images (N, C, H, W) brought down to `size` by means over squares."""
     factor = images.shape[-1] // size
     return images if factor == 1 else F.avg_pool2d(images, factor)
 
 
 def enlarged(images: Tensor, size: int) -> Tensor:
-    """Images (N, C, H, W) brought up to ``size`` by repeating pixels."""
+    """Images (N, C, H, W) brought up to `size` by repeating pixels."""
     factor = size // images.shape[-1]
     return images if factor == 1 else F.interpolate(images, scale_factor=factor, mode="nearest")
 
@@ -113,7 +113,7 @@ class GrowingGenerator(nn.Module):
         self.position = 0.0
 
     def grow(self, step: int) -> None:
-        """Be as large as after ``step`` steps."""
+        """Be as large as after `step` steps."""
         self.step.fill_(step)
         self.position = float(self.growth.position(torch.tensor(step)))
 
@@ -147,7 +147,7 @@ class GrowingGenerator(nn.Module):
 def _stage(
     make: LayerFactory, plan: GeneratorPlan, inputs: int, outputs: int, size: int
 ) -> nn.Module:
-    """From z to 4×4, or from half the size to ``size``; then ``depth`` − 1 convolutions."""
+    """From z to 4×4, or from half the size to `size`; then `depth` − 1 convolutions."""
     fan, bias = outputs * make.outputs_per_channel, make.biased()
     if size == SMALLEST:
         entry = projection(make, inputs, outputs, bias=bias)
@@ -193,7 +193,7 @@ class GrowingTrunk(nn.Module):
         self.position = 0.0
 
     def grow(self, step: int) -> None:
-        """Judge images as after ``step`` steps."""
+        """Judge images as after `step` steps."""
         self.position = float(self.growth.position(torch.tensor(step)))
 
     def forward(self, images: Tensor) -> Tensor:
@@ -212,7 +212,7 @@ class GrowingTrunk(nn.Module):
 def _block(
     make: LayerFactory, plan: DiscriminatorPlan, inputs: int, outputs: int, size: int
 ) -> nn.Module:
-    """``depth`` − 1 convolutions at ``size``, then one that halves it."""
+    """`depth` − 1 convolutions at `size`, then one that halves it."""
     bias, modules = make.biased(), list[nn.Module]()
     for _ in range(plan.depth - 1):
         modules += make.unit([make.conv(inputs, inputs, resolution=size, bias=bias)], inputs)
@@ -232,7 +232,7 @@ class GrowingDiscriminator(Discriminator):
         super().__init__(plan, make, entry, [trunk], trunk.features)
 
     def grow(self, step: int) -> None:
-        """Judge images as after ``step`` steps."""
+        """Judge images as after `step` steps."""
         for part in self.trunk:
             if isinstance(part, GrowingTrunk):
                 part.grow(step)

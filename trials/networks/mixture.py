@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 
 def shares(z: Tensor, count: int) -> Tensor:
-    """Which of ``count`` members makes each sample: z (N, latent) → (N,), each equally often.
+    """Which of `count` members makes each sample: z (N, latent) → (N,), each equally often.
 
     Read off the digits of Σ z after the third decimal: a sample's maker depends on nothing but its
     own z, so that the same z gives the same image in any batch.
@@ -22,7 +22,7 @@ class Mixture(nn.Module):
     """Each sample is made by one of the members, chosen by its z.
 
     Every member makes the whole batch: dearer than sending each its part, but batch statistics
-    can be taken, and ``torch.export`` can trace it.
+    can be taken, and `torch.export` can trace it.
     """
 
     def __init__(self, members: Iterable[nn.Module]) -> None:

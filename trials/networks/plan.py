@@ -6,8 +6,8 @@ A trick never edits a built network. It returns a changed plan::
         wrap = (*plan.discriminator.wrap_layer, spectral_normalise)
         return replace(plan, discriminator=replace(plan.discriminator, wrap_layer=wrap))
 
-and :func:`trials.networks.build.build` makes the two modules from the final plan. A family of
-networks reads every field that it can honour and refuses, with a ``ConfigError``, one that it
+and `trials.networks.build.build` makes the two modules from the final plan. A family of
+networks reads every field that it can honour and refuses, with a `ConfigError`, one that it
 cannot, so that no knob is silently dead.
 """
 
@@ -25,10 +25,10 @@ from trials.part import PartConfig
 class Judgement(NamedTuple):
     """What a discriminator says of a batch.
 
-    ``score``: (N,) raw scores, no sigmoid. ``features``: (N, F) the activations that the last
-    layer reads. ``heads``: further outputs by name, each (N, k): class logits, codes.
-    ``reconstruction``: what an autoencoder discriminator made of its input, else ``None``.
-    Where several ``judges`` judge, ``score`` is (S·N,), one judge's scores after the other's.
+    `score`: (N,) raw scores, no sigmoid. `features`: (N, F) the activations that the last
+    layer reads. `heads`: further outputs by name, each (N, k): class logits, codes.
+    `reconstruction`: what an autoencoder discriminator made of its input, else `None`.
+    Where several `judges` judge, `score` is (S·N,), one judge's scores after the other's.
     """
 
     score: Tensor
@@ -55,7 +55,7 @@ BlockInsert = Callable[[int, int], nn.Module | None]
 """(resolution, channels) → a module that keeps that shape and stands after the block, or None.
 
 Asked once at each size that the network has, after the first block that reaches it; the sizes are
-those of :func:`trials.networks.build.block_sizes`. Weight layers inside the module are initialised
+those of `trials.networks.build.block_sizes`. Weight layers inside the module are initialised
 and wrapped like the network's own.
 """
 
@@ -65,7 +65,7 @@ FeatureInsert = Callable[[int], tuple[nn.Module, int]]
 
 @dataclass(frozen=True)
 class PlayerPlan:
-    """What both players have. ``shape`` is (C, H, W) of an image or (D,) of a point."""
+    """What both players have. `shape` is (C, H, W) of an image or (D,) of a point."""
 
     family: str
     shape: tuple[int, ...]
@@ -111,12 +111,12 @@ class GeneratorPlan(PlayerPlan):
 
 @dataclass(frozen=True)
 class DiscriminatorPlan(PlayerPlan):
-    """Images and labels → :class:`Judgement`."""
+    """Images and labels → `Judgement`."""
 
     downsample: str = "strided"
     conditioning: Literal["none", "concat", "projection"] = "none"
     pack: int = 1
-    """Samples judged together; the first layer reads ``pack`` times the channels."""
+    """Samples judged together; the first layer reads `pack` times the channels."""
 
     append_maps: tuple[BlockInsert, ...] = ()
     """(resolution, channels) → module that adds one feature map before the last block."""

@@ -39,14 +39,14 @@ def doubled(images: Tensor) -> Tensor:
 def beside(refined: Tensor, small: Tensor) -> Tensor:
     """(N, C, H, W) and (N, C, H/2, W/2) as one tensor (N, 2C, H, W).
 
-    The small image is doubled and halved in value, so that :func:`apart` gives it back and is
+    The small image is doubled and halved in value, so that `apart` gives it back and is
     orthogonal: gradients and noise keep their norms.
     """
     return torch.cat([refined, doubled(small) / 2], dim=1)
 
 
 def apart(joint: Tensor, pack: int) -> tuple[Tensor, Tensor]:
-    """The two that :func:`beside` joined, of ``pack`` samples on channels: (N, 2·pack·C, H, W)."""
+    """The two that `beside` joined, of `pack` samples on channels: (N, 2·pack·C, H, W)."""
     refined, small = joint.view(len(joint), pack, 2, -1, *joint.shape[2:]).unbind(2)
     return refined.flatten(1, 2), 2 * halved(small.flatten(1, 2))
 
@@ -68,7 +68,7 @@ def discriminator_stages(plan: DiscriminatorPlan) -> tuple[DiscriminatorPlan, Di
 class StackedGenerator(nn.Module):
     """z (N, latent), labels (N,) where the plan conditions on them → (N, C, H, W).
 
-    While it trains with ``together`` the result has 2C channels, see :func:`beside`. With ``noise``
+    While it trains with `together` the result has 2C channels, see `beside`. With `noise`
     G₂ reads z too; the paper's does not.
     """
 
@@ -122,7 +122,7 @@ class StackedGenerator(nn.Module):
 class StackedDiscriminator(nn.Module):
     """Images of half the size go to D₁, of the full size to D₂, both beside each other to both.
 
-    Both judge: ``score`` is (2N,), D₂'s first; ``features`` are joined; further heads are D₂'s.
+    Both judge: `score` is (2N,), D₂'s first; `features` are joined; further heads are D₂'s.
     """
 
     def __init__(self, plan: DiscriminatorPlan) -> None:

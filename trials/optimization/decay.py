@@ -16,4 +16,4 @@ class Decay(Part, ABC):
     @staticmethod
     @abstractmethod
     def factor(progress: float, floor: float) -> float:
-        """What is left when ``progress`` in [0, 1] is done: 1 at first, ``floor`` at the end."""
+        """What is left when `progress` in [0, 1] is done: 1 at first, `floor` at the end."""

@@ -56,6 +56,6 @@ class Optimizer(Part, ABC):
         """The optimiser of torch for these parameters, at the learning rate of the start."""
 
     def rate(self, progress: float) -> float:
-        """The learning rate when ``progress`` in [0, 1] of the training is done."""
+        """The learning rate when `progress` in [0, 1] of the training is done."""
         factor = Decay.named(self.config.decay).factor(progress, self.config.decay_to)
         return float(self.config.lr * factor)

@@ -1,6 +1,6 @@
 """Configurations that people ask for by the name of a paper: one YAML file each.
 
-``preset: sngan`` in a trial config starts from ``sngan.yaml``; what the user gives beside it wins.
+`preset: sngan` in a trial config starts from `sngan.yaml`; what the user gives beside it wins.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def _text(name: str) -> str:
 
 
 def load(name: str) -> dict[str, Any]:
-    """A preset's own mapping: ``paper``, ``summary`` and ``config``."""
+    """A preset's own mapping: `paper`, `summary` and `config`."""
     document: dict[str, Any] = yaml.safe_load(_text(name))
     return document
 
@@ -52,9 +52,9 @@ def expand(mapping: Mapping[str, Any]) -> tuple[dict[str, Any], list[Problem]]:
 
 
 def merge(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """``over`` on top of ``under``, mapping by mapping.
+    """`over` on top of `under`, mapping by mapping.
 
-    A mapping with another ``name`` replaces the one below whole: the options of one loss or data
+    A mapping with another `name` replaces the one below whole: the options of one loss or data
     source mean nothing to another.
     """
     merged = dict(under)

@@ -1,7 +1,7 @@
 """Exact save and restore: what a trial needs to go on as if it had never been stopped.
 
 One file, replaced atomically, so that a kill at any instruction leaves the old checkpoint or the
-new one, whole. It holds tensors and plain values only and is read with ``weights_only``: nothing
+new one, whole. It holds tensors and plain values only and is read with `weights_only`: nothing
 in it is executed.
 """
 
@@ -23,15 +23,15 @@ ANEW = "delete it, and the training starts anew"
 
 
 def save(path: Path, fingerprint: str, state: dict[str, Any]) -> None:
-    """Replace the checkpoint at ``path``."""
+    """Replace the checkpoint at `path`."""
     content = {"format": FORMAT, "fingerprint": fingerprint, "state": state}
     atomic_write(path, lambda temporary: torch.save(content, temporary))
 
 
 def load(path: Path, fingerprints: Collection[str] | None) -> dict[str, Any] | None:
-    """The state saved at ``path``, or None where there is no checkpoint.
+    """The state saved at `path`, or None where there is no checkpoint.
 
-    ``fingerprints`` are those that its configuration may have; None takes any configuration's.
+    `fingerprints` are those that its configuration may have; None takes any configuration's.
 
     Raises:
         CheckpointError: it is damaged, of another format, or of another configuration.
@@ -55,7 +55,7 @@ def load(path: Path, fingerprints: Collection[str] | None) -> dict[str, Any] | N
 
 
 def _read(path: Path) -> Any:
-    """What ``path`` holds, once all of its checksums are right: torch looks at none of them."""
+    """What `path` holds, once all of its checksums are right: torch looks at none of them."""
     try:
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()

@@ -1,7 +1,7 @@
 """Randomness, one stream a purpose, so that changing one use never shifts another.
 
-``weights``: initial weights. ``data``: order of the training data. ``noise``: latent vectors and
-labels of generated samples. ``augmentation``: everything random that tricks do to images.
+`weights`: initial weights. `data`: order of the training data. `noise`: latent vectors and
+labels of generated samples. `augmentation`: everything random that tricks do to images.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def derive(seed: int, *purpose: str | int) -> int:
 
 
 def stream(device: torch.device | str, seed: int, *purpose: str | int) -> torch.Generator:
-    """A fresh generator on ``device`` for one purpose."""
+    """A fresh generator on `device` for one purpose."""
     return torch.Generator(device).manual_seed(derive(seed, *purpose))
 
 
@@ -42,7 +42,7 @@ class Streams:
         return states
 
     def load_state(self, states: dict[str, Any]) -> None:
-        """Go on exactly where :meth:`state` was taken."""
+        """Go on exactly where `state` was taken."""
         for name in NAMES:
             getattr(self, name).set_state(states[name])
         torch.set_rng_state(states["global"])

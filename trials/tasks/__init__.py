@@ -1,1 +1,1 @@
-"""What the generator is for. Exactly one task is on; ``generate`` is the default."""
+"""What the generator is for. Exactly one task is on; `generate` is the default."""

@@ -4,8 +4,8 @@
 
 M is 1 in the hole. The generator is given the image with its hole and the mask, and only the hole
 of its output counts: known pixels are put back exactly. As the source advises, its convolutions
-are gated unless ``gated`` is off. The paper's losses beside the adversarial one are tricks of
-their own (``l1``, ``perceptual``). The hole is a square in the middle, a square anywhere, or
+are gated unless `gated` is off. The paper's losses beside the adversarial one are tricks of
+their own (`l1`, `perceptual`). The hole is a square in the middle, a square anywhere, or
 brush strokes: random walks, the free-form masks of the paper's section 3.2.
 """
 
@@ -52,7 +52,7 @@ def square(count: int, side: int, hole: int, stream: torch.Generator, anywhere: 
 
 
 def strokes(count: int, side: int, share: float, stream: torch.Generator) -> Tensor:
-    """Masks (count, 1, side, side): a brush walks at random, twice ``share`` of the side far.
+    """Masks (count, 1, side, side): a brush walks at random, twice `share` of the side far.
 
     It is an eighth of the side wide and makes steps of its own width. It leaves at one edge and
     comes back at the other, so that no hole is shorter than another.
@@ -99,7 +99,7 @@ class Inpaint(PairedTask):
         return replace(plan, generator=maker)
 
     def masks(self, count: int, side: int, stream: torch.Generator) -> Tensor:
-        """Holes for ``count`` images: (count, 1, side, side), 1 in the hole."""
+        """Holes for `count` images: (count, 1, side, side), 1 in the hole."""
         if self.config.hole == "strokes":
             return strokes(count, side, self.config.size, stream)
         hole = max(1, round(self.config.size * side))

@@ -1,6 +1,6 @@
 """What tasks share in which every sample has a true answer: the pairs, and how near they come.
 
-At each evaluation the sampling network answers for up to :data:`PAIRS` images, the held-out ones
+At each evaluation the sampling network answers for up to `PAIRS` images, the held-out ones
 where there are any; PSNR and SSIM against the truth are logged beside the FID.
 """
 
@@ -24,7 +24,7 @@ PAIRS = 256
 
 
 class PairedTask(Trick):
-    """A task whose ``condition`` is made from the image that the generator should find."""
+    """A task whose `condition` is made from the image that the generator should find."""
 
     group: ClassVar[str] = "task"
     slot: ClassVar[str] = "task"

@@ -3,10 +3,10 @@
     y = x pooled by the factor,    x̂ = G(z, y),    D judges x against x̂
 
 The generator is given the small image and makes the large one. As the source advises it grows by
-pixel shuffle (Shi et al. 2016, arXiv:1609.05158) unless ``networks.generator.upsample`` says
+pixel shuffle (Shi et al. 2016, arXiv:1609.05158) unless `networks.generator.upsample` says
 otherwise. The paper shrinks by bicubic filtering; here each pixel of the small image is the mean
 of the pixels it stands for, which is exact for every factor. Its content losses are tricks of
-their own (``l1``, ``perceptual``).
+their own (`l1`, `perceptual`).
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from trials.trick import Trick
 
 class FeatureLoss(Trick):
     """Compares the answer with the true image, layer by layer, as the evaluation's network sees
-    them. Its knobs have a ``weight``."""
+    them. Its knobs have a `weight`."""
 
     group = "auxiliary"
     requires = ("inpaint", "super_resolve")

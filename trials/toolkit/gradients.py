@@ -7,9 +7,9 @@ from torch import Tensor
 
 
 def score_gradients(scores: Tensor, images: Tensor, judges: int = 1) -> Tensor:
-    """∇ₓ D(x) for each judged sample: ``scores`` (M,), ``images`` (M, …) → (M, …).
+    """∇ₓ D(x) for each judged sample: `scores` (M,), `images` (M, …) → (M, …).
 
-    Of several judges, ``scores`` (S·M,), each one's gradients: (S·M, …), one after the other.
+    Of several judges, `scores` (S·M,), each one's gradients: (S·M, …), one after the other.
 
     The sum over the batch is differentiated; where D judges every sample alone, each row is that
     sample's own gradient. The result can be differentiated again (double backward).
@@ -22,7 +22,7 @@ def score_gradients(scores: Tensor, images: Tensor, judges: int = 1) -> Tensor:
 
 
 def watched(images: Tensor) -> Tensor:
-    """``images`` to take gradients at: a leaf of their own, or themselves where they depend on
+    """`images` to take gradients at: a leaf of their own, or themselves where they depend on
     something, as the images of an imagined step depend on the generator."""
     return images if images.requires_grad else images.detach().requires_grad_(True)
 

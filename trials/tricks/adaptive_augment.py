@@ -1,11 +1,11 @@
 """Adaptive discriminator augmentation (Karras et al. 2020, arXiv:2006.06676). Added since the
 documents.
 
-    every ``interval`` discriminator steps   r_t = E[sign(D(x) − b)];   p ← p ± Δ, towards target
+    every `interval` discriminator steps   r_t = E[sign(D(x) − b)];   p ← p ± Δ, towards target
     D sees T_p(x) and T_p(G(z)):  each transformation is applied to an image with probability p
 
 b is the score above which the loss takes an image for real: the paper's 0, or the middle between
-both sides for losses that are not centred there. Δ is such that p can go from 0 to 1 in ``ramp``
+both sides for losses that are not centred there. Δ is such that p can go from 0 to 1 in `ramp`
 images. The paper's 18 transformations are reduced to those that its ablation (figure 4) found to
 matter and that need no filter banks: pixel blitting (mirror, quarter turns, whole-pixel moves by up
 to 1/8) and colour (brightness and contrast).
@@ -28,7 +28,7 @@ from trials.trick import Trick
 
 
 def next_p(p: float, sign: float, target: float, images: int, ramp: int) -> float:
-    """p after ``images`` images judged with mean sign ``sign``, within [0, 1]."""
+    """p after `images` images judged with mean sign `sign`, within [0, 1]."""
     if sign == target:
         return p
     return min(1.0, max(0.0, p + math.copysign(images / ramp, sign - target)))

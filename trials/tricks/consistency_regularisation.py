@@ -3,7 +3,7 @@
 
     λ E (D(x) − D(T(x)))²          and, balanced, λ_fake E (D(G(z)) − D(T(G(z))))²
 
-T moves an image by up to ``shift`` pixels and mirrors it (``flip``). The paper penalises the last
+T moves an image by up to `shift` pixels and mirrors it (`flip`). The paper penalises the last
 layer's output, and so does this.
 """
 

@@ -35,7 +35,7 @@ def color(x: Tensor, draw: Draw) -> Tensor:
 
 
 def translation(x: Tensor, draw: Draw, ratio: float = 1 / 8) -> Tensor:
-    """Images moved by up to ``ratio`` of their side, each its own way."""
+    """Images moved by up to `ratio` of their side, each its own way."""
     reach = max(1, round(x.shape[-1] * ratio))
     down, right = (
         (draw(len(x)).flatten() * (2 * reach + 1)).floor().long() - reach for _ in range(2)
@@ -44,7 +44,7 @@ def translation(x: Tensor, draw: Draw, ratio: float = 1 / 8) -> Tensor:
 
 
 def cutout(x: Tensor, draw: Draw, ratio: float = 1 / 2) -> Tensor:
-    """Images with a square of ``ratio`` of the side set to zero, each at its own place."""
+    """Images with a square of `ratio` of the side set to zero, each at its own place."""
     side = x.shape[-1]
     hole = max(1, round(side * ratio))
     places = [

@@ -7,7 +7,7 @@
               below 1/band: one more generator step;   above band: one more discriminator step
 
 A player that leads waits: the other's steps go up by one, the leader's down to one, within
-``most``. Logged: ``discriminator_steps`` and ``generator_steps``, the mean of a round since the
+`most`. Logged: `discriminator_steps` and `generator_steps`, the mean of a round since the
 last evaluation. The source is sceptical of balancing, so it is off by default.
 """
 

@@ -2,8 +2,8 @@
 
     θ̄ ← β θ̄ + (1 − β) θ   after every generator step
 
-Used for evaluation and samples; training goes on with the raw weights. Before ``start`` of the
-steps has passed θ̄ = θ. With ``warm_up`` the decay of the t-th update is
+Used for evaluation and samples; training goes on with the raw weights. Before `start` of the
+steps has passed θ̄ = θ. With `warm_up` the decay of the t-th update is
 min(β, (1 + t)/(10 + t)), so that the average forgets its beginning. Buffers (batch statistics)
 are copied or averaged: which of the two changes FID by up to a factor of two, so it is a knob;
 spectral norm's vectors are always copied.
@@ -24,7 +24,7 @@ from trials.trick import Trick
 
 
 def decay_at(update: int, decay: float, warm_up: bool) -> float:
-    """β of the ``update``-th averaging, counted from 0."""
+    """β of the `update`-th averaging, counted from 0."""
     return min(decay, (1 + update) / (10 + update)) if warm_up else decay
 
 

@@ -23,7 +23,7 @@ discriminator for an image's codes (InfoGAN) must be given those of this image."
 
 
 def mixed(fresh: Tensor, old: Tensor) -> Tensor:
-    """The batch with its last ``len(old)`` rows replaced by old ones: (N, …), (K, …) → (N, …)."""
+    """The batch with its last `len(old)` rows replaced by old ones: (N, …), (K, …) → (N, …)."""
     return torch.cat([fresh[: len(fresh) - len(old)], old])
 
 

@@ -4,13 +4,13 @@
 
 A single GAN drops modes, and others at other times. Candidates are collected while it trains, and
 after each new one the mixture is chosen anew: first the candidate nearest to the data, then again
-and again the one with which the mixture comes nearest, up to ``members``. The mixture, in equal
+and again the one with which the mixture comes nearest, up to `members`. The mixture, in equal
 shares, is what is sampled, scored and saved.
 
-Candidates are snapshots of one training (the paper's self-ensembles) or, with ``restart``, GANs of
+Candidates are snapshots of one training (the paper's self-ensembles) or, with `restart`, GANs of
 their own, each trained from new weights for an equal part of the steps (its standard ensembles).
 They are sampled as an evaluation would sample them, with their running batch statistics; the
-distance is taken in the evaluation's feature space, to :data:`REAL` real images. The paper mixes
+distance is taken in the evaluation's feature space, to `REAL` real images. The paper mixes
 all its members and does not choose.
 """
 
@@ -44,7 +44,7 @@ whole, or by weights that are no longer there. Other tricks forget, as they are 
 def greedy(reference: Reference, features: Sequence[Tensor], most: int) -> tuple[list[int], float]:
     """Which candidates to mix, in the order chosen, and the mixture's distance.
 
-    ``features``: (n, d) of each candidate, n equal, so that the shares are.
+    `features`: (n, d) of each candidate, n equal, so that the shares are.
     """
     chosen: list[int] = []
     best = math.inf

@@ -2,7 +2,7 @@
 
     λ E (‖∇D(x̂)‖₂ − 1)²,   x̂ = ε x + (1 − ε) G(z),   ε ~ U(0, 1)
 
-one ε and one norm a sample. ``one_sided`` penalises only norms above the target, as section 4
+one ε and one norm a sample. `one_sided` penalises only norms above the target, as section 4
 of the paper discusses. Interpolates what the discriminator was shown. Sources: 000, 001, 003.
 """
 

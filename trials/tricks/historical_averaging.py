@@ -3,7 +3,7 @@
     c ‖θ − (1/t) Σ θ[i]‖²
 
 added to the loss of a player; θ[i] are its weights after its i-th step. The mean runs over all
-steps, or over the last ``window`` of them. Sources: 000 (last t models, or a running average),
+steps, or over the last `window` of them. Sources: 000 (last t models, or a running average),
 002, 003.
 """
 
@@ -56,7 +56,7 @@ class History:
         return {"count": self.count, "means": self.means, "past": list(self.past)}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Take back what :meth:`state` gave."""
+        """Take back what `state` gave."""
         device = self.means[0].device
         self.count = state["count"]
         self.means = [mean.to(device) for mean in state["means"]]

@@ -2,8 +2,8 @@
 
     the discriminator sees x + σ(t) n,  n ~ N(0, I),  for real and generated images alike
 
-σ(t) falls from ``sigma`` to 0 while ``until`` of the training passes: linearly, as a cosine, or
-stays (``constant``, the "keep adding noise" of source 004). Sources: 000, 001 (2.8), 004.
+σ(t) falls from `sigma` to 0 while `until` of the training passes: linearly, as a cosine, or
+stays (`constant`, the "keep adding noise" of source 004). Sources: 000, 001 (2.8), 004.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from trials.trick import Trick
 
 
 def level(sigma: float, schedule: Literal["linear", "cosine", "constant"], share: float) -> float:
-    """σ when ``share`` of the schedule has passed; 0 after its end unless constant."""
+    """σ when `share` of the schedule has passed; 0 after its end unless constant."""
     if schedule == "constant":
         return sigma
     return sigma * Decay.named(schedule).factor(share, 0.0) if share < 1 else 0.0

@@ -1,7 +1,7 @@
 """Label smoothing (Salimans et al. 2016, arXiv:1606.03498, section 3.4).
 
 One-sided: the target of real images is α < 1 (0.9), or random in U(low, high), one a sample; that
-of generated images stays 0. ``two_sided`` also raises the target of generated images to 1 − α,
+of generated images stays 0. `two_sided` also raises the target of generated images to 1 − α,
 which source 002 warns against: where p_data is near 0 the optimal discriminator
 (α p_data + β p_model) / (p_data + p_model) then leaves wrong samples where they are.
 Sources: 000, 001 (U(0.9, 1.1)), 002, 003, 004.

@@ -37,8 +37,8 @@ def pooled(images: Tensor, how: Literal["max", "average"]) -> Tensor:
 class MultiScale(nn.Module):
     """Discriminators of one image at full, half, quarter… size.
 
-    ``score`` is (scales · N,), scale by scale, so that a mean over samples is one over scales too;
-    what compares scores with each other does so judge by judge. ``features`` are joined, (N, Σ F).
+    `score` is (scales · N,), scale by scale, so that a mean over samples is one over scales too;
+    what compares scores with each other does so judge by judge. `features` are joined, (N, Σ F).
     """
 
     def __init__(self, scales: list[nn.Module], how: Literal["max", "average"]) -> None:

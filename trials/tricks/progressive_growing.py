@@ -3,16 +3,16 @@
     from 4×4 or 8×8 upward; while a size fades in, α from 0 to 1:
     G(z) = (1 − α) up(rgb_k) + α rgb_{k+1},   D alike,   x ← (1 − α) up(pool(x)) + α x
 
-Both networks are replaced by growing ones (``networks/growing.py``), which honour the knobs of
-the family ``dcgan`` and take the paper's where none is given: two convolutions a size, nearest
+Both networks are replaced by growing ones (`networks/growing.py`), which honour the knobs of
+the family `dcgan` and take the paper's where none is given: two convolutions a size, nearest
 neighbours upward, means downward, leaky ReLU, 1×1 convolutions to and from images. What the
 discriminator sees of either side is brought down to the size reached, and real images fade in as
 generated ones do. The paper counts images in a phase, 800,000 to fade a size in and as many to
 settle; here phases are shares of the training, so that trainings of different lengths compare.
 Its smaller batches at larger sizes are not followed.
 
-``equalised`` (section 4.1): weights are N(0, 1), and act multiplied by √(2 / fan in), so that
-Adam moves all of them equally fast. ``pixel_norm`` (section 4.2): each pixel's features, and z,
+`equalised` (section 4.1): weights are N(0, 1), and act multiplied by √(2 / fan in), so that
+Adam moves all of them equally fast. `pixel_norm` (section 4.2): each pixel's features, and z,
 have mean square 1.
 """
 
@@ -154,7 +154,7 @@ class ProgressiveGrowing(Trick):
         return NetworkPlan(replace(maker, builder=makes), replace(judge, builder=judges))
 
     def growth(self, size: int) -> Growth:
-        """When networks for images of ``size`` grow."""
+        """When networks for images of `size` grow."""
         chosen = self.config
         return Growth(chosen.start, size, self.trial.steps, chosen.grown_by, chosen.fade)
 

@@ -2,7 +2,7 @@
 
     γ/2 · E ‖∇D(x)‖²
 
-With ``every`` > 1 it is taken lazily, every so many discriminator steps with its weight multiplied
+With `every` > 1 it is taken lazily, every so many discriminator steps with its weight multiplied
 by that number (Karras et al. 2020, arXiv:1912.04958, appendix B). Added since the documents.
 """
 

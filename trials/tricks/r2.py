@@ -3,7 +3,7 @@
     γ/2 · E ‖∇D(G(z))‖²
 
 With R1 and the relativistic loss it makes the recipe of R3GAN (Huang et al. 2024,
-arXiv:2501.05441). Taken lazily as R1 is, with ``every``. Added since the documents.
+arXiv:2501.05441). Taken lazily as R1 is, with `every`. Added since the documents.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
     β_ji = softmax_i f(x_i)ᵀ g(x_j),   o_j = v(Σ_i β_ji h(x_i)),   y = γ o + x,   γ starts at 0
 
 stands after the block at one resolution, in one player or both. The layer, and where it follows
-the authors' code instead of the paper's text, is in ``networks/layers/self_attention.py``.
+the authors' code instead of the paper's text, is in `networks/layers/self_attention.py`.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
     W / σ(W),   σ(W) ≈ uᵀ W v by power iteration, one iteration a forward pass
 
-so that every layer has Lipschitz constant 1. On the discriminator; ``generator`` puts it on both
+so that every layer has Lipschitz constant 1. On the discriminator; `generator` puts it on both
 players, as SAGAN does (arXiv:1805.08318, section 4.1). The iteration is torch's parametrisation.
 Sources: 000, 001 (2.12), 003, 004.
 """
@@ -20,7 +20,7 @@ from trials.trick import Trick
 
 
 def normalised(layer: nn.Module, iterations: int) -> nn.Module:
-    """``layer`` with its weight divided by its largest singular value."""
+    """`layer` with its weight divided by its largest singular value."""
     return spectral_norm(layer, n_power_iterations=iterations)
 
 

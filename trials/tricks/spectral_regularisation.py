@@ -21,7 +21,7 @@ from trials.trick import Trick
 
 @torch.no_grad()
 def iterated(weight: Tensor, v: Tensor, iterations: int) -> tuple[Tensor, Tensor]:
-    """The left and right singular vectors of σ(W), from ``v`` (inputs,) by power iteration."""
+    """The left and right singular vectors of σ(W), from `v` (inputs,) by power iteration."""
     for _ in range(iterations):
         u = torch.nn.functional.normalize(weight @ v, dim=0)
         v = torch.nn.functional.normalize(weight.T @ u, dim=0)

@@ -2,11 +2,11 @@
 
     G₁(z) at half the size, judged by D₁;   G₂(G₁(z)) at full size, judged by D₂
 
-The networks are in ``networks/stacked.py``. ``after``, as in the paper: the first pair trains for
-``share`` of the training, is then fixed, and the second pair learns to refine what it makes. Until
-then samples are the first's, enlarged. ``with``, as in StackGAN++ (arXiv:1710.10916): both pairs
+The networks are in `networks/stacked.py`. `after`, as in the paper: the first pair trains for
+`share` of the training, is then fixed, and the second pair learns to refine what it makes. Until
+then samples are the first's, enlarged. `with`, as in StackGAN++ (arXiv:1710.10916): both pairs
 train at once, and their losses are added. The paper conditions both stages on a text, with
-mismatched texts as further false examples; here classes stand for texts, by ``conditioning``.
+mismatched texts as further false examples; here classes stand for texts, by `conditioning`.
 """
 
 from __future__ import annotations

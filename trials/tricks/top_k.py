@@ -2,7 +2,7 @@
 
     the generator learns from the k samples of its batch that the discriminator scores highest
 
-k falls from the whole batch by ``decay`` each ``interval`` of the training until ``floor`` of the
+k falls from the whole batch by `decay` each `interval` of the training until `floor` of the
 batch is left. The paper anneals per epoch by γ = 0.99 to ν = 0.5 of the batch; here the interval
 is a share of the training, so that a sweep can compare trainings of different lengths. Added
 since the documents.
@@ -19,7 +19,7 @@ from trials.trick import Trick
 
 
 def kept(batch: int, share: float) -> int:
-    """How many of ``batch`` samples are learnt from; at least one."""
+    """How many of `batch` samples are learnt from; at least one."""
     return max(1, round(batch * share))
 
 

@@ -3,7 +3,7 @@
     samples are drawn from z with |z| ≤ threshold: numbers beyond it are drawn again, or clamped
 
 Sampling only: training keeps the whole distribution. Lower thresholds trade variety (recall, FID)
-for fidelity (precision); ``benchmarks/truncation.py`` draws that curve.
+for fidelity (precision); `benchmarks/truncation.py` draws that curve.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from trials.trick import Trick
 def truncated(z: Tensor, threshold: float, mode: Literal["resample", "clamp"]) -> Tensor:
     """Normal z with no number beyond the threshold, same shape.
 
-    ``resample`` keeps the numbers within it and maps those beyond into it, so that all have the
+    `resample` keeps the numbers within it and maps those beyond into it, so that all have the
     truncated normal's distribution, as if they were drawn again until they fit. How far out in its
     tail a number was is what it is drawn again by: a z has one truncated z, in whichever batch it
     comes and at whatever threshold.

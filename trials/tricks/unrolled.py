@@ -76,7 +76,7 @@ def flat(values: list[Tensor]) -> Tensor:
 
 
 def shaped(theta: Tensor, like: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A row of numbers (P,) as tensors of the shapes, and by the names, of ``like``."""
+    """A row of numbers (P,) as tensors of the shapes, and by the names, of `like`."""
     parts = torch.split(theta, [value.numel() for value in like.values()])
     return {name: part.view_as(like[name]) for name, part in zip(like, parts, strict=True)}
 

@@ -116,7 +116,7 @@ def _unlistable(error: OSError) -> NoReturn:
 
 
 def _pictures(root: Path) -> Iterator[Path]:
-    """Every picture below ``root``, each folder entered once though links may lead in circles."""
+    """Every picture below `root`, each folder entered once though links may lead in circles."""
     entered: set[str] = set()
     for folder, folders, names in os.walk(root, onerror=_unlistable, followlinks=True):
         real = os.path.realpath(folder)

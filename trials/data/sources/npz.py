@@ -1,4 +1,4 @@
-"""Images and labels in a NumPy archive, ``np.savez(file, images=…, labels=…)``.
+"""Images and labels in a NumPy archive, `np.savez(file, images=…, labels=…)`.
 
 Never unpickled, and streamed out of the archive, so that memory is bounded.
 """
@@ -167,7 +167,7 @@ class Npz(FileSource):
 
 
 def _header(stream: IO[bytes]) -> Header:
-    """Read past the header of a ``.npy`` stream.
+    """Read past the header of a `.npy` stream.
 
     Raises:
         ValueError: it is none.

@@ -1,7 +1,7 @@
 """Parquet files in the layout of Hugging Face's datasets: encoded images and integer labels.
 
-The image column holds bytes, or structs with a field ``bytes``. Files are read a batch of rows at
-a time. Class names are taken from the metadata that the ``datasets`` library writes.
+The image column holds bytes, or structs with a field `bytes`. Files are read a batch of rows at
+a time. Class names are taken from the metadata that the `datasets` library writes.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ ROWS = 64
 """Rows held at once; with the largest sensible images still well under a gigabyte."""
 
 SHARD = re.compile(r"(?P<split>.+)-\d{5}-of-\d{5}")
-"""How the ``datasets`` library names shards: train-00000-of-00002.parquet."""
+"""How the `datasets` library names shards: train-00000-of-00002.parquet."""
 
 
 class Parquet(FileSource):
@@ -125,7 +125,7 @@ class Parquet(FileSource):
         return metadata.num_rows, _class_names(metadata.metadata, self.config.label_column)
 
     def _pictures(self, files: Sequence[Path], rows: int) -> Iterator[Encoded]:
-        """The first ``rows`` rows of all files."""
+        """The first `rows` rows of all files."""
         import pyarrow.parquet as pq
 
         images, labels = self.config.image_column, self.config.label_column
@@ -199,7 +199,7 @@ def _column(schema: Any, name: str, knob: str, file: Path) -> Any:
 
 
 def _class_names(metadata: dict[bytes, bytes] | None, column: str | None) -> tuple[str, ...]:
-    """The names that the ``datasets`` library stored for a column of labels, or ()."""
+    """The names that the `datasets` library stored for a column of labels, or ()."""
     try:
         facts = json.loads((metadata or {}).get(b"huggingface", b"{}"))
         names = facts["info"]["features"][column]["names"]

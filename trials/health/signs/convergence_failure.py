@@ -3,7 +3,7 @@
 "The generator score reaches near zero and the discriminator score reaches near one. [...] If the
 score does not recover from these values for many iterations, it is better to stop training" (004).
 A certain discriminator alone is no failure: critics are, and so are most discriminators late in
-training. So the samples must be bad as well (an FID of at least ``poor`` times that of the mean
+training. So the samples must be bad as well (an FID of at least `poor` times that of the mean
 image) and must not be getting better.
 """
 

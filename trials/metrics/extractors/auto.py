@@ -1,7 +1,7 @@
 """The extractor that suits the data: the one place where that is decided.
 
-First comes the extractor made for the very source (``digits`` for the digits), then the one for
-its kind (``identity`` for points, ``inception`` for images). What each suits, it says itself.
+First comes the extractor made for the very source (`digits` for the digits), then the one for
+its kind (`identity` for points, `inception` for images). What each suits, it says itself.
 """
 
 from __future__ import annotations

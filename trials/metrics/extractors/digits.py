@@ -1,8 +1,8 @@
 """The embedded extractor: a small convolutional network trained on UCI digits.
 
-64 features after the last convolution, ten logits. The weights and ``digits.json``, which
+64 features after the last convolution, ten logits. The weights and `digits.json`, which
 states their test accuracy and the distance between two halves of the real data, are written by
-``benchmarks/train_digits_extractor.py``; nothing is ever downloaded.
+`benchmarks/train_digits_extractor.py`; nothing is ever downloaded.
 
 Rule for images that are not 8×8 and grey: channels are averaged, then the image is averaged
 over equal areas down to 8×8, so any multiple of 8 pixels is accepted and nothing smaller.

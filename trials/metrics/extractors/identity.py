@@ -20,7 +20,7 @@ LARGEST = 4096
 
 
 class IdentityExtractor(Extractor):
-    """Features are the coordinates. ``shape`` is one sample's: (D,) or (C, H, W)."""
+    """Features are the coordinates. `shape` is one sample's: (D,) or (C, H, W)."""
 
     key = "identity"
     summary = "the coordinates themselves, or the pixels"

@@ -9,7 +9,7 @@ default, so its numbers differ.
 
 Two habits of torch-fidelity are worked around. Its package imports torchvision, which its
 Inception module does not need, so the module is imported alone. Its constructor unpickles the
-file it is given, so the file is first read with ``weights_only=True`` and only the checked
+file it is given, so the file is first read with `weights_only=True` and only the checked
 tensors are handed over.
 """
 
@@ -60,10 +60,10 @@ def installed() -> bool:
 
 @contextmanager
 def bare_package() -> Iterator[None]:
-    """Inside the block torch-fidelity's modules can be imported without its ``__init__``.
+    """Inside the block torch-fidelity's modules can be imported without its `__init__`.
 
-    A bare package of the same name and path stands in ``sys.modules``, and it and all that was
-    imported through it leave again, so that a later ``import torch_fidelity`` elsewhere finds the
+    A bare package of the same name and path stands in `sys.modules`, and it and all that was
+    imported through it leave again, so that a later `import torch_fidelity` elsewhere finds the
     real one.
 
     Raises:
@@ -87,7 +87,7 @@ def bare_package() -> Iterator[None]:
 
 
 def inception_module() -> ModuleType:
-    """torch-fidelity's Inception module alone; see :func:`bare_package`."""
+    """torch-fidelity's Inception module alone; see `bare_package`."""
     with bare_package():
         return importlib.import_module(MODULE)
 
@@ -141,7 +141,7 @@ def load_network(module: ModuleType, weights: Path) -> nn.Module:
 
 
 class InceptionExtractor(Extractor):
-    """2,048 features and 1,008 logits; ``weights`` is torch-fidelity's file, or None for its
+    """2,048 features and 1,008 logits; `weights` is torch-fidelity's file, or None for its
     own download."""
 
     key = "inception"

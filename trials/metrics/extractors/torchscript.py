@@ -2,11 +2,11 @@
 
 **A TorchScript file is a program**: loading and calling it runs what its author wrote. It is the
 one place where this project runs code from a file, it happens only for a path that the user
-writes into ``extractor.weights``, and only files from a trusted source belong there.
+writes into `extractor.weights`, and only files from a trusted source belong there.
 
 The module is called with what published Inception files expect: uint8 images (n, 3, H, W), a
 grey channel repeated, or float32 points (n, D). It returns features (n, d), or a pair of features
-and logits. Where its ``forward`` has an argument ``return_features`` (NVIDIA's files), that is
+and logits. Where its `forward` has an argument `return_features` (NVIDIA's files), that is
 set. Resizing is the module's own business.
 """
 
@@ -40,7 +40,7 @@ def _load(weights: Path, device: torch.device) -> Any:
 
 
 class TorchScriptExtractor(Extractor):
-    """A ScriptModule; ``shape`` is one sample's, used once to learn the number of features."""
+    """A ScriptModule; `shape` is one sample's, used once to learn the number of features."""
 
     key = "torchscript"
     summary = "a feature network from a TorchScript file, which is a program: trust it"

@@ -1,6 +1,6 @@
 """Class coverage: the share of the data's classes that occur among the generated images.
 
-Metz et al. 2017, arXiv:1611.02163; the mathematics is :mod:`trials.metrics.classes`.
+Metz et al. 2017, arXiv:1611.02163; the mathematics is `trials.metrics.classes`.
 """
 
 from __future__ import annotations

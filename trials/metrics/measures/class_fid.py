@@ -1,6 +1,6 @@
 """The Fréchet distance of each class: of the images generated for a label to the real ones with it.
 
-Heusel et al. 2017, arXiv:1706.08500; the mathematics is :mod:`trials.metrics.frechet`.
+Heusel et al. 2017, arXiv:1706.08500; the mathematics is `trials.metrics.frechet`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Class KL divergence: how far the generated classes' distribution is from the real one's.
 
-Srivastava et al. 2017, arXiv:1705.07761; the mathematics is :mod:`trials.metrics.classes`.
+Srivastava et al. 2017, arXiv:1705.07761; the mathematics is `trials.metrics.classes`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Density: how many real images have a generated one within their reach.
 
-Naeem et al. 2020, arXiv:2002.09797; the mathematics is :mod:`trials.metrics.neighbours`.
+Naeem et al. 2020, arXiv:2002.09797; the mathematics is `trials.metrics.neighbours`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Fréchet distance (FID): how far the generated features' Gaussian lies from the real ones'.
 
-Heusel et al. 2017, arXiv:1706.08500; the mathematics is :mod:`trials.metrics.frechet`.
+Heusel et al. 2017, arXiv:1706.08500; the mathematics is `trials.metrics.frechet`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """High quality: the share of samples within three standard deviations of a mode.
 
-Lin et al. 2018, arXiv:1712.04086; the mathematics is :mod:`trials.metrics.mixture`.
+Lin et al. 2018, arXiv:1712.04086; the mathematics is `trials.metrics.mixture`.
 """
 
 from __future__ import annotations

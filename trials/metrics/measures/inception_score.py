@@ -1,6 +1,6 @@
 """Inception score: how sure a classifier is of each image, and how varied it finds them all.
 
-Salimans et al. 2016, arXiv:1606.03498; the mathematics is :mod:`trials.metrics.classes`.
+Salimans et al. 2016, arXiv:1606.03498; the mathematics is `trials.metrics.classes`.
 """
 
 from __future__ import annotations

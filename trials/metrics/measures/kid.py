@@ -1,6 +1,6 @@
 """Kernel distance (KID): the unbiased squared MMD under a cubic polynomial kernel.
 
-Bińkowski et al. 2018, arXiv:1801.01401; the mathematics is :mod:`trials.metrics.kernel`.
+Bińkowski et al. 2018, arXiv:1801.01401; the mathematics is `trials.metrics.kernel`.
 """
 
 from __future__ import annotations

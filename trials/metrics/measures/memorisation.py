@@ -1,6 +1,6 @@
 """Memorisation: whether generated images lie nearer to the training set than unseen real ones.
 
-Meehan et al. 2020, arXiv:2004.05675; the mathematics is :mod:`trials.metrics.memorisation`.
+Meehan et al. 2020, arXiv:2004.05675; the mathematics is `trials.metrics.memorisation`.
 """
 
 from __future__ import annotations

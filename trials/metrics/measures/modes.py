@@ -1,6 +1,6 @@
 """Modes: how many modes of a mixture of Gaussians the samples capture.
 
-Lin et al. 2018, arXiv:1712.04086; the mathematics is :mod:`trials.metrics.mixture`.
+Lin et al. 2018, arXiv:1712.04086; the mathematics is `trials.metrics.mixture`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Precision: the share of generated images that lie among the real ones.
 
-Kynkäänniemi et al. 2019, arXiv:1904.06991; the mathematics is :mod:`trials.metrics.neighbours`.
+Kynkäänniemi et al. 2019, arXiv:1904.06991; the mathematics is `trials.metrics.neighbours`.
 """
 
 from __future__ import annotations

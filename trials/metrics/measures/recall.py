@@ -1,6 +1,6 @@
 """Recall: the share of real images that lie among the generated ones.
 
-Kynkäänniemi et al. 2019, arXiv:1904.06991; the mathematics is :mod:`trials.metrics.neighbours`.
+Kynkäänniemi et al. 2019, arXiv:1904.06991; the mathematics is `trials.metrics.neighbours`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Reverse KL divergence: how unevenly the good samples are spread over a mixture's modes.
 
-Lin et al. 2018, arXiv:1712.04086; the mathematics is :mod:`trials.metrics.mixture`.
+Lin et al. 2018, arXiv:1712.04086; the mathematics is `trials.metrics.mixture`.
 """
 
 from __future__ import annotations

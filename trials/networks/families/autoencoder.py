@@ -1,10 +1,10 @@
 """Judging by reconstruction: EBGAN (arXiv:1609.03126) and BEGAN (arXiv:1703.10717).
 
-An encoder brings the sample to ``code`` numbers, a decoder makes it again from them. Data that
+An encoder brings the sample to `code` numbers, a decoder makes it again from them. Data that
 it was taught come back well, others do not: the energy is the reconstruction error.
 
-The :class:`Judgement` holds the reconstruction, from which a loss takes the error in its own
-norm; the code as ``features`` (for EBGAN's pulling-away term); and as ``score`` minus the mean
+The `Judgement` holds the reconstruction, from which a loss takes the error in its own
+norm; the code as `features` (for EBGAN's pulling-away term); and as `score` minus the mean
 squared error, so that, as everywhere, a higher score is more real.
 
 Images: the encoder is DCGAN's discriminator, the decoder its generator, mirrored, ending in tanh.
@@ -36,7 +36,7 @@ from trials.problems import Problem
 
 
 class AutoencoderDiscriminator(nn.Module):
-    """``encoder``: samples → (N, code); ``decoder``: code → samples."""
+    """`encoder`: samples → (N, code); `decoder`: code → samples."""
 
     def __init__(
         self,

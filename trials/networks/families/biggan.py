@@ -1,8 +1,8 @@
 """BigGAN (Brock et al., arXiv:1809.11096, appendix B).
 
-The residual networks of :mod:`trials.networks.families.resnet`, with these differences: classes
+The residual networks of `trials.networks.families.resnet`, with these differences: classes
 enter the generator's normalisations through one embedding shared by all blocks, joined to each
-block's own share of z (``skip_z: split``); the discriminator's blocks are as wide inside as their
+block's own share of z (`skip_z: split`); the discriminator's blocks are as wide inside as their
 output; weights start orthogonal; and at 256×256 the channels follow the paper's own ladder.
 Self-attention, spectral and orthogonal regularisation are tricks that stand beside the family.
 """

@@ -1,11 +1,11 @@
 """DCGAN (Radford et al., arXiv:1511.06434), for any power of two from 8 up.
 
 Generator: z is projected to 4×4 maps; each block doubles the size and halves the channels, down
-to ``width`` at full size, never above 8·width; a convolution and tanh make the image. With
-``head_kernel: 0`` the last upsampling makes the image itself, as in the paper.
+to `width` at full size, never above 8·width; a convolution and tanh make the image. With
+`head_kernel: 0` the last upsampling makes the image itself, as in the paper.
 
-Discriminator: the first convolution makes ``width`` channels, each halving doubles them, up to
-8·width, until 4×4; a linear layer reads the maps. ``depth: 1`` is the paper's. ``depth: 2`` has
+Discriminator: the first convolution makes `width` channels, each halving doubles them, up to
+8·width, until 4×4; a linear layer reads the maps. `depth: 1` is the paper's. `depth: 2` has
 a further convolution at every size, the full one included: the standard CNN of spectral
 normalisation (arXiv:1802.05957, table 3).
 """

@@ -1,8 +1,8 @@
 """Fully connected networks, for points (and small images).
 
-The setting of PacGAN (arXiv:1712.04086, section 4.1) is ``generator: {depth: 4, width: 400,
-norm: batch, activation: relu, init: normal}`` and ``discriminator: {depth: 3, width: 200,
-activation: maxout, pieces: 5, init: normal}``.
+The setting of PacGAN (arXiv:1712.04086, section 4.1) is `generator: {depth: 4, width: 400,
+norm: batch, activation: relu, init: normal}` and `discriminator: {depth: 3, width: 200,
+activation: maxout, pieces: 5, init: normal}`.
 """
 
 from __future__ import annotations

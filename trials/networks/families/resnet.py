@@ -1,12 +1,12 @@
 """Residual networks of spectral normalisation (Miyato et al., arXiv:1802.05957, tables 4 and 5).
 
-Up to 32×32 every block has ``width`` channels (the paper: 256 in the generator, 128 in the
+Up to 32×32 every block has `width` channels (the paper: 256 in the generator, 128 in the
 discriminator). From 64×64 on channels double towards the 4×4 end, up to 16·width (the paper: 64).
 
 Generator: z → 4×4, a block for each doubling, normalisation, activation, convolution, tanh.
 Discriminator: a block for each halving, down to 8×8 (4×4 for 8×8 images), then two blocks that
 keep the size; from 64×64 on down to 4×4, then one. The sum over places is the feature vector.
-``depth`` adds blocks that keep the size after each of these.
+`depth` adds blocks that keep the size after each of these.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ def residual_discriminator(
 ) -> nn.Module:
     """A discriminator of residual blocks with these multiples of the width as channels.
 
-    A block that halves is ``wide`` where its inner channels are those it puts out, else narrow.
+    A block that halves is `wide` where its inner channels are those it puts out, else narrow.
     """
     make = LayerFactory(plan)
     entry = labelled_input(plan)

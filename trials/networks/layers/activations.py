@@ -12,11 +12,11 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "elu": nn.ELU,
     "silu": nn.SiLU,
 }
-"""``leaky`` has DCGAN's slope of 0.2. ``maxout`` stands apart: it shrinks what it reads."""
+"""`leaky` has DCGAN's slope of 0.2. `maxout` stands apart: it shrinks what it reads."""
 
 
 class Maxout(nn.Module):
-    """(N, C·pieces) → (N, C): the largest of each group of ``pieces`` linear functions."""
+    """(N, C·pieces) → (N, C): the largest of each group of `pieces` linear functions."""
 
     def __init__(self, pieces: int) -> None:
         super().__init__()

@@ -1,7 +1,7 @@
 """Modules that read a code beside their input, and sequences of them.
 
 A code is a matrix (N, K) that a block of the generator reads beside its feature maps: the class,
-a share of z, or both. A chain in which nothing reads a code is a plain ``nn.Sequential``.
+a share of z, or both. A chain in which nothing reads a code is a plain `nn.Sequential`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 
 class Coded(nn.Module):
-    """A module called with ``(x, code)``."""
+    """A module called with `(x, code)`."""
 
 
 class CodedSequential(nn.Sequential, Coded):

@@ -1,7 +1,7 @@
 """Every weight layer of a network is made here, so that the plan reaches all of them.
 
 A layer is built, its weights are drawn by the plan's rule, its biases set to 0, and then each of
-the plan's ``wrap_layer`` functions may replace it (spectral normalisation, equalised rates).
+the plan's `wrap_layer` functions may replace it (spectral normalisation, equalised rates).
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ _KINDS: dict[type[nn.Module], LayerKind] = {
 
 
 class LayerFactory:
-    """Layers for one player. ``code`` is the width of the code its norms read; 0: they read none.
+    """Layers for one player. `code` is the width of the code its norms read; 0: they read none.
 
-    ``spatial`` says whether the player works on feature maps (N, C, H, W) or vectors (N, C).
+    `spatial` says whether the player works on feature maps (N, C, H, W) or vectors (N, C).
     """
 
     def __init__(self, plan: PlayerPlan, *, code: int = 0, spatial: bool = True) -> None:
@@ -52,7 +52,7 @@ class LayerFactory:
         bias: bool = True,
         last: bool = False,
     ) -> nn.Module:
-        """A convolution that keeps the size, or divides it by ``stride``."""
+        """A convolution that keeps the size, or divides it by `stride`."""
         padding = (kernel - stride + 1) // 2
         layer = nn.Conv2d(inputs, outputs, kernel, stride, padding, bias=bias)
         return self.finish(layer, LayerInfo("conv", resolution, last))
@@ -110,7 +110,7 @@ class LayerFactory:
     # What stands between them
 
     def activation(self) -> nn.Module:
-        """The player's activation; maxout divides the channels by ``pieces``."""
+        """The player's activation; maxout divides the channels by `pieces`."""
         if self.plan.activation == "maxout":
             return Maxout(self.pieces)
         return ACTIVATIONS[self.plan.activation]()
@@ -134,8 +134,8 @@ class LayerFactory:
     ) -> list[nn.Module]:
         """Convolution, normalisation, activation; gated: convolution, gate, normalisation.
 
-        ``convolution`` ends with ``channels·fan`` channels, where ``fan`` is
-        :attr:`outputs_per_channel`.
+        `convolution` ends with `channels·fan` channels, where `fan` is
+        `outputs_per_channel`.
         """
         norm = self.norm(channels) if normalised else []
         if self.gated:
@@ -148,12 +148,12 @@ class LayerFactory:
         return 2 if self.gated else 1
 
     def inserted(self, resolution: int, channels: int) -> list[nn.Module]:
-        """What the plan's ``after_block`` functions put at this place."""
+        """What the plan's `after_block` functions put at this place."""
         found = [insert(resolution, channels) for insert in self.plan.after_block]
         return [self.adopt(module, resolution) for module in found if module is not None]
 
     def appended(self, resolution: int, channels: int) -> list[nn.Module]:
-        """The modules of the plan's ``append_maps`` at this place; each adds one map."""
+        """The modules of the plan's `append_maps` at this place; each adds one map."""
         found: list[nn.Module] = []
         for append in cast("DiscriminatorPlan", self.plan).append_maps:
             module = append(resolution, channels + len(found))
@@ -163,5 +163,5 @@ class LayerFactory:
 
 
 def halvings(size: int, smallest: int) -> int:
-    """How many times ``size`` halves before it is ``smallest``; both powers of two."""
+    """How many times `size` halves before it is `smallest`; both powers of two."""
     return (size // smallest).bit_length() - 1

@@ -1,7 +1,7 @@
 """How weights start. Biases start at 0, whatever the rule.
 
-``normal``: N(0, 0.02²), DCGAN (arXiv:1511.06434). ``xavier``: uniform, Glorot and Bengio 2010.
-``he``: normal, arXiv:1502.01852. ``orthogonal``: arXiv:1312.6120, as BigGAN uses it. All draw
+`normal`: N(0, 0.02²), DCGAN (arXiv:1511.06434). `xavier`: uniform, Glorot and Bengio 2010.
+`he`: normal, arXiv:1502.01852. `orthogonal`: arXiv:1312.6120, as BigGAN uses it. All draw
 from torch's global generator, so a seed set before building fixes every weight.
 """
 

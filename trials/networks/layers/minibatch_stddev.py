@@ -1,6 +1,6 @@
 """Minibatch standard deviation (Karras et al., arXiv:1710.10196, section 3); source document 001.
 
-Over groups of ``group`` samples: the standard deviation of every feature at every place, averaged
+Over groups of `group` samples: the standard deviation of every feature at every place, averaged
 over both, is one number a group; as a constant extra map it tells the discriminator how varied
 the group is.
 """
@@ -22,7 +22,7 @@ def group_deviation(x: Tensor, group: int, eps: float = 1e-8) -> Tensor:
 
 
 class MinibatchStddev(nn.Module):
-    """(N, C, H, W) → (N, C + 1, H, W). A batch that ``group`` does not divide takes the largest
+    """(N, C, H, W) → (N, C + 1, H, W). A batch that `group` does not divide takes the largest
     group that does."""
 
     def __init__(self, group: int = 4) -> None:

@@ -1,7 +1,7 @@
 """Normalisations by name, for feature maps (N, C, H, W) and for vectors (N, C).
 
-Every one can be built with learned gains and biases (``affine``) or without, where another
-module supplies them (:class:`ConditionalNorm`).
+Every one can be built with learned gains and biases (`affine`) or without, where another
+module supplies them (`ConditionalNorm`).
 """
 
 from __future__ import annotations

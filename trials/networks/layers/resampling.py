@@ -1,11 +1,11 @@
 """Ways to double or halve the size of feature maps, each with the convolution that belongs to it.
 
-Doubling: ``transposed`` (kernel 4, stride 2: divisible, so without uneven overlap),
-``nearest_conv`` and ``bilinear_conv`` (resize, then convolve; Odena et al. 2016),
-``pixel_shuffle`` (arXiv:1609.05158). Halving: ``strided`` (kernel 4, stride 2),
-``average_pool`` and ``max_pool`` after a convolution of kernel 3.
+Doubling: `transposed` (kernel 4, stride 2: divisible, so without uneven overlap),
+`nearest_conv` and `bilinear_conv` (resize, then convolve; Odena et al. 2016),
+`pixel_shuffle` (arXiv:1609.05158). Halving: `strided` (kernel 4, stride 2),
+`average_pool` and `max_pool` after a convolution of kernel 3.
 
-``shortcut`` forms are the same with the smallest kernel, for the skip path of a residual block.
+`shortcut` forms are the same with the smallest kernel, for the skip path of a residual block.
 """
 
 from __future__ import annotations

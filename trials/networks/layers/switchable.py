@@ -18,7 +18,7 @@ from torch import Tensor, nn
 class SwitchableNorm(nn.Module):
     """(N, C, H, W) → the same; or (N, C), where layer and batch statistics are all there are.
 
-    In evaluation the batch statistics are running averages (``momentum``), as in batch
+    In evaluation the batch statistics are running averages (`momentum`), as in batch
     normalisation.
     """
 

@@ -9,8 +9,8 @@ so that no output depends on the other samples of its batch. The reference batch
 through the network, with the weights of the moment, before every batch: its activations at each
 layer are the statistics there. That doubles the forward pass, as the paper says.
 
-A network that holds such layers owns a :class:`ReferenceBatch` and runs inside its
-:meth:`~ReferenceBatch.statistics`; :func:`prepare_reference` fixes the reference inputs, once.
+A network that holds such layers owns a `ReferenceBatch` and runs inside its
+`statistics`; `prepare_reference` fixes the reference inputs, once.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class _Moments(NamedTuple):
 
 
 class VirtualBatchNorm(nn.Module):
-    """(N, C, …) → the same. Works only inside a network with a :class:`ReferenceBatch`."""
+    """(N, C, …) → the same. Works only inside a network with a `ReferenceBatch`."""
 
     def __init__(self, channels: int, *, affine: bool = True, eps: float = 1e-5) -> None:
         super().__init__()
@@ -79,7 +79,7 @@ class ReferenceBatch(nn.Module):
         self.recording = False
 
     def record(self, inputs: tuple[Tensor | None, ...]) -> None:
-        """Keep ``inputs`` as the reference; the first dimension is the batch."""
+        """Keep `inputs` as the reference; the first dimension is the batch."""
         for index, value in enumerate(inputs):
             if value is not None:
                 self.register_buffer(f"input{index}", value.detach().clone())
@@ -93,9 +93,9 @@ class ReferenceBatch(nn.Module):
     def statistics(
         self, network: nn.Module, run: Callable[..., Any], inputs: tuple[Tensor | None, ...]
     ) -> Iterator[None]:
-        """Inside, the layers of ``network`` know the reference's statistics.
+        """Inside, the layers of `network` know the reference's statistics.
 
-        ``run(*reference)`` computes them, in the graph: their gradient is part of the method.
+        `run(*reference)` computes them, in the graph: their gradient is part of the method.
         """
         if self.recording:
             self.record(inputs)
@@ -132,15 +132,15 @@ class ReferenceBatch(nn.Module):
 
 
 def needs_reference(module: nn.Module) -> bool:
-    """Whether :func:`prepare_reference` has to be called before the first batch."""
+    """Whether `prepare_reference` has to be called before the first batch."""
     return any(isinstance(part, ReferenceBatch) for part in module.modules())
 
 
 @torch.no_grad()
 def prepare_reference(module: nn.Module, *inputs: Tensor | None) -> None:
-    """Run ``module(*inputs)`` once; each network in it keeps what it was given as its reference.
+    """Run `module(*inputs)` once; each network in it keeps what it was given as its reference.
 
-    ``inputs`` is a batch of what the module is called with: latent vectors and labels for a
+    `inputs` is a batch of what the module is called with: latent vectors and labels for a
     generator, real images and labels for a discriminator. Modules without virtual batch
     normalisation are left alone.
     """
