@@ -191,16 +191,10 @@ def fill_study(home: str, count: int) -> None:
     ]
     toggles = [f"tricks.{name}" for name in TOGGLES]
     ranges = {"distribution": "log_uniform", "min": 1e-4, "max": 1e-2}
-    given = {
-        "name": EXPERIMENT,
-        "base": {"data": {"name": "digits"}, "steps": 1500},
-        "parameters": {
-            **{path: {"toggle": True} for path in toggles},
-            **dict.fromkeys(knobs, ranges),
-        },
-        "limits": {"trials": count},
-    }
-    sweep = parse_sweep(json.dumps(given))
+    parameters = {path: {"toggle": True} for path in toggles} | dict.fromkeys(knobs, ranges)
+    base = {"data": {"name": "digits"}, "steps": 1500}
+    given = {"name": EXPERIMENT, "base": base, "parameters": parameters}
+    sweep = parse_sweep(json.dumps({**given, "limits": {"trials": count}}))
     folder = Home.at(home).sweep(EXPERIMENT)
     folder.create()
     atomic_write(folder.spec_json, json.dumps(sweep.to_dict()))

@@ -90,8 +90,11 @@ def run(
     as they happen; `source` is the file it was read from, kept beside it; `factory` makes the
     trainings (the real ones by default).
 
-    Raises SpecConflict where the name exists with another search, SweepBusy where another process
-    runs it. A sweep that could not go on is a result with state `failed`.
+    A sweep that could not go on is a result with state `failed`.
+
+    Raises:
+        SpecConflict: the name exists with another search.
+        SweepBusy: another process runs it.
     """
     here = Home.at(home)
     sweep = replace(sweep, base=with_absolute_paths(sweep.base))

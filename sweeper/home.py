@@ -142,9 +142,12 @@ class SweepFolder:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Be the one process that drives this sweep. Raises SweepBusy, naming the other's pid.
+        """Be the one process that drives this sweep.
 
         The kernel frees the lock when its holder dies, however it dies.
+
+        Raises:
+            SweepBusy: another process holds it; its pid is named.
         """
         with writing(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
@@ -209,7 +212,8 @@ class Home:
     def at(cls, path: Path | str | None = None) -> Home:
         """The home at `path`, else at $SWEEPER_HOME, else ./sweeps; always an absolute path.
 
-        Raises UserError where that can be no folder.
+        Raises:
+            UserError: that can be no folder.
         """
         chosen = path if path is not None else os.environ.get(HOME_VARIABLE) or DEFAULT_HOME
         try:
@@ -238,7 +242,11 @@ class Home:
         return self.path / "cache"
 
     def sweep(self, name: str) -> SweepFolder:
-        """The folder of this name, whether or not it exists. Raises UserError on a bad name."""
+        """The folder of this name, whether or not it exists.
+
+        Raises:
+            UserError: a sweep cannot have that name.
+        """
         if name in RESERVED:
             raise UserError(f"{name!r} {TAKEN}")
         if not is_valid_name(name):
@@ -246,7 +254,11 @@ class Home:
         return SweepFolder(self.path / name)
 
     def existing(self, name: str) -> SweepFolder:
-        """The folder of a sweep that was started. Raises UnknownSweep with the names there are."""
+        """The folder of a sweep that was started.
+
+        Raises:
+            UnknownSweep: there is none; the names that there are, are given.
+        """
         folder = self.sweep(name)
         if not folder.exists():
             names = self.names()

@@ -104,7 +104,11 @@ def main_table(
     interval: str = "auto",
 ) -> Table:
     """The table a paper would show of this sweep: an ablation's cells, the confirmed
-    configurations of a search, or its trials. Raises TableRefused."""
+    configurations of a search, or its trials.
+
+    Raises:
+        TableRefused: these trials allow no such table; the message says why.
+    """
     goal = sweep.objective[0]
     design = None
     if sweep.is_ablation and kind_of_rows(data) == "cells":
@@ -126,7 +130,11 @@ def main_table(
 
 def factor_table(sweep: Sweep, data: pa.Table, *, ranked: bool = False) -> Table:
     """Main effects and two-way interactions of a factorial ablation; with `ranked`, in shares of
-    rank with failures ranked worst. Raises TableRefused."""
+    rank with failures ranked worst.
+
+    Raises:
+        TableRefused: the sweep is no factorial, or its runs are too few.
+    """
     from sweeper.search.ablation_trials import design_of
 
     if not sweep.is_factorial:

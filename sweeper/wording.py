@@ -47,6 +47,7 @@ def _measure_called(name: str) -> type[Measure] | None:
 
 
 def better(goal: str) -> str:
+    """Which way a metric with this goal improves."""
     return "higher is better" if goal == "maximize" else "lower is better"
 
 
@@ -166,6 +167,7 @@ def duration(seconds: float | None) -> str:
 
 
 def plural(count: int, noun: str) -> str:
+    """`1 trial`, `1,234 trials`."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 

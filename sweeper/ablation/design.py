@@ -191,5 +191,6 @@ def configuration_key(settings: Mapping[str, Any]) -> str:
 
 
 def canonical(value: Any) -> str:
+    """Settings as text, the same for equal settings in any order."""
     # Mappings may be read-only views, which json does not know.
     return json.dumps(value, sort_keys=True, separators=(",", ":"), default=dict)

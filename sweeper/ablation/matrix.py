@@ -27,6 +27,8 @@ from sweeper.causes import to_blame
 Array = npt.NDArray[np.float64]
 Kind = Literal["cells", "confirmation", "trials"]
 
+UNFINISHED = ("running", "waiting")
+
 LARGEST = 20_000_000
 """Entries of the matrix beyond which the columns of a plain search no longer stand for seeds: ten
 thousand trials with a seed each would take a gigabyte to say that nothing is paired."""
@@ -131,7 +133,7 @@ def kind_of_rows(table: pa.Table) -> Kind:
 def outcomes_from_table(
     table: pa.Table, goal: Goal, *, kind: Kind | None = None, objective: str = "objective"
 ) -> Outcomes:
-    """The study in a dataset of trials (`sweeper.ablation.dataset`).
+    """The outcomes in a dataset of trials (`sweeper.ablation.dataset`).
 
     "cells" groups by cell label; "confirmation" takes the replicates only, grouped by the trial
     they repeat, so that the lucky value of the search never enters a mean; "trials" groups by
@@ -164,18 +166,14 @@ def outcomes_from_table(
     fell = broken | np.array([to_blame(*end) for end in zip(state, told, strict=True)], dtype=bool)
 
     shape = (len(first_rows), len(seeds))
-    values, failed = np.full(shape, np.nan), np.zeros(shape, dtype=bool)
+    values = np.full(shape, np.nan)
     # Of several completed runs of a pair the earliest stands: the first occurrence.
     pairs, earliest = np.unique(member[done] * shape[1] + seed[done], return_index=True)
     values.flat[pairs] = value[done][earliest]
     repeated = int(done.sum()) - len(pairs)
-    failed[member[fell], seed[fell]] = True
-    failed &= np.isnan(values)
+    failed = _marked(shape, member, seed, fell) & np.isnan(values)
     counted = fell & failed[member, seed]
-    gone = np.zeros(shape, dtype=bool)
-    innocent = (state == "failed") & ~fell
-    gone[member[innocent], seed[innocent]] = True
-    gone &= np.isnan(values) & ~failed
+    lost = _marked(shape, member, seed, (state == "failed") & ~fell) & np.isnan(values) & ~failed
     return Outcomes(
         cells=tuple(labels(row) for row in first_rows),
         seeds=named,
@@ -184,15 +182,25 @@ def outcomes_from_table(
         goal=goal,
         symptoms=_symptoms(member, seed, counted, symptom, len(first_rows)),
         pruned=np.bincount(member[(state == "pruned") & ~fell], minlength=shape[0]),
-        unfinished=np.bincount(
-            member[(state == "running") | (state == "waiting")], minlength=shape[0]
-        ),
-        lost=gone.sum(axis=1),
+        unfinished=np.bincount(member[np.isin(state, UNFINISHED)], minlength=shape[0]),
+        lost=lost.sum(axis=1),
         repeated=repeated,
         paired=paired,
         first_rows=first_rows,
         **_protocols(table, rows[done]),
     )
+
+
+def _marked(
+    shape: tuple[int, int],
+    member: npt.NDArray[np.int64],
+    seed: npt.NDArray[np.int64],
+    rows: npt.NDArray[np.bool_],
+) -> npt.NDArray[np.bool_]:
+    """(cells, seeds), true where one of these rows stands."""
+    marked = np.zeros(shape, dtype=bool)
+    marked[member[rows], seed[rows]] = True
+    return marked
 
 
 def _occurrence(member: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

@@ -118,15 +118,19 @@ def build_table(
         best=_best(outcomes, kind, order, level),
         level=level,
     )
-    made = _columns(context, keys)
-    best_row, equals = _marks(context, made)
+    return _table_of(context, name, keys)
+
+
+def _table_of(context: Context, name: str, keys: Sequence[str]) -> Table:
+    columns = _columns(context, keys)
+    best_row, equals = _marks(context, columns)
     return Table(
         name=name,
-        columns=made,
+        columns=columns,
         best=best_row,
         equals=equals,
-        caption=caption_of(context, made),
-        notes=notes_of(context, made, len(labels)),
+        caption=caption_of(context, columns),
+        notes=notes_of(context, columns, len(context.labels)),
     )
 
 

@@ -175,6 +175,7 @@ def forecast_of(sweep: Sweep, trials: int, replicates: int, cache: Path) -> dict
 
 
 def duration(seconds: float) -> str:
+    """Seconds as a forecast tells them: `45 s`, `12 min`, `3.5 h`."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     if seconds < 5400:

@@ -261,15 +261,19 @@ def table(
         made = main_table(
             sweep, data, columns=chosen, reference=reference, limit=limit, interval=interval
         )
-    content = rendered(made, format)
+    _give(rendered(made, format), out, f"{len(made)} rows", text=format != "parquet")
+
+
+def _give(content: bytes, out: Path | None, what: str, *, text: bool) -> None:
+    """Write a table to its file, or to the terminal where it is text."""
     if out is not None:
         with _writing(out):
             out.write_bytes(content)
-        typer.echo(f"{out}: {len(made)} rows")
-    elif format == "parquet":
-        raise UserError("parquet is no text: name a file with --out")
-    else:
+        typer.echo(f"{out}: {what}")
+    elif text:
         typer.echo(content.decode())
+    else:
+        raise UserError("parquet is no text: name a file with --out")
 
 
 @contextmanager

@@ -130,7 +130,7 @@ def _one(name: str, json: bool) -> None:
         widest = max(map(len, facts["conflicts"]))
         for other, reason in facts["conflicts"].items():
             _row(f"  {other:<{widest}}  ", reason)
-    for paragraph in facts["description"].replace("``", "`").split("\n\n"):
+    for paragraph in facts["description"].split("\n\n"):
         typer.echo()
         if any(line.startswith(" ") for line in paragraph.splitlines()):
             typer.echo(paragraph)  # a formula stands as it was set

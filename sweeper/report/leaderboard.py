@@ -81,6 +81,7 @@ def as_csv(table: pa.Table) -> bytes:
 
 
 def as_parquet(table: pa.Table) -> bytes:
+    """The table as the bytes of a Parquet file."""
     buffer = io.BytesIO()
     pq.write_table(table, buffer, compression="zstd")
     return buffer.getvalue()

@@ -102,6 +102,7 @@ def details(summary: str, content: str, *, shown: bool = False) -> str:
 
 
 def preformatted(content: str) -> str:
+    """Text as it stands, line for line."""
     return f"<pre><code>{text(content)}</code></pre>\n"
 
 

@@ -15,6 +15,12 @@ from sweeper.report.markup import Cell, Picture, text
 from sweeper.standings import Standings
 from sweeper.wording import measure, plural, sentence, short_path
 
+_FOOTER = (
+    "<footer>Made by <code>sweeper report</code> from the sweep's study; the same trials give the "
+    "same page. Every run with its metrics, samples and checkpoint: <code>sweeper ui</code>."
+    "</footer>\n"
+)
+
 
 def page(
     standings: Standings,
@@ -66,12 +72,7 @@ def page(
         f'<section id="{key}"><h2>{text(title)}</h2>\n{content}</section>\n'
         for key, title, content in parts
     ]
-    body.append(
-        "<footer>Made by <code>sweeper report</code> from the sweep's study; the same trials give "
-        "the same page. Every run with its metrics, samples and checkpoint: "
-        "<code>sweeper ui</code>."
-        "</footer>\n"
-    )
+    body.append(_FOOTER)
     return Template(_resource("page.html")).substitute(
         title=text(f"{standings.sweep.name} · sweep report"),
         style=_resource("page.css"),

@@ -243,6 +243,7 @@ def _is_dead(server: psutil.Process) -> bool:
 
 
 def server_name(server: psutil.Process) -> str:
+    """What a process calls itself; `server` for one that is gone."""
     try:
         return str(server.name())
     except psutil.Error:

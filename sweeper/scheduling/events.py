@@ -51,6 +51,8 @@ class SweepStarted:
 
 @dataclass(frozen=True)
 class PhaseChanged:
+    """The sweep does something else now; `message` says what, where the phase alone does not."""
+
     phase: Phase
     message: str
     time: float
@@ -101,6 +103,8 @@ class TrialEnded:
 
 @dataclass(frozen=True)
 class SweepEnded:
+    """The driver has stopped; `message` says why and how to go on."""
+
     state: SweepState
     message: str
     time: float

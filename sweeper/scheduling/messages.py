@@ -38,10 +38,12 @@ class Work:
     unjudged: bool = False
 
     def text(self) -> str:
+        """As JSON text."""
         return json.dumps(asdict(self))
 
     @classmethod
     def read(cls, text: str) -> Self:
+        """What `text` gave, read back."""
         given = json.loads(text)
         keep = given["keep"] and tuple(given["keep"])
         return cls(**{**given, "known": tuple(given["known"]), "keep": keep})
@@ -70,10 +72,12 @@ class Report:
     failure: Failure | None = None
 
     def text(self) -> str:
+        """As JSON text."""
         return json.dumps(asdict(self))
 
     @classmethod
     def read(cls, text: str) -> Self:
+        """What `text` gave, read back."""
         given = json.loads(text)
         failure, stopped_by = given["failure"], given["stopped_by"]
         return cls(

@@ -76,10 +76,14 @@ def run(
     is told, `report` whether what has come of it is written (`conclusion`) when no more trials will
     run.
 
-    Raises UserError where the sweep cannot be run as it is (SpecConflict: the name exists with
-    another search; the cluster has not what a trial needs), SweepBusy where another process runs
-    it, LedgerError and TrackingError where its files are damaged. What goes wrong once it runs is
-    an Outcome with state `failed`, and can be resumed.
+    What goes wrong once it runs is an Outcome with state `failed`, and can be resumed.
+
+    Raises:
+        UserError: the sweep cannot be run as it is: the name exists with another search
+            (SpecConflict), or the cluster has not what a trial needs.
+        SweepBusy: another process runs it.
+        LedgerError: its study is damaged.
+        TrackingError: its outbox is damaged.
     """
     folder = home.sweep(sweep.name)
     with folder.lock(), environment():

@@ -69,7 +69,11 @@ class Tuning:
         self._cluster = Cluster(sweep.resources, sweep.limits.parallel, self._end_start)
 
     def run(self) -> None:
-        """Raises what stopped it: SweeperError, LedgerError, or an error of our own."""
+        """Run them.
+
+        Raises:
+            SweeperError: what stopped it: Ray, the disk, the study, or nothing that works.
+        """
         try:
             self._run()
         except Ended:

@@ -22,9 +22,11 @@ class Values:
     values: tuple[Any, ...]
 
     def contains(self, value: Any) -> bool:
+        """Whether `value` is one of the domain's."""
         return any(same(value, own) for own in self.values)
 
     def snap(self, value: Any) -> Any:
+        """The value of this domain that `value` stands for: itself."""
         return value
 
     def samples(self) -> tuple[Any, ...]:
@@ -36,9 +38,11 @@ class Values:
         return self.values
 
     def size(self) -> int:
+        """How many values there are."""
         return len(self.values)
 
     def as_dict(self) -> dict[str, Any]:
+        """The domain in the words of a sweep file."""
         return {"values": list(self.values)}
 
 
@@ -58,6 +62,7 @@ class Range:
     integer: bool = False
 
     def contains(self, value: Any) -> bool:
+        """Whether `value` is one of the domain's."""
         if isinstance(value, bool) or not isinstance(value, int | float):
             return False
         if not self.low <= value <= self.high or (self.integer and value != int(value)):
@@ -76,6 +81,7 @@ class Range:
         return self._plain(min(max(snapped, exact(self.low)), exact(self.high)))
 
     def samples(self) -> tuple[Any, ...]:
+        """Values that stand for the whole domain when it is checked."""
         middle = self.low + (self.high - self.low) * (math.sqrt(5) - 1) / 2
         found = {self.low: None, self.snap(middle): None, self.high: None}
         return tuple(found)
@@ -105,6 +111,7 @@ class Range:
             here += exact(self.step)
 
     def as_dict(self) -> dict[str, Any]:
+        """The domain in the words of a sweep file."""
         stepped = self.step is not None and not (self.integer and self.step == 1)
         name = "int_uniform" if self.integer else "q_uniform" if stepped else "uniform"
         if self.log:
@@ -133,21 +140,27 @@ class Toggle:
     """A trick that is on or off."""
 
     def contains(self, value: Any) -> bool:
+        """Whether `value` is one of the domain's."""
         return isinstance(value, bool)
 
     def snap(self, value: Any) -> Any:
+        """The value of this domain that `value` stands for: itself."""
         return value
 
     def samples(self) -> tuple[Any, ...]:
+        """Values that stand for the whole domain when it is checked."""
         return (True,)
 
     def cells(self) -> tuple[Any, ...]:
+        """Every value, for the grid."""
         return (False, True)
 
     def size(self) -> int:
+        """How many values there are."""
         return 2
 
     def as_dict(self) -> dict[str, Any]:
+        """The domain in the words of a sweep file."""
         return {"toggle": True}
 
 
