@@ -207,7 +207,7 @@ def test_what_is_kept_by_must_be_measured() -> None:
     )
     assert (problem.path, problem.expected) == ("evaluation.keep_by", "one of fid, kid")
     (problem,) = problems_of({"data": "digits", "evaluation": {"keep_by": "fidd"}})
-    assert "did you mean 'fid'" in problem.message
+    assert problem.nearest == "fid"
 
 
 def test_the_watcher_has_scores_and_gradients_however_often_it_looks(tmp_path: Path) -> None:

@@ -59,9 +59,13 @@ def _unrolled_loss(game: ComposedGame, z: Tensor, real: Tensor, k: int) -> float
 
 
 @pytest.mark.parametrize("k", [1, 3])
-@pytest.mark.parametrize(("optimiser", "lr"), [("sgd", 0.5), ("adam", 0.02)])
+@pytest.mark.parametrize(
+    "own",
+    [{"name": "sgd", "lr": 0.5}, {"name": "adam", "lr": 0.02, "beta1": 0.8}],
+    ids=["sgd", "adam"],
+)
 def test_unrolled_gradients_are_those_of_finite_differences_through_k_steps(
-    optimiser: str, lr: float, k: int, tmp_path: Path
+    own: dict[str, Any], k: int, tmp_path: Path
 ) -> None:
     networks = {
         "generator": {"width": 4, "depth": 1, "norm": "none"},
@@ -72,8 +76,8 @@ def test_unrolled_gradients_are_those_of_finite_differences_through_k_steps(
         tmp_path,
         data="ring",
         networks=networks,
-        tricks={"unrolled": {"steps": k, "optimiser": optimiser}},
-        optimizer={"discriminator": {"name": optimiser, "lr": lr, "beta1": 0.8}},
+        tricks={"unrolled": {"steps": k, "optimiser": own["name"]}},
+        optimizer={"discriminator": own},
         latent={"dim": 2},
     )
     game.generator.double()
