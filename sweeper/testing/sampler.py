@@ -48,7 +48,7 @@ def proposes_the_same_after_every_stop(sampler: type[Sampler], folder: Path) -> 
 
 @promise("sampler")
 def ends_only_where_it_says_so(sampler: type[Sampler], folder: Path) -> None:
-    """Without ``ends`` there is always a further proposal."""
+    """Without `ends` there is always a further proposal."""
     proposals = len(_search(_sweep(sampler), folder))
     require(sampler.ends or proposals == TRIALS, f"proposes nothing after {proposals} trials")
 
