@@ -88,7 +88,9 @@ class Conductor:
 
     def started(self, number: int) -> None:
         """A worker has taken the trial up."""
-        trial = self._trials.active[number]
+        trial = self._trials.active.get(number)
+        if trial is None:
+            return  # it was ended meanwhile
         self._trials.running.add(number)
         self._failures.started()
         attempt = self._ledger.started(number)

@@ -14,7 +14,7 @@ from sweeper.home import Home
 from sweeper.parts import RuleConfig
 from sweeper.scheduling import run as run_module
 from sweeper.scheduling.conductor import Conductor
-from sweeper.scheduling.events import Event, PhaseChanged
+from sweeper.scheduling.events import Event, PhaseChanged, TrialStarted
 from sweeper.scheduling.failure_counts import FALSE_STARTS
 from sweeper.scheduling.messages import Failure, Report, Work
 from sweeper.scheduling.recorder import Recorder
@@ -210,3 +210,15 @@ def test_nobody_is_judged_twice_at_one_evaluation(tmp_path: Path) -> None:
         assert not stage.conductor.heard(work.number, Report(evaluations=(evaluation,)))
     broken = Evaluation(2, 0.0, {"fid": float("nan")})
     assert not stage.conductor.heard(first.number, Report(evaluations=(broken,)))
+
+
+def test_a_start_that_a_cancel_has_overtaken_starts_nothing(tmp_path: Path) -> None:
+    stage = Stage(tmp_path)
+    work = stage.work()
+    stage.conductor.stop("at_evaluation", "cancelled")
+    stage.conductor.interrupt_all()
+    before = stage.ledger.trials()
+    stage.conductor.started(work.number)
+    assert stage.ledger.trials() == before
+    assert not any(isinstance(event, TrialStarted) for event in stage.heard)
+    assert stage.conductor.heard(work.number, Report())
