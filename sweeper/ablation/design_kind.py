@@ -6,6 +6,7 @@ Nothing here imports NumPy, so that a sweep file can be read without it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
 from sweeper.ablation.design import Design, Factor, Feasible
@@ -33,9 +34,19 @@ class DesignKind(Part):
         return ()
 
     def arrange(self, factors: Sequence[Factor], feasible: Feasible | None = None) -> Design:
-        """The cells, the same for the same factors; those that `feasible` objects to are marked.
+        """The cells, different ones, the same for the same factors.
+
+        A cell sets factors to levels of theirs; those to which `feasible` objects stay among the
+        cells, marked with its reason. The reference is the label of one of them, None where the
+        design is `factorial`.
 
         Raises:
             DesignError: these factors cannot be arranged so.
         """
         raise NotImplementedError
+
+    @classmethod
+    def example(cls, folder: Path) -> dict[str, Any]:
+        """Settings of a small example, for the conformance suite: those without which the design
+        cannot be."""
+        return {}

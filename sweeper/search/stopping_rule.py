@@ -60,7 +60,9 @@ class StoppingRule(Part):
     def verdict(self, number: int, curves: Mapping[int, Curve]) -> str | None:
         """Why trial `number` is stopped at its last step; None to let it go on.
 
-        `curves` are those of all trials of the search by number, its own included.
+        `curves` are those of all trials of the search by number, its own included; each holds
+        finite values and may be empty. The trial is compared with others at the steps that it has
+        reached: what they did later counts for nothing.
         """
         return None
 

@@ -7,12 +7,18 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from sweeper.testing import (  # noqa: F401 - each adds its promises
+    ablation_design,
     data_source,
+    decay,
     every_part,
+    extractor,
     measure,
     network_family,
+    optimizer,
     sampler,
     sign,
+    stopping_rule,
+    table_format,
     trick,
 )
 from sweeper.testing.promises import Broken, Promise, registered_for

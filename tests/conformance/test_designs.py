@@ -1,17 +1,16 @@
-"""One suite over every design of an ablation: whatever is in the registry."""
+"""A design of an ablation is known by being defined; what it promises is in `sweeper.testing`."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import jsonschema
 import pytest
 import yaml
 
-from sweeper.ablation.design import Cell, Design, DesignError, Factor, Feasible, arranged
+from sweeper.ablation.design import Cell, Design, Factor, Feasible, arranged
 from sweeper.ablation.design_kind import DesignKind
 from sweeper.errors import SpecError
 from sweeper.home import Home
@@ -20,47 +19,6 @@ from sweeper.search.ledger import Ledger
 from sweeper.sweepfile import parse_sweep, sweep_from_dict
 from sweeper.sweepfile.schema import sweep_schema
 from trials.part import knob, temporary_parts
-
-NEEDED: dict[str, dict[str, Any]] = {"fractional_factorial": {"runs": 8}}
-"""Settings without which a design cannot be."""
-
-
-def factors_for(kind: str) -> list[Factor]:
-    """As many factors as the design takes, four where it can."""
-    made = DesignKind.named(kind)(DesignKind.named(kind).Config(**NEEDED.get(kind, {})))
-    four = [Factor(f"tricks.{letter}") for letter in "abcd"]
-    try:
-        made.arrange(four)
-    except DesignError:
-        return four[:1]
-    return four
-
-
-def arrange(kind: str, feasible: Feasible | None = None) -> Design:
-    part = DesignKind.named(kind)
-    return part(part.Config(**NEEDED.get(kind, {}))).arrange(factors_for(kind), feasible)
-
-
-@pytest.mark.parametrize("kind", DesignKind.all())
-def test_a_design_has_different_cells_and_marks_what_cannot_run(kind: str) -> None:
-    design = arrange(kind, lambda settings: "broken")
-    assert design.kind == kind
-    assert {cell.impossible for cell in design.cells} == {"broken"}
-    assert len({cell.label for cell in design.cells}) == len(design.cells)
-    assert len({cell.key for cell in design.cells}) == len(design.cells)
-
-
-@pytest.mark.parametrize("kind", DesignKind.all())
-def test_a_design_is_the_same_each_time_and_has_a_reference_unless_it_is_a_factorial(
-    kind: str,
-) -> None:
-    design = arrange(kind)
-    assert design == arrange(kind)
-    labels = {cell.label for cell in design.cells}
-    if DesignKind.named(kind).factorial:
-        assert design.reference is None
-    else:
-        assert design.reference in labels
 
 
 def test_a_new_design_is_one_class_and_nothing_else(tmp_path: Path) -> None:

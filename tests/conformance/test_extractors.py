@@ -1,9 +1,7 @@
-"""What every extractor must satisfy, whoever wrote it: right shapes, no gradients, no chance."""
+"""How every extractor is chosen; what its features are like is in `sweeper.testing`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +15,7 @@ from sweeper.testing.small import SMALL
 from trials.config import load_config, problems_of
 from trials.metrics.config import EvaluationConfig
 from trials.metrics.documentation import page
-from trials.metrics.extractor import (
-    Extractor,
-    Features,
-    build_extractor,
-    check_extractor,
-    decided,
-)
+from trials.metrics.extractor import Extractor, Features, check_extractor, decided
 from trials.part import knob, temporary_parts
 from trials.trainer import train
 
@@ -36,80 +28,9 @@ def example(extractor: type[Extractor], folder: Path) -> dict[str, Any]:
     return extractor.example(folder) or {"name": extractor.key}
 
 
-@dataclass(frozen=True)
-class Data:
-    """What an extractor is built for."""
-
-    name: str
-    kind: str
-    shape: tuple[int, ...]
-
-
-DATA = (Data("digits", "image", (1, 8, 8)), Data("npz", "image", (3, 16, 16)))
-POINTS = Data("ring", "point", (2,))
-
-
 def chosen(extractor: Any) -> Extractor.Config:
     config: Extractor.Config = EvaluationConfig.model_validate({"extractor": extractor}).extractor
     return config
-
-
-def built(extractor: type[Extractor], folder: Path) -> Iterator[tuple[Extractor, Tensor]]:
-    """The extractor on all kinds of data that it takes, with a few items of them."""
-    if extractor.example(folder) is None:
-        pytest.skip("its weights are too large: tests/parity builds Inception with random ones")
-    config = chosen(example(extractor, folder))
-    chance = torch.Generator().manual_seed(0)
-    for data in (*DATA, POINTS):
-        final = decided(config, data.name, data.kind)
-        if data.kind in final.part.takes and final.part.example(folder) is not None:
-            items = torch.rand(5, *data.shape, generator=chance) * 2 - 1
-            yield build_extractor(config, data), items
-
-
-@every_extractor
-def test_it_says_what_it_is(extractor: type[Extractor]) -> None:
-    assert extractor.summary
-    assert extractor.takes <= {"image", "point"}
-    assert extractor.suits_kinds <= extractor.takes
-    for name, field in extractor.Config.model_fields.items():
-        assert field.description, f"{name} has no meaning"
-
-
-@every_extractor
-def test_features_have_the_stated_shape_and_are_the_same_twice(
-    extractor: type[Extractor], tmp_path: Path
-) -> None:
-    pairs = list(built(extractor, tmp_path))
-    assert pairs
-    for network, items in pairs:
-        features, logits = network(items.requires_grad_())
-        assert features.shape == (5, network.dim)
-        assert features.dtype == torch.float32
-        assert not features.requires_grad
-        assert torch.isfinite(features).all()
-        assert (logits is None) == (network.classes == 0)
-        if logits is not None:
-            assert logits.shape == (5, network.classes)
-        torch.testing.assert_close(network(items[2:]).features, features[2:])
-        assert torch.equal(network(items).features, features)
-        assert len(network.fingerprint) == 64 or network.fingerprint == network.key
-        assert network.resize
-
-
-@every_extractor
-def test_layers_are_differentiable_where_there_are_some(
-    extractor: type[Extractor], tmp_path: Path
-) -> None:
-    for network, items in built(extractor, tmp_path):
-        if not network.has_layers:
-            continue
-        items.requires_grad_()
-        layers = network.layers(items)
-        assert all(len(layer) == len(items) for layer in layers)
-        sum(layer.sum() for layer in layers).backward()
-        assert items.grad is not None
-        assert items.grad.abs().sum() > 0
 
 
 @every_extractor

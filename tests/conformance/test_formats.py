@@ -27,11 +27,6 @@ def test_a_format_is_complete_and_gives_the_same_bytes_each_time(name: str, tabl
     assert content == rendered(table, name)
 
 
-def test_no_two_formats_write_to_one_file() -> None:
-    extensions = [made.extension for made in TableFormat.all().values()]
-    assert len(set(extensions)) == len(extensions)
-
-
 def test_a_new_format_is_one_class_and_nothing_else(table: Table) -> None:
     with temporary_parts():
 

@@ -81,7 +81,8 @@ class Extractor(Part, ABC):
     classes: int
     """Number of classes k of the logits; 0 where there are none."""
     fingerprint: str
-    """sha256 of the weights: part of every protocol and of the cache's key."""
+    """sha256 of the weights, or the key where there are none: part of every protocol and of the
+    cache's key."""
     resize: str
     """The rule by which images are brought to the size the network wants."""
 

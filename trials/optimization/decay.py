@@ -6,6 +6,9 @@ from abc import ABC, abstractmethod
 
 from trials.part import Part
 
+NEARLY_NOTHING = 1e-2
+"""The most that may be left at an end of 0, for a formula that never gets there."""
+
 
 class Decay(Part, ABC):
     """A way to fall from 1, in one formula. It has no knobs of its own."""
@@ -16,4 +19,8 @@ class Decay(Part, ABC):
     @staticmethod
     @abstractmethod
     def factor(progress: float, floor: float) -> float:
-        """What is left when `progress` in [0, 1] is done: 1 at first, `floor` at the end."""
+        """What is left when `progress` in [0, 1] is done: 1 at first, `floor` in [0, 1] at the end.
+
+        In between it stays between the two. A formula that never gets to 0 ends below
+        `NEARLY_NOTHING` where `floor` is 0.
+        """

@@ -6,6 +6,7 @@ The mathematics, with what such a fraction confuses, is in `sweeper.ablation.fra
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 from sweeper.ablation.design import Design, Factor, Feasible
@@ -45,3 +46,7 @@ class FractionalFactorial(DesignKind):
             resolution=self.config.resolution,
             generators=self.config.generators,
         )
+
+    @classmethod
+    def example(cls, folder: Path) -> dict[str, Any]:
+        return {"runs": 8}
