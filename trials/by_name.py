@@ -89,6 +89,7 @@ class ByName:
             raise failure([Problem(at, wrong, names)], given)
         if key not in options:
             raise failure([unknown_name(at, key, self.what(), list(options))], key)
+        given = getattr(options[key], self.config).counted(given)
         foreign = self._of_others(key, given)
         own = {name: value for name, value in given.items() if name not in foreign}
         try:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, NamedTuple, Protocol
 
 import torch
-from pydantic import AfterValidator, model_validator
+from pydantic import AfterValidator
 from torch import Tensor
 
 from trials.errors import ConfigError, ExtractorError
@@ -91,13 +91,14 @@ class Extractor(Part, ABC):
 
         part: ClassVar[type[Extractor]]
 
-        @model_validator(mode="before")
         @classmethod
-        def _without_empty_weights(cls, given: Any) -> Any:
-            """Version 0.1 wrote `weights: null` for extractors that have none, too."""
-            if isinstance(given, Mapping) and given.get("weights", "") is None:
-                return {name: value for name, value in given.items() if name != "weights"}
-            return given
+        def counted(cls, given: Mapping[str, Any]) -> dict[str, Any]:
+            """All of it, but for the `weights: null` that version 0.1 wrote of extractors that have
+            none, too."""
+            empty = "weights" in given and given["weights"] is None
+            return {
+                name: value for name, value in given.items() if not (empty and name == "weights")
+            }
 
     @classmethod
     def rank(cls) -> tuple[int, str]:
