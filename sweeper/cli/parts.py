@@ -41,11 +41,13 @@ def parts(json: JsonOption = False) -> int:
 
 
 def _listing() -> list[dict[str, Any]]:
-    import trials.config  # noqa: F401 - the trainer's kinds
+    import trials.config  # noqa: F401 - it brings the trainer's kinds
     from sweeper.parts import BASES, base_of
     from trials.origins import origin_of
     from trials.part import bases
 
+    for kind in BASES:  # and these are the service's
+        base_of(kind)
     for kind in BASES:
         base_of(kind)  # makes the kind known
 

@@ -11,6 +11,7 @@ from sweeper.testing import (  # noqa: F401 - each adds its promises
     every_part,
     measure,
     network_family,
+    sampler,
     sign,
     trick,
 )

@@ -7,9 +7,13 @@ from pathlib import Path
 import pytest
 
 import trials.config  # noqa: F401 - it brings the trainer's kinds
+from sweeper.parts import BASES, base_of
 from sweeper.testing import promises_of
 from sweeper.testing.promises import Promise
 from trials.part import Part, bases
+
+for kind in BASES:
+    base_of(kind)
 
 CASES = [
     pytest.param(promise, part, id=f"{kind.replace(' ', '_')}-{key}-{promise.__name__}")

@@ -73,6 +73,7 @@ def test_a_distribution_of_ones_own_is_used_like_our_own_parts(
     mine = {part["name"]: part["kind"] for part in told["parts"] if part["from"] == "my-parts 1.0"}
     assert mine == {
         "contrast": "trick",
+        "golden": "sampler",
         "mean_shift": "measure",
         "spherical": "network family",
         "stripes": "data source",
