@@ -210,7 +210,7 @@ def test_an_optimizer_and_a_decay(tmp_path: Path) -> None:
     for wrong, answer in (
         ({"name": "sings"}, "generator.name: there is no optimizer 'sings'.*did you mean 'signs'"),
         ({"decay": "stairs"}, "generator.decay: there is no decay 'stairs'.*mean 'staircase'"),
-        ({"dampening": 0.1}, "generator.dampening: there is no such setting"),
+        ({"dampening": 0.1}, "generator.dampening: is an option of signs, not of adam"),
         ({"name": "signs", "dampening": 1}, "generator.dampening: 1 is wrong"),
     ):
         mistaken = {**base, "optimizer": {"generator": wrong}}
