@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
-from typing import Any, cast
+from typing import Any
 
 from pydantic import GetJsonSchemaHandler, ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError, core_schema
@@ -19,9 +19,6 @@ from pydantic_core import InitErrorDetails, PydanticCustomError, core_schema
 from trials.part import Part, PartConfig, unknown_name
 from trials.problems import Problem
 from trials.validation import PROBLEM, problems_from
-
-EXTRA = "extra_forbidden"
-"""pydantic's kind of error for a key that a model does not have."""
 
 Schema = dict[str, Any]
 Kind = type[Part] | Callable[[], type[Part]]
@@ -92,24 +89,27 @@ class ByName:
             raise failure([Problem(at, wrong, names)], given)
         if key not in options:
             raise failure([unknown_name(at, key, self.what(), list(options))], key)
-        model = getattr(options[key], self.config)
+        given = getattr(options[key], self.config).counted(given)
+        foreign = self._of_others(key, given)
+        own = {name: value for name, value in given.items() if name not in foreign}
         try:
-            return cast("PartConfig", model.model_validate(given))
+            config = _validated(getattr(options[key], self.config), own)
         except ValidationError as error:
-            unknown = [str(item["loc"][0]) for item in error.errors() if item["type"] == EXTRA]
-            foreign = self._of_others(key, unknown)
-            problems = [foreign.get(one.path, one) for one in problems_from(error, model)]
-            raise failure(problems, given) from None
+            problems = problems_from(error, PartConfig)
+            raise failure([*foreign.values(), *problems], given) from None
+        if foreign:
+            raise failure(foreign.values(), given)
+        return config
 
-    def _of_others(self, key: str, unknown: Iterable[str]) -> dict[str, Problem]:
-        """Knob → the problem that it is one of other parts; none of what no part has."""
+    def _of_others(self, key: str, given: Mapping[str, Any]) -> dict[str, Problem]:
+        """Knob → the problem that it is one of other parts only."""
         fields = {
             name: list(getattr(part, self.config).model_fields)
             for name, part in self.options().items()
         }
         expected = f"one of {', '.join(fields[key])}" if fields[key] else "no knobs"
         foreign = {}
-        for knob in unknown:
+        for knob in given:
             owners = [name for name, knobs in fields.items() if knob in knobs]
             if owners and key not in owners:
                 message = f"is an option of {', '.join(owners)}, not of {key}"

@@ -46,6 +46,12 @@ class PartConfig(BaseModel):
         """The key of the part."""
         return self.part.key
 
+    @classmethod
+    def counted(cls, given: Mapping[str, Any]) -> dict[str, Any]:
+        """What counts of a mapping in a file, before it is checked: all of it, but for what records
+        of a former version say of parts that have no such knob."""
+        return dict(given)
+
     def as_dict(self, tag: str = "name") -> dict[str, Any]:
         """``{name: …, knob: …}``, every knob written out, as it stands in a file."""
         return {tag: self.part.key, **self.model_dump(mode="json")}

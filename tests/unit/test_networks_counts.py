@@ -168,6 +168,7 @@ def test_pacgan_s_networks_count_as_its_paper_s_layers() -> None:
     # units of 5 pieces. fjxmlzn/PacGAN gives the hidden layers before a norm no bias.
     config = NetworksConfig.model_validate(
         {
+            "family": "mlp",
             "generator": {"depth": 4, "width": 400, "init": "normal"},
             "discriminator": {"depth": 3, "width": 200, "activation": "maxout", "pieces": 5},
         }

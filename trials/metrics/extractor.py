@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, NamedTuple, Protocol
 
 import torch
-from pydantic import AfterValidator, model_validator
+from pydantic import AfterValidator
 from torch import Tensor
 
 from trials.errors import ConfigError, ExtractorError
@@ -90,13 +90,11 @@ class Extractor(Part, ABC):
 
         part: ClassVar[type[Extractor]]
 
-        @model_validator(mode="before")
         @classmethod
-        def _without_empty_weights(cls, given: Any) -> Any:
+        def counted(cls, given: Mapping[str, Any]) -> dict[str, Any]:
             """Version 0.1 wrote ``weights: null`` for extractors that have none, too."""
-            if isinstance(given, Mapping) and given.get("weights", "") is None:
-                return {name: value for name, value in given.items() if name != "weights"}
-            return given
+            empty = given.get("weights", ...) is None
+            return {name: value for name, value in given.items() if name != "weights" or not empty}
 
     @classmethod
     def rank(cls) -> tuple[int, str]:

@@ -7,14 +7,11 @@ from abc import ABC
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from pydantic import ModelWrapValidatorHandler, ValidationError, model_validator
 from torch import nn
 
-from trials.by_name import failure
 from trials.networks.plan import DiscriminatorPlan, GeneratorPlan
 from trials.part import Part, PartConfig
 from trials.problems import Problem
-from trials.validation import problems_from
 
 SMALLEST = 4
 """Height of the maps that z is projected to, and that a convolutional network works down to."""
@@ -24,34 +21,19 @@ WRITTEN_FOR_ALL = {"convolution": "plain"}
 
 
 class PlayerKnobs(PartConfig):
-    """The knobs of one player. A knob that another family has, and this one has not, is a mistake;
-    null means that it is not given."""
+    """The knobs of one player. Null means that a knob is not given."""
 
     part: ClassVar[type[Family]]
 
-    @model_validator(mode="wrap")
     @classmethod
-    def _of_this_family(cls, given: Any, handler: ModelWrapValidatorHandler[Any]) -> Any:
-        if not isinstance(given, Mapping):
-            return handler(given)
-        foreign = _knobs_of_any_family() - cls.model_fields.keys()
-        own = {
+    def counted(cls, given: Mapping[str, Any]) -> dict[str, Any]:
+        known = _knobs_of_any_family()
+        return {
             name: value
             for name, value in given.items()
-            if name not in foreign and not (value is None and name in cls.model_fields)
+            if not (value is None and name in known)
+            and (name in cls.model_fields or WRITTEN_FOR_ALL.get(name, ...) != value)
         }
-        problems = [
-            Problem(name, f"means nothing to the family {cls.part.key}")
-            for name, value in given.items()
-            if name in foreign and value is not None and WRITTEN_FOR_ALL.get(name) != value
-        ]
-        if not problems:
-            return handler(own)
-        try:
-            handler(own)
-        except ValidationError as error:
-            problems += problems_from(error, cls)
-        raise failure(problems, given)
 
 
 class Family(Part, ABC):

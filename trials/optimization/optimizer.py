@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, ClassVar
 
 import torch
-from pydantic import model_validator
 from torch import nn
 
 from trials.choices import Key
@@ -37,15 +36,12 @@ class Optimizer(Part, ABC):
         decay: Annotated[str, Key(Decay)] = knob("none", "how the rate falls over the training")
         decay_to: float = knob(0.0, "share of the rate that is left at the end", ge=0, le=1)
 
-        @model_validator(mode="before")
         @classmethod
-        def _without_others_defaults(cls, given: Any) -> Any:
-            if not isinstance(given, Mapping):
-                return given
+        def counted(cls, given: Mapping[str, Any]) -> dict[str, Any]:
             return {
                 name: value
                 for name, value in given.items()
-                if name in cls.model_fields or WRITTEN_FOR_ALL.get(name) != value
+                if name in cls.model_fields or WRITTEN_FOR_ALL.get(name, ...) != value
             }
 
     def __init__(self, config: Any) -> None:
