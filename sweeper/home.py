@@ -193,8 +193,10 @@ class SweepFolder:
         try:
             return Request(text)
         except ValueError as error:
-            known = ", ".join(Request)
-            raise UserError(f"{self.control} holds {text!r}, which is none of {known}") from error
+            requests = ", ".join(Request)
+            raise UserError(
+                f"{self.control} holds {text!r}, which is none of {requests}"
+            ) from error
 
     def clear_request(self) -> None:
         """Withdraw the request, as `resume` does and a driver that has obeyed it."""

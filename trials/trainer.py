@@ -99,13 +99,13 @@ class Training:
         Where a former version has written this very configuration its record stays: a checkpoint of
         that version is known by it.
         """
-        file, known = self.folder / "config.json", frozenset({self.config.fingerprint()})
+        file, fingerprints = self.folder / "config.json", frozenset({self.config.fingerprint()})
         with contextlib.suppress(OSError, ValueError):
             if isinstance(record := json.loads(file.read_text("utf-8")), dict):
-                known = self.config.fingerprints(record)
-        if len(known) == 1:
+                fingerprints = self.config.fingerprints(record)
+        if len(fingerprints) == 1:
             atomic_write(file, json.dumps(self.config.as_dict(), indent=2))
-        return known
+        return fingerprints
 
     @property
     def checkpoint_file(self) -> Path:

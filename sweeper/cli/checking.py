@@ -163,14 +163,14 @@ def forecast_of(sweep: Sweep, trials: int, replicates: int, cache: Path) -> dict
     finally:
         torch.set_num_threads(threads)
     evaluations = -(-config.steps // config.evaluation.every)
-    one = per_step * config.steps + per_evaluation * evaluations
+    seconds = per_step * config.steps + per_evaluation * evaluations
     rounds = -(-trials // sweep.limits.parallel) + -(-replicates // sweep.limits.parallel)
     return {
         "seconds_per_step": per_step,
         "seconds_per_evaluation": per_evaluation,
-        "seconds_per_trial": one,
-        "seconds": one * rounds,
-        "hours": one * rounds / 3600,
+        "seconds_per_trial": seconds,
+        "seconds": seconds * rounds,
+        "hours": seconds * rounds / 3600,
     }
 
 

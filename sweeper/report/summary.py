@@ -84,7 +84,7 @@ def _best_tile(standings: Standings) -> str:
 
 def _base_tile(standings: Standings) -> str:
     best = standings.best
-    base = next((one for one in standings.order if one.trial.role == "base"), None)
+    base = next((standing for standing in standings.order if standing.trial.role == "base"), None)
     if base is None:
         return ""
     score = final(base.trial)

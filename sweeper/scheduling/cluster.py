@@ -113,8 +113,10 @@ class Cluster:
         try:
             while not self._started.wait(START_LOOK_EVERY):
                 self._waiting()
-                known = {server.pid for server in self._servers}
-                self._servers += [one for one in _servers() if one.pid not in known | before]
+                ours = {server.pid for server in self._servers}
+                self._servers += [
+                    server for server in _servers() if server.pid not in ours | before
+                ]
                 if died := self._died():
                     raise ClusterLost(died)
             if self._failure is not None:

@@ -107,7 +107,11 @@ class Conductor:
             self._failures.evaluated()
         # One write: an evaluation that is in the ledger has been judged.
         with self._ledger.together():
-            fresh = [one for one in report.evaluations if self._ledger.report(number, one)]
+            fresh = [
+                evaluation
+                for evaluation in report.evaluations
+                if self._ledger.report(number, evaluation)
+            ]
             ended, taken = self._conclude(number, report)
         for evaluation in fresh:
             self._announce(number, evaluation)

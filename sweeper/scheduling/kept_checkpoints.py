@@ -36,7 +36,7 @@ def keep(training: Any, folder: Path, work: Work) -> None:
     """Keep the checkpoint that was just saved, if it is the first one at or after a milestone."""
     if work.keep is None or not training.history:
         return
-    steps = [0, *(one.step for one in training.history)]
+    steps = [0, *(evaluation.step for evaluation in training.history)]
     if Milestones(*work.keep).reached(steps[-2], steps[-1]) is None:
         return
     place = kept_checkpoint(folder, steps[-1])

@@ -100,8 +100,8 @@ def run(
                 resolved if factory is None else dict,  # a caller's own configs are not ours
                 company,
             )
-            one = _Run(sweep, home, folder, ledger, company, recorder, wires, events, report)
-            return one.through(factory or build_training)
+            this_run = _Run(sweep, home, folder, ledger, company, recorder, wires, events, report)
+            return this_run.through(factory or build_training)
 
 
 @dataclass
@@ -189,8 +189,8 @@ class _Run:
                 budget=self._ledger.plan() or 0,
                 replicates=sweep.seeds.confirm_top * sweep.seeds.replicates,
                 parallel=sweep.limits.parallel,
-                metrics=tuple(one.metric for one in sweep.objective),
-                goals=tuple(one.goal for one in sweep.objective),
+                metrics=tuple(objective.metric for objective in sweep.objective),
+                goals=tuple(objective.goal for objective in sweep.objective),
                 resumed=bool(records),
                 records=tuple(records),
                 time=time.time(),

@@ -134,7 +134,11 @@ class Worker(tune.Trainable):  # type: ignore[misc]
             training = self._factory(self._work.config, folder, self._cache)
             take_up(training, folder, self._work)
             self._training = training
-            fresh = [one for one in training.history if one.step not in self._work.known]
+            fresh = [
+                evaluation
+                for evaluation in training.history
+                if evaluation.step not in self._work.recorded
+            ]
             if fresh or training.finished or self._work.unjudged:
                 return self._report(training, fresh)
         evaluation = training.advance()

@@ -140,9 +140,9 @@ class Proposer:
         if cell is not None:
             attrs["cell"] = dict(cell)
         params = {path: to_study(domains[path], value) for path, value in searched.items()}
-        known = {path: distribution(domains[path]) for path in searched}
+        distributions = {path: distribution(domains[path]) for path in searched}
         try:
-            trial_id = self._create(attrs, params, known)
+            trial_id = self._create(attrs, params, distributions)
         except ValueError:
             # A database holds a factor to the levels that it began with. Nobody samples an
             # ablation, and what a trial is stands in its values.

@@ -83,8 +83,8 @@ class Range:
     def samples(self) -> tuple[Any, ...]:
         """Values that stand for the whole domain when it is checked."""
         middle = self.low + (self.high - self.low) * (math.sqrt(5) - 1) / 2
-        found = {self.low: None, self.snap(middle): None, self.high: None}
-        return tuple(found)
+        chosen = {self.low: None, self.snap(middle): None, self.high: None}
+        return tuple(chosen)
 
     def size(self) -> int | None:
         """How many values there are; None when they cannot be counted."""
@@ -199,9 +199,9 @@ class Parameter:
         return shown
 
 
-def same(one: Any, other: Any) -> bool:
+def same(first: Any, other: Any) -> bool:
     """Equality that keeps True from 1, also inside lists and mappings."""
-    return bool(one == other) and canonical(one) == canonical(other)
+    return bool(first == other) and canonical(first) == canonical(other)
 
 
 def canonical(value: Any) -> str:

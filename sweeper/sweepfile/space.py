@@ -80,10 +80,10 @@ class _Switches:
         if self._without is None or may_be_on:
             self._without = frozenset(problems_of(trial))
         assign(trial, toggle.path, True)
-        found = frozenset(problems_of(trial))
+        problems = frozenset(problems_of(trial))
         # With the knobs of the base there may be other problems: those are not looked at here.
-        self._with = None if may_be_on else found
-        return found <= self._without
+        self._with = None if may_be_on else problems
+        return problems <= self._without
 
     def decided(self, on: bool) -> None:
         if on:
@@ -226,7 +226,7 @@ def count_trials(sweep: Sweep, beside: bool) -> int | None:
     `beside` them, or `limits.trials` where these are fewer. Of more cells than are counted, the
     limit alone, None where there is none."""
     limit, most = sweep.limits.trials, 10_000
-    found = count_cells(sweep, most)
-    if found >= most or limit is None:
-        return limit if found >= most else found + beside
-    return min(found + beside, limit)
+    size = count_cells(sweep, most)
+    if size >= most or limit is None:
+        return limit if size >= most else size + beside
+    return min(size + beside, limit)

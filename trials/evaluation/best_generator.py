@@ -15,8 +15,8 @@ def judged_by(metrics: Mapping[str, float], keep_by: str = "auto") -> str:
     if keep_by != "auto":
         return keep_by
     measured = [name.partition("/")[0] for name in metrics]
-    known = [name for name in measured if name in Measure.all()]
-    return "fid" if "fid" in known else next(iter(known), "")
+    measures = [name for name in measured if name in Measure.all()]
+    return "fid" if "fid" in measures else next(iter(measures), "")
 
 
 def value_of(metrics: Mapping[str, float], name: str) -> float:
