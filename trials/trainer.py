@@ -140,7 +140,7 @@ class Training:
 
         Weights, moments, random streams, history and the best generator so far are the other's;
         learning rates and knobs are one's own (the exploiting step of population based training,
-        arXiv 1711.09846). A symptom that the other showed last is judged anew.
+        arXiv 1711.09846). A symptom that the other showed last is looked for again.
 
         Raises:
             CheckpointError: there is none, or its networks or tricks are others.

@@ -105,7 +105,7 @@ class Conductor:
             return True
         if report.evaluations:
             self._failures.evaluated()
-        # One write: an evaluation that is in the ledger has been judged.
+        # One write: an evaluation that is in the ledger has its verdict there too.
         with self._ledger.together():
             fresh = [
                 evaluation
@@ -194,7 +194,7 @@ class Conductor:
         if report.finished:
             self._finish(number, report.stopped_by)
             return self._ledger.trial(number), None
-        if not self._ledger.scheduler.unjudged(number):
+        if not self._ledger.scheduler.undecided(number):
             return None, None
         reason = self._ledger.scheduler.verdict(number)
         if reason is not None:
@@ -202,7 +202,7 @@ class Conductor:
             return self._ledger.trial(number), None
         taken = self._ledger.scheduler.take_over(number)
         if taken is None:
-            self._ledger.scheduler.judged(number)
+            self._ledger.scheduler.went_on(number)
         return None, taken
 
     def _finish(self, number: int, stopped_by: Symptom | None) -> None:

@@ -93,5 +93,5 @@ class HandOut:
             recorded=tuple(evaluation.step for evaluation in trial.evaluations),
             take_over=kept,
             keep=scheduler.kept,
-            unjudged=scheduler.unjudged(trial.number),
+            undecided=scheduler.undecided(trial.number),
         )

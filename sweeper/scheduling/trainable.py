@@ -139,7 +139,7 @@ class Worker(tune.Trainable):  # type: ignore[misc]
                 for evaluation in training.history
                 if evaluation.step not in self._work.recorded
             ]
-            if fresh or training.finished or self._work.unjudged:
+            if fresh or training.finished or self._work.undecided:
                 return self._report(training, fresh)
         evaluation = training.advance()
         keep(training, folder, self._work)

@@ -281,13 +281,13 @@ def test_the_scheduler_decides_as_it_would_have_without_a_stop(place: Place) -> 
         number = ask(ledger).number
         ledger.report(number, measured(10, value))
     again = place.open(halving)
-    assert all(again.unjudged(number) for number in range(3))
+    assert all(again.undecided(number) for number in range(3))
     verdicts = [again.verdict(number) for number in range(3)]
     assert verdicts == [ledger.scheduler.verdict(number) for number in range(3)]
     assert verdicts[0] is None
     assert verdicts[2] is not None
-    again.judged(0)
-    assert not place.open(halving).unjudged(0)
+    again.went_on(0)
+    assert not place.open(halving).undecided(0)
 
 
 def test_two_readers_see_a_growing_study_while_it_is_written(place: Place) -> None:

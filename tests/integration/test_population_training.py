@@ -87,7 +87,7 @@ def test_a_takeover_keeps_the_best_generator_of_the_history_it_goes_on_from(tmp_
     assert not (tmp_path / "heir" / "generator.safetensors").exists()
 
 
-def test_whoever_goes_on_from_a_stopped_training_is_judged_anew(tmp_path):
+def test_a_symptom_of_the_donor_does_not_stop_who_takes_over(tmp_path):
     stop = {"stop_on": ["divergence"], "divergence": {"score": 1e-9, "persistence": 1}}
     donor = training(tmp_path / "donor", health=stop)
     donor.advance()

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from trials.metrics.measure import Measure
 
 
-def judged_by(metrics: Mapping[str, float], keep_by: str = "auto") -> str:
+def ranked_by(metrics: Mapping[str, float], keep_by: str = "auto") -> str:
     """The measure that chooses: `keep_by`, or of what was measured FID, else the first one.
     Empty where nothing was measured."""
     if keep_by != "auto":
@@ -30,7 +30,7 @@ def value_of(metrics: Mapping[str, float], name: str) -> float:
 def merit(metrics: Mapping[str, float], keep_by: str = "auto") -> tuple[float, float] | None:
     """How bad a generator is by that measure, the lower the better, and its FID where two are
     equal; None where it is not known."""
-    name = judged_by(metrics, keep_by)
+    name = ranked_by(metrics, keep_by)
     value = value_of(metrics, name)
     if not math.isfinite(value):
         return None
