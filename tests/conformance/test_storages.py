@@ -262,12 +262,12 @@ def test_one_trial_takes_over_another_and_that_survives_the_driver(place: Place)
     for value in (1.0, 2.0):
         ledger.report(ask(ledger).number, measured(10, value))
     again = place.open(population)
-    assert again.take_over(0) is None
-    taken = again.take_over(1)
+    assert again.scheduler.take_over(0) is None
+    taken = again.scheduler.take_over(1)
     assert taken is not None
     assert (taken.donor, taken.donor_step) == (0, 10)
     later = place.open(population)
-    assert later.donor(1) == (0, 10)
+    assert later.scheduler.donor(1) == (0, 10)
     assert later.trial(1).values == taken.draw.values
     assert later.trial(1).config == taken.draw.config
     assert later.trial(1).donors == ((10, 0),)
@@ -281,13 +281,13 @@ def test_the_scheduler_decides_as_it_would_have_without_a_stop(place: Place) -> 
         number = ask(ledger).number
         ledger.report(number, measured(10, value))
     again = place.open(halving)
-    assert all(again.undecided(number) for number in range(3))
-    verdicts = [again.verdict(number) for number in range(3)]
+    assert all(again.scheduler.undecided(number) for number in range(3))
+    verdicts = [again.scheduler.verdict(number) for number in range(3)]
     assert verdicts == [ledger.scheduler.verdict(number) for number in range(3)]
     assert verdicts[0] is None
     assert verdicts[2] is not None
-    again.went_on(0)
-    assert not place.open(halving).undecided(0)
+    again.scheduler.went_on(0)
+    assert not place.open(halving).scheduler.undecided(0)
 
 
 def test_two_readers_see_a_growing_study_while_it_is_written(place: Place) -> None:
