@@ -229,7 +229,7 @@ def _trend(axes: Axes, points: Sequence[tuple[float, float]]) -> None:
 def _choices(parameter: Parameter, marks: Marks) -> list[str]:
     """Canonical spellings of the values, in the sweep's order, with any other value seen."""
     domain = parameter.domain
-    choices = (False, True) if isinstance(domain, Toggle) else tuple(domain.cells())
+    choices = (False, True) if isinstance(domain, Toggle) else tuple(domain.points())
     trials = [*(trial for trial, _ in marks.scored), *marks.stopped, *marks.failed]
     seen = [trial.values[parameter.path] for trial in trials if parameter.path in trial.values]
     return list(dict.fromkeys(_spelled(value) for value in (*choices, *seen)))
@@ -238,7 +238,7 @@ def _choices(parameter: Parameter, marks: Marks) -> list[str]:
 def _in_strips(axes: Axes, parameter: Parameter, marks: Marks) -> Any:
     order = {text: index for index, text in enumerate(_choices(parameter, marks))}
     domain = parameter.domain
-    choices = (False, True) if isinstance(domain, Toggle) else tuple(domain.cells())
+    choices = (False, True) if isinstance(domain, Toggle) else tuple(domain.points())
     names = {_spelled(value): _name(value) for value in choices}
     labels = [names.get(text, text.strip('"')) for text in order]
     labels = [_folded(label) for label in labels]

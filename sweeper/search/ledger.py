@@ -110,7 +110,7 @@ class Ledger(StudyReader):
         return [attributes.trial_of(trial) for trial in self._entries.all(TrialState.RUNNING)]
 
     def ask(self) -> Trial | None:
-        """The search's next trial; None when the grid has no further cell."""
+        """The search's next trial; None when the grid has no further point."""
         with translated(), self.together():
             return self._desk.ask()
 

@@ -40,7 +40,7 @@ class Proposer:
         self._tried: set[tuple[str, int]] = set()
 
     def ask(self) -> Trial | None:
-        """The search's next trial; None when the grid has no further cell.
+        """The search's next trial; None when the grid has no further point.
 
         The first is the base configuration, if the sweep starts with it.
         """

@@ -222,7 +222,7 @@ def draw_from(parameter: Parameter, chance: random.Random) -> Any:
     """A random value of a parameter; of a range also, now and then, its very ends."""
     domain = parameter.domain
     if not isinstance(domain, Range):
-        return chance.choice(tuple(domain.cells()))
+        return chance.choice(tuple(domain.points()))
     if chance.random() < 0.2:
         return chance.choice((domain.low, domain.high))
     if domain.log:

@@ -278,7 +278,7 @@ def _check_condition(
         expected = "a toggle or a parameter with `values`"
         document.add(at, "a condition cannot stand on a range", expected)
         return
-    possible = parent.domain.cells()
+    possible = parent.domain.points()
     for value in allowed:
         if not any(same(value, own) for own in possible):
             close = nearest(str(value), map(str, possible))
