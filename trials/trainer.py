@@ -24,7 +24,7 @@ from trials.devices import pick_device
 from trials.engine.composed_game import ComposedGame
 from trials.engine.loop import Loop
 from trials.errors import CheckpointError
-from trials.evaluation.export import adopt_generator
+from trials.evaluation.export import take_over_generator
 from trials.evaluation.monitor import Monitor
 from trials.evaluation.results import Evaluation, TrialResult, TrialState
 from trials.files import atomic_write
@@ -135,7 +135,7 @@ class Training:
         self._load(state)
         return True
 
-    def adopt(self, folder: Path) -> None:
+    def take_over(self, folder: Path) -> None:
         """Go on from the checkpoint in another training's `folder`, with one's own settings.
 
         Weights, moments, random streams, history and the best generator so far are the other's;
@@ -158,7 +158,7 @@ class Training:
         self.stopped_by = None
         if self.history:
             self.history[-1] = replace(self.history[-1], symptoms=())
-        adopt_generator(Path(folder), self.folder)
+        take_over_generator(Path(folder), self.folder)
         self.save()
 
     def _load(self, state: Mapping[str, Any]) -> None:

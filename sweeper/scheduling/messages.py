@@ -21,7 +21,7 @@ def kept_checkpoint(folder: Path, step: int) -> Path:
 
 @dataclass(frozen=True)
 class Work:
-    """A trial for a worker to take up.
+    """A trial for a worker to train.
 
     `recorded` are the steps that the ledger has already. `take_over` is the folder of another
     trial's kept checkpoint to go on from; `keep` the (interval, grace) of the milestones at which
