@@ -5,7 +5,7 @@
     heard        a worker reports: write it down, then let the trial go on or end it
     died         a worker is gone: the trial goes on elsewhere, a few times
 
-Every change goes to the ledger first, then to MLflow's outbox, then to whoever watches. Each can be
+Every change goes to the ledger first, then to MLflow's outbox, then to the listeners. Each can be
 cut off from the next by a kill; the next run makes it good from the ledger.
 """
 
@@ -96,7 +96,7 @@ class Conductor:
         self._announcer.started(trial, attempt)
 
     def heard(self, number: int, report: Report) -> bool:
-        """Take a worker's report. True if the trial is to stop there."""
+        """Take a worker's report. True if the trial must stop there."""
         if number not in self._trials.active:
             return True  # it was ended meanwhile
         self.reports += 1
@@ -150,7 +150,7 @@ class Conductor:
             self.died(number, reason)
 
     def interrupt_all(self) -> None:
-        """Whatever is still at work stands still and goes on when the sweep is run again."""
+        """Interrupt what still runs; it goes on when the sweep is run again."""
         for number in list(self._trials.active):
             self._interrupt(number)
 

@@ -28,7 +28,7 @@ Resolve = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
 
 class Recorder:
-    """Says what happens in one sweep; without an outbox, to nobody.
+    """Says what happens in one sweep; without an outbox, nowhere.
 
     `resolve` turns a trial's raw config into the one that is recorded.
     """
@@ -181,7 +181,7 @@ class Recorder:
             )
 
     def trial_paused(self, number: int, state: TrialEnding) -> None:
-        """The trial stands still and will go on under the same number."""
+        """The trial is paused and will go on under the same number."""
         if self._outbox is not None:
             self._outbox.trial_ended(number, state)
 
@@ -195,7 +195,7 @@ class Recorder:
         self, files: Mapping[str, Path], tables: Mapping[str, Mapping[str, Sequence[Any]]]
     ) -> None:
         """Tables and figures of the whole sweep belong to its run: `files` by their names there,
-        and `tables`, column by column, that MLflow is to show."""
+        and `tables`, column by column, for MLflow to show."""
         for name, path in files.items():
             self._file(SWEEP, path, name)
         if self._outbox is not None:

@@ -1,6 +1,6 @@
-"""Which replicates are to be run now: the race on fresh seeds, as the driver holds it.
+"""Which replicates to run now: the race on fresh seeds, as the driver holds it.
 
-What is due follows from the trials alone, and is worked out anew after each replicate that ends.
+What is due follows from the trials alone, and is worked out again after each replicate that ends.
 """
 
 from __future__ import annotations

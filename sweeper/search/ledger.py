@@ -106,7 +106,7 @@ class Ledger(StudyReader):
     # Handing out trials
 
     def interrupted(self) -> list[Trial]:
-        """Trials that have not ended and that nobody runs now, in the order of their numbers."""
+        """Trials that have not ended and that no worker runs now, in the order of their numbers."""
         return [attributes.trial_of(trial) for trial in self._entries.all(TrialState.RUNNING)]
 
     def ask(self) -> Trial | None:

@@ -250,7 +250,7 @@ class Standings:
         return sum(self.steps_of(trial) for trial in self.trials if trial.over)
 
     def steps_of(self, trial: Trial) -> int:
-        """Steps the trial was to train."""
+        """Steps the trial was meant to train."""
         given = trial.config.get("steps", self.sweep.base.get("steps"))
         return given if isinstance(given, int) else self._usual_steps
 

@@ -39,7 +39,7 @@ LogModel = Callable[[Store, str, str, str, Path], str]
 
 
 class _DeletedError(Refused):
-    """A user has moved the run to MLflow's bin; that is to be respected."""
+    """A user has moved the run to MLflow's bin, which is respected."""
 
 
 class Sender:
