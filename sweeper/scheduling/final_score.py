@@ -58,8 +58,8 @@ class Scoring:
         ]
 
     def run(self, interrupted: Interrupted) -> None:
-        """Score the winner. What goes wrong is told in `message`: the sweep is over and has
-        its results, and running it again tries once more."""
+        """Score the winners that are due. What goes wrong is told in `message`: the sweep
+        is over and has its results, and running it again tries once more."""
         for number in self.due():
             if interrupted():
                 return
