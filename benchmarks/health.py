@@ -194,7 +194,7 @@ def _trained(case: Case, config: TrialConfig, scratch: Path, cache: Path) -> Ite
         if case.later is not None and training.step == round(TURN * config.steps):
             changed = load_config(merge(config.as_dict(), case.later))
             later = Training(changed, scratch / "second", cache=cache)
-            later.adopt(training.folder)
+            later.take_over(training.folder)
             training, case = later, Case(case.base, case.changes, case.what)
         training.advance()
         yield training.monitor.watcher.history[-1]

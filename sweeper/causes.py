@@ -51,8 +51,8 @@ class Cause:
 
 
 _OWN = {
-    one.name: one
-    for one in (
+    cause.name: cause
+    for cause in (
         Cause(
             SCHEDULER,
             ends_as="pruned",

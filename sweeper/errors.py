@@ -45,9 +45,9 @@ class SpecError(UserError):
     """A sweep file, or an override of it, is not a valid sweep."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
-        found = tuple(problems)
-        count = "1 problem" if len(found) == 1 else f"{len(found)} problems"
-        super().__init__(f"not a valid sweep: {count}", found)
+        listed = tuple(problems)
+        count = "1 problem" if len(listed) == 1 else f"{len(listed)} problems"
+        super().__init__(f"not a valid sweep: {count}", listed)
 
 
 class UnknownSweep(UserError):

@@ -179,7 +179,7 @@ class SweepFolder:
             os.close(descriptor)
 
     def ask(self, request: Request) -> None:
-        """Leave a request for whoever drives this sweep, in place of an earlier one."""
+        """Leave a request for the driver of this sweep, in place of an earlier one."""
         with writing(self.path):
             atomic_write(self.control, request.value + "\n")
             self.control.chmod(0o644)  # the driver may be another user's process
@@ -193,8 +193,10 @@ class SweepFolder:
         try:
             return Request(text)
         except ValueError as error:
-            known = ", ".join(Request)
-            raise UserError(f"{self.control} holds {text!r}, which is none of {known}") from error
+            requests = ", ".join(Request)
+            raise UserError(
+                f"{self.control} holds {text!r}, which is none of {requests}"
+            ) from error
 
     def clear_request(self) -> None:
         """Withdraw the request, as `resume` does and a driver that has obeyed it."""

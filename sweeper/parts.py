@@ -77,7 +77,7 @@ class SamplerConfig(PartConfig):
 
 
 class RuleConfig(PartConfig):
-    """Which trials are stopped before their last step, judged by the first objective."""
+    """Which trials are stopped before their last step, decided by the first objective."""
 
     part: ClassVar[Any]
     """The rule (`sweeper.search.stopping_rule`), a class of a room above."""

@@ -94,19 +94,21 @@ class Trial:
     @property
     def protocol(self) -> Mapping[str, str]:
         """How its distances were measured; empty before the first evaluation that measured any."""
-        return next((one.protocol for one in self.evaluations if one.protocol), {})
+        return next(
+            (evaluation.protocol for evaluation in self.evaluations if evaluation.protocol), {}
+        )
 
     @property
     def symptoms(self) -> tuple[Symptom, ...]:
         """Every symptom that was seen, in the order of their steps."""
-        return tuple(symptom for one in self.evaluations for symptom in one.symptoms)
+        return tuple(symptom for evaluation in self.evaluations for symptom in evaluation.symptoms)
 
     def curve(self, metric: str) -> dict[int, float]:
         """The finite values of one measure by step, in order."""
         return {
-            one.step: float(value)
-            for one in self.evaluations
-            if (value := one.metrics.get(metric)) is not None and math.isfinite(value)
+            evaluation.step: float(value)
+            for evaluation in self.evaluations
+            if (value := evaluation.metrics.get(metric)) is not None and math.isfinite(value)
         }
 
     def best(self, metric: str, goal: str) -> float | None:

@@ -33,8 +33,8 @@ def plain(name: str | None) -> str:
 def measure(name: str) -> str:
     """A measure as axes and headings call it: `fid/class_3` → `FID, class 3`."""
     head, slash, part = name.partition("/")
-    known = _measure_called(head)
-    shown = known.title() if known else head.replace("_", " ")
+    measure_class = _measure_called(head)
+    shown = measure_class.title() if measure_class else head.replace("_", " ")
     return f"{shown}, {part.replace('_', ' ')}" if slash else shown
 
 
@@ -90,7 +90,7 @@ def number(value: float | None, places: int | None = None, *, signed: bool = Fal
 def decimals(spread: Iterable[float], values: Iterable[float]) -> int:
     """Places after the point: two figures of the typical spread, or four of the typical value."""
     for figures, numbers in ((2, spread), (4, values)):
-        sizes = [size for one in numbers if math.isfinite(size := abs(float(one))) and size > 0]
+        sizes = [size for value in numbers if math.isfinite(size := abs(float(value))) and size > 0]
         if sizes:
             return min(max(figures - 1 - math.floor(math.log10(median(sizes))), 0), 8)
     return 2
@@ -176,8 +176,8 @@ def protocol_in_words(metric: str, protocol: Mapping[str, str]) -> str:
     if not protocol:
         return f"How {measure(metric)} was measured was not recorded."
     get = {name: str(text) for name, text in protocol.items()}.get
-    known = _measure_called(metric.partition("/")[0])
-    method = known.method if known else ""
+    measure_class = _measure_called(metric.partition("/")[0])
+    method = measure_class.method if measure_class else ""
     fake, real = get("fake_count"), get("real_count")
     shown = measure(metric)
     parts = [f"{shown} is {method}" if method else f"{shown} is measured"]

@@ -49,7 +49,7 @@ class FakeTraining:
             marks.write(f"{self.step}\n")
         return True
 
-    def adopt(self, checkpoint: Path) -> None:
+    def take_over(self, checkpoint: Path) -> None:
         saved = json.loads((checkpoint / "checkpoint.json").read_text())
         self.state = saved["state"]
         self.history = [Evaluation.from_dict(one) for one in saved["history"]]

@@ -102,10 +102,10 @@ def clashes(active: Sequence[str]) -> list[Problem]:
 
 def conflicts(active: Sequence[str]) -> list[Problem]:
     """Pairs of keys that exclude one another, by their own word or as rivals for a slot."""
-    known = tricks()
+    classes = tricks()
     problems = []
     for key, other in ((b, a) for place, b in enumerate(active) for a in active[:place]):
-        trick, partner = known[key], known[other]
+        trick, partner = classes[key], classes[other]
         reason = trick.conflicts.get(other) or partner.conflicts.get(key)
         if not reason and trick.slot and trick.slot == partner.slot:
             slot = trick.slot.replace("_", " ")

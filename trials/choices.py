@@ -78,9 +78,9 @@ class Key:
         Raises:
             ValidationError: it is not; the nearest key is given.
         """
-        known = list(self.base.all())
-        if value not in known:
-            raise failure([unknown_name("", value, self.base.kind, known)], value)
+        keys = list(self.base.all())
+        if value not in keys:
+            raise failure([unknown_name("", value, self.base.kind, keys)], value)
         return value
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> core_schema.CoreSchema:
@@ -102,10 +102,10 @@ def read_sections(
     Raises:
         ValidationError: with each problem at its place.
     """
-    known = [*beside, *kind.all()]
-    names = "one of " + ", ".join(known)
+    keys = [*beside, *kind.all()]
+    names = "one of " + ", ".join(keys)
     problems = [
-        Problem(str(key), "there is no such setting", names, nearest(str(key), known))
+        Problem(str(key), "there is no such setting", names, nearest(str(key), keys))
         for key in value
         if key not in kind.all()
     ]

@@ -102,9 +102,9 @@ class TrialConfig(BaseModel):
 
     def active(self) -> Iterator[tuple[type[Trick], PartConfig]]:
         """Every trick that is on with its knobs, selectors included, in the order they compose."""
-        known = catalogue.tricks()
-        chosen = [(known[choice.name], choice) for choice in self.selected().values()]
-        chosen += [(known[key], knobs) for key, knobs in self.tricks.items()]
+        tricks = catalogue.tricks()
+        chosen = [(tricks[choice.name], choice) for choice in self.selected().values()]
+        chosen += [(tricks[key], knobs) for key, knobs in self.tricks.items()]
         yield from sorted(chosen, key=lambda item: (item[0].order, item[0].key))
 
     def build_tricks(self) -> list[Trick]:
@@ -274,8 +274,8 @@ def _known_names(raw: Mapping[str, Any]) -> list[str]:
         if isinstance(given, Mapping)
         else []
     )
-    known = catalogue.tricks()
-    return [name for name in (*chosen, *toggles) if isinstance(name, str) and name in known]
+    tricks = catalogue.tricks()
+    return [name for name in (*chosen, *toggles) if isinstance(name, str) and name in tricks]
 
 
 def _deep_problems(config: TrialConfig) -> list[Problem]:

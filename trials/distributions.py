@@ -92,9 +92,9 @@ def missing(path: str, name: str, offered: Iterable[str]) -> Problem:
     )
 
 
-def _shared(one: str, other: str) -> int:
+def _shared(first: str, other: str) -> int:
     count = 0
-    for mine, theirs in zip(one.split("."), other.split("."), strict=False):
+    for mine, theirs in zip(first.split("."), other.split("."), strict=False):
         if mine != theirs:
             break
         count += 1

@@ -42,7 +42,7 @@ def fields_at(model: type[BaseModel], keys: Sequence[str]) -> list[FieldInfo]:
     if switches is not None:
         part = switches.options().get(keys[1])
         return fields_at(part.Config, keys[2:]) if part is not None else []
-    return [found for section in _sections(field) for found in fields_at(section, keys[1:])]
+    return [inner for section in _sections(field) for inner in fields_at(section, keys[1:])]
 
 
 def paths_in(model: type[BaseModel], mapping: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
@@ -75,9 +75,9 @@ def _sections(field: FieldInfo, value: Mapping[str, Any] | None = None) -> list[
     by_name = _choice(field, ByName)
     if by_name is None:
         return [
-            found
-            for found in _types(field.annotation)
-            if isinstance(found, type) and issubclass(found, BaseModel)
+            model
+            for model in _types(field.annotation)
+            if isinstance(model, type) and issubclass(model, BaseModel)
         ]
     options = by_name.options()
     chosen = options.get(str((value or {}).get(by_name.tag, by_name.default)))
@@ -92,4 +92,4 @@ def _choice(field: FieldInfo, chooser: type[Chooser]) -> Chooser | None:
 def _types(annotation: Any) -> list[Any]:
     """The types that an annotation is made of."""
     inner = typing.get_args(annotation)
-    return [found for part in inner for found in _types(part)] if inner else [annotation]
+    return [leaf for part in inner for leaf in _types(part)] if inner else [annotation]

@@ -152,9 +152,11 @@ def register(part: type[Part]) -> None:
     Raises:
         TypeError: another part of its kind has its key.
     """
-    known = _REGISTRY[part.kind].get(part.key)
-    if known is not None and _place(known) != _place(part):
-        raise TypeError(f"two parts ({part.kind}) are called '{part.key}': {known!r} and {part!r}")
+    registered = _REGISTRY[part.kind].get(part.key)
+    if registered is not None and _place(registered) != _place(part):
+        raise TypeError(
+            f"two parts ({part.kind}) are called '{part.key}': {registered!r} and {part!r}"
+        )
     for attribute in part.configs:
         config = getattr(part, attribute)
         if config is None:
@@ -228,7 +230,7 @@ def use(names: object, path: str = "parts") -> list[Problem]:
         try:
             parts = offered_by(name)
         except ConfigError as error:
-            problems += [replace(one, path=f"{path}.{position}") for one in error.problems]
+            problems += [replace(problem, path=f"{path}.{position}") for problem in error.problems]
         else:
             for part in parts:
                 if _REGISTRY[part.kind].get(part.key) is not part:

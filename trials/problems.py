@@ -36,5 +36,5 @@ class Problem:
 
 def nearest(name: str, choices: Iterable[str]) -> str:
     """The choice most like `name`, or an empty string where nothing is alike."""
-    found = difflib.get_close_matches(str(name), list(choices), n=1, cutoff=0.6)
-    return found[0] if found else ""
+    close = difflib.get_close_matches(str(name), list(choices), n=1, cutoff=0.6)
+    return close[0] if close else ""

@@ -37,4 +37,4 @@ def measures(path: str) -> bool:
     if field is None or Role.MEASURES not in field.metadata:
         return False
     fields = fields_at(TrialConfig, [section, *rest])
-    return not fields or any(Role.TRAINS_ONLY not in found.metadata for found in fields)
+    return not fields or any(Role.TRAINS_ONLY not in field.metadata for field in fields)

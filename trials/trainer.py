@@ -24,7 +24,7 @@ from trials.devices import pick_device
 from trials.engine.composed_game import ComposedGame
 from trials.engine.loop import Loop
 from trials.errors import CheckpointError
-from trials.evaluation.export import adopt_generator
+from trials.evaluation.export import take_over_generator
 from trials.evaluation.monitor import Monitor
 from trials.evaluation.results import Evaluation, TrialResult, TrialState
 from trials.files import atomic_write
@@ -99,13 +99,13 @@ class Training:
         Where a former version has written this very configuration its record stays: a checkpoint of
         that version is known by it.
         """
-        file, known = self.folder / "config.json", frozenset({self.config.fingerprint()})
+        file, fingerprints = self.folder / "config.json", frozenset({self.config.fingerprint()})
         with contextlib.suppress(OSError, ValueError):
             if isinstance(record := json.loads(file.read_text("utf-8")), dict):
-                known = self.config.fingerprints(record)
-        if len(known) == 1:
+                fingerprints = self.config.fingerprints(record)
+        if len(fingerprints) == 1:
             atomic_write(file, json.dumps(self.config.as_dict(), indent=2))
-        return known
+        return fingerprints
 
     @property
     def checkpoint_file(self) -> Path:
@@ -135,12 +135,12 @@ class Training:
         self._load(state)
         return True
 
-    def adopt(self, folder: Path) -> None:
+    def take_over(self, folder: Path) -> None:
         """Go on from the checkpoint in another training's `folder`, with one's own settings.
 
         Weights, moments, random streams, history and the best generator so far are the other's;
         learning rates and knobs are one's own (the exploiting step of population based training,
-        arXiv 1711.09846). A symptom that the other showed last is judged anew.
+        arXiv 1711.09846). A symptom that the other showed last is looked for again.
 
         Raises:
             CheckpointError: there is none, or its networks or tricks are others.
@@ -158,7 +158,7 @@ class Training:
         self.stopped_by = None
         if self.history:
             self.history[-1] = replace(self.history[-1], symptoms=())
-        adopt_generator(Path(folder), self.folder)
+        take_over_generator(Path(folder), self.folder)
         self.save()
 
     def _load(self, state: Mapping[str, Any]) -> None:

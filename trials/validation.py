@@ -34,17 +34,19 @@ def problems_from(
 
     `prefix` is put before each path (`tricks.ema`).
     """
-    found = []
+    problems = []
     for item in error.errors(include_url=False):
         keys, home = _walk(model, item["loc"])
         path = ".".join([part for part in (prefix, *keys) if part])
         kind = item["type"]
         context = item.get("ctx", {})
         if kind == PROBLEM:
-            found.append(Problem(path, context["message"], context["expected"], context["nearest"]))
+            problems.append(
+                Problem(path, context["message"], context["expected"], context["nearest"])
+            )
         elif kind == "extra_forbidden":
             names = list(home.model_fields) if home else []
-            found.append(
+            problems.append(
                 Problem(
                     path,
                     "there is no such setting",
@@ -53,10 +55,10 @@ def problems_from(
                 )
             )
         elif kind == "missing":
-            found.append(Problem(path, "is missing", expected=_expected(home, keys[-1])))
+            problems.append(Problem(path, "is missing", expected=_expected(home, keys[-1])))
         elif kind == "literal_error":
             given, names = item["input"], _tags(str(context["expected"]).replace(" or ", ", "))
-            found.append(
+            problems.append(
                 Problem(
                     path,
                     f"{given!r} is not possible",
@@ -65,14 +67,16 @@ def problems_from(
                 )
             )
         elif kind == "value_error":
-            found.append(Problem(path, str(context.get("error", item["msg"]))))
+            problems.append(Problem(path, str(context.get("error", item["msg"]))))
         else:
             expected = _KINDS.get(kind) or _plain(item["msg"])
-            found.append(Problem(path, f"{_short(item['input'])} is wrong", expected))
-        if len(found) > 1 and path == found[-2].path and _is_branch(item["loc"][-1]):
-            last = found.pop()
-            found[-1] = replace(found[-1], expected=f"{found[-1].expected} or {last.expected}")
-    return found
+            problems.append(Problem(path, f"{_short(item['input'])} is wrong", expected))
+        if len(problems) > 1 and path == problems[-2].path and _is_branch(item["loc"][-1]):
+            last = problems.pop()
+            problems[-1] = replace(
+                problems[-1], expected=f"{problems[-1].expected} or {last.expected}"
+            )
+    return problems
 
 
 def _is_branch(part: int | str) -> bool:
@@ -123,5 +127,5 @@ def _walk(
         home = here[0] if here else None
         keys.append(name)
         annotations = [m.model_fields[name].annotation for m in here if name in m.model_fields]
-        here = [found for annotation in annotations for found in _models(annotation)]
+        here = [model for annotation in annotations for model in _models(annotation)]
     return keys, home

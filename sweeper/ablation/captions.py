@@ -67,8 +67,8 @@ def notes_of(context: Context, columns: Sequence[Column], shown: int) -> tuple[s
     failed, total = int(outcomes.failed.sum()), int((outcomes.failed | outcomes.completed).sum())
     if failed:
         by: dict[str, int] = {}
-        for one in outcomes.symptoms:
-            for name, count in one.items():
+        for counts in outcomes.symptoms:
+            for name, count in counts.items():
                 by[name] = by.get(name, 0) + count
         reasons = ", ".join(f"{name} {count}" for name, count in sorted(by.items()))
         notes.append(

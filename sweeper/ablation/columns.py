@@ -66,7 +66,7 @@ def _toggles(context: Context) -> list[Column]:
 
 def _settings(context: Context) -> list[Column]:
     """One column a searched parameter that is no toggle and not the same in every row."""
-    found = []
+    columns = []
     for path, column in family(context.data, "param").items():
         if pa.types.is_boolean(context.data.schema.field(column).type):
             continue
@@ -78,8 +78,8 @@ def _settings(context: Context) -> list[Column]:
         # of the runs so far, or a list.
         values = array_of(values).to_pylist()
         if _varies(values):
-            found.append(_setting(column, path, values))
-    return found
+            columns.append(_setting(column, path, values))
+    return columns
 
 
 def _tick(context: Context, name: str, values: Sequence[Any]) -> Column:
@@ -149,14 +149,14 @@ def _failed(context: Context) -> list[Column]:
     failed, ended = outcomes.failed.sum(axis=1), (outcomes.completed | outcomes.failed).sum(axis=1)
     texts, symptoms = [], []
     for i in context.index:
-        known = outcomes.symptoms[i] if i >= 0 else {}
-        symptoms.append(json.dumps(dict(known)))
+        counts = outcomes.symptoms[i] if i >= 0 else {}
+        symptoms.append(json.dumps(dict(counts)))
         if i < 0:
             texts.append(NONE)
         elif not failed[i]:
             texts.append("0")
         else:
-            named = known if len(known) == 1 else [f"{name} {n}" for name, n in known.items()]
+            named = counts if len(counts) == 1 else [f"{name} {n}" for name, n in counts.items()]
             texts.append(f"{failed[i]} of {ended[i]}: {', '.join(named)}")
     raw: Raw = {"failed": whole(context.per_row(failed)), "symptoms": symptoms}
     return [Column("failed", "failed", texts, raw)]
@@ -164,8 +164,8 @@ def _failed(context: Context) -> list[Column]:
 
 def _median(context: Context) -> list[Column]:
     """Median over all runs that ended, failures worst."""
-    found = [_finite(np.median(runs)) if len(runs) else np.nan for runs in _ended(context)]
-    return [_plain("median", f"median {context.metric},\nfailures worst", context, found)]
+    medians = [_finite(np.median(runs)) if len(runs) else np.nan for runs in _ended(context)]
+    return [_plain("median", f"median {context.metric},\nfailures worst", context, medians)]
 
 
 def _iqm(context: Context) -> list[Column]:
@@ -199,10 +199,10 @@ def _screened(context: Context) -> list[Column]:
     repeats = context.settings_of_rows("of")
     own = context.settings_of_rows("number")
     values = [objective.get(own[row] if of is None else of) for row, of in enumerate(repeats)]
-    found = np.array([np.nan if value is None else value for value in values], dtype=np.float64)
-    texts = [number(value, decimals(np.empty(0), found)) for value in found]
+    screened = np.array([np.nan if value is None else value for value in values], dtype=np.float64)
+    texts = [number(value, decimals(np.empty(0), screened)) for value in screened]
     heading = f"{context.metric}\nin the search"
-    return [Column("screened", heading, texts, {"screened": found}, "right")]
+    return [Column("screened", heading, texts, {"screened": screened}, "right")]
 
 
 def _seconds(context: Context) -> list[Column]:
@@ -219,9 +219,9 @@ def _metric(context: Context, column: str, name: str) -> Column:
 
 
 def _plain(key: str, heading: str, context: Context, values: npt.ArrayLike) -> Column:
-    found = context.per_row(values)
-    places = decimals(np.empty(0), found)
-    return Column(key, heading, [number(v, places) for v in found], {key: found}, "right")
+    numbers = context.per_row(values)
+    places = decimals(np.empty(0), numbers)
+    return Column(key, heading, [number(v, places) for v in numbers], {key: numbers}, "right")
 
 
 COLUMNS: dict[str, Callable[[Context], list[Column]]] = {

@@ -140,12 +140,12 @@ def best_set(outcomes: Outcomes, *, best: int | None = None, level: float = 0.95
     if best is None:
         best = int(best_first(outcomes.values, outcomes.failed, outcomes.goal)[0])
     values = outcomes.penalised()
-    known = ~np.isnan(values)
+    finite = ~np.isnan(values)
     sign = 1.0 if outcomes.goal == "minimize" else -1.0
     usable = outcomes.completed.any(axis=1)
     members, tested = np.zeros(len(values), dtype=bool), np.zeros(len(values), dtype=bool)
     members[best] = tested[best] = True
-    both = known & known[best]
+    both = finite & finite[best]
     candidates = (
         usable & (both.sum(axis=1) >= 2) & (np.arange(len(values)) != best) & outcomes.paired
     )
@@ -179,17 +179,19 @@ def _improvement(outcomes: Outcomes, base: int, others: Flags, level: float) -> 
     ended = ~np.isnan(values)
     counts = ended.sum(axis=1)
     rows = np.flatnonzero(others & (counts > 0) & (counts[base] > 0))
-    found = np.full((3, len(values)), np.nan)
+    improvements = np.full((3, len(values)), np.nan)
     if len(rows):
         reference = values[base, ended[base]]
-        found[0, rows] = [
+        improvements[0, rows] = [
             probability_of_improvement(values[cell, ended[cell]], reference, outcomes.goal)
             for cell in rows
         ]
-        found[1:, rows] = improvement_interval(
-            found[0, rows], counts[rows], counts[base], level=level
+        improvements[1:, rows] = improvement_interval(
+            improvements[0, rows], counts[rows], counts[base], level=level
         )
-    return dict(zip(("improvement", "improvement_low", "improvement_high"), found, strict=True))
+    return dict(
+        zip(("improvement", "improvement_low", "improvement_high"), improvements, strict=True)
+    )
 
 
 def _same_seeds(

@@ -103,7 +103,7 @@ def confirm(
             level = look_level(alpha, len(keys), len(seeds), screen)
             lost = _losers(outcomes, racing, seeds[:count], level, goal)
             given_up += lost
-            gone = {one.key for one in lost}
+            gone = {candidate.key for candidate in lost}
             racing = [key for key in racing if key not in gone]
     # Up to the next decision while there is a race to decide; the rest at once when there is none.
     until = max(rounds + 1, screen) if adaptive and len(racing) > 1 else len(seeds)
@@ -118,7 +118,7 @@ def confirm(
         given_up=tuple(given_up),
         ranking=(
             *(racing[index] for index in best_first),
-            *(one.key for one in reversed(given_up)),
+            *(candidate.key for candidate in reversed(given_up)),
         ),
         rounds=rounds,
         alpha=alpha,
@@ -167,8 +167,8 @@ def _penalised(
     goal: Goal,
 ) -> Array:
     """(racing, seeds) values; a failure takes the worst value that a racing one has on them."""
-    known = [value for key in racing for s in seeds if (value := outcomes[key][s]) is not None]
-    worst = (max(known) if goal == "minimize" else min(known)) if known else 0.0
+    finite = [value for key in racing for s in seeds if (value := outcomes[key][s]) is not None]
+    worst = (max(finite) if goal == "minimize" else min(finite)) if finite else 0.0
     rows = [
         [worst if (value := outcomes[key][seed]) is None else value for seed in seeds]
         for key in racing

@@ -152,14 +152,14 @@ def label_cells(table: pa.Table, cells: Iterable[Cell]) -> pa.Table:
     design finds its own runs, whether or not their labels were written down.
     """
     labels = {cell.key: cell.label for cell in cells}
-    found = [
+    filled = [
         labels.get(key, label)
         for key, label in zip(
             table["configuration"].to_pylist(), table["cell"].to_pylist(), strict=True
         )
     ]
     place = table.column_names.index("cell")
-    return table.set_column(place, FIXED.field("cell"), pa.array(found, pa.string()))
+    return table.set_column(place, FIXED.field("cell"), pa.array(filled, pa.string()))
 
 
 def finished(table: pa.Table) -> frozenset[tuple[str, int]]:

@@ -180,7 +180,7 @@ def check_factors(factors: Sequence[Factor]) -> None:
         raise DesignError("a design needs at least one factor")
     for attribute in ("path", "name"):
         seen = [getattr(factor, attribute) for factor in factors]
-        twice = sorted({one for one in seen if seen.count(one) > 1})
+        twice = sorted({name for name in seen if seen.count(name) > 1})
         if twice:
             raise DesignError(f"two factors share the {attribute} {', '.join(twice)}")
 

@@ -21,7 +21,7 @@ _METHODS = {
 
 
 def effect_table(
-    found: Effects,
+    estimated: Effects,
     design: Design,
     *,
     metric: str = "objective",
@@ -31,7 +31,7 @@ def effect_table(
     alias_order: int = 2,
 ) -> Table:
     """Effects in the order of the design, largest orders of alias left to `design.aliases`."""
-    effects = found.effects
+    effects = estimated.effects
     places = decimals([(e.high - e.low) / 4 for e in effects], [e.estimate for e in effects])
     aliases = [
         ", ".join(str(term) for term in e.aliases if len(term.factors) <= alias_order)
@@ -71,38 +71,41 @@ def effect_table(
         columns=tuple(columns),
         best=None,
         equals=frozenset(),
-        caption=_caption(found, design, metric, goal),
-        notes=_notes(found, design),
+        caption=_caption(estimated, design, metric, goal),
+        notes=_notes(estimated, design),
     )
 
 
-def _caption(found: Effects, design: Design, metric: str, goal: Goal) -> str:
+def _caption(estimated: Effects, design: Design, metric: str, goal: Goal) -> str:
     better = "lower" if goal == "minimize" else "higher"
     kind = design.kind.replace("_", " ")
     resolution = f" of resolution {design.resolution}" if design.resolution else ""
-    method = _METHODS[found.effects[0].method] if found.effects else "no effects"
+    method = _METHODS[estimated.effects[0].method] if estimated.effects else "no effects"
     seeds = (
-        f"seed {found.outcomes.seeds[0]}"
-        if found.seeds == 1
-        else f"seeds {seeds_text(found.outcomes.seeds)}"
+        f"seed {estimated.outcomes.seeds[0]}"
+        if estimated.seeds == 1
+        else f"seeds {seeds_text(estimated.outcomes.seeds)}"
     )
     return (
-        f"Effects on {metric} ({better} is better) in a {kind}{resolution}, {found.runs} runs on "
-        f"{seeds}; {method}. A main effect is the mean change from switching the factor on (or "
-        "from its first level); an interaction is half the change that one factor makes to the "
-        f"effect of the other. {_tests(found)}{protocol_text(found.outcomes)}."
+        f"Effects on {metric} ({better} is better) in a {kind}{resolution}, "
+        f"{estimated.runs} runs on {seeds}; {method}. A main effect is the mean "
+        "change from switching the factor on (or from its first level); an interaction is half the "
+        "change that one factor makes to the effect of the other. "
+        f"{_tests(estimated)}{protocol_text(estimated.outcomes)}."
     )
 
 
-def _tests(found: Effects) -> str:
-    if found.test is None:
+def _tests(estimated: Effects) -> str:
+    if estimated.test is None:
         return ""
-    test = "t test" if found.test == "pooled" else f"{TEST_NAMES[found.test]} over the seeds"
-    count = len(found.effects)
+    test = (
+        "t test" if estimated.test == "pooled" else f"{TEST_NAMES[estimated.test]} over the seeds"
+    )
+    count = len(estimated.effects)
     return f"p: {test}, Holm-corrected over {count} effect{'' if count == 1 else 's'}. "
 
 
-def _notes(found: Effects, design: Design) -> tuple[str, ...]:
+def _notes(estimated: Effects, design: Design) -> tuple[str, ...]:
     notes = [
         f"Impossible: {cell.label} ({cell.impossible})"
         for cell in design.cells
@@ -110,8 +113,8 @@ def _notes(found: Effects, design: Design) -> tuple[str, ...]:
     ]
     if design.generators:
         notes.append(f"Generators: {'; '.join(design.generators)}")
-    if found.confounded:
-        notes.append(f"Not separable from the others: {', '.join(found.confounded)}")
-    if found.dropped:
-        notes.append(f"Runs that failed or have not finished, left out: {found.dropped}")
+    if estimated.confounded:
+        notes.append(f"Not separable from the others: {', '.join(estimated.confounded)}")
+    if estimated.dropped:
+        notes.append(f"Runs that failed or have not finished, left out: {estimated.dropped}")
     return tuple(notes)

@@ -154,8 +154,8 @@ def _generators_for_resolution(count: int, resolution: int) -> dict[int, tuple[i
 def _least_aberration(count: int, base: int) -> dict[int, tuple[int, int]]:
     """Of the sets of generators of highest resolution, the one with the fewest short words."""
     for resolution in range(base + 1, 2, -1):
-        found = _fractions(count, base, resolution)
-        best = min(found, key=lambda chosen: _word_lengths(count, base, chosen), default=None)
+        fractions = _fractions(count, base, resolution)
+        best = min(fractions, key=lambda chosen: _word_lengths(count, base, chosen), default=None)
         if best is not None:
             return {base + index: (bits, 1) for index, bits in enumerate(best)}
     raise AssertionError("a fraction with more runs than factors has resolution 3")
@@ -194,10 +194,10 @@ def _word_lengths(count: int, base: int, chosen: Sequence[int]) -> tuple[int, ..
 
 def _products(words: Sequence[int]) -> Array:
     """All 2^p − 1 products of the words; a product of sets of factors is their XOR."""
-    found = np.zeros(1, dtype=np.int64)
+    products = np.zeros(1, dtype=np.int64)
     for word in words:
-        found = np.concatenate([found, found ^ word])
-    return found[1:]
+        products = np.concatenate([products, products ^ word])
+    return products[1:]
 
 
 def _weights(words: Array) -> Array:

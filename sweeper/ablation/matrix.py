@@ -152,7 +152,7 @@ def outcomes_from_table(
     seeds, seed = np.unique(np.asarray(pc.fill_null(table["seed"], 0))[rows], return_inverse=True)
     seeded = table["seed"].null_count < len(table)
     paired = seeded and (kind != "trials" or len(first_rows) * len(seeds) <= LARGEST)
-    named = tuple(int(one) for one in seeds) if paired else ()
+    named = tuple(int(seed) for seed in seeds) if paired else ()
     if not paired:
         seed = _occurrence(member)
         seeds = np.arange(seed.max() + 1)
@@ -209,9 +209,9 @@ def _occurrence(member: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     grouped = member[order]
     starts = np.flatnonzero(np.r_[True, grouped[1:] != grouped[:-1]])
     counted = np.arange(len(member)) - np.repeat(starts, np.diff(np.r_[starts, len(member)]))
-    found = np.empty_like(counted)
-    found[order] = counted
-    return found
+    occurrence = np.empty_like(counted)
+    occurrence[order] = counted
+    return occurrence
 
 
 def _groups(table: pa.Table, kind: Kind) -> tuple[npt.NDArray[np.bool_], npt.NDArray[Any], Any]:
@@ -244,11 +244,11 @@ def _symptoms(
     symptom: npt.NDArray[Any],
     cells: int,
 ) -> tuple[Mapping[str, int], ...]:
-    found: list[dict[str, int]] = [{} for _ in range(cells)]
+    counts: list[dict[str, int]] = [{} for _ in range(cells)]
     last = {(member[row], seed[row]): symptom[row] for row in np.flatnonzero(counted)}
     for (cell, _), name in last.items():
-        found[cell][name] = found[cell].get(name, 0) + 1
-    return tuple(dict(sorted(one.items())) for one in found)
+        counts[cell][name] = counts[cell].get(name, 0) + 1
+    return tuple(dict(sorted(symptoms.items())) for symptoms in counts)
 
 
 def _protocols(table: pa.Table, rows: npt.NDArray[np.int64]) -> dict[str, Any]:
@@ -257,7 +257,7 @@ def _protocols(table: pa.Table, rows: npt.NDArray[np.int64]) -> dict[str, Any]:
     columns = family(table, "protocol")
     counts: dict[tuple[tuple[str, str], ...], int] = {}
     configured: dict[str, set[str]] = {}
-    found, first, many = np.unique(codes[rows], return_index=True, return_counts=True)
+    used, first, many = np.unique(codes[rows], return_index=True, return_counts=True)
     for position, count in zip(first, many, strict=True):
         row = int(rows[position])
         fields = {name: table[column][row].as_py() for name, column in columns.items()}
@@ -269,5 +269,5 @@ def _protocols(table: pa.Table, rows: npt.NDArray[np.int64]) -> dict[str, Any]:
     return {
         "protocols": tuple((dict(fields), count) for fields, count in counts.items()),
         "configured": {name: tuple(sorted(texts)) for name, texts in configured.items()},
-        "protocol_keys": tuple(keys[code] for code in found if code >= 0),
+        "protocol_keys": tuple(keys[code] for code in used if code >= 0),
     }

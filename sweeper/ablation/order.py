@@ -19,10 +19,10 @@ def penalised(values: Array, failed: npt.NDArray[np.bool_], goal: Goal) -> Array
     A mean stays a number, and failing never pays. Where nothing completed, failures are 0 and every
     row is alike. NaN stays where there was no run.
     """
-    known = values[~np.isnan(values)]
-    if not known.size:
+    finite = values[~np.isnan(values)]
+    if not finite.size:
         return np.where(failed, 0.0, values)
-    return np.where(failed, known.max() if goal == "minimize" else known.min(), values)
+    return np.where(failed, finite.max() if goal == "minimize" else finite.min(), values)
 
 
 def best_first(values: Array, failed: npt.NDArray[np.bool_], goal: Goal) -> npt.NDArray[np.int64]:

@@ -152,8 +152,8 @@ def power(effect: float, n: int, level: float = 0.05) -> float:
     log_density = (m / 2) * np.log(m / 2) - special.gammaln(m / 2) + np.log(2.0)
     log_density = log_density + (m - 1) * np.log(s) - m * s**2 / 2
     mass = weights * farthest / 2 * np.exp(log_density)
-    found = special.ndtr(shift - critical * s) + special.ndtr(-shift - critical * s)
-    return float(np.clip(mass @ found, 0.0, 1.0))
+    powers = special.ndtr(shift - critical * s) + special.ndtr(-shift - critical * s)
+    return float(np.clip(mass @ powers, 0.0, 1.0))
 
 
 @lru_cache(maxsize=1)

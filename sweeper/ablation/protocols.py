@@ -15,21 +15,21 @@ CONFIGURED = frozenset({"weights"})
 sampled, so an ablation of it compares averaged with raw ones by intent."""
 
 
-def measured_alike(one: Protocol, other: Protocol) -> bool:
+def measured_alike(first: Protocol, other: Protocol) -> bool:
     """Whether values of these two can be compared. Where none was recorded nothing forbids it."""
-    if not one or not other or one == other:
+    if not first or not other or first == other:
         return True
-    fields = (one.keys() | other.keys()) - CONFIGURED
-    return all(str(one.get(name)) == str(other.get(name)) for name in fields)
+    fields = (first.keys() | other.keys()) - CONFIGURED
+    return all(str(first.get(name)) == str(other.get(name)) for name in fields)
 
 
 def most_common(protocols: Iterable[Protocol]) -> Protocol:
     """The protocol of most, of the earliest among equals; an empty one where none was recorded."""
     groups: list[tuple[Protocol, int]] = []
     for protocol in filter(None, protocols):
-        for place, (known, count) in enumerate(groups):
-            if measured_alike(protocol, known):
-                groups[place] = known, count + 1
+        for place, (counted, count) in enumerate(groups):
+            if measured_alike(protocol, counted):
+                groups[place] = counted, count + 1
                 break
         else:
             groups.append((protocol, 1))

@@ -39,9 +39,9 @@ def _p(context: Context) -> list[Column]:
 
 
 def _effect(context: Context) -> list[Column]:
-    found = context.per_row(_comparisons(context).effect)
-    texts = _blank_reference(context, [number(value, 2) for value in found])
-    return [Column("effect", "Hedges' g", texts, {"effect": found}, "right")]
+    effects = context.per_row(_comparisons(context).effect)
+    texts = _blank_reference(context, [number(value, 2) for value in effects])
+    return [Column("effect", "Hedges' g", texts, {"effect": effects}, "right")]
 
 
 def _improvement(context: Context) -> list[Column]:

@@ -71,13 +71,13 @@ def expected_best(
     Raises:
         ValueError: no trial has a value.
     """
-    known = np.array([value for value in values if value is not None], dtype=np.float64)
-    known = known[np.isfinite(known)]
-    if not known.size:
+    scored = np.array([value for value in values if value is not None], dtype=np.float64)
+    scored = scored[np.isfinite(scored)]
+    if not scored.size:
         raise ValueError("no trial has a value")
-    failed = len(values) - len(known)
+    failed = len(values) - len(scored)
     sign = 1.0 if goal == "maximize" else -1.0
-    scores = np.sort(np.concatenate([np.full(failed, (sign * known).min()), sign * known]))
+    scores = np.sort(np.concatenate([np.full(failed, (sign * scored).min()), sign * scored]))
     n = len(scores)
     trials = np.unique(np.geomspace(1, n, _BUDGETS).round().astype(np.int64))
     trials = np.arange(1, n + 1) if n <= _BUDGETS else trials
@@ -118,8 +118,8 @@ def toggle_shares(
     tables: dict[str, tuple[int, int, int, int]] = {}
     for name, given in toggles.items():
         on = np.array([state is True for state in given], dtype=bool)
-        known = np.array([state is not None for state in given], dtype=bool)
-        top_count, rest_count = int((known & top).sum()), int((known & ~top).sum())
+        stated = np.array([state is not None for state in given], dtype=bool)
+        top_count, rest_count = int((stated & top).sum()), int((stated & ~top).sum())
         if top_count and rest_count:
             tables[name] = int((on & top).sum()), top_count, int((on & ~top).sum()), rest_count
     p_values = [
@@ -131,7 +131,7 @@ def toggle_shares(
         )
         for (name, (a, n, b, m)), p, q in zip(tables.items(), p_values, holm(p_values), strict=True)
     ]
-    return tuple(sorted(shares, key=lambda one: -abs(one.difference)))
+    return tuple(sorted(shares, key=lambda share: -abs(share.difference)))
 
 
 def newcombe_difference(a: int, n: int, b: int, m: int, level: float = 0.95) -> tuple[float, float]:

@@ -177,8 +177,8 @@ def _columns(context: Context, keys: Sequence[str]) -> tuple[Column, ...]:
         try:
             made += columns_for(context, key)
         except KeyError:
-            known = [*COLUMNS, *(n for n in context.data.column_names if "." in n)]
-            raise TableRefused(f"there is no column {key!r}{_nearest(key, known)}") from None
+            names = [*COLUMNS, *(n for n in context.data.column_names if "." in n)]
+            raise TableRefused(f"there is no column {key!r}{_nearest(key, names)}") from None
     if not made:
         raise TableRefused("no columns are left to show")
     return tuple(made)
@@ -288,9 +288,9 @@ def _refuse_single_seeds(outcomes: Outcomes, compared: Sequence[str]) -> None:
         )
 
 
-def _nearest(wrong: str, known: Sequence[str]) -> str:
-    near = difflib.get_close_matches(wrong, known, n=1)
+def _nearest(wrong: str, names: Sequence[str]) -> str:
+    near = difflib.get_close_matches(wrong, names, n=1)
     if near:
         return f"; did you mean {near[0]!r}?"
-    choices: Mapping[str, None] = dict.fromkeys(known)
+    choices: Mapping[str, None] = dict.fromkeys(names)
     return f"; there are: {', '.join(list(choices)[:20])}" if choices else ""

@@ -71,13 +71,13 @@ def preview(
 ) -> None:
     """The first configurations, and a forecast of hours."""
     from sweeper.sweepfile import load_sweep
-    from sweeper.sweepfile.space import count_cells
+    from sweeper.sweepfile.space import count_points
 
     sweep = load_sweep(file, overrides or [])
     first, budget = _first(sweep, count)
     searches_grid = sweep.search.part.ends and not sweep.is_ablation
-    cells = count_cells(sweep) if searches_grid else None
-    trials = budget or cells or 0
+    points = count_points(sweep) if searches_grid else None
+    trials = budget or points or 0
     replicates = sweep.seeds.confirm_top * sweep.seeds.replicates
     forecast = forecast_of(sweep, trials, replicates, Home.at(home).cache) if probe else None
     if json:
@@ -87,7 +87,7 @@ def preview(
                 "first": first,
                 "trials": trials,
                 "replicates": replicates,
-                "grid_cells": cells,
+                "grid_cells": points,
                 "forecast": forecast,
             }
         )
@@ -163,14 +163,14 @@ def forecast_of(sweep: Sweep, trials: int, replicates: int, cache: Path) -> dict
     finally:
         torch.set_num_threads(threads)
     evaluations = -(-config.steps // config.evaluation.every)
-    one = per_step * config.steps + per_evaluation * evaluations
+    seconds = per_step * config.steps + per_evaluation * evaluations
     rounds = -(-trials // sweep.limits.parallel) + -(-replicates // sweep.limits.parallel)
     return {
         "seconds_per_step": per_step,
         "seconds_per_evaluation": per_evaluation,
-        "seconds_per_trial": one,
-        "seconds": one * rounds,
-        "hours": one * rounds / 3600,
+        "seconds_per_trial": seconds,
+        "seconds": seconds * rounds,
+        "hours": seconds * rounds / 3600,
     }
 
 

@@ -122,10 +122,10 @@ def top(
         print_json(
             [
                 {
-                    **one.trial.as_dict(),
-                    "fresh_seeds": list(one.confirmed.values) if one.confirmed else [],
+                    **standing.trial.as_dict(),
+                    "fresh_seeds": list(standing.confirmed.values) if standing.confirmed else [],
                 }
-                for one in ranked_trials(standings)[:count]
+                for standing in ranked_trials(standings)[:count]
             ]
         )
 
@@ -139,7 +139,7 @@ def show(
     """One trial: settings, evaluations, ending, files."""
     folder = Home.at(home).existing(name)
     standings = _standings(folder)
-    record = next((one for one in standings.trials if one.number == trial), None)
+    record = next((record for record in standings.trials if record.number == trial), None)
     if record is None:
         count = len(standings.trials)
         raise UserError(f"{name} has no trial {trial}; it has {count}, counted from 0")
@@ -162,8 +162,8 @@ def show(
     names = list(standings.metrics)
     columns = [*names, *_measured_beside(names, record)]
     rows = [
-        (one.step, *[number(one.metrics.get(column)) for column in columns])
-        for one in record.evaluations
+        (evaluation.step, *[number(evaluation.metrics.get(column)) for column in columns])
+        for evaluation in record.evaluations
     ]
     if rows:
         typer.echo("")
@@ -218,7 +218,7 @@ def _summary(folder: SweepFolder, standings: Standings) -> dict[str, Any]:
         "best": best.value if best else None,
         "best_trial": best.trial.number if best else None,
         "base": compared.base if compared else None,
-        "given_up": {one.key: one.reason for one in lost},
+        "given_up": {candidate.key: candidate.reason for candidate in lost},
         "symptoms": {str(stop.symptom): stop.trials for stop in standings.stops},
         "steps_saved": {str(stop.symptom): stop.steps for stop in standings.stops if stop.saves},
         "folder": str(folder.path),

@@ -103,8 +103,8 @@ class Progress:
                 trial = self.running.get(event.number)
                 if trial is not None:
                     trial.step, trial.value = event.evaluation.step, event.value
-                    trial.symptoms = tuple(one.name for one in event.evaluation.symptoms)
-                if any(one.note for one in event.evaluation.symptoms):
+                    trial.symptoms = tuple(symptom.name for symptom in event.evaluation.symptoms)
+                if any(symptom.note for symptom in event.evaluation.symptoms):
                     self.explained = f"trial {trial_name(event.number)} {_seen(event)}"
             case TrialEnded():
                 self._end(event)
@@ -199,8 +199,8 @@ class Lines:
 def _seen(event: TrialEvaluated) -> str:
     """The symptoms that set in, each with what was seen of it."""
     return "; ".join(
-        f"{one.name}: {shorten(one.note, LONGEST)}" if one.note else one.name
-        for one in event.evaluation.symptoms
+        f"{symptom.name}: {shorten(symptom.note, LONGEST)}" if symptom.note else symptom.name
+        for symptom in event.evaluation.symptoms
     )
 
 

@@ -113,8 +113,8 @@ def _home(home: Home) -> Finding:
 
 
 def _space(what: str, free: int, enough: float, purpose: str) -> Finding:
-    found = f"{free / GIBIBYTE:.1f} GiB free"
-    return Finding(what, free > enough * GIBIBYTE, found, f"{purpose}: {enough:g} GiB or more")
+    text = f"{free / GIBIBYTE:.1f} GiB free"
+    return Finding(what, free > enough * GIBIBYTE, text, f"{purpose}: {enough:g} GiB or more")
 
 
 def _memory() -> Finding:

@@ -119,8 +119,8 @@ def _preview(sweep: Sweep, home: Home, json: bool) -> None:
         for record in records
         if record.over and record.cell in keys
     }
-    found = preview_of(design, seeds, done)
-    seconds = _seconds_of_a_run(sweep, design, records, home) if found.runs else None
+    plan = preview_of(design, seeds, done)
+    seconds = _seconds_of_a_run(sweep, design, records, home) if plan.runs else None
     if json:
         print_json(
             {
@@ -131,10 +131,10 @@ def _preview(sweep: Sweep, home: Home, json: bool) -> None:
                     for c in design.cells
                 ],
                 "seeds": seeds,
-                "runs": len(found.runs),
-                "done": found.already_done,
+                "runs": len(plan.runs),
+                "done": plan.already_done,
                 "aliases": design.describe_aliases(),
-                "detectable": found.detectable,
+                "detectable": plan.detectable,
                 "seconds_per_run": seconds,
             }
         )
@@ -148,22 +148,22 @@ def _preview(sweep: Sweep, home: Home, json: bool) -> None:
             typer.echo(f"      impossible: {cell.impossible}")
     for line in design.describe_aliases(most=ALIASES):
         typer.echo(f"  aliased: {line}")
-    done_text = f", {found.already_done} done" if found.already_done else ""
-    typer.echo(f"{len(found.runs)} runs on {len(seeds)} seeds{done_text}")
+    done_text = f", {plan.already_done} done" if plan.already_done else ""
+    typer.echo(f"{len(plan.runs)} runs on {len(seeds)} seeds{done_text}")
     if seconds is not None:
         from sweeper.cli.checking import duration
 
         parallel = sweep.limits.parallel
-        rounds = -(-len(found.runs) // parallel)
+        rounds = -(-len(plan.runs) // parallel)
         typer.echo(
             f"a run takes about {duration(seconds)} on this machine; all of them "
             f"{duration(seconds * rounds)}, {parallel} at a time"
         )
-    if found.detectable is not None:
+    if plan.detectable is not None:
         unit = "the paired difference" if design.reference else "an effect over the seeds"
         typer.echo(
-            f"finds effects of {found.detectable:.2g} deviations of {unit} "
-            f"with 80 % power ({found.test}, Holm over {found.comparisons})"
+            f"finds effects of {plan.detectable:.2g} deviations of {unit} "
+            f"with 80 % power ({plan.test}, Holm over {plan.comparisons})"
         )
 
 
@@ -173,9 +173,9 @@ def _seconds_of_a_run(
     """The median of the runs there are; without any, from some steps of the reference."""
     from statistics import median
 
-    known = [r.seconds for r in records if r.state == "completed" and r.seconds is not None]
-    if known:
-        return median(known)
+    seconds = [r.seconds for r in records if r.state == "completed" and r.seconds is not None]
+    if seconds:
+        return median(seconds)
     if not design.possible:
         return None
     from sweeper.cli.checking import forecast_of
@@ -229,8 +229,8 @@ def table(
 
     format_named(format)  # a wrong name is answered before anything is computed
     if interval not in ("auto", *METHODS):
-        known = ", ".join(("auto", *METHODS))
-        raise UserError(f"there is no interval {interval!r}; there are: {known}")
+        methods = ", ".join(("auto", *METHODS))
+        raise UserError(f"there is no interval {interval!r}; there are: {methods}")
     given = {
         "--columns": columns is not None,
         "--reference": reference is not None,

@@ -27,14 +27,18 @@ def parts(json: JsonOption = False) -> int:
     broken = use_installed()
     listing = _listing()
     if json:
-        offered = [{"name": one.name, "version": one.version} for one in installed().values()]
+        offered = [
+            {"name": plugin.name, "version": plugin.version} for plugin in installed().values()
+        ]
         faults = {problem.path: problem.message for problem in broken}
         print_json({"parts": listing, "distributions": offered, "broken": faults})
         return bool(broken)
     rows = [(part["kind"], part["name"], part["from"], part["summary"]) for part in listing]
     print_table(("kind", "part", "from", "what it does"), rows)
-    for one in installed().values():
-        typer.echo(f"\n{one.name} {one.version} is used by a file that says `parts: [{one.name}]`")
+    for plugin in installed().values():
+        typer.echo(
+            f"\n{plugin.name} {plugin.version} is used by a file that says `parts: [{plugin.name}]`"
+        )
     for problem in broken:
         typer.echo(f"sweeper: {problem.message}", err=True)
     return bool(broken)

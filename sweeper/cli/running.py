@@ -61,7 +61,7 @@ def train(
     Run it again to go on where it was interrupted.
     """
     from trials.config import load_config, warnings_of
-    from trials.evaluation.best_generator import judged_by, value_of
+    from trials.evaluation.best_generator import ranked_by, value_of
     from trials.trainer import train as train_one
 
     mapping = _trial_mapping(what, overrides or [])
@@ -84,7 +84,7 @@ def train(
         )
     else:
         if result.best is not None:
-            name = judged_by(result.best.metrics, config.evaluation.keep_by)
+            name = ranked_by(result.best.metrics, config.evaluation.keep_by)
             value = value_of(result.best.metrics, name)
             typer.echo(f"best {name} {value:.4g} at step {result.best.step}")
         typer.echo(f"{result.state}; samples in {folder / 'samples'}")

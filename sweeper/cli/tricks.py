@@ -99,9 +99,9 @@ def _one(name: str, json: bool) -> None:
     from trials import catalogue
     from trials.problems import nearest
 
-    known = catalogue.tricks()
-    if name not in known:
-        close = nearest(name, known)
+    tricks = catalogue.tricks()
+    if name not in tricks:
+        close = nearest(name, tricks)
         hint = f"; did you mean '{close}'?" if close else "; `sweeper tricks` lists them"
         raise UserError(f"there is no trick called '{name}'{hint}")
     facts = _facts(name)

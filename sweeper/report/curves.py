@@ -75,13 +75,13 @@ def _best(standings: Standings) -> set[int]:
 
 
 def _lines(standings: Standings, objective: int) -> list[Line]:
-    found = []
+    lines = []
     for trial in standings.search:
         if standings.comparable(trial):
             curve = standings.curve(trial, objective)
             if curve:
-                found.append(Line(trial, tuple(curve), tuple(curve.values())))
-    return found
+                lines.append(Line(trial, tuple(curve), tuple(curve.values())))
+    return lines
 
 
 # Up to some hundreds of trials: a line each -----------------------------------------------------
@@ -143,7 +143,7 @@ def _draw_lines(axes: Axes, lines: Sequence[Line]) -> list[Artist]:
 
 def _draw_bands(axes: Axes, lines: Sequence[Line]) -> list[Artist]:
     steps, values = _by_step(lines)
-    levels = np.array([np.quantile(found, (0.05, 0.25, 0.5, 0.75, 0.95)) for found in values]).T
+    levels = np.array([np.quantile(at_step, (0.05, 0.25, 0.5, 0.75, 0.95)) for at_step in values]).T
     colour = style.COMPLETED
     axes.fill_between(steps, levels[0], levels[4], color=colour, alpha=0.13, linewidth=0)
     axes.fill_between(steps, levels[1], levels[3], color=colour, alpha=0.25, linewidth=0)
@@ -157,7 +157,7 @@ def _draw_bands(axes: Axes, lines: Sequence[Line]) -> list[Artist]:
 
 def _draw_alive(axes: Axes, lines: Sequence[Line]) -> None:
     steps, values = _by_step(lines)
-    counts = [len(found) for found in values]
+    counts = [len(at_step) for at_step in values]
     axes.fill_between(
         [0, *steps], [counts[0], *counts], step="pre", color=style.PRUNED, alpha=0.45, linewidth=0
     )
@@ -168,13 +168,13 @@ def _draw_alive(axes: Axes, lines: Sequence[Line]) -> None:
 
 def _by_step(lines: Sequence[Line]) -> tuple[list[int], list[list[float]]]:
     """Values of all trials at each of the steps that most trials were measured at."""
-    found: dict[int, list[float]] = {}
+    by_step: dict[int, list[float]] = {}
     for line in lines:
         for step, value in zip(line.steps, line.values, strict=True):
-            found.setdefault(step, []).append(value)
-    common = Counter({step: len(values) for step, values in found.items()})
+            by_step.setdefault(step, []).append(value)
+    common = Counter({step: len(values) for step, values in by_step.items()})
     steps = sorted(step for step, _ in common.most_common(_STEPS_SHOWN))
-    return steps, [found[step] for step in steps]
+    return steps, [by_step[step] for step in steps]
 
 
 # What the eye should find first -----------------------------------------------------------------

@@ -65,19 +65,19 @@ def effect_plot(table: Table, metric: str, goal: str) -> Figure | None:
 
     None where the table has none.
     """
-    largest = sorted(effects_of(table), key=lambda one: -abs(one.estimate))[:_ROWS]
-    found = sorted(largest, key=lambda one: (-one.estimate, one.name))
-    if not found:
+    largest = sorted(effects_of(table), key=lambda effect: -abs(effect.estimate))[:_ROWS]
+    effects = sorted(largest, key=lambda effect: (-effect.estimate, effect.name))
+    if not effects:
         return None
-    figure = style.new_figure(height=1.25 + 0.27 * len(found))
+    figure = style.new_figure(height=1.25 + 0.27 * len(effects))
     axes = figure.add_subplot()
     axes.axvline(0, color=style.BASE, linestyle=(0, (4, 2)), linewidth=1.1)
-    for row, one in enumerate(found):
-        sure = one.p < SIGNIFICANT
-        colour = _colour(one, goal)
-        axes.plot([one.low, one.high], [row, row], color=colour, linewidth=1.7)
+    for row, effect in enumerate(effects):
+        sure = effect.p < SIGNIFICANT
+        colour = _colour(effect, goal)
+        axes.plot([effect.low, effect.high], [row, row], color=colour, linewidth=1.7)
         axes.plot(
-            one.estimate,
+            effect.estimate,
             row,
             marker="o",
             markersize=6,
@@ -85,7 +85,7 @@ def effect_plot(table: Table, metric: str, goal: str) -> Figure | None:
             markeredgecolor=colour,
             markeredgewidth=1.3,
         )
-    name_rows(axes, [one.name for one in found])
+    name_rows(axes, [effect.name for effect in effects])
     better = "←" if goal == "minimize" else "→"
     reference = _reference_of(table)
     to = (
@@ -94,7 +94,7 @@ def effect_plot(table: Table, metric: str, goal: str) -> Figure | None:
         else (f"change of {measure(metric)}")
     )
     axes.set_xlabel(f"{to}, 95% interval   ({better} better)")
-    figure.legend(handles=_legend(found), loc="outside lower center", ncols=4)
+    figure.legend(handles=_legend(effects), loc="outside lower center", ncols=4)
     return figure
 
 
@@ -105,16 +105,16 @@ def _reference_of(table: Table) -> str | None:
     return next((cell for cell, text in pairs if text == REFERENCE), None)
 
 
-def _colour(one: Effect, goal: str) -> str:
-    if one.low <= 0 <= one.high:
+def _colour(effect: Effect, goal: str) -> str:
+    if effect.low <= 0 <= effect.high:
         return style.PRUNED
-    return style.GOOD if (one.estimate < 0) == (goal == "minimize") else style.BEST
+    return style.GOOD if (effect.estimate < 0) == (goal == "minimize") else style.BEST
 
 
-def _legend(found: Sequence[Effect]) -> list[Line2D]:
+def _legend(effects: Sequence[Effect]) -> list[Line2D]:
     kinds = [("better", style.GOOD), ("worse", style.BEST), ("interval holds zero", style.PRUNED)]
     handles = [Line2D([], [], color=colour, linewidth=1.7, label=text) for text, colour in kinds]
-    if any(not math.isnan(one.p) for one in found):
+    if any(not math.isnan(effect.p) for effect in effects):
         handles.append(
             Line2D(
                 [],
@@ -137,10 +137,12 @@ def half_normal_plot(table: Table, metric: str) -> Figure | None:
     """
     if "estimate" not in table.raw().column_names:
         return None
-    found = effects_of(table)
-    if len(found) < 4:
+    effects = effects_of(table)
+    if len(effects) < 4:
         return None
-    points = half_normal([one.name for one in found], [one.estimate for one in found])
+    points = half_normal(
+        [effect.name for effect in effects], [effect.estimate for effect in effects]
+    )
     figure = style.new_figure(height=4.0)
     axes = figure.add_subplot()
     axes.plot(

@@ -52,8 +52,12 @@ def png(picture: Image.Image) -> bytes:
 
 def best_samples(standings: Standings, folder: SweepFolder) -> Image.Image | None:
     """Last sample grids of the best trials, and of the base beside them. None without any."""
-    chosen = [one for one in standings.order if one.rank is not None][:BEST_SHOWN]
-    chosen += [one for one in standings.order if one.trial.role == "base" and one not in chosen]
+    chosen = [standing for standing in standings.order if standing.rank is not None][:BEST_SHOWN]
+    chosen += [
+        standing
+        for standing in standings.order
+        if standing.trial.role == "base" and standing not in chosen
+    ]
     shown: list[tuple[Standing, Image.Image]] = []
     for standing in chosen:
         samples = samples_of(folder, standing.trial)
@@ -128,16 +132,18 @@ def gallery(standings: Standings, folder: SweepFolder) -> Image.Image | None:
 
 def _rows(standings: Standings, folder: SweepFolder) -> list[tuple[Standing, Mapping[int, Path]]]:
     """Evenly chosen from best to worst, the base always among them, in that order."""
-    started = [one for one in standings.order if one.trial.steps > 0]
+    started = [standing for standing in standings.order if standing.trial.steps > 0]
     looked_at = _evenly(started, _LOOKED_AT)
-    found = [(one, samples_of(folder, one.trial)) for one in looked_at]
-    found = [(one, samples) for one, samples in found if samples]
-    chosen = _evenly(range(len(found)), ROWS)
-    base = next((i for i, (one, _) in enumerate(found) if one.trial.role == "base"), None)
+    pictured = [(standing, samples_of(folder, standing.trial)) for standing in looked_at]
+    pictured = [(standing, samples) for standing, samples in pictured if samples]
+    chosen = _evenly(range(len(pictured)), ROWS)
+    base = next(
+        (i for i, (standing, _) in enumerate(pictured) if standing.trial.role == "base"), None
+    )
     if base is not None and base not in chosen:
         inner = chosen[1:-1]  # best and worst keep their places
         chosen = sorted({*chosen} - {min(inner, key=lambda i: abs(i - base))} | {base})
-    return [found[index] for index in chosen]
+    return [pictured[index] for index in chosen]
 
 
 def _label(pen: ImageDraw.ImageDraw, top: int, standing: Standing, standings: Standings) -> None:

@@ -31,13 +31,13 @@ _UNCONFIRMED = OverSeeds()
 def leaderboard(standings: Standings) -> pa.Table:
     """The table, best first, then the runs that only repeat one of these on another seed."""
     rows: list[tuple[Trial, int | None, OverSeeds | None]] = [
-        (one.trial, one.rank, one.confirmed) for one in standings.order
+        (standing.trial, standing.rank, standing.confirmed) for standing in standings.order
     ]
     placed = {trial.number for trial, _, _ in rows}
     rows += [(trial, None, None) for trial in standings.trials if trial.number not in placed]
     trials = [trial for trial, _, _ in rows]
-    confirmed = [one or _UNCONFIRMED for _, _, one in rows]
-    known = [one is not None for _, _, one in rows]
+    confirmed = [score or _UNCONFIRMED for _, _, score in rows]
+    is_confirmed = [score is not None for _, _, score in rows]
     columns = {
         "rank": pa.array([rank for _, rank, _ in rows], pa.int64()),
         "trial": pa.array([trial.number for trial in trials], pa.int64()),
@@ -50,10 +50,10 @@ def leaderboard(standings: Standings) -> pa.Table:
         columns[name] = pa.array([final(trial, index) for trial in trials], pa.float64())
     columns |= {
         "best": pa.array([standings.best_on_the_way(trial) for trial in trials], pa.float64()),
-        "confirmed_mean": pa.array([one.mean for one in confirmed], pa.float64()),
-        "confirmed_sd": pa.array([one.deviation for one in confirmed], pa.float64()),
-        "confirmed_n": _where(known, [one.count for one in confirmed]),
-        "confirmed_failed": _where(known, [one.failed for one in confirmed]),
+        "confirmed_mean": pa.array([score.mean for score in confirmed], pa.float64()),
+        "confirmed_sd": pa.array([score.deviation for score in confirmed], pa.float64()),
+        "confirmed_n": _where(is_confirmed, [score.count for score in confirmed]),
+        "confirmed_failed": _where(is_confirmed, [score.failed for score in confirmed]),
         "steps": pa.array([trial.steps for trial in trials], pa.int64()),
         "symptom": pa.array([trial.symptom for trial in trials], pa.string()),
         "seconds": pa.array([trial.seconds for trial in trials], pa.float64()),
@@ -108,6 +108,6 @@ def _texts(values: Iterable[Any]) -> Iterable[str | None]:
             yield json.dumps(value, sort_keys=True, default=str)
 
 
-def _where(known: Sequence[bool], counts: Sequence[int]) -> pa.Array:
-    given = [count if there else None for there, count in zip(known, counts, strict=True)]
+def _where(shown: Sequence[bool], counts: Sequence[int]) -> pa.Array:
+    given = [count if there else None for there, count in zip(shown, counts, strict=True)]
     return pa.array(given, pa.int64())

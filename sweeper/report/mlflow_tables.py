@@ -19,11 +19,11 @@ def evidence(
     the share of the variance that is seed noise. `best_tenth`: each toggle's share among the best
     tenth of trials and among the rest.
     """
-    found: dict[str, Columns] = {}
+    tables: dict[str, Columns] = {}
     if importances:
         noise = standings.noise
         count = len(importances)
-        found["importances"] = {
+        tables["importances"] = {
             "parameter": list(importances),
             "ped_anova": list(importances.values()),
             "fanova": [fanova.get(path) for path in importances],
@@ -33,7 +33,7 @@ def evidence(
         }
     if standings.shares:
         fields = ("name", "top", "rest", "difference", "low", "high", "p", "p_holm")
-        found["best_tenth"] = {
-            field: [getattr(one, field) for one in standings.shares] for field in fields
+        tables["best_tenth"] = {
+            field: [getattr(share, field) for share in standings.shares] for field in fields
         }
-    return found
+    return tables

@@ -88,7 +88,7 @@ def _title_of(tables: Sequence[Table]) -> str:
 
 def _results_first(table: Table) -> Table:
     """A table of many tricks is wider than the page: what came out stands before what went in."""
-    columns = sorted(table.columns, key=lambda one: one.key.startswith(("trick.", "param.")))
+    columns = sorted(table.columns, key=lambda column: column.key.startswith(("trick.", "param.")))
     return replace(table, columns=tuple(columns))
 
 
@@ -124,17 +124,17 @@ def _what_matters(
 
 def _noise(standings: Standings) -> str:
     """How much of the spread between trials is luck."""
-    found = standings.noise
-    if found is None:
+    noise = standings.noise
+    if noise is None:
         return (
             "<p>How much of the variance between trials is seed noise is not known: no "
             "configuration was run on several seeds. <code>seeds: {confirm_top: 3}</code> tells."
             "</p>\n"
         )
     return (
-        f"<p>Seed noise alone is {_percent(found.share)} of the variance between the search's "
-        f"trials (95% interval {_percent(found.low)} to {_percent(found.high)}, from "
-        f"{plural(found.replicates, 'replicate')} of {plural(found.groups, 'configuration')}). "
+        f"<p>Seed noise alone is {_percent(noise.share)} of the variance between the search's "
+        f"trials (95% interval {_percent(noise.low)} to {_percent(noise.high)}, from "
+        f"{plural(noise.replicates, 'replicate')} of {plural(noise.groups, 'configuration')}). "
         "What is left is what the parameters can explain: an importance below that share is not to "
         "be believed.</p>\n"
     )
@@ -151,18 +151,18 @@ def _shares(standings: Standings) -> str:
         (
             "",
             [
-                Cell(short_path(one.name), short_path(one.name)),
-                Cell(f"{one.top:.0%}", repr(one.top), "right"),
-                Cell(f"{one.rest:.0%}", repr(one.rest), "right"),
-                Cell(_points(one), repr(one.difference), "right"),
+                Cell(short_path(share.name), short_path(share.name)),
+                Cell(f"{share.top:.0%}", repr(share.top), "right"),
+                Cell(f"{share.rest:.0%}", repr(share.rest), "right"),
+                Cell(_points(share), repr(share.difference), "right"),
                 Cell(
-                    "< 0.001" if one.p_holm < 0.001 else f"{one.p_holm:.3f}",
-                    repr(one.p_holm),
+                    "< 0.001" if share.p_holm < 0.001 else f"{share.p_holm:.3f}",
+                    repr(share.p_holm),
                     "right",
                 ),
             ],
         )
-        for one in shares
+        for share in shares
     ]
     return (
         "<h3>What the best trials share</h3>\n"

@@ -146,10 +146,10 @@ def _upper_edge(axes: Axes, parameter: Parameter, marks: Marks, place: Any) -> N
             ([place(t.values[path], t.number) for t in trials if path in t.values], colour, height)
         )
     if len(marks.stopped) + len(marks.failed) <= _TICKS:
-        for found, colour, height in rows:
+        for values, colour, height in rows:
             axes.plot(
-                found,
-                [height] * len(found),
+                values,
+                [height] * len(values),
                 transform=axes.get_xaxis_transform(),
                 linestyle="none",
                 marker="|",
@@ -160,9 +160,9 @@ def _upper_edge(axes: Axes, parameter: Parameter, marks: Marks, place: Any) -> N
             )
         return
     edges = _edges(axes, parameter)
-    total = sum(np.histogram(found, edges)[0] for found in (scored, *(row[0] for row in rows)))
-    for found, colour, height in rows:
-        shares = np.histogram(found, edges)[0] / np.maximum(total, 1)
+    total = sum(np.histogram(values, edges)[0] for values in (scored, *(row[0] for row in rows)))
+    for values, colour, height in rows:
+        shares = np.histogram(values, edges)[0] / np.maximum(total, 1)
         axes.bar(
             edges[:-1],
             0.05,
@@ -229,17 +229,17 @@ def _trend(axes: Axes, points: Sequence[tuple[float, float]]) -> None:
 def _choices(parameter: Parameter, marks: Marks) -> list[str]:
     """Canonical spellings of the values, in the sweep's order, with any other value seen."""
     domain = parameter.domain
-    known = (False, True) if isinstance(domain, Toggle) else tuple(domain.cells())
+    choices = (False, True) if isinstance(domain, Toggle) else tuple(domain.points())
     trials = [*(trial for trial, _ in marks.scored), *marks.stopped, *marks.failed]
     seen = [trial.values[parameter.path] for trial in trials if parameter.path in trial.values]
-    return list(dict.fromkeys(_spelled(value) for value in (*known, *seen)))
+    return list(dict.fromkeys(_spelled(value) for value in (*choices, *seen)))
 
 
 def _in_strips(axes: Axes, parameter: Parameter, marks: Marks) -> Any:
     order = {text: index for index, text in enumerate(_choices(parameter, marks))}
     domain = parameter.domain
-    known = (False, True) if isinstance(domain, Toggle) else tuple(domain.cells())
-    names = {_spelled(value): _name(value) for value in known}
+    choices = (False, True) if isinstance(domain, Toggle) else tuple(domain.points())
+    names = {_spelled(value): _name(value) for value in choices}
     labels = [names.get(text, text.strip('"')) for text in order]
     labels = [_folded(label) for label in labels]
     widest = max(len(line) for label in labels for line in label.split("\n"))

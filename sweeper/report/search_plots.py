@@ -30,8 +30,8 @@ def importances(
 
     None where there is none.
     """
-    known = [(path, float(value)) for path, value in values.items() if is_number(value)]
-    ordered = sorted(known, key=lambda item: (-item[1], item[0]))[:_BARS]
+    numbers = [(path, float(value)) for path, value in values.items() if is_number(value)]
+    ordered = sorted(numbers, key=lambda item: (-item[1], item[0]))[:_BARS]
     if not ordered:
         return None
     figure = style.new_figure(height=(1.15 if fanova else 0.75) + 0.34 * len(ordered))
@@ -80,19 +80,19 @@ def best_of_k(standings: Standings) -> Figure | None:
     values = [scores.get(trial.number) for trial in over]
     if len(scores) < 2:
         return None
-    found = expected_best(values, goal)
-    known = [value for value in values if value is not None]
+    best = expected_best(values, goal)
+    reached = [value for value in values if value is not None]
     figure = style.new_figure(height=3.4)
     axes = figure.add_subplot()
-    low = np.clip(found.expected - found.deviation, min(known), max(known))
-    high = np.clip(found.expected + found.deviation, min(known), max(known))
-    axes.fill_between(found.trials, low, high, color=style.COMPLETED, alpha=0.16, linewidth=0)
-    axes.plot(found.trials, found.expected, color=style.COMPLETED, linewidth=1.8)
+    low = np.clip(best.expected - best.deviation, min(reached), max(reached))
+    high = np.clip(best.expected + best.deviation, min(reached), max(reached))
+    axes.fill_between(best.trials, low, high, color=style.COMPLETED, alpha=0.16, linewidth=0)
+    axes.plot(best.trials, best.expected, color=style.COMPLETED, linewidth=1.8)
     handles: list[Any] = [
         Line2D([], [], color=style.COMPLETED, linewidth=1.8, label="expected best"),
         Patch(color=style.COMPLETED, alpha=0.16, linewidth=0, label="± one standard deviation"),
     ]
-    shown = [*found.expected, *low]
+    shown = [*best.expected, *low]
     base = scores.get(standings.base.number) if standings.base else None
     if base is not None:
         axes.axhline(base, color=style.BASE, linestyle=(0, (4, 2)), linewidth=1.4)
@@ -135,7 +135,7 @@ def pareto(standings: Standings) -> Figure | None:
         label=f"completed ({len(points):,})",
     )
     rim: dict[str, Any] = {"markeredgecolor": "white", "markeredgewidth": 0.7}
-    corners = sorted(_pair(one.trial) for one in standings.winners)
+    corners = sorted(_pair(winner.trial) for winner in standings.winners)
     axes.plot(
         [x for x, _ in corners],
         [y for _, y in corners],

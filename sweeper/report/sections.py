@@ -47,7 +47,7 @@ def leaderboard(standings: Standings) -> str:
         return "<p>No trial has started yet.</p>\n"
     shown = standings.order[:ROWS]
     paths = [path for path in searched(standings) if path != "seed"]
-    confirmed = any(one.confirmed is not None for one in shown)
+    confirmed = any(standing.confirmed is not None for standing in shown)
     metrics = [measure(metric) for metric in standings.metrics]
     heads = [("front" if len(metrics) > 1 else "#", "right"), ("trial", ""), ("state", "")]
     if confirmed:
@@ -57,7 +57,8 @@ def leaderboard(standings: Standings) -> str:
     heads += [("best on the way", "right"), ("steps", "right"), ("time", "right")]
     heads.append(("seed", "right"))
     rows = [
-        ("best" if one.rank == 1 else "", _row(one, standings, paths, confirmed)) for one in shown
+        ("best" if standing.rank == 1 else "", _row(standing, standings, paths, confirmed))
+        for standing in shown
     ]
     note = ""
     if len(standings.order) > len(shown):
@@ -78,7 +79,9 @@ def leaderboard(standings: Standings) -> str:
 def _given_up(standings: Standings) -> str:
     """Who got no more fresh seeds, and why."""
     lost = standings.race.given_up if standings.race is not None else ()
-    return "".join(f"Trial {one.key} was given up: {one.reason}. " for one in lost)
+    return "".join(
+        f"Trial {candidate.key} was given up: {candidate.reason}. " for candidate in lost
+    )
 
 
 def _headings(paths: list[str]) -> list[str]:
@@ -120,16 +123,16 @@ def _state(standing: Standing) -> Cell:
 
 
 def _confirmed(standing: Standing) -> Cell:
-    found = standing.confirmed
-    if found is None:
+    score = standing.confirmed
+    if score is None:
         return _numeric(None, NONE)
-    failed = f", {found.failed} failed" if found.failed else ""
-    failed += ", given up" if found.given_up is not None else ""
+    failed = f", {score.failed} failed" if score.failed else ""
+    failed += ", given up" if score.given_up is not None else ""
     return _numeric(
-        found.mean,
-        f"{spread(found.mean, found.deviation)} ({found.count}{failed})"
-        if found.mean is not None
-        else f"all {found.failed} failed",
+        score.mean,
+        f"{spread(score.mean, score.deviation)} ({score.count}{failed})"
+        if score.mean is not None
+        else f"all {score.failed} failed",
     )
 
 
@@ -157,12 +160,12 @@ def stops(standings: Standings) -> str:
     seen: Counter[str] = Counter()
     for trial in standings.trials:
         seen.update({symptom.name for symptom in trial.symptoms})
-    found = standings.stops
-    if not found and not seen:
+    by_cause = standings.stops
+    if not by_cause and not seen:
         return "<p>Every trial so far ran to its last step, and none showed a symptom.</p>\n"
-    ended = {stop.symptom for stop in found}
+    ended = {stop.symptom for stop in by_cause}
     rows = []
-    for stop in found:
+    for stop in by_cause:
         words = cause(stop.symptom).words if stop.symptom else "Why was not recorded."
         steps = f"{stop.steps:,}" + ("" if stop.saves else " lost")
         rows.append((stop.symptom, stop.trials, steps, stop.steps, words))

@@ -34,7 +34,7 @@ def header(standings: Standings, state: str) -> str:
     parts = [f'<h1>{text(sweep.name)} <span class="chip">{text(state)}</span></h1>\n']
     if sweep.description:
         parts.append(f"<p>{text(sweep.description)}</p>\n")
-    scheduler = "" if not sweep.scheduler.part.judges else f", scheduler {sweep.scheduler.name}"
+    scheduler = "" if not sweep.scheduler.part.decides else f", scheduler {sweep.scheduler.name}"
     line = (
         f"{goals} over {plural(len(sweep.parameters), 'parameter')}; sampler "
         f"{sweep.search.name}{scheduler}, search seed {sweep.search.seed}."
@@ -84,7 +84,7 @@ def _best_tile(standings: Standings) -> str:
 
 def _base_tile(standings: Standings) -> str:
     best = standings.best
-    base = next((one for one in standings.order if one.trial.role == "base"), None)
+    base = next((standing for standing in standings.order if standing.trial.role == "base"), None)
     if base is None:
         return ""
     score = final(base.trial)

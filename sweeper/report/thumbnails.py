@@ -32,8 +32,12 @@ BORDER = 4
 def samples_of(folder: SweepFolder, trial: Trial) -> dict[int, Path]:
     """Sample grids of a trial by step, in order; empty where it has left none."""
     place = folder.trial(trial.number)
-    found = {one.step: place / one.samples for one in trial.evaluations if one.samples}
-    return {step: path for step, path in found.items() if path.is_file()}
+    files = {
+        evaluation.step: place / evaluation.samples
+        for evaluation in trial.evaluations
+        if evaluation.samples
+    }
+    return {step: path for step, path in files.items() if path.is_file()}
 
 
 def open_grid(path: Path) -> Image.Image | None:

@@ -186,7 +186,9 @@ def _plans(
 def _effect_plans(standings: Standings, tables: Sequence[Table]) -> Iterator[_Plan]:
     metric, goal = standings.metrics[0], standings.goals[0]
     shown = {"effects": tables[0] if tables else None}
-    shown["factor_effects"] = next((one for one in tables if one.columns[0].key == "effect"), None)
+    shown["factor_effects"] = next(
+        (table for table in tables if table.columns[0].key == "effect"), None
+    )
     for key, table in shown.items():
         yield _Plan(
             key,

@@ -2,7 +2,7 @@
 
 Only what was started here is shut down here. A cluster of our own is quiet, has no dashboard,
 listens on the loopback interface alone, asks for a token, and dies with its driver; its two servers
-are watched, since a driver without them would wait for ever.
+are watched, since a driver without them would wait forever.
 """
 
 from __future__ import annotations
@@ -113,8 +113,10 @@ class Cluster:
         try:
             while not self._started.wait(START_LOOK_EVERY):
                 self._waiting()
-                known = {server.pid for server in self._servers}
-                self._servers += [one for one in _servers() if one.pid not in known | before]
+                ours = {server.pid for server in self._servers}
+                self._servers += [
+                    server for server in _servers() if server.pid not in ours | before
+                ]
                 if died := self._died():
                     raise ClusterLost(died)
             if self._failure is not None:
@@ -134,7 +136,7 @@ class Cluster:
             self._failure = error
         else:
             self._servers = _servers()
-        if self._left.is_set():  # nobody waits for it any more
+        if self._left.is_set():  # its caller no longer waits
             ray.shutdown()
             return
         self._started.set()

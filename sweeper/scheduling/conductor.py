@@ -5,7 +5,7 @@
     heard        a worker reports: write it down, then let the trial go on or end it
     died         a worker is gone: the trial goes on elsewhere, a few times
 
-Every change goes to the ledger first, then to MLflow's outbox, then to whoever watches. Each can be
+Every change goes to the ledger first, then to MLflow's outbox, then to the listeners. Each can be
 cut off from the next by a kill; the next run makes it good from the ledger.
 """
 
@@ -98,7 +98,7 @@ class Conductor:
         self._announcer.started(trial, attempt)
 
     def heard(self, number: int, report: Report) -> bool:
-        """Take a worker's report. True if the trial is to stop there."""
+        """Take a worker's report. True if the trial must stop there."""
         if number not in self._trials.active:
             return True  # it was ended meanwhile
         self.reports += 1
@@ -107,9 +107,13 @@ class Conductor:
             return True
         if report.evaluations:
             self._failures.evaluated()
-        # One write: an evaluation that is in the ledger has been judged.
+        # One write: an evaluation that is in the ledger has its verdict there too.
         with self._ledger.together():
-            fresh = [one for one in report.evaluations if self._ledger.report(number, one)]
+            fresh = [
+                evaluation
+                for evaluation in report.evaluations
+                if self._ledger.report(number, evaluation)
+            ]
             ended, taken = self._conclude(number, report)
         for evaluation in fresh:
             self._announce(number, evaluation)
@@ -148,7 +152,7 @@ class Conductor:
             self.died(number, reason)
 
     def interrupt_all(self) -> None:
-        """Whatever is still at work stands still and goes on when the sweep is run again."""
+        """Interrupt what still runs; it goes on when the sweep is run again."""
         for number in list(self._trials.active):
             self._interrupt(number)
 
@@ -192,7 +196,7 @@ class Conductor:
         if report.finished:
             self._finish(number, report.stopped_by)
             return self._ledger.trial(number), None
-        if not self._ledger.scheduler.unjudged(number):
+        if not self._ledger.scheduler.undecided(number):
             return None, None
         reason = self._ledger.scheduler.verdict(number)
         if reason is not None:
@@ -200,7 +204,7 @@ class Conductor:
             return self._ledger.trial(number), None
         taken = self._ledger.scheduler.take_over(number)
         if taken is None:
-            self._ledger.scheduler.judged(number)
+            self._ledger.scheduler.went_on(number)
         return None, taken
 
     def _finish(self, number: int, stopped_by: Symptom | None) -> None:

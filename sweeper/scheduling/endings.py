@@ -32,9 +32,9 @@ def verdict_of(sweep: Sweep, trial: Trial, stopped_by: Symptom | None) -> End:
         return End(cause(stopped_by.name).ends_as, (), stopped_by.name, reason)
     last = trial.evaluations[-1].metrics if trial.evaluations else {}
     values = [last.get(objective.metric) for objective in sweep.objective]
-    found = tuple(value for value in values if value is not None and finite(value))
-    if len(found) == len(values):
-        return End("completed", found)
+    final = tuple(value for value in values if value is not None and finite(value))
+    if len(final) == len(values):
+        return End("completed", final)
     wanted = ", ".join(objective.metric for objective in sweep.objective)
     if any(value is not None for value in values):
         return End("failed", (), DIVERGENCE, f"{wanted} is not finite at the last step")

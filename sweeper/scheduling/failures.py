@@ -37,7 +37,7 @@ def explain(error: BaseException, folder: Path) -> Failure:
 
 def is_disk_full(error: BaseException) -> bool:
     """Whether an exception, or one that it came from, says that no space is left."""
-    return any(isinstance(one, OSError) and one.errno in _FULL for one in _chain(error))
+    return any(isinstance(link, OSError) and link.errno in _FULL for link in _chain(error))
 
 
 def tail(log: Path, trace: str = "") -> str:
@@ -55,9 +55,9 @@ def tail(log: Path, trace: str = "") -> str:
 def _symptom(error: BaseException, folder: Path) -> str:
     if is_disk_full(error) or (_is_torn_save(error) and not _has_room(folder)):
         return DISK_FULL
-    words = " ".join(str(one).lower() for one in _chain(error))
-    if any(isinstance(one, MemoryError) for one in _chain(error)) or any(
-        known in words for known in _MEMORY_WORDS
+    words = " ".join(str(link).lower() for link in _chain(error))
+    if any(isinstance(link, MemoryError) for link in _chain(error)) or any(
+        word in words for word in _MEMORY_WORDS
     ):
         return OUT_OF_MEMORY
     return ERROR
@@ -66,7 +66,8 @@ def _symptom(error: BaseException, folder: Path) -> str:
 def _is_torn_save(error: BaseException) -> bool:
     # torch.save hides the system's error: "PytorchStreamWriter failed writing file".
     return any(
-        "PytorchStreamWriter" in str(one) or "inline_container" in str(one) for one in _chain(error)
+        "PytorchStreamWriter" in str(link) or "inline_container" in str(link)
+        for link in _chain(error)
     )
 
 

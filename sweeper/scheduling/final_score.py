@@ -22,7 +22,7 @@ from sweeper.trial import FinalScore, Trial
 
 GENERATOR = "generator.safetensors"
 LOOK_EVERY = 0.2
-"""Seconds between two looks whether the score is there or the driver is to end."""
+"""Seconds between two looks whether the score is there or the driver must end."""
 
 Interrupted = Callable[[], bool]
 
@@ -58,8 +58,8 @@ class Scoring:
         ]
 
     def run(self, interrupted: Interrupted) -> None:
-        """Score whoever is due. What goes wrong is told in `message`: the sweep is over and has
-        its results, and running it again tries once more."""
+        """Score the winners that are due. What goes wrong is told in `message`: the sweep
+        is over and has its results, and running it again tries once more."""
         for number in self.due():
             if interrupted():
                 return

@@ -78,7 +78,7 @@ class HandOut:
 
     def _replicate_is_due(self) -> bool:
         at_work = (*self.active.values(), *self._waiting)
-        return all(one.role == "replicate" for one in at_work) and self.replicates.due()
+        return all(trial.role == "replicate" for trial in at_work) and self.replicates.due()
 
     def _work(self, trial: Trial) -> Work:
         scheduler = self._ledger.scheduler
@@ -90,8 +90,8 @@ class HandOut:
             number=trial.number,
             folder=str(self._folder.trial(trial.number)),
             config=trial.config,
-            known=tuple(one.step for one in trial.evaluations),
+            recorded=tuple(evaluation.step for evaluation in trial.evaluations),
             take_over=kept,
             keep=scheduler.kept,
-            unjudged=scheduler.unjudged(trial.number),
+            undecided=scheduler.undecided(trial.number),
         )

@@ -21,13 +21,13 @@ KEPT = ("checkpoint.*", "generator.*")
 MARK = "taken_over"
 
 
-def take_up(training: Any, folder: Path, work: Work) -> None:
+def begin(training: Any, folder: Path, work: Work) -> None:
     """Restore the training: from its own checkpoint, or for the first time from another trial's."""
     mark = folder / MARK
     if work.take_over is None or (mark.exists() and mark.read_text() == work.take_over):
         training.restore()
     else:
-        training.adopt(Path(work.take_over))
+        training.take_over(Path(work.take_over))
         atomic_write(mark, work.take_over)
     keep(training, folder, work)
 
@@ -36,7 +36,7 @@ def keep(training: Any, folder: Path, work: Work) -> None:
     """Keep the checkpoint that was just saved, if it is the first one at or after a milestone."""
     if work.keep is None or not training.history:
         return
-    steps = [0, *(one.step for one in training.history)]
+    steps = [0, *(evaluation.step for evaluation in training.history)]
     if Milestones(*work.keep).reached(steps[-2], steps[-1]) is None:
         return
     place = kept_checkpoint(folder, steps[-1])

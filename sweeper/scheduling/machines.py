@@ -3,7 +3,7 @@
 A trial's checkpoints and samples are files in that folder: on a machine that has only a folder of
 the same name, a training would seem to go well, and leave everything it made there. So the driver
 leaves a mark in the folder, asks every machine for it before the first trial, and each worker looks
-for it when it takes up a trial, since machines may join later.
+for it when it begins a trial, since machines may join later.
 """
 
 from __future__ import annotations

@@ -21,21 +21,21 @@ def kept_checkpoint(folder: Path, step: int) -> Path:
 
 @dataclass(frozen=True)
 class Work:
-    """A trial for a worker to take up.
+    """A trial for a worker to train.
 
-    `known` are the steps that the ledger has already. `take_over` is the folder of another trial's
-    kept checkpoint to go on from; `keep` the (interval, grace) of the milestones at which this
-    trial's own checkpoints are kept for others. `unjudged` says that the last of the known steps
-    awaits its verdict: the worker reports before it goes on.
+    `recorded` are the steps that the ledger has already. `take_over` is the folder of another
+    trial's kept checkpoint to go on from; `keep` the (interval, grace) of the milestones at which
+    this trial's own checkpoints are kept for others. `undecided` says that the last of the recorded
+    steps awaits its verdict: the worker reports before it goes on.
     """
 
     number: int
     folder: str
     config: Mapping[str, Any]
-    known: tuple[int, ...] = ()
+    recorded: tuple[int, ...] = ()
     take_over: str | None = None
     keep: tuple[int, int] | None = None
-    unjudged: bool = False
+    undecided: bool = False
 
     def text(self) -> str:
         """As JSON text."""

@@ -28,7 +28,7 @@ Resolve = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
 
 class Recorder:
-    """Says what happens in one sweep; without an outbox, to nobody.
+    """Says what happens in one sweep; without an outbox, nowhere.
 
     `resolve` turns a trial's raw config into the one that is recorded.
     """
@@ -58,7 +58,9 @@ class Recorder:
             "sweeper.fingerprint": sweep.fingerprint,
             "sweeper.sampler": sweep.search.name,
             "sweeper.scheduler": sweep.scheduler.name,
-            "sweeper.objective": ", ".join(f"{one.goal} {one.metric}" for one in sweep.objective),
+            "sweeper.objective": ", ".join(
+                f"{objective.goal} {objective.metric}" for objective in sweep.objective
+            ),
             "sweeper.host": platform.node(),
             **self._parts,
         }
@@ -155,7 +157,7 @@ class Recorder:
             reason=trial.reason,
             advice=why.advice if why else "",
             log_tail=trial.log_tail,
-            seen=_explained(one for one in trial.symptoms if one.name != trial.symptom),
+            seen=_explained(symptom for symptom in trial.symptoms if symptom.name != trial.symptom),
         )
         with self._outbox.batch():
             for step, values in _best(trial, self._sweep).items():
@@ -179,7 +181,7 @@ class Recorder:
             )
 
     def trial_paused(self, number: int, state: TrialEnding) -> None:
-        """The trial stands still and will go on under the same number."""
+        """The trial is paused and will go on under the same number."""
         if self._outbox is not None:
             self._outbox.trial_ended(number, state)
 
@@ -193,7 +195,7 @@ class Recorder:
         self, files: Mapping[str, Path], tables: Mapping[str, Mapping[str, Sequence[Any]]]
     ) -> None:
         """Tables and figures of the whole sweep belong to its run: `files` by their names there,
-        and `tables`, column by column, that MLflow is to show."""
+        and `tables`, column by column, for MLflow to show."""
         for name, path in files.items():
             self._file(SWEEP, path, name)
         if self._outbox is not None:
@@ -212,27 +214,27 @@ class Recorder:
 
 def _seen(symptoms: Iterable[Symptom]) -> dict[str, str]:
     """Tags for symptoms, each with the step at which it last set in."""
-    return {f"sweeper.symptom.{one.name}": str(one.step) for one in symptoms}
+    return {f"sweeper.symptom.{symptom.name}": str(symptom.step) for symptom in symptoms}
 
 
 def _explained(symptoms: Iterable[Symptom]) -> list[Seen]:
     """Symptoms for a reader, each as it last set in."""
     return [
-        Seen(name, one.step, one.note, cause(name).meaning, cause(name).advice)
-        for name, one in {one.name: one for one in symptoms}.items()
+        Seen(name, symptom.step, symptom.note, cause(name).meaning, cause(name).advice)
+        for name, symptom in {symptom.name: symptom for symptom in symptoms}.items()
     ]
 
 
 def _best(trial: Trial, sweep: Sweep) -> dict[int, dict[str, float]]:
     """The best value on the way of each objective, as `best/METRIC`, at the step that had it."""
-    found: dict[int, dict[str, float]] = {}
+    by_step: dict[int, dict[str, float]] = {}
     for objective in sweep.objective:
         curve = trial.curve(objective.metric)
         if curve:
             choose = max if objective.goal == "maximize" else min
             step = choose(curve, key=curve.__getitem__)
-            found.setdefault(step, {})[f"best/{objective.metric}"] = curve[step]
-    return found
+            by_step.setdefault(step, {})[f"best/{objective.metric}"] = curve[step]
+    return by_step
 
 
 @cache

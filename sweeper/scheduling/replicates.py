@@ -1,6 +1,6 @@
-"""Which replicates are to be run now: the race on fresh seeds, as the driver holds it.
+"""Which replicates to run now: the race on fresh seeds, as the driver holds it.
 
-What is due follows from the trials alone, and is worked out anew after each replicate that ends.
+What is due follows from the trials alone, and is worked out again after each replicate that ends.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Replicates:
             return False
         if self._due is None:
             if not self._trials:
-                self._trials = {one.number: one for one in self._ledger.trials()}
+                self._trials = {trial.number: trial for trial in self._ledger.trials()}
             standings = standings_of(self._sweep, self._trials.values())
             self._due = deque(replicates_due(standings, without=self._unheld))
             self._tell_given_up(standings)
@@ -60,7 +60,7 @@ class Replicates:
 
     def _tell_given_up(self, standings: Standings) -> None:
         held = race(standings, without=self._unheld)
-        for one in held.given_up if held is not None else ():
-            if one.key not in self._given_up:
-                self._given_up.add(one.key)
-                self._announcer.given_up(one.key, one.reason)
+        for candidate in held.given_up if held is not None else ():
+            if candidate.key not in self._given_up:
+                self._given_up.add(candidate.key)
+                self._announcer.given_up(candidate.key, candidate.reason)

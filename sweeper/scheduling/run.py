@@ -53,7 +53,7 @@ PATIENCE = 60.0
 """Seconds to wait at the end until MLflow has everything."""
 
 IMPATIENCE = 2.0
-"""The same where somebody wants the sweep to end now; its writer goes on by itself for a while."""
+"""The same where the user asked the sweep to end now; its writer goes on by itself for a while."""
 
 SAY_EVERY = 60.0
 """Seconds between two notes in the ledger of how long the sweep has been at work."""
@@ -69,7 +69,7 @@ def run(
     record: bool = True,
     report: bool = True,
 ) -> Outcome:
-    """Run `sweep` in `home` until it is done or somebody stops it.
+    """Run `sweep` in `home` until it is done or stopped by the user.
 
     `events` hears what happens as it happens. `factory` makes the trainings (real ones by default).
     `source` is the file that the sweep was read from, kept beside it. `record` says whether MLflow
@@ -80,7 +80,7 @@ def run(
 
     Raises:
         UserError: the sweep cannot be run as it is: the name exists with another search
-            (SpecConflict), or the cluster has not what a trial needs.
+            (SpecConflict), or the cluster lacks what a trial needs.
         SweepBusy: another process runs it.
         LedgerError: its study is damaged.
         TrackingError: its outbox is damaged.
@@ -100,8 +100,8 @@ def run(
                 resolved if factory is None else dict,  # a caller's own configs are not ours
                 company,
             )
-            one = _Run(sweep, home, folder, ledger, company, recorder, wires, events, report)
-            return one.through(factory or build_training)
+            this_run = _Run(sweep, home, folder, ledger, company, recorder, wires, events, report)
+            return this_run.through(factory or build_training)
 
 
 @dataclass
@@ -189,8 +189,8 @@ class _Run:
                 budget=self._ledger.plan() or 0,
                 replicates=sweep.seeds.confirm_top * sweep.seeds.replicates,
                 parallel=sweep.limits.parallel,
-                metrics=tuple(one.metric for one in sweep.objective),
-                goals=tuple(one.goal for one in sweep.objective),
+                metrics=tuple(objective.metric for objective in sweep.objective),
+                goals=tuple(objective.goal for objective in sweep.objective),
                 resumed=bool(records),
                 records=tuple(records),
                 time=time.time(),
@@ -265,7 +265,7 @@ def _ending(conductor: Conductor, tuning: Tuning, requests: Requests) -> tuple[S
 
 
 def _lost(runs: int) -> str:
-    """What is to be said of runs that say nothing of their configuration."""
+    """A warning about runs that say nothing about their configuration."""
     if runs == 0:
         return ""
     told = "1 run was lost with its worker" if runs == 1 else f"{runs} runs lost their workers"

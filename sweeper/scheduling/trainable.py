@@ -26,7 +26,7 @@ from ray import tune
 from sweeper.causes import OUT_OF_MEMORY
 from sweeper.company import unpack
 from sweeper.scheduling.failures import NOT_SHARED, explain
-from sweeper.scheduling.kept_checkpoints import keep, take_up
+from sweeper.scheduling.kept_checkpoints import begin, keep
 from sweeper.scheduling.machines import Mark
 from sweeper.scheduling.messages import Failure, Report, Work
 from sweeper.trial import Evaluation, Symptom
@@ -93,7 +93,7 @@ class Worker(tune.Trainable):  # type: ignore[misc]
             import torch
 
             torch.set_num_threads(threads)
-        self._take_up(config)
+        self._receive(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         self._training = None  # before its memory is measured
@@ -101,7 +101,7 @@ class Worker(tune.Trainable):  # type: ignore[misc]
             # Tune cannot replace a worker; one that dies here is replaced by the driver, which
             # has not counted the trial as started yet.
             ray.actor.exit_actor()
-        self._take_up(new_config)
+        self._receive(new_config)
         return True
 
     def step(self) -> dict[str, Any]:
@@ -125,17 +125,21 @@ class Worker(tune.Trainable):  # type: ignore[misc]
         filled.pop("config", None)  # the driver made it; sent back at every step it is a burden
         return filled
 
-    def _take_up(self, config: Mapping[str, Any]) -> None:
+    def _receive(self, config: Mapping[str, Any]) -> None:
         self._work = Work.read(config["work"])
 
     def _advance(self, folder: Path) -> Report:
         training = self._training
         if training is None:
             training = self._factory(self._work.config, folder, self._cache)
-            take_up(training, folder, self._work)
+            begin(training, folder, self._work)
             self._training = training
-            fresh = [one for one in training.history if one.step not in self._work.known]
-            if fresh or training.finished or self._work.unjudged:
+            fresh = [
+                evaluation
+                for evaluation in training.history
+                if evaluation.step not in self._work.recorded
+            ]
+            if fresh or training.finished or self._work.undecided:
                 return self._report(training, fresh)
         evaluation = training.advance()
         keep(training, folder, self._work)

@@ -36,7 +36,7 @@ class Ended(Exception):  # noqa: N818 - what happened, not an error
 
 
 class Tuning:
-    """Runs the trials that a conductor hands out, until it has no more or somebody stops it."""
+    """Runs the trials that a conductor hands out, until it has no more or is stopped."""
 
     def __init__(
         self,
@@ -101,7 +101,7 @@ class Tuning:
                 self._afterwards(self._is_to_end)
 
     def _is_to_end(self) -> bool:
-        """Whether somebody wants the driver to end while it does what comes afterwards."""
+        """Whether the user asked the driver to end while it does what comes afterwards."""
         self._cluster.check()
         self._look()
         asked = self._requests
@@ -138,7 +138,7 @@ class Tuning:
             )
 
     def _tick(self) -> None:
-        """Look around: is the cluster alive, has somebody asked for something, is time up?"""
+        """Look around: is the cluster alive, has the user asked for something, is time up?"""
         self._obey()  # every time: short trials may all be over before the next look
         here = time.monotonic()
         if here < self._next_tick:

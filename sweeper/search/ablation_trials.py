@@ -22,7 +22,7 @@ def design_of(sweep: Sweep) -> Design:
     factors = [
         Factor(parameter.path)
         if isinstance(parameter.domain, Toggle)
-        else Factor(parameter.path, tuple(parameter.domain.cells()))
+        else Factor(parameter.path, tuple(parameter.domain.points()))
         for parameter in sweep.parameters
     ]
 

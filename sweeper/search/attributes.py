@@ -76,8 +76,8 @@ def trial_of(entry: FrozenTrial, final: Mapping[str, Any] | None = None) -> Tria
         config=current(attrs, "config"),
         objective=tuple(entry.values) if entry.state == TrialState.COMPLETE else None,
         evaluations=tuple(
-            _evaluation(step, found, attrs.get("protocol", {}))
-            for step, found in evaluations(attrs).items()
+            _evaluation(step, measured, attrs.get("protocol", {}))
+            for step, measured in evaluations(attrs).items()
         ),
         symptom=end.get("symptom"),
         reason=end.get("reason"),
@@ -189,5 +189,5 @@ def finite(value: float | None) -> bool:
 
 
 def _by_step(attrs: Mapping[str, Any], prefix: str) -> dict[int, dict[str, Any]]:
-    found = {int(key[len(prefix) :]): attrs[key] for key in attrs if key.startswith(prefix)}
-    return dict(sorted(found.items()))
+    by_step = {int(key[len(prefix) :]): attrs[key] for key in attrs if key.startswith(prefix)}
+    return dict(sorted(by_step.items()))

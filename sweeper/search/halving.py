@@ -34,7 +34,7 @@ class Halving:
         last = max(mine)
         for milestone in self.rungs(last):
             if first_at(mine, milestone) != last:
-                continue  # judged at an earlier evaluation, and it went on
+                continue  # decided at an earlier evaluation, and it went on
             rivals = sorted(
                 (curve[step] for curve in curves.values() if (step := first_at(curve, milestone))),
                 reverse=self.maximize,

@@ -83,7 +83,7 @@ class Journal(BaseJournalBackend):
             file.seek(offset)
             for line in file:
                 if not line.endswith(b"\n"):
-                    break  # somebody is writing it, or died writing it
+                    break  # another process is writing it, or died writing it
                 number, offset = number + 1, offset + len(line)
                 self._known = (number, offset)
                 if number > log_number_from:

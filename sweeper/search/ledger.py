@@ -75,10 +75,10 @@ class Ledger(StudyReader):
                 directions = [objective.goal for objective in sweep.objective]
                 optuna.create_study(storage=place, study_name=sweep.name, directions=directions)
             study = load_study(sweep, place)
-            known = study.user_attrs.get("fingerprint")
-            if known is None:
+            fingerprint = study.user_attrs.get("fingerprint")
+            if fingerprint is None:
                 study.set_user_attr("fingerprint", sweep.fingerprint)
-            elif not sweep.answers_to(known):
+            elif not sweep.answers_to(fingerprint):
                 raise SpecConflict(
                     f"the study {sweep.name!r} belongs to a sweep with another search space, base "
                     "or objective; give this one another name"
@@ -106,11 +106,11 @@ class Ledger(StudyReader):
     # Handing out trials
 
     def interrupted(self) -> list[Trial]:
-        """Trials that have not ended and that nobody runs now, in the order of their numbers."""
+        """Trials that have not ended and that no worker runs now, in the order of their numbers."""
         return [attributes.trial_of(trial) for trial in self._entries.all(TrialState.RUNNING)]
 
     def ask(self) -> Trial | None:
-        """The search's next trial; None when the grid has no further cell."""
+        """The search's next trial; None when the grid has no further point."""
         with translated(), self.together():
             return self._desk.ask()
 
@@ -197,12 +197,12 @@ class Ledger(StudyReader):
 
     def identity(self) -> str:
         """What names this study for ever, also beside others of its name on a shared server."""
-        known = self._study.user_attrs.get("id")
-        if known is None:
-            known = f"{self.sweep.name}-{uuid.uuid4().hex}"
+        identity = self._study.user_attrs.get("id")
+        if identity is None:
+            identity = f"{self.sweep.name}-{uuid.uuid4().hex}"
             with translated():
-                self._study.set_user_attr("id", known)
-        return str(known)
+                self._study.set_user_attr("id", identity)
+        return str(identity)
 
     @property
     def budget(self) -> int | None:

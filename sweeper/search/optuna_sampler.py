@@ -35,10 +35,10 @@ class OptunaSampler(Sampler):
         raise NotImplementedError
 
     def seen(self, trials: list[FrozenTrial]) -> list[FrozenTrial]:
-        """The search's trials as the sampler is to see them: failures are the worst of all."""
+        """The search's trials as the sampler sees them: failures are the worst of all."""
         from sweeper.search.sampler_view import failures_worst
 
-        signs = [1 if one.goal == "minimize" else -1 for one in self.sweep.objective]
+        signs = [1 if objective.goal == "minimize" else -1 for objective in self.sweep.objective]
         return failures_worst(trials, signs)
 
     def view(self, study: Study) -> SamplerView:

@@ -40,7 +40,7 @@ class Proposer:
         self._tried: set[tuple[str, int]] = set()
 
     def ask(self) -> Trial | None:
-        """The search's next trial; None when the grid has no further cell.
+        """The search's next trial; None when the grid has no further point.
 
         The first is the base configuration, if the sweep starts with it.
         """
@@ -140,9 +140,9 @@ class Proposer:
         if cell is not None:
             attrs["cell"] = dict(cell)
         params = {path: to_study(domains[path], value) for path, value in searched.items()}
-        known = {path: distribution(domains[path]) for path in searched}
+        distributions = {path: distribution(domains[path]) for path in searched}
         try:
-            trial_id = self._create(attrs, params, known)
+            trial_id = self._create(attrs, params, distributions)
         except ValueError:
             # A database holds a factor to the levels that it began with. Nobody samples an
             # ablation, and what a trial is stands in its values.

@@ -20,7 +20,7 @@ def at(parameter: Parameter, u: float) -> Any:
     if isinstance(domain, Range):
         assert domain.step is not None
         return domain.snap(domain.low + int(u * (size or 1)) * domain.step)
-    return domain.cells()[int(u * (size or 1))]
+    return domain.points()[int(u * (size or 1))]
 
 
 def quantile(parameter: Parameter, value: Any) -> float:

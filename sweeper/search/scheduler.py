@@ -30,18 +30,18 @@ class Scheduler:
             metric = self._sweep.objective[0].metric
             self._curves[entry.number] = attributes.curve_of(attrs, metric)
 
-    def unjudged(self, number: int) -> bool:
-        """Whether the scheduler has not had its say at the trial's last evaluation.
+    def undecided(self, number: int) -> bool:
+        """Whether the trial's last evaluation still awaits its verdict.
 
         That is so when it has just been reported, and where a kill came between it and the verdict.
         """
         curve = self._curves.get(number)
-        if not curve or not self._rule.judges:
+        if not curve or not self._rule.decides:
             return False
         attrs = self._entries.get(number).user_attrs
         return max(curve) > max((int(attrs.get("judged", 0)), *attributes.donors(attrs)))
 
-    def judged(self, number: int) -> None:
+    def went_on(self, number: int) -> None:
         """Write down that the trial goes on from its last evaluation."""
         self._entries.set(number, "judged", max(self._curves[number]))
 

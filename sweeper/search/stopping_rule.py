@@ -33,14 +33,14 @@ class TakeOver:
 
 
 class StoppingRule(Part):
-    """Judges trials that run. Subclass it in a file of `stopping/`."""
+    """Decides which running trials are stopped. Subclass it in a file of `stopping/`."""
 
     kind = "stopping rule"
     folders = ("sweeper.search.stopping",)
     Config = RuleConfig
 
-    judges: ClassVar[bool] = True
-    """Whether it ever has anything to say."""
+    decides: ClassVar[bool] = True
+    """Whether it ever stops a trial."""
 
     def __init__(self, config: Any, sweep: Sweep) -> None:
         self.config = config

@@ -58,15 +58,15 @@ def runs_by_seed(runs: Sequence[Trial]) -> dict[int, float | None]:
 
     A run that lost its worker, or was stopped by a scheduler, says nothing and is left out.
     """
-    found: dict[int, float | None] = {}
+    by_seed: dict[int, float | None] = {}
     for trial in runs:
         value = final(trial)
         if value is not None or trial.state == "completed" or to_blame(trial.state, trial.symptom):
-            known = seed_of(trial)
-            seed = trial.number if known is None else known
-            if found.get(seed) is None:
-                found[seed] = value
-    return found
+            configured = seed_of(trial)
+            seed = trial.number if configured is None else configured
+            if by_seed.get(seed) is None:
+                by_seed[seed] = value
+    return by_seed
 
 
 def by_mean(rows: Sequence[Runs], goal: Goal) -> list[int]:

@@ -112,10 +112,10 @@ def against_base(standings: Standings) -> AgainstBase | None:
     """How the winner compares with the base configuration; None where there are not both, or values
     that cannot be compared."""
     best = standings.best
-    base = next((one for one in standings.order if one.trial.role == "base"), None)
+    base = next((standing for standing in standings.order if standing.trial.role == "base"), None)
     if best is None or base is None or not base.comparable:
         return None
-    means = [one.confirmed.mean if one.confirmed else None for one in (best, base)]
+    means = [standing.confirmed.mean if standing.confirmed else None for standing in (best, base)]
     fresh = None not in means
     ours, theirs = means if fresh else (final(best.trial), final(base.trial))
     return None if ours is None or theirs is None else AgainstBase(ours, theirs, fresh)

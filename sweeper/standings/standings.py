@@ -88,8 +88,8 @@ class Standings:
     @cached_property
     def counts(self) -> Mapping[str, int]:
         """How many trials there are by state, replicates included."""
-        found: Counter[str] = Counter(trial.state for trial in self.trials)
-        return {state: found[state] for state in STATES if found[state]}
+        counted: Counter[str] = Counter(trial.state for trial in self.trials)
+        return {state: counted[state] for state in STATES if counted[state]}
 
     @cached_property
     def search(self) -> tuple[Trial, ...]:
@@ -130,8 +130,8 @@ class Standings:
 
     def curve(self, trial: Trial, objective: int = 0) -> dict[int, float]:
         """Values of one objective by step, those that are numbers."""
-        found = trial.curve(self.metrics[objective])
-        return {step: value for step, value in found.items() if is_number(value)}
+        curve = trial.curve(self.metrics[objective])
+        return {step: value for step, value in curve.items() if is_number(value)}
 
     def best_on_the_way(self, trial: Trial) -> float | None:
         """The best value of the first objective at any step; None without any."""
@@ -151,8 +151,8 @@ class Standings:
         for trial in self.trials:
             if trial.role == "replicate" and trial.of is not None and not self.sweep.is_ablation:
                 groups.setdefault(trial.of, []).append(trial)
-        found = {number: runs_by_seed(runs) for number, runs in groups.items()}
-        return {number: values for number, values in found.items() if values}
+        by_seed = {number: runs_by_seed(runs) for number, runs in groups.items()}
+        return {number: values for number, values in by_seed.items() if values}
 
     @cached_property
     def race(self) -> Confirmation | None:
@@ -250,7 +250,7 @@ class Standings:
         return sum(self.steps_of(trial) for trial in self.trials if trial.over)
 
     def steps_of(self, trial: Trial) -> int:
-        """Steps the trial was to train."""
+        """Steps the trial was meant to train."""
         given = trial.config.get("steps", self.sweep.base.get("steps"))
         return given if isinstance(given, int) else self._usual_steps
 
@@ -282,7 +282,7 @@ class Standings:
         values = self.replicates[number].values()
         completed = tuple(value for value in values if value is not None)
         lost = self.race.given_up if self.race is not None else ()
-        given_up = next((one for one in lost if int(one.key) == number), None)
+        given_up = next((candidate for candidate in lost if int(candidate.key) == number), None)
         return OverSeeds(completed, len(values) - len(completed), given_up)
 
     def _sorted_by(self, standing: Standing) -> tuple[float, float, float, int]:

@@ -4,7 +4,7 @@ from sweeper.sweepfile.domains import Domain, Parameter, Range, Toggle, Values
 from sweeper.sweepfile.load import load_sweep, parse_sweep, sweep_from_dict
 from sweeper.sweepfile.model import Difference, Sweep
 from sweeper.sweepfile.sections import Limits, Objective, Resources, Seeds, Tracking
-from sweeper.sweepfile.space import Draw, apply, base_draw, cells, count_cells, walk
+from sweeper.sweepfile.space import Draw, apply, base_draw, count_points, grid_points, walk
 
 __all__ = [
     "Difference",
@@ -22,8 +22,8 @@ __all__ = [
     "Values",
     "apply",
     "base_draw",
-    "cells",
-    "count_cells",
+    "count_points",
+    "grid_points",
     "load_sweep",
     "parse_sweep",
     "sweep_from_dict",

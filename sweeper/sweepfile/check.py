@@ -42,10 +42,10 @@ def check_against_trainer(
     parameters: Sequence[Parameter],
 ) -> None:
     """Report what is wrong with the base, with any value of a parameter, and with combinations."""
-    known = problems_of(base)
-    for problem in known:
+    problems = problems_of(base)
+    for problem in problems:
         _report(document, _in_base(document, problem.path), problem)
-    checker = _Checker(document, base, parameters, set(known))
+    checker = _Checker(document, base, parameters, set(problems))
     checker.check_values()
     checker.check_data()
     if not document.problems:
@@ -54,24 +54,24 @@ def check_against_trainer(
 
 
 class _Checker:
-    """One space over one base; `known` are the problems that the base has by itself."""
+    """One space over one base; `of_base` are the problems that the base has by itself."""
 
     def __init__(
         self,
         document: Document,
         base: Mapping[str, Any],
         parameters: Sequence[Parameter],
-        known: set[Problem],
+        of_base: set[Problem],
     ) -> None:
         self.document = document
         self.base = base
         self.parameters = parameters
-        self.known = known
+        self.of_base = of_base
         self.by_path = {parameter.path: parameter for parameter in parameters}
 
     def problems(self, values: Mapping[str, Any]) -> list[Problem]:
         """What the values bring beyond the base's own problems."""
-        return [p for p in problems_of(apply(self.base, values)) if p not in self.known]
+        return [p for p in problems_of(apply(self.base, values)) if p not in self.of_base]
 
     def context(self, parameter: Parameter) -> dict[str, Any]:
         """Values of others with which this one exists: the first that its `when` allows."""
@@ -96,15 +96,15 @@ class _Checker:
                 self.document.add(at, message, "a setting of base, and a sweep for each")
                 continue
             try:
-                found = [self._faults(parameter, value) for value in parameter.domain.samples()]
+                by_value = [self._faults(parameter, value) for value in parameter.domain.samples()]
             except ValueError as error:
                 self.document.add(at, str(error), "a path into the trial config")
                 continue
             if isinstance(parameter.domain, Range):
-                found = [problems for problems in found if problems][:1]
-            for position, problems in enumerate(found):
+                by_value = [problems for problems in by_value if problems][:1]
+            for position, problems in enumerate(by_value):
                 for problem in problems:
-                    everywhere = all(problem in others for others in found)
+                    everywhere = all(problem in others for others in by_value)
                     place = at if everywhere else _place_of(at, parameter, position)
                     _report(self.document, place, problem, parameter.path)
 
@@ -124,22 +124,22 @@ class _Checker:
         """
         toggle = f"tricks.{parameter.trick}"
         return [
-            found
-            for found in self.problems(values)
-            if _related(found.path, parameter.path)
-            and not (found.path == toggle and toggle in self.by_path)
+            problem
+            for problem in self.problems(values)
+            if _related(problem.path, parameter.path)
+            and not (problem.path == toggle and toggle in self.by_path)
         ]
 
     def _check_trick(self, at: Path, parameter: Parameter) -> None:
-        known = catalogue.toggles()
-        if parameter.trick in known:
+        toggles = catalogue.toggles()
+        if parameter.trick in toggles:
             return
         trick = catalogue.tricks().get(parameter.trick)
         if trick is not None:
             message = f"{parameter.trick} is a {trick.slot}: search it as `{trick.slot}`"
-            self.document.add(at, message, one_of(known), nearest(parameter.trick, known))
+            self.document.add(at, message, one_of(toggles), nearest(parameter.trick, toggles))
         else:
-            _report(self.document, at, unknown_name("", parameter.trick, "trick", list(known)))
+            _report(self.document, at, unknown_name("", parameter.trick, "trick", list(toggles)))
 
     def check_toggles(self) -> None:
         """A trick that no configuration of the space can have on is a mistake."""
@@ -152,7 +152,7 @@ class _Checker:
                 for other in self._single_choices()
                 if parameter.path not in other
             )
-            if not any(feasible(apply(self.base, one), parameter.trick) for one in tries):
+            if not any(feasible(apply(self.base, values), parameter.trick) for values in tries):
                 reasons = self.problems({**context, parameter.path: True})
                 self.document.add(
                     ("parameters", parameter.path),
@@ -174,7 +174,7 @@ class _Checker:
         toggles = sum(isinstance(item.domain, Toggle) for item in self.parameters)
         for _ in range(max(DRAWS // 4, DRAWS - 5 * toggles)):
             draw = walk(sweep, lambda parameter: draw_from(parameter, chance))
-            problems = [p for p in problems_of(draw.config) if p not in self.known]
+            problems = [p for p in problems_of(draw.config) if p not in self.of_base]
             if not problems:
                 continue
             problem = problems[0]
@@ -222,7 +222,7 @@ def draw_from(parameter: Parameter, chance: random.Random) -> Any:
     """A random value of a parameter; of a range also, now and then, its very ends."""
     domain = parameter.domain
     if not isinstance(domain, Range):
-        return chance.choice(tuple(domain.cells()))
+        return chance.choice(tuple(domain.points()))
     if chance.random() < 0.2:
         return chance.choice((domain.low, domain.high))
     if domain.log:
@@ -291,9 +291,9 @@ def _recorded(config: TrialConfig) -> tuple[str, ...]:
 
 def _related(problem_path: str, path: str) -> bool:
     """Whether one path leads to the other."""
-    one, other = problem_path.split("."), path.split(".")
-    shared = min(len(one), len(other))
-    return one[:shared] == other[:shared]
+    problem_keys, keys = problem_path.split("."), path.split(".")
+    shared = min(len(problem_keys), len(keys))
+    return problem_keys[:shared] == keys[:shared]
 
 
 def _place_of(at: Path, parameter: Parameter, position: int) -> Path:

@@ -33,7 +33,7 @@ class Values:
         """Values that stand for the whole domain when it is checked: here all of them."""
         return self.values
 
-    def cells(self) -> tuple[Any, ...]:
+    def points(self) -> tuple[Any, ...]:
         """Every value, for the grid."""
         return self.values
 
@@ -83,8 +83,8 @@ class Range:
     def samples(self) -> tuple[Any, ...]:
         """Values that stand for the whole domain when it is checked."""
         middle = self.low + (self.high - self.low) * (math.sqrt(5) - 1) / 2
-        found = {self.low: None, self.snap(middle): None, self.high: None}
-        return tuple(found)
+        chosen = {self.low: None, self.snap(middle): None, self.high: None}
+        return tuple(chosen)
 
     def size(self) -> int | None:
         """How many values there are; None when they cannot be counted."""
@@ -94,14 +94,14 @@ class Range:
             return sum(1 for _ in self._multiples())
         return int((exact(self.high) - exact(self.low)) / exact(self.step)) + 1
 
-    def cells(self) -> Iterator[Any]:
+    def points(self) -> Iterator[Any]:
         """Every value in turn.
 
         Raises:
             ValueError: there is no step.
         """
         if self.step is None:
-            raise ValueError("a range without a step has no cells")
+            raise ValueError("a range without a step has no points")
         if self.log and not (self.integer and self.step == 1):
             yield from self._multiples()
             return
@@ -151,7 +151,7 @@ class Toggle:
         """Values that stand for the whole domain when it is checked."""
         return (True,)
 
-    def cells(self) -> tuple[Any, ...]:
+    def points(self) -> tuple[Any, ...]:
         """Every value, for the grid."""
         return (False, True)
 
@@ -199,9 +199,9 @@ class Parameter:
         return shown
 
 
-def same(one: Any, other: Any) -> bool:
+def same(first: Any, other: Any) -> bool:
     """Equality that keeps True from 1, also inside lists and mappings."""
-    return bool(one == other) and canonical(one) == canonical(other)
+    return bool(first == other) and canonical(first) == canonical(other)
 
 
 def canonical(value: Any) -> str:

@@ -250,12 +250,12 @@ def _read_objective(document: Document, given: Any) -> tuple[Objective, ...] | N
         ]
     else:
         read = [_read_section(document, ("objective",), given, Objective)]
-    found = tuple(item for item in read if item is not None)
-    if len(found) == 2 and found[0].metric == found[1].metric:
+    objectives = tuple(item for item in read if item is not None)
+    if len(objectives) == 2 and objectives[0].metric == objectives[1].metric:
         document.add(
-            ("objective", 1, "metric"), f"{found[0].metric} is there twice", "two measures"
+            ("objective", 1, "metric"), f"{objectives[0].metric} is there twice", "two measures"
         )
-    return found if len(found) == len(read) else None
+    return objectives if len(objectives) == len(read) else None
 
 
 def _read_base(document: Document, root: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -66,13 +66,13 @@ def in_order(
 
 def _reach(after: Mapping[str, set[str]], start: str) -> set[str]:
     """Everything that `start` comes after, directly or not."""
-    found: set[str] = set()
+    reached: set[str] = set()
     waiting = [start]
     while waiting:
-        for path in after.get(waiting.pop(), set()) - found:
-            found.add(path)
+        for path in after.get(waiting.pop(), set()) - reached:
+            reached.add(path)
             waiting.append(path)
-    return found
+    return reached
 
 
 def follows_conditions(parameters: Iterable[Parameter]) -> bool:

@@ -40,15 +40,15 @@ ROOT: Path = ("parameters",)
 
 def read_parameters(document: Document, raw: Mapping[str, Any]) -> dict[str, Parameter]:
     """Every parameter of the section that can be understood; problems go to the document."""
-    found = {}
+    parameters = {}
     conditions = {}
     for path, given in raw.items():
         domain, when = _read_parameter(document, path, given)
         conditions[path] = when or {}
         if domain is not None and when is not None:
-            found[path] = Parameter(path, domain, when)
-    _check_conditions(document, conditions, found, raw)
-    return found
+            parameters[path] = Parameter(path, domain, when)
+    _check_conditions(document, conditions, parameters, raw)
+    return parameters
 
 
 def _read_parameter(
@@ -278,7 +278,7 @@ def _check_condition(
         expected = "a toggle or a parameter with `values`"
         document.add(at, "a condition cannot stand on a range", expected)
         return
-    possible = parent.domain.cells()
+    possible = parent.domain.points()
     for value in allowed:
         if not any(same(value, own) for own in possible):
             close = nearest(str(value), map(str, possible))

@@ -57,10 +57,10 @@ def check_together(
                 f"{search.name} optimises one objective, and here are two",
                 one_of(key for key, part in samplers if part.objectives >= 2),
             )
-        if scheduler is not None and scheduler.part.judges:
+        if scheduler is not None and scheduler.part.decides:
             document.add(
                 ("scheduler", "name"),
-                f"{scheduler.name} judges trials by one objective, and here are two",
+                f"{scheduler.name} decides by one objective, and here are two",
                 "none",
             )
     ablation = sections["ablation"]
@@ -99,7 +99,7 @@ def _check_ablation(
     for fault in ablation.part.check(ablation):
         document.add(*fault)
     scheduler, limits, seeds = sections["scheduler"], sections["limits"], sections["seeds"]
-    if scheduler is not None and scheduler.part.judges:
+    if scheduler is not None and scheduler.part.decides:
         message = f"{scheduler.name} would compare half-trained cells with finished ones"
         document.add(("scheduler", "name"), message, "none")
     if limits is not None and limits.trials is not None:

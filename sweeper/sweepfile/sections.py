@@ -44,7 +44,7 @@ class Limits(Section):
     """When the sweep ends. All of it may be raised later, and the sweep goes on."""
 
     trials: Whole | None = Field(default=None, ge=1, le=1_000_000)
-    """Trials of the search; the grid sampler runs every cell when it is not given."""
+    """Trials of the search; the grid sampler runs every point when it is not given."""
     parallel: Whole = Field(default=1, ge=1, le=10_000)
     """Trials that run at the same time."""
     failed: Whole | None = Field(default=None, ge=1)

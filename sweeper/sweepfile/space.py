@@ -80,10 +80,10 @@ class _Switches:
         if self._without is None or may_be_on:
             self._without = frozenset(problems_of(trial))
         assign(trial, toggle.path, True)
-        found = frozenset(problems_of(trial))
+        problems = frozenset(problems_of(trial))
         # With the knobs of the base there may be other problems: those are not looked at here.
-        self._with = None if may_be_on else found
-        return found <= self._without
+        self._with = None if may_be_on else problems
+        return problems <= self._without
 
     def decided(self, on: bool) -> None:
         if on:
@@ -152,8 +152,8 @@ def base_draw(sweep: Sweep) -> Draw:
     return Draw(values, deepcopy(dict(sweep.base)))
 
 
-def cells(sweep: Sweep) -> Iterator[Draw]:
-    """Every cell of a grid, one after the other, each configuration once.
+def grid_points(sweep: Sweep) -> Iterator[Draw]:
+    """Every point of a grid, one after the other, each configuration once.
 
     The last parameter changes fastest.
 
@@ -176,7 +176,7 @@ class _Odometer:
         self._position = 0
 
     def choose(self, parameter: Parameter) -> Any:
-        options = tuple(parameter.domain.cells())
+        options = tuple(parameter.domain.points())
         if self._position == len(self._wheels):
             self._wheels.append((0, len(options)))
         choice = self._wheels[self._position][0]
@@ -194,8 +194,8 @@ class _Odometer:
         return False
 
 
-def count_cells(sweep: Sweep, at_most: int = 10_000) -> int:
-    """How many cells the grid has, or `at_most` where there are more.
+def count_points(sweep: Sweep, at_most: int = 10_000) -> int:
+    """How many points the grid has, or `at_most` where there are more.
 
     Raises:
         ValueError: a range has no step.
@@ -207,7 +207,7 @@ def count_cells(sweep: Sweep, at_most: int = 10_000) -> int:
     leaves = [item for item in sweep.parameters[asked_last:] if item.path not in deciding]
     branches = tuple(item for item in sweep.parameters if item not in leaves)
     total = 0
-    for draw in cells(replace(sweep, parameters=branches)):
+    for draw in grid_points(replace(sweep, parameters=branches)):
         product = 1
         for leaf in leaves:
             if leaf.applies(draw.values):
@@ -222,11 +222,11 @@ def count_cells(sweep: Sweep, at_most: int = 10_000) -> int:
 
 
 def count_trials(sweep: Sweep, beside: bool) -> int | None:
-    """How many trials a grid search has: all cells, and the base configuration first where it lies
-    `beside` them, or `limits.trials` where these are fewer. Of more cells than are counted, the
+    """How many trials a grid search has: all points, and the base configuration first where it lies
+    `beside` them, or `limits.trials` where these are fewer. Of more points than are counted, the
     limit alone, None where there is none."""
     limit, most = sweep.limits.trials, 10_000
-    found = count_cells(sweep, most)
-    if found >= most or limit is None:
-        return limit if found >= most else found + beside
-    return min(found + beside, limit)
+    size = count_points(sweep, most)
+    if size >= most or limit is None:
+        return limit if size >= most else size + beside
+    return min(size + beside, limit)

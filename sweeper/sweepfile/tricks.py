@@ -80,11 +80,11 @@ def _is_sound(base: Mapping[str, Any], values: Mapping[str, Any], path: str) -> 
 
 def relations(parameters: Mapping[str, Parameter]) -> dict[str, Relations]:
     """How the tricks that are toggled stand to one another."""
-    known = catalogue.toggles()
+    toggles = catalogue.toggles()
     toggled = {
-        path: known[parameter.trick]
+        path: toggles[parameter.trick]
         for path, parameter in parameters.items()
-        if isinstance(parameter.domain, Toggle) and parameter.trick in known
+        if isinstance(parameter.domain, Toggle) and parameter.trick in toggles
     }
     return {
         path: Relations(

@@ -42,8 +42,10 @@ def proposes_the_same_after_every_stop(sampler: type[Sampler], folder: Path) -> 
     straight = _search(_sweep(sampler), folder / "straight")
     stopped = _search(_sweep(sampler), folder / "stopped", reopen=True)
     require(straight, "proposes nothing")
-    for number, (one, other) in enumerate(zip(straight, stopped, strict=True)):
-        require(one == other, f"trial {number} is {one} in one go, and {other} after stops")
+    for number, (proposed, other) in enumerate(zip(straight, stopped, strict=True)):
+        require(
+            proposed == other, f"trial {number} is {proposed} in one go, and {other} after stops"
+        )
 
 
 @promise("sampler")

@@ -34,7 +34,7 @@ def raises_no_alarm_in_a_healthy_training(sign: type[Sign], folder: Path) -> Non
 def reports_a_failure_once_when_it_sets_in(sign: type[Sign], folder: Path) -> None:
     """After the onset, with finite numbers, in a sentence that says them."""
     for example in sign.examples:
-        seen = [one for one in reports(failing(example)) if one.name == sign.key]
+        seen = [symptom for symptom in reports(failing(example)) if symptom.name == sign.key]
         require(len(seen) == 1, f"reports {example} {len(seen)} times")
         (symptom,) = seen
         require(symptom.step > HEALTHY[ONSET - 1].step, "reports it before it sets in")
@@ -52,7 +52,9 @@ def takes_what_passes_for_no_symptom(sign: type[Sign], folder: Path) -> None:
     for example in sign.examples:
         history = failing(example)
         steps = [signals.step for signals in history]
-        reported = next((one.step for one in reports(history) if one.name == sign.key), None)
+        reported = next(
+            (symptom.step for symptom in reports(history) if symptom.name == sign.key), None
+        )
         require(reported is not None, f"does not see {example}")
         assert reported is not None
         persistence = sign.Config().persistence

@@ -44,12 +44,12 @@ def small_config(**changes: Any) -> TrialConfig:
 def tensors_of(training: Training) -> dict[str, torch.Tensor]:
     """Everything a knob may change: both networks' weights, and samples as they are drawn."""
     game = training.game
-    found = {f"g.{k}": v.clone() for k, v in game.generator.state_dict().items()}
-    found |= {f"d.{k}": v.clone() for k, v in game.discriminator.state_dict().items()}
+    tensors = {f"g.{k}": v.clone() for k, v in game.generator.state_dict().items()}
+    tensors |= {f"d.{k}": v.clone() for k, v in game.discriminator.state_dict().items()}
     z, labels = game.noise(8, stream("cpu", 7, "test"))
     with game.as_sampled(game.sampling_network()) as network:
-        found["samples"] = game.sampled(network, z, labels, stream("cpu", 7, "test"))
-    return found
+        tensors["samples"] = game.sampled(network, z, labels, stream("cpu", 7, "test"))
+    return tensors
 
 
 def trick_of(game: ComposedGame, key: str) -> Any:
@@ -63,10 +63,10 @@ def losses_of(training: Training) -> dict[str, float]:
     return {name: value for name, value in means.items() if name.startswith("loss/")}
 
 
-def differ(one: Mapping[str, torch.Tensor], other: Mapping[str, torch.Tensor]) -> bool:
+def differ(first: Mapping[str, torch.Tensor], other: Mapping[str, torch.Tensor]) -> bool:
     """Whether any tensor is there in only one, or is not bitwise the same in both."""
-    return one.keys() != other.keys() or any(
-        one[k].shape != other[k].shape or not torch.equal(one[k], other[k]) for k in one
+    return first.keys() != other.keys() or any(
+        first[k].shape != other[k].shape or not torch.equal(first[k], other[k]) for k in first
     )
 
 

@@ -73,8 +73,8 @@ def trains_finite_and_resumes_bit_for_bit(trick: type[Trick], folder: Path) -> N
         "drawn at random drawn from `game.streams`?",
     )
     require(
-        [comparable(one.metrics) for one in resumed.history]
-        == [comparable(one.metrics) for one in expected],
+        [comparable(evaluation.metrics) for evaluation in resumed.history]
+        == [comparable(evaluation.metrics) for evaluation in expected],
         "what was measured is different after resuming",
     )
 
@@ -90,7 +90,7 @@ def touches_no_more_than_game_and_trial_show(trick: type[Trick], folder: Path) -
             require(isinstance(advice, str), f"{advice!r} is no advice")
 
     def narrowed(trial: TrialConfig) -> list[Trick]:
-        return [_narrowed(one, trial) for one in build(trial)]
+        return [_narrowed(part, trial) for part in build(trial)]
 
     with mock.patch.object(TrialConfig, "build_tricks", narrowed):
         training = Training(config, folder)

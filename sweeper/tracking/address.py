@@ -57,9 +57,9 @@ def is_server(uri: str) -> bool:
 def database_file(uri: str) -> Path | None:
     """The file of an SQLite address; None for anything else."""
     # As SQLAlchemy reads it: a `#` belongs to the name, where urlsplit would end the path.
-    _, found, rest = uri.partition("sqlite:///")
+    _, scheme, rest = uri.partition("sqlite:///")
     name = rest.partition("?")[0]
-    return Path(name) if found and name not in ("", ":memory:") else None
+    return Path(name) if scheme and name not in ("", ":memory:") else None
 
 
 def redacted(uri: str) -> str:

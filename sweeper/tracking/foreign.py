@@ -95,8 +95,13 @@ def read_mapping(path: Path) -> Meanings:
         try:
             meanings = Meanings.model_validate(document.root)
         except ValidationError as error:
-            for one in problems_from(error, Meanings):
-                document.add(tuple(one.path.split(".")), one.message, one.expected, one.nearest)
+            for problem in problems_from(error, Meanings):
+                document.add(
+                    tuple(problem.path.split(".")),
+                    problem.message,
+                    problem.expected,
+                    problem.nearest,
+                )
     if document.problems:
         raise UserError("not a valid mapping:", document.in_file_order())
     return meanings
@@ -130,11 +135,11 @@ def foreign_records(uri: str, experiment: str, meanings: Meanings) -> list[dict[
 
 def _refuse_absent(runs: Sequence[Mapping[str, Any]], meanings: Meanings) -> None:
     """A place that no run has is a slip of the mapping: without it the table would be another."""
-    known = sorted({f"{kind}.{name}" for run in runs for kind in KINDS for name in run[kind]})
+    columns = sorted({f"{kind}.{name}" for run in runs for kind in KINDS for name in run[kind]})
     lines = []
     for name, place in meanings.places():
-        if place not in known:
-            near = difflib.get_close_matches(place, known, n=1)
+        if place not in columns:
+            near = difflib.get_close_matches(place, columns, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
             lines.append(f"  {name}: no run has {place!r}{hint}")
     if lines:

@@ -63,10 +63,11 @@ def trial_note(
         lines.append(reason)
     if advice:
         lines.append(f"What may help: {advice}")
-    for one in seen:
-        lines.append(f"Seen at step {one.step}: **{one.name}**. {one.meaning} {one.note}".strip())
-        if one.advice:
-            lines.append(f"What may help: {one.advice}")
+    for sighting in seen:
+        line = f"Seen at step {sighting.step}: **{sighting.name}**. {sighting.meaning}"
+        lines.append(f"{line} {sighting.note}".strip())
+        if sighting.advice:
+            lines.append(f"What may help: {sighting.advice}")
     if values:
         rows = "\n".join(f"| `{path}` | `{shown}` |" for path, shown in values.items())
         lines.append(f"| searched parameter | value |\n|---|---|\n{rows}")

@@ -191,7 +191,7 @@ class Outbox:
         self._end(SWEEP, state, tags, note, time)
 
     def model(self, number: int, folder: Path, name: str = "generator") -> None:
-        """The trained generator in this trial's folder is to be a logged model of its run."""
+        """The trained generator in this trial's folder becomes a logged model of its run."""
         with self._database.writing() as connection:
             put_model(connection, number, name, folder)
 

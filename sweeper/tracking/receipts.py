@@ -83,7 +83,7 @@ class Receipts:
         )
 
     def sent_model(self, number: int, model: ModelRow, uri: str) -> None:
-        """The model has arrived; its run and the sweep's are to say where."""
+        """The model has arrived; its run and the sweep's must say where."""
         with self._database.writing() as connection:
             connection.execute(
                 "UPDATE models SET sent = ? WHERE number = ? AND name = ?",

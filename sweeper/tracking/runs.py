@@ -25,11 +25,11 @@ def find_runs(uri: str, experiment: str) -> list[dict[str, Any]]:
     client = _client(uri)
     runs: list[dict[str, Any]] = []
     with translated(f"read experiment {experiment!r}"):
-        found = client.get_experiment_by_name(experiment)
+        experiment_record = client.get_experiment_by_name(experiment)
         token: str | None = ""
-        while found is not None and token is not None:
+        while experiment_record is not None and token is not None:
             page = client.search_runs(
-                [found.experiment_id],
+                [experiment_record.experiment_id],
                 max_results=_PAGE,
                 order_by=["attributes.start_time ASC"],
                 page_token=token or None,
@@ -46,7 +46,7 @@ def experiment_names(uri: str) -> list[str]:
         TrackingError: MLflow cannot be read.
     """
     with translated("list experiments"):
-        return [found.name for found in _client(uri).search_experiments()]
+        return [experiment.name for experiment in _client(uri).search_experiments()]
 
 
 def _client(uri: str) -> Any:

@@ -39,7 +39,7 @@ LogModel = Callable[[Store, str, str, str, Path], str]
 
 
 class _DeletedError(Refused):
-    """A user has moved the run to MLflow's bin; that is to be respected."""
+    """A user has moved the run to MLflow's bin, which is respected."""
 
 
 class Sender:
@@ -93,14 +93,14 @@ class Sender:
         our noting it cannot have got further than that.
         """
         self._experiment = self._store.experiment(self._backlog.experiment)
-        found: dict[int, list[Known]] = defaultdict(list)
+        by_number: dict[int, list[Known]] = defaultdict(list)
         for run in self._store.runs(self._experiment, self._backlog.study, running=self._surveyed):
-            found[run.number].append(run)
+            by_number[run.number].append(run)
         ours = self._backlog.run_ids()
-        for number, runs in found.items():
+        for number, runs in by_number.items():
             self._settle(number, runs, ours.get(number))
         if not self._surveyed:
-            for number in ours.keys() - found.keys():
+            for number in ours.keys() - by_number.keys():
                 self._receipts.forget(number)
         self._surveyed = self._sure = True
 

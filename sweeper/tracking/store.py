@@ -92,13 +92,13 @@ class Store:
     def experiment(self, name: str) -> str:
         """Id of the experiment, made or undeleted where needed."""
         with translated(f"open experiment {name!r}"):
-            found = self.client.get_experiment_by_name(name)
-            if found is None:
+            experiment = self.client.get_experiment_by_name(name)
+            if experiment is None:
                 root = artifact_root(self.uri, self._artifacts, name)
                 return str(self.client.create_experiment(name, artifact_location=root))
-            if found.lifecycle_stage == "deleted":
-                self.client.restore_experiment(found.experiment_id)
-            return str(found.experiment_id)
+            if experiment.lifecycle_stage == "deleted":
+                self.client.restore_experiment(experiment.experiment_id)
+            return str(experiment.experiment_id)
 
     def runs(self, experiment: str, study: str, *, running: bool = False) -> list[Known]:
         """The runs of a study, deleted ones too; with `running`, only those MLflow says run."""
@@ -106,7 +106,7 @@ class Store:
         condition = f"tags.`{STUDY_TAG}` = '{study}'"
         if running:
             condition += " AND attributes.status = 'RUNNING'"
-        known = []
+        runs = []
         token = None
         while True:
             with translated("look for the sweep's runs"):
@@ -119,12 +119,12 @@ class Store:
                     info = run.info
                     active = info.lifecycle_stage == "active"
                     start = info.start_time or 0
-                    known.append(
+                    runs.append(
                         Known(info.run_id, number, info.status, active, start, info.artifact_uri)
                     )
             token = page.token
             if not token:
-                return known
+                return runs
 
     def create(
         self, experiment: str, name: str, tags: Mapping[str, str], started: int

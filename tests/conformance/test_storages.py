@@ -281,13 +281,13 @@ def test_the_scheduler_decides_as_it_would_have_without_a_stop(place: Place) -> 
         number = ask(ledger).number
         ledger.report(number, measured(10, value))
     again = place.open(halving)
-    assert all(again.scheduler.unjudged(number) for number in range(3))
+    assert all(again.scheduler.undecided(number) for number in range(3))
     verdicts = [again.scheduler.verdict(number) for number in range(3)]
     assert verdicts == [ledger.scheduler.verdict(number) for number in range(3)]
     assert verdicts[0] is None
     assert verdicts[2] is not None
-    again.scheduler.judged(0)
-    assert not place.open(halving).scheduler.unjudged(0)
+    again.scheduler.went_on(0)
+    assert not place.open(halving).scheduler.undecided(0)
 
 
 def test_two_readers_see_a_growing_study_while_it_is_written(place: Place) -> None:

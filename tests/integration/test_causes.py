@@ -37,7 +37,7 @@ from trials.trainer import Training, train
 
 STEPS = 40
 RUNG = 30
-"""The scheduler judges here, when every sign has been seen."""
+"""The scheduler decides here, when every sign has been seen."""
 
 BASE: Mapping[str, Any] = {
     "data": {"name": "ring"},

@@ -41,7 +41,7 @@ def test_a_takeover_has_the_donors_weights_and_its_own_settings(tmp_path):
         optimizer={"generator": {"lr": 0.0123}},
         tricks={"ema": {"decay": 0.5}},
     )
-    heir.adopt(tmp_path / "donor")
+    heir.take_over(tmp_path / "donor")
     assert torch.equal(weights(heir), weights(donor))
     assert [one.step for one in heir.history] == [4]
     assert {group["lr"] for group in heir.game.optimizers["generator"].param_groups} == {0.0123}
@@ -68,9 +68,9 @@ def test_networks_of_another_shape_are_not_taken_over(tmp_path):
     training(tmp_path / "donor").advance()
     heir = training(tmp_path / "heir", networks={"generator": {"width": 16}})
     with pytest.raises(CheckpointError, match="does not fit"):
-        heir.adopt(tmp_path / "donor")
+        heir.take_over(tmp_path / "donor")
     with pytest.raises(CheckpointError, match="there is no checkpoint"):
-        heir.adopt(tmp_path / "nobody")
+        heir.take_over(tmp_path / "nobody")
 
 
 def test_a_takeover_keeps_the_best_generator_of_the_history_it_goes_on_from(tmp_path):
@@ -79,21 +79,21 @@ def test_a_takeover_keeps_the_best_generator_of_the_history_it_goes_on_from(tmp_
     best = saved_header(tmp_path / "donor")
     heir.advance()
     changed = training(tmp_path / "heir", optimizer={"generator": {"lr": 0.0123}})
-    changed.adopt(tmp_path / "donor")
+    changed.take_over(tmp_path / "donor")
     assert saved_header(tmp_path / "heir") == best
     assert best["fid"] == changed.history[0].metrics["fid"]
     (tmp_path / "donor" / "generator.safetensors").unlink()
-    changed.adopt(tmp_path / "donor")
+    changed.take_over(tmp_path / "donor")
     assert not (tmp_path / "heir" / "generator.safetensors").exists()
 
 
-def test_whoever_goes_on_from_a_stopped_training_is_judged_anew(tmp_path):
+def test_a_symptom_of_the_donor_does_not_stop_who_takes_over(tmp_path):
     stop = {"stop_on": ["divergence"], "divergence": {"score": 1e-9, "persistence": 1}}
     donor = training(tmp_path / "donor", health=stop)
     donor.advance()
     assert donor.stopped_by is not None
     heir = training(tmp_path / "heir", health={"stop_on": ["divergence"]})
-    heir.adopt(tmp_path / "donor")
+    heir.take_over(tmp_path / "donor")
     assert not heir.finished
     again = training(tmp_path / "heir", health={"stop_on": ["divergence"]})
     assert again.restore()

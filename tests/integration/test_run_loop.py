@@ -25,7 +25,7 @@ from sweeper.scheduling.events import (
     TrialStarted,
 )
 from sweeper.scheduling.run import run
-from sweeper.search.samplers.tpe import Tpe
+from sweeper.search.sampler import Sampler
 from sweeper.search.stopping.asha import Asha
 from sweeper.search.stopping.pbt import PopulationBased
 from sweeper.sweepfile.domains import Parameter, Range, Values
@@ -64,12 +64,13 @@ def home(tmp_path: Path) -> Home:
 
 def sweep(*parameters: Parameter, trials: int = 6, parallel: int = 2, **fields: Any) -> Sweep:
     limits = fields.pop("limits", {})
+    search = {"sampler": "tpe", "start_with_base": False, **fields.pop("search", {})}
     base = {"steps": 4, "every": 1, **fields.pop("base", {})}
     return Sweep(
         name="probe",
         base=base,
         parameters=parameters or (X, Y),
-        search=Tpe.Config(start_with_base=False, **fields.pop("search", {})),
+        search=Sampler.named(search.pop("sampler")).Config(**search),
         limits=Limits(trials=trials, parallel=parallel, **limits),
         **fields,
     )

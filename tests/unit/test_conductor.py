@@ -192,7 +192,7 @@ def test_a_kill_between_an_evaluation_and_its_verdict_changes_no_verdict(
         journal.write_bytes(b"".join(lines[:cut]))
         again = Stage(tmp_path, spec)
         while (waiting := again.conductor.next_work()) is not None:
-            if waiting.unjudged:
+            if waiting.undecided:
                 again.conductor.heard(waiting.number, Report())
         told = Stage(tmp_path, spec).ledger.trials()
         assert [replace(one, ended=None) for one in told] == [
@@ -200,7 +200,7 @@ def test_a_kill_between_an_evaluation_and_its_verdict_changes_no_verdict(
         ]
 
 
-def test_nobody_is_judged_twice_at_one_evaluation(tmp_path: Path) -> None:
+def test_a_trial_gets_one_verdict_at_one_evaluation(tmp_path: Path) -> None:
     spec = replace(SWEEP, base={"evaluation": {"every": 1}}, scheduler=HALVING)
     stage = Stage(tmp_path, spec)
     first, second = stage.work(), stage.work()

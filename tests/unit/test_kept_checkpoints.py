@@ -18,7 +18,7 @@ class Killed(BaseException):
     """What no handler catches."""
 
 
-@pytest.mark.parametrize("write", ["adopt_generator", "save", "atomic_write"])
+@pytest.mark.parametrize("write", ["take_over_generator", "save", "atomic_write"])
 @pytest.mark.parametrize("before", [True, False])
 def test_a_take_over_killed_at_any_of_its_writes_is_made_again(
     write: str, before: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -31,7 +31,9 @@ def test_a_take_over_killed_at_any_of_its_writes_is_made_again(
     taker.advance()
     work = Work(0, str(folder), {}, take_over=str(donor))
 
-    home = {"adopt_generator": trainer, "save": Training, "atomic_write": kept_checkpoints}[write]
+    home = {"take_over_generator": trainer, "save": Training, "atomic_write": kept_checkpoints}[
+        write
+    ]
     real = getattr(home, write)
 
     def killed(*args: object) -> None:
@@ -42,10 +44,10 @@ def test_a_take_over_killed_at_any_of_its_writes_is_made_again(
     with monkeypatch.context() as patched:
         patched.setattr(home, write, killed)
         with pytest.raises(Killed):
-            kept_checkpoints.take_up(Training(config, folder), folder, work)
+            kept_checkpoints.begin(Training(config, folder), folder, work)
     for _ in range(2):  # made again, and found made
         again = Training(config, folder)
-        kept_checkpoints.take_up(again, folder, work)
+        kept_checkpoints.begin(again, folder, work)
         assert [e.metrics for e in again.history] == [e.metrics for e in given.history]
         assert saved_header(folder)["fid"] == given.history[0].metrics["fid"]
         assert again.game.optimizers["generator"].param_groups[0]["lr"] == 1e-6

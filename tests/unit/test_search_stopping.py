@@ -17,7 +17,7 @@ optuna.logging.set_verbosity(optuna.logging.ERROR)
 
 
 def race(rule, pruner, direction: str, seed: int, trials: int = 24, steps: int = 27):
-    """Trials in an arbitrary order of steps; both judges see the same and must agree each time."""
+    """Trials in an arbitrary order of steps; rule and pruner see the same and must agree."""
     rng = np.random.default_rng(seed)
     study = optuna.create_study(study_name="race", direction=direction, pruner=pruner)
     curves: dict[int, dict[int, float]] = {}
@@ -60,7 +60,7 @@ def test_hyperband_decides_as_optuna_does(seed):
     assert race(rule, pruner, "minimize", seed) > 4
 
 
-def test_a_trial_that_passed_a_rung_is_not_judged_there_again():
+def test_a_trial_that_passed_a_rung_gets_no_second_verdict_there():
     rule = Halving(grace=1, factor=2, maximize=False)
     curves = {0: {1: 5.0}}
     assert rule(0, curves) is None

@@ -17,8 +17,8 @@ from sweeper.sweepfile import (
     Sweep,
     apply,
     base_draw,
-    cells,
-    count_cells,
+    count_points,
+    grid_points,
     parse_sweep,
     walk,
 )
@@ -182,12 +182,12 @@ def test_the_grid_has_each_cell_once_and_counts_them() -> None:
         tricks.weight_clipping.bound: {min: 0.1, max: 0.3, q: 0.1, distribution: q_uniform}
         """
     )
-    found = [draw.values for draw in cells(sweep)]
+    found = [draw.values for draw in grid_points(sweep)]
     # Clipping off: spectral norm free (2); on: it is forced off, three bounds (3); losses 1 + 3.
-    assert len(found) == count_cells(sweep) == 3 * (1 + 3) * (2 + 3)
+    assert len(found) == count_points(sweep) == 3 * (1 + 3) * (2 + 3)
     assert len({repr(sorted(values.items())) for values in found}) == len(found)
     assert all(feasible(apply(sweep.base, values), "ema") for values in found)
-    assert count_cells(sweep, at_most=7) == 7
+    assert count_points(sweep, at_most=7) == 7
 
 
 @settings(max_examples=200, deadline=None, derandomize=True)
@@ -198,7 +198,7 @@ def test_the_grid_has_each_cell_once_and_counts_them() -> None:
     log=st.booleans(),
     share=st.floats(0, 1),
 )
-def test_a_snapped_value_is_a_cell_of_its_range(
+def test_a_snapped_value_is_a_point_of_its_range(
     low: int, span: int, step: float, log: bool, share: float
 ) -> None:
     integer = isinstance(step, int)
@@ -206,7 +206,7 @@ def test_a_snapped_value_is_a_cell_of_its_range(
     if not log:
         high = low + span // exact(step) * exact(step)
     domain = Range(low, int(high) if integer else float(high), log, step, integer)
-    values = list(domain.cells())
+    values = list(domain.points())
     assert len(values) == len(set(values)) == domain.size()
     snapped = domain.snap(domain.low + share * (domain.high - domain.low))
     assert snapped in values

@@ -110,7 +110,7 @@ def decode_all(
         SettingError: too many are corrupt, one is a bomb, or a file cannot be read.
     """
 
-    def one(item: Encoded) -> Pixels | Corrupt:
+    def decoded(item: Encoded) -> Pixels | Corrupt:
         if item.picture is None:
             return Corrupt("there are no bytes")
         if isinstance(item.picture, bytes):
@@ -127,7 +127,7 @@ def decode_all(
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 warnings.simplefilter("error", Image.DecompressionBombWarning)
-                results = list(pool.map(one, items))
+                results = list(pool.map(decoded, items))
             images, labels = [], []
             for item, result in zip(items, results, strict=True):
                 if isinstance(result, Corrupt):

@@ -71,22 +71,22 @@ def decoded(source: Decodable, cache: Path | None) -> Content:
             return _open(_build(source, files, Path(folder)))
     home = cache / "data"
     entry = home / key(source, files)
-    found = _trusted(entry)
-    if found is not None:
-        return found
+    content = _trusted(entry)
+    if content is not None:
+        return content
     try:
         home.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DataError(f"the cache {home} cannot be made: {error.strerror}") from error
     with _lock(home / f"{entry.name}.lock"):
-        found = _trusted(entry)
-        if found is None:
+        content = _trusted(entry)
+        if content is None:
             _discard_stale(home)
             built = _build(source, files, home / f".{entry.name}.{uuid.uuid4().hex}")
             # Mapped before it has its name: what another process does to the name is no concern.
-            found = _open(built)
+            content = _open(built)
             _publish(built, entry)
-    return found
+    return content
 
 
 def key(source: Decodable, files: Sequence[Path]) -> str:

@@ -9,14 +9,14 @@ from collections.abc import Mapping
 from trials.metrics.measure import Measure
 
 
-def judged_by(metrics: Mapping[str, float], keep_by: str = "auto") -> str:
+def ranked_by(metrics: Mapping[str, float], keep_by: str = "auto") -> str:
     """The measure that chooses: `keep_by`, or of what was measured FID, else the first one.
     Empty where nothing was measured."""
     if keep_by != "auto":
         return keep_by
     measured = [name.partition("/")[0] for name in metrics]
-    known = [name for name in measured if name in Measure.all()]
-    return "fid" if "fid" in known else next(iter(known), "")
+    measures = [name for name in measured if name in Measure.all()]
+    return "fid" if "fid" in measures else next(iter(measures), "")
 
 
 def value_of(metrics: Mapping[str, float], name: str) -> float:
@@ -30,7 +30,7 @@ def value_of(metrics: Mapping[str, float], name: str) -> float:
 def merit(metrics: Mapping[str, float], keep_by: str = "auto") -> tuple[float, float] | None:
     """How bad a generator is by that measure, the lower the better, and its FID where two are
     equal; None where it is not known."""
-    name = judged_by(metrics, keep_by)
+    name = ranked_by(metrics, keep_by)
     value = value_of(metrics, name)
     if not math.isfinite(value):
         return None

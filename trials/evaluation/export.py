@@ -52,7 +52,7 @@ def save_generator(
     atomic_write(folder / FILE, lambda path: save_file(tensors, path, metadata=metadata))
 
 
-def adopt_generator(donor: Path, folder: Path) -> None:
+def take_over_generator(donor: Path, folder: Path) -> None:
     """Make the generator that another training has kept one's own, or none where it has none."""
     kept, own = donor / FILE, folder / FILE
     if kept.exists():

@@ -13,7 +13,7 @@ from trials.config import TrialConfig
 from trials.devices import peak_memory_mb
 from trials.engine.composed_game import ComposedGame
 from trials.engine.loop import Loop
-from trials.evaluation.best_generator import judged_by, merit, value_of
+from trials.evaluation.best_generator import merit, ranked_by, value_of
 from trials.evaluation.export import save_generator
 from trials.evaluation.pictures import SamplePictures
 from trials.evaluation.results import Evaluation
@@ -84,7 +84,7 @@ class Monitor:
         return None
 
     def best(self, history: Sequence[Evaluation]) -> Evaluation | None:
-        """The evaluation whose generator is the best; None where none could be judged."""
+        """The evaluation whose generator is the best; None where none could be ranked."""
         ranked = [(rank, e) for e in history if (rank := self._merit(e.metrics))]
         return min(ranked, key=lambda pair: pair[0], default=(None, None))[1]
 
@@ -95,7 +95,7 @@ class Monitor:
         earlier = None if best is None else self._merit(best.metrics)
         if mine is None or (earlier is not None and earlier <= mine):
             return
-        name = judged_by(metrics, self.config.evaluation.keep_by)
+        name = ranked_by(metrics, self.config.evaluation.keep_by)
         measured = {"step": self.game.step, name: value_of(metrics, name)}
         save_generator(self.folder, network, self.config, self.game, measured)
 

@@ -20,7 +20,7 @@ from torch import Tensor
 
 SPLITS = 10
 DRAWS = 8
-"""Perfect sets of samples from which it is judged how many classes chance misses."""
+"""Perfect sets of samples from which it is estimated how many classes chance misses."""
 
 
 def inception_score(logits: Tensor, splits: int = SPLITS) -> float:

@@ -134,8 +134,8 @@ def _shape(plan: PlayerPlan, family: type[Family], player: str) -> list[Problem]
     return []
 
 
-def _name(player: str, field: str, value: str, known: Iterable[str]) -> list[Problem]:
-    names = sorted(known)
+def _name(player: str, field: str, value: str, keys: Iterable[str]) -> list[Problem]:
+    names = sorted(keys)
     if value in names:
         return []
     path = f"networks.{player}.{field}"

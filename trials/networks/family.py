@@ -27,11 +27,11 @@ class PlayerKnobs(PartConfig):
 
     @classmethod
     def counted(cls, given: Mapping[str, Any]) -> dict[str, Any]:
-        known = _knobs_of_any_family()
+        knobs = _knobs_of_any_family()
         return {
             name: value
             for name, value in given.items()
-            if not (value is None and name in known)
+            if not (value is None and name in knobs)
             and (name in cls.model_fields or WRITTEN_FOR_ALL.get(name, ...) != value)
         }
 

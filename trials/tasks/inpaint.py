@@ -33,8 +33,8 @@ def cut(images: Tensor, mask: Tensor) -> Tensor:
 
 def completed(images: Tensor, condition: Tensor) -> Tensor:
     """x̂: the known pixels of the condition (N, C + 1, H, W), the images in the hole."""
-    known, mask = condition[:, :-1], condition[:, -1:]
-    return known + images * mask
+    visible, mask = condition[:, :-1], condition[:, -1:]
+    return visible + images * mask
 
 
 def square(count: int, side: int, hole: int, stream: torch.Generator, anywhere: bool) -> Tensor:

@@ -119,8 +119,8 @@ class GeneratorEnsemble(Trick):
         drawn = torch.randperm(len(game.dataset), generator=noise)[:REAL]
         real, batch = game.dataset.images, self.trial.evaluation.batch
         parts = [drawn[start : start + batch] for start in range(0, len(drawn), batch)]
-        found = [self.extractor(real[part.to(real.device)]).features for part in parts]
-        features = torch.cat(found)
+        features_of_parts = [self.extractor(real[part.to(real.device)]).features for part in parts]
+        features = torch.cat(features_of_parts)
         self.reference = Reference.of(Moments.of(features))
         self.generators: list[nn.Module] = []
         self.features: list[Tensor] = []
@@ -149,12 +149,12 @@ class GeneratorEnsemble(Trick):
         """Features (samples, d) of what a candidate makes."""
         noise = stream(game.device, self.trial.seed, "ensemble", game.step)
         draw = game.drawer(network, noise)
-        left, found = self.config.samples, []
+        left, features = self.config.samples, []
         while left > 0:
             count = min(left, self.trial.evaluation.batch)
-            found.append(self.extractor(draw(count, None)).features)
+            features.append(self.extractor(draw(count, None)).features)
             left -= count
-        return torch.cat(found)
+        return torch.cat(features)
 
     def sampling_network(self, game: Game, network: nn.Module) -> nn.Module:
         if not self.chosen:

@@ -44,9 +44,12 @@ class Attention(Trick):
         if shape is None or len(shape) != 3:
             return  # points have no feature maps, and the check of the networks says so
         plan = plan_networks(trial.networks, shape, trial.latent.dim, 0)
-        for player, one in (("generator", plan.generator), ("discriminator", plan.discriminator)):
-            if config.players in (player, "both") and not standing(one, config.resolution):
-                sizes = ", ".join(map(str, sorted(block_sizes(one))))
+        for player, player_plan in (
+            ("generator", plan.generator),
+            ("discriminator", plan.discriminator),
+        ):
+            if config.players in (player, "both") and not standing(player_plan, config.resolution):
+                sizes = ", ".join(map(str, sorted(block_sizes(player_plan))))
                 yield Problem(
                     "tricks.self_attention.resolution",
                     f"the {player} has no feature maps of {config.resolution}×{config.resolution}",

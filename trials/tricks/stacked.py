@@ -92,11 +92,11 @@ class Stacked(Trick):
             message = f"a first stage of {SMALLEST}×{SMALLEST} has no blocks to share z among"
             yield Problem("networks.generator.skip_z", message, expected="none or whole")
         judges = discriminator_stages(whole.discriminator)
-        found = set(check_networks(whole))
+        reported = set(check_networks(whole))
         for maker, judge in zip(generator_stages(whole.generator), judges, strict=True):
             for problem in check_networks(NetworkPlan(maker, judge)):
-                if problem not in found and problem.path != "data.size":
-                    found.add(problem)
+                if problem not in reported and problem.path != "data.size":
+                    reported.add(problem)
                     yield problem
 
     def plan(self, plan: NetworkPlan) -> NetworkPlan:

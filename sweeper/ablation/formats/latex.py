@@ -152,24 +152,24 @@ class Latex(TableFormat):
 
 def escape(text: str) -> str:
     """Text that typesets as itself in text mode, in any font encoding."""
-    return "".join(_character(one) for one in unicodedata.normalize("NFC", text))
+    return "".join(_character(character) for character in unicodedata.normalize("NFC", text))
 
 
-def _character(one: str) -> str:
-    if one in _PLAIN:
-        return _PLAIN[one]
-    if one.isspace():
+def _character(character: str) -> str:
+    if character in _PLAIN:
+        return _PLAIN[character]
+    if character.isspace():
         return " "
-    if " " <= one <= "~":
-        return one
-    if one in _GREEK:
-        return rf"$\{_GREEK[one]}$"
-    parts = unicodedata.normalize("NFD", one)
+    if " " <= character <= "~":
+        return character
+    if character in _GREEK:
+        return rf"$\{_GREEK[character]}$"
+    parts = unicodedata.normalize("NFD", character)
     if len(parts) == 2 and parts[0].isascii() and parts[1] in _ACCENTS:
         # \i and \j: the accent takes the place of the dot.
         base = {"i": r"\i", "j": r"\j"}.get(parts[0], parts[0])
         return f"{{{_ACCENTS[parts[1]]}{{{base}}}}}"
-    return rf"\texttt{{U+{ord(one):04X}}}"
+    return rf"\texttt{{U+{ord(character):04X}}}"
 
 
 def _heading(column: Column) -> str:

@@ -9,7 +9,8 @@ from sweeper.ablation.table_format import TableFormat
 from sweeper.ablation.tables import Table
 
 _SPECIAL = str.maketrans(
-    {one: f"\\{one}" for one in "\\|*<>`~"} | dict.fromkeys("\t\n\v\f\r\x85\u2028\u2029", " ")
+    {character: f"\\{character}" for character in "\\|*<>`~"}
+    | dict.fromkeys("\t\n\v\f\r\x85\u2028\u2029", " ")
 )
 _RULES = {"left": ":---", "center": ":---:", "right": "---:"}
 

@@ -56,8 +56,10 @@ def evolved_point(
         generation = results[first : first + size]
         if not all(result.finished for result in generation):
             break
-        strategy.tell([(_point(dimensions, one), _loss(one, worst)) for one in generation])
-    return dict(zip((one.path for one in dimensions), map(float, strategy.ask()), strict=True))
+        strategy.tell([(_point(dimensions, entry), _loss(entry, worst)) for entry in generation])
+    return dict(
+        zip((dimension.path for dimension in dimensions), map(float, strategy.ask()), strict=True)
+    )
 
 
 class CmaEs(Sampler):

@@ -9,11 +9,11 @@ from sweeper.parts import Fault
 from sweeper.search.sampler import Sampler, Turn
 from sweeper.sweepfile.domains import Parameter, Range
 from sweeper.sweepfile.model import Sweep
-from sweeper.sweepfile.space import Draw, cells, count_trials
+from sweeper.sweepfile.space import Draw, count_trials, grid_points
 
 
 class Grid(Sampler):
-    """Goes through the cells of the space, but for one that is the base configuration."""
+    """Goes through the points of the space, but for one that is the base configuration."""
 
     key = "grid"
     summary = "every combination of values, once"
@@ -21,7 +21,7 @@ class Grid(Sampler):
 
     def __init__(self, config: Any, sweep: Sweep) -> None:
         super().__init__(config, sweep)
-        self._cells: Iterator[Draw] = iter(())
+        self._points: Iterator[Draw] = iter(())
         self._next = 0
 
     @classmethod
@@ -37,8 +37,8 @@ class Grid(Sampler):
     def propose(self, turn: Turn) -> Draw | None:
         # Only a place that lies behind is worth beginning again for.
         if turn.index < self._next or self._next == 0:
-            self._cells, self._next = cells(self.sweep), 0
-        for draw in self._cells:
+            self._points, self._next = grid_points(self.sweep), 0
+        for draw in self._points:
             if draw.values == turn.start:
                 continue
             self._next += 1

@@ -18,7 +18,7 @@ def behind_median(
 ) -> str | None:
     """Why trial `number` is stopped at its last step; None to let it go on.
 
-    Judged from `grace` steps on, where at least `startup` other trials have reached the step.
+    Decided from `grace` steps on, where at least `startup` other trials have reached the step.
     """
     mine = curves[number]
     if not mine or max(mine) < grace:
@@ -49,7 +49,7 @@ class MedianRule(StoppingRule):
 
     class Config(GraceConfig):
         startup_trials: Whole = knob(
-            5, "trials that must have reached a step before others are judged there", ge=1
+            5, "trials that must have reached a step before others are compared there", ge=1
         )
 
     def verdict(self, number: int, curves: Mapping[int, Curve]) -> str | None:

@@ -10,4 +10,4 @@ class NoRule(StoppingRule):
 
     key = "none"
     summary = "every trial runs to its end"
-    judges = False
+    decides = False

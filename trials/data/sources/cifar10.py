@@ -70,15 +70,15 @@ class Cifar10(FileSource):
         folder = require_folder(self.config.path.expanduser(), "path", EXPECTED)
         if (folder / UNPACKED).is_dir():
             folder = folder / UNPACKED
-        found = [folder / name for name in SPLITS[self.config.split]]
-        for file in found:
+        files = [folder / name for name in SPLITS[self.config.split]]
+        for file in files:
             require_file(file, "path", EXPECTED)
             size = file.stat().st_size
             if size % RECORD:
                 raise SettingError(
                     "path", f"{file} has {size} bytes", f"a multiple of {RECORD}, a record each"
                 )
-        return found
+        return files
 
     def read(self, files: Sequence[Path]) -> Reading:
         return Reading(

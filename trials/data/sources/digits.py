@@ -69,10 +69,10 @@ class Digits(ImageSource):
 
 def _require_sklearn() -> Path:
     """The folder of scikit-learn, found without importing it."""
-    found = PathFinder.find_spec("sklearn")
-    if found is None or not found.submodule_search_locations:
+    spec = PathFinder.find_spec("sklearn")
+    if spec is None or not spec.submodule_search_locations:
         raise SettingError("name", "the digits are part of scikit-learn, which is not installed")
-    return Path(found.submodule_search_locations[0])
+    return Path(spec.submodule_search_locations[0])
 
 
 def _table() -> npt.NDArray[np.uint8]:

@@ -67,12 +67,12 @@ class Idx(FileSource):
         place = self.config.path.expanduser()
         folder = place.is_dir()
         images = _in_folder(place, "images") if folder else place
-        found = [require_file(images, "path", IMAGES_EXPECTED)]
+        files = [require_file(images, "path", IMAGES_EXPECTED)]
         if self.config.labels is not None:
-            found.append(require_file(self.config.labels.expanduser(), "labels", LABELS_EXPECTED))
+            files.append(require_file(self.config.labels.expanduser(), "labels", LABELS_EXPECTED))
         elif folder:
-            found.append(require_file(_in_folder(place, "labels"), "path", LABELS_EXPECTED))
-        return found
+            files.append(require_file(_in_folder(place, "labels"), "path", LABELS_EXPECTED))
+        return files
 
     def read(self, files: Sequence[Path]) -> Reading:
         channels, side, _ = self.item_shape()
@@ -85,10 +85,10 @@ class Idx(FileSource):
         )
 
     def _check_labels(self) -> None:
-        found = self.files()
-        if len(found) == 1:
+        files = self.files()
+        if len(files) == 1:
             return
-        images, labels = found
+        images, labels = files
         (count,) = _dimensions(labels, 1, "labels", LABELS_EXPECTED)
         total = _dimensions(images, 3, "path", IMAGES_EXPECTED)[0]
         if count != total:
@@ -155,14 +155,14 @@ def _is_gzip(file: Path) -> bool:
 
 def _in_folder(folder: Path, what: Literal["images", "labels"]) -> Path:
     """The training file of a folder, whatever separators its name uses."""
-    found = sorted(folder.glob(f"*train-{what}[-.]idx?-ubyte*"))
-    if not found:
+    files = sorted(folder.glob(f"*train-{what}[-.]idx?-ubyte*"))
+    if not files:
         raise SettingError(
             "path", f"{folder} has no training {what}", f"train-{what}-idx…-ubyte[.gz]"
         )
-    if len(found) > 1:
-        names = ", ".join(file.name for file in found)
+    if len(files) > 1:
+        names = ", ".join(file.name for file in files)
         raise SettingError(
             "path", f"{folder} has several training {what}: {names}", "the path of one"
         )
-    return found[0]
+    return files[0]

@@ -46,23 +46,23 @@ class ImageFolder(FileSource):
 
     def files(self) -> list[Path]:
         root = self._root()
-        found = sorted(_pictures(root), key=lambda file: os.fsencode(file.relative_to(root)))
-        if not found:
+        pictures = sorted(_pictures(root), key=lambda file: os.fsencode(file.relative_to(root)))
+        if not pictures:
             raise SettingError("path", f"{root} holds no images", f"files {', '.join(SUFFIXES)}")
         if self.config.labels_from_folders:
-            stray = [file for file in found if file.parent == root]
+            stray = [file for file in pictures if file.parent == root]
             if stray:
                 raise SettingError(
                     "labels_from_folders",
                     f"{len(stray)} images lie in {root} itself, such as {stray[0].name}",
                     "every image in the folder of its class, or labels_from_folders: false",
                 )
-            bare = set(_folders(root)) - {file.relative_to(root).parts[0] for file in found}
+            bare = set(_folders(root)) - {file.relative_to(root).parts[0] for file in pictures}
             if bare:
                 raise SettingError(
                     "labels_from_folders", f"{root / min(bare)} holds no images", "one at least"
                 )
-        return found
+        return pictures
 
     def read(self, files: Sequence[Path]) -> Reading:
         root = self._root()

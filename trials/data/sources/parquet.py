@@ -63,23 +63,23 @@ class Parquet(FileSource):
     def files(self) -> list[Path]:
         place = self.config.path.expanduser()
         if place.is_dir():
-            found = sorted(file for file in place.glob("*.parquet") if file.name[0] != ".")
-            _require_one_split(place, found)
+            files = sorted(file for file in place.glob("*.parquet") if file.name[0] != ".")
+            _require_one_split(place, files)
         elif glob.has_magic(str(place)) and not place.exists():
-            found = _matching(place)
+            files = _matching(place)
         else:
-            found = [require_file(place, "path", EXPECTED)]
-        if not found:
+            files = [require_file(place, "path", EXPECTED)]
+        if not files:
             raise SettingError("path", f"nothing is found at {place}", EXPECTED)
-        return found
+        return files
 
     def read(self, files: Sequence[Path]) -> Reading:
         rows, names = 0, None
         for file in files:
-            count, found = self._look(file)
-            if names is not None and found != names:
+            count, classes = self._look(file)
+            if names is not None and classes != names:
                 raise SettingError("path", f"{file} names other classes than {files[0]}")
-            names = found
+            names = classes
             rows += count
         rows = rows if self.config.limit is None else min(rows, self.config.limit)
         tally = Tally(str(self.config.path), rows, self.config.max_corrupt)

@@ -149,17 +149,17 @@ class LayerFactory:
 
     def inserted(self, resolution: int, channels: int) -> list[nn.Module]:
         """What the plan's `after_block` functions put at this place."""
-        found = [insert(resolution, channels) for insert in self.plan.after_block]
-        return [self.adopt(module, resolution) for module in found if module is not None]
+        layers = [insert(resolution, channels) for insert in self.plan.after_block]
+        return [self.adopt(module, resolution) for module in layers if module is not None]
 
     def appended(self, resolution: int, channels: int) -> list[nn.Module]:
         """The modules of the plan's `append_maps` at this place; each adds one map."""
-        found: list[nn.Module] = []
+        layers: list[nn.Module] = []
         for append in cast("DiscriminatorPlan", self.plan).append_maps:
-            module = append(resolution, channels + len(found))
+            module = append(resolution, channels + len(layers))
             if module is not None:
-                found.append(self.adopt(module, resolution))
-        return found
+                layers.append(self.adopt(module, resolution))
+        return layers
 
 
 def halvings(size: int, smallest: int) -> int:
