@@ -46,7 +46,7 @@ class Work:
         """What `text` gave, read back."""
         given = json.loads(text)
         keep = given["keep"] and tuple(given["keep"])
-        return cls(**{**given, "known": tuple(given["known"]), "keep": keep})
+        return cls(**{**given, "recorded": tuple(given["recorded"]), "keep": keep})
 
 
 @dataclass(frozen=True)
