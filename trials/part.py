@@ -15,6 +15,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -306,7 +307,9 @@ def _place(part: type[Part]) -> tuple[str, str]:
 
 
 def _is_in_a_folder(part: type[Part]) -> bool:
-    return any(part.__module__.startswith(f"{folder}.") for folder in part.folders)
+    """Whether it was imported from a folder of our own parts, not only named as if it were."""
+    module = part.__module__
+    return module in sys.modules and any(module.startswith(f"{one}.") for one in part.folders)
 
 
 def _import_folders(folders: tuple[str, ...]) -> None:
