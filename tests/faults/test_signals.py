@@ -17,8 +17,8 @@ from tests.faults.killing import Driver, check_everything, run_to_the_end, title
 pytestmark = pytest.mark.timeout(600)
 
 BEFORE_RAY = 45.0
-"""Seconds, well before Ray's own answer after a minute. Most of these end in five to ten; a GCS that
-dies in its first moments takes half a minute, in which Ray's start holds the interpreter."""
+"""Seconds, well before Ray's own answer after a minute. Most of these end in five to ten; a GCS
+that dies in its first moments takes half a minute, in which Ray's start holds the interpreter."""
 
 
 def _wait_for(driver: Driver, server: str) -> psutil.Process:
