@@ -16,9 +16,13 @@ from tests.faults.killing import Driver, check_everything, run_to_the_end, title
 
 pytestmark = pytest.mark.timeout(600)
 
-BEFORE_RAY = 45.0
-"""Seconds, well before Ray's own answer after a minute. Most of these end in five to ten; a GCS
-that dies in its first moments takes half a minute, in which Ray's start holds the interpreter."""
+TOO_EARLY = pytest.param(
+    ("gcs_server",),
+    marks=pytest.mark.xfail(
+        raises=AssertionError,
+        reason="of a GCS that dies in its first moments Ray's start keeps us waiting half a minute",
+    ),
+)
 
 
 def _wait_for(driver: Driver, server: str) -> psutil.Process:
@@ -33,10 +37,10 @@ def _wait_for(driver: Driver, server: str) -> psutil.Process:
     raise AssertionError(f"there is no {server}")
 
 
-def _ended(driver: Driver) -> int:
+def _ended(driver: Driver, within: float) -> int:
     begun = time.monotonic()
     status = driver.end()
-    assert time.monotonic() - begun < BEFORE_RAY, driver.output
+    assert time.monotonic() - begun < within, driver.output
     return status
 
 
@@ -60,7 +64,7 @@ def test_sigterm_ends_a_running_sweep_with_its_status_and_the_way_on(tmp_path: P
     with Driver(tmp_path) as driver:
         driver.wait_for_training()
         os.kill(driver.pid, signal.SIGTERM)
-        assert _ended(driver) == 143
+        assert _ended(driver, 20) == 143
         _check_words(driver, "interrupted", "run the sweep again")
     run_to_the_end(tmp_path)
     check_everything(tmp_path)
@@ -73,14 +77,14 @@ def test_a_signal_while_ray_starts_is_answered_at_once(
     with Driver(tmp_path) as driver:
         _wait_for(driver, "gcs_server")
         os.kill(driver.pid, number)
-        assert _ended(driver) == status
+        assert _ended(driver, 10) == status
         _check_words(driver, "interrupted", "run the sweep again")
         assert not _alive(driver, "raylet", "gcs_server")
     run_to_the_end(tmp_path)
     check_everything(tmp_path)
 
 
-@pytest.mark.parametrize("victims", [("gcs_server",), ("raylet", "gcs_server")])
+@pytest.mark.parametrize("victims", [TOO_EARLY, ("raylet", "gcs_server")])
 def test_servers_that_die_while_ray_starts_end_it_in_our_words(
     victims: tuple[str, ...], tmp_path: Path
 ) -> None:
@@ -88,7 +92,7 @@ def test_servers_that_die_while_ray_starts_end_it_in_our_words(
         doomed = [_wait_for(driver, name) for name in reversed(victims)]
         for process in doomed:
             process.kill()
-        assert _ended(driver) == 1
+        assert _ended(driver, 15) == 1
         _check_words(driver, "run the sweep again")
 
 
@@ -104,7 +108,7 @@ def test_servers_that_die_while_the_sweep_is_paused_end_it_in_our_words(
         family = {title(process): process for process in driver.family()}
         for name in victims:
             family[name].kill()
-        assert _ended(driver) == 1
+        assert _ended(driver, 15) == 1
         _check_words(driver, "Ray's", "run the sweep again")
     folder.clear_request()
     run_to_the_end(tmp_path)
