@@ -121,7 +121,7 @@ def _late_report(folder: SweepFolder, standings: Standings) -> ReportPaths:
 
 
 def write_report_of(folder: SweepFolder) -> ReportPaths:
-    """Write the report of a sweep anew from its study, also while it runs."""
+    """Write the report of a sweep again from its study, also while it runs."""
     sweep = sweep_of(folder)
     study = read_study(sweep, folder)
     if study is None:

@@ -296,7 +296,7 @@ def _who_offers(key: str) -> str:
         try:
             parts = offered_by(name)
         except ConfigError:
-            continue  # told where somebody asks for it
+            continue  # reported where it is asked for
         if any(part.key == key for part in parts):
             return name
     return ""
