@@ -3,9 +3,9 @@
 Jaderberg et al. 2017, arXiv 1711.09846: at every milestone a trial among the worst share copies
 the weights and settings of a random one among the best share (exploit), then nudges the settings
 (explore). Here the trials need not run at the same time: a trial that reaches a milestone is
-compared with those that have reached it before, and copies the donor as it was at that milestone, which the
-workers keep for that. A decision is drawn from the search's seed, the trial and the milestone, and
-written into the ledger before it is acted upon.
+compared with those that have reached it before, and copies the donor as it was at that milestone,
+which the workers keep for that. A decision is drawn from the search's seed, the trial and the
+milestone, and written into the ledger before it is acted upon.
 
 Only settings are nudged that leave the networks' shape alone and that no other setting hangs on;
 the rest comes with the weights. The study's own parameters stay those that the trial began with.
