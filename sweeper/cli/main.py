@@ -12,6 +12,7 @@ import typer
 
 from sweeper.cli import checking, control, inspect, machine, papers, parts, running, tricks
 from sweeper.errors import SweeperError, UserError
+from sweeper.secrets import redacted
 from trials.errors import ConfigError, TrialError
 
 app = typer.Typer(
@@ -59,7 +60,7 @@ def run(arguments: list[str] | None = None) -> int:
     except ConfigError as error:
         complain("not a valid trial configuration:")
         for problem in error.problems:
-            typer.echo(f"  {problem}", err=True)
+            typer.echo(redacted(f"  {problem}"), err=True)
         return UserError.exit_status
     except TrialError as error:
         complain(str(error))
@@ -72,5 +73,5 @@ def run(arguments: list[str] | None = None) -> int:
 
 
 def complain(message: str) -> None:
-    """One message on the error stream, in the form of every other."""
-    typer.echo(f"sweeper: {message}", err=True)
+    """One message on the error stream, in the form of every other, and without secrets."""
+    typer.echo(redacted(f"sweeper: {message}"), err=True)

@@ -340,7 +340,7 @@ def import_mlflow(
 
     here = Home.at(home)
     meanings = read_mapping(mapping)
-    records = foreign_records(uri or tracking_uri(here.path), experiment, meanings)
+    records = foreign_records(tracking_uri(here.path, uri), experiment, meanings)
     file = out or Path(f"{experiment}.parquet")
     data = with_objective(trial_table(records), meanings.metric, meanings.goal)
     with _writing(file):

@@ -8,7 +8,8 @@ import typer
 
 from sweeper.cli.leaderboard import print_leaderboard
 from sweeper.home import Home
-from sweeper.tracking.address import is_server, redacted, tracking_uri
+from sweeper.secrets import without_user
+from sweeper.tracking.address import is_server, tracking_uri
 
 if TYPE_CHECKING:
     from sweeper.api import SweepResult
@@ -24,7 +25,7 @@ def print_ending(result: SweepResult, home: Home) -> None:
     typer.echo(f"files    {result.folder}")
     where = home.flag
     uri = tracking_uri(home.path, sweep.tracking.uri)
-    typer.echo(f"runs     {redacted(uri) if is_server(uri) else f'sweeper ui{where}'}")
+    typer.echo(f"runs     {without_user(uri) if is_server(uri) else f'sweeper ui{where}'}")
     typer.echo(f"trials   sweeper top {sweep.name}{where}; sweeper show {sweep.name} NUMBER{where}")
     for record in result.records:
         if record.final is not None:

@@ -123,8 +123,10 @@ def _trial_mapping(what: str, overrides: list[str]) -> dict[str, Any]:
 
 def _read_yaml(text: str, where: str) -> Any:
     from sweeper.sweepfile.document import read_document
+    from sweeper.sweepfile.rules import check_secrets
 
     document = read_document(text, where)
+    check_secrets(document, text)
     if document.problems:
         raise SpecError(document.problems)
     return document.root

@@ -24,7 +24,7 @@ from sweeper.sweepfile.model import Sweep
 from sweeper.sweepfile.order import follows_conditions, in_order
 from sweeper.sweepfile.overrides import lay_over
 from sweeper.sweepfile.parameters import add_own_conditions, read_parameters
-from sweeper.sweepfile.rules import check_sections, check_together
+from sweeper.sweepfile.rules import check_secrets, check_sections, check_together
 from sweeper.sweepfile.sections import CHOICES, KEYS, SECTIONS, Objective, Section
 from trials.by_name import ByName
 from trials.distributions import canonical
@@ -62,6 +62,7 @@ def parse_sweep(text: str, filename: str = "<string>", overrides: Sequence[str] 
     document = read_document(text, filename)
     for override in overrides if document.readable else ():
         lay_over(document, override)
+    check_secrets(document, text)
     sweep = _assemble(document, checked=True) if document.readable else None
     if sweep is None or document.problems:
         raise SpecError(document.in_file_order())

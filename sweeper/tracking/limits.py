@@ -15,6 +15,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from sweeper.secrets import redacted
+
 MAX_KEY = 250
 MAX_PARAM = 6000
 MAX_TAG = 8000
@@ -40,7 +42,9 @@ def safe_key(name: str) -> str:
 
 
 def cut(text: str, limit: int) -> str:
-    """`text`, or its beginning and a remark where it is longer than `limit` characters."""
+    """`text` without secrets of addresses, or its beginning and a remark where it is longer than
+    `limit` characters."""
+    text = redacted(text)
     return text if len(text) <= limit else text[: limit - len(CUT)] + CUT
 
 

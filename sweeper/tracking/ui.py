@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 
 from sweeper.errors import UserError
-from sweeper.tracking.address import database_file, is_server, redacted, tracking_uri
+from sweeper.secrets import without_user
+from sweeper.tracking.address import database_file, is_server, tracking_uri
 from sweeper.tracking.vendor import ENVIRONMENT
 
 LOOPBACK = "127.0.0.1"
@@ -55,7 +56,7 @@ def serve_ui(home: Path, port: int | None = None) -> int:
     """
     uri = tracking_uri(home)
     if is_server(uri):
-        print(f"The runs are recorded at {redacted(uri)}: open that in a browser.")
+        print(f"The runs are recorded at {without_user(uri)}: open that in a browser.")
         return 0
     file = database_file(uri)
     if file is not None and not file.exists():
