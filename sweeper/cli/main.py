@@ -11,6 +11,7 @@ import sys
 import typer
 
 from sweeper.cli import checking, control, inspect, machine, papers, parts, running, tricks
+from sweeper.cli.printing import say
 from sweeper.errors import SweeperError, UserError
 from sweeper.secrets import redacted
 from trials.errors import ConfigError, TrialError
@@ -60,7 +61,7 @@ def run(arguments: list[str] | None = None) -> int:
     except ConfigError as error:
         complain("not a valid trial configuration:")
         for problem in error.problems:
-            typer.echo(redacted(f"  {problem}"), err=True)
+            say(redacted(f"  {problem}"), err=True)
         return UserError.exit_status
     except TrialError as error:
         complain(str(error))
@@ -74,4 +75,4 @@ def run(arguments: list[str] | None = None) -> int:
 
 def complain(message: str) -> None:
     """One message on the error stream, in the form of every other, and without secrets."""
-    typer.echo(redacted(f"sweeper: {message}"), err=True)
+    say(redacted(f"sweeper: {message}"), err=True)

@@ -8,6 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
+from sweeper.cli.printing import say
+
 HomeOption = Annotated[
     Path | None,
     typer.Option("--home", help="Folder of all sweeps.  [$SWEEPER_HOME, else ./sweeps]"),
@@ -22,7 +24,7 @@ SweepName = Annotated[str, typer.Argument(help="Name of a sweep.", metavar="NAME
 
 def print_json(value: Any) -> None:
     """One JSON document on standard output; NaN and infinity become null."""
-    typer.echo(json.dumps(_plain(value), indent=2, default=str))
+    say(json.dumps(_plain(value), indent=2, default=str))
 
 
 def _plain(value: Any) -> Any:

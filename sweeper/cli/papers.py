@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sweeper.cli.options import HomeOption, JsonOption, SetOption, SweepName, print_json
+from sweeper.cli.printing import give, say
 from sweeper.errors import UserError
 from sweeper.home import Home
 
@@ -140,28 +141,28 @@ def _preview(sweep: Sweep, home: Home, json: bool) -> None:
         )
         return
     resolution = f", resolution {design.resolution}" if design.resolution else ""
-    typer.echo(f"{sweep.name}: {design.kind.replace('_', ' ')}{resolution}")
+    say(f"{sweep.name}: {design.kind.replace('_', ' ')}{resolution}")
     for cell in design.cells:
         mark = " (reference)" if cell.label == design.reference else ""
-        typer.echo(f"  {cell.label}{mark}")
+        say(f"  {cell.label}{mark}")
         if cell.impossible:
-            typer.echo(f"      impossible: {cell.impossible}")
+            say(f"      impossible: {cell.impossible}")
     for line in design.describe_aliases(most=ALIASES):
-        typer.echo(f"  aliased: {line}")
+        say(f"  aliased: {line}")
     done_text = f", {plan.already_done} done" if plan.already_done else ""
-    typer.echo(f"{len(plan.runs)} runs on {len(seeds)} seeds{done_text}")
+    say(f"{len(plan.runs)} runs on {len(seeds)} seeds{done_text}")
     if seconds is not None:
         from sweeper.cli.checking import duration
 
         parallel = sweep.limits.parallel
         rounds = -(-len(plan.runs) // parallel)
-        typer.echo(
+        say(
             f"a run takes about {duration(seconds)} on this machine; all of them "
             f"{duration(seconds * rounds)}, {parallel} at a time"
         )
     if plan.detectable is not None:
         unit = "the paired difference" if design.reference else "an effect over the seeds"
-        typer.echo(
+        say(
             f"finds effects of {plan.detectable:.2g} deviations of {unit} "
             f"with 80 % power ({plan.test}, Holm over {plan.comparisons})"
         )
@@ -198,10 +199,10 @@ def _run(sweep: Sweep, home: HomeOption, json: bool, path: Path | None) -> int:
     from sweeper.ablation.table_format import rendered
 
     for made in result.tables:
-        typer.echo("\n" + rendered(made, "markdown").decode())
-    typer.echo(f"report   {result.report}")
+        say("\n" + rendered(made, "markdown").decode())
+    say(f"report   {result.report}")
     if result.message:
-        typer.echo(result.message)
+        say(result.message)
     return result.exit_code
 
 
@@ -269,9 +270,9 @@ def _give(content: bytes, out: Path | None, what: str, *, text: bool) -> None:
     if out is not None:
         with _writing(out):
             out.write_bytes(content)
-        typer.echo(f"{out}: {what}")
+        say(f"{out}: {what}")
     elif text:
-        typer.echo(content.decode())
+        give(content.decode())
     else:
         raise UserError("parquet is no text: name a file with --out")
 
@@ -301,7 +302,7 @@ def report(name: SweepName, home: HomeOption = None) -> None:
     from sweeper.api import write_report_of
 
     folder = Home.at(home).existing(name)
-    typer.echo(str(write_report_of(folder).html))
+    say(str(write_report_of(folder).html))
 
 
 def export(
@@ -318,7 +319,7 @@ def export(
     file = out or Path(f"{Path(name).stem}.parquet")
     with _writing(file):
         write_dataset(data, file)
-    typer.echo(f"{file}: {len(data)} trials, {len(data.column_names)} columns")
+    say(f"{file}: {len(data)} trials, {len(data.column_names)} columns")
 
 
 def import_mlflow(
@@ -346,4 +347,4 @@ def import_mlflow(
     with _writing(file):
         write_dataset(data, file)
     failed = sum(record["state"] == "failed" for record in records)
-    typer.echo(f"{file}: {len(records)} runs, of which {failed} failed")
+    say(f"{file}: {len(records)} runs, of which {failed} failed")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sweeper.cli.options import HomeOption, JsonOption, SetOption, print_json
+from sweeper.cli.printing import say
 from sweeper.errors import SpecError, UserError
 from sweeper.home import Home
 
@@ -67,10 +68,10 @@ def train(
     mapping = _trial_mapping(what, overrides or [])
     config = load_config(mapping)
     for warning in warnings_of(config):
-        typer.echo(f"warning: {warning}", err=True)
+        say(f"warning: {warning}", err=True)
     folder = out or Path("trained") / Path(what).stem
     _refuse_another(config, folder)
-    typer.echo(f"training {what} for {config.steps} steps in {folder}", err=json)
+    say(f"training {what} for {config.steps} steps in {folder}", err=json)
     result = train_one(config, folder=folder, report=None if json else _print_evaluation)
     if json:
         best = result.best.as_dict() if result.best else None
@@ -86,8 +87,8 @@ def train(
         if result.best is not None:
             name = ranked_by(result.best.metrics, config.evaluation.keep_by)
             value = value_of(result.best.metrics, name)
-            typer.echo(f"best {name} {value:.4g} at step {result.best.step}")
-        typer.echo(f"{result.state}; samples in {folder / 'samples'}")
+            say(f"best {name} {value:.4g} at step {result.best.step}")
+        say(f"{result.state}; samples in {folder / 'samples'}")
     return 1 if result.state == "failed" else 0
 
 
@@ -148,6 +149,6 @@ def _print_evaluation(evaluation: Evaluation) -> None:
         if "/" not in name or name.startswith("loss/")
     }
     numbers = "  ".join(f"{name} {value:.4g}" for name, value in shown.items())
-    typer.echo(f"step {evaluation.step:>6}  {numbers}")
+    say(f"step {evaluation.step:>6}  {numbers}")
     for symptom in evaluation.symptoms:
-        typer.echo(f"  {symptom.name}: {symptom.note} Try: {symptom.advice}")
+        say(f"  {symptom.name}: {symptom.note} Try: {symptom.advice}")

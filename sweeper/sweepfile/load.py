@@ -64,10 +64,10 @@ def parse_sweep(text: str, filename: str = "<string>", overrides: Sequence[str] 
     Raises:
         SpecError: something is wrong; every problem of the text is in it.
     """
-    return _checked(read_document(text, filename), overrides)
+    return _checked(read_document(text, filename), overrides, text)
 
 
-def _checked(document: Document, overrides: Sequence[str]) -> Sweep:
+def _checked(document: Document, overrides: Sequence[str], text: str = "") -> Sweep:
     for override in overrides if document.readable else ():
         lay_over(document, override)
     check_secrets(document, text)
