@@ -19,6 +19,7 @@ from sweeper.scheduling.run import run as run_trials
 from sweeper.scheduling.trainable import Factory
 from sweeper.search.reader import read_study
 from sweeper.standings import Standings, standings_of
+from sweeper.sweepfile.load import load_sweep
 from sweeper.sweepfile.model import Sweep
 from sweeper.trial import Trial
 
@@ -78,7 +79,7 @@ class SweepResult:
 
 
 def run(
-    sweep: Sweep,
+    sweep: Sweep | Path | str | Mapping[str, Any],
     *,
     home: Path | str | None = None,
     listener: Listener | None = None,
@@ -87,6 +88,9 @@ def run(
     retry_failed: bool | Sequence[str] = False,
 ) -> SweepResult:
     """Run a sweep to its end, or go on with it; then write its report.
+
+    `sweep` is one that `load_sweep` read, or what it reads: the path of a sweep file, or a mapping
+    of what would stand in one.
 
     `home` is the folder of all sweeps ($SWEEPER_HOME, else ./sweeps); `listener` hears events
     as they happen; `source` is the file it was read from, kept beside it; `factory` makes the
@@ -100,9 +104,14 @@ def run(
 
     Raises:
         UserError: `retry_failed` names no cause, or one that would come again.
+        SpecError: the file or mapping is wrong; every problem is in it.
         SpecConflict: the name exists with another search.
         SweepBusy: another process runs it.
     """
+    if not isinstance(sweep, Sweep):
+        if source is None and not isinstance(sweep, Mapping):
+            source = Path(sweep)
+        sweep = load_sweep(sweep)
     here = Home.at(home)
     sweep = replace(sweep, base=with_absolute_paths(sweep.base))
     folder = here.sweep(sweep.name)
@@ -131,7 +140,7 @@ def _late_report(folder: SweepFolder, standings: Standings) -> ReportPaths:
 
 
 def write_report_of(folder: SweepFolder) -> ReportPaths:
-    """Write the report of a sweep anew from its study, also while it runs."""
+    """Write the report of a sweep again from its study, also while it runs."""
     sweep = sweep_of(folder)
     study = read_study(sweep, folder)
     if study is None:

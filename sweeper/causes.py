@@ -90,7 +90,7 @@ _OWN = {
             ends_as="failed",
             blames=False,
             saves=False,
-            meaning="The process that trained it died, and again when it was tried anew. This "
+            meaning="The process that trained it died, and again when it was retried. This "
             "says nothing about the configuration.",
             advice="The next run tries it again.",
         ),
