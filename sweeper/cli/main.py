@@ -10,7 +10,17 @@ import sys
 
 import typer
 
-from sweeper.cli import checking, control, inspect, machine, papers, parts, running, tricks
+from sweeper.cli import (
+    ablating,
+    checking,
+    control,
+    inspect,
+    machine,
+    papers,
+    parts,
+    running,
+    tricks,
+)
 from sweeper.cli.printing import say
 from sweeper.errors import SweeperError, UserError
 from sweeper.secrets import redacted
@@ -25,7 +35,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-for group in (running, checking, inspect, control, papers, tricks, parts, machine):
+for group in (running, checking, inspect, control, ablating, papers, tricks, parts, machine):
     group.register(app)
 
 
