@@ -10,7 +10,17 @@ import sys
 
 import typer
 
-from sweeper.cli import checking, control, inspect, machine, papers, parts, running, tricks
+from sweeper.cli import (
+    ablating,
+    checking,
+    control,
+    inspect,
+    machine,
+    papers,
+    parts,
+    running,
+    tricks,
+)
 from sweeper.errors import SweeperError, UserError
 from trials.errors import ConfigError, TrialError
 
@@ -23,7 +33,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-for group in (running, checking, inspect, control, papers, tricks, parts, machine):
+for group in (running, checking, inspect, control, ablating, papers, tricks, parts, machine):
     group.register(app)
 
 

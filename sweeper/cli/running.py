@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sweeper.cli.options import HomeOption, JsonOption, SetOption, print_json
+from sweeper.cli.options import (
+    HomeOption,
+    JsonOption,
+    RetryOption,
+    SetOption,
+    Symptoms,
+    print_json,
+    to_be_retried,
+)
 from sweeper.errors import SpecError, UserError
 from sweeper.home import Home
 
@@ -25,22 +33,25 @@ def register(app: typer.Typer) -> None:
 
 def run(
     file: Annotated[Path, typer.Argument(help="A sweep file.", metavar="FILE")],
+    symptoms: Symptoms = None,
     overrides: SetOption = None,
+    retry_failed: RetryOption = False,
     home: HomeOption = None,
     json: JsonOption = False,
 ) -> int:
     """Run a sweep, or go on with one.
 
     One that was interrupted continues from its checkpoints; one whose limits were raised goes on
-    until they are reached again.
+    until they are reached again. Trials that failed through no fault of their configuration are
+    tried again; with --retry-failed all that failed, or those of the symptoms named after it.
     """
     from sweeper.api import run as run_sweep
     from sweeper.cli.live import view
     from sweeper.sweepfile import load_sweep
 
-    sweep = load_sweep(file, overrides or [])
+    sweep, retry = load_sweep(file, overrides or []), to_be_retried(retry_failed, symptoms)
     with view(sweep, quiet=json) as listener:
-        result = run_sweep(sweep, home=home, listener=listener, source=file)
+        result = run_sweep(sweep, home=home, listener=listener, source=file, retry_failed=retry)
     if json:
         print_json(result.as_dict())
     else:

@@ -138,7 +138,7 @@ def _memory(home: Path, name: str) -> Path:
 def _build(
     source: Decodable, files: Sequence[Path], folder: Path, *, unread: int | None = None
 ) -> Path:
-    """Decode everything into `folder`, which nobody else looks at.
+    """Decode everything into `folder`, which no other process reads.
 
     `unread` files could not be read before, where that is known.
     """
@@ -248,7 +248,7 @@ def _trusted(entry: Path) -> Content | None:
     except MemoryError:
         raise
     except Exception:
-        # Damaged bytes make NumPy's reader raise almost anything; the entry is built anew.
+        # Damaged bytes make NumPy's reader raise almost anything; the entry is built again.
         return None
 
 
