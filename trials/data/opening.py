@@ -39,8 +39,8 @@ def check_given(given: Any) -> list[Problem]:
     As far as the right ones let one look: a path that leads nowhere is told beside a size that is
     missing. What is wrong with the settings is not told here.
     """
-    settings = {"name": given} if isinstance(given, str) else given
-    source = DataSource.all().get(settings.get("name")) if isinstance(settings, Mapping) else None
+    settings: Mapping[str, Any] = given if isinstance(given, Mapping) else {"name": given}
+    source = DataSource.all().get(str(settings.get("name")))
     if source is None:
         return []
     knobs = {name: value for name, value in settings.items() if name != "name"}
