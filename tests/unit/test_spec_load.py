@@ -675,3 +675,21 @@ def test_a_section_may_name_its_part_alone_and_be_given_knobs_beside() -> None:
         "grace_steps": 250,
         "startup_trials": 4,
     }
+
+
+def test_a_wrong_path_is_told_beside_the_other_settings_that_are_wrong(tmp_path: Path) -> None:
+    nowhere = tmp_path / "nowhere"
+    for settings, others in (
+        (f"{{name: image_folder, path: {nowhere}}}", {"data.size": "is missing"}),
+        (
+            f"{{name: parquet, path: {nowhere}, size: 12, chanels: 1}}",
+            {"data.size": "12 is not possible", "data.chanels": "no such"},
+        ),
+        (f"{{name: npz, path: {nowhere}, size: 12}}", {"data.size": "12 is not possible"}),
+    ):
+        found = problems(sweep_with(base=f"{{data: {settings}}}"))
+        told = {problem.path.removeprefix("base."): problem.message for problem in found}
+        assert told.keys() == {"data.path", *others}
+        assert "nowhere does not exist" in told["data.path"]
+        for path, message in others.items():
+            assert message in told[path]
