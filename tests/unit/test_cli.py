@@ -500,11 +500,11 @@ def test_validate_decodes_all_data_where_it_is_asked_to(
     assert "23 images of 3 × 8 × 8" in told
     assert "2 classes: a (12), b (11)" in told
     assert "stored as 8 × 12 (23); mode RGB (23)" in told
-    assert "1 duplicates" in told
+    assert "1 duplicate\n" in told
     assert f"{tmp_path}/pictures/b/99.png (not a picture" in told
     assert "warning: 1 of 24 pictures skipped" in told
 
-    assert run([*asked, "--set", "data.max_corrupt=0.01"]) == 2
+    assert run([*asked, "--set", "base.data.max_corrupt=0.01"]) == 2
     told = capsys.readouterr().out
     assert "1 or more of 24 images in" in told
     assert "1 skipped" in told, "all of it is told, not the first alone"

@@ -57,7 +57,7 @@ def survey_in_words(facts: Mapping[str, Any]) -> list[str]:
         lines.append(facts["rule"])
     lines.append(f"{facts['skipped']} skipped")
     lines += [f"  {where}" for where in facts["skipped_first"]]
-    doubles = f"{facts['duplicates']} duplicates"
+    doubles = f"{facts['duplicates']} duplicate{'' if facts['duplicates'] == 1 else 's'}"
     if facts["leaked"]:
         doubles += f", and {facts['leaked']} of those kept out are also trained on"
     return [*lines, doubles, f"hash {facts['fingerprint']}"]
