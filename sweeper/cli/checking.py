@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sweeper.cli.options import HomeOption, JsonOption, SetOption, print_json
-from sweeper.cli.printing import settings
+from sweeper.cli.printing import say, settings
 from sweeper.errors import SpecError
 from sweeper.home import Home, SweepFolder
 
@@ -78,13 +78,13 @@ def _checked(file: Path, overrides: list[str], cache: Path | None) -> dict[str, 
 def _print_checked(entry: dict[str, Any]) -> None:
     from trials.data import survey_in_words
 
-    typer.echo(f"{entry['file']}: {_verdict(len(entry['problems']))}")
+    say(f"{entry['file']}: {_verdict(len(entry['problems']))}")
     for problem in entry["problems"]:
-        typer.echo(f"  {problem}")
+        say(f"  {problem}")
     for line in survey_in_words(entry["data"]) if "data" in entry else ():
-        typer.echo(f"  {line}")
+        say(f"  {line}")
     for warning in entry["warnings"]:
-        typer.echo(f"  warning: {warning}")
+        say(f"  warning: {warning}")
 
 
 def _verdict(count: int) -> str:
@@ -108,7 +108,7 @@ def preview(
     sweep = load_sweep(file, overrides or [])
     if not probe:  # which would open the data and tell of more
         for warning in cheap_warnings(load_config(sweep.base).data):
-            typer.echo(f"warning: {warning}", err=True)
+            say(f"warning: {warning}", err=True)
     first, budget = _first(sweep, count)
     searches_grid = sweep.search.part.ends and not sweep.is_ablation
     points = count_points(sweep) if searches_grid else None
@@ -129,14 +129,14 @@ def preview(
         return
     how = (sweep.ablation or sweep.search).name
     what = "factors" if sweep.is_ablation else "parameters"
-    typer.echo(f"{sweep.name}: {how} over {len(sweep.parameters)} {what}")
+    say(f"{sweep.name}: {how} over {len(sweep.parameters)} {what}")
     for number, values in enumerate(first):
-        typer.echo(f"  {number:>3}  {settings(values) or 'the base configuration'}")
+        say(f"  {number:>3}  {settings(values) or 'the base configuration'}")
     confirm = f", then {replicates} confirmation runs" if replicates else ""
     runs = "runs" if sweep.is_ablation else "trials"
-    typer.echo(f"{trials} {runs}{confirm}, {sweep.limits.parallel} at a time")
+    say(f"{trials} {runs}{confirm}, {sweep.limits.parallel} at a time")
     if forecast:
-        typer.echo(
+        say(
             f"one trial takes about {duration(forecast['seconds_per_trial'])} on this machine; "
             f"all of it at most {duration(forecast['seconds'])} "
             f"(scheduler: {sweep.scheduler.name}, which may stop trials early)"

@@ -86,9 +86,10 @@ def run(
             (SpecConflict), or the cluster lacks what a trial needs.
         SweepBusy: another process runs it.
         LedgerError: its study is damaged.
-        TrackingError: its outbox is damaged.
+        TrackingError: its outbox is damaged, or MLflow's address cannot be used.
     """
     folder = home.sweep(sweep.name)
+    uri = tracking_uri(home.path, sweep.tracking.uri) if record else None
     with folder.lock(), environment():
         folder.create()
         _keep_spec(sweep, folder, source)
@@ -96,7 +97,7 @@ def run(
             folder.clear_request()  # it was obeyed, or its driver died; running again overrides it
         ledger, company = Ledger.open(sweep, folder), Company.of(sweep)
         ledger.retry(retry_failed)
-        with _record(sweep, home, folder, company) if record else contextlib.nullcontext() as wires:
+        with _record(uri, home, folder, company) if uri else contextlib.nullcontext() as wires:
             recorder = Recorder(
                 sweep,
                 folder,
@@ -263,8 +264,7 @@ def _told(error: Exception) -> str:
 
 
 @contextlib.contextmanager
-def _record(sweep: Sweep, home: Home, folder: SweepFolder, company: Company) -> Iterator[_Wires]:
-    uri = tracking_uri(home.path, sweep.tracking.uri)
+def _record(uri: str, home: Home, folder: SweepFolder, company: Company) -> Iterator[_Wires]:
     with (
         Outbox(folder.outbox) as outbox,
         start_writer(outbox, uri, home.mlartifacts, company.parts) as writer,

@@ -209,6 +209,9 @@ def test_a_bad_domain_is_answered_at_its_place(
         (sweep_with().replace("trials: 4", "trials: 0"), 3, "limits.trials", "0 is wrong", ""),
         (sweep_with().replace("trials: 4", "hours: 1"), 3, "limits.trials", "is missing", ""),
         (sweep_with(rest="tracking: {uri: 'http://u:p@h'}"), 6, "tracking.uri", "password", ""),
+        (sweep_with(rest="tracking: {uri: 'http://h/?sig=p'}"), 6, "tracking.uri", "`sig`", ""),
+        (sweep_with(rest="description: see http://u:p@h"), 6, "description", "password", ""),
+        (sweep_with(rest="# not http://u:p@h"), 6, "", "the text here holds a password", ""),
         # The base and what a path leads to
         (sweep_with(base="[1]"), 2, "base", "is wrong", ""),
         (sweep_with(base="{data: digits, stps: 3}"), 2, "base.stps", "no such setting", "steps"),
