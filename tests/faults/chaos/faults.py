@@ -28,7 +28,9 @@ def kill_the_driver(scene: Scene) -> str:
 
 
 def end_the_driver_politely(scene: Scene) -> str:
-    """SIGTERM and SIGINT, now and then twice."""
+    """SIGTERM and SIGINT, now and then twice; not to a Python that still imports."""
+    if not scene.driver.output:
+        return ""
     kind = scene.chance.choice((signal.SIGTERM, signal.SIGINT))
     with contextlib.suppress(psutil.NoSuchProcess):
         psutil.Process(scene.driver.pid).send_signal(kind)

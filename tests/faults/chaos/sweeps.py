@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import sweeper
+from sweeper.scheduling.events import Event
 from trials.config import load_config
 from trials.evaluation.results import Evaluation
 from trials.trainer import Training
@@ -73,9 +74,14 @@ def unhurried(config: Mapping[str, Any], folder: Path, cache: Path) -> Training:
 def main(kind: str, parallel: str, home: str, mlflow: str = "") -> int:
     """Run one to its end, or go on with it."""
     given = described(kind, int(parallel), mlflow)
-    result = sweeper.run(given, home=home, listener=lambda event: print(event), factory=unhurried)
+    result = sweeper.run(given, home=home, listener=_said, factory=unhurried)
     print(result.state, result.message, flush=True)
     return result.exit_code
+
+
+def _said(event: Event) -> None:
+    number, message = getattr(event, "number", ""), getattr(event, "message", "")
+    print(type(event).__name__, number, message, flush=True)
 
 
 if __name__ == "__main__":
