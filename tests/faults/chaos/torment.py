@@ -40,7 +40,7 @@ class Chaos:
 
     def torment(self, setting: Setting, count: int) -> list[str]:
         """Run one sweep to its end under at most `count` faults. Returns what is wrong."""
-        like = self._undisturbed(setting.kind) if setting.parallel == 1 else None
+        like = self.undisturbed(setting.kind) if setting.parallel == 1 else None
         self.sweeps += 1
         home = self.folder / f"{self.sweeps:02d}-{setting}"
         home.mkdir()
@@ -51,7 +51,7 @@ class Chaos:
             self.audited += len(trials)
             return [*findings, *self.auditor.findings(setting.kind, home, trials, like)]
 
-    def _undisturbed(self, kind: str) -> list[FrozenTrial]:
+    def undisturbed(self, kind: str) -> list[FrozenTrial]:
         """The trials of such a sweep that nothing disturbs."""
         if kind not in self._straight:
             home = self.folder / f"{kind}-undisturbed"
