@@ -10,14 +10,17 @@ import functools
 import hashlib
 import inspect
 import sys
+import traceback
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import packages_distributions
+from pathlib import Path
 from types import CodeType, FunctionType
 from typing import Any
 
 from trials import distributions
-from trials.part import Part
+from trials.errors import in_one_line
+from trials.part import Part, everything
 
 OUR_PACKAGES = ("trials", "sweeper")
 
@@ -41,8 +44,19 @@ class Origin:
         return f"{self.source} {self.version}".strip()
 
 
+_TOLD: dict[type[Part], Origin] = {}
+"""Of parts that another process sent: their source lies there."""
+
+
+def sent_from(part: type[Part], origin: Origin) -> None:
+    """Say where a part comes from that was sent to this process by value."""
+    _TOLD[part] = origin
+
+
 def origin_of(part: type[Part]) -> Origin:
     """Where a part comes from."""
+    if part in _TOLD:
+        return _TOLD[part]
     name = _distribution_of(part.__module__)
     if name is not None:
         return Origin(name, distributions.version_of(name), installed=True)
@@ -54,6 +68,21 @@ def foreign_in_words(parts: Iterable[type[Part]]) -> str:
     nothing. Another version may measure otherwise."""
     origins = {part.key: origin_of(part) for part in parts}
     return "".join(f"; {key} of {origin}" for key, origin in origins.items() if not origin.ours)
+
+
+def raised_by_another(error: BaseException) -> str | None:
+    """An exception in one line, with the place in another person's part that it came through:
+    `ValueError: no idea, in Mine.propose of my-lab-parts 1.0 (my_lab.py, line 12)`; None where no
+    such part was at work."""
+    modules = {part.__module__: part for part in everything() if not origin_of(part).ours}
+    told = None
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        part = modules.get(frame.f_globals.get("__name__", ""))
+        if part is not None:  # the innermost place is the one to tell
+            where = frame.f_code.co_qualname.rpartition("<locals>.")[2]
+            file = Path(frame.f_code.co_filename).name
+            told = f"{in_one_line(error)}, in {where} of {origin_of(part)} ({file}, line {line})"
+    return told
 
 
 def is_installed(module: str) -> bool:

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from sweeper.causes import ERROR, OUT_OF_MEMORY
 from sweeper.scheduling.messages import Failure
+from trials.errors import in_one_line
 
 DISK_FULL = "disk_full"
 NOT_SHARED = "not_shared"
@@ -31,7 +32,7 @@ _MEMORY_WORDS = ("out of memory", "can't allocate memory", "cannot allocate memo
 def explain(error: BaseException, folder: Path) -> Failure:
     """The symptom of an exception that a training in `folder` raised, with the end of its log."""
     trace = "".join(traceback.format_exception(error))
-    reason = _one_line(error)
+    reason = in_one_line(error)
     return Failure(_symptom(error, folder), reason, tail(folder / "log.txt", trace))
 
 
@@ -79,11 +80,6 @@ def _has_room(folder: Path) -> bool:
     except OSError:
         return False
     return True
-
-
-def _one_line(error: BaseException) -> str:
-    message = next(iter(str(error).strip().splitlines()), "")
-    return f"{type(error).__name__}: {message}" if message else type(error).__name__
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
