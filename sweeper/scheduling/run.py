@@ -48,6 +48,7 @@ from sweeper.tracking.address import tracking_uri
 from sweeper.tracking.handle import WriterHandle, start_writer
 from sweeper.tracking.outbox import Outbox
 from trials.files import atomic_write
+from trials.origins import raised_by_another
 
 PATIENCE = 60.0
 """Seconds to wait at the end until MLflow has everything."""
@@ -172,8 +173,11 @@ class _Run:
                 message = message or scoring.message
             except UserError:
                 raise
-            except SweeperError as error:
-                state, message = "failed", str(error)
+            except Exception as error:
+                told = _told(error)
+                if told is None:
+                    raise
+                state, message = "failed", told
             with contextlib.suppress(SweeperError):  # the first failure is the one to tell
                 conductor.interrupt_all()
             return self._end(state, message)
@@ -225,9 +229,12 @@ class _Run:
                 )
             self._recorder.sweep_ended(state, message)
             message = "\n".join(filter(None, (message, self._drain(state))))
-        except (SweeperError, OSError) as error:
+        except Exception as error:
+            told = _unwritten(error) if isinstance(error, OSError) else _told(error)
+            if told is None:
+                raise
             if state != "failed":
-                state, message = "failed", _told(error)
+                state, message = "failed", told
         self._tell(SweepEnded(state, message, time.time()))
         standings = (
             results.standings if results else standings_of(self._sweep, self._ledger.trials())
@@ -247,9 +254,12 @@ class _Run:
         return left.advice(self._sweep.name + self._home.flag) if left else ""
 
 
-def _told(error: Exception) -> str:
-    if isinstance(error, SweeperError):
-        return str(error)
+def _told(error: Exception) -> str | None:
+    """What stopped a run, in words for its user; None of a fault that is ours."""
+    return str(error) if isinstance(error, SweeperError) else raised_by_another(error)
+
+
+def _unwritten(error: OSError) -> str:
     return f"cannot write the report: {error}; no trial is lost: run the sweep again for it"
 
 

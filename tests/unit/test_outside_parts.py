@@ -222,3 +222,34 @@ def test_a_stored_sweep_is_listed_where_its_distribution_is_gone(lab: Path) -> N
     distributions.installed.cache_clear()
     part._OFFERED.clear()
     assert sweep_from_dict(stored).parts == ("my-lab-parts",)
+
+
+BROKEN_DATA = """
+from trials.data.source import DataSource
+
+
+class Bare(DataSource):
+    key = "bare"
+    summary = "raises when it is asked for its shape"
+    labelled = False
+
+    def item_shape(self):
+        raise KeyError("shape")
+
+    def inspections(self):
+        return ()
+
+    def content(self, cache):
+        raise KeyError("content")
+"""
+
+
+def test_a_part_that_raises_while_a_file_is_read_is_named_in_one_line(
+    install: Install, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    install("bare-parts", "bare_parts", BROKEN_DATA)
+    file = tmp_path / "f.yaml"
+    file.write_text("name: bare\nparts: [bare-parts]\nbase: {data: bare}\nlimits: {trials: 1}\n")
+    assert run(["validate", str(file)]) == 1
+    place = "Bare.item_shape of bare-parts 1.0 (bare_parts.py, line 11)"
+    assert capsys.readouterr().err == f"sweeper: KeyError: 'shape', in {place}\n"
