@@ -78,7 +78,7 @@ def preview(
     searches_grid = sweep.search.part.ends and not sweep.is_ablation
     points = count_points(sweep) if searches_grid else None
     trials = budget or points or 0
-    replicates = sweep.seeds.confirm_top * sweep.seeds.replicates
+    replicates = sweep.replicates
     forecast = forecast_of(sweep, trials, replicates, Home.at(home).cache) if probe else None
     if json:
         print_json(

@@ -8,6 +8,7 @@ import typer
 
 from sweeper.cli.leaderboard import print_leaderboard
 from sweeper.home import Home
+from sweeper.standings.verdict import verdict_in_words
 from sweeper.tracking.address import is_server, redacted, tracking_uri
 
 if TYPE_CHECKING:
@@ -15,11 +16,13 @@ if TYPE_CHECKING:
 
 
 def print_ending(result: SweepResult, home: Home) -> None:
-    """The best trials, the files, the next commands."""
+    """The best trials, whether they beat the base, the files, the next commands."""
     sweep = result.standings.sweep
     typer.echo("")
     print_leaderboard(result.standings, 5)
     typer.echo("")
+    if verdict := verdict_in_words(result.standings):
+        typer.echo(f"verdict  {verdict}")
     typer.echo(f"report   {result.report}")
     typer.echo(f"files    {result.folder}")
     where = home.flag

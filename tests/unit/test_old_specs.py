@@ -29,11 +29,12 @@ OLD: list[dict[str, Any]] = json.loads(
 def test_its_file_read_now_is_the_sweep_that_was_kept_and_may_go_on_with_its_study(
     old: dict[str, Any], tmp_path: Path
 ) -> None:
-    sweep = parse_sweep(old["file"])
-    folder = Home(tmp_path).sweep(sweep.name)
+    given = parse_sweep(old["file"])
+    folder = Home(tmp_path).sweep(given.name)
     folder.create()
     folder.spec_json.write_text(json.dumps(old["spec"]))
     stored = read_stored(folder.spec_json)
+    sweep = given.going_on(stored)
     assert not stored.difference(sweep)
     assert stored.to_dict() == sweep.to_dict()
     study = optuna.create_study(
