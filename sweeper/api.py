@@ -20,6 +20,7 @@ from sweeper.search.reader import read_study
 from sweeper.standings import Standings, standings_of
 from sweeper.standings.against_base import AgainstBase, against_base
 from sweeper.standings.verdict import verdict_in_words
+from sweeper.sweepfile.load import load_sweep
 from sweeper.sweepfile.model import Sweep
 from sweeper.trial import Trial
 
@@ -92,7 +93,7 @@ class SweepResult:
 
 
 def run(
-    sweep: Sweep,
+    sweep: Sweep | Path | str | Mapping[str, Any],
     *,
     home: Path | str | None = None,
     listener: Listener | None = None,
@@ -101,6 +102,9 @@ def run(
 ) -> SweepResult:
     """Run a sweep to its end, or go on with it; then write its report.
 
+    `sweep` is one that `load_sweep` read, or what it reads: the path of a sweep file, or a mapping
+    of what would stand in one.
+
     `home` is the folder of all sweeps ($SWEEPER_HOME, else ./sweeps); `listener` hears events
     as they happen; `source` is the file it was read from, kept beside it; `factory` makes the
     trainings (the real ones by default).
@@ -108,9 +112,14 @@ def run(
     A sweep that could not go on is a result with state `failed`.
 
     Raises:
+        SpecError: the file or mapping is wrong; every problem is in it.
         SpecConflict: the name exists with another search.
         SweepBusy: another process runs it.
     """
+    if not isinstance(sweep, Sweep):
+        if source is None and not isinstance(sweep, Mapping):
+            source = Path(sweep)
+        sweep = load_sweep(sweep)
     here = Home.at(home)
     sweep = replace(sweep, base=with_absolute_paths(sweep.base))
     folder = here.sweep(sweep.name)
@@ -136,7 +145,7 @@ def _late_report(folder: SweepFolder, standings: Standings) -> ReportPaths:
 
 
 def write_report_of(folder: SweepFolder) -> ReportPaths:
-    """Write the report of a sweep anew from its study, also while it runs."""
+    """Write the report of a sweep again from its study, also while it runs."""
     sweep = sweep_of(folder)
     study = read_study(sweep, folder)
     if study is None:

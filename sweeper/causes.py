@@ -74,7 +74,7 @@ _OWN = {
             ends_as="failed",
             blames=False,
             saves=False,
-            meaning="The process that trained it died, and again when it was tried anew. This "
+            meaning="The process that trained it died, and again when it was retried. This "
             "says nothing about the configuration.",
         ),
         Cause(

@@ -12,6 +12,7 @@ from sweeper.cli.options import HomeOption, JsonOption, SetOption, print_json
 from sweeper.cli.printing import settings
 from sweeper.errors import SpecError
 from sweeper.home import Home, SweepFolder
+from sweeper.wording import plural
 
 if TYPE_CHECKING:
     from sweeper.sweepfile.model import Sweep
@@ -29,7 +30,7 @@ def validate(
     overrides: SetOption = None,
     json: JsonOption = False,
 ) -> int:
-    """Say everything that is wrong with sweep files.
+    """Say everything that is wrong with sweep files, and how much the others would run.
 
     The exit status is 2 where something is.
     """
@@ -38,18 +39,21 @@ def validate(
 
     report = []
     for file in files:
-        problems, warnings = [], []
+        entry: dict[str, Any] = {"file": str(file), "problems": [], "warnings": []}
         try:
             sweep = load_sweep(file, overrides or [])
-            warnings = warnings_of(load_config(sweep.base))
+            entry["warnings"] = warnings_of(load_config(sweep.base))
+            entry |= {"trials": _first(sweep, 0)[1], "replicates": sweep.replicates}
+            entry["plan"] = plan_in_words(sweep, entry["trials"])
         except SpecError as error:
-            problems = [str(problem) for problem in error.problems]
-        report.append({"file": str(file), "problems": problems, "warnings": warnings})
+            entry["problems"] = [str(problem) for problem in error.problems]
+        report.append(entry)
     if json:
         print_json(report)
     else:
         for entry in report:
-            typer.echo(f"{entry['file']}: {_verdict(len(entry['problems']))}")
+            plan = f"; {entry['plan']}" if "plan" in entry else ""
+            typer.echo(f"{entry['file']}: {_verdict(len(entry['problems']))}{plan}")
             for problem in entry["problems"]:
                 typer.echo(f"  {problem}")
             for warning in entry["warnings"]:
@@ -97,15 +101,28 @@ def preview(
     typer.echo(f"{sweep.name}: {how} over {len(sweep.parameters)} {what}")
     for number, values in enumerate(first):
         typer.echo(f"  {number:>3}  {settings(values) or 'the base configuration'}")
-    confirm = f", then {replicates} confirmation runs" if replicates else ""
-    runs = "runs" if sweep.is_ablation else "trials"
-    typer.echo(f"{trials} {runs}{confirm}, {sweep.limits.parallel} at a time")
+    typer.echo(f"{plan_in_words(sweep, trials)}, {sweep.limits.parallel} at a time")
     if forecast:
         typer.echo(
             f"one trial takes about {duration(forecast['seconds_per_trial'])} on this machine; "
             f"all of it at most {duration(forecast['seconds'])} "
             f"(scheduler: {sweep.scheduler.name}, which may stop trials early)"
         )
+
+
+def plan_in_words(sweep: Sweep, trials: int | None) -> str:
+    """`20 trials, then up to 12 runs on fresh seeds (the best 3 and the base, 3 seeds each)`."""
+    words = (
+        plural(trials, "run" if sweep.is_ablation else "trial") if trials else "trials without end"
+    )
+    if not sweep.replicates:
+        return words
+    best = "the best" if sweep.seeds.confirm_top == 1 else f"the best {sweep.seeds.confirm_top}"
+    base = " and the base" if sweep.confirms_base else ""
+    return (
+        f"{words}, then up to {sweep.replicates:,} runs on fresh seeds ({best}{base}, "
+        f"{sweep.seeds.replicates} seeds each)"
+    )
 
 
 def schema() -> None:

@@ -84,7 +84,7 @@ def status(name: SweepName, home: HomeOption = None, json: JsonOption = False) -
         return
     driver = f", driven by process {summary['driver']}" if summary["driver"] else ""
     typer.echo(f"{name}: {summary['state']}{driver}")
-    # The ledger knows only that they had begun: without a driver nobody runs them.
+    # The ledger knows only that they had begun: without a driver they are not running.
     going_on = "running" if summary["driver"] is not None else "cut off"
     words = {"running": going_on}
     counts = ", ".join(

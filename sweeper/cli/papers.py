@@ -297,7 +297,7 @@ def _sweep_and_data(name: str, home: Home) -> tuple[Sweep | None, pa.Table]:
 
 
 def report(name: SweepName, home: HomeOption = None) -> None:
-    """Write a sweep's report anew, also while it runs."""
+    """Write a sweep's report again, also while it runs."""
     from sweeper.api import write_report_of
 
     folder = Home.at(home).existing(name)

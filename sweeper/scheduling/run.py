@@ -295,7 +295,7 @@ def _keep_spec(sweep: Sweep, folder: SweepFolder, source: Path | None) -> Sweep:
             )
         if not difference:
             return sweep
-    # The spec last: once it is the new one, nobody looks at the file again. And the file may be
+    # The spec last: once it is the new one, the file is not compared again. And the file may be
     # given as it lies here.
     with writing(folder.path):
         if source is not None and source.is_file():

@@ -22,7 +22,7 @@ JOURNAL = ""
 """Given in place of a URL, it means the journal in the folder, whatever the environment says."""
 
 _ATTEMPTS = 20
-"""Of making ten tables and an index, of which somebody else may be making each."""
+"""Of making ten tables and an index, of which another process may be making each."""
 
 
 def open_storage(folder: SweepFolder, url: str | None) -> tuple[BaseStorage, Journal | None]:
@@ -92,7 +92,7 @@ def _open_database(url: str) -> RDBStorage:
 def _make_tables(url: str) -> None:
     """Make Optuna's tables where they are missing, and see that they are of this version.
 
-    Whoever finds an empty database makes them, and two who find it at once are in each other's
+    The first process on an empty database makes them. Two that find it at once are in each other's
     way: the slower one fails, and finds them on looking again.
     """
     from sqlalchemy import exc

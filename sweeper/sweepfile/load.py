@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from pathlib import Path as FilePath
 from typing import Any, TypeVar
 
@@ -47,13 +48,17 @@ YOUNGER: dict[str, dict[str, Any]] = {"seeds": {"confirm_base": False}}
 AnySection = TypeVar("AnySection", bound=Section)
 
 
-def load_sweep(path: FilePath | str, overrides: Sequence[str] = ()) -> Sweep:
-    """Read and check the sweep file at `path`, with `overrides` (`limits.trials=50`) laid over it.
+def load_sweep(source: FilePath | str | Mapping[str, Any], overrides: Sequence[str] = ()) -> Sweep:
+    """Read and check a sweep, with `overrides` (`limits.trials=50`) laid over it.
+
+    `source` is the path of a sweep file, or a mapping of what would stand in one.
 
     Raises:
-        SpecError: something is wrong; every problem of the file is in it.
+        SpecError: something is wrong; every problem of the sweep is in it.
     """
-    return parse_sweep(read_text(FilePath(path)), str(path), overrides)
+    if isinstance(source, Mapping):
+        return _checked(Document("<mapping>", root=deepcopy(dict(source))), overrides)
+    return parse_sweep(read_text(FilePath(source)), str(source), overrides)
 
 
 def parse_sweep(text: str, filename: str = "<string>", overrides: Sequence[str] = ()) -> Sweep:
@@ -62,7 +67,10 @@ def parse_sweep(text: str, filename: str = "<string>", overrides: Sequence[str] 
     Raises:
         SpecError: something is wrong; every problem of the text is in it.
     """
-    document = read_document(text, filename)
+    return _checked(read_document(text, filename), overrides)
+
+
+def _checked(document: Document, overrides: Sequence[str]) -> Sweep:
     for override in overrides if document.readable else ():
         lay_over(document, override)
     sweep = _assemble(document, checked=True) if document.readable else None

@@ -56,7 +56,7 @@ def trial_tag(number: int) -> str:
 
 
 def trial_number(tag: str) -> int | None:
-    """The number that `trial_tag` spelt, None where the tag is somebody else's."""
+    """The number that `trial_tag` spelt, None where the tag is not ours."""
     if tag == "sweep":
         return SWEEP
     return int(tag) if tag.isdecimal() else None

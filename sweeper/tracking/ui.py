@@ -74,7 +74,7 @@ def serve_ui(home: Path, port: int | None = None) -> int:
 
 
 def free_port(preferred: int = USUAL_PORT) -> int:
-    """`preferred` if nobody listens there, else (and for 0) one that the system has to spare.
+    """`preferred` if no process listens there, else (and for 0) one that the system has to spare.
 
     Raises:
         OSError: there is none.

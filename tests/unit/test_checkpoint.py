@@ -76,7 +76,7 @@ def test_a_training_does_not_go_on_with_other_data(tmp_path: Path) -> None:
     )
     whole = Training(config, tmp_path / "run").advance().protocol["data_hash"]
     write(1)
-    with pytest.raises(CheckpointError, match=r"the data are others than those .*train anew"):
+    with pytest.raises(CheckpointError, match=r"the data are others than .*train from the start"):
         Training(config, tmp_path / "run").restore()
     with pytest.raises(CheckpointError, match=r"the data are others than those .*trained on"):
         final_score(tmp_path / "run")

@@ -61,6 +61,14 @@ def test_the_documented_example_is_understood_as_it_reads() -> None:
     assert (sweep.limits.trials, sweep.limits.hours) == (20, 1.0)
 
 
+def test_a_mapping_is_read_as_a_file_of_the_same_content_and_stays_as_it_is() -> None:
+    given = yaml.safe_load(EXAMPLE)
+    assert load_sweep(given, ["limits.trials=7"]) == parse_sweep(EXAMPLE, "", ["limits.trials=7"])
+    assert given == yaml.safe_load(EXAMPLE)
+    with pytest.raises(SpecError, match=r"<mapping>: base\.lss: there is no"):
+        load_sweep({**given, "base": {"lss": "hinge"}})
+
+
 def test_a_sweep_of_a_version_that_left_defaults_out_is_the_same_sweep() -> None:
     sweep = parse_sweep(EXAMPLE)
     stored = sweep.to_dict()

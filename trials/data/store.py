@@ -109,7 +109,7 @@ def key(source: Decodable, files: Sequence[Path]) -> str:
 
 
 def _build(source: Decodable, files: Sequence[Path], folder: Path) -> Path:
-    """Decode everything into `folder`, which nobody else looks at."""
+    """Decode everything into `folder`, which no other process reads."""
     folder.mkdir(parents=True, exist_ok=True)
     try:
         reading = source.read(files)
@@ -211,7 +211,7 @@ def _trusted(entry: Path) -> Content | None:
     except MemoryError:
         raise
     except Exception:
-        # Damaged bytes make NumPy's reader raise almost anything; the entry is built anew.
+        # Damaged bytes make NumPy's reader raise almost anything; the entry is built again.
         return None
 
 

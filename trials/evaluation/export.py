@@ -146,7 +146,7 @@ def _read(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
             tensors = {name: reader.get_tensor(name) for name in reader.keys()}  # noqa: SIM118
     except SafetensorError as error:
         raise CheckpointError(
-            f"{file}: the saved generator is damaged ({error}); only training anew in another"
+            f"{file}: the saved generator is damaged ({error}); only training again in another"
             " folder brings it back"
         ) from error
     if facts is None:

@@ -38,7 +38,7 @@ REAL = 2048
 
 REMEMBERING = ("ema", "historical_averaging", "progressive_growing", "stacked")
 """Tricks that would reach from one training into the next: what they do goes by the step of the
-whole, or by weights that are no longer there. Other tricks forget, as they are prepared anew."""
+whole, or by weights that are no longer there. Other tricks forget, as they are prepared again."""
 
 
 def greedy(reference: Reference, features: Sequence[Tensor], most: int) -> tuple[list[int], float]:
