@@ -112,9 +112,8 @@ def preview(
 
 def plan_in_words(sweep: Sweep, trials: int | None) -> str:
     """`20 trials, then up to 12 runs on fresh seeds (the best 3 and the base, 3 seeds each)`."""
-    words = (
-        plural(trials, "run" if sweep.is_ablation else "trial") if trials else "trials without end"
-    )
+    what = "run" if sweep.is_ablation else "trial"
+    words = plural(trials, what) if trials else f"{what}s without a limit"
     if not sweep.replicates:
         return words
     best = "the best" if sweep.seeds.confirm_top == 1 else f"the best {sweep.seeds.confirm_top}"

@@ -57,10 +57,10 @@ def verdict(standings: Standings) -> str:
     found = against_base(standings)
     kind, note = "", ""
     if found is not None and found.differences[0].low is not None:
-        several = found.family > 1
-        interval = f"intervals that hold together at {LEVEL:.0%}, one of {found.family}"
-        note = "Mean difference over the seeds that both were run on, with " + (
-            f"{interval}." if several else f"a {LEVEL:.0%} interval."
+        widened = f", widened for {found.family} comparisons" if found.family > 1 else ""
+        note = (
+            f"Mean difference over the seeds that both were run on, with a {LEVEL:.0%} interval"
+            f"{widened}."
         )
         kind = " confirmed" if found.confirmed else ""
     told = f'<p class="verdict{kind}">{text(sentence(words))}.</p>\n'
