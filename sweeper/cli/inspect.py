@@ -125,6 +125,7 @@ def top(
             [
                 {
                     **standing.trial.as_dict(),
+                    "rank": standing.rank,
                     "fresh_seeds": list(standing.confirmed.values) if standing.confirmed else [],
                 }
                 for standing in ranked_trials(standings)[:count]
