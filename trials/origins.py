@@ -9,14 +9,17 @@ from __future__ import annotations
 import functools
 import hashlib
 import inspect
+import json
 import sys
 import traceback
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from importlib.metadata import packages_distributions
+from importlib.metadata import distribution, packages_distributions
 from pathlib import Path
 from types import CodeType, FunctionType
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from trials import distributions
 from trials.errors import in_one_line
@@ -97,7 +100,21 @@ def _distribution_of(module: str) -> str | None:
         return distributions.OURS
     if owner := distributions.owner_of(module, distributions.installed()):
         return owner.name
-    return next(iter(_packages().get(package, ())), None)
+    named = _packages().get(package, ())
+    return next((name for name in named if _holds(name, module)), None)
+
+
+def _holds(name: str, module: str) -> bool:
+    """Whether a distribution that has a package of that name has this module of it: a folder beside
+    a script may be called like a package that is installed, and comes before it."""
+    file = getattr(sys.modules.get(module), "__file__", None)
+    if file is None:
+        return True
+    there = distribution(name)
+    places = [Path(str(there.locate_file("")))]
+    if told := there.read_text("direct_url.json"):  # an editable install lies where its source is
+        places.append(Path(url2pathname(urlsplit(json.loads(told)["url"]).path)))
+    return any(Path(file).resolve().is_relative_to(place.resolve()) for place in places)
 
 
 @functools.cache
