@@ -1,7 +1,7 @@
 """The watcher: feeds every evaluation to the signs of failure and reports what sets in.
 
 All its state is the history of signals and which symptoms are present, as plain values, so a
-watcher that is saved and taken up again behaves as one that was never stopped.
+watcher that is saved and resumed behaves as one that was never stopped.
 """
 
 from __future__ import annotations
