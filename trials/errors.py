@@ -36,3 +36,9 @@ class ExtractorError(TrialError):
 
 class CheckpointError(TrialError):
     """A checkpoint that cannot be used for this configuration."""
+
+
+def in_one_line(error: BaseException) -> str:
+    """An exception that nobody here raised, told in one line: its type and what it says first."""
+    message = next(iter(str(error).strip().splitlines()), "")
+    return f"{type(error).__name__}: {message}" if message else type(error).__name__

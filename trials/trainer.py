@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 
 
 class Training:
-    """One training in one folder, which `restore` can take up at its last checkpoint."""
+    """One training in one folder, which `restore` resumes at its last checkpoint."""
 
     def __init__(self, config: TrialConfig, folder: Path, *, cache: Path | None = None) -> None:
         self.config = config

@@ -43,12 +43,14 @@ from sweeper.scheduling.trainable import Factory, build_training
 from sweeper.scheduling.tune_loop import Tuning
 from sweeper.search.ledger import Ledger
 from sweeper.standings import standings_of
+from sweeper.standings.verdict import verdict_in_words
 from sweeper.sweepfile.load import load_sweep, read_stored
 from sweeper.sweepfile.model import Sweep
 from sweeper.tracking.address import tracking_uri
 from sweeper.tracking.handle import WriterHandle, start_writer
 from sweeper.tracking.outbox import Outbox
 from trials.files import atomic_write
+from trials.origins import raised_by_another
 
 PATIENCE = 60.0
 """Seconds to wait at the end until MLflow has everything."""
@@ -92,7 +94,7 @@ def run(
     uri = tracking_uri(home.path, sweep.tracking.uri) if record else None
     with folder.lock(), environment():
         folder.create()
-        _keep_spec(sweep, folder, source)
+        sweep = _keep_spec(sweep, folder, source)
         if folder.asked() in (Request.STOP, Request.CANCEL):
             folder.clear_request()  # it was obeyed, or its driver died; running again overrides it
         ledger, company = Ledger.open(sweep, folder), Company.of(sweep)
@@ -182,8 +184,11 @@ class _Run:
                 message = message or scoring.message
             except UserError:
                 raise
-            except SweeperError as error:
-                state, message = "failed", str(error)
+            except Exception as error:
+                told = _told(error)
+                if told is None:
+                    raise
+                state, message = "failed", told
             with contextlib.suppress(SweeperError):  # the first failure is the one to tell
                 conductor.interrupt_all()
             return self._end(state, message)
@@ -194,13 +199,10 @@ class _Run:
         self._recorder.replay(self._ledger)
         self._tell(
             SweepStarted(
-                name=sweep.name,
+                sweep=sweep,
                 folder=self._folder.path,
                 budget=self._ledger.plan() or 0,
-                replicates=sweep.seeds.confirm_top * sweep.seeds.replicates,
-                parallel=sweep.limits.parallel,
-                metrics=tuple(objective.metric for objective in sweep.objective),
-                goals=tuple(objective.goal for objective in sweep.objective),
+                replicates=sweep.replicates,
                 resumed=bool(records),
                 records=tuple(records),
                 time=time.time(),
@@ -233,11 +235,15 @@ class _Run:
                 results = conclude(
                     self._sweep, self._folder, self._ledger, state=state, recorder=self._recorder
                 )
-            self._recorder.sweep_ended(state, message)
+            verdict = verdict_in_words(results.standings) if results else ""
+            self._recorder.sweep_ended(state, "\n\n".join(filter(None, (verdict, message))))
             message = "\n".join(filter(None, (message, self._drain(state))))
-        except (SweeperError, OSError) as error:
+        except Exception as error:
+            told = _unwritten(error) if isinstance(error, OSError) else _told(error)
+            if told is None:
+                raise
             if state != "failed":
-                state, message = "failed", _told(error)
+                state, message = "failed", told
         self._tell(SweepEnded(state, message, time.time()))
         standings = (
             results.standings if results else standings_of(self._sweep, self._ledger.trials())
@@ -257,9 +263,12 @@ class _Run:
         return left.advice(self._sweep.name + self._home.flag) if left else ""
 
 
-def _told(error: Exception) -> str:
-    if isinstance(error, SweeperError):
-        return str(error)
+def _told(error: Exception) -> str | None:
+    """What stopped a run, in words for its user; None of a fault that is ours."""
+    return str(error) if isinstance(error, SweeperError) else raised_by_another(error)
+
+
+def _unwritten(error: OSError) -> str:
     return f"cannot write the report: {error}; no trial is lost: run the sweep again for it"
 
 
@@ -272,10 +281,12 @@ def _record(uri: str, home: Home, folder: SweepFolder, company: Company) -> Iter
         yield _Wires(outbox, writer)
 
 
-def _keep_spec(sweep: Sweep, folder: SweepFolder, source: Path | None) -> None:
-    """Write the spec down, or compare it with the one that is there."""
+def _keep_spec(sweep: Sweep, folder: SweepFolder, source: Path | None) -> Sweep:
+    """Write the spec down, or compare it with the one that is there. Returns the sweep to run."""
     if folder.exists():
-        difference = read_stored(folder.spec_json).difference(sweep)
+        begun = read_stored(folder.spec_json)
+        sweep = sweep.going_on(begun)
+        difference = begun.difference(sweep)
         if difference.refused:
             raise SpecConflict(
                 f"a sweep named {sweep.name!r} exists in {folder.path.parent} and differs in "
@@ -283,13 +294,14 @@ def _keep_spec(sweep: Sweep, folder: SweepFolder, source: Path | None) -> None:
                 "but its limits, resources, tracking, confirmation and description"
             )
         if not difference:
-            return
+            return sweep
     # The spec last: once it is the new one, the file is not compared again. And the file may be
     # given as it lies here.
     with writing(folder.path):
         if source is not None and source.is_file():
             atomic_write(folder.sweep_yaml, _kept_text(sweep, source))
         atomic_write(folder.spec_json, json.dumps(sweep.to_dict(), indent=2) + "\n")
+    return sweep
 
 
 def _kept_text(sweep: Sweep, source: Path) -> bytes | str:

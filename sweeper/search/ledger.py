@@ -53,7 +53,7 @@ class Ledger(StudyReader):
         self.scheduler = Scheduler(sweep, self._entries)
         self._storage = storage
         self._journal = journal
-        self._desk = Proposer(sweep, study, storage, self._entries)
+        self._proposer = Proposer(sweep, study, storage, self._entries)
         self._steps: dict[int, set[int]] = {}
 
     @classmethod
@@ -93,7 +93,7 @@ class Ledger(StudyReader):
     def _finish_what_was_cut_short(self) -> None:
         for trial in self._entries.all(TrialState.RUNNING):
             if "config" not in trial.user_attrs:
-                self._desk.redraw(trial)
+                self._proposer.redraw(trial)
                 continue
             for step, value in attributes.unreported(trial, self.sweep.objective):
                 self._storage.set_trial_intermediate_value(trial._trial_id, step, value)
@@ -113,12 +113,12 @@ class Ledger(StudyReader):
     def ask(self) -> Trial | None:
         """The search's next trial; None when the grid has no further point."""
         with translated(), self.together():
-            return self._desk.ask()
+            return self._proposer.ask()
 
     def ask_replicate(self, of: int, seed: int) -> Trial:
         """A trial that repeats the configuration of trial `of` with another seed."""
         with translated():
-            return self._desk.ask_replicate(of, seed)
+            return self._proposer.ask_replicate(of, seed)
 
     def started(self, number: int) -> int:
         """A worker has taken the trial up. Returns how often that has happened."""
@@ -238,7 +238,7 @@ class Ledger(StudyReader):
 
             design = design_of(self.sweep)
             return len(design.possible) * len(seeds_of(self.sweep))
-        return self._desk.budget
+        return self._proposer.budget
 
     def plan(self) -> int | None:
         """The `budget`, also written down for readers (`planned`)."""

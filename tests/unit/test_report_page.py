@@ -118,12 +118,15 @@ def test_a_finished_sweep_leaves_its_files_and_a_page_that_shows_them(written):
     assert written.figures["over_steps"].name == "fid_over_steps.png"
     assert all(path.stat().st_size > 0 for path in written.all)
     assert {path.name for path in written.folder.iterdir()} == {p.name for p in written.all}
-    assert yaml.safe_load(written.best_yaml.read_text())["seed"] == 1
+    best = written.best_yaml.read_text()
+    assert yaml.safe_load(best)["seed"] == 1
+    told = "FID 22.0 ± 1.0 on fresh seeds (3); FID 20.00 in the search."
+    assert best.splitlines()[0] == f"# Trial 00001 of the sweep small: {told}"
     shown = Page(written.html.read_text())
     assert len(shown.of("img")) == len(written.figures)
     assert "22.0 ± 1.0" in shown.text
     assert "20.00 in the search" in shown.text
-    assert "50% lower" in shown.text
+    assert "Not confirmed: trial 00001 against the base configuration, FID −20.00" in shown.text
     assert "RuntimeError: no" in shown.text
 
 
@@ -156,7 +159,12 @@ TWO = [trial(n, float(10 + n), 0.9 - abs(3 - n) / 10) for n in range(6)]
     [
         ((), [], set(), "has no trial yet"),
         ((), [trial(0, 40.0)], {"over_steps"}, "finished"),
-        ((), [trial(0, 40.0), trial(1, 20.0)], {"over_steps", "against", "best_of_k"}, "50% lower"),
+        (
+            (),
+            [trial(0, 40.0), trial(1, 20.0)],
+            {"over_steps", "against", "best_of_k"},
+            "FID −20.00 in",
+        ),
         ((), ALL_FAILED, {"stops"}, "All 3 trials ended before the last step"),
         ((), RUNNING, {"over_steps"}, "No trial has completed yet"),
         (
