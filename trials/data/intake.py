@@ -63,8 +63,13 @@ class Intake:
         """What somebody who trains on these data should know."""
         told = []
         if self.skipped:
-            reasons = ", ".join(f"{count} {reason}" for reason, count in self.skipped.items())
-            told.append(f"{self._share()} skipped: {reasons}; the first: {self.examples[0]}")
+            most = Counter(self.skipped).most_common(FEW)
+            reasons = [f"{count} {reason}" for reason, count in most]
+            if others := self.left_out - sum(count for _, count in most):
+                reasons.append(f"{others} for other reasons")
+            told.append(
+                f"{self._share()} skipped: {', '.join(reasons)}; the first: {self.examples[0]}"
+            )
         if self.used is not None and self.rule == UPPER_BYTE:
             low, high = self.used
             if high - low < NARROW:
