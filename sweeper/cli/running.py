@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_module
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -72,12 +73,11 @@ def train(
 
     Run it again to go on where it was interrupted.
     """
-    from trials.config import load_config, warnings_of
+    from trials.config import warnings_of
     from trials.evaluation.best_generator import ranked_by, value_of
     from trials.trainer import train as train_one
 
-    mapping = _trial_mapping(what, overrides or [])
-    config = load_config(mapping)
+    config = _checked(_trial_mapping(what, overrides or []))
     for warning in warnings_of(config):
         say(f"warning: {warning}", err=True)
     folder = out or Path("trained") / Path(what).stem
@@ -101,6 +101,22 @@ def train(
             say(f"best {name} {value:.4g} at step {result.best.step}")
         say(f"{result.state}; samples in {folder / 'samples'}")
     return 1 if result.state == "failed" else 0
+
+
+def _checked(mapping: Mapping[str, Any]) -> TrialConfig:
+    """The trial config of a mapping, once nothing is wrong with it and its data are there.
+
+    Raises:
+        ConfigError: with every problem of both.
+    """
+    from trials.config import load_config, problems_of
+    from trials.data import check_given
+    from trials.errors import ConfigError
+
+    problems = [*problems_of(mapping), *check_given(mapping.get("data"))]
+    if problems:
+        raise ConfigError(problems)
+    return load_config(mapping)
 
 
 def _trial_mapping(what: str, overrides: list[str]) -> dict[str, Any]:
