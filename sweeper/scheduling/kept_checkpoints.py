@@ -24,12 +24,19 @@ MARK = "taken_over"
 def begin(training: Any, folder: Path, work: Work) -> None:
     """Restore the training: from its own checkpoint, or for the first time from another trial's."""
     mark = folder / MARK
-    if work.take_over is None or (mark.exists() and mark.read_text() == work.take_over):
+    if work.take_over is None or (
+        mark.exists() and _kept_as(mark.read_text()) == _kept_as(work.take_over)
+    ):
         training.restore()
     else:
         training.take_over(Path(work.take_over))
-        atomic_write(mark, work.take_over)
+        atomic_write(mark, _kept_as(work.take_over))
     keep(training, folder, work)
+
+
+def _kept_as(place: str) -> str:
+    """`00003/kept/000500`: a kept checkpoint by what stays the same when the home moves."""
+    return "/".join(Path(place).parts[-3:])
 
 
 def keep(training: Any, folder: Path, work: Work) -> None:

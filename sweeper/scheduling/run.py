@@ -47,6 +47,7 @@ from sweeper.sweepfile.load import load_sweep, read_stored
 from sweeper.sweepfile.model import Sweep
 from sweeper.tracking.address import tracking_uri
 from sweeper.tracking.handle import WriterHandle, start_writer
+from sweeper.tracking.moved import follow_home
 from sweeper.tracking.outbox import Outbox
 from trials.files import atomic_write
 
@@ -115,6 +116,8 @@ class _Wires:
 
     outbox: Outbox
     writer: WriterHandle
+    moved: str
+    """What MLflow was told of a home that has moved; empty where it has not."""
 
 
 class _Run:
@@ -206,6 +209,8 @@ class _Run:
                 time=time.time(),
             )
         )
+        if self._wires is not None and self._wires.moved:
+            self._tell(Noted(self._wires.moved, time.time()))
         if records and (changes := self._company.changes(self._ledger.company)):
             self._tell(Noted(changes, time.time()))
         self._ledger.accompanied_by(self._company.as_dict())
@@ -265,11 +270,12 @@ def _told(error: Exception) -> str:
 
 @contextlib.contextmanager
 def _record(uri: str, home: Home, folder: SweepFolder, company: Company) -> Iterator[_Wires]:
+    moved = follow_home(uri, home.mlartifacts)
     with (
         Outbox(folder.outbox) as outbox,
         start_writer(outbox, uri, home.mlartifacts, company.parts) as writer,
     ):
-        yield _Wires(outbox, writer)
+        yield _Wires(outbox, writer, moved)
 
 
 def _keep_spec(sweep: Sweep, folder: SweepFolder, source: Path | None) -> None:
