@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -27,34 +28,63 @@ def register(app: typer.Typer) -> None:
 def validate(
     files: Annotated[list[Path], typer.Argument(help="Sweep files.", metavar="FILE...")],
     overrides: SetOption = None,
+    data: Annotated[
+        bool, typer.Option("--data", help="Decode all data, and say what they are.")
+    ] = False,
+    home: HomeOption = None,
     json: JsonOption = False,
 ) -> int:
     """Say everything that is wrong with sweep files.
 
-    The exit status is 2 where something is.
+    With --data everything is decoded, too, and kept in the home for the trials. The exit status is
+    2 where something is wrong.
     """
-    from sweeper.sweepfile import load_sweep
-    from trials.config import load_config, warnings_of
-
-    report = []
-    for file in files:
-        problems, warnings = [], []
-        try:
-            sweep = load_sweep(file, overrides or [])
-            warnings = warnings_of(load_config(sweep.base))
-        except SpecError as error:
-            problems = [str(problem) for problem in error.problems]
-        report.append({"file": str(file), "problems": problems, "warnings": warnings})
+    report = [
+        _checked(file, overrides or [], Home.at(home).cache if data else None) for file in files
+    ]
     if json:
         print_json(report)
     else:
         for entry in report:
-            say(f"{entry['file']}: {_verdict(len(entry['problems']))}")
-            for problem in entry["problems"]:
-                say(f"  {problem}")
-            for warning in entry["warnings"]:
-                say(f"  warning: {warning}")
+            _print_checked(entry)
     return 2 if any(entry["problems"] for entry in report) else 0
+
+
+def _checked(file: Path, overrides: list[str], cache: Path | None) -> dict[str, Any]:
+    """What is to be said of one sweep file, and with a `cache` of its data, decoded there."""
+    from sweeper.sweepfile import load_sweep
+    from trials.config import load_config, warnings_of
+    from trials.data import cheap_warnings, lenient, open_data, survey
+    from trials.errors import DataError
+
+    entry: dict[str, Any] = {"file": str(file), "problems": [], "warnings": []}
+    try:
+        config = load_config(load_sweep(file, overrides).base)
+        entry["warnings"] = warnings_of(config)
+        if cache is None:
+            entry["warnings"] += cheap_warnings(config.data)
+        else:
+            entry["data"] = survey(open_data(config.data, cache=cache))
+            entry["warnings"] += entry["data"]["warnings"]
+    except SpecError as error:
+        entry["problems"] = [str(problem) for problem in error.problems]
+    except DataError as error:
+        entry["problems"] = [f"{file}: {error}"]
+        with contextlib.suppress(DataError):
+            entry["data"] = survey(open_data(lenient(config.data)))
+    return entry
+
+
+def _print_checked(entry: dict[str, Any]) -> None:
+    from trials.data import survey_in_words
+
+    say(f"{entry['file']}: {_verdict(len(entry['problems']))}")
+    for problem in entry["problems"]:
+        say(f"  {problem}")
+    for line in survey_in_words(entry["data"]) if "data" in entry else ():
+        say(f"  {line}")
+    for warning in entry["warnings"]:
+        say(f"  warning: {warning}")
 
 
 def _verdict(count: int) -> str:
@@ -72,8 +102,13 @@ def preview(
     """The first configurations, and a forecast of hours."""
     from sweeper.sweepfile import load_sweep
     from sweeper.sweepfile.space import count_points
+    from trials.config import load_config
+    from trials.data import cheap_warnings
 
     sweep = load_sweep(file, overrides or [])
+    if not probe:  # which would open the data and tell of more
+        for warning in cheap_warnings(load_config(sweep.base).data):
+            say(f"warning: {warning}", err=True)
     first, budget = _first(sweep, count)
     searches_grid = sweep.search.part.ends and not sweep.is_ablation
     points = count_points(sweep) if searches_grid else None
