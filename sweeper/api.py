@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sweeper.ablation.tables import Table
 from sweeper.causes import to_retry
 from sweeper.home import Home, SweepFolder
+from sweeper.privacy import private
 from sweeper.report import ReportPaths, write_report
 from sweeper.results import sweep_of, table_of
 from sweeper.scheduling.conclusion import conclude
@@ -134,7 +135,8 @@ def run(
 def _late_report(folder: SweepFolder, standings: Standings) -> ReportPaths:
     """The report of a run that failed before it wrote one; if that fails too, where it belongs."""
     try:
-        return write_report(folder, standings)
+        with private(folder.path.parent):
+            return write_report(folder, standings)
     except OSError:
         return ReportPaths.within(folder.report)
 
@@ -143,9 +145,10 @@ def write_report_of(folder: SweepFolder) -> ReportPaths:
     """Write the report of a sweep again from its study, also while it runs."""
     sweep = sweep_of(folder)
     study = read_study(sweep, folder)
-    if study is None:
-        return write_report(folder, standings_of(sweep, ()))
-    return conclude(sweep, folder, study).report
+    with private(folder.path.parent):
+        if study is None:
+            return write_report(folder, standings_of(sweep, ()))
+        return conclude(sweep, folder, study).report
 
 
 def with_absolute_paths(base: Mapping[str, Any]) -> dict[str, Any]:

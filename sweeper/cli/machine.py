@@ -16,6 +16,7 @@ import typer
 from sweeper.cli.options import HomeOption, JsonOption, SweepName, print_json
 from sweeper.cli.printing import say
 from sweeper.home import Home
+from sweeper.privacy import private
 
 GIBIBYTE = 2**30
 
@@ -145,7 +146,7 @@ def sync(name: SweepName, home: HomeOption = None) -> int:
     here = Home.at(home)
     folder = here.existing(name)
     uri = tracking_uri(here.path, sweep_of(folder).tracking.uri)
-    with folder.lock():
+    with private(here.path), folder.lock():
         if moved := follow_home(uri, here.mlartifacts):
             say(moved)
         left = send(folder.outbox, uri, here.mlartifacts)

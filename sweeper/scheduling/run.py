@@ -22,6 +22,7 @@ import yaml
 from sweeper.company import Company
 from sweeper.errors import SpecConflict, SweeperError, UserError
 from sweeper.home import Home, Request, SweepFolder, writing
+from sweeper.privacy import private
 from sweeper.scheduling.closing import closing
 from sweeper.scheduling.cluster import environment
 from sweeper.scheduling.conclusion import Results, conclude
@@ -50,6 +51,7 @@ from sweeper.tracking.handle import WriterHandle, start_writer
 from sweeper.tracking.moved import follow_home
 from sweeper.tracking.outbox import Outbox
 from trials.files import atomic_write
+from trials.temporary import remove_leftovers
 
 PATIENCE = 60.0
 """Seconds to wait at the end until MLflow has everything."""
@@ -91,8 +93,9 @@ def run(
     """
     folder = home.sweep(sweep.name)
     uri = tracking_uri(home.path, sweep.tracking.uri) if record else None
-    with folder.lock(), environment():
+    with private(home.path), folder.lock(), environment():
         folder.create()
+        _tidy(home, folder)
         _keep_spec(sweep, folder, source)
         if folder.asked() in (Request.STOP, Request.CANCEL):
             folder.clear_request()  # it was obeyed, or its driver died; running again overrides it
@@ -276,6 +279,13 @@ def _record(uri: str, home: Home, folder: SweepFolder, company: Company) -> Iter
         start_writer(outbox, uri, home.mlartifacts, company.parts) as writer,
     ):
         yield _Wires(outbox, writer, moved)
+
+
+def _tidy(home: Home, folder: SweepFolder) -> None:
+    """Remove what killed processes have left unfinished in this sweep, and beside all of them."""
+    remove_leftovers(folder.path)
+    for shared in (home.path, home.cache):
+        remove_leftovers(shared, below=False)
 
 
 def _keep_spec(sweep: Sweep, folder: SweepFolder, source: Path | None) -> None:

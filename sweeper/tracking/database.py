@@ -148,6 +148,8 @@ class Database:
 
 def _connect(path: Path) -> sqlite3.Connection:
     with _translated(path):
+        if not path.exists() and path.parent.is_dir():
+            path.touch()  # SQLite's own files are no group's to write
         connection = sqlite3.connect(
             path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
         )

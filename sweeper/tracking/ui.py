@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from sweeper.errors import UserError
+from sweeper.privacy import private
 from sweeper.secrets import without_user
 from sweeper.tracking.address import database_file, is_server, tracking_uri
 from sweeper.tracking.moved import follow_home
@@ -69,7 +70,8 @@ def serve_ui(home: Path, port: int | None = None) -> int:
         print(visible(moved))
     command = ui_command(home, port)
     print(f"MLflow: {ui_address(command)}  (Ctrl-C ends it)", flush=True)
-    return run_server(command, {**os.environ, **ENVIRONMENT})
+    with private(home):
+        return run_server(command, {**os.environ, **ENVIRONMENT})
 
 
 def free_port(preferred: int = USUAL_PORT) -> int:
