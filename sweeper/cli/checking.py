@@ -14,6 +14,7 @@ from sweeper.cli.printing import say, settings
 from sweeper.errors import SpecError
 from sweeper.home import Home, SweepFolder
 from sweeper.privacy import private
+from sweeper.wording import plural
 
 if TYPE_CHECKING:
     from sweeper.sweepfile.model import Sweep
@@ -35,7 +36,7 @@ def validate(
     home: HomeOption = None,
     json: JsonOption = False,
 ) -> int:
-    """Say everything that is wrong with sweep files.
+    """Say everything that is wrong with sweep files, and how much the others would run.
 
     With --data everything is decoded, too, and kept in the home for the trials. The exit status is
     2 where something is wrong.
@@ -60,7 +61,10 @@ def _checked(file: Path, overrides: list[str], cache: Path | None) -> dict[str, 
 
     entry: dict[str, Any] = {"file": str(file), "problems": [], "warnings": []}
     try:
-        config = load_config(load_sweep(file, overrides).base)
+        sweep = load_sweep(file, overrides)
+        config = load_config(sweep.base)
+        entry |= {"trials": _first(sweep, 0)[1], "replicates": sweep.replicates}
+        entry["plan"] = plan_in_words(sweep, entry["trials"])
         entry["warnings"] = warnings_of(config)
         if cache is None:
             entry["warnings"] += cheap_warnings(config.data)
@@ -79,7 +83,8 @@ def _checked(file: Path, overrides: list[str], cache: Path | None) -> dict[str, 
 def _print_checked(entry: dict[str, Any]) -> None:
     from trials.data import survey_in_words
 
-    say(f"{entry['file']}: {_verdict(len(entry['problems']))}")
+    plan = f"; {entry['plan']}" if "plan" in entry and not entry["problems"] else ""
+    say(f"{entry['file']}: {_verdict(len(entry['problems']))}{plan}")
     for problem in entry["problems"]:
         say(f"  {problem}")
     for line in survey_in_words(entry["data"]) if "data" in entry else ():
@@ -114,7 +119,7 @@ def preview(
     searches_grid = sweep.search.part.ends and not sweep.is_ablation
     points = count_points(sweep) if searches_grid else None
     trials = budget or points or 0
-    replicates = sweep.seeds.confirm_top * sweep.seeds.replicates
+    replicates = sweep.replicates
     forecast = forecast_of(sweep, trials, replicates, Home.at(home).cache) if probe else None
     if json:
         print_json(
@@ -133,15 +138,27 @@ def preview(
     say(f"{sweep.name}: {how} over {len(sweep.parameters)} {what}")
     for number, values in enumerate(first):
         say(f"  {number:>3}  {settings(values) or 'the base configuration'}")
-    confirm = f", then {replicates} confirmation runs" if replicates else ""
-    runs = "runs" if sweep.is_ablation else "trials"
-    say(f"{trials} {runs}{confirm}, {sweep.limits.parallel} at a time")
+    say(f"{plan_in_words(sweep, trials)}, {sweep.limits.parallel} at a time")
     if forecast:
         say(
             f"one trial takes about {duration(forecast['seconds_per_trial'])} on this machine; "
             f"all of it at most {duration(forecast['seconds'])} "
             f"(scheduler: {sweep.scheduler.name}, which may stop trials early)"
         )
+
+
+def plan_in_words(sweep: Sweep, trials: int | None) -> str:
+    """`20 trials, then up to 12 runs on fresh seeds (the best 3 and the base, 3 seeds each)`."""
+    what = "run" if sweep.is_ablation else "trial"
+    words = plural(trials, what) if trials else f"{what}s without a limit"
+    if not sweep.replicates:
+        return words
+    best = "the best" if sweep.seeds.confirm_top == 1 else f"the best {sweep.seeds.confirm_top}"
+    base = " and the base" if sweep.confirms_base else ""
+    return (
+        f"{words}, then up to {sweep.replicates:,} runs on fresh seeds ({best}{base}, "
+        f"{sweep.seeds.replicates} seeds each)"
+    )
 
 
 def schema() -> None:

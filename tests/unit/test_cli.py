@@ -200,6 +200,34 @@ def test_every_problem_of_a_file_is_reported_with_its_line(
     assert "limits" in text
 
 
+@pytest.mark.parametrize(
+    ("lines", "plan"),
+    [
+        ("limits: {trials: 9}", "9 trials"),
+        (
+            "limits: {trials: 9}\nseeds: {confirm_top: 1, replicates: 4}",
+            "9 trials, then up to 8 runs on fresh seeds (the best and the base, 4 seeds each)",
+        ),
+        (
+            "limits: {trials: 9}\nseeds: {confirm_top: 3, confirm_base: false}",
+            "9 trials, then up to 15 runs on fresh seeds (the best 3, 5 seeds each)",
+        ),
+        (
+            "search: {sampler: grid, start_with_base: false}\nseeds: {confirm_top: 2}",
+            "2 trials, then up to 10 runs on fresh seeds (the best 2, 5 seeds each)",
+        ),
+    ],
+)
+def test_a_valid_file_is_told_with_the_trials_that_it_asks_for(
+    lines: str, plan: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "s.yaml"
+    space = "parameters: {batch_size: {values: [16, 32]}}"
+    file.write_text(f"name: s\nbase: {{data: digits}}\n{space}\n{lines}\n")
+    assert run(["validate", str(file)]) == 0
+    assert capsys.readouterr().out.splitlines()[0] == f"{file}: valid; {plan}"
+
+
 def test_the_catalogue_is_listed_and_every_trick_shown(capsys: pytest.CaptureFixture[str]) -> None:
     from trials import catalogue
 
