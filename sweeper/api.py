@@ -102,6 +102,7 @@ def run(
     source: Path | None = None,
     factory: Factory | None = None,
     retry_failed: bool | Sequence[str] = False,
+    resume: bool = False,
 ) -> SweepResult:
     """Run a sweep to its end, or go on with it; then write its report.
 
@@ -115,6 +116,7 @@ def run(
     Trials that failed through no fault of their configuration (`worker_died`, `unreadable`) are
     tried again, under their numbers and from their checkpoints. `retry_failed` has others tried
     again too: those that failed by one of these causes, or True for every cause that may pass.
+    `resume` starts trials also where the sweep was paused in an earlier run.
 
     A sweep that could not go on, or in which no trial finished, is a result with state `failed`.
 
@@ -133,7 +135,13 @@ def run(
     folder = here.sweep(sweep.name)
     also = to_retry(() if retry_failed is True else retry_failed) if retry_failed else ()
     outcome = run_trials(
-        sweep, here, events=listener, factory=factory, source=source, retry_failed=also
+        sweep,
+        here,
+        events=listener,
+        factory=factory,
+        source=source,
+        retry_failed=also,
+        resume=resume,
     )
     results = outcome.results
     return SweepResult(

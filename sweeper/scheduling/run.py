@@ -74,6 +74,7 @@ def run(
     record: bool = True,
     report: bool = True,
     retry_failed: Collection[str] = (),
+    resume: bool = False,
 ) -> Outcome:
     """Run `sweep` in `home` until it is done or stopped by the user.
 
@@ -81,7 +82,8 @@ def run(
     `source` is the file that the sweep was read from, kept beside it. `record` says whether MLflow
     is told, `report` whether what has come of it is written (`conclusion`) when no more trials will
     run. Trials that failed through no fault of their own are tried again, and those that failed by
-    one of the causes `retry_failed` (`sweeper.causes`, those that are `curable`).
+    one of the causes `retry_failed` (`sweeper.causes`, those that are `curable`). A sweep that was
+    paused before is told to be, and starts no trials until it is resumed; with `resume` it is now.
 
     What goes wrong once it runs is an Outcome with state `failed`, and can be resumed.
 
@@ -98,7 +100,8 @@ def run(
         folder.create()
         _tidy(home, folder)
         sweep = _keep_spec(sweep, folder, source)
-        if folder.asked() in (Request.STOP, Request.CANCEL):
+        asked = folder.asked()
+        if asked in (Request.STOP, Request.CANCEL) or (asked is Request.PAUSE and resume):
             folder.clear_request()  # it was obeyed, or its driver died; running again overrides it
         ledger, company = Ledger.open(sweep, folder), Company.of(sweep)
         ledger.retry(retry_failed)
@@ -177,6 +180,7 @@ class _Run:
                 look=self._look,
                 afterwards=scoring.run,
             )
+            self._say_if_paused(conductor)
             try:
                 if not conductor.finished or (conductor.complete and scoring.due()):
                     tuning.run()
@@ -215,6 +219,16 @@ class _Run:
         if records and (changes := self._company.changes(self._ledger.company)):
             self._tell(Noted(changes, time.time()))
         self._ledger.accompanied_by(self._company.as_dict())
+
+    def _say_if_paused(self, conductor: Conductor) -> None:
+        """Tell of a pause that has outlived its driver before anything is waited for."""
+        if self._folder.asked() is Request.PAUSE and not conductor.finished:
+            name = self._sweep.name
+            told = (
+                f"{name} was paused in an earlier run: no trial starts until `sweeper resume "
+                f"{name}{self._home.flag}`; run it with --resume to do both at once"
+            )
+            self._tell(Noted(told, time.time()))
 
     def _look(self) -> None:
         if self._wires is not None:
