@@ -13,6 +13,9 @@ from collections.abc import Sequence
 
 from trials.problems import Problem
 
+_SWITCHES = ("allow_pickle", "weights_only", "max_header_size")
+"""What their advice names."""
+
 
 class TrialError(Exception):
     """Anything a trial refuses to do, with a message meant for its user."""
@@ -42,3 +45,12 @@ def in_one_line(error: BaseException) -> str:
     """An exception that nobody here raised, told in one line: its type and what it says first."""
     message = next(iter(str(error).strip().splitlines()), "")
     return f"{type(error).__name__}: {message}" if message else type(error).__name__
+
+
+def reason_of(error: Exception) -> str:
+    """What NumPy or torch says of a file, on one line, but never its advice to switch a protection
+    off: whatever else than plain arrays a file holds would be run as a program."""
+    words = " ".join(str(error).split()) or type(error).__name__
+    if any(switch in words for switch in _SWITCHES):
+        return "it holds more than plain arrays, and nothing else is ever loaded: it could run code"
+    return words

@@ -6,11 +6,12 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import secrets
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
+
+from trials.temporary import temporary_for
 
 Content = bytes | str | Callable[[Path], object]
 """What a file is to hold: bytes, a text, or a function that writes the file whose path it is given,
@@ -27,8 +28,8 @@ def atomic_write(path: Path, content: Content) -> None:
         OSError: the content cannot be written (a full disk, no permission). The old file is intact
             and no temporary file is left, here and after whatever a function raises.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
-    # Not tempfile.mkstemp: that makes the file 0600 whatever the umask, and others read these.
+    temporary = temporary_for(path)
+    # Not tempfile.mkstemp: that makes the file 0600 whatever the umask, and a home may be shared.
     os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
     try:
         if callable(content):

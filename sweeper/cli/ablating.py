@@ -13,6 +13,7 @@ import typer
 from sweeper.cli.options import (
     HomeOption,
     JsonOption,
+    ResumeOption,
     RetryOption,
     SetOption,
     Symptoms,
@@ -48,6 +49,7 @@ def ablate(
     symptoms: Symptoms = None,
     overrides: SetOption = None,
     retry_failed: RetryOption = False,
+    resume: ResumeOption = False,
     home: HomeOption = None,
     json: JsonOption = False,
 ) -> int:
@@ -71,7 +73,7 @@ def ablate(
     if preview:
         _preview(sweep, Home.at(home), json)
         return 0
-    return _run(sweep, home, json, path, to_be_retried(retry_failed, symptoms))
+    return _run(sweep, home, json, path, to_be_retried(retry_failed, symptoms), resume)
 
 
 def _around(name: str, source: str, overrides: list[str], home: Home) -> Sweep:
@@ -191,13 +193,20 @@ def _seconds_of_a_run(
 
 
 def _run(
-    sweep: Sweep, home: HomeOption, json: bool, path: Path | None, retry: bool | list[str]
+    sweep: Sweep,
+    home: HomeOption,
+    json: bool,
+    path: Path | None,
+    retry: bool | list[str],
+    resume: bool,
 ) -> int:
     from sweeper.api import run as run_sweep
     from sweeper.cli.live import view
 
     with view(sweep, quiet=json) as listener:
-        result = run_sweep(sweep, home=home, listener=listener, source=path, retry_failed=retry)
+        result = run_sweep(
+            sweep, home=home, listener=listener, source=path, retry_failed=retry, resume=resume
+        )
     if json:
         print_json(result.as_dict())
         return result.exit_code

@@ -12,6 +12,7 @@ import typer
 from sweeper.cli.options import (
     HomeOption,
     JsonOption,
+    ResumeOption,
     RetryOption,
     SetOption,
     Symptoms,
@@ -38,6 +39,7 @@ def run(
     symptoms: Symptoms = None,
     overrides: SetOption = None,
     retry_failed: RetryOption = False,
+    resume: ResumeOption = False,
     home: HomeOption = None,
     json: JsonOption = False,
 ) -> int:
@@ -53,7 +55,9 @@ def run(
 
     sweep, retry = load_sweep(file, overrides or []), to_be_retried(retry_failed, symptoms)
     with view(sweep, quiet=json) as listener:
-        result = run_sweep(sweep, home=home, listener=listener, source=file, retry_failed=retry)
+        result = run_sweep(
+            sweep, home=home, listener=listener, source=file, retry_failed=retry, resume=resume
+        )
     if json:
         print_json(result.as_dict())
     else:

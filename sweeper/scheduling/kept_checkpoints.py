@@ -8,13 +8,13 @@ killed in between takes over again, and one that is killed later goes on from th
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
 from typing import Any
 
 from sweeper.scheduling.messages import Work, kept_checkpoint
 from sweeper.search.milestones import Milestones
 from trials.files import atomic_write
+from trials.temporary import temporary_for
 
 KEPT = ("checkpoint.*", "generator.*")
 """What another training needs to go on from here, and to know its best generator."""
@@ -24,12 +24,19 @@ MARK = "taken_over"
 def begin(training: Any, folder: Path, work: Work) -> None:
     """Restore the training: from its own checkpoint, or for the first time from another trial's."""
     mark = folder / MARK
-    if work.take_over is None or (mark.exists() and mark.read_text() == work.take_over):
+    if work.take_over is None or (
+        mark.exists() and _kept_as(mark.read_text()) == _kept_as(work.take_over)
+    ):
         training.restore()
     else:
         training.take_over(Path(work.take_over))
-        atomic_write(mark, work.take_over)
+        atomic_write(mark, _kept_as(work.take_over))
     keep(training, folder, work)
+
+
+def _kept_as(place: str) -> str:
+    """`00003/kept/000500`: a kept checkpoint by what stays the same when the home moves."""
+    return "/".join(Path(place).parts[-3:])
 
 
 def keep(training: Any, folder: Path, work: Work) -> None:
@@ -42,8 +49,7 @@ def keep(training: Any, folder: Path, work: Work) -> None:
     place = kept_checkpoint(folder, steps[-1])
     if place.exists():
         return
-    temporary = place.with_name(f".{place.name}.{os.getpid()}")
-    shutil.rmtree(temporary, ignore_errors=True)
+    temporary = temporary_for(place)
     temporary.mkdir(parents=True)
     for pattern in KEPT:
         for file in folder.glob(pattern):

@@ -25,6 +25,7 @@ from ray import tune
 
 from sweeper.causes import OUT_OF_MEMORY
 from sweeper.company import unpack
+from sweeper.privacy import umask_of
 from sweeper.scheduling.failures import NOT_SHARED, explain
 from sweeper.scheduling.kept_checkpoints import begin, keep
 from sweeper.scheduling.machines import Mark
@@ -81,6 +82,8 @@ class Worker(tune.Trainable):  # type: ignore[misc]
         threads: int = 1,
         parts: bytes = b"",
     ) -> None:
+        if cache:
+            os.umask(umask_of(Path(cache).parent))  # Ray may have started this process for anybody
         unpack(parts)
         self._factory = factory
         self._cache = Path(cache)
