@@ -104,6 +104,9 @@ def status(name: SweepName, home: HomeOption = None, json: JsonOption = False) -
         seen = f"step {trial.steps}"
         seen += f", {metric} {number(curve[max(curve)])}" if curve else ""
         typer.echo(f"  {going_on:<8} {trial.name}  {seen}")
+    for trial in standings.trials:
+        for note in trial.notes:
+            typer.echo(f"  note     {trial.name}: {note}")
 
 
 def top(
@@ -175,6 +178,8 @@ def show(
     for symptom in record.symptoms:
         note = f": {symptom.note}" if symptom.note else ""
         typer.echo(f"  seen     {symptom.name} at step {symptom.step}{note}")
+    for note in record.notes:
+        typer.echo(f"  note     {note}")
     if record.log_tail:
         typer.echo("\nlast lines of its log\n" + record.log_tail)
 
