@@ -2,8 +2,7 @@
 
     import sweeper
 
-    sweep = sweeper.load_sweep("search_spaces/quickstart.yaml")
-    result = sweeper.run(sweep)
+    result = sweeper.run("search_spaces/quickstart.yaml")  # or a dict of what stands in a file
     result.frame            # one row a trial, a pandas DataFrame
     result.best             # the winner: by fresh seeds, where any were run
     result.report           # the HTML page

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sweeper.ablation.tables import Table
+from sweeper.causes import to_retry
 from sweeper.home import Home, SweepFolder
 from sweeper.report import ReportPaths, write_report
 from sweeper.results import sweep_of, table_of
@@ -18,6 +19,7 @@ from sweeper.scheduling.run import run as run_trials
 from sweeper.scheduling.trainable import Factory
 from sweeper.search.reader import read_study
 from sweeper.standings import Standings, standings_of
+from sweeper.sweepfile.load import load_sweep
 from sweeper.sweepfile.model import Sweep
 from sweeper.trial import Trial
 
@@ -29,9 +31,9 @@ if TYPE_CHECKING:
 class SweepResult:
     """How a run of a sweep ended, and what it left.
 
-    `state`: `finished`, or why not: `stopped` (a limit or a request), `cancelled`,
-    `interrupted`, `failed`; all of these go on when the sweep is run again. `standings`
-    are its trials in their places.
+    `state`: `finished`, or why not: `incomplete` (trials came to nothing through no fault of
+    their own), `stopped` (a limit or a request), `cancelled`, `interrupted`, `failed`; all of
+    these go on when the sweep is run again. `standings` are its trials in their places.
     """
 
     state: SweepState
@@ -77,29 +79,46 @@ class SweepResult:
 
 
 def run(
-    sweep: Sweep,
+    sweep: Sweep | Path | str | Mapping[str, Any],
     *,
     home: Path | str | None = None,
     listener: Listener | None = None,
     source: Path | None = None,
     factory: Factory | None = None,
+    retry_failed: bool | Sequence[str] = False,
 ) -> SweepResult:
     """Run a sweep to its end, or go on with it; then write its report.
+
+    `sweep` is one that `load_sweep` read, or what it reads: the path of a sweep file, or a mapping
+    of what would stand in one.
 
     `home` is the folder of all sweeps ($SWEEPER_HOME, else ./sweeps); `listener` hears events
     as they happen; `source` is the file it was read from, kept beside it; `factory` makes the
     trainings (the real ones by default).
 
-    A sweep that could not go on is a result with state `failed`.
+    Trials that failed through no fault of their configuration (`worker_died`, `unreadable`) are
+    tried again, under their numbers and from their checkpoints. `retry_failed` has others tried
+    again too: those that failed by one of these causes, or True for every cause that may pass.
+
+    A sweep that could not go on, or in which no trial finished, is a result with state `failed`.
 
     Raises:
+        UserError: `retry_failed` names no cause, or one that would come again.
+        SpecError: the file or mapping is wrong; every problem is in it.
         SpecConflict: the name exists with another search.
         SweepBusy: another process runs it.
     """
+    if not isinstance(sweep, Sweep):
+        if source is None and not isinstance(sweep, Mapping):
+            source = Path(sweep)
+        sweep = load_sweep(sweep)
     here = Home.at(home)
     sweep = replace(sweep, base=with_absolute_paths(sweep.base))
     folder = here.sweep(sweep.name)
-    outcome = run_trials(sweep, here, events=listener, factory=factory, source=source)
+    also = to_retry(() if retry_failed is True else retry_failed) if retry_failed else ()
+    outcome = run_trials(
+        sweep, here, events=listener, factory=factory, source=source, retry_failed=also
+    )
     results = outcome.results
     return SweepResult(
         state=outcome.state,
@@ -121,7 +140,7 @@ def _late_report(folder: SweepFolder, standings: Standings) -> ReportPaths:
 
 
 def write_report_of(folder: SweepFolder) -> ReportPaths:
-    """Write the report of a sweep anew from its study, also while it runs."""
+    """Write the report of a sweep again from its study, also while it runs."""
     sweep = sweep_of(folder)
     study = read_study(sweep, folder)
     if study is None:

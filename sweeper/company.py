@@ -1,9 +1,9 @@
 """Other people's parts in a sweep: which it uses, where they come from, how they reach a worker.
 
-A part of an installed distribution is named by the file and imported by whoever reads it. A part of
-a script or a notebook exists in its process alone: workers, and the process that logs the winner's
-model, get it by value, through the pipe or the object store that ties them to the driver. No file
-holds it.
+A part of an installed distribution is named by the file and imported where the file is read. A part
+of a script or a notebook exists in its process alone: workers, and the process that logs the
+winner's model, get it by value, through the pipe or the object store that ties them to the driver.
+No file holds it.
 """
 
 from __future__ import annotations

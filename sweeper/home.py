@@ -44,7 +44,7 @@ _REFUSALS = (
     *(errno.ENOSPC, errno.EDQUOT, errno.EROFS),
     *(errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST),
 )
-"""What the system says where a file or folder cannot be made, whoever asks."""
+"""What the system says where a file or folder cannot be made, by any user."""
 
 TAKEN = "cannot name a sweep: it is taken, by what all sweeps of a home share"
 """What is said of a reserved name."""

@@ -108,7 +108,7 @@ class TrialConfig(Settings):
         yield from sorted(chosen, key=lambda item: (item[0].order, item[0].key))
 
     def build_tricks(self) -> list[Trick]:
-        """Every trick that is on, made anew, in the order they compose."""
+        """A new instance of every trick that is on, in the order they compose."""
         return [trick(knobs, self) for trick, knobs in self.active()]
 
     def selected(self) -> dict[str, PartConfig]:

@@ -3,7 +3,7 @@
     data: Annotated[AnyData, Role.MEASURES, Role.SHAPES_WEIGHTS]
     path: DataPath                       a setting whose type is a path names a file
 
-Whoever has to know which settings name files, which a running training cannot change, or which
+Code that has to know which settings name files, which a running training cannot change, or which
 say how it is measured asks the fields, so that a part of another person's is understood too.
 """
 

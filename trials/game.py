@@ -35,7 +35,7 @@ Sample = Callable[[Tensor, Tensor | None], Tensor]
 """(z, labels) → images."""
 
 Draw = Callable[[int, Tensor | None], Tensor]
-"""(count, labels or None) → as many images, of z drawn anew and, without labels, drawn labels."""
+"""(count, labels or None) → as many images, of fresh z and, without labels, drawn labels."""
 
 
 class Steps(NamedTuple):
@@ -233,13 +233,13 @@ class Game(Protocol):
 
     def judged_with(self, tensors: Mapping[str, Tensor], compute: Callable[[], Made]) -> Made:
         """What `compute` gives while the discriminator has these weights and buffers, by name,
-        instead of its own: whoever asks for its parameters meanwhile is given these."""
+        instead of its own; its parameters, asked for meanwhile, are these."""
 
     def memories_kept(self) -> AbstractContextManager[None]:
         """Inside, discriminator steps may be imagined: after it every trick remembers what it did
         before."""
 
-    # Samples, and beginning anew -------------------------------------------------------------
+    # Samples, and starting over --------------------------------------------------------------
 
     def sampling_network(self, before: str | None = None) -> nn.Module:
         """The network whose samples count: the generator, or what tricks put in its place.

@@ -250,7 +250,8 @@ def offered_by(name: str) -> tuple[type[Part], ...]:
     becomes known by `use` only.
 
     Raises:
-        ConfigError: it is not installed, offers no parts, or cannot be imported.
+        ConfigError: it is not installed, offers no parts, cannot be imported, or a part of it lacks
+            a method.
     """
     name = distributions.canonical(name)
     if name in _OFFERED:
@@ -275,6 +276,10 @@ def offered_by(name: str) -> tuple[type[Part], ...]:
         for part in set(own) - before:
             del _REGISTRY[part.kind][part.key]
         _LISTED.clear()
+    unfinished = [part for part in own if inspect.isabstract(part)]
+    if unfinished:
+        lacks = [f"the {part.kind} '{part.key}' lacks {_lacking(part)}" for part in unfinished]
+        raise ConfigError([Problem("", f"of '{name}', {'; '.join(lacks)}")])
     _OFFERED[name] = own
     return own
 
@@ -291,10 +296,15 @@ def _who_offers(key: str) -> str:
         try:
             parts = offered_by(name)
         except ConfigError:
-            continue  # told where somebody asks for it
+            continue  # reported where it is asked for
         if any(part.key == key for part in parts):
             return name
     return ""
+
+
+def _lacking(part: type[Part]) -> str:
+    """The methods that its base class asks for and that it has not."""
+    return ", ".join(sorted(getattr(part, "__abstractmethods__", ())))
 
 
 def _place(part: type[Part]) -> tuple[str, str]:

@@ -135,7 +135,7 @@ class Training:
         """
         state, damage = checkpoint.recover(self.checkpoint_file, self.fingerprints)
         if state is not None:
-            self._load(state)
+            self._load(self.checkpoint_file, state)
         if damage:
             there = f"goes on from the one before it, at step {self.step}"
             told = "goes back to where it began" if state is None else there
@@ -156,11 +156,8 @@ class Training:
         state = checkpoint.load(file, None)
         if state is None:
             raise CheckpointError(f"{file}: there is no checkpoint")
-        try:
-            with self.game.settings_kept():
-                self._load(state)
-        except (KeyError, RuntimeError, ValueError) as error:
-            raise CheckpointError(f"{file}: does not fit this configuration ({error})") from error
+        with self.game.settings_kept():
+            self._load(file, state)
         self.monitor.watcher.present.clear()
         self.stopped_by = None
         if self.history:
@@ -170,12 +167,15 @@ class Training:
         checkpoint.forget(self.checkpoint_file)
         self.save()
 
-    def _load(self, state: Mapping[str, Any]) -> None:
-        self.game.load_state(state["game"])
-        self.loop.probe.load_state(state)
-        self.loop.real = state["real"]
-        self.monitor.watcher.load_state_dict(state["watcher"])
-        self.history = [Evaluation.from_dict(given) for given in json.loads(state["history"])]
+    def _load(self, file: Path, state: Mapping[str, Any]) -> None:
+        try:
+            self.game.load_state(state["game"])
+            self.loop.probe.load_state(state)
+            self.loop.real = state["real"]
+            self.monitor.watcher.load_state_dict(state["watcher"])
+            self.history = [Evaluation.from_dict(given) for given in json.loads(state["history"])]
+        except (KeyError, RuntimeError, ValueError) as error:
+            raise CheckpointError(f"{file}: does not fit this configuration ({error})") from error
         self.stopped_by = self._fatal(self.history[-1]) if self.history else None
 
 

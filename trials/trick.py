@@ -10,7 +10,7 @@ Where the hooks fire in one step of the loop::
     plan                          once, before the networks are built
     see                           of the reference batch, where virtual batch norm has one: what it
                                   reads is there from `__init__` on
-    prepare                       once, when they are; again where a training begins anew inside
+    prepare                       once, when they are; again where a training restarts inside
                                   another (an ensemble of generators): it forgets everything
     ──────────────────────────────────────────────────────────────────────
     steps                         how many discriminator and generator steps
@@ -141,7 +141,7 @@ class Trick(Part):
 
     def prepare(self, game: Game) -> None:
         """When networks, optimisers and data stand and nothing has been trained: begin the memory
-        of `state`. Called again where a training begins anew inside another."""
+        of `state`. Called again where a training restarts inside another."""
 
     def steps(self, game: Game, steps: Steps) -> Steps:
         """How many steps either player takes in the coming round."""

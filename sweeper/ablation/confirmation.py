@@ -87,8 +87,8 @@ def confirm(
 
     `outcomes` maps every configuration, in the order of the search's ranking, to its finished
     replicates: seed → final value, or None for a failure. `seeds` are the seeds of the rounds, in
-    order. Nobody is given up before `screen` of them, which are two or more, and nobody at all with
-    `adaptive` off. The call is pure; call it again after each replicate, or after each round.
+    order. No contender is given up before `screen` of them, which are two or more, and none at all
+    with `adaptive` off. The call is pure; call it again after each replicate, or after each round.
     """
     keys = list(outcomes)
     if len(set(seeds)) < len(seeds):

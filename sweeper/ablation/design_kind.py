@@ -5,6 +5,7 @@ Nothing here imports NumPy, so that a sweep file can be read without it.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -14,7 +15,7 @@ from sweeper.parts import DesignConfig, Fault
 from trials.part import Part
 
 
-class DesignKind(Part):
+class DesignKind(Part, ABC):
     """Arranges factors into cells. Subclass it in a file of `designs/`."""
 
     kind = "ablation design"
@@ -33,6 +34,7 @@ class DesignKind(Part):
         """What is wrong with these settings together."""
         return ()
 
+    @abstractmethod
     def arrange(self, factors: Sequence[Factor], feasible: Feasible | None = None) -> Design:
         """The cells, different ones, the same for the same factors.
 
@@ -43,7 +45,6 @@ class DesignKind(Part):
         Raises:
             DesignError: these factors cannot be arranged so.
         """
-        raise NotImplementedError
 
     @classmethod
     def example(cls, folder: Path) -> dict[str, Any]:

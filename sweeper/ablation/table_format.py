@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import ClassVar
 
 from sweeper.ablation.tables import Table
@@ -10,7 +11,7 @@ from trials.errors import ConfigError
 from trials.part import Part
 
 
-class TableFormat(Part):
+class TableFormat(Part, ABC):
     """Writes a table down. Subclass it in a file of `formats/`."""
 
     kind = "table format"
@@ -19,9 +20,9 @@ class TableFormat(Part):
     extension: ClassVar[str]
     """How the names of its files end, with the dot."""
 
+    @abstractmethod
     def render(self, table: Table) -> str | bytes:
         """The content of the file, caption and notes included where the format has a place."""
-        raise NotImplementedError
 
 
 def format_named(name: str) -> TableFormat:

@@ -1,4 +1,4 @@
-"""Tells whoever watches a sweep what happens in it: phases, and trials from their start to end."""
+"""Tells the listener of a sweep what happens in it: phases, and trials from their start to end."""
 
 from __future__ import annotations
 

@@ -106,7 +106,7 @@ class Cluster:
     def _start(self) -> None:
         """Start Ray in a thread of its own, and wait for it.
 
-        In the main thread Ray would take SIGTERM for itself, and nobody could be heard meanwhile.
+        In the main thread Ray would take SIGTERM for itself, and no signal would reach us.
         """
         before = {child.pid for child in _children()}
         threading.Thread(target=self._host, name="ray-host", daemon=True).start()

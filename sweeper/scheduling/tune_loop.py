@@ -182,7 +182,7 @@ class Tuning:
 
 @contextlib.contextmanager
 def _empty(scratch: Path) -> Iterator[None]:
-    """A folder for Tune's record of the experiment, which nobody reads."""
+    """A folder for Tune's record of the experiment, which is never read."""
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir()
     try:

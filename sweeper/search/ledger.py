@@ -15,7 +15,7 @@ truly interrupted, and goes on from its checkpoint. `attributes` lists the attri
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from typing import Any, Self
@@ -24,6 +24,7 @@ import optuna
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
+from sweeper.causes import is_lost
 from sweeper.errors import SpecConflict
 from sweeper.home import SweepFolder
 from sweeper.search import attributes
@@ -52,7 +53,7 @@ class Ledger(StudyReader):
         self.scheduler = Scheduler(sweep, self._entries)
         self._storage = storage
         self._journal = journal
-        self._desk = Proposer(sweep, study, storage)
+        self._desk = Proposer(sweep, study, storage, self._entries)
         self._steps: dict[int, set[int]] = {}
 
     @classmethod
@@ -133,6 +134,31 @@ class Ledger(StudyReader):
         count = before["count"] + 1 if before["step"] == reached else 1
         self._entries.set(number, "deaths", {"count": count, "step": reached})
         return int(count)
+
+    def retry(self, also: Collection[str] = ()) -> list[int]:
+        """Have trials that failed tried again: those whose failure says nothing about their
+        configuration, and those that failed by one of the causes `also`. Returns their numbers.
+
+        Each goes on under its number, from its checkpoint.
+        """
+        held = {
+            key
+            for entry in self._entries.all()
+            if not is_lost(attributes.cause_of(entry)) and (key := _run_of(entry)) is not None
+        }
+        again = [
+            attributes.number_of(entry)
+            for entry in self._entries.all(TrialState.FAIL)
+            if (
+                # Former versions held a run that was lost once more, under another number.
+                _run_of(entry) not in held
+                if is_lost(cause := attributes.cause_of(entry))
+                else cause in also
+            )
+        ]
+        for number in again:
+            self._learn(self._entries.reopen(number))
+        return again
 
     # Following trials
 
@@ -241,5 +267,13 @@ class Ledger(StudyReader):
 
     def _learn(self, trial: FrozenTrial) -> None:
         """Keep what is known of a trial, so that nothing is read twice."""
-        self._steps[trial.number] = set(attributes.evaluations(trial.user_attrs))
+        self._steps[attributes.number_of(trial)] = set(attributes.evaluations(trial.user_attrs))
         self.scheduler.learn(trial)
+
+
+def _run_of(entry: FrozenTrial) -> tuple[Any, ...] | None:
+    """Which run of a cell or a confirmation it is; None of a trial of a search."""
+    attrs = entry.user_attrs
+    if "cell" in attrs:
+        return attrs["cell"]["key"], attrs["values"]["seed"]
+    return (attrs["of"], attrs["values"]["seed"]) if attrs.get("role") == "replicate" else None

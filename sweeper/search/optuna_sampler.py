@@ -1,6 +1,6 @@
 """Samplers that draw through Optuna: the base of those that are one of its `BaseSampler`s.
 
-The sampler is made anew for each proposal, seeded by the search's seed and the trial's place: what
+A new sampler is made for each proposal, seeded by the search's seed and the trial's place: what
 it proposes depends on the study alone, so a resumed sweep asks what the uninterrupted one would
 have asked.
 """
@@ -8,6 +8,7 @@ have asked.
 from __future__ import annotations
 
 import warnings
+from abc import abstractmethod
 from typing import TYPE_CHECKING, Any
 
 from sweeper.search.sampler import Sampler, Turn
@@ -30,9 +31,9 @@ class OptunaSampler(Sampler):
         super().__init__(config, sweep)
         self._view: SamplerView | None = None
 
+    @abstractmethod
     def make(self, seed: int) -> BaseSampler:
         """A fresh sampler with this seed, 32 bits. Import Optuna here, not at the top."""
-        raise NotImplementedError
 
     def seen(self, trials: list[FrozenTrial]) -> list[FrozenTrial]:
         """The search's trials as the sampler sees them: failures are the worst of all."""

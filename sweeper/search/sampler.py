@@ -12,6 +12,7 @@ imports what it needs in its methods.
 from __future__ import annotations
 
 import hashlib
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -72,7 +73,7 @@ class Turn:
         return mix(self.search_seed, self.index, *place)
 
 
-class Sampler(Part):
+class Sampler(Part, ABC):
     """Proposes the configurations of a search. Subclass it in a file of `samplers/`."""
 
     kind = "sampler"
@@ -99,18 +100,18 @@ class Sampler(Part):
         """What is wrong with searching these parameters by this sampler."""
         return ()
 
+    @abstractmethod
     def propose(self, turn: Turn) -> Draw | None:
         """A point of the space; None when there is no further one.
 
         `sweeper.sweepfile.space.walk` makes one of a function that chooses a value for each
         parameter, and sees to conditions and tricks that exclude one another.
         """
-        raise NotImplementedError
 
     def count(self, beside: bool) -> int | None:
         """How many trials a search that `ends` has, None for too many to count; `beside` says
         whether the first one is a base configuration that is no point of the space."""
-        raise NotImplementedError
+        raise NotImplementedError(f"the sampler '{self.key}' ends and counts nothing")
 
 
 def mix(seed: int, *place: object) -> int:

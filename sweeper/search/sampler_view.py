@@ -21,6 +21,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from sweeper.causes import is_lost
 from sweeper.search.attributes import broken, cause_of
+from sweeper.search.entries import latest
 
 
 class SamplerView(Study):
@@ -46,7 +47,7 @@ class SamplerView(Study):
     ) -> list[FrozenTrial]:
         if self._seen is None:
             everything = self._storage.get_all_trials(self._study_id, deepcopy=False)
-            self._seen = self._soften([trial for trial in everything if _counts(trial)])
+            self._seen = self._soften([trial for trial in latest(everything) if _counts(trial)])
         chosen = [trial for trial in self._seen if states is None or trial.state in states]
         return copy.deepcopy(chosen) if deepcopy else chosen
 

@@ -68,7 +68,7 @@ class StoppingRule(Part):
 
     @property
     def milestones(self) -> Milestones | None:
-        """The steps whose checkpoints are kept for others to take over; None where nobody does."""
+        """The steps whose checkpoints are kept for others to take over; None where none are."""
         return None
 
     def take_over(

@@ -11,6 +11,7 @@ from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from sweeper.errors import LedgerError, UserError
 from sweeper.home import SweepFolder
 from sweeper.search.journal import Journal
+from sweeper.secrets import redacted
 from sweeper.sweepfile.model import Sweep
 
 STORAGE_VARIABLE = "SWEEPER_STORAGE"
@@ -22,7 +23,7 @@ JOURNAL = ""
 """Given in place of a URL, it means the journal in the folder, whatever the environment says."""
 
 _ATTEMPTS = 20
-"""Of making ten tables and an index, of which somebody else may be making each."""
+"""Of making ten tables and an index, of which another process may be making each."""
 
 
 def open_storage(folder: SweepFolder, url: str | None) -> tuple[BaseStorage, Journal | None]:
@@ -59,10 +60,10 @@ def _address(url: str | None) -> str:
 
 
 def _open_database(url: str) -> RDBStorage:
-    from sqlalchemy import exc, make_url  # a listing of journals need not wait for it
+    from sqlalchemy import exc  # a listing of journals need not wait for it
 
+    shown = redacted(url)
     try:
-        shown = make_url(url).render_as_string(hide_password=True)
         _make_tables(url)
         # Nothing is asked of the database here, so that no connection is left behind by a failure.
         database = RDBStorage(
@@ -92,7 +93,7 @@ def _open_database(url: str) -> RDBStorage:
 def _make_tables(url: str) -> None:
     """Make Optuna's tables where they are missing, and see that they are of this version.
 
-    Whoever finds an empty database makes them, and two who find it at once are in each other's
+    The first process on an empty database makes them. Two that find it at once are in each other's
     way: the slower one fails, and finds them on looking again.
     """
     from sqlalchemy import exc

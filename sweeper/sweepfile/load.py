@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from pathlib import Path as FilePath
 from typing import Any, TypeVar
 
@@ -24,7 +25,7 @@ from sweeper.sweepfile.model import Sweep
 from sweeper.sweepfile.order import follows_conditions, in_order
 from sweeper.sweepfile.overrides import lay_over
 from sweeper.sweepfile.parameters import add_own_conditions, read_parameters
-from sweeper.sweepfile.rules import check_sections, check_together
+from sweeper.sweepfile.rules import check_secrets, check_sections, check_together
 from sweeper.sweepfile.sections import CHOICES, KEYS, SECTIONS, Objective, Section
 from trials.by_name import ByName
 from trials.distributions import canonical
@@ -44,13 +45,17 @@ ELSEWHERE = {
 AnySection = TypeVar("AnySection", bound=Section)
 
 
-def load_sweep(path: FilePath | str, overrides: Sequence[str] = ()) -> Sweep:
-    """Read and check the sweep file at `path`, with `overrides` (`limits.trials=50`) laid over it.
+def load_sweep(source: FilePath | str | Mapping[str, Any], overrides: Sequence[str] = ()) -> Sweep:
+    """Read and check a sweep, with `overrides` (`limits.trials=50`) laid over it.
+
+    `source` is the path of a sweep file, or a mapping of what would stand in one.
 
     Raises:
-        SpecError: something is wrong; every problem of the file is in it.
+        SpecError: something is wrong; every problem of the sweep is in it.
     """
-    return parse_sweep(read_text(FilePath(path)), str(path), overrides)
+    if isinstance(source, Mapping):
+        return _checked(Document("<mapping>", root=deepcopy(dict(source))), overrides)
+    return parse_sweep(read_text(FilePath(source)), str(source), overrides)
 
 
 def parse_sweep(text: str, filename: str = "<string>", overrides: Sequence[str] = ()) -> Sweep:
@@ -59,9 +64,13 @@ def parse_sweep(text: str, filename: str = "<string>", overrides: Sequence[str] 
     Raises:
         SpecError: something is wrong; every problem of the text is in it.
     """
-    document = read_document(text, filename)
+    return _checked(read_document(text, filename), overrides, text)
+
+
+def _checked(document: Document, overrides: Sequence[str], text: str = "") -> Sweep:
     for override in overrides if document.readable else ():
         lay_over(document, override)
+    check_secrets(document, text)
     sweep = _assemble(document, checked=True) if document.readable else None
     if sweep is None or document.problems:
         raise SpecError(document.in_file_order())

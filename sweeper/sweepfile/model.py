@@ -32,8 +32,8 @@ MAY_CHANGE = (
     "seeds.replicates",
     "seeds.screen",
 )
-"""What a sweep that has begun may be given anew. Everything else decides which trials there are
-and what their scores mean, so changing it would make another sweep of it."""
+"""What may still be changed of a sweep that has begun. All else decides which trials there are and
+what their scores mean, so changing it would make another sweep of it."""
 
 ABLATION_MAY_CHANGE = (*MAY_CHANGE, "parameters", "ablation")
 """An ablation's cells stand for themselves: factors, cells and seeds may be added later."""

@@ -48,8 +48,8 @@ def _expand_knobs(document: Document, raw: Mapping[str, Any]) -> dict[str, Any]:
 def _fit_to_others(base: Mapping[str, Any], parameters: dict[str, Parameter], path: str) -> None:
     """Leave out what a default range offers and another parameter's choice would forbid.
 
-    Three packed samples do not divide a batch of 64, and whoever asks for a trick's default knobs
-    cannot be asked to know that.
+    Three packed samples do not divide a batch of 64, and a user who asks for a trick's default
+    knobs cannot be asked to know that.
     """
     parameter = parameters[path]
     if not isinstance(parameter.domain, Values):

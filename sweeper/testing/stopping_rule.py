@@ -24,7 +24,7 @@ Curves = dict[int, Curve]
 
 @promise("stopping rule")
 def answers_the_same_when_asked_again(rule: type[StoppingRule], folder: Path) -> None:
-    """At once, or after a kill: an object made anew says the same of the same curves."""
+    """At once, or after a kill: a new object says the same of the same curves."""
     for sweep in _sweeps(rule, folder):
         lasting = rule.of(sweep)
         for number, curves in _race():

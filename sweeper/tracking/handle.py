@@ -93,7 +93,7 @@ class WriterHandle:
         return True
 
     def drain(self, timeout: float, enough: Callable[[], bool] = lambda: False) -> Left:
-        """Wait until MLflow has everything, for at most `timeout` seconds or until somebody has had
+        """Wait until MLflow has everything, for at most `timeout` seconds or until a caller has had
         `enough`. Returns what is left."""
         deadline = time.monotonic() + timeout
         self._call()
@@ -110,7 +110,7 @@ class WriterHandle:
         try:
             self._process.wait(0.0 if self._outbox.left().pending else patience)
         except subprocess.TimeoutExpired:
-            # It lingers by itself; nobody is going to wait for it.
+            # It lingers by itself; no caller is going to wait for it.
             self._process.returncode = 0
 
     def _start(self) -> subprocess.Popen[bytes]:

@@ -1,7 +1,7 @@
 """The best generator as a logged model that `mlflow.pytorch.load_model` turns into images.
 
 It is saved in MLflow's `pt2` format: the graph that `torch.export` traces, with the weights beside
-it. Unlike MLflow's older format it holds no pickled class, so loading it runs nobody's code, works
+it. Unlike MLflow's older format it holds no pickled class, so loading it runs no code, works
 without this package, and still works after the classes here have changed.
 
     generator = mlflow.pytorch.load_model("models:/m-…")

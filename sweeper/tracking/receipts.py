@@ -53,7 +53,7 @@ class Receipts:
                 connection.execute("UPDATE runs SET sent = 0 WHERE number = ?", (number,))
 
     def forget(self, number: int) -> None:
-        """MLflow has no such run any more: make it anew, with all that belongs to it."""
+        """MLflow has no such run any more: make it again, with all that belongs to it."""
         with self._database.writing() as connection:
             _unsend(connection, number)
 

@@ -207,7 +207,7 @@ class Store:
 def _prepare(uri: str) -> None:
     """Make a database file that does not exist yet: its tables, and a write-ahead log.
 
-    With the log, whoever looks at the pages keeps no writer waiting, and a commit takes one sync of
+    With the log, readers of the pages keep no writer waiting, and a commit takes one sync of
     the disk instead of three. The mode of a file that is there already is its owner's choice.
 
     MLflow makes its tables in some fifty migrations, and cannot open what a kill leaves between

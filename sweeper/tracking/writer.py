@@ -122,7 +122,7 @@ class Work:
 
     def _fold(self) -> None:
         if self._store is not None:
-            with contextlib.suppress(TrackingError):  # somebody is reading; SQLite folds it later
+            with contextlib.suppress(TrackingError):  # read just now; SQLite folds it later
                 self._store.fold()
 
     def _called_away(self) -> bool:

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 import torch
 
+from sweeper.causes import cause
+from sweeper.scheduling.failures import explain
 from sweeper.testing.small import comparable, small_config
 from trials.errors import CheckpointError
 from trials.evaluation.export import FILE, load_generator, saved_header
@@ -130,6 +132,17 @@ def test_a_training_goes_on_from_the_checkpoint_before_a_damaged_one_to_the_same
     assert (last.step, last.notes) == (9, [])
 
 
+def test_a_checkpoint_that_cannot_be_gone_on_with_does_not_blame_the_configuration(
+    tmp_path: Path,
+) -> None:
+    training = Training(small_config(), tmp_path)
+    state = {"game": {}, "history": "[]"}  # whole, and of a version that wrote other things
+    save(training.checkpoint_file, training.config.fingerprint(), state)
+    with pytest.raises(CheckpointError, match="does not fit this configuration") as raised:
+        training.restore()
+    assert not cause(explain(raised.value, tmp_path).symptom).blames
+
+
 def test_train_tells_of_a_damaged_checkpoint(tmp_path: Path) -> None:
     train(small_config(), folder=tmp_path, report=lambda evaluation: False)
     cut(tmp_path / "checkpoint.pt")
@@ -153,7 +166,7 @@ def test_a_training_does_not_go_on_with_other_data(tmp_path: Path) -> None:
     )
     whole = Training(config, tmp_path / "run").advance().protocol["data_hash"]
     write(1)
-    with pytest.raises(CheckpointError, match=r"the data are others than those .*train anew"):
+    with pytest.raises(CheckpointError, match=r"the data are others than .*train from the start"):
         Training(config, tmp_path / "run").restore()
     with pytest.raises(CheckpointError, match=r"the data are others than those .*trained on"):
         final_score(tmp_path / "run")

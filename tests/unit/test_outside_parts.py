@@ -173,6 +173,16 @@ def test_a_distribution_that_cannot_be_imported_is_told_and_leaves_nothing(
     assert "'broken' cannot be imported" in capsys.readouterr().err
 
 
+def test_a_part_that_lacks_a_method_is_told_before_anything_starts(install: Install) -> None:
+    install(
+        "half",
+        "half_parts",
+        "from sweeper.search.sampler import Sampler\nclass Half(Sampler):\n    key = 'half'\n",
+    )
+    told = problems(SWEEP.format(parts="parts: [half]"))
+    assert told == ["f.yaml:3: parts[0]: of 'half', the sampler 'half' lacks propose"]
+
+
 def test_two_parts_of_one_name_are_told_apart_by_refusing_the_second(install: Install) -> None:
     install("ours-again", "ours_again", TRICK.format(key="ema"))
     with pytest.raises(ConfigError, match=r"two parts \(trick\) are called 'ema'"):

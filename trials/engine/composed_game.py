@@ -113,7 +113,7 @@ class ComposedGame(Table):
         before."""
         return self.hooks.memories_kept()
 
-    # Samples, and beginning anew -------------------------------------------------------------
+    # Samples, and starting over --------------------------------------------------------------
 
     def sampling_network(self, before: str | None = None) -> nn.Module:
         """The network whose samples count: the generator, or what tricks put in its place.

@@ -71,7 +71,7 @@ class Hooks:
             trick.prepare(game)
 
     def forget(self, game: Game, keep: str) -> None:
-        """Prepare anew what remembers anything, but for the trick called `keep`."""
+        """Prepare again every trick that has memory, except the one called `keep`."""
         for trick in self._state:
             if trick.key != keep:
                 trick.prepare(game)

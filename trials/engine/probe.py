@@ -87,7 +87,7 @@ class RunningMeans:
                 self._counts[name] = 1
 
     def take(self) -> dict[str, float]:
-        """The means, and start anew."""
+        """The means so far; then start over."""
         means = {name: float(total) / self._counts[name] for name, total in self._sums.items()}
         self._sums, self._counts = {}, {}
         return means

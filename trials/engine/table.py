@@ -88,7 +88,7 @@ class Table:
 
     def judged_with(self, tensors: Mapping[str, Tensor], compute: Callable[[], Made]) -> Made:
         """What `compute` gives while the discriminator has these weights and buffers, by name,
-        instead of its own: whoever asks for its parameters meanwhile is given these."""
+        instead of its own; its parameters, asked for meanwhile, are these."""
         named = {f"network.{name}": tensor for name, tensor in tensors.items()}
         made: Made = torch.func.functional_call(_Around(self.discriminator), named, (compute,))
         return made
@@ -153,7 +153,7 @@ class Table:
         if state.get("data", self.dataset.fingerprint) != self.dataset.fingerprint:
             raise CheckpointError(
                 "the data are others than those that the checkpoint was trained on: bring those"
-                " back, or delete the checkpoint and train anew"
+                " back, or delete the checkpoint and train from the start"
             )
         self.step = state["step"]
         self.generator.load_state_dict(state["generator"])

@@ -160,7 +160,7 @@ def _read(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
 
 def _damaged(file: Path, reason: str) -> CheckpointError:
     return CheckpointError(
-        f"{file}: the saved generator is damaged ({reason}); only training anew in another folder"
+        f"{file}: the saved generator is damaged ({reason}); only training again in another folder"
         " brings it back"
     )
 

@@ -1,7 +1,7 @@
 """A winner's final score: the generator it kept, measured once more on noise that chose nothing.
 
 The evaluation with the lowest FID of a training, and the training with the lowest FID of a sweep,
-are partly the luckiest draws of samples. So what is reported of a winner is measured anew, on
+are partly the luckiest draws of samples. So what is reported of a winner is measured again, on
 noise of a stream of its own and on `evaluation.final_samples` images. The same folder always
 gives the same score.
 """

@@ -27,7 +27,7 @@ def cached(
     """What `compute` returns for these `facts`, from `folder` where it lies there already.
 
     `facts` must be JSON and name everything that the arrays depend on. A file that cannot be
-    read (cut off, from a failing disk) is computed anew and replaced. Without a folder nothing
+    read (cut off, from a failing disk) is computed again and replaced. Without a folder nothing
     is kept.
     """
     if folder is None:

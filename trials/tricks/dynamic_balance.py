@@ -114,7 +114,7 @@ class DynamicBalance(Trick):
         self.parts.setdefault(name, []).append(value.detach())
 
     def _take(self, name: str) -> float | None:
-        """The mean over a step's parts; None where the memory began anew since."""
+        """The mean over a step's parts; None where the memory was reset since."""
         parts = self.parts.pop(name, None)
         return float(torch.stack(parts).mean()) if parts else None
 

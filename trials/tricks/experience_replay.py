@@ -18,7 +18,7 @@ from trials.part import PartConfig, knob
 from trials.trick import Trick
 
 MADE = ("fake", "fake_labels", "z", "condition")
-"""What stays together in the buffer: an image, and what it was made from. Whoever asks the
+"""What stays together in the buffer: an image, and what it was made from. Code that asks the
 discriminator for an image's codes (InfoGAN) must be given those of this image."""
 
 

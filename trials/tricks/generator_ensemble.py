@@ -48,7 +48,7 @@ smallest distance falls by more in fewer than one choice of a hundred."""
 
 REMEMBERING = ("ema", "historical_averaging", "progressive_growing", "stacked")
 """Tricks that would reach from one training into the next: what they do goes by the step of the
-whole, or by weights that are no longer there. Other tricks forget, as they are prepared anew."""
+whole, or by weights that are no longer there. Other tricks forget, as they are prepared again."""
 
 
 def mixed(features: Sequence[Tensor]) -> Tensor:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class GaussianProcess(OptunaSampler):
-    """Optuna's, fitted anew for each proposal."""
+    """Optuna's, fitted afresh for each proposal."""
 
     key = "gp"
     summary = "Gaussian process with expected improvement"

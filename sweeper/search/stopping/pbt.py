@@ -2,10 +2,10 @@
 
 Jaderberg et al. 2017, arXiv 1711.09846: at every milestone a trial among the worst share copies
 the weights and settings of a random one among the best share (exploit), then nudges the settings
-(explore). Here the trials need not run at the same time: whoever reaches a milestone is compared
-with those that have reached it before, and copies the donor as it was at that milestone, which the
-workers keep for that. A decision is drawn from the search's seed, the trial and the milestone, and
-written into the ledger before it is acted upon.
+(explore). Here the trials need not run at the same time: a trial that reaches a milestone is
+compared with those that have reached it before, and copies the donor as it was at that milestone,
+which the workers keep for that. A decision is drawn from the search's seed, the trial and the
+milestone, and written into the ledger before it is acted upon.
 
 Only settings are nudged that leave the networks' shape alone and that no other setting hangs on;
 the rest comes with the weights. The study's own parameters stay those that the trial began with.
@@ -50,7 +50,7 @@ class PopulationBased(StoppingRule):
             None, "training steps between two generations; by default one evaluation", ge=1
         )
         quantile: Number = knob(0.25, "the worst share that copies the best share", gt=0, le=0.5)
-        resample: Number = knob(0.25, "chance that a value is drawn anew, not nudged", ge=0, le=1)
+        resample: Number = knob(0.25, "chance that a value is drawn again, not nudged", ge=0, le=1)
 
         def settled(self, base: Mapping[str, Any]) -> Self:
             """With an interval of one evaluation, and a grace of one interval."""
@@ -98,7 +98,7 @@ class PopulationBased(StoppingRule):
         return TakeOver(donor, there[donor][0], draw)
 
     def explore(self, values: Mapping[str, Any], rng: np.random.Generator) -> dict[str, Any]:
-        """The donor's settings, each that may change either nudged or drawn anew."""
+        """The donor's settings, each that may change either nudged or drawn again."""
         explored = dict(values)
         parameters = self.sweep.parameters
         conditions = {path for parameter in parameters for path in parameter.when}
