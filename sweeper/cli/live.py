@@ -113,7 +113,8 @@ class Progress:
                 self.phase, self.message = event.state, ""
 
     def _start(self, event: SweepStarted) -> None:
-        self.began, self.budget, self.replicates = event.time, event.budget, event.replicates
+        self.sweep, self.replicates = event.sweep, event.replicates
+        self.began, self.budget = event.time, event.budget
         for trial in event.records:
             if trial.over:
                 self._count(trial)
@@ -176,7 +177,7 @@ class Lines:
             case SweepStarted():
                 verb = "resumed" if event.resumed else "started"
                 over = f"{progress.over}/{event.budget or '?'} trials over"
-                return f"{event.name} {verb}: {over}, {event.folder}"
+                return f"{event.sweep.name} {verb}: {over}, {event.folder}"
             case PhaseChanged():
                 return f"{event.phase}: {event.message}" if event.message else event.phase
             case Noted():
