@@ -28,6 +28,7 @@ class FakeTraining:
         self.folder = folder
         self.history: list[Evaluation] = []
         self.stopped_by: Symptom | None = None
+        self.notes: list[str] = []
         self.state = 1.0
 
     @property

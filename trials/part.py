@@ -21,23 +21,18 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, ClassVar, Self, cast
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from trials import distributions
 from trials.errors import ConfigError, in_one_line
 from trials.problems import Problem, nearest
+from trials.settings import Settings
 
 
-class PartConfig(BaseModel):
+class PartConfig(Settings):
     """The knobs of one part: frozen, finite, and closed to names it does not know."""
 
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        allow_inf_nan=False,
-        protected_namespaces=(),
-        validate_default=True,
-    )
+    model_config = ConfigDict(allow_inf_nan=False, protected_namespaces=(), validate_default=True)
 
     part: ClassVar[type[Part]]
     """The part whose knobs these are."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json as json_module
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -87,7 +88,8 @@ def train(
     folder = out or Path("trained") / Path(what).stem
     _refuse_another(config, folder)
     say(f"training {what} for {config.steps} steps in {folder}", err=json)
-    result = train_one(config, folder=folder, report=None if json else _print_evaluation)
+    report, tell = None if json else _print_evaluation, partial(say, err=True)
+    result = train_one(config, folder=folder, report=report, tell=tell)
     if json:
         best = result.best.as_dict() if result.best else None
         print_json(
@@ -166,7 +168,13 @@ def _read_yaml(text: str, where: str) -> Any:
 
 def _refuse_another(config: TrialConfig, folder: Path) -> None:
     file = folder / "config.json"
-    if file.exists() and json_module.loads(file.read_text()) != config.as_dict():
+    if not file.exists():
+        return
+    try:
+        record = json_module.loads(file.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError):
+        return  # damaged: the checkpoint beside it says which configuration it is of
+    if record != config.as_dict():
         raise UserError(
             f"{folder} holds a training with another configuration; "
             "choose another folder with --out"

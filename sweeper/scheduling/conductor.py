@@ -28,7 +28,7 @@ from sweeper.scheduling.recorder import Recorder
 from sweeper.search.ledger import Ledger
 from sweeper.search.stopping_rule import TakeOver
 from sweeper.sweepfile.model import Sweep
-from sweeper.trial import Evaluation, Symptom, Trial
+from sweeper.trial import Evaluation, Symptom, Trial, trial_name
 
 RETRIES = 2
 """How often a trial goes on after its worker died without getting any further in between."""
@@ -107,6 +107,9 @@ class Conductor:
         if number not in self._trials.active:
             return True  # it was ended meanwhile
         self.reports += 1
+        for note in report.notes:
+            self._ledger.noted(number, note)
+            self._announcer.noted(f"trial {trial_name(number)}: {note}")
         if report.failure is not None:
             self._failed_in_training(number, report.failure)
             return True

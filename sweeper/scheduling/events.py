@@ -1,7 +1,7 @@
 """What a running sweep tells its audience: the live view, plain lines, the service's stream.
 
     SweepStarted
-      Noted                        what has changed since it last ran
+      Noted                        what has changed since it last ran, what was found damaged
       PhaseChanged                 searching, confirming, paused, draining
       TrialStarted                 also when a trial is resumed or retried
         TrialEvaluated ...
@@ -60,7 +60,7 @@ class PhaseChanged:
 
 @dataclass(frozen=True)
 class Noted:
-    """Something to know of the sweep as a whole: its parts have other versions than before."""
+    """Something to know beside what is going on: other versions of parts, a damaged checkpoint."""
 
     message: str
     time: float

@@ -2,7 +2,7 @@
 
 error            it raised
 out_of_memory    of the machine's memory or of the GPU's
-unreadable       its data, the extractor's weights, a file or a package cannot be read
+unreadable       its data, the extractor's weights, a checkpoint, a file or a package cannot be read
 
 or what is no failure of the trial and stops the sweep:
 
@@ -21,13 +21,13 @@ from pathlib import Path
 from sweeper.causes import ERROR, OUT_OF_MEMORY, UNREADABLE
 from sweeper.scheduling.messages import Failure
 from sweeper.secrets import redacted
-from trials.errors import DataError, ExtractorError, in_one_line
+from trials.errors import CheckpointError, DataError, ExtractorError, in_one_line
 
 DISK_FULL = "disk_full"
 NOT_SHARED = "not_shared"
 LOG_LINES = 25
 
-_OUTSIDE = (DataError, ExtractorError, ImportError, OSError)
+_OUTSIDE = (CheckpointError, DataError, ExtractorError, ImportError, OSError)
 """What a training raises for the sake of something outside it."""
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)

@@ -22,13 +22,14 @@ MARK = "taken_over"
 
 
 def begin(training: Any, folder: Path, work: Work) -> None:
-    """Restore the training: from its own checkpoint, or for the first time from another trial's."""
+    """Restore the training: from its own checkpoint, or from another trial's, where it has not gone
+    on from that yet or has lost what it had since."""
     mark = folder / MARK
-    if work.take_over is None or (
-        mark.exists() and _kept_as(mark.read_text()) == _kept_as(work.take_over)
-    ):
-        training.restore()
-    else:
+    own = work.take_over is None or (
+        mark.exists() and _kept_as(mark.read_text(errors="replace")) == _kept_as(work.take_over)
+    )
+    restored = training.restore() if own else False
+    if work.take_over is not None and not restored:
         training.take_over(Path(work.take_over))
         atomic_write(mark, _kept_as(work.take_over))
     keep(training, folder, work)

@@ -63,13 +63,14 @@ class Report:
     """What happened in one step of a worker.
 
     `evaluations` are the new ones. `stopped_by` is the symptom for which the training ended itself
-    before its last step.
+    before its last step. `notes` are what a reader should know of how it began, in sentences.
     """
 
     evaluations: tuple[Evaluation, ...] = ()
     finished: bool = False
     stopped_by: Symptom | None = None
     failure: Failure | None = None
+    notes: tuple[str, ...] = ()
 
     def text(self) -> str:
         """As JSON text."""
@@ -85,4 +86,5 @@ class Report:
             finished=given["finished"],
             stopped_by=Symptom(**stopped_by) if stopped_by else None,
             failure=Failure(**failure) if failure else None,
+            notes=tuple(given["notes"]),
         )

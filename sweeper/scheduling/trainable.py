@@ -53,6 +53,9 @@ class Training(Protocol):
     @property
     def stopped_by(self) -> Symptom | None: ...
 
+    @property
+    def notes(self) -> list[str]: ...
+
     def advance(self) -> Evaluation: ...
 
     def restore(self) -> bool: ...
@@ -136,6 +139,8 @@ class Worker(tune.Trainable):  # type: ignore[misc]
         if training is None:
             training = self._factory(self._work.config, folder, self._cache)
             begin(training, folder, self._work)
+            for note in training.notes:
+                print(note)
             self._training = training
             fresh = [
                 evaluation
@@ -149,7 +154,9 @@ class Worker(tune.Trainable):  # type: ignore[misc]
         return self._report(training, [evaluation])
 
     def _report(self, training: Training, evaluations: Sequence[Evaluation]) -> Report:
-        return Report(tuple(evaluations), training.finished, training.stopped_by)
+        notes = tuple(training.notes)
+        training.notes.clear()
+        return Report(tuple(evaluations), training.finished, training.stopped_by, notes=notes)
 
     def _is_bloated(self) -> bool:
         size = _resident()

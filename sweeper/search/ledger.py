@@ -162,6 +162,12 @@ class Ledger(StudyReader):
 
     # Following trials
 
+    def noted(self, number: int, note: str) -> None:
+        """Write down a sentence that a reader of the trial should know, once."""
+        notes = self._entries.get(number).user_attrs.get("notes", [])
+        if note not in notes:
+            self._entries.set(number, "notes", [*notes, note])
+
     def report(self, number: int, evaluation: Evaluation) -> bool:
         """Write down an evaluation. False if that step of that trial was known already."""
         with translated(), self.together():

@@ -11,7 +11,6 @@ from dataclasses import replace
 from typing import Annotated, Any
 
 from pydantic import (
-    BaseModel,
     ConfigDict,
     Field,
     GetJsonSchemaHandler,
@@ -21,24 +20,24 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema
 
-from trials.by_name import failure
 from trials.choices import Key, read_sections
 from trials.health.sign import Evidence, Sign, SignConfig, Symptom
 from trials.health.signals import Signals
 from trials.part import PartConfig
-from trials.validation import problems_from
+from trials.settings import Settings
+from trials.validation import failure, problems_from
 
 POSITIONS = 16
 """Evaluations of which the samples' position, up to thousands of numbers, is kept."""
 
 
-class HealthConfig(BaseModel):
+class HealthConfig(Settings):
     """What is watched for, and what stops a trial. Everything seen is recorded either way.
 
     Beside `stop_on` stands a section of thresholds for every sign there is, under its key.
     """
 
-    model_config = ConfigDict(frozen=True, extra="allow")
+    model_config = ConfigDict(extra="allow")
 
     stop_on: tuple[Annotated[str, Key(Sign)], ...] = Field(
         default=("divergence",), description="Symptoms that end the trial"
