@@ -315,7 +315,7 @@ def test_stop_lets_running_trials_end_and_pause_hands_out_none(home):
 
     outcome, events = go(spec, home, pause)
     phases = [event.phase for event in events if isinstance(event, PhaseChanged)]
-    assert phases[:3] == ["searching", "paused", "searching"]
+    assert phases[:4] == ["rehearsing", "searching", "paused", "searching"]
     assert outcome.state == "stopped"
     assert 5 <= len(outcome.records) < 12
     assert all(one.state == "completed" for one in outcome.records)
