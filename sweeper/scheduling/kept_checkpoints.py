@@ -13,8 +13,7 @@ from typing import Any
 
 from sweeper.scheduling.messages import Work, kept_checkpoint
 from sweeper.search.milestones import Milestones
-from trials.files import atomic_write
-from trials.temporary import temporary_for
+from trials.files import atomic_write, temporary_of
 
 KEPT = ("checkpoint.*", "generator.*")
 """What another training needs to go on from here, and to know its best generator."""
@@ -50,9 +49,10 @@ def keep(training: Any, folder: Path, work: Work) -> None:
     place = kept_checkpoint(folder, steps[-1])
     if place.exists():
         return
-    temporary = temporary_for(place)
-    temporary.mkdir(parents=True)
-    for pattern in KEPT:
-        for file in folder.glob(pattern):
-            os.link(file, temporary / file.name)
-    temporary.rename(place)
+    place.parent.mkdir(exist_ok=True)
+    with temporary_of(place) as temporary:
+        temporary.mkdir()
+        for pattern in KEPT:
+            for file in folder.glob(pattern):
+                os.link(file, temporary / file.name)
+        temporary.rename(place)

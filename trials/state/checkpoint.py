@@ -50,6 +50,8 @@ def save(path: Path, fingerprint: str, state: dict[str, Any]) -> None:
     """
     content = {"format": FORMAT, "fingerprint": fingerprint, "state": state}
     if path.is_file():
+        # Of a worker that was taken over from, this is all that can still succeed: `recover` then
+        # finds the newer attempt's checkpoint in the place of the previous one.
         os.replace(path, previous(path))
     atomic_write(path, lambda temporary: torch.save(content, temporary))
 
