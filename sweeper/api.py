@@ -84,6 +84,7 @@ def run(
     listener: Listener | None = None,
     source: Path | None = None,
     factory: Factory | None = None,
+    accept_protocol: bool = False,
 ) -> SweepResult:
     """Run a sweep to its end, or go on with it; then write its report.
 
@@ -92,7 +93,8 @@ def run(
 
     `home` is the folder of all sweeps ($SWEEPER_HOME, else ./sweeps); `listener` hears events
     as they happen; `source` is the file it was read from, kept beside it; `factory` makes the
-    trainings (the real ones by default).
+    trainings (the real ones by default). `accept_protocol` goes on where the sweep would be
+    measured by another protocol than so far (`--accept-protocol`).
 
     A sweep that could not go on is a result with state `failed`.
 
@@ -100,6 +102,7 @@ def run(
         SpecError: the file or mapping is wrong; every problem is in it.
         SpecConflict: the name exists with another search.
         SweepBusy: another process runs it.
+        ProtocolChanged: it has values of several protocols, which nobody has accepted.
     """
     if not isinstance(sweep, Sweep):
         if source is None and not isinstance(sweep, Mapping):
@@ -108,7 +111,14 @@ def run(
     here = Home.at(home)
     sweep = replace(sweep, base=with_absolute_paths(sweep.base))
     folder = here.sweep(sweep.name)
-    outcome = run_trials(sweep, here, events=listener, factory=factory, source=source)
+    outcome = run_trials(
+        sweep,
+        here,
+        events=listener,
+        factory=factory,
+        source=source,
+        accept_protocol=accept_protocol,
+    )
     results = outcome.results
     return SweepResult(
         state=outcome.state,

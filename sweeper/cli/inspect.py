@@ -73,6 +73,8 @@ def _print_listing(listing: Sequence[dict[str, Any]]) -> None:
 
 def status(name: SweepName, home: HomeOption = None, json: JsonOption = False) -> None:
     """How far a sweep is, and what failed."""
+    from sweeper.standings.otherwise import measured_otherwise
+
     folder = Home.at(home).existing(name)
     standings = _standings(folder)
     summary = _summary(folder, standings)
@@ -93,6 +95,8 @@ def status(name: SweepName, home: HomeOption = None, json: JsonOption = False) -
     )
     if best := best_in_words(standings):
         typer.echo(f"  best     {best}")
+    if told := measured_otherwise(standings):
+        typer.echo(f"  apart    {told}, and compared with nothing")
     for trial, reason in summary["given_up"].items():
         typer.echo(f"  given up {trial}: {reason}")
     for stop in standings.stops:
@@ -113,9 +117,13 @@ def top(
     json: JsonOption = False,
 ) -> None:
     """The best completed trials of a sweep, or the best cells of an ablation."""
+    from sweeper.standings.otherwise import measured_otherwise
+
     standings = _standings(Home.at(home).existing(name))
     if not json:
         print_leaderboard(standings, count)
+        if told := measured_otherwise(standings):
+            typer.echo(f"{told}, and not among these")
     elif standings.sweep.is_ablation:
         print_json([cell_as_dict(standings, cell) for cell in ranked_cells(standings)[:count]])
     else:
@@ -218,6 +226,8 @@ def _summary(folder: SweepFolder, standings: Standings) -> dict[str, Any]:
         "best": best.value if best else None,
         "best_trial": best.trial.number if best else None,
         "base": compared.base if compared else None,
+        "protocol": dict(standings.protocol),
+        "measured_otherwise": [trial.number for trial in standings.measured_otherwise],
         "given_up": {candidate.key: candidate.reason for candidate in lost},
         "symptoms": {str(stop.symptom): stop.trials for stop in standings.stops},
         "steps_saved": {str(stop.symptom): stop.steps for stop in standings.stops if stop.saves},

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sweeper.cli.options import HomeOption, JsonOption, SetOption, print_json
+from sweeper.cli.options import AcceptOption, HomeOption, JsonOption, SetOption, print_json
 from sweeper.errors import SpecError, UserError
 from sweeper.home import Home
 
@@ -27,6 +27,7 @@ def run(
     file: Annotated[Path, typer.Argument(help="A sweep file.", metavar="FILE")],
     overrides: SetOption = None,
     home: HomeOption = None,
+    accept_protocol: AcceptOption = False,
     json: JsonOption = False,
 ) -> int:
     """Run a sweep, or go on with one.
@@ -40,7 +41,9 @@ def run(
 
     sweep = load_sweep(file, overrides or [])
     with view(sweep, quiet=json) as listener:
-        result = run_sweep(sweep, home=home, listener=listener, source=file)
+        result = run_sweep(
+            sweep, home=home, listener=listener, source=file, accept_protocol=accept_protocol
+        )
     if json:
         print_json(result.as_dict())
     else:

@@ -22,7 +22,7 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from sweeper.standings import Standings
-from sweeper.standings.values import OverSeeds, final, seed_of
+from sweeper.standings.values import OverSeeds, seed_of
 from sweeper.trial import Trial
 
 _UNCONFIRMED = OverSeeds()
@@ -47,7 +47,7 @@ def leaderboard(standings: Standings) -> pa.Table:
     }
     for index in range(len(standings.goals)):
         name = "objective" if index == 0 else f"objective_{index + 1}"
-        columns[name] = pa.array([final(trial, index) for trial in trials], pa.float64())
+        columns[name] = pa.array([standings.final(trial, index) for trial in trials], pa.float64())
     columns |= {
         "best": pa.array([standings.best_on_the_way(trial) for trial in trials], pa.float64()),
         "confirmed_mean": pa.array([score.mean for score in confirmed], pa.float64()),

@@ -100,7 +100,7 @@ def _row(standing: Standing, standings: Standings, paths: list[str], confirmed: 
     if confirmed:
         cells.append(_confirmed(standing))
     for index in range(len(standings.goals)):
-        value = final(trial, index)
+        value = standings.final(trial, index)
         cells.append(_numeric(value, number(value)))
     seed, best = seed_of(trial), standings.best_on_the_way(trial)
     cells += [_setting(trial.values.get(path)) for path in paths]

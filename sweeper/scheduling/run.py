@@ -41,7 +41,6 @@ from sweeper.scheduling.requests import Requests
 from sweeper.scheduling.trainable import Factory, build_training
 from sweeper.scheduling.tune_loop import Tuning
 from sweeper.search.ledger import Ledger
-from sweeper.standings import standings_of
 from sweeper.sweepfile.load import load_sweep, read_stored
 from sweeper.sweepfile.model import Sweep
 from sweeper.tracking.address import tracking_uri
@@ -68,13 +67,15 @@ def run(
     source: Path | None = None,
     record: bool = True,
     report: bool = True,
+    accept_protocol: bool = False,
 ) -> Outcome:
     """Run `sweep` in `home` until it is done or stopped by the user.
 
     `events` hears what happens as it happens. `factory` makes the trainings (real ones by default).
     `source` is the file that the sweep was read from, kept beside it. `record` says whether MLflow
     is told, `report` whether what has come of it is written (`conclusion`) when no more trials will
-    run.
+    run. `accept_protocol` lets the sweep go on where it would be measured by another protocol than
+    so far: what was measured before is compared with nothing that follows.
 
     What goes wrong once it runs is an Outcome with state `failed`, and can be resumed.
 
@@ -82,6 +83,7 @@ def run(
         UserError: the sweep cannot be run as it is: the name exists with another search
             (SpecConflict), or the cluster lacks what a trial needs.
         SweepBusy: another process runs it.
+        ProtocolChanged: its study has values of several protocols, which nobody has accepted.
         LedgerError: its study is damaged.
         TrackingError: its outbox is damaged.
     """
@@ -91,7 +93,8 @@ def run(
         _keep_spec(sweep, folder, source)
         if folder.asked() in (Request.STOP, Request.CANCEL):
             folder.clear_request()  # it was obeyed, or its driver died; running again overrides it
-        ledger, company = Ledger.open(sweep, folder), Company.of(sweep)
+        ledger = Ledger.open(sweep, folder, accept_protocol=accept_protocol)
+        company = Company.of(sweep)
         with _record(sweep, home, folder, company) if record else contextlib.nullcontext() as wires:
             recorder = Recorder(
                 sweep,
@@ -193,6 +196,7 @@ class _Run:
                 goals=tuple(objective.goal for objective in sweep.objective),
                 resumed=bool(records),
                 records=tuple(records),
+                protocol=self._ledger.measuring.protocol,
                 time=time.time(),
             )
         )
@@ -229,9 +233,7 @@ class _Run:
             if state != "failed":
                 state, message = "failed", _told(error)
         self._tell(SweepEnded(state, message, time.time()))
-        standings = (
-            results.standings if results else standings_of(self._sweep, self._ledger.trials())
-        )
+        standings = results.standings if results else self._ledger.standings()
         terminated = self._requests.terminated
         return Outcome(state, message, self._folder.path, standings, results, terminated)
 

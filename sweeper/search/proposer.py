@@ -19,6 +19,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from sweeper.causes import is_lost
 from sweeper.search import attributes
 from sweeper.search.distributions import distribution, to_study
+from sweeper.search.measuring import Measuring
 from sweeper.search.sampler import Result, Sampler, Turn
 from sweeper.sweepfile.model import Sweep
 from sweeper.sweepfile.space import Draw, apply, base_draw, walk
@@ -29,9 +30,13 @@ if TYPE_CHECKING:
 
 
 class Proposer:
-    """Hands out the trials of one study."""
+    """Hands out the trials of one study. What was measured by another protocol than its present one
+    has been tried, and teaches nothing; the cells of an ablation are all due again under it."""
 
-    def __init__(self, sweep: Sweep, study: Study, storage: BaseStorage) -> None:
+    def __init__(
+        self, sweep: Sweep, study: Study, storage: BaseStorage, measuring: Measuring
+    ) -> None:
+        self._measuring = measuring
         self._sweep = sweep
         self._study = study
         self._storage = storage
@@ -72,6 +77,8 @@ class Proposer:
         done = set(self._tried)
         for trial in everything:
             attrs = trial.user_attrs
+            if not attributes.comparable(attrs, self._measuring.protocol):
+                continue
             first.setdefault(attrs["cell"]["key"], trial.number)
             if not is_lost(attributes.cause_of(trial)):
                 done.add((attrs["cell"]["key"], attrs["values"]["seed"]))
@@ -86,6 +93,10 @@ class Proposer:
         role: Role = "search" if of is None else "replicate"
         named = {"label": cell.label, "key": cell.key}
         return self._add(draw, cell.settings, role, of=of, cell=named)
+
+    def protocol_changed(self) -> None:
+        """Whatever was tried is to be tried again."""
+        self._tried.clear()
 
     def ask_replicate(self, of: int, seed: int) -> Trial:
         """A trial that repeats the configuration of trial `of` with another seed."""
@@ -179,12 +190,16 @@ class Proposer:
         roles = [trial.user_attrs.get("role") for trial in earlier]
         start = earlier[0].user_attrs["values"] if roles[:1] == ["base"] else None
 
+        protocol = self._measuring.protocol
+
         def recall() -> list[Result]:
             goal = self._sweep.objective[0]
             return [
-                attributes.result(trial, goal)
+                attributes.result(trial, goal, protocol)
                 for trial, role in zip(earlier, roles, strict=True)
-                if role == "search" and not is_lost(attributes.cause_of(trial))
+                if role == "search"
+                and not is_lost(attributes.cause_of(trial))
+                and attributes.comparable(trial.user_attrs, protocol)
             ]
 
         return Turn(
@@ -193,5 +208,6 @@ class Proposer:
             start=start,
             recall=recall,
             study=self._study,
+            protocol=protocol,
             unfinished=unfinished,
         )

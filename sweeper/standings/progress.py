@@ -64,7 +64,8 @@ def budget_of(standings: Standings) -> int | None:
 def _over(standings: Standings) -> int:
     if standings.sweep.is_ablation:
         # A run whose worker died is held again: the pair counts once.
-        runs = (trial for trial in standings.trials if trial.over)
+        # One that was measured by another protocol is due again.
+        runs = (t for t in standings.trials if t.over and standings.comparable(t))
         return len({(trial.cell, trial.values.get("seed")) for trial in runs})
     return sum(trial.over for trial in standings.search)
 
