@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sweeper.ablation.tables import Table
+from sweeper.causes import to_retry
 from sweeper.home import Home, SweepFolder
 from sweeper.report import ReportPaths, write_report
 from sweeper.results import sweep_of, table_of
@@ -30,9 +31,9 @@ if TYPE_CHECKING:
 class SweepResult:
     """How a run of a sweep ended, and what it left.
 
-    `state`: `finished`, or why not: `stopped` (a limit or a request), `cancelled`,
-    `interrupted`, `failed`; all of these go on when the sweep is run again. `standings`
-    are its trials in their places.
+    `state`: `finished`, or why not: `incomplete` (trials came to nothing through no fault of
+    their own), `stopped` (a limit or a request), `cancelled`, `interrupted`, `failed`; all of
+    these go on when the sweep is run again. `standings` are its trials in their places.
     """
 
     state: SweepState
@@ -84,6 +85,7 @@ def run(
     listener: Listener | None = None,
     source: Path | None = None,
     factory: Factory | None = None,
+    retry_failed: bool | Sequence[str] = False,
     accept_protocol: bool = False,
 ) -> SweepResult:
     """Run a sweep to its end, or go on with it; then write its report.
@@ -96,9 +98,14 @@ def run(
     trainings (the real ones by default). `accept_protocol` goes on where the sweep would be
     measured by another protocol than so far (`--accept-protocol`).
 
-    A sweep that could not go on is a result with state `failed`.
+    Trials that failed through no fault of their configuration (`worker_died`, `unreadable`) are
+    tried again, under their numbers and from their checkpoints. `retry_failed` has others tried
+    again too: those that failed by one of these causes, or True for every cause that may pass.
+
+    A sweep that could not go on, or in which no trial finished, is a result with state `failed`.
 
     Raises:
+        UserError: `retry_failed` names no cause, or one that would come again.
         SpecError: the file or mapping is wrong; every problem is in it.
         SpecConflict: the name exists with another search.
         SweepBusy: another process runs it.
@@ -111,12 +118,14 @@ def run(
     here = Home.at(home)
     sweep = replace(sweep, base=with_absolute_paths(sweep.base))
     folder = here.sweep(sweep.name)
+    also = to_retry(() if retry_failed is True else retry_failed) if retry_failed else ()
     outcome = run_trials(
         sweep,
         here,
         events=listener,
         factory=factory,
         source=source,
+        retry_failed=also,
         accept_protocol=accept_protocol,
     )
     results = outcome.results

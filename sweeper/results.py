@@ -42,16 +42,16 @@ def sweep_of(folder: SweepFolder) -> Sweep:
 
 def records_of(folder: SweepFolder, sweep: Sweep) -> list[Trial]:
     """All trials of a sweep from its study, while it runs too."""
-    ledger = read_study(sweep, folder)
-    return list(ledger.trials()) if ledger is not None else []
+    return list(standings_in(folder, sweep).trials)
 
 
 def read_standings(folder: SweepFolder) -> Standings:
     """The standings of a sweep from its study, while it runs too."""
-    return _standings_of(folder, sweep_of(folder))
+    return standings_in(folder, sweep_of(folder))
 
 
-def _standings_of(folder: SweepFolder, sweep: Sweep) -> Standings:
+def standings_in(folder: SweepFolder, sweep: Sweep) -> Standings:
+    """The same, of a sweep as it is given; without any trial where it was never started."""
     study = read_study(sweep, folder)
     return standings_of(sweep, ()) if study is None else study.standings()
 
@@ -69,7 +69,7 @@ def dataset_of(folder: SweepFolder, sweep: Sweep) -> pa.Table:
             return read_dataset(file)
         except DatasetError:
             pass  # damaged, or of an older version
-    table = table_of(_standings_of(folder, sweep))
+    table = table_of(standings_in(folder, sweep))
     with contextlib.suppress(OSError):  # it is only a copy, and the home may be another's
         write_dataset(table, file)
     return table

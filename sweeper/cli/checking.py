@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sweeper.cli.options import HomeOption, JsonOption, SetOption, print_json
-from sweeper.cli.printing import settings
+from sweeper.cli.printing import say, settings
 from sweeper.errors import SpecError
 from sweeper.home import Home, SweepFolder
 
@@ -49,11 +49,11 @@ def validate(
         print_json(report)
     else:
         for entry in report:
-            typer.echo(f"{entry['file']}: {_verdict(len(entry['problems']))}")
+            say(f"{entry['file']}: {_verdict(len(entry['problems']))}")
             for problem in entry["problems"]:
-                typer.echo(f"  {problem}")
+                say(f"  {problem}")
             for warning in entry["warnings"]:
-                typer.echo(f"  warning: {warning}")
+                say(f"  warning: {warning}")
     return 2 if any(entry["problems"] for entry in report) else 0
 
 
@@ -94,14 +94,14 @@ def preview(
         return
     how = (sweep.ablation or sweep.search).name
     what = "factors" if sweep.is_ablation else "parameters"
-    typer.echo(f"{sweep.name}: {how} over {len(sweep.parameters)} {what}")
+    say(f"{sweep.name}: {how} over {len(sweep.parameters)} {what}")
     for number, values in enumerate(first):
-        typer.echo(f"  {number:>3}  {settings(values) or 'the base configuration'}")
+        say(f"  {number:>3}  {settings(values) or 'the base configuration'}")
     confirm = f", then {replicates} confirmation runs" if replicates else ""
     runs = "runs" if sweep.is_ablation else "trials"
-    typer.echo(f"{trials} {runs}{confirm}, {sweep.limits.parallel} at a time")
+    say(f"{trials} {runs}{confirm}, {sweep.limits.parallel} at a time")
     if forecast:
-        typer.echo(
+        say(
             f"one trial takes about {duration(forecast['seconds_per_trial'])} on this machine; "
             f"all of it at most {duration(forecast['seconds'])} "
             f"(scheduler: {sweep.scheduler.name}, which may stop trials early)"

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import typer
-
-from sweeper.cli.printing import number, print_table, settings, spread
+from sweeper.cli.printing import number, print_table, say, settings, spread
 
 if TYPE_CHECKING:
     from sweeper.standings import Standing, Standings
@@ -74,7 +72,7 @@ def cell_as_dict(standings: Standings, cell: CellStanding) -> dict[str, Any]:
 
 def _print_trials(standings: Standings, best: Sequence[Standing]) -> None:
     if not best:
-        typer.echo("no trial has completed yet")
+        say("no trial has completed yet")
         return
     paths = [parameter.path for parameter in standings.sweep.parameters]
     confirmed = bool(standings.replicates)
@@ -92,7 +90,7 @@ def _print_trials(standings: Standings, best: Sequence[Standing]) -> None:
 
 def _print_cells(standings: Standings, best: Sequence[CellStanding]) -> None:
     if not best:
-        typer.echo("no run has completed yet")
+        say("no run has completed yet")
         return
     failed = any(cell.failed for cell in best)
     titles = ["#", *standings.metrics, *(["failed"] if failed else []), "cell"]

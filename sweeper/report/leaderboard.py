@@ -24,6 +24,7 @@ import pyarrow.parquet as pq
 from sweeper.standings import Standings
 from sweeper.standings.values import OverSeeds, seed_of
 from sweeper.trial import Trial
+from sweeper.wording import in_spreadsheet
 
 _UNCONFIRMED = OverSeeds()
 
@@ -74,7 +75,14 @@ def searched(standings: Standings) -> list[str]:
 
 
 def as_csv(table: pa.Table) -> bytes:
-    """UTF-8 with a heading; nothing where a value is missing."""
+    """UTF-8 with a heading; nothing where a value is missing, and no formula for a spreadsheet."""
+    columns = [
+        pa.array(map(in_spreadsheet, values.to_pylist()), pa.string())
+        if pa.types.is_string(values.type)
+        else values
+        for values in table.columns
+    ]
+    table = pa.table(columns, names=[in_spreadsheet(name) for name in table.column_names])
     buffer = io.BytesIO()
     pa_csv.write_csv(table, buffer, pa_csv.WriteOptions(quoting_style="needed"))
     return buffer.getvalue()

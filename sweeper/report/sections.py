@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
@@ -14,6 +13,7 @@ from sweeper.causes import cause
 from sweeper.report import markup
 from sweeper.report.leaderboard import searched
 from sweeper.report.markup import Cell, text
+from sweeper.secrets import redacted
 from sweeper.standings import Standing, Standings
 from sweeper.standings.values import final, seed_of
 from sweeper.trial import Trial
@@ -35,7 +35,6 @@ ROWS = 100
 """Trials that the page's leaderboard lists; the files list all."""
 _LOGS = 20
 _FRONT = 8
-_SECRET = re.compile(r"(?<=://)[^/@\s:]*:[^/@\s]*(?=@)")
 
 
 # The leaderboard --------------------------------------------------------------------------------
@@ -264,7 +263,7 @@ def _scores(standing: Standing, standings: Standings) -> str:
 def reproduce(standings: Standings) -> str:
     """The commands, and the sweep's file with every default written out."""
     name = standings.sweep.name
-    content = _SECRET.sub("***", as_yaml(standings.sweep.to_dict()))
+    content = redacted(as_yaml(standings.sweep.to_dict()))
     commands = [f"sweeper run {name}.yaml            # the whole sweep, from the file below"]
     if standings.winners:
         commands.append("sweeper train best.yaml   # the winner alone")

@@ -65,7 +65,7 @@ def conclude(
     if recorder is not None:
         columns = {table.name: table.raw().to_pydict() for table in tables if len(table)}
         recorder.concluded(files, columns | evidence(standings, importances, fanova))
-        if state == "finished" and standings.best is not None:
+        if state in ("finished", "incomplete") and standings.best is not None:
             recorder.winner_is(standings.best.trial)
     return Results(standings, tables, report)
 

@@ -77,6 +77,8 @@ class Recorder:
             for trial in ledger.trials():
                 if trial.attempts == 0 and not trial.over:
                     continue
+                if not trial.over:  # it may have failed before, and been told so
+                    self._outbox.reopened(trial.number)
                 self.trial_started(trial, trial.started)
                 for evaluation in trial.evaluations:
                     self.evaluated(trial.number, evaluation)

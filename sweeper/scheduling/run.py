@@ -13,7 +13,7 @@ from __future__ import annotations
 import contextlib
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +22,7 @@ import yaml
 from sweeper.company import Company
 from sweeper.errors import SpecConflict, SweeperError, UserError
 from sweeper.home import Home, Request, SweepFolder, writing
+from sweeper.scheduling.closing import closing
 from sweeper.scheduling.cluster import environment
 from sweeper.scheduling.conclusion import Results, conclude
 from sweeper.scheduling.conductor import Conductor
@@ -67,6 +68,7 @@ def run(
     source: Path | None = None,
     record: bool = True,
     report: bool = True,
+    retry_failed: Collection[str] = (),
     accept_protocol: bool = False,
 ) -> Outcome:
     """Run `sweep` in `home` until it is done or stopped by the user.
@@ -74,8 +76,10 @@ def run(
     `events` hears what happens as it happens. `factory` makes the trainings (real ones by default).
     `source` is the file that the sweep was read from, kept beside it. `record` says whether MLflow
     is told, `report` whether what has come of it is written (`conclusion`) when no more trials will
-    run. `accept_protocol` lets the sweep go on where it would be measured by another protocol than
-    so far: what was measured before is compared with nothing that follows.
+    run. Trials that failed through no fault of their own are tried again, and those that failed by
+    one of the causes `retry_failed` (`sweeper.causes`, those that are `curable`). `accept_protocol`
+    lets the sweep go on where it would be measured by another protocol than so far: what was
+    measured before is compared with nothing that follows.
 
     What goes wrong once it runs is an Outcome with state `failed`, and can be resumed.
 
@@ -85,9 +89,10 @@ def run(
         SweepBusy: another process runs it.
         ProtocolChanged: its study has values of several protocols, which nobody has accepted.
         LedgerError: its study is damaged.
-        TrackingError: its outbox is damaged.
+        TrackingError: its outbox is damaged, or MLflow's address cannot be used.
     """
     folder = home.sweep(sweep.name)
+    uri = tracking_uri(home.path, sweep.tracking.uri) if record else None
     with folder.lock(), environment():
         folder.create()
         _keep_spec(sweep, folder, source)
@@ -95,7 +100,8 @@ def run(
             folder.clear_request()  # it was obeyed, or its driver died; running again overrides it
         ledger = Ledger.open(sweep, folder, accept_protocol=accept_protocol)
         company = Company.of(sweep)
-        with _record(sweep, home, folder, company) if record else contextlib.nullcontext() as wires:
+        ledger.retry(retry_failed)
+        with _record(uri, home, folder, company) if uri else contextlib.nullcontext() as wires:
             recorder = Recorder(
                 sweep,
                 folder,
@@ -171,7 +177,12 @@ class _Run:
             try:
                 if not conductor.finished or (conductor.complete and scoring.due()):
                     tuning.run()
-                state, message = _ending(conductor, tuning, requests)
+                state, message = closing(
+                    conductor,
+                    self._ledger.trials(),
+                    signalled=bool(requests.interrupts or requests.terminated),
+                    cancelled=tuning.now,
+                )
                 message = message or scoring.message
             except UserError:
                 raise
@@ -243,7 +254,7 @@ class _Run:
         self._tell(PhaseChanged("finishing", "sending the last records to MLflow", time.time()))
         asked = self._requests.asked_so_far
         left = self._wires.writer.drain(
-            PATIENCE if state in ("finished", "stopped") else IMPATIENCE,
+            PATIENCE if state in ("finished", "incomplete", "stopped") else IMPATIENCE,
             enough=lambda: self._requests.asked_so_far != asked,
         )
         return left.advice(self._sweep.name + self._home.flag) if left else ""
@@ -255,28 +266,8 @@ def _told(error: Exception) -> str:
     return f"cannot write the report: {error}; no trial is lost: run the sweep again for it"
 
 
-def _ending(conductor: Conductor, tuning: Tuning, requests: Requests) -> tuple[SweepState, str]:
-    again = f"{conductor.again} to go on"
-    if conductor.complete:
-        return "finished", _lost(conductor.lost)
-    if requests.interrupts or requests.terminated:
-        return "interrupted", f"interrupted; {again}: every trial goes on from its checkpoint"
-    if tuning.now:
-        return "cancelled", f"cancelled; {again}"
-    return "stopped", f"{conductor.message or 'stopped'}; {again}"
-
-
-def _lost(runs: int) -> str:
-    """A warning about runs that say nothing about their configuration."""
-    if runs == 0:
-        return ""
-    told = "1 run was lost with its worker" if runs == 1 else f"{runs} runs lost their workers"
-    return f"{told}; run the sweep again to try {'it' if runs == 1 else 'them'} once more"
-
-
 @contextlib.contextmanager
-def _record(sweep: Sweep, home: Home, folder: SweepFolder, company: Company) -> Iterator[_Wires]:
-    uri = tracking_uri(home.path, sweep.tracking.uri)
+def _record(uri: str, home: Home, folder: SweepFolder, company: Company) -> Iterator[_Wires]:
     with (
         Outbox(folder.outbox) as outbox,
         start_writer(outbox, uri, home.mlartifacts, company.parts) as writer,

@@ -2,6 +2,8 @@
 
 User attributes of a trial (state, values and intermediate values are Optuna's own):
 
+    number              the trial that this entry tries again after it had failed, as Optuna closes
+                        an entry for good; without it, that of the entry
     role, of            base, search or replicate; the trial that a replicate repeats
     cell                {label, key}: the cell of an ablation's design
     values, config      searched parameters by path; the whole configuration
@@ -69,13 +71,18 @@ def translated(place: Path | None = None) -> Iterator[None]:
         raise LedgerError(f"cannot use {where}: {reason}") from error
 
 
+def number_of(entry: FrozenTrial) -> int:
+    """The number of the trial that an entry of the study tells of."""
+    return int(entry.user_attrs.get("number", entry.number))
+
+
 def trial_of(entry: FrozenTrial, final: Mapping[str, Any] | None = None) -> Trial:
     """A trial from its entry in the study; `final` is what the study has of its final score."""
     attrs = entry.user_attrs
     end = attrs.get("end", {})
     running = "running" if attrs.get("attempts") else "waiting"
     return Trial(
-        number=entry.number,
+        number=number_of(entry),
         state=_STATES.get(entry.state, running),  # type: ignore[arg-type]
         role=attrs.get("role", "search"),
         of=attrs.get("of"),
@@ -173,6 +180,12 @@ def protocol_of(attrs: Mapping[str, Any], entry: Mapping[str, Any]) -> Protocol:
     """How one evaluation of a trial was measured."""
     protocol: Protocol = entry.get("protocol", attrs.get("protocol") or {})
     return protocol
+
+
+def has(trial: FrozenTrial, evaluation: Evaluation) -> bool:
+    """Whether a trial that was evaluated at this step was so by this protocol."""
+    attrs = trial.user_attrs
+    return alike(protocol_of(attrs, attrs[f"{STEP}{evaluation.step}"]), evaluation.protocol)
 
 
 def measured(entries: Sequence[FrozenTrial]) -> Iterator[tuple[float, Protocol]]:

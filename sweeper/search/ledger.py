@@ -15,7 +15,7 @@ truly interrupted, and goes on from its checkpoint. `attributes` lists the attri
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from typing import Any, Self
@@ -24,9 +24,9 @@ import optuna
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
+from sweeper.causes import is_lost
 from sweeper.errors import SpecConflict
 from sweeper.home import SweepFolder
-from sweeper.protocols import alike
 from sweeper.search import attributes
 from sweeper.search.attributes import finite, translated
 from sweeper.search.journal import Journal, mend
@@ -57,7 +57,7 @@ class Ledger(StudyReader):
         self.scheduler = Scheduler(sweep, self._entries, self.measuring)
         self._storage = storage
         self._journal = journal
-        self._desk = Proposer(sweep, study, storage, self.measuring)
+        self._desk = Proposer(sweep, study, storage, self._entries, self.measuring)
         self._steps: dict[int, set[int]] = {}
 
     @classmethod
@@ -149,19 +149,35 @@ class Ledger(StudyReader):
         return int(count)
 
     def begin_anew(self, number: int) -> None:
-        """The trial will be trained from its beginning, as it was asked: forget what was measured
-        and decided of it. It stays in the study, and nothing reads it there."""
-        attrs = self._entries.get(number).user_attrs
-        names = [name for name in attrs if name.startswith(attributes.MOVED)]
-        moved = {name: attrs[name] for name in names if attrs[name] is not None}
-        if not moved:
-            return
-        times = sum(name.startswith(attributes.BEFORE) for name in attrs)
+        """The trial will be trained from its beginning, as it was asked."""
         with translated(), self.together():
-            self._entries.set(number, f"{attributes.BEFORE}{times + 1}", moved)
-            for name in moved:
-                self._entries.set(number, name, None)
+            self._entries.begin_anew(number)
             self._learn(self._entries.get(number))
+
+    def retry(self, also: Collection[str] = ()) -> list[int]:
+        """Have trials that failed tried again: those whose failure says nothing about their
+        configuration, and those that failed by one of the causes `also`. Returns their numbers.
+
+        Each goes on under its number, from its checkpoint.
+        """
+        held = {
+            key
+            for entry in self._entries.all()
+            if not is_lost(attributes.cause_of(entry)) and (key := _run_of(entry)) is not None
+        }
+        again = [
+            attributes.number_of(entry)
+            for entry in self._entries.all(TrialState.FAIL)
+            if (
+                # Former versions held a run that was lost once more, under another number.
+                _run_of(entry) not in held
+                if is_lost(cause := attributes.cause_of(entry))
+                else cause in also
+            )
+        ]
+        for number in again:
+            self._learn(self._entries.reopen(number))
+        return again
 
     # Following trials
 
@@ -176,16 +192,15 @@ class Ledger(StudyReader):
 
     def _report(self, number: int, evaluation: Evaluation) -> bool:
         trial, step = self._entries.get(number), evaluation.step
-        if trial.state.is_finished() or self._is_known(trial, evaluation):
+        known = step in self._steps.get(number, ())
+        if trial.state.is_finished() or (known and attributes.has(trial, evaluation)):
             return False
         if self.measuring.admit(number, evaluation.protocol):
-            self._desk.protocol_changed()
             for entry in self._entries.all():
                 self._learn(entry)
-        known = trial.user_attrs.get("protocol")
-        protocol = known or evaluation.protocol
-        if protocol and not known:
-            self._entries.set(number, "protocol", dict(protocol))
+        protocol = trial.user_attrs.get("protocol") or dict(evaluation.protocol)
+        if protocol and not trial.user_attrs.get("protocol"):
+            self._entries.set(number, "protocol", protocol)
         written = attributes.entry_of(evaluation, protocol)
         self._entries.set(number, f"{attributes.STEP}{step}", written)
         value = evaluation.metrics.get(self.sweep.objective[0].metric)
@@ -193,12 +208,6 @@ class Ledger(StudyReader):
             self._storage.set_trial_intermediate_value(trial._trial_id, step, float(value))
         self._learn(self._entries.get(number))
         return True
-
-    def _is_known(self, trial: FrozenTrial, evaluation: Evaluation) -> bool:
-        if evaluation.step not in self._steps.get(trial.number, ()):
-            return False
-        written = trial.user_attrs[f"{attributes.STEP}{evaluation.step}"]
-        return alike(evaluation.protocol, attributes.protocol_of(trial.user_attrs, written))
 
     # Ending trials
 
@@ -279,5 +288,13 @@ class Ledger(StudyReader):
 
     def _learn(self, trial: FrozenTrial) -> None:
         """Keep what is known of a trial, so that nothing is read twice."""
-        self._steps[trial.number] = set(attributes.evaluations(trial.user_attrs))
+        self._steps[attributes.number_of(trial)] = set(attributes.evaluations(trial.user_attrs))
         self.scheduler.learn(trial)
+
+
+def _run_of(entry: FrozenTrial) -> tuple[Any, ...] | None:
+    """Which run of a cell or a confirmation it is; None of a trial of a search."""
+    attrs = entry.user_attrs
+    if "cell" in attrs:
+        return attrs["cell"]["key"], attrs["values"]["seed"]
+    return (attrs["of"], attrs["values"]["seed"]) if attrs.get("role") == "replicate" else None

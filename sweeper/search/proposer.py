@@ -19,6 +19,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from sweeper.causes import is_lost
 from sweeper.search import attributes
 from sweeper.search.distributions import distribution, to_study
+from sweeper.search.entries import Entries
 from sweeper.search.measuring import Measuring
 from sweeper.search.sampler import Result, Sampler, Turn
 from sweeper.sweepfile.model import Sweep
@@ -34,22 +35,27 @@ class Proposer:
     has been tried, and teaches nothing; the cells of an ablation are all due again under it."""
 
     def __init__(
-        self, sweep: Sweep, study: Study, storage: BaseStorage, measuring: Measuring
+        self,
+        sweep: Sweep,
+        study: Study,
+        storage: BaseStorage,
+        entries: Entries,
+        measuring: Measuring,
     ) -> None:
         self._measuring = measuring
         self._sweep = sweep
         self._study = study
         self._storage = storage
+        self._entries = entries
         self._sampler = Sampler.of(sweep)
         self._design: Design | None = None
-        self._tried: set[tuple[str, int]] = set()
 
     def ask(self) -> Trial | None:
         """The search's next trial; None when the grid has no further point.
 
         The first is the base configuration, if the sweep starts with it.
         """
-        everything = self._study.get_trials(deepcopy=False)
+        everything = self._entries.all()
         if self._sweep.is_ablation:
             return self._ask_cell(everything)
         if self._sweep.search.start_with_base and not everything:
@@ -63,30 +69,24 @@ class Proposer:
         return self._add(draw, draw.values, "search")
 
     def _ask_cell(self, everything: list[FrozenTrial]) -> Trial | None:
-        """The next run of an ablation; further seeds of a cell belong to its first trial.
-
-        A run whose worker died is asked for again, but only once by each driver: where the machine
-        cannot hold the configuration, its worker would die for ever.
-        """
+        """The next run of an ablation; further seeds of a cell belong to its first trial."""
         # Imported here: listings read studies too, and need neither designs nor SciPy.
         from sweeper.search.ablation_trials import cells_due, design_of
 
         if self._design is None:
             self._design = design_of(self._sweep)
         first: dict[str, int] = {}
-        done = set(self._tried)
+        done: set[tuple[str, int]] = set()
         for trial in everything:
             attrs = trial.user_attrs
             if not attributes.comparable(attrs, self._measuring.protocol):
                 continue
-            first.setdefault(attrs["cell"]["key"], trial.number)
-            if not is_lost(attributes.cause_of(trial)):
-                done.add((attrs["cell"]["key"], attrs["values"]["seed"]))
+            first.setdefault(attrs["cell"]["key"], attributes.number_of(trial))
+            done.add((attrs["cell"]["key"], attrs["values"]["seed"]))
         due = cells_due(self._sweep, self._design, done)
         if not due:
             return None
         cell, seed = due[0]
-        self._tried.add((cell.key, seed))
         values = {**cell.settings, "seed": seed}
         draw = Draw(values, apply(self._sweep.base, values))
         of = first.get(cell.key)
@@ -94,20 +94,16 @@ class Proposer:
         named = {"label": cell.label, "key": cell.key}
         return self._add(draw, cell.settings, role, of=of, cell=named)
 
-    def protocol_changed(self) -> None:
-        """Whatever was tried is to be tried again."""
-        self._tried.clear()
-
     def ask_replicate(self, of: int, seed: int) -> Trial:
         """A trial that repeats the configuration of trial `of` with another seed."""
-        model = attributes.trial_of(self._study.get_trials(deepcopy=False)[of])
+        model = attributes.trial_of(self._entries.get(of))
         searched = {path: value for path, value in model.values.items() if path != "seed"}
         config = apply(model.config, {"seed": seed})
         return self._add(Draw({**searched, "seed": seed}, config), searched, "replicate", of=of)
 
     def redraw(self, trial: FrozenTrial) -> Trial:
         """Finish asking a trial that was given a number but no configuration."""
-        earlier = self._study.get_trials(deepcopy=False)[: trial.number]
+        earlier = [entry for entry in self._entries.all() if entry.number < trial.number]
         turn = self._turn(earlier, unfinished=trial._trial_id)
         draw = self._sampler.propose(turn)
         assert draw is not None, "what was begun can be finished"

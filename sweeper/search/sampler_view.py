@@ -24,6 +24,7 @@ from sweeper.causes import is_lost
 from sweeper.protocols import Protocol
 from sweeper.search import attributes
 from sweeper.search.attributes import broken, cause_of
+from sweeper.search.entries import latest
 
 
 class SamplerView(Study):
@@ -58,7 +59,7 @@ class SamplerView(Study):
             self._seen = self._soften(
                 [
                     _as_measured(trial, self._protocol)
-                    for trial in everything
+                    for trial in latest(everything)
                     if _counts(trial) and attributes.comparable(trial.user_attrs, self._protocol)
                 ]
             )

@@ -12,7 +12,9 @@ from sweeper.standings.standings import Standings
 from sweeper.standings.values import final
 from sweeper.wording import plural
 
-State = Literal["running", "paused", "draining", "ending", "interrupted", "finished"]
+State = Literal[
+    "running", "paused", "draining", "ending", "interrupted", "finished", "incomplete", "failed"
+]
 
 _ASKED: dict[Request, State] = {
     Request.PAUSE: "paused",
@@ -63,8 +65,8 @@ def budget_of(standings: Standings) -> int | None:
 
 def _over(standings: Standings) -> int:
     if standings.sweep.is_ablation:
-        # A run whose worker died is held again: the pair counts once.
-        # One that was measured by another protocol is due again.
+        # Former versions held a run whose worker died again under another number; and one that was
+        # measured by another protocol is due again.
         runs = (t for t in standings.trials if t.over and standings.comparable(t))
         return len({(trial.cell, trial.values.get("seed")) for trial in runs})
     return sum(trial.over for trial in standings.search)
@@ -78,7 +80,9 @@ def _state(
     unfinished = any(not trial.over for trial in standings.trials)
     if unfinished or budget is None or over < budget or _confirmation_is_due(standings):
         return "interrupted"
-    return "finished"
+    if standings.trials and not standings.counts.get("completed"):
+        return "failed"
+    return "incomplete" if any(is_lost(trial.symptom) for trial in standings.trials) else "finished"
 
 
 def _confirmation_is_due(standings: Standings) -> bool:

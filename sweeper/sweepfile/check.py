@@ -9,8 +9,6 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from pydantic import TypeAdapter
-
 from sweeper.sweepfile.document import Document, Path, keys_of, one_of, shown
 from sweeper.sweepfile.domains import Parameter, Range, Toggle, Values
 from sweeper.sweepfile.model import Sweep
@@ -18,7 +16,7 @@ from sweeper.sweepfile.sections import ON_TOP, Goal, Objective
 from sweeper.sweepfile.space import apply, walk
 from trials import catalogue
 from trials.config import TrialConfig, feasible, load_config, problems_of
-from trials.data import AnyData, check_data
+from trials.data import check_given
 from trials.errors import ConfigError, DataError
 from trials.metrics.measure import Measure
 from trials.part import unknown_name
@@ -29,8 +27,6 @@ from trials.roles import measures
 DRAWS = 100
 """Random configurations tried of a space, beside each value of each parameter; a draw takes time
 for each toggle, so that many of those have fewer draws."""
-
-_DATA: TypeAdapter[Any] = TypeAdapter(AnyData)
 
 AT_MOST = 5
 """Infeasible combinations that are reported; more of them have the same causes."""
@@ -210,11 +206,11 @@ class _Checker:
 
 
 def _missing_data(base: Mapping[str, Any]) -> list[Problem]:
-    """What is wrong with the data themselves; nothing where their settings are wrong already."""
+    """What is wrong with the data themselves, also where some of their settings are wrong."""
     try:
         mapping, _ = expand(base)
-        return check_data(_DATA.validate_python(mapping.get("data")))
-    except ValueError:  # Of pydantic, or of a path that leads nowhere: reported as a wrong setting.
+        return check_given(mapping.get("data"))
+    except ValueError:  # Of a path that no user has: reported as a wrong setting.
         return []
 
 

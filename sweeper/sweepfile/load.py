@@ -25,7 +25,7 @@ from sweeper.sweepfile.model import Sweep
 from sweeper.sweepfile.order import follows_conditions, in_order
 from sweeper.sweepfile.overrides import lay_over
 from sweeper.sweepfile.parameters import add_own_conditions, read_parameters
-from sweeper.sweepfile.rules import check_sections, check_together
+from sweeper.sweepfile.rules import check_secrets, check_sections, check_together
 from sweeper.sweepfile.sections import CHOICES, KEYS, SECTIONS, Objective, Section
 from trials.by_name import ByName
 from trials.distributions import canonical
@@ -64,12 +64,13 @@ def parse_sweep(text: str, filename: str = "<string>", overrides: Sequence[str] 
     Raises:
         SpecError: something is wrong; every problem of the text is in it.
     """
-    return _checked(read_document(text, filename), overrides)
+    return _checked(read_document(text, filename), overrides, text)
 
 
-def _checked(document: Document, overrides: Sequence[str]) -> Sweep:
+def _checked(document: Document, overrides: Sequence[str], text: str = "") -> Sweep:
     for override in overrides if document.readable else ():
         lay_over(document, override)
+    check_secrets(document, text)
     sweep = _assemble(document, checked=True) if document.readable else None
     if sweep is None or document.problems:
         raise SpecError(document.in_file_order())

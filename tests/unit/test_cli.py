@@ -153,6 +153,7 @@ def test_runs_that_something_else_logged_become_a_table_with_their_own_metric(
         (["pause", "begun"], "is not running"),
         (["tricks", "gradient_penlty"], "gradient_penalty"),
         (["tricks", "ema", "--presets"], "no preset called 'ema'"),
+        (["train", "dcgan", "--set", "data.path=http://me:pw@h/x"], "holds a password"),
         (["train", "dcgn"], "did you mean 'dcgan'"),
         (["train", "dcgan", "--set", "steps"], "path=value"),
         (["train", "dcgan", "--set", "stepz=3"], "did you mean 'steps'"),

@@ -147,7 +147,7 @@ def test_an_evaluation_is_read_back_as_it_was_reported(folder):
         ledger.report(0, evaluation)
     [trial] = read_study(SWEEP, folder).trials()
     assert trial.evaluations == reported
-    assert trial.protocol == protocol
+    assert trial.protocol == {**protocol, "weights": "averaged"}
     assert trial.symptoms == (swings,)
 
 

@@ -207,6 +207,9 @@ def test_a_bad_domain_is_answered_at_its_place(
         (sweep_with().replace("trials: 4", "trials: 0"), 3, "limits.trials", "0 is wrong", ""),
         (sweep_with().replace("trials: 4", "hours: 1"), 3, "limits.trials", "is missing", ""),
         (sweep_with(rest="tracking: {uri: 'http://u:p@h'}"), 6, "tracking.uri", "password", ""),
+        (sweep_with(rest="tracking: {uri: 'http://h/?sig=p'}"), 6, "tracking.uri", "`sig`", ""),
+        (sweep_with(rest="description: see http://u:p@h"), 6, "description", "password", ""),
+        (sweep_with(rest="# not http://u:p@h"), 6, "", "the text here holds a password", ""),
         # The base and what a path leads to
         (sweep_with(base="[1]"), 2, "base", "is wrong", ""),
         (sweep_with(base="{data: digits, stps: 3}"), 2, "base.stps", "no such setting", "steps"),
@@ -672,3 +675,21 @@ def test_a_section_may_name_its_part_alone_and_be_given_knobs_beside() -> None:
         "grace_steps": 250,
         "startup_trials": 4,
     }
+
+
+def test_a_wrong_path_is_told_beside_the_other_settings_that_are_wrong(tmp_path: Path) -> None:
+    nowhere = tmp_path / "nowhere"
+    for settings, others in (
+        (f"{{name: image_folder, path: {nowhere}}}", {"data.size": "is missing"}),
+        (
+            f"{{name: parquet, path: {nowhere}, size: 12, chanels: 1}}",
+            {"data.size": "12 is not possible", "data.chanels": "no such"},
+        ),
+        (f"{{name: npz, path: {nowhere}, size: 12}}", {"data.size": "12 is not possible"}),
+    ):
+        found = problems(sweep_with(base=f"{{data: {settings}}}"))
+        told = {problem.path.removeprefix("base."): problem.message for problem in found}
+        assert told.keys() == {"data.path", *others}
+        assert "nowhere does not exist" in told["data.path"]
+        for path, message in others.items():
+            assert message in told[path]

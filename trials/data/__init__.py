@@ -1,12 +1,12 @@
 """What a GAN is trained on: every source of data, opened in one way.
 
 `open_data(config)` gives a `Dataset`; `check_data(config)` lists what is wrong before
-anything is opened. A source is one file in `trials/data/sources`, and a new one is known by
-being there.
+anything is opened, `check_given` also where settings are wrong. A source is one file in
+`trials/data/sources`, and a new one is known by being there.
 """
 
 from trials.data.dataset import Dataset, to_unit
-from trials.data.opening import AnyData, check_data, open_data
+from trials.data.opening import AnyData, check_data, check_given, open_data
 from trials.data.order import Order
 from trials.data.resize import RESIZE_RULE
 from trials.data.source import DataSource
@@ -18,6 +18,7 @@ __all__ = [
     "Dataset",
     "Order",
     "check_data",
+    "check_given",
     "open_data",
     "to_unit",
 ]

@@ -19,6 +19,7 @@ from pydantic import AfterValidator
 from torch import Tensor
 
 from trials.errors import ConfigError, ExtractorError
+from trials.files import opened_regular
 from trials.part import Part, PartConfig
 from trials.paths import at_home
 from trials.problems import Problem
@@ -231,17 +232,25 @@ def as_rgb(images: Tensor) -> Tensor:
     return images.expand(-1, 3, -1, -1) if images.shape[1] == 1 else images
 
 
-def fingerprint_file(path: Path) -> str:
-    """sha256 of a file's bytes, hex.
+class Content(NamedTuple):
+    """A file of weights: what it holds, and the sha256 of that, hex."""
+
+    data: bytes
+    fingerprint: str
+
+
+def read_weights(path: Path) -> Content:
+    """A file of weights, read once: what is hashed is what is loaded, whoever replaces the file.
 
     Raises:
         ExtractorError: it cannot be read.
     """
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        with opened_regular(path) as file:
+            data = file.read()
     except OSError as error:
         raise ExtractorError(f"cannot read the extractor's weights: {error}") from error
+    return Content(data, hashlib.sha256(data).hexdigest())
 
 
 def require_state(state: Mapping[str, Tensor], expected: Mapping[str, Tensor], what: str) -> None:

@@ -37,8 +37,8 @@ from trials.metrics.extractor import (
     Features,
     Weights,
     as_rgb,
-    fingerprint_file,
     quantise,
+    read_weights,
     require_images,
     require_state,
 )
@@ -111,14 +111,15 @@ def downloaded_weights(url: str) -> Path:
     return path
 
 
-def load_network(module: ModuleType, weights: Path) -> nn.Module:
-    """The network with the weights of a file, which is never unpickled into objects.
+def load_network(module: ModuleType, weights: Path, data: bytes) -> nn.Module:
+    """The network with the weights of the file that held `data`, which is never unpickled into
+    objects.
 
     Raises:
         ExtractorError: the file is no state dictionary of tensors, or another network's.
     """
     try:
-        state = torch.load(weights, map_location="cpu", weights_only=True)
+        state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except (UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
         raise ExtractorError(
             f"{weights} is not a plain state dictionary of tensors: {error}"
@@ -162,9 +163,9 @@ class InceptionExtractor(Extractor):
         module = inception_module()
         self.resize_images: Any = module.interpolate_bilinear_2d_like_tensorflow1x
         path = weights or downloaded_weights(module.URL_INCEPTION_V3)
-        self.fingerprint = fingerprint_file(path)
+        data, self.fingerprint = read_weights(path)
         self.device = torch.device(device or "cpu")
-        self.network = load_network(module, path).to(self.device)
+        self.network = load_network(module, path, data).to(self.device)
 
     @classmethod
     def check(cls, config: Any, kind: str) -> list[Problem]:
