@@ -74,6 +74,7 @@ def _print_listing(listing: Sequence[dict[str, Any]]) -> None:
 def status(name: SweepName, home: HomeOption = None, json: JsonOption = False) -> None:
     """How far a sweep is, and what failed."""
     from sweeper.standings.otherwise import measured_otherwise
+    from sweeper.standings.verdict import verdict_in_words
 
     folder = Home.at(home).existing(name)
     standings = _standings(folder)
@@ -93,6 +94,8 @@ def status(name: SweepName, home: HomeOption = None, json: JsonOption = False) -
     say(f"  trials   {counts or 'none yet'}; {summary['over']} of {summary['budget'] or '?'} over")
     if best := best_in_words(standings):
         say(f"  best     {best}")
+    if verdict := verdict_in_words(standings):
+        say(f"  verdict  {verdict}")
     if told := measured_otherwise(standings):
         say(f"  apart    {told}, and compared with nothing")
     for trial, reason in summary["given_up"].items():
@@ -205,7 +208,8 @@ def _standings(folder: SweepFolder) -> Standings:
 
 
 def _summary(folder: SweepFolder, standings: Standings) -> dict[str, Any]:
-    from sweeper.standings.progress import against_base, progress_of
+    from sweeper.standings.against_base import against_base
+    from sweeper.standings.progress import progress_of
 
     driver, best = folder.driver(), standings.best
     progress = progress_of(standings, driven=driver is not None, asked=folder.asked())
@@ -221,7 +225,8 @@ def _summary(folder: SweepFolder, standings: Standings) -> dict[str, Any]:
         "failed": standings.counts.get("failed", 0),
         "best": best.value if best else None,
         "best_trial": best.trial.number if best else None,
-        "base": compared.base if compared else None,
+        "base": compared.differences[0].base if compared else None,
+        "against_base": compared.as_dict() if compared else None,
         "protocol": dict(standings.protocol),
         "measured_otherwise": [trial.number for trial in standings.measured_otherwise],
         "given_up": {candidate.key: candidate.reason for candidate in lost},

@@ -120,8 +120,8 @@ class Progress:
                 self.phase, self.message = event.state, ""
 
     def _start(self, event: SweepStarted) -> None:
-        self.began, self.budget, self.replicates = event.time, event.budget, event.replicates
-        self.protocol = event.protocol
+        self.sweep, self.replicates = event.sweep, event.replicates
+        self.began, self.budget, self.protocol = event.time, event.budget, event.protocol
         for trial in event.records:
             if trial.over:
                 self._count(trial)
@@ -185,7 +185,7 @@ class Lines:
             case SweepStarted():
                 verb = "resumed" if event.resumed else "started"
                 over = f"{progress.over}/{event.budget or '?'} trials over"
-                return f"{event.name} {verb}: {over}, {event.folder}"
+                return f"{event.sweep.name} {verb}: {over}, {event.folder}"
             case PhaseChanged():
                 return f"{event.phase}: {event.message}" if event.message else event.phase
             case Noted() | ProtocolChanged():

@@ -8,6 +8,7 @@ from sweeper.cli.leaderboard import print_leaderboard
 from sweeper.cli.printing import say
 from sweeper.home import Home
 from sweeper.secrets import without_user
+from sweeper.standings.verdict import verdict_in_words
 from sweeper.tracking.address import is_server, tracking_uri
 
 if TYPE_CHECKING:
@@ -15,11 +16,13 @@ if TYPE_CHECKING:
 
 
 def print_ending(result: SweepResult, home: Home) -> None:
-    """The best trials, the files, the next commands."""
+    """The best trials, whether they beat the base, the files, the next commands."""
     sweep = result.standings.sweep
     say("")
     print_leaderboard(result.standings, 5)
     say("")
+    if verdict := verdict_in_words(result.standings):
+        say(f"verdict  {verdict}")
     say(f"report   {result.report}")
     say(f"files    {result.folder}")
     where = home.flag

@@ -42,6 +42,7 @@ from sweeper.scheduling.requests import Requests
 from sweeper.scheduling.trainable import Factory, build_training
 from sweeper.scheduling.tune_loop import Tuning
 from sweeper.search.ledger import Ledger
+from sweeper.standings.verdict import verdict_in_words
 from sweeper.sweepfile.load import load_sweep, read_stored
 from sweeper.sweepfile.model import Sweep
 from sweeper.tracking.address import tracking_uri
@@ -95,7 +96,7 @@ def run(
     uri = tracking_uri(home.path, sweep.tracking.uri) if record else None
     with folder.lock(), environment():
         folder.create()
-        _keep_spec(sweep, folder, source)
+        sweep = _keep_spec(sweep, folder, source)
         if folder.asked() in (Request.STOP, Request.CANCEL):
             folder.clear_request()  # it was obeyed, or its driver died; running again overrides it
         ledger = Ledger.open(sweep, folder, accept_protocol=accept_protocol)
@@ -198,13 +199,10 @@ class _Run:
         self._recorder.replay(self._ledger)
         self._tell(
             SweepStarted(
-                name=sweep.name,
+                sweep=sweep,
                 folder=self._folder.path,
                 budget=self._ledger.plan() or 0,
-                replicates=sweep.seeds.confirm_top * sweep.seeds.replicates,
-                parallel=sweep.limits.parallel,
-                metrics=tuple(objective.metric for objective in sweep.objective),
-                goals=tuple(objective.goal for objective in sweep.objective),
+                replicates=sweep.replicates,
                 resumed=bool(records),
                 records=tuple(records),
                 protocol=self._ledger.measuring.protocol,
@@ -238,7 +236,8 @@ class _Run:
                 results = conclude(
                     self._sweep, self._folder, self._ledger, state=state, recorder=self._recorder
                 )
-            self._recorder.sweep_ended(state, message)
+            verdict = verdict_in_words(results.standings) if results else ""
+            self._recorder.sweep_ended(state, "\n\n".join(filter(None, (verdict, message))))
             message = "\n".join(filter(None, (message, self._drain(state))))
         except (SweeperError, OSError) as error:
             if state != "failed":
@@ -275,10 +274,12 @@ def _record(uri: str, home: Home, folder: SweepFolder, company: Company) -> Iter
         yield _Wires(outbox, writer)
 
 
-def _keep_spec(sweep: Sweep, folder: SweepFolder, source: Path | None) -> None:
-    """Write the spec down, or compare it with the one that is there."""
+def _keep_spec(sweep: Sweep, folder: SweepFolder, source: Path | None) -> Sweep:
+    """Write the spec down, or compare it with the one that is there. Returns the sweep to run."""
     if folder.exists():
-        difference = read_stored(folder.spec_json).difference(sweep)
+        begun = read_stored(folder.spec_json)
+        sweep = sweep.going_on(begun)
+        difference = begun.difference(sweep)
         if difference.refused:
             raise SpecConflict(
                 f"a sweep named {sweep.name!r} exists in {folder.path.parent} and differs in "
@@ -286,13 +287,14 @@ def _keep_spec(sweep: Sweep, folder: SweepFolder, source: Path | None) -> None:
                 "but its limits, resources, tracking, confirmation and description"
             )
         if not difference:
-            return
+            return sweep
     # The spec last: once it is the new one, the file is not compared again. And the file may be
     # given as it lies here.
     with writing(folder.path):
         if source is not None and source.is_file():
             atomic_write(folder.sweep_yaml, _kept_text(sweep, source))
         atomic_write(folder.spec_json, json.dumps(sweep.to_dict(), indent=2) + "\n")
+    return sweep
 
 
 def _kept_text(sweep: Sweep, source: Path) -> bytes | str:

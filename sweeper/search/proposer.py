@@ -53,12 +53,13 @@ class Proposer:
     def ask(self) -> Trial | None:
         """The search's next trial; None when the grid has no further point.
 
-        The first is the base configuration, if the sweep starts with it.
+        The first is the base configuration, if the sweep starts with it, and so is the first that
+        is asked for when another protocol holds: what it is worth is measured anew.
         """
         everything = self._entries.all()
         if self._sweep.is_ablation:
             return self._ask_cell(everything)
-        if self._sweep.search.start_with_base and not everything:
+        if self._sweep.search.start_with_base and not self._has_base(everything):
             return self._add(*self._base(), "base")
         turn = self._turn(everything)
         draw = self._sampler.propose(turn)
@@ -67,6 +68,14 @@ class Proposer:
         if turn.trial is not None:
             return self._written(turn.trial, draw)
         return self._add(draw, draw.values, "search")
+
+    def _has_base(self, everything: list[FrozenTrial]) -> bool:
+        protocol = self._measuring.protocol
+        return any(
+            trial.user_attrs.get("role") == "base"
+            and attributes.comparable(trial.user_attrs, protocol)
+            for trial in everything
+        )
 
     def _ask_cell(self, everything: list[FrozenTrial]) -> Trial | None:
         """The next run of an ablation; further seeds of a cell belong to its first trial."""

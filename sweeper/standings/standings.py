@@ -100,8 +100,10 @@ class Standings:
 
     @cached_property
     def base(self) -> Trial | None:
-        """The trial of the base configuration, where the search began with it."""
-        return next((trial for trial in self.trials if trial.role == "base"), None)
+        """The trial of the base configuration, where the search began with it: one that may be
+        compared, if there is any."""
+        bases = [trial for trial in self.trials if trial.role == "base"]
+        return next(filter(self.comparable, bases), bases[0] if bases else None)
 
     def scored(self, trial: Trial) -> bool:
         """Whether it completed with a finite value for every objective."""

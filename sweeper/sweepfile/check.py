@@ -18,6 +18,7 @@ from trials import catalogue
 from trials.config import TrialConfig, feasible, load_config, problems_of
 from trials.data import check_given
 from trials.errors import ConfigError, DataError
+from trials.metrics.extractor import extractor_out_of_reach
 from trials.metrics.measure import Measure
 from trials.part import unknown_name
 from trials.presets import expand
@@ -43,7 +44,7 @@ def check_against_trainer(
         _report(document, _in_base(document, problem.path), problem)
     checker = _Checker(document, base, parameters, set(problems))
     checker.check_values()
-    checker.check_data()
+    checker.check_files()
     if not document.problems:
         checker.check_toggles()
         checker.check_combinations()
@@ -199,10 +200,18 @@ class _Checker:
                 needed = without
         return needed
 
-    def check_data(self) -> None:
-        """The data must be there."""
-        for problem in _missing_data(self.base):
+    def check_files(self) -> None:
+        """The data must be there, and the extractor's weights within reach."""
+        for problem in [*_missing_data(self.base), *self._missing_weights()]:
             _report(self.document, _in_base(self.document, problem.path), problem)
+
+    def _missing_weights(self) -> list[Problem]:
+        if self.of_base:
+            return []
+        config = load_config(self.base)
+        return extractor_out_of_reach(
+            config.evaluation.extractor, config.data.name, config.source.items
+        )
 
 
 def _missing_data(base: Mapping[str, Any]) -> list[Problem]:

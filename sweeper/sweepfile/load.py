@@ -42,6 +42,9 @@ ELSEWHERE = {
 }
 """Keys of W&B sweep files that have another name here."""
 
+YOUNGER: dict[str, dict[str, Any]] = {"seeds": {"confirm_base": False}}
+"""Settings that not every version wrote down, and what a sweep without them was begun with."""
+
 AnySection = TypeVar("AnySection", bound=Section)
 
 
@@ -100,11 +103,21 @@ def sweep_from_dict(mapping: Mapping[str, Any], filename: str = "spec.json") -> 
     Raises:
         SpecError: the mapping was damaged.
     """
-    document = Document(filename, root=dict(mapping))
+    document = Document(filename, root=_as_it_was_meant(mapping))
     sweep = _assemble(document, checked=False)
     if sweep is None or document.problems:
         raise SpecError(document.in_file_order())
     return sweep
+
+
+def _as_it_was_meant(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """With every setting that is younger than the sweep, as sweeps behaved before it."""
+    root = dict(stored)
+    for section, younger in YOUNGER.items():
+        written = root.get(section, {})
+        if isinstance(written, dict):
+            root[section] = {**younger, **written}
+    return root
 
 
 def _assemble(document: Document, *, checked: bool) -> Sweep | None:

@@ -208,7 +208,7 @@ def test_one_corrupt_picture_in_a_hundred_is_skipped_and_counted(tmp_path: Path)
 
 def test_a_folder_answers_clearly(tmp_path: Path) -> None:
     made = pictures(tmp_path / "root", "a/1.png", "2.png")
-    refused(made, "1 images lie in .* itself, such as 2.png")
+    refused(made, "1 image lies in .* itself, such as 2.png")
     (tmp_path / "root" / "2.png").unlink()
     (tmp_path / "root" / "b").mkdir()
     refused(made, "root/b holds no images")

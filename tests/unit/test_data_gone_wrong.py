@@ -62,7 +62,7 @@ def test_everything_that_a_listing_can_tell_is_told_at_once(tmp_path: Path) -> N
     (tmp_path / ".DS_Store").write_bytes(bytes(40))
     (tmp_path / "a" / "gone.png").symlink_to("nowhere.png")
     told = looked(made)
-    assert "1 images lie in" in told
+    assert "1 image lies in" in told
     assert "loose.png" in told
     assert f"{tmp_path}/__MACOSX, {tmp_path}/c hold no images (2 folders)" in told
     assert "__MACOSX is left by archives of macOS and can be deleted" in told

@@ -167,6 +167,13 @@ def test_corrupt_pictures_are_skipped_with_their_labels_until_there_are_too_many
     assert "expected at most a share of 0.05" in text
 
 
+def test_a_name_that_would_act_on_a_terminal_is_told_in_escapes() -> None:
+    tally = Tally("test", 10, 1.0)
+    tally.corrupt("a\x1b[2Jb\u202ec\udcff.png", "no bytes")
+    (warning,) = tally.intake().warnings()
+    assert warning.endswith(r"the first: a\x1b[2Jb\u202ec\udcff.png (no bytes)")
+
+
 def test_no_warning_of_pillow_reaches_the_user_and_filters_are_left_alone(tmp_path: Path) -> None:
     before = list(warnings.filters)
     palette = Image.fromarray(noise(8, 8)).convert("P")

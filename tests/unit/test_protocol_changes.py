@@ -29,7 +29,8 @@ from sweeper.search.samplers.tpe import Tpe
 from sweeper.search.stopping.asha import Asha
 from sweeper.search.stopping.median import MedianRule
 from sweeper.search.stopping.pbt import PopulationBased
-from sweeper.standings.progress import against_base, progress_of
+from sweeper.standings.against_base import against_base
+from sweeper.standings.progress import progress_of
 from sweeper.sweepfile.domains import Parameter, Range, Toggle
 from sweeper.sweepfile.model import Sweep
 from sweeper.sweepfile.sections import Limits, Seeds
@@ -170,12 +171,12 @@ def test_rungs_medians_and_donors_of_an_earlier_protocol_judge_nobody(
 def test_after_a_change_was_accepted_only_what_follows_is_compared(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    spec = replace(more(SWEEP, 5), search=Tpe.Config(startup_trials=1, start_with_base=True))
+    spec = replace(more(SWEEP, 6), search=Tpe.Config(startup_trials=1, start_with_base=True))
     first = Stage(tmp_path, more(spec, 3))
     for value in (3.0, 2.0, 1.0):
         first.train(value)
     second = Stage(tmp_path, spec, accept=True)
-    for value in (60.0, 50.0):
+    for value in (60.0, 55.0, 50.0):
         second.train(value, NEW)
     told = [event for event in second.heard if isinstance(event, Told)]
     assert [event.protocol for event in told] == [NEW]
@@ -183,12 +184,15 @@ def test_after_a_change_was_accepted_only_what_follows_is_compared(
 
     standings = read_study(spec, second.folder).standings()
     assert standings.protocol == NEW
-    assert (standings.best.trial.number, standings.best.value) == (4, 50.0)
-    assert [one.rank for one in standings.order] == [1, 2, None, None, None]
+    assert (standings.best.trial.number, standings.best.value) == (5, 50.0)
+    assert [one.rank for one in standings.order] == [1, 2, 3, None, None, None]
     assert {trial.number for trial in standings.measured_otherwise} == {0, 1, 2}
-    assert against_base(standings) is None  # the base was measured before
+    assert [trial.role for trial in standings.trials].count("base") == 2
+    assert standings.base.number == 4  # measured anew, as what it is compared with
     table = main_table(spec, table_of(standings))
-    assert len(table) == 2
+    assert len(table) == 3
+    compared = against_base(standings)
+    assert (compared.differences[0].value, compared.differences[0].base) == (50.0, 55.0)
     assert "3 runs measured by another protocol" in " ".join(table.notes)
 
     progress = Progress(spec)
@@ -199,13 +203,13 @@ def test_after_a_change_was_accepted_only_what_follows_is_compared(
     home = ("--home", str(tmp_path))
     assert run(["top", "probe", *home]) == 0
     shown = capsys.readouterr().out
-    assert "00004" in shown
+    assert "00005" in shown
     assert "00002  " not in shown
     assert "3 trials were measured by another protocol (other contents of the data)" in shown
     assert run(["status", "probe", *home, "--json"]) == 0
     status = json.loads(capsys.readouterr().out)
     assert (status["best"], status["measured_otherwise"]) == (50.0, [0, 1, 2])
-    assert (status["over"], status["budget"]) == (5, 5)
+    assert (status["over"], status["budget"]) == (6, 6)
 
 
 def test_a_sampler_sees_nothing_of_an_earlier_protocol(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import tracemalloc
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 
@@ -17,6 +18,7 @@ from sweeper.sweepfile.model import MAY_CHANGE, flatten
 from sweeper.sweepfile.sections import CHOICES
 from tests.unit.spec_example import EXAMPLE
 from trials.config import problems_of
+from trials.metrics.extractors import inception
 
 
 def problems(text: str, *overrides: str) -> tuple[Problem, ...]:
@@ -693,3 +695,28 @@ def test_a_wrong_path_is_told_beside_the_other_settings_that_are_wrong(tmp_path:
         assert "nowhere does not exist" in told["data.path"]
         for path, message in others.items():
             assert message in told[path]
+
+
+def test_inception_weights_that_are_nowhere_are_told_with_the_ways_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    np.savez(tmp_path / "a.npz", images=np.zeros((4, 8, 8, 3), np.uint8))
+    base = f"{{data: {{name: npz, path: {tmp_path}/a.npz, labels_key: null}}}}"
+    parse_sweep(sweep_with(base=base))  # they seem to have been fetched, see conftest.py
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    monkeypatch.setattr(inception, "why_not_fetched", lambda url: "no route to host")
+    problem = only(sweep_with(base=base))
+    assert problem.path == "base.evaluation.extractor.weights"
+    assert f"are not at {tmp_path}/torch/hub/checkpoints/weights-inception" in problem.message
+    assert "cannot be fetched from https://" in problem.message
+    assert "(no route to host)" in problem.message
+    assert "evaluation.extractor.weights; or another extractor" in problem.expected
+    monkeypatch.setattr(inception, "why_not_fetched", lambda url: "")
+    parse_sweep(sweep_with(base=base))
+    parse_sweep(sweep_with(base="{data: digits}"))
+
+
+def test_whether_weights_can_be_fetched_is_the_answer_of_their_server(tmp_path: Path) -> None:
+    assert inception.why_not_fetched(f"file://{tmp_path}/nowhere")
+    (tmp_path / "there").touch()
+    assert inception.why_not_fetched(f"file://{tmp_path}/there") == ""

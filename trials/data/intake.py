@@ -112,7 +112,7 @@ class Tally:
         _count(self.reasons, reason)
         self.unread += unread
         if len(self.examples) < FEW:
-            self.examples.append(f"{where} ({reason})")
+            self.examples.append(_visible(f"{where} ({reason})"))
         if self.skipped > self.share * self.total:
             raise too_many(f"{self.skipped} or more", self)
 
@@ -147,6 +147,11 @@ def too_many(count: str, tally: Tally) -> SettingError:
         f"the first is {tally.examples[0]}",
         f"at most a share of {tally.share:g}",
     )
+
+
+def _visible(text: str) -> str:
+    """Names of files may hold anything; in a log nothing of it acts on a terminal."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _count(counts: Counter[str], name: str, count: int = 1) -> None:

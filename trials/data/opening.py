@@ -66,6 +66,19 @@ def _some_choice(source: type[DataSource], knob: str) -> Any:
     return next(iter(get_args(field.annotation)), None) if field and field.is_required() else None
 
 
+def lenient(config: DataSource.Config) -> DataSource.Config:
+    """The same data, however many of their pictures are corrupt: to look at them, not to train."""
+    return config.model_copy(update={"max_corrupt": 1.0} if hasattr(config, "max_corrupt") else {})
+
+
+def cheap_warnings(config: DataSource.Config) -> list[str]:
+    """What a cheap look finds that is allowed and should be known; nothing where the look fails."""
+    try:
+        return list(config.part(config).warnings())
+    except (DataError, OSError):
+        return []  # check_data says why
+
+
 def open_data(config: DataSource.Config, *, cache: Path | None = None) -> Dataset:
     """The data of `config`, decoded images mapped from `cache`.
 

@@ -133,6 +133,15 @@ class Extractor(Part, ABC):
         return []
 
     @classmethod
+    def out_of_reach(cls, config: Any) -> Iterable[Problem]:
+        """What keeps the extractor from being there when a trial wants it: weights that are not on
+        this machine and cannot be fetched. Paths are those of `config`.
+
+        Asked once before a sweep, not for every configuration: it may ask another machine.
+        """
+        return ()
+
+    @classmethod
     @abstractmethod
     def build(
         cls, config: Any, shape: tuple[int, ...], device: torch.device | str | None = None
@@ -184,6 +193,18 @@ def check_extractor(
         problems: Iterable[Problem] = error.problems
     else:
         problems = chosen.part.check(chosen, kind)
+    return [replace(problem, path=f"{path}.{problem.path}") for problem in problems]
+
+
+def extractor_out_of_reach(
+    config: Extractor.Config, source: str, kind: str, path: str = "evaluation.extractor"
+) -> list[Problem]:
+    """What keeps the extractor for data of this source and kind from being there for a trial.
+
+    `config` is one in which `check_extractor` finds nothing.
+    """
+    chosen = decided(config, source, kind)
+    problems = chosen.part.out_of_reach(chosen)
     return [replace(problem, path=f"{path}.{problem.path}") for problem in problems]
 
 

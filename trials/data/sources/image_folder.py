@@ -108,7 +108,8 @@ class ImageFolder(FileSource):
         if stray:
             yield SettingError(
                 knob,
-                f"{len(stray)} images lie in {root} itself, such as {stray[0].name}",
+                f"{len(stray)} image{'s lie' if len(stray) > 1 else ' lies'} in {root} itself, "
+                f"such as {stray[0].name}",
                 "every image in the folder of its class, or labels_from_folders: false",
             )
         elif not classes:
