@@ -124,7 +124,7 @@ def top(
     if not json:
         print_leaderboard(standings, count)
         if told := measured_otherwise(standings):
-            typer.echo(f"{told}, and not among these")
+            say(f"{told}, and not among these")
     elif standings.sweep.is_ablation:
         print_json([cell_as_dict(standings, cell) for cell in ranked_cells(standings)[:count]])
     else:
