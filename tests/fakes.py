@@ -34,6 +34,10 @@ class FakeTraining:
         self.state = 1.0
 
     @property
+    def protocol(self) -> Mapping[str, str]:
+        return {}
+
+    @property
     def step(self) -> int:
         return self.history[-1].step if self.history else 0
 
@@ -51,6 +55,9 @@ class FakeTraining:
         with (self.folder / "restored").open("a") as marks:
             marks.write(f"{self.step}\n")
         return True
+
+    def forget(self) -> None:
+        (self.folder / "checkpoint.json").unlink(missing_ok=True)
 
     def take_over(self, checkpoint: Path) -> None:
         saved = json.loads((checkpoint / "checkpoint.json").read_text())

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sweeper.cli.options import (
+    AcceptOption,
     HomeOption,
     JsonOption,
     ResumeOption,
@@ -42,6 +43,7 @@ def run(
     retry_failed: RetryOption = False,
     resume: ResumeOption = False,
     home: HomeOption = None,
+    accept_protocol: AcceptOption = False,
     json: JsonOption = False,
 ) -> int:
     """Run a sweep, or go on with one.
@@ -57,7 +59,13 @@ def run(
     sweep, retry = load_sweep(file, overrides or []), to_be_retried(retry_failed, symptoms)
     with view(sweep, quiet=json) as listener:
         result = run_sweep(
-            sweep, home=home, listener=listener, source=file, retry_failed=retry, resume=resume
+            sweep,
+            home=home,
+            listener=listener,
+            source=file,
+            retry_failed=retry,
+            resume=resume,
+            accept_protocol=accept_protocol,
         )
     if json:
         print_json(result.as_dict())

@@ -17,6 +17,7 @@ from typing import Literal
 from sweeper.causes import OUT_OF_MEMORY, SCHEDULER, WORKER_DIED, cause
 from sweeper.errors import SweeperError
 from sweeper.home import SweepFolder
+from sweeper.protocols import Protocol
 from sweeper.scheduling.announcer import Announcer
 from sweeper.scheduling.attempts import machine_of
 from sweeper.scheduling.endings import verdict_of
@@ -24,7 +25,7 @@ from sweeper.scheduling.events import Listener
 from sweeper.scheduling.failure_counts import SAME_FAILURES, FailureCounts
 from sweeper.scheduling.hand_out import HandOut
 from sweeper.scheduling.machines import check_machine
-from sweeper.scheduling.messages import REHEARSAL, Failure, Report, Work
+from sweeper.scheduling.messages import REHEARSAL, Changed, Failure, Report, Work
 from sweeper.scheduling.recorder import Recorder
 from sweeper.scheduling.rehearsal import Rehearsal
 from sweeper.scheduling.retries import Retries, in_words
@@ -122,11 +123,16 @@ class Conductor:
         for note in report.notes:
             self._ledger.noted(number, note)
             self._announcer.noted(f"trial {trial_name(number)}: {note}")
+        if report.changed is not None:
+            self._changed(number, report.changed)
+            return True
         if report.failure is not None:
             self._failed_in_training(number, report.failure)
             return True
         if report.evaluations:
             self._failures.evaluated()
+            self._trials.saved(number)
+        before = self._ledger.measuring.protocol
         # One write: an evaluation that is in the ledger has its verdict there too.
         with self._ledger.together():
             fresh = [
@@ -135,13 +141,14 @@ class Conductor:
                 if self._ledger.report(number, evaluation)
             ]
             ended, taken = self._conclude(number, report)
+        self._note_protocol(number, before)
         for evaluation in fresh:
             self._announce(number, evaluation)
         if ended is not None:
             self._ended(ended)
             return True
         if taken is not None:
-            self._begin_anew(number, taken)
+            self._take_over(number, taken)
             return True
         if self.halt == "at_evaluation":
             self._interrupt(number)
@@ -202,16 +209,36 @@ class Conductor:
         if not self.halt:
             self._announcer.paused(paused)
 
-    def _begin_anew(self, number: int, taken: TakeOver) -> None:
+    def _changed(self, number: int, changed: Changed) -> None:
+        """What the trial is measured by, or its checkpoint was made of, is not what it was: that
+        stops the sweep, unless it was accepted or is what the sweep had; then the trial begins
+        anew."""
+        self._ledger.measuring.demand(number, changed.protocol)
+        self._ledger.begin_anew(number)
+        self._trials.take_back(number)
+        self._stands_still(number, None, f"begins anew: {changed.reason}")
+        self._trials.begin_anew(self._ledger.trial(number))
+
+    def _note_protocol(self, number: int, before: Protocol) -> None:
+        """Tell that another protocol than `before` holds from this trial's evaluation on."""
+        now = self._ledger.measuring.protocol
+        if before and now is not before:
+            self._trials.protocol_changed()
+            self._announcer.protocol_changed(number, before, now)
+
+    def _take_over(self, number: int, taken: TakeOver) -> None:
         """The trial goes on from another one's checkpoint, as soon as a worker is free."""
         self._trials.take_back(number)
         reason = f"goes on from trial {taken.donor:05d} as it was at step {taken.donor_step}"
         self._retry(number, None, reason)
 
     def _retry(self, number: int, symptom: str | None, reason: str) -> None:
+        self._stands_still(number, symptom, reason)
+        self._trials.first_again(self._ledger.trial(number))
+
+    def _stands_still(self, number: int, symptom: str | None, reason: str) -> None:
         self._recorder.trial_paused(number, "retrying")
         self._announcer.stands_still(number, "retrying", symptom, reason)
-        self._trials.first_again(self._ledger.trial(number))
 
     # Ending a trial
 

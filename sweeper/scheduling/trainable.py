@@ -26,13 +26,14 @@ from ray import tune
 from sweeper.causes import OUT_OF_MEMORY
 from sweeper.company import unpack
 from sweeper.privacy import umask_of
+from sweeper.protocols import alike
 from sweeper.scheduling.attempts import is_over, taken_up
 from sweeper.scheduling.failures import NOT_SHARED, explain
 from sweeper.scheduling.kept_checkpoints import begin, keep
 from sweeper.scheduling.machines import Mark
-from sweeper.scheduling.messages import REHEARSAL, Failure, Report, Work
+from sweeper.scheduling.messages import REHEARSAL, Changed, Failure, Report, Work
 from sweeper.trial import Evaluation, Symptom
-from trials.errors import ConfigError
+from trials.errors import ConfigError, StaleCheckpointError
 
 REPORT = "sweeper"
 """Key of the report in Tune's result."""
@@ -58,9 +59,14 @@ class Training(Protocol):
     @property
     def notes(self) -> list[str]: ...
 
+    @property
+    def protocol(self) -> Mapping[str, str]: ...
+
     def advance(self) -> Evaluation: ...
 
     def restore(self) -> bool: ...
+
+    def forget(self) -> None: ...
 
     def rehearse(self) -> None: ...
 
@@ -145,7 +151,12 @@ class Worker(tune.Trainable):  # type: ignore[misc]
             if self._work.number == REHEARSAL:
                 return self._rehearse(folder)
             training = self._factory(self._work.config, folder, self._cache)
-            begin(training, folder, self._work)
+            if not alike(training.protocol, self._work.protocol):
+                return Report(changed=Changed(training.protocol))
+            try:
+                begin(training, folder, self._work)
+            except StaleCheckpointError as error:
+                return Report(changed=Changed(training.protocol, str(error)))
             for note in training.notes:
                 print(note)
             self._training = training
