@@ -35,6 +35,7 @@ from sweeper.sweepfile.domains import Parameter, Range, Toggle
 from sweeper.sweepfile.model import Sweep
 from sweeper.sweepfile.sections import Limits, Seeds
 from sweeper.trial import Evaluation
+from tests.fakes import next_trial
 from tests.unit.report_sweeps import PROTOCOL
 
 LR = "optimizer.generator.lr"
@@ -65,14 +66,14 @@ class Stage:
         self.conductor = Conductor(spec, self.folder, self.ledger, recorder, self.heard.append)
 
     def begin(self) -> Work:
-        work = self.conductor.next_work()
+        work = next_trial(self.conductor)
         assert work is not None
         self.conductor.started(work.number)
         return work
 
     def finish(self, value: float, protocol: Mapping[str, str]) -> None:
         """Every trial that is left, each with the same value."""
-        while (work := self.conductor.next_work()) is not None:
+        while (work := next_trial(self.conductor)) is not None:
             self.conductor.started(work.number)
             self.say(work.number, 1, value + 1, protocol)
             self.say(work.number, 2, value, protocol)
