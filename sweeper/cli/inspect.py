@@ -109,6 +109,9 @@ def status(name: SweepName, home: HomeOption = None, json: JsonOption = False) -
         seen = f"step {trial.steps}"
         seen += f", {metric} {number(curve[max(curve)])}" if curve else ""
         say(f"  {going_on:<8} {trial.name}  {seen}")
+    for trial in standings.trials:
+        for note in trial.notes:
+            say(f"  note     {trial.name}: {note}")
 
 
 def top(
@@ -132,6 +135,7 @@ def top(
             [
                 {
                     **standing.trial.as_dict(),
+                    "rank": standing.rank,
                     "fresh_seeds": list(standing.confirmed.values) if standing.confirmed else [],
                 }
                 for standing in ranked_trials(standings)[:count]
@@ -184,6 +188,8 @@ def show(
     for symptom in record.symptoms:
         note = f": {symptom.note}" if symptom.note else ""
         say(f"  seen     {symptom.name} at step {symptom.step}{note}")
+    for note in record.notes:
+        say(f"  note     {note}")
     if record.log_tail:
         say("\nlast lines of its log\n" + record.log_tail)
 
