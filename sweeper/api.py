@@ -19,6 +19,8 @@ from sweeper.scheduling.run import run as run_trials
 from sweeper.scheduling.trainable import Factory
 from sweeper.search.reader import read_study
 from sweeper.standings import Standings, standings_of
+from sweeper.standings.against_base import AgainstBase, against_base
+from sweeper.standings.verdict import verdict_in_words
 from sweeper.sweepfile.load import load_sweep
 from sweeper.sweepfile.model import Sweep
 from sweeper.trial import Trial
@@ -55,6 +57,17 @@ class SweepResult:
         run that stands for its best cell."""
         return self.standings.best.trial if self.standings.best else None
 
+    @cached_property
+    def against_base(self) -> AgainstBase | None:
+        """The winner against the base configuration, with intervals over paired fresh seeds; None
+        where there is no base with a value, and for an ablation."""
+        return against_base(self.standings)
+
+    @property
+    def verdict(self) -> str:
+        """The same in one sentence: `confirmed: trial 00007 beats the base configuration, …`."""
+        return verdict_in_words(self.standings)
+
     @property
     def report(self) -> Path:
         """The HTML page."""
@@ -74,6 +87,8 @@ class SweepResult:
             "folder": str(self.folder),
             "report": str(self.report),
             "best": self.best.as_dict() if self.best else None,
+            "verdict": self.verdict,
+            "against_base": self.against_base.as_dict() if self.against_base else None,
             "trials": [record.as_dict() for record in self.records],
         }
 

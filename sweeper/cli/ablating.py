@@ -19,6 +19,7 @@ from sweeper.cli.options import (
     print_json,
     to_be_retried,
 )
+from sweeper.cli.printing import say
 from sweeper.errors import UserError
 from sweeper.home import Home
 
@@ -143,28 +144,28 @@ def _preview(sweep: Sweep, home: Home, json: bool) -> None:
         )
         return
     resolution = f", resolution {design.resolution}" if design.resolution else ""
-    typer.echo(f"{sweep.name}: {design.kind.replace('_', ' ')}{resolution}")
+    say(f"{sweep.name}: {design.kind.replace('_', ' ')}{resolution}")
     for cell in design.cells:
         mark = " (reference)" if cell.label == design.reference else ""
-        typer.echo(f"  {cell.label}{mark}")
+        say(f"  {cell.label}{mark}")
         if cell.impossible:
-            typer.echo(f"      impossible: {cell.impossible}")
+            say(f"      impossible: {cell.impossible}")
     for line in design.describe_aliases(most=ALIASES):
-        typer.echo(f"  aliased: {line}")
+        say(f"  aliased: {line}")
     done_text = f", {plan.already_done} done" if plan.already_done else ""
-    typer.echo(f"{len(plan.runs)} runs on {len(seeds)} seeds{done_text}")
+    say(f"{len(plan.runs)} runs on {len(seeds)} seeds{done_text}")
     if seconds is not None:
         from sweeper.cli.checking import duration
 
         parallel = sweep.limits.parallel
         rounds = -(-len(plan.runs) // parallel)
-        typer.echo(
+        say(
             f"a run takes about {duration(seconds)} on this machine; all of them "
             f"{duration(seconds * rounds)}, {parallel} at a time"
         )
     if plan.detectable is not None:
         unit = "the paired difference" if design.reference else "an effect over the seeds"
-        typer.echo(
+        say(
             f"finds effects of {plan.detectable:.2g} deviations of {unit} "
             f"with 80 % power ({plan.test}, Holm over {plan.comparisons})"
         )
@@ -203,8 +204,8 @@ def _run(
     from sweeper.ablation.table_format import rendered
 
     for made in result.tables:
-        typer.echo("\n" + rendered(made, "markdown").decode())
-    typer.echo(f"report   {result.report}")
+        say("\n" + rendered(made, "markdown").decode())
+    say(f"report   {result.report}")
     if result.message:
-        typer.echo(result.message)
+        say(result.message)
     return result.exit_code

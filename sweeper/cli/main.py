@@ -21,7 +21,9 @@ from sweeper.cli import (
     running,
     tricks,
 )
+from sweeper.cli.printing import say
 from sweeper.errors import SweeperError, UserError
+from sweeper.secrets import redacted
 from trials.errors import ConfigError, TrialError
 
 app = typer.Typer(
@@ -69,7 +71,7 @@ def run(arguments: list[str] | None = None) -> int:
     except ConfigError as error:
         complain("not a valid trial configuration:")
         for problem in error.problems:
-            typer.echo(f"  {problem}", err=True)
+            say(redacted(f"  {problem}"), err=True)
         return UserError.exit_status
     except TrialError as error:
         complain(str(error))
@@ -82,5 +84,5 @@ def run(arguments: list[str] | None = None) -> int:
 
 
 def complain(message: str) -> None:
-    """One message on the error stream, in the form of every other."""
-    typer.echo(f"sweeper: {message}", err=True)
+    """One message on the error stream, in the form of every other, and without secrets."""
+    say(redacted(f"sweeper: {message}"), err=True)

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from sweeper.cli.printing import say
 from sweeper.errors import UserError
 
 HomeOption = Annotated[
@@ -46,7 +47,7 @@ def to_be_retried(retry_failed: bool, symptoms: list[str] | None) -> bool | list
 
 def print_json(value: Any) -> None:
     """One JSON document on standard output; NaN and infinity become null."""
-    typer.echo(json.dumps(_plain(value), indent=2, default=str))
+    say(json.dumps(_plain(value), indent=2, default=str))
 
 
 def _plain(value: Any) -> Any:

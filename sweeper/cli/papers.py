@@ -13,6 +13,7 @@ from sweeper.cli.options import (
     HomeOption,
     SweepName,
 )
+from sweeper.cli.printing import give, say
 from sweeper.errors import UserError
 from sweeper.home import Home
 
@@ -94,9 +95,9 @@ def _give(content: bytes, out: Path | None, what: str, *, text: bool) -> None:
     if out is not None:
         with _writing(out):
             out.write_bytes(content)
-        typer.echo(f"{out}: {what}")
+        say(f"{out}: {what}")
     elif text:
-        typer.echo(content.decode())
+        give(content.decode())
     else:
         raise UserError("parquet is no text: name a file with --out")
 
@@ -126,7 +127,7 @@ def report(name: SweepName, home: HomeOption = None) -> None:
     from sweeper.api import write_report_of
 
     folder = Home.at(home).existing(name)
-    typer.echo(str(write_report_of(folder).html))
+    say(str(write_report_of(folder).html))
 
 
 def export(
@@ -143,7 +144,7 @@ def export(
     file = out or Path(f"{Path(name).stem}.parquet")
     with _writing(file):
         write_dataset(data, file)
-    typer.echo(f"{file}: {len(data)} trials, {len(data.column_names)} columns")
+    say(f"{file}: {len(data)} trials, {len(data.column_names)} columns")
 
 
 def import_mlflow(
@@ -165,10 +166,10 @@ def import_mlflow(
 
     here = Home.at(home)
     meanings = read_mapping(mapping)
-    records = foreign_records(uri or tracking_uri(here.path), experiment, meanings)
+    records = foreign_records(tracking_uri(here.path, uri), experiment, meanings)
     file = out or Path(f"{experiment}.parquet")
     data = with_objective(trial_table(records), meanings.metric, meanings.goal)
     with _writing(file):
         write_dataset(data, file)
     failed = sum(record["state"] == "failed" for record in records)
-    typer.echo(f"{file}: {len(records)} runs, of which {failed} failed")
+    say(f"{file}: {len(records)} runs, of which {failed} failed")

@@ -17,6 +17,7 @@ from sweeper.cli.options import (
     print_json,
     to_be_retried,
 )
+from sweeper.cli.printing import say
 from sweeper.errors import SpecError, UserError
 from sweeper.home import Home
 
@@ -78,10 +79,10 @@ def train(
     mapping = _trial_mapping(what, overrides or [])
     config = load_config(mapping)
     for warning in warnings_of(config):
-        typer.echo(f"warning: {warning}", err=True)
+        say(f"warning: {warning}", err=True)
     folder = out or Path("trained") / Path(what).stem
     _refuse_another(config, folder)
-    typer.echo(f"training {what} for {config.steps} steps in {folder}", err=json)
+    say(f"training {what} for {config.steps} steps in {folder}", err=json)
     result = train_one(config, folder=folder, report=None if json else _print_evaluation)
     if json:
         best = result.best.as_dict() if result.best else None
@@ -97,8 +98,8 @@ def train(
         if result.best is not None:
             name = ranked_by(result.best.metrics, config.evaluation.keep_by)
             value = value_of(result.best.metrics, name)
-            typer.echo(f"best {name} {value:.4g} at step {result.best.step}")
-        typer.echo(f"{result.state}; samples in {folder / 'samples'}")
+            say(f"best {name} {value:.4g} at step {result.best.step}")
+        say(f"{result.state}; samples in {folder / 'samples'}")
     return 1 if result.state == "failed" else 0
 
 
@@ -134,8 +135,10 @@ def _trial_mapping(what: str, overrides: list[str]) -> dict[str, Any]:
 
 def _read_yaml(text: str, where: str) -> Any:
     from sweeper.sweepfile.document import read_document
+    from sweeper.sweepfile.rules import check_secrets
 
     document = read_document(text, where)
+    check_secrets(document, text)
     if document.problems:
         raise SpecError(document.problems)
     return document.root
@@ -157,6 +160,6 @@ def _print_evaluation(evaluation: Evaluation) -> None:
         if "/" not in name or name.startswith("loss/")
     }
     numbers = "  ".join(f"{name} {value:.4g}" for name, value in shown.items())
-    typer.echo(f"step {evaluation.step:>6}  {numbers}")
+    say(f"step {evaluation.step:>6}  {numbers}")
     for symptom in evaluation.symptoms:
-        typer.echo(f"  {symptom.name}: {symptom.note} Try: {symptom.advice}")
+        say(f"  {symptom.name}: {symptom.note} Try: {symptom.advice}")

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from sweeper.standings import Standings
+from sweeper.sweepfile.model import Sweep
 from sweeper.trial import Evaluation, Role, Trial
 
 if TYPE_CHECKING:
@@ -34,18 +35,17 @@ SweepState = Literal["finished", "incomplete", "stopped", "cancelled", "interrup
 
 @dataclass(frozen=True)
 class SweepStarted:
-    """`budget` counts the search's trials, `replicates` the confirmation runs that may follow.
+    """`sweep` is what runs: one that had begun before may keep what its file leaves open.
+
+    `budget` counts the search's trials, `replicates` the runs on fresh seeds that may follow.
 
     `records` are the trials that the ledger already holds when a sweep is resumed.
     """
 
-    name: str
+    sweep: Sweep
     folder: Path
     budget: int
     replicates: int
-    parallel: int
-    metrics: tuple[str, ...]
-    goals: tuple[str, ...]
     resumed: bool
     records: tuple[Trial, ...]
     time: float

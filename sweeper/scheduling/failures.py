@@ -21,6 +21,7 @@ from pathlib import Path
 from sweeper.causes import ERROR, OUT_OF_MEMORY, UNREADABLE
 from sweeper.errors import SweeperError
 from sweeper.scheduling.messages import Failure
+from sweeper.secrets import redacted
 from trials.errors import DataError, ExtractorError
 
 
@@ -41,8 +42,8 @@ _MEMORY_WORDS = ("out of memory", "can't allocate memory", "cannot allocate memo
 
 def explain(error: BaseException, folder: Path) -> Failure:
     """The symptom of an exception that a training in `folder` raised, with the end of its log."""
-    trace = "".join(traceback.format_exception(error))
-    reason = _one_line(error)
+    trace = redacted("".join(traceback.format_exception(error)))
+    reason = redacted(_one_line(error))
     return Failure(_symptom(error, folder), reason, tail(folder / "log.txt", trace))
 
 
@@ -60,7 +61,7 @@ def tail(log: Path, trace: str = "") -> str:
         text = log.read_text(encoding="utf-8", errors="replace")
     except OSError:
         text = trace
-    return "\n".join(text.splitlines()[-LOG_LINES:])
+    return redacted("\n".join(text.splitlines()[-LOG_LINES:]))
 
 
 def _symptom(error: BaseException, folder: Path) -> str:

@@ -43,6 +43,7 @@ from sweeper.scheduling.trainable import Factory, build_training
 from sweeper.scheduling.tune_loop import Tuning
 from sweeper.search.ledger import Ledger
 from sweeper.standings import standings_of
+from sweeper.standings.verdict import verdict_in_words
 from sweeper.sweepfile.load import load_sweep, read_stored
 from sweeper.sweepfile.model import Sweep
 from sweeper.tracking.address import tracking_uri
@@ -86,17 +87,18 @@ def run(
             (SpecConflict), or the cluster lacks what a trial needs.
         SweepBusy: another process runs it.
         LedgerError: its study is damaged.
-        TrackingError: its outbox is damaged.
+        TrackingError: its outbox is damaged, or MLflow's address cannot be used.
     """
     folder = home.sweep(sweep.name)
+    uri = tracking_uri(home.path, sweep.tracking.uri) if record else None
     with folder.lock(), environment():
         folder.create()
-        _keep_spec(sweep, folder, source)
+        sweep = _keep_spec(sweep, folder, source)
         if folder.asked() in (Request.STOP, Request.CANCEL):
             folder.clear_request()  # it was obeyed, or its driver died; running again overrides it
         ledger, company = Ledger.open(sweep, folder), Company.of(sweep)
         ledger.retry(retry_failed)
-        with _record(sweep, home, folder, company) if record else contextlib.nullcontext() as wires:
+        with _record(uri, home, folder, company) if uri else contextlib.nullcontext() as wires:
             recorder = Recorder(
                 sweep,
                 folder,
@@ -198,13 +200,10 @@ class _Run:
         self._recorder.replay(self._ledger)
         self._tell(
             SweepStarted(
-                name=sweep.name,
+                sweep=sweep,
                 folder=self._folder.path,
                 budget=self._ledger.plan() or 0,
-                replicates=sweep.seeds.confirm_top * sweep.seeds.replicates,
-                parallel=sweep.limits.parallel,
-                metrics=tuple(objective.metric for objective in sweep.objective),
-                goals=tuple(objective.goal for objective in sweep.objective),
+                replicates=sweep.replicates,
                 resumed=bool(records),
                 records=tuple(records),
                 time=time.time(),
@@ -237,7 +236,8 @@ class _Run:
                 results = conclude(
                     self._sweep, self._folder, self._ledger, state=state, recorder=self._recorder
                 )
-            self._recorder.sweep_ended(state, message)
+            verdict = verdict_in_words(results.standings) if results else ""
+            self._recorder.sweep_ended(state, "\n\n".join(filter(None, (verdict, message))))
             message = "\n".join(filter(None, (message, self._drain(state))))
         except (SweeperError, OSError) as error:
             if state != "failed":
@@ -268,8 +268,7 @@ def _told(error: Exception) -> str:
 
 
 @contextlib.contextmanager
-def _record(sweep: Sweep, home: Home, folder: SweepFolder, company: Company) -> Iterator[_Wires]:
-    uri = tracking_uri(home.path, sweep.tracking.uri)
+def _record(uri: str, home: Home, folder: SweepFolder, company: Company) -> Iterator[_Wires]:
     with (
         Outbox(folder.outbox) as outbox,
         start_writer(outbox, uri, home.mlartifacts, company.parts) as writer,
@@ -277,10 +276,12 @@ def _record(sweep: Sweep, home: Home, folder: SweepFolder, company: Company) -> 
         yield _Wires(outbox, writer)
 
 
-def _keep_spec(sweep: Sweep, folder: SweepFolder, source: Path | None) -> None:
-    """Write the spec down, or compare it with the one that is there."""
+def _keep_spec(sweep: Sweep, folder: SweepFolder, source: Path | None) -> Sweep:
+    """Write the spec down, or compare it with the one that is there. Returns the sweep to run."""
     if folder.exists():
-        difference = read_stored(folder.spec_json).difference(sweep)
+        begun = read_stored(folder.spec_json)
+        sweep = sweep.going_on(begun)
+        difference = begun.difference(sweep)
         if difference.refused:
             raise SpecConflict(
                 f"a sweep named {sweep.name!r} exists in {folder.path.parent} and differs in "
@@ -288,13 +289,14 @@ def _keep_spec(sweep: Sweep, folder: SweepFolder, source: Path | None) -> None:
                 "but its limits, resources, tracking, confirmation and description"
             )
         if not difference:
-            return
+            return sweep
     # The spec last: once it is the new one, the file is not compared again. And the file may be
     # given as it lies here.
     with writing(folder.path):
         if source is not None and source.is_file():
             atomic_write(folder.sweep_yaml, _kept_text(sweep, source))
         atomic_write(folder.spec_json, json.dumps(sweep.to_dict(), indent=2) + "\n")
+    return sweep
 
 
 def _kept_text(sweep: Sweep, source: Path) -> bytes | str:

@@ -1,4 +1,4 @@
-"""How far a sweep is, and how its winner compares with where it began."""
+"""How far a sweep is."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from sweeper.causes import is_lost
 from sweeper.home import Request
 from sweeper.standings.confirming import replicates_due
 from sweeper.standings.standings import Standings
-from sweeper.standings.values import final
 from sweeper.wording import plural
 
 State = Literal[
@@ -95,31 +94,3 @@ def _confirmation_is_due(standings: Standings) -> bool:
         and trial.config["seed"] not in standings.replicates.get(trial.of or 0, {})
     }
     return bool(replicates_due(standings, without=lost))
-
-
-@dataclass(frozen=True)
-class AgainstBase:
-    """The winner's value and the base configuration's, like with like: means on fresh seeds where
-    both have them (`fresh`), else what each had in the search."""
-
-    best: float
-    base: float
-    fresh: bool
-
-    @property
-    def change(self) -> float | None:
-        """In parts of the base's value; None where that is 0."""
-        return (self.best - self.base) / abs(self.base) if self.base else None
-
-
-def against_base(standings: Standings) -> AgainstBase | None:
-    """How the winner compares with the base configuration; None where there are not both, or values
-    that cannot be compared."""
-    best = standings.best
-    base = next((standing for standing in standings.order if standing.trial.role == "base"), None)
-    if best is None or base is None or not base.comparable:
-        return None
-    means = [standing.confirmed.mean if standing.confirmed else None for standing in (best, base)]
-    fresh = None not in means
-    ours, theirs = means if fresh else (final(best.trial), final(base.trial))
-    return None if ours is None or theirs is None else AgainstBase(ours, theirs, fresh)
