@@ -103,6 +103,7 @@ def run(
     factory: Factory | None = None,
     retry_failed: bool | Sequence[str] = False,
     resume: bool = False,
+    accept_protocol: bool = False,
 ) -> SweepResult:
     """Run a sweep to its end, or go on with it; then write its report.
 
@@ -111,7 +112,8 @@ def run(
 
     `home` is the folder of all sweeps ($SWEEPER_HOME, else ./sweeps); `listener` hears events
     as they happen; `source` is the file it was read from, kept beside it; `factory` makes the
-    trainings (the real ones by default).
+    trainings (the real ones by default). `accept_protocol` goes on where the sweep would be
+    measured by another protocol than so far (`--accept-protocol`).
 
     Trials that failed through no fault of their configuration (`worker_died`, `unreadable`) are
     tried again, under their numbers and from their checkpoints. `retry_failed` has others tried
@@ -125,6 +127,7 @@ def run(
         SpecError: the file or mapping is wrong; every problem is in it.
         SpecConflict: the name exists with another search.
         SweepBusy: another process runs it.
+        ProtocolChanged: it has values of several protocols, which nobody has accepted.
     """
     if not isinstance(sweep, Sweep):
         if source is None and not isinstance(sweep, Mapping):
@@ -142,6 +145,7 @@ def run(
         source=source,
         retry_failed=also,
         resume=resume,
+        accept_protocol=accept_protocol,
     )
     results = outcome.results
     return SweepResult(

@@ -11,7 +11,7 @@ HOME/
     outbox.db               events on their way to MLflow
     control                 what an operator asked for: pause, stop or cancel
     driver                  a mark of the last driver, by which machines know the folder
-    trials/00012/           config.json, checkpoint.pt, samples/000250.png, log.txt
+    trials/00012/           config.json, checkpoint.pt and the one before it, samples, log.txt
     report/                 leaderboard, figures, the HTML page
 """
 

@@ -12,6 +12,8 @@ from typing import Any
 
 from sweeper.scheduling import trainable
 from sweeper.trial import Evaluation, Symptom
+from trials.errors import DataError
+from trials.files import atomic_write
 
 LEAK: list[bytearray] = []
 
@@ -28,7 +30,12 @@ class FakeTraining:
         self.folder = folder
         self.history: list[Evaluation] = []
         self.stopped_by: Symptom | None = None
+        self.notes: list[str] = []
         self.state = 1.0
+
+    @property
+    def protocol(self) -> Mapping[str, str]:
+        return {}
 
     @property
     def step(self) -> int:
@@ -48,6 +55,9 @@ class FakeTraining:
         with (self.folder / "restored").open("a") as marks:
             marks.write(f"{self.step}\n")
         return True
+
+    def forget(self) -> None:
+        (self.folder / "checkpoint.json").unlink(missing_ok=True)
 
     def take_over(self, checkpoint: Path) -> None:
         saved = json.loads((checkpoint / "checkpoint.json").read_text())
@@ -72,11 +82,13 @@ class FakeTraining:
             marks.write(f"{step}\n")
         return evaluation
 
+    def rehearse(self) -> None:
+        if self.config.get("trouble") == "no data":
+            raise DataError("there are no pictures")
+
     def _save(self) -> None:
         text = json.dumps({"state": self.state, "history": [one.as_dict() for one in self.history]})
-        temporary = self.folder / "new.tmp"
-        temporary.write_text(text)
-        os.replace(temporary, self.folder / "checkpoint.json")
+        atomic_write(self.folder / "checkpoint.json", text)
 
     def _trouble(self, step: int) -> None:
         trouble = self.config.get("trouble")

@@ -4,7 +4,9 @@ TrialError
 ├── ConfigError       the configuration is wrong; carries every problem at once
 ├── DataError         the data cannot be read or do not fit
 ├── ExtractorError    the feature extractor or its weights are wrong
-└── CheckpointError   a checkpoint belongs to another configuration or is damaged
+├── CheckpointError   a checkpoint belongs to another configuration or is damaged
+│   └── StaleCheckpointError   what it was trained on, or measured by, is not what it was
+└── TakenOver         another attempt goes on with this training
 """
 
 from __future__ import annotations
@@ -39,6 +41,21 @@ class ExtractorError(TrialError):
 
 class CheckpointError(TrialError):
     """A checkpoint that cannot be used for this configuration."""
+
+
+class StaleCheckpointError(CheckpointError):
+    """A checkpoint that was trained on other data, or measured by another protocol, than there is
+    now. The same configuration can be trained again from its beginning."""
+
+
+class TakenOver(TrialError):  # noqa: N818 - what happened
+    """Another attempt goes on with this training, and this one may write nothing more."""
+
+
+def in_one_line(error: BaseException) -> str:
+    """An exception that nobody here raised, told in one line: its type and what it says first."""
+    message = next(iter(str(error).strip().splitlines()), "")
+    return f"{type(error).__name__}: {message}" if message else type(error).__name__
 
 
 def reason_of(error: Exception) -> str:

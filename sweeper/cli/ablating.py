@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sweeper.cli.options import (
+    AcceptOption,
     HomeOption,
     JsonOption,
     ResumeOption,
@@ -63,6 +64,7 @@ def ablate(
     retry_failed: RetryOption = False,
     resume: ResumeOption = False,
     home: HomeOption = None,
+    accept_protocol: AcceptOption = False,
     json: JsonOption = False,
 ) -> int:
     """Run an ablation: of a file, or around a sweep's best trial.
@@ -85,7 +87,8 @@ def ablate(
     if preview:
         _preview(sweep, Home.at(home), json)
         return 0
-    return _run(sweep, home, json, path, to_be_retried(retry_failed, symptoms), resume)
+    retry = to_be_retried(retry_failed, symptoms)
+    return _run(sweep, home, json, path, retry, resume, accept_protocol)
 
 
 def _around(name: str, source: str, overrides: list[str], home: Home) -> Sweep:
@@ -125,20 +128,20 @@ def _around(name: str, source: str, overrides: list[str], home: Home) -> Sweep:
 
 def _preview(sweep: Sweep, home: Home, json: bool) -> None:
     from sweeper.ablation.preview import preview as preview_of
-    from sweeper.results import records_of
+    from sweeper.results import standings_in
     from sweeper.search.ablation_trials import design_of, seeds_of
 
     design, seeds = design_of(sweep), list(seeds_of(sweep))
     folder = home.sweep(sweep.name)
-    records = records_of(folder, sweep) if folder.exists() else []
+    standings = standings_in(folder, sweep)
     keys = {cell.label: cell.key for cell in design.cells}
     done = {
-        (keys[record.cell], int(record.values["seed"]))
-        for record in records
-        if record.over and record.cell in keys
+        (keys[trial.cell], int(trial.values["seed"]))
+        for trial in standings.trials
+        if trial.over and trial.cell in keys and standings.comparable(trial)
     }
     plan = preview_of(design, seeds, done)
-    seconds = _seconds_of_a_run(sweep, design, records, home) if plan.runs else None
+    seconds = _seconds_of_a_run(sweep, design, standings.trials, home) if plan.runs else None
     if json:
         print_json(
             {
@@ -211,13 +214,20 @@ def _run(
     path: Path | None,
     retry: bool | list[str],
     resume: bool,
+    accept_protocol: bool,
 ) -> int:
     from sweeper.api import run as run_sweep
     from sweeper.cli.live import view
 
     with view(sweep, quiet=json) as listener:
         result = run_sweep(
-            sweep, home=home, listener=listener, source=path, retry_failed=retry, resume=resume
+            sweep,
+            home=home,
+            listener=listener,
+            source=path,
+            retry_failed=retry,
+            resume=resume,
+            accept_protocol=accept_protocol,
         )
     if json:
         print_json(result.as_dict())

@@ -16,6 +16,14 @@ HomeOption = Annotated[
     typer.Option("--home", help="Folder that holds all sweeps.  [$SWEEPER_HOME, else ./sweeps]"),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+AcceptOption = Annotated[
+    bool,
+    typer.Option(
+        "--accept-protocol",
+        help="Go on though data or extractor have changed; values from before are compared with "
+        "none that follow.",
+    ),
+]
 SetOption = Annotated[
     list[str] | None,
     typer.Option(

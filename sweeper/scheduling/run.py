@@ -37,13 +37,12 @@ from sweeper.scheduling.events import (
     SweepState,
 )
 from sweeper.scheduling.final_score import Scoring
-from sweeper.scheduling.machines import Mark
+from sweeper.scheduling.machines import Mark, count_machines
 from sweeper.scheduling.recorder import Recorder, resolved
 from sweeper.scheduling.requests import Requests
 from sweeper.scheduling.trainable import Factory, build_training
 from sweeper.scheduling.tune_loop import Tuning
 from sweeper.search.ledger import Ledger
-from sweeper.standings import standings_of
 from sweeper.standings.verdict import verdict_in_words
 from sweeper.sweepfile.load import load_sweep, read_stored
 from sweeper.sweepfile.model import Sweep
@@ -52,6 +51,7 @@ from sweeper.tracking.handle import WriterHandle, start_writer
 from sweeper.tracking.moved import follow_home
 from sweeper.tracking.outbox import Outbox
 from trials.files import atomic_write
+from trials.origins import raised_by_another
 from trials.temporary import remove_leftovers
 
 PATIENCE = 60.0
@@ -75,6 +75,7 @@ def run(
     report: bool = True,
     retry_failed: Collection[str] = (),
     resume: bool = False,
+    accept_protocol: bool = False,
 ) -> Outcome:
     """Run `sweep` in `home` until it is done or stopped by the user.
 
@@ -84,6 +85,8 @@ def run(
     run. Trials that failed through no fault of their own are tried again, and those that failed by
     one of the causes `retry_failed` (`sweeper.causes`, those that are `curable`). A sweep that was
     paused before is told to be, and starts no trials until it is resumed; with `resume` it is now.
+    `accept_protocol` lets the sweep go on where it would be measured by another protocol than so
+    far: what was measured before is compared with nothing that follows.
 
     What goes wrong once it runs is an Outcome with state `failed`, and can be resumed.
 
@@ -91,6 +94,7 @@ def run(
         UserError: the sweep cannot be run as it is: the name exists with another search
             (SpecConflict), or the cluster lacks what a trial needs.
         SweepBusy: another process runs it.
+        ProtocolChanged: its study has values of several protocols, which nobody has accepted.
         LedgerError: its study is damaged.
         TrackingError: its outbox is damaged, or MLflow's address cannot be used.
     """
@@ -103,7 +107,8 @@ def run(
         asked = folder.asked()
         if asked in (Request.STOP, Request.CANCEL) or (asked is Request.PAUSE and resume):
             folder.clear_request()  # it was obeyed, or its driver died; running again overrides it
-        ledger, company = Ledger.open(sweep, folder), Company.of(sweep)
+        ledger = Ledger.open(sweep, folder, accept_protocol=accept_protocol)
+        company = Company.of(sweep)
         ledger.retry(retry_failed)
         with _record(uri, home, folder, company) if uri else contextlib.nullcontext() as wires:
             recorder = Recorder(
@@ -157,7 +162,12 @@ class _Run:
         with requests.listening():
             self._begin()
             conductor = Conductor(
-                self._sweep, self._folder, self._ledger, self._recorder, self._tell
+                self._sweep,
+                self._folder,
+                self._ledger,
+                self._recorder,
+                self._tell,
+                machines=lambda: count_machines(self._sweep.resources),
             )
             scoring = Scoring(
                 self._sweep,
@@ -193,8 +203,11 @@ class _Run:
                 message = message or scoring.message
             except UserError:
                 raise
-            except SweeperError as error:
-                state, message = "failed", str(error)
+            except Exception as error:
+                told = _told(error)
+                if told is None:
+                    raise
+                state, message = "failed", told
             with contextlib.suppress(SweeperError):  # the first failure is the one to tell
                 conductor.interrupt_all()
             return self._end(state, message)
@@ -211,6 +224,7 @@ class _Run:
                 replicates=sweep.replicates,
                 resumed=bool(records),
                 records=tuple(records),
+                protocol=self._ledger.measuring.protocol,
                 time=time.time(),
             )
         )
@@ -256,13 +270,14 @@ class _Run:
             verdict = verdict_in_words(results.standings) if results else ""
             self._recorder.sweep_ended(state, "\n\n".join(filter(None, (verdict, message))))
             message = "\n".join(filter(None, (message, self._drain(state))))
-        except (SweeperError, OSError) as error:
+        except Exception as error:
+            told = _unwritten(error) if isinstance(error, OSError) else _told(error)
+            if told is None:
+                raise
             if state != "failed":
-                state, message = "failed", _told(error)
+                state, message = "failed", told
         self._tell(SweepEnded(state, message, time.time()))
-        standings = (
-            results.standings if results else standings_of(self._sweep, self._ledger.trials())
-        )
+        standings = results.standings if results else self._ledger.standings()
         terminated = self._requests.terminated
         return Outcome(state, message, self._folder.path, standings, results, terminated)
 
@@ -278,9 +293,12 @@ class _Run:
         return left.advice(self._sweep.name + self._home.flag) if left else ""
 
 
-def _told(error: Exception) -> str:
-    if isinstance(error, SweeperError):
-        return str(error)
+def _told(error: Exception) -> str | None:
+    """What stopped a run, in words for its user; None of a fault that is ours."""
+    return str(error) if isinstance(error, SweeperError) else raised_by_another(error)
+
+
+def _unwritten(error: OSError) -> str:
     return f"cannot write the report: {error}; no trial is lost: run the sweep again for it"
 
 

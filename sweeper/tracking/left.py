@@ -28,7 +28,7 @@ class Failure:
 
     number: int
     kind: str
-    """run, param, tag, metric, file or model."""
+    """run, param, tag, metric, data, file or model."""
     key: str
     error: str
 

@@ -23,6 +23,7 @@ from sweeper.errors import TrackingError
 from sweeper.tracking import vendor
 from sweeper.tracking.address import artifact_root, database_file
 from sweeper.tracking.backlog import MetricRow
+from sweeper.tracking.inputs import DataInput
 from sweeper.tracking.names import STUDY_TAG, TRIAL_TAG, trial_number
 from trials.temporary import temporary_for
 
@@ -154,6 +155,16 @@ class Store:
                 params=[entities.Param(key, value) for key, value in params],
                 tags=[entities.RunTag(key, value) for key, value in tags],
             )
+
+    def log_data(self, run_id: str, data: DataInput) -> None:
+        """The run's data, as its input. What MLflow has already it leaves as it is."""
+        entities = vendor.load("mlflow.entities")
+        dataset = entities.Dataset(
+            data.name, data.digest, data.source_type, data.source, profile=data.profile
+        )
+        context = entities.InputTag("mlflow.data.context", "training and evaluation")
+        with translated(f"log the data of run {run_id}"):
+            self.client.log_inputs(run_id, [entities.DatasetInput(dataset, [context])])
 
     def remove_tag(self, run_id: str, key: str) -> None:
         """Take a tag away from a run."""

@@ -24,7 +24,7 @@ from sweeper.tracking.runs import find_runs
 from sweeper.tracking.store import Store
 from sweeper.tracking.ui import free_port, ui_address, ui_command
 from sweeper.tracking.vendor import ENVIRONMENT
-from tests.recorded import artifact_names, download, metric_history
+from tests.recorded import artifact_names, datasets, download, metric_history
 
 WHEN = 1_700_000_000.25
 
@@ -95,6 +95,8 @@ def say_everything(outbox: Outbox, folder: Path) -> None:
     for step in (250, 500):
         values = {"fid": 100.0 / step, "fid/class_3": 1.0, "precision": float("nan")}
         outbox.evaluated(0, step, values, WHEN + step)
+    measured = {"data": "digits", "data_hash": "c0" * 32, "intake": "1 of 1798 pictures skipped"}
+    outbox.tagged(0, {f"protocol.{name}": text for name, text in measured.items()})
     outbox.artifact(0, grid, "samples/000250.png")
     outbox.artifact(0, config, "config.json")
     outbox.trial_ended(
@@ -164,6 +166,12 @@ def test_a_sweep_is_recorded_whole_and_saying_it_again_adds_nothing(
         (500, 0.2, WHEN + 500),
     ]
     assert len(metric_history(uri, trial_id, "precision")) == 2
+    (data,) = datasets(uri, trial_id)
+    assert (data["name"], data["digest"]) == ("digits", "c0" * 18)
+    assert json.loads(data["profile"]) == {
+        "hash": "c0" * 32,
+        "intake": "1 of 1798 pictures skipped",
+    }
     assert artifact_names(uri, trial_id) == ["config.json", "samples/000250.png"]
     grid = download(uri, trial_id, "samples/000250.png", tmp_path)
     assert grid.read_bytes() == b"\x89PNG first grid"

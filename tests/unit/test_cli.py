@@ -567,3 +567,16 @@ def test_training_tells_what_was_skipped(
     assert "1 of 24 pictures skipped: 1 a link that leads" in capsys.readouterr().err
     assert run(["validate", str(file)]) == 0
     assert "warning: 1 of 24 pictures skipped" in capsys.readouterr().out
+
+
+def test_train_tells_of_a_wrong_path_beside_a_wrong_setting(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "trial.yaml"
+    file.write_text(f"data: {{name: image_folder, path: {tmp_path}/nowhere}}\nbatch_size: 1\n")
+    assert run(["train", str(file), "--out", str(tmp_path / "out")]) == 2
+    told = capsys.readouterr().err
+    assert "data.size: is missing" in told
+    assert "nowhere does not exist" in told
+    assert "batch_size" in told
+    assert not (tmp_path / "out").exists()
