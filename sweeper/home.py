@@ -183,7 +183,7 @@ class SweepFolder:
         """Leave a request for the driver of this sweep, in place of an earlier one."""
         with writing(self.path), private(self.path.parent):
             atomic_write(self.control, request.value + "\n")
-            if os.geteuid() == 0:  # the driver is the process of whoever owns the folder
+            if os.geteuid() == 0:  # the driver is a process of the user who owns the folder
                 owner = self.path.stat()
                 os.chown(self.control, owner.st_uid, owner.st_gid)
 

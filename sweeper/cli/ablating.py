@@ -40,13 +40,25 @@ def register(app: typer.Typer) -> None:
 
 
 def ablate(
-    what: Annotated[str, typer.Argument(help="A sweep file or a sweep.", metavar="FILE|NAME")],
-    design: Annotated[str | None, typer.Option(help="The design.  [leave_one_out]")] = None,
-    seeds: Annotated[int | None, typer.Option(min=1, help="Seeds of every cell.  [5]")] = None,
+    what: Annotated[
+        str, typer.Argument(help="A sweep file, or the name of a sweep.", metavar="FILE|NAME")
+    ],
+    design: Annotated[
+        str | None,
+        typer.Option(help="Its design, such as full_factorial.  [the file's, else leave_one_out]"),
+    ] = None,
+    seeds: Annotated[
+        int | None, typer.Option(min=1, help="How many seeds each cell is run on.  [5]")
+    ] = None,
     source: Annotated[
-        str, typer.Option("--from", help="Of a sweep: best, or the number of a trial.")
+        str,
+        typer.Option(
+            "--from", help="With the name of a sweep: the trial to start from, best or a number."
+        ),
     ] = "best",
-    preview: Annotated[bool, typer.Option("--preview", help="Show the cells, run none.")] = False,
+    preview: Annotated[
+        bool, typer.Option("--preview", help="Show the cells and run none.")
+    ] = False,
     symptoms: Symptoms = None,
     overrides: SetOption = None,
     retry_failed: RetryOption = False,
@@ -55,7 +67,7 @@ def ablate(
     accept_protocol: AcceptOption = False,
     json: JsonOption = False,
 ) -> int:
-    """Run an ablation: a file's, or one around a sweep's best trial.
+    """Run an ablation: of a file, or around a sweep's best trial.
 
     Around a trial, the tricks that are on in it are the factors. Run it again with more seeds to
     add only those.

@@ -34,7 +34,7 @@ def register(app: typer.Typer) -> None:
 
 
 def ls(home: HomeOption = None, json: JsonOption = False) -> int:
-    """The sweeps of this home.
+    """List the sweeps of a home.
 
     The exit status is 1 where one of them cannot be read.
     """
@@ -72,7 +72,7 @@ def _print_listing(listing: Sequence[dict[str, Any]]) -> None:
 
 
 def status(name: SweepName, home: HomeOption = None, json: JsonOption = False) -> None:
-    """How far a sweep is, and what failed."""
+    """Show how far a sweep is, and what failed."""
     from sweeper.standings.otherwise import measured_otherwise
     from sweeper.standings.verdict import verdict_in_words
 
@@ -116,11 +116,11 @@ def status(name: SweepName, home: HomeOption = None, json: JsonOption = False) -
 
 def top(
     name: SweepName,
-    count: Annotated[int, typer.Option("--count", "-n", min=1, help="How many.")] = 10,
+    count: Annotated[int, typer.Option("--count", "-n", min=1, help="How many to show.")] = 10,
     home: HomeOption = None,
     json: JsonOption = False,
 ) -> None:
-    """The best completed trials of a sweep, or the best cells of an ablation."""
+    """Show the best trials of a sweep, or cells of an ablation."""
     from sweeper.standings.otherwise import measured_otherwise
 
     standings = _standings(Home.at(home).existing(name))
@@ -149,7 +149,7 @@ def show(
     home: HomeOption = None,
     json: JsonOption = False,
 ) -> None:
-    """One trial: settings, evaluations, ending, files."""
+    """Show one trial: settings, evaluations, ending, files."""
     folder = Home.at(home).existing(name)
     standings = _standings(folder)
     record = next((record for record in standings.trials if record.number == trial), None)

@@ -32,24 +32,35 @@ def register(app: typer.Typer) -> None:
 
 
 def table(
-    name: Annotated[str, typer.Argument(help="A sweep, or a dataset.", metavar="NAME|FILE")],
+    name: Annotated[
+        str, typer.Argument(help="A sweep, or a dataset that `export` wrote.", metavar="NAME|FILE")
+    ],
     format: Annotated[
         str,
         typer.Option(
             "--format", "-f", help="markdown, latex, csv, parquet, html, json, or a part."
         ),
     ] = "markdown",
-    columns: Annotated[str | None, typer.Option(help="Columns, comma-separated.")] = None,
-    reference: Annotated[str | None, typer.Option(help="Cell to compare with.")] = None,
-    effects: Annotated[bool, typer.Option("--effects", help="Effects of a factorial.")] = False,
+    columns: Annotated[
+        str | None, typer.Option(help="Columns in their order, such as cell,value,p.")
+    ] = None,
+    reference: Annotated[
+        str | None, typer.Option(help="The cell that the others are compared with.")
+    ] = None,
+    effects: Annotated[
+        bool, typer.Option("--effects", help="Main effects and interactions of a factorial design.")
+    ] = False,
     interval: Annotated[
-        str, typer.Option(help="auto, t, sign_flip, studentised, percentile, bca.")
+        str,
+        typer.Option(
+            help="How intervals are made: auto, t, sign_flip, studentised, percentile, bca."
+        ),
     ] = "auto",
-    limit: Annotated[int | None, typer.Option(min=1, help="First rows only.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="How many rows, from the first.")] = None,
     out: Annotated[Path | None, typer.Option(help="File to write.  [standard output]")] = None,
     home: HomeOption = None,
 ) -> None:
-    """A table for a paper, with intervals and corrected tests."""
+    """Make a table for a paper, with intervals and tests."""
     from sweeper.ablation.dataset import objective_of
     from sweeper.ablation.intervals import METHODS
     from sweeper.ablation.table_format import format_named, rendered
@@ -136,10 +147,10 @@ def report(name: SweepName, home: HomeOption = None) -> None:
 
 def export(
     name: SweepName,
-    out: Annotated[Path | None, typer.Option(help="File.  [NAME.parquet]")] = None,
+    out: Annotated[Path | None, typer.Option(help="File to write.  [NAME.parquet]")] = None,
     home: HomeOption = None,
 ) -> None:
-    """All trials as one Parquet file."""
+    """Write all trials to one Parquet file."""
     from sweeper.ablation.dataset import with_objective, write_dataset
 
     sweep, data = _sweep_and_data(name, Home.at(home))
@@ -152,13 +163,19 @@ def export(
 
 
 def import_mlflow(
-    experiment: Annotated[str, typer.Argument(help="Name of an experiment.")],
-    mapping: Annotated[Path, typer.Option(help="YAML file: which columns mean what.")],
-    uri: Annotated[str | None, typer.Option(help="MLflow's store.  [this home's]")] = None,
-    out: Annotated[Path | None, typer.Option(help="File.  [EXPERIMENT.parquet]")] = None,
+    experiment: Annotated[
+        str, typer.Argument(help="Name of an experiment in MLflow.", metavar="EXPERIMENT")
+    ],
+    mapping: Annotated[
+        Path, typer.Option(help="A YAML file that says where things stand in a run.")
+    ],
+    uri: Annotated[
+        str | None, typer.Option(help="Address of MLflow.  [this home's database]")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="File to write.  [EXPERIMENT.parquet]")] = None,
     home: HomeOption = None,
 ) -> None:
-    """Make a dataset of runs that something else logged.
+    """Make a dataset of runs that another program logged.
 
     The mapping names where things stand in a run: `objective: metrics.fid`, `goal: minimize`,
     `cell: tags.method`, `seed: params.seed`, `parameters: {lr: params.learning_rate}`, `protocol:

@@ -77,12 +77,16 @@ def run(
 
 
 def train(
-    what: Annotated[str, typer.Argument(help="A YAML file, or a preset.", metavar="FILE|PRESET")],
+    what: Annotated[
+        str, typer.Argument(help="A YAML file, or the name of a preset.", metavar="FILE|PRESET")
+    ],
     overrides: SetOption = None,
-    out: Annotated[Path | None, typer.Option(help="Folder.  [./trained/NAME]")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for its checkpoints and samples.  [./trained/NAME]")
+    ] = None,
     json: JsonOption = False,
 ) -> int:
-    """Train one GAN, without any sweep.
+    """Train one GAN, without a sweep.
 
     Run it again to go on where it was interrupted.
     """

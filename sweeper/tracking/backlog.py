@@ -69,9 +69,9 @@ class ModelRow:
 
 
 class Backlog:
-    """The outbox at `path`, as whoever sends it reads it.
+    """The outbox at `path`, for the process that sends it.
 
-    `session` is the driver's for whom this is done, by default whoever has it now.
+    `session` is that of the driver on whose behalf it is sent, by default the present one.
 
     Raises:
         TrackingError: from every method, where the file is damaged or cannot be used.

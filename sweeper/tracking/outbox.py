@@ -34,7 +34,7 @@ from sweeper.tracking.table_files import table_files
 class Outbox:
     """The durable queue of one sweep, at `path`. May be used from several threads.
 
-    Opening it is taking over: the writer of an earlier driver lays down its pen, and trials that
+    Opening it is taking over: the writer of an earlier driver stops, and trials that
     were running count as interrupted until they start again. So only the process that holds the
     sweep's lock opens it.
 

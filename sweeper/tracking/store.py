@@ -224,7 +224,7 @@ def _prepare(uri: str) -> None:
     the disk instead of three. The mode of a file that is there already is its owner's choice.
 
     MLflow makes its tables in some fifty migrations, and cannot open what a kill leaves between
-    two of them, ever again. So they are made beside, and the whole file is moved into place.
+    two of them. So they are made beside, and the whole file is moved into place.
     """
     file = database_file(uri)
     if file is None or file.exists():

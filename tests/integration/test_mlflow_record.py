@@ -13,11 +13,13 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any, NoReturn
+from urllib.parse import unquote, urlsplit
 
 import pytest
 from alembic import op
 
 from sweeper.tracking import SWEEP, Outbox, start_writer, sync
+from sweeper.tracking.moved import follow_home
 from sweeper.tracking.runs import find_runs
 from sweeper.tracking.store import Store
 from sweeper.tracking.ui import free_port, ui_address, ui_command
@@ -252,6 +254,36 @@ def test_sync_finishes_what_a_driver_left_and_leaves_nothing_running(
     runs = find_runs(server, "synced")
     assert {run["tags"]["sweeper.state"] for run in runs} == {"interrupted"}
     assert {run["status"] for run in runs} == {"KILLED"}
+
+
+def test_a_home_that_was_moved_is_recorded_where_it_lies_now(
+    tmp_path: Path, database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    old, new = tmp_path / "old home", tmp_path / "new home"
+    (old / "digits").mkdir(parents=True)
+    shutil.copy(database, old / "mlflow.db")
+
+    def record(home: Path, number: int) -> list[dict[str, Any]]:
+        grid = home / "digits" / f"{number}.png"
+        grid.write_bytes(b"png")
+        uri, artifacts = f"sqlite:///{home}/mlflow.db", home / "mlartifacts"
+        follow_home(uri, artifacts)
+        with Outbox(home / "digits" / "outbox.db") as outbox:
+            outbox.sweep_started("digits", study="id")
+            outbox.trial_started(number)
+            outbox.artifact(number, grid, "grid.png")
+            outbox.trial_ended(number, "completed")
+        assert not sync(home / "digits" / "outbox.db", uri, artifacts)
+        return find_runs(uri, "digits")
+
+    record(old, 0)
+    old.rename(new)
+    for run in record(new, 0) + record(new, 1):
+        folder = Path(unquote(urlsplit(run["artifact_uri"]).path))
+        assert folder.is_relative_to(new / "mlartifacts")
+        assert run["tags"]["sweeper.trial"] == "sweep" or (folder / "grid.png").is_file()
+    assert not old.exists()
 
 
 def test_a_new_database_lets_readers_in_while_it_is_written_and_ends_as_one_file(tmp_path):
