@@ -84,6 +84,7 @@ def run(
     listener: Listener | None = None,
     source: Path | None = None,
     factory: Factory | None = None,
+    adopt: bool = False,
 ) -> SweepResult:
     """Run a sweep to its end, or go on with it; then write its report.
 
@@ -92,13 +93,15 @@ def run(
 
     `home` is the folder of all sweeps ($SWEEPER_HOME, else ./sweeps); `listener` hears events
     as they happen; `source` is the file it was read from, kept beside it; `factory` makes the
-    trainings (the real ones by default).
+    trainings (the real ones by default); `adopt` makes this home the study's own where another one
+    has driven it so far.
 
     A sweep that could not go on is a result with state `failed`.
 
     Raises:
         SpecError: the file or mapping is wrong; every problem is in it.
         SpecConflict: the name exists with another search.
+        AnotherHome: the study is driven from another home.
         SweepBusy: another process runs it.
     """
     if not isinstance(sweep, Sweep):
@@ -108,7 +111,7 @@ def run(
     here = Home.at(home)
     sweep = replace(sweep, base=with_absolute_paths(sweep.base))
     folder = here.sweep(sweep.name)
-    outcome = run_trials(sweep, here, events=listener, factory=factory, source=source)
+    outcome = run_trials(sweep, here, events=listener, factory=factory, source=source, adopt=adopt)
     results = outcome.results
     return SweepResult(
         state=outcome.state,

@@ -5,9 +5,11 @@
     │   ├── SpecError            a sweep file is wrong: every problem of the file at once
     │   ├── UnknownSweep         no sweep of that name in this home
     │   ├── SpecConflict         the name exists with another search space, base or objective
+    │   ├── AnotherHome          the study is another home's, which alone may write it
     │   └── MissingExtra         an optional dependency is absent; names the extra to install
     ├── SweepBusy                another process drives this sweep
     ├── LedgerError              the study could not be read or written
+    │   └── Superseded           a newer driver writes it now
     └── TrackingError            MLflow or the outbox before it failed for good
 
 The command line prints these without a traceback. Vendors' exceptions are translated into them
@@ -58,6 +60,10 @@ class SpecConflict(UserError):
     """A sweep of this name exists already, and what it searches is something else."""
 
 
+class AnotherHome(UserError):
+    """The study is driven from another home, and two of them cannot share one."""
+
+
 class MissingExtra(UserError):
     """A feature needs an optional dependency that is not installed."""
 
@@ -78,6 +84,10 @@ class SweepBusy(SweeperError):
 
 class LedgerError(SweeperError):
     """The study could not be read or written."""
+
+
+class Superseded(LedgerError):
+    """A newer driver has taken the study over: an older one writes nothing more."""
 
 
 class TrackingError(SweeperError):

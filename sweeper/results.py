@@ -18,6 +18,7 @@ from sweeper.ablation.matrix import kind_of_rows, outcomes_from_table
 from sweeper.ablation.reference_columns import REFERENCE_COLUMNS
 from sweeper.ablation.tables import Table, TableRefused, build_table
 from sweeper.home import SweepFolder
+from sweeper.search.foreign import ForeignEntry
 from sweeper.search.ledger import STORAGE_VARIABLE
 from sweeper.search.reader import read_study
 from sweeper.standings import Standings, standings_of
@@ -48,11 +49,17 @@ def records_of(folder: SweepFolder, sweep: Sweep) -> list[Trial]:
 
 def read_standings(folder: SweepFolder) -> Standings:
     """The standings of a sweep from its study, while it runs too."""
+    return read_all(folder)[0]
+
+
+def read_all(folder: SweepFolder) -> tuple[Standings, list[ForeignEntry]]:
+    """The standings of a sweep, and what other people have put into its study, which decides
+    nothing."""
     sweep = sweep_of(folder)
-    ledger = read_study(sweep, folder)
-    if ledger is None:
-        return standings_of(sweep, ())
-    return standings_of(sweep, ledger.trials(), ledger.planned)
+    study = read_study(sweep, folder)
+    if study is None:
+        return standings_of(sweep, ()), []
+    return standings_of(sweep, study.trials(), study.planned), study.foreign()
 
 
 def dataset_file(folder: SweepFolder) -> Path:

@@ -13,6 +13,10 @@ HomeOption = Annotated[
     typer.Option("--home", help="Folder of all sweeps.  [$SWEEPER_HOME, else ./sweeps]"),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+AdoptOption = Annotated[
+    bool,
+    typer.Option("--adopt", help="Make the study this home's, where another one has driven it."),
+]
 SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="PATH=VALUE", help="Override one key; repeat for more."),

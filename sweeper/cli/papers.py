@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as json_module
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -11,7 +10,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sweeper.cli.options import HomeOption, JsonOption, SetOption, SweepName, print_json
+from sweeper.cli.options import (
+    AdoptOption,
+    HomeOption,
+    JsonOption,
+    SetOption,
+    SweepName,
+    print_json,
+)
 from sweeper.errors import UserError
 from sweeper.home import Home
 
@@ -44,6 +50,7 @@ def ablate(
     ] = "best",
     preview: Annotated[bool, typer.Option("--preview", help="Show the cells, run none.")] = False,
     overrides: SetOption = None,
+    adopt: AdoptOption = False,
     home: HomeOption = None,
     json: JsonOption = False,
 ) -> int:
@@ -52,6 +59,7 @@ def ablate(
     Around a trial, the tricks that are on in it are the factors. Run it again with more seeds to
     add only those.
     """
+    from sweeper.cli.around import around_trial
     from sweeper.sweepfile import load_sweep
 
     extra = [*(overrides or [])]
@@ -63,46 +71,11 @@ def ablate(
         if not sweep.is_ablation:
             sweep = load_sweep(path, [*extra, "ablation.design=leave_one_out"])
     else:
-        path, sweep = None, _around(what, source, extra, Home.at(home))
+        path, sweep = None, around_trial(what, source, extra, Home.at(home))
     if preview:
         _preview(sweep, Home.at(home), json)
         return 0
-    return _run(sweep, home, json, path)
-
-
-def _around(name: str, source: str, overrides: list[str], home: Home) -> Sweep:
-    """The leave-one-out study around a trial of a finished sweep."""
-    from sweeper.results import read_standings
-    from sweeper.sweepfile import parse_sweep
-    from trials.config import load_config
-
-    standings = read_standings(home.existing(name))
-    sweep, trials = standings.sweep, standings.trials
-    if source == "best":
-        chosen = standings.best.trial if standings.best else None
-    elif source.isascii() and source.isdigit():
-        chosen = next((trial for trial in trials if trial.number == int(source)), None)
-        if chosen is None:
-            raise UserError(f"{name} has no trial {source}; it has {len(trials)}, from 0 on")
-    else:
-        raise UserError(f"--from {source}: expected best, or the number of a trial")
-    if chosen is None:
-        raise UserError(f"{name} has no completed trial to start from")
-    config = load_config(chosen.config)
-    if not config.tricks:
-        raise UserError(f"trial {chosen.number} of {name} has no trick on that could be left out")
-    base = {key: value for key, value in config.as_dict().items() if key != "device"}
-    mapping = {
-        "name": f"{name}-ablation",
-        "description": f"Tricks of trial {chosen.number} of {name}, one left out at a time.",
-        "base": base,
-        "parameters": {f"tricks.{trick}": {"toggle": True} for trick in config.tricks},
-        "objective": [objective.model_dump() for objective in sweep.objective],
-        "limits": {"parallel": sweep.limits.parallel},
-        "resources": sweep.resources.model_dump(),
-        "ablation": {"design": "leave_one_out"},
-    }
-    return parse_sweep(json_module.dumps(mapping), f"{name}, trial {chosen.number}", overrides)
+    return _run(sweep, home, json, path, adopt)
 
 
 def _preview(sweep: Sweep, home: Home, json: bool) -> None:
@@ -186,12 +159,12 @@ def _seconds_of_a_run(
     return forecast_of(replace(sweep, base=base), 1, 0, home.cache)["seconds_per_trial"]
 
 
-def _run(sweep: Sweep, home: HomeOption, json: bool, path: Path | None) -> int:
+def _run(sweep: Sweep, home: HomeOption, json: bool, path: Path | None, adopt: bool) -> int:
     from sweeper.api import run as run_sweep
     from sweeper.cli.live import view
 
     with view(sweep, quiet=json) as listener:
-        result = run_sweep(sweep, home=home, listener=listener, source=path)
+        result = run_sweep(sweep, home=home, listener=listener, source=path, adopt=adopt)
     if json:
         print_json(result.as_dict())
         return result.exit_code

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sweeper.cli.options import HomeOption, JsonOption, SetOption, print_json
+from sweeper.cli.options import AdoptOption, HomeOption, JsonOption, SetOption, print_json
 from sweeper.errors import SpecError, UserError
 from sweeper.home import Home
 
@@ -26,6 +26,7 @@ def register(app: typer.Typer) -> None:
 def run(
     file: Annotated[Path, typer.Argument(help="A sweep file.", metavar="FILE")],
     overrides: SetOption = None,
+    adopt: AdoptOption = False,
     home: HomeOption = None,
     json: JsonOption = False,
 ) -> int:
@@ -40,7 +41,7 @@ def run(
 
     sweep = load_sweep(file, overrides or [])
     with view(sweep, quiet=json) as listener:
-        result = run_sweep(sweep, home=home, listener=listener, source=file)
+        result = run_sweep(sweep, home=home, listener=listener, source=file, adopt=adopt)
     if json:
         print_json(result.as_dict())
     else:

@@ -7,6 +7,7 @@ import time as clock
 from sweeper.scheduling.events import (
     Ending,
     Listener,
+    Noted,
     Phase,
     PhaseChanged,
     TrialEnded,
@@ -44,6 +45,10 @@ class Announcer:
         """A configuration can no longer win the race on fresh seeds."""
         message = f"trial {name} is given up: {reason}"
         self._listener(PhaseChanged("confirming", message, clock.time()))
+
+    def refused(self, number: int, words: str) -> None:
+        """An entry that somebody has put into the study is not run."""
+        self._listener(Noted(f"entry {number} of the study: {words}", clock.time()))
 
     def started(self, trial: Trial, attempt: int) -> None:
         """A worker has taken the trial up, the `attempt`-th time."""

@@ -60,7 +60,8 @@ class PhaseChanged:
 
 @dataclass(frozen=True)
 class Noted:
-    """Something to know of the sweep as a whole: its parts have other versions than before."""
+    """Something to know of the sweep as a whole: its parts have other versions than before, or an
+    enqueued point is not run."""
 
     message: str
     time: float

@@ -20,7 +20,7 @@ from pathlib import Path
 import yaml
 
 from sweeper.company import Company
-from sweeper.errors import SpecConflict, SweeperError, UserError
+from sweeper.errors import SpecConflict, Superseded, SweeperError, UserError
 from sweeper.home import Home, Request, SweepFolder, writing
 from sweeper.scheduling.cluster import environment
 from sweeper.scheduling.conclusion import Results, conclude
@@ -68,11 +68,13 @@ def run(
     source: Path | None = None,
     record: bool = True,
     report: bool = True,
+    adopt: bool = False,
 ) -> Outcome:
     """Run `sweep` in `home` until it is done or stopped by the user.
 
     `events` hears what happens as it happens. `factory` makes the trainings (real ones by default).
-    `source` is the file that the sweep was read from, kept beside it. `record` says whether MLflow
+    `source` is the file that the sweep was read from, kept beside it. `adopt` takes the study over
+    where another home has driven it so far. `record` says whether MLflow
     is told, `report` whether what has come of it is written (`conclusion`) when no more trials will
     run.
 
@@ -80,7 +82,8 @@ def run(
 
     Raises:
         UserError: the sweep cannot be run as it is: the name exists with another search
-            (SpecConflict), or the cluster lacks what a trial needs.
+            (SpecConflict), its study is another home's (AnotherHome), or the cluster lacks what a
+            trial needs.
         SweepBusy: another process runs it.
         LedgerError: its study is damaged.
         TrackingError: its outbox is damaged.
@@ -88,10 +91,13 @@ def run(
     folder = home.sweep(sweep.name)
     with folder.lock(), environment():
         folder.create()
-        _keep_spec(sweep, folder, source)
+        changed = _compare_spec(sweep, folder)
+        ledger, company = Ledger.open(sweep, folder, adopt=adopt), Company.of(sweep)
+        # Only now: a home to which the study does not belong keeps nothing of the sweep.
+        if changed:
+            _keep_spec(sweep, folder, source)
         if folder.asked() in (Request.STOP, Request.CANCEL):
             folder.clear_request()  # it was obeyed, or its driver died; running again overrides it
-        ledger, company = Ledger.open(sweep, folder), Company.of(sweep)
         with _record(sweep, home, folder, company) if record else contextlib.nullcontext() as wires:
             recorder = Recorder(
                 sweep,
@@ -172,15 +178,24 @@ class _Run:
                 message = message or scoring.message
             except UserError:
                 raise
+            except Superseded as error:
+                return self._give_way(str(error))
             except SweeperError as error:
                 state, message = "failed", str(error)
             with contextlib.suppress(SweeperError):  # the first failure is the one to tell
                 conductor.interrupt_all()
             return self._end(state, message)
 
+    def _give_way(self, message: str) -> Outcome:
+        """End without a word to MLflow and without a report: a newer driver sees to both."""
+        self._tell(SweepEnded("failed", message, time.time()))
+        standings = standings_of(self._sweep, self._ledger.trials())
+        terminated = self._requests.terminated
+        return Outcome("failed", message, self._folder.path, standings, None, terminated)
+
     def _begin(self) -> None:
         sweep, records = self._sweep, self._ledger.trials()
-        self._recorder.sweep_started(self._ledger.identity())
+        self._recorder.sweep_started(self._ledger.identity)
         self._recorder.replay(self._ledger)
         self._tell(
             SweepStarted(
@@ -282,20 +297,27 @@ def _record(sweep: Sweep, home: Home, folder: SweepFolder, company: Company) -> 
         yield _Wires(outbox, writer)
 
 
+def _compare_spec(sweep: Sweep, folder: SweepFolder) -> bool:
+    """Whether the spec is to be written down: there is none yet, or another that may change to it.
+
+    Raises:
+        SpecConflict: there is one of another sweep.
+    """
+    if not folder.exists():
+        return True
+    difference = read_stored(folder.spec_json).difference(sweep)
+    if difference.refused:
+        raise SpecConflict(
+            f"a sweep named {sweep.name!r} exists in {folder.path.parent} and differs in "
+            f"{', '.join(difference.refused)}: give this one another name, or change nothing "
+            "but its limits, resources, tracking, confirmation and description"
+        )
+    return bool(difference)
+
+
 def _keep_spec(sweep: Sweep, folder: SweepFolder, source: Path | None) -> None:
-    """Write the spec down, or compare it with the one that is there."""
-    if folder.exists():
-        difference = read_stored(folder.spec_json).difference(sweep)
-        if difference.refused:
-            raise SpecConflict(
-                f"a sweep named {sweep.name!r} exists in {folder.path.parent} and differs in "
-                f"{', '.join(difference.refused)}: give this one another name, or change nothing "
-                "but its limits, resources, tracking, confirmation and description"
-            )
-        if not difference:
-            return
-    # The spec last: once it is the new one, the file is not compared again. And the file may be
-    # given as it lies here.
+    """Write the spec down. It comes last: once it is the new one, nobody looks at the file again;
+    and the file may be given as it lies here."""
     with writing(folder.path):
         if source is not None and source.is_file():
             atomic_write(folder.sweep_yaml, _kept_text(sweep, source))

@@ -2,6 +2,9 @@
 
 User attributes of a trial (state, values and intermediate values are Optuna's own):
 
+    mark                the study's id and the trial's number: an entry of the sweep's own (`foreign`)
+    enqueued            true of a point that somebody enqueued and the driver took up
+    refused             why an enqueued point was not taken up
     role, of            base, search or replicate; the trial that a replicate repeats
     cell                {label, key}: the cell of an ablation's design
     values, config      searched parameters by path; the whole configuration
@@ -16,6 +19,9 @@ User attributes of a trial (state, values and intermediate values are Optuna's o
 
 User attributes of the study, beside those of the sweep as a whole:
 
+    id                  its name for ever, also beside others of its sweep's name
+    owner               {home, path, attempt}: whose it is, and which driver writes it (`owner`)
+    unmarked            how many entries it had before entries were marked
     final:12            {step, metrics, protocol}: trial 12 won, and was scored on fresh noise
 """
 

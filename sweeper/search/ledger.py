@@ -10,13 +10,15 @@ Each of these is one write, or several in an order that lets `open` finish what 
 a trial asked without its configuration is drawn again under the same number, a value measured but
 not reported is reported, an end written but not told is told. What is RUNNING after that was
 truly interrupted, and goes on from its checkpoint. `attributes` lists the attributes.
+
+Before every write the ledger looks whether its driver is still the study's (`owner`). Entries of
+other people (`foreign`) are never written, but for an enqueued point that is taken up or refused.
 """
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from typing import Any, Self
 
@@ -28,12 +30,16 @@ from sweeper.errors import SpecConflict
 from sweeper.home import SweepFolder
 from sweeper.search import attributes
 from sweeper.search.attributes import finite, translated
+from sweeper.search.foreign import UNMARKED, ForeignEntry
 from sweeper.search.journal import Journal, mend
+from sweeper.search.optuna_sampler import OptunaSampler
+from sweeper.search.owner import Owner, refuse_without_study
 from sweeper.search.proposer import Proposer
 from sweeper.search.reader import StudyReader
+from sweeper.search.sampler import Sampler
 from sweeper.search.scheduler import Scheduler
 from sweeper.search.storage import STORAGE_VARIABLE as STORAGE_VARIABLE
-from sweeper.search.storage import load_study, open_storage
+from sweeper.search.storage import load_study, open_storage, storage_exists
 from sweeper.sweepfile.model import Sweep
 from sweeper.trial import Evaluation, FinalScore, Trial
 
@@ -46,44 +52,65 @@ class Ledger(StudyReader):
         sweep: Sweep,
         study: optuna.Study,
         storage: BaseStorage,
-        journal: Journal | None = None,
+        journal: Journal | None,
+        owner: Owner,
+        identity: str,
     ) -> None:
         super().__init__(sweep, study, storage)
+        self.identity = identity
+        """What names this study for ever, also beside others of its name on a shared server."""
         self.scheduler = Scheduler(sweep, self._entries)
         self._storage = storage
         self._journal = journal
-        self._desk = Proposer(sweep, study, storage)
+        self._owner = owner
+        self._desk = Proposer(sweep, study, storage, self._entries, identity)
         self._steps: dict[int, set[int]] = {}
 
     @classmethod
-    def open(cls, sweep: Sweep, folder: SweepFolder, storage: str | None = None) -> Self:
+    def open(
+        cls, sweep: Sweep, folder: SweepFolder, storage: str | None = None, *, adopt: bool = False
+    ) -> Self:
         """Open the sweep's study for writing, made first where it is missing.
 
         The caller holds the folder's lock. `storage` is a database URL or `storage.JOURNAL`, by
-        default $SWEEPER_STORAGE, and without that the journal in the folder.
+        default $SWEEPER_STORAGE, and without that the journal in the folder. `adopt` takes the
+        study over where another home has driven it so far.
 
         Raises:
-            LedgerError: the study cannot be read or written.
+            LedgerError: the study cannot be read or written, or is gone.
             SpecConflict: it belongs to another sweep.
+            AnotherHome: it is driven from another home.
             UserError: the storage's address is none, or its driver is not installed.
         """
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         with translated(folder.path):
             mend(folder.study_journal)
+            if not storage_exists(folder, storage):
+                refuse_without_study(folder)
             place, journal = open_storage(folder, storage)
             if sweep.name not in optuna.get_all_study_names(place):
+                refuse_without_study(folder)
                 directions = [objective.goal for objective in sweep.objective]
-                optuna.create_study(storage=place, study_name=sweep.name, directions=directions)
+                optuna.create_study(
+                    storage=place,
+                    study_name=sweep.name,
+                    directions=directions,
+                    load_if_exists=True,  # another home may begin one of this name this instant
+                )
             study = load_study(sweep, place)
             fingerprint = study.user_attrs.get("fingerprint")
-            if fingerprint is None:
-                study.set_user_attr("fingerprint", sweep.fingerprint)
-            elif not sweep.answers_to(fingerprint):
+            if fingerprint is not None and not sweep.answers_to(fingerprint):
                 raise SpecConflict(
                     f"the study {sweep.name!r} belongs to a sweep with another search space, base "
                     "or objective; give this one another name"
                 )
-            ledger = cls(sweep, study, place, journal)
+            if fingerprint is not None and UNMARKED not in study.user_attrs:
+                _claim_unfinished(sweep, study, place)
+            owner = Owner(study, folder, shared=journal is None)
+            identity = owner.take(adopt=adopt)
+            if fingerprint is None:
+                study.set_user_attr("fingerprint", sweep.fingerprint)
+            ledger = cls(sweep, study, place, journal, owner, identity)
             ledger._finish_what_was_cut_short()
             for trial in ledger._entries.all():
                 ledger._learn(trial)
@@ -92,16 +119,25 @@ class Ledger(StudyReader):
     def _finish_what_was_cut_short(self) -> None:
         for trial in self._entries.all(TrialState.RUNNING):
             if "config" not in trial.user_attrs:
-                self._desk.redraw(trial)
+                self._desk.finish(trial)
                 continue
             for step, value in attributes.unreported(trial, self.sweep.objective):
                 self._storage.set_trial_intermediate_value(trial._trial_id, step, value)
             if "end" in trial.user_attrs:
                 self._tell(trial, trial.user_attrs["end"])
 
-    def together(self) -> AbstractContextManager[None]:
-        """What is written in this block reaches the disk at once, where the storage can do that."""
-        return nullcontext() if self._journal is None else self._journal.together()
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """What is written in this block is written by the study's one driver, and reaches the disk
+        at once, where the storage can do that.
+
+        Raises:
+            Superseded: another driver has taken the study up.
+            LedgerError: the study cannot be written.
+        """
+        with translated(), nullcontext() if self._journal is None else self._journal.together():
+            self._owner.check()
+            yield
 
     # Handing out trials
 
@@ -111,18 +147,24 @@ class Ledger(StudyReader):
 
     def ask(self) -> Trial | None:
         """The search's next trial; None when the grid has no further point."""
-        with translated(), self.together():
+        with self.together():
             return self._desk.ask()
 
     def ask_replicate(self, of: int, seed: int) -> Trial:
         """A trial that repeats the configuration of trial `of` with another seed."""
-        with translated():
+        with self.together():
             return self._desk.ask_replicate(of, seed)
+
+    def refusals(self) -> list[ForeignEntry]:
+        """Enqueued points that have been refused since this was last asked."""
+        told, self._desk.refused = self._desk.refused, []
+        return told
 
     def started(self, number: int) -> int:
         """A worker has taken the trial up. Returns how often that has happened."""
         attempts = int(self._entries.get(number).user_attrs.get("attempts", 0)) + 1
-        self._entries.set(number, "attempts", attempts)
+        with self.together():
+            self._entries.set(number, "attempts", attempts)
         return attempts
 
     def died(self, number: int) -> int:
@@ -131,14 +173,15 @@ class Ledger(StudyReader):
         reached = max(attributes.evaluations(trial.user_attrs), default=0)
         before = trial.user_attrs.get("deaths", {"count": 0, "step": reached})
         count = before["count"] + 1 if before["step"] == reached else 1
-        self._entries.set(number, "deaths", {"count": count, "step": reached})
+        with self.together():
+            self._entries.set(number, "deaths", {"count": count, "step": reached})
         return int(count)
 
     # Following trials
 
     def report(self, number: int, evaluation: Evaluation) -> bool:
         """Write down an evaluation. False if that step of that trial was known already."""
-        with translated(), self.together():
+        with self.together():
             return self._report(number, evaluation)
 
     def _report(self, number: int, evaluation: Evaluation) -> bool:
@@ -175,7 +218,7 @@ class Ledger(StudyReader):
         trial = self._entries.get(number)
         if trial.state.is_finished():
             return
-        with translated(), self.together():
+        with self.together():
             self._entries.set(number, "end", end)
             self._tell(trial, end)
 
@@ -190,19 +233,10 @@ class Ledger(StudyReader):
     def scored(self, number: int, score: FinalScore) -> None:
         """The trial has won, and its generator was measured on fresh noise. It may be over: what
         is known of it afterwards belongs to the study, since Optuna closes a trial that ended."""
-        with translated():
+        with self.together():
             self._study.set_user_attr(f"{attributes.FINAL}{number}", asdict(score))
 
     # The sweep as a whole
-
-    def identity(self) -> str:
-        """What names this study for ever, also beside others of its name on a shared server."""
-        identity = self._study.user_attrs.get("id")
-        if identity is None:
-            identity = f"{self.sweep.name}-{uuid.uuid4().hex}"
-            with translated():
-                self._study.set_user_attr("id", identity)
-        return str(identity)
 
     @property
     def budget(self) -> int | None:
@@ -218,22 +252,35 @@ class Ledger(StudyReader):
         """The `budget`, also written down for readers (`planned`)."""
         budget = self.budget
         if budget != self.planned:
-            with translated():
+            with self.together():
                 self._study.set_user_attr("budget", budget)
         return budget
 
     def accompanied_by(self, company: Mapping[str, str]) -> None:
         """Write down whose parts the sweep runs with from now on."""
         if company != self.company:
-            with translated():
+            with self.together():
                 self._study.set_user_attr("company", dict(company))
 
     def spend(self, seconds: float) -> None:
         """Add to `seconds`."""
-        with translated():
+        with self.together():
             self._study.set_user_attr("seconds", self.seconds + seconds)
 
     def _learn(self, trial: FrozenTrial) -> None:
         """Keep what is known of a trial, so that nothing is read twice."""
         self._steps[trial.number] = set(attributes.evaluations(trial.user_attrs))
         self.scheduler.learn(trial)
+
+
+def _claim_unfinished(sweep: Sweep, study: optuna.Study, storage: BaseStorage) -> None:
+    """Make an entry the sweep's own that a driver of version 0.1 had begun when it was killed.
+
+    It asked in several writes where Optuna drew. Later versions mark an entry as they make it.
+    """
+    entries = study.get_trials(deepcopy=False)
+    last = entries[-1] if entries else None
+    if last is None or last.state != TrialState.RUNNING or "config" in last.user_attrs:
+        return
+    if not sweep.is_ablation and isinstance(Sampler.of(sweep), OptunaSampler):
+        storage.set_trial_user_attr(last._trial_id, "role", "search")
