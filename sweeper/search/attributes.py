@@ -2,7 +2,7 @@
 
 User attributes of a trial (state, values and intermediate values are Optuna's own):
 
-    mark                the study's id and the trial's number: an entry of the sweep's own (`foreign`)
+    mark                the study's id and the trial's number: the sweep's own entry (`foreign`)
     enqueued            true of a point that somebody enqueued and the driver took up
     refused             why an enqueued point was not taken up
     role, of            base, search or replicate; the trial that a replicate repeats
