@@ -180,6 +180,26 @@ def _raced(values: Array) -> tuple[bool, int]:
     return "0" in state.racing, sum(map(len, outcomes.values()))
 
 
+def gains(rng: np.random.Generator, studies: int) -> Iterator[str]:
+    """The best of m configurations less the base, on n seeds: plain intervals and widened ones."""
+    for noise in (NORMAL, SKEWED):
+        for n in (3, 5, 10):
+            for m in (1, 3, 10):
+                values = NOISES[noise](rng, (studies, m + 1, n))
+                values += rng.normal(size=(studies, 1, n))
+                best = values[:, 1:].mean(axis=2).argmin(axis=1) + 1
+                d = values[np.arange(studies), best] - values[:, 0]
+                told = []
+                for level in (0.95, 1 - 0.05 / m):
+                    ends = mean_interval(d, level=level)
+                    held = _share((ends.low <= 0) & (ends.high >= 0))
+                    told.append(f"{held:5.1f}% held, {_share(np.asarray(ends.high) < 0):4.1f}%")
+                yield (
+                    f"{noise:22} n = {n:>2}, best of {m:>2} that gain nothing: plain {told[0]} "
+                    f"called better; at 1 - 5%/m {told[1]}"
+                )
+
+
 def shares(rng: np.random.Generator, studies: int) -> Iterator[str]:
     """Intervals of the interquartile mean and of the probability of improvement."""
     for n in (5, 10):
@@ -224,6 +244,7 @@ SECTIONS: dict[str, Callable[[np.random.Generator, int], Iterator[str]]] = {
     "underlined": underlined,
     "race": race,
     "shares": shares,
+    "gains": gains,
 }
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sweeper.ablation.tables import Table
+from sweeper.causes import to_retry
 from sweeper.home import Home, SweepFolder
 from sweeper.report import ReportPaths, write_report
 from sweeper.results import sweep_of, table_of
@@ -18,6 +19,8 @@ from sweeper.scheduling.run import run as run_trials
 from sweeper.scheduling.trainable import Factory
 from sweeper.search.reader import read_study
 from sweeper.standings import Standings, standings_of
+from sweeper.standings.against_base import AgainstBase, against_base
+from sweeper.standings.verdict import verdict_in_words
 from sweeper.sweepfile.load import load_sweep
 from sweeper.sweepfile.model import Sweep
 from sweeper.trial import Trial
@@ -30,9 +33,9 @@ if TYPE_CHECKING:
 class SweepResult:
     """How a run of a sweep ended, and what it left.
 
-    `state`: `finished`, or why not: `stopped` (a limit or a request), `cancelled`,
-    `interrupted`, `failed`; all of these go on when the sweep is run again. `standings`
-    are its trials in their places.
+    `state`: `finished`, or why not: `incomplete` (trials came to nothing through no fault of
+    their own), `stopped` (a limit or a request), `cancelled`, `interrupted`, `failed`; all of
+    these go on when the sweep is run again. `standings` are its trials in their places.
     """
 
     state: SweepState
@@ -54,6 +57,17 @@ class SweepResult:
         run that stands for its best cell."""
         return self.standings.best.trial if self.standings.best else None
 
+    @cached_property
+    def against_base(self) -> AgainstBase | None:
+        """The winner against the base configuration, with intervals over paired fresh seeds; None
+        where there is no base with a value, and for an ablation."""
+        return against_base(self.standings)
+
+    @property
+    def verdict(self) -> str:
+        """The same in one sentence: `confirmed: trial 00007 beats the base configuration, …`."""
+        return verdict_in_words(self.standings)
+
     @property
     def report(self) -> Path:
         """The HTML page."""
@@ -73,6 +87,8 @@ class SweepResult:
             "folder": str(self.folder),
             "report": str(self.report),
             "best": self.best.as_dict() if self.best else None,
+            "verdict": self.verdict,
+            "against_base": self.against_base.as_dict() if self.against_base else None,
             "trials": [record.as_dict() for record in self.records],
         }
 
@@ -85,6 +101,7 @@ def run(
     source: Path | None = None,
     factory: Factory | None = None,
     adopt: bool = False,
+    retry_failed: bool | Sequence[str] = False,
 ) -> SweepResult:
     """Run a sweep to its end, or go on with it; then write its report.
 
@@ -96,9 +113,14 @@ def run(
     trainings (the real ones by default); `adopt` makes this home the study's own where another one
     has driven it so far.
 
-    A sweep that could not go on is a result with state `failed`.
+    Trials that failed through no fault of their configuration (`worker_died`, `unreadable`) are
+    tried again, under their numbers and from their checkpoints. `retry_failed` has others tried
+    again too: those that failed by one of these causes, or True for every cause that may pass.
+
+    A sweep that could not go on, or in which no trial finished, is a result with state `failed`.
 
     Raises:
+        UserError: `retry_failed` names no cause, or one that would come again.
         SpecError: the file or mapping is wrong; every problem is in it.
         SpecConflict: the name exists with another search.
         AnotherHome: the study is driven from another home.
@@ -111,7 +133,16 @@ def run(
     here = Home.at(home)
     sweep = replace(sweep, base=with_absolute_paths(sweep.base))
     folder = here.sweep(sweep.name)
-    outcome = run_trials(sweep, here, events=listener, factory=factory, source=source, adopt=adopt)
+    also = to_retry(() if retry_failed is True else retry_failed) if retry_failed else ()
+    outcome = run_trials(
+        sweep,
+        here,
+        events=listener,
+        factory=factory,
+        source=source,
+        adopt=adopt,
+        retry_failed=also,
+    )
     results = outcome.results
     return SweepResult(
         state=outcome.state,

@@ -15,14 +15,18 @@ trial stands here. Imports neither torch nor any vendor.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from sweeper.errors import UserError
 from trials.health import Sign
+from trials.problems import Problem, nearest
 
 SCHEDULER = "scheduler"
 OUT_OF_MEMORY = "out_of_memory"
 WORKER_DIED = "worker_died"
+UNREADABLE = "unreadable"
 ERROR = "error"
 DIVERGENCE = "divergence"
 
@@ -41,8 +45,20 @@ class Cause:
     @property
     def lost(self) -> bool:
         """Whether the run failed through no fault of its configuration: nothing is known of it, and
-        it may be held again."""
+        the next run of the sweep tries it again."""
         return self.ends_as == "failed" and not self.blames
+
+    @property
+    def curable(self) -> bool:
+        """Whether a trial that failed so may do better once something is mended. A sign of failure
+        would be seen again: the same seed gives the same training."""
+        return self.ends_as == "failed" and self.name in _OWN
+
+    @property
+    def way_on(self) -> str:
+        """What has trials that failed so tried again."""
+        again = "run the sweep again"
+        return again if self.lost else f"{again} with --retry-failed {self.name}"
 
     @property
     def words(self) -> str:
@@ -76,6 +92,16 @@ _OWN = {
             saves=False,
             meaning="The process that trained it died, and again when it was retried. This "
             "says nothing about the configuration.",
+            advice="The next run tries it again.",
+        ),
+        Cause(
+            UNREADABLE,
+            ends_as="failed",
+            blames=False,
+            saves=False,
+            meaning="What it needs could not be read: its data, the extractor's weights, a file or "
+            "a package. This says nothing about the configuration.",
+            advice="Mend what its reason names, and run the sweep again: it is tried again.",
         ),
         Cause(
             ERROR,
@@ -101,6 +127,28 @@ def cause(name: str) -> Cause:
         return _of_sign(Sign.all()[name])
     unknown = "No explanation of this cause is known."
     return Cause(name, "failed", blames=True, saves=False, meaning=unknown)
+
+
+def to_retry(names: Iterable[str]) -> list[str]:
+    """The names of causes by which trials that failed are to be tried again; without any, all.
+
+    Raises:
+        UserError: a name is no cause, or one that would come again.
+    """
+    names, known = list(names), causes()
+    good = [name for name, one in known.items() if one.curable]
+    problems = []
+    for name in names:
+        if name in good:
+            continue
+        if name in known:
+            told = "a trial that ended so would end so again: the same seed, the same training"
+            problems.append(Problem(name, told, ", ".join(good)))
+        else:
+            problems.append(Problem(name, "no such cause", ", ".join(good), nearest(name, good)))
+    if problems:
+        raise UserError("these failures cannot be tried again:", problems)
+    return names or good
 
 
 def to_blame(state: str, name: str | None) -> bool:

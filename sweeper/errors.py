@@ -21,15 +21,21 @@ where the vendor is called; `trials` has a tree of its own.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import ClassVar
 
+from sweeper.secrets import redacted
 from trials.problems import Problem as Problem
 
 
 class SweeperError(Exception):
-    """Base of everything raised on purpose."""
+    """Base of everything raised on purpose. Its message, which may quote others, holds no secret of
+    an address."""
 
     exit_status: ClassVar[int] = 1
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(redacted(message))
 
 
 class UserError(SweeperError):
@@ -38,8 +44,8 @@ class UserError(SweeperError):
     exit_status: ClassVar[int] = 2
 
     def __init__(self, message: str, problems: Iterable[Problem] = ()) -> None:
-        self.message = message
-        self.problems: tuple[Problem, ...] = tuple(problems)
+        self.message = redacted(message)
+        self.problems: tuple[Problem, ...] = tuple(map(_redacted, problems))
         super().__init__("\n".join([message, *(f"  {problem}" for problem in self.problems)]))
 
 
@@ -92,3 +98,14 @@ class Superseded(LedgerError):
 
 class TrackingError(SweeperError):
     """MLflow, or the outbox before it, failed in a way that trying again does not mend."""
+
+
+def _redacted(problem: Problem) -> Problem:
+    """The problem without the secrets that it quotes."""
+    return replace(
+        problem,
+        path=redacted(problem.path),
+        message=redacted(problem.message),
+        expected=redacted(problem.expected),
+        file=redacted(problem.file),
+    )

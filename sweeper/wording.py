@@ -7,6 +7,7 @@ is called, it says itself. Pure.
 from __future__ import annotations
 
 import math
+import unicodedata
 from collections.abc import Iterable, Mapping
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,11 @@ if TYPE_CHECKING:
 
 NONE = "–"
 
+_FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠", "\t", "\n")
+"""What a formula begins with in one spreadsheet or another, those of wide keyboards too."""
+
+_KEPT = "\n\t\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}"
+
 STATE_WORDS = {
     "completed": "completed",
     "pruned": "stopped early",
@@ -23,6 +29,50 @@ STATE_WORDS = {
     "running": "running",
     "waiting": "waiting",
 }
+
+
+def visible(text: str) -> str:
+    """`text` with what is not seen and acts on a terminal or on the text around it spelt out.
+
+    Those are control characters, marks of another writing direction and their like: an escape
+    becomes `\\x1b`, a mark `\\u202e`. Line ends, tabs and the joiners of Persian and of emoji stay.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        character if _stays(character) else character.encode("unicode_escape").decode()
+        for character in text
+    )
+
+
+def on_one_line(text: str) -> str:
+    """`text` for a cell of a table: as `visible`, with line ends and tabs spelt out too."""
+    return visible(text).replace("\n", "\\n").replace("\t", "\\t")
+
+
+def in_spreadsheet(cell: Any) -> Any:
+    """A cell as a CSV may hold it: a text that a spreadsheet would run as a formula gets a `'`.
+
+    Numbers stay as they are, and so does a text that is one, such as `-0.5`.
+    """
+    if not isinstance(cell, str):
+        return cell
+    shown = visible(cell)  # a bare carriage return begins another row for some
+    if not shown.startswith(_FORMULA):
+        return shown
+    try:
+        float(shown)
+    except ValueError:
+        return f"'{shown}"
+    return shown
+
+
+def _stays(character: str) -> bool:
+    return (
+        character.isprintable()
+        or character in _KEPT
+        or unicodedata.category(character) == "Zs"  # spaces of other widths
+    )
 
 
 def plain(name: str | None) -> str:

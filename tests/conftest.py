@@ -22,6 +22,16 @@ os.environ.setdefault("DO_NOT_TRACK", "true")
 _NUMBERS = count()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def fetched_weights(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """No test asks another machine: Inception's weights seem to have been fetched already. Checks
+    look for the file; no test loads it."""
+    folder = tmp_path_factory.mktemp("torch") / "hub" / "checkpoints"
+    folder.mkdir(parents=True)
+    (folder / "weights-inception-2015-12-05-6726825d.pth").touch()
+    os.environ["TORCH_HOME"] = str(folder.parents[1])
+
+
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Address of a PostgreSQL server's own database. Skips where there can be no server."""

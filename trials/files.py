@@ -1,11 +1,16 @@
-"""Writing files so that a crash at any moment leaves the old content or the new, never a part."""
+"""Writing files so that a crash at any moment leaves the old content or the new, never a part;
+reading those that somebody else made, whatever lies at their paths."""
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import secrets
-from collections.abc import Callable
+import stat
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 Content = bytes | str | Callable[[Path], object]
 """What a file is to hold: bytes, a text, or a function that writes the file whose path it is given,
@@ -53,3 +58,58 @@ def _sync(path: Path, mode: int) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+class NotAFileError(OSError):
+    """What lies at a path is no regular file: a pipe, a device, a folder."""
+
+
+@contextlib.contextmanager
+def opened_regular(path: Path) -> Iterator[BinaryIO]:
+    """The file at `path`, open for reading; nothing but a regular file is ever opened.
+
+    A pipe would wait for a writer, and a device may have no end.
+
+    Raises:
+        NotAFileError: there is something else.
+        OSError: there is nothing, or it may not be read.
+    """
+    _require_regular(os.stat(path), path)
+    # It may have become something else by now: do not wait for a writer, and look again.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as file:
+        _require_regular(os.fstat(descriptor), path)
+        yield file
+
+
+def obstacle(path: Path, most: int) -> str:
+    """Why the file at `path` cannot be read, as far as a look can tell; empty where it can be.
+
+    More than `most` bytes are an obstacle.
+    """
+    try:
+        facts = os.stat(path)
+        _require_regular(facts, path)
+    except FileNotFoundError as error:
+        return "a link that leads nowhere" if path.is_symlink() else str(error.strerror)
+    except OSError as error:
+        return str(error.strerror)
+    if facts.st_size > most:
+        return f"{facts.st_size:,} bytes, more than {most:,}"
+    return "" if os.access(path, os.R_OK) else "permission denied"
+
+
+_KINDS = (
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISDIR, "a folder"),
+)
+
+
+def _require_regular(facts: os.stat_result, path: Path) -> None:
+    if stat.S_ISREG(facts.st_mode):
+        return
+    kind = next((name for is_one, name in _KINDS if is_one(facts.st_mode)), "something else")
+    raise NotAFileError(errno.EINVAL, f"{kind}, not a file", str(path))

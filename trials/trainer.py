@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -31,6 +32,8 @@ from trials.files import atomic_write
 from trials.health import Sign, Symptom
 from trials.state import checkpoint
 
+log = logging.getLogger(__name__)
+
 
 class Training:
     """One training in one folder, which `restore` can take up at its last checkpoint."""
@@ -40,6 +43,8 @@ class Training:
         self.folder = Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.dataset = open_data(config.data, cache=cache)
+        for warning in self.dataset.intake.warnings():
+            log.warning("data (%s): %s", config.data.name, warning)
         device = pick_device(config.device)
         self.game = ComposedGame(config, config.build_tricks(), self.dataset, device)
         self.loop = Loop(config, self.game)

@@ -82,13 +82,15 @@ def confirm(
     alpha: float = 0.05,
     screen: int = SCREEN,
     adaptive: bool = True,
+    kept: str | None = None,
 ) -> Confirmation:
     """Where the race stands, given what has been run.
 
     `outcomes` maps every configuration, in the order of the search's ranking, to its finished
     replicates: seed → final value, or None for a failure. `seeds` are the seeds of the rounds, in
     order. No contender is given up before `screen` of them, which are two or more, and none at all
-    with `adaptive` off. The call is pure; call it again after each replicate, or after each round.
+    with `adaptive` off. `kept` gets every round, also when it cannot win: what the others are
+    measured against. The call is pure; call it again after each replicate, or after each round.
     """
     keys = list(outcomes)
     if len(set(seeds)) < len(seeds):
@@ -102,6 +104,7 @@ def confirm(
         if adaptive and screen <= count < len(seeds):
             level = look_level(alpha, len(keys), len(seeds), screen)
             lost = _losers(outcomes, racing, seeds[:count], level, goal)
+            lost = [candidate for candidate in lost if candidate.key != kept]
             given_up += lost
             gone = {candidate.key for candidate in lost}
             racing = [key for key in racing if key not in gone]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sweeper.cli.options import HomeOption, JsonOption, SetOption, print_json
-from sweeper.cli.printing import settings
+from sweeper.cli.printing import say, settings
 from sweeper.errors import SpecError
 from sweeper.home import Home, SweepFolder
+from sweeper.wording import plural
 
 if TYPE_CHECKING:
     from sweeper.sweepfile.model import Sweep
@@ -27,34 +29,67 @@ def register(app: typer.Typer) -> None:
 def validate(
     files: Annotated[list[Path], typer.Argument(help="Sweep files.", metavar="FILE...")],
     overrides: SetOption = None,
+    data: Annotated[
+        bool, typer.Option("--data", help="Decode all data, and say what they are.")
+    ] = False,
+    home: HomeOption = None,
     json: JsonOption = False,
 ) -> int:
-    """Say everything that is wrong with sweep files.
+    """Say everything that is wrong with sweep files, and how much the others would run.
 
-    The exit status is 2 where something is.
+    With --data everything is decoded, too, and kept in the home for the trials. The exit status is
+    2 where something is wrong.
     """
-    from sweeper.sweepfile import load_sweep
-    from trials.config import load_config, warnings_of
-
-    report = []
-    for file in files:
-        problems, warnings = [], []
-        try:
-            sweep = load_sweep(file, overrides or [])
-            warnings = warnings_of(load_config(sweep.base))
-        except SpecError as error:
-            problems = [str(problem) for problem in error.problems]
-        report.append({"file": str(file), "problems": problems, "warnings": warnings})
+    report = [
+        _checked(file, overrides or [], Home.at(home).cache if data else None) for file in files
+    ]
     if json:
         print_json(report)
     else:
         for entry in report:
-            typer.echo(f"{entry['file']}: {_verdict(len(entry['problems']))}")
-            for problem in entry["problems"]:
-                typer.echo(f"  {problem}")
-            for warning in entry["warnings"]:
-                typer.echo(f"  warning: {warning}")
+            _print_checked(entry)
     return 2 if any(entry["problems"] for entry in report) else 0
+
+
+def _checked(file: Path, overrides: list[str], cache: Path | None) -> dict[str, Any]:
+    """What is to be said of one sweep file, and with a `cache` of its data, decoded there."""
+    from sweeper.sweepfile import load_sweep
+    from trials.config import load_config, warnings_of
+    from trials.data import cheap_warnings, lenient, open_data, survey
+    from trials.errors import DataError
+
+    entry: dict[str, Any] = {"file": str(file), "problems": [], "warnings": []}
+    try:
+        sweep = load_sweep(file, overrides)
+        config = load_config(sweep.base)
+        entry |= {"trials": _first(sweep, 0)[1], "replicates": sweep.replicates}
+        entry["plan"] = plan_in_words(sweep, entry["trials"])
+        entry["warnings"] = warnings_of(config)
+        if cache is None:
+            entry["warnings"] += cheap_warnings(config.data)
+        else:
+            entry["data"] = survey(open_data(config.data, cache=cache))
+            entry["warnings"] += entry["data"]["warnings"]
+    except SpecError as error:
+        entry["problems"] = [str(problem) for problem in error.problems]
+    except DataError as error:
+        entry["problems"] = [f"{file}: {error}"]
+        with contextlib.suppress(DataError):
+            entry["data"] = survey(open_data(lenient(config.data)))
+    return entry
+
+
+def _print_checked(entry: dict[str, Any]) -> None:
+    from trials.data import survey_in_words
+
+    plan = f"; {entry['plan']}" if "plan" in entry and not entry["problems"] else ""
+    say(f"{entry['file']}: {_verdict(len(entry['problems']))}{plan}")
+    for problem in entry["problems"]:
+        say(f"  {problem}")
+    for line in survey_in_words(entry["data"]) if "data" in entry else ():
+        say(f"  {line}")
+    for warning in entry["warnings"]:
+        say(f"  warning: {warning}")
 
 
 def _verdict(count: int) -> str:
@@ -72,13 +107,18 @@ def preview(
     """The first configurations, and a forecast of hours."""
     from sweeper.sweepfile import load_sweep
     from sweeper.sweepfile.space import count_points
+    from trials.config import load_config
+    from trials.data import cheap_warnings
 
     sweep = load_sweep(file, overrides or [])
+    if not probe:  # which would open the data and tell of more
+        for warning in cheap_warnings(load_config(sweep.base).data):
+            say(f"warning: {warning}", err=True)
     first, budget = _first(sweep, count)
     searches_grid = sweep.search.part.ends and not sweep.is_ablation
     points = count_points(sweep) if searches_grid else None
     trials = budget or points or 0
-    replicates = sweep.seeds.confirm_top * sweep.seeds.replicates
+    replicates = sweep.replicates
     forecast = forecast_of(sweep, trials, replicates, Home.at(home).cache) if probe else None
     if json:
         print_json(
@@ -94,18 +134,30 @@ def preview(
         return
     how = (sweep.ablation or sweep.search).name
     what = "factors" if sweep.is_ablation else "parameters"
-    typer.echo(f"{sweep.name}: {how} over {len(sweep.parameters)} {what}")
+    say(f"{sweep.name}: {how} over {len(sweep.parameters)} {what}")
     for number, values in enumerate(first):
-        typer.echo(f"  {number:>3}  {settings(values) or 'the base configuration'}")
-    confirm = f", then {replicates} confirmation runs" if replicates else ""
-    runs = "runs" if sweep.is_ablation else "trials"
-    typer.echo(f"{trials} {runs}{confirm}, {sweep.limits.parallel} at a time")
+        say(f"  {number:>3}  {settings(values) or 'the base configuration'}")
+    say(f"{plan_in_words(sweep, trials)}, {sweep.limits.parallel} at a time")
     if forecast:
-        typer.echo(
+        say(
             f"one trial takes about {duration(forecast['seconds_per_trial'])} on this machine; "
             f"all of it at most {duration(forecast['seconds'])} "
             f"(scheduler: {sweep.scheduler.name}, which may stop trials early)"
         )
+
+
+def plan_in_words(sweep: Sweep, trials: int | None) -> str:
+    """`20 trials, then up to 12 runs on fresh seeds (the best 3 and the base, 3 seeds each)`."""
+    what = "run" if sweep.is_ablation else "trial"
+    words = plural(trials, what) if trials else f"{what}s without a limit"
+    if not sweep.replicates:
+        return words
+    best = "the best" if sweep.seeds.confirm_top == 1 else f"the best {sweep.seeds.confirm_top}"
+    base = " and the base" if sweep.confirms_base else ""
+    return (
+        f"{words}, then up to {sweep.replicates:,} runs on fresh seeds ({best}{base}, "
+        f"{sweep.seeds.replicates} seeds each)"
+    )
 
 
 def schema() -> None:

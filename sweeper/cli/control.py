@@ -8,6 +8,7 @@ from __future__ import annotations
 import typer
 
 from sweeper.cli.options import HomeOption, SweepName
+from sweeper.cli.printing import say
 from sweeper.errors import UserError
 from sweeper.home import Home, Request, SweepFolder
 
@@ -25,7 +26,7 @@ def pause(name: SweepName, home: HomeOption = None) -> None:
     folder = _running(name, home)
     folder.ask(Request.PAUSE)
     again = f"`sweeper resume {name}{Home.at(home).flag}`"
-    typer.echo(f"{name}: no new trials from now on; {again} continues")
+    say(f"{name}: no new trials from now on; {again} continues")
 
 
 def resume(name: SweepName, home: HomeOption = None) -> None:
@@ -34,19 +35,19 @@ def resume(name: SweepName, home: HomeOption = None) -> None:
     if folder.asked() not in (Request.PAUSE, None):
         raise UserError(f"{name} is being ended; when it has, `sweeper run` continues it")
     folder.clear_request()
-    typer.echo(f"{name}: goes on")
+    say(f"{name}: goes on")
 
 
 def stop(name: SweepName, home: HomeOption = None) -> None:
     """End when the running trials have ended; no new ones start."""
     _running(name, home).ask(Request.STOP)
-    typer.echo(f"{name}: ends when its running trials have; `sweeper run` continues it later")
+    say(f"{name}: ends when its running trials have; `sweeper run` continues it later")
 
 
 def cancel(name: SweepName, home: HomeOption = None) -> None:
     """End now; running trials keep their last checkpoint."""
     _running(name, home).ask(Request.CANCEL)
-    typer.echo(f"{name}: ends now; `sweeper run` continues it from the last checkpoints")
+    say(f"{name}: ends now; `sweeper run` continues it from the last checkpoints")
 
 
 def _running(name: str, home: HomeOption) -> SweepFolder:

@@ -17,7 +17,7 @@ from sweeper.cli.leaderboard import (
     ranked_trials,
 )
 from sweeper.cli.options import HomeOption, JsonOption, SweepName, print_json
-from sweeper.cli.printing import number, print_table, setting
+from sweeper.cli.printing import number, print_table, say, setting
 from sweeper.errors import SweeperError, UserError
 from sweeper.home import Home, SweepFolder
 from sweeper.trial import trial_name
@@ -53,9 +53,9 @@ def ls(home: HomeOption = None, json: JsonOption = False) -> int:
     elif listing:
         _print_listing(listing)
     elif not failed:
-        typer.echo(f"no sweeps in {here.path} yet; `sweeper run FILE` starts one")
+        say(f"no sweeps in {here.path} yet; `sweeper run FILE` starts one")
     for message in failed:
-        typer.echo(f"sweeper: {message}", err=True)
+        say(f"sweeper: {message}", err=True)
     return SweeperError.exit_status if failed else 0
 
 
@@ -76,6 +76,7 @@ def _print_listing(listing: Sequence[dict[str, Any]]) -> None:
 def status(name: SweepName, home: HomeOption = None, json: JsonOption = False) -> None:
     """How far a sweep is, and what failed."""
     from sweeper.results import read_all
+    from sweeper.standings.verdict import verdict_in_words
 
     folder = Home.at(home).existing(name)
     standings, foreign = read_all(folder)
@@ -87,31 +88,31 @@ def status(name: SweepName, home: HomeOption = None, json: JsonOption = False) -
         print_json({**summary, "running_trials": running_trials, "foreign": entries})
         return
     driver = f", driven by process {summary['driver']}" if summary["driver"] else ""
-    typer.echo(f"{name}: {summary['state']}{driver}")
+    say(f"{name}: {summary['state']}{driver}")
     # The ledger knows only that they had begun: without a driver they are not running.
     going_on = "running" if summary["driver"] is not None else "cut off"
     words = {"running": going_on}
     counts = ", ".join(
         f"{count} {words.get(state, state)}" for state, count in standings.counts.items()
     )
-    typer.echo(
-        f"  trials   {counts or 'none yet'}; {summary['over']} of {summary['budget'] or '?'} over"
-    )
+    say(f"  trials   {counts or 'none yet'}; {summary['over']} of {summary['budget'] or '?'} over")
     if best := best_in_words(standings):
-        typer.echo(f"  best     {best}")
+        say(f"  best     {best}")
+    if verdict := verdict_in_words(standings):
+        say(f"  verdict  {verdict}")
     for trial, reason in summary["given_up"].items():
-        typer.echo(f"  given up {trial}: {reason}")
+        say(f"  given up {trial}: {reason}")
     for stop in standings.stops:
         saved = f", {stop.steps:,} steps saved" if stop.saves and stop.steps else ""
-        typer.echo(f"  stopped  {stop.trials} × {stop.symptom}{saved}")
+        say(f"  stopped  {stop.trials} × {stop.symptom}{saved}")
     metric = standings.metrics[0]
     for trial in running:
         curve = trial.curve(metric)
         seen = f"step {trial.steps}"
         seen += f", {metric} {number(curve[max(curve)])}" if curve else ""
-        typer.echo(f"  {going_on:<8} {trial.name}  {seen}")
+        say(f"  {going_on:<8} {trial.name}  {seen}")
     for entry in foreign:
-        typer.echo(f"  foreign  {trial_name(entry.number)}  {entry.words}")
+        say(f"  foreign  {trial_name(entry.number)}  {entry.words}")
 
 
 def top(
@@ -156,18 +157,16 @@ def show(
         print_json({**record.as_dict(), "folder": folder.trial(trial)})
         return
     ending = f" ({record.symptom}: {record.reason})" if record.symptom else ""
-    typer.echo(f"trial {record.name} of {name}: {record.state}{ending}")
+    say(f"trial {record.name} of {name}: {record.state}{ending}")
     if record.symptom:
-        typer.echo(f"  why      {cause(record.symptom).words}")
-    typer.echo(
-        f"  role     {record.role}" + (f" of trial {record.of}" if record.of is not None else "")
-    )
-    typer.echo(f"  files    {folder.trial(trial)}")
+        say(f"  why      {cause(record.symptom).words}")
+    say(f"  role     {record.role}" + (f" of trial {record.of}" if record.of is not None else ""))
+    say(f"  files    {folder.trial(trial)}")
     if record.protocol:
-        typer.echo(f"  protocol {', '.join(f'{k} {v}' for k, v in record.protocol.items())}")
-    typer.echo("  searched")
+        say(f"  protocol {', '.join(f'{k} {v}' for k, v in record.protocol.items())}")
+    say("  searched")
     for path, value in record.values.items():
-        typer.echo(f"    {path:<32} {setting(value)}")
+        say(f"    {path:<32} {setting(value)}")
     names = list(standings.metrics)
     columns = [*names, *_measured_beside(names, record)]
     rows = [
@@ -175,17 +174,17 @@ def show(
         for evaluation in record.evaluations
     ]
     if rows:
-        typer.echo("")
+        say("")
         print_table(("step", *columns), rows)
     if record.final is not None:
         values = ", ".join(f"{name} {number(v)}" for name, v in record.final.metrics.items())
-        typer.echo(f"  final    {values}")
-        typer.echo(f"           the generator of step {record.final.step}, on fresh noise")
+        say(f"  final    {values}")
+        say(f"           the generator of step {record.final.step}, on fresh noise")
     for symptom in record.symptoms:
         note = f": {symptom.note}" if symptom.note else ""
-        typer.echo(f"  seen     {symptom.name} at step {symptom.step}{note}")
+        say(f"  seen     {symptom.name} at step {symptom.step}{note}")
     if record.log_tail:
-        typer.echo("\nlast lines of its log\n" + record.log_tail)
+        say("\nlast lines of its log\n" + record.log_tail)
 
 
 def _measured_beside(names: Sequence[str], trial: Trial) -> list[str]:
@@ -210,7 +209,8 @@ def _standings(folder: SweepFolder) -> Standings:
 
 
 def _summary(folder: SweepFolder, standings: Standings) -> dict[str, Any]:
-    from sweeper.standings.progress import against_base, progress_of
+    from sweeper.standings.against_base import against_base
+    from sweeper.standings.progress import progress_of
 
     driver, best = folder.driver(), standings.best
     progress = progress_of(standings, driven=driver is not None, asked=folder.asked())
@@ -226,7 +226,8 @@ def _summary(folder: SweepFolder, standings: Standings) -> dict[str, Any]:
         "failed": standings.counts.get("failed", 0),
         "best": best.value if best else None,
         "best_trial": best.trial.number if best else None,
-        "base": compared.base if compared else None,
+        "base": compared.differences[0].base if compared else None,
+        "against_base": compared.as_dict() if compared else None,
         "given_up": {candidate.key: candidate.reason for candidate in lost},
         "symptoms": {str(stop.symptom): stop.trials for stop in standings.stops},
         "steps_saved": {str(stop.symptom): stop.steps for stop in standings.stops if stop.saves},

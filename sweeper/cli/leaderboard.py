@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import typer
-
-from sweeper.cli.printing import number, print_table, settings, spread
+from sweeper.cli.printing import number, print_table, say, settings, spread
 
 if TYPE_CHECKING:
     from sweeper.standings import Standing, Standings
@@ -36,8 +34,8 @@ def ranked_cells(standings: Standings) -> list[CellStanding]:
 def best_in_words(standings: Standings) -> str:
     """The winner, its value and how it compares with the base configuration; empty before any.
 
-    `fid 13.1 ± 0.4 (5) on fresh seeds, 12.2 in the search, by trial 00007 (base 15.2, -14%)`; of an
-    ablation its best cell.
+    `fid 13.1 ± 0.4 (5) on fresh seeds, 12.2 in the search, by trial 00007 (−2.1 [−3.0, −1.2]
+    against the base)`; of an ablation its best cell.
     """
     best, metric = standings.best, standings.metrics[0]
     if best is None:
@@ -53,16 +51,18 @@ def best_in_words(standings: Standings) -> str:
 
 
 def _against_base(standings: Standings) -> str:
-    from sweeper.standings.progress import against_base  # NumPy, for which no `--help` waits
+    from sweeper.standings.against_base import against_base  # NumPy, for which no `--help` waits
 
-    best, compared = standings.best, against_base(standings)
-    if best is None or compared is None or compared.change is None:
-        return ""
-    if best.trial.role == "base":
-        return ", the base configuration"
-    unlike = best.confirmed is not None and not compared.fresh
-    where = " in the search" if unlike else ""
-    return f" (base {number(compared.base)}, {100 * compared.change:+.0f}%{where})"
+    found = against_base(standings)
+    if found is None or found.won_by_base:
+        return ", the base configuration" if found else ""
+    first = found.differences[0]
+    if first.seeds:
+        return f" ({first.shown} against the base)"
+    if standings.replicates or not first.base:
+        return ""  # the luck of the search says nothing beside a mean on fresh seeds
+    change = 100 * first.difference / abs(first.base)
+    return f" (base {number(first.base)}, {change:+.0f}% in the search)"
 
 
 def cell_as_dict(standings: Standings, cell: CellStanding) -> dict[str, Any]:
@@ -74,7 +74,7 @@ def cell_as_dict(standings: Standings, cell: CellStanding) -> dict[str, Any]:
 
 def _print_trials(standings: Standings, best: Sequence[Standing]) -> None:
     if not best:
-        typer.echo("no trial has completed yet")
+        say("no trial has completed yet")
         return
     paths = [parameter.path for parameter in standings.sweep.parameters]
     confirmed = bool(standings.replicates)
@@ -92,7 +92,7 @@ def _print_trials(standings: Standings, best: Sequence[Standing]) -> None:
 
 def _print_cells(standings: Standings, best: Sequence[CellStanding]) -> None:
     if not best:
-        typer.echo("no run has completed yet")
+        say("no run has completed yet")
         return
     failed = any(cell.failed for cell in best)
     titles = ["#", *standings.metrics, *(["failed"] if failed else []), "cell"]

@@ -11,9 +11,8 @@ from dataclasses import dataclass, field
 from textwrap import shorten
 from typing import TYPE_CHECKING
 
-import typer
-
 from sweeper.cli.leaderboard import best_in_words
+from sweeper.cli.printing import say
 from sweeper.scheduling.events import (
     Event,
     Listener,
@@ -27,6 +26,7 @@ from sweeper.scheduling.events import (
 )
 from sweeper.standings import Standings, standings_of
 from sweeper.trial import Trial, trial_name
+from sweeper.wording import on_one_line
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -113,7 +113,8 @@ class Progress:
                 self.phase, self.message = event.state, ""
 
     def _start(self, event: SweepStarted) -> None:
-        self.began, self.budget, self.replicates = event.time, event.budget, event.replicates
+        self.sweep, self.replicates = event.sweep, event.replicates
+        self.began, self.budget = event.time, event.budget
         for trial in event.records:
             if trial.over:
                 self._count(trial)
@@ -167,7 +168,7 @@ class Lines:
         self.progress.hear(event)
         text = self._text(event)
         if text:
-            typer.echo(text)
+            say(text)
             sys.stdout.flush()
 
     def _text(self, event: Event) -> str:
@@ -176,7 +177,7 @@ class Lines:
             case SweepStarted():
                 verb = "resumed" if event.resumed else "started"
                 over = f"{progress.over}/{event.budget or '?'} trials over"
-                return f"{event.name} {verb}: {over}, {event.folder}"
+                return f"{event.sweep.name} {verb}: {over}, {event.folder}"
             case PhaseChanged():
                 return f"{event.phase}: {event.message}" if event.message else event.phase
             case Noted():
@@ -250,7 +251,7 @@ def _picture(progress: Progress, width: int) -> RenderableType:
         Text(progress.phase, style="dim"),
     )
     best = progress.best_line()
-    parts: list[RenderableType] = [head, *([Text("  " + best)] if best else [])]
+    parts: list[RenderableType] = [head, *([Text("  " + on_one_line(best))] if best else [])]
     if progress.replicates and progress.confirmed:
         parts.append(Text(f"  confirmed {progress.confirmed}/{progress.replicates} runs"))
     for trial in sorted(progress.running.values(), key=lambda t: t.number):
@@ -263,15 +264,15 @@ def _picture(progress: Progress, width: int) -> RenderableType:
         role = "" if trial.role == "search" else f" {trial.role}"
         row = Text(f"  trial {trial_name(trial.number)}{role}  step {trial.step}{total}{value}")
         if trial.symptoms:
-            row.append(f"  {', '.join(trial.symptoms)}", style="yellow")
+            row.append(on_one_line(f"  {', '.join(trial.symptoms)}"), style="yellow")
         parts.append(row)
     if progress.stops:
         stops = ", ".join(f"{count} {name}" for name, count in progress.stops.most_common())
-        parts.append(Text(f"  stopped: {stops}", style="yellow"))
+        parts.append(Text(on_one_line(f"  stopped: {stops}"), style="yellow"))
     if progress.explained:
-        parts.append(Text(f"  {progress.explained}", style="yellow"))
+        parts.append(Text(f"  {on_one_line(progress.explained)}", style="yellow"))
     if progress.message:
-        parts.append(Text("  " + progress.message, style="dim"))
+        parts.append(Text("  " + on_one_line(progress.message), style="dim"))
     return Group(*parts)
 
 

@@ -14,6 +14,7 @@ from typing import Annotated, NamedTuple
 import typer
 
 from sweeper.cli.options import HomeOption, JsonOption, SweepName, print_json
+from sweeper.cli.printing import say
 from sweeper.home import Home
 
 GIBIBYTE = 2**30
@@ -44,9 +45,9 @@ def doctor(home: HomeOption = None, json: JsonOption = False) -> int:
         width = max(len(finding.what) for finding in findings)
         for finding in findings:
             mark = {True: "ok", False: "BAD", None: "-"}[finding.ok]
-            typer.echo(f"{mark:<4} {finding.what:<{width}}  {finding.found}")
+            say(f"{mark:<4} {finding.what:<{width}}  {finding.found}")
             if finding.remedy and finding.ok is not True:
-                typer.echo(f"     {'':<{width}}  {finding.remedy}")
+                say(f"     {'':<{width}}  {finding.remedy}")
     return 1 if any(finding.ok is False for finding in findings) else 0
 
 
@@ -145,7 +146,7 @@ def sync(name: SweepName, home: HomeOption = None) -> int:
     uri = tracking_uri(here.path, sweep_of(folder).tracking.uri)
     with folder.lock():
         left = send(folder.outbox, uri, here.mlartifacts)
-    typer.echo(left.advice(name + here.flag) if left else f"{name}: MLflow has everything")
+    say(left.advice(name + here.flag) if left else f"{name}: MLflow has everything")
     return 1 if left else 0
 
 

@@ -10,8 +10,20 @@ import sys
 
 import typer
 
-from sweeper.cli import checking, control, inspect, machine, papers, parts, running, tricks
+from sweeper.cli import (
+    ablating,
+    checking,
+    control,
+    inspect,
+    machine,
+    papers,
+    parts,
+    running,
+    tricks,
+)
+from sweeper.cli.printing import say
 from sweeper.errors import SweeperError, UserError
+from sweeper.secrets import redacted
 from trials.errors import ConfigError, TrialError
 
 app = typer.Typer(
@@ -23,7 +35,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-for group in (running, checking, inspect, control, papers, tricks, parts, machine):
+for group in (running, checking, inspect, control, ablating, papers, tricks, parts, machine):
     group.register(app)
 
 
@@ -59,7 +71,7 @@ def run(arguments: list[str] | None = None) -> int:
     except ConfigError as error:
         complain("not a valid trial configuration:")
         for problem in error.problems:
-            typer.echo(f"  {problem}", err=True)
+            say(redacted(f"  {problem}"), err=True)
         return UserError.exit_status
     except TrialError as error:
         complain(str(error))
@@ -72,5 +84,5 @@ def run(arguments: list[str] | None = None) -> int:
 
 
 def complain(message: str) -> None:
-    """One message on the error stream, in the form of every other."""
-    typer.echo(f"sweeper: {message}", err=True)
+    """One message on the error stream, in the form of every other, and without secrets."""
+    say(redacted(f"sweeper: {message}"), err=True)

@@ -8,6 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
+from sweeper.cli.printing import say
+from sweeper.errors import UserError
+
 HomeOption = Annotated[
     Path | None,
     typer.Option("--home", help="Folder of all sweeps.  [$SWEEPER_HOME, else ./sweeps]"),
@@ -21,12 +24,34 @@ SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="PATH=VALUE", help="Override one key; repeat for more."),
 ]
+RetryOption = Annotated[
+    bool, typer.Option("--retry-failed", help="Try failed trials again, under their numbers.")
+]
+Symptoms = Annotated[
+    list[str] | None,
+    typer.Argument(help="With --retry-failed: only those that failed of these.", metavar="SYMPTOM"),
+]
 SweepName = Annotated[str, typer.Argument(help="Name of a sweep.", metavar="NAME")]
+
+
+def to_be_retried(retry_failed: bool, symptoms: list[str] | None) -> bool | list[str]:
+    """What the two options above say, as `sweeper.run` takes it.
+
+    Raises:
+        UserError: there are symptoms without --retry-failed, or names that are none.
+    """
+    if symptoms and not retry_failed:
+        raise UserError(
+            f"{' '.join(symptoms)}: expected one file; symptoms are named after --retry-failed"
+        )
+    from sweeper.causes import to_retry
+
+    return to_retry(symptoms) if symptoms else retry_failed
 
 
 def print_json(value: Any) -> None:
     """One JSON document on standard output; NaN and infinity become null."""
-    typer.echo(json.dumps(_plain(value), indent=2, default=str))
+    say(json.dumps(_plain(value), indent=2, default=str))
 
 
 def _plain(value: Any) -> Any:

@@ -1,181 +1,34 @@
-"""Verbs for papers: ablate, table, report, export, import-mlflow."""
+"""Verbs for papers: table, report, export, import-mlflow."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sweeper.cli.options import (
-    AdoptOption,
     HomeOption,
-    JsonOption,
-    SetOption,
     SweepName,
-    print_json,
 )
+from sweeper.cli.printing import give, say
 from sweeper.errors import UserError
 from sweeper.home import Home
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from sweeper.ablation.design import Design
     from sweeper.sweepfile.model import Sweep
-    from sweeper.trial import Trial
-
-ALIASES = 4
-"""Aliases of an effect that a preview shows: in a Plackett–Burman design each has dozens."""
 
 
 def register(app: typer.Typer) -> None:
     """Add this group's verbs."""
-    app.command()(ablate)
     app.command()(table)
     app.command()(report)
     app.command()(export)
     app.command(name="import-mlflow")(import_mlflow)
-
-
-def ablate(
-    what: Annotated[str, typer.Argument(help="A sweep file or a sweep.", metavar="FILE|NAME")],
-    design: Annotated[str | None, typer.Option(help="The design.  [leave_one_out]")] = None,
-    seeds: Annotated[int | None, typer.Option(min=1, help="Seeds of every cell.  [5]")] = None,
-    source: Annotated[
-        str, typer.Option("--from", help="Of a sweep: best, or the number of a trial.")
-    ] = "best",
-    preview: Annotated[bool, typer.Option("--preview", help="Show the cells, run none.")] = False,
-    overrides: SetOption = None,
-    adopt: AdoptOption = False,
-    home: HomeOption = None,
-    json: JsonOption = False,
-) -> int:
-    """Run an ablation: a file's, or one around a sweep's best trial.
-
-    Around a trial, the tricks that are on in it are the factors. Run it again with more seeds to
-    add only those.
-    """
-    from sweeper.cli.around import around_trial
-    from sweeper.sweepfile import load_sweep
-
-    extra = [*(overrides or [])]
-    extra += [f"ablation.design={design}"] if design else []
-    extra += [f"ablation.seeds={seeds}"] if seeds else []
-    path: Path | None = Path(what)
-    if path is not None and path.is_file():
-        sweep = load_sweep(path, extra)
-        if not sweep.is_ablation:
-            sweep = load_sweep(path, [*extra, "ablation.design=leave_one_out"])
-    else:
-        path, sweep = None, around_trial(what, source, extra, Home.at(home))
-    if preview:
-        _preview(sweep, Home.at(home), json)
-        return 0
-    return _run(sweep, home, json, path, adopt)
-
-
-def _preview(sweep: Sweep, home: Home, json: bool) -> None:
-    from sweeper.ablation.preview import preview as preview_of
-    from sweeper.results import records_of
-    from sweeper.search.ablation_trials import design_of, seeds_of
-
-    design, seeds = design_of(sweep), list(seeds_of(sweep))
-    folder = home.sweep(sweep.name)
-    records = records_of(folder, sweep) if folder.exists() else []
-    keys = {cell.label: cell.key for cell in design.cells}
-    done = {
-        (keys[record.cell], int(record.values["seed"]))
-        for record in records
-        if record.over and record.cell in keys
-    }
-    plan = preview_of(design, seeds, done)
-    seconds = _seconds_of_a_run(sweep, design, records, home) if plan.runs else None
-    if json:
-        print_json(
-            {
-                "name": sweep.name,
-                "design": design.kind,
-                "cells": [
-                    {"label": c.label, "settings": dict(c.settings), "impossible": c.impossible}
-                    for c in design.cells
-                ],
-                "seeds": seeds,
-                "runs": len(plan.runs),
-                "done": plan.already_done,
-                "aliases": design.describe_aliases(),
-                "detectable": plan.detectable,
-                "seconds_per_run": seconds,
-            }
-        )
-        return
-    resolution = f", resolution {design.resolution}" if design.resolution else ""
-    typer.echo(f"{sweep.name}: {design.kind.replace('_', ' ')}{resolution}")
-    for cell in design.cells:
-        mark = " (reference)" if cell.label == design.reference else ""
-        typer.echo(f"  {cell.label}{mark}")
-        if cell.impossible:
-            typer.echo(f"      impossible: {cell.impossible}")
-    for line in design.describe_aliases(most=ALIASES):
-        typer.echo(f"  aliased: {line}")
-    done_text = f", {plan.already_done} done" if plan.already_done else ""
-    typer.echo(f"{len(plan.runs)} runs on {len(seeds)} seeds{done_text}")
-    if seconds is not None:
-        from sweeper.cli.checking import duration
-
-        parallel = sweep.limits.parallel
-        rounds = -(-len(plan.runs) // parallel)
-        typer.echo(
-            f"a run takes about {duration(seconds)} on this machine; all of them "
-            f"{duration(seconds * rounds)}, {parallel} at a time"
-        )
-    if plan.detectable is not None:
-        unit = "the paired difference" if design.reference else "an effect over the seeds"
-        typer.echo(
-            f"finds effects of {plan.detectable:.2g} deviations of {unit} "
-            f"with 80 % power ({plan.test}, Holm over {plan.comparisons})"
-        )
-
-
-def _seconds_of_a_run(
-    sweep: Sweep, design: Design, records: Sequence[Trial], home: Home
-) -> float | None:
-    """The median of the runs there are; without any, from some steps of the reference."""
-    from statistics import median
-
-    seconds = [r.seconds for r in records if r.state == "completed" and r.seconds is not None]
-    if seconds:
-        return median(seconds)
-    if not design.possible:
-        return None
-    from sweeper.cli.checking import forecast_of
-    from sweeper.sweepfile.space import apply
-
-    cell = next((c for c in design.possible if c.label == design.reference), design.possible[0])
-    base = apply(sweep.base, cell.settings)
-    return forecast_of(replace(sweep, base=base), 1, 0, home.cache)["seconds_per_trial"]
-
-
-def _run(sweep: Sweep, home: HomeOption, json: bool, path: Path | None, adopt: bool) -> int:
-    from sweeper.api import run as run_sweep
-    from sweeper.cli.live import view
-
-    with view(sweep, quiet=json) as listener:
-        result = run_sweep(sweep, home=home, listener=listener, source=path, adopt=adopt)
-    if json:
-        print_json(result.as_dict())
-        return result.exit_code
-    from sweeper.ablation.table_format import rendered
-
-    for made in result.tables:
-        typer.echo("\n" + rendered(made, "markdown").decode())
-    typer.echo(f"report   {result.report}")
-    if result.message:
-        typer.echo(result.message)
-    return result.exit_code
 
 
 def table(
@@ -242,9 +95,9 @@ def _give(content: bytes, out: Path | None, what: str, *, text: bool) -> None:
     if out is not None:
         with _writing(out):
             out.write_bytes(content)
-        typer.echo(f"{out}: {what}")
+        say(f"{out}: {what}")
     elif text:
-        typer.echo(content.decode())
+        give(content.decode())
     else:
         raise UserError("parquet is no text: name a file with --out")
 
@@ -274,7 +127,7 @@ def report(name: SweepName, home: HomeOption = None) -> None:
     from sweeper.api import write_report_of
 
     folder = Home.at(home).existing(name)
-    typer.echo(str(write_report_of(folder).html))
+    say(str(write_report_of(folder).html))
 
 
 def export(
@@ -291,7 +144,7 @@ def export(
     file = out or Path(f"{Path(name).stem}.parquet")
     with _writing(file):
         write_dataset(data, file)
-    typer.echo(f"{file}: {len(data)} trials, {len(data.column_names)} columns")
+    say(f"{file}: {len(data)} trials, {len(data.column_names)} columns")
 
 
 def import_mlflow(
@@ -313,10 +166,10 @@ def import_mlflow(
 
     here = Home.at(home)
     meanings = read_mapping(mapping)
-    records = foreign_records(uri or tracking_uri(here.path), experiment, meanings)
+    records = foreign_records(tracking_uri(here.path, uri), experiment, meanings)
     file = out or Path(f"{experiment}.parquet")
     data = with_objective(trial_table(records), meanings.metric, meanings.goal)
     with _writing(file):
         write_dataset(data, file)
     failed = sum(record["state"] == "failed" for record in records)
-    typer.echo(f"{file}: {len(records)} runs, of which {failed} failed")
+    say(f"{file}: {len(records)} runs, of which {failed} failed")

@@ -7,7 +7,7 @@ from typing import Any
 import typer
 
 from sweeper.cli.options import JsonOption, print_json
-from sweeper.cli.printing import print_table
+from sweeper.cli.printing import print_table, say
 
 
 def register(app: typer.Typer) -> None:
@@ -36,11 +36,11 @@ def parts(json: JsonOption = False) -> int:
     rows = [(part["kind"], part["name"], part["from"], part["summary"]) for part in listing]
     print_table(("kind", "part", "from", "what it does"), rows)
     for plugin in installed().values():
-        typer.echo(
+        say(
             f"\n{plugin.name} {plugin.version} is used by a file that says `parts: [{plugin.name}]`"
         )
     for problem in broken:
-        typer.echo(f"sweeper: {problem.message}", err=True)
+        say(f"sweeper: {problem.message}", err=True)
     return bool(broken)
 
 

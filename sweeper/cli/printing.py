@@ -10,11 +10,29 @@ from typing import Any
 
 import typer
 
+from sweeper.wording import on_one_line, visible
+
+
+def say(text: str = "", *, err: bool = False) -> None:
+    """Print a line, or several, in which nothing acts on the terminal: the way to print here.
+
+    Names of files and classes, reasons and lines of logs come from anybody.
+    """
+    typer.echo(visible(text), err=err)
+
+
+def give(content: str) -> None:
+    """Print the content of a file: on a terminal as `say` does, into a pipe as it is."""
+    if sys.stdout.isatty():
+        say(content.replace("\r\n", "\n"))
+    else:
+        typer.echo(content)
+
 
 def print_table(titles: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     """Columns as wide as their content, numbers to the right. On a terminal the last column is cut
     to what fits; a pipe gets all of it."""
-    cells = [[str(cell) for cell in row] for row in rows]
+    cells = [[on_one_line(str(cell)) for cell in row] for row in rows]
     widths = [max(len(title), *(len(row[i]) for row in cells)) for i, title in enumerate(titles)]
     last = widths[-1]
     if columns := terminal_columns():
@@ -31,9 +49,9 @@ def print_table(titles: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
                 parts.append(cell.ljust(widths[index]))
         return "  ".join(parts).rstrip()
 
-    typer.echo(line(titles))
+    say(line(titles))
     for row in cells:
-        typer.echo(line(row))
+        say(line(row))
 
 
 def terminal_columns() -> int:

@@ -4,33 +4,36 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import typer
-
 from sweeper.cli.leaderboard import print_leaderboard
+from sweeper.cli.printing import say
 from sweeper.home import Home
-from sweeper.tracking.address import is_server, redacted, tracking_uri
+from sweeper.secrets import without_user
+from sweeper.standings.verdict import verdict_in_words
+from sweeper.tracking.address import is_server, tracking_uri
 
 if TYPE_CHECKING:
     from sweeper.api import SweepResult
 
 
 def print_ending(result: SweepResult, home: Home) -> None:
-    """The best trials, the files, the next commands."""
+    """The best trials, whether they beat the base, the files, the next commands."""
     sweep = result.standings.sweep
-    typer.echo("")
+    say("")
     print_leaderboard(result.standings, 5)
-    typer.echo("")
-    typer.echo(f"report   {result.report}")
-    typer.echo(f"files    {result.folder}")
+    say("")
+    if verdict := verdict_in_words(result.standings):
+        say(f"verdict  {verdict}")
+    say(f"report   {result.report}")
+    say(f"files    {result.folder}")
     where = home.flag
     uri = tracking_uri(home.path, sweep.tracking.uri)
-    typer.echo(f"runs     {redacted(uri) if is_server(uri) else f'sweeper ui{where}'}")
-    typer.echo(f"trials   sweeper top {sweep.name}{where}; sweeper show {sweep.name} NUMBER{where}")
+    say(f"runs     {without_user(uri) if is_server(uri) else f'sweeper ui{where}'}")
+    say(f"trials   sweeper top {sweep.name}{where}; sweeper show {sweep.name} NUMBER{where}")
     for record in result.records:
         if record.final is not None:
             values = ", ".join(f"{name} {v:.4g}" for name, v in record.final.metrics.items())
-            typer.echo(f"final    trial {record.name} on fresh noise: {values}")
+            say(f"final    trial {record.name} on fresh noise: {values}")
     if result.message:
-        typer.echo(result.message)
+        say(result.message)
     if result.state != "finished":
-        typer.echo(f"go on    sweeper run {result.folder / 'sweep.yaml'}{where}")
+        say(f"go on    sweeper run {result.folder / 'sweep.yaml'}{where}")

@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sweeper.cli.options import AdoptOption, HomeOption, JsonOption, SetOption, print_json
+from sweeper.cli.options import (
+    AdoptOption,
+    HomeOption,
+    JsonOption,
+    RetryOption,
+    SetOption,
+    Symptoms,
+    print_json,
+    to_be_retried,
+)
+from sweeper.cli.printing import say
 from sweeper.errors import SpecError, UserError
 from sweeper.home import Home
 
@@ -25,23 +35,33 @@ def register(app: typer.Typer) -> None:
 
 def run(
     file: Annotated[Path, typer.Argument(help="A sweep file.", metavar="FILE")],
+    symptoms: Symptoms = None,
     overrides: SetOption = None,
     adopt: AdoptOption = False,
+    retry_failed: RetryOption = False,
     home: HomeOption = None,
     json: JsonOption = False,
 ) -> int:
     """Run a sweep, or go on with one.
 
     One that was interrupted continues from its checkpoints; one whose limits were raised goes on
-    until they are reached again.
+    until they are reached again. Trials that failed through no fault of their configuration are
+    tried again; with --retry-failed all that failed, or those of the symptoms named after it.
     """
     from sweeper.api import run as run_sweep
     from sweeper.cli.live import view
     from sweeper.sweepfile import load_sweep
 
-    sweep = load_sweep(file, overrides or [])
+    sweep, retry = load_sweep(file, overrides or []), to_be_retried(retry_failed, symptoms)
     with view(sweep, quiet=json) as listener:
-        result = run_sweep(sweep, home=home, listener=listener, source=file, adopt=adopt)
+        result = run_sweep(
+            sweep,
+            home=home,
+            listener=listener,
+            source=file,
+            adopt=adopt,
+            retry_failed=retry,
+        )
     if json:
         print_json(result.as_dict())
     else:
@@ -68,10 +88,10 @@ def train(
     mapping = _trial_mapping(what, overrides or [])
     config = load_config(mapping)
     for warning in warnings_of(config):
-        typer.echo(f"warning: {warning}", err=True)
+        say(f"warning: {warning}", err=True)
     folder = out or Path("trained") / Path(what).stem
     _refuse_another(config, folder)
-    typer.echo(f"training {what} for {config.steps} steps in {folder}", err=json)
+    say(f"training {what} for {config.steps} steps in {folder}", err=json)
     result = train_one(config, folder=folder, report=None if json else _print_evaluation)
     if json:
         best = result.best.as_dict() if result.best else None
@@ -87,8 +107,8 @@ def train(
         if result.best is not None:
             name = ranked_by(result.best.metrics, config.evaluation.keep_by)
             value = value_of(result.best.metrics, name)
-            typer.echo(f"best {name} {value:.4g} at step {result.best.step}")
-        typer.echo(f"{result.state}; samples in {folder / 'samples'}")
+            say(f"best {name} {value:.4g} at step {result.best.step}")
+        say(f"{result.state}; samples in {folder / 'samples'}")
     return 1 if result.state == "failed" else 0
 
 
@@ -124,8 +144,10 @@ def _trial_mapping(what: str, overrides: list[str]) -> dict[str, Any]:
 
 def _read_yaml(text: str, where: str) -> Any:
     from sweeper.sweepfile.document import read_document
+    from sweeper.sweepfile.rules import check_secrets
 
     document = read_document(text, where)
+    check_secrets(document, text)
     if document.problems:
         raise SpecError(document.problems)
     return document.root
@@ -147,6 +169,6 @@ def _print_evaluation(evaluation: Evaluation) -> None:
         if "/" not in name or name.startswith("loss/")
     }
     numbers = "  ".join(f"{name} {value:.4g}" for name, value in shown.items())
-    typer.echo(f"step {evaluation.step:>6}  {numbers}")
+    say(f"step {evaluation.step:>6}  {numbers}")
     for symptom in evaluation.symptoms:
-        typer.echo(f"  {symptom.name}: {symptom.note} Try: {symptom.advice}")
+        say(f"  {symptom.name}: {symptom.note} Try: {symptom.advice}")

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from sweeper.cli.options import JsonOption, print_json
-from sweeper.cli.printing import terminal_columns
+from sweeper.cli.printing import say, terminal_columns
 from sweeper.errors import UserError
 
 
@@ -90,9 +90,9 @@ def _catalogue(json: bool) -> None:
     for facts in listing:
         if facts["group"] != group:
             group = facts["group"]
-            typer.echo(f"\n{group}")
+            say(f"\n{group}")
         _row(f"  {facts['name']:<{width}}  ", facts["summary"])
-    typer.echo("\n`sweeper tricks NAME` shows one in full, `--presets` the presets.")
+    say("\n`sweeper tricks NAME` shows one in full, `--presets` the presets.")
 
 
 def _one(name: str, json: bool) -> None:
@@ -109,7 +109,7 @@ def _one(name: str, json: bool) -> None:
         print_json(facts)
         return
     _row("", f"{name}: {facts['summary']}")
-    typer.echo()
+    say()
     about = {
         "formula": facts["formula"],
         "paper": facts["paper"],
@@ -123,17 +123,17 @@ def _one(name: str, json: bool) -> None:
         if text:
             _row(f"  {label:<9} ", text)
     if facts["knobs"]:
-        typer.echo("\nknobs")
+        say("\nknobs")
         _knobs(facts["knobs"])
     if facts["conflicts"]:
-        typer.echo("\nconflicts")
+        say("\nconflicts")
         widest = max(map(len, facts["conflicts"]))
         for other, reason in facts["conflicts"].items():
             _row(f"  {other:<{widest}}  ", reason)
     for paragraph in facts["description"].split("\n\n"):
-        typer.echo()
+        say()
         if any(line.startswith(" ") for line in paragraph.splitlines()):
-            typer.echo(paragraph)  # a formula stands as it was set
+            say(paragraph)  # a formula stands as it was set
         else:
             _row("", " ".join(paragraph.split()) if terminal_columns() else paragraph)
 
@@ -161,9 +161,9 @@ def _row(opening: str, text: str) -> None:
     indented, columns = " " * len(opening), terminal_columns()
     if columns >= len(opening) + 20:
         text = textwrap.fill(text, columns, initial_indent=opening, subsequent_indent=indented)
-        typer.echo(text)
+        say(text)
     else:
-        typer.echo(opening + text)
+        say(opening + text)
 
 
 def _range(domain: dict[str, Any]) -> str:

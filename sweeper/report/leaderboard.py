@@ -6,6 +6,8 @@ objective, objective_2      final values, of completed trials only
 best                best value on the way
 confirmed_mean, confirmed_sd, confirmed_n, confirmed_failed
                     the same configuration on fresh seeds: a mean without the luck of the search
+against_base, against_base_low, against_base_high
+                    their mean difference from the base on the same seeds, with its interval
 steps, symptom, seconds, seed
 then one column a searched parameter, named by its dotted path
 """
@@ -22,8 +24,10 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from sweeper.standings import Standings
+from sweeper.standings.against_base import confirmed_differences
 from sweeper.standings.values import OverSeeds, final, seed_of
 from sweeper.trial import Trial
+from sweeper.wording import in_spreadsheet
 
 _UNCONFIRMED = OverSeeds()
 
@@ -54,6 +58,7 @@ def leaderboard(standings: Standings) -> pa.Table:
         "confirmed_sd": pa.array([score.deviation for score in confirmed], pa.float64()),
         "confirmed_n": _where(is_confirmed, [score.count for score in confirmed]),
         "confirmed_failed": _where(is_confirmed, [score.failed for score in confirmed]),
+        **_against_base(standings, trials),
         "steps": pa.array([trial.steps for trial in trials], pa.int64()),
         "symptom": pa.array([trial.symptom for trial in trials], pa.string()),
         "seconds": pa.array([trial.seconds for trial in trials], pa.float64()),
@@ -65,6 +70,16 @@ def leaderboard(standings: Standings) -> pa.Table:
     return pa.table(columns)
 
 
+def _against_base(standings: Standings, trials: Sequence[Trial]) -> dict[str, pa.Array]:
+    found = confirmed_differences(standings)
+    rows = [found.get(trial.number) for trial in trials]
+    return {
+        "against_base": pa.array([row and row.difference for row in rows], pa.float64()),
+        "against_base_low": pa.array([row and row.low for row in rows], pa.float64()),
+        "against_base_high": pa.array([row and row.high for row in rows], pa.float64()),
+    }
+
+
 def searched(standings: Standings) -> list[str]:
     """Every searched parameter, in the sweep's order, then any other that a trial has."""
     paths = dict.fromkeys(parameter.path for parameter in standings.sweep.parameters)
@@ -74,7 +89,14 @@ def searched(standings: Standings) -> list[str]:
 
 
 def as_csv(table: pa.Table) -> bytes:
-    """UTF-8 with a heading; nothing where a value is missing."""
+    """UTF-8 with a heading; nothing where a value is missing, and no formula for a spreadsheet."""
+    columns = [
+        pa.array(map(in_spreadsheet, values.to_pylist()), pa.string())
+        if pa.types.is_string(values.type)
+        else values
+        for values in table.columns
+    ]
+    table = pa.table(columns, names=[in_spreadsheet(name) for name in table.column_names])
     buffer = io.BytesIO()
     pa_csv.write_csv(table, buffer, pa_csv.WriteOptions(quoting_style="needed"))
     return buffer.getvalue()

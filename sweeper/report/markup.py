@@ -10,6 +10,8 @@ from html import escape
 
 from PIL import Image
 
+from sweeper.wording import visible
+
 _HEAVY = 1_500_000
 """Bytes of a PNG above which the page holds it as JPEG: grids of photographs, many megabytes."""
 
@@ -41,8 +43,8 @@ class Cell:
 
 
 def text(content: object) -> str:
-    """The content as text of a page, nothing in it read as markup."""
-    return escape(str(content), quote=True)
+    """The content as text of a page, nothing in it read as markup or as turning the text around."""
+    return escape(visible(str(content)), quote=True)
 
 
 def figure(picture: Picture) -> str:

@@ -1,4 +1,4 @@
-"""What the report says of a search, as columns for MLflow: importances, what the best share."""
+"""What the report says of a search, as columns for MLflow."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from sweeper.standings import Standings
+from sweeper.standings.against_base import confirmed_differences
 
 Columns = dict[str, list[Any]]
 
@@ -17,9 +18,16 @@ def evidence(
 
     `importances`: each parameter's share by either method, and beside them, the same in every row,
     the share of the variance that is seed noise. `best_tenth`: each toggle's share among the best
-    tenth of trials and among the rest.
+    tenth of trials and among the rest. `against_base`: what each configuration on fresh seeds has
+    gained on the base.
     """
     tables: dict[str, Columns] = {}
+    if gains := confirmed_differences(standings):
+        columns = ("value", "base", "difference", "low", "high", "seeds", "verdict")
+        tables["against_base"] = {
+            "trial": list(gains),
+            **{name: [getattr(gain, name) for gain in gains.values()] for name in columns},
+        }
     if importances:
         noise = standings.noise
         count = len(importances)

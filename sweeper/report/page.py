@@ -64,7 +64,7 @@ def page(
     if ablation:
         parts.sort(key=lambda part: part[0] != "tables")  # stable: only the tables move, to the top
     links = "".join(f'<a href="#{key}">{text(title)}</a>' for key, title, _ in parts)
-    body = [summary.header(standings, state), summary.tiles(standings)]
+    body = [summary.header(standings, state), summary.verdict(standings), summary.tiles(standings)]
     if not standings.finished:
         body.append(markup.notice(_why_empty(standings)))
     body.append(f"<nav>{links}</nav>\n")

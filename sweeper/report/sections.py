@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
@@ -14,7 +13,9 @@ from sweeper.causes import cause
 from sweeper.report import markup
 from sweeper.report.leaderboard import searched
 from sweeper.report.markup import Cell, text
+from sweeper.secrets import redacted
 from sweeper.standings import Standing, Standings
+from sweeper.standings.against_base import Difference, confirmed_differences
 from sweeper.standings.values import final, seed_of
 from sweeper.trial import Trial
 from sweeper.wording import (
@@ -35,7 +36,6 @@ ROWS = 100
 """Trials that the page's leaderboard lists; the files list all."""
 _LOGS = 20
 _FRONT = 8
-_SECRET = re.compile(r"(?<=://)[^/@\s:]*:[^/@\s]*(?=@)")
 
 
 # The leaderboard --------------------------------------------------------------------------------
@@ -48,16 +48,19 @@ def leaderboard(standings: Standings) -> str:
     shown = standings.order[:ROWS]
     paths = [path for path in searched(standings) if path != "seed"]
     confirmed = any(standing.confirmed is not None for standing in shown)
+    gains = confirmed_differences(standings)
     metrics = [measure(metric) for metric in standings.metrics]
     heads = [("front" if len(metrics) > 1 else "#", "right"), ("trial", ""), ("state", "")]
     if confirmed:
         heads.append((f"{metrics[0]}, fresh seeds", "right"))
+    if gains:
+        heads.append(("against the base", "right"))
     heads += [(f"{name}, search" if confirmed else name, "right") for name in metrics]
     heads += [(name, "") for name in _headings(paths)]
     heads += [("best on the way", "right"), ("steps", "right"), ("time", "right")]
     heads.append(("seed", "right"))
     rows = [
-        ("best" if standing.rank == 1 else "", _row(standing, standings, paths, confirmed))
+        ("best" if standing.rank == 1 else "", _row(standing, standings, paths, confirmed, gains))
         for standing in shown
     ]
     note = ""
@@ -67,6 +70,11 @@ def leaderboard(standings: Standings) -> str:
         note += (
             "Ranked by the mean on fresh seeds, which the search never saw; the value of the "
             "search beside it is the luckiest of many. "
+        )
+    if gains:
+        note += (
+            "Against the base: mean difference over the seeds that both ran on, with its interval; "
+            "one that holds zero tells nothing apart. "
         )
     note += _given_up(standings)
     note += "A trial without a final value has no rank. All rows: leaderboard.csv, .parquet."
@@ -90,7 +98,13 @@ def _headings(paths: list[str]) -> list[str]:
     return [brief_path(p) if brief[brief_path(p)] == 1 else short_path(p) for p in paths]
 
 
-def _row(standing: Standing, standings: Standings, paths: list[str], confirmed: bool) -> list[Cell]:
+def _row(
+    standing: Standing,
+    standings: Standings,
+    paths: list[str],
+    confirmed: bool,
+    gains: Mapping[int, Difference],
+) -> list[Cell]:
     trial = standing.trial
     cells = [
         _numeric(standing.rank, str(standing.rank or NONE)),
@@ -99,6 +113,9 @@ def _row(standing: Standing, standings: Standings, paths: list[str], confirmed: 
     ]
     if confirmed:
         cells.append(_confirmed(standing))
+    if gains:
+        gain = gains.get(trial.number)
+        cells.append(_numeric(gain.difference if gain else None, gain.shown if gain else NONE))
     for index in range(len(standings.goals)):
         value = final(trial, index)
         cells.append(_numeric(value, number(value)))
@@ -264,7 +281,7 @@ def _scores(standing: Standing, standings: Standings) -> str:
 def reproduce(standings: Standings) -> str:
     """The commands, and the sweep's file with every default written out."""
     name = standings.sweep.name
-    content = _SECRET.sub("***", as_yaml(standings.sweep.to_dict()))
+    content = redacted(as_yaml(standings.sweep.to_dict()))
     commands = [f"sweeper run {name}.yaml            # the whole sweep, from the file below"]
     if standings.winners:
         commands.append("sweeper train best.yaml   # the winner alone")

@@ -8,8 +8,9 @@ from sweeper.ablation.protocols import CONFIGURED
 from sweeper.report import markup
 from sweeper.report.markup import text
 from sweeper.standings import Standings
-from sweeper.standings.progress import against_base
+from sweeper.standings.against_base import LEVEL, against_base
 from sweeper.standings.values import final
+from sweeper.standings.verdict import verdict_in_words
 from sweeper.wording import (
     NONE,
     STATE_WORDS,
@@ -20,12 +21,13 @@ from sweeper.wording import (
     plain,
     plural,
     protocol_in_words,
+    sentence,
     spread,
 )
 
 
 def header(standings: Standings, state: str) -> str:
-    """Name, what is optimised, how far it is, best against base."""
+    """Name, what is optimised, how far it is."""
     sweep = standings.sweep
     goals = " and ".join(
         f"{measure(metric)} ({better(goal)})"
@@ -45,6 +47,24 @@ def header(standings: Standings, state: str) -> str:
     when = _when(standings)
     parts.append(f'<p class="lead">{text(line)}{f"<br>{text(when)}" if when else ""}</p>\n')
     return "".join(parts)
+
+
+def verdict(standings: Standings) -> str:
+    """Whether the winner beats the base, and what the numbers of that are; empty without a base."""
+    words = verdict_in_words(standings, measure)
+    if not words:
+        return ""
+    found = against_base(standings)
+    kind, note = "", ""
+    if found is not None and found.differences[0].low is not None:
+        widened = f", widened for {found.family} comparisons" if found.family > 1 else ""
+        note = (
+            f"Mean difference over the seeds that both were run on, with a {LEVEL:.0%} interval"
+            f"{widened}."
+        )
+        kind = " confirmed" if found.confirmed else ""
+    told = f'<p class="verdict{kind}">{text(sentence(words))}.</p>\n'
+    return told + (f'<p class="muted">{text(note)}</p>\n' if note else "")
 
 
 def tiles(standings: Standings) -> str:
@@ -83,7 +103,7 @@ def _best_tile(standings: Standings) -> str:
 
 
 def _base_tile(standings: Standings) -> str:
-    best = standings.best
+    """The base configuration: on fresh seeds, where it has any, as the best beside it."""
     base = next((standing for standing in standings.order if standing.trial.role == "base"), None)
     if base is None:
         return ""
@@ -91,18 +111,15 @@ def _base_tile(standings: Standings) -> str:
     if score is None:
         why = f": {plain(base.trial.symptom)}" if base.trial.symptom else ""
         return markup.tile("Base configuration", NONE, text(f"{base.trial.state}{why}"))
-    shown, note = number(score), "the starting point"
-    compared = against_base(standings)
-    if best is not None and best.trial.number == base.trial.number:
-        note = "nothing searched was better"
-    elif best is not None and compared is not None:
-        if compared.fresh and base.confirmed is not None:
-            shown = spread(compared.base, base.confirmed.deviation)
-        if compared.change is not None and compared.base > 0:
-            words = "higher" if compared.change > 0 else "lower"
-            note = f"the best is {abs(100 * compared.change):.0f}% {words}"
-            note += "" if compared.fresh or best.confirmed is None else " (both in the search)"
-    return markup.tile("Base configuration", text(shown), text(note))
+    confirmed = base.confirmed
+    if confirmed is None or confirmed.mean is None:
+        return markup.tile("Base configuration", text(number(score)), "in the search, one run")
+    note = f"mean ± sd on {plural(confirmed.count, 'fresh seed')}"
+    note += f", {confirmed.failed} more failed" if confirmed.failed else ""
+    shown = spread(confirmed.mean, confirmed.deviation)
+    return markup.tile(
+        "Base configuration", text(shown), text(f"{note}; {number(score)} in the search")
+    )
 
 
 def _trials_tile(standings: Standings) -> str:

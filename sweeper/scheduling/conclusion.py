@@ -65,8 +65,9 @@ def conclude(
     files |= {f"tables/{path.name}": path for path in _write_tables(folder, tables)}
     if recorder is not None:
         columns = {table.name: table.raw().to_pydict() for table in tables if len(table)}
-        recorder.concluded(files, columns | evidence(standings, importances, fanova))
-        if state == "finished" and standings.best is not None:
+        told = columns | evidence(standings, importances, fanova)
+        recorder.concluded(files, told, standings)
+        if state in ("finished", "incomplete") and standings.best is not None:
             recorder.winner_is(standings.best.trial)
     return Results(standings, tables, report)
 

@@ -13,13 +13,13 @@ from __future__ import annotations
 
 from typing import Literal
 
-from sweeper.causes import OUT_OF_MEMORY, SCHEDULER, WORKER_DIED, is_lost
+from sweeper.causes import OUT_OF_MEMORY, SCHEDULER, WORKER_DIED, cause
 from sweeper.errors import SweeperError
 from sweeper.home import SweepFolder
 from sweeper.scheduling.announcer import Announcer
 from sweeper.scheduling.endings import verdict_of
 from sweeper.scheduling.events import Listener
-from sweeper.scheduling.failure_counts import FailureCounts
+from sweeper.scheduling.failure_counts import SAME_FAILURES, FailureCounts
 from sweeper.scheduling.failures import DISK_FULL, NOT_SHARED
 from sweeper.scheduling.hand_out import HandOut
 from sweeper.scheduling.machines import NotShared
@@ -38,6 +38,10 @@ _STARVED = "node running low on memory"
 
 Halt = Literal["", "no_new", "at_evaluation"]
 """How the sweep is coming to its end: not; when the running trials end; when they next report."""
+
+
+class NothingWorks(SweeperError):  # noqa: N818 - what happened
+    """Trial after trial fails for a reason that is not its own."""
 
 
 class DiskFull(SweeperError):  # noqa: N818 - what happened
@@ -60,7 +64,8 @@ class Conductor:
         self.halt: Halt = ""
         self.message = ""
         self.again = "run the sweep again"
-        self.lost = 0
+        self.limited = False
+        self.too_many_failed = False
         self.reports = 0
         self._folder = folder
         self._ledger = ledger
@@ -163,7 +168,7 @@ class Conductor:
         """
         if self.halt == "at_evaluation" or self.halt == how:
             return
-        self.halt, self.message = how, message
+        self.halt, self.message, self.limited = how, message, limit
         self.again = f"{'raise it and ' if limit else ''}run the sweep again"
         self._announcer.enter("draining", message)
 
@@ -220,8 +225,6 @@ class Conductor:
         self._trials.take_back(trial.number)
         self._recorder.trial_ended(trial)
         replicate = trial.role == "replicate"
-        if is_lost(trial.symptom) and (replicate or self.sweep.is_ablation):
-            self.lost += 1
         if replicate:
             self._trials.replicates.ended(trial)
         self._announcer.ended(trial)
@@ -241,12 +244,12 @@ class Conductor:
             )
         if failure.symptom == NOT_SHARED:
             raise NotShared(f"{failure.reason}, then run the sweep again; nothing is lost")
-        useless = self._failures.raised(self._trials.active[number].config, failure)
+        useless = self._failures.raised(failure)
         self._fail(number, failure)
         if useless and not self.halt:  # limits.failed may have said so already
-            raise SweeperError(
-                f"every trial so far failed for the same reason: {failure.reason}; mend that, "
-                "then run the sweep again"
+            raise NothingWorks(
+                f"{SAME_FAILURES} trials failed one after another for the same reason: "
+                f"{failure.reason}; mend that, then {cause(failure.symptom).way_on}"
             )
 
     def _interrupt(self, number: int) -> None:
@@ -256,6 +259,7 @@ class Conductor:
 
     def _check_failures(self) -> None:
         if self._failures.limit:
+            self.too_many_failed = True
             self.stop("at_evaluation", self._failures.limit, limit=True)
 
     def _announce(self, number: int, evaluation: Evaluation) -> None:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from sweeper.standings import Standings
+from sweeper.sweepfile.model import Sweep
 from sweeper.trial import Evaluation, Role, Trial
 
 if TYPE_CHECKING:
@@ -27,23 +28,22 @@ if TYPE_CHECKING:
 
 Phase = Literal["starting", "searching", "confirming", "paused", "draining", "finishing"]
 Ending = Literal["completed", "pruned", "failed", "interrupted", "retrying"]
-SweepState = Literal["finished", "stopped", "cancelled", "interrupted", "failed"]
+SweepState = Literal["finished", "incomplete", "stopped", "cancelled", "interrupted", "failed"]
 
 
 @dataclass(frozen=True)
 class SweepStarted:
-    """`budget` counts the search's trials, `replicates` the confirmation runs that may follow.
+    """`sweep` is what runs: one that had begun before may keep what its file leaves open.
+
+    `budget` counts the search's trials, `replicates` the runs on fresh seeds that may follow.
 
     `records` are the trials that the ledger already holds when a sweep is resumed.
     """
 
-    name: str
+    sweep: Sweep
     folder: Path
     budget: int
     replicates: int
-    parallel: int
-    metrics: tuple[str, ...]
-    goals: tuple[str, ...]
     resumed: bool
     records: tuple[Trial, ...]
     time: float
@@ -121,10 +121,12 @@ Listener = Callable[[Event], None]
 class Outcome:
     """How a run of a sweep ended and where its results are.
 
-    `finished`: the budget is spent and the confirmations are done. `stopped`: drained on request,
-    at `limits.failed` or at `limits.hours`; `cancelled`: stopped at once on request;
-    `interrupted`: Ctrl-C, or SIGTERM (`terminated`); `failed`: the cluster or the disk gave out.
-    All but `finished` can be continued by running the sweep again. `exit_code` is what a command
+    `finished`: the budget is spent and the confirmations are done. `incomplete`: so it is, but of
+    some trials nothing is known, through no fault of theirs (`sweeper.causes`). `stopped`: drained
+    on request or at `limits.hours`; `cancelled`: stopped at once on request; `interrupted`: Ctrl-C,
+    or SIGTERM (`terminated`); `failed`: the cluster or the disk gave out, no trial finished, or as
+    many failed as `limits.failed` says. All but `finished` can be continued by running the sweep
+    again, trials that failed included where that may help. `exit_code` is what a command
     should exit with. `results` are what the end has written, None where it could not, or was not
     to.
     """
@@ -148,9 +150,7 @@ class Outcome:
 
     @property
     def exit_code(self) -> int:
-        """0; 1 where it failed; 128 and the signal's number where one ended it."""
-        if self.state == "interrupted" and self.terminated:
-            return 128 + signal.SIGTERM
-        return {"finished": 0, "stopped": 0, "cancelled": 0, "interrupted": 130, "failed": 1}[
-            self.state
-        ]
+        """0; 1 where it failed or is incomplete; 128 and the number of a signal that ended it."""
+        if self.state == "interrupted":
+            return 128 + (signal.SIGTERM if self.terminated else signal.SIGINT)
+        return 1 if self.state in ("failed", "incomplete") else 0

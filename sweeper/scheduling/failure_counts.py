@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections import Counter
 
-from sweeper.causes import ERROR
+from sweeper.causes import ERROR, is_lost
 from sweeper.errors import SweeperError
 from sweeper.scheduling.messages import Failure
-from sweeper.standings.ranking import apart_from_seed
 from sweeper.sweepfile.sections import Limits
 
 FALSE_STARTS = 6
@@ -16,8 +14,8 @@ FALSE_STARTS = 6
 which may all make way for new ones at once, until the cluster counts as broken."""
 
 SAME_FAILURES = 3
-"""Configurations that fail for the same reason, before any other was evaluated, until it is taken
-for the sweep's own."""
+"""Trials that fail for the same reason, before any other was evaluated, until it is taken for the
+sweep's own."""
 
 
 class FailureCounts:
@@ -28,7 +26,7 @@ class FailureCounts:
         self._failed = failed
         self._false_starts = 0
         self._evaluated = False
-        self._alike: dict[str, set[str]] = {}
+        self._alike: Counter[str] = Counter()
 
     def started(self) -> None:
         """A worker has taken a trial up."""
@@ -47,15 +45,16 @@ class FailureCounts:
     def evaluated(self) -> None:
         """A training gets somewhere."""
         self._evaluated = True
+        self._alike.clear()
 
-    def raised(self, config: Mapping[str, Any], failure: Failure) -> bool:
-        """A training raised. Whether so do all, for one reason that is not their own: weights that
-        are not there, a package that is missing on the machines."""
-        if self._evaluated or failure.symptom != ERROR:
+    def raised(self, failure: Failure) -> bool:
+        """A training raised. Whether so do all, for one reason that is not their own: a part that
+        is broken, or, also after others have worked, data that are there no more."""
+        lost = is_lost(failure.symptom)
+        if not lost and (self._evaluated or failure.symptom != ERROR):
             return False
-        alike = self._alike.setdefault(failure.reason, set())
-        alike.add(apart_from_seed(config))
-        return len(alike) >= SAME_FAILURES
+        self._alike[failure.reason] += 1
+        return self._alike[failure.reason] >= SAME_FAILURES
 
     def failed(self) -> None:
         """A trial has ended as failed."""

@@ -2,6 +2,7 @@
 
 error            it raised
 out_of_memory    of the machine's memory or of the GPU's
+unreadable       its data, the extractor's weights, a file or a package cannot be read
 
 or what is no failure of the trial and stops the sweep:
 
@@ -17,12 +18,17 @@ import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
-from sweeper.causes import ERROR, OUT_OF_MEMORY
+from sweeper.causes import ERROR, OUT_OF_MEMORY, UNREADABLE
 from sweeper.scheduling.messages import Failure
+from sweeper.secrets import redacted
+from trials.errors import DataError, ExtractorError
 
 DISK_FULL = "disk_full"
 NOT_SHARED = "not_shared"
 LOG_LINES = 25
+
+_OUTSIDE = (DataError, ExtractorError, ImportError, OSError)
+"""What a training raises for the sake of something outside it."""
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _MEMORY_WORDS = ("out of memory", "can't allocate memory", "cannot allocate memory")
@@ -30,8 +36,8 @@ _MEMORY_WORDS = ("out of memory", "can't allocate memory", "cannot allocate memo
 
 def explain(error: BaseException, folder: Path) -> Failure:
     """The symptom of an exception that a training in `folder` raised, with the end of its log."""
-    trace = "".join(traceback.format_exception(error))
-    reason = _one_line(error)
+    trace = redacted("".join(traceback.format_exception(error)))
+    reason = redacted(_one_line(error))
     return Failure(_symptom(error, folder), reason, tail(folder / "log.txt", trace))
 
 
@@ -49,7 +55,7 @@ def tail(log: Path, trace: str = "") -> str:
         text = log.read_text(encoding="utf-8", errors="replace")
     except OSError:
         text = trace
-    return "\n".join(text.splitlines()[-LOG_LINES:])
+    return redacted("\n".join(text.splitlines()[-LOG_LINES:]))
 
 
 def _symptom(error: BaseException, folder: Path) -> str:
@@ -60,7 +66,7 @@ def _symptom(error: BaseException, folder: Path) -> str:
         word in words for word in _MEMORY_WORDS
     ):
         return OUT_OF_MEMORY
-    return ERROR
+    return UNREADABLE if any(isinstance(link, _OUTSIDE) for link in _chain(error)) else ERROR
 
 
 def _is_torn_save(error: BaseException) -> bool:

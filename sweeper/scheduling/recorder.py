@@ -18,6 +18,9 @@ from sweeper.causes import cause
 from sweeper.company import Company
 from sweeper.home import SweepFolder
 from sweeper.search.ledger import Ledger
+from sweeper.standings import Standings
+from sweeper.standings.against_base import against_base
+from sweeper.standings.verdict import verdict_in_words
 from sweeper.sweepfile.model import Sweep
 from sweeper.tracking.names import NOTE_TAG, SWEEP, SweepEnding, TrialEnding
 from sweeper.tracking.notes import Seen, trial_note
@@ -77,6 +80,8 @@ class Recorder:
             for trial in ledger.trials():
                 if trial.attempts == 0 and not trial.over:
                     continue
+                if not trial.over:  # it may have failed before, and been told so
+                    self._outbox.reopened(trial.number)
                 self.trial_started(trial, trial.started)
                 for evaluation in trial.evaluations:
                     self.evaluated(trial.number, evaluation)
@@ -192,15 +197,20 @@ class Recorder:
             self._outbox.model(trial.number, folder)
 
     def concluded(
-        self, files: Mapping[str, Path], tables: Mapping[str, Mapping[str, Sequence[Any]]]
+        self,
+        files: Mapping[str, Path],
+        tables: Mapping[str, Mapping[str, Sequence[Any]]],
+        standings: Standings,
     ) -> None:
         """Tables and figures of the whole sweep belong to its run: `files` by their names there,
-        and `tables`, column by column, for MLflow to show."""
+        and `tables`, column by column, for MLflow to show; its tags say whether the winner beats
+        the base."""
         for name, path in files.items():
             self._file(SWEEP, path, name)
         if self._outbox is not None:
             for name, columns in tables.items():
                 self._outbox.table(name, columns)
+            self._outbox.tagged(SWEEP, _verdict(standings))
 
     def sweep_ended(self, state: SweepEnding, message: str) -> None:
         """The driver stops."""
@@ -210,6 +220,18 @@ class Recorder:
     def _file(self, number: int, path: Path, name: str) -> None:
         if self._outbox is not None and path.is_file():
             self._outbox.artifact(number, path, name)
+
+
+def _verdict(standings: Standings) -> dict[str, Any]:
+    """Tags of the sweep's run; none without a base."""
+    words, found = verdict_in_words(standings), against_base(standings)
+    if not words:
+        return {}
+    tags: dict[str, Any] = {"sweeper.verdict": words, "sweeper.confirmed": False}
+    if found is not None:
+        tags["sweeper.confirmed"] = found.confirmed
+        tags |= {f"sweeper.against_base.{one.metric}": one.shown for one in found.differences}
+    return tags
 
 
 def _seen(symptoms: Iterable[Symptom]) -> dict[str, str]:

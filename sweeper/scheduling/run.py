@@ -13,7 +13,7 @@ from __future__ import annotations
 import contextlib
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +22,7 @@ import yaml
 from sweeper.company import Company
 from sweeper.errors import SpecConflict, Superseded, SweeperError, UserError
 from sweeper.home import Home, Request, SweepFolder, writing
+from sweeper.scheduling.closing import closing
 from sweeper.scheduling.cluster import environment
 from sweeper.scheduling.conclusion import Results, conclude
 from sweeper.scheduling.conductor import Conductor
@@ -42,6 +43,7 @@ from sweeper.scheduling.trainable import Factory, build_training
 from sweeper.scheduling.tune_loop import Tuning
 from sweeper.search.ledger import Ledger
 from sweeper.standings import standings_of
+from sweeper.standings.verdict import verdict_in_words
 from sweeper.sweepfile.load import load_sweep, read_stored
 from sweeper.sweepfile.model import Sweep
 from sweeper.tracking.address import tracking_uri
@@ -69,6 +71,7 @@ def run(
     record: bool = True,
     report: bool = True,
     adopt: bool = False,
+    retry_failed: Collection[str] = (),
 ) -> Outcome:
     """Run `sweep` in `home` until it is done or stopped by the user.
 
@@ -76,7 +79,8 @@ def run(
     `source` is the file that the sweep was read from, kept beside it. `adopt` takes the study over
     where another home has driven it so far. `record` says whether MLflow
     is told, `report` whether what has come of it is written (`conclusion`) when no more trials will
-    run.
+    run. Trials that failed through no fault of their own are tried again, and those that failed by
+    one of the causes `retry_failed` (`sweeper.causes`, those that are `curable`).
 
     What goes wrong once it runs is an Outcome with state `failed`, and can be resumed.
 
@@ -86,19 +90,22 @@ def run(
             trial needs.
         SweepBusy: another process runs it.
         LedgerError: its study is damaged.
-        TrackingError: its outbox is damaged.
+        TrackingError: its outbox is damaged, or MLflow's address cannot be used.
     """
     folder = home.sweep(sweep.name)
+    uri = tracking_uri(home.path, sweep.tracking.uri) if record else None
     with folder.lock(), environment():
         folder.create()
-        changed = _compare_spec(sweep, folder)
+        begun = read_stored(folder.spec_json) if folder.exists() else None
+        sweep = _going_on(sweep, folder, begun)
         ledger, company = Ledger.open(sweep, folder, adopt=adopt), Company.of(sweep)
         # Only now: a home to which the study does not belong keeps nothing of the sweep.
-        if changed:
+        if begun is None or begun.difference(sweep):
             _keep_spec(sweep, folder, source)
         if folder.asked() in (Request.STOP, Request.CANCEL):
             folder.clear_request()  # it was obeyed, or its driver died; running again overrides it
-        with _record(sweep, home, folder, company) if record else contextlib.nullcontext() as wires:
+        ledger.retry(retry_failed)
+        with _record(uri, home, folder, company) if uri else contextlib.nullcontext() as wires:
             recorder = Recorder(
                 sweep,
                 folder,
@@ -174,7 +181,12 @@ class _Run:
             try:
                 if not conductor.finished or (conductor.complete and scoring.due()):
                     tuning.run()
-                state, message = _ending(conductor, tuning, requests)
+                state, message = closing(
+                    conductor,
+                    self._ledger.trials(),
+                    signalled=bool(requests.interrupts or requests.terminated),
+                    cancelled=tuning.now,
+                )
                 message = message or scoring.message
             except UserError:
                 raise
@@ -199,13 +211,10 @@ class _Run:
         self._recorder.replay(self._ledger)
         self._tell(
             SweepStarted(
-                name=sweep.name,
+                sweep=sweep,
                 folder=self._folder.path,
                 budget=self._ledger.plan() or 0,
-                replicates=sweep.seeds.confirm_top * sweep.seeds.replicates,
-                parallel=sweep.limits.parallel,
-                metrics=tuple(objective.metric for objective in sweep.objective),
-                goals=tuple(objective.goal for objective in sweep.objective),
+                replicates=sweep.replicates,
                 resumed=bool(records),
                 records=tuple(records),
                 time=time.time(),
@@ -238,7 +247,8 @@ class _Run:
                 results = conclude(
                     self._sweep, self._folder, self._ledger, state=state, recorder=self._recorder
                 )
-            self._recorder.sweep_ended(state, message)
+            verdict = verdict_in_words(results.standings) if results else ""
+            self._recorder.sweep_ended(state, "\n\n".join(filter(None, (verdict, message))))
             message = "\n".join(filter(None, (message, self._drain(state))))
         except (SweeperError, OSError) as error:
             if state != "failed":
@@ -256,7 +266,7 @@ class _Run:
         self._tell(PhaseChanged("finishing", "sending the last records to MLflow", time.time()))
         asked = self._requests.asked_so_far
         left = self._wires.writer.drain(
-            PATIENCE if state in ("finished", "stopped") else IMPATIENCE,
+            PATIENCE if state in ("finished", "incomplete", "stopped") else IMPATIENCE,
             enough=lambda: self._requests.asked_so_far != asked,
         )
         return left.advice(self._sweep.name + self._home.flag) if left else ""
@@ -268,28 +278,8 @@ def _told(error: Exception) -> str:
     return f"cannot write the report: {error}; no trial is lost: run the sweep again for it"
 
 
-def _ending(conductor: Conductor, tuning: Tuning, requests: Requests) -> tuple[SweepState, str]:
-    again = f"{conductor.again} to go on"
-    if conductor.complete:
-        return "finished", _lost(conductor.lost)
-    if requests.interrupts or requests.terminated:
-        return "interrupted", f"interrupted; {again}: every trial goes on from its checkpoint"
-    if tuning.now:
-        return "cancelled", f"cancelled; {again}"
-    return "stopped", f"{conductor.message or 'stopped'}; {again}"
-
-
-def _lost(runs: int) -> str:
-    """A warning about runs that say nothing about their configuration."""
-    if runs == 0:
-        return ""
-    told = "1 run was lost with its worker" if runs == 1 else f"{runs} runs lost their workers"
-    return f"{told}; run the sweep again to try {'it' if runs == 1 else 'them'} once more"
-
-
 @contextlib.contextmanager
-def _record(sweep: Sweep, home: Home, folder: SweepFolder, company: Company) -> Iterator[_Wires]:
-    uri = tracking_uri(home.path, sweep.tracking.uri)
+def _record(uri: str, home: Home, folder: SweepFolder, company: Company) -> Iterator[_Wires]:
     with (
         Outbox(folder.outbox) as outbox,
         start_writer(outbox, uri, home.mlartifacts, company.parts) as writer,
@@ -297,26 +287,26 @@ def _record(sweep: Sweep, home: Home, folder: SweepFolder, company: Company) -> 
         yield _Wires(outbox, writer)
 
 
-def _compare_spec(sweep: Sweep, folder: SweepFolder) -> bool:
-    """Whether the spec is to be written down: there is none yet, or another that may change to it.
+def _going_on(sweep: Sweep, folder: SweepFolder, begun: Sweep | None) -> Sweep:
+    """The sweep to run, where one of its name has `begun` in the folder.
 
     Raises:
-        SpecConflict: there is one of another sweep.
+        SpecConflict: that is another sweep.
     """
-    if not folder.exists():
-        return True
-    difference = read_stored(folder.spec_json).difference(sweep)
-    if difference.refused:
+    if begun is None:
+        return sweep
+    sweep = sweep.going_on(begun)
+    if refused := begun.difference(sweep).refused:
         raise SpecConflict(
             f"a sweep named {sweep.name!r} exists in {folder.path.parent} and differs in "
-            f"{', '.join(difference.refused)}: give this one another name, or change nothing "
+            f"{', '.join(refused)}: give this one another name, or change nothing "
             "but its limits, resources, tracking, confirmation and description"
         )
-    return bool(difference)
+    return sweep
 
 
 def _keep_spec(sweep: Sweep, folder: SweepFolder, source: Path | None) -> None:
-    """Write the spec down. It comes last: once it is the new one, nobody looks at the file again;
+    """Write the spec down. It comes last: once it is the new one, the file is not compared again;
     and the file may be given as it lies here."""
     with writing(folder.path):
         if source is not None and source.is_file():

@@ -5,6 +5,8 @@ User attributes of a trial (state, values and intermediate values are Optuna's o
     mark                the study's id and the trial's number: the sweep's own entry (`foreign`)
     enqueued            true of a point that somebody enqueued and the driver took up
     refused             why an enqueued point was not taken up
+    number              the trial that this entry tries again after it had failed, as Optuna closes
+                        an entry for good; without it, that of the entry
     role, of            base, search or replicate; the trial that a replicate repeats
     cell                {label, key}: the cell of an ablation's design
     values, config      searched parameters by path; the whole configuration
@@ -67,13 +69,18 @@ def translated(place: Path | None = None) -> Iterator[None]:
         raise LedgerError(f"cannot use {where}: {reason}") from error
 
 
+def number_of(entry: FrozenTrial) -> int:
+    """The number of the trial that an entry of the study tells of."""
+    return int(entry.user_attrs.get("number", entry.number))
+
+
 def trial_of(entry: FrozenTrial, final: Mapping[str, Any] | None = None) -> Trial:
     """A trial from its entry in the study; `final` is what the study has of its final score."""
     attrs = entry.user_attrs
     end = attrs.get("end", {})
     running = "running" if attrs.get("attempts") else "waiting"
     return Trial(
-        number=entry.number,
+        number=number_of(entry),
         state=_STATES.get(entry.state, running),  # type: ignore[arg-type]
         role=attrs.get("role", "search"),
         of=attrs.get("of"),

@@ -17,7 +17,7 @@ other people (`foreign`) are never written, but for an enqueued point that is ta
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from typing import Any, Self
@@ -26,6 +26,7 @@ import optuna
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
+from sweeper.causes import is_lost
 from sweeper.errors import SpecConflict
 from sweeper.home import SweepFolder
 from sweeper.search import attributes
@@ -63,7 +64,7 @@ class Ledger(StudyReader):
         self._storage = storage
         self._journal = journal
         self._owner = owner
-        self._desk = Proposer(sweep, study, storage, self._entries, identity)
+        self._desk = Proposer(sweep, study, storage, self._entries)
         self._steps: dict[int, set[int]] = {}
 
     @classmethod
@@ -177,6 +178,32 @@ class Ledger(StudyReader):
             self._entries.set(number, "deaths", {"count": count, "step": reached})
         return int(count)
 
+    def retry(self, also: Collection[str] = ()) -> list[int]:
+        """Have trials that failed tried again: those whose failure says nothing about their
+        configuration, and those that failed by one of the causes `also`. Returns their numbers.
+
+        Each goes on under its number, from its checkpoint.
+        """
+        held = {
+            key
+            for entry in self._entries.all()
+            if not is_lost(attributes.cause_of(entry)) and (key := _run_of(entry)) is not None
+        }
+        again = [
+            attributes.number_of(entry)
+            for entry in self._entries.all(TrialState.FAIL)
+            if (
+                # Former versions held a run that was lost once more, under another number.
+                _run_of(entry) not in held
+                if is_lost(cause := attributes.cause_of(entry))
+                else cause in also
+            )
+        ]
+        for number in again:
+            with self.together():
+                self._learn(self._entries.reopen(number))
+        return again
+
     # Following trials
 
     def report(self, number: int, evaluation: Evaluation) -> bool:
@@ -269,7 +296,7 @@ class Ledger(StudyReader):
 
     def _learn(self, trial: FrozenTrial) -> None:
         """Keep what is known of a trial, so that nothing is read twice."""
-        self._steps[trial.number] = set(attributes.evaluations(trial.user_attrs))
+        self._steps[attributes.number_of(trial)] = set(attributes.evaluations(trial.user_attrs))
         self.scheduler.learn(trial)
 
 
@@ -284,3 +311,11 @@ def _claim_unfinished(sweep: Sweep, study: optuna.Study, storage: BaseStorage) -
         return
     if not sweep.is_ablation and isinstance(Sampler.of(sweep), OptunaSampler):
         storage.set_trial_user_attr(last._trial_id, "role", "search")
+
+
+def _run_of(entry: FrozenTrial) -> tuple[Any, ...] | None:
+    """Which run of a cell or a confirmation it is; None of a trial of a search."""
+    attrs = entry.user_attrs
+    if "cell" in attrs:
+        return attrs["cell"]["key"], attrs["values"]["seed"]
+    return (attrs["of"], attrs["values"]["seed"]) if attrs.get("role") == "replicate" else None

@@ -12,18 +12,17 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from optuna.distributions import BaseDistribution
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import BaseStorage
 from optuna.study import Study
-from optuna.trial import FrozenTrial, TrialState, create_trial
+from optuna.trial import FrozenTrial, TrialState
 
 from sweeper.causes import is_lost
 from sweeper.search import attributes
 from sweeper.search.distributions import distribution, to_study
 from sweeper.search.enqueued import Unfit, check_honoured, fitting
 from sweeper.search.entries import Entries
-from sweeper.search.foreign import MARK, REFUSED, ForeignEntry, foreign_entry, mark_of
+from sweeper.search.foreign import MARK, REFUSED, ForeignEntry, foreign_entry
 from sweeper.search.sampler import Result, Sampler, Turn, mix
 from sweeper.sweepfile.model import Sweep
 from sweeper.sweepfile.space import Draw, apply, base_draw, walk
@@ -36,19 +35,15 @@ if TYPE_CHECKING:
 class Proposer:
     """Hands out the trials of one study."""
 
-    def __init__(
-        self, sweep: Sweep, study: Study, storage: BaseStorage, entries: Entries, identity: str
-    ) -> None:
+    def __init__(self, sweep: Sweep, study: Study, storage: BaseStorage, entries: Entries) -> None:
         self.refused: list[ForeignEntry] = []
         """Enqueued points that have been refused since somebody last looked."""
         self._sweep = sweep
         self._study = study
         self._storage = storage
         self._entries = entries
-        self._identity = identity
         self._sampler = Sampler.of(sweep)
         self._design: Design | None = None
-        self._tried: set[tuple[str, int]] = set()
 
     def ask(self) -> Trial | None:
         """The search's next trial; None when the grid has no further point.
@@ -70,28 +65,22 @@ class Proposer:
         return None if draw is None else self._add(draw, draw.values, "search", noted=turn.noted)
 
     def _ask_cell(self, own: list[FrozenTrial]) -> Trial | None:
-        """The next run of an ablation; further seeds of a cell belong to its first trial.
-
-        A run whose worker died is asked for again, but only once by each driver: where the machine
-        cannot hold the configuration, its worker would die for ever.
-        """
+        """The next run of an ablation; further seeds of a cell belong to its first trial."""
         # Imported here: listings read studies too, and need neither designs nor SciPy.
         from sweeper.search.ablation_trials import cells_due, design_of
 
         if self._design is None:
             self._design = design_of(self._sweep)
         first: dict[str, int] = {}
-        done = set(self._tried)
+        done: set[tuple[str, int]] = set()
         for trial in own:
             attrs = trial.user_attrs
-            first.setdefault(attrs["cell"]["key"], trial.number)
-            if not is_lost(attributes.cause_of(trial)):
-                done.add((attrs["cell"]["key"], attrs["values"]["seed"]))
+            first.setdefault(attrs["cell"]["key"], attributes.number_of(trial))
+            done.add((attrs["cell"]["key"], attrs["values"]["seed"]))
         due = cells_due(self._sweep, self._design, done)
         if not due:
             return None
         cell, seed = due[0]
-        self._tried.add((cell.key, seed))
         values = {**cell.settings, "seed": seed}
         draw = Draw(values, apply(self._sweep.base, values))
         of = first.get(cell.key)
@@ -126,7 +115,7 @@ class Proposer:
             self._refuse(entry, str(error))
             return None
         self._set(entry, "enqueued", True)
-        self._set(entry, MARK, mark_of(self._identity, entry.number))
+        self._entries.mark(entry)
         with suppress(UpdateFinishedTrialError):
             if self._storage.set_trial_state_values(entry._trial_id, TrialState.RUNNING):
                 return self._fill(entry, draw, noted)
@@ -214,35 +203,15 @@ class Proposer:
         params = {path: to_study(domains[path], value) for path, value in searched.items()}
         distributions = {path: distribution(domains[path]) for path in searched}
         try:
-            trial_id = self._create(attrs, params, distributions, noted or {})
+            entry = self._entries.add(
+                attrs, params=params, distributions=distributions, noted=noted or {}
+            )
         except ValueError:
             # A database holds a parameter to the choices that it began with: an ablation's factor
             # may have got more levels, and others may have added entries with choices of their own.
             # What a trial is stands in its values.
-            trial_id = self._create(attrs, {}, {}, noted or {})
-        return attributes.trial_of(self._storage.get_trial(trial_id))
-
-    def _create(
-        self,
-        attrs: dict[str, Any],
-        params: dict[str, Any],
-        distributions: dict[str, BaseDistribution],
-        noted: Mapping[str, Any],
-    ) -> int:
-        number = self._entries.count
-        template = create_trial(
-            state=TrialState.RUNNING,
-            params=params,
-            distributions=distributions,
-            value=None,
-            user_attrs={MARK: mark_of(self._identity, number), **attrs},
-            system_attrs=dict(noted),
-        )
-        trial_id = self._storage.create_new_trial(self._study._study_id, template)
-        entry = self._storage.get_trial(trial_id)
-        if entry.number != number:  # others have added to the database in this instant
-            self._set(entry, MARK, mark_of(self._identity, entry.number))
-        return trial_id
+            entry = self._entries.add(attrs, params={}, distributions={}, noted=noted or {})
+        return attributes.trial_of(entry)
 
     def _turn(
         self,

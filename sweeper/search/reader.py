@@ -9,7 +9,7 @@ from optuna.storages import BaseStorage
 
 from sweeper.home import SweepFolder
 from sweeper.search import attributes
-from sweeper.search.attributes import translated
+from sweeper.search.attributes import number_of, translated
 from sweeper.search.entries import Entries
 from sweeper.search.foreign import ForeignEntry, foreign_entry
 from sweeper.search.importances import Importance, importances_of
@@ -37,7 +37,7 @@ class StudyReader:
         with translated():
             study = self._study.user_attrs
             return [
-                attributes.trial_of(entry, study.get(f"{attributes.FINAL}{entry.number}"))
+                attributes.trial_of(entry, study.get(f"{attributes.FINAL}{number_of(entry)}"))
                 for entry in self._entries.all()
             ]
 

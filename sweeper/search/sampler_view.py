@@ -24,6 +24,7 @@ from sweeper.causes import is_lost
 from sweeper.search.attributes import broken, cause_of
 from sweeper.search.distributions import distribution, to_study
 from sweeper.search.draft import Draft
+from sweeper.search.entries import latest
 from sweeper.search.foreign import is_ours
 from sweeper.sweepfile.model import Sweep
 
@@ -57,8 +58,9 @@ class SamplerView(Study):
         if self._seen is None:
             everything = self._storage.get_all_trials(self._study_id, deepcopy=False)
             study = self._storage.get_study_user_attrs(self._study_id)
-            own = [_whole(self._sweep, trial) for trial in everything if is_ours(trial, study)]
-            self._seen = self._soften([trial for trial in own if _counts(trial)])
+            own = latest(trial for trial in everything if is_ours(trial, study))
+            whole = [_whole(self._sweep, trial) for trial in own]
+            self._seen = self._soften([trial for trial in whole if _counts(trial)])
         chosen = [trial for trial in self._seen if states is None or trial.state in states]
         return copy.deepcopy(chosen) if deepcopy else chosen
 

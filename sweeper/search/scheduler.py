@@ -28,7 +28,7 @@ class Scheduler:
         attrs = entry.user_attrs
         if attrs.get("role") != "replicate":
             metric = self._sweep.objective[0].metric
-            self._curves[entry.number] = attributes.curve_of(attrs, metric)
+            self._curves[attributes.number_of(entry)] = attributes.curve_of(attrs, metric)
 
     def undecided(self, number: int) -> bool:
         """Whether the trial's last evaluation still awaits its verdict.
@@ -61,9 +61,9 @@ class Scheduler:
         if self._entries.get(number).user_attrs.get("role") == "base":
             return None
         sound = {
-            other.number: values
+            attributes.number_of(other): values
             for other in self._entries.all()
-            if other.number in self._curves
+            if attributes.number_of(other) in self._curves
             and not attributes.broken(other)
             and (values := attributes.current(other.user_attrs, "values"))
         }

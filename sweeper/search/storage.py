@@ -11,6 +11,7 @@ from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from sweeper.errors import LedgerError, UserError
 from sweeper.home import SweepFolder
 from sweeper.search.journal import Journal
+from sweeper.secrets import redacted
 from sweeper.sweepfile.model import Sweep
 
 STORAGE_VARIABLE = "SWEEPER_STORAGE"
@@ -59,10 +60,10 @@ def _address(url: str | None) -> str:
 
 
 def _open_database(url: str) -> RDBStorage:
-    from sqlalchemy import exc, make_url  # a listing of journals need not wait for it
+    from sqlalchemy import exc  # a listing of journals need not wait for it
 
+    shown = redacted(url)
     try:
-        shown = make_url(url).render_as_string(hide_password=True)
         _make_tables(url)
         # Nothing is asked of the database here, so that no connection is left behind by a failure.
         database = RDBStorage(

@@ -3,6 +3,7 @@
     standings       a sweep's trials with what follows from them: places, the winner, how far it is
     ranking         the order of a search by its own values; Pareto fronts for two objectives
     confirming      the race of the best on fresh seeds: what is due, and who was given up
+    against_base    how the winner compares with the base configuration; `verdict`: in words
     cells           the cells of an ablation by their means over seeds
     stops           what ended trials early, and the steps that were saved
     luck            how much of a search is luck, and what its best trials share

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -53,14 +53,14 @@ def cells_of(runs: Sequence[Trial], goal: Goal) -> list[CellStanding]:
     return [_standing(labels[place], groups[labels[place]]) for place in order]
 
 
-def runs_by_seed(runs: Sequence[Trial]) -> dict[int, float | None]:
+def runs_by_seed(runs: Iterable[Trial], objective: int = 0) -> dict[int, float | None]:
     """Seed → value of the runs that are over; of several with one seed the first that completed.
 
     A run that lost its worker, or was stopped by a scheduler, says nothing and is left out.
     """
     by_seed: dict[int, float | None] = {}
     for trial in runs:
-        value = final(trial)
+        value = final(trial, objective)
         if value is not None or trial.state == "completed" or to_blame(trial.state, trial.symptom):
             configured = seed_of(trial)
             seed = trial.number if configured is None else configured

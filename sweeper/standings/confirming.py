@@ -2,41 +2,57 @@
 
 After the search, the best configurations run again on fresh seeds, the same for each of them, so
 that they can be compared in pairs. A configuration that can no longer win gets no more of them
-(`sweeper.ablation.confirmation` has the rule). What is due follows from the trials alone: a sweep
-that was killed in the middle of it goes on with what is missing, and decides the same.
+(`sweeper.ablation.confirmation` has the rule). The base configuration is one of them, and gets
+every seed: it is what the winner is measured against, and may win. What is due follows from the
+trials alone: a sweep that was killed in the middle of it goes on with what is missing, and decides
+the same.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from sweeper.ablation.confirmation import Confirmation, confirm
-from sweeper.standings.ranking import configurations
+from sweeper.standings.ranking import apart_from_seed, configurations
 from sweeper.sweepfile.seeding import replicate_seeds
 
 if TYPE_CHECKING:
     from sweeper.standings.standings import Standings
+    from sweeper.trial import Trial
 
 
 def race(standings: Standings, *, without: Collection[int] = ()) -> Confirmation | None:
     """Where the race stands; its keys are names of trials. None where nothing is confirmed.
 
-    A replicate that failed is an outcome; one whose worker died is none. With two objectives nobody
-    is given up: there is no one value by which to win. `without` are seeds of rounds that cannot be
-    held now.
+    A replicate that failed is an outcome; one whose worker died is none. With two objectives no
+    configuration is given up: there is no one value by which to win. `without` are seeds of rounds
+    that cannot be held now.
     """
     seeds = standings.sweep.seeds
     if not seeds.confirm_top or standings.sweep.is_ablation:
         return None
     contenders = configurations(standings.by_search, seeds.confirm_top)
+    base = standings.base if standings.sweep.confirms_base else None
+    if base is None or base.number not in standings.scores:
+        base = None  # there is no value that could be confirmed
+    else:
+        contenders = _with_base(contenders, base)
     return confirm(
         {trial.name: standings.replicates.get(trial.number, {}) for trial in contenders},
         [seed for seed in replicate_seeds(standings.sweep) if seed not in without],
         standings.goal,
         screen=seeds.screen,
         adaptive=len(standings.goals) == 1,
+        kept=base.name if base is not None else None,
     )
+
+
+def _with_base(contenders: Sequence[Trial], base: Trial) -> list[Trial]:
+    """The base in the place of whichever has its configuration, else behind them all."""
+    same = apart_from_seed(base.config)
+    own = [base if apart_from_seed(one.config) == same else one for one in contenders]
+    return own if base in own else [*own, base]
 
 
 def replicates_due(standings: Standings, *, without: Collection[int] = ()) -> list[tuple[int, int]]:

@@ -1,4 +1,4 @@
-"""How far a sweep is, and how its winner compares with where it began."""
+"""How far a sweep is."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from sweeper.causes import is_lost
 from sweeper.home import Request
 from sweeper.standings.confirming import replicates_due
 from sweeper.standings.standings import Standings
-from sweeper.standings.values import final
 from sweeper.wording import plural
 
-State = Literal["running", "paused", "draining", "ending", "interrupted", "finished"]
+State = Literal[
+    "running", "paused", "draining", "ending", "interrupted", "finished", "incomplete", "failed"
+]
 
 _ASKED: dict[Request, State] = {
     Request.PAUSE: "paused",
@@ -63,7 +64,7 @@ def budget_of(standings: Standings) -> int | None:
 
 def _over(standings: Standings) -> int:
     if standings.sweep.is_ablation:
-        # A run whose worker died is held again: the pair counts once.
+        # Former versions held a run whose worker died again under another number.
         runs = (trial for trial in standings.trials if trial.over)
         return len({(trial.cell, trial.values.get("seed")) for trial in runs})
     return sum(trial.over for trial in standings.search)
@@ -77,7 +78,9 @@ def _state(
     unfinished = any(not trial.over for trial in standings.trials)
     if unfinished or budget is None or over < budget or _confirmation_is_due(standings):
         return "interrupted"
-    return "finished"
+    if standings.trials and not standings.counts.get("completed"):
+        return "failed"
+    return "incomplete" if any(is_lost(trial.symptom) for trial in standings.trials) else "finished"
 
 
 def _confirmation_is_due(standings: Standings) -> bool:
@@ -91,31 +94,3 @@ def _confirmation_is_due(standings: Standings) -> bool:
         and trial.config["seed"] not in standings.replicates.get(trial.of or 0, {})
     }
     return bool(replicates_due(standings, without=lost))
-
-
-@dataclass(frozen=True)
-class AgainstBase:
-    """The winner's value and the base configuration's, like with like: means on fresh seeds where
-    both have them (`fresh`), else what each had in the search."""
-
-    best: float
-    base: float
-    fresh: bool
-
-    @property
-    def change(self) -> float | None:
-        """In parts of the base's value; None where that is 0."""
-        return (self.best - self.base) / abs(self.base) if self.base else None
-
-
-def against_base(standings: Standings) -> AgainstBase | None:
-    """How the winner compares with the base configuration; None where there are not both, or values
-    that cannot be compared."""
-    best = standings.best
-    base = next((standing for standing in standings.order if standing.trial.role == "base"), None)
-    if best is None or base is None or not base.comparable:
-        return None
-    means = [standing.confirmed.mean if standing.confirmed else None for standing in (best, base)]
-    fresh = None not in means
-    ours, theirs = means if fresh else (final(best.trial), final(base.trial))
-    return None if ours is None or theirs is None else AgainstBase(ours, theirs, fresh)

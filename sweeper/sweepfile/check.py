@@ -9,8 +9,6 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from pydantic import TypeAdapter
-
 from sweeper.sweepfile.document import Document, Path, keys_of, one_of, shown
 from sweeper.sweepfile.domains import Parameter, Range, Toggle, Values
 from sweeper.sweepfile.model import Sweep
@@ -18,8 +16,9 @@ from sweeper.sweepfile.sections import ON_TOP, Goal, Objective
 from sweeper.sweepfile.space import apply, walk
 from trials import catalogue
 from trials.config import TrialConfig, feasible, load_config, problems_of
-from trials.data import AnyData, check_data
+from trials.data import check_given
 from trials.errors import ConfigError, DataError
+from trials.metrics.extractor import extractor_out_of_reach
 from trials.metrics.measure import Measure
 from trials.part import unknown_name
 from trials.presets import expand
@@ -29,8 +28,6 @@ from trials.roles import measures
 DRAWS = 100
 """Random configurations tried of a space, beside each value of each parameter; a draw takes time
 for each toggle, so that many of those have fewer draws."""
-
-_DATA: TypeAdapter[Any] = TypeAdapter(AnyData)
 
 AT_MOST = 5
 """Infeasible combinations that are reported; more of them have the same causes."""
@@ -47,7 +44,7 @@ def check_against_trainer(
         _report(document, _in_base(document, problem.path), problem)
     checker = _Checker(document, base, parameters, set(problems))
     checker.check_values()
-    checker.check_data()
+    checker.check_files()
     if not document.problems:
         checker.check_toggles()
         checker.check_combinations()
@@ -203,18 +200,26 @@ class _Checker:
                 needed = without
         return needed
 
-    def check_data(self) -> None:
-        """The data must be there."""
-        for problem in _missing_data(self.base):
+    def check_files(self) -> None:
+        """The data must be there, and the extractor's weights within reach."""
+        for problem in [*_missing_data(self.base), *self._missing_weights()]:
             _report(self.document, _in_base(self.document, problem.path), problem)
+
+    def _missing_weights(self) -> list[Problem]:
+        if self.of_base:
+            return []
+        config = load_config(self.base)
+        return extractor_out_of_reach(
+            config.evaluation.extractor, config.data.name, config.source.items
+        )
 
 
 def _missing_data(base: Mapping[str, Any]) -> list[Problem]:
-    """What is wrong with the data themselves; nothing where their settings are wrong already."""
+    """What is wrong with the data themselves, also where some of their settings are wrong."""
     try:
         mapping, _ = expand(base)
-        return check_data(_DATA.validate_python(mapping.get("data")))
-    except ValueError:  # Of pydantic, or of a path that leads nowhere: reported as a wrong setting.
+        return check_given(mapping.get("data"))
+    except ValueError:  # Of a path that no user has: reported as a wrong setting.
         return []
 
 

@@ -96,6 +96,19 @@ class Document:
         """The problems by line; those without one, of overrides, at the end."""
         return sorted(self.problems, key=lambda problem: (problem.line is None, problem.line or 0))
 
+    def texts(self) -> Iterator[tuple[Path, str]]:
+        """Every text among the values, and every key, with its place."""
+        waiting: list[tuple[Path, Any]] = [((), self.root)]
+        while waiting:
+            path, value = waiting.pop()
+            if isinstance(value, str):
+                yield path, value
+            elif isinstance(value, list):
+                waiting += [((*path, index), item) for index, item in enumerate(value)]
+            elif isinstance(value, dict):
+                yield from ((path, key) for key in value if isinstance(key, str))
+                waiting += [((*path, key), item) for key, item in value.items()]
+
     def graft(self, path: Path, other: Document) -> None:
         """Take over the places of `other`, whose root now stands at `path` of this document."""
         for old in [old for old in self.places if old[: len(path)] == path]:

@@ -25,7 +25,7 @@ from sweeper.sweepfile.model import Sweep
 from sweeper.sweepfile.order import follows_conditions, in_order
 from sweeper.sweepfile.overrides import lay_over
 from sweeper.sweepfile.parameters import add_own_conditions, read_parameters
-from sweeper.sweepfile.rules import check_sections, check_together
+from sweeper.sweepfile.rules import check_secrets, check_sections, check_together
 from sweeper.sweepfile.sections import CHOICES, KEYS, SECTIONS, Objective, Section
 from trials.by_name import ByName
 from trials.distributions import canonical
@@ -41,6 +41,9 @@ ELSEWHERE = {
     "run_cap": "limits.trials",
 }
 """Keys of W&B sweep files that have another name here."""
+
+YOUNGER: dict[str, dict[str, Any]] = {"seeds": {"confirm_base": False}}
+"""Settings that not every version wrote down, and what a sweep without them was begun with."""
 
 AnySection = TypeVar("AnySection", bound=Section)
 
@@ -64,12 +67,13 @@ def parse_sweep(text: str, filename: str = "<string>", overrides: Sequence[str] 
     Raises:
         SpecError: something is wrong; every problem of the text is in it.
     """
-    return _checked(read_document(text, filename), overrides)
+    return _checked(read_document(text, filename), overrides, text)
 
 
-def _checked(document: Document, overrides: Sequence[str]) -> Sweep:
+def _checked(document: Document, overrides: Sequence[str], text: str = "") -> Sweep:
     for override in overrides if document.readable else ():
         lay_over(document, override)
+    check_secrets(document, text)
     sweep = _assemble(document, checked=True) if document.readable else None
     if sweep is None or document.problems:
         raise SpecError(document.in_file_order())
@@ -99,11 +103,21 @@ def sweep_from_dict(mapping: Mapping[str, Any], filename: str = "spec.json") -> 
     Raises:
         SpecError: the mapping was damaged.
     """
-    document = Document(filename, root=dict(mapping))
+    document = Document(filename, root=_as_it_was_meant(mapping))
     sweep = _assemble(document, checked=False)
     if sweep is None or document.problems:
         raise SpecError(document.in_file_order())
     return sweep
+
+
+def _as_it_was_meant(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """With every setting that is younger than the sweep, as sweeps behaved before it."""
+    root = dict(stored)
+    for section, younger in YOUNGER.items():
+        written = root.get(section, {})
+        if isinstance(written, dict):
+            root[section] = {**younger, **written}
+    return root
 
 
 def _assemble(document: Document, *, checked: bool) -> Sweep | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import hashlib
 import itertools
 import json
@@ -29,6 +30,7 @@ MAY_CHANGE = (
     "resources",
     "tracking",
     "seeds.confirm_top",
+    "seeds.confirm_base",
     "seeds.replicates",
     "seeds.screen",
 )
@@ -133,6 +135,26 @@ class Sweep:
             "tracking": _given(self.tracking),
             **({"ablation": _written("ablation", self.ablation)} if self.ablation else {}),
         }
+
+    @property
+    def confirms_base(self) -> bool:
+        """Whether the base configuration runs on fresh seeds beside the best of the search."""
+        begins = bool(self.parameters) and self.search.start_with_base and not self.is_ablation
+        return begins and self.seeds.confirm_top > 0 and self.seeds.confirm_base
+
+    @property
+    def replicates(self) -> int:
+        """Runs on fresh seeds that may follow the search: all of them, if none is given up."""
+        configurations = 0 if self.is_ablation else self.seeds.confirm_top + self.confirms_base
+        return configurations * self.seeds.replicates
+
+    def going_on(self, begun: Sweep) -> Sweep:
+        """This sweep as it goes on where `begun` has begun under its name: the base is confirmed or
+        not as it was then, where nothing else is said now."""
+        if "confirm_base" in self.seeds.model_fields_set:
+            return self
+        kept = {"confirm_base": begun.seeds.confirm_base}
+        return dataclasses.replace(self, seeds=self.seeds.model_copy(update=kept))
 
     @property
     def fingerprint(self) -> str:

@@ -6,10 +6,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
+from sweeper.errors import Problem
 from sweeper.parts import DesignConfig, base_of
+from sweeper.secrets import secrets_in
 from sweeper.sweepfile.document import Document, one_of
 from sweeper.sweepfile.domains import Parameter, Range
 from sweeper.sweepfile.sections import Objective
+
+_COPIED = "in an address, which would be copied into logs and records"
+_CREDENTIALS = (
+    "credentials in the environment: MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or "
+    "MLFLOW_TRACKING_TOKEN, for a server; a libpq password file for PostgreSQL"
+)
 
 
 def check_sections(document: Document, sections: Mapping[str, Any]) -> None:
@@ -23,22 +31,34 @@ def check_sections(document: Document, sections: Mapping[str, Any]) -> None:
             "a share of one GPU, or a whole number",
         )
     if tracking is not None and tracking.uri is not None:
-        _check_uri(document, tracking.uri)
+        try:
+            urlsplit(tracking.uri)
+        except ValueError as error:
+            document.add(("tracking", "uri"), f"is no address: {error}")
 
 
-def _check_uri(document: Document, uri: str) -> None:
-    try:
-        password = urlsplit(uri).password
-    except ValueError as error:
-        document.add(("tracking", "uri"), f"is no address: {error}")
-        return
-    if password is not None:
-        document.add(
-            ("tracking", "uri"),
-            "holds a password, which would be copied into logs and records",
-            "credentials in the environment: MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD "
-            "for a server, a libpq password file for PostgreSQL",
-        )
+def check_secrets(document: Document, text: str) -> None:
+    """Refuse secrets in addresses anywhere in a file, comments too: all of it is recorded.
+
+    `text` is what the document was read from; overrides are values that it does not hold.
+    """
+    told: set[str] = set()
+    for path, value in document.texts():
+        for secret in secrets_in(value):
+            told.add(value[secret.start : secret.end])
+            document.add(path, f"holds {secret.what} {_COPIED}", _CREDENTIALS)
+    for number, line in enumerate(text.splitlines(), 1):
+        for secret in secrets_in(line):
+            if line[secret.start : secret.end] not in told:
+                document.problems.append(
+                    Problem(
+                        "",
+                        f"the text here holds {secret.what} {_COPIED}",
+                        _CREDENTIALS,
+                        file=document.file,
+                        line=number,
+                    )
+                )
 
 
 def check_together(

@@ -33,11 +33,14 @@ class Seeds(Section):
 
     confirm_top: Whole = Field(default=0, ge=0, le=1000)
     """Best configurations that run again after the search, on fresh seeds; 0: none."""
+    confirm_base: bool = True
+    """Whether the base configuration runs on the same fresh seeds, beside them: what the winner
+    gains is then a difference over paired seeds."""
     replicates: Whole = Field(default=5, ge=2, le=1000)
     """Fresh seeds of each confirmed configuration, the same for all of them."""
     screen: Whole = Field(default=3, ge=2, le=1000)
-    """Of those, the first that every one gets; after each further one, whoever can no longer win is
-    given up and gets no more."""
+    """Of those, the first that every one gets; after each further one, a configuration that can no
+    longer win is given up and gets no more. The base gets all of them."""
 
 
 class Limits(Section):

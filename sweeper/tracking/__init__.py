@@ -7,7 +7,7 @@ driver itself goes away in between. Importing this package does not import mlflo
 
 from __future__ import annotations
 
-from sweeper.tracking.address import redacted, tracking_uri
+from sweeper.tracking.address import tracking_uri
 from sweeper.tracking.handle import WriterHandle, start_writer, sync
 from sweeper.tracking.left import Failure, Left, waiting
 from sweeper.tracking.names import SWEEP
@@ -19,7 +19,6 @@ __all__ = [
     "Left",
     "Outbox",
     "WriterHandle",
-    "redacted",
     "start_writer",
     "sync",
     "tracking_uri",

@@ -1,4 +1,4 @@
-"""Which MLflow a home records to, and how its address is said without giving a secret away."""
+"""Which MLflow a home records to."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from sweeper.errors import TrackingError
+from sweeper.secrets import secrets_in, without_user
 
 URI_VARIABLE = "MLFLOW_TRACKING_URI"
 
@@ -19,23 +20,30 @@ def tracking_uri(home: Path, configured: str | None = None) -> str:
 
     Raises:
         TrackingError: the address cannot work: a folder (MLflow no longer records into plain
-            files), a home whose path an address cannot hold, or a password in the address, where
+            files), a home whose path an address cannot hold, or a secret in the address, where
             every process list and every copy of the sweep file would show it.
     """
     uri = configured or os.environ.get(URI_VARIABLE) or _own_database(home)
-    scheme = urlsplit(uri).scheme.partition("+")[0]
+    scheme = _scheme(uri)
     if scheme not in (*_DATABASES, *_SERVERS) and uri != "databricks":
         raise TrackingError(
-            f"MLflow cannot record to {redacted(uri)!r}: expected sqlite:///FILE.db or the "
+            f"MLflow cannot record to {without_user(uri)!r}: expected sqlite:///FILE.db or the "
             "address of a server, http(s)://HOST:PORT"
         )
-    if urlsplit(uri).password is not None:
+    try:
+        urlsplit(uri)
+    except ValueError as error:
+        raise TrackingError(f"{without_user(uri)} is no address: {error}") from error
+    for secret in secrets_in(uri):
         where = (
-            "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
+            "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or into MLFLOW_TRACKING_TOKEN"
             if scheme in _SERVERS
             else "PGPASSFILE or the database's own environment"
         )
-        raise TrackingError(f"no password in an address ({redacted(uri)}): put it into {where}")
+        raise TrackingError(
+            f"the address of MLflow, {without_user(uri)}, holds {secret.what} which logs and "
+            f"process lists would show: put it into {where}"
+        )
     return uri
 
 
@@ -49,9 +57,14 @@ def _own_database(home: Path) -> str:
     return f"sqlite:///{path}/mlflow.db"
 
 
+def _scheme(uri: str) -> str:
+    """`postgresql` of `PostgreSQL+psycopg://…`; empty where it is no address."""
+    return uri.partition("://")[0].partition("+")[0].lower() if "://" in uri else ""
+
+
 def is_server(uri: str) -> bool:
     """Whether runs go to a server, which has pages of its own, and to no database."""
-    return uri == "databricks" or urlsplit(uri).scheme in _SERVERS
+    return uri == "databricks" or _scheme(uri) in _SERVERS
 
 
 def database_file(uri: str) -> Path | None:
@@ -62,14 +75,8 @@ def database_file(uri: str) -> Path | None:
     return Path(name) if scheme and name not in ("", ":memory:") else None
 
 
-def redacted(uri: str) -> str:
-    """`uri` without its user and password."""
-    parts = urlsplit(uri)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl() if parts.netloc else uri
-
-
 def artifact_root(uri: str, folder: Path, experiment: str) -> str | None:
     """Where the artifacts of a new experiment go; None where a server decides that itself."""
-    if urlsplit(uri).scheme.partition("+")[0] in _DATABASES:
+    if _scheme(uri) in _DATABASES:
         return (folder.absolute() / experiment).as_uri()
     return None

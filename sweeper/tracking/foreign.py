@@ -23,8 +23,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from sweeper.errors import UserError
+from sweeper.secrets import without_user
 from sweeper.sweepfile.document import read_document, read_text
-from sweeper.tracking.address import redacted
 from sweeper.tracking.runs import experiment_names, find_runs
 from trials.validation import problems_from
 
@@ -121,7 +121,7 @@ def foreign_records(uri: str, experiment: str, meanings: Meanings) -> list[dict[
     if not runs:
         near = difflib.get_close_matches(experiment, experiment_names(uri), n=1)
         hint = f"; did you mean {near[0]!r}?" if near and near[0] != experiment else ""
-        where = f"in an experiment called {experiment!r} at {redacted(uri)}"
+        where = f"in an experiment called {experiment!r} at {without_user(uri)}"
         raise UserError(f"there are no runs {where}{hint}")
     _refuse_absent(runs, meanings)
     above = {run["parent"] for run in runs}

@@ -15,6 +15,9 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from sweeper.secrets import redacted
+from sweeper.wording import visible
+
 MAX_KEY = 250
 MAX_PARAM = 6000
 MAX_TAG = 8000
@@ -40,7 +43,9 @@ def safe_key(name: str) -> str:
 
 
 def cut(text: str, limit: int) -> str:
-    """`text`, or its beginning and a remark where it is longer than `limit` characters."""
+    """`text` as it may be shown: without secrets of addresses, what acts on a terminal spelt out,
+    and where it is longer than `limit` characters its beginning and a remark."""
+    text = visible(redacted(text))
     return text if len(text) <= limit else text[: limit - len(CUT)] + CUT
 
 

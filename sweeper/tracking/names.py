@@ -25,13 +25,14 @@ TABLES_TAG = "mlflow.loggedArtifacts"
 USER_TAG = "mlflow.user"
 
 TrialEnding = Literal["completed", "pruned", "failed", "interrupted", "retrying"]
-SweepEnding = Literal["finished", "stopped", "cancelled", "interrupted", "failed"]
+SweepEnding = Literal["finished", "incomplete", "stopped", "cancelled", "interrupted", "failed"]
 
 STATUS = {
     "running": "RUNNING",
     "completed": "FINISHED",
     "pruned": "FINISHED",
     "finished": "FINISHED",
+    "incomplete": "FINISHED",
     "stopped": "FINISHED",
     "failed": "FAILED",
     "interrupted": "KILLED",
@@ -41,7 +42,8 @@ STATUS = {
 """The driver's word → MLflow's run status."""
 
 FINAL = frozenset({"completed", "pruned", "failed"})
-"""A trial in one of these never runs again; in any other it is reopened when it starts again."""
+"""A trial in one of these runs again only where it is said to be reopened; in any other it is so
+when it starts again."""
 
 EXIT_DONE = 0
 EXIT_LEFT = 75

@@ -179,6 +179,10 @@ class Outbox:
         """Trial `number` ended. Completed, pruned and failed are final; the others may go on."""
         self._end(number, state, tags, note, time)
 
+    def reopened(self, number: int) -> None:
+        """Trial `number` is not over, whatever was said of it, and will go on."""
+        self._end(number, "interrupted", None, "", None, reopened=True)
+
     def sweep_ended(
         self,
         state: SweepEnding,
@@ -232,9 +236,12 @@ class Outbox:
         tags: Mapping[str, Any] | None,
         note: str,
         time: float | None,
+        *,
+        reopened: bool = False,
     ) -> None:
         said = {
             "state": state,
+            "reopened": reopened,
             "end_tags": _spelt(tags or {}),
             "end_note": cut(note, MAX_TAG),
             "ended": milliseconds(clock.time() if time is None else time),

@@ -1,7 +1,7 @@
 """How what is said about a run becomes the row that the outbox keeps of it. Pure functions.
 
     waiting for its start ──start──▶ running ──end──▶ completed, pruned, failed   (final)
-                                      ▲    └──end──▶ interrupted, retrying
+                                      ▲    └──end──▶ interrupted, retrying ◀──reopen── any
                                       └──start───────┘
 
 A fact may be said twice and a start may come after its end: the row is the same in the end.
@@ -64,7 +64,7 @@ def fold(number: int, old: Mapping[str, Any], said: Mapping[str, Any]) -> dict[s
         if old["announced"] and not over:
             new.update(state="running", ended=None, end_tags="{}", end_note="")
     elif "state" in said:
-        if not over:
+        if not over or said.get("reopened"):
             new.update(state=said["state"], ended=said["ended"])
             new["end_tags"] = _text(said["end_tags"])
             new["end_note"] = said["end_note"]

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sweeper.tracking.limits import safe_key
+from sweeper.wording import in_spreadsheet
 
 
 def table_files(name: str, columns: Mapping[str, Sequence[Any]]) -> dict[str, str]:
@@ -22,7 +23,9 @@ def table_files(name: str, columns: Mapping[str, Sequence[Any]]) -> dict[str, st
     rows = list(zip(*columns.values(), strict=True))
     shown = {"columns": list(columns), "data": [[_plain(cell) for cell in row] for row in rows]}
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([list(columns), *rows])
+    csv.writer(text, lineterminator="\n").writerows(
+        [in_spreadsheet(cell) for cell in row] for row in [list(columns), *rows]
+    )
     return {f"tables/{safe}.json": json.dumps(shown), f"tables/{safe}.csv": text.getvalue()}
 
 

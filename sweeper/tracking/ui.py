@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import socket
-import subprocess
 import sys
 from pathlib import Path
 
 from sweeper.errors import UserError
-from sweeper.tracking.address import database_file, is_server, redacted, tracking_uri
+from sweeper.secrets import without_user
+from sweeper.tracking.address import database_file, is_server, tracking_uri
+from sweeper.tracking.serving import run_server
 from sweeper.tracking.vendor import ENVIRONMENT
 
 LOOPBACK = "127.0.0.1"
@@ -45,17 +46,17 @@ def ui_address(command: list[str]) -> str:
 
 
 def serve_ui(home: Path, port: int | None = None) -> int:
-    """Print the address and serve until Ctrl-C. Returns the exit status.
+    """Print the address and serve until Ctrl-C or another signal. Returns the exit status.
 
     Where the sweeps of this home are recorded on a server, that server is the place to look.
 
     Raises:
         UserError: no sweep was recorded yet, or the port is taken.
-        TrackingError: the home cannot have a database, or names no MLflow.
+        TrackingError: the home cannot have a database, or names no MLflow; or its server fails.
     """
     uri = tracking_uri(home)
     if is_server(uri):
-        print(f"The runs are recorded at {redacted(uri)}: open that in a browser.")
+        print(f"The runs are recorded at {without_user(uri)}: open that in a browser.")
         return 0
     file = database_file(uri)
     if file is not None and not file.exists():
@@ -64,13 +65,7 @@ def serve_ui(home: Path, port: int | None = None) -> int:
         raise UserError(f"port {port} is taken; name another, or none to have a free one")
     command = ui_command(home, port)
     print(f"MLflow: {ui_address(command)}  (Ctrl-C ends it)", flush=True)
-    server = subprocess.Popen(command, env={**os.environ, **ENVIRONMENT})
-    try:
-        return server.wait()
-    except KeyboardInterrupt:
-        server.terminate()
-        server.wait()
-        return 0
+    return run_server(command, {**os.environ, **ENVIRONMENT})
 
 
 def free_port(preferred: int = USUAL_PORT) -> int:

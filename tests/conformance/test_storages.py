@@ -237,6 +237,35 @@ def test_deaths_are_counted_anew_when_a_trial_got_further_in_between(place: Plac
     assert [place.open(SWEEP).died(number) for _ in range(3)] == [1, 2, 3]
 
 
+def test_trials_that_failed_are_tried_again_under_their_numbers(place: Place) -> None:
+    spec = replace(SWEEP, limits=Limits(trials=4))
+    ledger = place.open(spec)
+    first, second, third = (ask(ledger) for _ in range(3))
+    ledger.report(first.number, measured(10, 2.0))
+    ledger.fail(first.number, "worker_died", "the kernel killed it")
+    ledger.fail(second.number, "error", "it raised")
+    ledger.complete(third.number, [3.0])
+    assert place.open(spec).retry() == [first.number]
+    assert place.open(spec).retry() == []
+    assert place.open(spec).retry(["error", "divergence"]) == [second.number]
+    again = place.open(spec)
+    assert again.counts()["search"] == 3
+    assert [one.number for one in again.interrupted()] == [first.number, second.number]
+    taken_up = again.interrupted()[0]
+    assert (taken_up.values, taken_up.config) == (first.values, first.config)
+    assert (taken_up.attempts, taken_up.evaluations) == (1, (measured(10, 2.0),))
+    assert again.started(first.number) == 2
+    again.complete(first.number, [1.0])
+    again.complete(second.number, [5.0])
+    records = place.open(spec).trials()
+    assert [(one.number, one.objective) for one in records] == [
+        (0, (1.0,)),
+        (1, (5.0,)),
+        (2, (3.0,)),
+    ]
+    assert ask(place.open(spec)).number not in (0, 1, 2)
+
+
 def test_replicates_winners_and_what_the_sweep_has_cost_are_kept(place: Place) -> None:
     drive(place, SWEEP)
     ledger = place.open(SWEEP)

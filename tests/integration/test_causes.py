@@ -32,6 +32,7 @@ from sweeper.tracking.names import NOTE_TAG, STATUS
 from sweeper.tracking.runs import find_runs
 from sweeper.trial import Evaluation, Trial
 from trials.config import load_config
+from trials.errors import DataError
 from trials.health import Sign
 from trials.trainer import Training, train
 
@@ -84,6 +85,11 @@ class Greedy(Training):
         return super().advance()
 
 
+class Blind(Training):
+    def advance(self) -> Evaluation:
+        raise DataError("there are no pictures any more")
+
+
 class Dying(Training):
     def advance(self) -> Evaluation:
         os.kill(os.getpid(), signal.SIGKILL)
@@ -92,13 +98,14 @@ class Dying(Training):
 
 OWN: Mapping[str, tuple[type[Training], Mapping[str, Any]]] = {
     "worker_died": (Dying, {}),
+    "unreadable": (Blind, {}),
     "none": (Training, {}),
     "error": (Raising, {}),
     "out_of_memory": (Greedy, {}),
     "scheduler": (Training, {"optimizer": rates(0.3, 1e-6)}),  # far worse than `none` at the rung
 }
 
-TROUBLES = ("worker_died", "none", "error", "out_of_memory", *SIGNS, "scheduler")
+TROUBLES = ("worker_died", "unreadable", "none", "error", "out_of_memory", *SIGNS, "scheduler")
 """In the order of their trials: at its rung the last one meets one that was there before it."""
 
 SWEEP = Sweep(
@@ -128,7 +135,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
 @pytest.fixture(scope="module")
 def swept(home: Home) -> SweepResult:
     result = run_sweep(SWEEP, home=home.path, factory=troubled)
-    assert result.state == "finished", result.message
+    assert (result.state, result.exit_code) == ("incomplete", 1)
+    assert "2 trials came to nothing" in result.message
     assert [trial.values["trouble"] for trial in result.records] == list(TROUBLES)
     return result
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import pytest
@@ -29,18 +30,18 @@ name: lucky
 base:
   data: digits
   steps: 2
-  batch_size: 8
+  batch_size: 64
   networks: {generator: {width: 4}, discriminator: {width: 4}}
   evaluation: {every: 2, samples: 32, metrics: [fid], final_samples: 32}
 parameters:
   batch_size: {values: [8, 16, 32]}
-search: {sampler: grid, start_with_base: false}
+search: {sampler: grid}
 seeds: {confirm_top: 2, replicates: 3, screen: 2}
 limits: {parallel: 2}
 """
 
-IN_THE_SEARCH = {8: 1.0, 16: 2.0, 32: 30.0}
-ON_FRESH_SEEDS = {8: 9.0, 16: 3.0}
+IN_THE_SEARCH = {8: 1.0, 16: 2.0, 32: 30.0, 64: 40.0}
+ON_FRESH_SEEDS = {8: 9.0, 16: 3.0, 64: 8.0}
 LUCKY, WINNER = 8, 16
 """Batch sizes of the trial that was lucky in the search and of the configuration that is best."""
 
@@ -51,7 +52,7 @@ class Staged(Training):
     def evaluate(self) -> Evaluation:
         evaluation = super().evaluate()
         size, seed = self.config.batch_size, self.config.seed
-        fid = ON_FRESH_SEEDS[size] + seed % 7 / 10 if seed else IN_THE_SEARCH[size]
+        fid = ON_FRESH_SEEDS[size] + seed * size // 16 % 7 / 10 if seed else IN_THE_SEARCH[size]
         return replace(evaluation, metrics={**evaluation.metrics, "fid": fid})
 
 
@@ -140,6 +141,39 @@ def test_what_it_is_praised_for_is_its_mean_on_fresh_seeds(
     assert json.loads(capsys.readouterr().out)["best"] == mean
     assert f"best fid {mean:.4g} ±" in progress.best_line()
     assert "(3) on fresh seeds" in progress.best_line()
+
+
+def test_everybody_says_the_same_of_what_it_gains_on_the_base(
+    ran: tuple[SweepResult, Progress, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    result, progress, home = ran
+    found = result.against_base
+    assert found is not None
+    assert found.confirmed
+    (gain,) = found.differences
+    fresh = [trial for trial in result.records if trial.role == "replicate"]
+    base = {t.config["seed"]: t.objective[0] for t in fresh if t.of == 0 and t.objective}
+    ours = {t.config["seed"]: t.objective[0] for t in fresh if t.of == found.trial.number}
+    assert base.keys() == ours.keys()
+    assert gain.difference == pytest.approx(fmean(ours[s] - base[s] for s in ours))
+    verdict = f"trial {found.trial.name} beats the base configuration, fid {gain.shown}"
+    assert verdict in result.verdict
+    assert run(["status", "lucky", "--home", str(home)]) == 0
+    assert result.verdict in capsys.readouterr().out
+    assert run(["status", "lucky", "--home", str(home), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["against_base"] == found.as_dict()
+    assert result.as_dict()["verdict"] == result.verdict
+    page = result.report.read_text()
+    assert f"beats the base configuration, FID {gain.shown}" in page.split('class="tiles"')[0]
+    assert f"({gain.shown} against the base)" in progress.best_line()
+    (of_the_sweep,) = [
+        run["tags"]
+        for run in find_runs(f"sqlite:///{home}/mlflow.db", "lucky")
+        if run["tags"]["sweeper.trial"] == "sweep"
+    ]
+    assert of_the_sweep["sweeper.verdict"] == result.verdict
+    assert of_the_sweep["sweeper.confirmed"] == "true"
+    assert result.verdict in of_the_sweep["mlflow.note.content"]
 
 
 def _first_tile(page: str) -> str:

@@ -190,7 +190,7 @@ def test_what_goes_wrong_in_a_training_is_recorded_and_the_sweep_goes_on(home):
     kinds = ("none", "raise", "memory", "nan", "mode_collapse", "divergence", "die", "die once")
     spec = sweep(Parameter("trouble", Values(kinds)), trials=None, search={"sampler": "grid"})
     outcome, events = go(spec, home)
-    assert outcome.state == "finished"
+    assert (outcome.state, outcome.exit_code) == ("incomplete", 1)
     found = {one.values["trouble"]: one for one in outcome.records}
     ended = {kind: (one.state, one.symptom) for kind, one in found.items()}
     assert ended == {
@@ -218,11 +218,11 @@ def test_what_goes_wrong_in_a_training_is_recorded_and_the_sweep_goes_on(home):
 def test_the_sweep_stops_when_too_many_trials_have_failed_and_says_so(home):
     spec = sweep(base={"trouble": "raise"}, trials=20, limits={"failed": 3})
     outcome, _ = go(spec, home)
-    assert outcome.state == "stopped"
-    assert "3 trials have failed, and limits.failed is 3" in outcome.message
+    assert (outcome.state, outcome.exit_code) == ("failed", 1)
+    assert "3 trials have failed, and limits.failed is 3; none of" in outcome.message
     assert 3 <= sum(one.state == "failed" for one in outcome.records) <= 4
     again, events = go(spec, home)
-    assert again.state == "stopped"
+    assert again.state == "failed"
     assert steps_heard(events) == {}
 
 

@@ -153,6 +153,7 @@ def test_runs_that_something_else_logged_become_a_table_with_their_own_metric(
         (["pause", "begun"], "is not running"),
         (["tricks", "gradient_penlty"], "gradient_penalty"),
         (["tricks", "ema", "--presets"], "no preset called 'ema'"),
+        (["train", "dcgan", "--set", "data.path=http://me:pw@h/x"], "holds a password"),
         (["train", "dcgn"], "did you mean 'dcgan'"),
         (["train", "dcgan", "--set", "steps"], "path=value"),
         (["train", "dcgan", "--set", "stepz=3"], "did you mean 'steps'"),
@@ -197,6 +198,34 @@ def test_every_problem_of_a_file_is_reported_with_its_line(
     assert "bad.yaml:4" in text
     assert "bad.yaml:5" in text
     assert "limits" in text
+
+
+@pytest.mark.parametrize(
+    ("lines", "plan"),
+    [
+        ("limits: {trials: 9}", "9 trials"),
+        (
+            "limits: {trials: 9}\nseeds: {confirm_top: 1, replicates: 4}",
+            "9 trials, then up to 8 runs on fresh seeds (the best and the base, 4 seeds each)",
+        ),
+        (
+            "limits: {trials: 9}\nseeds: {confirm_top: 3, confirm_base: false}",
+            "9 trials, then up to 15 runs on fresh seeds (the best 3, 5 seeds each)",
+        ),
+        (
+            "search: {sampler: grid, start_with_base: false}\nseeds: {confirm_top: 2}",
+            "2 trials, then up to 10 runs on fresh seeds (the best 2, 5 seeds each)",
+        ),
+    ],
+)
+def test_a_valid_file_is_told_with_the_trials_that_it_asks_for(
+    lines: str, plan: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "s.yaml"
+    space = "parameters: {batch_size: {values: [16, 32]}}"
+    file.write_text(f"name: s\nbase: {{data: digits}}\n{space}\n{lines}\n")
+    assert run(["validate", str(file)]) == 0
+    assert capsys.readouterr().out.splitlines()[0] == f"{file}: valid; {plan}"
 
 
 def test_the_catalogue_is_listed_and_every_trick_shown(capsys: pytest.CaptureFixture[str]) -> None:
@@ -452,3 +481,77 @@ def test_what_ran_when_its_driver_died_is_not_called_running(
     with folder.lock():
         assert run(["status", "begun", "--home", str(home)]) == 0
     assert "1 running; 0 of 4 over" in capsys.readouterr().out
+
+
+def written_pictures(folder: Path) -> Path:
+    """A sweep over 24 pictures: two classes, one picture twice, one that cannot be decoded."""
+    import numpy as np
+    from PIL import Image
+
+    for number in range(23):
+        place = folder / "pictures" / "ab"[number % 2]
+        place.mkdir(parents=True, exist_ok=True)
+        seed = 0 if number == 22 else number
+        pixels = np.random.default_rng(seed).integers(0, 256, (12, 8, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(place / f"{number:02d}.png")
+    (folder / "pictures" / "b" / "99.png").write_bytes(b"no picture")
+    file = folder / "sweep.yaml"
+    file.write_text(
+        f"name: s\nbase:\n  data: {{name: image_folder, path: {folder}/pictures, size: 8, "
+        "max_corrupt: 0.05}\n  evaluation: {extractor: digits}\n"
+        "parameters: {seed: {values: [0, 1]}}\nlimits: {trials: 2}\n"
+    )
+    return file
+
+
+def test_validate_decodes_all_data_where_it_is_asked_to(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = written_pictures(tmp_path)
+    assert run(["validate", str(file)]) == 0
+    assert "skipped" not in capsys.readouterr().out, "a look cannot know"
+    asked = ["validate", str(file), "--data", "--home", str(tmp_path / "home")]
+    assert run([*asked, "--json"]) == 0
+    ((entry,)) = json.loads(capsys.readouterr().out)
+    facts = entry["data"]
+    assert facts["count"] == 23
+    assert facts["class_counts"] == {"a": 12, "b": 11}
+    assert facts["sizes"] == {"8 × 12": 23}
+    assert facts["modes"] == {"RGB": 23}
+    assert facts["skipped"] == 1
+    ((reason, count),) = facts["skipped_for"].items()
+    assert (reason.startswith("not a picture"), count) == (True, 1)
+    assert facts["duplicates"] == 1
+    assert facts["leaked"] == 0
+    assert any(item.is_dir() for item in (tmp_path / "home" / "cache" / "data").iterdir())
+    assert run(asked) == 0
+    told = capsys.readouterr().out
+    assert "23 images of 3 × 8 × 8" in told
+    assert "2 classes: a (12), b (11)" in told
+    assert "stored as 8 × 12 (23); mode RGB (23)" in told
+    assert "1 duplicate\n" in told
+    assert f"{tmp_path}/pictures/b/99.png (not a picture" in told
+    assert "warning: 1 of 24 pictures skipped" in told
+
+    assert run([*asked, "--set", "base.data.max_corrupt=0.01"]) == 2
+    told = capsys.readouterr().out
+    assert "1 or more of 24 images in" in told
+    assert "1 skipped" in told, "all of it is told, not the first alone"
+
+
+def test_training_tells_what_was_skipped(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    file = written_pictures(tmp_path)
+    small = ["steps=1", "batch_size=4", "networks.generator.width=8"]
+    small += ["networks.discriminator.width=8", "evaluation.samples=8", "evaluation.metrics=[fid]"]
+    overrides = [word for text in small for word in ("--set", text)]
+    assert run(["train", str(file), "--out", str(tmp_path / "out"), *overrides]) == 0
+    assert "data (image_folder): 1 of 24 pictures skipped: 1 not a picture" in caplog.text
+    link = tmp_path / "pictures" / "a" / "gone.png"
+    link.symlink_to("nowhere")
+    (tmp_path / "pictures" / "b" / "99.png").unlink()
+    assert run(["preview", str(file), "--no-probe"]) == 0
+    assert "1 of 24 pictures skipped: 1 a link that leads" in capsys.readouterr().err
+    assert run(["validate", str(file)]) == 0
+    assert "warning: 1 of 24 pictures skipped" in capsys.readouterr().out

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,7 +12,7 @@ import pytest
 from sweeper.errors import SweeperError
 from sweeper.home import Home
 from sweeper.parts import RuleConfig
-from sweeper.scheduling import run as run_module
+from sweeper.scheduling.closing import closing
 from sweeper.scheduling.conductor import Conductor
 from sweeper.scheduling.events import Event, PhaseChanged, TrialStarted
 from sweeper.scheduling.failure_counts import FALSE_STARTS
@@ -22,7 +22,7 @@ from sweeper.search.ledger import Ledger
 from sweeper.search.samplers.random import Random
 from sweeper.search.stopping.asha import Asha
 from sweeper.search.stopping.pbt import PopulationBased
-from sweeper.sweepfile.domains import Parameter, Range
+from sweeper.sweepfile.domains import Parameter, Range, Values
 from sweeper.sweepfile.model import Sweep
 from sweeper.sweepfile.sections import Limits, Seeds
 from sweeper.trial import Evaluation
@@ -39,10 +39,11 @@ SWEEP = Sweep(
 class Stage:
     """A conductor and what it says."""
 
-    def __init__(self, home: Path, spec: Sweep = SWEEP) -> None:
+    def __init__(self, home: Path, spec: Sweep = SWEEP, retry_failed: Collection[str] = ()) -> None:
         folder = Home.at(home).sweep(spec.name)
         folder.create()
         self.ledger = Ledger.open(spec, folder)
+        self.ledger.retry(retry_failed)
         self.heard: list[Event] = []
         recorder = Recorder(spec, folder, None)
         self.conductor = Conductor(spec, folder, self.ledger, recorder, self.heard.append)
@@ -67,8 +68,8 @@ class Stage:
 
     @property
     def ending(self) -> Any:
-        quiet = SimpleNamespace(now=False, interrupts=0, terminated=False)
-        return run_module._ending(self.conductor, quiet, quiet)  # type: ignore[arg-type]
+        trials = self.ledger.trials()
+        return closing(self.conductor, trials, signalled=False, cancelled=False)
 
 
 def test_a_pause_that_is_lifted_by_a_stop_lets_nothing_go_on(tmp_path: Path) -> None:
@@ -105,27 +106,58 @@ def test_a_limit_that_ends_a_sweep_has_to_be_raised_and_the_ending_says_so(tmp_p
     stage = Stage(tmp_path, replace(SWEEP, limits=Limits(trials=2, failed=1)))
     stage.train(Failure("error", "ValueError: no"))
     state, message = stage.ending
-    assert state == "stopped"
+    assert state == "failed"
+    assert "limits.failed is 1; none of 1 trial finished (1 error): ValueError: no" in message
+
+
+def test_too_many_failures_are_a_failure_also_where_some_trials_finished(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, replace(SWEEP, limits=Limits(trials=3, failed=1)))
+    stage.train()
+    stage.train(Failure("error", "ValueError: no"))
+    state, message = stage.ending
+    assert state == "failed"
     assert message.endswith("limits.failed is 1; raise it and run the sweep again to go on")
 
 
-def test_a_sweep_in_which_nothing_works_ends_and_says_why(tmp_path: Path) -> None:
-    reason = "ExtractorError: there are no weights"
-    stage = Stage(tmp_path, replace(SWEEP, limits=Limits(trials=9)))
-    for _ in range(2):
-        stage.train(Failure("error", reason))
-    with pytest.raises(SweeperError, match="there are no weights; mend that"):
-        stage.train(Failure("error", reason))
+@pytest.mark.parametrize("searched", ["x", "seed", "one value"])
+@pytest.mark.parametrize(
+    ("symptom", "advice"),
+    [("error", "run the sweep again with --retry-failed error"), ("unreadable", "the sweep again")],
+)
+def test_a_sweep_in_which_nothing_works_ends_and_its_advice_helps(
+    symptom: str, advice: str, searched: str, tmp_path: Path
+) -> None:
+    domains = {"x": Range(0.0, 1.0), "seed": Range(0, 99, integer=True), "one value": Values((1,))}
+    spec = replace(SWEEP, parameters=(Parameter(searched, domains[searched]),))
+    spec, reason = replace(spec, limits=Limits(trials=4)), "ExtractorError: there are no weights"
+    stage = Stage(tmp_path, spec)
+    stage.train(Failure(symptom, reason))
+    stage.train(Failure(symptom, reason))
+    with pytest.raises(SweeperError, match=f"there are no weights; mend that, then .*{advice}$"):
+        stage.train(Failure(symptom, reason))
     assert [one.state for one in stage.ledger.trials()] == ["failed"] * 3
+    failed = [(one.number, one.config) for one in stage.ledger.trials()]
+    again = Stage(tmp_path, spec, retry_failed=["error"] if symptom == "error" else [])
+    for _ in range(4):
+        again.train()
+    assert again.ending == ("finished", "")
+    assert [(one.number, one.config) for one in again.ledger.trials()[:3]] == failed
+    assert len(again.ledger.trials()) == 4
 
 
-@pytest.mark.parametrize("case", ["reasons", "symptom", "one works", "one configuration"])
+def test_data_that_vanish_in_the_middle_of_a_sweep_do_not_cost_its_budget(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, replace(SWEEP, limits=Limits(trials=9)))
+    stage.train()
+    failure = Failure("unreadable", "DataError: no such folder")
+    stage.train(failure)
+    stage.train(failure)
+    with pytest.raises(SweeperError, match="no such folder"):
+        stage.train(failure)
+
+
+@pytest.mark.parametrize("case", ["reasons", "symptom", "one works"])
 def test_failures_that_are_the_trials_own_end_nothing(case: str, tmp_path: Path) -> None:
-    parameters = (Parameter("seed", Range(0, 99, integer=True)),)
-    spec = replace(SWEEP, limits=Limits(trials=9))
-    stage = Stage(
-        tmp_path, replace(spec, parameters=parameters) if case == "one configuration" else spec
-    )
+    stage = Stage(tmp_path, replace(SWEEP, limits=Limits(trials=9)))
     if case == "one works":
         stage.train()
     for count in range(5):
@@ -154,15 +186,37 @@ def test_workers_that_can_never_start_end_the_sweep(tmp_path: Path) -> None:
         die()
 
 
-def test_a_run_that_was_lost_with_its_worker_is_told_at_the_end(tmp_path: Path) -> None:
-    stage = Stage(tmp_path, replace(SWEEP, seeds=Seeds(confirm_top=1, replicates=2)))
-    stage.train()
-    stage.train()
-    stage.train()
-    stage.train(Failure("worker_died", "the kernel killed it"))
+@pytest.mark.parametrize("number", [0, 1, 3], ids=["first", "second", "replicate"])
+def test_a_trial_that_was_lost_with_its_worker_is_told_and_tried_again(
+    number: int, tmp_path: Path
+) -> None:
+    spec = replace(SWEEP, seeds=Seeds(confirm_top=1, replicates=2))
+    stage = Stage(tmp_path, spec)
+    for place in range(4):
+        lost = Failure("worker_died", "the kernel killed it") if place == number else None
+        stage.train(lost)
     state, message = stage.ending
-    assert state == "finished"
-    assert message == "1 run was lost with its worker; run the sweep again to try it once more"
+    assert state == "incomplete"
+    assert "1 trial came to nothing" in message
+    assert message.endswith("the kernel killed it; run the sweep again to try it once more")
+    again = Stage(tmp_path, spec)
+    assert again.work().number == number
+    again.conductor.started(number)
+    done = Report(evaluations=(Evaluation(1, 0.0, {"fid": 0.5}),), finished=True)
+    again.conductor.heard(number, done)
+    trial = again.ledger.trials()[number]
+    assert (trial.number, trial.state, trial.attempts) == (number, "completed", 2)
+
+
+@pytest.mark.parametrize("symptom", ["error", "mode_collapse", "divergence"])
+def test_a_sweep_without_one_finished_trial_has_failed(symptom: str, tmp_path: Path) -> None:
+    stage = Stage(tmp_path)
+    stage.train(Failure(symptom, "the first"))
+    stage.train(Failure("out_of_memory", "the second"))
+    state, message = stage.ending
+    assert state == "failed"
+    assert f"none of 2 trials finished (1 {symptom}, 1 out_of_memory): the first" in message
+    assert (message.count("--retry-failed error") == 1) == (symptom == "error")
 
 
 HALVING = Asha.Config(grace_steps=1, reduction_factor=2)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from trials.data import RESIZE_RULE, DataSource
-from trials.data.images import FORMATS, MAX_PIXELS
+from trials.data.images import FORMATS, MAX_BYTES, MAX_PIXELS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "data.md").read_text()
 
@@ -37,5 +37,5 @@ def test_the_page_shows_every_option_of_a_source_as_the_code_has_it(name: str) -
 
 
 def test_the_page_states_the_rules() -> None:
-    for fact in (RESIZE_RULE, f"{MAX_PIXELS:,}", ", ".join(FORMATS)):
+    for fact in (RESIZE_RULE, f"{MAX_PIXELS:,}", f"{MAX_BYTES:,}", ", ".join(FORMATS)):
         assert fact in PAGE

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from trials.data.content import Tally
-from trials.data.images import Corrupt, Encoded, decode, decode_all
+from trials.data.images import Corrupt, Decoded, Encoded, decode, decode_all
+from trials.data.intake import Tally
 from trials.data.resize import fit, fit_arrays
 from trials.errors import DataError
 
@@ -26,6 +26,12 @@ def encoded(picture: Image.Image, kind: str = "PNG", **options: object) -> bytes
 
 def noise(*shape: int) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+
+
+def pixels_of(data: bytes, size: int, channels: int) -> np.ndarray:
+    found = decode(data, size, channels, "it")
+    assert isinstance(found, Decoded), found
+    return found.pixels
 
 
 def giant_png(side: int) -> bytes:
@@ -54,14 +60,14 @@ def test_a_wide_picture_is_cropped_in_its_middle_and_shrunk_without_aliasing() -
 def test_a_picture_of_the_right_size_is_not_touched() -> None:
     pixels = noise(16, 16, 3)
     for kind in ("PNG", "BMP", "TIFF", "PPM"):
-        found = decode(encoded(Image.fromarray(pixels), kind), 16, 3, "it")
+        found = pixels_of(encoded(Image.fromarray(pixels), kind), 16, 3)
         assert np.array_equal(found, np.moveaxis(pixels, -1, 0))
 
 
 def test_arrays_are_resized_by_the_same_rule_as_pictures() -> None:
     images = noise(3, 3, 20, 28)
     wanted = [
-        decode(encoded(Image.fromarray(np.moveaxis(image, 0, -1))), 8, 1, "it") for image in images
+        pixels_of(encoded(Image.fromarray(np.moveaxis(image, 0, -1))), 8, 1) for image in images
     ]
     assert np.array_equal(fit_arrays(images, 8, channels=1), np.stack(wanted))
     grey = noise(2, 1, 8, 8)
@@ -72,29 +78,29 @@ def test_exif_orientation_palettes_transparency_and_sixteen_bits_are_understood(
     pixels = noise(8, 8, 3)
     exif = Image.Exif()
     exif[0x0112] = 6  # turn right to see it upright
-    turned = decode(encoded(Image.fromarray(pixels), exif=exif), 8, 3, "it")
+    turned = pixels_of(encoded(Image.fromarray(pixels), exif=exif), 8, 3)
     assert np.array_equal(turned, np.moveaxis(np.rot90(pixels, -1), -1, 0))
 
     palette = Image.fromarray(pixels).quantize(16)
-    found = decode(encoded(palette), 8, 3, "it")
+    found = pixels_of(encoded(palette), 8, 3)
     assert np.array_equal(found, np.moveaxis(np.asarray(palette.convert("RGB")), -1, 0))
 
     see_through = Image.fromarray(np.dstack([pixels, np.zeros((8, 8), np.uint8)]))
-    assert np.array_equal(decode(encoded(see_through), 8, 3, "it"), np.moveaxis(pixels, -1, 0))
+    assert np.array_equal(pixels_of(encoded(see_through), 8, 3), np.moveaxis(pixels, -1, 0))
 
     deep = np.arange(64, dtype=np.uint16).reshape(8, 8) * 1000
-    found = decode(encoded(Image.fromarray(deep)), 8, 1, "it")
+    found = pixels_of(encoded(Image.fromarray(deep)), 8, 1)
     assert np.array_equal(found, (deep >> 8).astype(np.uint8)[None])
     plain = b"P5 8 8 65535\n" + deep.astype(">u2").tobytes()
-    assert np.array_equal(decode(plain, 8, 1, "it"), (deep >> 8).astype(np.uint8)[None])
+    assert np.array_equal(pixels_of(plain, 8, 1), (deep >> 8).astype(np.uint8)[None])
 
 
 @pytest.mark.parametrize("form", ["PNG", "WEBP", "JPEG"])
 @pytest.mark.parametrize("exif", [b"Exif\0\0no header", b"Exif\0\0MM\0*"])
 def test_a_picture_whose_exif_is_damaged_is_taken_as_it_lies(form: str, exif: bytes) -> None:
     picture = Image.fromarray(noise(8, 8, 3))
-    found = decode(encoded(picture, form, exif=exif), 8, 3, "it")
-    assert np.array_equal(found, decode(encoded(picture, form), 8, 3, "it"))
+    found = pixels_of(encoded(picture, form, exif=exif), 8, 3)
+    assert np.array_equal(found, pixels_of(encoded(picture, form), 8, 3))
     whole = encoded(picture, form, exif=exif)
     assert isinstance(decode(whole[: len(whole) // 2], 8, 3, "it"), Corrupt)
 
@@ -159,6 +165,13 @@ def test_corrupt_pictures_are_skipped_with_their_labels_until_there_are_too_many
     assert "31 or more of 600 images in the test cannot be decoded" in text
     assert "the first is picture 3 (there are no bytes)" in text
     assert "expected at most a share of 0.05" in text
+
+
+def test_a_name_that_would_act_on_a_terminal_is_told_in_escapes() -> None:
+    tally = Tally("test", 10, 1.0)
+    tally.corrupt("a\x1b[2Jb\u202ec\udcff.png", "no bytes")
+    (warning,) = tally.intake().warnings()
+    assert warning.endswith(r"the first: a\x1b[2Jb\u202ec\udcff.png (no bytes)")
 
 
 def test_no_warning_of_pillow_reaches_the_user_and_filters_are_left_alone(tmp_path: Path) -> None:

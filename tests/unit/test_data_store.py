@@ -89,6 +89,9 @@ def test_files_and_options_that_change_are_decoded_again(
     assert len(calls) == 3, "mirroring happens in the batch"
     os.utime(source.path, ns=(0, 0))
     open_data(source, cache=cache)
+    assert len(calls) == 3, "it holds what it held"
+    written(source.path, seed=1)
+    open_data(source, cache=cache)
     assert len(calls) == 4
 
 

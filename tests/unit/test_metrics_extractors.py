@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import re
 import warnings
@@ -18,11 +19,13 @@ from torch import Tensor, nn
 from trials.errors import ExtractorError
 from trials.metrics.config import EvaluationConfig
 from trials.metrics.extractor import (
+    Content,
     Extractor,
     build_extractor,
     check_extractor,
     decided,
     quantise,
+    read_weights,
 )
 from trials.metrics.extractors.digits import WEIGHTS, DigitsExtractor, digits_facts
 from trials.metrics.extractors.torchscript import TorchScriptExtractor
@@ -101,6 +104,25 @@ def test_foreign_digits_weights_name_what_differs(tmp_path: Path) -> None:
     (tmp_path / "junk").write_bytes(b"junk")
     with pytest.raises(ExtractorError, match="not a safetensors file"):
         DigitsExtractor(tmp_path / "junk")
+
+
+def test_weights_replaced_while_they_are_read_are_loaded_as_they_were_hashed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "w.safetensors"
+    state = load_file(WEIGHTS)
+    save_file(state, file)
+    hashed = hashlib.sha256(file.read_bytes()).hexdigest()
+
+    def replaced(path: Path) -> Content:
+        content = read_weights(path)
+        save_file({name: torch.zeros_like(value) for name, value in state.items()}, path)
+        return content
+
+    monkeypatch.setattr("trials.metrics.extractors.digits.read_weights", replaced)
+    extractor = DigitsExtractor(file)
+    assert extractor.fingerprint == hashed
+    assert torch.equal(extractor.network.head.weight, state["head.weight"])
 
 
 class ByChannel(nn.Module):

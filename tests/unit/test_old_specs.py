@@ -7,6 +7,7 @@ kept of each as spec.json, and the fingerprint that it put into the study.
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from sweeper.search.journal import Journal
 from sweeper.search.ledger import Ledger
 from sweeper.sweepfile import parse_sweep
 from sweeper.sweepfile.load import read_stored
+from sweeper.sweepfile.sections import Seeds
 
 OLD: list[dict[str, Any]] = json.loads(
     (Path(__file__).parents[1] / "data" / "old_specs.json").read_text()
@@ -29,12 +31,16 @@ OLD: list[dict[str, Any]] = json.loads(
 def test_its_file_read_now_is_the_sweep_that_was_kept_and_may_go_on_with_its_study(
     old: dict[str, Any], tmp_path: Path
 ) -> None:
-    sweep = parse_sweep(old["file"])
-    folder = Home(tmp_path).sweep(sweep.name)
+    given = parse_sweep(old["file"])
+    folder = Home(tmp_path).sweep(given.name)
     folder.create()
     folder.spec_json.write_text(json.dumps(old["spec"]))
     stored = read_stored(folder.spec_json)
+    sweep = given.going_on(stored)
     assert not stored.difference(sweep)
+    assert not sweep.seeds.confirm_base  # which came later, and is asked for in so many words
+    asking = replace(given, seeds=Seeds(**{**given.seeds.model_dump(), "confirm_base": True}))
+    assert stored.difference(asking.going_on(stored)).allowed == ("seeds.confirm_base",)
     assert stored.to_dict() == sweep.to_dict()
     study = optuna.create_study(
         storage=JournalStorage(Journal(folder.study_journal)),

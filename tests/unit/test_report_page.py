@@ -123,7 +123,7 @@ def test_a_finished_sweep_leaves_its_files_and_a_page_that_shows_them(written):
     assert len(shown.of("img")) == len(written.figures)
     assert "22.0 ± 1.0" in shown.text
     assert "20.00 in the search" in shown.text
-    assert "50% lower" in shown.text
+    assert "Not confirmed: trial 00001 against the base configuration, FID −20.00" in shown.text
     assert "RuntimeError: no" in shown.text
 
 
@@ -156,7 +156,12 @@ TWO = [trial(n, float(10 + n), 0.9 - abs(3 - n) / 10) for n in range(6)]
     [
         ((), [], set(), "has no trial yet"),
         ((), [trial(0, 40.0)], {"over_steps"}, "finished"),
-        ((), [trial(0, 40.0), trial(1, 20.0)], {"over_steps", "against", "best_of_k"}, "50% lower"),
+        (
+            (),
+            [trial(0, 40.0), trial(1, 20.0)],
+            {"over_steps", "against", "best_of_k"},
+            "FID −20.00 in",
+        ),
         ((), ALL_FAILED, {"stops"}, "All 3 trials ended before the last step"),
         ((), RUNNING, {"over_steps"}, "No trial has completed yet"),
         (

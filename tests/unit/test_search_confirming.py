@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
@@ -56,7 +57,7 @@ def test_replicates_get_seeds_that_the_search_cannot_have_used():
 
 def test_a_configuration_found_with_several_seeds_is_confirmed_once():
     due = replicates_due(standings_of(SWEEP, SEARCH))
-    assert due == [(1, 1000), (3, 1000), (1, 1002), (3, 1002), (1, 1003), (3, 1003)]
+    assert due == [(of, seed) for seed in (1000, 1002, 1003) for of in (1, 3, 0)]
 
 
 def test_only_what_is_missing_is_due():
@@ -66,7 +67,7 @@ def test_only_what_is_missing_is_due():
         record(7, 2, 1002, None, role="replicate", of=1, symptom="worker_died"),
     ]
     due = replicates_due(standings_of(SWEEP, [*SEARCH, *done]))
-    assert due == [(1, 1002), (3, 1002), (1, 1003), (3, 1003)]
+    assert due == [(0, 1000), *((of, seed) for seed in (1002, 1003) for of in (1, 3, 0))]
 
 
 def test_what_is_running_is_not_due_again():
@@ -109,9 +110,14 @@ RACED = Sweep(
 LUCKY_SEED = 0
 
 
+def x_of(config: Mapping[str, int]) -> int:
+    """What is searched: a name of the test's own, or one that the trainer knows."""
+    return config.get("x") or config["batch_size"]
+
+
 def value(config: dict[str, int]) -> float:
     """1 and 2 are alike; 3 is worse by far on every seed but the search's."""
-    x, seed = config["x"], config["seed"]
+    x, seed = x_of(config), config["seed"]
     noise = ((seed * 7 + x * 3) % 11) / 11
     lucky = seed == LUCKY_SEED and x == 3
     return noise + (0.5 if lucky else 40.0 if x == 9 else 20.0 if x == 3 else 0.0)
@@ -150,7 +156,7 @@ def play(
 def answer(conductor: Conductor, work: Work, dies: tuple[int, int] | None) -> None:
     conductor.started(work.number)
     config = dict(work.config)
-    if (config["x"], config["seed"]) == dies:
+    if (x_of(config), config["seed"]) == dies:
         conductor.heard(work.number, Report(finished=True, failure=Failure("worker_died", "gone")))
         return
     evaluation = Evaluation(1, 0.0, {"fid": value(config)})
@@ -160,7 +166,7 @@ def answer(conductor: Conductor, work: Work, dies: tuple[int, int] | None) -> No
 def replicates(records: list[Trial]) -> dict[tuple[int, int], tuple[float, ...] | None]:
     """(x, seed) → value of every replicate."""
     return {
-        (one.config["x"], one.config["seed"]): one.objective
+        (x_of(one.config), one.config["seed"]): one.objective
         for one in records
         if one.role == "replicate" and one.symptom != "worker_died"
     }
@@ -250,3 +256,52 @@ def test_no_single_run_of_an_ablation_is_told_to_be_the_best(capsys):
     ):
         Lines(study)(ended)
         assert ("best fid 1" in capsys.readouterr().out) == best
+
+
+# The base among them ----------------------------------------------------------------------------
+
+WITH_BASE = replace(
+    RACED,
+    base={"data": "digits", "steps": 1, "seed": 0, "batch_size": 9},
+    parameters=(Parameter("batch_size", Values((1, 2, 3))),),
+    search=Grid.Config(),
+    seeds=Seeds(confirm_top=2, replicates=4),
+)
+"""Confirms two of 1, 2 and the lucky 3, and the base, 9, which is the worst by far."""
+
+
+def test_the_base_runs_on_every_fresh_seed_of_the_best_however_bad_it_is(tmp_path):
+    assert WITH_BASE.replicates == 3 * 4
+    records, _ = play(tmp_path, spec=WITH_BASE)
+    seeds = set(replicate_seeds(WITH_BASE))
+    held = replicates(records)
+    assert {seed for x, seed in held if x == 9} == seeds
+    winner = standings_of(WITH_BASE, records).best.trial.config["batch_size"]
+    assert {seed for x, seed in held if x == winner} == seeds
+    assert standings_of(WITH_BASE, records).race.over
+
+
+def test_without_a_base_to_confirm_the_race_is_that_of_the_best_alone(tmp_path):
+    alone = replace(WITH_BASE, seeds=Seeds(confirm_top=2, replicates=4, confirm_base=False))
+    unstarted = replace(WITH_BASE, search=Grid.Config(start_with_base=False))
+    for spec in (alone, unstarted):
+        assert spec.replicates == 2 * 4
+        records, _ = play(tmp_path / str(spec.search.start_with_base), spec=spec)
+        assert not any(x == 9 for x, _ in replicates(records))
+    assert Sweep(name="a", base={}, parameters=(), seeds=Seeds()).replicates == 0
+
+
+def test_a_base_that_is_among_the_best_is_raced_once():
+    lucky = replace(SWEEP, seeds=Seeds(confirm_top=3, replicates=3))
+    assert lucky.replicates == 4 * 3
+    due = replicates_due(standings_of(lucky, SEARCH))
+    assert due == [(of, seed) for seed in replicate_seeds(lucky) for of in (1, 3, 0)]
+    # So is one that the search has found again on another seed.
+    again = record(5, 1, 1001, 0.5)
+    due = replicates_due(standings_of(lucky, [*SEARCH, again]))
+    assert {of for of, _ in due} == {0, 1, 3}
+
+
+def test_a_base_that_came_to_nothing_is_not_confirmed():
+    failed = [record(0, 1, 0, None, role="base", symptom="divergence"), *SEARCH[1:]]
+    assert {of for of, _ in replicates_due(standings_of(SWEEP, failed))} == {1, 3}

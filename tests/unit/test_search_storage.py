@@ -32,6 +32,8 @@ SWEEP = Sweep(
         ("oracle-of-delphi://host/x", 2, "expected postgresql+psycopg://"),
         ("postgresql+psycopg2://host/x", 2, "gan-sweeper[cluster]"),
         ("postgresql+psycopg://me:secret@127.0.0.1:1/x", 1, "refused"),
+        ("postgresql+psycopg://127.0.0.1:1/x?user=me&password=secret", 1, "refused"),
+        ("postgresql+psycopg://127.0.0.1:1/x?sslpasword=secret", 1, "sslpasword"),
         ("sqlite:////no/such/folder/studies.db", 1, "unable to open"),
     ],
 )

@@ -8,6 +8,7 @@ import tracemalloc
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 
@@ -17,6 +18,7 @@ from sweeper.sweepfile.model import MAY_CHANGE, flatten
 from sweeper.sweepfile.sections import CHOICES
 from tests.unit.spec_example import EXAMPLE
 from trials.config import problems_of
+from trials.metrics.extractors import inception
 
 
 def problems(text: str, *overrides: str) -> tuple[Problem, ...]:
@@ -207,6 +209,9 @@ def test_a_bad_domain_is_answered_at_its_place(
         (sweep_with().replace("trials: 4", "trials: 0"), 3, "limits.trials", "0 is wrong", ""),
         (sweep_with().replace("trials: 4", "hours: 1"), 3, "limits.trials", "is missing", ""),
         (sweep_with(rest="tracking: {uri: 'http://u:p@h'}"), 6, "tracking.uri", "password", ""),
+        (sweep_with(rest="tracking: {uri: 'http://h/?sig=p'}"), 6, "tracking.uri", "`sig`", ""),
+        (sweep_with(rest="description: see http://u:p@h"), 6, "description", "password", ""),
+        (sweep_with(rest="# not http://u:p@h"), 6, "", "the text here holds a password", ""),
         # The base and what a path leads to
         (sweep_with(base="[1]"), 2, "base", "is wrong", ""),
         (sweep_with(base="{data: digits, stps: 3}"), 2, "base.stps", "no such setting", "steps"),
@@ -672,3 +677,46 @@ def test_a_section_may_name_its_part_alone_and_be_given_knobs_beside() -> None:
         "grace_steps": 250,
         "startup_trials": 4,
     }
+
+
+def test_a_wrong_path_is_told_beside_the_other_settings_that_are_wrong(tmp_path: Path) -> None:
+    nowhere = tmp_path / "nowhere"
+    for settings, others in (
+        (f"{{name: image_folder, path: {nowhere}}}", {"data.size": "is missing"}),
+        (
+            f"{{name: parquet, path: {nowhere}, size: 12, chanels: 1}}",
+            {"data.size": "12 is not possible", "data.chanels": "no such"},
+        ),
+        (f"{{name: npz, path: {nowhere}, size: 12}}", {"data.size": "12 is not possible"}),
+    ):
+        found = problems(sweep_with(base=f"{{data: {settings}}}"))
+        told = {problem.path.removeprefix("base."): problem.message for problem in found}
+        assert told.keys() == {"data.path", *others}
+        assert "nowhere does not exist" in told["data.path"]
+        for path, message in others.items():
+            assert message in told[path]
+
+
+def test_inception_weights_that_are_nowhere_are_told_with_the_ways_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    np.savez(tmp_path / "a.npz", images=np.zeros((4, 8, 8, 3), np.uint8))
+    base = f"{{data: {{name: npz, path: {tmp_path}/a.npz, labels_key: null}}}}"
+    parse_sweep(sweep_with(base=base))  # they seem to have been fetched, see conftest.py
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    monkeypatch.setattr(inception, "why_not_fetched", lambda url: "no route to host")
+    problem = only(sweep_with(base=base))
+    assert problem.path == "base.evaluation.extractor.weights"
+    assert f"are not at {tmp_path}/torch/hub/checkpoints/weights-inception" in problem.message
+    assert "cannot be fetched from https://" in problem.message
+    assert "(no route to host)" in problem.message
+    assert "evaluation.extractor.weights; or another extractor" in problem.expected
+    monkeypatch.setattr(inception, "why_not_fetched", lambda url: "")
+    parse_sweep(sweep_with(base=base))
+    parse_sweep(sweep_with(base="{data: digits}"))
+
+
+def test_whether_weights_can_be_fetched_is_the_answer_of_their_server(tmp_path: Path) -> None:
+    assert inception.why_not_fetched(f"file://{tmp_path}/nowhere")
+    (tmp_path / "there").touch()
+    assert inception.why_not_fetched(f"file://{tmp_path}/there") == ""

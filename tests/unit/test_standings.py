@@ -18,7 +18,7 @@ from sweeper.home import Request
 from sweeper.report.leaderboard import as_csv, as_parquet, leaderboard
 from sweeper.results import main_table, table_of
 from sweeper.standings import standings_of
-from sweeper.standings.progress import against_base, progress_of
+from sweeper.standings.progress import progress_of
 from sweeper.sweepfile import Limits
 from sweeper.sweepfile.sections import Seeds
 from sweeper.sweepfile.seeding import replicate_seeds
@@ -89,7 +89,7 @@ def test_stops_count_the_steps_they_saved_and_a_crash_saves_none():
     assert (standings.steps_saved, standings.steps_planned) == (1250, 4 * STEPS)
 
 
-RACE = Seeds(confirm_top=2, replicates=6, screen=3)
+RACE = Seeds(confirm_top=2, confirm_base=False, replicates=6, screen=3)
 
 
 def raced(spec, *groups):
@@ -125,7 +125,7 @@ def test_a_sweep_is_finished_when_its_race_is_decided():
     # A round that lost a worker is held again by the next run; this one could do no more.
     records = raced(spec, easy, steady)
     lost = replace(records[-1], state="failed", objective=None, symptom="worker_died")
-    assert progress_of(standings_of(spec, [*records[:-1], lost])).state == "finished"
+    assert progress_of(standings_of(spec, [*records[:-1], lost])).state == "incomplete"
 
 
 @pytest.mark.parametrize(
@@ -141,17 +141,6 @@ def test_a_sweep_with_a_driver_does_what_that_was_asked(asked, state):
     progress = progress_of(standings_of(sweep(), [trial(0, 30.0)]), driven=True, asked=asked)
     assert (progress.state, progress.over, progress.budget) == (state, 1, 4)
     assert progress.in_words() == f"{state}, 1 of 4 trials"
-
-
-def test_the_winner_is_compared_with_the_base_like_with_like():
-    searched = [trial(0, 20.0), trial(1, 10.0)]
-    in_the_search = against_base(standings_of(sweep(), searched))
-    assert (in_the_search.change, in_the_search.fresh) == (-0.5, False)
-    of_one = [*searched, replicate(2, 1, 100, 16.0)]
-    assert against_base(standings_of(sweep(), of_one)) == in_the_search
-    of_both = [*of_one, replicate(3, 0, 100, 32.0)]
-    on_fresh_seeds = against_base(standings_of(sweep(), of_both))
-    assert (on_fresh_seeds.best, on_fresh_seeds.base, on_fresh_seeds.fresh) == (16.0, 32.0, True)
 
 
 def test_a_cell_is_ranked_by_the_runs_that_count_also_where_its_first_one_failed():

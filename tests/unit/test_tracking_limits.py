@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sqlalchemy import make_url
 
 from sweeper.errors import TrackingError, UserError
-from sweeper.tracking import redacted, tracking_uri
+from sweeper.tracking import tracking_uri
 from sweeper.tracking.address import database_file
 from sweeper.tracking.limits import MAX_KEY, MAX_PARAM, flatten, safe_key
 from sweeper.tracking.notes import trial_note
@@ -84,6 +84,9 @@ def test_a_home_whose_path_means_something_else_in_an_address_is_refused(
     [
         ("http://me:hunter2@mlflow:5000", "MLFLOW_TRACKING_PASSWORD"),
         ("postgresql+psycopg://me:hunter2@db/mlflow", "PGPASSFILE"),
+        ("postgresql+psycopg://db/mlflow?user=me&password=hunter2", "PGPASSFILE"),
+        ("https://dapi-hunter2hunter2@mlflow.example", "MLFLOW_TRACKING_TOKEN"),
+        ("http://[::1", "is no address"),
         ("./mlruns", "sqlite:///FILE.db"),
         ("file:///srv/mlruns", "sqlite:///FILE.db"),
     ],
@@ -95,7 +98,6 @@ def test_an_address_that_cannot_work_or_tells_a_secret_is_refused(
         tracking_uri(tmp_path, uri)
     assert advice in str(refused.value)
     assert "hunter2" not in str(refused.value)
-    assert "hunter2" not in redacted(uri)
 
 
 def test_the_ui_listens_on_loopback_only_and_on_a_port_that_is_free(tmp_path: Path) -> None:

@@ -186,3 +186,15 @@ def test_what_cannot_be_kept_is_said_at_once_and_harms_nothing(tmp_path: Path) -
     with pytest.raises(TrackingError, match=r"damaged.*taken from the ledger"):
         Outbox(damaged)
     assert damaged.read_bytes().startswith(b"this is no database")
+
+
+def test_what_is_recorded_holds_no_secret_of_an_address(tmp_path: Path) -> None:
+    told = "see http://me:hunter2@mlflow or postgresql://db/x?password=hunter2"
+    with Outbox(tmp_path / "outbox.db") as outbox:
+        outbox.sweep_started("s", study="id", params={"tracking": {"uri": told}}, note=told)
+        outbox.trial_started(0, params={"data": told}, tags={"why": told})
+        outbox.trial_ended(0, "failed", tags={"why": told}, note=told)
+        outbox.sweep_ended("failed", note=told)
+    rows = contents(tmp_path / "outbox.db")["runs"]
+    assert "hunter2" not in str(rows)
+    assert str(rows).count("me:***@mlflow") == 7

@@ -1,15 +1,16 @@
 """What a GAN is trained on: every source of data, opened in one way.
 
 `open_data(config)` gives a `Dataset`; `check_data(config)` lists what is wrong before
-anything is opened. A source is one file in `trials/data/sources`, and a new one is known by
-being there.
+anything is opened, `check_given` also where settings are wrong. A source is one file in
+`trials/data/sources`, and a new one is known by being there.
 """
 
 from trials.data.dataset import Dataset, to_unit
-from trials.data.opening import AnyData, check_data, open_data
+from trials.data.opening import AnyData, cheap_warnings, check_data, check_given, lenient, open_data
 from trials.data.order import Order
 from trials.data.resize import RESIZE_RULE
 from trials.data.source import DataSource
+from trials.data.survey import survey, survey_in_words
 
 __all__ = [
     "RESIZE_RULE",
@@ -17,7 +18,12 @@ __all__ = [
     "DataSource",
     "Dataset",
     "Order",
+    "cheap_warnings",
     "check_data",
+    "check_given",
+    "lenient",
     "open_data",
+    "survey",
+    "survey_in_words",
     "to_unit",
 ]

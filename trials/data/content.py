@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from trials.data.faults import SettingError
 from trials.data.holdout import held_out
+from trials.data.intake import Intake, Tally
 from trials.data.resize import RESIZE_RULE, Pixels
 
 Labels = npt.NDArray[np.int64]
@@ -29,33 +30,6 @@ class Block(NamedTuple):
 
 
 @dataclass
-class Tally:
-    """Corrupt images, counted against the share of `total` that may be skipped."""
-
-    place: str
-    total: int
-    share: float
-    skipped: int = 0
-    first: str = ""
-
-    def corrupt(self, where: str, reason: str) -> None:
-        """Count one image.
-
-        Raises:
-            SettingError: now there are more than the share allows.
-        """
-        self.skipped += 1
-        self.first = self.first or f"{where} ({reason})"
-        if self.skipped > self.share * self.total:
-            raise SettingError(
-                "max_corrupt",
-                f"{self.skipped} or more of {self.total} images in {self.place} cannot be "
-                f"decoded, the first is {self.first}",
-                f"at most a share of {self.share:g}",
-            )
-
-
-@dataclass
 class Reading:
     """A file source that is open and about to be decoded.
 
@@ -67,7 +41,7 @@ class Reading:
     total: int
     blocks: Iterator[Block]
     class_names: tuple[str, ...] = ()
-    tally: Tally = field(default_factory=lambda: Tally("", 0, 0.0))
+    tally: Tally = field(default_factory=Tally)
 
 
 @dataclass(frozen=True)
@@ -82,7 +56,7 @@ class Content:
     held_out: npt.NDArray[Any] | None
     fingerprint: str
     class_names: tuple[str, ...] = ()
-    skipped: int = 0
+    intake: Intake = Intake()  # noqa: RUF009 - it is frozen
     modes: npt.NDArray[np.float32] | None = None
     mode_std: float | None = None
 

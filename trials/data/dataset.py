@@ -9,6 +9,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from trials.data.intake import Intake
 from trials.data.resize import RESIZE_RULE
 
 
@@ -20,7 +21,7 @@ class Dataset:
     points. `labels`: int64 (N,) in [0, classes), or None. `held_out`: like `images`, not
     trained on. `modes`: float32 (M, D), the true centres where the data are a mixture, each
     with standard deviation `mode_std`. `fingerprint`: SHA-256 of all that the numbers
-    measured on these data depend on. `skipped`: corrupt images that were left out.
+    measured on these data depend on. `intake`: what was left out, and how images were stored.
     """
 
     name: str
@@ -29,7 +30,7 @@ class Dataset:
     labels: Tensor | None = None
     held_out: Tensor | None = None
     class_names: tuple[str, ...] = ()
-    skipped: int = 0
+    intake: Intake = Intake()  # noqa: RUF009 - it is frozen
     modes: Tensor | None = None
     mode_std: float | None = None
     flip: bool = False
@@ -94,6 +95,11 @@ class Dataset:
             held_out=moved(self.held_out),
             modes=moved(self.modes),
         )
+
+    @property
+    def skipped(self) -> int:
+        """Corrupt images that were left out."""
+        return self.intake.left_out
 
     def describe(self) -> dict[str, Any]:
         """Plain facts, for `doctor`, protocols and tracking."""

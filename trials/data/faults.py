@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Self
 
 from trials.errors import DataError
+from trials.files import opened_regular
 from trials.problems import Problem
 
 
@@ -12,8 +15,21 @@ class SettingError(DataError):
     """A `DataError` that knows its setting, so that `validate` can list it."""
 
     def __init__(self, knob: str, message: str, expected: str = "", nearest: str = "") -> None:
-        self.problem = Problem(f"data.{knob}", message, expected, nearest)
-        super().__init__(str(self.problem))
+        self.problems = [Problem(f"data.{knob}", message, expected, nearest)]
+        super().__init__(str(self.problems[0]))
+
+    def add(self, others: Iterable[Self]) -> Self:
+        """This fault, together with `others` that were found by the same look."""
+        self.problems += [problem for other in others for problem in other.problems]
+        self.args = ("; ".join(map(str, self.problems)),)
+        return self
+
+
+def raise_all(faults: Iterable[SettingError]) -> None:
+    """Raise what one look has found, all at once; nothing where it has found nothing."""
+    found = list(faults)
+    if found:
+        raise found[0].add(found[1:])
 
 
 def require_file(path: Path, knob: str, expected: str) -> Path:
@@ -23,11 +39,11 @@ def require_file(path: Path, knob: str, expected: str) -> Path:
         SettingError: it is not; `expected` says what should have been there.
     """
     if not path.exists():
-        raise SettingError(knob, f"{path} does not exist", expected)
+        raise SettingError(knob, f"{path} {_not_there(path)}", expected)
     if not path.is_file():
         raise SettingError(knob, f"{path} is not a file", expected)
     try:
-        with path.open("rb") as file:
+        with opened_regular(path) as file:
             empty = not file.read(1)
     except OSError as error:
         raise SettingError(knob, f"{path} cannot be read: {error.strerror}", expected) from error
@@ -43,7 +59,7 @@ def require_folder(path: Path, knob: str, expected: str) -> Path:
         SettingError: it is not; `expected` says what should have been there.
     """
     if not path.exists():
-        raise SettingError(knob, f"{path} does not exist", expected)
+        raise SettingError(knob, f"{path} {_not_there(path)}", expected)
     if not path.is_dir():
         raise SettingError(knob, f"{path} is not a folder", expected)
     try:
@@ -51,3 +67,7 @@ def require_folder(path: Path, knob: str, expected: str) -> Path:
     except OSError as error:
         raise SettingError(knob, f"{path} cannot be listed: {error.strerror}", expected) from error
     return path
+
+
+def _not_there(path: Path) -> str:
+    return "is a link that leads nowhere" if path.is_symlink() else "does not exist"

@@ -9,17 +9,24 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from trials.data.content import Block, Tally
+from trials.data.content import Block
 from trials.data.faults import SettingError
+from trials.data.intake import Tally
 from trials.data.resize import Pixels, fit, planes
+from trials.data.threads import readers
+from trials.files import obstacle, opened_regular
 
 MAX_PIXELS = 2**26
 """A picture of more pixels (8192 × 8192) is taken for a decompression bomb."""
+
+MAX_BYTES = 2**29
+"""A file of more bytes is no picture of at most `MAX_PIXELS`, not even an unpacked one."""
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 """What is decoded. Pillow knows more, of which some run other programs."""
@@ -36,16 +43,30 @@ class Encoded(NamedTuple):
 
 
 class Corrupt(NamedTuple):
-    """Why a picture cannot be decoded."""
+    """Why a picture cannot be decoded; `unread` where its file could not even be read."""
 
     reason: str
+    unread: bool = False
 
 
-def decode(data: bytes, size: int, channels: int, where: str) -> Pixels | Corrupt:
+class Decoded(NamedTuple):
+    """A picture: its `pixels` (C, size, size), how it was stored, and of a 16-bit one the least
+    and the greatest value."""
+
+    pixels: Pixels
+    width: int
+    height: int
+    mode: str
+    used: tuple[int, int] | None
+
+
+def decode(
+    data: bytes, size: int, channels: int, where: str, spread: tuple[int, int] | None = None
+) -> Decoded | Corrupt:
     """One encoded picture as (`channels`, `size`, `size`).
 
     The first frame of an animation, turned upright by its EXIF orientation; transparency is
-    dropped; 16-bit grey keeps its upper byte.
+    dropped; 16-bit grey keeps its upper byte, or has the values of `spread` spread over 0 … 255.
 
     Raises:
         SettingError: a decompression bomb. Other damage is returned, to be counted.
@@ -55,9 +76,15 @@ def decode(data: bytes, size: int, channels: int, where: str) -> Pixels | Corrup
             width, height = picture.size
             if width * height > MAX_PIXELS:
                 raise _bomb(where, f"{width} × {height} pixels")
+            mode = picture.mode
             upright = _upright(picture)
-            deep = picture.mode.startswith("I;16") or (picture.mode, picture.format) == ("I", "PPM")
-            return planes(fit(_converted(upright, channels, deep=deep), size))
+            used = None
+            if mode.startswith("I;16") or (mode, picture.format) == ("I", "PPM"):
+                values = np.asarray(upright)
+                used = int(values.min()), int(values.max())
+                upright = Image.fromarray(_as_bytes(values, spread))
+            pixels = planes(fit(_converted(upright, channels), size))
+            return Decoded(pixels, width, height, mode, used)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise _bomb(where, str(error)) from error
     except (SettingError, MemoryError):
@@ -68,6 +95,24 @@ def decode(data: bytes, size: int, channels: int, where: str) -> Pixels | Corrup
         # Hostile or truncated bytes make Pillow's decoders raise almost anything. Each one is
         # counted by the caller, who stops beyond max_corrupt.
         return Corrupt(f"{type(error).__name__}: {error}")
+
+
+def spread_rule(spread: tuple[int, int] | None) -> str:
+    """The rule by which values of 16 bits become bytes, in words."""
+    if spread is None:
+        return "16-bit grey keeps its upper byte"
+    low, high = spread
+    return f"16-bit grey as round(255 (v - {low}) / {high - low})"
+
+
+def _as_bytes(values: npt.NDArray[Any], spread: tuple[int, int] | None) -> Pixels:
+    """Values of 16 bits as bytes."""
+    if spread is None:
+        return (values >> 8).astype(np.uint8)
+    # round(255 (v − low) / (high − low))
+    low, high = spread
+    pixels: Pixels = np.rint((values - float(low)) * (255 / max(1, high - low))).astype(np.uint8)
+    return pixels
 
 
 def _upright(picture: Image.Image) -> Image.Image:
@@ -82,11 +127,9 @@ def _upright(picture: Image.Image) -> Image.Image:
         return picture
 
 
-def _converted(picture: Image.Image, channels: int, *, deep: bool) -> Image.Image:
-    """Grey or RGB of 8 bits. `deep` pictures have 16 bits, whatever Pillow keeps them in."""
-    if deep:
-        picture = Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
-    elif picture.mode in ("I", "F"):
+def _converted(picture: Image.Image, channels: int) -> Image.Image:
+    """Grey or RGB of 8 bits."""
+    if picture.mode in ("I", "F"):
         raise ValueError(f"pixels of mode {picture.mode}, where 8 or 16 bits are expected")
     return picture.convert("L" if channels == 1 else "RGB")
 
@@ -100,47 +143,80 @@ def _bomb(where: str, what: str) -> SettingError:
 
 
 def decode_all(
-    pictures: Iterable[Encoded], tally: Tally, *, size: int, channels: int
+    pictures: Iterable[Encoded],
+    tally: Tally,
+    *,
+    size: int,
+    channels: int,
+    spread: tuple[int, int] | None = None,
 ) -> Iterator[Block]:
     """Blocks of decoded pictures in their order, without the corrupt ones, which `tally` counts.
 
     Pictures are taken, and decoded by all cores, a block at a time, so that memory is bounded.
 
     Raises:
-        SettingError: too many are corrupt, one is a bomb, or a file cannot be read.
+        SettingError: too many are corrupt, or one is a bomb.
     """
+    for items, results in _decoded(pictures, size, channels, spread):
+        images, labels = [], []
+        for item, result in zip(items, results, strict=True):
+            if isinstance(result, Corrupt):
+                tally.corrupt(item.where, result.reason, unread=result.unread)
+                continue
+            tally.taken(result.width, result.height, result.mode)
+            if result.used is not None:
+                tally.uses(*result.used)
+                tally.rule = spread_rule(spread)
+            images.append(result.pixels)
+            if item.label is not None:
+                labels.append(item.label)
+        if images:
+            yield Block(np.stack(images), np.array(labels, np.int64) if labels else None)
 
-    def decoded(item: Encoded) -> Pixels | Corrupt:
+
+def used_range(pictures: Iterable[Encoded]) -> tuple[int, int] | None:
+    """The least and the greatest value of all 16-bit pictures; None where there are none.
+
+    Raises:
+        SettingError: one is a bomb.
+    """
+    tally = Tally()
+    for _, results in _decoded(pictures, 8, 1, None):
+        for result in results:
+            if isinstance(result, Decoded) and result.used is not None:
+                tally.uses(*result.used)
+    return tally.used
+
+
+def _decoded(
+    pictures: Iterable[Encoded], size: int, channels: int, spread: tuple[int, int] | None
+) -> Iterator[tuple[list[Encoded], list[Decoded | Corrupt]]]:
+    """Blocks of pictures, each with what became of it."""
+
+    def decoded(item: Encoded) -> Decoded | Corrupt:
         if item.picture is None:
             return Corrupt("there are no bytes")
-        if isinstance(item.picture, bytes):
-            return decode(item.picture, size, channels, item.where)
-        try:
-            data = item.picture.read_bytes()
-        except OSError as error:
-            raise SettingError("path", f"{item.where} cannot be read: {error.strerror}") from error
-        return decode(data, size, channels, item.where)
+        data = item.picture if isinstance(item.picture, bytes) else _contents(item.picture)
+        return (
+            data if isinstance(data, Corrupt) else decode(data, size, channels, item.where, spread)
+        )
 
-    with ThreadPoolExecutor(max_workers=_cores()) as pool:
+    with ThreadPoolExecutor(max_workers=readers()) as pool:
         stream = iter(pictures)
         while items := list(islice(stream, BLOCK)):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 warnings.simplefilter("error", Image.DecompressionBombWarning)
                 results = list(pool.map(decoded, items))
-            images, labels = [], []
-            for item, result in zip(items, results, strict=True):
-                if isinstance(result, Corrupt):
-                    tally.corrupt(item.where, result.reason)
-                    continue
-                images.append(result)
-                if item.label is not None:
-                    labels.append(item.label)
-            if images:
-                yield Block(np.stack(images), np.array(labels, np.int64) if labels else None)
+            yield items, results
 
 
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return min(16, len(os.sched_getaffinity(0)))
-    return min(16, os.cpu_count() or 1)
+def _contents(file: Path) -> bytes | Corrupt:
+    """The bytes of a file, and no more than it had when it was opened."""
+    if reason := obstacle(file, MAX_BYTES):
+        return Corrupt(reason, unread=True)
+    try:
+        with opened_regular(file) as stream:
+            return stream.read(min(MAX_BYTES, os.fstat(stream.fileno()).st_size))
+    except OSError as error:
+        return Corrupt(str(error.strerror), unread=True)

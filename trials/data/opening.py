@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import torch
+from pydantic import ValidationError
 
 from trials.by_name import ByName
 from trials.data.dataset import Dataset
@@ -25,10 +27,56 @@ def check_data(config: DataSource.Config) -> list[Problem]:
         try:
             inspect()
         except SettingError as fault:
-            problems[fault.problem] = None
+            problems |= dict.fromkeys(fault.problems)
         except OSError as error:
             problems[Problem("data.path", f"cannot be read: {error}")] = None
     return list(problems)
+
+
+def check_given(given: Any) -> list[Problem]:
+    """What is wrong with the data of settings that may be wrong themselves.
+
+    As far as the right ones let one look: a path that leads nowhere is told beside a size that is
+    missing. What is wrong with the settings is not told here.
+    """
+    settings: Mapping[str, Any] = given if isinstance(given, Mapping) else {"name": given}
+    source = DataSource.all().get(str(settings.get("name")))
+    if source is None:
+        return []
+    knobs = {name: value for name, value in settings.items() if name != "name"}
+    wrong: set[str] = set()
+    try:
+        config = source.Config.model_validate(knobs)
+    except ValidationError as error:
+        wrong = {str(fault["loc"][0]) for fault in error.errors() if fault["loc"]}
+        stand_ins = {name: _some_choice(source, name) for name in wrong}
+        right = {name: value for name, value in knobs.items() if name not in wrong}
+        try:
+            config = source.Config.model_validate(
+                right | {name: value for name, value in stand_ins.items() if value is not None}
+            )
+        except ValidationError:
+            return []
+    return [problem for problem in check_data(config) if problem.path.split(".")[1] not in wrong]
+
+
+def _some_choice(source: type[DataSource], knob: str) -> Any:
+    """A value that a required knob of few choices may have; None for any other."""
+    field = source.Config.model_fields.get(knob)
+    return next(iter(get_args(field.annotation)), None) if field and field.is_required() else None
+
+
+def lenient(config: DataSource.Config) -> DataSource.Config:
+    """The same data, however many of their pictures are corrupt: to look at them, not to train."""
+    return config.model_copy(update={"max_corrupt": 1.0} if hasattr(config, "max_corrupt") else {})
+
+
+def cheap_warnings(config: DataSource.Config) -> list[str]:
+    """What a cheap look finds that is allowed and should be known; nothing where the look fails."""
+    try:
+        return list(config.part(config).warnings())
+    except (DataError, OSError):
+        return []  # check_data says why
 
 
 def open_data(config: DataSource.Config, *, cache: Path | None = None) -> Dataset:
@@ -54,7 +102,7 @@ def open_data(config: DataSource.Config, *, cache: Path | None = None) -> Datase
         labels=tensor(content.labels),
         held_out=tensor(content.held_out),
         class_names=content.class_names,
-        skipped=content.skipped,
+        intake=content.intake,
         modes=tensor(content.modes),
         mode_std=content.mode_std,
         flip=source.flips,

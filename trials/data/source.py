@@ -25,6 +25,11 @@ Size = Literal[8, 16, 32, 64, 128, 256]
 
 Channels = Literal[1, 3]
 
+PixelRange = Literal["full", "used"]
+RANGE = (
+    "of 16-bit grey: full keeps the upper byte, used spreads the values that occur over 0 to 255"
+)
+
 
 def _not_blank(value: object) -> object:
     if isinstance(value, str) and not value.strip():
@@ -81,6 +86,14 @@ class DataSource(Part, ABC):
     @abstractmethod
     def inspections(self) -> Sequence[Callable[[], object]]:
         """Cheap looks at the data, each raising a SettingError where something is wrong."""
+
+    def warnings(self) -> Sequence[str]:
+        """What a cheap look finds that is allowed and should be known.
+
+        Raises:
+            DataError: the data are not there.
+        """
+        return ()
 
     @abstractmethod
     def content(self, cache: Path | None) -> Content:

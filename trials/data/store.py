@@ -1,10 +1,10 @@
 """Decoded images on disk: written once, mapped into memory ever after.
 
-An entry is a folder of `.npy` files with a description, named by a hash of the source files'
-names, sizes and times and of every option. It is built under another name and renamed when
-complete, so that a process killed in the middle leaves nothing that is ever read; the loser of
-two processes that build it together throws its own away. A lock saves the second one the work
-where the file system has locks, and correctness does not depend on it.
+An entry is a folder of `.npy` files with a description, named by a hash of what the source files
+hold (`trials.data.identity`), of their names and of every option. It is built under another name
+and renamed when complete, so that a process killed in the middle leaves nothing that is ever read;
+the loser of two processes that build it together throws its own away. A lock saves the second one
+the work where the file system has locks, and correctness does not depend on it.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ import hashlib
 import json
 import logging
 import os
+import platform
 import shutil
-import struct
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
@@ -31,16 +31,25 @@ import PIL
 from trials.data.content import Content, Labels, Reading, fingerprint, names_for
 from trials.data.faults import SettingError
 from trials.data.holdout import held_out
+from trials.data.identity import changed, digests
+from trials.data.intake import Intake
+from trials.data.npy import Npy
 from trials.data.resize import RESIZE_RULE
 from trials.errors import DataError
 
 log = logging.getLogger(__name__)
 
-LAYOUT = 1
+LAYOUT = 2
 """Raised when entries change their form, so that old ones are left alone."""
 
 STALE_SECONDS = 24 * 3600
 """An unfinished entry older than this was left by a process that died."""
+
+FORGOTTEN_SECONDS = 90 * 24 * 3600
+"""What a machine remembers of files is dropped when it is older: then they are read once more."""
+
+MEMORY = ".known.json"
+"""How a file is called that holds what files hold."""
 
 BLOCK = 1024
 
@@ -49,9 +58,12 @@ class Decodable(Protocol):
     """A source of images in files: see `FileSource`."""
 
     key: ClassVar[str]
+    most_bytes: ClassVar[int | None]
 
     @property
     def holdout(self) -> float: ...
+    @property
+    def origin(self) -> str: ...
     def options(self) -> dict[str, Any]: ...
     def files(self) -> list[Path]: ...
     def read(self, files: Sequence[Path]) -> Reading: ...
@@ -70,7 +82,9 @@ def decoded(source: Decodable, cache: Path | None) -> Content:
         with tempfile.TemporaryDirectory(prefix="decoded-") as folder:
             return _open(_build(source, files, Path(folder)))
     home = cache / "data"
-    entry = home / key(source, files)
+    memory = _memory(home, f"{source.key}-{_hash(source.options())}")
+    held = digests(files, memory, most=source.most_bytes)
+    entry = home / key(source, files, held)
     content = _trusted(entry)
     if content is not None:
         return content
@@ -82,42 +96,62 @@ def decoded(source: Decodable, cache: Path | None) -> Content:
         content = _trusted(entry)
         if content is None:
             _discard_stale(home)
-            built = _build(source, files, home / f".{entry.name}.{uuid.uuid4().hex}")
+            unfinished = home / f".{entry.name}.{uuid.uuid4().hex}"
+            built = _build(source, files, unfinished, unread=held.count(None))
             # Mapped before it has its name: what another process does to the name is no concern.
             content = _open(built)
+            if held != digests(files, memory, most=source.most_bytes):
+                shutil.rmtree(built, ignore_errors=True)
+                raise changed(os.path.commonpath(files))
             _publish(built, entry)
     return content
 
 
-def key(source: Decodable, files: Sequence[Path]) -> str:
-    """The name of the entry for these files as they are now, read with these options."""
-    state = []
-    for file in files:
-        facts = file.stat()
-        state.append([os.path.abspath(file), facts.st_size, facts.st_mtime_ns])
+def key(source: Decodable, files: Sequence[Path], held: Sequence[str | None]) -> str:
+    """The name of the entry for these files, which hold what `held` says, read as the options say.
+
+    A source that is not ours may read otherwise in another version.
+    """
     parts = {
         "layout": LAYOUT,
         "options": source.options(),
-        "files": state,
+        "files": [
+            [os.path.abspath(file), digest] for file, digest in zip(files, held, strict=True)
+        ],
         "rule": RESIZE_RULE,
         "pillow": PIL.__version__,
+        "origin": source.origin,
     }
-    digest = hashlib.sha256(
-        json.dumps(parts, sort_keys=True, default=os.fspath).encode()
-    ).hexdigest()
-    return f"{source.key}-{digest[:32]}"
+    return f"{source.key}-{_hash(parts)}"
 
 
-def _build(source: Decodable, files: Sequence[Path], folder: Path) -> Path:
-    """Decode everything into `folder`, which no other process reads."""
+def _hash(parts: Mapping[str, Any]) -> str:
+    text = json.dumps(parts, sort_keys=True, default=os.fspath)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _memory(home: Path, name: str) -> Path:
+    """Where this machine remembers what files hold: their marks mean nothing on another one."""
+    return home / f"{name}.{_hash({'machine': platform.node()})[:8]}{MEMORY}"
+
+
+def _build(
+    source: Decodable, files: Sequence[Path], folder: Path, *, unread: int | None = None
+) -> Path:
+    """Decode everything into `folder`, which no other process reads.
+
+    `unread` files could not be read before, where that is known.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     try:
         reading = source.read(files)
         _require_space(folder, reading, source.holdout)
         log.info("decoding up to %d images from %s", reading.total, files[0].parent)
-        everything = _Npy(folder / "images.npy", reading.shape)
+        everything = Npy(folder / "images.npy", reading.shape)
         with everything:
             labels = _copy(reading, everything)
+        if unread is not None and reading.tally.unread != unread:
+            raise changed(os.path.commonpath(files))
         if everything.count == 0:
             skipped = reading.tally.skipped
             raise SettingError(
@@ -132,15 +166,15 @@ def _build(source: Decodable, files: Sequence[Path], folder: Path) -> Path:
         if mask.any():
             _split(folder, mask, reading.shape)
         if labels is not None:
-            with _Npy(folder / "labels.npy", (), "<i8") as column:
+            with Npy(folder / "labels.npy", (), "<i8") as column:
                 column.append(labels[~mask])
         facts = {
             "fingerprint": fingerprint(
                 (everything.count, *reading.shape), everything.digest, labels, source.holdout
             ),
             "class_names": names,
-            "skipped": reading.tally.skipped,
-            "sizes": {file.name: file.stat().st_size for file in folder.glob("*.npy")},
+            "intake": reading.tally.intake().as_dict(),
+            "sha256": _contents(folder, sorted(file.name for file in folder.glob("*.npy"))),
         }
         _write_durably(folder / "entry.json", json.dumps(facts).encode())
     except BaseException:
@@ -149,7 +183,7 @@ def _build(source: Decodable, files: Sequence[Path], folder: Path) -> Path:
     return folder
 
 
-def _copy(reading: Reading, images: _Npy) -> Labels | None:
+def _copy(reading: Reading, images: Npy) -> Labels | None:
     marks: list[Labels] = []
     for block in reading.blocks:
         images.append(block.images)
@@ -164,8 +198,8 @@ def _split(folder: Path, mask: npt.NDArray[np.bool_], shape: tuple[int, ...]) ->
     (folder / "images.npy").rename(whole)
     images = np.load(whole, mmap_mode="r", allow_pickle=False)
     with (
-        _Npy(folder / "images.npy", shape) as trained,
-        _Npy(folder / "held_out.npy", shape) as kept,
+        Npy(folder / "images.npy", shape) as trained,
+        Npy(folder / "held_out.npy", shape) as kept,
     ):
         for start in range(0, len(images), BLOCK):
             block, chosen = images[start : start + BLOCK], mask[start : start + BLOCK]
@@ -207,6 +241,9 @@ def _publish(built: Path, entry: Path) -> None:
 def _trusted(entry: Path) -> Content | None:
     """The content of an entry, or None where it is missing or not as it was written."""
     try:
+        sha256 = json.loads((entry / "entry.json").read_bytes())["sha256"]
+        if sha256 != _contents(entry, sha256, _memory(entry.parent, entry.name)):
+            return None
         return _open(entry)
     except MemoryError:
         raise
@@ -217,10 +254,7 @@ def _trusted(entry: Path) -> Content | None:
 
 def _open(entry: Path) -> Content:
     facts = json.loads((entry / "entry.json").read_bytes())
-    sizes: dict[str, int] = facts["sizes"]
-    for name, size in sizes.items():
-        if (entry / name).stat().st_size != size:
-            raise ValueError(f"{entry / name} does not have the size it was written with")
+    names = facts["sha256"]
 
     def mapped(name: str) -> npt.NDArray[Any]:
         # Copy on write: torch wants memory that it may write to, the file stays as it is.
@@ -229,12 +263,20 @@ def _open(entry: Path) -> Content:
 
     return Content(
         items=mapped("images.npy"),
-        labels=np.array(mapped("labels.npy")) if "labels.npy" in sizes else None,
-        held_out=mapped("held_out.npy") if "held_out.npy" in sizes else None,
+        labels=np.array(mapped("labels.npy")) if "labels.npy" in names else None,
+        held_out=mapped("held_out.npy") if "held_out.npy" in names else None,
         fingerprint=facts["fingerprint"],
         class_names=tuple(facts["class_names"]),
-        skipped=facts["skipped"],
+        intake=Intake.from_dict(facts["intake"]),
     )
+
+
+def _contents(
+    folder: Path, names: Iterable[str], memory: Path | None = None
+) -> dict[str, str | None]:
+    """What the files of an entry hold."""
+    files = [folder / name for name in names]
+    return dict(zip((file.name for file in files), digests(files, memory), strict=True))
 
 
 @contextlib.contextmanager
@@ -247,10 +289,15 @@ def _lock(path: Path) -> Iterator[None]:
 
 
 def _discard_stale(home: Path) -> None:
-    for unfinished in home.glob(".*"):
-        with contextlib.suppress(FileNotFoundError):
-            if time.time() - unfinished.stat().st_mtime > STALE_SECONDS:
-                shutil.rmtree(unfinished, ignore_errors=True)
+    for pattern, seconds in ((".*", STALE_SECONDS), (f"*{MEMORY}", FORGOTTEN_SECONDS)):
+        for left in home.glob(pattern):
+            with contextlib.suppress(OSError):
+                if time.time() - left.stat().st_mtime <= seconds:
+                    continue
+                if left.is_dir():
+                    shutil.rmtree(left, ignore_errors=True)
+                else:
+                    left.unlink()
 
 
 def _write_durably(path: Path, data: bytes) -> None:
@@ -258,66 +305,3 @@ def _write_durably(path: Path, data: bytes) -> None:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
-
-
-class _Npy:
-    """A `.npy` file (version 1.0) that grows by appending; its count is set on closing.
-
-    Written rather than mapped, so that a full disk is an exception and not a bus error.
-    """
-
-    HEADER = 128
-
-    def __init__(self, path: Path, item: tuple[int, ...], dtype: str = "|u1") -> None:
-        self.path = path
-        self.count = 0
-        self._item = item
-        self._dtype = np.dtype(dtype)
-        self._hash = hashlib.sha256()
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 of all items."""
-        return self._hash.hexdigest()
-
-    def append(self, items: npt.NDArray[Any]) -> None:
-        """Add items (n, *item)."""
-        data = np.ascontiguousarray(items, self._dtype)
-        if data.shape[1:] != self._item:
-            raise ValueError(f"items of shape {data.shape[1:]} among those of {self._item}")
-        flat = data.reshape(-1).view(np.uint8).data
-        self._hash.update(flat)
-        try:
-            self._file.write(flat)
-        except OSError as error:
-            raise self._unwritable(error) from error
-        self.count += len(data)
-
-    def __enter__(self) -> _Npy:
-        try:
-            self._file = self.path.open("wb")
-            self._file.write(bytes(self.HEADER))
-        except OSError as error:
-            raise self._unwritable(error) from error
-        return self
-
-    def __exit__(self, *raised: object) -> None:
-        with contextlib.closing(self._file):
-            if raised[0] is not None:
-                return
-            try:
-                self._file.seek(0)
-                self._file.write(self._header())
-                self._file.flush()
-                os.fsync(self._file.fileno())
-            except OSError as error:
-                raise self._unwritable(error) from error
-
-    def _header(self) -> bytes:
-        shape = (self.count, *self._item)
-        facts = {"descr": self._dtype.str, "fortran_order": False, "shape": shape}
-        text = repr(facts).encode("latin1").ljust(self.HEADER - 11) + b"\n"
-        return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text
-
-    def _unwritable(self, error: OSError) -> DataError:
-        return DataError(f"decoded images cannot be written to {self.path}: {error.strerror}")

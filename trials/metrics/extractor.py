@@ -19,6 +19,7 @@ from pydantic import AfterValidator
 from torch import Tensor
 
 from trials.errors import ConfigError, ExtractorError
+from trials.files import opened_regular
 from trials.part import Part, PartConfig
 from trials.paths import at_home
 from trials.problems import Problem
@@ -132,6 +133,15 @@ class Extractor(Part, ABC):
         return []
 
     @classmethod
+    def out_of_reach(cls, config: Any) -> Iterable[Problem]:
+        """What keeps the extractor from being there when a trial wants it: weights that are not on
+        this machine and cannot be fetched. Paths are those of `config`.
+
+        Asked once before a sweep, not for every configuration: it may ask another machine.
+        """
+        return ()
+
+    @classmethod
     @abstractmethod
     def build(
         cls, config: Any, shape: tuple[int, ...], device: torch.device | str | None = None
@@ -186,6 +196,18 @@ def check_extractor(
     return [replace(problem, path=f"{path}.{problem.path}") for problem in problems]
 
 
+def extractor_out_of_reach(
+    config: Extractor.Config, source: str, kind: str, path: str = "evaluation.extractor"
+) -> list[Problem]:
+    """What keeps the extractor for data of this source and kind from being there for a trial.
+
+    `config` is one in which `check_extractor` finds nothing.
+    """
+    chosen = decided(config, source, kind)
+    problems = chosen.part.out_of_reach(chosen)
+    return [replace(problem, path=f"{path}.{problem.path}") for problem in problems]
+
+
 def build_extractor(
     config: Extractor.Config, data: Measurable, device: torch.device | str | None = None
 ) -> Extractor:
@@ -231,17 +253,25 @@ def as_rgb(images: Tensor) -> Tensor:
     return images.expand(-1, 3, -1, -1) if images.shape[1] == 1 else images
 
 
-def fingerprint_file(path: Path) -> str:
-    """sha256 of a file's bytes, hex.
+class Content(NamedTuple):
+    """A file of weights: what it holds, and the sha256 of that, hex."""
+
+    data: bytes
+    fingerprint: str
+
+
+def read_weights(path: Path) -> Content:
+    """A file of weights, read once: what is hashed is what is loaded, whoever replaces the file.
 
     Raises:
         ExtractorError: it cannot be read.
     """
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        with opened_regular(path) as file:
+            data = file.read()
     except OSError as error:
         raise ExtractorError(f"cannot read the extractor's weights: {error}") from error
+    return Content(data, hashlib.sha256(data).hexdigest())
 
 
 def require_state(state: Mapping[str, Tensor], expected: Mapping[str, Tensor], what: str) -> None:

@@ -6,7 +6,7 @@ rules and the constants below, so all trials of a sweep, and all sweeps of a hom
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Protocol
@@ -26,6 +26,7 @@ from trials.metrics.neighbours import (
     self_pairs,
     working_precision,
 )
+from trials.origins import foreign_in_words
 
 LAYOUT = 1
 """Raised whenever the content of the cached files changes its meaning."""
@@ -214,7 +215,7 @@ class RealSide:
     def _part(
         self, part: str, compute: Callable[[], Arrays], **constants: object
     ) -> dict[str, Tensor]:
-        facts: Mapping[str, object] = {
+        facts: dict[str, object] = {
             "part": part,
             "layout": LAYOUT,
             "extractor": self.extractor.key,
@@ -224,6 +225,9 @@ class RealSide:
             "data": self.data.fingerprint,
             **constants,
         }
+        # Of one that is not ours, another version may see other features with the same weights.
+        if origin := foreign_in_words([type(self.extractor)]):
+            facts["origin"] = origin
         arrays = cached(self.cache, facts, compute)
         return {
             name: torch.from_numpy(np.asarray(array)).to(self.device)

@@ -7,15 +7,17 @@ import io
 
 from sweeper.ablation.table_format import TableFormat
 from sweeper.ablation.tables import Table
+from sweeper.wording import in_spreadsheet
 
 
 def render(table: Table) -> str:
-    """Empty fields where there is no number."""
+    """Empty fields where there is no number, and no text that a spreadsheet takes for a formula."""
     raw = table.raw()
     text = io.StringIO()
     writer = csv.writer(text)
-    writer.writerow(raw.column_names)
-    writer.writerows(zip(*(column.to_pylist() for column in raw.columns), strict=True))
+    writer.writerow(map(in_spreadsheet, raw.column_names))
+    columns = (map(in_spreadsheet, column.to_pylist()) for column in raw.columns)
+    writer.writerows(zip(*columns, strict=True))
     return text.getvalue()
 
 

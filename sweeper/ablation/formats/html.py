@@ -7,6 +7,7 @@ from html import escape
 from sweeper.ablation.column import Column
 from sweeper.ablation.table_format import TableFormat
 from sweeper.ablation.tables import Table
+from sweeper.wording import visible
 
 
 def render(table: Table) -> str:
@@ -17,11 +18,11 @@ def render(table: Table) -> str:
     )
     texts = [_texts(table, column) for column in table.columns]
     rows = "\n".join(f"<tr>{''.join(row)}</tr>" for row in zip(*texts, strict=True))
-    notes = "".join(f"<li>{escape(note)}</li>" for note in table.notes)
+    notes = "".join(f"<li>{_shown(note)}</li>" for note in table.notes)
     return (
         f'<figure class="ablation" id="{escape(table.name)}">\n'
         f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}\n</tbody>\n</table>\n"
-        f"<figcaption>{escape(table.caption)}{f'<ul>{notes}</ul>' if notes else ''}</figcaption>\n"
+        f"<figcaption>{_shown(table.caption)}{f'<ul>{notes}</ul>' if notes else ''}</figcaption>\n"
         "</figure>\n"
     )
 
@@ -37,12 +38,16 @@ class Html(TableFormat):
         return render(table)
 
 
+def _shown(text: str) -> str:
+    return escape(visible(text))
+
+
 def _heading(column: Column) -> str:
-    return escape(column.heading).replace("\n", "<br/>")
+    return _shown(column.heading).replace("\n", "<br/>")
 
 
 def _texts(table: Table, column: Column) -> list[str]:
-    texts = [escape(text) for text in column.texts]
+    texts = [_shown(text) for text in column.texts]
     if column.marked:
         for row in table.equals:
             texts[row] = f"<u>{texts[row]}</u>"

@@ -7,6 +7,7 @@ import re
 from sweeper.ablation.column import Column
 from sweeper.ablation.table_format import TableFormat
 from sweeper.ablation.tables import Table
+from sweeper.wording import visible
 
 _SPECIAL = str.maketrans(
     {character: f"\\{character}" for character in "\\|*<>`~"}
@@ -42,7 +43,7 @@ class Markdown(TableFormat):
 def escape(text: str) -> str:
     """The text as it is, whatever Markdown its characters would make."""
     # An ampersand alone is harmless; before a name, &lt; say, it would be read as HTML.
-    text = re.sub(r"&(?=#?[A-Za-z0-9]+;)", r"\&", text.translate(_SPECIAL))
+    text = re.sub(r"&(?=#?[A-Za-z0-9]+;)", r"\&", visible(text.translate(_SPECIAL)))
     if "_" in text:
         # Inside a word an underscore is harmless, and names such as mode_collapse stay readable.
         text = re.sub(r"(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])", r"\_", text)

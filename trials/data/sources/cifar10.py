@@ -16,6 +16,7 @@ from trials.data.content import Block, Reading
 from trials.data.examples import pictures
 from trials.data.faults import SettingError, require_file, require_folder
 from trials.data.file_source import FileSource
+from trials.data.intake import Tally
 from trials.data.resize import fit_arrays
 from trials.data.source import DataPath, Size
 from trials.part import knob
@@ -81,11 +82,15 @@ class Cifar10(FileSource):
         return files
 
     def read(self, files: Sequence[Path]) -> Reading:
+        total = sum(file.stat().st_size // RECORD for file in files)
+        tally = Tally(str(files[0].parent), total)
+        tally.taken(SIDE, SIDE, "uint8 array", total)
         return Reading(
             shape=(3, self.config.size, self.config.size),
-            total=sum(file.stat().st_size // RECORD for file in files),
+            total=total,
             blocks=self._blocks(files),
             class_names=NAMES,
+            tally=tally,
         )
 
     def _blocks(self, files: Sequence[Path]) -> Iterator[Block]:

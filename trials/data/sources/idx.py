@@ -22,6 +22,7 @@ from trials.data.content import Block, Reading, as_labels
 from trials.data.examples import pictures
 from trials.data.faults import SettingError, require_file
 from trials.data.file_source import FileSource
+from trials.data.intake import Tally
 from trials.data.resize import fit_arrays
 from trials.data.source import DataPath, Size
 from trials.part import knob
@@ -78,10 +79,13 @@ class Idx(FileSource):
         channels, side, _ = self.item_shape()
         self._check_labels()
         count, height, width = _dimensions(files[0], 3, "path", IMAGES_EXPECTED)
+        tally = Tally(str(files[0]), count)
+        tally.taken(width, height, "uint8 array", count)
         return Reading(
             shape=(channels, side, side),
             total=count,
             blocks=_blocks(files, (count, height, width), side),
+            tally=tally,
         )
 
     def _check_labels(self) -> None:

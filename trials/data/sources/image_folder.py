@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from trials.data.content import Reading, Tally
+from trials.data.content import Reading
 from trials.data.examples import pictures, png
-from trials.data.faults import SettingError, require_folder
+from trials.data.faults import SettingError, raise_all, require_folder
 from trials.data.file_source import FileSource
-from trials.data.images import Encoded, decode_all
-from trials.data.source import Channels, DataPath, Size
+from trials.data.images import MAX_BYTES, Encoded, decode_all, used_range
+from trials.data.intake import Tally, too_many
+from trials.data.source import RANGE, Channels, DataPath, PixelRange, Size
+from trials.files import obstacle
 from trials.part import knob
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
 EXPECTED = "a folder of images"
+LEFT_BY_MACOS = "__MACOSX"
+MOST = 10
+"""Folders that one message names."""
 
 
 class ImageFolder(FileSource):
@@ -24,6 +30,7 @@ class ImageFolder(FileSource):
 
     key = "image_folder"
     summary = "pictures in a folder, one subfolder a class"
+    most_bytes = MAX_BYTES
 
     class Config(FileSource.Config):
         """The settings of a folder of pictures."""
@@ -33,6 +40,7 @@ class ImageFolder(FileSource):
         channels: Channels = knob(3, "3 for colour, 1 for grey")
         labels_from_folders: bool = knob(True, "each subfolder of the first level is a class")
         max_corrupt: float = knob(0.01, "share of corrupt images that may be skipped", ge=0, le=1)
+        range: PixelRange = knob("full", RANGE)
 
     @property
     def labelled(self) -> bool:
@@ -42,26 +50,17 @@ class ImageFolder(FileSource):
         return (self.config.channels, self.config.size, self.config.size)
 
     def inspections(self) -> Sequence[Callable[[], object]]:
-        return (self._plausible,)
+        return (self._look,)
+
+    def warnings(self) -> Sequence[str]:
+        files = self.files()
+        tally = self._unreadable(self._root(), files)
+        return tally.intake().warnings()
 
     def files(self) -> list[Path]:
         root = self._root()
-        pictures = sorted(_pictures(root), key=lambda file: os.fsencode(file.relative_to(root)))
-        if not pictures:
-            raise SettingError("path", f"{root} holds no images", f"files {', '.join(SUFFIXES)}")
-        if self.config.labels_from_folders:
-            stray = [file for file in pictures if file.parent == root]
-            if stray:
-                raise SettingError(
-                    "labels_from_folders",
-                    f"{len(stray)} images lie in {root} itself, such as {stray[0].name}",
-                    "every image in the folder of its class, or labels_from_folders: false",
-                )
-            bare = set(_folders(root)) - {file.relative_to(root).parts[0] for file in pictures}
-            if bare:
-                raise SettingError(
-                    "labels_from_folders", f"{root / min(bare)} holds no images", "one at least"
-                )
+        pictures = _sorted_pictures(root)
+        raise_all(self._misplaced(root, pictures))
         return pictures
 
     def read(self, files: Sequence[Path]) -> Reading:
@@ -69,14 +68,18 @@ class ImageFolder(FileSource):
         names = tuple(_folders(root)) if self.config.labels_from_folders else ()
         numbers = {name: number for number, name in enumerate(names)}
         tally = Tally(str(root), len(files), self.config.max_corrupt)
-        encoded = (
-            Encoded(str(file), file, numbers[file.relative_to(root).parts[0]] if names else None)
-            for file in files
-        )
+
+        def encoded() -> Iterator[Encoded]:
+            for file in files:
+                label = numbers[file.relative_to(root).parts[0]] if names else None
+                yield Encoded(str(file), file, label)
+
+        spread = used_range(encoded()) if self.config.range == "used" else None
+        size, channels = self.config.size, self.config.channels
         return Reading(
-            shape=(self.config.channels, self.config.size, self.config.size),
+            shape=(channels, size, size),
             total=len(files),
-            blocks=decode_all(encoded, tally, size=self.config.size, channels=self.config.channels),
+            blocks=decode_all(encoded(), tally, size=size, channels=channels, spread=spread),
             class_names=names,
             tally=tally,
         )
@@ -84,16 +87,55 @@ class ImageFolder(FileSource):
     def _root(self) -> Path:
         return require_folder(self.config.path.expanduser(), "path", EXPECTED)
 
-    def _plausible(self) -> None:
+    def _look(self) -> None:
+        """Everything that a listing can tell, at once."""
         root = self._root()
-        if next(_pictures(root), None) is None:
-            raise SettingError("path", f"{root} holds no images", f"files {', '.join(SUFFIXES)}")
-        if self.config.labels_from_folders and not _folders(root):
-            raise SettingError(
-                "labels_from_folders",
+        pictures = _sorted_pictures(root)
+        faults = list(self._misplaced(root, pictures))
+        tally = self._unreadable(root, pictures)
+        if tally.skipped > tally.share * tally.total:
+            faults.append(too_many(str(tally.skipped), tally))
+        raise_all(faults)
+
+    def _misplaced(self, root: Path, pictures: Sequence[Path]) -> Iterator[SettingError]:
+        """What is wrong with the places of pictures and folders."""
+        if not pictures:
+            yield SettingError("path", f"{root} holds no images", f"files {', '.join(SUFFIXES)}")
+        if not self.config.labels_from_folders:
+            return
+        knob, classes = "labels_from_folders", _folders(root)
+        stray = [file for file in pictures if file.parent == root]
+        if stray:
+            yield SettingError(
+                knob,
+                f"{len(stray)} image{'s lie' if len(stray) > 1 else ' lies'} in {root} itself, "
+                f"such as {stray[0].name}",
+                "every image in the folder of its class, or labels_from_folders: false",
+            )
+        elif not classes:
+            yield SettingError(
+                knob,
                 f"{root} has no subfolders to take classes from",
                 "a folder a class, or labels_from_folders: false",
             )
+        filled = {file.relative_to(root).parts[0] for file in pictures}
+        bare = [name for name in classes if name not in filled]
+        if bare and pictures:
+            message = f"{', '.join(str(root / name) for name in bare[:MOST])} " + (
+                "holds no images" if len(bare) == 1 else f"hold no images ({len(bare)} folders)"
+            )
+            expected = "one at least in the folder of each class"
+            if LEFT_BY_MACOS in bare:
+                expected += f"; {LEFT_BY_MACOS} is left by archives of macOS and can be deleted"
+            yield SettingError(knob, message, expected)
+
+    def _unreadable(self, root: Path, pictures: Sequence[Path]) -> Tally:
+        """The pictures that cannot even be read, counted without a limit."""
+        tally = Tally(str(root), len(pictures), 1.0)
+        for file in pictures:
+            if reason := obstacle(file, MAX_BYTES):
+                tally.corrupt(str(file), reason)
+        return dataclasses.replace(tally, share=self.config.max_corrupt)
 
     @classmethod
     def example(cls, folder: Path, seed: int) -> dict[str, Any]:
@@ -103,6 +145,10 @@ class ImageFolder(FileSource):
             place.mkdir(exist_ok=True)
             (place / f"{number:03d}.png").write_bytes(png(image))
         return {"path": str(folder), "size": 16}
+
+
+def _sorted_pictures(root: Path) -> list[Path]:
+    return sorted(_pictures(root), key=lambda file: os.fsencode(file.relative_to(root)))
 
 
 def _folders(root: Path) -> list[str]:

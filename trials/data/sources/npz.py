@@ -13,20 +13,25 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 from numpy.lib import format as npy
 
-from trials.data.arrays import blocks, square_side
+from trials.data.arrays import Scale, blocks, scale_of, square_side
 from trials.data.content import Block, Reading, as_labels
 from trials.data.examples import pictures
 from trials.data.faults import SettingError, require_file
 from trials.data.file_source import FileSource
-from trials.data.resize import Pixels, fit_arrays
+from trials.data.intake import Tally
+from trials.data.resize import fit_arrays
 from trials.data.source import Channels, DataPath, Size
 from trials.part import knob
 from trials.problems import nearest
 
 EXPECTED = "an .npz archive of NumPy"
-SHAPES = "uint8 of shape (N, H, W), (N, H, W, C) or (N, C, H, W) with C 1 or 3, in C order"
+SHAPES = (
+    "uint8, or floats in [0, 1] or [-1, 1], of shape (N, H, W), (N, H, W, C) or (N, C, H, W) "
+    "with C 1 or 3, in C order"
+)
 
 
 class Header(NamedTuple):
@@ -45,6 +50,7 @@ class Layout(NamedTuple):
     height: int
     width: int
     channels_last: bool
+    dtype: np.dtype[Any]
 
 
 class Npz(FileSource):
@@ -84,27 +90,39 @@ class Npz(FileSource):
         channels, side, _ = self.item_shape()
         self._check_labels()
         layout = self._layout()
+        scale = None if layout.dtype == np.uint8 else self._scale(files[0], layout)
+        tally = Tally(str(files[0]), layout.images, rule=scale.rule if scale else "")
+        tally.taken(layout.width, layout.height, f"{layout.dtype} array", layout.images)
         return Reading(
             shape=(channels, side, side),
             total=layout.images,
-            blocks=self._blocks(files[0], layout, channels, side),
+            blocks=self._blocks(files[0], layout, (channels, side), scale),
+            tally=tally,
         )
+
+    def _scale(self, file: Path, layout: Layout) -> Scale:
+        with self._member(file, self.config.images_key, "images_key") as stream:
+            _header(stream)
+            place = f"'{self.config.images_key}' in {file}"
+            return scale_of(_planar(stream, layout, str(file)), "images_key", place)
 
     def _layout(self) -> Layout:
         header = self._header(self.config.images_key, "images_key")
         shape = header.shape
         place = f"'{self.config.images_key}' in {self.config.path}"
-        if header.dtype != np.uint8 or header.fortran or len(shape) not in (3, 4):
+        dtype = header.dtype
+        numbers = dtype == np.uint8 or dtype.kind == "f"
+        if not numbers or header.fortran or len(shape) not in (3, 4):
             order = " in Fortran order" if header.fortran else ""
             raise SettingError(
                 "images_key", f"{place} is {header.dtype} of shape {shape}{order}", SHAPES
             )
         if len(shape) == 3:
-            return Layout(shape[0], 1, shape[1], shape[2], False)
+            return Layout(shape[0], 1, shape[1], shape[2], False, dtype)
         if shape[3] in (1, 3):
-            return Layout(shape[0], shape[3], shape[1], shape[2], True)
+            return Layout(shape[0], shape[3], shape[1], shape[2], True, dtype)
         if shape[1] in (1, 3):
-            return Layout(shape[0], shape[1], shape[2], shape[3], False)
+            return Layout(shape[0], shape[1], shape[2], shape[3], False, dtype)
         raise SettingError("images_key", f"{place} is {header.dtype} of shape {shape}", SHAPES)
 
     def _check_labels(self) -> None:
@@ -144,7 +162,11 @@ class Npz(FileSource):
         except (RuntimeError, NotImplementedError) as error:
             raise SettingError("path", f"{file} cannot be unpacked: {error}", EXPECTED) from error
 
-    def _blocks(self, file: Path, layout: Layout, channels: int, side: int) -> Iterator[Block]:
+    def _blocks(
+        self, file: Path, layout: Layout, form: tuple[int, int], scale: Scale | None
+    ) -> Iterator[Block]:
+        """Blocks of images of `form`, channels and side."""
+        channels, side = form
         labels = None
         if self.config.labels_key is not None:
             with self._member(file, self.config.labels_key, "labels_key") as stream:
@@ -156,7 +178,8 @@ class Npz(FileSource):
             for images in _planar(stream, layout, str(file)):
                 part = None if labels is None else labels[start : start + len(images)]
                 start += len(images)
-                yield Block(fit_arrays(images, side, channels), part)
+                pixels = images if scale is None else scale(images)
+                yield Block(fit_arrays(pixels, side, channels), part)
 
     @classmethod
     def example(cls, folder: Path, seed: int) -> dict[str, Any]:
@@ -180,10 +203,10 @@ def _header(stream: IO[bytes]) -> Header:
     raise ValueError(f"an array of format version {version}")
 
 
-def _planar(stream: IO[bytes], layout: Layout, place: str) -> Iterator[Pixels]:
+def _planar(stream: IO[bytes], layout: Layout, place: str) -> Iterator[npt.NDArray[Any]]:
     """Blocks (n, C, H, W)."""
     item = (layout.channels, layout.height, layout.width)
     if layout.channels_last:
         item = (layout.height, layout.width, layout.channels)
-    for block in blocks(stream, layout.images, item, place):
+    for block in blocks(stream, layout.images, item, place, layout.dtype):
         yield np.moveaxis(block, -1, 1) if layout.channels_last else block

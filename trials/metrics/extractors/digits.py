@@ -18,7 +18,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load
 from torch import Tensor, nn
 
 from trials.errors import ExtractorError
@@ -26,8 +26,8 @@ from trials.metrics.extractor import (
     Extractor,
     Features,
     Weights,
-    fingerprint_file,
     quantise,
+    read_weights,
     require_images,
     require_state,
 )
@@ -105,10 +105,10 @@ class DigitsExtractor(Extractor):
         self, weights: Path | None = None, device: torch.device | str | None = None
     ) -> None:
         path = weights or WEIGHTS
-        self.fingerprint = fingerprint_file(path)
+        data, self.fingerprint = read_weights(path)
         network = DigitsNetwork()
         try:
-            state = load_file(path)
+            state = load(data)
         except SafetensorError as error:
             raise ExtractorError(f"{path} is not a safetensors file: {error}") from error
         require_state(state, network.state_dict(), "the digits extractor")

@@ -26,7 +26,7 @@ from pathlib import Path
 from pickle import UnpicklingError
 from types import ModuleType
 from typing import Any
-from urllib.error import URLError
+from urllib.request import Request, urlopen
 
 import torch
 from torch import Tensor, nn
@@ -37,8 +37,8 @@ from trials.metrics.extractor import (
     Features,
     Weights,
     as_rgb,
-    fingerprint_file,
     quantise,
+    read_weights,
     require_images,
     require_state,
 )
@@ -49,6 +49,9 @@ PACKAGE = "torch_fidelity"
 MODULE = f"{PACKAGE}.feature_extractor_inceptionv3"
 MISSING = "the inception extractor needs torch-fidelity: pip install gan-sweeper[inception]"
 SHA256_STARTS_WITH = "6726825d"
+
+WAY_OUT = "the file, fetched elsewhere, as evaluation.extractor.weights; or another extractor"
+PATIENCE_SECONDS = 10.0
 
 _importing = threading.Lock()
 
@@ -92,33 +95,48 @@ def inception_module() -> ModuleType:
         return importlib.import_module(MODULE)
 
 
+def kept_weights(url: str) -> Path:
+    """Where torch-fidelity's own weights lie once they were fetched: torch's download folder."""
+    return Path(torch.hub.get_dir()) / "checkpoints" / url.rsplit("/", 1)[-1]
+
+
+def why_not_fetched(url: str) -> str:
+    """Why a file cannot be fetched, as its server answers when asked for no more than its size;
+    empty where it can."""
+    try:
+        with urlopen(Request(url, method="HEAD"), timeout=PATIENCE_SECONDS):
+            return ""
+    except (OSError, ValueError) as error:  # URLError is an OSError
+        return str(getattr(error, "reason", error))
+
+
 def downloaded_weights(url: str) -> Path:
-    """torch-fidelity's own weights in torch's download folder, fetched once, checked by hash.
+    """torch-fidelity's own weights, fetched once, checked by hash.
 
     Raises:
         ExtractorError: they cannot be downloaded.
     """
-    path = Path(torch.hub.get_dir()) / "checkpoints" / url.rsplit("/", 1)[-1]
+    path = kept_weights(url)
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             torch.hub.download_url_to_file(url, str(path), SHA256_STARTS_WITH, progress=False)
-        except (URLError, OSError, RuntimeError) as error:
+        except (OSError, RuntimeError) as error:  # URLError is an OSError
             raise ExtractorError(
-                f"cannot download the Inception weights from {url} ({error});"
-                " download them elsewhere and give their path as extractor.weights"
+                f"cannot download the Inception weights from {url} ({error}); give {WAY_OUT}"
             ) from error
     return path
 
 
-def load_network(module: ModuleType, weights: Path) -> nn.Module:
-    """The network with the weights of a file, which is never unpickled into objects.
+def load_network(module: ModuleType, weights: Path, data: bytes) -> nn.Module:
+    """The network with the weights of the file that held `data`, which is never unpickled into
+    objects.
 
     Raises:
         ExtractorError: the file is no state dictionary of tensors, or another network's.
     """
     try:
-        state = torch.load(weights, map_location="cpu", weights_only=True)
+        state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except (UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
         raise ExtractorError(
             f"{weights} is not a plain state dictionary of tensors: {error}"
@@ -162,9 +180,9 @@ class InceptionExtractor(Extractor):
         module = inception_module()
         self.resize_images: Any = module.interpolate_bilinear_2d_like_tensorflow1x
         path = weights or downloaded_weights(module.URL_INCEPTION_V3)
-        self.fingerprint = fingerprint_file(path)
+        data, self.fingerprint = read_weights(path)
         self.device = torch.device(device or "cpu")
-        self.network = load_network(module, path).to(self.device)
+        self.network = load_network(module, path, data).to(self.device)
 
     @classmethod
     def check(cls, config: Any, kind: str) -> list[Problem]:
@@ -179,6 +197,19 @@ class InceptionExtractor(Extractor):
             except ExtractorError as error:
                 return [Problem("weights", str(error))]
         return []
+
+    @classmethod
+    def out_of_reach(cls, config: Any) -> list[Problem]:
+        if config.weights is not None:
+            return []
+        url = inception_module().URL_INCEPTION_V3
+        path = kept_weights(url)
+        if path.exists() or not (reason := why_not_fetched(url)):
+            return []
+        what = (
+            f"the Inception weights are not at {path} and cannot be fetched from {url} ({reason})"
+        )
+        return [Problem("weights", what, WAY_OUT)]
 
     @classmethod
     def build(

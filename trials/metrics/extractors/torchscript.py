@@ -12,6 +12,7 @@ set. Resizing is the module's own business.
 
 from __future__ import annotations
 
+import io
 import warnings
 from pathlib import Path
 from typing import Any
@@ -25,18 +26,18 @@ from trials.metrics.extractor import (
     Features,
     Weights,
     as_rgb,
-    fingerprint_file,
     quantise,
+    read_weights,
 )
 from trials.part import knob
 
 
-def _load(weights: Path, device: torch.device) -> Any:
+def _load(data: bytes, device: torch.device) -> Any:
     load: Any = torch.jit.load  # untyped in torch
     with warnings.catch_warnings():
         # torch advises its users to write torch.export files; published networks are TorchScript.
         warnings.filterwarnings("ignore", "`torch.jit.load` is", DeprecationWarning)
-        return load(str(weights), map_location=device).eval()
+        return load(io.BytesIO(data), map_location=device).eval()
 
 
 class TorchScriptExtractor(Extractor):
@@ -56,10 +57,10 @@ class TorchScriptExtractor(Extractor):
     def __init__(
         self, weights: Path, shape: tuple[int, ...], device: torch.device | str | None = None
     ) -> None:
-        self.fingerprint = fingerprint_file(weights)
+        data, self.fingerprint = read_weights(weights)
         self.device = torch.device(device or "cpu")
         try:
-            self.module = _load(weights, self.device)
+            self.module = _load(data, self.device)
             arguments = [argument.name for argument in self.module.forward.schema.arguments]
         except (RuntimeError, ValueError, AttributeError) as error:
             raise ExtractorError(f"{weights} is not a TorchScript module: {error}") from error

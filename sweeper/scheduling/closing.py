@@ -1,0 +1,62 @@
+"""How a run of a sweep ended, in a word and in a sentence: both follow from what happened."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from sweeper.causes import cause, is_lost
+from sweeper.scheduling.conductor import Conductor
+from sweeper.scheduling.events import SweepState
+from sweeper.trial import Trial
+from sweeper.wording import plural
+
+Ending = tuple[SweepState, str]
+"""The word, and the sentence: what there is to know, and how to go on."""
+
+
+def closing(
+    conductor: Conductor, trials: Sequence[Trial], *, signalled: bool, cancelled: bool
+) -> Ending:
+    """How the sweep of these trials ended. `signalled` and `cancelled` say that somebody asked it
+    to end, by a signal or in another way."""
+    failed = none_finished(trials)
+    if conductor.complete:
+        if failed:
+            return "failed", failed
+        lost = [trial for trial in trials if is_lost(trial.symptom)]
+        return ("incomplete", _lost(lost)) if lost else ("finished", "")
+    again = f"{conductor.again} to go on"
+    if signalled:
+        return "interrupted", f"interrupted; {again}: every trial goes on from its checkpoint"
+    if cancelled:
+        return "cancelled", f"cancelled; {again}"
+    message = conductor.message or "stopped"
+    if conductor.limited and failed:
+        return "failed", f"{message}; {failed}"
+    return "failed" if conductor.too_many_failed else "stopped", f"{message}; {again}"
+
+
+def none_finished(trials: Sequence[Trial]) -> str:
+    """That trials have ended and none of them completed, of what, and what to do about it; empty
+    where that is not so."""
+    over = [trial for trial in trials if trial.over]
+    if not over or any(trial.state == "completed" for trial in over):
+        return ""
+    counts = Counter(trial.symptom or trial.state for trial in over)
+    [(most, _)] = counts.most_common(1)
+    told = ", ".join(f"{count:,} {name}" for name, count in counts.most_common())
+    reason = next(trial.reason for trial in over if (trial.symptom or trial.state) == most)
+    found = f"none of {plural(len(over), 'trial')} finished ({told}): {reason}"
+    return f"{found}; mend that, then {cause(most).way_on}" if cause(most).curable else found
+
+
+def _lost(lost: Sequence[Trial]) -> str:
+    """That there are runs of which nothing is known, and how they are tried again."""
+    names = Counter(trial.symptom for trial in lost)
+    told = ", ".join(f"{count:,} {name}" for name, count in names.most_common())
+    them = "it" if len(lost) == 1 else "them"
+    return (
+        f"{plural(len(lost), 'trial')} came to nothing through no fault of the configuration "
+        f"({told}): {lost[-1].reason}; run the sweep again to try {them} once more"
+    )
