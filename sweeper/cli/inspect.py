@@ -74,6 +74,7 @@ def _print_listing(listing: Sequence[dict[str, Any]]) -> None:
 
 
 def status(name: SweepName, home: HomeOption = None, json: JsonOption = False) -> None:
+    """How far a sweep is, and what failed."""
     from sweeper.results import read_all
     from sweeper.standings.otherwise import measured_otherwise
     from sweeper.standings.verdict import verdict_in_words

@@ -80,18 +80,18 @@ def run(
     `events` hears what happens as it happens. `factory` makes the trainings (real ones by default).
     `source` is the file that the sweep was read from, kept beside it. `adopt` takes the study over
     where another home has driven it so far. `record` says whether MLflow is told, `report` whether
-    what has come of it is written (`conclusion`) when no more trials will run. Trials that failed through no fault of their own are tried again, and those that failed by
-    one of the causes `retry_failed` (`sweeper.causes`, those that are `curable`). A sweep that was
-    paused before is told to be, and starts no trials until it is resumed; with `resume` it is now.
+    what has come of it is written (`conclusion`) when no more trials will run. Trials that failed
+    through no fault of their own are tried again, and those that failed by one of the causes
+    `retry_failed` (`sweeper.causes`, those that are `curable`). A sweep that was paused before is
+    told to be, and starts no trials until it is resumed; with `resume` it is now.
     `accept_protocol` lets the sweep go on where it would be measured by another protocol than so
     far: what was measured before is compared with nothing that follows.
 
     What goes wrong once it runs is an Outcome with state `failed`, and can be resumed.
 
     Raises:
-        UserError: the sweep cannot be run as it is: the name exists with another search
-            (SpecConflict), its study is another home's (AnotherHome), or the cluster lacks what a
-            trial needs.
+        UserError: the sweep cannot be run as it is: SpecConflict, AnotherHome, or the cluster
+            lacks what a trial needs.
         SweepBusy: another process runs it.
         ProtocolChanged: its study has values of several protocols, which nobody has accepted.
         LedgerError: its study is damaged.
@@ -323,7 +323,7 @@ def _record(uri: str, home: Home, folder: SweepFolder, company: Company) -> Iter
 
 
 def _override_requests(folder: SweepFolder, resume: bool) -> None:
-    """Running again overrides what was obeyed, or what its driver died of; a pause only to resume."""
+    """Running again overrides what was asked and obeyed; a pause only where it is to `resume`."""
     asked = folder.asked()
     if asked in (Request.STOP, Request.CANCEL) or (asked is Request.PAUSE and resume):
         folder.clear_request()

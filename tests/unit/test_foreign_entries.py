@@ -25,6 +25,7 @@ from sweeper.search.ledger import Ledger
 from sweeper.sweepfile import parse_sweep
 from sweeper.sweepfile.model import Sweep
 from sweeper.trial import Evaluation
+from tests.fakes import next_trial
 
 SEARCH = parse_sweep("""
 name: visited
@@ -67,7 +68,7 @@ def play(folder: SweepFolder, sweep: Sweep, most: int = 99) -> list[Event]:
     for _ in range(most):
         if conductor.finished:
             break
-        work = conductor.next_work()
+        work = next_trial(conductor)
         if work is None:
             continue
         conductor.started(work.number)

@@ -17,11 +17,13 @@ from sweeper.home import Home, Request, SweepFolder
 from sweeper.scheduling import conclusion
 from sweeper.scheduling import run as run_module
 from sweeper.scheduling.events import Noted, Outcome
+from sweeper.scheduling.spec_files import going_on, keep_spec
 from sweeper.search.ledger import Ledger
 from sweeper.search.samplers.tpe import Tpe
 from sweeper.standings import standings_of
 from sweeper.sweepfile import load_sweep
 from sweeper.sweepfile.domains import Parameter, Range
+from sweeper.sweepfile.load import read_stored
 from sweeper.sweepfile.model import Sweep
 from sweeper.sweepfile.sections import Limits
 
@@ -55,7 +57,11 @@ def file(tmp_path: Path) -> Path:
 
 
 def keep(sweep: Sweep, folder: SweepFolder, source: Path) -> None:
-    run_module._keep_spec(sweep, folder, source)
+    """What a run does with the file that it was given."""
+    begun = read_stored(folder.spec_json) if folder.exists() else None
+    sweep = going_on(sweep, folder, begun)
+    if begun is None or begun.difference(sweep):
+        keep_spec(sweep, folder, source)
 
 
 def test_the_kept_file_may_be_run_again_with_more_trials(folder, file):
