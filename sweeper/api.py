@@ -101,6 +101,7 @@ def run(
     source: Path | None = None,
     factory: Factory | None = None,
     retry_failed: bool | Sequence[str] = False,
+    accept_protocol: bool = False,
 ) -> SweepResult:
     """Run a sweep to its end, or go on with it; then write its report.
 
@@ -109,7 +110,8 @@ def run(
 
     `home` is the folder of all sweeps ($SWEEPER_HOME, else ./sweeps); `listener` hears events
     as they happen; `source` is the file it was read from, kept beside it; `factory` makes the
-    trainings (the real ones by default).
+    trainings (the real ones by default). `accept_protocol` goes on where the sweep would be
+    measured by another protocol than so far (`--accept-protocol`).
 
     Trials that failed through no fault of their configuration (`worker_died`, `unreadable`) are
     tried again, under their numbers and from their checkpoints. `retry_failed` has others tried
@@ -122,6 +124,7 @@ def run(
         SpecError: the file or mapping is wrong; every problem is in it.
         SpecConflict: the name exists with another search.
         SweepBusy: another process runs it.
+        ProtocolChanged: it has values of several protocols, which nobody has accepted.
     """
     if not isinstance(sweep, Sweep):
         if source is None and not isinstance(sweep, Mapping):
@@ -132,7 +135,13 @@ def run(
     folder = here.sweep(sweep.name)
     also = to_retry(() if retry_failed is True else retry_failed) if retry_failed else ()
     outcome = run_trials(
-        sweep, here, events=listener, factory=factory, source=source, retry_failed=also
+        sweep,
+        here,
+        events=listener,
+        factory=factory,
+        source=source,
+        retry_failed=also,
+        accept_protocol=accept_protocol,
     )
     results = outcome.results
     return SweepResult(

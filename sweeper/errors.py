@@ -7,6 +7,7 @@
     │   ├── SpecConflict         the name exists with another search space, base or objective
     │   └── MissingExtra         an optional dependency is absent; names the extra to install
     ├── SweepBusy                another process drives this sweep
+    ├── ProtocolChanged          values would be measured by another protocol than the sweep's
     ├── LedgerError              the study could not be read or written
     └── TrackingError            MLflow or the outbox before it failed for good
 
@@ -80,6 +81,19 @@ class SweepBusy(SweeperError):
         self.pid = pid
         owner = "another process" if pid is None else f"process {pid}"
         super().__init__(f"sweep {name!r} is being run by {owner}")
+
+
+class ProtocolChanged(SweeperError):
+    """Values were, or would be, measured by another protocol than the sweep's. `change` says how;
+    `bring_back` whether what it was before would mend it."""
+
+    def __init__(self, change: str, *, bring_back: bool = True) -> None:
+        back = "bring back what it was and run the sweep again; or " if bring_back else ""
+        super().__init__(
+            f"{change}. Values of two protocols cannot be compared, so nothing was judged by them: "
+            f"{back}give the sweep a new name; or run it with --accept-protocol: what was measured "
+            "before then stays in the record and is compared with nothing that follows"
+        )
 
 
 class LedgerError(SweeperError):

@@ -31,6 +31,10 @@ class FakeTraining:
         self.state = 1.0
 
     @property
+    def protocol(self) -> Mapping[str, str]:
+        return {}
+
+    @property
     def step(self) -> int:
         return self.history[-1].step if self.history else 0
 

@@ -5,6 +5,7 @@ TrialError
 ├── DataError         the data cannot be read or do not fit
 ├── ExtractorError    the feature extractor or its weights are wrong
 └── CheckpointError   a checkpoint belongs to another configuration or is damaged
+    └── StaleCheckpointError   what it was trained on, or measured by, is not what it was
 """
 
 from __future__ import annotations
@@ -36,3 +37,8 @@ class ExtractorError(TrialError):
 
 class CheckpointError(TrialError):
     """A checkpoint that cannot be used for this configuration."""
+
+
+class StaleCheckpointError(CheckpointError):
+    """A checkpoint that was trained on other data, or measured by another protocol, than there is
+    now. The same configuration can be trained again from its beginning."""

@@ -14,7 +14,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,12 +24,13 @@ from trials.data import open_data
 from trials.devices import pick_device
 from trials.engine.composed_game import ComposedGame
 from trials.engine.loop import Loop
-from trials.errors import CheckpointError
+from trials.errors import CheckpointError, StaleCheckpointError
 from trials.evaluation.export import take_over_generator
 from trials.evaluation.monitor import Monitor
 from trials.evaluation.results import Evaluation, TrialResult, TrialState
 from trials.files import atomic_write
 from trials.health import Sign, Symptom
+from trials.metrics.protocol import alike, differing
 from trials.state import checkpoint
 
 log = logging.getLogger(__name__)
@@ -57,6 +58,11 @@ class Training:
     def step(self) -> int:
         """Generator steps done."""
         return self.game.step
+
+    @property
+    def protocol(self) -> Mapping[str, str]:
+        """By which the next evaluation will be measured."""
+        return self.monitor.protocol
 
     @property
     def finished(self) -> bool:
@@ -132,7 +138,8 @@ class Training:
         """Go on from the folder's checkpoint; False where there is none.
 
         Raises:
-            CheckpointError: it is damaged, or belongs to another configuration or other data.
+            CheckpointError: it is damaged, or belongs to another configuration.
+            StaleCheckpointError: it was trained on other data, or measured by another protocol.
         """
         state = checkpoint.load(self.checkpoint_file, self.fingerprints)
         if state is None:
@@ -167,12 +174,25 @@ class Training:
         self.save()
 
     def _load(self, state: Mapping[str, Any]) -> None:
+        history = [Evaluation.from_dict(given) for given in json.loads(state["history"])]
         self.game.load_state(state["game"])
+        self._refuse_another_protocol(history)
         self.loop.probe.load_state(state)
         self.loop.real = state["real"]
         self.monitor.watcher.load_state_dict(state["watcher"])
-        self.history = [Evaluation.from_dict(given) for given in json.loads(state["history"])]
+        self.history = history
         self.stopped_by = self._fatal(self.history[-1]) if self.history else None
+
+    def _refuse_another_protocol(self, history: Sequence[Evaluation]) -> None:
+        """One training has one protocol: its best generator is kept, and its health is judged, by
+        comparing its evaluations."""
+        before = next((one.protocol for one in reversed(history) if one.protocol), {})
+        if not alike(before, now := self.protocol):
+            names = ", ".join(differing(before, now))
+            raise StaleCheckpointError(
+                f"the training of the checkpoint was measured by another protocol (other {names}):"
+                " bring that back, or delete the checkpoint and train anew"
+            )
 
 
 def train(

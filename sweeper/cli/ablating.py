@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sweeper.cli.options import (
+    AcceptOption,
     HomeOption,
     JsonOption,
     RetryOption,
@@ -49,6 +50,7 @@ def ablate(
     overrides: SetOption = None,
     retry_failed: RetryOption = False,
     home: HomeOption = None,
+    accept_protocol: AcceptOption = False,
     json: JsonOption = False,
 ) -> int:
     """Run an ablation: a file's, or one around a sweep's best trial.
@@ -71,7 +73,8 @@ def ablate(
     if preview:
         _preview(sweep, Home.at(home), json)
         return 0
-    return _run(sweep, home, json, path, to_be_retried(retry_failed, symptoms))
+    retry = to_be_retried(retry_failed, symptoms)
+    return _run(sweep, home, json, path, retry, accept_protocol)
 
 
 def _around(name: str, source: str, overrides: list[str], home: Home) -> Sweep:
@@ -111,20 +114,20 @@ def _around(name: str, source: str, overrides: list[str], home: Home) -> Sweep:
 
 def _preview(sweep: Sweep, home: Home, json: bool) -> None:
     from sweeper.ablation.preview import preview as preview_of
-    from sweeper.results import records_of
+    from sweeper.results import standings_in
     from sweeper.search.ablation_trials import design_of, seeds_of
 
     design, seeds = design_of(sweep), list(seeds_of(sweep))
     folder = home.sweep(sweep.name)
-    records = records_of(folder, sweep) if folder.exists() else []
+    standings = standings_in(folder, sweep)
     keys = {cell.label: cell.key for cell in design.cells}
     done = {
-        (keys[record.cell], int(record.values["seed"]))
-        for record in records
-        if record.over and record.cell in keys
+        (keys[trial.cell], int(trial.values["seed"]))
+        for trial in standings.trials
+        if trial.over and trial.cell in keys and standings.comparable(trial)
     }
     plan = preview_of(design, seeds, done)
-    seconds = _seconds_of_a_run(sweep, design, records, home) if plan.runs else None
+    seconds = _seconds_of_a_run(sweep, design, standings.trials, home) if plan.runs else None
     if json:
         print_json(
             {
@@ -191,13 +194,25 @@ def _seconds_of_a_run(
 
 
 def _run(
-    sweep: Sweep, home: HomeOption, json: bool, path: Path | None, retry: bool | list[str]
+    sweep: Sweep,
+    home: HomeOption,
+    json: bool,
+    path: Path | None,
+    retry: bool | list[str],
+    accept_protocol: bool,
 ) -> int:
     from sweeper.api import run as run_sweep
     from sweeper.cli.live import view
 
     with view(sweep, quiet=json) as listener:
-        result = run_sweep(sweep, home=home, listener=listener, source=path, retry_failed=retry)
+        result = run_sweep(
+            sweep,
+            home=home,
+            listener=listener,
+            source=path,
+            retry_failed=retry,
+            accept_protocol=accept_protocol,
+        )
     if json:
         print_json(result.as_dict())
         return result.exit_code

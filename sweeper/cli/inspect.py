@@ -73,6 +73,7 @@ def _print_listing(listing: Sequence[dict[str, Any]]) -> None:
 
 def status(name: SweepName, home: HomeOption = None, json: JsonOption = False) -> None:
     """How far a sweep is, and what failed."""
+    from sweeper.standings.otherwise import measured_otherwise
     from sweeper.standings.verdict import verdict_in_words
 
     folder = Home.at(home).existing(name)
@@ -95,6 +96,8 @@ def status(name: SweepName, home: HomeOption = None, json: JsonOption = False) -
         say(f"  best     {best}")
     if verdict := verdict_in_words(standings):
         say(f"  verdict  {verdict}")
+    if told := measured_otherwise(standings):
+        say(f"  apart    {told}, and compared with nothing")
     for trial, reason in summary["given_up"].items():
         say(f"  given up {trial}: {reason}")
     for stop in standings.stops:
@@ -115,9 +118,13 @@ def top(
     json: JsonOption = False,
 ) -> None:
     """The best completed trials of a sweep, or the best cells of an ablation."""
+    from sweeper.standings.otherwise import measured_otherwise
+
     standings = _standings(Home.at(home).existing(name))
     if not json:
         print_leaderboard(standings, count)
+        if told := measured_otherwise(standings):
+            typer.echo(f"{told}, and not among these")
     elif standings.sweep.is_ablation:
         print_json([cell_as_dict(standings, cell) for cell in ranked_cells(standings)[:count]])
     else:
@@ -220,6 +227,8 @@ def _summary(folder: SweepFolder, standings: Standings) -> dict[str, Any]:
         "best_trial": best.trial.number if best else None,
         "base": compared.differences[0].base if compared else None,
         "against_base": compared.as_dict() if compared else None,
+        "protocol": dict(standings.protocol),
+        "measured_otherwise": [trial.number for trial in standings.measured_otherwise],
         "given_up": {candidate.key: candidate.reason for candidate in lost},
         "symptoms": {str(stop.symptom): stop.trials for stop in standings.stops},
         "steps_saved": {str(stop.symptom): stop.steps for stop in standings.stops if stop.saves},

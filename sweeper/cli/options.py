@@ -16,6 +16,14 @@ HomeOption = Annotated[
     typer.Option("--home", help="Folder of all sweeps.  [$SWEEPER_HOME, else ./sweeps]"),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+AcceptOption = Annotated[
+    bool,
+    typer.Option(
+        "--accept-protocol",
+        help="Go on though data or extractor have changed; earlier values are then compared with "
+        "nothing that follows.",
+    ),
+]
 SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="PATH=VALUE", help="Override one key; repeat for more."),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sweeper.cli.options import (
+    AcceptOption,
     HomeOption,
     JsonOption,
     RetryOption,
@@ -39,6 +40,7 @@ def run(
     overrides: SetOption = None,
     retry_failed: RetryOption = False,
     home: HomeOption = None,
+    accept_protocol: AcceptOption = False,
     json: JsonOption = False,
 ) -> int:
     """Run a sweep, or go on with one.
@@ -53,7 +55,14 @@ def run(
 
     sweep, retry = load_sweep(file, overrides or []), to_be_retried(retry_failed, symptoms)
     with view(sweep, quiet=json) as listener:
-        result = run_sweep(sweep, home=home, listener=listener, source=file, retry_failed=retry)
+        result = run_sweep(
+            sweep,
+            home=home,
+            listener=listener,
+            source=file,
+            retry_failed=retry,
+            accept_protocol=accept_protocol,
+        )
     if json:
         print_json(result.as_dict())
     else:

@@ -117,7 +117,7 @@ def _row(
         gain = gains.get(trial.number)
         cells.append(_numeric(gain.difference if gain else None, gain.shown if gain else NONE))
     for index in range(len(standings.goals)):
-        value = final(trial, index)
+        value = standings.final(trial, index)
         cells.append(_numeric(value, number(value)))
     seed, best = seed_of(trial), standings.best_on_the_way(trial)
     cells += [_setting(trial.values.get(path)) for path in paths]

@@ -2,6 +2,7 @@
 
     SweepStarted
       Noted                        what has changed since it last ran
+      ProtocolChanged              it is measured by another protocol from here on
       PhaseChanged                 searching, confirming, paused, draining
       TrialStarted                 also when a trial is resumed or retried
         TrialEvaluated ...
@@ -19,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from sweeper.protocols import Protocol
 from sweeper.standings import Standings
 from sweeper.sweepfile.model import Sweep
 from sweeper.trial import Evaluation, Role, Trial
@@ -37,7 +39,8 @@ class SweepStarted:
 
     `budget` counts the search's trials, `replicates` the runs on fresh seeds that may follow.
 
-    `records` are the trials that the ledger already holds when a sweep is resumed.
+    `records` are the trials that the ledger already holds when a sweep is resumed, `protocol` is
+    that by which the sweep is measured, empty before it was.
     """
 
     sweep: Sweep
@@ -46,6 +49,7 @@ class SweepStarted:
     replicates: int
     resumed: bool
     records: tuple[Trial, ...]
+    protocol: Protocol
     time: float
 
 
@@ -62,6 +66,15 @@ class PhaseChanged:
 class Noted:
     """Something to know of the sweep as a whole: its parts have other versions than before."""
 
+    message: str
+    time: float
+
+
+@dataclass(frozen=True)
+class ProtocolChanged:
+    """The sweep is measured by `protocol` from here on, as the user has accepted."""
+
+    protocol: Protocol
     message: str
     time: float
 
@@ -111,7 +124,14 @@ class SweepEnded:
 
 
 Event = (
-    SweepStarted | PhaseChanged | Noted | TrialStarted | TrialEvaluated | TrialEnded | SweepEnded
+    SweepStarted
+    | PhaseChanged
+    | Noted
+    | ProtocolChanged
+    | TrialStarted
+    | TrialEvaluated
+    | TrialEnded
+    | SweepEnded
 )
 Listener = Callable[[Event], None]
 

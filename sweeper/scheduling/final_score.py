@@ -16,7 +16,7 @@ from sweeper.company import unpack
 from sweeper.home import SweepFolder
 from sweeper.scheduling.recorder import Recorder
 from sweeper.search.ledger import Ledger
-from sweeper.standings import Standings, standings_of
+from sweeper.standings import Standings
 from sweeper.sweepfile.model import Sweep
 from sweeper.trial import FinalScore, Trial
 
@@ -53,7 +53,7 @@ class Scoring:
             return []
         return [
             record.number
-            for record in winners(standings_of(self._sweep, self._ledger.trials()))
+            for record in winners(self._ledger.standings())
             if record.final is None and (self._folder.trial(record.number) / GENERATOR).exists()
         ]
 

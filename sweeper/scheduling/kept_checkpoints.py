@@ -12,8 +12,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from sweeper.scheduling.messages import Work, kept_checkpoint
+from sweeper.scheduling.messages import KEPT_FOLDER, Work, kept_checkpoint
 from sweeper.search.milestones import Milestones
+from trials.errors import StaleCheckpointError
 from trials.files import atomic_write
 
 KEPT = ("checkpoint.*", "generator.*")
@@ -22,10 +23,20 @@ MARK = "taken_over"
 
 
 def begin(training: Any, folder: Path, work: Work) -> None:
-    """Restore the training: from its own checkpoint, or for the first time from another trial's."""
+    """Restore the training: from its own checkpoint, or for the first time from another trial's.
+
+    Raises:
+        StaleCheckpointError: that was trained on other data, or measured by another protocol, or it
+            was another trial's, which has begun anew since.
+    """
     mark = folder / MARK
-    if work.take_over is None or (mark.exists() and mark.read_text() == work.take_over):
+    if work.anew:
+        mark.unlink(missing_ok=True)
+        shutil.rmtree(folder / KEPT_FOLDER, ignore_errors=True)
+    elif work.take_over is None or (mark.exists() and mark.read_text() == work.take_over):
         training.restore()
+    elif not Path(work.take_over).exists():
+        raise StaleCheckpointError("the checkpoint that it was to take over is there no more")
     else:
         training.take_over(Path(work.take_over))
         atomic_write(mark, work.take_over)

@@ -42,7 +42,6 @@ from sweeper.scheduling.requests import Requests
 from sweeper.scheduling.trainable import Factory, build_training
 from sweeper.scheduling.tune_loop import Tuning
 from sweeper.search.ledger import Ledger
-from sweeper.standings import standings_of
 from sweeper.standings.verdict import verdict_in_words
 from sweeper.sweepfile.load import load_sweep, read_stored
 from sweeper.sweepfile.model import Sweep
@@ -71,6 +70,7 @@ def run(
     record: bool = True,
     report: bool = True,
     retry_failed: Collection[str] = (),
+    accept_protocol: bool = False,
 ) -> Outcome:
     """Run `sweep` in `home` until it is done or stopped by the user.
 
@@ -78,7 +78,9 @@ def run(
     `source` is the file that the sweep was read from, kept beside it. `record` says whether MLflow
     is told, `report` whether what has come of it is written (`conclusion`) when no more trials will
     run. Trials that failed through no fault of their own are tried again, and those that failed by
-    one of the causes `retry_failed` (`sweeper.causes`, those that are `curable`).
+    one of the causes `retry_failed` (`sweeper.causes`, those that are `curable`). `accept_protocol`
+    lets the sweep go on where it would be measured by another protocol than so far: what was
+    measured before is compared with nothing that follows.
 
     What goes wrong once it runs is an Outcome with state `failed`, and can be resumed.
 
@@ -86,6 +88,7 @@ def run(
         UserError: the sweep cannot be run as it is: the name exists with another search
             (SpecConflict), or the cluster lacks what a trial needs.
         SweepBusy: another process runs it.
+        ProtocolChanged: its study has values of several protocols, which nobody has accepted.
         LedgerError: its study is damaged.
         TrackingError: its outbox is damaged, or MLflow's address cannot be used.
     """
@@ -96,7 +99,8 @@ def run(
         sweep = _keep_spec(sweep, folder, source)
         if folder.asked() in (Request.STOP, Request.CANCEL):
             folder.clear_request()  # it was obeyed, or its driver died; running again overrides it
-        ledger, company = Ledger.open(sweep, folder), Company.of(sweep)
+        ledger = Ledger.open(sweep, folder, accept_protocol=accept_protocol)
+        company = Company.of(sweep)
         ledger.retry(retry_failed)
         with _record(uri, home, folder, company) if uri else contextlib.nullcontext() as wires:
             recorder = Recorder(
@@ -201,6 +205,7 @@ class _Run:
                 replicates=sweep.replicates,
                 resumed=bool(records),
                 records=tuple(records),
+                protocol=self._ledger.measuring.protocol,
                 time=time.time(),
             )
         )
@@ -238,9 +243,7 @@ class _Run:
             if state != "failed":
                 state, message = "failed", _told(error)
         self._tell(SweepEnded(state, message, time.time()))
-        standings = (
-            results.standings if results else standings_of(self._sweep, self._ledger.trials())
-        )
+        standings = results.standings if results else self._ledger.standings()
         terminated = self._requests.terminated
         return Outcome(state, message, self._folder.path, standings, results, terminated)
 

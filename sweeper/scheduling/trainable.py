@@ -25,11 +25,13 @@ from ray import tune
 
 from sweeper.causes import OUT_OF_MEMORY
 from sweeper.company import unpack
+from sweeper.protocols import alike
 from sweeper.scheduling.failures import NOT_SHARED, explain
 from sweeper.scheduling.kept_checkpoints import begin, keep
 from sweeper.scheduling.machines import Mark
-from sweeper.scheduling.messages import Failure, Report, Work
+from sweeper.scheduling.messages import Changed, Failure, Report, Work
 from sweeper.trial import Evaluation, Symptom
+from trials.errors import StaleCheckpointError
 
 REPORT = "sweeper"
 """Key of the report in Tune's result."""
@@ -51,6 +53,9 @@ class Training(Protocol):
 
     @property
     def stopped_by(self) -> Symptom | None: ...
+
+    @property
+    def protocol(self) -> Mapping[str, str]: ...
 
     def advance(self) -> Evaluation: ...
 
@@ -132,7 +137,12 @@ class Worker(tune.Trainable):  # type: ignore[misc]
         training = self._training
         if training is None:
             training = self._factory(self._work.config, folder, self._cache)
-            begin(training, folder, self._work)
+            if not alike(training.protocol, self._work.protocol):
+                return Report(changed=Changed(training.protocol))
+            try:
+                begin(training, folder, self._work)
+            except StaleCheckpointError as error:
+                return Report(changed=Changed(training.protocol, str(error)))
             self._training = training
             fresh = [
                 evaluation

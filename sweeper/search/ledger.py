@@ -30,6 +30,7 @@ from sweeper.home import SweepFolder
 from sweeper.search import attributes
 from sweeper.search.attributes import finite, translated
 from sweeper.search.journal import Journal, mend
+from sweeper.search.measuring import Measuring
 from sweeper.search.proposer import Proposer
 from sweeper.search.reader import StudyReader
 from sweeper.search.scheduler import Scheduler
@@ -48,23 +49,35 @@ class Ledger(StudyReader):
         study: optuna.Study,
         storage: BaseStorage,
         journal: Journal | None = None,
+        *,
+        accept_protocol: bool = False,
     ) -> None:
         super().__init__(sweep, study, storage)
-        self.scheduler = Scheduler(sweep, self._entries)
+        self.measuring = Measuring(study, storage, self._entries, accept=accept_protocol)
+        self.scheduler = Scheduler(sweep, self._entries, self.measuring)
         self._storage = storage
         self._journal = journal
-        self._desk = Proposer(sweep, study, storage, self._entries)
+        self._desk = Proposer(sweep, study, storage, self._entries, self.measuring)
         self._steps: dict[int, set[int]] = {}
 
     @classmethod
-    def open(cls, sweep: Sweep, folder: SweepFolder, storage: str | None = None) -> Self:
+    def open(
+        cls,
+        sweep: Sweep,
+        folder: SweepFolder,
+        storage: str | None = None,
+        *,
+        accept_protocol: bool = False,
+    ) -> Self:
         """Open the sweep's study for writing, made first where it is missing.
 
         The caller holds the folder's lock. `storage` is a database URL or `storage.JOURNAL`, by
-        default $SWEEPER_STORAGE, and without that the journal in the folder.
+        default $SWEEPER_STORAGE, and without that the journal in the folder. `accept_protocol` lets
+        another protocol take the place of the sweep's, once.
 
         Raises:
             LedgerError: the study cannot be read or written.
+            ProtocolChanged: it has values of several protocols, which nobody has accepted.
             SpecConflict: it belongs to another sweep.
             UserError: the storage's address is none, or its driver is not installed.
         """
@@ -84,7 +97,7 @@ class Ledger(StudyReader):
                     f"the study {sweep.name!r} belongs to a sweep with another search space, base "
                     "or objective; give this one another name"
                 )
-            ledger = cls(sweep, study, place, journal)
+            ledger = cls(sweep, study, place, journal, accept_protocol=accept_protocol)
             ledger._finish_what_was_cut_short()
             for trial in ledger._entries.all():
                 ledger._learn(trial)
@@ -135,6 +148,12 @@ class Ledger(StudyReader):
         self._entries.set(number, "deaths", {"count": count, "step": reached})
         return int(count)
 
+    def begin_anew(self, number: int) -> None:
+        """The trial will be trained from its beginning, as it was asked."""
+        with translated(), self.together():
+            self._entries.begin_anew(number)
+            self._learn(self._entries.get(number))
+
     def retry(self, also: Collection[str] = ()) -> list[int]:
         """Have trials that failed tried again: those whose failure says nothing about their
         configuration, and those that failed by one of the causes `also`. Returns their numbers.
@@ -163,19 +182,27 @@ class Ledger(StudyReader):
     # Following trials
 
     def report(self, number: int, evaluation: Evaluation) -> bool:
-        """Write down an evaluation. False if that step of that trial was known already."""
+        """Write down an evaluation. False if that step of that trial was known already.
+
+        Raises:
+            ProtocolChanged: it was measured by another protocol than the sweep; nothing is written.
+        """
         with translated(), self.together():
             return self._report(number, evaluation)
 
     def _report(self, number: int, evaluation: Evaluation) -> bool:
         trial, step = self._entries.get(number), evaluation.step
-        if step in self._steps.get(number, ()) or trial.state.is_finished():
+        known = step in self._steps.get(number, ())
+        if trial.state.is_finished() or (known and attributes.has(trial, evaluation)):
             return False
-        protocol = trial.user_attrs.get("protocol", evaluation.protocol)
-        if protocol and "protocol" not in trial.user_attrs:
-            self._entries.set(number, "protocol", dict(protocol))
-        entry = attributes.entry_of(evaluation, protocol)
-        self._entries.set(number, f"{attributes.STEP}{step}", entry)
+        if self.measuring.admit(number, evaluation.protocol):
+            for entry in self._entries.all():
+                self._learn(entry)
+        protocol = trial.user_attrs.get("protocol") or dict(evaluation.protocol)
+        if protocol and not trial.user_attrs.get("protocol"):
+            self._entries.set(number, "protocol", protocol)
+        written = attributes.entry_of(evaluation, protocol)
+        self._entries.set(number, f"{attributes.STEP}{step}", written)
         value = evaluation.metrics.get(self.sweep.objective[0].metric)
         if value is not None and finite(value) and len(self.sweep.objective) == 1:
             self._storage.set_trial_intermediate_value(trial._trial_id, step, float(value))

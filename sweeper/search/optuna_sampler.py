@@ -57,7 +57,7 @@ class OptunaSampler(Sampler):
         from sweeper.search.distributions import distribution, from_study, suggest
 
         view = self.view(turn.study)
-        view.look(self._made(turn.seed()))
+        view.look(self._made(turn.seed()), turn.protocol)
         trial = view.ask() if turn.unfinished is None else Trial(view, turn.unfinished)
         # What is drawn jointly comes first. What is not has a seed of its own each, so that a
         # second attempt at this trial needs nothing that the first one drew already.

@@ -20,6 +20,7 @@ from sweeper.causes import is_lost
 from sweeper.search import attributes
 from sweeper.search.distributions import distribution, to_study
 from sweeper.search.entries import Entries
+from sweeper.search.measuring import Measuring
 from sweeper.search.sampler import Result, Sampler, Turn
 from sweeper.sweepfile.model import Sweep
 from sweeper.sweepfile.space import Draw, apply, base_draw, walk
@@ -30,9 +31,18 @@ if TYPE_CHECKING:
 
 
 class Proposer:
-    """Hands out the trials of one study."""
+    """Hands out the trials of one study. What was measured by another protocol than its present one
+    has been tried, and teaches nothing; the cells of an ablation are all due again under it."""
 
-    def __init__(self, sweep: Sweep, study: Study, storage: BaseStorage, entries: Entries) -> None:
+    def __init__(
+        self,
+        sweep: Sweep,
+        study: Study,
+        storage: BaseStorage,
+        entries: Entries,
+        measuring: Measuring,
+    ) -> None:
+        self._measuring = measuring
         self._sweep = sweep
         self._study = study
         self._storage = storage
@@ -43,12 +53,13 @@ class Proposer:
     def ask(self) -> Trial | None:
         """The search's next trial; None when the grid has no further point.
 
-        The first is the base configuration, if the sweep starts with it.
+        The first is the base configuration, if the sweep starts with it, and so is the first that
+        is asked for when another protocol holds: what it is worth is measured anew.
         """
         everything = self._entries.all()
         if self._sweep.is_ablation:
             return self._ask_cell(everything)
-        if self._sweep.search.start_with_base and not everything:
+        if self._sweep.search.start_with_base and not self._has_base(everything):
             return self._add(*self._base(), "base")
         turn = self._turn(everything)
         draw = self._sampler.propose(turn)
@@ -57,6 +68,14 @@ class Proposer:
         if turn.trial is not None:
             return self._written(turn.trial, draw)
         return self._add(draw, draw.values, "search")
+
+    def _has_base(self, everything: list[FrozenTrial]) -> bool:
+        protocol = self._measuring.protocol
+        return any(
+            trial.user_attrs.get("role") == "base"
+            and attributes.comparable(trial.user_attrs, protocol)
+            for trial in everything
+        )
 
     def _ask_cell(self, everything: list[FrozenTrial]) -> Trial | None:
         """The next run of an ablation; further seeds of a cell belong to its first trial."""
@@ -69,6 +88,8 @@ class Proposer:
         done: set[tuple[str, int]] = set()
         for trial in everything:
             attrs = trial.user_attrs
+            if not attributes.comparable(attrs, self._measuring.protocol):
+                continue
             first.setdefault(attrs["cell"]["key"], attributes.number_of(trial))
             done.add((attrs["cell"]["key"], attrs["values"]["seed"]))
         due = cells_due(self._sweep, self._design, done)
@@ -174,12 +195,16 @@ class Proposer:
         roles = [trial.user_attrs.get("role") for trial in earlier]
         start = earlier[0].user_attrs["values"] if roles[:1] == ["base"] else None
 
+        protocol = self._measuring.protocol
+
         def recall() -> list[Result]:
             goal = self._sweep.objective[0]
             return [
-                attributes.result(trial, goal)
+                attributes.result(trial, goal, protocol)
                 for trial, role in zip(earlier, roles, strict=True)
-                if role == "search" and not is_lost(attributes.cause_of(trial))
+                if role == "search"
+                and not is_lost(attributes.cause_of(trial))
+                and attributes.comparable(trial.user_attrs, protocol)
             ]
 
         return Turn(
@@ -188,5 +213,6 @@ class Proposer:
             start=start,
             recall=recall,
             study=self._study,
+            protocol=protocol,
             unfinished=unfinished,
         )

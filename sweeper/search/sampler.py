@@ -19,6 +19,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from sweeper.parts import Fault, SamplerConfig
+from sweeper.protocols import Protocol
 from sweeper.search.quantiles import at
 from sweeper.sweepfile.domains import Parameter
 from sweeper.sweepfile.model import Sweep
@@ -60,6 +61,8 @@ class Turn:
     """The study as it is, for samplers of Optuna's."""
     trial: Trial | None = field(default=None, init=False)
     """The trial that the proposal was drawn in, where Optuna drew it."""
+    protocol: Protocol = field(default_factory=dict)
+    """How the sweep is measured: what was measured otherwise is not among the results."""
     unfinished: int | None = None
     """Id of a trial in the study that was begun for this turn and has no configuration yet."""
 

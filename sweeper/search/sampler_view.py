@@ -5,7 +5,8 @@ samplers leave failures out, and would propose the same point again for ever. So
 view of the study in which a configuration that failed, or was stopped for a symptom, is a bad one:
 a trial pruned before its first value, which ranks behind all others (`failures_pruned`), or one
 with a value worse than all (`failures_worst`).
-Failures that are no fault of the configuration (a dead worker) and replicates stay invisible.
+Failures that are no fault of the configuration (a dead worker) and replicates stay invisible, and
+so does whatever was measured by another protocol than the sweep's present one.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from sweeper.causes import is_lost
+from sweeper.protocols import Protocol
+from sweeper.search import attributes
 from sweeper.search.attributes import broken, cause_of
 from sweeper.search.entries import latest
 
@@ -28,15 +31,21 @@ class SamplerView(Study):
     """The study as a sampler sees it: one snapshot for each proposal, failures made bad values."""
 
     def __init__(
-        self, study: Study, soften: Callable[[list[FrozenTrial]], list[FrozenTrial]] = list
+        self,
+        study: Study,
+        soften: Callable[[list[FrozenTrial]], list[FrozenTrial]] = list,
+        protocol: Protocol | None = None,
     ) -> None:
         super().__init__(study.study_name, study._storage, sampler=RandomSampler(0))
         self._soften = soften
+        self._protocol = protocol or {}
         self._seen: list[FrozenTrial] | None = None
 
-    def look(self, sampler: BaseSampler) -> None:
-        """Forget the last snapshot and propose with `sampler` from now on."""
+    def look(self, sampler: BaseSampler, protocol: Protocol) -> None:
+        """Forget the last snapshot and propose with `sampler` from now on, by what was measured by
+        `protocol`."""
         self.sampler = sampler
+        self._protocol = protocol
         self._seen = None
 
     def _get_trials(
@@ -47,7 +56,13 @@ class SamplerView(Study):
     ) -> list[FrozenTrial]:
         if self._seen is None:
             everything = self._storage.get_all_trials(self._study_id, deepcopy=False)
-            self._seen = self._soften([trial for trial in latest(everything) if _counts(trial)])
+            self._seen = self._soften(
+                [
+                    _as_measured(trial, self._protocol)
+                    for trial in latest(everything)
+                    if _counts(trial) and attributes.comparable(trial.user_attrs, self._protocol)
+                ]
+            )
         chosen = [trial for trial in self._seen if states is None or trial.state in states]
         return copy.deepcopy(chosen) if deepcopy else chosen
 
@@ -90,6 +105,16 @@ def _counts(trial: FrozenTrial) -> bool:
     if attrs.get("role") == "replicate" or not trial.params:
         return False
     return not is_lost(cause_of(trial))
+
+
+def _as_measured(trial: FrozenTrial, protocol: Protocol) -> FrozenTrial:
+    """The trial with those of its values on the way that were measured by `protocol`."""
+    values = attributes.intermediate_values(trial, protocol)
+    if values is trial.intermediate_values:
+        return trial
+    seen = copy.copy(trial)
+    seen.intermediate_values = values
+    return seen
 
 
 def _unmeasured(trial: FrozenTrial) -> bool:

@@ -10,16 +10,19 @@ from optuna.trial import FrozenTrial
 
 from sweeper.search import attributes
 from sweeper.search.entries import Entries
+from sweeper.search.measuring import Measuring
 from sweeper.search.stopping_rule import StoppingRule, TakeOver
 from sweeper.sweepfile.model import Sweep
 
 
 class Scheduler:
-    """Judges the trials of one sweep by their curves; replicates have none."""
+    """Judges the trials of one sweep by their curves, as far as these were measured by its present
+    protocol; replicates have none."""
 
-    def __init__(self, sweep: Sweep, entries: Entries) -> None:
+    def __init__(self, sweep: Sweep, entries: Entries, measuring: Measuring) -> None:
         self._sweep = sweep
         self._entries = entries
+        self._measuring = measuring
         self._rule = StoppingRule.of(sweep)
         self._curves: dict[int, dict[int, float]] = {}
 
@@ -27,8 +30,9 @@ class Scheduler:
         """Keep the curve of a trial as it is now, so that none is read twice."""
         attrs = entry.user_attrs
         if attrs.get("role") != "replicate":
-            metric = self._sweep.objective[0].metric
-            self._curves[attributes.number_of(entry)] = attributes.curve_of(attrs, metric)
+            metric, protocol = self._sweep.objective[0].metric, self._measuring.protocol
+            curve = attributes.curve_of(attrs, metric, protocol)
+            self._curves[attributes.number_of(entry)] = curve
 
     def undecided(self, number: int) -> bool:
         """Whether the trial's last evaluation still awaits its verdict.
@@ -39,7 +43,7 @@ class Scheduler:
         if not curve or not self._rule.decides:
             return False
         attrs = self._entries.get(number).user_attrs
-        return max(curve) > max((int(attrs.get("judged", 0)), *attributes.donors(attrs)))
+        return max(curve) > max((int(attrs.get("judged") or 0), *attributes.donors(attrs)))
 
     def went_on(self, number: int) -> None:
         """Write down that the trial goes on from its last evaluation."""
