@@ -4,9 +4,9 @@
     ├── UserError                exit status 2: the user can mend it; carries `problems`
     │   ├── SpecError            a sweep file is wrong: every problem of the file at once
     │   ├── UnknownSweep         no sweep of that name in this home
-    │   ├── SpecConflict         the name exists with another search space, base or objective
-    │   └── MissingExtra         an optional dependency is absent; names the extra to install
+    │   └── SpecConflict         the name exists with another search space, base or objective
     ├── SweepBusy                another process drives this sweep
+    ├── PartError                a part gave what its base class does not allow
     ├── ProtocolChanged          values would be measured by another protocol than the sweep's
     ├── LedgerError              the study could not be read or written
     └── TrackingError            MLflow or the outbox before it failed for good
@@ -65,14 +65,6 @@ class SpecConflict(UserError):
     """A sweep of this name exists already, and what it searches is something else."""
 
 
-class MissingExtra(UserError):
-    """A feature needs an optional dependency that is not installed."""
-
-    def __init__(self, feature: str, extra: str) -> None:
-        self.extra = extra
-        super().__init__(f"{feature} needs the extra {extra!r}: pip install 'gan-sweeper[{extra}]'")
-
-
 class SweepBusy(SweeperError):
     """Another process holds the lock of this sweep; `pid` is None when it has not said which."""
 
@@ -81,6 +73,10 @@ class SweepBusy(SweeperError):
         self.pid = pid
         owner = "another process" if pid is None else f"process {pid}"
         super().__init__(f"sweep {name!r} is being run by {owner}")
+
+
+class PartError(SweeperError):
+    """A part did what its base class does not allow; the message names it and says what."""
 
 
 class ProtocolChanged(SweeperError):

@@ -18,6 +18,7 @@ from sweeper.ablation.matrix import kind_of_rows, outcomes_from_table
 from sweeper.ablation.reference_columns import REFERENCE_COLUMNS
 from sweeper.ablation.tables import Table, TableRefused, build_table
 from sweeper.home import SweepFolder
+from sweeper.privacy import private
 from sweeper.search.ledger import STORAGE_VARIABLE
 from sweeper.search.reader import read_study
 from sweeper.standings import Standings, standings_of
@@ -70,7 +71,8 @@ def dataset_of(folder: SweepFolder, sweep: Sweep) -> pa.Table:
         except DatasetError:
             pass  # damaged, or of an older version
     table = table_of(standings_in(folder, sweep))
-    with contextlib.suppress(OSError):  # it is only a copy, and the home may be another's
+    # It is only a copy, and the home may be another's.
+    with contextlib.suppress(OSError), private(folder.path.parent):
         write_dataset(table, file)
     return table
 

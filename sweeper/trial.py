@@ -50,7 +50,7 @@ class Trial:
     None of a completed trial, and `reason` says in words what happened. Times are unix seconds.
     `attempts` counts starts, retries and resumptions included. `donors` lists (step, trial number)
     where population based training copied another trial's checkpoint. `final` is there for the
-    winner of a finished sweep only.
+    winner of a finished sweep only. `notes` are sentences that a reader should know.
     """
 
     number: int
@@ -70,6 +70,7 @@ class Trial:
     attempts: int = 0
     donors: tuple[tuple[int, int], ...] = ()
     final: FinalScore | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:

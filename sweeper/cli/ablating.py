@@ -14,6 +14,7 @@ from sweeper.cli.options import (
     AcceptOption,
     HomeOption,
     JsonOption,
+    ResumeOption,
     RetryOption,
     SetOption,
     Symptoms,
@@ -49,6 +50,7 @@ def ablate(
     symptoms: Symptoms = None,
     overrides: SetOption = None,
     retry_failed: RetryOption = False,
+    resume: ResumeOption = False,
     home: HomeOption = None,
     accept_protocol: AcceptOption = False,
     json: JsonOption = False,
@@ -74,7 +76,7 @@ def ablate(
         _preview(sweep, Home.at(home), json)
         return 0
     retry = to_be_retried(retry_failed, symptoms)
-    return _run(sweep, home, json, path, retry, accept_protocol)
+    return _run(sweep, home, json, path, retry, resume, accept_protocol)
 
 
 def _around(name: str, source: str, overrides: list[str], home: Home) -> Sweep:
@@ -199,6 +201,7 @@ def _run(
     json: bool,
     path: Path | None,
     retry: bool | list[str],
+    resume: bool,
     accept_protocol: bool,
 ) -> int:
     from sweeper.api import run as run_sweep
@@ -211,6 +214,7 @@ def _run(
             listener=listener,
             source=path,
             retry_failed=retry,
+            resume=resume,
             accept_protocol=accept_protocol,
         )
     if json:

@@ -13,6 +13,7 @@ from sweeper.cli.options import HomeOption, JsonOption, SetOption, print_json
 from sweeper.cli.printing import say, settings
 from sweeper.errors import SpecError
 from sweeper.home import Home, SweepFolder
+from sweeper.privacy import private
 from sweeper.wording import plural
 
 if TYPE_CHECKING:
@@ -201,7 +202,7 @@ def forecast_of(sweep: Sweep, trials: int, replicates: int, cache: Path) -> dict
     threads = torch.get_num_threads()
     torch.set_num_threads(max(1, int(sweep.resources.cpu)))
     try:
-        with tempfile.TemporaryDirectory() as folder:
+        with private(cache.parent), tempfile.TemporaryDirectory() as folder:
             training = Training(config, Path(folder), cache=cache)
             training.run_to(min(5, config.steps))  # the first steps allocate and are no measure
             began = time.perf_counter()

@@ -109,6 +109,9 @@ def status(name: SweepName, home: HomeOption = None, json: JsonOption = False) -
         seen = f"step {trial.steps}"
         seen += f", {metric} {number(curve[max(curve)])}" if curve else ""
         say(f"  {going_on:<8} {trial.name}  {seen}")
+    for trial in standings.trials:
+        for note in trial.notes:
+            say(f"  note     {trial.name}: {note}")
 
 
 def top(
@@ -124,7 +127,7 @@ def top(
     if not json:
         print_leaderboard(standings, count)
         if told := measured_otherwise(standings):
-            typer.echo(f"{told}, and not among these")
+            say(f"{told}, and not among these")
     elif standings.sweep.is_ablation:
         print_json([cell_as_dict(standings, cell) for cell in ranked_cells(standings)[:count]])
     else:
@@ -132,6 +135,7 @@ def top(
             [
                 {
                     **standing.trial.as_dict(),
+                    "rank": standing.rank,
                     "fresh_seeds": list(standing.confirmed.values) if standing.confirmed else [],
                 }
                 for standing in ranked_trials(standings)[:count]
@@ -163,6 +167,8 @@ def show(
     say(f"  files    {folder.trial(trial)}")
     if record.protocol:
         say(f"  protocol {', '.join(f'{k} {v}' for k, v in record.protocol.items())}")
+    if not standings.comparable(record):
+        say("  apart    measured by another protocol than the sweep is now: compared with nothing")
     say("  searched")
     for path, value in record.values.items():
         say(f"    {path:<32} {setting(value)}")
@@ -182,6 +188,8 @@ def show(
     for symptom in record.symptoms:
         note = f": {symptom.note}" if symptom.note else ""
         say(f"  seen     {symptom.name} at step {symptom.step}{note}")
+    for note in record.notes:
+        say(f"  note     {note}")
     if record.log_tail:
         say("\nlast lines of its log\n" + record.log_tail)
 

@@ -16,6 +16,7 @@ import typer
 from sweeper.cli.options import HomeOption, JsonOption, SweepName, print_json
 from sweeper.cli.printing import say
 from sweeper.home import Home
+from sweeper.privacy import private
 
 GIBIBYTE = 2**30
 
@@ -140,11 +141,14 @@ def sync(name: SweepName, home: HomeOption = None) -> int:
     from sweeper.results import sweep_of
     from sweeper.tracking.address import tracking_uri
     from sweeper.tracking.handle import sync as send
+    from sweeper.tracking.moved import follow_home
 
     here = Home.at(home)
     folder = here.existing(name)
     uri = tracking_uri(here.path, sweep_of(folder).tracking.uri)
-    with folder.lock():
+    with private(here.path), folder.lock():
+        if moved := follow_home(uri, here.mlartifacts):
+            say(moved)
         left = send(folder.outbox, uri, here.mlartifacts)
     say(left.advice(name + here.flag) if left else f"{name}: MLflow has everything")
     return 1 if left else 0

@@ -31,6 +31,9 @@ SetOption = Annotated[
 RetryOption = Annotated[
     bool, typer.Option("--retry-failed", help="Try failed trials again, under their numbers.")
 ]
+ResumeOption = Annotated[
+    bool, typer.Option("--resume", help="Start trials even if the sweep was paused before.")
+]
 Symptoms = Annotated[
     list[str] | None,
     typer.Argument(help="With --retry-failed: only those that failed of these.", metavar="SYMPTOM"),

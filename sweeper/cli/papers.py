@@ -34,7 +34,10 @@ def register(app: typer.Typer) -> None:
 def table(
     name: Annotated[str, typer.Argument(help="A sweep, or a dataset.", metavar="NAME|FILE")],
     format: Annotated[
-        str, typer.Option("--format", "-f", help="markdown, latex, csv, parquet, html, json.")
+        str,
+        typer.Option(
+            "--format", "-f", help="markdown, latex, csv, parquet, html, json, or a part."
+        ),
     ] = "markdown",
     columns: Annotated[str | None, typer.Option(help="Columns, comma-separated.")] = None,
     reference: Annotated[str | None, typer.Option(help="Cell to compare with.")] = None,
@@ -87,19 +90,20 @@ def table(
         made = main_table(
             sweep, data, columns=chosen, reference=reference, limit=limit, interval=interval
         )
-    _give(rendered(made, format), out, f"{len(made)} rows", text=format != "parquet")
+    _give(rendered(made, format), out, f"{len(made)} rows", format)
 
 
-def _give(content: bytes, out: Path | None, what: str, *, text: bool) -> None:
+def _give(content: bytes, out: Path | None, what: str, format: str) -> None:
     """Write a table to its file, or to the terminal where it is text."""
     if out is not None:
         with _writing(out):
             out.write_bytes(content)
         say(f"{out}: {what}")
-    elif text:
+        return
+    try:
         give(content.decode())
-    else:
-        raise UserError("parquet is no text: name a file with --out")
+    except UnicodeDecodeError:
+        raise UserError(f"{format} is no text: name a file with --out") from None
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json as json_module
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +14,7 @@ from sweeper.cli.options import (
     AcceptOption,
     HomeOption,
     JsonOption,
+    ResumeOption,
     RetryOption,
     SetOption,
     Symptoms,
@@ -39,6 +41,7 @@ def run(
     symptoms: Symptoms = None,
     overrides: SetOption = None,
     retry_failed: RetryOption = False,
+    resume: ResumeOption = False,
     home: HomeOption = None,
     accept_protocol: AcceptOption = False,
     json: JsonOption = False,
@@ -61,6 +64,7 @@ def run(
             listener=listener,
             source=file,
             retry_failed=retry,
+            resume=resume,
             accept_protocol=accept_protocol,
         )
     if json:
@@ -92,7 +96,8 @@ def train(
     folder = out or Path("trained") / Path(what).stem
     _refuse_another(config, folder)
     say(f"training {what} for {config.steps} steps in {folder}", err=json)
-    result = train_one(config, folder=folder, report=None if json else _print_evaluation)
+    report, tell = None if json else _print_evaluation, partial(say, err=True)
+    result = train_one(config, folder=folder, report=report, tell=tell)
     if json:
         best = result.best.as_dict() if result.best else None
         print_json(
@@ -171,7 +176,13 @@ def _read_yaml(text: str, where: str) -> Any:
 
 def _refuse_another(config: TrialConfig, folder: Path) -> None:
     file = folder / "config.json"
-    if file.exists() and json_module.loads(file.read_text()) != config.as_dict():
+    if not file.exists():
+        return
+    try:
+        record = json_module.loads(file.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError):
+        return  # damaged: the checkpoint beside it says which configuration it is of
+    if record != config.as_dict():
         raise UserError(
             f"{folder} holds a training with another configuration; "
             "choose another folder with --out"

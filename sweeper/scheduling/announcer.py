@@ -8,6 +8,7 @@ from sweeper.protocols import Protocol
 from sweeper.scheduling.events import (
     Ending,
     Listener,
+    Noted,
     Phase,
     PhaseChanged,
     ProtocolChanged,
@@ -47,6 +48,10 @@ class Announcer:
         """A configuration can no longer win the race on fresh seeds."""
         message = f"trial {name} is given up: {reason}"
         self._listener(PhaseChanged("confirming", message, clock.time()))
+
+    def noted(self, message: str) -> None:
+        """Something happened that a reader should know of."""
+        self._listener(Noted(message, clock.time()))
 
     def protocol_changed(self, number: int, before: Protocol, now: Protocol) -> None:
         """From this trial's evaluation on the sweep is measured by another protocol."""

@@ -1,9 +1,9 @@
 """What a running sweep tells its audience: the live view, plain lines, the service's stream.
 
     SweepStarted
-      Noted                        what has changed since it last ran
+      Noted                        what has changed since it last ran, what was found damaged
       ProtocolChanged              it is measured by another protocol from here on
-      PhaseChanged                 searching, confirming, paused, draining
+      PhaseChanged                 rehearsing, searching, confirming, paused, draining
       TrialStarted                 also when a trial is resumed or retried
         TrialEvaluated ...
       TrialEnded                   completed, pruned, failed; interrupted and retrying are not final
@@ -28,7 +28,9 @@ from sweeper.trial import Evaluation, Role, Trial
 if TYPE_CHECKING:
     from sweeper.scheduling.conclusion import Results
 
-Phase = Literal["starting", "searching", "confirming", "paused", "draining", "finishing"]
+Phase = Literal[
+    "starting", "rehearsing", "searching", "confirming", "paused", "draining", "finishing"
+]
 Ending = Literal["completed", "pruned", "failed", "interrupted", "retrying"]
 SweepState = Literal["finished", "incomplete", "stopped", "cancelled", "interrupted", "failed"]
 
@@ -64,7 +66,7 @@ class PhaseChanged:
 
 @dataclass(frozen=True)
 class Noted:
-    """Something to know of the sweep as a whole: its parts have other versions than before."""
+    """Something to know beside what is going on: other versions of parts, a damaged checkpoint."""
 
     message: str
     time: float

@@ -13,6 +13,8 @@ from typing import Any, Self
 
 from sweeper.trial import Evaluation, Symptom
 
+REHEARSAL = -1
+"""The number of work that is no trial: to train the base configuration for a step (`rehearsal`)."""
 KEPT_FOLDER = "kept"
 """In a trial's folder: checkpoints that it keeps for others."""
 
@@ -29,13 +31,14 @@ class Work:
     `recorded` are the steps that the ledger has already. `take_over` is the folder of another
     trial's kept checkpoint to go on from; `keep` the (interval, grace) of the milestones at which
     this trial's own checkpoints are kept for others. `undecided` says that the last of the recorded
-    steps awaits its verdict: the worker reports before it goes on. `protocol` is that by which it
-    must be measured; any will do where it is empty. `anew` says to leave the trial's own checkpoint
-    aside.
+    steps awaits its verdict: the worker reports before it goes on. `room` is what its files pass
+    through (`attempts`). `protocol` is that by which it must be measured; any will do where it is
+    empty. `anew` says to leave the trial's own checkpoint aside.
     """
 
     number: int
     folder: str
+    room: str
     config: Mapping[str, Any]
     recorded: tuple[int, ...] = ()
     take_over: str | None = None
@@ -82,13 +85,14 @@ class Report:
     """What happened in one step of a worker.
 
     `evaluations` are the new ones. `stopped_by` is the symptom for which the training ended itself
-    before its last step.
+    before its last step. `notes` are what a reader should know of how it began, in sentences.
     """
 
     evaluations: tuple[Evaluation, ...] = ()
     finished: bool = False
     stopped_by: Symptom | None = None
     failure: Failure | None = None
+    notes: tuple[str, ...] = ()
     changed: Changed | None = None
 
     def text(self) -> str:
@@ -105,5 +109,6 @@ class Report:
             finished=given["finished"],
             stopped_by=Symptom(**stopped_by) if stopped_by else None,
             failure=Failure(**failure) if failure else None,
+            notes=tuple(given["notes"]),
             changed=Changed(**changed) if changed else None,
         )

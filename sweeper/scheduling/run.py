@@ -22,6 +22,7 @@ import yaml
 from sweeper.company import Company
 from sweeper.errors import SpecConflict, SweeperError, UserError
 from sweeper.home import Home, Request, SweepFolder, writing
+from sweeper.privacy import private
 from sweeper.scheduling.closing import closing
 from sweeper.scheduling.cluster import environment
 from sweeper.scheduling.conclusion import Results, conclude
@@ -36,7 +37,7 @@ from sweeper.scheduling.events import (
     SweepState,
 )
 from sweeper.scheduling.final_score import Scoring
-from sweeper.scheduling.machines import Mark
+from sweeper.scheduling.machines import Mark, count_machines
 from sweeper.scheduling.recorder import Recorder, resolved
 from sweeper.scheduling.requests import Requests
 from sweeper.scheduling.trainable import Factory, build_training
@@ -47,8 +48,11 @@ from sweeper.sweepfile.load import load_sweep, read_stored
 from sweeper.sweepfile.model import Sweep
 from sweeper.tracking.address import tracking_uri
 from sweeper.tracking.handle import WriterHandle, start_writer
+from sweeper.tracking.moved import follow_home
 from sweeper.tracking.outbox import Outbox
 from trials.files import atomic_write
+from trials.origins import raised_by_another
+from trials.temporary import remove_leftovers
 
 PATIENCE = 60.0
 """Seconds to wait at the end until MLflow has everything."""
@@ -70,6 +74,7 @@ def run(
     record: bool = True,
     report: bool = True,
     retry_failed: Collection[str] = (),
+    resume: bool = False,
     accept_protocol: bool = False,
 ) -> Outcome:
     """Run `sweep` in `home` until it is done or stopped by the user.
@@ -78,9 +83,10 @@ def run(
     `source` is the file that the sweep was read from, kept beside it. `record` says whether MLflow
     is told, `report` whether what has come of it is written (`conclusion`) when no more trials will
     run. Trials that failed through no fault of their own are tried again, and those that failed by
-    one of the causes `retry_failed` (`sweeper.causes`, those that are `curable`). `accept_protocol`
-    lets the sweep go on where it would be measured by another protocol than so far: what was
-    measured before is compared with nothing that follows.
+    one of the causes `retry_failed` (`sweeper.causes`, those that are `curable`). A sweep that was
+    paused before is told to be, and starts no trials until it is resumed; with `resume` it is now.
+    `accept_protocol` lets the sweep go on where it would be measured by another protocol than so
+    far: what was measured before is compared with nothing that follows.
 
     What goes wrong once it runs is an Outcome with state `failed`, and can be resumed.
 
@@ -94,10 +100,12 @@ def run(
     """
     folder = home.sweep(sweep.name)
     uri = tracking_uri(home.path, sweep.tracking.uri) if record else None
-    with folder.lock(), environment():
+    with private(home.path), folder.lock(), environment():
         folder.create()
+        _tidy(home, folder)
         sweep = _keep_spec(sweep, folder, source)
-        if folder.asked() in (Request.STOP, Request.CANCEL):
+        asked = folder.asked()
+        if asked in (Request.STOP, Request.CANCEL) or (asked is Request.PAUSE and resume):
             folder.clear_request()  # it was obeyed, or its driver died; running again overrides it
         ledger = Ledger.open(sweep, folder, accept_protocol=accept_protocol)
         company = Company.of(sweep)
@@ -120,6 +128,8 @@ class _Wires:
 
     outbox: Outbox
     writer: WriterHandle
+    moved: str
+    """What MLflow was told of a home that has moved; empty where it has not."""
 
 
 class _Run:
@@ -152,7 +162,12 @@ class _Run:
         with requests.listening():
             self._begin()
             conductor = Conductor(
-                self._sweep, self._folder, self._ledger, self._recorder, self._tell
+                self._sweep,
+                self._folder,
+                self._ledger,
+                self._recorder,
+                self._tell,
+                machines=lambda: count_machines(self._sweep.resources),
             )
             scoring = Scoring(
                 self._sweep,
@@ -175,6 +190,7 @@ class _Run:
                 look=self._look,
                 afterwards=scoring.run,
             )
+            self._say_if_paused(conductor)
             try:
                 if not conductor.finished or (conductor.complete and scoring.due()):
                     tuning.run()
@@ -187,8 +203,11 @@ class _Run:
                 message = message or scoring.message
             except UserError:
                 raise
-            except SweeperError as error:
-                state, message = "failed", str(error)
+            except Exception as error:
+                told = _told(error)
+                if told is None:
+                    raise
+                state, message = "failed", told
             with contextlib.suppress(SweeperError):  # the first failure is the one to tell
                 conductor.interrupt_all()
             return self._end(state, message)
@@ -209,9 +228,21 @@ class _Run:
                 time=time.time(),
             )
         )
+        if self._wires is not None and self._wires.moved:
+            self._tell(Noted(self._wires.moved, time.time()))
         if records and (changes := self._company.changes(self._ledger.company)):
             self._tell(Noted(changes, time.time()))
         self._ledger.accompanied_by(self._company.as_dict())
+
+    def _say_if_paused(self, conductor: Conductor) -> None:
+        """Tell of a pause that has outlived its driver before anything is waited for."""
+        if self._folder.asked() is Request.PAUSE and not conductor.finished:
+            name = self._sweep.name
+            told = (
+                f"{name} was paused in an earlier run: no trial starts until `sweeper resume "
+                f"{name}{self._home.flag}`; run it with --resume to do both at once"
+            )
+            self._tell(Noted(told, time.time()))
 
     def _look(self) -> None:
         if self._wires is not None:
@@ -239,9 +270,12 @@ class _Run:
             verdict = verdict_in_words(results.standings) if results else ""
             self._recorder.sweep_ended(state, "\n\n".join(filter(None, (verdict, message))))
             message = "\n".join(filter(None, (message, self._drain(state))))
-        except (SweeperError, OSError) as error:
+        except Exception as error:
+            told = _unwritten(error) if isinstance(error, OSError) else _told(error)
+            if told is None:
+                raise
             if state != "failed":
-                state, message = "failed", _told(error)
+                state, message = "failed", told
         self._tell(SweepEnded(state, message, time.time()))
         standings = results.standings if results else self._ledger.standings()
         terminated = self._requests.terminated
@@ -259,19 +293,30 @@ class _Run:
         return left.advice(self._sweep.name + self._home.flag) if left else ""
 
 
-def _told(error: Exception) -> str:
-    if isinstance(error, SweeperError):
-        return str(error)
+def _told(error: Exception) -> str | None:
+    """What stopped a run, in words for its user; None of a fault that is ours."""
+    return str(error) if isinstance(error, SweeperError) else raised_by_another(error)
+
+
+def _unwritten(error: OSError) -> str:
     return f"cannot write the report: {error}; no trial is lost: run the sweep again for it"
 
 
 @contextlib.contextmanager
 def _record(uri: str, home: Home, folder: SweepFolder, company: Company) -> Iterator[_Wires]:
+    moved = follow_home(uri, home.mlartifacts)
     with (
         Outbox(folder.outbox) as outbox,
         start_writer(outbox, uri, home.mlartifacts, company.parts) as writer,
     ):
-        yield _Wires(outbox, writer)
+        yield _Wires(outbox, writer, moved)
+
+
+def _tidy(home: Home, folder: SweepFolder) -> None:
+    """Remove what killed processes have left unfinished in this sweep, and beside all of them."""
+    remove_leftovers(folder.path)
+    for shared in (home.path, home.cache):
+        remove_leftovers(shared, below=False)
 
 
 def _keep_spec(sweep: Sweep, folder: SweepFolder, source: Path | None) -> Sweep:

@@ -8,7 +8,9 @@ User attributes of a trial (state, values and intermediate values are Optuna's o
     cell                {label, key}: the cell of an ablation's design
     values, config      searched parameters by path; the whole configuration
     attempts            how often a worker took the trial up
-    deaths              {count, step}: workers that died under it since it last got further
+    notes               sentences for a reader: a checkpoint that was found damaged
+    deaths              {count, step, machines}: workers that died under it since it last got
+                        further, and how many on which machine
     step:250            {metrics, time, symptoms, notes, evidence, samples, protocol} of the
                         evaluation at step 250, what is empty left out
     protocol            how its distances were measured, where an evaluation does not say otherwise
@@ -102,6 +104,7 @@ def trial_of(entry: FrozenTrial, final: Mapping[str, Any] | None = None) -> Tria
         attempts=attrs.get("attempts", 0),
         donors=tuple((step, donor["number"]) for step, donor in donors(attrs).items()),
         final=FinalScore(**final) if final else None,
+        notes=tuple(attrs.get("notes", ())),
     )
 
 

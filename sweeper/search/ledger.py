@@ -57,7 +57,7 @@ class Ledger(StudyReader):
         self.scheduler = Scheduler(sweep, self._entries, self.measuring)
         self._storage = storage
         self._journal = journal
-        self._desk = Proposer(sweep, study, storage, self._entries, self.measuring)
+        self._proposer = Proposer(sweep, study, storage, self._entries, self.measuring)
         self._steps: dict[int, set[int]] = {}
 
     @classmethod
@@ -106,7 +106,7 @@ class Ledger(StudyReader):
     def _finish_what_was_cut_short(self) -> None:
         for trial in self._entries.all(TrialState.RUNNING):
             if "config" not in trial.user_attrs:
-                self._desk.redraw(trial)
+                self._proposer.redraw(trial)
                 continue
             for step, value in attributes.unreported(trial, self.sweep.objective):
                 self._storage.set_trial_intermediate_value(trial._trial_id, step, value)
@@ -126,12 +126,12 @@ class Ledger(StudyReader):
     def ask(self) -> Trial | None:
         """The search's next trial; None when the grid has no further point."""
         with translated(), self.together():
-            return self._desk.ask()
+            return self._proposer.ask()
 
     def ask_replicate(self, of: int, seed: int) -> Trial:
         """A trial that repeats the configuration of trial `of` with another seed."""
         with translated():
-            return self._desk.ask_replicate(of, seed)
+            return self._proposer.ask_replicate(of, seed)
 
     def started(self, number: int) -> int:
         """A worker has taken the trial up. Returns how often that has happened."""
@@ -139,14 +139,17 @@ class Ledger(StudyReader):
         self._entries.set(number, "attempts", attempts)
         return attempts
 
-    def died(self, number: int) -> int:
-        """A worker has died under the trial. How many have since it last got further."""
+    def died(self, number: int, machine: str = "") -> tuple[int, dict[str, int]]:
+        """A worker on `machine` has died under the trial. The last step of which something is
+        known, and how many have died since then, by machine."""
         trial = self._entries.get(number)
         reached = max(attributes.evaluations(trial.user_attrs), default=0)
-        before = trial.user_attrs.get("deaths", {"count": 0, "step": reached})
-        count = before["count"] + 1 if before["step"] == reached else 1
-        self._entries.set(number, "deaths", {"count": count, "step": reached})
-        return int(count)
+        before = trial.user_attrs.get("deaths", {})
+        known = before.get("machines", {}) if before.get("step") == reached else {}
+        machines = {**known, machine: known.get(machine, 0) + 1}
+        count = sum(machines.values())
+        self._entries.set(number, "deaths", {"count": count, "step": reached, "machines": machines})
+        return reached, machines
 
     def begin_anew(self, number: int) -> None:
         """The trial will be trained from its beginning, as it was asked."""
@@ -180,6 +183,12 @@ class Ledger(StudyReader):
         return again
 
     # Following trials
+
+    def noted(self, number: int, note: str) -> None:
+        """Write down a sentence that a reader of the trial should know, once."""
+        notes = self._entries.get(number).user_attrs.get("notes", [])
+        if note not in notes:
+            self._entries.set(number, "notes", [*notes, note])
 
     def report(self, number: int, evaluation: Evaluation) -> bool:
         """Write down an evaluation. False if that step of that trial was known already.
@@ -265,7 +274,7 @@ class Ledger(StudyReader):
 
             design = design_of(self.sweep)
             return len(design.possible) * len(seeds_of(self.sweep))
-        return self._desk.budget
+        return self._proposer.budget
 
     def plan(self) -> int | None:
         """The `budget`, also written down for readers (`planned`)."""

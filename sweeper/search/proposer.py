@@ -17,6 +17,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from sweeper.causes import is_lost
+from sweeper.errors import PartError
 from sweeper.search import attributes
 from sweeper.search.distributions import distribution, to_study
 from sweeper.search.entries import Entries
@@ -62,7 +63,7 @@ class Proposer:
         if self._sweep.search.start_with_base and not self._has_base(everything):
             return self._add(*self._base(), "base")
         turn = self._turn(everything)
-        draw = self._sampler.propose(turn)
+        draw = self._proposal(turn)
         if draw is None:
             return None
         if turn.trial is not None:
@@ -114,10 +115,35 @@ class Proposer:
         """Finish asking a trial that was given a number but no configuration."""
         earlier = [entry for entry in self._entries.all() if entry.number < trial.number]
         turn = self._turn(earlier, unfinished=trial._trial_id)
-        draw = self._sampler.propose(turn)
+        draw = self._proposal(turn)
         assert draw is not None, "what was begun can be finished"
         assert turn.trial is not None, "only samplers of Optuna's ask in several writes"
         return self._written(turn.trial, draw)
+
+    def _proposal(self, turn: Turn) -> Draw | None:
+        """What the sampler proposes.
+
+        Raises:
+            PartError: it is no point of the space.
+        """
+        draw = self._sampler.propose(turn)
+        told = f"the sampler '{self._sampler.key}' proposes"
+        if draw is None:
+            return None
+        if not isinstance(draw, Draw):
+            raise PartError(f"{told} {draw!r} (expected a Draw, as `walk` makes it, or None)")
+        if turn.trial is None:  # Optuna keeps its own to the space
+            domains = {parameter.path: parameter.domain for parameter in self._sweep.parameters}
+            for path, value in draw.values.items():
+                if path not in domains:
+                    expected = "one of " + ", ".join(domains)
+                elif domains[path].contains(value):
+                    continue
+                else:
+                    words = domains[path].as_dict().items()
+                    expected = ", ".join(f"{key}: {what}" for key, what in words)
+                raise PartError(f"{told} {path} = {value!r} (expected {expected})")
+        return draw
 
     @property
     def budget(self) -> int | None:

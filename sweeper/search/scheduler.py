@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from optuna.trial import FrozenTrial
 
+from sweeper.errors import PartError
 from sweeper.search import attributes
 from sweeper.search.entries import Entries
 from sweeper.search.measuring import Measuring
@@ -50,8 +51,18 @@ class Scheduler:
         self._entries.set(number, "judged", max(self._curves[number]))
 
     def verdict(self, number: int) -> str | None:
-        """Why the trial is to stop at its last evaluation; None to let it go on."""
-        return self._rule.verdict(number, self._curves) if self._curves.get(number) else None
+        """Why the trial is to stop at its last evaluation; None to let it go on.
+
+        Raises:
+            PartError: the rule gives something else.
+        """
+        if not self._curves.get(number):
+            return None
+        reason = self._rule.verdict(number, self._curves)
+        if reason is None or (isinstance(reason, str) and reason):
+            return reason
+        rule = f"the stopping rule '{self._rule.key}'"
+        raise PartError(f"{rule} says {reason!r} (expected a reason in a clause, or None)")
 
     def take_over(self, number: int) -> TakeOver | None:
         """Under population based training: whose checkpoint the trial goes on from, if another's.

@@ -10,6 +10,7 @@ Only this module and `models` talk to MLflow's client, and its exceptions end he
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,6 +25,7 @@ from sweeper.tracking.address import artifact_root, database_file
 from sweeper.tracking.backlog import MetricRow
 from sweeper.tracking.inputs import DataInput
 from sweeper.tracking.names import STUDY_TAG, TRIAL_TAG, trial_number
+from trials.temporary import temporary_for
 
 _PERMANENT = frozenset(
     {
@@ -227,14 +229,19 @@ def _prepare(uri: str) -> None:
     file = database_file(uri)
     if file is None or file.exists():
         return
-    with tempfile.TemporaryDirectory(dir=file.parent, prefix=f".{file.name}.") as folder:
-        made = Path(folder) / file.name
+    folder = temporary_for(file)
+    folder.mkdir()
+    try:
+        made = folder / file.name
+        made.touch()  # SQLite's own files are no group's to write
         with closing(sqlite3.connect(made)) as connection:
             connection.execute("PRAGMA journal_mode = WAL")
         _make_tables(f"sqlite:///{made}")
         with closing(sqlite3.connect(made)) as connection:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         _move(made, file)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _make_tables(uri: str) -> None:

@@ -16,14 +16,6 @@ from tests.faults.killing import Driver, check_everything, run_to_the_end, title
 
 pytestmark = pytest.mark.timeout(600)
 
-TOO_EARLY = pytest.param(
-    ("gcs_server",),
-    marks=pytest.mark.xfail(
-        raises=AssertionError,
-        reason="of a GCS that dies in its first moments Ray's start keeps us waiting half a minute",
-    ),
-)
-
 
 def _wait_for(driver: Driver, server: str) -> psutil.Process:
     """Until a server of the driver's Ray is there: then Ray is still starting."""
@@ -84,7 +76,7 @@ def test_a_signal_while_ray_starts_is_answered_at_once(
     check_everything(tmp_path)
 
 
-@pytest.mark.parametrize("victims", [TOO_EARLY, ("raylet", "gcs_server")])
+@pytest.mark.parametrize("victims", [("gcs_server",), ("raylet", "gcs_server")])
 def test_servers_that_die_while_ray_starts_end_it_in_our_words(
     victims: tuple[str, ...], tmp_path: Path
 ) -> None:
