@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 
 from sweeper.trial import Trial
 from trials.metrics.protocol import CONFIGURED as CONFIGURED
+from trials.metrics.protocol import FREE as FREE
 from trials.metrics.protocol import alike as alike
 from trials.metrics.protocol import differing as differing
 

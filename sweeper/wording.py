@@ -262,6 +262,7 @@ def protocol_in_words(metric: str, protocol: Mapping[str, str]) -> str:
             ("quantisation", get("quantisation")),
             ("generator weights", get("weights")),
             ("batch statistics", get("batch_statistics")),
+            ("intake", get("intake")),
         )
         if text
     ]

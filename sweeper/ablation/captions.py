@@ -8,6 +8,7 @@ from sweeper.ablation.column import Column, Context
 from sweeper.ablation.comparison import BestSet
 from sweeper.ablation.intervals import METHOD_NAMES
 from sweeper.ablation.matrix import Outcomes
+from sweeper.protocols import CONFIGURED
 from sweeper.wording import seeds_text
 
 TEST_NAMES = {"sign_flip": "exact paired sign-flip test", "t": "paired t test"}
@@ -178,11 +179,12 @@ def protocol_text(outcomes: Outcomes) -> str:
     if not outcomes.protocols:
         return "No run has completed"
     fields = outcomes.protocols[0][0]
-    if not fields and not outcomes.configured:
+    if not fields and not outcomes.free_fields:
         return "The measurement protocol was not recorded"
     details = [f"{name} {_short(name, text)}" for name, text in fields.items()]
-    for name, texts in outcomes.configured.items():
-        as_configured = " as each configuration has it" if len(texts) > 1 else ""
+    for name, texts in outcomes.free_fields.items():
+        chosen = name in CONFIGURED and len(texts) > 1
+        as_configured = " as each configuration has it" if chosen else ""
         details.append(f"{name} {' or '.join(texts)}{as_configured}")
     return f"Protocol {' and '.join(outcomes.protocol_keys)}: {', '.join(details)}"
 

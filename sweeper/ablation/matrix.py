@@ -22,7 +22,7 @@ from sweeper.ablation.dataset import COMPARABLE, family
 from sweeper.ablation.effects import Goal
 from sweeper.ablation.order import penalised
 from sweeper.causes import to_blame
-from sweeper.protocols import CONFIGURED
+from sweeper.protocols import FREE
 
 Array = npt.NDArray[np.float64]
 Kind = Literal["cells", "confirmation", "trials"]
@@ -56,10 +56,10 @@ class Outcomes:
     repeated: int = 0
     """Completed runs left out because their cell already has one with their seed."""
     protocols: tuple[tuple[Mapping[str, str], int], ...] = ()
-    """Each measurement protocol of the completed runs, less the CONFIGURED fields, and how many
+    """Each measurement protocol of the completed runs, less the FREE fields, and how many
     runs used it; values of two of them cannot be compared. No fields: none was recorded."""
-    configured: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Every value that the CONFIGURED fields have in these runs."""
+    free_fields: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Every value that the FREE fields have in these runs."""
     protocol_keys: tuple[str, ...] = ()
     left_out: int = 0
     """Runs that were measured by another protocol than their sweep's, and are no part of this."""
@@ -268,18 +268,18 @@ def _protocols(table: pa.Table, rows: npt.NDArray[np.int64]) -> dict[str, Any]:
     codes, keys = _codes(table["protocol"])
     columns = family(table, "protocol")
     counts: dict[tuple[tuple[str, str], ...], int] = {}
-    configured: dict[str, set[str]] = {}
+    free: dict[str, set[str]] = {}
     used, first, many = np.unique(codes[rows], return_index=True, return_counts=True)
     for position, count in zip(first, many, strict=True):
         row = int(rows[position])
         fields = {name: table[column][row].as_py() for name, column in columns.items()}
         fields = {name: text for name, text in fields.items() if text is not None}
-        for name in CONFIGURED & fields.keys():
-            configured.setdefault(name, set()).add(fields.pop(name))
+        for name in sorted(FREE & fields.keys()):
+            free.setdefault(name, set()).add(fields.pop(name))
         compared = tuple(fields.items())
         counts[compared] = counts.get(compared, 0) + int(count)
     return {
         "protocols": tuple((dict(fields), count) for fields, count in counts.items()),
-        "configured": {name: tuple(sorted(texts)) for name, texts in configured.items()},
+        "free_fields": {name: tuple(sorted(texts)) for name, texts in free.items()},
         "protocol_keys": tuple(keys[code] for code in used if code >= 0),
     }

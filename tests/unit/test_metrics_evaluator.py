@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,9 @@ import torch
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
+from sweeper.wording import protocol_in_words
 from trials.data.dataset import Dataset
+from trials.data.intake import Tally
 from trials.errors import ConfigError
 from trials.metrics.classes import balance
 from trials.metrics.config import EvaluationConfig, check_evaluation
@@ -215,6 +218,16 @@ def test_real_statistics_are_computed_once_and_read_back_bit_for_bit(
         path.write_bytes(strange.read_bytes())
     swapped = Evaluator(CONFIG, data, cache=tmp_path).measure(redrawn(data), weights="raw", seed=0)
     assert swapped.values == first.values
+
+
+def test_the_protocol_says_what_was_left_out_of_the_data() -> None:
+    data = digits()
+    assert "intake" not in Evaluator(CONFIG, data).protocol("raw", 300).as_dict()
+    tally = Tally("digits", 1798, 0.01)
+    tally.corrupt("a.png", "a link that leads nowhere")
+    told = Evaluator(CONFIG, replace(data, intake=tally.intake())).protocol("raw", 300).as_dict()
+    assert told["intake"] == "1 of 1798 pictures skipped"
+    assert "intake: 1 of 1798 pictures skipped" in protocol_in_words("fid", told)
 
 
 def test_labels_have_the_proportions_of_the_data_and_the_order_of_the_seed() -> None:

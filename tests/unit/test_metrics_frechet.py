@@ -82,6 +82,10 @@ def test_values_meet_only_where_all_but_the_configured_fields_are_equal() -> Non
     assert differing(mine, other) == {"fake_count": ("1024", "5000")}
     assert not alike(mine, other)
     assert alike(mine, replace(PROTOCOL, weights="raw").as_dict())
+    assert "intake" not in mine, "where there is nothing to say the protocol is what it was"
+    skipping = replace(PROTOCOL, intake="1 of 49 pictures skipped").as_dict()
+    assert skipping["intake"] == "1 of 49 pictures skipped"
+    assert alike(mine, skipping), "the hash of the data says what was taken"
     assert alike(mine, {})
     assert alike({}, mine)
     without = {name: text for name, text in mine.items() if name != "settings"}

@@ -133,6 +133,7 @@ class Evaluator:
             weights=weights,
             batch_statistics=self.config.batch_statistics_rule,
             settings=self.settings,
+            intake=self.data.intake.in_words(),
         )
 
     def _met_needs(self, conditional: bool) -> frozenset[Need]:

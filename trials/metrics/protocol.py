@@ -14,6 +14,13 @@ CONFIGURED = frozenset({"weights"})
 """Fields that a configuration decides: the trick `ema` is what has averaged weights sampled, so a
 search or an ablation of it compares averaged with raw ones by intent."""
 
+TOLD = frozenset({"intake"})
+"""Fields for a reader. What was taken in is known by `data_hash`: deleting a picture that was
+skipped anyway makes no other data."""
+
+FREE = CONFIGURED | TOLD
+"""Fields in which protocols may differ while their values are compared."""
+
 
 @dataclass(frozen=True)
 class Protocol:
@@ -33,10 +40,14 @@ class Protocol:
     """`running`, or `standing:BATCHESxSIZE`: how normalisation layers were set."""
     settings: str = ""
     """Constants of the single measures, such as the k of the nearest neighbours."""
+    intake: str = ""
+    """What was left out of the data, and how values that are no bytes became bytes."""
 
     def as_dict(self) -> dict[str, str]:
-        """All fields as text, ready for tags and JSON."""
-        return {name: str(value) for name, value in asdict(self).items()}
+        """All fields as text, ready for tags and JSON; none for an intake of which there is nothing
+        to say."""
+        fields = {name: str(value) for name, value in asdict(self).items()}
+        return {name: text for name, text in fields.items() if text or name != "intake"}
 
 
 def alike(first: Mapping[str, str], other: Mapping[str, str]) -> bool:
@@ -50,7 +61,7 @@ def alike(first: Mapping[str, str], other: Mapping[str, str]) -> bool:
 def differing(first: Mapping[str, str], other: Mapping[str, str]) -> dict[str, tuple[str, str]]:
     """The fields that keep values of two protocols apart, each with both texts; a field that one of
     them does not have is empty in it."""
-    names = [name for name in dict.fromkeys([*first, *other]) if name not in CONFIGURED]
+    names = [name for name in dict.fromkeys([*first, *other]) if name not in FREE]
     both = {name: (str(first.get(name, "")), str(other.get(name, ""))) for name in names}
     return {name: texts for name, texts in both.items() if texts[0] != texts[1]}
 

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from trials.data.intake import Intake
 from trials.metrics.cache import Arrays, cached
 from trials.metrics.diversity import MOST, Spread, spread
 from trials.metrics.extractor import QUANTISATION, Extractor, Features
@@ -55,6 +56,10 @@ class RealData(Protocol):
     @property
     def fingerprint(self) -> str:
         """Hash of the content."""
+
+    @property
+    def intake(self) -> Intake:
+        """What was left out, and how the rest became what it is."""
 
     @property
     def images(self) -> Tensor:
