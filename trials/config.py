@@ -28,6 +28,7 @@ from trials.fields import Role
 from trials.health import HealthConfig
 from trials.latent import LatentConfig
 from trials.metrics.config import EvaluationConfig, check_evaluation
+from trials.metrics.extractor import decided
 from trials.networks.build import check as check_networks
 from trials.networks.check import needs_company
 from trials.networks.config import NetworksConfig, settled
@@ -145,6 +146,12 @@ class TrialConfig(Settings):
         except (DataError, OSError):
             return None  # check_data says what is wrong with the files
 
+    def foreign_classes(self) -> str:
+        """The extractor whose classes, if it has any, are not the data's; empty where they are."""
+        data = self.data.name
+        extractor = decided(self.evaluation.extractor, data, self.source.items).part
+        return "" if data in extractor.classes_of else extractor.key
+
     def needs_labels(self, method: str) -> Iterator[Problem]:
         """A problem if the data have no labels for a method of conditioning."""
         if not self.source.labelled:
@@ -204,7 +211,14 @@ def problems_of(mapping: Mapping[str, Any]) -> list[Problem]:
 
 def warnings_of(config: TrialConfig) -> list[str]:
     """What is allowed but advised against, with its source."""
-    return [text for trick, knobs in config.active() for text in trick.advise(knobs, config)]
+    warnings = [text for trick, knobs in config.active() for text in trick.advise(knobs, config)]
+    asked, foreign = config.evaluation.metrics, config.foreign_classes()
+    return warnings + [
+        f"evaluation.metrics: {knobs.name} is over the classes of the {foreign} extractor, which "
+        f"are not those of {config.data.name}"
+        for knobs in (asked if foreign and asked != "auto" else ())
+        if "logits" in knobs.part.needs
+    ]
 
 
 def feasible(mapping: Mapping[str, Any], key: str) -> bool:
@@ -305,16 +319,21 @@ def _deep_problems(config: TrialConfig) -> list[Problem]:
 
 
 def _lone_sample_problems(config: TrialConfig, plan: NetworkPlan) -> Iterator[Problem]:
-    """Networks that are given one sample at a time and cannot be normalised over it."""
+    """Networks that are given one sample at a time and need others to set it beside."""
     part = config.batch_size // config.accumulate
     judged = part // plan.discriminator.pack
+    culprit = "accumulate" if config.accumulate > 1 else "tricks.packing.samples"
     for player, samples in (("generator", part), ("discriminator", judged)):
         if samples == 1 and needs_company(getattr(plan, player)):
             yield Problem(
-                "accumulate" if config.accumulate > 1 else "tricks.packing.samples",
+                culprit,
                 f"leaves the {player}'s batch norm one sample at a time, which has no deviation",
                 expected=f"parts of two and more, or another networks.{player}.norm",
             )
+    for trick, _ in config.active():
+        if judged == 1 and trick.compares:
+            message = f"leaves {trick.key} one sample at a time, and none to compare it with"
+            yield Problem(culprit, message, expected="parts of two and more")
     rules = config.evaluation
     standing = rules.batch_statistics == "standing"
     if standing and rules.batch == 1 and needs_company(plan.generator):
