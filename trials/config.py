@@ -27,8 +27,7 @@ from trials.errors import ConfigError, DataError
 from trials.fields import Role
 from trials.health import HealthConfig
 from trials.latent import LatentConfig
-from trials.metrics.config import EvaluationConfig, check_evaluation
-from trials.metrics.extractor import decided
+from trials.metrics.config import EvaluationConfig, advice_on_measures, check_evaluation
 from trials.networks.build import check as check_networks
 from trials.networks.check import needs_company
 from trials.networks.config import NetworksConfig, settled
@@ -146,12 +145,6 @@ class TrialConfig(Settings):
         except (DataError, OSError):
             return None  # check_data says what is wrong with the files
 
-    def foreign_classes(self) -> str:
-        """The extractor whose classes, if it has any, are not the data's; empty where they are."""
-        data = self.data.name
-        extractor = decided(self.evaluation.extractor, data, self.source.items).part
-        return "" if data in extractor.classes_of else extractor.key
-
     def needs_labels(self, method: str) -> Iterator[Problem]:
         """A problem if the data have no labels for a method of conditioning."""
         if not self.source.labelled:
@@ -211,14 +204,9 @@ def problems_of(mapping: Mapping[str, Any]) -> list[Problem]:
 
 def warnings_of(config: TrialConfig) -> list[str]:
     """What is allowed but advised against, with its source."""
-    warnings = [text for trick, knobs in config.active() for text in trick.advise(knobs, config)]
-    asked, foreign = config.evaluation.metrics, config.foreign_classes()
-    return warnings + [
-        f"evaluation.metrics: {knobs.name} is over the classes of the {foreign} extractor, which "
-        f"are not those of {config.data.name}"
-        for knobs in (asked if foreign and asked != "auto" else ())
-        if "logits" in knobs.part.needs
-    ]
+    of_tricks = [text for trick, knobs in config.active() for text in trick.advise(knobs, config)]
+    data = (config.data.name, config.source.items)
+    return of_tricks + advice_on_measures(config.evaluation, *data)
 
 
 def feasible(mapping: Mapping[str, Any], key: str) -> bool:

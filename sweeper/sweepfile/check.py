@@ -18,6 +18,7 @@ from trials import catalogue
 from trials.config import TrialConfig, feasible, load_config, problems_of
 from trials.data import check_given
 from trials.errors import ConfigError, DataError
+from trials.metrics.config import foreign_classes
 from trials.metrics.extractor import extractor_out_of_reach
 from trials.metrics.measure import Measure
 from trials.part import unknown_name
@@ -291,7 +292,7 @@ def _recorded(config: TrialConfig, first: str) -> tuple[str, ...]:
     if config.evaluation.metrics != "auto":
         return tuple(measure.name for measure in config.evaluation.metrics)
     items = config.source.items
-    foreign = config.foreign_classes()
+    foreign = foreign_classes(config.evaluation, config.data.name, items)
     return tuple(
         name
         for name, measure in Measure.all().items()

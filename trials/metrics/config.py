@@ -104,6 +104,25 @@ def _check_keeper(
     return [Problem(path, f"{name} is not measured here", "one of " + ", ".join(names))]
 
 
+def foreign_classes(config: EvaluationConfig, data: str, kind: str) -> str:
+    """The extractor whose classes, if it has any, are not those of the data, which are of this
+    source and `kind`; empty where they are."""
+    extractor = decided(config.extractor, data, kind).part
+    return "" if data in extractor.classes_of else extractor.key
+
+
+def advice_on_measures(config: EvaluationConfig, data: str, kind: str) -> list[str]:
+    """Warnings of measures that are asked for and are over classes which are not the data's."""
+    foreign = foreign_classes(config, data, kind)
+    asked = () if config.metrics == "auto" else config.metrics
+    return [
+        f"evaluation.metrics: {knobs.name} is over the classes of the {foreign} extractor, which "
+        f"are not those of {data}"
+        for knobs in (asked if foreign else ())
+        if "logits" in knobs.part.needs
+    ]
+
+
 def check_evaluation(
     config: EvaluationConfig,
     *,
