@@ -14,7 +14,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,19 +24,20 @@ from trials.data import open_data
 from trials.devices import pick_device
 from trials.engine.composed_game import ComposedGame
 from trials.engine.loop import Loop
-from trials.errors import CheckpointError
+from trials.errors import CheckpointError, StaleCheckpointError
 from trials.evaluation.export import take_over_generator
 from trials.evaluation.monitor import Monitor
 from trials.evaluation.results import Evaluation, TrialResult, TrialState
 from trials.files import atomic_write
 from trials.health import Sign, Symptom
+from trials.metrics.protocol import alike, differing
 from trials.state import checkpoint
 
 log = logging.getLogger(__name__)
 
 
 class Training:
-    """One training in one folder, which `restore` can take up at its last checkpoint."""
+    """One training in one folder, which `restore` resumes at its last checkpoint."""
 
     def __init__(self, config: TrialConfig, folder: Path, *, cache: Path | None = None) -> None:
         self.config = config
@@ -61,6 +62,11 @@ class Training:
         return self.game.step
 
     @property
+    def protocol(self) -> Mapping[str, str]:
+        """By which the next evaluation will be measured."""
+        return self.monitor.protocol
+
+    @property
     def finished(self) -> bool:
         """Whether there is nothing left to train: done, or stopped by a symptom."""
         return self.stopped_by is not None or (
@@ -76,6 +82,10 @@ class Training:
         self.history.append(evaluation)
         self.save()
         return evaluation
+
+    def rehearse(self) -> None:
+        """Train one step, to see that everything is there that a training needs; saves nothing."""
+        self.run_to(self.step + 1)
 
     def run_to(self, step: int) -> None:
         """Train up to `step` without evaluating; stops early where a number is not finite."""
@@ -136,7 +146,8 @@ class Training:
         False where there is none that is whole. `notes` tells of damage.
 
         Raises:
-            CheckpointError: it cannot be read, or belongs to another configuration or other data.
+            CheckpointError: it cannot be read, or belongs to another configuration.
+            StaleCheckpointError: it was trained on other data, or measured by another protocol.
         """
         state, damage = checkpoint.recover(self.checkpoint_file, self.fingerprints)
         if state is not None:
@@ -146,6 +157,10 @@ class Training:
             told = "goes back to where it began" if state is None else there
             self.notes.append(f"{'; '.join(damage)}; the training {told}")
         return state is not None
+
+    def forget(self) -> None:
+        """Leave the folder's checkpoints behind: this training begins where it begins."""
+        checkpoint.forget(self.checkpoint_file)
 
     def take_over(self, folder: Path) -> None:
         """Go on from the checkpoint in another training's `folder`, with one's own settings.
@@ -169,19 +184,32 @@ class Training:
             self.history[-1] = replace(self.history[-1], symptoms=())
         take_over_generator(Path(folder), self.folder)
         # From here on this training is the other's: nothing of before may be gone back to.
-        checkpoint.forget(self.checkpoint_file)
+        self.forget()
         self.save()
 
     def _load(self, file: Path, state: Mapping[str, Any]) -> None:
         try:
+            history = [Evaluation.from_dict(given) for given in json.loads(state["history"])]
             self.game.load_state(state["game"])
+            self._refuse_another_protocol(history)
             self.loop.probe.load_state(state)
             self.loop.real = state["real"]
             self.monitor.watcher.load_state_dict(state["watcher"])
-            self.history = [Evaluation.from_dict(given) for given in json.loads(state["history"])]
         except (KeyError, RuntimeError, ValueError) as error:
             raise CheckpointError(f"{file}: does not fit this configuration ({error})") from error
+        self.history = history
         self.stopped_by = self._fatal(self.history[-1]) if self.history else None
+
+    def _refuse_another_protocol(self, history: Sequence[Evaluation]) -> None:
+        """One training has one protocol: its best generator is kept, and its health is judged, by
+        comparing its evaluations."""
+        before = next((one.protocol for one in reversed(history) if one.protocol), {})
+        if not alike(before, now := self.protocol):
+            names = ", ".join(differing(before, now))
+            raise StaleCheckpointError(
+                f"the training of the checkpoint was measured by another protocol (other {names}):"
+                " bring that back, or delete the checkpoint and train anew"
+            )
 
 
 def train(

@@ -34,6 +34,16 @@ def only(text: str, *overrides: str) -> Problem:
     return found[0]
 
 
+def test_a_secret_is_told_once_in_a_value_and_again_in_a_comment() -> None:
+    text = sweep_with(rest="description: http://u:p@h  # was http://u:p@h\n# http://u:p@h\n")
+    with pytest.raises(SpecError) as caught:
+        parse_sweep(text)
+    assert [(problem.path, problem.line) for problem in caught.value.problems] == [
+        ("description", 6),
+        ("", 7),
+    ]
+
+
 def sweep_with(parameters: str = "", *, base: str = "{data: digits}", rest: str = "") -> str:
     given = parameters or "seed: {values: [0, 1]}"
     return f"name: s\nbase: {base}\nlimits: {{trials: 4}}\nparameters:\n  {given}\n{rest}"
