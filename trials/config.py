@@ -27,7 +27,7 @@ from trials.errors import ConfigError, DataError
 from trials.fields import Role
 from trials.health import HealthConfig
 from trials.latent import LatentConfig
-from trials.metrics.config import EvaluationConfig, check_evaluation
+from trials.metrics.config import EvaluationConfig, advice_on_measures, check_evaluation
 from trials.networks.build import check as check_networks
 from trials.networks.check import needs_company
 from trials.networks.config import NetworksConfig, settled
@@ -204,7 +204,9 @@ def problems_of(mapping: Mapping[str, Any]) -> list[Problem]:
 
 def warnings_of(config: TrialConfig) -> list[str]:
     """What is allowed but advised against, with its source."""
-    return [text for trick, knobs in config.active() for text in trick.advise(knobs, config)]
+    of_tricks = [text for trick, knobs in config.active() for text in trick.advise(knobs, config)]
+    data = (config.data.name, config.source.items)
+    return of_tricks + advice_on_measures(config.evaluation, *data)
 
 
 def feasible(mapping: Mapping[str, Any], key: str) -> bool:
@@ -305,16 +307,21 @@ def _deep_problems(config: TrialConfig) -> list[Problem]:
 
 
 def _lone_sample_problems(config: TrialConfig, plan: NetworkPlan) -> Iterator[Problem]:
-    """Networks that are given one sample at a time and cannot be normalised over it."""
+    """Networks that are given one sample at a time and need others to set it beside."""
     part = config.batch_size // config.accumulate
     judged = part // plan.discriminator.pack
+    culprit = "accumulate" if config.accumulate > 1 else "tricks.packing.samples"
     for player, samples in (("generator", part), ("discriminator", judged)):
         if samples == 1 and needs_company(getattr(plan, player)):
             yield Problem(
-                "accumulate" if config.accumulate > 1 else "tricks.packing.samples",
+                culprit,
                 f"leaves the {player}'s batch norm one sample at a time, which has no deviation",
                 expected=f"parts of two and more, or another networks.{player}.norm",
             )
+    for trick, _ in config.active():
+        if judged == 1 and trick.compares:
+            message = f"leaves {trick.key} one sample at a time, and none to compare it with"
+            yield Problem(culprit, message, expected="parts of two and more")
     rules = config.evaluation
     standing = rules.batch_statistics == "standing"
     if standing and rules.batch == 1 and needs_company(plan.generator):

@@ -99,6 +99,10 @@ class Trick(Part):
     judges_real: ClassVar[bool] = False
     """Whether a generator step needs the real images' judgement as well."""
 
+    compares: ClassVar[bool] = False
+    """Whether the discriminator compares the samples of a batch because of it: one alone would
+    tell it nothing."""
+
     example: ClassVar[Mapping[str, Any]] = {}
     """What a trial config must hold beside this trick for it to make sense, if anything: the
     conformance tests and the documentation use it."""
@@ -131,6 +135,12 @@ class Trick(Part):
     def networks(cls, config: Any) -> Mapping[str, Mapping[str, Any]]:
         """Player → knobs of its family that this brings where the file says nothing, as a task
         that has its own way to enlarge."""
+        return {}
+
+    @classmethod
+    def alive(cls, config: Any, trial: Trial) -> Mapping[str, tuple[float, float]]:
+        """Knob → the least and the greatest value between which it makes a difference in this
+        trial, where whatever lies beyond does what the end does."""
         return {}
 
     # Hooks ---------------------------------------------------------------------------------

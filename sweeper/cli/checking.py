@@ -18,6 +18,7 @@ from sweeper.wording import plural
 
 if TYPE_CHECKING:
     from sweeper.sweepfile.model import Sweep
+    from trials.config import TrialConfig
 
 
 def register(app: typer.Typer) -> None:
@@ -57,7 +58,7 @@ def _checked(file: Path, overrides: list[str], cache: Path | None) -> dict[str, 
     from sweeper.sweepfile import load_sweep
     from trials.config import load_config, warnings_of
     from trials.data import cheap_warnings, lenient, open_data, survey
-    from trials.errors import DataError
+    from trials.errors import DataError, ExtractorError
 
     entry: dict[str, Any] = {"file": str(file), "problems": [], "warnings": []}
     try:
@@ -65,7 +66,7 @@ def _checked(file: Path, overrides: list[str], cache: Path | None) -> dict[str, 
         config = load_config(sweep.base)
         entry |= {"trials": _first(sweep, 0)[1], "replicates": sweep.replicates}
         entry["plan"] = plan_in_words(sweep, entry["trials"])
-        entry["warnings"] = warnings_of(config)
+        entry["warnings"] = warnings_of(config) + _of_an_extractor_on_strange_data(config, cache)
         if cache is None:
             entry["warnings"] += cheap_warnings(config.data)
         else:
@@ -74,11 +75,27 @@ def _checked(file: Path, overrides: list[str], cache: Path | None) -> dict[str, 
             entry["warnings"] += entry["data"]["warnings"]
     except SpecError as error:
         entry["problems"] = [str(problem) for problem in error.problems]
+    except ExtractorError as error:
+        entry["problems"] = [f"{file}: evaluation.extractor: {error}"]
     except DataError as error:
         entry["problems"] = [f"{file}: {error}"]
         with contextlib.suppress(DataError):
             entry["data"] = survey(open_data(lenient(config.data)))
     return entry
+
+
+def _of_an_extractor_on_strange_data(config: TrialConfig, cache: Path | None) -> list[str]:
+    """Whether the extractor is far from what it was trained on. Only where it was made for other
+    data are these opened for that."""
+    from trials.data import open_data
+    from trials.metrics.config import foreign_classes
+    from trials.metrics.extractor import Extractor
+    from trials.metrics.familiarity import warnings_of_data
+
+    foreign = foreign_classes(config.evaluation, config.data.name, config.source.items)
+    if not foreign or not Extractor.named(foreign).classes_of:
+        return []
+    return warnings_of_data(config.evaluation, open_data(config.data, cache=cache))
 
 
 def _print_checked(entry: dict[str, Any]) -> None:

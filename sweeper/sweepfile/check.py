@@ -18,6 +18,7 @@ from trials import catalogue
 from trials.config import TrialConfig, feasible, load_config, problems_of
 from trials.data import check_given
 from trials.errors import ConfigError, DataError
+from trials.metrics.config import foreign_classes
 from trials.metrics.extractor import extractor_out_of_reach
 from trials.metrics.measure import Measure
 from trials.part import unknown_name
@@ -242,7 +243,7 @@ def settle_objective(
     """The objectives with their direction filled in, once each is known to be measured."""
     try:
         config = load_config(base)
-        recorded, tricks = _recorded(config), config.names()
+        recorded, tricks = _recorded(config, objective[0].metric), config.names()
     except (ConfigError, DataError):  # Reported where the base is checked; any name may do.
         recorded, tricks = tuple(Measure.all()), list(catalogue.tricks())
     settled = []
@@ -286,12 +287,18 @@ def keep_by_objective(base: Mapping[str, Any], objective: Sequence[Objective]) -
     return {**base, "evaluation": {**evaluation, "keep_by": metric}}
 
 
-def _recorded(config: TrialConfig) -> tuple[str, ...]:
-    """The measures that every evaluation of the base makes."""
+def _recorded(config: TrialConfig, first: str) -> tuple[str, ...]:
+    """The measures that every evaluation of the base makes, where the `first` objective is one."""
     if config.evaluation.metrics != "auto":
         return tuple(measure.name for measure in config.evaluation.metrics)
     items = config.source.items
-    return tuple(name for name, measure in Measure.all().items() if items in measure.kinds)
+    foreign = foreign_classes(config.evaluation, config.data.name, items)
+    return tuple(
+        name
+        for name, measure in Measure.all().items()
+        if items in measure.kinds
+        and (name == first.partition("/")[0] or not (foreign and "logits" in measure.needs))
+    )
 
 
 def _related(problem_path: str, path: str) -> bool:

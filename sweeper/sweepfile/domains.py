@@ -171,12 +171,14 @@ Domain = Values | Range | Toggle
 class Parameter:
     """One thing that is searched: where it stands in the trial config, and what it may be.
 
-    `when` names other parameters and the values they must have for this one to exist.
+    `when` names other parameters and the values they must have for this one to exist. `whole` is
+    the default range of a knob of which `knobs: default` searches only what makes a difference.
     """
 
     path: str
     domain: Domain
     when: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    whole: Range | None = field(default=None, compare=False)
 
     @property
     def trick(self) -> str:

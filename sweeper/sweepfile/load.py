@@ -26,7 +26,7 @@ from sweeper.sweepfile.model import Sweep
 from sweeper.sweepfile.order import follows_conditions, in_order
 from sweeper.sweepfile.overrides import lay_over
 from sweeper.sweepfile.parameters import add_own_conditions, read_parameters
-from sweeper.sweepfile.rules import check_secrets, check_sections, check_together
+from sweeper.sweepfile.rules import check_resources, check_secrets, check_sections, check_together
 from sweeper.sweepfile.sections import CHOICES, KEYS, SECTIONS, Objective, Section
 from trials.by_name import ByName
 from trials.distributions import canonical
@@ -159,6 +159,8 @@ def _assemble(document: Document, *, checked: bool) -> Sweep | None:
             ordered = in_order(document, parameters, {})
     check_sections(document, sections)
     check_together(document, ordered, objective, sections)
+    if checked:
+        check_resources(document, sections["resources"])
     if checked and base is not None:
         from sweeper.sweepfile.check import (
             check_against_trainer,

@@ -150,11 +150,19 @@ class Sweep:
 
     def going_on(self, begun: Sweep) -> Sweep:
         """This sweep as it goes on where `begun` has begun under its name: the base is confirmed or
-        not as it was then, where nothing else is said now."""
-        if "confirm_base" in self.seeds.model_fields_set:
-            return self
-        kept = {"confirm_base": begun.seeds.confirm_base}
-        return dataclasses.replace(self, seeds=self.seeds.model_copy(update=kept))
+        not as it was then, where nothing else is said now, and a default range is searched as a
+        whole where it was."""
+        domains = {parameter.path: parameter.domain for parameter in begun.parameters}
+        parameters = tuple(
+            dataclasses.replace(parameter, domain=parameter.whole)
+            if parameter.whole is not None and domains.get(parameter.path) == parameter.whole
+            else parameter
+            for parameter in self.parameters
+        )
+        seeds = self.seeds
+        if "confirm_base" not in seeds.model_fields_set:
+            seeds = seeds.model_copy(update={"confirm_base": begun.seeds.confirm_base})
+        return dataclasses.replace(self, seeds=seeds, parameters=parameters)
 
     @property
     def fingerprint(self) -> str:

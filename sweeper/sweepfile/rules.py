@@ -11,7 +11,7 @@ from sweeper.parts import DesignConfig, base_of
 from sweeper.secrets import secrets_in
 from sweeper.sweepfile.document import Document, one_of
 from sweeper.sweepfile.domains import Parameter, Range
-from sweeper.sweepfile.sections import Objective
+from sweeper.sweepfile.sections import Objective, Resources
 
 _COPIED = "in an address, which would be copied into logs and records"
 _CREDENTIALS = (
@@ -23,18 +23,21 @@ _CREDENTIALS = (
 def check_sections(document: Document, sections: Mapping[str, Any]) -> None:
     """Problems inside single sections, beyond what each key says of itself."""
     tracking = sections["tracking"]
-    resources = sections["resources"]
-    if resources is not None and resources.gpu > 1 and resources.gpu % 1:
-        document.add(
-            ("resources", "gpu"),
-            f"{resources.gpu} is wrong",
-            "a share of one GPU, or a whole number",
-        )
     if tracking is not None and tracking.uri is not None:
         try:
             urlsplit(tracking.uri)
         except ValueError as error:
             document.add(("tracking", "uri"), f"is no address: {error}")
+
+
+def check_resources(document: Document, resources: Resources | None) -> None:
+    """What is asked for and would not be used. A sweep that was stored with it can be listed."""
+    if resources is not None and resources.gpu > 1:
+        document.add(
+            ("resources", "gpu"),
+            f"{resources.gpu:g} is too many: a training uses one GPU, and the others would idle",
+            "1, or a share of one GPU; `limits.parallel` trains several trials at a time",
+        )
 
 
 def check_secrets(document: Document, text: str) -> None:

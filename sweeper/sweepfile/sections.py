@@ -62,7 +62,7 @@ class Resources(Section):
 
     cpu: Number = Field(default=1, ge=0)
     gpu: Number = Field(default=0, ge=0)
-    """May be a fraction: 0.5 lets two trials share a GPU."""
+    """At most 1, for a training uses one GPU; 0.5 lets two trials share it."""
 
 
 class Tracking(Section):

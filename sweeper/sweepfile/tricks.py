@@ -5,31 +5,36 @@ Importing this imports the trainer's catalogue, and with it torch.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
 from sweeper.sweepfile.document import Document
-from sweeper.sweepfile.domains import Parameter, Toggle, Values
+from sweeper.sweepfile.domains import Parameter, Range, Toggle, Values
 from sweeper.sweepfile.order import Relations, in_order
 from sweeper.sweepfile.parameters import add_own_conditions, read_parameters
 from sweeper.sweepfile.space import apply
 from trials import catalogue
-from trials.config import problems_of
+from trials.config import load_config, problems_of
+from trials.errors import ConfigError
 
 
 def read_with_tricks(
     document: Document, base: Mapping[str, Any], raw: Mapping[str, Any]
 ) -> tuple[Parameter, ...]:
     """The section's parameters in their order, `knobs: default` written out as parameters."""
-    expanded = _expand_knobs(document, raw)
+    expanded = _expand_knobs(document, base, raw)
     parameters = add_own_conditions(read_parameters(document, expanded))
     for path in expanded.keys() - raw.keys():
+        _remember_whole_range(parameters, path)
         _fit_to_others(base, parameters, path)
     return in_order(document, parameters, relations(parameters))
 
 
-def _expand_knobs(document: Document, raw: Mapping[str, Any]) -> dict[str, Any]:
+def _expand_knobs(
+    document: Document, base: Mapping[str, Any], raw: Mapping[str, Any]
+) -> dict[str, Any]:
     """The section with `knobs: default` written out: a conditional parameter for each knob."""
     expanded: dict[str, Any] = {}
     for path, given in raw.items():
@@ -37,12 +42,48 @@ def _expand_knobs(document: Document, raw: Mapping[str, Any]) -> dict[str, Any]:
         if not isinstance(given, Mapping) or given.get("knobs") != "default":
             continue
         trick = catalogue.toggles().get(path.removeprefix("tricks."))
+        alive = _alive(base, path.removeprefix("tricks."))
         for knob, domain in trick.search_ranges().items() if trick is not None else ():
-            knob_path = f"{path}.{knob}"
-            if knob_path not in raw:
-                expanded[knob_path] = {**domain, "when": {path: True}}
+            knob_path, range_ = f"{path}.{knob}", _within(domain, alive.get(knob))
+            if knob_path not in raw and range_ is not None:
+                expanded[knob_path] = {**range_, "when": {path: True}}
                 document.places["parameters", knob_path] = document.place(("parameters", path))
     return expanded
+
+
+def _alive(base: Mapping[str, Any], key: str) -> Mapping[str, tuple[float, float]]:
+    """Where knobs of a trick make a difference in the base, if it says so (`Trick.alive`)."""
+    try:
+        config = load_config(apply(base, {f"tricks.{key}": True}))
+    except (ConfigError, ValueError):  # What is wrong with it is reported where the base is.
+        return {}
+    knobs = config.tricks.get(key)
+    return {} if knobs is None else knobs.part.alive(knobs, config)
+
+
+def _within(
+    domain: Mapping[str, Any], alive: tuple[float, float] | None
+) -> Mapping[str, Any] | None:
+    """A default range without what does nothing there; None where nothing is left of it."""
+    if alive is None or "values" in domain:
+        return domain
+    low, high = alive
+    # To four places, inwards: it is written down and read.
+    low = max(domain["min"], math.ceil(low * 1e4) / 1e4)
+    high = min(domain["max"], math.floor(high * 1e4) / 1e4)
+    return {**domain, "min": low, "max": high} if low < high else None
+
+
+def _remember_whole_range(parameters: dict[str, Parameter], path: str) -> None:
+    """Note the default range of a knob on a parameter that has only a part of it."""
+    parameter = parameters.get(path)
+    if parameter is None or not isinstance(parameter.domain, Range):
+        return
+    trick = catalogue.toggles()[parameter.trick]
+    whole = trick.search_ranges()[path.rpartition(".")[2]]
+    ends = replace(parameter.domain, low=whole["min"], high=whole["max"])
+    if ends != parameter.domain:
+        parameters[path] = replace(parameter, whole=ends)
 
 
 def _fit_to_others(base: Mapping[str, Any], parameters: dict[str, Parameter], path: str) -> None:

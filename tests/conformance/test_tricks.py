@@ -19,7 +19,7 @@ from sweeper.testing.small import (
     with_trick,
 )
 from trials import catalogue
-from trials.config import problems_of
+from trials.config import load_config, problems_of
 from trials.part import temporary_parts
 from trials.presets import merge
 from trials.trick import Trick
@@ -31,6 +31,65 @@ every_trick = pytest.mark.parametrize("trick", TRICKS.values(), ids=TRICKS.keys(
 @every_trick
 def test_it_names_the_documents_of_this_project(trick: type[Trick]) -> None:
     assert all(number in {"000", "001", "002", "003", "004"} for number in trick.source.split())
+
+
+BEYOND_A_SMALL_TRIAL = {
+    "dynamic_balance.low": "compared with an accuracy, which few small batches give few values of",
+    "dynamic_balance.high": "as low",
+    "adaptive_augment.target": "compared with a mean of signs, of few values too",
+    "inpaint.size": "in whole pixels, of which these images have eight",
+    "weight_clipping.bound": "reached by weights that have learnt for hundreds of steps",
+}
+"""Knobs whose ends take more than a few steps on 8×8 pixels to show, and why."""
+
+SEARCHED = [
+    pytest.param(trick, knob, id=f"{trick.key}.{knob}")
+    for trick in TRICKS.values()
+    for knob, domain in trick.search_ranges().items()
+    if "min" in domain and f"{trick.key}.{knob}" not in BEYOND_A_SMALL_TRIAL
+]
+STEPS = 800
+"""As many as the shortest search in search_spaces/ has."""
+
+
+@pytest.mark.parametrize(("trick", "knob"), SEARCHED)
+def test_neither_end_of_a_default_range_does_what_a_tenth_before_it_does(
+    trick: type[Trick], knob: str, tmp_path: Path
+) -> None:
+    config = load_config(_long(trick, {}))
+    knobs = config.tricks.get(trick.key, config.loss)
+    domain = trick.search_ranges()[knob]
+    low, high = trick.alive(knobs, config).get(knob, (-math.inf, math.inf))
+    low, high = max(low, domain["min"]), min(high, domain["max"])
+
+    def at(share: float) -> Any:
+        log = domain.get("distribution") == "log_uniform"
+        value = low * (high / low) ** share if log else low + share * (high - low)
+        return _over_its_length(_long(trick, {knob: value}), tmp_path / str(share))
+
+    assert at(0.0) != at(0.1)
+    assert at(0.9) != at(1.0)
+
+
+def _long(trick: type[Trick], knobs: dict[str, Any]) -> dict[str, Any]:
+    whole = {"steps": STEPS, "batch_size": 32, "evaluation": {"every": STEPS}}
+    return merge(with_trick(trick, knobs), whole)
+
+
+def _over_its_length(mapping: dict[str, Any], folder: Path) -> Any:
+    """What forty steps make of a training, spread over its whole length: in between nothing is
+    learnt, but the tricks are told of as many steps, and are as far as they would be."""
+    training = trained(mapping, folder, 2)
+    game, told = training.game, training.game.hooks.after_generator_step
+    rounds: list[Any] = []
+    game.hooks.after_generator_step = lambda game, round: (rounds.append(round), told(game, round))
+    while game.step < STEPS:
+        training.run_to(game.step + 1)
+        for _ in range(min(STEPS // 40 - 1, STEPS - 1 - game.step)):
+            told(game, rounds[-1])
+            game.step += 1
+    tensors = {name: tensor.numpy().tobytes() for name, tensor in tensors_of(training).items()}
+    return tensors, losses_of(training), game.hooks.signals(game)
 
 
 def _pairs() -> list[tuple[str, str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from sweeper.testing.small import small_config
+from trials.config import load_config, problems_of, warnings_of
 from trials.losses import energy
 from trials.networks.layers.minibatch_discrimination import similarities
 from trials.networks.plan import Judgement
@@ -137,6 +139,45 @@ def test_spectral_regularisation_is_half_the_square_of_sigma() -> None:
     assert float(spectral_regularisation.penalty(weight, u, v)) == pytest.approx(sigma**2 / 2)
 
 
+@pytest.mark.parametrize("key", ["gradient_penalty", "dragan", "r1", "r2"])
+def test_whatever_penalises_gradients_of_samples_warns_of_batch_norm(key: str) -> None:
+    def warned(norm: str) -> list[str]:
+        networks = {"discriminator": {"norm": norm}}
+        return warnings_of(
+            load_config({"data": "digits", "networks": networks, "tricks": {key: True}})
+        )
+
+    (warning,) = warned("batch")
+    assert warning.startswith(f"tricks.{key} penalises each sample's gradient, and batch norm")
+    assert not warned("layer")
+
+
+def test_a_history_of_the_present_weights_alone_is_refused() -> None:
+    def problems(window: int) -> list[str]:
+        tricks = {"historical_averaging": {"window": window}}
+        return [str(problem) for problem in problems_of({"data": "digits", "tricks": tricks})]
+
+    (problem,) = problems(1)
+    assert problem == (
+        "tricks.historical_averaging.window: the mean of the present weights alone is these "
+        "weights, so the term is 0 (expected 0, or 2 and more)"
+    )
+    assert not problems(0)
+    assert not problems(2)
+
+
+@pytest.mark.parametrize("key", ["minibatch_stddev", "minibatch_discrimination"])
+def test_nothing_is_compared_with_itself_alone(key: str) -> None:
+    def problems(**changes: Any) -> list[str]:
+        tricks = {key: True, **changes.pop("tricks", {})}
+        mapping = {"data": "digits", "batch_size": 4, "tricks": tricks, **changes}
+        return [problem.path for problem in problems_of(mapping)]
+
+    assert problems(accumulate=4) == ["accumulate"]
+    assert problems(tricks={"packing": {"samples": 4}}) == ["tricks.packing.samples"]
+    assert not problems(accumulate=2)
+
+
 def test_orthogonal_regularisation_against_a_loop() -> None:
     weight = _rows(4, 9)
     full = off = 0.0
@@ -187,9 +228,26 @@ def test_the_moving_average_has_its_closed_form() -> None:
     assert torch.allclose(average, closed, rtol=1e-12)
     assert [ema.decay_at(t, 0.999, True) for t in (0, 90)] == [1 / 10, 91 / 100]
     assert ema.decay_at(10**6, 0.999, True) == 0.999
+
     counter = torch.tensor(3)
     ema.average_into([counter], [torch.tensor(9)], beta)
     assert int(counter) == 9
+
+
+@pytest.mark.parametrize("steps", [100, 200, 800, 4000, 20_000, 100_000])
+@pytest.mark.parametrize("start", [0.0, 0.3])
+def test_every_decay_that_is_said_to_matter_does_and_none_beyond(steps: int, start: float) -> None:
+    """At the lengths of the sweeps in search_spaces/, and at the length of the report of it."""
+    mapping = {"data": "digits", "steps": steps, "tricks": {"ema": {"start": start}}}
+    config = load_config(mapping)
+    _, top = ema.ExponentialMovingAverage.alive(config.tricks["ema"], config)["decay"]
+    averagings = sum(step / steps >= start for step in range(steps))
+
+    def decays(decay: float) -> list[float]:
+        return [ema.decay_at(update, decay, True) for update in range(averagings)]
+
+    assert decays(top) == decays(min(0.99999, top + 1e-4)) == decays(0.999_999)
+    assert decays(top) != decays(top - 1e-6)
 
 
 def test_weight_clipping_bounds_every_weight() -> None:
@@ -216,6 +274,16 @@ def test_top_k_keeps_the_highest_scores_and_all_that_belongs_to_them() -> None:
     assert best.score.tolist() == [3.0, 1.0]
     assert best.features.flatten().tolist() == [1.0, 3.0]
     assert best.heads["class"].argmax(1).tolist() == [1, 3]
+
+
+def test_top_k_falls_when_an_interval_is_over_not_one_step_later() -> None:
+    for steps in (10, 20, 100, 300, 800, 3000):
+        for parts in (5, 10, 20, 100):
+            if steps % parts == 0:
+                each = steps // parts
+                found = [top_k.falls(step / steps, 1 / parts) for step in range(steps)]
+                assert found == [step // each for step in range(steps)], (steps, parts)
+    assert top_k.falls(0.3, 0.1) == 3
 
 
 def test_lecam_holds_each_side_to_the_others_anchor() -> None:

@@ -47,6 +47,14 @@ def population(step: int) -> tuple[dict[int, dict[int, float]], dict[int, dict[s
     return curves, {number: values(number) for number in range(8)}
 
 
+def test_a_share_of_the_population_is_counted_as_it_is_written():
+    # 100 × 0.29 is 28.999… in floating point: trial 71 would be spared, and 28 donors drawn from.
+    curves = {number: {10: 1.0, 20: float(number)} for number in range(100)}
+    known = {number: values(0) for number in range(100)}
+    decided = {n: rule(quantile=0.29).take_over(n, curves, known) for n in range(60, 100)}
+    assert [n for n, taken in decided.items() if taken is not None] == list(range(71, 100))
+
+
 def test_the_worst_copy_the_best_and_the_others_go_on():
     curves, known = population(20)
     decided = {n: rule().take_over(n, curves, known) for n in curves}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import jsonschema
@@ -11,8 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from sweeper.sweepfile import Toggle, load_sweep
+from sweeper.sweepfile import Toggle, load_sweep, parse_sweep
 from sweeper.sweepfile.document import read_document
+from sweeper.sweepfile.domains import Parameter, Range
 from sweeper.sweepfile.schema import schema_text, sweep_schema
 
 FOLDER = Path(__file__).parents[2] / "search_spaces"
@@ -73,3 +75,40 @@ def test_the_quickstart_searches_what_it_promises() -> None:
     assert sweep.limits.trials == 20
     paths = {item.path for item in sweep.parameters}
     assert {"optimizer.generator.lr", "optimizer.discriminator.lr", "batch_size", "loss"} <= paths
+
+
+def test_a_default_range_has_no_part_that_the_length_of_the_training_makes_dead() -> None:
+    def decay(steps: int, ema: str = "true") -> Parameter | None:
+        text = (
+            f"name: s\nlimits: {{trials: 2}}\nbase: {{data: digits, steps: {steps}, tricks: "
+            f"{{ema: {ema}}}}}\nparameters: {{tricks.ema: {{toggle: true, knobs: default}}}}"
+        )
+        found = {one.path: one for one in parse_sweep(text).parameters}
+        return found.get("tricks.ema.decay")
+
+    def top(parameter: Parameter | None) -> float:
+        assert parameter is not None
+        assert isinstance(parameter.domain, Range)
+        return parameter.domain.high
+
+    assert top(decay(800)) == 0.9888  # (1 + 799)/(10 + 799)
+    assert top(decay(100_000)) == 0.9999
+    assert top(decay(800, "{warm_up: false}")) == 0.9999
+    assert top(decay(800, "{start: 0.5}")) == 0.9779
+    assert decay(80) is None
+
+
+def test_a_sweep_that_has_begun_with_the_whole_of_a_default_range_goes_on_with_it() -> None:
+    sweep = load_sweep(FOLDER / "ring.yaml")
+    path = "tricks.ema.decay"
+    wide = Range(0.9, 0.9999)
+    begun = replace(
+        sweep,
+        parameters=tuple(
+            replace(one, domain=wide) if one.path == path else one for one in sweep.parameters
+        ),
+    )
+    assert sweep.parameter(path).domain == Range(0.9, 0.9977)
+    assert begun.difference(sweep).refused == (f"parameters.{path}.max",)
+    assert not begun.difference(sweep.going_on(begun))
+    assert sweep.going_on(sweep).parameter(path).domain == Range(0.9, 0.9977)

@@ -60,6 +60,16 @@ def test_hyperband_decides_as_optuna_does(seed):
     assert race(rule, pruner, "minimize", seed) > 4
 
 
+@pytest.mark.parametrize(("factor", "power"), [(3, 5), (10, 3), (2, 29), (5, 3), (7, 1)])
+def test_hyperband_has_a_bracket_for_every_whole_power_of_its_factor(factor, power):
+    # log(3^5) / log 3 and log(10^3) / log 10 are a little less than whole in floating point.
+    for steps, brackets in ((factor**power, power + 1), (factor**power - 1, power)):
+        rule = Brackets("race", grace=1, factor=factor, steps=steps, maximize=False)
+        assert max(map(rule.bracket, range(3000))) <= brackets - 1
+        if power <= 5:
+            assert {rule.bracket(number) for number in range(3000)} == set(range(brackets))
+
+
 def test_a_trial_that_passed_a_rung_gets_no_second_verdict_there():
     rule = Halving(grace=1, factor=2, maximize=False)
     curves = {0: {1: 5.0}}

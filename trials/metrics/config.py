@@ -11,7 +11,7 @@ from trials.by_name import ByName
 from trials.choices import Key, Several
 from trials.metrics.extractor import Extractor, check_extractor, decided
 from trials.metrics.measure import Measure
-from trials.metrics.needs import NEIGHBOURS, REASONS, Need
+from trials.metrics.needs import NEIGHBOURS, REASONS, Need, taken_by_itself
 from trials.part import PartConfig
 from trials.problems import Problem
 from trials.settings import Settings
@@ -65,12 +65,18 @@ class EvaluationConfig(Settings):
 def choose_measures(
     config: EvaluationConfig, kind: str, met: frozenset[Need]
 ) -> tuple[Measure.Config, ...]:
-    """The measures to take of data of this `kind` that meet these needs, with their knobs."""
+    """The measures to take of data of this `kind` that meet these needs, with their knobs: those
+    that are asked for, else what suits, and what the best generator is kept by."""
     if config.metrics != "auto":
         chosen: tuple[Measure.Config, ...] = config.metrics
         return chosen
-    suiting = (m for m in Measure.all().values() if kind in m.kinds and m.needs <= met)
-    return tuple(measure.Config() for measure in suiting)
+    kept_by = config.keep_by.partition("/")[0]
+    return tuple(
+        measure.Config()
+        for name, measure in Measure.all().items()
+        if kind in measure.kinds
+        and (taken_by_itself(measure.needs, met) or (name == kept_by and measure.needs <= met))
+    )
 
 
 def check_metrics(
@@ -98,6 +104,25 @@ def _check_keeper(
     return [Problem(path, f"{name} is not measured here", "one of " + ", ".join(names))]
 
 
+def foreign_classes(config: EvaluationConfig, data: str, kind: str) -> str:
+    """The extractor whose classes, if it has any, are not those of the data, which are of this
+    source and `kind`; empty where they are."""
+    extractor = decided(config.extractor, data, kind).part
+    return "" if data in extractor.classes_of else extractor.key
+
+
+def advice_on_measures(config: EvaluationConfig, data: str, kind: str) -> list[str]:
+    """Warnings of measures that are asked for and are over classes which are not the data's."""
+    foreign = foreign_classes(config, data, kind)
+    asked = () if config.metrics == "auto" else config.metrics
+    return [
+        f"evaluation.metrics: {knobs.name} is over the classes of the {foreign} extractor, which "
+        f"are not those of {data}"
+        for knobs in (asked if foreign else ())
+        if "logits" in knobs.part.needs
+    ]
+
+
 def check_evaluation(
     config: EvaluationConfig,
     *,
@@ -115,8 +140,10 @@ def check_evaluation(
     Whether a TorchScript module has classes is known only when it runs.
     """
     wrong = check_extractor(config.extractor, data, kind, f"{path}.extractor")
+    extractor = None if wrong else decided(config.extractor, data, kind).part
     holds: dict[Need, bool] = {
-        "logits": bool(wrong) or decided(config.extractor, data, kind).part.classifies,
+        "logits": extractor is None or extractor.classifies,
+        "classes": extractor is None or data in extractor.classes_of,
         "modes": modes,
         "held_out": held_out,
         "conditional": conditional,

@@ -40,9 +40,12 @@ def _measures() -> Iterator[str]:
     yield "| `evaluation.metrics` | what it is | better | measured by itself on | needs | paper |"
     yield "|---|---|---|---|---|---|"
     for key, measure in Measure.all().items():
+        by_itself = _kinds(measure.kinds)
+        if by_itself and "logits" in measure.needs:
+            by_itself += " of the extractor's classes"
         needs = "; ".join(REASONS[need] for need in sorted(measure.needs))
         yield _row(
-            [f"`{key}`", measure.summary, measure.better, _kinds(measure.kinds), needs],
+            [f"`{key}`", measure.summary, measure.better, by_itself, needs],
             measure.paper,
         )
     yield from _settings(Measure)

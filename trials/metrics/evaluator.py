@@ -14,6 +14,7 @@ from trials.errors import ConfigError
 from trials.metrics.config import EvaluationConfig, check_metrics, choose_measures
 from trials.metrics.diversity import duplicate_share, relative_diversity
 from trials.metrics.extractor import QUANTISATION, build_extractor
+from trials.metrics.familiarity import IN_THE_PROTOCOL, far_from_its_training
 from trials.metrics.frechet import TooFewImagesError
 from trials.metrics.measure import knobs_in_words
 from trials.metrics.needs import NEIGHBOURS, Need
@@ -91,6 +92,8 @@ class Evaluator:
         self.measures = [knobs.part(knobs) for knobs in chosen]
         used = (type(self.extractor), *(knobs.part for knobs in chosen))
         self.settings = SETTINGS + knobs_in_words(chosen) + foreign_in_words(used)
+        if far_from_its_training(self.extractor, data, self.real.features):
+            self.settings += IN_THE_PROTOCOL
 
     def measure(
         self, sample: Sample, *, weights: str, seed: int, count: int | None = None
@@ -140,6 +143,7 @@ class Evaluator:
         enough = min(self.config.samples, self.config.final_samples, self.real.count) > NEIGHBOURS
         met: dict[Need, bool] = {
             "logits": self.extractor.classes > 0,
+            "classes": self.data.name in self.extractor.classes_of,
             "modes": self.data.modes is not None,
             "held_out": self.data.held_out is not None and len(self.data.held_out) > 0,
             "conditional": conditional and self.data.labels is not None,

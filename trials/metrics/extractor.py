@@ -74,6 +74,10 @@ class Extractor(Part, ABC):
     classifies: ClassVar[bool] = False
     """Whether it gives logits, as far as is known before it is built."""
 
+    classes_of: ClassVar[frozenset[str]] = frozenset()
+    """The sources of data whose classes its own are. Only of those are measures over classes taken
+    by themselves."""
+
     has_layers: ClassVar[bool] = True
     """Whether `layers` answers."""
 
@@ -174,6 +178,11 @@ class Extractor(Part, ABC):
             f"the {self.key} extractor has no layers to compare; perceptual and style losses need"
             " another one"
         )
+
+    def training_features(self) -> Tensor | None:
+        """Features (m, d) of images that the network was trained on, where they are at hand: how
+        far the real data are from these is tested. None where they are not."""
+        return None
 
     @classmethod
     def example(cls, folder: Path) -> dict[str, Any] | None:

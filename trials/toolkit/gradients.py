@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
+
+from trials.game import Trial
 
 
 def score_gradients(scores: Tensor, images: Tensor, judges: int = 1) -> Tensor:
@@ -19,6 +23,15 @@ def score_gradients(scores: Tensor, images: Tensor, judges: int = 1) -> Tensor:
         for own in scores.view(judges, -1)
     ]
     return torch.cat(each)
+
+
+def advice_on_batch_norm(key: str, trial: Trial) -> Iterator[str]:
+    """What to say where the trick `key` penalises gradients that are no single sample's."""
+    if getattr(trial.networks.discriminator, "norm", "none") == "batch":
+        yield (
+            f"tricks.{key} penalises each sample's gradient, and batch norm in the discriminator "
+            "couples the samples; use layer norm (arXiv:1704.00028, section 4)"
+        )
 
 
 def watched(images: Tensor) -> Tensor:

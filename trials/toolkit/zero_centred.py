@@ -10,13 +10,14 @@ arXiv:1912.04958, appendix B).
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Iterable
 from typing import Any
 
 from torch import Tensor
 
-from trials.game import Game, Round, Terms
+from trials.game import Game, Round, Terms, Trial
 from trials.part import PartConfig, knob
-from trials.toolkit.gradients import score_gradients, watched
+from trials.toolkit.gradients import advice_on_batch_norm, score_gradients, watched
 from trials.trick import Trick
 
 
@@ -36,6 +37,10 @@ class ZeroCentredPenalty(Trick):
             10.0, "γ", gt=0, search={"min": 0.01, "max": 100.0, "distribution": "log_uniform"}
         )
         every: int = knob(1, "discriminator steps from one penalty to the next", ge=1, le=64)
+
+    @classmethod
+    def advise(cls, config: Any, trial: Trial) -> Iterable[str]:
+        return advice_on_batch_norm(cls.key, trial)
 
     @abstractmethod
     def side(self, round: Round) -> tuple[Tensor | None, Tensor | None]:

@@ -10,12 +10,15 @@ sample; the row does not, and neither does this.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
 import torch
 from torch import Tensor
 
-from trials.game import Game, Round, Terms
+from trials.game import Game, Round, Terms, Trial
 from trials.part import PartConfig, knob
-from trials.toolkit.gradients import sample_norms, score_gradients, watched
+from trials.toolkit.gradients import advice_on_batch_norm, sample_norms, score_gradients, watched
 from trials.trick import Trick
 
 
@@ -44,6 +47,10 @@ class Dragan(Trick):
         )
         scale: float = knob(0.5, "c, noise in standard deviations of the batch", gt=0)
         target: float = knob(1.0, "the norm aimed at", ge=0)
+
+    @classmethod
+    def advise(cls, config: Any, trial: Trial) -> Iterable[str]:
+        return advice_on_batch_norm(cls.key, trial)
 
     def discriminator_terms(self, game: Game, round: Round, terms: Terms) -> Terms:
         assert round.seen_real is not None

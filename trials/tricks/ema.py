@@ -4,21 +4,24 @@
 
 Used for evaluation and samples; training goes on with the raw weights. Before `start` of the
 steps has passed θ̄ = θ. With `warm_up` the decay of the t-th update is
-min(β, (1 + t)/(10 + t)), so that the average forgets its beginning. Buffers (batch statistics)
-are copied or averaged: which of the two changes FID by up to a factor of two, so it is a knob;
-spectral norm's vectors are always copied.
+min(β, (1 + t)/(10 + t)), so that the average forgets its beginning; a short training never gets
+to a large β, and `knobs: default` searches only those that it does get to. Buffers (batch
+statistics) are copied or averaged: which of the two changes FID by up to a factor of two, so it is
+a knob; spectral norm's vectors are always copied.
 Sources: 000, 001 (2.10).
 """
 
 from __future__ import annotations
 
 import copy
+import math
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-from trials.game import Game, Round
+from trials.game import Game, Round, Trial
 from trials.part import PartConfig, knob
 from trials.trick import Trick
 
@@ -72,6 +75,11 @@ class ExponentialMovingAverage(Trick):
         start: float = knob(0.0, "share of the training before averaging starts", ge=0, lt=1)
         warm_up: bool = knob(True, "start from a small β")
         buffers: Literal["copy", "average"] = knob("average", "what happens to batch statistics")
+
+    @classmethod
+    def alive(cls, config: Any, trial: Trial) -> Mapping[str, tuple[float, float]]:
+        averagings = trial.steps - math.ceil(config.start * trial.steps)
+        return {"decay": (0.0, decay_at(averagings - 1, 1.0, config.warm_up))}
 
     def prepare(self, game: Game) -> None:
         self.averaged = copy.deepcopy(game.generator).eval().requires_grad_(False)

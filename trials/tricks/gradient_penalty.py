@@ -17,7 +17,7 @@ from torch import Tensor
 
 from trials.game import Game, Round, Terms, Trial
 from trials.part import PartConfig, knob
-from trials.toolkit.gradients import sample_norms, score_gradients, watched
+from trials.toolkit.gradients import advice_on_batch_norm, sample_norms, score_gradients, watched
 from trials.trick import Trick
 
 
@@ -56,11 +56,7 @@ class GradientPenalty(Trick):
 
     @classmethod
     def advise(cls, config: Any, trial: Trial) -> Iterable[str]:
-        if getattr(trial.networks.discriminator, "norm", "none") == "batch":
-            yield (
-                "tricks.gradient_penalty penalises each sample's gradient, and batch norm in the "
-                "discriminator couples the samples; use layer norm (arXiv:1704.00028, section 4)"
-            )
+        return advice_on_batch_norm(cls.key, trial)
 
     def discriminator_terms(self, game: Game, round: Round, terms: Terms) -> Terms:
         assert round.seen_real is not None

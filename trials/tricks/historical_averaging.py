@@ -3,20 +3,22 @@
     c ‖θ − (1/t) Σ θ[i]‖²
 
 added to the loss of a player; θ[i] are its weights after its i-th step. The mean runs over all
-steps, or over the last `window` of them. Sources: 000 (last t models, or a running average),
-002, 003.
+steps, or over the last `window` of them, the present weights among them. Sources: 000 (last t
+models, or a running average), 002, 003.
 """
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-from trials.game import Game, Round, Terms
+from trials.game import Game, Round, Terms, Trial
 from trials.part import PartConfig, knob
+from trials.problems import Problem
 from trials.trick import Trick
 
 
@@ -77,8 +79,14 @@ class HistoricalAveraging(Trick):
         weight: float = knob(
             0.01, "c", gt=0, search={"min": 1e-4, "max": 1.0, "distribution": "log_uniform"}
         )
-        window: int = knob(0, "steps that the mean runs over; 0: all", ge=0, le=1000)
+        window: int = knob(0, "steps that the mean runs over, 2 or more; 0: all", ge=0, le=1000)
         players: Literal["both", "generator", "discriminator"] = knob("both", "whose weights")
+
+    @classmethod
+    def check(cls, config: Any, trial: Trial) -> Iterable[Problem]:
+        if config.window == 1:
+            message = "the mean of the present weights alone is these weights, so the term is 0"
+            yield Problem(f"tricks.{cls.key}.window", message, "0, or 2 and more")
 
     def prepare(self, game: Game) -> None:
         named = {"generator": game.generator, "discriminator": game.discriminator}

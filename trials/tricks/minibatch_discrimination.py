@@ -28,6 +28,7 @@ class Minibatch(Trick):
     formula = "o(x_i)_b = Σ_j exp(-‖M_ib - M_jb‖₁),  M_i = f(x_i) T"
     paper = "Salimans et al. 2016, arXiv:1606.03498"
     source = "000 001 002 003"
+    compares = True
 
     class Config(PartConfig):
         kernels: int = knob(50, "B, numbers added to the features", ge=1, le=1000)

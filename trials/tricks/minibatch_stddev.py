@@ -27,9 +27,10 @@ class Stddev(Trick):
     formula = "mean over features and places of std over a group, as one more map"
     paper = "Karras et al. 2017, arXiv:1710.10196"
     source = "001"
+    compares = True
 
     class Config(PartConfig):
-        group: int = knob(4, "samples compared with each other", ge=2, le=256)
+        group: int = knob(4, "samples compared with each other, at least", ge=2, le=256)
 
     def plan(self, plan: NetworkPlan) -> NetworkPlan:
         def insert(resolution: int, channels: int) -> nn.Module | None:

@@ -10,6 +10,8 @@ since the documents.
 
 from __future__ import annotations
 
+import math
+
 from torch import Tensor
 
 from trials.game import Game, Round
@@ -21,6 +23,14 @@ from trials.trick import Trick
 def kept(batch: int, share: float) -> int:
     """How many of `batch` samples are learnt from; at least one."""
     return max(1, round(batch * share))
+
+
+def falls(progress: float, interval: float) -> int:
+    """How many whole intervals lie in `progress`, both shares of the training.
+
+    Rounded before it is cut, for 0.3/0.1 is 2.999… in floating point.
+    """
+    return math.floor(round(progress / interval, 9))
 
 
 def best(judgement: Judgement, chosen: Tensor) -> Judgement:
@@ -54,8 +64,8 @@ class TopK(Trick):
     def judged(self, game: Game, round: Round) -> None:
         if round.player == "discriminator" or round.fake_judgement is None:
             return
-        falls = int(game.progress / self.config.interval)
-        share = max(self.config.floor, self.config.decay**falls)
+        fallen = self.config.decay ** falls(game.progress, self.config.interval)
+        share = max(self.config.floor, fallen)
         k = kept(len(round.f), share)
         count = len(round.f)
         if k == count:

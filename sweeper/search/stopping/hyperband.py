@@ -40,8 +40,11 @@ class Brackets:
 
     def bracket(self, number: int) -> int:
         """The bracket of a trial, from 0 (stops early and often)."""
-        # s_max = floor(log_factor(R / r)), the equation over Algorithm 1 of the Hyperband paper
-        highest = max(0, math.floor(math.log(self.steps / self.grace, self.factor)))
+        # s_max = floor(log_factor(R / r)), the equation over Algorithm 1 of the Hyperband paper, in
+        # whole numbers: log₁₀ 1000 is 2.999… in floating point.
+        highest = 0
+        while self.grace * self.factor ** (highest + 1) <= self.steps:
+            highest += 1
         shares = [
             math.ceil((highest + 1) * self.factor ** (highest - rate) / (highest - rate + 1))
             for rate in range(highest + 1)

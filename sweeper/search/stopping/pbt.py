@@ -13,6 +13,7 @@ the rest comes with the weights. The study's own parameters stay those that the 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
@@ -28,7 +29,7 @@ from sweeper.search.stopping_rule import (
     first_at,
     steps_between_evaluations,
 )
-from sweeper.sweepfile.domains import Parameter, Range
+from sweeper.sweepfile.domains import Parameter, Range, exact
 from sweeper.sweepfile.space import walk
 from trials.part import knob
 
@@ -88,7 +89,7 @@ class PopulationBased(StoppingRule):
         }
         sign = -1 if self.maximize else 1
         ranked = sorted(there, key=lambda other: (sign * there[other][1], other))
-        share = int(len(ranked) * self.config.quantile)
+        share = math.floor(len(ranked) * exact(self.config.quantile))
         if share == 0 or number not in ranked[-share:]:
             return None
         rng = np.random.default_rng(mix(self.sweep.search.seed, "population", number, milestone))

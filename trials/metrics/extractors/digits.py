@@ -21,6 +21,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load
 from torch import Tensor, nn
 
+from trials.data import open_data
+from trials.data.sources.digits import Digits
 from trials.errors import ExtractorError
 from trials.metrics.extractor import (
     Extractor,
@@ -94,6 +96,7 @@ class DigitsExtractor(Extractor):
     order = 10
     suits_sources = frozenset({"digits"})
     classifies = True
+    classes_of = frozenset({"digits"})
     dim = FEATURES
     classes = CLASSES
     resize = "channels averaged; area-averaged to 8x8"
@@ -140,6 +143,10 @@ class DigitsExtractor(Extractor):
 
     def layers(self, images: Tensor) -> list[Tensor]:
         return self.network.activations(to_network_size(images.to(self._device())))
+
+    def training_features(self) -> Tensor | None:
+        shipped = self.fingerprint == digits_facts()["sha256"]
+        return self(open_data(Digits.Config()).images).features if shipped else None
 
     def _device(self) -> torch.device:
         return self.network.head.weight.device
