@@ -7,11 +7,12 @@ from collections import Counter
 import optuna
 from optuna.storages import BaseStorage
 
+from sweeper.ablation.search_statistics import Importance
 from sweeper.home import SweepFolder
 from sweeper.search import attributes
 from sweeper.search.attributes import number_of, translated
 from sweeper.search.entries import Entries
-from sweeper.search.importances import Importance, importances_of
+from sweeper.search.importances import Method, importances_of
 from sweeper.search.storage import load_study, open_storage, storage_exists
 from sweeper.sweepfile.model import Sweep
 from sweeper.trial import Trial
@@ -65,7 +66,7 @@ class StudyReader:
         """Seconds that drivers have spent on this sweep, all runs together."""
         return float(self._study.user_attrs.get("seconds", 0.0))
 
-    def importances(self, method: Importance = "ped_anova") -> dict[str, float]:
+    def importances(self, method: Method = "ped_anova") -> dict[str, Importance]:
         """Importance of each searched parameter for the first objective (`importances_of`)."""
         return importances_of(self.sweep, self._study, method)
 

@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import bisect
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sweeper.ablation.design import canonical
-from sweeper.standings.values import final, sign
+from sweeper.standings.cells import by_mean, runs_by_seed
+from sweeper.standings.values import OverSeeds, final, sign
 from sweeper.trial import Trial
+
+if TYPE_CHECKING:
+    from sweeper.ablation.effects import Goal
 
 
 def by_search(finished: Sequence[Trial], goals: Sequence[str]) -> list[Trial]:
@@ -23,6 +27,30 @@ def by_search(finished: Sequence[Trial], goals: Sequence[str]) -> list[Trial]:
         return fronts.get(trial.number, 1), sign(goals[0]) * (final(trial) or 0.0), trial.number
 
     return sorted(finished, key=place)
+
+
+def by_configuration(
+    search: Sequence[Trial], best_first: Sequence[Trial], goal: Goal
+) -> dict[int, OverSeeds]:
+    """Of `best_first`, from the best configuration on by its mean over seeds: number → the values
+    of its configuration on all of them.
+
+    `search` are all trials that count; a failure among them weighs as the worst value of any.
+    """
+    groups: dict[str, list[Trial]] = {}
+    for trial in search:
+        groups.setdefault(apart_from_seed(trial.config), []).append(trial)
+    rows = [runs_by_seed(runs) for runs in groups.values()]
+    members: dict[str, list[int]] = {key: [] for key in groups}
+    for trial in best_first:
+        members[apart_from_seed(trial.config)].append(trial.number)
+    of_rows = list(members.values())
+    found: dict[int, OverSeeds] = {}
+    for row in by_mean(rows, goal):
+        reached = tuple(value for value in rows[row].values() if value is not None)
+        over_seeds = OverSeeds(reached, len(rows[row]) - len(reached))
+        found |= dict.fromkeys(of_rows[row], over_seeds)
+    return found
 
 
 def configurations(best_first: Sequence[Trial], top: int) -> list[Trial]:

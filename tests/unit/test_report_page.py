@@ -16,6 +16,7 @@ from sweeper.ablation.dataset import trial_table
 from sweeper.ablation.designs.full_factorial import FullFactorial
 from sweeper.ablation.designs.leave_one_out import LeaveOneOut
 from sweeper.ablation.reference_columns import REFERENCE_COLUMNS
+from sweeper.ablation.search_statistics import Importance
 from sweeper.ablation.tables import build_table
 from sweeper.report import gallery, write_report
 from sweeper.report.leaderboard import as_csv, leaderboard
@@ -35,6 +36,7 @@ from tests.unit.report_sweeps import (
     trial,
 )
 
+SHARES = {"loss": Importance(0.7, 0.5, 0.9, 0.45), "tricks.ema": Importance(0.3, 0.1, 0.5, 0.45)}
 VOID = {"meta", "img", "br", "link", "hr", "input"}
 
 
@@ -82,7 +84,7 @@ def write_finished(home):
     folder = folder_of(home)
     for number in (0, 1, 3):
         leave_samples(folder, number, 250, 500)
-    return write_report(folder, standings_of(sweep(), finished()), {"loss": 0.7, "tricks.ema": 0.3})
+    return write_report(folder, standings_of(sweep(), finished()), SHARES)
 
 
 @pytest.fixture(scope="module")
