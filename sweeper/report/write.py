@@ -156,8 +156,8 @@ def _plans(
         "Share of each searched parameter, by Optuna, over the trials that it could compare. "
         "PED-ANOVA asks what sets the best tenth apart, fANOVA what explains the variance over all "
         "trials; where they disagree, a parameter ruins trials rather than improving the best. "
-        "Lines are 95% bootstrap intervals over trials. Dashed: how large the first would be where no "
-        "parameter mattered (the largest of 20 shuffles); what stays below may be luck.",
+        "Lines are 95% bootstrap intervals over trials. Dashed: how large the first would be where "
+        "no parameter mattered (the largest of 20 shuffles); what stays below may be luck.",
         lambda: search_plots.importances(importances or {}, fanova),
     )
     yield _Plan(
