@@ -12,6 +12,8 @@ from typing import Any
 
 from sweeper.scheduling import trainable
 from sweeper.trial import Evaluation, Symptom
+from trials.errors import DataError
+from trials.files import atomic_write
 
 LEAK: list[bytearray] = []
 
@@ -72,11 +74,13 @@ class FakeTraining:
             marks.write(f"{step}\n")
         return evaluation
 
+    def rehearse(self) -> None:
+        if self.config.get("trouble") == "no data":
+            raise DataError("there are no pictures")
+
     def _save(self) -> None:
         text = json.dumps({"state": self.state, "history": [one.as_dict() for one in self.history]})
-        temporary = self.folder / "new.tmp"
-        temporary.write_text(text)
-        os.replace(temporary, self.folder / "checkpoint.json")
+        atomic_write(self.folder / "checkpoint.json", text)
 
     def _trouble(self, step: int) -> None:
         trouble = self.config.get("trouble")

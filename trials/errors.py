@@ -4,7 +4,8 @@ TrialError
 ├── ConfigError       the configuration is wrong; carries every problem at once
 ├── DataError         the data cannot be read or do not fit
 ├── ExtractorError    the feature extractor or its weights are wrong
-└── CheckpointError   a checkpoint belongs to another configuration or is damaged
+├── CheckpointError   a checkpoint belongs to another configuration or is damaged
+└── TakenOver         another attempt goes on with this training
 """
 
 from __future__ import annotations
@@ -36,3 +37,7 @@ class ExtractorError(TrialError):
 
 class CheckpointError(TrialError):
     """A checkpoint that cannot be used for this configuration."""
+
+
+class TakenOver(TrialError):  # noqa: N818 - what happened
+    """Another attempt goes on with this training, and this one may write nothing more."""

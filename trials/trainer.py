@@ -75,6 +75,10 @@ class Training:
         self.save()
         return evaluation
 
+    def rehearse(self) -> None:
+        """Train one step, to see that everything is there that a training needs; saves nothing."""
+        self.run_to(self.step + 1)
+
     def run_to(self, step: int) -> None:
         """Train up to `step` without evaluating; stops early where a number is not finite."""
         self.loop.run_to(step)

@@ -3,7 +3,7 @@
     next_work    hand a trial to a free worker (`hand_out`)
     started      a worker has it
     heard        a worker reports: write it down, then let the trial go on or end it
-    died         a worker is gone: the trial goes on elsewhere, a few times
+    died         a worker is gone: the trial goes on elsewhere, as `retries` has it
 
 Every change goes to the ledger first, then to MLflow's outbox, then to the listeners. Each can be
 cut off from the next by a kill; the next run makes it good from the ledger.
@@ -11,27 +11,27 @@ cut off from the next by a kill; the next run makes it good from the ledger.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 from sweeper.causes import OUT_OF_MEMORY, SCHEDULER, WORKER_DIED, cause
 from sweeper.errors import SweeperError
 from sweeper.home import SweepFolder
 from sweeper.scheduling.announcer import Announcer
+from sweeper.scheduling.attempts import machine_of
 from sweeper.scheduling.endings import verdict_of
 from sweeper.scheduling.events import Listener
 from sweeper.scheduling.failure_counts import SAME_FAILURES, FailureCounts
-from sweeper.scheduling.failures import DISK_FULL, NOT_SHARED
 from sweeper.scheduling.hand_out import HandOut
-from sweeper.scheduling.machines import NotShared
-from sweeper.scheduling.messages import Failure, Report, Work
+from sweeper.scheduling.machines import check_machine
+from sweeper.scheduling.messages import REHEARSAL, Failure, Report, Work
 from sweeper.scheduling.recorder import Recorder
+from sweeper.scheduling.rehearsal import Rehearsal
+from sweeper.scheduling.retries import Retries, in_words
 from sweeper.search.ledger import Ledger
 from sweeper.search.stopping_rule import TakeOver
 from sweeper.sweepfile.model import Sweep
 from sweeper.trial import Evaluation, Symptom, Trial
-
-RETRIES = 2
-"""How often a trial goes on after its worker died without getting any further in between."""
 
 _STARVED = "node running low on memory"
 """What a cluster's memory monitor says of a worker that it killed."""
@@ -44,10 +44,6 @@ class NothingWorks(SweeperError):  # noqa: N818 - what happened
     """Trial after trial fails for a reason that is not its own."""
 
 
-class DiskFull(SweeperError):  # noqa: N818 - what happened
-    """There is no space left where a trial writes."""
-
-
 class Conductor:
     """Drives the trials of one sweep. One thread only."""
 
@@ -58,6 +54,7 @@ class Conductor:
         ledger: Ledger,
         recorder: Recorder,
         listener: Listener,
+        machines: Callable[[], int] = lambda: 1,
     ) -> None:
         self.sweep = sweep
         self.paused = False
@@ -73,12 +70,16 @@ class Conductor:
         self._announcer = Announcer(sweep, listener)
         self._trials = HandOut(sweep, folder, ledger, self._announcer)
         self._failures = FailureCounts(sweep.limits, ledger.counts()["fail"])
+        self._retries = Retries(machines)
+        known = any(trial.evaluations for trial in ledger.trials())
+        self._rehearsal = Rehearsal(sweep, folder, opening=not known)
         self._check_failures()
 
     @property
     def finished(self) -> bool:
         """No trial is at work and none will be handed out."""
-        return not self._trials.active and (bool(self.halt) or self._trials.over)
+        at_work = self._trials.active or self._rehearsal.active
+        return not at_work and (bool(self.halt) or self._trials.over)
 
     @property
     def complete(self) -> bool:
@@ -87,7 +88,15 @@ class Conductor:
 
     def next_work(self) -> Work | None:
         """A trial for a free worker; None while there is none to hand out."""
-        return None if self.halt or self.paused else self._trials.next_work()
+        if self.halt or self.paused:
+            return None
+        if self._rehearsal.opening:
+            self._announcer.enter("rehearsing", "data, extractor, one step of the base")
+            return self._rehearsal.next_work()
+        work = None
+        if len(self._trials.active) < self.sweep.limits.parallel:
+            work = self._rehearsal.next_work()
+        return work or self._trials.next_work(self._retries.rests, int(self._rehearsal.active))
 
     # What workers say
 
@@ -104,6 +113,9 @@ class Conductor:
 
     def heard(self, number: int, report: Report) -> bool:
         """Take a worker's report. True if the trial must stop there."""
+        if number == REHEARSAL:
+            self._rehearsed(report)
+            return True
         if number not in self._trials.active:
             return True  # it was ended meanwhile
         self.reports += 1
@@ -135,7 +147,10 @@ class Conductor:
 
     def died(self, number: int, reason: str) -> None:
         """The worker of a trial is gone, and with it what the trial had not saved."""
-        running = number in self._trials.running
+        if number == REHEARSAL:
+            self._rehearsal.died(reason)
+            return
+        running, machine = number in self._trials.running, machine_of(self._folder.trial(number))
         trial = self._trials.take_back(number)
         if trial is None:
             return
@@ -143,21 +158,25 @@ class Conductor:
             self._failures.false_start(reason)
             self._trials.first_again(trial)
             return
-        deaths = self._ledger.died(number)
+        step, deaths = self._ledger.died(number, machine)
         symptom = OUT_OF_MEMORY if _STARVED in reason else WORKER_DIED
-        if deaths > RETRIES:
-            told = f"its worker died {deaths} times at the same place; the last time: {reason}"
-            self._fail(number, Failure(symptom, told))
+        verdict = self._retries.died(number, step, deaths)
+        if verdict == "give up":
+            self._fail(number, Failure(symptom, in_words(step, deaths, reason)))
             return
+        self._rehearsal.due |= verdict == "rehearse"
         self._retry(number, symptom, reason)
 
     def lost_all(self, reason: str) -> None:
         """Every worker is gone at once."""
+        if self._rehearsal.active:
+            self._rehearsal.died(reason)
         for number in list(self._trials.active):
             self.died(number, reason)
 
     def interrupt_all(self) -> None:
         """Interrupt what still runs; it goes on when the sweep is run again."""
+        self._rehearsal.interrupt()
         for number in list(self._trials.active):
             self._interrupt(number)
 
@@ -236,14 +255,16 @@ class Conductor:
         self._ledger.fail(number, failure.symptom, failure.reason, failure.log)
         self._ended(self._ledger.trial(number))
 
+    def _rehearsed(self, report: Report) -> None:
+        if report.failure is not None:
+            check_machine(report.failure, self._folder.path)
+        if self._rehearsal.opening:
+            self._announcer.enter("searching")
+        self._rehearsal.heard(report)
+        self._retries.rehearsed()
+
     def _failed_in_training(self, number: int, failure: Failure) -> None:
-        if failure.symptom == DISK_FULL:
-            raise DiskFull(
-                f"no space left for trial {number:05d} in {self._folder.trial(number)}: make room, "
-                "then run the sweep again; it goes on where it stands"
-            )
-        if failure.symptom == NOT_SHARED:
-            raise NotShared(f"{failure.reason}, then run the sweep again; nothing is lost")
+        check_machine(failure, self._folder.path)
         useless = self._failures.raised(failure)
         self._fail(number, failure)
         if useless and not self.halt:  # limits.failed may have said so already

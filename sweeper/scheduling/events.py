@@ -2,7 +2,7 @@
 
     SweepStarted
       Noted                        what has changed since it last ran
-      PhaseChanged                 searching, confirming, paused, draining
+      PhaseChanged                 rehearsing, searching, confirming, paused, draining
       TrialStarted                 also when a trial is resumed or retried
         TrialEvaluated ...
       TrialEnded                   completed, pruned, failed; interrupted and retrying are not final
@@ -26,7 +26,9 @@ from sweeper.trial import Evaluation, Role, Trial
 if TYPE_CHECKING:
     from sweeper.scheduling.conclusion import Results
 
-Phase = Literal["starting", "searching", "confirming", "paused", "draining", "finishing"]
+Phase = Literal[
+    "starting", "rehearsing", "searching", "confirming", "paused", "draining", "finishing"
+]
 Ending = Literal["completed", "pruned", "failed", "interrupted", "retrying"]
 SweepState = Literal["finished", "incomplete", "stopped", "cancelled", "interrupted", "failed"]
 

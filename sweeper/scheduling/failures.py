@@ -19,9 +19,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sweeper.causes import ERROR, OUT_OF_MEMORY, UNREADABLE
+from sweeper.errors import SweeperError
 from sweeper.scheduling.messages import Failure
 from sweeper.secrets import redacted
 from trials.errors import DataError, ExtractorError
+
+
+class DiskFull(SweeperError):  # noqa: N818 - what happened
+    """There is no space left where a trial writes."""
+
 
 DISK_FULL = "disk_full"
 NOT_SHARED = "not_shared"

@@ -1,13 +1,17 @@
 """Which trials wait for a worker, which are with one, and what is asked for next.
 
-Interrupted trials come first, then what the search asks, and when that is over, the replicates.
+Interrupted trials come first, then what the search asks, and when that is over, the replicates. A
+trial that rests after its worker died keeps its place among those at work: what is asked next must
+not depend on a kill.
 """
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 
 from sweeper.home import SweepFolder
+from sweeper.scheduling import attempts
 from sweeper.scheduling.announcer import Announcer
 from sweeper.scheduling.messages import Work, kept_checkpoint
 from sweeper.scheduling.replicates import Replicates
@@ -40,20 +44,28 @@ class HandOut:
         """Whether there is nothing left to hand out."""
         return not self._waiting and self._search_is_over() and not self._replicate_is_due()
 
-    def next_work(self) -> Work | None:
-        """A trial for a free worker; None while there is none."""
-        if len(self.active) >= self._sweep.limits.parallel:
+    def next_work(self, rests: Callable[[int], bool], others: int = 0) -> Work | None:
+        """A trial for a free worker; None while there is none. `rests` says of a number whether its
+        trial is to wait, and `others` is how many workers do something else."""
+        ready = [trial for trial in self._waiting if not rests(trial.number)]
+        resting = len(self._waiting) - len(ready)
+        if len(self.active) + resting + others >= self._sweep.limits.parallel:
             return None
-        trial = self._waiting.popleft() if self._waiting else self._ask()
+        trial = ready[0] if ready else self._ask()
         if trial is None:
             return None
+        if ready:
+            self._waiting.remove(trial)
         self.active[trial.number] = trial
         return self._work(trial)
 
     def take_back(self, number: int) -> Trial | None:
         """The trial is with no worker any more; None where it was with none."""
         self.running.discard(number)
-        return self.active.pop(number, None)
+        trial = self.active.pop(number, None)
+        if trial is not None:
+            attempts.take_back(self._folder.trial(number))
+        return trial
 
     def first_again(self, trial: Trial) -> None:
         """The trial goes on as soon as a worker is free."""
@@ -89,6 +101,7 @@ class HandOut:
         return Work(
             number=trial.number,
             folder=str(self._folder.trial(trial.number)),
+            room=str(attempts.hand_out(self._folder.trial(trial.number))),
             config=trial.config,
             recorded=tuple(evaluation.step for evaluation in trial.evaluations),
             take_over=kept,

@@ -8,13 +8,12 @@ killed in between takes over again, and one that is killed later goes on from th
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
 from typing import Any
 
 from sweeper.scheduling.messages import Work, kept_checkpoint
 from sweeper.search.milestones import Milestones
-from trials.files import atomic_write
+from trials.files import atomic_write, temporary_of
 
 KEPT = ("checkpoint.*", "generator.*")
 """What another training needs to go on from here, and to know its best generator."""
@@ -42,10 +41,10 @@ def keep(training: Any, folder: Path, work: Work) -> None:
     place = kept_checkpoint(folder, steps[-1])
     if place.exists():
         return
-    temporary = place.with_name(f".{place.name}.{os.getpid()}")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    for pattern in KEPT:
-        for file in folder.glob(pattern):
-            os.link(file, temporary / file.name)
-    temporary.rename(place)
+    place.parent.mkdir(exist_ok=True)
+    with temporary_of(place) as temporary:
+        temporary.mkdir()
+        for pattern in KEPT:
+            for file in folder.glob(pattern):
+                os.link(file, temporary / file.name)
+        temporary.rename(place)

@@ -13,6 +13,9 @@ from typing import Any, Self
 
 from sweeper.trial import Evaluation, Symptom
 
+REHEARSAL = -1
+"""The number of work that is no trial: to train the base configuration for a step (`rehearsal`)."""
+
 
 def kept_checkpoint(folder: Path, step: int) -> Path:
     """Where a trial keeps its checkpoint of one milestone for others."""
@@ -26,11 +29,13 @@ class Work:
     `recorded` are the steps that the ledger has already. `take_over` is the folder of another
     trial's kept checkpoint to go on from; `keep` the (interval, grace) of the milestones at which
     this trial's own checkpoints are kept for others. `undecided` says that the last of the recorded
-    steps awaits its verdict: the worker reports before it goes on.
+    steps awaits its verdict: the worker reports before it goes on. `room` is what its files pass
+    through (`attempts`).
     """
 
     number: int
     folder: str
+    room: str
     config: Mapping[str, Any]
     recorded: tuple[int, ...] = ()
     take_over: str | None = None

@@ -36,7 +36,7 @@ from sweeper.scheduling.events import (
     SweepState,
 )
 from sweeper.scheduling.final_score import Scoring
-from sweeper.scheduling.machines import Mark
+from sweeper.scheduling.machines import Mark, count_machines
 from sweeper.scheduling.recorder import Recorder, resolved
 from sweeper.scheduling.requests import Requests
 from sweeper.scheduling.trainable import Factory, build_training
@@ -148,7 +148,12 @@ class _Run:
         with requests.listening():
             self._begin()
             conductor = Conductor(
-                self._sweep, self._folder, self._ledger, self._recorder, self._tell
+                self._sweep,
+                self._folder,
+                self._ledger,
+                self._recorder,
+                self._tell,
+                machines=lambda: count_machines(self._sweep.resources),
             )
             scoring = Scoring(
                 self._sweep,

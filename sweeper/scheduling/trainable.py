@@ -25,11 +25,13 @@ from ray import tune
 
 from sweeper.causes import OUT_OF_MEMORY
 from sweeper.company import unpack
+from sweeper.scheduling.attempts import is_over, taken_up
 from sweeper.scheduling.failures import NOT_SHARED, explain
 from sweeper.scheduling.kept_checkpoints import begin, keep
 from sweeper.scheduling.machines import Mark
-from sweeper.scheduling.messages import Failure, Report, Work
+from sweeper.scheduling.messages import REHEARSAL, Failure, Report, Work
 from sweeper.trial import Evaluation, Symptom
+from trials.errors import ConfigError
 
 REPORT = "sweeper"
 """Key of the report in Tune's result."""
@@ -55,6 +57,8 @@ class Training(Protocol):
     def advance(self) -> Evaluation: ...
 
     def restore(self) -> bool: ...
+
+    def rehearse(self) -> None: ...
 
 
 Factory = Callable[[Mapping[str, Any], Path, Path], Training]
@@ -111,10 +115,11 @@ class Worker(tune.Trainable):  # type: ignore[misc]
             failure = Failure(NOT_SHARED, fault)
             return {REPORT: Report(finished=True, failure=failure).text()}
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            with _logged(folder / "log.txt"):
+            with taken_up(Path(self._work.room)), _logged(folder / "log.txt"):
                 report = self._advance(folder)
         except Exception as error:
+            if is_over(Path(self._work.room)):  # whoever goes on with it has the folder now
+                ray.actor.exit_actor()
             failure = explain(error, folder)
             self._retire = failure.symptom == OUT_OF_MEMORY or "CUDA" in failure.reason
             report = Report(finished=True, failure=failure)
@@ -131,6 +136,8 @@ class Worker(tune.Trainable):  # type: ignore[misc]
     def _advance(self, folder: Path) -> Report:
         training = self._training
         if training is None:
+            if self._work.number == REHEARSAL:
+                return self._rehearse(folder)
             training = self._factory(self._work.config, folder, self._cache)
             begin(training, folder, self._work)
             self._training = training
@@ -144,6 +151,12 @@ class Worker(tune.Trainable):  # type: ignore[misc]
         evaluation = training.advance()
         keep(training, folder, self._work)
         return self._report(training, [evaluation])
+
+    def _rehearse(self, folder: Path) -> Report:
+        # A base that is no configuration by itself is completed by what the sweep searches.
+        with contextlib.suppress(ConfigError):
+            self._factory(self._work.config, folder, self._cache).rehearse()
+        return Report(finished=True)
 
     def _report(self, training: Training, evaluations: Sequence[Evaluation]) -> Report:
         return Report(tuple(evaluations), training.finished, training.stopped_by)

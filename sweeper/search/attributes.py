@@ -8,7 +8,8 @@ User attributes of a trial (state, values and intermediate values are Optuna's o
     cell                {label, key}: the cell of an ablation's design
     values, config      searched parameters by path; the whole configuration
     attempts            how often a worker took the trial up
-    deaths              {count, step}: workers that died under it since it last got further
+    deaths              {count, step, machines}: workers that died under it since it last got
+                        further, and how many on which machine
     step:250            {metrics, time, symptoms, notes, evidence, samples, protocol} of the
                         evaluation at step 250, what is empty left out
     protocol            how its distances were measured, where an evaluation does not say otherwise

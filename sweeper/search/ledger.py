@@ -126,14 +126,17 @@ class Ledger(StudyReader):
         self._entries.set(number, "attempts", attempts)
         return attempts
 
-    def died(self, number: int) -> int:
-        """A worker has died under the trial. How many have since it last got further."""
+    def died(self, number: int, machine: str = "") -> tuple[int, dict[str, int]]:
+        """A worker on `machine` has died under the trial. The last step of which something is
+        known, and how many have died since then, by machine."""
         trial = self._entries.get(number)
         reached = max(attributes.evaluations(trial.user_attrs), default=0)
-        before = trial.user_attrs.get("deaths", {"count": 0, "step": reached})
-        count = before["count"] + 1 if before["step"] == reached else 1
-        self._entries.set(number, "deaths", {"count": count, "step": reached})
-        return int(count)
+        before = trial.user_attrs.get("deaths", {})
+        known = before.get("machines", {}) if before.get("step") == reached else {}
+        machines = {**known, machine: known.get(machine, 0) + 1}
+        count = sum(machines.values())
+        self._entries.set(number, "deaths", {"count": count, "step": reached, "machines": machines})
+        return reached, machines
 
     def retry(self, also: Collection[str] = ()) -> list[int]:
         """Have trials that failed tried again: those whose failure says nothing about their

@@ -15,6 +15,7 @@ import ray
 
 from sweeper.errors import SpecConflict, SweepBusy, UserError
 from sweeper.home import Home, Request
+from sweeper.scheduling import attempts
 from sweeper.scheduling.cluster import ENVIRONMENT, OBJECT_STORE
 from sweeper.scheduling.events import (
     Event,
@@ -206,7 +207,7 @@ def test_what_goes_wrong_in_a_training_is_recorded_and_the_sweep_goes_on(home):
     assert found["raise"].reason == "RuntimeError: a training that raises"
     assert "the last thing it printed" in found["raise"].log_tail
     assert "RuntimeError: a training that raises" in found["raise"].log_tail
-    assert found["die"].attempts == 3
+    assert found["die"].attempts == 4  # the last one after a clean rehearsal
     assert found["die once"].attempts == 2
     folder = home.sweep("probe").trial(found["die once"].number)
     assert (folder / "restored").read_text() == "1\n"
@@ -250,6 +251,32 @@ def test_an_interrupted_trial_goes_on_from_its_checkpoint_under_its_number(home)
         assert min(steps_heard(events)[one.number]) > 1
 
 
+def test_what_no_trial_can_do_without_starts_none(home):
+    spec = sweep(Parameter("x", Values((0.0, 1.0))), base={"trouble": "no data"})
+    outcome, _ = go(spec, home)
+    assert (outcome.state, outcome.exit_code, outcome.records) == ("failed", 1, ())
+    assert "no trial was started" in outcome.message
+    assert "there are no pictures" in outcome.message
+
+
+def test_a_worker_that_has_lost_its_trial_to_another_writes_nothing_and_leaves(home):
+    spec = sweep(trials=1, base={"seconds": 0.3})
+    folder = home.sweep("probe").trial(0)
+    lost = []
+
+    def take_back(event: Event) -> None:
+        if isinstance(event, TrialEvaluated) and not lost:
+            attempts.take_back(folder)
+            lost.append((folder / "checkpoint.json").read_bytes())
+        if isinstance(event, TrialEnded) and event.state == "retrying":
+            lost.append((folder / "checkpoint.json").read_bytes())
+
+    outcome, events = go(spec, home, take_back)
+    assert lost[0] == lost[1]
+    assert [one.state for one in outcome.records] == ["completed"]
+    assert steps_heard(events) == {0: [1, 2, 3, 4]}
+
+
 @pytest.mark.parametrize("twice", [True, False])
 def test_a_second_interrupt_and_a_cancel_end_at_once(home, twice):
     spec = sweep(base={"steps": 50, "seconds": 0.2}, trials=4)
@@ -288,7 +315,7 @@ def test_stop_lets_running_trials_end_and_pause_hands_out_none(home):
 
     outcome, events = go(spec, home, pause)
     phases = [event.phase for event in events if isinstance(event, PhaseChanged)]
-    assert phases[:3] == ["searching", "paused", "searching"]
+    assert phases[:4] == ["rehearsing", "searching", "paused", "searching"]
     assert outcome.state == "stopped"
     assert 5 <= len(outcome.records) < 12
     assert all(one.state == "completed" for one in outcome.records)

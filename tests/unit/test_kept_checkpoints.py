@@ -29,7 +29,7 @@ def test_a_take_over_killed_at_any_of_its_writes_is_made_again(
     given, taker = Training(small_config(), donor), Training(config, folder)
     given.advance()
     taker.advance()
-    work = Work(0, str(folder), {}, take_over=str(donor))
+    work = Work(0, str(folder), "", {}, take_over=str(donor))
 
     home = {"take_over_generator": trainer, "save": Training, "atomic_write": kept_checkpoints}[
         write

@@ -18,7 +18,7 @@ from trials.config import TrialConfig, load_config
 from trials.engine.composed_game import ComposedGame
 from trials.engine.hooks import Hooks
 from trials.errors import CheckpointError
-from trials.files import atomic_write
+from trials.files import atomic_write, remove
 from trials.networks.build import build
 from trials.networks.mixture import Mixture
 from trials.networks.plan import GeneratorPlan
@@ -58,7 +58,7 @@ def take_over_generator(donor: Path, folder: Path) -> None:
     if kept.exists():
         atomic_write(own, lambda path: shutil.copyfile(kept, path))
     else:
-        own.unlink(missing_ok=True)
+        remove(own)
 
 
 Finish = Callable[[Tensor, Tensor | None], Tensor]
