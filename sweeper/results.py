@@ -18,6 +18,8 @@ from sweeper.ablation.matrix import kind_of_rows, outcomes_from_table
 from sweeper.ablation.reference_columns import REFERENCE_COLUMNS
 from sweeper.ablation.tables import Table, TableRefused, build_table
 from sweeper.home import SweepFolder
+from sweeper.privacy import private
+from sweeper.search.foreign import ForeignEntry
 from sweeper.search.ledger import STORAGE_VARIABLE
 from sweeper.search.reader import read_study
 from sweeper.standings import Standings, standings_of
@@ -42,17 +44,28 @@ def sweep_of(folder: SweepFolder) -> Sweep:
 
 def records_of(folder: SweepFolder, sweep: Sweep) -> list[Trial]:
     """All trials of a sweep from its study, while it runs too."""
-    ledger = read_study(sweep, folder)
-    return list(ledger.trials()) if ledger is not None else []
+    return list(standings_in(folder, sweep).trials)
 
 
 def read_standings(folder: SweepFolder) -> Standings:
     """The standings of a sweep from its study, while it runs too."""
+    return read_all(folder)[0]
+
+
+def read_all(folder: SweepFolder) -> tuple[Standings, list[ForeignEntry]]:
+    """The standings of a sweep, and what other people have put into its study, which decides
+    nothing."""
     sweep = sweep_of(folder)
-    ledger = read_study(sweep, folder)
-    if ledger is None:
-        return standings_of(sweep, ())
-    return standings_of(sweep, ledger.trials(), ledger.planned)
+    study = read_study(sweep, folder)
+    if study is None:
+        return standings_of(sweep, ()), []
+    return study.standings(), study.foreign()
+
+
+def standings_in(folder: SweepFolder, sweep: Sweep) -> Standings:
+    """The standings of a sweep as it is given; without any trial where it was never started."""
+    study = read_study(sweep, folder)
+    return standings_of(sweep, ()) if study is None else study.standings()
 
 
 def dataset_file(folder: SweepFolder) -> Path:
@@ -68,8 +81,9 @@ def dataset_of(folder: SweepFolder, sweep: Sweep) -> pa.Table:
             return read_dataset(file)
         except DatasetError:
             pass  # damaged, or of an older version
-    table = table_of(standings_of(sweep, records_of(folder, sweep)))
-    with contextlib.suppress(OSError):  # it is only a copy, and the home may be another's
+    table = table_of(standings_in(folder, sweep))
+    # It is only a copy, and the home may be another's.
+    with contextlib.suppress(OSError), private(folder.path.parent):
         write_dataset(table, file)
     return table
 
@@ -84,7 +98,8 @@ def write_dataset_of(folder: SweepFolder, standings: Standings) -> pa.Table:
 def table_of(standings: Standings) -> pa.Table:
     """Trials of a sweep as one columnar table, a row each in order of their numbers."""
     metric, goal = standings.metrics[0], standings.goal
-    return trial_table(rows_of(standings.trials, metric, goal, standings.ranks))
+    protocol = standings.protocol
+    return trial_table(rows_of(standings.trials, metric, goal, standings.ranks, protocol))
 
 
 def _is_current(file: Path, folder: SweepFolder) -> bool:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import secrets
+import shutil
 import stat
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 from trials.errors import TakenOver
+from trials.temporary import temporary_for
 
 Content = bytes | str | Callable[[Path], object]
 """What a file is to hold: bytes, a text, or a function that writes the file whose path it is given,
 for libraries that write files themselves."""
-
 
 _room: ContextVar[Path | None] = ContextVar("room", default=None)
 
@@ -49,9 +49,9 @@ def temporary_of(path: Path) -> Iterator[Path]:
     room = _room.get()
     if room is not None and not path.is_relative_to(room.parent):
         room = None
-    name = f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp"
+    beside = temporary_for(path)
     try:
-        yield (room or path.parent) / name
+        yield beside if room is None else room / beside.name
     except FileNotFoundError as error:
         if room is None or room.is_dir():
             raise
@@ -70,7 +70,7 @@ def atomic_write(path: Path, content: Content) -> None:
         TakenOver: the folder is written through a room that is gone (`writing_through`).
     """
     with temporary_of(path) as temporary:
-        # Not tempfile.mkstemp: that makes the file 0600 whatever the umask, and others read these.
+        # Not tempfile.mkstemp: that makes it 0600 whatever the umask, and a home may be shared.
         os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
         try:
             if callable(content):
@@ -83,6 +83,24 @@ def atomic_write(path: Path, content: Content) -> None:
             temporary.unlink(missing_ok=True)
             raise
     sync_folder(path.parent)
+
+
+def also_name(path: Path, name: Path) -> None:
+    """Give the file at `path` a second name, in place of what lies there.
+
+    Raises:
+        OSError: there is no such file, or no second name.
+        TakenOver: the folder is written through a room that is gone (`writing_through`).
+    """
+    with temporary_of(name) as temporary:
+        try:
+            os.link(path, temporary)
+        except FileNotFoundError:
+            raise
+        except OSError:  # not every file system knows a second name
+            shutil.copyfile(path, temporary)
+        os.replace(temporary, name)
+        temporary.unlink(missing_ok=True)  # it stays where both are names of one file already
 
 
 def remove(path: Path) -> None:

@@ -85,10 +85,10 @@ def _print_trials(standings: Standings, best: Sequence[Standing]) -> None:
     titles += ["over its seeds"] if searched else []
     titles += ["on fresh seeds"] if confirmed else []
     rows = []
-    for place, standing in enumerate(best, 1):
+    for standing in best:
         trial = standing.trial
         values = {path: trial.values[path] for path in paths if path in trial.values}
-        row = [place, trial.name, *map(number, trial.objective or ())]
+        row = [standing.rank, trial.name, *map(number, trial.objective or ())]
         if searched:
             row.append(spread(standing.searched.values if standing.searched else ()))
         if confirmed:

@@ -80,6 +80,14 @@ def run(arguments: list[str] | None = None) -> int:
         place = f"{error.filename}: " if error.filename is not None else ""
         complain(f"{place}{error.strerror or error}")
         return SweeperError.exit_status
+    except Exception as error:
+        from trials.origins import raised_by_another
+
+        told = raised_by_another(error)
+        if told is None:
+            raise
+        complain(told)
+        return SweeperError.exit_status
     return status if isinstance(status, int) else 0
 
 

@@ -27,7 +27,7 @@ import pyarrow.parquet as pq
 
 from sweeper.standings import Standings
 from sweeper.standings.against_base import confirmed_differences
-from sweeper.standings.values import OverSeeds, final, seed_of
+from sweeper.standings.values import OverSeeds, seed_of
 from sweeper.trial import Trial
 from sweeper.wording import in_spreadsheet
 
@@ -53,9 +53,9 @@ def leaderboard(standings: Standings) -> pa.Table:
     }
     for index in range(len(standings.goals)):
         name = "objective" if index == 0 else f"objective_{index + 1}"
-        columns[name] = pa.array([final(trial, index) for trial in trials], pa.float64())
+        columns[name] = pa.array([standings.final(trial, index) for trial in trials], pa.float64())
     if standings.on_seeds:
-        seeds = [standings.on_seeds.get(trial.number, _NO_SEEDS) for trial in trials]
+        seeds = [standings.on_seeds.get(trial.number) or _NO_SEEDS for trial in trials]
         columns["searched_mean"] = pa.array([score.mean for score in seeds], pa.float64())
         columns["searched_n"] = pa.array([score.count or None for score in seeds], pa.int64())
     columns |= {

@@ -20,7 +20,7 @@ from sweeper.results import finished_tables, write_dataset_of
 from sweeper.scheduling.events import SweepState
 from sweeper.scheduling.recorder import Recorder
 from sweeper.search.reader import StudyReader
-from sweeper.standings import Standings, standings_of
+from sweeper.standings import Standings
 from sweeper.sweepfile.model import Sweep
 from trials.files import atomic_write
 
@@ -55,8 +55,7 @@ def conclude(
         OSError: a file cannot be written.
         LedgerError: the study cannot be read.
     """
-    trials = study.trials()
-    standings = standings_of(sweep, trials, study.planned)
+    standings = study.standings()
     dataset = write_dataset_of(folder, standings)
     tables = tuple(finished_tables(sweep, dataset))
     importances, fanova = study.importances(), study.importances("fanova")

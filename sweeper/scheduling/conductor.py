@@ -14,24 +14,25 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal
 
-from sweeper.causes import OUT_OF_MEMORY, SCHEDULER, WORKER_DIED, cause
+from sweeper.causes import OUT_OF_MEMORY, WORKER_DIED, cause
 from sweeper.errors import SweeperError
 from sweeper.home import SweepFolder
+from sweeper.protocols import Protocol
 from sweeper.scheduling.announcer import Announcer
 from sweeper.scheduling.attempts import machine_of
-from sweeper.scheduling.endings import verdict_of
+from sweeper.scheduling.endings import conclude
 from sweeper.scheduling.events import Listener
 from sweeper.scheduling.failure_counts import SAME_FAILURES, FailureCounts
 from sweeper.scheduling.hand_out import HandOut
 from sweeper.scheduling.machines import check_machine
-from sweeper.scheduling.messages import REHEARSAL, Failure, Report, Work
+from sweeper.scheduling.messages import REHEARSAL, Changed, Failure, Report, Work
 from sweeper.scheduling.recorder import Recorder
 from sweeper.scheduling.rehearsal import Rehearsal
 from sweeper.scheduling.retries import Retries, in_words
 from sweeper.search.ledger import Ledger
 from sweeper.search.stopping_rule import TakeOver
 from sweeper.sweepfile.model import Sweep
-from sweeper.trial import Evaluation, Symptom, Trial
+from sweeper.trial import Evaluation, Trial, trial_name
 
 _STARVED = "node running low on memory"
 """What a cluster's memory monitor says of a worker that it killed."""
@@ -119,11 +120,19 @@ class Conductor:
         if number not in self._trials.active:
             return True  # it was ended meanwhile
         self.reports += 1
+        for note in report.notes:
+            self._ledger.noted(number, note)
+            self._announcer.noted(f"trial {trial_name(number)}: {note}")
+        if report.changed is not None:
+            self._changed(number, report.changed)
+            return True
         if report.failure is not None:
             self._failed_in_training(number, report.failure)
             return True
         if report.evaluations:
             self._failures.evaluated()
+            self._trials.saved(number)
+        before = self._ledger.measuring.protocol
         # One write: an evaluation that is in the ledger has its verdict there too.
         with self._ledger.together():
             fresh = [
@@ -131,14 +140,15 @@ class Conductor:
                 for evaluation in report.evaluations
                 if self._ledger.report(number, evaluation)
             ]
-            ended, taken = self._conclude(number, report)
+            ended, taken = conclude(self.sweep, self._ledger, number, report)
+        self._note_protocol(number, before)
         for evaluation in fresh:
             self._announce(number, evaluation)
         if ended is not None:
             self._ended(ended)
             return True
         if taken is not None:
-            self._begin_anew(number, taken)
+            self._take_over(number, taken)
             return True
         if self.halt == "at_evaluation":
             self._interrupt(number)
@@ -199,46 +209,38 @@ class Conductor:
         if not self.halt:
             self._announcer.paused(paused)
 
-    def _begin_anew(self, number: int, taken: TakeOver) -> None:
+    def _changed(self, number: int, changed: Changed) -> None:
+        """What the trial is measured by, or its checkpoint was made of, is not what it was: that
+        stops the sweep, unless it was accepted or is what the sweep had; then the trial begins
+        anew."""
+        self._ledger.measuring.demand(number, changed.protocol)
+        self._ledger.begin_anew(number)
+        self._trials.take_back(number)
+        self._stands_still(number, None, f"begins anew: {changed.reason}")
+        self._trials.begin_anew(self._ledger.trial(number))
+
+    def _note_protocol(self, number: int, before: Protocol) -> None:
+        """Tell that another protocol than `before` holds from this trial's evaluation on."""
+        now = self._ledger.measuring.protocol
+        if before and now is not before:
+            self._trials.protocol_changed()
+            self._announcer.protocol_changed(number, before, now)
+
+    def _take_over(self, number: int, taken: TakeOver) -> None:
         """The trial goes on from another one's checkpoint, as soon as a worker is free."""
         self._trials.take_back(number)
         reason = f"goes on from trial {taken.donor:05d} as it was at step {taken.donor_step}"
         self._retry(number, None, reason)
 
     def _retry(self, number: int, symptom: str | None, reason: str) -> None:
-        self._recorder.trial_paused(number, "retrying")
-        self._announcer.stands_still(number, "retrying", symptom, reason)
+        self._stands_still(number, symptom, reason)
         self._trials.first_again(self._ledger.trial(number))
 
+    def _stands_still(self, number: int, symptom: str | None, reason: str) -> None:
+        self._recorder.trial_paused(number, "retrying")
+        self._announcer.stands_still(number, "retrying", symptom, reason)
+
     # Ending a trial
-
-    def _conclude(
-        self, number: int, report: Report
-    ) -> tuple[Trial, None] | tuple[None, TakeOver | None]:
-        """Tell the study what becomes of the trial: its record if it has ended, else whose
-        checkpoint it goes on from, if another's."""
-        if report.finished:
-            self._finish(number, report.stopped_by)
-            return self._ledger.trial(number), None
-        if not self._ledger.scheduler.undecided(number):
-            return None, None
-        reason = self._ledger.scheduler.verdict(number)
-        if reason is not None:
-            self._ledger.prune(number, SCHEDULER, reason)
-            return self._ledger.trial(number), None
-        taken = self._ledger.scheduler.take_over(number)
-        if taken is None:
-            self._ledger.scheduler.went_on(number)
-        return None, taken
-
-    def _finish(self, number: int, stopped_by: Symptom | None) -> None:
-        end = verdict_of(self.sweep, self._ledger.trial(number), stopped_by)
-        if end.state == "completed":
-            self._ledger.complete(number, end.values)
-        elif end.state == "pruned":
-            self._ledger.prune(number, end.symptom, end.reason)
-        else:
-            self._ledger.fail(number, end.symptom, end.reason)
 
     def _ended(self, trial: Trial) -> None:
         self._trials.take_back(trial.number)

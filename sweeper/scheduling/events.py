@@ -1,7 +1,8 @@
 """What a running sweep tells its audience: the live view, plain lines, the service's stream.
 
     SweepStarted
-      Noted                        what has changed since it last ran
+      Noted                        what has changed since it last ran, what was found damaged
+      ProtocolChanged              it is measured by another protocol from here on
       PhaseChanged                 rehearsing, searching, confirming, paused, draining
       TrialStarted                 also when a trial is resumed or retried
         TrialEvaluated ...
@@ -19,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from sweeper.protocols import Protocol
 from sweeper.standings import Standings
 from sweeper.sweepfile.model import Sweep
 from sweeper.trial import Evaluation, Role, Trial
@@ -39,7 +41,8 @@ class SweepStarted:
 
     `budget` counts the search's trials, `replicates` the runs on fresh seeds that may follow.
 
-    `records` are the trials that the ledger already holds when a sweep is resumed.
+    `records` are the trials that the ledger already holds when a sweep is resumed, `protocol` is
+    that by which the sweep is measured, empty before it was.
     """
 
     sweep: Sweep
@@ -48,6 +51,7 @@ class SweepStarted:
     replicates: int
     resumed: bool
     records: tuple[Trial, ...]
+    protocol: Protocol
     time: float
 
 
@@ -62,8 +66,18 @@ class PhaseChanged:
 
 @dataclass(frozen=True)
 class Noted:
-    """Something to know of the sweep as a whole: its parts have other versions than before."""
+    """Something to know beside what is going on: other versions of parts, a damaged checkpoint, an
+    enqueued point that is not run."""
 
+    message: str
+    time: float
+
+
+@dataclass(frozen=True)
+class ProtocolChanged:
+    """The sweep is measured by `protocol` from here on, as the user has accepted."""
+
+    protocol: Protocol
     message: str
     time: float
 
@@ -113,7 +127,14 @@ class SweepEnded:
 
 
 Event = (
-    SweepStarted | PhaseChanged | Noted | TrialStarted | TrialEvaluated | TrialEnded | SweepEnded
+    SweepStarted
+    | PhaseChanged
+    | Noted
+    | ProtocolChanged
+    | TrialStarted
+    | TrialEvaluated
+    | TrialEnded
+    | SweepEnded
 )
 Listener = Callable[[Event], None]
 

@@ -36,6 +36,7 @@ class HandOut:
         self._ledger = ledger
         self._announcer = announcer
         self._waiting = deque(ledger.interrupted())
+        self._anew: set[int] = set()
         self._asked = ledger.counts()["search"]
         self._exhausted = False
 
@@ -71,10 +72,26 @@ class HandOut:
         """The trial goes on as soon as a worker is free."""
         self._waiting.appendleft(trial)
 
+    def begin_anew(self, trial: Trial) -> None:
+        """The trial is trained from its beginning as soon as a worker is free."""
+        self._anew.add(trial.number)
+        self.first_again(trial)
+
+    def protocol_changed(self) -> None:
+        """What is asked for does not follow any more from what was measured so far."""
+        self._exhausted = False
+        self.replicates.protocol_changed()
+
+    def saved(self, number: int) -> None:
+        """The trial has a checkpoint of its own that is good to go on from."""
+        self._anew.discard(number)
+
     def _ask(self) -> Trial | None:
         if not self._search_is_over():
             self._announcer.enter("searching")
             asked = self._ledger.ask()
+            for entry in self._ledger.refusals():
+                self._announcer.refused(entry.number, entry.words)
             if asked is not None:
                 self._asked += 1
                 return asked
@@ -107,4 +124,6 @@ class HandOut:
             take_over=kept,
             keep=scheduler.kept,
             undecided=scheduler.undecided(trial.number),
+            protocol=self._ledger.measuring.demanded,
+            anew=trial.number in self._anew,
         )

@@ -11,6 +11,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from sweeper.ablation.search_statistics import Importance, too_few_to_tell
+from sweeper.protocols import Protocol
 from sweeper.search.sampler_view import SamplerView, with_values
 from sweeper.sweepfile.model import Sweep
 
@@ -34,21 +35,21 @@ _Shares = dict[str, float]
 
 
 def importances_of(
-    sweep: Sweep, study: optuna.Study, method: Method = "ped_anova"
+    sweep: Sweep, study: optuna.Study, protocol: Protocol, method: Method = "ped_anova"
 ) -> dict[str, Importance]:
     """Importance of each searched parameter; the shares sum to 1.
 
-    On the completed trials of the search: `ped_anova` tells what sets good trials apart from the
-    rest (Watanabe et al. 2023, arXiv:2304.10255), `fanova` what explains the variance over all of
-    them (Hutter et al. 2014), by a forest with a fixed seed. Intervals are share ± 1.96 deviations
-    over bootstrap samples of the trials, `luck` the largest share among as many shuffles of their
-    scores, all drawn with a fixed seed. Empty for too few trials
-    (`too_few_to_tell`), where all of their values are equal, and for an ablation, whose effects say
-    more.
+    On the completed trials of the search that were measured by `protocol`: `ped_anova` tells what
+    sets good trials apart from the rest (Watanabe et al. 2023, arXiv:2304.10255), `fanova` what
+    explains the variance over all of them (Hutter et al. 2014), by a forest with a fixed seed.
+    Intervals are share ± 1.96 deviations over bootstrap samples of the trials, `luck` the largest
+    share among as many shuffles of their scores, all drawn with a fixed seed. Empty for too few
+    trials (`too_few_to_tell`), where all of their values are equal, and for an ablation, whose
+    effects say more.
     """
     if sweep.is_ablation:
         return {}
-    view = SamplerView(study)
+    view = SamplerView(sweep, study, protocol=protocol)
     complete = view.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     complete = _thinned(complete, MOST[method])
     scores = {trial.values[0] for trial in complete}

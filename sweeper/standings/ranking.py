@@ -16,7 +16,7 @@ from sweeper.standings.values import OverSeeds, final, sign
 from sweeper.trial import Trial
 
 if TYPE_CHECKING:
-    from sweeper.ablation.effects import Goal
+    from sweeper.standings.standings import Standings
 
 
 def by_search(finished: Sequence[Trial], goals: Sequence[str]) -> list[Trial]:
@@ -29,27 +29,24 @@ def by_search(finished: Sequence[Trial], goals: Sequence[str]) -> list[Trial]:
     return sorted(finished, key=place)
 
 
-def by_configuration(
-    search: Sequence[Trial], best_first: Sequence[Trial], goal: Goal
-) -> dict[int, OverSeeds]:
-    """Of `best_first`, from the best configuration on by its mean over seeds: number → the values
-    of its configuration on all of them.
+def by_configuration(standings: Standings) -> dict[int, OverSeeds | None]:
+    """The finished trials from the best configuration on, by its mean over seeds: number → the
+    values of its configuration on all of them, None where that is one.
 
-    `search` are all trials that count; a failure among them weighs as the worst value of any.
+    A failure among them weighs as the worst value of any trial.
     """
     groups: dict[str, list[Trial]] = {}
-    for trial in search:
+    for trial in filter(standings.comparable, standings.search):
         groups.setdefault(apart_from_seed(trial.config), []).append(trial)
-    rows = [runs_by_seed(runs) for runs in groups.values()]
-    members: dict[str, list[int]] = {key: [] for key in groups}
-    for trial in best_first:
-        members[apart_from_seed(trial.config)].append(trial.number)
-    of_rows = list(members.values())
-    found: dict[int, OverSeeds] = {}
-    for row in by_mean(rows, goal):
-        reached = tuple(value for value in rows[row].values() if value is not None)
-        over_seeds = OverSeeds(reached, len(rows[row]) - len(reached))
-        found |= dict.fromkeys(of_rows[row], over_seeds)
+    finished: dict[str, list[int]] = {key: [] for key in groups}
+    for trial in standings.by_search:
+        finished[apart_from_seed(trial.config)].append(trial.number)
+    keys, rows = list(groups), [runs_by_seed(runs) for runs in groups.values()]
+    found: dict[int, OverSeeds | None] = {}
+    for row in by_mean(rows, standings.goal):
+        values = tuple(value for value in rows[row].values() if value is not None)
+        several = OverSeeds(values, len(rows[row]) - len(values)) if len(rows[row]) > 1 else None
+        found |= dict.fromkeys(finished[keys[row]], several)
     return found
 
 

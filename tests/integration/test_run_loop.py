@@ -26,14 +26,17 @@ from sweeper.scheduling.events import (
     TrialStarted,
 )
 from sweeper.scheduling.run import run
-from sweeper.search.sampler import Sampler
+from sweeper.search.sampler import Sampler, Turn
 from sweeper.search.stopping.asha import Asha
 from sweeper.search.stopping.pbt import PopulationBased
 from sweeper.sweepfile.domains import Parameter, Range, Values
 from sweeper.sweepfile.model import Sweep
 from sweeper.sweepfile.sections import Limits, Resources, Seeds
+from sweeper.sweepfile.space import Draw, walk
 from sweeper.trial import Trial
 from tests.fakes import fake
+from trials.origins import origin_of
+from trials.part import temporary_parts
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::FutureWarning")
 
@@ -363,3 +366,30 @@ def test_a_machine_that_loses_sight_of_the_folder_ends_the_sweep_and_no_trial(ho
     assert [one.state for one in outcome.records] == ["completed", "running"]
     again, _ = go(sweep(trials=4, parallel=1), home)
     assert [one.state for one in again.records] == ["completed"] * 4
+
+
+def test_a_sampler_that_raises_ends_the_run_in_a_sentence_and_the_next_goes_on(home: Home) -> None:
+    with temporary_parts():
+
+        class Moody(Sampler):
+            key = "moody"
+            summary = "raises at its second trial until it is mended"
+            mended = False
+
+            def propose(self, turn: Turn) -> Draw:
+                if turn.index and not self.mended:
+                    raise ValueError("no idea")
+                return walk(self.sweep, lambda parameter: 0.5)
+
+        spec = sweep(trials=3, parallel=1, search={"sampler": "moody"})
+        outcome, _ = go(spec, home)
+        place = f"Moody.propose of {origin_of(Moody)} (test_run_loop.py, line "
+        assert outcome.state == "failed"
+        assert outcome.message.startswith(f"ValueError: no idea, in {place}")
+        assert outcome.exit_code == 1
+        assert len(outcome.standings.trials) == 1
+
+        Moody.mended = True
+        outcome, _ = go(spec, home)
+        assert outcome.state == "finished"
+        assert [trial.state for trial in outcome.standings.trials] == ["completed"] * 3

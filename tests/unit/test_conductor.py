@@ -15,8 +15,9 @@ from sweeper.parts import RuleConfig
 from sweeper.scheduling import retries
 from sweeper.scheduling.closing import closing
 from sweeper.scheduling.conductor import Conductor
-from sweeper.scheduling.events import Event, PhaseChanged, TrialStarted
+from sweeper.scheduling.events import Event, Noted, PhaseChanged, TrialStarted
 from sweeper.scheduling.failure_counts import FALSE_STARTS
+from sweeper.scheduling.kept_checkpoints import begin
 from sweeper.scheduling.messages import REHEARSAL, Failure, Report, Work
 from sweeper.scheduling.recorder import Recorder
 from sweeper.scheduling.rehearsal import DEATHS
@@ -29,7 +30,11 @@ from sweeper.search.stopping.pbt import PopulationBased
 from sweeper.sweepfile.domains import Parameter, Range, Values
 from sweeper.sweepfile.model import Sweep
 from sweeper.sweepfile.sections import Limits, Seeds
+from sweeper.testing.small import SMALL, comparable
 from sweeper.trial import Evaluation
+from tests.fakes import next_trial
+from trials.config import load_config
+from trials.trainer import Training
 
 SWEEP = Sweep(
     name="probe",
@@ -53,10 +58,7 @@ class Stage:
         self.conductor = Conductor(spec, folder, self.ledger, recorder, self.heard.append)
 
     def work(self) -> Work:
-        given = self.conductor.next_work()
-        while given is not None and given.number == REHEARSAL:
-            self.conductor.heard(REHEARSAL, Report(finished=True))
-            given = self.conductor.next_work()
+        given = next_trial(self.conductor)
         assert given is not None
         return given
 
@@ -291,6 +293,56 @@ def test_a_start_that_a_cancel_has_overtaken_starts_nothing(tmp_path: Path) -> N
     assert stage.ledger.trials() == before
     assert not any(isinstance(event, TrialStarted) for event in stage.heard)
     assert stage.conductor.heard(work.number, Report())
+
+
+def test_a_damaged_checkpoint_costs_steps_and_changes_nothing_in_the_study(tmp_path: Path) -> None:
+    steps = Sweep(
+        name="probe",
+        base=dict(SMALL, steps=9),
+        parameters=(Parameter("seed", Range(0, 9, integer=True)),),
+        search=Random.Config(start_with_base=False),
+        limits=Limits(trials=1),
+    )
+    first = Stage(tmp_path / "disturbed", steps)
+    work = first.work()
+    first.conductor.started(work.number)
+    begun = Training(load_config(work.config), Path(work.folder))
+    for _ in range(2):
+        assert not first.conductor.heard(work.number, Report((begun.advance(),)))
+    begun.checkpoint_file.write_bytes(begun.checkpoint_file.read_bytes()[:-50])
+
+    second = Stage(tmp_path / "disturbed", steps)
+    heard = play(second)
+    assert heard == [6, 9]  # the first of them was in the study already
+    (trial,) = second.ledger.trials()
+    assert trial.state == "completed"
+    (note,) = trial.notes
+    assert "goes on from the one before it, at step 3" in note
+    assert [one.message for one in second.heard if isinstance(one, Noted)] == [
+        f"trial 00000: {note}"
+    ]
+    whole = Stage(tmp_path / "whole", steps)
+    play(whole)
+    (expected,) = whole.ledger.trials()
+    assert [(one.step, comparable(one.metrics)) for one in trial.evaluations] == [
+        (one.step, comparable(one.metrics)) for one in expected.evaluations
+    ]
+
+
+def play(stage: Stage) -> list[int]:
+    """A worker's part with a real training, up to the end of one trial: the steps it reported."""
+    work = stage.work()
+    stage.conductor.started(work.number)
+    training = Training(load_config(work.config), Path(work.folder))
+    begin(training, Path(work.folder), work)
+    notes, steps = tuple(training.notes), []
+    while not training.finished:
+        evaluation = training.advance()
+        steps.append(evaluation.step)
+        report = Report((evaluation,), training.finished, notes=notes)
+        assert stage.conductor.heard(work.number, report) is training.finished
+        notes = ()
+    return steps
 
 
 NO_DATA = Report(finished=True, failure=Failure("unreadable", "DataError: there are no pictures"))

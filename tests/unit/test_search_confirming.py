@@ -236,6 +236,19 @@ def test_the_leaderboard_shows_the_confirmed_first_with_both_numbers(tmp_path, c
     assert "±" not in lines[3]
 
 
+def test_trials_of_one_pareto_front_share_a_place(capsys):
+    both = (
+        Objective(metric="precision", goal="maximize"),
+        Objective(metric="recall", goal="maximize"),
+    )
+    values = [(0.2, 0.2), (0.5, 0.4), (0.4, 0.6)]
+    trials = [replace(record(n, n, 0, 1.0), objective=pair) for n, pair in enumerate(values)]
+    standings = standings_of(replace(RACED, objective=both), trials)
+    print_leaderboard(standings, 3)
+    _, *lines = (line.split() for line in capsys.readouterr().out.splitlines())
+    assert [line[:2] for line in lines] == [["1", "00001"], ["1", "00002"], ["2", "00000"]]
+
+
 def test_an_ablation_is_led_by_its_best_cell_over_all_seeds_not_by_the_luckiest_run(capsys):
     study = replace(RACED, ablation=LeaveOneOut.Config())
     steady = [record(n, 1, n, 2.0 + n / 10, cell="without ema", role="replicate") for n in range(3)]

@@ -141,14 +141,14 @@ def test_an_evaluation_is_read_back_as_it_was_reported(folder):
     reported = (
         Evaluation(1, 10.0, {"fid": 3.0}, protocol, (), "samples/000001.png"),
         Evaluation(2, 11.0, {"fid": 2.0}, protocol, (swings,)),
-        Evaluation(3, 12.0, {"fid": 9.0}, {**protocol, "fake_count": "32"}),
+        Evaluation(3, 12.0, {"fid": 9.0}, {**protocol, "weights": "averaged"}),
         Evaluation(4, 13.0, {"loss/generator": 1.0}),
     )
     for evaluation in reported:
         ledger.report(0, evaluation)
     [trial] = read_study(SWEEP, folder).trials()
     assert trial.evaluations == reported
-    assert trial.protocol == protocol
+    assert trial.protocol == {**protocol, "weights": "averaged"}
     assert trial.symptoms == (swings,)
 
 
