@@ -65,7 +65,7 @@ def leaderboard(standings: Standings) -> str:
     rows = [
         (
             "best" if standing.rank == 1 else "",
-            _row(standing, standings, paths, (searched, confirmed), gains),
+            _row(standing, standings, paths, (of_search, confirmed), gains),
         )
         for standing in shown
     ]

@@ -33,8 +33,11 @@ def by_configuration(standings: Standings) -> dict[int, OverSeeds | None]:
     """The finished trials from the best configuration on, by its mean over seeds: number → the
     values of its configuration on all of them, None where that is one.
 
-    A failure among them weighs as the worst value of any trial.
+    A failure among them weighs as the worst value of any trial. Empty for two objectives, by whose
+    means nothing is ordered.
     """
+    if len(standings.goals) > 1:
+        return {}
     groups: dict[str, list[Trial]] = {}
     for trial in filter(standings.comparable, standings.search):
         groups.setdefault(apart_from_seed(trial.config), []).append(trial)

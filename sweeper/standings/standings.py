@@ -209,8 +209,7 @@ class Standings:
     @cached_property
     def on_seeds(self) -> Mapping[int, OverSeeds | None]:
         """`ranking.by_configuration` where the search draws seeds too; else empty."""
-        draws = self.sweep.searches_seeds and len(self.goals) == 1
-        return ranking.by_configuration(self) if draws else {}
+        return ranking.by_configuration(self) if self.sweep.searches_seeds else {}
 
     @cached_property
     def winners(self) -> tuple[Standing, ...]:
