@@ -48,6 +48,36 @@ class ToggleShare:
 
 
 @dataclass(frozen=True)
+class Importance:
+    """A parameter's share of all importance, with a 95% bootstrap interval over trials.
+
+    `luck` is the share that the first of all parameters reaches where none matters: in one of 21
+    searches a larger one.
+    """
+
+    share: float
+    low: float
+    high: float
+    luck: float
+
+
+TRIALS_PER_PARAMETER = 8
+"""Completed trials for each searched parameter below which importances rank luck
+(docs/statistics.md)."""
+
+
+def too_few_to_tell(trials: int, parameters: int) -> str:
+    """Why there are no importances of so many completed trials; empty where there are enough."""
+    wanted = TRIALS_PER_PARAMETER * parameters
+    if trials >= wanted:
+        return ""
+    return (
+        f"too few trials to tell: {trials} completed with {parameters} searched parameters, and it "
+        f"takes {TRIALS_PER_PARAMETER} for each, {wanted} in all"
+    )
+
+
+@dataclass(frozen=True)
 class NoiseShare:
     """Share of the variance between trials that is seed noise: within ÷ total."""
 

@@ -47,6 +47,8 @@ def best_in_words(standings: Standings) -> str:
     if best.confirmed is not None and best.confirmed.values:
         fresh, lucky = spread(best.confirmed.values), number(best.own_value)
         shown = f"{fresh} on fresh seeds, {lucky} in the search,"
+    elif best.searched is not None:
+        shown = f"{spread(best.searched.values)} over its seeds, {number(best.own_value)}"
     return f"{metric} {shown} by trial {best.trial.name}{_against_base(standings)}"
 
 
@@ -78,12 +80,17 @@ def _print_trials(standings: Standings, best: Sequence[Standing]) -> None:
         return
     paths = [parameter.path for parameter in standings.sweep.parameters]
     confirmed = bool(standings.replicates)
-    titles = ["#", "trial", *standings.metrics, *(["on fresh seeds"] if confirmed else [])]
+    searched = any(standing.searched is not None for standing in best)
+    titles = ["#", "trial", *standings.metrics]
+    titles += ["over its seeds"] if searched else []
+    titles += ["on fresh seeds"] if confirmed else []
     rows = []
     for standing in best:
         trial = standing.trial
         values = {path: trial.values[path] for path in paths if path in trial.values}
         row = [standing.rank, trial.name, *map(number, trial.objective or ())]
+        if searched:
+            row.append(spread(standing.searched.values if standing.searched else ()))
         if confirmed:
             row.append(spread(standing.confirmed.values if standing.confirmed else ()))
         rows.append((*row, settings(values)))

@@ -3,6 +3,8 @@
 rank                place among completed trials; empty for replicates and for what has no score
 trial, role, state, of
 objective, objective_2      final values, of completed trials only
+searched_mean, searched_n
+                    where seeds are searched: the configuration on all of its own in the search
 best                best value on the way
 confirmed_mean, confirmed_sd, confirmed_n, confirmed_failed
                     the same configuration on fresh seeds: a mean without the luck of the search
@@ -29,7 +31,7 @@ from sweeper.standings.values import OverSeeds, seed_of
 from sweeper.trial import Trial
 from sweeper.wording import in_spreadsheet
 
-_UNCONFIRMED = OverSeeds()
+_NO_SEEDS = OverSeeds()
 
 
 def leaderboard(standings: Standings) -> pa.Table:
@@ -40,7 +42,7 @@ def leaderboard(standings: Standings) -> pa.Table:
     placed = {trial.number for trial, _, _ in rows}
     rows += [(trial, None, None) for trial in standings.trials if trial.number not in placed]
     trials = [trial for trial, _, _ in rows]
-    confirmed = [score or _UNCONFIRMED for _, _, score in rows]
+    confirmed = [score or _NO_SEEDS for _, _, score in rows]
     is_confirmed = [score is not None for _, _, score in rows]
     columns = {
         "rank": pa.array([rank for _, rank, _ in rows], pa.int64()),
@@ -52,6 +54,10 @@ def leaderboard(standings: Standings) -> pa.Table:
     for index in range(len(standings.goals)):
         name = "objective" if index == 0 else f"objective_{index + 1}"
         columns[name] = pa.array([standings.final(trial, index) for trial in trials], pa.float64())
+    if standings.on_seeds:
+        seeds = [standings.on_seeds.get(trial.number) or _NO_SEEDS for trial in trials]
+        columns["searched_mean"] = pa.array([score.mean for score in seeds], pa.float64())
+        columns["searched_n"] = pa.array([score.count or None for score in seeds], pa.int64())
     columns |= {
         "best": pa.array([standings.best_on_the_way(trial) for trial in trials], pa.float64()),
         "confirmed_mean": pa.array([score.mean for score in confirmed], pa.float64()),

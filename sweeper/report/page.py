@@ -8,7 +8,7 @@ from importlib import resources
 from string import Template
 
 from sweeper.ablation.formats import html as table_html
-from sweeper.ablation.search_statistics import ToggleShare
+from sweeper.ablation.search_statistics import Importance, ToggleShare, too_few_to_tell
 from sweeper.ablation.tables import Table
 from sweeper.report import markup, sections, summary
 from sweeper.report.markup import Cell, Picture, text
@@ -26,7 +26,7 @@ def page(
     standings: Standings,
     pictures: Sequence[Picture],
     tables: Sequence[Table],
-    importances: Mapping[str, float] | None,
+    importances: Mapping[str, Importance] | None,
     state: str,
 ) -> str:
     """The whole page. `pictures` are those that could be drawn, in any order."""
@@ -106,7 +106,7 @@ def _why_empty(standings: Standings) -> str:
 
 
 def _what_matters(
-    standings: Standings, importances: Mapping[str, float] | None, shown: object
+    standings: Standings, importances: Mapping[str, Importance] | None, shown: object
 ) -> str:
     assert callable(shown)
     if standings.sweep.is_ablation:
@@ -115,10 +115,9 @@ def _what_matters(
     if not content:
         return ""
     if not importances:
-        content = (
-            '<p class="muted">Importances need more completed trials that differ in their '
-            "parameters.</p>\n" + content
-        )
+        count, parameters = len(standings.finished), len(standings.sweep.parameters)
+        why = too_few_to_tell(count, parameters) or "no completed trials differ in their parameters"
+        content = markup.notice(f"Which parameter matters most: {why}.") + content
     return content + _noise(standings) + _shares(standings)
 
 

@@ -11,27 +11,26 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from sweeper.ablation.search_statistics import expected_best
+from sweeper.ablation.search_statistics import Importance, expected_best
 from sweeper.report import style
 from sweeper.standings import Standings
-from sweeper.standings.values import final, is_number
+from sweeper.standings.values import final
 from sweeper.trial import Trial
 from sweeper.wording import better, measure, number, plain, plural, short_path
 
 _BARS = 20
+_NO_SHARE = Importance(0.0, 0.0, 0.0, 0.0)
 CLEAR = {"facecolor": "white", "edgecolor": "none", "pad": 1}
 """Behind a number beside its bar, so that no grid line runs through it."""
 
 
 def importances(
-    values: Mapping[str, float], fanova: Mapping[str, float] | None = None
+    values: Mapping[str, Importance], fanova: Mapping[str, Importance] | None = None
 ) -> Figure | None:
-    """Each parameter's importance by PED-ANOVA, largest first, and beside it by fANOVA.
-
-    None where there is none.
+    """Each parameter's importance by PED-ANOVA, largest first, and beside it by fANOVA, with their
+    intervals. None where there is none.
     """
-    numbers = [(path, float(value)) for path, value in values.items() if is_number(value)]
-    ordered = sorted(numbers, key=lambda item: (-item[1], item[0]))[:_BARS]
+    ordered = sorted(values.items(), key=lambda item: (-item[1].share, item[0]))[:_BARS]
     if not ordered:
         return None
     figure = style.new_figure(height=(1.15 if fanova else 0.75) + 0.34 * len(ordered))
@@ -41,13 +40,22 @@ def importances(
         sides.append(("fANOVA: what explains the variance", style.RUNNING, dict(fanova)))
     height = 0.66 / len(sides)
     for side, (label, colour, shares) in enumerate(sides):
-        bars = [shares.get(path, 0.0) for path, _ in ordered]
+        bars = [shares.get(path, _NO_SHARE) for path, _ in ordered]
         places = [row + (side - (len(sides) - 1) / 2) * height for row in range(len(ordered))]
-        axes.barh(places, bars, height=height, color=colour, label=label)
-        for place, value in zip(places, bars, strict=True):
+        axes.barh(places, [bar.share for bar in bars], height=height, color=colour, label=label)
+        axes.hlines(
+            places,
+            [bar.low for bar in bars],
+            [bar.high for bar in bars],
+            color=style.INK,
+            linewidth=1.1,
+        )
+        luck = max(bar.luck for bar in bars)
+        axes.axvline(luck, color=colour, linestyle=(0, (4, 3)), linewidth=1.1)
+        for place, bar in zip(places, bars, strict=True):
             axes.annotate(
-                f"{value:.2f}",
-                (value, place),
+                f"{bar.share:.2f}",
+                (bar.high, place),
                 xytext=(4, 0),
                 textcoords="offset points",
                 va="center",
@@ -56,9 +64,10 @@ def importances(
                 bbox=CLEAR,
             )
     name_rows(axes, [short_path(path) for path, _ in ordered])
-    most = max(max(shares.values()) for _, _, shares in sides)
+    shown = [bar for _, _, shares in sides for bar in shares.values()]
+    most = max(max(bar.high, bar.luck) for bar in shown)
     axes.set_xlim(0, max(most * 1.1, 1e-9))
-    axes.set_xlabel("importance (share of the total)")
+    axes.set_xlabel("importance (share of the total), with its 95% interval")
     if fanova:
         figure.legend(loc="outside lower center", ncols=2)
     return figure

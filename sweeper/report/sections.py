@@ -16,7 +16,7 @@ from sweeper.report.markup import Cell, text
 from sweeper.secrets import redacted
 from sweeper.standings import Standing, Standings
 from sweeper.standings.against_base import Difference, confirmed_differences
-from sweeper.standings.values import final, seed_of
+from sweeper.standings.values import OverSeeds, final, seed_of
 from sweeper.trial import Trial
 from sweeper.wording import (
     NONE,
@@ -47,10 +47,13 @@ def leaderboard(standings: Standings) -> str:
         return "<p>No trial has started yet.</p>\n"
     shown = standings.order[:ROWS]
     paths = [path for path in searched(standings) if path != "seed"]
+    of_search = any(standing.searched is not None for standing in shown)
     confirmed = any(standing.confirmed is not None for standing in shown)
     gains = confirmed_differences(standings)
     metrics = [measure(metric) for metric in standings.metrics]
     heads = [("front" if len(metrics) > 1 else "#", "right"), ("trial", ""), ("state", "")]
+    if of_search:
+        heads.append((f"{metrics[0]}, its seeds", "right"))
     if confirmed:
         heads.append((f"{metrics[0]}, fresh seeds", "right"))
     if gains:
@@ -60,7 +63,10 @@ def leaderboard(standings: Standings) -> str:
     heads += [("best on the way", "right"), ("steps", "right"), ("time", "right")]
     heads.append(("seed", "right"))
     rows = [
-        ("best" if standing.rank == 1 else "", _row(standing, standings, paths, confirmed, gains))
+        (
+            "best" if standing.rank == 1 else "",
+            _row(standing, standings, paths, (of_search, confirmed), gains),
+        )
         for standing in shown
     ]
     note = ""
@@ -76,6 +82,8 @@ def leaderboard(standings: Standings) -> str:
             "Against the base: mean difference over the seeds that both ran on, with its interval; "
             "one that holds zero tells nothing apart. "
         )
+    if of_search and not confirmed:
+        note += "Ranked by the mean of a configuration over the seeds that the search drew for it. "
     note += _given_up(standings)
     note += "A trial without a final value has no rank. All rows: leaderboard.csv, .parquet."
     return (
@@ -102,7 +110,7 @@ def _row(
     standing: Standing,
     standings: Standings,
     paths: list[str],
-    confirmed: bool,
+    over_seeds: tuple[bool, bool],
     gains: Mapping[int, Difference],
 ) -> list[Cell]:
     trial = standing.trial
@@ -111,8 +119,8 @@ def _row(
         Cell(trial.name + (" (base)" if trial.role == "base" else ""), str(trial.number)),
         _state(standing),
     ]
-    if confirmed:
-        cells.append(_confirmed(standing))
+    scores = zip(over_seeds, (standing.searched, standing.confirmed), strict=True)
+    cells += [_over_seeds(score) for is_shown, score in scores if is_shown]
     if gains:
         gain = gains.get(trial.number)
         cells.append(_numeric(gain.difference if gain else None, gain.shown if gain else NONE))
@@ -139,8 +147,7 @@ def _state(standing: Standing) -> Cell:
     return Cell(f'<span class="dot s-{state}"></span>{text(words)}', words, html=True)
 
 
-def _confirmed(standing: Standing) -> Cell:
-    score = standing.confirmed
+def _over_seeds(score: OverSeeds | None) -> Cell:
     if score is None:
         return _numeric(None, NONE)
     failed = f", {score.failed} failed" if score.failed else ""

@@ -96,6 +96,12 @@ def _best_tile(standings: Standings) -> str:
             note += f", {best.confirmed.failed} more failed"
         note += f"; {number(lucky)} in the search"
         return markup.tile(f"Best {metric}, confirmed", text(shown), text(note), "first")
+    if best.searched is not None and best.searched.mean is not None:
+        shown = spread(best.searched.mean, best.searched.deviation)
+        note = f"{name}, mean ± sd on {plural(best.searched.count, 'seed')} of the search"
+        note += f", {best.searched.failed} more failed" if best.searched.failed else ""
+        note += f"; {number(lucky)} its own"
+        return markup.tile(f"Best {metric}, over seeds", text(shown), text(note), "first")
     note = f"{name}; one seed, the luckiest of {plural(len(standings.finished), 'trial')}"
     if len(standings.finished) == 1:
         note = name

@@ -10,6 +10,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 from PIL import Image
 
+from sweeper.ablation.search_statistics import Importance
 from sweeper.ablation.tables import Table
 from sweeper.home import SweepFolder
 from sweeper.report import curves, effects, gallery, parameter_plots, search_plots, style
@@ -63,10 +64,10 @@ class ReportPaths:
 def write_report(
     folder: SweepFolder,
     standings: Standings,
-    importances: Mapping[str, float] | None = None,
+    importances: Mapping[str, Importance] | None = None,
     tables: Sequence[Table] = (),
     *,
-    fanova: Mapping[str, float] | None = None,
+    fanova: Mapping[str, Importance] | None = None,
     state: str | None = None,
 ) -> ReportPaths:
     """Write `report/` of a sweep: leaderboard, figures, page. Any trials will do, also none.
@@ -135,8 +136,8 @@ def _pictures(plans: Sequence[_Plan]) -> Iterator[Picture]:
 def _plans(
     standings: Standings,
     folder: SweepFolder,
-    importances: Mapping[str, float] | None,
-    fanova: Mapping[str, float] | None,
+    importances: Mapping[str, Importance] | None,
+    fanova: Mapping[str, Importance] | None,
     tables: Sequence[Table],
 ) -> Iterator[_Plan]:
     yield from _curve_plans(standings)
@@ -154,7 +155,9 @@ def _plans(
         "Importance of the parameters",
         "Share of each searched parameter, by Optuna, over the trials that it could compare. "
         "PED-ANOVA asks what sets the best tenth apart, fANOVA what explains the variance over all "
-        "trials; where they disagree, a parameter ruins trials rather than improving the best.",
+        "trials; where they disagree, a parameter ruins trials rather than improving the best. "
+        "Lines are 95% bootstrap intervals over trials. Dashed: how large the first would be where "
+        "no parameter mattered (the largest of 20 shuffles); what stays below may be luck.",
         lambda: search_plots.importances(importances or {}, fanova),
     )
     yield _Plan(

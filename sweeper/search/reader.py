@@ -7,13 +7,14 @@ from collections import Counter
 import optuna
 from optuna.storages import BaseStorage
 
+from sweeper.ablation.search_statistics import Importance
 from sweeper.home import SweepFolder
 from sweeper.protocols import measured_in, present
 from sweeper.search import attributes
 from sweeper.search.attributes import number_of, translated
 from sweeper.search.entries import Entries
 from sweeper.search.foreign import ForeignEntry, foreign_entry
-from sweeper.search.importances import Importance, importances_of
+from sweeper.search.importances import Method, importances_of
 from sweeper.search.owner import refuse_strangers, refuse_without_study
 from sweeper.search.storage import load_study, open_storage, storage_exists
 from sweeper.standings import Standings, standings_of
@@ -80,7 +81,7 @@ class StudyReader:
         """Seconds that drivers have spent on this sweep, all runs together."""
         return float(self._study.user_attrs.get("seconds", 0.0))
 
-    def importances(self, method: Importance = "ped_anova") -> dict[str, float]:
+    def importances(self, method: Method = "ped_anova") -> dict[str, Importance]:
         """Importance of each searched parameter for the first objective (`importances_of`)."""
         stored = self._study.user_attrs.get(attributes.PROTOCOL)
         protocol = present(stored, attributes.measured(self._entries.all()))

@@ -56,6 +56,10 @@ class SamplerView(Study):
         self._protocol = protocol
         self._seen = None
 
+    def show(self, trials: list[FrozenTrial]) -> None:
+        """Show these trials from now on, whatever the study holds."""
+        self._seen = trials
+
     def _get_trials(
         self,
         deepcopy: bool = True,
@@ -148,6 +152,11 @@ def _unmeasured(trial: FrozenTrial) -> bool:
 
 def _finite(values: Sequence[float] | None, count: int) -> bool:
     return values is not None and len(values) == count and all(map(math.isfinite, values))
+
+
+def with_values(trial: FrozenTrial, values: Sequence[float]) -> FrozenTrial:
+    """The trial as if it had completed with these values."""
+    return _changed(trial, TrialState.COMPLETE, list(values))
 
 
 def _changed(trial: FrozenTrial, state: TrialState, values: Any) -> FrozenTrial:

@@ -184,7 +184,7 @@ def _difference(standings: Standings, index: int, trial: Trial, base: Trial) -> 
         if value is not None and theirs.get(seed) is not None
     ]
     if not pairs:
-        own, reference = final(trial, index), final(base, index)
+        own, reference = (_in_the_search(standings, one, index) for one in (trial, base))
         if own is None or reference is None:
             return None
         return Difference(metric, goal, own, reference, 0)
@@ -215,6 +215,12 @@ def _family(standings: Standings, base: Trial) -> int:
 def _on_seeds(standings: Standings, trial: Trial, index: int) -> Mapping[int, float | None]:
     runs = (one for one in standings.trials if one.role == "replicate" and one.of == trial.number)
     return runs_by_seed(filter(standings.comparable, runs), index)
+
+
+def _in_the_search(standings: Standings, trial: Trial, index: int) -> float | None:
+    """Its own value; its configuration's mean where the search draws seeds too."""
+    seeds = standings.on_seeds.get(trial.number)
+    return seeds.mean if seeds is not None else final(trial, index)
 
 
 def _failed(standings: Standings, trial: Trial) -> int:

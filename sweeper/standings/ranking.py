@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import bisect
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sweeper.ablation.design import canonical
-from sweeper.standings.values import final, sign
+from sweeper.standings.cells import by_mean, runs_by_seed
+from sweeper.standings.values import OverSeeds, final, sign
 from sweeper.trial import Trial
+
+if TYPE_CHECKING:
+    from sweeper.standings.standings import Standings
 
 
 def by_search(finished: Sequence[Trial], goals: Sequence[str]) -> list[Trial]:
@@ -23,6 +27,30 @@ def by_search(finished: Sequence[Trial], goals: Sequence[str]) -> list[Trial]:
         return fronts.get(trial.number, 1), sign(goals[0]) * (final(trial) or 0.0), trial.number
 
     return sorted(finished, key=place)
+
+
+def by_configuration(standings: Standings) -> dict[int, OverSeeds | None]:
+    """The finished trials from the best configuration on, by its mean over seeds: number → the
+    values of its configuration on all of them, None where that is one.
+
+    A failure among them weighs as the worst value of any trial. Empty for two objectives, by whose
+    means nothing is ordered.
+    """
+    if len(standings.goals) > 1:
+        return {}
+    groups: dict[str, list[Trial]] = {}
+    for trial in filter(standings.comparable, standings.search):
+        groups.setdefault(apart_from_seed(trial.config), []).append(trial)
+    finished: dict[str, list[int]] = {key: [] for key in groups}
+    for trial in standings.by_search:
+        finished[apart_from_seed(trial.config)].append(trial.number)
+    keys, rows = list(groups), [runs_by_seed(runs) for runs in groups.values()]
+    found: dict[int, OverSeeds | None] = {}
+    for row in by_mean(rows, standings.goal):
+        values = tuple(value for value in rows[row].values() if value is not None)
+        several = OverSeeds(values, len(rows[row]) - len(values)) if len(rows[row]) > 1 else None
+        found |= dict.fromkeys(finished[keys[row]], several)
+    return found
 
 
 def configurations(best_first: Sequence[Trial], top: int) -> list[Trial]:

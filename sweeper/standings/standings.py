@@ -3,8 +3,9 @@
 With one objective, configurations that were confirmed on fresh seeds stand first, in the order of
 that race (`confirming`), then every other completed trial by its value in the search. With two, the
 rank is the front a trial lies on, 1 being the Pareto front. The cells of an ablation stand in the
-order of their means over seeds. Only what completed has a rank: what a stopped trial reached is no
-final score. Trials measured by another protocol than the sweep's are listed without one.
+order of their means over seeds, and so do the configurations of a search that draws seeds too. Only
+what completed has a rank: what a stopped trial reached is no final score. Trials measured by
+another protocol than the sweep's are listed without one.
 """
 
 from __future__ import annotations
@@ -41,6 +42,8 @@ class Standing:
     rank: int | None
     confirmed: OverSeeds | None = None
     """Its values on fresh seeds, or those of a cell on all of its; None where it ran on one."""
+    searched: OverSeeds | None = None
+    """Its configuration's values on the seeds that the search drew; None where that was one."""
     comparable: bool = True
     """False for a completed trial that was measured by another protocol than the sweep's."""
 
@@ -53,8 +56,8 @@ class Standing:
     @property
     def value(self) -> float | None:
         """What its place rests on: the mean over seeds where there is one, else its own value."""
-        mean = self.confirmed.mean if self.confirmed is not None else None
-        return self.own_value if mean is None else mean
+        means = (seeds.mean for seeds in (self.confirmed, self.searched) if seeds is not None)
+        return next((mean for mean in means if mean is not None), self.own_value)
 
 
 @dataclass(frozen=True)
@@ -188,7 +191,8 @@ class Standings:
         rest = [number for number in repeated if number not in first]
         first += [rest[row] for row in by_mean([self.replicates[n] for n in rest], self.goal)]
         placed = set(first)
-        first += [trial.number for trial in self.by_search if trial.number not in placed]
+        others = self.on_seeds or [trial.number for trial in self.by_search]
+        first += [number for number in others if number not in placed]
         return {number: place for place, number in enumerate(first, 1)}
 
     @cached_property
@@ -201,6 +205,11 @@ class Standings:
                 for cell in self.cells
             )
         return tuple(sorted(map(self._standing, self.search), key=self._sorted_by))
+
+    @cached_property
+    def on_seeds(self) -> Mapping[int, OverSeeds | None]:
+        """`ranking.by_configuration` where the search draws seeds too; else empty."""
+        return ranking.by_configuration(self) if self.sweep.searches_seeds else {}
 
     @cached_property
     def winners(self) -> tuple[Standing, ...]:
@@ -218,7 +227,7 @@ class Standings:
     def may_change_the_lead(self, trial: Trial) -> bool:
         """Whether there may be another leader, or another base to compare it with, now that one
         more trial is over. For watchers of thousands of trials, of whom few change anything."""
-        if self.best is None or self.replicates or trial.role != "search":
+        if self.best is None or self.replicates or self.on_seeds or trial.role != "search":
             return True
         value, leading = final(trial), self.best.own_value
         if value is None or leading is None:
@@ -280,6 +289,7 @@ class Standings:
             trial,
             self.ranks.get(trial.number),
             self._over_seeds(trial.number),
+            self.on_seeds.get(trial.number),
             not self.scored(trial) or self.comparable(trial),
         )
 

@@ -52,7 +52,7 @@ def _told(found: AgainstBase, standings: Standings, called: Called) -> str:
     shown = f"{called(first.metric)} {first.shown}"
     where = f"on {plural(first.seeds, 'fresh seed')}"
     if not first.seeds:
-        where = "in the search, one run each"
+        where = "in the search, " + ("over its seeds" if standings.on_seeds else "one run each")
     if found.won_by_base:
         words = f"nothing beat the base configuration: the next best, {name}, has {shown} {where}"
     elif further:

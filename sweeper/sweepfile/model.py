@@ -137,6 +137,11 @@ class Sweep:
         }
 
     @property
+    def searches_seeds(self) -> bool:
+        """Whether the search draws the seed of a training as it draws its other settings."""
+        return not self.is_ablation and any(item.path == "seed" for item in self.parameters)
+
+    @property
     def confirms_base(self) -> bool:
         """Whether the base configuration runs on fresh seeds beside the best of the search."""
         begins = bool(self.parameters) and self.search.start_with_base and not self.is_ablation

@@ -396,8 +396,10 @@ def test_importances_are_those_of_what_was_searched(place: Place, method: str) -
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         shares = reader.importances(method)
-    assert sum(shares.values()) == pytest.approx(1.0)
-    assert shares[X.path] > shares[SIZE.path]
+    assert sum(one.share for one in shares.values()) == pytest.approx(1.0)
+    assert shares[X.path].share > shares[SIZE.path].share
+    assert all(0 <= one.low < one.share < one.high <= 1 for one in shares.values())
+    assert reader.importances(method) == shares
 
 
 def test_two_hundred_trials_come_back_as_they_were_written(place: Place) -> None:

@@ -14,6 +14,7 @@ from sweeper.ablation.designs.leave_one_out import leave_one_out
 from sweeper.ablation.effect_table import effect_table
 from sweeper.ablation.factorial import factorial_effects
 from sweeper.ablation.matrix import outcomes_from_matrix
+from sweeper.ablation.search_statistics import Importance
 from sweeper.ablation.tables import Table, build_table
 from sweeper.report import style
 from sweeper.report.effects import effect_plot, effects_of, half_normal_plot
@@ -115,9 +116,13 @@ def test_mlflow_is_told_importances_with_the_seed_noise_beside_them():
     records = [trial(0, 30.0), trial(1, 10.0), trial(2, 12.0), trial(3, 11.0)]
     records += [replicate(4 + i, 1, 1000 + i, 10.0 + i) for i in range(2)]
     spec = sweep(seeds=Seeds(confirm_top=1, replicates=2))
-    told = evidence(standings_of(spec, records), {"loss": 0.7, "x": 0.3}, {"loss": 0.6})
+    shares = {"loss": Importance(0.7, 0.5, 0.9, 0.45), "x": Importance(0.3, 0.1, 0.5, 0.45)}
+    told = evidence(standings_of(spec, records), shares, {"loss": Importance(0.6, 0.2, 1.0, 0.45)})
     assert told["importances"]["parameter"] == ["loss", "x"]
     assert told["importances"]["fanova"] == [0.6, None]
+    assert told["importances"]["ped_anova_low"] == [0.5, 0.1]
+    assert told["importances"]["fanova_high"] == [1.0, None]
+    assert told["importances"]["note"] == ["", ""]
     variance = np.var([30.0, 10.0, 12.0, 11.0], ddof=1)
     assert told["importances"]["seed_noise"] == pytest.approx([0.5 / variance] * 2)
     assert "best_tenth" not in told  # four trials have no best tenth

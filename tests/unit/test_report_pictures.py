@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
+from sweeper.ablation.search_statistics import Importance
 from sweeper.report import curves, gallery, parameter_plots, search_plots, style, thumbnails
 from sweeper.standings import standings_of
 from sweeper.sweepfile import Parameter, Values
@@ -161,6 +162,6 @@ def test_the_expected_best_is_the_mean_for_one_trial_and_shows_the_base():
 
 def test_figures_hold_no_date_and_no_version():
     with style.styled():
-        image = style.png(search_plots.importances({"loss": 0.4, "tricks.ema": 0.6}))
+        image = style.png(search_plots.importances({"loss": Importance(0.4, 0.1, 0.7, 0.45)}))
     assert b"matplotlib" not in image.lower()
     assert Image.open(io.BytesIO(image)).info.keys() <= {"dpi"}

@@ -15,6 +15,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
+from sweeper.ablation.search_statistics import TRIALS_PER_PARAMETER, too_few_to_tell
 from sweeper.errors import LedgerError, SpecConflict
 from sweeper.home import Home, SweepFolder
 from sweeper.search.ledger import Ledger
@@ -257,11 +258,12 @@ def test_a_grid_is_planned_with_all_that_it_asks_for(
     assert read_study(sweep, folder).planned == trials
 
 
-def test_importances_of_a_short_search_are_told_without_a_library_s_warnings(
+def test_importances_are_told_from_enough_trials_on_and_without_a_library_s_warnings(
     tmp_path: Path,
 ) -> None:
+    parameters = 3
     sweep = parse_sweep(
-        "name: s\nbase: {data: digits}\nlimits: {trials: 4}\n"
+        "name: s\nbase: {data: digits}\nlimits: {trials: 15}\n"
         "search: {sampler: random, seed: 3}\n"
         "parameters:\n  optimizer.generator.lr: {min: 1.0e-4, max: 1.0e-2}\n"
         "  tricks.ema: {toggle: true}\n  tricks.ema.decay: {min: 0.9, max: 0.99}\n"
@@ -269,17 +271,21 @@ def test_importances_of_a_short_search_are_told_without_a_library_s_warnings(
     folder = Home(tmp_path).sweep("s")
     folder.create()
     ledger = Ledger.open(sweep, folder)
-    on = 0
-    for value in range(4):
+    wanted = TRIALS_PER_PARAMETER * parameters
+    for value in range(wanted + 1):  # the base is one of them
+        for method in ("ped_anova", "fanova"):
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")
+                shares = ledger.importances(method)
+            assert bool(shares) == (value >= wanted), (value, method)
         asked = ledger.ask()
         assert asked is not None
         ledger.started(asked.number)
         ledger.complete(asked.number, [float(value)])
-        on += asked.values["tricks.ema"]
-    assert on == 3  # so only one trial has no decay
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        assert sum(ledger.importances().values()) == pytest.approx(1.0)
+    told = too_few_to_tell(8, parameters)
+    assert told.startswith("too few trials to tell: 8 completed with 3 searched parameters")
+    assert told.endswith(f"takes {TRIALS_PER_PARAMETER} for each, {wanted} in all")
+    assert too_few_to_tell(wanted, parameters) == ""
 
 
 @pytest.mark.parametrize(("metric", "goal"), [("fid", "minimize"), ("recall", "maximize")])
@@ -309,4 +315,4 @@ def test_importances_of_two_objectives_ask_for_the_best_not_for_the_lowest(
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         found = ledger.importances()
-    assert found["critic_steps"] > found["batch_size"]
+    assert found["critic_steps"].share > found["batch_size"].share

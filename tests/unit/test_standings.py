@@ -14,15 +14,17 @@ from hypothesis import strategies as st
 
 from sweeper import causes, wording
 from sweeper.ablation.designs.leave_one_out import LeaveOneOut
+from sweeper.cli.leaderboard import best_in_words, print_leaderboard
 from sweeper.home import Request
 from sweeper.report.leaderboard import as_csv, as_parquet, leaderboard
+from sweeper.report.summary import tiles
 from sweeper.results import main_table, table_of
 from sweeper.standings import standings_of
 from sweeper.standings.progress import progress_of
-from sweeper.sweepfile import Limits
+from sweeper.sweepfile import Limits, Parameter, Values
 from sweeper.sweepfile.sections import Seeds
 from sweeper.sweepfile.seeding import replicate_seeds
-from tests.unit.report_sweeps import PROTOCOL, STEPS, replicate, sweep, trial
+from tests.unit.report_sweeps import PARAMETERS, PROTOCOL, STEPS, replicate, sweep, trial
 
 
 def ranks(standings):
@@ -237,3 +239,41 @@ def test_every_health_symptom_and_every_cause_has_a_meaning():
         assert len(causes.cause(name).meaning) > 20
     assert not causes.cause("worker_died").saves
     assert not causes.cause("something new").saves
+
+
+def test_where_seeds_are_searched_a_configuration_is_ranked_by_its_mean_over_them(capsys):
+    seeds = Parameter("seed", Values((0, 1, 2)))
+    spec = sweep(parameters=(*PARAMETERS, seeds), limits=Limits(trials=6))
+    steady, lucky = (11.0, 12.0, 10.0), (2.0, 40.0, None)
+    records = [
+        trial(
+            number,
+            *([] if value is None else [value]),
+            values={"loss": loss, "seed": seed},
+            config={"loss": loss, "seed": seed},
+            **({"symptom": "divergence", "role": "search"} if value is None else {}),
+        )
+        for number, (loss, seed, value) in enumerate(
+            (loss, seed, value)
+            for loss, values in (("hinge", steady), ("wgan", lucky))
+            for seed, value in enumerate(values)
+        )
+    ]
+    standings = standings_of(spec, records)
+    # The failure weighs as 40, the worst of all: 27.3 against 11.
+    assert ranks(standings) == {2: 1, 0: 2, 1: 3, 3: 4, 4: 5, 5: None}
+    best = standings.best
+    assert (best.value, best.own_value, best.searched.values) == (11.0, 10.0, steady)
+    assert standings.by_search[0].number == 3
+    table = main_table(spec, table_of(standings))
+    assert table.columns[0].texts == ("trial 00000", "trial 00003")
+    assert table.raw()["is_best"].to_pylist() == [True, False]
+    read = leaderboard(standings).to_pydict()
+    assert read["searched_mean"][:4] == [11.0, 11.0, 11.0, 21.0]
+    assert best_in_words(standings).startswith("fid 11 ± 1 (3) over its seeds, 10 by trial 00002")
+    print_leaderboard(standings, 1)
+    assert "11 ± 1 (3)" in capsys.readouterr().out
+    assert "Best FID, over seeds" in tiles(standings)
+    assert "11.0 ± 1.0" in tiles(standings)
+    known = standings_of(spec, records[:4])
+    assert known.may_change_the_lead(records[4])
