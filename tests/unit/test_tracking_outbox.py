@@ -132,6 +132,11 @@ def test_only_an_interrupted_trial_is_reopened_by_its_start(tmp_path: Path) -> N
         assert "sweeper.symptom" not in row.tags
         outbox.trial_ended(0, "interrupted")
         assert states()[0] == "completed"
+        outbox.reopened(1)  # a trial that failed is tried again
+        assert states()[1] == "interrupted"
+        outbox.trial_started(1)
+        outbox.trial_ended(1, "completed")
+        assert states()[1] == "completed"
 
 
 def test_the_first_value_of_a_metric_at_a_step_stands(tmp_path: Path) -> None:

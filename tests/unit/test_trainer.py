@@ -31,6 +31,17 @@ EVERYTHING: dict[str, Any] = {
 }
 
 
+def test_a_rehearsal_leaves_nothing_behind_and_changes_no_training(tmp_path: Path) -> None:
+    config = small_config(**EVERYTHING)
+    alone = Training(config, tmp_path / "alone")
+    expected = comparable(alone.advance().metrics)
+    Training(small_config(), tmp_path / "rehearsal").rehearse()
+    after = Training(config, tmp_path / "after")
+    assert comparable(after.advance().metrics) == expected
+    assert not differ(tensors_of(alone), tensors_of(after))
+    assert [file.name for file in (tmp_path / "rehearsal").iterdir()] == ["config.json"]
+
+
 @pytest.mark.parametrize("stop", range(1, 6))
 def test_a_training_stopped_at_any_step_goes_on_bit_for_bit(stop: int, tmp_path: Path) -> None:
     config = small_config(**EVERYTHING)
