@@ -96,6 +96,9 @@ class Conductor:
         trial = self._trials.active.get(number)
         if trial is None:
             return  # it was ended meanwhile
+        if self._ledger.ended_by_others(number):
+            self._give_up(number)
+            return
         self._trials.running.add(number)
         self._failures.started()
         attempt = self._ledger.started(number)
@@ -106,6 +109,9 @@ class Conductor:
         """Take a worker's report. True if the trial must stop there."""
         if number not in self._trials.active:
             return True  # it was ended meanwhile
+        if self._ledger.ended_by_others(number):
+            self._give_up(number)
+            return True
         self.reports += 1
         if report.failure is not None:
             self._failed_in_training(number, report.failure)
@@ -136,6 +142,8 @@ class Conductor:
     def died(self, number: int, reason: str) -> None:
         """The worker of a trial is gone, and with it what the trial had not saved."""
         running = number in self._trials.running
+        if number in self._trials.active and self._ledger.ended_by_others(number):
+            self._give_up(number)
         trial = self._trials.take_back(number)
         if trial is None:
             return
@@ -256,6 +264,12 @@ class Conductor:
         self._trials.take_back(number)
         self._recorder.trial_paused(number, "interrupted")
         self._announcer.stands_still(number, "interrupted")
+
+    def _give_up(self, number: int) -> None:
+        """Another program has ended the trial in the study: another one takes its place."""
+        self._trials.replace(number)
+        self._recorder.trial_paused(number, "interrupted")
+        self._announcer.stands_still(number, "interrupted", reason="ended by another program")
 
     def _check_failures(self) -> None:
         if self._failures.limit:

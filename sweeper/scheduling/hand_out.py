@@ -55,6 +55,13 @@ class HandOut:
         self.running.discard(number)
         return self.active.pop(number, None)
 
+    def replace(self, number: int) -> None:
+        """The trial is the sweep's no longer; one more is asked for."""
+        trial = self.take_back(number)
+        if trial is not None and trial.role != "replicate":
+            self._asked -= 1
+            self._exhausted = False
+
     def first_again(self, trial: Trial) -> None:
         """The trial goes on as soon as a worker is free."""
         self._waiting.appendleft(trial)

@@ -85,31 +85,10 @@ class Ledger(StudyReader):
         """
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         with translated(folder.path):
-            mend(folder.study_journal)
-            if not storage_exists(folder, storage):
-                refuse_without_study(folder)
-            place, journal = open_storage(folder, storage)
-            if sweep.name not in optuna.get_all_study_names(place):
-                refuse_without_study(folder)
-                directions = [objective.goal for objective in sweep.objective]
-                optuna.create_study(
-                    storage=place,
-                    study_name=sweep.name,
-                    directions=directions,
-                    load_if_exists=True,  # another home may begin one of this name this instant
-                )
-            study = load_study(sweep, place)
-            fingerprint = study.user_attrs.get("fingerprint")
-            if fingerprint is not None and not sweep.answers_to(fingerprint):
-                raise SpecConflict(
-                    f"the study {sweep.name!r} belongs to a sweep with another search space, base "
-                    "or objective; give this one another name"
-                )
-            if fingerprint is not None and UNMARKED not in study.user_attrs:
-                _claim_unfinished(sweep, study, place)
+            study, place, journal = _opened(sweep, folder, storage)
             owner = Owner(study, folder, shared=journal is None)
             identity = owner.take(adopt=adopt)
-            if fingerprint is None:
+            if "fingerprint" not in study.user_attrs:
                 study.set_user_attr("fingerprint", sweep.fingerprint)
             ledger = cls(sweep, study, place, journal, owner, identity)
             ledger._finish_what_was_cut_short()
@@ -167,6 +146,11 @@ class Ledger(StudyReader):
         with self.together():
             self._entries.set(number, "attempts", attempts)
         return attempts
+
+    def ended_by_others(self, number: int) -> bool:
+        """Whether another program has ended the trial: it is the sweep's no longer."""
+        entry = self._entries.get(number)
+        return entry.state.is_finished() and "end" not in entry.user_attrs
 
     def died(self, number: int) -> int:
         """A worker has died under the trial. How many have since it last got further."""
@@ -298,6 +282,34 @@ class Ledger(StudyReader):
         """Keep what is known of a trial, so that nothing is read twice."""
         self._steps[attributes.number_of(trial)] = set(attributes.evaluations(trial.user_attrs))
         self.scheduler.learn(trial)
+
+
+def _opened(
+    sweep: Sweep, folder: SweepFolder, storage: str | None
+) -> tuple[optuna.Study, BaseStorage, Journal | None]:
+    """The sweep's study with its storage, made first where it is missing; as `Ledger.open`."""
+    mend(folder.study_journal)
+    if not storage_exists(folder, storage):
+        refuse_without_study(folder)
+    place, journal = open_storage(folder, storage)
+    if sweep.name not in optuna.get_all_study_names(place):
+        refuse_without_study(folder)
+        optuna.create_study(
+            storage=place,
+            study_name=sweep.name,
+            directions=[objective.goal for objective in sweep.objective],
+            load_if_exists=True,  # another home may begin one of this name this instant
+        )
+    study = load_study(sweep, place)
+    fingerprint = study.user_attrs.get("fingerprint")
+    if fingerprint is not None and not sweep.answers_to(fingerprint):
+        raise SpecConflict(
+            f"the study {sweep.name!r} belongs to a sweep with another search space, base "
+            "or objective; give this one another name"
+        )
+    if fingerprint is not None and UNMARKED not in study.user_attrs:
+        _claim_unfinished(sweep, study, place)
+    return study, place, journal
 
 
 def _claim_unfinished(sweep: Sweep, study: optuna.Study, storage: BaseStorage) -> None:
