@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 export RAY_USAGE_STATS_ENABLED := 0
 export DO_NOT_TRACK := true
 
-.PHONY: quickstart test test-all lint bench clean
+.PHONY: quickstart test test-all chaos lint bench clean
 
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -23,6 +23,9 @@ test: $(STAMP)  ## what every change must pass
 
 test-all: $(STAMP)  ## and the slow rest: every kill, every pair of tricks
 	$(BIN)/pytest -q -n 2 --dist worksteal
+
+chaos: $(STAMP)  ## sixty random faults in eight kinds of sweep, and an audit, in a quarter of an hour
+	$(BIN)/python -m tests.faults.chaos
 
 lint: $(STAMP)  ## style, types, the architecture, container files
 	$(BIN)/ruff check .

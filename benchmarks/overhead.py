@@ -101,6 +101,9 @@ class Nothing:
     def restore(self) -> bool:
         return False
 
+    def rehearse(self) -> None:
+        pass
+
     def advance(self) -> Evaluation:
         self.history.append(Evaluation(1, time.time(), {METRIC: value(self.config)}))
         return self.history[-1]

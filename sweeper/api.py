@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 from sweeper.ablation.tables import Table
 from sweeper.causes import to_retry
 from sweeper.home import Home, SweepFolder
+from sweeper.privacy import private
 from sweeper.report import ReportPaths, write_report
 from sweeper.results import sweep_of, table_of
 from sweeper.scheduling.conclusion import conclude
-from sweeper.scheduling.events import Listener, SweepState
+from sweeper.scheduling.events import Listener, Outcome, SweepState
 from sweeper.scheduling.run import run as run_trials
 from sweeper.scheduling.trainable import Factory
 from sweeper.search.reader import read_study
@@ -102,6 +103,8 @@ def run(
     factory: Factory | None = None,
     adopt: bool = False,
     retry_failed: bool | Sequence[str] = False,
+    resume: bool = False,
+    accept_protocol: bool = False,
 ) -> SweepResult:
     """Run a sweep to its end, or go on with it; then write its report.
 
@@ -110,12 +113,14 @@ def run(
 
     `home` is the folder of all sweeps ($SWEEPER_HOME, else ./sweeps); `listener` hears events
     as they happen; `source` is the file it was read from, kept beside it; `factory` makes the
-    trainings (the real ones by default); `adopt` makes this home the study's own where another one
-    has driven it so far.
+    trainings (the real ones by default). `adopt` makes this home the study's own where another one
+    has driven it so far. `accept_protocol` goes on where the sweep would be measured by another
+    protocol than so far (`--accept-protocol`).
 
     Trials that failed through no fault of their configuration (`worker_died`, `unreadable`) are
     tried again, under their numbers and from their checkpoints. `retry_failed` has others tried
     again too: those that failed by one of these causes, or True for every cause that may pass.
+    `resume` starts trials also where the sweep was paused in an earlier run.
 
     A sweep that could not go on, or in which no trial finished, is a result with state `failed`.
 
@@ -125,6 +130,7 @@ def run(
         SpecConflict: the name exists with another search.
         AnotherHome: the study is driven from another home.
         SweepBusy: another process runs it.
+        ProtocolChanged: it has values of several protocols, which nobody has accepted.
     """
     if not isinstance(sweep, Sweep):
         if source is None and not isinstance(sweep, Mapping):
@@ -142,7 +148,13 @@ def run(
         source=source,
         adopt=adopt,
         retry_failed=also,
+        resume=resume,
+        accept_protocol=accept_protocol,
     )
+    return _result_of(outcome, folder)
+
+
+def _result_of(outcome: Outcome, folder: SweepFolder) -> SweepResult:
     results = outcome.results
     return SweepResult(
         state=outcome.state,
@@ -158,7 +170,8 @@ def run(
 def _late_report(folder: SweepFolder, standings: Standings) -> ReportPaths:
     """The report of a run that failed before it wrote one; if that fails too, where it belongs."""
     try:
-        return write_report(folder, standings)
+        with private(folder.path.parent):
+            return write_report(folder, standings)
     except OSError:
         return ReportPaths.within(folder.report)
 
@@ -167,9 +180,10 @@ def write_report_of(folder: SweepFolder) -> ReportPaths:
     """Write the report of a sweep again from its study, also while it runs."""
     sweep = sweep_of(folder)
     study = read_study(sweep, folder)
-    if study is None:
-        return write_report(folder, standings_of(sweep, ()))
-    return conclude(sweep, folder, study).report
+    with private(folder.path.parent):
+        if study is None:
+            return write_report(folder, standings_of(sweep, ()))
+        return conclude(sweep, folder, study).report
 
 
 def with_absolute_paths(base: Mapping[str, Any]) -> dict[str, Any]:

@@ -99,8 +99,8 @@ _OWN = {
             ends_as="failed",
             blames=False,
             saves=False,
-            meaning="What it needs could not be read: its data, the extractor's weights, a file or "
-            "a package. This says nothing about the configuration.",
+            meaning="What it needs could not be read: its data, the extractor's weights, a "
+            "checkpoint, a file or a package. This says nothing about the configuration.",
             advice="Mend what its reason names, and run the sweep again: it is tried again.",
         ),
         Cause(

@@ -20,7 +20,7 @@ import cloudpickle
 
 from sweeper.sweepfile.model import Sweep
 from trials.distributions import version_of
-from trials.origins import is_installed, origin_of
+from trials.origins import is_installed, origin_of, sent_from
 from trials.part import Part, everything, register
 
 
@@ -76,9 +76,10 @@ class Company:
 
 
 def foreign_parts(sweep: Sweep) -> list[type[Part]]:
-    """The parts that the sweep names and that are not ours."""
+    """The parts that are not ours and that the sweep names, or that act without being named."""
     names = set(_names(sweep.to_dict()))
-    return [part for part in everything() if part.key in names and not origin_of(part).ours]
+    acting = (part for part in everything() if part.key in names or part.acts_unnamed())
+    return [part for part in acting if not origin_of(part).ours]
 
 
 def _names(value: Any) -> Iterator[str]:
@@ -103,14 +104,15 @@ def _packed(parts: Sequence[type[Part]]) -> bytes:
         for module in _uninstalled({sys.modules[part.__module__] for part in carried}):
             cloudpickle.register_pickle_by_value(module)
             by_value.callback(cloudpickle.unregister_pickle_by_value, module)
-        data: bytes = cloudpickle.dumps(carried)
+        data: bytes = cloudpickle.dumps([(part, origin_of(part)) for part in carried])
     return data
 
 
 def unpack(data: bytes) -> None:
     """Make the parts of a `Company` known in another process."""
-    for part in pickle.loads(data) if data else ():
+    for part, origin in pickle.loads(data) if data else ():
         register(part)
+        sent_from(part, origin)
 
 
 def _is_for_trainer(part: type[Part]) -> bool:

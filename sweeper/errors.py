@@ -5,9 +5,10 @@
     │   ├── SpecError            a sweep file is wrong: every problem of the file at once
     │   ├── UnknownSweep         no sweep of that name in this home
     │   ├── SpecConflict         the name exists with another search space, base or objective
-    │   ├── AnotherHome          the study is another home's, which alone may write it
-    │   └── MissingExtra         an optional dependency is absent; names the extra to install
+    │   └── AnotherHome          the study is another home's, which alone may write it
     ├── SweepBusy                another process drives this sweep
+    ├── PartError                a part gave what its base class does not allow
+    ├── ProtocolChanged          values would be measured by another protocol than the sweep's
     ├── LedgerError              the study could not be read or written
     │   └── Superseded           a newer driver writes it now
     └── TrackingError            MLflow or the outbox before it failed for good
@@ -70,14 +71,6 @@ class AnotherHome(UserError):
     """The study is driven from another home, and two of them cannot share one."""
 
 
-class MissingExtra(UserError):
-    """A feature needs an optional dependency that is not installed."""
-
-    def __init__(self, feature: str, extra: str) -> None:
-        self.extra = extra
-        super().__init__(f"{feature} needs the extra {extra!r}: pip install 'gan-sweeper[{extra}]'")
-
-
 class SweepBusy(SweeperError):
     """Another process holds the lock of this sweep; `pid` is None when it has not said which."""
 
@@ -86,6 +79,23 @@ class SweepBusy(SweeperError):
         self.pid = pid
         owner = "another process" if pid is None else f"process {pid}"
         super().__init__(f"sweep {name!r} is being run by {owner}")
+
+
+class PartError(SweeperError):
+    """A part did what its base class does not allow; the message names it and says what."""
+
+
+class ProtocolChanged(SweeperError):
+    """Values were, or would be, measured by another protocol than the sweep's. `change` says how;
+    `bring_back` whether what it was before would mend it."""
+
+    def __init__(self, change: str, *, bring_back: bool = True) -> None:
+        back = "bring back what it was and run the sweep again; or " if bring_back else ""
+        super().__init__(
+            f"{change}. Values of two protocols cannot be compared, so nothing was judged by them: "
+            f"{back}give the sweep a new name; or run it with --accept-protocol: what was measured "
+            "before then stays in the record and is compared with nothing that follows"
+        )
 
 
 class LedgerError(SweeperError):

@@ -13,7 +13,7 @@ HOME/
     outbox.db               events on their way to MLflow
     control                 what an operator asked for: pause, stop or cancel
     driver                  a mark of the last driver, by which machines know the folder
-    trials/00012/           config.json, checkpoint.pt, samples/000250.png, log.txt
+    trials/00012/           config.json, checkpoint.pt and the one before it, samples, log.txt
     report/                 leaderboard, figures, the HTML page
 """
 
@@ -32,6 +32,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from sweeper.errors import SweepBusy, UnknownSweep, UserError
+from sweeper.privacy import private
 from trials.files import atomic_write
 from trials.problems import nearest
 
@@ -193,9 +194,11 @@ class SweepFolder:
 
     def ask(self, request: Request) -> None:
         """Leave a request for the driver of this sweep, in place of an earlier one."""
-        with writing(self.path):
+        with writing(self.path), private(self.path.parent):
             atomic_write(self.control, request.value + "\n")
-            self.control.chmod(0o644)  # the driver may be another user's process
+            if os.geteuid() == 0:  # the driver is a process of the user who owns the folder
+                owner = self.path.stat()
+                os.chown(self.control, owner.st_uid, owner.st_gid)
 
     def asked(self) -> Request | None:
         """The request that waits here, if any."""

@@ -19,6 +19,7 @@ from sweeper.ablation.matrix import kind_of_rows, outcomes_from_table
 from sweeper.ablation.reference_columns import REFERENCE_COLUMNS
 from sweeper.ablation.tables import Table, TableRefused, build_table
 from sweeper.home import SweepFolder
+from sweeper.privacy import private
 from sweeper.search.foreign import ForeignEntry
 from sweeper.search.ledger import STORAGE_VARIABLE
 from sweeper.search.reader import read_study
@@ -50,8 +51,7 @@ def sweep_of(folder: SweepFolder) -> Sweep:
 
 def records_of(folder: SweepFolder, sweep: Sweep) -> list[Trial]:
     """All trials of a sweep from its study, while it runs too."""
-    ledger = read_study(sweep, folder)
-    return list(ledger.trials()) if ledger is not None else []
+    return list(standings_in(folder, sweep).trials)
 
 
 def read_standings(folder: SweepFolder) -> Standings:
@@ -66,7 +66,13 @@ def read_all(folder: SweepFolder) -> tuple[Standings, list[ForeignEntry]]:
     study = read_study(sweep, folder)
     if study is None:
         return standings_of(sweep, ()), []
-    return standings_of(sweep, study.trials(), study.planned), study.foreign()
+    return study.standings(), study.foreign()
+
+
+def standings_in(folder: SweepFolder, sweep: Sweep) -> Standings:
+    """The standings of a sweep as it is given; without any trial where it was never started."""
+    study = read_study(sweep, folder)
+    return standings_of(sweep, ()) if study is None else study.standings()
 
 
 def dataset_file(folder: SweepFolder) -> Path:
@@ -81,8 +87,9 @@ def dataset_of(folder: SweepFolder, sweep: Sweep) -> pa.Table:
         table = read_dataset(file)
         if source and (table.schema.metadata or {}).get(_SOURCE) == source:
             return table
-    table = table_of(standings_of(sweep, records_of(folder, sweep)))
-    with contextlib.suppress(OSError):  # it is only a copy, and the home may be another's
+    table = table_of(standings_in(folder, sweep))
+    # It is only a copy, and the home may be another's.
+    with contextlib.suppress(OSError), private(folder.path.parent):
         write_dataset(_with_source(table, source), file)
     return table
 
@@ -117,7 +124,8 @@ def _with_source(table: pa.Table, source: bytes) -> pa.Table:
 def table_of(standings: Standings) -> pa.Table:
     """Trials of a sweep as one columnar table, a row each in order of their numbers."""
     metric, goal = standings.metrics[0], standings.goal
-    return trial_table(rows_of(standings.trials, metric, goal, standings.ranks))
+    protocol = standings.protocol
+    return trial_table(rows_of(standings.trials, metric, goal, standings.ranks, protocol))
 
 
 def main_table(

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from trials.evaluation.results import Evaluation, FinalScore
 from trials.health import Symptom
+from trials.metrics.protocol import alike
 
 __all__ = [
     "OVER",
@@ -49,7 +50,7 @@ class Trial:
     None of a completed trial, and `reason` says in words what happened. Times are unix seconds.
     `attempts` counts starts, retries and resumptions included. `donors` lists (step, trial number)
     where population based training copied another trial's checkpoint. `final` is there for the
-    winner of a finished sweep only.
+    winner of a finished sweep only. `notes` are sentences that a reader should know.
     """
 
     number: int
@@ -69,6 +70,7 @@ class Trial:
     attempts: int = 0
     donors: tuple[tuple[int, int], ...] = ()
     final: FinalScore | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -93,9 +95,10 @@ class Trial:
 
     @property
     def protocol(self) -> Mapping[str, str]:
-        """How its distances were measured; empty before the first evaluation that measured any."""
+        """How its last distances were measured, those that it ends with; empty before any was."""
         return next(
-            (evaluation.protocol for evaluation in self.evaluations if evaluation.protocol), {}
+            (evaluation.protocol for evaluation in self.evaluations[::-1] if evaluation.protocol),
+            {},
         )
 
     @property
@@ -103,17 +106,24 @@ class Trial:
         """Every symptom that was seen, in the order of their steps."""
         return tuple(symptom for evaluation in self.evaluations for symptom in evaluation.symptoms)
 
-    def curve(self, metric: str) -> dict[int, float]:
-        """The finite values of one measure by step, in order."""
+    def curve(self, metric: str, protocol: Mapping[str, str] | None = None) -> dict[int, float]:
+        """The finite values of one measure by step, in order: those that may stand beside values of
+        `protocol`, by default that of its last."""
+        beside = self.protocol if protocol is None else protocol
         return {
             evaluation.step: float(value)
             for evaluation in self.evaluations
-            if (value := evaluation.metrics.get(metric)) is not None and math.isfinite(value)
+            if (value := evaluation.metrics.get(metric)) is not None
+            and math.isfinite(value)
+            and alike(evaluation.protocol, beside)
         }
 
-    def best(self, metric: str, goal: str) -> float | None:
-        """The best value on the way by `goal`, `minimize` or `maximize`; None without any."""
-        values = self.curve(metric).values()
+    def best(
+        self, metric: str, goal: str, protocol: Mapping[str, str] | None = None
+    ) -> float | None:
+        """The best value on the way by `goal`, `minimize` or `maximize`, of those of `curve`; None
+        without any."""
+        values = self.curve(metric, protocol).values()
         return (max if goal == "maximize" else min)(values, default=None)
 
     def as_dict(self) -> dict[str, Any]:

@@ -7,10 +7,13 @@ is called, it says itself. Pure.
 from __future__ import annotations
 
 import math
+import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 from statistics import median
 from typing import TYPE_CHECKING, Any
+
+from trials.metrics.protocol import differing
 
 if TYPE_CHECKING:
     from trials.metrics.measure import Measure
@@ -29,6 +32,18 @@ STATE_WORDS = {
     "running": "running",
     "waiting": "waiting",
 }
+
+_FIELDS = {
+    "extractor_hash": "weights of the extractor",
+    "data": "name of the data",
+    "data_hash": "contents of the data",
+    "real_count": "number of real images",
+    "fake_count": "number of generated images",
+    "settings": "settings of the measures",
+}
+"""What fields of a protocol are called, where their names alone do not say it."""
+
+_HASH = re.compile(r"(sha256:)?[0-9a-f]{32,}")
 
 
 def visible(text: str) -> str:
@@ -251,6 +266,26 @@ def protocol_in_words(metric: str, protocol: Mapping[str, str]) -> str:
         if text
     ]
     return " ".join(parts) + "." + (f" {sentence('; '.join(details))}." if details else "")
+
+
+def protocol_field(name: str) -> str:
+    """A field of a protocol as a reader calls it."""
+    return _FIELDS.get(name, name.replace("_", " "))
+
+
+def changes_in_words(before: Mapping[str, str], now: Mapping[str, str]) -> str:
+    """What keeps values of two protocols apart: `contents of the data 1a2b3c4d before, 5e6f7a8b
+    now`."""
+    return "; ".join(
+        f"{protocol_field(name)} {_field_text(was)} before, {_field_text(text)} now"
+        for name, (was, text) in differing(before, now).items()
+    )
+
+
+def _field_text(text: str) -> str:
+    if _HASH.fullmatch(text):
+        return text.removeprefix("sha256:")[:8]
+    return _count(text) or "nothing"
 
 
 def sentence(text: str) -> str:

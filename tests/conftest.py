@@ -7,19 +7,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from itertools import count
 
-import psycopg
 import pytest
-from psycopg import sql
 
-from tests.postgres import Unavailable, server
+from tests.postgres import Unavailable, empty_place, server
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("DO_NOT_TRACK", "true")
-
-_NUMBERS = count()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -45,8 +40,5 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture
 def empty_database(postgres: str) -> str:
-    """Address of an empty place on the server: a schema, which is made a hundred times faster."""
-    name = f"test_{next(_NUMBERS)}"
-    with psycopg.connect(postgres.replace("+psycopg", ""), autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(name)))
-    return f"{postgres}?options=-csearch_path%3D{name}"
+    """Address of an empty place on the server."""
+    return empty_place(postgres)

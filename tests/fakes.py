@@ -11,7 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from sweeper.scheduling import trainable
+from sweeper.scheduling.conductor import Conductor
+from sweeper.scheduling.messages import REHEARSAL, Report, Work
 from sweeper.trial import Evaluation, Symptom
+from trials.errors import DataError
+from trials.files import atomic_write
 
 LEAK: list[bytearray] = []
 
@@ -28,7 +32,12 @@ class FakeTraining:
         self.folder = folder
         self.history: list[Evaluation] = []
         self.stopped_by: Symptom | None = None
+        self.notes: list[str] = []
         self.state = 1.0
+
+    @property
+    def protocol(self) -> Mapping[str, str]:
+        return {}
 
     @property
     def step(self) -> int:
@@ -48,6 +57,9 @@ class FakeTraining:
         with (self.folder / "restored").open("a") as marks:
             marks.write(f"{self.step}\n")
         return True
+
+    def forget(self) -> None:
+        (self.folder / "checkpoint.json").unlink(missing_ok=True)
 
     def take_over(self, checkpoint: Path) -> None:
         saved = json.loads((checkpoint / "checkpoint.json").read_text())
@@ -72,11 +84,13 @@ class FakeTraining:
             marks.write(f"{step}\n")
         return evaluation
 
+    def rehearse(self) -> None:
+        if self.config.get("trouble") == "no data":
+            raise DataError("there are no pictures")
+
     def _save(self) -> None:
         text = json.dumps({"state": self.state, "history": [one.as_dict() for one in self.history]})
-        temporary = self.folder / "new.tmp"
-        temporary.write_text(text)
-        os.replace(temporary, self.folder / "checkpoint.json")
+        atomic_write(self.folder / "checkpoint.json", text)
 
     def _trouble(self, step: int) -> None:
         trouble = self.config.get("trouble")
@@ -96,6 +110,15 @@ class FakeTraining:
         if trouble == "die once" and step == 2 and not (self.folder / "died").exists():
             (self.folder / "died").touch()
             os.kill(os.getpid(), signal.SIGKILL)
+
+
+def next_trial(conductor: Conductor) -> Work | None:
+    """What is handed out next, once the rehearsal before the first trial has gone well."""
+    work = conductor.next_work()
+    while work is not None and work.number == REHEARSAL:
+        conductor.heard(REHEARSAL, Report(finished=True))
+        work = conductor.next_work()
+    return work
 
 
 def fake(config: Mapping[str, Any], folder: Path, cache: Path) -> FakeTraining:

@@ -15,9 +15,13 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+import psycopg
+from psycopg import sql
 
 PACKAGES = Path("/usr/lib/postgresql")
 """Debian keeps the programs of each version in VERSION/bin here, away from the search path."""
@@ -67,6 +71,15 @@ def server(lock: Path) -> Iterator[str]:
             yield f"postgresql+psycopg://sweeper@127.0.0.1:{port}/postgres"
         finally:
             run("pg_ctl", "stop", "--wait", "--mode=immediate")
+
+
+def empty_place(address: str) -> str:
+    """Address of an empty place on a server: a schema, which is made a hundred times faster than a
+    database."""
+    name = f"empty_{uuid.uuid4().hex}"
+    with psycopg.connect(address.replace("+psycopg", ""), autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(name)))
+    return f"{address}?options=-csearch_path%3D{name}"
 
 
 def _programs(lock: Path) -> Path:

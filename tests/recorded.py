@@ -25,6 +25,12 @@ def artifact_names(uri: str, run_id: str) -> list[str]:
     return sorted(names)
 
 
+def datasets(uri: str, run_id: str) -> list[dict[str, Any]]:
+    """The data that a run says it was made of."""
+    inputs = _client(uri).get_run(run_id).inputs
+    return [dict(item.dataset) for item in inputs.dataset_inputs]
+
+
 def download(uri: str, run_id: str, name: str, folder: Path) -> Path:
     """Fetch one artifact of a run into a folder. Returns where it is."""
     return Path(_client(uri).download_artifacts(run_id, name, str(folder)))

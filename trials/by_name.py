@@ -9,16 +9,15 @@ is reported at its own place, with the nearest name, as in any other section of 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from pydantic import GetJsonSchemaHandler, ValidationError
-from pydantic_core import InitErrorDetails, PydanticCustomError, core_schema
+from pydantic_core import core_schema
 
 from trials.part import Part, PartConfig, unknown_name
 from trials.problems import Problem
-from trials.validation import PROBLEM, problems_from
+from trials.validation import failure, problems_from, short
 
 Schema = dict[str, Any]
 Kind = type[Part] | Callable[[], type[Part]]
@@ -242,27 +241,3 @@ def _validated(model: type[PartConfig], given: Mapping[str, Any]) -> PartConfig:
         return model.model_validate(given)
     except ValidationError as error:
         raise failure(problems_from(error, model), given) from None
-
-
-def failure(problems: Iterable[Problem], value: Any) -> ValidationError:
-    """Problems of `value` as an error of pydantic's, each at its place.
-
-    `problems_from` reads them back.
-    """
-    lines: list[InitErrorDetails] = []
-    for problem in problems:
-        told = {name: text for name, text in asdict(problem).items() if name != "path"}
-        lines.append(
-            InitErrorDetails(
-                type=PydanticCustomError(PROBLEM, "{message}", told),
-                loc=tuple(problem.path.split(".")) if problem.path else (),
-                input=value,
-            )
-        )
-    return ValidationError.from_exception_data("part", lines)
-
-
-def short(value: Any) -> str:
-    """A value as a message shows it: at most 60 characters."""
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."

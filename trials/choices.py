@@ -15,10 +15,10 @@ from typing import Any, Literal
 from pydantic import GetJsonSchemaHandler, ValidationError
 from pydantic_core import core_schema
 
-from trials.by_name import ByName, Kind, Schema, failure, short
+from trials.by_name import ByName, Kind, Schema
 from trials.part import Part, PartConfig, unknown_name
 from trials.problems import Problem, nearest
-from trials.validation import problems_from
+from trials.validation import failure, problems_from, short
 
 
 class Several(ByName):

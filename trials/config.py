@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, cast
 
 from pydantic import (
-    BaseModel,
     ConfigDict,
     Field,
     ValidationError,
@@ -37,14 +36,15 @@ from trials.optimization import OptimizersConfig
 from trials.part import PartConfig, use
 from trials.presets import expand
 from trials.problems import Problem
+from trials.settings import Settings
 from trials.trick import Trick
 from trials.validation import problems_from
 
 
-class TrialConfig(BaseModel):
+class TrialConfig(Settings):
     """One training of one GAN. Build it with `load_config`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+    model_config = ConfigDict(validate_default=True)
 
     parts: tuple[str, ...] = Field(
         default=(), description="installed distributions whose parts this configuration uses"

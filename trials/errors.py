@@ -4,7 +4,9 @@ TrialError
 ├── ConfigError       the configuration is wrong; carries every problem at once
 ├── DataError         the data cannot be read or do not fit
 ├── ExtractorError    the feature extractor or its weights are wrong
-└── CheckpointError   a checkpoint belongs to another configuration or is damaged
+├── CheckpointError   a checkpoint belongs to another configuration or is damaged
+│   └── StaleCheckpointError   what it was trained on, or measured by, is not what it was
+└── TakenOver         another attempt goes on with this training
 """
 
 from __future__ import annotations
@@ -12,6 +14,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from trials.problems import Problem
+
+_SWITCHES = ("allow_pickle", "weights_only", "max_header_size")
+"""What their advice names."""
 
 
 class TrialError(Exception):
@@ -36,3 +41,27 @@ class ExtractorError(TrialError):
 
 class CheckpointError(TrialError):
     """A checkpoint that cannot be used for this configuration."""
+
+
+class StaleCheckpointError(CheckpointError):
+    """A checkpoint that was trained on other data, or measured by another protocol, than there is
+    now. The same configuration can be trained again from its beginning."""
+
+
+class TakenOver(TrialError):  # noqa: N818 - what happened
+    """Another attempt goes on with this training, and this one may write nothing more."""
+
+
+def in_one_line(error: BaseException) -> str:
+    """An exception that nobody here raised, told in one line: its type and what it says first."""
+    message = next(iter(str(error).strip().splitlines()), "")
+    return f"{type(error).__name__}: {message}" if message else type(error).__name__
+
+
+def reason_of(error: Exception) -> str:
+    """What NumPy or torch says of a file, on one line, but never its advice to switch a protection
+    off: whatever else than plain arrays a file holds would be run as a program."""
+    words = " ".join(str(error).split()) or type(error).__name__
+    if any(switch in words for switch in _SWITCHES):
+        return "it holds more than plain arrays, and nothing else is ever loaded: it could run code"
+    return words

@@ -6,15 +6,56 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import secrets
+import shutil
 import stat
 from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from pathlib import Path
 from typing import BinaryIO
+
+from trials.errors import TakenOver
+from trials.temporary import temporary_for
 
 Content = bytes | str | Callable[[Path], object]
 """What a file is to hold: bytes, a text, or a function that writes the file whose path it is given,
 for libraries that write files themselves."""
+
+_room: ContextVar[Path | None] = ContextVar("room", default=None)
+
+
+@contextlib.contextmanager
+def writing_through(room: Path) -> Iterator[None]:
+    """Inside, the files of the folder in which `room` stands pass through `room`.
+
+    A file gets its name by a rename out of the room, and the system refuses that once the room has
+    another name or is gone. So whoever moves the room away ends all writing of this kind at once,
+    also that of a process that was stopped between any two of its instructions and wakes later.
+    """
+    token = _room.set(room)
+    try:
+        yield
+    finally:
+        _room.reset(token)
+
+
+@contextlib.contextmanager
+def temporary_of(path: Path) -> Iterator[Path]:
+    """A new name, for what will be renamed to `path`: in its folder, or in the room that this
+    folder is written through.
+
+    Raises:
+        TakenOver: there is such a room no more.
+    """
+    room = _room.get()
+    if room is not None and not path.is_relative_to(room.parent):
+        room = None
+    beside = temporary_for(path)
+    try:
+        yield beside if room is None else room / beside.name
+    except FileNotFoundError as error:
+        if room is None or room.is_dir():
+            raise
+        raise TakenOver(f"another attempt goes on in {room.parent}") from error
 
 
 def atomic_write(path: Path, content: Content) -> None:
@@ -26,21 +67,52 @@ def atomic_write(path: Path, content: Content) -> None:
     Raises:
         OSError: the content cannot be written (a full disk, no permission). The old file is intact
             and no temporary file is left, here and after whatever a function raises.
+        TakenOver: the folder is written through a room that is gone (`writing_through`).
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
-    # Not tempfile.mkstemp: that makes the file 0600 whatever the umask, and others read these.
-    os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
-    try:
-        if callable(content):
-            content(temporary)
-        else:
-            temporary.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
-        _sync(temporary, os.O_RDWR)
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    with temporary_of(path) as temporary:
+        # Not tempfile.mkstemp: that makes it 0600 whatever the umask, and a home may be shared.
+        os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
+        try:
+            if callable(content):
+                content(temporary)
+            else:
+                temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+            _sync(temporary, os.O_RDWR)
+            os.replace(temporary, path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
     sync_folder(path.parent)
+
+
+def also_name(path: Path, name: Path) -> None:
+    """Give the file at `path` a second name, in place of what lies there.
+
+    Raises:
+        OSError: there is no such file, or no second name.
+        TakenOver: the folder is written through a room that is gone (`writing_through`).
+    """
+    with temporary_of(name) as temporary:
+        try:
+            os.link(path, temporary)
+        except FileNotFoundError:
+            raise
+        except OSError:  # not every file system knows a second name
+            shutil.copyfile(path, temporary)
+        os.replace(temporary, name)
+        temporary.unlink(missing_ok=True)  # it stays where both are names of one file already
+
+
+def remove(path: Path) -> None:
+    """Remove the file at `path`, if there is one.
+
+    Raises:
+        TakenOver: the folder is written through a room that is gone (`writing_through`).
+    """
+    with temporary_of(path) as temporary:
+        if path.exists():
+            os.replace(path, temporary)
+    temporary.unlink(missing_ok=True)
 
 
 def sync_folder(path: Path) -> None:

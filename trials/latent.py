@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor
 
+from trials.settings import Settings
 
-class LatentConfig(BaseModel):
+
+class LatentConfig(Settings):
     """Distribution and size of z."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     distribution: Literal["normal", "uniform"] = Field(
         default="normal", description="standard normal, or uniform in [-1, 1]"

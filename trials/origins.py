@@ -9,15 +9,21 @@ from __future__ import annotations
 import functools
 import hashlib
 import inspect
+import json
 import sys
+import traceback
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from importlib.metadata import packages_distributions
+from importlib.metadata import distribution, packages_distributions
+from pathlib import Path
 from types import CodeType, FunctionType
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from trials import distributions
-from trials.part import Part
+from trials.errors import in_one_line
+from trials.part import Part, everything
 
 OUR_PACKAGES = ("trials", "sweeper")
 
@@ -41,8 +47,19 @@ class Origin:
         return f"{self.source} {self.version}".strip()
 
 
+_TOLD: dict[type[Part], Origin] = {}
+"""Of parts that another process sent: their source lies there."""
+
+
+def sent_from(part: type[Part], origin: Origin) -> None:
+    """Say where a part comes from that was sent to this process by value."""
+    _TOLD[part] = origin
+
+
 def origin_of(part: type[Part]) -> Origin:
     """Where a part comes from."""
+    if part in _TOLD:
+        return _TOLD[part]
     name = _distribution_of(part.__module__)
     if name is not None:
         return Origin(name, distributions.version_of(name), installed=True)
@@ -54,6 +71,21 @@ def foreign_in_words(parts: Iterable[type[Part]]) -> str:
     nothing. Another version may measure otherwise."""
     origins = {part.key: origin_of(part) for part in parts}
     return "".join(f"; {key} of {origin}" for key, origin in origins.items() if not origin.ours)
+
+
+def raised_by_another(error: BaseException) -> str | None:
+    """An exception in one line, with the place in another person's part that it came through:
+    `ValueError: no idea, in Mine.propose of my-lab-parts 1.0 (my_lab.py, line 12)`; None where no
+    such part was at work."""
+    modules = {part.__module__: part for part in everything() if not origin_of(part).ours}
+    told = None
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        part = modules.get(frame.f_globals.get("__name__", ""))
+        if part is not None:  # the innermost place is the one to tell
+            where = frame.f_code.co_qualname.rpartition("<locals>.")[2]
+            file = Path(frame.f_code.co_filename).name
+            told = f"{in_one_line(error)}, in {where} of {origin_of(part)} ({file}, line {line})"
+    return told
 
 
 def is_installed(module: str) -> bool:
@@ -68,7 +100,21 @@ def _distribution_of(module: str) -> str | None:
         return distributions.OURS
     if owner := distributions.owner_of(module, distributions.installed()):
         return owner.name
-    return next(iter(_packages().get(package, ())), None)
+    named = _packages().get(package, ())
+    return next((name for name in named if _holds(name, module)), None)
+
+
+def _holds(name: str, module: str) -> bool:
+    """Whether a distribution that has a package of that name has this module of it: a folder beside
+    a script may be called like a package that is installed, and comes before it."""
+    file = getattr(sys.modules.get(module), "__file__", None)
+    if file is None:
+        return True
+    there = distribution(name)
+    places = [Path(str(there.locate_file("")))]
+    if told := there.read_text("direct_url.json"):  # an editable install lies where its source is
+        places.append(Path(url2pathname(urlsplit(json.loads(told)["url"]).path)))
+    return any(Path(file).resolve().is_relative_to(place.resolve()) for place in places)
 
 
 @functools.cache

@@ -21,23 +21,18 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, ClassVar, Self, cast
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from trials import distributions
-from trials.errors import ConfigError
+from trials.errors import ConfigError, in_one_line
 from trials.problems import Problem, nearest
+from trials.settings import Settings
 
 
-class PartConfig(BaseModel):
+class PartConfig(Settings):
     """The knobs of one part: frozen, finite, and closed to names it does not know."""
 
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        allow_inf_nan=False,
-        protected_namespaces=(),
-        validate_default=True,
-    )
+    model_config = ConfigDict(allow_inf_nan=False, protected_namespaces=(), validate_default=True)
 
     part: ClassVar[type[Part]]
     """The part whose knobs these are."""
@@ -117,6 +112,11 @@ class Part:
         if part is None:
             raise ConfigError([unknown_name(path, key, cls.kind, list(cls.all()))])
         return part
+
+    @classmethod
+    def acts_unnamed(cls) -> bool:
+        """Whether it takes part in trainings whose file does not name it."""
+        return False
 
     @classmethod
     def rank(cls) -> tuple[Any, ...]:
@@ -270,7 +270,7 @@ def offered_by(name: str) -> tuple[type[Part], ...]:
     try:
         there[name].load()
     except Exception as error:  # another person's code: anything may happen in it
-        told = f"'{name}' cannot be imported: {type(error).__name__}: {error}"
+        told = f"'{name}' cannot be imported: {in_one_line(error)}"
         raise ConfigError([Problem("", told)]) from error
     finally:
         own = tuple(

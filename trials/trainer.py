@@ -14,7 +14,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,19 +24,20 @@ from trials.data import open_data
 from trials.devices import pick_device
 from trials.engine.composed_game import ComposedGame
 from trials.engine.loop import Loop
-from trials.errors import CheckpointError
+from trials.errors import CheckpointError, StaleCheckpointError
 from trials.evaluation.export import take_over_generator
 from trials.evaluation.monitor import Monitor
 from trials.evaluation.results import Evaluation, TrialResult, TrialState
 from trials.files import atomic_write
 from trials.health import Sign, Symptom
+from trials.metrics.protocol import alike, differing
 from trials.state import checkpoint
 
 log = logging.getLogger(__name__)
 
 
 class Training:
-    """One training in one folder, which `restore` can take up at its last checkpoint."""
+    """One training in one folder, which `restore` resumes at its last checkpoint."""
 
     def __init__(self, config: TrialConfig, folder: Path, *, cache: Path | None = None) -> None:
         self.config = config
@@ -51,12 +52,19 @@ class Training:
         self.monitor = Monitor(config, self.folder, self.game, cache=cache)
         self.history: list[Evaluation] = []
         self.stopped_by: Symptom | None = None
+        self.notes: list[str] = []
+        """What a reader of the log should know of this training, in sentences."""
         self.fingerprints = self._record()
 
     @property
     def step(self) -> int:
         """Generator steps done."""
         return self.game.step
+
+    @property
+    def protocol(self) -> Mapping[str, str]:
+        """By which the next evaluation will be measured."""
+        return self.monitor.protocol
 
     @property
     def finished(self) -> bool:
@@ -74,6 +82,10 @@ class Training:
         self.history.append(evaluation)
         self.save()
         return evaluation
+
+    def rehearse(self) -> None:
+        """Train one step, to see that everything is there that a training needs; saves nothing."""
+        self.run_to(self.step + 1)
 
     def run_to(self, step: int) -> None:
         """Train up to `step` without evaluating; stops early where a number is not finite."""
@@ -105,7 +117,7 @@ class Training:
         that version is known by it.
         """
         file, fingerprints = self.folder / "config.json", frozenset({self.config.fingerprint()})
-        with contextlib.suppress(OSError, ValueError):
+        with contextlib.suppress(OSError, ValueError, RecursionError):
             if isinstance(record := json.loads(file.read_text("utf-8")), dict):
                 fingerprints = self.config.fingerprints(record)
         if len(fingerprints) == 1:
@@ -118,7 +130,8 @@ class Training:
         return self.folder / "checkpoint.pt"
 
     def save(self) -> None:
-        """Write the checkpoint; afterwards a kill loses nothing up to this step."""
+        """Write the checkpoint, and keep the one before it; afterwards a kill loses nothing up to
+        this step."""
         state = {
             "game": self.game.state(),
             **self.loop.probe.state(),
@@ -129,16 +142,25 @@ class Training:
         checkpoint.save(self.checkpoint_file, self.config.fingerprint(), state)
 
     def restore(self) -> bool:
-        """Go on from the folder's checkpoint; False where there is none.
+        """Go on from the folder's checkpoint, or from the one before it where that is damaged;
+        False where there is none that is whole. `notes` tells of damage.
 
         Raises:
-            CheckpointError: it is damaged, or belongs to another configuration or other data.
+            CheckpointError: it cannot be read, or belongs to another configuration.
+            StaleCheckpointError: it was trained on other data, or measured by another protocol.
         """
-        state = checkpoint.load(self.checkpoint_file, self.fingerprints)
-        if state is None:
-            return False
-        self._load(state)
-        return True
+        state, damage = checkpoint.recover(self.checkpoint_file, self.fingerprints)
+        if state is not None:
+            self._load(self.checkpoint_file, state)
+        if damage:
+            there = f"goes on from the one before it, at step {self.step}"
+            told = "goes back to where it began" if state is None else there
+            self.notes.append(f"{'; '.join(damage)}; the training {told}")
+        return state is not None
+
+    def forget(self) -> None:
+        """Leave the folder's checkpoints behind: this training begins where it begins."""
+        checkpoint.forget(self.checkpoint_file)
 
     def take_over(self, folder: Path) -> None:
         """Go on from the checkpoint in another training's `folder`, with one's own settings.
@@ -154,25 +176,40 @@ class Training:
         state = checkpoint.load(file, None)
         if state is None:
             raise CheckpointError(f"{file}: there is no checkpoint")
-        try:
-            with self.game.settings_kept():
-                self._load(state)
-        except (KeyError, RuntimeError, ValueError) as error:
-            raise CheckpointError(f"{file}: does not fit this configuration ({error})") from error
+        with self.game.settings_kept():
+            self._load(file, state)
         self.monitor.watcher.present.clear()
         self.stopped_by = None
         if self.history:
             self.history[-1] = replace(self.history[-1], symptoms=())
         take_over_generator(Path(folder), self.folder)
+        # From here on this training is the other's: nothing of before may be gone back to.
+        self.forget()
         self.save()
 
-    def _load(self, state: Mapping[str, Any]) -> None:
-        self.game.load_state(state["game"])
-        self.loop.probe.load_state(state)
-        self.loop.real = state["real"]
-        self.monitor.watcher.load_state_dict(state["watcher"])
-        self.history = [Evaluation.from_dict(given) for given in json.loads(state["history"])]
+    def _load(self, file: Path, state: Mapping[str, Any]) -> None:
+        try:
+            history = [Evaluation.from_dict(given) for given in json.loads(state["history"])]
+            self.game.load_state(state["game"])
+            self._refuse_another_protocol(history)
+            self.loop.probe.load_state(state)
+            self.loop.real = state["real"]
+            self.monitor.watcher.load_state_dict(state["watcher"])
+        except (KeyError, RuntimeError, ValueError) as error:
+            raise CheckpointError(f"{file}: does not fit this configuration ({error})") from error
+        self.history = history
         self.stopped_by = self._fatal(self.history[-1]) if self.history else None
+
+    def _refuse_another_protocol(self, history: Sequence[Evaluation]) -> None:
+        """One training has one protocol: its best generator is kept, and its health is judged, by
+        comparing its evaluations."""
+        before = next((one.protocol for one in reversed(history) if one.protocol), {})
+        if not alike(before, now := self.protocol):
+            names = ", ".join(differing(before, now))
+            raise StaleCheckpointError(
+                f"the training of the checkpoint was measured by another protocol (other {names}):"
+                " bring that back, or delete the checkpoint and train anew"
+            )
 
 
 def train(
@@ -180,11 +217,13 @@ def train(
     *,
     folder: Path | str,
     report: Callable[[Evaluation], bool | None] | None = None,
+    tell: Callable[[str], object] = print,
     cache: Path | None = None,
 ) -> TrialResult:
     """Train to the end, taking up `folder` where it was left.
 
-    `report` hears every evaluation as it is made; it ends the training by returning False.
+    `report` hears every evaluation as it is made; it ends the training by returning False. `tell`
+    is given each sentence that a reader of the log should know, of a checkpoint that was damaged.
 
     Raises:
         CheckpointError: the folder holds a checkpoint that cannot be gone on with.
@@ -192,6 +231,8 @@ def train(
     """
     training = Training(config, Path(folder), cache=cache)
     training.restore()
+    for note in training.notes:
+        tell(note)
     while not training.finished:
         evaluation = training.advance()
         if report is not None and report(evaluation) is False:

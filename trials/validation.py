@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import typing
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, replace
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from trials.problems import Problem, nearest
 
 PROBLEM = "problem"
-"""The kind of an error that carries a problem of ours: see `trials.by_name`."""
+"""The kind of an error that carries a problem of ours."""
 
 _KINDS = {
     **dict.fromkeys(
@@ -70,7 +71,7 @@ def problems_from(
             problems.append(Problem(path, str(context.get("error", item["msg"]))))
         else:
             expected = _KINDS.get(kind) or _plain(item["msg"])
-            problems.append(Problem(path, f"{_short(item['input'])} is wrong", expected))
+            problems.append(Problem(path, f"{short(item['input'])} is wrong", expected))
         if len(problems) > 1 and path == problems[-2].path and _is_branch(item["loc"][-1]):
             last = problems.pop()
             problems[-1] = replace(
@@ -79,14 +80,33 @@ def problems_from(
     return problems
 
 
+def failure(problems: Iterable[Problem], value: Any) -> ValidationError:
+    """Problems of `value` as an error of pydantic's, each at its place.
+
+    `problems_from` reads them back.
+    """
+    lines: list[InitErrorDetails] = []
+    for problem in problems:
+        told = {name: text for name, text in asdict(problem).items() if name != "path"}
+        lines.append(
+            InitErrorDetails(
+                type=PydanticCustomError(PROBLEM, "{message}", told),
+                loc=tuple(problem.path.split(".")) if problem.path else (),
+                input=value,
+            )
+        )
+    return ValidationError.from_exception_data("part", lines)
+
+
+def short(value: Any) -> str:
+    """A value as a message shows it: at most 60 characters."""
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
 def _is_branch(part: int | str) -> bool:
     """Whether this part of a location is no key but the kind that a union was tried as."""
     return isinstance(part, str) and ("[" in part or part in ("bool", "int", "float", "str"))
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
 
 
 def _plain(message: str) -> str:

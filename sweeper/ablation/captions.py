@@ -85,6 +85,11 @@ def notes_of(context: Context, columns: Sequence[Column], shown: int) -> tuple[s
         notes.append(
             f"{_runs(outcomes.repeated)} on a seed that the configuration had already: left out"
         )
+    if outcomes.left_out:
+        notes.append(
+            f"{_runs(outcomes.left_out)} measured by another protocol than the sweep is now: "
+            "left out"
+        )
     told = any(column.key == "p" for column in columns)
     if told and context.comparisons is not None and "t" in context.comparisons.test:
         tests = zip(_pairs(context), context.comparisons.test, strict=True)

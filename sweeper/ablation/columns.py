@@ -18,7 +18,7 @@ import pyarrow as pa
 from sweeper.ablation.column import Array, Column, Context, Raw, whole
 from sweeper.ablation.dataset import array_of, family
 from sweeper.ablation.effects import interquartile_mean, interquartile_mean_interval
-from sweeper.ablation.matrix import outcomes_from_table
+from sweeper.ablation.matrix import compared_rows, outcomes_from_table
 from sweeper.ablation.reference_columns import REFERENCE_COLUMNS
 from sweeper.wording import NONE, decimals, number, with_interval
 
@@ -194,8 +194,9 @@ def _finite(value: float) -> float:
 
 def _screened(context: Context) -> list[Column]:
     """What the search had measured once: the lucky number beside the confirmed one."""
-    numbers = np.asarray(context.data["number"])
-    objective = dict(zip(numbers, context.data["objective"].to_pylist(), strict=True))
+    searched = context.data.filter(compared_rows(context.data))
+    numbers = np.asarray(searched["number"])
+    objective = dict(zip(numbers, searched["objective"].to_pylist(), strict=True))
     repeats = context.settings_of_rows("of")
     own = context.settings_of_rows("number")
     values = [objective.get(own[row] if of is None else of) for row, of in enumerate(repeats)]

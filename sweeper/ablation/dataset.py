@@ -6,6 +6,7 @@ One row a trial, in the order of their numbers:
     seed, objective, best, final_step, seconds     what it gave; `objective` of completed ones only
     symptom, reason                                why it was pruned or failed
     protocol, protocol.FIELD                       how it was measured: short hash, and the fields
+    comparable                                     whether by the protocol that its sweep has now
     rank                                           its place in the sweep's standings, if it has one
     param.PATH                                     one column a searched parameter, seed excepted
     trick.NAME                                     on or off in the full configuration
@@ -31,11 +32,13 @@ import pyarrow.parquet as pq
 from sweeper.ablation.design import Cell, configuration_key
 from sweeper.ablation.effects import Goal
 from sweeper.errors import UserError
+from sweeper.protocols import Protocol, alike
 from sweeper.trial import Trial
 from trials.files import atomic_write
 
 FORMAT = b"1"
 SEED = "seed"
+COMPARABLE = "comparable"
 
 FIXED = pa.schema(
     [
@@ -55,6 +58,7 @@ FIXED = pa.schema(
         pa.field("reason", pa.string()),
         pa.field("protocol", pa.string()),
         pa.field("rank", pa.int64()),
+        pa.field(COMPARABLE, pa.bool_()),
     ]
 )
 
@@ -69,9 +73,10 @@ def trial_table(records: Iterable[Mapping[str, Any]]) -> pa.Table:
     A record has `number` and `state`, and may have `role`, `of`, `cell` (label of the ablation
     cell), `values` (searched parameters by dotted path), `config` (the full trial config),
     `objective` (a number, or one a objective), `best`, `steps`, `started` and `ended` (or
-    `seconds`), `symptom`, `reason`, `protocol` (mapping), `rank`, `seed`, `tricks` (name → on) and
-    `metrics` (name → value, or step → name → value, of which the last step counts). Where `seed`
-    or `tricks` are not given they are read from `values` and `config`.
+    `seconds`), `symptom`, `reason`, `protocol` (mapping), `comparable` (yes by default), `rank`,
+    `seed`, `tricks` (name → on) and `metrics` (name → value, or step → name → value, of which the
+    last step counts). Where `seed` or `tricks` are not given they are read from `values` and
+    `config`.
     """
     rows = sorted(records, key=lambda record: int(record["number"]))
     numbers = [int(row["number"]) for row in rows]
@@ -88,10 +93,14 @@ def trial_table(records: Iterable[Mapping[str, Any]]) -> pa.Table:
 
 
 def rows_of(
-    trials: Iterable[Trial], metric: str, goal: Goal, ranks: Mapping[int, int]
+    trials: Iterable[Trial],
+    metric: str,
+    goal: Goal,
+    ranks: Mapping[int, int],
+    protocol: Protocol,
 ) -> Iterator[dict[str, Any]]:
-    """Trials of a sweep as `trial_table` takes them: `best` is the best value of `metric`, and
-    `ranks` are the places of those that have one, by number."""
+    """Trials of a sweep as `trial_table` takes them: `best` is the best value of `metric`, `ranks`
+    are the places of those that have one, by number, and `protocol` is the sweep's."""
     for trial in trials:
         yield {
             # Not as_dict(): copies of ten thousand trials take three seconds.
@@ -100,6 +109,7 @@ def rows_of(
             "best": trial.best(metric, goal),
             "rank": ranks.get(trial.number),
             "protocol": trial.protocol,
+            COMPARABLE: alike(trial.protocol, protocol),
             "metrics": trial.evaluations[-1].metrics if trial.evaluations else {},
         }
 
@@ -183,7 +193,7 @@ def family(table: pa.Table, prefix: str) -> dict[str, str]:
 
 
 def protocol_key(fields: Mapping[str, Any]) -> str | None:
-    """Short hash of a measurement protocol, that of `trials.metrics.protocol`; None without one."""
+    """Short hash of a measurement protocol; None without one."""
     if not fields:
         return None
     text = json.dumps(_text(fields), sort_keys=True)

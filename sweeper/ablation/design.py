@@ -185,6 +185,35 @@ def check_factors(factors: Sequence[Factor]) -> None:
             raise DesignError(f"two factors share the {attribute} {', '.join(twice)}")
 
 
+def fault_of_cells(design: Design) -> str | None:
+    """What is wrong with the cells of a design: each sets factors to levels, and is there once."""
+    if len(design.cells) < 2:
+        return "has fewer than two cells"
+    levels = {factor.path: factor.levels for factor in design.factors}
+    for cell in design.cells:
+        foreign = ", ".join(sorted(set(cell.settings) - set(levels)))
+        if foreign:
+            return f"the cell '{cell.label}' sets {foreign}, which is no factor"
+        for path, value in cell.settings.items():
+            if value not in levels[path]:
+                return f"{path} = {value!r} is not one of its levels"
+    labels = [cell.label for cell in design.cells]
+    if len(set(labels)) < len(labels):
+        return f"two cells share a label: {sorted(labels)}"
+    if len({cell.key for cell in design.cells}) < len(labels):
+        return "two cells have the same settings"
+    return None
+
+
+def fault_of_reference(design: Design, factorial: bool) -> str | None:
+    """What is wrong with the cell that others are compared with: a factorial has none."""
+    if factorial:
+        return None if design.reference is None else "is `factorial`, and has a reference"
+    if design.reference not in [cell.label for cell in design.cells]:
+        return f"its reference is {design.reference!r}, no cell"
+    return None
+
+
 def configuration_key(settings: Mapping[str, Any]) -> str:
     """Hash of what a configuration sets, the same whatever the order of its paths."""
     return hashlib.sha256(canonical(settings).encode()).hexdigest()[:16]

@@ -18,11 +18,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sweeper.ablation.dataset import family
+from sweeper.ablation.dataset import COMPARABLE, family
 from sweeper.ablation.effects import Goal
 from sweeper.ablation.order import penalised
-from sweeper.ablation.protocols import CONFIGURED
 from sweeper.causes import to_blame
+from sweeper.protocols import CONFIGURED
 
 Array = npt.NDArray[np.float64]
 Kind = Literal["cells", "confirmation", "trials"]
@@ -61,6 +61,8 @@ class Outcomes:
     configured: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Every value that the CONFIGURED fields have in these runs."""
     protocol_keys: tuple[str, ...] = ()
+    left_out: int = 0
+    """Runs that were measured by another protocol than their sweep's, and are no part of this."""
     paired: bool = True
     """Whether a column is one seed; else the n-th run of each cell, and nothing can be compared."""
     first_rows: npt.NDArray[np.int64] | None = None
@@ -123,10 +125,12 @@ def outcomes_from_matrix(
 
 
 def kind_of_rows(table: pa.Table) -> Kind:
-    """What a dataset holds: cells of an ablation, replicates being confirmed, or trials."""
+    """What a dataset holds that may be compared: cells of an ablation, replicates being confirmed,
+    or trials."""
     if table["cell"].null_count < len(table):
         return "cells"
-    replicates = pc.any(pc.equal(table["role"], "replicate")).as_py()
+    compared = pa.array(compared_rows(table))
+    replicates = pc.any(pc.and_(pc.equal(table["role"], "replicate"), compared)).as_py()
     return "confirmation" if replicates else "trials"
 
 
@@ -138,11 +142,12 @@ def outcomes_from_table(
     "cells" groups by cell label; "confirmation" takes the replicates only, grouped by the trial
     they repeat, so that the lucky value of the search never enters a mean; "trials" groups by
     configuration. Cells stand in the order of their first trial. A completed run without a finite
-    number counts as failed by "not_finite".
+    number counts as failed by "not_finite". Runs of which the dataset says that they were measured
+    by another protocol than their sweep's are left out.
     """
     kind = kind or kind_of_rows(table)
     mask, groups, labels = _groups(table, kind)
-    rows = np.flatnonzero(mask)
+    rows = np.flatnonzero(mask & compared_rows(table))
     if not len(rows):
         return outcomes_from_matrix([], [], np.empty((0, 0)), goal)
     _, first, member = np.unique(groups[rows], return_index=True, return_inverse=True)
@@ -150,8 +155,8 @@ def outcomes_from_table(
     member = np.argsort(order, kind="stable")[member]
     first_rows = rows[first[order]]
     seeds, seed = np.unique(np.asarray(pc.fill_null(table["seed"], 0))[rows], return_inverse=True)
-    seeded = table["seed"].null_count < len(table)
-    paired = seeded and (kind != "trials" or len(first_rows) * len(seeds) <= LARGEST)
+    fits = kind != "trials" or len(first_rows) * len(seeds) <= LARGEST
+    paired = fits and table["seed"].null_count < len(table)
     named = tuple(int(seed) for seed in seeds) if paired else ()
     if not paired:
         seed = _occurrence(member)
@@ -164,7 +169,6 @@ def outcomes_from_table(
     symptom[broken] = "not_finite"
     done = (state == "completed") & ~broken
     fell = broken | np.array([to_blame(*end) for end in zip(state, told, strict=True)], dtype=bool)
-
     shape = (len(first_rows), len(seeds))
     values = np.full(shape, np.nan)
     # Of several completed runs of a pair the earliest stands: the first occurrence.
@@ -185,10 +189,18 @@ def outcomes_from_table(
         unfinished=np.bincount(member[np.isin(state, UNFINISHED)], minlength=shape[0]),
         lost=lost.sum(axis=1),
         repeated=repeated,
+        left_out=int(mask.sum()) - len(rows),
         paired=paired,
         first_rows=first_rows,
         **_protocols(table, rows[done]),
     )
+
+
+def compared_rows(table: pa.Table) -> npt.NDArray[np.bool_]:
+    """Which rows may be compared; all of them where nobody has said."""
+    if COMPARABLE not in table.column_names:
+        return np.ones(len(table), dtype=bool)
+    return np.asarray(pc.fill_null(table[COMPARABLE], True), dtype=bool)
 
 
 def _marked(

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from typing import ClassVar
 
 from sweeper.ablation.tables import Table
-from sweeper.errors import UserError
+from sweeper.errors import PartError, UserError
 from trials.errors import ConfigError
 from trials.part import Part
 
@@ -42,6 +42,9 @@ def rendered(table: Table, name: str) -> bytes:
 
     Raises:
         UserError: there is no such format.
+        PartError: it gives neither text nor bytes.
     """
     content = format_named(name).render(table)
+    if not isinstance(content, bytes | str):
+        raise PartError(f"the table format '{name}' gives {content!r} (expected text or bytes)")
     return content if isinstance(content, bytes) else content.encode("utf-8")

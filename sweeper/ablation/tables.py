@@ -274,7 +274,10 @@ def _refuse_missing_reference(outcomes: Outcomes, reference: str) -> None:
             f"the reference {reference!r} has no runs{_nearest(reference, outcomes.cells)}"
         )
     if not outcomes.completed[outcomes.index(reference)].any():
-        raise TableRefused(f"no run of the reference {reference!r} has completed")
+        raise TableRefused(
+            f"no run of the reference {reference!r} has completed; choose another, or columns "
+            "that need none"
+        )
 
 
 def _refuse_single_seeds(outcomes: Outcomes, compared: Sequence[str]) -> None:

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sweeper.cli.options import (
+    AcceptOption,
     AdoptOption,
     HomeOption,
     JsonOption,
+    ResumeOption,
     RetryOption,
     SetOption,
     Symptoms,
@@ -40,37 +42,44 @@ def register(app: typer.Typer) -> None:
 
 
 def ablate(
-    what: Annotated[str, typer.Argument(help="A sweep file or a sweep.", metavar="FILE|NAME")],
-    design: Annotated[str | None, typer.Option(help="The design.  [leave_one_out]")] = None,
-    seeds: Annotated[int | None, typer.Option(min=1, help="Seeds of every cell.  [5]")] = None,
+    what: Annotated[
+        str, typer.Argument(help="A sweep file, or the name of a sweep.", metavar="FILE|NAME")
+    ],
+    design: Annotated[
+        str | None,
+        typer.Option(help="Its design, such as full_factorial.  [the file's, else leave_one_out]"),
+    ] = None,
+    seeds: Annotated[
+        int | None, typer.Option(min=1, help="How many seeds each cell is run on.  [5]")
+    ] = None,
     source: Annotated[
-        str, typer.Option("--from", help="Of a sweep: best, or the number of a trial.")
+        str,
+        typer.Option(
+            "--from", help="With the name of a sweep: the trial to start from, best or a number."
+        ),
     ] = "best",
-    preview: Annotated[bool, typer.Option("--preview", help="Show the cells, run none.")] = False,
+    preview: Annotated[
+        bool, typer.Option("--preview", help="Show the cells and run none.")
+    ] = False,
     symptoms: Symptoms = None,
     overrides: SetOption = None,
     retry_failed: RetryOption = False,
+    resume: ResumeOption = False,
     adopt: AdoptOption = False,
     home: HomeOption = None,
+    accept_protocol: AcceptOption = False,
     json: JsonOption = False,
 ) -> int:
-    """Run an ablation: a file's, or one around a sweep's best trial.
+    """Run an ablation: of a file, or around a sweep's best trial.
 
     Around a trial, the tricks that are on in it are the factors. Run it again with more seeds to
     add only those.
     """
-    from sweeper.sweepfile import load_sweep
-
     extra = [*(overrides or [])]
     extra += [f"ablation.design={design}"] if design else []
     extra += [f"ablation.seeds={seeds}"] if seeds else []
-    path: Path | None = Path(what)
-    if path is not None and path.is_file():
-        sweep = load_sweep(path, extra)
-        if not sweep.is_ablation:
-            sweep = load_sweep(path, [*extra, "ablation.design=leave_one_out"])
-    else:
-        path, sweep = None, _around(what, source, extra, Home.at(home))
+    path = Path(what) if Path(what).is_file() else None
+    sweep = _of_file(path, extra) if path else _around(what, source, extra, Home.at(home))
     if preview:
         _preview(sweep, Home.at(home), json)
         return 0
@@ -80,10 +89,27 @@ def ablate(
     retry = to_be_retried(retry_failed, symptoms)
     with view(sweep, quiet=json) as listener:
         result = run_sweep(
-            sweep, home=home, listener=listener, source=path, adopt=adopt, retry_failed=retry
+            sweep,
+            home=home,
+            listener=listener,
+            source=path,
+            adopt=adopt,
+            retry_failed=retry,
+            resume=resume,
+            accept_protocol=accept_protocol,
         )
     _print_result(result, json)
     return result.exit_code
+
+
+def _of_file(path: Path, overrides: list[str]) -> Sweep:
+    """The ablation of a file; of a search, the leave-one-out study of its parameters."""
+    from sweeper.sweepfile import load_sweep
+
+    sweep = load_sweep(path, overrides)
+    if sweep.is_ablation:
+        return sweep
+    return load_sweep(path, [*overrides, "ablation.design=leave_one_out"])
 
 
 def _around(name: str, source: str, overrides: list[str], home: Home) -> Sweep:
@@ -123,20 +149,20 @@ def _around(name: str, source: str, overrides: list[str], home: Home) -> Sweep:
 
 def _preview(sweep: Sweep, home: Home, json: bool) -> None:
     from sweeper.ablation.preview import preview as preview_of
-    from sweeper.results import records_of
+    from sweeper.results import standings_in
     from sweeper.search.ablation_trials import design_of, seeds_of
 
     design, seeds = design_of(sweep), list(seeds_of(sweep))
     folder = home.sweep(sweep.name)
-    records = records_of(folder, sweep) if folder.exists() else []
+    standings = standings_in(folder, sweep)
     keys = {cell.label: cell.key for cell in design.cells}
     done = {
-        (keys[record.cell], int(record.values["seed"]))
-        for record in records
-        if record.over and record.cell in keys
+        (keys[trial.cell], int(trial.values["seed"]))
+        for trial in standings.trials
+        if trial.over and trial.cell in keys and standings.comparable(trial)
     }
     plan = preview_of(design, seeds, done)
-    seconds = _seconds_of_a_run(sweep, design, records, home) if plan.runs else None
+    seconds = _seconds_of_a_run(sweep, design, standings.trials, home) if plan.runs else None
     if json:
         print_json(
             {

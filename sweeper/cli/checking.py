@@ -13,6 +13,7 @@ from sweeper.cli.options import HomeOption, JsonOption, SetOption, print_json
 from sweeper.cli.printing import say, settings
 from sweeper.errors import SpecError
 from sweeper.home import Home, SweepFolder
+from sweeper.privacy import private
 from sweeper.wording import plural
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def register(app: typer.Typer) -> None:
 
 
 def validate(
-    files: Annotated[list[Path], typer.Argument(help="Sweep files.", metavar="FILE...")],
+    files: Annotated[list[Path], typer.Argument(help="Sweep files.", metavar="FILE")],
     overrides: SetOption = None,
     data: Annotated[
         bool, typer.Option("--data", help="Decode all data, and say what they are.")
@@ -35,10 +36,10 @@ def validate(
     home: HomeOption = None,
     json: JsonOption = False,
 ) -> int:
-    """Say everything that is wrong with sweep files, and how much the others would run.
+    """Check sweep files and say everything that is wrong.
 
-    With --data everything is decoded, too, and kept in the home for the trials. The exit status is
-    2 where something is wrong.
+    Of a file that is right it says how much it would run. With --data everything is decoded, too,
+    and kept in the home for the trials. The exit status is 2 where something is wrong.
     """
     report = [
         _checked(file, overrides or [], Home.at(home).cache if data else None) for file in files
@@ -68,7 +69,8 @@ def _checked(file: Path, overrides: list[str], cache: Path | None) -> dict[str, 
         if cache is None:
             entry["warnings"] += cheap_warnings(config.data)
         else:
-            entry["data"] = survey(open_data(config.data, cache=cache))
+            with private(cache.parent):
+                entry["data"] = survey(open_data(config.data, cache=cache))
             entry["warnings"] += entry["data"]["warnings"]
     except SpecError as error:
         entry["problems"] = [str(problem) for problem in error.problems]
@@ -99,12 +101,16 @@ def _verdict(count: int) -> str:
 def preview(
     file: Annotated[Path, typer.Argument(help="A sweep file.", metavar="FILE")],
     overrides: SetOption = None,
-    count: Annotated[int, typer.Option("--count", "-n", min=1, help="Configurations.")] = 5,
-    probe: Annotated[bool, typer.Option(help="Time a short training for the forecast.")] = True,
+    count: Annotated[
+        int, typer.Option("--count", "-n", min=1, help="How many configurations to show.")
+    ] = 5,
+    probe: Annotated[
+        bool, typer.Option(help="Time a short training for the forecast, or do not.")
+    ] = True,
     home: HomeOption = None,
     json: JsonOption = False,
 ) -> None:
-    """The first configurations, and a forecast of hours."""
+    """Show the first configurations and a forecast of hours."""
     from sweeper.sweepfile import load_sweep
     from sweeper.sweepfile.space import count_points
     from trials.config import load_config
@@ -161,7 +167,10 @@ def plan_in_words(sweep: Sweep, trials: int | None) -> str:
 
 
 def schema() -> None:
-    """Print the JSON schema of the sweep file, for editors, with the parts that are installed."""
+    """Print the JSON schema of sweep files, for editors.
+
+    Parts of installed distributions are in it.
+    """
     from sweeper.sweepfile.schema import sweep_schema
     from trials.part import use_installed
 
@@ -201,7 +210,7 @@ def forecast_of(sweep: Sweep, trials: int, replicates: int, cache: Path) -> dict
     threads = torch.get_num_threads()
     torch.set_num_threads(max(1, int(sweep.resources.cpu)))
     try:
-        with tempfile.TemporaryDirectory() as folder:
+        with private(cache.parent), tempfile.TemporaryDirectory() as folder:
             training = Training(config, Path(folder), cache=cache)
             training.run_to(min(5, config.steps))  # the first steps allocate and are no measure
             began = time.perf_counter()

@@ -22,7 +22,7 @@ def register(app: typer.Typer) -> None:
 
 
 def pause(name: SweepName, home: HomeOption = None) -> None:
-    """Start no new trials; those that run go on. `resume` lets it continue."""
+    """Start no new trials until `resume`; running ones go on."""
     folder = _running(name, home)
     folder.ask(Request.PAUSE)
     again = f"`sweeper resume {name}{Home.at(home).flag}`"
@@ -39,13 +39,13 @@ def resume(name: SweepName, home: HomeOption = None) -> None:
 
 
 def stop(name: SweepName, home: HomeOption = None) -> None:
-    """End when the running trials have ended; no new ones start."""
+    """End a sweep when its running trials have ended."""
     _running(name, home).ask(Request.STOP)
     say(f"{name}: ends when its running trials have; `sweeper run` continues it later")
 
 
 def cancel(name: SweepName, home: HomeOption = None) -> None:
-    """End now; running trials keep their last checkpoint."""
+    """End a sweep now; running trials keep their checkpoints."""
     _running(name, home).ask(Request.CANCEL)
     say(f"{name}: ends now; `sweeper run` continues it from the last checkpoints")
 

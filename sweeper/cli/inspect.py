@@ -36,7 +36,7 @@ def register(app: typer.Typer) -> None:
 
 
 def ls(home: HomeOption = None, json: JsonOption = False) -> int:
-    """The sweeps of this home.
+    """List the sweeps of a home.
 
     The exit status is 1 where one of them cannot be read.
     """
@@ -74,8 +74,8 @@ def _print_listing(listing: Sequence[dict[str, Any]]) -> None:
 
 
 def status(name: SweepName, home: HomeOption = None, json: JsonOption = False) -> None:
-    """How far a sweep is, and what failed."""
     from sweeper.results import read_all
+    from sweeper.standings.otherwise import measured_otherwise
     from sweeper.standings.verdict import verdict_in_words
 
     folder = Home.at(home).existing(name)
@@ -100,6 +100,8 @@ def status(name: SweepName, home: HomeOption = None, json: JsonOption = False) -
         say(f"  best     {best}")
     if verdict := verdict_in_words(standings):
         say(f"  verdict  {verdict}")
+    if told := measured_otherwise(standings):
+        say(f"  apart    {told}, and compared with nothing")
     for trial, reason in summary["given_up"].items():
         say(f"  given up {trial}: {reason}")
     for stop in standings.stops:
@@ -111,20 +113,27 @@ def status(name: SweepName, home: HomeOption = None, json: JsonOption = False) -
         seen = f"step {trial.steps}"
         seen += f", {metric} {number(curve[max(curve)])}" if curve else ""
         say(f"  {going_on:<8} {trial.name}  {seen}")
+    for trial in standings.trials:
+        for note in trial.notes:
+            say(f"  note     {trial.name}: {note}")
     for entry in foreign:
         say(f"  foreign  {trial_name(entry.number)}  {entry.words}")
 
 
 def top(
     name: SweepName,
-    count: Annotated[int, typer.Option("--count", "-n", min=1, help="How many.")] = 10,
+    count: Annotated[int, typer.Option("--count", "-n", min=1, help="How many to show.")] = 10,
     home: HomeOption = None,
     json: JsonOption = False,
 ) -> None:
-    """The best completed trials of a sweep, or the best cells of an ablation."""
+    """Show the best trials of a sweep, or cells of an ablation."""
+    from sweeper.standings.otherwise import measured_otherwise
+
     standings = _standings(Home.at(home).existing(name))
     if not json:
         print_leaderboard(standings, count)
+        if told := measured_otherwise(standings):
+            say(f"{told}, and not among these")
     elif standings.sweep.is_ablation:
         print_json([cell_as_dict(standings, cell) for cell in ranked_cells(standings)[:count]])
     else:
@@ -132,6 +141,7 @@ def top(
             [
                 {
                     **standing.trial.as_dict(),
+                    "rank": standing.rank,
                     "fresh_seeds": list(standing.confirmed.values) if standing.confirmed else [],
                 }
                 for standing in ranked_trials(standings)[:count]
@@ -145,7 +155,7 @@ def show(
     home: HomeOption = None,
     json: JsonOption = False,
 ) -> None:
-    """One trial: settings, evaluations, ending, files."""
+    """Show one trial: settings, evaluations, ending, files."""
     folder = Home.at(home).existing(name)
     standings = _standings(folder)
     record = next((record for record in standings.trials if record.number == trial), None)
@@ -164,6 +174,8 @@ def show(
     say(f"  files    {folder.trial(trial)}")
     if record.protocol:
         say(f"  protocol {', '.join(f'{k} {v}' for k, v in record.protocol.items())}")
+    if not standings.comparable(record):
+        say("  apart    measured by another protocol than the sweep is now: compared with nothing")
     say("  searched")
     for path, value in record.values.items():
         say(f"    {path:<32} {setting(value)}")
@@ -183,6 +195,8 @@ def show(
     for symptom in record.symptoms:
         note = f": {symptom.note}" if symptom.note else ""
         say(f"  seen     {symptom.name} at step {symptom.step}{note}")
+    for note in record.notes:
+        say(f"  note     {note}")
     if record.log_tail:
         say("\nlast lines of its log\n" + record.log_tail)
 
@@ -228,6 +242,8 @@ def _summary(folder: SweepFolder, standings: Standings) -> dict[str, Any]:
         "best_trial": best.trial.number if best else None,
         "base": compared.differences[0].base if compared else None,
         "against_base": compared.as_dict() if compared else None,
+        "protocol": dict(standings.protocol),
+        "measured_otherwise": [trial.number for trial in standings.measured_otherwise],
         "given_up": {candidate.key: candidate.reason for candidate in lost},
         "symptoms": {str(stop.symptom): stop.trials for stop in standings.stops},
         "steps_saved": {str(stop.symptom): stop.steps for stop in standings.stops if stop.saves},

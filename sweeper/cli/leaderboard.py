@@ -80,10 +80,10 @@ def _print_trials(standings: Standings, best: Sequence[Standing]) -> None:
     confirmed = bool(standings.replicates)
     titles = ["#", "trial", *standings.metrics, *(["on fresh seeds"] if confirmed else [])]
     rows = []
-    for place, standing in enumerate(best, 1):
+    for standing in best:
         trial = standing.trial
         values = {path: trial.values[path] for path in paths if path in trial.values}
-        row = [place, trial.name, *map(number, trial.objective or ())]
+        row = [standing.rank, trial.name, *map(number, trial.objective or ())]
         if confirmed:
             row.append(spread(standing.confirmed.values if standing.confirmed else ()))
         rows.append((*row, settings(values)))

@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING
 
 from sweeper.cli.leaderboard import best_in_words
 from sweeper.cli.printing import say
+from sweeper.protocols import Protocol, alike
 from sweeper.scheduling.events import (
     Event,
     Listener,
     Noted,
     PhaseChanged,
+    ProtocolChanged,
     SweepEnded,
     SweepStarted,
     TrialEnded,
@@ -80,6 +82,8 @@ class Progress:
     running: dict[int, Running] = field(default_factory=dict)
     trials: dict[int, Trial] = field(default_factory=dict)
     """Those that are over."""
+    protocol: Protocol = field(default_factory=dict)
+    """By which the sweep is measured; empty before it was."""
     stops: Counter[str] = field(default_factory=Counter)
     explained: str = ""
     """What was seen last today: a symptom, or why a trial was stopped or failed. A sentence."""
@@ -95,6 +99,10 @@ class Progress:
                 self.phase, self.message = event.phase, event.message
             case Noted():
                 self.explained = event.message
+            case ProtocolChanged():
+                self.explained, self.protocol = event.message, event.protocol
+                self._standings = None
+                self.over = sum(map(self._is_over, self.trials.values()))
             case TrialStarted():
                 self.running[event.number] = Running(
                     event.number, event.role, event.steps, event.time
@@ -114,7 +122,7 @@ class Progress:
 
     def _start(self, event: SweepStarted) -> None:
         self.sweep, self.replicates = event.sweep, event.replicates
-        self.began, self.budget = event.time, event.budget
+        self.began, self.budget, self.protocol = event.time, event.budget, event.protocol
         for trial in event.records:
             if trial.over:
                 self._count(trial)
@@ -130,14 +138,19 @@ class Progress:
 
     def _count(self, trial: Trial) -> None:
         self.trials[trial.number] = trial
-        if trial.role == "replicate" and not self.sweep.is_ablation:
-            self.confirmed += 1
-        else:
-            self.over += 1
+        self.over += self._is_over(trial)
+        self.confirmed += trial.role == "replicate" and not self.sweep.is_ablation
         if trial.symptom:
             self.stops[trial.symptom] += 1
         if self._standings is not None and self._standings.may_change_the_lead(trial):
             self._standings = None
+
+    def _is_over(self, trial: Trial) -> bool:
+        """Whether a trial that has ended is one of the budget: a run of an ablation that was
+        measured by another protocol is due again."""
+        if self.sweep.is_ablation:
+            return alike(trial.protocol, self.protocol)
+        return trial.role != "replicate"
 
     def seconds_left(self, now: float) -> float | None:
         """From today's speed; None until a trial has ended today."""
@@ -152,7 +165,8 @@ class Progress:
         if self.sweep.is_ablation:
             return ""
         if self._standings is None:
-            self._standings = standings_of(self.sweep, self.trials.values())
+            trials = self.trials.values()
+            self._standings = standings_of(self.sweep, trials, protocol=self.protocol)
         best = best_in_words(self._standings)
         return f"best {best}" if best else "no trial has completed yet"
 
@@ -180,7 +194,7 @@ class Lines:
                 return f"{event.sweep.name} {verb}: {over}, {event.folder}"
             case PhaseChanged():
                 return f"{event.phase}: {event.message}" if event.message else event.phase
-            case Noted():
+            case Noted() | ProtocolChanged():
                 return f"note: {event.message}"
             case TrialStarted():
                 again = " (resumed)" if event.resumed else ""

@@ -1,4 +1,4 @@
-"""Verbs about this machine: doctor, ui."""
+"""Verbs about this machine and its MLflow: doctor, ui, sync."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ import typer
 from sweeper.cli.options import HomeOption, JsonOption, SweepName, print_json
 from sweeper.cli.printing import say
 from sweeper.home import Home
+from sweeper.privacy import private
 
 GIBIBYTE = 2**30
 
@@ -37,7 +38,7 @@ class Finding(NamedTuple):
 
 
 def doctor(home: HomeOption = None, json: JsonOption = False) -> int:
-    """What works on this machine, and what is missing."""
+    """Check what works on this machine, and what is missing."""
     findings = list(_examine(Home.at(home)))
     if json:
         print_json([finding._asdict() for finding in findings])
@@ -136,15 +137,18 @@ def _extractor() -> Finding:
 
 
 def sync(name: SweepName, home: HomeOption = None) -> int:
-    """Send MLflow what it could not be told before."""
+    """Send MLflow what it could not be sent before."""
     from sweeper.results import sweep_of
     from sweeper.tracking.address import tracking_uri
     from sweeper.tracking.handle import sync as send
+    from sweeper.tracking.moved import follow_home
 
     here = Home.at(home)
     folder = here.existing(name)
     uri = tracking_uri(here.path, sweep_of(folder).tracking.uri)
-    with folder.lock():
+    with private(here.path), folder.lock():
+        if moved := follow_home(uri, here.mlartifacts):
+            say(moved)
         left = send(folder.outbox, uri, here.mlartifacts)
     say(left.advice(name + here.flag) if left else f"{name}: MLflow has everything")
     return 1 if left else 0
@@ -152,9 +156,12 @@ def sync(name: SweepName, home: HomeOption = None) -> int:
 
 def ui(
     home: HomeOption = None,
-    port: Annotated[int | None, typer.Option(min=1, max=65535, help="Port.  [a free one]")] = None,
+    port: Annotated[
+        int | None,
+        typer.Option(min=1, max=65535, help="Port to listen on.  [5000, else a free one]"),
+    ] = None,
 ) -> int:
-    """Serve MLflow's own pages on this home's runs."""
+    """Serve MLflow's pages about the runs of a home."""
     from sweeper.tracking.ui import serve_ui
 
     return serve_ui(Home.at(home).path, port)

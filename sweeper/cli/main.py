@@ -80,6 +80,14 @@ def run(arguments: list[str] | None = None) -> int:
         place = error.filename2 or error.filename  # what was to be replaced, not its new content
         complain(f"cannot use {place}: {error.strerror}" if place else error.strerror or str(error))
         return SweeperError.exit_status
+    except Exception as error:
+        from trials.origins import raised_by_another
+
+        told = raised_by_another(error)
+        if told is None:
+            raise
+        complain(told)
+        return SweeperError.exit_status
     return status if isinstance(status, int) else 0
 
 

@@ -13,23 +13,40 @@ from sweeper.errors import UserError
 
 HomeOption = Annotated[
     Path | None,
-    typer.Option("--home", help="Folder of all sweeps.  [$SWEEPER_HOME, else ./sweeps]"),
+    typer.Option("--home", help="Folder that holds all sweeps.  [$SWEEPER_HOME, else ./sweeps]"),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+AcceptOption = Annotated[
+    bool,
+    typer.Option(
+        "--accept-protocol",
+        help="Go on though data or extractor have changed; values from before are compared with "
+        "none that follow.",
+    ),
+]
 AdoptOption = Annotated[
     bool,
     typer.Option("--adopt", help="Make the study this home's, where another one has driven it."),
 ]
 SetOption = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="PATH=VALUE", help="Override one key; repeat for more."),
+    typer.Option(
+        "--set",
+        metavar="PATH=VALUE",
+        help="Override one key, as limits.trials=50; may be repeated.",
+    ),
 ]
 RetryOption = Annotated[
     bool, typer.Option("--retry-failed", help="Try failed trials again, under their numbers.")
 ]
+ResumeOption = Annotated[
+    bool, typer.Option("--resume", help="Start trials even if the sweep was paused before.")
+]
 Symptoms = Annotated[
     list[str] | None,
-    typer.Argument(help="With --retry-failed: only those that failed of these.", metavar="SYMPTOM"),
+    typer.Argument(
+        help="With --retry-failed: only trials that failed by these causes.", metavar="SYMPTOM"
+    ),
 ]
 SweepName = Annotated[str, typer.Argument(help="Name of a sweep.", metavar="NAME")]
 

@@ -20,6 +20,7 @@ from sweeper.home import Home
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from sweeper.ablation.tables import Table
     from sweeper.sweepfile.model import Sweep
 
 
@@ -32,74 +33,109 @@ def register(app: typer.Typer) -> None:
 
 
 def table(
-    name: Annotated[str, typer.Argument(help="A sweep, or a dataset.", metavar="NAME|FILE")],
+    name: Annotated[
+        str, typer.Argument(help="A sweep, or a dataset that `export` wrote.", metavar="NAME|FILE")
+    ],
     format: Annotated[
-        str, typer.Option("--format", "-f", help="markdown, latex, csv, parquet, html, json.")
+        str,
+        typer.Option(
+            "--format", "-f", help="markdown, latex, csv, parquet, html, json, or a part."
+        ),
     ] = "markdown",
-    columns: Annotated[str | None, typer.Option(help="Columns, comma-separated.")] = None,
-    reference: Annotated[str | None, typer.Option(help="Cell to compare with.")] = None,
-    effects: Annotated[bool, typer.Option("--effects", help="Effects of a factorial.")] = False,
+    columns: Annotated[
+        str | None, typer.Option(help="Columns in their order, such as cell,value,p.")
+    ] = None,
+    reference: Annotated[
+        str | None, typer.Option(help="The cell that the others are compared with.")
+    ] = None,
+    effects: Annotated[
+        bool, typer.Option("--effects", help="Main effects and interactions of a factorial design.")
+    ] = False,
     interval: Annotated[
-        str, typer.Option(help="auto, t, sign_flip, studentised, percentile, bca.")
+        str,
+        typer.Option(
+            help="How intervals are made: auto, t, sign_flip, studentised, percentile, bca."
+        ),
     ] = "auto",
-    limit: Annotated[int | None, typer.Option(min=1, help="First rows only.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="How many rows, from the first.")] = None,
     out: Annotated[Path | None, typer.Option(help="File to write.  [standard output]")] = None,
     home: HomeOption = None,
 ) -> None:
-    """A table for a paper, with intervals and corrected tests."""
-    from sweeper.ablation.dataset import objective_of
+    """Make a table for a paper, with intervals and tests."""
     from sweeper.ablation.intervals import METHODS
     from sweeper.ablation.table_format import format_named, rendered
-    from sweeper.ablation.tables import build_table
     from sweeper.results import factor_table, main_table
 
     format_named(format)  # a wrong name is answered before anything is computed
     if interval not in ("auto", *METHODS):
         methods = ", ".join(("auto", *METHODS))
         raise UserError(f"there is no interval {interval!r}; there are: {methods}")
-    given = {
-        "--columns": columns is not None,
-        "--reference": reference is not None,
-        "--interval": interval != "auto",
-        "--limit": limit is not None,
-    }
-    if effects and any(given.values()):
-        raise UserError(f"--effects takes no {', '.join(k for k, asked in given.items() if asked)}")
+    if effects:
+        _refuse_beside_effects(columns, reference, interval, limit)
     chosen = [column.strip() for column in columns.split(",")] if columns else None
     sweep, data = _sweep_and_data(name, Home.at(home))
     if sweep is None:
         if effects:
             raise UserError("--effects needs a sweep: a dataset does not know its design")
-        metric, goal = objective_of(data)
-        made = build_table(
-            data,
-            metric=metric,
-            goal=goal,
-            columns=chosen,
-            reference=reference,
-            limit=limit,
-            interval=interval,
-            name=Path(name).stem,
-        )
+        made = _of_dataset(name, data, chosen, reference, limit, interval)
     elif effects:
         made = factor_table(sweep, data)
     else:
         made = main_table(
             sweep, data, columns=chosen, reference=reference, limit=limit, interval=interval
         )
-    _give(rendered(made, format), out, f"{len(made)} rows", text=format != "parquet")
+    _give(rendered(made, format), out, f"{len(made)} rows", format)
 
 
-def _give(content: bytes, out: Path | None, what: str, *, text: bool) -> None:
+def _refuse_beside_effects(
+    columns: str | None, reference: str | None, interval: str, limit: int | None
+) -> None:
+    given = {
+        "--columns": columns is not None,
+        "--reference": reference is not None,
+        "--interval": interval != "auto",
+        "--limit": limit is not None,
+    }
+    if any(given.values()):
+        raise UserError(f"--effects takes no {', '.join(k for k, asked in given.items() if asked)}")
+
+
+def _of_dataset(
+    name: str,
+    data: pa.Table,
+    columns: list[str] | None,
+    reference: str | None,
+    limit: int | None,
+    interval: str,
+) -> Table:
+    """The table of a dataset, which knows its objective and no sweep."""
+    from sweeper.ablation.dataset import objective_of
+    from sweeper.ablation.tables import build_table
+
+    metric, goal = objective_of(data)
+    return build_table(
+        data,
+        metric=metric,
+        goal=goal,
+        columns=columns,
+        reference=reference,
+        limit=limit,
+        interval=interval,
+        name=Path(name).stem,
+    )
+
+
+def _give(content: bytes, out: Path | None, what: str, format: str) -> None:
     """Write a table to its file, or to the terminal where it is text."""
     if out is not None:
         with _writing(out):
             out.write_bytes(content)
         say(f"{out}: {what}")
-    elif text:
+        return
+    try:
         give(content.decode())
-    else:
-        raise UserError("parquet is no text: name a file with --out")
+    except UnicodeDecodeError:
+        raise UserError(f"{format} is no text: name a file with --out") from None
 
 
 @contextmanager
@@ -132,10 +168,10 @@ def report(name: SweepName, home: HomeOption = None) -> None:
 
 def export(
     name: SweepName,
-    out: Annotated[Path | None, typer.Option(help="File.  [NAME.parquet]")] = None,
+    out: Annotated[Path | None, typer.Option(help="File to write.  [NAME.parquet]")] = None,
     home: HomeOption = None,
 ) -> None:
-    """All trials as one Parquet file."""
+    """Write all trials to one Parquet file."""
     from sweeper.ablation.dataset import with_objective, write_dataset
 
     sweep, data = _sweep_and_data(name, Home.at(home))
@@ -148,13 +184,19 @@ def export(
 
 
 def import_mlflow(
-    experiment: Annotated[str, typer.Argument(help="Name of an experiment.")],
-    mapping: Annotated[Path, typer.Option(help="YAML file: which columns mean what.")],
-    uri: Annotated[str | None, typer.Option(help="MLflow's store.  [this home's]")] = None,
-    out: Annotated[Path | None, typer.Option(help="File.  [EXPERIMENT.parquet]")] = None,
+    experiment: Annotated[
+        str, typer.Argument(help="Name of an experiment in MLflow.", metavar="EXPERIMENT")
+    ],
+    mapping: Annotated[
+        Path, typer.Option(help="A YAML file that says where things stand in a run.")
+    ],
+    uri: Annotated[
+        str | None, typer.Option(help="Address of MLflow.  [this home's database]")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="File to write.  [EXPERIMENT.parquet]")] = None,
     home: HomeOption = None,
 ) -> None:
-    """Make a dataset of runs that something else logged.
+    """Make a dataset of runs that another program logged.
 
     The mapping names where things stand in a run: `objective: metrics.fid`, `goal: minimize`,
     `cell: tags.method`, `seed: params.seed`, `parameters: {lr: params.learning_rate}`, `protocol:

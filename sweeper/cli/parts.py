@@ -16,7 +16,7 @@ def register(app: typer.Typer) -> None:
 
 
 def parts(json: JsonOption = False) -> int:
-    """Everything a file can choose by name, and where it comes from.
+    """List everything that a file can choose by name.
 
     Installed distributions offer parts under the entry-point group gan_sweeper.parts; a file that
     uses some says so: `parts: [DISTRIBUTION]`. The exit status is 1 where one cannot be imported.

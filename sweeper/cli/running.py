@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json as json_module
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from sweeper.cli.options import (
+    AcceptOption,
     AdoptOption,
     HomeOption,
     JsonOption,
+    ResumeOption,
     RetryOption,
     SetOption,
     Symptoms,
@@ -39,7 +43,9 @@ def run(
     overrides: SetOption = None,
     adopt: AdoptOption = False,
     retry_failed: RetryOption = False,
+    resume: ResumeOption = False,
     home: HomeOption = None,
+    accept_protocol: AcceptOption = False,
     json: JsonOption = False,
 ) -> int:
     """Run a sweep, or go on with one.
@@ -61,6 +67,8 @@ def run(
             source=file,
             adopt=adopt,
             retry_failed=retry,
+            resume=resume,
+            accept_protocol=accept_protocol,
         )
     if json:
         print_json(result.as_dict())
@@ -72,27 +80,31 @@ def run(
 
 
 def train(
-    what: Annotated[str, typer.Argument(help="A YAML file, or a preset.", metavar="FILE|PRESET")],
+    what: Annotated[
+        str, typer.Argument(help="A YAML file, or the name of a preset.", metavar="FILE|PRESET")
+    ],
     overrides: SetOption = None,
-    out: Annotated[Path | None, typer.Option(help="Folder.  [./trained/NAME]")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for its checkpoints and samples.  [./trained/NAME]")
+    ] = None,
     json: JsonOption = False,
 ) -> int:
-    """Train one GAN, without any sweep.
+    """Train one GAN, without a sweep.
 
     Run it again to go on where it was interrupted.
     """
-    from trials.config import load_config, warnings_of
+    from trials.config import warnings_of
     from trials.evaluation.best_generator import ranked_by, value_of
     from trials.trainer import train as train_one
 
-    mapping = _trial_mapping(what, overrides or [])
-    config = load_config(mapping)
+    config = _checked(_trial_mapping(what, overrides or []))
     for warning in warnings_of(config):
         say(f"warning: {warning}", err=True)
     folder = out or Path("trained") / Path(what).stem
     _refuse_another(config, folder)
     say(f"training {what} for {config.steps} steps in {folder}", err=json)
-    result = train_one(config, folder=folder, report=None if json else _print_evaluation)
+    report, tell = None if json else _print_evaluation, partial(say, err=True)
+    result = train_one(config, folder=folder, report=report, tell=tell)
     if json:
         best = result.best.as_dict() if result.best else None
         print_json(
@@ -110,6 +122,22 @@ def train(
             say(f"best {name} {value:.4g} at step {result.best.step}")
         say(f"{result.state}; samples in {folder / 'samples'}")
     return 1 if result.state == "failed" else 0
+
+
+def _checked(mapping: Mapping[str, Any]) -> TrialConfig:
+    """The trial config of a mapping, once nothing is wrong with it and its data are there.
+
+    Raises:
+        ConfigError: with every problem of both.
+    """
+    from trials.config import load_config, problems_of
+    from trials.data import check_given
+    from trials.errors import ConfigError
+
+    problems = [*problems_of(mapping), *check_given(mapping.get("data"))]
+    if problems:
+        raise ConfigError(problems)
+    return load_config(mapping)
 
 
 def _trial_mapping(what: str, overrides: list[str]) -> dict[str, Any]:
@@ -155,7 +183,13 @@ def _read_yaml(text: str, where: str) -> Any:
 
 def _refuse_another(config: TrialConfig, folder: Path) -> None:
     file = folder / "config.json"
-    if file.exists() and json_module.loads(file.read_text()) != config.as_dict():
+    if not file.exists():
+        return
+    try:
+        record = json_module.loads(file.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError):
+        return  # damaged: the checkpoint beside it says which configuration it is of
+    if record != config.as_dict():
         raise UserError(
             f"{folder} holds a training with another configuration; "
             "choose another folder with --out"

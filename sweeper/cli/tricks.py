@@ -18,11 +18,16 @@ def register(app: typer.Typer) -> None:
 
 
 def tricks(
-    name: Annotated[str | None, typer.Argument(help="One trick, in full, or one preset.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="A trick or a preset, to be shown in full.", metavar="NAME")
+    ] = None,
     presets: Annotated[bool, typer.Option("--presets", help="List the presets.")] = False,
     json: JsonOption = False,
 ) -> None:
-    """The tricks by group, or one of them in full; those of installed distributions too."""
+    """List the tricks, or show one of them in full.
+
+    Those of installed distributions are among them.
+    """
     from trials import catalogue
     from trials import presets as stored
     from trials.part import use_installed

@@ -22,7 +22,6 @@ from sweeper.report.thumbnails import (
     write,
 )
 from sweeper.standings import Standing, Standings
-from sweeper.standings.values import final
 from sweeper.wording import brief_path, measure, number, plain, setting, short_path, spread
 
 BEST_SHOWN = 3
@@ -209,7 +208,10 @@ def _headline(standing: Standing, standings: Standings) -> list[str]:
     who = trial.cell or f"trial {trial.name}"
     lines = [place + who + ("  (base)" if trial.role == "base" else "")]
     if trial.state == "completed":
-        values = [(metric, final(trial, index)) for index, metric in enumerate(standings.metrics)]
+        values = [
+            (metric, standings.final(trial, index))
+            for index, metric in enumerate(standings.metrics)
+        ]
         shown = f", trial {trial.name}" if trial.cell else ""
         lines += [f"{measure(metric)} {number(value)}{shown}" for metric, value in values]
     else:

@@ -25,7 +25,7 @@ import pyarrow.parquet as pq
 
 from sweeper.standings import Standings
 from sweeper.standings.against_base import confirmed_differences
-from sweeper.standings.values import OverSeeds, final, seed_of
+from sweeper.standings.values import OverSeeds, seed_of
 from sweeper.trial import Trial
 from sweeper.wording import in_spreadsheet
 
@@ -51,7 +51,7 @@ def leaderboard(standings: Standings) -> pa.Table:
     }
     for index in range(len(standings.goals)):
         name = "objective" if index == 0 else f"objective_{index + 1}"
-        columns[name] = pa.array([final(trial, index) for trial in trials], pa.float64())
+        columns[name] = pa.array([standings.final(trial, index) for trial in trials], pa.float64())
     columns |= {
         "best": pa.array([standings.best_on_the_way(trial) for trial in trials], pa.float64()),
         "confirmed_mean": pa.array([score.mean for score in confirmed], pa.float64()),

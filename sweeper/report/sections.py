@@ -117,7 +117,7 @@ def _row(
         gain = gains.get(trial.number)
         cells.append(_numeric(gain.difference if gain else None, gain.shown if gain else NONE))
     for index in range(len(standings.goals)):
-        value = final(trial, index)
+        value = standings.final(trial, index)
         cells.append(_numeric(value, number(value)))
     seed, best = seed_of(trial), standings.best_on_the_way(trial)
     cells += [_setting(trial.values.get(path)) for path in paths]
@@ -267,6 +267,13 @@ def winner_yaml(standings: Standings) -> str:
     if best is None:
         return ""
     scores = _scores(best, standings)
+    if best.confirmed is not None and best.confirmed.mean is not None:
+        mean = spread(best.confirmed.mean, best.confirmed.deviation)
+        over, own = "on fresh seeds", "in the search"
+        if standings.sweep.is_ablation:
+            over, own = "over the seeds of its cell", "on this one"
+        seeds = f"{over} ({best.confirmed.count})"
+        scores = f"{measure(standings.metrics[0])} {mean} {seeds}; {scores} {own}"
     head = f"# Trial {best.trial.name} of the sweep {standings.sweep.name}: {scores}.\n"
     return head + "# sweeper train best.yaml\n" + as_yaml(best.trial.config)
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from sweeper.ablation.protocols import CONFIGURED
 from sweeper.report import markup
 from sweeper.report.markup import text
 from sweeper.standings import Standings
 from sweeper.standings.against_base import LEVEL, against_base
+from sweeper.standings.otherwise import measured_otherwise
 from sweeper.standings.values import final
 from sweeper.standings.verdict import verdict_in_words
 from sweeper.wording import (
@@ -104,9 +104,11 @@ def _best_tile(standings: Standings) -> str:
 
 def _base_tile(standings: Standings) -> str:
     """The base configuration: on fresh seeds, where it has any, as the best beside it."""
-    base = next((standing for standing in standings.order if standing.trial.role == "base"), None)
+    base = next((one for one in standings.order if one.trial is standings.base), None)
     if base is None:
         return ""
+    if not base.comparable:
+        return markup.tile("Base configuration", NONE, "measured by another protocol")
     score = final(base.trial)
     if score is None:
         why = f": {plain(base.trial.symptom)}" if base.trial.symptom else ""
@@ -159,30 +161,18 @@ def protocol(standings: Standings) -> str:
     if not standings.trials:
         return ""
     fields = dict(standings.protocol)
-    weights = {t.protocol.get("weights") for t in standings.search if standings.scored(t)}
+    weights = {trial.protocol.get("weights") for trial in standings.finished}
     if len(weights - {None}) > 1:
         fields["weights"] = "averaged where a trial averages them, else raw"
     sentences = [protocol_in_words(metric, fields) for metric in standings.metrics]
     if len(sentences) > 1 and fields:
         sentences = [sentences[0], f"{measure(standings.metrics[1])} is measured on the same."]
     parts = [f"<p>{text(' '.join(sentences))}</p>\n"]
-    other = [trial for trial in standings.search if not standings.comparable(trial)]
-    if other:
-        mine = standings.protocol
-        differing = sorted(
-            {
-                name
-                for trial in other
-                for name in {**mine, **trial.protocol}
-                if name not in CONFIGURED and mine.get(name) != trial.protocol.get(name)
-            }
-        )
-        count = plural(len(other), "trial")
+    if told := measured_otherwise(standings):
         parts.append(
             markup.notice(
-                f"{count} measured by another protocol (other {', '.join(differing)}): values of "
-                "different protocols cannot be compared, so these have no rank and are in no "
-                "figure."
+                f"{told}: values of two protocols cannot be compared, so these have no rank and "
+                "are in no figure and no table."
             )
         )
     return "".join(parts)

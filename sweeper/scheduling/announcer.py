@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import time as clock
 
+from sweeper.protocols import Protocol
 from sweeper.scheduling.events import (
     Ending,
     Listener,
     Noted,
     Phase,
     PhaseChanged,
+    ProtocolChanged,
     TrialEnded,
     TrialEvaluated,
     TrialStarted,
 )
 from sweeper.sweepfile.model import Sweep
-from sweeper.trial import Evaluation, Trial
+from sweeper.trial import Evaluation, Trial, trial_name
+from sweeper.wording import changes_in_words
 
 
 class Announcer:
@@ -45,6 +48,19 @@ class Announcer:
         """A configuration can no longer win the race on fresh seeds."""
         message = f"trial {name} is given up: {reason}"
         self._listener(PhaseChanged("confirming", message, clock.time()))
+
+    def noted(self, message: str) -> None:
+        """Something happened that a reader should know of."""
+        self._listener(Noted(message, clock.time()))
+
+    def protocol_changed(self, number: int, before: Protocol, now: Protocol) -> None:
+        """From this trial's evaluation on the sweep is measured by another protocol."""
+        message = (
+            f"measured by another protocol from trial {trial_name(number)} on "
+            f"({changes_in_words(before, now)}); what was measured before is compared with "
+            "nothing that follows"
+        )
+        self._listener(ProtocolChanged(now, message, clock.time()))
 
     def refused(self, number: int, words: str) -> None:
         """An entry that somebody has put into the study is not run."""

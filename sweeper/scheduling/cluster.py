@@ -52,6 +52,9 @@ OBJECT_STORE = 128 << 20
 START_LOOK_EVERY = 0.1
 """Seconds between two looks around while Ray starts."""
 
+PORT_LOOK_MS = 50
+"""Milliseconds of one look of Ray's for a port, in which no other thread runs."""
+
 LOOK_EVERY = 5.0
 """Seconds between two questions to the cluster whether our node is alive."""
 
@@ -187,7 +190,7 @@ class Cluster:
                 ray.init(address=address, runtime_env={"env_vars": ENVIRONMENT}, **common)
                 return
             cpus = max(os.cpu_count() or 1, math.ceil(self._resources.cpu * self._parallel))
-            with _loopback():
+            with _loopback(), _patient():
                 ray.init(
                     address="local",
                     num_cpus=cpus,
@@ -288,6 +291,37 @@ def _loopback() -> Iterator[None]:
             del os.environ[OTHER_SYSTEMS]
         else:
             os.environ[OTHER_SYSTEMS] = kept
+
+
+@contextlib.contextmanager
+def _patient() -> Iterator[None]:
+    """Inside, other threads go on while Ray waits for its GCS to say on which port it listens.
+
+    Its own wait of half a minute is C++ that never lets go of the interpreter: that the GCS has
+    died meanwhile, nobody could see. Many short waits are the same wait. A Ray without this
+    function waits in its own way.
+    """
+    node: Any = ray._private.node
+    wait = getattr(node, "wait_for_persisted_port", None)
+    if wait is None:
+        yield
+        return
+
+    def by_and_by(*place: Any, timeout_ms: int) -> int:
+        deadline = time.monotonic() + timeout_ms / 1000
+        while True:
+            try:
+                return int(wait(*place, timeout_ms=PORT_LOOK_MS))
+            except RuntimeError:  # it is not there yet
+                if time.monotonic() > deadline:
+                    raise
+            time.sleep(START_LOOK_EVERY / 10)
+
+    node.wait_for_persisted_port = by_and_by
+    try:
+        yield
+    finally:
+        node.wait_for_persisted_port = wait
 
 
 @contextlib.contextmanager

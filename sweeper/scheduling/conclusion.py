@@ -20,7 +20,7 @@ from sweeper.results import finished_tables, source_of, write_dataset_of
 from sweeper.scheduling.events import SweepState
 from sweeper.scheduling.recorder import Recorder
 from sweeper.search.reader import StudyReader
-from sweeper.standings import Standings, standings_of
+from sweeper.standings import Standings
 from sweeper.sweepfile.model import Sweep
 from trials.files import atomic_write
 
@@ -56,8 +56,7 @@ def conclude(
         LedgerError: the study cannot be read.
     """
     source = source_of(folder)
-    trials = study.trials()
-    standings = standings_of(sweep, trials, study.planned)
+    standings = study.standings()
     dataset = write_dataset_of(folder, standings, source)
     tables = tuple(finished_tables(sweep, dataset))
     importances, fanova = study.importances(), study.importances("fanova")

@@ -3,7 +3,7 @@
     next_work    hand a trial to a free worker (`hand_out`)
     started      a worker has it
     heard        a worker reports: write it down, then let the trial go on or end it
-    died         a worker is gone: the trial goes on elsewhere, a few times
+    died         a worker is gone: the trial goes on elsewhere, as `retries` has it
 
 Every change goes to the ledger first, then to MLflow's outbox, then to the listeners. Each can be
 cut off from the next by a kill; the next run makes it good from the ledger.
@@ -11,27 +11,28 @@ cut off from the next by a kill; the next run makes it good from the ledger.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
-from sweeper.causes import OUT_OF_MEMORY, SCHEDULER, WORKER_DIED, cause
+from sweeper.causes import OUT_OF_MEMORY, WORKER_DIED, cause
 from sweeper.errors import SweeperError
 from sweeper.home import SweepFolder
+from sweeper.protocols import Protocol
 from sweeper.scheduling.announcer import Announcer
-from sweeper.scheduling.endings import verdict_of
+from sweeper.scheduling.attempts import machine_of
+from sweeper.scheduling.endings import conclude
 from sweeper.scheduling.events import Listener
 from sweeper.scheduling.failure_counts import SAME_FAILURES, FailureCounts
-from sweeper.scheduling.failures import DISK_FULL, NOT_SHARED
 from sweeper.scheduling.hand_out import HandOut
-from sweeper.scheduling.machines import NotShared
-from sweeper.scheduling.messages import Failure, Report, Work
+from sweeper.scheduling.machines import check_machine
+from sweeper.scheduling.messages import REHEARSAL, Changed, Failure, Report, Work
 from sweeper.scheduling.recorder import Recorder
+from sweeper.scheduling.rehearsal import Rehearsal
+from sweeper.scheduling.retries import Retries, in_words
 from sweeper.search.ledger import Ledger
 from sweeper.search.stopping_rule import TakeOver
 from sweeper.sweepfile.model import Sweep
-from sweeper.trial import Evaluation, Symptom, Trial
-
-RETRIES = 2
-"""How often a trial goes on after its worker died without getting any further in between."""
+from sweeper.trial import Evaluation, Trial, trial_name
 
 _STARVED = "node running low on memory"
 """What a cluster's memory monitor says of a worker that it killed."""
@@ -44,10 +45,6 @@ class NothingWorks(SweeperError):  # noqa: N818 - what happened
     """Trial after trial fails for a reason that is not its own."""
 
 
-class DiskFull(SweeperError):  # noqa: N818 - what happened
-    """There is no space left where a trial writes."""
-
-
 class Conductor:
     """Drives the trials of one sweep. One thread only."""
 
@@ -58,6 +55,7 @@ class Conductor:
         ledger: Ledger,
         recorder: Recorder,
         listener: Listener,
+        machines: Callable[[], int] = lambda: 1,
     ) -> None:
         self.sweep = sweep
         self.paused = False
@@ -73,12 +71,16 @@ class Conductor:
         self._announcer = Announcer(sweep, listener)
         self._trials = HandOut(sweep, folder, ledger, self._announcer)
         self._failures = FailureCounts(sweep.limits, ledger.counts()["fail"])
+        self._retries = Retries(machines)
+        known = any(trial.evaluations for trial in ledger.trials())
+        self._rehearsal = Rehearsal(sweep, folder, opening=not known)
         self._check_failures()
 
     @property
     def finished(self) -> bool:
         """No trial is at work and none will be handed out."""
-        return not self._trials.active and (bool(self.halt) or self._trials.over)
+        at_work = self._trials.active or self._rehearsal.active
+        return not at_work and (bool(self.halt) or self._trials.over)
 
     @property
     def complete(self) -> bool:
@@ -87,7 +89,15 @@ class Conductor:
 
     def next_work(self) -> Work | None:
         """A trial for a free worker; None while there is none to hand out."""
-        return None if self.halt or self.paused else self._trials.next_work()
+        if self.halt or self.paused:
+            return None
+        if self._rehearsal.opening:
+            self._announcer.enter("rehearsing", "data, extractor, one step of the base")
+            return self._rehearsal.next_work()
+        work = None
+        if len(self._trials.active) < self.sweep.limits.parallel:
+            work = self._rehearsal.next_work()
+        return work or self._trials.next_work(self._retries.rests, int(self._rehearsal.active))
 
     # What workers say
 
@@ -107,17 +117,28 @@ class Conductor:
 
     def heard(self, number: int, report: Report) -> bool:
         """Take a worker's report. True if the trial must stop there."""
+        if number == REHEARSAL:
+            self._rehearsed(report)
+            return True
         if number not in self._trials.active:
             return True  # it was ended meanwhile
         if self._ledger.ended_by_others(number):
             self._give_up(number)
             return True
         self.reports += 1
+        for note in report.notes:
+            self._ledger.noted(number, note)
+            self._announcer.noted(f"trial {trial_name(number)}: {note}")
+        if report.changed is not None:
+            self._changed(number, report.changed)
+            return True
         if report.failure is not None:
             self._failed_in_training(number, report.failure)
             return True
         if report.evaluations:
             self._failures.evaluated()
+            self._trials.saved(number)
+        before = self._ledger.measuring.protocol
         # One write: an evaluation that is in the ledger has its verdict there too.
         with self._ledger.together():
             fresh = [
@@ -125,14 +146,15 @@ class Conductor:
                 for evaluation in report.evaluations
                 if self._ledger.report(number, evaluation)
             ]
-            ended, taken = self._conclude(number, report)
+            ended, taken = conclude(self.sweep, self._ledger, number, report)
+        self._note_protocol(number, before)
         for evaluation in fresh:
             self._announce(number, evaluation)
         if ended is not None:
             self._ended(ended)
             return True
         if taken is not None:
-            self._begin_anew(number, taken)
+            self._take_over(number, taken)
             return True
         if self.halt == "at_evaluation":
             self._interrupt(number)
@@ -141,9 +163,12 @@ class Conductor:
 
     def died(self, number: int, reason: str) -> None:
         """The worker of a trial is gone, and with it what the trial had not saved."""
-        running = number in self._trials.running
+        if number == REHEARSAL:
+            self._rehearsal.died(reason)
+            return
         if number in self._trials.active and self._ledger.ended_by_others(number):
             self._give_up(number)
+        running, machine = number in self._trials.running, machine_of(self._folder.trial(number))
         trial = self._trials.take_back(number)
         if trial is None:
             return
@@ -151,21 +176,25 @@ class Conductor:
             self._failures.false_start(reason)
             self._trials.first_again(trial)
             return
-        deaths = self._ledger.died(number)
+        step, deaths = self._ledger.died(number, machine)
         symptom = OUT_OF_MEMORY if _STARVED in reason else WORKER_DIED
-        if deaths > RETRIES:
-            told = f"its worker died {deaths} times at the same place; the last time: {reason}"
-            self._fail(number, Failure(symptom, told))
+        verdict = self._retries.died(number, step, deaths)
+        if verdict == "give up":
+            self._fail(number, Failure(symptom, in_words(step, deaths, reason)))
             return
+        self._rehearsal.due |= verdict == "rehearse"
         self._retry(number, symptom, reason)
 
     def lost_all(self, reason: str) -> None:
         """Every worker is gone at once."""
+        if self._rehearsal.active:
+            self._rehearsal.died(reason)
         for number in list(self._trials.active):
             self.died(number, reason)
 
     def interrupt_all(self) -> None:
         """Interrupt what still runs; it goes on when the sweep is run again."""
+        self._rehearsal.interrupt()
         for number in list(self._trials.active):
             self._interrupt(number)
 
@@ -188,46 +217,38 @@ class Conductor:
         if not self.halt:
             self._announcer.paused(paused)
 
-    def _begin_anew(self, number: int, taken: TakeOver) -> None:
+    def _changed(self, number: int, changed: Changed) -> None:
+        """What the trial is measured by, or its checkpoint was made of, is not what it was: that
+        stops the sweep, unless it was accepted or is what the sweep had; then the trial begins
+        anew."""
+        self._ledger.measuring.demand(number, changed.protocol)
+        self._ledger.begin_anew(number)
+        self._trials.take_back(number)
+        self._stands_still(number, None, f"begins anew: {changed.reason}")
+        self._trials.begin_anew(self._ledger.trial(number))
+
+    def _note_protocol(self, number: int, before: Protocol) -> None:
+        """Tell that another protocol than `before` holds from this trial's evaluation on."""
+        now = self._ledger.measuring.protocol
+        if before and now is not before:
+            self._trials.protocol_changed()
+            self._announcer.protocol_changed(number, before, now)
+
+    def _take_over(self, number: int, taken: TakeOver) -> None:
         """The trial goes on from another one's checkpoint, as soon as a worker is free."""
         self._trials.take_back(number)
         reason = f"goes on from trial {taken.donor:05d} as it was at step {taken.donor_step}"
         self._retry(number, None, reason)
 
     def _retry(self, number: int, symptom: str | None, reason: str) -> None:
-        self._recorder.trial_paused(number, "retrying")
-        self._announcer.stands_still(number, "retrying", symptom, reason)
+        self._stands_still(number, symptom, reason)
         self._trials.first_again(self._ledger.trial(number))
 
+    def _stands_still(self, number: int, symptom: str | None, reason: str) -> None:
+        self._recorder.trial_paused(number, "retrying")
+        self._announcer.stands_still(number, "retrying", symptom, reason)
+
     # Ending a trial
-
-    def _conclude(
-        self, number: int, report: Report
-    ) -> tuple[Trial, None] | tuple[None, TakeOver | None]:
-        """Tell the study what becomes of the trial: its record if it has ended, else whose
-        checkpoint it goes on from, if another's."""
-        if report.finished:
-            self._finish(number, report.stopped_by)
-            return self._ledger.trial(number), None
-        if not self._ledger.scheduler.undecided(number):
-            return None, None
-        reason = self._ledger.scheduler.verdict(number)
-        if reason is not None:
-            self._ledger.prune(number, SCHEDULER, reason)
-            return self._ledger.trial(number), None
-        taken = self._ledger.scheduler.take_over(number)
-        if taken is None:
-            self._ledger.scheduler.went_on(number)
-        return None, taken
-
-    def _finish(self, number: int, stopped_by: Symptom | None) -> None:
-        end = verdict_of(self.sweep, self._ledger.trial(number), stopped_by)
-        if end.state == "completed":
-            self._ledger.complete(number, end.values)
-        elif end.state == "pruned":
-            self._ledger.prune(number, end.symptom, end.reason)
-        else:
-            self._ledger.fail(number, end.symptom, end.reason)
 
     def _ended(self, trial: Trial) -> None:
         self._trials.take_back(trial.number)
@@ -244,14 +265,16 @@ class Conductor:
         self._ledger.fail(number, failure.symptom, failure.reason, failure.log)
         self._ended(self._ledger.trial(number))
 
+    def _rehearsed(self, report: Report) -> None:
+        if report.failure is not None:
+            check_machine(report.failure, self._folder.path)
+        if self._rehearsal.opening:
+            self._announcer.enter("searching")
+        self._rehearsal.heard(report)
+        self._retries.rehearsed()
+
     def _failed_in_training(self, number: int, failure: Failure) -> None:
-        if failure.symptom == DISK_FULL:
-            raise DiskFull(
-                f"no space left for trial {number:05d} in {self._folder.trial(number)}: make room, "
-                "then run the sweep again; it goes on where it stands"
-            )
-        if failure.symptom == NOT_SHARED:
-            raise NotShared(f"{failure.reason}, then run the sweep again; nothing is lost")
+        check_machine(failure, self._folder.path)
         useless = self._failures.raised(failure)
         self._fail(number, failure)
         if useless and not self.halt:  # limits.failed may have said so already

@@ -1,8 +1,9 @@
 """What a running sweep tells its audience: the live view, plain lines, the service's stream.
 
     SweepStarted
-      Noted                        what has changed since it last ran
-      PhaseChanged                 searching, confirming, paused, draining
+      Noted                        what has changed since it last ran, what was found damaged
+      ProtocolChanged              it is measured by another protocol from here on
+      PhaseChanged                 rehearsing, searching, confirming, paused, draining
       TrialStarted                 also when a trial is resumed or retried
         TrialEvaluated ...
       TrialEnded                   completed, pruned, failed; interrupted and retrying are not final
@@ -19,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from sweeper.protocols import Protocol
 from sweeper.standings import Standings
 from sweeper.sweepfile.model import Sweep
 from sweeper.trial import Evaluation, Role, Trial
@@ -26,7 +28,9 @@ from sweeper.trial import Evaluation, Role, Trial
 if TYPE_CHECKING:
     from sweeper.scheduling.conclusion import Results
 
-Phase = Literal["starting", "searching", "confirming", "paused", "draining", "finishing"]
+Phase = Literal[
+    "starting", "rehearsing", "searching", "confirming", "paused", "draining", "finishing"
+]
 Ending = Literal["completed", "pruned", "failed", "interrupted", "retrying"]
 SweepState = Literal["finished", "incomplete", "stopped", "cancelled", "interrupted", "failed"]
 
@@ -37,7 +41,8 @@ class SweepStarted:
 
     `budget` counts the search's trials, `replicates` the runs on fresh seeds that may follow.
 
-    `records` are the trials that the ledger already holds when a sweep is resumed.
+    `records` are the trials that the ledger already holds when a sweep is resumed, `protocol` is
+    that by which the sweep is measured, empty before it was.
     """
 
     sweep: Sweep
@@ -46,6 +51,7 @@ class SweepStarted:
     replicates: int
     resumed: bool
     records: tuple[Trial, ...]
+    protocol: Protocol
     time: float
 
 
@@ -60,9 +66,18 @@ class PhaseChanged:
 
 @dataclass(frozen=True)
 class Noted:
-    """Something to know of the sweep as a whole: its parts have other versions than before, or an
-    enqueued point is not run."""
+    """Something to know beside what is going on: other versions of parts, a damaged checkpoint, an
+    enqueued point that is not run."""
 
+    message: str
+    time: float
+
+
+@dataclass(frozen=True)
+class ProtocolChanged:
+    """The sweep is measured by `protocol` from here on, as the user has accepted."""
+
+    protocol: Protocol
     message: str
     time: float
 
@@ -112,7 +127,14 @@ class SweepEnded:
 
 
 Event = (
-    SweepStarted | PhaseChanged | Noted | TrialStarted | TrialEvaluated | TrialEnded | SweepEnded
+    SweepStarted
+    | PhaseChanged
+    | Noted
+    | ProtocolChanged
+    | TrialStarted
+    | TrialEvaluated
+    | TrialEnded
+    | SweepEnded
 )
 Listener = Callable[[Event], None]
 

@@ -2,7 +2,7 @@
 
 error            it raised
 out_of_memory    of the machine's memory or of the GPU's
-unreadable       its data, the extractor's weights, a file or a package cannot be read
+unreadable       its data, the extractor's weights, a checkpoint, a file or a package cannot be read
 
 or what is no failure of the trial and stops the sweep:
 
@@ -19,15 +19,21 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sweeper.causes import ERROR, OUT_OF_MEMORY, UNREADABLE
+from sweeper.errors import SweeperError
 from sweeper.scheduling.messages import Failure
 from sweeper.secrets import redacted
-from trials.errors import DataError, ExtractorError
+from trials.errors import CheckpointError, DataError, ExtractorError, in_one_line
+
+
+class DiskFull(SweeperError):  # noqa: N818 - what happened
+    """There is no space left where a trial writes."""
+
 
 DISK_FULL = "disk_full"
 NOT_SHARED = "not_shared"
 LOG_LINES = 25
 
-_OUTSIDE = (DataError, ExtractorError, ImportError, OSError)
+_OUTSIDE = (CheckpointError, DataError, ExtractorError, ImportError, OSError)
 """What a training raises for the sake of something outside it."""
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -37,7 +43,7 @@ _MEMORY_WORDS = ("out of memory", "can't allocate memory", "cannot allocate memo
 def explain(error: BaseException, folder: Path) -> Failure:
     """The symptom of an exception that a training in `folder` raised, with the end of its log."""
     trace = redacted("".join(traceback.format_exception(error)))
-    reason = redacted(_one_line(error))
+    reason = redacted(in_one_line(error))
     return Failure(_symptom(error, folder), reason, tail(folder / "log.txt", trace))
 
 
@@ -85,11 +91,6 @@ def _has_room(folder: Path) -> bool:
     except OSError:
         return False
     return True
-
-
-def _one_line(error: BaseException) -> str:
-    message = next(iter(str(error).strip().splitlines()), "")
-    return f"{type(error).__name__}: {message}" if message else type(error).__name__
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

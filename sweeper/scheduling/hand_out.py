@@ -1,13 +1,17 @@
 """Which trials wait for a worker, which are with one, and what is asked for next.
 
-Interrupted trials come first, then what the search asks, and when that is over, the replicates.
+Interrupted trials come first, then what the search asks, and when that is over, the replicates. A
+trial that rests after its worker died keeps its place among those at work: what is asked next must
+not depend on a kill.
 """
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 
 from sweeper.home import SweepFolder
+from sweeper.scheduling import attempts
 from sweeper.scheduling.announcer import Announcer
 from sweeper.scheduling.messages import Work, kept_checkpoint
 from sweeper.scheduling.replicates import Replicates
@@ -32,6 +36,7 @@ class HandOut:
         self._ledger = ledger
         self._announcer = announcer
         self._waiting = deque(ledger.interrupted())
+        self._anew: set[int] = set()
         self._asked = ledger.counts()["search"]
         self._exhausted = False
 
@@ -40,20 +45,28 @@ class HandOut:
         """Whether there is nothing left to hand out."""
         return not self._waiting and self._search_is_over() and not self._replicate_is_due()
 
-    def next_work(self) -> Work | None:
-        """A trial for a free worker; None while there is none."""
-        if len(self.active) >= self._sweep.limits.parallel:
+    def next_work(self, rests: Callable[[int], bool], others: int = 0) -> Work | None:
+        """A trial for a free worker; None while there is none. `rests` says of a number whether its
+        trial is to wait, and `others` is how many workers do something else."""
+        ready = [trial for trial in self._waiting if not rests(trial.number)]
+        resting = len(self._waiting) - len(ready)
+        if len(self.active) + resting + others >= self._sweep.limits.parallel:
             return None
-        trial = self._waiting.popleft() if self._waiting else self._ask()
+        trial = ready[0] if ready else self._ask()
         if trial is None:
             return None
+        if ready:
+            self._waiting.remove(trial)
         self.active[trial.number] = trial
         return self._work(trial)
 
     def take_back(self, number: int) -> Trial | None:
         """The trial is with no worker any more; None where it was with none."""
         self.running.discard(number)
-        return self.active.pop(number, None)
+        trial = self.active.pop(number, None)
+        if trial is not None:
+            attempts.take_back(self._folder.trial(number))
+        return trial
 
     def replace(self, number: int) -> None:
         """The trial is the sweep's no longer; one more is asked for."""
@@ -65,6 +78,20 @@ class HandOut:
     def first_again(self, trial: Trial) -> None:
         """The trial goes on as soon as a worker is free."""
         self._waiting.appendleft(trial)
+
+    def begin_anew(self, trial: Trial) -> None:
+        """The trial is trained from its beginning as soon as a worker is free."""
+        self._anew.add(trial.number)
+        self.first_again(trial)
+
+    def protocol_changed(self) -> None:
+        """What is asked for does not follow any more from what was measured so far."""
+        self._exhausted = False
+        self.replicates.protocol_changed()
+
+    def saved(self, number: int) -> None:
+        """The trial has a checkpoint of its own that is good to go on from."""
+        self._anew.discard(number)
 
     def _ask(self) -> Trial | None:
         if not self._search_is_over():
@@ -98,9 +125,12 @@ class HandOut:
         return Work(
             number=trial.number,
             folder=str(self._folder.trial(trial.number)),
+            room=str(attempts.hand_out(self._folder.trial(trial.number))),
             config=trial.config,
             recorded=tuple(evaluation.step for evaluation in trial.evaluations),
             take_over=kept,
             keep=scheduler.kept,
             undecided=scheduler.undecided(trial.number),
+            protocol=self._ledger.measuring.demanded,
+            anew=trial.number in self._anew,
         )

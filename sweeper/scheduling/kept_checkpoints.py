@@ -12,9 +12,10 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from sweeper.scheduling.messages import Work, kept_checkpoint
+from sweeper.scheduling.messages import KEPT_FOLDER, Work, kept_checkpoint
 from sweeper.search.milestones import Milestones
-from trials.files import atomic_write
+from trials.errors import StaleCheckpointError
+from trials.files import atomic_write, temporary_of
 
 KEPT = ("checkpoint.*", "generator.*")
 """What another training needs to go on from here, and to know its best generator."""
@@ -22,14 +23,34 @@ MARK = "taken_over"
 
 
 def begin(training: Any, folder: Path, work: Work) -> None:
-    """Restore the training: from its own checkpoint, or for the first time from another trial's."""
+    """Restore the training: from its own checkpoint, or from another trial's, where it has not gone
+    on from that yet or has lost what it had since.
+
+    Raises:
+        StaleCheckpointError: that was trained on other data, or measured by another protocol, or it
+            was another trial's, which has begun anew since.
+    """
     mark = folder / MARK
-    if work.take_over is None or (mark.exists() and mark.read_text() == work.take_over):
-        training.restore()
-    else:
+    if work.anew:
+        mark.unlink(missing_ok=True)
+        shutil.rmtree(folder / KEPT_FOLDER, ignore_errors=True)
+        training.forget()
+        return
+    own = work.take_over is None or (
+        mark.exists() and _kept_as(mark.read_text(errors="replace")) == _kept_as(work.take_over)
+    )
+    restored = training.restore() if own else False
+    if work.take_over is not None and not restored:
+        if not Path(work.take_over).exists():
+            raise StaleCheckpointError("the checkpoint that it was to take over is there no more")
         training.take_over(Path(work.take_over))
-        atomic_write(mark, work.take_over)
+        atomic_write(mark, _kept_as(work.take_over))
     keep(training, folder, work)
+
+
+def _kept_as(place: str) -> str:
+    """`00003/kept/000500`: a kept checkpoint by what stays the same when the home moves."""
+    return "/".join(Path(place).parts[-3:])
 
 
 def keep(training: Any, folder: Path, work: Work) -> None:
@@ -42,10 +63,10 @@ def keep(training: Any, folder: Path, work: Work) -> None:
     place = kept_checkpoint(folder, steps[-1])
     if place.exists():
         return
-    temporary = place.with_name(f".{place.name}.{os.getpid()}")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    for pattern in KEPT:
-        for file in folder.glob(pattern):
-            os.link(file, temporary / file.name)
-    temporary.rename(place)
+    place.parent.mkdir(exist_ok=True)
+    with temporary_of(place) as temporary:
+        temporary.mkdir()
+        for pattern in KEPT:
+            for file in folder.glob(pattern):
+                os.link(file, temporary / file.name)
+        temporary.rename(place)

@@ -20,6 +20,8 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from sweeper.company import Company
 from sweeper.errors import SweeperError, UserError
 from sweeper.home import SweepFolder, writing
+from sweeper.scheduling.failures import DISK_FULL, NOT_SHARED, DiskFull
+from sweeper.scheduling.messages import Failure
 from sweeper.sweepfile.sections import Resources
 from trials.distributions import OURS, version_of
 from trials.files import atomic_write
@@ -96,6 +98,28 @@ def check_machines(mark: Mark, resources: Resources) -> None:
     faults = sorted(fault for fault in told if fault)
     if faults:
         raise UserError("this Ray cluster cannot run the sweep:\n  " + "\n  ".join(faults))
+
+
+def check_machine(failure: Failure, folder: Path) -> None:
+    """See that what a worker reports is not its machine's fault, which ends the sweep and no trial.
+
+    Raises:
+        DiskFull: there is no room left.
+        NotShared: its machine does not see the folder.
+    """
+    if failure.symptom == DISK_FULL:
+        raise DiskFull(
+            f"no space left in {folder}: make room, then run the sweep again; it goes on where it "
+            "stands"
+        )
+    if failure.symptom == NOT_SHARED:
+        raise NotShared(f"{failure.reason}, then run the sweep again; nothing is lost")
+
+
+def count_machines(resources: Resources) -> int:
+    """How many machines of the cluster there are now on which a trial could run."""
+    nodes = (node for node in ray.nodes() if node["Alive"] and _holds(node["Resources"], resources))
+    return len({node["NodeManagerHostname"] for node in nodes})
 
 
 def _holds(has: Mapping[str, float], wanted: Resources) -> bool:

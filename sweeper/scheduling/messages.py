@@ -7,16 +7,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
 from sweeper.trial import Evaluation, Symptom
 
+REHEARSAL = -1
+"""The number of work that is no trial: to train the base configuration for a step (`rehearsal`)."""
+KEPT_FOLDER = "kept"
+"""In a trial's folder: checkpoints that it keeps for others."""
+
 
 def kept_checkpoint(folder: Path, step: int) -> Path:
     """Where a trial keeps its checkpoint of one milestone for others."""
-    return folder / "kept" / f"{step:06d}"
+    return folder / KEPT_FOLDER / f"{step:06d}"
 
 
 @dataclass(frozen=True)
@@ -26,16 +31,21 @@ class Work:
     `recorded` are the steps that the ledger has already. `take_over` is the folder of another
     trial's kept checkpoint to go on from; `keep` the (interval, grace) of the milestones at which
     this trial's own checkpoints are kept for others. `undecided` says that the last of the recorded
-    steps awaits its verdict: the worker reports before it goes on.
+    steps awaits its verdict: the worker reports before it goes on. `room` is what its files pass
+    through (`attempts`). `protocol` is that by which it must be measured; any will do where it is
+    empty. `anew` says to leave the trial's own checkpoint aside.
     """
 
     number: int
     folder: str
+    room: str
     config: Mapping[str, Any]
     recorded: tuple[int, ...] = ()
     take_over: str | None = None
     keep: tuple[int, int] | None = None
     undecided: bool = False
+    protocol: Mapping[str, str] = field(default_factory=dict)
+    anew: bool = False
 
     def text(self) -> str:
         """As JSON text."""
@@ -59,17 +69,31 @@ class Failure:
 
 
 @dataclass(frozen=True)
+class Changed:
+    """Nothing was trained: what is trained on, or measured by, is not what it was.
+
+    `protocol` is that by which the trial would be measured now; `reason` says what is wrong with
+    its checkpoint, where that is what does not fit.
+    """
+
+    protocol: Mapping[str, str]
+    reason: str = ""
+
+
+@dataclass(frozen=True)
 class Report:
     """What happened in one step of a worker.
 
     `evaluations` are the new ones. `stopped_by` is the symptom for which the training ended itself
-    before its last step.
+    before its last step. `notes` are what a reader should know of how it began, in sentences.
     """
 
     evaluations: tuple[Evaluation, ...] = ()
     finished: bool = False
     stopped_by: Symptom | None = None
     failure: Failure | None = None
+    notes: tuple[str, ...] = ()
+    changed: Changed | None = None
 
     def text(self) -> str:
         """As JSON text."""
@@ -79,10 +103,12 @@ class Report:
     def read(cls, text: str) -> Self:
         """What `text` gave, read back."""
         given = json.loads(text)
-        failure, stopped_by = given["failure"], given["stopped_by"]
+        failure, stopped_by, changed = given["failure"], given["stopped_by"], given["changed"]
         return cls(
             evaluations=tuple(map(Evaluation.from_dict, given["evaluations"])),
             finished=given["finished"],
             stopped_by=Symptom(**stopped_by) if stopped_by else None,
             failure=Failure(**failure) if failure else None,
+            notes=tuple(given["notes"]),
+            changed=Changed(**changed) if changed else None,
         )

@@ -22,7 +22,13 @@ from sweeper.standings import Standings
 from sweeper.standings.against_base import against_base
 from sweeper.standings.verdict import verdict_in_words
 from sweeper.sweepfile.model import Sweep
-from sweeper.tracking.names import NOTE_TAG, SWEEP, SweepEnding, TrialEnding
+from sweeper.tracking.names import (
+    NOTE_TAG,
+    PROTOCOL_PREFIX,
+    SWEEP,
+    SweepEnding,
+    TrialEnding,
+)
 from sweeper.tracking.notes import Seen, trial_note
 from sweeper.tracking.outbox import Outbox
 from sweeper.trial import Evaluation, Symptom, Trial
@@ -115,7 +121,8 @@ class Recorder:
             self._outbox.evaluated(number, evaluation.step, evaluation.metrics, evaluation.time)
             if evaluation.protocol:
                 self._outbox.tagged(
-                    number, {f"protocol.{key}": value for key, value in evaluation.protocol.items()}
+                    number,
+                    {PROTOCOL_PREFIX + key: value for key, value in evaluation.protocol.items()},
                 )
             if evaluation.symptoms:
                 self._warned(number, evaluation)

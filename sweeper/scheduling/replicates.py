@@ -36,7 +36,8 @@ class Replicates:
         if self._due is None:
             if not self._trials:
                 self._trials = {trial.number: trial for trial in self._ledger.trials()}
-            standings = standings_of(self._sweep, self._trials.values())
+            protocol = self._ledger.measuring.protocol
+            standings = standings_of(self._sweep, self._trials.values(), protocol=protocol)
             self._due = deque(replicates_due(standings, without=self._unheld))
             self._tell_given_up(standings)
         return bool(self._due)
@@ -57,6 +58,10 @@ class Replicates:
         if is_lost(trial.symptom):
             # Held again by the next run; for now the race goes on without this round.
             self._unheld.add(trial.config["seed"])
+
+    def protocol_changed(self) -> None:
+        """What is needed next does not follow any more from what was measured so far."""
+        self._due = None
 
     def _tell_given_up(self, standings: Standings) -> None:
         held = race(standings, without=self._unheld)

@@ -11,17 +11,15 @@ nothing left to do ends at once.
 from __future__ import annotations
 
 import contextlib
-import json
 import time
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
 from sweeper.company import Company
-from sweeper.errors import SpecConflict, Superseded, SweeperError, UserError
-from sweeper.home import Home, Request, SweepFolder, writing
+from sweeper.errors import Superseded, SweeperError, UserError
+from sweeper.home import Home, Request, SweepFolder
+from sweeper.privacy import private
 from sweeper.scheduling.closing import closing
 from sweeper.scheduling.cluster import environment
 from sweeper.scheduling.conclusion import Results, conclude
@@ -36,20 +34,22 @@ from sweeper.scheduling.events import (
     SweepState,
 )
 from sweeper.scheduling.final_score import Scoring
-from sweeper.scheduling.machines import Mark
+from sweeper.scheduling.machines import Mark, count_machines
 from sweeper.scheduling.recorder import Recorder, resolved
 from sweeper.scheduling.requests import Requests
+from sweeper.scheduling.spec_files import going_on, keep_spec
 from sweeper.scheduling.trainable import Factory, build_training
 from sweeper.scheduling.tune_loop import Tuning
 from sweeper.search.ledger import Ledger
-from sweeper.standings import standings_of
 from sweeper.standings.verdict import verdict_in_words
-from sweeper.sweepfile.load import load_sweep, read_stored
+from sweeper.sweepfile.load import read_stored
 from sweeper.sweepfile.model import Sweep
 from sweeper.tracking.address import tracking_uri
 from sweeper.tracking.handle import WriterHandle, start_writer
+from sweeper.tracking.moved import follow_home
 from sweeper.tracking.outbox import Outbox
-from trials.files import atomic_write
+from trials.origins import raised_by_another
+from trials.temporary import remove_leftovers
 
 PATIENCE = 60.0
 """Seconds to wait at the end until MLflow has everything."""
@@ -72,15 +72,20 @@ def run(
     report: bool = True,
     adopt: bool = False,
     retry_failed: Collection[str] = (),
+    resume: bool = False,
+    accept_protocol: bool = False,
 ) -> Outcome:
     """Run `sweep` in `home` until it is done or stopped by the user.
 
     `events` hears what happens as it happens. `factory` makes the trainings (real ones by default).
     `source` is the file that the sweep was read from, kept beside it. `adopt` takes the study over
-    where another home has driven it so far. `record` says whether MLflow
-    is told, `report` whether what has come of it is written (`conclusion`) when no more trials will
-    run. Trials that failed through no fault of their own are tried again, and those that failed by
-    one of the causes `retry_failed` (`sweeper.causes`, those that are `curable`).
+    where another home has driven it so far. `record` says whether MLflow is told, `report` whether
+    what has come of it is written (`conclusion`) when no more trials will run. Trials that failed
+    through no fault of their own are tried again, and those that failed by one of the causes
+    `retry_failed` (`sweeper.causes`, those that are `curable`). A sweep that was paused before is
+    told to be, and starts no trials until it is resumed; with `resume` it is now. `accept_protocol`
+    lets the sweep go on where it would be measured by another protocol than so far: what was
+    measured before is compared with nothing that follows.
 
     What goes wrong once it runs is an Outcome with state `failed`, and can be resumed.
 
@@ -89,21 +94,23 @@ def run(
             (SpecConflict), its study is another home's (AnotherHome), or the cluster lacks what a
             trial needs.
         SweepBusy: another process runs it.
+        ProtocolChanged: its study has values of several protocols, which nobody has accepted.
         LedgerError: its study is damaged.
         TrackingError: its outbox is damaged, or MLflow's address cannot be used.
     """
     folder = home.sweep(sweep.name)
     uri = tracking_uri(home.path, sweep.tracking.uri) if record else None
-    with folder.lock(), environment():
+    with private(home.path), folder.lock(), environment():
         folder.create()
+        _tidy(home, folder)
         begun = read_stored(folder.spec_json) if folder.exists() else None
-        sweep = _going_on(sweep, folder, begun)
-        ledger, company = Ledger.open(sweep, folder, adopt=adopt), Company.of(sweep)
+        sweep = going_on(sweep, folder, begun)
+        ledger = Ledger.open(sweep, folder, adopt=adopt, accept_protocol=accept_protocol)
+        company = Company.of(sweep)
         # Only now: a home to which the study does not belong keeps nothing of the sweep.
         if begun is None or begun.difference(sweep):
-            _keep_spec(sweep, folder, source)
-        if folder.asked() in (Request.STOP, Request.CANCEL):
-            folder.clear_request()  # it was obeyed, or its driver died; running again overrides it
+            keep_spec(sweep, folder, source)
+        _override_requests(folder, resume)
         ledger.retry(retry_failed)
         with _record(uri, home, folder, company) if uri else contextlib.nullcontext() as wires:
             recorder = Recorder(
@@ -123,6 +130,8 @@ class _Wires:
 
     outbox: Outbox
     writer: WriterHandle
+    moved: str
+    """What MLflow was told of a home that has moved; empty where it has not."""
 
 
 class _Run:
@@ -155,7 +164,12 @@ class _Run:
         with requests.listening():
             self._begin()
             conductor = Conductor(
-                self._sweep, self._folder, self._ledger, self._recorder, self._tell
+                self._sweep,
+                self._folder,
+                self._ledger,
+                self._recorder,
+                self._tell,
+                machines=lambda: count_machines(self._sweep.resources),
             )
             scoring = Scoring(
                 self._sweep,
@@ -178,6 +192,7 @@ class _Run:
                 look=self._look,
                 afterwards=scoring.run,
             )
+            self._say_if_paused(conductor)
             try:
                 if not conductor.finished or (conductor.complete and scoring.due()):
                     tuning.run()
@@ -192,8 +207,11 @@ class _Run:
                 raise
             except Superseded as error:
                 return self._give_way(str(error))
-            except SweeperError as error:
-                state, message = "failed", str(error)
+            except Exception as error:
+                told = _told(error)
+                if told is None:
+                    raise
+                state, message = "failed", told
             with contextlib.suppress(SweeperError):  # the first failure is the one to tell
                 conductor.interrupt_all()
             return self._end(state, message)
@@ -201,7 +219,7 @@ class _Run:
     def _give_way(self, message: str) -> Outcome:
         """End without a word to MLflow and without a report: a newer driver sees to both."""
         self._tell(SweepEnded("failed", message, time.time()))
-        standings = standings_of(self._sweep, self._ledger.trials())
+        standings = self._ledger.standings()
         terminated = self._requests.terminated
         return Outcome("failed", message, self._folder.path, standings, None, terminated)
 
@@ -217,12 +235,25 @@ class _Run:
                 replicates=sweep.replicates,
                 resumed=bool(records),
                 records=tuple(records),
+                protocol=self._ledger.measuring.protocol,
                 time=time.time(),
             )
         )
+        if self._wires is not None and self._wires.moved:
+            self._tell(Noted(self._wires.moved, time.time()))
         if records and (changes := self._company.changes(self._ledger.company)):
             self._tell(Noted(changes, time.time()))
         self._ledger.accompanied_by(self._company.as_dict())
+
+    def _say_if_paused(self, conductor: Conductor) -> None:
+        """Tell of a pause that has outlived its driver before anything is waited for."""
+        if self._folder.asked() is Request.PAUSE and not conductor.finished:
+            name = self._sweep.name
+            told = (
+                f"{name} was paused in an earlier run: no trial starts until `sweeper resume "
+                f"{name}{self._home.flag}`; run it with --resume to do both at once"
+            )
+            self._tell(Noted(told, time.time()))
 
     def _look(self) -> None:
         if self._wires is not None:
@@ -250,13 +281,14 @@ class _Run:
             verdict = verdict_in_words(results.standings) if results else ""
             self._recorder.sweep_ended(state, "\n\n".join(filter(None, (verdict, message))))
             message = "\n".join(filter(None, (message, self._drain(state))))
-        except (SweeperError, OSError) as error:
+        except Exception as error:
+            told = _unwritten(error) if isinstance(error, OSError) else _told(error)
+            if told is None:
+                raise
             if state != "failed":
-                state, message = "failed", _told(error)
+                state, message = "failed", told
         self._tell(SweepEnded(state, message, time.time()))
-        standings = (
-            results.standings if results else standings_of(self._sweep, self._ledger.trials())
-        )
+        standings = results.standings if results else self._ledger.standings()
         terminated = self._requests.terminated
         return Outcome(state, message, self._folder.path, standings, results, terminated)
 
@@ -272,52 +304,34 @@ class _Run:
         return left.advice(self._sweep.name + self._home.flag) if left else ""
 
 
-def _told(error: Exception) -> str:
-    if isinstance(error, SweeperError):
-        return str(error)
+def _told(error: Exception) -> str | None:
+    """What stopped a run, in words for its user; None of a fault that is ours."""
+    return str(error) if isinstance(error, SweeperError) else raised_by_another(error)
+
+
+def _unwritten(error: OSError) -> str:
     return f"cannot write the report: {error}; no trial is lost: run the sweep again for it"
 
 
 @contextlib.contextmanager
 def _record(uri: str, home: Home, folder: SweepFolder, company: Company) -> Iterator[_Wires]:
+    moved = follow_home(uri, home.mlartifacts)
     with (
         Outbox(folder.outbox) as outbox,
         start_writer(outbox, uri, home.mlartifacts, company.parts) as writer,
     ):
-        yield _Wires(outbox, writer)
+        yield _Wires(outbox, writer, moved)
 
 
-def _going_on(sweep: Sweep, folder: SweepFolder, begun: Sweep | None) -> Sweep:
-    """The sweep to run, where one of its name has `begun` in the folder.
-
-    Raises:
-        SpecConflict: that is another sweep.
-    """
-    if begun is None:
-        return sweep
-    sweep = sweep.going_on(begun)
-    if refused := begun.difference(sweep).refused:
-        raise SpecConflict(
-            f"a sweep named {sweep.name!r} exists in {folder.path.parent} and differs in "
-            f"{', '.join(refused)}: give this one another name, or change nothing "
-            "but its limits, resources, tracking, confirmation and description"
-        )
-    return sweep
+def _override_requests(folder: SweepFolder, resume: bool) -> None:
+    """Running again overrides what was obeyed, or its driver died of; a pause only to resume."""
+    asked = folder.asked()
+    if asked in (Request.STOP, Request.CANCEL) or (asked is Request.PAUSE and resume):
+        folder.clear_request()
 
 
-def _keep_spec(sweep: Sweep, folder: SweepFolder, source: Path | None) -> None:
-    """Write the spec down. It comes last: once it is the new one, the file is not compared again;
-    and the file may be given as it lies here."""
-    with writing(folder.path):
-        if source is not None and source.is_file():
-            atomic_write(folder.sweep_yaml, _kept_text(sweep, source))
-        atomic_write(folder.spec_json, json.dumps(sweep.to_dict(), indent=2) + "\n")
-
-
-def _kept_text(sweep: Sweep, source: Path) -> bytes | str:
-    """The file as it was given if it alone makes this sweep, from any folder; else all of it."""
-    with contextlib.suppress(UserError):
-        if load_sweep(source).difference(sweep):
-            full = yaml.safe_dump(sweep.to_dict(), sort_keys=False, allow_unicode=True)
-            return f"# {source.name}, and what was set beside it\n{full}"
-    return source.read_bytes()
+def _tidy(home: Home, folder: SweepFolder) -> None:
+    """Remove what killed processes have left unfinished in this sweep, and beside all of them."""
+    remove_leftovers(folder.path)
+    for shared in (home.path, home.cache):
+        remove_leftovers(shared, below=False)

@@ -25,11 +25,15 @@ from ray import tune
 
 from sweeper.causes import OUT_OF_MEMORY
 from sweeper.company import unpack
+from sweeper.privacy import umask_of
+from sweeper.protocols import alike
+from sweeper.scheduling.attempts import is_over, taken_up
 from sweeper.scheduling.failures import NOT_SHARED, explain
 from sweeper.scheduling.kept_checkpoints import begin, keep
 from sweeper.scheduling.machines import Mark
-from sweeper.scheduling.messages import Failure, Report, Work
+from sweeper.scheduling.messages import REHEARSAL, Changed, Failure, Report, Work
 from sweeper.trial import Evaluation, Symptom
+from trials.errors import ConfigError, StaleCheckpointError
 
 REPORT = "sweeper"
 """Key of the report in Tune's result."""
@@ -52,9 +56,19 @@ class Training(Protocol):
     @property
     def stopped_by(self) -> Symptom | None: ...
 
+    @property
+    def notes(self) -> list[str]: ...
+
+    @property
+    def protocol(self) -> Mapping[str, str]: ...
+
     def advance(self) -> Evaluation: ...
 
     def restore(self) -> bool: ...
+
+    def forget(self) -> None: ...
+
+    def rehearse(self) -> None: ...
 
 
 Factory = Callable[[Mapping[str, Any], Path, Path], Training]
@@ -81,6 +95,8 @@ class Worker(tune.Trainable):  # type: ignore[misc]
         threads: int = 1,
         parts: bytes = b"",
     ) -> None:
+        if cache:
+            os.umask(umask_of(Path(cache).parent))  # Ray may have started this process for anybody
         unpack(parts)
         self._factory = factory
         self._cache = Path(cache)
@@ -111,10 +127,11 @@ class Worker(tune.Trainable):  # type: ignore[misc]
             failure = Failure(NOT_SHARED, fault)
             return {REPORT: Report(finished=True, failure=failure).text()}
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            with _logged(folder / "log.txt"):
+            with taken_up(Path(self._work.room)), _logged(folder / "log.txt"):
                 report = self._advance(folder)
         except Exception as error:
+            if is_over(Path(self._work.room)):  # whoever goes on with it has the folder now
+                ray.actor.exit_actor()
             failure = explain(error, folder)
             self._retire = failure.symptom == OUT_OF_MEMORY or "CUDA" in failure.reason
             report = Report(finished=True, failure=failure)
@@ -131,8 +148,17 @@ class Worker(tune.Trainable):  # type: ignore[misc]
     def _advance(self, folder: Path) -> Report:
         training = self._training
         if training is None:
+            if self._work.number == REHEARSAL:
+                return self._rehearse(folder)
             training = self._factory(self._work.config, folder, self._cache)
-            begin(training, folder, self._work)
+            if not alike(training.protocol, self._work.protocol):
+                return Report(changed=Changed(training.protocol))
+            try:
+                begin(training, folder, self._work)
+            except StaleCheckpointError as error:
+                return Report(changed=Changed(training.protocol, str(error)))
+            for note in training.notes:
+                print(note)
             self._training = training
             fresh = [
                 evaluation
@@ -145,8 +171,16 @@ class Worker(tune.Trainable):  # type: ignore[misc]
         keep(training, folder, self._work)
         return self._report(training, [evaluation])
 
+    def _rehearse(self, folder: Path) -> Report:
+        # A base that is no configuration by itself is completed by what the sweep searches.
+        with contextlib.suppress(ConfigError):
+            self._factory(self._work.config, folder, self._cache).rehearse()
+        return Report(finished=True)
+
     def _report(self, training: Training, evaluations: Sequence[Evaluation]) -> Report:
-        return Report(tuple(evaluations), training.finished, training.stopped_by)
+        notes = tuple(training.notes)
+        training.notes.clear()
+        return Report(tuple(evaluations), training.finished, training.stopped_by, notes=notes)
 
     def _is_bloated(self) -> bool:
         size = _resident()

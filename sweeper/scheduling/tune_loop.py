@@ -17,8 +17,8 @@ from sweeper.errors import SweeperError
 from sweeper.home import Request
 from sweeper.scheduling.adapters import Abort, NumberedTrials, StopNow, Trials, Verdicts
 from sweeper.scheduling.cluster import Cluster
-from sweeper.scheduling.conductor import Conductor, DiskFull
-from sweeper.scheduling.failures import is_disk_full
+from sweeper.scheduling.conductor import Conductor
+from sweeper.scheduling.failures import DiskFull, is_disk_full
 from sweeper.scheduling.machines import Mark, check_machines
 from sweeper.scheduling.requests import Requests
 from sweeper.scheduling.trainable import Factory, Worker

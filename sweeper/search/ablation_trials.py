@@ -9,15 +9,28 @@ from __future__ import annotations
 from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
-from sweeper.ablation.design import Cell, Design, Factor, missing
+from sweeper.ablation.design import (
+    Cell,
+    Design,
+    Factor,
+    fault_of_cells,
+    fault_of_reference,
+    missing,
+)
 from sweeper.ablation.design_kind import DesignKind
+from sweeper.errors import PartError
 from sweeper.sweepfile.domains import Toggle
 from sweeper.sweepfile.model import Sweep
 from sweeper.sweepfile.space import apply
 
 
 def design_of(sweep: Sweep) -> Design:
-    """The design of an ablation; cells that no trial could be are marked with the reason."""
+    """The design of an ablation; cells that no trial could be are marked with the reason.
+
+    Raises:
+        DesignError: its factors cannot be arranged so.
+        PartError: what the kind of design gives is none.
+    """
     assert sweep.ablation is not None, "only an ablation has a design"
     factors = [
         Factor(parameter.path)
@@ -34,7 +47,12 @@ def design_of(sweep: Sweep) -> Design:
         return "; ".join(map(str, problems)) if problems else None
 
     kind = DesignKind.named(sweep.ablation.name)(sweep.ablation)
-    return kind.arrange(factors, reason)
+    design, told = kind.arrange(factors, reason), f"the ablation design '{kind.key}'"
+    if not isinstance(design, Design):
+        raise PartError(f"{told} gives {design!r} (expected a Design)")
+    if fault := fault_of_cells(design) or fault_of_reference(design, kind.factorial):
+        raise PartError(f"{told}: {fault}")
+    return design
 
 
 def seeds_of(sweep: Sweep) -> Sequence[int]:

@@ -11,12 +11,16 @@ User attributes of a trial (state, values and intermediate values are Optuna's o
     cell                {label, key}: the cell of an ablation's design
     values, config      searched parameters by path; the whole configuration
     attempts            how often a worker took the trial up
-    deaths              {count, step}: workers that died under it since it last got further
+    notes               sentences for a reader: a checkpoint that was found damaged
+    deaths              {count, step, machines}: workers that died under it since it last got
+                        further, and how many on which machine
     step:250            {metrics, time, symptoms, notes, evidence, samples, protocol} of the
                         evaluation at step 250, what is empty left out
     protocol            how its distances were measured, where an evaluation does not say otherwise
     judged              the last step at which the scheduler let it go on as it was
     donor:500           {number, step, values, config}: whose checkpoint it took over at step 500
+    before:1            what the trial had of the last four when it was begun anew, the first time;
+                        in their own places is None then
     end                 {state, values, symptom, reason, log}: written before the study is told
 
 User attributes of the study, beside those of the sweep as a whole:
@@ -25,6 +29,7 @@ User attributes of the study, beside those of the sweep as a whole:
     owner               {home, path, attempt}: whose it is, and which driver writes it (`owner`)
     unmarked            how many entries it had before entries were marked
     final:12            {step, metrics, protocol}: trial 12 won, and was scored on fresh noise
+    protocol            how the sweep's distances are measured: `sweeper.protocols`
 """
 
 from __future__ import annotations
@@ -40,6 +45,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from sweeper.causes import cause, to_blame
 from sweeper.errors import LedgerError
+from sweeper.protocols import Protocol, alike
 from sweeper.search.sampler import Result
 from sweeper.sweepfile.sections import Objective
 from sweeper.trial import Evaluation, FinalScore, Symptom, Trial
@@ -47,6 +53,10 @@ from sweeper.trial import Evaluation, FinalScore, Symptom, Trial
 STEP = "step:"
 FINAL = "final:"
 DONOR = "donor:"
+BEFORE = "before:"
+PROTOCOL = "protocol"
+MOVED = (STEP, PROTOCOL, "judged", DONOR)
+"""What a trial that is begun anew has no more."""
 
 _STATES = {
     TrialState.COMPLETE: "completed",
@@ -95,7 +105,7 @@ def trial_of(entry: FrozenTrial, final: Mapping[str, Any] | None = None) -> Tria
         config=current(attrs, "config"),
         objective=tuple(entry.values) if entry.state == TrialState.COMPLETE else None,
         evaluations=tuple(
-            _evaluation(step, measured, attrs.get("protocol", {}))
+            _evaluation(step, measured, protocol_of(attrs, measured))
             for step, measured in evaluations(attrs).items()
         ),
         symptom=end.get("symptom"),
@@ -106,10 +116,11 @@ def trial_of(entry: FrozenTrial, final: Mapping[str, Any] | None = None) -> Tria
         attempts=attrs.get("attempts", 0),
         donors=tuple((step, donor["number"]) for step, donor in donors(attrs).items()),
         final=FinalScore(**final) if final else None,
+        notes=tuple(attrs.get("notes", ())),
     )
 
 
-def entry_of(evaluation: Evaluation, protocol: Mapping[str, str]) -> dict[str, Any]:
+def entry_of(evaluation: Evaluation, protocol: Protocol) -> dict[str, Any]:
     """What is written down of an evaluation; `protocol` is that of its trial."""
     symptoms = evaluation.symptoms
     entry = {
@@ -126,13 +137,13 @@ def entry_of(evaluation: Evaluation, protocol: Mapping[str, str]) -> dict[str, A
     return entry
 
 
-def _evaluation(step: int, entry: Mapping[str, Any], protocol: Mapping[str, str]) -> Evaluation:
+def _evaluation(step: int, entry: Mapping[str, Any], protocol: Protocol) -> Evaluation:
     notes, evidence = entry.get("notes", {}), entry.get("evidence", {})
     return Evaluation(
         step=step,
         time=entry["time"],
         metrics=entry["metrics"],
-        protocol=entry.get("protocol", protocol),
+        protocol=protocol,
         symptoms=tuple(
             Symptom(
                 name=name,
@@ -160,9 +171,10 @@ def broken(trial: FrozenTrial) -> bool:
     return to_blame(state, cause_of(trial))
 
 
-def result(trial: FrozenTrial, objective: Objective) -> Result:
-    """What came of a proposal, for the samplers that need no more than that."""
-    curve = curve_of(trial.user_attrs, objective.metric)
+def result(trial: FrozenTrial, objective: Objective, protocol: Protocol) -> Result:
+    """What came of a proposal, for the samplers that need no more than that; of what was measured
+    by another protocol, nothing."""
+    curve = curve_of(trial.user_attrs, objective.metric, protocol)
     loss = curve[max(curve)] if curve and not broken(trial) else None
     if loss is not None and objective.goal == "maximize":
         loss = -loss
@@ -179,18 +191,70 @@ def donors(attrs: Mapping[str, Any]) -> dict[int, dict[str, Any]]:
     return _by_step(attrs, DONOR)
 
 
+def protocol_of(attrs: Mapping[str, Any], entry: Mapping[str, Any]) -> Protocol:
+    """How one evaluation of a trial was measured."""
+    protocol: Protocol = entry.get("protocol", attrs.get("protocol") or {})
+    return protocol
+
+
+def has(trial: FrozenTrial, evaluation: Evaluation) -> bool:
+    """Whether a trial that was evaluated at this step was so by this protocol."""
+    attrs = trial.user_attrs
+    return alike(protocol_of(attrs, attrs[f"{STEP}{evaluation.step}"]), evaluation.protocol)
+
+
+def measured(entries: Sequence[FrozenTrial]) -> Iterator[tuple[float, Protocol]]:
+    """Time and protocol of every evaluation of these trials."""
+    for trial in entries:
+        attrs = trial.user_attrs
+        for entry in evaluations(attrs).values():
+            yield entry["time"], protocol_of(attrs, entry)
+
+
+def comparable(attrs: Mapping[str, Any], protocol: Protocol) -> bool:
+    """Whether what a trial came to may be compared under `protocol`: its last distances were
+    measured by it, or it has none."""
+    if _is_uniform(attrs):
+        return alike(attrs.get("protocol") or {}, protocol)
+    protocols = [protocol_of(attrs, entry) for entry in evaluations(attrs).values()]
+    last = next(filter(None, reversed(protocols)), {})
+    return alike(last, protocol)
+
+
+def intermediate_values(trial: FrozenTrial, protocol: Protocol) -> dict[int, float]:
+    """Those of a trial's intermediate values that may be compared under `protocol`."""
+    attrs, told = trial.user_attrs, trial.intermediate_values
+    if _is_uniform(attrs) and f"{BEFORE}1" not in attrs:
+        return told if alike(attrs.get("protocol") or {}, protocol) else {}
+    return {
+        step: told[step]
+        for step, entry in evaluations(attrs).items()
+        if step in told and alike(protocol_of(attrs, entry), protocol)
+    }
+
+
+def _is_uniform(attrs: Mapping[str, Any]) -> bool:
+    """Whether all of a trial's evaluations have its one protocol; asked of every trial each time
+    that a sampler looks."""
+    return not any(
+        entry is not None and "protocol" in entry
+        for key, entry in attrs.items()
+        if key.startswith(STEP)
+    )
+
+
 def current(attrs: Mapping[str, Any], key: str) -> Any:
     """`values` or `config` of a trial as they are now: those of its last take-over, if any."""
     taken = donors(attrs)
     return taken[max(taken)][key] if taken else attrs.get(key, {})
 
 
-def curve_of(attrs: Mapping[str, Any], metric: str) -> dict[int, float]:
-    """The finite values of one measure by step."""
+def curve_of(attrs: Mapping[str, Any], metric: str, protocol: Protocol) -> dict[int, float]:
+    """The finite values of one measure by step: those that may be compared under `protocol`."""
     return {
         step: float(entry["metrics"][metric])
         for step, entry in evaluations(attrs).items()
-        if finite(entry["metrics"].get(metric))
+        if finite(entry["metrics"].get(metric)) and alike(protocol_of(attrs, entry), protocol)
     }
 
 
@@ -198,8 +262,9 @@ def unreported(trial: FrozenTrial, objective: Sequence[Objective]) -> list[tuple
     """Values that were measured and never became intermediate values: a kill came between."""
     if len(objective) > 1:
         return []  # Optuna has intermediate values for one objective only
-    curve = curve_of(trial.user_attrs, objective[0].metric)
-    return [(step, curve[step]) for step in curve if step not in trial.intermediate_values]
+    curve = curve_of(trial.user_attrs, objective[0].metric, {})
+    told = trial.intermediate_values
+    return [(step, curve[step]) for step in curve if told.get(step) != curve[step]]
 
 
 def finite(value: float | None) -> bool:
@@ -208,5 +273,9 @@ def finite(value: float | None) -> bool:
 
 
 def _by_step(attrs: Mapping[str, Any], prefix: str) -> dict[int, dict[str, Any]]:
-    by_step = {int(key[len(prefix) :]): attrs[key] for key in attrs if key.startswith(prefix)}
+    by_step = {
+        int(key[len(prefix) :]): entry
+        for key, entry in attrs.items()
+        if key.startswith(prefix) and entry is not None
+    }
     return dict(sorted(by_step.items()))

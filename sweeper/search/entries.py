@@ -15,7 +15,7 @@ from optuna.storages import BaseStorage
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from sweeper.search.attributes import number_of, translated
+from sweeper.search.attributes import BEFORE, MOVED, number_of, translated
 from sweeper.search.foreign import MARK, REFUSED, UNMARKED, is_ours, mark_of
 
 
@@ -74,6 +74,18 @@ class Entries:
         """Set one attribute of one trial."""
         with translated():
             self._storage.set_trial_user_attr(self.get(number)._trial_id, key, value)
+
+    def begin_anew(self, number: int) -> None:
+        """Put aside what was measured and decided of a trial, for the record alone."""
+        attrs = self.get(number).user_attrs
+        names = [name for name in attrs if name.startswith(MOVED)]
+        moved = {name: attrs[name] for name in names if attrs[name] is not None}
+        if not moved:
+            return
+        times = sum(name.startswith(BEFORE) for name in attrs)
+        self.set(number, f"{BEFORE}{times + 1}", moved)
+        for name in moved:
+            self.set(number, name, None)
 
     def add(
         self,

@@ -8,6 +8,7 @@ from typing import Literal
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
+from sweeper.protocols import Protocol
 from sweeper.search.sampler_view import SamplerView
 from sweeper.sweepfile.model import Sweep
 
@@ -18,19 +19,19 @@ FANOVA_TRIALS = 250
 
 
 def importances_of(
-    sweep: Sweep, study: optuna.Study, method: Importance = "ped_anova"
+    sweep: Sweep, study: optuna.Study, protocol: Protocol, method: Importance = "ped_anova"
 ) -> dict[str, float]:
     """Importance of each searched parameter; they sum to 1.
 
-    On the completed trials of the search: `ped_anova` tells what sets good trials apart from the
-    rest (Watanabe et al. 2023, arXiv:2304.10255), `fanova` what explains the variance over all of
-    them (Hutter et al. 2014), by a forest with a fixed seed, on FANOVA_TRIALS trials at most,
-    evenly chosen. Empty while fewer than four have completed or where all of their values are
-    equal, and for an ablation, whose effects say more.
+    On the completed trials of the search that were measured by `protocol`: `ped_anova` tells what
+    sets good trials apart from the rest (Watanabe et al. 2023, arXiv:2304.10255), `fanova` what
+    explains the variance over all of them (Hutter et al. 2014), by a forest with a fixed seed, on
+    FANOVA_TRIALS trials at most, evenly chosen. Empty while fewer than four have completed or where
+    all of their values are equal, and for an ablation, whose effects say more.
     """
     if sweep.is_ablation:
         return {}
-    view = SamplerView(sweep, study, list if method == "ped_anova" else _thinned)
+    view = SamplerView(sweep, study, list if method == "ped_anova" else _thinned, protocol)
     complete = view.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     scores = {trial.values[0] for trial in complete}
     shared = set.intersection(*(set(trial.params) for trial in complete)) if complete else set()

@@ -22,25 +22,19 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from typing import Any, Self
 
-import optuna
-from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from sweeper.causes import is_lost
-from sweeper.errors import SpecConflict
 from sweeper.home import SweepFolder
 from sweeper.search import attributes
 from sweeper.search.attributes import finite, translated
-from sweeper.search.foreign import UNMARKED, ForeignEntry
-from sweeper.search.journal import Journal, mend
-from sweeper.search.optuna_sampler import OptunaSampler
-from sweeper.search.owner import Owner, refuse_without_study
+from sweeper.search.foreign import ForeignEntry
+from sweeper.search.measuring import Measuring
+from sweeper.search.opening import Opened, open_study
 from sweeper.search.proposer import Proposer
 from sweeper.search.reader import StudyReader
-from sweeper.search.sampler import Sampler
 from sweeper.search.scheduler import Scheduler
 from sweeper.search.storage import STORAGE_VARIABLE as STORAGE_VARIABLE
-from sweeper.search.storage import load_study, open_storage, storage_exists
 from sweeper.sweepfile.model import Sweep
 from sweeper.trial import Evaluation, FinalScore, Trial
 
@@ -51,46 +45,49 @@ class Ledger(StudyReader):
     def __init__(
         self,
         sweep: Sweep,
-        study: optuna.Study,
-        storage: BaseStorage,
-        journal: Journal | None,
-        owner: Owner,
-        identity: str,
+        opened: Opened,
+        *,
+        accept_protocol: bool = False,
     ) -> None:
+        study, storage = opened.study, opened.storage
         super().__init__(sweep, study, storage)
-        self.identity = identity
+        self.identity = opened.identity
         """What names this study for ever, also beside others of its name on a shared server."""
-        self.scheduler = Scheduler(sweep, self._entries)
+        self.measuring = Measuring(study, storage, self._entries, accept=accept_protocol)
+        self.scheduler = Scheduler(sweep, self._entries, self.measuring)
         self._storage = storage
-        self._journal = journal
-        self._owner = owner
-        self._desk = Proposer(sweep, study, storage, self._entries)
+        self._journal = opened.journal
+        self._owner = opened.owner
+        self._proposer = Proposer(sweep, study, storage, self._entries, self.measuring)
         self._steps: dict[int, set[int]] = {}
 
     @classmethod
     def open(
-        cls, sweep: Sweep, folder: SweepFolder, storage: str | None = None, *, adopt: bool = False
+        cls,
+        sweep: Sweep,
+        folder: SweepFolder,
+        storage: str | None = None,
+        *,
+        adopt: bool = False,
+        accept_protocol: bool = False,
     ) -> Self:
         """Open the sweep's study for writing, made first where it is missing.
 
         The caller holds the folder's lock. `storage` is a database URL or `storage.JOURNAL`, by
         default $SWEEPER_STORAGE, and without that the journal in the folder. `adopt` takes the
-        study over where another home has driven it so far.
+        study over where another home has driven it so far; `accept_protocol` lets another protocol
+        take the place of the sweep's, once.
 
         Raises:
             LedgerError: the study cannot be read or written, or is gone.
+            ProtocolChanged: it has values of several protocols, which nobody has accepted.
             SpecConflict: it belongs to another sweep.
             AnotherHome: it is driven from another home.
             UserError: the storage's address is none, or its driver is not installed.
         """
-        optuna.logging.set_verbosity(optuna.logging.ERROR)
         with translated(folder.path):
-            study, place, journal = _opened(sweep, folder, storage)
-            owner = Owner(study, folder, shared=journal is None)
-            identity = owner.take(adopt=adopt)
-            if "fingerprint" not in study.user_attrs:
-                study.set_user_attr("fingerprint", sweep.fingerprint)
-            ledger = cls(sweep, study, place, journal, owner, identity)
+            opened = open_study(sweep, folder, storage, adopt=adopt)
+            ledger = cls(sweep, opened, accept_protocol=accept_protocol)
             ledger._finish_what_was_cut_short()
             for trial in ledger._entries.all():
                 ledger._learn(trial)
@@ -99,7 +96,7 @@ class Ledger(StudyReader):
     def _finish_what_was_cut_short(self) -> None:
         for trial in self._entries.all(TrialState.RUNNING):
             if "config" not in trial.user_attrs:
-                self._desk.finish(trial)
+                self._proposer.finish(trial)
                 continue
             for step, value in attributes.unreported(trial, self.sweep.objective):
                 self._storage.set_trial_intermediate_value(trial._trial_id, step, value)
@@ -128,16 +125,16 @@ class Ledger(StudyReader):
     def ask(self) -> Trial | None:
         """The search's next trial; None when the grid has no further point."""
         with self.together():
-            return self._desk.ask()
+            return self._proposer.ask()
 
     def ask_replicate(self, of: int, seed: int) -> Trial:
         """A trial that repeats the configuration of trial `of` with another seed."""
         with self.together():
-            return self._desk.ask_replicate(of, seed)
+            return self._proposer.ask_replicate(of, seed)
 
     def refusals(self) -> list[ForeignEntry]:
         """Enqueued points that have been refused since this was last asked."""
-        told, self._desk.refused = self._desk.refused, []
+        told, self._proposer.refused = self._proposer.refused, []
         return told
 
     def started(self, number: int) -> int:
@@ -152,15 +149,25 @@ class Ledger(StudyReader):
         entry = self._entries.get(number)
         return entry.state.is_finished() and "end" not in entry.user_attrs
 
-    def died(self, number: int) -> int:
-        """A worker has died under the trial. How many have since it last got further."""
+    def died(self, number: int, machine: str = "") -> tuple[int, dict[str, int]]:
+        """A worker on `machine` has died under the trial. The last step of which something is
+        known, and how many have died since then, by machine."""
         trial = self._entries.get(number)
         reached = max(attributes.evaluations(trial.user_attrs), default=0)
-        before = trial.user_attrs.get("deaths", {"count": 0, "step": reached})
-        count = before["count"] + 1 if before["step"] == reached else 1
+        before = trial.user_attrs.get("deaths", {})
+        known = before.get("machines", {}) if before.get("step") == reached else {}
+        machines = {**known, machine: known.get(machine, 0) + 1}
+        count = sum(machines.values())
+        told = {"count": count, "step": reached, "machines": machines}
         with self.together():
-            self._entries.set(number, "deaths", {"count": count, "step": reached})
-        return int(count)
+            self._entries.set(number, "deaths", told)
+        return reached, machines
+
+    def begin_anew(self, number: int) -> None:
+        """The trial will be trained from its beginning, as it was asked."""
+        with self.together():
+            self._entries.begin_anew(number)
+            self._learn(self._entries.get(number))
 
     def retry(self, also: Collection[str] = ()) -> list[int]:
         """Have trials that failed tried again: those whose failure says nothing about their
@@ -168,21 +175,7 @@ class Ledger(StudyReader):
 
         Each goes on under its number, from its checkpoint.
         """
-        held = {
-            key
-            for entry in self._entries.all()
-            if not is_lost(attributes.cause_of(entry)) and (key := _run_of(entry)) is not None
-        }
-        again = [
-            attributes.number_of(entry)
-            for entry in self._entries.all(TrialState.FAIL)
-            if (
-                # Former versions held a run that was lost once more, under another number.
-                _run_of(entry) not in held
-                if is_lost(cause := attributes.cause_of(entry))
-                else cause in also
-            )
-        ]
+        again = _to_retry(self._entries.all(), also)
         for number in again:
             with self.together():
                 self._learn(self._entries.reopen(number))
@@ -190,20 +183,34 @@ class Ledger(StudyReader):
 
     # Following trials
 
+    def noted(self, number: int, note: str) -> None:
+        """Write down a sentence that a reader of the trial should know, once."""
+        notes = self._entries.get(number).user_attrs.get("notes", [])
+        if note not in notes:
+            self._entries.set(number, "notes", [*notes, note])
+
     def report(self, number: int, evaluation: Evaluation) -> bool:
-        """Write down an evaluation. False if that step of that trial was known already."""
+        """Write down an evaluation. False if that step of that trial was known already.
+
+        Raises:
+            ProtocolChanged: it was measured by another protocol than the sweep; nothing is written.
+        """
         with self.together():
             return self._report(number, evaluation)
 
     def _report(self, number: int, evaluation: Evaluation) -> bool:
         trial, step = self._entries.get(number), evaluation.step
-        if step in self._steps.get(number, ()) or trial.state.is_finished():
+        known = step in self._steps.get(number, ())
+        if trial.state.is_finished() or (known and attributes.has(trial, evaluation)):
             return False
-        protocol = trial.user_attrs.get("protocol", evaluation.protocol)
-        if protocol and "protocol" not in trial.user_attrs:
-            self._entries.set(number, "protocol", dict(protocol))
-        entry = attributes.entry_of(evaluation, protocol)
-        self._entries.set(number, f"{attributes.STEP}{step}", entry)
+        if self.measuring.admit(number, evaluation.protocol):
+            for entry in self._entries.all():
+                self._learn(entry)
+        protocol = trial.user_attrs.get("protocol") or dict(evaluation.protocol)
+        if protocol and not trial.user_attrs.get("protocol"):
+            self._entries.set(number, "protocol", protocol)
+        written = attributes.entry_of(evaluation, protocol)
+        self._entries.set(number, f"{attributes.STEP}{step}", written)
         value = evaluation.metrics.get(self.sweep.objective[0].metric)
         if value is not None and finite(value) and len(self.sweep.objective) == 1:
             self._storage.set_trial_intermediate_value(trial._trial_id, step, float(value))
@@ -257,7 +264,7 @@ class Ledger(StudyReader):
 
             design = design_of(self.sweep)
             return len(design.possible) * len(seeds_of(self.sweep))
-        return self._desk.budget
+        return self._proposer.budget
 
     def plan(self) -> int | None:
         """The `budget`, also written down for readers (`planned`)."""
@@ -284,45 +291,24 @@ class Ledger(StudyReader):
         self.scheduler.learn(trial)
 
 
-def _opened(
-    sweep: Sweep, folder: SweepFolder, storage: str | None
-) -> tuple[optuna.Study, BaseStorage, Journal | None]:
-    """The sweep's study with its storage, made first where it is missing; as `Ledger.open`."""
-    mend(folder.study_journal)
-    if not storage_exists(folder, storage):
-        refuse_without_study(folder)
-    place, journal = open_storage(folder, storage)
-    if sweep.name not in optuna.get_all_study_names(place):
-        refuse_without_study(folder)
-        optuna.create_study(
-            storage=place,
-            study_name=sweep.name,
-            directions=[objective.goal for objective in sweep.objective],
-            load_if_exists=True,  # another home may begin one of this name this instant
+def _to_retry(entries: Sequence[FrozenTrial], also: Collection[str]) -> list[int]:
+    """The numbers of the trials that `Ledger.retry` is to try again."""
+    held = {
+        key
+        for entry in entries
+        if not is_lost(attributes.cause_of(entry)) and (key := _run_of(entry)) is not None
+    }
+    return [
+        attributes.number_of(entry)
+        for entry in entries
+        if entry.state == TrialState.FAIL
+        and (
+            # Former versions held a run that was lost once more, under another number.
+            _run_of(entry) not in held
+            if is_lost(cause := attributes.cause_of(entry))
+            else cause in also
         )
-    study = load_study(sweep, place)
-    fingerprint = study.user_attrs.get("fingerprint")
-    if fingerprint is not None and not sweep.answers_to(fingerprint):
-        raise SpecConflict(
-            f"the study {sweep.name!r} belongs to a sweep with another search space, base "
-            "or objective; give this one another name"
-        )
-    if fingerprint is not None and UNMARKED not in study.user_attrs:
-        _claim_unfinished(sweep, study, place)
-    return study, place, journal
-
-
-def _claim_unfinished(sweep: Sweep, study: optuna.Study, storage: BaseStorage) -> None:
-    """Make an entry the sweep's own that a driver of version 0.1 had begun when it was killed.
-
-    It asked in several writes where Optuna drew. Later versions mark an entry as they make it.
-    """
-    entries = study.get_trials(deepcopy=False)
-    last = entries[-1] if entries else None
-    if last is None or last.state != TrialState.RUNNING or "config" in last.user_attrs:
-        return
-    if not sweep.is_ablation and isinstance(Sampler.of(sweep), OptunaSampler):
-        storage.set_trial_user_attr(last._trial_id, "role", "search")
+    ]
 
 
 def _run_of(entry: FrozenTrial) -> tuple[Any, ...] | None:

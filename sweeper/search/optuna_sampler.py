@@ -62,7 +62,7 @@ class OptunaSampler(Sampler):
         draft = Draft(turn.study._storage, turn.number)
         if turn.fixed:
             draft.trial.system_attrs[POINT] = stored(self.sweep, turn.fixed)
-        view.look(self._made(turn.seed()), draft)
+        view.look(self._made(turn.seed()), draft, turn.protocol)
         trial = Trial(view, DRAFT)
         # What is drawn jointly comes first. What is not has a seed of its own each.
         jointly = trial.relative_params

@@ -18,11 +18,13 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from sweeper.causes import is_lost
+from sweeper.errors import PartError
 from sweeper.search import attributes
 from sweeper.search.distributions import distribution, to_study
 from sweeper.search.enqueued import Unfit, check_honoured, fitting
 from sweeper.search.entries import Entries
 from sweeper.search.foreign import MARK, REFUSED, ForeignEntry, foreign_entry
+from sweeper.search.measuring import Measuring
 from sweeper.search.sampler import Result, Sampler, Turn, mix
 from sweeper.sweepfile.model import Sweep
 from sweeper.sweepfile.space import Draw, apply, base_draw, walk
@@ -33,11 +35,20 @@ if TYPE_CHECKING:
 
 
 class Proposer:
-    """Hands out the trials of one study."""
+    """Hands out the trials of one study. What was measured by another protocol than its present one
+    has been tried, and teaches nothing; the cells of an ablation are all due again under it."""
 
-    def __init__(self, sweep: Sweep, study: Study, storage: BaseStorage, entries: Entries) -> None:
+    def __init__(
+        self,
+        sweep: Sweep,
+        study: Study,
+        storage: BaseStorage,
+        entries: Entries,
+        measuring: Measuring,
+    ) -> None:
         self.refused: list[ForeignEntry] = []
         """Enqueued points that have been refused since somebody last looked."""
+        self._measuring = measuring
         self._sweep = sweep
         self._study = study
         self._storage = storage
@@ -48,21 +59,31 @@ class Proposer:
     def ask(self) -> Trial | None:
         """The search's next trial; None when the grid has no further point.
 
-        The first is the base configuration, if the sweep starts with it, then what was enqueued.
+        The first is the base configuration, if the sweep starts with it, and so is the first that
+        is asked for when another protocol holds: what it is worth is measured again. Then come the
+        points that were enqueued.
         """
         own = self._entries.all()
         if self._sweep.is_ablation:
             for entry in self._entries.enqueued():
                 self._refuse(entry, "an ablation runs the cells of its design, and nothing else")
             return self._ask_cell(own)
-        if self._sweep.search.start_with_base and not own:
+        if self._sweep.search.start_with_base and not self._has_base(own):
             return self._add(*self._base(), "base")
         for entry in self._entries.enqueued():
             if (taken := self._take_up(entry, own)) is not None:
                 return taken
         turn = self._turn(own)
-        draw = self._sampler.propose(turn)
+        draw = self._proposal(turn)
         return None if draw is None else self._add(draw, draw.values, "search", noted=turn.noted)
+
+    def _has_base(self, own: list[FrozenTrial]) -> bool:
+        protocol = self._measuring.protocol
+        return any(
+            trial.user_attrs.get("role") == "base"
+            and attributes.comparable(trial.user_attrs, protocol)
+            for trial in own
+        )
 
     def _ask_cell(self, own: list[FrozenTrial]) -> Trial | None:
         """The next run of an ablation; further seeds of a cell belong to its first trial."""
@@ -75,6 +96,8 @@ class Proposer:
         done: set[tuple[str, int]] = set()
         for trial in own:
             attrs = trial.user_attrs
+            if not attributes.comparable(attrs, self._measuring.protocol):
+                continue
             first.setdefault(attrs["cell"]["key"], attributes.number_of(trial))
             done.add((attrs["cell"]["key"], attrs["values"]["seed"]))
         due = cells_due(self._sweep, self._design, done)
@@ -103,7 +126,7 @@ class Proposer:
             return
         # Begun by version 0.1, which asked in several writes where Optuna drew.
         turn = self._turn(earlier, entry.number)
-        draw = self._sampler.propose(turn)
+        draw = self._proposal(turn)
         assert draw is not None, "what was begun can be finished"
         self._fill(entry, draw, turn.noted)
 
@@ -162,6 +185,17 @@ class Proposer:
 
     def _set(self, entry: FrozenTrial, key: str, value: Any) -> None:
         self._storage.set_trial_user_attr(entry._trial_id, key, value)
+
+    def _proposal(self, turn: Turn) -> Draw | None:
+        """What the sampler proposes.
+
+        Raises:
+            PartError: it is no point of the space.
+        """
+        draw = self._sampler.propose(turn)
+        if draw is not None:
+            _check_point(self._sweep, draw, f"the sampler '{self._sampler.key}' proposes")
+        return draw
 
     @property
     def budget(self) -> int | None:
@@ -225,12 +259,15 @@ class Proposer:
         search = [trial for trial in own if trial.user_attrs["role"] == "search"]
         seed = self._sweep.search.seed
 
+        protocol = self._measuring.protocol
+
         def recall() -> list[Result]:
             goal = self._sweep.objective[0]
             return [
-                attributes.result(trial, goal)
+                attributes.result(trial, goal, protocol)
                 for trial in search
                 if not is_lost(attributes.cause_of(trial))
+                and attributes.comparable(trial.user_attrs, protocol)
             ]
 
         return Turn(
@@ -242,4 +279,25 @@ class Proposer:
             number=self._entries.count if number is None else number,
             asked=[trial.user_attrs["values"] for trial in search],
             fixed=fixed or {},
+            protocol=protocol,
         )
+
+
+def _check_point(sweep: Sweep, draw: object, told: str) -> None:
+    """See that what a sampler gave is a point of the space.
+
+    Raises:
+        PartError: it is none; the message begins with `told`.
+    """
+    if not isinstance(draw, Draw):
+        raise PartError(f"{told} {draw!r} (expected a Draw, as `walk` makes it, or None)")
+    domains = {parameter.path: parameter.domain for parameter in sweep.parameters}
+    for path, value in draw.values.items():
+        if path not in domains:
+            expected = "one of " + ", ".join(domains)
+        elif domains[path].contains(value):
+            continue
+        else:
+            words = domains[path].as_dict().items()
+            expected = ", ".join(f"{key}: {what}" for key, what in words)
+        raise PartError(f"{told} {path} = {value!r} (expected {expected})")

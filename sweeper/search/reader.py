@@ -8,6 +8,7 @@ import optuna
 from optuna.storages import BaseStorage
 
 from sweeper.home import SweepFolder
+from sweeper.protocols import measured_in, present
 from sweeper.search import attributes
 from sweeper.search.attributes import number_of, translated
 from sweeper.search.entries import Entries
@@ -15,6 +16,7 @@ from sweeper.search.foreign import ForeignEntry, foreign_entry
 from sweeper.search.importances import Importance, importances_of
 from sweeper.search.owner import refuse_strangers, refuse_without_study
 from sweeper.search.storage import load_study, open_storage, storage_exists
+from sweeper.standings import Standings, standings_of
 from sweeper.sweepfile.model import Sweep
 from sweeper.trial import Trial
 
@@ -40,6 +42,12 @@ class StudyReader:
                 attributes.trial_of(entry, study.get(f"{attributes.FINAL}{number_of(entry)}"))
                 for entry in self._entries.all()
             ]
+
+    def standings(self) -> Standings:
+        """All trials with what follows from them, under the protocol that the study has."""
+        trials = self.trials()
+        protocol = present(self._study.user_attrs.get(attributes.PROTOCOL), measured_in(trials))
+        return standings_of(self.sweep, trials, self.planned, protocol)
 
     def foreign(self) -> list[ForeignEntry]:
         """What other people have put into the study: it decides nothing."""
@@ -74,7 +82,9 @@ class StudyReader:
 
     def importances(self, method: Importance = "ped_anova") -> dict[str, float]:
         """Importance of each searched parameter for the first objective (`importances_of`)."""
-        return importances_of(self.sweep, self._study, method)
+        stored = self._study.user_attrs.get(attributes.PROTOCOL)
+        protocol = present(stored, attributes.measured(self._entries.all()))
+        return importances_of(self.sweep, self._study, protocol, method)
 
 
 def read_study(sweep: Sweep, folder: SweepFolder, storage: str | None = None) -> StudyReader | None:

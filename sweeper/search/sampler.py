@@ -19,6 +19,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from sweeper.parts import Fault, SamplerConfig
+from sweeper.protocols import Protocol
 from sweeper.search.quantiles import at
 from sweeper.sweepfile.domains import Parameter
 from sweeper.sweepfile.model import Sweep
@@ -63,6 +64,8 @@ class Turn:
     """Values of all trials that the search has asked before, whatever became of them."""
     fixed: Mapping[str, Any] = field(default_factory=dict)
     """Values that somebody has enqueued, by path, where the turn is to `honour` them."""
+    protocol: Protocol = field(default_factory=dict)
+    """How the sweep is measured: what was measured otherwise is not among the results."""
     noted: dict[str, Any] = field(default_factory=dict, init=False)
     """What a sampler of Optuna's wants to find again with the trial."""
 

@@ -5,8 +5,9 @@ samplers leave failures out, and would propose the same point again for ever. So
 view of the study in which a configuration that failed, or was stopped for a symptom, is a bad one:
 a trial pruned before its first value, which ranks behind all others (`failures_pruned`), or one
 with a value worse than all (`failures_worst`).
-Failures that are no fault of the configuration (a dead worker), replicates and what others have put
-into the study stay invisible.
+Failures that are no fault of the configuration (a dead worker), replicates, what others have put
+into the study, and what was measured by another protocol than the sweep's present one, stay
+invisible.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from sweeper.causes import is_lost
+from sweeper.protocols import Protocol
+from sweeper.search import attributes
 from sweeper.search.attributes import broken, cause_of
 from sweeper.search.distributions import distribution, to_study
 from sweeper.search.draft import Draft
@@ -37,16 +40,20 @@ class SamplerView(Study):
         sweep: Sweep,
         study: Study,
         soften: Callable[[list[FrozenTrial]], list[FrozenTrial]] = list,
+        protocol: Protocol | None = None,
     ) -> None:
         super().__init__(study.study_name, study._storage, sampler=RandomSampler(0))
         self._sweep = sweep
         self._soften = soften
+        self._protocol = protocol or {}
         self._seen: list[FrozenTrial] | None = None
 
-    def look(self, sampler: BaseSampler, draft: Draft) -> None:
-        """Forget the last snapshot, and propose with `sampler` in `draft` from now on."""
+    def look(self, sampler: BaseSampler, draft: Draft, protocol: Protocol) -> None:
+        """Forget the last snapshot, and propose with `sampler` in `draft` from now on, by what was
+        measured by `protocol`."""
         self.sampler = sampler
         self._storage = draft  # type: ignore[assignment]
+        self._protocol = protocol
         self._seen = None
 
     def _get_trials(
@@ -59,8 +66,14 @@ class SamplerView(Study):
             everything = self._storage.get_all_trials(self._study_id, deepcopy=False)
             study = self._storage.get_study_user_attrs(self._study_id)
             own = latest(trial for trial in everything if is_ours(trial, study))
-            whole = [_whole(self._sweep, trial) for trial in own]
-            self._seen = self._soften([trial for trial in whole if _counts(trial)])
+            whole = [_as_measured(_whole(self._sweep, trial), self._protocol) for trial in own]
+            self._seen = self._soften(
+                [
+                    trial
+                    for trial in whole
+                    if _counts(trial) and attributes.comparable(trial.user_attrs, self._protocol)
+                ]
+            )
         chosen = [trial for trial in self._seen if states is None or trial.state in states]
         return copy.deepcopy(chosen) if deepcopy else chosen
 
@@ -117,6 +130,16 @@ def _counts(trial: FrozenTrial) -> bool:
     if attrs.get("role") == "replicate" or not trial.params:
         return False
     return not is_lost(cause_of(trial))
+
+
+def _as_measured(trial: FrozenTrial, protocol: Protocol) -> FrozenTrial:
+    """The trial with those of its values on the way that were measured by `protocol`."""
+    values = attributes.intermediate_values(trial, protocol)
+    if values is trial.intermediate_values:
+        return trial
+    seen = copy.copy(trial)
+    seen.intermediate_values = values
+    return seen
 
 
 def _unmeasured(trial: FrozenTrial) -> bool:

@@ -8,18 +8,22 @@ from __future__ import annotations
 
 from optuna.trial import FrozenTrial
 
+from sweeper.errors import PartError
 from sweeper.search import attributes
 from sweeper.search.entries import Entries
+from sweeper.search.measuring import Measuring
 from sweeper.search.stopping_rule import StoppingRule, TakeOver
 from sweeper.sweepfile.model import Sweep
 
 
 class Scheduler:
-    """Judges the trials of one sweep by their curves; replicates have none."""
+    """Judges the trials of one sweep by their curves, as far as these were measured by its present
+    protocol; replicates have none."""
 
-    def __init__(self, sweep: Sweep, entries: Entries) -> None:
+    def __init__(self, sweep: Sweep, entries: Entries, measuring: Measuring) -> None:
         self._sweep = sweep
         self._entries = entries
+        self._measuring = measuring
         self._rule = StoppingRule.of(sweep)
         self._curves: dict[int, dict[int, float]] = {}
 
@@ -27,8 +31,9 @@ class Scheduler:
         """Keep the curve of a trial as it is now, so that none is read twice."""
         attrs = entry.user_attrs
         if attrs.get("role") != "replicate":
-            metric = self._sweep.objective[0].metric
-            self._curves[attributes.number_of(entry)] = attributes.curve_of(attrs, metric)
+            metric, protocol = self._sweep.objective[0].metric, self._measuring.protocol
+            curve = attributes.curve_of(attrs, metric, protocol)
+            self._curves[attributes.number_of(entry)] = curve
 
     def undecided(self, number: int) -> bool:
         """Whether the trial's last evaluation still awaits its verdict.
@@ -39,15 +44,25 @@ class Scheduler:
         if not curve or not self._rule.decides:
             return False
         attrs = self._entries.get(number).user_attrs
-        return max(curve) > max((int(attrs.get("judged", 0)), *attributes.donors(attrs)))
+        return max(curve) > max((int(attrs.get("judged") or 0), *attributes.donors(attrs)))
 
     def went_on(self, number: int) -> None:
         """Write down that the trial goes on from its last evaluation."""
         self._entries.set(number, "judged", max(self._curves[number]))
 
     def verdict(self, number: int) -> str | None:
-        """Why the trial is to stop at its last evaluation; None to let it go on."""
-        return self._rule.verdict(number, self._curves) if self._curves.get(number) else None
+        """Why the trial is to stop at its last evaluation; None to let it go on.
+
+        Raises:
+            PartError: the rule gives something else.
+        """
+        if not self._curves.get(number):
+            return None
+        reason = self._rule.verdict(number, self._curves)
+        if reason is None or (isinstance(reason, str) and reason):
+            return reason
+        rule = f"the stopping rule '{self._rule.key}'"
+        raise PartError(f"{rule} says {reason!r} (expected a reason in a clause, or None)")
 
     def take_over(self, number: int) -> TakeOver | None:
         """Under population based training: whose checkpoint the trial goes on from, if another's.

@@ -7,7 +7,7 @@
     cells           the cells of an ablation by their means over seeds
     stops           what ended trials early, and the steps that were saved
     luck            how much of a search is luck, and what its best trials share
-    protocols       which values may stand beside which
+    otherwise       who was measured by another protocol
     values          numbers that can be reckoned with
 
 The winner is the configuration that fresh seeds decided for, where any were run; else the best of

@@ -214,7 +214,7 @@ def _family(standings: Standings, base: Trial) -> int:
 
 def _on_seeds(standings: Standings, trial: Trial, index: int) -> Mapping[int, float | None]:
     runs = (one for one in standings.trials if one.role == "replicate" and one.of == trial.number)
-    return runs_by_seed(runs, index)
+    return runs_by_seed(filter(standings.comparable, runs), index)
 
 
 def _failed(standings: Standings, trial: Trial) -> int:

@@ -25,7 +25,7 @@ def noise_of(standings: Standings) -> NoiseShare | None:
 def shares_of(standings: Standings) -> tuple[ToggleShare, ...]:
     """Which toggles the best tenth of the trials has in common; none for too few trials."""
     toggles = [p.path for p in standings.sweep.parameters if isinstance(p.domain, Toggle)]
-    trials = [trial for trial in standings.search if trial.over]
+    trials = [trial for trial in standings.search if trial.over and standings.comparable(trial)]
     if not toggles or len(standings.scores) < ENOUGH_FOR_SHARES or standings.sweep.is_ablation:
         return ()
     return toggle_shares(

@@ -64,8 +64,9 @@ def budget_of(standings: Standings) -> int | None:
 
 def _over(standings: Standings) -> int:
     if standings.sweep.is_ablation:
-        # Former versions held a run whose worker died again under another number.
-        runs = (trial for trial in standings.trials if trial.over)
+        # Former versions held a run whose worker died again under another number; and one that was
+        # measured by another protocol is due again.
+        runs = (t for t in standings.trials if t.over and standings.comparable(t))
         return len({(trial.cell, trial.values.get("seed")) for trial in runs})
     return sum(trial.over for trial in standings.search)
 

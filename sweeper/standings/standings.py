@@ -4,7 +4,7 @@ With one objective, configurations that were confirmed on fresh seeds stand firs
 that race (`confirming`), then every other completed trial by its value in the search. With two, the
 rank is the front a trial lies on, 1 being the Pareto front. The cells of an ablation stand in the
 order of their means over seeds. Only what completed has a rank: what a stopped trial reached is no
-final score. Trials measured by another protocol than most are listed without one.
+final score. Trials measured by another protocol than the sweep's are listed without one.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from sweeper.ablation.protocols import Protocol, measured_alike, most_common
+from sweeper.protocols import Protocol, alike, measured_in, present
 from sweeper.standings import confirming, ranking
 from sweeper.standings.cells import CellStanding, by_mean, cells_of, runs_by_seed
 from sweeper.standings.stops import Stop, stops_of
@@ -42,12 +42,13 @@ class Standing:
     confirmed: OverSeeds | None = None
     """Its values on fresh seeds, or those of a cell on all of its; None where it ran on one."""
     comparable: bool = True
-    """False for a completed trial that was measured by another protocol than most."""
+    """False for a completed trial that was measured by another protocol than the sweep's."""
 
     @property
     def own_value(self) -> float | None:
-        """The first objective of its own run: of a search, the value that it may owe to luck."""
-        return final(self.trial)
+        """The first objective of its own run: of a search, the value that it may owe to luck. None
+        where it cannot be compared."""
+        return final(self.trial) if self.comparable else None
 
     @property
     def value(self) -> float | None:
@@ -61,12 +62,13 @@ class Standings:
     """A sweep's trials, sorted by number, with what follows from them.
 
     `planned` is how many trials the last driver knew there would be before any confirmation; None
-    where none has said.
+    where none has said. `protocol` is that by which the sweep is measured.
     """
 
     sweep: Sweep
     trials: tuple[Trial, ...]
     planned: int | None = None
+    protocol: Protocol = field(default_factory=dict)
 
     # The trials -----------------------------------------------------------------------------------
 
@@ -98,30 +100,33 @@ class Standings:
 
     @cached_property
     def base(self) -> Trial | None:
-        """The trial of the base configuration, where the search began with it."""
-        return next((trial for trial in self.trials if trial.role == "base"), None)
+        """The trial of the base configuration, where the search began with it: one that may be
+        compared, if there is any."""
+        bases = [trial for trial in self.trials if trial.role == "base"]
+        return next(filter(self.comparable, bases), bases[0] if bases else None)
 
     def scored(self, trial: Trial) -> bool:
         """Whether it completed with a finite value for every objective."""
         return all(final(trial, index) is not None for index in range(len(self.goals)))
 
-    @cached_property
-    def _scored(self) -> tuple[Trial, ...]:
-        return tuple(trial for trial in self.search if self.scored(trial))
-
-    @cached_property
-    def protocol(self) -> Protocol:
-        """The protocol of most completed trials of the search, of the earliest among equals."""
-        return most_common(trial.protocol for trial in self._scored or self.search)
-
     def comparable(self, trial: Trial) -> bool:
-        """Whether its values may stand beside those of most."""
-        return measured_alike(trial.protocol, self.protocol)
+        """Whether what it ended with was measured by the sweep's protocol."""
+        return alike(trial.protocol, self.protocol)
+
+    def final(self, trial: Trial, index: int = 0) -> float | None:
+        """The final value of an objective, where it may stand beside those of other trials."""
+        return final(trial, index) if self.comparable(trial) else None
+
+    @cached_property
+    def measured_otherwise(self) -> tuple[Trial, ...]:
+        """Trials that were measured by another protocol: they are in the record, and are compared
+        with nothing."""
+        return tuple(trial for trial in self.trials if not self.comparable(trial))
 
     @cached_property
     def finished(self) -> tuple[Trial, ...]:
         """Completed trials of the search with a finite value each objective, comparable ones."""
-        return tuple(trial for trial in self._scored if self.comparable(trial))
+        return tuple(t for t in self.search if self.scored(t) and self.comparable(t))
 
     @cached_property
     def scores(self) -> Mapping[int, float]:
@@ -130,12 +135,13 @@ class Standings:
 
     def curve(self, trial: Trial, objective: int = 0) -> dict[int, float]:
         """Values of one objective by step, those that are numbers."""
-        curve = trial.curve(self.metrics[objective])
+        curve = trial.curve(self.metrics[objective], self.protocol)
         return {step: value for step, value in curve.items() if is_number(value)}
 
     def best_on_the_way(self, trial: Trial) -> float | None:
-        """The best value of the first objective at any step; None without any."""
-        return trial.best(self.metrics[0], self.goal)
+        """The best value of the first objective at any step, of those that may be compared; None
+        without any."""
+        return trial.best(self.metrics[0], self.goal, self.protocol)
 
     # Who leads ------------------------------------------------------------------------------------
 
@@ -149,7 +155,8 @@ class Standings:
         """Of each confirmed trial: seed → value on it, None where that replicate failed."""
         groups: dict[int, list[Trial]] = {}
         for trial in self.trials:
-            if trial.role == "replicate" and trial.of is not None and not self.sweep.is_ablation:
+            of_a_search = trial.role == "replicate" and not self.sweep.is_ablation
+            if of_a_search and trial.of is not None and self.comparable(trial):
                 groups.setdefault(trial.of, []).append(trial)
         by_seed = {number: runs_by_seed(runs) for number, runs in groups.items()}
         return {number: values for number, values in by_seed.items() if values}
@@ -296,6 +303,13 @@ class Standings:
         return (states.get(trial.state, 6), 0, reached, trial.number)
 
 
-def standings_of(sweep: Sweep, trials: Iterable[Trial], planned: int | None = None) -> Standings:
-    """The standings of a sweep."""
-    return Standings(sweep, tuple(sorted(trials, key=lambda trial: trial.number)), planned)
+def standings_of(
+    sweep: Sweep,
+    trials: Iterable[Trial],
+    planned: int | None = None,
+    protocol: Protocol | None = None,
+) -> Standings:
+    """The standings of a sweep, by default under the protocol of its first evaluation."""
+    ordered = tuple(sorted(trials, key=lambda trial: trial.number))
+    held = present(None, measured_in(ordered)) if protocol is None else protocol
+    return Standings(sweep, ordered, planned, held)

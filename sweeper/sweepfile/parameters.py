@@ -229,16 +229,11 @@ def _to_whole_steps(domain: Range) -> Range:
 
 
 def _number(document: Document, at: Path, given: Any) -> float | None:
-    """A number, also one that quotes made a string; integers stay integers."""
+    """A number; integers stay integers."""
     if isinstance(given, int | float) and not isinstance(given, bool):
         return given
-    try:
-        number = float(given) if isinstance(given, str) else float("nan")
-    except ValueError:
-        number = float("nan")
-    if abs(number) < float("inf"):
-        return number
-    document.add(at, f"{shown(given)} is no number", "a number")
+    quotes = ", without quotes" if isinstance(given, str) else ""
+    document.add(at, f"{shown(given)} is no number", f"a number{quotes}")
     return None
 
 

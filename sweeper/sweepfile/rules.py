@@ -43,13 +43,16 @@ def check_secrets(document: Document, text: str) -> None:
     `text` is what the document was read from; overrides are values that it does not hold.
     """
     told: set[str] = set()
+    lines: set[int | None] = set()
     for path, value in document.texts():
         for secret in secrets_in(value):
             told.add(value[secret.start : secret.end])
+            lines.add(document.place(path).line)
             document.add(path, f"holds {secret.what} {_COPIED}", _CREDENTIALS)
     for number, line in enumerate(text.splitlines(), 1):
         for secret in secrets_in(line):
-            if line[secret.start : secret.end] not in told:
+            is_comment = "#" in line[: secret.start] and number not in lines
+            if is_comment or line[secret.start : secret.end] not in told:
                 document.problems.append(
                     Problem(
                         "",

@@ -5,18 +5,19 @@ from __future__ import annotations
 from functools import partial
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from sweeper.parts import Number, Whole, base_of
 from trials.by_name import ByName
+from trials.settings import Settings
 
 Goal = Literal["minimize", "maximize"]
 
 
-class Section(BaseModel):
-    """One mapping of the file: frozen, and closed to names that it does not know."""
+class Section(Settings):
+    """One mapping of the file."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(use_attribute_docstrings=True, allow_inf_nan=False)
 
 
 class Objective(Section):

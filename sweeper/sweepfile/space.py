@@ -49,11 +49,17 @@ def walk(sweep: Sweep, choose: Choose) -> Draw:
                 forced.append(parameter.path)
             switches.decided(value)
         else:
-            value = parameter.domain.snap(choose(parameter))
+            value = parameter.domain.snap(_plain(choose(parameter)))
             switches.forget()
         values[parameter.path] = value
         assign(config, parameter.path, value)
     return Draw(values, config, tuple(forced))
+
+
+def _plain(value: Any) -> Any:
+    """A value as files can hold it: NumPy's scalars are Python's."""
+    item = getattr(value, "item", None)
+    return item() if callable(item) else value
 
 
 class _Switches:

@@ -6,7 +6,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sweeper.ablation.design import Design, DesignError, Factor, Feasible
+from sweeper.ablation.design import (
+    Design,
+    DesignError,
+    Factor,
+    Feasible,
+    fault_of_cells,
+    fault_of_reference,
+)
 from sweeper.ablation.design_kind import DesignKind
 from sweeper.testing.promises import Broken, promise, require
 
@@ -26,17 +33,8 @@ def holds_every_cell_once(design: type[DesignKind], folder: Path) -> None:
     """Labels and settings differ from cell to cell, and set factors to levels of theirs."""
     arranged = _arranged(design, folder)
     require(arranged.kind == design.key, f"its design says that it is of '{arranged.kind}'")
-    require(len(arranged.cells) > 1, "has fewer than two cells")
-    levels = {factor.path: factor.levels for factor in arranged.factors}
-    for cell in arranged.cells:
-        foreign = ", ".join(sorted(set(cell.settings) - set(levels)))
-        require(not foreign, f"the cell '{cell.label}' sets {foreign}, which is no factor")
-        for path, value in cell.settings.items():
-            require(value in levels[path], f"{path} = {value!r} is not one of its levels")
-    labels = [cell.label for cell in arranged.cells]
-    require(len(set(labels)) == len(labels), f"two cells share a label: {sorted(labels)}")
-    keys = {cell.key for cell in arranged.cells}
-    require(len(keys) == len(labels), "two cells have the same settings")
+    fault = fault_of_cells(arranged)
+    require(fault is None, str(fault))
 
 
 @promise("ablation design")
@@ -48,12 +46,8 @@ def is_the_same_every_time(design: type[DesignKind], folder: Path) -> None:
 @promise("ablation design")
 def compares_with_a_cell_of_its_own(design: type[DesignKind], folder: Path) -> None:
     """The reference is one of the cells; a factorial has none."""
-    arranged = _arranged(design, folder)
-    if design.factorial:
-        require(arranged.reference is None, "is `factorial`, and has a reference")
-        return
-    labels = [cell.label for cell in arranged.cells]
-    require(arranged.reference in labels, f"its reference is {arranged.reference!r}, no cell")
+    fault = fault_of_reference(_arranged(design, folder), design.factorial)
+    require(fault is None, str(fault))
 
 
 @promise("ablation design")

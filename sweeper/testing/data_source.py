@@ -22,8 +22,9 @@ def yields_what_it_declares(source: type[DataSource], folder: Path) -> None:
     require(len(content.items) > 1, "has fewer than two items in its example")
     require(content.items.shape[1:] == shape, f"declares {shape}, yields {content.items.shape[1:]}")
     kind, wanted = content.items.dtype, np.uint8 if source.items == "image" else np.float32
-    require(kind == wanted, f"yields {kind}, and {source.items}s are {np.dtype(wanted)}")
-    require(len(shape) == (3 if source.items == "image" else 1), f"{source.items}s of {shape}")
+    says = f'says `items = "{source.items}"`'
+    require(len(shape) == (3 if source.items == "image" else 1), f"{says}, and declares {shape}")
+    require(kind == wanted, f"{says}, which are {np.dtype(wanted)}, and yields {kind}")
     require(
         (content.labels is not None) == opened.labelled,
         "`labelled` says otherwise than its content",

@@ -6,11 +6,10 @@ import math
 from pathlib import Path
 
 from sweeper.testing.promises import promise, require
-from trials.optimization.decay import NEARLY_NOTHING, Decay
+from trials.optimization.decay import NEARLY_NOTHING, ROUNDING, Decay
 
 FLOORS = (0.0, 0.1, 0.5, 1.0)
 PROGRESS = tuple(step / 64 for step in range(65))
-ROUNDING = 1e-12
 
 
 @promise("decay")

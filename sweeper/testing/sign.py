@@ -68,7 +68,7 @@ def takes_what_passes_for_no_symptom(sign: type[Sign], folder: Path) -> None:
 
 @promise("sign of failure")
 def says_the_same_after_every_stop(sign: type[Sign], folder: Path) -> None:
-    """A watcher taken up again after each evaluation equals one that never stopped."""
+    """A watcher resumed after each evaluation equals one that never stopped."""
     for example in sign.examples:
         whole, again = Watcher(HealthConfig()), Watcher(HealthConfig())
         for signals in failing(example):

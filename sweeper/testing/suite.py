@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import Any, ClassVar
 
+from sweeper.errors import SweeperError
 from sweeper.testing import (  # noqa: F401 - each adds its promises
     ablation_design,
     data_source,
@@ -22,6 +23,8 @@ from sweeper.testing import (  # noqa: F401 - each adds its promises
     trick,
 )
 from sweeper.testing.promises import Broken, Promise, registered_for
+from trials.errors import TrialError, in_one_line
+from trials.origins import raised_by_another
 from trials.part import Part
 
 
@@ -46,10 +49,16 @@ def check_part(part: type[Part], folder: Path | None = None) -> None:
             try:
                 promise(part, place)
             except Exception as error:  # the part's own code may raise anything
-                what = str(error) or type(error).__name__
-                faults.append(f"{promise.__name__.replace('_', ' ')}: {what}")
+                faults.append(f"{promise.__name__.replace('_', ' ')}: {_told(error)}")
     if faults:
         raise Broken(f"{part.kind} '{part.key}'\n" + "\n".join(f"  {fault}" for fault in faults))
+
+
+def _told(error: Exception) -> str:
+    """What is wrong: a sentence of ours, or what the part raised and where."""
+    if isinstance(error, Broken | TrialError | SweeperError):
+        return "; ".join(str(error).splitlines())
+    return raised_by_another(error) or in_one_line(error)
 
 
 class PartSuite:

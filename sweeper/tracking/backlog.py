@@ -69,9 +69,9 @@ class ModelRow:
 
 
 class Backlog:
-    """The outbox at `path`, as whoever sends it reads it.
+    """The outbox at `path`, for the process that sends it.
 
-    `session` is the driver's for whom this is done, by default whoever has it now.
+    `session` is that of the driver on whose behalf it is sent, by default the present one.
 
     Raises:
         TrackingError: from every method, where the file is damaged or cannot be used.
@@ -173,7 +173,7 @@ class Backlog:
                 (number,),
             ).fetchall()
         return [
-            FileRow(name, None if path is None else Path(path), content, revision)
+            FileRow(name, None if path is None else self.database.found(path), content, revision)
             for name, path, content, revision in rows
         ]
 
@@ -184,7 +184,9 @@ class Backlog:
                 "SELECT name, folder, revision FROM models WHERE number = ? AND sent < revision",
                 (number,),
             ).fetchall()
-        return [ModelRow(name, Path(folder), revision) for name, folder, revision in rows]
+        return [
+            ModelRow(name, self.database.found(folder), revision) for name, folder, revision in rows
+        ]
 
     def run_ids(self) -> dict[int, str]:
         """Every run that MLflow was known to have, whether or not the driver has said its start."""

@@ -110,6 +110,26 @@ class Database:
         with self.reading() as connection, _transaction(connection):
             yield connection
 
+    def kept(self, path: Path) -> str:
+        """How a path is kept here: relative to the sweep's folder, where it is inside, so that a
+        home can move."""
+        folder = self.path.absolute().parent
+        whole = path.absolute()
+        return str(whole.relative_to(folder) if whole.is_relative_to(folder) else whole)
+
+    def found(self, kept: str) -> Path:
+        """Where something that is kept by this path lies now.
+
+        An outbox of 0.1.0 holds absolute paths: one that leads nowhere is looked for in the folder
+        of this name that there is now.
+        """
+        folder = self.path.absolute().parent
+        path = folder / kept
+        if not path.exists() and folder.name in path.parts:
+            *_, inside = kept.rpartition(f"/{folder.name}/")
+            return folder / inside
+        return path
+
     def meta(self, key: str) -> str:
         """A word about the outbox as a whole; empty where it was never said."""
         with self.reading() as connection:
@@ -128,6 +148,8 @@ class Database:
 
 def _connect(path: Path) -> sqlite3.Connection:
     with _translated(path):
+        if not path.exists() and path.parent.is_dir():
+            path.touch()  # SQLite's own files are no group's to write
         connection = sqlite3.connect(
             path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
         )

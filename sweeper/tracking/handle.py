@@ -198,7 +198,7 @@ _COMMAND = (sys.executable, "-P", "-m", "sweeper.tracking.writer")
 
 
 def _environment(uri: str) -> Mapping[str, str]:
-    """The writer's environment: this very package on its path, and nothing phoned home."""
+    """The writer's environment: this package on its path, and no telemetry."""
     root = str(Path(__file__).resolve().parents[2])
     paths = [root, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
     return {

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from sweeper.tracking.database import Database
 from sweeper.tracking.names import trial_tag
+from sweeper.wording import plural
 
 _WAITING = """
 WITH known AS (SELECT number FROM runs WHERE announced = 1),
@@ -27,7 +28,7 @@ class Failure:
 
     number: int
     kind: str
-    """run, param, tag, metric, file or model."""
+    """run, param, tag, metric, data, file or model."""
     key: str
     error: str
 
@@ -56,15 +57,19 @@ class Left:
         if self.pending:
             reason = f" ({self.error})" if self.error else ""
             lines.append(
-                f"{self.pending} facts are not in MLflow yet{reason}. Nothing is lost: "
+                f"{_records(self.pending)} not in MLflow yet{reason}. Nothing is lost: "
                 f"`sweeper sync {name}` sends them, and so does running the sweep file again."
             )
         if self.failures:
-            lines.append(f"MLflow refused {len(self.failures)} of the facts for good:")
+            lines.append(f"MLflow has refused for good {plural(len(self.failures), 'record')}:")
             lines.extend(f"  {failure}" for failure in self.failures[:10])
             if len(self.failures) > 10:
                 lines.append(f"  … and {len(self.failures) - 10} more")
         return "\n".join(lines)
+
+
+def _records(count: int) -> str:
+    return f"{plural(count, 'record')} {'is' if count == 1 else 'are'}"
 
 
 def left_in(database: Database) -> Left:

@@ -19,6 +19,7 @@ from typing import Any
 from sweeper.company import unpack
 from sweeper.tracking import vendor
 from sweeper.tracking.store import Refused, Store, translated
+from trials.errors import reason_of
 
 EXAMPLES = 4
 """Batch size of the trace; torch.export keeps the first axis free only if it is not 1."""
@@ -39,7 +40,7 @@ def log_folder(
         unpack(parts)
         generator = importlib.import_module("trials.evaluation.export").load_generator(folder)
     except Exception as error:
-        raise Refused(f"cannot load the generator in {folder}: {error}") from error
+        raise Refused(f"cannot load the generator in {folder}: {reason_of(error)}") from error
     return log_generator(store, experiment, run_id, name, generator)
 
 
@@ -105,7 +106,7 @@ def _save(generator: Any, path: Path, run_id: str) -> Any:
             # A trace may have fixed the number of images unasked, which shows only now.
             flavour.load_model(str(path))(torch.zeros(EXAMPLES + 1, latent))
     except Exception as error:
-        raise Refused(f"torch.export cannot trace the generator: {error}") from error
+        raise Refused(f"torch.export cannot trace the generator: {reason_of(error)}") from error
     return description
 
 

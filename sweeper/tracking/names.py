@@ -18,6 +18,8 @@ MODEL_TAG = "sweeper.model"
 """Address of the logged generator, `models:/m-…`, on its run and on the sweep's."""
 CHANGED_PREFIX = "sweeper.changed."
 """MLflow parameters never change: a limit that was raised later is found under this prefix."""
+PROTOCOL_PREFIX = "protocol."
+"""How the values of a run were measured is found under this prefix, a tag a field."""
 
 PARENT_TAG = "mlflow.parentRunId"
 NOTE_TAG = "mlflow.note.content"

@@ -34,7 +34,7 @@ from sweeper.tracking.table_files import table_files
 class Outbox:
     """The durable queue of one sweep, at `path`. May be used from several threads.
 
-    Opening it is taking over: the writer of an earlier driver lays down its pen, and trials that
+    Opening it is taking over: the writer of an earlier driver stops, and trials that
     were running count as interrupted until they start again. So only the process that holds the
     sweep's lock opens it.
 
@@ -144,7 +144,7 @@ class Outbox:
             raise TrackingError(f"cannot record {path}: {error}") from error
         version = f"{stat.st_size}:{stat.st_mtime_ns}"
         with self._database.writing() as connection:
-            put_file(connection, number, name, version, path=str(path.absolute()))
+            put_file(connection, number, name, version, path=self._database.kept(path))
 
     def table(self, name: str, columns: Mapping[str, Sequence[Any]], number: int = SWEEP) -> None:
         """A finished table, on the sweep's run: `tables/NAME.json`, which MLflow shows, and .csv.
@@ -197,7 +197,7 @@ class Outbox:
     def model(self, number: int, folder: Path, name: str = "generator") -> None:
         """The trained generator in this trial's folder becomes a logged model of its run."""
         with self._database.writing() as connection:
-            put_model(connection, number, name, folder)
+            put_model(connection, number, name, self._database.kept(folder))
 
     def interrupt(self, keep: Collection[int] = ()) -> list[int]:
         """Count the running trials as interrupted, all but `keep`. Returns which they were."""

@@ -9,7 +9,6 @@ import math
 import sqlite3
 import time
 from collections.abc import Collection, Mapping
-from pathlib import Path
 from typing import Any
 
 from sweeper.tracking.limits import safe_key
@@ -62,23 +61,27 @@ def put_file(
     path: str | None = None,
     content: bytes | None = None,
 ) -> None:
-    """A file of the run, by its path or its content; sent again only where `version` is another."""
+    """A file of the run, by its path or its content; sent again only where `version` is another.
+
+    A path is kept as `Database.kept` gives it.
+    """
     connection.execute(
         "INSERT INTO files (number, name, path, content, version) VALUES (?, ?, ?, ?, ?) "
         "ON CONFLICT (number, name) DO UPDATE SET path = excluded.path, "
-        "content = excluded.content, version = excluded.version, revision = revision + 1 "
+        "content = excluded.content, version = excluded.version, "
+        "revision = revision + (version IS NOT excluded.version) "
         "WHERE version IS NOT excluded.version OR path IS NOT excluded.path",
         (number, safe_key(name), path, content, version),
     )
 
 
-def put_model(connection: sqlite3.Connection, number: int, name: str, folder: Path) -> None:
+def put_model(connection: sqlite3.Connection, number: int, name: str, folder: str) -> None:
     """A generator of the run, in the folder of its trial."""
     connection.execute(
         "INSERT INTO models (number, name, folder) VALUES (?, ?, ?) "
-        "ON CONFLICT (number, name) DO UPDATE SET folder = excluded.folder, "
-        "revision = revision + 1 WHERE folder IS NOT excluded.folder",
-        (number, name, str(folder.absolute())),
+        "ON CONFLICT (number, name) DO UPDATE SET folder = excluded.folder "
+        "WHERE folder IS NOT excluded.folder",
+        (number, name, folder),
     )
 
 

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from sweeper.tracking.backlog import Backlog, MetricRow, RunRow
 from sweeper.tracking.batches import MAX_METRICS, Item, Param, Tag, batches
+from sweeper.tracking.inputs import data_input
 from sweeper.tracking.names import (
     PARENT_TAG,
     STUDY_TAG,
@@ -142,6 +143,7 @@ class Sender:
             if run is None:
                 return
             self._send_values(run, run_id)
+            self._send_data(run, run_id)
             self._send_files(run)
             self._send_models(run, run_id)
             if run.status != run.sent_status:
@@ -171,6 +173,18 @@ class Sender:
                 break
         for key in run.sent_tags.keys() - run.tags.keys() - _OWN_TAGS:
             self._store.remove_tag(run_id, key)
+
+    def _send_data(self, run: RunRow, run_id: str) -> None:
+        data = data_input(run.params, run.tags)
+        # A run is made with its tags, so that they count as sent; parameters only when all is.
+        all_sent = run.params == run.sent_params
+        if data is None or (all_sent and data == data_input(run.sent_params, run.sent_tags)):
+            return
+        log = partial(self._store.log_data, run_id, data)
+        try:
+            self._patience.attempt(run.number, f"data {data.name}", log)
+        except Refused as error:
+            self._receipts.set_aside(run.number, "data", data.name, str(error))
 
     def _send_batch(self, number: int, run_id: str, batch: Sequence[Item], limit: int) -> None:
         """Log a batch; where MLflow refuses it, halve it until the culprit stands alone."""

@@ -10,6 +10,7 @@ Only this module and `models` talk to MLflow's client, and its exceptions end he
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,7 +23,9 @@ from sweeper.errors import TrackingError
 from sweeper.tracking import vendor
 from sweeper.tracking.address import artifact_root, database_file
 from sweeper.tracking.backlog import MetricRow
+from sweeper.tracking.inputs import DataInput
 from sweeper.tracking.names import STUDY_TAG, TRIAL_TAG, trial_number
+from trials.temporary import temporary_for
 
 _PERMANENT = frozenset(
     {
@@ -153,6 +156,16 @@ class Store:
                 tags=[entities.RunTag(key, value) for key, value in tags],
             )
 
+    def log_data(self, run_id: str, data: DataInput) -> None:
+        """The run's data, as its input. What MLflow has already it leaves as it is."""
+        entities = vendor.load("mlflow.entities")
+        dataset = entities.Dataset(
+            data.name, data.digest, data.source_type, data.source, profile=data.profile
+        )
+        context = entities.InputTag("mlflow.data.context", "training and evaluation")
+        with translated(f"log the data of run {run_id}"):
+            self.client.log_inputs(run_id, [entities.DatasetInput(dataset, [context])])
+
     def remove_tag(self, run_id: str, key: str) -> None:
         """Take a tag away from a run."""
         with translated(f"remove tag {key!r}"):
@@ -211,19 +224,24 @@ def _prepare(uri: str) -> None:
     the disk instead of three. The mode of a file that is there already is its owner's choice.
 
     MLflow makes its tables in some fifty migrations, and cannot open what a kill leaves between
-    two of them, ever again. So they are made beside, and the whole file is moved into place.
+    two of them. So they are made beside, and the whole file is moved into place.
     """
     file = database_file(uri)
     if file is None or file.exists():
         return
-    with tempfile.TemporaryDirectory(dir=file.parent, prefix=f".{file.name}.") as folder:
-        made = Path(folder) / file.name
+    folder = temporary_for(file)
+    folder.mkdir()
+    try:
+        made = folder / file.name
+        made.touch()  # SQLite's own files are no group's to write
         with closing(sqlite3.connect(made)) as connection:
             connection.execute("PRAGMA journal_mode = WAL")
         _make_tables(f"sqlite:///{made}")
         with closing(sqlite3.connect(made)) as connection:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         _move(made, file)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _make_tables(uri: str) -> None:

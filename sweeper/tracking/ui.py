@@ -8,10 +8,13 @@ import sys
 from pathlib import Path
 
 from sweeper.errors import UserError
+from sweeper.privacy import private
 from sweeper.secrets import without_user
 from sweeper.tracking.address import database_file, is_server, tracking_uri
+from sweeper.tracking.moved import follow_home
 from sweeper.tracking.serving import run_server
 from sweeper.tracking.vendor import ENVIRONMENT
+from sweeper.wording import visible
 
 LOOPBACK = "127.0.0.1"
 USUAL_PORT = 5000
@@ -63,9 +66,12 @@ def serve_ui(home: Path, port: int | None = None) -> int:
         raise UserError(f"nothing is recorded in {file} yet; `sweeper run FILE` does")
     if port is not None and free_port(port) != port:
         raise UserError(f"port {port} is taken; name another, or none to have a free one")
+    if moved := follow_home(uri, home.absolute() / "mlartifacts"):
+        print(visible(moved))
     command = ui_command(home, port)
     print(f"MLflow: {ui_address(command)}  (Ctrl-C ends it)", flush=True)
-    return run_server(command, {**os.environ, **ENVIRONMENT})
+    with private(home):
+        return run_server(command, {**os.environ, **ENVIRONMENT})
 
 
 def free_port(preferred: int = USUAL_PORT) -> int:

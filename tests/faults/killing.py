@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
@@ -29,18 +30,27 @@ ALL = range(10)
 
 
 class Driver:
-    """One run of the sweep, in a `with` block that leaves none of its processes behind."""
+    """One run of a sweep, in a `with` block that leaves none of its processes behind.
 
-    def __init__(self, home: Path, log: Path | None = None) -> None:
+    `arguments` are the module that runs it and what that is told; the small sweep by default.
+    """
+
+    def __init__(
+        self,
+        home: Path,
+        *arguments: str,
+        log: Path | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self.home = home
         self._log = log or home / f"driver-{time.time_ns()}.log"
-        with self._log.open("wb") as log:
+        with self._log.open("wb") as output:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "tests.faults.driver", str(home)],
+                [sys.executable, "-m", *(arguments or ("tests.faults.driver", str(home)))],
                 cwd=ROOT,
-                env={**os.environ, "PYTHONPATH": str(ROOT)},
-                stdout=log,
-                stderr=log,
+                env={**os.environ, "PYTHONPATH": str(ROOT), **(environment or {})},
+                stdout=output,
+                stderr=output,
                 start_new_session=True,
             )
         self._family: dict[int, psutil.Process] = {}

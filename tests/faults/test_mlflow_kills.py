@@ -9,8 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,46 +18,12 @@ from sweeper.tracking import Outbox, start_writer, sync
 from sweeper.tracking.handle import WriterHandle
 from sweeper.tracking.runs import find_runs
 from sweeper.tracking.store import Store
-from sweeper.tracking.ui import free_port, ui_address, ui_command
-from sweeper.tracking.vendor import ENVIRONMENT
+from sweeper.tracking.ui import free_port
+from tests.faults.mlflow_server import Server, wait_for
 from tests.recorded import artifact_names, metric_history
 
 TRIALS = 20
 STEPS = (250, 500, 750)
-
-
-class Server:
-    """A real MLflow server that can be killed and started again."""
-
-    def __init__(self, home: Path) -> None:
-        self._command = ui_command(home, free_port(0))
-        self.address = ui_address(self._command)
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        self._process = subprocess.Popen(
-            self._command,
-            env={**os.environ, **ENVIRONMENT},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-
-    def wait(self) -> None:
-        def up() -> bool:
-            try:
-                with urllib.request.urlopen(f"{self.address}/health", timeout=1):
-                    return True
-            except OSError:
-                return False
-
-        wait_for(up, 60, "the MLflow server does not come up")
-
-    def kill(self) -> None:
-        if self._process is not None:
-            os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
-            self._process = None
 
 
 @pytest.fixture(scope="module")
@@ -82,13 +47,6 @@ def server(home: Path) -> Iterator[Server]:
     server = Server(home)
     yield server
     server.kill()
-
-
-def wait_for(condition: Callable[[], bool], seconds: float, complaint: str) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, complaint
-        time.sleep(0.05)
 
 
 def say_trial(outbox: Outbox, number: int, grid: Path) -> None:

@@ -120,7 +120,7 @@ SWEEP = Sweep(
 
 def troubled(config: Mapping[str, Any], folder: Path, cache: Path) -> Training:
     """A real training to which the trouble that its config names will happen."""
-    name = config["trouble"]
+    name = config.get("trouble", "none")
     if name in SIGNS:
         return Training(load_config(signed(name)), folder, cache=cache)
     kind, changes = OWN[name]

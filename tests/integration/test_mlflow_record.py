@@ -13,16 +13,18 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any, NoReturn
+from urllib.parse import unquote, urlsplit
 
 import pytest
 from alembic import op
 
 from sweeper.tracking import SWEEP, Outbox, start_writer, sync
+from sweeper.tracking.moved import follow_home
 from sweeper.tracking.runs import find_runs
 from sweeper.tracking.store import Store
 from sweeper.tracking.ui import free_port, ui_address, ui_command
 from sweeper.tracking.vendor import ENVIRONMENT
-from tests.recorded import artifact_names, download, metric_history
+from tests.recorded import artifact_names, datasets, download, metric_history
 
 WHEN = 1_700_000_000.25
 
@@ -93,6 +95,8 @@ def say_everything(outbox: Outbox, folder: Path) -> None:
     for step in (250, 500):
         values = {"fid": 100.0 / step, "fid/class_3": 1.0, "precision": float("nan")}
         outbox.evaluated(0, step, values, WHEN + step)
+    measured = {"data": "digits", "data_hash": "c0" * 32, "intake": "1 of 1798 pictures skipped"}
+    outbox.tagged(0, {f"protocol.{name}": text for name, text in measured.items()})
     outbox.artifact(0, grid, "samples/000250.png")
     outbox.artifact(0, config, "config.json")
     outbox.trial_ended(
@@ -162,6 +166,12 @@ def test_a_sweep_is_recorded_whole_and_saying_it_again_adds_nothing(
         (500, 0.2, WHEN + 500),
     ]
     assert len(metric_history(uri, trial_id, "precision")) == 2
+    (data,) = datasets(uri, trial_id)
+    assert (data["name"], data["digest"]) == ("digits", "c0" * 18)
+    assert json.loads(data["profile"]) == {
+        "hash": "c0" * 32,
+        "intake": "1 of 1798 pictures skipped",
+    }
     assert artifact_names(uri, trial_id) == ["config.json", "samples/000250.png"]
     grid = download(uri, trial_id, "samples/000250.png", tmp_path)
     assert grid.read_bytes() == b"\x89PNG first grid"
@@ -244,6 +254,36 @@ def test_sync_finishes_what_a_driver_left_and_leaves_nothing_running(
     runs = find_runs(server, "synced")
     assert {run["tags"]["sweeper.state"] for run in runs} == {"interrupted"}
     assert {run["status"] for run in runs} == {"KILLED"}
+
+
+def test_a_home_that_was_moved_is_recorded_where_it_lies_now(
+    tmp_path: Path, database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    old, new = tmp_path / "old home", tmp_path / "new home"
+    (old / "digits").mkdir(parents=True)
+    shutil.copy(database, old / "mlflow.db")
+
+    def record(home: Path, number: int) -> list[dict[str, Any]]:
+        grid = home / "digits" / f"{number}.png"
+        grid.write_bytes(b"png")
+        uri, artifacts = f"sqlite:///{home}/mlflow.db", home / "mlartifacts"
+        follow_home(uri, artifacts)
+        with Outbox(home / "digits" / "outbox.db") as outbox:
+            outbox.sweep_started("digits", study="id")
+            outbox.trial_started(number)
+            outbox.artifact(number, grid, "grid.png")
+            outbox.trial_ended(number, "completed")
+        assert not sync(home / "digits" / "outbox.db", uri, artifacts)
+        return find_runs(uri, "digits")
+
+    record(old, 0)
+    old.rename(new)
+    for run in record(new, 0) + record(new, 1):
+        folder = Path(unquote(urlsplit(run["artifact_uri"]).path))
+        assert folder.is_relative_to(new / "mlartifacts")
+        assert run["tags"]["sweeper.trial"] == "sweep" or (folder / "grid.png").is_file()
+    assert not old.exists()
 
 
 def test_a_new_database_lets_readers_in_while_it_is_written_and_ends_as_one_file(tmp_path):

@@ -15,6 +15,7 @@ import ray
 
 from sweeper.errors import SpecConflict, SweepBusy, UserError
 from sweeper.home import Home, Request
+from sweeper.scheduling import attempts
 from sweeper.scheduling.cluster import ENVIRONMENT, OBJECT_STORE
 from sweeper.scheduling.events import (
     Event,
@@ -25,14 +26,17 @@ from sweeper.scheduling.events import (
     TrialStarted,
 )
 from sweeper.scheduling.run import run
-from sweeper.search.sampler import Sampler
+from sweeper.search.sampler import Sampler, Turn
 from sweeper.search.stopping.asha import Asha
 from sweeper.search.stopping.pbt import PopulationBased
 from sweeper.sweepfile.domains import Parameter, Range, Values
 from sweeper.sweepfile.model import Sweep
 from sweeper.sweepfile.sections import Limits, Resources, Seeds
+from sweeper.sweepfile.space import Draw, walk
 from sweeper.trial import Trial
 from tests.fakes import fake
+from trials.origins import origin_of
+from trials.part import temporary_parts
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::FutureWarning")
 
@@ -206,7 +210,7 @@ def test_what_goes_wrong_in_a_training_is_recorded_and_the_sweep_goes_on(home):
     assert found["raise"].reason == "RuntimeError: a training that raises"
     assert "the last thing it printed" in found["raise"].log_tail
     assert "RuntimeError: a training that raises" in found["raise"].log_tail
-    assert found["die"].attempts == 3
+    assert found["die"].attempts == 4  # the last one after a clean rehearsal
     assert found["die once"].attempts == 2
     folder = home.sweep("probe").trial(found["die once"].number)
     assert (folder / "restored").read_text() == "1\n"
@@ -250,6 +254,32 @@ def test_an_interrupted_trial_goes_on_from_its_checkpoint_under_its_number(home)
         assert min(steps_heard(events)[one.number]) > 1
 
 
+def test_what_no_trial_can_do_without_starts_none(home):
+    spec = sweep(Parameter("x", Values((0.0, 1.0))), base={"trouble": "no data"})
+    outcome, _ = go(spec, home)
+    assert (outcome.state, outcome.exit_code, outcome.records) == ("failed", 1, ())
+    assert "no trial was started" in outcome.message
+    assert "there are no pictures" in outcome.message
+
+
+def test_a_worker_that_has_lost_its_trial_to_another_writes_nothing_and_leaves(home):
+    spec = sweep(trials=1, base={"seconds": 0.3})
+    folder = home.sweep("probe").trial(0)
+    lost = []
+
+    def take_back(event: Event) -> None:
+        if isinstance(event, TrialEvaluated) and not lost:
+            attempts.take_back(folder)
+            lost.append((folder / "checkpoint.json").read_bytes())
+        if isinstance(event, TrialEnded) and event.state == "retrying":
+            lost.append((folder / "checkpoint.json").read_bytes())
+
+    outcome, events = go(spec, home, take_back)
+    assert lost[0] == lost[1]
+    assert [one.state for one in outcome.records] == ["completed"]
+    assert steps_heard(events) == {0: [1, 2, 3, 4]}
+
+
 @pytest.mark.parametrize("twice", [True, False])
 def test_a_second_interrupt_and_a_cancel_end_at_once(home, twice):
     spec = sweep(base={"steps": 50, "seconds": 0.2}, trials=4)
@@ -288,7 +318,7 @@ def test_stop_lets_running_trials_end_and_pause_hands_out_none(home):
 
     outcome, events = go(spec, home, pause)
     phases = [event.phase for event in events if isinstance(event, PhaseChanged)]
-    assert phases[:3] == ["searching", "paused", "searching"]
+    assert phases[:4] == ["rehearsing", "searching", "paused", "searching"]
     assert outcome.state == "stopped"
     assert 5 <= len(outcome.records) < 12
     assert all(one.state == "completed" for one in outcome.records)
@@ -336,3 +366,30 @@ def test_a_machine_that_loses_sight_of_the_folder_ends_the_sweep_and_no_trial(ho
     assert [one.state for one in outcome.records] == ["completed", "running"]
     again, _ = go(sweep(trials=4, parallel=1), home)
     assert [one.state for one in again.records] == ["completed"] * 4
+
+
+def test_a_sampler_that_raises_ends_the_run_in_a_sentence_and_the_next_goes_on(home: Home) -> None:
+    with temporary_parts():
+
+        class Moody(Sampler):
+            key = "moody"
+            summary = "raises at its second trial until it is mended"
+            mended = False
+
+            def propose(self, turn: Turn) -> Draw:
+                if turn.index and not self.mended:
+                    raise ValueError("no idea")
+                return walk(self.sweep, lambda parameter: 0.5)
+
+        spec = sweep(trials=3, parallel=1, search={"sampler": "moody"})
+        outcome, _ = go(spec, home)
+        place = f"Moody.propose of {origin_of(Moody)} (test_run_loop.py, line "
+        assert outcome.state == "failed"
+        assert outcome.message.startswith(f"ValueError: no idea, in {place}")
+        assert outcome.exit_code == 1
+        assert len(outcome.standings.trials) == 1
+
+        Moody.mended = True
+        outcome, _ = go(spec, home)
+        assert outcome.state == "finished"
+        assert [trial.state for trial in outcome.standings.trials] == ["completed"] * 3

@@ -184,6 +184,18 @@ def test_nonsense_gets_one_clear_answer(
     assert not (home / "trained").exists()
 
 
+def test_the_list_of_commands_says_of_each_what_it_does_in_a_whole_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert run(["--help"]) == 0
+    listed = capsys.readouterr().out.partition("Commands:")[2].strip().splitlines()
+    assert len(listed) > 20
+    for line in listed:
+        assert line.rstrip().endswith("."), line
+        assert "..." not in line, line
+
+
 def test_every_problem_of_a_file_is_reported_with_its_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -346,7 +358,7 @@ def test_a_phase_is_said_once_and_the_last_message_is_left_to_the_ending(
     for event in (
         PhaseChanged("searching", "", 0.0),
         PhaseChanged("confirming", "trial 3 is given up", 1.0),
-        SweepEnded("finished", "5 facts are not in MLflow yet", 2.0),
+        SweepEnded("finished", "5 records are not in MLflow yet", 2.0),
     ):
         lines(event)
         progress.hear(event)
@@ -555,3 +567,16 @@ def test_training_tells_what_was_skipped(
     assert "1 of 24 pictures skipped: 1 a link that leads" in capsys.readouterr().err
     assert run(["validate", str(file)]) == 0
     assert "warning: 1 of 24 pictures skipped" in capsys.readouterr().out
+
+
+def test_train_tells_of_a_wrong_path_beside_a_wrong_setting(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "trial.yaml"
+    file.write_text(f"data: {{name: image_folder, path: {tmp_path}/nowhere}}\nbatch_size: 1\n")
+    assert run(["train", str(file), "--out", str(tmp_path / "out")]) == 2
+    told = capsys.readouterr().err
+    assert "data.size: is missing" in told
+    assert "nowhere does not exist" in told
+    assert "batch_size" in told
+    assert not (tmp_path / "out").exists()

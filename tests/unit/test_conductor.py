@@ -12,20 +12,29 @@ import pytest
 from sweeper.errors import SweeperError
 from sweeper.home import Home
 from sweeper.parts import RuleConfig
+from sweeper.scheduling import retries
 from sweeper.scheduling.closing import closing
 from sweeper.scheduling.conductor import Conductor
-from sweeper.scheduling.events import Event, PhaseChanged, TrialStarted
+from sweeper.scheduling.events import Event, Noted, PhaseChanged, TrialStarted
 from sweeper.scheduling.failure_counts import FALSE_STARTS
-from sweeper.scheduling.messages import Failure, Report, Work
+from sweeper.scheduling.kept_checkpoints import begin
+from sweeper.scheduling.messages import REHEARSAL, Failure, Report, Work
 from sweeper.scheduling.recorder import Recorder
+from sweeper.scheduling.rehearsal import DEATHS
+from sweeper.scheduling.retries import Retries
 from sweeper.search.ledger import Ledger
 from sweeper.search.samplers.random import Random
+from sweeper.search.samplers.tpe import Tpe
 from sweeper.search.stopping.asha import Asha
 from sweeper.search.stopping.pbt import PopulationBased
 from sweeper.sweepfile.domains import Parameter, Range, Values
 from sweeper.sweepfile.model import Sweep
 from sweeper.sweepfile.sections import Limits, Seeds
+from sweeper.testing.small import SMALL, comparable
 from sweeper.trial import Evaluation
+from tests.fakes import next_trial
+from trials.config import load_config
+from trials.trainer import Training
 
 SWEEP = Sweep(
     name="probe",
@@ -49,9 +58,17 @@ class Stage:
         self.conductor = Conductor(spec, folder, self.ledger, recorder, self.heard.append)
 
     def work(self) -> Work:
-        given = self.conductor.next_work()
+        given = next_trial(self.conductor)
         assert given is not None
         return given
+
+    def die(self, times: int = 1) -> Work:
+        """A trial whose workers die as soon as they have taken it up."""
+        for _ in range(times):
+            work = self.work()
+            self.conductor.started(work.number)
+            self.conductor.died(work.number, "the kernel killed it")
+        return work
 
     def train(self, failure: Failure | None = None) -> None:
         """One trial from its start to its end."""
@@ -78,7 +95,7 @@ def test_a_pause_that_is_lifted_by_a_stop_lets_nothing_go_on(tmp_path: Path) -> 
     stage.conductor.pause(True)
     stage.conductor.stop("no_new", "stopped on request")
     stage.conductor.pause(False)
-    assert stage.phases == ["searching", "paused", "draining"]
+    assert stage.phases == ["rehearsing", "searching", "paused", "draining"]
     assert stage.conductor.next_work() is None
 
 
@@ -89,7 +106,7 @@ def test_a_confirmation_that_was_paused_goes_on_as_one(tmp_path: Path) -> None:
     stage.train()
     stage.conductor.pause(True)
     stage.conductor.pause(False)
-    assert stage.phases == ["searching", "confirming", "paused", "confirming"]
+    assert stage.phases == ["rehearsing", "searching", "confirming", "paused", "confirming"]
     stage.train()
     assert stage.ending == ("finished", "")
 
@@ -277,3 +294,179 @@ def test_a_start_that_a_cancel_has_overtaken_starts_nothing(tmp_path: Path) -> N
     assert stage.ledger.trials() == before
     assert not any(isinstance(event, TrialStarted) for event in stage.heard)
     assert stage.conductor.heard(work.number, Report())
+
+
+def test_a_damaged_checkpoint_costs_steps_and_changes_nothing_in_the_study(tmp_path: Path) -> None:
+    steps = Sweep(
+        name="probe",
+        base=dict(SMALL, steps=9),
+        parameters=(Parameter("seed", Range(0, 9, integer=True)),),
+        search=Random.Config(start_with_base=False),
+        limits=Limits(trials=1),
+    )
+    first = Stage(tmp_path / "disturbed", steps)
+    work = first.work()
+    first.conductor.started(work.number)
+    begun = Training(load_config(work.config), Path(work.folder))
+    for _ in range(2):
+        assert not first.conductor.heard(work.number, Report((begun.advance(),)))
+    begun.checkpoint_file.write_bytes(begun.checkpoint_file.read_bytes()[:-50])
+
+    second = Stage(tmp_path / "disturbed", steps)
+    heard = play(second)
+    assert heard == [6, 9]  # the first of them was in the study already
+    (trial,) = second.ledger.trials()
+    assert trial.state == "completed"
+    (note,) = trial.notes
+    assert "goes on from the one before it, at step 3" in note
+    assert [one.message for one in second.heard if isinstance(one, Noted)] == [
+        f"trial 00000: {note}"
+    ]
+    whole = Stage(tmp_path / "whole", steps)
+    play(whole)
+    (expected,) = whole.ledger.trials()
+    assert [(one.step, comparable(one.metrics)) for one in trial.evaluations] == [
+        (one.step, comparable(one.metrics)) for one in expected.evaluations
+    ]
+
+
+def play(stage: Stage) -> list[int]:
+    """A worker's part with a real training, up to the end of one trial: the steps it reported."""
+    work = stage.work()
+    stage.conductor.started(work.number)
+    training = Training(load_config(work.config), Path(work.folder))
+    begin(training, Path(work.folder), work)
+    notes, steps = tuple(training.notes), []
+    while not training.finished:
+        evaluation = training.advance()
+        steps.append(evaluation.step)
+        report = Report((evaluation,), training.finished, notes=notes)
+        assert stage.conductor.heard(work.number, report) is training.finished
+        notes = ()
+    return steps
+
+
+NO_DATA = Report(finished=True, failure=Failure("unreadable", "DataError: there are no pictures"))
+
+
+def test_what_no_trial_can_do_without_is_missed_before_the_first_one(tmp_path: Path) -> None:
+    stage = Stage(tmp_path)
+    rehearsal = stage.conductor.next_work()
+    assert rehearsal is not None
+    assert (rehearsal.number, rehearsal.config) == (REHEARSAL, SWEEP.base)
+    assert stage.conductor.next_work() is None  # not beside it either
+    with pytest.raises(SweeperError, match=r"no trial was started.*there are no pictures"):
+        stage.conductor.heard(REHEARSAL, NO_DATA)
+    assert stage.ledger.trials() == []
+    again = Stage(tmp_path)
+    again.train()
+    again.train()
+    assert again.ending == ("finished", "")
+    assert Stage(tmp_path, replace(SWEEP, limits=Limits(trials=3))).work().number == 2
+
+
+def test_what_is_rehearsed_is_not_rehearsed_again(tmp_path: Path) -> None:
+    Stage(tmp_path).train()
+    work = Stage(tmp_path).conductor.next_work()
+    assert work is not None
+    assert work.number == 1
+
+
+def test_a_base_that_needs_too_much_memory_keeps_no_other_from_trying(tmp_path: Path) -> None:
+    stage = Stage(tmp_path)
+    assert stage.conductor.next_work() is not None
+    failure = Failure("out_of_memory", "no room")
+    assert stage.conductor.heard(REHEARSAL, Report(finished=True, failure=failure))
+    assert stage.work().number == 0
+
+
+@pytest.fixture
+def without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retries, "FIRST_PAUSE", 0.0)
+
+
+ALONE = replace(
+    SWEEP, search=Tpe.Config(startup_trials=2, start_with_base=False), limits=Limits(trials=6)
+)
+
+
+@pytest.mark.usefixtures("without_pauses")
+@pytest.mark.parametrize("deaths", [1, 3])
+def test_workers_that_die_change_neither_a_search_nor_its_values(
+    deaths: int, tmp_path: Path
+) -> None:
+    straight, killed = Stage(tmp_path / "straight", ALONE), Stage(tmp_path / "killed", ALONE)
+    for number in range(6):
+        straight.train()
+        if number in (0, 3):
+            assert killed.die(deaths).number == number
+        killed.train()
+    assert straight.ending == killed.ending == ("finished", "")
+    told = [
+        [(one.number, one.config, one.objective) for one in stage.ledger.trials()]
+        for stage in (straight, killed)
+    ]
+    assert told[0] == told[1]
+
+
+def test_a_trial_that_rests_after_a_death_keeps_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retries, "FIRST_PAUSE", 60.0)
+    stage = Stage(tmp_path, ALONE)
+    stage.die()
+    assert stage.conductor.next_work() is None
+    assert not stage.conductor.finished
+    assert len(stage.ledger.trials()) == 1
+
+
+@pytest.mark.usefixtures("without_pauses")
+def test_a_trial_that_dies_again_after_a_clean_rehearsal_is_given_up_till_the_next_run(
+    tmp_path: Path,
+) -> None:
+    stage = Stage(tmp_path, ALONE)
+    stage.die(4)
+    [given_up] = stage.ledger.trials()
+    assert (given_up.symptom, given_up.attempts) == ("worker_died", 4)
+    assert given_up.reason.startswith("4 workers died under it after step 0")
+    for _ in range(5):
+        stage.train()
+    assert stage.ending[0] == "incomplete"
+    again = Stage(tmp_path, ALONE)
+    again.train()
+    assert again.ending == ("finished", "")
+
+
+@pytest.mark.usefixtures("without_pauses")
+def test_a_machine_on_which_the_base_dies_too_is_at_fault_and_not_the_trial(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = Stage(tmp_path, ALONE)
+    stage.die(3)
+    for _ in range(DEATHS - 1):
+        rehearsal = stage.conductor.next_work()
+        assert rehearsal is not None
+        assert rehearsal.number == REHEARSAL
+        stage.conductor.died(REHEARSAL, "the kernel killed it")
+    assert stage.conductor.next_work() is not None
+    with pytest.raises(SweeperError, match="workers die here whatever they train"):
+        stage.conductor.died(REHEARSAL, "the kernel killed it")
+    assert [one.over for one in stage.ledger.trials()] == [False]
+
+
+def test_a_trial_that_dies_on_several_machines_is_at_fault() -> None:
+    several = Retries(machines=lambda: 3)
+    assert several.died(0, 250, {"a": 2}) == "go on"
+    assert several.died(0, 250, {"a": 2, "b": 1}) == "give up"
+    assert [several.died(1, 0, {"a": count}) for count in (3, 5, 6)] == [
+        "go on",
+        "go on",
+        "rehearse",
+    ]
+    assert several.rests(1)
+    several.rehearsed()
+    assert several.died(1, 0, {"a": 7}) == "give up"
+
+
+def test_pauses_double_and_end() -> None:
+    assert [retries.pause(deaths) for deaths in (1, 2, 3, 20)] == [0.5, 1.0, 2.0, 60.0]

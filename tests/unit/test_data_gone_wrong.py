@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import os
+import struct
 import subprocess
 import sys
 import textwrap
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -205,7 +207,7 @@ def test_pictures_of_twelve_bits_in_sixteen_are_warned_of_and_can_be_spread(
     assert "`range: used`" in warning
     bright = opened(made, range="used")
     assert bright.intake.warnings() == []
-    assert bright.intake.in_words() == "16-bit grey as round(255 (v - 0) / 4095)"
+    assert bright.intake.in_words() == "16-bit values as round(255 (v - 0) / 4095)"
     with Image.open(tmp_path / "3.png") as picture:
         values = np.asarray(picture).astype(float)
     assert np.array_equal(bright.images[3, 0].numpy(), np.rint(values * 255 / 4095))
@@ -214,6 +216,36 @@ def test_pictures_of_twelve_bits_in_sixteen_are_warned_of_and_can_be_spread(
     assert opened(made).intake.warnings()
     twelve_bits(tmp_path, high=8192)
     assert opened(made).intake.warnings() == []
+
+
+def deep_colour(high: int) -> bytes:
+    """A PNG of 16-bit colour, which Pillow reads and does not write."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        body = kind + data
+        return struct.pack(">I", len(data)) + body + struct.pack(">I", zlib.crc32(body))
+
+    values = np.random.default_rng(0).integers(0, high + 1, (8, 8, 3)).astype(">u2")
+    rows = b"".join(b"\0" + row.tobytes() for row in values)
+    head = struct.pack(">2I5B", 8, 8, 16, 2, 0, 0, 0)
+    chunks = chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + chunks
+
+
+def test_colour_of_twelve_bits_in_sixteen_is_warned_of_too(tmp_path: Path) -> None:
+    made = {"name": "image_folder", "path": str(tmp_path), "size": 8, "labels_from_folders": False}
+    (tmp_path / "a.png").write_bytes(deep_colour(4095))
+    data = opened(made)
+    assert int(data.images.max()) == 15
+    assert data.intake.modes == {"RGB;16": 1}
+    (warning,) = data.intake.warnings()
+    assert "the 16-bit pictures use the values 0 to 3840" in warning
+    assert int(opened(made, range="used").images.max()) == 255
+    (tmp_path / "a.png").write_bytes(deep_colour(65535))
+    data = opened(made)
+    assert data.intake.warnings() == []
+    values = np.random.default_rng(0).integers(0, 65536, (8, 8, 3)) >> 8
+    assert np.array_equal(data.images[0].numpy(), np.moveaxis(values, -1, 0))
 
 
 def test_floats_are_read_as_images_by_a_rule_that_is_told(tmp_path: Path) -> None:

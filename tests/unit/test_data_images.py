@@ -174,6 +174,17 @@ def test_a_name_that_would_act_on_a_terminal_is_told_in_escapes() -> None:
     assert warning.endswith(r"the first: a\x1b[2Jb\u202ec\udcff.png (no bytes)")
 
 
+def test_of_many_reasons_the_most_frequent_are_told() -> None:
+    tally = Tally("test", 400, 1.0)
+    for number in range(300):
+        tally.corrupt(f"{number}.png", f"reason {number // 2}" if number < 299 else "reason 7")
+    intake = tally.intake()
+    assert len(intake.skipped) == 101, "whatever somebody's decoder says, memory is bounded"
+    (warning,) = intake.warnings()
+    assert warning.startswith("300 of 400 pictures skipped: 99 others, 3 reason 7, 2 reason 0, ")
+    assert ", 192 for other reasons; the first: 0.png (reason 0)" in warning
+
+
 def test_no_warning_of_pillow_reaches_the_user_and_filters_are_left_alone(tmp_path: Path) -> None:
     before = list(warnings.filters)
     palette = Image.fromarray(noise(8, 8)).convert("P")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import statistics
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,13 @@ from trials.evaluation.export import load_generator
 from trials.metrics.frechet import Moments, Reference
 from trials.networks.mixture import Mixture, shares
 from trials.trainer import Training
-from trials.tricks.generator_ensemble import GeneratorEnsemble, greedy, mixture_distance
+from trials.tricks.generator_ensemble import (
+    GeneratorEnsemble,
+    fall_error,
+    greedy,
+    mixed,
+    mixture_distance,
+)
 
 
 def _features(seed: int, *, count: int = 60, shift: float = 0.0, scale: float = 1.0) -> Tensor:
@@ -69,6 +76,38 @@ def test_two_generators_with_half_the_modes_each_are_mixed() -> None:
     assert distance == pytest.approx(pairs[(0, 1)])
     alone = min(mixture_distance(reference, [features]) for features in halves)
     assert distance < alone / 5
+
+
+def test_samplings_of_one_generator_are_not_preferred_to_one_of_them() -> None:
+    for seed in range(10):
+        draw = torch.Generator().manual_seed(seed)
+        stretch = torch.randn(64, 64, generator=draw) / 8
+        reference = Reference.of(Moments.of(torch.randn(2048, 64, generator=draw) @ stretch))
+        samplings = [torch.randn(512, 64, generator=draw) @ stretch for _ in range(4)]
+        alone = min(mixture_distance(reference, [sampling]) for sampling in samplings)
+        # Four times as many samples halve the distance of the very same generator.
+        assert reference.distance(Moments.of(torch.cat(samplings))) < alone / 2
+        assert greedy(reference, samplings, 4) == ([greedy(reference, samplings, 1)[0][0]], alone)
+
+
+def test_a_mixture_is_judged_by_as_many_samples_as_a_candidate() -> None:
+    made = [_features(seed, count=61) for seed in range(3)]
+    mixture = mixed(made)
+    assert mixture.shape == made[0].shape
+    for row in range(61):
+        assert torch.equal(mixture[row], made[row % 3][row])
+
+
+def test_the_error_of_a_fall_is_what_it_varies_by() -> None:
+    """Over 60 pairs of samplings, the falls' deviation against the mean of the errors told."""
+    data = Reference.of(Moments.of(_features(0, count=4000)))
+    falls, errors = [], []
+    for seed in range(60):
+        before = _features(2 * seed + 1, count=400, scale=1.2)
+        after = _features(2 * seed + 2, count=400, scale=1.1)
+        falls.append(data.distance(Moments.of(before)) - data.distance(Moments.of(after)))
+        errors.append(fall_error(data, before, after))
+    assert statistics.fmean(errors) == pytest.approx(statistics.stdev(falls), rel=0.25)
 
 
 def test_nothing_is_added_that_does_not_help() -> None:

@@ -209,6 +209,13 @@ def test_real_statistics_are_computed_once_and_read_back_bit_for_bit(
     Evaluator(CONFIG, other, cache=tmp_path).measure(redrawn(data), weights="raw", seed=0)
     assert len(list(tmp_path.iterdir())) == 4
 
+    # Whatever was copied over them, of other data or of another part, is known not to be them.
+    strange, *_ = (path for path in tmp_path.iterdir() if path not in files)
+    for path in files:
+        path.write_bytes(strange.read_bytes())
+    swapped = Evaluator(CONFIG, data, cache=tmp_path).measure(redrawn(data), weights="raw", seed=0)
+    assert swapped.values == first.values
+
 
 def test_labels_have_the_proportions_of_the_data_and_the_order_of_the_seed() -> None:
     data = digits()

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trials.metrics.frechet import Moments, Reference, RunningMoments, TooFewImagesError
-from trials.metrics.protocol import Protocol, ProtocolError, counted, require_same
+from trials.metrics.protocol import Protocol, alike, counted, differing
 
 
 def normal(count: int, dim: int, seed: int) -> torch.Tensor:
@@ -76,18 +76,17 @@ PROTOCOL = Protocol(
 )
 
 
-def test_values_of_different_protocols_refuse_to_meet_and_say_why() -> None:
-    other = replace(PROTOCOL, fake_count=5000, weights="raw")
-    assert require_same([PROTOCOL, replace(PROTOCOL)]) == PROTOCOL
-    assert PROTOCOL.key() != other.key()
-    with pytest.raises(ProtocolError, match="fake_count: 1024 against 5000; weights: averaged"):
-        require_same([PROTOCOL, other])
-
-
-def test_a_protocol_survives_being_written_as_text() -> None:
-    assert Protocol.from_dict(PROTOCOL.as_dict()) == PROTOCOL
-    with pytest.raises(ProtocolError, match="resize"):
-        Protocol.from_dict({k: v for k, v in PROTOCOL.as_dict().items() if k != "resize"})
+def test_values_meet_only_where_all_but_the_configured_fields_are_equal() -> None:
+    mine = PROTOCOL.as_dict()
+    other = replace(PROTOCOL, fake_count=5000, weights="raw").as_dict()
+    assert differing(mine, other) == {"fake_count": ("1024", "5000")}
+    assert not alike(mine, other)
+    assert alike(mine, replace(PROTOCOL, weights="raw").as_dict())
+    assert alike(mine, {})
+    assert alike({}, mine)
+    without = {name: text for name, text in mine.items() if name != "settings"}
+    assert alike(mine, without)
+    assert not alike({**mine, "settings": "k 5"}, without)
 
 
 def test_names_carry_their_sample_count() -> None:

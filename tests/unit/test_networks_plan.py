@@ -20,6 +20,8 @@ from trials.networks import (
     plan_networks,
 )
 from trials.networks.config import PLAYERS, FamilyOf, settled
+from trials.networks.families.mlp import Mlp
+from trials.part import temporary_parts
 from trials.problems import Problem
 from trials.validation import problems_from
 
@@ -50,6 +52,23 @@ def test_auto_is_dcgan_for_images_and_mlp_for_points() -> None:
     assert planned().generator.family == planned().discriminator.family == "dcgan"
     points = planned(shape=(2,))
     assert points.generator.family == points.discriminator.family == "mlp"
+
+
+def test_a_family_is_for_the_kind_of_data_that_it_says() -> None:
+    with temporary_parts():
+
+        class Shallow(Mlp):
+            key = "shallow"
+            images = False
+
+        for shape, family, told in (
+            (DIGITS, "shallow", "shallow makes points, the data are images"),
+            ((2,), "dcgan", "dcgan makes images, the data are points"),
+        ):
+            found = problems({"family": family}, shape)
+            assert [problem.message for problem in found] == [told] * 2
+            assert all(family not in problem.expected.split(", ") for problem in found)
+        assert "shallow" in found[0].expected, "what takes points is in the registry"
 
 
 def test_a_player_may_have_a_family_of_its_own() -> None:

@@ -6,6 +6,7 @@ import json
 import shutil
 import sys
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 from sweeper.cli.main import run
 from sweeper.errors import SpecError
 from sweeper.sweepfile.load import parse_sweep, sweep_from_dict
-from trials import catalogue, distributions, part
+from trials import catalogue, distributions, origins, part
 from trials.config import load_config, problems_of
 from trials.distributions import canonical
 from trials.errors import ConfigError
@@ -222,3 +223,63 @@ def test_a_stored_sweep_is_listed_where_its_distribution_is_gone(lab: Path) -> N
     distributions.installed.cache_clear()
     part._OFFERED.clear()
     assert sweep_from_dict(stored).parts == ("my-lab-parts",)
+
+
+BROKEN_DATA = """
+from trials.data.source import DataSource
+
+
+class Bare(DataSource):
+    key = "bare"
+    summary = "raises when it is asked for its shape"
+    labelled = False
+
+    def item_shape(self):
+        raise KeyError("shape")
+
+    def inspections(self):
+        return ()
+
+    def content(self, cache):
+        raise KeyError("content")
+"""
+
+
+def test_a_part_that_raises_while_a_file_is_read_is_named_in_one_line(
+    install: Install, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    install("bare-parts", "bare_parts", BROKEN_DATA)
+    file = tmp_path / "f.yaml"
+    file.write_text("name: bare\nparts: [bare-parts]\nbase: {data: bare}\nlimits: {trials: 1}\n")
+    assert run(["validate", str(file)]) == 1
+    place = "Bare.item_shape of bare-parts 1.0 (bare_parts.py, line 11)"
+    assert capsys.readouterr().err == f"sweeper: KeyError: 'shape', in {place}\n"
+
+
+def test_a_folder_beside_a_script_is_not_the_installed_package_of_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for place, version in (("site", "1.0"), ("script", "")):
+        (tmp_path / place / "helpers_of_all").mkdir(parents=True)
+        source = TRICK.format(key=f"contrast_of_{place}")
+        (tmp_path / place / "helpers_of_all" / "__init__.py").write_text(source)
+        if version:
+            info = tmp_path / place / f"helpers-{version}.dist-info"
+            info.mkdir()
+            (info / "METADATA").write_text(f"Name: helpers\nVersion: {version}\n")
+            (info / "top_level.txt").write_text("helpers_of_all\n")
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    origins._packages.cache_clear()
+    try:
+        with temporary_parts():
+            import_module("helpers_of_all")
+            assert str(origin_of(catalogue.tricks()["contrast_of_site"])) == "helpers 1.0"
+            del sys.modules["helpers_of_all"]
+        monkeypatch.syspath_prepend(tmp_path / "script")
+        with temporary_parts():
+            import_module("helpers_of_all")
+            told = origin_of(catalogue.tricks()["contrast_of_script"])
+            assert (told.source, told.installed) == ("helpers_of_all", False)
+    finally:
+        sys.modules.pop("helpers_of_all", None)
+        origins._packages.cache_clear()

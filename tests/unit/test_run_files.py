@@ -16,7 +16,7 @@ from sweeper.errors import UserError
 from sweeper.home import Home, Request, SweepFolder
 from sweeper.scheduling import conclusion
 from sweeper.scheduling import run as run_module
-from sweeper.scheduling.events import Outcome
+from sweeper.scheduling.events import Noted, Outcome
 from sweeper.search.ledger import Ledger
 from sweeper.search.samplers.tpe import Tpe
 from sweeper.standings import standings_of
@@ -192,3 +192,28 @@ def test_workers_in_other_folders_find_what_a_base_names(
     }
     for plain in ({"data": "digits"}, {"evaluation": {"extractor": "digits"}}, {}):
         assert api.with_absolute_paths(plain) == plain
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_pause_that_outlived_its_driver_is_told_at_once_and_ended_where_it_is_asked(
+    resume, tmp_path, monkeypatch
+):
+    home, events = Home.at(tmp_path), []
+    folder = home.sweep(ONE.name)
+    folder.create()
+    folder.ask(Request.PAUSE)
+    told: list[list[str]] = []
+
+    def wait_for_ray(tuning: object) -> None:
+        told.append([event.message for event in events if isinstance(event, Noted)])
+
+    monkeypatch.setattr(run_module.Tuning, "run", wait_for_ray)
+    run_module.run(ONE, home, events=events.append, record=False, report=False, resume=resume)
+    if resume:
+        assert told == [[]]
+        assert folder.asked() is None
+    else:
+        ((said,),) = told
+        assert f"`sweeper resume probe --home {tmp_path}`" in said
+        assert "--resume" in said
+        assert folder.asked() is Request.PAUSE

@@ -15,7 +15,7 @@ from sweeper.cli.live import Lines
 from sweeper.home import Home
 from sweeper.scheduling.conductor import Conductor
 from sweeper.scheduling.events import Event, PhaseChanged, TrialEnded
-from sweeper.scheduling.messages import Failure, Report, Work
+from sweeper.scheduling.messages import REHEARSAL, Failure, Report, Work
 from sweeper.scheduling.recorder import Recorder
 from sweeper.search.ledger import Ledger
 from sweeper.search.samplers.grid import Grid
@@ -154,6 +154,9 @@ def play(
 
 
 def answer(conductor: Conductor, work: Work, dies: tuple[int, int] | None) -> None:
+    if work.number == REHEARSAL:
+        conductor.heard(REHEARSAL, Report(finished=True))
+        return
     conductor.started(work.number)
     config = dict(work.config)
     if (x_of(config), config["seed"]) == dies:
@@ -231,6 +234,19 @@ def test_the_leaderboard_shows_the_confirmed_first_with_both_numbers(tmp_path, c
     assert "(3)" in lines[2]
     assert "(6)" in lines[0]
     assert "±" not in lines[3]
+
+
+def test_trials_of_one_pareto_front_share_a_place(capsys):
+    both = (
+        Objective(metric="precision", goal="maximize"),
+        Objective(metric="recall", goal="maximize"),
+    )
+    values = [(0.2, 0.2), (0.5, 0.4), (0.4, 0.6)]
+    trials = [replace(record(n, n, 0, 1.0), objective=pair) for n, pair in enumerate(values)]
+    standings = standings_of(replace(RACED, objective=both), trials)
+    print_leaderboard(standings, 3)
+    _, *lines = (line.split() for line in capsys.readouterr().out.splitlines())
+    assert [line[:2] for line in lines] == [["1", "00001"], ["1", "00002"], ["2", "00000"]]
 
 
 def test_an_ablation_is_led_by_its_best_cell_over_all_seeds_not_by_the_luckiest_run(capsys):

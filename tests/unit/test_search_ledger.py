@@ -141,14 +141,14 @@ def test_an_evaluation_is_read_back_as_it_was_reported(folder):
     reported = (
         Evaluation(1, 10.0, {"fid": 3.0}, protocol, (), "samples/000001.png"),
         Evaluation(2, 11.0, {"fid": 2.0}, protocol, (swings,)),
-        Evaluation(3, 12.0, {"fid": 9.0}, {**protocol, "fake_count": "32"}),
+        Evaluation(3, 12.0, {"fid": 9.0}, {**protocol, "weights": "averaged"}),
         Evaluation(4, 13.0, {"loss/generator": 1.0}),
     )
     for evaluation in reported:
         ledger.report(0, evaluation)
     [trial] = read_study(SWEEP, folder).trials()
     assert trial.evaluations == reported
-    assert trial.protocol == protocol
+    assert trial.protocol == {**protocol, "weights": "averaged"}
     assert trial.symptoms == (swings,)
 
 
@@ -219,9 +219,9 @@ def test_a_damaged_line_is_named(folder):
 def test_deaths_are_counted_anew_when_a_trial_got_further_in_between(folder):
     ledger = Ledger.open(SWEEP, folder)
     ledger.ask()
-    assert [ledger.died(0), ledger.died(0)] == [1, 2]
+    assert [ledger.died(0, "a"), ledger.died(0, "b")] == [(0, {"a": 1}), (0, {"a": 1, "b": 1})]
     ledger.report(0, Evaluation(1, 10.0, {"fid": 1.0}))
-    assert [ledger.died(0), ledger.died(0), ledger.died(0)] == [1, 2, 3]
+    assert [ledger.died(0, "a"), ledger.died(0, "a")] == [(1, {"a": 1}), (1, {"a": 2})]
 
 
 def test_a_study_of_another_search_is_refused(folder):

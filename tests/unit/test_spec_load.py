@@ -34,6 +34,16 @@ def only(text: str, *overrides: str) -> Problem:
     return found[0]
 
 
+def test_a_secret_is_told_once_in_a_value_and_again_in_a_comment() -> None:
+    text = sweep_with(rest="description: http://u:p@h  # was http://u:p@h\n# http://u:p@h\n")
+    with pytest.raises(SpecError) as caught:
+        parse_sweep(text)
+    assert [(problem.path, problem.line) for problem in caught.value.problems] == [
+        ("description", 6),
+        ("", 7),
+    ]
+
+
 def sweep_with(parameters: str = "", *, base: str = "{data: digits}", rest: str = "") -> str:
     given = parameters or "seed: {values: [0, 1]}"
     return f"name: s\nbase: {base}\nlimits: {{trials: 4}}\nparameters:\n  {given}\n{rest}"
@@ -115,7 +125,7 @@ def test_limits_may_be_raised_on_resume_and_the_space_may_not_change() -> None:
         ("{min: 1.0, max: 8}", Range(1.0, 8.0)),
         ("{min: 0, max: 1, distribution: uniform}", Range(0.0, 1.0)),
         ("{min: 1e-4, max: 1, distribution: log_uniform}", Range(1e-4, 1.0, log=True)),
-        ("{min: '1e-4', max: 1.0, distribution: log_uniform_values}", Range(1e-4, 1.0, log=True)),
+        ("{min: 1e-4, max: 1.0, distribution: log_uniform_values}", Range(1e-4, 1.0, log=True)),
         ("{min: 0, max: 1, q: 0.3}", Range(0.0, 0.9, step=0.3)),
         ("{min: 16, max: 130, step: 16}", Range(16, 128, step=16, integer=True)),
         ("{min: 2, max: 9, distribution: int_uniform}", Range(2, 9, step=1, integer=True)),
@@ -163,6 +173,7 @@ def _read(text: str) -> Any:
         ("{min: 0, max: 1, distribution: log_uniform}", ".min", "cannot reach 0", ""),
         ("{min: -9.2, max: -2.3, distribution: log_uniform}", ".min", "cannot reach -9.2", ""),
         ("{min: low, max: 1}", ".min", "'low' is no number", ""),
+        ("{min: '1e-4', max: 1}", ".min", "'1e-4' is no number", ""),
         ("{min: 1}", "", "`max` is missing", ""),
         ("{min: 0, max: 1, q: 2}", ".q", "step 2 is wrong", ""),
         ("{min: 0, max: 1, q: .nan}", ".q", "no number", ""),

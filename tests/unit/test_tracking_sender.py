@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ from sweeper.tracking.batches import (
     Tag,
     batches,
 )
+from sweeper.tracking.inputs import DataInput
 from sweeper.tracking.patience import PATIENCE
 from sweeper.tracking.sender import Sender
 from sweeper.tracking.store import Gone, Known, Refused, Unreachable
@@ -40,6 +42,7 @@ class FakeRun:
     params: dict[str, str] = field(default_factory=dict)
     metrics: set[tuple[str, int, float, int]] = field(default_factory=set)
     files: dict[str, bytes] = field(default_factory=dict)
+    data: set[DataInput] = field(default_factory=set)
 
 
 class FakeStore:
@@ -103,6 +106,9 @@ class FakeStore:
 
         self._do("log", note)
 
+    def log_data(self, run_id: str, data: DataInput) -> None:
+        self._do("log_data", lambda: self._run(run_id).data.add(data))
+
     def remove_tag(self, run_id: str, key: str) -> None:
         self._do("remove_tag", lambda: self._run(run_id).tags.pop(key, None))
 
@@ -159,6 +165,7 @@ def say_sweep(outbox: Outbox, folder: Path, trials: int = 3) -> None:
     for number in range(trials):
         parent = 0 if number == 2 else None
         outbox.trial_started(number, params={"lr": number}, parent=parent, time=2.0)
+        outbox.tagged(number, {"protocol.data": "digits", "protocol.data_hash": "f" * 64})
         for step in (1, 2):
             outbox.evaluated(number, step, {"fid": step / 2, "kid": 1.0}, step)
         outbox.artifact(number, grid, "samples/1.png")
@@ -181,6 +188,7 @@ def assert_complete(store: FakeStore) -> None:
             for key, value in (("fid", step / 2), ("kid", 1.0))
         }
         assert run.files == {"samples/1.png": b"png"}
+        assert [(data.name, data.digest) for data in run.data] == [("digits", "f" * 36)]
         assert run.tags["symptom"] == "none"
     assert runs["00002"].tags["mlflow.parentRunId"] == runs["00000"].run_id
     assert runs["00001"].tags["mlflow.parentRunId"] == runs["sweep"].run_id
@@ -227,6 +235,29 @@ def test_lost_answers_and_killed_writers_leave_every_fact_once(
             raise AssertionError(f"{outbox.left().pending} facts still wait")
         assert outbox.left().failures == ()
     assert_complete(store)
+
+
+def test_the_data_of_a_run_are_its_input_and_say_what_was_left_out(tmp_path: Path) -> None:
+    store = FakeStore()
+    with Outbox(tmp_path / "outbox.db") as outbox, Backlog(tmp_path / "outbox.db") as backlog:
+        outbox.sweep_started("s", study="id")
+        outbox.trial_started(0, params={"data": {"name": "npz", "path": "faces.npz"}})
+        sender = new_sender(backlog, store)
+        sender.send()
+        assert store.active()["00000"].data == set()
+        skipped = "3 of 1027 pictures skipped"
+        measured = {"data": "npz", "data_hash": "a1" * 32, "real_count": "1024", "intake": skipped}
+        outbox.tagged(0, {f"protocol.{name}": text for name, text in measured.items()})
+        sender.send()
+        (data,) = store.active()["00000"].data
+        assert (data.name, data.digest) == ("npz", "a1" * 18)
+        assert (data.source_type, json.loads(data.source)) == ("local", {"uri": "faces.npz"})
+        assert json.loads(data.profile) == {
+            "images": "1024", "hash": "a1" * 32, "intake": skipped,
+        }  # fmt: skip
+        outbox.evaluated(0, 1, {"fid": 1.0}, 1.0)
+        sender.send()
+        assert store.calls.count("log_data") == 1, "once, not at every evaluation"
 
 
 def test_a_refused_item_is_set_aside_and_the_rest_of_its_batch_arrives(tmp_path: Path) -> None:

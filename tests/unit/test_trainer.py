@@ -21,7 +21,7 @@ from trials.config import load_config, problems_of
 from trials.errors import CheckpointError, ConfigError
 from trials.evaluation.export import load_generator, saved_header
 from trials.presets import merge
-from trials.state.checkpoint import FORMAT, save
+from trials.state.checkpoint import FORMAT, recover, save
 from trials.trainer import Training, train
 
 EVERYTHING: dict[str, Any] = {
@@ -272,36 +272,42 @@ def test_a_checkpoint_of_another_configuration_is_refused(tmp_path: Path) -> Non
         Training(small_config(seed=3), tmp_path).restore()
 
 
-def test_a_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
-    train(small_config(), folder=tmp_path)
-    file = tmp_path / "checkpoint.pt"
-    file.write_bytes(file.read_bytes()[:-200])
-    with pytest.raises(CheckpointError, match="damaged"):
-        Training(small_config(), tmp_path).restore()
-
-
 KILLED_WHILE_SAVING = """
-import os, sys, torch
+import os, sys
 from pathlib import Path
 from trials.state import checkpoint
-real = os.replace
+file, calls, after = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3] == "after"
+checkpoint.save(file, "f", {"n": 1})
+checkpoint.save(file, "f", {"n": 2})
+real, done = os.replace, 0
 def kill(*names):
-    os._exit(9)
-checkpoint.save(Path(sys.argv[1]), "f", {"n": 1})
+    global done
+    done += 1
+    if done == calls and not after:
+        os._exit(9)
+    real(*names)
+    if done == calls:
+        os._exit(9)
 os.replace = kill
-checkpoint.save(Path(sys.argv[1]), "f", {"n": 2})
+checkpoint.save(file, "f", {"n": 3})
 """
 
 
-def test_a_kill_while_saving_leaves_the_old_checkpoint(tmp_path: Path) -> None:
-    from trials.state.checkpoint import load
-
+@pytest.mark.parametrize(
+    ("calls", "when", "left"),
+    [(1, "before", 2), (1, "after", 2), (2, "before", 2), (2, "after", 3)],
+)
+def test_a_kill_while_saving_leaves_the_newest_checkpoint_that_is_whole(
+    calls: int, when: str, left: int, tmp_path: Path
+) -> None:
     file = tmp_path / "checkpoint.pt"
-    done = subprocess.run([sys.executable, "-c", KILLED_WHILE_SAVING, str(file)], check=False)
-    assert done.returncode == 9
-    assert load(file, "f") == {"n": 1}
-    save(file, "f", {"n": 3})
-    assert load(file, "f") == {"n": 3}
+    command = [sys.executable, "-c", KILLED_WHILE_SAVING, str(file), str(calls), when]
+    assert subprocess.run(command, check=False).returncode == 9
+    assert recover(file, "f") == ({"n": left}, ())
+    save(file, "f", {"n": 4})
+    assert recover(file, "f") == ({"n": 4}, ())
+    file.write_bytes(b"")
+    assert recover(file, "f").state == {"n": left}
 
 
 def test_nothing_in_a_checkpoint_is_executed(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from trials.data.content import Block
 from trials.data.faults import SettingError
-from trials.data.intake import Tally
+from trials.data.intake import UPPER_BYTE, Tally
 from trials.data.resize import Pixels, fit, planes
 from trials.data.threads import readers
 from trials.files import obstacle, opened_regular
@@ -66,7 +66,7 @@ def decode(
     """One encoded picture as (`channels`, `size`, `size`).
 
     The first frame of an animation, turned upright by its EXIF orientation; transparency is
-    dropped; 16-bit grey keeps its upper byte, or has the values of `spread` spread over 0 … 255.
+    dropped; values of 16 bits keep their upper byte, or those of `spread` are spread over 0 … 255.
 
     Raises:
         SettingError: a decompression bomb. Other damage is returned, to be counted.
@@ -76,13 +76,15 @@ def decode(
             width, height = picture.size
             if width * height > MAX_PIXELS:
                 raise _bomb(where, f"{width} × {height} pixels")
-            mode = picture.mode
+            # Of colour of 16 bits only the tiles know, and these are gone when it is loaded.
+            deep_colour = any(";16" in str(tile) for tile in picture.tile)
+            mode, used = picture.mode, None
             upright = _upright(picture)
-            used = None
-            if mode.startswith("I;16") or (mode, picture.format) == ("I", "PPM"):
-                values = np.asarray(upright)
+            values = _deep_values(upright, picture.format, colour=deep_colour)
+            if values is not None:
                 used = int(values.min()), int(values.max())
                 upright = Image.fromarray(_as_bytes(values, spread))
+                mode = f"{mode.partition(';')[0]};16"
             pixels = planes(fit(_converted(upright, channels), size))
             return Decoded(pixels, width, height, mode, used)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -100,9 +102,21 @@ def decode(
 def spread_rule(spread: tuple[int, int] | None) -> str:
     """The rule by which values of 16 bits become bytes, in words."""
     if spread is None:
-        return "16-bit grey keeps its upper byte"
+        return UPPER_BYTE
     low, high = spread
-    return f"16-bit grey as round(255 (v - {low}) / {high - low})"
+    return f"16-bit values as round(255 (v - {low}) / {high - low})"
+
+
+def _deep_values(
+    picture: Image.Image, form: str | None, *, colour: bool
+) -> npt.NDArray[Any] | None:
+    """The values of a picture of 16 bits, (H, W) or (H, W, 3); None of any other.
+
+    Of `colour` Pillow has dropped the lower byte, whatever it keeps grey in.
+    """
+    if picture.mode.startswith("I;16") or (picture.mode, form) == ("I", "PPM"):
+        return np.asarray(picture)
+    return np.asarray(picture.convert("RGB")).astype(np.uint16) << 8 if colour else None
 
 
 def _as_bytes(values: npt.NDArray[Any], spread: tuple[int, int] | None) -> Pixels:

@@ -15,6 +15,9 @@ DEEPEST = 2**16 - 1
 NARROW = DEEPEST / 8
 """16-bit pictures that use a smaller range than this become nearly black."""
 
+UPPER_BYTE = "16-bit values keep their upper byte"
+"""The rule by which they become bytes, unless they are spread."""
+
 FEW = 5
 """Examples of one kind that are told."""
 
@@ -60,9 +63,14 @@ class Intake:
         """What somebody who trains on these data should know."""
         told = []
         if self.skipped:
-            reasons = ", ".join(f"{count} {reason}" for reason, count in self.skipped.items())
-            told.append(f"{self._share()} skipped: {reasons}; the first: {self.examples[0]}")
-        if self.used is not None and "upper byte" in self.rule:
+            most = Counter(self.skipped).most_common(FEW)
+            reasons = [f"{count} {reason}" for reason, count in most]
+            if others := self.left_out - sum(count for _, count in most):
+                reasons.append(f"{others} for other reasons")
+            told.append(
+                f"{self._share()} skipped: {', '.join(reasons)}; the first: {self.examples[0]}"
+            )
+        if self.used is not None and self.rule == UPPER_BYTE:
             low, high = self.used
             if high - low < NARROW:
                 told.append(

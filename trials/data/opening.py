@@ -91,6 +91,9 @@ def open_data(config: DataSource.Config, *, cache: Path | None = None) -> Datase
         content = source.content(cache)
     except OSError as error:
         raise DataError(f"data ({config.name}): {error}") from error
+    found, declared = tuple(content.items.shape[1:]), source.item_shape()
+    if found != declared:
+        raise DataError(f"data ({config.name}): yields items of {found}, and declares {declared}")
 
     def tensor(array: Any) -> torch.Tensor | None:
         return None if array is None else torch.from_numpy(array)

@@ -26,9 +26,7 @@ Size = Literal[8, 16, 32, 64, 128, 256]
 Channels = Literal[1, 3]
 
 PixelRange = Literal["full", "used"]
-RANGE = (
-    "of 16-bit grey: full keeps the upper byte, used spreads the values that occur over 0 to 255"
-)
+RANGE = "of 16-bit values: full keeps the upper byte, used spreads those that occur over 0 to 255"
 
 
 def _not_blank(value: object) -> object:

@@ -195,7 +195,7 @@ class ComposedGame(Table):
         """Go on exactly where `state` was taken.
 
         Raises:
-            CheckpointError: the data have changed since, and nothing would go on exactly.
+            StaleCheckpointError: the data have changed since, and nothing would go on exactly.
         """
         super().load_state(state)
         self.hooks.load_state(state["tricks"])

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from trials.data.dataset import Dataset
 from trials.data.order import Order
-from trials.errors import CheckpointError
+from trials.errors import StaleCheckpointError
 from trials.game import Made, Trial
 from trials.networks.build import build
 from trials.networks.plan import Judgement, NetworkPlan
@@ -147,11 +147,11 @@ class Table:
         """Go on exactly where `state` was taken.
 
         Raises:
-            CheckpointError: the data have changed since, and nothing would go on exactly.
+            StaleCheckpointError: the data have changed since, and nothing would go on exactly.
         """
         # What was saved before data were noted in it is taken on trust.
         if state.get("data", self.dataset.fingerprint) != self.dataset.fingerprint:
-            raise CheckpointError(
+            raise StaleCheckpointError(
                 "the data are others than those that the checkpoint was trained on: bring those"
                 " back, or delete the checkpoint and train from the start"
             )

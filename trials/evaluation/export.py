@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import json
 import shutil
 from collections.abc import Callable, Mapping
@@ -18,7 +19,7 @@ from trials.config import TrialConfig, load_config
 from trials.engine.composed_game import ComposedGame
 from trials.engine.hooks import Hooks
 from trials.errors import CheckpointError
-from trials.files import atomic_write
+from trials.files import atomic_write, remove
 from trials.networks.build import build
 from trials.networks.mixture import Mixture
 from trials.networks.plan import GeneratorPlan
@@ -48,7 +49,8 @@ def save_generator(
         name: tensor.detach().cpu().contiguous().clone()
         for name, tensor in network.state_dict().items()
     }
-    metadata = {"generator": json.dumps(header)}
+    text = json.dumps(header)
+    metadata = {"generator": text, "sha256": _checksum(text, tensors)}
     atomic_write(folder / FILE, lambda path: save_file(tensors, path, metadata=metadata))
 
 
@@ -58,7 +60,7 @@ def take_over_generator(donor: Path, folder: Path) -> None:
     if kept.exists():
         atomic_write(own, lambda path: shutil.copyfile(kept, path))
     else:
-        own.unlink(missing_ok=True)
+        remove(own)
 
 
 Finish = Callable[[Tensor, Tensor | None], Tensor]
@@ -142,16 +144,34 @@ def _read(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         raise CheckpointError(f"{file}: this trial has saved no generator")
     try:
         with safe_open(file, framework="pt") as reader:
-            facts = (reader.metadata() or {}).get("generator")
+            metadata = reader.metadata() or {}
             tensors = {name: reader.get_tensor(name) for name in reader.keys()}  # noqa: SIM118
-    except SafetensorError as error:
-        raise CheckpointError(
-            f"{file}: the saved generator is damaged ({error}); only training again in another"
-            " folder brings it back"
-        ) from error
-    if facts is None:
+    except (SafetensorError, OSError) as error:
+        raise _damaged(file, str(error)) from error
+    text = metadata.get("generator")
+    if text is None:
         raise CheckpointError(f"{file}: not a generator that a trial saved")
-    return json.loads(facts), tensors
+    # One that was saved before checksums were noted in it is taken on trust.
+    if metadata.get("sha256", checksum := _checksum(text, tensors)) != checksum:
+        raise _damaged(file, "wrong checksum")
+    header: dict[str, Any] = json.loads(text)
+    return header, tensors
+
+
+def _damaged(file: Path, reason: str) -> CheckpointError:
+    return CheckpointError(
+        f"{file}: the saved generator is damaged ({reason}); only training again in another folder"
+        " brings it back"
+    )
+
+
+def _checksum(header: str, tensors: Mapping[str, Tensor]) -> str:
+    """sha256 of what is saved of a generator: safetensors has no checksum of its own."""
+    digest = hashlib.sha256(header.encode())
+    for name, tensor in sorted(tensors.items()):
+        digest.update(name.encode())
+        digest.update(tensor.contiguous().view(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def _condition(plan: GeneratorPlan) -> tuple[int, ...] | None:

@@ -37,6 +37,12 @@ class Monitor:
         self.watcher = Watcher(config.health)
         self.pictures = SamplePictures(game, config.evaluation.grid)
 
+    @property
+    def protocol(self) -> dict[str, str]:
+        """By which the next evaluation will be measured."""
+        count = self.config.evaluation.samples
+        return self.evaluator.protocol(self.game.samples_from, count).as_dict()
+
     def evaluate(self, loop: Loop, history: Sequence[Evaluation]) -> Evaluation:
         """Measure the generator as it is now; `history` are the evaluations before."""
         measured, samples = None, None

@@ -76,6 +76,10 @@ class Sign(Part, ABC):
     def __init__(self, config: Any) -> None:
         self.config = config
 
+    @classmethod
+    def acts_unnamed(cls) -> bool:
+        return True
+
     @abstractmethod
     def evidence(self, history: Sequence[Signals]) -> Evidence | None:
         """The numbers that speak for the symptom at the last evaluation, or None.

@@ -1,7 +1,7 @@
 """The watcher: feeds every evaluation to the signs of failure and reports what sets in.
 
 All its state is the history of signals and which symptoms are present, as plain values, so a
-watcher that is saved and taken up again behaves as one that was never stopped.
+watcher that is saved and resumed behaves as one that was never stopped.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from dataclasses import replace
 from typing import Annotated, Any
 
 from pydantic import (
-    BaseModel,
     ConfigDict,
     Field,
     GetJsonSchemaHandler,
@@ -21,24 +20,24 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema
 
-from trials.by_name import failure
 from trials.choices import Key, read_sections
-from trials.health.sign import Sign, SignConfig, Symptom
+from trials.health.sign import Evidence, Sign, SignConfig, Symptom
 from trials.health.signals import Signals
 from trials.part import PartConfig
-from trials.validation import problems_from
+from trials.settings import Settings
+from trials.validation import failure, problems_from
 
 POSITIONS = 16
 """Evaluations of which the samples' position, up to thousands of numbers, is kept."""
 
 
-class HealthConfig(BaseModel):
+class HealthConfig(Settings):
     """What is watched for, and what stops a trial. Everything seen is recorded either way.
 
     Beside `stop_on` stands a section of thresholds for every sign there is, under its key.
     """
 
-    model_config = ConfigDict(frozen=True, extra="allow")
+    model_config = ConfigDict(extra="allow")
 
     stop_on: tuple[Annotated[str, Key(Sign)], ...] = Field(
         default=("divergence",), description="Symptoms that end the trial"
@@ -106,7 +105,7 @@ class Watcher:
             self.history[-POSITIONS - 1] = replace(self.history[-POSITIONS - 1], position=None)
         set_in, present = [], set()
         for sign in self.signs:
-            evidence = sign.evidence(self.history)
+            evidence = _checked(sign.evidence(self.history), sign)
             if evidence is None:
                 continue
             present.add(sign.key)
@@ -127,3 +126,11 @@ class Watcher:
         """Go on exactly where `state_dict` was taken."""
         self.history = [Signals.from_dict(given) for given in state["history"]]
         self.present = set(state["present"])
+
+
+def _checked(evidence: Any, sign: Sign) -> Evidence | None:
+    """What a sign gives, if it is what a sign may give."""
+    if evidence is None or isinstance(evidence, dict):
+        return evidence
+    told = f"the sign '{sign.key}' gives {evidence!r} as evidence"
+    raise TypeError(f"{told} (expected numbers by name, or None)")

@@ -20,29 +20,33 @@ from trials.files import atomic_write
 
 Arrays = Mapping[str, NDArray[Any]]
 
+FACTS = "facts"
+"""The name under which a file holds what its arrays depend on."""
+
 
 def cached(
     folder: Path | None, facts: Mapping[str, object], compute: Callable[[], Arrays]
 ) -> Arrays:
     """What `compute` returns for these `facts`, from `folder` where it lies there already.
 
-    `facts` must be JSON and name everything that the arrays depend on. A file that cannot be
-    read (cut off, from a failing disk) is computed again and replaced. Without a folder nothing
-    is kept.
+    `facts` must be JSON and name everything that the arrays depend on; a file holds them, too. One
+    that cannot be read (cut off, from a failing disk), or that came under the name of another, is
+    computed again and replaced. Without a folder nothing is kept.
     """
     if folder is None:
         return compute()
     text = json.dumps(facts, sort_keys=True)
     path = folder / f"{facts['part']}-{hashlib.sha256(text.encode()).hexdigest()[:32]}.npz"
     kept = _read(path)
-    if kept is not None:
+    # Files of former versions hold no facts: their name has to do.
+    if kept is not None and str(kept.pop(FACTS, text)) == text:
         return kept
     arrays = compute()
-    _write(path, arrays)
+    _write(path, {**arrays, FACTS: np.array(text)})
     return arrays
 
 
-def _read(path: Path) -> Arrays | None:
+def _read(path: Path) -> dict[str, NDArray[Any]] | None:
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}

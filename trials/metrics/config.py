@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, ConfigDict, Field
 
 from trials.by_name import ByName
 from trials.choices import Key, Several
@@ -14,6 +14,7 @@ from trials.metrics.measure import Measure
 from trials.metrics.needs import NEIGHBOURS, REASONS, Need
 from trials.part import PartConfig
 from trials.problems import Problem
+from trials.settings import Settings
 
 
 def _keeper(value: str) -> str:
@@ -23,10 +24,10 @@ def _keeper(value: str) -> str:
     return value
 
 
-class EvaluationConfig(BaseModel):
+class EvaluationConfig(Settings):
     """When and how a trial is measured."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+    model_config = ConfigDict(validate_default=True)
 
     every: int = Field(default=250, ge=1, description="Steps between evaluations")
     samples: int = Field(default=1024, ge=2, description="Generated images of one evaluation")

@@ -102,6 +102,10 @@ class Extractor(Part, ABC):
             }
 
     @classmethod
+    def acts_unnamed(cls) -> bool:
+        return bool(cls.suits_sources or cls.suits_kinds)
+
+    @classmethod
     def rank(cls) -> tuple[int, str]:
         """By `order`, then by name."""
         return cls.order, cls.key

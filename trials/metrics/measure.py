@@ -62,6 +62,10 @@ class Measure(Part, ABC):
         self.config = config
 
     @classmethod
+    def acts_unnamed(cls) -> bool:
+        return bool(cls.kinds)
+
+    @classmethod
     def rank(cls) -> tuple[int, str]:
         """By `order`, then by name."""
         return cls.order, cls.key
@@ -82,8 +86,14 @@ class Measure(Part, ABC):
         """The metric's value by name; a measure of several values names them `key/part`."""
         value = self.compute(seen)
         if isinstance(value, Mapping):
-            return {f"{self.key}/{part}": number for part, number in value.items()}
-        return {self.key: value}
+            return {f"{self.key}/{part}": self._number(of) for part, of in value.items()}
+        return {self.key: self._number(value)}
+
+    def _number(self, value: Any) -> float:
+        """A value as files can hold it, also where it is a tensor of one number."""
+        if isinstance(value, str) or not hasattr(value, "__float__"):
+            raise TypeError(f"the measure '{self.key}' gives {value!r} (expected a float)")
+        return float(value)
 
 
 def knobs_in_words(measures: Iterable[PartConfig]) -> str:

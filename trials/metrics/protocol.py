@@ -1,23 +1,18 @@
-"""What a number called FID was measured with, and the refusal to compare unlike numbers.
+"""What a number called FID was measured with, and which of such numbers may be compared.
 
 The same generator scores differently under another extractor, sample count, resize rule or set
-of batch statistics, so every value carries its `Protocol`, and whatever compares or
-tabulates values asks `require_same` first.
+of batch statistics, so every value carries its `Protocol`, as text, and whatever compares values
+asks `alike` first. Imports no torch.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 
-from trials.errors import TrialError
-
-
-class ProtocolError(TrialError):
-    """Values measured under different protocols were about to be compared."""
+CONFIGURED = frozenset({"weights"})
+"""Fields that a configuration decides: the trick `ema` is what has averaged weights sampled, so a
+search or an ablation of it compares averaged with raw ones by intent."""
 
 
 @dataclass(frozen=True)
@@ -43,48 +38,21 @@ class Protocol:
         """All fields as text, ready for tags and JSON."""
         return {name: str(value) for name, value in asdict(self).items()}
 
-    @classmethod
-    def from_dict(cls, raw: dict[str, Any]) -> Protocol:
-        """The inverse of `as_dict`.
 
-        Raises:
-            ProtocolError: keys are missing or unknown.
-        """
-        names = {field.name for field in fields(cls)}
-        if set(raw) != names:
-            wrong = ", ".join(sorted(names ^ set(raw)))
-            raise ProtocolError(f"not a protocol: missing or unknown {wrong}")
-        counts = {name: int(raw[name]) for name in ("real_count", "fake_count")}
-        return cls(**{**raw, **counts})
+def alike(first: Mapping[str, str], other: Mapping[str, str]) -> bool:
+    """Whether values of these two protocols may be compared.
 
-    def key(self) -> str:
-        """A short hash; two values may be compared exactly when their keys are equal."""
-        text = json.dumps(self.as_dict(), sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:12]
-
-    def difference(self, other: Protocol) -> dict[str, tuple[str, str]]:
-        """The fields in which two protocols differ, each with both values."""
-        mine, theirs = self.as_dict(), other.as_dict()
-        return {name: (mine[name], theirs[name]) for name in mine if mine[name] != theirs[name]}
-
-
-def require_same(protocols: Iterable[Protocol]) -> Protocol:
-    """The one protocol that all share.
-
-    Raises:
-        ProtocolError: there are several; each field that differs is named.
-        ValueError: there is none.
+    An empty one says that no distance was measured: nothing forbids it then.
     """
-    others = iter(protocols)
-    first = next(others, None)
-    if first is None:
-        raise ValueError("no protocol to compare")
-    for other in others:
-        difference = first.difference(other)
-        if difference:
-            told = "; ".join(f"{name}: {a} against {b}" for name, (a, b) in difference.items())
-            raise ProtocolError(f"values of different protocols cannot be compared: {told}")
-    return first
+    return not first or not other or first == other or not differing(first, other)
+
+
+def differing(first: Mapping[str, str], other: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+    """The fields that keep values of two protocols apart, each with both texts; a field that one of
+    them does not have is empty in it."""
+    names = [name for name in dict.fromkeys([*first, *other]) if name not in CONFIGURED]
+    both = {name: (str(first.get(name, "")), str(other.get(name, ""))) for name in names}
+    return {name: texts for name, texts in both.items() if texts[0] != texts[1]}
 
 
 def counted(metric: str, count: int) -> str:

@@ -120,12 +120,13 @@ def _has_maps(plan: PlayerPlan, family: type[Family]) -> bool:
 
 def _shape(plan: PlayerPlan, family: type[Family], player: str) -> list[Problem]:
     shape = plan.shape
+    wanted, made = ("points", "images") if len(shape) == 1 else ("images", "points")
+    if not getattr(family, wanted):
+        choices = [key for key, other in Family.all().items() if getattr(other, wanted)]
+        message = f"{family.key} makes {made}, the data are {wanted}"
+        return [_problem(player, "family", message, _any(choices))]
     if len(shape) == 1:
-        if family.points:
-            return []
-        return [
-            _problem(player, "family", f"{family.key} makes images, the data are points", "mlp")
-        ]
+        return []
     sized = len(shape) == 3 and shape[1] == shape[2] and shape[1] in SIZES
     if not sized:
         extent = "×".join(str(length) for length in shape[1:])

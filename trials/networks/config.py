@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, model_validator
+from pydantic import Field, GetJsonSchemaHandler, model_validator
 
-from trials.by_name import ByName, failure, named
+from trials.by_name import ByName, named
 from trials.networks.family import Family
 from trials.part import Part, unknown_name
 from trials.problems import Problem
+from trials.settings import Settings
+from trials.validation import failure
 
 Player = Literal["generator", "discriminator"]
 PLAYERS: tuple[Player, ...] = ("generator", "discriminator")
@@ -57,10 +59,8 @@ def _list_families(schema: dict[str, Any]) -> None:
     schema["enum"] = ["auto", *_families_of_both()]
 
 
-class NetworksConfig(BaseModel):
+class NetworksConfig(Settings):
     """Both networks."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     family: str = Field(
         default="auto",

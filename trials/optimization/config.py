@@ -7,18 +7,19 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from trials.by_name import ByName
 from trials.optimization.optimizer import Optimizer
+from trials.settings import Settings
 
 AnyOptimizer = Annotated[Any, ByName(Optimizer, default="adam")]
 
 
-class OptimizersConfig(BaseModel):
+class OptimizersConfig(Settings):
     """Both players' optimisers."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+    model_config = ConfigDict(validate_default=True)
 
     generator: AnyOptimizer = Field(default="adam", description="the generator's")
     discriminator: AnyOptimizer = Field(default="adam", description="the discriminator's")

@@ -53,5 +53,5 @@ class Optimizer(Part, ABC):
 
     def rate(self, progress: float) -> float:
         """The learning rate when `progress` in [0, 1] of the training is done."""
-        factor = Decay.named(self.config.decay).factor(progress, self.config.decay_to)
+        factor = Decay.named(self.config.decay).left(progress, self.config.decay_to)
         return float(self.config.lr * factor)

@@ -1,31 +1,83 @@
 """Exact save and restore: what a trial needs to go on as if it had never been stopped.
 
-One file, replaced atomically, so that a kill at any instruction leaves the old checkpoint or the
-new one, whole. It holds tensors and plain values only and is read with `weights_only`: nothing
-in it is executed.
+One file and the one before it, each put in its place by one rename, so that a kill at any
+instruction leaves a whole checkpoint, and a disk that damages the newest leaves the one before it,
+from which the same steps are trained again to the same bits. A checkpoint holds tensors and plain
+values only and is read with `weights_only`: nothing in it is executed.
 """
 
 from __future__ import annotations
 
+import errno
+import secrets
 import zipfile
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
 from trials.errors import CheckpointError
-from trials.files import atomic_write
+from trials.files import also_name, atomic_write
 
 FORMAT = 2
 
 ANEW = "delete it, and the training starts anew"
 
 
+class DamagedError(CheckpointError):
+    """What lies there is no whole checkpoint."""
+
+
+class Recovered(NamedTuple):
+    """The newest whole `state`, None where there is none, and the `damage` that was met, in
+    sentences."""
+
+    state: dict[str, Any] | None
+    damage: tuple[str, ...]
+
+
+def previous(path: Path) -> Path:
+    """Where the checkpoint lies that came before the one at `path`."""
+    return path.with_name(f"previous_{path.name}")
+
+
 def save(path: Path, fingerprint: str, state: dict[str, Any]) -> None:
-    """Replace the checkpoint at `path`."""
+    """Put a checkpoint at `path`; what lay there, which must be whole, is the previous one now.
+
+    There are never more than two, also while the new one is written.
+    """
     content = {"format": FORMAT, "fingerprint": fingerprint, "state": state}
+    if path.is_file():
+        also_name(path, previous(path))
     atomic_write(path, lambda temporary: torch.save(content, temporary))
+
+
+def forget(path: Path) -> None:
+    """Remove both checkpoints."""
+    for file in (path, previous(path)):
+        _out_of_the_way(file)
+
+
+def recover(path: Path, fingerprints: Collection[str]) -> Recovered:
+    """The checkpoint at `path`, or the one before it where that is missing or damaged.
+
+    What is damaged is gone afterwards, so that it cannot become the previous one.
+
+    Raises:
+        CheckpointError: it cannot be read, or is of another format or configuration.
+    """
+    damage = []
+    for file in (path, previous(path)):
+        try:
+            state = load(file, fingerprints)
+        except DamagedError as error:
+            damage.append(str(error))
+            _out_of_the_way(file)
+            continue
+        if state is not None:
+            return Recovered(state, tuple(damage))
+    return Recovered(None, tuple(damage))
 
 
 def load(path: Path, fingerprints: Collection[str] | None) -> dict[str, Any] | None:
@@ -34,16 +86,15 @@ def load(path: Path, fingerprints: Collection[str] | None) -> dict[str, Any] | N
     `fingerprints` are those that its configuration may have; None takes any configuration's.
 
     Raises:
-        CheckpointError: it is damaged, of another format, or of another configuration.
+        DamagedError: it was cut or changed, or is something else.
+        CheckpointError: it cannot be read, or is of another format or configuration.
     """
     if not path.exists():
         return None
     content = _read(path)
-    if (
-        not isinstance(content, dict)
-        or content.get("format") != FORMAT
-        or not {"fingerprint", "state"} <= content.keys()
-    ):
+    if not isinstance(content, dict) or not {"format", "fingerprint", "state"} <= content.keys():
+        raise DamagedError(f"{path}: this is no checkpoint")
+    if content["format"] != FORMAT:
         raise CheckpointError(f"{path}: not a checkpoint of format {FORMAT}; {ANEW}")
     if fingerprints is not None and content["fingerprint"] not in fingerprints:
         raise CheckpointError(
@@ -65,9 +116,20 @@ def _read(path: Path) -> Any:
     except MemoryError:
         raise
     except OSError as error:
-        raise CheckpointError(f"{path}: the checkpoint cannot be read: {error}") from error
+        reason = error.strerror or str(error)
+        if error.errno in (errno.EISDIR, errno.EIO):
+            raise DamagedError(f"{path}: the checkpoint is damaged ({reason})") from error
+        raise CheckpointError(f"{path}: the checkpoint cannot be read: {reason}") from error
     except Exception as error:
         # Damaged bytes make the unpickler raise almost anything; torch's own words advise to
         # unpickle without weights_only, which is the last thing to do with a damaged file.
         reason = str(error) if isinstance(error, zipfile.BadZipFile) else type(error).__name__
-        raise CheckpointError(f"{path}: the checkpoint is damaged ({reason}); {ANEW}") from error
+        raise DamagedError(f"{path}: the checkpoint is damaged ({reason})") from error
+
+
+def _out_of_the_way(path: Path) -> None:
+    """Remove what lies at `path`; a folder, which may hold anything, gets another name."""
+    if path.is_dir() and not path.is_symlink():
+        path.rename(path.with_name(f"{path.name}.{secrets.token_hex(4)}.folder"))
+    else:
+        path.unlink(missing_ok=True)

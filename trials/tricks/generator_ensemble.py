@@ -7,6 +7,9 @@ after each new one the mixture is chosen anew: first the candidate nearest to th
 and again the one with which the mixture comes nearest, up to `members`. The mixture, in equal
 shares, is what is sampled, scored and saved.
 
+d² falls with the number of samples and varies from one sampling to the next, so every mixture is
+judged by as many samples as a single candidate, and only a fall that is no chance adds a member.
+
 Candidates are snapshots of one training (the paper's self-ensembles) or, with `restart`, GANs of
 their own, each trained from new weights for an equal part of the steps (its standard ensembles).
 They are sampled as an evaluation would sample them, with their running batch statistics; the
@@ -36,9 +39,49 @@ from trials.trick import Trick
 REAL = 2048
 """Real images, at most, that the mixture is compared with."""
 
+BLOCKS = 8
+"""Blocks of samples of which one after the other is left out, for the error of a fall."""
+
+ERRORS = 2
+"""Standard errors that a fall must exceed: with eight samplings of one generator for candidates the
+smallest distance falls by more in fewer than one choice of a hundred."""
+
 REMEMBERING = ("ema", "historical_averaging", "progressive_growing", "stacked")
 """Tricks that would reach from one training into the next: what they do goes by the step of the
 whole, or by weights that are no longer there. Other tricks forget, as they are prepared again."""
+
+
+def mixed(features: Sequence[Tensor]) -> Tensor:
+    """Features (n, d) of a mixture in equal shares, of those (n, d) of each of its k members.
+
+    Row i is that of member i mod k: n in all, as d² of more samples would be smaller by itself.
+    """
+    rows = torch.arange(len(features[0]))
+    return torch.stack(list(features))[rows % len(features), rows]
+
+
+def mixture_distance(reference: Reference, features: Sequence[Tensor]) -> float:
+    """d² from the data to n samples of the mixture of candidates with these features (n, d)."""
+    return reference.distance(Moments.of(mixed(features)))
+
+
+def fall_error(reference: Reference, before: Tensor, after: Tensor) -> float:
+    """The standard error of d²(before) − d²(after), features (n, d) each.
+
+    The jackknife over `BLOCKS` blocks of rows: √((K − 1)/K Σ (Δ_k − mean Δ)²), Δ_k without the
+    k-th. The two share rows, and so a part of their chance, which drops out of the difference.
+    """
+    count = len(before)
+    block = torch.arange(count) * BLOCKS // count
+    falls = torch.tensor(
+        [
+            reference.distance(Moments.of(before[block != k]))
+            - reference.distance(Moments.of(after[block != k]))
+            for k in range(BLOCKS)
+        ],
+        dtype=torch.float64,
+    )
+    return float(((BLOCKS - 1) * falls.var(correction=0)).sqrt())
 
 
 def greedy(reference: Reference, features: Sequence[Tensor], most: int) -> tuple[list[int], float]:
@@ -46,25 +89,24 @@ def greedy(reference: Reference, features: Sequence[Tensor], most: int) -> tuple
 
     `features`: (n, d) of each candidate, n equal, so that the shares are.
     """
-    chosen: list[int] = []
-    best = math.inf
+    singles = [mixture_distance(reference, [found]) for found in features]
+    best = min(singles)
+    chosen = [singles.index(best)]
     while len(chosen) < min(most, len(features)):
+        members = [features[k] for k in chosen]
         distances = {
-            index: mixture_distance(reference, [features[k] for k in (*chosen, index)])
+            index: mixture_distance(reference, [*members, features[index]])
             for index in range(len(features))
             if index not in chosen
         }
         nearest = min(distances, key=lambda index: distances[index])
-        if distances[nearest] >= best:
+        joined = [*members, features[nearest]]
+        fall = best - distances[nearest]
+        if fall <= 0 or fall <= ERRORS * fall_error(reference, mixed(members), mixed(joined)):
             break
         best = distances[nearest]
         chosen.append(nearest)
     return chosen, best
-
-
-def mixture_distance(reference: Reference, features: Sequence[Tensor]) -> float:
-    """d² from the data to the mixture of candidates with these features (n, d) each."""
-    return reference.distance(Moments.of(torch.cat(list(features))))
 
 
 class GeneratorEnsemble(Trick):

@@ -23,7 +23,7 @@ def level(sigma: float, schedule: Literal["linear", "cosine", "constant"], share
     """σ when `share` of the schedule has passed; 0 after its end unless constant."""
     if schedule == "constant":
         return sigma
-    return sigma * Decay.named(schedule).factor(share, 0.0) if share < 1 else 0.0
+    return sigma * Decay.named(schedule).left(share, 0.0) if share < 1 else 0.0
 
 
 class InstanceNoise(Trick):

@@ -55,7 +55,7 @@ class LabelFlipping(Trick):
         if self.config.schedule != "constant":
             share = game.progress / self.config.until
             fade = Decay.named(self.config.schedule)
-            probability *= fade.factor(share, 0.0) if share < 1 else 0.0
+            probability *= fade.left(share, 0.0) if share < 1 else 0.0
         flipped = flips(len(round.r), probability, game.streams.augmentation)
         truth = torch.as_tensor(round.real_target, dtype=round.r.dtype, device=round.r.device)
         round.real_target = torch.where(flipped, torch.zeros_like(truth), truth)

@@ -24,6 +24,7 @@ from trials.data.file_source import FileSource
 from trials.data.intake import Tally
 from trials.data.resize import fit_arrays
 from trials.data.source import Channels, DataPath, Size
+from trials.errors import reason_of
 from trials.part import knob
 from trials.problems import nearest
 
@@ -158,9 +159,13 @@ class Npz(FileSource):
                 with archive.open(archive.namelist()[keys.index(key)]) as stream:
                     yield stream
         except (zipfile.BadZipFile, zlib.error, EOFError, ValueError) as error:
-            raise SettingError("path", f"{file} is damaged: {error}", EXPECTED) from error
+            raise SettingError(
+                "path", f"{file} is damaged: {reason_of(error)}", EXPECTED
+            ) from error
         except (RuntimeError, NotImplementedError) as error:
-            raise SettingError("path", f"{file} cannot be unpacked: {error}", EXPECTED) from error
+            raise SettingError(
+                "path", f"{file} cannot be unpacked: {reason_of(error)}", EXPECTED
+            ) from error
 
     def _blocks(
         self, file: Path, layout: Layout, form: tuple[int, int], scale: Scale | None

@@ -31,7 +31,7 @@ from urllib.request import Request, urlopen
 import torch
 from torch import Tensor, nn
 
-from trials.errors import ExtractorError
+from trials.errors import ExtractorError, reason_of
 from trials.metrics.extractor import (
     Extractor,
     Features,
@@ -139,7 +139,7 @@ def load_network(module: ModuleType, weights: Path, data: bytes) -> nn.Module:
         state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except (UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
         raise ExtractorError(
-            f"{weights} is not a plain state dictionary of tensors: {error}"
+            f"{weights} is not a plain state dictionary of tensors: {reason_of(error)}"
         ) from error
     if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
         raise ExtractorError(f"{weights} does not hold a state dictionary of tensors")

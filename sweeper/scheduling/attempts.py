@@ -1,0 +1,82 @@
+"""Who may write into a trial's folder: the worker that the trial was handed to last.
+
+Each hand-out makes a room in the folder, `.attempt-…`, which the worker's files pass through
+(`trials.files.writing_through`), and removes the room of the attempt before. A worker that was
+stopped in the middle of a write, by SIGSTOP or with a machine that slept, finds its room gone when
+it wakes: what it had begun gets no name in the folder, wherever it was stopped. So there is nothing
+to check between two writes, and no moment in which a check is out of date.
+
+The driver alone makes and removes rooms; of drivers there is one (`SweepFolder.lock`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import secrets
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from sweeper.errors import SweeperError
+from sweeper.scheduling.failures import DiskFull, is_disk_full
+from trials.errors import TakenOver
+from trials.files import writing_through
+
+_ROOM, _OVER = ".attempt-", ".over-"
+_MACHINE = "machine"
+
+
+def hand_out(folder: Path) -> Path:
+    """Make the room of a new attempt at the trial in `folder`, which is made if need be.
+
+    Raises:
+        SweeperError: the folder cannot be written (DiskFull where it is for want of space).
+    """
+    room = folder / f"{_ROOM}{secrets.token_hex(8)}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        take_back(folder)
+        room.mkdir()
+    except OSError as error:
+        kind = DiskFull if is_disk_full(error) else SweeperError
+        raise kind(f"cannot write in {folder}: {error.strerror}; nothing is lost") from error
+    return room
+
+
+def take_back(folder: Path) -> None:
+    """From now on no worker may write into the folder."""
+    for room in folder.glob(f"{_ROOM}*"):
+        # In one step: whoever writes there meanwhile would keep it from being removed.
+        room.rename(folder / f"{_OVER}{room.name.removeprefix(_ROOM)}")
+    for over in folder.glob(f"{_OVER}*"):
+        shutil.rmtree(over, ignore_errors=True)
+
+
+def machine_of(folder: Path) -> str:
+    """The machine that the present attempt runs on; empty where its worker has not said so."""
+    for room in folder.glob(f"{_ROOM}*"):
+        with contextlib.suppress(OSError):
+            return (room / _MACHINE).read_text(encoding="utf-8")
+    return ""
+
+
+@contextlib.contextmanager
+def taken_up(room: Path) -> Iterator[None]:
+    """Inside, a worker's files pass through the room that it was handed.
+
+    Raises:
+        TakenOver: the room is gone.
+    """
+    try:
+        (room / _MACHINE).write_text(platform.node(), encoding="utf-8")
+    except FileNotFoundError as error:
+        raise TakenOver(f"another attempt goes on in {room.parent}") from error
+    with writing_through(room):
+        yield
+
+
+def is_over(room: Path) -> bool:
+    """Whether another attempt has begun, or the trial has ended."""
+    return not os.path.isdir(room)

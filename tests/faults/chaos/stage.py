@@ -1,0 +1,71 @@
+"""A sweep and its surroundings: its driver, and MLflow's server behind a proxy where it has one."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.faults.chaos.proxy import Proxy
+from tests.faults.chaos.sweeps import KINDS
+from tests.faults.killing import Driver
+from tests.faults.mlflow_server import Server
+from tests.postgres import empty_place
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One kind of sweep: what it does, where it is recorded, how many trials run at once."""
+
+    kind: str
+    place: str
+    parallel: int
+
+    def __str__(self) -> str:
+        return f"{self.kind}-{self.place}-{self.parallel}"
+
+
+SETTINGS = tuple(itertools.starmap(Setting, itertools.product(KINDS, ("sqlite", "server"), (1, 2))))
+
+
+@dataclass
+class Stage:
+    """What a sweep is run with. `storage` is the address of its study, none for a journal."""
+
+    setting: Setting
+    home: Path
+    storage: str = ""
+    server: Server | None = None
+    proxy: Proxy | None = None
+
+    def start(self) -> Driver:
+        """Run the sweep, or go on with it."""
+        command = ["tests.faults.chaos.sweeps", self.setting.kind, str(self.setting.parallel)]
+        command.append(str(self.home))
+        if self.proxy is not None:
+            command.append(f"http://127.0.0.1:{self.proxy.port}")
+        environment = {"SWEEPER_STORAGE": self.storage} if self.storage else {}
+        return Driver(self.home, *command, environment=environment)
+
+    @property
+    def trials(self) -> Path:
+        """Where the folders of its trials are."""
+        return self.home / self.setting.kind / "trials"
+
+
+@contextmanager
+def stage(setting: Setting, home: Path, postgres: str, seed: int) -> Iterator[Stage]:
+    """Set one up in `home`, which is empty, with all that belongs to it."""
+    if setting.place == "sqlite":
+        yield Stage(setting, home)
+        return
+    with ExitStack() as until_the_end:
+        server = Server(home)
+        until_the_end.callback(server.kill)
+        server.start()
+        proxy = Proxy(server.port, seed)
+        until_the_end.callback(proxy.close)
+        server.wait()
+        yield Stage(setting, home, empty_place(postgres), server, proxy)

@@ -1,0 +1,119 @@
+"""Running one sweep to its end under faults, and having it audited."""
+
+from __future__ import annotations
+
+import random
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from optuna.trial import FrozenTrial
+
+from tests.faults.chaos.auditor import Auditor, still_there, study_of
+from tests.faults.chaos.faults import ALL
+from tests.faults.chaos.scene import Scene
+from tests.faults.chaos.stage import Setting, Stage, stage
+from tests.faults.killing import Driver
+
+STARTS = 40
+"""How often a sweep is run before it must have come to its end."""
+
+ENDINGS = (0, 1, 130, 143, -9)
+"""Exit statuses that a driver may have in all this: its own, and that of SIGKILL."""
+
+PATIENCE = 180.0
+"""Seconds that a driver which is left alone may take to its end."""
+
+
+@dataclass
+class Chaos:
+    """Runs sweeps, does things to them, and has them audited. `faults` are all that were done."""
+
+    folder: Path
+    chance: random.Random
+    postgres: str
+    auditor: Auditor = field(default_factory=Auditor)
+    faults: list[str] = field(default_factory=list)
+    sweeps: int = 0
+    audited: int = 0
+    _straight: dict[str, list[FrozenTrial]] = field(default_factory=dict)
+
+    def torment(self, setting: Setting, count: int) -> list[str]:
+        """Run one sweep to its end under at most `count` faults. Returns what is wrong."""
+        like = self.undisturbed(setting.kind) if setting.parallel == 1 else None
+        self.sweeps += 1
+        home = self.folder / f"{self.sweeps:02d}-{setting}"
+        home.mkdir()
+        print(setting, flush=True)
+        with stage(setting, home, self.postgres, self.chance.randrange(1 << 30)) as around:
+            findings = self._run(around, count)
+            trials = study_of(setting.kind, home, around.storage).get_trials()
+            self.audited += len(trials)
+            return [*findings, *self.auditor.findings(setting.kind, home, trials, like)]
+
+    def undisturbed(self, kind: str) -> list[FrozenTrial]:
+        """The trials of such a sweep that nothing disturbs."""
+        if kind not in self._straight:
+            home = self.folder / f"{kind}-undisturbed"
+            home.mkdir()
+            with Stage(Setting(kind, "sqlite", 1), home).start() as driver:
+                assert driver.end() == 0, driver.output
+            trials = study_of(kind, home).get_trials()
+            findings = self.auditor.findings(kind, home, trials)
+            assert not findings, findings
+            self._straight[kind] = trials
+        return self._straight[kind]
+
+    def _run(self, around: Stage, count: int) -> list[str]:
+        findings: list[str] = []
+        for _ in range(STARTS):
+            with around.start() as driver:
+                while count and driver.alive():
+                    self._wait(around, driver)
+                    if driver.alive() and self._strike(around, driver):
+                        count -= 1
+                findings += _ended(driver)
+                if driver.end() == 0:
+                    return findings
+        return [*findings, f"it was not finished after {STARTS} starts"]
+
+    def _wait(self, around: Stage, driver: Driver) -> None:
+        """Until some random moment: mostly soon after a trial has saved itself."""
+        if self.chance.random() < 0.7:
+            saved = _last_saved(around)
+            deadline = time.monotonic() + 20
+            while driver.alive() and _last_saved(around) == saved and time.monotonic() < deadline:
+                time.sleep(0.02)
+        time.sleep(self.chance.uniform(0, 2.5))
+
+    def _strike(self, around: Stage, driver: Driver) -> bool:
+        told = self.chance.choice(ALL)(Scene(around, driver, self.chance))
+        if told:
+            self.faults.append(told)
+            print(f"  {len(self.faults):3d} {told}", flush=True)
+        return bool(told)
+
+
+def _last_saved(around: Stage) -> float:
+    saved = [file.stat().st_mtime for file in around.trials.glob("*/checkpoint.pt")]
+    return max(saved, default=0.0)
+
+
+def _ended(driver: Driver) -> list[str]:
+    """What is wrong with how a driver ended, once it has."""
+    deadline = time.monotonic() + PATIENCE
+    while driver.alive():
+        driver.family()
+        if time.monotonic() > deadline:
+            return [
+                f"a driver that was left alone hung for {PATIENCE:.0f} s: {driver.output[-500:]}"
+            ]
+        time.sleep(0.1)
+    status, findings = driver.end(), []
+    if status not in ENDINGS:
+        findings.append(f"a driver ended with status {status}: {driver.output[-500:]}")
+    if "Traceback" in driver.output:
+        findings.append(f"a driver printed a traceback: {driver.output[-3000:]}")
+    if left := still_there(driver.family(), patience=90):
+        findings.append(f"a driver left behind: {', '.join(left)}")
+    return findings

@@ -1,0 +1,56 @@
+"""A real MLflow server that can be killed and started again."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+from sweeper.tracking.ui import free_port, ui_address, ui_command
+from sweeper.tracking.vendor import ENVIRONMENT
+
+
+class Server:
+    """The server over one home's database, always at the same address."""
+
+    def __init__(self, home: Path) -> None:
+        self.port = free_port(0)
+        self._command = ui_command(home, self.port)
+        self.address = ui_address(self._command)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        self._process = subprocess.Popen(
+            self._command,
+            env={**os.environ, **ENVIRONMENT},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+    def wait(self) -> None:
+        def up() -> bool:
+            try:
+                with urllib.request.urlopen(f"{self.address}/health", timeout=1):
+                    return True
+            except OSError:
+                return False
+
+        wait_for(up, 60, "the MLflow server does not come up")
+
+    def kill(self) -> None:
+        if self._process is not None:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+            self._process = None
+
+
+def wait_for(condition: Callable[[], bool], seconds: float, complaint: str) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, complaint
+        time.sleep(0.05)

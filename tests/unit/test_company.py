@@ -1,0 +1,112 @@
+"""Parts of a script reach another process, and have the same origin there."""
+
+from __future__ import annotations
+
+import importlib
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sweeper.company import Company
+from sweeper.sweepfile.load import parse_sweep
+from trials import distributions, part
+from trials.origins import foreign_in_words
+from trials.part import registered, temporary_parts
+
+MODULE = '''
+from trials.health.sign import Sign, SignConfig
+from trials.metrics.measure import Measure
+
+SCALE = 2.0
+
+
+class Doubled(Measure):
+    key = "doubled"
+    summary = "twice the distance between the means"
+    better = "lower"
+    paper = "none"
+    kinds = frozenset()
+
+    def compute(self, seen):
+        return SCALE * float((seen.real.reference.moments.mean - seen.moments.mean).square().sum())
+
+
+class Automatic(Doubled):
+    key = "automatic"
+    kinds = frozenset({"image"})
+
+
+class Unasked(Doubled):
+    key = "unasked"
+
+
+class Slow(Sign):
+    key = "slow"
+    summary = "it takes long"
+    advice = "Wait."
+    source = "none"
+    examples = ({"fid": (90.0,)},)
+
+    class Config(SignConfig):
+        """None of its own."""
+
+    def evidence(self, history):
+        return None
+
+    def note(self, evidence):
+        return "It takes long."
+'''
+
+SWEEP = """
+name: measured
+base: {data: digits, steps: 4, evaluation: {metrics: [fid, doubled]}}
+parameters: {optimizer.generator.lr: {min: 0.001, max: 0.01}}
+limits: {trials: 2}
+"""
+
+ELSEWHERE = """
+import sys
+from pathlib import Path
+from sweeper.company import unpack
+from trials.health.sign import Sign
+from trials.metrics.measure import Measure
+from trials.origins import foreign_in_words
+unpack(Path(sys.argv[1]).read_bytes())
+known = {**Sign.all(), **Measure.all()}
+for key in ("doubled", "automatic", "unasked", "slow"):
+    print(foreign_in_words([known[key]]) if key in known else "unknown")
+"""
+
+
+@pytest.fixture
+def beside_a_script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A module of parts that is on the path here, and that no worker can import."""
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "beside_a_script.py").write_text(MODULE)
+    with temporary_parts():
+        importlib.import_module("beside_a_script")
+        yield
+    sys.modules.pop("beside_a_script")
+    part._OFFERED.clear()
+    distributions.installed.cache_clear()
+
+
+@pytest.mark.usefixtures("beside_a_script")
+def test_parts_of_a_script_have_the_same_origin_on_a_worker(tmp_path: Path) -> None:
+    company = Company.of(parse_sweep(SWEEP))
+    measures, signs = registered("measure"), registered("sign of failure")
+    here = {key: foreign_in_words([measures[key]]) for key in ("doubled", "automatic")}
+    here["slow"] = foreign_in_words([signs["slow"]])
+    assert set(company.sources) == {f"beside_a_script.{key}" for key in here}
+
+    (tmp_path / "parts").write_bytes(company.parts)
+    told = subprocess.run(
+        [sys.executable, "-c", ELSEWHERE, str(tmp_path / "parts")],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.splitlines()
+    assert told == [here["doubled"], here["automatic"], "unknown", here["slow"]]
