@@ -8,6 +8,7 @@ HOME/
     spec.json               the same, canonical, with every default written out
     lock                    held with flock by the one process that drives the sweep
     study.journal           the ledger (Optuna)
+    study.count             how many operations of ours the journal has at least
     identity                the folder's own random name, by which its study knows it
     outbox.db               events on their way to MLflow
     control                 what an operator asked for: pause, stop or cancel
@@ -44,9 +45,14 @@ RESERVED = frozenset({"cache", "mlartifacts", "mlflow.db", "mlflow.db-wal", "mlf
 
 _REFUSALS = (
     *(errno.ENOSPC, errno.EDQUOT, errno.EROFS),
-    *(errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST),
+    *(errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ENOTEMPTY),
 )
 """What the system says where a file or folder cannot be made, by any user."""
+
+_WORD = 40
+"""Bytes of the control file that are looked at."""
+
+_IN_THE_WAY = (errno.ENOTDIR, errno.EEXIST, errno.EISDIR)
 
 TAKEN = "cannot name a sweep: it is taken, by what all sweeps of a home share"
 """What is said of a reserved name."""
@@ -68,7 +74,9 @@ def writing(place: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno not in _REFUSALS:
             raise
-        raise UserError(f"cannot write in {place}: {error.strerror}") from error
+        # In the way of a file or a folder may be one of the other kind: that one is named.
+        file = error.filename2 or error.filename if error.errno in _IN_THE_WAY else None
+        raise UserError(f"cannot write {file or f'in {place}'}: {error.strerror}") from error
 
 
 class Request(StrEnum):
@@ -195,15 +203,17 @@ class SweepFolder:
     def asked(self) -> Request | None:
         """The request that waits here, if any."""
         try:
-            text = self.control.read_text(encoding="utf-8").strip()
+            text = self.control.read_bytes()[:_WORD].decode(errors="replace").strip()
         except FileNotFoundError:
             return None
+        except OSError as error:
+            raise UserError(f"cannot read {self.control}: {error.strerror}; remove it") from error
         try:
             return Request(text)
         except ValueError as error:
             requests = ", ".join(Request)
             raise UserError(
-                f"{self.control} holds {text!r}, which is none of {requests}"
+                f"{self.control} holds {text!r}, which is none of {requests}: remove it"
             ) from error
 
     def clear_request(self) -> None:

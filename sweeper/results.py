@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -32,6 +33,12 @@ ROBUST = ("cell", "runs", "failed", "iqm", "median", "improvement", "p_worst")
 
 UNTESTED = ("cell", "toggles", "settings", "value", "failed")
 """Columns of an ablation's table while no test is possible, for want of seeds or of a reference."""
+
+_SOURCE = b"sweeper.source"
+"""The word of a dataset's file that says what it was made of."""
+
+_TAIL = 4096
+"""Bytes at the end of a journal by which it is known beside its length."""
 
 LONGEST = 50
 """Rows of the table of a search's trials that is written without being asked for."""
@@ -75,24 +82,43 @@ def dataset_file(folder: SweepFolder) -> Path:
 
 def dataset_of(folder: SweepFolder, sweep: Sweep) -> pa.Table:
     """The columnar copy of the study, brought up to date where the study has gone on."""
-    file = dataset_file(folder)
-    if _is_current(file, folder):
-        try:
-            return read_dataset(file)
-        except DatasetError:
-            pass  # damaged, or of an older version
+    file, source = dataset_file(folder), source_of(folder)
+    with contextlib.suppress(DatasetError, OSError):  # damaged, or of an older version
+        table = read_dataset(file)
+        if source and (table.schema.metadata or {}).get(_SOURCE) == source:
+            return table
     table = table_of(standings_in(folder, sweep))
     # It is only a copy, and the home may be another's.
     with contextlib.suppress(OSError), private(folder.path.parent):
-        write_dataset(table, file)
+        write_dataset(_with_source(table, source), file)
     return table
 
 
-def write_dataset_of(folder: SweepFolder, standings: Standings) -> pa.Table:
-    """Bring the columnar copy up to date with these trials and their places."""
+def write_dataset_of(folder: SweepFolder, standings: Standings, source: bytes = b"") -> pa.Table:
+    """Bring the columnar copy up to date with these trials and their places. `source` is what
+    `source_of` said before they were read."""
     table = table_of(standings)
-    write_dataset(table, dataset_file(folder))
+    write_dataset(_with_source(table, source), dataset_file(folder))
     return table
+
+
+def source_of(folder: SweepFolder) -> bytes:
+    """What a dataset made now is made of: the length of the journal with its last bytes, and the
+    spec; empty where no dataset is served twice, since the study is in a database."""
+    if os.environ.get(STORAGE_VARIABLE):
+        return b""
+    try:
+        with folder.study_journal.open("rb") as journal:
+            length = journal.seek(0, os.SEEK_END)
+            journal.seek(max(0, length - _TAIL))
+            content = journal.read(_TAIL) + folder.spec_json.read_bytes()
+    except OSError:
+        return b""
+    return f"{length}:{hashlib.sha256(content).hexdigest()}".encode()
+
+
+def _with_source(table: pa.Table, source: bytes) -> pa.Table:
+    return table.replace_schema_metadata({**(table.schema.metadata or {}), _SOURCE: source})
 
 
 def table_of(standings: Standings) -> pa.Table:
@@ -100,13 +126,6 @@ def table_of(standings: Standings) -> pa.Table:
     metric, goal = standings.metrics[0], standings.goal
     protocol = standings.protocol
     return trial_table(rows_of(standings.trials, metric, goal, standings.ranks, protocol))
-
-
-def _is_current(file: Path, folder: SweepFolder) -> bool:
-    """Whether the copy is younger than the study's last write."""
-    if os.environ.get(STORAGE_VARIABLE) or not file.exists():
-        return False
-    return file.stat().st_mtime_ns > folder.study_journal.stat().st_mtime_ns
 
 
 def main_table(

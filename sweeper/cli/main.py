@@ -77,8 +77,8 @@ def run(arguments: list[str] | None = None) -> int:
         complain(str(error))
         return UserError.exit_status
     except OSError as error:
-        place = f"{error.filename}: " if error.filename is not None else ""
-        complain(f"{place}{error.strerror or error}")
+        place = error.filename2 or error.filename  # what was to be replaced, not its new content
+        complain(f"cannot use {place}: {error.strerror}" if place else error.strerror or str(error))
         return SweeperError.exit_status
     except Exception as error:
         from trials.origins import raised_by_another

@@ -16,7 +16,7 @@ from sweeper.ablation.tables import Table
 from sweeper.home import SweepFolder
 from sweeper.report import ReportPaths, write_report
 from sweeper.report.mlflow_tables import evidence
-from sweeper.results import finished_tables, write_dataset_of
+from sweeper.results import finished_tables, source_of, write_dataset_of
 from sweeper.scheduling.events import SweepState
 from sweeper.scheduling.recorder import Recorder
 from sweeper.search.reader import StudyReader
@@ -55,8 +55,9 @@ def conclude(
         OSError: a file cannot be written.
         LedgerError: the study cannot be read.
     """
+    source = source_of(folder)
     standings = study.standings()
-    dataset = write_dataset_of(folder, standings)
+    dataset = write_dataset_of(folder, standings, source)
     tables = tuple(finished_tables(sweep, dataset))
     importances, fanova = study.importances(), study.importances("fanova")
     report = write_report(folder, standings, importances, tables, fanova=fanova, state=state)

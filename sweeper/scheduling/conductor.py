@@ -106,6 +106,9 @@ class Conductor:
         trial = self._trials.active.get(number)
         if trial is None:
             return  # it was ended meanwhile
+        if self._ledger.ended_by_others(number):
+            self._give_up(number)
+            return
         self._trials.running.add(number)
         self._failures.started()
         attempt = self._ledger.started(number)
@@ -119,6 +122,9 @@ class Conductor:
             return True
         if number not in self._trials.active:
             return True  # it was ended meanwhile
+        if self._ledger.ended_by_others(number):
+            self._give_up(number)
+            return True
         self.reports += 1
         for note in report.notes:
             self._ledger.noted(number, note)
@@ -160,6 +166,8 @@ class Conductor:
         if number == REHEARSAL:
             self._rehearsal.died(reason)
             return
+        if number in self._trials.active and self._ledger.ended_by_others(number):
+            self._give_up(number)
         running, machine = number in self._trials.running, machine_of(self._folder.trial(number))
         trial = self._trials.take_back(number)
         if trial is None:
@@ -279,6 +287,12 @@ class Conductor:
         self._trials.take_back(number)
         self._recorder.trial_paused(number, "interrupted")
         self._announcer.stands_still(number, "interrupted")
+
+    def _give_up(self, number: int) -> None:
+        """Another program has ended the trial in the study: another one takes its place."""
+        self._trials.replace(number)
+        self._recorder.trial_paused(number, "interrupted")
+        self._announcer.stands_still(number, "interrupted", reason="ended by another program")
 
     def _check_failures(self) -> None:
         if self._failures.limit:

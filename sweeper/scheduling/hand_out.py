@@ -68,6 +68,13 @@ class HandOut:
             attempts.take_back(self._folder.trial(number))
         return trial
 
+    def replace(self, number: int) -> None:
+        """The trial is the sweep's no longer; one more is asked for."""
+        trial = self.take_back(number)
+        if trial is not None and trial.role != "replicate":
+            self._asked -= 1
+            self._exhausted = False
+
     def first_again(self, trial: Trial) -> None:
         """The trial goes on as soon as a worker is free."""
         self._waiting.appendleft(trial)

@@ -19,7 +19,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from sweeper.company import Company
 from sweeper.errors import SweeperError, UserError
-from sweeper.home import SweepFolder
+from sweeper.home import SweepFolder, writing
 from sweeper.scheduling.failures import DISK_FULL, NOT_SHARED, DiskFull
 from sweeper.scheduling.messages import Failure
 from sweeper.sweepfile.sections import Resources
@@ -48,7 +48,8 @@ class Mark:
         """Write the mark of a driver that runs a sweep with these parts of other people."""
         versions = {OURS: version_of(OURS), **(company.distributions if company else {})}
         mark = cls(str(folder.driver_mark), uuid.uuid4().hex, versions)
-        atomic_write(folder.driver_mark, mark.text)
+        with writing(folder.path):
+            atomic_write(folder.driver_mark, mark.text)
         return mark
 
     def fault(self, machine: str) -> str:

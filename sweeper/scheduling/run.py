@@ -83,9 +83,9 @@ def run(
     what has come of it is written (`conclusion`) when no more trials will run. Trials that failed
     through no fault of their own are tried again, and those that failed by one of the causes
     `retry_failed` (`sweeper.causes`, those that are `curable`). A sweep that was paused before is
-    told to be, and starts no trials until it is resumed; with `resume` it is now.
-    `accept_protocol` lets the sweep go on where it would be measured by another protocol than so
-    far: what was measured before is compared with nothing that follows.
+    told to be, and starts no trials until it is resumed; with `resume` it is now. `accept_protocol`
+    lets the sweep go on where it would be measured by another protocol than so far: what was
+    measured before is compared with nothing that follows.
 
     What goes wrong once it runs is an Outcome with state `failed`, and can be resumed.
 

@@ -71,11 +71,17 @@ def translated(place: Path | None = None) -> Iterator[None]:
     """Turn what Optuna and its storages raise into LedgerError, which names the sweep's folder."""
     try:
         yield
+    except optuna.exceptions.UpdateFinishedTrialError as error:
+        raise LedgerError(
+            "another program has ended a trial that runs: run the sweep again to go on"
+        ) from error
     except (OSError, optuna.exceptions.StorageInternalError) as error:
         where = "the study" if place is None else f"the study of {place}"
         # Optuna guesses at invalid data, whatever the database said.
         said = error.__cause__ if isinstance(error.__cause__, Exception) else error
         reason = str(getattr(said, "orig", None) or said).strip().splitlines()[0]
+        if isinstance(said, OSError) and said.strerror:
+            reason = ": ".join(filter(None, (said.filename, said.strerror)))
         raise LedgerError(f"cannot use {where}: {reason}") from error
 
 

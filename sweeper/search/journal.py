@@ -4,6 +4,9 @@ A journal is a text file of one JSON operation a line. A process killed while it
 two things behind: a last line without its end, onto which the next append would be glued, and the
 journal's lock, on which every later append would wait for half a minute. `mend` removes both; only
 the one driver of a sweep may call it, under the sweep's own lock.
+
+Each operation of ours says so (`by`), and a file beside the journal counts them, so that one from
+which lines were lost is known. Others may write as well: theirs are not counted.
 """
 
 from __future__ import annotations
@@ -16,27 +19,53 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from optuna.exceptions import OptunaError
+from optuna.storages import JournalStorage
 from optuna.storages.journal import BaseJournalBackend, JournalFileSymlinkLock
 
 from sweeper.errors import LedgerError
 
 _BLOCK = 1 << 16
+_OURS = b',"by":"sweeper"}\n'
+"""How each line of ours ends. Inside a text of JSON the quotes would be escaped."""
 
 
 class Journal(BaseJournalBackend):
     """A journal file in which several operations can become one write, all of it or none.
 
     Format and lock are those of Optuna's `JournalFileBackend`, with which other tools open it.
+
+    Raises:
+        LedgerError: the count beside it is damaged.
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.last: tuple[int, Any] = (0, None)
+        """The operation that was read last, and the number of its line."""
+        self.path = path
+        self._count = _Count(path.with_suffix(".count"))
         self._lock = JournalFileSymlinkLock(str(path))
         self._held: list[bytes] | None = None
         self._known = (0, 0)  # how many operations have been read, and where in the file they end
         self._broken: LedgerError | None = None
-        if not path.exists():  # a reader leaves it alone: its age says whether copies are current
+        self._promised = self._count.read()  # first: the journal may grow
+        if not path.exists():
             path.touch()
+        self._ours, self._size = _counted(path)
+
+    def check(self) -> None:
+        """See that the journal has all that was written to it before it was opened.
+
+        Raises:
+            LedgerError: operations of ours are missing.
+        """
+        lost = self._promised - self._ours
+        if lost > 0:
+            raise LedgerError(
+                f"{self.path} lacks {lost} of the {self._promised} operations that were "
+                f"written to it: bring it back from a copy, or remove {self._count.path.name} "
+                "beside it to go on with what is left"
+            )
 
     @contextmanager
     def together(self) -> Iterator[None]:
@@ -68,7 +97,7 @@ class Journal(BaseJournalBackend):
         Raises:
             LedgerError: they cannot be written.
         """
-        lines = [json.dumps(log, separators=(",", ":")).encode() + b"\n" for log in logs]
+        lines = [json.dumps(log, separators=(",", ":")).encode()[:-1] + _OURS for log in logs]
         if self._held is not None:
             self._held.extend(lines)
             return
@@ -79,7 +108,7 @@ class Journal(BaseJournalBackend):
     def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:
         """The operations from `log_number_from` on; those held back are the last ones."""
         number, offset = self._known if log_number_from >= self._known[0] else (0, 0)
-        with self._path.open("rb") as file:
+        with self.path.open("rb") as file:
             file.seek(offset)
             for line in file:
                 if not line.endswith(b"\n"):
@@ -95,23 +124,34 @@ class Journal(BaseJournalBackend):
     def _read(self, line: bytes, number: int) -> dict[str, Any]:
         try:
             operation: dict[str, Any] = json.loads(line)
-        except ValueError as error:
-            raise LedgerError(f"line {number} of {self._path} is damaged: {error}") from error
+        except (ValueError, RecursionError) as error:
+            raise LedgerError(f"line {number} of {self.path} is damaged: {error}") from error
+        self.last = (number, operation)
         return operation
 
     def _write(self, lines: list[bytes]) -> None:
         whole: int | None = None
         try:
-            with self._path.open("ab") as file:
-                whole = file.tell()
+            # Not "ab": where the file was removed, what follows would be written into a new one.
+            with open(os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC), "wb") as file:
+                end = file.seek(0, os.SEEK_END)
+                if end < self._size:
+                    raise LedgerError(f"{self.path} was cut by another program: bring it back")
+                whole = end
                 file.write(b"".join(lines))
                 file.flush()
                 os.fsync(file.fileno())
+                self._size = file.tell()
+            self._ours += len(lines)
+            self._count.write(self._ours)
+        except LedgerError as error:
+            self._broken = error
+            raise
         except OSError as error:
-            self._broken = LedgerError(f"cannot write {self._path}: {error.strerror or error}")
+            self._broken = LedgerError(f"cannot write {self.path}: {error.strerror or error}")
             with suppress(OSError):  # a torn line is at the latest cut when it is opened again
                 if whole is not None:
-                    os.truncate(self._path, whole)
+                    os.truncate(self.path, whole)
             raise self._broken from error
 
     @contextmanager
@@ -125,6 +165,74 @@ class Journal(BaseJournalBackend):
     def _refuse_if_broken(self) -> None:
         if self._broken is not None:
             raise self._broken
+
+
+class JournalStudies(JournalStorage):
+    """The studies of one journal.
+
+    Raises:
+        LedgerError: from every method, where a line of it is no operation.
+    """
+
+    _backend: Journal
+
+    def _sync_with_backend(self) -> None:
+        try:
+            super()._sync_with_backend()
+        except (LedgerError, OptunaError, OSError):
+            raise
+        except Exception as error:  # what Optuna says of an operation that is none, or of ours
+            number, operation = self._backend.last
+            if isinstance(operation, dict) and self._replay_result.worker_id == operation.get(
+                "worker_id"
+            ):
+                raise
+            raise LedgerError(
+                f"line {number} of {self._backend.path} is no operation of a study: bring the "
+                "file back from a copy, or remove the line if another program wrote it"
+            ) from error
+
+
+class _Count:
+    """The file that says how many operations of ours a journal has at least."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def read(self) -> int:
+        """0 where there is no such file: nothing is known then.
+
+        Raises:
+            LedgerError: it holds no number.
+        """
+        try:
+            return int(self.path.read_bytes())
+        except FileNotFoundError:
+            return 0
+        except (OSError, ValueError) as error:
+            raise LedgerError(
+                f"{self.path} holds no number: remove it, if study.journal is whole"
+            ) from error
+
+    def write(self, count: int) -> None:
+        """In place and without waiting for the disk: a number too low only promises less."""
+        descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        try:
+            os.pwrite(descriptor, f"{count:019}\n".encode(), 0)
+        finally:
+            os.close(descriptor)
+
+
+def _counted(path: Path) -> tuple[int, int]:
+    """How many operations of ours a journal has, and its size in bytes."""
+    ours = size = 0
+    kept = b""
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            size += len(block)
+            ours += (kept + block).count(_OURS)
+            kept = (kept + block)[-(len(_OURS) - 1) :]
+    return ours, size
 
 
 def mend(path: Path) -> bool:

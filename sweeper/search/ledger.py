@@ -144,6 +144,11 @@ class Ledger(StudyReader):
             self._entries.set(number, "attempts", attempts)
         return attempts
 
+    def ended_by_others(self, number: int) -> bool:
+        """Whether another program has ended the trial: it is the sweep's no longer."""
+        entry = self._entries.get(number)
+        return entry.state.is_finished() and "end" not in entry.user_attrs
+
     def died(self, number: int, machine: str = "") -> tuple[int, dict[str, int]]:
         """A worker on `machine` has died under the trial. The last step of which something is
         known, and how many have died since then, by machine."""

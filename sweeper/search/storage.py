@@ -6,11 +6,11 @@ import os
 import weakref
 
 import optuna
-from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages import BaseStorage, RDBStorage
 
 from sweeper.errors import LedgerError, UserError
 from sweeper.home import SweepFolder
-from sweeper.search.journal import Journal
+from sweeper.search.journal import Journal, JournalStudies
 from sweeper.secrets import redacted
 from sweeper.sweepfile.model import Sweep
 
@@ -31,12 +31,14 @@ def open_storage(folder: SweepFolder, url: str | None) -> tuple[BaseStorage, Jou
 
     Raises:
         UserError: the address is none, or its driver is not installed.
-        LedgerError: the database cannot be opened.
+        LedgerError: the database cannot be opened, or the journal is damaged.
     """
     if address := _address(url):
         return _open_database(address), None
     journal = Journal(folder.study_journal)
-    return JournalStorage(journal), journal
+    studies = JournalStudies(journal)
+    journal.check()  # a line that is damaged has been named by now
+    return studies, journal
 
 
 def storage_exists(folder: SweepFolder, url: str | None) -> bool:

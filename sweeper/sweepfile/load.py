@@ -46,6 +46,9 @@ ELSEWHERE = {
 YOUNGER: dict[str, dict[str, Any]] = {"seeds": {"confirm_base": False}}
 """Settings that not every version wrote down, and what a sweep without them was begun with."""
 
+STORED_DEPTH = 100
+"""A sweep file is refused that is nested nearly as deeply (`document.MAX_DEPTH`)."""
+
 AnySection = TypeVar("AnySection", bound=Section)
 
 
@@ -89,11 +92,29 @@ def read_stored(file: FilePath) -> Sweep:
     """
     try:
         stored = json.loads(file.read_text(encoding="utf-8"))
+        if _depth(stored) > STORED_DEPTH:
+            raise ValueError("nested too deeply")
+    except RecursionError as error:
+        raise SpecError([Problem("", "is damaged: nested too deeply", file=str(file))]) from error
     except ValueError as error:
         raise SpecError([Problem("", f"is damaged: {error}", file=str(file))]) from error
     if not isinstance(stored, dict):
         raise SpecError([Problem("", "is damaged: it holds no mapping", file=str(file))])
     return sweep_from_dict(stored, str(file))
+
+
+def _depth(value: Any) -> int:
+    """How many lists and mappings stand in one another at the deepest place of a plain value."""
+    depth, layer = 0, [value]
+    while layer:
+        depth += 1
+        layer = [
+            item
+            for outer in layer
+            if isinstance(outer, dict | list)
+            for item in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+    return depth - 1
 
 
 def sweep_from_dict(mapping: Mapping[str, Any], filename: str = "spec.json") -> Sweep:

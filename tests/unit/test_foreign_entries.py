@@ -64,7 +64,11 @@ def play(folder: SweepFolder, sweep: Sweep, most: int = 99) -> list[Event]:
     """A driver's run whose trainings take no time; what it has told."""
     heard: list[Event] = []
     ledger = Ledger.open(sweep, folder)
-    conductor = Conductor(sweep, folder, ledger, Recorder(sweep, folder, None), heard.append)
+    play_on(Conductor(sweep, folder, ledger, Recorder(sweep, folder, None), heard.append), most)
+    return heard
+
+
+def play_on(conductor: Conductor, most: int = 99) -> None:
     for _ in range(most):
         if conductor.finished:
             break
@@ -75,7 +79,43 @@ def play(folder: SweepFolder, sweep: Sweep, most: int = 99) -> list[Event]:
         value = 10.0 + work.config["seed"] + work.number / 100
         evaluation = Evaluation(work.config["steps"], 1.0, {"fid": value})
         conductor.heard(work.number, Report(evaluations=(evaluation,), finished=True))
-    return heard
+
+
+@pytest.mark.parametrize("moment", ["handed out", "started", "evaluated", "died"])
+def test_a_trial_that_others_have_ended_is_stopped_and_another_one_takes_its_place(
+    moment: str, tmp_path: Path
+) -> None:
+    folder = folder_of(tmp_path, SEARCH)
+    ledger = Ledger.open(SEARCH, folder)
+    conductor = Conductor(
+        SEARCH, folder, ledger, Recorder(SEARCH, folder, None), lambda event: None
+    )
+    work = conductor.next_work()
+    assert work is not None
+    evaluation = Evaluation(5, 1.0, {"fid": 1.0})
+    if moment != "handed out":
+        conductor.started(work.number)
+    if moment in ("evaluated", "died"):
+        assert not conductor.heard(work.number, Report(evaluations=(evaluation,)))
+    optunas_own(folder).tell(work.number, 0.0)
+    if moment == "handed out":
+        conductor.started(work.number)
+    if moment == "died":
+        conductor.died(work.number, "the kernel killed it")
+    else:
+        assert conductor.heard(work.number, Report(evaluations=(evaluation,), finished=True))
+    play_on(conductor)
+    standings, [told] = read_all(folder)
+    assert [trial.role for trial in standings.trials] == [
+        "base",
+        "search",
+        "search",
+        "replicate",
+        "replicate",
+    ]
+    assert told.words == "ended by another program (complete), or copied from a trial"
+    assert standings.best is not None
+    assert standings.best.trial.number != work.number
 
 
 def best_of_others(study: optuna.Study, value: float = 0.001) -> None:

@@ -99,12 +99,12 @@ def test_a_request_that_cannot_be_read_ends_no_sweep_that_runs(
     folder.create()
     folder.control.write_text("dance" if garbled else "stop")
 
-    def refuse(*given: object, **named: object) -> str:
+    def refuse(*given: object, **named: object) -> bytes:
         raise PermissionError(13, "Permission denied")
 
     with monkeypatch.context() as patched:
         if not garbled:  # as one that root has left there
-            patched.setattr(Path, "read_text", refuse)
+            patched.setattr(Path, "read_bytes", refuse)
         assert Requests(folder).written() is None
     folder.ask(Request.STOP)
     assert Requests(folder).written() is Request.STOP

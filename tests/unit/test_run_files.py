@@ -104,7 +104,7 @@ def full(*given: Any, **named: Any) -> NoReturn:
 def test_a_home_that_cannot_be_written_is_answered_with_its_place(tmp_path):
     folder = Home.at(tmp_path).sweep("probe")
     folder.path.write_text("a file where a folder should be")
-    with pytest.raises(UserError, match=f"cannot write in {folder.path}"), folder.lock():
+    with pytest.raises(UserError, match=f"cannot write {folder.path}: File exists"), folder.lock():
         pass
 
 
