@@ -11,17 +11,14 @@ nothing left to do ends at once.
 from __future__ import annotations
 
 import contextlib
-import json
 import time
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
 from sweeper.company import Company
-from sweeper.errors import SpecConflict, SweeperError, UserError
-from sweeper.home import Home, Request, SweepFolder, writing
+from sweeper.errors import SweeperError, UserError
+from sweeper.home import Home, Request, SweepFolder
 from sweeper.privacy import private
 from sweeper.scheduling.closing import closing
 from sweeper.scheduling.cluster import environment
@@ -37,6 +34,7 @@ from sweeper.scheduling.events import (
     SweepState,
 )
 from sweeper.scheduling.final_score import Scoring
+from sweeper.scheduling.kept_spec import keep_spec
 from sweeper.scheduling.machines import Mark, count_machines
 from sweeper.scheduling.recorder import Recorder, resolved
 from sweeper.scheduling.requests import Requests
@@ -44,13 +42,11 @@ from sweeper.scheduling.trainable import Factory, build_training
 from sweeper.scheduling.tune_loop import Tuning
 from sweeper.search.ledger import Ledger
 from sweeper.standings.verdict import verdict_in_words
-from sweeper.sweepfile.load import load_sweep, read_stored
 from sweeper.sweepfile.model import Sweep
 from sweeper.tracking.address import tracking_uri
 from sweeper.tracking.handle import WriterHandle, start_writer
 from sweeper.tracking.moved import follow_home
 from sweeper.tracking.outbox import Outbox
-from trials.files import atomic_write
 from trials.origins import raised_by_another
 from trials.temporary import remove_leftovers
 
@@ -103,7 +99,7 @@ def run(
     with private(home.path), folder.lock(), environment():
         folder.create()
         _tidy(home, folder)
-        sweep = _keep_spec(sweep, folder, source)
+        sweep = keep_spec(sweep, folder, source)
         asked = folder.asked()
         if asked in (Request.STOP, Request.CANCEL) or (asked is Request.PAUSE and resume):
             folder.clear_request()  # it was obeyed, or its driver died; running again overrides it
@@ -317,35 +313,3 @@ def _tidy(home: Home, folder: SweepFolder) -> None:
     remove_leftovers(folder.path)
     for shared in (home.path, home.cache):
         remove_leftovers(shared, below=False)
-
-
-def _keep_spec(sweep: Sweep, folder: SweepFolder, source: Path | None) -> Sweep:
-    """Write the spec down, or compare it with the one that is there. Returns the sweep to run."""
-    if folder.exists():
-        begun = read_stored(folder.spec_json)
-        sweep = sweep.going_on(begun)
-        difference = begun.difference(sweep)
-        if difference.refused:
-            raise SpecConflict(
-                f"a sweep named {sweep.name!r} exists in {folder.path.parent} and differs in "
-                f"{', '.join(difference.refused)}: give this one another name, or change nothing "
-                "but its limits, resources, tracking, confirmation and description"
-            )
-        if not difference:
-            return sweep
-    # The spec last: once it is the new one, the file is not compared again. And the file may be
-    # given as it lies here.
-    with writing(folder.path):
-        if source is not None and source.is_file():
-            atomic_write(folder.sweep_yaml, _kept_text(sweep, source))
-        atomic_write(folder.spec_json, json.dumps(sweep.to_dict(), indent=2) + "\n")
-    return sweep
-
-
-def _kept_text(sweep: Sweep, source: Path) -> bytes | str:
-    """The file as it was given if it alone makes this sweep, from any folder; else all of it."""
-    with contextlib.suppress(UserError):
-        if load_sweep(source).difference(sweep):
-            full = yaml.safe_dump(sweep.to_dict(), sort_keys=False, allow_unicode=True)
-            return f"# {source.name}, and what was set beside it\n{full}"
-    return source.read_bytes()

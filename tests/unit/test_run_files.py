@@ -17,6 +17,7 @@ from sweeper.home import Home, Request, SweepFolder
 from sweeper.scheduling import conclusion
 from sweeper.scheduling import run as run_module
 from sweeper.scheduling.events import Noted, Outcome
+from sweeper.scheduling.kept_spec import keep_spec
 from sweeper.search.ledger import Ledger
 from sweeper.search.samplers.tpe import Tpe
 from sweeper.standings import standings_of
@@ -55,7 +56,7 @@ def file(tmp_path: Path) -> Path:
 
 
 def keep(sweep: Sweep, folder: SweepFolder, source: Path) -> None:
-    run_module._keep_spec(sweep, folder, source)
+    keep_spec(sweep, folder, source)
 
 
 def test_the_kept_file_may_be_run_again_with_more_trials(folder, file):
