@@ -15,7 +15,7 @@ from sweeper.privacy import private
 from sweeper.report import ReportPaths, write_report
 from sweeper.results import sweep_of, table_of
 from sweeper.scheduling.conclusion import conclude
-from sweeper.scheduling.events import Listener, SweepState
+from sweeper.scheduling.events import Listener, Outcome, SweepState
 from sweeper.scheduling.run import run as run_trials
 from sweeper.scheduling.trainable import Factory
 from sweeper.search.reader import read_study
@@ -147,6 +147,10 @@ def run(
         resume=resume,
         accept_protocol=accept_protocol,
     )
+    return _result_of(outcome, folder)
+
+
+def _result_of(outcome: Outcome, folder: SweepFolder) -> SweepResult:
     results = outcome.results
     return SweepResult(
         state=outcome.state,

@@ -40,6 +40,20 @@ def base_of(kind: str) -> Any:
     return getattr(importlib.import_module(module), name)
 
 
+def absent(kind: str, key: str, settings: Mapping[str, Any]) -> PartConfig:
+    """Settings, as they were written down, of a part that is not known here: enough to list a sweep
+    that ran with it, and too little to run it."""
+    base = base_of(kind)
+    # Made without a key, so that it is not registered; it allows whatever the sweep had.
+    part: Any = type("Absent", (base,), {"objectives": 2, "ends": True, "__module__": __name__})
+    part.key = key
+    config: type[PartConfig] = type(
+        "Config", (base.Config,), {"model_config": {"extra": "allow"}, "__module__": __name__}
+    )
+    config.part = part
+    return config.model_validate(settings)
+
+
 class Fault(NamedTuple):
     """Something wrong at a path of a sweep file, before it is known where in the file that is."""
 

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from sweeper.scheduling import trainable
+from sweeper.scheduling.conductor import Conductor
+from sweeper.scheduling.messages import REHEARSAL, Report, Work
 from sweeper.trial import Evaluation, Symptom
 from trials.errors import DataError
 from trials.files import atomic_write
@@ -108,6 +110,15 @@ class FakeTraining:
         if trouble == "die once" and step == 2 and not (self.folder / "died").exists():
             (self.folder / "died").touch()
             os.kill(os.getpid(), signal.SIGKILL)
+
+
+def next_trial(conductor: Conductor) -> Work | None:
+    """What is handed out next, once the rehearsal before the first trial has gone well."""
+    work = conductor.next_work()
+    while work is not None and work.number == REHEARSAL:
+        conductor.heard(REHEARSAL, Report(finished=True))
+        work = conductor.next_work()
+    return work
 
 
 def fake(config: Mapping[str, Any], folder: Path, cache: Path) -> FakeTraining:

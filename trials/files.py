@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import shutil
 import stat
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
@@ -82,6 +83,24 @@ def atomic_write(path: Path, content: Content) -> None:
             temporary.unlink(missing_ok=True)
             raise
     sync_folder(path.parent)
+
+
+def also_name(path: Path, name: Path) -> None:
+    """Give the file at `path` a second name, in place of what lies there.
+
+    Raises:
+        OSError: there is no such file, or no second name.
+        TakenOver: the folder is written through a room that is gone (`writing_through`).
+    """
+    with temporary_of(name) as temporary:
+        try:
+            os.link(path, temporary)
+        except FileNotFoundError:
+            raise
+        except OSError:  # not every file system knows a second name
+            shutil.copyfile(path, temporary)
+        os.replace(temporary, name)
+        temporary.unlink(missing_ok=True)  # it stays where both are names of one file already
 
 
 def remove(path: Path) -> None:

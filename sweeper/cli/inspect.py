@@ -167,6 +167,8 @@ def show(
     say(f"  files    {folder.trial(trial)}")
     if record.protocol:
         say(f"  protocol {', '.join(f'{k} {v}' for k, v in record.protocol.items())}")
+    if not standings.comparable(record):
+        say("  apart    measured by another protocol than the sweep is now: compared with nothing")
     say("  searched")
     for path, value in record.values.items():
         say(f"    {path:<32} {setting(value)}")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from sweeper.cli.leaderboard import best_in_words
 from sweeper.cli.printing import say
-from sweeper.protocols import Protocol
+from sweeper.protocols import Protocol, alike
 from sweeper.scheduling.events import (
     Event,
     Listener,
@@ -102,6 +102,7 @@ class Progress:
             case ProtocolChanged():
                 self.explained, self.protocol = event.message, event.protocol
                 self._standings = None
+                self.over = sum(map(self._is_over, self.trials.values()))
             case TrialStarted():
                 self.running[event.number] = Running(
                     event.number, event.role, event.steps, event.time
@@ -137,14 +138,19 @@ class Progress:
 
     def _count(self, trial: Trial) -> None:
         self.trials[trial.number] = trial
-        if trial.role == "replicate" and not self.sweep.is_ablation:
-            self.confirmed += 1
-        else:
-            self.over += 1
+        self.over += self._is_over(trial)
+        self.confirmed += trial.role == "replicate" and not self.sweep.is_ablation
         if trial.symptom:
             self.stops[trial.symptom] += 1
         if self._standings is not None and self._standings.may_change_the_lead(trial):
             self._standings = None
+
+    def _is_over(self, trial: Trial) -> bool:
+        """Whether a trial that has ended is one of the budget: a run of an ablation that was
+        measured by another protocol is due again."""
+        if self.sweep.is_ablation:
+            return alike(trial.protocol, self.protocol)
+        return trial.role != "replicate"
 
     def seconds_left(self, now: float) -> float | None:
         """From today's speed; None until a trial has ended today."""

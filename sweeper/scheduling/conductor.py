@@ -14,13 +14,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal
 
-from sweeper.causes import OUT_OF_MEMORY, SCHEDULER, WORKER_DIED, cause
+from sweeper.causes import OUT_OF_MEMORY, WORKER_DIED, cause
 from sweeper.errors import SweeperError
 from sweeper.home import SweepFolder
 from sweeper.protocols import Protocol
 from sweeper.scheduling.announcer import Announcer
 from sweeper.scheduling.attempts import machine_of
-from sweeper.scheduling.endings import verdict_of
+from sweeper.scheduling.endings import conclude
 from sweeper.scheduling.events import Listener
 from sweeper.scheduling.failure_counts import SAME_FAILURES, FailureCounts
 from sweeper.scheduling.hand_out import HandOut
@@ -32,7 +32,7 @@ from sweeper.scheduling.retries import Retries, in_words
 from sweeper.search.ledger import Ledger
 from sweeper.search.stopping_rule import TakeOver
 from sweeper.sweepfile.model import Sweep
-from sweeper.trial import Evaluation, Symptom, Trial, trial_name
+from sweeper.trial import Evaluation, Trial, trial_name
 
 _STARVED = "node running low on memory"
 """What a cluster's memory monitor says of a worker that it killed."""
@@ -140,7 +140,7 @@ class Conductor:
                 for evaluation in report.evaluations
                 if self._ledger.report(number, evaluation)
             ]
-            ended, taken = self._conclude(number, report)
+            ended, taken = conclude(self.sweep, self._ledger, number, report)
         self._note_protocol(number, before)
         for evaluation in fresh:
             self._announce(number, evaluation)
@@ -241,34 +241,6 @@ class Conductor:
         self._announcer.stands_still(number, "retrying", symptom, reason)
 
     # Ending a trial
-
-    def _conclude(
-        self, number: int, report: Report
-    ) -> tuple[Trial, None] | tuple[None, TakeOver | None]:
-        """Tell the study what becomes of the trial: its record if it has ended, else whose
-        checkpoint it goes on from, if another's."""
-        if report.finished:
-            self._finish(number, report.stopped_by)
-            return self._ledger.trial(number), None
-        if not self._ledger.scheduler.undecided(number):
-            return None, None
-        reason = self._ledger.scheduler.verdict(number)
-        if reason is not None:
-            self._ledger.prune(number, SCHEDULER, reason)
-            return self._ledger.trial(number), None
-        taken = self._ledger.scheduler.take_over(number)
-        if taken is None:
-            self._ledger.scheduler.went_on(number)
-        return None, taken
-
-    def _finish(self, number: int, stopped_by: Symptom | None) -> None:
-        end = verdict_of(self.sweep, self._ledger.trial(number), stopped_by)
-        if end.state == "completed":
-            self._ledger.complete(number, end.values)
-        elif end.state == "pruned":
-            self._ledger.prune(number, end.symptom, end.reason)
-        else:
-            self._ledger.fail(number, end.symptom, end.reason)
 
     def _ended(self, trial: Trial) -> None:
         self._trials.take_back(trial.number)

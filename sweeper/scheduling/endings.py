@@ -1,12 +1,15 @@
-"""What the end of a training means for the study."""
+"""What a report means for the study: whether its trial has ended, and how."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal
 
-from sweeper.causes import DIVERGENCE, ERROR, cause
+from sweeper.causes import DIVERGENCE, ERROR, SCHEDULER, cause
+from sweeper.scheduling.messages import Report
 from sweeper.search.attributes import finite
+from sweeper.search.ledger import Ledger
+from sweeper.search.stopping_rule import TakeOver
 from sweeper.sweepfile.model import Sweep
 from sweeper.trial import Symptom, Trial
 
@@ -41,3 +44,29 @@ def verdict_of(sweep: Sweep, trial: Trial, stopped_by: Symptom | None) -> End:
     measured = ", ".join(sorted(last)) or "nothing"
     reason = f"the last evaluation has no {wanted}; it measured {measured}"
     return End("failed", (), ERROR, reason)
+
+
+def conclude(
+    sweep: Sweep, ledger: Ledger, number: int, report: Report
+) -> tuple[Trial, None] | tuple[None, TakeOver | None]:
+    """Tell the study what becomes of a trial after its evaluations are in it: its record if it has
+    ended, else whose checkpoint it goes on from, if another's."""
+    if report.finished:
+        end = verdict_of(sweep, ledger.trial(number), report.stopped_by)
+        if end.state == "completed":
+            ledger.complete(number, end.values)
+        elif end.state == "pruned":
+            ledger.prune(number, end.symptom, end.reason)
+        else:
+            ledger.fail(number, end.symptom, end.reason)
+        return ledger.trial(number), None
+    if not ledger.scheduler.undecided(number):
+        return None, None
+    reason = ledger.scheduler.verdict(number)
+    if reason is not None:
+        ledger.prune(number, SCHEDULER, reason)
+        return ledger.trial(number), None
+    taken = ledger.scheduler.take_over(number)
+    if taken is None:
+        ledger.scheduler.went_on(number)
+    return None, taken

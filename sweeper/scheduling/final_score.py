@@ -14,11 +14,13 @@ import ray
 
 from sweeper.company import unpack
 from sweeper.home import SweepFolder
+from sweeper.protocols import alike
 from sweeper.scheduling.recorder import Recorder
 from sweeper.search.ledger import Ledger
 from sweeper.standings import Standings
 from sweeper.sweepfile.model import Sweep
 from sweeper.trial import FinalScore, Trial
+from sweeper.wording import changes_in_words
 
 GENERATOR = "generator.safetensors"
 LOOK_EVERY = 0.2
@@ -69,7 +71,12 @@ class Scoring:
                 cause = getattr(error, "cause", None) or error
                 self.message = f"trial {number:05d} has no final score: {cause}"
                 continue
-            if score is not None:
+            if score is None:
+                continue
+            trial = self._ledger.trial(number)
+            if changes := _changes(trial, score):
+                self.message = f"trial {number:05d} has no final score: {changes}"
+            else:
                 self._ledger.scored(number, score)
                 self._recorder.scored(self._ledger.trial(number))
 
@@ -88,6 +95,14 @@ class Scoring:
                 return None
         score: FinalScore = ray.get(pending)
         return score
+
+
+def _changes(trial: Trial, score: FinalScore) -> str:
+    """What keeps a score from standing beside its trial's values; more images make no difference
+    that its name does not tell."""
+    before = trial.protocol
+    counted = {**score.protocol, "fake_count": before.get("fake_count", "")}
+    return "" if alike(before, counted) else changes_in_words(before, counted)
 
 
 def winners(standings: Standings) -> list[Trial]:

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from sweeper.errors import Problem, SpecError
 from sweeper.home import NAME_RULE, RESERVED, TAKEN, is_valid_name
+from sweeper.parts import absent
 from sweeper.sweepfile.document import (
     Document,
     Path,
@@ -139,7 +140,10 @@ def _assemble(document: Document, *, checked: bool) -> Sweep | None:
     name, description = _read_name(document, root), _read_text(document, root, "description")
     sections: dict[str, Any] = {
         key: _read_section(document, (key,), root.get(key), kind) for key, kind in SECTIONS.items()
-    } | {key: _read_choice(document, key, root.get(key), kind) for key, kind in CHOICES.items()}
+    } | {
+        key: _read_choice(document, key, root.get(key), kind, checked=checked)
+        for key, kind in CHOICES.items()
+    }
     objective = _read_objective(document, root.get("objective"))
     base = _read_base(document, root)
     raw = _mapping(document, root, "parameters", "dotted paths and their domains")
@@ -246,12 +250,21 @@ def _read_section(
         return None
 
 
-def _read_choice(document: Document, key: str, given: Any, choice: ByName) -> PartConfig | None:
-    """The knobs of the part that a section chooses; a key with nothing after it has its default."""
+def _read_choice(
+    document: Document, key: str, given: Any, choice: ByName, *, checked: bool
+) -> PartConfig | None:
+    """The knobs of the part that a section chooses; a key with nothing after it has its default.
+
+    Of a stored sweep, which is not `checked`, the part may be one that is not here any more.
+    """
     if given is None and choice.default is None:
         return None
     if isinstance(given, dict):
         given = {name: value for name, value in given.items() if value is not None}
+        part = given.get(choice.tag)
+        if not checked and isinstance(part, str) and part not in choice.options():
+            rest = {name: value for name, value in given.items() if name != choice.tag}
+            return absent(choice.what(), part, rest)
     try:
         return choice.read({} if given is None else given)
     except ValidationError as error:

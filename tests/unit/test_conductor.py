@@ -32,6 +32,7 @@ from sweeper.sweepfile.model import Sweep
 from sweeper.sweepfile.sections import Limits, Seeds
 from sweeper.testing.small import SMALL, comparable
 from sweeper.trial import Evaluation
+from tests.fakes import next_trial
 from trials.config import load_config
 from trials.trainer import Training
 
@@ -57,10 +58,7 @@ class Stage:
         self.conductor = Conductor(spec, folder, self.ledger, recorder, self.heard.append)
 
     def work(self) -> Work:
-        given = self.conductor.next_work()
-        while given is not None and given.number == REHEARSAL:
-            self.conductor.heard(REHEARSAL, Report(finished=True))
-            given = self.conductor.next_work()
+        given = next_trial(self.conductor)
         assert given is not None
         return given
 

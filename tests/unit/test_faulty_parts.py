@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import torch
 from sweeper.ablation.design import Cell, Design, Factor, arranged
 from sweeper.ablation.design_kind import DesignKind
 from sweeper.ablation.table_format import TableFormat, rendered
+from sweeper.cli.main import run
 from sweeper.errors import PartError
 from sweeper.home import Home
 from sweeper.search.ablation_trials import design_of
@@ -284,3 +286,23 @@ def test_what_we_raise_ourselves_is_nobody_elses() -> None:
     except TypeError as error:
         fault = error
     assert raised_by_another(fault) is None
+
+
+def test_a_stored_sweep_is_listed_and_reported_without_the_parts_of_its_script(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with temporary_parts():
+        ledger = asking(tmp_path, lambda sweep: walk(sweep, lambda parameter: 0.001))
+        folder = Home(tmp_path).sweep("probe")
+        folder.spec_json.write_text(json.dumps(ledger.sweep.to_dict()))
+        trial = ledger.ask()
+        assert trial is not None
+        ledger.started(trial.number)
+        ledger.report(trial.number, Evaluation(100, 1.0, {"fid": 3.0}))
+        ledger.complete(trial.number, [3.0])
+    assert "mine" not in Sampler.all()
+    for command in (["ls"], ["status", "probe"], ["top", "probe"], ["table", "probe"]):
+        assert run([*command, "--home", str(tmp_path)]) == 0
+        assert "3" in capsys.readouterr().out
+    assert run(["report", "probe", "--home", str(tmp_path)]) == 0
+    assert "mine" not in Sampler.all(), "its stand-in is none to be named by a file"

@@ -59,7 +59,7 @@ def test_a_take_over_whose_checkpoints_are_damaged_is_made_again(tmp_path: Path)
     given, taker = Training(small_config(), donor), Training(small_config(seed=1), folder)
     taker.advance()
     given.advance()
-    work = Work(0, str(folder), {}, take_over=str(donor))
+    work = Work(0, str(folder), "", {}, take_over=str(donor))
     kept_checkpoints.begin(Training(small_config(seed=1), folder), folder, work)
     # What the taker was before may not come back: it has gone on from the donor.
     assert not previous(taker.checkpoint_file).exists()
@@ -77,7 +77,7 @@ def test_a_mark_that_is_no_text_is_no_mark(tmp_path: Path) -> None:
     folder.mkdir()
     (folder / kept_checkpoints.MARK).write_bytes(b"\xff\xfe")
     training = Training(small_config(), folder)
-    kept_checkpoints.begin(training, folder, Work(0, str(folder), {}, take_over=str(donor)))
+    kept_checkpoints.begin(training, folder, Work(0, str(folder), "", {}, take_over=str(donor)))
     assert training.step == 3
 
 
@@ -85,6 +85,6 @@ def test_the_checkpoint_before_the_last_is_not_kept_for_others(tmp_path: Path) -
     training = Training(small_config(), tmp_path)
     training.advance()
     training.advance()
-    kept_checkpoints.keep(training, tmp_path, Work(0, str(tmp_path), {}, keep=(3, 3)))
+    kept_checkpoints.keep(training, tmp_path, Work(0, str(tmp_path), "", {}, keep=(3, 3)))
     (kept,) = (tmp_path / "kept").iterdir()
     assert {file.name for file in kept.iterdir()} == {"checkpoint.pt", "generator.safetensors"}

@@ -158,11 +158,14 @@ def test_a_takeover_is_not_repeated_because_the_home_has_moved(
 
     def begun(donor: str) -> Any:
         training = Training()
-        begin(training, tmp_path, Work(7, str(tmp_path), {}, take_over=donor))
+        begin(training, tmp_path, Work(7, str(tmp_path), "", {}, take_over=donor))
         return training.did
 
-    donor = "/new/digits/trials/00003/kept/000500"
+    donors = [tmp_path / f"trials/0000{number}/kept/000500" for number in (3, 4)]
+    for place in donors:
+        place.mkdir(parents=True)
+    donor = str(donors[0])
     assert begun(donor) == f"took over {donor}"
     (tmp_path / "taken_over").write_text(written)
     assert begun(donor) == "restored"
-    assert begun("/new/digits/trials/00004/kept/000500").startswith("took over")
+    assert begun(str(donors[1])).startswith("took over")

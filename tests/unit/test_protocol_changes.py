@@ -20,10 +20,12 @@ from sweeper.results import main_table, table_of
 from sweeper.scheduling.conductor import Conductor
 from sweeper.scheduling.events import Event
 from sweeper.scheduling.events import ProtocolChanged as Told
+from sweeper.scheduling.final_score import _changes
 from sweeper.scheduling.messages import Changed, Report, Work
 from sweeper.scheduling.recorder import Recorder
 from sweeper.search.ledger import Ledger
 from sweeper.search.reader import read_study
+from sweeper.search.samplers.nsga2 import Nsga2
 from sweeper.search.samplers.random import Random
 from sweeper.search.samplers.tpe import Tpe
 from sweeper.search.stopping.asha import Asha
@@ -33,8 +35,9 @@ from sweeper.standings.against_base import against_base
 from sweeper.standings.progress import progress_of
 from sweeper.sweepfile.domains import Parameter, Range, Toggle
 from sweeper.sweepfile.model import Sweep
-from sweeper.sweepfile.sections import Limits, Seeds
-from sweeper.trial import Evaluation
+from sweeper.sweepfile.sections import Limits, Objective, Seeds
+from sweeper.trial import Evaluation, FinalScore
+from tests.fakes import next_trial
 from tests.unit.report_sweeps import PROTOCOL
 
 LR = "optimizer.generator.lr"
@@ -65,14 +68,14 @@ class Stage:
         self.conductor = Conductor(spec, self.folder, self.ledger, recorder, self.heard.append)
 
     def begin(self) -> Work:
-        work = self.conductor.next_work()
+        work = next_trial(self.conductor)
         assert work is not None
         self.conductor.started(work.number)
         return work
 
     def finish(self, value: float, protocol: Mapping[str, str]) -> None:
         """Every trial that is left, each with the same value."""
-        while (work := self.conductor.next_work()) is not None:
+        while (work := next_trial(self.conductor)) is not None:
             self.conductor.started(work.number)
             self.say(work.number, 1, value + 1, protocol)
             self.say(work.number, 2, value, protocol)
@@ -379,3 +382,34 @@ def test_the_race_is_held_among_those_of_one_protocol(tmp_path: Path) -> None:
     assert set(standings.replicates) == {6, 7}
     assert len(standings.trials) == 6 + 2 + 2 * 2
     assert all(value == 50.0 for held in standings.replicates.values() for value in held.values())
+
+
+def test_no_parent_of_a_genetic_sampler_is_of_an_earlier_protocol(tmp_path: Path) -> None:
+    both = (Objective(metric="fid"), Objective(metric="kid"))
+    genetic = Nsga2.Config(population=2, start_with_base=False)
+    spec = replace(more(SWEEP, 12), objective=both, search=genetic)
+
+    def train(stage: Stage, protocol: Mapping[str, str]) -> None:
+        while (work := stage.conductor.next_work()) is not None:
+            stage.conductor.started(work.number)
+            metrics = {"fid": 1.0 + work.number % 3, "kid": 1.0 - work.number % 2}
+            evaluation = Evaluation(2, 10.0 + work.number, metrics, protocol)
+            stage.conductor.heard(work.number, Report((evaluation,), finished=True))
+
+    train(Stage(tmp_path, more(spec, 6)), OLD)
+    stage = Stage(tmp_path, spec, accept=True)
+    train(stage, NEW)
+    study = stage.ledger._study
+    later = {trial._trial_id for trial in study.get_trials()[6:]}
+    remembered = study._storage.get_study_system_attrs(study._study_id)
+    parents = [ids for name, ids in remembered.items() if ":parent:" in name and ids is not None]
+    assert parents
+    assert all(later.issuperset(ids) for ids in parents)
+
+
+def test_a_final_score_that_would_be_measured_otherwise_is_none(tmp_path: Path) -> None:
+    stage = Stage(tmp_path)
+    trial = stage.ledger.trial(stage.train(5.0))
+    more_images = FinalScore(2, {"fid_5k": 1.0}, {**OLD, "fake_count": "5000"})
+    assert _changes(trial, more_images) == ""
+    assert "contents of the data" in _changes(trial, replace(more_images, protocol=NEW))

@@ -9,7 +9,6 @@ values only and is read with `weights_only`: nothing in it is executed.
 from __future__ import annotations
 
 import errno
-import os
 import secrets
 import zipfile
 from collections.abc import Collection
@@ -19,7 +18,7 @@ from typing import Any, NamedTuple
 import torch
 
 from trials.errors import CheckpointError
-from trials.files import atomic_write
+from trials.files import also_name, atomic_write
 
 FORMAT = 2
 
@@ -50,9 +49,7 @@ def save(path: Path, fingerprint: str, state: dict[str, Any]) -> None:
     """
     content = {"format": FORMAT, "fingerprint": fingerprint, "state": state}
     if path.is_file():
-        # Of a worker that was taken over from, this is all that can still succeed: `recover` then
-        # finds the newer attempt's checkpoint in the place of the previous one.
-        os.replace(path, previous(path))
+        also_name(path, previous(path))
     atomic_write(path, lambda temporary: torch.save(content, temporary))
 
 
