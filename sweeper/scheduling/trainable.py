@@ -96,7 +96,9 @@ class Worker(tune.Trainable):  # type: ignore[misc]
         parts: bytes = b"",
     ) -> None:
         if cache:
-            os.umask(umask_of(Path(cache).parent))  # Ray may have started this process for anybody
+            os.umask(
+                umask_of(Path(cache).parent)
+            )  # Ray may have started this process for another user
         unpack(parts)
         self._factory = factory
         self._cache = Path(cache)
