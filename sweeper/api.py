@@ -101,6 +101,7 @@ def run(
     listener: Listener | None = None,
     source: Path | None = None,
     factory: Factory | None = None,
+    adopt: bool = False,
     retry_failed: bool | Sequence[str] = False,
     resume: bool = False,
     accept_protocol: bool = False,
@@ -112,8 +113,9 @@ def run(
 
     `home` is the folder of all sweeps ($SWEEPER_HOME, else ./sweeps); `listener` hears events
     as they happen; `source` is the file it was read from, kept beside it; `factory` makes the
-    trainings (the real ones by default). `accept_protocol` goes on where the sweep would be
-    measured by another protocol than so far (`--accept-protocol`).
+    trainings (the real ones by default). `adopt` makes this home the study's own where another one
+    has driven it so far. `accept_protocol` goes on where the sweep would be measured by another
+    protocol than so far (`--accept-protocol`).
 
     Trials that failed through no fault of their configuration (`worker_died`, `unreadable`) are
     tried again, under their numbers and from their checkpoints. `retry_failed` has others tried
@@ -126,6 +128,7 @@ def run(
         UserError: `retry_failed` names no cause, or one that would come again.
         SpecError: the file or mapping is wrong; every problem is in it.
         SpecConflict: the name exists with another search.
+        AnotherHome: the study is driven from another home.
         SweepBusy: another process runs it.
         ProtocolChanged: it has values of several protocols, which nobody has accepted.
     """
@@ -143,6 +146,7 @@ def run(
         events=listener,
         factory=factory,
         source=source,
+        adopt=adopt,
         retry_failed=also,
         resume=resume,
         accept_protocol=accept_protocol,

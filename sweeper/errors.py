@@ -4,11 +4,13 @@
     ├── UserError                exit status 2: the user can mend it; carries `problems`
     │   ├── SpecError            a sweep file is wrong: every problem of the file at once
     │   ├── UnknownSweep         no sweep of that name in this home
-    │   └── SpecConflict         the name exists with another search space, base or objective
+    │   ├── SpecConflict         the name exists with another search space, base or objective
+    │   └── AnotherHome          the study is another home's, which alone may write it
     ├── SweepBusy                another process drives this sweep
     ├── PartError                a part gave what its base class does not allow
     ├── ProtocolChanged          values would be measured by another protocol than the sweep's
     ├── LedgerError              the study could not be read or written
+    │   └── Superseded           a newer driver writes it now
     └── TrackingError            MLflow or the outbox before it failed for good
 
 The command line prints these without a traceback. Vendors' exceptions are translated into them
@@ -65,6 +67,10 @@ class SpecConflict(UserError):
     """A sweep of this name exists already, and what it searches is something else."""
 
 
+class AnotherHome(UserError):
+    """The study is driven from another home, and two of them cannot share one."""
+
+
 class SweepBusy(SweeperError):
     """Another process holds the lock of this sweep; `pid` is None when it has not said which."""
 
@@ -94,6 +100,10 @@ class ProtocolChanged(SweeperError):
 
 class LedgerError(SweeperError):
     """The study could not be read or written."""
+
+
+class Superseded(LedgerError):
+    """A newer driver has taken the study over: an older one writes nothing more."""
 
 
 class TrackingError(SweeperError):

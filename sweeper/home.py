@@ -8,6 +8,7 @@ HOME/
     spec.json               the same, canonical, with every default written out
     lock                    held with flock by the one process that drives the sweep
     study.journal           the ledger (Optuna)
+    identity                the folder's own random name, by which its study knows it
     outbox.db               events on their way to MLflow
     control                 what an operator asked for: pause, stop or cancel
     driver                  a mark of the last driver, by which machines know the folder
@@ -106,6 +107,10 @@ class SweepFolder:
     @property
     def study_journal(self) -> Path:
         return self.path / "study.journal"
+
+    @property
+    def identity(self) -> Path:
+        return self.path / "identity"
 
     @property
     def outbox(self) -> Path:

@@ -19,6 +19,7 @@ from sweeper.ablation.reference_columns import REFERENCE_COLUMNS
 from sweeper.ablation.tables import Table, TableRefused, build_table
 from sweeper.home import SweepFolder
 from sweeper.privacy import private
+from sweeper.search.foreign import ForeignEntry
 from sweeper.search.ledger import STORAGE_VARIABLE
 from sweeper.search.reader import read_study
 from sweeper.standings import Standings, standings_of
@@ -48,11 +49,21 @@ def records_of(folder: SweepFolder, sweep: Sweep) -> list[Trial]:
 
 def read_standings(folder: SweepFolder) -> Standings:
     """The standings of a sweep from its study, while it runs too."""
-    return standings_in(folder, sweep_of(folder))
+    return read_all(folder)[0]
+
+
+def read_all(folder: SweepFolder) -> tuple[Standings, list[ForeignEntry]]:
+    """The standings of a sweep, and what other people have put into its study, which decides
+    nothing."""
+    sweep = sweep_of(folder)
+    study = read_study(sweep, folder)
+    if study is None:
+        return standings_of(sweep, ()), []
+    return study.standings(), study.foreign()
 
 
 def standings_in(folder: SweepFolder, sweep: Sweep) -> Standings:
-    """The same, of a sweep as it is given; without any trial where it was never started."""
+    """The standings of a sweep as it is given; without any trial where it was never started."""
     study = read_study(sweep, folder)
     return standings_of(sweep, ()) if study is None else study.standings()
 

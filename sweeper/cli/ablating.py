@@ -12,6 +12,7 @@ import typer
 
 from sweeper.cli.options import (
     AcceptOption,
+    AdoptOption,
     HomeOption,
     JsonOption,
     ResumeOption,
@@ -27,6 +28,7 @@ from sweeper.home import Home
 
 if TYPE_CHECKING:
     from sweeper.ablation.design import Design
+    from sweeper.api import SweepResult
     from sweeper.sweepfile.model import Sweep
     from sweeper.trial import Trial
 
@@ -63,6 +65,7 @@ def ablate(
     overrides: SetOption = None,
     retry_failed: RetryOption = False,
     resume: ResumeOption = False,
+    adopt: AdoptOption = False,
     home: HomeOption = None,
     accept_protocol: AcceptOption = False,
     json: JsonOption = False,
@@ -72,23 +75,41 @@ def ablate(
     Around a trial, the tricks that are on in it are the factors. Run it again with more seeds to
     add only those.
     """
-    from sweeper.sweepfile import load_sweep
-
     extra = [*(overrides or [])]
     extra += [f"ablation.design={design}"] if design else []
     extra += [f"ablation.seeds={seeds}"] if seeds else []
-    path: Path | None = Path(what)
-    if path is not None and path.is_file():
-        sweep = load_sweep(path, extra)
-        if not sweep.is_ablation:
-            sweep = load_sweep(path, [*extra, "ablation.design=leave_one_out"])
-    else:
-        path, sweep = None, _around(what, source, extra, Home.at(home))
+    path = Path(what) if Path(what).is_file() else None
+    sweep = _of_file(path, extra) if path else _around(what, source, extra, Home.at(home))
     if preview:
         _preview(sweep, Home.at(home), json)
         return 0
+    from sweeper.api import run as run_sweep
+    from sweeper.cli.live import view
+
     retry = to_be_retried(retry_failed, symptoms)
-    return _run(sweep, home, json, path, retry, resume, accept_protocol)
+    with view(sweep, quiet=json) as listener:
+        result = run_sweep(
+            sweep,
+            home=home,
+            listener=listener,
+            source=path,
+            adopt=adopt,
+            retry_failed=retry,
+            resume=resume,
+            accept_protocol=accept_protocol,
+        )
+    _print_result(result, json)
+    return result.exit_code
+
+
+def _of_file(path: Path, overrides: list[str]) -> Sweep:
+    """The ablation of a file; of a search, the leave-one-out study of its parameters."""
+    from sweeper.sweepfile import load_sweep
+
+    sweep = load_sweep(path, overrides)
+    if sweep.is_ablation:
+        return sweep
+    return load_sweep(path, [*overrides, "ablation.design=leave_one_out"])
 
 
 def _around(name: str, source: str, overrides: list[str], home: Home) -> Sweep:
@@ -207,31 +228,10 @@ def _seconds_of_a_run(
     return forecast_of(replace(sweep, base=base), 1, 0, home.cache)["seconds_per_trial"]
 
 
-def _run(
-    sweep: Sweep,
-    home: HomeOption,
-    json: bool,
-    path: Path | None,
-    retry: bool | list[str],
-    resume: bool,
-    accept_protocol: bool,
-) -> int:
-    from sweeper.api import run as run_sweep
-    from sweeper.cli.live import view
-
-    with view(sweep, quiet=json) as listener:
-        result = run_sweep(
-            sweep,
-            home=home,
-            listener=listener,
-            source=path,
-            retry_failed=retry,
-            resume=resume,
-            accept_protocol=accept_protocol,
-        )
+def _print_result(result: SweepResult, json: bool) -> None:
     if json:
         print_json(result.as_dict())
-        return result.exit_code
+        return
     from sweeper.ablation.table_format import rendered
 
     for made in result.tables:
@@ -239,4 +239,3 @@ def _run(
     say(f"report   {result.report}")
     if result.message:
         say(result.message)
-    return result.exit_code

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -19,6 +20,7 @@ from sweeper.cli.options import HomeOption, JsonOption, SweepName, print_json
 from sweeper.cli.printing import number, print_table, say, setting
 from sweeper.errors import SweeperError, UserError
 from sweeper.home import Home, SweepFolder
+from sweeper.trial import trial_name
 
 if TYPE_CHECKING:
     from sweeper.standings import Standings
@@ -72,16 +74,18 @@ def _print_listing(listing: Sequence[dict[str, Any]]) -> None:
 
 
 def status(name: SweepName, home: HomeOption = None, json: JsonOption = False) -> None:
-    """Show how far a sweep is, and what failed."""
+    from sweeper.results import read_all
     from sweeper.standings.otherwise import measured_otherwise
     from sweeper.standings.verdict import verdict_in_words
 
     folder = Home.at(home).existing(name)
-    standings = _standings(folder)
+    standings, foreign = read_all(folder)
     summary = _summary(folder, standings)
     running = [trial for trial in standings.trials if trial.state == "running"]
     if json:
-        print_json({**summary, "running_trials": [trial.as_dict() for trial in running]})
+        running_trials = [trial.as_dict() for trial in running]
+        entries = [asdict(entry) for entry in foreign]
+        print_json({**summary, "running_trials": running_trials, "foreign": entries})
         return
     driver = f", driven by process {summary['driver']}" if summary["driver"] else ""
     say(f"{name}: {summary['state']}{driver}")
@@ -112,6 +116,8 @@ def status(name: SweepName, home: HomeOption = None, json: JsonOption = False) -
     for trial in standings.trials:
         for note in trial.notes:
             say(f"  note     {trial.name}: {note}")
+    for entry in foreign:
+        say(f"  foreign  {trial_name(entry.number)}  {entry.words}")
 
 
 def top(
@@ -154,8 +160,9 @@ def show(
     standings = _standings(folder)
     record = next((record for record in standings.trials if record.number == trial), None)
     if record is None:
-        count = len(standings.trials)
-        raise UserError(f"{name} has no trial {trial}; it has {count}, counted from 0")
+        numbers = [record.number for record in standings.trials]
+        there = f"; the last one is {max(numbers)}" if numbers else ": it has none yet"
+        raise UserError(f"{name} has no trial {trial}{there}")
     if json:
         print_json({**record.as_dict(), "folder": folder.trial(trial)})
         return

@@ -24,6 +24,10 @@ AcceptOption = Annotated[
         "none that follow.",
     ),
 ]
+AdoptOption = Annotated[
+    bool,
+    typer.Option("--adopt", help="Make the study this home's, where another one has driven it."),
+]
 SetOption = Annotated[
     list[str] | None,
     typer.Option(

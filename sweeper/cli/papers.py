@@ -20,6 +20,7 @@ from sweeper.home import Home
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from sweeper.ablation.tables import Table
     from sweeper.sweepfile.model import Sweep
 
 
@@ -61,40 +62,22 @@ def table(
     home: HomeOption = None,
 ) -> None:
     """Make a table for a paper, with intervals and tests."""
-    from sweeper.ablation.dataset import objective_of
     from sweeper.ablation.intervals import METHODS
     from sweeper.ablation.table_format import format_named, rendered
-    from sweeper.ablation.tables import build_table
     from sweeper.results import factor_table, main_table
 
     format_named(format)  # a wrong name is answered before anything is computed
     if interval not in ("auto", *METHODS):
         methods = ", ".join(("auto", *METHODS))
         raise UserError(f"there is no interval {interval!r}; there are: {methods}")
-    given = {
-        "--columns": columns is not None,
-        "--reference": reference is not None,
-        "--interval": interval != "auto",
-        "--limit": limit is not None,
-    }
-    if effects and any(given.values()):
-        raise UserError(f"--effects takes no {', '.join(k for k, asked in given.items() if asked)}")
+    if effects:
+        _refuse_beside_effects(columns, reference, interval, limit)
     chosen = [column.strip() for column in columns.split(",")] if columns else None
     sweep, data = _sweep_and_data(name, Home.at(home))
     if sweep is None:
         if effects:
             raise UserError("--effects needs a sweep: a dataset does not know its design")
-        metric, goal = objective_of(data)
-        made = build_table(
-            data,
-            metric=metric,
-            goal=goal,
-            columns=chosen,
-            reference=reference,
-            limit=limit,
-            interval=interval,
-            name=Path(name).stem,
-        )
+        made = _of_dataset(name, data, chosen, reference, limit, interval)
     elif effects:
         made = factor_table(sweep, data)
     else:
@@ -102,6 +85,44 @@ def table(
             sweep, data, columns=chosen, reference=reference, limit=limit, interval=interval
         )
     _give(rendered(made, format), out, f"{len(made)} rows", format)
+
+
+def _refuse_beside_effects(
+    columns: str | None, reference: str | None, interval: str, limit: int | None
+) -> None:
+    given = {
+        "--columns": columns is not None,
+        "--reference": reference is not None,
+        "--interval": interval != "auto",
+        "--limit": limit is not None,
+    }
+    if any(given.values()):
+        raise UserError(f"--effects takes no {', '.join(k for k, asked in given.items() if asked)}")
+
+
+def _of_dataset(
+    name: str,
+    data: pa.Table,
+    columns: list[str] | None,
+    reference: str | None,
+    limit: int | None,
+    interval: str,
+) -> Table:
+    """The table of a dataset, which knows its objective and no sweep."""
+    from sweeper.ablation.dataset import objective_of
+    from sweeper.ablation.tables import build_table
+
+    metric, goal = objective_of(data)
+    return build_table(
+        data,
+        metric=metric,
+        goal=goal,
+        columns=columns,
+        reference=reference,
+        limit=limit,
+        interval=interval,
+        name=Path(name).stem,
+    )
 
 
 def _give(content: bytes, out: Path | None, what: str, format: str) -> None:

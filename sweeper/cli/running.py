@@ -12,6 +12,7 @@ import typer
 
 from sweeper.cli.options import (
     AcceptOption,
+    AdoptOption,
     HomeOption,
     JsonOption,
     ResumeOption,
@@ -40,6 +41,7 @@ def run(
     file: Annotated[Path, typer.Argument(help="A sweep file.", metavar="FILE")],
     symptoms: Symptoms = None,
     overrides: SetOption = None,
+    adopt: AdoptOption = False,
     retry_failed: RetryOption = False,
     resume: ResumeOption = False,
     home: HomeOption = None,
@@ -63,6 +65,7 @@ def run(
             home=home,
             listener=listener,
             source=file,
+            adopt=adopt,
             retry_failed=retry,
             resume=resume,
             accept_protocol=accept_protocol,

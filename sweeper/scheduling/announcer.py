@@ -62,6 +62,10 @@ class Announcer:
         )
         self._listener(ProtocolChanged(now, message, clock.time()))
 
+    def refused(self, number: int, words: str) -> None:
+        """An entry that somebody has put into the study is not run."""
+        self._listener(Noted(f"entry {number} of the study: {words}", clock.time()))
+
     def started(self, trial: Trial, attempt: int) -> None:
         """A worker has taken the trial up, the `attempt`-th time."""
         steps = trial.config.get("steps")

@@ -66,7 +66,8 @@ class PhaseChanged:
 
 @dataclass(frozen=True)
 class Noted:
-    """Something to know beside what is going on: other versions of parts, a damaged checkpoint."""
+    """Something to know beside what is going on: other versions of parts, a damaged checkpoint, an
+    enqueued point that is not run."""
 
     message: str
     time: float

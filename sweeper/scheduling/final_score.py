@@ -121,5 +121,5 @@ def _measure(folder: str, cache: str, threads: int, parts: bytes) -> FinalScore:
 
     torch.set_num_threads(threads)
     unpack(parts)
-    with private(Path(cache).parent):  # Ray may have started this process for another user
+    with private(Path(cache).parent):  # Ray may have started this process with another umask
         return final_score(Path(folder), cache=Path(cache))

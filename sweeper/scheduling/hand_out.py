@@ -90,6 +90,8 @@ class HandOut:
         if not self._search_is_over():
             self._announcer.enter("searching")
             asked = self._ledger.ask()
+            for entry in self._ledger.refusals():
+                self._announcer.refused(entry.number, entry.words)
             if asked is not None:
                 self._asked += 1
                 return asked

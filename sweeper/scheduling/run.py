@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sweeper.company import Company
-from sweeper.errors import SweeperError, UserError
+from sweeper.errors import Superseded, SweeperError, UserError
 from sweeper.home import Home, Request, SweepFolder
 from sweeper.privacy import private
 from sweeper.scheduling.closing import closing
@@ -34,14 +34,15 @@ from sweeper.scheduling.events import (
     SweepState,
 )
 from sweeper.scheduling.final_score import Scoring
-from sweeper.scheduling.kept_spec import keep_spec
 from sweeper.scheduling.machines import Mark, count_machines
 from sweeper.scheduling.recorder import Recorder, resolved
 from sweeper.scheduling.requests import Requests
+from sweeper.scheduling.spec_files import going_on, keep_spec
 from sweeper.scheduling.trainable import Factory, build_training
 from sweeper.scheduling.tune_loop import Tuning
 from sweeper.search.ledger import Ledger
 from sweeper.standings.verdict import verdict_in_words
+from sweeper.sweepfile.load import read_stored
 from sweeper.sweepfile.model import Sweep
 from sweeper.tracking.address import tracking_uri
 from sweeper.tracking.handle import WriterHandle, start_writer
@@ -69,6 +70,7 @@ def run(
     source: Path | None = None,
     record: bool = True,
     report: bool = True,
+    adopt: bool = False,
     retry_failed: Collection[str] = (),
     resume: bool = False,
     accept_protocol: bool = False,
@@ -76,11 +78,12 @@ def run(
     """Run `sweep` in `home` until it is done or stopped by the user.
 
     `events` hears what happens as it happens. `factory` makes the trainings (real ones by default).
-    `source` is the file that the sweep was read from, kept beside it. `record` says whether MLflow
-    is told, `report` whether what has come of it is written (`conclusion`) when no more trials will
-    run. Trials that failed through no fault of their own are tried again, and those that failed by
-    one of the causes `retry_failed` (`sweeper.causes`, those that are `curable`). A sweep that was
-    paused before is told to be, and starts no trials until it is resumed; with `resume` it is now.
+    `source` is the file that the sweep was read from, kept beside it. `adopt` takes the study over
+    where another home has driven it so far. `record` says whether MLflow is told, `report` whether
+    what has come of it is written (`conclusion`) when no more trials will run. Trials that failed
+    through no fault of their own are tried again, and those that failed by one of the causes
+    `retry_failed` (`sweeper.causes`, those that are `curable`). A sweep that was paused before is
+    told to be, and starts no trials until it is resumed; with `resume` it is now.
     `accept_protocol` lets the sweep go on where it would be measured by another protocol than so
     far: what was measured before is compared with nothing that follows.
 
@@ -88,7 +91,8 @@ def run(
 
     Raises:
         UserError: the sweep cannot be run as it is: the name exists with another search
-            (SpecConflict), or the cluster lacks what a trial needs.
+            (SpecConflict), its study is another home's (AnotherHome), or the cluster lacks what a
+            trial needs.
         SweepBusy: another process runs it.
         ProtocolChanged: its study has values of several protocols, which nobody has accepted.
         LedgerError: its study is damaged.
@@ -99,12 +103,14 @@ def run(
     with private(home.path), folder.lock(), environment():
         folder.create()
         _tidy(home, folder)
-        sweep = keep_spec(sweep, folder, source)
-        asked = folder.asked()
-        if asked in (Request.STOP, Request.CANCEL) or (asked is Request.PAUSE and resume):
-            folder.clear_request()  # it was obeyed, or its driver died; running again overrides it
-        ledger = Ledger.open(sweep, folder, accept_protocol=accept_protocol)
+        begun = read_stored(folder.spec_json) if folder.exists() else None
+        sweep = going_on(sweep, folder, begun)
+        ledger = Ledger.open(sweep, folder, adopt=adopt, accept_protocol=accept_protocol)
         company = Company.of(sweep)
+        # Only now: a home to which the study does not belong keeps nothing of the sweep.
+        if begun is None or begun.difference(sweep):
+            keep_spec(sweep, folder, source)
+        _override_requests(folder, resume)
         ledger.retry(retry_failed)
         with _record(uri, home, folder, company) if uri else contextlib.nullcontext() as wires:
             recorder = Recorder(
@@ -199,6 +205,8 @@ class _Run:
                 message = message or scoring.message
             except UserError:
                 raise
+            except Superseded as error:
+                return self._give_way(str(error))
             except Exception as error:
                 told = _told(error)
                 if told is None:
@@ -208,9 +216,16 @@ class _Run:
                 conductor.interrupt_all()
             return self._end(state, message)
 
+    def _give_way(self, message: str) -> Outcome:
+        """End without a word to MLflow and without a report: a newer driver sees to both."""
+        self._tell(SweepEnded("failed", message, time.time()))
+        standings = self._ledger.standings()
+        terminated = self._requests.terminated
+        return Outcome("failed", message, self._folder.path, standings, None, terminated)
+
     def _begin(self) -> None:
         sweep, records = self._sweep, self._ledger.trials()
-        self._recorder.sweep_started(self._ledger.identity())
+        self._recorder.sweep_started(self._ledger.identity)
         self._recorder.replay(self._ledger)
         self._tell(
             SweepStarted(
@@ -306,6 +321,13 @@ def _record(uri: str, home: Home, folder: SweepFolder, company: Company) -> Iter
         start_writer(outbox, uri, home.mlartifacts, company.parts) as writer,
     ):
         yield _Wires(outbox, writer, moved)
+
+
+def _override_requests(folder: SweepFolder, resume: bool) -> None:
+    """Withdraw what was obeyed, or outlived its driver; a pause only where it is to be resumed."""
+    asked = folder.asked()
+    if asked in (Request.STOP, Request.CANCEL) or (asked is Request.PAUSE and resume):
+        folder.clear_request()
 
 
 def _tidy(home: Home, folder: SweepFolder) -> None:

@@ -2,6 +2,9 @@
 
 User attributes of a trial (state, values and intermediate values are Optuna's own):
 
+    mark                the study's id and the trial's number: the sweep's own entry (`foreign`)
+    enqueued            true of a point that somebody enqueued and the driver took up
+    refused             why an enqueued point was not taken up
     number              the trial that this entry tries again after it had failed, as Optuna closes
                         an entry for good; without it, that of the entry
     role, of            base, search or replicate; the trial that a replicate repeats
@@ -22,6 +25,9 @@ User attributes of a trial (state, values and intermediate values are Optuna's o
 
 User attributes of the study, beside those of the sweep as a whole:
 
+    id                  its name for ever, also beside others of its sweep's name
+    owner               {home, path, attempt}: whose it is, and which driver writes it (`owner`)
+    unmarked            how many entries it had before entries were marked
     final:12            {step, metrics, protocol}: trial 12 won, and was scored on fresh noise
     protocol            how the sweep's distances are measured: `sweeper.protocols`
 """

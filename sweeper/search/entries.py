@@ -1,19 +1,22 @@
 """The entries of a study by the numbers of their trials.
 
 Optuna closes an entry for good when its trial fails. A trial that is tried again therefore has a
-further entry, which names it (`attributes`: `number`); the latest is the trial's.
+further entry, which names it (`attributes`: `number`); the latest is the trial's. Entries of other
+people are apart (`foreign`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from optuna.distributions import BaseDistribution
 from optuna.storages import BaseStorage
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from sweeper.search.attributes import BEFORE, MOVED, number_of, translated
+from sweeper.search.foreign import MARK, REFUSED, UNMARKED, is_ours, mark_of
 
 
 def latest(entries: Iterable[FrozenTrial]) -> list[FrozenTrial]:
@@ -27,28 +30,44 @@ def latest(entries: Iterable[FrozenTrial]) -> list[FrozenTrial]:
 
 
 class Entries:
-    """Reads the entries of one study, and sets their attributes."""
+    """Reads the entries of one study, the sweep's own apart from other people's, and sets their
+    attributes."""
 
     def __init__(self, study: Study, storage: BaseStorage) -> None:
         self._study = study
         self._storage = storage
         self._ids: dict[int, int] = {}
+        self._attrs: dict[str, Any] | None = None
 
     def all(self, *states: TrialState) -> list[FrozenTrial]:
-        """One a trial, in the order of their numbers: those in one of `states`, or all."""
-        entries = sorted(latest(self._study.get_trials(deepcopy=False)), key=number_of)
+        """One a trial of the sweep's own, in the order of their numbers: those in one of `states`,
+        or all."""
+        study = self._study_attrs()
+        own = [entry for entry in self._read() if is_ours(entry, study)]
+        entries = sorted(latest(own), key=number_of)
         self._ids.update((number_of(entry), entry._trial_id) for entry in entries)
         return [entry for entry in entries if not states or entry.state in states]
+
+    def foreign(self) -> list[FrozenTrial]:
+        """Those that are not the sweep's own."""
+        study = self._study_attrs()
+        return [entry for entry in self._read() if not is_ours(entry, study)]
+
+    def enqueued(self) -> list[FrozenTrial]:
+        """Points that somebody has put into the queue and nobody has taken up or refused."""
+        waiting = [entry for entry in self._read() if entry.state == TrialState.WAITING]
+        return [entry for entry in waiting if REFUSED not in entry.user_attrs]
+
+    @property
+    def count(self) -> int:
+        """How many entries there are, whosever they are: the number of the next one."""
+        return len(self._read())
 
     def get(self, number: int) -> FrozenTrial:
         """The entry of one trial."""
         with translated():
-            if not self._ids:
-                self.all()  # by its number alone it is not known which one is the latest
             if number not in self._ids:
-                self._ids[number] = self._storage.get_trial_id_from_study_id_trial_number(
-                    self._study._study_id, number
-                )
+                self.all()
             return self._storage.get_trial(self._ids[number])
 
     def set(self, number: int, key: str, value: Any) -> None:
@@ -68,21 +87,69 @@ class Entries:
         for name in moved:
             self.set(number, name, None)
 
+    def add(
+        self,
+        attrs: Mapping[str, Any],
+        *,
+        params: Mapping[str, Any],
+        distributions: Mapping[str, BaseDistribution],
+        noted: Mapping[str, Any],
+        intermediate: Mapping[int, float] | None = None,
+    ) -> FrozenTrial:
+        """Put a whole entry of the sweep's own into the study, with one write; it runs.
+
+        `attrs` are its attributes, `noted` those of Optuna's samplers.
+
+        Raises:
+            ValueError: a database holds a parameter to choices that it began with.
+        """
+        number = self.count
+        template = create_trial(
+            state=TrialState.RUNNING,
+            params=dict(params),
+            distributions=dict(distributions),
+            intermediate_values=dict(intermediate or {}),
+            user_attrs={**attrs, MARK: self._mark(number)},
+            system_attrs=dict(noted),
+        )
+        with translated():
+            identity = self._storage.create_new_trial(self._study._study_id, template)
+            entry = self._storage.get_trial(identity)
+            if entry.number != number:  # others have added to the database in this instant
+                self.mark(entry)
+                entry = self._storage.get_trial(identity)
+        self._ids[number_of(entry)] = identity
+        return entry
+
+    def mark(self, entry: FrozenTrial) -> None:
+        """Make an entry the sweep's own."""
+        self._storage.set_trial_user_attr(entry._trial_id, MARK, self._mark(entry.number))
+
     def reopen(self, number: int) -> FrozenTrial:
         """A further entry for a trial that has failed: all that was measured of it, and no end."""
         failed = self.get(number)
         attrs = {
             key: value for key, value in failed.user_attrs.items() if key not in ("end", "deaths")
         }
-        with translated():
-            again = create_trial(
-                state=TrialState.RUNNING,
-                params=failed.params,
-                distributions=failed.distributions,
-                intermediate_values=failed.intermediate_values,
-                user_attrs={**attrs, "number": number},
-                system_attrs=failed.system_attrs,
-            )
-            identity = self._storage.create_new_trial(self._study._study_id, again)
-            self._ids[number] = identity
-            return self._storage.get_trial(identity)
+        return self.add(
+            {**attrs, "number": number},
+            params=failed.params,
+            distributions=failed.distributions,
+            noted=failed.system_attrs,
+            intermediate=failed.intermediate_values,
+        )
+
+    def _mark(self, number: int) -> str:
+        return mark_of(self._study_attrs()["id"], number)
+
+    def _read(self) -> list[FrozenTrial]:
+        return self._study.get_trials(deepcopy=False)
+
+    def _study_attrs(self) -> dict[str, Any]:
+        """The study's attributes as far as they say whose an entry is: they never change."""
+        if self._attrs is None:
+            attrs = self._study.user_attrs
+            if UNMARKED not in attrs:  # no driver of this version has been here yet
+                return attrs
+            self._attrs = {key: attrs[key] for key in ("id", UNMARKED)}
+        return self._attrs

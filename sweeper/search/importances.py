@@ -31,7 +31,7 @@ def importances_of(
     """
     if sweep.is_ablation:
         return {}
-    view = SamplerView(study, list if method == "ped_anova" else _thinned, protocol)
+    view = SamplerView(sweep, study, list if method == "ped_anova" else _thinned, protocol)
     complete = view.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     scores = {trial.values[0] for trial in complete}
     shared = set.intersection(*(set(trial.params) for trial in complete)) if complete else set()

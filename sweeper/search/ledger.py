@@ -10,32 +10,31 @@ Each of these is one write, or several in an order that lets `open` finish what 
 a trial asked without its configuration is drawn again under the same number, a value measured but
 not reported is reported, an end written but not told is told. What is RUNNING after that was
 truly interrupted, and goes on from its checkpoint. `attributes` lists the attributes.
+
+Before every write the ledger looks whether its driver is still the study's (`owner`). Entries of
+other people (`foreign`) are never written, but for an enqueued point that is taken up or refused.
 """
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Collection, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from typing import Any, Self
 
-import optuna
-from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from sweeper.causes import is_lost
-from sweeper.errors import SpecConflict
 from sweeper.home import SweepFolder
 from sweeper.search import attributes
 from sweeper.search.attributes import finite, translated
-from sweeper.search.journal import Journal, mend
+from sweeper.search.foreign import ForeignEntry
 from sweeper.search.measuring import Measuring
+from sweeper.search.opening import Opened, open_study
 from sweeper.search.proposer import Proposer
 from sweeper.search.reader import StudyReader
 from sweeper.search.scheduler import Scheduler
 from sweeper.search.storage import STORAGE_VARIABLE as STORAGE_VARIABLE
-from sweeper.search.storage import load_study, open_storage
 from sweeper.sweepfile.model import Sweep
 from sweeper.trial import Evaluation, FinalScore, Trial
 
@@ -46,17 +45,19 @@ class Ledger(StudyReader):
     def __init__(
         self,
         sweep: Sweep,
-        study: optuna.Study,
-        storage: BaseStorage,
-        journal: Journal | None = None,
+        opened: Opened,
         *,
         accept_protocol: bool = False,
     ) -> None:
+        study, storage = opened.study, opened.storage
         super().__init__(sweep, study, storage)
+        self.identity = opened.identity
+        """What names this study for ever, also beside others of its name on a shared server."""
         self.measuring = Measuring(study, storage, self._entries, accept=accept_protocol)
         self.scheduler = Scheduler(sweep, self._entries, self.measuring)
         self._storage = storage
-        self._journal = journal
+        self._journal = opened.journal
+        self._owner = opened.owner
         self._proposer = Proposer(sweep, study, storage, self._entries, self.measuring)
         self._steps: dict[int, set[int]] = {}
 
@@ -67,37 +68,26 @@ class Ledger(StudyReader):
         folder: SweepFolder,
         storage: str | None = None,
         *,
+        adopt: bool = False,
         accept_protocol: bool = False,
     ) -> Self:
         """Open the sweep's study for writing, made first where it is missing.
 
         The caller holds the folder's lock. `storage` is a database URL or `storage.JOURNAL`, by
-        default $SWEEPER_STORAGE, and without that the journal in the folder. `accept_protocol` lets
-        another protocol take the place of the sweep's, once.
+        default $SWEEPER_STORAGE, and without that the journal in the folder. `adopt` takes the
+        study over where another home has driven it so far; `accept_protocol` lets another protocol
+        take the place of the sweep's, once.
 
         Raises:
-            LedgerError: the study cannot be read or written.
+            LedgerError: the study cannot be read or written, or is gone.
             ProtocolChanged: it has values of several protocols, which nobody has accepted.
             SpecConflict: it belongs to another sweep.
+            AnotherHome: it is driven from another home.
             UserError: the storage's address is none, or its driver is not installed.
         """
-        optuna.logging.set_verbosity(optuna.logging.ERROR)
         with translated(folder.path):
-            mend(folder.study_journal)
-            place, journal = open_storage(folder, storage)
-            if sweep.name not in optuna.get_all_study_names(place):
-                directions = [objective.goal for objective in sweep.objective]
-                optuna.create_study(storage=place, study_name=sweep.name, directions=directions)
-            study = load_study(sweep, place)
-            fingerprint = study.user_attrs.get("fingerprint")
-            if fingerprint is None:
-                study.set_user_attr("fingerprint", sweep.fingerprint)
-            elif not sweep.answers_to(fingerprint):
-                raise SpecConflict(
-                    f"the study {sweep.name!r} belongs to a sweep with another search space, base "
-                    "or objective; give this one another name"
-                )
-            ledger = cls(sweep, study, place, journal, accept_protocol=accept_protocol)
+            opened = open_study(sweep, folder, storage, adopt=adopt)
+            ledger = cls(sweep, opened, accept_protocol=accept_protocol)
             ledger._finish_what_was_cut_short()
             for trial in ledger._entries.all():
                 ledger._learn(trial)
@@ -106,16 +96,25 @@ class Ledger(StudyReader):
     def _finish_what_was_cut_short(self) -> None:
         for trial in self._entries.all(TrialState.RUNNING):
             if "config" not in trial.user_attrs:
-                self._proposer.redraw(trial)
+                self._proposer.finish(trial)
                 continue
             for step, value in attributes.unreported(trial, self.sweep.objective):
                 self._storage.set_trial_intermediate_value(trial._trial_id, step, value)
             if "end" in trial.user_attrs:
                 self._tell(trial, trial.user_attrs["end"])
 
-    def together(self) -> AbstractContextManager[None]:
-        """What is written in this block reaches the disk at once, where the storage can do that."""
-        return nullcontext() if self._journal is None else self._journal.together()
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """What is written in this block is written by the study's one driver, and reaches the disk
+        at once, where the storage can do that.
+
+        Raises:
+            Superseded: another driver has taken the study up.
+            LedgerError: the study cannot be written.
+        """
+        with translated(), nullcontext() if self._journal is None else self._journal.together():
+            self._owner.check()
+            yield
 
     # Handing out trials
 
@@ -125,18 +124,24 @@ class Ledger(StudyReader):
 
     def ask(self) -> Trial | None:
         """The search's next trial; None when the grid has no further point."""
-        with translated(), self.together():
+        with self.together():
             return self._proposer.ask()
 
     def ask_replicate(self, of: int, seed: int) -> Trial:
         """A trial that repeats the configuration of trial `of` with another seed."""
-        with translated():
+        with self.together():
             return self._proposer.ask_replicate(of, seed)
+
+    def refusals(self) -> list[ForeignEntry]:
+        """Enqueued points that have been refused since this was last asked."""
+        told, self._proposer.refused = self._proposer.refused, []
+        return told
 
     def started(self, number: int) -> int:
         """A worker has taken the trial up. Returns how often that has happened."""
         attempts = int(self._entries.get(number).user_attrs.get("attempts", 0)) + 1
-        self._entries.set(number, "attempts", attempts)
+        with self.together():
+            self._entries.set(number, "attempts", attempts)
         return attempts
 
     def died(self, number: int, machine: str = "") -> tuple[int, dict[str, int]]:
@@ -148,12 +153,14 @@ class Ledger(StudyReader):
         known = before.get("machines", {}) if before.get("step") == reached else {}
         machines = {**known, machine: known.get(machine, 0) + 1}
         count = sum(machines.values())
-        self._entries.set(number, "deaths", {"count": count, "step": reached, "machines": machines})
+        told = {"count": count, "step": reached, "machines": machines}
+        with self.together():
+            self._entries.set(number, "deaths", told)
         return reached, machines
 
     def begin_anew(self, number: int) -> None:
         """The trial will be trained from its beginning, as it was asked."""
-        with translated(), self.together():
+        with self.together():
             self._entries.begin_anew(number)
             self._learn(self._entries.get(number))
 
@@ -163,23 +170,10 @@ class Ledger(StudyReader):
 
         Each goes on under its number, from its checkpoint.
         """
-        held = {
-            key
-            for entry in self._entries.all()
-            if not is_lost(attributes.cause_of(entry)) and (key := _run_of(entry)) is not None
-        }
-        again = [
-            attributes.number_of(entry)
-            for entry in self._entries.all(TrialState.FAIL)
-            if (
-                # Former versions held a run that was lost once more, under another number.
-                _run_of(entry) not in held
-                if is_lost(cause := attributes.cause_of(entry))
-                else cause in also
-            )
-        ]
+        again = _to_retry(self._entries.all(), also)
         for number in again:
-            self._learn(self._entries.reopen(number))
+            with self.together():
+                self._learn(self._entries.reopen(number))
         return again
 
     # Following trials
@@ -196,7 +190,7 @@ class Ledger(StudyReader):
         Raises:
             ProtocolChanged: it was measured by another protocol than the sweep; nothing is written.
         """
-        with translated(), self.together():
+        with self.together():
             return self._report(number, evaluation)
 
     def _report(self, number: int, evaluation: Evaluation) -> bool:
@@ -237,7 +231,7 @@ class Ledger(StudyReader):
         trial = self._entries.get(number)
         if trial.state.is_finished():
             return
-        with translated(), self.together():
+        with self.together():
             self._entries.set(number, "end", end)
             self._tell(trial, end)
 
@@ -252,19 +246,10 @@ class Ledger(StudyReader):
     def scored(self, number: int, score: FinalScore) -> None:
         """The trial has won, and its generator was measured on fresh noise. It may be over: what
         is known of it afterwards belongs to the study, since Optuna closes a trial that ended."""
-        with translated():
+        with self.together():
             self._study.set_user_attr(f"{attributes.FINAL}{number}", asdict(score))
 
     # The sweep as a whole
-
-    def identity(self) -> str:
-        """What names this study for ever, also beside others of its name on a shared server."""
-        identity = self._study.user_attrs.get("id")
-        if identity is None:
-            identity = f"{self.sweep.name}-{uuid.uuid4().hex}"
-            with translated():
-                self._study.set_user_attr("id", identity)
-        return str(identity)
 
     @property
     def budget(self) -> int | None:
@@ -280,25 +265,45 @@ class Ledger(StudyReader):
         """The `budget`, also written down for readers (`planned`)."""
         budget = self.budget
         if budget != self.planned:
-            with translated():
+            with self.together():
                 self._study.set_user_attr("budget", budget)
         return budget
 
     def accompanied_by(self, company: Mapping[str, str]) -> None:
         """Write down whose parts the sweep runs with from now on."""
         if company != self.company:
-            with translated():
+            with self.together():
                 self._study.set_user_attr("company", dict(company))
 
     def spend(self, seconds: float) -> None:
         """Add to `seconds`."""
-        with translated():
+        with self.together():
             self._study.set_user_attr("seconds", self.seconds + seconds)
 
     def _learn(self, trial: FrozenTrial) -> None:
         """Keep what is known of a trial, so that nothing is read twice."""
         self._steps[attributes.number_of(trial)] = set(attributes.evaluations(trial.user_attrs))
         self.scheduler.learn(trial)
+
+
+def _to_retry(entries: Sequence[FrozenTrial], also: Collection[str]) -> list[int]:
+    """The numbers of the trials that `Ledger.retry` is to try again."""
+    held = {
+        key
+        for entry in entries
+        if not is_lost(attributes.cause_of(entry)) and (key := _run_of(entry)) is not None
+    }
+    return [
+        attributes.number_of(entry)
+        for entry in entries
+        if entry.state == TrialState.FAIL
+        and (
+            # Former versions held a run that was lost once more, under another number.
+            _run_of(entry) not in held
+            if is_lost(cause := attributes.cause_of(entry))
+            else cause in also
+        )
+    ]
 
 
 def _run_of(entry: FrozenTrial) -> tuple[Any, ...] | None:

@@ -47,20 +47,24 @@ class OptunaSampler(Sampler):
         from sweeper.search.sampler_view import SamplerView
 
         if self._view is None:
-            self._view = SamplerView(study, self.seen)
+            self._view = SamplerView(self.sweep, study, self.seen)
         return self._view
 
     def propose(self, turn: Turn) -> Draw:
-        """Draw in a trial of Optuna's, that of the turn if it was begun before."""
+        """Draw in a draft of a trial of Optuna's."""
         from optuna.trial import Trial
 
         from sweeper.search.distributions import distribution, from_study, suggest
+        from sweeper.search.draft import DRAFT, Draft
+        from sweeper.search.enqueued import POINT, stored
 
         view = self.view(turn.study)
-        view.look(self._made(turn.seed()), turn.protocol)
-        trial = view.ask() if turn.unfinished is None else Trial(view, turn.unfinished)
-        # What is drawn jointly comes first. What is not has a seed of its own each, so that a
-        # second attempt at this trial needs nothing that the first one drew already.
+        draft = Draft(turn.study._storage, turn.number)
+        if turn.fixed:
+            draft.trial.system_attrs[POINT] = stored(self.sweep, turn.fixed)
+        view.look(self._made(turn.seed()), draft, turn.protocol)
+        trial = Trial(view, DRAFT)
+        # What is drawn jointly comes first. What is not has a seed of its own each.
         jointly = trial.relative_params
 
         def choose(parameter: Parameter) -> Any:
@@ -69,8 +73,12 @@ class OptunaSampler(Sampler):
             stored = suggest(trial, parameter.path, distribution(parameter.domain))
             return from_study(parameter.domain, stored)
 
-        turn.trial = trial
-        return walk(self.sweep, choose)
+        draw = walk(self.sweep, choose)
+        turn.noted |= draft.trial.system_attrs
+        return draw
+
+    def honour(self, turn: Turn) -> Draw:
+        return self.propose(turn)
 
     def _made(self, seed: int) -> BaseSampler:
         from optuna.exceptions import ExperimentalWarning

@@ -2,27 +2,30 @@
 
 What is asked depends on the sweep and on the study alone. A search that was killed and goes on
 asks what it would have asked without that, and so does one whose budget was raised at its end:
-the seed of a proposal comes from its place among the search's trials, not from its number.
+the seed of a proposal comes from its place among the search's proposals, not from its number.
+Points that people enqueue come first, as soon as the base configuration has been asked.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-import optuna
-from optuna.distributions import BaseDistribution
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import BaseStorage
 from optuna.study import Study
-from optuna.trial import FrozenTrial, TrialState, create_trial
+from optuna.trial import FrozenTrial, TrialState
 
 from sweeper.causes import is_lost
 from sweeper.errors import PartError
 from sweeper.search import attributes
 from sweeper.search.distributions import distribution, to_study
+from sweeper.search.enqueued import Unfit, check_honoured, fitting
 from sweeper.search.entries import Entries
+from sweeper.search.foreign import MARK, REFUSED, ForeignEntry, foreign_entry
 from sweeper.search.measuring import Measuring
-from sweeper.search.sampler import Result, Sampler, Turn
+from sweeper.search.sampler import Result, Sampler, Turn, mix
 from sweeper.sweepfile.model import Sweep
 from sweeper.sweepfile.space import Draw, apply, base_draw, walk
 from sweeper.trial import Role, Trial
@@ -43,6 +46,8 @@ class Proposer:
         entries: Entries,
         measuring: Measuring,
     ) -> None:
+        self.refused: list[ForeignEntry] = []
+        """Enqueued points that have been refused since somebody last looked."""
         self._measuring = measuring
         self._sweep = sweep
         self._study = study
@@ -55,30 +60,32 @@ class Proposer:
         """The search's next trial; None when the grid has no further point.
 
         The first is the base configuration, if the sweep starts with it, and so is the first that
-        is asked for when another protocol holds: what it is worth is measured anew.
+        is asked for when another protocol holds: what it is worth is measured again. Then come the
+        points that were enqueued.
         """
-        everything = self._entries.all()
+        own = self._entries.all()
         if self._sweep.is_ablation:
-            return self._ask_cell(everything)
-        if self._sweep.search.start_with_base and not self._has_base(everything):
+            for entry in self._entries.enqueued():
+                self._refuse(entry, "an ablation runs the cells of its design, and nothing else")
+            return self._ask_cell(own)
+        if self._sweep.search.start_with_base and not self._has_base(own):
             return self._add(*self._base(), "base")
-        turn = self._turn(everything)
+        for entry in self._entries.enqueued():
+            if (taken := self._take_up(entry, own)) is not None:
+                return taken
+        turn = self._turn(own)
         draw = self._proposal(turn)
-        if draw is None:
-            return None
-        if turn.trial is not None:
-            return self._written(turn.trial, draw)
-        return self._add(draw, draw.values, "search")
+        return None if draw is None else self._add(draw, draw.values, "search", noted=turn.noted)
 
-    def _has_base(self, everything: list[FrozenTrial]) -> bool:
+    def _has_base(self, own: list[FrozenTrial]) -> bool:
         protocol = self._measuring.protocol
         return any(
             trial.user_attrs.get("role") == "base"
             and attributes.comparable(trial.user_attrs, protocol)
-            for trial in everything
+            for trial in own
         )
 
-    def _ask_cell(self, everything: list[FrozenTrial]) -> Trial | None:
+    def _ask_cell(self, own: list[FrozenTrial]) -> Trial | None:
         """The next run of an ablation; further seeds of a cell belong to its first trial."""
         # Imported here: listings read studies too, and need neither designs nor SciPy.
         from sweeper.search.ablation_trials import cells_due, design_of
@@ -87,7 +94,7 @@ class Proposer:
             self._design = design_of(self._sweep)
         first: dict[str, int] = {}
         done: set[tuple[str, int]] = set()
-        for trial in everything:
+        for trial in own:
             attrs = trial.user_attrs
             if not attributes.comparable(attrs, self._measuring.protocol):
                 continue
@@ -111,14 +118,73 @@ class Proposer:
         config = apply(model.config, {"seed": seed})
         return self._add(Draw({**searched, "seed": seed}, config), searched, "replicate", of=of)
 
-    def redraw(self, trial: FrozenTrial) -> Trial:
-        """Finish asking a trial that was given a number but no configuration."""
-        earlier = [entry for entry in self._entries.all() if entry.number < trial.number]
-        turn = self._turn(earlier, unfinished=trial._trial_id)
+    def finish(self, entry: FrozenTrial) -> None:
+        """Finish an entry of the search's own that has no configuration yet."""
+        earlier = [other for other in self._entries.all() if other.number != entry.number]
+        if "enqueued" in entry.user_attrs:
+            self._fill(entry, *self._point(entry, earlier))
+            return
+        # Begun by version 0.1, which asked in several writes where Optuna drew.
+        turn = self._turn(earlier, entry.number)
         draw = self._proposal(turn)
         assert draw is not None, "what was begun can be finished"
-        assert turn.trial is not None, "only samplers of Optuna's ask in several writes"
-        return self._written(turn.trial, draw)
+        self._fill(entry, draw, turn.noted)
+
+    def _take_up(self, entry: FrozenTrial, own: Sequence[FrozenTrial]) -> Trial | None:
+        """Make an enqueued point a trial of the search; None where it is not to be."""
+        try:
+            draw, noted = self._point(entry, own)
+        except Unfit as error:
+            self._refuse(entry, str(error))
+            return None
+        self._set(entry, "enqueued", True)
+        self._entries.mark(entry)
+        with suppress(UpdateFinishedTrialError):
+            if self._storage.set_trial_state_values(entry._trial_id, TrialState.RUNNING):
+                return self._fill(entry, draw, noted)
+            self._set(entry, MARK, None)
+        return None  # another program has taken it out of the queue in this instant
+
+    def _point(
+        self, entry: FrozenTrial, own: Sequence[FrozenTrial]
+    ) -> tuple[Draw, Mapping[str, Any]]:
+        """The point that an entry without a configuration stands for.
+
+        Raises:
+            Unfit: it is none of the space, or the sampler has no use for it.
+        """
+        values = fitting(self._sweep, entry)
+        turn = self._turn(own, entry.number, values)
+        draw = self._sampler.honour(turn)
+        if draw is None:
+            raise Unfit("every point that it fits has been asked already")
+        check_honoured(draw, values)
+        return draw, turn.noted
+
+    def _fill(self, entry: FrozenTrial, draw: Draw, noted: Mapping[str, Any]) -> Trial:
+        """Give an entry what makes it a trial of the search."""
+        domains = {parameter.path: parameter.domain for parameter in self._sweep.parameters}
+        for path, value in draw.values.items():
+            choices = distribution(domains[path])
+            internal = choices.to_internal_repr(to_study(domains[path], value))
+            with suppress(ValueError):  # as in `_add`
+                self._storage.set_trial_param(entry._trial_id, path, internal, choices)
+        for key, note in noted.items():
+            self._storage.set_trial_system_attr(entry._trial_id, key, note)
+        # The configuration last: a trial without it has not been asked yet.
+        told = {"role": "search", "values": draw.values, "config": draw.config}
+        for key, value in told.items():
+            self._set(entry, key, value)
+        return attributes.trial_of(self._storage.get_trial(entry._trial_id))
+
+    def _refuse(self, entry: FrozenTrial, reason: str) -> None:
+        self._set(entry, REFUSED, reason)
+        with suppress(UpdateFinishedTrialError):
+            self._storage.set_trial_state_values(entry._trial_id, TrialState.FAIL)
+        self.refused.append(foreign_entry(self._storage.get_trial(entry._trial_id)))
+
+    def _set(self, entry: FrozenTrial, key: str, value: Any) -> None:
+        self._storage.set_trial_user_attr(entry._trial_id, key, value)
 
     def _proposal(self, turn: Turn) -> Draw | None:
         """What the sampler proposes.
@@ -127,22 +193,8 @@ class Proposer:
             PartError: it is no point of the space.
         """
         draw = self._sampler.propose(turn)
-        told = f"the sampler '{self._sampler.key}' proposes"
-        if draw is None:
-            return None
-        if not isinstance(draw, Draw):
-            raise PartError(f"{told} {draw!r} (expected a Draw, as `walk` makes it, or None)")
-        if turn.trial is None:  # Optuna keeps its own to the space
-            domains = {parameter.path: parameter.domain for parameter in self._sweep.parameters}
-            for path, value in draw.values.items():
-                if path not in domains:
-                    expected = "one of " + ", ".join(domains)
-                elif domains[path].contains(value):
-                    continue
-                else:
-                    words = domains[path].as_dict().items()
-                    expected = ", ".join(f"{key}: {what}" for key, what in words)
-                raise PartError(f"{told} {path} = {value!r} (expected {expected})")
+        if draw is not None:
+            _check_point(self._sweep, draw, f"the sampler '{self._sampler.key}' proposes")
         return draw
 
     @property
@@ -173,6 +225,7 @@ class Proposer:
         role: Role,
         of: int | None = None,
         cell: Mapping[str, str] | None = None,
+        noted: Mapping[str, Any] | None = None,
     ) -> Trial:
         """Put a whole trial into the study with one write."""
         domains = {parameter.path: parameter.domain for parameter in self._sweep.parameters}
@@ -184,42 +237,27 @@ class Proposer:
         params = {path: to_study(domains[path], value) for path, value in searched.items()}
         distributions = {path: distribution(domains[path]) for path in searched}
         try:
-            trial_id = self._create(attrs, params, distributions)
+            entry = self._entries.add(
+                attrs, params=params, distributions=distributions, noted=noted or {}
+            )
         except ValueError:
-            # A database holds a factor to the levels that it began with. Nobody samples an
-            # ablation, and what a trial is stands in its values.
-            if not self._sweep.is_ablation:
-                raise
-            trial_id = self._create(attrs, {}, {})
-        return attributes.trial_of(self._storage.get_trial(trial_id))
+            # A database holds a parameter to the choices that it began with: an ablation's factor
+            # may have got more levels, and others may have added entries with choices of their own.
+            # What a trial is stands in its values.
+            entry = self._entries.add(attrs, params={}, distributions={}, noted=noted or {})
+        return attributes.trial_of(entry)
 
-    def _create(
+    def _turn(
         self,
-        attrs: dict[str, Any],
-        params: dict[str, Any],
-        distributions: dict[str, BaseDistribution],
-    ) -> int:
-        template = create_trial(
-            state=TrialState.RUNNING,
-            params=params,
-            distributions=distributions,
-            value=None,
-            user_attrs=attrs,
-        )
-        return self._storage.create_new_trial(self._study._study_id, template)
-
-    def _written(self, trial: optuna.Trial, draw: Draw) -> Trial:
-        """Complete a trial that Optuna drew."""
-        trial.set_user_attr("role", "search")
-        trial.set_user_attr("values", draw.values)
-        # The configuration last: a trial without it has not been asked yet.
-        trial.set_user_attr("config", draw.config)
-        return attributes.trial_of(self._storage.get_trial(trial._trial_id))
-
-    def _turn(self, earlier: Sequence[FrozenTrial], unfinished: int | None = None) -> Turn:
-        """The search's next proposal, after these trials of the study."""
-        roles = [trial.user_attrs.get("role") for trial in earlier]
-        start = earlier[0].user_attrs["values"] if roles[:1] == ["base"] else None
+        own: Sequence[FrozenTrial],
+        number: int | None = None,
+        fixed: Mapping[str, Any] | None = None,
+    ) -> Turn:
+        """The search's next proposal, after these trials of its own: for the entry `number`, where
+        there is one already, with its `fixed` values, where it was enqueued."""
+        base = next((trial for trial in own if trial.user_attrs["role"] == "base"), None)
+        search = [trial for trial in own if trial.user_attrs["role"] == "search"]
+        seed = self._sweep.search.seed
 
         protocol = self._measuring.protocol
 
@@ -227,18 +265,39 @@ class Proposer:
             goal = self._sweep.objective[0]
             return [
                 attributes.result(trial, goal, protocol)
-                for trial, role in zip(earlier, roles, strict=True)
-                if role == "search"
-                and not is_lost(attributes.cause_of(trial))
+                for trial in search
+                if not is_lost(attributes.cause_of(trial))
                 and attributes.comparable(trial.user_attrs, protocol)
             ]
 
         return Turn(
-            index=roles.count("search"),
-            search_seed=self._sweep.search.seed,
-            start=start,
+            index=sum("enqueued" not in trial.user_attrs for trial in search),
+            search_seed=seed if fixed is None else mix(seed, "enqueued", number),
+            start=None if base is None else base.user_attrs["values"],
             recall=recall,
             study=self._study,
+            number=self._entries.count if number is None else number,
+            asked=[trial.user_attrs["values"] for trial in search],
+            fixed=fixed or {},
             protocol=protocol,
-            unfinished=unfinished,
         )
+
+
+def _check_point(sweep: Sweep, draw: object, told: str) -> None:
+    """See that what a sampler gave is a point of the space.
+
+    Raises:
+        PartError: it is none; the message begins with `told`.
+    """
+    if not isinstance(draw, Draw):
+        raise PartError(f"{told} {draw!r} (expected a Draw, as `walk` makes it, or None)")
+    domains = {parameter.path: parameter.domain for parameter in sweep.parameters}
+    for path, value in draw.values.items():
+        if path not in domains:
+            expected = "one of " + ", ".join(domains)
+        elif domains[path].contains(value):
+            continue
+        else:
+            words = domains[path].as_dict().items()
+            expected = ", ".join(f"{key}: {what}" for key, what in words)
+        raise PartError(f"{told} {path} = {value!r} (expected {expected})")

@@ -12,7 +12,9 @@ from sweeper.protocols import measured_in, present
 from sweeper.search import attributes
 from sweeper.search.attributes import number_of, translated
 from sweeper.search.entries import Entries
+from sweeper.search.foreign import ForeignEntry, foreign_entry
 from sweeper.search.importances import Importance, importances_of
+from sweeper.search.owner import refuse_strangers, refuse_without_study
 from sweeper.search.storage import load_study, open_storage, storage_exists
 from sweeper.standings import Standings, standings_of
 from sweeper.sweepfile.model import Sweep
@@ -46,6 +48,11 @@ class StudyReader:
         trials = self.trials()
         protocol = present(self._study.user_attrs.get(attributes.PROTOCOL), measured_in(trials))
         return standings_of(self.sweep, trials, self.planned, protocol)
+
+    def foreign(self) -> list[ForeignEntry]:
+        """What other people have put into the study: it decides nothing."""
+        with translated():
+            return [foreign_entry(entry) for entry in self._entries.foreign()]
 
     def counts(self) -> Counter[str]:
         """How many trials there are by role (`search` counts the base configuration) and state."""
@@ -86,13 +93,17 @@ def read_study(sweep: Sweep, folder: SweepFolder, storage: str | None = None) ->
     `storage` is that of `Ledger.open`.
 
     Raises:
-        LedgerError: the study cannot be read.
+        LedgerError: the study cannot be read, or is gone.
+        AnotherHome: it is driven from another home.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    if not storage_exists(folder, storage):
-        return None
     with translated(folder.path):
-        place, _ = open_storage(folder, storage)
-        if sweep.name not in optuna.get_all_study_names(place):
-            return None
-        return StudyReader(sweep, load_study(sweep, place), place)
+        if storage_exists(folder, storage):
+            place, journal = open_storage(folder, storage)
+            if sweep.name in optuna.get_all_study_names(place):
+                study = load_study(sweep, place)
+                if journal is None:
+                    refuse_strangers(study, folder)
+                return StudyReader(sweep, study, place)
+        refuse_without_study(folder)
+    return None

@@ -23,12 +23,11 @@ from sweeper.protocols import Protocol
 from sweeper.search.quantiles import at
 from sweeper.sweepfile.domains import Parameter
 from sweeper.sweepfile.model import Sweep
-from sweeper.sweepfile.space import Choose, Draw
+from sweeper.sweepfile.space import Choose, Draw, walk
 from trials.part import Part
 
 if TYPE_CHECKING:
     from optuna.study import Study
-    from optuna.trial import Trial
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,7 @@ class Turn:
     """One proposal that is due: its place in the search, and what is known by then."""
 
     index: int
-    """How many proposals the search has made before, from 0."""
+    """How many proposals the search has made before, from 0; enqueued points are none."""
     search_seed: int
     """The search's seed; `seed` gives those of this turn."""
     start: Mapping[str, Any] | None
@@ -59,12 +58,16 @@ class Turn:
     """Looks `results` up."""
     study: Study
     """The study as it is, for samplers of Optuna's."""
-    trial: Trial | None = field(default=None, init=False)
-    """The trial that the proposal was drawn in, where Optuna drew it."""
+    number: int
+    """The number that the trial will have in the study."""
+    asked: Sequence[Mapping[str, Any]]
+    """Values of all trials that the search has asked before, whatever became of them."""
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+    """Values that somebody has enqueued, by path, where the turn is to `honour` them."""
     protocol: Protocol = field(default_factory=dict)
     """How the sweep is measured: what was measured otherwise is not among the results."""
-    unfinished: int | None = None
-    """Id of a trial in the study that was begun for this turn and has no configuration yet."""
+    noted: dict[str, Any] = field(default_factory=dict, init=False)
+    """What a sampler of Optuna's wants to find again with the trial."""
 
     @cached_property
     def results(self) -> Sequence[Result]:
@@ -110,6 +113,17 @@ class Sampler(Part, ABC):
         `sweeper.sweepfile.space.walk` makes one of a function that chooses a value for each
         parameter, and sees to conditions and tricks that exclude one another.
         """
+
+    def honour(self, turn: Turn) -> Draw | None:
+        """A point with the turn's `fixed` values, the rest drawn independently; None where there is
+        none that has not been asked before and a second time makes no sense."""
+        draw = independent(turn)
+
+        def choose(parameter: Parameter) -> Any:
+            drawn = draw(parameter)  # also where it is not needed: the rest is the same then
+            return turn.fixed.get(parameter.path, drawn)
+
+        return walk(self.sweep, choose)
 
     def count(self, beside: bool) -> int | None:
         """How many trials a search that `ends` has, None for too many to count; `beside` says

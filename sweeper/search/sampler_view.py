@@ -5,8 +5,9 @@ samplers leave failures out, and would propose the same point again for ever. So
 view of the study in which a configuration that failed, or was stopped for a symptom, is a bad one:
 a trial pruned before its first value, which ranks behind all others (`failures_pruned`), or one
 with a value worse than all (`failures_worst`).
-Failures that are no fault of the configuration (a dead worker) and replicates stay invisible, and
-so does whatever was measured by another protocol than the sweep's present one.
+Failures that are no fault of the configuration (a dead worker), replicates, what others have put
+into the study, and what was measured by another protocol than the sweep's present one, stay
+invisible.
 """
 
 from __future__ import annotations
@@ -24,7 +25,11 @@ from sweeper.causes import is_lost
 from sweeper.protocols import Protocol
 from sweeper.search import attributes
 from sweeper.search.attributes import broken, cause_of
+from sweeper.search.distributions import distribution, to_study
+from sweeper.search.draft import Draft
 from sweeper.search.entries import latest
+from sweeper.search.foreign import is_ours
+from sweeper.sweepfile.model import Sweep
 
 
 class SamplerView(Study):
@@ -32,19 +37,22 @@ class SamplerView(Study):
 
     def __init__(
         self,
+        sweep: Sweep,
         study: Study,
         soften: Callable[[list[FrozenTrial]], list[FrozenTrial]] = list,
         protocol: Protocol | None = None,
     ) -> None:
         super().__init__(study.study_name, study._storage, sampler=RandomSampler(0))
+        self._sweep = sweep
         self._soften = soften
         self._protocol = protocol or {}
         self._seen: list[FrozenTrial] | None = None
 
-    def look(self, sampler: BaseSampler, protocol: Protocol) -> None:
-        """Forget the last snapshot and propose with `sampler` from now on, by what was measured by
-        `protocol`."""
+    def look(self, sampler: BaseSampler, draft: Draft, protocol: Protocol) -> None:
+        """Forget the last snapshot, and propose with `sampler` in `draft` from now on, by what was
+        measured by `protocol`."""
         self.sampler = sampler
+        self._storage = draft  # type: ignore[assignment]
         self._protocol = protocol
         self._seen = None
 
@@ -56,10 +64,13 @@ class SamplerView(Study):
     ) -> list[FrozenTrial]:
         if self._seen is None:
             everything = self._storage.get_all_trials(self._study_id, deepcopy=False)
+            study = self._storage.get_study_user_attrs(self._study_id)
+            own = latest(trial for trial in everything if is_ours(trial, study))
+            whole = [_as_measured(_whole(self._sweep, trial), self._protocol) for trial in own]
             self._seen = self._soften(
                 [
-                    _as_measured(trial, self._protocol)
-                    for trial in latest(everything)
+                    trial
+                    for trial in whole
                     if _counts(trial) and attributes.comparable(trial.user_attrs, self._protocol)
                 ]
             )
@@ -97,10 +108,24 @@ def failures_worst(trials: list[FrozenTrial], signs: Sequence[int]) -> list[Froz
     return softened
 
 
+def _whole(sweep: Sweep, trial: FrozenTrial) -> FrozenTrial:
+    """The trial with all parameters of its point, where the study could not take them: somebody had
+    added an entry with other choices before."""
+    attrs = trial.user_attrs
+    values = {} if attrs.get("role") == "replicate" else attrs.get("values", {})
+    if values.keys() <= trial.params.keys():
+        return trial
+    whole = copy.copy(trial)
+    domains = {path: sweep.parameter(path).domain for path in values}
+    whole.distributions = {path: distribution(domain) for path, domain in domains.items()}
+    whole.params = {path: to_study(domains[path], value) for path, value in values.items()}
+    return whole
+
+
 def _counts(trial: FrozenTrial) -> bool:
     attrs = trial.user_attrs
     if trial.state == TrialState.RUNNING:
-        # Not the trial that is being drawn: a second attempt at it must see what the first saw.
+        # Not one that is being taken up: a second attempt at it must see what the first saw.
         return "config" in attrs and attrs.get("role") != "replicate"
     if attrs.get("role") == "replicate" or not trial.params:
         return False

@@ -8,12 +8,17 @@ from dataclasses import replace
 from pathlib import Path
 
 import jsonschema
+import optuna
 import pytest
 import yaml
+from optuna.distributions import FloatDistribution
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
 
 from sweeper.errors import SpecError
 from sweeper.home import Home, SweepFolder
 from sweeper.parts import SamplerConfig
+from sweeper.search.distributions import distribution
 from sweeper.search.ledger import Ledger
 from sweeper.search.optuna_sampler import OptunaSampler
 from sweeper.search.quantiles import at
@@ -28,6 +33,7 @@ from sweeper.trial import Evaluation, Trial
 from trials.part import knob, temporary_parts
 
 SAMPLERS = tuple(Sampler.all())
+OF_OPTUNA = [key for key, part in Sampler.all().items() if issubclass(part, OptunaSampler)]
 X = Parameter("optimizer.generator.lr", Range(1e-5, 1e-2, log=True))
 Y = Parameter("optimizer.generator.beta1", Range(0.0, 1.0))
 SIZE = Parameter("batch_size", Values((16, 32, 64)))
@@ -67,6 +73,12 @@ def bowl(values: dict[str, object]) -> float:
 def score(asked: Trial) -> dict[str, float]:
     value = bowl(dict(asked.values))
     return {"fid": value, "cost": 1.0 / (0.1 + value)}
+
+
+def optunas_own(folder: SweepFolder) -> optuna.Study:
+    """The study as other people open it."""
+    storage = JournalStorage(JournalFileBackend(str(folder.study_journal)))
+    return optuna.load_study(study_name="probe", storage=storage)
 
 
 def finish(ledger: Ledger, asked: Trial) -> None:
@@ -124,25 +136,113 @@ def test_a_sampler_respects_domains_and_conditions(sampler, folders):
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
-def test_a_trial_whose_configuration_was_cut_off_is_drawn_again_under_its_number(sampler, folders):
+def test_a_trial_is_in_the_study_whole_or_not_at_all(sampler, folders):
     spec = sweep(sampler, X, Y, SIZE, SHAPE, DEEP)
-    done = {"gp": 11}.get(sampler, 18)
-    straight = run(spec, folders("straight"), done + 1)
-    folder = folders("cut")
-    run(spec, folder, done)
+    folder = folders("whole")
     ledger = Ledger.open(spec, folder)
     before = len(folder.study_journal.read_bytes())
     asked = ledger.ask()
-    content = folder.study_journal.read_bytes()
-    lines = content[before:].splitlines(keepends=True)
-    assert (len(lines) > 1) == issubclass(Sampler.named(sampler), OptunaSampler)
-    for keep in range(1, len(lines)):
-        folder.study_journal.write_bytes(content[:before] + b"".join(lines[:keep]) + b'{"op')
-        again = Ledger.open(spec, folder)
-        [waiting] = again.interrupted()
-        assert (waiting.number, dict(waiting.values)) == (done, straight[done]), keep
-        assert waiting.config == asked.config
-        assert waiting.attempts == 0
+    assert folder.study_journal.read_bytes()[before:].count(b"\n") == 1
+    with folder.study_journal.open("r+b") as file:
+        file.truncate(folder.study_journal.stat().st_size - 1)
+    again = Ledger.open(spec, folder)
+    assert again.trials() == []
+    assert again.ask().config == asked.config
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_an_enqueued_point_is_the_next_trial_and_the_search_goes_on_as_without_it(sampler, folders):
+    spec = sweep(sampler, X, Y, SIZE, SHAPE, DEEP)
+    rate = {} if sampler == "grid" else {X.path: 3.0e-4}
+    whole = {**rate, Y.path: 0.25, SIZE.path: 64, SHAPE.path: "dcgan", DEEP.path: 24}
+    part = {Y.path: 0.75, SHAPE.path: "mlp"}
+    straight = run(spec, folders("straight"), 6)
+    folder = folders("enqueued")
+    run(spec, folder, 2)
+    optunas_own(folder).enqueue_trial(whole)
+    optunas_own(folder).enqueue_trial(part)
+    drawn = run(spec, folder, 6, reopen=True)
+    assert drawn[0] == whole
+    assert part.items() <= drawn[1].items()
+    assert drawn[1].keys() == {*rate, Y.path, SIZE.path, SHAPE.path}
+    assert drawn[1] not in straight
+    if sampler in ("random", "qmc", "grid"):  # the others learn from what was enqueued
+        assert drawn[2:] == straight[2:]
+    ledger = Ledger.open(spec, folder)
+    assert ledger.counts()["search"] == 8
+    assert [trial.number for trial in ledger.trials()] == list(range(8))
+    assert ledger.foreign() == []
+    assert optunas_own(folder).trials[2].params == whole
+
+
+def test_a_grid_runs_an_enqueued_point_in_place_of_a_second_time(folders):
+    spec = sweep("grid", Y, SIZE)
+    folder = folders("grid")
+    first = run(spec, folder, 1)[0]
+    study = optunas_own(folder)
+    study.enqueue_trial({Y.path: 1.0, SIZE.path: 64})
+    study.enqueue_trial(first)
+    drawn = run(spec, folder, 100)
+    assert drawn[0] == {Y.path: 1.0, SIZE.path: 64}
+    points = [tuple(values.items()) for values in (first, *drawn)]
+    assert len(points) == len(set(points)) == 15
+    [refused] = Ledger.open(spec, folder).foreign()
+    assert (refused.number, refused.state) == (2, "refused")
+    assert "asked already" in refused.words
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_what_others_have_put_into_the_study_moves_no_sampler(sampler, folders):
+    spec = sweep(sampler, X, Y, SIZE, SHAPE, DEEP)
+    trials = {"gp": 13}.get(sampler, 18)
+    straight = run(spec, folders("straight"), trials)
+    folder = folders("visited")
+    drawn = run(spec, folder, trials // 2)
+    study = optunas_own(folder)
+    study.add_trial(study.trials[1])  # a copy of one of ours
+    values = [1e-9] * len(spec.objective)
+    other = {Y.path: optuna.distributions.CategoricalDistribution([0.5, 2.5])}
+    study.add_trial(
+        optuna.trial.create_trial(params={Y.path: 0.5}, distributions=other, values=values)
+    )
+    study.ask({"x": FloatDistribution(0.0, 1.0)})
+    drawn += run(spec, folder, trials - len(drawn), reopen=True)
+    assert drawn == straight
+    ledger = Ledger.open(spec, folder)
+    assert ledger.counts()["search"] == trials
+    assert ledger.interrupted() == []
+    assert [entry.number - trials // 2 for entry in ledger.foreign()] == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    "sampler", [key for key in SAMPLERS if issubclass(Sampler.named(key), OptunaSampler)]
+)
+def test_a_trial_that_an_earlier_version_half_asked_is_finished_under_its_number(sampler, folders):
+    """It asked in several writes where Optuna drew, and put no marks."""
+    spec = sweep(sampler, X, Y, SIZE, SHAPE, DEEP)
+    done = {"gp": 11}.get(sampler, 18)
+    straight = run(spec, folders("straight"), done + 1)
+    folder = folders("old")
+    run(spec, folder, done)
+    folder.identity.unlink()
+    operations = [json.loads(line) for line in folder.study_journal.read_bytes().splitlines()]
+    kept = [
+        one for one in operations if not one.get("user_attr", {}).keys() & {"owner", "unmarked"}
+    ]
+    for one in kept:
+        one.get("user_attrs", {}).pop("mark", None)
+    old = "".join(json.dumps(one) + "\n" for one in kept)
+    for parts in range(len(straight[-1]) + 1):
+        folder.study_journal.write_text(old)
+        folder.identity.unlink(missing_ok=True)
+        study = optunas_own(folder)
+        half = study._storage.create_new_trial(study._study_id)
+        for path, value in list(straight[-1].items())[:parts]:
+            choices = distribution(spec.parameter(path).domain)
+            study._storage.set_trial_param(half, path, choices.to_internal_repr(value), choices)
+        [waiting] = Ledger.open(spec, folder).interrupted()
+        assert (waiting.number, dict(waiting.values)) == (done, straight[done]), parts
+        assert optunas_own(folder).trials[done].params == straight[done]
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "gp", "cmaes"])

@@ -150,8 +150,9 @@ def test_a_takeover_is_not_repeated_because_the_home_has_moved(
         history = ()
         did = ""
 
-        def restore(self) -> None:
+        def restore(self) -> bool:
             self.did = "restored"
+            return True
 
         def take_over(self, place: Path) -> None:
             self.did = f"took over {place}"

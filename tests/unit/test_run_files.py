@@ -17,7 +17,6 @@ from sweeper.home import Home, Request, SweepFolder
 from sweeper.scheduling import conclusion
 from sweeper.scheduling import run as run_module
 from sweeper.scheduling.events import Noted, Outcome
-from sweeper.scheduling.kept_spec import keep_spec
 from sweeper.search.ledger import Ledger
 from sweeper.search.samplers.tpe import Tpe
 from sweeper.standings import standings_of
@@ -56,7 +55,7 @@ def file(tmp_path: Path) -> Path:
 
 
 def keep(sweep: Sweep, folder: SweepFolder, source: Path) -> None:
-    keep_spec(sweep, folder, source)
+    run_module._keep_spec(sweep, folder, source)
 
 
 def test_the_kept_file_may_be_run_again_with_more_trials(folder, file):

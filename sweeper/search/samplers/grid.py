@@ -7,7 +7,7 @@ from typing import Any
 
 from sweeper.parts import Fault
 from sweeper.search.sampler import Sampler, Turn
-from sweeper.sweepfile.domains import Parameter, Range
+from sweeper.sweepfile.domains import Parameter, Range, canonical, same
 from sweeper.sweepfile.model import Sweep
 from sweeper.sweepfile.space import Draw, count_trials, grid_points
 
@@ -21,8 +21,8 @@ class Grid(Sampler):
 
     def __init__(self, config: Any, sweep: Sweep) -> None:
         super().__init__(config, sweep)
-        self._points: Iterator[Draw] = iter(())
-        self._next = 0
+        self._points: Iterator[Draw] = grid_points(sweep)
+        self._next: Draw | None = None
 
     @classmethod
     def check(cls, config: Any, parameters: Sequence[Parameter]) -> Iterable[Fault]:
@@ -35,16 +35,26 @@ class Grid(Sampler):
                 )
 
     def propose(self, turn: Turn) -> Draw | None:
-        # Only a place that lies behind is worth beginning again for.
-        if turn.index < self._next or self._next == 0:
-            self._points, self._next = grid_points(self.sweep), 0
-        for draw in self._points:
-            if draw.values == turn.start:
-                continue
-            self._next += 1
-            if self._next == turn.index + 1:
+        asked = _asked(turn)
+        while self._next is None or canonical(self._next.values) in asked:
+            self._next = next(self._points, None)
+            if self._next is None:
+                return None
+        return self._next
+
+    def honour(self, turn: Turn) -> Draw | None:
+        """The first point with the `fixed` values that has not been asked yet."""
+        asked = _asked(turn)
+        for draw in grid_points(self.sweep):
+            fits = all(same(draw.values.get(path), value) for path, value in turn.fixed.items())
+            if fits and canonical(draw.values) not in asked:
                 return draw
         return None
 
     def count(self, beside: bool) -> int | None:
         return count_trials(self.sweep, beside)
+
+
+def _asked(turn: Turn) -> set[str]:
+    """The points that the study has, the base configuration's included where it is one."""
+    return {canonical(values) for values in (*turn.asked, turn.start) if values is not None}

@@ -1,0 +1,51 @@
+"""What a sweep was begun with, kept in its folder: `sweep.yaml` for people, `spec.json` for us."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from pathlib import Path
+
+import yaml
+
+from sweeper.errors import SpecConflict, UserError
+from sweeper.home import SweepFolder, writing
+from sweeper.sweepfile.load import load_sweep
+from sweeper.sweepfile.model import Sweep
+from trials.files import atomic_write
+
+
+def going_on(sweep: Sweep, folder: SweepFolder, begun: Sweep | None) -> Sweep:
+    """The sweep to run, where one of its name has `begun` in the folder.
+
+    Raises:
+        SpecConflict: that is another sweep.
+    """
+    if begun is None:
+        return sweep
+    sweep = sweep.going_on(begun)
+    if refused := begun.difference(sweep).refused:
+        raise SpecConflict(
+            f"a sweep named {sweep.name!r} exists in {folder.path.parent} and differs in "
+            f"{', '.join(refused)}: give this one another name, or change nothing "
+            "but its limits, resources, tracking, confirmation and description"
+        )
+    return sweep
+
+
+def keep_spec(sweep: Sweep, folder: SweepFolder, source: Path | None) -> None:
+    """Write the spec down. It comes last: once it is the new one, the file is not compared again;
+    and the file may be given as it lies here."""
+    with writing(folder.path):
+        if source is not None and source.is_file():
+            atomic_write(folder.sweep_yaml, _kept_text(sweep, source))
+        atomic_write(folder.spec_json, json.dumps(sweep.to_dict(), indent=2) + "\n")
+
+
+def _kept_text(sweep: Sweep, source: Path) -> bytes | str:
+    """The file as it was given if it alone makes this sweep, from any folder; else all of it."""
+    with contextlib.suppress(UserError):
+        if load_sweep(source).difference(sweep):
+            full = yaml.safe_dump(sweep.to_dict(), sort_keys=False, allow_unicode=True)
+            return f"# {source.name}, and what was set beside it\n{full}"
+    return source.read_bytes()

@@ -1,0 +1,183 @@
+"""Whose a study is: the one home that runs it, and the one driver that writes it now.
+
+The study's attribute `owner` holds
+
+    home       the random name of the sweep's folder, which its file `identity` holds too
+    path       where that folder was when a driver last ran there
+    attempt    how many drivers have taken the study up, this one included
+
+A folder that was moved has its name with it, and goes on. Another folder is refused, also where it
+has the sweep's name and a copy of its journal, until somebody says by `--adopt` that the study is
+to be its own. The attempt is looked at before every write: what a driver writes that has been
+superseded, frozen or on another machine, never comes into the study.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from optuna.study import Study
+
+from sweeper.errors import AnotherHome, LedgerError, Superseded
+from sweeper.home import SweepFolder, writing
+from sweeper.search.foreign import UNMARKED
+from trials.files import atomic_write
+
+OWNER = "owner"
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What a sweep's folder says of itself: its `home` name, and the id of the `study` that it has
+    begun, None before that."""
+
+    home: str
+    study: str | None = None
+
+    @classmethod
+    def of(cls, folder: SweepFolder) -> Self | None:
+        """That of a folder; None where it has none yet.
+
+        Raises:
+            LedgerError: the file was damaged.
+        """
+        try:
+            said = json.loads(folder.identity.read_bytes())
+            home, study = said["home"], said["study"]
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, RecursionError, TypeError, LookupError) as error:
+            raise LedgerError(
+                f"{folder.identity} is damaged: bring it back from a copy, or remove it and run "
+                "the sweep with --adopt"
+            ) from error
+        return cls(str(home), None if study is None else str(study))
+
+    def keep(self, folder: SweepFolder) -> None:
+        """Write it down."""
+        with writing(folder.path):
+            atomic_write(folder.identity, json.dumps(asdict(self)) + "\n")
+
+
+class Owner:
+    """A folder's claim to a study, and from `take` on one driver's hold of it."""
+
+    def __init__(self, study: Study, folder: SweepFolder, *, shared: bool) -> None:
+        """`shared` says whether the study is kept outside the folder, where others can be its."""
+        self._study = study
+        self._folder = folder
+        self._shared = shared
+        self._mine: dict[str, Any] = {}
+
+    def take(self, *, adopt: bool) -> str:
+        """Make this process the study's one driver; `adopt` if it is another home's so far.
+
+        Returns the study's id, which names it for ever, also beside others of its name.
+
+        Raises:
+            AnotherHome: the study is driven from another folder.
+            LedgerError: the folder has begun another study of this name.
+        """
+        attrs = self._study.user_attrs
+        identity, owner = Identity.of(self._folder), attrs.get(OWNER)
+        foreign = owner is not None and (
+            identity is None or owner["home"] != identity.home or self._is_copy(owner)
+        )
+        if owner is not None and foreign and not adopt:
+            raise AnotherHome(_refusal(self._study.study_name, owner["path"]))
+        if identity is None or foreign:
+            identity = Identity(uuid.uuid4().hex)
+            identity.keep(self._folder)
+        elif identity.study is not None and identity.study != attrs.get("id") and not adopt:
+            raise LedgerError(_lost(self._folder))
+        name = attrs.get("id") or f"{self._study.study_name}-{uuid.uuid4().hex}"
+        if "id" not in attrs:
+            self._study.set_user_attr("id", name)
+        if UNMARKED not in attrs:
+            count = len(self._study.get_trials(deepcopy=False)) if "fingerprint" in attrs else 0
+            self._study.set_user_attr(UNMARKED, count)
+        self._mine = {
+            "home": identity.home,
+            "path": str(self._folder.path),
+            "attempt": (owner["attempt"] if owner else 0) + 1,
+        }
+        self._study.set_user_attr(OWNER, self._mine)
+        self.check()
+        if identity.study != name:
+            Identity(identity.home, name).keep(self._folder)
+        return str(name)
+
+    def check(self) -> None:
+        """See that no other driver has taken the study up since.
+
+        Raises:
+            Superseded: one has.
+            LedgerError: the study is no longer there.
+        """
+        name = self._study.study_name
+        try:
+            now = self._study._storage.get_study_user_attrs(self._study._study_id).get(OWNER)
+        except KeyError as error:
+            raise LedgerError(f"the study {name!r} has been deleted by another program") from error
+        if now != self._mine:
+            there = f"{now['path']} (attempt {now['attempt']})" if now else "nobody"
+            raise Superseded(
+                f"the study {name!r} is now driven from {there}; this driver, attempt "
+                f"{self._mine['attempt']}, writes nothing more"
+            )
+
+    def _is_copy(self, owner: Mapping[str, Any]) -> bool:
+        """Whether this folder was copied from one that is still there, and shares its study."""
+        there = SweepFolder(Path(owner["path"]))
+        if not self._shared or there.path == self._folder.path:
+            return False
+        try:
+            original = Identity.of(there)
+        except LedgerError:
+            return False
+        return original is not None and original.home == owner["home"]
+
+
+def refuse_strangers(study: Study, folder: SweepFolder) -> None:
+    """See that a study in a database is this folder's to show.
+
+    Raises:
+        AnotherHome: it is driven from another folder.
+    """
+    identity, owner = Identity.of(folder), study.user_attrs.get(OWNER)
+    if owner is not None and (identity is None or identity.home != owner["home"]):
+        raise AnotherHome(_refusal(study.study_name, owner["path"]))
+
+
+def refuse_without_study(folder: SweepFolder) -> None:
+    """See that a folder whose study is not there has never begun one.
+
+    Raises:
+        LedgerError: it has.
+    """
+    identity = Identity.of(folder)
+    begun = identity is not None and identity.study is not None
+    # Before version 0.2 there was no identity, but a trial's folder came after the study.
+    if begun or (folder.trials.is_dir() and any(folder.trials.iterdir())):
+        raise LedgerError(_lost(folder))
+
+
+def _refusal(name: str, path: str) -> str:
+    return (
+        f"the study {name!r} is driven from {path}, and two homes cannot share one: give this "
+        "sweep another name, or, where that home is given up, make the study this one's by "
+        "`sweeper run FILE --adopt`"
+    )
+
+
+def _lost(folder: SweepFolder) -> str:
+    return (
+        f"the study of {folder.path} is gone: bring {folder.study_journal.name} back from a copy, "
+        "set SWEEPER_STORAGE as it was where the study is in a database, or remove the folder to "
+        "begin from the start"
+    )
