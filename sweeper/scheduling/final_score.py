@@ -14,6 +14,7 @@ import ray
 
 from sweeper.company import unpack
 from sweeper.home import SweepFolder
+from sweeper.privacy import private
 from sweeper.protocols import alike
 from sweeper.scheduling.recorder import Recorder
 from sweeper.search.ledger import Ledger
@@ -120,4 +121,5 @@ def _measure(folder: str, cache: str, threads: int, parts: bytes) -> FinalScore:
 
     torch.set_num_threads(threads)
     unpack(parts)
-    return final_score(Path(folder), cache=Path(cache))
+    with private(Path(cache).parent):  # Ray may have started this process with another umask
+        return final_score(Path(folder), cache=Path(cache))

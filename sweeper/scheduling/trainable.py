@@ -96,7 +96,8 @@ class Worker(tune.Trainable):  # type: ignore[misc]
         parts: bytes = b"",
     ) -> None:
         if cache:
-            os.umask(umask_of(Path(cache).parent))  # Ray may have started this process for anybody
+            # Ray may have started this process with the umask of another home, or of none.
+            os.umask(umask_of(Path(cache).parent))
         unpack(parts)
         self._factory = factory
         self._cache = Path(cache)
