@@ -41,6 +41,10 @@ Halt = Literal["", "no_new", "at_evaluation"]
 """How the sweep is coming to its end: not; when the running trials end; when they next report."""
 
 
+Pause = Literal["interrupted", "retrying"]
+"""Why a trial that will go on stands still: the sweep ends here, or it is handed out again."""
+
+
 class NothingWorks(SweeperError):  # noqa: N818 - what happened
     """Trial after trial fails for a reason that is not its own."""
 
@@ -72,8 +76,8 @@ class Conductor:
         self._trials = HandOut(sweep, folder, ledger, self._announcer)
         self._failures = FailureCounts(sweep.limits, ledger.counts()["fail"])
         self._retries = Retries(machines)
-        known = any(trial.evaluations for trial in ledger.trials())
-        self._rehearsal = Rehearsal(sweep, folder, opening=not known)
+        measured = any(trial.evaluations for trial in ledger.trials())
+        self._rehearsal = Rehearsal(sweep, folder, opening=not measured)
         self._check_failures()
 
     @property
@@ -245,15 +249,9 @@ class Conductor:
         self._stands_still(number, "retrying", symptom, reason)
         self._trials.first_again(self._ledger.trial(number))
 
-    def _stands_still(
-        self,
-        number: int,
-        how: Literal["interrupted", "retrying"],
-        symptom: str | None = None,
-        reason: str | None = None,
-    ) -> None:
+    def _stands_still(self, number: int, how: Pause, *why: str | None) -> None:
         self._recorder.trial_paused(number, how)
-        self._announcer.stands_still(number, how, symptom, reason)
+        self._announcer.stands_still(number, how, *why)  # by which symptom, and the reason
 
     # Ending a trial
 
@@ -293,7 +291,7 @@ class Conductor:
     def _give_up(self, number: int) -> None:
         """Another program has ended the trial in the study: another one takes its place."""
         self._trials.replace(number)
-        self._stands_still(number, "interrupted", reason="ended by another program")
+        self._stands_still(number, "interrupted", None, "ended by another program")
 
     def _check_failures(self) -> None:
         if self._failures.limit:
