@@ -21,6 +21,7 @@ import numpy.typing as npt
 import optuna
 
 from sweeper.ablation import search_statistics
+from sweeper.search.foreign import UNMARKED
 from sweeper.search.importances import Method, importances_of
 from sweeper.sweepfile import Parameter, Range, Sweep, Toggle
 
@@ -41,6 +42,7 @@ def search(
         effect = (points[:, -1] - 0.3) ** 2
         values += effect / effect.std()
     study = optuna.create_study()
+    study.set_user_attr(UNMARKED, trials)
     floats = optuna.distributions.FloatDistribution(0.0, 1.0)
     toggles = optuna.distributions.CategoricalDistribution([False, True])
     study.add_trials(
@@ -51,6 +53,7 @@ def search(
                     p.path: toggles if isinstance(p.domain, Toggle) else floats for p in domains
                 },
                 value=float(value),
+                user_attrs={"role": "search", "end": {"state": "completed", "values": [value]}},
             )
             for point, value in zip(points, values, strict=True)
         ]
@@ -68,7 +71,7 @@ def told(parameters: int, trials: int, searches: int, *, planted: bool, method: 
     first, share, clear = 0, 0.0, 0
     for _ in range(searches):
         sweep, study = search(generator, parameters, trials, planted=planted)
-        found = importances_of(sweep, study, method)
+        found = importances_of(sweep, study, {}, method)
         leader = max(found, key=lambda path: found[path].share)
         right = leader == f"p{parameters - 1}"
         first += right
