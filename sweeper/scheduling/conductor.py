@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal
 
-from sweeper.causes import OUT_OF_MEMORY, WORKER_DIED, cause
+from sweeper.causes import OUT_OF_MEMORY, WORKER_DIED
 from sweeper.errors import SweeperError
 from sweeper.home import SweepFolder
 from sweeper.protocols import Protocol
@@ -22,7 +22,7 @@ from sweeper.scheduling.announcer import Announcer
 from sweeper.scheduling.attempts import machine_of
 from sweeper.scheduling.endings import conclude
 from sweeper.scheduling.events import Listener
-from sweeper.scheduling.failure_counts import SAME_FAILURES, FailureCounts
+from sweeper.scheduling.failure_counts import FailureCounts
 from sweeper.scheduling.hand_out import HandOut
 from sweeper.scheduling.machines import check_machine
 from sweeper.scheduling.messages import REHEARSAL, Changed, Failure, Report, Work
@@ -32,13 +32,17 @@ from sweeper.scheduling.retries import Retries, in_words
 from sweeper.search.ledger import Ledger
 from sweeper.search.stopping_rule import TakeOver
 from sweeper.sweepfile.model import Sweep
-from sweeper.trial import Evaluation, Trial, trial_name
+from sweeper.trial import Trial, trial_name
 
 _STARVED = "node running low on memory"
 """What a cluster's memory monitor says of a worker that it killed."""
 
 Halt = Literal["", "no_new", "at_evaluation"]
 """How the sweep is coming to its end: not; when the running trials end; when they next report."""
+
+
+Pause = Literal["interrupted", "retrying"]
+"""Why a trial that will go on stands still: the sweep ends here, or it is handed out again."""
 
 
 class NothingWorks(SweeperError):  # noqa: N818 - what happened
@@ -72,8 +76,8 @@ class Conductor:
         self._trials = HandOut(sweep, folder, ledger, self._announcer)
         self._failures = FailureCounts(sweep.limits, ledger.counts()["fail"])
         self._retries = Retries(machines)
-        known = any(trial.evaluations for trial in ledger.trials())
-        self._rehearsal = Rehearsal(sweep, folder, opening=not known)
+        measured = any(trial.evaluations for trial in ledger.trials())
+        self._rehearsal = Rehearsal(sweep, folder, opening=not measured)
         self._check_failures()
 
     @property
@@ -149,7 +153,8 @@ class Conductor:
             ended, taken = conclude(self.sweep, self._ledger, number, report)
         self._note_protocol(number, before)
         for evaluation in fresh:
-            self._announce(number, evaluation)
+            self._recorder.evaluated(number, evaluation)
+            self._announcer.evaluated(number, evaluation)
         if ended is not None:
             self._ended(ended)
             return True
@@ -224,7 +229,7 @@ class Conductor:
         self._ledger.measuring.demand(number, changed.protocol)
         self._ledger.begin_anew(number)
         self._trials.take_back(number)
-        self._stands_still(number, None, f"begins anew: {changed.reason}")
+        self._stands_still(number, "retrying", None, f"begins anew: {changed.reason}")
         self._trials.begin_anew(self._ledger.trial(number))
 
     def _note_protocol(self, number: int, before: Protocol) -> None:
@@ -241,20 +246,19 @@ class Conductor:
         self._retry(number, None, reason)
 
     def _retry(self, number: int, symptom: str | None, reason: str) -> None:
-        self._stands_still(number, symptom, reason)
+        self._stands_still(number, "retrying", symptom, reason)
         self._trials.first_again(self._ledger.trial(number))
 
-    def _stands_still(self, number: int, symptom: str | None, reason: str) -> None:
-        self._recorder.trial_paused(number, "retrying")
-        self._announcer.stands_still(number, "retrying", symptom, reason)
+    def _stands_still(self, number: int, how: Pause, *why: str | None) -> None:
+        self._recorder.trial_paused(number, how)
+        self._announcer.stands_still(number, how, *why)  # by which symptom, and the reason
 
     # Ending a trial
 
     def _ended(self, trial: Trial) -> None:
         self._trials.take_back(trial.number)
         self._recorder.trial_ended(trial)
-        replicate = trial.role == "replicate"
-        if replicate:
+        if trial.role == "replicate":
             self._trials.replicates.ended(trial)
         self._announcer.ended(trial)
         if trial.state == "failed":
@@ -278,27 +282,18 @@ class Conductor:
         useless = self._failures.raised(failure)
         self._fail(number, failure)
         if useless and not self.halt:  # limits.failed may have said so already
-            raise NothingWorks(
-                f"{SAME_FAILURES} trials failed one after another for the same reason: "
-                f"{failure.reason}; mend that, then {cause(failure.symptom).way_on}"
-            )
+            raise NothingWorks(useless)
 
     def _interrupt(self, number: int) -> None:
         self._trials.take_back(number)
-        self._recorder.trial_paused(number, "interrupted")
-        self._announcer.stands_still(number, "interrupted")
+        self._stands_still(number, "interrupted")
 
     def _give_up(self, number: int) -> None:
         """Another program has ended the trial in the study: another one takes its place."""
         self._trials.replace(number)
-        self._recorder.trial_paused(number, "interrupted")
-        self._announcer.stands_still(number, "interrupted", reason="ended by another program")
+        self._stands_still(number, "interrupted", None, "ended by another program")
 
     def _check_failures(self) -> None:
         if self._failures.limit:
             self.too_many_failed = True
             self.stop("at_evaluation", self._failures.limit, limit=True)
-
-    def _announce(self, number: int, evaluation: Evaluation) -> None:
-        self._recorder.evaluated(number, evaluation)
-        self._announcer.evaluated(number, evaluation)

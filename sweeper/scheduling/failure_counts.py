@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from sweeper.causes import ERROR, is_lost
+from sweeper.causes import ERROR, cause, is_lost
 from sweeper.errors import SweeperError
 from sweeper.scheduling.messages import Failure
 from sweeper.sweepfile.sections import Limits
@@ -47,14 +47,19 @@ class FailureCounts:
         self._evaluated = True
         self._alike.clear()
 
-    def raised(self, failure: Failure) -> bool:
-        """A training raised. Whether so do all, for one reason that is not their own: a part that
-        is broken, or, also after others have worked, data that are there no more."""
+    def raised(self, failure: Failure) -> str:
+        """A training raised. In words, where so do all, for one reason that is not their own: a
+        part that is broken, or, also after others have worked, data that are there no more."""
         lost = is_lost(failure.symptom)
         if not lost and (self._evaluated or failure.symptom != ERROR):
-            return False
+            return ""
         self._alike[failure.reason] += 1
-        return self._alike[failure.reason] >= SAME_FAILURES
+        if self._alike[failure.reason] < SAME_FAILURES:
+            return ""
+        return (
+            f"{SAME_FAILURES} trials failed one after another for the same reason: "
+            f"{failure.reason}; mend that, then {cause(failure.symptom).way_on}"
+        )
 
     def failed(self) -> None:
         """A trial has ended as failed."""

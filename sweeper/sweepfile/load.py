@@ -22,6 +22,7 @@ from sweeper.sweepfile.document import (
     read_text,
     shown,
 )
+from sweeper.sweepfile.domains import Parameter
 from sweeper.sweepfile.model import Sweep
 from sweeper.sweepfile.order import follows_conditions, in_order
 from sweeper.sweepfile.overrides import lay_over
@@ -168,16 +169,7 @@ def _assemble(document: Document, *, checked: bool) -> Sweep | None:
     objective = _read_objective(document, root.get("objective"))
     base = _read_base(document, root)
     raw = _mapping(document, root, "parameters", "dotted paths and their domains")
-    if checked and base is not None:
-        # The catalogue imports torch: only where a sweep is checked, not where one is listed.
-        from sweeper.sweepfile.tricks import read_with_tricks
-
-        ordered = read_with_tricks(document, base, raw)
-    else:
-        parameters = add_own_conditions(read_parameters(document, raw))
-        ordered = tuple(parameters.values())
-        if not follows_conditions(ordered):
-            ordered = in_order(document, parameters, {})
+    ordered = _parameters(document, base if checked else None, raw)
     check_sections(document, sections)
     check_together(document, ordered, objective, sections)
     if checked:
@@ -204,6 +196,21 @@ def _assemble(document: Document, *, checked: bool) -> Sweep | None:
         description=description,
         **sections,
     )
+
+
+def _parameters(
+    document: Document, base: dict[str, Any] | None, raw: Mapping[str, Any]
+) -> tuple[Parameter, ...]:
+    """The parameters, each behind those it depends on; with the tricks of a `base`, where they are
+    to be checked."""
+    if base is not None:
+        # The catalogue imports torch: only where a sweep is checked, not where one is listed.
+        from sweeper.sweepfile.tricks import read_with_tricks
+
+        return read_with_tricks(document, base, raw)
+    parameters = add_own_conditions(read_parameters(document, raw))
+    ordered = tuple(parameters.values())
+    return ordered if follows_conditions(ordered) else in_order(document, parameters, {})
 
 
 def _use_parts(root: Mapping[str, Any]) -> dict[Path, TrialProblem]:

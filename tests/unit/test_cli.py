@@ -317,7 +317,7 @@ def test_what_the_system_refuses_is_said_in_a_line(
 ) -> None:
     home = tmp_path / ("long" * 100)
     assert run(["ls", "--home", str(home)]) == 1
-    assert capsys.readouterr().err == f"sweeper: {home}: File name too long\n"
+    assert capsys.readouterr().err == f"sweeper: cannot use {home}: File name too long\n"
 
 
 def test_who_reads_no_further_hears_of_no_error(home: Path) -> None:

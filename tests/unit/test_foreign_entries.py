@@ -90,7 +90,7 @@ def test_a_trial_that_others_have_ended_is_stopped_and_another_one_takes_its_pla
     conductor = Conductor(
         SEARCH, folder, ledger, Recorder(SEARCH, folder, None), lambda event: None
     )
-    work = conductor.next_work()
+    work = next_trial(conductor)
     assert work is not None
     evaluation = Evaluation(5, 1.0, {"fid": 1.0})
     if moment != "handed out":

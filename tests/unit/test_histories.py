@@ -303,12 +303,13 @@ class Histories(RuleBasedStateMachine):
     def kill(self, dice: random.Random, share: float) -> None:
         """SIGKILL in the midst of what is written of one report: some of it is on the disk."""
         journal = self.folder.study_journal
-        before = len(journal.read_bytes().splitlines())
+        count = journal.with_suffix(".count")
+        before, counted = len(journal.read_bytes().splitlines()), count.read_bytes()
         self.turn(dice)
         lines = journal.read_bytes().splitlines(keepends=True)
         kept = before + round(share * (len(lines) - before))
         journal.write_bytes(b"".join(lines[:kept]))
-        journal.with_suffix(".count").unlink(missing_ok=True)  # a kill comes before it is counted
+        count.write_bytes(counted)  # it follows what it counts
         self.stop()
 
     @precondition(lambda self: self.workers)
