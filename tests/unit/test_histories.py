@@ -1,10 +1,11 @@
 """Random histories of a sweep: whatever was compared was measured alike, and nothing is done twice.
 
-A sweep is run, killed at any write, run again, extended, and its data are changed and brought back,
-in any order. The study, the driver, the worker's part without Ray, and every part that decides are
-the real ones; only the training is made up. Each of its values says by what data it was measured:
-those of the n-th data lie between 1000 n and 1000 n + 500. So what meets in a decision can be
-checked without a word about protocols.
+A sweep is run, killed at any write, run again and extended, its data are changed and brought back,
+it loses workers, its driver is frozen while another one takes over, and other people write into its
+study, in any order. The study, the driver, the worker's part without Ray, and every part that
+decides are the real ones; only the training is made up. Each of its values says by what data it was
+measured: those of the n-th data lie between 1000 n and 1000 n + 500. So what meets in a decision
+can be checked without a word about protocols.
 """
 
 from __future__ import annotations
@@ -22,12 +23,18 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import optuna
+import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from optuna.distributions import FloatDistribution
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import create_trial
 
 from sweeper.ablation import matrix
-from sweeper.errors import ProtocolChanged
+from sweeper.errors import ProtocolChanged, Superseded
 from sweeper.home import Home
 from sweeper.results import finished_tables, table_of
 from sweeper.scheduling.conductor import Conductor
@@ -53,7 +60,7 @@ from sweeper.sweepfile.domains import Parameter, Range
 from sweeper.sweepfile.model import Sweep
 from sweeper.sweepfile.sections import Limits, Seeds
 from sweeper.trial import Evaluation
-from tests.fakes import FakeTraining
+from tests.fakes import FakeTraining, next_trial
 from trials.errors import StaleCheckpointError
 
 STEPS = 4
@@ -207,6 +214,7 @@ class Histories(RuleBasedStateMachine):
         self.spec = SWEEP
         self.conductor: Conductor | None = None
         self.workers: dict[int, Worker] = {}
+        self.enqueued: list[float] = []
         World.data = 0
         self.decisions = Decisions()
         # The disk is not what is tried here.
@@ -263,7 +271,7 @@ class Histories(RuleBasedStateMachine):
     def turn(self, dice: random.Random) -> bool:
         """One report of one worker. False when there is nothing more to do."""
         assert self.conductor is not None
-        while (work := self.conductor.next_work()) is not None:
+        while (work := next_trial(self.conductor)) is not None:
             self.conductor.started(work.number)
             self.workers[work.number] = worker_of(work)
         if not self.workers:
@@ -314,6 +322,50 @@ class Histories(RuleBasedStateMachine):
             self.trained(lost)
         self.conductor.died(number, "gone")
 
+    @precondition(lambda self: self.workers)
+    @rule(dice=st.randoms(use_true_random=False))
+    def freeze(self, dice: random.Random) -> None:
+        """Another driver takes the sweep up; then the first one wakes, and a report comes in."""
+        frozen, number = self.conductor, dice.choice(sorted(self.workers))
+        assert frozen is not None
+        self.stop()
+        self.run(0, accept=False)
+        before = self.folder.study_journal.read_bytes()
+        late = Evaluation(STEPS + 1, 0.0, {"fid": 0.0}, {})
+        with pytest.raises(Superseded):
+            frozen.heard(number, Report((late,)))
+        assert self.folder.study_journal.read_bytes() == before
+
+    @precondition(lambda self: self.folder.study_journal.exists())
+    @rule(x=st.floats(0, 1), sound=st.booleans())
+    def enqueue(self, x: float, sound: bool) -> None:
+        """Somebody tries a guess, or what is no point of the space."""
+        self.study.enqueue_trial({"x" if sound else "z": x})
+        if sound:
+            self.enqueued.append(x)
+
+    @precondition(lambda self: self.folder.study_journal.exists())
+    @rule(running=st.booleans())
+    def add(self, running: bool) -> None:
+        """Somebody leaves a trial of another program: better than all, or never ended."""
+        if running:
+            self.study.ask()
+            return
+        between = FloatDistribution(0.0, 1.0)
+        self.study.add_trial(
+            create_trial(
+                value=-5 * SHIFT,
+                params={"x": 0.5, "y": 0.5},
+                distributions={"x": between, "y": between},
+            )
+        )
+
+    @property
+    def study(self) -> optuna.Study:
+        """The study as Optuna's own tools open it."""
+        storage = JournalStorage(JournalFileBackend(str(self.folder.study_journal)))
+        return optuna.load_study(study_name="history", storage=storage)
+
     # What must hold
 
     @invariant()
@@ -348,8 +400,11 @@ class Histories(RuleBasedStateMachine):
         assert study is not None
         standings = study.standings()
         assert progress_of(standings).state == "finished"
-        assert [trial.number for trial in standings.trials] == list(range(len(standings.trials)))
+        assert len({trial.number for trial in standings.trials}) == len(standings.trials)
         assert len(standings.search) == self.spec.limits.trials
+        asked = [trial.config["x"] for trial in standings.search if not trial.donors]
+        for x in set(self.enqueued):
+            assert asked.count(x) <= self.enqueued.count(x)
         for trial in standings.trials:
             assert trial.over
             for evaluation in trial.evaluations:
