@@ -111,7 +111,7 @@ def _read(path: Path) -> Any:
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()
         if damaged is not None:
-            raise zipfile.BadZipFile(f"wrong checksum of {damaged}")
+            raise zipfile.BadZipFile("wrong checksum")
         return torch.load(path, map_location="cpu", weights_only=True)
     except MemoryError:
         raise
