@@ -64,7 +64,8 @@ class Tuning:
         self._factory = factory
         self._look = look
         self._afterwards = afterwards
-        self._deadline = None if seconds_left is None else time.monotonic() + seconds_left
+        self._seconds_left = seconds_left
+        self._deadline: float | None = None
         self._next_tick = 0.0
         self._cluster = Cluster(sweep.resources, sweep.limits.parallel, self._end_start)
 
@@ -81,6 +82,8 @@ class Tuning:
 
     def _run(self) -> None:
         with self._cluster:
+            if self._seconds_left is not None:  # that Ray takes to start is not the sweep's time
+                self._deadline = time.monotonic() + self._seconds_left
             self._requests.listen()
             check_machines(self._mark, self._sweep.resources)
             crashes = 0

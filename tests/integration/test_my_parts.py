@@ -79,7 +79,7 @@ def test_a_distribution_of_ones_own_is_used_like_our_own_parts(
         "stripes": "data source",
     }
     assert "my-parts 1.0" in environment.run("tricks", "contrast", home=home).stdout
-    assert environment.run("validate", file, home=home).stdout.endswith("valid\n")
+    assert environment.run("validate", file, home=home).stdout.endswith(": valid; 3 trials\n")
 
     done = environment.run("run", file, home=home)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -31,7 +31,9 @@ with socket.socket() as listening:
 """
 
 SERVE = """
-import os, sys
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # as in a terminal, also where this test
+signal.signal(signal.SIGHUP, signal.SIG_DFL)              # runs in the background or under nohup
 from sweeper.tracking.serving import run_server
 sys.exit(run_server([sys.executable, "-c", *sys.argv[1:]], os.environ))
 """
