@@ -33,6 +33,7 @@ from pathlib import Path
 from typing import Any
 
 from trials.evaluation.results import Evaluation
+from trials.health import Symptom
 
 NAMES = tuple(f"x{place}" for place in range(8))
 METRIC = "fid"
@@ -88,11 +89,12 @@ def phase(event: Any, began: float) -> None:
 class Nothing:
     """A training of one step."""
 
-    stopped_by = None
-
     def __init__(self, config: Mapping[str, Any], folder: Path, cache: Path) -> None:
         self.config = config
         self.history: list[Evaluation] = []
+        self.notes: list[str] = []
+        self.protocol: Mapping[str, str] = {}
+        self.stopped_by: Symptom | None = None
 
     @property
     def finished(self) -> bool:
@@ -100,6 +102,9 @@ class Nothing:
 
     def restore(self) -> bool:
         return False
+
+    def forget(self) -> None:
+        pass
 
     def rehearse(self) -> None:
         pass
