@@ -244,8 +244,7 @@ def main() -> None:
     parser.add_argument("--measure", choices=CONTENDERS, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.measure:
-        seconds = measure(given.measure, given.trials, given.parallel)
-        print(json.dumps({"seconds": seconds}))
+        print(json.dumps({"seconds": measure(given.measure, given.trials, given.parallel)}))
         return
     chosen = given.only or list(CONTENDERS)
     taken: dict[str, list[float]] = {name: [] for name in chosen}

@@ -35,13 +35,13 @@ def bare(generator: nn.Module, discriminator: nn.Module, images: torch.Tensor, s
             fake = generator(torch.randn(64, 64))
         r, f = discriminator(real).score, discriminator(fake).score
         loss = F.softplus(-r).mean() + F.softplus(f).mean()
-        loss.backward()
+        torch.autograd.backward(loss)
         judge.step()
         for parameter in discriminator.parameters():
             parameter.requires_grad_(False)
         make.zero_grad()
         loss = F.softplus(-discriminator(generator(torch.randn(64, 64))).score).mean()
-        loss.backward()
+        torch.autograd.backward(loss)
         make.step()
         for parameter in discriminator.parameters():
             parameter.requires_grad_(True)

@@ -52,7 +52,8 @@ def measured(
         z = torch.randn(count, generator.latent, generator=noise)
         if math.isfinite(threshold):
             z = truncated(z, threshold, "resample")
-        return generator(z, labels if generator.classes else None)
+        images: Tensor = generator(z, labels if generator.classes else None)
+        return images
 
     return evaluator.measure(sample, weights="averaged", seed=0).values
 
