@@ -91,7 +91,7 @@ def want(session: Session, sweep: Sweep, wanted: Wanted, *, by: str) -> None:
 
 def entries(session: Session) -> list[Entry]:
     """All sweeps, newest first."""
-    rows = session.execute(_entries().order_by(Sweep.created.desc())).tuples()
+    rows = session.execute(_entries().order_by(Sweep.created.desc()))
     return [Entry(*row) for row in rows]
 
 
@@ -102,7 +102,7 @@ def entry_named(session: Session, name: str) -> Entry:
         UnknownSweep: there is none; the nearest name is given.
     """
     chosen = _entries().where((Sweep.name == name) | (Sweep.id == name))
-    row = session.execute(chosen).tuples().first()
+    row = session.execute(chosen).first()
     if row is None:
         names = session.scalars(select(Sweep.name).where(Sweep.deleted.is_(None))).all()
         close = nearest(name, names)

@@ -1,0 +1,1 @@
+"""The API under /api/v1: routers, shapes, event streams"""
