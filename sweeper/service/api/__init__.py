@@ -1,1 +1,1 @@
-"""The API under /api/v1: routers, shapes, event streams"""
+"""/api/v1: one router a file over `service.actions`; shapes, pages of a list, problem responses"""
