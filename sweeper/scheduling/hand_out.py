@@ -3,6 +3,9 @@
 Interrupted trials come first, then what the search asks, and when that is over, the replicates. A
 trial that rests after its worker died keeps its place among those at work: what is asked next must
 not depend on a kill.
+
+How many may be at work the sweep's file says, and a lease may allow fewer. When it shrinks, the
+latest begun make way at their next evaluation; when it grows, they go on before anything is asked.
 """
 
 from __future__ import annotations
@@ -39,6 +42,7 @@ class HandOut:
         self._anew: set[int] = set()
         self._asked = ledger.counts()["search"]
         self._exhausted = False
+        self._allowed = sweep.limits.parallel
 
     @property
     def over(self) -> bool:
@@ -50,7 +54,7 @@ class HandOut:
         trial is to wait, and `others` is how many workers do something else."""
         ready = [trial for trial in self._waiting if not rests(trial.number)]
         resting = len(self._waiting) - len(ready)
-        if len(self.active) + resting + others >= self._sweep.limits.parallel:
+        if not self.has_room(resting + others):
             return None
         trial = ready[0] if ready else self._ask()
         if trial is None:
@@ -59,6 +63,31 @@ class HandOut:
             self._waiting.remove(trial)
         self.active[trial.number] = trial
         return self._work(trial)
+
+    def lease(self, parallel: int | None) -> None:
+        """So many may be at work from now on, at most as many as the file says; None: so many."""
+        most = self._sweep.limits.parallel
+        self._allowed = most if parallel is None else min(parallel, most)
+
+    @property
+    def may_work(self) -> bool:
+        """Whether any may be at work."""
+        return self._allowed > 0
+
+    def has_room(self, others: int) -> bool:
+        """Whether one more may be at work, beside `others` that are none of the trials."""
+        return len(self.active) + others < self._allowed
+
+    def is_surplus(self, number: int, others: int) -> bool:
+        """Whether the trial is to make way: the latest begun do."""
+        return number in sorted(self.active)[max(0, self._allowed - others) :]
+
+    def stand_aside(self, number: int) -> None:
+        """The trial makes way, and goes on before later ones do as soon as there is room."""
+        trial = self._ledger.trial(number)
+        self.take_back(number)
+        later = (place for place, one in enumerate(self._waiting) if one.number > number)
+        self._waiting.insert(next(later, len(self._waiting)), trial)
 
     def take_back(self, number: int) -> Trial | None:
         """The trial is with no worker any more; None where it was with none."""

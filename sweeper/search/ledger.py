@@ -35,6 +35,7 @@ from sweeper.search.proposer import Proposer
 from sweeper.search.reader import StudyReader
 from sweeper.search.scheduler import Scheduler
 from sweeper.search.storage import STORAGE_VARIABLE as STORAGE_VARIABLE
+from sweeper.standings.usage import Usage
 from sweeper.sweepfile.model import Sweep
 from sweeper.trial import Evaluation, FinalScore, Trial
 
@@ -280,10 +281,10 @@ class Ledger(StudyReader):
             with self.together():
                 self._study.set_user_attr("company", dict(company))
 
-    def spend(self, seconds: float) -> None:
-        """Add to `seconds`."""
+    def use(self, used: Usage) -> None:
+        """Write down what the sweep has used so far."""
         with self.together():
-            self._study.set_user_attr("seconds", self.seconds + seconds)
+            self._study.set_user_attr("used", used.as_dict())
 
     def _learn(self, trial: FrozenTrial) -> None:
         """Keep what is known of a trial, so that nothing is read twice."""

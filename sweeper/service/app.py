@@ -1,0 +1,67 @@
+"""The application: one address for pages, API, MLflow and Optuna's dashboard, behind one guard."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from fastapi import Depends, FastAPI, Request
+from starlette.types import ASGIApp
+
+from sweeper.service import problem
+from sweeper.service.people.guard import Guard
+from sweeper.service.readings import Readings
+from sweeper.service.settings import ServiceSettings
+from sweeper.service.state.database import Database
+
+
+@dataclass
+class Service:
+    """What every route can use."""
+
+    settings: ServiceSettings
+    database: Database
+    readings: Readings = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.readings = Readings(self.settings.home)
+
+
+def service_of(request: Request) -> Service:
+    """The service that answers this request."""
+    service: Service = request.app.state.service
+    return service
+
+
+CurrentService = Annotated[Service, Depends(service_of)]
+
+
+@contextlib.asynccontextmanager
+async def _running(app: FastAPI) -> AsyncIterator[None]:
+    yield
+
+
+def application(
+    service: Service, install: tuple[Callable[[FastAPI, Service], None], ...] = ()
+) -> ASGIApp:
+    """The whole of it, for uvicorn. Each of `install` adds routes; the guard alone opens any."""
+    app = FastAPI(
+        title="GAN sweeper",
+        lifespan=_running,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/api/v1/openapi.json",
+    )
+    app.state.service = service
+    problem.install(app)
+    app.add_api_route("/health", _health, methods=["GET"], include_in_schema=False)
+    for add in install:
+        add(app, service)
+    return Guard(app, service.settings, service.database)
+
+
+async def _health() -> dict[str, str]:
+    """That the server is up; it says nothing else to strangers."""
+    return {"status": "up"}
