@@ -1,7 +1,7 @@
 """What a sweep leaves beside MLflow: the leaderboard, figures for people, one HTML page.
 
     leaderboard             every trial in its place (`sweeper.standings`), as CSV and Parquet
-    lines, style, curves, parameter_plots, search_plots
+    lines, scales, style, curves, parameter_plots, search_plots
                             figures (matplotlib, no display)
     thumbnails, gallery     pictures made of the trials' sample grids (Pillow)
     page, summary, sections, what_matters, markup

@@ -44,7 +44,7 @@ def page(
             "tables",
             "Ablation" if ablation else _title_of(tables),
             shown("effects")
-            + "".join(table_html.render(_results_first(table)) for table in tables)
+            + "".join(table_html.render(results_first(table)) for table in tables)
             + shown("factor_effects", "half_normal"),
         ),
         (
@@ -87,7 +87,7 @@ def _title_of(tables: Sequence[Table]) -> str:
     return "On fresh seeds" if confirmed else "Configurations as a table"
 
 
-def _results_first(table: Table) -> Table:
+def results_first(table: Table) -> Table:
     """A table of many tricks is wider than the page: what came out stands before what went in."""
     columns = sorted(table.columns, key=lambda column: column.key.startswith(("trick.", "param.")))
     return replace(table, columns=tuple(columns))
