@@ -11,6 +11,7 @@ beyond that (another's sweep, an admin's page), it asks itself, see `permission`
 from __future__ import annotations
 
 import hmac
+from dataclasses import replace
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qs, quote
 
@@ -127,7 +128,7 @@ class Guard:
             if given:
                 self._attempts.failed(client)
             raise Refusal(401, "no-token", "A valid token is needed: `Authorization: Bearer …`.")
-        state["caller"] = caller
+        state["caller"] = caller = replace(caller, address=client)
         reading = method in READING or path.startswith(self._searches or "\0")
         if caller.csrf is not None and method not in READING:
             receive = await _check_csrf(receive, headers, caller.csrf)
