@@ -53,7 +53,9 @@ def spark(values: Sequence[float], goal: str) -> Markup:
     width, height = _SPARK
     place = _placer(scale, height - 3, 3)
     step = (width - 6) / (len(best) - 1)
-    points = " ".join(f"{3 + index * step:.1f},{place(value):.1f}" for index, value in enumerate(best))
+    points = " ".join(
+        f"{3 + index * step:.1f},{place(value):.1f}" for index, value in enumerate(best)
+    )
     words = f"best so far: {number(best[0])} at first, {number(best[-1])} now"
     return _svg(
         f'<polyline class="spark" points="{points}"/>'
@@ -238,7 +240,7 @@ def _cut(name: str, longest: int) -> str:
 
 
 def _svg(drawn: str, width: int, height: int, words: str, kind: str) -> Markup:
-    return Markup(  # noqa: S704 - every name in it went through `text`
+    return Markup(
         f'<svg class="{kind}" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
         f'role="img" aria-label="{text(words)}">{drawn}</svg>'
     )
