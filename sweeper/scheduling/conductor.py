@@ -28,10 +28,11 @@ from sweeper.scheduling.machines import check_machine
 from sweeper.scheduling.messages import REHEARSAL, Failure, Report, Work
 from sweeper.scheduling.meter import Meter
 from sweeper.scheduling.moves import Moves
+from sweeper.scheduling.orders import Orders
 from sweeper.scheduling.recorder import Recorder
 from sweeper.scheduling.rehearsal import Rehearsal
 from sweeper.scheduling.retries import Retries, in_words
-from sweeper.scheduling.steering import Pulse
+from sweeper.scheduling.steering import Order, Pulse
 from sweeper.search.ledger import Ledger
 from sweeper.sweepfile.model import Sweep
 from sweeper.trial import trial_name
@@ -67,6 +68,7 @@ class Conductor:
         self.meter = Meter(ledger, sweep.resources)
         self._failures = FailureCounts(sweep.limits, ledger.counts()["fail"])
         self._moves = Moves(ledger, recorder, self._announcer, self._trials, self._failures)
+        self._orders = Orders(ledger, self._trials, self._moves)
         self._retries = Retries(machines)
         measured = any(trial.evaluations for trial in ledger.trials())
         self._rehearsal = Rehearsal(sweep, folder, opening=not measured)
@@ -118,6 +120,11 @@ class Conductor:
         it says. Those that are more stop at their next evaluation, and go on when they may."""
         self._trials.lease(parallel)
 
+    def obey(self, order: Order) -> str:
+        """Do what somebody asks for a trial. What has come of it, in a sentence."""
+        self._count()
+        return self._orders.obey(order)
+
     def look(self) -> None:
         """Count the time that has passed, and see whether a limit has been reached. To be called
         often while there may be trials at work."""
@@ -126,7 +133,8 @@ class Conductor:
 
     def _count(self) -> None:
         waits = self.course.paused or not self.may_work
-        self.meter.look(len(self._trials.running), idle=waits and not self._trials.active)
+        at_work = len(self._trials.running) + len(self._trials.leaving)
+        self.meter.look(at_work, idle=waits and not (self._trials.active or self._trials.leaving))
 
     # What workers say
 
@@ -146,7 +154,9 @@ class Conductor:
         if number == REHEARSAL:
             self._rehearsed(report)
             return True
-        if number not in self._trials.active:
+        if number in self._trials.leaving or number not in self._trials.active:
+            self._count()
+            self._trials.leaving.discard(number)
             return True  # it was ended meanwhile
         if self._ledger.ended_by_others(number):
             self._moves.give_up(number)
@@ -165,7 +175,6 @@ class Conductor:
             return True
         if report.evaluations:
             self._failures.evaluated()
-            self._trials.saved(number)
         before = self._ledger.measuring.protocol
         # One write: an evaluation that is in the ledger has its verdict there too.
         with self._ledger.together():
@@ -202,6 +211,7 @@ class Conductor:
         if number in self._trials.active and self._ledger.ended_by_others(number):
             self._moves.give_up(number)
         self._count()
+        self._trials.leaving.discard(number)
         running, machine = number in self._trials.running, machine_of(self._folder.trial(number))
         trial = self._trials.take_back(number)
         if trial is None:
@@ -223,7 +233,7 @@ class Conductor:
         """Every worker is gone at once."""
         if self._rehearsal.active:
             self._rehearsal.died(reason)
-        for number in list(self._trials.active):
+        for number in (*self._trials.active, *self._trials.leaving):
             self.died(number, reason)
 
     def interrupt_all(self) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from sweeper.causes import STOPPED_BY_HAND
 from sweeper.scheduling.announcer import Announcer
 from sweeper.scheduling.failure_counts import FailureCounts
 from sweeper.scheduling.hand_out import HandOut
@@ -80,7 +81,7 @@ class Moves:
         self._ledger.begin_anew(number)
         self._trials.take_back(number)
         self._stands_still(number, "retrying", None, f"begins anew: {reason}")
-        self._trials.begin_anew(self._ledger.trial(number))
+        self._trials.first_again(self._ledger.trial(number))
 
     def stand_aside(self, number: int) -> None:
         """Fewer trials may be at work than are; this one goes on when there is room again."""
@@ -91,6 +92,21 @@ class Moves:
         """The trial goes on when the sweep is run again."""
         self._trials.take_back(number)
         self._stands_still(number, "interrupted")
+
+    def stop(self, number: int, reason: str) -> None:
+        """Somebody wants the trial to end here."""
+        self._ledger.prune(number, STOPPED_BY_HAND, reason)
+        self._trials.withdraw(number)
+        self.end(self._ledger.trial(number))
+
+    def reopen(self, trial: Trial) -> None:
+        """Somebody has the trial, which was over, tried again: the ledger has it running."""
+        self.over -= 1
+        if trial.state == "failed":
+            self._failures.forgiven()
+        self._recorder.reopened(trial.number)
+        self._trials.goes_on()
+        self._trials.first_again(self._ledger.trial(trial.number))
 
     def give_up(self, number: int) -> None:
         """Another program has ended the trial in the study: another one takes its place."""

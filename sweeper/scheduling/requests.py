@@ -12,7 +12,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
@@ -33,6 +33,7 @@ class Requests:
         self._next_look = 0.0
         self._written: Request | None = None
         self._orders: Sequence[Order] = ()
+        self._obeyed: set[str] = set()
 
     @property
     def asked_so_far(self) -> tuple[int, bool]:
@@ -40,7 +41,7 @@ class Requests:
         return self.interrupts, self.terminated
 
     def written(self) -> Request | None:
-        """What whoever steers asks of the sweep, looked up at most every half second, as `orders`.
+        """What whoever steers asks of the sweep, looked up at most every half second.
 
         Raises:
             Superseded: a newer driver has the sweep.
@@ -56,15 +57,19 @@ class Requests:
         """
         return self._steering.parallel()
 
-    def orders(self) -> Sequence[Order]:
-        """What is asked for single trials, and not done yet, each once.
+    def have_obeyed(self, obey: Callable[[Order], str]) -> None:
+        """Have `obey` do what is asked for single trials, each order once, and tell what it says
+        has come of it.
 
         Raises:
             Superseded: a newer driver has the sweep.
         """
         self._look()
         orders, self._orders = self._orders, ()
-        return orders
+        for order in orders:
+            if order.id not in self._obeyed:
+                self._obeyed.add(order.id)
+                self._steering.done(order, obey(order))
 
     def _look(self) -> None:
         if time.monotonic() < self._next_look:

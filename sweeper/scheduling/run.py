@@ -195,6 +195,7 @@ class _Run:
 
     def _drive(self, conductor: Conductor) -> Ending:
         """Have the trials run, and say how that ended."""
+        self._requests.have_obeyed(conductor.obey)
         self._say_if_paused(conductor)
         scoring = Scoring(
             self._sweep,

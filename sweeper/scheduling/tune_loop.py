@@ -64,7 +64,9 @@ class Tuning:
         self._look = look
         self._afterwards = afterwards
         self._next_tick = 0.0
-        self._cluster = Cluster(sweep.resources, sweep.limits.parallel, self._end_start)
+        self._cluster = Cluster(
+            sweep.resources, sweep.limits.parallel, self._end_start, requests.listen
+        )
 
     def run(self) -> None:
         """Run them.
@@ -162,6 +164,7 @@ class Tuning:
             self._conductor.course.stop("no_new", "stopped on request: no new trials")
         self._conductor.course.pause(written == Request.PAUSE)
         self._conductor.lease(asked.parallel())
+        asked.have_obeyed(self._conductor.obey)
 
     def _end_start(self) -> None:
         """While Ray starts nothing is at work, so whatever ends the sweep ends it at once."""

@@ -57,6 +57,9 @@ def test_sigterm_ends_a_running_sweep_with_its_status_and_the_way_on(tmp_path: P
     with Driver(tmp_path) as driver:
         driver.wait_for_training()
         os.kill(driver.pid, signal.SIGTERM)
+        while _alive(driver, "gcs_server"):
+            time.sleep(0.01)
+        os.kill(driver.pid, signal.SIGTERM)  # again, while Ray ends and listens no more
         assert _ended(driver, 20) == 143
         _check_words(driver, "interrupted", "run the sweep again")
     run_to_the_end(tmp_path)

@@ -15,6 +15,7 @@ import itertools
 import json
 import math
 import random
+import shutil
 import tempfile
 import zlib
 from collections.abc import Iterable, Mapping
@@ -310,6 +311,10 @@ class Histories(RuleBasedStateMachine):
         kept = before + round(share * (len(lines) - before))
         journal.write_bytes(b"".join(lines[:kept]))
         count.write_bytes(counted)  # it follows what it counts
+        asked = {one.number for one in self.study.trials if "config" in one.user_attrs}
+        for place in self.folder.trials.iterdir():
+            if int(place.name) not in asked:  # no worker had it: asking comes first
+                shutil.rmtree(place)
         self.stop()
 
     @precondition(lambda self: self.workers)

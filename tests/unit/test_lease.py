@@ -12,66 +12,8 @@ from unittest import mock
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sweeper.home import Home
-from sweeper.scheduling.conductor import Conductor
-from sweeper.scheduling.events import Event, TrialEnded
-from sweeper.scheduling.messages import REHEARSAL, Report
-from sweeper.scheduling.recorder import Recorder
-from sweeper.search.ledger import Ledger
-from sweeper.search.samplers.tpe import Tpe
-from sweeper.sweepfile.domains import Parameter, Range
-from sweeper.sweepfile.model import Sweep
-from sweeper.sweepfile.sections import Limits
-from sweeper.trial import Evaluation, Trial
-
-STEPS = 3
-SWEEP = Sweep(
-    name="leased",
-    base={"steps": STEPS},
-    parameters=(Parameter("x", Range(0.0, 1.0)),),
-    search=Tpe.Config(startup_trials=2, start_with_base=False),
-)
-
-
-class Driven:
-    """A sweep whose workers report in any order; `steps` is where each trial stands."""
-
-    def __init__(self, folder: Path, parallel: int, trials: int) -> None:
-        spec = Sweep(**{**vars(SWEEP), "limits": Limits(trials=trials, parallel=parallel)})
-        place = Home.at(folder).sweep(spec.name)
-        place.create()
-        self.ledger = Ledger.open(spec, place)
-        self.heard: list[Event] = []
-        recorder = Recorder(spec, place, None)
-        self.conductor = Conductor(spec, place, self.ledger, recorder, self.heard.append)
-        self.at_work: dict[int, float] = {}
-        self.steps: dict[int, int] = {}
-        self.begun: list[int] = []
-
-    def hand_out(self) -> None:
-        while (work := self.conductor.next_work()) is not None:
-            self.conductor.started(work.number)
-            self.at_work[work.number] = float(work.config.get("x", 0.0))
-            if work.number != REHEARSAL:
-                self.begun.append(work.number)
-
-    def report(self, number: int) -> None:
-        x = self.at_work[number]
-        if number == REHEARSAL:
-            report = Report(finished=True)
-        else:
-            step = self.steps[number] = self.steps.get(number, 0) + 1
-            value = (x - 0.3) ** 2 + 1 / step
-            report = Report((Evaluation(step, float(step), {"fid": value}),), step == STEPS)
-        if self.conductor.heard(number, report):
-            del self.at_work[number]
-
-    def to_the_end(self) -> list[Trial]:
-        self.conductor.lease(None)
-        while not self.conductor.finished:
-            self.hand_out()
-            self.report(min(self.at_work))
-        return self.ledger.trials()
+from sweeper.scheduling.events import TrialEnded
+from tests.driven import STEPS, Driven
 
 
 @contextmanager
@@ -129,10 +71,7 @@ def test_one_at_a_time_the_search_is_the_same_under_any_lease(leases: list[int])
 
 def test_the_latest_begun_make_way_and_the_first_of_them_goes_on_first() -> None:
     with driven(parallel=4) as sweep:
-        while len(sweep.at_work) < 4:
-            sweep.hand_out()
-            if REHEARSAL in sweep.at_work:
-                sweep.report(REHEARSAL)
+        sweep.begin()
         sweep.conductor.lease(2)
         for number in (3, 0, 2, 1):
             sweep.report(number)
