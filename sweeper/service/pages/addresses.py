@@ -18,4 +18,3 @@ def trial(name: str, number: int) -> str:
 def samples(name: str, number: int, step: int) -> str:
     """A grid of samples, as PNG."""
     return f"/api/v1{trial(name, number)}/samples/{step}"
-

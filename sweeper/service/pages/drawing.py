@@ -53,7 +53,9 @@ def spark(values: Sequence[float], goal: str) -> Markup:
     width, height = _SPARK
     place = _placer(scale, height - 3, 3)
     step = (width - 6) / (len(best) - 1)
-    points = " ".join(f"{3 + index * step:.1f},{place(value):.1f}" for index, value in enumerate(best))
+    points = " ".join(
+        f"{3 + index * step:.1f},{place(value):.1f}" for index, value in enumerate(best)
+    )
     words = f"best so far: {number(best[0])} at first, {number(best[-1])} now"
     return _svg(
         f'<polyline class="spark" points="{points}"/>'
@@ -211,13 +213,12 @@ def _frame(scale: Scale, place_y: Callable[[float], float]) -> str:
     """The upright axis, with the values at its ends and in the middle."""
     middle = math.sqrt(scale.low * scale.high) if scale.log else (scale.low + scale.high) / 2
     marks = dict.fromkeys((scale.low, middle, scale.high))
-    lines = "".join(
+    return "".join(
         f'<line class="grid" x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{place_y(value):.1f}" '
         f'y2="{place_y(value):.1f}"/><text class="tick y" x="{_LEFT - 6}" '
         f'y="{place_y(value) + 4:.1f}">{_brief(value)}</text>'
         for value in marks
     )
-    return lines
 
 
 def _x_ticks(ticks: Sequence[tuple[float, str]]) -> str:
@@ -238,7 +239,7 @@ def _cut(name: str, longest: int) -> str:
 
 
 def _svg(drawn: str, width: int, height: int, words: str, kind: str) -> Markup:
-    return Markup(  # noqa: S704 - every name in it went through `text`
+    return Markup(
         f'<svg class="{kind}" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
         f'role="img" aria-label="{text(words)}">{drawn}</svg>'
     )

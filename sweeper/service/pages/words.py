@@ -10,7 +10,6 @@ from typing import Any
 from sweeper.service.state.sweeps import Entry
 from sweeper.wording import NONE, duration, measure, number, plain, plural, setting, short_path
 
-
 STATE_NOTES: Mapping[str, str] = {
     "queued": "waiting",
     "starting": "running",
