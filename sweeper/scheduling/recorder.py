@@ -198,6 +198,11 @@ class Recorder:
                 {f"protocol.final.{key}": value for key, value in final.protocol.items()},
             )
 
+    def reopened(self, number: int) -> None:
+        """The trial, which had ended, is tried again."""
+        if self._outbox is not None:
+            self._outbox.reopened(number)
+
     def trial_paused(self, number: int, state: TrialEnding) -> None:
         """The trial is paused and will go on under the same number."""
         if self._outbox is not None:

@@ -23,7 +23,7 @@ POINT = "fixed_params"
 
 _KEPT = (
     *("role", "of", "cell", "values", "config", "attempts"),
-    *("deaths", "protocol", "judged", "end"),
+    *("deaths", "protocol", "judged", "end", "anew"),
 )
 """Attributes of a trial that only its driver writes."""
 
@@ -41,6 +41,20 @@ def fitting(sweep: Sweep, entry: FrozenTrial) -> dict[str, Any]:
     given = entry.system_attrs.get(POINT, {})
     if not isinstance(given, Mapping):
         raise Unfit("it is no mapping of parameters to values")
+    values = point(sweep, given)
+    kept = sorted(key for key in entry.user_attrs if _is_kept(key))
+    if kept and entry.state == TrialState.WAITING:
+        told = f"it has {', '.join(kept)}, which only a driver writes: enqueue parameters"
+        raise Unfit(told)
+    return values
+
+
+def point(sweep: Sweep, given: Mapping[str, Any]) -> dict[str, Any]:
+    """What somebody gave as a point, by path, each value one of its parameter's domain.
+
+    Raises:
+        Unfit: it is no point of the sweep's space.
+    """
     values: dict[str, Any] = {}
     faults = []
     for path, value in given.items():
@@ -55,9 +69,6 @@ def fitting(sweep: Sweep, entry: FrozenTrial) -> dict[str, Any]:
             domain = parameter.domain.as_dict()
             faults.append(f"{path}: {value!r} is not one of {domain}")
     faults += _unmet(sweep, values)
-    kept = sorted(key for key in entry.user_attrs if _is_kept(key))
-    if kept and entry.state == TrialState.WAITING:
-        faults.append(f"it has {', '.join(kept)}, which only a driver writes: enqueue parameters")
     if faults:
         raise Unfit("; ".join(faults))
     return values

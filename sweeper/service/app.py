@@ -69,7 +69,9 @@ def application(
     app.state.service = service
     problem.install(app)
     app.add_api_route("/health", _health, methods=["GET"], include_in_schema=False)
-    for add in install:
+    from sweeper.service.api.install import install as install_api  # it imports this file
+
+    for add in (install_api, *install):
         add(app, service)
     return Guard(app, service.settings, service.database, openings)
 

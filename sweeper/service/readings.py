@@ -5,13 +5,16 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from sweeper.home import Home, SweepFolder
 from sweeper.results import sweep_of
 from sweeper.search.foreign import ForeignEntry
 from sweeper.search.reader import StudyReader, read_study
 from sweeper.standings import Standings, standings_of
+from sweeper.trial import Trial
 
 KEPT = 64
 """Sweeps whose standings are kept in memory; the one that nobody asked for longest goes first."""
@@ -39,6 +42,11 @@ class Reading:
     standings: Standings
     foreign: tuple[ForeignEntry, ...]
     version: str
+
+    @cached_property
+    def by_number(self) -> Mapping[int, Trial]:
+        """The trials by their numbers."""
+        return {trial.number: trial for trial in self.standings.trials}
 
 
 class Readings:

@@ -72,7 +72,7 @@ class Lab:
                 self.person(owner),
                 name=name,
                 source=json.dumps({**SMALL, "name": name}),
-                spec=sweep.as_dict(),
+                spec=sweep.to_dict(),
             )
 
 

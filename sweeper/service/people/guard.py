@@ -12,7 +12,7 @@ beyond that (another's sweep, an admin's page), it asks itself, see `permission`
 from __future__ import annotations
 
 import hmac
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qs, quote
 
@@ -143,7 +143,7 @@ class Guard:
             if given:
                 self._attempts.failed(client)
             raise Refusal(401, "no-token", "A valid token is needed: `Authorization: Bearer …`.")
-        state["caller"] = caller
+        state["caller"] = caller = replace(caller, address=client)
         reading = method in READING or path in self._openings.searches
         if caller.csrf is not None and method not in READING:
             if path.startswith(self._openings.foreign or "\0"):

@@ -56,11 +56,12 @@ class Scope(IntEnum):
 @dataclass(frozen=True)
 class Caller:
     """Who sends a request, and with what. `csrf` is what a browser's forms must carry; None where a
-    token came with the request itself."""
+    token came with the request itself. `address` is where the request comes from."""
 
     person: Person
     token: Token
     csrf: str | None = None
+    address: str = ""
 
     @property
     def scope(self) -> Scope:

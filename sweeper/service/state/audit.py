@@ -19,7 +19,6 @@ def note(
     action: str,
     target: str = "",
     *,
-    address: str = "",
     detail: Mapping[str, Any] | None = None,
 ) -> None:
     """Write down that somebody did `action` to `target`; no caller is the machine's own admin."""
@@ -28,7 +27,7 @@ def note(
             time=time.time(),
             person=caller.person.name if caller else "",
             token_id=caller.token.id if caller else None,
-            address=address,
+            address=caller.address if caller else "",
             action=action,
             target=target,
             detail=dict(detail or {}),

@@ -46,6 +46,12 @@ def add_events(
     return int(last)
 
 
+def take_turn(session: Session) -> None:
+    """Have nobody else write events until this transaction ends: what it looks up before it adds
+    something with its event stays true."""
+    session.execute(select(Counter).where(Counter.name == _SERIES).with_for_update())
+
+
 def events_after(
     session: Session, number: int, sweep_id: str | None = None, limit: int = 1000
 ) -> list[Event]:

@@ -11,8 +11,8 @@ from typing import Any
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
-from sweeper.errors import UnknownSweep, UserError
-from sweeper.service.state.events import add_event
+from sweeper.errors import SpecConflict, UnknownSweep
+from sweeper.service.state.events import add_event, take_turn
 from sweeper.service.state.tables import (
     ENDS,
     Driver,
@@ -56,10 +56,11 @@ def add_sweep(
     """A new sweep at the end of the queue.
 
     Raises:
-        UserError: the name is taken.
+        SpecConflict: the name is taken.
     """
+    take_turn(session)  # two of one name are not added at once
     if session.scalar(select(Sweep.id).where(Sweep.name == name)):
-        raise UserError(f"there is a sweep named {name!r} already; give this one another name")
+        raise SpecConflict(f"there is a sweep named {name!r} already; give this one another name")
     now = time.time()
     sweep = Sweep(
         id=uuid.uuid4().hex,
@@ -91,7 +92,7 @@ def want(session: Session, sweep: Sweep, wanted: Wanted, *, by: str) -> None:
 
 def entries(session: Session) -> list[Entry]:
     """All sweeps, newest first."""
-    rows = session.execute(_entries().order_by(Sweep.created.desc())).tuples()
+    rows = session.execute(entries_chosen().order_by(Sweep.created.desc()))
     return [Entry(*row) for row in rows]
 
 
@@ -101,8 +102,8 @@ def entry_named(session: Session, name: str) -> Entry:
     Raises:
         UnknownSweep: there is none; the nearest name is given.
     """
-    chosen = _entries().where((Sweep.name == name) | (Sweep.id == name))
-    row = session.execute(chosen).tuples().first()
+    chosen = entries_chosen().where((Sweep.name == name) | (Sweep.id == name))
+    row = session.execute(chosen).first()
     if row is None:
         names = session.scalars(select(Sweep.name).where(Sweep.deleted.is_(None))).all()
         close = nearest(name, names)
@@ -112,7 +113,20 @@ def entry_named(session: Session, name: str) -> Entry:
     return Entry(*row)
 
 
-def _entries() -> Select[Sweep, Person, Lease, Driver]:
+def changing(session: Session, name: str) -> Entry:
+    """`entry_named`, whose sweep nobody else changes until the transaction ends.
+
+    Raises:
+        UnknownSweep: there is none.
+    """
+    entry = entry_named(session, name)
+    session.refresh(entry.sweep, with_for_update=True)
+    session.refresh(entry.lease)
+    return entry
+
+
+def entries_chosen() -> Select[Sweep, Person, Lease, Driver]:
+    """All sweeps that are not being deleted, to be narrowed down."""
     return (
         select(Sweep, Person, Lease, Driver)
         .join(Person, Person.id == Sweep.person_id)
