@@ -22,6 +22,7 @@ from sweeper.search.importances import Method, importances_of
 from sweeper.search.owner import refuse_strangers, refuse_without_study
 from sweeper.search.storage import load_study, open_storage, storage_exists
 from sweeper.standings import Standings, standings_of
+from sweeper.standings.usage import Usage
 from sweeper.sweepfile.model import Sweep
 from sweeper.trial import FinalScore, Trial
 
@@ -91,9 +92,9 @@ class StudyReader:
         return dict(self._study.user_attrs.get("company", {}))
 
     @property
-    def seconds(self) -> float:
-        """Seconds that drivers have spent on this sweep, all runs together."""
-        return float(self._study.user_attrs.get("seconds", 0.0))
+    def used(self) -> Usage:
+        """What the sweep has used, all its runs together."""
+        return Usage.read(self._study.user_attrs)
 
     def importances(self, method: Method = "ped_anova") -> dict[str, Importance]:
         """Importance of each searched parameter for the first objective (`importances_of`)."""
