@@ -11,6 +11,7 @@ from fastapi import Depends, FastAPI, Request
 from starlette.types import ASGIApp
 
 from sweeper.service import problem
+from sweeper.service.memo import Memo
 from sweeper.service.people.guard import Guard, Openings
 from sweeper.service.readings import Readings
 from sweeper.service.settings import ServiceSettings
@@ -24,6 +25,7 @@ class Service:
     settings: ServiceSettings
     database: Database
     readings: Readings = field(init=False)
+    memo: Memo = field(default_factory=Memo)
     closing: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
     """What is done, last first, when the application ends."""
 
@@ -69,12 +71,13 @@ def application(
     app.state.service = service
     problem.install(app)
     app.add_api_route("/health", _health, methods=["GET"], include_in_schema=False)
-    from sweeper.service.api.install import install as install_api  # they import this file
+    from sweeper.service.api.install import OPENINGS  # they import this file
+    from sweeper.service.api.install import install as install_api
     from sweeper.service.pages import install as install_pages
 
     for add in (install_api, install_pages, *install):
         add(app, service)
-    return Guard(app, service.settings, service.database, openings)
+    return Guard(app, service.settings, service.database, OPENINGS | openings)
 
 
 async def _health() -> dict[str, str]:

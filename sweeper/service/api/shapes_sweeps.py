@@ -6,7 +6,7 @@ from typing import Any, Self
 
 from pydantic import Field
 
-from sweeper.service.api.shape import Asked, Line, Number, Numbers, Plain, Shape, Text
+from sweeper.service.api.shape import Asked, Line, Number, Plain, Shape, Text
 from sweeper.service.people.permission import may_change
 from sweeper.service.state.accounts import Caller
 from sweeper.service.state.sweeps import Entry
@@ -183,15 +183,6 @@ class OrderShape(Shape):
     def of(cls, order: Order) -> Self:
         """That of a row."""
         return cls.model_validate(order)
-
-
-class SeedsShape(Shape):
-    """Values of one configuration on several seeds."""
-
-    values: Numbers
-    mean: Number
-    deviation: Number
-    failed: int
 
 
 def _facts(entry: Entry, caller: Caller) -> dict[str, Any]:
