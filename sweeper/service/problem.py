@@ -45,6 +45,8 @@ class Fault(BaseModel):
     what: str
     expected: str = ""
     nearest: str | None = None
+    file: str = ""
+    """What the sweep file is called, or the value that was laid over it."""
     line: int | None = None
     """Line of the sweep file, from 1."""
 
@@ -111,6 +113,7 @@ def fault_of(problem: Problem) -> Fault:
         what=problem.message,
         expected=problem.expected,
         nearest=problem.nearest,
+        file=problem.file,
         line=problem.line,
     )
 
