@@ -20,6 +20,7 @@ from sweeper.cli import (
     parts,
     running,
     serving,
+    tokens,
     tricks,
 )
 from sweeper.cli.printing import say
@@ -47,6 +48,7 @@ for group in (
     parts,
     machine,
     serving,
+    tokens,
 ):
     group.register(app)
 

@@ -72,9 +72,10 @@ def application(
     app.state.service = service
     problem.install(app)
     app.add_api_route("/health", _health, methods=["GET"], include_in_schema=False)
-    from sweeper.service.api.install import install as install_api  # it imports this file
+    from sweeper.service.api.install import install as install_api  # they import this file
+    from sweeper.service.pages import install as install_pages
 
-    for add in (install_api, *install):
+    for add in (install_api, install_pages, *install):
         add(app, service)
     return Guard(app, service.settings, service.database, openings)
 

@@ -145,8 +145,8 @@ def _welcome(database: Database, say: Say) -> None:
             return
         if not sys.stdout.isatty():
             say(
-                "Nobody can sign in yet: `sweeper token NAME --scope admin`, on a terminal of this "
-                "machine, makes the first token and shows it there"
+                "Nobody can sign in yet: on a terminal of this machine, "
+                "`sweeper token new NAME --scope admin` makes the first token and shows it"
             )
             return
         name = _user()

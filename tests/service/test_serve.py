@@ -83,26 +83,27 @@ class Process:
         return status
 
 
-@pytest.fixture
-def process(tmp_path: Path) -> Iterator[Process]:
-    made = Process(tmp_path / "sweeps", free_port())
-    made.start()
-    yield made
-    if made.process.poll() is None:
-        made.end(signal.SIGKILL)
-
-
-def test_the_first_token_is_shown_once_and_stands_nowhere_else(process: Process) -> None:
+def test_the_first_token_is_shown_once_and_stands_nowhere_else(tmp_path: Path) -> None:
+    process = Process(tmp_path / "sweeps", free_port())
+    process.start()
     (token,) = TOKEN.findall(process.until("The service is at"))
+    secret = token.rpartition("_")[2].encode()
     address = f"http://127.0.0.1:{process.port}"
     with httpx.Client(headers={"authorization": f"Bearer {token}"}) as client:
         assert client.get(f"{address}/api/v1/sweeps").status_code == 200
         assert client.get(f"{address}/api/v1/never?token={token}").status_code == 404
         assert client.get(f"{address}/mlflow/version").status_code == 502
+    lines = [_read(file) for file in Path("/proc").glob("[0-9]*/cmdline")]
+    assert any(b"serve" in line for line in lines)
+    assert [line for line in lines if secret in line] == []
+
+    _refused(Process(process.home, free_port()), 1, "one serves everybody")
+    other = process.home.with_name("other")
+    _refused(Process(other, process.port), 2, f"cannot listen at port {process.port}")
+
     before = len(process.said)
     assert process.end() == 0
     assert TOKEN.findall(process.said[before:]) == []
-    secret = token.rpartition("_")[2].encode()
     kept = [file for file in process.home.rglob("*") if file.is_file()]
     assert len(kept) > 3
     assert [file for file in kept if secret in file.read_bytes()] == []
@@ -112,27 +113,13 @@ def test_the_first_token_is_shown_once_and_stands_nowhere_else(process: Process)
     assert again.end() == 0
 
 
-def test_no_token_stands_in_a_process_list(process: Process) -> None:
-    (token,) = TOKEN.findall(process.until("The service is at"))
-    secret = token.rpartition("_")[2].encode()
-    lines = [_read(file) for file in Path("/proc").glob("[0-9]*/cmdline")]
-    assert any(b"serve" in line for line in lines)
-    assert [line for line in lines if secret in line] == []
+def _refused(process: Process, status: int, words: str) -> None:
+    process.start()
+    assert "Traceback" not in process.until(words)
+    assert process.process.wait(30) == status
 
 
-def test_a_second_one_is_refused(process: Process) -> None:
-    process.until("The service is at")
-    second = Process(process.home, free_port())
-    second.start()
-    said = second.until("one serves everybody")
-    assert second.process.wait(30) == 1
-    assert "Traceback" not in said
-    taken = Process(process.home.with_name("other"), process.port)
-    taken.start()
-    assert f"cannot listen at port {process.port}" in taken.until("name another")
-    assert taken.process.wait(30) == 2
-
-
+@pytest.mark.slow
 def test_mlflow_is_a_child_that_comes_back_and_ends_with_it(tmp_path: Path) -> None:
     process = Process(tmp_path / "sweeps", free_port(), environment={"MLFLOW_TRACKING_URI": ""})
     process.start()

@@ -213,13 +213,12 @@ def _frame(scale: Scale, place_y: Callable[[float], float]) -> str:
     """The upright axis, with the values at its ends and in the middle."""
     middle = math.sqrt(scale.low * scale.high) if scale.log else (scale.low + scale.high) / 2
     marks = dict.fromkeys((scale.low, middle, scale.high))
-    lines = "".join(
+    return "".join(
         f'<line class="grid" x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{place_y(value):.1f}" '
         f'y2="{place_y(value):.1f}"/><text class="tick y" x="{_LEFT - 6}" '
         f'y="{place_y(value) + 4:.1f}">{_brief(value)}</text>'
         for value in marks
     )
-    return lines
 
 
 def _x_ticks(ticks: Sequence[tuple[float, str]]) -> str:
