@@ -41,6 +41,10 @@ class StudyReader:
         final = self._study.user_attrs.get(f"{attributes.FINAL}{number}")
         return attributes.trial_of(self._entries.get(number), final)
 
+    def begins_anew(self, number: int) -> bool:
+        """Whether the trial's checkpoint, if it has one, is to be left aside."""
+        return bool(self._entries.get(number).user_attrs.get(attributes.ANEW))
+
     def trials(self) -> list[Trial]:
         """All trials in the order of their numbers."""
         with translated():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated
@@ -24,6 +25,8 @@ class Service:
 
     settings: ServiceSettings
     database: Database
+    ending: threading.Event = field(default_factory=threading.Event)
+    """The process is about to end: an answer without an end (a stream of events) finds one."""
     readings: Readings = field(init=False)
     memo: Memo = field(default_factory=Memo)
     closing: list[Callable[[], Awaitable[None]]] = field(default_factory=list)

@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
-from sweeper.service.api import caching, files, notices, results, sweeps, trials
+from sweeper.service.api import caching, files, notices, records, results, sweeps, trials
 from sweeper.service.api.routing import PROBLEM
 from sweeper.service.app import Service
 from sweeper.service.problem import MEDIA_TYPE, ProblemDetails
@@ -22,6 +22,7 @@ _PARTS: tuple[Callable[[FastAPI], None], ...] = (
     trials.install,
     results.install,
     files.install,
+    records.install,
     notices.install,
 )
 
