@@ -73,12 +73,13 @@ class AnotherHome(UserError):
 
 
 class SweepBusy(SweeperError):
-    """Another process holds the lock of this sweep; `pid` is None when it has not said which."""
+    """Another process holds the lock of this sweep; `pid` is None when it has not said which, or
+    runs elsewhere, which `where` tells then."""
 
-    def __init__(self, name: str, pid: int | None) -> None:
+    def __init__(self, name: str, pid: int | None, where: str = "") -> None:
         self.name = name
         self.pid = pid
-        owner = "another process" if pid is None else f"process {pid}"
+        owner = where or ("another process" if pid is None else f"process {pid}")
         super().__init__(f"sweep {name!r} is being run by {owner}")
 
 

@@ -19,6 +19,7 @@ from sweeper.cli import (
     papers,
     parts,
     running,
+    serving,
     tokens,
     tricks,
 )
@@ -46,6 +47,7 @@ for group in (
     tricks,
     parts,
     machine,
+    serving,
     tokens,
 ):
     group.register(app)
