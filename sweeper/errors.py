@@ -11,6 +11,7 @@
     ├── ProtocolChanged          values would be measured by another protocol than the sweep's
     ├── LedgerError              the study could not be read or written
     │   └── Superseded           a newer driver writes it now
+    ├── Unreachable              a sweep service does not answer, or failed at it
     └── TrackingError            MLflow or the outbox before it failed for good
 
 The command line prints these without a traceback. Vendors' exceptions are translated into them
@@ -105,6 +106,10 @@ class LedgerError(SweeperError):
 
 class Superseded(LedgerError):
     """A newer driver has taken the study over: an older one writes nothing more."""
+
+
+class Unreachable(SweeperError):
+    """A sweep service does not answer, or has failed at what it was asked."""
 
 
 class TrackingError(SweeperError):

@@ -2,6 +2,8 @@
 
 HOME/
   mlflow.db  mlartifacts/   MLflow's store, when no tracking server is named
+  service.db  service.lock  service.mlflow.log
+                            what a server over this home keeps, when no database is named
   cache/                    what all sweeps share: decoded data, reference statistics, weights
   NAME/                     one sweep
     sweep.yaml              the file as it was given; in full where more was set beside it
@@ -42,6 +44,8 @@ DEFAULT_HOME = "sweeps"
 NAME_RULE = "letters, digits, '.', '_' and '-', at most 100, not starting with '.' or '-'"
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
 RESERVED = frozenset({"cache", "mlartifacts", "mlflow.db", "mlflow.db-wal", "mlflow.db-shm"})
+_RESERVED_BELOW = "service."
+"""What every file of the service's begins with."""
 
 _REFUSALS = (
     *(errno.ENOSPC, errno.EDQUOT, errno.EROFS),
@@ -63,7 +67,12 @@ _LOCK_PATIENCE = 0.25
 
 def is_valid_name(name: str) -> bool:
     """Whether `name` may be a sweep's: it becomes a folder, a tag and part of a web address."""
-    return _NAME.fullmatch(name) is not None and name not in RESERVED
+    return _NAME.fullmatch(name) is not None and not is_reserved(name)
+
+
+def is_reserved(name: str) -> bool:
+    """Whether `name` is taken by what all sweeps of a home share."""
+    return name in RESERVED or name.startswith(_RESERVED_BELOW)
 
 
 @contextmanager
@@ -273,7 +282,7 @@ class Home:
         Raises:
             UserError: a sweep cannot have that name.
         """
-        if name in RESERVED:
+        if is_reserved(name):
             raise UserError(f"{name!r} {TAKEN}")
         if not is_valid_name(name):
             raise UserError(f"{name!r} cannot name a sweep: a name is {NAME_RULE}")

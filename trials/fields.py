@@ -51,11 +51,16 @@ def paths_in(model: type[BaseModel], mapping: Mapping[str, Any]) -> Iterator[tup
         field = model.model_fields.get(name)
         if field is None:
             continue
-        if isinstance(value, str) and Path in _types(field.annotation):
+        if isinstance(value, str) and is_path(field):
             yield (name,)
         elif isinstance(value, Mapping):
             for keys in dict.fromkeys(_paths_under(field, value)):
                 yield (name, *keys)
+
+
+def is_path(field: FieldInfo) -> bool:
+    """Whether a setting names a file or folder."""
+    return Path in _types(field.annotation)
 
 
 def _paths_under(field: FieldInfo, value: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:

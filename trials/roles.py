@@ -9,13 +9,18 @@ from typing import Any
 
 from trials import catalogue
 from trials.config import TrialConfig
-from trials.fields import Role, fields_at, paths_in
+from trials.fields import Role, fields_at, is_path, paths_in
 from trials.trick import Trick
 
 
 def paths_of(mapping: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
     """Where a mapping, valid or not, names a file or folder: the keys that lead there."""
     return paths_in(TrialConfig, mapping)
+
+
+def names_file(path: str) -> bool:
+    """Whether a setting names a file or folder, of whichever part may be chosen there."""
+    return any(map(is_path, fields_at(TrialConfig, path.split("."))))
 
 
 def shapes_weights(path: str) -> bool:

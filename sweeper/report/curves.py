@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.artist import Artist
@@ -16,23 +14,10 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import StrMethodFormatter
 
 from sweeper.report import style
+from sweeper.report.lines import MANY, Line, by_step, lines_of, quantiles
 from sweeper.standings import Standings
 from sweeper.standings.values import final
-from sweeper.trial import Trial
 from sweeper.wording import better, measure, number
-
-MANY = 300
-"""Above this many trials, single lines say nothing any more: bands are drawn instead."""
-_STEPS_SHOWN = 200
-
-
-@dataclass(frozen=True)
-class Line:
-    """One trial's values by step."""
-
-    trial: Trial
-    steps: tuple[int, ...]
-    values: tuple[float, ...]
 
 
 def over_steps(standings: Standings, objective: int = 0) -> Figure | None:
@@ -40,7 +25,7 @@ def over_steps(standings: Standings, objective: int = 0) -> Figure | None:
 
     None when no trial was measured twice: a point is no curve.
     """
-    lines = _lines(standings, objective)
+    lines = lines_of(standings, objective)
     if all(len(line.steps) < 2 for line in lines):
         return None
     many = len(lines) > MANY
@@ -72,16 +57,6 @@ def over_steps(standings: Standings, objective: int = 0) -> Figure | None:
 
 def _best(standings: Standings) -> set[int]:
     return {standings.best.trial.number} if standings.best is not None else set()
-
-
-def _lines(standings: Standings, objective: int) -> list[Line]:
-    lines = []
-    for trial in standings.search:
-        if standings.comparable(trial):
-            curve = standings.curve(trial, objective)
-            if curve:
-                lines.append(Line(trial, tuple(curve), tuple(curve.values())))
-    return lines
 
 
 # Up to some hundreds of trials: a line each -----------------------------------------------------
@@ -142,8 +117,8 @@ def _draw_lines(axes: Axes, lines: Sequence[Line]) -> list[Artist]:
 
 
 def _draw_bands(axes: Axes, lines: Sequence[Line]) -> list[Artist]:
-    steps, values = _by_step(lines)
-    levels = np.array([np.quantile(at_step, (0.05, 0.25, 0.5, 0.75, 0.95)) for at_step in values]).T
+    steps, values = by_step(lines)
+    levels = quantiles(values)
     colour = style.COMPLETED
     axes.fill_between(steps, levels[0], levels[4], color=colour, alpha=0.13, linewidth=0)
     axes.fill_between(steps, levels[1], levels[3], color=colour, alpha=0.25, linewidth=0)
@@ -156,7 +131,7 @@ def _draw_bands(axes: Axes, lines: Sequence[Line]) -> list[Artist]:
 
 
 def _draw_alive(axes: Axes, lines: Sequence[Line]) -> None:
-    steps, values = _by_step(lines)
+    steps, values = by_step(lines)
     counts = [len(at_step) for at_step in values]
     axes.fill_between(
         [0, *steps], [counts[0], *counts], step="pre", color=style.PRUNED, alpha=0.45, linewidth=0
@@ -164,17 +139,6 @@ def _draw_alive(axes: Axes, lines: Sequence[Line]) -> None:
     axes.set_ylim(0, max(counts) * 1.08)
     axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     axes.set_ylabel("trials")
-
-
-def _by_step(lines: Sequence[Line]) -> tuple[list[int], list[list[float]]]:
-    """Values of all trials at each of the steps that most trials were measured at."""
-    by_step: dict[int, list[float]] = {}
-    for line in lines:
-        for step, value in zip(line.steps, line.values, strict=True):
-            by_step.setdefault(step, []).append(value)
-    common = Counter({step: len(values) for step, values in by_step.items()})
-    steps = sorted(step for step, _ in common.most_common(_STEPS_SHOWN))
-    return steps, [by_step[step] for step in steps]
 
 
 # What the eye should find first -----------------------------------------------------------------

@@ -107,7 +107,7 @@ def film_strip(standings: Standings, folder: SweepFolder) -> Image.Image | None:
 
 def gallery(standings: Standings, folder: SweepFolder) -> Image.Image | None:
     """Configurations, best to worst, by steps. None for fewer than two with samples."""
-    rows = _rows(standings, folder)
+    rows = rows_of(standings, folder)
     if len(rows) < 2:
         return None
     steps = _evenly(sorted({step for _, samples in rows for step in samples}), STEPS)
@@ -129,8 +129,9 @@ def gallery(standings: Standings, folder: SweepFolder) -> Image.Image | None:
 # Parts of the gallery ---------------------------------------------------------------------------
 
 
-def _rows(standings: Standings, folder: SweepFolder) -> list[tuple[Standing, Mapping[int, Path]]]:
-    """Evenly chosen from best to worst, the base always among them, in that order."""
+def rows_of(standings: Standings, folder: SweepFolder) -> list[tuple[Standing, Mapping[int, Path]]]:
+    """Trials with samples, evenly chosen from best to worst, the base always among them, in that
+    order; with each its sample grids by step."""
     started = [standing for standing in standings.order if standing.trial.steps > 0]
     looked_at = _evenly(started, _LOOKED_AT)
     pictured = [(standing, samples_of(folder, standing.trial)) for standing in looked_at]

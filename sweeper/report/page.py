@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from importlib import resources
 from string import Template
 
 from sweeper.ablation.formats import html as table_html
-from sweeper.ablation.search_statistics import Importance, ToggleShare, too_few_to_tell
+from sweeper.ablation.search_statistics import Importance, too_few_to_tell
 from sweeper.ablation.tables import Table
-from sweeper.report import markup, sections, summary
-from sweeper.report.markup import Cell, Picture, text
+from sweeper.report import markup, sections, summary, what_matters
+from sweeper.report.assets import SORTING, STYLE, asset
+from sweeper.report.markup import Picture, text
 from sweeper.standings import Standings
-from sweeper.wording import measure, plural, sentence, short_path
+from sweeper.wording import measure, sentence
 
 _FOOTER = (
     "<footer>Made by <code>sweeper report</code> from the sweep's study; the same trials give the "
@@ -44,7 +44,7 @@ def page(
             "tables",
             "Ablation" if ablation else _title_of(tables),
             shown("effects")
-            + "".join(table_html.render(_results_first(table)) for table in tables)
+            + "".join(table_html.render(results_first(table)) for table in tables)
             + shown("factor_effects", "half_normal"),
         ),
         (
@@ -73,9 +73,10 @@ def page(
         for key, title, content in parts
     ]
     body.append(_FOOTER)
-    return Template(_resource("page.html")).substitute(
+    return Template(asset("page.html")).substitute(
         title=text(f"{standings.sweep.name} · sweep report"),
-        style=_resource("page.css"),
+        style=asset(STYLE),
+        script=asset(SORTING),
         body="".join(body),
     )
 
@@ -86,7 +87,7 @@ def _title_of(tables: Sequence[Table]) -> str:
     return "On fresh seeds" if confirmed else "Configurations as a table"
 
 
-def _results_first(table: Table) -> Table:
+def results_first(table: Table) -> Table:
     """A table of many tricks is wider than the page: what came out stands before what went in."""
     columns = sorted(table.columns, key=lambda column: column.key.startswith(("trick.", "param.")))
     return replace(table, columns=tuple(columns))
@@ -118,68 +119,4 @@ def _what_matters(
         count, parameters = len(standings.finished), len(standings.sweep.parameters)
         why = too_few_to_tell(count, parameters) or "no completed trials differ in their parameters"
         content = markup.notice(f"Which parameter matters most: {why}.") + content
-    return content + _noise(standings) + _shares(standings)
-
-
-def _noise(standings: Standings) -> str:
-    """How much of the spread between trials is luck."""
-    noise = standings.noise
-    if noise is None:
-        return (
-            "<p>How much of the variance between trials is seed noise is not known: no "
-            "configuration was run on several seeds. <code>seeds: {confirm_top: 3}</code> tells."
-            "</p>\n"
-        )
-    return (
-        f"<p>Seed noise alone is {_percent(noise.share)} of the variance between the search's "
-        f"trials (95% interval {_percent(noise.low)} to {_percent(noise.high)}, from "
-        f"{plural(noise.replicates, 'replicate')} of {plural(noise.groups, 'configuration')}). "
-        "What is left is what the parameters can explain: an importance below that share is not to "
-        "be believed.</p>\n"
-    )
-
-
-def _shares(standings: Standings) -> str:
-    """Which toggles the best tenth of the trials has in common."""
-    shares = standings.shares
-    if not shares:
-        return ""
-    heads = [("trick", ""), ("on in the best tenth", "right"), ("on in the rest", "right")]
-    heads += [("difference [95%]", "right"), ("p (Fisher, Holm)", "right")]
-    rows = [
-        (
-            "",
-            [
-                Cell(short_path(share.name), short_path(share.name)),
-                Cell(f"{share.top:.0%}", repr(share.top), "right"),
-                Cell(f"{share.rest:.0%}", repr(share.rest), "right"),
-                Cell(_points(share), repr(share.difference), "right"),
-                Cell(
-                    "< 0.001" if share.p_holm < 0.001 else f"{share.p_holm:.3f}",
-                    repr(share.p_holm),
-                    "right",
-                ),
-            ],
-        )
-        for share in shares
-    ]
-    return (
-        "<h3>What the best trials share</h3>\n"
-        + markup.table(heads, rows, sortable=True)
-        + '<p class="muted">In percentage points. A sampler that learns repeats what worked, so '
-        "trials are not independent and the intervals are too narrow by an unknown amount; an "
-        "ablation with paired seeds settles it.</p>\n"
-    )
-
-
-def _points(share: ToggleShare) -> str:
-    low, high = 100 * share.low, 100 * share.high
-    return f"{100 * share.difference:+.0f} [{low:+.0f}, {high:+.0f}]".replace("-", "−")
-
-
-def _percent(share: float) -> str:
-    return "under 1%" if share < 0.01 else f"{share:.0%}"
-
-
-def _resource(name: str) -> str:
-    return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
+    return content + what_matters.noise(standings) + what_matters.shares(standings)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import yaml
@@ -41,8 +41,8 @@ _FRONT = 8
 # The leaderboard --------------------------------------------------------------------------------
 
 
-def leaderboard(standings: Standings) -> str:
-    """The best trials with everything searched, sortable."""
+def leaderboard(standings: Standings, address: Callable[[Trial], str] | None = None) -> str:
+    """The best trials with everything searched, sortable; each a link to its `address`, if any."""
     if not standings.search:
         return "<p>No trial has started yet.</p>\n"
     shown = standings.order[:ROWS]
@@ -65,7 +65,7 @@ def leaderboard(standings: Standings) -> str:
     rows = [
         (
             "best" if standing.rank == 1 else "",
-            _row(standing, standings, paths, (of_search, confirmed), gains),
+            _row(standing, standings, paths, (of_search, confirmed), gains, address),
         )
         for standing in shown
     ]
@@ -85,7 +85,8 @@ def leaderboard(standings: Standings) -> str:
     if of_search and not confirmed:
         note += "Ranked by the mean of a configuration over the seeds that the search drew for it. "
     note += _given_up(standings)
-    note += "A trial without a final value has no rank. All rows: leaderboard.csv, .parquet."
+    note += "A trial without a final value has no rank."
+    note += " All rows: leaderboard.csv, .parquet." if address is None else ""
     return (
         markup.table(heads, rows, sortable=True, tall=len(rows) > 30)
         + f'<p class="muted">{text(note)}</p>\n'
@@ -112,11 +113,12 @@ def _row(
     paths: list[str],
     over_seeds: tuple[bool, bool],
     gains: Mapping[int, Difference],
+    address: Callable[[Trial], str] | None,
 ) -> list[Cell]:
     trial = standing.trial
     cells = [
         _numeric(standing.rank, str(standing.rank or NONE)),
-        Cell(trial.name + (" (base)" if trial.role == "base" else ""), str(trial.number)),
+        _named(trial, address),
         _state(standing),
     ]
     scores = zip(over_seeds, (standing.searched, standing.confirmed), strict=True)
@@ -136,6 +138,14 @@ def _row(
         _numeric(trial.seconds, duration(trial.seconds)),
         _numeric(seed, NONE if seed is None else str(seed)),
     ]
+
+
+def _named(trial: Trial, address: Callable[[Trial], str] | None) -> Cell:
+    name = text(trial.name)
+    if address is not None:
+        name = f'<a href="{text(address(trial))}">{name}</a>'
+    base = " (base)" if trial.role == "base" else ""
+    return Cell(name + base, str(trial.number), html=True)
 
 
 def _state(standing: Standing) -> Cell:

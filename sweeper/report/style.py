@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import matplotlib as mpl
@@ -16,6 +16,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+
+from sweeper.report.scales import scale_of
 
 BEST = "#d55e00"
 BASE = "#000000"
@@ -92,12 +94,6 @@ def png(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
-def wants_log(values: Iterable[float]) -> bool:
-    """Whether a logarithmic axis shows the values better: all positive, over a factor of ten."""
-    finite = [value for value in values if math.isfinite(value)]
-    return bool(finite) and min(finite) > 1e-30 and max(finite) > 10 * min(finite)
-
-
 def scale_values(
     axis_owner: Axes,
     values: Sequence[float],
@@ -106,20 +102,14 @@ def scale_values(
     whole: bool = False,
     keep: Sequence[float] = (),
 ) -> None:
-    """Choose log or linear for the values, with limits that single explosions cannot stretch.
-
-    Linear: up to three times the interquartile range beyond the quartiles; logarithmic: up to four
-    decades beyond them; with `whole`, all values. Those of `keep`, the best, are always inside.
-    """
-    finite = sorted(value for value in values if math.isfinite(value))
-    if not finite:
+    """Choose log or linear for the values, with limits that single explosions cannot stretch; see
+    `scales.scale_of`."""
+    scale = scale_of(values, whole=whole, keep=keep)
+    if scale is None:
         return
-    low, high = finite[0], finite[-1]
-    first, third = finite[len(finite) // 4], finite[(3 * len(finite)) // 4]
+    low, high = scale.low, scale.high
     set_limits = axis_owner.set_ylim if which == "y" else axis_owner.set_xlim
-    if wants_log(finite):
-        low, high = max(low, first / 1e4), min(high, third * 1e4)
-        low, high = min([low, *keep]), max([high, *keep])
+    if scale.log:
         margin = (high / low) ** 0.05
         log_axis(axis_owner, which)
         set_limits(low / margin, high * margin)
@@ -127,10 +117,6 @@ def scale_values(
     axis = axis_owner.yaxis if which == "y" else axis_owner.xaxis
     axis.set_major_locator(MaxNLocator(6))
     axis.set_major_formatter(FuncFormatter(_plain))
-    reach = 3 * (third - first)
-    if reach > 0 and not whole:
-        low, high = max(low, first - reach), min(high, third + reach)
-        low, high = min([low, *keep]), max([high, *keep])
     margin = 0.06 * (high - low) or 0.05 * abs(high) or 0.5
     set_limits(low - margin, high + margin)
 

@@ -27,15 +27,21 @@ from sweeper.wording import (
 
 
 def header(standings: Standings, state: str) -> str:
-    """Name, what is optimised, how far it is."""
+    """Name, how far it is, what is optimised."""
+    sweep = standings.sweep
+    parts = [f'<h1>{text(sweep.name)} <span class="chip">{text(state)}</span></h1>\n']
+    if sweep.description:
+        parts.append(f"<p>{text(sweep.description)}</p>\n")
+    return "".join(parts) + lead(standings)
+
+
+def lead(standings: Standings) -> str:
+    """What is optimised over what, and when that was."""
     sweep = standings.sweep
     goals = " and ".join(
         f"{measure(metric)} ({better(goal)})"
         for metric, goal in zip(standings.metrics, standings.goals, strict=True)
     )
-    parts = [f'<h1>{text(sweep.name)} <span class="chip">{text(state)}</span></h1>\n']
-    if sweep.description:
-        parts.append(f"<p>{text(sweep.description)}</p>\n")
     scheduler = "" if not sweep.scheduler.part.decides else f", scheduler {sweep.scheduler.name}"
     line = (
         f"{goals} over {plural(len(sweep.parameters), 'parameter')}; sampler "
@@ -45,8 +51,7 @@ def header(standings: Standings, state: str) -> str:
         design = sweep.ablation.name.replace("_", " ")
         line = f"{goals}; {design} over {plural(len(sweep.parameters), 'factor')}."
     when = _when(standings)
-    parts.append(f'<p class="lead">{text(line)}{f"<br>{text(when)}" if when else ""}</p>\n')
-    return "".join(parts)
+    return f'<p class="lead">{text(line)}{f"<br>{text(when)}" if when else ""}</p>\n'
 
 
 def verdict(standings: Standings) -> str:

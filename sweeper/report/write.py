@@ -13,7 +13,7 @@ from PIL import Image
 from sweeper.ablation.search_statistics import Importance
 from sweeper.ablation.tables import Table
 from sweeper.home import SweepFolder
-from sweeper.report import curves, effects, gallery, parameter_plots, search_plots, style
+from sweeper.report import curves, effects, gallery, lines, parameter_plots, search_plots, style
 from sweeper.report.leaderboard import as_csv, as_parquet, leaderboard
 from sweeper.report.markup import Picture, text
 from sweeper.report.page import page
@@ -228,7 +228,7 @@ def _curve_plans(standings: Standings) -> Iterator[_Plan]:
             text(
                 f"{shown} at every evaluation of every trial of the search. Lines that end early "
                 "are trials that were stopped (dot) or failed (cross)." + hidden
-                if len(standings.search) <= curves.MANY
+                if len(standings.search) <= lines.MANY
                 else f"{shown} at the evaluations of all trials of the search; below, how many "
                 "were still training. Late steps show survivors only." + hidden
             ),

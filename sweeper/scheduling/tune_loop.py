@@ -64,7 +64,9 @@ class Tuning:
         self._look = look
         self._afterwards = afterwards
         self._next_tick = 0.0
-        self._cluster = Cluster(sweep.resources, sweep.limits.parallel, self._end_start)
+        self._cluster = Cluster(
+            sweep.resources, sweep.limits.parallel, self._end_start, requests.listen
+        )
 
     def run(self) -> None:
         """Run them.

@@ -43,13 +43,7 @@ from sweeper.trial import Evaluation, FinalScore, Trial
 class Ledger(StudyReader):
     """The study of one sweep as its one driver writes it."""
 
-    def __init__(
-        self,
-        sweep: Sweep,
-        opened: Opened,
-        *,
-        accept_protocol: bool = False,
-    ) -> None:
+    def __init__(self, sweep: Sweep, opened: Opened, *, accept_protocol: bool = False) -> None:
         study, storage = opened.study, opened.storage
         super().__init__(sweep, study, storage)
         self.identity = opened.identity

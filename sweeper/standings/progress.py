@@ -68,7 +68,10 @@ def _over(standings: Standings) -> int:
         # measured by another protocol is due again.
         runs = (t for t in standings.trials if t.over and standings.comparable(t))
         return len({(trial.cell, trial.values.get("seed")) for trial in runs})
-    return sum(trial.over for trial in standings.search)
+    over = sum(trial.over for trial in standings.search)
+    if standings.sweep.search.part.ends:  # the base is measured again under another protocol
+        over -= max(0, sum(trial.over and trial.role == "base" for trial in standings.search) - 1)
+    return over
 
 
 def _state(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 from typing import Any
@@ -33,6 +33,10 @@ class _Loader(yaml.SafeLoader):
     """SafeLoader with the scalars of YAML 1.2, used to compose nodes only, never to construct."""
 
 
+class _Dumper(yaml.SafeDumper):
+    """SafeDumper that quotes every text that a reader of YAML 1.1 or 1.2 would take for more."""
+
+
 _Loader.yaml_implicit_resolvers = {}
 for _tag, _pattern, _first in (
     (
@@ -49,7 +53,10 @@ for _tag, _pattern, _first in (
         "-+0123456789.",
     ),
 ):
-    _Loader.add_implicit_resolver(f"{_CORE}{_tag}", re.compile(rf"(?:{_pattern})\Z"), list(_first))
+    for _reader in (_Loader, _Dumper):
+        _reader.add_implicit_resolver(
+            f"{_CORE}{_tag}", re.compile(rf"(?:{_pattern})\Z"), list(_first)
+        )
 
 
 @dataclass(frozen=True)
@@ -166,6 +173,12 @@ def read_document(text: str, file: str) -> Document:
         if node is not None:
             _Builder(document).build(node)
     return document
+
+
+def write_document(value: Mapping[str, Any]) -> str:
+    """The text of a plain value, from which `read_document` reads the same."""
+    text: str = yaml.dump(dict(value), Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+    return text
 
 
 def _syntax_problem(error: yaml.YAMLError, file: str, text: str) -> Problem:

@@ -48,7 +48,7 @@ def test_the_gallery_goes_from_best_to_worst_with_the_base_among_them(tmp_path):
     for record in records:
         leave_samples(folder, record.number, 250, 500, 750, 1000)
     standings = standings_of(sweep(), records)
-    chosen = [one.trial.number for one, _ in gallery._rows(standings, folder)]
+    chosen = [one.trial.number for one, _ in gallery.rows_of(standings, folder)]
     assert len(chosen) == gallery.ROWS
     assert chosen[0] == 1
     assert chosen[-1] == 39

@@ -1,0 +1,1 @@
+"""The service: sweeps of several people on one cluster, behind one address"""

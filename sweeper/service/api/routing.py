@@ -1,0 +1,97 @@
+"""What the routers share: who asks, which sweep, and what may go wrong."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Path, Request, Security
+from fastapi.security import HTTPBearer
+
+from sweeper.service.actions import looking
+from sweeper.service.app import CurrentService
+from sweeper.service.problem import Fault, Refusal
+from sweeper.service.readings import Reading
+from sweeper.service.state.sweeps import Entry
+from sweeper.trial import Trial
+
+API = "/api/v1"
+
+Responses = dict[int | str, dict[str, Any]]
+"""Responses of a route as OpenAPI tells of them."""
+
+BEARER = HTTPBearer(
+    scheme_name="bearer",
+    bearerFormat="swp_…",
+    description=(
+        "A token of the server, made by `sweeper token` or on the page. Its scope is `read`, "
+        "`submit` (which reads too) or `admin` (which does everything)."
+    ),
+    auto_error=False,  # the guard has seen to it
+)
+
+SweepName = Annotated[
+    str, Path(max_length=200, description="A sweep's name, or its id.", examples=["quickstart"])
+]
+TrialNumber = Annotated[int, Path(ge=0, lt=1 << 31, description="A trial's number.", examples=[7])]
+
+
+def clean(request: Request) -> None:
+    """See that no parameter holds a character that no text has.
+
+    Raises:
+        Refusal: one does; status 422.
+    """
+    given = {**request.path_params, **request.query_params}
+    if "\0" in "".join(f"{key}{value}" for key, value in given.items()):
+        fault = Fault(where="path or query", what="holds the character U+0000")
+        raise Refusal(422, "invalid", "The address is not one.", problems=[fault])
+
+
+def router(tag: str, scope: str = "read") -> APIRouter:
+    """A router whose routes need a token of this scope; the guard asks for the token, and for
+    `submit` where the method writes."""
+    return APIRouter(
+        prefix=API,
+        tags=[tag],
+        dependencies=[Depends(clean), Security(BEARER, scopes=[scope])],
+    )
+
+
+def problems(**kinds: str) -> Responses:
+    """Responses that tell of problems, for OpenAPI: `problems(s409="…")`."""
+    return {
+        int(status.removeprefix("s")): {
+            "description": words,
+            "content": {"application/problem+json": {"schema": PROBLEM}},
+        }
+        for status, words in kinds.items()
+    }
+
+
+PROBLEM = {"$ref": "#/components/schemas/ProblemDetails"}
+
+CONFLICT = problems(s409="Not now: its state, or something of the same name, is in the way.")
+
+
+def named_entry(name: SweepName, service: CurrentService) -> Entry:
+    """The sweep that a path names."""
+    return looking.entry_named(service, name)
+
+
+NamedEntry = Annotated[Entry, Depends(named_entry)]
+
+
+def named_reading(entry: NamedEntry, service: CurrentService) -> Reading:
+    """What the study of the sweep that a path names says."""
+    return looking.reading_of(service, entry)
+
+
+NamedReading = Annotated[Reading, Depends(named_reading)]
+
+
+def named_trial(entry: NamedEntry, number: TrialNumber, service: CurrentService) -> Trial:
+    """The trial that a path names."""
+    return looking.trial_of(service, entry, number)
+
+
+NamedTrial = Annotated[Trial, Depends(named_trial)]

@@ -1,0 +1,285 @@
+"""Sweeps: submit, list, look, change, steer, delete."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Depends, FastAPI, Header, Query, Request, Response, status
+
+from sweeper.service.actions import changing, deleting, drafts, submitting
+from sweeper.service.actions.changing import Changes
+from sweeper.service.actions.submitting import Submission, Submitted
+from sweeper.service.api.paging import Cursor, Descending, Limit, cursor_after, read_cursor
+from sweeper.service.api.routing import (
+    CONFLICT,
+    NamedEntry,
+    SweepName,
+    problems,
+    router,
+)
+from sweeper.service.api.shapes_sweeps import (
+    ChangesAsked,
+    ForkAsked,
+    LimitsAsked,
+    SubmittedShape,
+    SweepDetail,
+    SweepPage,
+    SweepShape,
+)
+from sweeper.service.app import CurrentService
+from sweeper.service.people.permission import CurrentCaller
+from sweeper.service.problem import Refusal
+from sweeper.service.state import listing
+from sweeper.service.state.listing import Sort, Wish
+from sweeper.service.state.tables import Priority, SweepState
+from sweeper.sweepfile.document import write_document
+
+_YAML = ("application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml")
+_JSON = "application/json"
+_EXAMPLE = {
+    "name": "quickstart",
+    "base": {"data": {"name": "digits"}, "steps": 1500},
+    "parameters": {
+        "optimizer.generator.lr": {"distribution": "log_uniform", "min": 1.0e-5, "max": 1.0e-2}
+    },
+    "limits": {"trials": 20},
+}
+FILE_BODY = {
+    "requestBody": {
+        "required": True,
+        "description": "A sweep file; `/api/v1/schema` has the schema of the whole.",
+        "content": {
+            _JSON: {"schema": {"type": "object"}, "example": _EXAMPLE},
+            _YAML[0]: {
+                "schema": {"type": "string"},
+                "example": write_document(_EXAMPLE),
+            },
+        },
+    }
+}
+"""How OpenAPI tells of a body that is a sweep file."""
+
+sweeps = router("sweeps")
+writing = router("sweeps", "submit")
+Key = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=200,
+        pattern=r"^[\x21-\x7e]+$",
+        description="Any text of your own: the same request sent again is answered as the first "
+        "time, and does nothing. Kept for a week.",
+    ),
+]
+Retried = Annotated[
+    list[str],
+    Query(max_length=50, description="Causes by which trials that failed are tried again."),
+]
+Overrides = Annotated[
+    list[str],
+    Query(
+        alias="set",
+        max_length=100,
+        description="Single values laid over the file, as `limits.trials=5`.",
+    ),
+]
+Accepted = Annotated[
+    bool, Query(description="Go on where values would be measured by another protocol.")
+]
+Order = Annotated[Sort, Query(description="What the list is sorted by.")]
+
+
+async def file_text(request: Request) -> str:
+    """The sweep file that a request brings, as text.
+
+    Raises:
+        Refusal: it says it is neither YAML nor JSON; status 415.
+        SpecError: it is none.
+    """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind == _JSON:
+        return drafts.text_of_json(await request.body())
+    if kind in _YAML:
+        return drafts.text_of_yaml(await request.body())
+    raise Refusal(
+        415,
+        "media-type",
+        f"A sweep file comes as {_JSON} or {_YAML[0]}; Content-Type says {kind or 'nothing'}.",
+    )
+
+
+FileText = Annotated[str, Depends(file_text)]
+
+
+@writing.post(
+    "/sweeps",
+    status_code=status.HTTP_201_CREATED,
+    openapi_extra=FILE_BODY,
+    responses=CONFLICT | problems(s415="Neither YAML nor JSON."),
+)
+def submit_sweep(
+    text: FileText,
+    service: CurrentService,
+    caller: CurrentCaller,
+    response: Response,
+    key: Key = None,
+    overrides: Overrides = [],  # noqa: B006 - FastAPI copies it
+    priority: Priority = "normal",
+    retry_failed: Retried = [],  # noqa: B006
+    accept_protocol: Accepted = False,
+) -> SubmittedShape:
+    """Submit a sweep.
+
+    The body is a sweep file, YAML or JSON. It is checked as a whole; every problem comes with its
+    line. Names of sweeps are unique over the server.
+    """
+    given = Submission(
+        text, overrides, priority, retry_failed=retry_failed, accept_protocol=accept_protocol
+    )
+    return submitted(submitting.submit(service, caller, given, key), response)
+
+
+@sweeps.get("/sweeps")
+def list_sweeps(
+    service: CurrentService,
+    caller: CurrentCaller,
+    state: Annotated[list[SweepState], Query(description="Only those in one of these.")] = [],  # noqa: B006
+    owner: Annotated[str, Query(max_length=100, description="Only this person's.")] = "",
+    text: Annotated[str, Query(max_length=200, description="In name or description.")] = "",
+    sort: Order = "created",
+    descending: Descending = True,
+    cursor: Cursor = None,
+    limit: Limit = 50,
+) -> SweepPage:
+    """List sweeps."""
+    kind = float if sort in ("created", "since") else str
+    key = read_cursor(cursor, sort, (kind, str))
+    after = None if key is None else (key[0], key[1])
+    with service.database.reading() as session:
+        found = listing.listed(
+            session,
+            Wish(state, owner, text),
+            sort=sort,
+            descending=descending,
+            after=after,
+            limit=limit + 1,
+        )
+    page, last = found[:limit], found[limit - 1] if len(found) > limit else None
+    return SweepPage(
+        items=[SweepShape.of(entry, caller) for entry in page],
+        next=cursor_after(sort, listing.key_of(last, sort), last.sweep.id) if last else None,
+    )
+
+
+@sweeps.get("/sweeps/{name}")
+def get_sweep(entry: NamedEntry, caller: CurrentCaller) -> SweepDetail:
+    """Look at one sweep, by name or id."""
+    return SweepDetail.of(entry, caller)
+
+
+@writing.patch("/sweeps/{name}", responses=CONFLICT)
+def change_sweep(
+    name: SweepName, asked: ChangesAsked, service: CurrentService, caller: CurrentCaller
+) -> SweepDetail:
+    """Change a sweep's limits, priority or description."""
+    limits = asked.limits.given if asked.limits else None
+    changes = Changes(limits, asked.priority, asked.description)
+    return SweepDetail.of(changing.change(service, caller, name, changes), caller)
+
+
+@writing.delete("/sweeps/{name}", status_code=status.HTTP_202_ACCEPTED)
+def delete_sweep(name: SweepName, service: CurrentService, caller: CurrentCaller) -> None:
+    """Delete a sweep with all that it has left.
+
+    It is out of every list at once. Its folder, study and MLflow runs go as soon as no process is
+    at it; until then its name is taken.
+    """
+    deleting.delete(service, caller, name)
+
+
+@writing.post("/sweeps/{name}:pause", responses=CONFLICT)
+def pause_sweep(name: SweepName, service: CurrentService, caller: CurrentCaller) -> SweepDetail:
+    """Start no new trials; those that run go on."""
+    return SweepDetail.of(changing.want(service, caller, name, "pause"), caller)
+
+
+@writing.post("/sweeps/{name}:stop", responses=CONFLICT)
+def stop_sweep(name: SweepName, service: CurrentService, caller: CurrentCaller) -> SweepDetail:
+    """End a sweep when its running trials have ended."""
+    return SweepDetail.of(changing.want(service, caller, name, "stop"), caller)
+
+
+@writing.post("/sweeps/{name}:cancel", responses=CONFLICT)
+def cancel_sweep(name: SweepName, service: CurrentService, caller: CurrentCaller) -> SweepDetail:
+    """End a sweep now; running trials keep their checkpoints."""
+    return SweepDetail.of(changing.want(service, caller, name, "cancel"), caller)
+
+
+@writing.post("/sweeps/{name}:resume", responses=CONFLICT)
+def resume_sweep(
+    name: SweepName,
+    service: CurrentService,
+    caller: CurrentCaller,
+    retry_failed: Retried = [],  # noqa: B006
+    accept_protocol: Accepted = False,
+) -> SweepDetail:
+    """Go on with a sweep that was paused or has ended."""
+    entry = changing.resume(
+        service, caller, name, retry_failed=retry_failed, accept_protocol=accept_protocol
+    )
+    return SweepDetail.of(entry, caller)
+
+
+@writing.post("/sweeps/{name}:extend", responses=CONFLICT)
+def extend_sweep(
+    name: SweepName, asked: LimitsAsked, service: CurrentService, caller: CurrentCaller
+) -> SweepDetail:
+    """Raise limits of a sweep, and go on with it where they had ended it."""
+    return SweepDetail.of(changing.extend(service, caller, name, asked.given), caller)
+
+
+@writing.post("/sweeps/{name}:fork", status_code=status.HTTP_201_CREATED, responses=CONFLICT)
+def fork_sweep(
+    name: SweepName,
+    asked: ForkAsked,
+    service: CurrentService,
+    caller: CurrentCaller,
+    response: Response,
+    key: Key = None,
+) -> SubmittedShape:
+    """Submit a new sweep that is made of this one's file."""
+    given = Submission("", asked.set, asked.priority)
+    done = submitting.fork(service, caller, name, given, name=asked.name, key=key)
+    return submitted(done, response)
+
+
+@sweeps.get(
+    "/sweeps/{name}/file",
+    response_class=Response,
+    responses={200: {"content": {_YAML[0]: {"schema": {"type": "string"}}}}},
+)
+def get_sweep_file(entry: NamedEntry) -> Response:
+    """Take a sweep's file out, as YAML."""
+    return yaml_file(entry.sweep.source, entry.sweep.name)
+
+
+def yaml_file(text: str, name: str) -> Response:
+    """A sweep file as an answer."""
+    headers = {"content-disposition": f'attachment; filename="{name}.yaml"'}
+    return Response(text, media_type=_YAML[0], headers=headers)
+
+
+def submitted(done: Submitted, response: Response) -> SubmittedShape:
+    """The answer to a submission, and its headers."""
+    if done.again:
+        response.headers["idempotency-replayed"] = "true"
+    answer = SubmittedShape.model_validate(done.answer)
+    response.headers["location"] = f"/api/v1/sweeps/{answer.name}"
+    return answer
+
+
+def install(app: FastAPI) -> None:
+    """Add the routes."""
+    app.include_router(sweeps)
+    app.include_router(writing)

@@ -1,0 +1,50 @@
+// What every page has: the mode, the keys, questions before dangerous buttons, copying, and live
+// pieces, which htmx fetches again when something has happened.
+import { follow } from "./live.js";
+import { keys } from "./keys.js";
+
+export function say(words) {
+  const place = document.getElementById("said");
+  place.textContent = words;
+  clearTimeout(say.timer);
+  say.timer = setTimeout(() => { place.textContent = ""; }, 4000);
+}
+
+function switchTheme() {
+  const root = document.documentElement;
+  const dark = root.dataset.theme
+    ? root.dataset.theme === "dark"
+    : matchMedia("(prefers-color-scheme: dark)").matches;
+  root.dataset.theme = dark ? "light" : "dark";
+  localStorage.setItem("theme", root.dataset.theme);
+  document.dispatchEvent(new Event("theme"));
+}
+
+async function copy(button) {
+  const answer = await fetch(button.dataset.copy);
+  const text = await answer.text();
+  if (!answer.ok) return say("It could not be copied: " + answer.status);
+  await navigator.clipboard.writeText(text);
+  say("Copied.");
+}
+
+document.getElementById("theme").addEventListener("click", switchTheme);
+document.addEventListener("submit", (event) => {
+  const question = event.target.dataset.confirm;
+  if (question && !confirm(question)) event.preventDefault();
+});
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("[data-copy]");
+  if (button) copy(button).catch((error) => say("It could not be copied: " + error.message));
+});
+document.addEventListener("htmx:config:request", (event) => {
+  const token = document.querySelector('meta[name="csrf"]').content;
+  if (token) event.detail.ctx.request.headers["X-CSRF-Token"] = token;
+});
+// A table that a piece brings along is sorted as any other.
+document.addEventListener("htmx:after:swap", () => {
+  for (const table of document.querySelectorAll("table.sortable")) sorting.prepare(table);
+});
+
+keys({ switchTheme });
+follow();

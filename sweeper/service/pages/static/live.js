@@ -1,0 +1,60 @@
+// Live pieces. `[data-live]` is fetched again (htmx, trigger "refresh") when the server says that
+// something has happened: at once where it is in view, else when it comes into view. A piece that has
+// not changed costs a 304.
+const EVERY = 1500;   // milliseconds between two refreshes, however much happens
+const POLL = 5000;    // where the stream of events is not to be had
+
+export function follow() {
+  const pieces = () => document.querySelectorAll("[data-live]");
+  if (!pieces().length) return;
+  const inView = new WeakSet(), stale = new WeakSet(), tags = new WeakMap();
+
+  const refresh = (piece) => {
+    if (piece.contains(document.activeElement) && document.activeElement.matches("input, textarea, select")) return;
+    stale.delete(piece);
+    htmx.trigger(piece, "refresh");
+  };
+  const watcher = new IntersectionObserver((entries) => {
+    for (const { target, isIntersecting } of entries) {
+      if (!isIntersecting) { inView.delete(target); continue; }
+      inView.add(target);
+      if (stale.has(target) || target.querySelector(":scope > .late")) refresh(target);
+    }
+  }, { rootMargin: "600px" });
+  for (const piece of pieces()) watcher.observe(piece);
+
+  document.addEventListener("htmx:config:request", (event) => {
+    const tag = tags.get(event.detail.ctx.sourceElement);
+    if (tag) event.detail.ctx.request.headers["If-None-Match"] = tag;
+  });
+  document.addEventListener("htmx:after:request", (event) => {
+    const { sourceElement, response } = event.detail.ctx;
+    const tag = response?.headers?.get?.("etag");
+    if (tag && response.status === 200) tags.set(sourceElement, tag);
+  });
+
+  let waiting = 0;
+  const changed = () => {
+    if (waiting || document.hidden) return;
+    waiting = setTimeout(() => {
+      waiting = 0;
+      for (const piece of pieces()) inView.has(piece) ? refresh(piece) : stale.add(piece);
+      document.dispatchEvent(new Event("sweep-changed"));
+    }, EVERY);
+  };
+  document.addEventListener("visibilitychange", changed);
+  listen(changed);
+}
+
+function listen(changed) {
+  const sweep = document.querySelector("[data-sweep]")?.dataset.sweep;
+  const address = "/api/v1/events" + (sweep ? "?sweep=" + encodeURIComponent(sweep) : "");
+  let poll = 0;
+  const source = new EventSource(address);
+  source.onopen = () => { clearInterval(poll); poll = 0; };
+  source.onmessage = changed;
+  source.onerror = () => {
+    if (!poll) poll = setInterval(changed, POLL);
+  };
+  addEventListener("pagehide", () => source.close());
+}

@@ -1,0 +1,78 @@
+"""Bodies of requests: of bounded size, and in bounded time."""
+
+from __future__ import annotations
+
+import asyncio
+
+from starlette.datastructures import Headers
+from starlette.types import Message, Receive
+
+from sweeper.service.problem import Refusal
+
+SLOWEST = 30.0
+"""Seconds between two pieces of a body, after which its sender is given up."""
+
+
+def too_large(limit: int) -> Refusal:
+    """The answer to a body of more bytes than are read."""
+    return Refusal(413, "too-large", f"A request may have {limit:,} bytes at most.")
+
+
+def bounded(receive: Receive, headers: Headers, limit: int | None) -> Receive:
+    """The same body, which raises where it is larger than `limit` bytes or stops coming.
+
+    Raises:
+        Refusal: its header says at once that it is.
+    """
+    length = headers.get("content-length", "")
+    if limit is not None and length.isdigit() and int(length) > limit:
+        raise too_large(limit)
+    seen, done = 0, False
+
+    async def checked() -> Message:
+        nonlocal seen, done
+        if done:  # what is waited for now is the client's leaving
+            return await receive()
+        try:
+            message = await asyncio.wait_for(receive(), SLOWEST)
+        except TimeoutError as error:
+            title = f"Nothing more came for {SLOWEST:g} seconds."
+            raise Refusal(408, "too-slow", title) from error
+        seen += len(message.get("body", b""))
+        done = not message.get("more_body", False)
+        if limit is not None and seen > limit:
+            raise too_large(limit)
+        return message
+
+    return checked
+
+
+async def whole(receive: Receive, limit: int) -> bytes:
+    """All of a body.
+
+    Raises:
+        Refusal: it has more than `limit` bytes.
+    """
+    pieces: list[bytes] = []
+    more = True
+    while more:
+        message = await receive()
+        pieces.append(message.get("body", b""))
+        more = message.get("more_body", False)
+        if sum(map(len, pieces)) > limit:
+            raise too_large(limit)
+    return b"".join(pieces)
+
+
+def replayed(body: bytes, rest: Receive) -> Receive:
+    """A body that was read already, for who reads it next."""
+    given = False
+
+    async def receive() -> Message:
+        nonlocal given
+        if given:
+            return await rest()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return receive

@@ -1,0 +1,240 @@
+"""The guard: nothing is answered before it is known who asks, whatever is mounted behind it.
+
+    Host is ours → Origin, if any, is ours → a body of bounded size, in bounded time
+      → the path is public, or a token or cookie says who asks
+      → a browser's writes carry its CSRF token, or come from a page of ours by the browser's word
+      → the scope is enough for the method
+
+Routes need no word of their own to be closed: only those of `PUBLIC` are open. What a route asks
+beyond that (another's sweep, an admin's page), it asks itself, see `permission`.
+"""
+
+from __future__ import annotations
+
+import hmac
+from dataclasses import dataclass, replace
+from http.cookies import CookieError, SimpleCookie
+from urllib.parse import parse_qs, quote
+
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import RedirectResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from sweeper.service.people.attempts import Attempts
+from sweeper.service.people.bodies import bounded, replayed, whole
+from sweeper.service.problem import Refusal, problem_response
+from sweeper.service.settings import ServiceSettings
+from sweeper.service.state import accounts
+from sweeper.service.state.accounts import Caller
+from sweeper.service.state.accounts import Scope as TokenScope
+from sweeper.service.state.database import Database
+
+COOKIE = "sweeper_session"
+CSRF_HEADER = "x-csrf-token"
+CSRF_FIELD = "csrf_token"
+
+PUBLIC = ("/login", "/health")
+PUBLIC_BELOW = ("/static/",)
+"""What anybody is answered: signing in, whether the server is up, and the pages' own files."""
+
+READING = ("GET", "HEAD", "OPTIONS")
+
+_FORM = "application/x-www-form-urlencoded"
+_FORM_LIMIT = 1 << 20
+
+POLICY = (
+    "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; "
+    "object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'self'"
+)
+
+
+@dataclass(frozen=True)
+class Openings:
+    """Where the guard lets more through than elsewhere, and why that is safe."""
+
+    upload_below: tuple[str, ...] = ()
+    """Below these a body may be of any size: artifacts on their way to MLflow."""
+    searches: frozenset[str] = frozenset()
+    """To these a POST only reads, so that a token to read is enough."""
+    foreign: tuple[str, ...] = ()
+    """Pages below these are other programs' own, which carry no CSRF token of ours: what they send
+    must have an Origin, and it was seen that it is this server."""
+
+    def __or__(self, other: Openings) -> Openings:
+        return Openings(
+            self.upload_below + other.upload_below,
+            self.searches | other.searches,
+            self.foreign + other.foreign,
+        )
+
+
+class Guard:
+    """ASGI middleware around the whole application."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        settings: ServiceSettings,
+        database: Database,
+        openings: Openings = Openings(),
+    ) -> None:
+        self._app = app
+        self._settings = settings
+        self._database = database
+        self._openings = openings
+        self._attempts = Attempts()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+        elif scope["type"] == "http":
+            await self._answer(scope, receive, send)
+        else:  # nothing here speaks over a WebSocket
+            await send({"type": "websocket.close", "code": 1008})
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path, headers = scope["path"], Headers(scope=scope)
+        send = _with_headers(send, path, self._settings.secure)
+        any_size = path.startswith(self._openings.upload_below or "\0")
+        limit = None if any_size else self._settings.body_limit
+        started = False
+
+        async def watch(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            self._check_origin(headers)
+            receive = bounded(receive, headers, limit)
+            receive = await self._identify(scope, receive, headers)
+            await self._app(scope, receive, watch)
+        except Refusal as refusal:
+            if started:
+                raise
+            await _refused(scope, headers, refusal)(scope, receive, send)
+
+    def _check_origin(self, headers: Headers) -> None:
+        if headers.get("host", "") not in self._settings.hosts:
+            hosts = ", ".join(sorted(self._settings.hosts))
+            raise Refusal(421, "wrong-host", "This server answers to another name.", hosts)
+        origin = headers.get("origin")
+        if origin is not None and origin not in self._settings.origins:
+            raise Refusal(403, "wrong-origin", "Requests from other sites' pages are refused.")
+
+    async def _identify(self, scope: Scope, receive: Receive, headers: Headers) -> Receive:
+        """Find out who asks, and see that they may; the body to go on with."""
+        path, method = scope["path"], scope["method"]
+        state = scope.setdefault("state", {})
+        client = scope["client"][0] if scope.get("client") else ""
+        state["client"] = client
+        if path in PUBLIC or path.startswith(PUBLIC_BELOW):
+            if path == "/login" and method not in READING:
+                self._attempts.check(client)
+                state["failed"] = lambda: self._attempts.failed(client)
+            return receive
+        given = headers.get("authorization") is not None or _cookie(headers) is not None
+        if given:
+            self._attempts.check(client)
+        caller = await run_in_threadpool(self._caller, headers)
+        if caller is None:
+            if given:
+                self._attempts.failed(client)
+            raise Refusal(401, "no-token", "A valid token is needed: `Authorization: Bearer …`.")
+        state["caller"] = caller = replace(caller, address=client)
+        reading = method in READING or path in self._openings.searches
+        if caller.csrf is not None and method not in READING:
+            if path.startswith(self._openings.foreign or "\0"):
+                _check_page(headers)
+            else:
+                receive = await _check_csrf(receive, headers, caller.csrf)
+        needed = TokenScope.READ if reading else TokenScope.SUBMIT
+        if caller.scope < needed:
+            raise Refusal(
+                403, "scope", f"The token may only {caller.scope.word}; this needs {needed.word}."
+            )
+        return receive
+
+    def _caller(self, headers: Headers) -> Caller | None:
+        """Who asks, by token or by cookie."""
+        kind, _, words = headers.get("authorization", "").partition(" ")
+        cookie = _cookie(headers)
+        with self._database.reading() as session:
+            if kind:
+                caller = None
+                if kind.lower() == "bearer":
+                    caller = accounts.caller_with_token(session, words.strip())
+            else:
+                caller = accounts.caller_with_cookie(session, cookie) if cookie else None
+        if caller is not None and not accounts.is_used(caller.token):
+            with self._database.writing() as session:
+                accounts.note_use(session, caller.token)
+        return caller
+
+
+def cookie_of(headers: Headers) -> str | None:
+    """The words of the browser's session, if it sent any."""
+    return _cookie(headers)
+
+
+def _cookie(headers: Headers) -> str | None:
+    jar: SimpleCookie = SimpleCookie()
+    try:
+        jar.load(headers.get("cookie", ""))
+    except CookieError:
+        return None
+    found = jar.get(COOKIE)
+    return found.value if found else None
+
+
+async def _check_csrf(receive: Receive, headers: Headers, expected: str) -> Receive:
+    """See that a browser's write comes from a page of ours: its header or form field says so."""
+    given = headers.get(CSRF_HEADER)
+    if given is None and headers.get("content-type", "").startswith(_FORM):
+        body = await whole(receive, _FORM_LIMIT)
+        receive = replayed(body, receive)
+        fields = parse_qs(body.decode("utf-8", "replace"), max_num_fields=1000)
+        given = fields.get(CSRF_FIELD, [""])[0]
+    if not hmac.compare_digest((given or "").encode(), expected.encode()):
+        raise Refusal(
+            403, "csrf", "The form is out of date or from another site: load the page again."
+        )
+    return receive
+
+
+def _check_page(headers: Headers) -> None:
+    """See that a browser says which page sends this: every one does with whatever may write."""
+    if headers.get("origin") is None:
+        raise Refusal(403, "csrf", "The request does not say from which page it comes.")
+
+
+def _refused(scope: Scope, headers: Headers, refusal: Refusal) -> Response:
+    """The answer to a refusal: the way to sign in for a browser that opens a page."""
+    wants_page = "text/html" in headers.get("accept", "")
+    if refusal.status_code == 401 and wants_page and scope["method"] in READING:
+        query = scope["query_string"].decode("latin-1")
+        there = scope["path"] + (f"?{query}" if query else "")
+        return RedirectResponse(f"/login?next={quote(there, safe='')}", status_code=303)
+    return problem_response(refusal, scope["path"])
+
+
+def _with_headers(send: Send, path: str, secure: bool) -> Send:
+    """What browsers are told with every answer."""
+
+    async def told(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(scope=message)
+            headers.setdefault("x-content-type-options", "nosniff")
+            headers.setdefault("referrer-policy", "same-origin")
+            if not path.startswith(("/mlflow", "/optuna")):  # their pages have inline scripts
+                headers.setdefault("content-security-policy", POLICY)
+            else:
+                headers.setdefault("content-security-policy", "frame-ancestors 'self'")
+            if not path.startswith(PUBLIC_BELOW):
+                headers.setdefault("cache-control", "no-store")
+            if secure:
+                headers.setdefault("strict-transport-security", "max-age=31536000")
+        await send(message)
+
+    return told

@@ -1,0 +1,93 @@
+"""What a server is started with: everything that its parts need to know of where they run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from sweeper.errors import UserError
+from sweeper.home import Home
+from sweeper.secrets import secrets_in, without_user
+
+DATABASE_VARIABLE = "SWEEPER_DATABASE"
+"""Environment variable with the URL of the service's database, in place of a file in the home."""
+
+LOOPBACK = "127.0.0.1"
+USUAL_PORT = 8470
+
+BODY_LIMIT = 2 << 20
+"""Bytes of a request's body; a sweep file has a few thousand."""
+
+
+@dataclass(frozen=True)
+class ServiceSettings:
+    """One server.
+
+    `database` is an SQLAlchemy URL. `public` is the address that people use where a proxy stands
+    before the server, `https://sweeps.lab`; `proxies` are the addresses of proxies whose word on
+    the client's address is believed. `certificate` and `key` are PEM files. Sweeps may read data
+    and weights only below `roots`, and from addresses that begin with one of `stores`.
+    """
+
+    home: Home
+    database: str
+    host: str = LOOPBACK
+    port: int = USUAL_PORT
+    public: str | None = None
+    proxies: tuple[str, ...] = ()
+    certificate: Path | None = None
+    key: Path | None = None
+    roots: tuple[Path, ...] = ()
+    stores: tuple[str, ...] = ()
+    body_limit: int = BODY_LIMIT
+    internal_targets: bool = False
+    """Whether notices may be sent to loopback and link-local addresses."""
+
+    @property
+    def secure(self) -> bool:
+        """Whether browsers reach the server by HTTPS."""
+        return self.certificate is not None or (self.public or "").startswith("https://")
+
+    @property
+    def address(self) -> str:
+        """Where people find the server."""
+        if self.public:
+            return self.public.rstrip("/")
+        scheme = "https" if self.secure else "http"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{scheme}://{host}:{self.port}"
+
+    @property
+    def origins(self) -> frozenset[str]:
+        """Origins that the server's own pages have."""
+        own = {self.address}
+        if self.public is None and self.host in (LOOPBACK, "localhost", "::1"):
+            scheme = "https" if self.secure else "http"
+            own |= {f"{scheme}://{name}:{self.port}" for name in (LOOPBACK, "localhost", "[::1]")}
+        return frozenset(own)
+
+    @property
+    def hosts(self) -> frozenset[str]:
+        """Values of the Host header that are answered: any other one names another server, and a
+        page that has had its name pointed here (DNS rebinding) sends one."""
+        return frozenset(urlsplit(origin).netloc for origin in self.origins)
+
+
+def database_url(home: Home, environment: Mapping[str, str] | None = None) -> str:
+    """The database at $SWEEPER_DATABASE, else a file in the home.
+
+    Raises:
+        UserError: the address holds a password, which process lists and logs would show.
+    """
+    given = (os.environ if environment is None else environment).get(DATABASE_VARIABLE, "")
+    if not given:
+        return f"sqlite:///{home.path}/service.db"
+    for secret in secrets_in(given):
+        raise UserError(
+            f"{DATABASE_VARIABLE}, {without_user(given)}, holds {secret.what} which logs and "
+            "process lists would show: put it into PGPASSFILE or PGPASSWORD"
+        )
+    return given

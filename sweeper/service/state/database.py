@@ -1,0 +1,181 @@
+"""The database: a file of SQLite in the home, or PostgreSQL by its address."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, Engine, create_engine, event, exc, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.orm import Session, sessionmaker
+
+from sweeper.errors import SweeperError, UserError
+from sweeper.secrets import redacted
+
+BUSY_SECONDS = 30
+"""How long a write to SQLite waits for another one."""
+
+_UPGRADE = "the schema"
+
+
+class DatabaseError(SweeperError):
+    """The service's database cannot be opened, read or written."""
+
+
+class Database:
+    """The service's database, from any thread.
+
+    `reading()` and `writing()` give a session for the length of a block; what was read in it can be
+    looked at afterwards. Of two writers on SQLite the second waits.
+    """
+
+    def __init__(self, url: str) -> None:
+        """Raises:
+        UserError: the address is none, or its driver is not installed.
+        """
+        self.url = url
+        self._engine = _engine(url)
+        self._sessions = sessionmaker(self._engine, expire_on_commit=False)
+
+    @property
+    def is_sqlite(self) -> bool:
+        return self._engine.dialect.name == "sqlite"
+
+    @property
+    def file(self) -> Path | None:
+        """Its file, where it is one."""
+        name = self._engine.url.database
+        return Path(name) if self.is_sqlite and name else None
+
+    def upgrade(self) -> None:
+        """Make the tables, or bring them to what this version needs. Several processes may do so at
+        once.
+
+        Raises:
+            DatabaseError: it cannot be reached or written, or a newer version has made it.
+        """
+        with _translated(self.url), self.lock(_UPGRADE, wait=True), self._engine.begin() as here:
+            config = Config()
+            config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+            config.attributes["connection"] = here
+            command.upgrade(config, "head")
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[Session]:
+        """A session that sees one state of the database."""
+        with _translated(self.url), self._sessions() as session:
+            yield session
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[Session]:
+        """A session whose writes all take place at the end of the block, or none of them."""
+        with _translated(self.url), self._sessions() as session:
+            session.connection(execution_options={"writing": True})
+            yield session
+            session.commit()
+
+    @contextlib.contextmanager
+    def lock(self, name: str, *, wait: bool = False) -> Iterator[bool]:
+        """Whether this process has the lock of this name for the length of the block; with `wait`
+        it does. The lock dies with its holder, or with the holder's connection.
+
+        Raises:
+            DatabaseError: it cannot be reached.
+        """
+        if self.is_sqlite:
+            with _file_lock(self.file, name, wait) as had:
+                yield had
+            return
+        key = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], signed=True)
+        with (
+            _translated(self.url),
+            self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as session,
+        ):
+            if wait:
+                session.execute(text("SELECT pg_advisory_lock(:key)"), {"key": key})
+            had = wait or session.scalar(text("SELECT pg_try_advisory_lock(:key)"), {"key": key})
+            try:
+                yield bool(had)
+            finally:
+                with contextlib.suppress(exc.DBAPIError):  # its connection has died: so has it
+                    if had:
+                        session.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": key})
+
+    def close(self) -> None:
+        """Give all connections back."""
+        self._engine.dispose()
+
+
+@contextlib.contextmanager
+def _translated(url: str) -> Iterator[None]:
+    try:
+        yield
+    except exc.DBAPIError as error:
+        reason = str(error.orig).strip().splitlines()[0]
+        raise DatabaseError(f"the database {redacted(url)} cannot be used: {reason}") from error
+
+
+def _engine(url: str) -> Engine:
+    try:
+        parsed = make_url(url)
+        if parsed.get_backend_name() not in ("sqlite", "postgresql"):
+            raise exc.ArgumentError(url)
+        engine = create_engine(parsed, pool_pre_ping=True, pool_size=20, max_overflow=40)
+    except exc.ArgumentError as error:
+        raise UserError(
+            f"{redacted(url)} is no address of a database; expected "
+            "postgresql+psycopg://USER@HOST/NAME or sqlite:///FILE.db"
+        ) from error
+    except ImportError as error:
+        raise UserError(
+            f"no driver for {redacted(url)} is installed; for PostgreSQL write "
+            "postgresql+psycopg://… and pip install 'gan-sweeper[cluster]'"
+        ) from error
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _prepare)
+        event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _prepare(connection: Any, record: object) -> None:
+    """Transactions are begun by us: the driver's own begin too late, and fail where two write."""
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for setting in (
+        "journal_mode=WAL",
+        f"busy_timeout={BUSY_SECONDS * 1000}",
+        "foreign_keys=ON",
+        "synchronous=FULL",
+    ):
+        cursor.execute(f"PRAGMA {setting}")
+    cursor.close()
+
+
+def _begin(connection: Connection) -> None:
+    writing = connection.get_execution_options().get("writing")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+
+
+@contextlib.contextmanager
+def _file_lock(database: Path | None, name: str, wait: bool) -> Iterator[bool]:
+    if database is None:
+        raise UserError("the service's database must be a file: it is shared by processes")
+    slug = "".join(letter if letter.isalnum() else "-" for letter in name)
+    file = database.with_name(f"{database.name}-{slug}.lock")
+    descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,174 @@
+"""Sweeps as their owners want them, and what the dispatcher and the driver say of them."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Select, select
+from sqlalchemy.orm import Session
+
+from sweeper.errors import SpecConflict, UnknownSweep
+from sweeper.service.state.events import add_event, take_turn
+from sweeper.service.state.tables import (
+    ENDS,
+    Driver,
+    Lease,
+    Order,
+    Person,
+    Priority,
+    Sweep,
+    Usage,
+    Wanted,
+)
+from trials.problems import nearest
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A sweep with what everybody says of it. `driver` is None before it was first started."""
+
+    sweep: Sweep
+    owner: Person
+    lease: Lease
+    driver: Driver | None
+
+    @property
+    def over(self) -> bool:
+        """Whether it has ended and nobody wants it to go on."""
+        return self.lease.state in ENDS
+
+
+def add_sweep(
+    session: Session,
+    owner: Person,
+    *,
+    name: str,
+    source: str,
+    spec: Mapping[str, Any],
+    options: Mapping[str, Any] | None = None,
+    priority: Priority = "normal",
+    description: str = "",
+) -> Sweep:
+    """A new sweep at the end of the queue.
+
+    Raises:
+        SpecConflict: the name is taken.
+    """
+    take_turn(session)  # two of one name are not added at once
+    if session.scalar(select(Sweep.id).where(Sweep.name == name)):
+        raise SpecConflict(f"there is a sweep named {name!r} already; give this one another name")
+    now = time.time()
+    sweep = Sweep(
+        id=uuid.uuid4().hex,
+        name=name,
+        person_id=owner.id,
+        description=description,
+        priority=priority,
+        source=source,
+        spec=dict(spec),
+        options=dict(options or {}),
+        wanted="run",
+        asked=now,
+        created=now,
+    )
+    session.add(sweep)
+    session.flush()
+    session.add(Lease(sweep_id=sweep.id, state="queued", since=now, parallel=0))
+    session.flush()
+    add_event(session, sweep.id, "submitted", {"name": name, "owner": owner.name})
+    return sweep
+
+
+def want(session: Session, sweep: Sweep, wanted: Wanted, *, by: str) -> None:
+    """Say what is wanted of a sweep from now on; the dispatcher and the driver see to it."""
+    kept = session.get_one(Sweep, sweep.id)
+    kept.wanted, kept.asked = wanted, time.time()
+    add_event(session, sweep.id, "wanted", {"wanted": wanted, "by": by})
+
+
+def entries(session: Session) -> list[Entry]:
+    """All sweeps, newest first."""
+    rows = session.execute(entries_chosen().order_by(Sweep.created.desc()))
+    return [Entry(*row) for row in rows]
+
+
+def entry_named(session: Session, name: str) -> Entry:
+    """The sweep of this name, or of this id.
+
+    Raises:
+        UnknownSweep: there is none; the nearest name is given.
+    """
+    chosen = entries_chosen().where((Sweep.name == name) | (Sweep.id == name))
+    row = session.execute(chosen).first()
+    if row is None:
+        names = session.scalars(select(Sweep.name).where(Sweep.deleted.is_(None))).all()
+        close = nearest(name, names)
+        raise UnknownSweep(
+            f"there is no sweep {name!r}" + (f"; did you mean {close!r}?" if close else "")
+        )
+    return Entry(*row)
+
+
+def changing(session: Session, name: str) -> Entry:
+    """`entry_named`, whose sweep nobody else changes until the transaction ends.
+
+    Raises:
+        UnknownSweep: there is none.
+    """
+    entry = entry_named(session, name)
+    session.refresh(entry.sweep, with_for_update=True)
+    session.refresh(entry.lease)
+    return entry
+
+
+def entries_chosen() -> Select[Sweep, Person, Lease, Driver]:
+    """All sweeps that are not being deleted, to be narrowed down."""
+    return (
+        select(Sweep, Person, Lease, Driver)
+        .join(Person, Person.id == Sweep.person_id)
+        .join(Lease, Lease.sweep_id == Sweep.id)
+        .outerjoin(Driver, Driver.sweep_id == Sweep.id)
+        .where(Sweep.deleted.is_(None))
+    )
+
+
+def add_order(
+    session: Session,
+    sweep: Sweep,
+    by: Person,
+    kind: str,
+    *,
+    number: int | None = None,
+    payload: Mapping[str, Any] | None = None,
+    reason: str = "",
+) -> Order:
+    """Ask something of one trial; the sweep's driver sees to it."""
+    order = Order(
+        id=uuid.uuid4().hex,
+        sweep_id=sweep.id,
+        person_id=by.id,
+        kind=kind,
+        number=number,
+        payload=dict(payload or {}),
+        reason=reason,
+        created=time.time(),
+    )
+    session.add(order)
+    session.flush()
+    add_event(session, sweep.id, "ordered", {"order": order.id, "kind": kind, "number": number})
+    return order
+
+
+def orders_of(session: Session, sweep_id: str, *, waiting: bool = False) -> list[Order]:
+    """What was asked of single trials, in order; only what is not done yet, with `waiting`."""
+    chosen = select(Order).where(Order.sweep_id == sweep_id).order_by(Order.created, Order.id)
+    return list(session.scalars(chosen.where(Order.done.is_(None)) if waiting else chosen))
+
+
+def usage_since(session: Session, when: float) -> Sequence[Usage]:
+    """What was used in the hours that had not ended at `when`."""
+    return session.scalars(select(Usage).where(Usage.hour > when - 3600)).all()

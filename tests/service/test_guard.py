@@ -1,0 +1,106 @@
+"""The guard: what it lets through, and what not, whatever is behind it."""
+
+from __future__ import annotations
+
+import pytest
+from starlette.testclient import TestClient
+
+from sweeper.service.people.attempts import ALLOWED
+from sweeper.service.people.guard import COOKIE
+from sweeper.service.state import accounts
+from tests.service.conftest import ADDRESS, Lab
+
+SPEC = "/api/v1/openapi.json"
+
+
+def test_nothing_is_answered_without_a_token(lab: Lab) -> None:
+    client = lab.client()
+    for path in (SPEC, "/", "/mlflow/", "/optuna/", "/never/heard/of", "//health", "/health/"):
+        answer = client.get(path)
+        assert answer.status_code == 401, path
+        assert answer.headers["www-authenticate"] == "Bearer"
+        assert answer.headers["content-type"] == "application/problem+json"
+    assert client.get("/health").json() == {"status": "up"}
+
+
+def test_a_page_leads_to_signing_in(lab: Lab) -> None:
+    answer = lab.client().get("/sweeps/a?b=c", headers={"accept": "text/html"})
+    assert (answer.status_code, answer.headers["location"]) == (
+        303,
+        "/login?next=%2Fsweeps%2Fa%3Fb%3Dc",
+    )
+
+
+def test_a_token_opens_it(lab: Lab) -> None:
+    assert lab.client("dee").get(SPEC).status_code == 200
+    wrong = lab.client()
+    for header in ("Bearer ", "Bearer x", "Basic x", lab.tokens["ada"], "Bearer swp_a_b"):
+        assert wrong.get(SPEC, headers={"authorization": header}).status_code == 401
+
+
+def test_an_address_that_guesses_is_answered_no_more(lab: Lab) -> None:
+    client = lab.client()
+    bad = {"authorization": "Bearer swp_guess_guess"}
+    assert {client.get(SPEC, headers=bad).status_code for _ in range(ALLOWED)} == {401}
+    answer = client.get(SPEC, headers=bad)
+    assert answer.status_code == 429
+    assert int(answer.headers["retry-after"]) > 0
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "127.0.0.1", "127.0.0.1:1", "", "localhost.evil:8470"]
+)
+def test_another_host_is_not_answered(lab: Lab, host: str) -> None:
+    assert lab.client("ada").get(SPEC, headers={"host": host}).status_code == 421
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "DELETE", "OPTIONS"])
+def test_another_site_s_page_is_refused(lab: Lab, method: str) -> None:
+    client = lab.client("ada")
+    for origin in ("https://evil.example", "null", "http://127.0.0.1:8471"):
+        assert client.request(method, SPEC, headers={"origin": origin}).status_code == 403
+    assert client.get(SPEC, headers={"origin": ADDRESS}).status_code == 200
+
+
+def test_a_token_to_read_writes_nothing(lab: Lab) -> None:
+    answer = lab.client("dee").post("/api/v1/never")
+    assert answer.status_code == 403
+    assert answer.json()["type"] == "/problems/scope"
+
+
+def test_a_browser_s_writes_carry_its_csrf_token(lab: Lab) -> None:
+    with lab.database.writing() as session:
+        caller = accounts.caller_with_token(session, lab.tokens["bo"])
+        assert caller is not None
+        words = accounts.sign_in(session, caller)
+    with lab.database.reading() as session:
+        signed_in = accounts.caller_with_cookie(session, words)
+    assert signed_in is not None
+    client = lab.client()
+    client.cookies.set(COOKIE, words)
+    assert client.get(SPEC).status_code == 200
+    assert _refused_as(client, {}) == "/problems/csrf"
+    assert _refused_as(client, {"x-csrf-token": "x"}) == "/problems/csrf"
+    passed = client.post("/api/v1/never", headers={"x-csrf-token": signed_in.csrf or ""})
+    assert passed.status_code == 404
+    form = client.post("/api/v1/never", data={"csrf_token": signed_in.csrf, "other": "ü" * 100})
+    assert form.status_code == 404
+
+
+def test_a_body_is_of_bounded_size(lab: Lab) -> None:
+    client = lab.client("bo")
+    assert client.post("/api/v1/never", content=b"x" * (3 << 20)).status_code == 413
+
+    def pieces():  # type: ignore[no-untyped-def]
+        for _ in range(40):
+            yield b"x" * (1 << 16)
+
+    as_file = {"content-type": "application/yaml"}
+    assert client.post("/api/v1/sweeps", content=pieces(), headers=as_file).status_code == 413
+
+
+def _refused_as(client: TestClient, headers: dict[str, str]) -> str:
+    answer = client.post("/api/v1/never", headers=headers)
+    assert answer.status_code == 403
+    kind: str = answer.json()["type"]
+    return kind

@@ -1,0 +1,129 @@
+"""The service's database: migrations, tokens, and events without a gap; SQLite and PostgreSQL."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+
+from sweeper.errors import UserError
+from sweeper.service.state import accounts, events
+from sweeper.service.state.accounts import Scope
+from sweeper.service.state.database import Database
+from sweeper.service.state.tables import Table
+from tests.service.conftest import Lab
+
+
+def test_the_migrations_make_what_the_tables_say(database: Database) -> None:
+    database.upgrade()  # again: nothing to do
+    with database.reading() as session:
+        context = MigrationContext.configure(session.connection(), opts={"compare_type": True})
+        assert compare_metadata(context, Table.metadata) == []
+
+
+def test_processes_that_upgrade_at_once_are_in_no_one_s_way(database: Database) -> None:
+    others = [Database(database.url) for _ in range(4)]
+    threads = [threading.Thread(target=other.upgrade) for other in others]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with database.reading() as session:
+        assert events.last_event(session) == 0
+    for other in others:
+        other.close()
+
+
+def test_a_lock_has_one_holder_and_is_free_again(database: Database) -> None:
+    other = Database(database.url)
+    with (
+        database.lock("dispatcher") as mine,
+        other.lock("dispatcher") as theirs,
+        other.lock("another") as free,
+    ):
+        assert (mine, theirs, free) == (True, False, True)
+    with other.lock("dispatcher") as theirs:
+        assert theirs
+    other.close()
+
+
+def test_event_numbers_have_no_gap_and_arrive_in_order(database: Database) -> None:
+    """Writers that fail in the middle leave no hole, and no number shows before a lower one."""
+    seen: list[int] = []
+    stop = threading.Event()
+
+    def watch() -> None:
+        last = False
+        while not last:
+            last = stop.is_set()  # before it looks: what was written by then is there
+            with database.reading() as session:
+                fresh = events.events_after(session, seen[-1] if seen else 0)
+            seen.extend(event.id for event in fresh)
+
+    def write(failing: bool) -> None:
+        for number in range(30):
+            try:
+                with database.writing() as session:
+                    events.add_event(session, None, "noted", {"number": number})
+                    if failing and number % 3 == 0:
+                        raise RuntimeError("killed")
+            except RuntimeError:
+                continue
+
+    writers = [threading.Thread(target=write, args=(failing,)) for failing in (False, True, True)]
+    watcher = threading.Thread(target=watch)
+    for thread in (watcher, *writers):
+        thread.start()
+    for writer in writers:
+        writer.join()
+    stop.set()
+    watcher.join()
+    assert seen == list(range(1, 71))
+
+
+def test_a_token_is_kept_as_its_hash_and_ends(either_lab: Lab) -> None:
+    with either_lab.database.writing() as session:
+        token, words = accounts.add_token(
+            session, either_lab.person("bo"), "laptop", Scope.READ, days=1
+        )
+    secret = words.rpartition("_")[2]
+    assert secret not in str(vars(token))
+    with either_lab.database.reading() as session:
+        caller = accounts.caller_with_token(session, words)
+        assert caller is not None
+        assert (caller.person.name, caller.scope) == ("bo", Scope.READ)
+        for wrong in (words + "x", words[:-1], "", "swp", f"swp_{token.id}", secret):
+            assert accounts.caller_with_token(session, wrong) is None
+    with either_lab.database.writing() as session:
+        accounts.revoke(session, token.id)
+    with either_lab.database.writing() as session:
+        assert accounts.caller_with_token(session, words) is None
+        late, words = accounts.add_token(
+            session, either_lab.person("bo"), "old", Scope.READ, days=1
+        )
+        late.expires = time.time() - 1
+    with either_lab.database.reading() as session:
+        assert accounts.caller_with_token(session, words) is None
+
+
+def test_a_browser_is_signed_out_with_its_token(lab: Lab) -> None:
+    with lab.database.writing() as session:
+        caller = accounts.caller_with_token(session, lab.tokens["bo"])
+        assert caller is not None
+        cookie = accounts.sign_in(session, caller)
+    with lab.database.reading() as session:
+        signed_in = accounts.caller_with_cookie(session, cookie)
+        assert signed_in is not None
+        assert signed_in.csrf
+    with lab.database.writing() as session:
+        accounts.revoke(session, caller.token.id)
+        assert accounts.caller_with_cookie(session, cookie) is None
+
+
+@pytest.mark.parametrize("name", ["", " ", "a" * 101, "line\nbreak", "ada"])
+def test_a_person_needs_a_name_of_their_own(lab: Lab, name: str) -> None:
+    with pytest.raises(UserError), lab.database.writing() as session:
+        accounts.add_person(session, name)
