@@ -47,46 +47,11 @@ def tricks(
         _one(name, json)
 
 
-def _facts(key: str) -> dict[str, Any]:
-    from trials import catalogue
-    from trials.origins import origin_of
-
-    trick = catalogue.tricks()[key]
-    ranges = trick.search_ranges()
-    conflicts = dict(trick.conflicts)
-    for other, kind in catalogue.tricks().items():
-        if key in kind.conflicts:
-            conflicts[other] = kind.conflicts[key]
-        elif other != key and trick.slot and kind.slot == trick.slot:
-            conflicts[other] = f"only one {trick.slot.replace('_', ' ')} can be on"
-    return {
-        "name": key,
-        "group": trick.group,
-        "path": catalogue.path_of(key),
-        "from": str(origin_of(trick)),
-        "summary": trick.summary,
-        "formula": trick.formula,
-        "paper": trick.paper,
-        "source": trick.source.split(),
-        "knobs": {
-            knob: {
-                "default": field.get_default(call_default_factory=True),
-                "meaning": field.description,
-                "search": ranges.get(knob),
-            }
-            for knob, field in trick.Config.model_fields.items()
-        },
-        "requires": list(trick.requires),
-        "conflicts": conflicts,
-        "cost": catalogue.costs().get(key),
-        "description": trick.description(),
-    }
-
-
 def _catalogue(json: bool) -> None:
     from trials import catalogue
+    from trials.facts import facts_of
 
-    listing = [_facts(key) for key in catalogue.tricks()]
+    listing = [facts_of(key) for key in catalogue.tricks()]
     if json:
         print_json(listing)
         return
@@ -102,6 +67,7 @@ def _catalogue(json: bool) -> None:
 
 def _one(name: str, json: bool) -> None:
     from trials import catalogue
+    from trials.facts import facts_of
     from trials.problems import nearest
 
     tricks = catalogue.tricks()
@@ -109,7 +75,7 @@ def _one(name: str, json: bool) -> None:
         close = nearest(name, tricks)
         hint = f"; did you mean '{close}'?" if close else "; `sweeper tricks` lists them"
         raise UserError(f"there is no trick called '{name}'{hint}")
-    facts = _facts(name)
+    facts = facts_of(name)
     if json:
         print_json(facts)
         return

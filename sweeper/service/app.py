@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated
@@ -23,6 +24,8 @@ class Service:
 
     settings: ServiceSettings
     database: Database
+    ending: threading.Event = field(default_factory=threading.Event)
+    """The process is about to end: an answer without an end (a stream of events) finds one."""
     readings: Readings = field(init=False)
     closing: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
     """What is done, last first, when the application ends."""
@@ -69,9 +72,10 @@ def application(
     app.state.service = service
     problem.install(app)
     app.add_api_route("/health", _health, methods=["GET"], include_in_schema=False)
-    from sweeper.service.api.install import install as install_api  # it imports this file
+    from sweeper.service.api.install import install as install_api  # they import this file
+    from sweeper.service.pages import install as install_pages
 
-    for add in (install_api, *install):
+    for add in (install_api, install_pages, *install):
         add(app, service)
     return Guard(app, service.settings, service.database, openings)
 

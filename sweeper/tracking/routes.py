@@ -108,7 +108,7 @@ _WRITE = """
 CLOSED = """
     *  /build/**                                  a second way to the static files
     *  /gateway/**                                calls language models with the server's keys
-    *  2.0/mlflow/gateway-proxy                   fetches what it is told to
+    POST  2.0/mlflow/gateway-proxy                fetches what it is told to
     *  3.0/mlflow/gateway/**
     *  2.0/mlflow/runs/create-promptlab-run
     *  3.0/jobs/**                                run code on the server
@@ -140,6 +140,10 @@ CLOSED = """
 """Judged, and closed to everybody. Nothing is closed by standing here: what stands nowhere is
 closed as well, but a test fails where a route of the installed MLflow does."""
 
+NOTHING: dict[str, dict[str, list[str]]] = {"/ajax-api/2.0/mlflow/gateway-proxy": {"endpoints": []}}
+"""What MLflow's pages GET on every visit and show an error for where they may not: what MLflow
+itself says where there is no gateway, path → answer."""
+
 _SPELLINGS = ("/api/", "/ajax-api/")
 _BODIES = "2.0/mlflow-artifacts/"
 
@@ -169,9 +173,13 @@ def use_of(method: str, path: str) -> Use:
 
 def is_judged(method: str, path: str) -> bool:
     """Whether anybody has looked at a route of MLflow."""
-    return use_of(method, path) != "closed" or any(
-        route.method in ("*", method) and route.address.fullmatch(path)
-        for route in _routes(CLOSED, "closed")
+    return (
+        use_of(method, path) != "closed"
+        or path in NOTHING
+        or any(
+            route.method in ("*", method) and route.address.fullmatch(path)
+            for route in _routes(CLOSED, "closed")
+        )
     )
 
 

@@ -1,4 +1,4 @@
-"""A driver that trains nothing: it asks the study and reports what a training might have measured."""
+"""A driver that trains nothing: it tells the study what a training might have measured."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from sweeper.service.doors.proxy import ReverseProxy
@@ -17,7 +17,7 @@ from sweeper.service.people.bodies import whole
 from sweeper.service.problem import Refusal
 from sweeper.service.state import accounts
 from sweeper.service.state.accounts import Caller
-from sweeper.tracking.routes import is_weighed, reaches_out, searches, uploads, use_of
+from sweeper.tracking.routes import NOTHING, is_weighed, reaches_out, searches, uploads, use_of
 from sweeper.tracking.server import authorization
 
 PREFIX = "/mlflow"
@@ -62,6 +62,8 @@ class TrackingDoor:
 
     async def _answer(self, request: Request) -> Response:
         path = request.scope["path"].removeprefix(PREFIX)
+        if request.method == "GET" and path in NOTHING:
+            return JSONResponse(NOTHING[path])
         use = use_of(request.method, path)
         if use == "closed":
             raise Refusal(403, "closed", "This part of MLflow is closed here.")

@@ -14,10 +14,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from sweeper.service.state.sweeps import Entry
 from sweeper.wording import duration
+
+if TYPE_CHECKING:
+    from sweeper.service.state.sweeps import Entry
 
 Occasion = Literal["ended", "failed", "stalled", "best", "budget"]
 

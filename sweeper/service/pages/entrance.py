@@ -6,16 +6,17 @@ from dataclasses import replace
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from fastapi import APIRouter, Form, Request
+from fastapi import Form, Request
 from starlette.responses import RedirectResponse, Response
 
 from sweeper.service.app import CurrentService
 from sweeper.service.pages.rendering import page
+from sweeper.service.pages.routing import router as new_router
 from sweeper.service.people.guard import COOKIE, cookie_of
 from sweeper.service.people.permission import CurrentCaller
 from sweeper.service.state import accounts, audit
 
-router = APIRouter(include_in_schema=False)
+router = new_router()
 
 
 @router.get("/login")

@@ -10,12 +10,39 @@ from starlette.staticfiles import StaticFiles
 
 from sweeper.report.assets import SORTING, STYLE, asset
 from sweeper.service.app import Service
-from sweeper.service.pages import entrance, sweep_list, sweep_page, trial_page, trials_page
+from sweeper.service.pages import (
+    asking,
+    catalogue_page,
+    change_page,
+    compare_page,
+    entrance,
+    new_page,
+    people_pages,
+    queue_page,
+    sweep_list,
+    sweep_page,
+    trial_page,
+    trials_page,
+)
+from sweeper.service.pages.routing import show_problems
 
 STATIC = Path(__file__).with_name("static")
 
-PAGES = (entrance, sweep_list, sweep_page, trial_page, trials_page)
-"""The files whose `router` has a page."""
+PAGES = (
+    entrance,
+    sweep_list,
+    change_page,
+    trials_page,
+    trial_page,
+    sweep_page,
+    asking,
+    compare_page,
+    new_page,
+    queue_page,
+    people_pages,
+    catalogue_page,
+)
+"""The files whose `router` has a page; of two whose addresses overlap the narrower one first."""
 
 
 class Files(StaticFiles):
@@ -34,6 +61,7 @@ def install(app: FastAPI, service: Service) -> None:
     app.mount("/static", Files(directory=STATIC), name="static")
     for module in PAGES:
         app.include_router(module.router)
+    show_problems(app)
 
 
 def _style() -> Response:

@@ -1,7 +1,7 @@
 """The sections of a sweep's page: the report's own, and beside them what a report cannot be, live.
 
-Each is a function from what the study says to HTML. A section that takes long to work out is `late`:
-it is made when somebody comes to it, and the page is there before.
+Each is a function from what the study says to HTML. A section that takes long to work out is
+`late`: it is made when somebody comes to it, and the page is there before.
 """
 
 from __future__ import annotations
@@ -46,6 +46,11 @@ def _html(content: str) -> Markup:
     return Markup(content)
 
 
+def _of(section: Callable[[Standings], str]) -> Made:
+    """A section of the report as it is."""
+    return lambda reading: _html(section(reading.standings))
+
+
 def sections_of(standings: Standings) -> list[Section]:
     """Those that a sweep of this kind has, in the order of its page."""
     metric = sentence(measure(standings.metrics[0]))
@@ -63,13 +68,11 @@ def sections_of(standings: Standings) -> list[Section]:
     ]
     return [
         *(of_ablation if standings.sweep.is_ablation else of_search),
-        Section("stops", "Trials that ended early", lambda r: _html(report.stops(r.standings))),
+        Section("stops", "Trials that ended early", _of(report.stops)),
         Section("gallery", "Gallery", _gallery, late=True),
-        Section("protocol", "How it was measured", lambda r: _html(summary.protocol(r.standings))),
-        Section(
-            "winner", "The winner's configuration", lambda r: _html(report.winner(r.standings))
-        ),
-        Section("again", "Doing it again", lambda r: _html(report.reproduce(r.standings))),
+        Section("protocol", "How it was measured", _of(summary.protocol)),
+        Section("winner", "The winner's configuration", _of(report.winner)),
+        Section("again", "Doing it again", _of(report.reproduce)),
     ]
 
 
@@ -81,11 +84,9 @@ def headline(reading: Reading) -> Markup:
 
 
 def _leaderboard(reading: Reading) -> Markup:
-    name = reading.folder.name
-    board = report.leaderboard(reading.standings, lambda t: addresses.trial(name, t.number))
-    return piece(
-        "sweep/leaderboard.html", name=name, board=_html(board), standings=reading.standings
-    )
+    name, standings = reading.folder.name, reading.standings
+    board = _html(report.leaderboard(standings, lambda t: addresses.trial(name, t.number)))
+    return piece("sweep/leaderboard.html", name=name, board=board, standings=standings)
 
 
 def _over_steps(reading: Reading) -> Markup:

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from starlette.responses import HTMLResponse, Response
 
 from sweeper.service.actions.looking import entry_named, reading_of
+from sweeper.service.api.routing import SweepName
 from sweeper.service.app import CurrentService
 from sweeper.service.pages import drawing
 from sweeper.service.pages.rendering import is_piece, page
+from sweeper.service.pages.routing import router as new_router
 from sweeper.service.people.permission import CurrentCaller
 from sweeper.service.state import sweeps
 from sweeper.service.state.sweeps import Entry
 from sweeper.service.state.tables import ENDS
 
-router = APIRouter(include_in_schema=False)
+router = new_router()
 
 SHOWN = 100
 """Sweeps on one page."""
@@ -69,7 +71,7 @@ def list_sweeps(
 
 
 @router.get("/sweeps/{name}/spark")
-def spark(service: CurrentService, name: str) -> Response:
+def spark(service: CurrentService, name: SweepName) -> Response:
     """The best value so far as a line, for the list."""
     standings = reading_of(service, entry_named(service, name)).standings
     values = [standings.scores[trial.number] for trial in standings.finished]

@@ -6,24 +6,26 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from markupsafe import Markup
 from starlette.responses import Response
 
 from sweeper.ablation.table_format import format_named, rendered
 from sweeper.errors import SweeperError
 from sweeper.service.actions.looking import entry_named, reading_of
+from sweeper.service.api.routing import SweepName
 from sweeper.service.app import CurrentService, Service
 from sweeper.service.pages import charts, sections
 from sweeper.service.pages.drawn import Drawn
 from sweeper.service.pages.rendering import as_json, is_piece, page, streamed
+from sweeper.service.pages.routing import router as new_router
 from sweeper.service.pages.sections import Section
 from sweeper.service.people.permission import CurrentCaller, may_change
 from sweeper.service.problem import Refusal
 from sweeper.service.readings import Reading
 from sweeper.service.state.sweeps import Entry
 
-router = APIRouter(include_in_schema=False)
+router = new_router()
 
 _drawn = Drawn()
 
@@ -59,7 +61,11 @@ class Shown:
 
 @router.get("/sweeps/{name}")
 def sweep_page(
-    request: Request, service: CurrentService, caller: CurrentCaller, name: str, part: str = ""
+    request: Request,
+    service: CurrentService,
+    caller: CurrentCaller,
+    name: SweepName,
+    part: str = "",
 ) -> Response:
     """The whole page, sent as it is made; or with `part` one section of it."""
     entry = entry_named(service, name)
@@ -86,7 +92,7 @@ def sweep_page(
 
 
 @router.get("/sweeps/{name}/charts/steps")
-def steps(service: CurrentService, name: str, objective: int = 0) -> Response:
+def steps(service: CurrentService, name: SweepName, objective: int = 0) -> Response:
     """The lines of an objective over steps."""
     standings = reading_of(service, entry_named(service, name)).standings
     if not 0 <= objective < len(standings.metrics):
@@ -95,13 +101,15 @@ def steps(service: CurrentService, name: str, objective: int = 0) -> Response:
 
 
 @router.get("/sweeps/{name}/charts/coordinates")
-def coordinates(service: CurrentService, name: str) -> Response:
+def coordinates(service: CurrentService, name: SweepName) -> Response:
     """The rows of the parallel coordinates."""
     return as_json(charts.coordinates(reading_of(service, entry_named(service, name)).standings))
 
 
 @router.get("/sweeps/{name}/tables/{table}")
-def table(service: CurrentService, name: str, table: str, format: str = "markdown") -> Response:
+def table(
+    service: CurrentService, name: SweepName, table: str, format: str = "markdown"
+) -> Response:
     """A table of the page in another format, to copy."""
     reading = reading_of(service, entry_named(service, name))
     found = next((one for one in sections.tables_of(reading) if one.name == table), None)

@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from starlette.responses import Response
 
 from sweeper.causes import cause
 from sweeper.service.actions import pictures
 from sweeper.service.actions.looking import entry_named, reading_of, trial_of
+from sweeper.service.api.routing import SweepName, TrialNumber
 from sweeper.service.app import CurrentService, Service
 from sweeper.service.pages.configuration import compared
 from sweeper.service.pages.rendering import as_json, is_piece, page
+from sweeper.service.pages.routing import router as new_router
 from sweeper.service.people.permission import CurrentCaller, may_change
 from sweeper.service.problem import Refusal
 from sweeper.service.readings import Reading
@@ -22,7 +24,7 @@ from sweeper.service.state.sweeps import Entry
 from sweeper.trial import Trial
 from sweeper.wording import measure
 
-router = APIRouter(include_in_schema=False)
+router = new_router()
 
 LOG_BYTES = 60_000
 """The end of a log that is shown."""
@@ -35,8 +37,8 @@ def trial_page(
     request: Request,
     service: CurrentService,
     caller: CurrentCaller,
-    name: str,
-    number: int,
+    name: SweepName,
+    number: TrialNumber,
     part: str = "",
 ) -> Response:
     """The whole page, or with `part` a live piece of it."""
@@ -50,7 +52,7 @@ def trial_page(
 
 
 @router.get("/sweeps/{name}/trials/{number}/chart")
-def chart(service: CurrentService, name: str, number: int) -> Response:
+def chart(service: CurrentService, name: SweepName, number: TrialNumber) -> Response:
     """Every measure of a trial by step."""
     trial = trial_of(service, entry_named(service, name), number)
     steps = [evaluation.step for evaluation in trial.evaluations]

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from starlette.responses import Response
 
 from sweeper.report.leaderboard import searched
 from sweeper.service.actions.looking import entry_named, reading_of
+from sweeper.service.api.routing import SweepName
 from sweeper.service.app import CurrentService
 from sweeper.service.pages import addresses
 from sweeper.service.pages.rendering import is_piece, page
+from sweeper.service.pages.routing import router as new_router
 from sweeper.standings import Standings
 from sweeper.trial import Trial
 from sweeper.wording import measure, setting, short_path
 
-router = APIRouter(include_in_schema=False)
+router = new_router()
 
 WINDOW = 100
 """Rows that are sent at once; further ones when a reader comes to the end of these."""
@@ -29,7 +32,7 @@ WINDOW = 100
 def trials_page(
     request: Request,
     service: CurrentService,
-    name: str,
+    name: SweepName,
     q: str = "",
     state: str = "",
     sort: str = "rank",
@@ -83,13 +86,21 @@ def _columns(standings: Standings) -> dict[str, _Column]:
     }
     for index, metric in enumerate(standings.metrics):
         final = f"final{index or ''}"
-        columns[final] = (measure(metric), lambda t, index=index: standings.final(t, index))
+        columns[final] = (measure(metric), partial(_final, standings, index))
     columns["reached"] = ("best on the way", standings.best_on_the_way)
     columns["steps"] = ("steps", lambda trial: trial.steps)
     columns["seconds"] = ("time", lambda trial: trial.seconds)
     for path in searched(standings):
-        columns[path] = (short_path(path), lambda trial, path=path: trial.values.get(path))
+        columns[path] = (short_path(path), partial(_setting, path))
     return columns
+
+
+def _final(standings: Standings, index: int, trial: Trial) -> float | None:
+    return standings.final(trial, index)
+
+
+def _setting(path: str, trial: Trial) -> Any:
+    return trial.values.get(path)
 
 
 def _fits(trial: Trial, words: str) -> bool:

@@ -1,9 +1,9 @@
 // The pages of a sweep and of a trial: charts, the gallery's slider, pictures in full, the log's end.
-import { overSteps, ofTrial } from "./charts.js";
+import { compared, overSteps, ofTrial } from "./charts.js";
 import { parallel } from "./parallel.js";
 import { pictures } from "./pictures.js";
 
-const KINDS = { steps: overSteps, trial: ofTrial, parallel };
+const KINDS = { steps: overSteps, trial: ofTrial, parallel, compared };
 
 async function draw(place) {
   if (place.dataset.busy) return;

@@ -1,0 +1,103 @@
+"""Submitting a sweep: an editor that is told at once what is wrong, and things to start from."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Annotated, get_args
+
+from fastapi import Form, Request
+from starlette.responses import RedirectResponse, Response
+
+from sweeper.errors import SpecError
+from sweeper.service.actions import drafts, submitting
+from sweeper.service.actions.submitting import Submission
+from sweeper.service.app import CurrentService
+from sweeper.service.pages import addresses
+from sweeper.service.pages.rendering import page, piece
+from sweeper.service.pages.routing import router as new_router
+from sweeper.service.people.permission import CurrentCaller
+from sweeper.service.problem import Fault, fault_of
+from sweeper.service.state import sweeps
+from sweeper.service.state.tables import Priority
+from trials import presets
+
+router = new_router()
+
+PRIORITIES = get_args(Priority)
+
+
+@router.get("/new")
+def new(
+    request: Request,
+    service: CurrentService,
+    sweep: str = "",
+    trial: int | None = None,
+    preset: str = "",
+) -> Response:
+    """The editor, with something to start from."""
+    if sweep:
+        text = submitting.file_of(service, sweep, trial)
+    else:
+        text = piece("new/start.yaml", preset=preset if preset in presets.names() else "")
+    return _editor(request, service, text)
+
+
+@router.post("/new")
+def submit(
+    request: Request,
+    service: CurrentService,
+    caller: CurrentCaller,
+    text: Annotated[str, Form()] = "",
+    priority: Annotated[Priority, Form()] = "normal",
+    key: Annotated[str, Form(max_length=200)] = "",
+) -> Response:
+    """Put the sweep into the queue; or say what is wrong, with the text as it was."""
+    given = Submission(_unix(text), priority=priority)
+    try:
+        done = submitting.submit(service, caller, given, key or None)
+    except SpecError as error:
+        problems = [fault_of(problem) for problem in error.problems]
+        return _editor(request, service, given.text, problems, priority=priority, status=422)
+    return RedirectResponse(addresses.sweep(done.answer["name"]), 303)
+
+
+@router.post("/new/check")
+def check(request: Request, service: CurrentService, text: Annotated[str, Form()] = "") -> Response:
+    """What is wrong with the text, or what it would run."""
+    problems: list[Fault] = []
+    sweep = None
+    try:
+        sweep = drafts.read_draft(service, _unix(text))
+    except SpecError as error:
+        problems = [fault_of(problem) for problem in error.problems]
+    return page(request, "new/checked.html", problems=problems, sweep=sweep)
+
+
+def _editor(
+    request: Request,
+    service: CurrentService,
+    text: str,
+    problems: list[Fault] | None = None,
+    *,
+    priority: str = "normal",
+    status: int = 200,
+) -> Response:
+    with service.database.reading() as session:
+        names = [entry.sweep.name for entry in sweeps.entries(session)]
+    return page(
+        request,
+        "new.html",
+        status=status,
+        text=text,
+        problems=problems or [],
+        presets=presets.names(),
+        names=names[:200],
+        priority=priority,
+        priorities=PRIORITIES,
+        key=uuid.uuid4().hex,
+    )
+
+
+def _unix(text: str) -> str:
+    """The lines as the reader had them: a form's come with carriage returns."""
+    return text.replace("\r\n", "\n")
