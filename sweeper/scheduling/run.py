@@ -43,6 +43,7 @@ from sweeper.scheduling.trainable import Factory, build_training
 from sweeper.scheduling.tune_loop import Tuning
 from sweeper.search.driver_lock import sole_driver
 from sweeper.search.ledger import Ledger
+from sweeper.standings.forecast import forecast_of
 from sweeper.standings.verdict import verdict_in_words
 from sweeper.sweepfile.load import read_stored
 from sweeper.sweepfile.model import Sweep
@@ -231,6 +232,9 @@ class _Run:
             signalled=bool(self._requests.interrupts or self._requests.terminated),
             cancelled=tuning.now,
         )
+        if conductor.course.limited and state == "stopped":
+            left = forecast_of(self._ledger.standings()).in_words()
+            message += f"; what is left: {left}"
         return state, message or scoring.message
 
     def _give_way(self, message: str) -> Outcome:
