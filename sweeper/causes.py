@@ -24,6 +24,7 @@ from trials.health import Sign
 from trials.problems import Problem, nearest
 
 SCHEDULER = "scheduler"
+STOPPED_BY_HAND = "stopped_by_hand"
 OUT_OF_MEMORY = "out_of_memory"
 WORKER_DIED = "worker_died"
 UNREADABLE = "unreadable"
@@ -76,6 +77,15 @@ _OWN = {
             saves=True,
             meaning="The scheduler stopped it: at the same step, other trials were better. "
             "Nothing was wrong.",
+        ),
+        Cause(
+            STOPPED_BY_HAND,
+            ends_as="pruned",
+            blames=False,
+            saves=False,
+            meaning="Somebody stopped it. What it might have become is not known: no sampler, "
+            "comparison or table takes it for better or worse than others.",
+            advice="It goes on from its last checkpoint where somebody has it tried again.",
         ),
         Cause(
             OUT_OF_MEMORY,
@@ -166,6 +176,12 @@ def to_blame(state: str, name: str | None) -> bool:
 def is_lost(name: str | None) -> bool:
     """Whether a trial that ended by this cause says nothing about its configuration."""
     return name is not None and cause(name).lost
+
+
+def says_nothing(name: str | None) -> bool:
+    """Whether the end of a trial by this cause says nothing about its configuration: no sampler may
+    learn from it. It was lost, or somebody stopped it."""
+    return name == STOPPED_BY_HAND or is_lost(name)
 
 
 def _of_sign(sign: type[Sign]) -> Cause:

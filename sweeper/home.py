@@ -2,6 +2,8 @@
 
 HOME/
   mlflow.db  mlartifacts/   MLflow's store, when no tracking server is named
+  service.db  service.lock  service.mlflow.log
+                            what a server over this home keeps, when no database is named
   cache/                    what all sweeps share: decoded data, reference statistics, weights
   NAME/                     one sweep
     sweep.yaml              the file as it was given; in full where more was set beside it
@@ -42,6 +44,8 @@ DEFAULT_HOME = "sweeps"
 NAME_RULE = "letters, digits, '.', '_' and '-', at most 100, not starting with '.' or '-'"
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
 RESERVED = frozenset({"cache", "mlartifacts", "mlflow.db", "mlflow.db-wal", "mlflow.db-shm"})
+_RESERVED_BELOW = "service."
+"""What every file of the service's begins with."""
 
 _REFUSALS = (
     *(errno.ENOSPC, errno.EDQUOT, errno.EROFS),
@@ -63,7 +67,12 @@ _LOCK_PATIENCE = 0.25
 
 def is_valid_name(name: str) -> bool:
     """Whether `name` may be a sweep's: it becomes a folder, a tag and part of a web address."""
-    return _NAME.fullmatch(name) is not None and name not in RESERVED
+    return _NAME.fullmatch(name) is not None and not is_reserved(name)
+
+
+def is_reserved(name: str) -> bool:
+    """Whether `name` is taken by what all sweeps of a home share."""
+    return name in RESERVED or name.startswith(_RESERVED_BELOW)
 
 
 @contextmanager
@@ -155,16 +164,20 @@ class SweepFolder:
                 folder.mkdir(parents=True, exist_ok=True)
 
     @contextmanager
-    def lock(self) -> Iterator[None]:
+    def lock(self, *, take_over: bool = False) -> Iterator[None]:
         """Be the one process that drives this sweep.
 
-        The kernel frees the lock when its holder dies, however it dies.
+        The kernel frees the lock when its holder dies, however it dies. With `take_over` a holder
+        that lives, frozen or on a machine that is cut off, keeps a lock that is nobody's any more:
+        only its attempt then tells it that it was superseded.
 
         Raises:
             SweepBusy: another process holds it; its pid is named.
         """
         with writing(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
+            if take_over:
+                self.lock_file.unlink(missing_ok=True)
             descriptor = os.open(self.lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         try:
             deadline = time.monotonic() + _LOCK_PATIENCE
@@ -172,6 +185,8 @@ class SweepFolder:
                 if time.monotonic() >= deadline:
                     raise SweepBusy(self.name, _read_pid(descriptor))
                 time.sleep(0.01)
+            if not _is_at(descriptor, self.lock_file):
+                raise SweepBusy(self.name, None)  # it was taken over while we waited for it
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
             try:
@@ -267,7 +282,7 @@ class Home:
         Raises:
             UserError: a sweep cannot have that name.
         """
-        if name in RESERVED:
+        if is_reserved(name):
             raise UserError(f"{name!r} {TAKEN}")
         if not is_valid_name(name):
             raise UserError(f"{name!r} cannot name a sweep: a name is {NAME_RULE}")
@@ -305,6 +320,14 @@ def _try_lock(descriptor: int) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    """Whether the open file is the one that lies at `path` now."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.stat(path))
+    except FileNotFoundError:
+        return False
 
 
 def _read_pid(descriptor: int) -> int | None:

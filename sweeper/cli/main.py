@@ -19,6 +19,8 @@ from sweeper.cli import (
     papers,
     parts,
     running,
+    serving,
+    tokens,
     tricks,
 )
 from sweeper.cli.printing import say
@@ -35,7 +37,19 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-for group in (running, checking, inspect, control, ablating, papers, tricks, parts, machine):
+for group in (
+    running,
+    checking,
+    inspect,
+    control,
+    ablating,
+    papers,
+    tricks,
+    parts,
+    machine,
+    serving,
+    tokens,
+):
     group.register(app)
 
 

@@ -29,10 +29,10 @@ def print_ending(result: SweepResult, home: Home) -> None:
     uri = tracking_uri(home.path, sweep.tracking.uri)
     say(f"runs     {without_user(uri) if is_server(uri) else f'sweeper ui{where}'}")
     say(f"trials   sweeper top {sweep.name}{where}; sweeper show {sweep.name} NUMBER{where}")
-    for record in result.records:
-        if record.final is not None:
-            values = ", ".join(f"{name} {v:.4g}" for name, v in record.final.metrics.items())
-            say(f"final    trial {record.name} on fresh noise: {values}")
+    best = result.best
+    if best is not None and best.final is not None:
+        values = ", ".join(f"{name} {v:.4g}" for name, v in best.final.metrics.items())
+        say(f"final    trial {best.name} on fresh noise: {values}")
     if result.message:
         say(result.message)
     if result.state != "finished":

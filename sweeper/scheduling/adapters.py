@@ -116,7 +116,20 @@ class Verdicts(FIFOScheduler):  # type: ignore[misc]
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
         # Tune starts pending trials in order by itself; asking every trial there ever was, at
         # every turn of its loop, only makes long sweeps slow.
+        self._let_go(tune_controller)
         return None
+
+    def _let_go(self, controller: Any) -> None:
+        """Give back what a worker holds that waits for a trial while there will be none.
+
+        Tune keeps such a worker, with its CPUs and its GPU, for as long as the experiment lasts:
+        nobody else could have them while a sweep is paused or its lease is small. A Ray without
+        this function keeps it.
+        """
+        if not self._conductor.is_full or not hasattr(controller, "_cleanup_cached_actors"):
+            return
+        if all(trial.status != Trial.PENDING for trial in controller.get_trials()):
+            controller._cleanup_cached_actors(force_all=True)
 
 
 class Trials(tune.Callback):  # type: ignore[misc]

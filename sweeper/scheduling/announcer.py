@@ -27,19 +27,19 @@ class Announcer:
     def __init__(self, sweep: Sweep, listener: Listener) -> None:
         self._sweep = sweep
         self._listener = listener
-        self._phase: Phase = "starting"
+        self.phase: Phase = "starting"
         self._before: Phase = "starting"
 
     def enter(self, phase: Phase, message: str = "") -> None:
         """The sweep is in this phase from now on; told once."""
-        if phase != self._phase:
-            self._phase = phase
+        if phase != self.phase:
+            self.phase = phase
             self._listener(PhaseChanged(phase, message, clock.time()))
 
     def paused(self, paused: bool) -> None:
         """The sweep hands out no trials until further notice, or again."""
         if paused:
-            self._before = self._phase
+            self._before = self.phase
             self.enter("paused", f"no new trials until `sweeper resume {self._sweep.name}`")
         else:
             self.enter("searching" if self._before == "starting" else self._before, "resumed")

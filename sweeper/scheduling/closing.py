@@ -26,15 +26,16 @@ def closing(
             return "failed", failed
         lost = [trial for trial in trials if is_lost(trial.symptom)]
         return ("incomplete", _lost(lost)) if lost else ("finished", "")
-    again = f"{conductor.again} to go on"
+    course = conductor.course
+    again = f"{course.again} to go on"
     if signalled:
         return "interrupted", f"interrupted; {again}: every trial goes on from its checkpoint"
     if cancelled:
         return "cancelled", f"cancelled; {again}"
-    message = conductor.message or "stopped"
-    if conductor.limited and failed:
+    message = course.message or "stopped"
+    if course.limited and failed:
         return "failed", f"{message}; {failed}"
-    return "failed" if conductor.too_many_failed else "stopped", f"{message}; {again}"
+    return "failed" if course.too_many_failed else "stopped", f"{message}; {again}"
 
 
 def none_finished(trials: Sequence[Trial]) -> str:

@@ -52,6 +52,9 @@ OBJECT_STORE = 128 << 20
 START_LOOK_EVERY = 0.1
 """Seconds between two looks around while Ray starts."""
 
+END_LOOK_EVERY = 0.01
+"""Seconds between two looks around while Ray ends, in which a SIGTERM would not be heard."""
+
 PORT_LOOK_MS = 50
 """Milliseconds of one look of Ray's for a port, in which no other thread runs."""
 
@@ -71,15 +74,21 @@ class Cluster:
     """A connection to Ray for the length of a `with` block.
 
     `waiting` is called over and over while Ray starts, which takes seconds; what it raises ends the
-    start at once.
+    start at once. `leaving` is called over and over while Ray ends: it gives SIGTERM back to the
+    system before it does so, and whoever listens must take it again.
     """
 
     def __init__(
-        self, resources: Resources, parallel: int, waiting: Callable[[], None] = lambda: None
+        self,
+        resources: Resources,
+        parallel: int,
+        waiting: Callable[[], None] = lambda: None,
+        leaving: Callable[[], None] = lambda: None,
     ) -> None:
         self._resources = resources
         self._parallel = parallel
         self._waiting = waiting
+        self._leaving = leaving
         self.own = False
         self._servers: list[psutil.Process] = []
         self._failure: SweeperError | None = None
@@ -103,7 +112,11 @@ class Cluster:
     ) -> None:
         self._left.set()
         if self.own:
-            ray.shutdown()
+            going = threading.Thread(target=ray.shutdown, name="ray-shutdown")
+            going.start()
+            while going.is_alive():
+                going.join(END_LOOK_EVERY)
+                self._leaving()
         self._gone.set()
 
     def _start(self) -> None:

@@ -65,6 +65,10 @@ class FailureCounts:
         """A trial has ended as failed."""
         self._failed += 1
 
+    def forgiven(self) -> None:
+        """One that had failed is tried again."""
+        self._failed -= 1
+
     @property
     def limit(self) -> str:
         """Which limit has been reached; empty while none is."""

@@ -3,6 +3,9 @@
 Interrupted trials come first, then what the search asks, and when that is over, the replicates. A
 trial that rests after its worker died keeps its place among those at work: what is asked next must
 not depend on a kill.
+
+How many may be at work the sweep's file says, and a lease may allow fewer. When it shrinks, the
+latest begun make way at their next evaluation; when it grows, they go on before anything is asked.
 """
 
 from __future__ import annotations
@@ -31,14 +34,16 @@ class HandOut:
         """With a worker, by number."""
         self.running: set[int] = set()
         """Those of them that their workers have taken up."""
+        self.leaving: set[int] = set()
+        """Over or put aside, while their workers do not know yet."""
         self._sweep = sweep
         self._folder = folder
         self._ledger = ledger
         self._announcer = announcer
         self._waiting = deque(ledger.interrupted())
-        self._anew: set[int] = set()
         self._asked = ledger.counts()["search"]
         self._exhausted = False
+        self._allowed = sweep.limits.parallel
 
     @property
     def over(self) -> bool:
@@ -48,9 +53,13 @@ class HandOut:
     def next_work(self, rests: Callable[[int], bool], others: int = 0) -> Work | None:
         """A trial for a free worker; None while there is none. `rests` says of a number whether its
         trial is to wait, and `others` is how many workers do something else."""
-        ready = [trial for trial in self._waiting if not rests(trial.number)]
+        ready = [
+            trial
+            for trial in self._waiting
+            if not (rests(trial.number) or trial.number in self.leaving)
+        ]
         resting = len(self._waiting) - len(ready)
-        if len(self.active) + resting + others >= self._sweep.limits.parallel:
+        if not self.has_room(resting + others):
             return None
         trial = ready[0] if ready else self._ask()
         if trial is None:
@@ -59,6 +68,32 @@ class HandOut:
             self._waiting.remove(trial)
         self.active[trial.number] = trial
         return self._work(trial)
+
+    def lease(self, parallel: int | None) -> None:
+        """So many may be at work from now on, at most as many as the file says; None: so many."""
+        most = self._sweep.limits.parallel
+        self._allowed = most if parallel is None else min(parallel, most)
+
+    @property
+    def may_work(self) -> bool:
+        """Whether any may be at work."""
+        return self._allowed > 0
+
+    def has_room(self, others: int) -> bool:
+        """Whether one more may be at work, beside `others` that are none of the trials."""
+        return len(self.active) + len(self.leaving) + others < self._allowed
+
+    def is_surplus(self, number: int, others: int) -> bool:
+        """Whether the trial is to make way: the latest begun do."""
+        room = max(0, self._allowed - len(self.leaving) - others)
+        return number in sorted(self.active)[room:]
+
+    def stand_aside(self, number: int) -> None:
+        """The trial makes way, and goes on before later ones do as soon as there is room."""
+        trial = self._ledger.trial(number)
+        self.take_back(number)
+        later = (place for place, one in enumerate(self._waiting) if one.number > number)
+        self._waiting.insert(next(later, len(self._waiting)), trial)
 
     def take_back(self, number: int) -> Trial | None:
         """The trial is with no worker any more; None where it was with none."""
@@ -79,19 +114,28 @@ class HandOut:
         """The trial goes on as soon as a worker is free."""
         self._waiting.appendleft(trial)
 
-    def begin_anew(self, trial: Trial) -> None:
-        """The trial is trained from its beginning as soon as a worker is free."""
-        self._anew.add(trial.number)
-        self.first_again(trial)
-
     def protocol_changed(self) -> None:
         """What is asked for does not follow any more from what was measured so far."""
         self._exhausted = False
         self.replicates.protocol_changed()
 
-    def saved(self, number: int) -> None:
-        """The trial has a checkpoint of its own that is good to go on from."""
-        self._anew.discard(number)
+    def goes_on(self) -> None:
+        """Somebody has added to what is to be done, all of which may have been."""
+        self._exhausted = False
+        self.replicates.forget()
+
+    def withdraw(self, number: int) -> None:
+        """The trial has ended by another's word, where it waits or while a worker has it: that one
+        leaves it when it next reports, and nobody has its place before."""
+        if number in self.active:
+            self.leaving.add(number)
+        self._waiting = deque(trial for trial in self._waiting if trial.number != number)
+
+    @property
+    def budget_is_spent(self) -> bool:
+        """Whether the search asks for no more trials under the present limit."""
+        trials = self._sweep.limits.trials
+        return trials is not None and self._asked >= trials
 
     def _ask(self) -> Trial | None:
         if not self._search_is_over():
@@ -109,8 +153,7 @@ class HandOut:
         return self.replicates.ask()
 
     def _search_is_over(self) -> bool:
-        trials = self._sweep.limits.trials
-        return self._exhausted or (trials is not None and self._asked >= trials)
+        return self._exhausted or self.budget_is_spent
 
     def _replicate_is_due(self) -> bool:
         at_work = (*self.active.values(), *self._waiting)
@@ -132,5 +175,5 @@ class HandOut:
             keep=scheduler.kept,
             undecided=scheduler.undecided(trial.number),
             protocol=self._ledger.measuring.demanded,
-            anew=trial.number in self._anew,
+            anew=self._ledger.begins_anew(trial.number),
         )

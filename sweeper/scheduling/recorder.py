@@ -24,12 +24,13 @@ from sweeper.standings.verdict import verdict_in_words
 from sweeper.sweepfile.model import Sweep
 from sweeper.tracking.names import (
     NOTE_TAG,
+    PAGE_TAG,
     PROTOCOL_PREFIX,
     SWEEP,
     SweepEnding,
     TrialEnding,
 )
-from sweeper.tracking.notes import Seen, trial_note
+from sweeper.tracking.notes import Seen, in_markdown, page_of, trial_note
 from sweeper.tracking.outbox import Outbox
 from sweeper.trial import Evaluation, Symptom, Trial
 
@@ -51,6 +52,7 @@ class Recorder:
         company: Company = Company(),  # noqa: B008 - it is frozen
     ) -> None:
         self._parts = {"sweeper.parts": str(company)} if company.as_dict() else {}
+        self._page = page_of(sweep.name)
         self._resolve = resolve
         self._sweep = sweep
         self._folder = folder
@@ -71,10 +73,12 @@ class Recorder:
                 f"{objective.goal} {objective.metric}" for objective in sweep.objective
             ),
             "sweeper.host": platform.node(),
+            PAGE_TAG: self._page,
             **self._parts,
         }
+        note = "\n\n".join(filter(None, (sweep.description, in_markdown(self._page))))
         self._outbox.sweep_started(
-            sweep.name, study=study, params=sweep.to_dict(), tags=tags, note=sweep.description
+            sweep.name, study=study, params=sweep.to_dict(), tags=tags, note=note
         )
         self._file(SWEEP, self._folder.sweep_yaml, "sweep.yaml")
 
@@ -107,6 +111,7 @@ class Recorder:
             "sweeper.tricks": ",".join(_tricks(config)),
             "sweeper.version": _version(),
             "sweeper.of": None if trial.of is None else f"{trial.of:05d}",
+            PAGE_TAG: page_of(self._sweep.name, trial.number),
             **self._parts,
         }
         self._outbox.trial_started(
@@ -169,6 +174,7 @@ class Recorder:
             reason=trial.reason,
             advice=why.advice if why else "",
             log_tail=trial.log_tail,
+            page=page_of(self._sweep.name, trial.number),
             seen=_explained(symptom for symptom in trial.symptoms if symptom.name != trial.symptom),
         )
         with self._outbox.batch():
@@ -191,6 +197,11 @@ class Recorder:
                 trial.number,
                 {f"protocol.final.{key}": value for key, value in final.protocol.items()},
             )
+
+    def reopened(self, number: int) -> None:
+        """The trial, which had ended, is tried again."""
+        if self._outbox is not None:
+            self._outbox.reopened(number)
 
     def trial_paused(self, number: int, state: TrialEnding) -> None:
         """The trial is paused and will go on under the same number."""

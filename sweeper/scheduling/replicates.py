@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections import deque
 
-from sweeper.causes import is_lost
+from sweeper.causes import STOPPED_BY_HAND, is_lost
 from sweeper.scheduling.announcer import Announcer
 from sweeper.search.ledger import Ledger
 from sweeper.standings import Standings, standings_of
-from sweeper.standings.confirming import race, replicates_due
+from sweeper.standings.confirming import race, replicates_due, rounds_of
 from sweeper.sweepfile.model import Sweep
 from sweeper.trial import Trial
 
@@ -38,7 +38,8 @@ class Replicates:
                 self._trials = {trial.number: trial for trial in self._ledger.trials()}
             protocol = self._ledger.measuring.protocol
             standings = standings_of(self._sweep, self._trials.values(), protocol=protocol)
-            self._due = deque(replicates_due(standings, without=self._unheld))
+            stopped = rounds_of(standings, lambda name: name == STOPPED_BY_HAND)
+            self._due = deque(replicates_due(standings, without=self._unheld | stopped))
             self._tell_given_up(standings)
         return bool(self._due)
 
@@ -58,6 +59,11 @@ class Replicates:
         if is_lost(trial.symptom):
             # Held again by the next run; for now the race goes on without this round.
             self._unheld.add(trial.config["seed"])
+
+    def forget(self) -> None:
+        """Trials have been added, or are tried again: what is due is worked out from the study."""
+        self._due = None
+        self._trials = {}
 
     def protocol_changed(self) -> None:
         """What is needed next does not follow any more from what was measured so far."""

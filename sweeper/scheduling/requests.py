@@ -1,9 +1,10 @@
-"""What is asked of a running driver from outside: signals, and the control file.
+"""What is asked of a running driver from outside: by signals, and by whoever steers it.
 
 Ctrl-C once    drain: every trial stands still at its next evaluation, and can be resumed
 Ctrl-C twice   end now; a third time is Python's own KeyboardInterrupt
 SIGTERM        end now, with status 143
-control file   pause, stop (the running trials may end) or cancel (end now)
+steering       pause, stop (the running trials may end) or cancel (end now); how many trials may be
+               at work
 """
 
 from __future__ import annotations
@@ -11,26 +12,28 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from types import FrameType
 
-from sweeper.errors import UserError
-from sweeper.home import Request, SweepFolder
+from sweeper.home import Request
+from sweeper.scheduling.steering import Order, Steering
 
 LOOK_EVERY = 0.5
-"""Seconds between two looks at the control file."""
+"""Seconds between two questions to whoever steers."""
 
 
 class Requests:
     """Collects what has been asked; the driver looks at it in its own time."""
 
-    def __init__(self, folder: SweepFolder) -> None:
+    def __init__(self, steering: Steering) -> None:
         self.interrupts = 0
         self.terminated = False
-        self._folder = folder
+        self._steering = steering
         self._next_look = 0.0
-        self._request: Request | None = None
+        self._written: Request | None = None
+        self._orders: Sequence[Order] = ()
+        self._obeyed: set[str] = set()
 
     @property
     def asked_so_far(self) -> tuple[int, bool]:
@@ -38,15 +41,42 @@ class Requests:
         return self.interrupts, self.terminated
 
     def written(self) -> Request | None:
-        """The request in the control file, looked up at most every half second.
+        """What whoever steers asks of the sweep, looked up at most every half second.
 
-        One that cannot be read, since another user has left it or it is none, changes nothing.
+        Raises:
+            Superseded: a newer driver has the sweep.
         """
-        if time.monotonic() >= self._next_look:
-            self._next_look = time.monotonic() + LOOK_EVERY
-            with suppress(OSError, UserError):
-                self._request = self._folder.asked()
-        return self._request
+        self._look()
+        return self._written
+
+    def parallel(self) -> int | None:
+        """How many trials may be at work; None: as many as the sweep's file says.
+
+        Raises:
+            Superseded: a newer driver has the sweep.
+        """
+        return self._steering.parallel()
+
+    def have_obeyed(self, obey: Callable[[Order], str]) -> None:
+        """Have `obey` do what is asked for single trials, each order once, and tell what it says
+        has come of it.
+
+        Raises:
+            Superseded: a newer driver has the sweep.
+        """
+        self._look()
+        orders, self._orders = self._orders, ()
+        for order in orders:
+            if order.id not in self._obeyed:
+                self._obeyed.add(order.id)
+                self._steering.done(order, obey(order))
+
+    def _look(self) -> None:
+        if time.monotonic() < self._next_look:
+            return
+        self._written = self._steering.asked()
+        self._orders = self._steering.orders()
+        self._next_look = time.monotonic() + LOOK_EVERY
 
     @contextmanager
     def listening(self) -> Iterator[None]:

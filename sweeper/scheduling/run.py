@@ -20,7 +20,7 @@ from sweeper.company import Company
 from sweeper.errors import Superseded, SweeperError, UserError
 from sweeper.home import Home, Request, SweepFolder
 from sweeper.privacy import private
-from sweeper.scheduling.closing import closing
+from sweeper.scheduling.closing import Ending, closing
 from sweeper.scheduling.cluster import environment
 from sweeper.scheduling.conclusion import Results, conclude
 from sweeper.scheduling.conductor import Conductor
@@ -38,8 +38,10 @@ from sweeper.scheduling.machines import Mark, count_machines
 from sweeper.scheduling.recorder import Recorder, resolved
 from sweeper.scheduling.requests import Requests
 from sweeper.scheduling.spec_files import going_on, keep_spec
+from sweeper.scheduling.steering import Steering
 from sweeper.scheduling.trainable import Factory, build_training
 from sweeper.scheduling.tune_loop import Tuning
+from sweeper.search.driver_lock import sole_driver
 from sweeper.search.ledger import Ledger
 from sweeper.standings.verdict import verdict_in_words
 from sweeper.sweepfile.load import read_stored
@@ -57,8 +59,8 @@ PATIENCE = 60.0
 IMPATIENCE = 2.0
 """The same where the user asked the sweep to end now; its writer goes on by itself for a while."""
 
-SAY_EVERY = 60.0
-"""Seconds between two notes in the ledger of how long the sweep has been at work."""
+BEAT_EVERY = 1.0
+"""Seconds between two signs of life."""
 
 
 def run(
@@ -74,18 +76,22 @@ def run(
     retry_failed: Collection[str] = (),
     resume: bool = False,
     accept_protocol: bool = False,
+    steering: Steering | None = None,
+    take_over: bool = False,
 ) -> Outcome:
     """Run `sweep` in `home` until it is done or stopped by the user.
 
-    `events` hears what happens as it happens. `factory` makes the trainings (real ones by default).
-    `source` is the file that the sweep was read from, kept beside it. `adopt` takes the study over
-    where another home has driven it so far. `record` says whether MLflow is told, `report` whether
-    what has come of it is written (`conclusion`) when no more trials will run. Trials that failed
+    `events` hears what happens. `factory` makes the trainings (real ones by default). `source` is
+    the file that the sweep was read from, kept beside it. `adopt` takes the study over where
+    another home has driven it so far. `record` says whether MLflow is told, `report` whether what
+    has come of it is written (`conclusion`) when no more trials will run. Trials that failed
     through no fault of their own are tried again, and those that failed by one of the causes
     `retry_failed` (`sweeper.causes`, those that are `curable`). A sweep that was paused before is
     told to be, and starts no trials until it is resumed; with `resume` it is now. `accept_protocol`
     lets the sweep go on where it would be measured by another protocol than so far: what was
-    measured before is compared with nothing that follows.
+    measured before is compared with nothing that follows. `steering` says what is asked of it while
+    it runs; by default the control file in its folder does. `take_over` ends an earlier driver that
+    has the sweep, which is known to be frozen or cut off; with `adopt` only its hold of a database.
 
     What goes wrong once it runs is an Outcome with state `failed`, and can be resumed.
 
@@ -99,7 +105,8 @@ def run(
     """
     folder = home.sweep(sweep.name)
     uri = tracking_uri(home.path, sweep.tracking.uri) if record else None
-    with private(home.path), folder.lock(), environment():
+    alone = sole_driver(sweep.name, take_over=take_over or adopt)
+    with private(home.path), folder.lock(take_over=take_over), alone, environment():
         folder.create()
         _tidy(home, folder)
         begun = read_stored(folder.spec_json) if folder.exists() else None
@@ -109,18 +116,13 @@ def run(
         # Only now: a home to which the study does not belong keeps nothing of the sweep.
         if begun is None or begun.difference(sweep):
             keep_spec(sweep, folder, source)
-        _override_requests(folder, resume)
+        asked = steering or _by_control_file(folder, resume)
         ledger.retry(retry_failed)
         with _record(uri, home, folder, company) if uri else contextlib.nullcontext() as wires:
-            recorder = Recorder(
-                sweep,
-                folder,
-                wires.outbox if wires else None,
-                resolved if factory is None else dict,  # a caller's own configs are not ours
-                company,
+            this_run = _Run(
+                sweep, home, folder, ledger, company, wires, events, report, asked, factory
             )
-            this_run = _Run(sweep, home, folder, ledger, company, recorder, wires, events, report)
-            return this_run.through(factory or build_training)
+            return this_run.through()
 
 
 @dataclass
@@ -141,10 +143,11 @@ class _Run:
         folder: SweepFolder,
         ledger: Ledger,
         company: Company,
-        recorder: Recorder,
         wires: _Wires | None,
         events: Listener | None,
         report: bool,
+        steering: Steering,
+        factory: Factory | None,
     ) -> None:
         self._report = report
         self._sweep = sweep
@@ -154,13 +157,20 @@ class _Run:
         self._company = company
         self._wires = wires
         self._tell: Listener = events or (lambda event: None)
-        self._recorder = recorder
-        self._said = time.monotonic()
-        self._requests = Requests(folder)
+        self._steering = steering
+        self._next_beat = 0.0
+        self._requests = Requests(steering)
+        self._factory = factory or build_training
+        self._recorder = Recorder(
+            sweep,
+            folder,
+            wires.outbox if wires else None,
+            resolved if factory is None else dict,  # a caller's own configs are not ours
+            company,
+        )
 
-    def through(self, factory: Factory) -> Outcome:
-        requests = self._requests
-        with requests.listening():
+    def through(self) -> Outcome:
+        with self._requests.listening():
             self._begin()
             conductor = Conductor(
                 self._sweep,
@@ -170,38 +180,8 @@ class _Run:
                 self._tell,
                 machines=lambda: count_machines(self._sweep.resources),
             )
-            scoring = Scoring(
-                self._sweep,
-                self._folder,
-                self._ledger,
-                self._recorder,
-                self._home.cache,
-                self._company.parts,
-            )
-            tuning = Tuning(
-                self._sweep,
-                conductor,
-                requests,
-                scratch=self._folder.path / ".tune",
-                cache=self._home.cache,
-                mark=Mark.leave(self._folder, self._company),
-                parts=self._company.parts,
-                factory=factory,
-                seconds_left=self._seconds_left(),
-                look=self._look,
-                afterwards=scoring.run,
-            )
-            self._say_if_paused(conductor)
             try:
-                if not conductor.finished or (conductor.complete and scoring.due()):
-                    tuning.run()
-                state, message = closing(
-                    conductor,
-                    self._ledger.trials(),
-                    signalled=bool(requests.interrupts or requests.terminated),
-                    cancelled=tuning.now,
-                )
-                message = message or scoring.message
+                state, message = self._drive(conductor)
             except UserError:
                 raise
             except Superseded as error:
@@ -210,10 +190,46 @@ class _Run:
                 told = _told(error)
                 if told is None:
                     raise
+                if newer := self._ledger.owner.superseded():  # it may have ended our connections
+                    return self._give_way(newer)
                 state, message = "failed", told
             with contextlib.suppress(SweeperError):  # the first failure is the one to tell
                 conductor.interrupt_all()
-            return self._end(state, message)
+            return self._end(conductor, state, message)
+
+    def _drive(self, conductor: Conductor) -> Ending:
+        """Have the trials run, and say how that ended."""
+        self._requests.have_obeyed(conductor.obey)
+        self._say_if_paused(conductor)
+        scoring = Scoring(
+            self._sweep,
+            self._folder,
+            self._ledger,
+            self._recorder,
+            self._home.cache,
+            self._company.parts,
+        )
+        tuning = Tuning(
+            self._sweep,
+            conductor,
+            self._requests,
+            scratch=self._folder.path / ".tune",
+            cache=self._home.cache,
+            mark=Mark.leave(self._folder, self._company),
+            parts=self._company.parts,
+            factory=self._factory,
+            look=lambda: self._look(conductor),
+            afterwards=scoring.run,
+        )
+        if not conductor.finished or (conductor.complete and scoring.due()):
+            tuning.run()
+        state, message = closing(
+            conductor,
+            self._ledger.trials(),
+            signalled=bool(self._requests.interrupts or self._requests.terminated),
+            cancelled=tuning.now,
+        )
+        return state, message or scoring.message
 
     def _give_way(self, message: str) -> Outcome:
         """End without a word to MLflow and without a report: a newer driver sees to both."""
@@ -246,7 +262,7 @@ class _Run:
 
     def _say_if_paused(self, conductor: Conductor) -> None:
         """Tell of a pause that has outlived its driver before anything is waited for."""
-        if self._folder.asked() is Request.PAUSE and not conductor.finished:
+        if self._requests.written() is Request.PAUSE and not conductor.finished:
             name = self._sweep.name
             told = (
                 f"{name} was paused in an earlier run: no trial starts until `sweeper resume "
@@ -254,25 +270,17 @@ class _Run:
             )
             self._tell(Noted(told, time.time()))
 
-    def _look(self) -> None:
+    def _look(self, conductor: Conductor) -> None:
         if self._wires is not None:
             self._wires.writer.ensure_alive()
-        if time.monotonic() - self._said > SAY_EVERY:
-            self._spend()
+        if time.monotonic() >= self._next_beat:
+            self._next_beat = time.monotonic() + BEAT_EVERY
+            self._steering.beat(conductor.pulse)
 
-    def _spend(self) -> None:
-        now = time.monotonic()
-        self._ledger.spend(now - self._said)
-        self._said = now
-
-    def _seconds_left(self) -> float | None:
-        hours = self._sweep.limits.hours
-        return None if hours is None else max(0.0, 3600 * hours - self._ledger.seconds)
-
-    def _end(self, state: SweepState, message: str) -> Outcome:
+    def _end(self, conductor: Conductor, state: SweepState, message: str) -> Outcome:
         results: Results | None = None
         try:
-            self._spend()
+            conductor.meter.keep()
             if self._report:
                 results = conclude(
                     self._sweep, self._folder, self._ledger, state=state, recorder=self._recorder
@@ -322,11 +330,12 @@ def _record(uri: str, home: Home, folder: SweepFolder, company: Company) -> Iter
         yield _Wires(outbox, writer, moved)
 
 
-def _override_requests(folder: SweepFolder, resume: bool) -> None:
+def _by_control_file(folder: SweepFolder, resume: bool) -> Steering:
     """Running again overrides what was asked and obeyed; a pause only where it is to `resume`."""
     asked = folder.asked()
     if asked in (Request.STOP, Request.CANCEL) or (asked is Request.PAUSE and resume):
         folder.clear_request()
+    return Steering(folder)
 
 
 def _tidy(home: Home, folder: SweepFolder) -> None:

@@ -49,7 +49,6 @@ class Tuning:
         mark: Mark,
         parts: bytes,
         factory: Factory,
-        seconds_left: float | None,
         look: Callable[[], None],
         afterwards: Callable[[Callable[[], bool]], None],
     ) -> None:
@@ -64,10 +63,10 @@ class Tuning:
         self._factory = factory
         self._look = look
         self._afterwards = afterwards
-        self._seconds_left = seconds_left
-        self._deadline: float | None = None
         self._next_tick = 0.0
-        self._cluster = Cluster(sweep.resources, sweep.limits.parallel, self._end_start)
+        self._cluster = Cluster(
+            sweep.resources, sweep.limits.parallel, self._end_start, requests.listen
+        )
 
     def run(self) -> None:
         """Run them.
@@ -82,8 +81,6 @@ class Tuning:
 
     def _run(self) -> None:
         with self._cluster:
-            if self._seconds_left is not None:  # that Ray takes to start is not the sweep's time
-                self._deadline = time.monotonic() + self._seconds_left
             self._requests.listen()
             check_machines(self._mark, self._sweep.resources)
             crashes = 0
@@ -101,13 +98,17 @@ class Tuning:
                         raise SweeperError(f"Ray Tune keeps failing: {error}") from error
                     self._conductor.lost_all(f"Ray Tune failed: {error}")
             if self._conductor.complete:
+                while not (self._conductor.may_work or self._is_to_end()):
+                    time.sleep(TICK)
                 self._afterwards(self._is_to_end)
 
     def _is_to_end(self) -> bool:
         """Whether the user asked the driver to end while it does what comes afterwards."""
         self._cluster.check()
+        self._conductor.look()
         self._look()
         asked = self._requests
+        self._conductor.lease(asked.parallel())
         return bool(asked.interrupts or asked.terminated or asked.written() == Request.CANCEL)
 
     def _run_tune(self) -> None:
@@ -141,43 +142,42 @@ class Tuning:
             )
 
     def _tick(self) -> None:
-        """Look around: is the cluster alive, has the user asked for something, is time up?"""
+        """Look around: does the cluster live, was anything asked, is a limit reached?"""
         self._obey()  # every time: short trials may all be over before the next look
         here = time.monotonic()
         if here < self._next_tick:
             return
         self._next_tick = here + TICK
         self._cluster.check()
+        self._conductor.look()
         self._look()
-        if self._deadline is not None and here >= self._deadline:
-            hours = self._sweep.limits.hours
-            message = f"limits.hours ({hours:g}) has been reached"
-            self._conductor.stop("no_new", message, limit=True)
 
     def _obey(self) -> None:
         asked, written = self._requests, self._requests.written()
         if asked.interrupts > 1 or asked.terminated or written == Request.CANCEL:
             self._end_now("cancelled" if written == Request.CANCEL else "interrupted")
         elif asked.interrupts == 1:
-            self._conductor.stop(
+            self._conductor.course.stop(
                 "at_evaluation", "interrupted: each trial stops at its next evaluation"
             )
         elif written == Request.STOP:
-            self._conductor.stop("no_new", "stopped on request: no new trials")
-        self._conductor.pause(written == Request.PAUSE)
+            self._conductor.course.stop("no_new", "stopped on request: no new trials")
+        self._conductor.course.pause(written == Request.PAUSE)
+        self._conductor.lease(asked.parallel())
+        asked.have_obeyed(self._conductor.obey)
 
     def _end_start(self) -> None:
         """While Ray starts nothing is at work, so whatever ends the sweep ends it at once."""
         self._requests.listen()
         self._obey()
-        if self._conductor.halt:
+        if self._conductor.course.halt:
             raise Ended
 
     def _end_now(self, message: str) -> None:
         if self.now:
             return
         self.now = True
-        self._conductor.stop("at_evaluation", message)
+        self._conductor.course.stop("at_evaluation", message)
         self._conductor.interrupt_all()
         if self._cluster.own:
             raise Ended(message)  # its workers die with it, in the middle of whatever they do

@@ -21,6 +21,8 @@ User attributes of a trial (state, values and intermediate values are Optuna's o
     donor:500           {number, step, values, config}: whose checkpoint it took over at step 500
     before:1            what the trial had of the last four when it was begun anew, the first time;
                         in their own places is None then
+    anew                true until its first evaluation, where its checkpoint is left aside
+    order               the order by which somebody enqueued it, or had it tried again
     end                 {state, values, symptom, reason, log}: written before the study is told
 
 User attributes of the study, beside those of the sweep as a whole:
@@ -30,6 +32,7 @@ User attributes of the study, beside those of the sweep as a whole:
     unmarked            how many entries it had before entries were marked
     final:12            {step, metrics, protocol}: trial 12 won, and was scored on fresh noise
     protocol            how the sweep's distances are measured: `sweeper.protocols`
+    used                {seconds, gpu_seconds, cpu_seconds}: `sweeper.standings.usage`
 """
 
 from __future__ import annotations
@@ -54,6 +57,7 @@ STEP = "step:"
 FINAL = "final:"
 DONOR = "donor:"
 BEFORE = "before:"
+ANEW = "anew"
 PROTOCOL = "protocol"
 MOVED = (STEP, PROTOCOL, "judged", DONOR)
 """What a trial that is begun anew has no more."""

@@ -23,7 +23,7 @@ POINT = "fixed_params"
 
 _KEPT = (
     *("role", "of", "cell", "values", "config", "attempts"),
-    *("deaths", "protocol", "judged", "end"),
+    *("deaths", "protocol", "judged", "end", "anew"),
 )
 """Attributes of a trial that only its driver writes."""
 

@@ -15,7 +15,7 @@ from optuna.storages import BaseStorage
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from sweeper.search.attributes import BEFORE, MOVED, number_of, translated
+from sweeper.search.attributes import ANEW, BEFORE, MOVED, number_of, translated
 from sweeper.search.foreign import MARK, REFUSED, UNMARKED, is_ours, mark_of
 
 
@@ -42,11 +42,14 @@ class Entries:
     def all(self, *states: TrialState) -> list[FrozenTrial]:
         """One a trial of the sweep's own, in the order of their numbers: those in one of `states`,
         or all."""
-        study = self._study_attrs()
-        own = [entry for entry in self._read() if is_ours(entry, study)]
-        entries = sorted(latest(own), key=number_of)
+        entries = sorted(latest(self.all_ever()), key=number_of)
         self._ids.update((number_of(entry), entry._trial_id) for entry in entries)
         return [entry for entry in entries if not states or entry.state in states]
+
+    def all_ever(self) -> list[FrozenTrial]:
+        """Every entry of the sweep's own, also of a trial's former failures."""
+        study = self._study_attrs()
+        return [entry for entry in self._read() if is_ours(entry, study)]
 
     def foreign(self) -> list[FrozenTrial]:
         """Those that are not the sweep's own."""
@@ -76,8 +79,12 @@ class Entries:
             self._storage.set_trial_user_attr(self.get(number)._trial_id, key, value)
 
     def begin_anew(self, number: int) -> None:
-        """Put aside what was measured and decided of a trial, for the record alone."""
+        """Put aside what was measured and decided of a trial, for the record alone; its checkpoint
+        is left aside until it is evaluated again. What a kill cuts short is done by doing it
+        again."""
         attrs = self.get(number).user_attrs
+        if not attrs.get(ANEW):
+            self.set(number, ANEW, True)
         names = [name for name in attrs if name.startswith(MOVED)]
         moved = {name: attrs[name] for name in names if attrs[name] is not None}
         if not moved:
@@ -125,14 +132,15 @@ class Entries:
         """Make an entry the sweep's own."""
         self._storage.set_trial_user_attr(entry._trial_id, MARK, self._mark(entry.number))
 
-    def reopen(self, number: int) -> FrozenTrial:
-        """A further entry for a trial that has failed: all that was measured of it, and no end."""
+    def reopen(self, number: int, noted: Mapping[str, Any] | None = None) -> FrozenTrial:
+        """A further entry for a trial that is over: all that was measured of it, and no end; with
+        the attributes `noted`."""
         failed = self.get(number)
         attrs = {
             key: value for key, value in failed.user_attrs.items() if key not in ("end", "deaths")
         }
         return self.add(
-            {**attrs, "number": number},
+            {**attrs, **(noted or {}), "number": number},
             params=failed.params,
             distributions=failed.distributions,
             noted=failed.system_attrs,

@@ -24,7 +24,6 @@ from typing import Any, Self
 
 from optuna.trial import FrozenTrial, TrialState
 
-from sweeper.causes import is_lost
 from sweeper.home import SweepFolder
 from sweeper.search import attributes
 from sweeper.search.attributes import finite, translated
@@ -35,6 +34,8 @@ from sweeper.search.proposer import Proposer
 from sweeper.search.reader import StudyReader
 from sweeper.search.scheduler import Scheduler
 from sweeper.search.storage import STORAGE_VARIABLE as STORAGE_VARIABLE
+from sweeper.search.wishes import Wishes
+from sweeper.standings.usage import Usage
 from sweeper.sweepfile.model import Sweep
 from sweeper.trial import Evaluation, FinalScore, Trial
 
@@ -42,13 +43,7 @@ from sweeper.trial import Evaluation, FinalScore, Trial
 class Ledger(StudyReader):
     """The study of one sweep as its one driver writes it."""
 
-    def __init__(
-        self,
-        sweep: Sweep,
-        opened: Opened,
-        *,
-        accept_protocol: bool = False,
-    ) -> None:
+    def __init__(self, sweep: Sweep, opened: Opened, *, accept_protocol: bool = False) -> None:
         study, storage = opened.study, opened.storage
         super().__init__(sweep, study, storage)
         self.identity = opened.identity
@@ -57,9 +52,10 @@ class Ledger(StudyReader):
         self.scheduler = Scheduler(sweep, self._entries, self.measuring)
         self._storage = storage
         self._journal = opened.journal
-        self._owner = opened.owner
+        self.owner = opened.owner
         self._proposer = Proposer(sweep, study, storage, self._entries, self.measuring)
         self._steps: dict[int, set[int]] = {}
+        self.wishes = Wishes(sweep, study, self._entries, self.together, self._learn)
 
     @classmethod
     def open(
@@ -98,6 +94,9 @@ class Ledger(StudyReader):
             if "config" not in trial.user_attrs:
                 self._proposer.finish(trial)
                 continue
+            if trial.user_attrs.get(attributes.ANEW) and "end" not in trial.user_attrs:
+                self._entries.begin_anew(attributes.number_of(trial))
+                continue
             for step, value in attributes.unreported(trial, self.sweep.objective):
                 self._storage.set_trial_intermediate_value(trial._trial_id, step, value)
             if "end" in trial.user_attrs:
@@ -113,7 +112,7 @@ class Ledger(StudyReader):
             LedgerError: the study cannot be written.
         """
         with translated(), nullcontext() if self._journal is None else self._journal.together():
-            self._owner.check()
+            self.owner.check()
             yield
 
     # Handing out trials
@@ -170,16 +169,8 @@ class Ledger(StudyReader):
             self._learn(self._entries.get(number))
 
     def retry(self, also: Collection[str] = ()) -> list[int]:
-        """Have trials that failed tried again: those whose failure says nothing about their
-        configuration, and those that failed by one of the causes `also`. Returns their numbers.
-
-        Each goes on under its number, from its checkpoint.
-        """
-        again = _to_retry(self._entries.all(), also)
-        for number in again:
-            with self.together():
-                self._learn(self._entries.reopen(number))
-        return again
+        """Have trials that failed tried again (`Wishes.retry_failed`)."""
+        return self.wishes.retry_failed(also)
 
     # Following trials
 
@@ -211,6 +202,8 @@ class Ledger(StudyReader):
             self._entries.set(number, "protocol", protocol)
         written = attributes.entry_of(evaluation, protocol)
         self._entries.set(number, f"{attributes.STEP}{step}", written)
+        if trial.user_attrs.get(attributes.ANEW):
+            self._entries.set(number, attributes.ANEW, None)
         value = evaluation.metrics.get(self.sweep.objective[0].metric)
         if value is not None and finite(value) and len(self.sweep.objective) == 1:
             self._storage.set_trial_intermediate_value(trial._trial_id, step, float(value))
@@ -260,10 +253,9 @@ class Ledger(StudyReader):
     def budget(self) -> int | None:
         """How many trials there will be before any confirmation; None where that is not known."""
         if self.sweep.is_ablation:
-            from sweeper.search.ablation_trials import design_of, seeds_of  # imports SciPy
+            from sweeper.search.ablation_trials import budget_of  # imports SciPy
 
-            design = design_of(self.sweep)
-            return len(design.possible) * len(seeds_of(self.sweep))
+            return budget_of(self.sweep)
         return self._proposer.budget
 
     def plan(self) -> int | None:
@@ -280,40 +272,12 @@ class Ledger(StudyReader):
             with self.together():
                 self._study.set_user_attr("company", dict(company))
 
-    def spend(self, seconds: float) -> None:
-        """Add to `seconds`."""
+    def use(self, used: Usage) -> None:
+        """Write down what the sweep has used so far."""
         with self.together():
-            self._study.set_user_attr("seconds", self.seconds + seconds)
+            self._study.set_user_attr("used", used.as_dict())
 
     def _learn(self, trial: FrozenTrial) -> None:
         """Keep what is known of a trial, so that nothing is read twice."""
         self._steps[attributes.number_of(trial)] = set(attributes.evaluations(trial.user_attrs))
         self.scheduler.learn(trial)
-
-
-def _to_retry(entries: Sequence[FrozenTrial], also: Collection[str]) -> list[int]:
-    """The numbers of the trials that `Ledger.retry` is to try again."""
-    held = {
-        key
-        for entry in entries
-        if not is_lost(attributes.cause_of(entry)) and (key := _run_of(entry)) is not None
-    }
-    return [
-        attributes.number_of(entry)
-        for entry in entries
-        if entry.state == TrialState.FAIL
-        and (
-            # Former versions held a run that was lost once more, under another number.
-            _run_of(entry) not in held
-            if is_lost(cause := attributes.cause_of(entry))
-            else cause in also
-        )
-    ]
-
-
-def _run_of(entry: FrozenTrial) -> tuple[Any, ...] | None:
-    """Which run of a cell or a confirmation it is; None of a trial of a search."""
-    attrs = entry.user_attrs
-    if "cell" in attrs:
-        return attrs["cell"]["key"], attrs["values"]["seed"]
-    return (attrs["of"], attrs["values"]["seed"]) if attrs.get("role") == "replicate" else None

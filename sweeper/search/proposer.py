@@ -17,7 +17,7 @@ from optuna.storages import BaseStorage
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from sweeper.causes import is_lost
+from sweeper.causes import says_nothing
 from sweeper.errors import PartError
 from sweeper.search import attributes
 from sweeper.search.distributions import distribution, to_study
@@ -266,7 +266,7 @@ class Proposer:
             return [
                 attributes.result(trial, goal, protocol)
                 for trial in search
-                if not is_lost(attributes.cause_of(trial))
+                if not says_nothing(attributes.cause_of(trial))
                 and attributes.comparable(trial.user_attrs, protocol)
             ]
 

@@ -5,9 +5,9 @@ samplers leave failures out, and would propose the same point again for ever. So
 view of the study in which a configuration that failed, or was stopped for a symptom, is a bad one:
 a trial pruned before its first value, which ranks behind all others (`failures_pruned`), or one
 with a value worse than all (`failures_worst`).
-Failures that are no fault of the configuration (a dead worker), replicates, what others have put
-into the study, and what was measured by another protocol than the sweep's present one, stay
-invisible.
+Failures that are no fault of the configuration (a dead worker), trials that somebody stopped,
+replicates, what others have put into the study, and what was measured by another protocol than the
+sweep's present one, stay invisible.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from optuna.samplers import BaseSampler, RandomSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from sweeper.causes import is_lost
+from sweeper.causes import says_nothing
 from sweeper.protocols import Protocol
 from sweeper.search import attributes
 from sweeper.search.attributes import broken, cause_of
@@ -133,7 +133,7 @@ def _counts(trial: FrozenTrial) -> bool:
         return "config" in attrs and attrs.get("role") != "replicate"
     if attrs.get("role") == "replicate" or not trial.params:
         return False
-    return not is_lost(cause_of(trial))
+    return not says_nothing(cause_of(trial))
 
 
 def _as_measured(trial: FrozenTrial, protocol: Protocol) -> FrozenTrial:
@@ -143,6 +143,8 @@ def _as_measured(trial: FrozenTrial, protocol: Protocol) -> FrozenTrial:
         return trial
     seen = copy.copy(trial)
     seen.intermediate_values = values
+    if trial.state == TrialState.PRUNED:  # its value is the last of all for Optuna
+        seen.values = [values[max(values)]] if values else None
     return seen
 
 

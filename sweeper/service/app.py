@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Callable
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated
 
@@ -11,7 +12,8 @@ from fastapi import Depends, FastAPI, Request
 from starlette.types import ASGIApp
 
 from sweeper.service import problem
-from sweeper.service.people.guard import Guard
+from sweeper.service.memo import Memo
+from sweeper.service.people.guard import Guard, Openings
 from sweeper.service.readings import Readings
 from sweeper.service.settings import ServiceSettings
 from sweeper.service.state.database import Database
@@ -23,7 +25,12 @@ class Service:
 
     settings: ServiceSettings
     database: Database
+    ending: threading.Event = field(default_factory=threading.Event)
+    """The process is about to end: an answer without an end (a stream of events) finds one."""
     readings: Readings = field(init=False)
+    memo: Memo = field(default_factory=Memo)
+    closing: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
+    """What is done, last first, when the application ends."""
 
     def __post_init__(self) -> None:
         self.readings = Readings(self.settings.home)
@@ -41,12 +48,22 @@ CurrentService = Annotated[Service, Depends(service_of)]
 @contextlib.asynccontextmanager
 async def _running(app: FastAPI) -> AsyncIterator[None]:
     yield
+    service: Service = app.state.service
+    for close in reversed(service.closing):
+        await close()
+
+
+Install = Callable[[FastAPI, Service], None]
+"""Adds routes to the application."""
 
 
 def application(
-    service: Service, install: tuple[Callable[[FastAPI, Service], None], ...] = ()
+    service: Service,
+    install: Sequence[Install] = (),
+    openings: Openings = Openings(),  # noqa: B008 - it is frozen
 ) -> ASGIApp:
-    """The whole of it, for uvicorn. Each of `install` adds routes; the guard alone opens any."""
+    """The whole of it, for uvicorn. Each of `install` adds routes; the guard alone opens any, and
+    lets more through where `openings` says so."""
     app = FastAPI(
         title="GAN sweeper",
         lifespan=_running,
@@ -57,12 +74,13 @@ def application(
     app.state.service = service
     problem.install(app)
     app.add_api_route("/health", _health, methods=["GET"], include_in_schema=False)
-    from sweeper.service.api.install import install as install_api  # they import this file
+    from sweeper.service.api.install import OPENINGS  # they import this file
+    from sweeper.service.api.install import install as install_api
     from sweeper.service.pages import install as install_pages
 
     for add in (install_api, install_pages, *install):
         add(app, service)
-    return Guard(app, service.settings, service.database)
+    return Guard(app, service.settings, service.database, OPENINGS | openings)
 
 
 async def _health() -> dict[str, str]:

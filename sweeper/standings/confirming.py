@@ -10,7 +10,7 @@ the same.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING
 
 from sweeper.ablation.confirmation import Confirmation, confirm
@@ -70,3 +70,15 @@ def replicates_due(standings: Standings, *, without: Collection[int] = ()) -> li
     }
     needed = [(int(name), seed) for name, seed in held.needed] if held is not None else []
     return [pair for pair in needed if pair not in at_work]
+
+
+def rounds_of(standings: Standings, ended_by: Callable[[str | None], bool]) -> set[int]:
+    """Seeds of rounds in which a replicate has ended by such a cause and has no outcome."""
+    return {
+        int(trial.config["seed"])
+        for trial in standings.trials
+        if trial.role == "replicate"
+        and trial.over
+        and ended_by(trial.symptom)
+        and trial.config["seed"] not in standings.replicates.get(trial.of or 0, {})
+    }

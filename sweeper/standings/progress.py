@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from sweeper.causes import is_lost
+from sweeper.causes import is_lost, says_nothing
 from sweeper.home import Request
-from sweeper.standings.confirming import replicates_due
+from sweeper.standings.confirming import replicates_due, rounds_of
 from sweeper.standings.standings import Standings
 from sweeper.wording import plural
 
@@ -68,7 +68,10 @@ def _over(standings: Standings) -> int:
         # measured by another protocol is due again.
         runs = (t for t in standings.trials if t.over and standings.comparable(t))
         return len({(trial.cell, trial.values.get("seed")) for trial in runs})
-    return sum(trial.over for trial in standings.search)
+    over = sum(trial.over for trial in standings.search)
+    if standings.sweep.search.part.ends:  # the base is measured again under another protocol
+        over -= max(0, sum(trial.over and trial.role == "base" for trial in standings.search) - 1)
+    return over
 
 
 def _state(
@@ -86,12 +89,5 @@ def _state(
 
 def _confirmation_is_due(standings: Standings) -> bool:
     """Whether replicates are missing; not those of rounds that lost a worker, which the next run
-    holds again."""
-    lost = {
-        int(trial.config["seed"])
-        for trial in standings.trials
-        if trial.role == "replicate"
-        and is_lost(trial.symptom)
-        and trial.config["seed"] not in standings.replicates.get(trial.of or 0, {})
-    }
-    return bool(replicates_due(standings, without=lost))
+    holds again, or in which somebody stopped one."""
+    return bool(replicates_due(standings, without=rounds_of(standings, says_nothing)))

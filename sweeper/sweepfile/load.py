@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from sweeper.errors import Problem, SpecError
-from sweeper.home import NAME_RULE, RESERVED, TAKEN, is_valid_name
+from sweeper.home import NAME_RULE, TAKEN, is_reserved, is_valid_name
 from sweeper.parts import absent
 from sweeper.sweepfile.document import (
     Document,
@@ -235,7 +235,7 @@ def _read_name(document: Document, root: Mapping[str, Any]) -> str:
         document.add(("name",), "is missing", "a name for the sweep and its folder")
     elif not isinstance(name, str):
         document.add(("name",), f"{shown(name)} is no text", "a name, in quotes if it is a number")
-    elif name in RESERVED:
+    elif is_reserved(name):
         document.add(("name",), f"{name!r} {TAKEN}", "another")
     elif not is_valid_name(name):
         document.add(("name",), f"{shown(name)} cannot name a sweep", NAME_RULE)

@@ -54,7 +54,15 @@ class Limits(Section):
     failed: Whole | None = Field(default=None, ge=1)
     """Failed trials after which the sweep stops; by default it never does for that."""
     hours: Number | None = Field(default=None, gt=0)
-    """Wall-clock hours after which no new trial starts."""
+    """Hours by the clock after which no new trial starts. Time in which the sweep is paused, or
+    waits for its turn, does not count, nor does that between two runs of it."""
+    gpu_hours: Number | None = Field(default=None, gt=0)
+    """The same in hours of GPU: each trial counts as many as its resources while it is at work."""
+    cpu_hours: Number | None = Field(default=None, gt=0)
+    """The same in hours of CPU."""
+    landing: Literal["finish", "evaluation"] = "finish"
+    """What becomes of the trials that run when hours are used up: they may `finish`, or stand still
+    at their next `evaluation` and go on from there when the limit is raised."""
 
 
 class Resources(Section):

@@ -21,6 +21,11 @@ CHANGED_PREFIX = "sweeper.changed."
 PROTOCOL_PREFIX = "protocol."
 """How the values of a run were measured is found under this prefix, a tag a field."""
 
+PAGE_TAG = "sweeper.page"
+"""Address of the service's own page on the sweep or trial, where a service runs it."""
+EXPERIMENT_ID = "experiment_id"
+"""Under this word the outbox keeps the id of the experiment, once MLflow has it."""
+
 PARENT_TAG = "mlflow.parentRunId"
 NOTE_TAG = "mlflow.note.content"
 TABLES_TAG = "mlflow.loggedArtifacts"

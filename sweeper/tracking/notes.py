@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
+
+SERVICE_VARIABLE = "SWEEPER_SERVICE"
+"""Environment variable with the address at which people find the service that runs a driver."""
 
 _OUTCOME = {
     "running": "is running",
@@ -41,13 +45,14 @@ def trial_note(
     advice: str = "",
     log_tail: str = "",
     seen: Sequence[Seen] = (),
+    page: str | None = None,
 ) -> str:
     """Markdown about one trial.
 
     `values` are the searched parameters by dotted path, `value` the objective `metric` as it
     stands, `of` the trial whose configuration this one repeats on another seed, `meaning` what
     its symptom is in words, `reason` the numbers behind it, `advice` what the literature suggests,
-    `seen` the symptoms that did not end it.
+    `seen` the symptoms that did not end it, `page` the address of its page.
     """
     outcome = f"**Trial {number:05d}** of the sweep `{sweep}` {_OUTCOME[state]}"
     if steps is not None:
@@ -73,4 +78,22 @@ def trial_note(
         lines.append(f"| searched parameter | value |\n|---|---|\n{rows}")
     if log_tail:
         lines.append(f"Last lines of the log:\n\n```\n{log_tail}\n```")
+    if page:
+        lines.append(in_markdown(page))
     return "\n\n".join(lines)
+
+
+def page_of(sweep: str, number: int | None = None) -> str | None:
+    """Where the service that runs this sweep shows it, or one of its trials; None where none does.
+
+    The service tells its drivers its own address.
+    """
+    address = os.environ.get(SERVICE_VARIABLE, "").rstrip("/")
+    if not address:
+        return None
+    return f"{address}/sweeps/{sweep}" + ("" if number is None else f"/trials/{number}")
+
+
+def in_markdown(page: str | None) -> str:
+    """A link to a page of the service; empty where there is none."""
+    return f"[The sweep service's page on it]({page})" if page else ""

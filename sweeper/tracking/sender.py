@@ -22,6 +22,7 @@ from sweeper.tracking.backlog import Backlog, MetricRow, RunRow
 from sweeper.tracking.batches import MAX_METRICS, Item, Param, Tag, batches
 from sweeper.tracking.inputs import data_input
 from sweeper.tracking.names import (
+    EXPERIMENT_ID,
     PARENT_TAG,
     STUDY_TAG,
     SWEEP,
@@ -94,6 +95,7 @@ class Sender:
         our noting it cannot have got further than that.
         """
         self._experiment = self._store.experiment(self._backlog.experiment)
+        self._backlog.database.set_meta(EXPERIMENT_ID, self._experiment)
         by_number: dict[int, list[Known]] = defaultdict(list)
         for run in self._store.runs(self._experiment, self._backlog.study, running=self._surveyed):
             by_number[run.number].append(run)

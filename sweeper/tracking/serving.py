@@ -37,22 +37,47 @@ def run_server(command: Sequence[str], environment: Mapping[str, str]) -> int:
         TrackingError: the server has ended by itself, and not well.
     """
     with _heard() as asked:
-        # A session of its own: all that the server starts can be ended with it, and Ctrl-C in the
-        # terminal is heard here alone.
-        server = subprocess.Popen(
-            command, env=environment, start_new_session=True, preexec_fn=_end_with_parent()
-        )
+        server = start_server(command, environment)
         try:
             while not asked and server.poll() is None:
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     server.wait(_LOOK_EVERY)
         finally:
-            _end(server)
+            end_server(server)
     if asked:
         return 0 if asked[0] == signal.SIGINT else 128 + asked[0]
     if server.returncode:
         raise TrackingError(f"the server has ended with status {server.returncode}")
     return 0
+
+
+def start_server(
+    command: Sequence[str], environment: Mapping[str, str], output: int | None = None
+) -> subprocess.Popen[bytes]:
+    """Start a server that ends with the thread that has started it. What it says goes to the
+    descriptor `output`, else to where this process says it."""
+    # A session of its own: all that the server starts can be ended with it, and Ctrl-C in the
+    # terminal is heard here alone.
+    return subprocess.Popen(
+        command,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        start_new_session=True,
+        preexec_fn=_end_with_parent(),
+    )
+
+
+def end_server(server: subprocess.Popen[bytes]) -> None:
+    """End the server and all that it has started, whether or not it still runs itself."""
+    deadline = time.monotonic() + GRACE
+    _tell(server, signal.SIGTERM)
+    while _tell(server, 0) and time.monotonic() < deadline:
+        server.poll()  # a zombie would count as one that is left
+        time.sleep(0.05)
+    _tell(server, signal.SIGKILL)
+    server.wait()
 
 
 @contextlib.contextmanager
@@ -86,17 +111,6 @@ def _end_with_parent() -> Callable[[], None] | None:
             os._exit(1)
 
     return ask
-
-
-def _end(server: subprocess.Popen[bytes]) -> None:
-    """End the server and all that it has started, whether or not it still runs itself."""
-    deadline = time.monotonic() + GRACE
-    _tell(server, signal.SIGTERM)
-    while _tell(server, 0) and time.monotonic() < deadline:
-        server.poll()  # a zombie would count as one that is left
-        time.sleep(0.05)
-    _tell(server, signal.SIGKILL)
-    server.wait()
 
 
 def _tell(server: subprocess.Popen[bytes], number: int) -> bool:

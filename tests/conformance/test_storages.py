@@ -32,6 +32,7 @@ from sweeper.search.samplers.random import Random
 from sweeper.search.samplers.tpe import Tpe
 from sweeper.search.stopping.asha import Asha
 from sweeper.search.stopping.pbt import PopulationBased
+from sweeper.standings.usage import Usage
 from sweeper.sweepfile.domains import Parameter, Range, Toggle, Values
 from sweeper.sweepfile.model import Sweep
 from sweeper.sweepfile.sections import Limits, Objective
@@ -270,16 +271,16 @@ def test_replicates_winners_and_what_the_sweep_has_cost_are_kept(place: Place) -
     drive(place, SWEEP)
     ledger = place.open(SWEEP)
     assert ledger.plan() == 3
-    ledger.spend(1.25)
+    ledger.use(Usage(1.25, 0.5, 2.0))
     again = place.open(SWEEP)
-    again.spend(1.5)
+    again.use(Usage(2.75, 0.5, 3.0))
     replicate = again.ask_replicate(0, seed=7)
     assert (replicate.number, replicate.of, replicate.role) == (3, 0, "replicate")
     score = FinalScore(20, {"fid_5k": 0.1}, {"extractor": "identity"})
     again.scored(0, score)
     reader = place.read(SWEEP)
     assert reader is not None
-    assert (reader.planned, reader.seconds) == (3, 2.75)
+    assert (reader.planned, reader.used) == (3, Usage(2.75, 0.5, 3.0))
     records = reader.trials()
     assert records[0].final == score
     assert records[3].config == {**records[0].config, "seed": 7}
@@ -577,7 +578,7 @@ def test_what_a_driver_writes_that_was_superseded_never_comes_into_the_study(pla
         lambda: old.complete(0, [1.0]),
         lambda: old.fail(0, "error", "no"),
         lambda: old.scored(0, FinalScore(20, {"fid": 1.0}, {})),
-        lambda: old.spend(9.0),
+        lambda: old.use(Usage(9.0)),
         lambda: old.accompanied_by({"some": "1"}),
         old.plan,
     ]
@@ -585,7 +586,7 @@ def test_what_a_driver_writes_that_was_superseded_never_comes_into_the_study(pla
         with pytest.raises(Superseded, match=r"attempt 2.*attempt 1, writes nothing more"):
             write()
     assert new.trials() == before
-    assert (new.seconds, new.company, new.planned) == (0.0, {}, None)
+    assert (new.used, new.company, new.planned) == (Usage(), {}, None)
     assert ask(new).number == 1
 
 

@@ -17,9 +17,9 @@ from sweeper.tracking.vendor import ENVIRONMENT
 class Server:
     """The server over one home's database, always at the same address."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, command: Callable[[Path, int], list[str]] = ui_command) -> None:
         self.port = free_port(0)
-        self._command = ui_command(home, self.port)
+        self._command = command(home, self.port)
         self.address = ui_address(self._command)
         self._process: subprocess.Popen[bytes] | None = None
 

@@ -10,9 +10,11 @@ import html
 import json
 import os
 import signal
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 import torch
@@ -21,8 +23,9 @@ from sweeper.api import SweepResult
 from sweeper.api import run as run_sweep
 from sweeper.causes import Cause, causes, to_blame
 from sweeper.cli.main import run as command
-from sweeper.home import Home
+from sweeper.home import Home, SweepFolder
 from sweeper.results import dataset_of, main_table
+from sweeper.scheduling.steering import Order, Pulse, Steering
 from sweeper.search.samplers.grid import Grid
 from sweeper.search.stopping.asha import Asha
 from sweeper.sweepfile.domains import Parameter, Values
@@ -96,16 +99,43 @@ class Dying(Training):
         return super().advance()
 
 
+class Lingering(Training):
+    def advance(self) -> Evaluation:
+        time.sleep(1.0)
+        return super().advance()
+
+
+class Asking(Steering):
+    """Somebody stops the trial that lingers."""
+
+    def __init__(self, folder: SweepFolder) -> None:
+        super().__init__(folder)
+        self.at_work: tuple[int, ...] = ()
+
+    def beat(self, pulse: Pulse) -> None:
+        self.at_work = pulse.at_work
+
+    def orders(self) -> list[Order]:
+        number = TROUBLES.index("stopped_by_hand")
+        wanted = number in self.at_work
+        return [Order("an order", "stop", number, reason="it lingers")] if wanted else []
+
+
 OWN: Mapping[str, tuple[type[Training], Mapping[str, Any]]] = {
     "worker_died": (Dying, {}),
     "unreadable": (Blind, {}),
+    "stopped_by_hand": (Lingering, {}),
     "none": (Training, {}),
     "error": (Raising, {}),
     "out_of_memory": (Greedy, {}),
     "scheduler": (Training, {"optimizer": rates(0.3, 1e-6)}),  # far worse than `none` at the rung
 }
 
-TROUBLES = ("worker_died", "unreadable", "none", "error", "out_of_memory", *SIGNS, "scheduler")
+TROUBLES = (
+    *("worker_died", "unreadable", "stopped_by_hand", "none", "error", "out_of_memory"),
+    *SIGNS,
+    "scheduler",
+)
 """In the order of their trials: at its rung the last one meets one that was there before it."""
 
 SWEEP = Sweep(
@@ -134,7 +164,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
 
 @pytest.fixture(scope="module")
 def swept(home: Home) -> SweepResult:
-    result = run_sweep(SWEEP, home=home.path, factory=troubled)
+    with mock.patch("sweeper.scheduling.run.Steering", Asking):
+        result = run_sweep(SWEEP, home=home.path, factory=troubled)
     assert (result.state, result.exit_code) == ("incomplete", 1)
     assert "2 trials came to nothing" in result.message
     assert [trial.values["trouble"] for trial in result.records] == list(TROUBLES)

@@ -404,7 +404,7 @@ def test_the_ending_says_where_the_runs_are(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     here = Home.at(home)
     result: Any = SimpleNamespace(
-        records=(),
+        best=None,
         standings=read_standings(here.existing("begun")),
         report="r.html",
         folder=home / "begun",

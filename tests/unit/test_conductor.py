@@ -92,9 +92,9 @@ class Stage:
 def test_a_pause_that_is_lifted_by_a_stop_lets_nothing_go_on(tmp_path: Path) -> None:
     stage = Stage(tmp_path)
     stage.train()
-    stage.conductor.pause(True)
-    stage.conductor.stop("no_new", "stopped on request")
-    stage.conductor.pause(False)
+    stage.conductor.course.pause(True)
+    stage.conductor.course.stop("no_new", "stopped on request")
+    stage.conductor.course.pause(False)
     assert stage.phases == ["rehearsing", "searching", "paused", "draining"]
     assert stage.conductor.next_work() is None
 
@@ -104,8 +104,8 @@ def test_a_confirmation_that_was_paused_goes_on_as_one(tmp_path: Path) -> None:
     stage.train()
     stage.train()
     stage.train()
-    stage.conductor.pause(True)
-    stage.conductor.pause(False)
+    stage.conductor.course.pause(True)
+    stage.conductor.course.pause(False)
     assert stage.phases == ["rehearsing", "searching", "confirming", "paused", "confirming"]
     stage.train()
     assert stage.ending == ("finished", "")
@@ -113,7 +113,7 @@ def test_a_confirmation_that_was_paused_goes_on_as_one(tmp_path: Path) -> None:
 
 def test_a_sweep_that_is_paused_says_what_lets_it_go_on(tmp_path: Path) -> None:
     stage = Stage(tmp_path)
-    stage.conductor.pause(True)
+    stage.conductor.course.pause(True)
     (said,) = stage.heard
     assert isinstance(said, PhaseChanged)
     assert "sweeper resume probe" in said.message
@@ -287,7 +287,7 @@ def test_a_trial_gets_one_verdict_at_one_evaluation(tmp_path: Path) -> None:
 def test_a_start_that_a_cancel_has_overtaken_starts_nothing(tmp_path: Path) -> None:
     stage = Stage(tmp_path)
     work = stage.work()
-    stage.conductor.stop("at_evaluation", "cancelled")
+    stage.conductor.course.stop("at_evaluation", "cancelled")
     stage.conductor.interrupt_all()
     before = stage.ledger.trials()
     stage.conductor.started(work.number)

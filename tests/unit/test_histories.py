@@ -1,11 +1,11 @@
 """Random histories of a sweep: whatever was compared was measured alike, and nothing is done twice.
 
 A sweep is run, killed at any write, run again and extended, its data are changed and brought back,
-it loses workers, its driver is frozen while another one takes over, and other people write into its
-study, in any order. The study, the driver, the worker's part without Ray, and every part that
-decides are the real ones; only the training is made up. Each of its values says by what data it was
-measured: those of the n-th data lie between 1000 n and 1000 n + 500. So what meets in a decision
-can be checked without a word about protocols.
+it loses workers, more or fewer of them may be at work, its driver is frozen while another one takes
+over, and other people write into its study, in any order. The study, the driver, the worker's part
+without Ray, and every part that decides are the real ones; only the training is made up. Each of
+its values says by what data it was measured: those of the n-th data lie between 1000 n and
+1000 n + 500. So what meets in a decision can be checked without a word about protocols.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import itertools
 import json
 import math
 import random
+import shutil
 import tempfile
 import zlib
 from collections.abc import Iterable, Mapping
@@ -310,6 +311,10 @@ class Histories(RuleBasedStateMachine):
         kept = before + round(share * (len(lines) - before))
         journal.write_bytes(b"".join(lines[:kept]))
         count.write_bytes(counted)  # it follows what it counts
+        asked = {one.number for one in self.study.trials if "config" in one.user_attrs}
+        for place in self.folder.trials.iterdir():
+            if int(place.name) not in asked:  # no worker had it: asking comes first
+                shutil.rmtree(place)
         self.stop()
 
     @precondition(lambda self: self.workers)
@@ -321,6 +326,13 @@ class Histories(RuleBasedStateMachine):
         if dice.random() < 0.5:  # it had trained and saved, and nobody heard of it
             self.trained(lost)
         self.conductor.died(number, "gone")
+
+    @precondition(lambda self: self.conductor is not None)
+    @rule(parallel=st.none() | st.integers(0, 3))
+    def lease(self, parallel: int | None) -> None:
+        """More or fewer trials may be at work than so far."""
+        assert self.conductor is not None
+        self.conductor.lease(parallel)
 
     @precondition(lambda self: self.workers)
     @rule(dice=st.randoms(use_true_random=False))

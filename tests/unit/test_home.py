@@ -13,6 +13,7 @@ import pytest
 from sweeper.errors import SweepBusy, UnknownSweep, UserError
 from sweeper.home import Home, Request
 from sweeper.scheduling.requests import Requests
+from sweeper.scheduling.steering import Steering
 from trials.files import atomic_write
 
 HOLD_THE_LOCK = """
@@ -105,9 +106,9 @@ def test_a_request_that_cannot_be_read_ends_no_sweep_that_runs(
     with monkeypatch.context() as patched:
         if not garbled:  # as one that root has left there
             patched.setattr(Path, "read_bytes", refuse)
-        assert Requests(folder).written() is None
+        assert Requests(Steering(folder)).written() is None
     folder.ask(Request.STOP)
-    assert Requests(folder).written() is Request.STOP
+    assert Requests(Steering(folder)).written() is Request.STOP
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(

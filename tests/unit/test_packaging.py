@@ -20,6 +20,11 @@ FILES = [
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
 def test_every_file_that_the_code_reads_is_in_the_wheel(file: Path) -> None:
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["setuptools"]
-    patterns = settings["package-data"]["*"]
-    assert any(fnmatch.fnmatch(file.name, pattern) for pattern in patterns)
-    assert (file.parent / "__init__.py").exists()  # package data belong to a package
+    package = next(folder for folder in file.parents if (folder / "__init__.py").exists())
+    name = package.relative_to(ROOT).as_posix().replace("/", ".")
+    patterns = [*settings["package-data"]["*"], *settings["package-data"].get(name, [])]
+    path = file.relative_to(package).as_posix()
+    assert any(
+        fnmatch.fnmatch(path, pattern.replace("**/", "")) and ("/" in pattern) == ("/" in path)
+        for pattern in patterns
+    )

@@ -26,6 +26,7 @@ from sweeper.scheduling.messages import Changed, Report, Work
 from sweeper.scheduling.recorder import Recorder
 from sweeper.search.ledger import Ledger
 from sweeper.search.reader import read_study
+from sweeper.search.samplers.grid import Grid
 from sweeper.search.samplers.nsga2 import Nsga2
 from sweeper.search.samplers.random import Random
 from sweeper.search.samplers.tpe import Tpe
@@ -34,7 +35,7 @@ from sweeper.search.stopping.median import MedianRule
 from sweeper.search.stopping.pbt import PopulationBased
 from sweeper.standings.against_base import against_base
 from sweeper.standings.progress import progress_of
-from sweeper.sweepfile.domains import Parameter, Range, Toggle
+from sweeper.sweepfile.domains import Parameter, Range, Toggle, Values
 from sweeper.sweepfile.model import Sweep
 from sweeper.sweepfile.sections import Limits, Objective, Seeds
 from sweeper.trial import Evaluation, FinalScore
@@ -370,6 +371,25 @@ def test_the_cells_of_an_ablation_are_due_again_under_another_protocol(tmp_path:
     assert [len(cell.values[0]) for cell in standings.cells] == [2, 2]
     assert {value for cell in standings.cells for value in cell.values[0]} == {50.0}
     assert progress_of(standings).state == "finished"
+
+
+def test_a_grid_that_measures_its_base_again_is_not_further_than_its_end(tmp_path: Path) -> None:
+    spec = replace(
+        SWEEP,
+        parameters=(Parameter(LR, Values((0.001, 0.002, 0.003))),),
+        search=Grid.Config(start_with_base=True),
+        limits=Limits(parallel=1),
+    )
+    first = Stage(tmp_path, spec)
+    first.train(5.0)
+    first.train(6.0)
+    later = Stage(tmp_path, spec, accept=True)
+    later.ledger.plan()
+    later.finish(1.0, NEW)
+    standings = later.ledger.standings()
+    assert [trial.role for trial in standings.search].count("base") == 2
+    progress = progress_of(standings)
+    assert (progress.state, progress.over, progress.budget) == ("finished", 4, 4)
 
 
 def test_the_race_is_held_among_those_of_one_protocol(tmp_path: Path) -> None:

@@ -9,12 +9,22 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
-from sweeper.service.api import caching, sweeps, trials
+from sweeper.service.api import caching, files, notices, records, results, sweeps, trials
 from sweeper.service.api.routing import PROBLEM
 from sweeper.service.app import Service
 from sweeper.service.problem import MEDIA_TYPE, ProblemDetails
 
-_PARTS: tuple[Callable[[FastAPI], None], ...] = (caching.install, sweeps.install, trials.install)
+OPENINGS = files.OPENINGS
+
+_PARTS: tuple[Callable[[FastAPI], None], ...] = (
+    caching.install,
+    sweeps.install,
+    trials.install,
+    results.install,
+    files.install,
+    records.install,
+    notices.install,
+)
 
 _EVERYWHERE = {
     "401": "No token, or none that opens anything.",

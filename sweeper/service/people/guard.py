@@ -2,7 +2,8 @@
 
     Host is ours → Origin, if any, is ours → a body of bounded size, in bounded time
       → the path is public, or a token or cookie says who asks
-      → a browser's writes carry its CSRF token → the scope is enough for the method
+      → a browser's writes carry its CSRF token, or come from a page of ours by the browser's word
+      → the scope is enough for the method
 
 Routes need no word of their own to be closed: only those of `PUBLIC` are open. What a route asks
 beyond that (another's sweep, an admin's page), it asks itself, see `permission`.
@@ -11,7 +12,7 @@ beyond that (another's sweep, an admin's page), it asks itself, see `permission`
 from __future__ import annotations
 
 import hmac
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qs, quote
 
@@ -21,7 +22,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sweeper.service.people.attempts import Attempts
-from sweeper.service.people.bodies import BodyTooLarge, BodyTooSlow, bounded, replayed, whole
+from sweeper.service.people.bodies import bounded, replayed, whole
 from sweeper.service.problem import Refusal, problem_response
 from sweeper.service.settings import ServiceSettings
 from sweeper.service.state import accounts
@@ -48,27 +49,40 @@ POLICY = (
 )
 
 
-class Guard:
-    """ASGI middleware around the whole application.
+@dataclass(frozen=True)
+class Openings:
+    """Where the guard lets more through than elsewhere, and why that is safe."""
 
-    `upload_below` are paths below which bodies may be of any size (artifacts on their way to
-    MLflow), `searches` those to which a POST only reads, so that a token to read is enough.
-    """
+    upload_below: tuple[str, ...] = ()
+    """Below these a body may be of any size: artifacts on their way to MLflow."""
+    searches: frozenset[str] = frozenset()
+    """To these a POST only reads, so that a token to read is enough."""
+    foreign: tuple[str, ...] = ()
+    """Pages below these are other programs' own, which carry no CSRF token of ours: what they send
+    must have an Origin, and it was seen that it is this server."""
+
+    def __or__(self, other: Openings) -> Openings:
+        return Openings(
+            self.upload_below + other.upload_below,
+            self.searches | other.searches,
+            self.foreign + other.foreign,
+        )
+
+
+class Guard:
+    """ASGI middleware around the whole application."""
 
     def __init__(
         self,
         app: ASGIApp,
         settings: ServiceSettings,
         database: Database,
-        *,
-        upload_below: tuple[str, ...] = (),
-        searches: tuple[str, ...] = (),
+        openings: Openings = Openings(),
     ) -> None:
         self._app = app
         self._settings = settings
         self._database = database
-        self._upload_below = upload_below
-        self._searches = searches
+        self._openings = openings
         self._attempts = Attempts()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -82,7 +96,8 @@ class Guard:
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         path, headers = scope["path"], Headers(scope=scope)
         send = _with_headers(send, path, self._settings.secure)
-        limit = None if path.startswith(self._upload_below or "\0") else self._settings.body_limit
+        any_size = path.startswith(self._openings.upload_below or "\0")
+        limit = None if any_size else self._settings.body_limit
         started = False
 
         async def watch(message: Message) -> None:
@@ -95,10 +110,9 @@ class Guard:
             receive = bounded(receive, headers, limit)
             receive = await self._identify(scope, receive, headers)
             await self._app(scope, receive, watch)
-        except (Refusal, BodyTooLarge, BodyTooSlow) as error:
+        except Refusal as refusal:
             if started:
                 raise
-            refusal = error if isinstance(error, Refusal) else error.refusal
             await _refused(scope, headers, refusal)(scope, receive, send)
 
     def _check_origin(self, headers: Headers) -> None:
@@ -129,9 +143,12 @@ class Guard:
                 self._attempts.failed(client)
             raise Refusal(401, "no-token", "A valid token is needed: `Authorization: Bearer …`.")
         state["caller"] = caller = replace(caller, address=client)
-        reading = method in READING or path.startswith(self._searches or "\0")
+        reading = method in READING or path in self._openings.searches
         if caller.csrf is not None and method not in READING:
-            receive = await _check_csrf(receive, headers, caller.csrf)
+            if path.startswith(self._openings.foreign or "\0"):
+                _check_page(headers)
+            else:
+                receive = await _check_csrf(receive, headers, caller.csrf)
         needed = TokenScope.READ if reading else TokenScope.SUBMIT
         if caller.scope < needed:
             raise Refusal(
@@ -186,10 +203,16 @@ async def _check_csrf(receive: Receive, headers: Headers, expected: str) -> Rece
     return receive
 
 
+def _check_page(headers: Headers) -> None:
+    """See that a browser says which page sends this: every one does with whatever may write."""
+    if headers.get("origin") is None:
+        raise Refusal(403, "csrf", "The request does not say from which page it comes.")
+
+
 def _refused(scope: Scope, headers: Headers, refusal: Refusal) -> Response:
     """The answer to a refusal: the way to sign in for a browser that opens a page."""
     wants_page = "text/html" in headers.get("accept", "")
-    if refusal.status == 401 and wants_page and scope["method"] in READING:
+    if refusal.status_code == 401 and wants_page and scope["method"] in READING:
         query = scope["query_string"].decode("latin-1")
         there = scope["path"] + (f"?{query}" if query else "")
         return RedirectResponse(f"/login?next={quote(there, safe='')}", status_code=303)

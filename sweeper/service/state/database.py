@@ -84,13 +84,20 @@ class Database:
     @contextlib.contextmanager
     def lock(self, name: str, *, wait: bool = False) -> Iterator[bool]:
         """Whether this process has the lock of this name for the length of the block; with `wait`
-        it does. The lock dies with its holder, or with the holder's connection."""
+        it does. The lock dies with its holder, or with the holder's connection.
+
+        Raises:
+            DatabaseError: it cannot be reached.
+        """
         if self.is_sqlite:
             with _file_lock(self.file, name, wait) as had:
                 yield had
             return
         key = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], signed=True)
-        with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as session:
+        with (
+            _translated(self.url),
+            self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as session,
+        ):
             if wait:
                 session.execute(text("SELECT pg_advisory_lock(:key)"), {"key": key})
             had = wait or session.scalar(text("SELECT pg_try_advisory_lock(:key)"), {"key": key})

@@ -1,0 +1,78 @@
+"""The verb that serves many people: serve."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sweeper.cli.options import HomeOption
+from sweeper.cli.printing import say
+from sweeper.errors import UserError
+from sweeper.home import Home
+
+
+def register(app: typer.Typer) -> None:
+    """Add this group's verbs."""
+    app.command()(serve)
+
+
+def serve(
+    home: HomeOption = None,
+    host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65534, help="Port to listen at.")] = 8470,
+    public: Annotated[
+        str | None, typer.Option(metavar="URL", help="Address that people use: https://NAME.")
+    ] = None,
+    proxy: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ADDRESS", help="Proxy that says truly who asks; may be repeated."),
+    ] = None,
+    certificate: Annotated[Path | None, typer.Option(help="Certificate of TLS, PEM.")] = None,
+    key: Annotated[Path | None, typer.Option(help="Its key, PEM.")] = None,
+    root: Annotated[
+        list[Path] | None,
+        typer.Option(help="Folder below which sweeps may read data; may be repeated."),
+    ] = None,
+    store: Annotated[
+        list[str] | None,
+        typer.Option(metavar="URL", help="Store that sweeps may read data from; may be repeated."),
+    ] = None,
+    mlflow_port: Annotated[
+        int | None,
+        typer.Option(min=1, max=65535, help="Port of MLflow on loopback.  [the next after --port]"),
+    ] = None,
+    internal_targets: Annotated[
+        bool, typer.Option("--internal-targets", help="Let notices go to addresses inside.")
+    ] = False,
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="Listen on a network without TLS all the same.")
+    ] = False,
+) -> int:
+    """Serve the sweeps of many people at one address.
+
+    The database is a file in the home, or the one at $SWEEPER_DATABASE. Ctrl-C and SIGTERM end the
+    service; the sweeps that run go on, and the next start finds them.
+    """
+    try:
+        from sweeper.service import starting
+        from sweeper.service.serve import serve as serve_all
+        from sweeper.service.settings import ServiceSettings, database_url
+    except ModuleNotFoundError as error:
+        raise UserError(f"{error.name} is missing: pip install 'gan-sweeper[service]'") from error
+    here = Home.at(home)
+    settings = ServiceSettings(
+        home=here,
+        database=database_url(here),
+        host=host,
+        port=port,
+        public=public,
+        proxies=tuple(proxy or ()),
+        certificate=certificate,
+        key=key,
+        roots=tuple(map(starting.absolute, root or ())),
+        stores=tuple(store or ()),
+        internal_targets=internal_targets,
+    )
+    return serve_all(starting.checked(settings, insecure=insecure), mlflow_port or port + 1, say)

@@ -1,0 +1,162 @@
+"""The process behind `sweeper serve`: what it starts, in which order, and how all of it ends.
+
+    the home's lock, the database       at once, or there is no service
+    the socket                          bound: a second one at this address is refused here
+    MLflow                              a child on loopback, unless a server is named; restarted
+                                        where it dies
+    the first admin's token             shown once, on a terminal
+    notices                             a thread
+    HTTP                                last: whoever is answered finds all of it
+
+It ends in the opposite order. Sweeps are no children of it: their drivers go on without, and the
+next start finds them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import getpass
+import os
+import sys
+from collections.abc import Callable, Iterator
+
+from sweeper.errors import SweeperError
+from sweeper.home import Home, writing
+from sweeper.privacy import private
+from sweeper.secrets import without_user
+from sweeper.service.app import Install, Service, application
+from sweeper.service.child import Child
+from sweeper.service.doors import OPENINGS, Doors
+from sweeper.service.listening import Signals, bound, listener, log_to_terminal
+from sweeper.service.notices.worker import Notices
+from sweeper.service.pages.install import install as install_pages
+from sweeper.service.settings import ServiceSettings
+from sweeper.service.state import accounts
+from sweeper.service.state.accounts import Scope
+from sweeper.service.state.database import Database
+from sweeper.tracking.address import is_server, tracking_uri
+from sweeper.tracking.moved import follow_home
+from sweeper.tracking.server import server_command, server_environment
+
+Say = Callable[[str], None]
+
+_LOCK = "serve"
+
+
+def serve(settings: ServiceSettings, mlflow_port: int, say: Say = print) -> int:
+    """Serve until asked to end. Returns the exit status. Call it in the main thread.
+
+    Raises:
+        UserError: the address is taken, or something of the environment is wrong.
+        SweeperError: another one serves this home or database, or a part of it does not start.
+    """
+    signals = Signals()
+    log_to_terminal()
+    home = settings.home
+    with writing(home.path), private(home.path):
+        home.path.mkdir(parents=True, exist_ok=True)
+        with contextlib.ExitStack() as parts:
+            parts.enter_context(_only_one(home))
+            database = Database(settings.database)
+            parts.callback(database.close)
+            database.upgrade()
+            if not parts.enter_context(database.lock(_LOCK)):
+                raise SweeperError(
+                    f"another `sweeper serve` is at work on {without_user(settings.database)}: one "
+                    "serves everybody"
+                )
+            socket = parts.enter_context(contextlib.closing(bound(settings)))
+            mlflow = parts.enter_context(_mlflow(home, mlflow_port, say))
+            if signals.ending.is_set():
+                return 0
+            service = Service(settings, database, signals.ending)
+            notices = Notices(service)
+            _welcome(database, say)
+            notices.start()
+            parts.callback(notices.stop)
+            install: tuple[Install, ...] = (install_pages, Doors(mlflow).install)
+            server = listener(application(service, install, OPENINGS), settings, signals.ending)
+            say(f"The service is at {settings.address}  (Ctrl-C ends it; sweeps that run go on)")
+            server.run(sockets=[socket])
+            say("The service has ended. Sweeps that ran go on; the next start finds them.")
+    return 0
+
+
+@contextlib.contextmanager
+def _only_one(home: Home) -> Iterator[None]:
+    """Be the only one that serves this home. The kernel frees the lock when its holder dies.
+
+    Raises:
+        SweeperError: another one does.
+    """
+    descriptor = os.open(home.path / "service.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise SweeperError(
+                f"another `sweeper serve` is at work on {home.path}: one serves everybody"
+            ) from error
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _mlflow(home: Home, port: int, say: Say) -> Iterator[str]:
+    """Address of the MLflow that runs are recorded to: the server that is named, else one of our
+    own, for the length of the block. Drivers are told it as well.
+
+    Raises:
+        TrackingError: MLflow's address cannot be used.
+        SweeperError: its server does not come up.
+    """
+    uri = tracking_uri(home.path)
+    if is_server(uri):
+        yield uri
+        return
+    if moved := follow_home(uri, home.mlartifacts):
+        say(moved)
+    address = f"http://127.0.0.1:{port}"
+    child = Child(
+        "MLflow's server",
+        server_command(home.path, port),
+        server_environment(),
+        f"{address}/health",
+        home.path / "service.mlflow.log",
+    )
+    child.start()
+    try:
+        child.wait()
+        os.environ["MLFLOW_TRACKING_URI"] = address
+        yield address
+    finally:
+        child.stop()
+
+
+def _welcome(database: Database, say: Say) -> None:
+    """At the first start make the first admin, whose token is shown this once.
+
+    It is said before it is kept: where this is killed in between, the next start makes another.
+    """
+    with database.writing() as session:
+        if accounts.people(session):
+            return
+        if not sys.stdout.isatty():
+            say(
+                "Nobody can sign in yet: on a terminal of this machine, "
+                "`sweeper token new NAME --scope admin` makes the first token and shows it"
+            )
+            return
+        name = _user()
+        person = accounts.add_person(session, name)
+        token = accounts.add_token(session, person, "first", Scope.ADMIN)[1]
+        say(f"The first token, of {name}, admin. It is not shown again:\n\n    {token}\n")
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container may run under a number that has no name
+        return "admin"

@@ -1,0 +1,41 @@
+"""MLflow's server behind the service: the command that starts it, and what it asks of us.
+
+It listens on loopback alone, where no login stands before it: whoever has an account on the machine
+finds it. It keeps what it is sent below HOME/mlartifacts, under addresses that begin with
+`mlflow-artifacts:`, so that clients on other machines fetch and send artifacts through it.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from sweeper.tracking.ui import ui_command
+from sweeper.tracking.vendor import ENVIRONMENT
+
+
+def server_command(home: Path, port: int) -> list[str]:
+    """The command that serves this home's runs on a port of loopback.
+
+    Raises:
+        TrackingError: the home cannot have a database.
+    """
+    return [*ui_command(home, port), "--allowed-hosts", f"127.0.0.1:{port}"]
+
+
+def server_environment() -> dict[str, str]:
+    """What that command is run with."""
+    return {**os.environ, **ENVIRONMENT}
+
+
+def authorization(address: str, environment: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """What a server that is not ours wants to be told, from MLflow's own variables."""
+    if token := environment.get("MLFLOW_TRACKING_TOKEN"):
+        return {"authorization": f"Bearer {token}"}
+    user, password = (environment.get(f"MLFLOW_TRACKING_{n}") for n in ("USERNAME", "PASSWORD"))
+    if user and password:
+        pair = base64.b64encode(f"{user}:{password}".encode()).decode()
+        return {"authorization": f"Basic {pair}"}
+    return {}

@@ -1,0 +1,268 @@
+"""The process of `sweeper serve`: what it refuses, what it shows once, and how it ends."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import pty
+import re
+import select
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from sweeper.errors import UserError
+from sweeper.home import Home
+from sweeper.service import listening
+from sweeper.service.app import Service, application
+from sweeper.service.people.attempts import ALLOWED
+from sweeper.service.settings import ServiceSettings
+from sweeper.service.starting import checked
+from sweeper.service.state import accounts
+from sweeper.service.state.database import Database
+from tests.service.served import free_port
+
+TOKEN = re.compile(r"swp_[a-z2-7]+_[\w-]{43}")
+NOWHERE = "http://127.0.0.1:9"
+"""An MLflow that is named, so that none is started."""
+
+
+@dataclass
+class Process:
+    """`sweeper serve` on a terminal of its own."""
+
+    home: Path
+    port: int
+    arguments: tuple[str, ...] = ()
+    environment: dict[str, str] = field(default_factory=dict)
+    said: str = ""
+
+    def start(self) -> None:
+        self._terminal, theirs = pty.openpty()
+        program = Path(sys.executable).with_name("sweeper")
+        self.process = subprocess.Popen(
+            [program, "serve", "--home", self.home, "--port", str(self.port), *self.arguments],
+            env={**os.environ, "MLFLOW_TRACKING_URI": NOWHERE, **self.environment},
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            start_new_session=True,
+        )
+        os.close(theirs)
+
+    def until(self, words: str, seconds: float = 90.0) -> str:
+        """What it has said, once that has these words in it."""
+        deadline = time.monotonic() + seconds
+        while words not in self.said:
+            assert time.monotonic() < deadline, f"never said {words!r}: {self.said}"
+            if select.select([self._terminal], [], [], 0.2)[0]:
+                try:
+                    self.said += os.read(self._terminal, 1 << 16).decode()
+                except OSError:  # it has ended
+                    assert words in self.said, self.said
+        return self.said
+
+    def end(self, number: int = signal.SIGTERM) -> int:
+        self.process.send_signal(number)
+        status = self.process.wait(60)
+        with contextlib.suppress(OSError):
+            while more := os.read(self._terminal, 1 << 16):
+                self.said += more.decode()
+        os.close(self._terminal)
+        return status
+
+
+def test_the_first_token_is_shown_once_and_stands_nowhere_else(tmp_path: Path) -> None:
+    process = Process(tmp_path / "sweeps", free_port())
+    process.start()
+    (token,) = TOKEN.findall(process.until("The service is at"))
+    secret = token.rpartition("_")[2].encode()
+    address = f"http://127.0.0.1:{process.port}"
+    with httpx.Client(headers={"authorization": f"Bearer {token}"}) as client:
+        assert client.get(f"{address}/api/v1/sweeps").status_code == 200
+        assert client.get(f"{address}/api/v1/never?token={token}").status_code == 404
+        assert client.get(f"{address}/mlflow/version").status_code == 502
+    lines = [_read(file) for file in Path("/proc").glob("[0-9]*/cmdline")]
+    assert any(b"serve" in line for line in lines)
+    assert [line for line in lines if secret in line] == []
+
+    _refused(Process(process.home, free_port()), 1, "one serves everybody")
+    other = process.home.with_name("other")
+    _refused(Process(other, process.port), 2, f"cannot listen at port {process.port}")
+
+    before = len(process.said)
+    assert process.end() == 0
+    assert TOKEN.findall(process.said[before:]) == []
+    kept = [file for file in process.home.rglob("*") if file.is_file()]
+    assert len(kept) > 3
+    assert [file for file in kept if secret in file.read_bytes()] == []
+    again = Process(process.home, process.port)
+    again.start()
+    assert TOKEN.findall(again.until("The service is at")) == []
+    assert again.end() == 0
+
+
+def _refused(process: Process, status: int, words: str) -> None:
+    process.start()
+    assert "Traceback" not in process.until(words)
+    assert process.process.wait(30) == status
+
+
+@pytest.mark.slow
+def test_mlflow_is_a_child_that_comes_back_and_ends_with_it(tmp_path: Path) -> None:
+    process = Process(tmp_path / "sweeps", free_port(), environment={"MLFLOW_TRACKING_URI": ""})
+    process.start()
+    (token,) = TOKEN.findall(process.until("The service is at", 200))
+    client = httpx.Client(headers={"authorization": f"Bearer {token}"}, timeout=30)
+    version = f"http://127.0.0.1:{process.port}/mlflow/version"
+    with client:
+        assert client.get(version).status_code == 200
+        for one in _below(process):
+            one.kill()
+        process.until("is started again")
+        deadline = time.monotonic() + 120
+        while client.get(version).status_code != 200:
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+    children = _below(process)
+    assert children
+    process.end(signal.SIGKILL)
+    _, left = psutil.wait_procs(children, timeout=30)
+    assert left == []
+
+
+def test_what_is_wrong_is_said_at_once(tmp_path: Path) -> None:
+    settings = ServiceSettings(
+        Home(tmp_path),
+        "sqlite://",
+        host="10.0.0.1",
+        public="https://x/y?token=secretsecret",
+        certificate=tmp_path / "none.pem",
+        proxies=("*", "10.0.0.5"),
+        roots=(tmp_path / "none",),
+        stores=("bucket", "https://user:pw@host/x"),
+    )
+    with pytest.raises(UserError) as caught:
+        checked(settings)
+    assert [problem.path for problem in caught.value.problems] == [
+        "--public",
+        "--key",
+        "--proxy",
+        "--root",
+        "--store",
+        "--store",
+    ]
+    assert "secretsecret" not in str(caught.value)
+    assert "pw" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "insecure", "where"),
+    [
+        ({}, False, None),
+        ({"host": "::1"}, False, None),
+        ({"host": "10.0.0.1"}, False, "--host"),
+        ({"host": "10.0.0.1"}, True, None),
+        ({"host": "10.0.0.1", "public": "http://sweeps.lab"}, False, "--host"),
+        ({"host": "0.0.0.0"}, True, "--public"),
+        ({"host": "10.0.0.1", "public": "https://sweeps.lab"}, False, "--proxy"),
+        (
+            {"host": "10.0.0.1", "public": "https://sweeps.lab", "proxies": ("10.0.0.5",)},
+            False,
+            None,
+        ),
+    ],
+)
+def test_a_network_is_listened_on_with_tls_alone(
+    changes: dict[str, object], insecure: bool, where: str | None, tmp_path: Path
+) -> None:
+    settings = replace(ServiceSettings(Home(tmp_path), "sqlite://"), **changes)  # type: ignore[arg-type]
+    if where is None:
+        assert checked(settings, insecure=insecure) is settings
+        return
+    with pytest.raises(UserError) as caught:
+        checked(settings, insecure=insecure)
+    assert [problem.path for problem in caught.value.problems] == [where]
+
+
+@contextlib.contextmanager
+def listening_service(folder: Path, **changes: object) -> Iterator[ServiceSettings]:
+    """The application behind the real listener."""
+    database = Database(f"sqlite:///{folder}/service.db")
+    database.upgrade()
+    settings = replace(ServiceSettings(Home(folder), database.url, port=free_port()), **changes)  # type: ignore[arg-type]
+    service = Service(settings, database)
+    made = listening.bound(settings)
+    server = listening.listener(application(service), settings, service.ending)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [made]}, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    yield settings
+    service.ending.set()
+    thread.join()
+    made.close()
+    database.close()
+
+
+def test_a_client_that_does_not_finish_its_headers_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listening, "HEAD_SECONDS", 0.3)
+    with listening_service(tmp_path) as settings:
+        slow = [socket.create_connection((settings.host, settings.port)) for _ in range(3)]
+        slow[1].sendall(b"GET /health HTTP/1.1\r\nHost:")
+        whole = f"GET /health HTTP/1.1\r\nHost: 127.0.0.1:{settings.port}\r\n\r\n".encode()
+        slow[2].sendall(whole)
+        assert slow[2].recv(4096).startswith(b"HTTP/1.1 200")
+        slow[2].sendall(whole[:20])  # and its second request not at all
+        for one in slow:
+            one.settimeout(30)
+            while one.recv(4096):
+                pass
+            one.close()
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+def test_behind_a_proxy_each_client_s_own_guesses_count(tmp_path: Path, trusted: bool) -> None:
+    proxies = {"proxies": ("127.0.0.1",)} if trusted else {}
+    with listening_service(tmp_path, **proxies) as settings, httpx.Client() as client:
+
+        def status(address: str) -> int:
+            headers = {"authorization": "Bearer swp_a_b", "x-forwarded-for": address}
+            return client.get(f"{settings.address}/api/v1/sweeps", headers=headers).status_code
+
+        assert {status("10.1.1.1") for _ in range(ALLOWED)} == {401}
+        assert status("10.1.1.1") == 429
+        # Whoever is not trusted to say who asks is one client, whatever it says.
+        assert status("10.2.2.2") == (401 if trusted else 429)
+
+
+def test_a_log_line_holds_no_token(tmp_path: Path) -> None:
+    token = accounts.PREFIX + "_abcdefgh_" + "x" * 43
+    record = logging.LogRecord("a", 30, "", 0, "GET /?t=%s Bearer abcdefgh", (token,), None)
+    line = listening.Redacting("%(message)s").format(record)
+    assert "xxxx" not in line
+    assert "Bearer abcdefgh" not in line
+
+
+def _below(process: Process) -> list[psutil.Process]:
+    return psutil.Process(process.process.pid).children(recursive=True)
+
+
+def _read(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError:  # the process has ended
+        return b""
