@@ -11,6 +11,7 @@
     ├── ProtocolChanged          values would be measured by another protocol than the sweep's
     ├── LedgerError              the study could not be read or written
     │   └── Superseded           a newer driver writes it now
+    ├── Unreachable              a sweep service does not answer, or failed at it
     └── TrackingError            MLflow or the outbox before it failed for good
 
 The command line prints these without a traceback. Vendors' exceptions are translated into them
@@ -72,12 +73,13 @@ class AnotherHome(UserError):
 
 
 class SweepBusy(SweeperError):
-    """Another process holds the lock of this sweep; `pid` is None when it has not said which."""
+    """Another process holds the lock of this sweep; `pid` is None when it has not said which, or
+    runs elsewhere, which `where` tells then."""
 
-    def __init__(self, name: str, pid: int | None) -> None:
+    def __init__(self, name: str, pid: int | None, where: str = "") -> None:
         self.name = name
         self.pid = pid
-        owner = "another process" if pid is None else f"process {pid}"
+        owner = where or ("another process" if pid is None else f"process {pid}")
         super().__init__(f"sweep {name!r} is being run by {owner}")
 
 
@@ -104,6 +106,10 @@ class LedgerError(SweeperError):
 
 class Superseded(LedgerError):
     """A newer driver has taken the study over: an older one writes nothing more."""
+
+
+class Unreachable(SweeperError):
+    """A sweep service does not answer, or has failed at what it was asked."""
 
 
 class TrackingError(SweeperError):

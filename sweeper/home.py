@@ -164,16 +164,20 @@ class SweepFolder:
                 folder.mkdir(parents=True, exist_ok=True)
 
     @contextmanager
-    def lock(self) -> Iterator[None]:
+    def lock(self, *, take_over: bool = False) -> Iterator[None]:
         """Be the one process that drives this sweep.
 
-        The kernel frees the lock when its holder dies, however it dies.
+        The kernel frees the lock when its holder dies, however it dies. With `take_over` a holder
+        that lives, frozen or on a machine that is cut off, keeps a lock that is nobody's any more:
+        only its attempt then tells it that it was superseded.
 
         Raises:
             SweepBusy: another process holds it; its pid is named.
         """
         with writing(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
+            if take_over:
+                self.lock_file.unlink(missing_ok=True)
             descriptor = os.open(self.lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         try:
             deadline = time.monotonic() + _LOCK_PATIENCE
@@ -181,6 +185,8 @@ class SweepFolder:
                 if time.monotonic() >= deadline:
                     raise SweepBusy(self.name, _read_pid(descriptor))
                 time.sleep(0.01)
+            if not _is_at(descriptor, self.lock_file):
+                raise SweepBusy(self.name, None)  # it was taken over while we waited for it
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
             try:
@@ -314,6 +320,14 @@ def _try_lock(descriptor: int) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    """Whether the open file is the one that lies at `path` now."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.stat(path))
+    except FileNotFoundError:
+        return False
 
 
 def _read_pid(descriptor: int) -> int | None:

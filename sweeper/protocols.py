@@ -26,9 +26,11 @@ def present(stored: Protocol | None, measured: Iterable[tuple[float, Protocol]])
     protocol of every evaluation. A version that wrote nothing down had that of the first one. One
     that was written down and never measured by, since a kill came between, does not hold.
     """
-    everything = [(time, protocol) for time, protocol in measured if protocol]
-    if stored and any(alike(stored, protocol) for _, protocol in everything):
-        return stored
+    everything = []
+    for time, protocol in measured:
+        if protocol and stored and alike(stored, protocol):
+            return stored  # of thousands of evaluations hardly ever another than the first is read
+        everything += [(time, protocol)] if protocol else []
     if not everything:
         return {}
     return (max if stored else min)(everything, key=lambda pair: pair[0])[1]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
 from trials.evaluation.results import Evaluation, FinalScore
@@ -129,3 +129,16 @@ class Trial:
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for programs."""
         return {**asdict(self), "steps": self.steps, "seconds": self.seconds}
+
+    @classmethod
+    def from_dict(cls, given: Mapping[str, Any]) -> Trial:
+        """From what `as_dict` gave, also after it went through JSON."""
+        known = {one.name for one in fields(cls)}
+        kept = {key: value for key, value in given.items() if key in known}
+        final, objective = kept.get("final"), kept.get("objective")
+        kept["evaluations"] = tuple(map(Evaluation.from_dict, kept.get("evaluations", ())))
+        kept["donors"] = tuple((step, donor) for step, donor in kept.get("donors", ()))
+        kept["notes"] = tuple(kept.get("notes", ()))
+        kept["objective"] = None if objective is None else tuple(objective)
+        kept["final"] = None if final is None else FinalScore(**final)
+        return cls(**kept)

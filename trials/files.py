@@ -110,7 +110,7 @@ def remove(path: Path) -> None:
         TakenOver: the folder is written through a room that is gone (`writing_through`).
     """
     with temporary_of(path) as temporary:
-        if path.exists():
+        if os.path.lexists(path):
             os.replace(path, temporary)
     temporary.unlink(missing_ok=True)
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 SCOPES = "read, submit (which reads too) or admin (which does everything)"
 
 token = typer.Typer(
-    help="People and tokens of a service, on the server's own machine.",
+    help="People and tokens, on a service's machine.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )

@@ -4,7 +4,9 @@ Each hand-out makes a room in the folder, `.attempt-…`, which the worker's fil
 (`trials.files.writing_through`), and removes the room of the attempt before. A worker that was
 stopped in the middle of a write, by SIGSTOP or with a machine that slept, finds its room gone when
 it wakes: what it had begun gets no name in the folder, wherever it was stopped. So there is nothing
-to check between two writes, and no moment in which a check is out of date.
+to check between two writes, and no moment in which a check is out of date. The trial's log, written
+line by line, is opened by its name in the room, and `log.txt` is another file from the moment that
+the room is gone: what the worker has open has no name any more.
 
 The driver alone makes and removes rooms; of drivers there is one (`SweepFolder.lock`).
 """
@@ -26,6 +28,9 @@ from trials.files import writing_through
 
 _ROOM, _OVER = ".attempt-", ".over-"
 _MACHINE = "machine"
+_COPY = "copy"
+LOG = "log.txt"
+"""What a trial prints, in its folder."""
 
 
 def hand_out(folder: Path) -> Path:
@@ -39,6 +44,8 @@ def hand_out(folder: Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         take_back(folder)
         room.mkdir()
+        (folder / LOG).touch()
+        _also_name(folder / LOG, room / LOG)
     except OSError as error:
         kind = DiskFull if is_disk_full(error) else SweeperError
         raise kind(f"cannot write in {folder}: {error.strerror}; nothing is lost") from error
@@ -51,7 +58,20 @@ def take_back(folder: Path) -> None:
         # In one step: whoever writes there meanwhile would keep it from being removed.
         room.rename(folder / f"{_OVER}{room.name.removeprefix(_ROOM)}")
     for over in folder.glob(f"{_OVER}*"):
+        if (over / LOG).is_file():
+            shutil.copyfile(over / LOG, over / _COPY)
+            os.replace(over / _COPY, folder / LOG)
+            (over / LOG).unlink()
         shutil.rmtree(over, ignore_errors=True)
+
+
+def _also_name(log: Path, name: Path) -> None:
+    try:
+        os.link(log, name)
+    except FileNotFoundError:
+        raise
+    except OSError:  # not every file system knows a second name: it is told of at the end
+        shutil.copyfile(log, name)
 
 
 def machine_of(folder: Path) -> str:

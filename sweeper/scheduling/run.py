@@ -41,6 +41,7 @@ from sweeper.scheduling.spec_files import going_on, keep_spec
 from sweeper.scheduling.steering import Steering
 from sweeper.scheduling.trainable import Factory, build_training
 from sweeper.scheduling.tune_loop import Tuning
+from sweeper.search.driver_lock import sole_driver
 from sweeper.search.ledger import Ledger
 from sweeper.standings.verdict import verdict_in_words
 from sweeper.sweepfile.load import read_stored
@@ -76,19 +77,21 @@ def run(
     resume: bool = False,
     accept_protocol: bool = False,
     steering: Steering | None = None,
+    take_over: bool = False,
 ) -> Outcome:
     """Run `sweep` in `home` until it is done or stopped by the user.
 
-    `events` hears what happens as it happens. `factory` makes the trainings (real ones by default).
-    `source` is the file that the sweep was read from, kept beside it. `adopt` takes the study over
-    where another home has driven it so far. `record` says whether MLflow is told, `report` whether
-    what has come of it is written (`conclusion`) when no more trials will run. Trials that failed
+    `events` hears what happens. `factory` makes the trainings (real ones by default). `source` is
+    the file that the sweep was read from, kept beside it. `adopt` takes the study over where
+    another home has driven it so far. `record` says whether MLflow is told, `report` whether what
+    has come of it is written (`conclusion`) when no more trials will run. Trials that failed
     through no fault of their own are tried again, and those that failed by one of the causes
     `retry_failed` (`sweeper.causes`, those that are `curable`). A sweep that was paused before is
     told to be, and starts no trials until it is resumed; with `resume` it is now. `accept_protocol`
     lets the sweep go on where it would be measured by another protocol than so far: what was
     measured before is compared with nothing that follows. `steering` says what is asked of it while
-    it runs; by default the control file in its folder does.
+    it runs; by default the control file in its folder does. `take_over` ends an earlier driver that
+    has the sweep, which is known to be frozen or cut off; with `adopt` only its hold of a database.
 
     What goes wrong once it runs is an Outcome with state `failed`, and can be resumed.
 
@@ -102,7 +105,8 @@ def run(
     """
     folder = home.sweep(sweep.name)
     uri = tracking_uri(home.path, sweep.tracking.uri) if record else None
-    with private(home.path), folder.lock(), environment():
+    alone = sole_driver(sweep.name, take_over=take_over or adopt)
+    with private(home.path), folder.lock(take_over=take_over), alone, environment():
         folder.create()
         _tidy(home, folder)
         begun = read_stored(folder.spec_json) if folder.exists() else None
@@ -112,11 +116,9 @@ def run(
         # Only now: a home to which the study does not belong keeps nothing of the sweep.
         if begun is None or begun.difference(sweep):
             keep_spec(sweep, folder, source)
-        if steering is None:
-            _override_requests(folder, resume)
+        asked = steering or _by_control_file(folder, resume)
         ledger.retry(retry_failed)
         with _record(uri, home, folder, company) if uri else contextlib.nullcontext() as wires:
-            asked = steering or Steering(folder)
             this_run = _Run(
                 sweep, home, folder, ledger, company, wires, events, report, asked, factory
             )
@@ -188,6 +190,8 @@ class _Run:
                 told = _told(error)
                 if told is None:
                     raise
+                if newer := self._ledger.owner.superseded():  # it may have ended our connections
+                    return self._give_way(newer)
                 state, message = "failed", told
             with contextlib.suppress(SweeperError):  # the first failure is the one to tell
                 conductor.interrupt_all()
@@ -326,11 +330,12 @@ def _record(uri: str, home: Home, folder: SweepFolder, company: Company) -> Iter
         yield _Wires(outbox, writer, moved)
 
 
-def _override_requests(folder: SweepFolder, resume: bool) -> None:
+def _by_control_file(folder: SweepFolder, resume: bool) -> Steering:
     """Running again overrides what was asked and obeyed; a pause only where it is to `resume`."""
     asked = folder.asked()
     if asked in (Request.STOP, Request.CANCEL) or (asked is Request.PAUSE and resume):
         folder.clear_request()
+    return Steering(folder)
 
 
 def _tidy(home: Home, folder: SweepFolder) -> None:

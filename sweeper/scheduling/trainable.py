@@ -27,7 +27,7 @@ from sweeper.causes import OUT_OF_MEMORY
 from sweeper.company import unpack
 from sweeper.privacy import umask_of
 from sweeper.protocols import alike
-from sweeper.scheduling.attempts import is_over, taken_up
+from sweeper.scheduling.attempts import LOG, is_over, taken_up
 from sweeper.scheduling.failures import NOT_SHARED, explain
 from sweeper.scheduling.kept_checkpoints import begin, keep
 from sweeper.scheduling.machines import Mark
@@ -128,7 +128,7 @@ class Worker(tune.Trainable):  # type: ignore[misc]
             failure = Failure(NOT_SHARED, fault)
             return {REPORT: Report(finished=True, failure=failure).text()}
         try:
-            with taken_up(Path(self._work.room)), _logged(folder / "log.txt"):
+            with taken_up(Path(self._work.room)), _logged(Path(self._work.room) / LOG):
                 report = self._advance(folder)
         except Exception as error:
             if is_over(Path(self._work.room)):  # whoever goes on with it has the folder now

@@ -52,7 +52,7 @@ class Ledger(StudyReader):
         self.scheduler = Scheduler(sweep, self._entries, self.measuring)
         self._storage = storage
         self._journal = opened.journal
-        self._owner = opened.owner
+        self.owner = opened.owner
         self._proposer = Proposer(sweep, study, storage, self._entries, self.measuring)
         self._steps: dict[int, set[int]] = {}
         self.wishes = Wishes(sweep, study, self._entries, self.together, self._learn)
@@ -112,7 +112,7 @@ class Ledger(StudyReader):
             LedgerError: the study cannot be written.
         """
         with translated(), nullcontext() if self._journal is None else self._journal.together():
-            self._owner.check()
+            self.owner.check()
             yield
 
     # Handing out trials
@@ -167,10 +167,6 @@ class Ledger(StudyReader):
         with self.together():
             self._entries.begin_anew(number)
             self._learn(self._entries.get(number))
-
-    def begins_anew(self, number: int) -> bool:
-        """Whether the trial's checkpoint, if it has one, is to be left aside."""
-        return bool(self._entries.get(number).user_attrs.get(attributes.ANEW))
 
     def retry(self, also: Collection[str] = ()) -> list[int]:
         """Have trials that failed tried again (`Wishes.retry_failed`)."""

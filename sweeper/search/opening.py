@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import optuna
-from optuna.storages import BaseStorage
+from optuna.storages import BaseStorage, RDBStorage
 from optuna.trial import TrialState
 
 from sweeper.errors import SpecConflict
@@ -58,6 +58,8 @@ def open_study(sweep: Sweep, folder: SweepFolder, storage: str | None, *, adopt:
         _claim_unfinished(sweep, study, place)
     owner = Owner(study, folder, shared=journal is None)
     identity = owner.take(adopt=adopt)
+    if isinstance(place, RDBStorage):
+        owner.guard(place)
     if fingerprint is None:
         study.set_user_attr("fingerprint", sweep.fingerprint)
     return Opened(study, place, journal, owner, identity)

@@ -8,8 +8,10 @@ The study's attribute `owner` holds
 
 A folder that was moved has its name with it, and goes on. Another folder is refused, also where it
 has the sweep's name and a copy of its journal, until somebody says by `--adopt` that the study is
-to be its own. The attempt is looked at before every write: what a driver writes that has been
-superseded, frozen or on another machine, never comes into the study.
+to be its own. The attempt is looked at before every write, and in a database once more inside each
+transaction that writes, under a lock that the next driver has to wait for: what a driver writes
+that has been superseded, frozen between any two instructions or on another machine, never comes
+into the study.
 """
 
 from __future__ import annotations
@@ -19,14 +21,19 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
+from optuna.storages import RDBStorage
 from optuna.study import Study
 
 from sweeper.errors import AnotherHome, LedgerError, Superseded
 from sweeper.home import SweepFolder, writing
+from sweeper.search.attributes import translated
 from sweeper.search.foreign import UNMARKED
 from trials.files import atomic_write
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
 
 OWNER = "owner"
 
@@ -119,12 +126,53 @@ class Owner:
             Superseded: one has.
             LedgerError: the study is no longer there.
         """
-        name = self._study.study_name
         try:
             now = self._study._storage.get_study_user_attrs(self._study._study_id).get(OWNER)
         except KeyError as error:
+            name = self._study.study_name
             raise LedgerError(f"the study {name!r} has been deleted by another program") from error
+        self._compare(now)
+
+    def superseded(self) -> str:
+        """Who has taken the study up since, in words; empty where nobody is known to have."""
+        try:
+            with translated():
+                self.check()
+        except Superseded as error:
+            return str(error)
+        except LedgerError:
+            return ""
+        return ""
+
+    def guard(self, database: RDBStorage) -> None:
+        """From now on every transaction that writes to the database by this storage sees to it, and
+        fails with Superseded otherwise.
+
+        It looks after its first change: then SQLite lets nobody else write until it ends. For other
+        databases it locks the owner's row against change.
+        """
+        from optuna.storages._rdb.models import StudyUserAttributeModel as Attribute
+        from sqlalchemy import event, select
+
+        ours = (Attribute.study_id == self._study._study_id, Attribute.key == OWNER)
+        look = select(Attribute.value_json).where(*ours).with_for_update(read=True)
+        mark = "sweeper: the owner was looked at"
+
+        def begun(connection: Connection) -> None:
+            connection.info.pop(mark, None)
+
+        def executed(connection: Connection, statement: Any, *_: Any) -> None:
+            if getattr(statement, "is_dml", False) and mark not in connection.info:
+                connection.info[mark] = True
+                found = connection.execute(look).scalar()
+                self._compare(None if found is None else json.loads(found))
+
+        event.listen(database.engine, "begin", begun)
+        event.listen(database.engine, "after_execute", executed)
+
+    def _compare(self, now: Mapping[str, Any] | None) -> None:
         if now != self._mine:
+            name = self._study.study_name
             there = f"{now['path']} (attempt {now['attempt']})" if now else "nobody"
             raise Superseded(
                 f"the study {name!r} is now driven from {there}; this driver, attempt "

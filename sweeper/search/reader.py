@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
 
 import optuna
 from optuna.storages import BaseStorage
+from optuna.trial import FrozenTrial
 
 from sweeper.ablation.search_statistics import Importance
 from sweeper.home import SweepFolder
@@ -20,7 +24,7 @@ from sweeper.search.storage import load_study, open_storage, storage_exists
 from sweeper.standings import Standings, standings_of
 from sweeper.standings.usage import Usage
 from sweeper.sweepfile.model import Sweep
-from sweeper.trial import Trial
+from sweeper.trial import FinalScore, Trial
 
 
 class StudyReader:
@@ -30,20 +34,34 @@ class StudyReader:
         self.sweep = sweep
         self._study = study
         self._entries = Entries(study, storage)
+        self._over: dict[int, Trial] = {}
 
     def trial(self, number: int) -> Trial:
         """One trial."""
         final = self._study.user_attrs.get(f"{attributes.FINAL}{number}")
         return attributes.trial_of(self._entries.get(number), final)
 
+    def begins_anew(self, number: int) -> bool:
+        """Whether the trial's checkpoint, if it has one, is to be left aside."""
+        return bool(self._entries.get(number).user_attrs.get(attributes.ANEW))
+
     def trials(self) -> list[Trial]:
         """All trials in the order of their numbers."""
         with translated():
             study = self._study.user_attrs
             return [
-                attributes.trial_of(entry, study.get(f"{attributes.FINAL}{number_of(entry)}"))
+                self._trial(entry, study.get(f"{attributes.FINAL}{number_of(entry)}"))
                 for entry in self._entries.all()
             ]
+
+    def _trial(self, entry: FrozenTrial, final: Mapping[str, Any] | None) -> Trial:
+        """A trial from its entry: one that Optuna has closed is worked out once."""
+        kept = self._over.get(entry._trial_id)
+        if kept is None:
+            kept = attributes.trial_of(entry)
+            if kept.over:
+                self._over[entry._trial_id] = kept
+        return kept if final is None else replace(kept, final=FinalScore(**final))
 
     def standings(self) -> Standings:
         """All trials with what follows from them, under the protocol that the study has."""

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import os
+import platform
+import secrets
 import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import optuna
 from optuna.storages import BaseStorage, RDBStorage
@@ -22,6 +27,9 @@ Not part of a sweep file: such addresses tend to hold passwords, and files trave
 JOURNAL = ""
 """Given in place of a URL, it means the journal in the folder, whatever the environment says."""
 
+APPLICATION = f"sweeper {os.getpid()}@{platform.node()[:32]} {secrets.token_hex(4)}"
+"""By which a database tells the sessions of this process."""
+
 _ATTEMPTS = 20
 """Of making ten tables and an index, of which another process may be making each."""
 
@@ -33,7 +41,7 @@ def open_storage(folder: SweepFolder, url: str | None) -> tuple[BaseStorage, Jou
         UserError: the address is none, or its driver is not installed.
         LedgerError: the database cannot be opened, or the journal is damaged.
     """
-    if address := _address(url):
+    if address := address_of(url):
         return _open_database(address), None
     journal = Journal(folder.study_journal)
     studies = JournalStudies(journal)
@@ -43,7 +51,7 @@ def open_storage(folder: SweepFolder, url: str | None) -> tuple[BaseStorage, Jou
 
 def storage_exists(folder: SweepFolder, url: str | None) -> bool:
     """Whether there is anything to open, without making it."""
-    return bool(_address(url)) or folder.study_journal.exists()
+    return bool(address_of(url)) or folder.study_journal.exists()
 
 
 def load_study(sweep: Sweep, storage: BaseStorage) -> optuna.Study:
@@ -57,23 +65,35 @@ def load_study(sweep: Sweep, storage: BaseStorage) -> optuna.Study:
     )
 
 
-def _address(url: str | None) -> str:
+def address_of(url: str | None) -> str:
+    """The database's address; empty where the study is in the folder's journal."""
     return os.environ.get(STORAGE_VARIABLE, "") if url is None else url
 
 
-def _open_database(url: str) -> RDBStorage:
+def is_postgresql(address: str) -> bool:
+    """Whether the address is one of a PostgreSQL server."""
+    return address.startswith(("postgresql:", "postgresql+"))
+
+
+def options_for(address: str) -> dict[str, Any]:
+    """What an engine of this address is made with: its sessions tell the server whose they are."""
+    named = address.startswith(("postgresql:", "postgresql+psycopg"))
+    return {"connect_args": {"application_name": APPLICATION}} if named else {}
+
+
+@contextmanager
+def reaching(url: str) -> Iterator[None]:
+    """Turn what SQLAlchemy raises of a database into our own, without the secrets of its address.
+
+    Raises:
+        UserError: the address is none, or its driver is not installed.
+        LedgerError: the database cannot be reached.
+    """
     from sqlalchemy import exc  # a listing of journals need not wait for it
 
     shown = redacted(url)
     try:
-        _make_tables(url)
-        # Nothing is asked of the database here, so that no connection is left behind by a failure.
-        database = RDBStorage(
-            url,
-            engine_kwargs={"pool_pre_ping": True},
-            skip_table_creation=True,
-            skip_compatibility_check=True,
-        )
+        yield
     except exc.ArgumentError as error:
         raise UserError(
             f"{STORAGE_VARIABLE} holds no address of a database; expected "
@@ -87,6 +107,18 @@ def _open_database(url: str) -> RDBStorage:
     except (exc.SQLAlchemyError, RuntimeError) as error:
         reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
         raise LedgerError(f"cannot open the database {shown}: {reason}") from error
+
+
+def _open_database(url: str) -> RDBStorage:
+    with reaching(url):
+        _make_tables(url)
+        # Nothing is asked of the database here, so that no connection is left behind by a failure.
+        database = RDBStorage(
+            url,
+            engine_kwargs={"pool_pre_ping": True, **options_for(url)},
+            skip_table_creation=True,
+            skip_compatibility_check=True,
+        )
     # A listing opens studies by the dozen: none may keep its connections until it is collected.
     weakref.finalize(database, database.engine.dispose)
     return database

@@ -45,6 +45,8 @@ class Fault(BaseModel):
     what: str
     expected: str = ""
     nearest: str | None = None
+    file: str = ""
+    """What the sweep file is called, or the value that was laid over it."""
     line: int | None = None
     """Line of the sweep file, from 1."""
 
@@ -61,8 +63,12 @@ class ProblemDetails(BaseModel):
     problems: list[Fault] = []
 
 
-class Refusal(Exception):  # noqa: N818 - what happened
-    """A request that is not carried out. `kind` is its name for programs."""
+class Refusal(HTTPException):
+    """A request that is not carried out. `kind` is its name for programs.
+
+    An exception of HTTP for FastAPI, which takes any other one that is raised while a body is read
+    for a body that cannot be parsed.
+    """
 
     def __init__(
         self,
@@ -74,8 +80,10 @@ class Refusal(Exception):  # noqa: N818 - what happened
         problems: Iterable[Fault] = (),
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        super().__init__(title)
-        self.status = status
+        told = dict(headers or {})
+        if status == 401:
+            told["www-authenticate"] = "Bearer"
+        super().__init__(status, title, told)
         self.details = ProblemDetails(
             type=f"/problems/{kind}",
             title=redacted(title),
@@ -83,16 +91,13 @@ class Refusal(Exception):  # noqa: N818 - what happened
             detail=redacted(detail),
             problems=list(problems),
         )
-        self.headers = dict(headers or {})
-        if status == 401:
-            self.headers["www-authenticate"] = "Bearer"
 
 
 def problem_response(refusal: Refusal, path: str) -> Response:
     """The answer to a request that is refused."""
     details = refusal.details.model_copy(update={"instance": path})
     return JSONResponse(
-        details.model_dump(), refusal.status, headers=refusal.headers, media_type=MEDIA_TYPE
+        details.model_dump(), refusal.status_code, headers=refusal.headers, media_type=MEDIA_TYPE
     )
 
 
@@ -111,6 +116,7 @@ def fault_of(problem: Problem) -> Fault:
         what=problem.message,
         expected=problem.expected,
         nearest=problem.nearest,
+        file=problem.file,
         line=problem.line,
     )
 

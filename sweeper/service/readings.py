@@ -19,6 +19,15 @@ from sweeper.trial import Trial
 KEPT = 64
 """Sweeps whose standings are kept in memory; the one that nobody asked for longest goes first."""
 
+SPARED = 10
+"""While a study is written, reading it again takes at most one of so many seconds."""
+
+LONGEST = 5.0
+"""Seconds by which a reading is behind at most."""
+
+QUICK = 0.02
+"""Seconds of a reading that need no sparing."""
+
 FRESH = 1.0
 """Seconds for which what a database said is said again without asking it; a journal tells by its
 length whether it has changed."""
@@ -32,6 +41,8 @@ class _Kept:
     stamp: Stamp | None = None
     reader: StudyReader | None = None
     reading: Reading | None = None
+    due: float = 0.0
+    """When a reading that is out of date is made again."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +61,11 @@ class Reading:
 
 
 class Readings:
-    """Reads the studies of a home, from any thread; of two that ask at once, one reads."""
+    """Reads the studies of a home, from any thread.
+
+    A study of thousands of trials takes a moment to read, and a driver writes several times a
+    second: a reading may then be a few seconds old, so that readers cost the sweep little.
+    """
 
     def __init__(self, home: Home) -> None:
         self._home = home
@@ -65,11 +80,20 @@ class Readings:
             LedgerError: its study cannot be read.
         """
         kept, folder = self._entry(name), self._home.existing(name)
-        with kept.lock:
-            stamp = _stamp(folder)
-            if kept.reading is None or kept.stamp != stamp:
+        before, stamp = kept.reading, _stamp(folder)
+        # While one reads what was just written, the others are told what was read before.
+        if not kept.lock.acquire(blocking=before is None):
+            assert before is not None
+            return before
+        try:
+            if kept.reading is None or (kept.stamp != stamp and kept.due < time.monotonic()):
+                began = time.monotonic()
                 kept.reading, kept.stamp = _read(kept, folder, stamp), stamp
+                took = time.monotonic() - began
+                kept.due = time.monotonic() + (min(SPARED * took, LONGEST) if took > QUICK else 0.0)
             return kept.reading
+        finally:
+            kept.lock.release()
 
     def reader(self, name: str) -> StudyReader | None:
         """The study itself, for what standings do not hold; None before its first trial."""

@@ -8,6 +8,7 @@ that has ended is not reopened by its start. Only a trial that was interrupted r
 from __future__ import annotations
 
 import json
+import sqlite3
 import time as clock
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from sweeper.errors import TrackingError
+from sweeper.errors import Superseded, TrackingError
 from sweeper.tracking.database import Database
 from sweeper.tracking.left import Left, left_in
 from sweeper.tracking.limits import MAX_TAG, cut, flatten, safe_key
@@ -34,12 +35,13 @@ from sweeper.tracking.table_files import table_files
 class Outbox:
     """The durable queue of one sweep, at `path`. May be used from several threads.
 
-    Opening it is taking over: the writer of an earlier driver stops, and trials that
-    were running count as interrupted until they start again. So only the process that holds the
-    sweep's lock opens it.
+    Opening it is taking over: the writer of an earlier driver stops, that driver can write no more,
+    and trials that were running count as interrupted until they start again. So only the process
+    that holds the sweep's lock opens it.
 
     Raises:
         TrackingError: from every method, where the file cannot be read or written.
+        Superseded: from every method that writes, where a newer driver has opened it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -48,7 +50,7 @@ class Outbox:
         with self._database.reading() as connection:
             # The writer checkpoints the log: it costs an fsync that the driver need not pay.
             connection.execute("PRAGMA wal_autocheckpoint = 0")
-        with self.batch():
+        with self._database.writing():
             self.session = str(int(self._database.meta("session") or 0) + 1)
             self._database.set_meta("session", self.session)
         self.interrupt()
@@ -71,8 +73,15 @@ class Outbox:
     @contextmanager
     def batch(self) -> Iterator[None]:
         """Say many things as one transaction: what the ledger knows, when a sweep resumes."""
-        with self._database.writing():
+        with self._writing():
             yield
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        with self._database.writing() as connection:
+            if self._database.meta("session") != self.session:
+                raise Superseded(f"{self.path} is written by a newer driver; this one says no more")
+            yield connection
 
     def sweep_started(
         self,
@@ -126,7 +135,7 @@ class Outbox:
 
         The first value of a metric at a step stands. NaN and infinities are recorded, None is not.
         """
-        with self._database.writing() as connection:
+        with self._writing() as connection:
             add_metrics(connection, number, step, metrics, time)
 
     def artifact(self, number: int, path: Path, name: str) -> None:
@@ -143,7 +152,7 @@ class Outbox:
         except OSError as error:
             raise TrackingError(f"cannot record {path}: {error}") from error
         version = f"{stat.st_size}:{stat.st_mtime_ns}"
-        with self._database.writing() as connection:
+        with self._writing() as connection:
             put_file(connection, number, name, version, path=self._database.kept(path))
 
     def table(self, name: str, columns: Mapping[str, Sequence[Any]], number: int = SWEEP) -> None:
@@ -151,7 +160,7 @@ class Outbox:
 
         All columns have the same length; a later table of the same name takes its place.
         """
-        with self._database.writing() as connection:
+        with self._writing() as connection:
             for file, content in table_files(name, columns).items():
                 put_file(connection, number, file, content, content=content.encode())
             tables = connection.execute(
@@ -164,7 +173,7 @@ class Outbox:
 
     def tagged(self, number: int, tags: Mapping[str, Any]) -> None:
         """Tags that become known while a run goes on."""
-        with self._database.writing() as connection:
+        with self._writing() as connection:
             change_run(connection, number, {"tags": _spelt(tags)})
 
     def trial_ended(
@@ -196,12 +205,12 @@ class Outbox:
 
     def model(self, number: int, folder: Path, name: str = "generator") -> None:
         """The trained generator in this trial's folder becomes a logged model of its run."""
-        with self._database.writing() as connection:
+        with self._writing() as connection:
             put_model(connection, number, name, self._database.kept(folder))
 
     def interrupt(self, keep: Collection[int] = ()) -> list[int]:
         """Count the running trials as interrupted, all but `keep`. Returns which they were."""
-        with self._database.writing() as connection:
+        with self._writing() as connection:
             return interrupt(connection, keep)
 
     def left(self) -> Left:
@@ -226,7 +235,7 @@ class Outbox:
             "note": cut(note, MAX_TAG),
             "started": milliseconds(clock.time() if time is None else time),
         }
-        with self._database.writing() as connection:
+        with self._writing() as connection:
             change_run(connection, number, said)
 
     def _end(
@@ -246,7 +255,7 @@ class Outbox:
             "end_note": cut(note, MAX_TAG),
             "ended": milliseconds(clock.time() if time is None else time),
         }
-        with self._database.writing() as connection:
+        with self._writing() as connection:
             change_run(connection, number, said)
 
 

@@ -63,15 +63,16 @@ class Lab:
         assert found is not None
         return found
 
-    def submit(self, owner: str, name: str) -> Sweep:
+    def submit(self, owner: str, name: str, trials: int = 2) -> Sweep:
         """A sweep in the queue, of which nothing has run."""
-        sweep = load_sweep({**SMALL, "name": name})
+        given = {**SMALL, "name": name, "limits": {"trials": trials}}
+        sweep = load_sweep(given)
         with self.database.writing() as session:
             return sweeps.add_sweep(
                 session,
                 self.person(owner),
                 name=name,
-                source=json.dumps({**SMALL, "name": name}),
+                source=json.dumps(given),
                 spec=sweep.to_dict(),
             )
 

@@ -20,7 +20,6 @@ import pytest
 from starlette.testclient import TestClient
 
 from sweeper.errors import UserError
-from sweeper.service.api.install import install
 from sweeper.service.app import Service, application
 from sweeper.service.notices import subscribing, webhooks, worker
 from sweeper.service.notices.channel import Undelivered, Word
@@ -446,7 +445,7 @@ def test_the_environment_names_the_mail_server() -> None:
 
 def _client(lab: Lab, person: str) -> TestClient:
     return TestClient(
-        application(lab.service, (install,)),
+        application(lab.service),
         base_url=ADDRESS,
         headers={"authorization": f"Bearer {lab.tokens[person]}"},
         raise_server_exceptions=False,

@@ -64,7 +64,9 @@ def test_event_numbers_have_no_gap_and_arrive_in_order(database: Database) -> No
     stop = threading.Event()
 
     def watch() -> None:
-        while not stop.is_set() or len(seen) < 60:
+        last = False
+        while not last:
+            last = stop.is_set()  # before it looks: what was written by then is there
             with database.reading() as session:
                 fresh = events.events_after(session, seen[-1] if seen else 0)
             seen.extend(event.id for event in fresh)

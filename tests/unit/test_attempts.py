@@ -24,11 +24,13 @@ ROOT = Path(__file__).parents[2]
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Every file of a trial's folder, rooms left out."""
+    """Every file of a trial's folder, rooms and the log left out."""
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and not path.relative_to(folder).parts[0].startswith(".")
+        if path.is_file()
+        and not path.relative_to(folder).parts[0].startswith(".")
+        and path.name != attempts.LOG
     }
 
 
@@ -40,7 +42,8 @@ def test_a_folder_is_written_by_the_attempt_that_it_was_handed_to(tmp_path: Path
         assert attempts.machine_of(tmp_path / "trial")
     attempts.take_back(tmp_path / "trial")
     assert contents(tmp_path / "trial") == {"checkpoint": b"one"}
-    assert sorted(path.name for path in (tmp_path / "trial").iterdir()) == ["checkpoint"]
+    there = sorted(path.name for path in (tmp_path / "trial").iterdir())
+    assert there == ["checkpoint", attempts.LOG]
     with pytest.raises(TakenOver), attempts.taken_up(room):
         pass
 
@@ -97,6 +100,42 @@ def test_nothing_of_a_training_changes_once_its_trial_goes_on_elsewhere(
                 frozen.take_over(tmp_path)
         with pytest.raises(TakenOver):
             Training(config, tmp_path)
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize("goes_on", [True, False])
+def test_the_log_gets_no_line_of_a_worker_that_wakes(goes_on: bool, tmp_path: Path) -> None:
+    folder = tmp_path / "trial"
+    for line in ("one\n", "two\n"):
+        room = attempts.hand_out(folder)
+        with (room / attempts.LOG).open("a", buffering=1) as log:
+            log.write(line)
+            assert (folder / attempts.LOG).read_text().endswith(line)  # read while it is written
+            attempts.take_back(folder)
+            log.write("stale\n")
+            if goes_on:
+                second = attempts.hand_out(folder)
+                log.write("stale\n")
+                with (second / attempts.LOG).open("a") as newer:
+                    newer.write("newer\n")
+                log.write("stale\n")
+        with pytest.raises(FileNotFoundError):
+            (room / attempts.LOG).open("a")
+    told = "one\nnewer\ntwo\nnewer\n" if goes_on else "one\ntwo\n"
+    attempts.take_back(folder)
+    assert (folder / attempts.LOG).read_text() == told
+
+
+def test_a_damaged_checkpoint_is_removed_by_the_attempt_that_has_the_trial(tmp_path: Path) -> None:
+    with attempts.taken_up(attempts.hand_out(tmp_path)):
+        frozen = Training(small_config(), tmp_path)
+        frozen.checkpoint_file.write_bytes(b"cut")
+        attempts.hand_out(tmp_path)
+        before = contents(tmp_path)
+        with pytest.raises(TakenOver):
+            frozen.restore()
+        with pytest.raises(TakenOver):
+            frozen.forget()
     assert contents(tmp_path) == before
 
 

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import torch
 
 from trials.errors import CheckpointError
-from trials.files import also_name, atomic_write
+from trials.files import also_name, atomic_write, remove, temporary_of
 
 FORMAT = 2
 
@@ -128,8 +128,14 @@ def _read(path: Path) -> Any:
 
 
 def _out_of_the_way(path: Path) -> None:
-    """Remove what lies at `path`; a folder, which may hold anything, gets another name."""
-    if path.is_dir() and not path.is_symlink():
-        path.rename(path.with_name(f"{path.name}.{secrets.token_hex(4)}.folder"))
-    else:
-        path.unlink(missing_ok=True)
+    """Remove what lies at `path`; a folder, which may hold anything, gets another name.
+
+    Raises:
+        TakenOver: the folder is written through a room that is gone (`writing_through`).
+    """
+    if not path.is_dir() or path.is_symlink():
+        remove(path)
+        return
+    with temporary_of(path) as temporary:
+        path.rename(temporary)
+        temporary.rename(path.with_name(f"{path.name}.{secrets.token_hex(4)}.folder"))

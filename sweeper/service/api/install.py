@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
-from sweeper.service.api import caching, notices, sweeps, trials
+from sweeper.service.api import caching, notices, records, sweeps, trials
 from sweeper.service.api.routing import PROBLEM
 from sweeper.service.app import Service
 from sweeper.service.problem import MEDIA_TYPE, ProblemDetails
@@ -18,6 +18,7 @@ _PARTS: tuple[Callable[[FastAPI], None], ...] = (
     caching.install,
     sweeps.install,
     trials.install,
+    records.install,
     notices.install,
 )
 

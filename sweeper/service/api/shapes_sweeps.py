@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import Field
 
 from sweeper.service.api.shape import Asked, Line, Number, Numbers, Plain, Shape, Text
-from sweeper.service.people.permission import may_change
-from sweeper.service.state.accounts import Caller
-from sweeper.service.state.sweeps import Entry
-from sweeper.service.state.tables import Driver, Order, Priority, SweepState, Wanted
+from sweeper.service.states import Priority, SweepState, Wanted
+
+if TYPE_CHECKING:  # clients read these shapes, too, and have no database
+    from sweeper.service.state.accounts import Caller
+    from sweeper.service.state.sweeps import Entry
+    from sweeper.service.state.tables import Driver, Order
 
 
 class DriverShape(Shape):
@@ -195,6 +197,8 @@ class SeedsShape(Shape):
 
 
 def _facts(entry: Entry, caller: Caller) -> dict[str, Any]:
+    from sweeper.service.people.permission import may_change
+
     sweep, lease, spec = entry.sweep, entry.lease, entry.sweep.spec
     objectives = spec.get("objective", [])
     return {

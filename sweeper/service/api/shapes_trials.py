@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import Field
 
 from sweeper.causes import cause
 from sweeper.service.api.shape import Asked, Number, Numbers, Plain, Shape, Text
-from sweeper.service.readings import Reading
 from sweeper.sweepfile.model import flatten
 from sweeper.trial import Role, Trial, TrialState
+
+if TYPE_CHECKING:  # clients read these shapes, too, and no study
+    from sweeper.service.readings import Reading
 
 
 class TrialShape(Shape):

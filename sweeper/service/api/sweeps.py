@@ -76,6 +76,14 @@ Retried = Annotated[
     list[str],
     Query(max_length=50, description="Causes by which trials that failed are tried again."),
 ]
+Overrides = Annotated[
+    list[str],
+    Query(
+        alias="set",
+        max_length=100,
+        description="Single values laid over the file, as `limits.trials=5`.",
+    ),
+]
 Accepted = Annotated[
     bool, Query(description="Go on where values would be measured by another protocol.")
 ]
@@ -116,8 +124,9 @@ def submit_sweep(
     caller: CurrentCaller,
     response: Response,
     key: Key = None,
+    overrides: Overrides = [],  # noqa: B006 - FastAPI copies it
     priority: Priority = "normal",
-    retry_failed: Retried = [],  # noqa: B006 - FastAPI copies it
+    retry_failed: Retried = [],  # noqa: B006
     accept_protocol: Accepted = False,
 ) -> SubmittedShape:
     """Submit a sweep.
@@ -126,7 +135,7 @@ def submit_sweep(
     line. Names of sweeps are unique over the server.
     """
     given = Submission(
-        text, priority=priority, retry_failed=retry_failed, accept_protocol=accept_protocol
+        text, overrides, priority, retry_failed=retry_failed, accept_protocol=accept_protocol
     )
     return submitted(submitting.submit(service, caller, given, key), response)
 

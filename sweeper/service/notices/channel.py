@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from sweeper.service.pages import addresses
 from sweeper.service.settings import ServiceSettings
 from sweeper.service.state.notices import KIND, Due
 
@@ -76,7 +77,7 @@ def word_of(due: Due, settings: ServiceSettings) -> Word:
         id=f"{due.subscription.id}-{event.id}",
         occasion=event.data["occasion"],
         words=event.data["words"],
-        link=f"{settings.address}/sweeps/{data['sweep']}",
+        link=settings.address + addresses.sweep(data["sweep"]),
         time=event.time,
         data={**data, KIND: event.id},
     )

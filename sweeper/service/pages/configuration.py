@@ -24,10 +24,22 @@ class Row:
         return len(set(self.values)) > 1
 
 
+def complete(configuration: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A trial config with every default written out; as it is where the trainer does not know it,
+    as one of an older version or with parts that are not here."""
+    from trials.config import load_config
+    from trials.errors import ConfigError
+
+    try:
+        return load_config(configuration).as_dict()
+    except ConfigError:
+        return configuration
+
+
 def compared(configurations: Sequence[Mapping[str, Any]]) -> list[Row]:
-    """Every setting that one of them has, those that differ first, each in the order of the
-    files."""
-    flat = [flatten(one) for one in configurations]
+    """Every setting that one of them has, defaults too, those that differ first, each in the order
+    of the files."""
+    flat = [flatten(complete(one)) for one in configurations]
     paths = dict.fromkeys(path for one in flat for path in one)
     rows = [Row(short_path(path), tuple(_in_words(one, path) for one in flat)) for path in paths]
     return sorted(rows, key=lambda row: not row.differs)  # stable: otherwise in their order

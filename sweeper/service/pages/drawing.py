@@ -95,7 +95,7 @@ def _on_range(domain: Range) -> tuple[Callable[[Any, int], float], list[tuple[fl
     place = _placer(scale, _LEFT + 6, WIDTH - _RIGHT - 6)
     middle = math.sqrt(domain.low * domain.high) if domain.log else (domain.low + domain.high) / 2
     marks = [domain.low, middle, domain.high]
-    return lambda value, _: place(float(value)), [(place(x), number(x)) for x in marks]
+    return lambda value, _: place(float(value)), [(place(x), _brief(x)) for x in marks]
 
 
 def _in_strips(
@@ -188,7 +188,7 @@ def intervals(rows: Sequence[Interval], words: str) -> Markup:
         )
     for value in dict.fromkeys((low, 0.0, high)):
         drawn.append(
-            f'<text class="tick" x="{place(value):.1f}" y="{height - 6}">{number(value)}</text>'
+            f'<text class="tick" x="{place(value):.1f}" y="{height - 6}">{_brief(value)}</text>'
         )
     return _svg("".join(drawn), width, height, words, "intervals")
 
@@ -224,9 +224,14 @@ def _frame(scale: Scale, place_y: Callable[[float], float]) -> str:
 def _x_ticks(ticks: Sequence[tuple[float, str]]) -> str:
     bottom = HEIGHT - _BOTTOM + 18
     return "".join(
-        f'<text class="tick" x="{x:.1f}" y="{bottom}">{text(_cut(name, _LONGEST))}</text>'
+        f'<text class="tick{_edge(x)}" x="{x:.1f}" y="{bottom}">{text(_cut(name, _LONGEST))}</text>'
         for x, name in ticks
     )
+
+
+def _edge(x: float) -> str:
+    """Words at an edge of a panel stand inside it."""
+    return " first" if x < _LEFT + 12 else " last" if x > WIDTH - _RIGHT - 12 else ""
 
 
 def _brief(value: float) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from typing import Annotated, Any, get_args
+from typing import Annotated, get_args
 
 from fastapi import Form, Request
 from starlette.responses import RedirectResponse, Response
@@ -13,36 +13,17 @@ from sweeper.service.actions import drafts, submitting
 from sweeper.service.actions.submitting import Submission
 from sweeper.service.app import CurrentService
 from sweeper.service.pages import addresses
-from sweeper.service.pages.rendering import page
+from sweeper.service.pages.rendering import page, piece
 from sweeper.service.pages.routing import router as new_router
 from sweeper.service.people.permission import CurrentCaller
 from sweeper.service.problem import Fault, fault_of
 from sweeper.service.state import sweeps
 from sweeper.service.state.tables import Priority
-from sweeper.sweepfile.document import write_document
+from trials import presets
 
 router = new_router()
 
 PRIORITIES = get_args(Priority)
-
-_START: dict[str, Any] = {
-    "name": "my-sweep",
-    "description": "What it is for",
-    "base": {"data": {"name": "digits"}, "steps": 800},
-    "parameters": {
-        "optimizer.generator.lr": {"distribution": "log_uniform", "min": 2.0e-4, "max": 1.0e-2},
-        "optimizer.discriminator.lr": {"distribution": "log_uniform", "min": 2.0e-4, "max": 1.0e-2},
-        "loss": {"values": ["non_saturating", "hinge", "lsgan"]},
-        "tricks.ema": {"toggle": True, "knobs": "default"},
-        "tricks.spectral_norm": {"toggle": True},
-    },
-    "objective": {"metric": "fid", "goal": "minimize"},
-    "search": {"sampler": "tpe", "seed": 0},
-    "scheduler": {"name": "asha", "grace_steps": 200, "reduction_factor": 2},
-    "seeds": {"confirm_top": 1, "replicates": 3},
-    "limits": {"trials": 20, "parallel": 2},
-}
-"""A small search that is valid as it stands."""
 
 
 @router.get("/new")
@@ -56,10 +37,8 @@ def new(
     """The editor, with something to start from."""
     if sweep:
         text = submitting.file_of(service, sweep, trial)
-    elif preset:
-        text = write_document(_START | _of_preset(preset))
     else:
-        text = write_document(_START)
+        text = piece("new/start.yaml", preset=preset if preset in presets.names() else "")
     return _editor(request, service, text)
 
 
@@ -103,8 +82,6 @@ def _editor(
     priority: str = "normal",
     status: int = 200,
 ) -> Response:
-    from trials import presets
-
     with service.database.reading() as session:
         names = [entry.sweep.name for entry in sweeps.entries(session)]
     return page(
@@ -119,13 +96,6 @@ def _editor(
         priorities=PRIORITIES,
         key=uuid.uuid4().hex,
     )
-
-
-def _of_preset(name: str) -> dict[str, Any]:
-    """What a file says that begins with a paper's configuration: its rates are searched."""
-    rates = {key: domain for key, domain in _START["parameters"].items() if key.endswith(".lr")}
-    base = {"preset": name, "data": {"name": "digits"}, "steps": 800}
-    return {"name": f"my-{name}", "base": base, "parameters": rates}
 
 
 def _unix(text: str) -> str:

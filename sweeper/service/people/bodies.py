@@ -13,29 +13,20 @@ SLOWEST = 30.0
 """Seconds between two pieces of a body, after which its sender is given up."""
 
 
-class BodyTooLarge(Exception):  # noqa: N818 - what happened
-    """More bytes than are read."""
-
-    def __init__(self, limit: int) -> None:
-        super().__init__(limit)
-        self.refusal = Refusal(413, "too-large", f"A request may have {limit:,} bytes at most.")
-
-
-class BodyTooSlow(Exception):  # noqa: N818 - what happened
-    """The sender has gone to sleep."""
-
-    refusal = Refusal(408, "too-slow", f"Nothing more came for {SLOWEST:g} seconds.")
+def too_large(limit: int) -> Refusal:
+    """The answer to a body of more bytes than are read."""
+    return Refusal(413, "too-large", f"A request may have {limit:,} bytes at most.")
 
 
 def bounded(receive: Receive, headers: Headers, limit: int | None) -> Receive:
     """The same body, which raises where it is larger than `limit` bytes or stops coming.
 
     Raises:
-        BodyTooLarge: its header says at once that it is.
+        Refusal: its header says at once that it is.
     """
     length = headers.get("content-length", "")
     if limit is not None and length.isdigit() and int(length) > limit:
-        raise BodyTooLarge(limit)
+        raise too_large(limit)
     seen, done = 0, False
 
     async def checked() -> Message:
@@ -45,11 +36,12 @@ def bounded(receive: Receive, headers: Headers, limit: int | None) -> Receive:
         try:
             message = await asyncio.wait_for(receive(), SLOWEST)
         except TimeoutError as error:
-            raise BodyTooSlow from error
+            title = f"Nothing more came for {SLOWEST:g} seconds."
+            raise Refusal(408, "too-slow", title) from error
         seen += len(message.get("body", b""))
         done = not message.get("more_body", False)
         if limit is not None and seen > limit:
-            raise BodyTooLarge(limit)
+            raise too_large(limit)
         return message
 
     return checked
@@ -59,7 +51,7 @@ async def whole(receive: Receive, limit: int) -> bytes:
     """All of a body.
 
     Raises:
-        BodyTooLarge: it has more than `limit` bytes.
+        Refusal: it has more than `limit` bytes.
     """
     pieces: list[bytes] = []
     more = True
@@ -68,7 +60,7 @@ async def whole(receive: Receive, limit: int) -> bytes:
         pieces.append(message.get("body", b""))
         more = message.get("more_body", False)
         if sum(map(len, pieces)) > limit:
-            raise BodyTooLarge(limit)
+            raise too_large(limit)
     return b"".join(pieces)
 
 

@@ -22,7 +22,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sweeper.service.people.attempts import Attempts
-from sweeper.service.people.bodies import BodyTooLarge, BodyTooSlow, bounded, replayed, whole
+from sweeper.service.people.bodies import bounded, replayed, whole
 from sweeper.service.problem import Refusal, problem_response
 from sweeper.service.settings import ServiceSettings
 from sweeper.service.state import accounts
@@ -112,10 +112,9 @@ class Guard:
             receive = bounded(receive, headers, limit)
             receive = await self._identify(scope, receive, headers)
             await self._app(scope, receive, watch)
-        except (Refusal, BodyTooLarge, BodyTooSlow) as error:
+        except Refusal as refusal:
             if started:
                 raise
-            refusal = error if isinstance(error, Refusal) else error.refusal
             await _refused(scope, headers, refusal)(scope, receive, send)
 
     def _check_origin(self, headers: Headers) -> None:
@@ -215,7 +214,7 @@ def _check_page(headers: Headers) -> None:
 def _refused(scope: Scope, headers: Headers, refusal: Refusal) -> Response:
     """The answer to a refusal: the way to sign in for a browser that opens a page."""
     wants_page = "text/html" in headers.get("accept", "")
-    if refusal.status == 401 and wants_page and scope["method"] in READING:
+    if refusal.status_code == 401 and wants_page and scope["method"] in READING:
         query = scope["query_string"].decode("latin-1")
         there = scope["path"] + (f"?{query}" if query else "")
         return RedirectResponse(f"/login?next={quote(there, safe='')}", status_code=303)

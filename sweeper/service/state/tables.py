@@ -13,31 +13,15 @@ audit    who did what            counters     the last number of the events
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 from sqlalchemy import JSON, BigInteger, ForeignKey, Index, MetaData, Text, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-Wanted = Literal["run", "pause", "stop", "cancel"]
-"""What its owner wants of a sweep."""
-
-SweepState = Literal[
-    "queued",
-    "starting",
-    "running",
-    "paused",
-    "finished",
-    "incomplete",
-    "stopped",
-    "cancelled",
-    "failed",
-]
-"""What a sweep is doing, as the dispatcher last saw it."""
-
-ENDS: frozenset[str] = frozenset({"finished", "incomplete", "stopped", "cancelled", "failed"})
-"""States in which a sweep stays until somebody wants it to go on."""
-
-Priority = Literal["low", "normal", "high", "urgent"]
+from sweeper.service.states import ENDS as ENDS
+from sweeper.service.states import Priority as Priority
+from sweeper.service.states import SweepState as SweepState
+from sweeper.service.states import Wanted as Wanted
 
 
 class Table(DeclarativeBase):

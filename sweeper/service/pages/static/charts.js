@@ -15,17 +15,31 @@ const shown = (value) => value == null ? "–"
 
 function frame(place, height, axes, scales) {
   const ink = resolved("muted"), grid = { stroke: resolved("line"), width: 1 };
-  const width = Math.max(260, place.clientWidth - 20);
+  const padding = parseFloat(getComputedStyle(place).paddingLeft);
+  const width = Math.max(240, place.clientWidth - 2 * padding);
   const axis = (label) => ({ stroke: ink, grid, ticks: grid, label, labelSize: 22, font: "11px system-ui", labelFont: "12px system-ui" });
   return {
     width, height, legend: { show: false },
     scales: { x: { time: false }, ...scales },
     axes: [
       { ...axis("training step"), values: (_, ticks) => ticks.map((tick) => tick.toLocaleString("en")) },
-      { ...axis(axes), size: 62, values: (_, ticks) => ticks.map((tick) => tick == null ? "" : shown(tick)) },
+      { ...axis(axes), size: 62, splits: splitsOf(scales.y), values: (_, ticks) => ticks.map((tick) => tick == null ? "" : shown(tick)) },
     ],
     cursor: { focus: { prox: 24 }, drag: { x: true, y: true, uni: 20 } },
     focus: { alpha: 0.25 },
+  };
+}
+
+// A logarithmic axis of few decades has marks between its powers of ten.
+function splitsOf(scale) {
+  if (scale?.distr !== 3) return undefined;
+  return (_, axis, low, high) => {
+    const decades = Math.log10(high / low), found = [];
+    const between = decades < 1.2 ? [1, 1.5, 2, 3, 5, 7] : decades < 2.4 ? [1, 2, 5] : [1];
+    for (let power = Math.floor(Math.log10(low)); power <= Math.ceil(Math.log10(high)); power++) {
+      for (const part of between) found.push(part * 10 ** power);
+    }
+    return found.filter((mark) => mark >= low && mark <= high);
   };
 }
 
@@ -51,7 +65,9 @@ function begin(place, words) {
 }
 
 export function overSteps(place, told) {
-  const lines = told.lines.filter((line) => line.values.length);
+  // The best and the base are drawn last, above all others.
+  const weight = (line) => (line.trial === told.best ? 2 : line.trial === told.base ? 1 : 0);
+  const lines = told.lines.filter((line) => line.values.length).sort((a, b) => weight(a) - weight(b));
   if (!lines.length && !told.bands) { place.textContent = "Nothing has been measured yet."; return; }
   const { canvas, whose, name } = begin(place, "");
   const axes = `${told.metric} (${told.better})`;
@@ -109,15 +125,15 @@ export function ofTrial(place, told) {
   const grid = document.createElement("div");
   grid.className = "beside";
   place.append(grid);
-  for (const metric of told.metrics) {
-    const cell = document.createElement("div"), title = document.createElement("div"), canvas = document.createElement("div");
+  const cells = told.metrics.map(() => document.createElement("div"));
+  grid.append(...cells);   // all of them first, so that each has its width
+  told.metrics.forEach((metric, index) => {
+    const cell = cells[index], title = document.createElement("div"), canvas = document.createElement("div");
     title.className = "whose";
     cell.append(title, canvas);
-    grid.append(cell);
     const last = [...metric.values].reverse().find((value) => value != null);
     title.textContent = `${metric.name}: ${shown(last)}`;
     const options = frame(cell, 180, "", {});
-    options.width = Math.max(240, cell.clientWidth);
     options.cursor.sync = { key: "trial" };
     options.axes[0].label = null;
     options.axes[1].label = null;
@@ -127,7 +143,7 @@ export function ofTrial(place, told) {
       title.textContent = index == null ? `${metric.name}: ${shown(last)}` : `${metric.name} at step ${told.steps[index].toLocaleString("en")}: ${shown(metric.values[index])}`;
     }] };
     new uPlot(options, [told.steps, metric.values], canvas);
-  }
+  });
 }
 
 // Several sweeps or trials over one another; only what was measured alike comes here.

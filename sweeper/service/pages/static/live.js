@@ -20,7 +20,7 @@ export function follow() {
       inView.add(target);
       if (stale.has(target) || target.querySelector(":scope > .late")) refresh(target);
     }
-  }, { rootMargin: "200px" });
+  }, { rootMargin: "600px" });
   for (const piece of pieces()) watcher.observe(piece);
 
   document.addEventListener("htmx:config:request", (event) => {

@@ -1,0 +1,181 @@
+"""Requests and answers: what is sent again, how long is waited, what an error answer raises."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import httpx
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from sweeper.client.login import Login
+from sweeper.client.refusals import error_of
+from sweeper.errors import Unreachable
+
+API = "/api/v1"
+KEY = "idempotency-key"
+
+BUSY = (429, 502, 503, 504)
+"""Answers after which the same request may find the server again."""
+
+FIRST_WAIT, LONGEST_WAIT = 0.2, 5.0
+"""Seconds before a request is sent again, doubled each time."""
+
+Params = Mapping[str, Any]
+Answer = TypeVar("Answer")
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class Transport:
+    """One server, as one person. Threads may share it.
+
+    `timeout` is in seconds for one request, `patience` for all of a request that is sent again and
+    again because the server is away.
+    """
+
+    def __init__(self, login: Login, *, timeout: float = 30.0, patience: float = 60.0) -> None:
+        self.address = login.address
+        self.patience = patience
+        self._client = httpx.Client(
+            base_url=login.address + API,
+            headers={"authorization": f"Bearer {login.token}", "user-agent": "gan-sweeper"},
+            timeout=timeout,
+        )
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def get(self, path: str, shape: type[Answer], **params: Any) -> Answer:
+        """Ask for something, and read the answer as this type."""
+        return self.read(self.send("GET", path, params=params, again=True), shape)
+
+    def pages(self, path: str, shape: type[Model], **params: Any) -> Iterator[Any]:
+        """Every item of a list, whose pages have `items` and `next`."""
+        cursor = None
+        while True:
+            page: Any = self.get(path, shape, **params, cursor=cursor)
+            yield from page.items
+            cursor = page.next
+            if cursor is None:
+                return
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        shape: type[Answer],
+        *,
+        params: Params | None = None,
+        json: Any = None,
+        content: bytes | None = None,
+        media_type: str | None = None,
+        once: bool = False,
+        file: str = "",
+    ) -> Answer:
+        """Have something done. With `once` it carries a key of its own, so that it may be sent
+        again and is done once; else it is sent again only where it cannot have arrived. `file` is
+        what problems call the sweep file in it."""
+        headers = {KEY: uuid.uuid4().hex} if once else {}
+        if media_type:
+            headers["content-type"] = media_type
+        answer = self.send(
+            method,
+            path,
+            params=params or {},
+            headers=headers,
+            json=json,
+            content=content,
+            again=once,
+            file=file,
+        )
+        return self.read(answer, shape)
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Params,
+        again: bool,
+        file: str = "",
+        **content: Any,
+    ) -> httpx.Response:
+        """The answer to a request; where it is lost, to the same request sent `again`.
+
+        Raises:
+            UserError: the server refuses it, and says why.
+            Unreachable: it does not answer, or has failed.
+        """
+        deadline, wait = time.monotonic() + self.patience, FIRST_WAIT
+        while True:
+            try:
+                answer = self._client.request(method, path, params=given(params), **content)
+            except httpx.HTTPError as error:
+                never_sent = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
+                if not (again or never_sent) or time.monotonic() + wait > deadline:
+                    raise self.lost(error) from error
+            else:
+                if answer.is_success or answer.status_code == 304:
+                    return answer
+                busy = again and answer.status_code in BUSY
+                wait = max(wait, _asked_wait(answer))
+                if not busy or time.monotonic() + wait > deadline:
+                    raise error_of(answer, self.address, file)
+            time.sleep(wait)
+            wait = min(2 * wait, LONGEST_WAIT)
+
+    @contextmanager
+    def stream(
+        self, path: str, *, params: Params, headers: Mapping[str, str] | None = None
+    ) -> Iterator[httpx.Response]:
+        """An answer that is read as it comes.
+
+        Raises:
+            UserError: the server refuses it, and says why.
+            Unreachable: it does not answer, or not to the end.
+        """
+        try:
+            with self._client.stream(
+                "GET", path, params=given(params), headers=dict(headers or {})
+            ) as answer:
+                if not answer.is_success:
+                    answer.read()
+                    raise error_of(answer, self.address)
+                yield answer
+        except httpx.HTTPError as error:
+            raise self.lost(error) from error
+
+    def read(self, answer: httpx.Response, shape: type[Answer]) -> Answer:
+        """The answer in this shape.
+
+        Raises:
+            Unreachable: it is of another shape.
+        """
+        if shape is type(None):
+            return None
+        try:
+            return TypeAdapter(shape).validate_json(answer.content)
+        except ValidationError as error:
+            raise Unreachable(
+                f"{self.address} answers what this version does not understand: it may be of "
+                f"another version, or no sweep service ({error.error_count()} differences)"
+            ) from error
+
+    def lost(self, error: httpx.HTTPError) -> Unreachable:
+        """What to say where no answer came."""
+        reason = str(error) or type(error).__name__
+        return Unreachable(f"{self.address} does not answer: {reason}")
+
+
+def given(params: Params) -> dict[str, Any]:
+    """Those parameters that say something."""
+    return {key: value for key, value in params.items() if value not in (None, "", [], ())}
+
+
+def _asked_wait(answer: httpx.Response) -> float:
+    asked = answer.headers.get("retry-after", "")
+    return float(asked) if asked.isascii() and asked.isdigit() else 0.0
