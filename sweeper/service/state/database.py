@@ -132,7 +132,9 @@ def _translated(url: str) -> Iterator[None]:
 def _engine(url: str) -> Engine:
     try:
         parsed = make_url(url)
-        if parsed.get_backend_name() not in ("sqlite", "postgresql"):
+        backend = parsed.get_backend_name()
+        in_memory = backend == "sqlite" and parsed.database in (None, "", ":memory:")
+        if in_memory or backend not in ("sqlite", "postgresql"):
             raise exc.ArgumentError(url)
         engine = create_engine(parsed, pool_pre_ping=True, pool_size=20, max_overflow=40)
     except exc.ArgumentError as error:
