@@ -76,6 +76,7 @@ def _print_listing(listing: Sequence[dict[str, Any]]) -> None:
 def status(name: SweepName, home: HomeOption = None, json: JsonOption = False) -> None:
     """How far a sweep is, and what failed."""
     from sweeper.results import read_all
+    from sweeper.standings.forecast import forecast_of
     from sweeper.standings.otherwise import measured_otherwise
     from sweeper.standings.verdict import verdict_in_words
 
@@ -103,6 +104,8 @@ def status(name: SweepName, home: HomeOption = None, json: JsonOption = False) -
         say(f"  verdict  {verdict}")
     if told := measured_otherwise(standings):
         say(f"  apart    {told}, and compared with nothing")
+    if summary["left"]:
+        say(f"  left     {forecast_of(standings).in_words()}")
     for trial, reason in summary["given_up"].items():
         say(f"  given up {trial}: {reason}")
     for stop in standings.stops:
@@ -225,7 +228,8 @@ def _standings(folder: SweepFolder) -> Standings:
 
 def _summary(folder: SweepFolder, standings: Standings) -> dict[str, Any]:
     from sweeper.standings.against_base import against_base
-    from sweeper.standings.progress import progress_of
+    from sweeper.standings.forecast import forecast_of
+    from sweeper.standings.progress import OVER, progress_of
 
     driver, best = folder.driver(), standings.best
     progress = progress_of(standings, driven=driver is not None, asked=folder.asked())
@@ -248,5 +252,6 @@ def _summary(folder: SweepFolder, standings: Standings) -> dict[str, Any]:
         "given_up": {candidate.key: candidate.reason for candidate in lost},
         "symptoms": {str(stop.symptom): stop.trials for stop in standings.stops},
         "steps_saved": {str(stop.symptom): stop.steps for stop in standings.stops if stop.saves},
+        "left": None if progress.state in OVER else forecast_of(standings).as_dict(),
         "folder": str(folder.path),
     }
