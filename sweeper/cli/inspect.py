@@ -82,6 +82,7 @@ def status(
     json: JsonOption = False,
 ) -> None:
     """How far a sweep is, and what failed."""
+    from sweeper.standings.forecast import forecast_of
     from sweeper.standings.otherwise import measured_otherwise
     from sweeper.standings.verdict import verdict_in_words
 
@@ -109,6 +110,8 @@ def status(
         say(f"  verdict  {verdict}")
     if told := measured_otherwise(standings):
         say(f"  apart    {told}, and compared with nothing")
+    if summary["left"]:
+        say(f"  left     {forecast_of(standings).in_words()}")
     for trial, reason in summary["given_up"].items():
         say(f"  given up {trial}: {reason}")
     for stop in standings.stops:

@@ -10,6 +10,8 @@ from sweeper.cli.source import Sight
 def summary_of(sight: Sight) -> dict[str, Any]:
     """What `ls` and `status` say of a sweep."""
     from sweeper.standings.against_base import against_base
+    from sweeper.standings.forecast import forecast_of
+    from sweeper.standings.progress import OVER
 
     standings = sight.standings
     best, compared = standings.best, against_base(standings)
@@ -31,5 +33,6 @@ def summary_of(sight: Sight) -> dict[str, Any]:
         "given_up": {candidate.key: candidate.reason for candidate in lost},
         "symptoms": {str(stop.symptom): stop.trials for stop in standings.stops},
         "steps_saved": {str(stop.symptom): stop.steps for stop in standings.stops if stop.saves},
+        "left": None if sight.state in OVER else forecast_of(standings).as_dict(),
         "folder": str(sight.folder),
     }

@@ -6,9 +6,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Self
 
 from sweeper.service.api.shape import Number, Numbers, Plain, Shape
-from sweeper.standings.otherwise import measured_otherwise
-from sweeper.standings.progress import progress_of
-from sweeper.standings.verdict import verdict_in_words
 
 if TYPE_CHECKING:  # clients read these shapes, too, and no study
     from sweeper.ablation.search_statistics import Importance
@@ -140,7 +137,10 @@ class StandingsShape(Shape):
     @classmethod
     def of(cls, reading: Reading, limit: int) -> Self:
         """Those of a reading, with the first `limit` trials."""
-        from sweeper.standings.against_base import against_base  # NumPy
+        from sweeper.standings.against_base import against_base
+        from sweeper.standings.otherwise import measured_otherwise
+        from sweeper.standings.progress import progress_of
+        from sweeper.standings.verdict import verdict_in_words
 
         standings = reading.standings
         progress, compared = progress_of(standings), against_base(standings)
