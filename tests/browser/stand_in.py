@@ -28,13 +28,16 @@ class StandIn:
     def __init__(self, sweep: Sweep, folder: SweepFolder, *, samples: bool = True) -> None:
         folder.create()
         self.sweep, self.folder, self._samples = sweep, folder, samples
+        self._begun = 0
         self.ledger = Ledger.open(sweep, folder, JOURNAL)
         keep_spec(sweep, folder, None)
 
     def begin(self) -> Trial | None:
         """The next trial, begun; None where the budget is spent."""
-        trial = self.ledger.ask()
+        budget = self.ledger.budget
+        trial = self.ledger.ask() if budget is None or self._begun < budget else None
         if trial is not None:
+            self._begun += 1
             self.ledger.started(trial.number)
             self._log(trial, f"trial {trial.name} begins\n")
         return trial
