@@ -68,6 +68,23 @@ class Cluster:
                     self._jobs = Jobs(jobs)
             return self._jobs
 
+    def find(self) -> bool:
+        """Whether there is a Ray; none is started.
+
+        Raises:
+            JobsUnreachable: it does not answer.
+        """
+        return (self._named or heads.find(self._home.path)) is not None and bool(self.connect())
+
+    def down(self) -> None:
+        """End the head that was started here, with whatever runs on it; no cluster that is named.
+
+        Raises:
+            SweeperError: another process is about to start or end it.
+        """
+        if self._named is None:
+            heads.down(self._home.path)
+
     def look(self) -> list[RayMachine]:
         """All that is to be told of the machines, and of who works there.
 

@@ -9,8 +9,8 @@
     dispatcher, notices                 threads
     HTTP                                last: whoever is answered finds all of it
 
-It ends in the opposite order. Ray and the drivers are no children of it: they go on without, and the
-next start finds them; `down` ends them.
+It ends in the opposite order. Ray and the drivers are no children of it: they go on without, and
+the next start finds them; `down` ends them.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def serve(settings: ServiceSettings, mlflow_port: int, say: Say = print) -> int:
     with writing(home.path), private(home.path):
         home.path.mkdir(parents=True, exist_ok=True)
         with contextlib.ExitStack() as parts:
-            parts.enter_context(_only_one(home))
+            parts.enter_context(only_one(home))
             database = Database(settings.database)
             parts.callback(database.close)
             database.upgrade()
@@ -94,7 +94,7 @@ def serve(settings: ServiceSettings, mlflow_port: int, say: Say = print) -> int:
 
 
 @contextlib.contextmanager
-def _only_one(home: Home) -> Iterator[None]:
+def only_one(home: Home) -> Iterator[None]:
     """Be the only one that serves this home. The kernel frees the lock when its holder dies.
 
     Raises:
