@@ -116,9 +116,14 @@ def rows_of(
 
 def write_dataset(table: pa.Table, path: Path) -> None:
     """Replace the Parquet file at `path`; a reader sees the old file or the new, whole."""
+    atomic_write(path, dataset_as_bytes(table))
+
+
+def dataset_as_bytes(table: pa.Table) -> bytes:
+    """What `write_dataset` writes."""
     buffer = io.BytesIO()
     pq.write_table(table, buffer, compression="zstd")
-    atomic_write(path, buffer.getvalue())
+    return buffer.getvalue()
 
 
 def read_dataset(path: Path) -> pa.Table:

@@ -193,7 +193,7 @@ def _preview(sweep: Sweep, home: Home, json: bool) -> None:
     done_text = f", {plan.already_done} done" if plan.already_done else ""
     say(f"{len(plan.runs)} runs on {len(seeds)} seeds{done_text}")
     if seconds is not None:
-        from sweeper.cli.checking import duration
+        from sweeper.outlook import duration
 
         parallel = sweep.limits.parallel
         rounds = -(-len(plan.runs) // parallel)
@@ -220,7 +220,7 @@ def _seconds_of_a_run(
         return median(seconds)
     if not design.possible:
         return None
-    from sweeper.cli.checking import forecast_of
+    from sweeper.outlook import forecast_of
     from sweeper.sweepfile.space import apply
 
     cell = next((c for c in design.possible if c.label == design.reference), design.possible[0])

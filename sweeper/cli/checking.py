@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from sweeper.cli.options import HomeOption, JsonOption, SetOption, print_json
 from sweeper.cli.printing import say, settings
 from sweeper.errors import SpecError
-from sweeper.home import Home, SweepFolder
-from sweeper.privacy import private
-from sweeper.wording import plural
-
-if TYPE_CHECKING:
-    from sweeper.sweepfile.model import Sweep
-    from trials.config import TrialConfig
+from sweeper.home import Home
 
 
 def register(app: typer.Typer) -> None:
@@ -55,24 +48,16 @@ def validate(
 
 def _checked(file: Path, overrides: list[str], cache: Path | None) -> dict[str, Any]:
     """What is to be said of one sweep file, and with a `cache` of its data, decoded there."""
+    from sweeper.outlook import outlook_of
     from sweeper.sweepfile import load_sweep
-    from trials.config import load_config, warnings_of
-    from trials.data import cheap_warnings, lenient, open_data, survey
+    from trials.config import load_config
+    from trials.data import lenient, open_data, survey
     from trials.errors import DataError, ExtractorError
 
     entry: dict[str, Any] = {"file": str(file), "problems": [], "warnings": []}
     try:
         sweep = load_sweep(file, overrides)
-        config = load_config(sweep.base)
-        entry |= {"trials": _first(sweep, 0)[1], "replicates": sweep.replicates}
-        entry["plan"] = plan_in_words(sweep, entry["trials"])
-        entry["warnings"] = warnings_of(config) + _of_an_extractor_on_strange_data(config, cache)
-        if cache is None:
-            entry["warnings"] += cheap_warnings(config.data)
-        else:
-            with private(cache.parent):
-                entry["data"] = survey(open_data(config.data, cache=cache))
-            entry["warnings"] += entry["data"]["warnings"]
+        entry |= outlook_of(sweep, cache)
     except SpecError as error:
         entry["problems"] = [str(problem) for problem in error.problems]
     except ExtractorError as error:
@@ -80,22 +65,8 @@ def _checked(file: Path, overrides: list[str], cache: Path | None) -> dict[str, 
     except DataError as error:
         entry["problems"] = [f"{file}: {error}"]
         with contextlib.suppress(DataError):
-            entry["data"] = survey(open_data(lenient(config.data)))
+            entry["data"] = survey(open_data(lenient(load_config(sweep.base).data)))
     return entry
-
-
-def _of_an_extractor_on_strange_data(config: TrialConfig, cache: Path | None) -> list[str]:
-    """Whether the extractor is far from what it was trained on. Only where it was made for other
-    data are these opened for that."""
-    from trials.data import open_data
-    from trials.metrics.config import foreign_classes
-    from trials.metrics.extractor import Extractor
-    from trials.metrics.familiarity import warnings_of_data
-
-    foreign = foreign_classes(config.evaluation, config.data.name, config.source.items)
-    if not foreign or not Extractor.named(foreign).classes_of:
-        return []
-    return warnings_of_data(config.evaluation, open_data(config.data, cache=cache))
 
 
 def _print_checked(entry: dict[str, Any]) -> None:
@@ -128,8 +99,8 @@ def preview(
     json: JsonOption = False,
 ) -> None:
     """Show the first configurations and a forecast of hours."""
+    from sweeper.outlook import duration, forecast_of, plan_in_words, preview_of
     from sweeper.sweepfile import load_sweep
-    from sweeper.sweepfile.space import count_points
     from trials.config import load_config
     from trials.data import cheap_warnings
 
@@ -137,28 +108,16 @@ def preview(
     if not probe:  # which would open the data and tell of more
         for warning in cheap_warnings(load_config(sweep.base).data):
             say(f"warning: {warning}", err=True)
-    first, budget = _first(sweep, count)
-    searches_grid = sweep.search.part.ends and not sweep.is_ablation
-    points = count_points(sweep) if searches_grid else None
-    trials = budget or points or 0
-    replicates = sweep.replicates
+    preview = preview_of(sweep, count)
+    trials, replicates = preview["trials"], sweep.replicates
     forecast = forecast_of(sweep, trials, replicates, Home.at(home).cache) if probe else None
     if json:
-        print_json(
-            {
-                "name": sweep.name,
-                "first": first,
-                "trials": trials,
-                "replicates": replicates,
-                "grid_cells": points,
-                "forecast": forecast,
-            }
-        )
+        print_json({**preview, "forecast": forecast})
         return
     how = (sweep.ablation or sweep.search).name
     what = "factors" if sweep.is_ablation else "parameters"
     say(f"{sweep.name}: {how} over {len(sweep.parameters)} {what}")
-    for number, values in enumerate(first):
+    for number, values in enumerate(preview["first"]):
         say(f"  {number:>3}  {settings(values) or 'the base configuration'}")
     say(f"{plan_in_words(sweep, trials)}, {sweep.limits.parallel} at a time")
     if forecast:
@@ -167,20 +126,6 @@ def preview(
             f"all of it at most {duration(forecast['seconds'])} "
             f"(scheduler: {sweep.scheduler.name}, which may stop trials early)"
         )
-
-
-def plan_in_words(sweep: Sweep, trials: int | None) -> str:
-    """`20 trials, then up to 12 runs on fresh seeds (the best 3 and the base, 3 seeds each)`."""
-    what = "run" if sweep.is_ablation else "trial"
-    words = plural(trials, what) if trials else f"{what}s without a limit"
-    if not sweep.replicates:
-        return words
-    best = "the best" if sweep.seeds.confirm_top == 1 else f"the best {sweep.seeds.confirm_top}"
-    base = " and the base" if sweep.confirms_base else ""
-    return (
-        f"{words}, then up to {sweep.replicates:,} runs on fresh seeds ({best}{base}, "
-        f"{sweep.seeds.replicates} seeds each)"
-    )
 
 
 def schema() -> None:
@@ -193,69 +138,3 @@ def schema() -> None:
 
     use_installed()
     print_json(sweep_schema())
-
-
-def _first(sweep: Sweep, count: int) -> tuple[list[dict[str, Any]], int | None]:
-    """What a new study would ask for first (later ones depend on the results of these), and how
-    many trials it would have, where that is known."""
-    from sweeper.search.ledger import Ledger
-    from sweeper.search.storage import JOURNAL
-
-    with tempfile.TemporaryDirectory() as path:
-        folder = SweepFolder(Path(path) / sweep.name)
-        folder.create()
-        ledger = Ledger.open(sweep, folder, JOURNAL)
-        asked: list[dict[str, Any]] = []
-        while len(asked) < min(count, sweep.limits.trials or count):
-            trial = ledger.ask()
-            if trial is None:
-                break
-            asked.append(dict(trial.values))
-        return asked, ledger.budget
-
-
-def forecast_of(sweep: Sweep, trials: int, replicates: int, cache: Path) -> dict[str, float]:
-    """Seconds for one trial and for the sweep, from some steps of the base configuration."""
-    import time
-
-    import torch
-
-    from trials.config import load_config
-    from trials.trainer import Training
-
-    config = load_config(sweep.base)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(max(1, int(sweep.resources.cpu)))
-    try:
-        with private(cache.parent), tempfile.TemporaryDirectory() as folder:
-            training = Training(config, Path(folder), cache=cache)
-            training.run_to(min(5, config.steps))  # the first steps allocate and are no measure
-            began = time.perf_counter()
-            warm = training.step
-            while training.step < config.steps and time.perf_counter() - began < 3:
-                training.run_to(min(training.step + 5, config.steps))
-            per_step = (time.perf_counter() - began) / max(1, training.step - warm)
-            began = time.perf_counter()
-            training.evaluate()
-            per_evaluation = time.perf_counter() - began
-    finally:
-        torch.set_num_threads(threads)
-    evaluations = -(-config.steps // config.evaluation.every)
-    seconds = per_step * config.steps + per_evaluation * evaluations
-    rounds = -(-trials // sweep.limits.parallel) + -(-replicates // sweep.limits.parallel)
-    return {
-        "seconds_per_step": per_step,
-        "seconds_per_evaluation": per_evaluation,
-        "seconds_per_trial": seconds,
-        "seconds": seconds * rounds,
-        "hours": seconds * rounds / 3600,
-    }
-
-
-def duration(seconds: float) -> str:
-    """Seconds as a forecast tells them: `45 s`, `12 min`, `3.5 h`."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    if seconds < 5400:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"

@@ -12,6 +12,7 @@ from fastapi import Depends, FastAPI, Request
 from starlette.types import ASGIApp
 
 from sweeper.service import problem
+from sweeper.service.memo import Memo
 from sweeper.service.people.guard import Guard, Openings
 from sweeper.service.readings import Readings
 from sweeper.service.settings import ServiceSettings
@@ -27,6 +28,7 @@ class Service:
     ending: threading.Event = field(default_factory=threading.Event)
     """The process is about to end: an answer without an end (a stream of events) finds one."""
     readings: Readings = field(init=False)
+    memo: Memo = field(default_factory=Memo)
     closing: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
     """What is done, last first, when the application ends."""
 
@@ -72,12 +74,13 @@ def application(
     app.state.service = service
     problem.install(app)
     app.add_api_route("/health", _health, methods=["GET"], include_in_schema=False)
-    from sweeper.service.api.install import install as install_api  # they import this file
+    from sweeper.service.api.install import OPENINGS  # they import this file
+    from sweeper.service.api.install import install as install_api
     from sweeper.service.pages import install as install_pages
 
     for add in (install_api, install_pages, *install):
         add(app, service)
-    return Guard(app, service.settings, service.database, openings)
+    return Guard(app, service.settings, service.database, OPENINGS | openings)
 
 
 async def _health() -> dict[str, str]:

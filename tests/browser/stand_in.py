@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Callable
@@ -12,11 +11,11 @@ import numpy as np
 from PIL import Image
 
 from sweeper.home import SweepFolder
+from sweeper.scheduling.spec_files import keep_spec
 from sweeper.search.ledger import Ledger
 from sweeper.search.storage import JOURNAL
 from sweeper.sweepfile.model import Sweep
 from sweeper.trial import Evaluation, Symptom, Trial
-from trials.files import atomic_write
 
 PROTOCOL = {"extractor": "digits", "data": "digits", "real_count": "1797", "fake_count": "500"}
 STEPS = 8
@@ -28,14 +27,17 @@ class StandIn:
 
     def __init__(self, sweep: Sweep, folder: SweepFolder, *, samples: bool = True) -> None:
         folder.create()
-        atomic_write(folder.spec_json, json.dumps(sweep.to_dict()))
         self.sweep, self.folder, self._samples = sweep, folder, samples
+        self._begun = 0
         self.ledger = Ledger.open(sweep, folder, JOURNAL)
+        keep_spec(sweep, folder, None)
 
     def begin(self) -> Trial | None:
         """The next trial, begun; None where the budget is spent."""
-        trial = self.ledger.ask()
+        budget = self.ledger.budget
+        trial = self.ledger.ask() if budget is None or self._begun < budget else None
         if trial is not None:
+            self._begun += 1
             self.ledger.started(trial.number)
             self._log(trial, f"trial {trial.name} begins\n")
         return trial

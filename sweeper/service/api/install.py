@@ -9,15 +9,19 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
-from sweeper.service.api import caching, notices, records, sweeps, trials
+from sweeper.service.api import caching, files, notices, records, results, sweeps, trials
 from sweeper.service.api.routing import PROBLEM
 from sweeper.service.app import Service
 from sweeper.service.problem import MEDIA_TYPE, ProblemDetails
+
+OPENINGS = files.OPENINGS
 
 _PARTS: tuple[Callable[[FastAPI], None], ...] = (
     caching.install,
     sweeps.install,
     trials.install,
+    results.install,
+    files.install,
     records.install,
     notices.install,
 )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import Field
 
-from sweeper.service.api.shape import Asked, Line, Number, Numbers, Plain, Shape, Text
+from sweeper.service.api.shape import Asked, Line, Number, Plain, Shape, Text
 from sweeper.service.states import Priority, SweepState, Wanted
 
 if TYPE_CHECKING:  # clients read these shapes, too, and have no database
@@ -185,15 +185,6 @@ class OrderShape(Shape):
     def of(cls, order: Order) -> Self:
         """That of a row."""
         return cls.model_validate(order)
-
-
-class SeedsShape(Shape):
-    """Values of one configuration on several seeds."""
-
-    values: Numbers
-    mean: Number
-    deviation: Number
-    failed: int
 
 
 def _facts(entry: Entry, caller: Caller) -> dict[str, Any]:

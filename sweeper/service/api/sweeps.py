@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import Depends, FastAPI, Header, Query, Request, Response, status
+from fastapi import FastAPI, Header, Query, Response, status
 
-from sweeper.service.actions import changing, deleting, drafts, submitting
+from sweeper.service.actions import changing, deleting, submitting
 from sweeper.service.actions.changing import Changes
 from sweeper.service.actions.submitting import Submission, Submitted
+from sweeper.service.api.bodies import FILE_BODY, MEDIA_REFUSED, YAML, FileText
 from sweeper.service.api.paging import Cursor, Descending, Limit, cursor_after, read_cursor
 from sweeper.service.api.routing import (
     CONFLICT,
     NamedEntry,
     SweepName,
-    problems,
     router,
 )
 from sweeper.service.api.shapes_sweeps import (
@@ -28,36 +28,9 @@ from sweeper.service.api.shapes_sweeps import (
 )
 from sweeper.service.app import CurrentService
 from sweeper.service.people.permission import CurrentCaller
-from sweeper.service.problem import Refusal
 from sweeper.service.state import listing
 from sweeper.service.state.listing import Sort, Wish
 from sweeper.service.state.tables import Priority, SweepState
-from sweeper.sweepfile.document import write_document
-
-_YAML = ("application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml")
-_JSON = "application/json"
-_EXAMPLE = {
-    "name": "quickstart",
-    "base": {"data": {"name": "digits"}, "steps": 1500},
-    "parameters": {
-        "optimizer.generator.lr": {"distribution": "log_uniform", "min": 1.0e-5, "max": 1.0e-2}
-    },
-    "limits": {"trials": 20},
-}
-FILE_BODY = {
-    "requestBody": {
-        "required": True,
-        "description": "A sweep file; `/api/v1/schema` has the schema of the whole.",
-        "content": {
-            _JSON: {"schema": {"type": "object"}, "example": _EXAMPLE},
-            _YAML[0]: {
-                "schema": {"type": "string"},
-                "example": write_document(_EXAMPLE),
-            },
-        },
-    }
-}
-"""How OpenAPI tells of a body that is a sweep file."""
 
 sweeps = router("sweeps")
 writing = router("sweeps", "submit")
@@ -90,33 +63,11 @@ Accepted = Annotated[
 Order = Annotated[Sort, Query(description="What the list is sorted by.")]
 
 
-async def file_text(request: Request) -> str:
-    """The sweep file that a request brings, as text.
-
-    Raises:
-        Refusal: it says it is neither YAML nor JSON; status 415.
-        SpecError: it is none.
-    """
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind == _JSON:
-        return drafts.text_of_json(await request.body())
-    if kind in _YAML:
-        return drafts.text_of_yaml(await request.body())
-    raise Refusal(
-        415,
-        "media-type",
-        f"A sweep file comes as {_JSON} or {_YAML[0]}; Content-Type says {kind or 'nothing'}.",
-    )
-
-
-FileText = Annotated[str, Depends(file_text)]
-
-
 @writing.post(
     "/sweeps",
     status_code=status.HTTP_201_CREATED,
     openapi_extra=FILE_BODY,
-    responses=CONFLICT | problems(s415="Neither YAML nor JSON."),
+    responses=CONFLICT | MEDIA_REFUSED,
 )
 def submit_sweep(
     text: FileText,
@@ -257,7 +208,7 @@ def fork_sweep(
 @sweeps.get(
     "/sweeps/{name}/file",
     response_class=Response,
-    responses={200: {"content": {_YAML[0]: {"schema": {"type": "string"}}}}},
+    responses={200: {"content": {YAML: {"schema": {"type": "string"}}}}},
 )
 def get_sweep_file(entry: NamedEntry) -> Response:
     """Take a sweep's file out, as YAML."""
@@ -267,7 +218,7 @@ def get_sweep_file(entry: NamedEntry) -> Response:
 def yaml_file(text: str, name: str) -> Response:
     """A sweep file as an answer."""
     headers = {"content-disposition": f'attachment; filename="{name}.yaml"'}
-    return Response(text, media_type=_YAML[0], headers=headers)
+    return Response(text, media_type=YAML, headers=headers)
 
 
 def submitted(done: Submitted, response: Response) -> SubmittedShape:

@@ -27,7 +27,7 @@ _GOLDEN = (math.sqrt(5) - 1) / 2
 _LONGEST = 12
 
 _SPARK = (120, 26)
-_ROW, _NAMES = 24, 190
+_ROW, _NAMES = 24, 210
 
 
 class Interval(NamedTuple):
@@ -182,7 +182,7 @@ def intervals(rows: Sequence[Interval], words: str) -> Markup:
         full = f"{row.name}: {number(row.estimate)} [{number(row.low)}, {number(row.high)}]"
         drawn.append(
             f'<g class="interval {kind}{" sure" if row.sure else ""}"><title>{text(full)}</title>'
-            f'<text class="name" x="{_NAMES}" y="{y + 4}">{text(_cut(row.name, 30))}</text>'
+            f'<text class="name" x="{_NAMES}" y="{y + 4}">{text(_cut(row.name, 32))}</text>'
             f'<line x1="{place(row.low):.1f}" x2="{place(row.high):.1f}" y1="{y}" y2="{y}"/>'
             f'<circle cx="{place(row.estimate):.1f}" cy="{y}" r="4.5"/></g>'
         )

@@ -82,6 +82,17 @@ def people(session: Session) -> list[Person]:
     return list(session.scalars(select(Person).order_by(Person.name)))
 
 
+def first_admin(session: Session) -> Person | None:
+    """Who has had a token of an admin for longest; None before anybody has."""
+    return session.scalar(
+        select(Person)
+        .join(Token, Token.person_id == Person.id)
+        .where(Token.scope == Scope.ADMIN.word)
+        .order_by(Token.created)
+        .limit(1)
+    )
+
+
 def add_person(session: Session, name: str, *, weight: float = 1.0) -> Person:
     """Somebody new.
 

@@ -96,6 +96,11 @@ def entries(session: Session) -> list[Entry]:
     return [Entry(*row) for row in rows]
 
 
+def names(session: Session) -> set[str]:
+    """The names that are taken, those of sweeps that are being deleted included."""
+    return set(session.scalars(select(Sweep.name)))
+
+
 def entry_named(session: Session, name: str) -> Entry:
     """The sweep of this name, or of this id.
 

@@ -1,0 +1,152 @@
+"""What a sweep would do, before anything of it runs: how much, what first, for how long."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sweeper.home import SweepFolder
+from sweeper.privacy import private
+from sweeper.wording import plural
+
+if TYPE_CHECKING:
+    from sweeper.sweepfile.model import Sweep
+    from trials.config import TrialConfig
+
+
+def outlook_of(sweep: Sweep, cache: Path | None = None) -> dict[str, Any]:
+    """How many trials and replicates a sweep will have at most, the plan in words, and what to be
+    warned of; with a `cache`, its data too, decoded there.
+
+    Raises:
+        DataError: the data cannot be read.
+        ExtractorError: nor the extractor.
+    """
+    from trials.config import load_config, warnings_of
+    from trials.data import cheap_warnings, open_data, survey
+
+    config, trials = load_config(sweep.base), first_points(sweep, 0)[1]
+    found: dict[str, Any] = {
+        "trials": trials,
+        "replicates": sweep.replicates,
+        "plan": plan_in_words(sweep, trials),
+        "warnings": warnings_of(config) + _of_an_extractor_on_strange_data(config, cache),
+    }
+    if cache is None:
+        found["warnings"] += cheap_warnings(config.data)
+    else:
+        with private(cache.parent):
+            found["data"] = survey(open_data(config.data, cache=cache))
+        found["warnings"] += found["data"]["warnings"]
+    return found
+
+
+def preview_of(sweep: Sweep, count: int) -> dict[str, Any]:
+    """The first `count` configurations, and how many there will be."""
+    from sweeper.sweepfile.space import count_points
+
+    first, budget = first_points(sweep, count)
+    searches_grid = sweep.search.part.ends and not sweep.is_ablation
+    points = count_points(sweep) if searches_grid else None
+    return {
+        "name": sweep.name,
+        "first": first,
+        "trials": budget or points or 0,
+        "replicates": sweep.replicates,
+        "grid_cells": points,
+    }
+
+
+def plan_in_words(sweep: Sweep, trials: int | None) -> str:
+    """`20 trials, then up to 12 runs on fresh seeds (the best 3 and the base, 3 seeds each)`."""
+    what = "run" if sweep.is_ablation else "trial"
+    words = plural(trials, what) if trials else f"{what}s without a limit"
+    if not sweep.replicates:
+        return words
+    best = "the best" if sweep.seeds.confirm_top == 1 else f"the best {sweep.seeds.confirm_top}"
+    base = " and the base" if sweep.confirms_base else ""
+    return (
+        f"{words}, then up to {sweep.replicates:,} runs on fresh seeds ({best}{base}, "
+        f"{sweep.seeds.replicates} seeds each)"
+    )
+
+
+def first_points(sweep: Sweep, count: int) -> tuple[list[dict[str, Any]], int | None]:
+    """What a new study would ask for first (later ones depend on the results of these), and how
+    many trials it would have, where that is known."""
+    from sweeper.search.ledger import Ledger
+    from sweeper.search.storage import JOURNAL
+
+    with tempfile.TemporaryDirectory() as path:
+        folder = SweepFolder(Path(path) / sweep.name)
+        folder.create()
+        ledger = Ledger.open(sweep, folder, JOURNAL)
+        asked: list[dict[str, Any]] = []
+        while len(asked) < min(count, sweep.limits.trials or count):
+            trial = ledger.ask()
+            if trial is None:
+                break
+            asked.append(dict(trial.values))
+        return asked, ledger.budget
+
+
+def forecast_of(sweep: Sweep, trials: int, replicates: int, cache: Path) -> dict[str, float]:
+    """Seconds for one trial and for the sweep, from some steps of the base configuration."""
+    import time
+
+    import torch
+
+    from trials.config import load_config
+    from trials.trainer import Training
+
+    config = load_config(sweep.base)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(max(1, int(sweep.resources.cpu)))
+    try:
+        with private(cache.parent), tempfile.TemporaryDirectory() as folder:
+            training = Training(config, Path(folder), cache=cache)
+            training.run_to(min(5, config.steps))  # the first steps allocate and are no measure
+            began = time.perf_counter()
+            warm = training.step
+            while training.step < config.steps and time.perf_counter() - began < 3:
+                training.run_to(min(training.step + 5, config.steps))
+            per_step = (time.perf_counter() - began) / max(1, training.step - warm)
+            began = time.perf_counter()
+            training.evaluate()
+            per_evaluation = time.perf_counter() - began
+    finally:
+        torch.set_num_threads(threads)
+    evaluations = -(-config.steps // config.evaluation.every)
+    seconds = per_step * config.steps + per_evaluation * evaluations
+    rounds = -(-trials // sweep.limits.parallel) + -(-replicates // sweep.limits.parallel)
+    return {
+        "seconds_per_step": per_step,
+        "seconds_per_evaluation": per_evaluation,
+        "seconds_per_trial": seconds,
+        "seconds": seconds * rounds,
+        "hours": seconds * rounds / 3600,
+    }
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a forecast tells them: `45 s`, `12 min`, `3.5 h`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
+
+
+def _of_an_extractor_on_strange_data(config: TrialConfig, cache: Path | None) -> list[str]:
+    """Whether the extractor is far from what it was trained on. Only where it was made for other
+    data are these opened for that."""
+    from trials.data import open_data
+    from trials.metrics.config import foreign_classes
+    from trials.metrics.extractor import Extractor
+    from trials.metrics.familiarity import warnings_of_data
+
+    foreign = foreign_classes(config.evaluation, config.data.name, config.source.items)
+    if not foreign or not Extractor.named(foreign).classes_of:
+        return []
+    return warnings_of_data(config.evaluation, open_data(config.data, cache=cache))

@@ -1,0 +1,215 @@
+"""The pages in a real browser: submitting, watching, steering; without scripts; for everybody."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sweeper.service.state import sweeps
+from tests.browser.conftest import Served
+
+SMALL = """\
+name: first
+description: Two rates
+base: {data: {name: digits}, steps: 80}
+parameters:
+  optimizer.generator.lr: {distribution: log_uniform, min: 2.0e-4, max: 1.0e-2}
+  loss: {values: [non_saturating, hinge]}
+search: {sampler: random}
+limits: {trials: 6}
+"""
+ABLATION = {
+    "name": "ablation",
+    "base": {"data": {"name": "digits"}, "steps": 80},
+    "parameters": {"tricks.ema": {"toggle": True}, "tricks.r1": {"toggle": True}},
+    "ablation": {"design": "leave_one_out", "seeds": 4},
+}
+DONE: dict[str, Any] = {
+    "name": "done",
+    "description": "Two rates",
+    "base": {"data": {"name": "digits"}, "steps": 80},
+    "parameters": {
+        "optimizer.generator.lr": {"distribution": "log_uniform", "min": 2e-4, "max": 1e-2},
+        "loss": {"values": ["non_saturating", "hinge"]},
+    },
+    "search": {"sampler": "random"},
+    "limits": {"trials": 6},
+}
+OTHER = {
+    "name": "other",
+    "description": "control \x1b[31m and <b>markup</b>",
+    "base": {"data": {"name": "digits"}, "steps": 80},
+    "parameters": {"loss": {"values": ["non_saturating", "hinge"]}},
+    "limits": {"trials": 2},
+}
+PAGES = (
+    "/",
+    "/new",
+    "/queue",
+    "/parts",
+    "/tokens",
+    "/people",
+    "/audit",
+    "/sweeps/done",
+    "/sweeps/done/trials",
+    "/sweeps/done/trials/1",
+    "/sweeps/done/change",
+    "/sweeps/ablation",
+    "/compare?sweep=done&trial=done/1",
+)
+
+FAULTS = Path(__file__).with_name("faults.js").read_text(encoding="utf-8")
+"""What is wrong with a page for people who see badly, hear it, or hold a phone."""
+
+
+@contextmanager
+def looking(
+    chromium: Any, served: Served, person: str = "ada", **given: Any
+) -> Iterator[tuple[Any, list[str]]]:
+    """A page of a browser that is signed in, and everything that went wrong in it."""
+    context = chromium.new_context(base_url=served.address, **given)
+    if given.get("java_script_enabled", True):
+        context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page, wrong = context.new_page(), []
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on(
+        "console",
+        lambda message: wrong.append(message.text) if message.type == "error" else None,
+    )
+    page.on(
+        "request",
+        lambda request: (
+            None
+            if request.url.startswith((served.address, "data:"))
+            else wrong.append(f"asked elsewhere: {request.url}")
+        ),
+    )
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.goto("/queue")
+    assert page.url == f"{served.address}/login?next=%2Fqueue"
+    page.fill("#token", served.tokens[person])
+    page.click("button")
+    assert page.url == f"{served.address}/queue"
+    yield page, wrong
+    context.close()
+
+
+@pytest.fixture(scope="module")
+def lab(served: Served) -> Served:
+    """A service with an ablation and a search that have ended, and a sweep that waits."""
+    for given in (ABLATION, DONE):
+        served.submit("ada", given)
+        run_to_the_end(served, given["name"])
+    served.submit("bo", OTHER)
+    return served
+
+
+def run_to_the_end(served: Served, name: str) -> None:
+    driver = served.drive(name)
+    while (trial := driver.begin()) is not None:
+        driver.run(trial)
+    served.say(name, "finished")
+
+
+def test_a_sweep_is_submitted_watched_and_steered(chromium: Any, lab: Served) -> None:
+    with looking(chromium, lab) as (page, wrong):
+        page.goto("/new")
+        page.fill("#text", SMALL.replace("limits: {trials: 6}", "limits: {trails: 6}"))
+        page.wait_for_selector("#checked li[data-line='8']")
+        assert "trials" in page.inner_text("#checked")
+        page.fill("#text", SMALL)
+        page.wait_for_selector("#checked >> text=Valid")
+        page.click("button:has-text('Submit')")
+        assert page.url.endswith("/sweeps/first")
+        assert "queued" in page.inner_text("h1")
+
+        page.evaluate("window.same = true")
+        driver = lab.drive("first")
+        for over in range(4):
+            trial = driver.begin()
+            assert trial is not None
+            driver.run(trial)
+            lab.say("first", "running", at_work=1, over=over + 1)
+        page.wait_for_selector("#leaderboard tbody tr:nth-child(4)", timeout=15_000)
+        assert "running" in page.inner_text("h1")
+        page.wait_for_selector("#steps canvas")
+        page.locator("#parallel").scroll_into_view_if_needed()
+        page.wait_for_selector("#parallel svg.parallel")
+        assert page.evaluate("window.same"), "the page was loaded again"
+
+        unfinished = driver.begin()
+        assert unfinished is not None
+        driver.report(unfinished, 1)
+        lab.say("first", "running", at_work=1, over=4)
+        page.click("text=All trials")
+        page.click(f"a:has-text('{unfinished.name}')")
+        page.wait_for_selector("#curves canvas")
+        assert "step 10: FID" in page.inner_text("#log")
+        page.click("text=Stop this trial")
+        page.wait_for_selector("text=stop was asked")
+        with lab.service.database.reading() as session:
+            (order,) = sweeps.orders_of(session, lab.entry("first").sweep.id)
+        assert (order.kind, order.number) == ("stop", unfinished.number)
+
+        page.goto("/sweeps/ablation")
+        page.locator("#tables").scroll_into_view_if_needed()
+        page.click("#table-ablation >> text=Copy LaTeX")
+        page.wait_for_selector("#said:has-text('Copied')")
+        copied = page.evaluate("navigator.clipboard.readText()")
+        assert copied.startswith("%") or "\\begin{" in copied
+        assert "without ema" in copied
+    assert wrong == []
+    with looking(chromium, lab, "bo") as (page, wrong):
+        page.goto("/sweeps/first")
+        assert page.locator("text=Cancel").count() == 0  # it is ada's
+        page.goto("/sweeps/other")
+        page.click("button:has-text('Cancel')")
+        page.wait_for_load_state()
+        assert lab.entry("other").sweep.wanted == "cancel"
+        assert "control \\x1b[31m and <b>markup</b>" in page.inner_text("#about")
+    assert wrong == []
+
+
+def test_pages_are_read_without_scripts(chromium: Any, lab: Served) -> None:
+    with looking(chromium, lab, java_script_enabled=False) as (page, wrong):
+        for path, words in {
+            "/": "Two rates",
+            "/sweeps/done": "How it was measured",
+            "/sweeps/done?part=gallery": "at step 80",
+            "/sweeps/done/trials": "non_saturating",
+            "/sweeps/done/trials/1": "step 80: FID",
+            "/sweeps/ablation?part=tables": "without ema",
+            "/parts?q=spectral": "W / ",
+            "/compare?sweep=done&sweep=ablation": "optimizer.generator.lr",
+        }.items():
+            page.goto(path)
+            assert words in page.inner_text("main"), path
+        page.goto("/sweeps/done")
+        assert page.locator("#leaderboard tbody tr").count() == 6
+        assert page.locator("#parameters svg.panel").count() == 2
+        assert page.locator(".needs-script:visible").count() == 0
+    assert wrong == []
+
+
+@pytest.mark.parametrize("kind", ["light", "dark", "phone"])
+def test_pages_are_for_everybody(kind: str, chromium: Any, lab: Served) -> None:
+    """Every control has a name, headings are in order, text stands out, a phone need not scroll."""
+    size = {"width": 390, "height": 800} if kind == "phone" else {"width": 1280, "height": 900}
+    scheme = "dark" if kind == "dark" else "light"
+    with looking(chromium, lab, viewport=size, color_scheme=scheme) as (page, wrong):
+        for path in PAGES:
+            page.goto(path)
+            found = page.evaluate(FAULTS)
+            assert found == [], path
+        page.keyboard.press("?")
+        assert page.is_visible("#keys")
+        page.keyboard.press("Escape")
+        page.keyboard.press("g")
+        page.keyboard.press("q")
+        page.wait_for_url(re.compile("/queue$"))
+    assert wrong == []
