@@ -1,9 +1,9 @@
-"""Verbs that look: ls, status, top, show. They read the study and change nothing."""
+"""Verbs that look: ls, status, top, show, logs. They read the study and change nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict
+import sys
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -16,14 +16,22 @@ from sweeper.cli.leaderboard import (
     ranked_cells,
     ranked_trials,
 )
-from sweeper.cli.options import HomeOption, JsonOption, SweepName, print_json
+from sweeper.cli.options import (
+    HomeOption,
+    JsonOption,
+    ServerOption,
+    SweepName,
+    TrialNumber,
+    print_json,
+)
 from sweeper.cli.printing import number, print_table, say, setting
+from sweeper.cli.source import source_of
+from sweeper.cli.summary import summary_of
 from sweeper.errors import SweeperError, UserError
-from sweeper.home import Home, SweepFolder
+from sweeper.home import SweepFolder
 from sweeper.trial import trial_name
 
 if TYPE_CHECKING:
-    from sweeper.standings import Standings
     from sweeper.trial import Trial
 
 
@@ -33,76 +41,75 @@ def register(app: typer.Typer) -> None:
     app.command()(status)
     app.command()(top)
     app.command()(show)
+    app.command()(logs)
 
 
-def ls(home: HomeOption = None, json: JsonOption = False) -> int:
-    """List the sweeps of a home.
+def ls(home: HomeOption = None, server: ServerOption = None, json: JsonOption = False) -> int:
+    """List the sweeps of a home, or of a server.
 
     The exit status is 1 where one of them cannot be read.
     """
-    here = Home.at(home)
-    listing, failed = [], []
-    for name in here.names():
-        try:
-            folder = here.sweep(name)
-            listing.append(_summary(folder, _standings(folder)))
-        except (SweeperError, OSError) as error:
-            failed.append(f"{name} cannot be read: {error}")
+    listing = source_of(home, server).listing()
     if json:
-        print_json(listing)
-    elif listing:
-        _print_listing(listing)
-    elif not failed:
-        say(f"no sweeps in {here.path} yet; `sweeper run FILE` starts one")
-    for message in failed:
+        print_json(listing.sweeps)
+    elif listing.sweeps:
+        _print_listing(listing.sweeps)
+    elif not listing.failed:
+        say(listing.empty)
+    for message in listing.failed:
         say(f"sweeper: {message}", err=True)
-    return SweeperError.exit_status if failed else 0
+    return SweeperError.exit_status if listing.failed else 0
 
 
 def _print_listing(listing: Sequence[dict[str, Any]]) -> None:
-    rows = [
-        (
-            s["name"],
-            s["state"],
-            f"{s['over']}/{s['budget'] or '?'}",
-            s["failed"],
-            number(s["best"]),
-        )
-        for s in listing
-    ]
-    print_table(("sweep", "state", "trials", "failed", "best"), rows)
+    columns: dict[str, Callable[[dict[str, Any]], Any]] = {
+        "sweep": lambda sweep: sweep["name"],
+        "owner": lambda sweep: sweep["owner"],
+        "state": lambda sweep: sweep["state"],
+        "trials": lambda sweep: f"{sweep['over']}/{sweep['budget'] or '?'}",
+        "failed": lambda sweep: sweep["failed"],
+        "best": lambda sweep: number(sweep["best"]),
+    }
+    shown = [title for title in columns if title not in ("owner", "failed") or title in listing[0]]
+    print_table(shown, [[columns[title](sweep) for title in shown] for sweep in listing])
 
 
-def status(name: SweepName, home: HomeOption = None, json: JsonOption = False) -> None:
+def status(
+    name: SweepName,
+    home: HomeOption = None,
+    server: ServerOption = None,
+    json: JsonOption = False,
+) -> None:
     """How far a sweep is, and what failed."""
-    from sweeper.results import read_all
+    from sweeper.standings.forecast import forecast_of
     from sweeper.standings.otherwise import measured_otherwise
     from sweeper.standings.verdict import verdict_in_words
 
-    folder = Home.at(home).existing(name)
-    standings, foreign = read_all(folder)
-    summary = _summary(folder, standings)
+    sight = source_of(home, server).sight(name)
+    standings, summary = sight.standings, summary_of(sight)
     running = [trial for trial in standings.trials if trial.state == "running"]
     if json:
         running_trials = [trial.as_dict() for trial in running]
-        entries = [asdict(entry) for entry in foreign]
-        print_json({**summary, "running_trials": running_trials, "foreign": entries})
+        print_json({**summary, "running_trials": running_trials, "foreign": sight.foreign})
         return
-    driver = f", driven by process {summary['driver']}" if summary["driver"] else ""
-    say(f"{name}: {summary['state']}{driver}")
+    say(f"{name}: {sight.state}" + (f", driven by {sight.by}" if sight.by else ""))
+    if sight.waits:
+        say(f"  waits    {sight.waits}")
     # The ledger knows only that they had begun: without a driver they are not running.
-    going_on = "running" if summary["driver"] is not None else "cut off"
+    going_on = "running" if sight.by else "cut off"
     words = {"running": going_on}
     counts = ", ".join(
         f"{count} {words.get(state, state)}" for state, count in standings.counts.items()
     )
-    say(f"  trials   {counts or 'none yet'}; {summary['over']} of {summary['budget'] or '?'} over")
+    say(f"  trials   {counts or 'none yet'}; {sight.over} of {sight.budget or '?'} over")
     if best := best_in_words(standings):
         say(f"  best     {best}")
     if verdict := verdict_in_words(standings):
         say(f"  verdict  {verdict}")
     if told := measured_otherwise(standings):
         say(f"  apart    {told}, and compared with nothing")
+    if summary["left"]:
+        say(f"  left     {forecast_of(standings).in_words()}")
     for trial, reason in summary["given_up"].items():
         say(f"  given up {trial}: {reason}")
     for stop in standings.stops:
@@ -117,20 +124,21 @@ def status(name: SweepName, home: HomeOption = None, json: JsonOption = False) -
     for trial in standings.trials:
         for note in trial.notes:
             say(f"  note     {trial.name}: {note}")
-    for entry in foreign:
-        say(f"  foreign  {trial_name(entry.number)}  {entry.words}")
+    for entry in sight.foreign:
+        say(f"  foreign  {trial_name(entry['number'])}  {entry['words']}")
 
 
 def top(
     name: SweepName,
     count: Annotated[int, typer.Option("--count", "-n", min=1, help="How many to show.")] = 10,
     home: HomeOption = None,
+    server: ServerOption = None,
     json: JsonOption = False,
 ) -> None:
     """Show the best trials of a sweep, or cells of an ablation."""
     from sweeper.standings.otherwise import measured_otherwise
 
-    standings = _standings(Home.at(home).existing(name))
+    standings = source_of(home, server).sight(name).standings
     if not json:
         print_leaderboard(standings, count)
         if told := measured_otherwise(standings):
@@ -152,27 +160,28 @@ def top(
 
 def show(
     name: SweepName,
-    trial: Annotated[int, typer.Argument(help="Number of a trial.", metavar="TRIAL")],
+    trial: TrialNumber,
     home: HomeOption = None,
+    server: ServerOption = None,
     json: JsonOption = False,
 ) -> None:
     """Show one trial: settings, evaluations, ending, files."""
-    folder = Home.at(home).existing(name)
-    standings = _standings(folder)
+    sight = source_of(home, server).sight(name, trial)
+    standings, files = sight.standings, SweepFolder(sight.folder).trial(trial)
     record = next((record for record in standings.trials if record.number == trial), None)
     if record is None:
         numbers = [record.number for record in standings.trials]
         there = f"; the last one is {max(numbers)}" if numbers else ": it has none yet"
         raise UserError(f"{name} has no trial {trial}{there}")
     if json:
-        print_json({**record.as_dict(), "folder": folder.trial(trial)})
+        print_json({**record.as_dict(), "folder": files})
         return
     ending = f" ({record.symptom}: {record.reason})" if record.symptom else ""
     say(f"trial {record.name} of {name}: {record.state}{ending}")
     if record.symptom:
         say(f"  why      {cause(record.symptom).words}")
     say(f"  role     {record.role}" + (f" of trial {record.of}" if record.of is not None else ""))
-    say(f"  files    {folder.trial(trial)}")
+    say(f"  files    {files}")
     if record.protocol:
         say(f"  protocol {', '.join(f'{k} {v}' for k, v in record.protocol.items())}")
     if not standings.comparable(record):
@@ -202,6 +211,24 @@ def show(
         say("\nlast lines of its log\n" + record.log_tail)
 
 
+def logs(
+    name: SweepName,
+    trial: TrialNumber,
+    tail: Annotated[
+        int | None, typer.Option("--tail", "-n", min=0, help="Only the last lines.  [all]")
+    ] = None,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="And what is written from now on.")
+    ] = False,
+    home: HomeOption = None,
+    server: ServerOption = None,
+) -> None:
+    """Show what a trial has written to its log."""
+    for lines in source_of(home, server).log(name, trial, tail=tail, follow=follow):
+        say(lines)
+        sys.stdout.flush()
+
+
 def _measured_beside(names: Sequence[str], trial: Trial) -> list[str]:
     """The measures that a trial has values of, beside those named, as far as a line has room."""
     from trials.metrics.measure import Measure
@@ -212,41 +239,3 @@ def _measured_beside(names: Sequence[str], trial: Trial) -> list[str]:
         for key, measure in Measure.all().items()
         if measure.brief and key in measured and key not in names
     ]
-
-
-# What the listings are made of ------------------------------------------------------------------
-
-
-def _standings(folder: SweepFolder) -> Standings:
-    from sweeper.results import read_standings
-
-    return read_standings(folder)
-
-
-def _summary(folder: SweepFolder, standings: Standings) -> dict[str, Any]:
-    from sweeper.standings.against_base import against_base
-    from sweeper.standings.progress import progress_of
-
-    driver, best = folder.driver(), standings.best
-    progress = progress_of(standings, driven=driver is not None, asked=folder.asked())
-    compared = against_base(standings)
-    lost = standings.race.given_up if standings.replicates and standings.race else ()
-    return {
-        "name": folder.name,
-        "state": progress.state,
-        "driver": driver,
-        "budget": progress.budget,
-        "over": progress.over,
-        "counts": dict(standings.counts),
-        "failed": standings.counts.get("failed", 0),
-        "best": best.value if best else None,
-        "best_trial": best.trial.number if best else None,
-        "base": compared.differences[0].base if compared else None,
-        "against_base": compared.as_dict() if compared else None,
-        "protocol": dict(standings.protocol),
-        "measured_otherwise": [trial.number for trial in standings.measured_otherwise],
-        "given_up": {candidate.key: candidate.reason for candidate in lost},
-        "symptoms": {str(stop.symptom): stop.trials for stop in standings.stops},
-        "steps_saved": {str(stop.symptom): stop.steps for stop in standings.stops if stop.saves},
-        "folder": str(folder.path),
-    }

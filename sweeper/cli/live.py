@@ -27,6 +27,7 @@ from sweeper.scheduling.events import (
     TrialStarted,
 )
 from sweeper.standings import Standings, standings_of
+from sweeper.standings.forecast import forecast_of
 from sweeper.trial import Trial, trial_name
 from sweeper.wording import on_one_line
 
@@ -75,8 +76,6 @@ class Progress:
     message: str = ""
     budget: int = 0
     over: int = 0
-    over_before: int = 0
-    """Trials that earlier runs of this sweep had finished: they say nothing of today's speed."""
     confirmed: int = 0
     replicates: int = 0
     running: dict[int, Running] = field(default_factory=dict)
@@ -87,6 +86,8 @@ class Progress:
     stops: Counter[str] = field(default_factory=Counter)
     explained: str = ""
     """What was seen last today: a symptom, or why a trial was stopped or failed. A sentence."""
+    _left: str | None = None
+    """What is still to come, as it was when a trial had ended last; None where that is new."""
     _standings: Standings | None = None
     """As they were when the lead last may have changed; None where it may have since."""
 
@@ -126,7 +127,6 @@ class Progress:
         for trial in event.records:
             if trial.over:
                 self._count(trial)
-        self.over_before = self.over
 
     def _end(self, event: TrialEnded) -> None:
         self.running.pop(event.number, None)
@@ -138,6 +138,7 @@ class Progress:
 
     def _count(self, trial: Trial) -> None:
         self.trials[trial.number] = trial
+        self._left = None
         self.over += self._is_over(trial)
         self.confirmed += trial.role == "replicate" and not self.sweep.is_ablation
         if trial.symptom:
@@ -152,12 +153,15 @@ class Progress:
             return alike(trial.protocol, self.protocol)
         return trial.role != "replicate"
 
-    def seconds_left(self, now: float) -> float | None:
-        """From today's speed; None until a trial has ended today."""
-        done = self.over - self.over_before
-        if done < 1 or not self.budget:
-            return None
-        return (now - self.began) / done * max(0, self.budget - self.over)
+    def left(self) -> str:
+        """What is still to come, in words; empty where nothing is known of it."""
+        if self._left is None:
+            standings = standings_of(
+                self.sweep, self.trials.values(), self.budget or None, self.protocol
+            )
+            forecast = forecast_of(standings)
+            self._left = forecast.in_words() if forecast.seconds is not None else ""
+        return self._left
 
     def best_line(self) -> str:
         """Who leads, and how that compares with the base configuration. Empty for an ablation: its
@@ -294,8 +298,8 @@ def _clock(progress: Progress, now: float) -> str:
     if not progress.began:
         return "starting"
     spent = f"{_minutes(now - progress.began)} spent"
-    left = progress.seconds_left(now)
-    return spent if left is None else f"{spent}, about {_minutes(left)} left"
+    left = progress.left()
+    return f"{spent}, {left} left" if left else spent
 
 
 def _minutes(seconds: float) -> str:

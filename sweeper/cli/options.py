@@ -15,6 +15,14 @@ HomeOption = Annotated[
     Path | None,
     typer.Option("--home", help="Folder that holds all sweeps.  [$SWEEPER_HOME, else ./sweeps]"),
 ]
+ServerOption = Annotated[
+    str | None,
+    typer.Option(
+        "--server",
+        metavar="URL",
+        help="A sweep service, in place of a home.  [$SWEEPER_SERVER, else that of `login`]",
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 AcceptOption = Annotated[
     bool,
@@ -48,6 +56,7 @@ Symptoms = Annotated[
         help="With --retry-failed: only trials that failed by these causes.", metavar="SYMPTOM"
     ),
 ]
+TrialNumber = Annotated[int, typer.Argument(min=0, help="Number of a trial.", metavar="TRIAL")]
 SweepName = Annotated[str, typer.Argument(help="Name of a sweep.", metavar="NAME")]
 
 

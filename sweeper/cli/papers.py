@@ -9,11 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sweeper.cli.options import (
-    HomeOption,
-    SweepName,
-)
+from sweeper.cli.options import HomeOption, ServerOption, SweepName
 from sweeper.cli.printing import give, say
+from sweeper.cli.source import source_of
 from sweeper.errors import UserError
 from sweeper.home import Home
 
@@ -60,6 +58,7 @@ def table(
     limit: Annotated[int | None, typer.Option(min=1, help="How many rows, from the first.")] = None,
     out: Annotated[Path | None, typer.Option(help="File to write.  [standard output]")] = None,
     home: HomeOption = None,
+    server: ServerOption = None,
 ) -> None:
     """Make a table for a paper, with intervals and tests."""
     from sweeper.ablation.intervals import METHODS
@@ -73,7 +72,7 @@ def table(
     if effects:
         _refuse_beside_effects(columns, reference, interval, limit)
     chosen = [column.strip() for column in columns.split(",")] if columns else None
-    sweep, data = _sweep_and_data(name, Home.at(home))
+    sweep, data = _sweep_and_data(name, home, server)
     if sweep is None:
         if effects:
             raise UserError("--effects needs a sweep: a dataset does not know its design")
@@ -147,34 +146,34 @@ def _writing(file: Path) -> Iterator[None]:
         raise UserError(f"{file} cannot be written: {error.strerror}") from error
 
 
-def _sweep_and_data(name: str, home: Home) -> tuple[Sweep | None, pa.Table]:
-    from sweeper.ablation.dataset import read_dataset
-    from sweeper.results import dataset_of, sweep_of
-
+def _sweep_and_data(
+    name: str, home: Path | None, server: str | None
+) -> tuple[Sweep | None, pa.Table]:
     if name.endswith(".parquet"):
+        from sweeper.ablation.dataset import read_dataset
+
         return None, read_dataset(Path(name))
-    folder = home.existing(name)
-    sweep = sweep_of(folder)
-    return sweep, dataset_of(folder, sweep)
+    return source_of(home, server).dataset(name)
 
 
-def report(name: SweepName, home: HomeOption = None) -> None:
-    """Write a sweep's report again, also while it runs."""
-    from sweeper.api import write_report_of
+def report(name: SweepName, home: HomeOption = None, server: ServerOption = None) -> None:
+    """Write a sweep's report again, also while it runs.
 
-    folder = Home.at(home).existing(name)
-    say(str(write_report_of(folder).html))
+    Of a server it is the sweep's page, which is always up to date.
+    """
+    say(source_of(home, server).report(name))
 
 
 def export(
     name: SweepName,
     out: Annotated[Path | None, typer.Option(help="File to write.  [NAME.parquet]")] = None,
     home: HomeOption = None,
+    server: ServerOption = None,
 ) -> None:
     """Write all trials to one Parquet file."""
     from sweeper.ablation.dataset import with_objective, write_dataset
 
-    sweep, data = _sweep_and_data(name, Home.at(home))
+    sweep, data = _sweep_and_data(name, home, server)
     if sweep is not None:
         data = with_objective(data, sweep.objective[0].metric, sweep.objective[0].goal)
     file = out or Path(f"{Path(name).stem}.parquet")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from sweeper.cli.leaderboard import print_leaderboard
@@ -13,27 +14,38 @@ from sweeper.tracking.address import is_server, tracking_uri
 
 if TYPE_CHECKING:
     from sweeper.api import SweepResult
+    from sweeper.standings import Standings
 
 
 def print_ending(result: SweepResult, home: Home) -> None:
     """The best trials, whether they beat the base, the files, the next commands."""
-    sweep = result.standings.sweep
-    say("")
-    print_leaderboard(result.standings, 5)
-    say("")
-    if verdict := verdict_in_words(result.standings):
-        say(f"verdict  {verdict}")
-    say(f"report   {result.report}")
-    say(f"files    {result.folder}")
+    uri = tracking_uri(home.path, result.standings.sweep.tracking.uri)
     where = home.flag
-    uri = tracking_uri(home.path, sweep.tracking.uri)
-    say(f"runs     {without_user(uri) if is_server(uri) else f'sweeper ui{where}'}")
-    say(f"trials   sweeper top {sweep.name}{where}; sweeper show {sweep.name} NUMBER{where}")
-    best = result.best
-    if best is not None and best.final is not None:
-        values = ", ".join(f"{name} {v:.4g}" for name, v in best.final.metrics.items())
-        say(f"final    trial {best.name} on fresh noise: {values}")
+    places = {
+        "report": str(result.report),
+        "files": str(result.folder),
+        "runs": without_user(uri) if is_server(uri) else f"sweeper ui{where}",
+    }
+    print_results(result.standings, places, where)
     if result.message:
         say(result.message)
     if result.state != "finished":
         say(f"go on    sweeper run {result.folder / 'sweep.yaml'}{where}")
+
+
+def print_results(standings: Standings, places: Mapping[str, str], flag: str) -> None:
+    """The best trials, whether they beat the base, where things lie, how to look closer with a
+    command that is given `flag`."""
+    name = standings.sweep.name
+    say("")
+    print_leaderboard(standings, 5)
+    say("")
+    if verdict := verdict_in_words(standings):
+        say(f"verdict  {verdict}")
+    for what, place in places.items():
+        say(f"{what:<8} {place}")
+    say(f"trials   sweeper top {name}{flag}; sweeper show {name} NUMBER{flag}")
+    for trial in standings.trials:
+        if trial.final is not None:
+            values = ", ".join(f"{key} {value:.4g}" for key, value in trial.final.metrics.items())
+            say(f"final    trial {trial.name} on fresh noise: {values}")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sweeper.causes import to_retry
 from sweeper.cli.options import (
     AcceptOption,
     AdoptOption,
@@ -17,12 +18,14 @@ from sweeper.cli.options import (
     JsonOption,
     ResumeOption,
     RetryOption,
+    ServerOption,
     SetOption,
     Symptoms,
     print_json,
     to_be_retried,
 )
 from sweeper.cli.printing import say
+from sweeper.cli.source import server_meant
 from sweeper.errors import SpecError, UserError
 from sweeper.home import Home
 
@@ -45,20 +48,43 @@ def run(
     retry_failed: RetryOption = False,
     resume: ResumeOption = False,
     home: HomeOption = None,
+    server: ServerOption = None,
+    detach: Annotated[
+        bool, typer.Option("--detach", help="On a server: submit it, and do not follow it.")
+    ] = False,
     accept_protocol: AcceptOption = False,
     json: JsonOption = False,
 ) -> int:
-    """Run a sweep, or go on with one.
+    """Run a sweep, or go on with one; on a server, submit it and follow it.
 
     One that was interrupted continues from its checkpoints; one whose limits were raised goes on
     until they are reached again. Trials that failed through no fault of their configuration are
     tried again; with --retry-failed all that failed, or those of the symptoms named after it.
+
+    A sweep on a server goes on when Ctrl-C ends the view of it.
     """
+    retry = to_be_retried(retry_failed, symptoms)
+    if address := server_meant(home, server):
+        _refuse_on_server(adopt, resume)
+        from sweeper.cli.remote import ServerSource
+        from sweeper.cli.submitting import run_on_server
+
+        return run_on_server(
+            ServerSource.at(address),
+            file,
+            overrides=overrides or [],
+            retry_failed=to_retry(()) if retry is True else retry or (),
+            accept_protocol=accept_protocol,
+            detach=detach,
+            json=json,
+        )
+    if detach:
+        raise UserError("--detach needs a server: a sweep of a home runs as long as its command")
     from sweeper.api import run as run_sweep
     from sweeper.cli.live import view
     from sweeper.sweepfile import load_sweep
 
-    sweep, retry = load_sweep(file, overrides or []), to_be_retried(retry_failed, symptoms)
+    sweep = load_sweep(file, overrides or [])
     with view(sweep, quiet=json) as listener:
         result = run_sweep(
             sweep,
@@ -77,6 +103,13 @@ def run(
 
         print_ending(result, Home.at(home))
     return result.exit_code
+
+
+def _refuse_on_server(adopt: bool, resume: bool) -> None:
+    if adopt:
+        raise UserError("--adopt is of a home: a server's studies are its own")
+    if resume:
+        raise UserError("--resume is of a home: on a server `sweeper resume NAME` is for that")
 
 
 def train(

@@ -54,9 +54,6 @@ def _details(answer: httpx.Response) -> Mapping[str, Any]:
 
 def _problems(details: Mapping[str, Any], file: str) -> list[Problem]:
     listed = details.get("problems")
-    found = (
-        [fault for fault in listed if isinstance(fault, dict)] if isinstance(listed, list) else []
-    )
     return [
         Problem(
             path=str(fault.get("where") or ""),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from sweeper.client.files import YAML, draft_of
 from sweeper.client.group import Group, sweep_path
 from sweeper.service.api.shapes_sweeps import (
     SubmittedShape,
@@ -13,8 +14,6 @@ from sweeper.service.api.shapes_sweeps import (
     SweepShape,
 )
 from sweeper.service.states import Priority, SweepState
-
-YAML = "application/yaml"
 
 
 class Sweeps(Group):
@@ -38,19 +37,19 @@ class Sweeps(Group):
             SpecError: the file is wrong; every problem has its line.
             SpecConflict: there is a sweep of its name.
         """
-        params = {"set": list(overrides), "priority": priority, "retry_failed": list(retry_failed)}
-        text = isinstance(file, str)
-        return self._http.ask(
-            "POST",
-            "/sweeps",
-            SubmittedShape,
-            params={**params, "accept_protocol": accept_protocol},
-            json=None if text else file,
-            content=file.encode() if isinstance(file, str) else None,
-            media_type=YAML if text else None,
-            once=True,
-            file=filename,
-        )
+        draft = draft_of(file, overrides, filename)
+        params = {"priority": priority, "retry_failed": [*retry_failed]}
+        with draft.explained():
+            return self._http.ask(
+                "POST",
+                "/sweeps",
+                SubmittedShape,
+                params={**params, "accept_protocol": accept_protocol},
+                content=draft.content,
+                media_type=YAML,
+                once=True,
+                file=filename,
+            )
 
     def list(
         self,
@@ -64,6 +63,14 @@ class Sweeps(Group):
         """Sweeps, the newest first, asked for page by page."""
         asked = {"state": list(state), "owner": owner, "text": text, "sort": sort}
         return self._http.pages("/sweeps", SweepPage, **asked, descending=descending, limit=200)
+
+    def check(self) -> None:
+        """See that the server answers, and knows the token.
+
+        Raises:
+            UserError: it does not know it.
+        """
+        self._http.get("/sweeps", SweepPage, limit=1)
 
     def get(self, name: str) -> SweepDetail:
         """One sweep.

@@ -67,7 +67,7 @@ GRACE = 5.0
 
 
 class ClusterLost(SweeperError):  # noqa: N818 - what happened
-    """Ray has died under the driver."""
+    """Ray has died under the driver, or the cluster cannot be joined."""
 
 
 class Cluster:
@@ -214,7 +214,7 @@ class Cluster:
         except Exception as error:  # Ray raises bare exceptions where a server does not come up
             if not address:
                 raise SweeperError(f"cannot start Ray on this machine: {error}") from error
-            raise SweeperError(
+            raise ClusterLost(
                 f"cannot join the Ray cluster at {address}: {error}{_hint()}"
             ) from error
 

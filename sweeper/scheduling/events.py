@@ -159,6 +159,8 @@ class Outcome:
     standings: Standings = field(repr=False)
     results: Results | None = field(default=None, repr=False)
     terminated: bool = False
+    lost: bool = False
+    """Whether it failed by nothing of its own: the cluster, or the study's storage, gave out."""
 
     @property
     def records(self) -> tuple[Trial, ...]:

@@ -17,11 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sweeper.company import Company
-from sweeper.errors import Superseded, SweeperError, UserError
+from sweeper.errors import LedgerError, Superseded, SweeperError, UserError
 from sweeper.home import Home, Request, SweepFolder
 from sweeper.privacy import private
 from sweeper.scheduling.closing import Ending, closing
-from sweeper.scheduling.cluster import environment
+from sweeper.scheduling.cluster import ClusterLost, environment
 from sweeper.scheduling.conclusion import Results, conclude
 from sweeper.scheduling.conductor import Conductor
 from sweeper.scheduling.events import (
@@ -43,6 +43,7 @@ from sweeper.scheduling.trainable import Factory, build_training
 from sweeper.scheduling.tune_loop import Tuning
 from sweeper.search.driver_lock import sole_driver
 from sweeper.search.ledger import Ledger
+from sweeper.standings.forecast import forecast_of
 from sweeper.standings.verdict import verdict_in_words
 from sweeper.sweepfile.load import read_stored
 from sweeper.sweepfile.model import Sweep
@@ -159,6 +160,7 @@ class _Run:
         self._tell: Listener = events or (lambda event: None)
         self._steering = steering
         self._next_beat = 0.0
+        self._lost = False
         self._requests = Requests(steering)
         self._factory = factory or build_training
         self._recorder = Recorder(
@@ -193,6 +195,7 @@ class _Run:
                 if newer := self._ledger.owner.superseded():  # it may have ended our connections
                     return self._give_way(newer)
                 state, message = "failed", told
+                self._lost = isinstance(error, ClusterLost | LedgerError)
             with contextlib.suppress(SweeperError):  # the first failure is the one to tell
                 conductor.interrupt_all()
             return self._end(conductor, state, message)
@@ -229,6 +232,9 @@ class _Run:
             signalled=bool(self._requests.interrupts or self._requests.terminated),
             cancelled=tuning.now,
         )
+        if conductor.course.limited and state == "stopped":
+            left = forecast_of(self._ledger.standings()).in_words()
+            message += f"; what is left: {left}"
         return state, message or scoring.message
 
     def _give_way(self, message: str) -> Outcome:
@@ -294,10 +300,13 @@ class _Run:
                 raise
             if state != "failed":
                 state, message = "failed", told
+                self._lost = isinstance(error, LedgerError)
         self._tell(SweepEnded(state, message, time.time()))
         standings = results.standings if results else self._ledger.standings()
         terminated = self._requests.terminated
-        return Outcome(state, message, self._folder.path, standings, results, terminated)
+        return Outcome(
+            state, message, self._folder.path, standings, results, terminated, self._lost
+        )
 
     def _drain(self, state: SweepState) -> str:
         if self._wires is None:

@@ -25,6 +25,7 @@ from sweeper.errors import SweeperError
 from sweeper.home import Home, writing
 from sweeper.privacy import private
 from sweeper.secrets import without_user
+from sweeper.service.actions.adopting import adopt_home
 from sweeper.service.app import Install, Service, application
 from sweeper.service.child import Child
 from sweeper.service.doors import OPENINGS, Doors
@@ -73,6 +74,8 @@ def serve(settings: ServiceSettings, mlflow_port: int, say: Say = print) -> int:
             service = Service(settings, database, signals.ending)
             notices = Notices(service)
             _welcome(database, say)
+            if taken := adopt_home(service):
+                say(f"Taken in from {home.path}: {', '.join(taken)}")
             notices.start()
             parts.callback(notices.stop)
             install: tuple[Install, ...] = (install_pages, Doors(mlflow).install)

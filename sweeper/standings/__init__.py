@@ -6,6 +6,8 @@
     against_base    how the winner compares with the base configuration; `verdict`: in words
     cells           the cells of an ablation by their means over seeds
     stops           what ended trials early, and the steps that were saved
+    forecast        what it still takes: hours by the clock, of GPUs and of CPUs
+    usage           what it has used, and whether that is all that its limits allow
     luck            how much of a search is luck, and what its best trials share
     otherwise       who was measured by another protocol
     values          numbers that can be reckoned with

@@ -15,6 +15,9 @@ State = Literal[
     "running", "paused", "draining", "ending", "interrupted", "finished", "incomplete", "failed"
 ]
 
+OVER = ("finished", "incomplete", "failed")
+"""States of a sweep that has nothing more to run."""
+
 _ASKED: dict[Request, State] = {
     Request.PAUSE: "paused",
     Request.STOP: "draining",

@@ -10,7 +10,6 @@ clients and `/ajax-api/…` for MLflow's pages.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
@@ -145,11 +144,8 @@ NOTHING: dict[str, dict[str, list[str]]] = {"/ajax-api/2.0/mlflow/gateway-proxy"
 itself says where there is no gateway, path → answer."""
 
 _SPELLINGS = ("/api/", "/ajax-api/")
-_BODIES = "2.0/mlflow-artifacts/"
-
-_OURS = ("", "file", "runs", "models", "mlflow-artifacts")
-"""Schemes of where a model version may come from: MLflow sees that it is the run's own folder. From
-any other it would fetch for whoever asks."""
+UPLOADS = "2.0/mlflow-artifacts/"
+"""What the addresses begin with to which bodies of any size are sent."""
 
 
 class Route(NamedTuple):
@@ -190,44 +186,8 @@ def searches() -> tuple[str, ...]:
 
 
 def uploads() -> tuple[str, ...]:
-    """What the addresses begin with to which bodies of any size are sent."""
-    return tuple(_spelt(_BODIES))
-
-
-def reaches_out(path: str, body: bytes) -> str | None:
-    """Why a write is refused for what it says: it would have the server read, for everybody, what
-    is not MLflow's. None where it is not.
-
-    An experiment may have its artifacts anywhere (`file:///etc`), a model version may come from
-    anywhere: MLflow's server reads both for whoever asks.
-    """
-    if path.endswith("/2.0/mlflow/experiments/create"):
-        if _said(body, "artifactlocation"):
-            return "an experiment keeps its artifacts where the server does: leave the location out"
-    elif path.endswith("/2.0/mlflow/model-versions/create"):
-        scheme, colon, _ = str(_said(body, "source") or "").partition(":")
-        if colon and scheme.lower() not in _OURS:
-            return "a model version comes from a run or a model of this server (runs:/, models:/)"
-    return None
-
-
-def is_weighed(path: str) -> bool:
-    """Whether `reaches_out` has to see the body of a write to this path."""
-    return path.endswith(("/2.0/mlflow/experiments/create", "/2.0/mlflow/model-versions/create"))
-
-
-def _said(body: bytes, name: str) -> object:
-    """What a body says under a name, however MLflow would read it."""
-    try:
-        read = json.loads(body or b"{}")
-        if isinstance(read, str):  # as old clients send it, and MLflow takes it
-            read = json.loads(read)
-    except (ValueError, RecursionError):
-        return None  # MLflow cannot read it either
-    if not isinstance(read, dict):
-        return None
-    said = {str(key).replace("_", "").lower(): value for key, value in read.items()}
-    return said.get(name)
+    """`UPLOADS` in both spellings."""
+    return tuple(_spelt(UPLOADS))
 
 
 def _lines(table: str) -> Iterator[tuple[str, str]]:

@@ -30,7 +30,7 @@ def server_environment() -> dict[str, str]:
     return {**os.environ, **ENVIRONMENT}
 
 
-def authorization(address: str, environment: Mapping[str, str] = os.environ) -> dict[str, str]:
+def authorization(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
     """What a server that is not ours wants to be told, from MLflow's own variables."""
     if token := environment.get("MLFLOW_TRACKING_TOKEN"):
         return {"authorization": f"Bearer {token}"}

@@ -8,11 +8,12 @@ import time
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from sqlalchemy import text
 
 from sweeper.errors import UserError
 from sweeper.service.state import accounts, events
 from sweeper.service.state.accounts import Scope
-from sweeper.service.state.database import Database
+from sweeper.service.state.database import Database, DatabaseError
 from sweeper.service.state.tables import Table
 from tests.service.conftest import Lab
 
@@ -22,6 +23,13 @@ def test_the_migrations_make_what_the_tables_say(database: Database) -> None:
     with database.reading() as session:
         context = MigrationContext.configure(session.connection(), opts={"compare_type": True})
         assert compare_metadata(context, Table.metadata) == []
+
+
+def test_a_database_of_a_newer_version_is_left_alone(database: Database) -> None:
+    with database.writing() as session:
+        session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(DatabaseError, match="made by a newer sweeper"):
+        database.upgrade()
 
 
 def test_processes_that_upgrade_at_once_are_in_no_one_s_way(database: Database) -> None:

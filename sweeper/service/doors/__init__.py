@@ -19,10 +19,11 @@ class Doors:
     """Both of them; MLflow's server is found at `mlflow`."""
 
     def __init__(self, mlflow: str) -> None:
-        self.tracking = tracking.TrackingDoor(mlflow)
+        self._mlflow = mlflow
 
     def install(self, app: FastAPI, service: Service) -> None:
         """Open them."""
-        app.mount(tracking.PREFIX, self.tracking)
+        door = tracking.TrackingDoor(self._mlflow, service.database)
+        app.mount(tracking.PREFIX, door)
         app.mount(studies.PREFIX, studies.StudiesDoor(service.settings.home))
-        service.closing.append(self.tracking.close)
+        service.closing.append(door.close)

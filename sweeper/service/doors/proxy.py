@@ -7,7 +7,9 @@ needs to know of the other.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
 from urllib.parse import quote, urlsplit
 
 import httpx
@@ -85,12 +87,8 @@ class ReverseProxy:
             content=_content(request) if body is None else body,
         )
         try:
-            answer = await self._client.send(outgoing, stream=True)
-        except httpx.TimeoutException as error:
-            raise Refusal(504, "no-answer", f"{self._name} has not answered in time.") from error
-        except httpx.TransportError as error:
-            title = f"{self._name} cannot be reached at the moment: try again."
-            raise Refusal(502, "away", title, headers={"retry-after": "5"}) from error
+            with self._told():
+                answer = await self._client.send(outgoing, stream=True)
         except ClientDisconnect:
             return Response(status_code=499)  # nobody hears it
         response = StreamingResponse(
@@ -98,6 +96,26 @@ class ReverseProxy:
         )
         response.raw_headers = self._incoming(answer)
         return response
+
+    async def ask(self, path: str, query: dict[str, str]) -> Any:
+        """What the server says to a GET of ours, as JSON; None where it has no such thing.
+
+        Raises:
+            Refusal: it cannot be reached, or does not answer in time.
+        """
+        with self._told():
+            answer = await self._client.get(self._target + quote(path, safe="/"), params=query)
+        return answer.json() if answer.is_success else None
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except httpx.TimeoutException as error:
+            raise Refusal(504, "no-answer", f"{self._name} has not answered in time.") from error
+        except httpx.TransportError as error:
+            title = f"{self._name} cannot be reached at the moment: try again."
+            raise Refusal(502, "away", title, headers={"retry-after": "5"}) from error
 
     def _incoming(self, answer: httpx.Response) -> list[tuple[bytes, bytes]]:
         dropped = HOP_BY_HOP | NOT_PASSED_ON | _named(answer.headers.get("connection", ""))

@@ -12,13 +12,17 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
+from sweeper.service.doors.owners import Owners
 from sweeper.service.doors.proxy import ReverseProxy
 from sweeper.service.people.bodies import whole
 from sweeper.service.problem import Refusal
+from sweeper.service.settings import BODY_LIMIT
 from sweeper.service.state import accounts
 from sweeper.service.state.accounts import Caller
-from sweeper.tracking.routes import NOTHING, is_weighed, reaches_out, searches, uploads, use_of
+from sweeper.service.state.database import Database
+from sweeper.tracking.routes import NOTHING, searches, uploads, use_of
 from sweeper.tracking.server import authorization
+from sweeper.tracking.writes import plainly, reaches_out, said_in, subjects
 
 PREFIX = "/mlflow"
 
@@ -40,13 +44,15 @@ SANDBOX = "sandbox; default-src 'none'; img-src 'self' data:; style-src 'unsafe-
 """What a run has logged may be a page: it is shown, but its scripts do not run as one of ours."""
 
 _ARTIFACTS = ("artifact", "mlflow-artifacts/")
+_STREAMED = uploads()
 
 
 class TrackingDoor:
     """ASGI application below /mlflow: the way to one MLflow server."""
 
-    def __init__(self, address: str) -> None:
-        self._proxy = ReverseProxy("MLflow", address, PREFIX, authorization(address))
+    def __init__(self, address: str, database: Database) -> None:
+        self._proxy = ReverseProxy("MLflow", address, PREFIX, authorization())
+        self._owners = Owners(self._proxy.ask, database)
 
     async def close(self) -> None:
         """Give the connections back."""
@@ -67,7 +73,7 @@ class TrackingDoor:
         use = use_of(request.method, path)
         if use == "closed":
             raise Refusal(403, "closed", "This part of MLflow is closed here.")
-        body = await _weighed(request, path) if use == "write" else None
+        body = await self._weigh(request, path) if use == "write" else None
         response = await self._proxy.pass_on(request, path, body)
         headers = MutableHeaders(raw=response.raw_headers)
         headers["content-security-policy"] = (
@@ -77,19 +83,16 @@ class TrackingDoor:
             headers["cache-control"] = "private, max-age=86400"
         return response
 
-
-async def _weighed(request: Request, path: str) -> bytes | None:
-    """See that a write may be made; its body, where that had to be read for it."""
-    caller: Caller = request.state.caller
-    if caller.scope < accounts.Scope.SUBMIT:
-        raise Refusal(403, "scope", f"The token may only {caller.scope.word}; this needs submit.")
-    if not is_weighed(path):
-        return None
-    body = await whole(request.receive, _WEIGHED)
-    if told := reaches_out(path, body):
-        raise Refusal(403, "closed", f"This part of MLflow is closed here: {told}.")
-    return body
-
-
-_WEIGHED = 1 << 20
-"""Bytes of a body that is read before it is passed on; MLflow's own limit."""
+    async def _weigh(self, request: Request, path: str) -> bytes | None:
+        """See that a write may be made; its body, where that had to be read for it."""
+        caller: Caller = request.state.caller
+        if caller.scope < accounts.Scope.SUBMIT:
+            title = f"The token may only {caller.scope.word}; this needs submit."
+            raise Refusal(403, "scope", title)
+        body = None if path.startswith(_STREAMED) else await whole(request.receive, BODY_LIMIT)
+        said = said_in(body or b"")
+        if told := reaches_out(path, said):
+            raise Refusal(403, "closed", f"This part of MLflow is closed here: {told}.")
+        query = plainly(request.query_params.multi_items())
+        await self._owners.check(caller, subjects(path, query, said))
+        return body

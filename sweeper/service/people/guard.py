@@ -34,7 +34,8 @@ COOKIE = "sweeper_session"
 CSRF_HEADER = "x-csrf-token"
 CSRF_FIELD = "csrf_token"
 
-PUBLIC = ("/login", "/health")
+HEALTH = "/health"
+PUBLIC = ("/login", HEALTH)
 PUBLIC_BELOW = ("/static/",)
 """What anybody is answered: signing in, whether the server is up, and the pages' own files."""
 
@@ -106,7 +107,8 @@ class Guard:
             await send(message)
 
         try:
-            self._check_origin(headers)
+            if path != HEALTH:  # it is asked by address, and tells strangers nothing
+                self._check_origin(headers)
             receive = bounded(receive, headers, limit)
             receive = await self._identify(scope, receive, headers)
             await self._app(scope, receive, watch)

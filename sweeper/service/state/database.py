@@ -12,6 +12,7 @@ from typing import Any
 
 from alembic import command
 from alembic.config import Config
+from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, create_engine, event, exc, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.orm import Session, sessionmaker
@@ -65,7 +66,13 @@ class Database:
             config = Config()
             config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
             config.attributes["connection"] = here
-            command.upgrade(config, "head")
+            try:
+                command.upgrade(config, "head")
+            except CommandError as error:  # it has gone through migrations that are not known here
+                raise DatabaseError(
+                    f"the database {redacted(self.url)} was made by a newer sweeper: install that "
+                    "one, or bring back the copy from before it"
+                ) from error
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[Session]:
@@ -125,7 +132,9 @@ def _translated(url: str) -> Iterator[None]:
 def _engine(url: str) -> Engine:
     try:
         parsed = make_url(url)
-        if parsed.get_backend_name() not in ("sqlite", "postgresql"):
+        backend = parsed.get_backend_name()
+        in_memory = backend == "sqlite" and parsed.database in (None, "", ":memory:")
+        if in_memory or backend not in ("sqlite", "postgresql"):
             raise exc.ArgumentError(url)
         engine = create_engine(parsed, pool_pre_ping=True, pool_size=20, max_overflow=40)
     except exc.ArgumentError as error:

@@ -125,6 +125,10 @@ class Lease(Table):
     ended: Mapped[float | None]
     starts: Mapped[int] = mapped_column(default=0)
     """How many drivers in a row have died before they did anything."""
+    settled: Mapped[int] = mapped_column(default=0)
+    """The last attempt whose end is in the state; of a later one the driver is out there."""
+    asked: Mapped[float] = mapped_column(default=0.0)
+    """The `sweeps.asked` that an end answers: what is wanted later is another matter."""
 
 
 class Driver(Table):
@@ -144,6 +148,10 @@ class Driver(Table):
     pid: Mapped[int | None]
     phase: Mapped[str] = mapped_column(default="starting")
     at_work: Mapped[int] = mapped_column(default=0)
+    machines: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    """How many of them are on which machine, as far as their workers have said."""
+    wants: Mapped[int | None]
+    """How many could be at work now, if it were allowed; None where it has not said."""
     over: Mapped[int] = mapped_column(default=0)
     budget: Mapped[int | None]
     best: Mapped[dict[str, Any]] = mapped_column(default=dict)
@@ -153,6 +161,8 @@ class Driver(Table):
     forecast: Mapped[dict[str, Any]] = mapped_column(default=dict)
     outcome: Mapped[str | None]
     """How it ended, in the words of `Outcome.state`; None while it lasts."""
+    asked: Mapped[float] = mapped_column(default=0.0)
+    """The `sweeps.asked` that it knew when it ended."""
     message: Mapped[str] = mapped_column(Text, default="")
     ended: Mapped[float | None]
 

@@ -119,6 +119,8 @@ def _leases() -> None:
         sa.Column("message", sa.Text(), nullable=False),
         sa.Column("ended", sa.Double(), nullable=True),
         sa.Column("starts", sa.Integer(), nullable=False),
+        sa.Column("settled", sa.Integer(), nullable=False),
+        sa.Column("asked", sa.Double(), nullable=False),
         sa.ForeignKeyConstraint(
             ["sweep_id"], ["sweeps.id"], name=op.f("fk_leases_sweep_id_sweeps"), ondelete="CASCADE"
         ),
@@ -139,6 +141,8 @@ def _drivers() -> None:
         sa.Column("pid", sa.Integer(), nullable=True),
         sa.Column("phase", sa.String(), nullable=False),
         sa.Column("at_work", sa.Integer(), nullable=False),
+        sa.Column("machines", sa.JSON(), nullable=False),
+        sa.Column("wants", sa.Integer(), nullable=True),
         sa.Column("over", sa.Integer(), nullable=False),
         sa.Column("budget", sa.Integer(), nullable=True),
         sa.Column("best", sa.JSON(), nullable=False),
@@ -146,6 +150,7 @@ def _drivers() -> None:
         sa.Column("cpu_seconds", sa.Double(), nullable=False),
         sa.Column("forecast", sa.JSON(), nullable=False),
         sa.Column("outcome", sa.String(), nullable=True),
+        sa.Column("asked", sa.Double(), nullable=False),
         sa.Column("message", sa.Text(), nullable=False),
         sa.Column("ended", sa.Double(), nullable=True),
         sa.ForeignKeyConstraint(

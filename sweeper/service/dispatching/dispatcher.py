@@ -1,0 +1,194 @@
+"""The dispatcher itself: a look every second, for as long as it has the lock."""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+
+from sqlalchemy.orm import Session
+
+from sweeper.errors import SweeperError
+from sweeper.service.dispatching import asking
+from sweeper.service.dispatching.hands import Hands, Jobs
+from sweeper.service.dispatching.states import Heartbeats, Life, Step, next_step, rests
+from sweeper.service.queue.arrange import Lease, arrange
+from sweeper.service.queue.asking import Machine
+from sweeper.service.state import dispatch
+from sweeper.service.state.database import Database
+from sweeper.service.state.dispatch import Pending
+from sweeper.service.state.events import add_event
+from sweeper.service.state.tables import ENDS
+from sweeper.wording import duration
+
+LOOK_EVERY = 1.0
+"""Seconds between two looks."""
+
+LOCK = "dispatcher"
+
+log = logging.getLogger(__name__)
+
+
+class Replaced(SweeperError):  # noqa: N818 - what happened
+    """Another dispatcher has begun its term: this one's lock was lost."""
+
+
+class Dispatcher:
+    """Looks after all sweeps. `erase` removes what a deleted one has left; False where that has to
+    be asked again."""
+
+    def __init__(self, database: Database, jobs: Jobs, erase: Callable[[str], bool]) -> None:
+        self._database = database
+        self._jobs = jobs
+        self._erase = erase
+        self._stop = threading.Event()
+        self._machines_away = ""
+
+    def run(self) -> None:
+        """Look again and again until `stop`; where another process has the lock, wait for it."""
+        while not self._stop.is_set():
+            try:
+                with self._database.lock(LOCK) as mine:
+                    if mine:
+                        self._serve()
+            except SweeperError as error:  # the database is away, or the lock with its connection
+                log.warning("the dispatcher waits: %s", error)
+            except Exception:
+                log.exception("the dispatcher stumbled, and begins anew")
+            self._stop.wait(LOOK_EVERY)
+
+    def stop(self) -> None:
+        """End after the present look; drivers go on."""
+        self._stop.set()
+
+    def _serve(self) -> None:
+        with self._database.writing() as session:
+            term = Term(dispatch.take_term(session), self._jobs, self._erase)
+        try:
+            while not self._stop.is_set():
+                machines = self._machines()
+                with self._database.writing() as session:
+                    term.look(session, machines)
+                term.act()
+                self._stop.wait(LOOK_EVERY)
+        finally:
+            term.close()
+
+    def _machines(self) -> tuple[Machine, ...]:
+        try:
+            machines = tuple(self._jobs.machines())
+        except SweeperError as error:
+            if str(error) != self._machines_away:
+                log.warning("there are no machines: %s", error)
+            self._machines_away = str(error)
+            return ()
+        self._machines_away = ""
+        return machines
+
+
+class Term:
+    """One dispatcher's time in office, from when it had the lock: it knows whose heart beats."""
+
+    def __init__(self, number: int, jobs: Jobs, erase: Callable[[str], bool]) -> None:
+        self._number = number
+        self._jobs = jobs
+        self._erase = erase
+        self._hearts = Heartbeats()
+        self._hands = Hands()
+        self._bin = Hands()  # apart, for MLflow may keep what is deleted waiting
+        self._to_do: list[tuple[Hands, str, Callable[[], object]]] = []
+
+    def look(self, session: Session, machines: tuple[Machine, ...]) -> None:
+        """See what has become of every sweep, and who may run how much.
+
+        Raises:
+            Replaced: another dispatcher has begun its term.
+        """
+        if not dispatch.is_current(session, self._number):
+            raise Replaced("another dispatcher has taken over")
+        now = time.time()
+        sweeps = dispatch.pending(session)
+        changed = {sweep.id: sweep for sweep in sweeps if self._advance(sweep, now)}
+        asks = [sweep for sweep in sweeps if asking.asks(sweep) and not rests(sweep, now)]
+        owners = asking.people(session, machines, now)
+        leases = arrange(machines, owners.values(), asking.asked(asks, owners))
+        for sweep in sweeps:
+            _write(sweep, leases.get(sweep.id), now)
+            if sweep.lease.parallel and not sweep.driven and sweep.wanted == "run":
+                sweep = replace(sweep, driver=dispatch.begin_driver(session, sweep))
+                if _become(sweep, Step("starting", sweep.lease.message, sweep.lease.starts), now):
+                    changed[sweep.id] = sweep
+            self._have_started(sweep)
+            if sweep.deleted is not None and not sweep.driven:
+                erase = partial(self._erase, sweep.id)
+                self._to_do.append((self._bin, f"delete {sweep.name}", erase))
+        for sweep in changed.values():
+            told = {"state": sweep.lease.state, "message": sweep.lease.message}
+            add_event(session, sweep.id, "state", told)
+
+    def act(self) -> None:
+        """Do outside what the look has decided, now that it is written down."""
+        for hands, what, action in self._to_do:
+            hands.do(what, action)
+        self._to_do.clear()
+
+    def close(self) -> None:
+        """The term is over."""
+        self._hands.close()
+        self._bin.close()
+
+    def _advance(self, sweep: Pending, now: float) -> bool:
+        """Take in what its driver and its owner say; whether it is in another state by that."""
+        life = self._hearts.life(sweep, time.monotonic())
+        driver = sweep.driver
+        step = next_step(sweep, life, self._hands.failed(f"start {driver.job}") if driver else "")
+        if life is Life.LOST and driver is not None:
+            # It may be a job that waits, or a process that is stopped: it must not go on later.
+            self._have(f"end {driver.job}", partial(self._jobs.end, driver.job))
+        return _become(sweep, step, now)
+
+    def _have_started(self, sweep: Pending) -> None:
+        """Have a driver started that has not said that it lives. A dispatcher that ended in between
+        may have begun it without."""
+        driver = sweep.driver
+        if driver is None or not sweep.driven or driver.heartbeat is not None:
+            return
+        arguments = (sweep.id, str(driver.attempt))
+        self._have(f"start {driver.job}", partial(self._jobs.start, driver.job, arguments))
+
+    def _have(self, what: str, action: Callable[[], object]) -> None:
+        self._to_do.append((self._hands, what, action))
+
+
+def _become(sweep: Pending, step: Step, now: float) -> bool:
+    lease, driver = sweep.lease, sweep.driver
+    new = step.state != lease.state
+    if new:
+        lease.state, lease.since = step.state, now
+        lease.ended = now if step.state in ENDS else None
+    lease.message, lease.starts = step.message, step.starts
+    if step.settled and driver is not None:
+        lease.settled = driver.attempt
+    if step.obeyed is not None:
+        lease.asked = step.obeyed
+    return new
+
+
+def _write(sweep: Pending, given: Lease | None, now: float) -> None:
+    """The sweep's lease, and what is told of its place in the queue."""
+    lease = sweep.lease
+    if given is None:
+        pause = rests(sweep, now)
+        lease.parallel, lease.place, lease.expected = 0, None, None
+        lease.reason = f"A driver is started again in about {duration(pause)}." if pause else ""
+        return
+    lease.parallel, lease.place = given.parallel, given.before
+    lease.reason = given.reason.words() if given.reason else ""
+    if given.starts_in is None:
+        lease.expected = None
+    elif lease.expected is None or abs(lease.expected - now - given.starts_in) > 60:
+        lease.expected = math.ceil((now + given.starts_in) / 60) * 60.0

@@ -1,0 +1,108 @@
+"""One driver: from its row to its outcome.
+
+What ends it is written as the sweep's outcome where that is the sweep's own; what is not, such as a
+cluster or a database that gave out, a lock that another process has, or a signal, leaves it
+`interrupted`, and the dispatcher has another driver go on.
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from sweeper.errors import LedgerError, Superseded, SweepBusy, SweeperError, TrackingError
+from sweeper.home import Home
+from sweeper.scheduling.events import Event, Outcome
+from sweeper.service.driving.post import Post
+from sweeper.service.driving.steering import ServiceSteering
+from sweeper.service.driving.summary import Summary
+from sweeper.service.driving.telling import Teller, Told
+from sweeper.service.state import drivers
+from sweeper.service.state.database import Database
+from sweeper.service.state.drivers import Word
+from sweeper.service.state.tables import Sweep as Row
+from sweeper.sweepfile.load import sweep_from_dict
+
+_NOT_ITS_OWN = (SweepBusy, LedgerError, TrackingError)
+"""What stops a driver and says nothing of its sweep."""
+
+log = logging.getLogger(__name__)
+
+
+def drive(
+    database: Database,
+    home: Home,
+    sweep_id: str,
+    attempt: int,
+    run: Callable[..., Outcome],
+) -> int:
+    """Be the driver of this attempt at a sweep, until it ends: `run` it, which is
+    `sweeper.scheduling.run.run`. Returns an exit status.
+
+    Raises:
+        DatabaseError: the database has not answered for long.
+    """
+    try:
+        with Post(database, sweep_id, attempt) as post:
+            with database.reading() as session:
+                row = session.get_one(Row, sweep_id)
+                told = [
+                    (event.kind, event.data, event.time)
+                    for event in drivers.told_of_trials(session, sweep_id)
+                ]
+            _drive(post, home, row, Told(told), run)
+    except Superseded as error:
+        log.warning("%s", error)
+        return 1
+    return 0
+
+
+def _drive(post: Post, home: Home, row: Row, told: Told, run: Callable[..., Outcome]) -> None:
+    folder = home.sweep(row.name)
+    steering = ServiceSteering(folder, post)
+    try:
+        sweep = sweep_from_dict(row.spec, row.name)
+        teller, summary = Teller(post.tell, told), Summary(sweep, post.note)
+
+        def listen(event: Event) -> None:
+            teller(event)
+            summary(event)
+
+        with tempfile.TemporaryDirectory() as beside:
+            source = Path(beside) / "sweep.yaml"
+            source.write_text(row.source, encoding="utf-8")
+            outcome = run(
+                sweep, home, events=listen, source=source, steering=steering, **_options(row)
+            )
+        summary.write()
+        state = "interrupted" if outcome.lost else outcome.state
+        message = outcome.message
+    except Superseded:
+        raise
+    except _NOT_ITS_OWN as error:
+        state, message = "interrupted", str(error)
+    except SweeperError as error:
+        state, message = "failed", str(error)
+    except Exception as error:
+        log.exception("the driver of %s has a fault", row.name)
+        state, message = "failed", f"a fault of the service: {type(error).__name__}: {error}"
+    post.end(lambda word: _in_view_of(word, steering, state, message))
+
+
+def _in_view_of(word: Word, steering: ServiceSteering, state: str, message: str) -> tuple[str, str]:
+    """How the sweep ended, in view of what is wanted now: one that has ended at another's word, or
+    at its driver's own, has only been interrupted where it is to run."""
+    if state == "cancelled" and steering.stood_aside:
+        return "interrupted", ""
+    if state in ("stopped", "cancelled") and steering.obeyed and word.wanted == "run":
+        return "interrupted", message
+    return state, message
+
+
+def _options(row: Row) -> dict[str, Any]:
+    """What `sweeper run` takes beside the file."""
+    known = ("adopt", "retry_failed", "accept_protocol")
+    return {name: row.options[name] for name in known if name in row.options}

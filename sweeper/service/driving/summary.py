@@ -1,0 +1,110 @@
+"""What lists and the queue know of a sweep that runs: its best so far, what is left, its pace."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from statistics import fmean
+
+from sweeper.scheduling.events import (
+    Event,
+    ProtocolChanged,
+    SweepStarted,
+    TrialEnded,
+    TrialEvaluated,
+    TrialStarted,
+)
+from sweeper.standings import Standings, standings_of
+from sweeper.sweepfile.model import Sweep
+from sweeper.trial import Trial
+from sweeper.wording import number
+
+LATELY = 50
+"""Trials, and gaps between evaluations, by which the pace is known: the last ones."""
+
+SHARE = 0.02
+"""Of a driver's time at most, to work out who leads."""
+
+
+class Summary:
+    """Listens to a sweep, and has `note` write what is new."""
+
+    def __init__(self, sweep: Sweep, note: Callable[..., None]) -> None:
+        self._sweep = sweep
+        self._note = note
+        self._trials: dict[int, Trial] = {}
+        self._all = 0
+        self._protocol: dict[str, str] = {}
+        self._seconds: deque[float] = deque(maxlen=LATELY)
+        self._gaps: deque[float] = deque(maxlen=LATELY)
+        self._last: dict[int, float] = {}
+        self._due = 0.0
+
+    def __call__(self, event: Event) -> None:
+        """Take in what has happened."""
+        match event:
+            case SweepStarted():
+                self._trials = {trial.number: trial for trial in event.records}
+                self._all = event.budget + event.replicates
+                self._protocol = dict(event.protocol)
+                self._seconds.extend(t.seconds for t in event.records if t.seconds is not None)
+                self._note(budget=event.budget or None)
+                self.write()
+            case ProtocolChanged():
+                self._protocol = dict(event.protocol)
+            case TrialStarted():
+                self._last[event.number] = event.time
+            case TrialEvaluated():
+                self._protocol = self._protocol or dict(event.evaluation.protocol)
+                if event.number in self._last:
+                    self._gaps.append(event.evaluation.time - self._last[event.number])
+                self._last[event.number] = event.evaluation.time
+            case TrialEnded(trial=Trial() as trial):
+                self._last.pop(trial.number, None)
+                self._trials[trial.number] = trial
+                if trial.seconds is not None:
+                    self._seconds.append(trial.seconds)
+                if time.monotonic() >= self._due:
+                    self.write()
+            case TrialEnded():
+                self._last.pop(event.number, None)
+
+    def write(self) -> None:
+        """Have it written as it is now."""
+        began = time.monotonic()
+        standings = standings_of(self._sweep, self._trials.values(), None, self._protocol or None)
+        self._note(best=best_of(standings), forecast=self._forecast())
+        self._due = time.monotonic() + (time.monotonic() - began) / SHARE
+
+    def _forecast(self) -> dict[str, float]:
+        """What is left, by the trials that are over; nothing before one is."""
+        pace = {"interval": fmean(self._gaps)} if self._gaps else {}
+        left = self._all - sum(trial.over for trial in self._trials.values())
+        if not self._seconds or not self._all:
+            return pace
+        each, needs = fmean(self._seconds), self._sweep.resources
+        at_once = max(1, min(self._sweep.limits.parallel, left))
+        hours = max(0, left) * each / 3600
+        return pace | {
+            "seconds": 3600 * hours / at_once,
+            "gpu_hours": hours * needs.gpu,
+            "cpu_hours": hours * needs.cpu,
+        }
+
+
+def best_of(standings: Standings) -> dict[str, object]:
+    """The winner so far: metric, value, trial, whether fresh seeds confirmed it, and in words."""
+    best, metric = standings.best, standings.metrics[0]
+    if best is None or best.value is None:
+        return {}
+    confirmed = best.confirmed is not None and best.confirmed.mean is not None
+    fresh = " on fresh seeds" if confirmed else ""
+    words = f"{metric} {number(best.value)}{fresh} by trial {best.trial.name}"
+    return {
+        "metric": metric,
+        "value": best.value,
+        "trial": best.trial.number,
+        "confirmed": confirmed,
+        "words": words,
+    }

@@ -1,0 +1,131 @@
+"""What a sweep still takes: hours by the clock, of GPUs and of CPUs, learnt from its own trials.
+
+    cost of a trial    c = r · s    r seconds a step, s steps that it trained
+    n to come          n · c̄ ± 1.645 · √(n σ² + n² σ² / k), from k trials of the same role
+
+r is the median over a trial's evaluations, so that pauses, retries and nights in between count for
+nothing; s is what it came to train, so that early stopping is in it. What runs now has its share
+behind it. Of replicates, which run to their last step, nothing is known before the first one: they
+take r̄ · the planned steps, and may be fewer, since the race gives up who can no longer win.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from statistics import fmean, median, stdev
+from typing import Any
+
+from sweeper.standings.progress import budget_of
+from sweeper.standings.standings import Standings
+from sweeper.trial import Trial
+from sweeper.wording import duration
+
+SIDES = 1.645
+"""Standard deviations on either side of which one in twenty lies beyond."""
+
+
+@dataclass(frozen=True)
+class Amount:
+    """About `expected`; nine times in ten between `low` and `high`."""
+
+    expected: float
+    low: float
+    high: float
+
+    def times(self, factor: float) -> Amount:
+        """The same in another unit."""
+        return Amount(self.expected * factor, self.low * factor, self.high * factor)
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What is still to come: `trials` of the search and at most so many `replicates`. The amounts
+    are None where nothing can be known, and `reason` says why."""
+
+    trials: int | None = None
+    replicates: int = 0
+    seconds: Amount | None = None
+    gpu_hours: Amount | None = None
+    cpu_hours: Amount | None = None
+    reason: str = ""
+
+    def in_words(self) -> str:
+        """`about 3 h 20 min more (2 h 50 min to 4 h), 6.7 GPU hours, 13 CPU hours`; the reason
+        where nothing is known."""
+        if self.seconds is None:
+            return self.reason
+        if not self.seconds.high:
+            return "nothing"
+        told = duration(self.seconds.expected)
+        words = f"about {told} ({duration(self.seconds.low)} to {duration(self.seconds.high)})"
+        for name, hours in (("GPU", self.gpu_hours), ("CPU", self.cpu_hours)):
+            if hours is not None and hours.expected:
+                words += f", {hours.expected:.2g} {name} hours"
+        return words
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for programs."""
+        return asdict(self)
+
+
+def forecast_of(standings: Standings) -> Forecast:
+    """What the sweep still takes from here on, with as many trials at once as its file says."""
+    sweep, budget = standings.sweep, budget_of(standings)
+    if budget is None:
+        return Forecast(reason="not known: nothing limits its trials")
+    rates = {trial.number: rate for trial in standings.trials if (rate := _rate(trial)) is not None}
+    if not rates:
+        return Forecast(reason="not known before a trial was evaluated")
+    search = standings.trials if sweep.is_ablation else standings.search
+    replicates = [] if sweep.is_ablation else [t for t in standings.trials if t.role == "replicate"]
+    whole = fmean(rates.values()) * fmean(map(standings.steps_of, standings.trials))
+    left = max(0, budget - sum(trial.over for trial in search))
+    more = max(0, sweep.replicates - sum(trial.over for trial in replicates))
+    parts = [_to_come(search, left, rates, whole), _to_come(replicates, more, rates, whole)]
+    amount = Amount(*(sum(values) for values in zip(*map(_values, parts), strict=True)))
+    at_once = max(1, min(sweep.limits.parallel, left + more))
+    return Forecast(
+        left,
+        more,
+        amount.times(1 / at_once),
+        amount.times(sweep.resources.gpu / 3600),
+        amount.times(sweep.resources.cpu / 3600),
+    )
+
+
+def _to_come(
+    trials: Sequence[Trial], count: int, rates: Mapping[int, float], whole: float
+) -> Amount:
+    """Seconds of training of `count` further trials like these; each takes `whole` where none of
+    them has ended."""
+    costs = [rates[t.number] * t.steps for t in trials if t.over and t.number in rates]
+    mean = fmean(costs) if costs else whole
+    spread = stdev(costs) if len(costs) > 1 else mean / 2  # of one trial nothing is known but that
+    behind = sum(
+        min(mean, rates[trial.number] * trial.steps)
+        for trial in trials
+        if not trial.over and trial.number in rates
+    )
+    side = SIDES * math.sqrt(count * spread**2 + count**2 * spread**2 / max(1, len(costs)))
+    expected = max(0.0, count * mean - behind)
+    return Amount(expected, max(0.0, expected - side), expected + side if count else 0.0)
+
+
+def _rate(trial: Trial) -> float | None:
+    """Seconds a step; None of a trial that tells nothing of it."""
+    marks = [(one.step, one.time) for one in trial.evaluations]
+    if trial.started is not None and trial.attempts == 1:
+        marks.insert(0, (0, trial.started))
+    rates = [
+        (after - before) / (step - last)
+        for (last, before), (step, after) in pairwise(marks)
+        if step > last and after >= before
+    ]
+    return median(rates) if rates else None
+
+
+def _values(amount: Amount) -> tuple[float, float, float]:
+    return amount.expected, amount.low, amount.high
