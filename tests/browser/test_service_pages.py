@@ -27,7 +27,7 @@ ABLATION = {
     "name": "ablation",
     "base": {"data": {"name": "digits"}, "steps": 80},
     "parameters": {"tricks.ema": {"toggle": True}, "tricks.r1": {"toggle": True}},
-    "ablation": {"design": "leave_one_out", "seeds": 4},
+    "ablation": {"design": "leave_one_out", "seeds": 3},
 }
 DONE: dict[str, Any] = {
     "name": "done",
