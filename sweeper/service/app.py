@@ -82,7 +82,7 @@ def application(
     app.add_api_route("/health", _health, methods=["GET"], include_in_schema=False)
     from sweeper.service.api.install import OPENINGS  # they import this file
     from sweeper.service.api.install import install as install_api
-    from sweeper.service.pages import install as install_pages
+    from sweeper.service.pages.install import install as install_pages
 
     for add in (install_api, install_pages, *install):
         add(app, service)
