@@ -4,12 +4,13 @@
     the socket                          bound: a second one at this address is refused here
     MLflow                              a child on loopback, unless a server is named; restarted
                                         where it dies
+    Ray                                 the cluster that is named, else a head of our own
     the first admin's token             shown once, on a terminal
-    notices                             a thread
+    dispatcher, notices                 threads
     HTTP                                last: whoever is answered finds all of it
 
-It ends in the opposite order. Sweeps are no children of it: their drivers go on without, and the
-next start finds them.
+It ends in the opposite order. Ray and the drivers are no children of it: they go on without, and
+the next start finds them; `down` ends them.
 """
 
 from __future__ import annotations
@@ -19,15 +20,21 @@ import fcntl
 import getpass
 import os
 import sys
+import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from sweeper.errors import SweeperError
 from sweeper.home import Home, writing
 from sweeper.privacy import private
+from sweeper.scheduling.jobs import JobsUnreachable
 from sweeper.secrets import without_user
 from sweeper.service.actions.adopting import adopt_home
+from sweeper.service.actions.deleting import erase
 from sweeper.service.app import Install, Service, application
 from sweeper.service.child import Child
+from sweeper.service.cluster import Cluster
+from sweeper.service.dispatching.dispatcher import Dispatcher
 from sweeper.service.doors import OPENINGS, Doors
 from sweeper.service.listening import Signals, bound, listener, log_to_terminal
 from sweeper.service.notices.worker import Notices
@@ -58,7 +65,7 @@ def serve(settings: ServiceSettings, mlflow_port: int, say: Say = print) -> int:
     with writing(home.path), private(home.path):
         home.path.mkdir(parents=True, exist_ok=True)
         with contextlib.ExitStack() as parts:
-            parts.enter_context(_only_one(home))
+            parts.enter_context(only_one(home))
             database = Database(settings.database)
             parts.callback(database.close)
             database.upgrade()
@@ -69,13 +76,16 @@ def serve(settings: ServiceSettings, mlflow_port: int, say: Say = print) -> int:
                 )
             socket = parts.enter_context(contextlib.closing(bound(settings)))
             mlflow = parts.enter_context(_mlflow(home, mlflow_port, say))
+            cluster = _cluster(settings, mlflow, say)
             if signals.ending.is_set():
                 return 0
             service = Service(settings, database, signals.ending)
             notices = Notices(service)
+            dispatcher = Dispatcher(database, cluster, partial(erase, service))
             _welcome(database, say)
             if taken := adopt_home(service):
                 say(f"Taken in from {home.path}: {', '.join(taken)}")
+            parts.enter_context(_running("dispatcher", dispatcher.run, dispatcher.stop))
             notices.start()
             parts.callback(notices.stop)
             install: tuple[Install, ...] = (install_pages, Doors(mlflow).install)
@@ -87,7 +97,7 @@ def serve(settings: ServiceSettings, mlflow_port: int, say: Say = print) -> int:
 
 
 @contextlib.contextmanager
-def _only_one(home: Home) -> Iterator[None]:
+def only_one(home: Home) -> Iterator[None]:
     """Be the only one that serves this home. The kernel frees the lock when its holder dies.
 
     Raises:
@@ -136,6 +146,33 @@ def _mlflow(home: Home, port: int, say: Say) -> Iterator[str]:
         yield address
     finally:
         child.stop()
+
+
+def _cluster(settings: ServiceSettings, mlflow: str, say: Say) -> Cluster:
+    """The Ray that drivers run on. One that is named may be away for now: its sweeps wait.
+
+    Raises:
+        UserError: $RAY_ADDRESS is none that can be used.
+        SweeperError: no Ray can be started here.
+    """
+    cluster = Cluster(settings, mlflow)
+    try:
+        cluster.connect()
+    except JobsUnreachable as error:
+        say(f"{error}\nSweeps wait until it does.")
+    return cluster
+
+
+@contextlib.contextmanager
+def _running(name: str, run: Callable[[], None], stop: Callable[[], None]) -> Iterator[None]:
+    """A thread for the length of the block."""
+    thread = threading.Thread(target=run, name=name, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop()
+        thread.join()
 
 
 def _welcome(database: Database, say: Say) -> None:
