@@ -121,9 +121,10 @@ def preview(
         say(f"  {number:>3}  {settings(values) or 'the base configuration'}")
     say(f"{plan_in_words(sweep, trials)}, {sweep.limits.parallel} at a time")
     if forecast:
+        gpus = f", {forecast['gpu_hours']:.2g} GPU hours" if forecast["gpu_hours"] else ""
         say(
             f"one trial takes about {duration(forecast['seconds_per_trial'])} on this machine; "
-            f"all of it at most {duration(forecast['seconds'])} "
+            f"all of it at most {duration(forecast['seconds'])}{gpus} "
             f"(scheduler: {sweep.scheduler.name}, which may stop trials early)"
         )
 
