@@ -12,6 +12,8 @@ from fastapi import Depends, FastAPI, Request
 from starlette.types import ASGIApp
 
 from sweeper.service import problem
+from sweeper.service.events import Hub
+from sweeper.service.machines import Machines
 from sweeper.service.memo import Memo
 from sweeper.service.people.guard import Guard, Openings
 from sweeper.service.readings import Readings
@@ -28,12 +30,16 @@ class Service:
     ending: threading.Event = field(default_factory=threading.Event)
     """The process is about to end: an answer without an end (a stream of events) finds one."""
     readings: Readings = field(init=False)
+    hub: Hub = field(init=False)
     memo: Memo = field(default_factory=Memo)
+    machines: Machines | None = None
+    """What the cluster has; None where nobody has said which one it is."""
     closing: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
     """What is done, last first, when the application ends."""
 
     def __post_init__(self) -> None:
         self.readings = Readings(self.settings.home)
+        self.hub = Hub(self.database, self.ending)
 
 
 def service_of(request: Request) -> Service:
@@ -76,7 +82,7 @@ def application(
     app.add_api_route("/health", _health, methods=["GET"], include_in_schema=False)
     from sweeper.service.api.install import OPENINGS  # they import this file
     from sweeper.service.api.install import install as install_api
-    from sweeper.service.pages import install as install_pages
+    from sweeper.service.pages.install import install as install_pages
 
     for add in (install_api, install_pages, *install):
         add(app, service)

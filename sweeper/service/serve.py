@@ -29,6 +29,7 @@ from sweeper.home import Home, writing
 from sweeper.privacy import private
 from sweeper.scheduling.jobs import JobsUnreachable
 from sweeper.secrets import without_user
+from sweeper.service.actions.adopting import adopt_home
 from sweeper.service.actions.deleting import erase
 from sweeper.service.app import Install, Service, application
 from sweeper.service.child import Child
@@ -82,6 +83,8 @@ def serve(settings: ServiceSettings, mlflow_port: int, say: Say = print) -> int:
             notices = Notices(service)
             dispatcher = Dispatcher(database, cluster, partial(erase, service))
             _welcome(database, say)
+            if taken := adopt_home(service):
+                say(f"Taken in from {home.path}: {', '.join(taken)}")
             parts.enter_context(_running("dispatcher", dispatcher.run, dispatcher.stop))
             notices.start()
             parts.callback(notices.stop)

@@ -56,14 +56,13 @@ def revoke_token(service: Service, caller: Caller, identifier: str) -> None:
     """Have a token open nothing from now on: one's own, or by an admin any.
 
     Raises:
-        Refusal: it is somebody else's.
-        UserError: there is none.
+        Refusal: there is none, or it is somebody else's; status 404.
     """
     with service.database.writing() as session:
         token = session.get(Token, identifier)
         if token is None or (token.person_id != caller.person.id and not caller.is_admin):
             # Whether another's is there is not told.
-            raise UserError(f"you have no token {identifier!r}")
+            raise Refusal(404, "unknown-token", f"you have no token {identifier!r}")
         accounts.revoke(session, identifier)
         audit.note(session, caller, "revoke a token", identifier)
 
@@ -84,14 +83,14 @@ def add_person(service: Service, caller: Caller, name: str) -> Person:
 
 def change_person(service: Service, caller: Caller, name: str, given: dict[str, Any]) -> Person:
     """Give somebody another weight or other quotas: `weight`, `max_parallel`, `max_gpus`,
-    `gpu_hours_month`; a quota of None is none.
+    `gpu_hours_month`, as far as they are given; a quota of None is none.
 
     Raises:
-        Refusal: the caller is no admin.
-        UserError: there is nobody of that name, or a number cannot be.
+        Refusal: the caller is no admin, or there is nobody of that name.
+        UserError: a number cannot be.
     """
     admin(caller)
-    weight = given.get("weight")
+    weight = given.get("weight", 1.0)
     if weight is None or not 0.01 <= weight <= 100:
         raise UserError(f"a weight is a number from 0.01 to 100, not {weight}")
     for key in ("max_parallel", "max_gpus", "gpu_hours_month"):
@@ -100,7 +99,7 @@ def change_person(service: Service, caller: Caller, name: str, given: dict[str, 
     with service.database.writing() as session:
         person = accounts.person_named(session, name)
         if person is None:
-            raise UserError(f"there is nobody named {name!r}")
+            raise Refusal(404, "unknown-person", f"there is nobody named {name!r}")
         before = {key: getattr(person, key) for key in given}
         for key, value in given.items():
             setattr(person, key, value)

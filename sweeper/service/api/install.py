@@ -9,7 +9,19 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
-from sweeper.service.api import caching, files, notices, records, results, sweeps, trials
+from sweeper.service.api import (
+    caching,
+    cluster,
+    events,
+    files,
+    logs,
+    notices,
+    people,
+    records,
+    results,
+    sweeps,
+    trials,
+)
 from sweeper.service.api.routing import PROBLEM
 from sweeper.service.app import Service
 from sweeper.service.problem import MEDIA_TYPE, ProblemDetails
@@ -23,6 +35,10 @@ _PARTS: tuple[Callable[[FastAPI], None], ...] = (
     results.install,
     files.install,
     records.install,
+    logs.install,
+    events.install,
+    cluster.install,
+    people.install,
     notices.install,
 )
 

@@ -69,4 +69,6 @@ def _is_one(value: Any, kind: type) -> bool:
     if kind is float:
         number = isinstance(value, int | float) and not isinstance(value, bool)
         return number and math.isfinite(value)
+    if kind is int:  # what a database holds
+        return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 1 << 53
     return isinstance(value, kind) and "\0" not in str(value)

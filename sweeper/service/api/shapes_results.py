@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-from sweeper.ablation.search_statistics import Importance
 from sweeper.service.api.shape import Number, Numbers, Plain, Shape
-from sweeper.service.readings import Reading
-from sweeper.standings import Standing, Standings
-from sweeper.standings.against_base import against_base
-from sweeper.standings.cells import CellStanding
-from sweeper.standings.otherwise import measured_otherwise
-from sweeper.standings.progress import progress_of
-from sweeper.standings.values import OverSeeds
-from sweeper.standings.verdict import verdict_in_words
+
+if TYPE_CHECKING:  # clients read these shapes, too, and no study
+    from sweeper.ablation.search_statistics import Importance
+    from sweeper.service.readings import Reading
+    from sweeper.standings import Standing, Standings
+    from sweeper.standings.cells import CellStanding
+    from sweeper.standings.values import OverSeeds
 
 
 class SeedsShape(Shape):
@@ -139,6 +137,11 @@ class StandingsShape(Shape):
     @classmethod
     def of(cls, reading: Reading, limit: int) -> Self:
         """Those of a reading, with the first `limit` trials."""
+        from sweeper.standings.against_base import against_base
+        from sweeper.standings.otherwise import measured_otherwise
+        from sweeper.standings.progress import progress_of
+        from sweeper.standings.verdict import verdict_in_words
+
         standings = reading.standings
         progress, compared = progress_of(standings), against_base(standings)
         lost = standings.race.given_up if standings.replicates and standings.race else ()

@@ -31,6 +31,10 @@ COPIED = ("latex", "markdown", "csv")
 """Formats in which a table can be copied from its page."""
 
 
+LATER = Markup('<p class="muted">This fills up as trials end.</p>\n')
+"""In place of a section that has nothing to show yet."""
+
+
 @dataclass(frozen=True)
 class Section:
     """One section: its key in addresses, its heading, what makes it; `late`: not before somebody

@@ -8,7 +8,17 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sweeper.service.state.sweeps import Entry
-from sweeper.wording import NONE, duration, measure, number, plain, plural, setting, short_path
+from sweeper.wording import (
+    NONE,
+    duration,
+    measure,
+    number,
+    plain,
+    plural,
+    sentence,
+    setting,
+    short_path,
+)
 
 STATE_NOTES: Mapping[str, str] = {
     "queued": "waiting",
@@ -76,6 +86,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "number": number,
     "plain": plain,
     "plural": plural,
+    "sentence": sentence,
     "setting": setting,
     "short_path": short_path,
     "state": state_in_words,

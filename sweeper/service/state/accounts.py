@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import secrets
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -82,6 +83,17 @@ def people(session: Session) -> list[Person]:
     return list(session.scalars(select(Person).order_by(Person.name)))
 
 
+def first_admin(session: Session) -> Person | None:
+    """Who has had a token of an admin for longest; None before anybody has."""
+    return session.scalar(
+        select(Person)
+        .join(Token, Token.person_id == Person.id)
+        .where(Token.scope == Scope.ADMIN.word)
+        .order_by(Token.created)
+        .limit(1)
+    )
+
+
 def add_person(session: Session, name: str, *, weight: float = 1.0) -> Person:
     """Somebody new.
 
@@ -153,6 +165,12 @@ def caller_with_token(session: Session, words: str) -> Caller | None:
     return _caller(session, token, None)
 
 
+def valid_tokens(session: Session, identifiers: Collection[str]) -> set[str]:
+    """Those of these tokens that still open something."""
+    found = session.scalars(select(Token).where(Token.id.in_(identifiers)))
+    return {token.id for token in found if _is_valid(token)}
+
+
 def sign_in(session: Session, caller: Caller) -> str:
     """Sign a browser in: the words of its cookie."""
     now, words = time.time(), secrets.token_urlsafe(32)
@@ -196,10 +214,14 @@ def note_use(session: Session, token: Token) -> None:
 
 
 def _caller(session: Session, token: Token, csrf: str | None) -> Caller | None:
-    if token.revoked or (token.expires is not None and token.expires < time.time()):
+    if not _is_valid(token):
         return None
     person = session.get(Person, token.person_id)
     return Caller(person, token, csrf) if person else None
+
+
+def _is_valid(token: Token) -> bool:
+    return not token.revoked and (token.expires is None or token.expires >= time.time())
 
 
 def _hash(secret: str) -> str:

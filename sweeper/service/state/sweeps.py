@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -96,6 +96,11 @@ def entries(session: Session) -> list[Entry]:
     return [Entry(*row) for row in rows]
 
 
+def names(session: Session) -> set[str]:
+    """The names that are taken, those of sweeps that are being deleted included."""
+    return set(session.scalars(select(Sweep.name)))
+
+
 def entry_named(session: Session, name: str) -> Entry:
     """The sweep of this name, or of this id.
 
@@ -134,6 +139,13 @@ def entries_chosen() -> Select[Sweep, Person, Lease, Driver]:
         .outerjoin(Driver, Driver.sweep_id == Sweep.id)
         .where(Sweep.deleted.is_(None))
     )
+
+
+def names_of_jobs(session: Session, jobs: Collection[str]) -> dict[str, str]:
+    """Of these jobs those that drive a sweep: their ids → the sweeps' names."""
+    chosen = select(Driver.job, Sweep.name).join(Sweep, Sweep.id == Driver.sweep_id)
+    rows = session.execute(chosen.where(Driver.job.in_(jobs))).all()
+    return {row.job: row.name for row in rows}
 
 
 def add_order(

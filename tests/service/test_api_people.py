@@ -1,0 +1,119 @@
+"""Who asks, tokens, people and deeds over the API; the queue and the cluster."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from sweeper.errors import SweeperError
+from sweeper.service.api.shapes_sweeps import LimitsAsked
+from sweeper.service.state.tables import Driver, Lease
+from sweeper.sweepfile.sections import Limits
+from tests.service.conftest import Lab
+
+API = "/api/v1"
+
+
+def test_who_asks_is_told_who_they_are(lab: Lab) -> None:
+    me = lab.client("dee").get(f"{API}/me").json()
+    assert (me["person"]["name"], me["token"]["scope"]) == ("dee", "read")
+    assert "hash" not in str(me)
+
+
+def test_a_token_makes_none_that_may_more_or_lasts_longer(lab: Lab) -> None:
+    bo, ada = lab.client("bo"), lab.client("ada")
+    made = bo.post(f"{API}/tokens", json={"name": "laptop", "days": 1.0}).json()
+    assert made["scope"] == "read"
+    short = lab.client()
+    short.headers["authorization"] = f"Bearer {made['token']}"
+    assert short.get(f"{API}/me").json()["token"]["id"] == made["id"]
+    assert bo.post(f"{API}/tokens", json={"name": "x", "scope": "admin"}).status_code == 403
+    assert bo.post(f"{API}/tokens", json={"name": "x", "person": "cy"}).status_code == 403
+    theirs = ada.post(f"{API}/tokens", json={"name": "x", "person": "cy", "scope": "submit"}).json()
+    listed = [token["id"] for token in lab.client("cy").get(f"{API}/tokens").json()]
+    assert theirs["id"] in listed
+    assert bo.get(f"{API}/tokens", params={"person": "cy"}).status_code == 403
+    assert len(ada.get(f"{API}/tokens", params={"person": "cy"}).json()) == 2
+    assert ada.get(f"{API}/tokens", params={"person": "nobody"}).status_code == 404
+    assert bo.delete(f"{API}/tokens/{theirs['id']}").status_code == 404
+    assert bo.delete(f"{API}/tokens/{made['id']}").status_code == 204
+    assert short.get(f"{API}/me").status_code == 401
+    assert "token" not in bo.get(f"{API}/tokens").json()[0]
+
+
+def test_admins_alone_see_people_and_deeds(lab: Lab) -> None:
+    bo, ada = lab.client("bo"), lab.client("ada")
+    for path in ("people", "audit"):
+        assert bo.get(f"{API}/{path}").status_code == 403
+    assert bo.post(f"{API}/people", json={"name": "eve"}).status_code == 403
+    assert ada.post(f"{API}/people", json={"name": "eve"}).status_code == 201
+    assert ada.post(f"{API}/people", json={"name": "eve"}).status_code == 422
+    changed = ada.patch(f"{API}/people/eve", json={"weight": 2.0, "max_parallel": 4}).json()
+    assert (changed["weight"], changed["max_parallel"]) == (2.0, 4)
+    changed = ada.patch(f"{API}/people/eve", json={"max_parallel": None}).json()
+    assert (changed["weight"], changed["max_parallel"]) == (2.0, None)
+    assert ada.patch(f"{API}/people/nobody", json={}).status_code == 404
+    names = [person["name"] for person in ada.get(f"{API}/people").json()]
+    assert names == ["ada", "bo", "cy", "dee", "eve"]
+    first = ada.get(f"{API}/audit", params={"limit": 2}).json()
+    rest = ada.get(f"{API}/audit", params={"cursor": first["next"]}).json()
+    deeds = [deed["action"] for deed in first["items"] + rest["items"]]
+    assert deeds == ["change a person", "change a person", "add a person"]
+    assert rest["next"] is None
+
+
+def test_the_queue_says_who_waits_for_what(lab: Lab) -> None:
+    rows = {name: lab.submit("bo", name) for name in ("runs", "second", "first", "over")}
+    with lab.database.writing() as session:
+        told: dict[str, dict[str, Any]] = {
+            "runs": {"state": "running", "parallel": 2},
+            "first": {"place": 0, "reason": "it is cy's turn", "expected": 5.0},
+            "second": {"place": 1},
+            "over": {"state": "finished"},
+        }
+        for name, facts in told.items():
+            lease = session.get_one(Lease, rows[name].id)
+            for key, value in facts.items():
+                setattr(lease, key, value)
+    queue = lab.client("dee").get(f"{API}/queue").json()
+    assert [(one["name"], one["place"]) for one in queue] == [
+        ("runs", None),
+        ("first", 0),
+        ("second", 1),
+    ]
+    assert (queue[1]["reason"], queue[1]["expected"]) == ("it is cy's turn", 5.0)
+
+
+@dataclass
+class _Machine:
+    id: str = "1"
+    name: str = "head"
+    address: str = "10.0.0.1"
+    alive: bool = True
+    total: dict[str, float] = field(default_factory=lambda: {"CPU": 8.0, "GPU": 1.0, "memory": 2e9})
+    free: dict[str, float] = field(default_factory=lambda: {"CPU": 6.0, "GPU": 0.5})
+    jobs: tuple[str, ...] = ("small-1", "another")
+
+
+def test_the_cluster_is_shown_where_it_is_known(lab: Lab) -> None:
+    row = lab.submit("bo", "small")
+    unknown = lab.client("dee").get(f"{API}/cluster")
+    assert (unknown.status_code, unknown.json()["type"]) == (503, "/problems/unavailable")
+    with lab.database.writing() as session:
+        session.add(Driver(sweep_id=row.id, attempt=1, job="small-1", begun=1.0))
+    lab.service.machines = lambda: [_Machine()]
+    (machine,) = lab.client("dee").get(f"{API}/cluster").json()
+    assert (machine["gpus"], machine["gpus_free"], machine["sweeps"]) == (1.0, 0.5, ["small"])
+
+
+def test_a_cluster_that_does_not_answer_is_told(lab: Lab) -> None:
+    def away() -> Any:
+        raise SweeperError("the Ray cluster does not answer")
+
+    lab.service.machines = away
+    answer = lab.client("dee").get(f"{API}/cluster")
+    assert (answer.status_code, answer.json()["title"]) == (503, "the Ray cluster does not answer")
+
+
+def test_every_limit_of_a_sweep_file_can_be_changed() -> None:
+    assert set(LimitsAsked.model_fields) == set(Limits.model_fields)
