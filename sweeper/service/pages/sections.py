@@ -62,7 +62,7 @@ def sections_of(standings: Standings) -> list[Section]:
         Section("leaderboard", "Leaderboard", _leaderboard),
         Section("steps", f"{metric} over steps", _over_steps),
         Section("parallel", "Parallel coordinates", _parallel),
-        Section("parameters", "Each parameter", _parameters),
+        Section("parameters", "Each parameter", _parameters, late=True),
         Section("matters", "What the best share", _what_matters, late=True),
         Section("tables", "On fresh seeds", _tables, late=True),
     ]
