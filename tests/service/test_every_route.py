@@ -58,6 +58,9 @@ TRAVERSALS = (
     "%c0%ae%c0%ae%2fmarker",
     "%ff%fe",
 )
+_OWN = (":fork", ":validate", "new", "notices", "tokens", "logout", "mlflow", "optuna", "static")
+"""Words of paths that are to no sweep of somebody else's."""
+
 MARKER = "only the server's own user reads this"
 
 Route = tuple[str, str]
@@ -183,19 +186,8 @@ def test_another_s_sweep_is_nobody_else_s_to_change(
 ) -> None:
     before = _rows(lab)
     client = _client(app, lab.tokens["cy"])
-    own = (
-        ":fork",
-        ":validate",
-        "/notices",
-        "/new",
-        "/tokens",
-        "/logout",
-        "/mlflow",
-        "/optuna",
-        "/static",
-    )  # not of a sweep
     for method, path in routes:
-        if method in READING or _is_public(path) or any(word in path for word in own):
+        if method in READING or _is_public(path) or any(word in path for word in _OWN):
             continue
         for body in ({}, {"trials": 99}, {"values": {}}, {"priority": "urgent"}):
             answer = client.request(method, path, json=body)
