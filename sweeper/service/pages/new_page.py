@@ -45,7 +45,8 @@ def new(
     if sweep:
         text = _renamed(service, submitting.file_of(service, sweep, trial))
     else:
-        text = piece("new/start.yaml", preset=preset if preset in presets.names() else "")
+        start = piece("new/start.yaml", preset=preset if preset in presets.names() else "")
+        text = f"{start}\n"
     return _editor(request, service, text)
 
 
