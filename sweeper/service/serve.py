@@ -79,7 +79,7 @@ def serve(settings: ServiceSettings, mlflow_port: int, say: Say = print) -> int:
             cluster = _cluster(settings, mlflow, say)
             if signals.ending.is_set():
                 return 0
-            service = Service(settings, database, signals.ending)
+            service = Service(settings, database, signals.ending, machines=cluster.look)
             notices = Notices(service)
             dispatcher = Dispatcher(database, cluster, partial(erase, service))
             _welcome(database, say)
