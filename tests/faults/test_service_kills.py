@@ -18,6 +18,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import httpx
 import optuna
@@ -70,18 +71,13 @@ class Lab:
     """Sweep → descriptions that somebody tried to give it; those before the last one that was
     answered 2xx are gone."""
 
-    def ask(self, method: str, path: str, who: str, **options: object) -> httpx.Response | None:
+    def ask(self, method: str, path: str, who: str, **options: Any) -> httpx.Response | None:
         """An answer, or none where nobody is there to give one."""
         headers = {"authorization": f"Bearer {self.tokens[who]}"}
-        headers |= options.pop("headers", {})  # type: ignore[arg-type]
+        headers |= options.pop("headers", {})
         with contextlib.suppress(httpx.TransportError):
-            return httpx.request(
-                method,
-                self.process.address + path,
-                headers=headers,
-                timeout=30,
-                **options,  # type: ignore[arg-type]
-            )
+            address = self.process.address + path
+            return httpx.request(method, address, headers=headers, timeout=30, **options)
         return None
 
     def submit(self, name: str) -> None:
