@@ -25,7 +25,7 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from sweeper.errors import SweeperError
+from sweeper.errors import SweeperError, UserError
 from sweeper.home import Home, writing
 from sweeper.privacy import private
 from sweeper.scheduling.jobs import JobsUnreachable
