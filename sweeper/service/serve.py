@@ -80,7 +80,7 @@ def serve(settings: ServiceSettings, mlflow_port: int, say: Say = print) -> int:
                     "serves everybody"
                 )
             socket = parts.enter_context(contextlib.closing(bound(settings)))
-            mlflow = parts.enter_context(_mlflow(home, mlflow_port, say))
+            mlflow = parts.enter_context(_mlflow(home, mlflow_port, signals, say))
             cluster = _cluster(settings, mlflow, say)
             if signals.ending.is_set():
                 return 0
@@ -122,7 +122,7 @@ def only_one(home: Home) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _mlflow(home: Home, port: int, say: Say) -> Iterator[str]:
+def _mlflow(home: Home, port: int, signals: Signals, say: Say) -> Iterator[str]:
     """Address of the MLflow that runs are recorded to: the server that is named, else one of our
     own, for the length of the block. Drivers are told it as well.
 
@@ -147,7 +147,7 @@ def _mlflow(home: Home, port: int, say: Say) -> Iterator[str]:
     )
     child.start()
     try:
-        child.wait()
+        child.wait(signals.ending)
         os.environ["MLFLOW_TRACKING_URI"] = address
         yield address
     finally:
