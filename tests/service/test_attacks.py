@@ -1,0 +1,74 @@
+"""What somebody would try who means harm, or whose program is broken: each was once let through."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+from starlette.datastructures import Headers
+from starlette.testclient import TestClient
+
+from sweeper.service.people import bodies
+from sweeper.service.people.attempts import ALLOWED
+from sweeper.service.people.guard import COOKIE
+from sweeper.service.problem import MEDIA_TYPE, Refusal
+from tests.service.conftest import SMALL, Lab
+
+FORM = {"content-type": "application/x-www-form-urlencoded"}
+JSON = {"content-type": "application/json"}
+
+
+def signed_in(lab: Lab, person: str) -> TestClient:
+    """A browser of this person."""
+    client = lab.client()
+    assert client.post("/login", data={"token": lab.tokens[person]}).status_code == 303
+    return client
+
+
+# Who asks ---------------------------------------------------------------------------------------
+
+
+def test_who_guesses_keeps_nobody_else_of_the_same_address_out(lab: Lab) -> None:
+    client = lab.client()
+    for _ in range(ALLOWED + 1):
+        guessed = client.get("/api/v1/me", headers={"authorization": "Bearer swp_a_b"})
+    assert guessed.status_code == 429
+    assert client.post("/login", data={"token": "swp_a_b"}).status_code == 429
+    bearer = {"authorization": f"Bearer {lab.tokens['bo']}"}
+    assert client.get("/api/v1/me", headers=bearer).status_code == 200
+    assert client.post("/login", data={"token": lab.tokens["bo"]}).status_code == 303
+
+
+def test_a_page_that_is_left_open_leads_to_signing_in_for_ever(lab: Lab) -> None:
+    browser = lab.client()
+    browser.cookies.set(COOKIE, "of-yesterday")
+    asked = [browser.get("/", headers={"accept": "text/html"}) for _ in range(2 * ALLOWED)]
+    assert {answer.status_code for answer in asked} == {303}
+
+
+def test_a_database_that_is_away_is_said_to_be(lab: Lab) -> None:
+    client = lab.client("bo")
+    lab.database.close()
+    assert lab.database.file is not None
+    lab.database.file.rename(lab.database.file.with_suffix(".away"))
+    answer = client.get("/api/v1/me")
+    assert (answer.status_code, answer.headers["content-type"]) == (503, MEDIA_TYPE)
+
+
+def test_a_form_of_too_many_fields_is_refused(lab: Lab) -> None:
+    form = "&".join(f"a{number}=1" for number in range(1001))
+    answer = signed_in(lab, "bo").post("/tokens", content=form, headers=FORM)
+    assert (answer.status_code, answer.json()["type"]) == (413, "/problems/too-large")
+
+
+def test_a_body_that_trickles_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bodies, "LONGEST", 0.05)
+
+    async def trickling() -> dict[str, object]:
+        await asyncio.sleep(0.01)
+        return {"type": "http.request", "body": b"x", "more_body": True}
+
+    with pytest.raises(Refusal) as refused:
+        asyncio.run(bodies.whole(bodies.bounded(trickling, Headers(), 1000), 1000))
+    assert refused.value.status_code == 408
