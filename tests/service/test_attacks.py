@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import json
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from sqlalchemy import text
 from starlette.datastructures import Headers
 from starlette.testclient import TestClient
 
@@ -13,7 +16,10 @@ from sweeper.service.people import bodies
 from sweeper.service.people.attempts import ALLOWED
 from sweeper.service.people.guard import COOKIE
 from sweeper.service.problem import MEDIA_TYPE, Refusal
-from tests.service.conftest import SMALL, Lab
+from sweeper.service.state import dispatch, sweeps
+from sweeper.service.state.database import Database
+from sweeper.service.state.tables import Sweep
+from tests.service.conftest import Lab
 
 FORM = {"content-type": "application/x-www-form-urlencoded"}
 JSON = {"content-type": "application/json"}
@@ -72,3 +78,61 @@ def test_a_body_that_trickles_is_given_up(monkeypatch: pytest.MonkeyPatch) -> No
     with pytest.raises(Refusal) as refused:
         asyncio.run(bodies.whole(bodies.bounded(trickling, Headers(), 1000), 1000))
     assert refused.value.status_code == 408
+
+
+# Whose sweep ------------------------------------------------------------------------------------
+
+
+def test_a_sweep_named_like_another_s_id_gets_none_of_its_requests(lab: Lab) -> None:
+    ada = lab.submit("ada", "mine")
+    lab.submit("cy", ada.id)
+    assert lab.client("ada").get(f"/api/v1/sweeps/{ada.id}").json()["name"] == "mine"
+    assert lab.client("cy").post(f"/api/v1/sweeps/{ada.id}:cancel").status_code == 403
+
+
+@pytest.mark.parametrize("erased", [False, True])
+def test_a_sweep_that_is_deleted_while_another_request_waits_stays_so(
+    empty_database: str, make_lab: Callable[[Database], Lab], erased: bool
+) -> None:
+    database = Database(empty_database)
+    database.upgrade()
+    lab = make_lab(database)
+    swept = lab.submit("bo", "mine")
+    client = lab.client("bo")
+    with ThreadPoolExecutor(1) as pool:
+        with database.writing() as session:
+            gone = sweeps.changing(session, "mine").sweep
+            resumed = pool.submit(client.post, "/api/v1/sweeps/mine:pause")
+            wait_until_blocked(database)
+            if erased:
+                session.delete(gone)
+            else:
+                gone.deleted, gone.wanted = time.time(), "cancel"
+        assert resumed.result(20).status_code == 404
+    with database.reading() as session:
+        kept = session.get(Sweep, swept.id)
+        assert kept is None or kept.wanted == "cancel"
+    database.close()
+
+
+def wait_until_blocked(database: Database) -> None:
+    """Until a transaction waits for another one's lock."""
+    waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+    for _ in range(500):
+        with database.reading() as session:
+            if session.scalar(waiting):
+                return
+        time.sleep(0.01)
+    raise AssertionError("nobody waits")
+
+
+def test_what_is_wanted_after_the_clock_was_set_back_is_new(lab: Lab) -> None:
+    swept = lab.submit("bo", "mine")
+    with lab.database.writing() as session:
+        entry = sweeps.changing(session, "mine")
+        entry.sweep.asked = entry.lease.asked = time.time() + 3600
+        entry.lease.state = "finished"
+    assert lab.client("bo").post("/api/v1/sweeps/mine:resume").status_code == 200
+    with lab.database.reading() as session:
+        (waiting,) = dispatch.pending(session)
+    assert (waiting.id, waiting.wanted_again) == (swept.id, True)

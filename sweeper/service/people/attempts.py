@@ -8,7 +8,7 @@ from collections import OrderedDict, deque
 from sweeper.service.problem import Refusal
 
 ALLOWED = 10
-"""Failures of one address within `WINDOW` seconds, after which more of them are answered with that."""
+"""Failures of one address within `WINDOW` seconds, after which it is told to wait."""
 WINDOW = 60.0
 
 _ADDRESSES = 10_000
