@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -12,14 +13,16 @@ from sqlalchemy import text
 from starlette.datastructures import Headers
 from starlette.testclient import TestClient
 
+from sweeper.errors import UserError
 from sweeper.service.people import bodies
 from sweeper.service.people.attempts import ALLOWED
 from sweeper.service.people.guard import COOKIE
 from sweeper.service.problem import MEDIA_TYPE, Refusal
-from sweeper.service.state import dispatch, sweeps
+from sweeper.service.state import accounts, dispatch, sweeps
+from sweeper.service.state.accounts import Scope
 from sweeper.service.state.database import Database
 from sweeper.service.state.tables import Sweep
-from tests.service.conftest import Lab
+from tests.service.conftest import SMALL, Lab
 
 FORM = {"content-type": "application/x-www-form-urlencoded"}
 JSON = {"content-type": "application/json"}
@@ -136,3 +139,25 @@ def test_what_is_wanted_after_the_clock_was_set_back_is_new(lab: Lab) -> None:
     with lab.database.reading() as session:
         (waiting,) = dispatch.pending(session)
     assert (waiting.id, waiting.wanted_again) == (swept.id, True)
+
+
+# What cannot be kept ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("character", ["\\u0000", "\\ud800"])
+def test_what_is_no_text_is_refused_with_its_line(lab: Lab, character: str) -> None:
+    file = json.dumps({**SMALL, "description": "a", "notes": 1}).replace('"a"', f'"{character}"')
+    answer = lab.client("bo").post("/api/v1/sweeps", content=file, headers=JSON)
+    assert answer.status_code == 422
+    described = next(one for one in answer.json()["problems"] if one["where"] == "description")
+    assert described["line"] and character[2:].upper() in described["what"]
+
+
+def test_a_text_that_the_database_cannot_hold_is_refused(either_lab: Lab) -> None:
+    either_lab.submit("bo", "mine")
+    client = either_lab.client("bo")
+    asked = client.patch("/api/v1/sweeps/mine", json={"description": "\0"})
+    assert asked.status_code == 422
+    with pytest.raises(UserError), either_lab.database.writing() as session:
+        accounts.add_token(session, either_lab.person("bo"), "\ud800", Scope.READ)
+    assert client.post("/login", data={"token": "swp_\0_a"}).status_code == 401
