@@ -150,7 +150,8 @@ def test_what_is_no_text_is_refused_with_its_line(lab: Lab, character: str) -> N
     answer = lab.client("bo").post("/api/v1/sweeps", content=file, headers=JSON)
     assert answer.status_code == 422
     described = next(one for one in answer.json()["problems"] if one["where"] == "description")
-    assert described["line"] and character[2:].upper() in described["what"]
+    assert described["line"]
+    assert character[2:].upper() in described["what"]
 
 
 def test_a_text_that_the_database_cannot_hold_is_refused(either_lab: Lab) -> None:
