@@ -118,7 +118,12 @@ class Conductor:
         used = self.meter.used
         at_work = tuple(sorted(self._trials.running))
         return Pulse(
-            at_work, self._moves.over, used.gpu_seconds, used.cpu_seconds, self._announcer.phase
+            at_work,
+            self._moves.over,
+            used.gpu_seconds,
+            used.cpu_seconds,
+            self._announcer.phase,
+            self._trials.could,
         )
 
     def lease(self, parallel: int | None) -> None:

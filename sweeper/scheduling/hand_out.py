@@ -84,6 +84,17 @@ class HandOut:
         """How many workers have one, or have not left one yet."""
         return len(self.active) + len(self.leaving)
 
+    @property
+    def could(self) -> int:
+        """How many could be at work if all that the file says were allowed."""
+        known = len(self.active) + len(self._waiting) + len(self.leaving)
+        trials, parallel = self._sweep.limits.trials, self._sweep.limits.parallel
+        if not self._search_is_over():
+            known += parallel if trials is None else trials - self._asked
+        elif self._replicate_is_due():
+            known += self.replicates.count
+        return min(parallel, known)
+
     def has_room(self, others: int) -> bool:
         """Whether one more may be at work, beside `others` that are none of the trials."""
         return self.at_work + others < self._allowed

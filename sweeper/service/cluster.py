@@ -106,7 +106,7 @@ class Cluster:
             if not found:
                 raise JobsUnreachable("no machine of the Ray cluster is alive")
         return [
-            Machine.all_ours(one.name, one.total.get("CPU", 0.0), one.total.get("GPU", 0.0))
+            Machine.all_ours(one.id, one.total.get("CPU", 0.0), one.total.get("GPU", 0.0))
             for one in found
         ]
 

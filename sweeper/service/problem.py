@@ -7,9 +7,9 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
+from starlette.routing import Match
 
 from sweeper.errors import (
     ProtocolChanged,
@@ -21,9 +21,13 @@ from sweeper.errors import (
     UserError,
 )
 from sweeper.secrets import redacted
+from sweeper.service.faults import Fault as Fault
+from sweeper.service.faults import ProblemDetails as ProblemDetails
 from trials.problems import Problem
 
 MEDIA_TYPE = "application/problem+json"
+
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
 _STATUS: tuple[tuple[type[SweeperError], int, str], ...] = (
     (SpecError, 422, "invalid-sweep"),
@@ -35,32 +39,6 @@ _STATUS: tuple[tuple[type[SweeperError], int, str], ...] = (
     (SweeperError, 503, "unavailable"),
 )
 """What our own exceptions are over HTTP; the first that fits."""
-
-
-class Fault(BaseModel):
-    """One thing that is wrong, and where."""
-
-    where: str
-    """Dotted path in the file or request."""
-    what: str
-    expected: str = ""
-    nearest: str | None = None
-    file: str = ""
-    """What the sweep file is called, or the value that was laid over it."""
-    line: int | None = None
-    """Line of the sweep file, from 1."""
-
-
-class ProblemDetails(BaseModel):
-    """Why a request was not carried out: nothing of it was."""
-
-    type: str
-    """A name of the kind of problem, for programs: `/problems/NAME`."""
-    title: str
-    status: int
-    detail: str = ""
-    instance: str = ""
-    problems: list[Fault] = []
 
 
 class Refusal(HTTPException):
@@ -150,8 +128,22 @@ async def _on_validation(request: Request, error: Exception) -> Response:
 async def _on_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     kind = {404: "not-found", 405: "method"}.get(error.status_code, "http")
-    refusal = Refusal(error.status_code, kind, str(error.detail), headers=error.headers)
+    headers = dict(error.headers or {})
+    if error.status_code == 405:  # Starlette names those of the first route of this path alone
+        headers["allow"] = ", ".join(_allowed(request))
+    refusal = Refusal(error.status_code, kind, str(error.detail), headers=headers)
     return problem_response(refusal, request.url.path)
+
+
+def _allowed(request: Request) -> list[str]:
+    """The methods that a path takes."""
+    routes = request.app.router.routes
+    scopes = {method: {**request.scope, "method": method} for method in _METHODS}
+    return [
+        method
+        for method, scope in scopes.items()
+        if any(route.matches(dict(scope))[0] is Match.FULL for route in routes)
+    ]
 
 
 async def _on_fault(request: Request, error: Exception) -> Response:

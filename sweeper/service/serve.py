@@ -89,9 +89,9 @@ def serve(settings: ServiceSettings, mlflow_port: int, say: Say = print) -> int:
             notices.start()
             parts.callback(notices.stop)
             install: tuple[Install, ...] = (install_pages, Doors(mlflow).install)
-            server = listener(application(service, install, OPENINGS), settings, signals.ending)
-            say(f"The service is at {settings.address}  (Ctrl-C ends it; sweeps that run go on)")
-            server.run(sockets=[socket])
+            told = f"The service is at {settings.address}  (Ctrl-C ends it; sweeps that run go on)"
+            app = application(service, install, OPENINGS)
+            listener(app, settings, signals.ending, partial(say, told)).run(sockets=[socket])
             say("The service has ended. Sweeps that ran go on; the next start finds them.")
     return 0
 

@@ -107,7 +107,7 @@ class Broken(Database):
 
 
 def pulse(seconds: float = 0.0, at_work: tuple[int, ...] = (0, 1)) -> Pulse:
-    return Pulse(at_work, 3, 2 * seconds, seconds, "searching")
+    return Pulse(at_work, 3, 2 * seconds, seconds, "searching", 2)
 
 
 @pytest.mark.parametrize("away", ["before", "after"])

@@ -42,7 +42,9 @@ _CONTENT: Responses = {
 
 
 @logs.get(
-    "/sweeps/{name}/trials/{number}/log", response_class=PlainTextResponse, responses=_CONTENT
+    "/sweeps/{name:part}/trials/{number:part}/log",
+    response_class=PlainTextResponse,
+    responses=_CONTENT,
 )
 async def get_log(
     request: Request,

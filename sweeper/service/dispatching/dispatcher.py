@@ -28,6 +28,9 @@ from sweeper.wording import duration
 LOOK_EVERY = 1.0
 """Seconds between two looks."""
 
+BELIEVED = 60.0
+"""Seconds for which machines that no longer answer are taken to be there."""
+
 LOCK = "dispatcher"
 
 log = logging.getLogger(__name__)
@@ -46,7 +49,9 @@ class Dispatcher:
         self._jobs = jobs
         self._erase = erase
         self._stop = threading.Event()
-        self._machines_away = ""
+        self._there: tuple[Machine, ...] = ()
+        self._seen = -math.inf
+        self._why_away = ""
 
     def run(self) -> None:
         """Look again and again until `stop`; where another process has the lock, wait for it."""
@@ -79,15 +84,18 @@ class Dispatcher:
             term.close()
 
     def _machines(self) -> tuple[Machine, ...]:
+        """Those that there are; while they cannot be asked for, those that there were a while ago:
+        trials need not make way because an answer was lost."""
         try:
-            machines = tuple(self._jobs.machines())
+            self._there, self._seen = tuple(self._jobs.machines()), time.monotonic()
+            self._why_away = ""
         except SweeperError as error:
-            if str(error) != self._machines_away:
-                log.warning("there are no machines: %s", error)
-            self._machines_away = str(error)
-            return ()
-        self._machines_away = ""
-        return machines
+            if str(error) != self._why_away:
+                log.warning("the machines cannot be asked for: %s", error)
+            self._why_away = str(error)
+            if time.monotonic() - self._seen > BELIEVED:
+                self._there = ()
+        return self._there
 
 
 class Term:

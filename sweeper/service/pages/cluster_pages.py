@@ -34,7 +34,9 @@ def machines(request: Request, service: CurrentService) -> Response:
     problem = ""
     try:
         found, names = cluster.machines(service)
-    except (Refusal, SweeperError) as error:
+    except Refusal as error:
+        found, names, problem = (), {}, error.details.title
+    except SweeperError as error:
         found, names, problem = (), {}, str(error)
     template = "machines_table.html" if is_piece(request) else "machines.html"
     return page(request, template, machines=found, names=names, problem=problem)

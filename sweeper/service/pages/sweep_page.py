@@ -97,18 +97,23 @@ def sweep_page(
 
 
 @router.get("/sweeps/{name}/charts/steps")
-def steps(service: CurrentService, name: SweepName, objective: int = 0) -> Response:
+def steps(
+    request: Request, service: CurrentService, name: SweepName, objective: int = 0
+) -> Response:
     """The lines of an objective over steps."""
-    standings = reading_of(service, entry_named(service, name)).standings
-    if not 0 <= objective < len(standings.metrics):
+    reading = reading_of(service, entry_named(service, name))
+    headers = check_tag(request, reading.version)
+    if not 0 <= objective < len(reading.standings.metrics):
         raise Refusal(404, "not-found", f"{name} has no objective {objective}.")
-    return as_json(charts.over_steps(standings, objective))
+    return as_json(charts.over_steps(reading.standings, objective), headers)
 
 
 @router.get("/sweeps/{name}/charts/coordinates")
-def coordinates(service: CurrentService, name: SweepName) -> Response:
+def coordinates(request: Request, service: CurrentService, name: SweepName) -> Response:
     """The rows of the parallel coordinates."""
-    return as_json(charts.coordinates(reading_of(service, entry_named(service, name)).standings))
+    reading = reading_of(service, entry_named(service, name))
+    headers = check_tag(request, reading.version)
+    return as_json(charts.coordinates(reading.standings), headers)
 
 
 @router.get("/sweeps/{name}/tables/{table}")
