@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -14,15 +14,17 @@ from starlette.datastructures import Headers
 from starlette.testclient import TestClient
 
 from sweeper.errors import UserError
+from sweeper.service.api import logs, streams
 from sweeper.service.people import bodies
 from sweeper.service.people.attempts import ALLOWED
 from sweeper.service.people.guard import COOKIE
 from sweeper.service.problem import MEDIA_TYPE, Refusal
 from sweeper.service.state import accounts, dispatch, sweeps
-from sweeper.service.state.accounts import Scope
+from sweeper.service.state.accounts import Caller, Scope
 from sweeper.service.state.database import Database
-from sweeper.service.state.tables import Sweep
-from tests.service.conftest import SMALL, Lab
+from sweeper.service.state.tables import Sweep, Token
+from tests.service import studies
+from tests.service.conftest import ADDRESS, SMALL, Lab
 
 FORM = {"content-type": "application/x-www-form-urlencoded"}
 JSON = {"content-type": "application/json"}
@@ -162,3 +164,55 @@ def test_a_text_that_the_database_cannot_hold_is_refused(either_lab: Lab) -> Non
     with pytest.raises(UserError), either_lab.database.writing() as session:
         accounts.add_token(session, either_lab.person("bo"), "\ud800", Scope.READ)
     assert client.post("/login", data={"token": "swp_\0_a"}).status_code == 401
+
+
+# What is left open ------------------------------------------------------------------------------
+
+
+def test_a_request_that_ends_in_two_places_is_refused(lab: Lab) -> None:
+    both = {**JSON, "content-length": "4", "transfer-encoding": "chunked"}
+    answer = lab.client("bo").post("/api/v1/sweeps:validate", content=b"{}", headers=both)
+    assert (answer.status_code, answer.headers["connection"]) == (400, "close")
+
+
+def test_every_origin_that_is_named_is_looked_at(lab: Lab) -> None:
+    origins = [("origin", ADDRESS), ("origin", "https://evil.example")]
+    assert lab.client("bo").get("/api/v1/me", headers=origins).status_code == 403
+
+
+def test_nobody_takes_all_connections_with_streams(lab: Lab) -> None:
+    caller = Caller(lab.person("bo"), Token())
+    listening = {"accept": "text/event-stream"}
+
+    async def told() -> AsyncIterator[bytes]:
+        yield str(lab.service.streams[caller.person.id]).encode()
+
+    async def listen() -> list[object]:
+        return [piece async for piece in streams.stream(lab.service, caller, told()).body_iterator]
+
+    assert asyncio.run(listen())[-1] == b"1"
+    assert lab.service.streams[caller.person.id] == 0
+    lab.service.streams[caller.person.id] = streams.MOST
+    refused = lab.client("bo").get("/api/v1/events", headers=listening)
+    assert (refused.status_code, refused.json()["type"]) == (429, "/problems/too-many-streams")
+
+
+def test_a_busy_log_is_not_followed_with_a_token_that_was_revoked(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = lab.service.settings.home.sweep("small")
+    studies.run(studies.begin(folder, lab.submit("bo", "small")), ["running"])
+    folder.trial(0).mkdir(parents=True)
+    (folder.trial(0) / "log.txt").write_text("one\n")
+    with lab.database.writing() as session:
+        caller = accounts.caller_with_token(session, lab.tokens["dee"])
+        assert caller is not None
+        accounts.revoke(session, caller.token.id)
+    reading = lab.service.readings.of("small")
+    monkeypatch.setattr(logs, "HEARTBEAT", -1.0)
+
+    async def follow() -> list[bytes]:
+        told = logs._followed(lab.service, caller, reading, reading.by_number[0], 0)
+        return [event async for event in told]
+
+    assert asyncio.run(follow()) == []

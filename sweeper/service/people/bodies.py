@@ -27,9 +27,13 @@ def bounded(receive: Receive, headers: Headers, limit: int | None) -> Receive:
     """The same body, which raises where it is larger than `limit` bytes or stops coming.
 
     Raises:
-        Refusal: its header says at once that it is.
+        Refusal: its headers say at once that it is; or they say two things of where it ends, of
+            which a proxy may have believed the other one.
     """
     length = headers.get("content-length", "")
+    if length and "transfer-encoding" in headers:
+        title = "A request has a Content-Length or a Transfer-Encoding, not both."
+        raise Refusal(400, "two-lengths", title, headers={"connection": "close"})
     if limit is not None and length.isdigit() and int(length) > limit:
         raise too_large(limit)
     seen, done = 0, False

@@ -127,8 +127,7 @@ class Guard:
         if headers.get("host", "") not in self._settings.hosts:
             hosts = ", ".join(sorted(self._settings.hosts))
             raise Refusal(421, "wrong-host", "This server answers to another name.", hosts)
-        origin = headers.get("origin")
-        if origin is not None and origin not in self._settings.origins:
+        if not self._settings.origins.issuperset(headers.getlist("origin")):
             raise Refusal(403, "wrong-origin", "Requests from other sites' pages are refused.")
 
     async def _identify(self, scope: Scope, receive: Receive, headers: Headers) -> Receive:
