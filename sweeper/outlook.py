@@ -125,12 +125,15 @@ def forecast_of(sweep: Sweep, trials: int, replicates: int, cache: Path) -> dict
     evaluations = -(-config.steps // config.evaluation.every)
     seconds = per_step * config.steps + per_evaluation * evaluations
     rounds = -(-trials // sweep.limits.parallel) + -(-replicates // sweep.limits.parallel)
+    hours = seconds * (trials + replicates) / 3600
     return {
         "seconds_per_step": per_step,
         "seconds_per_evaluation": per_evaluation,
         "seconds_per_trial": seconds,
         "seconds": seconds * rounds,
         "hours": seconds * rounds / 3600,
+        "gpu_hours": hours * sweep.resources.gpu,
+        "cpu_hours": hours * sweep.resources.cpu,
     }
 
 

@@ -148,9 +148,10 @@ def preview(
     if forecast := shown["forecast"]:
         from sweeper.outlook import duration
 
+        gpus = f", {forecast['gpu_hours']:.2g} GPU hours" if forecast["gpu_hours"] else ""
         say(
             f"one trial takes about {duration(forecast['seconds_per_trial'])} {where}; "
-            f"all of it at most {duration(forecast['seconds'])} "
+            f"all of it at most {duration(forecast['seconds'])}{gpus} "
             f"(scheduler: {shown['scheduler']}, which may stop trials early)"
         )
 

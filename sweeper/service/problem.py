@@ -9,6 +9,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
+from starlette.routing import Match
 
 from sweeper.errors import (
     ProtocolChanged,
@@ -25,6 +26,8 @@ from sweeper.service.faults import ProblemDetails as ProblemDetails
 from trials.problems import Problem
 
 MEDIA_TYPE = "application/problem+json"
+
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
 _STATUS: tuple[tuple[type[SweeperError], int, str], ...] = (
     (SpecError, 422, "invalid-sweep"),
@@ -125,8 +128,22 @@ async def _on_validation(request: Request, error: Exception) -> Response:
 async def _on_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     kind = {404: "not-found", 405: "method"}.get(error.status_code, "http")
-    refusal = Refusal(error.status_code, kind, str(error.detail), headers=error.headers)
+    headers = dict(error.headers or {})
+    if error.status_code == 405:  # Starlette names those of the first route of this path alone
+        headers["allow"] = ", ".join(_allowed(request))
+    refusal = Refusal(error.status_code, kind, str(error.detail), headers=headers)
     return problem_response(refusal, request.url.path)
+
+
+def _allowed(request: Request) -> list[str]:
+    """The methods that a path takes."""
+    routes = request.app.router.routes
+    scopes = {method: {**request.scope, "method": method} for method in _METHODS}
+    return [
+        method
+        for method, scope in scopes.items()
+        if any(route.matches(dict(scope))[0] is Match.FULL for route in routes)
+    ]
 
 
 async def _on_fault(request: Request, error: Exception) -> Response:

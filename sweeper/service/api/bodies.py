@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Depends, Request
 
@@ -22,20 +22,26 @@ _EXAMPLE = {
     },
     "limits": {"trials": 20},
 }
-FILE_BODY = {
-    "requestBody": {
-        "required": True,
-        "description": "A sweep file; `/api/v1/schema` has the schema of the whole.",
-        "content": {
-            _JSON: {"schema": {"type": "object"}, "example": _EXAMPLE},
-            YAML: {
-                "schema": {"type": "string"},
-                "example": write_document(_EXAMPLE),
+
+
+def _body(yaml: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "requestBody": {
+            "required": True,
+            "description": "A sweep file; `/api/v1/schema` has the schema of the whole.",
+            "content": {
+                _JSON: {"schema": {"type": "object"}, "example": _EXAMPLE},
+                YAML: {"schema": yaml, "example": write_document(_EXAMPLE)},
             },
-        },
+        }
     }
-}
+
+
+FILE_BODY = _body({"type": "object"})
 """How OpenAPI tells of a body that is a sweep file."""
+
+ANY_TEXT = _body({})
+"""The same where any text will do, to be told what is wrong with it."""
 
 
 async def file_text(request: Request) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import FastAPI, Query
 
 from sweeper.service.actions import catalogue, checking
-from sweeper.service.api.bodies import FILE_BODY, MEDIA_REFUSED, FileText
+from sweeper.service.api.bodies import ANY_TEXT, FILE_BODY, MEDIA_REFUSED, FileText
 from sweeper.service.api.routing import API, router
 from sweeper.service.api.shapes_files import (
     CheckedShape,
@@ -29,7 +29,7 @@ OPENINGS = Openings(searches=frozenset({f"{API}/sweeps:validate"}))
 """Validating is a POST for the sake of its body: it changes nothing."""
 
 
-@files.post("/sweeps:validate", openapi_extra=FILE_BODY, responses=MEDIA_REFUSED)
+@files.post("/sweeps:validate", openapi_extra=ANY_TEXT, responses=MEDIA_REFUSED)
 def validate_file(text: FileText, service: CurrentService) -> CheckedShape:
     """Say everything that is wrong with a sweep file, or how much it would run."""
     checked = checking.validate(service, text)
@@ -70,7 +70,7 @@ def list_tricks() -> list[TrickShape]:
     return [TrickShape.model_validate(trick) for trick in catalogue.tricks().values()]
 
 
-@parts.get("/tricks/{name}")
+@parts.get("/tricks/{name:part}")
 def get_trick(name: str) -> TrickShape:
     """Look at one trick."""
     return TrickShape.model_validate(_named(name, catalogue.tricks(), "trick"))
@@ -82,7 +82,7 @@ def list_presets() -> list[PresetShape]:
     return [PresetShape.model_validate(preset) for preset in catalogue.presets().values()]
 
 
-@parts.get("/presets/{name}")
+@parts.get("/presets/{name:part}")
 def get_preset(name: str) -> PresetShape:
     """Look at one preset."""
     return PresetShape.model_validate(_named(name, catalogue.presets(), "preset"))

@@ -7,7 +7,6 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
-from fastapi.routing import APIRoute
 
 from sweeper.service.api import (
     caching,
@@ -53,6 +52,8 @@ _EVERYWHERE = {
 }
 _NAMED = {"404": "There is none of this name or number."}
 
+_WITH_BODY = {"400": "The body is not what its Content-Type says.", "408": "It stopped coming."}
+
 _DESCRIPTION = """\
 Sweeps of GAN trainings, for several people on one cluster.
 
@@ -66,9 +67,6 @@ def install(app: FastAPI, service: Service) -> None:
     """Add the API to the application."""
     for add in _PARTS:
         add(app)
-    for route in app.routes:
-        if isinstance(route, APIRoute):
-            route.operation_id = route.name
     app.openapi = lambda: _document(app)  # type: ignore[method-assign]
 
 
@@ -90,13 +88,13 @@ def _document(app: FastAPI) -> dict[str, Any]:
             schemas.pop(name, None)
         for path, operations in document["paths"].items():
             for operation in operations.values():
-                operation["responses"] |= _problems(path)
+                operation["responses"] |= _problems(path, "requestBody" in operation)
         app.openapi_schema = document
     return app.openapi_schema
 
 
-def _problems(path: str) -> dict[str, Any]:
-    told = {**_EVERYWHERE, **(_NAMED if "{" in path else {})}
+def _problems(path: str, has_body: bool) -> dict[str, Any]:
+    told = _EVERYWHERE | (_NAMED if "{" in path else {}) | (_WITH_BODY if has_body else {})
     return {
         status: {"description": words, "content": {MEDIA_TYPE: {"schema": PROBLEM}}}
         for status, words in told.items()

@@ -49,13 +49,13 @@ def subscribe(
     return SubscribedShape.made(subscribing.shown(service, subscription), secret)
 
 
-@writing.delete("/notices/{identifier}", status_code=status.HTTP_204_NO_CONTENT)
+@writing.delete("/notices/{identifier:part}", status_code=status.HTTP_204_NO_CONTENT)
 def unsubscribe(identifier: Identifier, service: CurrentService, caller: CurrentCaller) -> None:
     """Send no more word there."""
     subscribing.unsubscribe(service, caller, identifier)
 
 
-@writing.post("/notices/{identifier}:test")
+@writing.post("/notices/{identifier:part}:test")
 async def send_test_word(
     identifier: Identifier, service: CurrentService, caller: CurrentCaller
 ) -> TriedShape:

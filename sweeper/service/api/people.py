@@ -9,7 +9,7 @@ from fastapi import FastAPI, Path, Query, status
 
 from sweeper.service.actions import membership
 from sweeper.service.api.paging import Cursor, Limit, cursor_after, read_cursor
-from sweeper.service.api.routing import router
+from sweeper.service.api.routing import problems, router
 from sweeper.service.api.shapes_people import (
     DeedPage,
     DeedShape,
@@ -45,7 +45,7 @@ def get_me(service: CurrentService, caller: CurrentCaller) -> MeShape:
     return MeShape(person=person, token=TokenShape.of(caller.token))
 
 
-@people.get("/tokens")
+@people.get("/tokens", responses=problems(s404="There is nobody of that name."))
 def list_tokens(
     service: CurrentService,
     caller: CurrentCaller,
@@ -99,7 +99,7 @@ def add_person(asked: PersonAsked, service: CurrentService, caller: CurrentAdmin
     return PersonShape.of(membership.add_person(service, caller, asked.name), 0.0)
 
 
-@ruling.patch("/people/{name}")
+@ruling.patch("/people/{name:part}")
 def change_person(
     name: PersonName, asked: QuotasAsked, service: CurrentService, caller: CurrentAdmin
 ) -> PersonShape:

@@ -31,7 +31,7 @@ _CONTENT: Responses = {
 
 
 @records.get(
-    "/sweeps/{name}/records",
+    "/sweeps/{name:part}/records",
     response_class=StreamingResponse,
     responses={**NOT_MODIFIED, **_CONTENT},
 )

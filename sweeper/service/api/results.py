@@ -37,7 +37,7 @@ SANDBOX = "sandbox; default-src 'none'; img-src data:; style-src 'unsafe-inline'
 """The report quotes names and messages of anybody, and needs no script."""
 
 
-@results.get("/sweeps/{name}/standings", responses=NOT_MODIFIED)
+@results.get("/sweeps/{name:part}/standings", responses=NOT_MODIFIED)
 def get_standings(
     reading: VersionedReading,
     service: CurrentService,
@@ -48,7 +48,7 @@ def get_standings(
     return service.memo.of(key, lambda: StandingsShape.of(reading, limit))
 
 
-@results.get("/sweeps/{name}/table", response_class=Response, responses=_FILES | NOT_MODIFIED)
+@results.get("/sweeps/{name:part}/table", response_class=Response, responses=_FILES | NOT_MODIFIED)
 def get_table(
     request: Request,
     reading: VersionedReading,
@@ -87,7 +87,9 @@ def get_table(
     return Response(made.content, media_type=kind, headers=headers)
 
 
-@results.get("/sweeps/{name}/dataset", response_class=Response, responses=_PARQUET | NOT_MODIFIED)
+@results.get(
+    "/sweeps/{name:part}/dataset", response_class=Response, responses=_PARQUET | NOT_MODIFIED
+)
 def get_dataset(request: Request, reading: VersionedReading) -> Response:
     """Take out all trials as one Parquet file, as `sweeper export` does."""
     name = f"{reading.folder.name}.parquet"
@@ -96,7 +98,7 @@ def get_dataset(request: Request, reading: VersionedReading) -> Response:
     return Response(content, media_type=_MEDIA[".parquet"], headers=headers)
 
 
-@results.get("/sweeps/{name}/importances", responses=NOT_MODIFIED)
+@results.get("/sweeps/{name:part}/importances", responses=NOT_MODIFIED)
 def get_importances(
     reading: VersionedReading,
     service: CurrentService,
@@ -110,7 +112,7 @@ def get_importances(
     return ImportancesShape.of(method, found, reason)
 
 
-@results.get("/sweeps/{name}/report.html", response_class=Response, responses=_HTML)
+@results.get("/sweeps/{name:part}/report.html", response_class=Response, responses=_HTML)
 def get_report(
     reading: NamedReading,
     service: CurrentService,
@@ -124,13 +126,13 @@ def get_report(
     return FileResponse(page, media_type="text/html", headers=headers)
 
 
-@results.get("/sweeps/{name}/figures")
+@results.get("/sweeps/{name:part}/figures")
 def list_figures(reading: NamedReading) -> FiguresShape:
     """List the figures of the last report."""
     return FiguresShape(figures=actions.figures_of(reading.folder))
 
 
-@results.get("/sweeps/{name}/figures/{figure}", response_class=Response, responses=_PNG)
+@results.get("/sweeps/{name:part}/figures/{figure}", response_class=Response, responses=_PNG)
 def get_figure(
     reading: NamedReading,
     figure: Annotated[str, Path(max_length=200, examples=["importances.png"])],

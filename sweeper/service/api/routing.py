@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Request, Security
 from fastapi.security import HTTPBearer
+from starlette.convertors import Convertor, register_url_convertor
 
 from sweeper.service.actions import looking
 from sweeper.service.app import CurrentService
@@ -18,6 +19,21 @@ API = "/api/v1"
 
 Responses = dict[int | str, dict[str, Any]]
 """Responses of a route as OpenAPI tells of them."""
+
+
+class _Part(Convertor[str]):
+    """A piece of a path without a colon: what follows one is a verb, `…/NAME:stop`."""
+
+    regex = "[^/:]+"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("part", _Part())
 
 BEARER = HTTPBearer(
     scheme_name="bearer",
@@ -54,6 +70,7 @@ def router(tag: str, scope: str = "read") -> APIRouter:
         prefix=API,
         tags=[tag],
         dependencies=[Depends(clean), Security(BEARER, scopes=[scope])],
+        generate_unique_id_function=lambda route: route.name,
     )
 
 

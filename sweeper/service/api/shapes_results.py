@@ -127,6 +127,9 @@ class StandingsShape(Shape):
     stops: list[StopShape]
     steps_saved: int
     steps_planned: int
+    forecast: Plain
+    """What it still takes, learnt from its own trials: seconds, GPU hours, CPU hours, each with the
+    ends between which it lies nine times in ten; `words` says it in a line."""
     given_up: dict[str, str]
     """Trials that could no longer win on fresh seeds, and why."""
     measured_otherwise: str
@@ -138,12 +141,14 @@ class StandingsShape(Shape):
     def of(cls, reading: Reading, limit: int) -> Self:
         """Those of a reading, with the first `limit` trials."""
         from sweeper.standings.against_base import against_base
+        from sweeper.standings.forecast import forecast_of
         from sweeper.standings.otherwise import measured_otherwise
         from sweeper.standings.progress import progress_of
         from sweeper.standings.verdict import verdict_in_words
 
         standings = reading.standings
         progress, compared = progress_of(standings), against_base(standings)
+        forecast = forecast_of(standings)
         lost = standings.race.given_up if standings.replicates and standings.race else ()
         ablation = standings.sweep.is_ablation
         return cls(
@@ -162,6 +167,7 @@ class StandingsShape(Shape):
             stops=[StopShape.model_validate(stop) for stop in standings.stops],
             steps_saved=standings.steps_saved,
             steps_planned=standings.steps_planned,
+            forecast={**forecast.as_dict(), "words": forecast.in_words()},
             given_up={candidate.key: candidate.reason for candidate in lost},
             measured_otherwise=measured_otherwise(standings),
             foreign=[vars(entry) for entry in reading.foreign],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import Field
 
@@ -133,18 +133,27 @@ class SubmittedShape(Shape):
     priority: Priority
 
 
-class LimitsAsked(Asked):
-    """Limits of a sweep; null takes one away, what is left out stays as it is."""
+class MoreAsked(Asked):
+    """Limits that are to be raised; null takes one away, what is left out stays as it is."""
 
     trials: int | None = Field(default=None, ge=1, le=1_000_000, examples=[50])
     parallel: int | None = Field(default=None, ge=1, le=10_000)
     failed: int | None = Field(default=None, ge=1, le=1_000_000)
     hours: float | None = Field(default=None, gt=0, le=1e6)
+    gpu_hours: float | None = Field(default=None, gt=0, le=1e9)
+    cpu_hours: float | None = Field(default=None, gt=0, le=1e9)
 
     @property
     def given(self) -> dict[str, Any]:
         """Those that were given."""
         return self.model_dump(include=self.model_fields_set)
+
+
+class LimitsAsked(MoreAsked):
+    """Limits of a sweep; null takes one away, what is left out stays as it is."""
+
+    landing: Literal["finish", "evaluation"] | None = None
+    """What becomes of trials that run when hours are used up."""
 
 
 class ChangesAsked(Asked):

@@ -20,7 +20,7 @@ from sweeper.service.api.routing import (
 from sweeper.service.api.shapes_sweeps import (
     ChangesAsked,
     ForkAsked,
-    LimitsAsked,
+    MoreAsked,
     SubmittedShape,
     SweepDetail,
     SweepPage,
@@ -123,13 +123,13 @@ def list_sweeps(
     )
 
 
-@sweeps.get("/sweeps/{name}")
+@sweeps.get("/sweeps/{name:part}")
 def get_sweep(entry: NamedEntry, caller: CurrentCaller) -> SweepDetail:
     """Look at one sweep, by name or id."""
     return SweepDetail.of(entry, caller)
 
 
-@writing.patch("/sweeps/{name}", responses=CONFLICT)
+@writing.patch("/sweeps/{name:part}", responses=CONFLICT)
 def change_sweep(
     name: SweepName, asked: ChangesAsked, service: CurrentService, caller: CurrentCaller
 ) -> SweepDetail:
@@ -139,7 +139,7 @@ def change_sweep(
     return SweepDetail.of(changing.change(service, caller, name, changes), caller)
 
 
-@writing.delete("/sweeps/{name}", status_code=status.HTTP_202_ACCEPTED)
+@writing.delete("/sweeps/{name:part}", status_code=status.HTTP_202_ACCEPTED)
 def delete_sweep(name: SweepName, service: CurrentService, caller: CurrentCaller) -> None:
     """Delete a sweep with all that it has left.
 
@@ -149,25 +149,25 @@ def delete_sweep(name: SweepName, service: CurrentService, caller: CurrentCaller
     deleting.delete(service, caller, name)
 
 
-@writing.post("/sweeps/{name}:pause", responses=CONFLICT)
+@writing.post("/sweeps/{name:part}:pause", responses=CONFLICT)
 def pause_sweep(name: SweepName, service: CurrentService, caller: CurrentCaller) -> SweepDetail:
     """Start no new trials; those that run go on."""
     return SweepDetail.of(changing.want(service, caller, name, "pause"), caller)
 
 
-@writing.post("/sweeps/{name}:stop", responses=CONFLICT)
+@writing.post("/sweeps/{name:part}:stop", responses=CONFLICT)
 def stop_sweep(name: SweepName, service: CurrentService, caller: CurrentCaller) -> SweepDetail:
     """End a sweep when its running trials have ended."""
     return SweepDetail.of(changing.want(service, caller, name, "stop"), caller)
 
 
-@writing.post("/sweeps/{name}:cancel", responses=CONFLICT)
+@writing.post("/sweeps/{name:part}:cancel", responses=CONFLICT)
 def cancel_sweep(name: SweepName, service: CurrentService, caller: CurrentCaller) -> SweepDetail:
     """End a sweep now; running trials keep their checkpoints."""
     return SweepDetail.of(changing.want(service, caller, name, "cancel"), caller)
 
 
-@writing.post("/sweeps/{name}:resume", responses=CONFLICT)
+@writing.post("/sweeps/{name:part}:resume", responses=CONFLICT)
 def resume_sweep(
     name: SweepName,
     service: CurrentService,
@@ -182,15 +182,15 @@ def resume_sweep(
     return SweepDetail.of(entry, caller)
 
 
-@writing.post("/sweeps/{name}:extend", responses=CONFLICT)
+@writing.post("/sweeps/{name:part}:extend", responses=CONFLICT)
 def extend_sweep(
-    name: SweepName, asked: LimitsAsked, service: CurrentService, caller: CurrentCaller
+    name: SweepName, asked: MoreAsked, service: CurrentService, caller: CurrentCaller
 ) -> SweepDetail:
     """Raise limits of a sweep, and go on with it where they had ended it."""
     return SweepDetail.of(changing.extend(service, caller, name, asked.given), caller)
 
 
-@writing.post("/sweeps/{name}:fork", status_code=status.HTTP_201_CREATED, responses=CONFLICT)
+@writing.post("/sweeps/{name:part}:fork", status_code=status.HTTP_201_CREATED, responses=CONFLICT)
 def fork_sweep(
     name: SweepName,
     asked: ForkAsked,
@@ -206,9 +206,9 @@ def fork_sweep(
 
 
 @sweeps.get(
-    "/sweeps/{name}/file",
+    "/sweeps/{name:part}/file",
     response_class=Response,
-    responses={200: {"content": {YAML: {"schema": {"type": "string"}}}}},
+    responses={200: {"content": {YAML: {"schema": {"type": "object"}}}}},
 )
 def get_sweep_file(entry: NamedEntry) -> Response:
     """Take a sweep's file out, as YAML."""

@@ -45,7 +45,7 @@ trials = router("trials")
 writing = router("trials", "submit")
 
 Sort = Literal["number", "rank", "value", "reached"]
-_TRIAL = "/sweeps/{name}/trials/{number}"
+_TRIAL = "/sweeps/{name:part}/trials/{number:part}"
 
 Metrics = Annotated[
     list[str],
@@ -56,7 +56,7 @@ PNG: Responses = {
 }
 
 
-@trials.get("/sweeps/{name}/trials", responses=NOT_MODIFIED)
+@trials.get("/sweeps/{name:part}/trials", responses=NOT_MODIFIED)
 def list_trials(
     reading: VersionedReading,
     state: Annotated[list[TrialState], Query(description="Only those in one of these.")] = [],  # noqa: B006
@@ -101,7 +101,7 @@ def get_trial(trial: NamedTrial, reading: VersionedReading) -> TrialDetail:
     return TrialDetail.seen(trial, reading)
 
 
-@trials.get("/sweeps/{name}/curves", responses=NOT_MODIFIED)
+@trials.get("/sweeps/{name:part}/curves", responses=NOT_MODIFIED)
 def get_curves(
     reading: VersionedReading,
     metric: Metrics = [],  # noqa: B006
@@ -161,7 +161,7 @@ def get_samples(
 @trials.get(
     f"{_TRIAL}/file",
     response_class=Response,
-    responses={200: {"content": {"application/yaml": {"schema": {"type": "string"}}}}},
+    responses={200: {"content": {"application/yaml": {"schema": {"type": "object"}}}}},
 )
 def get_trial_file(entry: NamedEntry, number: TrialNumber, service: CurrentService) -> Response:
     """Take out the sweep's file with this trial's configuration for its base, as YAML."""
@@ -196,7 +196,7 @@ def retry_trial(
 
 
 @writing.post(
-    "/sweeps/{name}/trials:enqueue", status_code=status.HTTP_202_ACCEPTED, responses=CONFLICT
+    "/sweeps/{name:part}/trials:enqueue", status_code=status.HTTP_202_ACCEPTED, responses=CONFLICT
 )
 def enqueue_trial(
     name: SweepName, asked: EnqueueAsked, service: CurrentService, caller: CurrentCaller
@@ -221,7 +221,7 @@ def fork_trial(
     return submitted(done, response)
 
 
-@trials.get("/sweeps/{name}/orders")
+@trials.get("/sweeps/{name:part}/orders")
 def list_orders(name: SweepName, service: CurrentService) -> list[OrderShape]:
     """List what was asked of a sweep's trials, and how it went."""
     return [OrderShape.of(order) for order in orders.orders_of(service, name)[1]]
