@@ -189,7 +189,7 @@ def test_status_is_the_same_but_for_who_drives_it(lab: Lab, signed_in: str, swee
         lease.place, lease.reason = 2, "bo has used more than their share"
     drive(lab, lease.sweep_id, host="head")
     said = sweeper("status", "small", "--server", signed_in)[1]
-    assert said.startswith("small: queued, driven by the driver on head\n")
+    assert said.startswith("small: queued, driven by a driver on head\n")
     assert "waits    2 before it in the queue; bo has used more than their share" in said
     shown = json.loads(sweeper("status", "small", "--server", signed_in, "--json")[1])
     same = json.loads(
