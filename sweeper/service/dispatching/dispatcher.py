@@ -202,8 +202,8 @@ def _write(sweep: Pending, given: Lease | None, now: float) -> None:
     """The sweep's lease, and what is told of its place in the queue."""
     lease = sweep.lease
     if given is None:
-        pause = rests(sweep, now)
         lease.parallel, lease.place, lease.expected = 0, None, None
+        pause = math.ceil(rests(sweep, now) / 10) * 10
         lease.reason = f"A driver is started again in about {duration(pause)}." if pause else ""
         return
     lease.parallel, lease.place = given.parallel, given.before
