@@ -43,7 +43,7 @@ def outlook_of(sweep: Sweep, cache: Path | None = None) -> dict[str, Any]:
 
 
 def preview_of(sweep: Sweep, count: int) -> dict[str, Any]:
-    """The first `count` configurations, and how many there will be."""
+    """What a sweep searches, how, its first `count` configurations and how many there will be."""
     from sweeper.sweepfile.space import count_points
 
     first, budget = first_points(sweep, count)
@@ -51,6 +51,11 @@ def preview_of(sweep: Sweep, count: int) -> dict[str, Any]:
     points = count_points(sweep) if searches_grid else None
     return {
         "name": sweep.name,
+        "searched_by": (sweep.ablation or sweep.search).name,
+        "is_ablation": sweep.is_ablation,
+        "parameters": len(sweep.parameters),
+        "parallel": sweep.limits.parallel,
+        "scheduler": sweep.scheduler.name,
         "first": first,
         "trials": budget or points or 0,
         "replicates": sweep.replicates,

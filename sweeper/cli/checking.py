@@ -8,10 +8,14 @@ from typing import Annotated, Any
 
 import typer
 
-from sweeper.cli.options import HomeOption, JsonOption, SetOption, print_json
+from sweeper.cli.options import HomeOption, JsonOption, ServerOption, SetOption, print_json
 from sweeper.cli.printing import say, settings
-from sweeper.errors import SpecError
+from sweeper.cli.source import server_meant
+from sweeper.errors import SpecError, UserError
 from sweeper.home import Home
+
+PROBE_TIMEOUT = 180.0
+"""Seconds for a server to time a short training."""
 
 
 def register(app: typer.Typer) -> None:
@@ -28,16 +32,22 @@ def validate(
         bool, typer.Option("--data", help="Decode all data, and say what they are.")
     ] = False,
     home: HomeOption = None,
+    server: ServerOption = None,
     json: JsonOption = False,
 ) -> int:
     """Check sweep files and say everything that is wrong.
 
     Of a file that is right it says how much it would run. With --data everything is decoded, too,
-    and kept in the home for the trials. The exit status is 2 where something is wrong.
+    and kept in the home for the trials. A server says what it would of a file that is submitted:
+    it knows its own parts, and sees its own files. The exit status is 2 where something is wrong.
     """
-    report = [
-        _checked(file, overrides or [], Home.at(home).cache if data else None) for file in files
-    ]
+    if address := server_meant(home, server):
+        if data:
+            raise UserError("--data decodes on this machine: leave it out, or give a --home")
+        report = [_checked_by(address, file, overrides or []) for file in files]
+    else:
+        cache = Home.at(home).cache if data else None
+        report = [_checked(file, overrides or [], cache) for file in files]
     if json:
         print_json(report)
     else:
@@ -69,6 +79,24 @@ def _checked(file: Path, overrides: list[str], cache: Path | None) -> dict[str, 
     return entry
 
 
+def _checked_by(address: str, file: Path, overrides: list[str]) -> dict[str, Any]:
+    """The same, as a server says it."""
+    from sweeper.client import Client
+    from sweeper.sweepfile.document import read_text
+
+    entry: dict[str, Any] = {"file": str(file), "problems": [], "warnings": []}
+    try:
+        with Client(address) as client:
+            checked, problems = client.files.validate(
+                read_text(file), overrides=overrides, filename=str(file)
+            )
+    except SpecError as error:
+        return entry | {"problems": [str(problem) for problem in error.problems]}
+    if problems:
+        return entry | {"problems": [str(problem) for problem in problems]}
+    return entry | checked.model_dump(exclude={"valid", "problems"})
+
+
 def _print_checked(entry: dict[str, Any]) -> None:
     from trials.data import survey_in_words
 
@@ -96,37 +124,70 @@ def preview(
         bool, typer.Option(help="Time a short training for the forecast, or do not.")
     ] = True,
     home: HomeOption = None,
+    server: ServerOption = None,
     json: JsonOption = False,
 ) -> None:
     """Show the first configurations and a forecast of hours."""
-    from sweeper.outlook import duration, forecast_of, plan_in_words, preview_of
+    if address := server_meant(home, server):
+        shown = _preview_by(address, file, overrides or [], count, probe)
+        where = "on the server's machine"
+    else:
+        shown = _preview(file, overrides or [], count, probe, Home.at(home))
+        where = "on this machine"
+    for warning in shown.pop("warnings"):
+        say(f"warning: {warning}", err=True)
+    plan = shown.pop("plan")
+    if json:
+        print_json(shown)
+        return
+    what = "factors" if shown["is_ablation"] else "parameters"
+    say(f"{shown['name']}: {shown['searched_by']} over {shown['parameters']} {what}")
+    for number, values in enumerate(shown["first"]):
+        say(f"  {number:>3}  {settings(values) or 'the base configuration'}")
+    say(f"{plan}, {shown['parallel']} at a time")
+    if forecast := shown["forecast"]:
+        from sweeper.outlook import duration
+
+        gpus = f", {forecast['gpu_hours']:.2g} GPU hours" if forecast["gpu_hours"] else ""
+        say(
+            f"one trial takes about {duration(forecast['seconds_per_trial'])} {where}; "
+            f"all of it at most {duration(forecast['seconds'])}{gpus} "
+            f"(scheduler: {shown['scheduler']}, which may stop trials early)"
+        )
+
+
+def _preview(
+    file: Path, overrides: list[str], count: int, probe: bool, home: Home
+) -> dict[str, Any]:
+    """What is to be shown of a file, with its `plan` and `warnings`."""
+    from sweeper.outlook import forecast_of, plan_in_words, preview_of
     from sweeper.sweepfile import load_sweep
     from trials.config import load_config
     from trials.data import cheap_warnings
 
-    sweep = load_sweep(file, overrides or [])
-    if not probe:  # which would open the data and tell of more
-        for warning in cheap_warnings(load_config(sweep.base).data):
-            say(f"warning: {warning}", err=True)
-    preview = preview_of(sweep, count)
-    trials, replicates = preview["trials"], sweep.replicates
-    forecast = forecast_of(sweep, trials, replicates, Home.at(home).cache) if probe else None
-    if json:
-        print_json({**preview, "forecast": forecast})
-        return
-    how = (sweep.ablation or sweep.search).name
-    what = "factors" if sweep.is_ablation else "parameters"
-    say(f"{sweep.name}: {how} over {len(sweep.parameters)} {what}")
-    for number, values in enumerate(preview["first"]):
-        say(f"  {number:>3}  {settings(values) or 'the base configuration'}")
-    say(f"{plan_in_words(sweep, trials)}, {sweep.limits.parallel} at a time")
-    if forecast:
-        gpus = f", {forecast['gpu_hours']:.2g} GPU hours" if forecast["gpu_hours"] else ""
-        say(
-            f"one trial takes about {duration(forecast['seconds_per_trial'])} on this machine; "
-            f"all of it at most {duration(forecast['seconds'])}{gpus} "
-            f"(scheduler: {sweep.scheduler.name}, which may stop trials early)"
-        )
+    sweep = load_sweep(file, overrides)
+    shown = preview_of(sweep, count)
+    trials, replicates = shown["trials"], sweep.replicates
+    return {
+        **shown,
+        "forecast": forecast_of(sweep, trials, replicates, home.cache) if probe else None,
+        "plan": plan_in_words(sweep, trials),
+        # A short training opens the data, and tells of more.
+        "warnings": [] if probe else cheap_warnings(load_config(sweep.base).data),
+    }
+
+
+def _preview_by(
+    address: str, file: Path, overrides: list[str], count: int, probe: bool
+) -> dict[str, Any]:
+    """The same, as a server says it."""
+    from sweeper.client import Client
+    from sweeper.sweepfile.document import read_text
+
+    with Client(address, timeout=PROBE_TIMEOUT) as client:
+        return client.files.preview(
+            read_text(file), overrides=overrides, count=count, probe=probe, filename=str(file)
+        ).model_dump()
 
 
 def schema() -> None:

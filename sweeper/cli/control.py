@@ -23,8 +23,8 @@ def register(app: typer.Typer) -> None:
 
 def pause(name: SweepName, home: HomeOption = None, server: ServerOption = None) -> None:
     """Start no new trials until `resume`; running ones go on."""
-    source = source_of(home, server)
-    source.ask(name, Request.PAUSE)
+    with source_of(home, server) as source:
+        source.ask(name, Request.PAUSE)
     say(f"{name}: no new trials from now on; `sweeper resume {name}{source.flag}` continues")
 
 
@@ -33,19 +33,20 @@ def resume(name: SweepName, home: HomeOption = None, server: ServerOption = None
 
     On a server also one that has ended goes on.
     """
-    source_of(home, server).resume(name)
+    with source_of(home, server) as source:
+        source.resume(name)
     say(f"{name}: goes on")
 
 
 def stop(name: SweepName, home: HomeOption = None, server: ServerOption = None) -> None:
     """End a sweep when its running trials have ended."""
-    source = source_of(home, server)
-    source.ask(name, Request.STOP)
+    with source_of(home, server) as source:
+        source.ask(name, Request.STOP)
     say(f"{name}: ends when its running trials have; {source.continues(name)} continues it later")
 
 
 def cancel(name: SweepName, home: HomeOption = None, server: ServerOption = None) -> None:
     """End a sweep now; running trials keep their checkpoints."""
-    source = source_of(home, server)
-    source.ask(name, Request.CANCEL)
+    with source_of(home, server) as source:
+        source.ask(name, Request.CANCEL)
     say(f"{name}: ends now; {source.continues(name)} continues it from the last checkpoints")

@@ -58,7 +58,7 @@ class Follower:
             sweep = self.client.sweeps.get(self.name)
             over = sweep.state in ENDS
             if self.standings is None and (over or _has_begun(sweep)):
-                yield from self._begin()
+                yield from self._begin(sweep)
             elif self.standings is None:
                 yield from self._wait(sweep)
             else:
@@ -76,7 +76,7 @@ class Follower:
             self._waits = words
             yield PhaseChanged("starting", words, time.time())
 
-    def _begin(self) -> Iterator[Event]:
+    def _begin(self, sweep: SweepDetail) -> Iterator[Event]:
         records = self.client.trials.records(self.name)
         standings = self.standings = standings_from(records)
         over = tuple(trial for trial in standings.trials if trial.over)
@@ -85,7 +85,7 @@ class Follower:
             folder=Path(records.head.folder),
             budget=budget_of(standings) or 0,
             replicates=standings.sweep.replicates,
-            resumed=bool(over),
+            resumed=sweep.driver is not None and sweep.driver.attempt > 1,
             records=over,
             protocol=dict(standings.protocol),
             time=time.time(),

@@ -49,7 +49,8 @@ def ls(home: HomeOption = None, server: ServerOption = None, json: JsonOption = 
 
     The exit status is 1 where one of them cannot be read.
     """
-    listing = source_of(home, server).listing()
+    with source_of(home, server) as source:
+        listing = source.listing()
     if json:
         print_json(listing.sweeps)
     elif listing.sweeps:
@@ -85,7 +86,8 @@ def status(
     from sweeper.standings.otherwise import measured_otherwise
     from sweeper.standings.verdict import verdict_in_words
 
-    sight = source_of(home, server).sight(name)
+    with source_of(home, server) as source:
+        sight = source.sight(name, whole=json)
     standings, summary = sight.standings, summary_of(sight)
     running = [trial for trial in standings.trials if trial.state == "running"]
     if json:
@@ -138,7 +140,8 @@ def top(
     """Show the best trials of a sweep, or cells of an ablation."""
     from sweeper.standings.otherwise import measured_otherwise
 
-    standings = source_of(home, server).sight(name).standings
+    with source_of(home, server) as source:
+        standings = source.sight(name, whole=json).standings
     if not json:
         print_leaderboard(standings, count)
         if told := measured_otherwise(standings):
@@ -166,7 +169,8 @@ def show(
     json: JsonOption = False,
 ) -> None:
     """Show one trial: settings, evaluations, ending, files."""
-    sight = source_of(home, server).sight(name, trial)
+    with source_of(home, server) as source:
+        sight = source.sight(name, trial)
     standings, files = sight.standings, SweepFolder(sight.folder).trial(trial)
     record = next((record for record in standings.trials if record.number == trial), None)
     if record is None:
@@ -224,9 +228,10 @@ def logs(
     server: ServerOption = None,
 ) -> None:
     """Show what a trial has written to its log."""
-    for lines in source_of(home, server).log(name, trial, tail=tail, follow=follow):
-        say(lines)
-        sys.stdout.flush()
+    with source_of(home, server) as source:
+        for lines in source.log(name, trial, tail=tail, follow=follow):
+            say(lines)
+            sys.stdout.flush()
 
 
 def _measured_beside(names: Sequence[str], trial: Trial) -> list[str]:

@@ -39,7 +39,7 @@ class HomeSource(Source):
         empty = f"no sweeps in {self._home.path} yet; `sweeper run FILE` starts one"
         return Listing(found, failed, empty)
 
-    def sight(self, name: str, trial: int | None = None) -> Sight:
+    def sight(self, name: str, trial: int | None = None, *, whole: bool = False) -> Sight:
         return self._sight(self._home.existing(name))
 
     def dataset(self, name: str) -> tuple[Sweep, pa.Table]:

@@ -20,6 +20,7 @@ from sweeper.cli import (
     parts,
     running,
     serving,
+    signing_in,
     tokens,
     tricks,
 )
@@ -47,6 +48,7 @@ for group in (
     tricks,
     parts,
     machine,
+    signing_in,
     serving,
     tokens,
 ):

@@ -153,7 +153,8 @@ def _sweep_and_data(
         from sweeper.ablation.dataset import read_dataset
 
         return None, read_dataset(Path(name))
-    return source_of(home, server).dataset(name)
+    with source_of(home, server) as source:
+        return source.dataset(name)
 
 
 def report(name: SweepName, home: HomeOption = None, server: ServerOption = None) -> None:
@@ -161,7 +162,8 @@ def report(name: SweepName, home: HomeOption = None, server: ServerOption = None
 
     Of a server it is the sweep's page, which is always up to date.
     """
-    say(source_of(home, server).report(name))
+    with source_of(home, server) as source:
+        say(source.report(name))
 
 
 def export(

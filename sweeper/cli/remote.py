@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -41,19 +42,22 @@ class ServerSource(Source):
         """
         return cls(Client(address))
 
+    def close(self) -> None:
+        self.client.close()
+
     def listing(self) -> Listing:
         found = [_listed(sweep) for sweep in self.client.sweeps.list(sort="name", descending=False)]
         empty = f"no sweeps at {self.client.address} yet; `sweeper run FILE{self.flag}` submits one"
         return Listing(found, (), empty)
 
-    def sight(self, name: str, trial: int | None = None) -> Sight:
+    def sight(self, name: str, trial: int | None = None, *, whole: bool = False) -> Sight:
         sweep = self.client.sweeps.get(name)
-        records = self.client.trials.records(name, whole=False)
+        records = self.client.trials.records(name, whole=whole)
+        if trial is not None:
+            found = self.client.trials.records(name, number=[trial]).trials
+            others = (one for one in records.trials if one.number != trial)
+            records = replace(records, trials=(*others, *found))
         standings = standings_from(records)
-        if trial is not None and any(one.number == trial for one in standings.trials):
-            (whole,) = self.client.trials.records(name, number=[trial]).trials
-            trials = [whole if one.number == trial else one for one in standings.trials]
-            standings = standings_of(standings.sweep, trials, standings.planned, standings.protocol)
         progress = progress_of(standings)
         return Sight(
             sweep.name,

@@ -69,15 +69,16 @@ def run(
         from sweeper.cli.remote import ServerSource
         from sweeper.cli.submitting import run_on_server
 
-        return run_on_server(
-            ServerSource.at(address),
-            file,
-            overrides=overrides or [],
-            retry_failed=to_retry(()) if retry is True else retry or (),
-            accept_protocol=accept_protocol,
-            detach=detach,
-            json=json,
-        )
+        with ServerSource.at(address) as source:
+            return run_on_server(
+                source,
+                file,
+                overrides=overrides or [],
+                retry_failed=to_retry(()) if retry is True else retry or (),
+                accept_protocol=accept_protocol,
+                detach=detach,
+                json=json,
+            )
     if detach:
         raise UserError("--detach needs a server: a sweep of a home runs as long as its command")
     from sweeper.api import run as run_sweep

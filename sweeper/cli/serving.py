@@ -46,6 +46,9 @@ def serve(
     internal_targets: Annotated[
         bool, typer.Option("--internal-targets", help="Let notices go to addresses inside.")
     ] = False,
+    down: Annotated[
+        bool, typer.Option("--down", help="End the drivers and the Ray that a service has left.")
+    ] = False,
     insecure: Annotated[
         bool, typer.Option("--insecure", help="Listen on a network without TLS all the same.")
     ] = False,
@@ -53,10 +56,12 @@ def serve(
     """Serve the sweeps of many people at one address.
 
     The database is a file in the home, or the one at $SWEEPER_DATABASE. Ctrl-C and SIGTERM end the
-    service; the sweeps that run go on, and the next start finds them.
+    service; the sweeps that run go on, and the next start finds them. With --down they are ended as
+    well, with the Ray that was started for them, to go on at the next start.
     """
     try:
         from sweeper.service import starting
+        from sweeper.service.down import down as end_all
         from sweeper.service.serve import serve as serve_all
         from sweeper.service.settings import ServiceSettings, database_url
     except ModuleNotFoundError as error:
@@ -75,4 +80,6 @@ def serve(
         stores=tuple(store or ()),
         internal_targets=internal_targets,
     )
+    if down:
+        return end_all(settings, say)
     return serve_all(starting.checked(settings, insecure=insecure), mlflow_port or port + 1, say)

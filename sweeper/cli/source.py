@@ -16,7 +16,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
 
 from sweeper.cli.printing import say
 from sweeper.client.login import SERVER_VARIABLE, read_login
@@ -67,14 +68,28 @@ class Source(ABC):
     flag: str
     """What a command must be given to come here again, with a blank before it."""
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:  # noqa: B027 - a folder needs no closing
+        """Nothing more is asked."""
+
     @abstractmethod
     def listing(self) -> Listing:
         """All sweeps."""
 
     @abstractmethod
-    def sight(self, name: str, trial: int | None = None) -> Sight:
-        """One sweep; with `trial`, every evaluation of that trial is in it, else perhaps only the
-        last of each."""
+    def sight(self, name: str, trial: int | None = None, *, whole: bool = False) -> Sight:
+        """One sweep, `whole` with every evaluation; else perhaps only with the last of each trial,
+        and all of one `trial`."""
 
     @abstractmethod
     def dataset(self, name: str) -> tuple[Sweep, pa.Table]:

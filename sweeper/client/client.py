@@ -5,8 +5,11 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Self
 
+from sweeper.client.events import Events
+from sweeper.client.files import Files
 from sweeper.client.login import Login, checked_address, checked_token, login_for
 from sweeper.client.notices import Notices
+from sweeper.client.results import Results
 from sweeper.client.sweeps import Sweeps
 from sweeper.client.transport import Transport
 from sweeper.client.trials import Trials
@@ -43,6 +46,9 @@ class Client:
         self.address = login.address
         self.sweeps = Sweeps(self._transport)
         self.trials = Trials(self._transport)
+        self.results = Results(self._transport)
+        self.files = Files(self._transport)
+        self.events = Events(self._transport)
         self.notices = Notices(self._transport)
 
     def close(self) -> None:

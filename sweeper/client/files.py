@@ -1,65 +1,101 @@
-"""Sweep files on their way to a server: as text, with single values laid over them."""
+"""Sweep files, looked at before they are submitted; and what they may choose from."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import quote
 
-from sweeper.errors import Problem, SpecError
-from sweeper.sweepfile.document import Document, Place, dotted, read_document, write_document
-from sweeper.sweepfile.overrides import lay_over
+from sweeper.client.drafts import YAML, Draft, draft_of
+from sweeper.client.group import Group
+from sweeper.client.refusals import problem_of
+from sweeper.client.transport import Answer
+from sweeper.service.api.shapes_files import (
+    CheckedShape,
+    PartShape,
+    PresetShape,
+    PreviewShape,
+    TrickShape,
+)
+from trials.problems import Problem
 
-YAML = "application/yaml"
 
+class Files(Group):
+    """Files that a server looks at: with its own parts installed, and what it can see of data."""
 
-@dataclass(frozen=True)
-class Draft:
-    """A sweep file as it is sent. `places` say where its parts stood before anything was laid over
-    it; empty where nothing was."""
-
-    content: bytes
-    places: Mapping[str, Place] = field(default_factory=dict)
-
-    @contextmanager
-    def explained(self) -> Iterator[None]:
-        """Have the problems of what was sent refer to what was given.
+    def validate(
+        self,
+        file: str | Mapping[str, Any],
+        *,
+        overrides: Sequence[str] = (),
+        filename: str = "",
+    ) -> tuple[CheckedShape, list[Problem]]:
+        """How much a file would run, and everything that is wrong with it; as `sweeps.submit`
+        takes it.
 
         Raises:
-            SpecError: something is wrong with it.
+            SpecError: it cannot be read at all.
         """
-        try:
-            yield
-        except SpecError as error:
-            if not self.places:
-                raise
-            raise SpecError(map(self._explained, error.problems)) from error
+        draft = draft_of(file, overrides, filename)
+        checked = self._look("validate", CheckedShape, draft, {}, filename)
+        faults = [fault.model_dump() for fault in checked.problems]
+        return checked, [draft.placed(problem_of(fault, filename)) for fault in faults]
 
-    def _explained(self, problem: Problem) -> Problem:
-        place = self.places.get(problem.path) or Place(problem.file, None)
-        return replace(problem, file=place.file, line=place.line)
+    def preview(
+        self,
+        file: str | Mapping[str, Any],
+        *,
+        overrides: Sequence[str] = (),
+        count: int = 5,
+        probe: bool = False,
+        filename: str = "",
+    ) -> PreviewShape:
+        """The first configurations of a file; with `probe`, a forecast of hours from a short
+        training on the server's own machine.
 
+        Raises:
+            SpecError: the file is wrong.
+        """
+        draft = draft_of(file, overrides, filename)
+        with draft.explained():
+            return self._look(
+                "preview", PreviewShape, draft, {"count": count, "probe": probe}, filename
+            )
 
-def draft_of(
-    file: str | Mapping[str, Any], overrides: Sequence[str] = (), filename: str = ""
-) -> Draft:
-    """The text of a sweep file, or of a mapping of what would stand in one, with `overrides` laid
-    over it. Only whether it can be read is checked: what it names is the server's to know.
+    def schema(self) -> dict[str, Any]:
+        """The JSON schema of sweep files, for editors."""
+        return self._http.get("/schema", dict[str, Any])
 
-    Raises:
-        SpecError: it cannot be read, or an override is none.
-    """
-    if isinstance(file, str) and not overrides:
-        return Draft(file.encode())
-    document = (
-        read_document(file, filename) if isinstance(file, str) else Document(filename, dict(file))
-    )
-    if document.readable and not isinstance(document.root, dict):
-        document.add((), "is no sweep", "a mapping with name, base, parameters, limits")
-    for override in overrides if document.readable and not document.problems else ():
-        lay_over(document, override)
-    if document.problems:
-        raise SpecError(document.in_file_order())
-    places = {dotted(path): place for path, place in document.places.items()}
-    return Draft(write_document(document.root).encode(), places)
+    def parts(self, kind: str = "") -> list[PartShape]:
+        """Everything that a sweep file can choose by name, or that of one kind."""
+        return self._http.get("/parts", list[PartShape], kind=kind)
+
+    def tricks(self) -> list[TrickShape]:
+        """The tricks, with formulas and papers."""
+        return self._http.get("/tricks", list[TrickShape])
+
+    def trick(self, name: str) -> TrickShape:
+        """One trick."""
+        return self._http.get(f"/tricks/{quote(name, safe='')}", TrickShape)
+
+    def presets(self) -> list[PresetShape]:
+        """The presets: configurations of papers."""
+        return self._http.get("/presets", list[PresetShape])
+
+    def preset(self, name: str) -> PresetShape:
+        """One preset."""
+        return self._http.get(f"/presets/{quote(name, safe='')}", PresetShape)
+
+    def _look(
+        self, verb: str, shape: type[Answer], draft: Draft, params: Mapping[str, Any], filename: str
+    ) -> Answer:
+        return self._http.ask(
+            "POST",
+            f"/sweeps:{verb}",
+            shape,
+            params=params,
+            content=draft.content,
+            media_type=YAML,
+            again=True,
+            file=filename,
+        )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from urllib.parse import quote
 
 from sweeper.client.transport import Transport
+from sweeper.errors import UnknownSweep
 
 
 class Group:
@@ -15,7 +16,13 @@ class Group:
 
 
 def sweep_path(name: str) -> str:
-    """Where a sweep is; no name leads elsewhere."""
+    """Where a sweep is; no name leads elsewhere.
+
+    Raises:
+        UnknownSweep: none can have this name.
+    """
+    if name in ("", ".", ".."):
+        raise UnknownSweep(f"there is no sweep {name!r}")
     return f"/sweeps/{quote(name, safe='')}"
 
 

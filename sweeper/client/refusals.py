@@ -52,21 +52,20 @@ def _details(answer: httpx.Response) -> Mapping[str, Any]:
     return read if isinstance(read, dict) else {}
 
 
+def problem_of(fault: Mapping[str, Any], file: str = "") -> Problem:
+    """One thing that is wrong, of a file that is called `file` here."""
+    told = str(fault.get("file") or "")
+    return Problem(
+        path=str(fault.get("where") or ""),
+        message=str(fault.get("what") or ""),
+        expected=str(fault.get("expected") or ""),
+        nearest=str(fault.get("nearest") or ""),
+        file=file if file and told in ("", _OF_SERVER) else told,
+        line=fault["line"] if isinstance(fault.get("line"), int) else None,
+    )
+
+
 def _problems(details: Mapping[str, Any], file: str) -> list[Problem]:
     listed = details.get("problems")
-    return [
-        Problem(
-            path=str(fault.get("where") or ""),
-            message=str(fault.get("what") or ""),
-            expected=str(fault.get("expected") or ""),
-            nearest=str(fault.get("nearest") or ""),
-            file=_file(str(fault.get("file") or ""), file),
-            line=fault["line"] if isinstance(fault.get("line"), int) else None,
-        )
-        for fault in (listed if isinstance(listed, list) else ())
-        if isinstance(fault, dict)
-    ]
-
-
-def _file(told: str, file: str) -> str:
-    return file if file and told in ("", _OF_SERVER) else told
+    faults = listed if isinstance(listed, list) else ()
+    return [problem_of(fault, file) for fault in faults if isinstance(fault, dict)]

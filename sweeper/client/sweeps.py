@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from sweeper.client.files import YAML, draft_of
+from sweeper.client.drafts import YAML, draft_of
 from sweeper.client.group import Group, sweep_path
 from sweeper.service.api.shapes_sweeps import (
     SubmittedShape,
@@ -82,7 +82,7 @@ class Sweeps(Group):
 
     def file(self, name: str) -> str:
         """Its sweep file, as YAML."""
-        return self._http.send("GET", f"{sweep_path(name)}/file", params={}, again=True).text
+        return self._http.content(f"{sweep_path(name)}/file").decode()
 
     def change(
         self,

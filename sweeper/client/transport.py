@@ -53,6 +53,11 @@ class Transport:
         """Ask for something, and read the answer as this type."""
         return self.read(self.send("GET", path, params=params, again=True), shape)
 
+    def content(self, path: str, *, timeout: float | None = None, **params: Any) -> bytes:
+        """Ask for a file."""
+        limits: dict[str, Any] = {} if timeout is None else {"timeout": timeout}
+        return self.send("GET", path, params=params, again=True, **limits).content
+
     def pages(self, path: str, shape: type[Model], **params: Any) -> Iterator[Any]:
         """Every item of a list, whose pages have `items` and `next`."""
         cursor = None
@@ -73,11 +78,12 @@ class Transport:
         json: Any = None,
         content: bytes | None = None,
         media_type: str | None = None,
+        again: bool = False,
         once: bool = False,
         file: str = "",
     ) -> Answer:
-        """Have something done. With `once` it carries a key of its own, so that it may be sent
-        again and is done once; else it is sent again only where it cannot have arrived. `file` is
+        """Have something done. It is sent `again` where its answer is lost; with `once` it carries
+        a key for that, so that it is done once; else only where it cannot have arrived. `file` is
         what problems call the sweep file in it."""
         headers = {KEY: uuid.uuid4().hex} if once else {}
         if media_type:
@@ -89,7 +95,7 @@ class Transport:
             headers=headers,
             json=json,
             content=content,
-            again=once,
+            again=again or once,
             file=file,
         )
         return self.read(answer, shape)
@@ -157,13 +163,25 @@ class Transport:
         """
         if shape is type(None):
             return None
+        return self.parse(answer.content, shape)
+
+    def parse(self, text: str | bytes, shape: type[Answer]) -> Answer:
+        """JSON in this shape.
+
+        Raises:
+            Unreachable: it is of another shape.
+        """
         try:
-            return TypeAdapter(shape).validate_json(answer.content)
+            return TypeAdapter(shape).validate_json(text)
         except ValidationError as error:
-            raise Unreachable(
-                f"{self.address} answers what this version does not understand: it may be of "
-                f"another version, or no sweep service ({error.error_count()} differences)"
-            ) from error
+            raise self.strange() from error
+
+    def strange(self) -> Unreachable:
+        """What to say of an answer that is of another shape."""
+        return Unreachable(
+            f"{self.address} answers what this version does not understand: it may be of another "
+            "version, or no sweep service"
+        )
 
     def lost(self, error: httpx.HTTPError) -> Unreachable:
         """What to say where no answer came."""

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 
 from sweeper.client.group import Group, sweep_path, trial_path
-from sweeper.errors import Unreachable
+from sweeper.client.streams import resumed
 from sweeper.service.api.shapes_records import RecordsHead
 from sweeper.service.api.shapes_sweeps import OrderShape
 from sweeper.service.api.shapes_trials import (
@@ -22,6 +22,9 @@ from sweeper.service.api.shapes_trials import (
     TrialShape,
 )
 from sweeper.trial import Role, Trial, TrialState
+
+LOG = 100_000
+"""Lines of a log that a server gives at most."""
 
 
 @dataclass(frozen=True)
@@ -92,12 +95,28 @@ class Trials(Group):
     def picture(self, name: str, number: int, step: int) -> bytes:
         """The picture of samples of one step, as PNG."""
         path = f"{trial_path(name, number)}/samples/{step:d}"
-        return self._http.send("GET", path, params={}, again=True).content
+        return self._http.content(path)
 
     def file(self, name: str, number: int) -> str:
         """The sweep's file with this trial's configuration for its base, as YAML."""
         path = f"{trial_path(name, number)}/file"
-        return self._http.send("GET", path, params={}, again=True).text
+        return self._http.content(path).decode()
+
+    def log(
+        self, name: str, number: int, *, tail: int | None = None, follow: bool = False
+    ) -> Iterator[str]:
+        """The last `tail` lines of a trial's log, by default all of it; with `follow`, then what is
+        added to it, until the trial is over."""
+        path, params = f"{trial_path(name, number)}/log", {"tail": LOG if tail is None else tail}
+        if not follow:
+            text = self._http.content(path, **params).decode()
+            yield from text.removesuffix("\n").split("\n") if text else ()
+            return
+        for sent in resumed(self._http, path, params):
+            if sent.event == "end":
+                return
+            if sent.data is not None:
+                yield sent.data
 
     def stop(self, name: str, number: int, reason: str = "") -> OrderShape:
         """End a trial; the study is told as of one that was pruned, with the reason."""
@@ -119,12 +138,9 @@ class Trials(Group):
         return self._http.get(f"{sweep_path(name)}/orders", builtins.list[OrderShape])
 
     def _records(self, answer: httpx.Response) -> Records:
-        first, *rest = answer.text.splitlines() or [""]
+        first, *rest = answer.content.split(b"\n")
+        head = self._http.parse(first, RecordsHead)
         try:
-            head = RecordsHead.model_validate_json(first)
-            return Records(head, tuple(Trial.from_dict(json.loads(line)) for line in rest))
-        except (ValueError, KeyError, TypeError) as error:
-            raise Unreachable(
-                f"{self._http.address} answers what this version does not understand: it may be "
-                "of another version"
-            ) from error
+            return Records(head, tuple(Trial.from_dict(json.loads(line)) for line in rest if line))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise self._http.strange() from error

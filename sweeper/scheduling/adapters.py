@@ -47,7 +47,7 @@ class LedgerSearcher(Searcher):  # type: ignore[misc]
         self._tick = tick
 
     def suggest(self, trial_id: str) -> dict[str, Any] | None:
-        _guarded(self._tick)  # Tune may be waiting here, and nowhere else, while we are paused
+        _guarded(self._tick)  # Tune may be waiting here, and nowhere else, while trials rest
         work = _guarded(self._conductor.next_work)
         return None if work is None else {"name": trial_name(work.number), "work": work.text()}
 
@@ -71,7 +71,8 @@ class NumberedTrials(SearchGenerator):  # type: ignore[misc]
         return trial
 
     def is_finished(self) -> bool:
-        return bool(_guarded(lambda: self._conductor.finished))
+        # Tune would wait for a trial, and keep a worker with all that it holds: it ends instead.
+        return bool(_guarded(lambda: self._conductor.finished or self._conductor.stands_by))
 
     def save_to_dir(self, dirpath: str, session_str: str) -> None:
         """Nothing: the study is the record."""
@@ -122,9 +123,8 @@ class Verdicts(FIFOScheduler):  # type: ignore[misc]
     def _let_go(self, controller: Any) -> None:
         """Give back what a worker holds that waits for a trial while there will be none.
 
-        Tune keeps such a worker, with its CPUs and its GPU, for as long as the experiment lasts:
-        nobody else could have them while a sweep is paused or its lease is small. A Ray without
-        this function keeps it.
+        Tune keeps such a worker, with its CPUs and its GPU, for as long as other trials run: nobody
+        else could have them while a sweep's lease is small. A Ray without this function keeps it.
         """
         if not self._conductor.is_full or not hasattr(controller, "_cleanup_cached_actors"):
             return

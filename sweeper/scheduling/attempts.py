@@ -76,21 +76,32 @@ def _also_name(log: Path, name: Path) -> None:
 
 def machine_of(folder: Path) -> str:
     """The machine that the present attempt runs on; empty where its worker has not said so."""
+    return _said(folder)[0]
+
+
+def node_of(folder: Path) -> str:
+    """Ray's id of that machine: several may stand for one, as on a laptop that plays a cluster."""
+    return _said(folder)[1]
+
+
+def _said(folder: Path) -> tuple[str, str]:
     for room in folder.glob(f"{_ROOM}*"):
         with contextlib.suppress(OSError):
-            return (room / _MACHINE).read_text(encoding="utf-8")
-    return ""
+            machine, _, node = (room / _MACHINE).read_text(encoding="utf-8").partition("\n")
+            return machine, node
+    return "", ""
 
 
 @contextlib.contextmanager
-def taken_up(room: Path) -> Iterator[None]:
-    """Inside, a worker's files pass through the room that it was handed.
+def taken_up(room: Path, node: str = "") -> Iterator[None]:
+    """Inside, a worker's files pass through the room that it was handed. `node` is Ray's id of the
+    machine.
 
     Raises:
         TakenOver: the room is gone.
     """
     try:
-        (room / _MACHINE).write_text(platform.node(), encoding="utf-8")
+        (room / _MACHINE).write_text(f"{platform.node()}\n{node}", encoding="utf-8")
     except FileNotFoundError as error:
         raise TakenOver(f"another attempt goes on in {room.parent}") from error
     with writing_through(room):

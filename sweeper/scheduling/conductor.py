@@ -102,6 +102,12 @@ class Conductor:
         return self.course.stands or not self._trials.has_room(int(self._rehearsal.active))
 
     @property
+    def stands_by(self) -> bool:
+        """Nothing is at work, nor may be until further notice."""
+        waits = self.course.paused or not self.may_work
+        return waits and not (self._trials.at_work or self._rehearsal.active)
+
+    @property
     def may_work(self) -> bool:
         """Whether the lease allows anything to be at work."""
         return self._trials.may_work
@@ -112,7 +118,12 @@ class Conductor:
         used = self.meter.used
         at_work = tuple(sorted(self._trials.running))
         return Pulse(
-            at_work, self._moves.over, used.gpu_seconds, used.cpu_seconds, self._announcer.phase
+            at_work,
+            self._moves.over,
+            used.gpu_seconds,
+            used.cpu_seconds,
+            self._announcer.phase,
+            self._trials.could,
         )
 
     def lease(self, parallel: int | None) -> None:
@@ -132,9 +143,8 @@ class Conductor:
         self._check_limits()
 
     def _count(self) -> None:
-        waits = self.course.paused or not self.may_work
         at_work = len(self._trials.running) + len(self._trials.leaving)
-        self.meter.look(at_work, idle=waits and not (self._trials.active or self._trials.leaving))
+        self.meter.look(at_work, idle=self.stands_by)
 
     # What workers say
 

@@ -79,9 +79,25 @@ class HandOut:
         """Whether any may be at work."""
         return self._allowed > 0
 
+    @property
+    def at_work(self) -> int:
+        """How many workers have one, or have not left one yet."""
+        return len(self.active) + len(self.leaving)
+
+    @property
+    def could(self) -> int:
+        """How many could be at work if all that the file says were allowed."""
+        known = len(self.active) + len(self._waiting) + len(self.leaving)
+        trials, parallel = self._sweep.limits.trials, self._sweep.limits.parallel
+        if not self._search_is_over():
+            known += parallel if trials is None else trials - self._asked
+        elif self._replicate_is_due():
+            known += self.replicates.count
+        return min(parallel, known)
+
     def has_room(self, others: int) -> bool:
         """Whether one more may be at work, beside `others` that are none of the trials."""
-        return len(self.active) + len(self.leaving) + others < self._allowed
+        return self.at_work + others < self._allowed
 
     def is_surplus(self, number: int, others: int) -> bool:
         """Whether the trial is to make way: the latest begun do."""

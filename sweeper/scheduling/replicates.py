@@ -43,6 +43,11 @@ class Replicates:
             self._tell_given_up(standings)
         return bool(self._due)
 
+    @property
+    def count(self) -> int:
+        """How many are due now, as far as that has been worked out."""
+        return len(self._due or ())
+
     def ask(self) -> Trial:
         """The next of those that are due."""
         assert self._due, "none is due"

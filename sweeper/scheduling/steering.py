@@ -46,13 +46,15 @@ class Order:
 @dataclass(frozen=True)
 class Pulse:
     """How a driver is: the numbers of the trials at work, how many are over, what the sweep has
-    used so far in all its runs, and what it does now."""
+    used so far in all its runs, what it does now, and how many trials could be at work if a lease
+    allowed them all."""
 
     at_work: tuple[int, ...]
     over: int
     gpu_seconds: float
     cpu_seconds: float
     phase: Phase
+    could: int
 
 
 class Steering:

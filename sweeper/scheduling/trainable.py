@@ -128,7 +128,9 @@ class Worker(tune.Trainable):  # type: ignore[misc]
             failure = Failure(NOT_SHARED, fault)
             return {REPORT: Report(finished=True, failure=failure).text()}
         try:
-            with taken_up(Path(self._work.room)), _logged(Path(self._work.room) / LOG):
+            room = Path(self._work.room)
+            node = ray.get_runtime_context().get_node_id()
+            with taken_up(room, node), _logged(room / LOG):
                 report = self._advance(folder)
         except Exception as error:
             if is_over(Path(self._work.room)):  # whoever goes on with it has the folder now

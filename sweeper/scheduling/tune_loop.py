@@ -85,6 +85,10 @@ class Tuning:
             check_machines(self._mark, self._sweep.resources)
             crashes = 0
             while not (self._conductor.finished or self.now):
+                if self._conductor.stands_by:
+                    time.sleep(TICK)
+                    self._tick()
+                    continue
                 handed_out = self._conductor.reports
                 try:
                     self._run_tune()

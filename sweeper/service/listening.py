@@ -8,6 +8,7 @@ import re
 import signal
 import socket
 import threading
+from collections.abc import Callable
 from types import FrameType
 
 import uvicorn
@@ -72,11 +73,19 @@ class PatientProtocol(H11Protocol):
 
 
 class Listener(uvicorn.Server):
-    """uvicorn, which says first that it is about to end: answers without an end then find one."""
+    """uvicorn, which says when it listens (`up`), and at first that it is about to end (`ending`):
+    answers without an end then find one."""
 
-    def __init__(self, config: uvicorn.Config, ending: threading.Event) -> None:
+    def __init__(
+        self, config: uvicorn.Config, ending: threading.Event, up: Callable[[], None]
+    ) -> None:
         super().__init__(config)
         self._ending = ending
+        self._up = up
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._up()
 
     async def on_tick(self, counter: int) -> bool:
         return await super().on_tick(counter) or self._ending.is_set()
@@ -86,7 +95,12 @@ class Listener(uvicorn.Server):
         super().handle_exit(sig, frame)
 
 
-def listener(app: ASGIApp, settings: ServiceSettings, ending: threading.Event) -> Listener:
+def listener(
+    app: ASGIApp,
+    settings: ServiceSettings,
+    ending: threading.Event,
+    up: Callable[[], None] = lambda: None,
+) -> Listener:
     """What answers at the address of the settings; `run(sockets=[bound(settings)])` serves."""
     proxies = ",".join(settings.proxies)
     config = uvicorn.Config(
@@ -105,7 +119,7 @@ def listener(app: ASGIApp, settings: ServiceSettings, ending: threading.Event) -
         ssl_certfile=settings.certificate,
         ssl_keyfile=settings.key,
     )
-    return Listener(config, ending)
+    return Listener(config, ending, up)
 
 
 def bound(settings: ServiceSettings) -> socket.socket:

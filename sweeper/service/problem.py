@@ -7,7 +7,6 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Match
@@ -22,6 +21,8 @@ from sweeper.errors import (
     UserError,
 )
 from sweeper.secrets import redacted
+from sweeper.service.faults import Fault as Fault
+from sweeper.service.faults import ProblemDetails as ProblemDetails
 from trials.problems import Problem
 
 MEDIA_TYPE = "application/problem+json"
@@ -38,32 +39,6 @@ _STATUS: tuple[tuple[type[SweeperError], int, str], ...] = (
     (SweeperError, 503, "unavailable"),
 )
 """What our own exceptions are over HTTP; the first that fits."""
-
-
-class Fault(BaseModel):
-    """One thing that is wrong, and where."""
-
-    where: str
-    """Dotted path in the file or request."""
-    what: str
-    expected: str = ""
-    nearest: str | None = None
-    file: str = ""
-    """What the sweep file is called, or the value that was laid over it."""
-    line: int | None = None
-    """Line of the sweep file, from 1."""
-
-
-class ProblemDetails(BaseModel):
-    """Why a request was not carried out: nothing of it was."""
-
-    type: str
-    """A name of the kind of problem, for programs: `/problems/NAME`."""
-    title: str
-    status: int
-    detail: str = ""
-    instance: str = ""
-    problems: list[Fault] = []
 
 
 class Refusal(HTTPException):

@@ -4,12 +4,13 @@
     the socket                          bound: a second one at this address is refused here
     MLflow                              a child on loopback, unless a server is named; restarted
                                         where it dies
+    Ray                                 the cluster that is named, else a head of our own
     the first admin's token             shown once, on a terminal
-    notices                             a thread
+    dispatcher, notices                 threads
     HTTP                                last: whoever is answered finds all of it
 
-It ends in the opposite order. Sweeps are no children of it: their drivers go on without, and the
-next start finds them.
+It ends in the opposite order. Ray and the drivers are no children of it: they go on without, and
+the next start finds them; `down` ends them.
 """
 
 from __future__ import annotations
@@ -19,30 +20,41 @@ import fcntl
 import getpass
 import os
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
+from functools import partial
 
-from sweeper.errors import SweeperError
+from sweeper.errors import SweeperError, UserError
 from sweeper.home import Home, writing
 from sweeper.privacy import private
+from sweeper.scheduling.jobs import JobsUnreachable
 from sweeper.secrets import without_user
 from sweeper.service.actions.adopting import adopt_home
+from sweeper.service.actions.deleting import erase
 from sweeper.service.app import Install, Service, application
 from sweeper.service.child import Child
+from sweeper.service.cluster import Cluster
+from sweeper.service.dispatching.dispatcher import Dispatcher
 from sweeper.service.doors import OPENINGS, Doors
 from sweeper.service.listening import Signals, bound, listener, log_to_terminal
 from sweeper.service.notices.worker import Notices
 from sweeper.service.pages.install import install as install_pages
-from sweeper.service.settings import ServiceSettings
+from sweeper.service.settings import LOOPBACK, ServiceSettings
 from sweeper.service.state import accounts
 from sweeper.service.state.accounts import Scope
 from sweeper.service.state.database import Database
 from sweeper.tracking.address import is_server, tracking_uri
 from sweeper.tracking.moved import follow_home
 from sweeper.tracking.server import server_command, server_environment
+from sweeper.tracking.ui import free_port
 
 Say = Callable[[str], None]
 
 _LOCK = "serve"
+
+PORT_PATIENCE = 15.0
+"""Seconds to wait for MLflow's port."""
 
 
 def serve(settings: ServiceSettings, mlflow_port: int, say: Say = print) -> int:
@@ -58,7 +70,7 @@ def serve(settings: ServiceSettings, mlflow_port: int, say: Say = print) -> int:
     with writing(home.path), private(home.path):
         home.path.mkdir(parents=True, exist_ok=True)
         with contextlib.ExitStack() as parts:
-            parts.enter_context(_only_one(home))
+            parts.enter_context(only_one(home))
             database = Database(settings.database)
             parts.callback(database.close)
             database.upgrade()
@@ -68,26 +80,29 @@ def serve(settings: ServiceSettings, mlflow_port: int, say: Say = print) -> int:
                     "serves everybody"
                 )
             socket = parts.enter_context(contextlib.closing(bound(settings)))
-            mlflow = parts.enter_context(_mlflow(home, mlflow_port, say))
+            mlflow = parts.enter_context(_mlflow(home, mlflow_port, signals, say))
+            cluster = _cluster(settings, mlflow, say)
             if signals.ending.is_set():
                 return 0
-            service = Service(settings, database, signals.ending)
+            service = Service(settings, database, signals.ending, machines=cluster.look)
             notices = Notices(service)
+            dispatcher = Dispatcher(database, cluster, partial(erase, service))
             _welcome(database, say)
             if taken := adopt_home(service):
                 say(f"Taken in from {home.path}: {', '.join(taken)}")
+            parts.enter_context(_running("dispatcher", dispatcher.run, dispatcher.stop))
             notices.start()
             parts.callback(notices.stop)
             install: tuple[Install, ...] = (install_pages, Doors(mlflow).install)
-            server = listener(application(service, install, OPENINGS), settings, signals.ending)
-            say(f"The service is at {settings.address}  (Ctrl-C ends it; sweeps that run go on)")
-            server.run(sockets=[socket])
+            told = f"The service is at {settings.address}  (Ctrl-C ends it; sweeps that run go on)"
+            app = application(service, install, OPENINGS)
+            listener(app, settings, signals.ending, partial(say, told)).run(sockets=[socket])
             say("The service has ended. Sweeps that ran go on; the next start finds them.")
     return 0
 
 
 @contextlib.contextmanager
-def _only_one(home: Home) -> Iterator[None]:
+def only_one(home: Home) -> Iterator[None]:
     """Be the only one that serves this home. The kernel frees the lock when its holder dies.
 
     Raises:
@@ -107,7 +122,7 @@ def _only_one(home: Home) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _mlflow(home: Home, port: int, say: Say) -> Iterator[str]:
+def _mlflow(home: Home, port: int, signals: Signals, say: Say) -> Iterator[str]:
     """Address of the MLflow that runs are recorded to: the server that is named, else one of our
     own, for the length of the block. Drivers are told it as well.
 
@@ -121,7 +136,8 @@ def _mlflow(home: Home, port: int, say: Say) -> Iterator[str]:
         return
     if moved := follow_home(uri, home.mlartifacts):
         say(moved)
-    address = f"http://127.0.0.1:{port}"
+    _wait_for_port(port)
+    address = f"http://{LOOPBACK}:{port}"
     child = Child(
         "MLflow's server",
         server_command(home.path, port),
@@ -131,11 +147,51 @@ def _mlflow(home: Home, port: int, say: Say) -> Iterator[str]:
     )
     child.start()
     try:
-        child.wait()
+        child.wait(signals.ending)
         os.environ["MLFLOW_TRACKING_URI"] = address
         yield address
     finally:
         child.stop()
+
+
+def _wait_for_port(port: int) -> None:
+    """The MLflow of a service that was killed takes a moment to end.
+
+    Raises:
+        UserError: somebody else has the port.
+    """
+    deadline = time.monotonic() + PORT_PATIENCE
+    while free_port(port) != port:
+        if time.monotonic() > deadline:
+            raise UserError(f"port {port} of {LOOPBACK} is taken: --mlflow-port names another")
+        time.sleep(0.2)
+
+
+def _cluster(settings: ServiceSettings, mlflow: str, say: Say) -> Cluster:
+    """The Ray that drivers run on. One that is named may be away for now: its sweeps wait.
+
+    Raises:
+        UserError: $RAY_ADDRESS is none that can be used.
+        SweeperError: no Ray can be started here.
+    """
+    cluster = Cluster(settings, mlflow)
+    try:
+        cluster.connect()
+    except JobsUnreachable as error:
+        say(f"{error}\nSweeps wait until it does.")
+    return cluster
+
+
+@contextlib.contextmanager
+def _running(name: str, run: Callable[[], None], stop: Callable[[], None]) -> Iterator[None]:
+    """A thread for the length of the block."""
+    thread = threading.Thread(target=run, name=name, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop()
+        thread.join()
 
 
 def _welcome(database: Database, say: Say) -> None:

@@ -15,7 +15,6 @@ import pytest
 import uvicorn
 
 from sweeper.home import Home
-from sweeper.search.storage import JOURNAL
 from sweeper.service.app import Service, application
 from sweeper.service.settings import ServiceSettings
 from sweeper.service.state import accounts, sweeps
@@ -30,6 +29,9 @@ from tests.browser.stand_in import StandIn
 BROWSER = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), ""
 )
+
+FAULTS = Path(__file__).with_name("faults.js").read_text(encoding="utf-8")
+"""What is wrong with a page for people who see badly, hear it, or hold a phone."""
 
 
 @dataclass
@@ -85,10 +87,10 @@ class Served:
             add_event(session, sweep_id, "trial", {"over": over})
 
 
-@pytest.fixture
-def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
-    """The service on a port of its own, for as long as the test lasts."""
-    monkeypatch.setenv("SWEEPER_STORAGE", JOURNAL)
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """The service on a port of its own, for all tests of a file."""
+    tmp_path = tmp_path_factory.mktemp("service")
     home = Home(tmp_path / "sweeps")
     home.path.mkdir()
     database = Database(f"sqlite:///{tmp_path}/service.db")
@@ -107,6 +109,7 @@ def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()
         yield served
+        served.service.ending.set()
         server.should_exit = True
         thread.join()
     database.close()

@@ -1,4 +1,3 @@
-// What is wrong with a page for people who see badly, hear it, or hold a phone; a list of words.
 () => {
   const found = [];
   const named = (one) => one.getAttribute("aria-label") || one.getAttribute("title") ||

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -28,13 +27,16 @@ class StandIn:
     def __init__(self, sweep: Sweep, folder: SweepFolder, *, samples: bool = True) -> None:
         folder.create()
         self.sweep, self.folder, self._samples = sweep, folder, samples
+        self._begun = 0
         self.ledger = Ledger.open(sweep, folder, JOURNAL)
         keep_spec(sweep, folder, None)
 
     def begin(self) -> Trial | None:
         """The next trial, begun; None where the budget is spent."""
-        trial = self.ledger.ask()
+        budget = self.ledger.budget
+        trial = self.ledger.ask() if budget is None or self._begun < budget else None
         if trial is not None:
+            self._begun += 1
             self.ledger.started(trial.number)
             self._log(trial, f"trial {trial.name} begins\n")
         return trial
@@ -53,18 +55,18 @@ class StandIn:
         self._log(trial, f"step {step}: FID {value:.2f}\n")
         return value
 
-    def run(self, trial: Trial, each: Callable[[], None] = lambda: None) -> None:
-        """A whole trial."""
-        for index in range(1, STEPS + 1):
-            each()
-            value = self.report(trial, index)
-            if value > 300 and index > 2:
-                self.ledger.prune(trial.number, "mode_collapse", "few digits are left")
-                return
-            if index == 3 and trial.number % 11 == 7:
-                self.ledger.fail(trial.number, "error", "the loss is NaN", "Traceback: NaN\n")
-                return
-        self.ledger.complete(trial.number, [value])
+    def run(self, trial: Trial) -> None:
+        """A whole trial, in one write."""
+        with self.ledger.together():
+            for index in range(1, STEPS + 1):
+                value = self.report(trial, index)
+                if value > 300 and index > 2:
+                    self.ledger.prune(trial.number, "mode_collapse", "few digits are left")
+                    return
+                if index == 3 and trial.number % 11 == 7:
+                    self.ledger.fail(trial.number, "error", "the loss is NaN", "Traceback: NaN\n")
+                    return
+            self.ledger.complete(trial.number, [value])
 
     def _step(self, trial: Trial, index: int) -> int:
         return int(trial.config.get("steps", 800)) * index // STEPS

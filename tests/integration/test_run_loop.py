@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import ray
 
-from sweeper.errors import SpecConflict, SweepBusy, UserError
+from sweeper.errors import SpecConflict, Superseded, SweepBusy, UserError
 from sweeper.home import Home, Request
 from sweeper.scheduling import attempts
 from sweeper.scheduling.cluster import ENVIRONMENT, OBJECT_STORE
@@ -26,6 +26,7 @@ from sweeper.scheduling.events import (
     TrialStarted,
 )
 from sweeper.scheduling.run import run
+from sweeper.scheduling.steering import Pulse, Steering
 from sweeper.search.sampler import Sampler, Turn
 from sweeper.search.stopping.asha import Asha
 from sweeper.search.stopping.pbt import PopulationBased
@@ -323,6 +324,66 @@ def test_stop_lets_running_trials_end_and_pause_hands_out_none(home):
     assert 5 <= len(outcome.records) < 12
     assert all(one.state == "completed" for one in outcome.records)
     assert go(spec, home)[0].state == "finished"
+
+
+class Lease(Steering):
+    """Two trials, then one, then none until the cluster's CPUs are free, then two again."""
+
+    def __init__(self) -> None:
+        self.stage = 0
+        self.pulses: list[Pulse] = []
+
+    def asked(self) -> None:
+        return None
+
+    def parallel(self) -> int:
+        return (2, 1, 0, 2)[self.stage]
+
+    def beat(self, pulse: Pulse) -> None:
+        self.pulses.append(pulse)
+        at_work = len(pulse.at_work)
+        if self.stage == 2:
+            self.stage += at_work == 0 and ray.available_resources().get("CPU") == 2.0
+        elif self.stage < 2:
+            self.stage += at_work == self.parallel()
+
+
+@pytest.mark.timeout(300)
+def test_a_sweep_obeys_its_lease_and_gives_back_what_it_may_not_use(home):
+    spec = sweep(base={"seconds": 0.4, "steps": 8}, trials=5, limits={"cpu_hours": 1.0})
+    lease = Lease()
+    outcome = run(spec, home, factory=fake, record=False, steering=lease)
+    assert outcome.state == "finished"
+    assert lease.stage == 3
+    for record in outcome.records:
+        assert record.state == "completed"
+        trained = (home.sweep("probe").trial(record.number) / "trained").read_text().split()
+        assert trained == [str(step) for step in range(1, 9)]
+    last = lease.pulses[-1]
+    trained = 5 * 8 * 0.4
+    assert trained <= last.cpu_seconds + 8 * 0.4
+    assert last.gpu_seconds == 0.0
+    assert {pulse.phase for pulse in lease.pulses} >= {"searching"}
+
+
+class Gone(Steering):
+    """Another driver has the sweep."""
+
+    def __init__(self) -> None:
+        return
+
+    def asked(self) -> None:
+        return None
+
+    def beat(self, pulse: Pulse) -> None:
+        if pulse.at_work:
+            raise Superseded("attempt 2 drives it now")
+
+
+def test_a_driver_whose_steering_says_that_it_was_superseded_ends(home):
+    outcome = run(sweep(), home, factory=fake, record=False, steering=Gone())
+    assert (outcome.state, outcome.message) == ("failed", "attempt 2 drives it now")
+    assert not any(home.sweep("probe").report.iterdir())
 
 
 def test_time_that_is_up_lets_running_trials_end_and_starts_no_more(home):

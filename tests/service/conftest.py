@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 from starlette.testclient import TestClient
+from starlette.types import ASGIApp
 
 from sweeper.home import Home
 from sweeper.service.app import Service, application
@@ -18,6 +20,7 @@ from sweeper.service.state.accounts import Scope
 from sweeper.service.state.database import Database
 from sweeper.service.state.tables import Person, Sweep
 from sweeper.sweepfile import load_sweep
+from tests.service.served import free_port, served
 
 ADDRESS = "http://127.0.0.1:8470"
 
@@ -119,3 +122,19 @@ def lab(tmp_path: Path, make_lab: Callable[[Database], Lab]) -> Iterator[Lab]:
 def either_lab(database: Database, make_lab: Callable[[Database], Lab]) -> Lab:
     """A service on each kind of database."""
     return make_lab(database)
+
+
+@pytest.fixture
+def address(lab: Lab) -> Iterator[str]:
+    """Where `lab` is served by uvicorn, for the length of the test."""
+    with listening(lab) as there:
+        yield there
+
+
+@contextlib.contextmanager
+def listening(lab: Lab, around: Callable[[ASGIApp], ASGIApp] = lambda app: app) -> Iterator[str]:
+    """Serve a lab on a port that is free, which its settings name from then on; `around` may stand
+    between it and whoever asks."""
+    lab.service.settings = replace(lab.service.settings, port=free_port())
+    with served(around(application(lab.service)), lab.service.settings.port):
+        yield lab.service.settings.address

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
-import pty
-import re
-import select
 import signal
 import socket
+import ssl
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -31,56 +27,8 @@ from sweeper.service.settings import ServiceSettings
 from sweeper.service.starting import checked
 from sweeper.service.state import accounts
 from sweeper.service.state.database import Database
+from tests.service.process import NOWHERE, TOKEN, Process
 from tests.service.served import free_port
-
-TOKEN = re.compile(r"swp_[a-z2-7]+_[\w-]{43}")
-NOWHERE = "http://127.0.0.1:9"
-"""An MLflow that is named, so that none is started."""
-
-
-@dataclass
-class Process:
-    """`sweeper serve` on a terminal of its own."""
-
-    home: Path
-    port: int
-    arguments: tuple[str, ...] = ()
-    environment: dict[str, str] = field(default_factory=dict)
-    said: str = ""
-
-    def start(self) -> None:
-        self._terminal, theirs = pty.openpty()
-        program = Path(sys.executable).with_name("sweeper")
-        self.process = subprocess.Popen(
-            [program, "serve", "--home", self.home, "--port", str(self.port), *self.arguments],
-            env={**os.environ, "MLFLOW_TRACKING_URI": NOWHERE, **self.environment},
-            stdin=theirs,
-            stdout=theirs,
-            stderr=theirs,
-            start_new_session=True,
-        )
-        os.close(theirs)
-
-    def until(self, words: str, seconds: float = 90.0) -> str:
-        """What it has said, once that has these words in it."""
-        deadline = time.monotonic() + seconds
-        while words not in self.said:
-            assert time.monotonic() < deadline, f"never said {words!r}: {self.said}"
-            if select.select([self._terminal], [], [], 0.2)[0]:
-                try:
-                    self.said += os.read(self._terminal, 1 << 16).decode()
-                except OSError:  # it has ended
-                    assert words in self.said, self.said
-        return self.said
-
-    def end(self, number: int = signal.SIGTERM) -> int:
-        self.process.send_signal(number)
-        status = self.process.wait(60)
-        with contextlib.suppress(OSError):
-            while more := os.read(self._terminal, 1 << 16):
-                self.said += more.decode()
-        os.close(self._terminal)
-        return status
 
 
 def test_the_first_token_is_shown_once_and_stands_nowhere_else(tmp_path: Path) -> None:
@@ -88,7 +36,7 @@ def test_the_first_token_is_shown_once_and_stands_nowhere_else(tmp_path: Path) -
     process.start()
     (token,) = TOKEN.findall(process.until("The service is at"))
     secret = token.rpartition("_")[2].encode()
-    address = f"http://127.0.0.1:{process.port}"
+    address = process.address
     with httpx.Client(headers={"authorization": f"Bearer {token}"}) as client:
         assert client.get(f"{address}/api/v1/sweeps").status_code == 200
         assert client.get(f"{address}/api/v1/never?token={token}").status_code == 404
@@ -121,11 +69,13 @@ def _refused(process: Process, status: int, words: str) -> None:
 
 @pytest.mark.slow
 def test_mlflow_is_a_child_that_comes_back_and_ends_with_it(tmp_path: Path) -> None:
-    process = Process(tmp_path / "sweeps", free_port(), environment={"MLFLOW_TRACKING_URI": ""})
+    process = Process(
+        tmp_path / "sweeps", free_port(), environment={**NOWHERE, "MLFLOW_TRACKING_URI": ""}
+    )
     process.start()
     (token,) = TOKEN.findall(process.until("The service is at", 200))
     client = httpx.Client(headers={"authorization": f"Bearer {token}"}, timeout=30)
-    version = f"http://127.0.0.1:{process.port}/mlflow/version"
+    version = f"{process.address}/mlflow/version"
     with client:
         assert client.get(version).status_code == 200
         for one in _below(process):
@@ -232,6 +182,22 @@ def test_a_client_that_does_not_finish_its_headers_is_given_up(
             while one.recv(4096):
                 pass
             one.close()
+
+
+def test_with_a_certificate_it_speaks_tls_and_has_browsers_insist(tmp_path: Path) -> None:
+    certificate, key = tmp_path / "tls.pem", tmp_path / "tls.key"
+    made = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
+    made += ["-nodes", "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
+    subprocess.run([*made, "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    with listening_service(tmp_path, certificate=certificate, key=key) as settings:
+        assert checked(settings) is settings
+        assert settings.address.startswith("https://")
+        trusting = ssl.create_default_context(cafile=certificate)
+        answer = httpx.get(f"{settings.address}/health", verify=trusting)
+        assert answer.status_code == 200
+        assert "max-age" in answer.headers["strict-transport-security"]
+        with pytest.raises(httpx.TransportError):
+            httpx.get(f"http://127.0.0.1:{settings.port}/health")
 
 
 @pytest.mark.parametrize("trusted", [True, False])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sweeper.service.api.shape import Number, Plain, Shape
-from sweeper.service.problem import Fault
+from sweeper.service.faults import Fault
 
 
 class CheckedShape(Shape):
@@ -27,6 +27,13 @@ class PreviewShape(Shape):
     """What `sweeper preview` says of a file."""
 
     name: str
+    searched_by: str
+    """The sampler, or the design of an ablation."""
+    is_ablation: bool
+    parameters: int
+    """How many are varied."""
+    parallel: int
+    scheduler: str
     first: list[Plain]
     """The first configurations, by dotted path; later ones depend on what comes of these."""
     trials: int

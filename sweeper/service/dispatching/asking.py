@@ -77,7 +77,7 @@ def _asked(sweep: Pending, owner: str) -> Asking:
         cast(Priority, sweep.priority),
         at_work,
         {machine: int(count) for machine, count in driver.machines.items()} if driver else {},
-        forecast.get("seconds"),
+        (forecast.get("seconds") or {}).get("expected"),
         forecast.get("interval"),
     )
 

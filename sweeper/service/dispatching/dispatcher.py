@@ -6,7 +6,7 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -28,6 +28,12 @@ from sweeper.wording import duration
 LOOK_EVERY = 1.0
 """Seconds between two looks."""
 
+BELIEVED = 60.0
+"""Seconds for which machines that no longer answer are taken to be there."""
+
+BEGUN_AT_ONCE = 8
+"""Drivers that are started at the same time: each takes a core for some seconds."""
+
 LOCK = "dispatcher"
 
 log = logging.getLogger(__name__)
@@ -46,7 +52,9 @@ class Dispatcher:
         self._jobs = jobs
         self._erase = erase
         self._stop = threading.Event()
-        self._machines_away = ""
+        self._there: tuple[Machine, ...] = ()
+        self._seen = -math.inf
+        self._why_away = ""
 
     def run(self) -> None:
         """Look again and again until `stop`; where another process has the lock, wait for it."""
@@ -79,15 +87,18 @@ class Dispatcher:
             term.close()
 
     def _machines(self) -> tuple[Machine, ...]:
+        """Those that there are; while they cannot be asked for, those that there were a while ago:
+        trials need not make way because an answer was lost."""
         try:
-            machines = tuple(self._jobs.machines())
+            self._there, self._seen = tuple(self._jobs.machines()), time.monotonic()
+            self._why_away = ""
         except SweeperError as error:
-            if str(error) != self._machines_away:
-                log.warning("there are no machines: %s", error)
-            self._machines_away = str(error)
-            return ()
-        self._machines_away = ""
-        return machines
+            if str(error) != self._why_away:
+                log.warning("the machines cannot be asked for: %s", error)
+            self._why_away = str(error)
+            if time.monotonic() - self._seen > BELIEVED:
+                self._there = ()
+        return self._there
 
 
 class Term:
@@ -118,7 +129,7 @@ class Term:
         leases = arrange(machines, owners.values(), asking.asked(asks, owners))
         for sweep in sweeps:
             _write(sweep, leases.get(sweep.id), now)
-            if sweep.lease.parallel and not sweep.driven and sweep.wanted == "run":
+            if self._may_begin(sweep, sweeps):
                 sweep = replace(sweep, driver=dispatch.begin_driver(session, sweep))
                 if _become(sweep, Step("starting", sweep.lease.message, sweep.lease.starts), now):
                     changed[sweep.id] = sweep
@@ -151,12 +162,21 @@ class Term:
             self._have(f"end {driver.job}", partial(self._jobs.end, driver.job))
         return _become(sweep, step, now)
 
+    def _may_begin(self, sweep: Pending, sweeps: Sequence[Pending]) -> bool:
+        """Whether a driver is begun for it now: it may work, and not too many others begin."""
+        if not sweep.lease.parallel or sweep.driven or sweep.wanted != "run":
+            return False
+        return sum(other.lease.state == "starting" for other in sweeps) < BEGUN_AT_ONCE
+
     def _have_started(self, sweep: Pending) -> None:
         """Have a driver started that has not said that it lives. A dispatcher that ended in between
         may have begun it without."""
         driver = sweep.driver
         if driver is None or not sweep.driven or driver.heartbeat is not None:
             return
+        if driver.attempt > 1:  # whatever has become of it, it must not be in the way
+            before = sweep.job(driver.attempt - 1)
+            self._have(f"end {before}", partial(self._jobs.end, before))
         arguments = (sweep.id, str(driver.attempt))
         self._have(f"start {driver.job}", partial(self._jobs.start, driver.job, arguments))
 

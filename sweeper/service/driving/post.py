@@ -130,6 +130,8 @@ class Post:
             at_work=len(pulse.at_work),
             over=pulse.over,
             phase=pulse.phase,
+            # Never none: of one that has nothing left to train something is still to be measured.
+            wants=max(1, pulse.could),
             machines=dict(machines),
         )
         with self._lock:

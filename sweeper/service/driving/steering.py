@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from sweeper.home import Request, SweepFolder
-from sweeper.scheduling.attempts import machine_of
+from sweeper.scheduling.attempts import node_of
 from sweeper.scheduling.steering import Order, Pulse, Steering
 from sweeper.service.driving.post import Post
 
@@ -60,5 +60,5 @@ class ServiceSteering(Steering):
         self._post.check()
         if pulse.at_work:
             self._busy = self._clock()
-        named = (machine_of(self._folder.trial(number)) for number in pulse.at_work)
+        named = (node_of(self._folder.trial(number)) for number in pulse.at_work)
         self._post.beat(pulse, Counter(name for name in named if name))

@@ -16,12 +16,13 @@ from sweeper.scheduling.events import (
     TrialStarted,
 )
 from sweeper.standings import Standings, standings_of
+from sweeper.standings.forecast import forecast_of
 from sweeper.sweepfile.model import Sweep
 from sweeper.trial import Trial
 from sweeper.wording import number
 
 LATELY = 50
-"""Trials, and gaps between evaluations, by which the pace is known: the last ones."""
+"""Gaps between evaluations by which the pace is known: the last ones."""
 
 SHARE = 0.02
 """Of a driver's time at most, to work out who leads."""
@@ -34,9 +35,8 @@ class Summary:
         self._sweep = sweep
         self._note = note
         self._trials: dict[int, Trial] = {}
-        self._all = 0
+        self._planned: int | None = None
         self._protocol: dict[str, str] = {}
-        self._seconds: deque[float] = deque(maxlen=LATELY)
         self._gaps: deque[float] = deque(maxlen=LATELY)
         self._last: dict[int, float] = {}
         self._due = 0.0
@@ -46,10 +46,9 @@ class Summary:
         match event:
             case SweepStarted():
                 self._trials = {trial.number: trial for trial in event.records}
-                self._all = event.budget + event.replicates
                 self._protocol = dict(event.protocol)
-                self._seconds.extend(t.seconds for t in event.records if t.seconds is not None)
-                self._note(budget=event.budget or None)
+                self._planned = event.budget or None
+                self._note(budget=self._planned)
                 self.write()
             case ProtocolChanged():
                 self._protocol = dict(event.protocol)
@@ -63,8 +62,6 @@ class Summary:
             case TrialEnded(trial=Trial() as trial):
                 self._last.pop(trial.number, None)
                 self._trials[trial.number] = trial
-                if trial.seconds is not None:
-                    self._seconds.append(trial.seconds)
                 if time.monotonic() >= self._due:
                     self.write()
             case TrialEnded():
@@ -73,24 +70,14 @@ class Summary:
     def write(self) -> None:
         """Have it written as it is now."""
         began = time.monotonic()
-        standings = standings_of(self._sweep, self._trials.values(), None, self._protocol or None)
-        self._note(best=best_of(standings), forecast=self._forecast())
-        self._due = time.monotonic() + (time.monotonic() - began) / SHARE
-
-    def _forecast(self) -> dict[str, float]:
-        """What is left, by the trials that are over; nothing before one is."""
+        standings = standings_of(
+            self._sweep, self._trials.values(), self._planned, self._protocol or None
+        )
         pace = {"interval": fmean(self._gaps)} if self._gaps else {}
-        left = self._all - sum(trial.over for trial in self._trials.values())
-        if not self._seconds or not self._all:
-            return pace
-        each, needs = fmean(self._seconds), self._sweep.resources
-        at_once = max(1, min(self._sweep.limits.parallel, left))
-        hours = max(0, left) * each / 3600
-        return pace | {
-            "seconds": 3600 * hours / at_once,
-            "gpu_hours": hours * needs.gpu,
-            "cpu_hours": hours * needs.cpu,
-        }
+        forecast = forecast_of(standings)
+        told = {**forecast.as_dict(), "words": forecast.in_words(), **pace}
+        self._note(best=best_of(standings), forecast=told)
+        self._due = time.monotonic() + (time.monotonic() - began) / SHARE
 
 
 def best_of(standings: Standings) -> dict[str, object]:

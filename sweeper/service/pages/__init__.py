@@ -7,12 +7,7 @@ the editor; they are files of this server, and nothing is fetched from elsewhere
     navigation, addresses       where things are
     rendering, words            from templates to answers; how times and states are said
     drawing, charts             drawings as SVG, numbers for the charts
-    drawn                       sections that were made once, kept for the next reader
     sections                    the sections of a sweep's page: the report's, and live ones
     entrance, sweep_list, sweep_page, …      the pages, one file each
     static/, templates/         what they are made of; static/vendor/ is other people's
 """
-
-from sweeper.service.pages.install import install
-
-__all__ = ["install"]

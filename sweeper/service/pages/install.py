@@ -14,17 +14,22 @@ from sweeper.service.pages import (
     asking,
     catalogue_page,
     change_page,
+    cluster_pages,
     compare_page,
     entrance,
     new_page,
+    notices_page,
     people_pages,
-    queue_page,
     sweep_list,
     sweep_page,
     trial_page,
     trials_page,
 )
 from sweeper.service.pages.routing import show_problems
+from sweeper.service.people.guard import Openings
+
+OPENINGS = Openings(searches=frozenset({"/logout", "/new/check"}))
+"""A reader signs out too, and may have a file checked: neither changes anything of anybody."""
 
 STATIC = Path(__file__).with_name("static")
 
@@ -38,7 +43,8 @@ PAGES = (
     asking,
     compare_page,
     new_page,
-    queue_page,
+    notices_page,
+    cluster_pages,
     people_pages,
     catalogue_page,
 )

@@ -20,8 +20,8 @@ LINKS = (
     Link("/queue", "Queue", "q"),
     Link("/machines", "Machines", "m"),
     Link("/parts", "Parts", "p"),
+    Link("/notices", "Notices", "w"),
     Link("/mlflow/", "MLflow", "l"),
-    Link("/optuna/", "Optuna", "u"),
     Link("/people", "People", "o", admins=True),
     Link("/audit", "Audit", "a", admins=True),
 )

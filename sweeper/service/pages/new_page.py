@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 import uuid
-from typing import Annotated, get_args
+from typing import Annotated, Any, get_args
 
 from fastapi import Form, Request
 from starlette.responses import RedirectResponse, Response
 
 from sweeper.errors import SpecError
-from sweeper.service.actions import drafts, submitting
+from sweeper.service.actions import checking, submitting
 from sweeper.service.actions.submitting import Submission
-from sweeper.service.app import CurrentService
+from sweeper.service.app import CurrentService, Service
 from sweeper.service.pages import addresses
-from sweeper.service.pages.rendering import page, piece
+from sweeper.service.pages.rendering import is_piece, page, piece
 from sweeper.service.pages.routing import router as new_router
 from sweeper.service.people.permission import CurrentCaller
 from sweeper.service.problem import Fault, fault_of
@@ -24,6 +26,11 @@ from trials import presets
 router = new_router()
 
 PRIORITIES = get_args(Priority)
+
+_NAME = re.compile(r"""^("?name"?:\s*["']?)([\w.-]+)""", re.MULTILINE)
+
+PREVIEWED = 5
+"""Configurations that a preview shows."""
 
 
 @router.get("/new")
@@ -36,9 +43,10 @@ def new(
 ) -> Response:
     """The editor, with something to start from."""
     if sweep:
-        text = submitting.file_of(service, sweep, trial)
+        text = _renamed(service, submitting.file_of(service, sweep, trial))
     else:
-        text = piece("new/start.yaml", preset=preset if preset in presets.names() else "")
+        start = piece("new/start.yaml", preset=preset if preset in presets.names() else "")
+        text = f"{start}\n"
     return _editor(request, service, text)
 
 
@@ -63,14 +71,25 @@ def submit(
 
 @router.post("/new/check")
 def check(request: Request, service: CurrentService, text: Annotated[str, Form()] = "") -> Response:
-    """What is wrong with the text, or what it would run."""
+    """What is wrong with the text, or how much it would run."""
+    checked = checking.validate(service, _unix(text))
+    problems = [fault_of(problem) for problem in checked.problems]
+    return page(request, "new/checked.html", problems=problems, outlook=checked.outlook)
+
+
+@router.post("/new/preview")
+def preview(
+    request: Request, service: CurrentService, text: Annotated[str, Form()] = ""
+) -> Response:
+    """The first configurations, and a forecast from a short training on the server's machine."""
     problems: list[Fault] = []
-    sweep = None
+    outlook: dict[str, Any] = {}
     try:
-        sweep = drafts.read_draft(service, _unix(text))
+        outlook = checking.preview(service, _unix(text), count=PREVIEWED, probe=True)
     except SpecError as error:
         problems = [fault_of(problem) for problem in error.problems]
-    return page(request, "new/checked.html", problems=problems, sweep=sweep)
+    template = "new/preview.html" if is_piece(request) else "new/previewed.html"
+    return page(request, template, problems=problems, outlook=outlook, text=text)
 
 
 def _editor(
@@ -96,6 +115,18 @@ def _editor(
         priorities=PRIORITIES,
         key=uuid.uuid4().hex,
     )
+
+
+def _renamed(service: Service, text: str) -> str:
+    """The file under a name that is free: `quickstart-2`."""
+    with service.database.reading() as session:
+        taken = {entry.sweep.name for entry in sweeps.entries(session)}
+    named = _NAME.search(text)
+    if named is None:
+        return text
+    stem = re.sub(r"-\d+$", "", named[2])
+    free = next(name for n in itertools.count(2) if (name := f"{stem}-{n}") not in taken)
+    return text[: named.start(2)] + free + text[named.end(2) :]
 
 
 def _unix(text: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from fastapi import Request
@@ -71,10 +71,10 @@ def piece(template: str, **content: Any) -> Markup:
     return Markup(_TEMPLATES.get_template(template).render(**content))
 
 
-def as_json(content: Any) -> Response:
-    """Numbers for a chart, as compact as they can be; NaN is null."""
+def as_json(content: Any, headers: Mapping[str, str] | None = None) -> Response:
+    """Numbers for a chart, as compact as they can be."""
     text = json.dumps(content, separators=(",", ":"), default=str, allow_nan=False)
-    return Response(text, media_type="application/json")
+    return Response(text, media_type="application/json", headers=headers)
 
 
 def _context(request: Request) -> dict[str, Any]:

@@ -32,6 +32,8 @@ def _as_page(handler: Handler) -> Handler:
         answer = handler(request, error)
         if not isinstance(answer, Response):
             answer = await answer
+        if answer.status_code < 400:  # what a browser has already
+            return answer
         in_a_browser = "text/html" in request.headers.get("accept", "")
         if not in_a_browser or request.url.path.startswith(f"{API}/"):
             return answer

@@ -16,6 +16,7 @@ from sweeper.ablation.tables import Table
 from sweeper.report import gallery, markup, summary, what_matters
 from sweeper.report import sections as report
 from sweeper.report.effects import SIGNIFICANT, effects_of
+from sweeper.report.lines import MANY
 from sweeper.report.page import results_first
 from sweeper.results import finished_tables, table_of
 from sweeper.service.pages import addresses, drawing
@@ -29,6 +30,10 @@ Made = Callable[[Reading], Markup]
 
 COPIED = ("latex", "markdown", "csv")
 """Formats in which a table can be copied from its page."""
+
+
+LATER = Markup('<p class="muted">This fills up as trials end.</p>\n')
+"""In place of a section that has nothing to show yet."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +63,7 @@ def sections_of(standings: Standings) -> list[Section]:
         Section("leaderboard", "Leaderboard", _leaderboard),
         Section("steps", f"{metric} over steps", _over_steps),
         Section("parallel", "Parallel coordinates", _parallel),
-        Section("parameters", "Each parameter", _parameters),
+        Section("parameters", "Each parameter", _parameters, late=True),
         Section("matters", "What the best share", _what_matters, late=True),
         Section("tables", "On fresh seeds", _tables, late=True),
     ]
@@ -90,7 +95,9 @@ def _leaderboard(reading: Reading) -> Markup:
 
 
 def _over_steps(reading: Reading) -> Markup:
-    return piece("sweep/chart.html", name=reading.folder.name, standings=reading.standings)
+    standings = reading.standings
+    many = len(standings.search) > MANY
+    return piece("sweep/chart.html", name=reading.folder.name, standings=standings, many=many)
 
 
 def _parallel(reading: Reading) -> Markup:

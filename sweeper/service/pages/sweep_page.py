@@ -13,10 +13,11 @@ from starlette.responses import Response
 from sweeper.ablation.table_format import format_named, rendered
 from sweeper.errors import SweeperError
 from sweeper.service.actions.looking import entry_named, reading_of
+from sweeper.service.api.caching import check_tag
 from sweeper.service.api.routing import SweepName
 from sweeper.service.app import CurrentService, Service
 from sweeper.service.pages import charts, sections
-from sweeper.service.pages.drawn import Drawn
+from sweeper.service.pages.mlflow import mlflow_of
 from sweeper.service.pages.rendering import as_json, is_piece, page, streamed
 from sweeper.service.pages.routing import router as new_router
 from sweeper.service.pages.sections import Section
@@ -26,8 +27,6 @@ from sweeper.service.readings import Reading
 from sweeper.service.state.sweeps import Entry
 
 router = new_router()
-
-_drawn = Drawn()
 
 
 class Shown:
@@ -48,15 +47,19 @@ class Shown:
             return None
 
     def sections(self, reading: Reading) -> Iterator[tuple[Section, Markup | None]]:
-        """Those that have something to show; without content where they are made later."""
+        """Those that have something to show, or may have while the sweep goes on; without content
+        where they are made later."""
         for section in sections.sections_of(reading.standings):
-            content = None if section.late else _made(section, reading)
+            content = None if section.late else _made(self._service, section, reading)
             if content is None or content.strip():
                 yield section, content
+            elif not self._entry.over:
+                yield section, sections.LATER
 
     def headline(self, reading: Reading) -> Markup:
         """Verdict and numbers."""
-        return _drawn.of(reading, "headline", lambda: sections.headline(reading))
+        key = ("section", reading.folder.name, reading.version, "headline")
+        return self._service.memo.of(key, lambda: sections.headline(reading))
 
 
 @router.get("/sweeps/{name}")
@@ -69,41 +72,48 @@ def sweep_page(
 ) -> Response:
     """The whole page, sent as it is made; or with `part` one section of it."""
     entry = entry_named(service, name)
-    about: dict[str, Any] = {"entry": entry, "mine": may_change(caller, entry)}
+    about: dict[str, Any] = {
+        "entry": entry,
+        "mine": may_change(caller, entry),
+        "mlflow": mlflow_of(service, entry.sweep.name),
+    }
     if part == "about":
         return page(request, "sweep/about.html", **about)
     if not part:
         return streamed(request, "sweep.html", shown=Shown(service, entry), **about)
     reading = reading_of(service, entry)
-    tag = f'"{reading.version}"'
-    if is_piece(request) and request.headers.get("if-none-match") == tag:
-        return Response(status_code=304, headers={"etag": tag})
+    headers = check_tag(request, reading.version)
     if part == "headline":
         title, content = "", Shown(service, entry).headline(reading)
     else:
         section = sections.by_key(reading.standings).get(part)
         if section is None:
             raise Refusal(404, "not-found", f"The page of a sweep has no section {part!r}.")
-        title, content = section.title, _made(section, reading)
+        title, content = section.title, _made(service, section, reading) or sections.LATER
     template = "piece.html" if is_piece(request) else "sweep/section.html"
     answer = page(request, template, content=content, title=title, **about)
-    answer.headers["etag"] = tag
+    answer.headers.update(headers)
     return answer
 
 
 @router.get("/sweeps/{name}/charts/steps")
-def steps(service: CurrentService, name: SweepName, objective: int = 0) -> Response:
+def steps(
+    request: Request, service: CurrentService, name: SweepName, objective: int = 0
+) -> Response:
     """The lines of an objective over steps."""
-    standings = reading_of(service, entry_named(service, name)).standings
-    if not 0 <= objective < len(standings.metrics):
+    reading = reading_of(service, entry_named(service, name))
+    headers = check_tag(request, reading.version)
+    if not 0 <= objective < len(reading.standings.metrics):
         raise Refusal(404, "not-found", f"{name} has no objective {objective}.")
-    return as_json(charts.over_steps(standings, objective))
+    return as_json(charts.over_steps(reading.standings, objective), headers)
 
 
 @router.get("/sweeps/{name}/charts/coordinates")
-def coordinates(service: CurrentService, name: SweepName) -> Response:
+def coordinates(request: Request, service: CurrentService, name: SweepName) -> Response:
     """The rows of the parallel coordinates."""
-    return as_json(charts.coordinates(reading_of(service, entry_named(service, name)).standings))
+    reading = reading_of(service, entry_named(service, name))
+    headers = check_tag(request, reading.version)
+    return as_json(charts.coordinates(reading.standings), headers)
 
 
 @router.get("/sweeps/{name}/tables/{table}")
@@ -119,8 +129,9 @@ def table(
     return Response(rendered(found, format), media_type="text/plain; charset=utf-8")
 
 
-def _made(section: Section, reading: Reading) -> Markup:
+def _made(service: Service, section: Section, reading: Reading) -> Markup:
     """A section's content, made once for everybody who looks at this state of the study."""
     with contextlib.suppress(SweeperError):
-        return _drawn.of(reading, section.key, lambda: section.make(reading))
+        key = ("section", reading.folder.name, reading.version, section.key)
+        return service.memo.of(key, lambda: section.make(reading))
     return sections.notice(f"{section.title} cannot be shown: the sweep's files cannot be read.")

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 from fastapi import Request
 from starlette.responses import Response
 
 from sweeper.causes import cause
-from sweeper.service.actions import pictures
+from sweeper.service.actions import logs, pictures
 from sweeper.service.actions.looking import entry_named, reading_of, trial_of
 from sweeper.service.api.routing import SweepName, TrialNumber
 from sweeper.service.app import CurrentService, Service
 from sweeper.service.pages.configuration import compared
+from sweeper.service.pages.mlflow import mlflow_of
 from sweeper.service.pages.rendering import as_json, is_piece, page
 from sweeper.service.pages.routing import router as new_router
 from sweeper.service.people.permission import CurrentCaller, may_change
@@ -26,7 +26,7 @@ from sweeper.wording import measure
 
 router = new_router()
 
-LOG_BYTES = 60_000
+LOG_LINES = 400
 """The end of a log that is shown."""
 
 _PARTS = {"about": "trial/about.html", "film": "trial/film.html", "log": "trial/log.html"}
@@ -94,6 +94,7 @@ def _shown(service: Service, entry: Entry, trial: Trial) -> dict[str, Any]:
         "is_base": trial.role == "base",
         "log": _end_of_log(reading, trial),
         "neighbours": _neighbours(reading, trial),
+        "mlflow": mlflow_of(service, entry.sweep.name).trial(trial.number),
     }
 
 
@@ -107,11 +108,5 @@ def _neighbours(reading: Reading, trial: Trial) -> tuple[int | None, int | None]
 
 def _end_of_log(reading: Reading, trial: Trial) -> str:
     """The end of what the trial has written; what its end kept of it where the file is gone."""
-    try:
-        with (reading.folder.trial(trial.number) / "log.txt").open("rb") as log:
-            size = log.seek(0, os.SEEK_END)
-            log.seek(max(0, size - LOG_BYTES))
-            text = log.read(LOG_BYTES).decode("utf-8", "replace")
-    except OSError:
-        return trial.log_tail
-    return text if size <= LOG_BYTES else text.partition("\n")[2]
+    log = logs.log_of(reading.folder, trial.number)
+    return "\n".join(logs.tail(log, LOG_LINES).lines) or trial.log_tail

@@ -52,13 +52,15 @@ def trials_page(
     def address(**changes: Any) -> str:
         return f"{here}?{urlencode(asked | {'sort': sort, 'down': down} | changes)}"
 
+    rows = ordered[first : first + WINDOW]
     return page(
         request,
         "trials_rows.html" if is_piece(request) and first else "trials.html",
         entry=entry,
         standings=standings,
         columns=columns,
-        rows=ordered[first : first + WINDOW],
+        rows=rows,
+        numeric=[k for k, (_, value) in columns.items() if any(_is_number(value(t)) for t in rows)],
         found=len(found),
         first=first,
         window=WINDOW,
@@ -124,4 +126,5 @@ def _sorted(trials: Sequence[Trial], value: Callable[[Trial], Any], down: bool) 
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not math.isnan(value)
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return number and not math.isnan(value)

@@ -48,7 +48,7 @@ export function follow() {
 
 function listen(changed) {
   const sweep = document.querySelector("[data-sweep]")?.dataset.sweep;
-  const address = "/api/v1/events" + (sweep ? "?sweep=" + encodeURIComponent(sweep) : "");
+  const address = "/api/v1/events" + (sweep ? `?sweep=${encodeURIComponent(sweep)}` : "");
   let poll = 0;
   const source = new EventSource(address);
   source.onopen = () => { clearInterval(poll); poll = 0; };

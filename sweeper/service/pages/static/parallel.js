@@ -40,7 +40,7 @@ export function parallel(place, told) {
     const inside = told.rows.filter(passes);
     const style = getComputedStyle(place);
     const faint = told.rows.length > 400 ? 0.04 : 0.12;
-    const strong = inside.length > 400 ? 0.15 : 0.55;
+    const strong = inside.length > 2000 ? 0.05 : inside.length > 400 ? 0.15 : 0.55;
     if (kept.size) for (const row of told.rows) line(pen, row, style.color, faint);
     for (const row of inside) line(pen, row, hue(row, told), strong);
     const best = told.rows.reduce((a, b) => ((b.value < a.value) === (told.goal === "minimize") ? b : a));

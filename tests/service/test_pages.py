@@ -1,0 +1,279 @@
+"""The pages without a browser: who may see and do what on them, and what is in their HTML."""
+
+from __future__ import annotations
+
+import re
+from html import unescape
+from urllib.parse import quote, unquote
+
+import pytest
+from starlette.testclient import TestClient
+
+from sweeper.service.pages.entrance import own_path
+from sweeper.service.people.guard import COOKIE
+from sweeper.service.state import accounts
+from sweeper.service.state.tables import Lease
+from tests.service import studies
+from tests.service.conftest import ADDRESS, Lab
+
+HTML = {"accept": "text/html"}
+FOR_ALL = (
+    "/",
+    "/?q=swe&state=queued&mine=true",
+    "/new",
+    "/new?preset=dcgan",
+    "/new?sweep=swept",
+    "/new?sweep=swept&trial=1",
+    "/queue",
+    "/machines",
+    "/parts",
+    "/parts?q=nothing-is-called-this",
+    "/tokens",
+    "/notices",
+    "/compare",
+    "/compare?sweep=swept&trial=swept/0&trial=swept/1",
+    "/sweeps/swept",
+    "/sweeps/waiting",
+    "/sweeps/swept/trials?sort=loss&down=true&q=search&first=1",
+    "/sweeps/swept/trials/0",
+    "/sweeps/swept/trials/1",
+    *(
+        f"/sweeps/swept?part={part}"
+        for part in ("leaderboard", "steps", "parallel", "parameters", "matters", "tables")
+    ),
+    *(
+        f"/sweeps/swept?part={part}"
+        for part in ("about", "headline", "stops", "gallery", "protocol", "winner", "again")
+    ),
+)
+FOR_ADMINS = ("/people", "/audit")
+
+
+@pytest.fixture
+def swept(lab: Lab) -> Lab:
+    """A service with a sweep of bo's of which some trials are over, and one that waits."""
+    row = lab.submit("bo", "swept", trials=4)
+    ledger = studies.begin(lab.service.settings.home.sweep("swept"), row)
+    studies.run(ledger, ["completed", "completed", "failed", "running"])
+    lab.submit("cy", "waiting")
+    return lab
+
+
+def signed_in(lab: Lab, person: str) -> tuple[TestClient, str]:
+    """A client with a browser's cookie, and the CSRF token of its forms."""
+    client = lab.client()
+    answer = client.post("/login", data={"token": lab.tokens[person], "next": "/"})
+    assert answer.status_code == 303
+    csrf = re.search(r'name="csrf_token" value="([^"]+)"', client.get("/").text)
+    assert csrf
+    return client, csrf[1]
+
+
+def test_every_page_is_there_and_needs_nothing_from_elsewhere(swept: Lab) -> None:
+    client = swept.client("ada")
+    for path in FOR_ALL + FOR_ADMINS:
+        for headers in (HTML, {**HTML, "hx-request": "true"}):
+            answer = client.get(path, headers=headers)
+            assert answer.status_code == 200, path
+            scripts = re.findall(r"<script[^>]*>", answer.text)
+            assert all(' src="/static/' in script for script in scripts), path
+            assert not re.search(r"<[^>]+\son\w+=", answer.text), path
+            sources = re.findall(r'(?:src|hx-get|hx-post|action)="([^"]*)"', answer.text)
+            assert all(source.startswith("/") for source in sources), path
+
+
+def test_admins_pages_are_for_admins(swept: Lab) -> None:
+    for path in FOR_ADMINS:
+        assert swept.client("bo").get(path, headers=HTML).status_code == 403
+
+
+def test_what_is_not_there_is_said_in_words(swept: Lab) -> None:
+    client = swept.client("dee")
+    answer = client.get("/sweeps/swpt", headers=HTML)
+    assert answer.status_code == 404
+    assert "did you mean 'swept'?" in unescape(answer.text)
+    for path in (
+        "/never",
+        "/sweeps/swept/trials/9",
+        "/sweeps/swept?part=never",
+        "/sweeps/swept/tables/never",
+        "/sweeps/swept/charts/steps?objective=1",
+        "/compare?trial=swept/9",
+        "/compare?sweep=swpt",
+    ):
+        answer = client.get(path, headers=HTML)
+        assert (answer.status_code, "<h1>" in answer.text) == (404, True), path
+    for path in (
+        "/compare?trial=swept",
+        "/compare?" + 7 * "sweep=swept&",
+        "/sweeps/swept?part=%00",
+    ):
+        assert client.get(path, headers=HTML).status_code == 422, path
+    assert client.get("/never").headers["content-type"] == "application/problem+json"
+
+
+def test_a_section_that_has_not_changed_is_not_sent_again(swept: Lab) -> None:
+    client = swept.client("dee")
+    first = client.get("/sweeps/swept?part=leaderboard", headers={"hx-request": "true"})
+    again = {"hx-request": "true", "if-none-match": first.headers["etag"]}
+    assert client.get("/sweeps/swept?part=leaderboard", headers=again).status_code == 304
+
+
+def test_text_of_people_is_text(lab: Lab) -> None:
+    hostile = "<script>alert(1)</script>\x1b[2J\u202e"
+    submitted = lab.submit("bo", "named")
+    with lab.database.writing() as session:
+        row = session.merge(submitted)
+        row.description = hostile
+        lease = session.get_one(Lease, row.id)
+        lease.reason = lease.message = hostile
+        accounts.add_token(session, lab.person("ada"), hostile, accounts.Scope.READ)
+    client = lab.client("ada")
+    for path in ("/", "/queue", "/sweeps/named", "/tokens", f"/parts?q={quote(hostile)}", "/new"):
+        text = client.get(path, headers=HTML).text
+        assert "<script>alert" not in text
+        assert "\x1b" not in text
+        assert "\u202e" not in text
+
+
+# Signing in -------------------------------------------------------------------------------------
+
+
+def test_a_browser_signs_in_and_out(lab: Lab) -> None:
+    client = lab.client()
+    assert client.get("/login?next=/queue").status_code == 200
+    wrong = client.post("/login", data={"token": "swp_x_y"})
+    assert (wrong.status_code, "opens nothing" in wrong.text) == (401, True)
+    right = client.post("/login", data={"token": f" {lab.tokens['dee']}\n", "next": "/queue?a=b"})
+    assert (right.status_code, right.headers["location"]) == (303, "/queue?a=b")
+    cookie = right.headers["set-cookie"].lower()
+    assert "httponly" in cookie
+    assert "samesite=strict" in cookie
+    assert lab.tokens["dee"] not in cookie
+    page = client.get("/queue").text
+    csrf = re.search(r'name="csrf_token" value="([^"]+)"', page)
+    assert csrf
+    assert lab.tokens["dee"] not in page
+    words = client.cookies[COOKIE]
+    out = client.post("/logout", data={"csrf_token": csrf[1]})
+    # It is a token to read: signing out must be possible all the same.
+    assert (out.status_code, out.headers["location"]) == (303, "/login")
+    client.cookies.set(COOKIE, words)
+    assert client.get("/queue").status_code == 401
+
+
+def test_an_address_that_guesses_at_the_entrance_is_stopped(lab: Lab) -> None:
+    client = lab.client()
+    answers = [client.post("/login", data={"token": "swp_x_y"}).status_code for _ in range(11)]
+    assert answers == [401] * 10 + [429]
+    assert client.post("/login", data={"token": lab.tokens["ada"]}).status_code == 429
+
+
+@pytest.mark.parametrize(
+    ("given", "led"),
+    [
+        ("/sweeps/a?part=b", "/sweeps/a?part=b"),
+        ("//evil.example", "/"),
+        ("/\\evil.example", "/"),
+        ("https://evil.example/x", "/"),
+        ("javascript:alert(1)", "/"),
+        ("evil.example", "/"),
+        ("/\t/evil.example", "/"),
+        ("/%5cevil.example", "/%5cevil.example"),
+        ("", "/"),
+        ("/login", "/"),
+    ],
+)
+def test_signing_in_leads_nowhere_else(given: str, led: str) -> None:
+    assert own_path(given) == led
+
+
+# Doing ------------------------------------------------------------------------------------------
+
+
+def test_buttons_do_what_they_say_to_one_s_own(swept: Lab) -> None:
+    client, csrf = signed_in(swept, "bo")
+    for wanted in ("pause", "resume", "stop", "cancel"):
+        answer = client.post(f"/sweeps/swept/{wanted}", data={"csrf_token": csrf})
+        assert (answer.status_code, answer.headers["location"]) == (303, "/sweeps/swept"), wanted
+    assert client.post("/sweeps/swept/pause").status_code == 403  # no CSRF token
+    assert client.post("/sweeps/swept/never", data={"csrf_token": csrf}).status_code == 422
+    other = client.post("/sweeps/waiting/cancel", data={"csrf_token": csrf}, headers=HTML)
+    assert (other.status_code, "cy&#39;s" in other.text) == (403, True)
+    stopped = client.post("/sweeps/swept/trials/3/stop", data={"csrf_token": csrf})
+    assert stopped.headers["location"] == "/sweeps/swept/trials/3"
+    assert "stop was asked (stopped by bo)" in client.get("/sweeps/swept/trials/3").text
+    over = client.post("/sweeps/swept/trials/0/stop", data={"csrf_token": csrf}, headers=HTML)
+    assert (over.status_code, "<h1>Not now</h1>" in over.text) == (409, True)
+    gone = client.post("/sweeps/swept/delete", data={"csrf_token": csrf})
+    assert (gone.status_code, gone.headers["location"]) == (303, "/")
+    assert "/sweeps/swept" not in client.get("/").text
+
+
+def test_limits_are_changed_by_a_form(swept: Lab) -> None:
+    client, csrf = signed_in(swept, "bo")
+    form = {"csrf_token": csrf, "trials": "9", "parallel": "2", "priority": "high"}
+    assert client.post("/sweeps/swept/change", data=form).status_code == 303
+    page = client.get("/sweeps/swept/change").text
+    assert 'name="trials" inputmode="decimal" size="8" value="9"' in page
+    assert "<option selected>high</option>" in page
+    wrong = client.post("/sweeps/swept/change", data={**form, "trials": "many"}, headers=HTML)
+    assert (wrong.status_code, "limits.trials" in wrong.text) == (422, True)
+
+
+def test_a_sweep_is_submitted_once_however_often_the_button_is_pressed(lab: Lab) -> None:
+    client, csrf = signed_in(lab, "bo")
+    text = unescape(re.search(r"<textarea[^>]*>(.*?)</textarea>", client.get("/new").text, re.S)[1])
+    form = {"csrf_token": csrf, "text": text.replace("\n", "\r\n"), "key": "one"}
+    for _ in range(2):
+        answer = client.post("/new", data=form)
+        assert (answer.status_code, answer.headers["location"]) == (303, "/sweeps/my-sweep")
+    wrong = client.post("/new", data={**form, "key": "two", "text": "name: x\nbse: {}\n"})
+    assert wrong.status_code == 422
+    assert "line 2" in wrong.text
+    assert "bse: {}" in wrong.text
+
+
+def test_a_token_is_shown_once_and_makes_none_that_may_more(lab: Lab) -> None:
+    client, csrf = signed_in(lab, "bo")
+    made = client.post("/tokens", data={"csrf_token": csrf, "name": "ci", "scope": "read"})
+    words = re.search(r"swp_\w+_[\w-]+", made.text)
+    assert words
+    assert lab.client().get("/", headers={"authorization": f"Bearer {words[0]}"}).status_code == 200
+    page = client.get("/tokens").text
+    assert words[0] not in page
+    for form in ({"scope": "admin"}, {"scope": "read", "person": "cy"}):
+        refused = client.post("/tokens", data={"csrf_token": csrf, "name": "more", **form})
+        assert refused.status_code == 403, form
+    mine = re.findall(r"/tokens/(\w+)/revoke", page)
+    assert client.post(f"/tokens/{mine[0]}/revoke", data={"csrf_token": csrf}).status_code == 303
+    assert lab.client().get("/", headers={"authorization": f"Bearer {words[0]}"}).status_code == 401
+    other = lab.tokens["cy"].split("_")[1]
+    assert client.post(f"/tokens/{other}/revoke", data={"csrf_token": csrf}).status_code == 404
+
+
+def test_admins_keep_people(lab: Lab) -> None:
+    client, csrf = signed_in(lab, "ada")
+    form = {"csrf_token": csrf, "weight": "3", "max_parallel": "4", "max_gpus": ""}
+    assert client.post("/people/bo", data=form).status_code == 303
+    bo = lab.person("bo")
+    assert (bo.weight, bo.max_parallel, bo.max_gpus) == (3.0, 4, None)
+    for given in ({"weight": ""}, {"weight": "heavy"}, {"max_gpus": "-1"}):
+        assert client.post("/people/bo", data={**form, **given}).status_code == 422, given
+    assert client.post("/people", data={"csrf_token": csrf, "name": "eve"}).status_code == 303
+    assert client.post("/people", data={"csrf_token": csrf, "name": "eve"}).status_code == 422
+    audit = client.get("/audit").text
+    assert "add a person" in audit
+    assert "weight 3.0" in audit
+    cy, csrf = signed_in(lab, "cy")
+    assert cy.post("/people/bo", data={**form, "csrf_token": csrf}).status_code == 403
+
+
+def test_pages_are_of_this_server(lab: Lab) -> None:
+    answer = lab.client("dee").get("/")
+    assert "default-src 'self'" in answer.headers["content-security-policy"]
+    assert ADDRESS not in unquote(answer.text)
+    for name in ("report.css", "sortable.js", "app.js", "vendor/htmx-4.0.1.min.js"):
+        assert lab.client().get(f"/static/{name}").status_code == 200
+    for path in ("/static/../app.py", "/static/%2e%2e/install.py", "/static/vendor"):
+        assert lab.client().get(path).status_code in (401, 404)
