@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated
@@ -32,6 +33,8 @@ class Service:
     readings: Readings = field(init=False)
     hub: Hub = field(init=False)
     memo: Memo = field(default_factory=Memo)
+    streams: Counter[int] = field(default_factory=Counter)
+    """How many answers without an end are open, by the person who listens."""
     machines: Machines | None = None
     """What the cluster has; None where nobody has said which one it is."""
     closing: list[Callable[[], Awaitable[None]]] = field(default_factory=list)

@@ -20,7 +20,7 @@ from sweeper.ablation.search_statistics import Importance
 from sweeper.ablation.tables import build_table
 from sweeper.report import gallery, write_report
 from sweeper.report.leaderboard import as_csv, leaderboard
-from sweeper.report.page import results_first, page
+from sweeper.report.page import page, results_first
 from sweeper.results import finished_tables
 from sweeper.search.samplers.grid import Grid
 from sweeper.standings import standings_of
