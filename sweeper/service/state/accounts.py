@@ -157,7 +157,8 @@ def caller_with_token(session: Session, words: str) -> Caller | None:
     """Who has this token; None where it opens nothing (any more)."""
     prefix, _, rest = words.partition("_")
     identifier, _, secret = rest.partition("_")
-    token = session.get(Token, identifier) if prefix == PREFIX and identifier else None
+    known = prefix == PREFIX and identifier.isalnum()
+    token = session.get(Token, identifier) if known else None
     # Hashed and compared also where there is none: the time of an answer tells nothing.
     same = hmac.compare_digest(_hash(secret), token.hash if token else _hash(PREFIX))
     if token is None or not same:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 import uuid
 from collections.abc import Collection, Mapping, Sequence
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Select, select
+from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.orm import Session
 
 from sweeper.errors import SpecConflict, UnknownSweep
@@ -86,7 +88,8 @@ def add_sweep(
 def want(session: Session, sweep: Sweep, wanted: Wanted, *, by: str) -> None:
     """Say what is wanted of a sweep from now on; the dispatcher and the driver see to it."""
     kept = session.get_one(Sweep, sweep.id)
-    kept.wanted, kept.asked = wanted, time.time()
+    # Later than before, whatever the clock says: by that the dispatcher knows that it is new.
+    kept.wanted, kept.asked = wanted, max(time.time(), math.nextafter(kept.asked, math.inf))
     add_event(session, sweep.id, "wanted", {"wanted": wanted, "by": by})
 
 
@@ -108,7 +111,8 @@ def entry_named(session: Session, name: str) -> Entry:
         UnknownSweep: there is none; the nearest name is given.
     """
     chosen = entries_chosen().where((Sweep.name == name) | (Sweep.id == name))
-    row = session.execute(chosen).first()
+    # Nobody takes another's requests by giving a sweep that one's id for a name.
+    row = session.execute(chosen.order_by((Sweep.id == name).desc())).first()
     if row is None:
         names = session.scalars(select(Sweep.name).where(Sweep.deleted.is_(None))).all()
         close = nearest(name, names)
@@ -125,9 +129,13 @@ def changing(session: Session, name: str) -> Entry:
         UnknownSweep: there is none.
     """
     entry = entry_named(session, name)
-    session.refresh(entry.sweep, with_for_update=True)
-    session.refresh(entry.lease)
-    return entry
+    try:
+        session.refresh(entry.sweep, with_for_update=True)
+        session.refresh(entry.lease)
+    except InvalidRequestError:  # its rows went while the lock was waited for
+        return entry_named(session, name)
+    # It may have been deleted meanwhile: then it is not found any more.
+    return entry if entry.sweep.deleted is None else entry_named(session, name)
 
 
 def entries_chosen() -> Select[Sweep, Person, Lease, Driver]:
