@@ -12,8 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection
 from pathlib import Path
 
 from sweeper.company import Company
@@ -41,6 +40,7 @@ from sweeper.scheduling.spec_files import going_on, keep_spec
 from sweeper.scheduling.steering import Steering
 from sweeper.scheduling.trainable import Factory, build_training
 from sweeper.scheduling.tune_loop import Tuning
+from sweeper.scheduling.wires import Wires, recording
 from sweeper.search.driver_lock import sole_driver
 from sweeper.search.ledger import Ledger
 from sweeper.standings.forecast import forecast_of
@@ -48,9 +48,6 @@ from sweeper.standings.verdict import verdict_in_words
 from sweeper.sweepfile.load import read_stored
 from sweeper.sweepfile.model import Sweep
 from sweeper.tracking.address import tracking_uri
-from sweeper.tracking.handle import WriterHandle, start_writer
-from sweeper.tracking.moved import follow_home
-from sweeper.tracking.outbox import Outbox
 from trials.origins import raised_by_another
 from trials.temporary import remove_leftovers
 
@@ -119,21 +116,11 @@ def run(
             keep_spec(sweep, folder, source)
         asked = steering or _by_control_file(folder, resume)
         ledger.retry(retry_failed)
-        with _record(uri, home, folder, company) if uri else contextlib.nullcontext() as wires:
+        with recording(uri, home, folder, company) if uri else contextlib.nullcontext() as wires:
             this_run = _Run(
                 sweep, home, folder, ledger, company, wires, events, report, asked, factory
             )
             return this_run.through()
-
-
-@dataclass
-class _Wires:
-    """The two ends of the record: what we write, and the process that sends it on."""
-
-    outbox: Outbox
-    writer: WriterHandle
-    moved: str
-    """What MLflow was told of a home that has moved; empty where it has not."""
 
 
 class _Run:
@@ -144,7 +131,7 @@ class _Run:
         folder: SweepFolder,
         ledger: Ledger,
         company: Company,
-        wires: _Wires | None,
+        wires: Wires | None,
         events: Listener | None,
         report: bool,
         steering: Steering,
@@ -327,16 +314,6 @@ def _told(error: Exception) -> str | None:
 
 def _unwritten(error: OSError) -> str:
     return f"cannot write the report: {error}; no trial is lost: run the sweep again for it"
-
-
-@contextlib.contextmanager
-def _record(uri: str, home: Home, folder: SweepFolder, company: Company) -> Iterator[_Wires]:
-    moved = follow_home(uri, home.mlartifacts)
-    with (
-        Outbox(folder.outbox) as outbox,
-        start_writer(outbox, uri, home.mlartifacts, company.parts) as writer,
-    ):
-        yield _Wires(outbox, writer, moved)
 
 
 def _by_control_file(folder: SweepFolder, resume: bool) -> Steering:

@@ -83,13 +83,13 @@ def application(
     app.state.service = service
     problem.install(app)
     app.add_api_route("/health", _health, methods=["GET"], include_in_schema=False)
-    from sweeper.service.api.install import OPENINGS  # they import this file
-    from sweeper.service.api.install import install as install_api
-    from sweeper.service.pages.install import install as install_pages
+    from sweeper.service.api import install as api  # they import this file
+    from sweeper.service.pages import install as pages
 
-    for add in (install_api, install_pages, *install):
+    for add in (api.install, pages.install, *install):
         add(app, service)
-    return Guard(app, service.settings, service.database, OPENINGS | openings)
+    openings = api.OPENINGS | pages.OPENINGS | openings
+    return Guard(app, service.settings, service.database, openings)
 
 
 async def _health() -> dict[str, str]:

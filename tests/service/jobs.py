@@ -23,11 +23,13 @@ ROOT = Path(__file__).parents[2]
 
 
 class Threads:
-    """Each driver in a thread. `refuses` says why none can be started, `deaf` starts none."""
+    """Each driver in a thread. `refuses` says why none can be started, `deaf` starts none, `away`
+    why the machines are not told."""
 
     def __init__(self, database: Database, home: Home, machines: Sequence[Machine]) -> None:
         self.there = list(machines)
         self.refuses = ""
+        self.away = ""
         self.deaf = False
         self.started: list[str] = []
         self.ended: list[str] = []
@@ -36,6 +38,8 @@ class Threads:
         self._threads: list[threading.Thread] = []
 
     def machines(self) -> Sequence[Machine]:
+        if self.away:
+            raise SweeperError(self.away)
         return self.there
 
     def start(self, job: str, arguments: Sequence[str]) -> None:

@@ -15,7 +15,7 @@ import pytest
 from sweeper.home import Home
 from sweeper.search.reader import read_study
 from sweeper.search.samplers.random import Random
-from sweeper.service.dispatching import states
+from sweeper.service.dispatching import dispatcher, states
 from sweeper.service.dispatching.dispatcher import Dispatcher, Replaced, Term
 from sweeper.service.dispatching.states import Heartbeats, Life, next_step
 from sweeper.service.queue.asking import Machine
@@ -262,6 +262,34 @@ def test_a_driver_that_falls_silent_is_ended_and_another_one_goes_on(
     lab.wait(lambda: second in lab.jobs.started)
     assert lab.jobs.ended == [first]
     term.close()
+
+
+def test_drivers_are_begun_a_few_at_a_time(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dispatcher, "BEGUN_AT_ONCE", 1)
+    lab.jobs.deaf = True
+    lab.submit("a", "ada")
+    lab.submit("b", "ben")
+    term = lab.term()
+    for _ in range(2):
+        lab.look(term)
+        assert (lab.state("a"), lab.state("b")) == ("starting", "queued")
+        assert lab.entry("b").lease.parallel == 1
+    with lab.database.writing() as session:
+        session.get_one(Driver, lab.entry("a").sweep.id).heartbeat = 1.0
+    lab.look(term)
+    assert (lab.state("a"), lab.state("b")) == ("running", "starting")
+    term.close()
+
+
+def test_machines_that_do_not_answer_for_a_while_are_believed_to_be_there(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = dispatcher.Dispatcher(lab.database, lab.jobs, lambda sweep_id: True)
+    assert asked._machines() == tuple(BOX)
+    lab.jobs.away = "no answer"
+    assert asked._machines() == tuple(BOX)
+    monkeypatch.setattr(dispatcher, "BELIEVED", -1.0)
+    assert asked._machines() == ()
 
 
 def test_a_deleted_sweep_is_erased_when_nobody_drives_it(lab: Lab) -> None:

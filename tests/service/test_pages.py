@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from html import unescape
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 import pytest
 from starlette.testclient import TestClient
@@ -129,7 +129,7 @@ def test_text_of_people_is_text(lab: Lab) -> None:
         lease.reason = lease.message = hostile
         accounts.add_token(session, lab.person("ada"), hostile, accounts.Scope.READ)
     client = lab.client("ada")
-    for path in ("/", "/queue", "/sweeps/named", "/tokens", f"/parts?q={hostile}", "/new"):
+    for path in ("/", "/queue", "/sweeps/named", "/tokens", f"/parts?q={quote(hostile)}", "/new"):
         text = client.get(path, headers=HTML).text
         assert "<script>alert" not in text
         assert "\x1b" not in text

@@ -6,7 +6,7 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -30,6 +30,9 @@ LOOK_EVERY = 1.0
 
 BELIEVED = 60.0
 """Seconds for which machines that no longer answer are taken to be there."""
+
+BEGUN_AT_ONCE = 8
+"""Drivers that are started at the same time: each takes a core for some seconds."""
 
 LOCK = "dispatcher"
 
@@ -126,7 +129,7 @@ class Term:
         leases = arrange(machines, owners.values(), asking.asked(asks, owners))
         for sweep in sweeps:
             _write(sweep, leases.get(sweep.id), now)
-            if sweep.lease.parallel and not sweep.driven and sweep.wanted == "run":
+            if self._may_begin(sweep, sweeps):
                 sweep = replace(sweep, driver=dispatch.begin_driver(session, sweep))
                 if _become(sweep, Step("starting", sweep.lease.message, sweep.lease.starts), now):
                     changed[sweep.id] = sweep
@@ -159,12 +162,21 @@ class Term:
             self._have(f"end {driver.job}", partial(self._jobs.end, driver.job))
         return _become(sweep, step, now)
 
+    def _may_begin(self, sweep: Pending, sweeps: Sequence[Pending]) -> bool:
+        """Whether a driver is begun for it now: it may work, and not too many others begin."""
+        if not sweep.lease.parallel or sweep.driven or sweep.wanted != "run":
+            return False
+        return sum(other.lease.state == "starting" for other in sweeps) < BEGUN_AT_ONCE
+
     def _have_started(self, sweep: Pending) -> None:
         """Have a driver started that has not said that it lives. A dispatcher that ended in between
         may have begun it without."""
         driver = sweep.driver
         if driver is None or not sweep.driven or driver.heartbeat is not None:
             return
+        if driver.attempt > 1:  # whatever has become of it, it must not be in the way
+            before = sweep.job(driver.attempt - 1)
+            self._have(f"end {before}", partial(self._jobs.end, before))
         arguments = (sweep.id, str(driver.attempt))
         self._have(f"start {driver.job}", partial(self._jobs.start, driver.job, arguments))
 

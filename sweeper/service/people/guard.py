@@ -221,7 +221,9 @@ def _check_page(headers: Headers) -> None:
 def _refused(scope: Scope, headers: Headers, refusal: Refusal) -> Response:
     """The answer to a refusal: the way to sign in for a browser that opens a page."""
     wants_page = "text/html" in headers.get("accept", "")
-    if refusal.status_code == 401 and wants_page and scope["method"] in READING:
+    if refusal.status_code == 401 and wants_page and scope["method"] not in READING:
+        return RedirectResponse("/login", status_code=303)  # what a form held is lost either way
+    if refusal.status_code == 401 and wants_page:
         query = scope["query_string"].decode("latin-1")
         there = scope["path"] + (f"?{query}" if query else "")
         return RedirectResponse(f"/login?next={quote(there, safe='')}", status_code=303)

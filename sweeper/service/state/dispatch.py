@@ -38,6 +38,11 @@ class Pending:
         """Whether a driver is out there, or about to be."""
         return self.driver is not None and self.driver.attempt > self.lease.settled
 
+    def job(self, attempt: int) -> str:
+        """The name of the job that is this attempt at it: with a part of the id, since another
+        sweep may have had the name, and jobs are remembered."""
+        return f"{self.name}-{self.id[:8]}-{attempt}"
+
     @property
     def wanted_again(self) -> bool:
         """Whether it has ended, and was asked to go on after that."""
@@ -93,8 +98,7 @@ def begin_driver(session: Session, sweep: Pending) -> Driver:
         driver = Driver(sweep_id=sweep.id, attempt=0, gpu_seconds=0.0, cpu_seconds=0.0, over=0)
         session.add(driver)
     driver.attempt += 1
-    # With a part of the id: another sweep may have had the name, and jobs are remembered.
-    driver.job = f"{sweep.name}-{sweep.id[:8]}-{driver.attempt}"
+    driver.job = sweep.job(driver.attempt)
     driver.begun, driver.heartbeat, driver.ended = time.time(), None, None
     driver.host, driver.pid, driver.phase, driver.message = "", None, "starting", ""
     driver.at_work, driver.machines, driver.wants, driver.outcome = 0, {}, None, None

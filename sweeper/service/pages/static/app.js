@@ -41,6 +41,13 @@ document.addEventListener("htmx:config:request", (event) => {
   const token = document.querySelector('meta[name="csrf"]').content;
   if (token) event.detail.ctx.request.headers["X-CSRF-Token"] = token;
 });
+// The session has ended: the way in, and back to here.
+document.addEventListener("htmx:before:response", (event) => {
+  const { raw } = event.detail.ctx.response;
+  if (!raw.redirected || new URL(raw.url).pathname !== "/login") return;
+  event.preventDefault();
+  location.assign(`/login?next=${encodeURIComponent(location.pathname + location.search)}`);
+});
 // A table that a piece brings along is sorted as any other.
 document.addEventListener("htmx:after:swap", () => {
   for (const table of document.querySelectorAll("table.sortable")) sorting.prepare(table);
