@@ -440,7 +440,7 @@ def test_a_server_that_is_away_is_told_of(
 
     monkeypatch.setenv("SWEEPER_TOKEN", "swp_a_b")
     real = module.Transport
-    monkeypatch.setattr(module, "Transport", lambda login, **_: real(login, patience=0))
+    monkeypatch.setattr(module, "Transport", lambda login, **_: real(login, timeout=5, patience=0))
     status, out, err = sweeper("ls", "--server", "http://127.0.0.1:9")
     assert (status, out) == (1, "")
     assert err.startswith("sweeper: http://127.0.0.1:9 does not answer")
