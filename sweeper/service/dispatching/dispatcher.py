@@ -83,12 +83,12 @@ class Dispatcher:
             term = Term(dispatch.take_term(session), self._jobs, self._erase)
         try:
             while not self._stop.is_set():
-                machines, began = self._machines(), time.monotonic()
+                machines, began = self._machines(), time.thread_time()
                 with self._database.writing() as session:
                     term.look(session, machines)
                 term.act()
-                # With thousands of sweeps less often, so that a look is a tenth of the time.
-                self._stop.wait(max(LOOK_EVERY, 9 * (time.monotonic() - began)))
+                # With thousands of sweeps less often, so that it takes a tenth of a core.
+                self._stop.wait(max(LOOK_EVERY, 9 * (time.thread_time() - began)))
         finally:
             term.close()
 
