@@ -32,8 +32,8 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Address of a PostgreSQL server's own database. Skips where there can be no server."""
     lock = tmp_path_factory.getbasetemp().parent / "postgres.lock"
     try:
-        with server(lock) as address:
-            yield address
+        with server(lock) as made:
+            yield made.address
     except Unavailable as error:
         pytest.skip(str(error))
 

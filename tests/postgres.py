@@ -1,6 +1,7 @@
 """A PostgreSQL of the tests' own: installed where it is missing, on loopback, gone at the end.
 
-    with server(lock) as address: …    # as SWEEPER_STORAGE takes it; its database is empty
+    with server(lock) as postgres:
+        postgres.address                # as SWEEPER_STORAGE takes it; its database is empty
 
 The server comes from Debian's packages. Where there is none and it can be installed (by root, with
 apt-get), it is; where it cannot, `Unavailable` says why.
@@ -20,6 +21,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 import psycopg
 from psycopg import sql
 
@@ -31,46 +33,76 @@ class Unavailable(Exception):  # noqa: N818 - what it is, not that it is an erro
     """There is no PostgreSQL on this machine, and none can be installed."""
 
 
+class Server:
+    """A server in `folder`, on a port of loopback that it keeps when it is killed.
+
+    Raises Unavailable where there can be none.
+    """
+
+    def __init__(self, lock: Path, folder: Path) -> None:
+        self._programs = _programs(lock)
+        self._user = _unprivileged()
+        self._folder = folder
+        if self._user is not None:
+            os.chown(folder, self._user.pw_uid, self._user.pw_gid)
+        self._port = _free_port()
+        self._run("initdb", "--username=sweeper", "--auth=trust", "--encoding=UTF8", "--no-locale")
+
+    @property
+    def address(self) -> str:
+        return f"postgresql+psycopg://sweeper@127.0.0.1:{self._port}/postgres"
+
+    def start(self) -> None:
+        # Whether it survives a power cut is not what is tested here.
+        settings = f"-p {self._port} -c listen_addresses=127.0.0.1 -k {self._folder} -c fsync=off"
+        log = f"--log={self._folder / 'log'}"
+        self._run("pg_ctl", "start", "--wait", log, "--options", settings)
+
+    def stop(self) -> None:
+        self._run("pg_ctl", "stop", "--wait", "--mode=immediate")
+
+    def kill(self) -> None:
+        """By SIGKILL, and wait for those that it has started: they end when they notice."""
+        pid = int((self._folder / "data" / "postmaster.pid").read_text().split()[0])
+        family = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
+        family[0].kill()
+        _, left = psutil.wait_procs(family, timeout=30)
+        for one in left:
+            one.kill()
+
+    def _run(self, program: str, *arguments: str) -> None:
+        user, said = self._user, self._folder / "said"
+        # To a file: a server that inherited a pipe would keep whoever reads it waiting.
+        with said.open("wb") as output:
+            done = subprocess.run(
+                [self._programs / program, "--pgdata", self._folder / "data", *arguments],
+                cwd=self._folder,
+                user=None if user is None else user.pw_uid,
+                group=None if user is None else user.pw_gid,
+                extra_groups=None if user is None else [],
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+        if done.returncode != 0:
+            logs = (said, self._folder / "log")
+            told = [path.read_text() for path in logs if path.exists()]
+            raise RuntimeError(f"{program} failed: {' '.join(told)}")
+
+
 @contextmanager
-def server(lock: Path) -> Iterator[str]:
-    """Run a server on a free port of loopback. Gives the address of its database `postgres`.
+def server(lock: Path) -> Iterator[Server]:
+    """Run a server on a free port of loopback; its database is `postgres`.
 
     `lock` is a file that all who might install the packages at the same time have in common.
     Raises Unavailable where there can be no server.
     """
-    programs = _programs(lock)
-    user = _unprivileged()
     with tempfile.TemporaryDirectory(prefix="postgres-") as name:
-        folder = Path(name)
-        if user is not None:
-            os.chown(folder, user.pw_uid, user.pw_gid)
-        data, log, said = folder / "data", folder / "log", folder / "said"
-
-        def run(program: str, *arguments: str) -> None:
-            # To a file: a server that inherited a pipe would keep whoever reads it waiting.
-            with said.open("wb") as output:
-                done = subprocess.run(
-                    [programs / program, "--pgdata", data, *arguments],
-                    cwd=folder,
-                    user=None if user is None else user.pw_uid,
-                    group=None if user is None else user.pw_gid,
-                    extra_groups=None if user is None else [],
-                    stdout=output,
-                    stderr=subprocess.STDOUT,
-                )
-            if done.returncode != 0:
-                told = [path.read_text() for path in (said, log) if path.exists()]
-                raise RuntimeError(f"{program} failed: {' '.join(told)}")
-
-        run("initdb", "--username=sweeper", "--auth=trust", "--encoding=UTF8", "--no-locale")
-        port = _free_port()
-        # Whether it survives a power cut is not what is tested here.
-        settings = f"-p {port} -c listen_addresses=127.0.0.1 -k {folder} -c fsync=off"
-        run("pg_ctl", "start", "--wait", f"--log={log}", "--options", settings)
+        made = Server(lock, Path(name))
+        made.start()
         try:
-            yield f"postgresql+psycopg://sweeper@127.0.0.1:{port}/postgres"
+            yield made
         finally:
-            run("pg_ctl", "stop", "--wait", "--mode=immediate")
+            made.stop()
 
 
 def empty_place(address: str) -> str:

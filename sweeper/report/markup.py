@@ -59,8 +59,8 @@ def figure(picture: Picture) -> str:
     source = base64.b64encode(data).decode("ascii")
     size = f'width="{round(width / picture.scale)}" height="{round(height / picture.scale)}"'
     return (
-        f'<figure id="{text(picture.key)}"><div class="paper"><img src="data:image/{kind};base64,'
-        f'{source}" {size} alt="{text(picture.title)}"></div>'
+        f'<figure id="figure-{text(picture.key)}"><div class="paper">'
+        f'<img src="data:image/{kind};base64,{source}" {size} alt="{text(picture.title)}"></div>'
         f"<figcaption><b>{text(picture.title)}.</b> {picture.caption}</figcaption></figure>\n"
     )
 

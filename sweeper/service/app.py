@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated
@@ -32,6 +33,8 @@ class Service:
     readings: Readings = field(init=False)
     hub: Hub = field(init=False)
     memo: Memo = field(default_factory=Memo)
+    streams: Counter[int] = field(default_factory=Counter)
+    """How many answers without an end are open, by the person who listens."""
     machines: Machines | None = None
     """What the cluster has; None where nobody has said which one it is."""
     closing: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
@@ -42,8 +45,8 @@ class Service:
         self.hub = Hub(self.database, self.ending)
 
 
-def service_of(request: Request) -> Service:
-    """The service that answers this request."""
+async def service_of(request: Request) -> Service:
+    """The service that answers this request. Asynchronous, so that no thread is asked for it."""
     service: Service = request.app.state.service
     return service
 
@@ -80,13 +83,13 @@ def application(
     app.state.service = service
     problem.install(app)
     app.add_api_route("/health", _health, methods=["GET"], include_in_schema=False)
-    from sweeper.service.api.install import OPENINGS  # they import this file
-    from sweeper.service.api.install import install as install_api
-    from sweeper.service.pages.install import install as install_pages
+    from sweeper.service.api import install as api  # they import this file
+    from sweeper.service.pages import install as pages
 
-    for add in (install_api, install_pages, *install):
+    for add in (api.install, pages.install, *install):
         add(app, service)
-    return Guard(app, service.settings, service.database, OPENINGS | openings)
+    openings = api.OPENINGS | pages.OPENINGS | openings
+    return Guard(app, service.settings, service.database, openings)
 
 
 async def _health() -> dict[str, str]:

@@ -56,18 +56,16 @@ class Child:
         """Begin; `wait` says when it is up."""
         self._thread.start()
 
-    def wait(self, patience: float = PATIENCE) -> None:
-        """Wait until it answers.
+    def wait(self, ending: threading.Event, patience: float = PATIENCE) -> None:
+        """Wait until it answers, or everything is about to end.
 
         Raises:
             SweeperError: it has ended instead, or does not answer.
         """
         deadline = time.monotonic() + patience
-        while not self._answers():
+        while not ending.is_set() and not self._answers():
             if self._ended.is_set():
                 raise SweeperError(f"{self._name} has ended at once: {self._last_words()}")
-            if self._stopping.is_set():
-                return
             if time.monotonic() > deadline:
                 raise SweeperError(
                     f"{self._name} does not answer at {self._health} after {patience:g} s; "

@@ -92,7 +92,8 @@ class Cluster:
             SweeperError: Ray does not answer, and cannot be started.
         """
         with self._looking_again():
-            return machines_of_cluster(self._address, self.connect())
+            jobs = self.connect()
+            return machines_of_cluster(self._address, jobs)
 
     def machines(self) -> Sequence[Machine]:
         """The machines for trials.

@@ -21,10 +21,11 @@ import getpass
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from sweeper.errors import SweeperError
+from sweeper.errors import SweeperError, UserError
 from sweeper.home import Home, writing
 from sweeper.privacy import private
 from sweeper.scheduling.jobs import JobsUnreachable
@@ -39,17 +40,21 @@ from sweeper.service.doors import OPENINGS, Doors
 from sweeper.service.listening import Signals, bound, listener, log_to_terminal
 from sweeper.service.notices.worker import Notices
 from sweeper.service.pages.install import install as install_pages
-from sweeper.service.settings import ServiceSettings
+from sweeper.service.settings import LOOPBACK, ServiceSettings
 from sweeper.service.state import accounts
 from sweeper.service.state.accounts import Scope
 from sweeper.service.state.database import Database
 from sweeper.tracking.address import is_server, tracking_uri
 from sweeper.tracking.moved import follow_home
 from sweeper.tracking.server import server_command, server_environment
+from sweeper.tracking.ui import free_port
 
 Say = Callable[[str], None]
 
 _LOCK = "serve"
+
+PORT_PATIENCE = 15.0
+"""Seconds to wait for MLflow's port."""
 
 
 def serve(settings: ServiceSettings, mlflow_port: int, say: Say = print) -> int:
@@ -75,11 +80,11 @@ def serve(settings: ServiceSettings, mlflow_port: int, say: Say = print) -> int:
                     "serves everybody"
                 )
             socket = parts.enter_context(contextlib.closing(bound(settings)))
-            mlflow = parts.enter_context(_mlflow(home, mlflow_port, say))
+            mlflow = parts.enter_context(_mlflow(home, mlflow_port, signals, say))
             cluster = _cluster(settings, mlflow, say)
             if signals.ending.is_set():
                 return 0
-            service = Service(settings, database, signals.ending)
+            service = Service(settings, database, signals.ending, machines=cluster.look)
             notices = Notices(service)
             dispatcher = Dispatcher(database, cluster, partial(erase, service))
             _welcome(database, say)
@@ -117,7 +122,7 @@ def only_one(home: Home) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _mlflow(home: Home, port: int, say: Say) -> Iterator[str]:
+def _mlflow(home: Home, port: int, signals: Signals, say: Say) -> Iterator[str]:
     """Address of the MLflow that runs are recorded to: the server that is named, else one of our
     own, for the length of the block. Drivers are told it as well.
 
@@ -131,7 +136,8 @@ def _mlflow(home: Home, port: int, say: Say) -> Iterator[str]:
         return
     if moved := follow_home(uri, home.mlartifacts):
         say(moved)
-    address = f"http://127.0.0.1:{port}"
+    _wait_for_port(port)
+    address = f"http://{LOOPBACK}:{port}"
     child = Child(
         "MLflow's server",
         server_command(home.path, port),
@@ -141,11 +147,24 @@ def _mlflow(home: Home, port: int, say: Say) -> Iterator[str]:
     )
     child.start()
     try:
-        child.wait()
+        child.wait(signals.ending)
         os.environ["MLFLOW_TRACKING_URI"] = address
         yield address
     finally:
         child.stop()
+
+
+def _wait_for_port(port: int) -> None:
+    """The MLflow of a service that was killed takes a moment to end.
+
+    Raises:
+        UserError: somebody else has the port.
+    """
+    deadline = time.monotonic() + PORT_PATIENCE
+    while free_port(port) != port:
+        if time.monotonic() > deadline:
+            raise UserError(f"port {port} of {LOOPBACK} is taken: --mlflow-port names another")
+        time.sleep(0.2)
 
 
 def _cluster(settings: ServiceSettings, mlflow: str, say: Say) -> Cluster:

@@ -28,6 +28,9 @@ MAX_DEPTH = 64
 
 _CORE = "tag:yaml.org,2002:"
 
+_UNKEPT = re.compile("[\0\ud800-\udfff]")
+"""Characters that an escape can name, and that no database or file in UTF-8 holds."""
+
 
 class _Loader(yaml.SafeLoader):
     """SafeLoader with the scalars of YAML 1.2, used to compose nodes only, never to construct."""
@@ -242,6 +245,9 @@ class _Builder:
             if not isinstance(key_node, yaml.ScalarNode):
                 self.document.add(path, "a key is a list or a mapping", "a name")
                 continue
+            if _UNKEPT.search(key_node.value):
+                self.document.add(path, f"the key {shown(key_node.value)} is no text", "a name")
+                continue
             key, inner = key_node.value, (*path, key_node.value)
             if key in seen:
                 self.document.problems.append(
@@ -263,7 +269,7 @@ class _Builder:
         try:
             match kind:
                 case "str":
-                    return text
+                    return self._text(text, path)
                 case "null":
                     return None
                 case "bool":
@@ -276,6 +282,14 @@ class _Builder:
             self._refuse(path, f"{shown(text)} is no {kind}", "a plain value")
         else:
             self._refuse_tag(node, path)
+        return None
+
+    def _text(self, text: str, path: Path) -> str | None:
+        """Texts that files and databases can all hold."""
+        unkept = _UNKEPT.search(text)
+        if unkept is None:
+            return text
+        self._refuse(path, f"holds the character U+{ord(unkept[0]):04X}", "text")
         return None
 
     def _bounded(self, number: int | float, path: Path) -> int | float | None:

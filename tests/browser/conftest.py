@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,6 +29,9 @@ from tests.browser.stand_in import StandIn
 BROWSER = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), ""
 )
+
+FAULTS = Path(__file__).with_name("faults.js").read_text(encoding="utf-8")
+"""What is wrong with a page for people who see badly, hear it, or hold a phone."""
 
 
 @dataclass

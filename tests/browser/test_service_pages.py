@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sweeper.service.state import sweeps
-from tests.browser.conftest import Served
+from tests.browser.conftest import FAULTS, Served
 
 SMALL = """\
 name: first
@@ -64,9 +63,6 @@ PAGES = (
     "/sweeps/ablation",
     "/compare?sweep=done&trial=done/1",
 )
-
-FAULTS = Path(__file__).with_name("faults.js").read_text(encoding="utf-8")
-"""What is wrong with a page for people who see badly, hear it, or hold a phone."""
 
 
 @contextmanager

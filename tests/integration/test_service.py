@@ -56,10 +56,9 @@ def test_a_sweep_runs_from_its_submission_to_its_table(process: Process) -> None
         _wait(lambda: _sweep(client)["driver"] and _sweep(client)["driver"]["over"])
         attempt = _sweep(client)["driver"]["attempt"]
         assert process.end() == 0
-        again = Process(process.home, process.port, environment=dict(ALL_OF_IT))
-        again.start()
-        again.until("The service is at", 200)
-        process.process, process._terminal = again.process, again._terminal
+        process.said = ""
+        process.start()
+        process.until("The service is at", 200)
         _wait(lambda: _sweep(client)["state"] == "finished")
         assert _sweep(client)["driver"]["attempt"] == attempt
 

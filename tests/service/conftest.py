@@ -90,21 +90,23 @@ SMALL = {
 """A sweep file that is valid, and small."""
 
 
+def lab_in(place: Path, database: Database) -> Lab:
+    """A service with its home below `place`."""
+    home = Home(place / "sweeps")
+    home.path.mkdir(exist_ok=True)
+    service = Service(ServiceSettings(home, database.url, roots=(place / "data",)), database)
+    scopes = {"ada": Scope.ADMIN, "bo": Scope.SUBMIT, "cy": Scope.SUBMIT, "dee": Scope.READ}
+    tokens = {}
+    with database.writing() as session:
+        for name, scope in scopes.items():
+            person = accounts.add_person(session, name)
+            tokens[name] = accounts.add_token(session, person, "test", scope)[1]
+    return Lab(service, tokens)
+
+
 @pytest.fixture
 def make_lab(tmp_path: Path) -> Callable[[Database], Lab]:
-    def make(database: Database) -> Lab:
-        home = Home(tmp_path / "sweeps")
-        home.path.mkdir(exist_ok=True)
-        service = Service(ServiceSettings(home, database.url, roots=(tmp_path / "data",)), database)
-        scopes = {"ada": Scope.ADMIN, "bo": Scope.SUBMIT, "cy": Scope.SUBMIT, "dee": Scope.READ}
-        tokens = {}
-        with database.writing() as session:
-            for name, scope in scopes.items():
-                person = accounts.add_person(session, name)
-                tokens[name] = accounts.add_token(session, person, "test", scope)[1]
-        return Lab(service, tokens)
-
-    return make
+    return lambda database: lab_in(tmp_path, database)
 
 
 @pytest.fixture

@@ -6,10 +6,10 @@ import contextlib
 import os
 import pty
 import re
-import select
 import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,7 +33,7 @@ class Process:
     said: str = ""
 
     def start(self) -> None:
-        self._terminal, theirs = pty.openpty()
+        terminal, theirs = pty.openpty()
         program = Path(sys.executable).with_name("sweeper")
         self.process = subprocess.Popen(
             [program, "serve", "--home", self.home, "--port", str(self.port), *self.arguments],
@@ -44,17 +44,17 @@ class Process:
             start_new_session=True,
         )
         os.close(theirs)
+        # Read all the time: whoever writes to a terminal that nobody reads is kept waiting.
+        self._reader = threading.Thread(target=self._read, args=(terminal,), daemon=True)
+        self._reader.start()
 
     def until(self, words: str, seconds: float = 90.0) -> str:
         """What it has said, once that has these words in it."""
         deadline = time.monotonic() + seconds
         while words not in self.said:
+            assert self._reader.is_alive(), f"ended without {words!r}: {self.said}"
             assert time.monotonic() < deadline, f"never said {words!r}: {self.said}"
-            if select.select([self._terminal], [], [], 0.2)[0]:
-                try:
-                    self.said += os.read(self._terminal, 1 << 16).decode()
-                except OSError:  # it has ended
-                    assert words in self.said, self.said
+            time.sleep(0.05)
         return self.said
 
     @property
@@ -64,8 +64,11 @@ class Process:
     def end(self, number: int = signal.SIGTERM) -> int:
         self.process.send_signal(number)
         status = self.process.wait(60)
-        with contextlib.suppress(OSError):
-            while more := os.read(self._terminal, 1 << 16):
-                self.said += more.decode()
-        os.close(self._terminal)
+        self._reader.join()
         return status
+
+    def _read(self, terminal: int) -> None:
+        with contextlib.suppress(OSError):  # the other end is closed
+            while more := os.read(terminal, 1 << 16):
+                self.said += more.decode(errors="replace")
+        os.close(terminal)

@@ -6,6 +6,8 @@ import contextlib
 import logging
 import signal
 import socket
+import ssl
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -180,6 +182,22 @@ def test_a_client_that_does_not_finish_its_headers_is_given_up(
             while one.recv(4096):
                 pass
             one.close()
+
+
+def test_with_a_certificate_it_speaks_tls_and_has_browsers_insist(tmp_path: Path) -> None:
+    certificate, key = tmp_path / "tls.pem", tmp_path / "tls.key"
+    made = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
+    made += ["-nodes", "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
+    subprocess.run([*made, "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    with listening_service(tmp_path, certificate=certificate, key=key) as settings:
+        assert checked(settings) is settings
+        assert settings.address.startswith("https://")
+        trusting = ssl.create_default_context(cafile=certificate)
+        answer = httpx.get(f"{settings.address}/health", verify=trusting)
+        assert answer.status_code == 200
+        assert "max-age" in answer.headers["strict-transport-security"]
+        with pytest.raises(httpx.TransportError):
+            httpx.get(f"http://127.0.0.1:{settings.port}/health")
 
 
 @pytest.mark.parametrize("trusted", [True, False])

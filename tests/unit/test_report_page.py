@@ -20,7 +20,7 @@ from sweeper.ablation.search_statistics import Importance
 from sweeper.ablation.tables import build_table
 from sweeper.report import gallery, write_report
 from sweeper.report.leaderboard import as_csv, leaderboard
-from sweeper.report.page import _results_first, page
+from sweeper.report.page import page, results_first
 from sweeper.results import finished_tables
 from sweeper.search.samplers.grid import Grid
 from sweeper.standings import standings_of
@@ -258,7 +258,7 @@ def test_a_cell_of_an_ablation_is_shown_by_its_name_with_the_mean_of_all_its_see
 def test_results_stand_before_the_ticks_on_the_page():
     records = [trial(n, 4.0 + n, values={"tricks.ema": n < 2}) for n in range(4)]
     table = build_table(trial_table(record.as_dict() for record in records), metric="FID")
-    keys = [column.key for column in _results_first(table).columns]
+    keys = [column.key for column in results_first(table).columns]
     assert keys.index("cell") < keys.index("value") < keys.index("trick.ema")
 
 

@@ -65,7 +65,7 @@ async def list_events(
         async for heard in service.hub.listen(caller, after, sweep_id):
             yield _encoded(heard)
 
-    return stream(told())
+    return stream(service, caller, told())
 
 
 def install(app: FastAPI) -> None:

@@ -71,7 +71,7 @@ async def get_log(
         async for event in _followed(service, caller, reading, trial, begin.after):
             yield event
 
-    return stream(told())
+    return stream(service, caller, told())
 
 
 def install(app: FastAPI) -> None:
@@ -85,8 +85,14 @@ async def _followed(
     """What is added to a log after a place, until the trial is over, the token is revoked or the
     server ends."""
     log, number = log_of(reading.folder, trial.number), trial.number
-    over, looked = trial.over, asyncio.get_running_loop().time()
+    over, clock = trial.over, asyncio.get_running_loop().time
+    looked = clock()
     while not service.ending.is_set():
+        if clock() - looked > HEARTBEAT:
+            looked = clock()
+            if not await run_in_threadpool(_may_go_on, service, caller):
+                return
+            yield format_sse_event(comment="the server is there")
         found = await run_in_threadpool(actions.further, log, after, whole=over)
         after = found.after
         for event in _encoded(found):
@@ -98,11 +104,6 @@ async def _followed(
             return
         await asyncio.sleep(EVERY)
         over = await run_in_threadpool(_is_over, service, reading.folder.name, number)
-        if asyncio.get_running_loop().time() - looked > HEARTBEAT:
-            looked = asyncio.get_running_loop().time()
-            if not await run_in_threadpool(_may_go_on, service, caller):
-                return
-            yield format_sse_event(comment="there is nothing new")
 
 
 def _encoded(found: Lines) -> list[bytes]:

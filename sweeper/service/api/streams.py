@@ -9,10 +9,18 @@ from fastapi import Header, Request
 from fastapi.sse import format_sse_event
 from starlette.responses import StreamingResponse
 
+from sweeper.service.app import Service
+from sweeper.service.problem import Refusal
+from sweeper.service.state.accounts import Caller
+
 MEDIA_TYPE = "text/event-stream"
 
 RETRY = 2000
 """Milliseconds after which a browser that was cut off comes back."""
+
+MOST = 100
+"""Streams that one person may have open: each holds a connection, of which there are only so
+many."""
 
 LastSeen = Annotated[
     int | None,
@@ -32,13 +40,25 @@ def wants_stream(request: Request) -> bool:
     return MEDIA_TYPE in request.headers.get("accept", "")
 
 
-def stream(content: AsyncIterator[bytes]) -> StreamingResponse:
-    """The answer to one. Proxies are asked to pass on what comes as it comes."""
+def stream(service: Service, caller: Caller, content: AsyncIterator[bytes]) -> StreamingResponse:
+    """The answer to one. Proxies are asked to pass on what comes as it comes.
+
+    Raises:
+        Refusal: whoever asks has as many of them open as anybody may; status 429.
+    """
+    opened_by, person = service.streams, caller.person.id
+    if opened_by[person] >= MOST:
+        title = f"You have {MOST} streams open, and nobody may have more: close one first."
+        raise Refusal(429, "too-many-streams", title, headers={"retry-after": "60"})
 
     async def opened() -> AsyncIterator[bytes]:
-        yield format_sse_event(retry=RETRY)
-        async for piece in content:
-            yield piece
+        opened_by[person] += 1
+        try:
+            yield format_sse_event(retry=RETRY)
+            async for piece in content:
+                yield piece
+        finally:
+            opened_by[person] -= 1
 
     headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
     return StreamingResponse(opened(), media_type=MEDIA_TYPE, headers=headers)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -49,6 +48,8 @@ def _in_words(flat: Mapping[str, Any], path: str) -> str:
     if path not in flat:
         return NONE
     value = flat[path]
-    if isinstance(value, list | tuple | dict):
-        return json.dumps(value, default=str) if value else "on" if value == {} else "[]"
+    if isinstance(value, dict):  # an empty one: a trick without knobs, or nothing at all
+        return "on" if path.startswith("tricks.") else "none"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(setting, value)) or "none"
     return setting(value)

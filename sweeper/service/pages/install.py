@@ -26,6 +26,10 @@ from sweeper.service.pages import (
     trials_page,
 )
 from sweeper.service.pages.routing import show_problems
+from sweeper.service.people.guard import Openings
+
+OPENINGS = Openings(searches=frozenset({"/logout", "/new/check"}))
+"""A reader signs out too, and may have a file checked: neither changes anything of anybody."""
 
 STATIC = Path(__file__).with_name("static")
 

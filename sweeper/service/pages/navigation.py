@@ -22,7 +22,6 @@ LINKS = (
     Link("/parts", "Parts", "p"),
     Link("/notices", "Notices", "w"),
     Link("/mlflow/", "MLflow", "l"),
-    Link("/optuna/", "Optuna", "u"),
     Link("/people", "People", "o", admins=True),
     Link("/audit", "Audit", "a", admins=True),
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 import uuid
 from typing import Annotated, Any, get_args
 
@@ -11,7 +13,7 @@ from starlette.responses import RedirectResponse, Response
 from sweeper.errors import SpecError
 from sweeper.service.actions import checking, submitting
 from sweeper.service.actions.submitting import Submission
-from sweeper.service.app import CurrentService
+from sweeper.service.app import CurrentService, Service
 from sweeper.service.pages import addresses
 from sweeper.service.pages.rendering import is_piece, page, piece
 from sweeper.service.pages.routing import router as new_router
@@ -24,6 +26,8 @@ from trials import presets
 router = new_router()
 
 PRIORITIES = get_args(Priority)
+
+_NAME = re.compile(r"""^("?name"?:\s*["']?)([\w.-]+)""", re.MULTILINE)
 
 PREVIEWED = 5
 """Configurations that a preview shows."""
@@ -39,9 +43,10 @@ def new(
 ) -> Response:
     """The editor, with something to start from."""
     if sweep:
-        text = submitting.file_of(service, sweep, trial)
+        text = _renamed(service, submitting.file_of(service, sweep, trial))
     else:
-        text = piece("new/start.yaml", preset=preset if preset in presets.names() else "")
+        start = piece("new/start.yaml", preset=preset if preset in presets.names() else "")
+        text = f"{start}\n"
     return _editor(request, service, text)
 
 
@@ -110,6 +115,18 @@ def _editor(
         priorities=PRIORITIES,
         key=uuid.uuid4().hex,
     )
+
+
+def _renamed(service: Service, text: str) -> str:
+    """The file under a name that is free: `quickstart-2`."""
+    with service.database.reading() as session:
+        taken = {entry.sweep.name for entry in sweeps.entries(session)}
+    named = _NAME.search(text)
+    if named is None:
+        return text
+    stem = re.sub(r"-\d+$", "", named[2])
+    free = next(name for n in itertools.count(2) if (name := f"{stem}-{n}") not in taken)
+    return text[: named.start(2)] + free + text[named.end(2) :]
 
 
 def _unix(text: str) -> str:

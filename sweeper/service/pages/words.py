@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
+
+from markupsafe import Markup, escape
 
 from sweeper.service.state.sweeps import Entry
 from sweeper.wording import (
@@ -18,6 +21,7 @@ from sweeper.wording import (
     sentence,
     setting,
     short_path,
+    visible,
 )
 
 STATE_NOTES: Mapping[str, str] = {
@@ -75,6 +79,15 @@ def best_in_words(entry: Entry) -> str:
     return str(best.get("words") or (number(best["value"]) if best.get("value") else NONE))
 
 
+_ARXIV = re.compile(r"arXiv:(\d{4}\.\d{4,5})")
+
+
+def with_papers(text: str) -> Markup:
+    """The text, its arXiv numbers as links."""
+    link = r'<a href="https://arxiv.org/abs/\1" rel="noreferrer">arXiv:\1</a>'
+    return Markup(_ARXIV.sub(link, str(escape(visible(text)))))
+
+
 FILTERS: dict[str, Callable[..., Any]] = {
     "ago": ago,
     "best": best_in_words,
@@ -86,6 +99,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "number": number,
     "plain": plain,
     "plural": plural,
+    "papers": with_papers,
     "sentence": sentence,
     "setting": setting,
     "short_path": short_path,

@@ -8,7 +8,7 @@ from collections import OrderedDict, deque
 from sweeper.service.problem import Refusal
 
 ALLOWED = 10
-"""Failures of one address within `WINDOW` seconds, after which it is answered no more."""
+"""Failures of one address within `WINDOW` seconds, after which it is told to wait."""
 WINDOW = 60.0
 
 _ADDRESSES = 10_000
@@ -21,9 +21,11 @@ class Attempts:
     def __init__(self) -> None:
         self._failures: OrderedDict[str, deque[float]] = OrderedDict()
 
-    def check(self, address: str) -> None:
-        """Raises:
-        Refusal: this address has failed too often; status 429.
+    def failed(self, address: str) -> None:
+        """Note one more failure.
+
+        Raises:
+            Refusal: this address has failed too often; status 429.
         """
         recent = self._recent(address)
         if len(recent) >= ALLOWED:
@@ -34,10 +36,6 @@ class Attempts:
                 f"Too many wrong tokens: try again in {wait} s.",
                 headers={"retry-after": str(wait)},
             )
-
-    def failed(self, address: str) -> None:
-        """Note one more failure."""
-        recent = self._recent(address)
         recent.append(time.monotonic())
         self._failures[address] = recent
         self._failures.move_to_end(address)

@@ -21,9 +21,10 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from sweeper.errors import SweeperError
 from sweeper.service.people.attempts import Attempts
 from sweeper.service.people.bodies import bounded, replayed, whole
-from sweeper.service.problem import Refusal, problem_response
+from sweeper.service.problem import Refusal, problem_response, refusal_of
 from sweeper.service.settings import ServiceSettings
 from sweeper.service.state import accounts
 from sweeper.service.state.accounts import Caller
@@ -43,6 +44,7 @@ READING = ("GET", "HEAD", "OPTIONS")
 
 _FORM = "application/x-www-form-urlencoded"
 _FORM_LIMIT = 1 << 20
+_FORM_FIELDS = 1000
 
 POLICY = (
     "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; "
@@ -112,17 +114,20 @@ class Guard:
             receive = bounded(receive, headers, limit)
             receive = await self._identify(scope, receive, headers)
             await self._app(scope, receive, watch)
-        except Refusal as refusal:
+        except (
+            Refusal,
+            SweeperError,
+        ) as error:  # of what is raised in here; the app answers its own
             if started:
                 raise
+            refusal = error if isinstance(error, Refusal) else refusal_of(error)
             await _refused(scope, headers, refusal)(scope, receive, send)
 
     def _check_origin(self, headers: Headers) -> None:
         if headers.get("host", "") not in self._settings.hosts:
             hosts = ", ".join(sorted(self._settings.hosts))
             raise Refusal(421, "wrong-host", "This server answers to another name.", hosts)
-        origin = headers.get("origin")
-        if origin is not None and origin not in self._settings.origins:
+        if not self._settings.origins.issuperset(headers.getlist("origin")):
             raise Refusal(403, "wrong-origin", "Requests from other sites' pages are refused.")
 
     async def _identify(self, scope: Scope, receive: Receive, headers: Headers) -> Receive:
@@ -132,16 +137,14 @@ class Guard:
         client = scope["client"][0] if scope.get("client") else ""
         state["client"] = client
         if path in PUBLIC or path.startswith(PUBLIC_BELOW):
-            if path == "/login" and method not in READING:
-                self._attempts.check(client)
+            if path == "/login":
                 state["failed"] = lambda: self._attempts.failed(client)
             return receive
-        given = headers.get("authorization") is not None or _cookie(headers) is not None
-        if given:
-            self._attempts.check(client)
         caller = await run_in_threadpool(self._caller, headers)
         if caller is None:
-            if given:
+            if headers.get("authorization") is not None:
+                # Only who fails is held up: others have the same address, behind a proxy or a
+                # tunnel. A cookie is no guess: a page that is left open sends it for ever.
                 self._attempts.failed(client)
             raise Refusal(401, "no-token", "A valid token is needed: `Authorization: Bearer …`.")
         state["caller"] = caller = replace(caller, address=client)
@@ -196,7 +199,11 @@ async def _check_csrf(receive: Receive, headers: Headers, expected: str) -> Rece
     if given is None and headers.get("content-type", "").startswith(_FORM):
         body = await whole(receive, _FORM_LIMIT)
         receive = replayed(body, receive)
-        fields = parse_qs(body.decode("utf-8", "replace"), max_num_fields=1000)
+        try:
+            fields = parse_qs(body.decode("utf-8", "replace"), max_num_fields=_FORM_FIELDS)
+        except ValueError as error:
+            title = f"A form may have {_FORM_FIELDS:,} fields at most."
+            raise Refusal(413, "too-large", title) from error
         given = fields.get(CSRF_FIELD, [""])[0]
     if not hmac.compare_digest((given or "").encode(), expected.encode()):
         raise Refusal(
@@ -214,7 +221,9 @@ def _check_page(headers: Headers) -> None:
 def _refused(scope: Scope, headers: Headers, refusal: Refusal) -> Response:
     """The answer to a refusal: the way to sign in for a browser that opens a page."""
     wants_page = "text/html" in headers.get("accept", "")
-    if refusal.status_code == 401 and wants_page and scope["method"] in READING:
+    if refusal.status_code == 401 and wants_page and scope["method"] not in READING:
+        return RedirectResponse("/login", status_code=303)  # what a form held is lost either way
+    if refusal.status_code == 401 and wants_page:
         query = scope["query_string"].decode("latin-1")
         there = scope["path"] + (f"?{query}" if query else "")
         return RedirectResponse(f"/login?next={quote(there, safe='')}", status_code=303)

@@ -124,6 +124,8 @@ class Database:
 def _translated(url: str) -> Iterator[None]:
     try:
         yield
+    except (exc.DataError, UnicodeEncodeError) as error:  # U+0000, or half a pair of UTF-16
+        raise UserError("something in this is no text or number that can be kept") from error
     except exc.DBAPIError as error:
         reason = str(error.orig).strip().splitlines()[0]
         raise DatabaseError(f"the database {redacted(url)} cannot be used: {reason}") from error

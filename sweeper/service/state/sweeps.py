@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import time
 import uuid
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, func, select
+from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.orm import Session
 
-from sweeper.errors import SpecConflict, UnknownSweep
+from sweeper.errors import SpecConflict, UnknownSweep, UserError
 from sweeper.service.state.events import add_event, take_turn
 from sweeper.service.state.tables import (
     ENDS,
@@ -25,6 +27,12 @@ from sweeper.service.state.tables import (
     Wanted,
 )
 from trials.problems import nearest
+
+MOST_SWEEPS = 500
+"""Sweeps of one person that have not ended: the dispatcher looks at all of them every second."""
+
+MOST_ORDERS = 1000
+"""Orders of one sweep that wait for its driver."""
 
 
 @dataclass(frozen=True)
@@ -57,8 +65,15 @@ def add_sweep(
 
     Raises:
         SpecConflict: the name is taken.
+        UserError: its owner has as many sweeps as anybody may.
     """
     take_turn(session)  # two of one name are not added at once
+    unended = select(func.count()).select_from(Sweep).join(Lease, Lease.sweep_id == Sweep.id)
+    unended = unended.where(Sweep.person_id == owner.id, Lease.state.not_in(ENDS))
+    if (session.scalar(unended) or 0) >= MOST_SWEEPS:
+        raise UserError(
+            f"{owner.name} has {MOST_SWEEPS} sweeps that wait or run, and nobody may have more"
+        )
     if session.scalar(select(Sweep.id).where(Sweep.name == name)):
         raise SpecConflict(f"there is a sweep named {name!r} already; give this one another name")
     now = time.time()
@@ -86,7 +101,8 @@ def add_sweep(
 def want(session: Session, sweep: Sweep, wanted: Wanted, *, by: str) -> None:
     """Say what is wanted of a sweep from now on; the dispatcher and the driver see to it."""
     kept = session.get_one(Sweep, sweep.id)
-    kept.wanted, kept.asked = wanted, time.time()
+    # Later than before, whatever the clock says: by that the dispatcher knows that it is new.
+    kept.wanted, kept.asked = wanted, max(time.time(), math.nextafter(kept.asked, math.inf))
     add_event(session, sweep.id, "wanted", {"wanted": wanted, "by": by})
 
 
@@ -108,7 +124,8 @@ def entry_named(session: Session, name: str) -> Entry:
         UnknownSweep: there is none; the nearest name is given.
     """
     chosen = entries_chosen().where((Sweep.name == name) | (Sweep.id == name))
-    row = session.execute(chosen).first()
+    # Nobody takes another's requests by giving a sweep that one's id for a name.
+    row = session.execute(chosen.order_by((Sweep.id == name).desc())).first()
     if row is None:
         names = session.scalars(select(Sweep.name).where(Sweep.deleted.is_(None))).all()
         close = nearest(name, names)
@@ -125,9 +142,13 @@ def changing(session: Session, name: str) -> Entry:
         UnknownSweep: there is none.
     """
     entry = entry_named(session, name)
-    session.refresh(entry.sweep, with_for_update=True)
-    session.refresh(entry.lease)
-    return entry
+    try:
+        session.refresh(entry.sweep, with_for_update=True)
+        session.refresh(entry.lease)
+    except InvalidRequestError:  # its rows went while the lock was waited for
+        return entry_named(session, name)
+    # It may have been deleted meanwhile: then it is not found any more.
+    return entry if entry.sweep.deleted is None else entry_named(session, name)
 
 
 def entries_chosen() -> Select[Sweep, Person, Lease, Driver]:
@@ -158,7 +179,14 @@ def add_order(
     payload: Mapping[str, Any] | None = None,
     reason: str = "",
 ) -> Order:
-    """Ask something of one trial; the sweep's driver sees to it."""
+    """Ask something of one trial; the sweep's driver sees to it.
+
+    Raises:
+        UserError: as many orders wait for it as may.
+    """
+    waiting = select(func.count()).where(Order.sweep_id == sweep.id, Order.done.is_(None))
+    if (session.scalar(waiting) or 0) >= MOST_ORDERS:
+        raise UserError(f"{MOST_ORDERS} orders wait for the driver of {sweep.name} already")
     order = Order(
         id=uuid.uuid4().hex,
         sweep_id=sweep.id,

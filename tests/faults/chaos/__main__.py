@@ -37,11 +37,11 @@ def main() -> int:
     began, findings = time.monotonic(), []
     with (
         tempfile.TemporaryDirectory() as temporary,
-        postgres.server(Path(temporary) / "lock") as address,
+        postgres.server(Path(temporary) / "lock") as server,
     ):
         folder = given.keep or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
-        chaos = Chaos(folder, random.Random(given.seed), address)
+        chaos = Chaos(folder, random.Random(given.seed), server.address)
         for setting in itertools.cycle(settings):
             left = given.faults - len(chaos.faults)
             if left <= 0:

@@ -7,7 +7,9 @@ export function say(words) {
   const place = document.getElementById("said");
   place.textContent = words;
   clearTimeout(say.timer);
-  say.timer = setTimeout(() => { place.textContent = ""; }, 4000);
+  say.timer = setTimeout(() => {
+    place.textContent = "";
+  }, 4000);
 }
 
 function switchTheme() {
@@ -40,6 +42,13 @@ document.addEventListener("click", (event) => {
 document.addEventListener("htmx:config:request", (event) => {
   const token = document.querySelector('meta[name="csrf"]').content;
   if (token) event.detail.ctx.request.headers["X-CSRF-Token"] = token;
+});
+// The session has ended: the way in, and back to here.
+document.addEventListener("htmx:before:response", (event) => {
+  const { raw } = event.detail.ctx.response;
+  if (!raw.redirected || new URL(raw.url).pathname !== "/login") return;
+  event.preventDefault();
+  location.assign(`/login?next=${encodeURIComponent(location.pathname + location.search)}`);
 });
 // A table that a piece brings along is sorted as any other.
 document.addEventListener("htmx:after:swap", () => {
