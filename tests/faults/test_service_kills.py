@@ -82,7 +82,7 @@ class Lab:
 
     def submit(self, name: str) -> None:
         """Until it is answered; sent again under the same key, it is one sweep."""
-        headers = {"content-type": "application/yaml", "idempotency-key": f"key of {name}"}
+        headers = {"content-type": "application/yaml", "idempotency-key": f"key-{name}"}
         body = SWEEP.format(name=name, trials=TRIALS)
         path = "/api/v1/sweeps"
         for _ in _until():
