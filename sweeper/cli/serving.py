@@ -65,7 +65,7 @@ def serve(
     down: Down = False,
     insecure: Insecure = False,
 ) -> int:
-    """Serve sweeps to many people: pages, API, queue, MLflow, at one address.
+    """Serve the sweeps of many people at one address.
 
     The database is a file in the home, or the one at $SWEEPER_DATABASE. Ctrl-C and SIGTERM end the
     service; the sweeps that run go on, and the next start finds them. With --down they are ended as

@@ -60,8 +60,7 @@ def figure(picture: Picture) -> str:
     size = f'width="{round(width / picture.scale)}" height="{round(height / picture.scale)}"'
     return (
         f'<figure id="figure-{text(picture.key)}"><div class="paper">'
-        f'<img src="data:image/{kind};base64,'
-        f'{source}" {size} alt="{text(picture.title)}"></div>'
+        f'<img src="data:image/{kind};base64,{source}" {size} alt="{text(picture.title)}"></div>'
         f"<figcaption><b>{text(picture.title)}.</b> {picture.caption}</figcaption></figure>\n"
     )
 

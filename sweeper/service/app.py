@@ -45,8 +45,8 @@ class Service:
         self.hub = Hub(self.database, self.ending)
 
 
-def service_of(request: Request) -> Service:
-    """The service that answers this request."""
+async def service_of(request: Request) -> Service:
+    """The service that answers this request. Asynchronous, so that no thread is asked for it."""
     service: Service = request.app.state.service
     return service
 

@@ -49,13 +49,10 @@ def plainly(pairs: Iterable[tuple[object, object]]) -> Said:
 
 def subjects(path: str, query: Said, said: Said) -> Subjects:
     """What a write is about, by its address and by what it says."""
-    _, _, inside = path.partition(UPLOADS)
-    pieces = inside.split("/")  # artifacts/EXPERIMENT/…, mpu/create/EXPERIMENT/…
-    place = pieces[2:3] if pieces[0] == "mpu" else pieces[1:2]
     _, _, model = path.partition("/2.0/mlflow/logged-models/")
     runs = (_texts(told, name) for told in (said, query) for name in _RUN_NAMES)
     return Subjects(
-        experiments=frozenset(filter(None, [*_texts(said, "experimentid"), *place])),
+        experiments=frozenset(filter(None, [*_texts(said, "experimentid"), _place(path)])),
         runs=frozenset(run for several in runs for run in several),
         models=frozenset(filter(None, [*_texts(said, "modelid"), model.partition("/")[0]])),
     )
@@ -66,8 +63,12 @@ def reaches_out(path: str, said: Said) -> str | None:
     is not MLflow's. None where it is not.
 
     An experiment may have its artifacts anywhere (`file:///etc`), a model version may come from
-    anywhere: MLflow's server reads both for whoever asks.
+    anywhere: MLflow's server reads both for whoever asks. Where an artifact goes it decodes once
+    more and takes apart as a URL: of `%32/…`, `file:2/…` and a tab before it, it makes `2/…`.
     """
+    place = _place(path)
+    if place is not None and not (place.isascii() and place.isdigit()):
+        return "an artifact goes into the folder of its experiment, which has a number"
     if path.endswith("/2.0/mlflow/experiments/create"):
         if said.get("artifactlocation"):
             return "an experiment keeps its artifacts where the server does: leave the location out"
@@ -77,6 +78,14 @@ def reaches_out(path: str, said: Said) -> str | None:
             if colon and scheme.lower() not in _OURS:
                 return "a model version comes from a run or a model here (runs:/, models:/)"
     return None
+
+
+def _place(path: str) -> str | None:
+    """The experiment that an artifact is written to; None where the address is of none."""
+    _, artifacts, inside = path.partition(UPLOADS)
+    pieces = inside.split("/")  # artifacts/EXPERIMENT/…, mpu/create/EXPERIMENT/…
+    place = pieces[2:3] if pieces[0] == "mpu" else pieces[1:2]
+    return "".join(place) if artifacts else None
 
 
 _RUN_NAMES = ("runid", "runuuid", "sourcerunid")

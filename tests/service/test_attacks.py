@@ -216,3 +216,43 @@ def test_a_busy_log_is_not_followed_with_a_token_that_was_revoked(
         return [event async for event in told]
 
     assert asyncio.run(follow()) == []
+
+
+# More than anybody needs ------------------------------------------------------------------------
+
+
+def test_nobody_has_more_of_anything_than_the_server_bears(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = lab.client("bo")
+    monkeypatch.setattr(accounts, "MOST_TOKENS", 2)
+    monkeypatch.setattr(sweeps, "MOST_SWEEPS", 1)
+    monkeypatch.setattr(sweeps, "MOST_ORDERS", 1)
+    lab.submit("bo", "first")
+
+    def second(path: str, given: object) -> tuple[int, str]:
+        answer = client.post(f"/api/v1{path}", json=given)
+        return answer.status_code, answer.json().get("title", "")
+
+    one = {"values": {"optimizer.generator.lr": 1.0e-4}}
+    assert second("/sweeps/first/trials:enqueue", one)[0] == 202
+    assert second("/sweeps/first/trials:enqueue", one) == (
+        422,
+        "1 orders wait for the driver of first already",
+    )
+    assert second("/tokens", {"name": "a", "scope": "read"})[0] == 201
+    assert second("/tokens", {"name": "b", "scope": "read"}) == (
+        422,
+        "bo has 2 tokens: revoke one first",
+    )
+    assert second("/sweeps", SMALL)[0] == 422
+    assert lab.client("cy").post("/api/v1/sweeps", json=SMALL).status_code == 201
+
+
+def test_the_first_of_many_browsers_is_signed_out(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(accounts, "MOST_BROWSERS", 2)
+    first, *others = [signed_in(lab, "bo") for _ in range(3)]
+    assert first.get("/api/v1/me").status_code == 401
+    assert [browser.get("/api/v1/me").status_code for browser in others] == [200, 200]

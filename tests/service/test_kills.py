@@ -116,6 +116,9 @@ def _seeds(*seeds: int) -> list[object]:
     return [pytest.param(s, marks=[pytest.mark.slow] if s else []) for s in seeds]
 
 
+@pytest.mark.parametrize(
+    "database", ["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)], indirect=True
+)
 @pytest.mark.parametrize("seed", _seeds(*range(6)))
 def test_dispatcher_and_drivers_may_be_killed_at_any_moment(
     database: Database, tmp_path: Path, seed: int

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -17,8 +18,10 @@ import pytest
 from sweeper.home import Home
 from sweeper.service.app import Service, application
 from sweeper.service.doors import OPENINGS, Doors
-from sweeper.service.doors.tracking import TrackingDoor
+from sweeper.service.doors.proxy import ReverseProxy
+from sweeper.service.doors.tracking import PREFIX, TrackingDoor
 from sweeper.service.people.guard import COOKIE
+from sweeper.service.problem import Refusal
 from sweeper.service.settings import ServiceSettings
 from sweeper.service.state import accounts, sweeps
 from sweeper.service.state.accounts import Scope
@@ -247,6 +250,46 @@ def test_the_runs_of_a_sweep_are_changed_by_its_owner(place: Place, spelling: st
         assert status(who, name, "mlflow/runs/create", body) == expected
         assert status(who, name, "mlflow/logged-models", body) == expected
     assert status("read", "bo-s", "mlflow/runs/search", {"experiment_ids": ["1"]}) == 200
+
+
+def test_nothing_is_written_where_only_mlflow_sees_whose_it_is(place: Place) -> None:
+    """MLflow decodes an artifact's place once more, and takes it apart as a URL."""
+    api = f"{place.behind}/api/2.0/mlflow"
+    httpx.post(f"{api}/experiments/create", json={"name": "cy-s"})
+    found = httpx.get(f"{api}/experiments/get-by-name", params={"experiment_name": "cy-s"})
+    number = found.json()["experiment"]["experiment_id"]
+    run = httpx.post(f"{api}/runs/create", json={"experiment_id": number}).json()
+    inside = f"{run['run']['info']['run_id']}/artifacts/kept.txt"
+    below = "/api/2.0/mlflow-artifacts/artifacts/"
+    kept = f"{place.behind}{below}{number}/{inside}"
+    httpx.put(kept, content=b"kept")
+    encoded = "".join(f"%25{ord(digit):02x}" for digit in number)
+    for where in (encoded, f"file:{number}", f"{number}%09", f"%20{number}", f"%09{number}"):
+        for method in ("PUT", "DELETE"):
+            answer = place.ask(method, f"/mlflow{below}{where}/{inside}", content=b"another's")
+            assert answer.status_code == 403, (method, where)
+    assert place.ask("DELETE", f"/mlflow{below}%252e").status_code == 403  # all of everybody
+    assert httpx.get(kept).content == b"kept"
+
+
+def test_what_mlflow_does_not_say_the_owner_of_is_not_written() -> None:
+    async def behind(scope, receive, send):  # type: ignore[no-untyped-def]
+        assert scope["type"] == "http"
+        await send({"type": "http.response.start", "status": 500, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    port = free_port()
+    proxy = ReverseProxy("MLflow", f"http://127.0.0.1:{port}", PREFIX)
+
+    async def asked() -> None:
+        try:
+            await proxy.ask("/api/2.0/mlflow/runs/get", {"run_id": "a"})
+        finally:
+            await proxy.close()
+
+    with served(behind, port), pytest.raises(Refusal) as refused:
+        asyncio.run(asked())
+    assert refused.value.status_code == 502
 
 
 def test_mlflow_s_pages_are_found_below_it_and_call_nobody_else(place: Place) -> None:

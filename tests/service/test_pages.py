@@ -119,6 +119,15 @@ def test_a_section_that_has_not_changed_is_not_sent_again(swept: Lab) -> None:
     assert client.get("/sweeps/swept?part=leaderboard", headers=again).status_code == 304
 
 
+def test_a_sweep_whose_study_is_damaged_has_a_page_all_the_same(swept: Lab) -> None:
+    journal = swept.service.settings.home.sweep("swept").study_journal
+    journal.write_bytes(b"not a journal\n" * 9)
+    answer = swept.client("bo").get("/sweeps/swept", headers=HTML)
+    assert answer.status_code == 200
+    assert 'role="alert"' in answer.text
+    assert "Cancel" in answer.text
+
+
 def test_text_of_people_is_text(lab: Lab) -> None:
     hostile = "<script>alert(1)</script>\x1b[2J\u202e"
     submitted = lab.submit("bo", "named")

@@ -51,7 +51,7 @@ SweepName = Annotated[
 TrialNumber = Annotated[int, Path(ge=0, lt=1 << 31, description="A trial's number.", examples=[7])]
 
 
-def clean(request: Request) -> None:
+async def clean(request: Request) -> None:
     """See that no parameter holds a character that no text has.
 
     Raises:

@@ -58,13 +58,17 @@ class Dispatcher:
 
     def run(self) -> None:
         """Look again and again until `stop`; where another process has the lock, wait for it."""
+        waits_for = ""
         while not self._stop.is_set():
             try:
                 with self._database.lock(LOCK) as mine:
                     if mine:
+                        waits_for = ""
                         self._serve()
             except SweeperError as error:  # the database is away, or the lock with its connection
-                log.warning("the dispatcher waits: %s", error)
+                if str(error) != waits_for:
+                    log.warning("the dispatcher waits: %s", error)
+                waits_for = str(error)
             except Exception:
                 log.exception("the dispatcher stumbled, and begins anew")
             self._stop.wait(LOOK_EVERY)
@@ -202,8 +206,8 @@ def _write(sweep: Pending, given: Lease | None, now: float) -> None:
     """The sweep's lease, and what is told of its place in the queue."""
     lease = sweep.lease
     if given is None:
-        pause = rests(sweep, now)
         lease.parallel, lease.place, lease.expected = 0, None, None
+        pause = math.ceil(rests(sweep, now) / 10) * 10
         lease.reason = f"A driver is started again in about {duration(pause)}." if pause else ""
         return
     lease.parallel, lease.place = given.parallel, given.before

@@ -101,10 +101,12 @@ class ReverseProxy:
         """What the server says to a GET of ours, as JSON; None where it has no such thing.
 
         Raises:
-            Refusal: it cannot be reached, or does not answer in time.
+            Refusal: it cannot be reached, does not answer in time, or fails.
         """
         with self._told():
             answer = await self._client.get(self._target + quote(path, safe="/"), params=query)
+        if answer.is_server_error:  # which says nothing of whether there is such a thing
+            raise Refusal(502, "away", f"{self._name} has failed at this: try again.")
         return answer.json() if answer.is_success else None
 
     @contextmanager

@@ -183,6 +183,7 @@ class Post:
             self._thread.join()
 
     def _correspond(self) -> None:
+        away = False
         while not self._closed.wait(READ_EVERY):
             try:
                 if time.monotonic() >= self._next_write:
@@ -194,7 +195,11 @@ class Post:
                 self._superseded = error
                 return
             except DatabaseError as error:
-                log.warning("%s; what was last said holds", error)
+                if not away:
+                    log.warning("%s; what was last said holds", error)
+                away = True
+            else:
+                away = False
 
     def _read(self) -> None:
         with self._database.reading() as session:

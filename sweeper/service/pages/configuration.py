@@ -48,8 +48,8 @@ def _in_words(flat: Mapping[str, Any], path: str) -> str:
     if path not in flat:
         return NONE
     value = flat[path]
-    if isinstance(value, dict):  # a part without settings of its own
-        return "on"
+    if isinstance(value, dict):  # an empty one: a trick without knobs, or nothing at all
+        return "on" if path.startswith("tricks.") else "none"
     if isinstance(value, list | tuple):
         return ", ".join(map(setting, value)) or "none"
     return setting(value)

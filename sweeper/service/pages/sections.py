@@ -81,11 +81,15 @@ def sections_of(standings: Standings) -> list[Section]:
     ]
 
 
-def headline(reading: Reading) -> Markup:
+def _headline(reading: Reading) -> Markup:
     """The verdict and the numbers that count."""
     standings = reading.standings
     parts = [summary.lead(standings), summary.verdict(standings), summary.tiles(standings)]
     return _html("".join(parts))
+
+
+HEADLINE = Section("headline", "The headline", _headline)
+"""What stands above all sections."""
 
 
 def _leaderboard(reading: Reading) -> Markup:
@@ -192,8 +196,8 @@ def _gallery(reading: Reading) -> Markup:
 
 
 def by_key(standings: Standings) -> Mapping[str, Section]:
-    """The sections by their keys."""
-    return {section.key: section for section in sections_of(standings)}
+    """The sections by their keys, and the headline."""
+    return {section.key: section for section in (HEADLINE, *sections_of(standings))}
 
 
 def notice(words: str) -> Markup:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import logging
 from collections.abc import Iterator
 from typing import Any
 
@@ -27,6 +27,8 @@ from sweeper.service.readings import Reading
 from sweeper.service.state.sweeps import Entry
 
 router = new_router()
+
+_log = logging.getLogger(__name__)
 
 
 class Shown:
@@ -58,8 +60,7 @@ class Shown:
 
     def headline(self, reading: Reading) -> Markup:
         """Verdict and numbers."""
-        key = ("section", reading.folder.name, reading.version, "headline")
-        return self._service.memo.of(key, lambda: sections.headline(reading))
+        return _made(self._service, sections.HEADLINE, reading)
 
 
 @router.get("/sweeps/{name}")
@@ -83,15 +84,12 @@ def sweep_page(
         return streamed(request, "sweep.html", shown=Shown(service, entry), **about)
     reading = reading_of(service, entry)
     headers = check_tag(request, reading.version)
-    if part == "headline":
-        title, content = "", Shown(service, entry).headline(reading)
-    else:
-        section = sections.by_key(reading.standings).get(part)
-        if section is None:
-            raise Refusal(404, "not-found", f"The page of a sweep has no section {part!r}.")
-        title, content = section.title, _made(service, section, reading) or sections.LATER
+    section = sections.by_key(reading.standings).get(part)
+    if section is None:
+        raise Refusal(404, "not-found", f"The page of a sweep has no section {part!r}.")
+    content = _made(service, section, reading) or sections.LATER
     template = "piece.html" if is_piece(request) else "sweep/section.html"
-    answer = page(request, template, content=content, title=title, **about)
+    answer = page(request, template, content=content, title=section.title, **about)
     answer.headers.update(headers)
     return answer
 
@@ -131,7 +129,10 @@ def table(
 
 def _made(service: Service, section: Section, reading: Reading) -> Markup:
     """A section's content, made once for everybody who looks at this state of the study."""
-    with contextlib.suppress(SweeperError):
-        key = ("section", reading.folder.name, reading.version, section.key)
+    key = ("section", reading.folder.name, reading.version, section.key)
+    try:
         return service.memo.of(key, lambda: section.make(reading))
-    return sections.notice(f"{section.title} cannot be shown: the sweep's files cannot be read.")
+    except Exception:
+        # The page is on its way already, and the other sections are worth reading.
+        _log.exception("section %s of %s cannot be made", section.key, reading.folder.name)
+        return sections.notice(f"{section.title} cannot be shown; the server's log says why.")

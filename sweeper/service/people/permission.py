@@ -17,7 +17,11 @@ def caller_of(request: Request) -> Caller:
     return caller
 
 
-CurrentCaller = Annotated[Caller, Depends(caller_of)]
+async def _current(request: Request) -> Caller:
+    return caller_of(request)
+
+
+CurrentCaller = Annotated[Caller, Depends(_current)]
 
 
 def admin(caller: CurrentCaller) -> Caller:

@@ -24,6 +24,12 @@ PREFIX = "swp"
 SESSION_SECONDS = 12 * 3600
 """How long a browser stays signed in."""
 
+MOST_TOKENS = 100
+"""Tokens of one person that open something."""
+
+MOST_BROWSERS = 20
+"""Browsers that are signed in with one token; the one that was first is signed out."""
+
 USED_EVERY = 60.0
 """Seconds between two notes of a token's use."""
 
@@ -113,9 +119,15 @@ def add_person(session: Session, name: str, *, weight: float = 1.0) -> Person:
 def add_token(
     session: Session, person: Person, name: str, scope: Scope, *, days: float | None = None
 ) -> tuple[Token, str]:
-    """A new token, and the words that are shown to its owner this once."""
+    """A new token, and the words that are shown to its owner this once.
+
+    Raises:
+        UserError: it can have no such length of life; or there are as many as anybody may have.
+    """
     if days is not None and not 0 < days < 36500:
         raise UserError(f"{days:g} is no number of days that a token can last: above 0, to 36,499")
+    if sum(map(_is_valid, tokens_of(session, person))) >= MOST_TOKENS:
+        raise UserError(f"{person.name} has {MOST_TOKENS} tokens: revoke one first")
     identifier = base64.b32encode(secrets.token_bytes(5)).decode().lower()
     secret = secrets.token_urlsafe(32)
     now = time.time()
@@ -176,6 +188,10 @@ def sign_in(session: Session, caller: Caller) -> str:
     """Sign a browser in: the words of its cookie."""
     now, words = time.time(), secrets.token_urlsafe(32)
     session.execute(delete(BrowserSession).where(BrowserSession.expires < now))
+    mine = select(BrowserSession).where(BrowserSession.token_id == caller.token.id)
+    newest_first = session.scalars(mine.order_by(BrowserSession.created.desc())).all()
+    for browser in newest_first[MOST_BROWSERS - 1 :]:
+        session.delete(browser)
     session.add(
         BrowserSession(
             hash=_hash(words),

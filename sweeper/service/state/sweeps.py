@@ -9,11 +9,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.orm import Session
 
-from sweeper.errors import SpecConflict, UnknownSweep
+from sweeper.errors import SpecConflict, UnknownSweep, UserError
 from sweeper.service.state.events import add_event, take_turn
 from sweeper.service.state.tables import (
     ENDS,
@@ -27,6 +27,12 @@ from sweeper.service.state.tables import (
     Wanted,
 )
 from trials.problems import nearest
+
+MOST_SWEEPS = 500
+"""Sweeps of one person that have not ended: the dispatcher looks at all of them every second."""
+
+MOST_ORDERS = 1000
+"""Orders of one sweep that wait for its driver."""
 
 
 @dataclass(frozen=True)
@@ -59,8 +65,15 @@ def add_sweep(
 
     Raises:
         SpecConflict: the name is taken.
+        UserError: its owner has as many sweeps as anybody may.
     """
     take_turn(session)  # two of one name are not added at once
+    unended = select(func.count()).select_from(Sweep).join(Lease, Lease.sweep_id == Sweep.id)
+    unended = unended.where(Sweep.person_id == owner.id, Lease.state.not_in(ENDS))
+    if (session.scalar(unended) or 0) >= MOST_SWEEPS:
+        raise UserError(
+            f"{owner.name} has {MOST_SWEEPS} sweeps that wait or run, and nobody may have more"
+        )
     if session.scalar(select(Sweep.id).where(Sweep.name == name)):
         raise SpecConflict(f"there is a sweep named {name!r} already; give this one another name")
     now = time.time()
@@ -166,7 +179,14 @@ def add_order(
     payload: Mapping[str, Any] | None = None,
     reason: str = "",
 ) -> Order:
-    """Ask something of one trial; the sweep's driver sees to it."""
+    """Ask something of one trial; the sweep's driver sees to it.
+
+    Raises:
+        UserError: as many orders wait for it as may.
+    """
+    waiting = select(func.count()).where(Order.sweep_id == sweep.id, Order.done.is_(None))
+    if (session.scalar(waiting) or 0) >= MOST_ORDERS:
+        raise UserError(f"{MOST_ORDERS} orders wait for the driver of {sweep.name} already")
     order = Order(
         id=uuid.uuid4().hex,
         sweep_id=sweep.id,

@@ -7,7 +7,9 @@ export function say(words) {
   const place = document.getElementById("said");
   place.textContent = words;
   clearTimeout(say.timer);
-  say.timer = setTimeout(() => { place.textContent = ""; }, 4000);
+  say.timer = setTimeout(() => {
+    place.textContent = "";
+  }, 4000);
 }
 
 function switchTheme() {

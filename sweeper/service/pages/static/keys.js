@@ -32,6 +32,9 @@ export function keys({ switchTheme }) {
     else if (event.key === "d") switchTheme();
     else if (event.key === "j") walk(1);
     else if (event.key === "k") walk(-1);
-    else if (event.key === "/" && filter) { event.preventDefault(); filter.focus(); }
+    else if (event.key === "/" && filter) {
+      event.preventDefault();
+      filter.focus();
+    }
   });
 }

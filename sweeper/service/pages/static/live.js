@@ -1,26 +1,38 @@
 // Live pieces. `[data-live]` is fetched again (htmx, trigger "refresh") when the server says that
 // something has happened: at once where it is in view, else when it comes into view. A piece that has
 // not changed costs a 304.
-const EVERY = 1500;   // milliseconds between two refreshes, however much happens
-const POLL = 5000;    // where the stream of events is not to be had
+const EVERY = 1500; // milliseconds between two refreshes, however much happens
+const POLL = 5000; // where the stream of events is not to be had
 
 export function follow() {
   const pieces = () => document.querySelectorAll("[data-live]");
   if (!pieces().length) return;
-  const inView = new WeakSet(), stale = new WeakSet(), tags = new WeakMap();
+  const inView = new WeakSet(),
+    stale = new WeakSet(),
+    tags = new WeakMap();
 
   const refresh = (piece) => {
-    if (piece.contains(document.activeElement) && document.activeElement.matches("input, textarea, select")) return;
+    if (
+      piece.contains(document.activeElement) &&
+      document.activeElement.matches("input, textarea, select")
+    )
+      return;
     stale.delete(piece);
     htmx.trigger(piece, "refresh");
   };
-  const watcher = new IntersectionObserver((entries) => {
-    for (const { target, isIntersecting } of entries) {
-      if (!isIntersecting) { inView.delete(target); continue; }
-      inView.add(target);
-      if (stale.has(target) || target.querySelector(":scope > .late")) refresh(target);
-    }
-  }, { rootMargin: "600px" });
+  const watcher = new IntersectionObserver(
+    (entries) => {
+      for (const { target, isIntersecting } of entries) {
+        if (!isIntersecting) {
+          inView.delete(target);
+          continue;
+        }
+        inView.add(target);
+        if (stale.has(target) || target.querySelector(":scope > .late")) refresh(target);
+      }
+    },
+    { rootMargin: "600px" },
+  );
   for (const piece of pieces()) watcher.observe(piece);
 
   document.addEventListener("htmx:config:request", (event) => {
@@ -51,7 +63,10 @@ function listen(changed) {
   const address = "/api/v1/events" + (sweep ? `?sweep=${encodeURIComponent(sweep)}` : "");
   let poll = 0;
   const source = new EventSource(address);
-  source.onopen = () => { clearInterval(poll); poll = 0; };
+  source.onopen = () => {
+    clearInterval(poll);
+    poll = 0;
+  };
   source.onmessage = changed;
   source.onerror = () => {
     if (!poll) poll = setInterval(changed, POLL);

@@ -4,7 +4,8 @@ export function pictures() {
     if (!event.target.matches("[data-steps]")) return;
     const step = Number(event.target.dataset.steps.split(",")[event.target.value]);
     event.target.nextElementSibling.textContent = step.toLocaleString("en");
-    for (const figure of event.target.closest("[data-gallery]").querySelectorAll("[data-frames]")) frame(figure, step);
+    for (const figure of event.target.closest("[data-gallery]").querySelectorAll("[data-frames]"))
+      frame(figure, step);
   });
   document.addEventListener("click", (event) => {
     const link = event.target.closest(".gallery a, .film a");
@@ -17,26 +18,39 @@ export function pictures() {
 
 // A trial that was not measured at a step shows its last picture before it, or its first.
 function frame(figure, step) {
-  const steps = figure.dataset.frames.split(",").map(Number), values = figure.dataset.values.split("|");
-  const index = Math.max(0, steps.findLastIndex((own) => own <= step));
+  const steps = figure.dataset.frames.split(",").map(Number),
+    values = figure.dataset.values.split("|");
+  const index = Math.max(
+    0,
+    steps.findLastIndex((own) => own <= step),
+  );
   const address = figure.dataset.base + steps[index];
   figure.querySelector("img").src = address;
-  figure.querySelector("img").alt = figure.querySelector("img").alt.replace(/step \d+/, `step ${steps[index]}`);
+  figure.querySelector("img").alt = figure
+    .querySelector("img")
+    .alt.replace(/step \d+/, `step ${steps[index]}`);
   figure.querySelector("a").href = address;
   figure.querySelector("[data-value]").textContent = values[index];
   figure.querySelector("[data-step]").textContent = steps[index].toLocaleString("en");
 }
 
 function open(address, words) {
-  const dialog = document.createElement("dialog"), image = document.createElement("img");
-  const caption = document.createElement("p"), close = document.createElement("button");
+  const dialog = document.createElement("dialog"),
+    image = document.createElement("img");
+  const caption = document.createElement("p"),
+    close = document.createElement("button");
   dialog.className = "viewer";
   dialog.setAttribute("aria-label", words);
-  image.src = address; image.alt = words; caption.textContent = words;
-  close.textContent = "Close"; close.addEventListener("click", () => dialog.close());
+  image.src = address;
+  image.alt = words;
+  caption.textContent = words;
+  close.textContent = "Close";
+  close.addEventListener("click", () => dialog.close());
   dialog.append(image, caption, close);
   dialog.addEventListener("close", () => dialog.remove());
-  dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
+  dialog.addEventListener("click", (event) => {
+    if (event.target === dialog) dialog.close();
+  });
   document.body.append(dialog);
   dialog.showModal();
 }

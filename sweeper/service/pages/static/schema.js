@@ -6,12 +6,22 @@ export function completions(schema, before) {
   const { path, typed, key } = where(before);
   const places = walk(schema, path);
   if (key !== null) {
-    const options = unique(places.flatMap((place) => step(schema, place, key)).flatMap((place) => valuesOf(schema, place)));
+    const options = unique(
+      places
+        .flatMap((place) => step(schema, place, key))
+        .flatMap((place) => valuesOf(schema, place)),
+    );
     return { typed, options: fitting(options, typed) };
   }
-  const options = unique(places.flatMap((place) => Object.entries(place.properties ?? {}).map(([name, inner]) => ({
-    name, insert: `${name}: `, note: brief(describe(schema, inner)),
-  }))));
+  const options = unique(
+    places.flatMap((place) =>
+      Object.entries(place.properties ?? {}).map(([name, inner]) => ({
+        name,
+        insert: `${name}: `,
+        note: brief(describe(schema, inner)),
+      })),
+    ),
+  );
   return { typed, options: fitting(options, typed) };
 }
 
@@ -19,7 +29,9 @@ export function meaning(schema, before, after) {
   const row = before.split("\n").at(-1) + after.split("\n")[0];
   const found = row.match(KEY);
   if (!found) return "";
-  const { path } = where(before.split("\n").slice(0, -1).concat(" ".repeat(found[1].length)).join("\n"));
+  const { path } = where(
+    before.split("\n").slice(0, -1).concat(" ".repeat(found[1].length)).join("\n"),
+  );
   const name = found[2].replaceAll('"', "");
   for (const place of walk(schema, path)) {
     const inner = place.properties?.[name];
@@ -32,8 +44,9 @@ export function meaning(schema, before, after) {
 // The keys above the caret, what has been typed of the word there, and the key of the line if the
 // caret stands behind its colon.
 export function where(before) {
-  const rows = before.split("\n"), last = rows.pop();
-  const inside = last.match(/^(\s*)(?:- )?([\w.+-]+)\s*:\s*\{(?:.*,)?\s*([\w.+-]*)$/);   // a: {b: 1, c
+  const rows = before.split("\n"),
+    last = rows.pop();
+  const inside = last.match(/^(\s*)(?:- )?([\w.+-]+)\s*:\s*\{(?:.*,)?\s*([\w.+-]*)$/); // a: {b: 1, c
   const behind = last.match(/^(.*?)([\w.+-]+)\s*:\s+([\w.+-]*)$/);
   const indent = last.match(/^\s*/)[0].length;
   const path = [];
@@ -59,24 +72,44 @@ function walk(schema, path) {
   for (const key of path) places = places.flatMap((place) => step(schema, place, key));
   return places;
 }
-const step = (schema, place, key) => place.properties?.[key] ? forms(schema, place.properties[key]) : [];
+const step = (schema, place, key) =>
+  place.properties?.[key] ? forms(schema, place.properties[key]) : [];
 function forms(schema, place, depth = 0) {
   if (depth > 8) return [];
-  if (place.$ref) return forms(schema, { ...schema.$defs[place.$ref.split("/").at(-1)] }, depth + 1);
+  if (place.$ref)
+    return forms(schema, { ...schema.$defs[place.$ref.split("/").at(-1)] }, depth + 1);
   const inner = [...(place.anyOf ?? []), ...(place.oneOf ?? []), ...(place.allOf ?? [])];
   return inner.length ? [place, ...inner.flatMap((one) => forms(schema, one, depth + 1))] : [place];
 }
 function valuesOf(schema, place) {
-  const given = place.const !== undefined ? [place.const] : place.enum ?? (place.type === "boolean" ? [true, false] : []);
-  return given.filter((value) => value !== null).map((value) => ({ name: String(value), insert: String(value), note: noteOf(place, value) }));
+  const given =
+    place.const !== undefined
+      ? [place.const]
+      : (place.enum ?? (place.type === "boolean" ? [true, false] : []));
+  return given
+    .filter((value) => value !== null)
+    .map((value) => ({ name: String(value), insert: String(value), note: noteOf(place, value) }));
 }
 // Descriptions of choices hold a line a choice: `hinge: the hinge loss`.
-const noteOf = (place, value) => (place.description ?? "").split("\n").find((line) => line.startsWith(`${value}: `))?.slice(String(value).length + 2) ?? "";
-const describe = (schema, place) => place.description ?? forms(schema, place).map((one) => one.description).find(Boolean) ?? "";
+const noteOf = (place, value) =>
+  (place.description ?? "")
+    .split("\n")
+    .find((line) => line.startsWith(`${value}: `))
+    ?.slice(String(value).length + 2) ?? "";
+const describe = (schema, place) =>
+  place.description ??
+  forms(schema, place)
+    .map((one) => one.description)
+    .find(Boolean) ??
+  "";
 const brief = (words) => words.split("\n")[0].slice(0, 90);
 const unique = (options) => [...new Map(options.map((option) => [option.name, option])).values()];
 function fitting(options, typed) {
   const part = typed.toLowerCase();
-  const found = options.filter((option) => option.name.toLowerCase().includes(part) && option.name !== typed);
-  return found.sort((a, b) => b.name.toLowerCase().startsWith(part) - a.name.toLowerCase().startsWith(part));
+  const found = options.filter(
+    (option) => option.name.toLowerCase().includes(part) && option.name !== typed,
+  );
+  return found.sort(
+    (a, b) => b.name.toLowerCase().startsWith(part) - a.name.toLowerCase().startsWith(part),
+  );
 }

@@ -21,14 +21,20 @@ async function draw(place) {
 
 // A chart is drawn when it comes into view, and again when the sweep has gone on.
 const inView = new Set();
-const watcher = new IntersectionObserver((entries) => {
-  for (const { target, isIntersecting } of entries) {
-    if (!isIntersecting) { inView.delete(target); continue; }
-    inView.add(target);
-    if (!target.childElementCount || target.classList.contains("stale")) draw(target);
-    target.classList.remove("stale");
-  }
-}, { rootMargin: "300px" });
+const watcher = new IntersectionObserver(
+  (entries) => {
+    for (const { target, isIntersecting } of entries) {
+      if (!isIntersecting) {
+        inView.delete(target);
+        continue;
+      }
+      inView.add(target);
+      if (!target.childElementCount || target.classList.contains("stale")) draw(target);
+      target.classList.remove("stale");
+    }
+  },
+  { rootMargin: "300px" },
+);
 
 function watch() {
   for (const place of document.querySelectorAll("[data-plot]")) watcher.observe(place);
@@ -43,14 +49,24 @@ addEventListener("DOMContentLoaded", watch);
 document.addEventListener("htmx:after:swap", watch);
 document.addEventListener("sweep-changed", again);
 document.addEventListener("theme", again);
-addEventListener("resize", () => { clearTimeout(again.timer); again.timer = setTimeout(again, 200); });
+addEventListener("resize", () => {
+  clearTimeout(again.timer);
+  again.timer = setTimeout(again, 200);
+});
 
 const log = () => document.querySelector("[data-log]");
 let atEnd = true;
-document.addEventListener("scroll", (event) => {
-  if (event.target === log()) atEnd = event.target.scrollHeight - event.target.scrollTop - event.target.clientHeight < 40;
-}, true);
-const toEnd = () => { if (log() && atEnd) log().scrollTop = log().scrollHeight; };
+document.addEventListener(
+  "scroll",
+  (event) => {
+    if (event.target === log())
+      atEnd = event.target.scrollHeight - event.target.scrollTop - event.target.clientHeight < 40;
+  },
+  true,
+);
+const toEnd = () => {
+  if (log() && atEnd) log().scrollTop = log().scrollHeight;
+};
 document.addEventListener("htmx:after:swap", toEnd);
 addEventListener("DOMContentLoaded", toEnd);
 
