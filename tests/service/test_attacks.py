@@ -14,6 +14,7 @@ from starlette.datastructures import Headers
 from starlette.testclient import TestClient
 
 from sweeper.errors import UserError
+from sweeper.scheduling.failures import explain
 from sweeper.service.api import logs, streams
 from sweeper.service.people import bodies
 from sweeper.service.people.attempts import ALLOWED
@@ -256,3 +257,16 @@ def test_the_first_of_many_browsers_is_signed_out(
     first, *others = [signed_in(lab, "bo") for _ in range(3)]
     assert first.get("/api/v1/me").status_code == 401
     assert [browser.get("/api/v1/me").status_code for browser in others] == [200, 200]
+
+
+def test_a_reason_in_another_encoding_breaks_no_answer(lab: Lab) -> None:
+    folder = lab.service.settings.home.sweep("small")
+    ledger = studies.begin(folder, lab.submit("bo", "small"))
+    (folder.trial(0)).mkdir(parents=True)
+    failure = explain(OSError("no file \udce9.png"), folder.trial(0))
+    assert failure.reason == "OSError: no file \\udce9.png"
+    studies.run(ledger, ["running"])
+    ledger.fail(0, "error", "as an old driver wrote it: \udce9", "\udce9")
+    client = lab.client("dee")
+    for path in ("trials", "trials/0", "table?format=csv", "dataset", "records"):
+        assert client.get(f"/api/v1/sweeps/small/{path}").status_code == 200, path
