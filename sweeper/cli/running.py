@@ -55,37 +55,25 @@ def run(
     accept_protocol: AcceptOption = False,
     json: JsonOption = False,
 ) -> int:
-    """Run a sweep, or go on with one; on a server, submit it and follow it.
+    """Run a sweep, or go on with one.
 
     One that was interrupted continues from its checkpoints; one whose limits were raised goes on
     until they are reached again. Trials that failed through no fault of their configuration are
     tried again; with --retry-failed all that failed, or those of the symptoms named after it.
 
-    A sweep on a server goes on when Ctrl-C ends the view of it.
+    On a server it is submitted and followed; it goes on there when Ctrl-C ends the view of it.
     """
-    retry = to_be_retried(retry_failed, symptoms)
     if address := server_meant(home, server):
         _refuse_on_server(adopt, resume)
-        from sweeper.cli.remote import ServerSource
-        from sweeper.cli.submitting import run_on_server
-
-        with ServerSource.at(address) as source:
-            return run_on_server(
-                source,
-                file,
-                overrides=overrides or [],
-                retry_failed=to_retry(()) if retry is True else retry or (),
-                accept_protocol=accept_protocol,
-                detach=detach,
-                json=json,
-            )
+        retry = to_be_retried(retry_failed, symptoms)
+        return _run_there(address, file, overrides or [], retry, accept_protocol, detach, json)
     if detach:
         raise UserError("--detach needs a server: a sweep of a home runs as long as its command")
     from sweeper.api import run as run_sweep
     from sweeper.cli.live import view
     from sweeper.sweepfile import load_sweep
 
-    sweep = load_sweep(file, overrides or [])
+    sweep, retry = load_sweep(file, overrides or []), to_be_retried(retry_failed, symptoms)
     with view(sweep, quiet=json) as listener:
         result = run_sweep(
             sweep,
@@ -104,6 +92,30 @@ def run(
 
         print_ending(result, Home.at(home))
     return result.exit_code
+
+
+def _run_there(
+    address: str,
+    file: Path,
+    overrides: list[str],
+    retry: bool | list[str],
+    accept_protocol: bool,
+    detach: bool,
+    json: bool,
+) -> int:
+    from sweeper.cli.remote import ServerSource
+    from sweeper.cli.submitting import run_on_server
+
+    with ServerSource.at(address) as source:
+        return run_on_server(
+            source,
+            file,
+            overrides=overrides,
+            retry_failed=to_retry(()) if retry is True else retry or (),
+            accept_protocol=accept_protocol,
+            detach=detach,
+            json=json,
+        )
 
 
 def _refuse_on_server(adopt: bool, resume: bool) -> None:

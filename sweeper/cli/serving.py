@@ -12,6 +12,38 @@ from sweeper.cli.printing import say
 from sweeper.errors import UserError
 from sweeper.home import Home
 
+Host = Annotated[str, typer.Option(help="Address to listen at.")]
+Port = Annotated[int, typer.Option(min=1, max=65534, help="Port to listen at.")]
+Public = Annotated[
+    str | None, typer.Option(metavar="URL", help="Address that people use: https://NAME.")
+]
+Proxies = Annotated[
+    list[str] | None,
+    typer.Option(metavar="ADDRESS", help="Proxy that says truly who asks; may be repeated."),
+]
+Certificate = Annotated[Path | None, typer.Option(help="Certificate of TLS, PEM.")]
+Key = Annotated[Path | None, typer.Option(help="Its key, PEM.")]
+Roots = Annotated[
+    list[Path] | None, typer.Option(help="Folder below which sweeps may read; may be repeated.")
+]
+Stores = Annotated[
+    list[str] | None,
+    typer.Option(metavar="URL", help="Store that sweeps may read from; may be repeated."),
+]
+MlflowPort = Annotated[
+    int | None,
+    typer.Option(min=1, max=65535, help="Port of MLflow on loopback.  [the next after --port]"),
+]
+Internal = Annotated[
+    bool, typer.Option("--internal-targets", help="Let notices go to addresses inside.")
+]
+Down = Annotated[
+    bool, typer.Option("--down", help="End the drivers and the Ray that a service has left.")
+]
+Insecure = Annotated[
+    bool, typer.Option("--insecure", help="Listen on a network without TLS all the same.")
+]
+
 
 def register(app: typer.Typer) -> None:
     """Add this group's verbs."""
@@ -20,38 +52,18 @@ def register(app: typer.Typer) -> None:
 
 def serve(
     home: HomeOption = None,
-    host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=1, max=65534, help="Port to listen at.")] = 8470,
-    public: Annotated[
-        str | None, typer.Option(metavar="URL", help="Address that people use: https://NAME.")
-    ] = None,
-    proxy: Annotated[
-        list[str] | None,
-        typer.Option(metavar="ADDRESS", help="Proxy that says truly who asks; may be repeated."),
-    ] = None,
-    certificate: Annotated[Path | None, typer.Option(help="Certificate of TLS, PEM.")] = None,
-    key: Annotated[Path | None, typer.Option(help="Its key, PEM.")] = None,
-    root: Annotated[
-        list[Path] | None,
-        typer.Option(help="Folder below which sweeps may read data; may be repeated."),
-    ] = None,
-    store: Annotated[
-        list[str] | None,
-        typer.Option(metavar="URL", help="Store that sweeps may read data from; may be repeated."),
-    ] = None,
-    mlflow_port: Annotated[
-        int | None,
-        typer.Option(min=1, max=65535, help="Port of MLflow on loopback.  [the next after --port]"),
-    ] = None,
-    internal_targets: Annotated[
-        bool, typer.Option("--internal-targets", help="Let notices go to addresses inside.")
-    ] = False,
-    down: Annotated[
-        bool, typer.Option("--down", help="End the drivers and the Ray that a service has left.")
-    ] = False,
-    insecure: Annotated[
-        bool, typer.Option("--insecure", help="Listen on a network without TLS all the same.")
-    ] = False,
+    host: Host = "127.0.0.1",
+    port: Port = 8470,
+    public: Public = None,
+    proxy: Proxies = None,
+    certificate: Certificate = None,
+    key: Key = None,
+    root: Roots = None,
+    store: Stores = None,
+    mlflow_port: MlflowPort = None,
+    internal_targets: Internal = False,
+    down: Down = False,
+    insecure: Insecure = False,
 ) -> int:
     """Serve the sweeps of many people at one address.
 

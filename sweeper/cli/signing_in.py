@@ -33,10 +33,11 @@ def login(
     there = checked_address(address)
     chosen = Login(there, checked_token(_token(there)))
     with Client(chosen.address, chosen.token, patience=0) as client:
-        client.sweeps.check()
+        me = client.people.me()
     if chosen.is_exposed:
         say(f"warning: {there} is not encrypted: who listens on the way has the token", err=True)
-    say(f"signed in to {there}; the token is kept in {write_login(chosen)}")
+    kept = write_login(chosen)
+    say(f"signed in to {there} as {me.person.name}, to {me.token.scope}; it is kept in {kept}")
     say("`sweeper run`, `ls`, `status` and their like ask it now; `--home DIR` looks in a folder")
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Self
 
+from sweeper.client.cluster import Cluster
 from sweeper.client.events import Events
 from sweeper.client.files import Files
 from sweeper.client.login import Login, checked_address, checked_token, login_for
 from sweeper.client.notices import Notices
+from sweeper.client.people import People
 from sweeper.client.results import Results
 from sweeper.client.sweeps import Sweeps
 from sweeper.client.transport import Transport
@@ -48,6 +50,8 @@ class Client:
         self.trials = Trials(self._transport)
         self.results = Results(self._transport)
         self.files = Files(self._transport)
+        self.cluster = Cluster(self._transport)
+        self.people = People(self._transport)
         self.events = Events(self._transport)
         self.notices = Notices(self._transport)
 

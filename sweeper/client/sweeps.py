@@ -64,14 +64,6 @@ class Sweeps(Group):
         asked = {"state": list(state), "owner": owner, "text": text, "sort": sort}
         return self._http.pages("/sweeps", SweepPage, **asked, descending=descending, limit=200)
 
-    def check(self) -> None:
-        """See that the server answers, and knows the token.
-
-        Raises:
-            UserError: it does not know it.
-        """
-        self._http.get("/sweeps", SweepPage, limit=1)
-
     def get(self, name: str) -> SweepDetail:
         """One sweep.
 

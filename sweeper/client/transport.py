@@ -20,6 +20,8 @@ KEY = "idempotency-key"
 
 BUSY = (429, 502, 503, 504)
 """Answers after which the same request may find the server again."""
+BUSY_TIMES = 4
+"""How often it is sent again for such an answer; what does not answer at all may be starting."""
 
 FIRST_WAIT, LONGEST_WAIT = 0.2, 5.0
 """Seconds before a request is sent again, doubled each time."""
@@ -117,6 +119,7 @@ class Transport:
             Unreachable: it does not answer, or has failed.
         """
         deadline, wait = time.monotonic() + self.patience, FIRST_WAIT
+        times = BUSY_TIMES if again else 0
         while True:
             try:
                 answer = self._client.request(method, path, params=given(params), **content)
@@ -127,10 +130,11 @@ class Transport:
             else:
                 if answer.is_success or answer.status_code == 304:
                     return answer
-                busy = again and answer.status_code in BUSY
                 wait = max(wait, _asked_wait(answer))
-                if not busy or time.monotonic() + wait > deadline:
+                late = time.monotonic() + wait > deadline
+                if answer.status_code not in BUSY or times == 0 or late:
                     raise error_of(answer, self.address, file)
+                times -= 1
             time.sleep(wait)
             wait = min(2 * wait, LONGEST_WAIT)
 

@@ -72,7 +72,8 @@ class Trials(Group):
         whole: bool = True,
     ) -> Records:
         """The study's own records; of all trials, or of those in `number` and `above` a number.
-        Without `whole` each has its last evaluation only, by which its values may be compared.
+        Without `whole` only the last evaluation of each is complete, and of those before it is told
+        when they were.
 
         Raises:
             UnknownSweep: there is no such sweep.

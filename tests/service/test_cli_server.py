@@ -215,6 +215,59 @@ def test_steering_is_the_same(lab: Lab, signed_in: str, sweeper: Verb) -> None:
     assert sweeper("report", "small")[1] == f"{signed_in}/sweeps/small\n"
 
 
+def test_the_queue_is_shown(lab: Lab, signed_in: str, sweeper: Verb, tmp_path: Path) -> None:
+    assert sweeper("queue")[1] == f"nobody runs or waits at {signed_in}\n"
+    state(lab, lab.submit("cy", "theirs").id, place=0, reason="no machine has a GPU")
+    titles, row = sweeper("queue")[1].splitlines()
+    assert titles.split() == [
+        "place",
+        "sweep",
+        "owner",
+        "priority",
+        "state",
+        "at",
+        "work",
+        "about",
+        "why",
+        "not",
+        "more",
+    ]
+    assert row.split()[:6] == ["1", "theirs", "cy", "normal", "queued", "0/0"]
+    assert row.endswith("no machine has a GPU")
+    assert json.loads(sweeper("queue", "--json")[1])[0]["name"] == "theirs"
+    assert sweeper("queue", "--home", tmp_path)[0] == 2
+
+
+def test_a_log_is_shown_and_followed(
+    lab: Lab, study: Ledger, signed_in: str, sweeper: Verb
+) -> None:
+    folder = lab.service.settings.home.sweep("small")
+    folder.trial(3).mkdir(parents=True)
+    log = folder.trial(3) / "log.txt"
+    log.write_text("one\ntwo \N{LINE SEPARATOR}\x85\x1b[31m\nthree\n")
+    home = ("--home", lab.service.settings.home.path)
+    for asked in ([], ["--tail", "2"]):
+        here = sweeper("logs", "small", "3", *asked, *home)
+        assert sweeper("logs", "small", "3", *asked)[:2] == here[:2]
+        assert "\\x1b[31m" in here[1]
+    writer = threading.Thread(target=_write_on, args=(log, study))
+    writer.start()
+    said = sweeper("logs", "small", "3", "--tail", "1", "--follow")
+    writer.join()
+    assert said[:2] == (0, "three\nfour\nfive\n")
+    assert sweeper("logs", "small", "3", "-f", "-n", "1", *home)[1] == "five\n"
+    assert sweeper("logs", "small", "9")[0] == 2
+
+
+def _write_on(log: Path, study: Ledger) -> None:
+    """What a trial does that ends soon."""
+    for line in ("fo", "ur\n", "five\n"):
+        time.sleep(0.2)
+        with log.open("a") as file:
+            file.write(line)
+    study.complete(3, [1.0])
+
+
 @pytest.mark.parametrize("overrides", [[], ["--set", "limits.parallel=0"]])
 def test_a_wrong_file_has_the_same_problems(
     signed_in: str, sweeper: Verb, tmp_path: Path, overrides: list[str]

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,15 +15,19 @@ import yaml
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sweeper.ablation.dataset import read_dataset
+from sweeper.cli.remote import standings_from
 from sweeper.client import Client
 from sweeper.client import transport as transport_module
 from sweeper.client.streams import Sent, parsed
 from sweeper.errors import SpecConflict, SpecError, UnknownSweep, Unreachable, UserError
-from sweeper.service.state import sweeps
+from sweeper.service.app import Service, application
+from sweeper.service.state import events, sweeps
 from sweeper.service.state.tables import Sweep
+from sweeper.standings.forecast import forecast_of
 from sweeper.trial import Trial
 from tests.service import studies
 from tests.service.conftest import SMALL, Lab, listening
+from tests.service.receivers import until
 from tests.service.served import free_port, served
 
 FILE = """\
@@ -109,8 +114,10 @@ def test_records_are_the_study_s_own(lab: Lab, bo: Client) -> None:
     records = bo.trials.records("small")
     assert records.trials == known.trials
     assert records.head.spec == json.loads(json.dumps(known.sweep.to_dict()))
-    brief = bo.trials.records("small", whole=False).trials
-    assert [trial.evaluations for trial in brief] == [t.evaluations[-1:] for t in known.trials]
+    brief = bo.trials.records("small", whole=False)
+    last = [trial.evaluations[-1:] for trial in known.trials]
+    assert [trial.evaluations[-1:] for trial in brief.trials] == last
+    assert forecast_of(standings_from(brief)) == forecast_of(known)
     some = bo.trials.records("small", number=[0], above=2).trials
     assert [trial.number for trial in some] == [0, 3]
     waiting = lab.submit("bo", "waits\N{LINE SEPARATOR}"[:5])
@@ -151,6 +158,32 @@ def test_people_ask_for_word(bo: Client) -> None:
     assert [one.id for one in bo.notices.list()] == [made.id]
     bo.notices.remove(made.id)
     assert bo.notices.list() == []
+
+
+def test_people_and_tokens_are_managed(lab: Lab, address: str, bo: Client) -> None:
+    assert (bo.people.me().person.name, bo.people.me().token.scope) == ("bo", "submit")
+    made = bo.people.make_token("laptop", days=2)
+    with Client(address, made.token) as laptop:
+        assert laptop.people.me().token.name == "laptop"
+    bo.people.revoke_token(made.id)
+    assert {token.id: token.revoked is not None for token in bo.people.tokens()}[made.id]
+    with pytest.raises(UserError, match="admin"):
+        bo.people.list()
+    with Client(address, lab.tokens["ada"]) as ada:
+        assert ada.people.add("eve").name == "eve"
+        assert ada.people.change("eve", weight=2.0, max_gpus=4.0).weight == 2.0
+        assert "eve" in {person.name for person in ada.people.list()}
+        assert ada.people.make_token("first", person="eve").token.startswith("swp_")
+        assert next(ada.people.deeds()).action == "make a token"
+
+
+def test_the_queue_says_who_waits(lab: Lab, bo: Client) -> None:
+    lab.submit("bo", "mine")
+    lab.submit("cy", "theirs")
+    owners = {place.name: place.owner for place in bo.cluster.queue()}
+    assert owners == {"mine": "bo", "theirs": "cy"}
+    with pytest.raises(Unreachable, match="no cluster"):
+        bo.cluster.machines()
 
 
 # What it raises -----------------------------------------------------------------------------------
@@ -201,7 +234,7 @@ def test_refusals_are_our_own_exceptions(lab: Lab, address: str, bo: Client) -> 
         dee.sweeps.submit(FILE)
     stranger = Client(address, "swp_x_y")
     with stranger, pytest.raises(UserError, match="does not know the token") as refused:
-        stranger.sweeps.check()
+        stranger.people.me()
     assert "swp_x_y" not in str(refused.value)
 
 
@@ -307,10 +340,40 @@ def test_a_server_that_comes_back_is_waited_for(lab: Lab) -> None:
     lab.submit("bo", "small")
     with Client(address, lab.tokens["bo"], patience=0.5) as hasty, pytest.raises(Unreachable):
         hasty.sweeps.get("small")
-    from sweeper.service.app import application
-
     with Client(address, lab.tokens["bo"]) as bo, served(application(lab.service), port):
         assert bo.sweeps.get("small").name == "small"
+
+
+def test_events_go_on_over_a_restart_without_a_gap(lab: Lab) -> None:
+    """Told by two servers, one after the other; the client is connected when the first ends."""
+    told: list[int] = []
+    with listening(lab) as address:
+        port = lab.service.settings.port
+        client = Client(address, lab.tokens["dee"])
+        lab.submit("bo", "first")
+
+        def listen() -> None:
+            for event in client.events.follow(after=0):
+                told.append(event.number)
+                if event.kind == "done":
+                    return
+
+        listener = threading.Thread(target=listen)
+        listener.start()
+        until(lambda: told)
+        lab.service.ending.set()
+    for number in range(3):
+        lab.submit("bo", f"later-{number}")
+    again = Service(lab.service.settings, lab.database)
+    with served(application(again), port):
+        with lab.database.writing() as session:
+            last = events.add_event(session, None, "done", {})
+        listener.join()
+        assert told == list(range(1, last + 1))
+        assert [event.number for event in client.events.list(after=2)] == told[2:]
+        assert [event.data["name"] for event in client.events.list("first")] == ["first"]
+        again.ending.set()
+    client.close()
 
 
 def test_a_stream_is_read_whatever_its_pieces() -> None:

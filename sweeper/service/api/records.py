@@ -16,7 +16,7 @@ from sweeper.service.api.routing import Responses, router
 from sweeper.service.api.shape import plain
 from sweeper.service.api.shapes_records import RecordsHead
 from sweeper.service.readings import Reading
-from sweeper.trial import Trial
+from sweeper.trial import Evaluation, Trial
 
 MEDIA_TYPE = "application/x-ndjson"
 
@@ -42,7 +42,11 @@ def get_records(
         int | None, Query(ge=-1, lt=1 << 31, description="Trials above this number, too.")
     ] = None,
     whole: Annotated[
-        bool, Query(description="With every evaluation; else each has its last one only.")
+        bool,
+        Query(
+            description="With every evaluation; else only the last of each is whole, and of "
+            "those before it is told when they were."
+        ),
     ] = True,
 ) -> StreamingResponse:
     """Take out the study's records, as JSON lines."""
@@ -65,8 +69,14 @@ def _lines(reading: Reading, trials: tuple[Trial, ...], whole: bool) -> Iterator
     )
     yield head.model_dump_json() + "\n"
     for trial in trials:
-        shown = trial if whole else replace(trial, evaluations=trial.evaluations[-1:])
-        yield json.dumps(plain(shown.as_dict())) + "\n"
+        yield json.dumps(plain((trial if whole else _brief(trial)).as_dict())) + "\n"
+
+
+def _brief(trial: Trial) -> Trial:
+    """The trial with all of its last evaluation, and of those before only when they were: its pace
+    is to be seen, and what its values may be compared with."""
+    when = (Evaluation(one.step, one.time, {}) for one in trial.evaluations[:-1])
+    return replace(trial, evaluations=(*when, *trial.evaluations[-1:]))
 
 
 def install(app: FastAPI) -> None:

@@ -114,7 +114,8 @@ def _of_record(home: Path, kind: str, trials: list[FrozenTrial]) -> Iterator[str
         points = database.execute(
             "SELECT run_uuid, step, value FROM metrics WHERE key = 'fid' ORDER BY step"
         ).fetchall()
-    wanted = {"sweep", *(f"{trial.number:05d}" for trial in trials)}
+    by_tag = {f"{trial.number:05d}": trial for trial in trials}
+    wanted = {"sweep", *by_tag}
     for tag, times in Counter(tag for _, _, tag in rows).items():
         if times > 1:
             yield f"MLflow has {times} runs of {tag}"
@@ -130,7 +131,7 @@ def _of_record(home: Path, kind: str, trials: list[FrozenTrial]) -> Iterator[str
             yield f"MLflow's run of {tag} is {status}"
         if tag == "sweep" or tag not in wanted:
             continue
-        expected = list(_curve(trials[int(tag)]).items())
+        expected = list(_curve(by_tag[tag]).items())
         if not _same(curves.get(run, []), expected):
             yield f"MLflow's curve of {tag} is {curves.get(run)}, the study's {expected}"
 
