@@ -22,7 +22,7 @@ from sweeper.service.people.guard import COOKIE
 from sweeper.service.problem import MEDIA_TYPE, Refusal
 from sweeper.service.state import accounts, dispatch, sweeps
 from sweeper.service.state.accounts import Caller, Scope
-from sweeper.service.state.database import Database
+from sweeper.service.state.database import Database, DatabaseError
 from sweeper.service.state.tables import Sweep, Token
 from tests.service import studies
 from tests.service.conftest import ADDRESS, SMALL, Lab
@@ -66,6 +66,14 @@ def test_a_database_that_is_away_is_said_to_be(lab: Lab) -> None:
     lab.database.file.rename(lab.database.file.with_suffix(".away"))
     answer = client.get("/api/v1/me")
     assert (answer.status_code, answer.headers["content-type"]) == (503, MEDIA_TYPE)
+
+
+def test_a_database_that_takes_no_writes_is_read(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full() -> None:
+        raise DatabaseError("database or disk is full")
+
+    monkeypatch.setattr(lab.database, "writing", full)
+    assert lab.client("bo").get("/api/v1/me").status_code == 200
 
 
 def test_a_form_of_too_many_fields_is_refused(lab: Lab) -> None:
