@@ -347,3 +347,16 @@ def test_the_process_reads_its_settings_from_the_environment(
     monkeypatch.setenv("SWEEPER_DATABASE", "postgresql+psycopg://ada:secret@host/db")
     assert process.main(["some-id", "3"]) == 2
     assert "secret" not in capsys.readouterr().err
+
+
+def test_names_that_no_database_holds_are_spelt_out_at_the_end(driven: Lab) -> None:
+    with driven.database.writing() as session:
+        entry = sweeps.entry_named(session, "small")
+        order = sweeps.add_order(session, entry.sweep, entry.owner, "stop", number=3).id
+    with Post(driven.database, sweep_id(driven), 1) as post:
+        wait(lambda: len(post.orders) == 1)
+        post.done(post.orders[0], "no file \udce9.png")
+        post.end(lambda word: ("failed", "no file \udce9.png\0"))
+    assert row(driven).message == "no file \\udce9.png\\x00"
+    with driven.database.reading() as session:
+        assert session.get_one(Order, order).outcome == "no file \\udce9.png"
