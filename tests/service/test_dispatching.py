@@ -360,6 +360,14 @@ def test_what_becomes_of_a_sweep_while_its_driver_lives(wanted: str) -> None:
         assert state == ("paused" if pauses else "running")
 
 
+def test_a_driver_that_goes_on_with_trials_has_done_something() -> None:
+    for at_work, starts in ((0, 5), (1, 0)):
+        driver = _driver(phase="starting", at_work=at_work)
+        sweep = _pending("running", "run", driver)
+        sweep.lease.starts = 4
+        assert next_step(sweep, Life.LOST).starts == starts
+
+
 def test_a_driver_lives_while_its_heartbeat_changes_whatever_its_clock_says() -> None:
     hearts, driver = Heartbeats(), _driver()
     sweep = _pending("running", "run", driver)

@@ -29,7 +29,7 @@ STARTS = 6
 
 _WOUND_UP: dict[str, SweepState] = {"stop": "stopped", "cancel": "cancelled", "pause": "paused"}
 _NOTHING_DONE = ("starting", "rehearsing")
-"""Phases in which a driver has not begun a trial yet."""
+"""Phases in which a driver has not asked for a trial yet."""
 
 
 class Life(Enum):
@@ -89,8 +89,7 @@ def next_step(sweep: Pending, life: Life, refused: str = "") -> Step:
     if life is Life.STARTING:
         return Step("starting", lease.message, lease.starts)
     if life is Life.ALIVE:
-        did = driver.phase not in _NOTHING_DONE
-        starts, message = (0, "") if did else (lease.starts, lease.message)
+        starts, message = (0, "") if _has_begun(driver) else (lease.starts, lease.message)
         return Step(_state_of(sweep, driver), message, starts)
     if life is Life.LOST:
         if driver.heartbeat is None:
@@ -131,11 +130,16 @@ def _interrupted(sweep: Pending, driver: Driver, why: str) -> Step:
     wound_up = _WOUND_UP.get(sweep.wanted)
     if wound_up is not None:
         return Step(wound_up, why, settled=True, obeyed=sweep.asked)
-    starts = sweep.lease.starts + 1 if driver.phase in _NOTHING_DONE else 0
+    starts = 0 if _has_begun(driver) else sweep.lease.starts + 1
     if starts < STARTS:
         return Step("queued", why, starts, settled=True)
     told = f"{plural(starts, 'driver')} in a row ended before any trial began, the last one: {why}"
     return Step("failed", told, settled=True, obeyed=sweep.asked)
+
+
+def _has_begun(driver: Driver) -> bool:
+    """Whether it has got as far as a trial, of its own or one that goes on."""
+    return driver.at_work > 0 or driver.phase not in _NOTHING_DONE
 
 
 def rests(sweep: Pending, now: float) -> float:
