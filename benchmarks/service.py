@@ -272,7 +272,7 @@ def run(place: Path, given: argparse.Namespace) -> None:
         mine.send((address, token, 2, 1, 8.0))
         mine.recv()  # the service has read the big study by now
         asked = (address, token, given.readers, given.streams, given.seconds)
-        measure(live, mine, asked, given.rounds)
+        measure(live, mine, asked, given.rounds, parts[0].pid or 0)
     finally:
         mine.send(())
         stop.set()
@@ -283,16 +283,26 @@ def run(place: Path, given: argparse.Namespace) -> None:
         sweep.wait(60)
 
 
-def measure(live: SweepFolder, readers: Any, asked: tuple[Any, ...], rounds: int) -> None:
+def computed(process: int) -> float:
+    """Seconds of computing that a process has had."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def measure(
+    live: SweepFolder, readers: Any, asked: tuple[Any, ...], rounds: int, service: int
+) -> None:
     """Take turns with and without readers, and print what came of it."""
     seconds = asked[-1]
-    quiet, busy, gaps = [], [], 0
+    quiet, busy, gaps, spent = [], [], 0, 0.0
     took: dict[str, list[float]] = {}
     for _ in range(rounds):
         quiet.append(rate(live, seconds))
         readers.send(asked)
+        before = computed(service)
         busy.append(rate(live, seconds))
         found, heard = readers.recv()
+        spent += computed(service) - before
         for name, times in found.items():
             took.setdefault(name, []).extend(times)
         gaps += sum(n != list(range(n[0], n[0] + len(n))) for n in heard if n)
@@ -303,9 +313,9 @@ def measure(live: SweepFolder, readers: Any, asked: tuple[Any, ...], rounds: int
         shown = ", ".join(f"{p}th {cuts[p - 1]:.0f} ms" for p in (50, 90, 99))
         print(f"{name:<22} {len(times):>6} answers: {shown}, longest {1000 * max(times):.0f} ms")
     slower = statistics.median(quiet) / statistics.median(busy) - 1
-    print(
-        f"the sweep beside readers: {slower:+.1%} of the time of a step; streams with gaps: {gaps}"
-    )
+    print(f"the sweep beside readers: {slower:+.1%} of the time of a step")
+    print(f"the service computed {1000 * spent / len(took['all']):.1f} ms an answer")
+    print(f"streams with a gap: {gaps}")
 
 
 if __name__ == "__main__":
