@@ -63,6 +63,10 @@ PAGES = (
     "/sweeps/ablation",
     "/compare?sweep=done&trial=done/1",
 )
+SWAPPED = """() => document.addEventListener("htmx:after:swap", (event) => {
+  if (event.target.closest("#again")) document.documentElement.dataset.swapped = "yes";
+})"""
+"""From now on the page notes whether its last section was brought up to date."""
 
 
 @contextmanager
@@ -140,10 +144,22 @@ def test_a_sweep_is_submitted_watched_and_steered(chromium: Any, lab: Served) ->
         page.wait_for_selector("#parallel svg.parallel")
         assert page.evaluate("window.same"), "the page was loaded again"
 
+        # What a reader has sorted and unfolded stays so when more comes.
+        page.click("#leaderboard th >> text=trial")
+        page.click("#leaderboard th >> text=trial")
+        page.click("#again summary")
         unfinished = driver.begin()
         assert unfinished is not None
         driver.report(unfinished, 1)
         lab.say("first", "running", at_work=1, over=4)
+        page.locator("#leaderboard").scroll_into_view_if_needed()
+        page.wait_for_selector("#leaderboard tbody tr:nth-child(5)", timeout=15_000)
+        first = page.inner_text("#leaderboard tbody tr:first-child td:nth-child(2)")
+        assert first == unfinished.name
+        page.evaluate(SWAPPED)
+        page.locator("#again").scroll_into_view_if_needed()
+        page.wait_for_selector("html[data-swapped]")
+        assert page.locator("#again details[open]").count() == 1
         page.click("text=All trials")
         page.click(f"a:has-text('{unfinished.name}')")
         page.wait_for_selector("#curves canvas")

@@ -117,6 +117,8 @@ def test_a_section_that_has_not_changed_is_not_sent_again(swept: Lab) -> None:
     first = client.get("/sweeps/swept?part=leaderboard", headers={"hx-request": "true"})
     again = {"hx-request": "true", "if-none-match": first.headers["etag"]}
     assert client.get("/sweeps/swept?part=leaderboard", headers=again).status_code == 304
+    whole = client.get("/sweeps/swept?part=leaderboard", headers={**again, "hx-request": "false"})
+    assert (whole.status_code, whole.headers["cache-control"]) == (200, "no-store")
 
 
 def test_a_sweep_whose_study_is_damaged_has_a_page_all_the_same(swept: Lab) -> None:

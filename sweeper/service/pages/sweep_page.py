@@ -83,7 +83,9 @@ def sweep_page(
     if not part:
         return streamed(request, "sweep.html", shown=Shown(service, entry), **about)
     reading = reading_of(service, entry)
-    headers = check_tag(request, reading.version)
+    headers = {}
+    if is_piece(request):  # a whole page says who looks at it, and is no other reader's
+        headers = check_tag(request, reading.version) | {"cache-control": "no-store"}
     section = sections.by_key(reading.standings).get(part)
     if section is None:
         raise Refusal(404, "not-found", f"The page of a sweep has no section {part!r}.")

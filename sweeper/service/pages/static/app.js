@@ -50,9 +50,13 @@ document.addEventListener("htmx:before:response", (event) => {
   event.preventDefault();
   location.assign(`/login?next=${encodeURIComponent(location.pathname + location.search)}`);
 });
-// A table that a piece brings along is sorted as any other.
+// A table that a piece brings along is sorted as any other, and as it was before.
 document.addEventListener("htmx:after:swap", () => {
-  for (const table of document.querySelectorAll("table.sortable")) sorting.prepare(table);
+  for (const table of document.querySelectorAll("table.sortable")) {
+    sorting.prepare(table);
+    const head = table.querySelector("th[aria-sort]");
+    if (head) sorting.sort(table, head.cellIndex, head.getAttribute("aria-sort") === "descending");
+  }
 });
 
 keys({ switchTheme });

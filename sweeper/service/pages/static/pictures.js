@@ -1,11 +1,13 @@
 // The gallery's slider, and any picture in full above the page.
 export function pictures() {
   document.addEventListener("input", (event) => {
-    if (!event.target.matches("[data-steps]")) return;
-    const step = Number(event.target.dataset.steps.split(",")[event.target.value]);
-    event.target.nextElementSibling.textContent = step.toLocaleString("en");
-    for (const figure of event.target.closest("[data-gallery]").querySelectorAll("[data-frames]"))
-      frame(figure, step);
+    if (event.target.matches("[data-steps]")) slide(event.target);
+  });
+  // A gallery that was brought up to date shows the step that was chosen.
+  document.addEventListener("htmx:after:swap", () => {
+    for (const slider of document.querySelectorAll("[data-steps]")) {
+      if (slider.value !== slider.max) slide(slider);
+    }
   });
   document.addEventListener("click", (event) => {
     const link = event.target.closest(".gallery a, .film a");
@@ -14,6 +16,13 @@ export function pictures() {
     event.preventDefault();
     open(link.href, image.alt);
   });
+}
+
+function slide(slider) {
+  const step = Number(slider.dataset.steps.split(",")[slider.value]);
+  slider.nextElementSibling.textContent = step.toLocaleString("en");
+  const figures = slider.closest("[data-gallery]").querySelectorAll("[data-frames]");
+  for (const figure of figures) frame(figure, step);
 }
 
 // A trial that was not measured at a step shows its last picture before it, or its first.
