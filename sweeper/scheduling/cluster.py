@@ -62,6 +62,10 @@ LOOK_EVERY = 5.0
 """Seconds between two questions to the cluster whether our node is alive."""
 
 
+CONNECT_PATIENCE = 120.0
+"""Seconds in which a cluster that is named must let this driver in: Ray would try for many minutes
+to reach a head that has died."""
+
 GRACE = 5.0
 """Seconds in which a driver may notice by itself that a server of its own has died."""
 
@@ -125,6 +129,8 @@ class Cluster:
         In the main thread Ray would take SIGTERM for itself, and no signal would reach us.
         """
         before = {child.pid for child in _children()}
+        named = os.environ.get(ADDRESS_VARIABLE)
+        deadline = time.monotonic() + (CONNECT_PATIENCE if named else math.inf)
         threading.Thread(target=self._host, name="ray-host", daemon=True).start()
         try:
             while not self._started.wait(START_LOOK_EVERY):
@@ -135,6 +141,8 @@ class Cluster:
                 ]
                 if died := self._died():
                     raise ClusterLost(died)
+                if time.monotonic() > deadline:
+                    raise ClusterLost(f"the Ray cluster at {named} does not answer")
             if self._failure is not None:
                 raise self._failure
         except BaseException:
