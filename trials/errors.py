@@ -55,7 +55,13 @@ class TakenOver(TrialError):  # noqa: N818 - what happened
 def in_one_line(error: BaseException) -> str:
     """An exception that nobody here raised, told in one line: its type and what it says first."""
     message = next(iter(str(error).strip().splitlines()), "")
-    return f"{type(error).__name__}: {message}" if message else type(error).__name__
+    return encodable(f"{type(error).__name__}: {message}" if message else type(error).__name__)
+
+
+def encodable(text: str) -> str:
+    """`text` with what UTF-8 cannot hold spelt out: the name of a file in another encoding has some
+    of it, and no database, log or answer takes it."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def reason_of(error: Exception) -> str:

@@ -22,7 +22,7 @@ from sweeper.causes import ERROR, OUT_OF_MEMORY, UNREADABLE
 from sweeper.errors import SweeperError
 from sweeper.scheduling.messages import Failure
 from sweeper.secrets import redacted
-from trials.errors import CheckpointError, DataError, ExtractorError, in_one_line
+from trials.errors import CheckpointError, DataError, ExtractorError, encodable, in_one_line
 
 
 class DiskFull(SweeperError):  # noqa: N818 - what happened
@@ -42,7 +42,7 @@ _MEMORY_WORDS = ("out of memory", "can't allocate memory", "cannot allocate memo
 
 def explain(error: BaseException, folder: Path) -> Failure:
     """The symptom of an exception that a training in `folder` raised, with the end of its log."""
-    trace = redacted("".join(traceback.format_exception(error)))
+    trace = redacted(encodable("".join(traceback.format_exception(error))))
     reason = redacted(in_one_line(error))
     return Failure(_symptom(error, folder), reason, tail(folder / "log.txt", trace))
 

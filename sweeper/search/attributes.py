@@ -52,6 +52,7 @@ from sweeper.protocols import Protocol, alike
 from sweeper.search.sampler import Result
 from sweeper.sweepfile.sections import Objective
 from sweeper.trial import Evaluation, FinalScore, Symptom, Trial
+from trials.errors import encodable
 
 STEP = "step:"
 FINAL = "final:"
@@ -113,14 +114,14 @@ def trial_of(entry: FrozenTrial, final: Mapping[str, Any] | None = None) -> Tria
             for step, measured in evaluations(attrs).items()
         ),
         symptom=end.get("symptom"),
-        reason=end.get("reason"),
-        log_tail=end.get("log", ""),
+        reason=None if end.get("reason") is None else encodable(end["reason"]),
+        log_tail=encodable(end.get("log", "")),
         started=entry.datetime_start.timestamp() if entry.datetime_start else None,
         ended=entry.datetime_complete.timestamp() if entry.datetime_complete else None,
         attempts=attrs.get("attempts", 0),
         donors=tuple((step, donor["number"]) for step, donor in donors(attrs).items()),
         final=FinalScore(**final) if final else None,
-        notes=tuple(attrs.get("notes", ())),
+        notes=tuple(map(encodable, attrs.get("notes", ()))),
     )
 
 

@@ -14,6 +14,7 @@ from starlette.datastructures import Headers
 from starlette.testclient import TestClient
 
 from sweeper.errors import UserError
+from sweeper.scheduling.failures import explain
 from sweeper.service.api import logs, streams
 from sweeper.service.people import bodies
 from sweeper.service.people.attempts import ALLOWED
@@ -21,7 +22,7 @@ from sweeper.service.people.guard import COOKIE
 from sweeper.service.problem import MEDIA_TYPE, Refusal
 from sweeper.service.state import accounts, dispatch, sweeps
 from sweeper.service.state.accounts import Caller, Scope
-from sweeper.service.state.database import Database
+from sweeper.service.state.database import Database, DatabaseError
 from sweeper.service.state.tables import Sweep, Token
 from tests.service import studies
 from tests.service.conftest import ADDRESS, SMALL, Lab
@@ -65,6 +66,14 @@ def test_a_database_that_is_away_is_said_to_be(lab: Lab) -> None:
     lab.database.file.rename(lab.database.file.with_suffix(".away"))
     answer = client.get("/api/v1/me")
     assert (answer.status_code, answer.headers["content-type"]) == (503, MEDIA_TYPE)
+
+
+def test_a_database_that_takes_no_writes_is_read(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full() -> None:
+        raise DatabaseError("database or disk is full")
+
+    monkeypatch.setattr(lab.database, "writing", full)
+    assert lab.client("bo").get("/api/v1/me").status_code == 200
 
 
 def test_a_form_of_too_many_fields_is_refused(lab: Lab) -> None:
@@ -256,3 +265,16 @@ def test_the_first_of_many_browsers_is_signed_out(
     first, *others = [signed_in(lab, "bo") for _ in range(3)]
     assert first.get("/api/v1/me").status_code == 401
     assert [browser.get("/api/v1/me").status_code for browser in others] == [200, 200]
+
+
+def test_a_reason_in_another_encoding_breaks_no_answer(lab: Lab) -> None:
+    folder = lab.service.settings.home.sweep("small")
+    ledger = studies.begin(folder, lab.submit("bo", "small"))
+    (folder.trial(0)).mkdir(parents=True)
+    failure = explain(OSError("no file \udce9.png"), folder.trial(0))
+    assert failure.reason == "OSError: no file \\udce9.png"
+    studies.run(ledger, ["running"])
+    ledger.fail(0, "error", "as an old driver wrote it: \udce9", "\udce9")
+    client = lab.client("dee")
+    for path in ("trials", "trials/0", "table?format=csv", "dataset", "records"):
+        assert client.get(f"/api/v1/sweeps/small/{path}").status_code == 200, path

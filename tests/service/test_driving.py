@@ -15,13 +15,21 @@ from sqlalchemy.orm import Session
 
 from sweeper.errors import LedgerError, Superseded, SweepBusy, UserError
 from sweeper.home import Home, Request
-from sweeper.scheduling.events import Event, Outcome, SweepStarted, TrialEnded, TrialEvaluated
+from sweeper.scheduling.events import (
+    Event,
+    Outcome,
+    PhaseChanged,
+    SweepStarted,
+    TrialEnded,
+    TrialEvaluated,
+)
 from sweeper.scheduling.steering import Pulse
 from sweeper.service.driving import post as posts
 from sweeper.service.driving import steering as steerings
 from sweeper.service.driving.drive import drive
 from sweeper.service.driving.post import Post
 from sweeper.service.driving.steering import ServiceSteering
+from sweeper.service.driving.summary import Summary
 from sweeper.service.driving.telling import Teller, Told
 from sweeper.service.state import dispatch, events, sweeps
 from sweeper.service.state.database import Database, DatabaseError
@@ -293,6 +301,18 @@ def test_a_new_driver_tells_first_what_the_stream_lacks() -> None:
     assert [kind for kind, _, _ in lacks] == ["trial_evaluated", "trial_ended"]
 
 
+def test_a_sweep_that_only_writes_its_report_wants_no_lease() -> None:
+    row: dict[str, Any] = {}
+    summary = Summary(SWEEP, lambda **values: row.update(values))
+    summary(SweepStarted(SWEEP, Path(), 2, 0, False, (), {}, 0.0))
+    summary(TrialEnded(0, "completed", None, None, 4.0, _trial(0, 3, ended=4.0)))
+    assert row["budget"] == 2
+    summary(PhaseChanged("finishing", "sending the last records to MLflow", 5.0))
+    assert (row["phase"], row["wants"]) == ("finishing", 0)
+    summary.write()
+    assert row["forecast"]["trials"] == 1
+
+
 def test_what_json_has_not_is_null() -> None:
     heard: list[Any] = []
     teller = Teller(lambda *happened: heard.extend(happened), Told())
@@ -327,3 +347,16 @@ def test_the_process_reads_its_settings_from_the_environment(
     monkeypatch.setenv("SWEEPER_DATABASE", "postgresql+psycopg://ada:secret@host/db")
     assert process.main(["some-id", "3"]) == 2
     assert "secret" not in capsys.readouterr().err
+
+
+def test_names_that_no_database_holds_are_spelt_out_at_the_end(driven: Lab) -> None:
+    with driven.database.writing() as session:
+        entry = sweeps.entry_named(session, "small")
+        order = sweeps.add_order(session, entry.sweep, entry.owner, "stop", number=3).id
+    with Post(driven.database, sweep_id(driven), 1) as post:
+        wait(lambda: len(post.orders) == 1)
+        post.done(post.orders[0], "no file \udce9.png")
+        post.end(lambda word: ("failed", "no file \udce9.png\0"))
+    assert row(driven).message == "no file \\udce9.png\\x00"
+    with driven.database.reading() as session:
+        assert session.get_one(Order, order).outcome == "no file \\udce9.png"

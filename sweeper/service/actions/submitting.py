@@ -59,7 +59,7 @@ def submit(
     Raises:
         SpecError: the file is wrong.
         SpecConflict: its name is taken, or the key is another request's.
-        UserError: `retry_failed` names no cause.
+        UserError: `retry_failed` names no cause, or the caller has as many sweeps as anybody may.
     """
     digest = given.digest
     if key is not None:
@@ -76,6 +76,7 @@ def submit(
             answer = submissions.answered(session, caller.person, key, digest)
             if answer is not None:
                 return Submitted(answer, again=True)
+        sweeps.check_room(session, caller.person)
         added = sweeps.add_sweep(
             session,
             caller.person,

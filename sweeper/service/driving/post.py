@@ -19,13 +19,14 @@ from typing import Any, Self
 
 from sqlalchemy.orm import Session
 
-from sweeper.errors import Superseded
+from sweeper.errors import Superseded, SweeperError
 from sweeper.scheduling.steering import Order, Pulse
 from sweeper.service.state import drivers
 from sweeper.service.state.database import Database, DatabaseError
 from sweeper.service.state.drivers import Word
 from sweeper.service.state.events import add_events, events_after, last_event
 from sweeper.service.state.tables import Driver
+from sweeper.wording import visible
 
 READ_EVERY = 0.5
 """Seconds between two looks at what is wanted."""
@@ -122,7 +123,7 @@ class Post:
     def done(self, order: Order, outcome: str) -> None:
         """Have it written down what has come of an order."""
         with self._lock:
-            self._outcomes[order.id] = outcome
+            self._outcomes[order.id] = visible(outcome)
 
     def beat(self, pulse: Pulse, machines: Mapping[str, int]) -> None:
         """How the driver is, from now on."""
@@ -154,7 +155,8 @@ class Post:
         def write(driver: Driver) -> Sequence[Happened]:
             if driver.outcome is not None:  # by a write whose answer was lost
                 return ()
-            driver.outcome, driver.message = outcome(self._word)
+            driver.outcome, message = outcome(self._word)
+            driver.message = visible(message)  # it may quote names that no database holds
             driver.asked, driver.ended = self._word.asked, time.time()
             driver.at_work, driver.machines = 0, {}
             told = {"outcome": driver.outcome, "message": driver.message}
@@ -194,7 +196,7 @@ class Post:
             except Superseded as error:
                 self._superseded = error
                 return
-            except DatabaseError as error:
+            except SweeperError as error:
                 if not away:
                     log.warning("%s; what was last said holds", error)
                 away = True

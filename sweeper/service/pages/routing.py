@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from sweeper.service.api.routing import API, clean
 from sweeper.service.pages.rendering import is_piece, page
+from sweeper.service.problem import MEDIA_TYPE
 
 Handler = Callable[[Request, Exception], Response | Awaitable[Response]]
 
@@ -32,7 +33,7 @@ def _as_page(handler: Handler) -> Handler:
         answer = handler(request, error)
         if not isinstance(answer, Response):
             answer = await answer
-        if answer.status_code < 400:  # what a browser has already
+        if answer.media_type != MEDIA_TYPE:  # as where a browser has it already
             return answer
         in_a_browser = "text/html" in request.headers.get("accept", "")
         if not in_a_browser or request.url.path.startswith(f"{API}/"):

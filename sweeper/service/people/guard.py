@@ -11,6 +11,7 @@ beyond that (another's sweep, an admin's page), it asks itself, see `permission`
 
 from __future__ import annotations
 
+import contextlib
 import hmac
 from dataclasses import dataclass, replace
 from http.cookies import CookieError, SimpleCookie
@@ -29,7 +30,7 @@ from sweeper.service.settings import ServiceSettings
 from sweeper.service.state import accounts
 from sweeper.service.state.accounts import Caller
 from sweeper.service.state.accounts import Scope as TokenScope
-from sweeper.service.state.database import Database
+from sweeper.service.state.database import Database, DatabaseError
 
 COOKIE = "sweeper_session"
 CSRF_HEADER = "x-csrf-token"
@@ -173,7 +174,8 @@ class Guard:
             else:
                 caller = accounts.caller_with_cookie(session, cookie) if cookie else None
         if caller is not None and not accounts.is_used(caller.token):
-            with self._database.writing() as session:
+            # A full disk is no reason to let nobody in.
+            with contextlib.suppress(DatabaseError), self._database.writing() as session:
                 accounts.note_use(session, caller.token)
         return caller
 

@@ -65,15 +65,8 @@ def add_sweep(
 
     Raises:
         SpecConflict: the name is taken.
-        UserError: its owner has as many sweeps as anybody may.
     """
     take_turn(session)  # two of one name are not added at once
-    unended = select(func.count()).select_from(Sweep).join(Lease, Lease.sweep_id == Sweep.id)
-    unended = unended.where(Sweep.person_id == owner.id, Lease.state.not_in(ENDS))
-    if (session.scalar(unended) or 0) >= MOST_SWEEPS:
-        raise UserError(
-            f"{owner.name} has {MOST_SWEEPS} sweeps that wait or run, and nobody may have more"
-        )
     if session.scalar(select(Sweep.id).where(Sweep.name == name)):
         raise SpecConflict(f"there is a sweep named {name!r} already; give this one another name")
     now = time.time()
@@ -96,6 +89,20 @@ def add_sweep(
     session.flush()
     add_event(session, sweep.id, "submitted", {"name": name, "owner": owner.name})
     return sweep
+
+
+def check_room(session: Session, owner: Person) -> None:
+    """See that somebody may have one more sweep.
+
+    Raises:
+        UserError: they have as many as anybody may.
+    """
+    unended = select(func.count()).select_from(Sweep).join(Lease, Lease.sweep_id == Sweep.id)
+    unended = unended.where(Sweep.person_id == owner.id, Lease.state.not_in(ENDS))
+    if (session.scalar(unended) or 0) >= MOST_SWEEPS:
+        raise UserError(
+            f"{owner.name} has {MOST_SWEEPS} sweeps that wait or run, and nobody may have more"
+        )
 
 
 def want(session: Session, sweep: Sweep, wanted: Wanted, *, by: str) -> None:
