@@ -61,6 +61,8 @@ PORT_LOOK_MS = 50
 LOOK_EVERY = 5.0
 """Seconds between two questions to the cluster whether our node is alive."""
 
+CONNECT_PATIENCE = 120.0
+"""Seconds for a cluster that is named to let this driver in: Ray would try a dead one on and on."""
 
 GRACE = 5.0
 """Seconds in which a driver may notice by itself that a server of its own has died."""
@@ -125,16 +127,17 @@ class Cluster:
         In the main thread Ray would take SIGTERM for itself, and no signal would reach us.
         """
         before = {child.pid for child in _children()}
+        named, deadline = os.environ.get(ADDRESS_VARIABLE), time.monotonic() + CONNECT_PATIENCE
         threading.Thread(target=self._host, name="ray-host", daemon=True).start()
         try:
             while not self._started.wait(START_LOOK_EVERY):
                 self._waiting()
-                ours = {server.pid for server in self._servers}
-                self._servers += [
-                    server for server in _servers() if server.pid not in ours | before
-                ]
+                known = before | {server.pid for server in self._servers}
+                self._servers += [server for server in _servers() if server.pid not in known]
                 if died := self._died():
                     raise ClusterLost(died)
+                if named and time.monotonic() > deadline:
+                    raise ClusterLost(f"the Ray cluster at {named} does not answer")
             if self._failure is not None:
                 raise self._failure
         except BaseException:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -51,3 +53,25 @@ def test_drivers_are_told_where_everything_is_and_no_secret(tmp_path: Path) -> N
         "SWEEPER_SERVICE": "http://127.0.0.1:81",
         "OMP_NUM_THREADS": "1",
     }
+
+
+def test_a_driver_gives_up_a_head_that_has_died() -> None:
+    """Ray itself would try for many minutes, while the driver's heart beats. In a process of its
+    own: Ray's thread goes on trying."""
+    script = """
+import os
+os.environ["RAY_ADDRESS"] = "127.0.0.1:9"
+from sweeper.scheduling import cluster
+from sweeper.sweepfile.sections import Resources
+cluster.CONNECT_PATIENCE = 0.5
+try:
+    with cluster.Cluster(Resources(), 1):
+        print("let in")
+except cluster.ClusterLost as error:
+    print(error, flush=True)
+os._exit(0)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60
+    )
+    assert done.stdout == "the Ray cluster at 127.0.0.1:9 does not answer\n"
