@@ -278,3 +278,19 @@ def test_a_reason_in_another_encoding_breaks_no_answer(lab: Lab) -> None:
     client = lab.client("dee")
     for path in ("trials", "trials/0", "table?format=csv", "dataset", "records"):
         assert client.get(f"/api/v1/sweeps/small/{path}").status_code == 200, path
+
+
+# What people are told ---------------------------------------------------------------------------
+
+
+def test_a_browser_is_refused_by_a_page_wherever_it_is_refused(lab: Lab) -> None:
+    lab.submit("bo", "mine")
+    browser, page = signed_in(lab, "bo"), {"accept": "text/html"}
+    of_yesterday = {"csrf_token": "of-yesterday"}
+    refused = browser.post("/sweeps/mine/cancel", data=of_yesterday, headers=page)
+    assert refused.status_code == 403
+    assert "load the page again" in refused.text
+    assert refused.headers["content-type"].startswith("text/html")
+    for host in ("[", "a:b", "evil.example"):
+        odd = browser.post("/health", headers={"host": host, **page})
+        assert odd.status_code == 405
