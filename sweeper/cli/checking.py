@@ -14,9 +14,6 @@ from sweeper.cli.source import server_meant
 from sweeper.errors import SpecError, UserError
 from sweeper.home import Home
 
-PROBE_TIMEOUT = 180.0
-"""Seconds for a server to time a short training."""
-
 
 def register(app: typer.Typer) -> None:
     """Add this group's verbs."""
@@ -81,13 +78,13 @@ def _checked(file: Path, overrides: list[str], cache: Path | None) -> dict[str, 
 
 def _checked_by(address: str, file: Path, overrides: list[str]) -> dict[str, Any]:
     """The same, as a server says it."""
-    from sweeper.client import Client
+    from sweeper.cli.remote import ServerSource
     from sweeper.sweepfile.document import read_text
 
     entry: dict[str, Any] = {"file": str(file), "problems": [], "warnings": []}
     try:
-        with Client(address) as client:
-            checked, problems = client.files.validate(
+        with ServerSource.at(address) as source:
+            checked, problems = source.client.files.validate(
                 read_text(file), overrides=overrides, filename=str(file)
             )
     except SpecError as error:
@@ -181,11 +178,11 @@ def _preview_by(
     address: str, file: Path, overrides: list[str], count: int, probe: bool
 ) -> dict[str, Any]:
     """The same, as a server says it."""
-    from sweeper.client import Client
+    from sweeper.cli.remote import ServerSource
     from sweeper.sweepfile.document import read_text
 
-    with Client(address, timeout=PROBE_TIMEOUT) as client:
-        return client.files.preview(
+    with ServerSource.at(address) as source:
+        return source.client.files.preview(
             read_text(file), overrides=overrides, count=count, probe=probe, filename=str(file)
         ).model_dump()
 

@@ -31,6 +31,9 @@ from sweeper.trial import Trial
 LOOK_EVERY = 1.0
 """Seconds between two looks."""
 
+_WAITING = {"queued": "it waits in the queue", "starting": "its driver comes up"}
+"""What is said of a sweep that has not begun, where nothing holds it up."""
+
 
 @dataclass
 class Follower:
@@ -71,7 +74,7 @@ class Follower:
             time.sleep(LOOK_EVERY)
 
     def _wait(self, sweep: SweepDetail) -> Iterator[Event]:
-        words = waits_in_words(sweep) or sweep.state
+        words = waits_in_words(sweep) or _WAITING.get(sweep.state, sweep.state)
         if words != self._waits:
             self._waits = words
             yield PhaseChanged("starting", words, time.time())

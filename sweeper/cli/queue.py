@@ -22,10 +22,10 @@ def queue(home: HomeOption = None, server: ServerOption = None, json: JsonOption
     address = server_meant(home, server)
     if address is None:
         raise UserError("a home has no queue: `sweeper login URL`, or --server URL, names a server")
-    from sweeper.client import Client
+    from sweeper.cli.remote import ServerSource
 
-    with Client(address) as client:
-        places = client.cluster.queue()
+    with ServerSource.at(address) as source:
+        places = source.client.cluster.queue()
     if json:
         print_json([place.model_dump() for place in places])
         return

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from sweeper.sweepfile.model import Sweep
 
 
+PATIENCE = 10.0
+"""Seconds that a verb waits for a server that is away."""
+
+
 class ServerSource(Source):
     """The sweeps of one server, as one person sees them."""
 
@@ -34,13 +38,13 @@ class ServerSource(Source):
         self.flag = flag_of(client.address)
 
     @classmethod
-    def at(cls, address: str) -> Self:
-        """The server at an address.
+    def at(cls, address: str, patience: float = PATIENCE) -> Self:
+        """The server at an address, which is waited for so many seconds where it is away.
 
         Raises:
             UserError: there is no token for it.
         """
-        return cls(Client(address))
+        return cls(Client(address, patience=patience))
 
     def close(self) -> None:
         self.client.close()
@@ -109,7 +113,7 @@ def driver_in_words(sweep: SweepShape) -> str:
     driver = sweep.driver
     if driver is None or driver.outcome is not None or sweep.state in ENDS:
         return ""
-    return f"the driver on {driver.host}" if driver.host else "its driver"
+    return f"a driver on {driver.host}" if driver.host else "a driver"
 
 
 def waits_in_words(sweep: SweepShape) -> str:

@@ -104,9 +104,9 @@ def _run_there(
     json: bool,
 ) -> int:
     from sweeper.cli.remote import ServerSource
-    from sweeper.cli.submitting import run_on_server
+    from sweeper.cli.submitting import PATIENCE, run_on_server
 
-    with ServerSource.at(address) as source:
+    with ServerSource.at(address, PATIENCE) as source:
         return run_on_server(
             source,
             file,

@@ -22,6 +22,9 @@ from sweeper.sweepfile.document import read_text
 
 INTERRUPTED = 130
 
+PATIENCE = 600.0
+"""Seconds for a server that is away to come back: the sweep goes on meanwhile."""
+
 
 def run_on_server(
     source: ServerSource,

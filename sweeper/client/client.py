@@ -34,7 +34,7 @@ class Client:
         token: str | None = None,
         *,
         timeout: float = 30.0,
-        patience: float = 60.0,
+        patience: float = 120.0,
     ) -> None:
         """Raises:
         UserError: there is no such address, or no token for it.

@@ -19,6 +19,9 @@ from sweeper.service.api.shapes_files import (
 )
 from trials.problems import Problem
 
+PROBE_TIMEOUT = 180.0
+"""Seconds for a server to time a short training."""
+
 
 class Files(Group):
     """Files that a server looks at: with its own parts installed, and what it can see of data."""
@@ -58,9 +61,9 @@ class Files(Group):
         """
         draft = draft_of(file, overrides, filename)
         with draft.explained():
-            return self._look(
-                "preview", PreviewShape, draft, {"count": count, "probe": probe}, filename
-            )
+            params = {"count": count, "probe": probe}
+            timeout = PROBE_TIMEOUT if probe else None
+            return self._look("preview", PreviewShape, draft, params, filename, timeout)
 
     def schema(self) -> dict[str, Any]:
         """The JSON schema of sweep files, for editors."""
@@ -87,7 +90,13 @@ class Files(Group):
         return self._http.get(f"/presets/{quote(name, safe='')}", PresetShape)
 
     def _look(
-        self, verb: str, shape: type[Answer], draft: Draft, params: Mapping[str, Any], filename: str
+        self,
+        verb: str,
+        shape: type[Answer],
+        draft: Draft,
+        params: Mapping[str, Any],
+        filename: str,
+        timeout: float | None = None,
     ) -> Answer:
         return self._http.ask(
             "POST",
@@ -98,4 +107,5 @@ class Files(Group):
             media_type=YAML,
             again=True,
             file=filename,
+            timeout=timeout,
         )

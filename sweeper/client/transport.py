@@ -38,7 +38,7 @@ class Transport:
     again because the server is away.
     """
 
-    def __init__(self, login: Login, *, timeout: float = 30.0, patience: float = 60.0) -> None:
+    def __init__(self, login: Login, *, timeout: float, patience: float) -> None:
         self.address = login.address
         self.patience = patience
         self._client = httpx.Client(
@@ -57,8 +57,7 @@ class Transport:
 
     def content(self, path: str, *, timeout: float | None = None, **params: Any) -> bytes:
         """Ask for a file."""
-        limits: dict[str, Any] = {} if timeout is None else {"timeout": timeout}
-        return self.send("GET", path, params=params, again=True, **limits).content
+        return self.send("GET", path, params=params, again=True, **_limit(timeout)).content
 
     def pages(self, path: str, shape: type[Model], **params: Any) -> Iterator[Any]:
         """Every item of a list, whose pages have `items` and `next`."""
@@ -83,6 +82,7 @@ class Transport:
         again: bool = False,
         once: bool = False,
         file: str = "",
+        timeout: float | None = None,
     ) -> Answer:
         """Have something done. It is sent `again` where its answer is lost; with `once` it carries
         a key for that, so that it is done once; else only where it cannot have arrived. `file` is
@@ -99,6 +99,7 @@ class Transport:
             content=content,
             again=again or once,
             file=file,
+            **_limit(timeout),
         )
         return self.read(answer, shape)
 
@@ -196,6 +197,10 @@ class Transport:
 def given(params: Params) -> dict[str, Any]:
     """Those parameters that say something."""
     return {key: value for key, value in params.items() if value not in (None, "", [], ())}
+
+
+def _limit(timeout: float | None) -> dict[str, Any]:
+    return {} if timeout is None else {"timeout": timeout}
 
 
 def _asked_wait(answer: httpx.Response) -> float:

@@ -188,8 +188,8 @@ def _setting(value: Any) -> Cell:
 
 
 def stops(standings: Standings) -> str:
-    """What ended trials early, what that means, and what it saved; empty before any trial."""
-    if not standings.trials:
+    """What ended trials early, what that means, and what it saved; empty before any has ended."""
+    if not any(trial.over for trial in standings.trials):
         return ""
     seen: Counter[str] = Counter()
     for trial in standings.trials:

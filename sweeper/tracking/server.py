@@ -22,7 +22,9 @@ def server_command(home: Path, port: int) -> list[str]:
     Raises:
         TrackingError: the home cannot have a database.
     """
-    return [*ui_command(home, port), "--allowed-hosts", f"127.0.0.1:{port}"]
+    quiet = "--log-level warning"  # else its log has a line a request, with what was asked
+    command = ui_command(home, port)
+    return [*command, "--allowed-hosts", f"127.0.0.1:{port}", "--uvicorn-opts", quiet]
 
 
 def server_environment() -> dict[str, str]:

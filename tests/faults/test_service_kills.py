@@ -25,14 +25,14 @@ import optuna
 import psutil
 import pytest
 from optuna.trial import TrialState
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from sweeper.scheduling import head
 from sweeper.service.state import accounts, events, sweeps
 from sweeper.service.state.accounts import Scope
 from sweeper.service.state.database import Database
 from sweeper.service.state.sweeps import Entry
-from sweeper.service.state.tables import Usage
+from sweeper.service.state.tables import Event, Usage
 from tests.postgres import Server, Unavailable, empty_place, server
 from tests.service.process import Process
 from tests.service.served import free_port
@@ -54,6 +54,9 @@ resources: {{cpu: 0.5}}
 TRIALS = 8
 NAMES = {"one": "ada", "two": "bo", "three": "cy", "four": "cy"}
 KILLS = 20
+LONGEST = 60.0
+"""Seconds between two kills, where nothing moves on: mostly one comes soon after an evaluation."""
+
 PATIENCE = 900.0
 
 
@@ -82,7 +85,7 @@ class Lab:
 
     def submit(self, name: str) -> None:
         """Until it is answered; sent again under the same key, it is one sweep."""
-        headers = {"content-type": "application/yaml", "idempotency-key": f"key of {name}"}
+        headers = {"content-type": "application/yaml", "idempotency-key": f"key-{name}"}
         body = SWEEP.format(name=name, trials=TRIALS)
         path = "/api/v1/sweeps"
         for _ in _until():
@@ -106,6 +109,13 @@ class Lab:
             with contextlib.suppress(Exception), self.database.reading() as session:
                 return sweeps.entries(session)
         raise AssertionError
+
+    def progress(self) -> int:
+        """How many evaluations have been told of so far; 0 where nobody says."""
+        chosen = select(func.count()).where(Event.kind == "trial_evaluated")
+        with contextlib.suppress(Exception), self.database.reading() as session:
+            return session.scalar(chosen) or 0
+        return 0
 
     def is_over(self) -> bool:
         return all(entry.over for entry in self.entries())
@@ -176,12 +186,13 @@ def test_nothing_is_lost_whatever_is_killed(lab: Lab) -> None:
     ]
     done = Counter[str]()
     for number in range(KILLS):
-        deadline = time.monotonic() + lab.chance.uniform(2.0, 20.0)
+        seen, deadline = lab.progress(), time.monotonic() + LONGEST
         for step in itertools.count():
             lab.describe(lab.chance.choice(list(NAMES)), f"{number}.{step}")
-            time.sleep(0.2)
-            if time.monotonic() > deadline:
+            if lab.progress() > seen or time.monotonic() > deadline:
                 break
+            time.sleep(0.2)
+        time.sleep(lab.chance.uniform(0.0, 5.0))
         if lab.is_over():
             break
         # Each in its turn, so that none is left out of a short run.

@@ -294,3 +294,12 @@ def test_a_browser_is_refused_by_a_page_wherever_it_is_refused(lab: Lab) -> None
     for host in ("[", "a:b", "evil.example"):
         odd = browser.post("/health", headers={"host": host, **page})
         assert odd.status_code == 405
+
+
+@pytest.mark.parametrize("reason", ["x" * 501, "a\0"])
+def test_a_form_takes_no_more_than_the_api(lab: Lab, reason: str) -> None:
+    folder = lab.service.settings.home.sweep("small")
+    studies.run(studies.begin(folder, lab.submit("bo", "small")), ["running"])
+    asked = {"reason": reason}
+    stop = lab.client("bo").post("/sweeps/small/trials/0/stop", data=asked)
+    assert stop.status_code == 422

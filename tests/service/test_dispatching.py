@@ -154,7 +154,7 @@ def test_sweeps_of_two_people_run_to_their_end(lab: Lab) -> None:
 
 
 def test_what_is_wanted_is_done_and_can_be_taken_back(lab: Lab) -> None:
-    lab.submit("a", trials=40, seconds=0.03)
+    lab.submit("a", trials=400, seconds=0.03)
     with lab.dispatching():
         lab.wait(lambda: (driver := lab.entry("a").driver) is not None and driver.over > 1)
         lab.want("a", "pause")
@@ -293,7 +293,7 @@ def test_machines_that_do_not_answer_for_a_while_are_believed_to_be_there(
 
 
 def test_a_deleted_sweep_is_erased_when_nobody_drives_it(lab: Lab) -> None:
-    lab.submit("a", trials=40, seconds=0.03)
+    lab.submit("a", trials=400, seconds=0.03)
     key = lab.entry("a").sweep.id
     with lab.dispatching():
         lab.wait(lambda: lab.state("a") == "running")

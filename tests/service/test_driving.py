@@ -15,13 +15,21 @@ from sqlalchemy.orm import Session
 
 from sweeper.errors import LedgerError, Superseded, SweepBusy, UserError
 from sweeper.home import Home, Request
-from sweeper.scheduling.events import Event, Outcome, SweepStarted, TrialEnded, TrialEvaluated
+from sweeper.scheduling.events import (
+    Event,
+    Outcome,
+    PhaseChanged,
+    SweepStarted,
+    TrialEnded,
+    TrialEvaluated,
+)
 from sweeper.scheduling.steering import Pulse
 from sweeper.service.driving import post as posts
 from sweeper.service.driving import steering as steerings
 from sweeper.service.driving.drive import drive
 from sweeper.service.driving.post import Post
 from sweeper.service.driving.steering import ServiceSteering
+from sweeper.service.driving.summary import Summary
 from sweeper.service.driving.telling import Teller, Told
 from sweeper.service.state import dispatch, events, sweeps
 from sweeper.service.state.database import Database, DatabaseError
@@ -291,6 +299,18 @@ def test_a_new_driver_tells_first_what_the_stream_lacks() -> None:
     again = Trial(0, "completed", evaluations=(Evaluation(1, 50.0, {"fid": 1.0}),), ended=51.0)
     lacks = list(Told(everything).lacks(SWEEP, [again]))
     assert [kind for kind, _, _ in lacks] == ["trial_evaluated", "trial_ended"]
+
+
+def test_a_sweep_that_only_writes_its_report_wants_no_lease() -> None:
+    row: dict[str, Any] = {}
+    summary = Summary(SWEEP, lambda **values: row.update(values))
+    summary(SweepStarted(SWEEP, Path(), 2, 0, False, (), {}, 0.0))
+    summary(TrialEnded(0, "completed", None, None, 4.0, _trial(0, 3, ended=4.0)))
+    assert row["budget"] == 2
+    summary(PhaseChanged("finishing", "sending the last records to MLflow", 5.0))
+    assert (row["phase"], row["wants"]) == ("finishing", 0)
+    summary.write()
+    assert row["forecast"]["trials"] == 1
 
 
 def test_what_json_has_not_is_null() -> None:

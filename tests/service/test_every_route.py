@@ -23,7 +23,7 @@ from sweeper.service.people.guard import PUBLIC, PUBLIC_BELOW
 from sweeper.service.state import accounts
 from sweeper.service.state.accounts import Scope
 from sweeper.service.state.database import Database
-from sweeper.service.state.tables import Audit, Event, Order, Person, Sweep, Token
+from sweeper.service.state.tables import Event, Order, Person, Sweep, Token
 from tests.service import studies
 from tests.service.conftest import ADDRESS, Lab, lab_in
 
@@ -138,10 +138,10 @@ def _is_public(path: str) -> bool:
 
 
 def _rows(lab: Lab) -> list[Any]:
-    """All that a request may have changed."""
+    """All that a request may have changed, but for the log of what was asked."""
     with lab.database.reading() as session:
         kept: list[Any] = []
-        for table in (Sweep, Order, Event, Audit, Person, Token):
+        for table in (Sweep, Order, Event, Person, Token):
             for row in session.scalars(select(table)):
                 shown = {key: value for key, value in vars(row).items() if key[0] != "_"}
                 shown.pop("used", None)
@@ -173,11 +173,12 @@ def test_nobody_is_answered_without_a_token_that_holds(
 def test_a_token_to_read_changes_nothing(lab: Lab, app: Any, routes: list[Route]) -> None:
     before = _rows(lab)
     client = _client(app, lab.tokens["dee"])
-    searches = OPENINGS.searches | {"/api/v1/sweeps:validate"}
     for method, path in routes:
-        if method not in READING and not _is_public(path) and path not in searches:
+        if method not in READING and not _is_public(path):
             answer = client.request(method, path)
-            assert answer.status_code == 403, (method, path)
+            # Some of them only read, for the sake of their bodies.
+            only_reads = path in app._openings.searches
+            assert only_reads or answer.status_code == 403, (method, path)
     assert _rows(lab) == before
 
 

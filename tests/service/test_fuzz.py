@@ -96,6 +96,7 @@ def test_what_the_api_says_of_itself_is_true(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_no_request_makes_the_api_fail(tmp_path: Path, database: Database) -> None:
     found = sorted(set(_violations(_lab(tmp_path, database), 40, ELSEWHERE)))
     assert not found, "\n".join(found)

@@ -171,11 +171,15 @@ def test_a_browser_signs_in_and_out(lab: Lab) -> None:
     assert client.get("/queue").status_code == 401
 
 
-def test_an_address_that_guesses_at_the_entrance_is_stopped(lab: Lab) -> None:
+def test_an_address_that_guesses_at_the_entrance_is_stopped(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sweeper.service.people.attempts.WINDOW", 1e6)  # on a slow machine, too
     client = lab.client()
     answers = [client.post("/login", data={"token": "swp_x_y"}).status_code for _ in range(11)]
     assert answers == [401] * 10 + [429]
-    assert client.post("/login", data={"token": lab.tokens["ada"]}).status_code == 429
+    # Whoever has a token is let in all the same: others behind one address may be the ones.
+    assert client.post("/login", data={"token": lab.tokens["ada"]}).status_code == 303
 
 
 @pytest.mark.parametrize(

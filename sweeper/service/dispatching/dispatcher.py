@@ -6,7 +6,7 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
@@ -23,6 +23,7 @@ from sweeper.service.state.database import Database
 from sweeper.service.state.dispatch import Pending
 from sweeper.service.state.events import add_event
 from sweeper.service.state.tables import ENDS
+from sweeper.service.state.tables import Lease as Row
 from sweeper.wording import duration
 
 LOOK_EVERY = 1.0
@@ -82,11 +83,12 @@ class Dispatcher:
             term = Term(dispatch.take_term(session), self._jobs, self._erase)
         try:
             while not self._stop.is_set():
-                machines = self._machines()
+                machines, began = self._machines(), time.thread_time()
                 with self._database.writing() as session:
                     term.look(session, machines)
                 term.act()
-                self._stop.wait(LOOK_EVERY)
+                # With thousands of sweeps less often, so that it takes a tenth of a core.
+                self._stop.wait(max(LOOK_EVERY, 9 * (time.thread_time() - began)))
         finally:
             term.close()
 
@@ -131,9 +133,11 @@ class Term:
         asks = [sweep for sweep in sweeps if asking.asks(sweep) and not rests(sweep, now)]
         owners = asking.people(session, machines, now)
         leases = arrange(machines, owners.values(), asking.asked(asks, owners))
+        beginning = sum(sweep.lease.state == "starting" for sweep in sweeps)
         for sweep in sweeps:
             _write(sweep, leases.get(sweep.id), now)
-            if self._may_begin(sweep, sweeps):
+            if _may_begin(sweep) and beginning < BEGUN_AT_ONCE:
+                beginning += 1
                 sweep = replace(sweep, driver=dispatch.begin_driver(session, sweep))
                 if _become(sweep, Step("starting", sweep.lease.message, sweep.lease.starts), now):
                     changed[sweep.id] = sweep
@@ -166,12 +170,6 @@ class Term:
             self._have(f"end {driver.job}", partial(self._jobs.end, driver.job))
         return _become(sweep, step, now)
 
-    def _may_begin(self, sweep: Pending, sweeps: Sequence[Pending]) -> bool:
-        """Whether a driver is begun for it now: it may work, and not too many others begin."""
-        if not sweep.lease.parallel or sweep.driven or sweep.wanted != "run":
-            return False
-        return sum(other.lease.state == "starting" for other in sweeps) < BEGUN_AT_ONCE
-
     def _have_started(self, sweep: Pending) -> None:
         """Have a driver started that has not said that it lives. A dispatcher that ended in between
         may have begun it without."""
@@ -188,13 +186,17 @@ class Term:
         self._to_do.append((self._hands, what, action))
 
 
+def _may_begin(sweep: Pending) -> bool:
+    return sweep.lease.parallel > 0 and not sweep.driven and sweep.wanted == "run"
+
+
 def _become(sweep: Pending, step: Step, now: float) -> bool:
     lease, driver = sweep.lease, sweep.driver
     new = step.state != lease.state
     if new:
         lease.state, lease.since = step.state, now
         lease.ended = now if step.state in ENDS else None
-    lease.message, lease.starts = step.message, step.starts
+    _put(lease, message=step.message, starts=step.starts)
     if step.settled and driver is not None:
         lease.settled = driver.attempt
     if step.obeyed is not None:
@@ -204,15 +206,23 @@ def _become(sweep: Pending, step: Step, now: float) -> bool:
 
 def _write(sweep: Pending, given: Lease | None, now: float) -> None:
     """The sweep's lease, and what is told of its place in the queue."""
-    lease = sweep.lease
     if given is None:
-        lease.parallel, lease.place, lease.expected = 0, None, None
         pause = math.ceil(rests(sweep, now) / 10) * 10
-        lease.reason = f"A driver is started again in about {duration(pause)}." if pause else ""
+        reason = f"A driver is started again in about {duration(pause)}." if pause else ""
+        _put(sweep.lease, parallel=0, place=None, reason=reason, expected=None)
         return
-    lease.parallel, lease.place = given.parallel, given.before
-    lease.reason = given.reason.words() if given.reason else ""
+    expected = sweep.lease.expected
     if given.starts_in is None:
-        lease.expected = None
-    elif lease.expected is None or abs(lease.expected - now - given.starts_in) > 60:
-        lease.expected = math.ceil((now + given.starts_in) / 60) * 60.0
+        expected = None
+    elif expected is None or abs(expected - now - given.starts_in) > 60:
+        expected = math.ceil((now + given.starts_in) / 60) * 60.0
+    reason = given.reason.words() if given.reason else ""
+    _put(sweep.lease, parallel=given.parallel, place=given.before, reason=reason, expected=expected)
+
+
+def _put(row: Row, **values: object) -> None:
+    """Have these values in a row. What is there already is not set: with a thousand sweeps in the
+    queue, to look through rows that have not changed would take most of a look."""
+    for name, value in values.items():
+        if getattr(row, name) != value:
+            setattr(row, name, value)

@@ -9,6 +9,7 @@ from statistics import fmean
 
 from sweeper.scheduling.events import (
     Event,
+    PhaseChanged,
     ProtocolChanged,
     SweepStarted,
     TrialEnded,
@@ -50,6 +51,8 @@ class Summary:
                 self._planned = event.budget or None
                 self._note(budget=self._planned)
                 self.write()
+            case PhaseChanged(phase="finishing"):
+                self._note(phase="finishing", wants=0)  # others may have its lease
             case ProtocolChanged():
                 self._protocol = dict(event.protocol)
             case TrialStarted():

@@ -116,7 +116,8 @@ def _best(entry: Entry, told: Mapping[str, Told], now: float) -> Iterator[Notice
         assert entry.driver is not None
         best = entry.driver.best
         words = best.get("words") or f"{best.get('metric')} {best.get('value')}"
-        yield Notice("best", key, f"{entry.sweep.name} has a better best: {words}.")
+        better = "a first best" if before is None else "a better best"
+        yield Notice("best", key, f"{entry.sweep.name} has {better}: {words}.")
 
 
 def _budget(entry: Entry) -> Iterator[Notice]:

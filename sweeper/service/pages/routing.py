@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from sweeper.service.api.routing import API, clean
 from sweeper.service.pages.rendering import is_piece, page
-from sweeper.service.problem import Refusal, problem_response
+from sweeper.service.problem import MEDIA_TYPE, Refusal, problem_response
 
 Handler = Callable[[Request, Exception], Response | Awaitable[Response]]
 
@@ -43,7 +43,7 @@ def _as_page(handler: Handler) -> Callable[[Request, Exception], Awaitable[Respo
         answer = handler(request, error)
         if not isinstance(answer, Response):
             answer = await answer
-        if answer.status_code < 400:  # what a browser has already
+        if answer.media_type != MEDIA_TYPE:  # as where a browser has it already
             return answer
         in_a_browser = "text/html" in request.headers.get("accept", "")
         if not in_a_browser or request.url.path.startswith(f"{API}/"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import Request
@@ -23,6 +24,7 @@ from sweeper.service.state import sweeps
 from sweeper.service.state.sweeps import Entry
 from sweeper.trial import Trial
 from sweeper.wording import measure
+from trials.metrics.measure import Measure
 
 router = new_router()
 
@@ -53,11 +55,12 @@ def trial_page(
 
 @router.get("/sweeps/{name}/trials/{number}/chart")
 def chart(service: CurrentService, name: SweepName, number: TrialNumber) -> Response:
-    """Every measure of a trial by step."""
-    trial = trial_of(service, entry_named(service, name), number)
+    """Every metric of a trial by step."""
+    entry = entry_named(service, name)
+    trial = trial_of(service, entry, number)
+    objectives = reading_of(service, entry).standings.metrics
     steps = [evaluation.step for evaluation in trial.evaluations]
-    names = dict.fromkeys(name for one in trial.evaluations for name in one.metrics)
-    curves = {metric: trial.curve(metric) for metric in names}
+    curves = {metric: trial.curve(metric) for metric in _metrics(trial, objectives)}
     return as_json(
         {
             "steps": steps,
@@ -81,6 +84,7 @@ def _shown(service: Service, entry: Entry, trial: Trial) -> dict[str, Any]:
         "entry": entry,
         "trial": trial,
         "standings": standings,
+        "metrics": _metrics(trial, standings.metrics),
         "rank": standing.rank if standing else None,
         "confirmed": standing.confirmed if standing else None,
         "cause": cause(trial.symptom).words if trial.symptom else "",
@@ -96,6 +100,13 @@ def _shown(service: Service, entry: Entry, trial: Trial) -> dict[str, Any]:
         "neighbours": _neighbours(reading, trial),
         "mlflow": mlflow_of(service, entry.sweep.name).trial(trial.number),
     }
+
+
+def _metrics(trial: Trial, objectives: Sequence[str]) -> list[str]:
+    """What was measured: what is optimised, then the other measures, then whatever was logged."""
+    seen = dict.fromkeys(name for one in trial.evaluations for name in one.metrics)
+    first = dict.fromkeys((*objectives, *Measure.all()))
+    return [*(name for name in first if name in seen), *(n for n in seen if n not in first)]
 
 
 def _neighbours(reading: Reading, trial: Trial) -> tuple[int | None, int | None]:

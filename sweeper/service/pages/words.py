@@ -62,7 +62,12 @@ def ago(seconds: float | None) -> str:
 
 def hours(seconds: float | None) -> str:
     """Seconds of a GPU as hours of one: `0.25 h`."""
-    return NONE if seconds is None else f"{number(seconds / 3600)} h"
+    return NONE if seconds is None else f"{brief(seconds / 3600)} h"
+
+
+def brief(value: float) -> str:
+    """At most three figures: `2`, `0.25`, `17.3`."""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def state_in_words(entry: Entry) -> str:
@@ -91,6 +96,7 @@ def with_papers(text: str) -> Markup:
 FILTERS: dict[str, Callable[..., Any]] = {
     "ago": ago,
     "best": best_in_words,
+    "brief": brief,
     "duration": duration,
     "hours": hours,
     "iso": iso,
