@@ -15,6 +15,7 @@ from starlette.testclient import TestClient
 
 from sweeper.errors import UserError
 from sweeper.scheduling.failures import explain
+from sweeper.service.actions import orders
 from sweeper.service.api import logs, streams
 from sweeper.service.people import bodies
 from sweeper.service.people.attempts import ALLOWED
@@ -303,3 +304,19 @@ def test_a_form_takes_no_more_than_the_api(lab: Lab, reason: str) -> None:
     asked = {"reason": reason}
     stop = lab.client("bo").post("/sweeps/small/trials/0/stop", data=asked)
     assert stop.status_code == 422
+
+
+def test_nothing_is_enqueued_for_a_sweep_that_ends_meanwhile(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab.submit("bo", "small")
+    with lab.database.writing() as session:
+        before = sweeps.entry_named(session, "small")
+    with lab.database.writing() as session:
+        sweeps.changing(session, "small").lease.state = "finished"
+    monkeypatch.setattr(orders, "entry_named", lambda *_: before)
+    values = {"values": {"optimizer.generator.lr": 1.0e-4}}
+    asked = lab.client("bo").post("/api/v1/sweeps/small/trials:enqueue", json=values)
+    assert (asked.status_code, asked.json()["type"]) == (409, "/problems/not-now")
+    with lab.database.reading() as session:
+        assert sweeps.orders_of(session, before.sweep.id) == []
