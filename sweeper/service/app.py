@@ -85,11 +85,12 @@ def application(
     app.add_api_route("/health", _health, methods=["GET"], include_in_schema=False)
     from sweeper.service.api import install as api  # they import this file
     from sweeper.service.pages import install as pages
+    from sweeper.service.pages.routing import seen
 
     for add in (api.install, pages.install, *install):
         add(app, service)
     openings = api.OPENINGS | pages.OPENINGS | openings
-    return Guard(app, service.settings, service.database, openings)
+    return Guard(app, service.settings, service.database, seen, openings)
 
 
 async def _health() -> dict[str, str]:

@@ -110,19 +110,19 @@ def install(app: FastAPI) -> None:
 
 async def _on_refusal(request: Request, error: Exception) -> Response:
     assert isinstance(error, Refusal)
-    return problem_response(error, request.url.path)
+    return problem_response(error, request.scope["path"])
 
 
 async def _on_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, SweeperError)
-    return problem_response(refusal_of(error), request.url.path)
+    return problem_response(refusal_of(error), request.scope["path"])
 
 
 async def _on_validation(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     faults = [_fault(detail) for detail in error.errors()]
     title = "The request is not what is expected here."
-    return problem_response(Refusal(422, "invalid", title, problems=faults), request.url.path)
+    return problem_response(Refusal(422, "invalid", title, problems=faults), request.scope["path"])
 
 
 async def _on_http(request: Request, error: Exception) -> Response:
@@ -132,7 +132,7 @@ async def _on_http(request: Request, error: Exception) -> Response:
     if error.status_code == 405:  # Starlette names those of the first route of this path alone
         headers["allow"] = ", ".join(_allowed(request))
     refusal = Refusal(error.status_code, kind, str(error.detail), headers=headers)
-    return problem_response(refusal, request.url.path)
+    return problem_response(refusal, request.scope["path"])
 
 
 def _allowed(request: Request) -> list[str]:
@@ -149,7 +149,7 @@ def _allowed(request: Request) -> list[str]:
 async def _on_fault(request: Request, error: Exception) -> Response:
     # The traceback is in the server's log; a client has no use for it.
     title = "The server has failed at this; its log says how."
-    return problem_response(Refusal(500, "fault", title), request.url.path)
+    return problem_response(Refusal(500, "fault", title), request.scope["path"])
 
 
 def _fault(detail: Mapping[str, Any]) -> Fault:

@@ -15,6 +15,7 @@ from starlette.testclient import TestClient
 
 from sweeper.errors import UserError
 from sweeper.scheduling.failures import explain
+from sweeper.service.actions import orders
 from sweeper.service.api import logs, streams
 from sweeper.service.people import bodies
 from sweeper.service.people.attempts import ALLOWED
@@ -278,3 +279,44 @@ def test_a_reason_in_another_encoding_breaks_no_answer(lab: Lab) -> None:
     client = lab.client("dee")
     for path in ("trials", "trials/0", "table?format=csv", "dataset", "records"):
         assert client.get(f"/api/v1/sweeps/small/{path}").status_code == 200, path
+
+
+# What people are told ---------------------------------------------------------------------------
+
+
+def test_a_browser_is_refused_by_a_page_wherever_it_is_refused(lab: Lab) -> None:
+    lab.submit("bo", "mine")
+    browser, page = signed_in(lab, "bo"), {"accept": "text/html"}
+    of_yesterday = {"csrf_token": "of-yesterday"}
+    refused = browser.post("/sweeps/mine/cancel", data=of_yesterday, headers=page)
+    assert refused.status_code == 403
+    assert "load the page again" in refused.text
+    assert refused.headers["content-type"].startswith("text/html")
+    for host in ("[", "a:b", "evil.example"):
+        odd = browser.post("/health", headers={"host": host, **page})
+        assert odd.status_code == 405
+
+
+@pytest.mark.parametrize("reason", ["x" * 501, "a\0"])
+def test_a_form_takes_no_more_than_the_api(lab: Lab, reason: str) -> None:
+    folder = lab.service.settings.home.sweep("small")
+    studies.run(studies.begin(folder, lab.submit("bo", "small")), ["running"])
+    asked = {"reason": reason}
+    stop = lab.client("bo").post("/sweeps/small/trials/0/stop", data=asked)
+    assert stop.status_code == 422
+
+
+def test_nothing_is_enqueued_for_a_sweep_that_ends_meanwhile(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab.submit("bo", "small")
+    with lab.database.writing() as session:
+        before = sweeps.entry_named(session, "small")
+    with lab.database.writing() as session:
+        sweeps.changing(session, "small").lease.state = "finished"
+    monkeypatch.setattr(orders, "entry_named", lambda *_: before)
+    values = {"values": {"optimizer.generator.lr": 1.0e-4}}
+    asked = lab.client("bo").post("/api/v1/sweeps/small/trials:enqueue", json=values)
+    assert (asked.status_code, asked.json()["type"]) == (409, "/problems/not-now")
+    with lab.database.reading() as session:
+        assert sweeps.orders_of(session, before.sweep.id) == []

@@ -64,8 +64,6 @@ def enqueue(service: Service, caller: Caller, name: str, values: Mapping[str, An
     """
     entry = entry_named(service, name)
     check_change(caller, entry)
-    if entry.over:
-        raise _conflict(f"{entry.sweep.name} has ended: extend it first, then it has room for more")
     sweep = sweep_from_dict(entry.sweep.spec)
     if sweep.is_ablation:
         raise UserError(f"{sweep.name} is an ablation: it runs the cells of its design, no others")
@@ -99,6 +97,9 @@ def _order(
 ) -> Order:
     with service.database.writing() as session:
         changing = sweeps.changing(session, entry.sweep.id)
+        if kind == "enqueue" and changing.over:
+            name = changing.sweep.name
+            raise _conflict(f"{name} has ended: extend it first, then it has room for more")
         order = sweeps.add_order(
             session,
             changing.sweep,

@@ -9,6 +9,7 @@ from starlette.responses import RedirectResponse, Response
 
 from sweeper.service.actions import changing, deleting, orders
 from sweeper.service.api.routing import SweepName, TrialNumber
+from sweeper.service.api.shape import Text
 from sweeper.service.app import CurrentService
 from sweeper.service.pages import addresses
 from sweeper.service.pages.routing import router as new_router
@@ -49,7 +50,7 @@ def stop_trial(
     caller: CurrentCaller,
     name: SweepName,
     number: TrialNumber,
-    reason: Annotated[str, Form()] = "",
+    reason: Annotated[Text, Form(max_length=500)] = "",
 ) -> Response:
     """Stop a trial."""
     orders.stop_trial(service, caller, name, number, reason or f"stopped by {caller.person.name}")

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from sweeper.service.api.routing import API, clean
 from sweeper.service.pages.rendering import is_piece, page
-from sweeper.service.problem import MEDIA_TYPE
+from sweeper.service.problem import MEDIA_TYPE, Refusal, problem_response
 
 Handler = Callable[[Request, Exception], Response | Awaitable[Response]]
 
@@ -28,7 +28,17 @@ def show_problems(app: FastAPI) -> None:
         app.add_exception_handler(kind, _as_page(handler))
 
 
-def _as_page(handler: Handler) -> Handler:
+async def seen(request: Request, refusal: Refusal) -> Response:
+    """What somebody sees of a refusal that no route has made."""
+    return await _as_page(_details)(request, refusal)
+
+
+def _details(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Refusal)
+    return problem_response(error, request.scope["path"])
+
+
+def _as_page(handler: Handler) -> Callable[[Request, Exception], Awaitable[Response]]:
     async def shown(request: Request, error: Exception) -> Response:
         answer = handler(request, error)
         if not isinstance(answer, Response):

@@ -13,12 +13,14 @@ from __future__ import annotations
 
 import contextlib
 import hmac
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qs, quote
 
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -73,6 +75,10 @@ class Openings:
         )
 
 
+Told = Callable[[Request, Refusal], Awaitable[Response]]
+"""How somebody is told of a refusal: browsers by a page."""
+
+
 class Guard:
     """ASGI middleware around the whole application."""
 
@@ -81,11 +87,13 @@ class Guard:
         app: ASGIApp,
         settings: ServiceSettings,
         database: Database,
+        told: Told,
         openings: Openings = Openings(),
     ) -> None:
         self._app = app
         self._settings = settings
         self._database = database
+        self._told = told
         self._openings = openings
         self._attempts = Attempts()
 
@@ -122,7 +130,21 @@ class Guard:
             if started:
                 raise
             refusal = error if isinstance(error, Refusal) else refusal_of(error)
-            await _refused(scope, headers, refusal)(scope, receive, send)
+            response = await self._refused(Request(scope), refusal)
+            await response(scope, receive, send)
+
+    async def _refused(self, request: Request, refusal: Refusal) -> Response:
+        """The answer to a refusal: the way to sign in for a browser that opens a page."""
+        wants_page, scope = "text/html" in request.headers.get("accept", ""), request.scope
+        if refusal.status_code == 401 and wants_page and scope["method"] not in READING:
+            return RedirectResponse("/login", 303)  # what a form held is lost either way
+        if refusal.status_code == 401 and wants_page:
+            query = scope["query_string"].decode("latin-1")
+            there = scope["path"] + (f"?{query}" if query else "")
+            return RedirectResponse(f"/login?next={quote(there, safe='')}", 303)
+        if refusal.status_code == 421:  # no page of ours can be read under another host
+            return problem_response(refusal, scope["path"])
+        return await self._told(request, refusal)
 
     def _check_origin(self, headers: Headers) -> None:
         if headers.get("host", "") not in self._settings.hosts:
@@ -218,18 +240,6 @@ def _check_page(headers: Headers) -> None:
     """See that a browser says which page sends this: every one does with whatever may write."""
     if headers.get("origin") is None:
         raise Refusal(403, "csrf", "The request does not say from which page it comes.")
-
-
-def _refused(scope: Scope, headers: Headers, refusal: Refusal) -> Response:
-    """The answer to a refusal: the way to sign in for a browser that opens a page."""
-    wants_page = "text/html" in headers.get("accept", "")
-    if refusal.status_code == 401 and wants_page and scope["method"] not in READING:
-        return RedirectResponse("/login", status_code=303)  # what a form held is lost either way
-    if refusal.status_code == 401 and wants_page:
-        query = scope["query_string"].decode("latin-1")
-        there = scope["path"] + (f"?{query}" if query else "")
-        return RedirectResponse(f"/login?next={quote(there, safe='')}", status_code=303)
-    return problem_response(refusal, scope["path"])
 
 
 def _with_headers(send: Send, path: str, secure: bool) -> Send:
