@@ -78,7 +78,7 @@ def test_whatever_a_command_makes_in_a_home_is_private_or_the_groups(
         home.path.mkdir()
         home.path.chmod(0o2770)
 
-    def through(this: object, factory: object) -> None:
+    def through(this: object) -> None:
         """In place of the trials: what driver, worker and writer make besides."""
         sweep = home.sweep(SWEEP.name)
         atomic_write(sweep.trial(0).with_name("checkpoint.pt"), b"weights")
