@@ -10,7 +10,7 @@ database, whose passwords may hold `/`, `?` and `#`. What either of them takes f
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote_plus
 
@@ -60,6 +60,16 @@ class Secret:
     start: int
     end: int
     what: str
+
+
+OURS_ALONE = frozenset({"SWEEPER_SMTP_PASSWORD", "SWEEPER_TOKEN"})
+"""Environment variables whose secrets are this process's: nothing that it starts needs them."""
+
+
+def for_children(environment: Mapping[str, str]) -> dict[str, str]:
+    """An environment without the secrets that are this process's alone: what is started with it
+    runs other people's code, and shows its environment to whoever may use the cluster."""
+    return {name: value for name, value in environment.items() if name not in OURS_ALONE}
 
 
 def secrets_in(text: str) -> list[Secret]:

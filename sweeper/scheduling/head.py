@@ -38,6 +38,7 @@ from sweeper.scheduling.cluster import (
     OBJECT_STORE,
     OTHER_SYSTEMS,
 )
+from sweeper.secrets import for_children
 from trials.files import atomic_write
 
 JOBS_VARIABLE = "RAY_API_SERVER_ADDRESS"
@@ -119,7 +120,7 @@ def _start(place: Path, cpus: int | None) -> Head:
     folder = Path(tempfile.mkdtemp(prefix="sweeper-ray-"))
     head = Head("", f"http://127.0.0.1:{_free_port()}", token, folder)
     _remember(place, head)
-    environment = {**os.environ, **ENVIRONMENT, **head.environment}
+    environment = {**for_children(os.environ), **ENVIRONMENT, **head.environment}
     del environment[ADDRESS_VARIABLE], environment[JOBS_VARIABLE]
     command = [
         *(sys.executable, "-m", "ray.scripts.scripts", "start", "--head"),

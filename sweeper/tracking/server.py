@@ -12,6 +12,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from sweeper.secrets import for_children
 from sweeper.tracking.ui import ui_command
 from sweeper.tracking.vendor import ENVIRONMENT
 
@@ -29,7 +30,7 @@ def server_command(home: Path, port: int) -> list[str]:
 
 def server_environment() -> dict[str, str]:
     """What that command is run with."""
-    return {**os.environ, **ENVIRONMENT}
+    return {**for_children(os.environ), **ENVIRONMENT}
 
 
 def authorization(environment: Mapping[str, str] = os.environ) -> dict[str, str]:

@@ -30,6 +30,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def head(home: Path) -> Iterator[Head]:
     kept = dict(os.environ)
+    os.environ["SWEEPER_SMTP_PASSWORD"] = "for notices alone"
     started = heads.up(home, cpus=2)
     started.join()
     yield started
@@ -77,13 +78,16 @@ def test_a_head_that_runs_is_found_and_not_started_again(head: Head, home: Path)
 
 def test_a_job_runs_once_however_often_it_is_asked_for(jobs: Jobs, tmp_path: Path) -> None:
     runs = tmp_path / "runs"
-    script = f"open({str(runs)!r}, 'a').write('once\\n'); import os; print(os.environ['SAID'])"
+    script = (
+        f"open({str(runs)!r}, 'a').write('once\\n'); import os; "
+        "print(os.environ.get('SWEEPER_SMTP_PASSWORD'), os.environ['SAID'])"
+    )
     command = [sys.executable, "-c", script]
     assert not jobs.exists("sweep-1")
     assert jobs.submit(command, "sweep-1", {"SAID": "it's said"})
     assert not jobs.submit(command, "sweep-1", {"SAID": "otherwise"})
     assert jobs.exists("sweep-1")
-    assert wait_for(jobs, "sweep-1", "it's said").endswith("it's said\n")
+    assert wait_for(jobs, "sweep-1", "it's said").endswith("None it's said\n")
     assert runs.read_text() == "once\n"
 
 
