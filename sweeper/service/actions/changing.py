@@ -7,8 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy.orm import Session
-
 from sweeper.causes import to_retry
 from sweeper.errors import SpecError
 from sweeper.service.actions.drafts import written
@@ -17,6 +15,7 @@ from sweeper.service.people.permission import check_change
 from sweeper.service.problem import Refusal
 from sweeper.service.state import audit, sweeps
 from sweeper.service.state.accounts import Caller
+from sweeper.service.state.database import Session
 from sweeper.service.state.events import add_event
 from sweeper.service.state.sweeps import Entry
 from sweeper.service.state.tables import Priority, Wanted

@@ -6,8 +6,6 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import cast
 
-from sqlalchemy.orm import Session
-
 from sweeper.service.queue.asking import (
     HALF_LIFE,
     Asking,
@@ -20,6 +18,7 @@ from sweeper.service.queue.asking import (
     recent_use,
 )
 from sweeper.service.state import dispatch
+from sweeper.service.state.database import Session
 from sweeper.service.state.dispatch import Pending
 from sweeper.service.state.tables import ENDS
 

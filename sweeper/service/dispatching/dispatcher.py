@@ -10,8 +10,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
-from sqlalchemy.orm import Session
-
 from sweeper.errors import SweeperError
 from sweeper.service.dispatching import asking
 from sweeper.service.dispatching.hands import Hands, Jobs
@@ -19,7 +17,7 @@ from sweeper.service.dispatching.states import Heartbeats, Life, Step, next_step
 from sweeper.service.queue.arrange import Lease, arrange
 from sweeper.service.queue.asking import Machine
 from sweeper.service.state import dispatch
-from sweeper.service.state.database import Database
+from sweeper.service.state.database import Database, Session
 from sweeper.service.state.dispatch import Pending
 from sweeper.service.state.events import add_event
 from sweeper.service.state.tables import ENDS

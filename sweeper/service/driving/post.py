@@ -17,12 +17,10 @@ from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
-from sqlalchemy.orm import Session
-
 from sweeper.errors import Superseded, SweeperError
 from sweeper.scheduling.steering import Order, Pulse
 from sweeper.service.state import drivers
-from sweeper.service.state.database import Database, DatabaseError
+from sweeper.service.state.database import Database, DatabaseError, Session
 from sweeper.service.state.drivers import Word
 from sweeper.service.state.events import add_events, events_after, last_event
 from sweeper.service.state.tables import Driver
