@@ -127,6 +127,8 @@ def _start(place: Path, cpus: int | None) -> Head:
         *("--node-ip-address=127.0.0.1", "--dashboard-host=127.0.0.1", "--port=0"),
         *("--min-worker-port=0", "--max-worker-port=0", "--dashboard-agent-listen-port=0"),
         f"--dashboard-port={head.jobs.rpartition(':')[2]}",
+        # It has one port for all of a machine, and cannot be left out.
+        f"--ray-client-server-port={_free_port()}",
         *("--include-dashboard=true", "--disable-usage-stats", f"--temp-dir={folder}"),
         f"--object-store-memory={OBJECT_STORE}",
         *(() if cpus is None else (f"--num-cpus={cpus}",)),
