@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 import psutil
 import ray
@@ -114,11 +114,14 @@ class Cluster:
     ) -> None:
         self._left.set()
         if self.own:
+            died, deadline = self._died(), time.monotonic() + GRACE
             going = threading.Thread(target=ray.shutdown, name="ray-shutdown")
             going.start()
             while going.is_alive():
                 going.join(END_LOOK_EVERY)
                 self._leaving()
+                if died and time.monotonic() > deadline:
+                    _end_at_once(died)  # Ray waits for an answer of the dead
         self._gone.set()
 
     def _start(self) -> None:
@@ -194,9 +197,7 @@ class Cluster:
         while not self._left.wait(1.0):
             died = self._died()
             if died and not self._left.wait(GRACE):
-                sys.stderr.write(f"sweeper: {died}\n")
-                sys.stderr.flush()
-                os._exit(1)
+                _end_at_once(died)
 
     def _connect(self) -> None:
         address = os.environ.get(ADDRESS_VARIABLE)
@@ -231,6 +232,13 @@ class Cluster:
                     f"resources.{name.lower()} is {wanted:g}, but no machine of this Ray cluster "
                     f"has more than {most:g}"
                 )
+
+
+def _end_at_once(why: str) -> NoReturn:
+    """End this process as if it were killed, with a sentence."""
+    sys.stderr.write(f"sweeper: {why}\n")
+    sys.stderr.flush()
+    os._exit(1)
 
 
 @contextlib.contextmanager

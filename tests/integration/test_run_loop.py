@@ -381,7 +381,7 @@ class Gone(Steering):
 
 
 def test_a_driver_whose_steering_says_that_it_was_superseded_ends(home):
-    outcome = run(sweep(), home, factory=fake, record=False, steering=Gone())
+    outcome = run(sweep(base={"seconds": 0.5}), home, factory=fake, record=False, steering=Gone())
     assert (outcome.state, outcome.message) == ("failed", "attempt 2 drives it now")
     assert not any(home.sweep("probe").report.iterdir())
 
