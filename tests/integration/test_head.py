@@ -31,12 +31,14 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def head(home: Path) -> Iterator[Head]:
     kept = dict(os.environ)
     os.environ["SWEEPER_SMTP_PASSWORD"] = "for notices alone"
-    started = heads.up(home, cpus=2)
-    started.join()
-    yield started
-    heads.down(home)
-    os.environ.clear()
-    os.environ.update(kept)
+    try:
+        started = heads.up(home, cpus=2)
+        started.join()
+        yield started
+    finally:
+        heads.down(home)
+        os.environ.clear()
+        os.environ.update(kept)
 
 
 @pytest.fixture(scope="module")
