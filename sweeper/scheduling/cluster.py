@@ -21,6 +21,7 @@ import psutil
 import ray
 
 from sweeper.errors import SweeperError, UserError
+from sweeper.scheduling.servers import children, is_dead, server_name, servers
 from sweeper.sweepfile.sections import Resources
 
 ADDRESS_VARIABLE = "RAY_ADDRESS"
@@ -129,14 +130,14 @@ class Cluster:
 
         In the main thread Ray would take SIGTERM for itself, and no signal would reach us.
         """
-        before = {child.pid for child in _children()}
+        before = {child.pid for child in children()}
         named, deadline = os.environ.get(ADDRESS_VARIABLE), time.monotonic() + CONNECT_PATIENCE
         threading.Thread(target=self._host, name="ray-host", daemon=True).start()
         try:
             while not self._started.wait(START_LOOK_EVERY):
                 self._waiting()
                 known = before | {server.pid for server in self._servers}
-                self._servers += [server for server in _servers() if server.pid not in known]
+                self._servers += [server for server in servers() if server.pid not in known]
                 if died := self._died():
                     raise ClusterLost(died)
                 if named and time.monotonic() > deadline:
@@ -157,7 +158,7 @@ class Cluster:
         except SweeperError as error:
             self._failure = error
         else:
-            self._servers = _servers()
+            self._servers = servers()
         if self._left.is_set():  # its caller no longer waits
             ray.shutdown()
             return
@@ -181,7 +182,7 @@ class Cluster:
     def _died(self) -> str:
         """Which server of our own has died, and what to do; empty while they live."""
         for server in self._servers:
-            if _is_dead(server):
+            if is_dead(server):
                 return (
                     f"Ray's {server_name(server)} (process {server.pid}) has died; nothing is "
                     "lost: run the sweep again, and it goes on where it stands"
@@ -262,29 +263,6 @@ def _hint() -> str:
         "; is it up? A cluster that asks for a token needs RAY_AUTH_MODE=token here, and its token "
         "in ~/.ray/auth_token or RAY_AUTH_TOKEN"
     )
-
-
-def _is_dead(server: psutil.Process) -> bool:
-    try:
-        return not server.is_running() or server.status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:  # it died between the two questions
-        return True
-
-
-def server_name(server: psutil.Process) -> str:
-    """What a process calls itself; `server` for one that is gone."""
-    try:
-        return str(server.name())
-    except psutil.Error:
-        return "server"
-
-
-def _children() -> list[psutil.Process]:
-    return list(psutil.Process().children(recursive=True))
-
-
-def _servers() -> list[psutil.Process]:
-    return [child for child in _children() if server_name(child) in ("raylet", "gcs_server")]
 
 
 def _silence_errors() -> None:
