@@ -28,9 +28,10 @@ from optuna.trial import TrialState
 from sqlalchemy import func, select
 
 from sweeper.scheduling import head
-from sweeper.service.state import accounts, events, sweeps
+from sweeper.service.state import accounts, events, listing
 from sweeper.service.state.accounts import Scope
 from sweeper.service.state.database import Database
+from sweeper.service.state.listing import Wish
 from sweeper.service.state.sweeps import Entry
 from sweeper.service.state.tables import Event, Usage
 from tests.postgres import Server, Unavailable, empty_place, server
@@ -107,7 +108,7 @@ class Lab:
         for _ in _until():
             # PostgreSQL is away, or comes back.
             with contextlib.suppress(Exception), self.database.reading() as session:
-                return sweeps.entries(session)
+                return listing.listed(session, Wish())
         raise AssertionError
 
     def progress(self) -> int:

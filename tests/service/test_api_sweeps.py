@@ -196,6 +196,8 @@ def test_a_list_is_had_by_the_page_in_any_order(either_lab: Lab) -> None:
         "b",
     }
     assert dee.get(SWEEPS, params={"text": "%"}).json()["items"] == []
+    found = dee.get(SWEEPS, params={"text": "BO a"}).json()["items"]
+    assert [sweep["name"] for sweep in found] == ["a"]
     assert dee.get(SWEEPS, params={"state": ["running", "paused"]}).json()["items"] == []
     wrong = dee.get(SWEEPS, params={"cursor": "x"})
     assert (wrong.status_code, wrong.json()["problems"][0]["where"]) == (422, "query.cursor")

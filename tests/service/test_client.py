@@ -322,7 +322,7 @@ def test_what_may_be_sent_twice_is_and_is_done_once(
         assert bo.sweeps.submit(FILE).name == "sent"
     assert lost == ["/api/v1/sweeps"] * 3
     with lab.database.reading() as session:
-        assert [entry.sweep.name for entry in sweeps.entries(session)] == ["sent"]
+        assert sweeps.names(session) == ["sent"]
     with listening(lab, flaky(2, lost)) as address, Client(address, lab.tokens["bo"]) as bo:
         assert bo.sweeps.get("sent").owner == "bo"
     with (

@@ -69,6 +69,25 @@ def signed_in(lab: Lab, person: str) -> tuple[TestClient, str]:
     return client, csrf[1]
 
 
+@pytest.mark.parametrize(
+    ("query", "names"),
+    [
+        ("", ["waiting", "swept"]),
+        ("?q=WAIT cy", ["waiting"]),
+        ("?q=wait bo", []),
+        ("?state=active", ["waiting", "swept"]),
+        ("?state=ended", []),
+        ("?state=queued&mine=true", ["swept"]),
+        ("?first=1", ["swept"]),
+        ("?first=99", []),
+        ("?state=never", []),
+    ],
+)
+def test_the_list_shows_what_is_asked_for(swept: Lab, query: str, names: list[str]) -> None:
+    html = swept.client("bo").get(f"/{query}", headers={**HTML, "hx-request": "true"}).text
+    assert re.findall(r'<a[^>]* href="/sweeps/(\w+)"', html) == names
+
+
 def test_every_page_is_there_and_needs_nothing_from_elsewhere(swept: Lab) -> None:
     client = swept.client("ada")
     for path in FOR_ALL + FOR_ADMINS:

@@ -18,7 +18,7 @@ FRESH = 3.0
 def queue(service: Service) -> list[Entry]:
     """The sweeps that have not ended: those that run, then those that wait, by their places."""
     with service.database.reading() as session:
-        entries = [entry for entry in sweeps.entries(session) if not entry.over]
+        entries = sweeps.unended(session)
 
     def place(entry: Entry) -> tuple[bool, float, float]:
         waits, at = entry.lease.state == "queued", entry.lease.place

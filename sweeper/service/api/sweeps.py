@@ -97,7 +97,9 @@ def list_sweeps(
     caller: CurrentCaller,
     state: Annotated[list[SweepState], Query(description="Only those in one of these.")] = [],  # noqa: B006
     owner: Annotated[str, Query(max_length=100, description="Only this person's.")] = "",
-    text: Annotated[str, Query(max_length=200, description="In name or description.")] = "",
+    text: Annotated[
+        str, Query(max_length=200, description="Words, each in name, owner or description.")
+    ] = "",
     sort: Order = "created",
     descending: Descending = True,
     cursor: Cursor = None,

@@ -63,7 +63,7 @@ def compare(
     apart = _apart(sides)
     rows: list[Row] = compared([side.config for side in sides]) if len(sides) > 1 else []
     with service.database.reading() as session:
-        names = [entry.sweep.name for entry in sweeps.entries(session)]
+        names = sweeps.names(session)
     return page(
         request,
         "compare.html",

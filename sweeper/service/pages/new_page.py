@@ -102,7 +102,7 @@ def _editor(
     status: int = 200,
 ) -> Response:
     with service.database.reading() as session:
-        names = [entry.sweep.name for entry in sweeps.entries(session)]
+        names = sweeps.names(session)
     return page(
         request,
         "new.html",
@@ -120,7 +120,7 @@ def _editor(
 def _renamed(service: Service, text: str) -> str:
     """The file under a name that is free: `quickstart-2`."""
     with service.database.reading() as session:
-        taken = {entry.sweep.name for entry in sweeps.entries(session)}
+        taken = set(sweeps.names(session))
     named = _NAME.search(text)
     if named is None:
         return text

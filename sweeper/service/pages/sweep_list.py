@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import get_args
 
 from fastapi import Request
 from starlette.responses import HTMLResponse, Response
@@ -14,9 +14,9 @@ from sweeper.service.pages import drawing
 from sweeper.service.pages.rendering import is_piece, page
 from sweeper.service.pages.routing import router as new_router
 from sweeper.service.people.permission import CurrentCaller
-from sweeper.service.state import sweeps
-from sweeper.service.state.sweeps import Entry
-from sweeper.service.state.tables import ENDS
+from sweeper.service.state import listing
+from sweeper.service.state.listing import Wish
+from sweeper.service.states import ENDS, SweepState
 
 router = new_router()
 
@@ -46,23 +46,26 @@ def list_sweeps(
     first: int = 0,
 ) -> Response:
     """Every sweep, newest first: those that fit the filter."""
+    wish = Wish(_states(state), caller.person.name if mine else "", q)
     with service.database.reading() as session:
-        entries = sweeps.entries(session)
-    fitting = [
-        entry
-        for entry in entries
-        if _fits(entry, q, state) and (not mine or entry.owner.id == caller.person.id)
-    ]
-    first = min(max(first, 0), len(fitting))
+        found = listing.count(session, wish)
+        first = min(max(first, 0), found)
+        entries = listing.listed(session, wish, skip=first, limit=SHOWN)
+        total = listing.count(session, Wish())
+        counts = {
+            "running": listing.count(session, Wish(("starting", "running"))),
+            "waiting": listing.count(session, Wish(("queued",))),
+            "at_work": listing.at_work(session),
+        }
     return page(
         request,
         "sweeps_table.html" if is_piece(request) else "sweeps.html",
-        entries=fitting[first : first + SHOWN],
+        entries=entries,
         first=first,
         shown=SHOWN,
-        found=len(fitting),
-        total=len(entries),
-        counts=_counts(entries),
+        found=found,
+        total=total,
+        counts=counts,
         q=q,
         chosen=state,
         states=STATES,
@@ -78,17 +81,9 @@ def spark(service: CurrentService, name: SweepName) -> Response:
     return HTMLResponse(drawing.spark(values, standings.goal))
 
 
-def _fits(entry: Entry, words: str, state: str) -> bool:
-    text = f"{entry.sweep.name} {entry.owner.name} {entry.sweep.description}".casefold()
-    if not all(word in text for word in words.casefold().split()):
-        return False
-    if state in ("active", "ended"):
-        return (entry.lease.state in ENDS) == (state == "ended")
-    return not state or entry.lease.state == state
-
-
-def _counts(entries: Sequence[Entry]) -> dict[str, int]:
-    running = sum(entry.lease.state in ("starting", "running") for entry in entries)
-    waiting = sum(entry.lease.state == "queued" for entry in entries)
-    at_work = sum(entry.driver.at_work for entry in entries if entry.driver and not entry.over)
-    return {"running": running, "waiting": waiting, "at_work": at_work}
+def _states(chosen: str) -> tuple[str, ...]:
+    """The states that one of `STATES` stands for; one that is unknown stands for itself."""
+    if chosen in ("active", "ended"):
+        every = get_args(SweepState)
+        return tuple(state for state in every if (state in ENDS) == (chosen == "ended"))
+    return (chosen,) if chosen else ()

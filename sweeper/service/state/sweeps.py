@@ -113,15 +113,15 @@ def want(session: Session, sweep: Sweep, wanted: Wanted, *, by: str) -> None:
     add_event(session, sweep.id, "wanted", {"wanted": wanted, "by": by})
 
 
-def entries(session: Session) -> list[Entry]:
-    """All sweeps, newest first."""
-    rows = session.execute(entries_chosen().order_by(Sweep.created.desc()))
-    return [Entry(*row) for row in rows]
+def unended(session: Session) -> list[Entry]:
+    """The sweeps that run or wait, newest first."""
+    chosen = entries_chosen().where(Lease.state.not_in(ENDS))
+    return [Entry(*row) for row in session.execute(chosen.order_by(Sweep.created.desc()))]
 
 
-def names(session: Session) -> set[str]:
-    """The names that are taken, those of sweeps that are being deleted included."""
-    return set(session.scalars(select(Sweep.name)))
+def names(session: Session) -> list[str]:
+    """The names that are taken, those of sweeps that are being deleted included; newest first."""
+    return list(session.scalars(select(Sweep.name).order_by(Sweep.created.desc())))
 
 
 def entry_named(session: Session, name: str) -> Entry:
