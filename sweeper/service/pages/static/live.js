@@ -1,14 +1,15 @@
 // Live pieces. `[data-live]` is fetched again (htmx, trigger "refresh") when the server says that
 // something has happened: at once where it is in view, else when it comes into view. A piece that has
 // not changed costs a 304.
+import { inView } from "./in_view.js";
+
 const EVERY = 1500; // milliseconds between two refreshes, however much happens
 const POLL = 5000; // where the stream of events is not to be had
 
 export function follow() {
   const pieces = () => document.querySelectorAll("[data-live]");
   if (!pieces().length) return;
-  const inView = new WeakSet(),
-    stale = new WeakSet(),
+  const stale = new WeakSet(),
     tags = new WeakMap();
 
   const refresh = (piece) => {
@@ -20,20 +21,10 @@ export function follow() {
     stale.delete(piece);
     htmx.trigger(piece, "refresh");
   };
-  const watcher = new IntersectionObserver(
-    (entries) => {
-      for (const { target, isIntersecting } of entries) {
-        if (!isIntersecting) {
-          inView.delete(target);
-          continue;
-        }
-        inView.add(target);
-        if (stale.has(target) || target.querySelector(":scope > .late")) refresh(target);
-      }
-    },
-    { rootMargin: "600px" },
-  );
-  for (const piece of pieces()) watcher.observe(piece);
+  const near = inView("600px", (piece) => {
+    if (stale.has(piece) || piece.querySelector(":scope > .late")) refresh(piece);
+  });
+  for (const piece of pieces()) near.watch(piece);
 
   document.addEventListener("htmx:config:request", (event) => {
     const tag = tags.get(event.detail.ctx.sourceElement);
@@ -50,7 +41,7 @@ export function follow() {
     if (waiting || document.hidden) return;
     waiting = setTimeout(() => {
       waiting = 0;
-      for (const piece of pieces()) inView.has(piece) ? refresh(piece) : stale.add(piece);
+      for (const piece of pieces()) near.has(piece) ? refresh(piece) : stale.add(piece);
       document.dispatchEvent(new Event("sweep-changed"));
     }, EVERY);
   };

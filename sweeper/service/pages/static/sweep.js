@@ -1,5 +1,6 @@
 // The pages of a sweep and of a trial: charts, the gallery's slider, pictures in full, the log's end.
 import { compared, overSteps, ofTrial } from "./charts.js";
+import { inView } from "./in_view.js";
 import { parallel } from "./parallel.js";
 import { pictures } from "./pictures.js";
 
@@ -20,28 +21,17 @@ async function draw(place) {
 }
 
 // A chart is drawn when it comes into view, and again when the sweep has gone on.
-const inView = new Set();
-const watcher = new IntersectionObserver(
-  (entries) => {
-    for (const { target, isIntersecting } of entries) {
-      if (!isIntersecting) {
-        inView.delete(target);
-        continue;
-      }
-      inView.add(target);
-      if (!target.childElementCount || target.classList.contains("stale")) draw(target);
-      target.classList.remove("stale");
-    }
-  },
-  { rootMargin: "300px" },
-);
+const near = inView("300px", (place) => {
+  if (!place.childElementCount || place.classList.contains("stale")) draw(place);
+  place.classList.remove("stale");
+});
 
 function watch() {
-  for (const place of document.querySelectorAll("[data-plot]")) watcher.observe(place);
+  for (const place of document.querySelectorAll("[data-plot]")) near.watch(place);
 }
 function again() {
   for (const place of document.querySelectorAll("[data-plot]")) {
-    inView.has(place) ? draw(place) : place.classList.add("stale");
+    near.has(place) ? draw(place) : place.classList.add("stale");
   }
 }
 
