@@ -14,6 +14,7 @@ from starlette.types import ASGIApp
 
 from sweeper.service import problem
 from sweeper.service.events import Hub
+from sweeper.service.heads import Heads
 from sweeper.service.machines import Machines
 from sweeper.service.memo import Answers, Memo
 from sweeper.service.people.guard import Guard, Openings
@@ -94,7 +95,8 @@ def application(
     for add in (api.install, pages.install, *install):
         add(app, service)
     openings = api.OPENINGS | pages.OPENINGS | openings
-    return Guard(app, service.settings, service.database, service.lookups, seen, openings)
+    answered = Heads(app, openings.foreign)
+    return Guard(answered, service.settings, service.database, service.lookups, seen, openings)
 
 
 async def _health() -> dict[str, str]:
