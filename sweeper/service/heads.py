@@ -29,9 +29,10 @@ class Heads:
                 await send({"type": "http.response.body", "body": b""})
                 begun.set()
 
-        answer = asyncio.create_task(
-            self._app({**scope, "method": "GET"}, receive, without_body)  # type: ignore[arg-type]
-        )
+        async def answered() -> None:
+            await self._app({**scope, "method": "GET"}, receive, without_body)
+
+        answer = asyncio.create_task(answered())
         told = asyncio.create_task(begun.wait())
         try:
             await asyncio.wait((answer, told), return_when=asyncio.FIRST_COMPLETED)
