@@ -9,6 +9,7 @@ from statistics import fmean
 
 from sweeper.scheduling.events import (
     Event,
+    LimitsChanged,
     PhaseChanged,
     ProtocolChanged,
     SweepStarted,
@@ -53,6 +54,10 @@ class Summary:
                 self.write()
             case PhaseChanged(phase="finishing"):
                 self._note(phase="finishing", wants=0)  # others may have its lease
+            case LimitsChanged():
+                self._sweep, self._planned = event.sweep, event.budget or None
+                self._note(budget=self._planned)
+                self.write()
             case ProtocolChanged():
                 self._protocol = dict(event.protocol)
             case TrialStarted():
