@@ -275,6 +275,7 @@ class _Run:
         try:
             conductor.meter.keep()
             if self._report:
+                self._tell(PhaseChanged("finishing", "writing the report", time.time()))
                 results = conclude(
                     self._sweep, self._folder, self._ledger, state=state, recorder=self._recorder
                 )

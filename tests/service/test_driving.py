@@ -329,8 +329,8 @@ def test_a_sweep_that_only_writes_its_report_wants_no_lease() -> None:
     summary(SweepStarted(SWEEP, Path(), 2, 0, False, (), {}, 0.0))
     summary(TrialEnded(0, "completed", None, None, 4.0, _trial(0, 3, ended=4.0)))
     assert row["budget"] == 2
-    summary(PhaseChanged("finishing", "sending the last records to MLflow", 5.0))
-    assert (row["phase"], row["wants"]) == ("finishing", 0)
+    summary(PhaseChanged("finishing", "writing the report", 5.0))
+    assert (row["phase"], row["wants"], row["at_work"]) == ("finishing", 0, 0)
     summary.write()
     assert row["forecast"]["trials"] == 1
 
