@@ -14,6 +14,7 @@ import contextlib
 import time
 from collections.abc import Collection
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sweeper.company import Company
 from sweeper.errors import LedgerError, Superseded, SweeperError, UserError
@@ -21,7 +22,6 @@ from sweeper.home import Home, Request, SweepFolder
 from sweeper.privacy import private
 from sweeper.scheduling.closing import Ending, closing
 from sweeper.scheduling.cluster import ClusterLost, environment
-from sweeper.scheduling.conclusion import Results, conclude
 from sweeper.scheduling.conductor import Conductor
 from sweeper.scheduling.events import (
     Listener,
@@ -50,6 +50,9 @@ from sweeper.sweepfile.model import Sweep
 from sweeper.tracking.address import tracking_uri
 from trials.origins import raised_by_another
 from trials.temporary import remove_leftovers
+
+if TYPE_CHECKING:
+    from sweeper.scheduling.conclusion import Results
 
 PATIENCE = 60.0
 """Seconds to wait at the end until MLflow has everything."""
@@ -275,6 +278,9 @@ class _Run:
         try:
             conductor.meter.keep()
             if self._report:
+                # Matplotlib takes a second, for which no trial need wait.
+                from sweeper.scheduling.conclusion import conclude
+
                 self._tell(PhaseChanged("finishing", "writing the report", time.time()))
                 results = conclude(
                     self._sweep, self._folder, self._ledger, state=state, recorder=self._recorder

@@ -31,7 +31,7 @@ from tests.integration.raylets import ENVIRONMENT, raylets
 from tests.service.served import free_port
 
 WEIGHTS = {"ada": 1.0, "bo": 2.0, "cy": 3.0, "dee": 4.0}
-SWEEPS = int(os.environ.get("QUEUE_SWEEPS", "200"))
+SWEEPS = 200
 CORES = 5
 """Of each machine. They are numbers of Ray's alone, for a trial sleeps."""
 
