@@ -24,6 +24,7 @@ from sweeper.scheduling.endings import conclude
 from sweeper.scheduling.events import Listener
 from sweeper.scheduling.failure_counts import FailureCounts
 from sweeper.scheduling.hand_out import HandOut
+from sweeper.scheduling.keeping import Keeping
 from sweeper.scheduling.limiting import Limiting
 from sweeper.scheduling.machines import check_machine
 from sweeper.scheduling.messages import REHEARSAL, Failure, Report, Work
@@ -78,7 +79,9 @@ class Conductor:
             *(sweep, folder, ledger, self.course),
             *(self._announcer, self._trials, self._failures, self.meter),
         )
+        self._keeping = Keeping(folder, ledger, self._trials)
         self._limiting.check()
+        self._keeping.look()
 
     @property
     def finished(self) -> bool:
@@ -213,6 +216,8 @@ class Conductor:
             self._announcer.evaluated(number, evaluation)
         if ended is not None:
             self._moves.end(ended)
+        self._keeping.look()
+        if ended is not None:
             return True
         if taken is not None:
             self._moves.take_over(number, taken)

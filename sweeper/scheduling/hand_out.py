@@ -51,6 +51,17 @@ class HandOut:
         """Whether there is nothing left to hand out."""
         return not self._waiting and self._search_is_over() and not self._replicate_is_due()
 
+    @property
+    def has_asked_all(self) -> bool:
+        """Whether the search asks for no more trials."""
+        return self._search_is_over()
+
+    @property
+    def unfinished(self) -> list[int]:
+        """The trials of the search that are not over, by number."""
+        there = (*self.active.values(), *self._waiting)
+        return [trial.number for trial in there if trial.role != "replicate"]
+
     def next_work(self, rests: Callable[[int], bool], others: int = 0) -> Work | None:
         """A trial for a free worker; None while there is none. `rests` says of a number whether its
         trial is to wait, and `others` is how many workers do something else."""
@@ -198,7 +209,7 @@ class HandOut:
             config=trial.config,
             recorded=tuple(evaluation.step for evaluation in trial.evaluations),
             take_over=kept,
-            keep=scheduler.kept,
+            keep=None if trial.role == "replicate" else scheduler.kept,
             undecided=scheduler.undecided(trial.number),
             protocol=self._ledger.measuring.demanded,
             anew=self._ledger.begins_anew(trial.number),

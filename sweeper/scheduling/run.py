@@ -36,7 +36,7 @@ from sweeper.scheduling.final_score import Scoring
 from sweeper.scheduling.machines import Mark, count_machines
 from sweeper.scheduling.recorder import Recorder, resolved
 from sweeper.scheduling.requests import Requests
-from sweeper.scheduling.spec_files import going_on, keep_spec
+from sweeper.scheduling.spec_files import going_on, keep_spec, make_way
 from sweeper.scheduling.steering import Steering
 from sweeper.scheduling.trainable import Factory, build_training
 from sweeper.scheduling.tune_loop import Tuning
@@ -106,6 +106,7 @@ def run(
     """
     folder = home.sweep(sweep.name)
     uri = tracking_uri(home.path, sweep.tracking.uri) if record else None
+    make_way(sweep, home, folder, events)
     alone = sole_driver(sweep.name, take_over=take_over or adopt)
     with private(home.path), folder.lock(take_over=take_over), alone, environment():
         folder.create()
@@ -120,10 +121,9 @@ def run(
         asked = steering or _by_control_file(folder, resume)
         ledger.retry(retry_failed)
         with recording(uri, home, folder, company) if uri else contextlib.nullcontext() as wires:
-            this_run = _Run(
+            return _Run(
                 sweep, home, folder, ledger, company, wires, events, report, asked, factory
-            )
-            return this_run.through()
+            ).through()
 
 
 class _Run:
