@@ -1,4 +1,4 @@
-"""The winner's final score: measured by a task of its own, with the resources of a trial.
+"""The winner's final score: measured by a worker of its own, with the resources of a trial.
 
 It is due once, when a search has ended, and follows from the ledger alone: a driver that was
 killed before the ledger had it measures again, to the same numbers, since the noise is seeded.
@@ -83,19 +83,21 @@ class Scoring:
 
     def _measured(self, number: int, interrupted: Interrupted) -> FinalScore | None:
         resources = self._sweep.resources
-        task = ray.remote(_measure).options(
-            num_cpus=resources.cpu, num_gpus=resources.gpu, max_retries=1
-        )
+        # An actor, for the head says whose those are, and not so of tasks (`cluster_machines`).
+        has = {"num_cpus": resources.cpu, "num_gpus": resources.gpu}
+        scorer = ray.remote(_Scorer).options(**has, max_restarts=1, max_task_retries=1).remote()
         folder = str(self._folder.trial(number))
         threads = max(1, int(resources.cpu))
-        pending = task.remote(folder, str(self._cache), threads, self._parts)
-        while not ray.wait([pending], timeout=LOOK_EVERY)[0]:
-            if interrupted():
-                with contextlib.suppress(ray.exceptions.RayError):
-                    ray.cancel(pending, force=True)
-                return None
-        score: FinalScore = ray.get(pending)
-        return score
+        pending = scorer.measure.remote(folder, str(self._cache), threads, self._parts)
+        try:
+            while not ray.wait([pending], timeout=LOOK_EVERY)[0]:
+                if interrupted():
+                    return None
+            score: FinalScore = ray.get(pending)
+            return score
+        finally:
+            with contextlib.suppress(ray.exceptions.RayError):
+                ray.kill(scorer)
 
 
 def _changes(trial: Trial, score: FinalScore) -> str:
@@ -114,12 +116,13 @@ def winners(standings: Standings) -> list[Trial]:
     return chosen
 
 
-def _measure(folder: str, cache: str, threads: int, parts: bytes) -> FinalScore:
-    import torch
+class _Scorer:
+    def measure(self, folder: str, cache: str, threads: int, parts: bytes) -> FinalScore:
+        import torch
 
-    from trials.evaluation.final_score import final_score
+        from trials.evaluation.final_score import final_score
 
-    torch.set_num_threads(threads)
-    unpack(parts)
-    with private(Path(cache).parent):  # Ray may have started this process with another umask
-        return final_score(Path(folder), cache=Path(cache))
+        torch.set_num_threads(threads)
+        unpack(parts)
+        with private(Path(cache).parent):  # Ray may have started this process with another umask
+            return final_score(Path(folder), cache=Path(cache))

@@ -171,6 +171,7 @@ class Tuning:
         elif written == Request.STOP:
             self._conductor.course.stop("no_new", "stopped on request: no new trials")
         self._conductor.course.pause(written == Request.PAUSE)
+        self._conductor.within(asked.limits())
         self._conductor.lease(asked.parallel())
         asked.have_obeyed(self._conductor.obey)
 

@@ -198,11 +198,9 @@ class Proposer:
         return draw
 
     @property
-    def budget(self) -> int | None:
-        """How many trials the search will have; None where nothing limits them."""
-        if not self._sampler.ends:
-            return self._sweep.limits.trials
-        return self._sampler.count(self._base_stands_beside())
+    def count(self) -> int | None:
+        """How many trials the search has by itself; None where it has no end."""
+        return self._sampler.count(self._base_stands_beside()) if self._sampler.ends else None
 
     def _base_stands_beside(self) -> bool:
         """Whether the search begins with a base configuration that is no point of its space."""

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
+from sweeper import removal
 from sweeper.home import Home
 from sweeper.search.owner import Identity
 from sweeper.search.reader import read_study
@@ -122,7 +123,7 @@ def test_an_erasure_that_was_cut_short_is_finished(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(deleting.shutil, "rmtree", cut)
+        patch.setattr(removal.shutil, "rmtree", cut)
         with pytest.raises(KeyboardInterrupt):
             deleting.erase(lab.service, row.id)
     assert not folder.path.exists()
