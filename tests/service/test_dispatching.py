@@ -18,6 +18,7 @@ from sweeper.search.samplers.random import Random
 from sweeper.service.dispatching import dispatcher, states
 from sweeper.service.dispatching.dispatcher import Dispatcher, Replaced, Term
 from sweeper.service.dispatching.states import Heartbeats, Life, next_step
+from sweeper.service.driving import post
 from sweeper.service.queue.asking import Machine
 from sweeper.service.state import accounts, dispatch, events, sweeps
 from sweeper.service.state.database import Database
@@ -106,7 +107,10 @@ class Lab:
 
 
 @pytest.fixture
-def lab(database: Database, tmp_path: Path) -> Lab:
+def lab(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
+    monkeypatch.setattr(dispatcher, "LOOK_EVERY", 0.1)  # what is waited for is not what is tried
+    monkeypatch.setattr(post, "READ_EVERY", 0.05)
+    monkeypatch.setattr(post, "WRITE_EVERY", 0.1)
     return Lab(database, tmp_path)
 
 
