@@ -10,7 +10,13 @@ from types import TracebackType
 
 from sweeper.tracking.database import Database
 from sweeper.tracking.left import facts_waiting
-from sweeper.tracking.names import NOTE_TAG, STATE_TAG, STATUS
+from sweeper.tracking.names import (
+    EXPERIMENT_TAGS,
+    NOTE_TAG,
+    SENT_EXPERIMENT_TAGS,
+    STATE_TAG,
+    STATUS,
+)
 from sweeper.tracking.rows import interrupt
 
 
@@ -102,6 +108,15 @@ class Backlog:
     def experiment(self) -> str:
         """Name of the experiment; empty until the sweep has started."""
         return self.database.meta("experiment")
+
+    @property
+    def experiment_tags(self) -> dict[str, str]:
+        """What the experiment is to be tagged with, while MLflow does not know all of it."""
+        wanted = self.database.meta(EXPERIMENT_TAGS)
+        if not wanted or wanted == self.database.meta(SENT_EXPERIMENT_TAGS):
+            return {}
+        tags: dict[str, str] = json.loads(wanted)
+        return tags
 
     def superseded(self) -> bool:
         """Whether another driver has taken the outbox over."""

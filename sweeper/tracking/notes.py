@@ -6,6 +6,10 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from sweeper.sweepfile.domains import Toggle
+from sweeper.sweepfile.model import Sweep
+from sweeper.trial import Trial
+
 SERVICE_VARIABLE = "SWEEPER_SERVICE"
 """Environment variable with the address at which people find the service that runs a driver."""
 
@@ -16,6 +20,13 @@ _OUTCOME = {
     "failed": "failed",
     "interrupted": "was interrupted and can go on",
     "retrying": "will be tried again",
+}
+
+
+_FILTERS = {
+    "the trials of the search": "tags.`sweeper.role` = 'search'",
+    "the base configuration": "tags.`sweeper.role` = 'base'",
+    "runs on fresh seeds": "tags.`sweeper.role` = 'confirmation'",
 }
 
 
@@ -81,6 +92,49 @@ def trial_note(
     if page:
         lines.append(in_markdown(page))
     return "\n\n".join(lines)
+
+
+def sweep_note(
+    sweep: Sweep, *, found: str = "", winner: Trial | None = None, page: str | None = None
+) -> str:
+    """Markdown about a whole sweep, for its own run and its experiment: what it is, what it has
+    found or how it ended, and by what words its runs are found."""
+    goals = ", ".join(f"{one.goal} {one.metric}" for one in sweep.objective)
+    what = f"Search by {sweep.search.name}"
+    if sweep.ablation is not None:
+        what = f"Ablation, design {sweep.ablation.part.key}"
+    rows = "\n".join(f"| {shown} | `{text}` |" for shown, text in _filters(sweep, winner).items())
+    return "\n\n".join(
+        filter(
+            None,
+            (
+                # MLflow shows the first line where it has folded the rest.
+                f"{found or sweep.description or what}. *Views*, above the runs, shows all trials.",
+                sweep.description if found else "",
+                f"**{what}**, objective: {goals}. The run `{sweep.name}` is the sweep itself, with "
+                "what came of it; the trials are runs below it.",
+                f"| to find | type into the search box |\n|---|---|\n{rows}",
+                in_markdown(page),
+            ),
+        )
+    )
+
+
+def _filters(sweep: Sweep, winner: Trial | None) -> dict[str, str]:
+    """What readers look for in this sweep → MLflow's filter for it."""
+    if sweep.is_ablation:
+        cell = winner.cell if winner is not None and winner.cell else "full"
+        found = {"one cell on all of its seeds": f"tags.`sweeper.cell` = '{cell}'"}
+    else:
+        found = dict(_FILTERS)
+    if winner is not None and not sweep.is_ablation:
+        found["the winner"] = f"tags.`sweeper.trial` = '{winner.name}'"
+        found["its fresh seeds"] = f"tags.`sweeper.of` = '{winner.name}'"
+    toggle = next((one.path for one in sweep.parameters if isinstance(one.domain, Toggle)), None)
+    if toggle is not None:
+        found["runs with a trick on"] = f"params.`{toggle}` = 'True'"
+    found["one seed"] = "tags.`sweeper.seed` = '0'"
+    return found
 
 
 def page_of(sweep: str, number: int | None = None) -> str | None:

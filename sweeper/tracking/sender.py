@@ -20,8 +20,10 @@ from pathlib import Path
 
 from sweeper.tracking.backlog import Backlog, MetricRow, RunRow
 from sweeper.tracking.batches import MAX_METRICS, Item, Param, Tag, batches
+from sweeper.tracking.experiment import tags_due
 from sweeper.tracking.inputs import data_input
 from sweeper.tracking.names import (
+    ADDRESS,
     EXPERIMENT_ID,
     PARENT_TAG,
     STUDY_TAG,
@@ -96,6 +98,7 @@ class Sender:
         """
         self._experiment = self._store.experiment(self._backlog.experiment)
         self._backlog.database.set_meta(EXPERIMENT_ID, self._experiment)
+        self._backlog.database.set_meta(ADDRESS, self._store.uri)
         by_number: dict[int, list[Known]] = defaultdict(list)
         for run in self._store.runs(self._experiment, self._backlog.study, running=self._surveyed):
             by_number[run.number].append(run)
@@ -144,6 +147,8 @@ class Sender:
             run = self._backlog.run(number)
             if run is None:
                 return
+            if number == SWEEP:
+                self._send_experiment()
             self._send_values(run, run_id)
             self._send_data(run, run_id)
             self._send_files(run)
@@ -157,6 +162,21 @@ class Sender:
             raise
         except Refused as error:
             self._receipts.set_aside_run(number, str(error))
+
+    def _send_experiment(self) -> None:
+        wanted = self._backlog.experiment_tags
+        if not wanted:
+            return
+
+        def tag() -> None:
+            due = tags_due(wanted, self._store.experiment_tags(self._experiment))
+            self._store.tag_experiment(self._experiment, due)
+
+        try:
+            self._patience.attempt(SWEEP, "experiment", tag)
+        except Refused as error:
+            self._receipts.set_aside(SWEEP, "experiment", "tags", str(error))
+        self._receipts.sent_experiment(wanted)
 
     def _send_values(self, run: RunRow, run_id: str) -> None:
         items: list[Item] = [
