@@ -23,13 +23,6 @@ _OUTCOME = {
 }
 
 
-_FILTERS = {
-    "the trials of the search": "tags.`sweeper.role` = 'search'",
-    "the base configuration": "tags.`sweeper.role` = 'base'",
-    "runs on fresh seeds": "tags.`sweeper.role` = 'confirmation'",
-}
-
-
 class Seen(NamedTuple):
     """A symptom that set in at a step: what was seen, what it means, what may help."""
 
@@ -103,37 +96,42 @@ def sweep_note(
     what = f"Search by {sweep.search.name}"
     if sweep.ablation is not None:
         what = f"Ablation, design {sweep.ablation.part.key}"
+        if winner is not None and not found:
+            found = f"Best cell: {winner.cell}"
+    first, *rest = found.split("\n\n") if found else [sweep.description or what]
     rows = "\n".join(f"| {shown} | `{text}` |" for shown, text in _filters(sweep, winner).items())
-    return "\n\n".join(
-        filter(
-            None,
-            (
-                # MLflow shows the first line where it has folded the rest.
-                f"{found or sweep.description or what}. *Views*, above the runs, shows all trials.",
-                sweep.description if found else "",
-                f"**{what}**, objective: {goals}. The run `{sweep.name}` is the sweep itself, with "
-                "what came of it; the trials are runs below it.",
-                f"| to find | type into the search box |\n|---|---|\n{rows}",
-                in_markdown(page),
-            ),
-        )
+    paragraphs = (
+        # MLflow shows the first line where it has folded the rest.
+        f"{first.rstrip('.')}. *Views*, above the runs, shows all trials.",
+        *rest,
+        sweep.description if found else "",
+        f"**{what}**, objective: {goals}. The run `{sweep.name}` is the sweep itself, with what "
+        "came of it; the trials are runs below it.",
+        f"| to find | type into the search box |\n|---|---|\n{rows}",
+        in_markdown(page),
     )
+    return "\n\n".join(filter(None, paragraphs))
 
 
 def _filters(sweep: Sweep, winner: Trial | None) -> dict[str, str]:
-    """What readers look for in this sweep → MLflow's filter for it."""
-    if sweep.is_ablation:
-        cell = winner.cell if winner is not None and winner.cell else "full"
-        found = {"one cell on all of its seeds": f"tags.`sweeper.cell` = '{cell}'"}
-    else:
-        found = dict(_FILTERS)
-    if winner is not None and not sweep.is_ablation:
-        found["the winner"] = f"tags.`sweeper.trial` = '{winner.name}'"
-        found["its fresh seeds"] = f"tags.`sweeper.of` = '{winner.name}'"
+    """What readers look for in this sweep → MLflow's filter for it.
+
+    Names stand in double quotes, since backticks would end Markdown's code.
+    """
+    found = {}
+    if sweep.is_ablation and winner is not None:
+        found["the best cell, on all of its seeds"] = f"tags.\"sweeper.cell\" = '{winner.cell}'"
+    if not sweep.is_ablation:
+        found["the trials of the search"] = "tags.\"sweeper.role\" = 'search'"
+        found["the base configuration"] = "tags.\"sweeper.role\" = 'base'"
+        if winner is not None:
+            found["the winner"] = f"tags.\"sweeper.trial\" = '{winner.name}'"
+        if winner is not None and sweep.seeds.confirm_top:
+            found["the winner on fresh seeds"] = f"tags.\"sweeper.of\" = '{winner.name}'"
     toggle = next((one.path for one in sweep.parameters if isinstance(one.domain, Toggle)), None)
     if toggle is not None:
-        found["runs with a trick on"] = f"params.`{toggle}` = 'True'"
-    found["one seed"] = "tags.`sweeper.seed` = '0'"
+        found[f"`{toggle}` is on"] = f"params.\"{toggle}\" = 'True'"
+    found["one seed"] = "params.seed = '0'"
     return found
 
 

@@ -198,9 +198,9 @@ class Sender:
 
     def _send_data(self, run: RunRow, run_id: str) -> None:
         data = data_input(run.params, run.tags)
-        # A run is made with its tags, so that they count as sent; parameters only when all is.
-        all_sent = run.params == run.sent_params
-        if data is None or (all_sent and data == data_input(run.sent_params, run.sent_tags)):
+        # A run is made with its tags, so that they count as sent before its data is.
+        known = data_input(run.sent_params, run.sent_tags) if run.sent else None
+        if data is None or data == known:
             return
         log = partial(self._store.log_data, run_id, data)
         try:

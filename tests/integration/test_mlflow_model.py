@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -81,7 +82,7 @@ def send(outbox: Path, store: Store) -> None:
 class Conditional(nn.Module):
     """One with classes, which draws them itself where none are given."""
 
-    latent = 16
+    latent = 64
     classes = 10
 
     def __init__(self) -> None:
@@ -155,7 +156,7 @@ def test_what_is_loaded_is_a_module_as_people_expect_one(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", store.uri)
     mlflow = vendor.load("mlflow")
     generator = mlflow.pytorch.load_model(uri)
-    z = torch.randn(7, 16)
+    z = torch.randn(7, original.latent)
     images = generator(z)
     assert not generator.training
     for same in (generator.eval(), generator.train(False), generator.to("cpu")):
@@ -165,10 +166,10 @@ def test_what_is_loaded_is_a_module_as_people_expect_one(
     assert generator.float()(z[:1]).shape == (1, *images.shape[1:])
 
     model = mlflow.pyfunc.load_model(uri)
-    assert model.metadata.get_input_schema().inputs[0].shape == (-1, 16)
+    assert model.metadata.get_input_schema().inputs[0].shape == (-1, original.latent)
     assert model.metadata.get_output_schema().inputs[0].shape == (-1, *images.shape[1:])
     example = model.input_example
-    assert (type(example), example.shape) == (numpy.ndarray, (4, 16))
+    assert (type(example), example.shape) == (numpy.ndarray, (4, original.latent))
     assert model.predict(example).shape == (4, *images.shape[1:])
     numpy.testing.assert_allclose(model.predict(z.numpy()), images.numpy(), atol=1e-5)
 
@@ -181,7 +182,7 @@ def test_a_generator_with_classes_takes_a_class_labels_or_neither(
     uri = logged(store, "labels", original)
     mlflow = vendor.load("mlflow")
     generator, model = mlflow.pytorch.load_model(uri), mlflow.pyfunc.load_model(uri)
-    z, threes = torch.randn(400, 16), torch.full((400,), 3)
+    z, threes = torch.randn(400, 64), torch.full((400,), 3)
     with torch.no_grad():
         wanted = original(z, threes)
         each = [original(z, torch.full((400,), label)) for label in range(10)]
@@ -192,6 +193,15 @@ def test_a_generator_with_classes_takes_a_class_labels_or_neither(
     found = [(drawn - images).abs().amax((1, 2, 3)).lt(1e-5).sum().item() for images in each]
     assert sum(found) == 400
     assert min(found) > 15, "every class is drawn about as often"
+
+
+def test_the_page_on_mlflow_loads_it_so(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", store.uri)
+    page = (Path(__file__).parents[2] / "docs" / "mlflow.md").read_text()
+    *_, loading = re.findall(r"```python\n(.*?)```", page, flags=re.S)
+    there = {"model": logged(store, "page", Conditional())}
+    exec(loading, there)
+    assert there["images"].shape == (16, 3, 2, 2)
 
 
 def test_logging_again_finds_the_model_and_clears_away_one_that_was_begun(store: Store) -> None:
