@@ -97,8 +97,8 @@ def run(
     What goes wrong once it runs is an Outcome with state `failed`, and can be resumed.
 
     Raises:
-        UserError: the sweep cannot be run as it is: SpecConflict, AnotherHome, or the cluster
-            lacks what a trial needs.
+        UserError: the sweep cannot be run as it is: SpecConflict, AnotherHome, RecordedElsewhere,
+            or the cluster lacks what a trial needs.
         SweepBusy: another process runs it.
         ProtocolChanged: its study has values of several protocols, which nobody has accepted.
         LedgerError: its study is damaged.
