@@ -12,8 +12,11 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from pydantic.fields import FieldInfo
+
 from sweeper.sweepfile import documentation as sweep_file
 from sweeper.sweepfile.schema import schema_text
+from sweeper.tracking.foreign import Meanings
 from trials import documentation as tricks
 from trials.data import documentation as data
 from trials.health import documentation as health
@@ -27,10 +30,28 @@ WHOLE: Mapping[str, Callable[[], str]] = {
 }
 """Files of `docs/` that are made from the first line to the last."""
 
+
+def _with_mapping_keys(page: str) -> str:
+    """docs/import-mlflow.md with its table of keys made anew: the end of the page."""
+    head, rule, _ = page.partition("|---|---|---|\n")
+    rows = [
+        f"| `{key}` | {_default_of(field)} | {' '.join((field.description or '').split())} |\n"
+        for key, field in Meanings.model_fields.items()
+    ]
+    return head + rule + "".join(rows)
+
+
+def _default_of(field: FieldInfo) -> str:
+    if field.is_required():
+        return "required"
+    return f"`{field.default}`" if field.default else "none"
+
+
 IN_PART: Mapping[str, Callable[[str], str]] = {
     "health.md": health.page_with_symptoms,
     "data.md": data.page_with_options,
     "extractors.md": measures.page_with_extractors,
+    "import-mlflow.md": _with_mapping_keys,
 }
 """Files of `docs/` of which a part is made: from the file as it is to the file as it should be."""
 

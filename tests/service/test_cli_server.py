@@ -374,7 +374,7 @@ def test_a_sweep_is_followed_to_its_end(
     lines = out.splitlines()
     assert lines[0] == f"sent: submitted; {signed_in}/sweeps/sent"
     assert "starting: it is next; nobody else waits" in lines
-    assert "trial 00000 completed, fid 50; 1/2, best fid 50 by trial 00000" in lines
+    assert "trial 00000 completed, fid 50; 1 of 2, best fid 50 by trial 00000" in lines
     assert any(line.startswith("trial 00001 failed, error: ValueError: no; 2/2") for line in lines)
     assert end in lines
     assert f"report   {signed_in}/sweeps/sent" in lines
