@@ -76,6 +76,9 @@ class SamplerConfig(PartConfig):
     start_with_base: bool = knob(
         True, "whether the first trial is the base configuration as it stands"
     )
+    repeat: bool = knob(
+        False, "whether a point that has been tried may be trained once more, on the same seed"
+    )
 
 
 class RuleConfig(PartConfig):

@@ -37,7 +37,10 @@ from trials.problems import Problem as TrialProblem
 from trials.problems import nearest
 from trials.validation import problems_from
 
-YOUNGER: dict[str, dict[str, Any]] = {"seeds": {"confirm_base": False}}
+YOUNGER: dict[str, dict[str, Any]] = {
+    "seeds": {"confirm_base": False},
+    "search": {"repeat": True},
+}
 """Settings that not every version wrote down, and what a sweep without them was begun with."""
 
 STORED_DEPTH = 100
