@@ -34,6 +34,24 @@ class BestOfK:
 
 
 @dataclass(frozen=True)
+class LastHalf:
+    """What the later half of a search gained over the earlier."""
+
+    trials: int
+    half: int
+    """Trials of the earlier half."""
+    expected: float
+    """By how much all trials beat the expected best of `half` of them, drawn in any order."""
+    as_it_went: float
+    """By how much they beat the best of the first half, in the order in which they ran."""
+
+    @property
+    def gain(self) -> float:
+        """The larger of the two: what more trials could still gain is not made little of."""
+        return max(self.expected, self.as_it_went)
+
+
+@dataclass(frozen=True)
 class ToggleShare:
     """How often a toggle is on among the best trials and among the rest."""
 
@@ -122,6 +140,29 @@ def expected_best(
     mean = weights @ scores
     square = weights @ scores**2
     return BestOfK(trials, sign * mean, np.sqrt(np.maximum(square - mean**2, 0.0)), failed)
+
+
+def last_half(values: Sequence[float | None], goal: Goal = "minimize") -> LastHalf:
+    """What the later half of the trials gained; `values` in the order in which they ran, None for a
+    trial without one, which counts as one as bad as the worst.
+
+    Drawn in any order, half of the trials reach the unbiased expected best of n/2 (Tang et al.,
+    arXiv:2004.13705). A sampler that learns does better later, which that order hides; so the
+    order in which they ran is looked at too. Gains are not negative, whichever way is better.
+
+    Raises:
+        ValueError: there are fewer than two trials, or none has a value.
+    """
+    half = len(values) // 2
+    if not half:
+        raise ValueError("needs two trials")
+    drawn = expected_best(values, goal, unbiased=True)
+    better = max if goal == "maximize" else min
+    scored = [value for value in values if value is not None]
+    best, worst = better(scored), (min if goal == "maximize" else max)(scored)
+    first = better((value for value in values[:half] if value is not None), default=worst)
+    expected = float(np.interp(half, drawn.trials, drawn.expected))
+    return LastHalf(len(values), half, abs(best - expected), abs(best - first))
 
 
 def toggle_shares(

@@ -200,6 +200,7 @@ class _Run:
             self._ledger,
             self._recorder,
             self._home.cache,
+            self._tell,
             self._company.parts,
         )
         tuning = Tuning(

@@ -9,7 +9,10 @@ gives the same score.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
+
+from torch import Tensor
 
 from trials.config import load_config
 from trials.data import open_data
@@ -18,13 +21,17 @@ from trials.engine.composed_game import ComposedGame
 from trials.errors import CheckpointError
 from trials.evaluation.export import load_generator, saved_header
 from trials.evaluation.results import FinalScore
+from trials.game import Draw
 from trials.metrics.evaluator import Evaluator
 from trials.metrics.protocol import counted
 from trials.state.streams import derive, stream
 
 
-def final_score(folder: Path, *, cache: Path | None = None) -> FinalScore:
-    """Measure the best generator of the trial in `folder`.
+def final_score(
+    folder: Path, *, cache: Path | None = None, drawn: Callable[[int], object] | None = None
+) -> FinalScore:
+    """Measure the best generator of the trial in `folder`; `drawn` is told, batch by batch, how
+    many of its images there are.
 
     Raises:
         CheckpointError: the trial has saved none, or its data are others by now.
@@ -46,8 +53,9 @@ def final_score(folder: Path, *, cache: Path | None = None) -> FinalScore:
         config.evaluation, dataset, device, cache=cache, conditional=game.labelled
     )
     with game.as_sampled(load_generator(folder).network.to(device)) as network:
+        draw = game.drawer(network, stream(device, config.seed, "final"))
         measured = evaluator.measure(
-            game.drawer(network, stream(device, config.seed, "final")),
+            draw if drawn is None else _counting(draw, drawn),
             weights=header["weights"],
             seed=derive(config.seed, "measures", "final"),
             count=config.evaluation.final_samples,
@@ -62,3 +70,17 @@ def final_score(folder: Path, *, cache: Path | None = None) -> FinalScore:
         },
         protocol=measured.protocol.as_dict(),
     )
+
+
+def _counting(draw: Draw, drawn: Callable[[int], object]) -> Draw:
+    """The same images; `drawn` hears after each batch how many there are."""
+    total = 0
+
+    def counted_draw(count: int, labels: Tensor | None) -> Tensor:
+        nonlocal total
+        images = draw(count, labels)
+        total += count
+        drawn(total)
+        return images
+
+    return counted_draw

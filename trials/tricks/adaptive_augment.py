@@ -72,7 +72,6 @@ class AdaptiveAugment(Trick):
     summary = "augments with a probability that follows the discriminator's overfitting"
     formula = "p ← p ± Δ towards E[sign(D(x) − b)] = target;  D(T_p(x)), D(T_p(G(z)))"
     paper = "Karras et al. 2020, arXiv:2006.06676"
-    source = ""
     order = 40
     example = {"tricks": {"adaptive_augment": {"initial": 0.5, "interval": 1, "ramp": 100}}}
 

@@ -4,7 +4,6 @@
 
 so that every layer has Lipschitz constant 1. On the discriminator; `generator` puts it on both
 players, as SAGAN does (arXiv:1805.08318, section 4.1). The iteration is torch's parametrisation.
-Sources: 000, 001 (2.12), 003, 004.
 """
 
 from __future__ import annotations
@@ -32,7 +31,6 @@ class SpectralNorm(Trick):
     summary = "divides every weight matrix by its largest singular value"
     formula = "W ← W / σ(W),  σ by power iteration"
     paper = "Miyato et al. 2018, arXiv:1802.05957"
-    source = "000 001 003 004"
 
     class Config(PartConfig):
         generator: bool = knob(
