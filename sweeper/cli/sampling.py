@@ -72,20 +72,12 @@ def sample(
     number = _winner(sight) if trial is None else sight.record(trial).number
     file = out or Path(f"{name}-{trial_name(number)}.png")
     from trials.evaluation.drawing import draw_samples
-    from trials.files import atomic_write
 
+    trained = SweepFolder(sight.folder).trial(number)
     drawn = draw_samples(
-        SweepFolder(sight.folder).trial(number),
-        count,
-        seed=seed,
-        label=label,
-        truncation=truncation,
-        cache=here.cache,
+        trained, count, seed=seed, label=label, truncation=truncation, cache=here.cache
     )
-    if file.suffix.lower() == ".png":
-        atomic_write(file, lambda place: drawn.picture().save(place, format="PNG"))
-    else:
-        atomic_write(file, lambda place: _write_arrays(drawn, place))
+    _write(drawn, file)
     weights = "" if drawn.weights == "raw" else f", {drawn.weights} weights"
     say(f"{file}: {count} samples of trial {trial_name(number)} at step {drawn.step}{weights}")
 
@@ -113,6 +105,15 @@ def _check_file(file: Path, count: int) -> None:
             f"{count} samples are too many for one picture, which shows up to {MOST_IN_A_PICTURE}: "
             "write them as -o FILE.npz"
         )
+
+
+def _write(drawn: Drawn, file: Path) -> None:
+    from trials.files import atomic_write
+
+    if file.suffix.lower() == ".png":
+        atomic_write(file, lambda place: drawn.picture().save(place, format="PNG"))
+    else:
+        atomic_write(file, lambda place: _write_arrays(drawn, place))
 
 
 def _write_arrays(drawn: Drawn, place: Path) -> None:

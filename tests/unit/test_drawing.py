@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,17 @@ def test_samples_are_of_the_kept_generator_and_follow_from_the_seed(tmp_path: Pa
     z = torch.zeros(1, network.latent)
     near = draw_samples(folder, 20, truncation=1e-9).items
     torch.testing.assert_close(near, network(z).detach().expand(20, -1, -1, -1))
+
+
+def test_a_kept_generator_can_be_read_by_those_that_its_folder_is_shared_with(
+    tmp_path: Path,
+) -> None:
+    before = os.umask(0o007)
+    try:
+        kept(tmp_path)
+    finally:
+        os.umask(before)
+    assert (tmp_path / "generator.safetensors").stat().st_mode & 0o777 == 0o660
 
 
 def test_a_class_is_drawn_by_number_or_name_and_only_of_what_knows_classes(
