@@ -252,6 +252,9 @@ class Game(Protocol):
     def drawer(self, network: nn.Module, noise: torch.Generator) -> Draw:
         """How `network` is sampled, with every trick's say, fresh from `noise`."""
 
+    def forget_moments(self) -> None:
+        """Let both players' optimisers begin anew, at the rates that they have."""
+
     def begin_anew(self, seed: int, keep: str) -> None:
         """Another training inside this one: new weights of both players from `seed`, optimisers
         without moments, and tricks that have forgotten everything, but for the one called

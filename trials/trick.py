@@ -50,7 +50,7 @@ What a trick may touch is `trials.game.Game` and `trials.game.Trial`, and no mor
 * the game's moves, which other tricks have their say in: `noise`, `condition`, `generate`,
   `show`, `score`, `border`; `discriminator_loss` of a round of its own making, inside
   `memories_kept` and `judged_with`, as long as the step is only imagined
-* samples: `sampling_network`, `as_sampled`, `drawer`; and `begin_anew`
+* samples: `sampling_network`, `as_sampled`, `drawer`; `forget_moments` and `begin_anew`
 * its own attributes, which it saves in `state` and takes back in `load_state`
 
 Other tricks it never sees. mypy and import-linter hold every file of a trick to this list.

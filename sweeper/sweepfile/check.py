@@ -218,7 +218,7 @@ class _Checker:
 def _missing_data(base: Mapping[str, Any]) -> list[Problem]:
     """What is wrong with the data themselves, also where some of their settings are wrong."""
     try:
-        mapping, _ = expand(base)
+        mapping, _ = expand(base, look=False)
         return check_given(mapping.get("data"))
     except ValueError:  # Of a path that no user has: reported as a wrong setting.
         return []
