@@ -78,6 +78,10 @@ class TrialConfig(Settings):
     """Gradients add up to the whole batch's, and what tricks remember changes once a step. What
     compares the samples of a batch sees those of a part: batch norm, `top_k`, `unrolled` (which
     looks ahead on a part), the middle of uncentred scores; `spectral_norm` iterates in each."""
+    generator_batch: Annotated[int, Role.SHAPES_WEIGHTS] = Field(
+        default=1, ge=1, le=16, description="the generator's batch, in batches of the discriminator"
+    )
+    """Real images that a trick compares generated ones with are repeated as often."""
     critic_steps: int = Field(
         default=1, ge=1, le=100, description="discriminator steps for one generator step"
     )

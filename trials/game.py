@@ -124,6 +124,10 @@ class Trial(Protocol):
         """Equal parts that a batch is computed in."""
 
     @property
+    def generator_batch(self) -> int:
+        """The generator's batch, in batches of the discriminator."""
+
+    @property
     def critic_steps(self) -> int:
         """Discriminator steps for one generator step, where no trick changes it."""
 

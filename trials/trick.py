@@ -107,6 +107,9 @@ class Trick(Part):
     """What a trial config must hold beside this trick for it to make sense, if anything: the
     conformance tests and the documentation use it."""
 
+    differences: ClassVar[tuple[str, ...]] = ()
+    """Where it is not what the paper, or its authors' code, has, and why: a sentence each."""
+
     samples_from: ClassVar[str] = ""
     """What the protocol calls the weights of its `sampling_network`: `averaged`."""
 

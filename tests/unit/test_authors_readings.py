@@ -22,6 +22,7 @@ from trials.presets import merge
 from trials.toolkit.weights import weight_matrices
 from trials.toolkit.zero_centred import penalty
 from trials.tricks.adaptive_augment import AdaptiveAugment
+from trials.tricks.latent_consistency import unlikeness
 
 
 def generator(**changes: Any) -> nn.Module:
@@ -191,3 +192,46 @@ def test_r3gans_interpolation_keeps_the_mean_and_is_its_own_transpose() -> None:
     # ⟨up x, y⟩ = 4 ⟨x, down y⟩
     y = torch.randn(2, 3, 16, 16, dtype=torch.float64)
     assert float((up(x) * y).sum()) == pytest.approx(4 * float((x * down(y)).sum()))
+
+
+def test_the_generators_batch_may_be_larger_than_the_discriminators(tmp_path: Path) -> None:
+    """Of a generator and a loss without batch statistics, twice the batch is twice the samples."""
+    sizes: dict[str, list[int]] = {"discriminator": [], "generator": []}
+    mapping = merge(SMALL, {"generator_batch": 2, "loss": "relativistic", "accumulate": 2})
+    training = trained(mapping, tmp_path, 0)
+    deal = training.game.hooks.dealt
+
+    def dealt(game: Any, round: Any) -> None:
+        sizes[round.player].append(len(round.fake))
+        assert len(round.fake) == len(round.real)
+        deal(game, round)
+
+    training.game.hooks.dealt = dealt  # type: ignore[method-assign]
+    training.run_to(2)
+    assert sizes == {"discriminator": [4] * 4, "generator": [8] * 4}
+
+
+def test_dropout_stands_after_every_block_of_the_judge_and_is_off_in_samples(
+    tmp_path: Path,
+) -> None:
+    tricks = {"dropout": {"share": 0.5, "players": "both"}}
+    training = trained(merge(SMALL, {"tricks": tricks}), tmp_path, 1)
+    for player in (training.game.generator, training.game.discriminator):
+        assert sum(isinstance(module, nn.Dropout) for module in player.modules()) >= 2
+    z, labels = training.game.noise(4, torch.Generator().manual_seed(0))
+    with training.game.as_sampled(training.game.generator) as network:
+        assert torch.equal(network(z, labels), network(z, labels))
+    assert not torch.equal(training.game.generator(z), training.game.generator(z))
+
+
+def test_latent_consistency_against_its_formula(tmp_path: Path) -> None:
+    a, b = (torch.randn(3, 1, 4, 4, dtype=torch.float64) for _ in range(2))
+    by_hand = sum((float(x) - float(y)) ** 2 for x, y in zip(a.flatten(), b.flatten(), strict=True))
+    assert float(unlikeness(a, b)) == pytest.approx(by_hand / a.numel())
+    knobs = {"latent_consistency": {"sigma": 1e-6}}
+    near = trained(merge(SMALL, {"tricks": knobs}), tmp_path / "near", 2).loop.probe.take()
+    knobs = {"latent_consistency": {"sigma": 1.0}}
+    far = trained(merge(SMALL, {"tricks": knobs}), tmp_path / "far", 2).loop.probe.take()
+    for player, sign in (("discriminator", 1), ("generator", -1)):
+        name = f"loss/{player}/latent_consistency"
+        assert 0 <= 1000 * sign * near[name] < sign * far[name]

@@ -37,6 +37,9 @@ class AuxiliaryClassifier(Trick):
     formula = "L_C = E[-log p(y|x)] + E[-log p(y|G(z, y))]"
     paper = "Odena et al. 2016, arXiv:1610.09585"
     source = "000"
+    differences = (
+        "Dropout and noise on activations, which the paper has in D, are no part of it.",
+    )
     uses_labels = True
 
     class Config(PartConfig):

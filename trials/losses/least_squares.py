@@ -30,6 +30,7 @@ class LeastSquares(UncentredLoss):
     formula = "D: E (r - b)^2 + E (f - a)^2    G: E (f - c)^2"
     paper = "Mao et al. 2017, arXiv:1611.04076"
     source = "000 001 003"
+    differences = ("The paper's factor ½ is left out, as in the source documents.",)
     takes_targets = True
 
     class Config(PartConfig):

@@ -78,6 +78,10 @@ class AdaptiveAugment(Trick):
     paper = "Karras et al. 2020, arXiv:2006.06676"
     source = ""
     order = 40
+    differences = (
+        "Of 18 transformations those without filters: mirror, turns, moves, brightness, contrast.",
+        "Brightness and contrast are uniform with the paper's deviations, not normal.",
+    )
     example = {"tricks": {"adaptive_augment": {"initial": 0.5, "interval": 1, "ramp": 100}}}
 
     class Config(PartConfig):
@@ -105,16 +109,16 @@ class AdaptiveAugment(Trick):
     def prepare(self, game: Game) -> None:
         self._begin()
 
+    def _begin(self) -> None:
+        self.p: float = self.config.initial
+        self.signs: list[float] = []  # of the steps since p was changed
+        self.parts: list[Tensor] = []  # of the parts of the step that is being taken
+
     def steps(self, game: Game, steps: Steps) -> Steps:
         if self.config.rise_to is not None:
             left = Decay.named("cosine").left(game.progress, 0.0)
             self.p = self.config.initial * left + self.config.rise_to * (1 - left)
         return steps
-
-    def _begin(self) -> None:
-        self.p: float = self.config.initial
-        self.signs: list[float] = []  # of the steps since p was changed
-        self.parts: list[Tensor] = []  # of the parts of the step that is being taken
 
     def see(self, game: Game, images: Tensor, real: bool) -> Tensor:
         if self.p == 0:

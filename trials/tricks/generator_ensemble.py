@@ -118,6 +118,9 @@ class GeneratorEnsemble(Trick):
     formula = "S ← S ∪ {argmin_i d²(S ∪ {i})} while d² falls"
     paper = "Wang et al. 2016, arXiv:1612.00991"
     source = "000"
+    differences = (
+        "The paper mixes all its members; here the mixture's Fréchet distance chooses them.",
+    )
     order = 60
     samples_from = "ensemble"
     # In a few steps generators differ enough to be mixed only if they learn fast.

@@ -67,6 +67,7 @@ class MultiScaleDiscriminator(Trick):
     formula = "L = Σ_s L(D_s),  D_s judges the image pooled s times by two"
     paper = "Wang et al. 2017, arXiv:1711.11585"
     source = "001"
+    differences = ("Pools by maximum as source 001 says; the paper by average (a knob).",)
     order = -50
     conflicts = {
         "ebgan": "its energy compares an image with one reconstruction",

@@ -90,6 +90,12 @@ class ProgressiveGrowing(Trick):
     formula = "(1-α) up(small) + α large,  α from 0 to 1, for G(z), D and x alike"
     paper = "Karras et al. 2017, arXiv:1710.10196"
     source = "001 003"
+    differences = (
+        "Phases are shares of the training, not counts of images: trainings of any length compare.",
+        "Images pass tanh; the paper's are linear in the last layer.",
+        "The batch does not shrink as images grow.",
+        "The drift term 0.001 E D(x)² of the paper's loss is left out.",
+    )
     order = -60
     conflicts = {
         "multi_scale_discriminator": "its small discriminators do not grow",

@@ -90,6 +90,7 @@ class Unrolled(Trick):
     formula = "min over G of L_G(θ_G, θ_D^k),  θ_D^{i+1} = θ_D^i - η ∇ L_D(θ_D^i)"
     paper = "Metz et al. 2016, arXiv:1611.02163"
     source = "003"
+    differences = ("Weight decay, and what tricks do after a step, is not imagined.",)
     judges_real = True
     conflicts = {"experience_replay": "imagined steps would fill its buffer with imagined images"}
 
