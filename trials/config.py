@@ -346,4 +346,12 @@ def _evaluation_problems(config: TrialConfig) -> list[Problem]:
         modes=config.source.known_modes,
         held_out=config.data.holdout > 0,
         conditional=takes_labels and config.source.labelled,
+        test_split=config.evaluation.reference == "test" and _has_test_split(config.source),
     )
+
+
+def _has_test_split(source: DataSource) -> bool:
+    try:
+        return source.test_split() is not None
+    except (DataError, OSError):
+        return False

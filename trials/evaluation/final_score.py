@@ -12,7 +12,7 @@ import math
 from pathlib import Path
 
 from trials.config import load_config
-from trials.data import open_data
+from trials.data import open_data, reference_of
 from trials.devices import pick_device
 from trials.engine.composed_game import ComposedGame
 from trials.errors import CheckpointError
@@ -42,9 +42,9 @@ def final_score(folder: Path, *, cache: Path | None = None) -> FinalScore:
     # A game that is never played: at step 0, at which no training measures, so that whatever a
     # trick draws while sampling is fresh as well.
     game = ComposedGame(config, config.build_tricks(), dataset, device)
-    evaluator = Evaluator(
-        config.evaluation, dataset, device, cache=cache, conditional=game.labelled
-    )
+    rules = config.evaluation
+    reference = reference_of(config.data, dataset, rules.reference, cache)
+    evaluator = Evaluator(rules, reference, device, cache=cache, conditional=game.labelled)
     with game.as_sampled(load_generator(folder).network.to(device)) as network:
         measured = evaluator.measure(
             game.drawer(network, stream(device, config.seed, "final")),
