@@ -29,6 +29,7 @@ from sweeper.search.repeats import propose_once
 from sweeper.search.sampler import Result, Sampler, Turn, mix
 from sweeper.sweepfile.model import Sweep
 from sweeper.sweepfile.space import Draw, apply, base_draw, walk
+from sweeper.sweepfile.ties import with_ties
 from sweeper.trial import Role, Trial
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ class Proposer:
             return None
         cell, seed = due[0]
         values = {**cell.settings, "seed": seed}
-        draw = Draw(values, apply(self._sweep.base, values))
+        draw = Draw(values, apply(self._sweep.base, with_ties(self._sweep.parameters, values)))
         of = first.get(cell.key)
         role: Role = "search" if of is None else "replicate"
         named = {"label": cell.label, "key": cell.key}

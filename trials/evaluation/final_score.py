@@ -14,6 +14,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from trials.data import reference_of
 from trials.evaluation.kept import kept_generator
 from trials.evaluation.results import FinalScore
 from trials.game import Draw
@@ -32,10 +33,12 @@ def final_score(
         CheckpointError: the trial has saved none, or its data are others by now.
     """
     with kept_generator(folder, cache=cache) as (header, config, game, network):
+        rules = config.evaluation
+        reference = reference_of(config.data, game.dataset, rules.reference, cache)
         evaluator = Evaluator(
-            config.evaluation, game.dataset, game.device, cache=cache, conditional=game.labelled
+            rules, reference, game.device, cache=cache, conditional=game.labelled
         )
-        count = config.evaluation.final_samples
+        count = rules.final_samples
         draw = game.drawer(network, stream(game.device, config.seed, "final"))
         measured = evaluator.measure(
             draw if drawn is None else _counting(draw, drawn),
