@@ -35,9 +35,7 @@ def final_score(
     with kept_generator(folder, cache=cache) as (header, config, game, network):
         rules = config.evaluation
         reference = reference_of(config.data, game.dataset, rules.reference, cache)
-        evaluator = Evaluator(
-            rules, reference, game.device, cache=cache, conditional=game.labelled
-        )
+        evaluator = Evaluator(rules, reference, game.device, cache=cache, conditional=game.labelled)
         count = rules.final_samples
         draw = game.drawer(network, stream(game.device, config.seed, "final"))
         measured = evaluator.measure(
