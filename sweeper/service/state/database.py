@@ -12,9 +12,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from alembic import command
-from alembic.config import Config
-from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, create_engine, event, exc, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.orm import Session as Session
@@ -67,6 +64,10 @@ class Database:
         Raises:
             DatabaseError: it cannot be reached or written, or a newer version has made it.
         """
+        from alembic import command  # a driver, which has nothing to upgrade, starts without
+        from alembic.config import Config
+        from alembic.util import CommandError
+
         with _translated(self.url), self.lock(_UPGRADE, wait=True), self._engine.begin() as here:
             config = Config()
             config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
