@@ -35,6 +35,12 @@ ELSEWHERE: Mapping[str, str] = {
 }
 """Beginning of a command → why it is run in no folder of this test, and where else it is."""
 
+OF_A_SERVICE: Mapping[str, str] = {
+    "docs/client.md": "tests/service/test_cli_server.py runs each of these verbs on a server",
+    "docs/service.md": "tests/service/test_serve.py and test_cli_server.py",
+}
+"""Page → where its commands, which are given to a service, are run."""
+
 SNIPPETS_ELSEWHERE: Mapping[str, str] = {
     "docs/client.md": "a service: tests/service/test_client.py has the same calls",
     "docs/parts.md": "each is a part, which tests/conformance/test_parts_page.py tries",
@@ -57,6 +63,8 @@ class Command(NamedTuple):
     @property
     def elsewhere(self) -> str:
         """Why it cannot run here; empty where it can."""
+        if self.page in OF_A_SERVICE:
+            return OF_A_SERVICE[self.page]
         text = re.sub(r"^(\w+=\S* )+", "", self.text)
         return next((why for start, why in ELSEWHERE.items() if text.startswith(start)), "")
 

@@ -21,6 +21,7 @@ from sweeper.tracking import foreign
 from sweeper.trial import Evaluation
 from tests.documented import (
     ELSEWHERE,
+    OF_A_SERVICE,
     PAGES,
     ROOT,
     SNIPPETS_ELSEWHERE,
@@ -76,7 +77,7 @@ def _finished(place: Path, sweep: Any) -> None:
             break
         value = 10.0 + trial.number % 7
         ledger.started(trial.number)
-        ledger.report(trial.number, Evaluation(2, {"fid": value}, protocol={"data": "digits"}))
+        ledger.report(trial.number, Evaluation(2, 1.0, {"fid": value}, protocol={"data": "digits"}))
         ledger.complete(trial.number, [value])
 
 
@@ -175,6 +176,7 @@ def test_nothing_is_called_impossible_that_no_page_shows() -> None:
         if not any(re.sub(r"^(\w+=\S* )+", "", c.text).startswith(start) for c in EVERY)
     ]
     assert not unused
+    assert {command.page for command in EVERY} >= set(OF_A_SERVICE)
     assert set(SNIPPETS_ELSEWHERE) == {
         page for page in SNIPPETS_ELSEWHERE if blocks(page, "python")
     }
