@@ -28,10 +28,12 @@ def page() -> str:
         parts.append(f"## {group.capitalize()}\n")
         parts += ["\n".join(_trick(trick)) + "\n" for trick in members]
     parts.append("## Presets\n")
-    rows = ["| preset | what it is | paper |", "|---|---|---|"]
+    rows = ["| preset | what it is | paper | networks as published at |", "|---|---|---|---|"]
     for name in presets.names():
         about = presets.load(name)
-        rows.append(f"| `{name}` | {_cell(about['summary'])} | {_cell(about['paper'])} |")
+        sizes = ", ".join(f"{size}" for size in about["published"]) or "no size"
+        paper, summary = _cell(about["paper"]), _cell(about["summary"])
+        rows.append(f"| `{name}` | {summary} | {paper} | {sizes}; {_cell(about['elsewhere'])} |")
     parts.append("\n".join(rows) + "\n")
     return "\n".join(parts)
 
@@ -55,6 +57,9 @@ def _trick(trick: type[Trick]) -> Iterator[str]:
         yield ""
         for other, reason in trick.conflicts.items():
             yield f"- Not with `{other}`: {reason}."
+    if trick.differences:
+        yield "\nNot as in the paper or its authors' code:\n"
+        yield from (f"- {difference}" for difference in trick.differences)
 
 
 def _range(domain: dict[str, object]) -> str:

@@ -36,6 +36,7 @@ def facts_of(key: str) -> dict[str, Any]:
         },
         "requires": list(trick.requires),
         "conflicts": conflicts,
+        "differences": list(trick.differences),
         "cost": catalogue.costs().get(key),
         "description": trick.description(),
     }

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import special, stats
+from scipy import special
 
 from sweeper.ablation.effects import Goal
 from sweeper.ablation.paired import holm
@@ -180,6 +180,8 @@ def toggle_shares(
     toggle had no say (None) are left out for that toggle. A sampler that learns repeats what worked
     before, so its trials are not independent and the intervals are too narrow by an unknown amount.
     """
+    from scipy import stats  # most of a second, which whoever reads a study does not wait
+
     scores = np.array([np.nan if value is None else value for value in values], dtype=np.float64)
     cost = np.where(np.isfinite(scores), scores if goal == "minimize" else -scores, np.inf)
     order = np.argsort(cost, kind="stable")

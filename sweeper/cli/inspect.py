@@ -27,7 +27,7 @@ from sweeper.cli.options import (
 from sweeper.cli.printing import number, print_table, say, setting
 from sweeper.cli.source import source_of
 from sweeper.cli.summary import summary_of
-from sweeper.errors import SweeperError, UserError
+from sweeper.errors import SweeperError
 from sweeper.home import SweepFolder
 from sweeper.trial import trial_name
 from sweeper.wording import over_of
@@ -173,11 +173,7 @@ def show(
     with source_of(home, server) as source:
         sight = source.sight(name, trial)
     standings, files = sight.standings, SweepFolder(sight.folder).trial(trial)
-    record = next((record for record in standings.trials if record.number == trial), None)
-    if record is None:
-        numbers = [record.number for record in standings.trials]
-        there = f"; the last one is {max(numbers)}" if numbers else ": it has none yet"
-        raise UserError(f"{name} has no trial {trial}{there}")
+    record = sight.record(trial)
     if json:
         print_json({**record.as_dict(), "folder": files})
         return

@@ -16,6 +16,7 @@ from sweeper.cli.printing import say
 from sweeper.protocols import Protocol, alike
 from sweeper.scheduling.events import (
     Event,
+    LimitsChanged,
     Listener,
     Noted,
     PhaseChanged,
@@ -104,6 +105,9 @@ class Progress:
                 self.explained, self.protocol = event.message, event.protocol
                 self._standings = None
                 self.over = sum(map(self._is_over, self.trials.values()))
+            case LimitsChanged():
+                self.explained, self.sweep, self.budget = event.message, event.sweep, event.budget
+                self._left = None
             case TrialStarted():
                 self.running[event.number] = Running(
                     event.number, event.role, event.steps, event.time
@@ -198,7 +202,7 @@ class Lines:
                 return f"{event.sweep.name} {verb}: {over}, {event.folder}"
             case PhaseChanged():
                 return f"{event.phase}: {event.message}" if event.message else event.phase
-            case Noted() | ProtocolChanged():
+            case Noted() | ProtocolChanged() | LimitsChanged():
                 return f"note: {event.message}"
             case TrialStarted():
                 again = " (resumed)" if event.resumed else ""

@@ -1,4 +1,4 @@
-"""The winner's final score: measured by a task of its own, with the resources of a trial.
+"""The winner's final score: measured by a worker of its own, with the resources of a trial.
 
 It is due once, when a search has ended, and follows from the ledger alone: a driver that was
 killed before the ledger had it measures again, to the same numbers, since the noise is seeded.
@@ -92,25 +92,28 @@ class Scoring:
 
     def _measured(self, number: int, interrupted: Interrupted) -> FinalScore | None:
         resources = self._sweep.resources
-        task = ray.remote(_measure).options(
-            num_cpus=resources.cpu, num_gpus=resources.gpu, max_retries=1
-        )
+        # An actor, for the head says whose those are, and not so of tasks (`cluster_machines`).
+        has = {"num_cpus": resources.cpu, "num_gpus": resources.gpu}
+        scorer = ray.remote(_Scorer).options(**has, max_restarts=1, max_task_retries=1).remote()
         folder = str(self._folder.trial(number))
         threads = max(1, int(resources.cpu))
-        said = task.remote(folder, str(self._cache), threads, self._parts)
+        measuring = scorer.measure.remote(folder, str(self._cache), threads, self._parts)
         told = -1
-        while not interrupted():
-            if not ray.wait([said], timeout=LOOK_EVERY)[0]:
-                continue
-            count, score = ray.get(next(said))
-            if score is not None:
-                return cast("FinalScore", score)
-            if (tenth := 10 * count // self._samples) > told:
-                told = tenth
-                self._tell(PhaseChanged("finishing", self._progress(number, count), time.time()))
-        with contextlib.suppress(ray.exceptions.RayError):
-            ray.cancel(said, force=True)
-        return None
+        try:
+            while not interrupted():
+                if not ray.wait([measuring], timeout=LOOK_EVERY)[0]:
+                    continue
+                count, score = ray.get(next(measuring))
+                if score is not None:
+                    return cast("FinalScore", score)
+                if (tenth := 10 * count // self._samples) > told:
+                    told = tenth
+                    said = self._progress(number, count)
+                    self._tell(PhaseChanged("finishing", said, time.time()))
+            return None
+        finally:
+            with contextlib.suppress(ray.exceptions.RayError):
+                ray.kill(scorer)
 
     @cached_property
     def _samples(self) -> int:
@@ -138,22 +141,23 @@ def winners(standings: Standings) -> list[Trial]:
     return chosen
 
 
-def _measure(
-    folder: str, cache: str, threads: int, parts: bytes
-) -> Iterator[tuple[int, FinalScore | None]]:
-    """How many images there are by now, over and over, and at last the score."""
-    import torch
+class _Scorer:
+    def measure(
+        self, folder: str, cache: str, threads: int, parts: bytes
+    ) -> Iterator[tuple[int, FinalScore | None]]:
+        """How many images there are by now, over and over, and at last the score."""
+        import torch
 
-    from trials.evaluation.final_score import final_score
+        from trials.evaluation.final_score import final_score
 
-    torch.set_num_threads(threads)
-    unpack(parts)
-    counts: Queue[int] = Queue()
-    yield 0, None
-    # Ray may have started this process with another umask.
-    with private(Path(cache).parent), ThreadPoolExecutor(1) as pool:
-        scored = pool.submit(final_score, Path(folder), cache=Path(cache), drawn=counts.put)
-        while not scored.done():
-            with contextlib.suppress(Empty):
-                yield counts.get(timeout=LOOK_EVERY), None
-        yield 0, scored.result()
+        torch.set_num_threads(threads)
+        unpack(parts)
+        counts: Queue[int] = Queue()
+        yield 0, None
+        # Ray may have started this process with another umask.
+        with private(Path(cache).parent), ThreadPoolExecutor(1) as pool:
+            scored = pool.submit(final_score, Path(folder), cache=Path(cache), drawn=counts.put)
+            while not scored.done():
+                with contextlib.suppress(Empty):
+                    yield counts.get(timeout=LOOK_EVERY), None
+            yield 0, scored.result()

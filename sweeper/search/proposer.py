@@ -29,6 +29,7 @@ from sweeper.search.repeats import propose_once
 from sweeper.search.sampler import Result, Sampler, Turn, mix
 from sweeper.sweepfile.model import Sweep
 from sweeper.sweepfile.space import Draw, apply, base_draw, walk
+from sweeper.sweepfile.ties import with_ties
 from sweeper.trial import Role, Trial
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ class Proposer:
             return None
         cell, seed = due[0]
         values = {**cell.settings, "seed": seed}
-        draw = Draw(values, apply(self._sweep.base, values))
+        draw = Draw(values, apply(self._sweep.base, with_ties(self._sweep.parameters, values)))
         of = first.get(cell.key)
         role: Role = "search" if of is None else "replicate"
         named = {"label": cell.label, "key": cell.key}
@@ -197,11 +198,9 @@ class Proposer:
         return draw, turn
 
     @property
-    def budget(self) -> int | None:
-        """How many trials the search will have; None where nothing limits them."""
-        if not self._sampler.ends:
-            return self._sweep.limits.trials
-        return self._sampler.count(self._base_stands_beside())
+    def count(self) -> int | None:
+        """How many trials the search has by itself; None where it has no end."""
+        return self._sampler.count(self._base_stands_beside()) if self._sampler.ends else None
 
     def _base_stands_beside(self) -> bool:
         """Whether the search begins with a base configuration that is no point of its space."""

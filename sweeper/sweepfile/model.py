@@ -126,7 +126,9 @@ class Sweep:
             "name": self.name,
             "description": self.description,
             "base": copy.deepcopy(dict(self.base)),
-            "parameters": {item.path: item.as_dict() for item in self.parameters},
+            "parameters": {
+                path: domain for item in self.parameters for path, domain in item.entries()
+            },
             "objective": [item.model_dump() for item in self.objective],
             "search": _written("search", self.search),
             "scheduler": _written("scheduler", self.scheduler),

@@ -18,6 +18,8 @@ from sweeper.sweepfile.domains import (
     exact,
     same,
 )
+from sweeper.sweepfile.ties import KEY as TIE
+from sweeper.sweepfile.ties import read_ties
 from trials.problems import nearest
 
 FORMS: dict[str, tuple[str, ...]] = {
@@ -34,7 +36,10 @@ FORMS: dict[str, tuple[str, ...]] = {
 """Distribution → the keys that it reads. The names are those of W&B sweeps."""
 
 TOGGLE_KEYS = ("toggle", "knobs")
-ALL_KEYS = ("values", "value", "min", "max", "distribution", "q", "step", *TOGGLE_KEYS, "when")
+ALL_KEYS = (
+    *("values", "value", "min", "max", "distribution", "q", "step", *TOGGLE_KEYS, "when"),
+    TIE,
+)
 
 ROOT: Path = ("parameters",)
 
@@ -43,11 +48,12 @@ def read_parameters(document: Document, raw: Mapping[str, Any]) -> dict[str, Par
     """Every parameter of the section that can be understood; problems go to the document."""
     parameters = {}
     conditions = {}
+    tied, raw = read_ties(document, raw)
     for path, given in raw.items():
         domain, when = _read_parameter(document, path, given)
         conditions[path] = when or {}
         if domain is not None and when is not None:
-            parameters[path] = Parameter(path, domain, when)
+            parameters[path] = Parameter(path, domain, when, tied.get(path, ()))
     _check_conditions(document, conditions, parameters, raw)
     return parameters
 

@@ -749,7 +749,7 @@ def test_inception_weights_that_are_nowhere_are_told_with_the_ways_out(
     assert f"are not at {tmp_path}/torch/hub/checkpoints/weights-inception" in problem.message
     assert "cannot be fetched from https://" in problem.message
     assert "(no route to host)" in problem.message
-    assert "evaluation.extractor.weights; or another extractor" in problem.expected
+    assert "evaluation.extractor.weights; or an extractor that" in problem.expected
     monkeypatch.setattr(inception, "why_not_fetched", lambda url: "")
     parse_sweep(sweep_with(base=base))
     parse_sweep(sweep_with(base="{data: digits}"))

@@ -29,6 +29,7 @@ class LeastSquares(UncentredLoss):
     summary = "squares instead of cross-entropy: gradients far from the border do not vanish"
     formula = "D: E (r - b)^2 + E (f - a)^2    G: E (f - c)^2"
     paper = "Mao et al. 2017, arXiv:1611.04076"
+    differences = ("The paper's factor ½ is left out.",)
     takes_targets = True
 
     class Config(PartConfig):

@@ -37,6 +37,13 @@ class Wasserstein(UncentredLoss):
                 + ", ".join(LIPSCHITZ)
                 + " (arXiv:1701.07875, section 3)"
             )
+        critic = trial.optimizer.discriminator
+        momentum = max(getattr(critic, name, 0.0) for name in ("beta1", "momentum"))
+        if momentum > 0 and "gradient_penalty" not in trial.tricks:
+            yield (
+                f"loss: wgan with momentum ({critic.name} at {momentum:g}) in the critic becomes "
+                "unstable; use rmsprop, or beta1 0 (arXiv:1701.07875, section 4.3)"
+            )
 
     def prepare(self, game: Game) -> None:
         self._estimate: Tensor | None = None

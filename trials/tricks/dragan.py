@@ -36,6 +36,9 @@ class Dragan(Trick):
     summary = "holds the discriminator's gradient norm at 1 around real images"
     formula = "λ E(‖∇D(x + δ)‖₂ - 1)²,  δ = c std(x) U(0,1)"
     paper = "Kodali et al. 2017, arXiv:1705.07215"
+    differences = (
+        "The code goes a random share of the way to its noise, one a sample; here the whole way.",
+    )
     conflicts = {
         "weight_clipping": "both bound the slope, and clipped weights cannot meet the target"
     }

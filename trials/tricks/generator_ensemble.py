@@ -117,6 +117,9 @@ class GeneratorEnsemble(Trick):
     summary = "samples from a mixture of generators, chosen greedily so that its distance falls"
     formula = "S ← S ∪ {argmin_i d²(S ∪ {i})} while d² falls"
     paper = "Wang et al. 2016, arXiv:1612.00991"
+    differences = (
+        "The paper mixes all its members; here the mixture's Fréchet distance chooses them.",
+    )
     order = 60
     samples_from = "ensemble"
     # In a few steps generators differ enough to be mixed only if they learn fast.

@@ -24,6 +24,9 @@ class Stddev(Trick):
     summary = "shows the discriminator the spread of a group of samples as a feature map"
     formula = "mean over features and places of std over a group, as one more map"
     paper = "Karras et al. 2017, arXiv:1710.10196"
+    differences = (
+        "A batch that the group does not divide is dealt to groups of that size and more.",
+    )
     compares = True
 
     class Config(PartConfig):

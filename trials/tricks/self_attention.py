@@ -30,6 +30,9 @@ class Attention(Trick):
     summary = "lets distant places of a feature map see each other"
     formula = "y = γ v(Σ_i softmax_i(f(x_i)ᵀ g(x_j)) h(x_i)) + x"
     paper = "Zhang et al. 2018, arXiv:1805.08318"
+    differences = (
+        "As the authors' code, not the paper's text: keys and values of a quarter of the places.",
+    )
 
     class Config(PartConfig):
         resolution: int = knob(

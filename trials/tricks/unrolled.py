@@ -89,6 +89,7 @@ class Unrolled(Trick):
     summary = "the generator's gradient flows through k future discriminator steps"
     formula = "min over G of L_G(θ_G, θ_D^k),  θ_D^{i+1} = θ_D^i - η ∇ L_D(θ_D^i)"
     paper = "Metz et al. 2016, arXiv:1611.02163"
+    differences = ("Weight decay, and what tricks do after a step, is not imagined.",)
     judges_real = True
     conflicts = {"experience_replay": "imagined steps would fill its buffer with imagined images"}
 
