@@ -31,6 +31,7 @@ ELSEWHERE: Mapping[str, str] = {
     "optuna-dashboard": "goes on until it is ended: tests/integration/test_optuna_dashboard.py",
     "python -m benchmarks": "takes minutes to hours; its numbers stand beside it",
     "python -c 'import mlflow": "MLflow behind a service: tests/service/test_mlflow_door.py",
+    "sweeper sync": "an MLflow server of somebody's: tests/integration/test_mlflow_browsing.py",
     "sweeper run mine.yaml --home /shared": "a cluster of several machines",
 }
 """Beginning of a command → why it is run in no folder of this test, and where else it is."""
@@ -43,6 +44,7 @@ OF_A_SERVICE: Mapping[str, str] = {
 
 SNIPPETS_ELSEWHERE: Mapping[str, str] = {
     "docs/client.md": "a service: tests/service/test_client.py has the same calls",
+    "docs/mlflow.md": "an MLflow with runs: tests/integration/test_mlflow_browsing.py asks the same",
     "docs/parts.md": "each is a part, which tests/conformance/test_parts_page.py tries",
     "CONTRIBUTING.md": "a trick, which tests/unit/test_documentation.py trains",
 }
