@@ -44,7 +44,7 @@ OF_A_SERVICE: Mapping[str, str] = {
 
 SNIPPETS_ELSEWHERE: Mapping[str, str] = {
     "docs/client.md": "a service: tests/service/test_client.py has the same calls",
-    "docs/mlflow.md": "an MLflow with runs: tests/integration/test_mlflow_browsing.py asks the same",
+    "docs/mlflow.md": "an MLflow with runs: tests/integration/test_mlflow_browsing.py",
     "docs/parts.md": "each is a part, which tests/conformance/test_parts_page.py tries",
     "CONTRIBUTING.md": "a trick, which tests/unit/test_documentation.py trains",
 }
