@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import sys
+from typing import Annotated
 
 import typer
 
@@ -59,6 +60,24 @@ for group in (
     tokens,
 ):
     group.register(app)
+
+
+def _version(asked: bool) -> None:
+    """Print the version and be done."""
+    if asked:
+        from importlib.metadata import version
+
+        say(f"gan-sweeper {version('gan-sweeper')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say the version.")
+    ] = False,
+) -> None:
+    """Search GAN training, prove the result, record every run."""
 
 
 # Typer carries its own copy of click or uses the installed one, as its version has it; its error

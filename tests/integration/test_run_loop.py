@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,7 @@ from sweeper.scheduling.events import (
     TrialEvaluated,
     TrialStarted,
 )
+from sweeper.scheduling.meter import Meter
 from sweeper.scheduling.run import run
 from sweeper.scheduling.steering import Pulse, Steering
 from sweeper.search.sampler import Sampler, Turn
@@ -384,15 +387,27 @@ def test_a_driver_whose_steering_says_that_it_was_superseded_ends(home):
     outcome = run(sweep(base={"seconds": 0.5}), home, factory=fake, record=False, steering=Gone())
     assert (outcome.state, outcome.message) == ("failed", "attempt 2 drives it now")
     assert not any(home.sweep("probe").report.iterdir())
+    deadline = time.monotonic() + 60
+    while ray.available_resources().get("CPU") != 2:  # its workers hold nothing any more
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
 
 
-def test_time_that_is_up_lets_running_trials_end_and_starts_no_more(home):
-    spec = sweep(base={"seconds": 0.2}, trials=50, limits={"hours": 12.0 / 3600})
-    outcome, _ = go(spec, home)
+def test_time_that_is_up_lets_running_trials_end_and_starts_no_more(home, monkeypatch):
+    late: list[TrialEnded] = []
+    clock = lambda: time.monotonic() + (3600.0 if len(late) >= 3 else 0.0)  # noqa: E731
+    monkeypatch.setattr("sweeper.scheduling.conductor.Meter", partial(Meter, clock=clock))
+
+    def hear(event: Event) -> None:
+        if isinstance(event, TrialEnded):
+            late.append(event)
+
+    spec = sweep(base={"seconds": 0.2}, trials=50, limits={"hours": 1.0})
+    outcome, _ = go(spec, home, hear)
     assert outcome.state == "stopped"
     assert "limits.hours" in outcome.message
     assert all(one.state == "completed" for one in outcome.records)
-    assert 2 <= len(outcome.records) < 40
+    assert 3 <= len(outcome.records) <= 5  # the third, and what was at work when it ended
     assert go(spec, home)[0].state == "stopped"
 
 

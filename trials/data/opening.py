@@ -87,6 +87,23 @@ def _some_choice(source: type[DataSource], knob: str) -> Any:
     return next(iter(get_args(field.annotation)), None) if field and field.is_required() else None
 
 
+def reference_of(
+    config: DataSource.Config, dataset: Dataset, reference: str, cache: Path | None
+) -> Dataset:
+    """What generated items are measured against: the data that are trained on, or, where
+    `reference` is `test`, their test split.
+
+    Raises:
+        DataError: there is none, or it cannot be read.
+    """
+    if reference == "train":
+        return dataset
+    apart = config.part(config).test_split()
+    if apart is None:
+        raise DataError(f"data ({config.name}): have no test split to measure against")
+    return open_data(apart, cache=cache)
+
+
 def lenient(config: DataSource.Config) -> DataSource.Config:
     """The same data, however many of their pictures are corrupt: to look at them, not to train."""
     return config.model_copy(update={"max_corrupt": 1.0} if hasattr(config, "max_corrupt") else {})

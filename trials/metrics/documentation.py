@@ -1,7 +1,4 @@
-"""Measures and extractors as a page: docs/measures.md is what this prints.
-
-python -m trials.metrics.documentation > docs/measures.md
-"""
+"""Measures and extractors as a page: docs/measures.md (`make docs`)."""
 
 from __future__ import annotations
 
@@ -17,9 +14,9 @@ from trials.part import Part
 OPENING = """\
 # Measures and extractors
 
-What an evaluation measures and through which network, made from the classes by
-`python -m trials.metrics.documentation`. [Health and scores](health.md) says what a value is
-recorded with and when two may be compared.
+What an evaluation measures and through which network, made from the classes (`make docs`).
+[Feature extractors](extractors.md) says what each network is worth, [health and scores](health.md)
+what a value is recorded with and when two may be compared.
 
 ```yaml
 evaluation:
@@ -98,13 +95,31 @@ def _extractors() -> Iterator[str]:
 
 def _settings(kind: type[Part]) -> Iterator[str]:
     """A table of the knobs of every part of a kind, if any has one."""
-    rows = [
-        _row([f"`{key}.{name}`", _default(field)], field.description or "")
-        for key, part in kind.all().items()
-        for name, field in part.Config.model_fields.items()
-    ]
+    rows = [row for part in kind.all().values() for row in settings_of(part)]
     if rows:
         yield from ("", "| setting | default | meaning |", "|---|---|---|", *rows)
+
+
+def page_with_extractors(whole: str) -> str:
+    """docs/extractors.md with the part made anew in which each extractor has the text of its file:
+    from the first that has a heading down to the end."""
+    written = whole.partition("\n## `")[0].rstrip("\n")
+    made = "\n".join(line for key in Extractor.all() for line in _about(key))
+    return f"{written}\n\n{made.rstrip()}\n"
+
+
+def _about(key: str) -> Iterator[str]:
+    extractor = Extractor.named(key)
+    yield f"## `{key}`\n"
+    yield f"{extractor.description()}\n"
+    if rows := list(settings_of(extractor)):
+        yield from ("| setting | default | meaning |", "|---|---|---|", *rows, "")
+
+
+def settings_of(part: type[Part]) -> Iterator[str]:
+    """A row for every knob of a part."""
+    for name, field in part.Config.model_fields.items():
+        yield _row([f"`{part.key}.{name}`", _default(field)], field.description or "")
 
 
 def _default(field: FieldInfo) -> str:
@@ -119,7 +134,3 @@ def _kinds(kinds: Iterable[str]) -> str:
 
 def _row(cells: Iterable[str], last: str) -> str:
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in (*cells, last)) + " |"
-
-
-if __name__ == "__main__":
-    print(page(), end="")
