@@ -23,6 +23,7 @@ def outlook_of(sweep: Sweep, cache: Path | None = None) -> dict[str, Any]:
         DataError: the data cannot be read.
         ExtractorError: nor the extractor.
     """
+    from sweeper.search.repeats import repeats_in_words
     from trials.config import load_config, warnings_of
     from trials.data import cheap_warnings, open_data, survey
 
@@ -33,6 +34,7 @@ def outlook_of(sweep: Sweep, cache: Path | None = None) -> dict[str, Any]:
         "plan": plan_in_words(sweep, trials),
         "warnings": warnings_of(config) + _of_an_extractor_on_strange_data(config, cache),
     }
+    found["warnings"] += filter(None, [repeats_in_words(sweep)])
     if cache is None:
         found["warnings"] += cheap_warnings(config.data)
     else:

@@ -12,10 +12,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, NamedTuple, Self
-
-from pydantic import BeforeValidator, Field
-from pydantic_core import PydanticCustomError
+from typing import Any, ClassVar, NamedTuple, Self
 
 from trials.part import PartConfig, knob
 
@@ -64,16 +61,7 @@ class Fault(NamedTuple):
     nearest: str = ""
 
 
-def _no_truth_value(value: Any) -> Any:
-    # Python counts True as 1, and so would pydantic: `trials: yes` is a mistake, not one trial.
-    if isinstance(value, bool):
-        raise PydanticCustomError("number_type", "Input should be a number")
-    return value
-
-
-Whole = Annotated[int, BeforeValidator(_no_truth_value)]
 Scalar = bool | int | float | str
-Number = Annotated[float, BeforeValidator(_no_truth_value), Field(allow_inf_nan=False)]
 
 
 class SamplerConfig(PartConfig):
@@ -82,11 +70,14 @@ class SamplerConfig(PartConfig):
     part: ClassVar[Any]
     """The sampler (`sweeper.search.sampler`), a class of a room above."""
 
-    seed: Whole = knob(
+    seed: int = knob(
         0, "seed of the proposals; the trainings have their own, `seed` in the base", ge=0, lt=2**32
     )
     start_with_base: bool = knob(
         True, "whether the first trial is the base configuration as it stands"
+    )
+    repeat: bool = knob(
+        False, "whether a point that has been tried may be trained once more, on the same seed"
     )
 
 
@@ -110,7 +101,7 @@ class DesignConfig(PartConfig):
     part: ClassVar[Any]
     """The design (`sweeper.ablation.design_kind`), a class of a room above."""
 
-    seeds: Whole | tuple[Whole, ...] = knob(
+    seeds: int | tuple[int, ...] = knob(
         5,
         "how many seeds, counted from that of the base, or which; more may be added later",
     )

@@ -96,7 +96,7 @@ class TrialConfig(Settings):
     device: Annotated[str, Role.SHAPES_WEIGHTS] = Field(
         default="auto",
         pattern=r"^(auto|cpu|cuda(:\d+)?)$",
-        description="auto: a GPU if there is one",
+        description="auto (a GPU if there is one), cpu, cuda or cuda:N",
     )
 
     @field_validator("parts")

@@ -26,7 +26,6 @@ def facts_of(key: str) -> dict[str, Any]:
         "summary": trick.summary,
         "formula": trick.formula,
         "paper": trick.paper,
-        "source": trick.source.split(),
         "knobs": {
             knob: {
                 "default": field.get_default(call_default_factory=True),

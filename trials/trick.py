@@ -79,8 +79,7 @@ class Trick(Part):
     group: ClassVar[str] = ""
     formula: ClassVar[str] = ""
     paper: ClassVar[str] = ""
-    source: ClassVar[str] = ""
-    """The numbers of the source documents that name it."""
+    """Where it comes from: authors, year and arXiv number, or the name of a post."""
 
     slot: ClassVar[str] = ""
     """At most one trick of a slot is on. `loss`, `conditioning` and `task` are keys of the

@@ -27,9 +27,10 @@ from sweeper.cli.options import (
 from sweeper.cli.printing import number, print_table, say, setting
 from sweeper.cli.source import source_of
 from sweeper.cli.summary import summary_of
-from sweeper.errors import SweeperError, UserError
+from sweeper.errors import SweeperError
 from sweeper.home import SweepFolder
 from sweeper.trial import trial_name
+from sweeper.wording import over_of
 
 if TYPE_CHECKING:
     from sweeper.trial import Trial
@@ -67,9 +68,9 @@ def _print_listing(listing: Sequence[dict[str, Any]]) -> None:
         "sweep": lambda sweep: sweep["name"],
         "owner": lambda sweep: sweep["owner"],
         "state": lambda sweep: sweep["state"],
-        "trials": lambda sweep: f"{sweep['over']}/{sweep['budget'] or '?'}",
+        "trials": lambda sweep: over_of(sweep["over"], sweep["budget"]),
         "failed": lambda sweep: sweep["failed"],
-        "best": lambda sweep: number(sweep["best"]),
+        "best": lambda sweep: f"{sweep['metric']} {number(sweep['best'])}",
     }
     shown = [title for title in columns if title not in ("owner", "failed") or title in listing[0]]
     print_table(shown, [[columns[title](sweep) for title in shown] for sweep in listing])
@@ -103,7 +104,7 @@ def status(
     counts = ", ".join(
         f"{count} {words.get(state, state)}" for state, count in standings.counts.items()
     )
-    say(f"  trials   {counts or 'none yet'}; {sight.over} of {sight.budget or '?'} over")
+    say(f"  trials   {counts or 'none yet'}; {over_of(sight.over, sight.budget)} over")
     if best := best_in_words(standings):
         say(f"  best     {best}")
     if verdict := verdict_in_words(standings):
@@ -172,11 +173,7 @@ def show(
     with source_of(home, server) as source:
         sight = source.sight(name, trial)
     standings, files = sight.standings, SweepFolder(sight.folder).trial(trial)
-    record = next((record for record in standings.trials if record.number == trial), None)
-    if record is None:
-        numbers = [record.number for record in standings.trials]
-        there = f"; the last one is {max(numbers)}" if numbers else ": it has none yet"
-        raise UserError(f"{name} has no trial {trial}{there}")
+    record = sight.record(trial)
     if json:
         print_json({**record.as_dict(), "folder": files})
         return

@@ -84,7 +84,6 @@ def _one(name: str, json: bool) -> None:
     about = {
         "formula": facts["formula"],
         "paper": facts["paper"],
-        "sources": " ".join(facts["source"]) or "-",
         "path": facts["path"],
         "from": facts["from"],
         "needs": " or ".join(facts["requires"]),

@@ -14,6 +14,7 @@ import contextlib
 import time
 from collections.abc import Collection
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sweeper.company import Company
 from sweeper.errors import LedgerError, Superseded, SweeperError, UserError
@@ -21,7 +22,6 @@ from sweeper.home import Home, Request, SweepFolder
 from sweeper.privacy import private
 from sweeper.scheduling.closing import Ending, closing
 from sweeper.scheduling.cluster import ClusterLost, environment
-from sweeper.scheduling.conclusion import Results, conclude
 from sweeper.scheduling.conductor import Conductor
 from sweeper.scheduling.events import (
     Listener,
@@ -36,7 +36,7 @@ from sweeper.scheduling.final_score import Scoring
 from sweeper.scheduling.machines import Mark, count_machines
 from sweeper.scheduling.recorder import Recorder, resolved
 from sweeper.scheduling.requests import Requests
-from sweeper.scheduling.spec_files import going_on, keep_spec
+from sweeper.scheduling.spec_files import going_on, keep_spec, make_way
 from sweeper.scheduling.steering import Steering
 from sweeper.scheduling.trainable import Factory, build_training
 from sweeper.scheduling.tune_loop import Tuning
@@ -50,6 +50,9 @@ from sweeper.sweepfile.model import Sweep
 from sweeper.tracking.address import tracking_uri
 from trials.origins import raised_by_another
 from trials.temporary import remove_leftovers
+
+if TYPE_CHECKING:
+    from sweeper.scheduling.conclusion import Results
 
 PATIENCE = 60.0
 """Seconds to wait at the end until MLflow has everything."""
@@ -94,8 +97,8 @@ def run(
     What goes wrong once it runs is an Outcome with state `failed`, and can be resumed.
 
     Raises:
-        UserError: the sweep cannot be run as it is: SpecConflict, AnotherHome, or the cluster
-            lacks what a trial needs.
+        UserError: the sweep cannot be run as it is: SpecConflict, AnotherHome, RecordedElsewhere,
+            or the cluster lacks what a trial needs.
         SweepBusy: another process runs it.
         ProtocolChanged: its study has values of several protocols, which nobody has accepted.
         LedgerError: its study is damaged.
@@ -103,6 +106,7 @@ def run(
     """
     folder = home.sweep(sweep.name)
     uri = tracking_uri(home.path, sweep.tracking.uri) if record else None
+    make_way(sweep, home, folder, events)
     alone = sole_driver(sweep.name, take_over=take_over or adopt)
     with private(home.path), folder.lock(take_over=take_over), alone, environment():
         folder.create()
@@ -117,10 +121,9 @@ def run(
         asked = steering or _by_control_file(folder, resume)
         ledger.retry(retry_failed)
         with recording(uri, home, folder, company) if uri else contextlib.nullcontext() as wires:
-            this_run = _Run(
+            return _Run(
                 sweep, home, folder, ledger, company, wires, events, report, asked, factory
-            )
-            return this_run.through()
+            ).through()
 
 
 class _Run:
@@ -197,6 +200,7 @@ class _Run:
             self._ledger,
             self._recorder,
             self._home.cache,
+            self._tell,
             self._company.parts,
         )
         tuning = Tuning(
@@ -275,6 +279,10 @@ class _Run:
         try:
             conductor.meter.keep()
             if self._report:
+                # Matplotlib takes a second, for which no trial need wait.
+                from sweeper.scheduling.conclusion import conclude
+
+                self._tell(PhaseChanged("finishing", "writing the report", time.time()))
                 results = conclude(
                     self._sweep, self._folder, self._ledger, state=state, recorder=self._recorder
                 )

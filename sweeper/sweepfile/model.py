@@ -29,6 +29,7 @@ MAY_CHANGE = (
     "limits",
     "resources",
     "tracking",
+    "search.repeat",
     "seeds.confirm_top",
     "seeds.confirm_base",
     "seeds.replicates",
@@ -156,9 +157,9 @@ class Sweep:
         return configurations * self.seeds.replicates
 
     def going_on(self, begun: Sweep) -> Sweep:
-        """This sweep as it goes on where `begun` has begun under its name: the base is confirmed or
-        not as it was then, where nothing else is said now, and a default range is searched as a
-        whole where it was."""
+        """This sweep as it goes on where `begun` has begun under its name: the base is confirmed
+        and points are repeated or not as it was then, where nothing else is said now, and a default
+        range is searched as a whole where it was."""
         domains = {parameter.path: parameter.domain for parameter in begun.parameters}
         parameters = tuple(
             dataclasses.replace(parameter, domain=parameter.whole)
@@ -169,7 +170,10 @@ class Sweep:
         seeds = self.seeds
         if "confirm_base" not in seeds.model_fields_set:
             seeds = seeds.model_copy(update={"confirm_base": begun.seeds.confirm_base})
-        return dataclasses.replace(self, seeds=seeds, parameters=parameters)
+        search = self.search
+        if "repeat" not in search.model_fields_set:
+            search = search.model_copy(update={"repeat": begun.search.repeat})
+        return dataclasses.replace(self, seeds=seeds, search=search, parameters=parameters)
 
     @property
     def fingerprint(self) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from sweeper.sweepfile import wandb
 from sweeper.sweepfile.document import Document, Path, one_of, shown
 from sweeper.sweepfile.domains import (
     Domain,
@@ -88,20 +89,12 @@ def _read_when(document: Document, at: Path, given: Any) -> dict[str, tuple[Any,
 def _read_domain(
     document: Document, at: Path, path: str, given: Mapping[str, Any]
 ) -> Domain | None:
-    if "probabilities" in given:
-        document.add(
-            (*at, "probabilities"),
-            "values are drawn with equal probability, and the sampler learns which are good",
-            "no `probabilities`",
-        )
-        return None
-    unknown = [key for key in given if key not in ALL_KEYS]
-    for key in unknown:
-        document.add(
-            (*at, key), "there is no such setting", one_of(ALL_KEYS), nearest(key, ALL_KEYS)
-        )
-    if unknown:
-        return None
+    count = len(document.problems)
+    _refuse_unknown(document, at, given)
+    if len(document.problems) > count:
+        if "distribution" in given:
+            _form(document, at, given)
+        return None  # what else is wrong may follow from what was said
     if "toggle" in given or "knobs" in given:
         return _read_toggle(document, at, path, given)
     form = _form(document, at, given)
@@ -114,6 +107,18 @@ def _read_domain(
         if form == "categorical"
         else _read_range(document, at, given, form)
     )
+
+
+def _refuse_unknown(document: Document, at: Path, given: Mapping[str, Any]) -> None:
+    """Report every setting that no domain has; those of W&B with what to write instead."""
+    if given.get("distribution") in wandb.DISTRIBUTIONS:
+        given = {key: value for key, value in given.items() if key not in ("mu", "sigma")}
+    for key in given:
+        if key in wandb.SETTINGS:
+            document.add((*at, key), "is a setting of W&B's", wandb.SETTINGS[key])
+        elif key not in ALL_KEYS:
+            close = nearest(str(key), ALL_KEYS)
+            document.add((*at, key), "there is no such setting", one_of(ALL_KEYS), close)
 
 
 def _read_toggle(
@@ -142,12 +147,12 @@ def _form(document: Document, at: Path, given: Mapping[str, Any]) -> str | None:
         name = given["distribution"]
         if isinstance(name, str) and name in FORMS:
             return name
-        document.add(
-            (*at, "distribution"),
-            f"there is no distribution {shown(name)}",
-            one_of(FORMS),
-            nearest(str(name), FORMS),
-        )
+        told = f"there is no distribution {shown(name)}"
+        here = (*at, "distribution")
+        if isinstance(name, str) and name in wandb.DISTRIBUTIONS:
+            document.add(here, told, wandb.DISTRIBUTIONS[name])
+        else:
+            document.add(here, told, one_of(FORMS), nearest(str(name), FORMS))
         return None
     if "values" in given:
         return "categorical"

@@ -13,11 +13,32 @@ from trials.by_name import ByName
 from trials.data.dataset import Dataset
 from trials.data.faults import SettingError
 from trials.data.source import DataSource
-from trials.errors import DataError
+from trials.errors import ConfigError, DataError
 from trials.problems import Problem
+from trials.settings import Settings
+from trials.validation import problems_from
 
 AnyData = Annotated[Any, ByName(DataSource)]
 """The settings of any source. A bare name stands for that source with its defaults."""
+
+
+class _Alone(Settings):
+    """Data that are given by themselves."""
+
+    data: AnyData
+
+
+def read_data(given: Mapping[str, Any]) -> DataSource.Config:
+    """The settings of a source of data that are given without a training around them.
+
+    Raises:
+        ConfigError: with everything that is wrong with them.
+    """
+    try:
+        config: DataSource.Config = _Alone.model_validate({"data": dict(given)}).data
+    except ValidationError as error:
+        raise ConfigError(problems_from(error, _Alone)) from error
+    return config
 
 
 def check_data(config: DataSource.Config) -> list[Problem]:

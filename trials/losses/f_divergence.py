@@ -6,8 +6,7 @@
     generator      −E g(f)              `alternative`, section 3.2: as the non-saturating game
                    −E f*(g(f))          `original`
 
-g and f* as in the paper's tables 2 and 6; a higher score is more real in each. Sources: 001, 003,
-which name divergences without this paper.
+g and f* as in the paper's tables 2 and 6; a higher score is more real in each.
 
     divergence          g(v)                    f*(g(v))
     kl                  v                       exp(v − 1)
@@ -66,7 +65,6 @@ class FDivergence(AdversarialLoss):
     summary = "any f-divergence as the game: KL, reverse KL, Pearson, Hellinger, Jensen-Shannon"
     formula = "D: -E g(r) + E f*(g(f))    G: -E g(f), or -E f*(g(f))"
     paper = "Nowozin, Cseke and Tomioka 2016, arXiv:1606.00709"
-    source = "001 003"
 
     class Config(PartConfig):
         divergence: Literal[

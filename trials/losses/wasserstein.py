@@ -1,4 +1,4 @@
-"""Wasserstein GAN (Arjovsky et al. 2017, arXiv:1701.07875). Sources: 000, 001, 003.
+"""Wasserstein GAN (Arjovsky et al. 2017, arXiv:1701.07875).
 
     critic     E f − E r
     generator  −E f
@@ -28,7 +28,6 @@ class Wasserstein(UncentredLoss):
     summary = "a critic that estimates the earth mover's distance; needs a Lipschitz control"
     formula = "D: E f - E r    G: -E f    with D 1-Lipschitz"
     paper = "Arjovsky et al. 2017, arXiv:1701.07875"
-    source = "000 001 003"
 
     @classmethod
     def advise(cls, config: Any, trial: Trial) -> Iterable[str]:

@@ -110,9 +110,9 @@ def _check_keeper(
 
 def foreign_classes(config: EvaluationConfig, data: str, kind: str) -> str:
     """The extractor whose classes, if it has any, are not those of the data, which are of this
-    source and `kind`; empty where they are."""
+    source and `kind`; empty where they are or may be."""
     extractor = decided(config.extractor, data, kind).part
-    return "" if data in extractor.classes_of else extractor.key
+    return "" if extractor.own_classes or data in extractor.classes_of else extractor.key
 
 
 def advice_on_measures(config: EvaluationConfig, data: str, kind: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""Dropout in either player (Srivastava et al. 2014). Source: 003, among what a judge may be given.
+"""Dropout in either player (Srivastava et al. 2014).
 
     every number of a feature map is 0 with probability p, else divided by 1 − p
 
@@ -36,7 +36,6 @@ class Dropout(Trick):
     summary = "drops a share of either player's features while it learns"
     formula = "h ← m ⊙ h / (1 - p),  m ~ Bernoulli(1 - p)"
     paper = "Isola et al. 2016, arXiv:1611.07004"
-    source = "003"
     differences = ("pix2pix samples with dropout on; here it is off, so that z decides a sample.",)
 
     class Config(PartConfig):

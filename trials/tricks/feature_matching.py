@@ -4,7 +4,7 @@
 
 h are the activations that the discriminator's last layer reads, or, with `layer`, the maps after
 its first block of that size (the paper: an intermediate layer). The term replaces the generator's
-adversarial loss, as in the paper, or joins it. Sources: 000, 002, 003.
+adversarial loss, as in the paper, or joins it.
 """
 
 from __future__ import annotations
@@ -49,7 +49,6 @@ class FeatureMatching(Trick):
     summary = "the generator matches the mean of the discriminator's features"
     formula = "‖E h(x) - E h(G(z))‖²"
     paper = "Salimans et al. 2016, arXiv:1606.03498"
-    source = "000 002 003"
     judges_real = True
 
     class Config(PartConfig):

@@ -1,11 +1,10 @@
-"""Several discriminators at several scales (Wang et al. 2017, arXiv:1711.11585). Source: 001.
+"""Several discriminators at several scales (Wang et al. 2017, arXiv:1711.11585).
 
     L_D = Σ_s L_D(D_s),   L_G = Σ_s L_G(D_s)
 
-D_s has the same structure and its own weights, and judges the image pooled s times by two. The
-source pools by maximum and the paper by average; the source is followed by default. Penalties on
-scores and gradients are each judge's own, and add up too; gradients are those at the image before
-it is pooled.
+D_s has the same structure and its own weights, and judges the image pooled s times by two: by
+maximum, or as the paper by average. Penalties on scores and gradients are each judge's own, and add
+up too; gradients are those at the image before it is pooled.
 """
 
 from __future__ import annotations
@@ -66,8 +65,7 @@ class MultiScaleDiscriminator(Trick):
     summary = "several discriminators judge the image at several sizes; their losses add up"
     formula = "L = Σ_s L(D_s),  D_s judges the image pooled s times by two"
     paper = "Wang et al. 2017, arXiv:1711.11585"
-    source = "001"
-    differences = ("Pools by maximum as source 001 says; the paper by average (a knob).",)
+    differences = ("Pools by maximum as practitioners advise; the paper by average (a knob).",)
     order = -50
     conflicts = {
         "ebgan": "its energy compares an image with one reconstruction",

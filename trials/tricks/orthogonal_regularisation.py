@@ -6,7 +6,6 @@
 summed over the layers. Which of WᵀW and WWᵀ is meant by a filter bank is a convention; here W has
 one row a filter (output), and the Gram matrix of the filters is taken, as BigGAN's code does. It
 leaves out the generator's class embedding, as that code does, unless `class_embedding` is on.
-Source: 000.
 """
 
 from __future__ import annotations
@@ -39,7 +38,6 @@ class OrthogonalRegularisation(Trick):
     summary = "pulls the filters of each layer towards orthogonality"
     formula = "β ‖WᵀW - I‖²_F,  or BigGAN's β ‖WᵀW ⊙ (1 - I)‖²_F"
     paper = "Brock et al. 2018, arXiv:1809.11096"
-    source = "000"
     example = {"conditioning": "concat", "networks": {"generator": {"embedding": 4}}}
 
     class Config(PartConfig):

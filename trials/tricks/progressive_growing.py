@@ -1,4 +1,4 @@
-"""Progressive growing (Karras et al. 2017, arXiv:1710.10196). Sources: 001, 003.
+"""Progressive growing (Karras et al. 2017, arXiv:1710.10196).
 
     from 4×4 or 8×8 upward; while a size fades in, α from 0 to 1:
     G(z) = (1 − α) up(rgb_k) + α rgb_{k+1},   D alike,   x ← (1 − α) up(pool(x)) + α x
@@ -89,7 +89,6 @@ class ProgressiveGrowing(Trick):
     summary = "both networks grow from 4×4 or 8×8 upward, each new size fading in"
     formula = "(1-α) up(small) + α large,  α from 0 to 1, for G(z), D and x alike"
     paper = "Karras et al. 2017, arXiv:1710.10196"
-    source = "001 003"
     differences = (
         "Phases are shares of the training, not counts of images: trainings of any length compare.",
         "Images pass tanh; the paper's are linear in the last layer.",

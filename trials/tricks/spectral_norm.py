@@ -7,7 +7,8 @@ players, as SAGAN does (arXiv:1805.08318, section 4.1). The generator's class ta
 in SAGAN's and BigGAN's code, which says that normalising its embedding cripples G: an embedding of
 classes, and gains and biases that are a row a class. Where these are linear in an embedding that
 all blocks share, they are normalised, as BigGAN's are. `class_tables` normalises all of them. The
-iteration is torch's parametrisation. Sources: 000, 001 (2.12), 003, 004."""
+iteration is torch's parametrisation.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +35,6 @@ class SpectralNorm(Trick):
     summary = "divides every weight matrix by its largest singular value"
     formula = "W ← W / σ(W),  σ by power iteration"
     paper = "Miyato et al. 2018, arXiv:1802.05957"
-    source = "000 001 003 004"
     example = {"conditioning": {"name": "projection", "generator": "norm"}}
 
     class Config(PartConfig):

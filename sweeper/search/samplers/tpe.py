@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sweeper.parts import SamplerConfig, Whole
+from sweeper.parts import SamplerConfig
 from sweeper.search.optuna_sampler import OptunaSampler
 from trials.part import knob
 
@@ -25,8 +25,8 @@ class Tpe(OptunaSampler):
     objectives = 2
 
     class Config(SamplerConfig):
-        startup_trials: Whole = knob(10, "random trials before the first one modelled", ge=1)
-        candidates: Whole = knob(24, "points that are compared for one proposal", ge=1)
+        startup_trials: int = knob(10, "random trials before the first one modelled", ge=1)
+        candidates: int = knob(24, "points that are compared for one proposal", ge=1)
 
     def make(self, seed: int) -> BaseSampler:
         from optuna.samplers import TPESampler

@@ -1,4 +1,4 @@
-"""Minibatch discrimination (Salimans et al., arXiv:1606.03498, section 3.2); 000, 001, 002, 003.
+"""Minibatch discrimination (Salimans et al., arXiv:1606.03498, section 3.2).
 
 Lets the discriminator see how alike the samples of a batch are. With features f(x_i) ∈ R^A and a
 learned T ∈ R^{A×B×C}::
