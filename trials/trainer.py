@@ -218,12 +218,14 @@ def train(
     folder: Path | str,
     report: Callable[[Evaluation], bool | None] | None = None,
     tell: Callable[[str], object] = print,
+    begun: Callable[[Training], object] = lambda training: None,
     cache: Path | None = None,
 ) -> TrialResult:
     """Train to the end, taking up `folder` where it was left.
 
     `report` hears every evaluation as it is made; it ends the training by returning False. `tell`
     is given each sentence that a reader of the log should know, of a checkpoint that was damaged.
+    `begun` is given the training before its first step here.
 
     Raises:
         CheckpointError: the folder holds a checkpoint that cannot be gone on with.
@@ -233,6 +235,7 @@ def train(
     training.restore()
     for note in training.notes:
         tell(note)
+    begun(training)
     while not training.finished:
         evaluation = training.advance()
         if report is not None and report(evaluation) is False:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -25,10 +26,10 @@ from sweeper.cli.options import (
     print_json,
 )
 from sweeper.cli.printing import number, print_table, say, setting
-from sweeper.cli.source import source_of
+from sweeper.cli.source import server_meant, source_of
 from sweeper.cli.summary import summary_of
 from sweeper.errors import SweeperError, UserError
-from sweeper.home import SweepFolder
+from sweeper.home import Home, SweepFolder
 from sweeper.trial import trial_name
 
 if TYPE_CHECKING:
@@ -164,11 +165,17 @@ def top(
 def show(
     name: SweepName,
     trial: TrialNumber,
+    reproduce: Annotated[
+        bool, typer.Option("--reproduce", help="Print the commands that train it again instead.")
+    ] = False,
     home: HomeOption = None,
     server: ServerOption = None,
     json: JsonOption = False,
 ) -> None:
     """Show one trial: settings, evaluations, ending, files."""
+    if reproduce:
+        _print_commands(name, trial, home, server, json)
+        return
     with source_of(home, server) as source:
         sight = source.sight(name, trial)
     standings, files = sight.standings, SweepFolder(sight.folder).trial(trial)
@@ -213,6 +220,28 @@ def show(
         say(f"  note     {note}")
     if record.log_tail:
         say("\nlast lines of its log\n" + record.log_tail)
+
+
+def _print_commands(
+    name: str, trial: int, home: Path | None, server: str | None, json: bool
+) -> None:
+    """Print how a trial is trained again."""
+    from sweeper.provenance.commands import script
+    from sweeper.provenance.recipe import recipe_of
+
+    if server_meant(home, server):
+        raise UserError(
+            "--reproduce reads what a home has recorded: run it on the server's machine"
+        )
+    here = Home.at(home)
+    recipe = recipe_of(here.existing(name), trial)
+    commands = script(recipe, here.path)
+    if json:
+        print_json(
+            {"commands": commands, "attempts": [one.model_dump() for one in recipe.attempts]}
+        )
+    else:
+        say(commands.rstrip("\n"))
 
 
 def logs(

@@ -17,6 +17,8 @@ from typing import Any
 from sweeper.causes import cause
 from sweeper.company import Company
 from sweeper.home import SweepFolder
+from sweeper.provenance.attempts import FILE as PROVENANCE
+from sweeper.provenance.run_record import Kept
 from sweeper.search.ledger import Ledger
 from sweeper.standings import Standings
 from sweeper.standings.against_base import against_base
@@ -81,6 +83,13 @@ class Recorder:
             sweep.name, study=study, params=sweep.to_dict(), tags=tags, note=note
         )
         self._file(SWEEP, self._folder.sweep_yaml, "sweep.yaml")
+
+    def made_of(self, kept: Kept) -> None:
+        """What the sweep is run with is written down: its run has that, too."""
+        for name, path in kept.files.items():
+            self._file(SWEEP, path, name)
+        if self._outbox is not None:
+            self._outbox.tagged(SWEEP, kept.tags)
 
     def replay(self, ledger: Ledger) -> None:
         """Say everything that the ledger knows."""
@@ -180,7 +189,7 @@ class Recorder:
         with self._outbox.batch():
             for step, values in _best(trial, self._sweep).items():
                 self._outbox.evaluated(trial.number, step, values, trial.ended or clock.time())
-            for name in ("config.json", "checkpoint.pt", "log.txt"):
+            for name in ("config.json", "checkpoint.pt", "log.txt", PROVENANCE):
                 self._file(trial.number, folder / name, name)
             self._outbox.trial_ended(trial.number, state, tags=tags, note=note, time=trial.ended)
 

@@ -19,6 +19,7 @@ from sweeper.company import Company
 from sweeper.errors import LedgerError, Superseded, SweeperError, UserError
 from sweeper.home import Home, Request, SweepFolder
 from sweeper.privacy import private
+from sweeper.provenance.run_record import Kept, Start, keep_run
 from sweeper.scheduling.closing import Ending, closing
 from sweeper.scheduling.cluster import ClusterLost, environment
 from sweeper.scheduling.conclusion import Results, conclude
@@ -76,6 +77,7 @@ def run(
     accept_protocol: bool = False,
     steering: Steering | None = None,
     take_over: bool = False,
+    start: Start | None = None,
 ) -> Outcome:
     """Run `sweep` in `home` until it is done or stopped by the user.
 
@@ -90,12 +92,12 @@ def run(
     measured before is compared with nothing that follows. `steering` says what is asked of it while
     it runs; by default the control file in its folder does. `take_over` ends an earlier driver that
     has the sweep, which is known to be frozen or cut off; with `adopt` only its hold of a database.
+    `start` is the command that has started it.
 
     What goes wrong once it runs is an Outcome with state `failed`, and can be resumed.
 
     Raises:
-        UserError: the sweep cannot be run as it is: SpecConflict, AnotherHome, or the cluster
-            lacks what a trial needs.
+        UserError: it cannot be run as it is: SpecConflict, AnotherHome, or the cluster lacks room.
         SweepBusy: another process runs it.
         ProtocolChanged: its study has values of several protocols, which nobody has accepted.
         LedgerError: its study is damaged.
@@ -112,15 +114,14 @@ def run(
         ledger = Ledger.open(sweep, folder, adopt=adopt, accept_protocol=accept_protocol)
         company = Company.of(sweep)
         # Only now: a home to which the study does not belong keeps nothing of the sweep.
-        if begun is None or begun.difference(sweep):
-            keep_spec(sweep, folder, source)
+        keep_spec(sweep, folder, source, begun)
+        made_of = keep_run(sweep, folder, company, start)
         asked = steering or _by_control_file(folder, resume)
         ledger.retry(retry_failed)
         with recording(uri, home, folder, company) if uri else contextlib.nullcontext() as wires:
-            this_run = _Run(
-                sweep, home, folder, ledger, company, wires, events, report, asked, factory
-            )
-            return this_run.through()
+            return _Run(
+                sweep, home, folder, ledger, company, made_of, wires, events, report, asked, factory
+            ).through()
 
 
 class _Run:
@@ -131,6 +132,7 @@ class _Run:
         folder: SweepFolder,
         ledger: Ledger,
         company: Company,
+        made_of: Kept,
         wires: Wires | None,
         events: Listener | None,
         report: bool,
@@ -143,6 +145,7 @@ class _Run:
         self._folder = folder
         self._ledger = ledger
         self._company = company
+        self._made_of = made_of
         self._wires = wires
         self._tell: Listener = events or (lambda event: None)
         self._steering = steering
@@ -207,6 +210,7 @@ class _Run:
             cache=self._home.cache,
             mark=Mark.leave(self._folder, self._company),
             parts=self._company.parts,
+            run=self._made_of.digest,
             factory=self._factory,
             look=lambda: self._look(conductor),
             afterwards=scoring.run,
@@ -234,6 +238,7 @@ class _Run:
     def _begin(self) -> None:
         sweep, records = self._sweep, self._ledger.trials()
         self._recorder.sweep_started(self._ledger.identity)
+        self._recorder.made_of(self._made_of)
         self._recorder.replay(self._ledger)
         self._tell(
             SweepStarted(

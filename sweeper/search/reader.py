@@ -19,6 +19,7 @@ from sweeper.search.attributes import number_of, translated
 from sweeper.search.entries import Entries
 from sweeper.search.foreign import ForeignEntry, foreign_entry
 from sweeper.search.importances import Method, importances_of
+from sweeper.search.lineage import Segment, lineage_of
 from sweeper.search.owner import refuse_strangers, refuse_without_study
 from sweeper.search.storage import load_study, open_storage, storage_exists
 from sweeper.standings import Standings, standings_of
@@ -62,6 +63,11 @@ class StudyReader:
             if kept.over:
                 self._over[entry._trial_id] = kept
         return kept if final is None else replace(kept, final=FinalScore(**final))
+
+    def lineage(self, number: int) -> tuple[Segment, ...]:
+        """What went into the trial up to its last evaluation, its donors' training first."""
+        reached = max(attributes.evaluations(self._entries.get(number).user_attrs), default=0)
+        return lineage_of(self._entries.get, number, reached)
 
     def standings(self) -> Standings:
         """All trials with what follows from them, under the protocol that the study has."""
