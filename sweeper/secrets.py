@@ -103,12 +103,18 @@ def redacted(text: str) -> str:
 
 
 def redacted_command(words: Sequence[str]) -> list[str]:
-    """A command line without its secrets: those of its words, and what follows `--password`."""
+    """A command line without its secrets: those of its words, and the value of `--password`."""
     shown: list[str] = []
-    for place, word in enumerate(words):
-        before = words[place - 1] if place else ""
-        follows = before.startswith("-") and "=" not in before and _is_secret(before)
-        shown.append(HIDDEN if follows and not word.startswith("-") else redacted(word))
+    asks = False
+    for word in words:
+        key, equals, value = word.partition("=")
+        if asks and not word.startswith("-"):
+            shown.append(HIDDEN)
+        elif value and _is_secret(key):
+            shown.append(f"{key}={HIDDEN}")
+        else:
+            shown.append(redacted(word))
+        asks = word.startswith("-") and not equals and _is_secret(word)
     return shown
 
 
