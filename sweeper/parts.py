@@ -14,7 +14,7 @@ import importlib
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, NamedTuple, Self
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
 from trials.part import PartConfig, knob
@@ -82,11 +82,19 @@ class SamplerConfig(PartConfig):
     part: ClassVar[Any]
     """The sampler (`sweeper.search.sampler`), a class of a room above."""
 
+    model_config = ConfigDict(serialize_by_alias=True, validate_by_name=True)
+
     seed: Whole = knob(
         0, "seed of the proposals; the trainings have their own, `seed` in the base", ge=0, lt=2**32
     )
     start_with_base: bool = knob(
         True, "whether the first trial is the base configuration as it stands"
+    )
+    tries: tuple[Mapping[str, Any], ...] | None = knob(
+        None,
+        "configurations of one's own, run before anything is proposed: parameter → value, what is "
+        "left open as in the base",
+        alias="try",
     )
 
 

@@ -3,6 +3,7 @@
 User attributes of a trial (state, values and intermediate values are Optuna's own):
 
     mark                the study's id and the trial's number: the sweep's own entry (`foreign`)
+    tried               its place in the file's `search.try`, where it is one of those
     enqueued            true of a point that somebody enqueued and the driver took up
     refused             why an enqueued point was not taken up
     number              the trial that this entry tries again after it had failed, as Optuna closes
@@ -59,6 +60,7 @@ FINAL = "final:"
 DONOR = "donor:"
 BEFORE = "before:"
 ANEW = "anew"
+TRIED = "tried"
 PROTOCOL = "protocol"
 MOVED = (STEP, PROTOCOL, "judged", DONOR)
 """What a trial that is begun anew has no more."""

@@ -3,7 +3,8 @@
 What is asked depends on the sweep and on the study alone. A search that was killed and goes on
 asks what it would have asked without that, and so does one whose budget was raised at its end:
 the seed of a proposal comes from its place among the search's proposals, not from its number.
-Points that people enqueue come first, as soon as the base configuration has been asked.
+What people give comes first, as soon as the base configuration has been asked: the configurations
+of `search.try` in their order, then points that are enqueued.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from optuna.trial import FrozenTrial, TrialState
 from sweeper.causes import says_nothing
 from sweeper.errors import PartError
 from sweeper.search import attributes
+from sweeper.search.attributes import TRIED
 from sweeper.search.distributions import distribution, to_study
 from sweeper.search.enqueued import Unfit, check_honoured, fitting
 from sweeper.search.entries import Entries
@@ -27,6 +29,7 @@ from sweeper.search.foreign import MARK, REFUSED, ForeignEntry, foreign_entry
 from sweeper.search.measuring import Measuring
 from sweeper.search.sampler import Result, Sampler, Turn, mix
 from sweeper.sweepfile.model import Sweep
+from sweeper.sweepfile.points import tried
 from sweeper.sweepfile.space import Draw, apply, base_draw, walk
 from sweeper.trial import Role, Trial
 
@@ -70,12 +73,23 @@ class Proposer:
             return self._ask_cell(own)
         if self._sweep.search.start_with_base and not self._has_base(own):
             return self._add(*self._base(), "base")
+        if (trial := self._try_next(own)) is not None:
+            return trial
         for entry in self._entries.enqueued():
             if (taken := self._take_up(entry, own)) is not None:
                 return taken
         turn = self._turn(own)
         draw = self._proposal(turn)
         return None if draw is None else self._add(draw, draw.values, "search", noted=turn.noted)
+
+    def _try_next(self, own: list[FrozenTrial]) -> Trial | None:
+        """The next configuration of `search.try`, each of which is run once."""
+        begun = {trial.user_attrs.get(TRIED) for trial in own}
+        for place, given in enumerate(self._sweep.search.tries or ()):
+            if place not in begun:
+                draw = tried(self._sweep, given)
+                return self._add(draw, draw.values, "search", place=place)
+        return None
 
     def _has_base(self, own: list[FrozenTrial]) -> bool:
         protocol = self._measuring.protocol
@@ -226,10 +240,13 @@ class Proposer:
         of: int | None = None,
         cell: Mapping[str, str] | None = None,
         noted: Mapping[str, Any] | None = None,
+        place: int | None = None,
     ) -> Trial:
-        """Put a whole trial into the study with one write."""
+        """Put a whole trial into the study with one write; `place` is that in `search.try`."""
         domains = {parameter.path: parameter.domain for parameter in self._sweep.parameters}
         attrs: dict[str, Any] = {"role": role, "values": draw.values, "config": draw.config}
+        if place is not None:
+            attrs[TRIED] = place
         if of is not None:
             attrs["of"] = of
         if cell is not None:
@@ -271,7 +288,7 @@ class Proposer:
             ]
 
         return Turn(
-            index=sum("enqueued" not in trial.user_attrs for trial in search),
+            index=sum(not trial.user_attrs.keys() & _GIVEN for trial in search),
             search_seed=seed if fixed is None else mix(seed, "enqueued", number),
             start=None if base is None else base.user_attrs["values"],
             recall=recall,
@@ -281,6 +298,10 @@ class Proposer:
             fixed=fixed or {},
             protocol=protocol,
         )
+
+
+_GIVEN = {"enqueued", TRIED}
+"""What marks a trial of the search that nobody has proposed."""
 
 
 def _check_point(sweep: Sweep, draw: object, told: str) -> None:
