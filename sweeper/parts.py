@@ -98,6 +98,15 @@ class SamplerConfig(PartConfig):
     )
 
 
+class LearningConfig(SamplerConfig):
+    """What a sampler is told that can be shown trials of other sweeps."""
+
+    learn_from: tuple[str, ...] | None = knob(
+        None,
+        "earlier sweeps of the home, measured alike, whose trials the sampler is shown",
+    )
+
+
 class RuleConfig(PartConfig):
     """Which trials are stopped before their last step, decided by the first objective."""
 

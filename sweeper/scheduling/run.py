@@ -254,6 +254,8 @@ class _Run:
         )
         if self._wires is not None and self._wires.moved:
             self._tell(Noted(self._wires.moved, time.time()))
+        if not records and (learned := self._ledger.learned):
+            self._tell(Noted(f"the sampler learns from {learned}", time.time()))
         if records and (changes := self._company.changes(self._ledger.company)):
             self._tell(Noted(changes, time.time()))
         self._ledger.accompanied_by(self._company.as_dict())

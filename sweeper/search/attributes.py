@@ -32,6 +32,7 @@ User attributes of the study, beside those of the sweep as a whole:
     owner               {home, path, attempt}: whose it is, and which driver writes it (`owner`)
     unmarked            how many entries it had before entries were marked
     final:12            {step, metrics, protocol}: trial 12 won, and was scored on fresh noise
+    learned             {protocol, trials, taken}: what its sampler is shown of earlier sweeps
     protocol            how the sweep's distances are measured: `sweeper.protocols`
     used                {seconds, gpu_seconds, cpu_seconds}: `sweeper.standings.usage`
 """
@@ -61,6 +62,7 @@ DONOR = "donor:"
 BEFORE = "before:"
 ANEW = "anew"
 TRIED = "tried"
+LEARNED = "learned"
 PROTOCOL = "protocol"
 MOVED = (STEP, PROTOCOL, "judged", DONOR)
 """What a trial that is begun anew has no more."""

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from sweeper.errors import SpecError
+from sweeper.home import Home
 from sweeper.outlook import first_points
 from sweeper.sweepfile import load_sweep, parse_sweep
 from sweeper.sweepfile.load import sweep_from_dict
@@ -32,14 +33,14 @@ def text(*tries: str) -> str:
     return FILE + "".join(f"    - {one}\n" for one in tries)
 
 
-def test_what_is_given_is_run_first_in_its_order_and_previewed() -> None:
+def test_what_is_given_is_run_first_in_its_order_and_previewed(tmp_path: Path) -> None:
     sweep = parse_sweep(
         text(
             "{optimizer.generator.lr: 1.0e-3, networks.generator.width: 8}",
             "{tricks.ema: true, tricks.ema.decay: 0.99, networks.generator.width: 24}",
         )
     )
-    first, budget = first_points(sweep, 4)
+    first, budget = first_points(sweep, 4, Home(tmp_path))
     assert budget == 5
     assert first[1]["optimizer.generator.lr"] == 1e-3
     assert first[1]["tricks.ema"] is False

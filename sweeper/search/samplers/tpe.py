@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from sweeper.parts import Fault, Number, SamplerConfig, Whole
+from sweeper.parts import Fault, LearningConfig, Number, Whole
 from sweeper.search.belief import Belief, faults_of
 from sweeper.search.optuna_sampler import OptunaSampler
 from sweeper.sweepfile.domains import Parameter
@@ -28,7 +28,7 @@ class Tpe(OptunaSampler):
     summary = "tree-structured Parzen estimator"
     objectives = 2
 
-    class Config(SamplerConfig):
+    class Config(LearningConfig):
         startup_trials: Whole = knob(10, "random trials before the first one modelled", ge=1)
         candidates: Whole = knob(24, "points that are compared for one proposal", ge=1)
         prior: Mapping[str, Belief] | None = knob(
