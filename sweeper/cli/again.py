@@ -133,7 +133,7 @@ def _opening(recipe: Recipe, folder: Path) -> str:
 def _refusal(recipe: Recipe, problem: str) -> str:
     if absent := recipe.absent_parts:
         return (
-            f"trial {recipe.trial.name} was trained with {', '.join(absent)}, which is in no "
+            f"trial {recipe.trial.name} was trained with the {', '.join(absent)}, which is in no "
             "installed distribution: a script or a notebook defined it, and it exists there alone"
         )
     return f"the configuration of trial {recipe.trial.name} is none here: {problem}"

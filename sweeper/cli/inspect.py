@@ -176,6 +176,8 @@ def show(
     if reproduce:
         _print_commands(name, trial, home, server, json)
         return
+    from sweeper.provenance.attempts import read_attempts
+
     with source_of(home, server) as source:
         sight = source.sight(name, trial)
     standings, files = sight.standings, SweepFolder(sight.folder).trial(trial)
@@ -193,6 +195,10 @@ def show(
         say(f"  why      {cause(record.symptom).words}")
     say(f"  role     {record.role}" + (f" of trial {record.of}" if record.of is not None else ""))
     say(f"  files    {files}")
+    for attempt in read_attempts(files):
+        told = attempt.surroundings
+        since = f" from step {attempt.step}" if attempt.step else ""
+        say(f"  ran on   {told.get('machine')}{since}; --reproduce prints how to have it again")
     if record.protocol:
         say(f"  protocol {', '.join(f'{k} {v}' for k, v in record.protocol.items())}")
     if not standings.comparable(record):

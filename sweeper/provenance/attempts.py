@@ -21,6 +21,8 @@ from trials.part import Part, PartConfig, everything
 from trials.surroundings import surroundings
 
 FILE = "provenance.json"
+NOT_INSTALLED = ", not installed"
+"""After the version of a part that a script or a notebook has defined."""
 
 
 class Attempt(BaseModel):
@@ -112,6 +114,6 @@ _VERSIONS: dict[type[Part], str] = {}
 def _version(part: type[Part]) -> str:
     if part not in _VERSIONS:  # a hash takes some milliseconds
         origin = origin_of(part)
-        source = f" sha256:{source_hash(part)[:12]}" if origin.installed else ""
+        source = f" sha256:{source_hash(part)[:12]}" if origin.installed else NOT_INSTALLED
         _VERSIONS[part] = f"{origin}{source}"
     return _VERSIONS[part]

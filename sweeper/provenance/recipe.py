@@ -10,7 +10,7 @@ from typing import Any
 
 from sweeper.errors import UserError
 from sweeper.home import SweepFolder
-from sweeper.provenance.attempts import Attempt, read_attempts
+from sweeper.provenance.attempts import NOT_INSTALLED, Attempt, read_attempts
 from sweeper.provenance.run_record import Kept, read_run
 from sweeper.results import sweep_of
 from sweeper.search.lineage import Segment
@@ -61,8 +61,8 @@ class Recipe:
     @property
     def absent_parts(self) -> tuple[str, ...]:
         """Parts that no installed distribution has: a script or a notebook defined them."""
-        used = self.attempts[-1].parts.values() if self.attempts else ()
-        return tuple(sorted({version for version in used if _is_of_a_script(version)}))
+        used = self.attempts[-1].parts if self.attempts else {}
+        return tuple(name for name, version in used.items() if version.endswith(NOT_INSTALLED))
 
 
 def recipe_of(folder: SweepFolder, number: int) -> Recipe:
@@ -153,11 +153,6 @@ def _unlike(then: Attempt, now: Attempt) -> Iterator[str]:
         changes["seed"] = (str(then.seed), str(now.seed))
     for name, (before, here) in changes.items():
         yield f"{name.replace('_', ' ')} is {here or 'none'}, and was {before or 'none'}"
-
-
-def _is_of_a_script(version: str) -> bool:
-    """Whether it is `MODULE sha256:…`: of what is installed a version stands between the two."""
-    return len(version.split()) == 2 and version.split()[1].startswith("sha256:")
 
 
 def trial_and_number(text: str) -> tuple[str, int]:

@@ -29,7 +29,7 @@ from sweeper.search.foreign import MARK, REFUSED, ForeignEntry, foreign_entry
 from sweeper.search.measuring import Measuring
 from sweeper.search.sampler import Result, Sampler, Turn, mix
 from sweeper.sweepfile.model import Sweep
-from sweeper.sweepfile.points import tried
+from sweeper.sweepfile.points import next_tried
 from sweeper.sweepfile.space import Draw, apply, base_draw, walk
 from sweeper.trial import Role, Trial
 
@@ -72,24 +72,19 @@ class Proposer:
                 self._refuse(entry, "an ablation runs the cells of its design, and nothing else")
             return self._ask_cell(own)
         if self._sweep.search.start_with_base and not self._has_base(own):
-            return self._add(*self._base(), "base")
-        if (trial := self._try_next(own)) is not None:
-            return trial
+            return self._add(*_base_of(self._sweep), "base")
+        begun = {trial.user_attrs.get(TRIED) for trial in own}
+        if (to_try := next_tried(self._sweep, begun)) is not None:
+            place, draw = to_try
+            return self._add(draw, draw.values, "search", place=place)
         for entry in self._entries.enqueued():
             if (taken := self._take_up(entry, own)) is not None:
                 return taken
         turn = self._turn(own)
-        draw = self._proposal(turn)
-        return None if draw is None else self._add(draw, draw.values, "search", noted=turn.noted)
-
-    def _try_next(self, own: list[FrozenTrial]) -> Trial | None:
-        """The next configuration of `search.try`, each of which is run once."""
-        begun = {trial.user_attrs.get(TRIED) for trial in own}
-        for place, given in enumerate(self._sweep.search.tries or ()):
-            if place not in begun:
-                draw = tried(self._sweep, given)
-                return self._add(draw, draw.values, "search", place=place)
-        return None
+        proposed = self._proposal(turn)
+        if proposed is None:
+            return None
+        return self._add(proposed, proposed.values, "search", noted=turn.noted)
 
     def _has_base(self, own: list[FrozenTrial]) -> bool:
         protocol = self._measuring.protocol
@@ -221,16 +216,7 @@ class Proposer:
     def _base_stands_beside(self) -> bool:
         """Whether the search begins with a base configuration that is no point of its space."""
         searched = bool(self._sweep.parameters) and self._sweep.search.start_with_base
-        return searched and not self._base()[1]
-
-    def _base(self) -> tuple[Draw, Mapping[str, Any]]:
-        draw = base_draw(self._sweep)
-        try:
-            whole = walk(self._sweep, lambda parameter: draw.values[parameter.path])
-        except KeyError:
-            # Some value of the base lies outside the space: the trial stands beside it.
-            return Draw({}, draw.config), {}
-        return Draw(whole.values, draw.config), whole.values
+        return searched and not _base_of(self._sweep)[1]
 
     def _add(
         self,
@@ -298,6 +284,17 @@ class Proposer:
             fixed=fixed or {},
             protocol=protocol,
         )
+
+
+def _base_of(sweep: Sweep) -> tuple[Draw, Mapping[str, Any]]:
+    """The base configuration, and its values where it is a point of the space."""
+    draw = base_draw(sweep)
+    try:
+        whole = walk(sweep, lambda parameter: draw.values[parameter.path])
+    except KeyError:
+        # Some value of the base lies outside the space: the trial stands beside it.
+        return Draw({}, draw.config), {}
+    return Draw(whole.values, draw.config), whole.values
 
 
 _GIVEN = {"enqueued", TRIED}

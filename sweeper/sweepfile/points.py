@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import Any
 
 from sweeper.sweepfile.document import Document, Path, one_of, shown
@@ -74,6 +74,14 @@ def _lost(sweep: Sweep, given: Mapping[str, Any], draw: Draw) -> Iterator[tuple[
             yield path, f"is there only where {wanted}"
         elif not same(draw.values[path], value):
             yield path, f"would be {shown(draw.values[path])}"
+
+
+def next_tried(sweep: Sweep, begun: Container[Any]) -> tuple[int, Draw] | None:
+    """The first configuration of `search.try` whose place is none of those that have `begun`."""
+    for place, given in enumerate(sweep.search.tries or ()):
+        if place not in begun:
+            return place, tried(sweep, given)
+    return None
 
 
 def tried(sweep: Sweep, given: Mapping[str, Any]) -> Draw:

@@ -279,6 +279,7 @@ def test_the_parts_of_a_trial_are_those_that_it_holds_and_no_others() -> None:
 
         parts = parts_of({"data": "digits", "tricks": {"mine_of_provenance": True, "ema": True}})
     assert parts["trick mine_of_provenance"].startswith(f"{__name__} sha256:")
+    assert parts["trick mine_of_provenance"].endswith(", not installed")
     assert parts["trick ema"].startswith("gan-sweeper ")
     assert "sha256:" in parts["trick ema"]
     assert "data source grid" not in parts
