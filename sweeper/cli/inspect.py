@@ -176,8 +176,6 @@ def show(
     if reproduce:
         _print_commands(name, trial, home, server, json)
         return
-    from sweeper.provenance.attempts import read_attempts
-
     with source_of(home, server) as source:
         sight = source.sight(name, trial)
     standings, files = sight.standings, SweepFolder(sight.folder).trial(trial)
@@ -189,16 +187,7 @@ def show(
     if json:
         print_json({**record.as_dict(), "folder": files})
         return
-    ending = f" ({record.symptom}: {record.reason})" if record.symptom else ""
-    say(f"trial {record.name} of {name}: {record.state}{ending}")
-    if record.symptom:
-        say(f"  why      {cause(record.symptom).words}")
-    say(f"  role     {record.role}" + (f" of trial {record.of}" if record.of is not None else ""))
-    say(f"  files    {files}")
-    for attempt in read_attempts(files):
-        told = attempt.surroundings
-        since = f" from step {attempt.step}" if attempt.step else ""
-        say(f"  ran on   {told.get('machine')}{since}; --reproduce prints how to have it again")
+    _print_about(name, record, files)
     if record.protocol:
         say(f"  protocol {', '.join(f'{k} {v}' for k, v in record.protocol.items())}")
     if not standings.comparable(record):
@@ -226,6 +215,22 @@ def show(
         say(f"  note     {note}")
     if record.log_tail:
         say("\nlast lines of its log\n" + record.log_tail)
+
+
+def _print_about(name: str, record: Trial, files: Path) -> None:
+    """What a trial is, how it ended, and where it was."""
+    from sweeper.provenance.attempts import read_attempts
+
+    ending = f" ({record.symptom}: {record.reason})" if record.symptom else ""
+    say(f"trial {record.name} of {name}: {record.state}{ending}")
+    if record.symptom:
+        say(f"  why      {cause(record.symptom).words}")
+    say(f"  role     {record.role}" + (f" of trial {record.of}" if record.of is not None else ""))
+    say(f"  files    {files}")
+    for attempt in read_attempts(files):
+        told = attempt.surroundings
+        since = f" from step {attempt.step}" if attempt.step else ""
+        say(f"  ran on   {told.get('machine')}{since}; --reproduce prints how to have it again")
 
 
 def _print_commands(
