@@ -63,8 +63,8 @@ class Proposer:
         """The search's next trial; None when the grid has no further point.
 
         The first is the base configuration, if the sweep starts with it, and so is the first that
-        is asked for when another protocol holds: what it is worth is measured again. Then come those
-        of `search.try`, and the points that were enqueued.
+        is asked for when another protocol holds: what it is worth is measured again. Then come
+        those of `search.try`, and the points that were enqueued.
         """
         own = self._entries.all()
         if self._sweep.is_ablation:
