@@ -219,9 +219,10 @@ def train(
     report: Callable[[Evaluation], bool | None] | None = None,
     tell: Callable[[str], object] = print,
     begun: Callable[[Training], object] = lambda training: None,
+    until: int | None = None,
     cache: Path | None = None,
 ) -> TrialResult:
-    """Train to the end, taking up `folder` where it was left.
+    """Train to the end, or to the evaluation at step `until`, taking up `folder` where it was left.
 
     `report` hears every evaluation as it is made; it ends the training by returning False. `tell`
     is given each sentence that a reader of the log should know, of a checkpoint that was damaged.
@@ -236,7 +237,7 @@ def train(
     for note in training.notes:
         tell(note)
     begun(training)
-    while not training.finished:
+    while not training.finished and training.step < (until or config.steps + 1):
         evaluation = training.advance()
         if report is not None and report(evaluation) is False:
             break

@@ -184,13 +184,14 @@ def _train(
     steps = min(until or config.steps, config.steps)
     say(f"training {what} for {steps} steps in {folder}", err=json)
 
-    def report(evaluation: Evaluation) -> bool:
-        if not json:
-            _print_evaluation(evaluation)
-        return evaluation.step < steps
-
-    tell = partial(say, err=True)
-    result = train_one(config, folder=folder, report=report, tell=tell, begun=partial(note, folder))
+    result = train_one(
+        config,
+        folder=folder,
+        report=None if json else _print_evaluation,
+        tell=partial(say, err=True),
+        begun=partial(note, folder),
+        until=until,
+    )
     if json:
         best = result.best.as_dict() if result.best else None
         print_json(

@@ -49,7 +49,7 @@ class Recipe:
 
     @property
     def until(self) -> int:
-        """The step of its last evaluation; without any, its last step is as good as another."""
+        """The step of its last evaluation; 0 without any, where it is trained to its end."""
         return self.segments[-1].until
 
     @property
