@@ -57,7 +57,7 @@ def misfits(
             yield str(path), "is no parameter of this sweep", one_of(by_path), close
         elif not parameter.domain.contains(value):
             words = ", ".join(f"{key}: {what}" for key, what in parameter.domain.as_dict().items())
-            yield path, f"{shown(value)} is not of its domain", words, ""
+            yield path, f"{shown(value)} is not one of its values", words, ""
 
 
 def _lost(sweep: Sweep, given: Mapping[str, Any], draw: Draw) -> Iterator[tuple[str, str]]:

@@ -66,8 +66,8 @@ def test_every_problem_is_told_at_once_with_its_line() -> None:
     for problem in refused.value.problems:
         assert problem.line == at[problem.path[: len("search.try[0]")]], problem
     assert "optimizer.generator.lr" in told["search.try[0].optimizer.generator.rl"]
-    assert "is not of its domain" in told["search.try[1].optimizer.generator.lr"]
-    assert "is not of its domain" in told["search.try[1].networks.generator.width"]
+    assert "is not one of its values" in told["search.try[1].optimizer.generator.lr"]
+    assert "is not one of its values" in told["search.try[1].networks.generator.width"]
     assert "only where tricks.ema is True" in told["search.try[2].tricks.ema.decay"]
     assert "leaves networks.generator.width open" in told["search.try[3]"]
     assert "same configuration as search.try[4]" in told["search.try[5]"]
