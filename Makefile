@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 export RAY_USAGE_STATS_ENABLED := 0
 export DO_NOT_TRACK := true
 
-.PHONY: quickstart test test-all chaos lint bench clean
+.PHONY: quickstart test test-all chaos lint docs bench clean
 
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -34,6 +34,9 @@ lint: $(STAMP)  ## style, types, the architecture, container files
 	$(BIN)/lint-imports
 	$(BIN)/hadolint docker/Dockerfile
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker/compose.yaml docker/compose.cuda.yaml
+
+docs: $(STAMP)  ## every page that is made from the code
+	$(BIN)/python -m sweeper.documentation
 
 bench: $(STAMP)  ## what is claimed about speed, measured
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/training.py

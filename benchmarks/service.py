@@ -34,7 +34,7 @@ from typing import Any
 
 from sweeper.home import Home, SweepFolder
 from sweeper.service.app import Service, application
-from sweeper.service.listening import listener
+from sweeper.service.listening import give_way, listener
 from sweeper.service.settings import ServiceSettings
 from sweeper.service.state import accounts, events, sweeps
 from sweeper.service.state.accounts import Scope
@@ -137,6 +137,7 @@ def serve(home: Path, url: str, bound: socket.socket) -> None:
     port = bound.getsockname()[1]
     settings = ServiceSettings(Home(home), url, port=port)
     service = Service(settings, Database(url))
+    give_way()
     listener(application(service), service.settings, service.ending).run(sockets=[bound])
 
 

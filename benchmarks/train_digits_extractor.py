@@ -19,18 +19,16 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from safetensors.torch import save_file
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 from torch import Tensor
 
+from trials.metrics.extractor_training import EPOCHS, HALVES, distances_of_halves, fit
 from trials.metrics.extractors.digits import FACTS, WEIGHTS, DigitsExtractor, DigitsNetwork
 from trials.metrics.frechet import Moments, Reference
 
-EPOCHS, BATCH, RATE, DECAY, DROPOUT = 40, 64, 3e-3, 1e-2, 0.3
 TEST_SHARE, SPLIT_SEED = 1 / 3, 0
-HALVES = 20
 
 
 def digits() -> tuple[Tensor, Tensor]:
@@ -49,27 +47,11 @@ def split(labels: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def train(images: Tensor, labels: Tensor) -> DigitsNetwork:
-    """Cross-entropy with dropout on the features; nothing is augmented.
-
-    Invariance to shifts or rotations would blind the features to the defects they should see.
-    """
+    """The network, fitted as all of ours are."""
     torch.manual_seed(0)
     network = DigitsNetwork()
-    optimiser = torch.optim.AdamW(network.parameters(), lr=RATE, weight_decay=DECAY)
-    steps = len(images) // BATCH
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, total_steps=EPOCHS * steps)
-    inputs = images.float() / 127.5 - 1
-    for _ in range(EPOCHS):
-        order = torch.randperm(len(inputs))
-        for step in range(steps):
-            chosen = order[step * BATCH : (step + 1) * BATCH]
-            features, _ = network(inputs[chosen])
-            loss = F.cross_entropy(network.head(F.dropout(features, DROPOUT)), labels[chosen])
-            optimiser.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
-            schedule.step()
-    return network.eval()
+    fit(network, images, labels, epochs=EPOCHS)
+    return network
 
 
 def accuracy(extractor: DigitsExtractor, images: Tensor, labels: Tensor) -> float:
@@ -78,24 +60,12 @@ def accuracy(extractor: DigitsExtractor, images: Tensor, labels: Tensor) -> floa
     return float((logits.argmax(dim=1) == labels).double().mean())
 
 
-def halves(features: Tensor, splits: int = HALVES, seed: int = 0) -> list[float]:
-    """Fréchet distances between the two halves of `splits` random divisions."""
-    generator = torch.Generator().manual_seed(seed)
-    half = len(features) // 2
-    distances = []
-    for _ in range(splits):
-        order = torch.randperm(len(features), generator=generator)
-        first, second = features[order[:half]], features[order[half : 2 * half]]
-        distances.append(Reference.of(Moments.of(first)).distance(Moments.of(second)))
-    return distances
-
-
 def facts(extractor: DigitsExtractor) -> dict[str, object]:
     """Everything that digits.json states, measured from the weights as they were written."""
     images, labels = digits()
     _, test = split(labels)
     features = extractor(images).features
-    floor = halves(features)
+    floor = distances_of_halves(features)
     noise = torch.rand(len(images), 1, 8, 8, generator=torch.Generator().manual_seed(0)) * 2 - 1
     noise_distance = Reference.of(Moments.of(features)).distance(
         Moments.of(extractor(noise).features)

@@ -26,12 +26,13 @@ from sweeper.standings.verdict import verdict_in_words
 from sweeper.sweepfile.load import load_sweep
 from sweeper.sweepfile.model import Sweep
 from sweeper.trial import Trial
+from sweeper.wording import number, plural
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SweepResult:
     """How a run of a sweep ended, and what it left.
 
@@ -49,9 +50,26 @@ class SweepResult:
     exit_code: int
 
     @property
-    def records(self) -> tuple[Trial, ...]:
+    def trials(self) -> tuple[Trial, ...]:
         """All trials of the sweep, by number."""
         return self.standings.trials
+
+    def __str__(self) -> str:
+        """How it ended in a few lines, for `print` and notebooks."""
+        standings = self.standings
+        over = plural(sum(trial.over for trial in self.trials), "trial")
+        lines = [f"{standings.sweep.name}: {self.state}, {over}"]
+        if self.best is not None and standings.best is not None:
+            value = f"{standings.metrics[0]} {number(standings.best.value)}"
+            lines.append(f"best     {self.best.cell or f'trial {self.best.name}'}, {value}")
+        if self.verdict:
+            lines.append(f"verdict  {self.verdict}")
+        if self.message:
+            lines.append(self.message)
+        return "\n".join([*lines, f"report   {self.report}"])
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self.standings.sweep.name}: {self.state}>"
 
     @property
     def best(self) -> Trial | None:
@@ -91,7 +109,7 @@ class SweepResult:
             "best": self.best.as_dict() if self.best else None,
             "verdict": self.verdict,
             "against_base": self.against_base.as_dict() if self.against_base else None,
-            "trials": [record.as_dict() for record in self.records],
+            "trials": [trial.as_dict() for trial in self.trials],
         }
 
 

@@ -5,7 +5,8 @@
     │   ├── SpecError            a sweep file is wrong: every problem of the file at once
     │   ├── UnknownSweep         no sweep of that name in this home
     │   ├── SpecConflict         the name exists with another search space, base or objective
-    │   └── AnotherHome          the study is another home's, which alone may write it
+    │   ├── AnotherHome          the study is another home's, which alone may write it
+    │   └── RecordedElsewhere    MLflow's address is another one than that of the sweep's record
     ├── SweepBusy                another process drives this sweep
     ├── PartError                a part gave what its base class does not allow
     ├── ProtocolChanged          values would be measured by another protocol than the sweep's
@@ -70,6 +71,10 @@ class SpecConflict(UserError):
 
 class AnotherHome(UserError):
     """The study is driven from another home, and two of them cannot share one."""
+
+
+class RecordedElsewhere(UserError):
+    """The sweep's record is in another MLflow than the one that is set now."""
 
 
 class SweepBusy(SweeperError):

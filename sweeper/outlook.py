@@ -24,6 +24,7 @@ def outlook_of(sweep: Sweep, home: Home, cache: Path | None = None) -> dict[str,
         ExtractorError: nor the extractor.
         SpecError: the sweep cannot learn from what its file names in this home.
     """
+    from sweeper.search.repeats import repeats_in_words
     from trials.config import load_config, warnings_of
     from trials.data import cheap_warnings, open_data, survey
 
@@ -34,6 +35,7 @@ def outlook_of(sweep: Sweep, home: Home, cache: Path | None = None) -> dict[str,
         "plan": plan_in_words(sweep, trials),
         "warnings": warnings_of(config) + _of_an_extractor_on_strange_data(config, cache),
     }
+    found["warnings"] += filter(None, [repeats_in_words(sweep)])
     if cache is None:
         found["warnings"] += cheap_warnings(config.data)
     else:

@@ -12,10 +12,9 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
-from pydantic import BeforeValidator, ConfigDict, Field
-from pydantic_core import PydanticCustomError
+from pydantic import ConfigDict
 
 from trials.part import PartConfig, knob
 
@@ -64,16 +63,7 @@ class Fault(NamedTuple):
     nearest: str = ""
 
 
-def _no_truth_value(value: Any) -> Any:
-    # Python counts True as 1, and so would pydantic: `trials: yes` is a mistake, not one trial.
-    if isinstance(value, bool):
-        raise PydanticCustomError("number_type", "Input should be a number")
-    return value
-
-
-Whole = Annotated[int, BeforeValidator(_no_truth_value)]
 Scalar = bool | int | float | str
-Number = Annotated[float, BeforeValidator(_no_truth_value), Field(allow_inf_nan=False)]
 
 
 class SamplerConfig(PartConfig):
@@ -84,11 +74,14 @@ class SamplerConfig(PartConfig):
 
     model_config = ConfigDict(serialize_by_alias=True, validate_by_name=True)
 
-    seed: Whole = knob(
+    seed: int = knob(
         0, "seed of the proposals; the trainings have their own, `seed` in the base", ge=0, lt=2**32
     )
     start_with_base: bool = knob(
         True, "whether the first trial is the base configuration as it stands"
+    )
+    repeat: bool = knob(
+        False, "whether a point that has been tried may be trained once more, on the same seed"
     )
     tries: tuple[Mapping[str, Any], ...] | None = knob(
         None,
@@ -127,7 +120,7 @@ class DesignConfig(PartConfig):
     part: ClassVar[Any]
     """The design (`sweeper.ablation.design_kind`), a class of a room above."""
 
-    seeds: Whole | tuple[Whole, ...] = knob(
+    seeds: int | tuple[int, ...] = knob(
         5,
         "how many seeds, counted from that of the base, or which; more may be added later",
     )

@@ -9,6 +9,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
+from functools import cached_property
+from itertools import pairwise
+from statistics import median
 from typing import Any, Literal
 
 from trials.evaluation.results import Evaluation, FinalScore
@@ -93,13 +96,27 @@ class Trial:
             return None
         return self.ended - self.started
 
-    @property
+    @cached_property
     def protocol(self) -> Mapping[str, str]:
         """How its last distances were measured, those that it ends with; empty before any was."""
         return next(
             (evaluation.protocol for evaluation in self.evaluations[::-1] if evaluation.protocol),
             {},
         )
+
+    @cached_property
+    def pace(self) -> float | None:
+        """Seconds a step: the median between two evaluations, so that pauses, retries and nights in
+        between count for nothing; None where nothing tells."""
+        marks = [(one.step, one.time) for one in self.evaluations]
+        if self.started is not None and self.attempts == 1:
+            marks.insert(0, (0, self.started))
+        paces = [
+            (after - before) / (step - last)
+            for (last, before), (step, after) in pairwise(marks)
+            if step > last and after >= before
+        ]
+        return median(paces) if paces else None
 
     @property
     def symptoms(self) -> tuple[Symptom, ...]:

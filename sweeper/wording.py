@@ -269,6 +269,12 @@ def protocol_in_words(metric: str, protocol: Mapping[str, str]) -> str:
     return " ".join(parts) + "." + (f" {sentence('; '.join(details))}." if details else "")
 
 
+def over_of(over: int, budget: int | None) -> str:
+    """How many trials are over of how many: `12 of 20`; where a limit was lowered below what had
+    run, that of all of them there is no further."""
+    return f"{over:,} of {max(over, budget):,}" if budget else f"{over:,}"
+
+
 def protocol_field(name: str) -> str:
     """A field of a protocol as a reader calls it."""
     return _FIELDS.get(name, name.replace("_", " "))

@@ -32,7 +32,7 @@ class Driven:
 
     def __init__(self, folder: Path, parallel: int, trials: int, **changes: Any) -> None:
         spec = replace(SWEEP, **{"limits": Limits(trials=trials, parallel=parallel), **changes})
-        place = Home.at(folder).sweep(spec.name)
+        self.place = place = Home.at(folder).sweep(spec.name)
         place.create()
         self.ledger = Ledger.open(spec, place)
         self.heard: list[Event] = []

@@ -78,6 +78,10 @@ class TrialConfig(Settings):
     """Gradients add up to the whole batch's, and what tricks remember changes once a step. What
     compares the samples of a batch sees those of a part: batch norm, `top_k`, `unrolled` (which
     looks ahead on a part), the middle of uncentred scores; `spectral_norm` iterates in each."""
+    generator_batch: Annotated[int, Role.SHAPES_WEIGHTS] = Field(
+        default=1, ge=1, le=16, description="the generator's batch, in batches of the discriminator"
+    )
+    """Real images that a trick compares generated ones with are repeated as often."""
     critic_steps: int = Field(
         default=1, ge=1, le=100, description="discriminator steps for one generator step"
     )
@@ -92,7 +96,7 @@ class TrialConfig(Settings):
     device: Annotated[str, Role.SHAPES_WEIGHTS] = Field(
         default="auto",
         pattern=r"^(auto|cpu|cuda(:\d+)?)$",
-        description="auto: a GPU if there is one",
+        description="auto (a GPU if there is one), cpu, cuda or cuda:N",
     )
 
     @field_validator("parts")
@@ -342,4 +346,12 @@ def _evaluation_problems(config: TrialConfig) -> list[Problem]:
         modes=config.source.known_modes,
         held_out=config.data.holdout > 0,
         conditional=takes_labels and config.source.labelled,
+        test_split=config.evaluation.reference == "test" and _has_test_split(config.source),
     )
+
+
+def _has_test_split(source: DataSource) -> bool:
+    try:
+        return source.test_split() is not None
+    except (DataError, OSError):
+        return False

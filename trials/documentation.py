@@ -1,7 +1,4 @@
-"""The catalogue as a page: docs/tricks.md is what this prints.
-
-python -m trials.documentation > docs/tricks.md
-"""
+"""The catalogue as a page: docs/tricks.md (`make docs`)."""
 
 from __future__ import annotations
 
@@ -14,9 +11,8 @@ from trials.trick import Trick
 OPENING = """\
 # Tricks
 
-Everything a trial can switch on, made from the catalogue by `python -m trials.documentation`.
-`sweeper tricks NAME` says the same in a terminal. Sources are the numbers of the documents that
-the list was taken from. What is searched of a knob is what
+Everything a trial can switch on, made from the catalogue (`make docs`).
+`sweeper tricks NAME` says the same in a terminal. What is searched of a knob is what
 `tricks.NAME: {toggle: true, knobs: default}` searches. Costs are ratios of CPU time on 8×8 digits,
 as `python benchmarks/tricks.py --write` measured them, with the knobs at their defaults; that of a
 loss, a use of labels or a task is beside `non_saturating`, `none` and `generate`, and that of
@@ -32,10 +28,12 @@ def page() -> str:
         parts.append(f"## {group.capitalize()}\n")
         parts += ["\n".join(_trick(trick)) + "\n" for trick in members]
     parts.append("## Presets\n")
-    rows = ["| preset | what it is | paper |", "|---|---|---|"]
+    rows = ["| preset | what it is | paper | networks as published at |", "|---|---|---|---|"]
     for name in presets.names():
         about = presets.load(name)
-        rows.append(f"| `{name}` | {_cell(about['summary'])} | {_cell(about['paper'])} |")
+        sizes = ", ".join(f"{size}" for size in about["published"]) or "no size"
+        paper, summary = _cell(about["paper"]), _cell(about["summary"])
+        rows.append(f"| `{name}` | {summary} | {paper} | {sizes}; {_cell(about['elsewhere'])} |")
     parts.append("\n".join(rows) + "\n")
     return "\n".join(parts)
 
@@ -44,8 +42,7 @@ def _trick(trick: type[Trick]) -> Iterator[str]:
     yield f"### `{trick.key}`\n"
     yield f"{trick.summary[:1].upper()}{trick.summary[1:]}. `{catalogue.path_of(trick.key)}`\n"
     yield f"    {trick.formula}\n"
-    sources = f" Sources: {', '.join(trick.source.split())}." if trick.source else ""
-    yield f"{trick.paper}.{sources}"
+    yield f"{trick.paper}."
     yield f"\nCost: {catalogue.cost_in_words(trick.key)}."
     ranges = trick.search_ranges()
     if trick.Config.model_fields:
@@ -60,6 +57,9 @@ def _trick(trick: type[Trick]) -> Iterator[str]:
         yield ""
         for other, reason in trick.conflicts.items():
             yield f"- Not with `{other}`: {reason}."
+    if trick.differences:
+        yield "\nNot as in the paper or its authors' code:\n"
+        yield from (f"- {difference}" for difference in trick.differences)
 
 
 def _range(domain: dict[str, object]) -> str:
@@ -72,7 +72,3 @@ def _range(domain: dict[str, object]) -> str:
 
 def _cell(text: str) -> str:
     return text.replace("|", "\\|")
-
-
-if __name__ == "__main__":
-    print(page(), end="")

@@ -6,6 +6,7 @@ TrialError
 ├── ExtractorError    the feature extractor or its weights are wrong
 ├── CheckpointError   a checkpoint belongs to another configuration or is damaged
 │   └── StaleCheckpointError   what it was trained on, or measured by, is not what it was
+├── DrawingError      samples that a generator cannot give
 └── TakenOver         another attempt goes on with this training
 """
 
@@ -46,6 +47,10 @@ class CheckpointError(TrialError):
 class StaleCheckpointError(CheckpointError):
     """A checkpoint that was trained on other data, or measured by another protocol, than there is
     now. The same configuration can be trained again from its beginning."""
+
+
+class DrawingError(TrialError):
+    """Samples were asked for that a generator cannot give, with the reason."""
 
 
 class TakenOver(TrialError):  # noqa: N818 - what happened

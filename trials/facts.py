@@ -26,7 +26,6 @@ def facts_of(key: str) -> dict[str, Any]:
         "summary": trick.summary,
         "formula": trick.formula,
         "paper": trick.paper,
-        "source": trick.source.split(),
         "knobs": {
             knob: {
                 "default": field.get_default(call_default_factory=True),
@@ -37,6 +36,7 @@ def facts_of(key: str) -> dict[str, Any]:
         },
         "requires": list(trick.requires),
         "conflicts": conflicts,
+        "differences": list(trick.differences),
         "cost": catalogue.costs().get(key),
         "description": trick.description(),
     }

@@ -124,6 +124,10 @@ class Trial(Protocol):
         """Equal parts that a batch is computed in."""
 
     @property
+    def generator_batch(self) -> int:
+        """The generator's batch, in batches of the discriminator."""
+
+    @property
     def critic_steps(self) -> int:
         """Discriminator steps for one generator step, where no trick changes it."""
 
@@ -251,6 +255,9 @@ class Game(Protocol):
 
     def drawer(self, network: nn.Module, noise: torch.Generator) -> Draw:
         """How `network` is sampled, with every trick's say, fresh from `noise`."""
+
+    def forget_moments(self) -> None:
+        """Let both players' optimisers begin anew, at the rates that they have."""
 
     def begin_anew(self, seed: int, keep: str) -> None:
         """Another training inside this one: new weights of both players from `seed`, optimisers

@@ -32,6 +32,7 @@ from trials.files import atomic_write
 from trials.health import Sign, Symptom
 from trials.metrics.protocol import alike, differing
 from trials.state import checkpoint
+from trials.temporary import remove_leftovers
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +44,7 @@ class Training:
         self.config = config
         self.folder = Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(self.folder)  # of a training that was killed while it wrote
         self.dataset = open_data(config.data, cache=cache)
         for warning in self.dataset.intake.warnings():
             log.warning("data (%s): %s", config.data.name, warning)

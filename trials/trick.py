@@ -50,7 +50,7 @@ What a trick may touch is `trials.game.Game` and `trials.game.Trial`, and no mor
 * the game's moves, which other tricks have their say in: `noise`, `condition`, `generate`,
   `show`, `score`, `border`; `discriminator_loss` of a round of its own making, inside
   `memories_kept` and `judged_with`, as long as the step is only imagined
-* samples: `sampling_network`, `as_sampled`, `drawer`; and `begin_anew`
+* samples: `sampling_network`, `as_sampled`, `drawer`; `forget_moments` and `begin_anew`
 * its own attributes, which it saves in `state` and takes back in `load_state`
 
 Other tricks it never sees. mypy and import-linter hold every file of a trick to this list.
@@ -79,8 +79,7 @@ class Trick(Part):
     group: ClassVar[str] = ""
     formula: ClassVar[str] = ""
     paper: ClassVar[str] = ""
-    source: ClassVar[str] = ""
-    """The numbers of the source documents that name it."""
+    """Where it comes from: authors, year and arXiv number, or the name of a post."""
 
     slot: ClassVar[str] = ""
     """At most one trick of a slot is on. `loss`, `conditioning` and `task` are keys of the
@@ -106,6 +105,9 @@ class Trick(Part):
     example: ClassVar[Mapping[str, Any]] = {}
     """What a trial config must hold beside this trick for it to make sense, if anything: the
     conformance tests and the documentation use it."""
+
+    differences: ClassVar[tuple[str, ...]] = ()
+    """Where it is not what the paper, or its authors' code, has, and why: a sentence each."""
 
     samples_from: ClassVar[str] = ""
     """What the protocol calls the weights of its `sampling_network`: `averaged`."""

@@ -42,7 +42,7 @@ def caption_of(context: Context, columns: Sequence[Column]) -> str:
         sentences.append("Failures worst: a failed run ranks below every run that completed")
     if context.best is not None and any(column.marked for column in columns):
         sentences.append(_marks(context, context.best))
-    return ". ".join([*sentences, protocol_text(outcomes)]) + "."
+    return ". ".join([*sentences, measured_text(outcomes)]) + "."
 
 
 def _marks(context: Context, best: BestSet) -> str:
@@ -104,6 +104,7 @@ def notes_of(context: Context, columns: Sequence[Column], shown: int) -> tuple[s
         notes += _unlike_noise(context)
     if 0 < shown < len(outcomes.cells) and not any(context.cells):
         notes.append(f"the first {shown} of {len(outcomes.cells)} configurations")
+    notes += protocol_notes(outcomes)
     return tuple(note[0].upper() + note[1:] for note in notes)
 
 
@@ -174,19 +175,34 @@ def _tests(context: Context) -> str:
     return f"p: {used}, two-sided, Holm-corrected over {_comparisons(comparisons.family)}"
 
 
-def protocol_text(outcomes: Outcomes) -> str:
-    """How the runs were measured, in words for a caption."""
+def measured_text(outcomes: Outcomes) -> str:
+    """How the runs were measured, as short as a caption has room for."""
     if not outcomes.protocols:
         return "No run has completed"
     fields = outcomes.protocols[0][0]
     if not fields and not outcomes.free_fields:
         return "The measurement protocol was not recorded"
+    counts = [
+        f"{int(fields[name]):,} {words}" if fields[name].isdigit() else f"{fields[name]} {words}"
+        for name, words in (("fake_count", "generated"), ("real_count", "real"))
+        if name in fields
+    ]
+    through = [f"extractor {fields['extractor']}"] if "extractor" in fields else []
+    told = ", ".join([*through, *([" against ".join(counts) + " images"] if counts else [])])
+    return f"Measured: {told}" if told else "The protocol stands below"
+
+
+def protocol_notes(outcomes: Outcomes) -> list[str]:
+    """How the runs were measured, all of it, for the foot of a table; nothing where unknown."""
+    fields = outcomes.protocols[0][0] if outcomes.protocols else {}
+    if not fields and not outcomes.free_fields:
+        return []
     details = [f"{name} {_short(name, text)}" for name, text in fields.items()]
     for name, texts in outcomes.free_fields.items():
         chosen = name in CONFIGURED and len(texts) > 1
         as_configured = " as each configuration has it" if chosen else ""
         details.append(f"{name} {' or '.join(texts)}{as_configured}")
-    return f"Protocol {' and '.join(outcomes.protocol_keys)}: {', '.join(details)}"
+    return [f"Protocol {' and '.join(outcomes.protocol_keys)}: {', '.join(details)}"]
 
 
 def _short(name: str, text: str) -> str:

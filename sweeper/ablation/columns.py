@@ -26,17 +26,33 @@ TICK, CROSS = "✓", "–"
 
 
 def columns_for(context: Context, key: str) -> list[Column]:
-    """The columns that `key` stands for; a KeyError when it stands for none."""
+    """The columns that `key` stands for: one of `COLUMNS`, a column of the dataset, or a metric or
+    a parameter by the name that it has in a sweep file.
+
+    Raises:
+        KeyError: it stands for none.
+    """
+    key = _as_stored(context, key)
     if key in COLUMNS:
         return COLUMNS[key](context)
     prefix, _, name = key.partition(".")
     if name and key in context.data.column_names:
         if prefix == "metric":
             return [_metric(context, key, name)]
-        if prefix == "trick":
-            return [_tick(context, name, context.settings_of_rows(key))]
+        if prefix == "trick" or pa.types.is_boolean(context.data.schema.field(key).type):
+            toggle = name.removeprefix("tricks.")
+            return [_tick(context, toggle, context.settings_of_rows(key))]
         return [_setting(key, name, context.settings_of_rows(key))]
     raise KeyError(key)
+
+
+def _as_stored(context: Context, key: str) -> str:
+    """The column of the dataset that a name of a sweep file means, else the name."""
+    if key == context.metric:
+        return "value"
+    trick = key.removeprefix("tricks.")
+    names = (f"metric.{key}", f"param.{key}", f"trick.{trick}" if trick != key else "")
+    return next((name for name in names if name and name in context.data.column_names), key)
 
 
 # What a row is ----------------------------------------------------------------------------------

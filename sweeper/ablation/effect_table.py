@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from sweeper.ablation.captions import TEST_NAMES, protocol_text
+from sweeper.ablation.captions import TEST_NAMES, measured_text, protocol_notes
 from sweeper.ablation.column import Column
 from sweeper.ablation.design import Design
 from sweeper.ablation.effects import Goal
@@ -91,7 +91,7 @@ def _caption(estimated: Effects, design: Design, metric: str, goal: Goal) -> str
         f"{estimated.runs} runs on {seeds}; {method}. A main effect is the mean "
         "change from switching the factor on (or from its first level); an interaction is half the "
         "change that one factor makes to the effect of the other. "
-        f"{_tests(estimated)}{protocol_text(estimated.outcomes)}."
+        f"{_tests(estimated)}{measured_text(estimated.outcomes)}."
     )
 
 
@@ -117,4 +117,4 @@ def _notes(estimated: Effects, design: Design) -> tuple[str, ...]:
         notes.append(f"Not separable from the others: {', '.join(estimated.confounded)}")
     if estimated.dropped:
         notes.append(f"Runs that failed or have not finished, left out: {estimated.dropped}")
-    return tuple(notes)
+    return (*notes, *protocol_notes(estimated.outcomes))

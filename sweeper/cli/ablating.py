@@ -222,9 +222,10 @@ def _seconds_of_a_run(
         return None
     from sweeper.outlook import forecast_of
     from sweeper.sweepfile.space import apply
+    from sweeper.sweepfile.ties import with_ties
 
     cell = next((c for c in design.possible if c.label == design.reference), design.possible[0])
-    base = apply(sweep.base, cell.settings)
+    base = apply(sweep.base, with_ties(sweep.parameters, cell.settings))
     return forecast_of(replace(sweep, base=base), 1, 0, home.cache)["seconds_per_trial"]
 
 

@@ -31,6 +31,7 @@ from sweeper.cli.summary import summary_of
 from sweeper.errors import SweeperError, UserError
 from sweeper.home import Home, SweepFolder
 from sweeper.trial import trial_name
+from sweeper.wording import over_of
 
 if TYPE_CHECKING:
     from sweeper.trial import Trial
@@ -68,9 +69,9 @@ def _print_listing(listing: Sequence[dict[str, Any]]) -> None:
         "sweep": lambda sweep: sweep["name"],
         "owner": lambda sweep: sweep["owner"],
         "state": lambda sweep: sweep["state"],
-        "trials": lambda sweep: f"{sweep['over']}/{sweep['budget'] or '?'}",
+        "trials": lambda sweep: over_of(sweep["over"], sweep["budget"]),
         "failed": lambda sweep: sweep["failed"],
-        "best": lambda sweep: number(sweep["best"]),
+        "best": lambda sweep: f"{sweep['metric']} {number(sweep['best'])}",
     }
     shown = [title for title in columns if title not in ("owner", "failed") or title in listing[0]]
     print_table(shown, [[columns[title](sweep) for title in shown] for sweep in listing])
@@ -104,7 +105,7 @@ def status(
     counts = ", ".join(
         f"{count} {words.get(state, state)}" for state, count in standings.counts.items()
     )
-    say(f"  trials   {counts or 'none yet'}; {sight.over} of {sight.budget or '?'} over")
+    say(f"  trials   {counts or 'none yet'}; {over_of(sight.over, sight.budget)} over")
     if best := best_in_words(standings):
         say(f"  best     {best}")
     if verdict := verdict_in_words(standings):
@@ -179,11 +180,7 @@ def show(
     with source_of(home, server) as source:
         sight = source.sight(name, trial)
     standings, files = sight.standings, SweepFolder(sight.folder).trial(trial)
-    record = next((record for record in standings.trials if record.number == trial), None)
-    if record is None:
-        numbers = [record.number for record in standings.trials]
-        there = f"; the last one is {max(numbers)}" if numbers else ": it has none yet"
-        raise UserError(f"{name} has no trial {trial}{there}")
+    record = sight.record(trial)
     if json:
         print_json({**record.as_dict(), "folder": files})
         return

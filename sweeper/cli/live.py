@@ -16,6 +16,7 @@ from sweeper.cli.printing import say
 from sweeper.protocols import Protocol, alike
 from sweeper.scheduling.events import (
     Event,
+    LimitsChanged,
     Listener,
     Noted,
     PhaseChanged,
@@ -29,7 +30,7 @@ from sweeper.scheduling.events import (
 from sweeper.standings import Standings, standings_of
 from sweeper.standings.forecast import forecast_of
 from sweeper.trial import Trial, trial_name
-from sweeper.wording import on_one_line
+from sweeper.wording import on_one_line, over_of
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -104,6 +105,9 @@ class Progress:
                 self.explained, self.protocol = event.message, event.protocol
                 self._standings = None
                 self.over = sum(map(self._is_over, self.trials.values()))
+            case LimitsChanged():
+                self.explained, self.sweep, self.budget = event.message, event.sweep, event.budget
+                self._left = None
             case TrialStarted():
                 self.running[event.number] = Running(
                     event.number, event.role, event.steps, event.time
@@ -194,11 +198,11 @@ class Lines:
         match event:
             case SweepStarted():
                 verb = "resumed" if event.resumed else "started"
-                over = f"{progress.over}/{event.budget or '?'} trials over"
+                over = f"{over_of(progress.over, event.budget)} trials over"
                 return f"{event.sweep.name} {verb}: {over}, {event.folder}"
             case PhaseChanged():
                 return f"{event.phase}: {event.message}" if event.message else event.phase
-            case Noted() | ProtocolChanged():
+            case Noted() | ProtocolChanged() | LimitsChanged():
                 return f"note: {event.message}"
             case TrialStarted():
                 again = " (resumed)" if event.resumed else ""
@@ -207,7 +211,7 @@ class Lines:
                 step = event.evaluation.step
                 return f"trial {trial_name(event.number)} step {step}: {_seen(event)}"
             case TrialEnded():
-                over = f"{progress.over}/{progress.budget or '?'}"
+                over = over_of(progress.over, progress.budget)
                 said = ", ".join(filter(None, (over, progress.best_line())))
                 return f"{_ending(event, self.metric)}; {said}"
             case SweepEnded():
@@ -260,11 +264,11 @@ def _picture(progress: Progress, width: int) -> RenderableType:
 
     now = time.time()
     head = Table.grid(padding=(0, 1))
-    share = progress.over / progress.budget if progress.budget else 0
+    share = min(1.0, progress.over / progress.budget) if progress.budget else 0
     head.add_row(
         Text(progress.sweep.name, style="bold"),
         ProgressBar(total=1.0, completed=share, width=max(10, min(40, width - 60))),
-        f"{progress.over}/{progress.budget or '?'} trials",
+        f"{over_of(progress.over, progress.budget)} trials",
         _clock(progress, now),
         Text(progress.phase, style="dim"),
     )

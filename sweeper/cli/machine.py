@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import platform
+import shlex
 import shutil
 import sys
 from collections.abc import Iterator
@@ -136,21 +137,39 @@ def _extractor() -> Finding:
     return Finding("digits extractor", True, f"weights {fingerprint[:12]}")
 
 
-def sync(name: SweepName, home: HomeOption = None) -> int:
-    """Send MLflow what it could not be sent before."""
+def sync(
+    name: SweepName,
+    home: HomeOption = None,
+    to: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Record it in this MLflow from now on: all of it."),
+    ] = None,
+) -> int:
+    """Send MLflow what it could not be sent before, or everything to another MLflow."""
     from sweeper.results import sweep_of
+    from sweeper.secrets import without_user
     from sweeper.tracking.address import tracking_uri
+    from sweeper.tracking.elsewhere import keep_to, move_to
     from sweeper.tracking.handle import sync as send
     from sweeper.tracking.moved import follow_home
 
     here = Home.at(home)
-    folder = here.existing(name)
-    uri = tracking_uri(here.path, sweep_of(folder).tracking.uri)
+    folder, called = here.existing(name), name + here.flag
+    given = sweep_of(folder).tracking.uri
+    uri = tracking_uri(here.path, to or given)
     with private(here.path), folder.lock():
         if moved := follow_home(uri, here.mlartifacts):
             say(moved)
+        if to is None:
+            keep_to(folder.outbox, uri, here.mlartifacts, called)
+        else:
+            move_to(folder.outbox, uri)
         left = send(folder.outbox, uri, here.mlartifacts)
-    say(left.advice(name + here.flag) if left else f"{name}: MLflow has everything")
+    command = called if to is None else f"{called} --to {shlex.quote(without_user(uri))}"
+    say(left.advice(command) if left else f"{name}: MLflow has everything")
+    if to is not None and tracking_uri(here.path, given) != uri:
+        place = "MLFLOW_TRACKING_URI" if given is None else "tracking.uri of its file"
+        say(f"before {name} is run again, set {place} to {without_user(uri)}")
     return 1 if left else 0
 
 

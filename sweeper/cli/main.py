@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import sys
+from typing import Annotated
 
 import typer
 
@@ -14,12 +15,14 @@ from sweeper.cli import (
     ablating,
     checking,
     control,
+    extractors,
     inspect,
     machine,
     papers,
     parts,
     queue,
     running,
+    sampling,
     serving,
     signing_in,
     tokens,
@@ -43,11 +46,13 @@ for group in (
     running,
     checking,
     inspect,
+    sampling,
     control,
     ablating,
     papers,
     tricks,
     parts,
+    extractors,
     machine,
     queue,
     signing_in,
@@ -55,6 +60,24 @@ for group in (
     tokens,
 ):
     group.register(app)
+
+
+def _version(asked: bool) -> None:
+    """Print the version and be done."""
+    if asked:
+        from importlib.metadata import version
+
+        say(f"gan-sweeper {version('gan-sweeper')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say the version.")
+    ] = False,
+) -> None:
+    """Search GAN training, prove the result, record every run."""
 
 
 # Typer carries its own copy of click or uses the installed one, as its version has it; its error

@@ -138,6 +138,7 @@ def _listed(sweep: SweepShape) -> dict[str, Any]:
         "budget": budget or sweep.limits.get("trials"),
         # The driver counts confirmations, which are beyond the budget.
         "over": over if budget is None else min(over, budget),
+        "metric": sweep.metrics[0],
         "best": best.get("value"),
         "best_trial": best.get("trial"),
         "waits": waits_in_words(sweep),

@@ -237,7 +237,7 @@ def _trial_mapping(what: str, overrides: list[str]) -> dict[str, Any]:
     if what in presets.names():
         mapping: dict[str, Any] = {"preset": what, "data": "digits"}
     elif Path(what).is_file():
-        mapping = _read_yaml(read_text(Path(what)), what)
+        mapping = read_yaml(read_text(Path(what)), what)
         if not isinstance(mapping, dict):
             raise UserError(f"{what} holds no mapping; a trial config or a sweep file is expected")
         if isinstance(mapping.get("base"), dict):
@@ -253,11 +253,16 @@ def _trial_mapping(what: str, overrides: list[str]) -> dict[str, Any]:
         path, equals, value = text.partition("=")
         if not equals or not all(path.split(".")):
             raise UserError(f"--set {text}: expected path=value, such as steps=500")
-        assign(mapping, path, _read_yaml(value, f"--set {text}"))
+        assign(mapping, path, read_yaml(value, f"--set {text}"))
     return mapping
 
 
-def _read_yaml(text: str, where: str) -> Any:
+def read_yaml(text: str, where: str) -> Any:
+    """What a text of YAML holds, plainly.
+
+    Raises:
+        SpecError: it is none, or holds a secret; `where` says what it is.
+    """
     from sweeper.sweepfile.document import read_document
     from sweeper.sweepfile.rules import check_secrets
 

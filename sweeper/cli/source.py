@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from sweeper.standings import Standings
     from sweeper.sweepfile.model import Sweep
+    from sweeper.trial import Trial
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,19 @@ class Sight:
     driver: int | None = None
     by: str = ""
     waits: str = ""
+
+    def record(self, number: int) -> Trial:
+        """One of its trials.
+
+        Raises:
+            UserError: there is none of that number.
+        """
+        trials = self.standings.trials
+        found = next((trial for trial in trials if trial.number == number), None)
+        if found is None:
+            there = f"; the last one is {trials[-1].number}" if trials else ": it has none yet"
+            raise UserError(f"{self.name} has no trial {number}{there}")
+        return found
 
 
 class Source(ABC):

@@ -24,6 +24,7 @@ def summary_of(sight: Sight) -> dict[str, Any]:
         "over": sight.over,
         "counts": dict(standings.counts),
         "failed": standings.counts.get("failed", 0),
+        "metric": standings.metrics[0],
         "best": best.value if best else None,
         "best_trial": best.trial.number if best else None,
         "base": compared.differences[0].base if compared else None,

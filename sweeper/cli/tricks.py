@@ -84,7 +84,6 @@ def _one(name: str, json: bool) -> None:
     about = {
         "formula": facts["formula"],
         "paper": facts["paper"],
-        "sources": " ".join(facts["source"]) or "-",
         "path": facts["path"],
         "from": facts["from"],
         "needs": " or ".join(facts["requires"]),
@@ -101,6 +100,10 @@ def _one(name: str, json: bool) -> None:
         widest = max(map(len, facts["conflicts"]))
         for other, reason in facts["conflicts"].items():
             _row(f"  {other:<{widest}}  ", reason)
+    if facts["differences"]:
+        say("\nnot as in the paper or its authors' code")
+        for difference in facts["differences"]:
+            _row("  ", difference)
     for paragraph in facts["description"].split("\n\n"):
         say()
         if any(line.startswith(" ") for line in paragraph.splitlines()):
@@ -155,3 +158,6 @@ def _presets(names: tuple[str, ...], json: bool) -> None:
     for preset in listing:
         _row(f"{preset['name']:<{width}}  ", preset["summary"])
         _row(f"{'':<{width}}  ", preset["paper"])
+        for size, place in preset["published"].items():
+            _row(f"{'':<{width}}  ", f"{size}×{size}: {place}")
+        _row(f"{'':<{width}}  ", f"elsewhere: {preset['elsewhere']}")

@@ -51,7 +51,7 @@ def over_steps(standings: Standings, objective: int = 0) -> Figure | None:
     metric, goal = standings.metrics[objective], standings.goals[objective]
     axes.set_ylabel(f"{measure(metric)}  ({better(goal)})")
     bottom.set_xlabel("training step")
-    figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 3))
+    style.legend(figure, min(len(handles), 3), handles)
     return figure
 
 

@@ -94,7 +94,7 @@ def effect_plot(table: Table, metric: str, goal: str) -> Figure | None:
         else (f"change of {measure(metric)}")
     )
     axes.set_xlabel(f"{to}, 95% interval   ({better} better)")
-    figure.legend(handles=_legend(effects), loc="outside lower center", ncols=4)
+    style.legend(figure, 4, _legend(effects))
     return figure
 
 
@@ -175,5 +175,5 @@ def half_normal_plot(table: Table, metric: str) -> Figure | None:
     axes.set_ylim(0, max(points.sizes[-1], points.simultaneous_margin) * 1.08)
     axes.set_xlabel("half-normal quantile")
     axes.set_ylabel(f"size of the effect on {measure(metric)}")
-    figure.legend(loc="outside lower center", ncols=2)
+    style.legend(figure, 2)
     return figure

@@ -11,10 +11,11 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageOps
 
 from sweeper.home import SweepFolder
-from sweeper.report.style import MUTED
 from sweeper.report.thumbnails import (
     BORDER,
+    LIGHT,
     TILE,
+    Paper,
     font,
     open_grid,
     samples_of,
@@ -42,14 +43,16 @@ _LABEL = 420
 _TITLE, _TEXT = 26, 24
 
 
-def png(picture: Image.Image) -> bytes:
-    """The picture as PNG, the same bytes for the same picture."""
+def png(picture: Image.Image, paper: Paper = LIGHT) -> bytes:
+    """The picture as PNG with a margin, the same bytes for the same picture."""
     buffer = io.BytesIO()
-    ImageOps.expand(picture, border=_MARGIN, fill="white").save(buffer, format="PNG")
+    ImageOps.expand(picture, border=_MARGIN, fill=paper.colour).save(buffer, format="PNG")
     return buffer.getvalue()
 
 
-def best_samples(standings: Standings, folder: SweepFolder) -> Image.Image | None:
+def best_samples(
+    standings: Standings, folder: SweepFolder, paper: Paper = LIGHT
+) -> Image.Image | None:
     """Last sample grids of the best trials, and of the base beside them. None without any."""
     chosen = [standing for standing in standings.order if standing.rank is not None][:BEST_SHOWN]
     chosen += [
@@ -62,23 +65,26 @@ def best_samples(standings: Standings, folder: SweepFolder) -> Image.Image | Non
         samples = samples_of(folder, standing.trial)
         picture = open_grid(samples[max(samples)]) if samples else None
         if picture is not None:
-            shown.append((standing, thumbnail(picture, 10, 8)))
+            shown.append((standing, thumbnail(picture, 10, 8, paper)))
     if not shown:
         return None
     top = 3 * _LINE + 14
     width = max(300, *(picture.width for _, picture in shown))
     height = max(picture.height for _, picture in shown)
-    sheet, pen = _sheet(len(shown) * (width + _SPACE) - _SPACE, top + height)
+    sheet, pen = _sheet(len(shown) * (width + _SPACE) - _SPACE, top + height, paper)
     for index, (standing, picture) in enumerate(shown):
         left = index * (width + _SPACE)
         for line, text in enumerate(_headline(standing, standings)):
             face = font(_TITLE if line == 0 else _TEXT, bold=line == 0)
-            write(pen, (left + BORDER, line * _LINE), text, face, width=width - BORDER)
+            at = (left + BORDER, line * _LINE)
+            write(pen, at, text, face, width=width - BORDER, colour=paper.ink)
         sheet.paste(picture, (left, top))
     return sheet
 
 
-def film_strip(standings: Standings, folder: SweepFolder) -> Image.Image | None:
+def film_strip(
+    standings: Standings, folder: SweepFolder, paper: Paper = LIGHT
+) -> Image.Image | None:
     """The best trial that left samples of two evaluations or more, at each. None where none did."""
     for standing in standings.order[:_LOOKED_AT]:
         samples = samples_of(folder, standing.trial)
@@ -90,22 +96,23 @@ def film_strip(standings: Standings, folder: SweepFolder) -> Image.Image | None:
         curve = standings.curve(standing.trial)
         top = _LINE + 12
         width = len(frames) * (_CELL + _SPACE) - _SPACE
-        sheet, pen = _sheet(width, top + _CELL + 2 * _LINE + 8)
+        sheet, pen = _sheet(width, top + _CELL + 2 * _LINE + 8, paper)
         cell = standing.trial.cell
         title = (f"{cell}, " if cell else "") + f"trial {standing.trial.name}"
-        write(pen, (BORDER, 0), title, font(_TITLE, bold=True), width=width)
+        write(pen, (BORDER, 0), title, font(_TITLE, bold=True), width=width, colour=paper.ink)
         for index, (step, picture) in enumerate(frames.items()):
             left = index * (_CELL + _SPACE)
-            sheet.paste(thumbnail(picture, _TILES, _TILES), (left, top))
+            sheet.paste(thumbnail(picture, _TILES, _TILES, paper), (left, top))
             value = f"{measure(standings.metrics[0])} {number(curve.get(step))}"
-            for line, (text, colour) in enumerate(((f"step {step:,}", "#1f2328"), (value, MUTED))):
+            below = ((f"step {step:,}", paper.ink), (value, paper.muted))
+            for line, (text, colour) in enumerate(below):
                 at = (left, top + _CELL + 6 + line * _LINE)
                 write(pen, at, text, font(_TEXT), width=_CELL, colour=colour, centred=True)
         return sheet
     return None
 
 
-def gallery(standings: Standings, folder: SweepFolder) -> Image.Image | None:
+def gallery(standings: Standings, folder: SweepFolder, paper: Paper = LIGHT) -> Image.Image | None:
     """Configurations, best to worst, by steps. None for fewer than two with samples."""
     rows = rows_of(standings, folder)
     if len(rows) < 2:
@@ -114,15 +121,18 @@ def gallery(standings: Standings, folder: SweepFolder) -> Image.Image | None:
     top = _LINE + 10
     row_height = _CELL + _LINE + _SPACE
     sheet, pen = _sheet(
-        _LABEL + len(steps) * (_CELL + _SPACE) - _SPACE, top + len(rows) * row_height - _SPACE
+        _LABEL + len(steps) * (_CELL + _SPACE) - _SPACE,
+        top + len(rows) * row_height - _SPACE,
+        paper,
     )
     for column, step in enumerate(steps):
         at = (_LABEL + column * (_CELL + _SPACE), 0)
-        write(pen, at, f"step {step:,}", font(_TITLE, bold=True), width=_CELL, centred=True)
+        face = font(_TITLE, bold=True)
+        write(pen, at, f"step {step:,}", face, width=_CELL, centred=True, colour=paper.ink)
     for index, (standing, samples) in enumerate(rows):
         above = top + index * row_height
-        _label(pen, above, standing, standings)
-        _frames(sheet, pen, above, standing, standings, samples, steps)
+        _label(pen, above, standing, standings, paper)
+        _frames(sheet, pen, above, standing, standings, samples, steps, paper)
     return sheet
 
 
@@ -146,10 +156,12 @@ def rows_of(standings: Standings, folder: SweepFolder) -> list[tuple[Standing, M
     return [pictured[index] for index in chosen]
 
 
-def _label(pen: ImageDraw.ImageDraw, top: int, standing: Standing, standings: Standings) -> None:
+def _label(
+    pen: ImageDraw.ImageDraw, top: int, standing: Standing, standings: Standings, paper: Paper
+) -> None:
     width = _LABEL - _SPACE
     lines = _headline(standing, standings)
-    write(pen, (0, top), lines[0], font(_TITLE, bold=True), width=width)
+    write(pen, (0, top), lines[0], font(_TITLE, bold=True), width=width, colour=paper.ink)
     for index, text in enumerate([*lines[1:], *_settings(standing, standings)][:8], 1):
         write(
             pen,
@@ -157,7 +169,7 @@ def _label(pen: ImageDraw.ImageDraw, top: int, standing: Standing, standings: St
             text,
             font(_TEXT),
             width=width,
-            colour=MUTED if index > len(lines) - 1 else "#1f2328",
+            colour=paper.muted if index > len(lines) - 1 else paper.ink,
         )
 
 
@@ -169,6 +181,7 @@ def _frames(
     standings: Standings,
     samples: Mapping[int, Path],
     steps: Sequence[int],
+    paper: Paper,
 ) -> None:
     curve = standings.curve(standing.trial)
     earlier, ended = 0, False
@@ -179,19 +192,12 @@ def _frames(
         picture = open_grid(samples[max(own)]) if own else None
         earlier = step
         if picture is not None:
-            sheet.paste(thumbnail(picture, _TILES, _TILES), (left, top))
+            sheet.paste(thumbnail(picture, _TILES, _TILES, paper), (left, top))
             text = number(curve.get(max(own)))
             if max(own) != step:
                 text += f" (step {max(own):,})"
-            write(
-                pen,
-                (left, top + _CELL + 2),
-                text,
-                font(_TEXT),
-                width=_CELL,
-                centred=True,
-                colour=MUTED,
-            )
+            at = (left, top + _CELL + 2)
+            write(pen, at, text, font(_TEXT), width=_CELL, centred=True, colour=paper.muted)
         elif step > max(samples) and not ended:
             ended = True
             words = "ended" if standing.trial.state == "completed" else "stopped"
@@ -199,7 +205,7 @@ def _frames(
                 words = "so far"
             for line, text in enumerate((words, f"at step {standing.trial.steps:,}")):
                 at = (left, top + _CELL // 2 + (line - 1) * _LINE)
-                write(pen, at, text, font(_TEXT), width=_CELL, centred=True, colour=MUTED)
+                write(pen, at, text, font(_TEXT), width=_CELL, centred=True, colour=paper.muted)
 
 
 def _headline(standing: Standing, standings: Standings) -> list[str]:
@@ -250,8 +256,8 @@ def _packed(items: Sequence[str]) -> list[str]:
     return lines
 
 
-def _sheet(width: int, height: int) -> tuple[Image.Image, ImageDraw.ImageDraw]:
-    sheet = Image.new("RGB", (width, height), "white")
+def _sheet(width: int, height: int, paper: Paper) -> tuple[Image.Image, ImageDraw.ImageDraw]:
+    sheet = Image.new("RGB", (width, height), paper.colour)
     return sheet, ImageDraw.Draw(sheet)
 
 

@@ -16,11 +16,18 @@ _HEAVY = 1_500_000
 """Bytes of a PNG above which the page holds it as JPEG: grids of photographs, many megabytes."""
 
 
+NARROW_PAGE = "max-width: 620px"
+"""A phone: what `page.css` takes for one."""
+DARK_PAGE = "prefers-color-scheme: dark"
+
+
 @dataclass(frozen=True)
 class Picture:
     """A figure of the report: its file, and what the page says of it.
 
-    `caption` is HTML. `scale` is pixels of the file for one of the page.
+    `caption` is HTML. `scale` is pixels of the file for one of the page. A plot is drawn once more
+    for a `narrow` page and takes its colours from it; a sheet of samples, which must keep its own,
+    is laid out once more on `dark` paper.
     """
 
     key: str
@@ -29,6 +36,8 @@ class Picture:
     caption: str
     png: bytes
     scale: float = 2.0
+    narrow: bytes = b""
+    dark: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -48,21 +57,36 @@ def text(content: object) -> str:
 
 
 def figure(picture: Picture) -> str:
-    """The picture inside the page, at the size it was drawn for, on white paper in any mode."""
-    with Image.open(io.BytesIO(picture.png)) as opened:
-        width, height = opened.size
-        data, kind = picture.png, "png"
-        if len(data) > _HEAVY:
-            buffer = io.BytesIO()
-            opened.convert("RGB").save(buffer, format="JPEG", quality=88, subsampling=0)
-            data, kind = buffer.getvalue(), "jpeg"
-    source = base64.b64encode(data).decode("ascii")
-    size = f'width="{round(width / picture.scale)}" height="{round(height / picture.scale)}"'
+    """The picture inside the page, at the size it was drawn for, in light and dark."""
+    sources = "".join(
+        f'<source media="({when})" {_size(png, picture.scale)} srcset="{_embedded(png)}">'
+        for when, png in ((NARROW_PAGE, picture.narrow), (DARK_PAGE, picture.dark))
+        if png
+    )
+    kind = "plot" if picture.narrow else "sheet"
     return (
-        f'<figure id="figure-{text(picture.key)}"><div class="paper">'
-        f'<img src="data:image/{kind};base64,{source}" {size} alt="{text(picture.title)}"></div>'
+        f'<figure id="figure-{text(picture.key)}"><div class="paper {kind}" tabindex="0"><picture>'
+        f'{sources}<img src="{_embedded(picture.png)}" {_size(picture.png, picture.scale)} '
+        f'alt="{text(picture.title)}"></picture></div>'
         f"<figcaption><b>{text(picture.title)}.</b> {picture.caption}</figcaption></figure>\n"
     )
+
+
+def _size(png: bytes, scale: float) -> str:
+    with Image.open(io.BytesIO(png)) as opened:
+        width, height = opened.size
+    return f'width="{round(width / scale)}" height="{round(height / scale)}"'
+
+
+def _embedded(png: bytes) -> str:
+    """The picture as an address that holds it."""
+    data, kind = png, "png"
+    if len(data) > _HEAVY:
+        buffer = io.BytesIO()
+        with Image.open(io.BytesIO(png)) as opened:
+            opened.convert("RGB").save(buffer, format="JPEG", quality=88, subsampling=0)
+        data, kind = buffer.getvalue(), "jpeg"
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode('ascii')}"
 
 
 def table(

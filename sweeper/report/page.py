@@ -11,6 +11,7 @@ from sweeper.ablation.search_statistics import Importance, too_few_to_tell
 from sweeper.ablation.tables import Table
 from sweeper.report import markup, sections, summary, what_matters
 from sweeper.report.assets import SORTING, STYLE, asset
+from sweeper.report.long_enough import long_enough
 from sweeper.report.markup import Picture, text
 from sweeper.standings import Standings
 from sweeper.wording import measure, sentence
@@ -53,7 +54,7 @@ def page(
             shown("pareto", "over_steps", "over_steps_2"),
         ),
         ("parameters", "What matters", _what_matters(standings, importances, shown)),
-        ("budget", "Was the search long enough?", shown("best_of_k")),
+        ("budget", "Was the search long enough?", long_enough(standings) + shown("best_of_k")),
         ("stops", "Trials that ended early", shown("stops") + sections.stops(standings)),
         ("range", "From best to worst", shown("gallery")),
         ("protocol", "How it was measured", summary.protocol(standings)),

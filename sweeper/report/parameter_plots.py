@@ -57,10 +57,10 @@ def against_parameters(standings: Standings, objective: int = 0) -> Figure | Non
     )
     if len(scored) < 2 or not parameters:
         return None
-    columns = min(COLUMNS, len(parameters))
+    columns = min(2 if style.is_narrow() else COLUMNS, len(parameters))
     rows = -(-len(parameters) // columns)
-    width = style.WIDTH if columns > 1 else style.WIDTH * 0.6
-    figure = style.new_figure(width, 0.45 + 1.95 * rows)
+    width = style.WIDTH * 0.6 if columns == 1 and not style.is_narrow() else None
+    figure = style.new_figure(0.45 + 1.95 * rows, width)
     axes = figure.subplots(rows, columns, sharey=True, squeeze=False).ravel()
     ended = [trial for trial in standings.search if standings.comparable(trial)]
     marks = Marks(
@@ -81,7 +81,7 @@ def against_parameters(standings: Standings, objective: int = 0) -> Figure | Non
     style.raise_top(axes[0], 0.1)  # room for the ticks
     style.label_log(axes[0], "y")
     figure.align_xlabels(axes[: len(parameters)])
-    figure.legend(handles=_handles(standings, marks), loc="outside lower center", ncols=5)
+    style.legend(figure, 5, _handles(standings, marks))
     return figure
 
 
@@ -202,7 +202,7 @@ def _on_axis(axes: Axes, parameter: Parameter) -> Any:
         style.log_axis(axes, "x")
         reach = (domain.high / domain.low) ** 0.04
         axes.set_xlim(domain.low / reach, domain.high * reach)
-        if math.log10(domain.high / domain.low) < 2.2:
+        if math.log10(domain.high / domain.low) < 2.2 and not style.is_narrow():
             style.label_log(axes, "x")
     else:
         reach = (domain.high - domain.low) * 0.04
@@ -296,7 +296,7 @@ def _folded(label: str) -> str:
 
 def _broken(path: str) -> str:
     """A long path over two lines, broken at a dot."""
-    if len(path) <= 26 or "." not in path:
+    if len(path) <= (18 if style.is_narrow() else 26) or "." not in path:
         return path
     head, _, tail = path.rpartition(".")
     return f"{head}.\n{tail}"

@@ -14,6 +14,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from sweeper.ablation.search_statistics import Importance, expected_best
 from sweeper.report import style
 from sweeper.standings import Standings
+from sweeper.standings.luck import values_of_search
 from sweeper.standings.values import final
 from sweeper.trial import Trial
 from sweeper.wording import better, measure, number, plain, plural, short_path
@@ -28,10 +29,10 @@ def importances(
     values: Mapping[str, Importance], fanova: Mapping[str, Importance] | None = None
 ) -> Figure | None:
     """Each parameter's importance by PED-ANOVA, largest first, and beside it by fANOVA, with their
-    intervals. None where there is none.
+    intervals. None for fewer than two: the share of one is all there is.
     """
     ordered = sorted(values.items(), key=lambda item: (-item[1].share, item[0]))[:_BARS]
-    if not ordered:
+    if len(ordered) < 2:
         return None
     figure = style.new_figure(height=(1.15 if fanova else 0.75) + 0.34 * len(ordered))
     axes = figure.add_subplot()
@@ -69,7 +70,7 @@ def importances(
     axes.set_xlim(0, max(most * 1.1, 1e-9))
     axes.set_xlabel("importance (share of the total), with its 95% interval")
     if fanova:
-        figure.legend(loc="outside lower center", ncols=2)
+        style.legend(figure, 2)
     return figure
 
 
@@ -81,12 +82,7 @@ def best_of_k(standings: Standings) -> Figure | None:
     """
     goal: Any = standings.goals[0]
     scores = standings.scores
-    over = [
-        trial
-        for trial in standings.search
-        if trial.state in ("completed", "pruned", "failed") and standings.comparable(trial)
-    ]
-    values = [scores.get(trial.number) for trial in over]
+    values = values_of_search(standings)
     if len(scores) < 2:
         return None
     best = expected_best(values, goal)
@@ -120,7 +116,7 @@ def best_of_k(standings: Standings) -> Figure | None:
         axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
     axes.set_xlabel("trials")
     axes.set_ylabel(f"{measure(standings.metrics[0])} of the best")
-    figure.legend(handles=handles, loc="outside lower center", ncols=3)
+    style.legend(figure, 3, handles)
     return figure
 
 
@@ -176,14 +172,15 @@ def pareto(standings: Standings) -> Figure | None:
         style.label_log(axes, which)
     for place, set_label in ((0, axes.set_xlabel), (1, axes.set_ylabel)):
         set_label(f"{measure(standings.metrics[place])}  ({better(standings.goals[place])})")
-    figure.legend(loc="outside lower center", ncols=3)
+    style.legend(figure, 3)
     return figure
 
 
 def steps_not_trained(standings: Standings) -> Figure | None:
-    """Training steps that were budgeted and not run, by what ended the trials. None without any."""
+    """Training steps that were budgeted and not run, by what ended the trials. None for fewer than
+    two causes: a sentence says it."""
     stops = [stop for stop in standings.stops if stop.steps > 0][:_BARS]
-    if not stops:
+    if len(stops) < 2:
         return None
     figure = style.new_figure(height=0.95 + 0.32 * len(stops))
     axes = figure.add_subplot()
@@ -192,7 +189,8 @@ def steps_not_trained(standings: Standings) -> Figure | None:
     name_rows(axes, [plain(stop.symptom) for stop in stops])
     most = max(stop.steps for stop in stops)
     for row, stop in enumerate(stops):
-        text = f"{stop.steps:,} steps, {plural(stop.trials, 'trial')}"
+        text = f"{stop.steps:,} steps"
+        text += "" if style.is_narrow() else f", {plural(stop.trials, 'trial')}"
         inside = stop.steps > 0.62 * most
         axes.annotate(
             text,
@@ -212,7 +210,7 @@ def steps_not_trained(standings: Standings) -> Figure | None:
     kinds = [Patch(color=style.GOOD, label="saved: stopped with reason")]
     if any(not stop.saves for stop in stops):
         kinds.append(Patch(color=style.PRUNED, label="lost: error, memory or worker"))
-    figure.legend(handles=kinds, loc="outside lower center", ncols=2)
+    style.legend(figure, 2, kinds)
     return figure
 
 

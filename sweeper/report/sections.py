@@ -85,7 +85,11 @@ def leaderboard(standings: Standings, address: Callable[[Trial], str] | None = N
     if of_search and not confirmed:
         note += "Ranked by the mean of a configuration over the seeds that the search drew for it. "
     note += _given_up(standings)
-    note += "A trial without a final value has no rank."
+    note += (
+        "A trial without a final value has no rank; what it was last measured with stands in grey, "
+        "with the step. "
+    )
+    note += "The settings stand to the right: the table scrolls sideways."
     note += " All rows: leaderboard.csv, .parquet." if address is None else ""
     return (
         markup.table(heads, rows, sortable=True, tall=len(rows) > 30)
@@ -126,9 +130,7 @@ def _row(
     if gains:
         gain = gains.get(trial.number)
         cells.append(_numeric(gain.difference if gain else None, gain.shown if gain else NONE))
-    for index in range(len(standings.goals)):
-        value = standings.final(trial, index)
-        cells.append(_numeric(value, number(value)))
+    cells += [_value(trial, standings, index) for index in range(len(standings.goals))]
     seed, best = seed_of(trial), standings.best_on_the_way(trial)
     cells += [_setting(trial.values.get(path)) for path in paths]
     return [
@@ -138,6 +140,16 @@ def _row(
         _numeric(trial.seconds, duration(trial.seconds)),
         _numeric(seed, NONE if seed is None else str(seed)),
     ]
+
+
+def _value(trial: Trial, standings: Standings, index: int) -> Cell:
+    """Its final value; of a trial without one what it was last measured with, and when."""
+    value = standings.final(trial, index)
+    curve = standings.curve(trial, index)
+    if value is not None or not curve:
+        return _numeric(value, number(value))
+    last = max(curve)
+    return Cell(f"{number(curve[last])} at {last:,}", "", "right none")
 
 
 def _named(trial: Trial, address: Callable[[Trial], str] | None) -> Cell:

@@ -40,6 +40,9 @@ STATE_COLOURS = {
 
 WIDTH = 7.6
 """Inches: what a page of text is wide, at a font of nine points."""
+NARROW = 3.3
+"""What a phone's page is wide: the same fonts, drawn for it, stay legible."""
+_LEGEND_ROW = 0.18
 DPI = 160
 
 _RC = {
@@ -75,21 +78,45 @@ _RC = {
 }
 
 
-def styled() -> Any:
-    """The context in which figures are drawn; what was set before comes back after it."""
-    return mpl.rc_context({**mpl.rcParamsDefault, "backend": "agg", **_RC})
+def styled(width: float = WIDTH) -> Any:
+    """The context in which figures of a width, in inches, are drawn; what was set before comes back
+    after it."""
+    size = {"figure.figsize": (width, 4.0)}
+    return mpl.rc_context({**mpl.rcParamsDefault, "backend": "agg", **_RC, **size})
 
 
-def new_figure(width: float = WIDTH, height: float = 4.0) -> Figure:
-    """An empty figure in inches. No pyplot: nothing global, nothing to close."""
-    figure = Figure(figsize=(width, height), layout="constrained")
+def is_narrow() -> bool:
+    """Whether figures are drawn for a phone."""
+    return bool(mpl.rcParams["figure.figsize"][0] <= NARROW)
+
+
+def new_figure(height: float = 4.0, width: float | None = None) -> Figure:
+    """An empty figure in inches, as wide as the context says. No pyplot: nothing global, nothing to
+    close."""
+    size = (width or mpl.rcParams["figure.figsize"][0], height)
+    figure = Figure(figsize=size, dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
     return figure
+
+
+def legend(figure: Figure, columns: int, handles: Sequence[Any] | None = None) -> None:
+    """The legend below the axes, in so many columns, or in one on a phone."""
+    entries = figure.axes[0].get_legend_handles_labels()[0] if handles is None else handles
+    if is_narrow():
+        width, height = figure.get_size_inches()
+        figure.set_size_inches(width, height + _LEGEND_ROW * (len(entries) - 1))
+        columns = 1
+    figure.legend(handles=entries, loc="outside lower center", ncols=columns)
 
 
 def png(figure: Figure) -> bytes:
     """The figure as PNG. The same figure gives the same bytes: no date, no version in them."""
     buffer = io.BytesIO()
+    # Laid out here: `savefig` would draw everything once more to find out where it stands.
+    layout = figure.get_layout_engine()
+    if layout is not None:
+        layout.execute(figure)
+        figure.set_layout_engine("none")
     figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
     return buffer.getvalue()
 

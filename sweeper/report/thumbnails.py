@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import matplotlib
 import numpy as np
@@ -27,6 +27,19 @@ TILE = 64
 """Side of a tile in pixels: every power of two from 8 to 256 comes to it by whole factors."""
 BORDER = 4
 """Between two tiles, in pixels. Sheets are drawn for display at half size, sharp on any screen."""
+
+
+class Paper(NamedTuple):
+    """What pictures are laid out on, and the colours of the words beside them."""
+
+    colour: str
+    ink: str
+    muted: str
+
+
+LIGHT = Paper("#ffffff", "#1f2328", "#656d76")
+DARK = Paper("#1d2126", "#e4e8ed", "#9da7b3")
+"""The panel of the page in dark mode, as `page.css` has it."""
 
 
 def samples_of(folder: SweepFolder, trial: Trial) -> dict[int, Path]:
@@ -49,7 +62,7 @@ def open_grid(path: Path) -> Image.Image | None:
         return None
 
 
-def thumbnail(picture: Image.Image, rows: int, columns: int) -> Image.Image:
+def thumbnail(picture: Image.Image, rows: int, columns: int, paper: Paper = LIGHT) -> Image.Image:
     """At most `rows` × `columns` tiles of a grid; a picture without tiles fills the same square."""
     tiles = split(picture)
     if tiles is None:
@@ -58,7 +71,7 @@ def thumbnail(picture: Image.Image, rows: int, columns: int) -> Image.Image:
     rows, columns = min(rows, tiles.shape[0]), min(columns, tiles.shape[1])
     chosen = tiles[_evenly(tiles.shape[0], rows)][:, _evenly(tiles.shape[1], columns)]
     width, height = (n * (TILE + BORDER) + BORDER for n in (columns, rows))
-    sheet = Image.new("RGB", (width, height), "white")
+    sheet = Image.new("RGB", (width, height), paper.colour)
     for row in range(rows):
         for column in range(columns):
             corner = (BORDER + column * (TILE + BORDER), BORDER + row * (TILE + BORDER))
@@ -129,7 +142,7 @@ def write(
     face: Font,
     *,
     width: int,
-    colour: str = "#1f2328",
+    colour: str,
     centred: bool = False,
 ) -> None:
     """One line of text, its top at `at`, never wider than `width`."""

@@ -18,6 +18,7 @@ from sweeper.report.leaderboard import as_csv, as_parquet, leaderboard
 from sweeper.report.markup import Picture, text
 from sweeper.report.page import page
 from sweeper.report.sections import winner_yaml
+from sweeper.report.thumbnails import DARK, LIGHT, Paper
 from sweeper.standings import Standings
 from sweeper.standings.progress import progress_of
 from sweeper.wording import measure, plural, sentence
@@ -86,9 +87,8 @@ def write_report(
     report = folder.report
     report.mkdir(parents=True, exist_ok=True)
     board = leaderboard(standings)
-    with style.styled():
-        plans = list(_plans(standings, folder, importances, fanova, tables))
-        pictures = list(_pictures(plans))
+    plans = list(_plans(standings, folder, importances, fanova, tables))
+    pictures = list(_pictures(plans))
     configuration = winner_yaml(standings)
     html = page(standings, pictures, tables, importances, state)
     contents: dict[str, bytes | str] = {
@@ -117,20 +117,30 @@ class _Plan:
     file: str
     title: str
     caption: str
-    draw: Callable[[], Figure | Image.Image | None]
+    draw: Callable[[], Figure | None] | None = None
+    lay_out: Callable[[Paper], Image.Image | None] | None = None
+    """Of a sheet of samples, in place of `draw`."""
 
 
 def _pictures(plans: Sequence[_Plan]) -> Iterator[Picture]:
+    """Those that there are: a plot drawn for a page and for a phone, a sheet on both papers."""
     for plan in plans:
-        drawn = plan.draw()
-        if drawn is None:
-            continue
-        if isinstance(drawn, Image.Image):
-            yield Picture(plan.key, plan.file, plan.title, plan.caption, gallery.png(drawn))
-        else:
-            png = style.png(drawn)
-            scale = style.DPI / _PAGE_DPI
-            yield Picture(plan.key, plan.file, plan.title, plan.caption, png, scale)
+        told = (plan.key, plan.file, plan.title, plan.caption)
+        if plan.lay_out is not None and (sheet := plan.lay_out(LIGHT)) is not None:
+            dark = plan.lay_out(DARK)
+            assert dark is not None, "the same samples"
+            yield Picture(*told, gallery.png(sheet), dark=gallery.png(dark, DARK))
+        elif plan.draw is not None:
+            with style.styled():
+                figure = plan.draw()
+                if figure is None:
+                    continue
+                png = style.png(figure)
+            with style.styled(style.NARROW):
+                figure = plan.draw()
+                assert figure is not None, "the same trials"
+                narrow = style.png(figure)
+            yield Picture(*told, png, style.DPI / _PAGE_DPI, narrow=narrow)
 
 
 def _plans(
@@ -259,7 +269,7 @@ def _sample_plans(standings: Standings, folder: SweepFolder) -> Iterator[_Plan]:
         f"Samples of the best {'cells' if cells else 'trials'}",
         "Last grids, from the same fixed noise at every evaluation; not selected."
         + (" Each cell's are those of its first run that completed." if cells else ""),
-        lambda: gallery.best_samples(standings, folder),
+        lay_out=lambda paper: gallery.best_samples(standings, folder, paper),
     )
     yield _Plan(
         "film_strip",
@@ -267,7 +277,7 @@ def _sample_plans(standings: Standings, folder: SweepFolder) -> Iterator[_Plan]:
         "One trial as it trained",
         "Samples from the same noise, evaluation by evaluation, of "
         + ("the best trial that left any." if standings.best else "a trial without a final score."),
-        lambda: gallery.film_strip(standings, folder),
+        lay_out=lambda paper: gallery.film_strip(standings, folder, paper),
     )
     yield _Plan(
         "gallery",
@@ -277,5 +287,5 @@ def _sample_plans(standings: Standings, folder: SweepFolder) -> Iterator[_Plan]:
             f"Under each picture: {measure(standings.metrics[0])} at that step. Evenly chosen over "
             "the ranking, with the base among them; trials without a final score stand last."
         ),
-        lambda: gallery.gallery(standings, folder),
+        lay_out=lambda paper: gallery.gallery(standings, folder, paper),
     )

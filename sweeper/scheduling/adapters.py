@@ -84,6 +84,7 @@ class Verdicts(FIFOScheduler):  # type: ignore[misc]
     def __init__(self, conductor: Conductor) -> None:
         super().__init__()
         self._conductor = conductor
+        self._tune: Any = None
         self._controller: Any = None
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
@@ -113,6 +114,19 @@ class Verdicts(FIFOScheduler):  # type: ignore[misc]
         kept.get_trials()[:] = [trial for trial in kept.get_trials() if not trial.is_finished()]
         for name in ("_stopped_trials", "_failed_trials", "_trials_to_cache", "_live_trials"):
             getattr(kept, name).difference_update(over)
+
+    def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
+        self._tune = tune_controller
+
+    def kill_workers(self) -> None:
+        """End all workers at once, in the middle of whatever they do, and give back what they hold.
+
+        Tune does so where it fails by itself, and not where `Abort` leaves it: on a cluster that
+        goes on they would keep their CPUs and GPUs from whoever comes next.
+        """
+        manager = getattr(self._tune, "_actor_manager", None)
+        if manager is not None:
+            manager.cleanup()
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
         # Tune starts pending trials in order by itself; asking every trial there ever was, at

@@ -7,6 +7,7 @@ import time as clock
 from sweeper.protocols import Protocol
 from sweeper.scheduling.events import (
     Ending,
+    LimitsChanged,
     Listener,
     Noted,
     Phase,
@@ -61,6 +62,10 @@ class Announcer:
             "nothing that follows"
         )
         self._listener(ProtocolChanged(now, message, clock.time()))
+
+    def limits_changed(self, sweep: Sweep, budget: int, message: str) -> None:
+        """The sweep has other limits from now on."""
+        self._listener(LimitsChanged(sweep, budget, message, clock.time()))
 
     def refused(self, number: int, words: str) -> None:
         """An entry that somebody has put into the study is not run."""

@@ -19,11 +19,13 @@ from sweeper.home import SweepFolder
 from sweeper.protocols import Protocol
 from sweeper.scheduling.announcer import Announcer
 from sweeper.scheduling.attempts import machine_of
-from sweeper.scheduling.course import Course, Halt
+from sweeper.scheduling.course import Course
 from sweeper.scheduling.endings import conclude
 from sweeper.scheduling.events import Listener
 from sweeper.scheduling.failure_counts import FailureCounts
 from sweeper.scheduling.hand_out import HandOut
+from sweeper.scheduling.keeping import Keeping
+from sweeper.scheduling.limiting import Limiting
 from sweeper.scheduling.machines import check_machine
 from sweeper.scheduling.messages import REHEARSAL, Failure, Report, Work
 from sweeper.scheduling.meter import Meter
@@ -35,6 +37,7 @@ from sweeper.scheduling.retries import Retries, in_words
 from sweeper.scheduling.steering import Order, Pulse
 from sweeper.search.ledger import Ledger
 from sweeper.sweepfile.model import Sweep
+from sweeper.sweepfile.sections import Limits
 from sweeper.trial import trial_name
 
 _STARVED = "node running low on memory"
@@ -72,7 +75,13 @@ class Conductor:
         self._retries = Retries(machines)
         measured = any(trial.evaluations for trial in ledger.trials())
         self._rehearsal = Rehearsal(sweep, folder, opening=not measured)
-        self._check_limits()
+        self._limiting = Limiting(
+            *(sweep, folder, ledger, self.course),
+            *(self._announcer, self._trials, self._failures, self.meter),
+        )
+        self._keeping = Keeping(folder, ledger, self._trials)
+        self._limiting.check()
+        self._keeping.look()
 
     @property
     def finished(self) -> bool:
@@ -87,7 +96,7 @@ class Conductor:
 
     def next_work(self) -> Work | None:
         """A trial for a free worker; None while there is none to hand out."""
-        self._check_limits()
+        self._limiting.check()
         if self.is_full:
             return None
         if self._rehearsal.opening:
@@ -131,6 +140,12 @@ class Conductor:
         it says. Those that are more stop at their next evaluation, and go on when they may."""
         self._trials.lease(parallel)
 
+    def within(self, limits: Limits | None) -> None:
+        """From now on these limits hold; None: those that held so far."""
+        if limits is not None:
+            self._count()
+            self._limiting.within(limits)
+
     def obey(self, order: Order) -> str:
         """Do what somebody asks for a trial. What has come of it, in a sentence."""
         self._count()
@@ -140,7 +155,7 @@ class Conductor:
         """Count the time that has passed, and see whether a limit has been reached. To be called
         often while there may be trials at work."""
         self._count()
-        self._check_limits()
+        self._limiting.check()
 
     def _count(self) -> None:
         at_work = len(self._trials.running) + len(self._trials.leaving)
@@ -201,6 +216,8 @@ class Conductor:
             self._announcer.evaluated(number, evaluation)
         if ended is not None:
             self._moves.end(ended)
+        self._keeping.look()
+        if ended is not None:
             return True
         if taken is not None:
             self._moves.take_over(number, taken)
@@ -272,15 +289,6 @@ class Conductor:
         check_machine(failure, self._folder.path)
         useless = self._failures.raised(failure)
         self._moves.fail(number, failure)
-        self._check_limits()
+        self._limiting.check()
         if useless and not self.course.halt:  # limits.failed may have said so already
             raise NothingWorks(useless)
-
-    def _check_limits(self) -> None:
-        if self._failures.limit:
-            self.course.too_many_failed = True
-            self.course.stop("at_evaluation", self._failures.limit, limit=True)
-        elif reached := self.meter.used.limit(self.sweep.limits):
-            landing = self.sweep.limits.landing
-            how: Halt = "no_new" if landing == "finish" else "at_evaluation"
-            self.course.stop(how, reached, limit=True)

@@ -39,6 +39,14 @@ class Course:
         self.again = f"{'raise it and ' if limit else ''}run the sweep again"
         self._announcer.enter("draining", message)
 
+    def lift(self) -> None:
+        """No limit ends the sweep any more, until one does again."""
+        if not self.limited:
+            return
+        self.halt, self.message, self.limited, self.too_many_failed = "", "", False, False
+        self.again = "run the sweep again"
+        self._announcer.enter("searching")
+
     def pause(self, paused: bool) -> None:
         """Hand out no trials until further notice, or again."""
         if paused == self.paused:

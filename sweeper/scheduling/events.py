@@ -3,6 +3,7 @@
     SweepStarted
       Noted                        what has changed since it last ran, what was found damaged
       ProtocolChanged              it is measured by another protocol from here on
+      LimitsChanged                it may run longer or wider, or less so
       PhaseChanged                 rehearsing, searching, confirming, paused, draining
       TrialStarted                 also when a trial is resumed or retried
         TrialEvaluated ...
@@ -83,6 +84,17 @@ class ProtocolChanged:
 
 
 @dataclass(frozen=True)
+class LimitsChanged:
+    """Somebody has given the sweep other limits while it runs: `sweep` has them, and `budget` is
+    that of the search now."""
+
+    sweep: Sweep
+    budget: int
+    message: str
+    time: float
+
+
+@dataclass(frozen=True)
 class TrialStarted:
     """`steps` is how long the training will be, None when its config does not say."""
 
@@ -131,6 +143,7 @@ Event = (
     | PhaseChanged
     | Noted
     | ProtocolChanged
+    | LimitsChanged
     | TrialStarted
     | TrialEvaluated
     | TrialEnded

@@ -28,6 +28,10 @@ class FailureCounts:
         self._evaluated = False
         self._alike: Counter[str] = Counter()
 
+    def within(self, limits: Limits) -> None:
+        """These limits hold from now on."""
+        self._limits = limits
+
     def started(self) -> None:
         """A worker has taken a trial up."""
         self._false_starts = 0

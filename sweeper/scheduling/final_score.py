@@ -1,4 +1,4 @@
-"""The winner's final score: measured by a task of its own, with the resources of a trial.
+"""The winner's final score: measured by a worker of its own, with the resources of a trial.
 
 It is due once, when a search has ended, and follows from the ledger alone: a driver that was
 killed before the ledger had it measures again, to the same numbers, since the noise is seeded.
@@ -7,8 +7,13 @@ killed before the ledger had it measures again, to the same numbers, since the n
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from pathlib import Path
+from queue import Empty, Queue
+from typing import cast
 
 import ray
 
@@ -16,12 +21,14 @@ from sweeper.company import unpack
 from sweeper.home import SweepFolder
 from sweeper.privacy import private
 from sweeper.protocols import alike
+from sweeper.scheduling.events import Listener, PhaseChanged
 from sweeper.scheduling.recorder import Recorder
 from sweeper.search.ledger import Ledger
 from sweeper.standings import Standings
 from sweeper.sweepfile.model import Sweep
-from sweeper.trial import FinalScore, Trial
+from sweeper.trial import FinalScore, Trial, trial_name
 from sweeper.wording import changes_in_words
+from trials.config import default_at
 
 GENERATOR = "generator.safetensors"
 LOOK_EVERY = 0.2
@@ -40,9 +47,11 @@ class Scoring:
         ledger: Ledger,
         recorder: Recorder,
         cache: Path,
+        tell: Listener,
         parts: bytes = b"",
     ) -> None:
         self._parts = parts
+        self._tell = tell
         self.message = ""
         self._sweep = sweep
         self._folder = folder
@@ -83,19 +92,37 @@ class Scoring:
 
     def _measured(self, number: int, interrupted: Interrupted) -> FinalScore | None:
         resources = self._sweep.resources
-        task = ray.remote(_measure).options(
-            num_cpus=resources.cpu, num_gpus=resources.gpu, max_retries=1
-        )
+        # An actor, for the head says whose those are, and not so of tasks (`cluster_machines`).
+        has = {"num_cpus": resources.cpu, "num_gpus": resources.gpu}
+        scorer = ray.remote(_Scorer).options(**has, max_restarts=1, max_task_retries=1).remote()
         folder = str(self._folder.trial(number))
         threads = max(1, int(resources.cpu))
-        pending = task.remote(folder, str(self._cache), threads, self._parts)
-        while not ray.wait([pending], timeout=LOOK_EVERY)[0]:
-            if interrupted():
-                with contextlib.suppress(ray.exceptions.RayError):
-                    ray.cancel(pending, force=True)
-                return None
-        score: FinalScore = ray.get(pending)
-        return score
+        measuring = scorer.measure.remote(folder, str(self._cache), threads, self._parts)
+        told = -1
+        try:
+            while not interrupted():
+                if not ray.wait([measuring], timeout=LOOK_EVERY)[0]:
+                    continue
+                count, score = ray.get(next(measuring))
+                if score is not None:
+                    return cast("FinalScore", score)
+                if (tenth := 10 * count // self._samples) > told:
+                    told = tenth
+                    said = self._progress(number, count)
+                    self._tell(PhaseChanged("finishing", said, time.time()))
+            return None
+        finally:
+            with contextlib.suppress(ray.exceptions.RayError):
+                ray.kill(scorer)
+
+    @cached_property
+    def _samples(self) -> int:
+        """Images that a final score is measured on."""
+        return int(default_at(self._sweep.base, "evaluation.final_samples"))
+
+    def _progress(self, number: int, count: int) -> str:
+        images = f"{count:,} of {self._samples:,} images" if count else f"{self._samples:,} images"
+        return f"measuring the winner, trial {trial_name(number)}, on fresh noise: {images}"
 
 
 def _changes(trial: Trial, score: FinalScore) -> str:
@@ -114,12 +141,23 @@ def winners(standings: Standings) -> list[Trial]:
     return chosen
 
 
-def _measure(folder: str, cache: str, threads: int, parts: bytes) -> FinalScore:
-    import torch
+class _Scorer:
+    def measure(
+        self, folder: str, cache: str, threads: int, parts: bytes
+    ) -> Iterator[tuple[int, FinalScore | None]]:
+        """How many images there are by now, over and over, and at last the score."""
+        import torch
 
-    from trials.evaluation.final_score import final_score
+        from trials.evaluation.final_score import final_score
 
-    torch.set_num_threads(threads)
-    unpack(parts)
-    with private(Path(cache).parent):  # Ray may have started this process with another umask
-        return final_score(Path(folder), cache=Path(cache))
+        torch.set_num_threads(threads)
+        unpack(parts)
+        counts: Queue[int] = Queue()
+        yield 0, None
+        # Ray may have started this process with another umask.
+        with private(Path(cache).parent), ThreadPoolExecutor(1) as pool:
+            scored = pool.submit(final_score, Path(folder), cache=Path(cache), drawn=counts.put)
+            while not scored.done():
+                with contextlib.suppress(Empty):
+                    yield counts.get(timeout=LOOK_EVERY), None
+            yield 0, scored.result()

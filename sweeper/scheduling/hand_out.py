@@ -4,7 +4,7 @@ Interrupted trials come first, then what the search asks, and when that is over,
 trial that rests after its worker died keeps its place among those at work: what is asked next must
 not depend on a kill.
 
-How many may be at work the sweep's file says, and a lease may allow fewer. When it shrinks, the
+How many may be at work the sweep's limits say, and a lease may allow fewer. When it shrinks, the
 latest begun make way at their next evaluation; when it grows, they go on before anything is asked.
 """
 
@@ -20,6 +20,7 @@ from sweeper.scheduling.messages import Work, kept_checkpoint
 from sweeper.scheduling.replicates import Replicates
 from sweeper.search.ledger import Ledger
 from sweeper.sweepfile.model import Sweep
+from sweeper.sweepfile.sections import Limits
 from sweeper.trial import Trial
 
 
@@ -36,19 +37,30 @@ class HandOut:
         """Those of them that their workers have taken up."""
         self.leaving: set[int] = set()
         """Over or put aside, while their workers do not know yet."""
-        self._sweep = sweep
         self._folder = folder
         self._ledger = ledger
         self._announcer = announcer
         self._waiting = deque(ledger.interrupted())
         self._asked = ledger.counts()["search"]
         self._exhausted = False
-        self._allowed = sweep.limits.parallel
+        self._limits = sweep.limits
+        self._lease: int | None = None
 
     @property
     def over(self) -> bool:
         """Whether there is nothing left to hand out."""
         return not self._waiting and self._search_is_over() and not self._replicate_is_due()
+
+    @property
+    def has_asked_all(self) -> bool:
+        """Whether the search asks for no more trials."""
+        return self._search_is_over()
+
+    @property
+    def unfinished(self) -> list[int]:
+        """The trials of the search that are not over, by number."""
+        there = (*self.active.values(), *self._waiting)
+        return [trial.number for trial in there if trial.role != "replicate"]
 
     def next_work(self, rests: Callable[[int], bool], others: int = 0) -> Work | None:
         """A trial for a free worker; None while there is none. `rests` says of a number whether its
@@ -70,9 +82,18 @@ class HandOut:
         return self._work(trial)
 
     def lease(self, parallel: int | None) -> None:
-        """So many may be at work from now on, at most as many as the file says; None: so many."""
-        most = self._sweep.limits.parallel
-        self._allowed = most if parallel is None else min(parallel, most)
+        """So many may be at work from now on, at most as many as the limits say; None: so many."""
+        self._lease = parallel
+
+    def within(self, limits: Limits) -> None:
+        """These limits hold from now on."""
+        self._limits = limits
+        self.goes_on()
+
+    @property
+    def _allowed(self) -> int:
+        most = self._limits.parallel
+        return most if self._lease is None else min(self._lease, most)
 
     @property
     def may_work(self) -> bool:
@@ -86,9 +107,9 @@ class HandOut:
 
     @property
     def could(self) -> int:
-        """How many could be at work if all that the file says were allowed."""
+        """How many could be at work if all that the sweep's limits say were allowed."""
         known = len(self.active) + len(self._waiting) + len(self.leaving)
-        trials, parallel = self._sweep.limits.trials, self._sweep.limits.parallel
+        trials, parallel = self._limits.trials, self._limits.parallel
         if not self._search_is_over():
             known += parallel if trials is None else trials - self._asked
         elif self._replicate_is_due():
@@ -136,7 +157,7 @@ class HandOut:
         self.replicates.protocol_changed()
 
     def goes_on(self) -> None:
-        """Somebody has added to what is to be done, all of which may have been."""
+        """There may be more to do than there was, all of which may have been done."""
         self._exhausted = False
         self.replicates.forget()
 
@@ -150,7 +171,7 @@ class HandOut:
     @property
     def budget_is_spent(self) -> bool:
         """Whether the search asks for no more trials under the present limit."""
-        trials = self._sweep.limits.trials
+        trials = self._limits.trials
         return trials is not None and self._asked >= trials
 
     def _ask(self) -> Trial | None:
@@ -188,7 +209,7 @@ class HandOut:
             config=trial.config,
             recorded=tuple(evaluation.step for evaluation in trial.evaluations),
             take_over=kept,
-            keep=scheduler.kept,
+            keep=None if trial.role == "replicate" else scheduler.kept,
             undecided=scheduler.undecided(trial.number),
             protocol=self._ledger.measuring.demanded,
             anew=self._ledger.begins_anew(trial.number),

@@ -25,6 +25,9 @@ from sweeper.scheduling.head import JOBS_VARIABLE
 TIMEOUT = 30.0
 """Seconds for one answer."""
 
+OWNER = "sweeper_home"
+"""Where a job says whose it is."""
+
 _LOG_LINES = 200
 
 
@@ -46,8 +49,11 @@ class Jobs:
         with self._translated(), _found_at(self.address):
             self._client = _Client(self.address, headers=_headers(token))
 
-    def submit(self, command: Sequence[str], submission_id: str, env: Mapping[str, str]) -> bool:
-        """Have the cluster run a command, on its head. False if this id was submitted before.
+    def submit(
+        self, command: Sequence[str], submission_id: str, env: Mapping[str, str], owner: str = ""
+    ) -> bool:
+        """Have the cluster run a command, on its head, for this owner. False if this id was
+        submitted before.
 
         Raises:
             JobsUnreachable: it is not known whether it will be run; to ask again is safe.
@@ -58,6 +64,7 @@ class Jobs:
                     entrypoint=shlex.join(command),
                     submission_id=submission_id,
                     runtime_env={"env_vars": dict(env)},
+                    metadata={OWNER: owner},
                 )
             except RuntimeError:
                 if self._known(submission_id):
@@ -103,15 +110,15 @@ class Jobs:
                 return ""
         return "".join(said.splitlines(keepends=True)[-lines:])
 
-    def ids(self) -> dict[str, str]:
-        """Ray's own id of each job that has begun → the id it was submitted by.
+    def ask(self, path: str) -> Any:
+        """What the server answers to a GET, as JSON; None where it knows of no such thing.
 
         Raises:
             JobsUnreachable: it does not answer.
         """
         with self._translated():
-            known = self._client.list_jobs()
-        return {job.job_id: job.submission_id for job in known if job.job_id and job.submission_id}
+            answer = self._client._do_request("GET", path)
+            return answer.json() if answer.status_code == 200 else None
 
     def _known(self, submission_id: str) -> bool:
         answer = self._client._do_request("GET", f"/api/jobs/{submission_id}")

@@ -14,12 +14,14 @@ from typing import Any
 
 from sweeper.scheduling.messages import KEPT_FOLDER, Work, kept_checkpoint
 from sweeper.search.milestones import Milestones
-from trials.errors import StaleCheckpointError
+from trials.errors import CheckpointError, StaleCheckpointError
 from trials.files import atomic_write, temporary_of
 
 KEPT = ("checkpoint.*", "generator.*")
 """What another training needs to go on from here, and to know its best generator."""
 MARK = "taken_over"
+OWN = "own_"
+"""Before the name of what a trial has kept of itself while it takes over."""
 
 
 def begin(training: Any, folder: Path, work: Work) -> str:
@@ -28,8 +30,8 @@ def begin(training: Any, folder: Path, work: Work) -> str:
     `00003/kept/000500`, or nothing.
 
     Raises:
-        StaleCheckpointError: that was trained on other data, or measured by another protocol, or it
-            was another trial's, which has begun anew since.
+        StaleCheckpointError: that was trained on other data, or measured by another protocol; or
+            it was another trial's, and neither that nor the trial's own can be read.
     """
     mark = folder / MARK
     if work.anew:
@@ -42,13 +44,34 @@ def begin(training: Any, folder: Path, work: Work) -> str:
     )
     restored, taken = training.restore() if own else False, ""
     if work.take_over is not None and not restored:
-        if not Path(work.take_over).exists():
-            raise StaleCheckpointError("the checkpoint that it was to take over is there no more")
-        training.take_over(Path(work.take_over))
+        _take_over(training, folder, work.take_over)
         taken = _kept_as(work.take_over)
         atomic_write(mark, taken)
+        for place in folder.glob(f"{KEPT_FOLDER}/{OWN}*"):
+            shutil.rmtree(place, ignore_errors=True)
     keep(training, folder, work)
     return taken
+
+
+def _take_over(training: Any, folder: Path, donor: str) -> None:
+    """Go on from the donor's checkpoint; where that is damaged or gone, from the trial's own, with
+    the settings that it was to have there."""
+    try:
+        training.take_over(Path(donor))
+    except StaleCheckpointError:
+        raise
+    except CheckpointError as error:
+        # By another name, since a training that takes over leaves behind what it was before.
+        own = folder / KEPT_FOLDER / (OWN + _kept_as(donor).replace("/", "_"))
+        if not own.exists():
+            _link(folder, own)
+        try:
+            training.take_over(own)
+        except CheckpointError as lost:
+            raise StaleCheckpointError(f"{error}; and of its own, {lost}") from lost
+        training.notes.append(
+            f"{error}, which it was to take over; it goes on from its own, with its new settings"
+        )
 
 
 def _kept_as(place: str) -> str:
@@ -66,6 +89,11 @@ def keep(training: Any, folder: Path, work: Work) -> None:
     place = kept_checkpoint(folder, steps[-1])
     if place.exists():
         return
+    _link(folder, place)
+
+
+def _link(folder: Path, place: Path) -> None:
+    """Have the training's present checkpoint stay at `place`, whatever becomes of it here."""
     place.parent.mkdir(exist_ok=True)
     with temporary_of(place) as temporary:
         temporary.mkdir()

@@ -21,9 +21,9 @@ from sweeper.provenance.attempts import FILE as PROVENANCE
 from sweeper.provenance.run_record import Kept
 from sweeper.search.ledger import Ledger
 from sweeper.standings import Standings
-from sweeper.standings.against_base import against_base
-from sweeper.standings.verdict import verdict_in_words
 from sweeper.sweepfile.model import Sweep
+from sweeper.tracking import sweep_run, trial_run
+from sweeper.tracking.experiment import experiment_tags
 from sweeper.tracking.names import (
     NOTE_TAG,
     PAGE_TAG,
@@ -32,9 +32,12 @@ from sweeper.tracking.names import (
     SweepEnding,
     TrialEnding,
 )
-from sweeper.tracking.notes import Seen, in_markdown, page_of, trial_note
+from sweeper.tracking.notes import Seen, page_of, sweep_note, trial_note
 from sweeper.tracking.outbox import Outbox
 from sweeper.trial import Evaluation, Symptom, Trial
+
+CONFIG_FILE = "config.json"
+"""In a trial's folder and among its run's artifacts: its whole configuration."""
 
 Resolve = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
@@ -60,6 +63,8 @@ class Recorder:
         self._folder = folder
         self._outbox = outbox
         self._symptoms: dict[int, dict[str, Symptom]] = {}
+        self._best = sweep_run.BestSoFar(sweep)
+        self._winner: Trial | None = None
 
     def sweep_started(self, study: str) -> None:
         """The sweep's own run is opened, or reopened."""
@@ -67,10 +72,12 @@ class Recorder:
             return
         sweep = self._sweep
         tags = {
+            "sweeper.role": "sweep",
             "sweeper.version": _version(),
             "sweeper.fingerprint": sweep.fingerprint,
-            "sweeper.sampler": sweep.search.name,
+            "sweeper.sampler": None if sweep.ablation else sweep.search.name,
             "sweeper.scheduler": sweep.scheduler.name,
+            "sweeper.design": sweep.ablation and sweep.ablation.part.key,
             "sweeper.objective": ", ".join(
                 f"{objective.goal} {objective.metric}" for objective in sweep.objective
             ),
@@ -78,10 +85,9 @@ class Recorder:
             PAGE_TAG: self._page,
             **self._parts,
         }
-        note = "\n\n".join(filter(None, (sweep.description, in_markdown(self._page))))
-        self._outbox.sweep_started(
-            sweep.name, study=study, params=sweep.to_dict(), tags=tags, note=note
-        )
+        note = sweep_note(sweep, page=self._page)
+        self._outbox.sweep_started(sweep.name, study=study, tags=tags, note=note)
+        self._outbox.experiment(experiment_tags(sweep, note))
         self._file(SWEEP, self._folder.sweep_yaml, "sweep.yaml")
 
     def made_of(self, kept: Kept) -> None:
@@ -105,10 +111,13 @@ class Recorder:
                 for evaluation in trial.evaluations:
                     self.evaluated(trial.number, evaluation)
                 if trial.over:
-                    self.trial_ended(trial)
+                    self._ended(trial)
                     self.scored(trial)
                 else:
                     self.trial_paused(trial.number, "interrupted")
+            over = (trial for trial in ledger.trials() if trial.over)
+            for trial in sorted(over, key=lambda trial: (trial.ended or 0.0, trial.number)):
+                self._best_so_far(trial)
 
     def trial_started(self, trial: Trial, time: float | None = None) -> None:
         """A worker has taken the trial up."""
@@ -116,21 +125,25 @@ class Recorder:
             return
         config = self._resolve(trial.config)
         tags = {
-            "sweeper.role": trial.role,
-            "sweeper.tricks": ",".join(_tricks(config)),
+            **trial_run.tags_of(trial, self._sweep, config),
             "sweeper.version": _version(),
-            "sweeper.of": None if trial.of is None else f"{trial.of:05d}",
             PAGE_TAG: page_of(self._sweep.name, trial.number),
             **self._parts,
         }
         self._outbox.trial_started(
-            trial.number, params=config, tags=tags, parent=trial.of, time=time
+            trial.number,
+            name=trial_run.run_name(trial, self._sweep, config),
+            params=trial_run.parameters_of(trial, config),
+            tags=tags,
+            parent=trial.of,
+            time=time,
         )
 
     def evaluated(self, number: int, evaluation: Evaluation) -> None:
         """An evaluation is in the ledger."""
         if self._outbox is None:
             return
+        folder = self._folder.trial(number)
         with self._outbox.batch():
             self._outbox.evaluated(number, evaluation.step, evaluation.metrics, evaluation.time)
             if evaluation.protocol:
@@ -141,9 +154,8 @@ class Recorder:
             if evaluation.symptoms:
                 self._warned(number, evaluation)
             if evaluation.samples:
-                self._file(
-                    number, self._folder.trial(number) / evaluation.samples, evaluation.samples
-                )
+                self._file(number, folder / evaluation.samples, evaluation.samples)
+            self._file(number, folder / CONFIG_FILE, CONFIG_FILE)
 
     def _warned(self, number: int, evaluation: Evaluation) -> None:
         """The run's note tells all symptoms so far: MLflow keeps one note a run."""
@@ -161,8 +173,13 @@ class Recorder:
 
     def trial_ended(self, trial: Trial) -> None:
         """The trial has its final state."""
-        if self._outbox is None:
-            return
+        if self._outbox is not None:
+            with self._outbox.batch():
+                self._ended(trial)
+                self._best_so_far(trial)
+
+    def _ended(self, trial: Trial) -> None:
+        assert self._outbox is not None
         self._symptoms.pop(trial.number, None)
         state: TrialEnding = trial.state  # type: ignore[assignment]
         folder, goal = self._folder.trial(trial.number), self._sweep.objective[0]
@@ -186,12 +203,16 @@ class Recorder:
             page=page_of(self._sweep.name, trial.number),
             seen=_explained(symptom for symptom in trial.symptoms if symptom.name != trial.symptom),
         )
-        with self._outbox.batch():
-            for step, values in _best(trial, self._sweep).items():
-                self._outbox.evaluated(trial.number, step, values, trial.ended or clock.time())
-            for name in ("config.json", "checkpoint.pt", "log.txt", PROVENANCE):
-                self._file(trial.number, folder / name, name)
-            self._outbox.trial_ended(trial.number, state, tags=tags, note=note, time=trial.ended)
+        for step, values in _best(trial, self._sweep).items():
+            self._outbox.evaluated(trial.number, step, values, trial.ended or clock.time())
+        for name in (CONFIG_FILE, "checkpoint.pt", "log.txt", PROVENANCE):
+            self._file(trial.number, folder / name, name)
+        self._outbox.trial_ended(trial.number, state, tags=tags, note=note, time=trial.ended)
+
+    def _best_so_far(self, trial: Trial) -> None:
+        assert self._outbox is not None
+        over, best = self._best.ended(trial)
+        self._outbox.sweep_measured(best, over, trial.ended)
 
     def scored(self, trial: Trial) -> None:
         """The trial has won, and its generator was measured once more."""
@@ -218,10 +239,13 @@ class Recorder:
             self._outbox.trial_ended(number, state)
 
     def winner_is(self, trial: Trial) -> None:
-        """The winner's generator becomes a logged model."""
+        """The winner's generator becomes a logged model, its weights an artifact."""
         folder = self._folder.trial(trial.number)
-        if self._outbox is not None and any(folder.glob("generator*")):
+        kept = sorted(folder.glob("generator*"))
+        if self._outbox is not None and kept:
             self._outbox.model(trial.number, folder)
+            for file in kept:
+                self._file(trial.number, file, file.name)
 
     def concluded(
         self,
@@ -230,35 +254,31 @@ class Recorder:
         standings: Standings,
     ) -> None:
         """Tables and figures of the whole sweep belong to its run: `files` by their names there,
-        and `tables`, column by column, for MLflow to show; its tags say whether the winner beats
-        the base."""
+        and `tables`, column by column, for MLflow to show; its metrics and tags say what came of
+        it."""
+        self._winner = standings.best.trial if standings.best is not None else None
         for name, path in files.items():
             self._file(SWEEP, path, name)
         if self._outbox is not None:
             for name, columns in tables.items():
                 self._outbox.table(name, columns)
-            self._outbox.tagged(SWEEP, _verdict(standings))
+            over = sum(trial.over for trial in standings.trials)
+            self._outbox.sweep_measured(sweep_run.best_of(standings), over)
+            self._outbox.sweep_measured(sweep_run.metrics_of(standings))
+            self._outbox.tagged(SWEEP, sweep_run.tags_of(standings))
 
     def sweep_ended(self, state: SweepEnding, message: str) -> None:
-        """The driver stops."""
-        if self._outbox is not None:
-            self._outbox.sweep_ended(state, note=message)
+        """The driver stops, for the reason or with the result in `message`."""
+        if self._outbox is None:
+            return
+        note = sweep_note(self._sweep, found=message, winner=self._winner, page=self._page)
+        with self._outbox.batch():
+            self._outbox.sweep_ended(state, note=note)
+            self._outbox.experiment(experiment_tags(self._sweep, note))
 
     def _file(self, number: int, path: Path, name: str) -> None:
         if self._outbox is not None and path.is_file():
             self._outbox.artifact(number, path, name)
-
-
-def _verdict(standings: Standings) -> dict[str, Any]:
-    """Tags of the sweep's run; none without a base."""
-    words, found = verdict_in_words(standings), against_base(standings)
-    if not words:
-        return {}
-    tags: dict[str, Any] = {"sweeper.verdict": words, "sweeper.confirmed": False}
-    if found is not None:
-        tags["sweeper.confirmed"] = found.confirmed
-        tags |= {f"sweeper.against_base.{one.metric}": one.shown for one in found.differences}
-    return tags
 
 
 def _seen(symptoms: Iterable[Symptom]) -> dict[str, str]:
@@ -306,9 +326,3 @@ def resolved(config: Mapping[str, Any]) -> dict[str, Any]:
         return load_config(config).as_dict()
     except ConfigError:
         return dict(config)
-
-
-def _tricks(config: Mapping[str, Any]) -> list[str]:
-    """Names of the tricks that a raw config has on."""
-    given = config.get("tricks") or {}
-    return sorted(name for name, knobs in given.items() if knobs is not False and knobs is not None)

@@ -4,7 +4,7 @@ Ctrl-C once    drain: every trial stands still at its next evaluation, and can b
 Ctrl-C twice   end now; a third time is Python's own KeyboardInterrupt
 SIGTERM        end now, with status 143
 steering       pause, stop (the running trials may end) or cancel (end now); how many trials may be
-               at work
+               at work; other limits
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from types import FrameType
 
 from sweeper.home import Request
 from sweeper.scheduling.steering import Order, Steering
+from sweeper.sweepfile.sections import Limits
 
 LOOK_EVERY = 0.5
 """Seconds between two questions to whoever steers."""
@@ -56,6 +57,14 @@ class Requests:
             Superseded: a newer driver has the sweep.
         """
         return self._steering.parallel()
+
+    def limits(self) -> Limits | None:
+        """The sweep's limits, as they are now; None: as they were when it began to run.
+
+        Raises:
+            Superseded: a newer driver has the sweep.
+        """
+        return self._steering.limits()
 
     def have_obeyed(self, obey: Callable[[Order], str]) -> None:
         """Have `obey` do what is asked for single trials, each order once, and tell what it says

@@ -14,6 +14,7 @@ import contextlib
 import time
 from collections.abc import Collection
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sweeper.company import Company
 from sweeper.errors import LedgerError, Superseded, SweeperError, UserError
@@ -22,7 +23,6 @@ from sweeper.privacy import private
 from sweeper.provenance.run_record import Kept, Start, keep_run
 from sweeper.scheduling.closing import Ending, closing
 from sweeper.scheduling.cluster import ClusterLost, environment
-from sweeper.scheduling.conclusion import Results, conclude
 from sweeper.scheduling.conductor import Conductor
 from sweeper.scheduling.events import (
     Listener,
@@ -37,7 +37,7 @@ from sweeper.scheduling.final_score import Scoring
 from sweeper.scheduling.machines import Mark, count_machines
 from sweeper.scheduling.recorder import Recorder, resolved
 from sweeper.scheduling.requests import Requests
-from sweeper.scheduling.spec_files import going_on, keep_spec
+from sweeper.scheduling.spec_files import going_on, keep_spec, make_way
 from sweeper.scheduling.steering import Steering
 from sweeper.scheduling.trainable import Factory, build_training
 from sweeper.scheduling.tune_loop import Tuning
@@ -51,6 +51,9 @@ from sweeper.sweepfile.model import Sweep
 from sweeper.tracking.address import tracking_uri
 from trials.origins import raised_by_another
 from trials.temporary import remove_leftovers
+
+if TYPE_CHECKING:
+    from sweeper.scheduling.conclusion import Results
 
 PATIENCE = 60.0
 """Seconds to wait at the end until MLflow has everything."""
@@ -91,13 +94,13 @@ def run(
     lets the sweep go on where it would be measured by another protocol than so far: what was
     measured before is compared with nothing that follows. `steering` says what is asked of it while
     it runs; by default the control file in its folder does. `take_over` ends an earlier driver that
-    has the sweep, which is known to be frozen or cut off; with `adopt` only its hold of a database.
-    `start` is the command that has started it.
+    has the sweep, frozen or cut off; with `adopt` only its hold of a database. `start` is the
+    command behind it.
 
     What goes wrong once it runs is an Outcome with state `failed`, and can be resumed.
 
     Raises:
-        UserError: it cannot be run as it is: SpecConflict, AnotherHome, or the cluster lacks room.
+        UserError: it cannot run: SpecConflict, AnotherHome, RecordedElsewhere, a cluster too small.
         SweepBusy: another process runs it.
         ProtocolChanged: its study has values of several protocols, which nobody has accepted.
         LedgerError: its study is damaged.
@@ -105,6 +108,7 @@ def run(
     """
     folder = home.sweep(sweep.name)
     uri = tracking_uri(home.path, sweep.tracking.uri) if record else None
+    make_way(sweep, home, folder, events)
     alone = sole_driver(sweep.name, take_over=take_over or adopt)
     with private(home.path), folder.lock(take_over=take_over), alone, environment():
         folder.create()
@@ -112,12 +116,11 @@ def run(
         begun = read_stored(folder.spec_json) if folder.exists() else None
         sweep = going_on(sweep, folder, begun)
         ledger = Ledger.open(sweep, folder, adopt=adopt, accept_protocol=accept_protocol)
+        keep_spec(sweep, folder, source, begun)  # only now: the study is this home's
         company = Company.of(sweep)
-        # Only now: a home to which the study does not belong keeps nothing of the sweep.
-        keep_spec(sweep, folder, source, begun)
         made_of = keep_run(sweep, folder, company, start)
-        asked = steering or _by_control_file(folder, resume)
         ledger.retry(retry_failed)
+        asked = steering or _by_control_file(folder, resume)
         with recording(uri, home, folder, company) if uri else contextlib.nullcontext() as wires:
             return _Run(
                 sweep, home, folder, ledger, company, made_of, wires, events, report, asked, factory
@@ -200,6 +203,7 @@ class _Run:
             self._ledger,
             self._recorder,
             self._home.cache,
+            self._tell,
             self._company.parts,
         )
         tuning = Tuning(
@@ -282,6 +286,10 @@ class _Run:
         try:
             conductor.meter.keep()
             if self._report:
+                # Matplotlib takes a second, for which no trial need wait.
+                from sweeper.scheduling.conclusion import conclude
+
+                self._tell(PhaseChanged("finishing", "writing the report", time.time()))
                 results = conclude(
                     self._sweep, self._folder, self._ledger, state=state, recorder=self._recorder
                 )

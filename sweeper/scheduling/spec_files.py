@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import json
+import time
 from pathlib import Path
 
 import yaml
 
 from sweeper.errors import SpecConflict, UserError
-from sweeper.home import SweepFolder, writing
-from sweeper.sweepfile.load import load_sweep
+from sweeper.home import Home, SweepFolder, writing
+from sweeper.privacy import private
+from sweeper.removal import is_empty, remove_sweep
+from sweeper.scheduling.events import Listener, Noted
+from sweeper.sweepfile.load import load_sweep, read_stored
 from sweeper.sweepfile.model import Sweep
 from trials.files import atomic_write
 
@@ -31,6 +35,31 @@ def going_on(sweep: Sweep, folder: SweepFolder, begun: Sweep | None) -> Sweep:
             "but its limits, resources, tracking, confirmation and description"
         )
     return sweep
+
+
+def make_way(sweep: Sweep, home: Home, folder: SweepFolder, tell: Listener | None) -> None:
+    """Take away what was begun under the sweep's name where that is another sweep which has nothing
+    yet, as where not even its base could be trained; and `tell` of it.
+
+    Raises:
+        SpecConflict: it is still being recorded.
+        SweepBusy: another process runs it.
+        SweeperError: it cannot be read or removed.
+    """
+    begun = read_stored(folder.spec_json) if folder.exists() else None
+    if begun is None or not begun.difference(sweep.going_on(begun)).refused:
+        return
+    with private(home.path), folder.lock():
+        if not is_empty(folder, begun):
+            return
+        if not remove_sweep(home, folder, begun):
+            raise SpecConflict(
+                f"a sweep named {sweep.name!r} without any trial, which this one would replace, is "
+                "still on its way to MLflow: run this again in a minute"
+            )
+    if tell is not None:
+        told = f"it takes the place of another {sweep.name!r}, which had no trial yet"
+        tell(Noted(told, time.time()))
 
 
 def keep_spec(

@@ -1,5 +1,5 @@
-"""Who steers a running driver from outside: what is asked of the sweep, how many trials may be at
-work, what is asked for single trials; and what the driver says of itself meanwhile.
+"""Who steers a running driver from outside: what is asked of the sweep, its limits, how many trials
+may be at work, what is asked for single trials; and what the driver says of itself meanwhile.
 
 A sweep that runs by itself is steered by the control file in its folder. A service that runs sweeps
 for many people derives a steering of its own. The driver asks several times a second, so every
@@ -19,6 +19,7 @@ from typing import Any, Literal
 from sweeper.errors import UserError
 from sweeper.home import Request, SweepFolder
 from sweeper.scheduling.events import Phase
+from sweeper.sweepfile.sections import Limits
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,14 @@ class Steering:
     def parallel(self) -> int | None:
         """How many trials may be at work now, at most as many as the sweep's file says; None: so
         many.
+
+        Raises:
+            Superseded: a newer driver has the sweep.
+        """
+        return None
+
+    def limits(self) -> Limits | None:
+        """The sweep's limits, as they are now; None: as they were when it began to run.
 
         Raises:
             Superseded: a newer driver has the sweep.

@@ -130,23 +130,27 @@ class Tuning:
         )
         verdicts = Verdicts(self._conductor)
         with _empty(self._scratch), _hushed(), _uncounted(), _pending(limits.parallel):
-            tune.run(
-                worker,
-                name="tune",
-                storage_path=str(self._scratch),
-                search_alg=NumberedTrials(self._conductor, self._tick),
-                scheduler=verdicts,
-                callbacks=[Trials(self._conductor, verdicts, self._tick)],
-                stop=StopNow(lambda: self.now),
-                num_samples=-1,
-                resources_per_trial={"cpu": resources.cpu, "gpu": resources.gpu},
-                reuse_actors=True,
-                max_failures=0,  # the conductor hands a trial out again; it knows why it must
-                raise_on_failed_trial=False,
-                trial_name_creator=lambda trial: trial.config["name"],
-                trial_dirname_creator=lambda trial: f"{trial.config['name']}-{time.time_ns()}",
-                verbose=0,
-            )
+            try:
+                tune.run(
+                    worker,
+                    name="tune",
+                    storage_path=str(self._scratch),
+                    search_alg=NumberedTrials(self._conductor, self._tick),
+                    scheduler=verdicts,
+                    callbacks=[Trials(self._conductor, verdicts, self._tick)],
+                    stop=StopNow(lambda: self.now),
+                    num_samples=-1,
+                    resources_per_trial={"cpu": resources.cpu, "gpu": resources.gpu},
+                    reuse_actors=True,
+                    max_failures=0,  # the conductor hands a trial out again; it knows why it must
+                    raise_on_failed_trial=False,
+                    trial_name_creator=lambda trial: trial.config["name"],
+                    trial_dirname_creator=lambda trial: f"{trial.config['name']}-{time.time_ns()}",
+                    verbose=0,
+                )
+            except Abort:
+                verdicts.kill_workers()
+                raise
 
     def _tick(self) -> None:
         """Look around: does the cluster live, was anything asked, is a limit reached?"""
@@ -170,6 +174,7 @@ class Tuning:
         elif written == Request.STOP:
             self._conductor.course.stop("no_new", "stopped on request: no new trials")
         self._conductor.course.pause(written == Request.PAUSE)
+        self._conductor.within(asked.limits())
         self._conductor.lease(asked.parallel())
         asked.have_obeyed(self._conductor.obey)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from sweeper.company import Company
 from sweeper.home import Home, SweepFolder
+from sweeper.tracking.elsewhere import keep_to
 from sweeper.tracking.handle import WriterHandle, start_writer
 from sweeper.tracking.moved import follow_home
 from sweeper.tracking.outbox import Outbox
@@ -29,9 +30,11 @@ def recording(uri: str, home: Home, folder: SweepFolder, company: Company) -> It
     """Open the record at `uri` for the length of the block.
 
     Raises:
+        RecordedElsewhere: the sweep's record so far is in another MLflow.
         TrackingError: the outbox is damaged, or MLflow's address cannot be used.
     """
     moved = follow_home(uri, home.mlartifacts)
+    keep_to(folder.outbox, uri, home.mlartifacts, folder.name + home.flag)
     with (
         Outbox(folder.outbox) as outbox,
         start_writer(outbox, uri, home.mlartifacts, company.parts) as writer,

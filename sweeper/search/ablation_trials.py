@@ -22,6 +22,7 @@ from sweeper.errors import PartError
 from sweeper.sweepfile.domains import Toggle
 from sweeper.sweepfile.model import Sweep
 from sweeper.sweepfile.space import apply
+from sweeper.sweepfile.ties import with_ties
 
 
 def design_of(sweep: Sweep) -> Design:
@@ -43,7 +44,7 @@ def design_of(sweep: Sweep) -> Design:
         # Imports torch: only an ablation that is drawn up needs to ask the trainer.
         from trials.config import problems_of
 
-        problems = problems_of(apply(sweep.base, settings))
+        problems = problems_of(apply(sweep.base, with_ties(sweep.parameters, settings)))
         return "; ".join(map(str, problems)) if problems else None
 
     kind = DesignKind.named(sweep.ablation.name)(sweep.ablation)

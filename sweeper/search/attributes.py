@@ -281,6 +281,15 @@ def finite(value: float | None) -> bool:
     return value is not None and math.isfinite(value)
 
 
+def finals(study: Mapping[str, Any]) -> dict[int, dict[str, Any]]:
+    """Final scores by the numbers of their trials, from the study's attributes."""
+    return {
+        int(key.removeprefix(FINAL)): final
+        for key, final in study.items()
+        if key.startswith(FINAL) and final
+    }
+
+
 def _by_step(attrs: Mapping[str, Any], prefix: str) -> dict[int, dict[str, Any]]:
     by_step = {
         int(key[len(prefix) :]): entry

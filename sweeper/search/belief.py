@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ConfigDict, Field
 
-from sweeper.parts import Fault, Number
+from sweeper.parts import Fault
 from sweeper.search.quantiles import at, quantile
 from sweeper.sweepfile.domains import Parameter, Range, Toggle, same
 from trials.problems import nearest
@@ -36,13 +36,13 @@ class Belief(Settings):
 
     model_config = ConfigDict(use_attribute_docstrings=True, allow_inf_nan=False)
 
-    center: Number | None = None
+    center: float | None = None
     """Of a range: where its best value is thought to be."""
-    spread: Number | None = Field(default=None, gt=0, le=1)
+    spread: float | None = Field(default=None, gt=0, le=1)
     """Standard deviation around it, as a share of the range on the scale that it is drawn on."""
-    weights: tuple[Number, ...] | None = None
+    weights: tuple[float, ...] | None = None
     """Of values: how likely each is the best, in their order; they need not add up to 1."""
-    on: Number | None = Field(default=None, ge=0, le=1)
+    on: float | None = Field(default=None, ge=0, le=1)
     """Of a trick: how likely it is best to be on."""
 
     def log_density(self, parameter: Parameter, value: Any) -> float:

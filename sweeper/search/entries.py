@@ -7,7 +7,8 @@ people are apart (`foreign`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from optuna.distributions import BaseDistribution
@@ -29,32 +30,70 @@ def latest(entries: Iterable[FrozenTrial]) -> list[FrozenTrial]:
     return list(by_number.values())
 
 
+class _Sorted:
+    """The entries of a study as they were last seen, by whose they are.
+
+    Whoever watches a study of thousands of trials sees few of them change: storages hand out the
+    same object for an entry that nobody has written to, and only the others are looked at again.
+    """
+
+    def __init__(self) -> None:
+        self._seen: Sequence[FrozenTrial] = ()
+        self.ever: dict[int, FrozenTrial] = {}
+        """The sweep's own by their own numbers, a trial's former failures too."""
+        self.latest: dict[int, FrozenTrial] = {}
+        """The latest of each trial by the trial's number."""
+        self.foreign: dict[int, FrozenTrial] = {}
+
+    def see(self, entries: Sequence[FrozenTrial], study: Mapping[str, Any]) -> None:
+        """Take in all entries of the study, whose attributes are `study`."""
+        known = len(self._seen)
+        pairs = zip(entries, self._seen, strict=False)
+        changed = [now for now, before in pairs if now is not before]
+        self._seen = entries
+        for entry in (*changed, *entries[known:]):
+            self.sort(entry, ours=is_ours(entry, study))
+
+    def sort(self, entry: FrozenTrial, *, ours: bool) -> None:
+        """Put an entry where it belongs."""
+        number = number_of(entry)
+        if ours:
+            self.foreign.pop(entry.number, None)
+            self.ever[entry.number] = entry
+            other = self.latest.get(number)
+            if other is None or other.number <= entry.number:
+                self.latest[number] = entry
+            return
+        self.foreign[entry.number] = entry
+        if self.ever.pop(entry.number, None) is not None:  # somebody else has ended it
+            ours_still = (self.ever[place] for place in sorted(self.ever))
+            self.latest = {number_of(one): one for one in ours_still}
+
+
 class Entries:
     """Reads the entries of one study, the sweep's own apart from other people's, and sets their
-    attributes."""
+    attributes. Several threads may read."""
 
     def __init__(self, study: Study, storage: BaseStorage) -> None:
         self._study = study
         self._storage = storage
-        self._ids: dict[int, int] = {}
+        self._sorted = _Sorted()
+        self._sorting = threading.Lock()
         self._attrs: dict[str, Any] | None = None
 
     def all(self, *states: TrialState) -> list[FrozenTrial]:
         """One a trial of the sweep's own, in the order of their numbers: those in one of `states`,
         or all."""
-        entries = sorted(latest(self.all_ever()), key=number_of)
-        self._ids.update((number_of(entry), entry._trial_id) for entry in entries)
-        return [entry for entry in entries if not states or entry.state in states]
+        entries = self._look(lambda seen: seen.latest)
+        return [entry for entry in entries if entry.state in states] if states else entries
 
     def all_ever(self) -> list[FrozenTrial]:
         """Every entry of the sweep's own, also of a trial's former failures."""
-        study = self._study_attrs()
-        return [entry for entry in self._read() if is_ours(entry, study)]
+        return self._look(lambda seen: seen.ever)
 
     def foreign(self) -> list[FrozenTrial]:
         """Those that are not the sweep's own."""
-        study = self._study_attrs()
-        return [entry for entry in self._read() if not is_ours(entry, study)]
+        return self._look(lambda seen: seen.foreign)
 
     def enqueued(self) -> list[FrozenTrial]:
         """Points that somebody has put into the queue and nobody has taken up or refused."""
@@ -69,9 +108,9 @@ class Entries:
     def get(self, number: int) -> FrozenTrial:
         """The entry of one trial."""
         with translated():
-            if number not in self._ids:
+            if number not in self._sorted.latest:
                 self.all()
-            return self._storage.get_trial(self._ids[number])
+            return self._storage.get_trial(self._sorted.latest[number]._trial_id)
 
     def set(self, number: int, key: str, value: Any) -> None:
         """Set one attribute of one trial."""
@@ -125,7 +164,8 @@ class Entries:
             if entry.number != number:  # others have added to the database in this instant
                 self.mark(entry)
                 entry = self._storage.get_trial(identity)
-        self._ids[number_of(entry)] = identity
+        with self._sorting:
+            self._sorted.sort(entry, ours=True)
         return entry
 
     def mark(self, entry: FrozenTrial) -> None:
@@ -149,6 +189,16 @@ class Entries:
 
     def _mark(self, number: int) -> str:
         return mark_of(self._study_attrs()["id"], number)
+
+    def _look(self, which: Callable[[_Sorted], Mapping[int, FrozenTrial]]) -> list[FrozenTrial]:
+        """Some of the entries as they are now, in the order of their numbers."""
+        with self._sorting:
+            if self._attrs is None:  # whose they are may have changed for all of them
+                self._sorted = _Sorted()
+            study = self._study_attrs()
+            self._sorted.see(self._read(), study)
+            found = which(self._sorted)
+            return [found[number] for number in sorted(found)]
 
     def _read(self) -> list[FrozenTrial]:
         return self._study.get_trials(deepcopy=False)

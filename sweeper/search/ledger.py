@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, Self
 
 from optuna.trial import FrozenTrial, TrialState
@@ -28,7 +28,6 @@ from sweeper.home import Home, SweepFolder
 from sweeper.search import attributes
 from sweeper.search.attributes import finite, translated
 from sweeper.search.foreign import ForeignEntry
-from sweeper.search.learned import in_words
 from sweeper.search.measuring import Measuring
 from sweeper.search.opening import Opened, open_study
 from sweeper.search.proposer import Proposer
@@ -38,6 +37,7 @@ from sweeper.search.storage import STORAGE_VARIABLE as STORAGE_VARIABLE
 from sweeper.search.wishes import Wishes
 from sweeper.standings.usage import Usage
 from sweeper.sweepfile.model import Sweep
+from sweeper.sweepfile.sections import Limits
 from sweeper.trial import Evaluation, FinalScore, Trial
 
 
@@ -255,18 +255,14 @@ class Ledger(StudyReader):
     # The sweep as a whole
 
     @property
-    def learned(self) -> str:
-        """From what the search has learned before its first trial, in words."""
-        return in_words(self._study)
-
-    @property
     def budget(self) -> int | None:
         """How many trials there will be before any confirmation; None where that is not known."""
         if self.sweep.is_ablation:
             from sweeper.search.ablation_trials import budget_of  # imports SciPy
 
             return budget_of(self.sweep)
-        return self._proposer.budget
+        count = self._proposer.count
+        return self.sweep.limits.trials if count is None else count
 
     def plan(self) -> int | None:
         """The `budget`, also written down for readers (`planned`)."""
@@ -275,6 +271,10 @@ class Ledger(StudyReader):
             with self.together():
                 self._study.set_user_attr("budget", budget)
         return budget
+
+    def within(self, limits: Limits) -> None:
+        """The sweep has these limits from now on."""
+        self.sweep = replace(self.sweep, limits=limits)
 
     def accompanied_by(self, company: Mapping[str, str]) -> None:
         """Write down whose parts the sweep runs with from now on."""

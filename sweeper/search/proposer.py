@@ -27,10 +27,12 @@ from sweeper.search.enqueued import Unfit, check_honoured, fitting
 from sweeper.search.entries import Entries
 from sweeper.search.foreign import MARK, REFUSED, ForeignEntry, foreign_entry
 from sweeper.search.measuring import Measuring
+from sweeper.search.repeats import propose_once
 from sweeper.search.sampler import Result, Sampler, Turn, mix
 from sweeper.sweepfile.model import Sweep
 from sweeper.sweepfile.points import next_tried
 from sweeper.sweepfile.space import Draw, apply, base_draw, walk
+from sweeper.sweepfile.ties import with_ties
 from sweeper.trial import Role, Trial
 
 if TYPE_CHECKING:
@@ -75,16 +77,13 @@ class Proposer:
             return self._add(*_base_of(self._sweep), "base")
         begun = {trial.user_attrs.get(TRIED) for trial in own}
         if (to_try := next_tried(self._sweep, begun)) is not None:
-            place, draw = to_try
-            return self._add(draw, draw.values, "search", place=place)
+            place, given = to_try
+            return self._add(given, given.values, "search", place=place)
         for entry in self._entries.enqueued():
             if (taken := self._take_up(entry, own)) is not None:
                 return taken
-        turn = self._turn(own)
-        proposed = self._proposal(turn)
-        if proposed is None:
-            return None
-        return self._add(proposed, proposed.values, "search", noted=turn.noted)
+        draw, turn = self._proposal(self._turn(own))
+        return None if draw is None else self._add(draw, draw.values, "search", noted=turn.noted)
 
     def _has_base(self, own: list[FrozenTrial]) -> bool:
         protocol = self._measuring.protocol
@@ -114,7 +113,7 @@ class Proposer:
             return None
         cell, seed = due[0]
         values = {**cell.settings, "seed": seed}
-        draw = Draw(values, apply(self._sweep.base, values))
+        draw = Draw(values, apply(self._sweep.base, with_ties(self._sweep.parameters, values)))
         of = first.get(cell.key)
         role: Role = "search" if of is None else "replicate"
         named = {"label": cell.label, "key": cell.key}
@@ -134,8 +133,7 @@ class Proposer:
             self._fill(entry, *self._point(entry, earlier))
             return
         # Begun by version 0.1, which asked in several writes where Optuna drew.
-        turn = self._turn(earlier, entry.number)
-        draw = self._proposal(turn)
+        draw, turn = self._proposal(self._turn(earlier, entry.number))
         assert draw is not None, "what was begun can be finished"
         self._fill(entry, draw, turn.noted)
 
@@ -195,23 +193,21 @@ class Proposer:
     def _set(self, entry: FrozenTrial, key: str, value: Any) -> None:
         self._storage.set_trial_user_attr(entry._trial_id, key, value)
 
-    def _proposal(self, turn: Turn) -> Draw | None:
-        """What the sampler proposes.
+    def _proposal(self, turn: Turn) -> tuple[Draw | None, Turn]:
+        """What the sampler proposes, and the turn in which it did.
 
         Raises:
             PartError: it is no point of the space.
         """
-        draw = self._sampler.propose(turn)
+        draw, turn = propose_once(self._sampler, self._sweep, turn)
         if draw is not None:
             _check_point(self._sweep, draw, f"the sampler '{self._sampler.key}' proposes")
-        return draw
+        return draw, turn
 
     @property
-    def budget(self) -> int | None:
-        """How many trials the search will have; None where nothing limits them."""
-        if not self._sampler.ends:
-            return self._sweep.limits.trials
-        return self._sampler.count(self._base_stands_beside())
+    def count(self) -> int | None:
+        """How many trials the search has by itself; None where it has no end."""
+        return self._sampler.count(self._base_stands_beside()) if self._sampler.ends else None
 
     def _base_stands_beside(self) -> bool:
         """Whether the search begins with a base configuration that is no point of its space."""

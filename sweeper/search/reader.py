@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 import optuna
 from optuna.storages import BaseStorage
@@ -15,14 +13,16 @@ from sweeper.ablation.search_statistics import Importance
 from sweeper.home import SweepFolder
 from sweeper.protocols import measured_in, present
 from sweeper.search import attributes
-from sweeper.search.attributes import number_of, translated
+from sweeper.search.attributes import translated
 from sweeper.search.entries import Entries
 from sweeper.search.foreign import ForeignEntry, foreign_entry
 from sweeper.search.importances import Method, importances_of
+from sweeper.search.learned import in_words
 from sweeper.search.lineage import Segment, lineage_of
 from sweeper.search.owner import refuse_strangers, refuse_without_study
 from sweeper.search.storage import load_study, open_storage, storage_exists
 from sweeper.standings import Standings, standings_of
+from sweeper.standings.following import following
 from sweeper.standings.usage import Usage
 from sweeper.sweepfile.model import Sweep
 from sweeper.trial import FinalScore, Trial
@@ -35,11 +35,12 @@ class StudyReader:
         self.sweep = sweep
         self._study = study
         self._entries = Entries(study, storage)
-        self._over: dict[int, Trial] = {}
+        self._made: dict[int, tuple[FrozenTrial, Trial]] = {}
+        self._standings: Standings | None = None
 
     def trial(self, number: int) -> Trial:
         """One trial."""
-        final = self._study.user_attrs.get(f"{attributes.FINAL}{number}")
+        final = attributes.finals(self._study.user_attrs).get(number)
         return attributes.trial_of(self._entries.get(number), final)
 
     def begins_anew(self, number: int) -> bool:
@@ -47,22 +48,30 @@ class StudyReader:
         return bool(self._entries.get(number).user_attrs.get(attributes.ANEW))
 
     def trials(self) -> list[Trial]:
-        """All trials in the order of their numbers."""
+        """All trials in the order of their numbers. One that nobody has written to since it was
+        last asked for is the same object as then."""
         with translated():
-            study = self._study.user_attrs
-            return [
-                self._trial(entry, study.get(f"{attributes.FINAL}{number_of(entry)}"))
-                for entry in self._entries.all()
-            ]
+            trials = [self._trial(entry) for entry in self._entries.all()]
+            finals = attributes.finals(self._study.user_attrs)
+        if not finals:
+            return trials
+        scores = {number: FinalScore(**final) for number, final in finals.items()}
+        return [
+            replace(trial, final=scores[trial.number]) if trial.number in scores else trial
+            for trial in trials
+        ]
 
-    def _trial(self, entry: FrozenTrial, final: Mapping[str, Any] | None) -> Trial:
-        """A trial from its entry: one that Optuna has closed is worked out once."""
-        kept = self._over.get(entry._trial_id)
-        if kept is None:
-            kept = attributes.trial_of(entry)
-            if kept.over:
-                self._over[entry._trial_id] = kept
-        return kept if final is None else replace(kept, final=FinalScore(**final))
+    def _trial(self, entry: FrozenTrial) -> Trial:
+        """A trial from its entry: storages hand out another object for one that was written to."""
+        kept = self._made.get(entry._trial_id)
+        if kept is None or kept[0] is not entry:
+            kept = self._made[entry._trial_id] = entry, attributes.trial_of(entry)
+        return kept[1]
+
+    @property
+    def learned(self) -> str:
+        """From what the search has learned before its first trial, in words."""
+        return in_words(self._study)
 
     def lineage(self, number: int) -> tuple[Segment, ...]:
         """What went into the trial up to its last evaluation, its donors' training first."""
@@ -73,7 +82,9 @@ class StudyReader:
         """All trials with what follows from them, under the protocol that the study has."""
         trials = self.trials()
         protocol = present(self._study.user_attrs.get(attributes.PROTOCOL), measured_in(trials))
-        return standings_of(self.sweep, trials, self.planned, protocol)
+        now = standings_of(self.sweep, trials, self.planned, protocol)
+        self._standings = following(self._standings, now)
+        return self._standings
 
     def foreign(self) -> list[ForeignEntry]:
         """What other people have put into the study: it decides nothing."""

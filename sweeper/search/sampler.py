@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from sweeper.parts import Fault, SamplerConfig
 from sweeper.protocols import Protocol
 from sweeper.search.quantiles import at
-from sweeper.sweepfile.domains import Parameter
+from sweeper.sweepfile.domains import Parameter, canonical
 from sweeper.sweepfile.model import Sweep
 from sweeper.sweepfile.space import Choose, Draw, walk
 from trials.part import Part
@@ -73,6 +73,12 @@ class Turn:
     def results(self) -> Sequence[Result]:
         """What came of the search's earlier proposals, in their order."""
         return self.recall()
+
+    @cached_property
+    def tried(self) -> set[str]:
+        """The points that the study has, spelt canonically, the base configuration's included where
+        it is one."""
+        return {canonical(values) for values in (*self.asked, self.start) if values is not None}
 
     def seed(self, *place: object) -> int:
         """A 32-bit seed for this turn, or for one place in it."""

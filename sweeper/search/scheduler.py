@@ -46,6 +46,13 @@ class Scheduler:
         attrs = self._entries.get(number).user_attrs
         return max(curve) > max((int(attrs.get("judged") or 0), *attributes.donors(attrs)))
 
+    def decided(self, number: int) -> int:
+        """The last step at which nothing is to be decided of the trial any more; 0 before any."""
+        steps = sorted(self._curves.get(number, ()))
+        if steps and self.undecided(number):
+            steps.pop()
+        return steps[-1] if steps else 0
+
     def went_on(self, number: int) -> None:
         """Write down that the trial goes on from its last evaluation."""
         self._entries.set(number, "judged", max(self._curves[number]))

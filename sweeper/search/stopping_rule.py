@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
-from sweeper.parts import Fault, RuleConfig, Whole
+from sweeper.parts import Fault, RuleConfig
 from sweeper.search.milestones import Milestones
 from sweeper.sweepfile.domains import Parameter
 from sweeper.sweepfile.model import Sweep
@@ -87,7 +87,7 @@ class StoppingRule(Part):
 class GraceConfig(RuleConfig):
     """Settings of a rule that lets every trial run for a while."""
 
-    grace_steps: Whole | None = knob(
+    grace_steps: int | None = knob(
         None, "training steps before a trial may be stopped; by default one evaluation", ge=1
     )
 

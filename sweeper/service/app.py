@@ -14,12 +14,14 @@ from starlette.types import ASGIApp
 
 from sweeper.service import problem
 from sweeper.service.events import Hub
+from sweeper.service.heads import Heads
 from sweeper.service.machines import Machines
-from sweeper.service.memo import Memo
+from sweeper.service.memo import Answers, Memo
 from sweeper.service.people.guard import Guard, Openings
 from sweeper.service.readings import Readings
 from sweeper.service.settings import ServiceSettings
 from sweeper.service.state.database import Database
+from sweeper.service.state.unwritten import Unwritten
 
 
 @dataclass
@@ -32,7 +34,9 @@ class Service:
     """The process is about to end: an answer without an end (a stream of events) finds one."""
     readings: Readings = field(init=False)
     hub: Hub = field(init=False)
+    lookups: Unwritten = field(init=False)
     memo: Memo = field(default_factory=Memo)
+    answers: Answers = field(default_factory=Answers)
     streams: Counter[int] = field(default_factory=Counter)
     """How many answers without an end are open, by the person who listens."""
     machines: Machines | None = None
@@ -43,6 +47,7 @@ class Service:
     def __post_init__(self) -> None:
         self.readings = Readings(self.settings.home)
         self.hub = Hub(self.database, self.ending)
+        self.lookups = Unwritten(self.database)
 
 
 async def service_of(request: Request) -> Service:
@@ -90,7 +95,8 @@ def application(
     for add in (api.install, pages.install, *install):
         add(app, service)
     openings = api.OPENINGS | pages.OPENINGS | openings
-    return Guard(app, service.settings, service.database, seen, openings)
+    answered = Heads(app, openings.foreign)
+    return Guard(answered, service.settings, service.database, service.lookups, seen, openings)
 
 
 async def _health() -> dict[str, str]:

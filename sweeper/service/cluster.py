@@ -10,14 +10,15 @@ import contextlib
 import os
 import sys
 import threading
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 
 from sweeper.errors import UserError
 from sweeper.home import HOME_VARIABLE
 from sweeper.scheduling import head as heads
 from sweeper.scheduling.cluster import ADDRESS_VARIABLE
+from sweeper.scheduling.cluster_machines import ClusterMachines
 from sweeper.scheduling.cluster_machines import Machine as RayMachine
-from sweeper.scheduling.cluster_machines import machines_of_cluster
 from sweeper.scheduling.head import JOBS_VARIABLE
 from sweeper.scheduling.jobs import Jobs, JobsUnreachable
 from sweeper.secrets import secrets_in
@@ -35,6 +36,9 @@ cluster can read a job's environment, so that the head's own must have it."""
 
 DRIVER = "sweeper.service.driving"
 
+LOOKS = 5
+"""For so many looks in a row somebody must have had a resource until it counts as taken."""
+
 
 class Cluster:
     """Runs drivers as jobs of Ray's, and tells what machines there are. From several threads."""
@@ -44,10 +48,12 @@ class Cluster:
         UserError: RAY_ADDRESS is none that can be used.
         """
         self._home = settings.home
+        self._owner = str(settings.home.path)
+        self._others = Others()
         self._named = named_cluster(os.environ)
         self._environment = driver_environment(settings, mlflow, os.environ)
         self._lock = threading.RLock()
-        self._address = ""
+        self._machines = ClusterMachines("", self._owner)
         self._jobs: Jobs | None = None
 
     def connect(self) -> Jobs:
@@ -62,10 +68,11 @@ class Cluster:
                 if self._named is None:
                     ours = heads.up(self._home.path)
                     ours.join()
-                    self._address, self._jobs = ours.address, Jobs(ours.jobs, ours.token)
+                    address, self._jobs = ours.address, Jobs(ours.jobs, ours.token)
                 else:
-                    self._address, jobs = self._named
+                    address, jobs = self._named
                     self._jobs = Jobs(jobs)
+                self._machines = ClusterMachines(address, self._owner)
             return self._jobs
 
     def find(self) -> bool:
@@ -93,23 +100,20 @@ class Cluster:
         """
         with self._looking_again():
             jobs = self.connect()
-            return machines_of_cluster(self._address, jobs)
+            return self._machines.look(jobs)
 
     def machines(self) -> Sequence[Machine]:
-        """The machines for trials.
+        """The machines for trials, and what other programs leave of them.
 
         Raises:
             SweeperError: Ray does not answer, and cannot be started.
         """
         with self._looking_again():
             self.connect()
-            found = [one for one in machines_of_cluster(self._address) if one.alive]
+            found = [one for one in self._machines.look() if one.alive]
             if not found:
                 raise JobsUnreachable("no machine of the Ray cluster is alive")
-        return [
-            Machine.all_ours(one.id, one.total.get("CPU", 0.0), one.total.get("GPU", 0.0))
-            for one in found
-        ]
+        return self._others.leave(found)
 
     def start(self, job: str, arguments: Sequence[str]) -> None:
         """Have a driver run under this name, unless that was done before.
@@ -119,7 +123,7 @@ class Cluster:
         """
         with self._looking_again():
             command = [sys.executable, "-m", DRIVER, *arguments]
-            self.connect().submit(command, job, self._environment)
+            self.connect().submit(command, job, self._environment, self._owner)
 
     def end(self, job: str) -> None:
         """End the driver of this name, if it runs.
@@ -139,6 +143,29 @@ class Cluster:
             with self._lock:
                 self._jobs = None
             raise
+
+
+class Others:
+    """What other programs leave of the machines. What they have is the least of a few looks: the
+    head hears of what has begun or ended on a machine a little later than of whom it was for, and
+    trials of ours need not make room because of that."""
+
+    def __init__(self) -> None:
+        self._looks: deque[Mapping[str, Mapping[str, float]]] = deque(maxlen=LOOKS)
+
+    def leave(self, found: Sequence[RayMachine]) -> list[Machine]:
+        """The machines as the queue is to see them, after one more look."""
+        self._looks.append({one.id: one.others for one in found})
+        return [self._machine(one) for one in found]
+
+    def _machine(self, one: RayMachine) -> Machine:
+        looks = [look[one.id] for look in self._looks if one.id in look]
+        free = {
+            name: amount - min(others.get(name, 0.0) for others in looks)
+            for name, amount in one.total.items()
+        }
+        of_all, of_free = ((has.get("CPU", 0.0), has.get("GPU", 0.0)) for has in (one.total, free))
+        return Machine(one.id, *of_all, *of_free)
 
 
 def named_cluster(environment: Mapping[str, str]) -> tuple[str, str] | None:

@@ -27,7 +27,7 @@ from trials.problems import Problem
 
 MEDIA_TYPE = "application/problem+json"
 
-_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 _STATUS: tuple[tuple[type[SweeperError], int, str], ...] = (
     (SpecError, 422, "invalid-sweep"),
@@ -139,11 +139,12 @@ def _allowed(request: Request) -> list[str]:
     """The methods that a path takes."""
     routes = request.app.router.routes
     scopes = {method: {**request.scope, "method": method} for method in _METHODS}
-    return [
+    allowed = [
         method
         for method, scope in scopes.items()
         if any(route.matches(dict(scope))[0] is Match.FULL for route in routes)
     ]
+    return [*allowed, "HEAD"] if "GET" in allowed else allowed  # see `heads`
 
 
 async def _on_fault(request: Request, error: Exception) -> Response:

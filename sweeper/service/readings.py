@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -14,6 +16,7 @@ from sweeper.results import sweep_of
 from sweeper.search.foreign import ForeignEntry
 from sweeper.search.reader import StudyReader, read_study
 from sweeper.standings import Standings, standings_of
+from sweeper.sweepfile.model import Sweep
 from sweeper.trial import Trial
 
 KEPT = 64
@@ -32,6 +35,10 @@ FRESH = 1.0
 """Seconds for which what a database said is said again without asking it; a journal tells by its
 length whether it has changed."""
 
+MANY = 100_000
+"""New objects of which Python's collector of cycles need not know; counting references frees them
+all the same."""
+
 Stamp = tuple[int, ...]
 
 
@@ -43,6 +50,11 @@ class _Kept:
     reading: Reading | None = None
     due: float = 0.0
     """When a reading that is out of date is made again."""
+
+    def current(self, stamp: Stamp) -> Reading | None:
+        """The reading that holds now, where it is not time for another one."""
+        holds = self.stamp == stamp or self.due >= time.monotonic()
+        return self.reading if holds else None
 
 
 @dataclass(frozen=True)
@@ -86,14 +98,24 @@ class Readings:
             assert before is not None
             return before
         try:
-            if kept.reading is None or (kept.stamp != stamp and kept.due < time.monotonic()):
-                began = time.monotonic()
-                kept.reading, kept.stamp = _read(kept, folder, stamp), stamp
-                took = time.monotonic() - began
-                kept.due = time.monotonic() + (min(SPARED * took, LONGEST) if took > QUICK else 0.0)
+            if (current := kept.current(stamp)) is not None:
+                return current
+            began = time.monotonic()
+            kept.reading, kept.stamp = _read(kept, folder, stamp), stamp
+            took = time.monotonic() - began
+            kept.due = time.monotonic() + (min(SPARED * took, LONGEST) if took > QUICK else 0.0)
             return kept.reading
         finally:
             kept.lock.release()
+
+    def known(self, name: str) -> Reading | None:
+        """What `of` would say, where nothing has to be read for it; costs next to nothing."""
+        with self._lock:
+            kept = self._kept.get(name)
+            if kept is None or kept.reading is None:
+                return None
+            self._kept.move_to_end(name)
+        return kept.current(_stamp(kept.reading.folder))
 
     def reader(self, name: str) -> StudyReader | None:
         """The study itself, for what standings do not hold; None before its first trial."""
@@ -116,16 +138,44 @@ class Readings:
 
 def _read(kept: _Kept, folder: SweepFolder, stamp: Stamp) -> Reading:
     sweep = sweep_of(folder)
-    if kept.reader is None or kept.reader.sweep != sweep:
-        kept.reader = read_study(sweep, folder)
-    version = "-".join(f"{number:x}" for number in stamp)
-    if kept.reader is None:
-        return Reading(folder, standings_of(sweep, ()), (), version)
-    return Reading(folder, kept.reader.standings(), tuple(kept.reader.foreign()), version)
+    if kept.reader is None or kept.reader.sweep != sweep or not _goes_on(kept.stamp, stamp):
+        with _without_collecting():
+            kept.reader = read_study(sweep, folder)
+            return _made(kept, sweep, folder, stamp)
+    return _made(kept, sweep, folder, stamp)
+
+
+def _made(kept: _Kept, sweep: Sweep, folder: SweepFolder, stamp: Stamp) -> Reading:
+    reader, before = kept.reader, kept.reading
+    standings = standings_of(sweep, ()) if reader is None else reader.standings()
+    foreign = () if reader is None else tuple(reader.foreign())
+    if before is not None and (before.standings, before.foreign) == (standings, foreign):
+        return before  # what was written changes nothing that anybody is told
+    return Reading(folder, standings, foreign, "-".join(f"{number:x}" for number in stamp))
+
+
+@contextlib.contextmanager
+def _without_collecting() -> Iterator[None]:
+    """A study of thousands of trials is hundreds of thousands of objects that stay, none of them a
+    cycle: to look through all of them again and again takes as long as to read it, and stops every
+    answer meanwhile."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        if gc.get_count()[0] > MANY:
+            gc.freeze()
+        gc.enable()
+
+
+def _goes_on(before: Stamp | None, now: Stamp) -> bool:
+    """Whether it can be the same study: another one has another journal."""
+    return before is None or before[1] == now[1]
 
 
 def _stamp(folder: SweepFolder) -> Stamp:
-    """Something that differs whenever the study or the sweep's file does."""
+    """Something that differs whenever the study or the sweep's file does; its second number is
+    that of the study's file."""
     try:
         spec = folder.spec_json.stat().st_mtime_ns
     except FileNotFoundError:
@@ -133,5 +183,5 @@ def _stamp(folder: SweepFolder) -> Stamp:
     try:
         journal = folder.study_journal.stat()
     except FileNotFoundError:  # in a database, or not begun
-        return (spec, int(time.time() / FRESH))
-    return (spec, journal.st_size, journal.st_mtime_ns)
+        return (spec, 0, int(time.time() / FRESH))
+    return (spec, journal.st_ino, journal.st_size, journal.st_mtime_ns)

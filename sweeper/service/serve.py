@@ -32,14 +32,13 @@ from sweeper.scheduling.jobs import JobsUnreachable
 from sweeper.secrets import without_user
 from sweeper.service.actions.adopting import adopt_home
 from sweeper.service.actions.deleting import erase
-from sweeper.service.app import Install, Service, application
+from sweeper.service.app import Service, application
 from sweeper.service.child import Child
 from sweeper.service.cluster import Cluster
 from sweeper.service.dispatching.dispatcher import Dispatcher
 from sweeper.service.doors import OPENINGS, Doors
-from sweeper.service.listening import Signals, bound, listener, log_to_terminal
+from sweeper.service.listening import Signals, bound, give_way, listener, log_to_terminal
 from sweeper.service.notices.worker import Notices
-from sweeper.service.pages.install import install as install_pages
 from sweeper.service.settings import LOOPBACK, ServiceSettings
 from sweeper.service.state import accounts
 from sweeper.service.state.accounts import Scope
@@ -84,6 +83,7 @@ def serve(settings: ServiceSettings, mlflow_port: int, say: Say = print) -> int:
             cluster = _cluster(settings, mlflow, say)
             if signals.ending.is_set():
                 return 0
+            give_way()  # not before Ray is there: its workers would stand where this does
             service = Service(settings, database, signals.ending, machines=cluster.look)
             notices = Notices(service)
             dispatcher = Dispatcher(database, cluster, partial(erase, service))
@@ -93,9 +93,8 @@ def serve(settings: ServiceSettings, mlflow_port: int, say: Say = print) -> int:
             parts.enter_context(_running("dispatcher", dispatcher.run, dispatcher.stop))
             notices.start()
             parts.callback(notices.stop)
-            install: tuple[Install, ...] = (install_pages, Doors(mlflow).install)
             told = f"The service is at {settings.address}  (Ctrl-C ends it; sweeps that run go on)"
-            app = application(service, install, OPENINGS)
+            app = application(service, (Doors(mlflow).install,), OPENINGS)
             listener(app, settings, signals.ending, partial(say, told)).run(sockets=[socket])
             say("The service has ended. Sweeps that ran go on; the next start finds them.")
     return 0

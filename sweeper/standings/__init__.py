@@ -1,6 +1,7 @@
 """Who leads: the one answer of the terminal, the page, the tables, MLflow and Python.
 
     standings       a sweep's trials with what follows from them: places, the winner, how far it is
+    following       the standings of a study that goes on, from those before
     ranking         the order of a search by its own values; Pareto fronts for two objectives
     confirming      the race of the best on fresh seeds: what is due, and who was given up
     against_base    how the winner compares with the base configuration; `verdict`: in words

@@ -3,10 +3,10 @@
     cost of a trial    c = r · s    r seconds a step, s steps that it trained
     n to come          n · c̄ ± 1.645 · √(n σ² + n² σ² / k), from k trials of the same role
 
-r is the median over a trial's evaluations, so that pauses, retries and nights in between count for
-nothing; s is what it came to train, so that early stopping is in it. What runs now has its share
-behind it. Of replicates, which run to their last step, nothing is known before the first one: they
-take r̄ · the planned steps, and may be fewer, since the race gives up who can no longer win.
+r is `Trial.pace`, the median over a trial's evaluations; s is what it came to train, so that early
+stopping is in it. What runs now has its share behind it. Of replicates, which run to their last
+step, nothing is known before the first one: they take r̄ · the planned steps, and may be fewer,
+since the race gives up who can no longer win.
 """
 
 from __future__ import annotations
@@ -14,8 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from itertools import pairwise
-from statistics import fmean, median, stdev
+from statistics import fmean, stdev
 from typing import Any
 
 from sweeper.standings.progress import budget_of
@@ -76,7 +75,8 @@ def forecast_of(standings: Standings) -> Forecast:
     sweep, budget = standings.sweep, budget_of(standings)
     if budget is None:
         return Forecast(reason="not known: nothing limits its trials")
-    rates = {trial.number: rate for trial in standings.trials if (rate := _rate(trial)) is not None}
+    paces = ((trial.number, trial.pace) for trial in standings.trials)
+    rates = {number: pace for number, pace in paces if pace is not None}
     if not rates:
         return Forecast(reason="not known before a trial was evaluated")
     search = standings.trials if sweep.is_ablation else standings.search
@@ -112,19 +112,6 @@ def _to_come(
     side = SIDES * math.sqrt(count * spread**2 + count**2 * spread**2 / max(1, len(costs)))
     expected = max(0.0, count * mean - behind)
     return Amount(expected, max(0.0, expected - side), expected + side if count else 0.0)
-
-
-def _rate(trial: Trial) -> float | None:
-    """Seconds a step; None of a trial that tells nothing of it."""
-    marks = [(one.step, one.time) for one in trial.evaluations]
-    if trial.started is not None and trial.attempts == 1:
-        marks.insert(0, (0, trial.started))
-    rates = [
-        (after - before) / (step - last)
-        for (last, before), (step, after) in pairwise(marks)
-        if step > last and after >= before
-    ]
-    return median(rates) if rates else None
 
 
 def _values(amount: Amount) -> tuple[float, float, float]:

@@ -37,7 +37,7 @@ class Progress:
         """`finished`, or `interrupted, 12 of 20 trials`."""
         if self.state == "finished":
             return self.state
-        if self.budget:
+        if self.budget and self.over <= self.budget:
             return f"{self.state}, {self.over:,} of {self.budget:,} trials"
         return f"{self.state}, {plural(self.over, 'trial')}"
 

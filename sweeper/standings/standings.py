@@ -14,7 +14,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from sweeper.protocols import Protocol, alike, measured_in, present
@@ -144,7 +144,16 @@ class Standings:
     def best_on_the_way(self, trial: Trial) -> float | None:
         """The best value of the first objective at any step, of those that may be compared; None
         without any."""
-        return trial.best(self.metrics[0], self.goal, self.protocol)
+        kept = self.reached.get(trial.number)
+        if kept is None or kept[0] is not trial:
+            best = trial.best(self.metrics[0], self.goal, self.protocol)
+            kept = self.reached[trial.number] = trial, best
+        return kept[1]
+
+    @cached_property
+    def reached(self) -> dict[int, tuple[Trial, float | None]]:
+        """What `best_on_the_way` has found, and of which trial."""
+        return {}
 
     # Who leads ------------------------------------------------------------------------------------
 
@@ -204,7 +213,14 @@ class Standings:
                 Standing(cell.trial, self.ranks.get(cell.trial.number), cell.over_seeds)
                 for cell in self.cells
             )
-        return tuple(sorted(map(self._standing, self.search), key=self._sorted_by))
+        others = (trial for trial in self.search if trial.number not in self.ranks)
+        return (*self.ranked, *sorted(map(self._standing, others), key=partial(_place, self)))
+
+    @cached_property
+    def ranked(self) -> tuple[Standing, ...]:
+        """The trials of a search that have a rank, best first."""
+        placed = (trial for trial in self.finished if trial.number in self.ranks)
+        return tuple(sorted(map(self._standing, placed), key=partial(_place, self)))
 
     @cached_property
     def on_seeds(self) -> Mapping[int, OverSeeds | None]:
@@ -288,29 +304,33 @@ class Standings:
         return Standing(
             trial,
             self.ranks.get(trial.number),
-            self._over_seeds(trial.number),
+            _over_seeds(self, trial.number),
             self.on_seeds.get(trial.number),
             not self.scored(trial) or self.comparable(trial),
         )
 
-    def _over_seeds(self, number: int) -> OverSeeds | None:
-        if number not in self.replicates:
-            return None
-        values = self.replicates[number].values()
-        completed = tuple(value for value in values if value is not None)
-        lost = self.race.given_up if self.race is not None else ()
-        given_up = next((candidate for candidate in lost if int(candidate.key) == number), None)
-        return OverSeeds(completed, len(values) - len(completed), given_up)
 
-    def _sorted_by(self, standing: Standing) -> tuple[float, float, float, int]:
-        trial = standing.trial
-        if standing.rank is not None:
-            within = 0.0 if len(self.goals) == 1 else sign(self.goal) * self.scores[trial.number]
-            return (0, standing.rank, within, trial.number)
-        states = {"completed": 1, "pruned": 2, "running": 3, "waiting": 4, "failed": 5}
-        best = self.best_on_the_way(trial)
-        reached = sign(self.goal) * best if best is not None and is_number(best) else math.inf
-        return (states.get(trial.state, 6), 0, reached, trial.number)
+def _over_seeds(standings: Standings, number: int) -> OverSeeds | None:
+    """The values of a configuration on the fresh seeds that it was run on."""
+    if number not in standings.replicates:
+        return None
+    values = standings.replicates[number].values()
+    completed = tuple(value for value in values if value is not None)
+    lost = standings.race.given_up if standings.race is not None else ()
+    given_up = next((candidate for candidate in lost if int(candidate.key) == number), None)
+    return OverSeeds(completed, len(values) - len(completed), given_up)
+
+
+def _place(standings: Standings, standing: Standing) -> tuple[float, float, float, int]:
+    """By which the trials of a search are put in order."""
+    trial, first = standing.trial, sign(standings.goal)
+    if standing.rank is not None:
+        within = 0.0 if len(standings.goals) == 1 else first * standings.scores[trial.number]
+        return (0, standing.rank, within, trial.number)
+    states = {"completed": 1, "pruned": 2, "running": 3, "waiting": 4, "failed": 5}
+    best = standings.best_on_the_way(trial)
+    reached = first * best if best is not None and is_number(best) else math.inf
+    return (states.get(trial.state, 6), 0, reached, trial.number)
 
 
 def standings_of(

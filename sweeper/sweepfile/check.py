@@ -14,6 +14,7 @@ from sweeper.sweepfile.domains import Parameter, Range, Toggle, Values
 from sweeper.sweepfile.model import Sweep
 from sweeper.sweepfile.sections import ON_TOP, Goal, Objective
 from sweeper.sweepfile.space import apply, walk
+from sweeper.sweepfile.ties import with_ties
 from trials import catalogue
 from trials.config import TrialConfig, feasible, load_config, problems_of
 from trials.data import check_given
@@ -69,7 +70,10 @@ class _Checker:
 
     def problems(self, values: Mapping[str, Any]) -> list[Problem]:
         """What the values bring beyond the base's own problems."""
-        return [p for p in problems_of(apply(self.base, values)) if p not in self.of_base]
+        return [p for p in problems_of(self._config(values)) if p not in self.of_base]
+
+    def _config(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        return apply(self.base, with_ties(self.parameters, values))
 
     def context(self, parameter: Parameter) -> dict[str, Any]:
         """Values of others with which this one exists: the first that its `when` allows."""
@@ -87,7 +91,7 @@ class _Checker:
             if isinstance(parameter.domain, Toggle):
                 self._check_trick(at, parameter)
                 continue
-            if measures(parameter.path):
+            if any(measures(path) for path in (parameter.path, *parameter.tied)):
                 message = (
                     "changes what trials are measured by: values of two protocols do not compare"
                 )
@@ -124,7 +128,7 @@ class _Checker:
         return [
             problem
             for problem in self.problems(values)
-            if _related(problem.path, parameter.path)
+            if any(_related(problem.path, path) for path in (parameter.path, *parameter.tied))
             and not (problem.path == toggle and toggle in self.by_path)
         ]
 
@@ -150,7 +154,7 @@ class _Checker:
                 for other in self._single_choices()
                 if parameter.path not in other
             )
-            if not any(feasible(apply(self.base, values), parameter.trick) for values in tries):
+            if not any(feasible(self._config(values), parameter.trick) for values in tries):
                 reasons = self.problems({**context, parameter.path: True})
                 self.document.add(
                     ("parameters", parameter.path),
@@ -218,7 +222,7 @@ class _Checker:
 def _missing_data(base: Mapping[str, Any]) -> list[Problem]:
     """What is wrong with the data themselves, also where some of their settings are wrong."""
     try:
-        mapping, _ = expand(base)
+        mapping, _ = expand(base, look=False)
         return check_given(mapping.get("data"))
     except ValueError:  # Of a path that no user has: reported as a wrong setting.
         return []

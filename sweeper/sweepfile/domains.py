@@ -171,13 +171,15 @@ Domain = Values | Range | Toggle
 class Parameter:
     """One thing that is searched: where it stands in the trial config, and what it may be.
 
-    `when` names other parameters and the values they must have for this one to exist. `whole` is
-    the default range of a knob of which `knobs: default` searches only what makes a difference.
+    `when` names other parameters and the values they must have for this one to exist. `tied` are
+    settings that always have its value. `whole` is the default range of a knob of which
+    `knobs: default` searches only what makes a difference.
     """
 
     path: str
     domain: Domain
     when: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    tied: tuple[str, ...] = ()
     whole: Range | None = field(default=None, compare=False)
 
     @property
@@ -199,6 +201,11 @@ class Parameter:
         if self.when:
             shown["when"] = {path: list(allowed) for path, allowed in self.when.items()}
         return shown
+
+    def entries(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """What stands of it in the `parameters` of a sweep file, ties included."""
+        yield self.path, self.as_dict()
+        yield from ((path, {"tie": self.path}) for path in self.tied)
 
 
 def same(first: Any, other: Any) -> bool:

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from sweeper.errors import Problem, SpecError
 from sweeper.home import NAME_RULE, TAKEN, is_reserved, is_valid_name
 from sweeper.parts import absent
+from sweeper.sweepfile import wandb
 from sweeper.sweepfile.document import (
     Document,
     Path,
@@ -36,15 +37,10 @@ from trials.problems import Problem as TrialProblem
 from trials.problems import nearest
 from trials.validation import problems_from
 
-ELSEWHERE = {
-    "method": "search.sampler",
-    "metric": "objective",
-    "early_terminate": "scheduler",
-    "run_cap": "limits.trials",
+YOUNGER: dict[str, dict[str, Any]] = {
+    "seeds": {"confirm_base": False},
+    "search": {"repeat": True},
 }
-"""Keys of W&B sweep files that have another name here."""
-
-YOUNGER: dict[str, dict[str, Any]] = {"seeds": {"confirm_base": False}}
 """Settings that not every version wrote down, and what a sweep without them was begun with."""
 
 STORED_DEPTH = 100
@@ -151,9 +147,10 @@ def _assemble(document: Document, *, checked: bool) -> Sweep | None:
         document.add((), what, "a mapping with name, base, parameters, limits")
         return None
     for key in root:
-        if key not in KEYS:
-            close = ELSEWHERE.get(key) or nearest(key, KEYS)
-            document.add((key,), "there is no such section", one_of(KEYS), close)
+        if key in wandb.SECTIONS:
+            document.add((key,), "is a section of W&B's", wandb.SECTIONS[key])
+        elif key not in KEYS:
+            document.add((key,), "there is no such section", one_of(KEYS), nearest(key, KEYS))
     lacking = _use_parts(root)
     if checked and lacking:  # a stored sweep can be listed without them
         for at, problem in lacking.items():

@@ -29,6 +29,7 @@ MAY_CHANGE = (
     "limits",
     "resources",
     "tracking",
+    "search.repeat",
     "seeds.confirm_top",
     "seeds.confirm_base",
     "seeds.replicates",
@@ -126,7 +127,9 @@ class Sweep:
             "name": self.name,
             "description": self.description,
             "base": copy.deepcopy(dict(self.base)),
-            "parameters": {item.path: item.as_dict() for item in self.parameters},
+            "parameters": {
+                path: domain for item in self.parameters for path, domain in item.entries()
+            },
             "objective": [item.model_dump() for item in self.objective],
             "search": _written("search", self.search),
             "scheduler": _written("scheduler", self.scheduler),
@@ -155,9 +158,9 @@ class Sweep:
         return configurations * self.seeds.replicates
 
     def going_on(self, begun: Sweep) -> Sweep:
-        """This sweep as it goes on where `begun` has begun under its name: the base is confirmed or
-        not as it was then, where nothing else is said now, and a default range is searched as a
-        whole where it was."""
+        """This sweep as it goes on where `begun` has begun under its name: the base is confirmed
+        and points are repeated or not as it was then, where nothing else is said now, and a default
+        range is searched as a whole where it was."""
         domains = {parameter.path: parameter.domain for parameter in begun.parameters}
         parameters = tuple(
             dataclasses.replace(parameter, domain=parameter.whole)
@@ -168,7 +171,10 @@ class Sweep:
         seeds = self.seeds
         if "confirm_base" not in seeds.model_fields_set:
             seeds = seeds.model_copy(update={"confirm_base": begun.seeds.confirm_base})
-        return dataclasses.replace(self, seeds=seeds, parameters=parameters)
+        search = self.search
+        if "repeat" not in search.model_fields_set:
+            search = search.model_copy(update={"repeat": begun.search.repeat})
+        return dataclasses.replace(self, seeds=seeds, search=search, parameters=parameters)
 
     @property
     def fingerprint(self) -> str:

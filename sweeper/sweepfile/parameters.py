@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from sweeper.sweepfile import wandb
 from sweeper.sweepfile.document import Document, Path, one_of, shown
 from sweeper.sweepfile.domains import (
     Domain,
@@ -17,6 +18,8 @@ from sweeper.sweepfile.domains import (
     exact,
     same,
 )
+from sweeper.sweepfile.ties import KEY as TIE
+from sweeper.sweepfile.ties import read_ties
 from trials.problems import nearest
 
 FORMS: dict[str, tuple[str, ...]] = {
@@ -33,7 +36,10 @@ FORMS: dict[str, tuple[str, ...]] = {
 """Distribution → the keys that it reads. The names are those of W&B sweeps."""
 
 TOGGLE_KEYS = ("toggle", "knobs")
-ALL_KEYS = ("values", "value", "min", "max", "distribution", "q", "step", *TOGGLE_KEYS, "when")
+ALL_KEYS = (
+    *("values", "value", "min", "max", "distribution", "q", "step", *TOGGLE_KEYS, "when"),
+    TIE,
+)
 
 ROOT: Path = ("parameters",)
 
@@ -42,11 +48,12 @@ def read_parameters(document: Document, raw: Mapping[str, Any]) -> dict[str, Par
     """Every parameter of the section that can be understood; problems go to the document."""
     parameters = {}
     conditions = {}
+    tied, raw = read_ties(document, raw)
     for path, given in raw.items():
         domain, when = _read_parameter(document, path, given)
         conditions[path] = when or {}
         if domain is not None and when is not None:
-            parameters[path] = Parameter(path, domain, when)
+            parameters[path] = Parameter(path, domain, when, tied.get(path, ()))
     _check_conditions(document, conditions, parameters, raw)
     return parameters
 
@@ -82,20 +89,12 @@ def _read_when(document: Document, at: Path, given: Any) -> dict[str, tuple[Any,
 def _read_domain(
     document: Document, at: Path, path: str, given: Mapping[str, Any]
 ) -> Domain | None:
-    if "probabilities" in given:
-        document.add(
-            (*at, "probabilities"),
-            "values are drawn with equal probability, and the sampler learns which are good",
-            "no `probabilities`",
-        )
-        return None
-    unknown = [key for key in given if key not in ALL_KEYS]
-    for key in unknown:
-        document.add(
-            (*at, key), "there is no such setting", one_of(ALL_KEYS), nearest(key, ALL_KEYS)
-        )
-    if unknown:
-        return None
+    count = len(document.problems)
+    _refuse_unknown(document, at, given)
+    if len(document.problems) > count:
+        if "distribution" in given:
+            _form(document, at, given)
+        return None  # what else is wrong may follow from what was said
     if "toggle" in given or "knobs" in given:
         return _read_toggle(document, at, path, given)
     form = _form(document, at, given)
@@ -108,6 +107,18 @@ def _read_domain(
         if form == "categorical"
         else _read_range(document, at, given, form)
     )
+
+
+def _refuse_unknown(document: Document, at: Path, given: Mapping[str, Any]) -> None:
+    """Report every setting that no domain has; those of W&B with what to write instead."""
+    if given.get("distribution") in wandb.DISTRIBUTIONS:
+        given = {key: value for key, value in given.items() if key not in ("mu", "sigma")}
+    for key in given:
+        if key in wandb.SETTINGS:
+            document.add((*at, key), "is a setting of W&B's", wandb.SETTINGS[key])
+        elif key not in ALL_KEYS:
+            close = nearest(str(key), ALL_KEYS)
+            document.add((*at, key), "there is no such setting", one_of(ALL_KEYS), close)
 
 
 def _read_toggle(
@@ -136,12 +147,12 @@ def _form(document: Document, at: Path, given: Mapping[str, Any]) -> str | None:
         name = given["distribution"]
         if isinstance(name, str) and name in FORMS:
             return name
-        document.add(
-            (*at, "distribution"),
-            f"there is no distribution {shown(name)}",
-            one_of(FORMS),
-            nearest(str(name), FORMS),
-        )
+        told = f"there is no distribution {shown(name)}"
+        here = (*at, "distribution")
+        if isinstance(name, str) and name in wandb.DISTRIBUTIONS:
+            document.add(here, told, wandb.DISTRIBUTIONS[name])
+        else:
+            document.add(here, told, one_of(FORMS), nearest(str(name), FORMS))
         return None
     if "values" in given:
         return "categorical"

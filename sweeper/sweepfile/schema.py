@@ -177,7 +177,18 @@ def _domains() -> dict[str, Schema]:
         toggle={"const": True, "description": "The trick is on or off."},
         knobs={"const": "default", "description": "Search the trick's knobs too, while it is on."},
     )
-    domain = [values, constant, numbers]
+    tie = {
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["tie"],
+        "properties": {
+            "tie": {
+                "type": "string",
+                "description": "Always has the value of the parameter at that path.",
+            }
+        },
+    }
+    domain = [values, constant, numbers, tie]
     return {"sweep_domain": {"anyOf": domain}, "sweep_trick": {"anyOf": [toggle, *domain]}}
 
 

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import ConfigDict, Field
 
-from sweeper.parts import Number, Whole, base_of
+from sweeper.parts import base_of
 from trials.by_name import ByName
 from trials.settings import Settings
 
@@ -32,14 +32,14 @@ class Objective(Section):
 class Seeds(Section):
     """How many seeds a configuration is tried on."""
 
-    confirm_top: Whole = Field(default=0, ge=0, le=1000)
+    confirm_top: int = Field(default=0, ge=0, le=1000)
     """Best configurations that run again after the search, on fresh seeds; 0: none."""
     confirm_base: bool = True
     """Whether the base configuration runs on the same fresh seeds, beside them: what the winner
     gains is then a difference over paired seeds."""
-    replicates: Whole = Field(default=5, ge=2, le=1000)
+    replicates: int = Field(default=5, ge=2, le=1000)
     """Fresh seeds of each confirmed configuration, the same for all of them."""
-    screen: Whole = Field(default=3, ge=2, le=1000)
+    screen: int = Field(default=3, ge=2, le=1000)
     """Of those, the first that every one gets; after each further one, a configuration that can no
     longer win is given up and gets no more. The base gets all of them."""
 
@@ -47,18 +47,18 @@ class Seeds(Section):
 class Limits(Section):
     """When the sweep ends. All of it may be raised later, and the sweep goes on."""
 
-    trials: Whole | None = Field(default=None, ge=1, le=1_000_000)
+    trials: int | None = Field(default=None, ge=1, le=1_000_000)
     """Trials of the search; the grid sampler runs every point when it is not given."""
-    parallel: Whole = Field(default=1, ge=1, le=10_000)
+    parallel: int = Field(default=1, ge=1, le=10_000)
     """Trials that run at the same time."""
-    failed: Whole | None = Field(default=None, ge=1)
+    failed: int | None = Field(default=None, ge=1)
     """Failed trials after which the sweep stops; by default it never does for that."""
-    hours: Number | None = Field(default=None, gt=0)
+    hours: float | None = Field(default=None, gt=0)
     """Hours by the clock after which no new trial starts. Time in which the sweep is paused, or
     waits for its turn, does not count, nor does that between two runs of it."""
-    gpu_hours: Number | None = Field(default=None, gt=0)
+    gpu_hours: float | None = Field(default=None, gt=0)
     """The same in hours of GPU: each trial counts as many as its resources while it is at work."""
-    cpu_hours: Number | None = Field(default=None, gt=0)
+    cpu_hours: float | None = Field(default=None, gt=0)
     """The same in hours of CPU."""
     landing: Literal["finish", "evaluation"] = "finish"
     """What becomes of the trials that run when hours are used up: they may `finish`, or stand still
@@ -68,8 +68,9 @@ class Limits(Section):
 class Resources(Section):
     """What one trial is given."""
 
-    cpu: Number = Field(default=1, ge=0)
-    gpu: Number = Field(default=0, ge=0)
+    cpu: float = Field(default=1, ge=0)
+    """CPU cores; a share of one lets several trials take turns on it."""
+    gpu: float = Field(default=0, ge=0)
     """At most 1, for a training uses one GPU; 0.5 lets two trials share it."""
 
 

@@ -14,7 +14,7 @@ from copy import deepcopy
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sweeper.sweepfile.domains import Parameter, Toggle
+from sweeper.sweepfile.domains import Parameter, Toggle, same
 from sweeper.sweepfile.model import Sweep
 
 Choose = Callable[[Parameter], Any]
@@ -22,7 +22,7 @@ Choose = Callable[[Parameter], Any]
 
 @dataclass(frozen=True)
 class Draw:
-    """One point of the space: `apply(sweep.base, values) == config`.
+    """One point of the space: `apply(sweep.base, with_ties(sweep.parameters, values)) == config`.
 
     `forced` lists the toggles that were kept off because their trick could not be on; they are in
     `values` as False, so that the values alone tell the whole configuration.
@@ -52,7 +52,8 @@ def walk(sweep: Sweep, choose: Choose) -> Draw:
             value = parameter.domain.snap(_plain(choose(parameter)))
             switches.forget()
         values[parameter.path] = value
-        assign(config, parameter.path, value)
+        for path in (parameter.path, *parameter.tied):
+            assign(config, path, value)
     return Draw(values, config, tuple(forced))
 
 
@@ -141,7 +142,8 @@ def base_draw(sweep: Sweep) -> Draw:
     """The base configuration as a point of the space.
 
     Its config is the base itself. Its values are those that the base has at each parameter, left
-    out where the domain does not hold them (or where no default can be found).
+    out where the domain does not hold them, where what is tied has others, or where no default can
+    be found.
     """
     from trials.config import default_at
 
@@ -150,10 +152,13 @@ def base_draw(sweep: Sweep) -> Draw:
         if not parameter.applies(values):
             continue
         try:
-            value = default_at(sweep.base, parameter.path)
+            value, *tied = (
+                default_at(sweep.base, path) for path in (parameter.path, *parameter.tied)
+            )
         except KeyError:
             continue
-        if parameter.domain.contains(value):
+        together = all(same(value, other) for other in tied)
+        if together and parameter.domain.contains(value):
             values[parameter.path] = value
     return Draw(values, deepcopy(dict(sweep.base)))
 

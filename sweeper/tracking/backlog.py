@@ -10,7 +10,13 @@ from types import TracebackType
 
 from sweeper.tracking.database import Database
 from sweeper.tracking.left import facts_waiting
-from sweeper.tracking.names import NOTE_TAG, STATE_TAG, STATUS
+from sweeper.tracking.names import (
+    EXPERIMENT_TAGS,
+    NOTE_TAG,
+    SENT_EXPERIMENT_TAGS,
+    STATE_TAG,
+    STATUS,
+)
 from sweeper.tracking.rows import interrupt
 
 
@@ -27,6 +33,8 @@ class RunRow:
     params: Mapping[str, str]
     tags: Mapping[str, str]
     revision: int
+    sent: int
+    """The revision of which all has arrived; 0 before any."""
     sent_params: Mapping[str, str]
     sent_tags: Mapping[str, str]
     sent_status: str
@@ -103,6 +111,15 @@ class Backlog:
         """Name of the experiment; empty until the sweep has started."""
         return self.database.meta("experiment")
 
+    @property
+    def experiment_tags(self) -> dict[str, str]:
+        """What the experiment is to be tagged with, while MLflow does not know all of it."""
+        wanted = self.database.meta(EXPERIMENT_TAGS)
+        if not wanted or wanted == self.database.meta(SENT_EXPERIMENT_TAGS):
+            return {}
+        tags: dict[str, str] = json.loads(wanted)
+        return tags
+
     def superseded(self) -> bool:
         """Whether another driver has taken the outbox over."""
         return self.database.meta("session") != self.session
@@ -123,14 +140,14 @@ class Backlog:
         with self.database.reading() as connection:
             row = connection.execute(
                 "SELECT parent, name, state, started, ended, params, tags, end_tags, note, "
-                "end_note, revision, sent_params, sent_tags, sent_status, run_id, artifact_uri "
-                "FROM runs WHERE number = ? AND announced = 1",
+                "end_note, revision, sent, sent_params, sent_tags, sent_status, run_id, "
+                "artifact_uri FROM runs WHERE number = ? AND announced = 1",
                 (number,),
             ).fetchone()
         if row is None:
             return None
         parent, name, state, started, ended, params, tags, end_tags, note, end_note, *rest = row
-        revision, sent_params, sent_tags, sent_status, run_id, artifact_uri = rest
+        revision, sent, sent_params, sent_tags, sent_status, run_id, artifact_uri = rest
         shown = json.loads(tags) | json.loads(end_tags) | {STATE_TAG: state}
         if text := end_note or note:
             shown[NOTE_TAG] = text
@@ -144,6 +161,7 @@ class Backlog:
             params=json.loads(params),
             tags=shown,
             revision=revision,
+            sent=sent,
             sent_params=json.loads(sent_params),
             sent_tags=json.loads(sent_tags),
             sent_status=sent_status,

@@ -1,15 +1,7 @@
 """Runs that something else logged in MLflow, read as records of trials.
 
-A mapping file says where things stand in a run, as `metrics.NAME`, `params.NAME` or `tags.NAME`:
-
-    objective: metrics.fid            # needed
-    goal: minimize                    # or maximize
-    cell: tags.method                 # what the rows of the table are; else the parameters decide
-    seed: params.seed
-    step: params.steps
-    parameters: {lr: params.learning_rate, batch_size: params.bs}
-    tricks: {ema: params.use_ema}     # on where the value is true, yes, on or 1
-    protocol: {extractor: params.fid_weights, fake_count: params.num_samples}
+A mapping file says where things stand in a run, as `metrics.NAME`, `params.NAME` or `tags.NAME`;
+docs/import-mlflow.md has an example.
 """
 
 from __future__ import annotations
@@ -38,16 +30,26 @@ NO_VALUE = "no_value"
 class Meanings(BaseModel):
     """Where things stand in a run."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     objective: str
+    """Where the value is that counts; what stands after the dot names it in tables."""
     goal: Literal["minimize", "maximize"] = "minimize"
+    """Which way is better."""
     cell: str | None = None
+    """What the rows of a table are, such as the name of a method; without it runs of the same
+    parameters and tricks make a row."""
     seed: str | None = None
+    """Where the seed is, a whole number; with it differences are taken seed by seed."""
     step: str | None = None
+    """Where it says how many steps a run was trained."""
     parameters: dict[str, str] = {}
+    """Settings by a name of your own, each with its place."""
     tricks: dict[str, str] = {}
+    """The same of what is on or off: on where the value is true, yes, on or 1."""
     protocol: dict[str, str] = {}
+    """What a value depends on beside the model, such as the weights behind an FID: runs that differ
+    in any of these never meet in a table."""
 
     @property
     def metric(self) -> str:

@@ -1,5 +1,5 @@
-"""The data of a run as MLflow's dataset input, made of what the run says of itself anyway: its
-parameters and the protocol among its tags. So the outbox keeps nothing more for it."""
+"""The data of a run as MLflow's dataset input, made of what the run says of itself anyway in its
+tags: where they lie, and the protocol. So the outbox keeps nothing more for it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sweeper.tracking.names import PROTOCOL_PREFIX
+from sweeper.tracking.names import DATA_TAG, PROTOCOL_PREFIX
 
 MAX_DIGEST = 36
 """Characters of a digest that MLflow takes; the whole hash stands in the profile."""
@@ -37,7 +37,8 @@ def data_input(params: Mapping[str, str], tags: Mapping[str, str]) -> DataInput 
     name, digest = protocol.get("data"), protocol.get("data_hash")
     if not name or not digest:
         return None
-    path = params.get("data.path")
+    # A run of an earlier version says it among its parameters.
+    path = tags.get(DATA_TAG) or params.get("data.path")
     told = {"images": "real_count", "hash": "data_hash", "intake": "intake"}
     profile = {title: protocol[field] for title, field in told.items() if protocol.get(field)}
     return DataInput(

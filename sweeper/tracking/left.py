@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sweeper.tracking.database import Database
-from sweeper.tracking.names import trial_tag
+from sweeper.tracking.names import EXPERIMENT_TAGS, SENT_EXPERIMENT_TAGS, SWEEP, trial_tag
 from sweeper.wording import plural
 
 _WAITING = """
@@ -28,7 +28,7 @@ class Failure:
 
     number: int
     kind: str
-    """run, param, tag, metric, data, file or model."""
+    """run, experiment, param, tag, metric, data, file or model."""
     key: str
     error: str
 
@@ -102,10 +102,14 @@ def waiting(outbox: Path) -> Left:
 def facts_waiting(database: Database) -> dict[int, int]:
     """Numbers of the runs of which MLflow does not know everything yet → how many facts it lacks.
 
-    A fact is a run's own row, a metric's value at a step, a file or a model. Numbers ascend.
+    A fact is a run's own row, a metric's value at a step, a file, a model, or what is said of the
+    experiment, which belongs to the sweep's run. Numbers ascend.
 
     Raises:
         TrackingError: the file cannot be read.
     """
     with database.reading() as connection:
-        return {int(number): int(facts) for number, facts in connection.execute(_WAITING)}
+        waiting = {int(number): int(facts) for number, facts in connection.execute(_WAITING)}
+    if database.meta(EXPERIMENT_TAGS) != database.meta(SENT_EXPERIMENT_TAGS):
+        waiting[SWEEP] = waiting.get(SWEEP, 0) + 1
+    return dict(sorted(waiting.items()))

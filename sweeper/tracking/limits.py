@@ -2,8 +2,8 @@
 
 A parameter or metric key may hold letters, digits, `_ - . : /` and spaces, be at most 250
 characters long and must be a normal relative path (no `..`, no `//`). A parameter's value is cut at
-6,000 characters, a tag's at 8,000. Everything here is a pure function of its arguments, so what is
-sent again after a crash is the same to the letter.
+6,000 characters, a tag's at 8,000, an experiment's tag at 5,000. Everything here is a pure function
+of its arguments, so what is sent again after a crash is the same to the letter.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from sweeper.wording import visible
 MAX_KEY = 250
 MAX_PARAM = 6000
 MAX_TAG = 8000
+MAX_EXPERIMENT_TAG = 5000
 CUT = " … (cut; the files of the run have all of it)"
 
 _FORBIDDEN = re.compile(r"[^/\w.\- :]")
@@ -50,7 +51,8 @@ def cut(text: str, limit: int) -> str:
 
 
 def flatten(config: Mapping[str, Any]) -> dict[str, str]:
-    """A nested configuration as MLflow parameters: dotted keys, values as JSON spells them.
+    """A nested configuration as MLflow parameters: dotted keys, values as JSON spells them, but for
+    True and False, which people ask for as Python spells them.
 
     `{"optimizer": {"lr": 1e-4}, "loss": "hinge"}` becomes `optimizer.lr` = `0.0001` and
     `loss` = `hinge`. Lists stay one value; an empty mapping stays visible as `{}`.
@@ -68,4 +70,6 @@ def _leaves(mapping: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]
 
 
 def _spell(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
+    if isinstance(value, str | bool):
+        return str(value)
+    return json.dumps(value, default=str, ensure_ascii=False)

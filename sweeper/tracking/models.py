@@ -1,16 +1,20 @@
 """The best generator as a logged model that `mlflow.pytorch.load_model` turns into images.
 
-It is saved in MLflow's `pt2` format: the graph that `torch.export` traces, with the weights beside
-it. Unlike MLflow's older format it holds no pickled class, so loading it runs no code, works
-without this package, and still works after the classes here have changed.
+It is saved as the graph of torch's own operations that `graphs` traces, so it loads without this
+package and still after the classes here have changed. MLflow's `pt2` format would need no pickle,
+but what it loads raises from `.eval()` and `.train()`. So this is MLflow's usual format, which runs
+what is in the file: whoever wants none of that takes `generator.safetensors`, an artifact of the
+run, which `trials.evaluation.export.load_generator` reads.
 
-    generator = mlflow.pytorch.load_model("models:/m-…")
+    generator = mlflow.pytorch.load_model("models:/m-…").eval()
     images = generator(torch.randn(64, 128))              # (64, C, H, W) in [-1, 1]
+    mlflow.pyfunc.load_model("models:/m-…").predict(z, params={"labels": 3})    # NumPy
 """
 
 from __future__ import annotations
 
 import importlib
+import logging
 import tempfile
 import warnings
 from pathlib import Path
@@ -20,9 +24,6 @@ from sweeper.company import unpack
 from sweeper.tracking import vendor
 from sweeper.tracking.store import Refused, Store, translated
 from trials.errors import reason_of
-
-EXAMPLES = 4
-"""Batch size of the trace; torch.export keeps the first axis free only if it is not 1."""
 
 
 def log_folder(
@@ -74,40 +75,50 @@ def _finished(store: Store, experiment: str, run_id: str, name: str) -> str:
 
 def _save(generator: Any, path: Path, run_id: str) -> Any:
     """Trace and save the module at `path`. Returns the description that goes with it."""
-    numpy = importlib.import_module("numpy")
     torch = importlib.import_module("torch")
+    graphs = importlib.import_module("sweeper.tracking.graphs")
     flavour = vendor.load("mlflow.pytorch")
-    types = vendor.load("mlflow.types")
-    models = vendor.load("mlflow.models")
+    description = vendor.load("mlflow.models").Model(run_id=run_id)
     generator = generator.cpu().eval().requires_grad_(False)
-    latent = int(generator.latent)
-    example = torch.zeros(EXAMPLES, latent)
-    shape = tuple(generator(example).shape[1:])
-
-    def free_batch(*rest: int, name: str) -> Any:
-        return types.Schema([types.TensorSpec(numpy.dtype("float32"), (-1, *rest), name)])
-
-    description = models.Model(run_id=run_id)
+    example = graphs.example_of(generator)
+    # It warns of its format, about which the user of a sweep can do nothing.
+    logging.getLogger("mlflow.pytorch").setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
             # The tracer and the schema helpers warn of their own deprecations.
             warnings.simplefilter("ignore")
+            shape = tuple(generator(example).shape[1:])
             flavour.save_model(
-                generator,
+                graphs.as_graph(generator),
                 str(path),
                 mlflow_model=description,
-                serialization_format="pt2",
-                input_example=example,
-                signature=models.ModelSignature(
-                    free_batch(latent, name="z"), free_batch(*shape, name="images")
-                ),
+                serialization_format="pickle",
+                input_example=example.numpy(),
+                signature=_signature(generator, shape),
                 pip_requirements=[f"torch=={torch.__version__.partition('+')[0]}"],
             )
             # A trace may have fixed the number of images unasked, which shows only now.
-            flavour.load_model(str(path))(torch.zeros(EXAMPLES + 1, latent))
+            flavour.load_model(str(path))(torch.cat([example, example[:1]]))
     except Exception as error:
         raise Refused(f"torch.export cannot trace the generator: {reason_of(error)}") from error
     return description
+
+
+def _signature(generator: Any, shape: tuple[int, ...]) -> Any:
+    """z → images, and where there are classes the parameter `labels`."""
+    numpy = importlib.import_module("numpy")
+    types = vendor.load("mlflow.types")
+
+    def free_batch(*rest: int) -> Any:
+        # Without a name: of a named one MLflow makes the example a mapping, and refuses it.
+        return types.Schema([types.TensorSpec(numpy.dtype("float32"), (-1, *rest))])
+
+    labels = types.ParamSpec("labels", types.DataType.long, -1)
+    return vendor.load("mlflow.models").ModelSignature(
+        free_batch(int(generator.latent)),
+        free_batch(*shape),
+        types.ParamSchema([labels]) if getattr(generator, "classes", 0) else None,
+    )
 
 
 def _log(

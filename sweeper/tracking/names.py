@@ -21,6 +21,17 @@ CHANGED_PREFIX = "sweeper.changed."
 PROTOCOL_PREFIX = "protocol."
 """How the values of a run were measured is found under this prefix, a tag a field."""
 
+SEPARATOR = " · "
+"""Between the words of a run's name."""
+ADDRESS = "address"
+"""Under this word the outbox keeps the address of the MLflow that it was sent to."""
+EXPERIMENT_TAGS = "experiment_tags"
+"""Under this word it keeps what the experiment is to be tagged with, as JSON, and beside it what
+has arrived of that."""
+SENT_EXPERIMENT_TAGS = "sent_experiment_tags"
+
+DATA_TAG = "sweeper.data"
+"""The path of the data, where they have one."""
 PAGE_TAG = "sweeper.page"
 """Address of the service's own page on the sweep or trial, where a service runs it."""
 EXPERIMENT_ID = "experiment_id"

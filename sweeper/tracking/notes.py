@@ -6,6 +6,10 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from sweeper.sweepfile.domains import Toggle
+from sweeper.sweepfile.model import Sweep
+from sweeper.trial import Trial
+
 SERVICE_VARIABLE = "SWEEPER_SERVICE"
 """Environment variable with the address at which people find the service that runs a driver."""
 
@@ -81,6 +85,54 @@ def trial_note(
     if page:
         lines.append(in_markdown(page))
     return "\n\n".join(lines)
+
+
+def sweep_note(
+    sweep: Sweep, *, found: str = "", winner: Trial | None = None, page: str | None = None
+) -> str:
+    """Markdown about a whole sweep, for its own run and its experiment: what it is, what it has
+    found or how it ended, and by what words its runs are found."""
+    goals = ", ".join(f"{one.goal} {one.metric}" for one in sweep.objective)
+    what = f"Search by {sweep.search.name}"
+    if sweep.ablation is not None:
+        what = f"Ablation, design {sweep.ablation.part.key}"
+        if winner is not None and not found:
+            found = f"Best cell: {winner.cell}"
+    first, *rest = found.split("\n\n") if found else [sweep.description or what]
+    rows = "\n".join(f"| {shown} | `{text}` |" for shown, text in _filters(sweep, winner).items())
+    paragraphs = (
+        # MLflow shows the first line where it has folded the rest.
+        f"{first.rstrip('.')}. *Views*, above the runs, shows all trials.",
+        *rest,
+        sweep.description if found else "",
+        f"**{what}**, objective: {goals}. The run `{sweep.name}` is the sweep itself, with what "
+        "came of it; the trials are runs below it.",
+        f"| to find | type into the search box |\n|---|---|\n{rows}",
+        in_markdown(page),
+    )
+    return "\n\n".join(filter(None, paragraphs))
+
+
+def _filters(sweep: Sweep, winner: Trial | None) -> dict[str, str]:
+    """What readers look for in this sweep → MLflow's filter for it.
+
+    Names stand in double quotes, since backticks would end Markdown's code.
+    """
+    found = {}
+    if sweep.is_ablation and winner is not None:
+        found["the best cell, on all of its seeds"] = f"tags.\"sweeper.cell\" = '{winner.cell}'"
+    if not sweep.is_ablation:
+        found["the trials of the search"] = "tags.\"sweeper.role\" = 'search'"
+        found["the base configuration"] = "tags.\"sweeper.role\" = 'base'"
+        if winner is not None:
+            found["the winner"] = f"tags.\"sweeper.trial\" = '{winner.name}'"
+        if winner is not None and sweep.seeds.confirm_top:
+            found["the winner on fresh seeds"] = f"tags.\"sweeper.of\" = '{winner.name}'"
+    toggle = next((one.path for one in sweep.parameters if isinstance(one.domain, Toggle)), None)
+    if toggle is not None:
+        found[f"`{toggle}` is on"] = f"params.\"{toggle}\" = 'True'"
+    found["one seed"] = "params.seed = '0'"
+    return found
 
 
 def page_of(sweep: str, number: int | None = None) -> str | None:

@@ -20,13 +20,21 @@ from sweeper.errors import Superseded, TrackingError
 from sweeper.tracking.database import Database
 from sweeper.tracking.left import Left, left_in
 from sweeper.tracking.limits import MAX_TAG, cut, flatten, safe_key
-from sweeper.tracking.names import SWEEP, TABLES_TAG, SweepEnding, TrialEnding, trial_tag
+from sweeper.tracking.names import (
+    EXPERIMENT_TAGS,
+    SWEEP,
+    TABLES_TAG,
+    SweepEnding,
+    TrialEnding,
+    trial_tag,
+)
 from sweeper.tracking.rows import (
     add_metrics,
     change_run,
     interrupt,
     milliseconds,
     put_file,
+    put_metrics,
     put_model,
 )
 from sweeper.tracking.table_files import table_files
@@ -88,7 +96,6 @@ class Outbox:
         name: str,
         *,
         study: str,
-        params: Mapping[str, Any] | None = None,
         tags: Mapping[str, Any] | None = None,
         note: str = "",
         time: float | None = None,
@@ -107,7 +114,7 @@ class Outbox:
                 raise TrackingError(f"{self.path} belongs to the study {owner}, not to {study}")
             self._database.set_meta("study", study)
             self._database.set_meta("experiment", name)
-            self._announce(SWEEP, name, None, params, tags, note, time)
+            self._announce(SWEEP, name, None, None, tags, note, time)
 
     def trial_started(
         self,
@@ -122,7 +129,7 @@ class Outbox:
     ) -> None:
         """Trial `number` (≥ 0) runs, for the first time or after an interruption.
 
-        `params` is its whole configuration, nested as it is; `parent` the trial whose
+        `params` is what it is found by, nested or by dotted paths; `parent` the trial whose
         configuration a replicate repeats, None for a child of the sweep; `time` unix seconds,
         now by default.
         """
@@ -137,6 +144,19 @@ class Outbox:
         """
         with self._writing() as connection:
             add_metrics(connection, number, step, metrics, time)
+
+    def sweep_measured(
+        self, metrics: Mapping[str, float], step: int = 0, time: float | None = None
+    ) -> None:
+        """`metrics` of the sweep as a whole at `time` (unix seconds, now by default), or as it
+        stood after `step` trials. What is said last stands."""
+        with self._writing() as connection:
+            put_metrics(connection, SWEEP, step, metrics, clock.time() if time is None else time)
+
+    def experiment(self, tags: Mapping[str, str]) -> None:
+        """The sweep's experiment is to have these tags (`tracking.experiment`)."""
+        with self._writing():
+            self._database.set_meta(EXPERIMENT_TAGS, json.dumps(tags))
 
     def artifact(self, number: int, path: Path, name: str) -> None:
         """The file at `path` belongs to the run under `name`, such as `samples/000250.png`.

@@ -15,8 +15,9 @@ from pathlib import Path
 from urllib.parse import quote
 
 from sweeper.tracking.database import Database
+from sweeper.tracking.experiment import first_view_in, view_address
 from sweeper.tracking.limits import safe_key
-from sweeper.tracking.names import EXPERIMENT_ID, SWEEP
+from sweeper.tracking.names import ADDRESS, EXPERIMENT_ID, SENT_EXPERIMENT_TAGS, SWEEP
 
 KEPT = 64
 """Sweeps whose addresses are kept in memory; the one that nobody asked for longest goes first."""
@@ -33,14 +34,20 @@ class TrackingPages:
     """
 
     experiment: str = ""
+    view: str = ""
+    """Of the saved views of the experiment, the one to begin with."""
     runs: Mapping[int, str] = field(default_factory=dict)
     root: str = ""
+    address: str = ""
+    """Of the MLflow that has all this, as the driver that recorded it had it."""
 
     @property
     def sweep(self) -> str | None:
-        """All of its runs."""
+        """All of its runs, the best first."""
         if not self.experiment:
             return self.trial(SWEEP)
+        if self.view:
+            return self.root + view_address(self.experiment, self.view)
         return f"{self.root}#/experiments/{self.experiment}/runs"
 
     def trial(self, number: int) -> str | None:
@@ -93,7 +100,10 @@ def _read(outbox: Path) -> TrackingPages:
         with database.reading() as connection:
             rows = connection.execute("SELECT number, run_id FROM runs WHERE run_id IS NOT NULL")
             runs = {int(number): str(run) for number, run in rows}
-        return TrackingPages(database.meta(EXPERIMENT_ID), runs)
+        view = first_view_in(database.meta(SENT_EXPERIMENT_TAGS))
+        return TrackingPages(
+            database.meta(EXPERIMENT_ID), view, runs, address=database.meta(ADDRESS)
+        )
 
 
 def _stamp(outbox: Path) -> _Stamp:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterable, Mapping
 
 from sweeper.tracking.backlog import Backlog, FileRow, MetricRow, ModelRow, RunRow
-from sweeper.tracking.names import MODEL_TAG, SWEEP
+from sweeper.tracking.names import MODEL_TAG, SENT_EXPERIMENT_TAGS, SWEEP
 from sweeper.tracking.rows import milliseconds
 
 
@@ -26,6 +26,12 @@ class Receipts:
     def __init__(self, backlog: Backlog) -> None:
         self._backlog = backlog
         self._database = backlog.database
+
+    # The experiment
+
+    def sent_experiment(self, tags: Mapping[str, str]) -> None:
+        """The experiment has these tags, or a person's in their place."""
+        self._database.set_meta(SENT_EXPERIMENT_TAGS, json.dumps(tags))
 
     # Runs
 
@@ -121,6 +127,8 @@ class Receipts:
 
 
 def _unsend(connection: sqlite3.Connection, number: int) -> None:
+    if number == SWEEP:
+        connection.execute("DELETE FROM meta WHERE key = ?", (SENT_EXPERIMENT_TAGS,))
     connection.execute(
         "UPDATE runs SET run_id = NULL, artifact_uri = NULL, sent = 0, sent_params = '{}', "
         "sent_tags = '{}', sent_status = '' WHERE number = ?",

@@ -27,5 +27,7 @@ def remove_runs(uri: str, experiment: str, study: str, outbox: Path, artifacts: 
         store = Store(uri, artifacts)
         for run in find_runs(uri, experiment):
             if run["tags"].get(STUDY_TAG) == study:
+                if run["status"] == "RUNNING":  # by its driver, which was lost
+                    store.set_status(run["run_id"], "KILLED", None)
                 store.delete(run["run_id"])
     return True

@@ -53,7 +53,7 @@ def fold(number: int, old: Mapping[str, Any], said: Mapping[str, Any]) -> dict[s
         changed = {
             CHANGED_PREFIX + key: cut(value, MAX_TAG)
             for key, value in said["params"].items()
-            if params.get(key, value) != value
+            if not _says_the_same(params.get(key, value), value)
         }
         new["params"] = _text(said["params"] | params)
         new["tags"] = _text(json.loads(old["tags"]) | said["tags"] | changed)
@@ -71,6 +71,11 @@ def fold(number: int, old: Mapping[str, Any], said: Mapping[str, Any]) -> dict[s
     else:
         new["tags"] = _text(json.loads(old["tags"]) | said["tags"])
     return new
+
+
+def _says_the_same(one: str, other: str) -> bool:
+    """Whether a parameter is unchanged; an earlier version spelt truth values in small letters."""
+    return one == other or (other in ("True", "False") and one == other.lower())
 
 
 def _text(mapping: Mapping[str, str]) -> str:

@@ -20,8 +20,10 @@ from pathlib import Path
 
 from sweeper.tracking.backlog import Backlog, MetricRow, RunRow
 from sweeper.tracking.batches import MAX_METRICS, Item, Param, Tag, batches
+from sweeper.tracking.experiment import tags_due
 from sweeper.tracking.inputs import data_input
 from sweeper.tracking.names import (
+    ADDRESS,
     EXPERIMENT_ID,
     PARENT_TAG,
     STUDY_TAG,
@@ -96,6 +98,7 @@ class Sender:
         """
         self._experiment = self._store.experiment(self._backlog.experiment)
         self._backlog.database.set_meta(EXPERIMENT_ID, self._experiment)
+        self._backlog.database.set_meta(ADDRESS, self._store.uri)
         by_number: dict[int, list[Known]] = defaultdict(list)
         for run in self._store.runs(self._experiment, self._backlog.study, running=self._surveyed):
             by_number[run.number].append(run)
@@ -144,6 +147,8 @@ class Sender:
             run = self._backlog.run(number)
             if run is None:
                 return
+            if number == SWEEP:
+                self._send_experiment()
             self._send_values(run, run_id)
             self._send_data(run, run_id)
             self._send_files(run)
@@ -157,6 +162,21 @@ class Sender:
             raise
         except Refused as error:
             self._receipts.set_aside_run(number, str(error))
+
+    def _send_experiment(self) -> None:
+        wanted = self._backlog.experiment_tags
+        if not wanted:
+            return
+
+        def tag() -> None:
+            due = tags_due(wanted, self._store.experiment_tags(self._experiment))
+            self._store.tag_experiment(self._experiment, due)
+
+        try:
+            self._patience.attempt(SWEEP, "experiment", tag)
+        except Refused as error:
+            self._receipts.set_aside(SWEEP, "experiment", "tags", str(error))
+        self._receipts.sent_experiment(wanted)
 
     def _send_values(self, run: RunRow, run_id: str) -> None:
         items: list[Item] = [
@@ -178,9 +198,9 @@ class Sender:
 
     def _send_data(self, run: RunRow, run_id: str) -> None:
         data = data_input(run.params, run.tags)
-        # A run is made with its tags, so that they count as sent; parameters only when all is.
-        all_sent = run.params == run.sent_params
-        if data is None or (all_sent and data == data_input(run.sent_params, run.sent_tags)):
+        # A run is made with its tags, so that they count as sent before its data is.
+        known = data_input(run.sent_params, run.sent_tags) if run.sent else None
+        if data is None or data == known:
             return
         log = partial(self._store.log_data, run_id, data)
         try:

@@ -103,6 +103,17 @@ class Store:
                 self.client.restore_experiment(experiment.experiment_id)
             return str(experiment.experiment_id)
 
+    def experiment_tags(self, experiment: str) -> dict[str, str]:
+        """What an experiment is tagged with."""
+        with translated(f"look at experiment {experiment}"):
+            return dict(self.client.get_experiment(experiment).tags)
+
+    def tag_experiment(self, experiment: str, tags: Mapping[str, str]) -> None:
+        """Tag an experiment."""
+        with translated(f"tag experiment {experiment}"):
+            for key, value in tags.items():
+                self.client.set_experiment_tag(experiment, key, value)
+
     def runs(self, experiment: str, study: str, *, running: bool = False) -> list[Known]:
         """The runs of a study, deleted ones too; with `running`, only those MLflow says run."""
         entities = vendor.load("mlflow.entities")

@@ -7,17 +7,20 @@ import socket
 import sys
 from pathlib import Path
 
-from sweeper.errors import UserError
+from sweeper.errors import TrackingError, UserError
+from sweeper.home import Home
 from sweeper.privacy import private
 from sweeper.secrets import without_user
 from sweeper.tracking.address import database_file, is_server, tracking_uri
 from sweeper.tracking.moved import follow_home
+from sweeper.tracking.pages import tracking_pages
 from sweeper.tracking.serving import run_server
 from sweeper.tracking.vendor import ENVIRONMENT
 from sweeper.wording import visible
 
 LOOPBACK = "127.0.0.1"
 USUAL_PORT = 5000
+_MOST_PAGES = 8
 
 
 def ui_command(home: Path, port: int | None = None) -> list[str]:
@@ -69,9 +72,31 @@ def serve_ui(home: Path, port: int | None = None) -> int:
     if moved := follow_home(uri, home.absolute() / "mlartifacts"):
         print(visible(moved))
     command = ui_command(home, port)
-    print(f"MLflow: {ui_address(command)}  (Ctrl-C ends it)", flush=True)
+    print(f"MLflow: {ui_address(command)}  (Ctrl-C ends it)")
+    for name, page in newest_pages(home, uri, f"{ui_address(command)}/").items():
+        print(f"  {name:<20} {page}")
+    sys.stdout.flush()
     with private(home):
         return run_server(command, {**os.environ, **ENVIRONMENT})
+
+
+def newest_pages(home: Path, uri: str, root: str) -> dict[str, str]:
+    """Of the sweeps of a home that are recorded at `uri`, the last few: name → where MLflow, below
+    `root`, shows all trials of it."""
+    here = Home(home)
+    outboxes = {name: here.sweep(name).outbox for name in here.names()}
+    there = {name: path.stat().st_mtime for name, path in outboxes.items() if path.exists()}
+    found: dict[str, str] = {}
+    for name in sorted(there, key=there.__getitem__, reverse=True):
+        try:
+            pages = tracking_pages(outboxes[name], root)
+        except TrackingError:  # damaged: `sweeper run` says so
+            continue
+        if pages.address == uri and pages.sweep is not None:
+            found[name] = pages.sweep
+        if len(found) == _MOST_PAGES:
+            break
+    return found
 
 
 def free_port(preferred: int = USUAL_PORT) -> int:

@@ -58,7 +58,7 @@ def say_trial(outbox: Outbox, number: int, grid: Path) -> None:
 
 
 def say_sweep(outbox: Outbox, grid: Path, trials: int = TRIALS) -> None:
-    outbox.sweep_started("killed", study="the study", params={"trials": trials})
+    outbox.sweep_started("killed", study="the study")
     for number in range(trials):
         say_trial(outbox, number, grid)
     outbox.sweep_ended("finished")

@@ -168,7 +168,7 @@ def swept(home: Home) -> SweepResult:
         result = run_sweep(SWEEP, home=home.path, factory=troubled)
     assert (result.state, result.exit_code) == ("incomplete", 1)
     assert "2 trials came to nothing" in result.message
-    assert [trial.values["trouble"] for trial in result.records] == list(TROUBLES)
+    assert [trial.values["trouble"] for trial in result.trials] == list(TROUBLES)
     return result
 
 
@@ -179,7 +179,7 @@ def cause(request: pytest.FixtureRequest) -> Cause:
 
 @pytest.fixture
 def ended(swept: SweepResult, cause: Cause) -> Trial:
-    return swept.records[TROUBLES.index(cause.name)]
+    return swept.trials[TROUBLES.index(cause.name)]
 
 
 def test_the_study_has_the_state_and_the_name_of_each_cause(ended: Trial, cause: Cause) -> None:

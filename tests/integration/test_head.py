@@ -15,7 +15,7 @@ import pytest
 import requests
 
 from sweeper.scheduling import head as heads
-from sweeper.scheduling.cluster_machines import machines_of_cluster
+from sweeper.scheduling.cluster_machines import ClusterMachines
 from sweeper.scheduling.head import Head
 from sweeper.scheduling.jobs import Jobs, JobsUnreachable
 
@@ -93,27 +93,62 @@ def test_a_job_runs_once_however_often_it_is_asked_for(jobs: Jobs, tmp_path: Pat
     assert runs.read_text() == "once\n"
 
 
-def test_a_driver_in_a_job_joins_the_cluster_and_its_machine_is_told(
-    head: Head, jobs: Jobs
-) -> None:
-    script = (
-        "import ray, time; ray.init(); actor = ray.remote(num_cpus=1)(type('A', (), "
-        "{'on': lambda self: print('on')})).remote(); ray.get(actor.on.remote()); "
-        "print('joi' + 'ned', flush=True); time.sleep(600)"
-    )
-    assert jobs.submit([sys.executable, "-c", script], "sweep-2", {})
-    wait_for(jobs, "sweep-2", "joined")
-    [machine] = machines_of_cluster(head.address, jobs)
+HOLDS = """
+import ray, time
+from ray.util.placement_group import placement_group
+from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
+ray.init()
+actor = ray.remote(type("A", (), {"on": lambda self: None}))
+def hold(**options):
+    kept.append(actor.options(**options).remote())
+    ray.get(kept[-1].on.remote())
+kept = []
+"""
+IN_A_GROUP = """
+group = placement_group([{"CPU": 0.5}])
+hold(num_cpus=0.5, scheduling_strategy=PlacementGroupSchedulingStrategy(group))
+"""
+
+
+def test_what_drivers_and_strangers_have_of_a_machine_is_told_apart(head: Head, jobs: Jobs) -> None:
+    machines = ClusterMachines(head.address, "home")
+    kept = "print('join' + 'ed', flush=True); time.sleep(600)"
+    for name, owner, holds in (
+        ("sweep-2", "home", IN_A_GROUP + "hold(num_cpus=0.25)\n"),
+        ("stranger", "", "hold(num_cpus=0.75)\n"),
+    ):
+        assert jobs.submit([sys.executable, "-c", HOLDS + holds + kept], name, {}, owner)
+        wait_for(jobs, name, "joined")
+    deadline = time.monotonic() + 60
+    while True:
+        [machine] = machines.look(jobs)
+        if machine.others["CPU"] == 0.75 and machine.free["CPU"] == 0.5:
+            break
+        assert time.monotonic() < deadline, machine  # the head hears of it a little later
+        time.sleep(0.1)
     assert machine.alive
     assert machine.total["CPU"] == 2
     assert machine.total["memory"] > 0
-    assert "sweep-2" in machine.jobs
-    jobs.stop("sweep-2")
-    jobs.stop("never submitted")
+    assert machine.jobs == ("stranger", "sweep-2")
+    assert all(gpu.memory > 0 for gpu in machine.gpus)
+    [seen] = ClusterMachines(head.address, "another home").look()
+    assert seen.others["CPU"] == 1.5
+    for name in ("sweep-2", "stranger", "never submitted"):
+        jobs.stop(name)
     deadline = time.monotonic() + 60
-    while "sweep-2" in machines_of_cluster(head.address, jobs)[0].jobs:
+    while machines.look(jobs)[0].jobs:
         assert time.monotonic() < deadline
         time.sleep(0.2)
+
+
+def test_a_look_at_the_machines_leaves_nothing_open(head: Head) -> None:
+    machines, here = ClusterMachines(head.address, "home"), psutil.Process()
+    machines.look()
+    before = here.num_fds(), here.num_threads()
+    for _ in range(20):
+        machines.look()
+    assert here.num_fds() <= before[0]
+    assert here.num_threads() <= before[1]
 
 
 def test_what_is_not_there_is_said_in_a_sentence(head: Head, jobs: Jobs, tmp_path: Path) -> None:

@@ -10,12 +10,9 @@ import contextlib
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
-import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -27,16 +24,8 @@ from sweeper.scheduling import cluster
 from sweeper.scheduling.cluster import Cluster
 from sweeper.scheduling.machines import Mark
 from sweeper.sweepfile.sections import Resources
+from tests.integration.raylets import ENVIRONMENT, Machine, end, raylets, wait
 from tests.integration.test_end_to_end import SWEEP
-
-RAY = str(Path(sys.executable).with_name("ray"))
-ENVIRONMENT = {
-    **os.environ,
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_AUTH_MODE": "token",
-    "RAY_AUTH_TOKEN": "0123456789abcdef" * 4,
-}
-Machine = Callable[..., "subprocess.Popen[bytes]"]
 
 
 def _may_hide() -> bool:
@@ -46,61 +35,9 @@ def _may_hide() -> bool:
 
 @pytest.fixture
 def machines() -> Iterator[tuple[str, Machine]]:
-    """The cluster's address, and what starts another machine, with one core or none."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    # Not pytest's folder: Ray makes sockets below it, whose paths may have 107 characters.
-    scratch = Path(tempfile.mkdtemp(prefix="ray", dir="/tmp"))
-    started: list[subprocess.Popen[bytes]] = []
-
-    def ray(*arguments: str, before: str = "") -> subprocess.Popen[bytes]:
-        common = ("--object-store-memory=80000000", "--disable-usage-stats", "--block")
-        command = (RAY, "start", *arguments, *common)
-        if before:
-            command = ("unshare", "--mount", "sh", "-c", f'{before} && exec "$@"', "sh", *command)
-        log = (scratch / f"{len(started)}.log").open("wb")
-        with log:
-            one = subprocess.Popen(
-                command, env=ENVIRONMENT, stdout=log, stderr=log, start_new_session=True
-            )
-        started.append(one)
-        _wait(lambda: b"will now block" in Path(log.name).read_bytes(), one)
-        return one
-
-    def join(before: str = "", cores: int = 1) -> subprocess.Popen[bytes]:
-        return ray(f"--address=127.0.0.1:{port}", f"--num-cpus={cores}", before=before)
-
-    try:
-        ray(
-            "--head",
-            f"--port={port}",
-            "--num-cpus=0",
-            "--include-dashboard=false",
-            f"--temp-dir={scratch}",
-        )
-        yield f"127.0.0.1:{port}", join
-    finally:
-        for one in reversed(started):
-            _end(one)
-        shutil.rmtree(scratch, ignore_errors=True)
-
-
-def _wait(done: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 90
-    while not done():
-        assert process.poll() is None, f"ray start ended with {process.returncode}"
-        assert time.monotonic() < deadline, "ray start takes for ever"
-        time.sleep(0.1)
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(20)
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait(20)
+    """The cluster's address, and what starts another machine. The head has no cores to give."""
+    with raylets() as cluster:
+        yield cluster
 
 
 def sweeper_run(file: Path, home: Path, address: str) -> subprocess.CompletedProcess[str]:
@@ -131,7 +68,7 @@ def test_trials_run_only_where_their_files_are_seen(
     folder = Home.at(home).existing("tiny")
     assert records_of(folder, sweep_of(folder)) == []
 
-    _end(apart)
+    end(apart)
     join(before=hidden, cores=0)  # no trial could run there
     join()
     done = sweeper_run(file, home, address)
@@ -155,7 +92,7 @@ def test_a_machine_that_dies_takes_no_trial_with_it(
     folder = Home(home).sweep("tiny")
     with _started(file, home, address) as run:
         both = [folder.trial(number) / "checkpoint.pt" for number in (0, 1)]
-        _wait(lambda: all(one.exists() for one in both), run)
+        wait(lambda: all(one.exists() for one in both), run)
         os.killpg(doomed.pid, signal.SIGKILL)
         assert run.wait(240) == 0
     records = records_of(folder, sweep_of(folder))

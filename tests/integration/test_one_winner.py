@@ -82,7 +82,7 @@ def name_of(result: SweepResult, size: int) -> str:
     """The name of the search's trial with that batch size."""
     return next(
         trial.name
-        for trial in result.records
+        for trial in result.trials
         if trial.role == "search" and trial.config["batch_size"] == size
     )
 
@@ -101,7 +101,7 @@ def test_everybody_names_the_confirmed_winner_and_nobody_the_lucky_one(
     def told(*arguments: str) -> Any:
         return json.loads(said(*arguments, "--json"))
 
-    by_search = [trial for trial in result.records if trial.role == "search"]
+    by_search = [trial for trial in result.trials if trial.role == "search"]
     assert min(by_search, key=lambda trial: trial.objective or ()).name == lucky
     assert result.best is not None
 
@@ -151,7 +151,7 @@ def test_everybody_says_the_same_of_what_it_gains_on_the_base(
     assert found is not None
     assert found.confirmed
     (gain,) = found.differences
-    fresh = [trial for trial in result.records if trial.role == "replicate"]
+    fresh = [trial for trial in result.trials if trial.role == "replicate"]
     base = {t.config["seed"]: t.objective[0] for t in fresh if t.of == 0 and t.objective}
     ours = {t.config["seed"]: t.objective[0] for t in fresh if t.of == found.trial.number}
     assert base.keys() == ours.keys()

@@ -387,6 +387,10 @@ def test_a_driver_whose_steering_says_that_it_was_superseded_ends(home):
     outcome = run(sweep(base={"seconds": 0.5}), home, factory=fake, record=False, steering=Gone())
     assert (outcome.state, outcome.message) == ("failed", "attempt 2 drives it now")
     assert not any(home.sweep("probe").report.iterdir())
+    deadline = time.monotonic() + 60
+    while ray.available_resources().get("CPU") != 2:  # its workers hold nothing any more
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
 
 
 def test_time_that_is_up_lets_running_trials_end_and_starts_no_more(home, monkeypatch):

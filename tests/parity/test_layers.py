@@ -170,7 +170,7 @@ def test_minibatch_discrimination_sums_similarities_over_the_batch() -> None:
     layer = MinibatchDiscrimination(6, kernels=3, dimensions=2)
     x = torch.randn(4, 6)
     out = layer(x)
-    tensor = layer.tensor.view(6, 3, 2)
+    tensor = layer.project.weight.T.reshape(6, 3, 2)
     assert torch.equal(out[:, :6], x)
     for i in range(4):
         for b in range(3):

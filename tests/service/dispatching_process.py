@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from sweeper.home import Home
-from sweeper.service.dispatching import states
+from sweeper.service.dispatching import dispatcher, states
 from sweeper.service.dispatching.dispatcher import Dispatcher
 from sweeper.service.queue.asking import Machine
 from sweeper.service.settings import database_url
@@ -18,6 +18,7 @@ from tests.service.jobs import Processes
 if __name__ == "__main__":
     logging.basicConfig(level=logging.WARNING)
     states.SILENT, states.START_WITHIN = 5.0, 60.0
+    dispatcher.LOOK_EVERY = 0.2
     home = Home.at()
     url = database_url(home)
     jobs = Processes(Path(sys.argv[1]), home, url, [Machine.all_ours("box", 3)])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
 
 from sweeper.errors import SweeperError
@@ -10,6 +9,7 @@ from sweeper.service.api.shapes_sweeps import LimitsAsked
 from sweeper.service.state.tables import Driver, Lease
 from sweeper.sweepfile.sections import Limits
 from tests.service.conftest import Lab
+from tests.service.machines import Machine
 
 API = "/api/v1"
 
@@ -84,26 +84,24 @@ def test_the_queue_says_who_waits_for_what(lab: Lab) -> None:
     assert (queue[1]["reason"], queue[1]["expected"]) == ("it is cy's turn", 5.0)
 
 
-@dataclass
-class _Machine:
-    id: str = "1"
-    name: str = "head"
-    address: str = "10.0.0.1"
-    alive: bool = True
-    total: dict[str, float] = field(default_factory=lambda: {"CPU": 8.0, "GPU": 1.0, "memory": 2e9})
-    free: dict[str, float] = field(default_factory=lambda: {"CPU": 6.0, "GPU": 0.5})
-    jobs: tuple[str, ...] = ("small-1", "another")
-
-
 def test_the_cluster_is_shown_where_it_is_known(lab: Lab) -> None:
     row = lab.submit("bo", "small")
     unknown = lab.client("dee").get(f"{API}/cluster")
     assert (unknown.status_code, unknown.json()["type"]) == (503, "/problems/unavailable")
     with lab.database.writing() as session:
         session.add(Driver(sweep_id=row.id, attempt=1, job="small-1", begun=1.0))
-    lab.service.machines = lambda: [_Machine()]
+    lab.service.machines = lambda: [Machine()]
     (machine,) = lab.client("dee").get(f"{API}/cluster").json()
-    assert (machine["gpus"], machine["gpus_free"], machine["sweeps"]) == (1.0, 0.5, ["small"])
+    assert (machine["gpus"], machine["gpus_free"], machine["sweeps"]) == (2.0, 1.5, ["small"])
+    assert (machine["cpus_others"], machine["gpus_others"]) == (1.0, 0.5)
+    gpu = {"index": 0, "name": "H200", "memory": 2.0**37, "memory_used": 2.0**36, "busy": 0.25}
+    assert machine["devices"][0] == gpu
+    assert machine["devices"][1]["busy"] is None
+    page = lab.client("dee").get("/machines", headers={"accept": "text/html"}).text
+    assert "0.5 of 2" in page
+    assert "(0.5 by other programs)" in page
+    assert "0 H200: 25 % busy, 64 of 128 GiB" in page
+    assert "1 MIG: 0 of 8 GiB" in page
 
 
 def test_a_cluster_that_does_not_answer_is_told(lab: Lab) -> None:

@@ -374,12 +374,14 @@ def test_a_sweep_is_followed_to_its_end(
     lines = out.splitlines()
     assert lines[0] == f"sent: submitted; {signed_in}/sweeps/sent"
     assert "starting: it is next; nobody else waits" in lines
-    assert "trial 00000 completed, fid 50; 1/2, best fid 50 by trial 00000" in lines
-    assert any(line.startswith("trial 00001 failed, error: ValueError: no; 2/2") for line in lines)
+    assert "trial 00000 completed, fid 50; 1 of 2, best fid 50 by trial 00000" in lines
+    assert any(
+        line.startswith("trial 00001 failed, error: ValueError: no; 2 of 2") for line in lines
+    )
     assert end in lines
     assert f"report   {signed_in}/sweeps/sent" in lines
     assert ("go on    sweeper resume sent" in lines) == (end != "finished")
-    assert sweeper("ls")[1].splitlines()[1].split()[:4] == ["sent", "bo", end, "0/2"]
+    assert sweeper("ls")[1].splitlines()[1].split()[:6] == ["sent", "bo", end, "0", "of", "2"]
 
 
 def test_ctrl_c_detaches_and_says_so(

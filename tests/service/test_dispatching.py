@@ -18,6 +18,7 @@ from sweeper.search.samplers.random import Random
 from sweeper.service.dispatching import dispatcher, states
 from sweeper.service.dispatching.dispatcher import Dispatcher, Replaced, Term
 from sweeper.service.dispatching.states import Heartbeats, Life, next_step
+from sweeper.service.driving import post
 from sweeper.service.queue.asking import Machine
 from sweeper.service.state import accounts, dispatch, events, sweeps
 from sweeper.service.state.database import Database
@@ -106,7 +107,10 @@ class Lab:
 
 
 @pytest.fixture
-def lab(database: Database, tmp_path: Path) -> Lab:
+def lab(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
+    monkeypatch.setattr(dispatcher, "LOOK_EVERY", 0.1)  # what is waited for is not what is tried
+    monkeypatch.setattr(post, "READ_EVERY", 0.05)
+    monkeypatch.setattr(post, "WRITE_EVERY", 0.1)
     return Lab(database, tmp_path)
 
 
@@ -264,6 +268,57 @@ def test_a_driver_that_falls_silent_is_ended_and_another_one_goes_on(
     term.close()
 
 
+@pytest.mark.parametrize("wanted", ["stop", "cancel"])
+def test_a_sweep_that_ends_without_its_driver_is_closed_by_another(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, wanted: Wanted
+) -> None:
+    monkeypatch.setattr(states, "PAUSE", 0.0)
+    lab.submit("a", trials=400)
+    lab.jobs.deaf = True
+    term = lab.term()
+    lab.look(term)
+    with lab.database.writing() as session:
+        driver = session.get_one(Driver, lab.entry("a").sweep.id)
+        driver.heartbeat, driver.phase, driver.host, driver.pid = 1.0, "searching", "box", 7
+    lab.look(term)
+    lab.want("a", wanted)
+    lab.jobs.deaf = False
+    with monkeypatch.context() as patched:
+        patched.setattr(states, "SILENT", -1.0)
+        lab.look(term)
+    lab.look(term)
+    assert lab.entry("a").driver.attempt == 2
+    lab.wait(lambda: lab.entry("a").driver.outcome is not None)
+    lab.look(term)
+    entry = lab.entry("a")
+    assert (entry.lease.state, entry.driver.over) == (WOUND_UP[wanted], 0)
+    assert entry.lease.asked == entry.sweep.asked
+    term.close()
+
+
+def test_a_sweep_that_nobody_can_close_ends_all_the_same(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(states, "PAUSE", 0.0)
+    lab.submit("a")
+    lab.jobs.deaf = True
+    term = lab.term()
+    lab.look(term)
+    with lab.database.writing() as session:
+        driver = session.get_one(Driver, lab.entry("a").sweep.id)
+        driver.heartbeat, driver.cpu_seconds = 1.0, 5.0
+    lab.want("a", "cancel")
+    monkeypatch.setattr(states, "SILENT", -1.0)
+    monkeypatch.setattr(states, "START_WITHIN", -1.0)
+    looks = 0
+    while lab.state("a") != "cancelled":
+        lab.look(term)
+        looks += 1
+        assert looks < 4 * states.STARTS
+    assert lab.entry("a").driver.attempt == states.STARTS
+    term.close()
+
+
 def test_drivers_are_begun_a_few_at_a_time(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dispatcher, "BEGUN_AT_ONCE", 1)
     lab.jobs.deaf = True
@@ -348,7 +403,8 @@ def test_what_becomes_of_a_sweep_whose_driver_has_ended(wanted: str) -> None:
         assert (step.state, step.settled, step.obeyed) == (outcome, True, 1.0)
     for driver, life in ((_driver("interrupted"), Life.OVER), (_driver(), Life.LOST)):
         step = next_step(_pending("running", wanted, driver), life)
-        assert (step.state, step.settled) == (WOUND_UP[wanted], True)
+        to_close = life is Life.LOST and wanted in ("stop", "cancel")
+        assert (step.state, step.settled) == ("queued" if to_close else WOUND_UP[wanted], True)
 
 
 @pytest.mark.parametrize("wanted", WANTED)

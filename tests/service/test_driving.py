@@ -277,6 +277,28 @@ def test_a_sweep_that_is_to_go_on_after_all_was_only_interrupted(driven: Lab) ->
     assert row(driven).outcome == "interrupted"
 
 
+def test_a_sweep_whose_limits_were_raised_as_it_ended_goes_on(driven: Lab) -> None:
+    def run(*_: Any, steering: ServiceSteering, **__: Any) -> Outcome:
+        assert steering.limits() == SWEEP.limits
+        with driven.database.writing() as session:
+            entry = sweeps.entry_named(session, "small")
+            entry.sweep.spec = {**entry.sweep.spec, "limits": {"trials": 3}}
+        return Outcome("finished", "", Path(), None)  # type: ignore[arg-type]
+
+    drive(driven.database, driven.service.settings.home, sweep_id(driven), 1, run)
+    assert row(driven).outcome == "interrupted"
+
+
+def test_other_limits_are_brought_to_a_driver_that_runs(driven: Lab) -> None:
+    with Post(driven.database, sweep_id(driven), 1) as post:
+        steering = ServiceSteering(Home(Path()).sweep("small"), post)
+        assert steering.limits().trials == 2
+        asked = {"limits": {"trials": 5, "hours": 1.5}}
+        assert driven.client("bo").patch("/api/v1/sweeps/small", json=asked).is_success
+        wait(lambda: steering.limits().trials == 5)
+        assert steering.limits().hours == 1.5
+
+
 def _trial(number: int, steps: int, ended: float | None = None) -> Trial:
     evaluations = tuple(Evaluation(s, 10.0 * number + s, {"fid": s}) for s in range(1, steps + 1))
     state = "running" if ended is None else "completed"
@@ -307,8 +329,8 @@ def test_a_sweep_that_only_writes_its_report_wants_no_lease() -> None:
     summary(SweepStarted(SWEEP, Path(), 2, 0, False, (), {}, 0.0))
     summary(TrialEnded(0, "completed", None, None, 4.0, _trial(0, 3, ended=4.0)))
     assert row["budget"] == 2
-    summary(PhaseChanged("finishing", "sending the last records to MLflow", 5.0))
-    assert (row["phase"], row["wants"]) == ("finishing", 0)
+    summary(PhaseChanged("finishing", "writing the report", 5.0))
+    assert (row["phase"], row["wants"], row["at_work"]) == ("finishing", 0, 0)
     summary.write()
     assert row["forecast"]["trials"] == 1
 

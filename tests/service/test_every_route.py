@@ -94,7 +94,7 @@ def app(lab: Lab) -> Any:
 
 @pytest.fixture(scope="module")
 def routes(app: Any) -> list[Route]:
-    found = sorted(set(_routes(app._app)))
+    found = sorted(set(_routes(app._app._app)))
     assert len(found) > 80
     return found
 
@@ -196,6 +196,23 @@ def test_another_s_sweep_is_nobody_else_s_to_change(
     assert _rows(lab) == before
 
 
+def test_head_is_answered_wherever_get_is(lab: Lab, app: Any, routes: list[Route]) -> None:
+    stranger, client = _client(app), _client(app, lab.tokens["ada"])
+    followed = {"accept": "text/event-stream"}
+    for path in [path for method, path in routes if method == "GET"]:
+        whole, head = client.get(path), client.head(path)
+        assert (head.status_code, head.content) == (whole.status_code, b""), path
+        for name in ("content-type", "etag", "location"):
+            assert head.headers.get(name) == whole.headers.get(name), (path, name)
+        if not _is_public(path):
+            assert stranger.head(path).status_code == 401, path
+    stream = client.head("/api/v1/events", headers=followed)  # whose body has no end
+    assert stream.headers["content-type"].startswith("text/event-stream")
+    refused = client.head("/api/v1/sweeps:validate")
+    assert (refused.status_code, refused.headers["allow"]) == (405, "POST")
+    assert client.delete("/api/v1/queue").headers["allow"] == "GET, HEAD"
+
+
 @pytest.mark.parametrize(
     ("header", "value", "status"),
     [
@@ -218,7 +235,7 @@ def test_another_host_or_origin_is_refused_everywhere(
 def test_no_path_or_parameter_leads_out_of_its_place(lab: Lab, app: Any) -> None:
     client = _client(app, lab.tokens["ada"])
     tried = 0
-    for method, path, names in _readings(app._app):
+    for method, path, names in _readings(app._app._app):
         for word in TRAVERSALS:
             ways = [path.replace(f"{{{name}}}", word, 1) for name in re.findall(r"\{(\w+)\}", path)]
             there = [_filled(way) for way in ways]

@@ -4,7 +4,6 @@ makes it fail."""
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from sweeper.service.people import attempts
 from sweeper.service.state.database import Database
 from tests.service import studies
 from tests.service.conftest import ADDRESS, Lab, lab_in
+from tests.service.machines import Machine
 
 ANSWERED = ["2xx", "304", "401", "403", "404", "409", "422"]
 """What a request may come to that fits its schema: names may be of nothing, and what makes a sweep
@@ -30,22 +30,11 @@ SECONDS = ("POST /api/v1/sweeps:preview", "GET /api/v1/sweeps/{name}/report.html
 """Each of their examples may start a process that computes for seconds."""
 
 
-@dataclass
-class _Machine:
-    id: str = "1"
-    name: str = "head"
-    address: str = "10.0.0.1"
-    alive: bool = True
-    total: dict[str, float] = field(default_factory=lambda: {"CPU": 8.0})
-    free: dict[str, float] = field(default_factory=dict)
-    jobs: tuple[str, ...] = ()
-
-
 def _lab(place: Path, database: Database) -> Lab:
     """A service with a sweep of each state of trial, in a cluster."""
     database.upgrade()
     lab = lab_in(place, database)
-    lab.service.machines = lambda: [_Machine()]
+    lab.service.machines = lambda: [Machine()]
     folder = lab.service.settings.home.sweep("small")
     ledger = studies.begin(folder, lab.submit("ada", "small", trials=50))
     studies.run(ledger, ["completed", "pruned", "failed", "running"])

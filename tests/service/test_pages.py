@@ -255,6 +255,39 @@ def test_limits_are_changed_by_a_form(swept: Lab) -> None:
     assert (wrong.status_code, "limits.trials" in wrong.text) == (422, True)
 
 
+def test_a_configuration_of_one_s_own_is_tried_by_a_form(swept: Lab) -> None:
+    client, csrf = signed_in(swept, "bo")
+    there = "/sweeps/swept/enqueue"
+    for page, begins_with in ((there, "0.0002"), (f"{there}?trial=1", _rate_of(client, 1))):
+        text = unescape(
+            re.search(r"<textarea[^>]*>(.*?)</textarea>", client.get(page).text, re.S)[1]
+        )
+        assert text == f"optimizer.generator.lr: {begins_with}\n"
+    assert f"{there}?trial=1" in client.get("/sweeps/swept/trials/1").text
+    form = {"csrf_token": csrf, "text": "optimizer.generator.lr: 0.0001\r\n"}
+    assert client.post(there, data=form).headers["location"] == there
+    page = client.get(there).text
+    assert "optimizer.generator.lr: 0.0001</td>" in page
+    assert "the driver has not got to it yet" in page
+    for text, words in (
+        ("optimizer.generator.lr: 5.0", "is not one of"),
+        ("optimizer.lr: 0.0001", "is no parameter of this sweep; did you mean"),
+        ("- 1", "is no mapping"),
+        ("a: [", "not YAML"),
+        ("optimizer.generator.lr: 0.0001\noptimizer.generator.lr: 0.0002", "<b>line 2</b>"),
+    ):
+        wrong = client.post(there, data={**form, "text": text}, headers=HTML)
+        assert (wrong.status_code, words in unescape(wrong.text)) == (422, True), wrong.text
+        assert text in unescape(wrong.text)  # what was written is not lost
+    assert client.post(there, data={"text": ""}).status_code == 403  # no CSRF token
+    assert signed_in(swept, "cy")[0].get(there, headers=HTML).status_code == 403
+
+
+def _rate_of(client: TestClient, number: int) -> str:
+    trial = client.get(f"/api/v1/sweeps/swept/trials/{number}").json()
+    return str(trial["values"]["optimizer.generator.lr"])
+
+
 def test_a_sweep_is_submitted_once_however_often_the_button_is_pressed(lab: Lab) -> None:
     client, csrf = signed_in(lab, "bo")
     text = unescape(re.search(r"<textarea[^>]*>(.*?)</textarea>", client.get("/new").text, re.S)[1])

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sweeper.ablation.search_statistics import expected_best, noise_share, toggle_shares
+from sweeper.ablation.search_statistics import expected_best, last_half, noise_share, toggle_shares
 
 
 @given(
@@ -37,6 +37,19 @@ def test_more_trials_never_make_the_expected_best_worse() -> None:
     assert len(found.trials) <= 512
     assert found.trials[-1] == 3_000
     assert (np.diff(found.expected) <= 1e-12).all()
+
+
+@pytest.mark.parametrize("goal", ["minimize", "maximize"])
+def test_the_later_half_is_measured_against_every_half_and_against_the_first(goal: str) -> None:
+    values = [4.0, None, 7.0, 2.0, 9.0, 5.0]
+    pick, worst = (min, 9.0) if goal == "minimize" else (max, 2.0)
+    filled = [worst if value is None else value for value in values]
+    halves = [pick(half) for half in itertools.combinations(filled, 3)]
+    found = last_half(values, goal)  # type: ignore[arg-type]
+    assert (found.trials, found.half) == (6, 3)
+    assert found.expected == pytest.approx(abs(np.mean(halves) - pick(filled)))
+    assert found.as_it_went == abs(pick(filled[:3]) - pick(filled))
+    assert found.gain == max(found.expected, found.as_it_went)
 
 
 def test_failed_trials_count_as_draws_that_gain_nothing() -> None:

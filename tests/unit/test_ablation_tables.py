@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import shutil
 import subprocess
 import xml.etree.ElementTree as ElementTree
@@ -101,6 +102,8 @@ def test_a_table_has_ticks_means_differences_and_corrected_p() -> None:
     assert "Holm-corrected over 2 comparisons" in table.caption
     assert "seeds 0–9" in table.caption
     assert "extractor digits" in table.caption
+    assert not re.search(r"[0-9a-f]{12}", table.caption)
+    assert re.match(r"Protocol [0-9a-f]{12}: extractor digits, ", table.notes[-1])
 
 
 def test_a_cell_that_scatters_much_unlike_the_reference_is_named() -> None:
@@ -140,7 +143,7 @@ def test_impossible_cells_stand_in_their_place_with_the_reason() -> None:
     table = ablation()
     assert column(table, "value")[3] == "impossible"
     assert column(table, "trick.r1")[3] == "–"
-    assert table.notes == ("Impossible: without r1 (spectral_norm requires r1)",)
+    assert table.notes[:-1] == ("Impossible: without r1 (spectral_norm requires r1)",)
 
 
 def test_a_cell_that_has_not_run_is_shown_as_such() -> None:
@@ -163,6 +166,22 @@ def test_levels_of_any_kind_make_a_table_while_some_have_not_run(levels: tuple[A
     assert column(table, "cell") == [first.label, second.label]
     for name in TableFormat.all():
         assert rendered(table, name)
+
+
+def test_a_column_may_be_called_as_in_the_sweep_file() -> None:
+    records = study_records()
+    for record in records:
+        record["values"]["batch_size"] = 16
+    data = trial_table(records)
+    typed, stored = (
+        [(one.key, one.texts) for one in build_table(data, metric="fid", columns=keys).columns]
+        for keys in (
+            ["fid", "kid", "batch_size", "tricks.ema"],
+            ["value", "metric.kid", "param.batch_size", "param.tricks.ema"],
+        )
+    )
+    assert typed == stored
+    assert typed[-1][1][:2] == ["✓", "–"]
 
 
 def test_a_caption_counts_its_comparisons() -> None:
@@ -267,7 +286,7 @@ def test_raw_and_averaged_weights_may_meet_because_the_trick_ema_decides_them() 
         if one["cell"] == "without ema":
             one["protocol"] = PROTOCOL | {"weights": "raw"}
     table = build_table(trial_table(records), reference="full")
-    assert "weights averaged or raw as each configuration has it" in table.caption
+    assert "weights averaged or raw as each configuration has it" in table.notes[-1]
 
 
 def test_a_missing_reference_is_refused_with_the_nearest_label() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,8 @@ from typing import Any
 import pytest
 
 from sweeper.cli.main import run
+from sweeper.standings.progress import Progress
+from sweeper.wording import over_of
 
 HEAVY = ("torch", "ray", "mlflow", "sklearn", "matplotlib", "pandas")
 
@@ -65,6 +68,18 @@ def test_a_sweep_without_trials_can_be_looked_at(
     assert "0 of 4" in capsys.readouterr().out
     assert run(["top", "begun", "--home", str(home)]) == 0
     assert "no trial has completed" in capsys.readouterr().out
+
+
+def test_the_version_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--version"]) == 0
+    assert re.fullmatch(r"gan-sweeper \d+\.\d+\.\d+\n", capsys.readouterr().out)
+
+
+def test_a_limit_below_what_has_run_makes_no_fraction_above_one() -> None:
+    assert [over_of(*pair) for pair in ((2, 20), (5, 3), (5, None), (0, None))] == [
+        "2 of 20", "5 of 5", "5", "0",
+    ]  # fmt: skip
+    assert Progress("interrupted", 5, 3).in_words() == "interrupted, 5 trials"
 
 
 def test_an_ablation_is_finished_when_every_cell_has_its_seeds(

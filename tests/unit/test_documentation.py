@@ -5,28 +5,49 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from sweeper.cli.main import run
+from sweeper.documentation import IN_PART, WHOLE, made
+from sweeper.sweepfile.document import read_document
+from sweeper.sweepfile.documentation import EXAMPLES, forms
+from sweeper.sweepfile.schema import sweep_schema
 from sweeper.testing.small import differ, tensors_of, trained, with_trick
 from trials import catalogue
 from trials.documentation import page
-from trials.metrics.documentation import page as page_of_measures
 from trials.part import temporary_parts
 from trials.trick import Trick
 
 ROOT = Path(__file__).parents[2]
 
 
-def test_the_page_of_tricks_is_what_the_catalogue_says() -> None:
-    shipped = (ROOT / "docs/tricks.md").read_text(encoding="utf-8")
-    assert shipped == page(), "run: python -m trials.documentation > docs/tricks.md"
+@pytest.mark.parametrize("name", [*WHOLE, *IN_PART])
+def test_what_is_made_from_the_code_says_what_the_code_says(name: str) -> None:
+    shipped = (ROOT / "docs" / name).read_text(encoding="utf-8")
+    assert shipped == made(name, ROOT / "docs"), "run: make docs"
 
 
-def test_the_page_of_measures_is_what_the_classes_say() -> None:
-    shipped = (ROOT / "docs/measures.md").read_text(encoding="utf-8")
-    told = "run: python -m trials.metrics.documentation > docs/measures.md"
-    assert shipped == page_of_measures(), told
+def test_every_key_of_the_sweep_file_has_a_meaning_and_every_example_is_read() -> None:
+    reference = (ROOT / "docs/sweep-file.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (`[\w.]+`) \| (.*) \| (.*) \| (.*) \|$", reference, flags=re.M)
+    assert not [key for key, *told in rows if not all(told)]
+    headings = re.findall(r"^## `(\w+)`$", reference, flags=re.M)
+    assert headings == list(sweep_schema()["properties"])
+    assert len(EXAMPLES) == len(headings)
+    validator = jsonschema.Draft202012Validator(sweep_schema())
+    for example in re.findall(r"```yaml\n(.*?)```", reference, flags=re.S):
+        given = read_document(example, "example").root
+        whole = {
+            "name": "example",
+            "base": {"data": "digits"},
+            "parameters": {"seed": {"value": 1}},
+        }
+        inner = given.keys() - validator.schema["properties"].keys()
+        whole |= {"base": whole["base"] | given} if inner else given
+        assert not list(validator.iter_errors(whole)), example
+    given = {"parameters": read_document(forms(), "forms").root}
+    assert not list(validator.iter_errors(whole | given))
 
 
 def test_the_template_of_a_trick_is_a_trick_that_works(tmp_path: Path) -> None:

@@ -62,7 +62,10 @@ def test_a_final_score_names_its_own_sample_count(tmp_path: Path) -> None:
     config = small_config(evaluation={"final_samples": 1000, "metrics": ["fid", "class_kl"]})
     training = Training(config, tmp_path)
     training.advance()
-    score = final_score(tmp_path)
+    drawn: list[int] = []
+    score = final_score(tmp_path, drawn=drawn.append)
+    assert drawn == sorted(set(drawn))
+    assert drawn[-1] == 1000
     assert set(score.metrics) == {"fid_1k", "class_kl_1k"}
     assert score.protocol["fake_count"] == "1000"
     assert training.history[-1].protocol["fake_count"] == "16"
@@ -87,7 +90,8 @@ def finished(home: Home) -> Ledger:
 
 def scoring(home: Home, ledger: Ledger, sweep: Sweep = SWEEP) -> Scoring:
     folder = home.sweep("probe")
-    return Scoring(sweep, folder, ledger, Recorder(sweep, folder, None), home.cache)
+    recorder = Recorder(sweep, folder, None)
+    return Scoring(sweep, folder, ledger, recorder, home.cache, lambda event: None)
 
 
 def test_a_score_is_due_until_the_ledger_has_it_and_outlives_the_driver(tmp_path: Path) -> None:

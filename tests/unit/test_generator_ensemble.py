@@ -90,6 +90,17 @@ def test_samplings_of_one_generator_are_not_preferred_to_one_of_them() -> None:
         assert greedy(reference, samplings, 4) == ([greedy(reference, samplings, 1)[0][0]], alone)
 
 
+@pytest.mark.parametrize("shift", [0.1, 0.5, 2.0])
+def test_a_shifted_generator_never_dilutes_a_perfect_one(shift: float) -> None:
+    for seed in range(10):
+        draw = torch.Generator().manual_seed(seed)
+        stretch = torch.randn(64, 64, generator=draw) / 8
+        reference = Reference.of(Moments.of(torch.randn(2048, 64, generator=draw) @ stretch))
+        perfect, *others = (torch.randn(512, 64, generator=draw) @ stretch for _ in range(3))
+        chosen, _ = greedy(reference, [others[0] + shift, perfect, others[1] - shift], 3)
+        assert chosen == [1]
+
+
 def test_a_mixture_is_judged_by_as_many_samples_as_a_candidate() -> None:
     made = [_features(seed, count=61) for seed in range(3)]
     mixture = mixed(made)

@@ -8,12 +8,10 @@ import re
 from collections.abc import Iterator
 from dataclasses import fields, replace
 from itertools import count
-from pathlib import Path
 
 from sweeper.testing.watched import failing, healthy, reports
 from trials import catalogue
 from trials.health import HealthConfig, Sign, Signals, Watcher
-from trials.health.documentation import page
 from trials.health.signals import METRICS
 from trials.health.watcher import POSITIONS
 
@@ -61,10 +59,3 @@ def test_advice_names_tricks_that_exist() -> None:
         assert sign.source
         assert sign.summary
         assert set(named_tricks(sign.advice)) <= set(catalogue.tricks())
-
-
-def test_the_page_on_health_says_what_the_symptoms_say() -> None:
-    shipped = Path(__file__).parents[2] / "docs/health.md"
-    assert page() in shipped.read_text(encoding="utf-8"), (
-        "put what `python -m trials.health.documentation` prints into docs/health.md"
-    )

@@ -94,6 +94,19 @@ def test_docstrings_have_one_dialect() -> None:
     assert not wrong, "\n".join(wrong)
 
 
+def test_what_something_is_taken_from_has_a_name() -> None:
+    """A paper by authors, year and arXiv number, a post by its title; never a number in a list."""
+    numbered = re.compile(r"\bsources?\b[^.\n]{0,20}\b0\d\d\b|\(0\d\d(, 0\d\d)*\)", re.IGNORECASE)
+    pages = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("search_spaces/*.yaml")]
+    pages += (ROOT / "trials/presets").glob("*.yaml")
+    found = [
+        f"{_relative(file)}: {match.group()}"
+        for file in (*FILES, *pages)
+        for match in numbered.finditer(file.read_text(encoding="utf-8"))
+    ]
+    assert not found, "\n".join(found)
+
+
 def _rooms() -> set[str]:
     """Every folder of both packages that holds code, and every file beside the rooms."""
     rooms = {"sweeper/", "trials/"}

@@ -10,6 +10,7 @@ from sweeper.scheduling import kept_checkpoints
 from sweeper.scheduling.messages import Work
 from sweeper.testing.small import small_config
 from trials import trainer
+from trials.errors import StaleCheckpointError
 from trials.evaluation.export import saved_header
 from trials.state.checkpoint import previous
 from trials.trainer import Training
@@ -17,6 +18,10 @@ from trials.trainer import Training
 
 class Killed(BaseException):
     """What no handler catches."""
+
+
+def _killed(*_: object) -> None:
+    raise Killed
 
 
 @pytest.mark.parametrize("write", ["take_over_generator", "save", "atomic_write"])
@@ -69,6 +74,45 @@ def test_a_take_over_whose_checkpoints_are_damaged_is_made_again(tmp_path: Path)
     kept_checkpoints.begin(again, folder, work)
     assert len(again.notes) == 1
     assert [e.metrics for e in again.history] == [e.metrics for e in given.history]
+
+
+@pytest.mark.parametrize("damage", ["damaged", "gone"])
+@pytest.mark.parametrize("killed", [False, True])
+def test_who_cannot_take_over_goes_on_from_its_own_with_its_new_settings(
+    damage: str, killed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    donor, folder = tmp_path / "00003" / "kept" / "000500", tmp_path / "taker"
+    if damage == "damaged":
+        Training(small_config(), donor).advance()
+        (donor / "checkpoint.pt").write_bytes(b"PK")
+    taker = Training(small_config(), folder)
+    taker.advance()
+    rates = {"generator": {"lr": 1e-6}, "discriminator": {"lr": 1e-6}}
+    config, work = small_config(optimizer=rates), Work(0, str(folder), "", {}, take_over=str(donor))
+    if killed:  # when its checkpoint is gone from its place, before the new one is there
+        with monkeypatch.context() as patched:
+            patched.setattr(Training, "save", _killed)
+            with pytest.raises(Killed):
+                kept_checkpoints.begin(Training(config, folder), folder, work)
+        assert not taker.checkpoint_file.exists()
+    again = Training(config, folder)
+    kept_checkpoints.begin(again, folder, work)
+    assert [e.metrics for e in again.history] == [e.metrics for e in taker.history]
+    assert again.game.optimizers["generator"].param_groups[0]["lr"] == 1e-6
+    (told,) = again.notes
+    assert "it goes on from its own, with its new settings" in told
+    assert not list((folder / "kept").iterdir())
+    later = Training(config, folder)
+    kept_checkpoints.begin(later, folder, work)
+    assert (later.notes, later.step) == ([], again.step)
+
+
+def test_who_can_neither_take_over_nor_go_on_begins_anew(tmp_path: Path) -> None:
+    folder = tmp_path / "taker"
+    folder.mkdir()
+    work = Work(0, str(folder), "", {}, take_over=str(tmp_path / "gone"))
+    with pytest.raises(StaleCheckpointError, match=r"gone/checkpoint\.pt: there is no checkpoint"):
+        kept_checkpoints.begin(Training(small_config(), folder), folder, work)
 
 
 def test_a_mark_that_is_no_text_is_no_mark(tmp_path: Path) -> None:

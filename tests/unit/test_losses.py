@@ -11,7 +11,9 @@ from torch import Tensor
 
 from sweeper.testing.small import small_config
 from trials import catalogue
+from trials.config import warnings_of
 from trials.game import Round
+from trials.losses import f_divergence
 from trials.losses.base import AdversarialLoss
 from trials.networks.plan import Judgement
 
@@ -121,7 +123,8 @@ def test_targets_make_it_a_cross_entropy(key: str) -> None:
 
 def test_every_loss_is_proven_here() -> None:
     from_autoencoders = {"ebgan", "began"}  # their scores are reconstruction errors
-    proven = {name.split(":")[0] for name in FORMULAS} | from_autoencoders
+    elsewhere = from_autoencoders | {"f_divergence"}  # proven below
+    proven = {name.split(":")[0] for name in FORMULAS} | elsewhere
     assert set(catalogue.in_slot("loss")) <= proven
 
 
@@ -129,3 +132,63 @@ def test_the_wasserstein_estimate_is_the_difference_of_mean_scores() -> None:
     loss = _loss("wgan")
     loss.discriminator(_round(torch.tensor([3.0, 5.0]), torch.tensor([1.0, 0.0])))
     assert loss.signals(None)["wasserstein"] == pytest.approx(3.5)  # type: ignore[arg-type]
+
+
+F_DIVERGENCES: dict[str, tuple[Any, Any]] = {
+    # f and the domain of f*, from table 2 of arXiv:1606.00709 (and table 6 for Neyman's).
+    "kl": (lambda u: u * torch.log(u), 1.0),
+    "reverse_kl": (lambda u: -torch.log(u), -1.0),
+    "pearson": (lambda u: (u - 1) ** 2, 0.0),
+    "neyman": (lambda u: (1 - u) ** 2 / u, 0.0),
+    "squared_hellinger": (lambda u: (u.sqrt() - 1) ** 2, 0.0),
+    "jensen_shannon": (lambda u: -(u + 1) * torch.log((1 + u) / 2) + u * torch.log(u), 0.0),
+}
+
+
+@pytest.mark.parametrize("name", F_DIVERGENCES)
+def test_an_f_divergence_is_bounded_by_its_conjugate_and_reached_at_the_density_ratio(
+    name: str,
+) -> None:
+    f, slope_at_one = F_DIVERGENCES[name]
+    activation, conjugate = f_divergence.DIVERGENCES[name]
+    v = torch.linspace(-2, 0.9, 30, dtype=torch.float64)
+    u = torch.logspace(-4, 4, 400_001, dtype=torch.float64)
+    for score in v:
+        # f*(t) = sup_u (u t − f(u)), by brute force
+        brute = (u * activation(score) - f(u)).max()
+        assert float(conjugate(score)) == pytest.approx(float(brute), abs=2e-4)
+    border = torch.tensor(f_divergence.BORDERS.get(name, 0.0), dtype=torch.float64)
+    assert float(activation(border)) == pytest.approx(slope_at_one)
+    # Two distributions on three points: at T = f′(p/q) the bound is the divergence.
+    p, q = torch.tensor([0.2, 0.3, 0.5]).double(), torch.tensor([0.5, 0.25, 0.25]).double()
+    ratio = (p / q).requires_grad_()
+    (best,) = torch.autograd.grad(f(ratio).sum(), ratio)
+    wanted = torch.linspace(-12, 12, 2_400_001, dtype=torch.float64)
+    scores = torch.stack([wanted[(activation(wanted) - t).abs().argmin()] for t in best])
+    value = (p * activation(scores)).sum() - (q * conjugate(scores)).sum()
+    assert float(value) == pytest.approx(float((q * f(p / q)).sum()), abs=1e-4)
+
+
+@pytest.mark.parametrize("name", F_DIVERGENCES)
+def test_f_gans_losses_are_the_bound_and_what_the_generator_makes_of_it(name: str) -> None:
+    r, f = (torch.tensor(s, dtype=torch.float64) for s in ([0.3, -1.2, 0.8], [-0.4, 0.6, 0.1]))
+    activation, conjugate = f_divergence.DIVERGENCES[name]
+    by_hand = -_mean([float(activation(s)) for s in r]) + _mean([float(conjugate(s)) for s in f])
+    assert float(_loss("f_divergence", divergence=name).discriminator(_round(r, f))) == (
+        pytest.approx(by_hand)
+    )
+    for kind, function in (("alternative", activation), ("original", conjugate)):
+        loss = _loss("f_divergence", divergence=name, generator=kind)
+        expected = -_mean([float(function(s)) for s in f])
+        assert float(loss.generator(_round(r, f))) == pytest.approx(expected)
+
+
+def test_momentum_in_a_critic_is_warned_of_where_no_gradient_penalty_holds_it() -> None:
+    def warned(optimizer: dict[str, Any], held_by: str = "weight_clipping") -> int:
+        players = {"discriminator": optimizer}
+        config = small_config(loss="wgan", optimizer=players, tricks={held_by: True})
+        return sum("momentum" in text for text in warnings_of(config))
+
+    assert warned({"name": "adam", "beta1": 0.5}) == warned({"name": "sgd", "momentum": 0.9}) == 1
+    assert warned({"name": "rmsprop"}) == warned({"name": "adam", "beta1": 0.0}) == 0
+    assert warned({"name": "adam", "beta1": 0.5}, "gradient_penalty") == 0

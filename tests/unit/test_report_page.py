@@ -20,6 +20,7 @@ from sweeper.ablation.search_statistics import Importance
 from sweeper.ablation.tables import build_table
 from sweeper.report import gallery, write_report
 from sweeper.report.leaderboard import as_csv, leaderboard
+from sweeper.report.long_enough import long_enough
 from sweeper.report.page import page, results_first
 from sweeper.results import finished_tables
 from sweeper.search.samplers.grid import Grid
@@ -37,7 +38,7 @@ from tests.unit.report_sweeps import (
 )
 
 SHARES = {"loss": Importance(0.7, 0.5, 0.9, 0.45), "tricks.ema": Importance(0.3, 0.1, 0.5, 0.45)}
-VOID = {"meta", "img", "br", "link", "hr", "input"}
+VOID = {"meta", "img", "br", "link", "hr", "input", "source"}
 
 
 class Page(HTMLParser):
@@ -132,10 +133,54 @@ def test_a_finished_sweep_leaves_its_files_and_a_page_that_shows_them(written):
     assert "RuntimeError: no" in shown.text
 
 
+def test_every_picture_has_another_for_a_phone_or_for_the_dark(written):
+    shown = Page(written.html.read_text())
+    sheets = sum("samples" in key or key in ("film_strip", "gallery") for key in written.figures)
+    media = [attrs["media"] for attrs in shown.of("source")]
+    assert media.count("(prefers-color-scheme: dark)") == sheets
+    assert media.count("(max-width: 620px)") == len(written.figures) - sheets
+
+
+def test_a_stopped_trial_shows_what_it_was_last_measured_with(written):
+    assert "40.00 at 500" not in Page(written.html.read_text()).text
+    stopped = trial(2, state="pruned", curve={250: 31.0, 500: 25.5}, steps=500)
+    shown = page_of(sweep(), [trial(0, 40.0), stopped])
+    assert "25.50 at 500" in shown.text
+
+
+def halves(*values, repeats=()):
+    """The answer to whether a search of these values was long enough."""
+    records = [
+        trial(n, *([] if value is None else [value]), state="completed" if value else "pruned")
+        for n, value in enumerate(values)
+    ]
+    seeds = enumerate(repeats)
+    records += [replicate(len(values) + n, 0, 100 + n, value) for n, value in seeds]
+    return long_enough(standings_of(sweep(), records))
+
+
+LEARNT = [9.0, 8.0, 7.0, None, 7.5, 6.0, 5.0, 5.5, 4.0, 3.0]
+
+
+@pytest.mark.parametrize(
+    ("values", "repeats", "said"),
+    [
+        (LEARNT[:9], (), "Too few trials to tell"),
+        (LEARNT, (), "It cannot be told: the later 5 of 10 trials improved the best FID by 4.000"),
+        (LEARNT, (9.0, 9.1), "Probably not: the later 5 of 10 trials still improved"),
+        (LEARNT, (2.0, 20.0), "Probably: the later 5 of 10 trials improved the best FID by 4.000"),
+        ([5.0] * 10, (), "Probably: the later 5 of 10 trials gained nothing"),
+    ],
+)
+def test_whether_a_search_was_long_enough_is_judged_by_the_noise_of_seeds(values, repeats, said):
+    assert said in halves(*values, repeats=repeats)
+
+
 def test_the_page_asks_the_network_for_nothing(written):
     html = written.html.read_text()
     shown = Page(html)
     assert all(attrs["src"].startswith("data:image/") for attrs in shown.of("img"))
+    assert all(attrs["srcset"].startswith("data:image/") for attrs in shown.of("source"))
     assert all(attrs["href"].startswith("#") for attrs in shown.of("a"))
     assert not shown.of("link")
     assert not any("src" in attrs for attrs in shown.of("script"))
@@ -167,7 +212,7 @@ TWO = [trial(n, float(10 + n), 0.9 - abs(3 - n) / 10) for n in range(6)]
             {"over_steps", "against", "best_of_k"},
             "FID −20.00 in",
         ),
-        ((), ALL_FAILED, {"stops"}, "All 3 trials ended before the last step"),
+        ((), ALL_FAILED, set(), "All 3 trials ended before the last step"),
         ((), RUNNING, {"over_steps"}, "No trial has completed yet"),
         (
             ("minimize", "maximize"),

@@ -16,6 +16,8 @@ from sweeper.sweepfile import Parameter, Values
 from tests.unit.report_sweeps import folder_of, leave_samples, sweep, trial
 from trials.evaluation.pictures import image_grid, scatter
 
+SHARES = {"loss": Importance(0.4, 0.1, 0.7, 0.45), "seed": Importance(0.6, 0.2, 0.9, 0.45)}
+
 
 @pytest.mark.parametrize(("side", "channels", "shown"), [(8, 1, 32), (16, 3, 32), (64, 3, 64)])
 def test_the_trainers_grids_come_apart_into_their_images(side, channels, shown):
@@ -160,8 +162,41 @@ def test_the_expected_best_is_the_mean_for_one_trial_and_shows_the_base():
     assert base.get_ydata()[0] == 40.0
 
 
+def test_one_bar_is_no_chart():
+    assert search_plots.importances({"loss": SHARES["loss"]}) is None
+    ends = [trial(0, 9.0), *(trial(n, steps=n, symptom="divergence") for n in (1, 2))]
+    assert search_plots.steps_not_trained(standings_of(sweep(), ends)) is None
+    ends.append(trial(3, steps=9, symptom="mode_collapse"))
+    assert search_plots.steps_not_trained(standings_of(sweep(), ends)) is not None
+
+
+def test_a_figure_for_a_phone_keeps_its_fonts_and_is_as_wide_as_one():
+    standings = standings_of(sweep(), [trial(n, 9.0 + n) for n in range(4)])
+    sizes = {}
+    for width in (style.WIDTH, style.NARROW):
+        with style.styled(width):
+            figure = parameter_plots.against_parameters(standings)
+            sizes[width] = {label.get_fontsize() for label in figure.axes[0].get_xticklabels()}
+            assert Image.open(io.BytesIO(style.png(figure))).width == round(width * style.DPI)
+    assert sizes[style.WIDTH] == sizes[style.NARROW]
+
+
+def test_a_sheet_in_the_dark_shows_the_same_samples_on_dark_paper(tmp_path):
+    folder = folder_of(tmp_path)
+    leave_samples(folder, 0, 250, 500)
+    standings = standings_of(sweep(), [trial(0, 4.0)])
+    light, dark = (
+        gallery.film_strip(standings, folder, paper)
+        for paper in (thumbnails.LIGHT, thumbnails.DARK)
+    )
+    tile = (thumbnails.BORDER, 60, thumbnails.BORDER + thumbnails.TILE, 100)
+    assert light.size == dark.size
+    assert light.crop(tile).tobytes() == dark.crop(tile).tobytes()
+    assert (light.getpixel((0, 0)), dark.getpixel((0, 0))) == ((255, 255, 255), (29, 33, 38))
+
+
 def test_figures_hold_no_date_and_no_version():
     with style.styled():
-        image = style.png(search_plots.importances({"loss": Importance(0.4, 0.1, 0.7, 0.45)}))
+        image = style.png(search_plots.importances(SHARES))
     assert b"matplotlib" not in image.lower()
     assert Image.open(io.BytesIO(image)).info.keys() <= {"dpi"}

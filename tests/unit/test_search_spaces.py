@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import random
+import struct
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import numpy as np
@@ -12,13 +15,21 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from sweeper.outlook import preview_of
+from sweeper.search.ablation_trials import design_of
 from sweeper.sweepfile import Toggle, load_sweep, parse_sweep
+from sweeper.sweepfile.check import draw_from
 from sweeper.sweepfile.document import read_document
 from sweeper.sweepfile.domains import Parameter, Range
 from sweeper.sweepfile.schema import schema_text, sweep_schema
+from sweeper.sweepfile.space import walk
+from trials.config import load_config, problems_of
+from trials.presets import merge
+from trials.trainer import Training
 
 FOLDER = Path(__file__).parents[2] / "search_spaces"
-FILES = sorted(FOLDER.glob("*.yaml"))
+FILES = sorted(FOLDER.rglob("*.yaml"))
+STUDIES = [path for path in FILES if path.parent.name == "studies"]
 
 
 @pytest.fixture
@@ -27,12 +38,26 @@ def stand_ins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     cifar = tmp_path / "data" / "cifar-10-batches-bin"
     faces = tmp_path / "data" / "celeba" / "img_align_celeba"
-    cifar.mkdir(parents=True)
-    faces.mkdir(parents=True)
-    for number in range(1, 6):
-        (cifar / f"data_batch_{number}.bin").write_bytes(bytes(3073))
+    mnist = tmp_path / "data" / "mnist"
+    for folder in (cifar, faces, mnist):
+        folder.mkdir(parents=True)
+    chance = np.random.default_rng(0)
+    for name in (*(f"data_batch_{number}" for number in range(1, 6)), "test_batch"):
+        records = chance.integers(0, 256, (8, 3073)).astype(np.uint8)
+        records[:, 0] = np.arange(8)
+        (cifar / f"{name}.bin").write_bytes(records.tobytes())
+    for split in ("train", "t10k"):
+        images = chance.integers(0, 256, (40, 28, 28)).astype(np.uint8)
+        head = bytes((0, 0, 8, 3)) + struct.pack(">3I", 40, 28, 28)
+        (mnist / f"{split}-images-idx3-ubyte").write_bytes(head + images.tobytes())
+        labels = bytes((0, 0, 8, 1)) + struct.pack(">I", 40) + bytes(range(10)) * 4
+        (mnist / f"{split}-labels-idx1-ubyte").write_bytes(labels)
+    for place in (faces, *(tmp_path / "data" / "imagenet" / name for name in ("cat", "dog"))):
+        place.mkdir(parents=True, exist_ok=True)
+        for number in range(1, 13):
+            pixels = chance.integers(0, 256, (80, 64, 3)).astype(np.uint8)
+            Image.fromarray(pixels).save(place / f"{number:06}.png")
     picture = faces / "000001.png"
-    Image.fromarray(np.zeros((80, 64, 3), np.uint8)).save(picture)
     encoded = [{"bytes": picture.read_bytes(), "path": "000001.png"}]
     table = pa.table({"image": encoded, "label": pa.array([3], pa.int64())})
     pq.write_table(table, tmp_path / "data" / "train-00000-of-00001.parquet")
@@ -44,8 +69,10 @@ def test_a_shipped_file_is_valid_and_opens_with_its_command(path: Path) -> None:
     sweep = load_sweep(path)
     first, second, *_ = path.read_text(encoding="utf-8").splitlines()
     verb = "ablate" if sweep.is_ablation else "run"
-    assert first.startswith(f"# sweeper {verb} search_spaces/{path.name}")
-    assert second == "# yaml-language-server: $schema=../docs/sweep.schema.json"
+    place = path.relative_to(FOLDER.parent).as_posix()
+    assert first.startswith(f"# sweeper {verb} {place}")
+    up = "../" * (place.count("/"))
+    assert second == f"# yaml-language-server: $schema={up}docs/sweep.schema.json"
     assert sweep.name == path.stem
 
 
@@ -54,6 +81,71 @@ def test_a_shipped_file_fits_the_schema_that_editors_use(path: Path) -> None:
     document = read_document(path.read_text(encoding="utf-8"), path.name)
     errors = jsonschema.Draft202012Validator(sweep_schema()).iter_errors(document.root)
     assert [f"{error.json_path}: {error.message[:200]}" for error in errors] == []
+
+
+REDUCED: dict[str, Any] = {
+    "networks": {"generator": {"width": 4}, "discriminator": {"width": 4}},
+    "batch_size": 12,
+    "steps": 2,
+    "evaluation": {"every": 2, "samples": 16, "batch": 16, "standing_batches": 1, "grid": 4},
+    "device": "cpu",
+}
+ONE_OF_A_KIND = {"lucic_began", "heusel", "kurach", "progressive", "pacgan_grid", "conditional"}
+
+
+@pytest.mark.usefixtures("stand_ins")
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(
+            path,
+            id=path.stem,
+            marks=[] if path.stem in ONE_OF_A_KIND else [pytest.mark.slow],
+        )
+        for path in STUDIES
+    ],
+)
+def test_a_study_runs_at_reduced_length_on_stand_in_data(path: Path, tmp_path: Path) -> None:
+    sweep = load_sweep(path)
+    reduced = dict(REDUCED)
+    if load_config(sweep.base).source.items == "image":
+        extractor = {"extractor": "digits", "metrics": ["fid"]}
+        reduced = merge(reduced, {"evaluation": extractor})
+    chance = random.Random(0)
+    for number in range(2):
+        draw = walk(sweep, lambda parameter: draw_from(parameter, chance))
+        config = merge(draw.config, reduced)
+        assert problems_of(config) == []
+        training = Training(load_config(config), tmp_path / str(number))
+        assert training.advance().step == 2
+
+
+def previewed(name: str) -> dict[str, Any]:
+    sweep = load_sweep(FOLDER / "studies" / f"{name}.yaml")
+    return {**preview_of(sweep, 2), "replicates": sweep.replicates}
+
+
+@pytest.mark.usefixtures("stand_ins")
+def test_studies_are_as_large_as_published() -> None:
+    gans = [path for path in STUDIES if path.stem.startswith("lucic_")]
+    assert len(gans) == 7
+    for path in gans:
+        seen = previewed(path.stem)
+        assert (seen["trials"], seen["replicates"]) == (100, 50)
+        for point in seen["first"]:
+            players = load_config(point["config"]).optimizer
+            assert players.generator.lr == players.discriminator.lr
+            assert players.generator.beta1 == players.discriminator.beta1
+    assert previewed("heusel")["trials"] == 16
+    assert (previewed("kurach")["trials"], previewed("kurach")["replicates"]) == (120, 25)
+    # A row without packing and three with, ten seeds each.
+    assert previewed("pacgan_ring")["trials"] == previewed("pacgan_grid")["trials"] == 40
+    table = load_sweep(FOLDER / "studies" / "biggan_table1.yaml")
+    cells = design_of(table).possible
+    assert cells[0].label == "full"
+    assert len(cells) == 6
+    for cell in cells:
+        assert set(cell.settings) == {parameter.path for parameter in table.parameters}
 
 
 def test_the_shipped_schema_is_the_one_that_sweeper_schema_prints() -> None:

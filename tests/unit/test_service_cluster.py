@@ -5,12 +5,18 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any, cast
 
+import grpc
 import pytest
 
 from sweeper.errors import UserError
 from sweeper.home import Home
-from sweeper.service.cluster import driver_environment, named_cluster
+from sweeper.scheduling import cluster_machines
+from sweeper.scheduling.cluster_machines import ClusterMachines, Machine
+from sweeper.scheduling.gpus import Gpu, gpus_of_machines
+from sweeper.scheduling.jobs import Jobs, JobsUnreachable
+from sweeper.service.cluster import LOOKS, Others, driver_environment, named_cluster
 from sweeper.service.settings import ServiceSettings
 
 
@@ -53,6 +59,86 @@ def test_drivers_are_told_where_everything_is_and_no_secret(tmp_path: Path) -> N
         "SWEEPER_SERVICE": "http://127.0.0.1:81",
         "OMP_NUM_THREADS": "1",
     }
+
+
+class _Silent(grpc.RpcError):  # type: ignore[misc]
+    def details(self) -> str:
+        return "too busy"
+
+
+@pytest.mark.parametrize("silent", [2, 3])
+def test_a_head_that_does_not_answer_is_asked_a_few_times(
+    silent: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = 0
+
+    class Tables(cluster_machines._Tables):
+        def nodes(self) -> dict[str, Any]:
+            nonlocal asked
+            asked += 1
+            if asked <= silent:
+                raise _Silent
+            return {}
+
+        def totals(self) -> dict[str, dict[str, float]]:
+            return {}
+
+        free, actors = totals, cast(Any, totals)
+
+    monkeypatch.setattr(cluster_machines, "AGAIN_IN", 0.0)
+    monkeypatch.setattr(cluster_machines, "_Tables", Tables)
+    machines = ClusterMachines("127.0.0.1:9", "home")
+    if silent < cluster_machines.TRIES:
+        assert machines.look() == []
+    else:
+        with pytest.raises(JobsUnreachable, match=r"127\.0\.0\.1:9 does not answer: too busy"):
+            machines.look()
+    assert asked == min(silent + 1, cluster_machines.TRIES)
+
+
+def test_what_others_have_counts_when_they_have_had_it_for_a_while() -> None:
+    others, seen = Others(), []
+    for taken in (0.0, 3.0, *[1.5] * (LOOKS - 1), 0.0):
+        machine = Machine("a", "a", "10.0.0.1", True, {"CPU": 4.0, "GPU": 2.0}, {}, {"CPU": taken})
+        [left] = others.leave([machine])
+        assert (left.cpu, left.gpu, left.free_gpu) == (4.0, 2.0, 2.0)
+        seen.append(left.free_cpu)
+    assert seen == [*[4.0] * LOOKS, 2.5, 4.0]
+
+
+class _Dashboard:
+    """What Ray's server says of its machines."""
+
+    def __init__(self, answer: Any) -> None:
+        self.answer = answer
+
+    def ask(self, path: str) -> Any:
+        assert path == "/nodes?view=summary"
+        return self.answer
+
+
+def test_gpus_are_told_as_their_machines_tell_of_them() -> None:
+    whole = {"index": 1, "name": "NVIDIA H200", "uuid": "GPU-1", "utilizationGpu": 35}
+    whole |= {"memoryUsed": 2048, "memoryTotal": 143771, "processesPids": {}}
+    slice_ = {**whole, "index": 0, "utilizationGpu": None, "memoryUsed": 0}
+    nodes = [
+        {"raylet": {"nodeId": "a"}, "gpus": [whole, slice_]},
+        {"raylet": {"nodeId": "b"}, "gpus": []},
+        {"raylet": {}},
+    ]
+    asked = cast(Jobs, _Dashboard({"result": True, "data": {"summary": nodes}}))
+    memory = 143771 * 2.0**20
+    assert gpus_of_machines(asked) == {
+        "a": (
+            Gpu(0, "NVIDIA H200", memory, 0.0, None),
+            Gpu(1, "NVIDIA H200", memory, 2.0**31, 0.35),
+        )
+    }
+
+
+@pytest.mark.parametrize("answer", [None, [], {}, {"data": {}}])
+def test_a_ray_that_does_not_tell_of_its_gpus_shows_none(answer: Any) -> None:
+    assert gpus_of_machines(cast(Jobs, _Dashboard(answer))) == {}
 
 
 def test_a_driver_gives_up_a_head_that_has_died() -> None:

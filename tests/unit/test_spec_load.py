@@ -165,6 +165,33 @@ def _read(text: str) -> Any:
     return read_document(text, "domain").root
 
 
+def test_a_file_of_wandb_gets_a_hint_for_each_thing_that_cannot_stay() -> None:
+    text = """\
+name: theirs
+base: {data: digits}
+limits: {trials: 4}
+program: train.py
+run_cap: 50
+parameters:
+  batch_size: {values: [16, 32], probabilities: [0.2, 0.8], foo: 3}
+  optimizer.generator.lr: {distribution: normal, mu: 0.001, sigma: 0.1}
+  optimizer: {parameters: {discriminator.lr: {min: 0.001, max: 0.01}}}
+  critic_steps: {distribution: inv_log_uniform_values, min: 1, max: 10}
+"""
+    found = [(one.path.removeprefix("parameters."), one.expected) for one in problems(text)]
+    hints = (
+        ("program", "`base` says what is trained"),
+        ("run_cap", "limits: {trials: 50}"),
+        ("batch_size.probabilities", "the sampler learns"),
+        ("batch_size.foo", "one of values"),
+        ("optimizer.generator.lr.distribution", "mu - 2 sigma to mu + 2 sigma"),
+        ("optimizer.parameters", "dotted paths"),
+        ("critic_steps.distribution", "log_uniform"),
+    )
+    assert [path for path, _ in found] == [path for path, _ in hints]
+    assert all(hint in expected for (_, expected), (_, hint) in zip(found, hints, strict=True))
+
+
 @pytest.mark.parametrize(
     ("domain", "path", "message", "nearest"),
     [
@@ -184,7 +211,7 @@ def _read(text: str) -> Any:
         ("{values: []}", ".values", "is wrong", ""),
         ("{values: 3}", ".values", "is wrong", ""),
         ("{values: [1, 2, 1.0]}", ".values[2]", "is there twice", ""),
-        ("{values: [1, 2], probabilities: [1, 2]}", ".probabilities", "equal probability", ""),
+        ("{values: [1, 2], probabilities: [1, 2]}", ".probabilities", "setting of W&B's", ""),
         ("{toggle: true}", "", "only a trick is toggled", ""),
         ("{}", "", "names no domain", ""),
         ("[1, 2]", "", "is no domain", ""),
@@ -207,7 +234,7 @@ def test_a_bad_domain_is_answered_at_its_place(
     [
         # Keys and types
         (sweep_with(rest="limit: {trials: 3}"), 6, "limit", "no such section", "limits"),
-        (sweep_with(rest="method: bayes"), 6, "method", "no such section", "search.sampler"),
+        (sweep_with(rest="method: bayes"), 6, "method", "section of W&B's", ""),
         (sweep_with(rest="search: {sampler: tpee}"), 6, "search.sampler", "no sampler", "tpe"),
         (sweep_with(rest="search: {seeed: 3}"), 6, "search.seeed", "no such setting", "seed"),
         (sweep_with(rest="scheduler: {asha: 3}"), 6, "scheduler.asha", "no such setting", ""),
@@ -722,7 +749,7 @@ def test_inception_weights_that_are_nowhere_are_told_with_the_ways_out(
     assert f"are not at {tmp_path}/torch/hub/checkpoints/weights-inception" in problem.message
     assert "cannot be fetched from https://" in problem.message
     assert "(no route to host)" in problem.message
-    assert "evaluation.extractor.weights; or another extractor" in problem.expected
+    assert "evaluation.extractor.weights; or an extractor that" in problem.expected
     monkeypatch.setattr(inception, "why_not_fetched", lambda url: "")
     parse_sweep(sweep_with(base=base))
     parse_sweep(sweep_with(base="{data: digits}"))

@@ -38,7 +38,7 @@ def test_different_names_stay_different(names: list[str]) -> None:
     assert len({safe_key(name) for name in names}) == len(names)
 
 
-def test_a_configuration_becomes_dotted_parameters_in_json_spelling() -> None:
+def test_a_configuration_becomes_dotted_parameters_and_toggles_are_true_or_false() -> None:
     config = {
         "optimizer": {"generator": {"lr": 1e-4, "betas": (0.5, 0.9)}},
         "loss": "hinge",
@@ -54,7 +54,7 @@ def test_a_configuration_becomes_dotted_parameters_in_json_spelling() -> None:
         "optimizer.generator.betas": "[0.5, 0.9]",
         "loss": "hinge",
         "tricks": "{}",
-        "flip": "true",
+        "flip": "True",
         "ceiling": "null",
     }
 

@@ -53,13 +53,21 @@ class FakeStore:
     """
 
     def __init__(self) -> None:
+        self.uri = "http://fake"
         self.held: dict[str, FakeRun] = {}
+        self.tags: dict[str, str] = {}
         self.calls: list[str] = []
         self.well = True
         self.trouble: Callable[[str], None] = lambda action: None
 
     def experiment(self, name: str) -> str:
         return self._do("experiment", lambda: "1")
+
+    def experiment_tags(self, experiment: str) -> dict[str, str]:
+        return self._do("experiment_tags", lambda: dict(self.tags))
+
+    def tag_experiment(self, experiment: str, tags: Mapping[str, str]) -> None:
+        self._do("tag_experiment", lambda: self.tags.update(tags))
 
     def runs(self, experiment: str, study: str, *, running: bool = False) -> list[Known]:
         def look() -> list[Known]:
@@ -161,7 +169,7 @@ def say_sweep(outbox: Outbox, folder: Path, trials: int = 3) -> None:
     grid = folder / "grid.png"
     if not grid.exists():
         grid.write_bytes(b"png")
-    outbox.sweep_started("s", study="id", params={"trials": trials}, time=1.0)
+    outbox.sweep_started("s", study="id", time=1.0)
     for number in range(trials):
         parent = 0 if number == 2 else None
         outbox.trial_started(number, params={"lr": number}, parent=parent, time=2.0)
@@ -172,6 +180,8 @@ def say_sweep(outbox: Outbox, folder: Path, trials: int = 3) -> None:
         outbox.trial_ended(number, "completed", tags={"symptom": "none"}, time=3.0)
     outbox.table("ablation", {"trick": ["ema"]})
     outbox.model(1, folder)
+    outbox.sweep_measured({"base/fid": 2.0})
+    outbox.experiment({"mlflow.note.content": "what it is"})
     outbox.sweep_ended("finished", time=4.0)
 
 
@@ -193,6 +203,10 @@ def assert_complete(store: FakeStore) -> None:
     assert runs["00002"].tags["mlflow.parentRunId"] == runs["00000"].run_id
     assert runs["00001"].tags["mlflow.parentRunId"] == runs["sweep"].run_id
     assert runs["sweep"].tags["sweeper.model"] == "models:/m-1"
+    assert {(key, step, value) for key, step, value, _ in runs["sweep"].metrics} == {
+        ("base/fid", 0, 2.0)
+    }
+    assert store.tags == {"mlflow.note.content": "what it is"}
     assert set(runs["sweep"].files) == {"tables/ablation.csv", "tables/ablation.json"}
 
 

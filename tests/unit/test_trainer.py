@@ -22,6 +22,7 @@ from trials.errors import CheckpointError, ConfigError
 from trials.evaluation.export import load_generator, saved_header
 from trials.presets import merge
 from trials.state.checkpoint import FORMAT, recover, save
+from trials.temporary import temporary_for
 from trials.trainer import Training, train
 
 EVERYTHING: dict[str, Any] = {
@@ -329,6 +330,21 @@ def test_a_kill_while_saving_leaves_the_newest_checkpoint_that_is_whole(
     assert recover(file, "f") == ({"n": 4}, ())
     file.write_bytes(b"")
     assert recover(file, "f").state == {"n": left}
+
+
+def test_what_a_kill_has_left_in_a_folder_is_gone_when_a_training_goes_on_there(
+    tmp_path: Path,
+) -> None:
+    script = (
+        "import os, signal, sys\nfrom pathlib import Path\nfrom trials.files import atomic_write\n"
+        "atomic_write(Path(sys.argv[1]), lambda path: os.kill(os.getpid(), signal.SIGKILL))"
+    )
+    subprocess.run([sys.executable, "-c", script, str(tmp_path / "checkpoint.pt")], check=False)
+    assert len(list(tmp_path.glob(".checkpoint.pt.*.tmp"))) == 1
+    ours = temporary_for(tmp_path / "checkpoint.pt")
+    ours.touch()
+    Training(small_config(), tmp_path)
+    assert list(tmp_path.glob(".*")) == [ours]
 
 
 def test_nothing_in_a_checkpoint_is_executed(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Auxiliary classifier GAN (Odena et al. 2016, arXiv:1610.09585). Source: 000.
+"""Auxiliary classifier GAN (Odena et al. 2016, arXiv:1610.09585).
 
     L_C = E[−log p(y | x)] + E[−log p(y | G(z, y))]
 
@@ -36,7 +36,9 @@ class AuxiliaryClassifier(Trick):
     summary = "the discriminator also classifies real and generated images"
     formula = "L_C = E[-log p(y|x)] + E[-log p(y|G(z, y))]"
     paper = "Odena et al. 2016, arXiv:1610.09585"
-    source = "000"
+    differences = (
+        "Dropout and noise on activations, which the paper has in D, are no part of it.",
+    )
     uses_labels = True
 
     class Config(PartConfig):

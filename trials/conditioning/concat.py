@@ -1,4 +1,4 @@
-"""Conditional GAN (Mirza and Osindero 2014, arXiv:1411.1784). Source: 000.
+"""Conditional GAN (Mirza and Osindero 2014, arXiv:1411.1784).
 
     G([z, y]),  D([x, y])
 
@@ -27,7 +27,7 @@ class Concat(Trick):
     summary = "labels are joined to z and to the discriminator's input"
     formula = "G([z, y]), D([x, y])"
     paper = "Mirza and Osindero 2014, arXiv:1411.1784"
-    source = "000"
+    differences = ("y joins z and x as they are; in the paper each has a layer of its own first.",)
     uses_labels = True
 
     @classmethod

@@ -1,4 +1,4 @@
-"""InfoGAN (Chen et al. 2016, arXiv:1606.03657). Source: 000.
+"""InfoGAN (Chen et al. 2016, arXiv:1606.03657).
 
     min_{G,Q} max_D  V(D, G) − λ L_I(G, Q),   L_I = E[log Q(c | G(z, c))] + H(c) ≤ I(c; G(z, c))
 
@@ -48,7 +48,6 @@ class InfoGAN(Trick):
     summary = "codes joined to z must be readable from the image; no labels needed"
     formula = "-λ (E[log Q(c | G(z, c))] + H(c))"
     paper = "Chen et al. 2016, arXiv:1606.03657"
-    source = "000"
 
     class Config(PartConfig):
         categories: int = knob(10, "values of the categorical code; 0: none", ge=0, le=1000)

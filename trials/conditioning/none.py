@@ -14,4 +14,3 @@ class Unconditional(Trick):
     summary = "labels are not used"
     formula = "G(z), D(x)"
     paper = "Goodfellow et al. 2014, arXiv:1406.2661"
-    source = "001"

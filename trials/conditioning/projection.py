@@ -1,4 +1,4 @@
-"""Projection discriminator (Miyato and Koyama 2018, arXiv:1802.05637). Source: 000.
+"""Projection discriminator (Miyato and Koyama 2018, arXiv:1802.05637).
 
     D(x, y) = ψ(φ(x)) + ⟨V y, φ(x)⟩
 
@@ -28,7 +28,6 @@ class Projection(Trick):
     summary = "the label's embedding is projected onto the discriminator's features"
     formula = "D(x, y) = ψ(φ(x)) + ⟨V y, φ(x)⟩"
     paper = "Miyato and Koyama 2018, arXiv:1802.05637"
-    source = "000"
     uses_labels = True
 
     class Config(PartConfig):

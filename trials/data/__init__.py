@@ -6,7 +6,15 @@ anything is opened, `check_given` also where settings are wrong. A source is one
 """
 
 from trials.data.dataset import Dataset, to_unit
-from trials.data.opening import AnyData, cheap_warnings, check_data, check_given, lenient, open_data
+from trials.data.opening import (
+    AnyData,
+    cheap_warnings,
+    check_data,
+    check_given,
+    lenient,
+    open_data,
+    reference_of,
+)
 from trials.data.order import Order
 from trials.data.resize import RESIZE_RULE
 from trials.data.source import DataSource
@@ -23,6 +31,7 @@ __all__ = [
     "check_given",
     "lenient",
     "open_data",
+    "reference_of",
     "survey",
     "survey_in_words",
     "to_unit",

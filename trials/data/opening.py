@@ -13,11 +13,32 @@ from trials.by_name import ByName
 from trials.data.dataset import Dataset
 from trials.data.faults import SettingError
 from trials.data.source import DataSource
-from trials.errors import DataError
+from trials.errors import ConfigError, DataError
 from trials.problems import Problem
+from trials.settings import Settings
+from trials.validation import problems_from
 
 AnyData = Annotated[Any, ByName(DataSource)]
 """The settings of any source. A bare name stands for that source with its defaults."""
+
+
+class _Alone(Settings):
+    """Data that are given by themselves."""
+
+    data: AnyData
+
+
+def read_data(given: Mapping[str, Any]) -> DataSource.Config:
+    """The settings of a source of data that are given without a training around them.
+
+    Raises:
+        ConfigError: with everything that is wrong with them.
+    """
+    try:
+        config: DataSource.Config = _Alone.model_validate({"data": dict(given)}).data
+    except ValidationError as error:
+        raise ConfigError(problems_from(error, _Alone)) from error
+    return config
 
 
 def check_data(config: DataSource.Config) -> list[Problem]:
@@ -64,6 +85,23 @@ def _some_choice(source: type[DataSource], knob: str) -> Any:
     """A value that a required knob of few choices may have; None for any other."""
     field = source.Config.model_fields.get(knob)
     return next(iter(get_args(field.annotation)), None) if field and field.is_required() else None
+
+
+def reference_of(
+    config: DataSource.Config, dataset: Dataset, reference: str, cache: Path | None
+) -> Dataset:
+    """What generated items are measured against: the data that are trained on, or, where
+    `reference` is `test`, their test split.
+
+    Raises:
+        DataError: there is none, or it cannot be read.
+    """
+    if reference == "train":
+        return dataset
+    apart = config.part(config).test_split()
+    if apart is None:
+        raise DataError(f"data ({config.name}): have no test split to measure against")
+    return open_data(apart, cache=cache)
 
 
 def lenient(config: DataSource.Config) -> DataSource.Config:

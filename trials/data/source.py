@@ -81,6 +81,11 @@ class DataSource(Part, ABC):
             DataError: that header cannot be read.
         """
 
+    def test_split(self) -> DataSource.Config | None:
+        """The settings of the test images that belong to these, where the source has any and these
+        are none of them."""
+        return None
+
     @abstractmethod
     def inspections(self) -> Sequence[Callable[[], object]]:
         """Cheap looks at the data, each raising a SettingError where something is wrong."""

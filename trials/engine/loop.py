@@ -30,6 +30,11 @@ PROBE_EVERY = 10
 """Steps between two looks at scores, gradient norms and finiteness."""
 
 
+def _repeated(part: Tensor | None, times: int) -> Tensor | None:
+    """(N, …) → (times · N, …); itself where `times` is 1."""
+    return part if part is None or times == 1 else torch.cat([part] * times)
+
+
 class Loop:
     """Trains one game. `images_per_second` is the speed of the last run."""
 
@@ -91,7 +96,8 @@ class Loop:
         game, optimizer = self.game, self.game.optimizers["generator"]
         if self.real is None:  # the discriminator has not had its first step yet
             self.real = game.real_batch()
-        real, labels = self.real
+        real, labels = (_repeated(part, self.trial.generator_batch) for part in self.real)
+        assert real is not None
         z, fake_labels = game.noise(len(real), game.streams.noise)
         optimizer.zero_grad(set_to_none=True)
         with game.discriminator_frozen():

@@ -128,6 +128,10 @@ class Table:
             now = old.state_dict()
             for name, value in new.state_dict().items():
                 now[name].copy_(value)
+        self.forget_moments()
+
+    def forget_moments(self) -> None:
+        """Let both players' optimisers begin anew, at the rates that they have."""
         for optimizer in self.optimizers.values():
             optimizer.state.clear()
 

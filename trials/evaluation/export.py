@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from trials.config import TrialConfig, load_config
@@ -51,7 +51,8 @@ def save_generator(
     }
     text = json.dumps(header)
     metadata = {"generator": text, "sha256": _checksum(text, tensors)}
-    atomic_write(folder / FILE, lambda path: save_file(tensors, path, metadata=metadata))
+    # Not safetensors' own way to a file: that makes it 0600, and a home may be shared.
+    atomic_write(folder / FILE, save(tensors, metadata))
 
 
 def take_over_generator(donor: Path, folder: Path) -> None:

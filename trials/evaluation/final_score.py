@@ -9,50 +9,41 @@ gives the same score.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 
-from trials.config import load_config
-from trials.data import open_data
-from trials.devices import pick_device
-from trials.engine.composed_game import ComposedGame
-from trials.errors import CheckpointError
-from trials.evaluation.export import load_generator, saved_header
+from torch import Tensor
+
+from trials.data import reference_of
+from trials.evaluation.kept import kept_generator
 from trials.evaluation.results import FinalScore
+from trials.game import Draw
 from trials.metrics.evaluator import Evaluator
 from trials.metrics.protocol import counted
 from trials.state.streams import derive, stream
 
 
-def final_score(folder: Path, *, cache: Path | None = None) -> FinalScore:
-    """Measure the best generator of the trial in `folder`.
+def final_score(
+    folder: Path, *, cache: Path | None = None, drawn: Callable[[int], object] | None = None
+) -> FinalScore:
+    """Measure the best generator of the trial in `folder`; `drawn` is told, batch by batch, how
+    many of its images there are.
 
     Raises:
         CheckpointError: the trial has saved none, or its data are others by now.
     """
-    header = saved_header(folder)
-    config = load_config(header["config"])
-    device = pick_device(config.device)
-    dataset = open_data(config.data, cache=cache)
-    # A generator that was saved before its data were noted in it is taken on trust.
-    if header.get("data", dataset.fingerprint) != dataset.fingerprint:
-        raise CheckpointError(
-            f"{folder}: the data are others than those that the generator was trained on; no score"
-            " of it on these could stand beside its own"
-        )
-    # A game that is never played: at step 0, at which no training measures, so that whatever a
-    # trick draws while sampling is fresh as well.
-    game = ComposedGame(config, config.build_tricks(), dataset, device)
-    evaluator = Evaluator(
-        config.evaluation, dataset, device, cache=cache, conditional=game.labelled
-    )
-    with game.as_sampled(load_generator(folder).network.to(device)) as network:
+    with kept_generator(folder, cache=cache) as (header, config, game, network):
+        rules = config.evaluation
+        reference = reference_of(config.data, game.dataset, rules.reference, cache)
+        evaluator = Evaluator(rules, reference, game.device, cache=cache, conditional=game.labelled)
+        count = rules.final_samples
+        draw = game.drawer(network, stream(game.device, config.seed, "final"))
         measured = evaluator.measure(
-            game.drawer(network, stream(device, config.seed, "final")),
+            draw if drawn is None else _counting(draw, drawn),
             weights=header["weights"],
             seed=derive(config.seed, "measures", "final"),
-            count=config.evaluation.final_samples,
+            count=count,
         )
-    count = config.evaluation.final_samples
     return FinalScore(
         step=header["step"],
         metrics={
@@ -62,3 +53,17 @@ def final_score(folder: Path, *, cache: Path | None = None) -> FinalScore:
         },
         protocol=measured.protocol.as_dict(),
     )
+
+
+def _counting(draw: Draw, drawn: Callable[[int], object]) -> Draw:
+    """The same images; `drawn` hears after each batch how many there are."""
+    total = 0
+
+    def counted_draw(count: int, labels: Tensor | None) -> Tensor:
+        nonlocal total
+        images = draw(count, labels)
+        total += count
+        drawn(total)
+        return images
+
+    return counted_draw

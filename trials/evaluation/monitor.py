@@ -10,6 +10,7 @@ from pathlib import Path
 from torch import nn
 
 from trials.config import TrialConfig
+from trials.data import reference_of
 from trials.devices import peak_memory_mb
 from trials.engine.composed_game import ComposedGame
 from trials.engine.loop import Loop
@@ -31,8 +32,10 @@ class Monitor:
         self.config = config
         self.folder = folder
         self.game = game
+        rules = config.evaluation
+        reference = reference_of(config.data, game.dataset, rules.reference, cache)
         self.evaluator = Evaluator(
-            config.evaluation, game.dataset, game.device, cache=cache, conditional=game.labelled
+            rules, reference, game.device, cache=cache, conditional=game.labelled
         )
         self.watcher = Watcher(config.health)
         self.pictures = SamplePictures(game, config.evaluation.grid)

@@ -50,7 +50,7 @@ class UnlessRecovering(SignConfig):
 class Sign(Part, ABC):
     """Recognises one symptom in what the evaluations of a training measured.
 
-    `summary` says what it is, `advice` what the sources suggest.
+    `summary` says what it is, `advice` what its sources suggest.
     """
 
     kind = "sign of failure"
@@ -60,7 +60,7 @@ class Sign(Part, ABC):
     """What may help, in sentences; tricks by their keys."""
 
     source: ClassVar[str]
-    """Where both come from: numbers of the source documents, or papers."""
+    """Where both come from: papers with authors, year and arXiv number, posts with their titles."""
 
     ends_as: ClassVar[Literal["stopped", "failed"]] = "failed"
     """The state of a training that it ends: `stopped` where what was reached is still a GAN,

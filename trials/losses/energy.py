@@ -1,4 +1,4 @@
-"""Losses of autoencoder discriminators: EBGAN and BEGAN. Source: 000.
+"""Losses of autoencoder discriminators: EBGAN and BEGAN.
 
 e(x) is the reconstruction error of one sample, the mean over its numbers of |x − D(x)|^p.
 
@@ -107,7 +107,6 @@ class EnergyBased(_Energy):
     summary = "the discriminator is an autoencoder; its error is the energy, up to a margin"
     formula = "D: E e(x) + E relu(m - e(G))    G: E e(G) + w PT(codes)"
     paper = "Zhao et al. 2016, arXiv:1609.03126"
-    source = "000"
 
     class Config(PartConfig):
         margin: float = knob(
@@ -137,7 +136,6 @@ class BoundaryEquilibrium(_Energy):
     summary = "an autoencoder discriminator, held at an equilibrium with the generator"
     formula = "D: E e(x) - k E e(G)    G: E e(G)    k ← clip(k + λ(γ e(x) - e(G)), 0, 1)"
     paper = "Berthelot et al. 2017, arXiv:1703.10717"
-    source = "000"
     power = 1
 
     class Config(PartConfig):

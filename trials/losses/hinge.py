@@ -1,4 +1,4 @@
-"""Hinge loss (Lim and Ye 2017, arXiv:1705.02894; SAGAN arXiv:1805.08318). Source: 001.
+"""Hinge loss (Lim and Ye 2017, arXiv:1705.02894; SAGAN arXiv:1805.08318).
 
 discriminator  E relu(1 − r) + E relu(1 + f)
 generator      −E f
@@ -21,7 +21,6 @@ class Hinge(AdversarialLoss):
     summary = "a margin on both sides; the loss of SNGAN, SAGAN and BigGAN"
     formula = "D: E relu(m - r) + E relu(m + f)    G: -E f    m = 1"
     paper = "Lim and Ye 2017, arXiv:1705.02894"
-    source = "001"
 
     class Config(PartConfig):
         margin: float = knob(1.0, "m, the score beyond which D is content", gt=0)

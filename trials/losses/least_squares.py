@@ -1,11 +1,11 @@
-"""Least squares GAN (Mao et al. 2017, arXiv:1611.04076). Sources: 000, 001, 003.
+"""Least squares GAN (Mao et al. 2017, arXiv:1611.04076).
 
     discriminator  E (r − b)² + E (f − a)²
     generator      E (f − c)²
 
 with a the label of generated, b of real images and c what the generator wants D to believe;
-b = c = 1 and a = 0 by default. The paper's equation 2 has a factor ½ on every term; the source
-documents (001, 2.11) leave it out, and they are followed here.
+b = c = 1 and a = 0 by default. The paper's equation 2 has a factor ½ on every term, which most
+implementations leave out, as is done here.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class LeastSquares(UncentredLoss):
     summary = "squares instead of cross-entropy: gradients far from the border do not vanish"
     formula = "D: E (r - b)^2 + E (f - a)^2    G: E (f - c)^2"
     paper = "Mao et al. 2017, arXiv:1611.04076"
-    source = "000 001 003"
+    differences = ("The paper's factor ½ is left out.",)
     takes_targets = True
 
     class Config(PartConfig):

@@ -1,4 +1,4 @@
-"""Relativistic losses (Jolicoeur-Martineau 2018, arXiv:1807.00734). Sources: 000, 003.
+"""Relativistic losses (Jolicoeur-Martineau 2018, arXiv:1807.00734).
 
 `relativistic` (RSGAN): is this real image more real than that generated one?
 
@@ -12,8 +12,7 @@ With r̃ = r − E f and f̃ = f − E r:
     lsgan      D: E (r̃ − 1)² + E (f̃ + 1)²
     hinge      D: E relu(1 − r̃) + E relu(1 + f̃)
 
-The paper's appendix writes RaSGAN as a sum of both terms and divides neither by two; source 003
-gives only the standard form.
+The paper's appendix writes RaSGAN as a sum of both terms and divides neither by two.
 """
 
 from __future__ import annotations
@@ -56,7 +55,6 @@ class Relativistic(UncentredLoss):
     summary = "judges pairs: is the real image more real than the generated one?"
     formula = "D: E softplus(-(r - f))    G: E softplus(-(f - r))"
     paper = "Jolicoeur-Martineau 2018, arXiv:1807.00734"
-    source = "000 003"
     judges_real = True
 
     def discriminator(self, round: Round) -> Tensor:
@@ -73,7 +71,6 @@ class RelativisticAverage(UncentredLoss):
     summary = "judges each image against the average of the other side"
     formula = "D: E softplus(-(r - E f)) + E softplus(f - E r)    G: roles swapped"
     paper = "Jolicoeur-Martineau 2018, arXiv:1807.00734"
-    source = "000 003"
     judges_real = True
 
     class Config(PartConfig):

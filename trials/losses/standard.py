@@ -7,7 +7,7 @@ With raw scores r = D(x), f = D(G(z)) and softplus(a) = log(1 + e^a), −log σ(
     non_saturating  E softplus(−f)
 
 With targets t in place of 1 and 0 the discriminator's term is the cross-entropy
-t·softplus(−s) + (1−t)·softplus(s). Sources: 001 (2.11), 000, 002.
+t·softplus(−s) + (1−t)·softplus(s).
 """
 
 from __future__ import annotations
@@ -35,7 +35,6 @@ def cross_entropy(score: Tensor, target: Target) -> Tensor:
 class _Standard(AdversarialLoss):
     takes_targets: ClassVar[bool] = True
     paper: ClassVar[str] = "Goodfellow et al. 2014, arXiv:1406.2661"
-    source: ClassVar[str] = "001"
 
     def discriminator(self, round: Round) -> Tensor:
         return cross_entropy(round.r, round.real_target) + cross_entropy(round.f, round.fake_target)

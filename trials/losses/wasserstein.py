@@ -1,4 +1,4 @@
-"""Wasserstein GAN (Arjovsky et al. 2017, arXiv:1701.07875). Sources: 000, 001, 003.
+"""Wasserstein GAN (Arjovsky et al. 2017, arXiv:1701.07875).
 
     critic     E f − E r
     generator  −E f
@@ -28,7 +28,6 @@ class Wasserstein(UncentredLoss):
     summary = "a critic that estimates the earth mover's distance; needs a Lipschitz control"
     formula = "D: E f - E r    G: -E f    with D 1-Lipschitz"
     paper = "Arjovsky et al. 2017, arXiv:1701.07875"
-    source = "000 001 003"
 
     @classmethod
     def advise(cls, config: Any, trial: Trial) -> Iterable[str]:
@@ -37,6 +36,13 @@ class Wasserstein(UncentredLoss):
                 "loss: wgan is a distance only for a Lipschitz critic; switch on one of "
                 + ", ".join(LIPSCHITZ)
                 + " (arXiv:1701.07875, section 3)"
+            )
+        critic = trial.optimizer.discriminator
+        momentum = max(getattr(critic, name, 0.0) for name in ("beta1", "momentum"))
+        if momentum > 0 and "gradient_penalty" not in trial.tricks:
+            yield (
+                f"loss: wgan with momentum ({critic.name} at {momentum:g}) in the critic becomes "
+                "unstable; use rmsprop, or beta1 0 (arXiv:1701.07875, section 4.3)"
             )
 
     def prepare(self, game: Game) -> None:

@@ -34,6 +34,10 @@ class EvaluationConfig(Settings):
     final_samples: int = Field(
         default=5000, ge=2, description="Generated images behind a winner's final score"
     )
+    reference: Literal["train", "test"] = Field(
+        default="train",
+        description="Real images that are measured against: those trained on, or their test split",
+    )
     batch: int = Field(default=256, ge=1, description="Images generated at a time")
     metrics: Annotated[Any, Several(Measure)] = Field(
         default="auto", description="What is measured; auto takes what suits the data"
@@ -106,9 +110,9 @@ def _check_keeper(
 
 def foreign_classes(config: EvaluationConfig, data: str, kind: str) -> str:
     """The extractor whose classes, if it has any, are not those of the data, which are of this
-    source and `kind`; empty where they are."""
+    source and `kind`; empty where they are or may be."""
     extractor = decided(config.extractor, data, kind).part
-    return "" if data in extractor.classes_of else extractor.key
+    return "" if extractor.own_classes or data in extractor.classes_of else extractor.key
 
 
 def advice_on_measures(config: EvaluationConfig, data: str, kind: str) -> list[str]:
@@ -131,12 +135,14 @@ def check_evaluation(
     modes: bool,
     held_out: bool,
     conditional: bool,
+    test_split: bool = False,
     path: str = "evaluation",
 ) -> list[Problem]:
     """Everything wrong with an evaluation that can be seen before the data are open.
 
     `data` is the source's name, `kind` `image` or `point`; the rest says whether the
-    data have known modes and held-out images, and whether the generator takes their labels.
+    data have known modes, held-out images and a test split, and whether the generator takes their
+    labels.
     Whether a TorchScript module has classes is known only when it runs.
     """
     wrong = check_extractor(config.extractor, data, kind, f"{path}.extractor")
@@ -145,11 +151,13 @@ def check_evaluation(
         "logits": extractor is None or extractor.classifies,
         "classes": extractor is None or data in extractor.classes_of,
         "modes": modes,
-        "held_out": held_out,
+        "held_out": held_out and config.reference == "train",
         "conditional": conditional,
         "neighbours": min(config.samples, config.final_samples) > NEIGHBOURS,
     }
     met = frozenset(need for need, held in holds.items() if held)
+    if config.reference == "test" and not test_split:
+        wrong = [*wrong, Problem(f"{path}.reference", f"{data} has no test split here", "train")]
     return [
         *wrong,
         *check_metrics(config, met, f"{path}.metrics"),

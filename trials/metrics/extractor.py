@@ -78,6 +78,9 @@ class Extractor(Part, ABC):
     """The sources of data whose classes its own are. Only of those are measures over classes taken
     by themselves."""
 
+    own_classes: ClassVar[bool] = False
+    """Whether its classes are those of data that only its weights know."""
+
     has_layers: ClassVar[bool] = True
     """Whether `layers` answers."""
 

@@ -74,5 +74,6 @@ def warnings_of_data(config: EvaluationConfig, data: RealData) -> list[str]:
         return []
     return [
         f"evaluation.extractor: these data are far from those that the {extractor.key} extractor "
-        "was trained on, so its features say little about them; another extractor measures better"
+        "was trained on, so its features say little about them; random, or one that was trained on "
+        "such images, measures better"
     ]

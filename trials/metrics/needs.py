@@ -11,7 +11,7 @@ NEIGHBOURS = 5
 Need = Literal["logits", "classes", "modes", "held_out", "conditional", "neighbours"]
 
 REASONS: Mapping[Need, str] = {
-    "logits": "an extractor with classes (digits or inception)",
+    "logits": "an extractor with classes (digits, inception or trained)",
     "classes": "an extractor whose classes are those of the data (digits, of the digits)",
     "modes": "data with known modes (ring or grid)",
     "held_out": "held-out images: set data.holdout",

@@ -51,17 +51,34 @@ def block_sizes(plan: GeneratorPlan | DiscriminatorPlan) -> tuple[int, ...]:
 
     A module meant for any other size would stand nowhere.
     """
+    # Sizes depend neither on the width nor on how weights start, which costs time on the meta
+    # device.
+    small: dict[str, Any] = {"width": 1, "classes": min(plan.classes, 2), "init": "normal"}
+    bare = replace(plan, builder=None, wrap_layer=(), after_block=(), **small)
+    if isinstance(bare, DiscriminatorPlan):
+        bare = replace(bare, append_maps=(), after_features=(), heads={})
+    known = Family.named(bare.family), repr(bare)
+    if known not in _SIZES:
+        _SIZES[known] = _asked_at(bare)
+    return _SIZES[known]
+
+
+_SIZES: dict[tuple[type[Family], str], tuple[int, ...]] = {}
+"""Family, and a plan without what tricks put into it → the sizes that it has blocks at. The check
+of a sweep asks for the same ones hundreds of times."""
+
+
+def _asked_at(bare: GeneratorPlan | DiscriminatorPlan) -> tuple[int, ...]:
     sizes: list[int] = []
 
     def note(resolution: int, channels: int) -> None:
         sizes.append(resolution)
 
-    bare = replace(plan, builder=None, wrap_layer=(), after_block=(note,))
     with torch.device("meta"):
         if isinstance(bare, GeneratorPlan):
-            build_generator(bare)
+            build_generator(replace(bare, after_block=(note,)))
         else:
-            build_discriminator(bare)
+            build_discriminator(replace(bare, after_block=(note,)))
     return tuple(sizes)
 
 

@@ -9,7 +9,9 @@ grown. At position p = k + α the newest size is 4·2^(s+k+1), of weight α, s b
 The generator's images always have the full size, coarse ones with square pixels, so that nothing
 around the networks has to know of their growth; the discriminator judges images of the size that
 it has reached. Where the paper differs: its images are linear in the last layer, here they pass
-tanh as everywhere; and pooling stands before the activation, not after it.
+tanh as everywhere; and pooling stands before the activation, as in its code, not after it.
+
+Channels double towards 4×4, from `width` at the full size up to `widest`.
 """
 
 from __future__ import annotations
@@ -30,9 +32,6 @@ from trials.networks.layers.factory import LayerFactory, halvings
 from trials.networks.layers.norms import PixelNorm
 from trials.networks.layers.resampling import downsample, upsample
 from trials.networks.plan import DiscriminatorPlan, GeneratorPlan
-
-WIDEST = 8
-"""The most channels anywhere, in multiples of the width."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +66,12 @@ class Growth:
         return self.start << math.ceil(position)
 
 
+def channels_by_size(plan: GeneratorPlan | DiscriminatorPlan, widest: int) -> list[int]:
+    """Channels at each size, from 4×4 to the full one."""
+    count = halvings(plan.shape[1], SMALLEST) + 1
+    return [max(plan.width, min(widest, plan.width << k)) for k in reversed(range(count))]
+
+
 def pooled(images: Tensor, size: int) -> Tensor:
     """Images (N, C, H, W) brought down to `size` by means over squares."""
     factor = images.shape[-1] // size
@@ -85,19 +90,29 @@ def faded(images: Tensor, alpha: float) -> Tensor:
     return torch.lerp(enlarged(pooled(images, size // 2), size), images, alpha)
 
 
+class ChannelBias(nn.Module):
+    """(N, C, H, W) → the same with a number added to each channel, 0 at first."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.bias = nn.Parameter(torch.zeros(channels, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.bias
+
+
 class GrowingGenerator(nn.Module):
     """z (N, latent), labels (N,) where the plan conditions on them → (N, C, size, size)."""
 
     step: Tensor
 
-    def __init__(self, plan: GeneratorPlan, growth: Growth, *, sphere: bool) -> None:
+    def __init__(self, plan: GeneratorPlan, growth: Growth, *, widest: int, sphere: bool) -> None:
         super().__init__()
         self.growth = growth
         self.sphere = PixelNorm() if sphere else None
-        count = halvings(plan.shape[1], SMALLEST) + 1
-        channels = [plan.width * min(WIDEST, 1 << k) for k in reversed(range(count))]
+        channels = channels_by_size(plan, widest)
         self.first = halvings(growth.start, SMALLEST)
-        self.conditioner = conditioner_of(plan, count)
+        self.conditioner = conditioner_of(plan, len(channels))
         make = LayerFactory(plan, code=self.conditioner.code if self.conditioner else 0)
         inputs = self.conditioner.entry if self.conditioner else plan.latent
         stages, heads = [], []
@@ -150,8 +165,9 @@ def _stage(
     """From z to 4×4, or from half the size to `size`; then `depth` − 1 convolutions."""
     fan, bias = outputs * make.outputs_per_channel, make.biased()
     if size == SMALLEST:
-        entry = projection(make, inputs, outputs, bias=bias)
-        modules = [*entry, *make.norm(outputs), make.activation()]
+        entry = projection(make, inputs, outputs, bias=False)
+        shift = [ChannelBias(outputs)] if bias else []
+        modules = [*entry, *shift, *make.activated(outputs)]
     else:
         modules = make.unit(upsample(make, plan.upsample, inputs, fan, size, bias=bias), outputs)
         modules += make.inserted(size, outputs)
@@ -164,12 +180,17 @@ class GrowingTrunk(nn.Module):
     """(N, inputs, size, size) at any size that it has reached → features (N, F)."""
 
     def __init__(
-        self, plan: DiscriminatorPlan, growth: Growth, make: LayerFactory, inputs: int
+        self,
+        plan: DiscriminatorPlan,
+        growth: Growth,
+        make: LayerFactory,
+        inputs: int,
+        widest: int,
     ) -> None:
         super().__init__()
         self.growth = growth
-        count = halvings(plan.shape[1], SMALLEST) + 1
-        channels = [plan.width * min(WIDEST, 1 << k) for k in reversed(range(count))]
+        channels = channels_by_size(plan, widest)
+        count = len(channels)
         self.first = halvings(growth.start, SMALLEST)
         self.entries, self.blocks = nn.ModuleList(), nn.ModuleList()
         bias = make.biased(normalised=False)
@@ -225,10 +246,10 @@ def _block(
 class GrowingDiscriminator(Discriminator):
     """Images at the size that it has reached, labels → a judgement."""
 
-    def __init__(self, plan: DiscriminatorPlan, growth: Growth) -> None:
+    def __init__(self, plan: DiscriminatorPlan, growth: Growth, *, widest: int) -> None:
         make = LayerFactory(plan)
         entry = labelled_input(plan)
-        trunk = GrowingTrunk(plan, growth, make, input_channels(plan, entry))
+        trunk = GrowingTrunk(plan, growth, make, input_channels(plan, entry), widest)
         super().__init__(plan, make, entry, [trunk], trunk.features)
 
     def grow(self, step: int) -> None:

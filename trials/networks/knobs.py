@@ -61,10 +61,11 @@ Convolution = Annotated[
     Field(description="`gated`: half of each convolution's channels are gates on the other half"),
 ]
 Bias = Annotated[
-    Literal["auto", "all", "none"],
+    Literal["auto", "all", "none", "unnormalised"],
     Field(
         description="`auto` leaves out the biases that a normalisation cancels; reference "
-        "implementations have `all` or `none`"
+        "implementations have `all`, `none`, or `unnormalised`: where no normalisation follows at "
+        "once"
     ),
 ]
 Embedding = Annotated[

@@ -43,11 +43,13 @@ LayerKind = Literal["conv", "transposed", "linear", "embedding"]
 
 @dataclass(frozen=True)
 class LayerInfo:
-    """Where a weight layer stands: its kind, the height of its output, and whether it is last."""
+    """Where a weight layer stands: its kind, the height of its output, whether it is last, and
+    whether it is a table of what each class has of its own."""
 
     kind: LayerKind
     resolution: int
     last: bool = False
+    table: bool = False
 
 
 LayerWrap = Callable[[nn.Module, LayerInfo], nn.Module]
@@ -78,7 +80,7 @@ class PlayerPlan:
     norm: str = "none"
     activation: str = "relu"
     init: str = "xavier"
-    bias: Literal["auto", "all", "none"] = "auto"
+    bias: Literal["auto", "all", "none", "unnormalised"] = "auto"
     pieces: int = 1
     """Linear pieces of one maxout unit."""
 
@@ -99,6 +101,9 @@ class GeneratorPlan(PlayerPlan):
     latent: int = 64
     upsample: str = "transposed"
     head_kernel: int = 3
+    bare_entry: bool = False
+    """No normalisation and no activation between z's first layer and the first upsampling."""
+
     conditioning: Literal["none", "concat", "norm"] = "none"
     skip_z: Literal["none", "split", "whole"] = "none"
     convolution: Literal["plain", "gated"] = "plain"
@@ -114,6 +119,10 @@ class DiscriminatorPlan(PlayerPlan):
     """Images and labels → `Judgement`."""
 
     downsample: str = "strided"
+    doubles_at: Literal["halving", "keeping"] = "halving"
+    """Which convolution doubles the channels: that which halves the size, or the next, which keeps
+    it."""
+
     conditioning: Literal["none", "concat", "projection"] = "none"
     pack: int = 1
     """Samples judged together; the first layer reads `pack` times the channels."""

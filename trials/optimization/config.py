@@ -1,6 +1,6 @@
 """What a file may say about the optimisers: one for each player, chosen by name.
 
-Two time-scale update rule: Heusel et al. 2017, arXiv:1706.08500 (sources 000, 001, 003, 004).
+Two time-scale update rule: Heusel et al. 2017, arXiv:1706.08500.
 """
 
 from __future__ import annotations

@@ -14,4 +14,3 @@ class Generate(Trick):
     summary = "images from noise"
     formula = "x = G(z)"
     paper = "Goodfellow et al. 2014, arXiv:1406.2661"
-    source = "001"

@@ -1,4 +1,4 @@
-"""Filling holes (Yu et al. 2018, arXiv:1806.03589). Source: 001 (2.4).
+"""Filling holes (Yu et al. 2018, arXiv:1806.03589).
 
     x̃ = x ⊙ (1 − M),    x̂ = x̃ + G(z, x̃, M) ⊙ M,    D judges x against x̂
 
@@ -82,7 +82,6 @@ class Inpaint(PairedTask):
     summary = "a hole is cut out of each image, and the generator fills it"
     formula = "x̂ = x ⊙ (1-M) + G(z, x ⊙ (1-M), M) ⊙ M"
     paper = "Yu et al. 2018, arXiv:1806.03589"
-    source = "001"
 
     class Config(PartConfig):
         hole: Hole = knob("centre", "a square in the middle, a square anywhere, or brush strokes")

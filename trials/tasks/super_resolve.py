@@ -1,4 +1,4 @@
-"""Enlarging images (Ledig et al. 2016, arXiv:1609.04802). Source: 001 (2.4).
+"""Enlarging images (Ledig et al. 2016, arXiv:1609.04802).
 
     y = x pooled by the factor,    x̂ = G(z, y),    D judges x against x̂
 
@@ -41,7 +41,6 @@ class SuperResolve(PairedTask):
     summary = "the generator makes a large image of a small one, by pixel shuffle"
     formula = "x̂ = G(z, y),  y = x pooled by the factor"
     paper = "Ledig et al. 2016, arXiv:1609.04802"
-    source = "001"
     example = {"data": {"name": "digits", "size": 16}}
 
     class Config(PartConfig):

@@ -9,6 +9,9 @@ both sides for losses that are not centred there. Δ is such that p can go from 
 images. The paper's 18 transformations are reduced to those that its ablation (figure 4) found to
 matter and that need no filter banks: pixel blitting (mirror, quarter turns, whole-pixel moves by up
 to 1/8) and colour (brightness and contrast).
+
+With `rise_to` p does not follow the scores: it rises from `initial` to that along half a cosine, as
+R3GAN's does (Huang et al. 2025, arXiv:2501.05441).
 """
 
 from __future__ import annotations
@@ -20,7 +23,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from trials.game import Game, Round, Terms, Trial
+from trials.game import Game, Round, Steps, Terms, Trial
+from trials.optimization import Decay
 from trials.part import PartConfig, knob
 from trials.problems import Problem
 from trials.toolkit.shifts import mirrored, shifted
@@ -72,8 +76,11 @@ class AdaptiveAugment(Trick):
     summary = "augments with a probability that follows the discriminator's overfitting"
     formula = "p ← p ± Δ towards E[sign(D(x) − b)] = target;  D(T_p(x)), D(T_p(G(z)))"
     paper = "Karras et al. 2020, arXiv:2006.06676"
-    source = ""
     order = 40
+    differences = (
+        "Of 18 transformations those without filters: mirror, turns, moves, brightness, contrast.",
+        "Brightness and contrast are uniform with the paper's deviations, not normal.",
+    )
     example = {"tricks": {"adaptive_augment": {"initial": 0.5, "interval": 1, "ramp": 100}}}
 
     class Config(PartConfig):
@@ -83,6 +90,9 @@ class AdaptiveAugment(Trick):
         initial: float = knob(0.0, "p at the start", ge=0, le=1)
         interval: int = knob(4, "discriminator steps between two changes of p", ge=1)
         ramp: int = knob(500_000, "images in which p may go from 0 to 1", ge=1)
+        rise_to: float | None = knob(
+            None, "p rises to this along half a cosine; null: it follows the scores", ge=0, le=1
+        )
         turn: bool = knob(False, "mirror and turn too (wrong for digits and letters)")
 
     @classmethod
@@ -103,16 +113,26 @@ class AdaptiveAugment(Trick):
         self.signs: list[float] = []  # of the steps since p was changed
         self.parts: list[Tensor] = []  # of the parts of the step that is being taken
 
+    def steps(self, game: Game, steps: Steps) -> Steps:
+        if self.config.rise_to is not None:
+            left = Decay.named("cosine").left(game.progress, 0.0)
+            self.p = self.config.initial * left + self.config.rise_to * (1 - left)
+        return steps
+
     def see(self, game: Game, images: Tensor, real: bool) -> Tensor:
         if self.p == 0:
             return images
         return transformed(images, self.p, game.streams.augmentation, self.config.turn)
 
     def discriminator_terms(self, game: Game, round: Round, terms: Terms) -> Terms:
+        if self.config.rise_to is not None:
+            return terms
         self.parts.append((round.r.detach() - game.border(round)).sign().mean())
         return terms
 
     def after_discriminator_step(self, game: Game, round: Round) -> None:
+        if self.config.rise_to is not None:
+            return
         self.signs.append(float(torch.stack(self.parts).mean()))
         self.parts = []
         if len(self.signs) == self.config.interval:

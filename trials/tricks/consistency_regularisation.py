@@ -35,7 +35,7 @@ class ConsistencyRegularisation(Trick):
     summary = "penalises a judgement that changes when an image is moved or mirrored"
     formula = "λ E (D(x) - D(T(x)))² + λ_fake E (D(G(z)) - D(T(G(z))))²"
     paper = "Zhang et al. 2019, arXiv:1910.12027"
-    source = ""
+    differences = ("The paper mirrors and shifts by a few pixels; here by one and no mirroring.",)
 
     class Config(PartConfig):
         weight: float = knob(

@@ -71,7 +71,6 @@ class DiffAugment(Trick):
     summary = "the same random augmentations of real and generated images, differentiable"
     formula = "D(T(x)), D(T(G(z)))"
     paper = "Zhao et al. 2020, arXiv:2006.10738"
-    source = ""
     order = 40
 
     class Config(PartConfig):

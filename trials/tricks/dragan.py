@@ -1,4 +1,4 @@
-"""DRAGAN's penalty (Kodali et al. 2017, arXiv:1705.07215). Source: 003.
+"""DRAGAN's penalty (Kodali et al. 2017, arXiv:1705.07215).
 
     λ E (‖∇D(x + δ)‖₂ − 1)²,   δ = c · std(x) · u,   u ~ U(0, 1) for every number
 
@@ -36,7 +36,9 @@ class Dragan(Trick):
     summary = "holds the discriminator's gradient norm at 1 around real images"
     formula = "λ E(‖∇D(x + δ)‖₂ - 1)²,  δ = c std(x) U(0,1)"
     paper = "Kodali et al. 2017, arXiv:1705.07215"
-    source = "003"
+    differences = (
+        "The code goes a random share of the way to its noise, one a sample; here the whole way.",
+    )
     conflicts = {
         "weight_clipping": "both bound the slope, and clipped weights cannot meet the target"
     }

@@ -1,4 +1,4 @@
-"""Dynamic balance of the two players. Source: 000 ("balance between discriminator & generator").
+"""Dynamic balance of the two players (Hui 2018, "GAN: Ways to Improve GAN Performance").
 
     accuracy  D's accuracy on its last batches, a moving average ā, counted from the score where
               the loss parts real from generated
@@ -49,8 +49,7 @@ class DynamicBalance(Trick):
     group = "dynamics"
     summary = "adapts the steps of each player to who is winning"
     formula = "steps ±1 when D's accuracy, or |L_D|/|L_G|, leaves its band"
-    paper = "Hui 2018, GAN: ways to improve GAN performance"
-    source = "000"
+    paper = "Hui 2018, GAN: Ways to Improve GAN Performance"
     order = 100  # the terms it weighs are all there
     example = {  # bands that a few steps leave
         "tricks": {"dynamic_balance": {"every": 1, "low": 0.45, "high": 0.6, "band": 1.2}}

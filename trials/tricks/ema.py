@@ -8,7 +8,6 @@ min(β, (1 + t)/(10 + t)), so that the average forgets its beginning; a short tr
 to a large β, and `knobs: default` searches only those that it does get to. Buffers (batch
 statistics) are copied or averaged: which of the two changes FID by up to a factor of two, so it is
 a knob; spectral norm's vectors are always copied.
-Sources: 000, 001 (2.10).
 """
 
 from __future__ import annotations
@@ -67,7 +66,6 @@ class ExponentialMovingAverage(Trick):
     summary = "samples come from an exponential moving average of the generator's weights"
     formula = "θ̄ ← β θ̄ + (1-β) θ"
     paper = "Yazıcı et al. 2018, arXiv:1806.04498"
-    source = "000 001"
     samples_from = "averaged"
 
     class Config(PartConfig):

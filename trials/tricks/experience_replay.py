@@ -3,7 +3,7 @@
     a share p of each generated batch is replaced by images drawn from a buffer of earlier ones
 
 (Shrivastava et al. 2017, arXiv:1612.07828, section 2.3, with half of the batch.) After each
-discriminator step a share of the fresh images takes the places of random old ones. Source: 000.
+discriminator step a share of the fresh images takes the places of random old ones.
 """
 
 from __future__ import annotations
@@ -35,7 +35,6 @@ class ExperienceReplay(Trick):
     summary = "mixes earlier generated images into the discriminator's batch"
     formula = "fake batch = (1-p) fresh + p drawn from a buffer of past images"
     paper = "Shrivastava et al. 2017, arXiv:1612.07828"
-    source = "000"
 
     class Config(PartConfig):
         share: float = knob(

@@ -3,7 +3,7 @@
     ‖E h(x) − E h(G(z))‖²
 
 h are the activations that the discriminator's last layer reads. The term replaces the generator's
-adversarial loss, as in the paper, or joins it. Sources: 000, 002, 003.
+adversarial loss, as in the paper, or joins it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,6 @@ class FeatureMatching(Trick):
     summary = "the generator matches the mean of the discriminator's features"
     formula = "‖E h(x) - E h(G(z))‖²"
     paper = "Salimans et al. 2016, arXiv:1606.03498"
-    source = "000 002 003"
     judges_real = True
 
     class Config(PartConfig):

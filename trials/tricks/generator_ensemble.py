@@ -1,4 +1,4 @@
-"""Ensembles of generators (Wang, Zhang and van de Weijer 2016, arXiv:1612.00991). Source: 000.
+"""Ensembles of generators (Wang, Zhang and van de Weijer 2016, arXiv:1612.00991).
 
     S ← S ∪ {argmin_i d²(S ∪ {i})}   as long as the Fréchet distance d² of the mixture falls
 
@@ -117,7 +117,9 @@ class GeneratorEnsemble(Trick):
     summary = "samples from a mixture of generators, chosen greedily so that its distance falls"
     formula = "S ← S ∪ {argmin_i d²(S ∪ {i})} while d² falls"
     paper = "Wang et al. 2016, arXiv:1612.00991"
-    source = "000"
+    differences = (
+        "The paper mixes all its members; here the mixture's Fréchet distance chooses them.",
+    )
     order = 60
     samples_from = "ensemble"
     # In a few steps generators differ enough to be mixed only if they learn fast.

@@ -3,7 +3,7 @@
     λ E (‖∇D(x̂)‖₂ − 1)²,   x̂ = ε x + (1 − ε) G(z),   ε ~ U(0, 1)
 
 one ε and one norm a sample. `one_sided` penalises only norms above the target, as section 4
-of the paper discusses. Interpolates what the discriminator was shown. Sources: 000, 001, 003.
+of the paper discusses. Interpolates what the discriminator was shown.
 """
 
 from __future__ import annotations
@@ -42,7 +42,6 @@ class GradientPenalty(Trick):
     summary = "holds the discriminator's gradient norm at 1 between real and generated images"
     formula = "λ E(‖∇D(x̂)‖₂ - 1)²,  x̂ = ε x + (1-ε) G(z),  ε ~ U(0,1) one a sample"
     paper = "Gulrajani et al. 2017, arXiv:1704.00028"
-    source = "000 001 003"
     conflicts = {
         "weight_clipping": "both bound the slope, and clipped weights cannot meet the target"
     }

@@ -3,8 +3,7 @@
     c ‖θ − (1/t) Σ θ[i]‖²
 
 added to the loss of a player; θ[i] are its weights after its i-th step. The mean runs over all
-steps, or over the last `window` of them, the present weights among them. Sources: 000 (last t
-models, or a running average), 002, 003.
+steps, or over the last `window` of them, the present weights among them.
 """
 
 from __future__ import annotations
@@ -73,7 +72,6 @@ class HistoricalAveraging(Trick):
     summary = "pulls a player's weights towards the mean of its past weights"
     formula = "c ‖θ - (1/t) Σ θ[i]‖²"
     paper = "Salimans et al. 2016, arXiv:1606.03498"
-    source = "000 002 003"
 
     class Config(PartConfig):
         weight: float = knob(

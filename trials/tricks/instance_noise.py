@@ -3,7 +3,7 @@
     the discriminator sees x + σ(t) n,  n ~ N(0, I),  for real and generated images alike
 
 σ(t) falls from `sigma` to 0 while `until` of the training passes: linearly, as a cosine, or
-stays (`constant`, the "keep adding noise" of source 004). Sources: 000, 001 (2.8), 004.
+stays (`constant`, as seri's "All About Training GAN" keeps adding noise).
 """
 
 from __future__ import annotations
@@ -34,7 +34,6 @@ class InstanceNoise(Trick):
     summary = "Gaussian noise on everything the discriminator sees, fading away"
     formula = "D sees x + σ(t) n,  n ~ N(0, I),  σ(t) → 0"
     paper = "Sønderby et al. 2016, arXiv:1610.04490"
-    source = "000 001 004"
     order = 50
 
     class Config(PartConfig):

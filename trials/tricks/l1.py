@@ -1,5 +1,4 @@
 """The distance to the true image, pixel by pixel (Isola et al. 2016, arXiv:1611.07004).
-Source: 001 (2.11).
 
     w E |x − x̂|
 
@@ -29,7 +28,6 @@ class L1(Trick):
     summary = "the generator's answer must be near the true image, pixel by pixel"
     formula = "w E |x - x̂|"
     paper = "Isola et al. 2016, arXiv:1611.07004"
-    source = "001"
     requires = ("inpaint", "super_resolve")
     conflicts = {"top_k": "it drops samples, and each belongs to its true image"}
     example = {"task": "inpaint"}

@@ -2,8 +2,8 @@
 
     target of a real image: 0 with probability p(t), else 1;   p falls from p₀ to 0
 
-Impairs a discriminator that wins too easily (source 004, "randomly giving false labels to real
-images"; also Chintala's ganhacks, 2016).
+Impairs a discriminator that wins too easily ("randomly giving false labels to real images",
+in seri's "All About Training GAN"; Chintala's ganhacks, 2016).
 """
 
 from __future__ import annotations
@@ -35,7 +35,6 @@ class LabelFlipping(Trick):
     summary = "gives real images the false label with a falling probability"
     formula = "target of x: 0 with probability p(t), else 1"
     paper = "Chintala et al. 2016, ganhacks"
-    source = "004"
     order = 60
     example = {"tricks": {"label_flipping": {"probability": 0.5}}}  # seen within few steps
 

@@ -2,9 +2,8 @@
 
 One-sided: the target of real images is α < 1 (0.9), or random in U(low, high), one a sample; that
 of generated images stays 0. `two_sided` also raises the target of generated images to 1 − α,
-which source 002 warns against: where p_data is near 0 the optimal discriminator
+which the paper warns against: where p_data is near 0 the optimal discriminator
 (α p_data + β p_model) / (p_data + p_model) then leaves wrong samples where they are.
-Sources: 000, 001 (U(0.9, 1.1)), 002, 003, 004.
 """
 
 from __future__ import annotations
@@ -41,7 +40,6 @@ class LabelSmoothing(Trick):
     summary = "real images are taught as 0.9, or as U(0.9, 1.1), instead of 1"
     formula = "real target α (fixed) or U(low, high); generated target 0"
     paper = "Salimans et al. 2016, arXiv:1606.03498"
-    source = "000 001 002 003 004"
 
     class Config(PartConfig):
         kind: Literal["fixed", "uniform"] = knob("fixed", "one α, or a random target a sample")

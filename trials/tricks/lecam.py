@@ -32,7 +32,6 @@ class LeCam(Trick):
     summary = "holds each side's scores near the other side's moving average"
     formula = "λ (E ‖D(x) - α_F‖² + E ‖D(G(z)) - α_R‖²)"
     paper = "Tseng et al. 2021, arXiv:2104.03310"
-    source = ""
 
     class Config(PartConfig):
         weight: float = knob(

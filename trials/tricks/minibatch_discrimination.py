@@ -4,7 +4,7 @@
     o(x_i)_b = Σ_j exp(−‖M_ib − M_jb‖₁)
 
 joined to the features that the discriminator's last layer reads, so that it can tell a batch
-without variety. Sources: 000, 001, 002, 003.
+without variety.
 """
 
 from __future__ import annotations
@@ -27,7 +27,6 @@ class Minibatch(Trick):
     summary = "the discriminator sees how close each sample is to the others of its batch"
     formula = "o(x_i)_b = Σ_j exp(-‖M_ib - M_jb‖₁),  M_i = f(x_i) T"
     paper = "Salimans et al. 2016, arXiv:1606.03498"
-    source = "000 001 002 003"
     compares = True
 
     class Config(PartConfig):

@@ -1,9 +1,7 @@
 """Minibatch standard deviation (Karras et al. 2017, arXiv:1710.10196, section 3).
 
-    the standard deviation of each feature over a group of samples, averaged over features and
-    places to one number, is appended as a constant feature map before the last block
-
-Source: 001.
+the standard deviation of each feature over a group of samples, averaged over features and
+places to one number, is appended as a constant feature map before the last block
 """
 
 from __future__ import annotations
@@ -26,7 +24,9 @@ class Stddev(Trick):
     summary = "shows the discriminator the spread of a group of samples as a feature map"
     formula = "mean over features and places of std over a group, as one more map"
     paper = "Karras et al. 2017, arXiv:1710.10196"
-    source = "001"
+    differences = (
+        "A batch that the group does not divide is dealt to groups of that size and more.",
+    )
     compares = True
 
     class Config(PartConfig):

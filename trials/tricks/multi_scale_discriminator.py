@@ -1,4 +1,4 @@
-"""Several discriminators at several scales (Wang et al. 2017, arXiv:1711.11585). Source: 001.
+"""Several discriminators at several scales (Wang et al. 2017, arXiv:1711.11585).
 
     L_D = Σ_s L_D(D_s),   L_G = Σ_s L_G(D_s)
 
@@ -66,7 +66,7 @@ class MultiScaleDiscriminator(Trick):
     summary = "several discriminators judge the image at several sizes; their losses add up"
     formula = "L = Σ_s L(D_s),  D_s judges the image pooled s times by two"
     paper = "Wang et al. 2017, arXiv:1711.11585"
-    source = "001"
+    differences = ("Pools by maximum as practitioners advise; the paper by average (a knob).",)
     order = -50
     conflicts = {
         "ebgan": "its energy compares an image with one reconstruction",

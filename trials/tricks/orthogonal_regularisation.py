@@ -4,8 +4,8 @@
     off_diagonal   β ‖WᵀW ⊙ (1 − I)‖²_F      BigGAN's: the filters' norms are left free
 
 summed over the layers. Which of WᵀW and WWᵀ is meant by a filter bank is a convention; here W has
-one row a filter (output), and the Gram matrix of the filters is taken, as BigGAN's code does.
-Source: 000.
+one row a filter (output), and the Gram matrix of the filters is taken, as BigGAN's code does. It
+leaves out the generator's class embedding, as that code does, unless `class_embedding` is on.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class OrthogonalRegularisation(Trick):
     summary = "pulls the filters of each layer towards orthogonality"
     formula = "β ‖WᵀW - I‖²_F,  or BigGAN's β ‖WᵀW ⊙ (1 - I)‖²_F"
     paper = "Brock et al. 2018, arXiv:1809.11096"
-    source = "000"
+    example = {"conditioning": "concat", "networks": {"generator": {"embedding": 4}}}
 
     class Config(PartConfig):
         weight: float = knob(
@@ -46,9 +46,11 @@ class OrthogonalRegularisation(Trick):
         )
         kind: Literal["off_diagonal", "full"] = knob("off_diagonal", "BigGAN's form, or the first")
         players: Literal["generator", "discriminator", "both"] = knob("generator", "whose layers")
+        class_embedding: bool = knob(False, "take in the generator's class embedding")
 
-    def _total(self, network: nn.Module) -> Tensor:
-        values = [penalty(matrix, self.config.kind) for matrix in weight_matrices(network)]
+    def _total(self, network: nn.Module, *, embeddings: bool = True) -> Tensor:
+        matrices = weight_matrices(network, embeddings=embeddings)
+        values = [penalty(matrix, self.config.kind) for matrix in matrices]
         total: Tensor = self.config.weight * torch.stack(values).sum()
         return total
 
@@ -60,4 +62,5 @@ class OrthogonalRegularisation(Trick):
     def generator_terms(self, game: Game, round: Round, terms: Terms) -> Terms:
         if self.config.players == "discriminator":
             return terms
-        return {**terms, "orthogonal_regularisation": self._total(game.generator)}
+        total = self._total(game.generator, embeddings=self.config.class_embedding)
+        return {**terms, "orthogonal_regularisation": total}

@@ -1,4 +1,4 @@
-"""Packing (PacGAN, Lin et al. 2018, arXiv:1712.04086). Source: 003.
+"""Packing (PacGAN, Lin et al. 2018, arXiv:1712.04086).
 
     D(x₁, …, x_m): m samples joined on channels, one judgement
 
@@ -33,7 +33,6 @@ class Packing(Trick):
     summary = "the discriminator judges m samples together"
     formula = "D(x_1, ..., x_m)"
     paper = "Lin et al. 2018, arXiv:1712.04086"
-    source = "003"
     order = 90
     conflicts = {
         "concat": "a pack has several labels",

@@ -1,4 +1,4 @@
-"""Perceptual loss (Johnson et al. 2016, arXiv:1603.08155, equation 2). Source: 001 (2.11).
+"""Perceptual loss (Johnson et al. 2016, arXiv:1603.08155, equation 2).
 
     w Σ_j ‖φ_j(x̂) − φ_j(x)‖² / (C_j H_j W_j)
 
@@ -30,7 +30,6 @@ class Perceptual(FeatureLoss):
     summary = "the answer's features must be near the true image's, at every depth"
     formula = "w Σ_j ‖φ_j(x̂) - φ_j(x)‖² / (C_j H_j W_j)"
     paper = "Johnson et al. 2016, arXiv:1603.08155"
-    source = "001"
 
     class Config(PartConfig):
         weight: float = knob(

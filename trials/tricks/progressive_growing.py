@@ -1,4 +1,4 @@
-"""Progressive growing (Karras et al. 2017, arXiv:1710.10196). Sources: 001, 003.
+"""Progressive growing (Karras et al. 2017, arXiv:1710.10196).
 
     from 4×4 or 8×8 upward; while a size fades in, α from 0 to 1:
     G(z) = (1 − α) up(rgb_k) + α rgb_{k+1},   D alike,   x ← (1 − α) up(pool(x)) + α x
@@ -12,9 +12,10 @@ settle; here phases are shares of the training, so that trainings of different l
 Its smaller batches at larger sizes are not followed.
 
 `equalised` (section 4.1): weights are N(0, 1), and act multiplied by √(2 / fan in), so that
-Adam moves all of them equally fast. `pixel_norm` (section 4.2): each pixel's features, and z,
-have mean square 1.
-"""
+Adam moves all of them equally fast; those from z to 4×4 by a quarter of it, as in the authors'
+code. `pixel_norm` (section 4.2): after the activation each pixel's features, and z, have mean
+square 1. `renew_optimizers`: whenever a size begins to fade in, or is in, the moments of both
+optimisers are forgotten, as in the authors' code."""
 
 from __future__ import annotations
 
@@ -24,10 +25,12 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Literal, cast
 
+import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import register_parametrization
 
 from trials.game import Game, Steps, Trial
+from trials.networks.family import SMALLEST
 from trials.networks.growing import (
     GrowingDiscriminator,
     GrowingGenerator,
@@ -62,7 +65,8 @@ class Equalised(nn.Module):
 def equalised(layer: nn.Module, info: LayerInfo) -> nn.Module:
     """The layer with weights N(0, 1) that act multiplied by He's constant, √(2 / fan in).
 
-    The last layer of a network has no rectifier after it, so the 2 is a 1 there.
+    The last layer of a network has no rectifier after it, so the 2 is a 1 there. The generator's
+    first, which makes 16 places of one number, has a quarter of it.
     """
     if info.kind == "embedding":
         return layer
@@ -72,9 +76,9 @@ def equalised(layer: nn.Module, info: LayerInfo) -> nn.Module:
         # (in, out, k, k); with a stride each output reads only its share of the kernel.
         fan_in = weight.numel() // weight.shape[1] // math.prod(layer.stride)
     nn.init.normal_(weight)
-    return register_parametrization(
-        layer, "weight", Equalised(math.sqrt((1 if info.last else 2) / fan_in))
-    )
+    share = 1 / 4 if info.kind == "linear" and info.resolution == SMALLEST else 1.0
+    scale = share * math.sqrt((1 if info.last else 2) / fan_in)
+    return register_parametrization(layer, "weight", Equalised(scale))
 
 
 class ProgressiveGrowing(Trick):
@@ -85,7 +89,12 @@ class ProgressiveGrowing(Trick):
     summary = "both networks grow from 4×4 or 8×8 upward, each new size fading in"
     formula = "(1-α) up(small) + α large,  α from 0 to 1, for G(z), D and x alike"
     paper = "Karras et al. 2017, arXiv:1710.10196"
-    source = "001 003"
+    differences = (
+        "Phases are shares of the training, not counts of images: trainings of any length compare.",
+        "Images pass tanh; the paper's are linear in the last layer.",
+        "The batch does not shrink as images grow.",
+        "The drift term 0.001 E D(x)² of the paper's loss is left out.",
+    )
     order = -60
     conflicts = {
         "multi_scale_discriminator": "its small discriminators do not grow",
@@ -106,10 +115,12 @@ class ProgressiveGrowing(Trick):
             0.5, "share of each size's time in which the next one fades in",
             gt=0, le=1, search={"min": 0.1, "max": 1.0},
         )  # fmt: skip
+        widest: int = knob(512, "the most channels anywhere; half as many from size to size", ge=1)
         equalised: bool = knob(True, "equalised learning rate")
         pixel_norm: bool = knob(
             True, "z of mean square 1; pixel norm unless networks.generator.norm says otherwise"
         )
+        renew_optimizers: bool = knob(True, "forget the optimisers' moments from size to size")
 
     @classmethod
     def check(cls, config: Any, trial: Trial) -> Iterable[Problem]:
@@ -149,8 +160,10 @@ class ProgressiveGrowing(Trick):
             maker = replace(maker, wrap_layer=(equalised, *maker.wrap_layer))
             judge = replace(judge, wrap_layer=(equalised, *judge.wrap_layer))
         growth = self.growth(maker.shape[-1])
-        makes = partial(GrowingGenerator, growth=growth, sphere=chosen.pixel_norm)
-        judges = partial(GrowingDiscriminator, growth=growth)
+        makes = partial(
+            GrowingGenerator, growth=growth, widest=chosen.widest, sphere=chosen.pixel_norm
+        )
+        judges = partial(GrowingDiscriminator, growth=growth, widest=chosen.widest)
         return NetworkPlan(replace(maker, builder=makes), replace(judge, builder=judges))
 
     def growth(self, size: int) -> Growth:
@@ -163,12 +176,23 @@ class ProgressiveGrowing(Trick):
 
     def steps(self, game: Game, steps: Steps) -> Steps:
         self._grow(game)
+        if self.config.renew_optimizers and self._turns(game):
+            game.forget_moments()
         return steps
 
     def _grow(self, game: Game) -> None:
         for network in (game.generator, game.discriminator):
             assert isinstance(network, GrowingGenerator | GrowingDiscriminator)
             network.grow(game.step)
+
+    def _turns(self, game: Game) -> bool:
+        """Whether a size began to fade in, or was in, with the step before."""
+        assert isinstance(game.generator, GrowingGenerator)
+        position = game.generator.growth.position
+        before, now = (float(position(torch.tensor(step))) for step in (game.step - 1, game.step))
+        return game.step > 0 and (
+            math.floor(before) != math.floor(now) or math.ceil(before) != math.ceil(now)
+        )
 
     def _position(self, game: Game) -> tuple[float, int]:
         """Doublings done, and the size that is judged."""

@@ -2,15 +2,13 @@
 
     γ/2 · E ‖∇D(x)‖²
 
-With `every` > 1 it is taken lazily, every so many discriminator steps with its weight multiplied
-by that number (Karras et al. 2020, arXiv:1912.04958, appendix B). Added since the documents.
+at the images before any augmentation (`at: images`), or as the discriminator sees them. With
+`every` > 1 it is taken lazily, every so many discriminator steps with its weight multiplied by that
+number (Karras et al. 2020, arXiv:1912.04958, appendix B). Added since the documents.
 """
 
 from __future__ import annotations
 
-from torch import Tensor
-
-from trials.game import Round
 from trials.toolkit.zero_centred import ZeroCentredPenalty
 
 
@@ -20,6 +18,4 @@ class RealGradientPenalty(ZeroCentredPenalty):
     key = "r1"
     summary = "pulls the discriminator's gradient on real images to zero"
     formula = "γ/2 E ‖∇D(x)‖²"
-
-    def side(self, round: Round) -> tuple[Tensor | None, Tensor | None]:
-        return round.seen_real, round.labels
+    real = True

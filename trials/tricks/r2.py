@@ -3,14 +3,11 @@
     γ/2 · E ‖∇D(G(z))‖²
 
 With R1 and the relativistic loss it makes the recipe of R3GAN (Huang et al. 2024,
-arXiv:2501.05441). Taken lazily as R1 is, with `every`. Added since the documents.
-"""
+arXiv:2501.05441). Taken where R1 is (`at`), and lazily as R1 is (`every`). Added since the
+documents."""
 
 from __future__ import annotations
 
-from torch import Tensor
-
-from trials.game import Round
 from trials.toolkit.zero_centred import ZeroCentredPenalty
 
 
@@ -20,6 +17,4 @@ class GeneratedGradientPenalty(ZeroCentredPenalty):
     key = "r2"
     summary = "pulls the discriminator's gradient on generated images to zero"
     formula = "γ/2 E ‖∇D(G(z))‖²"
-
-    def side(self, round: Round) -> tuple[Tensor | None, Tensor | None]:
-        return round.seen_fake, round.fake_labels
+    real = False

@@ -1,4 +1,4 @@
-"""Self-attention (Zhang et al. 2018, arXiv:1805.08318). Source: 003.
+"""Self-attention (Zhang et al. 2018, arXiv:1805.08318).
 
     β_ji = softmax_i f(x_i)ᵀ g(x_j),   o_j = v(Σ_i β_ji h(x_i)),   y = γ o + x,   γ starts at 0
 
@@ -30,7 +30,9 @@ class Attention(Trick):
     summary = "lets distant places of a feature map see each other"
     formula = "y = γ v(Σ_i softmax_i(f(x_i)ᵀ g(x_j)) h(x_i)) + x"
     paper = "Zhang et al. 2018, arXiv:1805.08318"
-    source = "003"
+    differences = (
+        "As the authors' code, not the paper's text: keys and values of a quarter of the places.",
+    )
 
     class Config(PartConfig):
         resolution: int = knob(

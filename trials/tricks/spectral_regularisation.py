@@ -3,7 +3,7 @@
     λ/2 Σ σ(W)²
 
 over the discriminator's layers; σ by power iteration from a vector kept between steps, so that
-one iteration a step follows the slowly moving weights. Source: 001, reference 21.
+one iteration a step follows the slowly moving weights.
 """
 
 from __future__ import annotations
@@ -41,7 +41,6 @@ class SpectralRegularisation(Trick):
     summary = "penalises the largest singular value of each discriminator layer"
     formula = "λ/2 Σ σ(W)²"
     paper = "Yoshida and Miyato 2017, arXiv:1705.10941"
-    source = "001"
     conflicts = {"spectral_norm": "its layers have σ = 1 already, and the penalty is a constant"}
 
     class Config(PartConfig):

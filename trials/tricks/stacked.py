@@ -1,4 +1,4 @@
-"""Stacked generators (StackGAN, Zhang et al. 2016, arXiv:1612.03242). Source: 003.
+"""Stacked generators (StackGAN, Zhang et al. 2016, arXiv:1612.03242).
 
     G₁(z) at half the size, judged by D₁;   G₂(G₁(z)) at full size, judged by D₂
 
@@ -45,7 +45,9 @@ class Stacked(Trick):
     summary = "a second generator and discriminator refine the first's output at twice the size"
     formula = "G(z) = G₂(G₁(z)),  D₁ judges G₁(z) at half the size, D₂ judges G(z)"
     paper = "Zhang et al. 2016, arXiv:1612.03242"
-    source = "003"
+    differences = (
+        "Classes stand for the paper's texts, and no mismatched text is a further false example.",
+    )
     order = -60
     conflicts = {
         "progressive_growing": "both replace the networks",

@@ -1,5 +1,5 @@
 """Style loss (Gatys et al. 2015, arXiv:1508.06576; Johnson et al. 2016, arXiv:1603.08155,
-equations 3 and 4). Source: 001 (2.11).
+equations 3 and 4).
 
     G_j(x) = ψ ψᵀ / (C_j H_j W_j),  ψ the activations φ_j(x) as (C_j, H_j W_j)
     w Σ_j ‖G_j(x̂) − G_j(x)‖²_F
@@ -40,7 +40,6 @@ class Style(FeatureLoss):
     summary = "correlations of the answer's features must agree with the true image's"
     formula = "w Σ_j ‖G_j(x̂) - G_j(x)‖²_F,  G_j = ψψᵀ / (C_j H_j W_j)"
     paper = "Johnson et al. 2016, arXiv:1603.08155"
-    source = "001"
 
     class Config(PartConfig):
         weight: float = knob(

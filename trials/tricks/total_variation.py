@@ -1,4 +1,4 @@
-"""Total variation (Liu et al. 2018, arXiv:1804.07723, equation 6). Sources: 001 (2.11).
+"""Total variation (Liu et al. 2018, arXiv:1804.07723, equation 6).
 
     w ( E |x̂_{i+1,j} − x̂_{i,j}| + E |x̂_{i,j+1} − x̂_{i,j}| )
 
@@ -31,7 +31,6 @@ class TotalVariation(Trick):
     summary = "neighbouring pixels of the generator's answer should differ little"
     formula = "w (E |x̂_{i+1,j} - x̂_{i,j}| + E |x̂_{i,j+1} - x̂_{i,j}|)"
     paper = "Liu et al. 2018, arXiv:1804.07723"
-    source = "001"
     requires = ("inpaint", "super_resolve")
     example = {"task": "inpaint"}
 

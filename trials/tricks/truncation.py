@@ -1,4 +1,4 @@
-"""The truncation trick (Brock et al. 2018, arXiv:1809.11096, section 3.1). Source: 000.
+"""The truncation trick (Brock et al. 2018, arXiv:1809.11096, section 3.1).
 
     samples are drawn from z with |z| ≤ threshold: numbers beyond it are drawn again, or clamped
 
@@ -46,7 +46,6 @@ class Truncation(Trick):
     summary = "samples from z without its tails: more fidelity, less variety"
     formula = "z_i redrawn or clamped where |z_i| > threshold"
     paper = "Brock et al. 2018, arXiv:1809.11096"
-    source = "000"
     order = 50
     conflicts = {"infogan": "its codes are part of z and have no tails to cut"}
 

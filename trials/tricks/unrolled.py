@@ -1,4 +1,4 @@
-"""Unrolled GAN (Metz et al. 2016, arXiv:1611.02163). Source: 003.
+"""Unrolled GAN (Metz et al. 2016, arXiv:1611.02163).
 
     θ_D⁰ = θ_D,   θ_D^{i+1} = θ_D^i − η ∇ L_D(θ_D^i),   the generator minimises L_G(θ_G, θ_D^k)
 
@@ -89,7 +89,7 @@ class Unrolled(Trick):
     summary = "the generator's gradient flows through k future discriminator steps"
     formula = "min over G of L_G(θ_G, θ_D^k),  θ_D^{i+1} = θ_D^i - η ∇ L_D(θ_D^i)"
     paper = "Metz et al. 2016, arXiv:1611.02163"
-    source = "003"
+    differences = ("Weight decay, and what tricks do after a step, is not imagined.",)
     judges_real = True
     conflicts = {"experience_replay": "imagined steps would fill its buffer with imagined images"}
 

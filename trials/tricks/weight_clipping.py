@@ -1,8 +1,6 @@
 """Weight clipping of WGAN (Arjovsky et al. 2017, arXiv:1701.07875, algorithm 1).
 
-    w ← clip(w, −c, c)   every discriminator weight, after every discriminator step
-
-Sources: 001, 003.
+w ← clip(w, −c, c)   every discriminator weight, after every discriminator step
 """
 
 from __future__ import annotations
@@ -32,7 +30,6 @@ class WeightClipping(Trick):
     summary = "clamps every discriminator weight after each of its steps"
     formula = "w ← clip(w, -c, c)"
     paper = "Arjovsky et al. 2017, arXiv:1701.07875"
-    source = "001 003"
     conflicts = {
         "spectral_norm": "the layers are divided by their norm, so clipping their raw weights "
         "bounds nothing"

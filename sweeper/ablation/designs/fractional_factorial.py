@@ -11,7 +11,7 @@ from typing import Any
 
 from sweeper.ablation.design import Design, Factor, Feasible
 from sweeper.ablation.design_kind import DesignKind
-from sweeper.parts import DesignConfig, Fault, Whole
+from sweeper.parts import DesignConfig, Fault
 from trials.part import knob
 
 
@@ -23,8 +23,8 @@ class FractionalFactorial(DesignKind):
     factorial = True
 
     class Config(DesignConfig):
-        runs: Whole | None = knob(None, "cells to run", ge=4)
-        resolution: Whole | None = knob(None, "least resolution", ge=3, le=7)
+        runs: int | None = knob(None, "cells to run", ge=4)
+        resolution: int | None = knob(None, "least resolution", ge=3, le=7)
         generators: tuple[str, ...] | None = knob(
             None, "its generators, such as `ema = spectral_norm*self_attention`"
         )

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sweeper.parts import Number, SamplerConfig
+from sweeper.parts import SamplerConfig
 from sweeper.search.quantiles import at, quantile
 from sweeper.search.sampler import Result, Sampler, Turn, independent
 from sweeper.sweepfile.domains import Parameter, Range
@@ -69,7 +69,7 @@ class CmaEs(Sampler):
     summary = "covariance matrix adaptation over the ranges that always apply"
 
     class Config(SamplerConfig):
-        sigma: Number = knob(0.2, "first step size, as a share of each range", gt=0)
+        sigma: float = knob(0.2, "first step size, as a share of each range", gt=0)
 
     def propose(self, turn: Turn) -> Draw:
         fallback = independent(turn)

@@ -35,8 +35,7 @@ class Grid(Sampler):
                 )
 
     def propose(self, turn: Turn) -> Draw | None:
-        asked = _asked(turn)
-        while self._next is None or canonical(self._next.values) in asked:
+        while self._next is None or canonical(self._next.values) in turn.tried:
             self._next = next(self._points, None)
             if self._next is None:
                 return None
@@ -44,17 +43,11 @@ class Grid(Sampler):
 
     def honour(self, turn: Turn) -> Draw | None:
         """The first point with the `fixed` values that has not been asked yet."""
-        asked = _asked(turn)
         for draw in grid_points(self.sweep):
             fits = all(same(draw.values.get(path), value) for path, value in turn.fixed.items())
-            if fits and canonical(draw.values) not in asked:
+            if fits and canonical(draw.values) not in turn.tried:
                 return draw
         return None
 
     def count(self, beside: bool) -> int | None:
         return count_trials(self.sweep, beside)
-
-
-def _asked(turn: Turn) -> set[str]:
-    """The points that the study has, the base configuration's included where it is one."""
-    return {canonical(values) for values in (*turn.asked, turn.start) if values is not None}

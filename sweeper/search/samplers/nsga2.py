@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sweeper.parts import SamplerConfig, Whole
+from sweeper.parts import SamplerConfig
 from sweeper.search.optuna_sampler import OptunaSampler
 from trials.part import knob
 
@@ -23,7 +23,7 @@ class Nsga2(OptunaSampler):
     objectives = 2
 
     class Config(SamplerConfig):
-        population: Whole = knob(16, "configurations in one generation", ge=2)
+        population: int = knob(16, "configurations in one generation", ge=2)
 
     def make(self, seed: int) -> BaseSampler:
         from optuna.samplers import NSGAIISampler

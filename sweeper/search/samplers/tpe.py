@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from sweeper.parts import Fault, LearningConfig, Number, Whole
+from sweeper.parts import Fault, LearningConfig
 from sweeper.search.belief import Belief, faults_of
 from sweeper.search.optuna_sampler import OptunaSampler
 from sweeper.sweepfile.domains import Parameter
@@ -29,12 +29,12 @@ class Tpe(OptunaSampler):
     objectives = 2
 
     class Config(LearningConfig):
-        startup_trials: Whole = knob(10, "random trials before the first one modelled", ge=1)
-        candidates: Whole = knob(24, "points that are compared for one proposal", ge=1)
+        startup_trials: int = knob(10, "random trials before the first one modelled", ge=1)
+        candidates: int = knob(24, "points that are compared for one proposal", ge=1)
         prior: Mapping[str, Belief] | None = knob(
             None, "what is believed of parameters: parameter → center and spread, weights, or on"
         )
-        prior_weight: Number = knob(10.0, "after so many trials a belief counts once", gt=0)
+        prior_weight: float = knob(10.0, "after so many trials a belief counts once", gt=0)
 
     @classmethod
     def check(cls, config: Any, parameters: Sequence[Parameter]) -> Iterable[Fault]:

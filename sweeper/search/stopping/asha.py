@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sweeper.parts import Whole
 from sweeper.search.halving import Halving
 from sweeper.search.stopping_rule import Curve, GraceConfig, StoppingRule
 from trials.part import knob
@@ -20,7 +19,7 @@ class Asha(StoppingRule):
     summary = "asynchronous successive halving"
 
     class Config(GraceConfig):
-        reduction_factor: Whole = knob(
+        reduction_factor: int = knob(
             3, "of this many trials one goes on at each rung", ge=2, le=100
         )
 

@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from sweeper.parts import Whole
 from sweeper.search.halving import Halving
 from sweeper.search.stopping_rule import Curve, GraceConfig, StoppingRule
 from trials.part import knob
@@ -64,7 +63,7 @@ class Hyperband(StoppingRule):
     summary = "successive halving in several brackets"
 
     class Config(GraceConfig):
-        reduction_factor: Whole = knob(
+        reduction_factor: int = knob(
             3, "of this many trials one goes on at each rung", ge=2, le=100
         )
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from statistics import median as median_of
 
-from sweeper.parts import Whole
 from sweeper.search.stopping_rule import Curve, GraceConfig, StoppingRule, is_worse
 from trials.part import knob
 
@@ -48,7 +47,7 @@ class MedianRule(StoppingRule):
     summary = "worse at its best than the median of the others"
 
     class Config(GraceConfig):
-        startup_trials: Whole = knob(
+        startup_trials: int = knob(
             5, "trials that must have reached a step before others are compared there", ge=1
         )
 

@@ -17,7 +17,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
-from sweeper.parts import Fault, Number, Whole
+from sweeper.parts import Fault
 from sweeper.search.milestones import Milestones
 from sweeper.search.quantiles import at
 from sweeper.search.sampler import mix
@@ -47,11 +47,11 @@ class PopulationBased(StoppingRule):
     summary = "population based training: the worst copy the best"
 
     class Config(GraceConfig):
-        interval_steps: Whole | None = knob(
+        interval_steps: int | None = knob(
             None, "training steps between two generations; by default one evaluation", ge=1
         )
-        quantile: Number = knob(0.25, "the worst share that copies the best share", gt=0, le=0.5)
-        resample: Number = knob(0.25, "chance that a value is drawn again, not nudged", ge=0, le=1)
+        quantile: float = knob(0.25, "the worst share that copies the best share", gt=0, le=0.5)
+        resample: float = knob(0.25, "chance that a value is drawn again, not nudged", ge=0, le=1)
 
         def settled(self, base: Mapping[str, Any]) -> Self:
             """With an interval of one evaluation, and a grace of one interval."""

@@ -1,7 +1,7 @@
 """A sweep goes away: out of every list at once, with all that it has left once nobody is at it.
 
     delete    marks it, and has its driver end         (whoever owns it, by page or API)
-    erase     MLflow's runs → the study → the folder → the rows      (the dispatcher, later)
+    erase     what it has left (`sweeper.removal`) → the rows        (the dispatcher, later)
 
 Each step of `erase` may be done again, so that a kill in its middle costs nothing but time. What it
 has used is kept, since shares and quotas rest on it, and so is what happened.
@@ -9,12 +9,9 @@ has used is kept, since shares and quotas rest on it, and so is what happened.
 
 from __future__ import annotations
 
-import shutil
 import time
 
-from sweeper.home import writing
-from sweeper.search.owner import Identity
-from sweeper.search.removal import remove_study
+from sweeper.removal import remove_sweep
 from sweeper.service.app import Service
 from sweeper.service.people.permission import check_change
 from sweeper.service.state import audit, sweeps
@@ -22,8 +19,6 @@ from sweeper.service.state.accounts import Caller
 from sweeper.service.state.events import add_event
 from sweeper.service.state.tables import Sweep
 from sweeper.sweepfile.load import sweep_from_dict
-from sweeper.tracking.address import tracking_uri
-from sweeper.tracking.removal import remove_runs
 
 
 def delete(service: Service, caller: Caller, name: str) -> None:
@@ -55,22 +50,9 @@ def erase(service: Service, sweep_id: str) -> bool:
     if kept is None or kept.deleted is None:
         return True
     home = service.settings.home
-    folder, sweep = home.sweep(kept.name), sweep_from_dict(kept.spec)
-    identity = Identity.of(folder)
-    if identity is not None and identity.study is not None:
-        uri = tracking_uri(home.path, sweep.tracking.uri)
-        study, artifacts = identity.study, home.mlartifacts
-        if not remove_runs(uri, sweep.name, study, folder.outbox, artifacts):
-            return False
-        remove_study(sweep, folder)
+    if not remove_sweep(home, home.sweep(kept.name), sweep_from_dict(kept.spec)):
+        return False
     service.readings.forget(kept.name)
-    # By one rename, so that no half of a sweep is ever found under its name.
-    bin_ = home.path / f".deleted-{kept.id}"
-    with writing(folder.path):
-        if folder.path.exists():
-            folder.path.rename(bin_)
-        if bin_.exists():
-            shutil.rmtree(bin_)
     with service.database.writing() as session:
         session.delete(session.get_one(Sweep, sweep_id))
         add_event(session, sweep_id, "erased", {"name": kept.name})

@@ -20,8 +20,18 @@ def entry_named(service: Service, name: str) -> Entry:
     Raises:
         UnknownSweep: there is none; the nearest name is given.
     """
+    version = service.lookups.version()
     with service.database.reading() as session:
-        return sweeps.entry_named(session, name)
+        entry = sweeps.entry_named(session, name)
+    service.lookups.keep(version, ("sweep", name), entry)
+    return entry
+
+
+def known_entry(service: Service, name: str) -> Entry | None:
+    """The same where it was looked up and nobody has written to the database since; costs next to
+    nothing."""
+    entry: Entry | None = service.lookups.known(("sweep", name))
+    return entry
 
 
 def reading_of(service: Service, entry: Entry) -> Reading:
@@ -43,10 +53,19 @@ def trial_of(service: Service, entry: Entry, number: int) -> Trial:
     Raises:
         Refusal: it has none of this number; status 404.
     """
-    trials = reading_of(service, entry).by_number
+    return trial_in(reading_of(service, entry), number)
+
+
+def trial_in(reading: Reading, number: int) -> Trial:
+    """One trial of what a study says.
+
+    Raises:
+        Refusal: it has none of this number; status 404.
+    """
+    trials = reading.by_number
     if number not in trials:
         there = f"the last one is {max(trials)}" if trials else "it has none yet"
-        title = f"{entry.sweep.name} has no trial {number}; {there}"
+        title = f"{reading.folder.name} has no trial {number}; {there}"
         raise Refusal(404, "unknown-trial", title)
     return trials[number]
 

@@ -107,7 +107,7 @@ def _is_place(text: str) -> bool:
 def _files_in(root: Mapping[str, Any]) -> Iterator[Keys]:
     """Where the file names files: settings that are paths, in the base and among values."""
     given = root.get("base")
-    base = presets.expand(given)[0] if isinstance(given, Mapping) else {}
+    base = presets.expand(given, look=False)[0] if isinstance(given, Mapping) else {}
     yield from (("base", *keys) for keys in paths_of(base))
     parameters = root.get("parameters")
     for name, domain in parameters.items() if isinstance(parameters, Mapping) else ():

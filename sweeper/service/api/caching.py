@@ -1,13 +1,23 @@
-"""Answers that a client has already: an entity tag says what they were made of."""
+"""Answers that follow from a sweep's study and the address alone: made once for each state of the
+study, whoever asks, and not sent to a client that has them already.
+
+    address ─▶ the study's reading ─▶ entity tag ─▶ 304, or the bytes made before, or the route
+
+What the route sees is that reading, so that all numbers of an answer are of one state.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from typing import Annotated
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Annotated, Any
 
-from fastapi import Depends, FastAPI, Header, Request, Response
+from fastapi import APIRouter, Depends, FastAPI, Header, Request, Response
+from fastapi.routing import APIRoute
 
-from sweeper.service.api.routing import NamedReading, Responses
+from sweeper.service.api.routing import NamedReading, Responses, clean, found, router
+from sweeper.service.app import Service
+from sweeper.service.memo import Sent
 from sweeper.service.readings import Reading
 
 FRESH = "private, no-cache"
@@ -41,25 +51,46 @@ def check_tag(request: Request, version: str) -> dict[str, str]:
     return {"etag": tag, "cache-control": FRESH}
 
 
-def versioned(
-    request: Request,
-    response: Response,
+class VersionedRoute(APIRoute):
+    """A route below `/sweeps/{name}` whose answer nothing but the study and the address decide."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        make = super().get_route_handler()
+
+        async def answer(request: Request) -> Response:
+            await clean(request)
+            service: Service = request.app.state.service
+            request.state.reading = reading = (await found(service, request.path_params["name"]))[1]
+            headers = check_tag(request, reading.version)
+            sent = await service.answers.of(headers["etag"], lambda: _made(make, request))
+            return Response(sent.body, headers={**sent.headers, **headers})
+
+        return answer
+
+
+def versioned(tag: str) -> APIRouter:
+    """A router of such routes."""
+    return router(tag, route_class=VersionedRoute, responses=NOT_MODIFIED)
+
+
+async def _made(make: Callable[[Request], Awaitable[Response]], request: Request) -> Sent:
+    response = await make(request)
+    return Sent(bytes(response.body), dict(response.headers))
+
+
+def _versioned(
     reading: NamedReading,
     if_none_match: Annotated[
         str | None,
         Header(description="The ETag of an earlier answer; 304 where it still holds."),
     ] = None,
 ) -> Reading:
-    """What the study says, where the client does not have what follows from it.
-
-    Raises:
-        Unchanged: it does.
-    """
-    response.headers.update(check_tag(request, reading.version))
     return reading
 
 
-VersionedReading = Annotated[Reading, Depends(versioned)]
+VersionedReading = Annotated[Reading, Depends(_versioned)]
+"""What the study said when it was asked whether the client has what follows from it."""
+
 NOT_MODIFIED: Responses = {304: {"description": "The answer of the given ETag still holds."}}
 
 

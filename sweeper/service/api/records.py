@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from dataclasses import asdict, replace
 from typing import Annotated
 
-from fastapi import FastAPI, Query
+from fastapi import FastAPI, Query, Request
 from fastapi.responses import StreamingResponse
 
-from sweeper.service.api.caching import NOT_MODIFIED, VersionedReading
+from sweeper.service.api.caching import NOT_MODIFIED, VersionedReading, check_tag
 from sweeper.service.api.routing import Responses, router
 from sweeper.service.api.shape import plain
 from sweeper.service.api.shapes_records import RecordsHead
@@ -36,6 +36,7 @@ _CONTENT: Responses = {
     responses={**NOT_MODIFIED, **_CONTENT},
 )
 def get_records(
+    request: Request,
     reading: VersionedReading,
     number: Annotated[list[int], Query(max_length=10_000, description="Only these trials.")] = [],  # noqa: B006
     above: Annotated[
@@ -50,11 +51,13 @@ def get_records(
     ] = True,
 ) -> StreamingResponse:
     """Take out the study's records, as JSON lines."""
+    headers = check_tag(request, reading.version)
     chosen = reading.standings.trials
     if number or above is not None:
         wanted, least = set(number), float("inf") if above is None else above
         chosen = tuple(one for one in chosen if one.number in wanted or one.number > least)
-    return StreamingResponse(_lines(reading, chosen, whole), media_type=MEDIA_TYPE)
+    lines = _lines(reading, chosen, whole)
+    return StreamingResponse(lines, media_type=MEDIA_TYPE, headers=headers)
 
 
 def _lines(reading: Reading, trials: tuple[Trial, ...], whole: bool) -> Iterator[str]:

@@ -5,17 +5,18 @@ from __future__ import annotations
 from pathlib import PurePath
 from typing import Annotated
 
-from fastapi import FastAPI, Path, Query, Request, Response
+from fastapi import FastAPI, Path, Query, Response
 from fastapi.responses import FileResponse
 
 from sweeper.search.importances import Method
 from sweeper.service.actions import results as actions
 from sweeper.service.actions.results import TableAsked
-from sweeper.service.api.caching import FRESH, NOT_MODIFIED, VersionedReading, check_tag
+from sweeper.service.api.caching import FRESH, VersionedReading, versioned
 from sweeper.service.api.routing import NamedReading, Responses, router
 from sweeper.service.api.shapes_results import FiguresShape, ImportancesShape, StandingsShape
 from sweeper.service.app import CurrentService
 
+told = versioned("results")
 results = router("results")
 
 _MEDIA = {
@@ -37,20 +38,17 @@ SANDBOX = "sandbox; default-src 'none'; img-src data:; style-src 'unsafe-inline'
 """The report quotes names and messages of anybody, and needs no script."""
 
 
-@results.get("/sweeps/{name:part}/standings", responses=NOT_MODIFIED)
+@told.get("/sweeps/{name:part}/standings")
 def get_standings(
     reading: VersionedReading,
-    service: CurrentService,
     limit: Annotated[int, Query(ge=0, le=500, description="How many trials, from the best.")] = 10,
 ) -> StandingsShape:
     """Say who leads, whether it beats the base configuration, and what ended trials early."""
-    key = ("standings", reading.folder.name, reading.version, limit)
-    return service.memo.of(key, lambda: StandingsShape.of(reading, limit))
+    return StandingsShape.of(reading, limit)
 
 
-@results.get("/sweeps/{name:part}/table", response_class=Response, responses=_FILES | NOT_MODIFIED)
+@told.get("/sweeps/{name:part}/table", response_class=Response, responses=_FILES)
 def get_table(
-    request: Request,
     reading: VersionedReading,
     service: CurrentService,
     format: Annotated[
@@ -83,22 +81,18 @@ def get_table(
     asked = TableAsked(chosen, reference, effects, interval, limit)
     made = actions.table_file(service, reading, asked, format)
     kind = _MEDIA.get(PurePath(made.name).suffix, _OTHER)
-    headers = {**check_tag(request, reading.version), **_attached(made.name)}
-    return Response(made.content, media_type=kind, headers=headers)
+    return Response(made.content, media_type=kind, headers=_attached(made.name))
 
 
-@results.get(
-    "/sweeps/{name:part}/dataset", response_class=Response, responses=_PARQUET | NOT_MODIFIED
-)
-def get_dataset(request: Request, reading: VersionedReading) -> Response:
+@told.get("/sweeps/{name:part}/dataset", response_class=Response, responses=_PARQUET)
+def get_dataset(reading: VersionedReading) -> Response:
     """Take out all trials as one Parquet file, as `sweeper export` does."""
-    name = f"{reading.folder.name}.parquet"
-    headers = {**check_tag(request, reading.version), **_attached(name)}
+    headers = _attached(f"{reading.folder.name}.parquet")
     content = actions.dataset_bytes(reading)
     return Response(content, media_type=_MEDIA[".parquet"], headers=headers)
 
 
-@results.get("/sweeps/{name:part}/importances", responses=NOT_MODIFIED)
+@told.get("/sweeps/{name:part}/importances")
 def get_importances(
     reading: VersionedReading,
     service: CurrentService,
@@ -149,6 +143,7 @@ def get_figure(
 
 def install(app: FastAPI) -> None:
     """Add the routes."""
+    app.include_router(told)
     app.include_router(results)
 
 

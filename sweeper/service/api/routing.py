@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Request, Security
+from fastapi.routing import APIRoute
 from fastapi.security import HTTPBearer
+from starlette.concurrency import run_in_threadpool
 from starlette.convertors import Convertor, register_url_convertor
 
 from sweeper.service.actions import looking
-from sweeper.service.app import CurrentService
+from sweeper.service.app import CurrentService, Service
 from sweeper.service.problem import Fault, Refusal
 from sweeper.service.readings import Reading
 from sweeper.service.state.sweeps import Entry
@@ -63,13 +65,21 @@ async def clean(request: Request) -> None:
         raise Refusal(422, "invalid", "The address is not one.", problems=[fault])
 
 
-def router(tag: str, scope: str = "read") -> APIRouter:
+def router(
+    tag: str,
+    scope: str = "read",
+    *,
+    route_class: type[APIRoute] = APIRoute,
+    responses: Responses | None = None,
+) -> APIRouter:
     """A router whose routes need a token of this scope; the guard asks for the token, and for
     `submit` where the method writes."""
     return APIRouter(
         prefix=API,
         tags=[tag],
         dependencies=[Depends(clean), Security(BEARER, scopes=[scope])],
+        route_class=route_class,
+        responses=responses,
         generate_unique_id_function=lambda route: route.name,
     )
 
@@ -90,25 +100,41 @@ PROBLEM = {"$ref": "#/components/schemas/ProblemDetails"}
 CONFLICT = problems(s409="Not now: its state, or something of the same name, is in the way.")
 
 
-def named_entry(name: SweepName, service: CurrentService) -> Entry:
+async def found(service: Service, name: str) -> tuple[Entry, Reading]:
+    """A sweep, and what its study says; a thread is asked for it only where it is not known."""
+    entry = looking.known_entry(service, name)
+    reading = service.readings.known(entry.sweep.name) if entry is not None else None
+    if entry is not None and reading is not None:
+        return entry, reading
+    return await run_in_threadpool(_looked_up, service, name)
+
+
+def _looked_up(service: Service, name: str) -> tuple[Entry, Reading]:
+    entry = looking.entry_named(service, name)
+    return entry, looking.reading_of(service, entry)
+
+
+async def named_entry(name: SweepName, service: CurrentService) -> Entry:
     """The sweep that a path names."""
-    return looking.entry_named(service, name)
+    known = looking.known_entry(service, name)
+    return known if known else await run_in_threadpool(looking.entry_named, service, name)
 
 
 NamedEntry = Annotated[Entry, Depends(named_entry)]
 
 
-def named_reading(entry: NamedEntry, service: CurrentService) -> Reading:
-    """What the study of the sweep that a path names says."""
-    return looking.reading_of(service, entry)
+async def named_reading(request: Request, name: SweepName, service: CurrentService) -> Reading:
+    """What the study of the sweep that a path names says: what the route was chosen by, if any."""
+    reading: Reading | None = getattr(request.state, "reading", None)
+    return reading if reading is not None else (await found(service, name))[1]
 
 
 NamedReading = Annotated[Reading, Depends(named_reading)]
 
 
-def named_trial(entry: NamedEntry, number: TrialNumber, service: CurrentService) -> Trial:
+async def named_trial(reading: NamedReading, number: TrialNumber) -> Trial:
     """The trial that a path names."""
-    return looking.trial_of(service, entry, number)
+    return looking.trial_in(reading, number)
 
 
 NamedTrial = Annotated[Trial, Depends(named_trial)]

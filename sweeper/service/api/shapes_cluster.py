@@ -8,7 +8,7 @@ from sweeper.service.api.shape import Number, Shape
 from sweeper.service.states import Priority, SweepState
 
 if TYPE_CHECKING:
-    from sweeper.service.machines import Machine
+    from sweeper.service.machines import Gpu, Machine
     from sweeper.service.state.sweeps import Entry
 
 
@@ -49,6 +49,30 @@ class PlaceShape(Shape):
         )
 
 
+class GpuShape(Shape):
+    """A GPU, as its own driver tells of it."""
+
+    index: int
+    name: str
+    memory: Number
+    """Bytes."""
+    memory_used: Number
+    """Bytes that are taken, by whichever program."""
+    busy: Number
+    """In which part of the last while it was busy, 0 to 1; null where that is not known."""
+
+    @classmethod
+    def of(cls, gpu: Gpu) -> Self:
+        """That of a GPU."""
+        return cls(
+            index=gpu.index,
+            name=gpu.name,
+            memory=gpu.memory,
+            memory_used=gpu.memory_used,
+            busy=gpu.busy,
+        )
+
+
 class MachineShape(Shape):
     """A machine of the cluster."""
 
@@ -58,18 +82,24 @@ class MachineShape(Shape):
     alive: bool
     cpus: Number
     cpus_free: Number
+    cpus_others: Number
+    """CPUs that programs other than this service's sweeps have."""
     gpus: Number
     gpus_free: Number
+    gpus_others: Number
+    """GPUs that such programs have."""
     memory: Number
     """Bytes that trials may have."""
     memory_free: Number
+    devices: list[GpuShape]
+    """Its GPUs as they are now; none where that is not known."""
     sweeps: list[str]
     """Sweeps that have workers there."""
 
     @classmethod
     def of(cls, machine: Machine, names: dict[str, str]) -> Self:
         """That of a machine; `names` are the sweeps of jobs."""
-        total, free = machine.total, machine.free
+        total, free, others = machine.total, machine.free, machine.others
         return cls(
             id=machine.id,
             name=machine.name,
@@ -77,9 +107,12 @@ class MachineShape(Shape):
             alive=machine.alive,
             cpus=total.get("CPU", 0.0),
             cpus_free=free.get("CPU", 0.0),
+            cpus_others=others.get("CPU", 0.0),
             gpus=total.get("GPU", 0.0),
             gpus_free=free.get("GPU", 0.0),
+            gpus_others=others.get("GPU", 0.0),
             memory=total.get("memory"),
             memory_free=free.get("memory"),
+            devices=[GpuShape.of(gpu) for gpu in machine.gpus],
             sweeps=sorted(names[job] for job in machine.jobs if job in names),
         )

@@ -80,7 +80,6 @@ class TrickShape(Shape):
     summary: str
     formula: str
     paper: str
-    source: list[str]
     knobs: list[KnobShape]
     requires: list[str]
     conflicts: dict[str, str]

@@ -126,7 +126,7 @@ def list_sweeps(
 
 
 @sweeps.get("/sweeps/{name:part}")
-def get_sweep(entry: NamedEntry, caller: CurrentCaller) -> SweepDetail:
+async def get_sweep(entry: NamedEntry, caller: CurrentCaller) -> SweepDetail:
     """Look at one sweep, by name or id."""
     return SweepDetail.of(entry, caller)
 

@@ -9,7 +9,7 @@ from fastapi.responses import FileResponse
 
 from sweeper.service.actions import orders, pictures, submitting
 from sweeper.service.actions.submitting import Submission
-from sweeper.service.api.caching import NOT_MODIFIED, VersionedReading
+from sweeper.service.api.caching import VersionedReading, versioned
 from sweeper.service.api.paging import Cursor, Limit, cursor_after, page_of, read_cursor
 from sweeper.service.api.routing import (
     CONFLICT,
@@ -41,6 +41,7 @@ from sweeper.service.readings import Reading
 from sweeper.standings.values import is_number, sign
 from sweeper.trial import Role, Trial, TrialState
 
+told = versioned("trials")
 trials = router("trials")
 writing = router("trials", "submit")
 
@@ -56,7 +57,7 @@ PNG: Responses = {
 }
 
 
-@trials.get("/sweeps/{name:part}/trials", responses=NOT_MODIFIED)
+@told.get("/sweeps/{name:part}/trials")
 def list_trials(
     reading: VersionedReading,
     state: Annotated[list[TrialState], Query(description="Only those in one of these.")] = [],  # noqa: B006
@@ -95,13 +96,13 @@ def list_trials(
     )
 
 
-@trials.get(_TRIAL, responses=NOT_MODIFIED)
+@told.get(_TRIAL)
 def get_trial(trial: NamedTrial, reading: VersionedReading) -> TrialDetail:
     """Look at one trial."""
     return TrialDetail.seen(trial, reading)
 
 
-@trials.get("/sweeps/{name:part}/curves", responses=NOT_MODIFIED)
+@told.get("/sweeps/{name:part}/curves")
 def get_curves(
     reading: VersionedReading,
     metric: Metrics = [],  # noqa: B006
@@ -119,7 +120,7 @@ def get_curves(
     return _curves(reading, chosen, metric)
 
 
-@trials.get(f"{_TRIAL}/curves", responses=NOT_MODIFIED)
+@told.get(f"{_TRIAL}/curves")
 def get_trial_curves(
     trial: NamedTrial,
     reading: VersionedReading,
@@ -229,6 +230,7 @@ def list_orders(name: SweepName, service: CurrentService) -> list[OrderShape]:
 
 def install(app: FastAPI) -> None:
     """Add the routes."""
+    app.include_router(told)
     app.include_router(trials)
     app.include_router(writing)
 

@@ -13,7 +13,7 @@ from functools import partial
 from sweeper.errors import SweeperError
 from sweeper.service.dispatching import asking
 from sweeper.service.dispatching.hands import Hands, Jobs
-from sweeper.service.dispatching.states import Heartbeats, Life, Step, next_step, rests
+from sweeper.service.dispatching.states import Heartbeats, Life, Step, closes, next_step, rests
 from sweeper.service.queue.arrange import Lease, arrange
 from sweeper.service.queue.asking import Machine
 from sweeper.service.state import dispatch
@@ -134,7 +134,7 @@ class Term:
         beginning = sum(sweep.lease.state == "starting" for sweep in sweeps)
         for sweep in sweeps:
             _write(sweep, leases.get(sweep.id), now)
-            if _may_begin(sweep) and beginning < BEGUN_AT_ONCE:
+            if _may_begin(sweep, now) and beginning < BEGUN_AT_ONCE:
                 beginning += 1
                 sweep = replace(sweep, driver=dispatch.begin_driver(session, sweep))
                 if _become(sweep, Step("starting", sweep.lease.message, sweep.lease.starts), now):
@@ -184,7 +184,9 @@ class Term:
         self._to_do.append((self._hands, what, action))
 
 
-def _may_begin(sweep: Pending) -> bool:
+def _may_begin(sweep: Pending, now: float) -> bool:
+    if closes(sweep):
+        return not rests(sweep, now)
     return sweep.lease.parallel > 0 and not sweep.driven and sweep.wanted == "run"
 
 

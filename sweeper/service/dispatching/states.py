@@ -25,9 +25,15 @@ SILENT = 30.0
 """Seconds without a heartbeat after which a driver is taken for dead."""
 
 STARTS = 6
-"""Drivers in a row that may end before any trial begins."""
+"""Drivers in a row that may end before any trial begins, or before they have closed a sweep that
+is to end."""
+
+PAUSE = 5.0
+"""Seconds between a driver that ended before it did anything and the next; doubled each time."""
 
 _WOUND_UP: dict[str, SweepState] = {"stop": "stopped", "cancel": "cancelled", "pause": "paused"}
+_ENDING = ("stop", "cancel")
+
 _NOTHING_DONE = ("starting", "rehearsing")
 """Phases in which a driver has not asked for a trial yet."""
 
@@ -110,6 +116,8 @@ def _without_driver(sweep: Pending) -> Step:
     if state in ENDS:
         return Step(state, lease.message, lease.starts)
     wound_up = _WOUND_UP.get(sweep.wanted)
+    if closes(sweep):
+        return Step("queued", lease.message, lease.starts)
     if wound_up is not None:
         same = wound_up == state
         return Step(wound_up, lease.message if same else "", lease.starts, obeyed=sweep.asked)
@@ -126,8 +134,12 @@ def _state_of(sweep: Pending, driver: Driver) -> SweepState:
 
 def _interrupted(sweep: Pending, driver: Driver, why: str) -> Step:
     """A driver has ended in the middle of its work: another one goes on, unless nobody wants that
-    any more, or none of them gets as far as a trial."""
-    wound_up = _WOUND_UP.get(sweep.wanted)
+    any more, or none of them gets as far as a trial. Where the sweep is to end and its driver was
+    lost, another one only closes it."""
+    wound_up, tried = _WOUND_UP.get(sweep.wanted), sweep.lease.starts + 1
+    lost = driver.outcome is None and sweep.deleted is None
+    if lost and sweep.wanted in _ENDING and tried < STARTS:
+        return Step("queued", why, tried, settled=True)
     if wound_up is not None:
         return Step(wound_up, why, settled=True, obeyed=sweep.asked)
     starts = 0 if _has_begun(driver) else sweep.lease.starts + 1
@@ -142,10 +154,17 @@ def _has_begun(driver: Driver) -> bool:
     return driver.at_work > 0 or driver.phase not in _NOTHING_DONE
 
 
+def closes(sweep: Pending) -> bool:
+    """Whether a driver is still to be started for it, to close what a lost one has left open."""
+    lease = sweep.lease
+    is_to_end = sweep.wanted in _ENDING and lease.state not in ENDS
+    return is_to_end and sweep.left_open and lease.starts < STARTS
+
+
 def rests(sweep: Pending, now: float) -> float:
     """For how many more seconds no driver of the sweep is begun: the longer, the more have ended
     before they did anything. `now` is in Unix seconds."""
     starts = sweep.lease.starts
     if not starts or sweep.driven:
         return 0.0
-    return max(0.0, sweep.lease.since + math.ldexp(5.0, starts - 1) - now)
+    return max(0.0, sweep.lease.since + math.ldexp(PAUSE, starts - 1) - now)

@@ -93,12 +93,14 @@ def _drive(post: Post, home: Home, row: Row, told: Told, run: Callable[..., Outc
 
 
 def _in_view_of(word: Word, steering: ServiceSteering, state: str, message: str) -> tuple[str, str]:
-    """How the sweep ended, in view of what is wanted now: one that has ended at another's word, or
-    at its driver's own, has only been interrupted where it is to run."""
+    """How the sweep ended, in view of what is wanted now: one that has ended at another's word, at
+    its driver's own, or by limits that it has no more, was only interrupted where it is to run."""
     if state == "cancelled" and steering.stood_aside:
         return "interrupted", ""
     if state in ("stopped", "cancelled") and steering.obeyed and word.wanted == "run":
         return "interrupted", message
+    if steering.within not in (None, word.limits) and word.wanted == "run":
+        return "interrupted", "its limits were changed as it came to its end"
     return state, message
 
 

@@ -54,7 +54,7 @@ class Post:
         self._lock = threading.Lock()
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._correspond, name="post", daemon=True)
-        self._word = Word("run", 0.0, 0, False)
+        self._word = Word("run", 0.0, 0, False, {})
         self._orders: tuple[Order, ...] = ()
         self._superseded: Superseded | None = None
         self._events: list[Happened] = []

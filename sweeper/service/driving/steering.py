@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from sweeper.home import Request, SweepFolder
 from sweeper.scheduling.attempts import node_of
 from sweeper.scheduling.steering import Order, Pulse, Steering
 from sweeper.service.driving.post import Post
+from sweeper.sweepfile.sections import Limits
 
 IDLE = 120.0
 """Seconds without a trial, and without a lease for one, after which a driver ends."""
@@ -35,6 +37,9 @@ class ServiceSteering(Steering):
         """The last that was answered."""
         self.stood_aside = False
         """Whether it was the driver's own wish to end."""
+        self.within: Mapping[str, Any] | None = None
+        """The limits that it has last been told; None before that."""
+        self._within: Limits | None = None
 
     def asked(self) -> Request | None:
         word = self._post.word
@@ -47,6 +52,12 @@ class ServiceSteering(Steering):
 
     def parallel(self) -> int | None:
         return self._post.word.parallel
+
+    def limits(self) -> Limits:
+        told = self._post.word.limits
+        if self._within is None or told != self.within:
+            self.within, self._within = told, Limits.model_validate(told)
+        return self._within
 
     def orders(self) -> Sequence[Order]:
         self._post.check()

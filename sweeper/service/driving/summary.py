@@ -9,6 +9,7 @@ from statistics import fmean
 
 from sweeper.scheduling.events import (
     Event,
+    LimitsChanged,
     PhaseChanged,
     ProtocolChanged,
     SweepStarted,
@@ -52,7 +53,12 @@ class Summary:
                 self._note(budget=self._planned)
                 self.write()
             case PhaseChanged(phase="finishing"):
-                self._note(phase="finishing", wants=0)  # others may have its lease
+                # All its workers have gone: others may have its lease.
+                self._note(phase="finishing", wants=0, at_work=0, machines={})
+            case LimitsChanged():
+                self._sweep, self._planned = event.sweep, event.budget or None
+                self._note(budget=self._planned)
+                self.write()
             case ProtocolChanged():
                 self._protocol = dict(event.protocol)
             case TrialStarted():

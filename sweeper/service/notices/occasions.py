@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Literal
 
-from sweeper.wording import duration
+from sweeper.wording import duration, over_of
 
 if TYPE_CHECKING:
     from sweeper.service.state.sweeps import Entry
@@ -93,7 +93,9 @@ def _ending(entry: Entry) -> Iterator[Notice]:
     occasion: Occasion = "failed" if state == "failed" else "ended"
     words = f"{entry.sweep.name} {_ENDED.get(state, state)}"
     if entry.driver:
-        words += f", {entry.driver.over} of {entry.driver.budget or '?'} trials over"
+        budget = entry.driver.budget
+        over = min(entry.driver.over, budget or entry.driver.over)  # it counts confirmations too
+        words += f", {over_of(over, budget)} trials over"
         words += f"; best {best}" if (best := entry.driver.best.get("words")) else ""
     words += f". {message}" if message else "."
     yield Notice(occasion, f"{state} {entry.lease.since}", words)

@@ -17,6 +17,7 @@ from sweeper.report import gallery, markup, summary, what_matters
 from sweeper.report import sections as report
 from sweeper.report.effects import SIGNIFICANT, effects_of
 from sweeper.report.lines import MANY
+from sweeper.report.long_enough import long_enough
 from sweeper.report.page import results_first
 from sweeper.results import finished_tables, table_of
 from sweeper.service.pages import addresses, drawing
@@ -73,6 +74,7 @@ def sections_of(standings: Standings) -> list[Section]:
     ]
     return [
         *(of_ablation if standings.sweep.is_ablation else of_search),
+        Section("budget", "Was the search long enough?", _of(long_enough)),
         Section("stops", "Trials that ended early", _of(report.stops)),
         Section("gallery", "Gallery", _gallery, late=True),
         Section("protocol", "How it was measured", _of(summary.protocol)),

@@ -12,7 +12,9 @@ beyond that (another's sweep, an admin's page), it asks itself, see `permission`
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import hmac
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from http.cookies import CookieError, SimpleCookie
@@ -33,6 +35,7 @@ from sweeper.service.state import accounts
 from sweeper.service.state.accounts import Caller
 from sweeper.service.state.accounts import Scope as TokenScope
 from sweeper.service.state.database import Database, DatabaseError
+from sweeper.service.state.unwritten import Unwritten
 
 COOKIE = "sweeper_session"
 CSRF_HEADER = "x-csrf-token"
@@ -87,12 +90,14 @@ class Guard:
         app: ASGIApp,
         settings: ServiceSettings,
         database: Database,
+        lookups: Unwritten,
         told: Told,
         openings: Openings = Openings(),
     ) -> None:
         self._app = app
         self._settings = settings
         self._database = database
+        self._lookups = lookups
         self._told = told
         self._openings = openings
         self._attempts = Attempts()
@@ -163,7 +168,7 @@ class Guard:
             if path == "/login":
                 state["failed"] = lambda: self._attempts.failed(client)
             return receive
-        caller = await run_in_threadpool(self._caller, headers)
+        caller = self._known(headers) or await run_in_threadpool(self._caller, headers)
         if caller is None:
             if headers.get("authorization") is not None:
                 # Only who fails is held up: others have the same address, behind a proxy or a
@@ -184,22 +189,46 @@ class Guard:
             )
         return receive
 
+    def _known(self, headers: Headers) -> Caller | None:
+        """Who asks, where that was looked up and nobody has written to the database since."""
+        caller: Caller | None = self._lookups.known(_key(headers))
+        if caller is None or caller.until < time.time() or not accounts.is_used(caller.token):
+            return None
+        return caller
+
     def _caller(self, headers: Headers) -> Caller | None:
-        """Who asks, by token or by cookie."""
-        kind, _, words = headers.get("authorization", "").partition(" ")
-        cookie = _cookie(headers)
+        """Who asks, by token or by cookie, as the database has it now."""
+        kind, words = _credential(headers)
+        version = self._lookups.version()
         with self._database.reading() as session:
-            if kind:
-                caller = None
-                if kind.lower() == "bearer":
-                    caller = accounts.caller_with_token(session, words.strip())
-            else:
-                caller = accounts.caller_with_cookie(session, cookie) if cookie else None
-        if caller is not None and not accounts.is_used(caller.token):
+            caller = None
+            if kind == "token":
+                caller = accounts.caller_with_token(session, words)
+            elif kind == "cookie":
+                caller = accounts.caller_with_cookie(session, words)
+        if caller is None:
+            return None
+        self._lookups.keep(version, _key(headers), caller)
+        if not accounts.is_used(caller.token):
             # A full disk is no reason to let nobody in.
             with contextlib.suppress(DatabaseError), self._database.writing() as session:
                 accounts.note_use(session, caller.token)
         return caller
+
+
+def _credential(headers: Headers) -> tuple[str, str]:
+    """What says who asks, and of which kind it is: a token goes before a cookie."""
+    kind, _, words = headers.get("authorization", "").partition(" ")
+    if kind:
+        return ("token", words.strip()) if kind.lower() == "bearer" else ("", "")
+    cookie = _cookie(headers)
+    return ("cookie", cookie) if cookie else ("", "")
+
+
+def _key(headers: Headers) -> tuple[str, bytes]:
+    """Under what it is kept who that is: what opens something lies about nowhere."""
+    kind, words = _credential(headers)
+    return kind, hashlib.sha256(words.encode()).digest()
 
 
 def cookie_of(headers: Headers) -> str | None:

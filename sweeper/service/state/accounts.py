@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import math
 import secrets
 import time
 from collections.abc import Collection
@@ -63,12 +64,14 @@ class Scope(IntEnum):
 @dataclass(frozen=True)
 class Caller:
     """Who sends a request, and with what. `csrf` is what a browser's forms must carry; None where a
-    token came with the request itself. `address` is where the request comes from."""
+    token came with the request itself. `address` is where the request comes from, `until` when the
+    token or the browser's session ends by itself."""
 
     person: Person
     token: Token
     csrf: str | None = None
     address: str = ""
+    until: float = math.inf
 
     @property
     def scope(self) -> Scope:
@@ -175,7 +178,7 @@ def caller_with_token(session: Session, words: str) -> Caller | None:
     same = hmac.compare_digest(_hash(secret), token.hash if token else _hash(PREFIX))
     if token is None or not same:
         return None
-    return _caller(session, token, None)
+    return _caller(session, token, None, math.inf)
 
 
 def valid_tokens(session: Session, identifiers: Collection[str]) -> set[str]:
@@ -215,7 +218,7 @@ def caller_with_cookie(session: Session, words: str) -> Caller | None:
     if browser is None or browser.expires < time.time():
         return None
     token = session.get(Token, browser.token_id)
-    return _caller(session, token, browser.csrf) if token else None
+    return _caller(session, token, browser.csrf, browser.expires) if token else None
 
 
 def is_used(token: Token) -> bool:
@@ -230,11 +233,12 @@ def note_use(session: Session, token: Token) -> None:
         kept.used = time.time()
 
 
-def _caller(session: Session, token: Token, csrf: str | None) -> Caller | None:
+def _caller(session: Session, token: Token, csrf: str | None, until: float) -> Caller | None:
     if not _is_valid(token):
         return None
     person = session.get(Person, token.person_id)
-    return Caller(person, token, csrf) if person else None
+    until = until if token.expires is None else min(until, token.expires)
+    return Caller(person, token, csrf, until=until) if person else None
 
 
 def _is_valid(token: Token) -> bool:

@@ -38,6 +38,16 @@ class Pending:
         """Whether a driver is out there, or about to be."""
         return self.driver is not None and self.driver.attempt > self.lease.settled
 
+    @property
+    def left_open(self) -> bool:
+        """Whether its last driver was lost, so that what there is of it in MLflow still runs there:
+        who stops it has another one close that. What is deleted, `erase` closes."""
+        driver = self.driver
+        if driver is None or self.driven or self.deleted is not None:
+            return False
+        begun = driver.heartbeat is not None or driver.cpu_seconds + driver.gpu_seconds > 0
+        return driver.outcome is None and begun
+
     def job(self, attempt: int) -> str:
         """The name of the job that is this attempt at it: with a part of the id, since another
         sweep may have had the name, and jobs are remembered."""

@@ -7,8 +7,9 @@ being begun until the transaction ends.
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
@@ -23,12 +24,13 @@ TRIAL_KINDS = ("trial_started", "trial_evaluated", "trial_ended")
 @dataclass(frozen=True)
 class Word:
     """What a driver is told: what is wanted of its sweep, since when, how many trials may be at
-    work, and whether somebody has ordered something for one of them."""
+    work, whether somebody has ordered something for one of them, and the sweep's limits."""
 
     wanted: Wanted
     asked: float
     parallel: int
     ordered: bool
+    limits: Mapping[str, Any]
 
 
 def word(session: Session, sweep_id: str, attempt: int) -> Word:
@@ -41,7 +43,7 @@ def word(session: Session, sweep_id: str, attempt: int) -> Word:
     row = session.execute(
         select(
             *(Sweep.wanted, Sweep.asked, Lease.parallel, waits),
-            *(Lease.settled, Driver.attempt),
+            *(Sweep.spec["limits"], Lease.settled, Driver.attempt),
         )
         .join(Lease, Lease.sweep_id == Sweep.id)
         .join(Driver, Driver.sweep_id == Sweep.id)
@@ -49,9 +51,9 @@ def word(session: Session, sweep_id: str, attempt: int) -> Word:
     ).first()
     if row is None:
         raise Superseded("the sweep was deleted")
-    wanted, asked, parallel, ordered, settled, newest = row
+    wanted, asked, parallel, ordered, limits, settled, newest = row
     _check(attempt, newest, settled)
-    return Word(cast(Wanted, wanted), asked, parallel, ordered)
+    return Word(cast(Wanted, wanted), asked, parallel, ordered, limits)
 
 
 def speaking(session: Session, sweep_id: str, attempt: int) -> Driver:

@@ -18,7 +18,7 @@ from trials.data.faults import SettingError, require_file, require_folder
 from trials.data.file_source import FileSource
 from trials.data.intake import Tally
 from trials.data.resize import fit_arrays
-from trials.data.source import DataPath, Size
+from trials.data.source import DataPath, DataSource, Size
 from trials.part import knob
 
 SIDE = 32
@@ -66,6 +66,12 @@ class Cifar10(FileSource):
 
     def inspections(self) -> Sequence[Callable[[], object]]:
         return (self.files,)
+
+    def test_split(self) -> DataSource.Config | None:
+        if self.config.split != "train":
+            return None
+        apart: DataSource.Config = self.config.model_copy(update={"split": "test", "holdout": 0.0})
+        return apart
 
     def files(self) -> list[Path]:
         folder = require_folder(self.config.path.expanduser(), "path", EXPECTED)

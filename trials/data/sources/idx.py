@@ -24,7 +24,7 @@ from trials.data.faults import SettingError, require_file
 from trials.data.file_source import FileSource
 from trials.data.intake import Tally
 from trials.data.resize import fit_arrays
-from trials.data.source import DataPath, Size
+from trials.data.source import DataPath, DataSource, Size
 from trials.part import knob
 
 IMAGES_EXPECTED = "an idx file of images (magic number 0x00000803), or a folder with one"
@@ -49,6 +49,9 @@ class Idx(FileSource):
             None, "the file of labels; null: beside the images in a folder, none for a file"
         )
         size: Size | None = knob(None, "side of the images, in pixels; null to keep theirs")
+        fit: Literal["resize", "pad"] = knob(
+            "resize", "how smaller images get to that size: enlarged, or with black around them"
+        )
 
     @property
     def labelled(self) -> bool:
@@ -63,6 +66,17 @@ class Idx(FileSource):
 
     def inspections(self) -> Sequence[Callable[[], object]]:
         return (self.item_shape, self._check_labels)
+
+    def test_split(self) -> DataSource.Config | None:
+        place = self.config.path.expanduser()
+        if not place.is_dir():
+            return None
+        pair = {
+            "path": _in_folder(place, "images", "t10k"),
+            "labels": _in_folder(place, "labels", "t10k"),
+        }
+        apart: DataSource.Config = self.config.model_copy(update={**pair, "holdout": 0.0})
+        return apart
 
     def files(self) -> list[Path]:
         place = self.config.path.expanduser()
@@ -84,7 +98,7 @@ class Idx(FileSource):
         return Reading(
             shape=(channels, side, side),
             total=count,
-            blocks=_blocks(files, (count, height, width), side),
+            blocks=_blocks(files, (count, height, width), side, pad=self.config.fit == "pad"),
             tally=tally,
         )
 
@@ -108,7 +122,9 @@ class Idx(FileSource):
         return {"path": str(folder / "images.gz"), "labels": str(folder / "labels")}
 
 
-def _blocks(files: Sequence[Path], shape: tuple[int, int, int], side: int) -> Iterator[Block]:
+def _blocks(
+    files: Sequence[Path], shape: tuple[int, int, int], side: int, *, pad: bool
+) -> Iterator[Block]:
     labels = None
     if len(files) > 1:
         with _unpacked(files[1], "labels") as stream:
@@ -122,7 +138,7 @@ def _blocks(files: Sequence[Path], shape: tuple[int, int, int], side: int) -> It
         for images in blocks(stream, shape[0], (1, *shape[1:]), str(files[0])):
             part = None if labels is None else labels[start : start + len(images)]
             start += len(images)
-            yield Block(fit_arrays(images, side, channels=1), part)
+            yield Block(fit_arrays(images, side, channels=1, pad=pad), part)
 
 
 def _dimensions(file: Path, rank: int, knob: str, expected: str) -> tuple[int, ...]:
@@ -157,16 +173,19 @@ def _is_gzip(file: Path) -> bool:
         return stream.read(2) == b"\x1f\x8b"
 
 
-def _in_folder(folder: Path, what: Literal["images", "labels"]) -> Path:
-    """The training file of a folder, whatever separators its name uses."""
-    files = sorted(folder.glob(f"*train-{what}[-.]idx?-ubyte*"))
+def _in_folder(
+    folder: Path, what: Literal["images", "labels"], split: Literal["train", "t10k"] = "train"
+) -> Path:
+    """The training or test file of a folder, whatever separators its name uses."""
+    files = sorted(folder.glob(f"*{split}-{what}[-.]idx?-ubyte*"))
+    kind = {"train": "training", "t10k": "test"}[split]
     if not files:
         raise SettingError(
-            "path", f"{folder} has no training {what}", f"train-{what}-idx…-ubyte[.gz]"
+            "path", f"{folder} has no {kind} {what}", f"{split}-{what}-idx…-ubyte[.gz]"
         )
     if len(files) > 1:
         names = ", ".join(file.name for file in files)
         raise SettingError(
-            "path", f"{folder} has several training {what}: {names}", "the path of one"
+            "path", f"{folder} has several {kind} {what}: {names}", "the path of one"
         )
     return files[0]

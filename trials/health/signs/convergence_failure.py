@@ -1,7 +1,7 @@
 """Convergence failure: the discriminator is certain of everything, and nothing recovers.
 
 "The generator score reaches near zero and the discriminator score reaches near one. [...] If the
-score does not recover from these values for many iterations, it is better to stop training" (004).
+score does not recover from these values for many iterations, it is better to stop training" (seri).
 A certain discriminator alone is no failure: critics are, and so are most discriminators late in
 training. So the samples must be bad as well (an FID of at least `poor` times that of the mean
 image) and must not be getting better.
@@ -26,7 +26,9 @@ class ConvergenceFailure(Sign):
         " false labels (label_flipping), spectral_norm; or give the players two time scales, or"
         " another loss (wgan with gradient_penalty, hinge)."
     )
-    source = "004, 003"
+    source = (
+        'seri, "All About Training GAN"; Raj 2019, "Advances in Generative Adversarial Networks"'
+    )
     ends_as = "failed"
     examples = ({"fid": (50.0, 50.1, 50.2), "accuracy_real": (1.0,), "accuracy_fake": (0.99,)},)
 

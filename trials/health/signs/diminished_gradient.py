@@ -1,11 +1,12 @@
 """Diminished gradient: the generator's gradient has fallen by orders of magnitude and stays there.
 
 "The discriminator gets too successful that the generator gradient vanishes and learns nothing"
-(004); the reason is the constant divergence of distributions that do not overlap (001). Measured
-against the largest gradient norm that an evaluation of this training saw, which is an average that
-the vanishing itself has often begun to lower; hence a threshold of one and a half orders. A
-gradient also falls when a wild beginning calms down, and when the game is won: so the
-discriminator must be certain and the samples bad as well, as for convergence_failure.
+(seri); the reason is the constant divergence of distributions that do not overlap (Arjovsky and
+Bottou 2017, arXiv:1701.04862). Measured against the largest gradient norm that an evaluation of
+this training saw, which is an average that the vanishing itself has often begun to lower; hence a
+threshold of one and a half orders. A gradient also falls when a wild beginning calms down, and
+when the game is won: so the discriminator must be certain and the samples bad as well, as for
+convergence_failure.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ class DiminishedGradient(Sign):
         " weaken the discriminator by instance_noise or label_smoothing, or lower its learning"
         " rate."
     )
-    source = "004, 001"
+    source = 'seri, "All About Training GAN"; Arjovsky and Bottou 2017, arXiv:1701.04862'
     ends_as = "failed"
     examples = (
         {

@@ -3,8 +3,6 @@
 Exploding is absolute: no discriminator has a use for scores of tens of thousands, nor a player for
 a gradient norm as large. On digits healthy trainings stay below 20 in both, a learning rate of 0.1
 survived by Adam reaches 700, and a critic without a Lipschitz control goes to millions.
-
-Sources: 003 (drawbacks; gradient penalty), 000 (WGAN-GP against exploding gradients).
 """
 
 from __future__ import annotations
@@ -25,7 +23,10 @@ class Divergence(Sign):
         "Lower both learning rates, or the discriminator's first; limit the discriminator by"
         " spectral_norm or a gradient penalty (gradient_penalty, r1)."
     )
-    source = "003, 000"
+    source = (
+        'Raj 2019, "Advances in Generative Adversarial Networks"; '
+        'Hui 2018, "GAN: Ways to Improve GAN Performance"'
+    )
     ends_as = "failed"
     examples = ({"score_largest": (5e4,)}, {"gradient_generator": (5e4,)})
 

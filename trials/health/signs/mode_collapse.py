@@ -1,6 +1,6 @@
 """Mode collapse: samples far less diverse than the data.
 
-"The GAN produces a small variety of images with many duplicates" (004). Three signs, each in
+"The GAN produces a small variety of images with many duplicates" (seri). Three signs, each in
 feature space and each against the real data: the mean distance between two samples, the share of
 samples that have a near duplicate, and the share of the data's classes or modes that is reached.
 One of them must persist while FID makes no progress: a young generator is narrow too, but learns.
@@ -25,7 +25,11 @@ class ModeCollapse(Sign):
         " packing; impair it by false labels for real images (label_flipping); or unrolled,"
         " feature_matching, a wasserstein loss, a larger generator."
     )
-    source = "004, 003, 001"
+    source = (
+        'seri, "All About Training GAN"; '
+        'Raj 2019, "Advances in Generative Adversarial Networks"; '
+        '"GAN tricks", 2020'
+    )
     ends_as = "stopped"
     examples = (
         {"fid": (50.0, 50.1, 50.2), "diversity": (0.2,)},

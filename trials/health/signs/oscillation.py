@@ -1,7 +1,7 @@
 """Oscillation: the generator moves between narrow sets of samples and arrives nowhere.
 
 "They progress from generating one kind of sample to generating another kind of sample without
-eventually reaching equilibrium" (004). Seen as the mean feature of the samples: over the window
+eventually reaching equilibrium" (seri). Seen as the mean feature of the samples: over the window
 it travels far from evaluation to evaluation (in units of the distance between two real images),
 yet ends near where it has been, and FID makes no progress.
 """
@@ -27,7 +27,9 @@ class Oscillation(Sign):
         "Damp the game: ema, historical_averaging, experience_replay, lower learning rates or"
         " smaller Adam momentum, two time scales, unrolled."
     )
-    source = "004, 003"
+    source = (
+        'seri, "All About Training GAN"; Raj 2019, "Advances in Generative Adversarial Networks"'
+    )
     ends_as = "stopped"
     examples = ({"fid": (50.0, 50.1, 50.2), "position": ((0.0, 0.0, 0.0), (0.5, 0.0, 0.0))},)
 

@@ -1,7 +1,7 @@
 """Past its best: FID is worse than its best by a margin and has been for long.
 
 "BigGAN [...] reaches better performance in fewer iterations, but becomes unstable and even
-collapses afterward" (000). Training on is waste: the best generator is already kept. Small rises
+collapses afterward" (Hui). Training on is waste: the best generator is already kept. Small rises
 do not count: an FID near its floor doubles by chance, and in a plane it rises while a shapeless
 cloud, whose mean and covariance are right early on, turns into modes.
 """
@@ -24,7 +24,10 @@ class PastBest(Sign):
         "The best generator is kept; stop here. To get further: let learning rates decay, ema,"
         " a regularised discriminator (r1, spectral_norm, lecam) or diff_augment on little data."
     )
-    source = "000, 003"
+    source = (
+        'Hui 2018, "GAN: Ways to Improve GAN Performance"; '
+        'Raj 2019, "Advances in Generative Adversarial Networks"'
+    )
     ends_as = "stopped"
     examples = ({"fid": (30.0,)},)
 

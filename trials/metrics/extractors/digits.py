@@ -30,9 +30,9 @@ from trials.metrics.extractor import (
     Weights,
     quantise,
     read_weights,
-    require_images,
     require_state,
 )
+from trials.metrics.feature_network import convolved, to_form
 from trials.part import knob
 from trials.problems import Problem
 
@@ -48,9 +48,9 @@ class DigitsNetwork(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.edges = _block(1, 32)
-        self.strokes = _block(32, 64)
-        self.shapes = _block(64, FEATURES)
+        self.edges = convolved(1, 32)
+        self.strokes = convolved(32, 64)
+        self.shapes = convolved(64, FEATURES)
         self.head = nn.Linear(FEATURES, CLASSES)
 
     def activations(self, x: Tensor) -> list[Tensor]:
@@ -63,29 +63,6 @@ class DigitsNetwork(nn.Module):
         """Features (n, 64) and logits (n, 10)."""
         features = self.activations(x)[-1].mean(dim=(2, 3))
         return features, self.head(features)
-
-
-def _block(inputs: int, outputs: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(inputs, outputs, 3, padding=1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()
-    )
-
-
-def to_network_size(images: Tensor) -> Tensor:
-    """Images (n, C, H, W) as (n, 1, 8, 8) by the rule in the module docstring.
-
-    Raises:
-        ExtractorError: they are not square, or no multiple of 8 pixels.
-    """
-    require_images(images, "digits")
-    height, width = images.shape[-2:]
-    if height != width or height % SIZE:
-        raise ExtractorError(
-            f"the digits extractor takes square images of a multiple of {SIZE} pixels,"
-            f" got {height}×{width}"
-        )
-    grey = images.mean(dim=1, keepdim=True)
-    return grey if height == SIZE else F.avg_pool2d(grey, height // SIZE)
 
 
 class DigitsExtractor(Extractor):
@@ -137,16 +114,18 @@ class DigitsExtractor(Extractor):
 
     @torch.no_grad()
     def __call__(self, images: Tensor) -> Features:
-        require_images(images, self.key)
         levels = quantise(images).to(self._device(), torch.float32)
-        return Features(*self.network(to_network_size(levels / 127.5 - 1)))
+        return Features(*self.network(self._seen(levels / 127.5 - 1)))
 
     def layers(self, images: Tensor) -> list[Tensor]:
-        return self.network.activations(to_network_size(images.to(self._device())))
+        return self.network.activations(self._seen(images.to(self._device())))
 
     def training_features(self) -> Tensor | None:
         shipped = self.fingerprint == digits_facts()["sha256"]
         return self(open_data(Digits.Config()).images).features if shipped else None
+
+    def _seen(self, images: Tensor) -> Tensor:
+        return to_form(images, 1, SIZE, self.key)
 
     def _device(self) -> torch.device:
         return self.network.head.weight.device

@@ -47,10 +47,16 @@ from trials.problems import Problem
 
 PACKAGE = "torch_fidelity"
 MODULE = f"{PACKAGE}.feature_extractor_inceptionv3"
-MISSING = "the inception extractor needs torch-fidelity: pip install gan-sweeper[inception]"
+MISSING = (
+    "the inception extractor needs torch-fidelity: pip install gan-sweeper[inception]; without it, "
+    "evaluation.extractor: random or trained"
+)
 SHA256_STARTS_WITH = "6726825d"
 
-WAY_OUT = "the file, fetched elsewhere, as evaluation.extractor.weights; or another extractor"
+WAY_OUT = (
+    "the file, fetched elsewhere, as evaluation.extractor.weights; or an extractor that needs no "
+    "download: random, or trained on images of your own by `sweeper extractor train`"
+)
 PATIENCE_SECONDS = 10.0
 
 _importing = threading.Lock()

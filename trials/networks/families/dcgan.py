@@ -7,7 +7,8 @@ to `width` at full size, never above 8·width; a convolution and tanh make the i
 Discriminator: the first convolution makes `width` channels, each halving doubles them, up to
 8·width, until 4×4; a linear layer reads the maps. `depth: 1` is the paper's. `depth: 2` has
 a further convolution at every size, the full one included: the standard CNN of spectral
-normalisation (arXiv:1802.05957, table 3).
+normalisation (arXiv:1802.05957, table 3), which doubles the channels there (`doubles_at: keeping`)
+and has no normalisation at 4×4 in its generator (`bare_entry`).
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ def stages_from(plan: GeneratorPlan, make: LayerFactory, latent: int) -> list[nn
     """Everything from (N, latent) numbers to images, in stages of one size each."""
     channels = generator_channels(plan)
     entry = projection(make, latent, channels[0], bias=make.biased())
-    shaped = [*entry, *make.norm(channels[0]), make.activation()]
+    shaped = entry if plan.bare_entry else [*entry, *make.activated(channels[0])]
     stages = [sequence([*shaped, *make.inserted(SMALLEST, channels[0])])]
     for index in range(1, len(channels)):
         size = SMALLEST << index
@@ -112,9 +113,10 @@ def _units(plan: DiscriminatorPlan) -> list[tuple[bool, int, int]]:
     multiple = 1 if extra else 0
     while size > SMALLEST:
         size //= 2
-        multiple = min(WIDEST, 2 * multiple) if multiple else 1
-        outputs = plan.width * multiple
-        units += [(True, size, outputs), *[(False, size, outputs)] * extra]
+        before, multiple = multiple, min(WIDEST, 2 * multiple) if multiple else 1
+        halved = before if plan.doubles_at == "keeping" else multiple
+        units.append((True, size, plan.width * halved))
+        units += [(False, size, plan.width * multiple)] * extra
     return units
 
 
@@ -140,6 +142,10 @@ class Dcgan(Family):
                 "upsampling does"
             ),
         ] = 3
+        bare_entry: Annotated[
+            bool,
+            Field(description="no normalisation and activation between z's layer and the next"),
+        ] = False
         skip_z: knobs.SkipZ = "none"
         convolution: knobs.Convolution = "plain"
         bias: knobs.Bias = "auto"
@@ -152,6 +158,13 @@ class Dcgan(Family):
         depth: knobs.Convolutions = 2
         norm: knobs.DiscriminatorNorm = "none"
         downsample: knobs.Downsample = "strided"
+        doubles_at: Annotated[
+            Literal["halving", "keeping"],
+            Field(
+                description="which convolution doubles the channels: the one that halves the size, "
+                "or the next one, which keeps it (needs depth 2)"
+            ),
+        ] = "halving"
         activation: knobs.Activation = "leaky"
         init: knobs.Init = "normal"
         bias: knobs.Bias = "auto"
@@ -180,3 +193,11 @@ class Dcgan(Family):
     @classmethod
     def check_generator(cls, plan: GeneratorPlan) -> list[Problem]:
         return image_problems(plan)
+
+    @classmethod
+    def check_discriminator(cls, plan: DiscriminatorPlan) -> list[Problem]:
+        """With one convolution a size, none keeps it."""
+        if plan.doubles_at == "keeping" and plan.depth == 1:
+            path = "networks.discriminator.doubles_at"
+            return [Problem(path, "no convolution keeps the size at depth 1", "halving")]
+        return []

@@ -86,12 +86,12 @@ def _up_block(
     """norm, act, (double) conv, norm, act, conv; beside it a 1×1 convolution, doubled alike."""
     fan = outputs * make.outputs_per_channel
     # What a block adds to every place of a channel is taken away by the next normalisation.
-    bias = make.biased()
+    bias = make.biased(at_once=False)
     if keep:
-        first = [make.conv(inputs, fan, resolution=size, bias=bias)]
+        first = [make.conv(inputs, fan, resolution=size, bias=make.biased())]
         shortcut = []
     else:
-        first = upsample(make, plan.upsample, inputs, fan, size, bias=bias)
+        first = upsample(make, plan.upsample, inputs, fan, size, bias=make.biased())
         shortcut = upsample(make, plan.upsample, inputs, outputs, size, bias=bias, shortcut=True)
     main = [*make.norm(inputs), make.activation(), *first, *_gate(make)]
     main += [*make.norm(outputs), make.activation()]
@@ -116,11 +116,19 @@ def discriminator_multiples(size: int) -> tuple[list[int], list[int]]:
 
 
 def residual_discriminator(
-    plan: DiscriminatorPlan, halving: list[int], keeping: list[int], *, wide: bool
+    plan: DiscriminatorPlan,
+    halving: list[int],
+    keeping: list[int],
+    *,
+    wide: bool = False,
+    pool: type[nn.Module] = SumPool,
+    stem: bool = False,
 ) -> nn.Module:
     """A discriminator of residual blocks with these multiples of the width as channels.
 
-    A block that halves is `wide` where its inner channels are those it puts out, else narrow.
+    A block that halves is `wide` where its inner channels are those it puts out, else narrow. With
+    a `stem` a convolution stands before the first block, which is then like the others, and every
+    place of the last one's maps is a feature; without, `pool` makes one feature of each map.
     """
     make = LayerFactory(plan)
     entry = labelled_input(plan)
@@ -129,19 +137,25 @@ def residual_discriminator(
     blocks = [b for block in blocks for b in (block, *[(False, block[1])] * (plan.depth - 1))]
     blocks += [(False, plan.width * multiple) for multiple in keeping]
     trunk: list[nn.Module] = []
+    if stem:
+        bias = make.biased(normalised=False)
+        trunk = [make.conv(channels, plan.width, resolution=size, bias=bias)]
+        channels = plan.width
     for index, (halves, outputs) in enumerate(blocks):
         if index == len(blocks) - 1:
             maps = make.appended(size, channels)
             trunk += maps
             channels += len(maps)
-        first = index == 0
+        first = index == 0 and not stem
         new_size = size // 2 if halves else size
         hidden = outputs if wide or first else channels
         trunk.append(_down_block(make, plan, (channels, hidden, outputs), new_size, halves, first))
         if halves:
             trunk += make.inserted(new_size, outputs)
         channels, size = outputs, new_size
-    return Discriminator(plan, make, entry, [*trunk, make.activation(), SumPool()], channels)
+    if stem:
+        return Discriminator(plan, make, entry, [*trunk, nn.Flatten()], channels * size * size)
+    return Discriminator(plan, make, entry, [*trunk, make.activation(), pool()], channels)
 
 
 def _down_block(
@@ -214,7 +228,7 @@ class Resnet(Family):
     @classmethod
     def discriminator(cls, plan: DiscriminatorPlan) -> nn.Module:
         """Images (N, pack·C, H, W) → a judgement of the sum over places."""
-        return residual_discriminator(plan, *discriminator_multiples(plan.shape[1]), wide=False)
+        return residual_discriminator(plan, *discriminator_multiples(plan.shape[1]))
 
     @classmethod
     def check_generator(cls, plan: GeneratorPlan) -> list[Problem]:

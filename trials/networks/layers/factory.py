@@ -6,15 +6,27 @@ the plan's `wrap_layer` functions may replace it (spectral normalisation, equali
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import cast
 
-from torch import nn
+from torch import Tensor, nn
 
 from trials.networks.layers.activations import ACTIVATIONS, Maxout
 from trials.networks.layers.gated import Gated
 from trials.networks.layers.init import INITIALISERS
-from trials.networks.layers.norms import CENTRING, NORMS, ConditionalNorm
-from trials.networks.plan import DiscriminatorPlan, LayerInfo, LayerKind, PlayerPlan
+from trials.networks.layers.norms import (
+    CENTRING,
+    FOLLOWS_ACTIVATION,
+    NORMS,
+    ConditionalNorm,
+)
+from trials.networks.plan import (
+    DiscriminatorPlan,
+    GeneratorPlan,
+    LayerInfo,
+    LayerKind,
+    PlayerPlan,
+)
 
 _KINDS: dict[type[nn.Module], LayerKind] = {
     nn.Conv2d: "conv",
@@ -22,6 +34,10 @@ _KINDS: dict[type[nn.Module], LayerKind] = {
     nn.Linear: "linear",
     nn.Embedding: "embedding",
 }
+
+
+class StartedLinear(nn.Linear):
+    """A linear map whose weights have started by a rule of its own, and keep it when adopted."""
 
 
 class LayerFactory:
@@ -86,20 +102,32 @@ class LayerFactory:
 
     def embedding(self, entries: int, outputs: int, *, last: bool = False) -> nn.Module:
         """(N,) of class numbers → (N, outputs)."""
-        return self.finish(nn.Embedding(entries, outputs), LayerInfo("embedding", 1, last))
+        info = LayerInfo("embedding", 1, last, table=True)
+        return self.finish(nn.Embedding(entries, outputs), info)
 
-    def finish(self, layer: nn.Module, info: LayerInfo) -> nn.Module:
-        """Draw the weights of a new weight layer, then let the plan wrap it."""
+    def finish(
+        self,
+        layer: nn.Module,
+        info: LayerInfo,
+        initialise: Callable[[Tensor], object] | None = None,
+    ) -> nn.Module:
+        """Draw the weights of a new weight layer, by default by the plan's rule, then let the plan
+        wrap it."""
         made = cast("nn.Conv2d | nn.ConvTranspose2d | nn.Linear | nn.Embedding", layer)
-        self._initialise(made.weight)
+        (initialise or self._initialise)(made.weight)
         if not isinstance(made, nn.Embedding) and made.bias is not None:
             nn.init.zeros_(made.bias)
+        return self._wrapped(layer, info)
+
+    def _wrapped(self, layer: nn.Module, info: LayerInfo) -> nn.Module:
         for wrap in self.plan.wrap_layer:
             layer = wrap(layer, info)
         return layer
 
     def adopt(self, module: nn.Module, resolution: int) -> nn.Module:
         """Treat the weight layers inside a module that a trick inserted like the network's own."""
+        if isinstance(module, StartedLinear):
+            return self._wrapped(module, LayerInfo("linear", resolution))
         kind = _KINDS.get(type(module))
         if kind is not None:
             return self.finish(module, LayerInfo(kind, resolution))
@@ -121,26 +149,49 @@ class LayerFactory:
         if not (coded and self.code):
             return [] if kind == "none" else [NORMS[kind](channels, True, self.spatial)]
         base = None if kind == "none" else NORMS[kind](channels, False, self.spatial)
-        gain, bias = (self.linear(self.code, channels, bias=False) for _ in range(2))
+        gain, bias = (self._map_of_code(channels) for _ in range(2))
         return [ConditionalNorm(base, gain, bias)]
 
-    def biased(self, *, normalised: bool = True) -> bool:
-        """Whether a layer gets a bias: by default not where a centring norm would cancel it."""
-        cancelled = normalised and not self.gated and self.plan.norm in CENTRING
-        return {"auto": not cancelled, "all": True, "none": False}[self._biases]
+    def _map_of_code(self, channels: int) -> nn.Module:
+        """(N, code) → (N, channels): a table, where the code is the class and nothing else."""
+        maker = cast("GeneratorPlan", self.plan)
+        table = maker.conditioning == "norm" and not maker.embedding and maker.skip_z == "none"
+        layer = nn.Linear(self.code, channels, bias=False)
+        return self.finish(layer, LayerInfo("linear", 1, table=table))
+
+    def biased(self, *, normalised: bool = True, at_once: bool = True) -> bool:
+        """Whether a layer gets a bias: by default not where a centring norm would cancel it.
+
+        `normalised`: the player's normalisation follows, `at_once` with nothing in between.
+        """
+        normalised = normalised and not self.gated and self.plan.norm != "none"
+        if self._biases == "auto":
+            return not (normalised and self.plan.norm in CENTRING)
+        return self._biases == "all" or (
+            self._biases == "unnormalised" and not (normalised and at_once)
+        )
 
     def unit(
         self, convolution: list[nn.Module], channels: int, *, normalised: bool = True
     ) -> list[nn.Module]:
-        """Convolution, normalisation, activation; gated: convolution, gate, normalisation.
+        """Convolution, normalisation, activation; gated: convolution, gate, normalisation; with
+        pixel norm: convolution, activation, normalisation.
 
         `convolution` ends with `channels·fan` channels, where `fan` is
         `outputs_per_channel`.
         """
+        if not self.gated:
+            return [*convolution, *self.activated(channels, normalised=normalised)]
         norm = self.norm(channels) if normalised else []
-        if self.gated:
-            return [*convolution, Gated(self.activation()), *norm]
-        return [*convolution, *norm, self.activation()]
+        return [*convolution, Gated(self.activation()), *norm]
+
+    def activated(self, channels: int, *, normalised: bool = True) -> list[nn.Module]:
+        """Normalisation and activation, in the order in which this normalisation has them."""
+        norm = self.norm(channels) if normalised else []
+        activation = self.activation()
+        if self.plan.norm in FOLLOWS_ACTIVATION:
+            return [activation, *norm]
+        return [*norm, activation]
 
     @property
     def outputs_per_channel(self) -> int:

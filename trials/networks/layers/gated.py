@@ -1,4 +1,4 @@
-"""Gated convolution (Yu et al., arXiv:1806.03589), for filling holes; source document 001.
+"""Gated convolution (Yu et al., arXiv:1806.03589), for filling holes.
 
 A convolution makes twice the channels; half are features, half are gates::
 

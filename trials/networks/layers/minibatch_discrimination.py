@@ -1,4 +1,4 @@
-"""Minibatch discrimination (Salimans et al., arXiv:1606.03498, section 3.2); 000, 001, 002, 003.
+"""Minibatch discrimination (Salimans et al., arXiv:1606.03498, section 3.2).
 
 Lets the discriminator see how alike the samples of a batch are. With features f(x_i) ∈ R^A and a
 learned T ∈ R^{A×B×C}::
@@ -13,6 +13,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from trials.networks.layers.factory import StartedLinear
+
 
 def similarities(projected: Tensor) -> Tensor:
     """o of projected features M: (N, B, C) → (N, B), each in [1, N]."""
@@ -24,14 +26,16 @@ def similarities(projected: Tensor) -> Tensor:
 
 
 class MinibatchDiscrimination(nn.Module):
-    """(N, A) → (N, A + kernels). T starts at N(0, 1/A), so that distances start near C."""
+    """(N, A) → (N, A + kernels). T starts at N(0, 1/A), so that distances start near C. It is a
+    linear map like any other: spectral norm divides it by its largest singular value."""
 
     def __init__(self, features: int, kernels: int = 50, dimensions: int = 5) -> None:
         super().__init__()
         self.kernels = kernels
         self.dimensions = dimensions
-        self.tensor = nn.Parameter(torch.randn(features, kernels * dimensions) * features**-0.5)
+        self.project = StartedLinear(features, kernels * dimensions, bias=False)
+        nn.init.normal_(self.project.weight, 0.0, features**-0.5)
 
     def forward(self, features: Tensor) -> Tensor:
-        projected = (features @ self.tensor).view(-1, self.kernels, self.dimensions)
+        projected = self.project(features).view(-1, self.kernels, self.dimensions)
         return torch.cat([features, similarities(projected)], 1)

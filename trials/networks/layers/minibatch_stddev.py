@@ -1,4 +1,4 @@
-"""Minibatch standard deviation (Karras et al., arXiv:1710.10196, section 3); source document 001.
+"""Minibatch standard deviation (Karras et al., arXiv:1710.10196, section 3).
 
 Over groups of `group` samples: the standard deviation of every feature at every place, averaged
 over both, is one number a group; as a constant extra map it tells the discriminator how varied

@@ -88,5 +88,8 @@ NORMS: dict[str, Callable[[int, bool, bool], nn.Module]] = {
     "virtual_batch": _virtual_batch,
 }
 
+FOLLOWS_ACTIVATION = frozenset({"pixel"})
+"""Those that stand after a convolution's activation, as their paper has it, not before it."""
+
 CENTRING = frozenset({"batch", "instance", "virtual_batch"})
 """Those that subtract a channel's own mean, and so cancel any bias added just before."""

@@ -1,4 +1,4 @@
-"""Self-attention over the places of a feature map (SAGAN, Zhang et al., arXiv:1805.08318); 003.
+"""Self-attention over the places of a feature map (SAGAN, Zhang et al., arXiv:1805.08318).
 
 ::
 

@@ -1,4 +1,4 @@
-"""Switchable normalisation (Luo et al., arXiv:1806.10779); source document 001.
+"""Switchable normalisation (Luo et al., arXiv:1806.10779).
 
 The layer learns how much of instance (in), layer (ln) and batch (bn) statistics to use, with
 one softmax over the three means and another over the three variances::

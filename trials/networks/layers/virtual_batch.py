@@ -1,4 +1,4 @@
-"""Virtual batch normalisation (Salimans et al., arXiv:1606.03498, section 3.5); 000 and 002.
+"""Virtual batch normalisation (Salimans et al., arXiv:1606.03498, section 3.5).
 
 A sample is normalised with the statistics of a reference batch, chosen once and fixed, combined
 with the sample itself as one more member::

@@ -1,0 +1,54 @@
+"""A sweep goes away with all that it has left: MLflow's runs → the study → the folder.
+
+Each step may be made again, so that a kill in the middle costs nothing but time.
+"""
+
+from __future__ import annotations
+
+import shutil
+import uuid
+
+from sweeper.home import Home, SweepFolder, writing
+from sweeper.search.owner import Identity
+from sweeper.search.reader import read_study
+from sweeper.search.removal import remove_study
+from sweeper.sweepfile.model import Sweep
+from sweeper.tracking.address import tracking_uri
+from sweeper.tracking.removal import remove_runs
+
+
+def remove_sweep(home: Home, folder: SweepFolder, sweep: Sweep) -> bool:
+    """Remove all of a sweep that nobody drives. False where that has to be asked for again in a
+    while: something is still on its way to MLflow.
+
+    Raises:
+        SweeperError: MLflow, or the study's database, cannot be reached; the rest is still there.
+        UserError: its folder cannot be removed.
+    """
+    identity = Identity.of(folder)
+    if identity is not None and identity.study is not None:
+        uri = tracking_uri(home.path, sweep.tracking.uri)
+        artifacts = home.mlartifacts
+        if not remove_runs(uri, sweep.name, identity.study, folder.outbox, artifacts):
+            return False
+        # As before it had begun one: a folder whose study is gone without that is not opened.
+        Identity(identity.home).keep(folder)
+    remove_study(sweep, folder)
+    # By one rename, so that no half of a sweep is ever found under its name.
+    bin_ = home.path / f".deleted-{uuid.uuid4().hex}"
+    with writing(folder.path):
+        if folder.path.exists():
+            folder.path.rename(bin_)
+            shutil.rmtree(bin_)
+    return True
+
+
+def is_empty(folder: SweepFolder, sweep: Sweep) -> bool:
+    """Whether a sweep that was begun has nothing yet: no trial, no entry of other people's.
+
+    Raises:
+        LedgerError: its study cannot be read.
+        AnotherHome: it is driven from another home.
+    """
+    study = read_study(sweep, folder)
+    return study is None or not (study.trials() or study.foreign())

@@ -1,0 +1,93 @@
+"""A Ray cluster of several machines, each of them a raylet on this one. It asks for a token."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+from tests.service.served import free_port
+
+RAY = str(Path(sys.executable).with_name("ray"))
+ENVIRONMENT = {
+    **os.environ,
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_AUTH_MODE": "token",
+    "RAY_AUTH_TOKEN": "0123456789abcdef" * 4,
+}
+COMMON = (
+    *("--object-store-memory=80000000", "--disable-usage-stats", "--block"),
+    # Those of other clusters on this machine may have the usual ones.
+    *("--dashboard-agent-listen-port=0", "--min-worker-port=0", "--max-worker-port=0"),
+)
+Machine = Callable[..., "subprocess.Popen[bytes]"]
+
+
+@contextlib.contextmanager
+def raylets(
+    cores: int = 0, *, jobs: int | None = None, environment: Mapping[str, str] = ENVIRONMENT
+) -> Iterator[tuple[str, Machine]]:
+    """The cluster's address, and what starts another machine, with one core or none; its head has
+    so many `cores`, and takes jobs at the port `jobs`, where that is given."""
+    port = free_port()
+    # Not pytest's folder: Ray makes sockets below it, whose paths may have 107 characters.
+    scratch = Path(tempfile.mkdtemp(prefix="ray", dir="/tmp"))
+    started: list[subprocess.Popen[bytes]] = []
+
+    def ray(*arguments: str, before: str = "") -> subprocess.Popen[bytes]:
+        command = (RAY, "start", *arguments, *COMMON)
+        if before:
+            command = ("unshare", "--mount", "sh", "-c", f'{before} && exec "$@"', "sh", *command)
+        log = (scratch / f"{len(started)}.log").open("wb")
+        with log:
+            one = subprocess.Popen(
+                command, env=environment, stdout=log, stderr=log, start_new_session=True
+            )
+        started.append(one)
+        wait(lambda: b"will now block" in Path(log.name).read_bytes(), one)
+        return one
+
+    def join(before: str = "", cores: int = 1) -> subprocess.Popen[bytes]:
+        return ray(f"--address=127.0.0.1:{port}", f"--num-cpus={cores}", before=before)
+
+    dashboard = "--include-dashboard=false" if jobs is None else f"--dashboard-port={jobs}"
+    try:
+        ray(
+            "--head",
+            f"--port={port}",
+            f"--num-cpus={cores}",
+            dashboard,
+            f"--ray-client-server-port={free_port()}",
+            f"--temp-dir={scratch}",
+        )
+        yield f"127.0.0.1:{port}", join
+    finally:
+        for one in reversed(started):
+            end(one)
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def wait(done: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
+    """Until it is done; the process goes on meanwhile."""
+    deadline = time.monotonic() + 90
+    while not done():
+        assert process.poll() is None, f"it ended with {process.returncode}"
+        assert time.monotonic() < deadline, "it takes for ever"
+        time.sleep(0.1)
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """End a machine, with all that runs on it."""
+    process.terminate()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(20)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait(20)

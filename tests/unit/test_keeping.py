@@ -1,0 +1,83 @@
+"""Checkpoints that trials keep for others stay as long as somebody can ask for them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sweeper.scheduling.messages import kept_checkpoint
+from sweeper.search.samplers.random import Random
+from sweeper.search.stopping.pbt import PopulationBased
+from sweeper.sweepfile.sections import Seeds
+from tests.driven import STEPS, Driven
+
+RULE = PopulationBased.Config(interval_steps=1, grace_steps=1, quantile=0.34)
+
+
+class Population(Driven):
+    """One whose workers keep an empty checkpoint of each evaluation, a milestone."""
+
+    def __init__(self, place: Path, parallel: int, trials: int, **changes: object) -> None:
+        search = Random.Config(start_with_base=False)
+        super().__init__(place, parallel, trials, scheduler=RULE, search=search, **changes)
+
+    def report(self, number: int) -> None:
+        work = self.at_work[number]
+        if work.take_over is not None:
+            assert (Path(work.take_over) / "checkpoint.pt").exists()
+        if work.keep is not None:
+            place = kept_checkpoint(self.place.trial(number), self.steps(number) + 1)
+            place.mkdir(parents=True, exist_ok=True)
+            (place / "checkpoint.pt").touch()
+        super().report(number)
+
+    def kept(self) -> set[tuple[int, int]]:
+        found = self.place.trials.glob("*/kept/*/checkpoint.pt")
+        return {(int(one.parts[-4]), int(one.parts[-2])) for one in found}
+
+    def taken(self) -> set[tuple[int, int] | None]:
+        over = {trial.number for trial in self.ledger.trials() if trial.over}
+        return {self.ledger.scheduler.donor(number) for number in {0, 1, 2} - over}
+
+
+def test_those_of_a_milestone_go_when_all_have_come_past_it(tmp_path: Path) -> None:
+    population = Population(tmp_path, 3, 3)
+    population.begin()
+    for step in range(1, STEPS + 1):
+        for number in (0, 1):
+            population.report(number)
+            population.hand_out()
+        assert {(0, step), (1, step)} <= population.kept()
+        population.report(2)
+        population.hand_out()
+        assert {one for one in population.kept() if one[1] <= step} <= population.taken()
+    assert population.conductor.complete
+    assert population.kept() == set()
+
+
+def test_all_stay_while_the_search_asks_for_more(tmp_path: Path) -> None:
+    population = Population(tmp_path, 1, 3, seeds=Seeds(confirm_top=1, replicates=2))
+    population.begin()
+    while sum(trial.over for trial in population.ledger.trials()) < 2:
+        population.report(min(population.at_work))
+        population.hand_out()
+    assert population.kept() == {(number, step) for number in (0, 1) for step in (1, 2, 3)}
+    population.to_the_end()
+    assert population.kept() == set()
+
+
+@pytest.mark.parametrize("over", [False, True])
+def test_the_next_driver_removes_what_a_killed_one_has_left(over: bool, tmp_path: Path) -> None:
+    population = Population(tmp_path, 3, 3)
+    population.begin()
+    for number in (0, 1, 2):
+        population.report(number)
+    if over:
+        population.to_the_end()
+    for number in (0, 1, 2):
+        place = kept_checkpoint(population.place.trial(number), 1)
+        place.mkdir(parents=True, exist_ok=True)
+        (place / "checkpoint.pt").touch()
+    again = Population(tmp_path, 3, 3)
+    assert again.kept() <= again.taken()
