@@ -62,6 +62,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Environment:
     return made
 
 
+@pytest.mark.slow  # tests/integration/test_parts_of_a_script.py goes the whole way in CI
 @pytest.mark.timeout(600)
 def test_a_distribution_of_ones_own_is_used_like_our_own_parts(
     environment: Environment, tmp_path: Path
