@@ -146,7 +146,7 @@ def sync(
         typer.Option(metavar="ADDRESS", help="Record it in this MLflow from now on: all of it."),
     ] = None,
 ) -> int:
-    """Send MLflow what it could not be sent before, or everything to another MLflow."""
+    """Send MLflow what it lacks, or everything to another MLflow."""
     from sweeper.results import sweep_of
     from sweeper.secrets import without_user
     from sweeper.tracking.address import tracking_uri
