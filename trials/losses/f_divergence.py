@@ -6,8 +6,7 @@
     generator      −E g(f)              `alternative`, section 3.2: as the non-saturating game
                    −E f*(g(f))          `original`
 
-g and f* as in the paper's tables 2 and 6; a higher score is more real in each. Sources: 001, 003,
-which name divergences without this paper.
+g and f* as in the paper's tables 2 and 6; a higher score is more real in each.
 
     divergence          g(v)                    f*(g(v))
     kl                  v                       exp(v − 1)
