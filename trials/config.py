@@ -20,7 +20,7 @@ from pydantic import (
 )
 
 from trials import catalogue
-from trials.data import AnyData, DataSource
+from trials.data import AnyData, DataSource, has_test_split
 from trials.distributions import canonical
 from trials.engine.hooks import Hooks
 from trials.errors import ConfigError, DataError
@@ -346,12 +346,5 @@ def _evaluation_problems(config: TrialConfig) -> list[Problem]:
         modes=config.source.known_modes,
         held_out=config.data.holdout > 0,
         conditional=takes_labels and config.source.labelled,
-        test_split=config.evaluation.reference == "test" and _has_test_split(config.source),
+        test_split=has_test_split(config.source),
     )
-
-
-def _has_test_split(source: DataSource) -> bool:
-    try:
-        return source.test_split() is not None
-    except (DataError, OSError):
-        return False

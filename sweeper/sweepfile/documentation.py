@@ -66,7 +66,11 @@ EXAMPLES: Mapping[str, str] = {
 _DOMAINS = (
     ("a choice", "loss: {values: [hinge, wgan]}"),
     ("a range", "batch_size: {min: 16, max: 128, q: 16}"),
-    ("a logarithmic range", "steps: {distribution: log_uniform, min: 500, max: 5000}"),
+    (
+        "a logarithmic range",
+        "optimizer.generator.lr: {distribution: log_uniform, min: 1.0e-5, max: 0.01}",
+    ),
+    ("the same value as another", "optimizer.discriminator.lr: {tie: optimizer.generator.lr}"),
     ("a constant", "seed: {value: 3}"),
     ("a trick, on or off", "tricks.ema: {toggle: true}"),
     ("and its knobs while it is on", "tricks.lecam: {toggle: true, knobs: default}"),

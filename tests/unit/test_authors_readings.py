@@ -12,7 +12,8 @@ from torch import nn
 from torch.nn.utils.parametrize import is_parametrized
 
 from sweeper.testing.small import SMALL, small_config, trained
-from trials.config import load_config
+from trials.conditioning.acgan import classification
+from trials.config import load_config, problems_of
 from trials.networks.build import build
 from trials.networks.families.r3gan import Interpolated
 from trials.networks.growing import GrowingGenerator
@@ -22,6 +23,7 @@ from trials.presets import merge
 from trials.toolkit.weights import weight_matrices
 from trials.toolkit.zero_centred import penalty
 from trials.tricks.adaptive_augment import AdaptiveAugment
+from trials.tricks.feature_matching import Watcher
 from trials.tricks.latent_consistency import unlikeness
 
 
@@ -235,3 +237,51 @@ def test_latent_consistency_against_its_formula(tmp_path: Path) -> None:
     for player, sign in (("discriminator", 1), ("generator", -1)):
         name = f"loss/{player}/latent_consistency"
         assert 0 <= 1000 * sign * near[name] < sign * far[name]
+
+
+def test_a_smoothed_class_label_is_a_distribution_over_all_classes() -> None:
+    logits, labels = torch.randn(5, 4, dtype=torch.float64), torch.tensor([0, 3, 1, 1, 2])
+    taught = torch.full((5, 4), 0.3 / 3, dtype=torch.float64)
+    taught[range(5), labels] = 0.7
+    by_hand = -(taught * logits.softmax(1).log()).sum(1).mean()
+    assert float(classification(logits, labels, 0.3)) == pytest.approx(float(by_hand))
+    plain = -logits.softmax(1).log()[range(5), labels].mean()
+    assert float(classification(logits, labels)) == pytest.approx(float(plain))
+
+
+def test_feature_matching_compares_the_maps_that_it_is_told_to(tmp_path: Path) -> None:
+    mapping = merge(SMALL, {"tricks": {"feature_matching": {"layer": 8}}})
+    training = trained(mapping, tmp_path, 0)
+    seen: list[torch.Tensor] = []
+    game = training.game
+    watcher = next(m for m in game.discriminator.modules() if isinstance(m, Watcher))
+    watcher.register_forward_hook(lambda module, given, made: seen.append(made.detach()))
+    training.loop.discriminator_step(probing=False)
+    seen.clear()
+    training.loop.generator_step(probing=False)
+    real, fake = seen
+    assert real.shape[2:] == (8, 8)
+    expected = (real.mean(0) - fake.mean(0)).square().sum()
+    terms = training.loop.probe.take()
+    assert terms["loss/generator/feature_matching"] == pytest.approx(float(expected), rel=1e-5)
+    assert watcher.seen == []
+    wrong = merge(SMALL, {"tricks": {"feature_matching": {"layer": 16}}})
+    assert [problem.path for problem in problems_of(wrong)] == ["tricks.feature_matching.layer"]
+
+
+@pytest.mark.parametrize("family", ["dcgan", "resnet"])
+def test_depth_may_stand_at_high_resolutions_only(family: str) -> None:
+    def convolutions(**knobs: Any) -> list[int]:
+        networks = {"family": family, "generator": knobs, "discriminator": knobs}
+        data = {"name": "digits", "size": 32}
+        plan = small_config(data=data, networks=merge({"generator": {"width": 4}}, networks))
+        players = build(plan.plan((1, 32, 32), 0))
+        return [sum(isinstance(m, nn.Conv2d) for m in player.modules()) for player in players]
+
+    deep, above, shallow = (
+        convolutions(depth=3, deep_from=0),
+        convolutions(depth=3, deep_from=16),
+        convolutions(depth=1, deep_from=0),
+    )
+    for every, some, none in zip(deep, above, shallow, strict=True):
+        assert none < some < every

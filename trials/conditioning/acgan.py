@@ -22,9 +22,17 @@ from trials.problems import Problem
 from trials.trick import Trick
 
 
-def classification(logits: Tensor, labels: Tensor) -> Tensor:
-    """E[−log softmax(logits)_y]: (N, classes), (N,) → a scalar."""
-    return F.cross_entropy(logits, labels)
+def classification(logits: Tensor, labels: Tensor, smoothing: float = 0.0) -> Tensor:
+    """−E log p(y | x) of logits (N, K) and labels (N,); a scalar.
+
+    Smoothed, the classifier is taught 1 − ε on the class and ε/(K − 1) on each other one.
+    """
+    if smoothing == 0:
+        return F.cross_entropy(logits, labels)
+    logs = F.log_softmax(logits, 1)
+    own = logs.gather(1, labels[:, None]).squeeze(1)
+    others = (logs.sum(1) - own) / (logits.shape[1] - 1)
+    return -((1 - smoothing) * own + smoothing * others).mean()
 
 
 class AuxiliaryClassifier(Trick):
@@ -49,6 +57,9 @@ class AuxiliaryClassifier(Trick):
         generator: Literal["concat", "norm"] = knob(
             "concat", "joined to z, or in the generator's normalisation"
         )
+        smoothing: float = knob(
+            0.0, "ε, what the classifier is taught of all other classes together", ge=0, lt=1
+        )
 
     @classmethod
     def check(cls, config: Any, trial: Trial) -> Iterable[Problem]:
@@ -67,8 +78,9 @@ class AuxiliaryClassifier(Trick):
         assert round.fake_judgement is not None
         assert round.labels is not None
         assert round.fake_labels is not None
-        real = classification(round.real_judgement.heads["class"], round.labels)
-        fake = classification(round.fake_judgement.heads["class"], round.fake_labels)
+        epsilon = self.config.smoothing
+        real = classification(round.real_judgement.heads["class"], round.labels, epsilon)
+        fake = classification(round.fake_judgement.heads["class"], round.fake_labels, epsilon)
         return {**terms, "class": self.config.discriminator_weight * (real + fake)}
 
     def generator_terms(self, game: Game, round: Round, terms: Terms) -> Terms:

@@ -104,6 +104,14 @@ def reference_of(
     return open_data(apart, cache=cache)
 
 
+def has_test_split(source: DataSource) -> bool:
+    """Whether there are test images that belong to these data, as far as a cheap look can tell."""
+    try:
+        return source.test_split() is not None
+    except (DataError, OSError):
+        return False
+
+
 def lenient(config: DataSource.Config) -> DataSource.Config:
     """The same data, however many of their pictures are corrupt: to look at them, not to train."""
     return config.model_copy(update={"max_corrupt": 1.0} if hasattr(config, "max_corrupt") else {})

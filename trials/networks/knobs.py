@@ -26,6 +26,11 @@ Blocks = Annotated[
     int, Field(ge=1, le=16, description="blocks at each size, the resampling one included")
 ]
 
+DeepFrom = Annotated[
+    int,
+    Field(ge=0, le=256, description="the smallest size at which `depth` adds anything; 0: at all"),
+]
+
 GeneratorNorm = Annotated[
     Literal["none", "batch", "instance", "layer", "pixel", "switchable", "virtual_batch"],
     Field(description="normalisation of each hidden layer"),

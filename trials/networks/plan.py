@@ -77,6 +77,9 @@ class PlayerPlan:
 
     width: int = 16
     depth: int = 1
+    deep_from: int = 0
+    """The smallest size at which `depth` adds anything."""
+
     norm: str = "none"
     activation: str = "relu"
     init: str = "xavier"
@@ -92,6 +95,10 @@ class PlayerPlan:
     after_block: tuple[BlockInsert, ...] = ()
     builder: Callable[[Any], nn.Module] | None = None
     """Replaces the family's own constructor: several discriminators, growing networks."""
+
+    def extra_at(self, size: int) -> int:
+        """Blocks, or convolutions, that `depth` adds at a size."""
+        return self.depth - 1 if size >= self.deep_from else 0
 
 
 @dataclass(frozen=True)

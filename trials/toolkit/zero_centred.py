@@ -11,11 +11,10 @@ al. 2020, arXiv:1912.04958, appendix B). γ may fall over the training, as R3GAN
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from torch import Tensor
 
-from trials.choices import Key
 from trials.game import Game, Round, Terms, Trial
 from trials.optimization import Decay
 from trials.part import PartConfig, knob
@@ -32,6 +31,7 @@ class ZeroCentredPenalty(Trick):
     """Pulls the discriminator's gradient on one side of the table to zero."""
 
     group = "penalties"
+    example = {"tricks": {"instance_noise": True}}
     paper = "Mescheder et al. 2018, arXiv:1801.04406"
 
     class Config(PartConfig):
@@ -42,7 +42,9 @@ class ZeroCentredPenalty(Trick):
         at: Literal["images", "seen"] = knob(
             "images", "where the gradient is taken: before or after augmentation and noise"
         )
-        decay: Annotated[str, Key(Decay)] = knob("none", "how γ falls over the training")
+        decay: Literal["none", "linear", "cosine", "exponential"] = knob(
+            "none", "how γ falls over the training"
+        )
         decay_to: float = knob(0.0, "share of γ that is left at the end", ge=0, le=1)
 
     @classmethod

@@ -2,24 +2,43 @@
 
     ‖E h(x) − E h(G(z))‖²
 
-h are the activations that the discriminator's last layer reads. The term replaces the generator's
+h are the activations that the discriminator's last layer reads, or, with `layer`, the maps after
+its first block of that size (the paper: an intermediate layer). The term replaces the generator's
 adversarial loss, as in the paper, or joins it.
 """
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any, Literal
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
-from trials.game import Game, Round, Terms
+from trials.game import Game, Round, Terms, Trial
+from trials.networks.build import block_sizes, plan_networks
+from trials.networks.plan import NetworkPlan
 from trials.part import PartConfig, knob
+from trials.problems import Problem
 from trials.trick import Trick
 
 
 def distance(real: Tensor, fake: Tensor) -> Tensor:
     """‖E h(x) − E h(G(z))‖² of features (N, F) each; a scalar."""
     return (real.mean(0) - fake.mean(0)).square().sum()
+
+
+class Watcher(nn.Module):
+    """The identity, which remembers the last two batches that went through it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[Tensor] = []
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.seen = [*self.seen[-1:], x]
+        return x
 
 
 class FeatureMatching(Trick):
@@ -39,15 +58,67 @@ class FeatureMatching(Trick):
         mode: Literal["replace", "join"] = knob(
             "replace", "instead of the generator's adversarial loss, or beside it"
         )
+        layer: int = knob(
+            0, "size of the maps that are matched; 0: what the last layer reads", ge=0, le=256
+        )
+
+    @classmethod
+    def check(cls, config: Any, trial: Trial) -> Iterable[Problem]:
+        shape = trial.shape()
+        if shape is None or not config.layer:
+            return
+        sizes: tuple[int, ...] = ()
+        if len(shape) == 3:
+            plan = plan_networks(trial.networks, shape, trial.latent.dim, 0)
+            sizes = block_sizes(plan.discriminator)
+        if config.layer not in sizes:
+            expected = ", ".join(map(str, ("0", *sorted(sizes))))
+            told = f"the discriminator has no maps of {config.layer}×{config.layer}"
+            yield Problem(f"tricks.{cls.key}.layer", told, f"one of {expected}")
+
+    def __init__(self, config: Any, trial: Trial) -> None:
+        super().__init__(config, trial)
+        self.watchers: list[Watcher] = []
+
+    def plan(self, plan: NetworkPlan) -> NetworkPlan:
+        if not self.config.layer:
+            return plan
+
+        def insert(resolution: int, channels: int) -> nn.Module | None:
+            if resolution != self.config.layer:
+                return None
+            self.watchers.append(Watcher())
+            return self.watchers[-1]
+
+        judge = plan.discriminator
+        inserts = (*judge.after_block, insert)
+        return replace(plan, discriminator=replace(judge, after_block=inserts))
 
     def generator_terms(self, game: Game, round: Round, terms: Terms) -> Terms:
-        assert round.real_judgement is not None
-        assert round.fake_judgement is not None
-        real = round.real_judgement.features.detach()
-        term = self.config.weight * distance(real, round.fake_judgement.features)
+        term = self.config.weight * self._distance(round)
         kept = {
             name: value
             for name, value in terms.items()
             if self.config.mode == "join" or name != "adversarial"
         }
         return {**kept, "feature_matching": term}
+
+    def _distance(self, round: Round) -> Tensor:
+        if not self.config.layer:
+            assert round.real_judgement is not None
+            assert round.fake_judgement is not None
+            real = round.real_judgement.features.detach()
+            return distance(real, round.fake_judgement.features)
+        # Real images are judged first, and the generated ones last of all.
+        seen = [watcher.seen[-2:] for watcher in self.watchers if len(watcher.seen) > 1]
+        return torch.stack(
+            [distance(real.detach().flatten(1), fake.flatten(1)) for real, fake in seen]
+        ).sum()
+
+    def after_generator_step(self, game: Game, round: Round) -> None:
+        for watcher in self.watchers:
+            watcher.seen.clear()
+
+    def after_discriminator_step(self, game: Game, round: Round) -> None:
+        for watcher in self.watchers:
+            watcher.seen.clear()

@@ -2,10 +2,9 @@
 
     L_D = Σ_s L_D(D_s),   L_G = Σ_s L_G(D_s)
 
-D_s has the same structure and its own weights, and judges the image pooled s times by two. The
-source pools by maximum and the paper by average; the source is followed by default. Penalties on
-scores and gradients are each judge's own, and add up too; gradients are those at the image before
-it is pooled.
+D_s has the same structure and its own weights, and judges the image pooled s times by two: by
+maximum, or as the paper by average. Penalties on scores and gradients are each judge's own, and add
+up too; gradients are those at the image before it is pooled.
 """
 
 from __future__ import annotations

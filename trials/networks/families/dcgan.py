@@ -66,7 +66,7 @@ def _up_block(
     bias = make.biased()
     modules = make.unit(upsample(make, plan.upsample, inputs, fan, size, bias=bias), outputs)
     modules += make.inserted(size, outputs)
-    for _ in range(plan.depth - 1):
+    for _ in range(plan.extra_at(size)):
         modules += make.unit([make.conv(outputs, fan, resolution=size, bias=bias)], outputs)
     return modules
 
@@ -107,16 +107,15 @@ def convolutions(
 
 def _units(plan: DiscriminatorPlan) -> list[tuple[bool, int, int]]:
     """(halves, size after, channels) of each convolution, in order."""
-    extra = plan.depth - 1
     size = plan.shape[1]
-    units = [(False, size, plan.width)] * extra
-    multiple = 1 if extra else 0
+    units = [(False, size, plan.width)] * plan.extra_at(size)
+    multiple = 1 if units else 0
     while size > SMALLEST:
         size //= 2
         before, multiple = multiple, min(WIDEST, 2 * multiple) if multiple else 1
         halved = before if plan.doubles_at == "keeping" else multiple
         units.append((True, size, plan.width * halved))
-        units += [(False, size, plan.width * multiple)] * extra
+        units += [(False, size, plan.width * multiple)] * plan.extra_at(size)
     return units
 
 
@@ -131,6 +130,7 @@ class Dcgan(Family):
 
         width: knobs.Channels = 16
         depth: knobs.Convolutions = 1
+        deep_from: knobs.DeepFrom = 0
         norm: knobs.GeneratorNorm = "batch"
         upsample: knobs.Upsample = "transposed"
         activation: knobs.Activation = "relu"
@@ -156,6 +156,7 @@ class Dcgan(Family):
 
         width: knobs.Channels = 16
         depth: knobs.Convolutions = 2
+        deep_from: knobs.DeepFrom = 0
         norm: knobs.DiscriminatorNorm = "none"
         downsample: knobs.Downsample = "strided"
         doubles_at: Annotated[

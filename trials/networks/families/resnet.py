@@ -65,7 +65,7 @@ def residual_generator(plan: GeneratorPlan, multiples: list[int]) -> nn.Module:
     for index, outputs in enumerate(channels[1:], 1):
         size = SMALLEST << index
         blocks = [_up_block(make, plan, inputs, outputs, size), *make.inserted(size, outputs)]
-        for _ in range(plan.depth - 1):
+        for _ in range(plan.extra_at(size)):
             blocks.append(_up_block(make, plan, outputs, outputs, size, keep=True))
         stages.append(sequence(blocks))
         inputs = outputs
@@ -133,8 +133,10 @@ def residual_discriminator(
     make = LayerFactory(plan)
     entry = labelled_input(plan)
     channels, size = input_channels(plan, entry), plan.shape[1]
-    blocks = [(True, plan.width * multiple) for multiple in halving]
-    blocks = [b for block in blocks for b in (block, *[(False, block[1])] * (plan.depth - 1))]
+    blocks: list[tuple[bool, int]] = []
+    for count, multiple in enumerate(halving, 1):
+        outputs = plan.width * multiple
+        blocks += [(True, outputs), *[(False, outputs)] * plan.extra_at(size >> count)]
     blocks += [(False, plan.width * multiple) for multiple in keeping]
     trunk: list[nn.Module] = []
     if stem:
@@ -198,6 +200,7 @@ class Resnet(Family):
 
         width: knobs.Channels = 16
         depth: knobs.Blocks = 1
+        deep_from: knobs.DeepFrom = 0
         norm: knobs.GeneratorNorm = "batch"
         upsample: knobs.Upsample = "nearest_conv"
         activation: knobs.Activation = "relu"
@@ -213,6 +216,7 @@ class Resnet(Family):
 
         width: knobs.Channels = 16
         depth: knobs.Blocks = 1
+        deep_from: knobs.DeepFrom = 0
         norm: knobs.DiscriminatorNorm = "none"
         downsample: knobs.Downsample = "average_pool"
         activation: knobs.Activation = "relu"
