@@ -101,10 +101,11 @@ class _Maker:
         groups: int = 1,
         bias: bool = False,
         padding: int | None = None,
+        last: bool = False,
     ) -> nn.Module:
         pad = kernel // 2 if padding is None else padding
         layer = nn.Conv2d(inputs, outputs, kernel, 1, pad, groups=groups, bias=bias)
-        return self.make.finish(layer, LayerInfo("conv", size), _normal(gain))
+        return self.make.finish(layer, LayerInfo("conv", size, last=last), _normal(gain))
 
     def linear(self, inputs: int, outputs: int, size: int) -> nn.Module:
         layer = nn.Linear(inputs, outputs, bias=False)
@@ -167,7 +168,7 @@ class R3gan(Family):
             size = SMALLEST << index
             grown = maker.resampled(channels[index - 1], channels[index], size, up=True)
             stages.append(nn.Sequential(*grown, *maker.blocks(channels[index], size)))
-        head = maker.conv(channels[-1], plan.shape[0], plan.shape[1])
+        head = maker.conv(channels[-1], plan.shape[0], plan.shape[1], last=True)
         stages.append(nn.Sequential(head, nn.Tanh()))
         return Generator(plan, stages, conditioner, encoder_of(plan, channels))
 
