@@ -18,6 +18,8 @@ ELSEWHERE: Mapping[str, str] = {
     "git clone": "the repository is here already",
     "python3 -m venv": "an environment of its own",
     "pip install": "fetches packages",
+    "sweeper extractor train": "trains for a while: tests/unit/test_own_extractors.py",
+    'python -c "import pickle': "reads CIFAR-10: tests/unit/test_data_files.py runs the line",
     "ray start": "a cluster of several machines: tests/cluster_simulation.py",
     "export ": "sets the environment of a cluster or of a service",
     "mkdir /lab": "a folder of a lab, with its group",

@@ -110,8 +110,14 @@ def test_knobs_that_the_family_does_not_have_are_refused_all_at_once() -> None:
         shape=(2,),
     )
     assert [(problem.path, problem.message) for problem in found] == [
-        ("networks.generator.upsample", "is an option of biggan, dcgan, resnet, not of mlp"),
-        ("networks.generator.head_kernel", "is an option of biggan, dcgan, resnet, not of mlp"),
+        (
+            "networks.generator.upsample",
+            "is an option of biggan, dcgan, resnet, wgan_gp, not of mlp",
+        ),
+        (
+            "networks.generator.head_kernel",
+            "is an option of biggan, dcgan, resnet, wgan_gp, not of mlp",
+        ),
         ("networks.generator.wdith", "there is no such setting"),
         ("networks.discriminator.code", "is an option of autoencoder, not of mlp"),
         ("networks.discriminator.pieces", "is a knob of maxout (activation: maxout)"),

@@ -172,8 +172,9 @@ def test_a_network_family(tmp_path: Path) -> None:
     assert fits({**base, "networks": {"generator": {"family": "wavy", "waves": 3}}})
     assert not fits({**base, "networks": {"generator": {"family": "wavy", "waves": 0}}})
     assert "did you mean 'wavy'" in complaint({**base, "networks": {"family": "wavvy"}})
-    assert "depth: is an option of biggan, dcgan, mlp, resnet, not of wavy" in complaint(
-        {**base, "networks": {"family": "wavy", "generator": {"depth": 2}}}
+    assert (
+        "depth: is an option of biggan, dcgan, mlp, r3gan, resnet, wgan_gp, not of wavy"
+        in complaint({**base, "networks": {"family": "wavy", "generator": {"depth": 2}}})
     )
     assert "waves: is an option of wavy, not of mlp" in complaint(
         {**base, "networks": {"generator": {"waves": 2}}}
