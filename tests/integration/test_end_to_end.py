@@ -88,7 +88,8 @@ def test_a_sweep_runs_is_recorded_extended_and_never_repeated(tmp_path: Path) ->
     for record in records:
         run = runs[record.name]
         assert run["parent"] == runs["sweep"]["run_id"]
-        assert run["params"] == {path: str(value) for path, value in record.values.items()}
+        varied = {**record.values, "seed": run["tags"]["sweeper.seed"]}
+        assert run["params"] == {path: str(value) for path, value in varied.items()}
         assert run["tags"]["mlflow.runName"].startswith(f"{record.name} · ")
         assert run["tags"]["protocol.extractor"] == "digits"
         history = metric_history(uri, run["run_id"], "fid")
