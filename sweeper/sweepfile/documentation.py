@@ -227,7 +227,7 @@ class _Page:
             return _interval(schema, "whole number" if kind == "integer" else "number")
         if schema.get("format") == "path":
             return "a path"
-        return "" if kind in ("object", "null") else "text"
+        return {"object": "a mapping", "null": ""}.get(kind, "text")
 
 
 def _interval(schema: Schema, kind: str) -> str:

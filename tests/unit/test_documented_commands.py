@@ -37,9 +37,9 @@ base: {data: digits, steps: 4, batch_size: 16, evaluation: {every: 2, samples: 6
 parameters:
   optimizer.generator.lr: {distribution: log_uniform, min: 1.0e-5, max: 1.0e-2}
   tricks.ema: {toggle: true}
-limits: {trials: 2}
+limits: {trials: 8}
 """
-TRAINS = ("sweeper run", "sweeper ablate", "sweeper sample")
+TRAINS = ("sweeper run", "sweeper ablate", "sweeper sample", "sweeper train", "sweeper extractor")
 """Commands that train, or need what was trained, for which the quick test has no time; the slow one
 runs them."""
 SHORT = {"sweeper ablate": ["--set", "ablation.seeds=[0, 1]", "--set", "base.steps=2"]}
@@ -131,7 +131,9 @@ def test_what_a_page_tells_to_type_works(page: str, finished: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", ["README.md", "docs/ablation.md", "docs/failures.md"])
+@pytest.mark.parametrize(
+    "page", ["README.md", "docs/ablation.md", "docs/extractors.md", "docs/failures.md"]
+)
 def test_a_page_works_from_its_first_line_to_its_last(page: str, place: Path) -> None:
     if page == "docs/failures.md":
         assert run(["run", "mine.yaml"]) == 0
@@ -162,8 +164,8 @@ def test_the_snippets_of_the_readme_run_a_sweep_and_load_its_winner(place: Path)
     run_it, load_it = blocks("README.md", "python")
     names = runpy.run_path(_file(place, run_it))
     result = names["result"]
-    assert len(result.frame) == len(result.trials) == 2
-    assert str(result).startswith("mine: finished, 2 trials")
+    assert len(result.frame) == len(result.trials) == 8
+    assert str(result).startswith("mine: finished, 8 trials")
 
     import mlflow
 
