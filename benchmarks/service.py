@@ -29,6 +29,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -273,7 +274,7 @@ def run(place: Path, given: argparse.Namespace) -> None:
         mine.send((address, token, 2, 1, 8.0))
         mine.recv()  # the service has read the big study by now
         asked = (address, token, given.readers, given.streams, given.seconds)
-        measure(live, mine, asked, given.rounds, parts[0].pid or 0)
+        measure(live, mine, asked, given.rounds, [parts[0].pid or 0, parts[2].pid or 0])
     finally:
         mine.send(())
         stop.set()
@@ -291,19 +292,21 @@ def computed(process: int) -> float:
 
 
 def measure(
-    live: SweepFolder, readers: Any, asked: tuple[Any, ...], rounds: int, service: int
+    live: SweepFolder, readers: Any, asked: tuple[Any, ...], rounds: int, processes: Sequence[int]
 ) -> None:
-    """Take turns with and without readers, and print what came of it."""
+    """Take turns with and without readers, and print what came of it. `processes` are the service
+    and the readers, which on one machine take their share of it too."""
     seconds = asked[-1]
-    quiet, busy, gaps, spent = [], [], 0, 0.0
+    quiet, busy, gaps, spent = [], [], 0, [0.0, 0.0]
     took: dict[str, list[float]] = {}
     for _ in range(rounds):
         quiet.append(rate(live, seconds))
         readers.send(asked)
-        before = computed(service)
+        before = [computed(process) for process in processes]
         busy.append(rate(live, seconds))
         found, heard = readers.recv()
-        spent += computed(service) - before
+        now = [computed(process) for process in processes]
+        spent = [had + after - first for had, after, first in zip(spent, now, before, strict=True)]
         for name, times in found.items():
             took.setdefault(name, []).extend(times)
         gaps += sum(n != list(range(n[0], n[0] + len(n))) for n in heard if n)
@@ -315,7 +318,8 @@ def measure(
         print(f"{name:<22} {len(times):>6} answers: {shown}, longest {1000 * max(times):.0f} ms")
     slower = statistics.median(quiet) / statistics.median(busy) - 1
     print(f"the sweep beside readers: {slower:+.1%} of the time of a step")
-    print(f"the service computed {1000 * spent / len(took['all']):.1f} ms an answer")
+    for name, computing in zip(("the service", "its readers"), spent, strict=True):
+        print(f"{name} computed {1000 * computing / len(took['all']):.1f} ms an answer")
     print(f"streams with a gap: {gaps}")
 
 

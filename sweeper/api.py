@@ -12,6 +12,7 @@ from sweeper.ablation.tables import Table
 from sweeper.causes import to_retry
 from sweeper.home import Home, SweepFolder
 from sweeper.privacy import private
+from sweeper.provenance.run_record import Start
 from sweeper.report import ReportPaths, write_report
 from sweeper.results import sweep_of, table_of
 from sweeper.scheduling.conclusion import conclude
@@ -168,6 +169,7 @@ def run(
         retry_failed=also,
         resume=resume,
         accept_protocol=accept_protocol,
+        start=Start.here(),
     )
     return _result_of(outcome, folder)
 

@@ -15,7 +15,9 @@ HOME/
     outbox.db               events on their way to MLflow
     control                 what an operator asked for: pause, stop or cancel
     driver                  a mark of the last driver, by which machines know the folder
-    trials/00012/           config.json, checkpoint.pt and the one before it, samples, log.txt
+    provenance/DIGEST/      what the sweep was run with: run.json, requirements.txt, changes.patch
+    trials/00012/           config.json, checkpoint.pt and the one before it, samples, log.txt,
+                            provenance.json
     report/                 leaderboard, figures, the HTML page
 """
 
@@ -144,6 +146,10 @@ class SweepFolder:
     @property
     def trials(self) -> Path:
         return self.path / "trials"
+
+    @property
+    def provenance(self) -> Path:
+        return self.path / "provenance"
 
     @property
     def report(self) -> Path:

@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sweeper.home import SweepFolder
+from sweeper.home import Home, SweepFolder
 from sweeper.privacy import private
 from sweeper.wording import plural
 
@@ -15,19 +15,20 @@ if TYPE_CHECKING:
     from trials.config import TrialConfig
 
 
-def outlook_of(sweep: Sweep, cache: Path | None = None) -> dict[str, Any]:
+def outlook_of(sweep: Sweep, home: Home, cache: Path | None = None) -> dict[str, Any]:
     """How many trials and replicates a sweep will have at most, the plan in words, and what to be
     warned of; with a `cache`, its data too, decoded there.
 
     Raises:
         DataError: the data cannot be read.
         ExtractorError: nor the extractor.
+        SpecError: the sweep cannot learn from what its file names in this home.
     """
     from sweeper.search.repeats import repeats_in_words
     from trials.config import load_config, warnings_of
     from trials.data import cheap_warnings, open_data, survey
 
-    config, trials = load_config(sweep.base), first_points(sweep, 0)[1]
+    config, trials = load_config(sweep.base), first_points(sweep, 0, home)[1]
     found: dict[str, Any] = {
         "trials": trials,
         "replicates": sweep.replicates,
@@ -44,11 +45,11 @@ def outlook_of(sweep: Sweep, cache: Path | None = None) -> dict[str, Any]:
     return found
 
 
-def preview_of(sweep: Sweep, count: int) -> dict[str, Any]:
+def preview_of(sweep: Sweep, count: int, home: Home) -> dict[str, Any]:
     """What a sweep searches, how, its first `count` configurations and how many there will be."""
     from sweeper.sweepfile.space import count_points
 
-    first, budget = first_points(sweep, count)
+    first, budget = first_points(sweep, count, home)
     searches_grid = sweep.search.part.ends and not sweep.is_ablation
     points = count_points(sweep) if searches_grid else None
     return {
@@ -79,16 +80,16 @@ def plan_in_words(sweep: Sweep, trials: int | None) -> str:
     )
 
 
-def first_points(sweep: Sweep, count: int) -> tuple[list[dict[str, Any]], int | None]:
-    """What a new study would ask for first (later ones depend on the results of these), and how
-    many trials it would have, where that is known."""
+def first_points(sweep: Sweep, count: int, home: Home) -> tuple[list[dict[str, Any]], int | None]:
+    """What a new study in this home would ask for first (later ones depend on the results of
+    these), and how many trials it would have, where that is known."""
     from sweeper.search.ledger import Ledger
     from sweeper.search.storage import JOURNAL
 
     with tempfile.TemporaryDirectory() as path:
         folder = SweepFolder(Path(path) / sweep.name)
         folder.create()
-        ledger = Ledger.open(sweep, folder, JOURNAL)
+        ledger = Ledger.open(sweep, folder, JOURNAL, home=home)
         asked: list[dict[str, Any]] = []
         while len(asked) < min(count, sweep.limits.trials or count):
             trial = ledger.ask()

@@ -14,6 +14,8 @@ import importlib
 from collections.abc import Mapping
 from typing import Any, ClassVar, NamedTuple, Self
 
+from pydantic import ConfigDict
+
 from trials.part import PartConfig, knob
 
 BASES: Mapping[str, str] = {
@@ -70,6 +72,8 @@ class SamplerConfig(PartConfig):
     part: ClassVar[Any]
     """The sampler (`sweeper.search.sampler`), a class of a room above."""
 
+    model_config = ConfigDict(serialize_by_alias=True, validate_by_name=True)
+
     seed: int = knob(
         0, "seed of the proposals; the trainings have their own, `seed` in the base", ge=0, lt=2**32
     )
@@ -78,6 +82,21 @@ class SamplerConfig(PartConfig):
     )
     repeat: bool = knob(
         False, "whether a point that has been tried may be trained once more, on the same seed"
+    )
+    tries: tuple[Mapping[str, Any], ...] | None = knob(
+        None,
+        "configurations of one's own, run before anything is proposed: parameter → value, what is "
+        "left open as in the base",
+        alias="try",
+    )
+
+
+class LearningConfig(SamplerConfig):
+    """What a sampler is told that can be shown trials of other sweeps."""
+
+    learn_from: tuple[str, ...] | None = knob(
+        None,
+        "earlier sweeps of the home, measured alike, whose trials the sampler is shown",
     )
 
 

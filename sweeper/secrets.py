@@ -10,7 +10,7 @@ database, whose passwords may hold `/`, `?` and `#`. What either of them takes f
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import unquote_plus
 
@@ -38,10 +38,11 @@ _SECRET_WHOLE = frozenset({"pwd", "pass", "pw", "key", "sig", "sas", "auth", "jw
 _SECRET_FILES = frozenset({"passfile", "sslkey", "tokenfile", "passwordfile", "secretfile"})
 """Names of files, in which a secret is where it should be."""
 
-_TOKEN_PREFIX = re.compile(
-    r"(?:gh[opsu]_|github_pat_|glpat-|dapi|hf_|sk-|xox[a-z]-|AKIA|ASIA|eyJ)[\w.-]{6,}"
-)
+_PREFIXES = r"(?:gh[opsu]_|github_pat_|glpat-|dapi|hf_|sk-|xox[a-z]-|AKIA|ASIA|eyJ)"
+_TOKEN_PREFIX = re.compile(_PREFIXES + r"[\w.-]{6,}")
 _TOKEN_LENGTH = 16
+_BARE_TOKEN = re.compile(r"(?<![\w.-])" + _PREFIXES + r"(?=[\w-]*[0-9])[\w-]{14,}")
+_PRIVATE_KEY = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----")
 
 _LOOSE = re.compile(
     r"(?P<before>\b[\w.-]*(?:pass?w|passphrase|pwd|token|secret|api_?key|signature)[\w.-]*"
@@ -99,6 +100,32 @@ def redacted(text: str) -> str:
     for pattern in (_LOOSE, _HEADER):
         whole = pattern.sub(rf"\g<before>{HIDDEN}", whole)
     return whole
+
+
+def redacted_command(words: Sequence[str]) -> list[str]:
+    """A command line without its secrets: those of its words, and the value of `--password`."""
+    shown: list[str] = []
+    asks = False
+    for word in words:
+        key, equals, value = word.partition("=")
+        if asks and not word.startswith("-"):
+            shown.append(HIDDEN)
+        elif value and _is_secret(key):
+            shown.append(f"{key}={HIDDEN}")
+        else:
+            shown.append(redacted(word))
+        asks = word.startswith("-") and not equals and _is_secret(word)
+    return shown
+
+
+def looks_secret(text: str, *, code: bool) -> bool:
+    """Whether a text seems to hold a secret: in an address, a token of a known kind, a key, or the
+    value of a `password`. In `code` that value stands in quotes: `token = read()` holds none."""
+    if secrets_in(text) or any(
+        pattern.search(text) for pattern in (_BARE_TOKEN, _PRIVATE_KEY, _HEADER)
+    ):
+        return True
+    return any(not code or match["before"][-1] in "\"'" for match in _LOOSE.finditer(text))
 
 
 def without_user(address: str) -> str:

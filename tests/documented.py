@@ -18,6 +18,8 @@ ELSEWHERE: Mapping[str, str] = {
     "git clone": "the repository is here already",
     "python3 -m venv": "an environment of its own",
     "pip install": "fetches packages",
+    "sweeper extractor train": "trains for a while: tests/unit/test_own_extractors.py",
+    'python -c "import pickle': "reads CIFAR-10: tests/unit/test_data_files.py runs the line",
     "ray start": "a cluster of several machines: tests/cluster_simulation.py",
     "export ": "sets the environment of a cluster or of a service",
     "mkdir /lab": "a folder of a lab, with its group",
@@ -31,12 +33,20 @@ ELSEWHERE: Mapping[str, str] = {
     "optuna-dashboard": "goes on until it is ended: tests/integration/test_optuna_dashboard.py",
     "python -m benchmarks": "takes minutes to hours; its numbers stand beside it",
     "python -c 'import mlflow": "MLflow behind a service: tests/service/test_mlflow_door.py",
+    "sweeper sync": "an MLflow server of somebody's: tests/integration/test_mlflow_browsing.py",
     "sweeper run mine.yaml --home /shared": "a cluster of several machines",
 }
 """Beginning of a command → why it is run in no folder of this test, and where else it is."""
 
+OF_A_SERVICE: Mapping[str, str] = {
+    "docs/client.md": "tests/service/test_cli_server.py runs each of these verbs on a server",
+    "docs/service.md": "tests/service/test_serve.py and test_cli_server.py",
+}
+"""Page → where its commands, which are given to a service, are run."""
+
 SNIPPETS_ELSEWHERE: Mapping[str, str] = {
     "docs/client.md": "a service: tests/service/test_client.py has the same calls",
+    "docs/mlflow.md": "an MLflow with runs: tests/integration/test_mlflow_browsing.py",
     "docs/parts.md": "each is a part, which tests/conformance/test_parts_page.py tries",
     "CONTRIBUTING.md": "a trick, which tests/unit/test_documentation.py trains",
 }
@@ -57,6 +67,8 @@ class Command(NamedTuple):
     @property
     def elsewhere(self) -> str:
         """Why it cannot run here; empty where it can."""
+        if self.page in OF_A_SERVICE:
+            return OF_A_SERVICE[self.page]
         text = re.sub(r"^(\w+=\S* )+", "", self.text)
         return next((why for start, why in ELSEWHERE.items() if text.startswith(start)), "")
 

@@ -17,7 +17,7 @@ from pydantic_core import core_schema
 
 from trials.part import Part, PartConfig, unknown_name
 from trials.problems import Problem
-from trials.validation import failure, problems_from, short
+from trials.validation import failure, names_of, problems_from, short
 
 Schema = dict[str, Any]
 Kind = type[Part] | Callable[[], type[Part]]
@@ -103,8 +103,7 @@ class ByName:
     def _of_others(self, key: str, given: Mapping[str, Any]) -> dict[str, Problem]:
         """Knob → the problem that it is one of other parts only."""
         fields = {
-            name: list(getattr(part, self.config).model_fields)
-            for name, part in self.options().items()
+            name: names_of(getattr(part, self.config)) for name, part in self.options().items()
         }
         expected = f"one of {', '.join(fields[key])}" if fields[key] else "no knobs"
         foreign = {}

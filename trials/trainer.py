@@ -220,12 +220,15 @@ def train(
     folder: Path | str,
     report: Callable[[Evaluation], bool | None] | None = None,
     tell: Callable[[str], object] = print,
+    begun: Callable[[Training], object] = lambda training: None,
+    until: int | None = None,
     cache: Path | None = None,
 ) -> TrialResult:
-    """Train to the end, taking up `folder` where it was left.
+    """Train to the end, or to the evaluation at step `until`, taking up `folder` where it was left.
 
     `report` hears every evaluation as it is made; it ends the training by returning False. `tell`
     is given each sentence that a reader of the log should know, of a checkpoint that was damaged.
+    `begun` is given the training before its first step here.
 
     Raises:
         CheckpointError: the folder holds a checkpoint that cannot be gone on with.
@@ -235,7 +238,8 @@ def train(
     training.restore()
     for note in training.notes:
         tell(note)
-    while not training.finished:
+    begun(training)
+    while not training.finished and training.step < (until or config.steps + 1):
         evaluation = training.advance()
         if report is not None and report(evaluation) is False:
             break

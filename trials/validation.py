@@ -46,7 +46,7 @@ def problems_from(
                 Problem(path, context["message"], context["expected"], context["nearest"])
             )
         elif kind == "extra_forbidden":
-            names = list(home.model_fields) if home else []
+            names = names_of(home) if home else []
             problems.append(
                 Problem(
                     path,
@@ -96,6 +96,11 @@ def failure(problems: Iterable[Problem], value: Any) -> ValidationError:
             )
         )
     return ValidationError.from_exception_data("part", lines)
+
+
+def names_of(model: type[BaseModel]) -> list[str]:
+    """The settings of a model as a file calls them: a name of Python's own has another there."""
+    return [field.alias or name for name, field in model.model_fields.items()]
 
 
 def short(value: Any) -> str:

@@ -43,8 +43,7 @@ def validate(
             raise UserError("--data decodes on this machine: leave it out, or give a --home")
         report = [_checked_by(address, file, overrides or []) for file in files]
     else:
-        cache = Home.at(home).cache if data else None
-        report = [_checked(file, overrides or [], cache) for file in files]
+        report = [_checked(file, overrides or [], Home.at(home), data) for file in files]
     if json:
         print_json(report)
     else:
@@ -53,8 +52,8 @@ def validate(
     return 2 if any(entry["problems"] for entry in report) else 0
 
 
-def _checked(file: Path, overrides: list[str], cache: Path | None) -> dict[str, Any]:
-    """What is to be said of one sweep file, and with a `cache` of its data, decoded there."""
+def _checked(file: Path, overrides: list[str], home: Home, data: bool) -> dict[str, Any]:
+    """What is to be said of one sweep file, and with `data` of its data, decoded in the home."""
     from sweeper.outlook import outlook_of
     from sweeper.sweepfile import load_sweep
     from trials.config import load_config
@@ -64,7 +63,7 @@ def _checked(file: Path, overrides: list[str], cache: Path | None) -> dict[str, 
     entry: dict[str, Any] = {"file": str(file), "problems": [], "warnings": []}
     try:
         sweep = load_sweep(file, overrides)
-        entry |= outlook_of(sweep, cache)
+        entry |= outlook_of(sweep, home, home.cache if data else None)
     except SpecError as error:
         entry["problems"] = [str(problem) for problem in error.problems]
     except ExtractorError as error:
@@ -163,7 +162,7 @@ def _preview(
     from trials.data import cheap_warnings
 
     sweep = load_sweep(file, overrides)
-    shown = preview_of(sweep, count)
+    shown = preview_of(sweep, count, home)
     trials, replicates = shown["trials"], sweep.replicates
     return {
         **shown,

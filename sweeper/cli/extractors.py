@@ -14,7 +14,6 @@ from sweeper.cli.running import read_yaml
 from sweeper.errors import SpecError, UserError
 from sweeper.home import Home
 from sweeper.privacy import private
-from sweeper.sweepfile.document import read_text
 from trials.problems import nearest
 
 if TYPE_CHECKING:
@@ -62,7 +61,6 @@ def train(
         int | None,
         typer.Option(min=1, help="Passes over the images.  [40; of more than 14,400 images fewer]"),
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda.")] = "auto",
     home: HomeOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -92,7 +90,7 @@ def train(
             out,
             seed=seed,
             epochs=epochs,
-            device=pick_device(device),
+            device=pick_device("auto"),
             tell=lambda: bar.update(1),
         )
     if json:
@@ -131,6 +129,7 @@ def _data_config(what: str, settings: list[str]) -> Any:
 
 def _given(what: str) -> dict[str, Any]:
     """The raw settings of data: a sweep file's, or those that a name or a path stands for."""
+    from sweeper.sweepfile.document import read_text
     from trials.data import DataSource
     from trials.part import use
 

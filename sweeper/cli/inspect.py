@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -25,10 +26,10 @@ from sweeper.cli.options import (
     print_json,
 )
 from sweeper.cli.printing import number, print_table, say, setting
-from sweeper.cli.source import source_of
+from sweeper.cli.source import server_meant, source_of
 from sweeper.cli.summary import summary_of
-from sweeper.errors import SweeperError
-from sweeper.home import SweepFolder
+from sweeper.errors import SweeperError, UserError
+from sweeper.home import Home, SweepFolder
 from sweeper.trial import trial_name
 from sweeper.wording import over_of
 
@@ -165,11 +166,17 @@ def top(
 def show(
     name: SweepName,
     trial: TrialNumber,
+    reproduce: Annotated[
+        bool, typer.Option("--reproduce", help="Print the commands that train it again instead.")
+    ] = False,
     home: HomeOption = None,
     server: ServerOption = None,
     json: JsonOption = False,
 ) -> None:
     """Show one trial: settings, evaluations, ending, files."""
+    if reproduce:
+        _print_commands(name, trial, home, server, json)
+        return
     with source_of(home, server) as source:
         sight = source.sight(name, trial)
     standings, files = sight.standings, SweepFolder(sight.folder).trial(trial)
@@ -177,12 +184,7 @@ def show(
     if json:
         print_json({**record.as_dict(), "folder": files})
         return
-    ending = f" ({record.symptom}: {record.reason})" if record.symptom else ""
-    say(f"trial {record.name} of {name}: {record.state}{ending}")
-    if record.symptom:
-        say(f"  why      {cause(record.symptom).words}")
-    say(f"  role     {record.role}" + (f" of trial {record.of}" if record.of is not None else ""))
-    say(f"  files    {files}")
+    _print_about(name, record, files)
     if record.protocol:
         say(f"  protocol {', '.join(f'{k} {v}' for k, v in record.protocol.items())}")
     if not standings.comparable(record):
@@ -210,6 +212,44 @@ def show(
         say(f"  note     {note}")
     if record.log_tail:
         say("\nlast lines of its log\n" + record.log_tail)
+
+
+def _print_about(name: str, record: Trial, files: Path) -> None:
+    """What a trial is, how it ended, and where it was."""
+    from sweeper.provenance.attempts import read_attempts
+
+    ending = f" ({record.symptom}: {record.reason})" if record.symptom else ""
+    say(f"trial {record.name} of {name}: {record.state}{ending}")
+    if record.symptom:
+        say(f"  why      {cause(record.symptom).words}")
+    say(f"  role     {record.role}" + (f" of trial {record.of}" if record.of is not None else ""))
+    say(f"  files    {files}")
+    for attempt in read_attempts(files):
+        told = attempt.surroundings
+        since = f" from step {attempt.step}" if attempt.step else ""
+        say(f"  ran on   {told.get('machine')}{since}; --reproduce prints how to have it again")
+
+
+def _print_commands(
+    name: str, trial: int, home: Path | None, server: str | None, json: bool
+) -> None:
+    """Print how a trial is trained again."""
+    from sweeper.provenance.commands import script
+    from sweeper.provenance.recipe import recipe_of
+
+    if server_meant(home, server):
+        raise UserError(
+            "--reproduce reads what a home has recorded: run it on the server's machine"
+        )
+    here = Home.at(home)
+    recipe = recipe_of(here.existing(name), trial)
+    commands = script(recipe, here.path)
+    if json:
+        print_json(
+            {"commands": commands, "attempts": [one.model_dump() for one in recipe.attempts]}
+        )
+    else:
+        say(commands.rstrip("\n"))
 
 
 def logs(

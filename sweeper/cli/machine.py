@@ -18,6 +18,7 @@ from sweeper.cli.options import HomeOption, JsonOption, SweepName, print_json
 from sweeper.cli.printing import say
 from sweeper.home import Home
 from sweeper.privacy import private
+from sweeper.wording import plural
 
 GIBIBYTE = 2**30
 
@@ -111,7 +112,7 @@ def _home(home: Home) -> Finding:
     folder = _nearest_folder(home)
     if os.access(folder, os.W_OK):
         count = len(home.names())
-        return Finding("home", True, f"{home.path} ({count} sweeps)")
+        return Finding("home", True, f"{home.path} ({plural(count, 'sweep')})")
     return Finding("home", False, f"{folder} cannot be written", "choose another with --home")
 
 
@@ -145,7 +146,7 @@ def sync(
         typer.Option(metavar="ADDRESS", help="Record it in this MLflow from now on: all of it."),
     ] = None,
 ) -> int:
-    """Send MLflow what it could not be sent before, or everything to another MLflow."""
+    """Send MLflow what it lacks, or everything to another MLflow."""
     from sweeper.results import sweep_of
     from sweeper.secrets import without_user
     from sweeper.tracking.address import tracking_uri

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as json_module
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sweeper.causes import to_retry
+from sweeper.cli.again import note, refuse_another, train_like
 from sweeper.cli.options import (
     AcceptOption,
     AdoptOption,
@@ -127,30 +127,71 @@ def _refuse_on_server(adopt: bool, resume: bool) -> None:
 
 def train(
     what: Annotated[
-        str, typer.Argument(help="A YAML file, or the name of a preset.", metavar="FILE|PRESET")
-    ],
+        str | None,
+        typer.Argument(help="A YAML file, or the name of a preset.", metavar="FILE|PRESET"),
+    ] = None,
     overrides: SetOption = None,
+    like: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME/N",
+            help="Train a trial of a sweep again, and say whether the numbers are the same.",
+        ),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder for its checkpoints and samples.  [./trained/NAME]")
     ] = None,
+    until: Annotated[
+        int | None, typer.Option(min=1, help="Stop after the evaluation at this step.")
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Threads to train by, which decide the last bits.")
+    ] = None,
+    home: HomeOption = None,
     json: JsonOption = False,
 ) -> int:
     """Train one GAN, without a sweep.
 
-    Run it again to go on where it was interrupted.
+    Run it again to go on where it was interrupted. With --like, a trial of a sweep of a home is
+    trained once more as it was; the exit status is 1 where its numbers are not the same.
     """
+    if like is not None:
+        if what or overrides or until or threads:
+            raise UserError("--like takes everything from the trial: give --home and --out alone")
+        return train_like(like, home, out, _print_evaluation, json=json)
+    if what is None:
+        raise UserError("give a file or the name of a preset, or --like NAME/N")
+    if home is not None:
+        raise UserError("--home is where --like looks: what is trained otherwise is in no home")
+    config = _checked(_trial_mapping(what, overrides or []))
+    return _train(what, config, out or Path("trained") / Path(what).stem, until, threads, json)
+
+
+def _train(
+    what: str, config: TrialConfig, folder: Path, until: int | None, threads: int | None, json: bool
+) -> int:
+    import torch
+
     from trials.config import warnings_of
     from trials.evaluation.best_generator import ranked_by, value_of
     from trials.trainer import train as train_one
 
-    config = _checked(_trial_mapping(what, overrides or []))
     for warning in warnings_of(config):
         say(f"warning: {warning}", err=True)
-    folder = out or Path("trained") / Path(what).stem
-    _refuse_another(config, folder)
-    say(f"training {what} for {config.steps} steps in {folder}", err=json)
-    report, tell = None if json else _print_evaluation, partial(say, err=True)
-    result = train_one(config, folder=folder, report=report, tell=tell)
+    refuse_another(config.as_dict(), folder)
+    if threads is not None:
+        torch.set_num_threads(threads)
+    steps = min(until or config.steps, config.steps)
+    say(f"training {what} for {steps} steps in {folder}", err=json)
+
+    result = train_one(
+        config,
+        folder=folder,
+        report=None if json else _print_evaluation,
+        tell=partial(say, err=True),
+        begun=partial(note, folder),
+        until=until,
+    )
     if json:
         best = result.best.as_dict() if result.best else None
         print_json(
@@ -230,21 +271,6 @@ def read_yaml(text: str, where: str) -> Any:
     if document.problems:
         raise SpecError(document.problems)
     return document.root
-
-
-def _refuse_another(config: TrialConfig, folder: Path) -> None:
-    file = folder / "config.json"
-    if not file.exists():
-        return
-    try:
-        record = json_module.loads(file.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError):
-        return  # damaged: the checkpoint beside it says which configuration it is of
-    if record != config.as_dict():
-        raise UserError(
-            f"{folder} holds a training with another configuration; "
-            "choose another folder with --out"
-        )
 
 
 def _print_evaluation(evaluation: Evaluation) -> None:

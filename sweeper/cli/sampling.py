@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sweeper.cli.local import HomeSource
 from sweeper.cli.options import HomeOption, ServerOption, SweepName
 from sweeper.cli.printing import say
 from sweeper.cli.source import Sight, server_meant
@@ -67,11 +66,13 @@ def sample(
     if truncation is not None and not truncation > 0:
         raise UserError(f"--truncation {truncation:g}: expected a number above 0, such as 0.7")
     _check_file(out or Path("NAME.png"), count)
+    from sweeper.cli.local import HomeSource
+
     here = Home.at(home)
     sight = HomeSource(here).sight(name)
     number = _winner(sight) if trial is None else sight.record(trial).number
     file = out or Path(f"{name}-{trial_name(number)}.png")
-    from trials.evaluation.drawing import draw_samples
+    from trials.evaluation.drawing import draw_samples  # and torch, for which no refusal waits
 
     trained = SweepFolder(sight.folder).trial(number)
     drawn = draw_samples(

@@ -24,9 +24,10 @@ OWN = "own_"
 """Before the name of what a trial has kept of itself while it takes over."""
 
 
-def begin(training: Any, folder: Path, work: Work) -> None:
+def begin(training: Any, folder: Path, work: Work) -> str:
     """Restore the training: from its own checkpoint, or from another trial's, where it has not gone
-    on from that yet or has lost what it had since.
+    on from that yet or has lost what it had since. Returns which it has taken over now, such as
+    `00003/kept/000500`, or nothing.
 
     Raises:
         StaleCheckpointError: that was trained on other data, or measured by another protocol; or
@@ -37,17 +38,19 @@ def begin(training: Any, folder: Path, work: Work) -> None:
         mark.unlink(missing_ok=True)
         shutil.rmtree(folder / KEPT_FOLDER, ignore_errors=True)
         training.forget()
-        return
+        return ""
     own = work.take_over is None or (
         mark.exists() and _kept_as(mark.read_text(errors="replace")) == _kept_as(work.take_over)
     )
-    restored = training.restore() if own else False
+    restored, taken = training.restore() if own else False, ""
     if work.take_over is not None and not restored:
         _take_over(training, folder, work.take_over)
-        atomic_write(mark, _kept_as(work.take_over))
+        taken = _kept_as(work.take_over)
+        atomic_write(mark, taken)
         for place in folder.glob(f"{KEPT_FOLDER}/{OWN}*"):
             shutil.rmtree(place, ignore_errors=True)
     keep(training, folder, work)
+    return taken
 
 
 def _take_over(training: Any, folder: Path, donor: str) -> None:

@@ -17,6 +17,8 @@ from typing import Any
 from sweeper.causes import cause
 from sweeper.company import Company
 from sweeper.home import SweepFolder
+from sweeper.provenance.attempts import FILE as PROVENANCE
+from sweeper.provenance.run_record import Kept
 from sweeper.search.ledger import Ledger
 from sweeper.standings import Standings
 from sweeper.sweepfile.model import Sweep
@@ -87,6 +89,13 @@ class Recorder:
         self._outbox.sweep_started(sweep.name, study=study, tags=tags, note=note)
         self._outbox.experiment(experiment_tags(sweep, note))
         self._file(SWEEP, self._folder.sweep_yaml, "sweep.yaml")
+
+    def made_of(self, kept: Kept) -> None:
+        """What the sweep is run with is written down: its run has that, too."""
+        for name, path in kept.files.items():
+            self._file(SWEEP, path, name)
+        if self._outbox is not None:
+            self._outbox.tagged(SWEEP, kept.tags)
 
     def replay(self, ledger: Ledger) -> None:
         """Say everything that the ledger knows."""
@@ -196,7 +205,7 @@ class Recorder:
         )
         for step, values in _best(trial, self._sweep).items():
             self._outbox.evaluated(trial.number, step, values, trial.ended or clock.time())
-        for name in (CONFIG_FILE, "checkpoint.pt", "log.txt"):
+        for name in (CONFIG_FILE, "checkpoint.pt", "log.txt", PROVENANCE):
             self._file(trial.number, folder / name, name)
         self._outbox.trial_ended(trial.number, state, tags=tags, note=note, time=trial.ended)
 

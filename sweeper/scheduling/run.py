@@ -20,6 +20,7 @@ from sweeper.company import Company
 from sweeper.errors import LedgerError, Superseded, SweeperError, UserError
 from sweeper.home import Home, Request, SweepFolder
 from sweeper.privacy import private
+from sweeper.provenance.run_record import Kept, Start, keep_run
 from sweeper.scheduling.closing import Ending, closing
 from sweeper.scheduling.cluster import ClusterLost, environment
 from sweeper.scheduling.conductor import Conductor
@@ -79,6 +80,7 @@ def run(
     accept_protocol: bool = False,
     steering: Steering | None = None,
     take_over: bool = False,
+    start: Start | None = None,
 ) -> Outcome:
     """Run `sweep` in `home` until it is done or stopped by the user.
 
@@ -92,13 +94,13 @@ def run(
     lets the sweep go on where it would be measured by another protocol than so far: what was
     measured before is compared with nothing that follows. `steering` says what is asked of it while
     it runs; by default the control file in its folder does. `take_over` ends an earlier driver that
-    has the sweep, which is known to be frozen or cut off; with `adopt` only its hold of a database.
+    has the sweep, frozen or cut off; with `adopt` only its hold of a database. `start` is the
+    command behind it.
 
     What goes wrong once it runs is an Outcome with state `failed`, and can be resumed.
 
     Raises:
-        UserError: the sweep cannot be run as it is: SpecConflict, AnotherHome, RecordedElsewhere,
-            or the cluster lacks what a trial needs.
+        UserError: it cannot run: SpecConflict, AnotherHome, RecordedElsewhere, a cluster too small.
         SweepBusy: another process runs it.
         ProtocolChanged: its study has values of several protocols, which nobody has accepted.
         LedgerError: its study is damaged.
@@ -114,15 +116,14 @@ def run(
         begun = read_stored(folder.spec_json) if folder.exists() else None
         sweep = going_on(sweep, folder, begun)
         ledger = Ledger.open(sweep, folder, adopt=adopt, accept_protocol=accept_protocol)
+        keep_spec(sweep, folder, source, begun)  # only now: the study is this home's
         company = Company.of(sweep)
-        # Only now: a home to which the study does not belong keeps nothing of the sweep.
-        if begun is None or begun.difference(sweep):
-            keep_spec(sweep, folder, source)
-        asked = steering or _by_control_file(folder, resume)
+        made_of = keep_run(sweep, folder, company, start)
         ledger.retry(retry_failed)
+        asked = steering or _by_control_file(folder, resume)
         with recording(uri, home, folder, company) if uri else contextlib.nullcontext() as wires:
             return _Run(
-                sweep, home, folder, ledger, company, wires, events, report, asked, factory
+                sweep, home, folder, ledger, company, made_of, wires, events, report, asked, factory
             ).through()
 
 
@@ -134,6 +135,7 @@ class _Run:
         folder: SweepFolder,
         ledger: Ledger,
         company: Company,
+        made_of: Kept,
         wires: Wires | None,
         events: Listener | None,
         report: bool,
@@ -146,6 +148,7 @@ class _Run:
         self._folder = folder
         self._ledger = ledger
         self._company = company
+        self._made_of = made_of
         self._wires = wires
         self._tell: Listener = events or (lambda event: None)
         self._steering = steering
@@ -211,6 +214,7 @@ class _Run:
             cache=self._home.cache,
             mark=Mark.leave(self._folder, self._company),
             parts=self._company.parts,
+            run=self._made_of.digest,
             factory=self._factory,
             look=lambda: self._look(conductor),
             afterwards=scoring.run,
@@ -238,6 +242,7 @@ class _Run:
     def _begin(self) -> None:
         sweep, records = self._sweep, self._ledger.trials()
         self._recorder.sweep_started(self._ledger.identity)
+        self._recorder.made_of(self._made_of)
         self._recorder.replay(self._ledger)
         self._tell(
             SweepStarted(
@@ -253,6 +258,8 @@ class _Run:
         )
         if self._wires is not None and self._wires.moved:
             self._tell(Noted(self._wires.moved, time.time()))
+        if not records and (learned := self._ledger.learned):
+            self._tell(Noted(f"the sampler learns from {learned}", time.time()))
         if records and (changes := self._company.changes(self._ledger.company)):
             self._tell(Noted(changes, time.time()))
         self._ledger.accompanied_by(self._company.as_dict())

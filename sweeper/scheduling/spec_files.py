@@ -62,9 +62,13 @@ def make_way(sweep: Sweep, home: Home, folder: SweepFolder, tell: Listener | Non
         tell(Noted(told, time.time()))
 
 
-def keep_spec(sweep: Sweep, folder: SweepFolder, source: Path | None) -> None:
-    """Write the spec down. It comes last: once it is the new one, the file is not compared again;
-    and the file may be given as it lies here."""
+def keep_spec(
+    sweep: Sweep, folder: SweepFolder, source: Path | None, begun: Sweep | None = None
+) -> None:
+    """Write the spec down where it is not that of the sweep as it has `begun`. It comes last: once
+    it is the new one, the file is not compared again; and the file may be given as it lies here."""
+    if begun is not None and not begun.difference(sweep):
+        return
     with writing(folder.path):
         if source is not None and source.is_file():
             atomic_write(folder.sweep_yaml, _kept_text(sweep, source))

@@ -27,6 +27,7 @@ from sweeper.causes import OUT_OF_MEMORY
 from sweeper.company import unpack
 from sweeper.privacy import umask_of
 from sweeper.protocols import alike
+from sweeper.provenance.attempts import attempt_at, note_attempt
 from sweeper.scheduling.attempts import LOG, is_over, taken_up
 from sweeper.scheduling.failures import NOT_SHARED, explain
 from sweeper.scheduling.kept_checkpoints import begin, keep
@@ -94,6 +95,7 @@ class Worker(tune.Trainable):  # type: ignore[misc]
         mark: Mark | None = None,
         threads: int = 1,
         parts: bytes = b"",
+        run: str = "",
     ) -> None:
         if cache:
             # Ray may have started this process with the umask of another home, or of none.
@@ -102,6 +104,7 @@ class Worker(tune.Trainable):  # type: ignore[misc]
         self._factory = factory
         self._cache = Path(cache)
         self._mark = mark
+        self._run = run
         self._training: Training | None = None
         self._first_size = 0
         self._last_size = 0
@@ -157,12 +160,13 @@ class Worker(tune.Trainable):  # type: ignore[misc]
             if not alike(training.protocol, self._work.protocol):
                 return Report(changed=Changed(training.protocol))
             try:
-                begin(training, folder, self._work)
+                taken = begin(training, folder, self._work)
             except StaleCheckpointError as error:
                 return Report(changed=Changed(training.protocol, str(error)))
             for note in training.notes:
                 print(note)
             self._training = training
+            self._note(training, folder, taken)
             fresh = [
                 evaluation
                 for evaluation in training.history
@@ -173,6 +177,14 @@ class Worker(tune.Trainable):  # type: ignore[misc]
         evaluation = training.advance()
         keep(training, folder, self._work)
         return self._report(training, [evaluation])
+
+    def _note(self, training: Training, folder: Path, taken: str) -> None:
+        """Write down what the trial is made of from here on, on the machine that makes it."""
+        step = training.history[-1].step if training.history else 0
+        attempt = attempt_at(
+            self._work.config, run=self._run, step=step, donor=taken, protocol=training.protocol
+        )
+        note_attempt(folder, attempt)
 
     def _rehearse(self, folder: Path) -> Report:
         # A base that is no configuration by itself is completed by what the sweep searches.

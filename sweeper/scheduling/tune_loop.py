@@ -48,6 +48,7 @@ class Tuning:
         cache: Path,
         mark: Mark,
         parts: bytes,
+        run: str,
         factory: Factory,
         look: Callable[[], None],
         afterwards: Callable[[Callable[[], bool]], None],
@@ -60,6 +61,7 @@ class Tuning:
         self._cache = cache
         self._mark = mark
         self._parts = parts
+        self._run_record = run
         self._factory = factory
         self._look = look
         self._afterwards = afterwards
@@ -123,6 +125,7 @@ class Tuning:
             cache=str(self._cache),
             mark=self._mark,
             parts=self._parts,
+            run=self._run_record,
             threads=max(1, int(resources.cpu)),
         )
         verdicts = Verdicts(self._conductor)

@@ -3,6 +3,7 @@
 User attributes of a trial (state, values and intermediate values are Optuna's own):
 
     mark                the study's id and the trial's number: the sweep's own entry (`foreign`)
+    tried               its place in the file's `search.try`, where it is one of those
     enqueued            true of a point that somebody enqueued and the driver took up
     refused             why an enqueued point was not taken up
     number              the trial that this entry tries again after it had failed, as Optuna closes
@@ -31,6 +32,7 @@ User attributes of the study, beside those of the sweep as a whole:
     owner               {home, path, attempt}: whose it is, and which driver writes it (`owner`)
     unmarked            how many entries it had before entries were marked
     final:12            {step, metrics, protocol}: trial 12 won, and was scored on fresh noise
+    learned             {protocol, trials, taken}: what its sampler is shown of earlier sweeps
     protocol            how the sweep's distances are measured: `sweeper.protocols`
     used                {seconds, gpu_seconds, cpu_seconds}: `sweeper.standings.usage`
 """
@@ -59,6 +61,8 @@ FINAL = "final:"
 DONOR = "donor:"
 BEFORE = "before:"
 ANEW = "anew"
+TRIED = "tried"
+LEARNED = "learned"
 PROTOCOL = "protocol"
 MOVED = (STEP, PROTOCOL, "judged", DONOR)
 """What a trial that is begun anew has no more."""

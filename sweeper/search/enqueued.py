@@ -13,10 +13,10 @@ from optuna.trial import FrozenTrial, TrialState
 
 from sweeper.search.attributes import DONOR, FINAL, STEP
 from sweeper.search.distributions import from_study, to_study
-from sweeper.sweepfile.domains import Parameter, Values, same
+from sweeper.sweepfile.domains import Values, same
 from sweeper.sweepfile.model import Sweep
+from sweeper.sweepfile.points import misfits
 from sweeper.sweepfile.space import Draw
-from trials.problems import nearest
 
 POINT = "fixed_params"
 """The system attribute in which Optuna keeps what was enqueued."""
@@ -55,23 +55,19 @@ def point(sweep: Sweep, given: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         Unfit: it is no point of the sweep's space.
     """
-    values: dict[str, Any] = {}
+    own = {path: _own(sweep, path, value) for path, value in given.items()}
     faults = []
-    for path, value in given.items():
-        try:
-            parameter = sweep.parameter(path)
-            values[path] = _own(parameter, value)
-        except KeyError:
-            close = nearest(path, [parameter.path for parameter in sweep.parameters])
+    for path, message, expected, close in misfits(sweep.parameters, own):
+        if path in {parameter.path for parameter in sweep.parameters}:
+            faults.append(f"{path}: {message} ({expected})")
+        else:
             hint = f"; did you mean {close!r}?" if close else ""
-            faults.append(f"{path!r} is no parameter of this sweep{hint}")
-        except ValueError:
-            domain = parameter.domain.as_dict()
-            faults.append(f"{path}: {value!r} is not one of {domain}")
-    faults += _unmet(sweep, values)
+            faults.append(f"{path!r} {message}{hint}")
+    faults += _unmet(sweep, own) if not faults else ()
     if faults:
         raise Unfit("; ".join(faults))
-    return values
+    domains = {path: sweep.parameter(path).domain for path in own}
+    return {path: from_study(domains[path], to_study(domains[path], own[path])) for path in own}
 
 
 def stored(sweep: Sweep, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -90,21 +86,16 @@ def check_honoured(draw: Draw, values: Mapping[str, Any]) -> None:
         raise Unfit(f"{', '.join(lost)} cannot be on beside the rest of that configuration")
 
 
-def _own(parameter: Parameter, value: Any) -> Any:
-    """The domain's own value that an enqueued one stands for.
-
-    Raises:
-        ValueError: there is none.
-    """
-    domain = parameter.domain
-    if isinstance(domain, Values) and isinstance(value, str) and not domain.contains(value):
-        # A list or a mapping may be given as the text that the study holds for it.
-        for own in domain.values:
-            if to_study(domain, own) == value:
-                return from_study(domain, value)
-    if not domain.contains(value):
-        raise ValueError(value)
-    return from_study(domain, to_study(domain, value))
+def _own(sweep: Sweep, path: str, value: Any) -> Any:
+    """The domain's own value that an enqueued one stands for: a list or a mapping may be given as
+    the text that the study holds for it. What stands for none stays as it is."""
+    for parameter in sweep.parameters:
+        domain = parameter.domain
+        if parameter.path == path and isinstance(domain, Values) and isinstance(value, str):
+            if domain.contains(value):
+                return value
+            return next((own for own in domain.values if to_study(domain, own) == value), value)
+    return value
 
 
 def _unmet(sweep: Sweep, values: Mapping[str, Any]) -> Iterator[str]:

@@ -24,7 +24,7 @@ from typing import Any, Self
 
 from optuna.trial import FrozenTrial, TrialState
 
-from sweeper.home import SweepFolder
+from sweeper.home import Home, SweepFolder
 from sweeper.search import attributes
 from sweeper.search.attributes import finite, translated
 from sweeper.search.foreign import ForeignEntry
@@ -67,23 +67,27 @@ class Ledger(StudyReader):
         *,
         adopt: bool = False,
         accept_protocol: bool = False,
+        home: Home | None = None,
     ) -> Self:
         """Open the sweep's study for writing, made first where it is missing.
 
         The caller holds the folder's lock. `storage` is a database URL or `storage.JOURNAL`, by
         default $SWEEPER_STORAGE, and without that the journal in the folder. `adopt` takes the
         study over where another home has driven it so far; `accept_protocol` lets another protocol
-        take the place of the sweep's, once.
+        take the place of the sweep's, once. `home` is where the sweeps are that it learns from, by
+        default that of the folder.
 
         Raises:
             LedgerError: the study cannot be read or written, or is gone.
             ProtocolChanged: it has values of several protocols, which nobody has accepted.
             SpecConflict: it belongs to another sweep.
+            SpecError: it cannot learn from what its file names.
             AnotherHome: it is driven from another home.
             UserError: the storage's address is none, or its driver is not installed.
         """
         with translated(folder.path):
-            opened = open_study(sweep, folder, storage, adopt=adopt)
+            here = home or Home(folder.path.parent)
+            opened = open_study(sweep, folder, storage, here, adopt=adopt)
             ledger = cls(sweep, opened, accept_protocol=accept_protocol)
             ledger._finish_what_was_cut_short()
             for trial in ledger._entries.all():

@@ -14,6 +14,7 @@ from sweeper.protocols import Protocol, alike, differing, present
 from sweeper.search import attributes
 from sweeper.search.attributes import translated
 from sweeper.search.entries import Entries
+from sweeper.search.learned import protocol_of
 from sweeper.trial import trial_name
 from sweeper.wording import changes_in_words, plural
 
@@ -28,6 +29,7 @@ class Measuring:
     def __init__(
         self, study: optuna.Study, storage: BaseStorage, entries: Entries, *, accept: bool = False
     ) -> None:
+        self._learned = protocol_of(study)
         self._study = study
         self._storage = storage
         self._accept = accept
@@ -49,7 +51,7 @@ class Measuring:
     @property
     def demanded(self) -> Protocol:
         """What a training must be measured by; empty while anything will do."""
-        return {} if self._accept else self.protocol
+        return {} if self._accept else self.protocol or self._learned
 
     def demand(self, number: int, protocol: Protocol) -> None:
         """See that trial `number` is measured by a protocol that may be.
@@ -58,9 +60,10 @@ class Measuring:
             ProtocolChanged: it differs from the sweep's, and no change was accepted.
         """
         if not alike(protocol, self.demanded):
+            those = "the sweep" if self.protocol else "those that search.learn_from names"
             raise ProtocolChanged(
-                f"trial {trial_name(number)} would be measured by another protocol than the sweep: "
-                f"{changes_in_words(self.protocol, protocol)}"
+                f"trial {trial_name(number)} would be measured by another protocol than {those}: "
+                f"{changes_in_words(self.demanded, protocol)}"
             )
 
     def admit(self, number: int, protocol: Protocol) -> bool:

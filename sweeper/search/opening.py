@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import optuna
 from optuna.storages import BaseStorage, RDBStorage
 from optuna.trial import TrialState
 
 from sweeper.errors import SpecConflict
-from sweeper.home import SweepFolder
+from sweeper.home import Home, SweepFolder
+from sweeper.search.attributes import LEARNED
 from sweeper.search.foreign import UNMARKED
 from sweeper.search.journal import Journal, mend
+from sweeper.search.learning import gathered
 from sweeper.search.optuna_sampler import OptunaSampler
 from sweeper.search.owner import Owner, refuse_without_study
 from sweeper.search.sampler import Sampler
@@ -31,8 +34,11 @@ class Opened:
     identity: str
 
 
-def open_study(sweep: Sweep, folder: SweepFolder, storage: str | None, *, adopt: bool) -> Opened:
+def open_study(
+    sweep: Sweep, folder: SweepFolder, storage: str | None, home: Home, *, adopt: bool
+) -> Opened:
     """The study of a sweep, which this process drives from now on; `Ledger.open` says the rest."""
+    learned: dict[str, Any] | None = None
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     mend(folder.study_journal)
     if not storage_exists(folder, storage):
@@ -40,6 +46,7 @@ def open_study(sweep: Sweep, folder: SweepFolder, storage: str | None, *, adopt:
     place, journal = open_storage(folder, storage)
     if sweep.name not in optuna.get_all_study_names(place):
         refuse_without_study(folder)
+        learned = gathered(sweep, home)  # what is refused has begun nothing
         directions = [objective.goal for objective in sweep.objective]
         optuna.create_study(
             storage=place,
@@ -61,6 +68,8 @@ def open_study(sweep: Sweep, folder: SweepFolder, storage: str | None, *, adopt:
     if isinstance(place, RDBStorage):
         owner.guard(place)
     if fingerprint is None:
+        if learned := gathered(sweep, home) if learned is None else learned:
+            study.set_user_attr(LEARNED, learned)
         study.set_user_attr("fingerprint", sweep.fingerprint)
     return Opened(study, place, journal, owner, identity)
 

@@ -3,7 +3,8 @@
 What is asked depends on the sweep and on the study alone. A search that was killed and goes on
 asks what it would have asked without that, and so does one whose budget was raised at its end:
 the seed of a proposal comes from its place among the search's proposals, not from its number.
-Points that people enqueue come first, as soon as the base configuration has been asked.
+What people give comes first, as soon as the base configuration has been asked: the configurations
+of `search.try` in their order, then points that are enqueued.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from optuna.trial import FrozenTrial, TrialState
 from sweeper.causes import says_nothing
 from sweeper.errors import PartError
 from sweeper.search import attributes
+from sweeper.search.attributes import TRIED
 from sweeper.search.distributions import distribution, to_study
 from sweeper.search.enqueued import Unfit, check_honoured, fitting
 from sweeper.search.entries import Entries
@@ -28,6 +30,7 @@ from sweeper.search.measuring import Measuring
 from sweeper.search.repeats import propose_once
 from sweeper.search.sampler import Result, Sampler, Turn, mix
 from sweeper.sweepfile.model import Sweep
+from sweeper.sweepfile.points import next_tried
 from sweeper.sweepfile.space import Draw, apply, base_draw, walk
 from sweeper.sweepfile.ties import with_ties
 from sweeper.trial import Role, Trial
@@ -62,8 +65,8 @@ class Proposer:
         """The search's next trial; None when the grid has no further point.
 
         The first is the base configuration, if the sweep starts with it, and so is the first that
-        is asked for when another protocol holds: what it is worth is measured again. Then come the
-        points that were enqueued.
+        is asked for when another protocol holds: what it is worth is measured again. Then come
+        those of `search.try`, and the points that were enqueued.
         """
         own = self._entries.all()
         if self._sweep.is_ablation:
@@ -71,7 +74,11 @@ class Proposer:
                 self._refuse(entry, "an ablation runs the cells of its design, and nothing else")
             return self._ask_cell(own)
         if self._sweep.search.start_with_base and not self._has_base(own):
-            return self._add(*self._base(), "base")
+            return self._add(*_base_of(self._sweep), "base")
+        begun = {trial.user_attrs.get(TRIED) for trial in own}
+        if (to_try := next_tried(self._sweep, begun)) is not None:
+            place, given = to_try
+            return self._add(given, given.values, "search", place=place)
         for entry in self._entries.enqueued():
             if (taken := self._take_up(entry, own)) is not None:
                 return taken
@@ -205,16 +212,7 @@ class Proposer:
     def _base_stands_beside(self) -> bool:
         """Whether the search begins with a base configuration that is no point of its space."""
         searched = bool(self._sweep.parameters) and self._sweep.search.start_with_base
-        return searched and not self._base()[1]
-
-    def _base(self) -> tuple[Draw, Mapping[str, Any]]:
-        draw = base_draw(self._sweep)
-        try:
-            whole = walk(self._sweep, lambda parameter: draw.values[parameter.path])
-        except KeyError:
-            # Some value of the base lies outside the space: the trial stands beside it.
-            return Draw({}, draw.config), {}
-        return Draw(whole.values, draw.config), whole.values
+        return searched and not _base_of(self._sweep)[1]
 
     def _add(
         self,
@@ -224,10 +222,13 @@ class Proposer:
         of: int | None = None,
         cell: Mapping[str, str] | None = None,
         noted: Mapping[str, Any] | None = None,
+        place: int | None = None,
     ) -> Trial:
-        """Put a whole trial into the study with one write."""
+        """Put a whole trial into the study with one write; `place` is that in `search.try`."""
         domains = {parameter.path: parameter.domain for parameter in self._sweep.parameters}
         attrs: dict[str, Any] = {"role": role, "values": draw.values, "config": draw.config}
+        if place is not None:
+            attrs[TRIED] = place
         if of is not None:
             attrs["of"] = of
         if cell is not None:
@@ -269,7 +270,7 @@ class Proposer:
             ]
 
         return Turn(
-            index=sum("enqueued" not in trial.user_attrs for trial in search),
+            index=sum(not trial.user_attrs.keys() & _GIVEN for trial in search),
             search_seed=seed if fixed is None else mix(seed, "enqueued", number),
             start=None if base is None else base.user_attrs["values"],
             recall=recall,
@@ -279,6 +280,21 @@ class Proposer:
             fixed=fixed or {},
             protocol=protocol,
         )
+
+
+def _base_of(sweep: Sweep) -> tuple[Draw, Mapping[str, Any]]:
+    """The base configuration, and its values where it is a point of the space."""
+    draw = base_draw(sweep)
+    try:
+        whole = walk(sweep, lambda parameter: draw.values[parameter.path])
+    except KeyError:
+        # Some value of the base lies outside the space: the trial stands beside it.
+        return Draw({}, draw.config), {}
+    return Draw(whole.values, draw.config), whole.values
+
+
+_GIVEN = {"enqueued", TRIED}
+"""What marks a trial of the search that nobody has proposed."""
 
 
 def _check_point(sweep: Sweep, draw: object, told: str) -> None:

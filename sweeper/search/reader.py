@@ -17,6 +17,8 @@ from sweeper.search.attributes import translated
 from sweeper.search.entries import Entries
 from sweeper.search.foreign import ForeignEntry, foreign_entry
 from sweeper.search.importances import Method, importances_of
+from sweeper.search.learned import in_words
+from sweeper.search.lineage import Segment, lineage_of
 from sweeper.search.owner import refuse_strangers, refuse_without_study
 from sweeper.search.storage import load_study, open_storage, storage_exists
 from sweeper.standings import Standings, standings_of
@@ -65,6 +67,16 @@ class StudyReader:
         if kept is None or kept[0] is not entry:
             kept = self._made[entry._trial_id] = entry, attributes.trial_of(entry)
         return kept[1]
+
+    @property
+    def learned(self) -> str:
+        """From what the search has learned before its first trial, in words."""
+        return in_words(self._study)
+
+    def lineage(self, number: int) -> tuple[Segment, ...]:
+        """What went into the trial up to its last evaluation, its donors' training first."""
+        reached = max(attributes.evaluations(self._entries.get(number).user_attrs), default=0)
+        return lineage_of(self._entries.get, number, reached)
 
     def standings(self) -> Standings:
         """All trials with what follows from them, under the protocol that the study has."""

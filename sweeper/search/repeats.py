@@ -11,14 +11,15 @@ training, whose trials do not stay what they were asked as.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from sweeper.search.sampler import Sampler, Turn, independent, mix
 from sweeper.search.stopping_rule import StoppingRule
-from sweeper.sweepfile.domains import canonical
+from sweeper.sweepfile.domains import Parameter, canonical
 from sweeper.sweepfile.model import Sweep
 from sweeper.sweepfile.space import Draw, count_points, grid_points, walk
 
-REDRAWS = 16
+REDRAWS = 4
 """Proposals that are asked for in place of one that repeats a point."""
 
 
@@ -48,8 +49,28 @@ def propose_once(sampler: Sampler, sweep: Sweep, turn: Turn) -> tuple[Draw | Non
         left = (point for point in grid_points(sweep) if canonical(point.values) not in turn.tried)
         point = next(left, None)
     except ValueError:  # a range without steps has no end of points
-        return walk(sweep, independent(asked)), asked
+        return _beside(first[0], sweep, asked), asked
     return first if point is None else (point, asked)
+
+
+def _beside(proposed: Draw | None, sweep: Sweep, turn: Turn) -> Draw:
+    """The proposal with one of its ranges drawn anew: a sampler that insists on a point is followed
+    as far as that goes."""
+    values = {} if proposed is None else proposed.values
+    endless = [
+        parameter.path
+        for parameter in sweep.parameters
+        if parameter.path in values and parameter.domain.size() is None
+    ]
+    anew = endless[turn.seed("beside") % len(endless)] if endless else ""
+    fresh = independent(turn)
+
+    def choose(parameter: Parameter) -> Any:
+        drawn = fresh(parameter)  # also where it is not needed: the rest is the same then
+        kept = endless and parameter.path != anew and parameter.path in values
+        return values[parameter.path] if kept else drawn
+
+    return walk(sweep, choose)
 
 
 def repeats_in_words(sweep: Sweep) -> str:

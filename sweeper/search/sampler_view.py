@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Any
 
 from optuna.samplers import BaseSampler, RandomSampler
@@ -22,13 +22,14 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from sweeper.causes import says_nothing
-from sweeper.protocols import Protocol
+from sweeper.protocols import Protocol, alike
 from sweeper.search import attributes
 from sweeper.search.attributes import broken, cause_of
 from sweeper.search.distributions import distribution, to_study
 from sweeper.search.draft import Draft
 from sweeper.search.entries import latest
 from sweeper.search.foreign import is_ours
+from sweeper.search.learned import entries_of
 from sweeper.sweepfile.model import Sweep
 
 
@@ -47,6 +48,7 @@ class SamplerView(Study):
         self._soften = soften
         self._protocol = protocol or {}
         self._seen: list[FrozenTrial] | None = None
+        self._from_others: list[FrozenTrial] | None = None
 
     def look(self, sampler: BaseSampler, draft: Draft, protocol: Protocol) -> None:
         """Forget the last snapshot, and propose with `sampler` in `draft` from now on, by what was
@@ -71,15 +73,21 @@ class SamplerView(Study):
             study = self._storage.get_study_user_attrs(self._study_id)
             own = latest(trial for trial in everything if is_ours(trial, study))
             whole = [_as_measured(_whole(self._sweep, trial), self._protocol) for trial in own]
-            self._seen = self._soften(
-                [
-                    trial
-                    for trial in whole
-                    if _counts(trial) and attributes.comparable(trial.user_attrs, self._protocol)
-                ]
-            )
+            counting = [
+                trial
+                for trial in whole
+                if _counts(trial) and attributes.comparable(trial.user_attrs, self._protocol)
+            ]
+            self._seen = self._soften([*self._learned(study), *counting])
         chosen = [trial for trial in self._seen if states is None or trial.state in states]
         return copy.deepcopy(chosen) if deepcopy else chosen
+
+    def _learned(self, study: Mapping[str, Any]) -> list[FrozenTrial]:
+        """Trials of earlier sweeps, where they were measured as this one is; read once."""
+        if self._from_others is None:
+            self._from_others = entries_of(self._sweep, study)
+        told = study.get(attributes.LEARNED, {}).get("protocol", {})
+        return self._from_others if alike(told, self._protocol) else []
 
 
 def failures_pruned(trials: list[FrozenTrial]) -> list[FrozenTrial]:

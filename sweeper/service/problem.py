@@ -128,7 +128,7 @@ async def _on_validation(request: Request, error: Exception) -> Response:
 async def _on_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     kind = {404: "not-found", 405: "method"}.get(error.status_code, "http")
-    headers = dict(error.headers or {})
+    headers = {name.lower(): value for name, value in (error.headers or {}).items()}
     if error.status_code == 405:  # Starlette names those of the first route of this path alone
         headers["allow"] = ", ".join(_allowed(request))
     refusal = Refusal(error.status_code, kind, str(error.detail), headers=headers)

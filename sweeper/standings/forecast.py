@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from statistics import fmean, stdev
+from statistics import fmean
 from typing import Any
 
 from sweeper.standings.progress import budget_of
@@ -81,7 +81,7 @@ def forecast_of(standings: Standings) -> Forecast:
         return Forecast(reason="not known before a trial was evaluated")
     search = standings.trials if sweep.is_ablation else standings.search
     replicates = [] if sweep.is_ablation else [t for t in standings.trials if t.role == "replicate"]
-    whole = fmean(rates.values()) * fmean(map(standings.steps_of, standings.trials))
+    whole = fmean(rates.values()) * fmean([standings.steps_of(one) for one in standings.trials])
     left = max(0, budget - sum(trial.over for trial in search))
     more = max(0, sweep.replicates - sum(trial.over for trial in replicates))
     parts = [_to_come(search, left, rates, whole), _to_come(replicates, more, rates, whole)]
@@ -103,7 +103,9 @@ def _to_come(
     them has ended."""
     costs = [rates[t.number] * t.steps for t in trials if t.over and t.number in rates]
     mean = fmean(costs) if costs else whole
-    spread = stdev(costs) if len(costs) > 1 else mean / 2  # of one trial nothing is known but that
+    spread = mean / 2  # of one trial nothing is known but that
+    if len(costs) > 1:  # `statistics.stdev` reckons in fractions: of thousands of trials for long
+        spread = math.sqrt(math.fsum((cost - mean) ** 2 for cost in costs) / (len(costs) - 1))
     behind = sum(
         min(mean, rates[trial.number] * trial.steps)
         for trial in trials

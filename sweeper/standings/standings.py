@@ -283,7 +283,8 @@ class Standings:
 
     def steps_of(self, trial: Trial) -> int:
         """Steps the trial was meant to train."""
-        given = trial.config.get("steps", self.sweep.base.get("steps"))
+        given = trial.config.get("steps")  # asked of every trial, each time one is evaluated
+        given = self.sweep.base.get("steps") if given is None else given
         return given if isinstance(given, int) else self._usual_steps
 
     @cached_property

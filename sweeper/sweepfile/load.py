@@ -185,7 +185,7 @@ def _assemble(document: Document, *, checked: bool) -> Sweep | None:
             base = keep_by_objective(base, objective)
     if document.problems or base is None or objective is None:
         return None
-    return Sweep(
+    sweep = Sweep(
         name=name,
         base=base,
         parameters=ordered,
@@ -193,6 +193,11 @@ def _assemble(document: Document, *, checked: bool) -> Sweep | None:
         description=description,
         **sections,
     )
+    if checked and sweep.search.tries:
+        from sweeper.sweepfile.points import check_tries
+
+        check_tries(document, sweep)
+    return sweep
 
 
 def _parameters(

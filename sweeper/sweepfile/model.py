@@ -45,6 +45,7 @@ ABLATION_MAY_CHANGE = (*MAY_CHANGE, "parameters", "ablation")
 ONCE_LEFT_OUT = (
     *(f"search.{key}" for key in ("startup_trials", "candidates", "sequence", "sigma")),
     "search.population",
+    "search.prior_weight",
     *(f"scheduler.{key}" for key in ("grace_steps", "reduction_factor", "startup_trials")),
     *(f"scheduler.{key}" for key in ("interval_steps", "quantile", "resample")),
 )

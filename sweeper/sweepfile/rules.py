@@ -122,6 +122,10 @@ def _check_ablation(
             document.add((*at, "when"), message, "the trick's knobs in `base`")
     if not parameters:
         document.add(("parameters",), "is missing", "the factors of the ablation")
+    search = sections["search"]
+    if search is not None and search.tries:
+        message = "an ablation runs the cells of its design, and nothing else"
+        document.add(("search", "try"), message, "no such key")
     for fault in ablation.part.check(ablation):
         document.add(*fault)
     scheduler, limits, seeds = sections["scheduler"], sections["limits"], sections["seeds"]

@@ -75,10 +75,13 @@ class Resources(Section):
 
 
 class Tracking(Section):
-    """Where runs are recorded."""
+    """Where runs are recorded, and what of them."""
 
     uri: str | None = None
     """MLflow's tracking server or store; by default an SQLite file in the sweeps' home."""
+    patch: bool = True
+    """Whether changes that are not committed in the git repository which the sweep is started in
+    are recorded; its commit always is."""
 
 
 SECTIONS: dict[str, type[Section]] = {

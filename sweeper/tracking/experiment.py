@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 from sweeper.sweepfile.model import Sweep
 from sweeper.tracking.limits import MAX_EXPERIMENT_TAG, cut
-from sweeper.tracking.names import NOTE_TAG
+from sweeper.tracking.names import NOTE_TAG, STATE_TAG
 
 KIND_TAG = "mlflow.experimentKind"
 """Without it MLflow guesses from what it finds whether these are runs of models or of prompts."""
@@ -93,7 +93,9 @@ def _views(sweep: Sweep) -> Iterator[tuple[str, str]]:
 def _view(sweep: Sweep, title: str, search: str, group: str | None = None) -> str:
     objectives = [objective.metric for objective in sweep.objective]
     columns = [f"metrics.`{metric}`" for metric in objectives]
-    columns += [] if group else [f"metrics.`best/{metric}`" for metric in objectives]
+    if group is None:
+        # What a trial had when it was stopped is no final value.
+        columns += [*(f"metrics.`best/{metric}`" for metric in objectives), f"tags.`{STATE_TAG}`"]
     paths = ["seed", *(parameter.path for parameter in sweep.parameters)]
     columns += [f"params.`{path}`" for path in dict.fromkeys(paths)]
     state: dict[str, Any] = {

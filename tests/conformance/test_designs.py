@@ -14,7 +14,7 @@ from sweeper.ablation.design import Cell, Design, Factor, Feasible, arranged
 from sweeper.ablation.design_kind import DesignKind
 from sweeper.errors import SpecError
 from sweeper.home import Home
-from sweeper.parts import DesignConfig, Whole
+from sweeper.parts import DesignConfig
 from sweeper.search.ledger import Ledger
 from sweeper.sweepfile import parse_sweep, sweep_from_dict
 from sweeper.sweepfile.schema import sweep_schema
@@ -37,7 +37,7 @@ ablation: {design: growing, seeds: 2, most: 1}
             summary = "one factor more in each cell"
 
             class Config(DesignConfig):
-                most: Whole = knob(9, "factors in the last cell", ge=1)
+                most: int = knob(9, "factors in the last cell", ge=1)
 
             def arrange(
                 self, factors: Sequence[Factor], feasible: Feasible | None = None

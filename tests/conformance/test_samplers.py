@@ -176,6 +176,32 @@ def test_an_enqueued_point_is_the_next_trial_and_the_search_goes_on_as_without_i
     assert optunas_own(folder).trials[2].params == whole
 
 
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_what_a_file_gives_to_try_is_run_first_and_the_search_goes_on_as_without_it(
+    sampler, folders
+):
+    rate = {} if sampler == "grid" else {X.path: 3.0e-4}
+    whole = {**rate, Y.path: 0.25, SIZE.path: 64}
+    part = {Y.path: 0.75}
+    parameters = () if sampler == "grid" else (X,)
+    given = {"search": {"tries": (whole, part)}}
+    spec = sweep(sampler, *parameters, Y, SIZE, **given)
+    straight = run(sweep(sampler, *parameters, Y, SIZE), folders("straight"), 6)
+    drawn = run(spec, folders("tried"), 8)
+    assert drawn == run(spec, folders("killed"), 8, reopen=True)
+    assert drawn[0] == whole
+    # What is left open is as in the base: batches of 64, a rate of 0.0002.
+    assert drawn[1] == {**part, SIZE.path: 64, **({X.path: 2e-4} if rate else {})}
+    if sampler in ("random", "qmc"):  # the others learn from what was tried
+        assert drawn[2:] == straight
+    if sampler == "grid":
+        others = [values for values in straight if values not in drawn[:2]]
+        assert drawn[2 : 2 + len(others)] == others
+        everything = run(spec, folders("everything"), 100)
+        points = [tuple(sorted(values.items())) for values in everything]
+        assert len(points) == len(set(points)) == 15
+
+
 def test_a_grid_runs_an_enqueued_point_in_place_of_a_second_time(folders):
     spec = sweep("grid", Y, SIZE)
     folder = folders("grid")
@@ -364,5 +390,9 @@ def test_every_setting_of_a_sampler_is_written_down():
         spec = replace(spec, search=part.Config())
         assert spec.to_dict()["search"] == {
             "sampler": key,
-            **{name: info.default for name, info in part.Config.model_fields.items()},
+            **{
+                name: info.default
+                for name, info in part.Config.model_fields.items()
+                if info.default is not None
+            },
         }

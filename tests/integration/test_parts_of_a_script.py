@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from sweeper.cli.main import run as command
 from sweeper.home import Home
 from sweeper.results import records_of, sweep_of
 from sweeper.tracking.runs import find_runs
@@ -93,7 +94,9 @@ def script_run(script: Path, home: Path, *, strength: str) -> str:
 
 
 @pytest.mark.timeout(600)
-def test_a_trick_defined_in_a_script_is_trained_recorded_and_logged(tmp_path: Path) -> None:
+def test_a_trick_defined_in_a_script_is_trained_recorded_and_logged(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     home, script = tmp_path / "home", tmp_path / "script.py"
     script_run(script, home, strength="1.0")
     folder = Home.at(home).existing("scripted")
@@ -105,6 +108,9 @@ def test_a_trick_defined_in_a_script_is_trained_recorded_and_logged(tmp_path: Pa
     for run in runs:
         assert run["tags"]["sweeper.parts"].startswith("__main__.contrast sha256:")
     assert any("sweeper.model" in run["tags"] for run in runs), "the winner's generator is a model"
+
+    assert command(["train", "--like", "scripted/0", "--home", str(home)]) == 2
+    assert "trained with the trick contrast, which is in no installed" in capsys.readouterr().err
 
     told = script_run(script, home, strength="0.5")
     assert "the source of __main__.contrast has changed" in told

@@ -137,3 +137,18 @@ def test_all_that_a_file_can_choose_is_listed(lab: Lab) -> None:
     assert "did you mean 'hinge'" in dee.get(f"{API}/tricks/hingee").json()["title"]
     assert dee.get(f"{API}/presets/dcgan").json()["config"]
     assert json.loads(dee.get(f"{API}/schema").text)["properties"]["limits"]
+
+
+def test_a_file_may_learn_from_sweeps_that_the_server_has_and_no_others(
+    lab: Lab, ledger: Ledger
+) -> None:
+    bo = lab.client("bo")
+    search = {"sampler": "tpe", "learn_from": ["small", "../small", "nobody"]}
+    given = {**SMALL, "name": "next", "search": search}
+    told = bo.post(f"{API}/sweeps:validate", json=given).json()["problems"]
+    assert [one["where"] for one in told] == ["search.learn_from[1]", "search.learn_from[2]"]
+    assert "cannot name a sweep" in told[0]["what"]
+    assert bo.post(f"{API}/sweeps", json=given).status_code == 422
+    given["search"] = {**search, "learn_from": ["small"]}
+    assert bo.post(f"{API}/sweeps:validate", json=given).json()["problems"] == []
+    assert bo.post(f"{API}/sweeps", json=given).status_code == 201

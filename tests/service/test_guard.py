@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 from starlette.testclient import TestClient
 
+from sweeper.service.people import guard
 from sweeper.service.people.attempts import ALLOWED
 from sweeper.service.people.guard import COOKIE
 from sweeper.service.state import accounts
+from sweeper.service.state.accounts import Scope
+from sweeper.service.state.database import Database
 from tests.service.conftest import ADDRESS, Lab
 
 SPEC = "/api/v1/openapi.json"
@@ -104,3 +109,36 @@ def _refused_as(client: TestClient, headers: dict[str, str]) -> str:
     assert answer.status_code == 403
     kind: str = answer.json()["type"]
     return kind
+
+
+def test_who_was_known_a_moment_ago_is_looked_up_again_once_anybody_has_written(
+    either_lab: Lab,
+) -> None:
+    lab = either_lab
+    lab.submit("bo", "small")
+    bo, there = lab.client("bo"), "/api/v1/sweeps/small"
+    for _ in range(3):
+        assert bo.get(there).json()["priority"] == "normal"
+        assert bo.get("/api/v1/sweeps").json()["items"][0]["priority"] == "normal"
+    bo.patch(there, json={"priority": "high"})
+    assert bo.get(there).json()["priority"] == "high"
+    assert bo.get("/api/v1/sweeps").json()["items"][0]["priority"] == "high"
+    # Another process, as `sweeper token revoke` is.
+    with contextlib.closing(Database(lab.database.url)) as another, another.writing() as session:
+        accounts.revoke(session, lab.tokens["bo"].split("_")[1])
+    assert bo.get(there).status_code == 401
+    assert bo.get("/api/v1/sweeps").status_code == 401
+
+
+def test_a_token_that_ends_by_itself_opens_nothing_from_then_on(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with lab.database.writing() as session:
+        token, words = accounts.add_token(session, lab.person("bo"), "late", Scope.READ, days=3e-4)
+    headers = {"authorization": f"Bearer {words}"}
+    for _ in range(2):
+        assert lab.client().get("/api/v1/sweeps", headers=headers).status_code == 200
+    assert token.expires is not None
+    late = token.expires + 1
+    monkeypatch.setattr(guard.time, "time", lambda: late)
+    assert lab.client().get("/api/v1/sweeps", headers=headers).status_code == 401

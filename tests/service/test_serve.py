@@ -186,6 +186,23 @@ def test_a_client_that_does_not_finish_its_headers_is_given_up(
             one.close()
 
 
+def test_what_is_said_is_sent_without_waiting_for_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen, hear = [], listening.PatientProtocol.data_received
+
+    def heard(self: listening.PatientProtocol, data: bytes) -> None:
+        connection = self.transport.get_extra_info("socket")
+        seen.append(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+        hear(self, data)
+
+    monkeypatch.setattr(listening.PatientProtocol, "data_received", heard)
+    with listening_service(tmp_path) as settings:
+        assert httpx.get(f"{settings.address}/health").status_code == 200
+    assert seen
+    assert all(seen)
+
+
 def test_with_a_certificate_it_speaks_tls_and_has_browsers_insist(tmp_path: Path) -> None:
     certificate, key = tmp_path / "tls.pem", tmp_path / "tls.key"
     made = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]

@@ -7,7 +7,11 @@ import gzip
 import io
 import json
 import os
+import pickle
+import shlex
 import struct
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -115,7 +119,7 @@ def test_parquet_answers_clearly(tmp_path: Path) -> None:
     made = parquet(file, images=image, label=label)
     refused(made, "no column 'image' .*did you mean 'images'")
     parquet(file, image=["a.png"] * 4, label=label)
-    refused(made, r"'image' in .* is of type string \(expected binary or struct")
+    refused(made, r"'image' in .* is of type string: at most it names .*embed_table_storage")
     parquet(file, image=image, label=[0.5] * 4)
     refused(made, "'label' in .* is of type double .expected integers")
     parquet(file, image=image, label=[0, 1, None, 0])
@@ -392,6 +396,28 @@ def test_cifar10_has_its_splits_its_names_and_its_folder_within_a_folder(tmp_pat
     assert data.class_names[int(data.labels[0])] == "truck"
     assert len(opened(**made, split="all")) == 7
     assert opened(**made, size=64).shape == (3, 64, 64)
+
+
+def test_cifar10_in_pickles_is_refused_with_the_line_that_converts_it(tmp_path: Path) -> None:
+    folder = tmp_path / "cifar-10-batches-py"
+    folder.mkdir()
+    images, labels = noise(10, 3072), list(range(10))
+    for number in range(5):
+        part = slice(2 * number, 2 * number + 2)
+        batch = {b"data": images[part], b"labels": labels[part]}
+        (folder / f"data_batch_{number + 1}").write_bytes(pickle.dumps(batch))
+    for path in (tmp_path, folder):
+        refused({"name": "cifar10", "path": str(path)}, "is CIFAR-10's Python version.*never run")
+    refused(
+        {"name": "npz", "path": str(folder / "data_batch_1")}, "a Python pickle, which is a pro"
+    )
+    (problem,) = check_data(CONFIGS.validate_python({"name": "cifar10", "path": str(tmp_path)}))
+    line = problem.expected.partition("run python ")[2].partition(" and take data: ")[0]
+    subprocess.run([sys.executable, *shlex.split(line)], cwd=tmp_path, check=True)
+    made = opened(name="npz", path=str(tmp_path / "cifar10.npz"))
+    assert np.array_equal(made.images.numpy().reshape(10, -1), images)
+    assert made.labels is not None
+    assert made.labels.tolist() == labels
 
 
 def test_cifar10_answers_clearly(tmp_path: Path) -> None:

@@ -267,6 +267,27 @@ def test_floats_are_read_as_images_by_a_rule_that_is_told(tmp_path: Path) -> Non
         assert difference.max() <= 1
         assert difference.mean() < 0.01
         assert data.intake.in_words().endswith("in [-1, 1] as round(127.5 (v + 1))")
-    for wrong, told in ((unit * 255, "to 25"), (unit - 2, "-[12]"), (unit * np.nan, "nan")):
+    assert np.array_equal(read(wanted.astype(np.float32)).images.numpy()[:, 0], wanted)
+    assert data.intake.in_words() != read(wanted.astype(float)).intake.in_words()
+    for wrong, told in ((unit * 300, "to 29"), (unit - 2, "-[12]"), (unit * np.nan, "nan")):
         with pytest.raises(DataError, match=f"holds values from .*{told}.* .expected floats in"):
             read(wrong)
+
+
+def test_floats_that_may_mean_two_things_are_refused_until_it_is_said_which(
+    tmp_path: Path,
+) -> None:
+    values = np.random.default_rng(0).random((64, 8, 8))
+    file = tmp_path / "a.npz"
+    made = {"name": "npz", "path": str(file), "labels_key": None}
+    np.savez(file, images=values * 255)
+    with pytest.raises(DataError, match=r"not all whole.*expected floats: bytes"):
+        opened(made)
+    data = opened({**made, "floats": "bytes"})
+    assert np.array_equal(data.images.numpy()[:, 0], np.rint(values * 255).astype(np.uint8))
+    assert data.intake.in_words() == "float64 in [0, 255] as round(v)"
+    with pytest.raises(DataError, match=r"to 25\d.* .expected values in \[-1, 1\], as floats: sig"):
+        opened({**made, "floats": "signed"})
+    np.savez(file, images=values)
+    bright = opened({**made, "floats": "signed"}).images
+    assert np.array_equal(bright.numpy()[:, 0], np.rint(127.5 * (values + 1)).astype(np.uint8))

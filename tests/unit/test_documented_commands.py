@@ -6,7 +6,6 @@ import json
 import re
 import runpy
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from sweeper.tracking import foreign
 from sweeper.trial import Evaluation
 from tests.documented import (
     ELSEWHERE,
+    OF_A_SERVICE,
     PAGES,
     ROOT,
     SNIPPETS_ELSEWHERE,
@@ -39,8 +39,9 @@ parameters:
   tricks.ema: {toggle: true}
 limits: {trials: 2}
 """
-TRAINS = ("sweeper run", "sweeper ablate")
-"""Commands that train, for which the quick test has no time; the slow one runs them."""
+TRAINS = ("sweeper run", "sweeper ablate", "sweeper sample")
+"""Commands that train, or need what was trained, for which the quick test has no time; the slow one
+runs them."""
 SHORT = {"sweeper ablate": ["--set", "ablation.seeds=[0, 1]", "--set", "base.steps=2"]}
 """What the slow test adds to a command that takes twenty minutes as it stands."""
 EVERY = [command for page in PAGES for command in commands(page)]
@@ -51,15 +52,20 @@ def _named(commands: list[Command]) -> list[str]:
     return [f"{command.page} {command.text}" for command in commands]
 
 
+def _furnish(place: Path) -> None:
+    """Put the files into a folder that the pages speak of."""
+    shutil.copytree(ROOT / "search_spaces", place / "search_spaces")
+    (place / "mine.yaml").write_text(MINE)
+    (mapping,) = (text for text in blocks("docs/import-mlflow.md", "yaml") if "theirs" in text)
+    (place / "theirs.yaml").write_text(mapping)
+
+
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with the files that the pages speak of, and no sweep."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SWEEPER_HOME", str(tmp_path / "sweeps"))
-    shutil.copytree(ROOT / "search_spaces", tmp_path / "search_spaces")
-    (tmp_path / "mine.yaml").write_text(MINE)
-    (mapping,) = (text for text in blocks("docs/import-mlflow.md", "yaml") if "theirs" in text)
-    (tmp_path / "theirs.yaml").write_text(mapping)
+    _furnish(tmp_path)
     return tmp_path
 
 
@@ -76,18 +82,27 @@ def _finished(place: Path, sweep: Any) -> None:
             break
         value = 10.0 + trial.number % 7
         ledger.started(trial.number)
-        ledger.report(trial.number, Evaluation(2, {"fid": value}, protocol={"data": "digits"}))
+        ledger.report(trial.number, Evaluation(2, 1.0, {"fid": value}, protocol={"data": "digits"}))
         ledger.complete(trial.number, [value])
 
 
-@pytest.fixture
-def finished(place: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The same with the sweeps that the pages have run, and an MLflow of other people's runs."""
+@pytest.fixture(scope="module")
+def home_of_the_pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with the sweeps that the pages have run."""
+    place = tmp_path_factory.mktemp("pages")
+    _furnish(place)
     _finished(place, load_sweep(place / "mine.yaml"))
     designs = {"ablation_digits": "leave_one_out", "ablation_digits_alone": "add_one_in"}
     for name, design in designs.items():
         changes = [f"name={name}", f"ablation.design={design}", "ablation.seeds=2"]
         _finished(place, load_sweep(place / "search_spaces/ablation_digits.yaml", changes))
+    return place / "sweeps"
+
+
+@pytest.fixture
+def finished(place: Path, home_of_the_pages: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder with these sweeps in its home, and an MLflow of other people's runs."""
+    shutil.copytree(home_of_the_pages, place / "sweeps")
     given = {"learning_rate": "0.1", "bs": "8", "use_ema": "true", "seed": "1", "steps": "5"}
     given |= {"fid_weights": "inception", "num_samples": "5000"}
     runs = [
@@ -126,22 +141,20 @@ def test_a_page_works_from_its_first_line_to_its_last(page: str, place: Path) ->
             _run(command, tuple(more))
 
 
-def _snippets() -> Iterator[tuple[str, str]]:
-    for page in PAGES:
-        if page not in SNIPPETS_ELSEWHERE:
-            for code in blocks(page, "python"):
-                yield page, code
+SNIPPETS = [
+    (page, code)
+    for page in PAGES
+    if page not in SNIPPETS_ELSEWHERE
+    for code in blocks(page, "python")
+    if not re.search(r"sweeper\.run|load_model", code)
+]
+"""Those that train nothing, with their pages."""
 
 
-@pytest.mark.parametrize(
-    "page", dict.fromkeys(page for page, code in _snippets() if "sweeper.run" not in code)
-)
-def test_a_snippet_of_a_page_runs(page: str, finished: Path) -> None:
-    for owner, code in _snippets():
-        if owner == page and not re.search(r"sweeper\.run|load_model", code):
-            file = finished / "snippet.py"
-            file.write_text(code)
-            runpy.run_path(str(file))
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
+@pytest.mark.parametrize(("page", "code"), SNIPPETS, ids=[page for page, _ in SNIPPETS])
+def test_a_snippet_of_a_page_runs(page: str, code: str, finished: Path) -> None:
+    runpy.run_path(_file(finished, code))
 
 
 @pytest.mark.slow
@@ -150,7 +163,7 @@ def test_the_snippets_of_the_readme_run_a_sweep_and_load_its_winner(place: Path)
     names = runpy.run_path(_file(place, run_it))
     result = names["result"]
     assert len(result.frame) == len(result.trials) == 2
-    assert str(result).splitlines()[0] == "mine: finished, 2 trials"
+    assert str(result).startswith("mine: finished, 2 trials")
 
     import mlflow
 
@@ -175,6 +188,7 @@ def test_nothing_is_called_impossible_that_no_page_shows() -> None:
         if not any(re.sub(r"^(\w+=\S* )+", "", c.text).startswith(start) for c in EVERY)
     ]
     assert not unused
+    assert {command.page for command in EVERY} >= set(OF_A_SERVICE)
     assert set(SNIPPETS_ELSEWHERE) == {
         page for page in SNIPPETS_ELSEWHERE if blocks(page, "python")
     }

@@ -196,10 +196,13 @@ def test_what_is_enqueued_counts_in_the_budget_when_it_is_run_and_not_before(
             {"tricks.emo": True},
             "'tricks.emo' is no parameter of this sweep; did you mean 'tricks.ema",
         ),
-        ({"batch_size": 17}, "batch_size: 17 is not one of {'values': [16, 32]}"),
-        ({"optimizer.generator.lr": 1.0}, "optimizer.generator.lr: 1.0 is not one of {'dist"),
+        ({"batch_size": 17}, "batch_size: 17 is not one of its values (values: [16, 32])"),
+        (
+            {"optimizer.generator.lr": 1.0},
+            "optimizer.generator.lr: 1.0 is not one of its values (dist",
+        ),
         ({"optimizer.generator.lr": float("nan")}, "optimizer.generator.lr: nan is not one of"),
-        ({"tricks.ema": 1}, "tricks.ema: 1 is not one of {'toggle': True}"),
+        ({"tricks.ema": 1}, "tricks.ema: 1 is not one of its values (toggle: True)"),
         ({"tricks.ema.decay": 0.95}, "tricks.ema.decay is there only where tricks.ema is True"),
     ],
 )

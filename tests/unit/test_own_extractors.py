@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save
+from safetensors.torch import load_file, save
 from sklearn.datasets import load_sample_images
 from torch import Tensor
 
@@ -191,6 +191,7 @@ def test_a_third_of_every_class_is_kept_out_and_many_images_are_seen_less_often(
         (b"junk", "not a safetensors file"),
         (save({"a": torch.zeros(1)}), "not of `sweeper extractor train`"),
         (save({"a": torch.zeros(1)}, {HEADER: "{}"}), "tells no network: side"),
+        (save({"a": torch.zeros(1)}, {HEADER: "[" * 9999}), "tells no network"),
     ],
 )
 def test_a_file_of_something_else_is_refused(content: bytes, told: str, tmp_path: Path) -> None:
@@ -199,6 +200,14 @@ def test_a_file_of_something_else_is_refused(content: bytes, told: str, tmp_path
     (problem,) = check_extractor(config, "npz", "image")
     assert told in problem.message
     assert problem.path == "evaluation.extractor.weights"
+
+
+def test_what_lies_with_the_weights_must_be_features(weights: Path, tmp_path: Path) -> None:
+    tensors = {**load_file(weights), "trained_on": torch.zeros(70, 3)}
+    header = {HEADER: TrainedExtractor(weights).facts.model_dump_json()}
+    (tmp_path / "w").write_bytes(save(tensors, header))
+    with pytest.raises(ExtractorError, match=r"'trained_on' is \(70, 3\)"):
+        TrainedExtractor(tmp_path / "w")
 
 
 def test_a_header_that_claims_a_huge_network_costs_nothing(weights: Path, tmp_path: Path) -> None:
@@ -223,7 +232,7 @@ def test_the_verb_trains_on_the_data_of_a_sweep_file_that_already_names_the_netw
         "  evaluation: {extractor: {name: trained, weights: mine.safetensors}}\n"
     )
     command = ["extractor", "train", "mine.yaml", "-o", "mine.safetensors", "--epochs", "4"]
-    assert run([*command, "--device", "cpu"]) == 0
+    assert run(command) == 0
     told = capsys.readouterr()
     assert "600 images of 10 classes, 8 × 8 pixels, grey" in told.err
     assert f"sha256    {TrainedExtractor(Path('mine.safetensors')).fingerprint}" in told.out

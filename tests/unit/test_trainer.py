@@ -278,6 +278,16 @@ def test_reporting_false_ends_the_training_and_it_can_be_taken_up(tmp_path: Path
     assert len(second.history) == 2
 
 
+def test_a_training_stops_at_the_step_that_it_is_to_reach_and_stays_there(tmp_path: Path) -> None:
+    whole = train(small_config(), folder=tmp_path / "whole").history
+    until = whole[0].step
+    for _ in range(2):  # the second time there is nothing left to train
+        part = train(small_config(), folder=tmp_path / "part", until=until)
+        assert [one.step for one in part.history] == [until]
+    rest = train(small_config(), folder=tmp_path / "part")
+    assert [one.metrics["fid"] for one in rest.history] == [one.metrics["fid"] for one in whole]
+
+
 def test_a_checkpoint_of_another_configuration_is_refused(tmp_path: Path) -> None:
     train(small_config(), folder=tmp_path)
     with pytest.raises(CheckpointError, match="another configuration"):

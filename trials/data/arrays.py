@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,13 @@ BLOCK_BYTES = 2**24
 
 
 ROUNDING = 1e-3
-"""So far beyond a range a float may lie: what arithmetic of few digits leaves there."""
+"""So far beyond a range, in shares of it, a float may lie: what arithmetic of few digits leaves."""
+
+Floats = Literal["auto", "unit", "signed", "bytes"]
+"""What the floats of an array mean."""
+
+RANGES: Mapping[Floats, tuple[int, int]] = {"unit": (0, 1), "signed": (-1, 1), "bytes": (0, 255)}
+FORMULAS = {"unit": "round(255 v)", "signed": "round(127.5 (v + 1))", "bytes": "round(v)"}
 
 
 class Readable(Protocol):
@@ -28,38 +34,80 @@ class Readable(Protocol):
 
 
 class Scale(NamedTuple):
-    """How floats from `low` to 1 become bytes; `rule` in words."""
+    """How floats from `low` to `high` become bytes; `rule` in words."""
 
     low: int
+    high: int
     rule: str
 
     def __call__(self, values: npt.NDArray[Any]) -> Pixels:
-        """round(255 (v − low) / (1 − low)), clamped to 0 … 255."""
-        levels = np.rint((values.astype(np.float64) - self.low) * (255 / (1 - self.low)))
+        """round(255 (v − low) / (high − low)), clamped to 0 … 255."""
+        factor = 255 / (self.high - self.low)
+        levels = np.rint((values.astype(np.float64) - self.low) * factor)
         pixels: Pixels = levels.clip(0, 255).astype(np.uint8)
         return pixels
 
 
-def scale_of(blocks: Iterable[npt.NDArray[Any]], knob: str, place: str) -> Scale:
-    """The scale of floats: [−1, 1] where any value is negative, else [0, 1].
+class Seen(NamedTuple):
+    """The least and the greatest of some floats, and whether all are whole numbers."""
+
+    low: float
+    high: float
+    whole: bool
+
+    def within(self, meaning: Floats) -> bool:
+        """Whether they lie in the range of a meaning; NaN lies nowhere."""
+        low, high = RANGES[meaning]
+        beyond = ROUNDING * (high - low)
+        return bool(self.low >= low - beyond and self.high <= high + beyond)
+
+
+def scale_of(blocks: Iterable[npt.NDArray[Any]], given: Floats, place: str) -> Scale:
+    """The scale of floats, whose meaning is `given`, or follows from their values where that is
+    `auto`:
+
+    in [0, 1]                                   unit
+    in [−1, 1], and some are negative           signed
+    whole numbers in [0, 255]                   bytes
 
     Raises:
-        SettingError: values lie outside, or are no numbers.
+        SettingError: values lie outside or are no numbers, or may mean one thing or another.
     """
-    low, high, kind = np.inf, -np.inf, ""
+    low, high, whole, kind = np.inf, -np.inf, True, ""
     for block in blocks:
-        # NaN, too, must fail the comparison below.
+        # NaN, too, must fail the comparisons of `within`.
         low, high = np.minimum(low, block.min()), np.maximum(high, block.max())
+        whole = whole and bool((block == np.rint(block)).all())
         kind = block.dtype.newbyteorder("=").name
-    if not (low >= -1 - ROUNDING and high <= 1 + ROUNDING):
+    seen = Seen(float(low), float(high), whole)
+    meaning = _meaning(seen, place) if given == "auto" else given
+    if not seen.within(meaning):
+        bottom, top = RANGES[meaning]
         raise SettingError(
-            knob,
+            "floats",
             f"{place} holds values from {low:g} to {high:g}",
-            "floats in [0, 1] or [-1, 1], or bytes",
+            f"values in [{bottom}, {top}], as floats: {meaning} says",
         )
-    if low < -ROUNDING:
-        return Scale(-1, f"{kind} in [-1, 1] as round(127.5 (v + 1))")
-    return Scale(0, f"{kind} in [0, 1] as round(255 v)")
+    bottom, top = RANGES[meaning]
+    return Scale(bottom, top, f"{kind} in [{bottom}, {top}] as {FORMULAS[meaning]}")
+
+
+def _meaning(seen: Seen, place: str) -> Floats:
+    if seen.within("unit"):
+        return "unit"
+    if seen.within("signed"):
+        return "signed"
+    told = f"{place} holds values from {seen.low:g} to {seen.high:g}"
+    if not seen.within("bytes"):
+        expected = "floats in [0, 1] or [-1, 1], or whole numbers in [0, 255]"
+        raise SettingError("images_key", told, expected)
+    if not seen.whole:
+        raise SettingError(
+            "floats",
+            f"{told}, not all whole: of 0 to 255, or of another range",
+            "floats: bytes, where they are of 0 to 255; else an array that is scaled to [0, 1]",
+        )
+    return "bytes"
 
 
 def square_side(count: int, height: int, width: int, size: int | None, place: str) -> int:

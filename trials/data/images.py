@@ -20,6 +20,7 @@ from trials.data.faults import SettingError
 from trials.data.intake import UPPER_BYTE, Tally
 from trials.data.resize import Pixels, fit, planes
 from trials.data.threads import readers
+from trials.errors import reason_of
 from trials.files import obstacle, opened_regular
 
 MAX_PIXELS = 2**26
@@ -96,7 +97,7 @@ def decode(
     except Exception as error:
         # Hostile or truncated bytes make Pillow's decoders raise almost anything. Each one is
         # counted by the caller, who stops beyond max_corrupt.
-        return Corrupt(f"{type(error).__name__}: {error}")
+        return Corrupt(reason_of(error))
 
 
 def spread_rule(spread: tuple[int, int] | None) -> str:

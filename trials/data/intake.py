@@ -21,6 +21,9 @@ UPPER_BYTE = "16-bit values keep their upper byte"
 FEW = 5
 """Examples of one kind that are told."""
 
+OTHERS = "others"
+"""What is beyond those, together."""
+
 KINDS = 100
 """Different reasons, sizes or modes that are counted apart."""
 
@@ -163,4 +166,4 @@ def _visible(text: str) -> str:
 
 
 def _count(counts: Counter[str], name: str, count: int = 1) -> None:
-    counts[name if name in counts or len(counts) < KINDS else "others"] += count
+    counts[name if name in counts or len(counts) < KINDS else OTHERS] += count

@@ -10,6 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from trials.data.dataset import Dataset
+from trials.data.intake import OTHERS
 
 FEW = 5
 """Sizes and classes that a line names."""
@@ -51,8 +52,9 @@ def survey_in_words(facts: Mapping[str, Any]) -> list[str]:
     lines = [f"{facts['count']} {facts['kind']}s of {shape}{kept}"]
     if counts := facts["class_counts"]:
         lines.append(f"{len(counts)} classes: {_most(counts)}")
-    if facts["sizes"]:
-        lines.append(f"stored as {_most(facts['sizes'])}; mode {_most(facts['modes'])}")
+    if sizes := dict(facts["sizes"]):
+        others = sizes.pop(OTHERS, 0)
+        lines.append(f"stored as {_most(sizes, others)}; mode {_most(facts['modes'])}")
     if facts["rule"]:
         lines.append(facts["rule"])
     lines.append(f"{facts['skipped']} skipped")
@@ -63,10 +65,14 @@ def survey_in_words(facts: Mapping[str, Any]) -> list[str]:
     return [*lines, doubles, f"hash {facts['fingerprint']}"]
 
 
-def _most(counts: Mapping[str, int]) -> str:
-    """The most frequent few: `RGB (40), L (2) and 3 more`."""
+def _most(counts: Mapping[str, int], uncounted: int = 0) -> str:
+    """The most frequent few: `RGB (40), L (2) and 3 more`; `uncounted` items are of yet others,
+    and then it is the items that are more: `32 × 32 (7), 40 × 32 (2) and 280 of other sizes`."""
     ranked = sorted(counts.items(), key=lambda item: -item[1])
     told = ", ".join(f"{name} ({count})" for name, count in ranked[:FEW])
+    if uncounted:
+        rest = uncounted + sum(count for _, count in ranked[FEW:])
+        return f"{told} and {rest} of other sizes"
     return told + (f" and {len(ranked) - FEW} more" if len(ranked) > FEW else "")
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sweeper.parts import SamplerConfig
+from sweeper.parts import LearningConfig
 from sweeper.search.optuna_sampler import OptunaSampler
 from trials.part import knob
 
@@ -21,7 +21,7 @@ class GaussianProcess(OptunaSampler):
     key = "gp"
     summary = "Gaussian process with expected improvement"
 
-    class Config(SamplerConfig):
+    class Config(LearningConfig):
         startup_trials: int = knob(10, "random trials before the first one modelled", ge=1)
 
     def make(self, seed: int) -> BaseSampler:

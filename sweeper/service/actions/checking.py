@@ -29,7 +29,7 @@ class Checked:
 def validate(service: Service, text: str) -> Checked:
     """Say what is wrong with a file, or how much it would run. Nothing is done."""
     try:
-        return Checked(outlook=_outlook(read_draft(service, text)))
+        return Checked(outlook=_outlook(service, read_draft(service, text)))
     except SpecError as error:
         return Checked(error.problems)
 
@@ -43,14 +43,14 @@ def preview(service: Service, text: str, *, count: int, probe: bool) -> dict[str
         Refusal: the short training takes too long here.
     """
     sweep = read_draft(service, text)
-    outlook = _outlook(sweep)
+    outlook = _outlook(service, sweep)
     forecast = _forecast(service, sweep) if probe else None
-    return {**outlook, **preview_of(sweep, count), "forecast": forecast}
+    return {**outlook, **preview_of(sweep, count, service.settings.home), "forecast": forecast}
 
 
-def _outlook(sweep: Sweep) -> dict[str, Any]:
+def _outlook(service: Service, sweep: Sweep) -> dict[str, Any]:
     try:
-        return outlook_of(sweep)
+        return outlook_of(sweep, service.settings.home)
     except ExtractorError as error:
         problem = Problem("base.evaluation.extractor", str(error), file=FILE)
         raise SpecError([problem]) from error

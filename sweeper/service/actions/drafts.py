@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 
 from sweeper.errors import Problem, SpecConflict, SpecError
 from sweeper.home import SweepFolder
+from sweeper.search.learning import gathered
 from sweeper.service.actions.places import check_places
 from sweeper.service.app import Service
 from sweeper.sweepfile.document import MAX_CHARACTERS, read_document, write_document
@@ -25,8 +26,8 @@ def read_draft(service: Service, text: str, overrides: Sequence[str] = ()) -> Sw
     """The sweep of a file's text, with `overrides` (`limits.trials=5`) laid over it.
 
     Raises:
-        SpecError: something is wrong with it, or it names what this server does not read; every
-            problem has its line.
+        SpecError: something is wrong with it, or it names what this server does not read, sweeps
+            to learn from among it; every problem has its line where the file has one.
     """
     document = read_document(text, FILE)
     for override in overrides if document.readable else ():
@@ -35,7 +36,9 @@ def read_draft(service: Service, text: str, overrides: Sequence[str] = ()) -> Sw
     check_places(document, service.settings)
     if len(document.problems) > readable:  # nothing of those places is looked at
         raise SpecError(document.in_file_order())
-    return parse_sweep(text, FILE, overrides)
+    sweep = parse_sweep(text, FILE, overrides)
+    gathered(sweep, service.settings.home)  # of what it is to learn from, too
+    return sweep
 
 
 def text_of_json(body: bytes) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from sweeper.errors import UnknownSweep
-from sweeper.home import Home
 from sweeper.service.app import Service
 from sweeper.service.problem import Refusal
 from sweeper.service.readings import Reading
@@ -44,7 +43,7 @@ def reading_of(service: Service, entry: Entry) -> Reading:
     try:
         return service.readings.of(name)
     except UnknownSweep:
-        return _waiting(service.settings.home, entry)
+        return _waiting(service, entry)
 
 
 def trial_of(service: Service, entry: Entry, number: int) -> Trial:
@@ -70,7 +69,13 @@ def trial_in(reading: Reading, number: int) -> Trial:
     return trials[number]
 
 
-def _waiting(home: Home, entry: Entry) -> Reading:
+def _waiting(service: Service, entry: Entry) -> Reading:
     """A sweep that no driver has begun."""
-    folder, sweep = home.sweep(entry.sweep.name), sweep_from_dict(entry.sweep.spec)
-    return Reading(folder, standings_of(sweep, ()), (), f"{entry.sweep.id}-{entry.sweep.asked}")
+    key, version = ("waiting", entry.sweep.id), service.lookups.version()
+    reading: Reading | None = service.lookups.known(key)
+    if reading is None:
+        folder = service.settings.home.sweep(entry.sweep.name)
+        standings = standings_of(sweep_from_dict(entry.sweep.spec), ())
+        reading = Reading(folder, standings, (), f"{entry.sweep.id}-{entry.sweep.asked}")
+        service.lookups.keep(version, key, reading)
+    return reading

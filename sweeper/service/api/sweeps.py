@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import FastAPI, Header, Query, Response, status
+from fastapi import FastAPI, Header, Query, Request, Response, status
+from starlette.concurrency import run_in_threadpool
 
 from sweeper.service.actions import changing, deleting, submitting
 from sweeper.service.actions.changing import Changes
@@ -26,9 +27,11 @@ from sweeper.service.api.shapes_sweeps import (
     SweepPage,
     SweepShape,
 )
-from sweeper.service.app import CurrentService
+from sweeper.service.app import CurrentService, Service
+from sweeper.service.memo import Sent
 from sweeper.service.people.permission import CurrentCaller
 from sweeper.service.state import listing
+from sweeper.service.state.accounts import Caller
 from sweeper.service.state.listing import Sort, Wish
 from sweeper.service.state.tables import Priority, SweepState
 
@@ -91,8 +94,9 @@ def submit_sweep(
     return submitted(submitting.submit(service, caller, given, key), response)
 
 
-@sweeps.get("/sweeps")
-def list_sweeps(
+@sweeps.get("/sweeps", response_model=SweepPage)
+async def list_sweeps(
+    request: Request,
     service: CurrentService,
     caller: CurrentCaller,
     state: Annotated[list[SweepState], Query(description="Only those in one of these.")] = [],  # noqa: B006
@@ -104,19 +108,37 @@ def list_sweeps(
     descending: Descending = True,
     cursor: Cursor = None,
     limit: Limit = 50,
-) -> SweepPage:
+) -> Response:
     """List sweeps."""
+
+    async def made() -> Sent:
+        wish = Wish(state, owner, text)
+        page = await run_in_threadpool(
+            _page, service, caller, wish, sort, descending, cursor, limit
+        )
+        return Sent(page.model_dump_json().encode(), {"content-type": "application/json"})
+
+    asked = (service.lookups.version(), caller.person.id, caller.is_admin, request.url.query)
+    # Once for each state of the database, where that says so.
+    sent = await (made() if asked[0] is None else service.answers.of(f"sweeps {asked}", made))
+    return Response(sent.body, headers=dict(sent.headers))
+
+
+def _page(
+    service: Service,
+    caller: Caller,
+    wish: Wish,
+    sort: Sort,
+    descending: bool,
+    cursor: str | None,
+    limit: int,
+) -> SweepPage:
     kind = float if sort in ("created", "since") else str
     key = read_cursor(cursor, sort, (kind, str))
     after = None if key is None else (key[0], key[1])
     with service.database.reading() as session:
         found = listing.listed(
-            session,
-            Wish(state, owner, text),
-            sort=sort,
-            descending=descending,
-            after=after,
-            limit=limit + 1,
+            session, wish, sort=sort, descending=descending, after=after, limit=limit + 1
         )
     page, last = found[:limit], found[limit - 1] if len(found) > limit else None
     return SweepPage(

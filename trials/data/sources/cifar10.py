@@ -17,6 +17,7 @@ from trials.data.examples import pictures
 from trials.data.faults import SettingError, require_file, require_folder
 from trials.data.file_source import FileSource
 from trials.data.intake import Tally
+from trials.data.pickles import refuse_cifar
 from trials.data.resize import fit_arrays
 from trials.data.source import DataPath, DataSource, Size
 from trials.part import knob
@@ -77,6 +78,8 @@ class Cifar10(FileSource):
         folder = require_folder(self.config.path.expanduser(), "path", EXPECTED)
         if (folder / UNPACKED).is_dir():
             folder = folder / UNPACKED
+        else:
+            refuse_cifar(folder, EXPECTED)
         files = [folder / name for name in SPLITS[self.config.split]]
         for file in files:
             require_file(file, "path", EXPECTED)

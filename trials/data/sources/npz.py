@@ -16,12 +16,13 @@ import numpy as np
 import numpy.typing as npt
 from numpy.lib import format as npy
 
-from trials.data.arrays import Scale, blocks, scale_of, square_side
+from trials.data.arrays import Floats, Scale, blocks, scale_of, square_side
 from trials.data.content import Block, Reading, as_labels
 from trials.data.examples import pictures
 from trials.data.faults import SettingError, require_file
 from trials.data.file_source import FileSource
 from trials.data.intake import Tally
+from trials.data.pickles import refuse_pickle
 from trials.data.resize import fit_arrays
 from trials.data.source import Channels, DataPath, Size
 from trials.errors import reason_of
@@ -30,8 +31,8 @@ from trials.problems import nearest
 
 EXPECTED = "an .npz archive of NumPy"
 SHAPES = (
-    "uint8, or floats in [0, 1] or [-1, 1], of shape (N, H, W), (N, H, W, C) or (N, C, H, W) "
-    "with C 1 or 3, in C order"
+    "uint8, or floats in [0, 1], [-1, 1] or [0, 255], of shape (N, H, W), (N, H, W, C) or "
+    "(N, C, H, W) with C 1 or 3, in C order"
 )
 
 
@@ -67,6 +68,11 @@ class Npz(FileSource):
         images_key: str = knob("images", "key of the images, " + SHAPES)
         labels_key: str | None = knob(
             "labels", "key of the integer labels (N,); null for unlabelled images"
+        )
+        floats: Floats = knob(
+            "auto",
+            "what floats mean: unit is [0, 1], signed [-1, 1], bytes [0, 255]; auto tells it from "
+            "their values",
         )
         size: Size | None = knob(None, "side of the images, in pixels; null to keep theirs")
         channels: Channels | None = knob(None, "3 for colour, 1 for grey; null to keep theirs")
@@ -105,7 +111,7 @@ class Npz(FileSource):
         with self._member(file, self.config.images_key, "images_key") as stream:
             _header(stream)
             place = f"'{self.config.images_key}' in {file}"
-            return scale_of(_planar(stream, layout, str(file)), "images_key", place)
+            return scale_of(_planar(stream, layout, str(file)), self.config.floats, place)
 
     def _layout(self) -> Layout:
         header = self._header(self.config.images_key, "images_key")
@@ -159,6 +165,7 @@ class Npz(FileSource):
                 with archive.open(archive.namelist()[keys.index(key)]) as stream:
                     yield stream
         except (zipfile.BadZipFile, zlib.error, EOFError, ValueError) as error:
+            refuse_pickle(file, EXPECTED)
             raise SettingError(
                 "path", f"{file} is damaged: {reason_of(error)}", EXPECTED
             ) from error

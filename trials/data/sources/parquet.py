@@ -35,6 +35,7 @@ SHARD = re.compile(r"(?P<split>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})")
 MOST = 10
 """Missing shards that one message names."""
 
+BYTES = "binary or struct<bytes: binary, path: string>, with images as PNG, JPEG …"
 EMBEDDED = (
     "pictures inside the file: `dataset.with_format('arrow').map("
     "datasets.table.embed_table_storage, batched=True)` before `to_parquet` puts them there; or "
@@ -168,10 +169,12 @@ class Parquet(FileSource):
         if pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0:
             kind, column = kind.field("bytes").type, f"{column}.bytes"
         if not (pa.types.is_binary(kind) or pa.types.is_large_binary(kind)):
+            named = _names_files(kind)
+            elsewhere = ": at most it names files that are elsewhere" if named else ""
             raise SettingError(
                 "image_column",
-                f"'{self.config.image_column}' in {file} is of type {kind}",
-                "binary or struct<bytes: binary, path: string>, with images as PNG, JPEG …",
+                f"'{self.config.image_column}' in {file} is of type {kind}{elsewhere}",
+                EMBEDDED if named else BYTES,
             )
         if self.config.label_column is not None:
             kind = _column(schema, self.config.label_column, "label_column", file)
@@ -256,6 +259,15 @@ def _column(schema: Any, name: str, knob: str, file: Path) -> Any:
             nearest(name, names),
         )
     return schema.field(index).type
+
+
+def _names_files(kind: Any) -> bool:
+    """Whether cells of a type can name a file, and hold none."""
+    import pyarrow as pa
+
+    if pa.types.is_struct(kind):
+        return bool(kind.get_field_index("path") >= 0)
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
 def _class_names(metadata: dict[bytes, bytes] | None, column: str | None) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -48,7 +48,7 @@ class TrainedFacts(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     side: int = Field(ge=2, le=2**14)
-    channels: int = Field(ge=1, le=3)
+    channels: Literal[1, 3]
     class_names: tuple[str, ...] = Field(min_length=2)
     data: str
     data_hash: str
@@ -90,7 +90,9 @@ class TrainedExtractor(Extractor):
         except SafetensorError as error:
             raise ExtractorError(f"{weights} is not a safetensors file: {error}") from error
         self.facts = facts = _facts(data, weights)
-        self._trained_on = tensors.pop(TRAINED_ON, torch.zeros(0, FEATURES))
+        self._trained_on = tensors.pop(TRAINED_ON, torch.zeros(0, FEATURES)).float()
+        if self._trained_on.shape[1:] != (FEATURES,):
+            raise ExtractorError(f"{weights}: '{TRAINED_ON}' is {tuple(self._trained_on.shape)}")
         # Without memory until it is known that the file holds weights of this very form.
         with torch.device("meta"):
             network = FeatureNetwork(facts.side, facts.channels, len(facts.class_names))
@@ -99,7 +101,7 @@ class TrainedExtractor(Extractor):
         self.classes = len(facts.class_names)
         self.resize = f"averaged to {facts.form}"
         self.device = torch.device(device or "cpu")
-        self.network = network.eval().requires_grad_(False).to(self.device)
+        self.network = network.float().eval().requires_grad_(False).to(self.device)
 
     @classmethod
     def check(cls, config: Any, kind: str) -> list[Problem]:

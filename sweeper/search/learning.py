@@ -1,0 +1,127 @@
+"""Learning from earlier sweeps of a home, as `search.learn_from` names them.
+
+A trial of theirs is taken where all that this sweep searches has a value of its space in it; what
+the earlier sweep did not search is as in that one's base. Refused is a sweep that trains for other
+steps, has another objective, is measured by another protocol, or of which nothing fits.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sweeper.causes import says_nothing
+from sweeper.errors import Problem, SpecError, SweeperError
+from sweeper.home import Home
+from sweeper.protocols import Protocol, alike
+from sweeper.search.reader import read_study
+from sweeper.standings import Standings
+from sweeper.sweepfile.load import read_stored
+from sweeper.sweepfile.model import Sweep
+from sweeper.trial import Trial
+from sweeper.wording import changes_in_words, plural
+
+
+class _UnfitError(Exception):
+    """Nothing can be learned from a sweep, and why."""
+
+
+def gathered(sweep: Sweep, home: Home) -> dict[str, Any]:
+    """What the sweep is to learn, as its study keeps it: {protocol, trials, taken}; empty where it
+    asks for nothing.
+
+    Raises:
+        SpecError: it cannot learn from what its file names; with every reason.
+    """
+    names: tuple[str, ...] | None = getattr(sweep.search, "learn_from", None)
+    if not names:
+        return {}
+    problems: list[Problem] = []
+    trials: list[dict[str, Any]] = []
+    protocol: Protocol = {}
+    taken: dict[str, list[int]] = {}
+    for place, name in enumerate(names):
+        try:
+            other = _read(sweep, home, name)
+            if not alike(protocol, other.protocol):
+                told = changes_in_words(protocol, other.protocol)
+                raise _UnfitError(f"is measured by another protocol than those before it: {told}")
+            protocol = protocol or other.protocol
+            over = [trial for trial in other.trials if _is_evidence(other, trial)]
+            fitting = [entry for trial in over if (entry := _mapped(sweep, other, trial))]
+            if not fitting:
+                count = plural(len(over), "trial")
+                raise _UnfitError(f"has {count}, and none lies in this space")
+        except (_UnfitError, SweeperError) as error:
+            problems.append(Problem(f"search.learn_from[{place}]", f"{name}: {error}"))
+        else:
+            trials += fitting
+            taken[name] = [len(fitting), len(over)]
+    if problems:
+        raise SpecError(problems)
+    return {"protocol": dict(protocol), "trials": trials, "taken": taken}
+
+
+def _read(sweep: Sweep, home: Home, name: str) -> Standings:
+    """The standings of a sweep that may be learned from.
+
+    Raises:
+        _UnfitError: it may not.
+        SweeperError: it is not there, or cannot be read.
+    """
+    from trials.config import default_at  # imports torch
+
+    if name == sweep.name:
+        raise _UnfitError("is this sweep itself")
+    folder = home.existing(name)
+    other = read_stored(folder.spec_json)
+    if other.objective != sweep.objective:
+        goals = ", ".join(f"{one.goal} {one.metric}" for one in other.objective)
+        raise _UnfitError(f"has another objective: {goals}")
+    lengths = [default_at(one.base, "steps") for one in (other, sweep)]
+    if lengths[0] != lengths[1]:
+        raise _UnfitError(f"trains for {lengths[0]} steps, and this sweep for {lengths[1]}")
+    study = read_study(other, folder)
+    if study is None:
+        raise _UnfitError("has no trial yet")
+    return study.standings()
+
+
+def _is_evidence(other: Standings, trial: Trial) -> bool:
+    return (
+        trial.over
+        and trial.role != "replicate"
+        and not trial.donors  # its values are of several settings
+        and not says_nothing(trial.symptom)
+        and other.comparable(trial)
+    )
+
+
+def _mapped(sweep: Sweep, other: Standings, trial: Trial) -> dict[str, Any] | None:
+    """What is kept of a trial: its point of this sweep's space; None where it is none."""
+    searched = {parameter.path for parameter in other.sweep.parameters}
+    values: dict[str, Any] = {}
+    for parameter in sweep.parameters:
+        path = parameter.path
+        if not parameter.applies(values):
+            continue
+        try:
+            value = trial.values[path] if path in searched else _default(other.sweep, path)
+        except KeyError:
+            return None
+        if not parameter.domain.contains(value):
+            return None
+        values[path] = parameter.domain.snap(value)
+    metric = sweep.objective[0].metric
+    return {
+        "values": values,
+        "state": trial.state,
+        "cause": trial.symptom,
+        "objective": trial.objective,
+        "curve": trial.curve(metric, other.protocol) if len(sweep.objective) == 1 else {},
+    }
+
+
+def _default(sweep: Sweep, path: str) -> Any:
+    from trials.config import default_at
+
+    return default_at(sweep.base, path)

@@ -1,0 +1,166 @@
+"""`search.learn_from`: earlier sweeps of the home teach the sampler, and decide nothing else."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sweeper.errors import ProtocolChanged, SpecError
+from sweeper.home import Home
+from sweeper.outlook import first_points
+from sweeper.scheduling.spec_files import keep_spec
+from sweeper.search.ledger import Ledger
+from sweeper.sweepfile import parse_sweep
+from sweeper.sweepfile.model import Sweep
+from sweeper.trial import Evaluation
+
+PROTOCOL = {"extractor": "digits", "data_hash": "a" * 40}
+
+FILE = """
+name: NAME
+base: {data: digits, steps: STEPS}
+parameters:
+  optimizer.generator.lr: {distribution: log_uniform, min: LOW, max: 1.0e-2}
+  batch_size: {values: [16, 32, 64]}
+objective: {metric: METRIC}
+limits: {trials: 12}
+search: SEARCH
+"""
+FIRST = "{sampler: random}"
+SECOND = "{sampler: tpe, startup_trials: 5, learn_from: [first]}"
+
+
+def sweep(name: str, search: str = SECOND, **given: Any) -> Sweep:
+    made = FILE.replace("NAME", name).replace("SEARCH", search)
+    for word, default in {"STEPS": 100, "LOW": 1.0e-5, "METRIC": "fid"}.items():
+        made = made.replace(word, str(given.get(word.lower(), default)))
+    return parse_sweep(made)
+
+
+def opened(home: Home, spec: Sweep, **given: Any) -> Ledger:
+    folder = home.sweep(spec.name)
+    folder.create()
+    ledger = Ledger.open(spec, folder, **given)
+    if not folder.exists():
+        keep_spec(spec, folder, None)
+    return ledger
+
+
+def asked(ledger: Ledger, count: int, protocol: dict[str, str] | None = None) -> list[Any]:
+    """Have so many trials asked for and completed. What was asked for."""
+    found = []
+    for _ in range(count):
+        trial = ledger.ask()
+        assert trial is not None
+        found.append(dict(trial.values))
+        loss = abs(trial.values.get("optimizer.generator.lr", 1e-3) - 3e-3)
+        ledger.started(trial.number)
+        evaluation = Evaluation(100, 1.0, {"fid": loss, "kid": loss}, protocol or PROTOCOL)
+        ledger.report(trial.number, evaluation)
+        if trial.number == 3:
+            ledger.fail(trial.number, "divergence", "fell apart")
+        else:
+            ledger.complete(trial.number, [loss])
+    return found
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    """With a finished sweep of eight trials, one of which has failed."""
+    made = Home(tmp_path / "home")
+    asked(opened(made, sweep("first", FIRST)), 8)
+    return made
+
+
+def test_the_sampler_knows_them_and_nobody_else_does(home: Home) -> None:
+    ledger = opened(home, sweep("second"))
+    assert ledger.learned == "8 of 8 trials of first"
+    assert ledger.trials() == []
+    assert ledger.standings().best is None
+    assert ledger.budget == 12
+    assert ledger.counts()["search"] == 0
+    found = asked(ledger, 3)
+    alone = asked(opened(home, sweep("third", "{sampler: tpe, startup_trials: 5}")), 3)
+    assert found[0] == alone[0], "the base"
+    # Without them the first trials are random; with them they are near the best of those.
+    assert found[1:] != alone[1:]
+    assert ledger.importances() == {} or len(ledger.trials()) == 3
+    assert first_points(sweep("fourth"), 2, home)[0][0] == found[0]
+
+
+def test_a_driver_that_goes_on_knows_the_same_whatever_has_become_of_them(home: Home) -> None:
+    straight = asked(opened(home, sweep("straight")), 6)
+    spec = sweep("killed")
+    found = asked(opened(home, spec), 2)
+    shutil.rmtree(home.sweep("first").path)
+    for _ in range(4):
+        found += asked(opened(home, spec), 1)
+    assert found == straight
+
+
+def test_what_lies_outside_a_range_that_has_moved_is_left(home: Home) -> None:
+    ledger = opened(home, sweep("second", low=2.5e-4))
+    words = ledger.learned
+    taken = int(words.split()[0])
+    inside = [
+        trial
+        for trial in opened(home, sweep("first", FIRST)).trials()
+        if trial.values["optimizer.generator.lr"] >= 2.5e-4
+    ]
+    assert 0 < taken == len(inside) < 8
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        ({"steps": 200}, "trains for 100 steps, and this sweep for 200"),
+        ({"metric": "kid"}, "has another objective: minimize fid"),
+        ({"low": 9.9e-3}, "has 8 trials, and none lies in this space"),
+        ({"search": SECOND.replace("first", "furst")}, "did you mean 'first'"),
+        ({"search": SECOND.replace("first", "second")}, "is this sweep itself"),
+        ({"search": SECOND.replace("first", "../x")}, "cannot name a sweep"),
+    ],
+)
+def test_a_sweep_that_cannot_teach_is_refused_with_the_reason(
+    home: Home, given: dict[str, Any], reason: str
+) -> None:
+    with pytest.raises(SpecError, match=r"search.learn_from\[0\]") as refused:
+        opened(home, sweep("second", **given))
+    assert reason in str(refused.value)
+    # Nothing has begun: the file can be mended and run under its name.
+    opened(home, sweep("second", FIRST))
+
+
+def test_sweeps_of_two_protocols_are_refused_and_all_reasons_are_told(home: Home) -> None:
+    other = {**PROTOCOL, "data_hash": "b" * 40}
+    asked(opened(home, sweep("other", FIRST)), 2, other)
+    three = SECOND.replace("[first]", "[first, other, none]")
+    with pytest.raises(SpecError) as refused:
+        opened(home, sweep("second", three))
+    assert "measured by another protocol than those before it" in str(refused.value)
+    assert "no sweep named 'none'" in str(refused.value)
+
+
+def test_a_trial_that_would_be_measured_otherwise_is_none(home: Home) -> None:
+    other = {**PROTOCOL, "data_hash": "b" * 40}
+    ledger = opened(home, sweep("second"))
+    with pytest.raises(ProtocolChanged, match=r"than those that search.learn_from names"):
+        asked(ledger, 1, other)
+    accepting = opened(home, sweep("second"), accept_protocol=True)
+    trial = accepting.interrupted()[0]
+    accepting.report(trial.number, Evaluation(100, 1.0, {"fid": 1.0}, other))
+    accepting.complete(trial.number, [1.0])
+    without = opened(home, sweep("alone", "{sampler: tpe, startup_trials: 5}"))
+    assert asked(accepting, 2, other) == asked(without, 3, other)[1:], "they teach nothing then"
+
+
+def test_gp_learns_too_and_a_sampler_that_does_not_says_so(home: Home) -> None:
+    search = "{sampler: gp, startup_trials: 5, learn_from: [first]}"
+    ledger = opened(home, sweep("second", search))
+    best = asked(ledger, 2)[1]["optimizer.generator.lr"]
+    assert best == pytest.approx(3e-3, rel=2)
+    with pytest.raises(SpecError, match="is an option of gp, tpe, not of random"):
+        sweep("third", "{sampler: random, learn_from: [first]}")
