@@ -49,7 +49,7 @@ class Person:
         """All that `sweeper` prints, once it has ended with this status."""
         done = subprocess.run(
             [sys.executable, "-c", "from sweeper.cli.main import main; main()", *words],
-            capture_output=True, text=True, check=False, timeout=280, cwd=self.folder,
+            capture_output=True, text=True, check=False, timeout=600, cwd=self.folder,
             env={**os.environ, **NO_WAY_OUT, "HOME": str(self.folder), "no_proxy": "127.0.0.1"},
         )  # fmt: skip
         told = done.stdout + done.stderr
@@ -73,6 +73,7 @@ def test_mixed_pictures_are_looked_at_before_anything_runs(tmp_path: Path) -> No
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_the_first_hour(tmp_path: Path) -> None:
     person = Person(tmp_path, 300)
     assert "mine.yaml: valid" in person.types("validate", "--data", "mine.yaml", *person.set)
