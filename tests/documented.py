@@ -33,8 +33,6 @@ ELSEWHERE: Mapping[str, str] = {
     "optuna-dashboard": "goes on until it is ended: tests/integration/test_optuna_dashboard.py",
     "python -m benchmarks": "takes minutes to hours; its numbers stand beside it",
     "python -c 'import mlflow": "MLflow behind a service: tests/service/test_mlflow_door.py",
-    'python -c "import pickle': "reads CIFAR-10's own files, which no test has",
-    "sweeper extractor train ~/flowers": "somebody's pictures; the line above it is run",
     "sweeper show quickstart": "tests/unit/test_provenance.py",
     "sweeper train --like quickstart": "tests/unit/test_provenance.py",
     "sweeper sync": "an MLflow server of somebody's: tests/integration/test_mlflow_browsing.py",

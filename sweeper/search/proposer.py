@@ -199,10 +199,13 @@ class Proposer:
         Raises:
             PartError: it is no point of the space.
         """
-        draw, turn = propose_once(self._sampler, self._sweep, turn)
+        return propose_once(self._checked, self._sweep, turn)
+
+    def _checked(self, turn: Turn) -> Draw | None:
+        draw = self._sampler.propose(turn)
         if draw is not None:
             _check_point(self._sweep, draw, f"the sampler '{self._sampler.key}' proposes")
-        return draw, turn
+        return draw
 
     @property
     def count(self) -> int | None:

@@ -10,10 +10,11 @@ training, whose trials do not stay what they were asked as.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from sweeper.search.sampler import Sampler, Turn, independent, mix
+from sweeper.search.sampler import Turn, independent, mix
 from sweeper.search.stopping_rule import StoppingRule
 from sweeper.sweepfile.domains import Parameter, canonical
 from sweeper.sweepfile.model import Sweep
@@ -30,12 +31,14 @@ def avoids_repeats(sweep: Sweep) -> bool:
     return StoppingRule.of(sweep).milestones is None
 
 
-def propose_once(sampler: Sampler, sweep: Sweep, turn: Turn) -> tuple[Draw | None, Turn]:
+def propose_once(
+    propose: Callable[[Turn], Draw | None], sweep: Sweep, turn: Turn
+) -> tuple[Draw | None, Turn]:
     """A proposal that repeats no point, as long as one is left, and the turn that it was made in.
 
     The same study gives the same proposal, whatever was asked before.
     """
-    first = sampler.propose(turn), turn
+    first = propose(turn), turn
     if not avoids_repeats(sweep):
         return first
     draw, asked = first
@@ -43,7 +46,7 @@ def propose_once(sampler: Sampler, sweep: Sweep, turn: Turn) -> tuple[Draw | Non
         if draw is None or canonical(draw.values) not in turn.tried:
             return draw, asked
         asked = replace(asked, search_seed=mix(asked.search_seed, "again", again))
-        draw = sampler.propose(asked)
+        draw = propose(asked)
     asked = replace(asked)  # without what a sampler has noted of its own
     try:
         left = (point for point in grid_points(sweep) if canonical(point.values) not in turn.tried)

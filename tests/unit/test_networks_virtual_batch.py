@@ -21,7 +21,11 @@ from trials.networks import (
 )
 from trials.networks.layers.virtual_batch import VirtualBatchNorm
 
-FAMILIES = [key for key, family in Family.all().items() if family.GeneratorKnobs]
+FAMILIES = [
+    key
+    for key, family in Family.all().items()
+    if family.GeneratorKnobs and "norm" in family.GeneratorKnobs.model_fields
+]
 
 
 def networks(family: str, norm: str = "virtual_batch") -> tuple[nn.Module, nn.Module]:
