@@ -76,6 +76,7 @@ class Head:
         """Have this process, and those that it starts, find it."""
         os.environ.update(self.environment)
         ray._raylet.Config.initialize("")  # Ray has read its environment long ago
+        ray._raylet.AuthenticationTokenLoader.instance().reset_cache()  # and the token of another
 
     @property
     def processes(self) -> list[psutil.Process]:

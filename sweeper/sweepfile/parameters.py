@@ -111,7 +111,8 @@ def _read_domain(
 
 def _refuse_unknown(document: Document, at: Path, given: Mapping[str, Any]) -> None:
     """Report every setting that no domain has; those of W&B with what to write instead."""
-    if given.get("distribution") in wandb.DISTRIBUTIONS:
+    named = given.get("distribution")
+    if isinstance(named, str) and named in wandb.DISTRIBUTIONS:
         given = {key: value for key, value in given.items() if key not in ("mu", "sigma")}
     for key in given:
         if key in wandb.SETTINGS:

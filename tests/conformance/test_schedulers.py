@@ -206,7 +206,9 @@ def test_what_a_file_leaves_to_the_base_is_written_down_as_a_number(given, writt
         "base": {"data": "digits", "evaluation": {"every": 40}},
         "parameters": {"batch_size": {"min": 16, "max": 64}},
         "scheduler": given if isinstance(given, dict) else {"name": given},
-        "seeds": {"confirm_base": False},  # as in a stored sweep that does not say
+        # As in a stored sweep that does not say.
+        "search": {"repeat": True},
+        "seeds": {"confirm_base": False},
         "limits": {"trials": 3},
     }
     name = mapping["scheduler"]["name"]

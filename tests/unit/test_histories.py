@@ -146,7 +146,7 @@ def worker_of(work: Work) -> Worker:
     """The worker's part of a trial, without the process around it."""
     worker = object.__new__(Worker)
     worker._factory, worker._cache, worker._training = Measured, Path(), None
-    worker._work = Work.read(work.text())
+    worker._work, worker._run = Work.read(work.text()), ""
     return worker
 
 

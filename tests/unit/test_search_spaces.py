@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from sweeper.home import Home
 from sweeper.outlook import preview_of
 from sweeper.search.ablation_trials import design_of
 from sweeper.sweepfile import Toggle, load_sweep, parse_sweep
@@ -123,7 +124,7 @@ def test_a_study_runs_at_reduced_length_on_stand_in_data(path: Path, tmp_path: P
 def size(name: str) -> tuple[int, int]:
     """Trials that a study is previewed with, and runs on fresh seeds after them."""
     sweep = load_sweep(FOLDER / "studies" / f"{name}.yaml")
-    return preview_of(sweep, 1)["trials"], sweep.replicates
+    return preview_of(sweep, 1, Home(FOLDER))["trials"], sweep.replicates
 
 
 @pytest.mark.usefixtures("stand_ins")

@@ -105,12 +105,13 @@ def _direct(key: str, round: Round, game: ComposedGame) -> list[Tensor]:
         images = share * real + (1 - share) * fake
     elif key == "dragan":
         images = real + 0.5 * real.std() * torch.rand(real.shape, generator=source)
-    else:
-        images = fake if key == "r2" else real
+    else:  # at the images themselves, through what is shown of them
+        images = round.fake if key == "r2" else round.real
     values = []
     for index in range(2):
         at = images.clone().requires_grad_(True)
-        scores = game.score(at, None).score.view(2, -1)[index]
+        shown = game.show(at, key == "r1") if key in ("r1", "r2") else at
+        scores = game.score(shown, None).score.view(2, -1)[index]
         (gradients,) = torch.autograd.grad(scores.sum(), at)
         norms = gradients.flatten(1).norm(dim=1)
         values.append((norms**2).mean() / 2 if key in ("r1", "r2") else ((norms - 1) ** 2).mean())
