@@ -14,7 +14,7 @@ from sweeper.scheduling import trainable
 from sweeper.scheduling.conductor import Conductor
 from sweeper.scheduling.messages import REHEARSAL, Report, Work
 from sweeper.trial import Evaluation, Symptom
-from trials.errors import DataError
+from trials.errors import CheckpointError, DataError
 from trials.files import atomic_write
 
 LEAK: list[bytearray] = []
@@ -62,7 +62,10 @@ class FakeTraining:
         (self.folder / "checkpoint.json").unlink(missing_ok=True)
 
     def take_over(self, checkpoint: Path) -> None:
-        saved = json.loads((checkpoint / "checkpoint.json").read_text())
+        file = checkpoint / "checkpoint.json"
+        if not file.exists():  # kept for a while only, as a real one
+            raise CheckpointError(f"{file} is gone")
+        saved = json.loads(file.read_text())
         self.state = saved["state"]
         self.history = [Evaluation.from_dict(one) for one in saved["history"]]
         self._save()
