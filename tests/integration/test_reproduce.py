@@ -105,6 +105,7 @@ def test_a_trial_with_donors_is_the_same_again(
     assert attempt.surroundings["threads"] == "2"
 
 
+@pytest.mark.slow
 def test_what_is_not_the_same_is_told_with_what_differs(
     home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
