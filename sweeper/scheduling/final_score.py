@@ -33,6 +33,8 @@ from trials.config import default_at
 GENERATOR = "generator.safetensors"
 LOOK_EVERY = 0.2
 """Seconds between two looks whether the score is there or the driver must end."""
+TELL_EVERY = 5.0
+"""Seconds between two words on how far it is."""
 
 Interrupted = Callable[[], bool]
 
@@ -98,7 +100,7 @@ class Scoring:
         folder = str(self._folder.trial(number))
         threads = max(1, int(resources.cpu))
         measuring = scorer.measure.remote(folder, str(self._cache), threads, self._parts)
-        told = -1
+        next_word = 0.0
         try:
             while not interrupted():
                 if not ray.wait([measuring], timeout=LOOK_EVERY)[0]:
@@ -106,8 +108,8 @@ class Scoring:
                 count, score = ray.get(next(measuring))
                 if score is not None:
                     return cast("FinalScore", score)
-                if (tenth := 10 * count // self._samples) > told:
-                    told = tenth
+                if (here := time.monotonic()) >= next_word:
+                    next_word = here + TELL_EVERY
                     said = self._progress(number, count)
                     self._tell(PhaseChanged("finishing", said, time.time()))
             return None
