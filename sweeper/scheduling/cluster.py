@@ -281,6 +281,8 @@ def _loopback() -> Iterator[None]:
     if AUTHENTICATION not in os.environ:  # who has chosen otherwise is left alone
         os.environ[AUTHENTICATION] = "token"
         ray._raylet.Config.initialize("")  # Ray has read its environment long ago
+    # This process may remember the token of another Ray, which the new one's servers do not know.
+    ray._raylet.AuthenticationTokenLoader.instance().reset_cache()
     kept = os.environ.get(OTHER_SYSTEMS)
     constants: Any = ray._private.ray_constants
     cluster, constants.ENABLE_RAY_CLUSTER = constants.ENABLE_RAY_CLUSTER, False
