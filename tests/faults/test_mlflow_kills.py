@@ -17,9 +17,8 @@ import pytest
 from sweeper.tracking import Outbox, start_writer, sync
 from sweeper.tracking.handle import WriterHandle
 from sweeper.tracking.runs import find_runs
-from sweeper.tracking.store import Store
 from sweeper.tracking.ui import free_port
-from tests.faults.mlflow_server import Server, wait_for
+from tests.mlflow_server import Server, make_database, wait_for
 from tests.recorded import artifact_names, metric_history
 
 TRIALS = 20
@@ -28,12 +27,7 @@ STEPS = (250, 500, 750)
 
 @pytest.fixture(scope="module")
 def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty MLflow database: making its schema takes seconds."""
-    path = tmp_path_factory.mktemp("schema") / "mlflow.db"
-    store = Store(f"sqlite:///{path}", path.parent)
-    store.experiment("Default")
-    store.fold()  # copies are made of the file alone
-    return path
+    return make_database(tmp_path_factory.mktemp("schema"))
 
 
 @pytest.fixture

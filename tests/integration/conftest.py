@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
-import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from sweeper.tracking.store import Store
-from sweeper.tracking.ui import free_port, ui_address, ui_command
-from sweeper.tracking.vendor import ENVIRONMENT
+from tests.mlflow_server import Server, make_database
 
 
 @pytest.fixture(scope="session")
 def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty MLflow database: making its schema takes seconds."""
-    path = tmp_path_factory.mktemp("schema") / "mlflow.db"
-    store = Store(f"sqlite:///{path}", path.parent)
-    store.experiment("Default")
-    store.fold()  # copies are made of the file alone
-    return path
+    return make_database(tmp_path_factory.mktemp("schema"))
 
 
 @pytest.fixture(scope="session")
@@ -32,26 +21,13 @@ def server(tmp_path_factory: pytest.TempPathFactory, database: Path) -> Iterator
     """Address of a real MLflow server."""
     home = tmp_path_factory.mktemp("served")
     shutil.copy(database, home / "mlflow.db")
-    command = ui_command(home, free_port(0))
-    address = ui_address(command)
-    process = subprocess.Popen(
-        command,
-        env={**os.environ, **ENVIRONMENT},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+    served = Server(home)
+    served.start()
     try:
-        for _ in range(600):
-            try:
-                with urllib.request.urlopen(f"{address}/health", timeout=1):
-                    break
-            except OSError:
-                time.sleep(0.1)
-        yield address
+        served.wait()
+        yield served.address
     finally:
-        os.killpg(process.pid, 9)
-        process.wait()
+        served.kill()
 
 
 @pytest.fixture(params=["database", "server"])

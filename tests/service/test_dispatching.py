@@ -89,6 +89,12 @@ class Lab:
         if act:
             term.act()
 
+    def was_heard_once(self, name: str) -> None:
+        """As a driver leaves it that has begun its search, long ago, and says nothing more."""
+        with self.database.writing() as session:
+            driver = session.get_one(Driver, self.entry(name).sweep.id)
+            driver.heartbeat, driver.phase, driver.host, driver.pid = 1.0, "searching", "box", 7
+
     def _erase(self, sweep_id: str) -> bool:
         self.erased.append(sweep_id)
         return True
@@ -252,9 +258,7 @@ def test_a_driver_that_falls_silent_is_ended_and_another_one_goes_on(
     lab.jobs.deaf = True
     term = lab.term()
     lab.look(term)
-    with lab.database.writing() as session:
-        driver = session.get_one(Driver, lab.entry("a").sweep.id)
-        driver.heartbeat, driver.phase, driver.host, driver.pid = 1.0, "searching", "box", 7
+    lab.was_heard_once("a")
     lab.look(term)
     assert lab.state("a") == "running"
     monkeypatch.setattr(states, "SILENT", -1.0)
@@ -277,9 +281,7 @@ def test_a_sweep_that_ends_without_its_driver_is_closed_by_another(
     lab.jobs.deaf = True
     term = lab.term()
     lab.look(term)
-    with lab.database.writing() as session:
-        driver = session.get_one(Driver, lab.entry("a").sweep.id)
-        driver.heartbeat, driver.phase, driver.host, driver.pid = 1.0, "searching", "box", 7
+    lab.was_heard_once("a")
     lab.look(term)
     lab.want("a", wanted)
     lab.jobs.deaf = False

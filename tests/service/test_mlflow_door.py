@@ -28,7 +28,7 @@ from sweeper.service.state.accounts import Scope
 from sweeper.service.state.database import Database
 from sweeper.tracking.routes import CLOSED, is_judged, use_of
 from sweeper.tracking.server import server_command, server_environment
-from tests.faults.mlflow_server import Server
+from tests.mlflow_server import Server
 from tests.service.served import free_port, served
 
 CLIENT = """

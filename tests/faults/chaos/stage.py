@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.faults.chaos.proxy import Proxy
 from tests.faults.chaos.sweeps import KINDS
 from tests.faults.killing import Driver
-from tests.faults.mlflow_server import Server
+from tests.mlflow_server import Server
 from tests.postgres import empty_place
 
 
