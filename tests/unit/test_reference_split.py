@@ -14,7 +14,7 @@ from PIL import Image
 
 from sweeper.testing.small import SMALL
 from trials.config import load_config, problems_of
-from trials.data import open_data, reference_of
+from trials.data import check_data, open_data, reference_of
 from trials.data.file_source import FileSource
 from trials.data.resize import padded
 from trials.metrics.protocol import alike
@@ -113,7 +113,7 @@ def test_a_folder_of_pictures_may_name_its_test_images(tmp_path: Path) -> None:
     assert one.options() == other.options()
 
     def told(**changes: Any) -> list[str]:
-        return [str(p) for p in problems_of(merge(both, {"data": changes}))]
+        return [str(p) for p in check_data(load_config(merge(both, {"data": changes})).data)]
 
     assert told() == []
     (nowhere,) = told(test=str(tmp_path / "nowhere"))
