@@ -326,10 +326,15 @@ def _read_objective(document: Document, given: Any) -> tuple[Objective, ...] | N
 
 
 def _read_base(document: Document, root: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The base with the file's `health` and `parts` merged into it; None when it is no mapping."""
-    count = len(document.problems)
+    """The base with the file's `health` and `parts` merged into it; None when it is no mapping.
+
+    Where the two do not go together, that is reported, and the rest of the file is checked too.
+    """
     if root.get("base") is None:
         document.add(("base",), "is missing", "a trial config, such as {data: {name: digits}}")
+    if not isinstance(root.get("base"), dict):
+        _mapping(document, root, "base", "a trial config")
+        return None
     base = dict(_mapping(document, root, "base", "a trial config"))
     health = _mapping(document, root, "health", "stop_on and thresholds")
     own = base.get("health")
@@ -344,4 +349,4 @@ def _read_base(document: Document, root: Mapping[str, Any]) -> dict[str, Any] | 
         base["health"] = health
     if names := [*(root.get("parts") or ()), *(base.get("parts") or ())]:
         base["parts"] = list(dict.fromkeys(map(canonical, names)))
-    return base if len(document.problems) == count else None
+    return base
