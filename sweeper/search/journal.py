@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from typing import Any
 from optuna.exceptions import OptunaError
 from optuna.storages import JournalStorage
 from optuna.storages.journal import BaseJournalBackend, JournalFileSymlinkLock
+from optuna.trial import FrozenTrial, TrialState
 
 from sweeper.errors import LedgerError
 
@@ -175,6 +176,29 @@ class JournalStudies(JournalStorage):
     """
 
     _backend: Journal
+
+    def __init__(self, journal: Journal) -> None:
+        self._listed: dict[int, tuple[int, list[FrozenTrial]]] = {}
+        super().__init__(journal)
+
+    def get_all_trials(
+        self,
+        study_id: int,
+        deepcopy: bool = True,
+        states: Container[TrialState] | None = None,
+    ) -> list[FrozenTrial]:
+        """As Optuna has it; without copies, of all states, it is the same list as before while
+        nothing has been written. Callers leave it as it is."""
+        if deepcopy or states is not None:
+            return super().get_all_trials(study_id, deepcopy, states)
+        with self._thread_lock:
+            self._sync_with_backend()
+            read = self._replay_result.log_number_read
+            number, listed = self._listed.get(study_id, (-1, []))
+            if number != read:
+                listed = self._replay_result.get_all_trials(study_id, None)
+                self._listed[study_id] = read, listed
+            return listed
 
     def _sync_with_backend(self) -> None:
         try:

@@ -7,13 +7,13 @@ from dataclasses import replace
 
 import optuna
 from optuna.storages import BaseStorage
-from optuna.trial import FrozenTrial
 
 from sweeper.ablation.search_statistics import Importance
 from sweeper.home import SweepFolder
 from sweeper.protocols import measured_in, present
 from sweeper.search import attributes
 from sweeper.search.attributes import translated
+from sweeper.search.each_once import EachOnce
 from sweeper.search.entries import Entries
 from sweeper.search.foreign import ForeignEntry, foreign_entry
 from sweeper.search.importances import Method, importances_of
@@ -35,7 +35,7 @@ class StudyReader:
         self.sweep = sweep
         self._study = study
         self._entries = Entries(study, storage)
-        self._made: dict[int, tuple[FrozenTrial, Trial]] = {}
+        self._made = EachOnce(attributes.trial_of)
         self._standings: Standings | None = None
 
     def trial(self, number: int) -> Trial:
@@ -51,22 +51,15 @@ class StudyReader:
         """All trials in the order of their numbers. One that nobody has written to since it was
         last asked for is the same object as then."""
         with translated():
-            trials = [self._trial(entry) for entry in self._entries.all()]
+            trials = self._made.of(self._entries.all())
             finals = attributes.finals(self._study.user_attrs)
         if not finals:
-            return trials
+            return list(trials)
         scores = {number: FinalScore(**final) for number, final in finals.items()}
         return [
             replace(trial, final=scores[trial.number]) if trial.number in scores else trial
             for trial in trials
         ]
-
-    def _trial(self, entry: FrozenTrial) -> Trial:
-        """A trial from its entry: storages hand out another object for one that was written to."""
-        kept = self._made.get(entry._trial_id)
-        if kept is None or kept[0] is not entry:
-            kept = self._made[entry._trial_id] = entry, attributes.trial_of(entry)
-        return kept[1]
 
     @property
     def learned(self) -> str:
