@@ -21,6 +21,7 @@ from sweeper.errors import LedgerError, Superseded, SweeperError, UserError
 from sweeper.home import Home, Request, SweepFolder
 from sweeper.privacy import private
 from sweeper.provenance.run_record import Kept, Start, keep_run
+from sweeper.rereading import known, reread
 from sweeper.scheduling.closing import Ending, closing
 from sweeper.scheduling.cluster import ClusterLost, environment
 from sweeper.scheduling.conductor import Conductor
@@ -260,9 +261,10 @@ class _Run:
             self._tell(Noted(self._wires.moved, time.time()))
         if not records and (learned := self._ledger.learned):
             self._tell(Noted(f"the sampler learns from {learned}", time.time()))
-        if records and (changes := self._company.changes(self._ledger.company)):
-            self._tell(Noted(changes, time.time()))
-        self._ledger.accompanied_by(self._company.as_dict())
+        other = self._company.changes(self._ledger.company), reread(sweep, self._ledger.readings)
+        for told in filter(None, other if records else ()):
+            self._tell(Noted(told, time.time()))
+        self._ledger.accompanied_by(self._company.as_dict(), known(sweep))
 
     def _say_if_paused(self, conductor: Conductor) -> None:
         """Tell of a pause that has outlived its driver before anything is waited for."""
