@@ -17,7 +17,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from sweeper.errors import LedgerError, SweepBusy
-from sweeper.search.storage import APPLICATION, address_of, is_postgresql, options_for, reaching
+from sweeper.search.address import address_of
+from sweeper.search.storage import APPLICATION, is_postgresql, options_for, reaching
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
