@@ -49,7 +49,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from sweeper.causes import cause, to_blame
-from sweeper.errors import LedgerError
+from sweeper.errors import LedgerError, StudyAway
 from sweeper.protocols import Protocol, alike
 from sweeper.search.sampler import Result
 from sweeper.search.study_attributes import FINAL as FINAL
@@ -67,6 +67,9 @@ TRIED = "tried"
 LEARNED = "learned"
 MOVED = (STEP, PROTOCOL, "judged", DONOR)
 """What a trial that is begun anew has no more."""
+
+_CONNECTION = ("OperationalError", "InterfaceError")
+"""What SQLAlchemy raises of a database that does not answer."""
 
 _STATES = {
     TrialState.COMPLETE: "completed",
@@ -92,7 +95,9 @@ def translated(place: Path | None = None) -> Iterator[None]:
         reason = str(getattr(said, "orig", None) or said).strip().splitlines()[0]
         if isinstance(said, OSError) and said.strerror:
             reason = ": ".join(filter(None, (said.filename, said.strerror)))
-        raise LedgerError(f"cannot use {where}: {reason}") from error
+        served = "sqlite" not in type(getattr(said, "orig", None)).__module__
+        kind = StudyAway if served and type(said).__name__ in _CONNECTION else LedgerError
+        raise kind(f"cannot use {where}: {reason}") from error
 
 
 def number_of(entry: FrozenTrial) -> int:

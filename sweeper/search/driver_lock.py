@@ -95,6 +95,21 @@ def sole_driver(name: str, storage: str | None = None, *, take_over: bool) -> It
         engine.dispose()
 
 
+def answers() -> None:
+    """See that the database of this process's studies answers.
+
+    Raises:
+        LedgerError: it does not.
+    """
+    from sqlalchemy import create_engine
+    from sqlalchemy.pool import NullPool
+
+    address = address_of(None)
+    with reaching(address):
+        engine = create_engine(address, poolclass=NullPool, **options_for(address))
+        engine.connect().close()
+
+
 def _lock(session: Connection, name: str, take_over: bool) -> None:
     from sqlalchemy import text
 
