@@ -28,13 +28,14 @@ def run_lasting(
 ) -> Outcome:
     """`run`, which waits for the study's database where that goes away in between, however long.
 
-    Raises what `run` raises; where the database is away before anything has begun, a LedgerError.
+    Raises:
+        SweeperError: what `run` raises; a LedgerError where the database is away from the start.
     """
     tell: Listener = events or (lambda event: None)
     while True:
         try:
             return run(sweep, home, events=events, **given)
-        except StudyAway as error:
+        except StudyAway as error:  # only of a study that has been opened
             tell(Noted(f"{error}: the sweep goes on when it answers again", time.time()))
         while not _answers():
             time.sleep(LOOK_EVERY)
