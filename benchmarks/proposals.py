@@ -33,7 +33,7 @@ from sweeper.sweepfile.model import Sweep
 from sweeper.sweepfile.sections import Limits
 from sweeper.sweepfile.space import Draw
 
-ALL = 10**9
+ALL = 10**6
 Point = Mapping[str, Any]
 
 # The functions ---------------------------------------------------------------------------------

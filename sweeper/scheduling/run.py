@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sweeper.company import Company
-from sweeper.errors import LedgerError, Superseded, SweeperError, UserError
+from sweeper.errors import LedgerError, StudyAway, Superseded, SweeperError, UserError
 from sweeper.home import Home, Request, SweepFolder
 from sweeper.privacy import private
 from sweeper.provenance.run_record import Kept, Start, keep_run
@@ -188,6 +188,8 @@ class _Run:
                     raise
                 if newer := self._ledger.owner.superseded():  # it may have ended our connections
                     return self._give_way(newer)
+                if isinstance(error, StudyAway):
+                    raise
                 state, message = "failed", told
                 self._lost = isinstance(error, ClusterLost | LedgerError)
             with contextlib.suppress(SweeperError):  # the first failure is the one to tell
@@ -298,6 +300,8 @@ class _Run:
             verdict = verdict_in_words(results.standings) if results else ""
             self._recorder.sweep_ended(state, "\n\n".join(filter(None, (verdict, message))))
             message = "\n".join(filter(None, (message, self._drain(state))))
+        except StudyAway:
+            raise
         except Exception as error:
             told = _unwritten(error) if isinstance(error, OSError) else _told(error)
             if told is None:

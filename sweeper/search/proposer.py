@@ -26,7 +26,8 @@ from sweeper.search.attributes import TRIED
 from sweeper.search.distributions import distribution, to_study
 from sweeper.search.enqueued import Unfit, check_honoured, fitting
 from sweeper.search.entries import Entries
-from sweeper.search.foreign import MARK, REFUSED, ForeignEntry, foreign_entry
+from sweeper.search.foreign import MARK, REFUSED, foreign_entry
+from sweeper.search.foreign_entry import ForeignEntry
 from sweeper.search.measuring import Measuring
 from sweeper.search.repeats import propose_once
 from sweeper.search.sampler import Result, Sampler, Turn, mix

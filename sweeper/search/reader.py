@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
 
 import optuna
 from optuna.storages import BaseStorage
@@ -15,17 +14,19 @@ from sweeper.search import attributes
 from sweeper.search.attributes import translated
 from sweeper.search.each_once import EachOnce
 from sweeper.search.entries import Entries
-from sweeper.search.foreign import ForeignEntry, foreign_entry
+from sweeper.search.foreign import foreign_entry
+from sweeper.search.foreign_entry import ForeignEntry
 from sweeper.search.importances import Method, importances_of
 from sweeper.search.learned import in_words
 from sweeper.search.lineage import Segment, lineage_of
 from sweeper.search.owner import refuse_strangers, refuse_without_study
 from sweeper.search.storage import load_study, open_storage, storage_exists
+from sweeper.search.study_attributes import BUDGET, with_finals
 from sweeper.standings import Standings, standings_of
 from sweeper.standings.following import following
 from sweeper.standings.usage import Usage
 from sweeper.sweepfile.model import Sweep
-from sweeper.trial import FinalScore, Trial
+from sweeper.trial import Trial
 
 
 class StudyReader:
@@ -52,14 +53,7 @@ class StudyReader:
         last asked for is the same object as then."""
         with translated():
             trials = self._made.of(self._entries.all())
-            finals = attributes.finals(self._study.user_attrs)
-        if not finals:
-            return list(trials)
-        scores = {number: FinalScore(**final) for number, final in finals.items()}
-        return [
-            replace(trial, final=scores[trial.number]) if trial.number in scores else trial
-            for trial in trials
-        ]
+            return with_finals(trials, self._study.user_attrs)
 
     @property
     def learned(self) -> str:
@@ -97,7 +91,7 @@ class StudyReader:
     def planned(self) -> int | None:
         """How many trials there will be before any confirmation, as the last driver knew it: which
         cells of an ablation are possible only torch can say."""
-        budget: int | None = self._study.user_attrs.get("budget")
+        budget: int | None = self._study.user_attrs.get(BUDGET)
         return budget
 
     @property
