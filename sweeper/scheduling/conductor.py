@@ -81,8 +81,11 @@ class Conductor:
         self._trials = HandOut(sweep, folder, ledger, self._announcer)
         self.meter = Meter(ledger, sweep.resources)
         self._failures = FailureCounts(sweep.limits, ledger.counts()["fail"])
-        self._moves = Moves(ledger, recorder, self._announcer, self._trials, self._failures)
-        self._orders = Orders(ledger, self._trials, self._moves)
+        self.keeping = Keeping(sweep.keep, folder, ledger, recorder, self._trials)
+        self._moves = Moves(
+            ledger, recorder, self._announcer, self._trials, self._failures, self.keeping
+        )
+        self._orders = Orders(folder, ledger, self._trials, self._moves)
         self._retries = Retries(machines)
         self._intervals = Intervals(ledger.trials())
         measured = any(trial.evaluations for trial in ledger.trials())
@@ -91,9 +94,8 @@ class Conductor:
             *(sweep, folder, ledger, self.course),
             *(self._announcer, self._trials, self._failures, self.meter),
         )
-        self._keeping = Keeping(folder, ledger, self._trials)
         self._limiting.check()
-        self._keeping.look()
+        self.keeping.begin()
 
     @property
     def finished(self) -> bool:
@@ -231,7 +233,7 @@ class Conductor:
             self._announcer.evaluated(number, evaluation)
         if ended is not None:
             self._moves.end(ended)
-        self._keeping.look()
+        self.keeping.look()
         if ended is not None:
             return True
         if taken is not None:

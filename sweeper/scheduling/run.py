@@ -297,6 +297,8 @@ class _Run:
                 results = conclude(
                     self._sweep, self._folder, self._ledger, state=state, recorder=self._recorder
                 )
+            if conductor.complete:
+                conductor.keeping.settle()
             verdict = verdict_in_words(results.standings) if results else ""
             self._recorder.sweep_ended(state, "\n\n".join(filter(None, (verdict, message))))
             message = "\n".join(filter(None, (message, self._drain(state))))
