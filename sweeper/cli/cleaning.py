@@ -57,12 +57,13 @@ def clean(
         )
     from sweeper.cleaning import clean as let_go
     from sweeper.cleaning import leavings
-    from sweeper.results import read_standings
+    from sweeper.results import standings_in
+    from sweeper.search.looking import sweep_of
 
     here = Home.at(home)
     folder = here.existing(name)
     with private(here.path), folder.lock():
-        standings = read_standings(folder)
+        standings = standings_in(folder, sweep_of(folder))
         given = {"checkpoints": checkpoints, "generators": generators, "samples": samples}
         keep = _laid_over(standings.sweep.keep, given)
         leaving = leavings(folder, standings, keep)

@@ -128,8 +128,8 @@ class Conductor:
     @property
     def stands_by(self) -> bool:
         """Nothing is at work, nor may be until further notice."""
-        waits = self.course.paused or not self.may_work
-        return waits and not (self._trials.at_work or self._rehearsal.active)
+        at_work = self._trials.at_work or self._rehearsal.active
+        return not at_work and (self.course.paused or not self.may_work)
 
     @property
     def may_work(self) -> bool:
@@ -140,9 +140,8 @@ class Conductor:
     def pulse(self) -> Pulse:
         """What there is to say of the driver this instant."""
         used = self.meter.used
-        at_work = tuple(sorted(self._trials.running))
         return Pulse(
-            at_work,
+            tuple(sorted(self._trials.running)),
             self._moves.over,
             used.gpu_seconds,
             used.cpu_seconds,
@@ -258,8 +257,7 @@ class Conductor:
         self._trials.leaving.discard(number)
         running, folder = number in self._trials.running, self._folder.trial(number)
         machine, hung = machine_of(folder), silent_in(folder)
-        trial = self._trials.take_back(number)
-        if trial is None:
+        if (trial := self._trials.take_back(number)) is None:
             return
         if not running:
             self._failures.false_start(reason)
@@ -286,7 +284,7 @@ class Conductor:
         """Interrupt what still runs; it goes on when the sweep is run again."""
         self._count()
         self._rehearsal.interrupt()
-        for number in list(self._trials.active):
+        for number in tuple(self._trials.active):
             self._moves.interrupt(number)
 
     def _note_protocol(self, number: int, before: Protocol) -> None:
