@@ -57,13 +57,12 @@ def clean(
         )
     from sweeper.cleaning import clean as let_go
     from sweeper.cleaning import leavings
-    from sweeper.results import standings_in
-    from sweeper.search.looking import sweep_of
+    from sweeper.search.looking import read_standings
 
     here = Home.at(home)
     folder = here.existing(name)
     with private(here.path), folder.lock():
-        standings = standings_in(folder, sweep_of(folder))
+        standings = read_standings(folder)
         given = {"checkpoints": checkpoints, "generators": generators, "samples": samples}
         keep = _laid_over(standings.sweep.keep, given)
         leaving = leavings(folder, standings, keep)
