@@ -77,9 +77,10 @@ def add_big(folder: SweepFolder, trials: int) -> None:
     import optuna
 
     from sweeper.scheduling.spec_files import keep_spec
+    from sweeper.search.address import JOURNAL
     from sweeper.search.foreign import MARK, mark_of
     from sweeper.search.ledger import Ledger
-    from sweeper.search.storage import JOURNAL, open_storage
+    from sweeper.search.storage import open_storage
 
     folder.create()
     sweep = load_sweep(BIG)
@@ -118,8 +119,8 @@ def add_big(folder: SweepFolder, trials: int) -> None:
 
 def write_on(home: Path, url: str, stop: Any) -> None:
     """Add an evaluation to the big study and an event to the database, once a second."""
+    from sweeper.search.address import JOURNAL
     from sweeper.search.ledger import Ledger
-    from sweeper.search.storage import JOURNAL
 
     folder, database = Home(home).sweep("big"), Database(url)
     ledger, step = Ledger.open(read_stored(folder.spec_json), folder, JOURNAL), 1000
