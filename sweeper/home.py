@@ -11,6 +11,7 @@ HOME/
     lock                    held with flock by the one process that drives the sweep
     study.journal           the ledger (Optuna)
     study.count             how many operations of ours the journal has at least
+    study.digest            the trials as readers have them, made of the journal
     identity                the folder's own random name, by which its study knows it
     outbox.db               events on their way to MLflow
     control                 what an operator asked for: pause, stop or cancel
@@ -126,6 +127,10 @@ class SweepFolder:
     @property
     def study_journal(self) -> Path:
         return self.path / "study.journal"
+
+    @property
+    def study_digest(self) -> Path:
+        return self.path / "study.digest"
 
     @property
     def identity(self) -> Path:

@@ -57,7 +57,7 @@ def clean(
         )
     from sweeper.cleaning import clean as let_go
     from sweeper.cleaning import leavings
-    from sweeper.results import read_standings
+    from sweeper.search.looking import read_standings
 
     here = Home.at(home)
     folder = here.existing(name)

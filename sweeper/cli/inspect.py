@@ -15,7 +15,6 @@ from sweeper.cli.leaderboard import (
     cell_as_dict,
     print_leaderboard,
     ranked_cells,
-    ranked_trials,
 )
 from sweeper.cli.options import (
     HomeOption,
@@ -163,7 +162,7 @@ def top(
                     "rank": standing.rank,
                     "fresh_seeds": list(standing.confirmed.values) if standing.confirmed else [],
                 }
-                for standing in ranked_trials(standings)[:count]
+                for standing in standings.ranked[:count]
             ]
         )
 

@@ -49,7 +49,8 @@ class HomeSource(Source):
         return disk_of(self._home.existing(name))
 
     def dataset(self, name: str) -> tuple[Sweep, pa.Table]:
-        from sweeper.results import dataset_of, sweep_of
+        from sweeper.results import dataset_of
+        from sweeper.search.looking import sweep_of
 
         folder = self._home.existing(name)
         sweep = sweep_of(folder)
@@ -98,7 +99,7 @@ class HomeSource(Source):
         return folder
 
     def _sight(self, folder: SweepFolder) -> Sight:
-        from sweeper.results import read_all
+        from sweeper.search.looking import read_all
         from sweeper.standings.progress import progress_of
 
         standings, foreign = read_all(folder)

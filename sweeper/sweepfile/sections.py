@@ -67,6 +67,10 @@ class Limits(Section):
     landing: Literal["finish", "evaluation"] = "finish"
     """What becomes of the trials that run when hours are used up: they may `finish`, or stand still
     at their next `evaluation` and go on from there when the limit is raised."""
+    trial_silence: Literal["auto"] | Annotated[float, Field(gt=0)] = "auto"
+    """Seconds without an evaluation after which a trial hangs: its process is ended, its log says
+    where each thread stood, and it goes on from its checkpoint once. By default twenty times what
+    an evaluation of the sweep took, and ten minutes at least."""
 
 
 class Resources(Section):

@@ -17,7 +17,7 @@ from trials.data.order import Order
 from trials.errors import StaleCheckpointError
 from trials.game import Made, Trial
 from trials.networks.build import build
-from trials.networks.plan import Judgement, NetworkPlan
+from trials.networks.plan import Judgement, NetworkPlan, label_a_pack
 from trials.state.streams import Streams, derive
 
 
@@ -82,8 +82,8 @@ class Table:
         return self.dataset.labels[chosen.cpu()].to(self.device)
 
     def score(self, seen: Tensor, labels: Tensor | None) -> Judgement:
-        """The discriminator's judgement of images as it sees them."""
-        judgement: Judgement = self.discriminator(seen, labels)
+        """The discriminator's judgement of images, or packs of them, as it sees them."""
+        judgement: Judgement = self.discriminator(seen, label_a_pack(labels, len(seen)))
         return judgement
 
     def judged_with(self, tensors: Mapping[str, Tensor], compute: Callable[[], Made]) -> Made:
