@@ -124,7 +124,8 @@ class ImageFolder(FileSource):
             told = [dataclasses.replace(problem, path="data.test") for problem in fault.problems]
             raise SettingError("test", "").instead(told) from fault
         if self.config.range == "used":
-            raise SettingError("test", "would be spread over 0 to 255 by its own values", "range: full")
+            spread = "would be spread over 0 to 255 by its own values"
+            raise SettingError("test", spread, "range: full")
         if self.labelled and _folders(other._root()) != _folders(self._root()):
             named = " and ".join(
                 f"{source._root()} {', '.join(_folders(source._root())[:MOST])}"
