@@ -14,6 +14,7 @@ from typing import Any
 import fsspec
 import numpy as np
 import pytest
+from fsspec.registry import known_implementations
 
 from sweeper.api import with_absolute_paths
 from trials import fetching, urls
@@ -63,7 +64,7 @@ def test_what_is_read_from_is_told_where_an_address_is_of_another_kind() -> None
 
 def test_a_lacking_storage_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     absent = {"class": "not_there.S3", "err": "not installed"}
-    monkeypatch.setitem(fsspec.registry.known_implementations, "s3", absent)
+    monkeypatch.setitem(known_implementations, "s3", absent)
     [problem] = check_given({"name": "npz", "path": "s3://bucket/faces.npz"})
     assert problem.path == "data.path"
     assert "pip install 'gan-sweeper[s3]'" in str(problem)
