@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 from trials.data.content import Reading
 from trials.data.examples import pictures, png
-from trials.data.faults import SettingError, raise_all, require_folder
+from trials.data.faults import SettingError, at_hand, raise_all, require_folder
 from trials.data.file_source import FileSource
 from trials.data.images import MAX_BYTES, Encoded, decode_all, used_range
 from trials.data.intake import Tally, too_many
@@ -100,7 +100,7 @@ class ImageFolder(FileSource):
         )
 
     def _root(self) -> Path:
-        return require_folder(self.config.path.expanduser(), "path", EXPECTED)
+        return require_folder(at_hand(self.config.path, "path"), "path", EXPECTED)
 
     def _look(self) -> None:
         """Everything that a listing can tell, at once."""
