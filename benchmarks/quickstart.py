@@ -20,7 +20,8 @@ from pathlib import Path
 import torch
 
 from sweeper.home import Home
-from sweeper.results import records_of, sweep_of
+from sweeper.results import records_of
+from sweeper.search.looking import sweep_of
 from sweeper.tracking.address import tracking_uri
 from sweeper.tracking.runs import find_runs
 from trials.config import load_config

@@ -1,7 +1,7 @@
 """What readers wait for, and what they cost a sweep: the service while a sweep runs beside it.
 
     OMP_NUM_THREADS=1 python benchmarks/service.py [--trials 5000] [--readers 50] [--streams 20]
-    [--seconds 20] [--rounds 3]
+    [--seconds 20] [--rounds 3] [--every 100]
 
 On one machine there run: the service; a sweep of real trainings, one at a time, on a Ray of its
 own; a study of 5,000 trials to which a writer adds an evaluation every second; and, in a process of
@@ -9,8 +9,9 @@ their own, 50 readers, each of whom asks for the list of sweeps, the big sweep, 
 page of its trials, the sweep that runs and its trials, with a second between two questions, and 20
 streams that hear of an event every second.
 
-The sweep runs all the time; the readers come and go, `rounds` times `seconds` with and as many
-without them. What they cost it is the time of a training step with them over that without.
+The sweep runs all the time, evaluated as the quickstart's trials are (`--every` 100 steps, on 1,000
+samples); the readers come and go, `rounds` times `seconds` with and as many without them. What they
+cost it is a training step's time with them over that without, read from its evaluations' times.
 
 Targets: 99 of 100 answers within 300 ms; the sweep slowed by at most 5 %; no gap in any stream.
 """
@@ -57,13 +58,9 @@ BIG = {
     "search": {"sampler": "random"},
     "limits": {"trials": 1_000_000},
 }
-LIVE = {
+LIVE: dict[str, Any] = {
     "name": "live",
-    "base": {
-        "data": {"name": "digits"},
-        "steps": 1_000_000,
-        "evaluation": {"every": 10, "samples": 200},
-    },
+    "base": {"data": {"name": "digits"}, "steps": 1_000_000},
     "parameters": {"optimizer.generator.lr": {"values": [2.0e-4]}},
     "search": {"sampler": "random", "start_with_base": False},
     "health": {"stop_on": []},
@@ -80,9 +77,10 @@ def add_big(folder: SweepFolder, trials: int) -> None:
     import optuna
 
     from sweeper.scheduling.spec_files import keep_spec
+    from sweeper.search.address import JOURNAL
     from sweeper.search.foreign import MARK, mark_of
     from sweeper.search.ledger import Ledger
-    from sweeper.search.storage import JOURNAL, open_storage
+    from sweeper.search.storage import open_storage
 
     folder.create()
     sweep = load_sweep(BIG)
@@ -121,8 +119,8 @@ def add_big(folder: SweepFolder, trials: int) -> None:
 
 def write_on(home: Path, url: str, stop: Any) -> None:
     """Add an evaluation to the big study and an event to the database, once a second."""
+    from sweeper.search.address import JOURNAL
     from sweeper.search.ledger import Ledger
-    from sweeper.search.storage import JOURNAL
 
     folder, database = Home(home).sweep("big"), Database(url)
     ledger, step = Ledger.open(read_stored(folder.spec_json), folder, JOURNAL), 1000
@@ -200,22 +198,29 @@ def answer_readers(connection: Any) -> None:
 # What it costs ----------------------------------------------------------------------------------
 
 
-def steps_of(folder: SweepFolder) -> int:
-    """The last step that the live sweep's training has come to."""
+def evaluations_of(folder: SweepFolder) -> tuple[Evaluation, ...]:
+    """What the live sweep's only training has reported."""
     from sweeper.search.reader import read_study
 
     study = read_study(read_stored(folder.spec_json), folder) if folder.exists() else None
-    return max((trial.steps for trial in study.trials()), default=0) if study else 0
+    return study.trials()[0].evaluations if study and study.trials() else ()
 
 
 def rate(folder: SweepFolder, seconds: float) -> float:
-    """Training steps a second over the next `seconds`."""
-    first, began = steps_of(folder), time.monotonic()
+    """Training steps a second between the first and the last evaluation of the next `seconds`."""
+    began = time.time()
     time.sleep(seconds)
-    return (steps_of(folder) - first) / (time.monotonic() - began)
+    within = [one for one in evaluations_of(folder) if one.time >= began]
+    return (within[-1].step - within[0].step) / (within[-1].time - within[0].time)
 
 
-def prepared(place: Path, trials: int) -> tuple[str, str]:
+def live(every: int) -> dict[str, Any]:
+    """The sweep that runs: evaluated every so many steps."""
+    base = {**LIVE["base"], "evaluation": {"every": every, "samples": 1000}}
+    return {**LIVE, "base": base}
+
+
+def prepared(place: Path, trials: int, every: int) -> tuple[str, str]:
     """Address of a database that knows both sweeps, and a token."""
     url = f"sqlite:///{place}/service.db"
     database = Database(url)
@@ -223,7 +228,7 @@ def prepared(place: Path, trials: int) -> tuple[str, str]:
     with database.writing() as session:
         person = accounts.add_person(session, "reader")
         token = accounts.add_token(session, person, "benchmark", Scope.READ)[1]
-        for given in (BIG, LIVE):
+        for given in (BIG, live(every)):
             name, spec = str(given["name"]), load_sweep(given).to_dict()
             row = sweeps.add_sweep(session, person, name=name, source=json.dumps(given), spec=spec)
             session.get_one(Lease, row.id).state = "running"
@@ -241,6 +246,7 @@ def main() -> None:
     parser.add_argument("--streams", type=int, default=20)
     parser.add_argument("--seconds", type=float, default=20.0)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--every", type=int, default=100, help="steps between two evaluations")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         run(Path(folder), given)
@@ -248,9 +254,9 @@ def main() -> None:
 
 def run(place: Path, given: argparse.Namespace) -> None:
     """All rounds, on a home at `place`."""
-    url, token = prepared(place, given.trials)
+    url, token = prepared(place, given.trials, given.every)
     file = place / "live.json"
-    file.write_text(json.dumps(LIVE))
+    file.write_text(json.dumps(live(given.every)))
     context = multiprocessing.get_context("spawn")
     stop, (mine, theirs) = context.Event(), context.Pipe()
     command = [sys.executable, "-c", "from sweeper.cli.main import main; main()"]
@@ -268,13 +274,13 @@ def run(place: Path, given: argparse.Namespace) -> None:
     try:
         for part in parts:
             part.start()
-        live = Home(place).sweep("live")
-        while steps_of(live) < 50 and sweep.poll() is None:
+        folder = Home(place).sweep("live")
+        while len(evaluations_of(folder)) < 5 and sweep.poll() is None:
             time.sleep(1)
         mine.send((address, token, 2, 1, 8.0))
         mine.recv()  # the service has read the big study by now
         asked = (address, token, given.readers, given.streams, given.seconds)
-        measure(live, mine, asked, given.rounds, [parts[0].pid or 0, parts[2].pid or 0])
+        measure(folder, mine, asked, given.rounds, [parts[0].pid or 0, parts[2].pid or 0])
     finally:
         mine.send(())
         stop.set()
@@ -292,7 +298,7 @@ def computed(process: int) -> float:
 
 
 def measure(
-    live: SweepFolder, readers: Any, asked: tuple[Any, ...], rounds: int, processes: Sequence[int]
+    folder: SweepFolder, readers: Any, asked: tuple[Any, ...], rounds: int, processes: Sequence[int]
 ) -> None:
     """Take turns with and without readers, and print what came of it. `processes` are the service
     and the readers, which on one machine take their share of it too."""
@@ -300,10 +306,10 @@ def measure(
     quiet, busy, gaps, spent = [], [], 0, [0.0, 0.0]
     took: dict[str, list[float]] = {}
     for _ in range(rounds):
-        quiet.append(rate(live, seconds))
+        quiet.append(rate(folder, seconds))
         readers.send(asked)
         before = [computed(process) for process in processes]
-        busy.append(rate(live, seconds))
+        busy.append(rate(folder, seconds))
         found, heard = readers.recv()
         now = [computed(process) for process in processes]
         spent = [had + after - first for had, after, first in zip(spent, now, before, strict=True)]

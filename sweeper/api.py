@@ -14,11 +14,12 @@ from sweeper.home import Home, SweepFolder
 from sweeper.privacy import private
 from sweeper.provenance.run_record import Start
 from sweeper.report import ReportPaths, write_report
-from sweeper.results import sweep_of, table_of
+from sweeper.results import table_of
 from sweeper.scheduling.conclusion import conclude
 from sweeper.scheduling.events import Listener, Outcome, SweepState
-from sweeper.scheduling.run import run as run_trials
+from sweeper.scheduling.lasting import run_lasting
 from sweeper.scheduling.trainable import Factory
+from sweeper.search.looking import sweep_of
 from sweeper.search.reader import read_study
 from sweeper.standings import Standings, standings_of
 from sweeper.standings.against_base import AgainstBase, against_base
@@ -159,7 +160,7 @@ def run(
     sweep = replace(sweep, base=with_absolute_paths(sweep.base))
     folder = here.sweep(sweep.name)
     also = to_retry(() if retry_failed is True else retry_failed) if retry_failed else ()
-    outcome = run_trials(
+    outcome = run_lasting(
         sweep,
         here,
         events=listener,

@@ -27,6 +27,7 @@ SCHEDULER = "scheduler"
 STOPPED_BY_HAND = "stopped_by_hand"
 OUT_OF_MEMORY = "out_of_memory"
 WORKER_DIED = "worker_died"
+NO_PROGRESS = "no_progress"
 UNREADABLE = "unreadable"
 ERROR = "error"
 DIVERGENCE = "divergence"
@@ -103,6 +104,15 @@ _OWN = {
             meaning="The process that trained it died, and again when it was retried. This "
             "says nothing about the configuration.",
             advice="The next run tries it again.",
+        ),
+        Cause(
+            NO_PROGRESS,
+            ends_as="failed",
+            blames=False,
+            saves=False,
+            meaning="It was silent for longer than limits.trial_silence and its process was ended, "
+            "and again when it was retried. This says nothing about the configuration.",
+            advice="Its log has where each thread stood. The next run tries it again.",
         ),
         Cause(
             UNREADABLE,

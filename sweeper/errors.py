@@ -11,7 +11,8 @@
     ├── PartError                a part gave what its base class does not allow
     ├── ProtocolChanged          values would be measured by another protocol than the sweep's
     ├── LedgerError              the study could not be read or written
-    │   └── Superseded           a newer driver writes it now
+    │   ├── Superseded           a newer driver writes it now
+    │   └── StudyAway            the database that holds it has gone away
     ├── Unreachable              a sweep service does not answer, or failed at it
     └── TrackingError            MLflow or the outbox before it failed for good
 
@@ -111,6 +112,10 @@ class LedgerError(SweeperError):
 
 class Superseded(LedgerError):
     """A newer driver has taken the study over: an older one writes nothing more."""
+
+
+class StudyAway(LedgerError):
+    """The database that holds the study does not answer any more; it may again."""
 
 
 class Unreachable(SweeperError):

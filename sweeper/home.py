@@ -11,13 +11,14 @@ HOME/
     lock                    held with flock by the one process that drives the sweep
     study.journal           the ledger (Optuna)
     study.count             how many operations of ours the journal has at least
+    study.digest            the trials as readers have them, made of the journal
     identity                the folder's own random name, by which its study knows it
     outbox.db               events on their way to MLflow
     control                 what an operator asked for: pause, stop or cancel
     driver                  a mark of the last driver, by which machines know the folder
     provenance/DIGEST/      what the sweep was run with: run.json, requirements.txt, changes.patch
     trials/00012/           config.json, checkpoint.pt and the one before it, samples, log.txt,
-                            provenance.json
+                            provenance.json; let_go.json where something went (`keep`)
     report/                 leaderboard, figures, the HTML page
 """
 
@@ -126,6 +127,10 @@ class SweepFolder:
     @property
     def study_journal(self) -> Path:
         return self.path / "study.journal"
+
+    @property
+    def study_digest(self) -> Path:
+        return self.path / "study.digest"
 
     @property
     def identity(self) -> Path:

@@ -83,8 +83,8 @@ def plan_in_words(sweep: Sweep, trials: int | None) -> str:
 def first_points(sweep: Sweep, count: int, home: Home) -> tuple[list[dict[str, Any]], int | None]:
     """What a new study in this home would ask for first (later ones depend on the results of
     these), and how many trials it would have, where that is known."""
+    from sweeper.search.address import JOURNAL
     from sweeper.search.ledger import Ledger
-    from sweeper.search.storage import JOURNAL
 
     with tempfile.TemporaryDirectory() as path:
         folder = SweepFolder(Path(path) / sweep.name)

@@ -20,11 +20,9 @@ from sweeper.ablation.reference_columns import REFERENCE_COLUMNS
 from sweeper.ablation.tables import Table, TableRefused, build_table
 from sweeper.home import SweepFolder
 from sweeper.privacy import private
-from sweeper.search.foreign import ForeignEntry
-from sweeper.search.ledger import STORAGE_VARIABLE
+from sweeper.search.address import STORAGE_VARIABLE
 from sweeper.search.reader import read_study
 from sweeper.standings import Standings, standings_of
-from sweeper.sweepfile.load import read_stored
 from sweeper.sweepfile.model import Sweep
 from sweeper.trial import Trial
 
@@ -44,29 +42,9 @@ LONGEST = 50
 """Rows of the table of a search's trials that is written without being asked for."""
 
 
-def sweep_of(folder: SweepFolder) -> Sweep:
-    """The sweep that a folder was started with, as last changed."""
-    return read_stored(folder.spec_json)
-
-
 def records_of(folder: SweepFolder, sweep: Sweep) -> list[Trial]:
     """All trials of a sweep from its study, while it runs too."""
     return list(standings_in(folder, sweep).trials)
-
-
-def read_standings(folder: SweepFolder) -> Standings:
-    """The standings of a sweep from its study, while it runs too."""
-    return read_all(folder)[0]
-
-
-def read_all(folder: SweepFolder) -> tuple[Standings, list[ForeignEntry]]:
-    """The standings of a sweep, and what other people have put into its study, which decides
-    nothing."""
-    sweep = sweep_of(folder)
-    study = read_study(sweep, folder)
-    if study is None:
-        return standings_of(sweep, ()), []
-    return study.standings(), study.foreign()
 
 
 def standings_in(folder: SweepFolder, sweep: Sweep) -> Standings:

@@ -110,6 +110,8 @@ class FakeTraining:
             self.stopped_by = Symptom(trouble, step, {}, "", "seen in a test")
         if trouble == "die" and step == 2:
             os.kill(os.getpid(), signal.SIGKILL)
+        if trouble == "hang" and step == 2:
+            time.sleep(3600)
         if trouble == "die once" and step == 2 and not (self.folder / "died").exists():
             (self.folder / "died").touch()
             os.kill(os.getpid(), signal.SIGKILL)

@@ -153,6 +153,10 @@ class Trial(Protocol):
         """The knobs of the adversarial loss, whose `part` is its class."""
 
     @property
+    def conditioning(self) -> PartConfig:
+        """The knobs of the use of class labels, whose `part` is its class."""
+
+    @property
     def tricks(self) -> Mapping[str, PartConfig]:
         """The knobs of every trick that is on by its key, selectors aside."""
 

@@ -15,7 +15,8 @@ Where the hooks fire in one step of the loop::
     ──────────────────────────────────────────────────────────────────────
     steps                         how many discriminator and generator steps
     discriminator step
-        latent                    z (and codes) for the batch
+        drawn                     the real batch is drawn, in the data's order
+        latent, classes           z (and codes) for the batch, and the classes to be made
         condition, finish         tasks that work on a given image
         dealt                     real and generated images are on the table
         see                       what the discriminator sees of either
@@ -25,7 +26,7 @@ Where the hooks fire in one step of the loop::
         after_discriminator_step  once, in however many parts the batch was computed: what the
                                   parts' terms have gathered for the memory is taken here
     generator step
-        latent, dealt, see, judged
+        latent, classes, dealt, see, judged
         generator_terms           named terms whose sum is minimised
         around_generator_loss     computes those terms, perhaps through unrolled steps
         after_generator_step
@@ -159,9 +160,20 @@ class Trick(Part):
         """How many steps either player takes in the coming round."""
         return steps
 
+    def drawn(
+        self, game: Game, real: Tensor, labels: Tensor | None, stream: torch.Generator
+    ) -> tuple[Tensor, Tensor | None]:
+        """Exchange real images (N, …) and labels (N,) that were drawn to be learnt from, with
+        randomness from `stream` only."""
+        return real, labels
+
     def latent(self, game: Game, z: Tensor, stream: torch.Generator) -> Tensor:
         """Change or extend z, shape (N, latent), with randomness from `stream` only."""
         return z
+
+    def classes(self, game: Game, labels: Tensor) -> Tensor:
+        """Change the classes (N,) that the generated images of a training batch are to have."""
+        return labels
 
     def condition(self, game: Game, real: Tensor, stream: torch.Generator) -> Tensor | None:
         """What the generator is given of `real` beside z (tasks only)."""

@@ -114,7 +114,7 @@ def _of_file(path: Path, overrides: list[str]) -> Sweep:
 
 def _around(name: str, source: str, overrides: list[str], home: Home) -> Sweep:
     """The leave-one-out study around a trial of a finished sweep."""
-    from sweeper.results import read_standings
+    from sweeper.search.looking import read_standings
     from sweeper.sweepfile import parse_sweep
     from trials.config import load_config
 

@@ -18,12 +18,7 @@ def print_leaderboard(standings: Standings, count: int) -> None:
     if standings.sweep.is_ablation:
         _print_cells(standings, ranked_cells(standings)[:count])
     else:
-        _print_trials(standings, ranked_trials(standings)[:count])
-
-
-def ranked_trials(standings: Standings) -> list[Standing]:
-    """The trials of a search that have a place, best first."""
-    return [standing for standing in standings.order if standing.rank is not None]
+        _print_trials(standings, standings.ranked[:count])
 
 
 def ranked_cells(standings: Standings) -> list[CellStanding]:

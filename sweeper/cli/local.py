@@ -16,6 +16,7 @@ from sweeper.home import Home, Request, SweepFolder
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from sweeper.disk import Disk
     from sweeper.sweepfile.model import Sweep
 
 LOOK_EVERY = 0.5
@@ -42,8 +43,14 @@ class HomeSource(Source):
     def sight(self, name: str, trial: int | None = None, *, whole: bool = False) -> Sight:
         return self._sight(self._home.existing(name))
 
+    def disk(self, name: str) -> Disk:
+        from sweeper.disk import disk_of
+
+        return disk_of(self._home.existing(name))
+
     def dataset(self, name: str) -> tuple[Sweep, pa.Table]:
-        from sweeper.results import dataset_of, sweep_of
+        from sweeper.results import dataset_of
+        from sweeper.search.looking import sweep_of
 
         folder = self._home.existing(name)
         sweep = sweep_of(folder)
@@ -92,7 +99,7 @@ class HomeSource(Source):
         return folder
 
     def _sight(self, folder: SweepFolder) -> Sight:
-        from sweeper.results import read_all
+        from sweeper.search.looking import read_all
         from sweeper.standings.progress import progress_of
 
         standings, foreign = read_all(folder)

@@ -147,7 +147,7 @@ def sync(
     ] = None,
 ) -> int:
     """Send MLflow what it lacks, or everything to another MLflow."""
-    from sweeper.results import sweep_of
+    from sweeper.search.looking import sweep_of
     from sweeper.secrets import without_user
     from sweeper.tracking.address import tracking_uri
     from sweeper.tracking.elsewhere import keep_to, move_to

@@ -12,8 +12,8 @@ from sweeper.errors import UserError
 from sweeper.home import SweepFolder
 from sweeper.provenance.attempts import NOT_INSTALLED, Attempt, read_attempts
 from sweeper.provenance.run_record import Kept, read_run
-from sweeper.results import sweep_of
 from sweeper.search.lineage import Segment
+from sweeper.search.looking import sweep_of
 from sweeper.search.reader import read_study
 from sweeper.sweepfile.model import Sweep
 from sweeper.trial import Evaluation, Trial, trial_name

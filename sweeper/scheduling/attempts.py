@@ -23,6 +23,7 @@ from pathlib import Path
 
 from sweeper.errors import SweeperError
 from sweeper.scheduling.failures import DiskFull, is_disk_full
+from sweeper.scheduling.silence import SILENT
 from trials.errors import TakenOver
 from trials.files import writing_through
 
@@ -82,6 +83,14 @@ def machine_of(folder: Path) -> str:
 def node_of(folder: Path) -> str:
     """Ray's id of that machine: several may stand for one, as on a laptop that plays a cluster."""
     return _said(folder)[1]
+
+
+def silent_in(folder: Path) -> str:
+    """Why the worker of the present attempt ended itself; empty where it did not (`silence`)."""
+    for room in folder.glob(f"{_ROOM}*"):
+        with contextlib.suppress(OSError):
+            return (room / SILENT).read_text(encoding="utf-8")
+    return ""
 
 
 def _said(folder: Path) -> tuple[str, str]:

@@ -12,17 +12,19 @@ cut off from the next by a kill; the next run makes it good from the ledger.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
-from sweeper.causes import OUT_OF_MEMORY, WORKER_DIED
+from sweeper.causes import NO_PROGRESS, OUT_OF_MEMORY, WORKER_DIED
 from sweeper.errors import SweeperError
 from sweeper.home import SweepFolder
 from sweeper.protocols import Protocol
 from sweeper.scheduling.announcer import Announcer
-from sweeper.scheduling.attempts import machine_of
+from sweeper.scheduling.attempts import LOG, machine_of, silent_in
 from sweeper.scheduling.course import Course
 from sweeper.scheduling.endings import conclude
 from sweeper.scheduling.events import Listener
 from sweeper.scheduling.failure_counts import FailureCounts
+from sweeper.scheduling.failures import tail
 from sweeper.scheduling.hand_out import HandOut
 from sweeper.scheduling.keeping import Keeping
 from sweeper.scheduling.limiting import Limiting
@@ -34,6 +36,7 @@ from sweeper.scheduling.orders import Orders
 from sweeper.scheduling.recorder import Recorder
 from sweeper.scheduling.rehearsal import Rehearsal
 from sweeper.scheduling.retries import Retries, in_words
+from sweeper.scheduling.silence import Intervals
 from sweeper.scheduling.steering import Order, Pulse
 from sweeper.search.ledger import Ledger
 from sweeper.sweepfile.model import Sweep
@@ -46,6 +49,14 @@ _STARVED = "node running low on memory"
 
 class NothingWorks(SweeperError):  # noqa: N818 - what happened
     """Trial after trial fails for a reason that is not its own."""
+
+
+def _told_of_death(reason: str, hung: str) -> tuple[str, str]:
+    """Symptom and reason of a worker's death, of which Ray gives this reason, and the worker itself
+    another one where it ended for a trial that `hung`."""
+    if hung:
+        return NO_PROGRESS, hung
+    return OUT_OF_MEMORY if _STARVED in reason else WORKER_DIED, reason
 
 
 class Conductor:
@@ -70,18 +81,21 @@ class Conductor:
         self._trials = HandOut(sweep, folder, ledger, self._announcer)
         self.meter = Meter(ledger, sweep.resources)
         self._failures = FailureCounts(sweep.limits, ledger.counts()["fail"])
-        self._moves = Moves(ledger, recorder, self._announcer, self._trials, self._failures)
-        self._orders = Orders(ledger, self._trials, self._moves)
+        self.keeping = Keeping(sweep.keep, folder, ledger, recorder, self._trials)
+        self._moves = Moves(
+            ledger, recorder, self._announcer, self._trials, self._failures, self.keeping
+        )
+        self._orders = Orders(folder, ledger, self._trials, self._moves)
         self._retries = Retries(machines)
+        self._intervals = Intervals(ledger.trials())
         measured = any(trial.evaluations for trial in ledger.trials())
         self._rehearsal = Rehearsal(sweep, folder, opening=not measured)
         self._limiting = Limiting(
             *(sweep, folder, ledger, self.course),
             *(self._announcer, self._trials, self._failures, self.meter),
         )
-        self._keeping = Keeping(folder, ledger, self._trials)
         self._limiting.check()
-        self._keeping.look()
+        self.keeping.begin()
 
     @property
     def finished(self) -> bool:
@@ -103,7 +117,8 @@ class Conductor:
             self._announcer.enter("rehearsing", "data, extractor, one step of the base")
             return self._rehearsal.next_work()
         work = self._rehearsal.next_work()
-        return work or self._trials.next_work(self._retries.rests, int(self._rehearsal.active))
+        work = work or self._trials.next_work(self._retries.rests, int(self._rehearsal.active))
+        return work and replace(work, patience=self._intervals.allowed(self._limiting.limits))
 
     @property
     def is_full(self) -> bool:
@@ -113,8 +128,8 @@ class Conductor:
     @property
     def stands_by(self) -> bool:
         """Nothing is at work, nor may be until further notice."""
-        waits = self.course.paused or not self.may_work
-        return waits and not (self._trials.at_work or self._rehearsal.active)
+        at_work = self._trials.at_work or self._rehearsal.active
+        return not at_work and (self.course.paused or not self.may_work)
 
     @property
     def may_work(self) -> bool:
@@ -125,9 +140,8 @@ class Conductor:
     def pulse(self) -> Pulse:
         """What there is to say of the driver this instant."""
         used = self.meter.used
-        at_work = tuple(sorted(self._trials.running))
         return Pulse(
-            at_work,
+            tuple(sorted(self._trials.running)),
             self._moves.over,
             used.gpu_seconds,
             used.cpu_seconds,
@@ -172,6 +186,7 @@ class Conductor:
             self._moves.give_up(number)
             return
         self._count()
+        self._intervals.begun(number)
         self._moves.start(trial)
 
     def heard(self, number: int, report: Report) -> bool:
@@ -187,6 +202,7 @@ class Conductor:
             self._moves.give_up(number)
             return True
         self.reports += 1
+        self._intervals.heard(number)
         self._count()
         for note in report.notes:
             self._ledger.noted(number, note)
@@ -216,7 +232,7 @@ class Conductor:
             self._announcer.evaluated(number, evaluation)
         if ended is not None:
             self._moves.end(ended)
-        self._keeping.look()
+        self.keeping.look()
         if ended is not None:
             return True
         if taken is not None:
@@ -239,19 +255,20 @@ class Conductor:
             self._moves.give_up(number)
         self._count()
         self._trials.leaving.discard(number)
-        running, machine = number in self._trials.running, machine_of(self._folder.trial(number))
-        trial = self._trials.take_back(number)
-        if trial is None:
+        running, folder = number in self._trials.running, self._folder.trial(number)
+        machine, hung = machine_of(folder), silent_in(folder)
+        if (trial := self._trials.take_back(number)) is None:
             return
         if not running:
             self._failures.false_start(reason)
             self._trials.first_again(trial)
             return
         step, deaths = self._ledger.died(number, machine)
-        symptom = OUT_OF_MEMORY if _STARVED in reason else WORKER_DIED
-        verdict = self._retries.died(number, step, deaths)
+        symptom, reason = _told_of_death(reason, hung)
+        verdict = self._retries.died(number, step, deaths, hung=bool(hung))
         if verdict == "give up":
-            self._moves.fail(number, Failure(symptom, in_words(step, deaths, reason)))
+            told = in_words(step, deaths, reason)
+            self._moves.fail(number, Failure(symptom, told, tail(folder / LOG) if hung else ""))
             return
         self._rehearsal.due |= verdict == "rehearse"
         self._moves.retry(number, symptom, reason)
@@ -267,7 +284,7 @@ class Conductor:
         """Interrupt what still runs; it goes on when the sweep is run again."""
         self._count()
         self._rehearsal.interrupt()
-        for number in list(self._trials.active):
+        for number in tuple(self._trials.active):
             self._moves.interrupt(number)
 
     def _note_protocol(self, number: int, before: Protocol) -> None:

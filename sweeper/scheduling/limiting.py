@@ -44,6 +44,11 @@ class Limiting:
         self._failures = failures
         self._meter = meter
 
+    @property
+    def limits(self) -> Limits:
+        """Those that hold now."""
+        return self._sweep.limits
+
     def within(self, limits: Limits) -> None:
         """These limits hold from now on."""
         before = self._sweep.limits

@@ -33,7 +33,8 @@ class Work:
     this trial's own checkpoints are kept for others. `undecided` says that the last of the recorded
     steps awaits its verdict: the worker reports before it goes on. `room` is what its files pass
     through (`attempts`). `protocol` is that by which it must be measured; any will do where it is
-    empty. `anew` says to leave the trial's own checkpoint aside.
+    empty. `anew` says to leave the trial's own checkpoint aside. `patience` is how many seconds it
+    may be silent; None for as long as the worker finds (`silence`).
     """
 
     number: int
@@ -46,6 +47,7 @@ class Work:
     undecided: bool = False
     protocol: Mapping[str, str] = field(default_factory=dict)
     anew: bool = False
+    patience: float | None = None
 
     def text(self) -> str:
         """As JSON text."""

@@ -76,6 +76,7 @@ class Rehearsal:
         Raises:
             SweeperError: so have too many in a row.
         """
+        reason = attempts.silent_in(self._folder) or reason
         self._end()
         self._deaths += 1
         self._until = self._clock() + pause(self._deaths)

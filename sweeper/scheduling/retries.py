@@ -5,6 +5,9 @@ several at the same step there are two explanations. If the machine is at fault,
 another one; where there is but one, the base configuration is trained there for a step
 (`rehearsal`), and if that dies too, the trial waits. Only a trial that dies on several machines, or
 again after a clean rehearsal, is given up. The next run tries it again.
+
+A worker that ended itself because its trial hung (`silence`) has waited long enough: the trial goes
+on once, and is given up when it hangs again at the same step.
 """
 
 from __future__ import annotations
@@ -47,10 +50,15 @@ class Retries:
         self._rehearsed: dict[int, int] = {}
         self._doubted: set[int] = set()
 
-    def died(self, number: int, step: int, deaths: Mapping[str, int]) -> Verdict:
-        """A worker died under the trial; `deaths` are all of them at this step, by machine."""
+    def died(
+        self, number: int, step: int, deaths: Mapping[str, int], *, hung: bool = False
+    ) -> Verdict:
+        """A worker died under the trial; `deaths` are all of them at this step, by machine. `hung`
+        says that it ended itself, for the trial made no progress."""
         count = sum(deaths.values())
         self._until[number] = self._clock() + pause(count)
+        if hung:
+            return "go on" if count == 1 else "give up"
         if count < PATIENCE:
             return "go on"
         if len(deaths) > 1 or self._rehearsed.get(number) == step:

@@ -15,6 +15,7 @@ import gc
 import os
 import platform
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -33,6 +34,7 @@ from sweeper.scheduling.failures import NOT_SHARED, explain
 from sweeper.scheduling.kept_checkpoints import begin, keep
 from sweeper.scheduling.machines import Mark
 from sweeper.scheduling.messages import REHEARSAL, Changed, Failure, Report, Work
+from sweeper.scheduling.silence import ended_when_silent, longest_silence
 from sweeper.trial import Evaluation, Symptom
 from trials.errors import ConfigError, StaleCheckpointError
 
@@ -106,6 +108,7 @@ class Worker(tune.Trainable):  # type: ignore[misc]
         self._mark = mark
         self._run = run
         self._training: Training | None = None
+        self._longest = 0.0
         self._first_size = 0
         self._last_size = 0
         self._retire = False
@@ -133,8 +136,15 @@ class Worker(tune.Trainable):  # type: ignore[misc]
         try:
             room = Path(self._work.room)
             node = ray.get_runtime_context().get_node_id()
-            with taken_up(room, node), _logged(room / LOG):
+            patience = self._work.patience or longest_silence(self._longest)
+            with (
+                taken_up(room, node),
+                _logged(room / LOG) as log,
+                ended_when_silent(patience, room, log),
+            ):
+                began = time.monotonic()
                 report = self._advance(folder)
+                self._longest = max(self._longest, time.monotonic() - began)
         except Exception as error:
             if is_over(Path(self._work.room)):  # whoever goes on with it has the folder now
                 ray.actor.exit_actor()
@@ -209,14 +219,14 @@ class Worker(tune.Trainable):  # type: ignore[misc]
 
 
 @contextlib.contextmanager
-def _logged(path: Path) -> Iterator[None]:
-    """What is printed meanwhile goes to the trial's log."""
+def _logged(path: Path) -> Iterator[int]:
+    """What is printed meanwhile goes to the trial's log. Yields its descriptor."""
     with (
         path.open("a", encoding="utf-8", buffering=1) as file,
         contextlib.redirect_stdout(file),
         contextlib.redirect_stderr(file),
     ):
-        yield
+        yield file.fileno()
 
 
 def _resident() -> int:

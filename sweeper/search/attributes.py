@@ -49,23 +49,27 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from sweeper.causes import cause, to_blame
-from sweeper.errors import LedgerError
+from sweeper.errors import LedgerError, StudyAway
 from sweeper.protocols import Protocol, alike
 from sweeper.search.sampler import Result
+from sweeper.search.study_attributes import FINAL as FINAL
+from sweeper.search.study_attributes import PROTOCOL as PROTOCOL
+from sweeper.search.study_attributes import finals as finals
 from sweeper.sweepfile.sections import Objective
 from sweeper.trial import Evaluation, FinalScore, Symptom, Trial
 from trials.errors import encodable
 
 STEP = "step:"
-FINAL = "final:"
 DONOR = "donor:"
 BEFORE = "before:"
 ANEW = "anew"
 TRIED = "tried"
 LEARNED = "learned"
-PROTOCOL = "protocol"
 MOVED = (STEP, PROTOCOL, "judged", DONOR)
 """What a trial that is begun anew has no more."""
+
+_CONNECTION = ("OperationalError", "InterfaceError")
+"""What SQLAlchemy raises of a database that does not answer."""
 
 _STATES = {
     TrialState.COMPLETE: "completed",
@@ -91,7 +95,9 @@ def translated(place: Path | None = None) -> Iterator[None]:
         reason = str(getattr(said, "orig", None) or said).strip().splitlines()[0]
         if isinstance(said, OSError) and said.strerror:
             reason = ": ".join(filter(None, (said.filename, said.strerror)))
-        raise LedgerError(f"cannot use {where}: {reason}") from error
+        served = "sqlite" not in type(getattr(said, "orig", None)).__module__
+        kind = StudyAway if served and type(said).__name__ in _CONNECTION else LedgerError
+        raise kind(f"cannot use {where}: {reason}") from error
 
 
 def number_of(entry: FrozenTrial) -> int:
@@ -279,15 +285,6 @@ def unreported(trial: FrozenTrial, objective: Sequence[Objective]) -> list[tuple
 def finite(value: float | None) -> bool:
     """Whether something was measured, and is a number."""
     return value is not None and math.isfinite(value)
-
-
-def finals(study: Mapping[str, Any]) -> dict[int, dict[str, Any]]:
-    """Final scores by the numbers of their trials, from the study's attributes."""
-    return {
-        int(key.removeprefix(FINAL)): final
-        for key, final in study.items()
-        if key.startswith(FINAL) and final
-    }
 
 
 def _by_step(attrs: Mapping[str, Any], prefix: str) -> dict[int, dict[str, Any]]:

@@ -14,18 +14,17 @@ import numpy as np
 from optuna.distributions import BaseDistribution
 from optuna.samplers import TPESampler
 from optuna.samplers._tpe.parzen_estimator import _ParzenEstimator
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 
 from sweeper.search.belief import Belief, weighted
 from sweeper.search.distributions import from_study, to_study
+from sweeper.search.sampler_view import SamplerView
 from sweeper.sweepfile.domains import Parameter
 
 if TYPE_CHECKING:
     from optuna.study import Study
 
     from sweeper.sweepfile.model import Sweep
-
-_MODELLED = (TrialState.COMPLETE, TrialState.PRUNED)
 
 
 class BelievingTPE(TPESampler):
@@ -58,7 +57,8 @@ class BelievingTPE(TPESampler):
         return super()._sample(study, trial, search_space)
 
     def _count(self, study: Study) -> int:
-        return len(study._get_trials(deepcopy=False, states=_MODELLED))
+        assert isinstance(study, SamplerView)
+        return study.finished
 
     def _estimator(
         self, observations: Any, search_space: dict[str, BaseDistribution], *rest: Any

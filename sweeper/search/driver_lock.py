@@ -17,7 +17,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from sweeper.errors import LedgerError, SweepBusy
-from sweeper.search.storage import APPLICATION, address_of, is_postgresql, options_for, reaching
+from sweeper.search.address import address_of
+from sweeper.search.storage import APPLICATION, is_postgresql, options_for, reaching
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -92,6 +93,21 @@ def sole_driver(name: str, storage: str | None = None, *, take_over: bool) -> It
         session.invalidate()  # also where it has been ended, or a network hangs
         session.close()
         engine.dispose()
+
+
+def answers() -> None:
+    """See that the database of this process's studies answers.
+
+    Raises:
+        LedgerError: it does not.
+    """
+    from sqlalchemy import create_engine
+    from sqlalchemy.pool import NullPool
+
+    address = address_of(None)
+    with reaching(address):
+        engine = create_engine(address, poolclass=NullPool, **options_for(address))
+        engine.connect().close()
 
 
 def _lock(session: Connection, name: str, take_over: bool) -> None:

@@ -8,8 +8,10 @@ people are apart (`foreign`).
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import compress
+from operator import is_not
+from typing import Any, Literal
 
 from optuna.distributions import BaseDistribution
 from optuna.storages import BaseStorage
@@ -18,6 +20,8 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from sweeper.search.attributes import ANEW, BEFORE, MOVED, number_of, translated
 from sweeper.search.foreign import MARK, REFUSED, UNMARKED, is_ours, mark_of
+
+Kind = Literal["latest", "ever", "foreign"]
 
 
 def latest(entries: Iterable[FrozenTrial]) -> list[FrozenTrial]:
@@ -39,6 +43,7 @@ class _Sorted:
 
     def __init__(self) -> None:
         self._seen: Sequence[FrozenTrial] = ()
+        self._lists: dict[Kind, list[FrozenTrial]] = {}
         self.ever: dict[int, FrozenTrial] = {}
         """The sweep's own by their own numbers, a trial's former failures too."""
         self.latest: dict[int, FrozenTrial] = {}
@@ -47,15 +52,17 @@ class _Sorted:
 
     def see(self, entries: Sequence[FrozenTrial], study: Mapping[str, Any]) -> None:
         """Take in all entries of the study, whose attributes are `study`."""
+        if entries is self._seen:
+            return
         known = len(self._seen)
-        pairs = zip(entries, self._seen, strict=False)
-        changed = [now for now, before in pairs if now is not before]
+        changed = [*compress(entries, map(is_not, entries, self._seen))]
         self._seen = entries
         for entry in (*changed, *entries[known:]):
             self.sort(entry, ours=is_ours(entry, study))
 
     def sort(self, entry: FrozenTrial, *, ours: bool) -> None:
         """Put an entry where it belongs."""
+        self._lists.clear()
         number = number_of(entry)
         if ours:
             self.foreign.pop(entry.number, None)
@@ -68,6 +75,13 @@ class _Sorted:
         if self.ever.pop(entry.number, None) is not None:  # somebody else has ended it
             ours_still = (self.ever[place] for place in sorted(self.ever))
             self.latest = {number_of(one): one for one in ours_still}
+
+    def listed(self, kind: Kind) -> list[FrozenTrial]:
+        """Those of one kind in the order of their numbers: the same list until an entry changes."""
+        if kind not in self._lists:
+            found: dict[int, FrozenTrial] = getattr(self, kind)
+            self._lists[kind] = [found[number] for number in sorted(found)]
+        return self._lists[kind]
 
 
 class Entries:
@@ -84,16 +98,16 @@ class Entries:
     def all(self, *states: TrialState) -> list[FrozenTrial]:
         """One a trial of the sweep's own, in the order of their numbers: those in one of `states`,
         or all."""
-        entries = self._look(lambda seen: seen.latest)
+        entries = self._look("latest")
         return [entry for entry in entries if entry.state in states] if states else entries
 
     def all_ever(self) -> list[FrozenTrial]:
         """Every entry of the sweep's own, also of a trial's former failures."""
-        return self._look(lambda seen: seen.ever)
+        return self._look("ever")
 
     def foreign(self) -> list[FrozenTrial]:
         """Those that are not the sweep's own."""
-        return self._look(lambda seen: seen.foreign)
+        return self._look("foreign")
 
     def enqueued(self) -> list[FrozenTrial]:
         """Points that somebody has put into the queue and nobody has taken up or refused."""
@@ -190,15 +204,15 @@ class Entries:
     def _mark(self, number: int) -> str:
         return mark_of(self._study_attrs()["id"], number)
 
-    def _look(self, which: Callable[[_Sorted], Mapping[int, FrozenTrial]]) -> list[FrozenTrial]:
-        """Some of the entries as they are now, in the order of their numbers."""
+    def _look(self, kind: Kind) -> list[FrozenTrial]:
+        """Some of the entries as they are now, in the order of their numbers; the caller leaves the
+        list as it is."""
         with self._sorting:
             if self._attrs is None:  # whose they are may have changed for all of them
                 self._sorted = _Sorted()
             study = self._study_attrs()
             self._sorted.see(self._read(), study)
-            found = which(self._sorted)
-            return [found[number] for number in sorted(found)]
+            return self._sorted.listed(kind)
 
     def _read(self) -> list[FrozenTrial]:
         return self._study.get_trials(deepcopy=False)

@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
+
+from sweeper.search.foreign_entry import ForeignEntry
 
 MARK = "mark"
 """The attribute of an entry by which it is known as the sweep's own."""
@@ -25,15 +26,6 @@ UNMARKED = "unmarked"
 
 REFUSED = "refused"
 """The attribute of an enqueued point that says why it is not run."""
-
-
-@dataclass(frozen=True)
-class ForeignEntry:
-    """An entry of the study that is not the sweep's own, and what it is, in words."""
-
-    number: int
-    state: str
-    words: str
 
 
 def mark_of(identity: str, number: int) -> str:

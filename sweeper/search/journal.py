@@ -14,20 +14,26 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from optuna.distributions import json_to_distribution
 from optuna.exceptions import OptunaError
 from optuna.storages import JournalStorage
-from optuna.storages.journal import BaseJournalBackend, JournalFileSymlinkLock
+from optuna.storages.journal import BaseJournalBackend, JournalFileSymlinkLock, _storage
+from optuna.trial import FrozenTrial, TrialState
 
 from sweeper.errors import LedgerError
+from sweeper.search.journal_count import OURS, Count
+
+# Optuna makes a distribution of each parameter of each trial: most of the memory of a long study,
+# and a third of the time that it takes to read one. They are values, and few.
+_storage.json_to_distribution = lru_cache(4096)(json_to_distribution)  # type: ignore[attr-defined]
 
 _BLOCK = 1 << 16
-_OURS = b',"by":"sweeper"}\n'
-"""How each line of ours ends. Inside a text of JSON the quotes would be escaped."""
 
 
 class Journal(BaseJournalBackend):
@@ -43,7 +49,7 @@ class Journal(BaseJournalBackend):
         self.last: tuple[int, Any] = (0, None)
         """The operation that was read last, and the number of its line."""
         self.path = path
-        self._count = _Count(path.with_suffix(".count"))
+        self._count = Count(path)
         self._lock = JournalFileSymlinkLock(str(path))
         self._held: list[bytes] | None = None
         self._known = (0, 0)  # how many operations have been read, and where in the file they end
@@ -68,12 +74,14 @@ class Journal(BaseJournalBackend):
             )
 
     @contextmanager
-    def together(self) -> Iterator[None]:
+    def together(self, *, waits: bool = True) -> Iterator[None]:
         """Hold back what is appended in this block, then write it at once.
 
         Reading sees it meanwhile. An ask is some fifteen operations, each of which would wait for
-        the disk. Blocks may be nested. When the write fails, what the storage has in memory is
-        ahead of the file, so the journal refuses to be used any more.
+        the disk. Blocks may be nested; the outermost says whether it `waits` for the disk. What
+        does not survives a kill, and a power cut once something later has waited. When the write
+        fails, what the storage has in memory is ahead of the file, so the journal refuses to be
+        used any more.
 
         Raises:
             LedgerError: the write fails.
@@ -89,7 +97,7 @@ class Journal(BaseJournalBackend):
             finally:
                 lines, self._held = self._held, None
                 if lines:
-                    self._write(lines)
+                    self._write(lines, waits=waits)
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         """Append all of `logs` or none of them.
@@ -97,7 +105,7 @@ class Journal(BaseJournalBackend):
         Raises:
             LedgerError: they cannot be written.
         """
-        lines = [json.dumps(log, separators=(",", ":")).encode()[:-1] + _OURS for log in logs]
+        lines = [json.dumps(log, separators=(",", ":")).encode()[:-1] + OURS for log in logs]
         if self._held is not None:
             self._held.extend(lines)
             return
@@ -129,7 +137,7 @@ class Journal(BaseJournalBackend):
         self.last = (number, operation)
         return operation
 
-    def _write(self, lines: list[bytes]) -> None:
+    def _write(self, lines: list[bytes], *, waits: bool = True) -> None:
         whole: int | None = None
         try:
             # Not "ab": where the file was removed, what follows would be written into a new one.
@@ -140,10 +148,12 @@ class Journal(BaseJournalBackend):
                 whole = end
                 file.write(b"".join(lines))
                 file.flush()
-                os.fsync(file.fileno())
+                if waits:
+                    os.fsync(file.fileno())
                 self._size = file.tell()
             self._ours += len(lines)
-            self._count.write(self._ours)
+            if waits:  # the count may be on the disk before what is not waited for
+                self._count.write(self._ours)
         except LedgerError as error:
             self._broken = error
             raise
@@ -176,6 +186,29 @@ class JournalStudies(JournalStorage):
 
     _backend: Journal
 
+    def __init__(self, journal: Journal) -> None:
+        self._listed: dict[int, tuple[int, list[FrozenTrial]]] = {}
+        super().__init__(journal)
+
+    def get_all_trials(
+        self,
+        study_id: int,
+        deepcopy: bool = True,
+        states: Container[TrialState] | None = None,
+    ) -> list[FrozenTrial]:
+        """As Optuna has it; without copies, of all states, it is the same list as before while
+        nothing has been written. Callers leave it as it is."""
+        if deepcopy or states is not None:
+            return super().get_all_trials(study_id, deepcopy, states)
+        with self._thread_lock:
+            self._sync_with_backend()
+            read = self._replay_result.log_number_read
+            number, listed = self._listed.get(study_id, (-1, []))
+            if number != read:
+                listed = self._replay_result.get_all_trials(study_id, None)
+                self._listed[study_id] = read, listed
+            return listed
+
     def _sync_with_backend(self) -> None:
         try:
             super()._sync_with_backend()
@@ -193,36 +226,6 @@ class JournalStudies(JournalStorage):
             ) from error
 
 
-class _Count:
-    """The file that says how many operations of ours a journal has at least."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def read(self) -> int:
-        """0 where there is no such file: nothing is known then.
-
-        Raises:
-            LedgerError: it holds no number.
-        """
-        try:
-            return int(self.path.read_bytes())
-        except FileNotFoundError:
-            return 0
-        except (OSError, ValueError) as error:
-            raise LedgerError(
-                f"{self.path} holds no number: remove it, if study.journal is whole"
-            ) from error
-
-    def write(self, count: int) -> None:
-        """In place and without waiting for the disk: a number too low only promises less."""
-        descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        try:
-            os.pwrite(descriptor, f"{count:019}\n".encode(), 0)
-        finally:
-            os.close(descriptor)
-
-
 def _counted(path: Path) -> tuple[int, int]:
     """How many operations of ours a journal has, and its size in bytes."""
     ours = size = 0
@@ -230,8 +233,8 @@ def _counted(path: Path) -> tuple[int, int]:
     with path.open("rb") as file:
         while block := file.read(_BLOCK):
             size += len(block)
-            ours += (kept + block).count(_OURS)
-            kept = (kept + block)[-(len(_OURS) - 1) :]
+            ours += (kept + block).count(OURS)
+            kept = (kept + block)[-(len(OURS) - 1) :]
     return ours, size
 
 

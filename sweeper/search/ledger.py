@@ -27,13 +27,13 @@ from optuna.trial import FrozenTrial, TrialState
 from sweeper.home import Home, SweepFolder
 from sweeper.search import attributes
 from sweeper.search.attributes import finite, translated
-from sweeper.search.foreign import ForeignEntry
+from sweeper.search.foreign_entry import ForeignEntry
 from sweeper.search.measuring import Measuring
 from sweeper.search.opening import Opened, open_study
 from sweeper.search.proposer import Proposer
 from sweeper.search.reader import StudyReader
 from sweeper.search.scheduler import Scheduler
-from sweeper.search.storage import STORAGE_VARIABLE as STORAGE_VARIABLE
+from sweeper.search.study_attributes import BUDGET
 from sweeper.search.wishes import Wishes
 from sweeper.standings.usage import Usage
 from sweeper.sweepfile.model import Sweep
@@ -108,15 +108,15 @@ class Ledger(StudyReader):
                 self._tell(trial, trial.user_attrs["end"])
 
     @contextmanager
-    def together(self) -> Iterator[None]:
+    def together(self, *, waits: bool = True) -> Iterator[None]:
         """What is written in this block is written by the study's one driver, and reaches the disk
-        at once, where the storage can do that.
+        at once, where the storage can do that; the block `waits` for that.
 
         Raises:
             Superseded: another driver has taken the study up.
             LedgerError: the study cannot be written.
         """
-        with translated(), nullcontext() if self._journal is None else self._journal.together():
+        with translated(), self._journal.together(waits=waits) if self._journal else nullcontext():
             self.owner.check()
             yield
 
@@ -144,7 +144,7 @@ class Ledger(StudyReader):
     def started(self, number: int) -> int:
         """A worker has taken the trial up. Returns how often that has happened."""
         attempts = int(self._entries.get(number).user_attrs.get("attempts", 0)) + 1
-        with self.together():
+        with self.together(waits=False):  # without it the trial is handed out once more, no worse
             self._entries.set(number, "attempts", attempts)
         return attempts
 
@@ -266,21 +266,21 @@ class Ledger(StudyReader):
 
     def plan(self) -> int | None:
         """The `budget`, also written down for readers (`planned`)."""
-        budget = self.budget
-        if budget != self.planned:
+        if (budget := self.budget) != self.planned:
             with self.together():
-                self._study.set_user_attr("budget", budget)
+                self._study.set_user_attr(BUDGET, budget)
         return budget
 
     def within(self, limits: Limits) -> None:
         """The sweep has these limits from now on."""
         self.sweep = replace(self.sweep, limits=limits)
 
-    def accompanied_by(self, company: Mapping[str, str]) -> None:
-        """Write down whose parts the sweep runs with from now on."""
-        if company != self.company:
+    def accompanied_by(self, company: Mapping[str, str], readings: Mapping[str, int]) -> None:
+        """Write down whose parts the sweep runs with from now on, and how its settings are read."""
+        if (company, readings) != (self.company, self.readings):
             with self.together():
                 self._study.set_user_attr("company", dict(company))
+                self._study.set_user_attr("readings", dict(readings))
 
     def use(self, used: Usage) -> None:
         """Write down what the sweep has used so far."""

@@ -39,8 +39,12 @@ class OptunaSampler(Sampler):
         """The search's trials as the sampler sees them: failures are the worst of all."""
         from sweeper.search.sampler_view import failures_worst
 
-        signs = [1 if objective.goal == "minimize" else -1 for objective in self.sweep.objective]
-        return failures_worst(trials, signs)
+        return failures_worst(trials, self.signs)
+
+    @property
+    def signs(self) -> list[int]:
+        """1 for each objective that is minimised, -1 for each that is maximised."""
+        return [1 if objective.goal == "minimize" else -1 for objective in self.sweep.objective]
 
     def view(self, study: Study) -> SamplerView:
         """The study as the sampler sees it."""
@@ -62,7 +66,7 @@ class OptunaSampler(Sampler):
         draft = Draft(turn.study._storage, turn.number)
         if turn.fixed:
             draft.trial.system_attrs[POINT] = stored(self.sweep, turn.fixed)
-        view.look(self._made(turn.seed()), draft, turn.protocol)
+        view.look(self._made(turn.seed()), draft, turn.protocol, turn.own)
         trial = Trial(view, DRAFT)
         # What is drawn jointly comes first. What is not has a seed of its own each.
         jointly = trial.relative_params

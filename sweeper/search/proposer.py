@@ -21,11 +21,13 @@ from optuna.trial import FrozenTrial, TrialState
 from sweeper.causes import says_nothing
 from sweeper.errors import PartError
 from sweeper.search import attributes
+from sweeper.search.asked import Asked
 from sweeper.search.attributes import TRIED
 from sweeper.search.distributions import distribution, to_study
 from sweeper.search.enqueued import Unfit, check_honoured, fitting
 from sweeper.search.entries import Entries
-from sweeper.search.foreign import MARK, REFUSED, ForeignEntry, foreign_entry
+from sweeper.search.foreign import MARK, REFUSED, foreign_entry
+from sweeper.search.foreign_entry import ForeignEntry
 from sweeper.search.measuring import Measuring
 from sweeper.search.repeats import propose_once
 from sweeper.search.sampler import Result, Sampler, Turn, mix
@@ -58,6 +60,7 @@ class Proposer:
         self._study = study
         self._storage = storage
         self._entries = entries
+        self._asked = Asked()
         self._sampler = Sampler.of(sweep)
         self._design: Design | None = None
 
@@ -75,8 +78,8 @@ class Proposer:
             return self._ask_cell(own)
         if self._sweep.search.start_with_base and not self._has_base(own):
             return self._add(*_base_of(self._sweep), "base")
-        begun = {trial.user_attrs.get(TRIED) for trial in own}
-        if (to_try := next_tried(self._sweep, begun)) is not None:
+        self._asked.see(own)
+        if (to_try := next_tried(self._sweep, self._asked.tries)) is not None:
             place, given = to_try
             return self._add(given, given.values, "search", place=place)
         for entry in self._entries.enqueued():
@@ -257,29 +260,30 @@ class Proposer:
     ) -> Turn:
         """The search's next proposal, after these trials of its own: for the entry `number`, where
         there is one already, with its `fixed` values, where it was enqueued."""
-        base = next((trial for trial in own if trial.user_attrs["role"] == "base"), None)
-        search = [trial for trial in own if trial.user_attrs["role"] == "search"]
-        seed = self._sweep.search.seed
-
+        asked, seed = self._asked, self._sweep.search.seed
+        asked.see(own)
         protocol = self._measuring.protocol
 
         def recall() -> list[Result]:
             goal = self._sweep.objective[0]
             return [
                 attributes.result(trial, goal, protocol)
-                for trial in search
-                if not says_nothing(attributes.cause_of(trial))
+                for trial in own
+                if trial.user_attrs["role"] == "search"
+                and not says_nothing(attributes.cause_of(trial))
                 and attributes.comparable(trial.user_attrs, protocol)
             ]
 
         return Turn(
-            index=sum(not trial.user_attrs.keys() & _GIVEN for trial in search),
+            index=asked.proposals,
             search_seed=seed if fixed is None else mix(seed, "enqueued", number),
-            start=None if base is None else base.user_attrs["values"],
+            start=None if asked.base is None else asked.base.user_attrs["values"],
             recall=recall,
             study=self._study,
             number=self._entries.count if number is None else number,
-            asked=[trial.user_attrs["values"] for trial in search],
+            asked=asked.values,
+            tried=asked.points,
+            own=own,
             fixed=fixed or {},
             protocol=protocol,
         )
@@ -294,10 +298,6 @@ def _base_of(sweep: Sweep) -> tuple[Draw, Mapping[str, Any]]:
         # Some value of the base lies outside the space: the trial stands beside it.
         return Draw({}, draw.config), {}
     return Draw(whole.values, draw.config), whole.values
-
-
-_GIVEN = {"enqueued", TRIED}
-"""What marks a trial of the search that nobody has proposed."""
 
 
 def _check_point(sweep: Sweep, draw: object, told: str) -> None:

@@ -3,29 +3,30 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
 
 import optuna
 from optuna.storages import BaseStorage
-from optuna.trial import FrozenTrial
 
 from sweeper.ablation.search_statistics import Importance
 from sweeper.home import SweepFolder
 from sweeper.protocols import measured_in, present
 from sweeper.search import attributes
 from sweeper.search.attributes import translated
+from sweeper.search.each_once import EachOnce
 from sweeper.search.entries import Entries
-from sweeper.search.foreign import ForeignEntry, foreign_entry
+from sweeper.search.foreign import foreign_entry
+from sweeper.search.foreign_entry import ForeignEntry
 from sweeper.search.importances import Method, importances_of
 from sweeper.search.learned import in_words
 from sweeper.search.lineage import Segment, lineage_of
 from sweeper.search.owner import refuse_strangers, refuse_without_study
 from sweeper.search.storage import load_study, open_storage, storage_exists
+from sweeper.search.study_attributes import BUDGET, with_finals
 from sweeper.standings import Standings, standings_of
 from sweeper.standings.following import following
 from sweeper.standings.usage import Usage
 from sweeper.sweepfile.model import Sweep
-from sweeper.trial import FinalScore, Trial
+from sweeper.trial import Trial
 
 
 class StudyReader:
@@ -35,7 +36,7 @@ class StudyReader:
         self.sweep = sweep
         self._study = study
         self._entries = Entries(study, storage)
-        self._made: dict[int, tuple[FrozenTrial, Trial]] = {}
+        self._made = EachOnce(attributes.trial_of)
         self._standings: Standings | None = None
 
     def trial(self, number: int) -> Trial:
@@ -51,22 +52,8 @@ class StudyReader:
         """All trials in the order of their numbers. One that nobody has written to since it was
         last asked for is the same object as then."""
         with translated():
-            trials = [self._trial(entry) for entry in self._entries.all()]
-            finals = attributes.finals(self._study.user_attrs)
-        if not finals:
-            return trials
-        scores = {number: FinalScore(**final) for number, final in finals.items()}
-        return [
-            replace(trial, final=scores[trial.number]) if trial.number in scores else trial
-            for trial in trials
-        ]
-
-    def _trial(self, entry: FrozenTrial) -> Trial:
-        """A trial from its entry: storages hand out another object for one that was written to."""
-        kept = self._made.get(entry._trial_id)
-        if kept is None or kept[0] is not entry:
-            kept = self._made[entry._trial_id] = entry, attributes.trial_of(entry)
-        return kept[1]
+            trials = self._made.of(self._entries.all())
+            return with_finals(trials, self._study.user_attrs)
 
     @property
     def learned(self) -> str:
@@ -104,13 +91,18 @@ class StudyReader:
     def planned(self) -> int | None:
         """How many trials there will be before any confirmation, as the last driver knew it: which
         cells of an ablation are possible only torch can say."""
-        budget: int | None = self._study.user_attrs.get("budget")
+        budget: int | None = self._study.user_attrs.get(BUDGET)
         return budget
 
     @property
     def company(self) -> dict[str, str]:
         """Whose parts the sweep was last run with: name → version or hash of the source."""
         return dict(self._study.user_attrs.get("company", {}))
+
+    @property
+    def readings(self) -> dict[str, int]:
+        """How the sweep's settings were read when it last ran, as `sweeper.rereading` knows it."""
+        return dict(self._study.user_attrs.get("readings", {}))
 
     @property
     def used(self) -> Usage:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -21,13 +21,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from sweeper.parts import Fault, SamplerConfig
 from sweeper.protocols import Protocol
 from sweeper.search.quantiles import at
-from sweeper.sweepfile.domains import Parameter, canonical
+from sweeper.sweepfile.domains import Parameter
 from sweeper.sweepfile.model import Sweep
 from sweeper.sweepfile.space import Choose, Draw, walk
 from trials.part import Part
 
 if TYPE_CHECKING:
     from optuna.study import Study
+    from optuna.trial import FrozenTrial
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,12 @@ class Turn:
     """The number that the trial will have in the study."""
     asked: Sequence[Mapping[str, Any]]
     """Values of all trials that the search has asked before, whatever became of them."""
+    tried: Collection[str]
+    """The points that the study has, spelt canonically, the base configuration's included where it
+    is one."""
+    own: Sequence[FrozenTrial] | None = None
+    """The sweep's own entries in the study, for samplers of Optuna's; None: they look themselves.
+    """
     fixed: Mapping[str, Any] = field(default_factory=dict)
     """Values that somebody has enqueued, by path, where the turn is to `honour` them."""
     protocol: Protocol = field(default_factory=dict)
@@ -73,12 +80,6 @@ class Turn:
     def results(self) -> Sequence[Result]:
         """What came of the search's earlier proposals, in their order."""
         return self.recall()
-
-    @cached_property
-    def tried(self) -> set[str]:
-        """The points that the study has, spelt canonically, the base configuration's included where
-        it is one."""
-        return {canonical(values) for values in (*self.asked, self.start) if values is not None}
 
     def seed(self, *place: object) -> int:
         """A 32-bit seed for this turn, or for one place in it."""

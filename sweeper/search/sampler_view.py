@@ -3,7 +3,7 @@
 The study says exactly what happened: a training that fell apart is FAIL and has no value. Optuna's
 samplers leave failures out, and would propose the same point again for ever. So they are given a
 view of the study in which a configuration that failed, or was stopped for a symptom, is a bad one:
-a trial pruned before its first value, which ranks behind all others (`failures_pruned`), or one
+a trial pruned before its first value, which ranks behind all others (`failure_pruned`), or one
 with a value worse than all (`failures_worst`).
 Failures that are no fault of the configuration (a dead worker), trials that somebody stopped,
 replicates, what others have put into the study, and what was measured by another protocol than the
@@ -27,6 +27,7 @@ from sweeper.search import attributes
 from sweeper.search.attributes import broken, cause_of
 from sweeper.search.distributions import distribution, to_study
 from sweeper.search.draft import Draft
+from sweeper.search.each_once import EachOnce
 from sweeper.search.entries import latest
 from sweeper.search.foreign import is_ours
 from sweeper.search.learned import entries_of
@@ -47,16 +48,34 @@ class SamplerView(Study):
         self._sweep = sweep
         self._soften = soften
         self._protocol = protocol or {}
+        self._own: Sequence[FrozenTrial] | None = None
+        self._shown = EachOnce(self._show)
+        self._counting: list[FrozenTrial] = []
         self._seen: list[FrozenTrial] | None = None
         self._from_others: list[FrozenTrial] | None = None
 
-    def look(self, sampler: BaseSampler, draft: Draft, protocol: Protocol) -> None:
+    def look(
+        self,
+        sampler: BaseSampler,
+        draft: Draft,
+        protocol: Protocol,
+        own: Sequence[FrozenTrial] | None = None,
+    ) -> None:
         """Forget the last snapshot, and propose with `sampler` in `draft` from now on, by what was
-        measured by `protocol`."""
+        measured by `protocol`. `own` are the sweep's own entries, where the caller has them."""
         self.sampler = sampler
         self._storage = draft  # type: ignore[assignment]
+        if protocol != self._protocol:
+            self._shown = EachOnce(self._show)
         self._protocol = protocol
+        self._own = own
         self._seen = None
+
+    @property
+    def finished(self) -> int:
+        """How many trials that count are over, whether or not a proposal looks at all of them."""
+        self._get_trials(deepcopy=False)
+        return sum(trial.state.is_finished() for trial in self._counting)
 
     def show(self, trials: list[FrozenTrial]) -> None:
         """Show these trials from now on, whatever the study holds."""
@@ -69,18 +88,23 @@ class SamplerView(Study):
         use_cache: bool = False,
     ) -> list[FrozenTrial]:
         if self._seen is None:
-            everything = self._storage.get_all_trials(self._study_id, deepcopy=False)
             study = self._storage.get_study_user_attrs(self._study_id)
-            own = latest(trial for trial in everything if is_ours(trial, study))
-            whole = [_as_measured(_whole(self._sweep, trial), self._protocol) for trial in own]
-            counting = [
-                trial
-                for trial in whole
-                if _counts(trial) and attributes.comparable(trial.user_attrs, self._protocol)
-            ]
-            self._seen = self._soften([*self._learned(study), *counting])
+            own = self._look_for_own(study) if self._own is None else self._own
+            shown = [trial for trial in self._shown.of(own) if trial is not None]
+            self._counting = [*self._learned(study), *shown]
+            self._seen = self._soften(self._counting)
         chosen = [trial for trial in self._seen if states is None or trial.state in states]
         return copy.deepcopy(chosen) if deepcopy else chosen
+
+    def _look_for_own(self, study: Mapping[str, Any]) -> list[FrozenTrial]:
+        everything = self._storage.get_all_trials(self._study_id, deepcopy=False)
+        return latest(trial for trial in everything if is_ours(trial, study))
+
+    def _show(self, trial: FrozenTrial) -> FrozenTrial | None:
+        """One of the sweep's own as a sampler sees it, if it is to."""
+        shown = _as_measured(_whole(self._sweep, trial), self._protocol)
+        comparable = attributes.comparable(shown.user_attrs, self._protocol)
+        return shown if comparable and _counts(shown) else None
 
     def _learned(self, study: Mapping[str, Any]) -> list[FrozenTrial]:
         """Trials of earlier sweeps, where they were measured as this one is; read once."""
@@ -90,11 +114,9 @@ class SamplerView(Study):
         return self._from_others if alike(told, self._protocol) else []
 
 
-def failures_pruned(trials: list[FrozenTrial]) -> list[FrozenTrial]:
-    """Broken trials as pruned before their first value."""
-    return [
-        _changed(trial, TrialState.PRUNED, None) if broken(trial) else trial for trial in trials
-    ]
+def failure_pruned(trial: FrozenTrial) -> FrozenTrial:
+    """A broken trial as pruned before its first value."""
+    return _changed(trial, TrialState.PRUNED, None) if broken(trial) else trial
 
 
 def failures_worst(trials: list[FrozenTrial], signs: Sequence[int]) -> list[FrozenTrial]:

@@ -15,17 +15,10 @@ from optuna.storages import BaseStorage, RDBStorage
 
 from sweeper.errors import LedgerError, UserError
 from sweeper.home import SweepFolder
+from sweeper.search.address import STORAGE_VARIABLE, address_of
 from sweeper.search.journal import Journal, JournalStudies
 from sweeper.secrets import redacted
 from sweeper.sweepfile.model import Sweep
-
-STORAGE_VARIABLE = "SWEEPER_STORAGE"
-"""Environment variable with the URL of a database to keep studies in, in place of the journal.
-
-Not part of a sweep file: such addresses tend to hold passwords, and files travel."""
-
-JOURNAL = ""
-"""Given in place of a URL, it means the journal in the folder, whatever the environment says."""
 
 APPLICATION = f"sweeper {os.getpid()}@{platform.node()[:32]} {secrets.token_hex(4)}"
 """By which a database tells the sessions of this process."""
@@ -63,11 +56,6 @@ def load_study(sweep: Sweep, storage: BaseStorage) -> optuna.Study:
         sampler=optuna.samplers.RandomSampler(0),
         pruner=optuna.pruners.NopPruner(),
     )
-
-
-def address_of(url: str | None) -> str:
-    """The database's address; empty where the study is in the folder's journal."""
-    return os.environ.get(STORAGE_VARIABLE, "") if url is None else url
 
 
 def is_postgresql(address: str) -> bool:

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from sweeper.home import Home, SweepFolder
-from sweeper.results import sweep_of
-from sweeper.search.foreign import ForeignEntry
+from sweeper.search.foreign_entry import ForeignEntry
+from sweeper.search.looking import sweep_of
 from sweeper.search.reader import StudyReader, read_study
 from sweeper.standings import Standings, standings_of
 from sweeper.sweepfile.model import Sweep

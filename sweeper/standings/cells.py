@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from sweeper.ablation.order import best_first
 from sweeper.causes import to_blame
 from sweeper.standings.values import OverSeeds, final, seed_of
 from sweeper.trial import Trial
@@ -71,6 +69,12 @@ def runs_by_seed(runs: Iterable[Trial], objective: int = 0) -> dict[int, float |
 
 def by_mean(rows: Sequence[Runs], goal: Goal) -> list[int]:
     """Indices of these rows from the best on, failures counting as the worst value of all."""
+    if not rows:
+        return []
+    import numpy as np  # for which no listing of searches waits
+
+    from sweeper.ablation.order import best_first
+
     seeds = list(dict.fromkeys(seed for row in rows for seed in row))
     values = np.array([[_number(row.get(seed)) for seed in seeds] for row in rows]).reshape(
         len(rows), len(seeds)
@@ -80,7 +84,7 @@ def by_mean(rows: Sequence[Runs], goal: Goal) -> list[int]:
 
 
 def _number(value: float | None) -> float:
-    return np.nan if value is None else value
+    return math.nan if value is None else value
 
 
 def _standing(label: str, runs: Sequence[Trial]) -> CellStanding:

@@ -13,11 +13,11 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING
 
-from sweeper.ablation.confirmation import Confirmation, confirm
 from sweeper.standings.ranking import apart_from_seed, configurations
 from sweeper.sweepfile.seeding import replicate_seeds
 
 if TYPE_CHECKING:
+    from sweeper.ablation.confirmation import Confirmation
     from sweeper.standings.standings import Standings
     from sweeper.trial import Trial
 
@@ -32,6 +32,8 @@ def race(standings: Standings, *, without: Collection[int] = ()) -> Confirmation
     seeds = standings.sweep.seeds
     if not seeds.confirm_top or standings.sweep.is_ablation:
         return None
+    from sweeper.ablation.confirmation import confirm  # NumPy, for which no listing waits
+
     contenders = configurations(standings.by_search, seeds.confirm_top)
     base = standings.base if standings.sweep.confirms_base else None
     if base is None or base.number not in standings.scores:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import statistics
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
-from sweeper.ablation.confirmation import GivenUp
 from sweeper.trial import Trial
+
+if TYPE_CHECKING:
+    from sweeper.ablation.confirmation import GivenUp
 
 OVERFLOWN = 1e30
 """No measure is that large: a finite number beyond it is a training that has exploded."""

@@ -40,6 +40,7 @@ from trials.validation import problems_from
 YOUNGER: dict[str, dict[str, Any]] = {
     "seeds": {"confirm_base": False},
     "search": {"repeat": True},
+    "keep": {"checkpoints": "all", "generators": "all", "samples": "every"},
 }
 """Settings that not every version wrote down, and what a sweep without them was begun with."""
 
@@ -327,10 +328,11 @@ def _read_objective(document: Document, given: Any) -> tuple[Objective, ...] | N
 
 def _read_base(document: Document, root: Mapping[str, Any]) -> dict[str, Any] | None:
     """The base with the file's `health` and `parts` merged into it; None when it is no mapping."""
-    count = len(document.problems)
     if root.get("base") is None:
         document.add(("base",), "is missing", "a trial config, such as {data: {name: digits}}")
     base = dict(_mapping(document, root, "base", "a trial config"))
+    if not isinstance(root.get("base"), dict):
+        return None
     health = _mapping(document, root, "health", "stop_on and thresholds")
     own = base.get("health")
     if health and own is not None:
@@ -344,4 +346,4 @@ def _read_base(document: Document, root: Mapping[str, Any]) -> dict[str, Any] | 
         base["health"] = health
     if names := [*(root.get("parts") or ()), *(base.get("parts") or ())]:
         base["parts"] = list(dict.fromkeys(map(canonical, names)))
-    return base if len(document.problems) == count else None
+    return base

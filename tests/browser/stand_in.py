@@ -11,8 +11,8 @@ from PIL import Image
 
 from sweeper.home import SweepFolder
 from sweeper.scheduling.spec_files import keep_spec
+from sweeper.search.address import JOURNAL
 from sweeper.search.ledger import Ledger
-from sweeper.search.storage import JOURNAL
 from sweeper.sweepfile.model import Sweep
 from sweeper.trial import Evaluation, Symptom, Trial
 

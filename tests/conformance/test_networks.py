@@ -388,16 +388,18 @@ def test_a_label_changes_the_judgement_of_its_own_image_and_no_other(
         discriminator(images)
 
 
+@pytest.mark.parametrize("conditioning", ["concat", "projection"])
 @pytest.mark.parametrize("shape", [(1, 8, 8), POINT], ids=["images", "points"])
-def test_packed_samples_are_judged_together_each_with_its_label(shape: tuple[int, ...]) -> None:
+def test_packed_samples_are_judged_together_with_the_label_that_they_share(
+    shape: tuple[int, ...], conditioning: str
+) -> None:
     family = "dcgan" if len(shape) == 3 else "mlp"
-    plan = with_discriminator(plan_of(family, shape), pack=2, conditioning="concat")
+    plan = with_discriminator(plan_of(family, shape), pack=2, conditioning=conditioning)
     _, discriminator = built(plan)
     packed = samples((2 * shape[0], *shape[1:]))
-    both = torch.stack([labels(), labels().flip(0)], 1)
-    score = discriminator(packed, both).score
+    score = discriminator(packed, labels()).score
     assert score.shape == (BATCH,)
-    assert not torch.allclose(score, discriminator(packed, both.flip(1)).score)
+    assert not torch.allclose(score, discriminator(packed, labels().flip(0)).score)
 
 
 # Extension points ---------------------------------------------------------------------------------

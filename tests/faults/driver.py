@@ -6,7 +6,8 @@ import sys
 from pathlib import Path
 
 from sweeper.home import Home
-from sweeper.scheduling.run import run
+from sweeper.scheduling.events import Event, Noted
+from sweeper.scheduling.lasting import run_lasting
 from sweeper.search.samplers.tpe import Tpe
 from sweeper.sweepfile.domains import Parameter, Range
 from sweeper.sweepfile.model import Sweep
@@ -28,9 +29,14 @@ SWEEP = Sweep(
 
 
 def main(home: Path) -> int:
-    outcome = run(SWEEP, Home.at(home), events=lambda event: None, factory=fake, report=False)
+    outcome = run_lasting(SWEEP, Home.at(home), events=_tell, factory=fake, report=False)
     print(outcome.state, outcome.message, flush=True)
     return outcome.exit_code
+
+
+def _tell(event: Event) -> None:
+    if isinstance(event, Noted):
+        print(event.message, flush=True)
 
 
 if __name__ == "__main__":

@@ -99,6 +99,12 @@ class Dying(Training):
         return super().advance()
 
 
+class Hanging(Training):
+    def advance(self) -> Evaluation:
+        time.sleep(3600)
+        return super().advance()
+
+
 class Lingering(Training):
     def advance(self) -> Evaluation:
         time.sleep(1.0)
@@ -123,6 +129,7 @@ class Asking(Steering):
 
 OWN: Mapping[str, tuple[type[Training], Mapping[str, Any]]] = {
     "worker_died": (Dying, {}),
+    "no_progress": (Hanging, {}),
     "unreadable": (Blind, {}),
     "stopped_by_hand": (Lingering, {}),
     "none": (Training, {}),
@@ -132,7 +139,15 @@ OWN: Mapping[str, tuple[type[Training], Mapping[str, Any]]] = {
 }
 
 TROUBLES = (
-    *("worker_died", "unreadable", "stopped_by_hand", "none", "error", "out_of_memory"),
+    *(
+        "worker_died",
+        "no_progress",
+        "unreadable",
+        "stopped_by_hand",
+        "none",
+        "error",
+        "out_of_memory",
+    ),
     *SIGNS,
     "scheduler",
 )
@@ -144,7 +159,7 @@ SWEEP = Sweep(
     parameters=(Parameter("trouble", Values(TROUBLES)),),
     search=Grid.Config(start_with_base=False),
     scheduler=Asha.Config(grace_steps=RUNG),
-    limits=Limits(parallel=2),
+    limits=Limits(parallel=2, trial_silence=8),
 )
 
 
@@ -167,7 +182,7 @@ def swept(home: Home) -> SweepResult:
     with mock.patch("sweeper.scheduling.run.Steering", Asking):
         result = run_sweep(SWEEP, home=home.path, factory=troubled)
     assert (result.state, result.exit_code) == ("incomplete", 1)
-    assert "2 trials came to nothing" in result.message
+    assert "3 trials came to nothing" in result.message
     assert [trial.values["trouble"] for trial in result.trials] == list(TROUBLES)
     return result
 

@@ -15,8 +15,8 @@ from PIL import Image
 
 from sweeper.cli.main import run
 from sweeper.home import Home
-from sweeper.results import read_standings, sweep_of
 from sweeper.search.ledger import Ledger
+from sweeper.search.looking import read_standings, sweep_of
 from sweeper.tracking.runs import find_runs
 from sweeper.trial import Trial
 from trials.config import load_config

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from sweeper.home import Home
-from sweeper.results import records_of, sweep_of
+from sweeper.results import records_of
+from sweeper.search.looking import sweep_of
 from sweeper.tracking.runs import find_runs
 from tests.recorded import metric_history
 

@@ -19,10 +19,11 @@ import pytest
 
 from sweeper.errors import SweeperError
 from sweeper.home import Home
-from sweeper.results import records_of, sweep_of
+from sweeper.results import records_of
 from sweeper.scheduling import cluster
 from sweeper.scheduling.cluster import Cluster
 from sweeper.scheduling.machines import Mark
+from sweeper.search.looking import sweep_of
 from sweeper.sweepfile.sections import Resources
 from tests.integration.raylets import ENVIRONMENT, Machine, end, raylets, wait
 from tests.integration.test_end_to_end import SWEEP

@@ -22,7 +22,8 @@ import torch
 
 from sweeper.cli.main import run
 from sweeper.home import Home
-from sweeper.results import records_of, sweep_of
+from sweeper.results import records_of
+from sweeper.search.looking import sweep_of
 from sweeper.trial import Trial
 
 DATA = Path(__file__).parents[1] / "data"

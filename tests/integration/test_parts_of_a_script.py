@@ -10,7 +10,8 @@ import pytest
 
 from sweeper.cli.main import run as command
 from sweeper.home import Home
-from sweeper.results import records_of, sweep_of
+from sweeper.results import records_of
+from sweeper.search.looking import sweep_of
 from sweeper.tracking.runs import find_runs
 
 HELPER = """

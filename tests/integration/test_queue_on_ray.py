@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 import ray
+from sqlalchemy import select
 
 from sweeper.home import Home
 from sweeper.service import cluster as clusters
@@ -25,6 +26,7 @@ from sweeper.service.dispatching.dispatcher import Dispatcher
 from sweeper.service.settings import ServiceSettings
 from sweeper.service.state import accounts, sweeps
 from sweeper.service.state.database import Database
+from sweeper.service.state.tables import Driver, Sweep
 from sweeper.sweepfile import load_sweep
 from tests.integration.holding import HELD
 from tests.integration.raylets import ENVIRONMENT, raylets
@@ -78,6 +80,7 @@ def test_of_many_sweeps_each_runs_once_and_people_have_shares_as_their_weights(
     thread.start()
     try:
         wait_for_all(database)
+        turns = begun(database)
     finally:
         dispatcher.stop()
         thread.join()
@@ -85,8 +88,7 @@ def test_of_many_sweeps_each_runs_once_and_people_have_shares_as_their_weights(
     held = {name: spans(home, name) for name in owners}
     print(f"{len(owners)} sweeps in {time.time() - began:.0f} s")
     assert [name for name, times in held.items() if len(times) != 1] == []
-    until = all_wait_until(held, owners)
-    shares, ran = shares_until(until, held, owners)
+    shares, ran = shares_while_all_wait(turns, held, owners)
     print(f"shares of {ran}", {who: f"{share:.3f}" for who, share in shares.items()})
     for who, weight in WEIGHTS.items():
         assert shares[who] == pytest.approx(weight / sum(WEIGHTS.values()), abs=OFF / ran)
@@ -139,19 +141,23 @@ def spans(home: Home, name: str) -> list[tuple[float, float]]:
     return found
 
 
-def all_wait_until(held: Held, owners: Mapping[str, str]) -> float:
-    """When the last sweep began of whoever was the first to have none that waits."""
-    began = {who: [held[name][0][0] for name in owners if owners[name] == who] for who in WEIGHTS}
-    return min(map(max, began.values()))
+def begun(database: Database) -> dict[str, float]:
+    """When each sweep had its turn: a driver was begun for it."""
+    with database.reading() as session:
+        return {
+            sweep.name: session.get_one(Driver, sweep.id).begun
+            for sweep in session.scalars(select(Sweep))
+        }
 
 
-def shares_until(
-    until: float, held: Held, owners: Mapping[str, str]
+def shares_while_all_wait(
+    turns: Mapping[str, float], held: Held, owners: Mapping[str, str]
 ) -> tuple[dict[str, float], int]:
-    """Everybody's share of all that was held up to then, and how many sweeps ran until then."""
-    seconds, ran = Counter[str](), 0
-    for name, [(began, ended)] in held.items():
-        if began < until:
-            ran += 1
-            seconds[owners[name]] += min(ended, until) - began  # type: ignore[assignment]
-    return {who: seconds[who] / seconds.total() for who in WEIGHTS}, ran
+    """Everybody's share of all that was held by the sweeps that had their turn while each person
+    still had one that waited, and how many those are."""
+    until = min(max(turns[name] for name in owners if owners[name] == who) for who in WEIGHTS)
+    ran = [name for name in owners if turns[name] <= until]
+    seconds = Counter[str]()
+    for name in ran:
+        seconds[owners[name]] += sum(ended - began for began, ended in held[name])  # type: ignore[assignment]
+    return {who: seconds[who] / seconds.total() for who in WEIGHTS}, len(ran)

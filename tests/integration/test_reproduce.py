@@ -15,8 +15,9 @@ from sweeper.cli.main import run
 from sweeper.home import Home
 from sweeper.provenance.attempts import read_attempts
 from sweeper.provenance.run_record import Start
-from sweeper.results import records_of, sweep_of
+from sweeper.results import records_of
 from sweeper.scheduling.run import run as run_sweep
+from sweeper.search.looking import sweep_of
 from sweeper.sweepfile.load import load_sweep
 from sweeper.tracking.runs import find_runs
 from sweeper.trial import Trial

@@ -223,6 +223,25 @@ def test_what_goes_wrong_in_a_training_is_recorded_and_the_sweep_goes_on(home):
     assert found["nan"].curve("fid").keys() == {1}
 
 
+def test_a_trial_that_hangs_is_ended_tried_once_more_and_given_up(home):
+    spec = sweep(
+        Parameter("trouble", Values(("hang", "none"))),
+        trials=None,
+        search={"sampler": "grid"},
+        limits={"trial_silence": 2.0},
+    )
+    outcome, events = go(spec, home)
+    hung, other = outcome.records
+    assert (hung.state, hung.symptom, hung.attempts, other.state) == (
+        *("failed", "no_progress", 2),
+        "completed",
+    )
+    assert "no progress for 2.0 s (limits.trial_silence)" in hung.reason
+    log = (home.sweep("probe").trial(hung.number) / "log.txt").read_text()
+    assert log.count("in _trouble") == 2  # where it stood, each time
+    assert steps_heard(events)[hung.number] == [1]
+
+
 def test_the_sweep_stops_when_too_many_trials_have_failed_and_says_so(home):
     spec = sweep(base={"trouble": "raise"}, trials=20, limits={"failed": 3})
     outcome, _ = go(spec, home)

@@ -16,7 +16,10 @@ from sweeper.cli.main import run
 from sweeper.standings.progress import Progress
 from sweeper.wording import over_of
 
-HEAVY = ("torch", "ray", "mlflow", "sklearn", "matplotlib", "pandas")
+HEAVY = (
+    *("torch", "ray", "mlflow", "sklearn", "matplotlib"),
+    *("pandas", "scipy", "pyarrow", "optuna"),
+)
 
 
 def _imported_by(*arguments: str) -> set[str]:
@@ -414,7 +417,7 @@ def test_the_ending_says_where_the_runs_are(
 
     from sweeper.cli.run_summary import print_ending
     from sweeper.home import Home
-    from sweeper.results import read_standings
+    from sweeper.search.looking import read_standings
 
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     here = Home.at(home)
@@ -496,8 +499,8 @@ def test_what_ran_when_its_driver_died_is_not_called_running(
     home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from sweeper.home import Home
-    from sweeper.results import sweep_of
     from sweeper.search.ledger import Ledger
+    from sweeper.search.looking import sweep_of
 
     folder = Home.at(home).existing("begun")
     ledger = Ledger.open(sweep_of(folder), folder)

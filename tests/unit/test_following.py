@@ -17,9 +17,10 @@ from hypothesis import strategies as st
 
 from sweeper.home import Home, SweepFolder
 from sweeper.scheduling.spec_files import keep_spec
+from sweeper.search.address import JOURNAL
 from sweeper.search.ledger import Ledger
 from sweeper.search.reader import StudyReader, read_study
-from sweeper.search.storage import JOURNAL, open_storage
+from sweeper.search.storage import open_storage
 from sweeper.service.readings import Readings
 from sweeper.standings import Standings, standings_of
 from sweeper.standings.against_base import against_base

@@ -15,13 +15,14 @@ from optuna.trial import TrialState, create_trial
 from sweeper.cli.main import run
 from sweeper.errors import AnotherHome
 from sweeper.home import Home, SweepFolder
-from sweeper.results import read_all, write_dataset_of
+from sweeper.results import write_dataset_of
 from sweeper.scheduling.conductor import Conductor
 from sweeper.scheduling.events import Event, Noted
 from sweeper.scheduling.messages import Report
 from sweeper.scheduling.recorder import Recorder
 from sweeper.scheduling.run import run as run_sweep
 from sweeper.search.ledger import Ledger
+from sweeper.search.looking import read_all
 from sweeper.sweepfile import parse_sweep
 from sweeper.sweepfile.model import Sweep
 from sweeper.trial import Evaluation

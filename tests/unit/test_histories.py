@@ -34,7 +34,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import create_trial
 
-from sweeper.ablation import matrix
+from sweeper.ablation import confirmation, matrix
 from sweeper.errors import ProtocolChanged, Superseded
 from sweeper.home import Home
 from sweeper.results import finished_tables, table_of
@@ -43,6 +43,7 @@ from sweeper.scheduling.messages import Report, Work
 from sweeper.scheduling.recorder import Recorder
 from sweeper.scheduling.trainable import Worker
 from sweeper.search.ledger import Ledger
+from sweeper.search.looking import look_at
 from sweeper.search.reader import read_study
 from sweeper.search.sampler_view import SamplerView
 from sweeper.search.samplers.cmaes import CmaEs
@@ -54,7 +55,7 @@ from sweeper.search.stopping.hyperband import Hyperband
 from sweeper.search.stopping.median import MedianRule
 from sweeper.search.stopping.none import NoRule
 from sweeper.search.stopping.pbt import PopulationBased
-from sweeper.standings import confirming, ranking
+from sweeper.standings import ranking
 from sweeper.standings.against_base import against_base
 from sweeper.standings.progress import progress_of
 from sweeper.sweepfile.domains import Parameter, Range
@@ -161,7 +162,7 @@ class Decisions:
         self._after(SamplerView, "_get_trials", self._sampled)
         self._at(CmaEs, "propose", lambda _, turn: self.met(one.loss for one in turn.results))
         self._at(ranking, "by_search", self._ranked)
-        self._at(confirming, "confirm", lambda outcomes, *_, **__: self.rows(outcomes.values()))
+        self._at(confirmation, "confirm", lambda outcomes, *_, **__: self.rows(outcomes.values()))
         self._after(matrix, "outcomes_from_table", lambda made: self.met(made.values.flat))
 
     def met(self, values: Iterable[float | None]) -> None:
@@ -386,6 +387,10 @@ class Histories(RuleBasedStateMachine):
         if study is None:
             return
         standings = study.standings()
+        looked, foreign = look_at(self.folder, self.spec)  # by the digest, which is made here
+        assert looked.trials == standings.trials
+        assert (looked.planned, looked.protocol) == (standings.planned, standings.protocol)
+        assert foreign == study.foreign()
         if standings.best is not None:
             self.decisions.met(
                 [standings.best.value, *standings.scores.values(), standings.best.own_value]

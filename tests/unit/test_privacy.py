@@ -14,8 +14,9 @@ import pytest
 
 from sweeper.home import Home, Request
 from sweeper.privacy import PRIVATE, SHARED, private, umask_of
-from sweeper.results import dataset_of, sweep_of
+from sweeper.results import dataset_of
 from sweeper.scheduling import run as run_module
+from sweeper.search.looking import sweep_of
 from sweeper.tracking.store import Store
 from trials import temporary
 from trials.files import atomic_write

@@ -465,6 +465,12 @@ def test_a_design_that_cannot_be_read_is_the_only_problem(ablation: str, said: s
     assert said in str(problem)
 
 
+def test_health_that_is_given_twice_hides_no_other_problem() -> None:
+    base = "{data: digits, health: {stop_on: []}}"
+    text = sweep_with("lr: {values: [1]}", base=base, rest="health: {stop_on: []}")
+    assert [problem.path for problem in problems(text)] == ["parameters.lr", "health.stop_on"]
+
+
 def test_conflicting_tricks_of_a_base_are_named() -> None:
     conflict = only(
         sweep_with(base="{data: digits, tricks: {spectral_norm: true, weight_clipping: true}}")

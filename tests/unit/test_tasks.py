@@ -11,10 +11,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from sweeper.testing.small import SMALL, small_config
+from sweeper.testing.small import SMALL, small_config, trick_of
 from trials.config import load_config, problems_of
 from trials.evaluation.export import load_generator
-from trials.metrics.extractors.digits import DigitsExtractor
+from trials.game import Round
 from trials.metrics.pairs import psnr, ssim
 from trials.presets import merge
 from trials.state.streams import stream
@@ -130,17 +130,39 @@ def test_auxiliary_losses_against_loops() -> None:
                     one = float((made[n, p] * made[n, q]).sum()) / (c * h * w)
                     other = float((true[n, p] * true[n, q]).sum()) / (c * h * w)
                     direct += (one - other) ** 2 / 2
-    assert float(style.distance(a, b)) == pytest.approx(direct)
+    grams = ([style.gram(layer) for layer in layers] for layers in (a, b))
+    assert float(style.distance(*grams)) == pytest.approx(direct)
 
 
-def test_perceptual_and_style_vanish_on_equal_images_and_lead_elsewhere() -> None:
-    layers = DigitsExtractor().layers
-    truth = _images(4, 1, 8, 8).float()
-    made = _images(4, 1, 8, 8, seed=1).float().requires_grad_(True)
-    for module in (perceptual, style):
-        assert float(module.distance(layers(truth), layers(truth))) == 0
-        (gradient,) = torch.autograd.grad(module.distance(layers(made), layers(truth)), made)
+@pytest.mark.parametrize("key", ["perceptual", "style"])
+def test_features_are_compared_image_by_image_in_a_task_and_by_their_means_without_one(
+    key: str, tmp_path: Path
+) -> None:
+    """In another order images are no longer each other's truth, and are as a batch what they
+    were."""
+    for task, alike in (("generate", True), ("inpaint", False)):
+        game = Training(small_config(task=task, tricks={key: True}), tmp_path / task).game
+        trick = trick_of(game, key)
+        real, _ = game.dataset.batch(torch.arange(8))
+        condition = game.condition(real, stream("cpu", 1, "test"))
+
+        fakes = [real, real.flip(0), (real * 0.5).requires_grad_(True)]
+        z = torch.zeros(8, 8)
+        tables = [Round("generator", real, None, z, None, fake, condition) for fake in fakes]
+        same, turned, grey = (trick.generator_terms(game, table, {})[key] for table in tables)
+        assert float(same) == pytest.approx(0, abs=1e-9)
+        assert (float(turned) == pytest.approx(0, abs=1e-6)) is alike
+        assert float(grey) > 0
+        (gradient,) = torch.autograd.grad(grey, fakes[2])
         assert float(gradient.abs().max()) > 0
+
+
+def test_features_and_smoothness_are_asked_of_images_whose_network_has_layers() -> None:
+    ring = merge(SMALL, {"data": {"name": "ring"}, "evaluation": {"metrics": ["modes"]}})
+    for key in ("perceptual", "style", "total_variation"):
+        assert problems_of(merge(SMALL, {"tricks": {key: True}})) == []
+        paths = [problem.path for problem in problems_of(merge(ring, {"tricks": {key: True}}))]
+        assert f"tricks.{key}" in paths
 
 
 @pytest.mark.parametrize(

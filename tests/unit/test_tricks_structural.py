@@ -12,10 +12,13 @@ import torch.nn.functional as F
 from scipy import stats
 from torch import Tensor, nn
 
-from sweeper.testing.small import differ, small_config, trick_of
+from sweeper.testing.small import SMALL, differ, small_config, trick_of
+from trials.config import problems_of
+from trials.data.dataset import to_unit
 from trials.engine.composed_game import ComposedGame
 from trials.game import Round, Steps
 from trials.networks.plan import Judgement
+from trials.presets import merge
 from trials.state.streams import stream
 from trials.toolkit.shifts import mirrored, shifted
 from trials.trainer import Training
@@ -226,6 +229,61 @@ def test_a_pack_holds_samples_that_follow_each_other() -> None:
         for place in range(3):
             assert torch.equal(packs[pack, 2 * place : 2 * place + 2], images[3 * pack + place])
     assert torch.equal(packing.packed(_random(4, 2), 2)[0], _random(4, 2)[:2].flatten())
+
+
+def _rounds(training: Training) -> list[Round]:
+    """The rounds of a few steps of both players."""
+    rounds: list[Round] = []
+    hooks = training.game.hooks
+    deal = hooks.dealt
+
+    def dealt(game: Any, round: Round) -> None:
+        rounds.append(round)
+        deal(game, round)
+
+    hooks.dealt = dealt  # type: ignore[method-assign]
+    training.run_to(3)
+    return rounds
+
+
+@pytest.mark.parametrize("method", ["concat", "projection", "acgan"])
+def test_with_labels_the_samples_of_a_pack_are_of_one_class(method: str, tmp_path: Path) -> None:
+    tricks = {"packing": {"samples": 4}, "top_k": {"interval": 0.1}}
+    more = {"accumulate": 2, "batch_size": 16, "generator_batch": 2}
+    training = Training(small_config(conditioning=method, tricks=tricks, **more), tmp_path)
+    data = training.game.dataset
+    assert data.labels is not None
+    images = [image.numpy().tobytes() for image in to_unit(data.images)]
+    known = dict(zip(images, data.labels.tolist(), strict=True))
+    classes: set[int] = set()
+    for table in _rounds(training):
+        assert table.labels is not None
+        assert table.fake_labels is not None
+        own = [known[image.numpy().tobytes()] for image in table.real]
+        assert own == table.labels.tolist()
+        for of in (table.labels, table.fake_labels):
+            packs = of.view(-1, 4)
+            assert bool((packs == packs[:, :1]).all())
+            classes |= set(of.tolist())
+        # Of several images, not of one again and again.
+        assert len({image.numpy().tobytes() for image in table.real}) > len(table.real) // 2
+    assert len(classes) > 5
+
+
+def test_the_classes_of_packs_are_drawn_evenly_from_their_members() -> None:
+    labels = torch.tensor([2, 0, 2, 2, 0])
+    members, draws = packing.Members(labels), stream("cpu", 0, "test")
+    found = members.draw(torch.tensor([0, 2]).repeat(3000), draws)
+    assert bool((labels[found] == torch.tensor([0, 2]).repeat(3000)).all())
+    counts = torch.bincount(found, minlength=5)
+    assert counts.tolist() == pytest.approx([1000, 1500, 1000, 1000, 1500], rel=0.1)
+
+
+def test_packs_are_of_one_class_and_nothing_older_is_mixed_into_them() -> None:
+    mapping = merge(SMALL, {"tricks": {"packing": True, "experience_replay": True}})
+    assert problems_of(mapping) == []
+    (problem,) = problems_of(merge(mapping, {"conditioning": "projection"}))
+    assert problem.path == "tricks.packing"
 
 
 def test_the_replayed_share_of_a_batch_is_old(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from trials.game import Game, Round, Terms, Trial
-from trials.networks.plan import NetworkPlan
+from trials.networks.plan import Judgement, NetworkPlan, label_a_pack
 from trials.part import PartConfig, knob
 from trials.problems import Problem
 from trials.trick import Trick
@@ -74,17 +74,22 @@ class AuxiliaryClassifier(Trick):
         )
 
     def discriminator_terms(self, game: Game, round: Round, terms: Terms) -> Terms:
-        assert round.real_judgement is not None
-        assert round.fake_judgement is not None
-        assert round.labels is not None
-        assert round.fake_labels is not None
         epsilon = self.config.smoothing
-        real = classification(round.real_judgement.heads["class"], round.labels, epsilon)
-        fake = classification(round.fake_judgement.heads["class"], round.fake_labels, epsilon)
+        real = _classified(round.real_judgement, round.labels, epsilon)
+        fake = _classified(round.fake_judgement, round.fake_labels, epsilon)
         return {**terms, "class": self.config.discriminator_weight * (real + fake)}
 
     def generator_terms(self, game: Game, round: Round, terms: Terms) -> Terms:
-        assert round.fake_judgement is not None
-        assert round.fake_labels is not None
-        fake = classification(round.fake_judgement.heads["class"], round.fake_labels)
+        fake = _classified(round.fake_judgement, round.fake_labels)
         return {**terms, "class": self.config.generator_weight * fake}
+
+
+def _classified(
+    judgement: Judgement | None, labels: Tensor | None, smoothing: float = 0.0
+) -> Tensor:
+    """The loss of the classes that the judge named, of samples or of packs of one class."""
+    assert judgement is not None
+    logits = judgement.heads["class"]
+    labels = label_a_pack(labels, len(logits))
+    assert labels is not None
+    return classification(logits, labels, smoothing)

@@ -15,6 +15,7 @@ from trials.engine.table import Table
 from trials.game import Draw, Round, Steps, Terms, Trial
 from trials.metrics.standing import standing_statistics
 from trials.networks.layers.virtual_batch import needs_reference, prepare_reference
+from trials.networks.plan import label_a_pack
 from trials.state.streams import stream
 from trials.trick import Trick
 
@@ -40,14 +41,25 @@ class ComposedGame(Table):
             real, _ = self.random_batch(len(z), reference)
             prepare_reference(self.generator, z, labels, self.condition(real, reference))
         if needs_reference(self.discriminator):
-            real, labels = self.random_batch(count, reference)
-            prepare_reference(self.discriminator, self.show(real, real=True), labels)
+            real, labels = self.hooks.drawn(self, *self.random_batch(count, reference), reference)
+            seen = self.show(real, real=True)
+            prepare_reference(self.discriminator, seen, label_a_pack(labels, len(seen)))
 
     def steps(self) -> Steps:
         """How many steps each player takes in the coming round."""
         return self.hooks.steps(self, Steps(self.trial.critic_steps, 1))
 
     # What lies on the table ------------------------------------------------------------------
+
+    def real_batch(self) -> tuple[Tensor, Tensor | None]:
+        """The next batch of the data, (N, C, H, W) or (N, D), and labels, with every trick's
+        say."""
+        return self.hooks.drawn(self, *super().real_batch(), self.streams.augmentation)
+
+    def noise_to_learn_from(self, count: int) -> tuple[Tensor, Tensor | None]:
+        """z and labels as `noise` gives them, of classes that tricks have a say in."""
+        z, labels = self.noise(count, self.streams.noise)
+        return z, labels if labels is None else self.hooks.classes(self, labels)
 
     def noise(self, count: int, stream: torch.Generator) -> tuple[Tensor, Tensor | None]:
         """z (count, latent), and labels (count,) in the data's proportions where they are used."""

@@ -30,7 +30,9 @@ class Hooks:
         self._plan = self._with(Trick.plan)
         self._prepare = self._with(Trick.prepare)
         self._steps = self._with(Trick.steps)
+        self._drawn = self._with(Trick.drawn)
         self._latent = self._with(Trick.latent)
+        self._classes = self._with(Trick.classes)
         self._condition = self._with(Trick.condition)
         self._finish = self._with(Trick.finish)
         self._dealt = self._with(Trick.dealt)
@@ -84,11 +86,25 @@ class Hooks:
             steps = trick.steps(game, steps)
         return steps
 
+    def drawn(
+        self, game: Game, real: Tensor, labels: Tensor | None, stream: torch.Generator
+    ) -> tuple[Tensor, Tensor | None]:
+        """Real images (N, …) and their labels, exchanged with randomness from `stream`."""
+        for trick in self._drawn:
+            real, labels = trick.drawn(game, real, labels, stream)
+        return real, labels
+
     def latent(self, game: Game, z: Tensor, stream: torch.Generator) -> Tensor:
         """z (N, latent), changed or extended with randomness from `stream`."""
         for trick in self._latent:
             z = trick.latent(game, z, stream)
         return z
+
+    def classes(self, game: Game, labels: Tensor) -> Tensor:
+        """The classes (N,) that the generated images of a training batch are to have."""
+        for trick in self._classes:
+            labels = trick.classes(game, labels)
+        return labels
 
     @property
     def conditional(self) -> bool:

@@ -84,7 +84,7 @@ class Loop:
         """The discriminator learns from one real and one generated batch."""
         game, optimizer = self.game, self.game.optimizers["discriminator"]
         real, labels = self.real = game.real_batch()
-        z, fake_labels = game.noise(len(real), game.streams.noise)
+        z, fake_labels = game.noise_to_learn_from(len(real))
         optimizer.zero_grad(set_to_none=True)
         for x, y, z_part, fake_y in self._parts(real, labels, z, fake_labels):
             with torch.no_grad():
@@ -104,7 +104,7 @@ class Loop:
             self.real = game.real_batch()
         real, labels = (_repeated(part, self.trial.generator_batch) for part in self.real)
         assert real is not None
-        z, fake_labels = game.noise(len(real), game.streams.noise)
+        z, fake_labels = game.noise_to_learn_from(len(real))
         optimizer.zero_grad(set_to_none=True)
         with game.discriminator_frozen():
             for x, y, z_part, fake_y in self._parts(real, labels, z, fake_labels):

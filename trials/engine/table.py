@@ -18,7 +18,7 @@ from trials.data.supply import supply_of
 from trials.errors import StaleCheckpointError
 from trials.game import Made, Trial
 from trials.networks.build import build
-from trials.networks.plan import Judgement, NetworkPlan
+from trials.networks.plan import Judgement, NetworkPlan, label_a_pack
 from trials.precision import Arithmetic
 from trials.state.streams import Streams, derive
 
@@ -85,9 +85,9 @@ class Table:
         return labels.index_select(0, chosen.to(self.device))
 
     def score(self, seen: Tensor, labels: Tensor | None) -> Judgement:
-        """The discriminator's judgement of images as it sees them."""
+        """The discriminator's judgement of images, or packs of them, as it sees them."""
         with self.arithmetic.networks():
-            judgement: Judgement = self.discriminator(seen, labels)
+            judgement: Judgement = self.discriminator(seen, label_a_pack(labels, len(seen)))
         return judgement
 
     def exact(self) -> AbstractContextManager[None]:

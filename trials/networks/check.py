@@ -72,8 +72,6 @@ def _discriminator(plan: DiscriminatorPlan) -> list[Problem]:
         problems.append(_problem(player, "family", message))
     if plan.conditioning != "none" and not plan.classes:
         problems.append(Problem("data", "has no labels to condition the discriminator on"))
-    if plan.conditioning == "projection" and plan.pack > 1:
-        problems.append(Problem("conditioning", "projection judges one sample, not a pack"))
     if not problems:
         problems += family.check_discriminator(plan)
     return problems

@@ -18,18 +18,15 @@ NO_HEADS: Mapping[str, Tensor] = MappingProxyType({})
 
 
 class LabelledInput(nn.Module):
-    """Joins class vectors to the input: as constant maps to images, as columns to points.
-
-    Labels are (N,), or (N, pack) where `pack` samples are judged together.
-    """
+    """Joins class vectors to the input: as constant maps to images, as columns to points."""
 
     def __init__(self, plan: DiscriminatorPlan) -> None:
         super().__init__()
         self.classes = ClassVector(LayerFactory(plan), plan.classes, plan.embedding)
-        self.channels = self.classes.size * plan.pack
+        self.channels = self.classes.size
 
     def forward(self, x: Tensor, labels: Tensor | None) -> Tensor:
-        vectors = self.classes(labels).flatten(1)
+        vectors = self.classes(labels)
         if x.dim() > 2:
             vectors = vectors[:, :, None, None].expand(-1, -1, *x.shape[2:])
         return torch.cat([x, vectors], 1)

@@ -38,6 +38,11 @@ class Judgement(NamedTuple):
     judges: int = 1
 
 
+def label_a_pack(labels: Tensor | None, packs: int) -> Tensor | None:
+    """One label for each of `packs` packs, (P,), of labels (m·P,) of which m in a row are equal."""
+    return labels if labels is None else labels[:: len(labels) // packs]
+
+
 LayerKind = Literal["conv", "transposed", "linear", "embedding"]
 
 

@@ -1,4 +1,9 @@
-"""What losses on the layers of the feature extractor have in common: perceptual and style."""
+"""What losses on the layers of the feature extractor have in common: perceptual and style.
+
+In a task each made image has its true one, and the two are compared. Where images are made from
+noise there is no such pair: means over the batch are compared with means over the real batch, as
+dos Santos et al. 2019 (arXiv:1904.02762) match the perceptual features of real images.
+"""
 
 from __future__ import annotations
 
@@ -15,19 +20,28 @@ from trials.problems import Problem
 from trials.trick import Trick
 
 
+def means(described: Sequence[Tensor]) -> list[Tensor]:
+    """The mean over the batch of each of several tensors (N, …), as a batch of one."""
+    return [values.mean(0, keepdim=True) for values in described]
+
+
 class FeatureLoss(Trick):
-    """Compares the answer with the true image, layer by layer, as the evaluation's network sees
+    """Compares what is made with what is real, layer by layer, as the evaluation's network sees
     them. Its knobs have a `weight`."""
 
     group = "auxiliary"
-    requires = ("inpaint", "super_resolve")
-    conflicts = {"top_k": "it drops samples, and each belongs to its true image"}
-    example = {"task": "inpaint"}
+    conflicts = {"top_k": "it drops samples, and in a task each belongs to its true image"}
+    differences = (
+        "The layers are the evaluation's extractor's, not VGG-16's, which is not shipped.",
+        "Without a true image, means over the batch meet those of the real batch.",
+    )
 
     @classmethod
     def check(cls, config: Any, trial: Trial) -> Iterable[Problem]:
-        extractor = trial.evaluation.extractor.part
-        if not extractor.has_layers:
+        extractor, shape = trial.evaluation.extractor.part, trial.shape()
+        if shape is not None and len(shape) != 3:
+            yield Problem(f"tricks.{cls.key}", "compares images, and these data are points")
+        elif not extractor.has_layers:
             others = [key for key, other in Extractor.all().items() if other.has_layers]
             yield Problem(
                 f"tricks.{cls.key}",
@@ -36,14 +50,20 @@ class FeatureLoss(Trick):
             )
 
     @abstractmethod
-    def distance(self, layers: Sequence[Tensor], targets: Sequence[Tensor]) -> Tensor:
-        """A scalar from the activations (N, C_j, H_j, W_j) of made and of true images."""
+    def described(self, layers: Sequence[Tensor]) -> list[Tensor]:
+        """What is compared of the activations (N, C_j, H_j, W_j) of a batch, (N, …) each."""
+
+    @abstractmethod
+    def distance(self, made: Sequence[Tensor], true: Sequence[Tensor]) -> Tensor:
+        """A scalar from what is compared of made and of true images, one by one."""
 
     def prepare(self, game: Game) -> None:
         self.extractor = build_extractor(self.trial.evaluation.extractor, game.dataset, game.device)
 
     def generator_terms(self, game: Game, round: Round, terms: Terms) -> Terms:
-        made = self.extractor.layers(round.fake)
+        made = self.described(self.extractor.layers(round.fake))
         with torch.no_grad():
-            true = self.extractor.layers(round.real)
+            true = self.described(self.extractor.layers(round.real))
+        if round.condition is None:
+            made, true = means(made), means(true)
         return {**terms, self.key: self.config.weight * self.distance(made, true)}

@@ -33,6 +33,7 @@ class ZeroCentredPenalty(Trick):
     group = "penalties"
     example = {"tricks": {"instance_noise": True}}
     paper = "Mescheder et al. 2018, arXiv:1801.04406"
+    reread = ("the slope is that at the images, not after augmentation and noise as with at: seen",)
 
     class Config(PartConfig):
         gamma: float = knob(

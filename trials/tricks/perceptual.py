@@ -3,7 +3,8 @@
     w Σ_j ‖φ_j(x̂) − φ_j(x)‖² / (C_j H_j W_j)
 
 φ_j are the activations of the evaluation's feature extractor at its j-th depth. The paper takes
-one depth of VGG-16; Liu et al. (arXiv:1804.07723) sum over several, and so does this.
+one depth of VGG-16; Liu et al. (arXiv:1804.07723) sum over several, and so does this. Where an
+image has no true one it is w Σ_j ‖E φ_j(x̂) − E φ_j(x)‖² / (C_j H_j W_j), means over a batch.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ class Perceptual(FeatureLoss):
     """Near to the truth as a network sees it."""
 
     key = "perceptual"
-    summary = "the answer's features must be near the true image's, at every depth"
+    summary = "what is made must have the features of what is real, at every depth"
     formula = "w Σ_j ‖φ_j(x̂) - φ_j(x)‖² / (C_j H_j W_j)"
     paper = "Johnson et al. 2016, arXiv:1603.08155"
 
@@ -36,5 +37,8 @@ class Perceptual(FeatureLoss):
             1.0, "w", gt=0, search={"min": 0.01, "max": 100.0, "distribution": "log_uniform"}
         )
 
-    def distance(self, layers: Sequence[Tensor], targets: Sequence[Tensor]) -> Tensor:
-        return distance(layers, targets)
+    def described(self, layers: Sequence[Tensor]) -> list[Tensor]:
+        return list(layers)
+
+    def distance(self, made: Sequence[Tensor], true: Sequence[Tensor]) -> Tensor:
+        return distance(made, true)

@@ -45,6 +45,10 @@ class SpectralNorm(Trick):
     summary = "divides every weight matrix by its largest singular value"
     formula = "W ← W / σ(W),  σ by power iteration"
     paper = "Miyato et al. 2018, arXiv:1802.05957"
+    reread = (
+        "a normalised generator's class tables stay plain, which class_tables: true takes in, and"
+        " minibatch discrimination's T is normalised",
+    )
     example = {"conditioning": {"name": "projection", "generator": "norm"}}
 
     class Config(PartConfig):

@@ -72,8 +72,9 @@ class TopK(Trick):
             return
         chosen = round.f.topk(k).indices
         round.fake_judgement = best(round.fake_judgement, chosen)
-        # What belongs to a judged sample goes with it; packed samples share one judgement.
+        # What belongs to a judged sample goes with it; the samples of a pack share one judgement.
         for name in ("seen_fake", "fake", "fake_labels", "z"):
             value = getattr(round, name)
-            if value is not None and len(value) == count:
-                setattr(round, name, value[chosen])
+            if value is not None:
+                packs = value.view(count, -1, *value.shape[1:])
+                setattr(round, name, packs[chosen].flatten(0, 1))

@@ -8,10 +8,12 @@ believed of a parameter leads at first and fades (`sweeper.search.belief`, arXiv
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from sweeper.parts import Fault, LearningConfig
 from sweeper.search.belief import Belief, faults_of
+from sweeper.search.each_once import EachOnce
 from sweeper.search.optuna_sampler import OptunaSampler
 from sweeper.sweepfile.domains import Parameter
 from trials.part import knob
@@ -20,9 +22,12 @@ if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
     from optuna.trial import FrozenTrial
 
+    from sweeper.search.looked_at import LookedAt
+
 
 class Tpe(OptunaSampler):
-    """Optuna's, which ranks a trial without a value behind all others: so it sees failures."""
+    """Optuna's, which ranks a trial without a value behind all others: so it sees failures. Of a
+    long search it looks at some (`sweeper.search.looked_at`)."""
 
     key = "tpe"
     summary = "tree-structured Parzen estimator"
@@ -58,6 +63,16 @@ class Tpe(OptunaSampler):
         return BelievingTPE(self.sweep, self.config.prior, self.config.prior_weight, **settings)
 
     def seen(self, trials: list[FrozenTrial]) -> list[FrozenTrial]:
-        from sweeper.search.sampler_view import failures_pruned
+        return self.looked_at.of(self._softened.of(trials))
 
-        return failures_pruned(trials)
+    @cached_property
+    def _softened(self) -> EachOnce[FrozenTrial, FrozenTrial]:
+        from sweeper.search.sampler_view import failure_pruned
+
+        return EachOnce(failure_pruned)
+
+    @cached_property
+    def looked_at(self) -> LookedAt:
+        from sweeper.search.looked_at import LookedAt
+
+        return LookedAt(self.signs)

@@ -7,7 +7,7 @@ import time
 
 from sweeper.errors import SweeperError
 from sweeper.home import SweepFolder
-from sweeper.results import sweep_of
+from sweeper.search.looking import sweep_of
 from sweeper.service.app import Service
 from sweeper.service.driving.summary import best_of
 from sweeper.service.state import accounts, audit, sweeps

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Field
 
@@ -154,6 +154,8 @@ class LimitsAsked(MoreAsked):
 
     landing: Literal["finish", "evaluation"] | None = None
     """What becomes of trials that run when hours are used up."""
+    trial_silence: Literal["auto"] | Annotated[float, Field(gt=0, le=1e9)] | None = None
+    """Seconds without an evaluation after which a trial hangs."""
 
 
 class ChangesAsked(Asked):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sweeper.home import Home
-from sweeper.results import sweep_of
+from sweeper.search.looking import sweep_of
 from sweeper.service.doors.tracking import PREFIX
 from sweeper.tracking.pages import TrackingPages, tracking_pages
 

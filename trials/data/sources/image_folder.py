@@ -14,7 +14,7 @@ from trials.data.faults import SettingError, raise_all, require_folder
 from trials.data.file_source import FileSource
 from trials.data.images import MAX_BYTES, Encoded, decode_all, used_range
 from trials.data.intake import Tally, too_many
-from trials.data.source import RANGE, Channels, DataPath, PixelRange, Size
+from trials.data.source import RANGE, Channels, DataPath, DataSource, PixelRange, Size
 from trials.files import obstacle
 from trials.part import knob
 
@@ -41,6 +41,9 @@ class ImageFolder(FileSource):
         labels_from_folders: bool = knob(True, "each subfolder of the first level is a class")
         max_corrupt: float = knob(0.01, "share of corrupt images that may be skipped", ge=0, le=1)
         range: PixelRange = knob("full", RANGE)
+        test: DataPath | None = knob(
+            None, "a folder of test images, laid out alike, for `evaluation.reference: test`"
+        )
 
     @property
     def labelled(self) -> bool:
@@ -49,8 +52,20 @@ class ImageFolder(FileSource):
     def item_shape(self) -> tuple[int, ...]:
         return (self.config.channels, self.config.size, self.config.size)
 
+    def options(self) -> dict[str, Any]:
+        options = super().options()
+        del options["test"]  # the test images are decoded as data of their own
+        return options
+
+    def test_split(self) -> DataSource.Config | None:
+        if self.config.test is None:
+            return None
+        alone = {"path": self.config.test, "test": None, "holdout": 0.0}
+        apart: DataSource.Config = self.config.model_copy(update=alone)
+        return apart
+
     def inspections(self) -> Sequence[Callable[[], object]]:
-        return (self._look,)
+        return (self._look, self._look_at_test)
 
     def warnings(self) -> Sequence[str]:
         files = self.files()
@@ -96,6 +111,26 @@ class ImageFolder(FileSource):
         if tally.skipped > tally.share * tally.total:
             faults.append(too_many(str(tally.skipped), tally))
         raise_all(faults)
+
+    def _look_at_test(self) -> None:
+        """Whether the test images are there, and of the same kind as the others."""
+        apart = self.test_split()
+        if apart is None:
+            return
+        other = ImageFolder(apart)
+        try:
+            other._look()
+        except SettingError as fault:
+            told = [dataclasses.replace(problem, path="data.test") for problem in fault.problems]
+            raise SettingError("test", "").instead(told) from fault
+        if self.config.range == "used":
+            raise SettingError("test", "would be spread over 0 to 255 by its own values", "range: full")
+        if self.labelled and _folders(other._root()) != _folders(self._root()):
+            named = " and ".join(
+                f"{source._root()} {', '.join(_folders(source._root())[:MOST])}"
+                for source in (self, other)
+            )
+            raise SettingError("test", f"other classes: {named}", "a folder for each class in both")
 
     def _misplaced(self, root: Path, pictures: Sequence[Path]) -> Iterator[SettingError]:
         """What is wrong with the places of pictures and folders."""
