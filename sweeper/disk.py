@@ -43,7 +43,7 @@ def disk_of(folder: SweepFolder, patience: float = PATIENCE) -> Disk:
     """What the folder of a sweep takes now, while it may run; or at least what is found within so
     many seconds. What goes meanwhile is left out."""
     end = time.monotonic() + patience
-    sizes = {"total": 0, "checkpoints": 0, "generators": 0, "samples": 0}
+    sizes: dict[str, Any] = {"total": 0, "checkpoints": 0, "generators": 0, "samples": 0}
     seen: set[int] = set()
     for count, entry in enumerate(_files(str(folder.path))):
         if count % 100 == 99 and time.monotonic() > end:

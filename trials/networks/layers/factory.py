@@ -12,6 +12,7 @@ from typing import cast
 from torch import Tensor, nn
 
 from trials.networks.layers.activations import ACTIVATIONS, Maxout
+from trials.networks.layers.exact import made_exact
 from trials.networks.layers.gated import Gated
 from trials.networks.layers.init import INITIALISERS, LAST
 from trials.networks.layers.norms import (
@@ -121,6 +122,8 @@ class LayerFactory:
         return self._wrapped(layer, info)
 
     def _wrapped(self, layer: nn.Module, info: LayerInfo) -> nn.Module:
+        if info.last:
+            layer = made_exact(layer)
         for wrap in self.plan.wrap_layer:
             layer = wrap(layer, info)
         return layer
