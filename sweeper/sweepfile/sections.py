@@ -54,7 +54,7 @@ def _check_silence(given: Any) -> Any:
     if given == "auto" or (number and 0 < given < float("inf")):
         return given
     told = {"message": f"{short(given)} is wrong", "expected": "auto, or a number of seconds"}
-    raise PydanticCustomError(PROBLEM, "{message}", {**told, "nearest": None})
+    raise PydanticCustomError(PROBLEM, "{message}", {**told, "nearest": ""})
 
 
 Silence = Annotated[
