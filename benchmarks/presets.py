@@ -33,6 +33,7 @@ BOUNDS: dict[str, float] = {
     "rasgan": 13.0,
     "dragan": 95.0,
     "wgan_gp": 17.0,
+    "progan": 20.0,
     "sngan": 17.5,
     "r3gan": 17.5,
     "hinge_attention_ema": 60.0,
