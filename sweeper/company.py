@@ -77,20 +77,20 @@ class Company:
 
 def foreign_parts(sweep: Sweep) -> list[type[Part]]:
     """The parts that are not ours and that the sweep names, or that act without being named."""
-    names = set(_names(sweep.to_dict()))
+    names = set(names_in(sweep.to_dict()))
     acting = (part for part in everything() if part.key in names or part.acts_unnamed())
     return [part for part in acting if not origin_of(part).ours]
 
 
-def _names(value: Any) -> Iterator[str]:
+def names_in(value: Any) -> Iterator[str]:
     """Every word in a sweep that may name a part: keys, pieces of paths, values."""
     if isinstance(value, Mapping):
         for key, inner in value.items():
             yield from str(key).split(".")
-            yield from _names(inner)
+            yield from names_in(inner)
     elif isinstance(value, list | tuple):
         for inner in value:
-            yield from _names(inner)
+            yield from names_in(inner)
     elif isinstance(value, str):
         yield value
 

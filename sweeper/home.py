@@ -18,7 +18,7 @@ HOME/
     driver                  a mark of the last driver, by which machines know the folder
     provenance/DIGEST/      what the sweep was run with: run.json, requirements.txt, changes.patch
     trials/00012/           config.json, checkpoint.pt and the one before it, samples, log.txt,
-                            provenance.json
+                            provenance.json; let_go.json where something went (`keep`)
     report/                 leaderboard, figures, the HTML page
 """
 

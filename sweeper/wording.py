@@ -236,6 +236,15 @@ def plural(count: int, noun: str) -> str:
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
+def in_bytes(count: int) -> str:
+    """`640 kB`, `12.3 GB`: a size with three digits that count, in thousands as disks are sold."""
+    size, units = float(count), ["bytes", "kB", "MB", "GB", "TB", "PB"]
+    while size >= 999.5 and len(units) > 1:
+        size /= 1000
+        units.pop(0)
+    return f"{size:.3g} {units[0]}"
+
+
 def protocol_in_words(metric: str, protocol: Mapping[str, str]) -> str:
     """One sentence that says what a value of this measure is a distance between."""
     if not protocol:

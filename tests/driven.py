@@ -16,6 +16,7 @@ from sweeper.search.samplers.tpe import Tpe
 from sweeper.sweepfile.domains import Parameter, Range
 from sweeper.sweepfile.model import Sweep
 from sweeper.sweepfile.sections import Limits
+from sweeper.tracking import Outbox
 from sweeper.trial import Evaluation, Trial
 
 STEPS = 3
@@ -30,13 +31,20 @@ SWEEP = Sweep(
 class Driven:
     """A driver and its workers; `begun` are the trials as they were handed out."""
 
-    def __init__(self, folder: Path, parallel: int, trials: int, **changes: Any) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        parallel: int,
+        trials: int,
+        outbox: Outbox | None = None,
+        **changes: Any,
+    ) -> None:
         spec = replace(SWEEP, **{"limits": Limits(trials=trials, parallel=parallel), **changes})
         self.place = place = Home.at(folder).sweep(spec.name)
         place.create()
         self.ledger = Ledger.open(spec, place)
         self.heard: list[Event] = []
-        recorder = Recorder(spec, place, None)
+        recorder = Recorder(spec, place, outbox)
         self.conductor = Conductor(spec, place, self.ledger, recorder, self.heard.append)
         self.at_work: dict[int, Work] = {}
         self.begun: list[int] = []

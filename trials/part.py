@@ -77,6 +77,10 @@ class Part:
     summary: ClassVar[str] = ""
     """What it does, in a clause."""
 
+    reread: ClassVar[tuple[str, ...]] = ()
+    """How the same settings are read now and were not before, in words, in the order of these
+    changes: a sweep that began before the last of them is told."""
+
     Config: ClassVar[type[PartConfig]] = PartConfig
 
     configs: ClassVar[tuple[str, ...]] = ("Config",)

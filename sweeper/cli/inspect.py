@@ -88,12 +88,15 @@ def status(
     from sweeper.standings.verdict import verdict_in_words
 
     with source_of(home, server) as source:
-        sight = source.sight(name, whole=json)
+        sight, disk = source.sight(name, whole=json), source.disk(name)
     standings, summary = sight.standings, summary_of(sight)
     running = [trial for trial in standings.trials if trial.state == "running"]
     if json:
         running_trials = [trial.as_dict() for trial in running]
-        print_json({**summary, "running_trials": running_trials, "foreign": sight.foreign})
+        taken = disk and disk.as_dict()
+        print_json(
+            {**summary, "disk": taken, "running_trials": running_trials, "foreign": sight.foreign}
+        )
         return
     say(f"{name}: {sight.state}" + (f", driven by {sight.by}" if sight.by else ""))
     if sight.waits:
@@ -113,6 +116,8 @@ def status(
         say(f"  apart    {told}, and compared with nothing")
     if summary["left"]:
         say(f"  left     {forecast_of(standings).in_words()}")
+    if disk is not None:
+        say(f"  disk     {disk.in_words()}")
     for trial, reason in summary["given_up"].items():
         say(f"  given up {trial}: {reason}")
     for stop in standings.stops:
@@ -176,12 +181,14 @@ def show(
     if reproduce:
         _print_commands(name, trial, home, server, json)
         return
+    from sweeper.letting_go import notes, told
+
     with source_of(home, server) as source:
         sight = source.sight(name, trial)
     standings, files = sight.standings, SweepFolder(sight.folder).trial(trial)
     record = sight.record(trial)
     if json:
-        print_json({**record.as_dict(), "folder": files})
+        print_json({**record.as_dict(), "folder": files, "let_go": notes(files)})
         return
     _print_about(name, record, files)
     if record.protocol:
@@ -207,7 +214,7 @@ def show(
     for symptom in record.symptoms:
         note = f": {symptom.note}" if symptom.note else ""
         say(f"  seen     {symptom.name} at step {symptom.step}{note}")
-    for note in record.notes:
+    for note in (*record.notes, *told(files)):
         say(f"  note     {note}")
     if record.log_tail:
         say("\nlast lines of its log\n" + record.log_tail)

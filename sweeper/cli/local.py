@@ -16,6 +16,7 @@ from sweeper.home import Home, Request, SweepFolder
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from sweeper.disk import Disk
     from sweeper.sweepfile.model import Sweep
 
 LOOK_EVERY = 0.5
@@ -41,6 +42,11 @@ class HomeSource(Source):
 
     def sight(self, name: str, trial: int | None = None, *, whole: bool = False) -> Sight:
         return self._sight(self._home.existing(name))
+
+    def disk(self, name: str) -> Disk:
+        from sweeper.disk import disk_of
+
+        return disk_of(self._home.existing(name))
 
     def dataset(self, name: str) -> tuple[Sweep, pa.Table]:
         from sweeper.results import dataset_of

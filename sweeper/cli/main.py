@@ -14,6 +14,7 @@ import typer
 from sweeper.cli import (
     ablating,
     checking,
+    cleaning,
     control,
     extractors,
     inspect,
@@ -48,6 +49,7 @@ for group in (
     inspect,
     sampling,
     control,
+    cleaning,
     ablating,
     papers,
     tricks,

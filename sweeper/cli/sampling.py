@@ -75,6 +75,7 @@ def sample(
     from trials.evaluation.drawing import draw_samples  # and torch, for which no refusal waits
 
     trained = SweepFolder(sight.folder).trial(number)
+    _check_generator(trained, f"{name}/{number}{here.flag}")
     drawn = draw_samples(
         trained, count, seed=seed, label=label, truncation=truncation, cache=here.cache
     )
@@ -92,6 +93,14 @@ def _winner(sight: Sight) -> int:
         raise UserError(f"no trial of {sight.name} has completed yet: name the one that is meant")
     say(f"the best: {best_in_words(sight.standings)}", err=True)
     return best.trial.number
+
+
+def _check_generator(trained: Path, called: str) -> None:
+    from sweeper.letting_go import why_gone
+
+    if gone := why_gone(trained, "generators"):
+        again = f"`sweeper train --like {called}` trains it again"
+        raise UserError(f"no samples of trial {trained.name} can be drawn: {gone}; {again}")
 
 
 def _check_file(file: Path, count: int) -> None:

@@ -27,6 +27,7 @@ from sweeper.home import HOME_VARIABLE, Home, Request
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from sweeper.disk import Disk
     from sweeper.standings import Standings
     from sweeper.sweepfile.model import Sweep
     from sweeper.trial import Trial
@@ -104,6 +105,10 @@ class Source(ABC):
     def sight(self, name: str, trial: int | None = None, *, whole: bool = False) -> Sight:
         """One sweep, `whole` with every evaluation; else perhaps only with the last of each trial,
         and all of one `trial`."""
+
+    def disk(self, name: str) -> Disk | None:
+        """What a sweep takes on disk; None where that cannot be seen from here."""
+        return None
 
     @abstractmethod
     def dataset(self, name: str) -> tuple[Sweep, pa.Table]:

@@ -67,7 +67,8 @@ def conclude(
         columns = {table.name: table.raw().to_pydict() for table in tables if len(table)}
         told = columns | evidence(standings, importances, fanova)
         recorder.concluded(files, told, standings)
-        if state in ("finished", "incomplete") and standings.best is not None:
+        over = state in ("finished", "incomplete") and sweep.keep.generators != "none"
+        if over and standings.best is not None:
             recorder.winner_is(standings.best.trial)
     return Results(standings, tables, report)
 

@@ -81,8 +81,11 @@ class Conductor:
         self._trials = HandOut(sweep, folder, ledger, self._announcer)
         self.meter = Meter(ledger, sweep.resources)
         self._failures = FailureCounts(sweep.limits, ledger.counts()["fail"])
-        self._moves = Moves(ledger, recorder, self._announcer, self._trials, self._failures)
-        self._orders = Orders(ledger, self._trials, self._moves)
+        self.keeping = Keeping(sweep.keep, folder, ledger, recorder, self._trials)
+        self._moves = Moves(
+            ledger, recorder, self._announcer, self._trials, self._failures, self.keeping
+        )
+        self._orders = Orders(folder, ledger, self._trials, self._moves)
         self._retries = Retries(machines)
         self._intervals = Intervals(ledger.trials())
         measured = any(trial.evaluations for trial in ledger.trials())
@@ -91,9 +94,8 @@ class Conductor:
             *(sweep, folder, ledger, self.course),
             *(self._announcer, self._trials, self._failures, self.meter),
         )
-        self._keeping = Keeping(folder, ledger, self._trials)
         self._limiting.check()
-        self._keeping.look()
+        self.keeping.begin()
 
     @property
     def finished(self) -> bool:
@@ -126,8 +128,8 @@ class Conductor:
     @property
     def stands_by(self) -> bool:
         """Nothing is at work, nor may be until further notice."""
-        waits = self.course.paused or not self.may_work
-        return waits and not (self._trials.at_work or self._rehearsal.active)
+        at_work = self._trials.at_work or self._rehearsal.active
+        return not at_work and (self.course.paused or not self.may_work)
 
     @property
     def may_work(self) -> bool:
@@ -138,9 +140,8 @@ class Conductor:
     def pulse(self) -> Pulse:
         """What there is to say of the driver this instant."""
         used = self.meter.used
-        at_work = tuple(sorted(self._trials.running))
         return Pulse(
-            at_work,
+            tuple(sorted(self._trials.running)),
             self._moves.over,
             used.gpu_seconds,
             used.cpu_seconds,
@@ -231,7 +232,7 @@ class Conductor:
             self._announcer.evaluated(number, evaluation)
         if ended is not None:
             self._moves.end(ended)
-        self._keeping.look()
+        self.keeping.look()
         if ended is not None:
             return True
         if taken is not None:
@@ -256,8 +257,7 @@ class Conductor:
         self._trials.leaving.discard(number)
         running, folder = number in self._trials.running, self._folder.trial(number)
         machine, hung = machine_of(folder), silent_in(folder)
-        trial = self._trials.take_back(number)
-        if trial is None:
+        if (trial := self._trials.take_back(number)) is None:
             return
         if not running:
             self._failures.false_start(reason)
@@ -284,7 +284,7 @@ class Conductor:
         """Interrupt what still runs; it goes on when the sweep is run again."""
         self._count()
         self._rehearsal.interrupt()
-        for number in list(self._trials.active):
+        for number in tuple(self._trials.active):
             self._moves.interrupt(number)
 
     def _note_protocol(self, number: int, before: Protocol) -> None:

@@ -24,7 +24,7 @@ from sweeper.protocols import alike
 from sweeper.scheduling.events import Listener, PhaseChanged
 from sweeper.scheduling.recorder import Recorder
 from sweeper.search.ledger import Ledger
-from sweeper.standings import Standings
+from sweeper.standings.kept import to_be_scored
 from sweeper.sweepfile.model import Sweep
 from sweeper.trial import FinalScore, Trial, trial_name
 from sweeper.wording import changes_in_words
@@ -63,12 +63,10 @@ class Scoring:
 
     def due(self) -> list[int]:
         """Winners without a final score that have kept a generator."""
-        if self._sweep.is_ablation:
-            return []
         return [
             record.number
-            for record in winners(self._ledger.standings())
-            if record.final is None and (self._folder.trial(record.number) / GENERATOR).exists()
+            for record in to_be_scored(self._ledger.standings())
+            if (self._folder.trial(record.number) / GENERATOR).exists()
         ]
 
     def run(self, interrupted: Interrupted) -> None:
@@ -133,14 +131,6 @@ def _changes(trial: Trial, score: FinalScore) -> str:
     before = trial.protocol
     counted = {**score.protocol, "fake_count": before.get("fake_count", "")}
     return "" if alike(before, counted) else changes_in_words(before, counted)
-
-
-def winners(standings: Standings) -> list[Trial]:
-    """The winner by the search, and by fresh seeds where that is another one."""
-    chosen = list(standings.by_search[:1])
-    if standings.best is not None and standings.best.trial not in chosen:
-        chosen.append(standings.best.trial)
-    return chosen
 
 
 class _Scorer:

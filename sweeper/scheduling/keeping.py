@@ -1,9 +1,10 @@
-"""Lets go of the checkpoints that trials keep for others (population based training), once nobody
-can ask for them any more.
+"""What stays of a sweep's trials, and what is let go of while it goes on.
 
-A trial asks for what was kept of the milestone that it has just reached. So what was kept of one
-goes when the search has all its trials and each of them has come past it, or has ended. What a
-trial took over last stays as long as it runs: it may lose what it had since.
+Files of trials that are over go as the sweep file's `keep` has it (`standings.kept`). What trials
+keep for one another (population based training) goes once nobody can ask for it any more: a trial
+asks for what was kept of the milestone that it has just reached, so that goes when the search has
+all its trials and each of them has come past it, or has ended. What a trial took over last stays as
+long as it runs: it may lose what it had since.
 """
 
 from __future__ import annotations
@@ -12,19 +13,81 @@ import math
 import shutil
 
 from sweeper.home import SweepFolder
+from sweeper.letting_go import CHECKPOINT, going, let_go
 from sweeper.scheduling.hand_out import HandOut
 from sweeper.scheduling.messages import KEPT_FOLDER
+from sweeper.scheduling.recorder import Recorder
 from sweeper.search.ledger import Ledger
+from sweeper.standings.kept import kept_in
+from sweeper.sweepfile.sections import Keep
+from sweeper.trial import Trial
+
+OFTEN = 50
+"""Who is among the best is worked out anew when one of so many that have completed is new: after
+every single one it would take longer and longer."""
 
 
 class Keeping:
-    """What one sweep's trials keep for one another."""
+    """What one sweep's trials keep. Files go after MLflow's outbox has it that they do, so that a
+    kill leaves none in MLflow for ever; those that it leaves here the next driver finds."""
 
-    def __init__(self, folder: SweepFolder, ledger: Ledger, trials: HandOut) -> None:
+    def __init__(
+        self, keep: Keep, folder: SweepFolder, ledger: Ledger, recorder: Recorder, trials: HandOut
+    ) -> None:
+        self._keep = keep
         self._folder = folder
+        self._ledger = ledger
+        self._recorder = recorder
         self._scheduler = ledger.scheduler
         self._trials = trials
         self._passed = 0.0
+        self._kept = kept_in(ledger.standings(), keep, settled=False)
+        self._holding: dict[int, Trial] = {}
+        """Trials with a final value that have files which may have to go yet."""
+        self._completed = self._new = 0
+
+    def begin(self) -> None:
+        """Let go of what an earlier driver did not come to."""
+        for trial in self._ledger.trials():
+            if trial.over:
+                self._take(trial)
+        self._sort_out(settled=False)
+        self.look()
+
+    def ended(self, trial: Trial) -> None:
+        """The trial is over."""
+        self._take(trial)
+        if self._new * OFTEN > self._completed:
+            self._sort_out(settled=False)
+
+    def settle(self) -> None:
+        """The sweep has come to its end, so that its best are decided."""
+        self._sort_out(settled=True)
+
+    def _take(self, trial: Trial) -> None:
+        if trial.state == "completed":
+            self._completed += 1
+            self._new += 1
+            self._holding[trial.number] = trial
+        else:
+            self._apply(trial)  # without a final value it is not among the best
+
+    def _sort_out(self, *, settled: bool) -> None:
+        self._new = 0
+        self._kept = kept_in(self._ledger.standings(), self._keep, settled=settled)
+        for number, trial in list(self._holding.items()):
+            self._apply(trial)
+            if not any(best is not None and number in best for best in self._kept):
+                del self._holding[number]  # what it has now, it has for good
+
+    def _apply(self, trial: Trial) -> None:
+        folder = self._folder.trial(trial.number)
+        if files := going(folder, trial, self._kept, self._keep):
+            self._recorder.let_go(trial.number, [file.name for file in files])
+            let_go(folder, files, self._keep)
+        stay = self._kept.checkpoints
+        if stay is None or trial.number in stay:
+            self._recorder.stays(trial.number, CHECKPOINT)
 
     def look(self) -> None:
         """Remove what is kept for nobody."""

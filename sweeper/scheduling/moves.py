@@ -12,6 +12,7 @@ from sweeper.causes import STOPPED_BY_HAND
 from sweeper.scheduling.announcer import Announcer
 from sweeper.scheduling.failure_counts import FailureCounts
 from sweeper.scheduling.hand_out import HandOut
+from sweeper.scheduling.keeping import Keeping
 from sweeper.scheduling.messages import Failure
 from sweeper.scheduling.recorder import Recorder
 from sweeper.search.ledger import Ledger
@@ -33,6 +34,7 @@ class Moves:
         announcer: Announcer,
         trials: HandOut,
         failures: FailureCounts,
+        keeping: Keeping,
     ) -> None:
         self.over = sum(trial.over for trial in ledger.trials())
         self._ledger = ledger
@@ -40,6 +42,7 @@ class Moves:
         self._announcer = announcer
         self._trials = trials
         self._failures = failures
+        self._keeping = keeping
 
     def start(self, trial: Trial) -> None:
         """A worker has taken the trial up."""
@@ -54,6 +57,7 @@ class Moves:
         self.over += 1
         self._trials.take_back(trial.number)
         self._recorder.trial_ended(trial)
+        self._keeping.ended(trial)
         if trial.role == "replicate":
             self._trials.replicates.ended(trial)
         self._announcer.ended(trial)

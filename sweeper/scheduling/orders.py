@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from sweeper.causes import STOPPED_BY_HAND
+from sweeper.home import SweepFolder
+from sweeper.letting_go import why_gone
 from sweeper.scheduling.hand_out import HandOut
 from sweeper.scheduling.moves import Moves
 from sweeper.scheduling.steering import Order
@@ -24,7 +26,8 @@ class Refused(Exception):  # noqa: N818 - what happened
 class Orders:
     """Obeys the orders for one sweep's trials."""
 
-    def __init__(self, ledger: Ledger, trials: HandOut, moves: Moves) -> None:
+    def __init__(self, folder: SweepFolder, ledger: Ledger, trials: HandOut, moves: Moves) -> None:
+        self._folder = folder
         self._ledger = ledger
         self._trials = trials
         self._moves = moves
@@ -64,9 +67,12 @@ class Orders:
                 f"trial {trial.name} has {trial.state}: tried again is what failed, or was stopped "
                 "by hand"
             )
-        self._ledger.wishes.retry(trial.number, order.id, anew=anew)
+        gone = why_gone(self._folder.trial(trial.number), "checkpoints")
+        self._ledger.wishes.retry(trial.number, order.id, anew=anew or bool(gone))
         self._moves.reopen(trial)
-        return f"trial {trial.name} {'begins anew' if anew else 'goes on from its last checkpoint'}"
+        if anew or gone:
+            return f"trial {trial.name} begins anew" + (f": {gone}" if gone else "")
+        return f"trial {trial.name} goes on from its last checkpoint"
 
     def _enqueue(self, order: Order) -> str:
         try:

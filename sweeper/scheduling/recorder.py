@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import platform
 import time as clock
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -205,9 +205,19 @@ class Recorder:
         )
         for step, values in _best(trial, self._sweep).items():
             self._outbox.evaluated(trial.number, step, values, trial.ended or clock.time())
-        for name in (CONFIG_FILE, "checkpoint.pt", "log.txt", PROVENANCE):
+        for name in (CONFIG_FILE, "log.txt", PROVENANCE):
             self._file(trial.number, folder / name, name)
         self._outbox.trial_ended(trial.number, state, tags=tags, note=note, time=trial.ended)
+
+    def stays(self, number: int, name: str) -> None:
+        """A file of a trial that is over stays: its run has it too."""
+        self._file(number, self._folder.trial(number) / name, name)
+
+    def let_go(self, number: int, names: Collection[str]) -> None:
+        """Files of a trial that is over go, and its run's copies with them."""
+        if self._outbox is not None:
+            model = any(name.startswith("generator") for name in names)
+            self._outbox.let_go(number, names, model=model)
 
     def _best_so_far(self, trial: Trial) -> None:
         assert self._outbox is not None

@@ -21,6 +21,7 @@ from sweeper.errors import LedgerError, StudyAway, Superseded, SweeperError, Use
 from sweeper.home import Home, Request, SweepFolder
 from sweeper.privacy import private
 from sweeper.provenance.run_record import Kept, Start, keep_run
+from sweeper.rereading import known, reread
 from sweeper.scheduling.closing import Ending, closing
 from sweeper.scheduling.cluster import ClusterLost, environment
 from sweeper.scheduling.conductor import Conductor
@@ -38,7 +39,7 @@ from sweeper.scheduling.machines import Mark, count_machines
 from sweeper.scheduling.recorder import Recorder, resolved
 from sweeper.scheduling.requests import Requests
 from sweeper.scheduling.spec_files import going_on, keep_spec, make_way
-from sweeper.scheduling.steering import Steering
+from sweeper.scheduling.steering import Steering, by_control_file
 from sweeper.scheduling.trainable import Factory, build_training
 from sweeper.scheduling.tune_loop import Tuning
 from sweeper.scheduling.wires import Wires, recording
@@ -120,7 +121,7 @@ def run(
         company = Company.of(sweep)
         made_of = keep_run(sweep, folder, company, start)
         ledger.retry(retry_failed)
-        asked = steering or _by_control_file(folder, resume)
+        asked = steering or by_control_file(folder, resume)
         with recording(uri, home, folder, company) if uri else contextlib.nullcontext() as wires:
             return _Run(
                 sweep, home, folder, ledger, company, made_of, wires, events, report, asked, factory
@@ -262,9 +263,10 @@ class _Run:
             self._tell(Noted(self._wires.moved, time.time()))
         if not records and (learned := self._ledger.learned):
             self._tell(Noted(f"the sampler learns from {learned}", time.time()))
-        if records and (changes := self._company.changes(self._ledger.company)):
-            self._tell(Noted(changes, time.time()))
-        self._ledger.accompanied_by(self._company.as_dict())
+        other = self._company.changes(self._ledger.company), reread(sweep, self._ledger.readings)
+        for told in filter(None, other if records else ()):
+            self._tell(Noted(told, time.time()))
+        self._ledger.accompanied_by(self._company.as_dict(), known(sweep))
 
     def _say_if_paused(self, conductor: Conductor) -> None:
         """Tell of a pause that has outlived its driver before anything is waited for."""
@@ -295,6 +297,8 @@ class _Run:
                 results = conclude(
                     self._sweep, self._folder, self._ledger, state=state, recorder=self._recorder
                 )
+            if conductor.complete:
+                conductor.keeping.settle()
             verdict = verdict_in_words(results.standings) if results else ""
             self._recorder.sweep_ended(state, "\n\n".join(filter(None, (verdict, message))))
             message = "\n".join(filter(None, (message, self._drain(state))))
@@ -333,14 +337,6 @@ def _told(error: Exception) -> str | None:
 
 def _unwritten(error: OSError) -> str:
     return f"cannot write the report: {error}; no trial is lost: run the sweep again for it"
-
-
-def _by_control_file(folder: SweepFolder, resume: bool) -> Steering:
-    """Running again overrides what was asked and obeyed; a pause only where it is to `resume`."""
-    asked = folder.asked()
-    if asked in (Request.STOP, Request.CANCEL) or (asked is Request.PAUSE and resume):
-        folder.clear_request()
-    return Steering(folder)
 
 
 def _tidy(home: Home, folder: SweepFolder) -> None:

@@ -32,7 +32,7 @@ def going_on(sweep: Sweep, folder: SweepFolder, begun: Sweep | None) -> Sweep:
         raise SpecConflict(
             f"a sweep named {sweep.name!r} exists in {folder.path.parent} and differs in "
             f"{', '.join(refused)}: give this one another name, or change nothing "
-            "but its limits, resources, tracking, confirmation and description"
+            "but its limits, resources, tracking, keep, confirmation and description"
         )
     return sweep
 

@@ -114,3 +114,12 @@ class Steering:
         Raises:
             Superseded: a newer driver has the sweep.
         """
+
+
+def by_control_file(folder: SweepFolder, resume: bool) -> Steering:
+    """Steering of a run by its folder's file. Running again overrides what was asked and obeyed; a
+    pause only where it is to `resume`."""
+    asked = folder.asked()
+    if asked in (Request.STOP, Request.CANCEL) or (asked is Request.PAUSE and resume):
+        folder.clear_request()
+    return Steering(folder)

@@ -266,8 +266,7 @@ class Ledger(StudyReader):
 
     def plan(self) -> int | None:
         """The `budget`, also written down for readers (`planned`)."""
-        budget = self.budget
-        if budget != self.planned:
+        if (budget := self.budget) != self.planned:
             with self.together():
                 self._study.set_user_attr(BUDGET, budget)
         return budget
@@ -276,11 +275,12 @@ class Ledger(StudyReader):
         """The sweep has these limits from now on."""
         self.sweep = replace(self.sweep, limits=limits)
 
-    def accompanied_by(self, company: Mapping[str, str]) -> None:
-        """Write down whose parts the sweep runs with from now on."""
-        if company != self.company:
+    def accompanied_by(self, company: Mapping[str, str], readings: Mapping[str, int]) -> None:
+        """Write down whose parts the sweep runs with from now on, and how its settings are read."""
+        if (company, readings) != (self.company, self.readings):
             with self.together():
                 self._study.set_user_attr("company", dict(company))
+                self._study.set_user_attr("readings", dict(readings))
 
     def use(self, used: Usage) -> None:
         """Write down what the sweep has used so far."""

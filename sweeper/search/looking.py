@@ -89,10 +89,8 @@ def _in_database(folder: SweepFolder, sweep: Sweep) -> Digest | None:
 
 def _brought_up_to_date(digest: Digest, folder: SweepFolder) -> bool:
     """Take in what the journal has gained, and keep the digest where that was much."""
-    header, promised = (
-        digest.header,
-        Count(folder.study_journal).read(),
-    )  # first: the journal may grow
+    header = digest.header
+    promised = Count(folder.study_journal).read()  # first: the journal may grow
     with folder.study_journal.open("rb") as journal:
         if not digest.fits(journal):
             return False

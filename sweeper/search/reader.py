@@ -100,6 +100,11 @@ class StudyReader:
         return dict(self._study.user_attrs.get("company", {}))
 
     @property
+    def readings(self) -> dict[str, int]:
+        """How the sweep's settings were read when it last ran, as `sweeper.rereading` knows it."""
+        return dict(self._study.user_attrs.get("readings", {}))
+
+    @property
     def used(self) -> Usage:
         """What the sweep has used, all its runs together."""
         return Usage.read(self._study.user_attrs)

@@ -8,6 +8,7 @@
     cells           the cells of an ablation by their means over seeds
     stops           what ended trials early, and the steps that were saved
     forecast        what it still takes: hours by the clock, of GPUs and of CPUs
+    kept            which trials keep their checkpoints, generators and pictures
     usage           what it has used, and whether that is all that its limits allow
     luck            how much of a search is luck, and what its best trials share
     otherwise       who was measured by another protocol

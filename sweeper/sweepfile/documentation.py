@@ -60,6 +60,7 @@ EXAMPLES: Mapping[str, str] = {
     "limits": "limits:\n  {trials: 50, parallel: 4, hours: 12}",
     "resources": "resources:\n  {cpu: 2, gpu: 0.5}",
     "tracking": "tracking:\n  {uri: http://mlflow.lab:5000}",
+    "keep": "keep:\n  {checkpoints: best 3, generators: best 10, samples: last}",
 }
 """Two lines of each section, for the page; a test reads them."""
 

@@ -40,6 +40,7 @@ from trials.validation import problems_from
 YOUNGER: dict[str, dict[str, Any]] = {
     "seeds": {"confirm_base": False},
     "search": {"repeat": True},
+    "keep": {"checkpoints": "all", "generators": "all", "samples": "every"},
 }
 """Settings that not every version wrote down, and what a sweep without them was begun with."""
 

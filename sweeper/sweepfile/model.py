@@ -15,6 +15,7 @@ from sweeper.parts import DesignConfig, RuleConfig, SamplerConfig
 from sweeper.sweepfile.domains import Parameter
 from sweeper.sweepfile.sections import (
     CHOICES,
+    Keep,
     Limits,
     Objective,
     Resources,
@@ -29,6 +30,7 @@ MAY_CHANGE = (
     "limits",
     "resources",
     "tracking",
+    "keep",
     "search.repeat",
     "seeds.confirm_top",
     "seeds.confirm_base",
@@ -82,6 +84,7 @@ class Sweep:
     limits: Limits = field(default_factory=Limits)
     resources: Resources = field(default_factory=Resources)
     tracking: Tracking = field(default_factory=Tracking)
+    keep: Keep = field(default_factory=Keep)
     ablation: DesignConfig | None = None
     description: str = ""
 
@@ -137,6 +140,7 @@ class Sweep:
             "limits": _given(self.limits),
             "resources": _given(self.resources),
             "tracking": _given(self.tracking),
+            "keep": _given(self.keep),
             **({"ablation": _written("ablation", self.ablation)} if self.ablation else {}),
         }
 
@@ -159,8 +163,8 @@ class Sweep:
 
     def going_on(self, begun: Sweep) -> Sweep:
         """This sweep as it goes on where `begun` has begun under its name: the base is confirmed
-        and points are repeated or not as it was then, where nothing else is said now, and a default
-        range is searched as a whole where it was."""
+        points are repeated or not and files are kept as it was then, where nothing else is said
+        now, and a default range is searched as a whole where it was."""
         domains = {parameter.path: parameter.domain for parameter in begun.parameters}
         parameters = tuple(
             dataclasses.replace(parameter, domain=parameter.whole)
@@ -174,7 +178,11 @@ class Sweep:
         search = self.search
         if "repeat" not in search.model_fields_set:
             search = search.model_copy(update={"repeat": begun.search.repeat})
-        return dataclasses.replace(self, seeds=seeds, search=search, parameters=parameters)
+        said = self.keep.model_dump(include=self.keep.model_fields_set)
+        keep = begun.keep.model_copy(update=said)
+        return dataclasses.replace(
+            self, seeds=seeds, search=search, parameters=parameters, keep=keep
+        )
 
     @property
     def fingerprint(self) -> str:

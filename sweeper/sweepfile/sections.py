@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from functools import partial
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic_core import PydanticCustomError
 
 from sweeper.parts import base_of
 from trials.by_name import ByName
+from trials.problems import nearest
 from trials.settings import Settings
+from trials.validation import PROBLEM, short
 
 Goal = Literal["minimize", "maximize"]
 
@@ -88,11 +92,63 @@ class Tracking(Section):
     are recorded; its commit always is."""
 
 
+_BEST = re.compile(r"best ([1-9][0-9]{0,4})")
+
+
+def _check_share(words: tuple[str, ...], given: Any) -> Any:
+    """One of these words, or `best N`, as it is."""
+    if isinstance(given, str) and (given in words or _BEST.fullmatch(given)):
+        return given
+    told = {"message": f"{short(given)} is not possible"}
+    told["expected"] = f"{', '.join(words)}, or best N, such as best 3"
+    told["nearest"] = nearest(str(given), (*words, "best 3"))
+    raise PydanticCustomError(PROBLEM, "{message}", told)
+
+
+def _share_schema(words: tuple[str, ...]) -> dict[str, Any]:
+    return {"anyOf": [{"enum": list(words)}, {"type": "string", "pattern": f"^{_BEST.pattern}$"}]}
+
+
+_OF_CHECKPOINTS, _OF_GENERATORS = ("all", "unfinished"), ("all", "none")
+Checkpoints = Annotated[
+    str,
+    BeforeValidator(partial(_check_share, _OF_CHECKPOINTS)),
+    WithJsonSchema(_share_schema(_OF_CHECKPOINTS)),
+]
+Generators = Annotated[
+    str,
+    BeforeValidator(partial(_check_share, _OF_GENERATORS)),
+    WithJsonSchema(_share_schema(_OF_GENERATORS)),
+]
+
+
+class Keep(Section):
+    """What stays of trials that have ended; the rest is let go of while the sweep goes on, in
+    MLflow too. Of a trial that may still go on, everything stays: one that has not ended, one that
+    failed by something that can be mended, one that was stopped by hand."""
+
+    checkpoints: Checkpoints = "best 3"
+    """Of which trials the checkpoint stays: of the N best, of none that has ended (`unfinished`),
+    or of all."""
+    generators: Generators = "best 10"
+    """Of which trials the best generator stays, without which no more samples can be drawn. The
+    winner's stays in any case until its final score is measured."""
+    samples: Literal["every", "last"] = "every"
+    """Of the pictures that its evaluations drew, `every` one of a trial or the `last`."""
+
+    @staticmethod
+    def best(share: str) -> int | None:
+        """How many of the best trials a word of these means; None: all of them."""
+        found = _BEST.fullmatch(share)
+        return int(found[1]) if found else None if share == "all" else 0
+
+
 SECTIONS: dict[str, type[Section]] = {
     "seeds": Seeds,
     "limits": Limits,
     "resources": Resources,
     "tracking": Tracking,
+    "keep": Keep,
 }
 CHOICES: dict[str, ByName] = {
     "search": ByName(partial(base_of, "sampler"), tag="sampler", default="tpe"),

@@ -59,7 +59,8 @@ class MetricRow:
 
 @dataclass(frozen=True)
 class FileRow:
-    """A file that MLflow lacks: its path, or else its content."""
+    """A file that MLflow lacks: its path, or else its content. Without either it is one that MLflow
+    is to have no longer."""
 
     name: str
     path: Path | None
@@ -194,6 +195,14 @@ class Backlog:
             FileRow(name, None if path is None else self.database.found(path), content, revision)
             for name, path, content, revision in rows
         ]
+
+    def is_as_read(self, number: int, file: FileRow) -> bool:
+        """Whether nothing else was said of a file since it was read here."""
+        with self.database.reading() as connection:
+            row = connection.execute(
+                "SELECT revision FROM files WHERE number = ? AND name = ?", (number, file.name)
+            ).fetchone()
+        return row is not None and row[0] == file.revision
 
     def models(self, number: int) -> list[ModelRow]:
         """The run's generators that wait."""

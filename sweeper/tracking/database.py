@@ -58,7 +58,7 @@ CREATE INDEX metrics_waiting ON metrics (number) WHERE sent = 0;
 
 CREATE TABLE files (
     number INTEGER, name TEXT,
-    path TEXT, content BLOB,                -- one of the two
+    path TEXT, content BLOB,                -- one of the two; neither: to be taken away again
     version TEXT NOT NULL,
     revision INTEGER NOT NULL DEFAULT 1,
     sent INTEGER NOT NULL DEFAULT 0,

@@ -31,11 +31,13 @@ from sweeper.tracking.names import (
 from sweeper.tracking.rows import (
     add_metrics,
     change_run,
+    forget_models,
     interrupt,
     milliseconds,
     put_file,
     put_metrics,
     put_model,
+    remove_files,
 )
 from sweeper.tracking.table_files import table_files
 
@@ -174,6 +176,14 @@ class Outbox:
         version = f"{stat.st_size}:{stat.st_mtime_ns}"
         with self._writing() as connection:
             put_file(connection, number, name, version, path=self._database.kept(path))
+
+    def let_go(self, number: int, names: Collection[str], *, model: bool = False) -> None:
+        """The run is to have these files no longer, and with `model` no generator to be logged
+        from them either. What MLflow has logged as a model stays."""
+        with self._writing() as connection:
+            remove_files(connection, number, names)
+            if model:
+                forget_models(connection, number)
 
     def table(self, name: str, columns: Mapping[str, Sequence[Any]], number: int = SWEEP) -> None:
         """A finished table, on the sweep's run: `tables/NAME.json`, which MLflow shows, and .csv.

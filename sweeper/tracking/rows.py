@@ -93,6 +93,15 @@ def put_file(
     )
 
 
+def remove_files(connection: sqlite3.Connection, number: int, names: Collection[str]) -> None:
+    """Files that the run is to have no longer: they are taken away from it, where it has them."""
+    connection.executemany(
+        "UPDATE files SET path = NULL, content = NULL, version = '', revision = revision + 1 "
+        "WHERE number = ? AND name = ? AND (path IS NOT NULL OR content IS NOT NULL)",
+        [(number, safe_key(name)) for name in names],
+    )
+
+
 def put_model(connection: sqlite3.Connection, number: int, name: str, folder: str) -> None:
     """A generator of the run, in the folder of its trial."""
     connection.execute(
@@ -101,6 +110,11 @@ def put_model(connection: sqlite3.Connection, number: int, name: str, folder: st
         "WHERE folder IS NOT excluded.folder",
         (number, name, folder),
     )
+
+
+def forget_models(connection: sqlite3.Connection, number: int) -> None:
+    """Generators of the run that MLflow lacks: they are gone, and it will not have them."""
+    connection.execute("DELETE FROM models WHERE number = ? AND sent < revision", (number,))
 
 
 def interrupt(

@@ -234,12 +234,17 @@ class Sender:
             row = self._backlog.run(run.number)
             root = "" if row is None else row.artifact_uri
             source = file.content if file.path is None else file.path
-            assert source is not None, "a file has a path or content"
-            upload = partial(self._store.upload, root, source, file.name)
+            send = (
+                partial(self._store.take_away, root, file.name)
+                if source is None
+                else partial(self._store.upload, root, source, file.name)
+            )
             try:
-                self._patience.attempt(run.number, f"file {file.name}", upload)
+                self._patience.attempt(run.number, f"file {file.name}", send)
             except Refused as error:
-                self._receipts.set_aside(run.number, "file", file.name, str(error))
+                # It may have been let go of meanwhile: then that is what waits now.
+                if self._backlog.is_as_read(run.number, file):
+                    self._receipts.set_aside(run.number, "file", file.name, str(error))
             self._receipts.sent_file(run.number, file)
 
     def _send_models(self, run: RunRow, run_id: str) -> None:

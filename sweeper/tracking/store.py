@@ -192,7 +192,6 @@ class Store:
 
     def upload(self, artifact_uri: str, source: Path | bytes, name: str) -> None:
         """Put a file, or content, under `name` (with slashes) of a run's artifacts."""
-        registry = vendor.load("mlflow.store.artifact.artifact_repository_registry")
         target = Path(name)
         folder = None if target.parent == Path() else target.parent.as_posix()
         with translated(f"store {name}"), tempfile.TemporaryDirectory() as staging:
@@ -205,8 +204,16 @@ class Store:
                 path = source
             else:
                 path.symlink_to(source)
-            repository = registry.get_artifact_repository(artifact_uri, tracking_uri=self.uri)
-            repository.log_artifact(str(path), folder)
+            self._repository(artifact_uri).log_artifact(str(path), folder)
+
+    def take_away(self, artifact_uri: str, name: str) -> None:
+        """Remove what is under `name` of a run's artifacts, if there is anything."""
+        with translated(f"remove {name}"):
+            self._repository(artifact_uri).delete_artifacts(name)
+
+    def _repository(self, artifact_uri: str) -> Any:
+        registry = vendor.load("mlflow.store.artifact.artifact_repository_registry")
+        return registry.get_artifact_repository(artifact_uri, tracking_uri=self.uri)
 
     def delete(self, run_id: str) -> None:
         """Move a run to MLflow's bin."""

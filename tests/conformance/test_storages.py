@@ -618,14 +618,14 @@ def test_what_a_driver_writes_that_was_superseded_never_comes_into_the_study(pla
         lambda: old.fail(0, "error", "no"),
         lambda: old.scored(0, FinalScore(20, {"fid": 1.0}, {})),
         lambda: old.use(Usage(9.0)),
-        lambda: old.accompanied_by({"some": "1"}),
+        lambda: old.accompanied_by({"some": "1"}, {"some": 1}),
         old.plan,
     ]
     for write in writes:
         with pytest.raises(Superseded, match=r"attempt 2.*attempt 1, writes nothing more"):
             write()
     assert new.trials() == before
-    assert (new.used, new.company, new.planned) == (Usage(), {}, None)
+    assert (new.used, new.company, new.readings, new.planned) == (Usage(), {}, {}, None)
     assert ask(new).number == 1
 
 

@@ -108,7 +108,7 @@ def test_a_killed_writer_sends_every_event_once(home: Path, grid: Path, kills: i
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("kills", [2, pytest.param(10, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [1, pytest.param(10, marks=pytest.mark.slow)])
 def test_a_killed_server_loses_nothing_and_repeats_nothing(
     home: Path, grid: Path, server: Server, kills: int
 ) -> None:

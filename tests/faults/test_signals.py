@@ -95,14 +95,8 @@ def test_servers_that_die_while_ray_starts_end_it_in_our_words(
         _check_words(driver, "run the sweep again")
 
 
-@pytest.mark.parametrize(
-    "victims",
-    [
-        ("raylet", "gcs_server"),
-        pytest.param(("raylet",), marks=pytest.mark.slow),
-        pytest.param(("gcs_server",), marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("victims", [("raylet", "gcs_server"), ("raylet",), ("gcs_server",)])
 def test_servers_that_die_while_the_sweep_is_paused_end_it_in_our_words(
     victims: tuple[str, ...], tmp_path: Path
 ) -> None:

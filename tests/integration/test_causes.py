@@ -182,7 +182,7 @@ def swept(home: Home) -> SweepResult:
     with mock.patch("sweeper.scheduling.run.Steering", Asking):
         result = run_sweep(SWEEP, home=home.path, factory=troubled)
     assert (result.state, result.exit_code) == ("incomplete", 1)
-    assert "2 trials came to nothing" in result.message
+    assert "3 trials came to nothing" in result.message
     assert [trial.values["trouble"] for trial in result.trials] == list(TROUBLES)
     return result
 

@@ -10,11 +10,12 @@ import pytest
 
 from sweeper.home import Home
 from sweeper.report.sections import winner
-from sweeper.scheduling.final_score import GENERATOR, Scoring, winners
+from sweeper.scheduling.final_score import GENERATOR, Scoring
 from sweeper.scheduling.recorder import Recorder
 from sweeper.search.ledger import Ledger
 from sweeper.search.samplers.tpe import Tpe
 from sweeper.standings import standings_of
+from sweeper.standings.kept import to_be_scored
 from sweeper.sweepfile.domains import Parameter, Range
 from sweeper.sweepfile.model import Sweep
 from sweeper.sweepfile.sections import Limits
@@ -122,8 +123,8 @@ def test_a_winner_on_fresh_seeds_is_scored_beside_the_searchs_own() -> None:
         *(report_sweeps.replicate(3 + seed, 1, seed, 9.0 + seed / 9) for seed in range(5)),
         *(report_sweeps.replicate(8 + seed, 2, seed, 2.2 + seed / 9) for seed in range(5)),
     ]
-    assert [trial.number for trial in winners(standings_of(sweep, records))] == [1, 2]
-    assert [trial.number for trial in winners(standings_of(sweep, records[:3]))] == [1]
+    assert [trial.number for trial in to_be_scored(standings_of(sweep, records))] == [1, 2]
+    assert [trial.number for trial in to_be_scored(standings_of(sweep, records[:3]))] == [1]
 
 
 def test_the_model_that_is_logged_is_of_the_winner_on_fresh_seeds() -> None:

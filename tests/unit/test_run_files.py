@@ -14,6 +14,7 @@ import pytest
 from sweeper import api, results
 from sweeper.errors import UserError
 from sweeper.home import Home, Request, SweepFolder
+from sweeper.rereading import known, reread
 from sweeper.scheduling import conclusion
 from sweeper.scheduling import run as run_module
 from sweeper.scheduling.events import Noted, Outcome
@@ -223,3 +224,33 @@ def test_a_pause_that_outlived_its_driver_is_told_at_once_and_ended_where_it_is_
         assert f"`sweeper resume probe --home {tmp_path}`" in said
         assert "--resume" in said
         assert folder.asked() is Request.PAUSE
+
+
+def test_who_goes_on_with_a_sweep_under_another_reading_is_told_once_in_a_sentence(
+    tmp_path, monkeypatch
+):
+    """A version that kept no readings read everything as it was read first."""
+    home, folder = Home.at(tmp_path), Home.at(tmp_path).sweep(ONE.name)
+    folder.create()
+    old = replace(ONE, base={"preset": "progan", "data": "digits", "tricks": {"r1": True}})
+    Ledger.open(old, folder).ask()
+    told: list[list[str]] = []
+
+    def run_once() -> None:
+        events: list[object] = []
+        monkeypatch.setattr(run_module.Tuning, "run", lambda tuning: None)
+        run_module.run(old, home, events=events.append, record=False, report=False)
+        told.append([event.message for event in events if isinstance(event, Noted)])
+
+    run_once()
+    run_once()
+    ((said,), again) = told
+    assert "than the one that began probe: preset progan (networks as published" in said
+    assert "progressive_growing (up to 512 channels" in said
+    assert "r1 (the slope is that at the images" in said
+    assert "begin it anew under another name" in said
+    assert "r2" not in said
+    assert "spectral_norm" not in said
+    assert again == []
+    assert reread(ONE, {}) == ""
+    assert reread(old, {**known(old), "r1": 0}).count("(") == 1

@@ -8,6 +8,7 @@ file holds
 `sizes`              image size → what is laid over `config` from that size on, up to the next
 `published`          image size → where its networks were published; one `config` is for all of them
 `elsewhere`          what stands for the paper's networks at all other sizes, in a sentence
+`reread`             what it came to mean, where sweeps have begun with it: see `trials.part`
 """
 
 from __future__ import annotations

@@ -33,6 +33,7 @@ class ZeroCentredPenalty(Trick):
     group = "penalties"
     example = {"tricks": {"instance_noise": True}}
     paper = "Mescheder et al. 2018, arXiv:1801.04406"
+    reread = ("the slope is that at the images, not after augmentation and noise as with at: seen",)
 
     class Config(PartConfig):
         gamma: float = knob(
@@ -76,7 +77,8 @@ class ZeroCentredPenalty(Trick):
             shown = round.seen_real if self.real else round.seen_fake
             assert shown is not None
             images = seen = watched(shown)
-        scores = game.score(seen, labels).score
+        with game.exact():
+            scores = game.score(seen, labels).score
         # Of samples that are judged together, as in a pack, a judgement's gradient is in all of
         # them.
         gradients = score_gradients(scores, images, round.judges).reshape(len(scores), -1)

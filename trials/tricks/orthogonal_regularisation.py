@@ -38,6 +38,7 @@ class OrthogonalRegularisation(Trick):
     summary = "pulls the filters of each layer towards orthogonality"
     formula = "β ‖WᵀW - I‖²_F,  or BigGAN's β ‖WᵀW ⊙ (1 - I)‖²_F"
     paper = "Brock et al. 2018, arXiv:1809.11096"
+    reread = ("the shared class embedding is left out, which class_embedding: true takes in",)
     example = {"conditioning": "concat", "networks": {"generator": {"embedding": 4}}}
 
     class Config(PartConfig):

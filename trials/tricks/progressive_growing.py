@@ -95,6 +95,10 @@ class ProgressiveGrowing(Trick):
         "The batch does not shrink as images grow.",
         "The drift term 0.001 E D(x)² of the paper's loss is left out.",
     )
+    reread = (
+        "up to 512 channels at every size, pixel norm after the activation, a first layer at a"
+        " quarter, optimisers begun anew from size to size",
+    )
     order = -60
     conflicts = {
         "multi_scale_discriminator": "its small discriminators do not grow",

@@ -9,6 +9,7 @@ from fastapi import Request
 from starlette.responses import Response
 
 from sweeper.causes import cause
+from sweeper.letting_go import told
 from sweeper.service.actions import logs, pictures
 from sweeper.service.actions.looking import entry_named, reading_of, trial_of
 from sweeper.service.api.routing import SweepName, TrialNumber
@@ -89,6 +90,7 @@ def _shown(service: Service, entry: Entry, trial: Trial) -> dict[str, Any]:
         "confirmed": standing.confirmed if standing else None,
         "cause": cause(trial.symptom).words if trial.symptom else "",
         "orders": [order for order in orders if order.number == trial.number],
+        "let_go": told(reading.folder.trial(trial.number)),
         "pictures": [
             (one.step, standings.curve(trial).get(one.step))
             for one in trial.evaluations

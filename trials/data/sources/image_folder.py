@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 from trials.data.content import Reading
 from trials.data.examples import pictures, png
-from trials.data.faults import SettingError, raise_all, require_folder
+from trials.data.faults import SettingError, at_hand, raise_all, require_folder
 from trials.data.file_source import FileSource
 from trials.data.images import MAX_BYTES, Encoded, decode_all, used_range
 from trials.data.intake import Tally, too_many
@@ -41,6 +41,9 @@ class ImageFolder(FileSource):
         labels_from_folders: bool = knob(True, "each subfolder of the first level is a class")
         max_corrupt: float = knob(0.01, "share of corrupt images that may be skipped", ge=0, le=1)
         range: PixelRange = knob("full", RANGE)
+        test: DataPath | None = knob(
+            None, "a folder of test images, laid out alike, for `evaluation.reference: test`"
+        )
 
     @property
     def labelled(self) -> bool:
@@ -49,8 +52,20 @@ class ImageFolder(FileSource):
     def item_shape(self) -> tuple[int, ...]:
         return (self.config.channels, self.config.size, self.config.size)
 
+    def options(self) -> dict[str, Any]:
+        options = super().options()
+        del options["test"]  # the test images are decoded as data of their own
+        return options
+
+    def test_split(self) -> Config | None:
+        if self.config.test is None:
+            return None
+        alone = {"path": self.config.test, "test": None, "holdout": 0.0}
+        apart: ImageFolder.Config = self.config.model_copy(update=alone)
+        return apart
+
     def inspections(self) -> Sequence[Callable[[], object]]:
-        return (self._look,)
+        return (self._look, self._look_at_test)
 
     def warnings(self) -> Sequence[str]:
         files = self.files()
@@ -85,7 +100,7 @@ class ImageFolder(FileSource):
         )
 
     def _root(self) -> Path:
-        return require_folder(self.config.path.expanduser(), "path", EXPECTED)
+        return require_folder(at_hand(self.config.path, "path"), "path", EXPECTED)
 
     def _look(self) -> None:
         """Everything that a listing can tell, at once."""
@@ -96,6 +111,27 @@ class ImageFolder(FileSource):
         if tally.skipped > tally.share * tally.total:
             faults.append(too_many(str(tally.skipped), tally))
         raise_all(faults)
+
+    def _look_at_test(self) -> None:
+        """Whether the test images are there, and of the same kind as the others."""
+        apart = self.test_split()
+        if apart is None:
+            return
+        other = type(self)(apart)
+        try:
+            other._look()
+        except SettingError as fault:
+            raise_all(SettingError("test", p.message, p.expected) for p in fault.problems)
+        if self.config.range == "used":
+            told = "its images would be spread over 0 to 255 by their own values"
+            raise SettingError("test", told, "range: full")
+        own, others = (_folders(source._root()) for source in (self, other))
+        if self.labelled and own != others:
+            odd = ", ".join(sorted(set(own) ^ set(others))[:MOST])
+            raise SettingError(
+                "test", f"{apart.path} and {self.config.path} differ in the classes {odd}",
+                "a folder for each class in both",
+            )  # fmt: skip
 
     def _misplaced(self, root: Path, pictures: Sequence[Path]) -> Iterator[SettingError]:
         """What is wrong with the places of pictures and folders."""

@@ -1,0 +1,79 @@
+"""Cleaning a sweep that nobody drives: what its trials need not keep goes, in MLflow too.
+
+A driver lets go by itself while it runs (`scheduling.keeping`). This is for sweeps that were run
+before there was `keep`, or that are to keep less than they did.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from sweeper.home import Home, SweepFolder
+from sweeper.letting_go import Going, goes, going, let_go
+from sweeper.standings import Standings
+from sweeper.standings.kept import kept_in
+from sweeper.standings.progress import OVER, progress_of
+from sweeper.sweepfile.sections import Keep
+from sweeper.tracking import Outbox
+from sweeper.tracking.address import tracking_uri
+from sweeper.tracking.copies import copies_in
+from sweeper.tracking.elsewhere import keep_to
+from sweeper.tracking.handle import sync
+from sweeper.tracking.left import Left
+from sweeper.tracking.moved import follow_home
+
+
+@dataclass(frozen=True)
+class Leaving:
+    """What one trial lets go of: `files` in its folder, and `copies` of MLflow's by their names."""
+
+    number: int
+    files: tuple[Going, ...]
+    copies: tuple[str, ...]
+
+
+def leavings(folder: SweepFolder, standings: Standings, keep: Keep) -> list[Leaving]:
+    """What would go by `keep`, trial by trial; those that let go of nothing are left out.
+
+    Raises:
+        TrackingError: the outbox cannot be read.
+    """
+    kept = kept_in(standings, keep, settled=progress_of(standings).state in OVER)
+    copies = copies_in(folder.outbox)
+    found = [
+        Leaving(
+            trial.number,
+            tuple(going(folder.trial(trial.number), trial, kept, keep)),
+            tuple(goes(copies.get(trial.number, ()), trial, kept, keep)),
+        )
+        for trial in standings.trials
+    ]
+    return [one for one in found if one.files or one.copies]
+
+
+def clean(
+    home: Home, folder: SweepFolder, uri: str | None, leaving: Iterable[Leaving], keep: Keep
+) -> Left | None:
+    """Let go of all that, under the sweep's lock. Returns what MLflow does not know yet; None where
+    the sweep is not recorded. `uri` is what its file says of MLflow's address.
+
+    Each step may be made again: a kill in the middle costs nothing but time.
+
+    Raises:
+        TrackingError: MLflow's address cannot be used, or is another than the sweep is recorded at:
+            then nothing has gone.
+    """
+    address = tracking_uri(home.path, uri)
+    recorded = folder.outbox.exists()
+    if recorded:
+        follow_home(address, home.mlartifacts)
+        keep_to(folder.outbox, address, home.mlartifacts, folder.name + home.flag)
+        with Outbox(folder.outbox) as outbox, outbox.batch():
+            for one in leaving:
+                names = {*one.copies, *(file.name for file in one.files)}
+                model = any(file.kind == "generators" for file in one.files)
+                outbox.let_go(one.number, names, model=model)
+    for one in leaving:
+        let_go(folder.trial(one.number), one.files, keep)
+    return sync(folder.outbox, address, home.mlartifacts) if recorded else None

@@ -1,0 +1,84 @@
+"""What a sweep takes on disk, and of what."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from sweeper.home import SweepFolder
+from sweeper.wording import in_bytes
+
+PATIENCE = 0.3
+"""Seconds: thousands of trials on a local disk, fewer on one that is far away."""
+
+
+@dataclass(frozen=True)
+class Disk:
+    """Bytes of a sweep's files, all of them and those of its trials by what they are. Where they
+    are not the `whole`, there are more: whoever asked would not wait for them."""
+
+    total: int
+    checkpoints: int
+    generators: int
+    samples: int
+    whole: bool = True
+
+    def in_words(self) -> str:
+        """`2.1 GB: checkpoints 1.8 GB, generators 270 MB, samples 31 MB`; the largest first."""
+        kinds = {kind: getattr(self, kind) for kind in ("checkpoints", "generators", "samples")}
+        told = sorted(kinds.items(), key=lambda item: -item[1])
+        parts = ", ".join(f"{kind} {in_bytes(size)}" for kind, size in told if size)
+        total = ("" if self.whole else "more than ") + in_bytes(self.total)
+        return total + (f": {parts}" if parts else "")
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for programs."""
+        return asdict(self)
+
+
+def disk_of(folder: SweepFolder, patience: float = PATIENCE) -> Disk:
+    """What the folder of a sweep takes now, while it may run; or at least what is found within so
+    many seconds. What goes meanwhile is left out."""
+    end = time.monotonic() + patience
+    sizes: dict[str, Any] = {"total": 0, "checkpoints": 0, "generators": 0, "samples": 0}
+    seen: set[int] = set()
+    for count, entry in enumerate(_files(str(folder.path))):
+        if count % 100 == 99 and time.monotonic() > end:
+            return Disk(**sizes, whole=False)
+        try:
+            facts = entry.stat(follow_symlinks=False)
+        except OSError:
+            continue
+        if facts.st_nlink > 1:  # a checkpoint that is kept for others has two names
+            if facts.st_ino in seen:
+                continue
+            seen.add(facts.st_ino)
+        sizes["total"] += facts.st_size
+        if (kind := _kind(entry)) in sizes:
+            sizes[kind] += facts.st_size
+    return Disk(**sizes)
+
+
+def _files(folder: str) -> Iterator[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    yield from _files(entry.path)
+                else:
+                    yield entry
+    except OSError:  # gone by now, or not ours to read
+        return
+
+
+def _kind(entry: os.DirEntry[str]) -> str:
+    name = entry.name.removeprefix("previous_")
+    if name.startswith("checkpoint."):
+        return "checkpoints"
+    if name.startswith("generator."):
+        return "generators"
+    folder = os.path.dirname(entry.path)
+    return "samples" if os.path.basename(folder) == "samples" else ""

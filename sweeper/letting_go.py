@@ -1,0 +1,137 @@
+"""Letting go of what trials that have ended need no longer: which files, and the note they leave.
+
+A note in the trial's folder says what went and by which setting, for whoever looks for it later.
+It is written before the first file goes: what a kill in between leaves, the next look finds again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from pydantic import TypeAdapter, ValidationError
+
+from sweeper.standings.kept import Kept, may_go_on
+from sweeper.sweepfile.sections import Keep
+from sweeper.trial import Trial
+from trials.files import atomic_write
+
+Kind = Literal["checkpoints", "generators", "samples"]
+"""Of a file: the setting of `keep` that it stays or goes by."""
+
+NOTE = "let_go.json"
+CHECKPOINT = "checkpoint.pt"
+"""The one that a trainer writes, by its name in MLflow too."""
+
+_NEWEST, _BEFORE, _GENERATOR = "checkpoint.", "previous_checkpoint.", "generator."
+"""How the names of a trial's files begin; how they end is its trainer's matter."""
+_NOTES = TypeAdapter(dict[str, str])
+
+
+class Going(NamedTuple):
+    """A file that is to go: its `name` in the trial's folder, and the bytes that it takes."""
+
+    kind: Kind
+    name: str
+    size: int
+
+
+def goes(names: Iterable[str], trial: Trial, kept: Kept, keep: Keep) -> dict[str, Kind]:
+    """Those of a trial's files that need not stay, by their names; of one that may still go on,
+    none."""
+    if may_go_on(trial):
+        return {}
+    gone: list[tuple[str, Kind]] = []
+    if kept.checkpoints is not None:
+        gone.append((_BEFORE, "checkpoints"))  # nobody goes back behind an end
+        if trial.number not in kept.checkpoints:
+            gone.append((_NEWEST, "checkpoints"))
+    if kept.generators is not None and trial.number not in kept.generators:
+        gone.append((_GENERATOR, "generators"))
+    drawn = [one.samples for one in trial.evaluations] if keep.samples == "last" else []
+    found: dict[str, Kind] = {}
+    for name in names:
+        if name in drawn[:-1]:
+            found[name] = "samples"
+        for beginning, kind in gone:
+            if name.startswith(beginning):
+                found[name] = kind
+    return found
+
+
+def going(folder: Path, trial: Trial, kept: Kept, keep: Keep) -> list[Going]:
+    """What a trial has in its folder and need not keep."""
+    drawn = [one.samples for one in trial.evaluations if one.samples]
+    return list(_there(folder, goes((*_listed(folder), *drawn), trial, kept, keep)))
+
+
+def let_go(folder: Path, files: Iterable[Going], keep: Keep) -> None:
+    """Remove these files of a trial. What cannot be removed stays, and is found again."""
+    files = list(files)
+    if not files:
+        return
+    told = notes(folder) | {file.kind: str(getattr(keep, file.kind)) for file in files}
+    with contextlib.suppress(
+        OSError
+    ):  # a disk that is full is to have room, with a note or without
+        atomic_write(folder / NOTE, _NOTES.dump_json(told, indent=2) + b"\n")
+    for file in files:
+        with contextlib.suppress(OSError):
+            (folder / file.name).unlink(missing_ok=True)
+
+
+def notes(folder: Path) -> dict[str, str]:
+    """What a trial has let go of: kind → the setting by which; empty where that is nothing, or the
+    note is damaged."""
+    try:
+        return _NOTES.validate_json((folder / NOTE).read_bytes())
+    except (OSError, ValidationError):
+        return {}
+
+
+def why_gone(folder: Path, kind: Kind) -> str:
+    """That a trial has its checkpoint or its generator no longer, in a sentence; empty where it is
+    there, or never was."""
+    what, beginning = {
+        "checkpoints": ("its checkpoint", _NEWEST),
+        "generators": ("its generator", _GENERATOR),
+        "samples": ("every picture but the last", "\0"),
+    }[kind]
+    setting = notes(folder).get(kind)
+    if setting is None or any(name.startswith(beginning) for name in _listed(folder)):
+        return ""
+    return f"{what} was let go (keep.{kind}: {setting})"
+
+
+def told(folder: Path) -> list[str]:
+    """What a trial has no longer, each in a sentence."""
+    kinds: tuple[Kind, ...] = ("checkpoints", "generators", "samples")
+    return [sentence for kind in kinds if (sentence := why_gone(folder, kind))]
+
+
+def sizes(files: Iterable[Going]) -> Mapping[Kind, tuple[int, int]]:
+    """How many files of each kind, and how many bytes."""
+    counted: dict[Kind, tuple[int, int]] = {}
+    for file in files:
+        count, size = counted.get(file.kind, (0, 0))
+        counted[file.kind] = count + 1, size + file.size
+    return counted
+
+
+def _listed(folder: Path) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except OSError:
+        return []
+
+
+def _there(folder: Path, names: Mapping[str, Kind]) -> Iterator[Going]:
+    """Those of these files that are there, each inside the folder, whatever the study says."""
+    for name, kind in names.items():
+        path = folder / name
+        inside = ".." not in Path(name).parts and path.is_relative_to(folder)
+        if inside and path.is_file():
+            yield Going(kind, name, path.lstat().st_size)
