@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 export RAY_USAGE_STATS_ENABLED := 0
 export DO_NOT_TRACK := true
 
-.PHONY: quickstart test test-all chaos lint docs bench clean
+.PHONY: quickstart test test-all chaos lint docs bench bench-check bench-gpu clean
 
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -34,6 +34,7 @@ lint: $(STAMP)  ## style, types, the architecture, container files
 	$(BIN)/lint-imports
 	$(BIN)/hadolint docker/Dockerfile
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker/compose.yaml docker/compose.cuda.yaml
+	$(BIN)/kubernetes-validate --strict --quiet --no-warn docker/kubernetes/*.yaml
 
 docs: $(STAMP)  ## every page that is made from the code
 	$(BIN)/python -m sweeper.documentation
@@ -42,6 +43,12 @@ bench: $(STAMP)  ## what is claimed about speed, measured
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/training.py
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/evaluation.py
 	$(BIN)/python benchmarks/overhead.py
+
+bench-check: $(STAMP)  ## does any of it fall behind what was committed by more than 15 %
+	$(BIN)/python -m benchmarks.check
+
+bench-gpu: $(STAMP)  ## what a GPU is used for, where there is one, in ten minutes
+	$(BIN)/python -m benchmarks.gpu
 
 clean:
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

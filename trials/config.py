@@ -11,13 +11,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, cast
 
-from pydantic import (
-    ConfigDict,
-    Field,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-)
+from pydantic import ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from trials import catalogue
 from trials.data import AnyData, DataSource, has_test_split
@@ -34,6 +28,7 @@ from trials.networks.config import NetworksConfig, settled
 from trials.networks.plan import NetworkPlan
 from trials.optimization import OptimizersConfig
 from trials.part import PartConfig, use
+from trials.precision import PrecisionConfig
 from trials.presets import expand
 from trials.problems import Problem
 from trials.settings import Settings
@@ -85,6 +80,7 @@ class TrialConfig(Settings):
     critic_steps: int = Field(
         default=1, ge=1, le=100, description="discriminator steps for one generator step"
     )
+    precision: Annotated[PrecisionConfig, Role.SHAPES_WEIGHTS] = PrecisionConfig()
     steps: Annotated[int, Role.SHAPES_WEIGHTS] = Field(
         default=3000, ge=1, le=100_000_000, description="generator steps"
     )

@@ -1,10 +1,11 @@
-"""The device that a training runs on, and how much of its memory it has held."""
+"""The device that a training runs on: its memory, and what the host learns without waiting."""
 
 from __future__ import annotations
 
 import sys
 
 import torch
+from torch import Tensor
 
 
 def pick_device(name: str) -> torch.device:
@@ -12,6 +13,32 @@ def pick_device(name: str) -> torch.device:
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return torch.device(name)
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes of a GPU's memory that nobody holds now, other processes included."""
+    return torch.cuda.mem_get_info(device)[0]
+
+
+def wait_for(device: torch.device) -> None:
+    """Return when the device has done all that it was given to do."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+class OnItsWay:
+    """A scalar that is being copied to the host while the device goes on."""
+
+    def __init__(self, value: Tensor) -> None:
+        self._value = value.to("cpu", non_blocking=True)
+        on_gpu = value.device.type == "cuda"
+        self._copied = torch.cuda.current_stream(value.device).record_event() if on_gpu else None
+
+    def arrived(self) -> bool:
+        """Its value; waits for no more than what the device was given before it."""
+        if self._copied is not None:
+            self._copied.synchronize()
+        return bool(self._value)
 
 
 def peak_memory_mb(device: torch.device) -> float:

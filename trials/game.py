@@ -24,6 +24,7 @@ from trials.networks.config import NetworksConfig
 from trials.networks.plan import Judgement
 from trials.optimization import OptimizersConfig
 from trials.part import PartConfig
+from trials.precision import PrecisionConfig
 from trials.problems import Problem
 
 Made = TypeVar("Made")
@@ -114,6 +115,10 @@ class Trial(Protocol):
     @property
     def optimizer(self) -> OptimizersConfig:
         """Both players' optimisers."""
+
+    @property
+    def precision(self) -> PrecisionConfig:
+        """What the networks compute in while they train."""
 
     @property
     def batch_size(self) -> int:
@@ -230,6 +235,10 @@ class Game(Protocol):
 
     def score(self, seen: Tensor, labels: Tensor | None) -> Judgement:
         """The discriminator's judgement of images as it sees them."""
+
+    def exact(self) -> AbstractContextManager[None]:
+        """Inside, networks compute in float32, whatever the trial's precision: for what is
+        differentiated twice, as the gradient of a score is."""
 
     def border(self, round: Round) -> Tensor | float:
         """The score above which the discriminator takes an image of this round for real."""

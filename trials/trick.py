@@ -208,11 +208,11 @@ class Trick(Part):
         """Compute the generator's terms, by default by calling `compute`."""
         return compute()
 
-    def border(self, round: Round) -> Tensor:
+    def border(self, round: Round) -> Tensor | float:
         """The score above which the discriminator takes an image for real, where the loss does
         not centre the scores at 0: a scalar, or one a score, as each of several judges has its
         own. Its accuracy is counted from there."""
-        return torch.zeros(())
+        return 0.0
 
     def after_discriminator_step(self, game: Game, round: Round) -> None:
         """After the discriminator's optimiser has stepped."""

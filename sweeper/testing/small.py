@@ -10,7 +10,9 @@ import torch
 
 from trials import catalogue
 from trials.config import TrialConfig, load_config
+from trials.data import open_data
 from trials.engine.composed_game import ComposedGame
+from trials.engine.loop import Loop
 from trials.presets import merge
 from trials.state.streams import stream
 from trials.trainer import Training
@@ -36,12 +38,19 @@ def with_trick(trick: type[Trick], knobs: Mapping[str, Any] | None = None) -> di
     return merge(mapping, {"tricks": {trick.key: knobs}})
 
 
+def loop_of(mapping: Mapping[str, Any]) -> Loop:
+    """The loop of a mapping's training, with nothing that measures it."""
+    config = load_config(mapping)
+    data, device = open_data(config.data), torch.device("cpu")
+    return Loop(config, ComposedGame(config, config.build_tricks(), data, device))
+
+
 def small_config(**changes: Any) -> TrialConfig:
     """The small trial with changes."""
     return load_config(merge(SMALL, changes))
 
 
-def tensors_of(training: Training) -> dict[str, torch.Tensor]:
+def tensors_of(training: Training | Loop) -> dict[str, torch.Tensor]:
     """Everything a knob may change: both networks' weights, and samples as they are drawn."""
     game = training.game
     tensors = {f"g.{k}": v.clone() for k, v in game.generator.state_dict().items()}
@@ -57,9 +66,10 @@ def trick_of(game: ComposedGame, key: str) -> Any:
     return next(trick for trick in game.hooks.tricks if trick.key == key)
 
 
-def losses_of(training: Training) -> dict[str, float]:
+def losses_of(training: Training | Loop) -> dict[str, float]:
     """The mean loss terms of both players since they were asked for last."""
-    means = training.loop.probe.take()
+    loop = training.loop if isinstance(training, Training) else training
+    means = loop.probe.take()
     return {name: value for name, value in means.items() if name.startswith("loss/")}
 
 

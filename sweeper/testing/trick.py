@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import inspect
 import math
@@ -15,6 +16,7 @@ from sweeper.testing.promises import Broken, promise, require
 from sweeper.testing.small import (
     comparable,
     differ,
+    loop_of,
     losses_of,
     tensors_of,
     trained,
@@ -77,6 +79,36 @@ def trains_finite_and_resumes_bit_for_bit(trick: type[Trick], folder: Path) -> N
         == [comparable(evaluation.metrics) for evaluation in expected],
         "what was measured is different after resuming",
     )
+
+
+HALF = {"precision": {"dtype": "bfloat16", "channels_last": True}}
+NEAR = 0.02
+"""How far, at most, a loss term of a first step in bfloat16 is from that in float32, as a share of
+it, or of 1 where it is smaller."""
+
+
+@promise("trick")
+def trains_and_resumes_in_half_the_bits(trick: type[Trick], folder: Path) -> None:
+    """In bfloat16 its terms are those of float32 as far as 8 bits go, and it resumes as exactly."""
+    mapping = merge(with_trick(trick), HALF)
+    if problems_of(mapping):
+        return
+    # One after the other: dropout draws from torch's own stream, which they share.
+    expected = loop_of(with_trick(trick))
+    expected.run_to(1)
+    whole = loop_of(mapping)
+    whole.run_to(1)
+    state, real = copy.deepcopy(whole.game.state()), whole.real
+    truth = losses_of(expected)
+    for name, value in losses_of(whole).items():
+        far = abs(value - truth[name]) / max(1.0, abs(truth[name]))
+        require(far <= NEAR, f"{name} is {value} in bfloat16, and {truth[name]} in float32")
+    whole.run_to(2)
+    resumed = loop_of(mapping)
+    resumed.game.load_state(state)
+    resumed.real = real
+    resumed.run_to(2)
+    require(not differ(tensors_of(whole), tensors_of(resumed)), "it resumes to other weights")
 
 
 @promise("trick")

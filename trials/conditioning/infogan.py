@@ -84,7 +84,9 @@ class InfoGAN(Trick):
             chosen = torch.randint(
                 self.config.categories, (count,), generator=stream, device=z.device
             )
-            parts.append(F.one_hot(chosen, self.config.categories).to(z.dtype))
+            # Not torch's one_hot, which on a CPU reads whether every number is a class.
+            classes = torch.arange(self.config.categories, device=z.device)
+            parts.append((chosen[:, None] == classes).to(z.dtype))
         if self.config.continuous:
             shape = (count, self.config.continuous)
             parts.append(torch.rand(shape, generator=stream, device=z.device) * 2 - 1)

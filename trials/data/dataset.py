@@ -76,11 +76,15 @@ class Dataset:
         if device is not None:
             items = items.to(device, non_blocking=True)
             labels = None if labels is None else labels.to(device, non_blocking=True)
+        return self.prepared(items, augment), labels
+
+    def prepared(self, items: Tensor, augment: torch.Generator | None) -> Tensor:
+        """Stored items (n, …) as they are trained on, where they are: see `batch`."""
         if items.dtype == torch.uint8:
             items = to_unit(items)
             if self.flip and augment is not None:
                 items = mirrored(items, augment)
-        return items, labels
+        return items
 
     def to(self, device: torch.device | str) -> Dataset:
         """The same data held on `device`, where indexing them costs no transfer."""

@@ -16,16 +16,24 @@ class Order:
     on into the next, so that no item is ever left out and none comes more often than another.
 
     Its state is a few kilobytes however large the data: the generator as it was before the
-    current permutation was drawn, from which that permutation is drawn again.
+    current permutation was drawn, from which that permutation is drawn again. It is drawn by
+    `generator`, the same on every device, and moved once an epoch to where the data are.
     """
 
-    def __init__(self, count: int, batch_size: int, generator: torch.Generator) -> None:
+    def __init__(
+        self,
+        count: int,
+        batch_size: int,
+        generator: torch.Generator,
+        device: torch.device | str = "cpu",
+    ) -> None:
         if count < 1 or batch_size < 1:
             raise ValueError(f"count {count} and batch_size {batch_size} must be positive")
         self.count = count
         self.batch_size = batch_size
         self.epoch = 0
         self._generator = generator
+        self._device = device
         self._position: int
         self._permutation: torch.Tensor
         self._shuffle()
@@ -48,6 +56,14 @@ class Order:
             missing -= len(part)
             parts.append(part)
         return torch.cat(parts)  # type: ignore[return-value]
+
+    def coming(self) -> torch.LongTensor | None:
+        """The positions that `next` will give; None where they reach into an epoch that is not
+        drawn yet."""
+        end = self._position + self.batch_size
+        if end > self.count:
+            return None
+        return self._permutation[self._position : end]  # type: ignore[return-value]
 
     def state_dict(self) -> dict[str, Any]:
         """All that `load_state_dict` needs: plain integers and two uint8 tensors."""
@@ -78,5 +94,6 @@ class Order:
 
     def _shuffle(self) -> None:
         self._before = self._generator.get_state()
-        self._permutation = torch.randperm(self.count, generator=self._generator)
+        permutation = torch.randperm(self.count, generator=self._generator)
+        self._permutation = permutation.to(self._device)
         self._position = 0

@@ -79,7 +79,9 @@ class ComposedGame(Table):
     ) -> Tensor:
         """Images from z by the generator, or by another network of its kind."""
         network = network or self.generator
-        images = network(z, labels) if condition is None else network(z, labels, condition)
+        given = (z, labels) if condition is None else (z, labels, condition)
+        with self.arithmetic.networks():
+            images = network(*given)
         return self.hooks.finish(images, condition)
 
     def show(self, images: Tensor, real: bool) -> Tensor:
@@ -145,21 +147,28 @@ class ComposedGame(Table):
         `running`   those gathered in training (averaged weights have averaged ones)
         `standing`  those of seeded batches drawn from `network` itself
 
+        It computes in float32, however it was trained.
+
         Averaged weights with stale statistics change FID by a factor of two (Brock et al. 2018,
         arXiv:1809.11096; BigGAN-PyTorch), so the rule is explicit and goes into the protocol.
         """
+        with self.exact(), self._statistics_set(network):
+            yield network
+
+    @contextmanager
+    def _statistics_set(self, network: nn.Module) -> Iterator[None]:
         rules = self.trial.evaluation
         if rules.batch_statistics == "standing":
             draw = self.drawer(network, stream(self.device, self.trial.seed, "standing"))
             with standing_statistics(
                 network, lambda index: draw(rules.batch, None), rules.standing_batches
             ):
-                yield network
+                yield
             return
         training = network.training
         network.eval()
         try:
-            yield network
+            yield
         finally:
             network.train(training)
 
@@ -178,8 +187,8 @@ class ComposedGame(Table):
     def sampled(
         self, network: nn.Module, z: Tensor, labels: Tensor | None, noise: torch.Generator
     ) -> Tensor:
-        """Images of `network` for given z and labels, with every trick's say; where a generator
-        works on images, on random ones of the data."""
+        """Images of `network` for given z and labels, with every trick's say, in float32; where a
+        generator works on images, on random ones of the data."""
         condition = None
         if self.hooks.conditional:
             real, _ = self.random_batch(len(z), noise)
@@ -188,7 +197,8 @@ class ComposedGame(Table):
         def sample(z: Tensor, labels: Tensor | None) -> Tensor:
             return self.generate(z, labels, condition, network)
 
-        return self.hooks.sampler(self, sample)(z, labels)
+        with self.exact():
+            return self.hooks.sampler(self, sample)(z, labels)
 
     def begin_anew(self, seed: int, keep: str) -> None:
         """Another training inside this one: new weights of both players from `seed`, optimisers

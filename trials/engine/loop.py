@@ -22,6 +22,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from trials.devices import wait_for
 from trials.engine.composed_game import ComposedGame
 from trials.engine.probe import Probe
 from trials.game import Round, Terms, Trial
@@ -52,10 +53,13 @@ class Loop:
         return min(self.trial.steps, (self.game.step // every + 1) * every)
 
     def run_to(self, step: int) -> None:
-        """Train up to `step`; stops early where a number is not finite."""
+        """Train up to `step`; stops early once a number is known not to be finite."""
         started, before = time.perf_counter(), self.game.step
-        while self.game.step < step and self.probe.healthy:
-            self.play()
+        with self.game.arithmetic.steps():
+            while self.game.step < step and self.probe.healthy:
+                self.play()
+        self.probe.settle()
+        wait_for(self.game.device)
         seconds = time.perf_counter() - started
         trained = (self.game.step - before) * self.trial.batch_size
         self.images_per_second = trained / seconds if seconds > 0 else 0.0
@@ -72,6 +76,8 @@ class Loop:
             self.discriminator_step(probing)
         for _ in range(steps.generator):
             self.generator_step(probing)
+        if probing:
+            self.probe.turn()
         game.step += 1
 
     def discriminator_step(self, probing: bool) -> None:
@@ -86,7 +92,7 @@ class Loop:
                 fake = game.generate(z_part, fake_y, condition)
             round = Round("discriminator", x, y, z_part, fake_y, fake, condition)
             self._descend("discriminator", game.discriminator_loss(round))
-        optimizer.step()
+        game.arithmetic.step("discriminator", optimizer)
         if probing:
             self.probe.discriminator(round)
         game.hooks.after_discriminator_step(game, round)
@@ -106,7 +112,7 @@ class Loop:
                 fake = game.generate(z_part, fake_y, condition)
                 round = Round("generator", x, y, z_part, fake_y, fake, condition)
                 self._descend("generator", game.generator_loss(round))
-        optimizer.step()
+        game.arithmetic.step("generator", optimizer)
         if probing:
             self.probe.generator()
         game.hooks.after_generator_step(game, round)
@@ -134,7 +140,8 @@ class Loop:
             if len(terms) > 1
             else next(iter(terms.values()))
         )
-        (loss / self.trial.accumulate if self.trial.accumulate > 1 else loss).backward()  # type: ignore[no-untyped-call]
+        parts = self.trial.accumulate
+        self.game.arithmetic.descend(player, loss / parts if parts > 1 else loss)
         self.probe.terms(player, terms)
 
     def _set_rates(self) -> None:

@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from trials.devices import OnItsWay
 from trials.engine.composed_game import ComposedGame
 from trials.game import Round, Terms
 
 
 class Probe:
     """Running means by name since the last `take`, kept on the device, and whether every
-    number that was looked at is finite (`healthy`)."""
+    number that was looked at is finite (`healthy`).
+
+    Looking copies nothing to the host. Whether all is well it learns one look later, at `turn`,
+    when the device has long got there; `settle` waits for what is known by now.
+    """
 
     def __init__(self, game: ComposedGame) -> None:
-        self.healthy = True
         self._game = game
         self._means = RunningMeans()
+        self._begin(True)
+
+    def _begin(self, healthy: bool) -> None:
+        self.healthy = healthy
+        self._finite = torch.tensor(healthy, device=self._game.device)
+        self._asked: OnItsWay | None = None
 
     def terms(self, player: str, terms: Terms) -> None:
         """Note a player's loss terms; does not wait for the device."""
@@ -41,13 +51,34 @@ class Probe:
                 "gradient_norm/discriminator": norm,
             },
         )
-        self.healthy = self.healthy and bool(torch.isfinite(norm + r.sum() + f.sum()))
+        scores = r.sum() + f.sum()
+        self._look(scores if self._scaled else norm + scores)
 
     def generator(self) -> None:
         """Look at the gradients that the generator's step was taken on."""
         norm = gradient_norm(self._game.generator)
         self._means.add("gradient_norm/", {"generator": norm})
-        self.healthy = self.healthy and bool(torch.isfinite(norm))
+        if not self._scaled:
+            self._look(norm)
+
+    def _look(self, number: Tensor) -> None:
+        self._finite = self._finite & torch.isfinite(number)
+
+    @property
+    def _scaled(self) -> bool:
+        """Whether a gradient that is not finite leaves its step out, and is no bad sign."""
+        return bool(self._game.arithmetic.scalers)
+
+    def turn(self) -> None:
+        """After a round that was looked at: what the one before it has shown is known now."""
+        if self._asked is not None:
+            self.healthy = self._asked.arrived()
+        self._asked = OnItsWay(self._finite)
+
+    def settle(self) -> None:
+        """Wait for all that has been looked at."""
+        self.healthy = OnItsWay(self._finite).arrived()
+        self._asked = None
 
     def take(self) -> dict[str, float]:
         """The means since the last time, and each layer's gradient norm in the last step."""
@@ -59,12 +90,13 @@ class Probe:
 
     def state(self) -> dict[str, Any]:
         """The means as far as they are, and whether all is well."""
+        self.settle()
         return {"meter": self._means.state(), "healthy": self.healthy}
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Take back what `state` gave."""
         self._means.load_state(state["meter"], self._game.device)
-        self.healthy = state["healthy"]
+        self._begin(state["healthy"])
 
 
 class RunningMeans:
@@ -88,7 +120,8 @@ class RunningMeans:
 
     def take(self) -> dict[str, float]:
         """The means so far; then start over."""
-        means = {name: float(total) / self._counts[name] for name, total in self._sums.items()}
+        totals = dict(zip(self._sums, read(self._sums.values()), strict=True))
+        means = {name: total / self._counts[name] for name, total in totals.items()}
         self._sums, self._counts = {}, {}
         return means
 
@@ -102,21 +135,31 @@ class RunningMeans:
         self._counts = dict(state["counts"])
 
 
+def read(scalars: Iterable[Tensor]) -> list[float]:
+    """The values of scalar tensors, copied to the host at once."""
+    values = [scalar.double() for scalar in scalars]
+    numbers: list[float] = torch.stack(values).tolist() if values else []
+    return numbers
+
+
 def gradient_norm(network: nn.Module) -> Tensor:
     """‖∇θ‖₂ over all weights whose gradient is there, a scalar."""
     gradients = [p.grad for p in network.parameters() if p.grad is not None]
     if not gradients:
-        return torch.zeros(())
+        return torch.zeros((), device=next(network.parameters()).device)
     norm: Tensor = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
     return norm
 
 
 def layer_gradient_norms(network: nn.Module) -> dict[str, float]:
     """‖∇θ‖₂ of each layer by its name in the network."""
+    norms = {
+        name: torch.linalg.vector_norm(parameter.grad)
+        for name, parameter in network.named_parameters()
+        if parameter.grad is not None
+    }
     squares: dict[str, float] = {}
-    for name, parameter in network.named_parameters():
-        if parameter.grad is not None:
-            layer = name.replace(".parametrizations.weight.original", "").rsplit(".", 1)[0]
-            norm = float(torch.linalg.vector_norm(parameter.grad))
-            squares[layer] = squares.get(layer, 0.0) + norm**2
+    for name, norm in zip(norms, read(norms.values()), strict=True):
+        layer = name.replace(".parametrizations.weight.original", "").rsplit(".", 1)[0]
+        squares[layer] = squares.get(layer, 0.0) + norm**2
     return {layer: total**0.5 for layer, total in squares.items()}

@@ -6,7 +6,7 @@ Knows no trick. What tricks make of it is `trials.engine.composed_game`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import torch
@@ -14,10 +14,12 @@ from torch import Tensor, nn
 
 from trials.data.dataset import Dataset
 from trials.data.order import Order
+from trials.data.supply import supply_of
 from trials.errors import StaleCheckpointError
 from trials.game import Made, Trial
 from trials.networks.build import build
 from trials.networks.plan import Judgement, NetworkPlan, label_a_pack
+from trials.precision import Arithmetic
 from trials.state.streams import Streams, derive
 
 
@@ -41,13 +43,15 @@ class Table:
         self.step = 0
         self.streams = Streams(trial.seed, device)
         generator, discriminator = self._new_networks(derive(trial.seed, "weights"))
-        self.generator = generator.to(device)
-        self.discriminator = discriminator.to(device)
+        self.arithmetic = Arithmetic(trial.precision, device)
+        self.generator = self.arithmetic.placed(generator)
+        self.discriminator = self.arithmetic.placed(discriminator)
         self.optimizers = {
             name: settings.part(settings).build(getattr(self, name).parameters())
             for name, settings in trial.optimizer
         }
-        self._order = Order(len(dataset), trial.batch_size, self.streams.data)
+        self._supply = supply_of(dataset, device)
+        self._order = Order(len(dataset), trial.batch_size, self.streams.data, self._supply.where)
         self._discriminator_parameters = list(self.discriminator.parameters())
         torch.manual_seed(derive(trial.seed, "global"))
 
@@ -63,28 +67,33 @@ class Table:
 
     def real_batch(self) -> tuple[Tensor, Tensor | None]:
         """The next batch of the data in their seeded order: (N, C, H, W) or (N, D), and labels."""
-        images, labels = self.dataset.batch(
-            self._order.next(), device=self.device, augment=self.streams.augmentation
-        )
+        images, labels = self._supply.next(self._order, self.streams.augmentation)
         return images, labels if self.labelled else None
 
     def random_batch(self, count: int, stream: torch.Generator) -> tuple[Tensor, Tensor | None]:
         """`count` random real images with their labels, outside the order of training."""
         chosen = torch.randint(len(self.dataset), (count,), generator=stream, device=stream.device)
-        images, labels = self.dataset.batch(chosen, device=self.device)
+        images, labels = self._supply.at(chosen)
         return images, labels if self.labelled else None
 
     def random_labels(self, count: int, stream: torch.Generator) -> Tensor | None:
         """Labels of `count` random data points, or None where labels are not used."""
-        if not self.labelled or self.dataset.labels is None:
+        labels = self._supply.labels
+        if not self.labelled or labels is None:
             return None
         chosen = torch.randint(len(self.dataset), (count,), generator=stream, device=stream.device)
-        return self.dataset.labels[chosen.cpu()].to(self.device)
+        return labels.index_select(0, chosen.to(self.device))
 
     def score(self, seen: Tensor, labels: Tensor | None) -> Judgement:
         """The discriminator's judgement of images, or packs of them, as it sees them."""
-        judgement: Judgement = self.discriminator(seen, label_a_pack(labels, len(seen)))
+        with self.arithmetic.networks():
+            judgement: Judgement = self.discriminator(seen, label_a_pack(labels, len(seen)))
         return judgement
+
+    def exact(self) -> AbstractContextManager[None]:
+        """Inside, networks compute in float32, whatever the trial's precision: for what is
+        differentiated twice, as the gradient of a score is."""
+        return self.arithmetic.exact()
 
     def judged_with(self, tensors: Mapping[str, Tensor], compute: Callable[[], Made]) -> Made:
         """What `compute` gives while the discriminator has these weights and buffers, by name,
@@ -145,6 +154,7 @@ class Table:
             "optimizers": {name: o.state_dict() for name, o in self.optimizers.items()},
             "streams": self.streams.state(),
             "order": self._order.state_dict(),
+            **self.arithmetic.state(),
         }
 
     def load_state(self, state: Mapping[str, Any]) -> None:
@@ -164,6 +174,7 @@ class Table:
         self.discriminator.load_state_dict(state["discriminator"])
         for name, optimizer in self.optimizers.items():
             optimizer.load_state_dict(state["optimizers"][name])
+        self.arithmetic.load_state(state)
         self._order.load_state_dict(state["order"])
         self.streams.load_state(state["streams"])
 

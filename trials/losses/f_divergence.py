@@ -83,5 +83,5 @@ class FDivergence(AdversarialLoss):
             return -conjugate(round.f).mean()
         return -activation(round.f).mean()
 
-    def border(self, round: Round) -> Tensor:
-        return torch.tensor(BORDERS.get(self.config.divergence, 0.0))
+    def border(self, round: Round) -> float:
+        return BORDERS.get(self.config.divergence, 0.0)

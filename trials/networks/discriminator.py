@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from trials.networks.generator import ClassVector
+from trials.networks.layers.exact import whole
 from trials.networks.layers.factory import LayerFactory
 from trials.networks.layers.virtual_batch import ReferenceBatch
 from trials.networks.plan import DiscriminatorPlan, Judgement
@@ -98,7 +99,7 @@ class Discriminator(nn.Module):
     def _judge(self, x: Tensor, labels: Tensor | None = None) -> Judgement:
         if self.entry is not None:
             x = self.entry(x, labels)
-        features = self.trunk(x)
+        features = whole(self.trunk(x))
         score = self.score(features).squeeze(1)
         if self.projection is not None:
             if labels is None:

@@ -77,7 +77,8 @@ class ZeroCentredPenalty(Trick):
             shown = round.seen_real if self.real else round.seen_fake
             assert shown is not None
             images = seen = watched(shown)
-        scores = game.score(seen, labels).score
+        with game.exact():
+            scores = game.score(seen, labels).score
         # Of samples that are judged together, as in a pack, a judgement's gradient is in all of
         # them.
         gradients = score_gradients(scores, images, round.judges).reshape(len(scores), -1)

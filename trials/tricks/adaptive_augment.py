@@ -106,11 +106,12 @@ class AdaptiveAugment(Trick):
         self._begin()  # a reference batch is seen before anything is prepared
 
     def prepare(self, game: Game) -> None:
+        self.device = game.device
         self._begin()
 
     def _begin(self) -> None:
         self.p: float = self.config.initial
-        self.signs: list[float] = []  # of the steps since p was changed
+        self.signs: list[Tensor] = []  # of the steps since p was changed, scalars
         self.parts: list[Tensor] = []  # of the parts of the step that is being taken
 
     def steps(self, game: Game, steps: Steps) -> Steps:
@@ -133,10 +134,11 @@ class AdaptiveAugment(Trick):
     def after_discriminator_step(self, game: Game, round: Round) -> None:
         if self.config.rise_to is not None:
             return
-        self.signs.append(float(torch.stack(self.parts).mean()))
+        self.signs.append(torch.stack(self.parts).mean())
         self.parts = []
         if len(self.signs) == self.config.interval:
-            sign = sum(self.signs) / len(self.signs)
+            # p decides what is drawn at all, so the host has to know it.
+            sign = sum(torch.stack(self.signs).tolist()) / len(self.signs)
             images = self.config.interval * self.trial.batch_size
             self.p = next_p(self.p, sign, self.config.target, images, self.config.ramp)
             self.signs = []
@@ -148,5 +150,6 @@ class AdaptiveAugment(Trick):
         return {"p": self.p, "signs": list(self.signs), "parts": list(self.parts)}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        self.p, self.signs = state["p"], list(state["signs"])
+        self.p = state["p"]
+        self.signs = [torch.as_tensor(sign, device=self.device) for sign in state["signs"]]
         self.parts = list(state["parts"])

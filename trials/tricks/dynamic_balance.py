@@ -38,10 +38,6 @@ def balanced(steps: Steps, leader: Literal["discriminator", "generator", ""], mo
     return steps
 
 
-def _size(loss: float | None) -> float | None:
-    return None if loss is None else abs(loss)
-
-
 class DynamicBalance(Trick):
     """Gives the loser more steps."""
 
@@ -79,8 +75,9 @@ class DynamicBalance(Trick):
             )
 
     def prepare(self, game: Game) -> None:
+        self.device = game.device
         self.now = Steps(self.trial.critic_steps, 1)
-        self.averages: dict[str, float] = {}
+        self.averages: dict[str, Tensor] = {}  # float64 scalars, read between rounds alone
         self.parts: dict[str, list[Tensor]] = {}  # what is averaged, of a step's parts
         self.rounds = 0
         self.taken = [0, 0, 0]
@@ -97,12 +94,13 @@ class DynamicBalance(Trick):
         return self.now
 
     def _leader(self) -> Literal["discriminator", "generator", ""]:
+        averages = {name: float(average) for name, average in self.averages.items()}
         if self.config.by == "accuracy":
-            accuracy = self.averages.get("accuracy")
+            accuracy = averages.get("accuracy")
             if accuracy is None or self.config.low <= accuracy <= self.config.high:
                 return ""
             return "discriminator" if accuracy > self.config.high else "generator"
-        judge, maker = self.averages.get("discriminator"), self.averages.get("generator")
+        judge, maker = averages.get("discriminator"), averages.get("generator")
         if judge is None or maker is None:
             return ""
         if judge * self.config.band < maker:
@@ -112,14 +110,13 @@ class DynamicBalance(Trick):
     def _gather(self, name: str, value: Tensor) -> None:
         self.parts.setdefault(name, []).append(value.detach())
 
-    def _take(self, name: str) -> float | None:
-        """The mean over a step's parts; None where the memory was reset since."""
+    def _average(self, name: str) -> None:
+        """Take in the mean over a step's parts, of losses its size; nothing where the memory was
+        reset since."""
         parts = self.parts.pop(name, None)
-        return float(torch.stack(parts).mean()) if parts else None
-
-    def _average(self, name: str, value: float | None) -> None:
-        if value is None:
+        if not parts:
             return
+        value = torch.stack(parts).mean().double().abs()
         old, m = self.averages.get(name, value), self.config.momentum
         self.averages[name] = m * old + (1 - m) * value
 
@@ -134,11 +131,11 @@ class DynamicBalance(Trick):
         return terms
 
     def after_discriminator_step(self, game: Game, round: Round) -> None:
-        self._average("accuracy", self._take("accuracy"))
-        self._average("discriminator", _size(self._take("discriminator")))
+        self._average("accuracy")
+        self._average("discriminator")
 
     def after_generator_step(self, game: Game, round: Round) -> None:
-        self._average("generator", _size(self._take("generator")))
+        self._average("generator")
 
     def signals(self, game: Game) -> dict[str, float]:
         judge, maker, rounds = self.taken
@@ -150,7 +147,7 @@ class DynamicBalance(Trick):
     def state(self) -> dict[str, Any]:
         return {
             "now": list(self.now),
-            "averages": self.averages,
+            "averages": dict(self.averages),
             "parts": {name: list(parts) for name, parts in self.parts.items()},
             "rounds": self.rounds,
             "taken": self.taken,
@@ -158,6 +155,9 @@ class DynamicBalance(Trick):
 
     def load_state(self, state: dict[str, Any]) -> None:
         self.now = Steps(*state["now"])
-        self.averages = dict(state["averages"])
+        self.averages = {  # plain numbers in checkpoints of version 0.1
+            name: torch.as_tensor(average, dtype=torch.float64, device=self.device)
+            for name, average in state["averages"].items()
+        }
         self.parts = {name: list(parts) for name, parts in state["parts"].items()}
         self.rounds, self.taken = state["rounds"], list(state["taken"])

@@ -64,7 +64,8 @@ class GradientPenalty(Trick):
         stream = game.streams.augmentation
         epsilon = torch.rand(len(real), generator=stream, device=real.device, dtype=real.dtype)
         mixed = watched(interpolate(real, fake, epsilon))
-        scores = game.score(mixed, round.labels).score
+        with game.exact():
+            scores = game.score(mixed, round.labels).score
         norms = sample_norms(score_gradients(scores, mixed, round.judges))
         value = penalty(norms, self.config.target, self.config.one_sided)
         return {**terms, "gradient_penalty": self.config.weight * round.judges * value}

@@ -56,5 +56,7 @@ class LabelFlipping(Trick):
             fade = Decay.named(self.config.schedule)
             probability *= fade.left(share, 0.0) if share < 1 else 0.0
         flipped = flips(len(round.r), probability, game.streams.augmentation)
-        truth = torch.as_tensor(round.real_target, dtype=round.r.dtype, device=round.r.device)
+        truth = round.real_target
+        if not isinstance(truth, Tensor):
+            truth = torch.full_like(round.r, truth)
         round.real_target = torch.where(flipped, torch.zeros_like(truth), truth)

@@ -15,16 +15,26 @@ from __future__ import annotations
 from dataclasses import replace
 
 from torch import nn
-from torch.nn.utils.parametrizations import spectral_norm
+from torch.nn.utils.parametrizations import _SpectralNorm
+from torch.nn.utils.parametrize import register_parametrization
 
+from trials.networks.layers.exact import exact
 from trials.networks.plan import LayerInfo, NetworkPlan
 from trials.part import PartConfig, knob
 from trials.trick import Trick
 
 
+class _ExactSpectralNorm(_SpectralNorm):
+    """Iterates in float32 in whatever a network computes."""
+
+    forward = exact(_SpectralNorm.forward)
+
+
 def normalised(layer: nn.Module, iterations: int) -> nn.Module:
     """`layer` with its weight divided by its largest singular value."""
-    return spectral_norm(layer, n_power_iterations=iterations)
+    outputs = 1 if isinstance(layer, nn.ConvTranspose2d) else 0  # where the matrix has its rows
+    norm = _ExactSpectralNorm(layer.weight, iterations, outputs)  # type: ignore[arg-type]
+    return register_parametrization(layer, "weight", norm)
 
 
 class SpectralNorm(Trick):

@@ -28,11 +28,12 @@ from trials.trick import Trick
 
 
 class Moments(NamedTuple):
-    """What Adam remembers of gradients (P,): m, v, and how many steps they come from."""
+    """What Adam remembers of gradients (P,): m, v, and how many steps they come from, a float64
+    scalar where they are."""
 
     first: Tensor
     second: Tensor
-    steps: int
+    steps: Tensor
 
 
 def descended(theta: Tensor, gradient: Tensor, lr: float) -> Tensor:
@@ -66,8 +67,9 @@ def moments_of(optimizer: torch.optim.Optimizer, network: nn.Module) -> Moments:
         ]
         return flat(values).clone()
 
-    steps = next((int(state["step"]) for state in states if "exp_avg" in state), 0)
-    return Moments(joined("exp_avg"), joined("exp_avg_sq"), steps)
+    none = torch.zeros((), device=weights[0].device)
+    steps: Tensor = next((state["step"] for state in states if "exp_avg" in state), none)
+    return Moments(joined("exp_avg"), joined("exp_avg_sq"), steps.double())
 
 
 def flat(values: list[Tensor]) -> Tensor:
@@ -109,14 +111,16 @@ class Unrolled(Trick):
         buffers = {name: buffer.clone() for name, buffer in game.discriminator.named_buffers()}
         step = self._stepper(game)
         theta = flat(list(own.values())).requires_grad_(True)
-        with game.memories_kept():
-            for _ in range(self.config.steps):
-                loss = game.judged_with(
-                    {**shaped(theta, own), **buffers}, lambda: self._discriminator_loss(game, round)
-                )
-                (gradient,) = torch.autograd.grad(loss, theta, create_graph=True)
-                theta = step(theta, gradient)
-        return game.judged_with({**shaped(theta, own), **buffers}, compute)
+        with game.exact():  # the graph of each step is differentiated again
+            with game.memories_kept():
+                for _ in range(self.config.steps):
+                    loss = game.judged_with(
+                        {**shaped(theta, own), **buffers},
+                        lambda: self._discriminator_loss(game, round),
+                    )
+                    (gradient,) = torch.autograd.grad(loss, theta, create_graph=True)
+                    theta = step(theta, gradient)
+            return game.judged_with({**shaped(theta, own), **buffers}, compute)
 
     def _stepper(self, game: Game) -> Callable[[Tensor, Tensor], Tensor]:
         """(weights, gradient) → the weights after one more imagined step."""

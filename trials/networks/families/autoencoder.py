@@ -29,6 +29,7 @@ from trials.networks.discriminator import (
 )
 from trials.networks.families import dcgan, mlp
 from trials.networks.family import SMALLEST, Family, PlayerKnobs
+from trials.networks.layers.exact import whole
 from trials.networks.layers.factory import LayerFactory
 from trials.networks.layers.virtual_batch import ReferenceBatch
 from trials.networks.plan import DiscriminatorPlan, GeneratorPlan, Judgement
@@ -62,7 +63,7 @@ class AutoencoderDiscriminator(nn.Module):
 
     def _judge(self, x: Tensor, labels: Tensor | None = None) -> Judgement:
         seen = x if self.entry is None else self.entry(x, labels)
-        code = self.encoder(seen)
+        code = whole(self.encoder(seen))
         again = self.decoder(code)
         score = -(again - x).square().flatten(1).mean(1)
         return Judgement(score, code, read_heads(self.heads, code), again)

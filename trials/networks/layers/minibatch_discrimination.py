@@ -13,6 +13,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from trials.networks.layers.exact import exact
 from trials.networks.layers.factory import StartedLinear
 
 
@@ -36,6 +37,7 @@ class MinibatchDiscrimination(nn.Module):
         self.project = StartedLinear(features, kernels * dimensions, bias=False)
         nn.init.normal_(self.project.weight, 0.0, features**-0.5)
 
+    @exact
     def forward(self, features: Tensor) -> Tensor:
         projected = self.project(features).view(-1, self.kernels, self.dimensions)
         return torch.cat([features, similarities(projected)], 1)

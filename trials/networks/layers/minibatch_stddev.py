@@ -10,6 +10,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from trials.networks.layers.exact import exact_inside
+
 
 def group_deviation(x: Tensor, groups: int, eps: float = 1e-8) -> Tensor:
     """(N, C, H, W) → (groups,), one number a group; sample i is in group i mod groups."""
@@ -29,6 +31,7 @@ class MinibatchStddev(nn.Module):
         super().__init__()
         self.group = group
 
+    @exact_inside
     def forward(self, x: Tensor) -> Tensor:
         count, _, height, width = x.shape
         groups = max(1, count // self.group)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from trials.networks.layers.coded import Coded
+from trials.networks.layers.exact import exact_inside
 from trials.networks.layers.switchable import SwitchableNorm
 from trials.networks.layers.virtual_batch import VirtualBatchNorm
 
@@ -23,6 +24,7 @@ class PixelNorm(nn.Module):
         super().__init__()
         self.eps = eps
 
+    @exact_inside
     def forward(self, x: Tensor) -> Tensor:
         return x * torch.rsqrt(x.square().mean(1, keepdim=True) + self.eps)
 
@@ -45,7 +47,7 @@ class ConditionalNorm(Coded):
         """(N, C, …), (N, K) → (N, C, …)."""
         if self.norm is not None:
             x = self.norm(x)
-        gain, bias = self.gain(code) + 1, self.bias(code)
+        gain, bias = (self.gain(code) + 1).to(x.dtype), self.bias(code).to(x.dtype)
         if x.dim() > 2:
             gain, bias = gain[:, :, None, None], bias[:, :, None, None]
         return torch.addcmul(bias, x, gain)

@@ -14,6 +14,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from trials.networks.layers.exact import exact_inside
+
 
 class SwitchableNorm(nn.Module):
     """(N, C, H, W) → the same; or (N, C), where layer and batch statistics are all there are.
@@ -46,6 +48,7 @@ class SwitchableNorm(nn.Module):
         self.register_buffer("running_mean", torch.zeros(channels))
         self.register_buffer("running_square", torch.ones(channels))
 
+    @exact_inside
     def forward(self, x: Tensor) -> Tensor:
         flat = x.flatten(2) if self.spatial else x.unsqueeze(2)
         # μ_in, σ²_in: (N, C, 1); the second moment is what averages over channels and batch.

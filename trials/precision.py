@@ -1,0 +1,119 @@
+"""What the networks of a training compute in: the settings, and what follows from them.
+
+Half the bits take half the memory and a multiple of the speed on hardware that has them. Only the
+networks' convolutions and linear maps are computed so. Weights, their moments and averages, losses,
+penalties and whatever is differentiated twice, statistics, softmaxes, power iterations and the last
+layer of either player stay in float32 (`trials.networks.layers.exact`), and so does every network
+that is evaluated: how a generator is measured does not depend on how it was trained.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from trials.settings import Settings
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+TF32: Mapping[bool, str] = {True: "tf32", False: "ieee"}
+"""What torch calls the two ways to multiply float32 on a tensor core."""
+
+
+class PrecisionConfig(Settings):
+    """What the networks compute in while they train."""
+
+    dtype: Literal["float32", "bfloat16", "float16"] = Field(
+        default="float32", description="of convolutions and linear maps; float16 scales its losses"
+    )
+    tf32: bool = Field(
+        default=False, description="float32 may lose 13 of its bits on NVIDIA's tensor cores"
+    )
+    channels_last: bool = Field(
+        default=False, description="channels lie beside each other in memory, as tensor cores like"
+    )
+
+
+class Arithmetic:
+    """The precision of one training on one device."""
+
+    def __init__(self, precision: PrecisionConfig, device: torch.device) -> None:
+        self._precision = precision
+        self._device = device
+        self._exact = precision.dtype == "float32"
+        self.scalers: dict[str, torch.amp.GradScaler] = {}
+        """By player where losses are scaled, so that small gradients do not vanish in float16."""
+        if precision.dtype == "float16":
+            for player in ("generator", "discriminator"):
+                self.scalers[player] = torch.amp.GradScaler(device.type)
+
+    def placed(self, network: nn.Module) -> nn.Module:
+        """A new network on the device, its weights laid out as they are asked for."""
+        if self._precision.channels_last:
+            return network.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+        return network.to(self._device)
+
+    def networks(self) -> AbstractContextManager[Any]:
+        """Inside, networks compute in the trial's precision; not around losses."""
+        if self._exact:
+            return nullcontext()
+        return torch.autocast(self._device.type, dtype=DTYPES[self._precision.dtype])
+
+    @contextmanager
+    def exact(self) -> Iterator[None]:
+        """Inside, networks compute in float32."""
+        before, self._exact = self._exact, True
+        try:
+            yield
+        finally:
+            self._exact = before
+
+    @contextmanager
+    def steps(self) -> Iterator[None]:
+        """Inside, a GPU multiplies float32 as the trial says, and afterwards as before: extractors
+        and other trainings in this process have their own way."""
+        if self._device.type != "cuda":
+            yield
+            return
+        products: Any = (torch.backends.cuda.matmul, torch.backends.cudnn.conv)  # type: ignore[attr-defined]
+        before = [product.fp32_precision for product in products]
+        try:
+            for product in products:
+                product.fp32_precision = TF32[self._precision.tf32]
+            yield
+        finally:
+            for product, way in zip(products, before, strict=True):
+                product.fp32_precision = way
+
+    def descend(self, player: str, loss: Tensor) -> None:
+        """Add the gradients of a player's loss, a scalar, to those of its weights."""
+        scaler = self.scalers.get(player)
+        (loss if scaler is None else scaler.scale(loss)).backward()  # type: ignore[no-untyped-call]
+
+    def step(self, player: str, optimizer: torch.optim.Optimizer) -> None:
+        """Let a player's optimiser take its step on the gradients that are there.
+
+        A step whose scaled gradients overflow is left out, and the scale halved.
+        """
+        scaler = self.scalers.get(player)
+        if scaler is None:
+            optimizer.step()
+            return
+        scaler.unscale_(optimizer)  # before: whoever looks at gradients sees them as they are
+        scaler.step(optimizer)
+        scaler.update()
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint must hold: nothing where no loss is scaled."""
+        scales = {player: scaler.state_dict() for player, scaler in self.scalers.items()}
+        return {"scalers": scales} if scales else {}
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Take back what `state` gave."""
+        for player, scaler in self.scalers.items():
+            scaler.load_state_dict(state["scalers"][player])
