@@ -133,7 +133,8 @@ def says_whether_a_step_with_it_can_be_captured(trick: type[Trick], folder: Path
             return
         require(
             trick.not_capturable or not found,
-            f"a step with {knobs or 'its defaults'} cannot be captured: {'; '.join(found)}",
+            f"a step with {knobs or 'its defaults'} cannot be captured, and it does not say so in"
+            f" `not_capturable`: {'; '.join(found)}",
         )
     require(not trick.not_capturable, "it can be captured after all: `not_capturable` is wrong")
 
