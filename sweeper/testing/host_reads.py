@@ -53,9 +53,9 @@ class HostReads:
         torch.from_numpy = self._noted_from_numpy
         return self
 
-    def _noted_from_numpy(self, array: Any) -> Tensor:
+    def _noted_from_numpy(self, ndarray: Any) -> Tensor:
         self._note(READS[torch.tensor])
-        return self._from_numpy(array)
+        return self._from_numpy(ndarray)
 
     def __exit__(
         self,
