@@ -34,6 +34,7 @@ lint: $(STAMP)  ## style, types, the architecture, container files
 	$(BIN)/lint-imports
 	$(BIN)/hadolint docker/Dockerfile
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker/compose.yaml docker/compose.cuda.yaml
+	$(BIN)/kubernetes-validate --strict --quiet --no-warn docker/kubernetes/*.yaml
 
 docs: $(STAMP)  ## every page that is made from the code
 	$(BIN)/python -m sweeper.documentation

@@ -218,7 +218,10 @@ def with_absolute_paths(base: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _absolute_at(keys: Sequence[str], value: Any) -> Any:
+    from trials.urls import Url, read_path
+
     if not keys:
-        return str(Path(value).expanduser().absolute())
+        path = read_path(value)
+        return str(path if isinstance(path, Url) else Path(path).expanduser().absolute())
     first, *rest = keys
     return {**value, first: _absolute_at(rest, value[first])}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -10,33 +11,43 @@ from typing import Any
 from sweeper.home import SweepFolder
 from sweeper.wording import in_bytes
 
+PATIENCE = 0.3
+"""Seconds: thousands of trials on a local disk, fewer on one that is far away."""
+
 
 @dataclass(frozen=True)
 class Disk:
-    """Bytes of a sweep's files, all of them and those of its trials by what they are."""
+    """Bytes of a sweep's files, all of them and those of its trials by what they are. Where they
+    are not the `whole`, there are more: whoever asked would not wait for them."""
 
     total: int
     checkpoints: int
     generators: int
     samples: int
+    whole: bool = True
 
     def in_words(self) -> str:
         """`2.1 GB: checkpoints 1.8 GB, generators 270 MB, samples 31 MB`; the largest first."""
-        kinds = {kind: size for kind, size in asdict(self).items() if kind != "total" and size}
+        kinds = {kind: getattr(self, kind) for kind in ("checkpoints", "generators", "samples")}
         told = sorted(kinds.items(), key=lambda item: -item[1])
-        parts = ", ".join(f"{kind} {in_bytes(size)}" for kind, size in told)
-        return in_bytes(self.total) + (f": {parts}" if parts else "")
+        parts = ", ".join(f"{kind} {in_bytes(size)}" for kind, size in told if size)
+        total = ("" if self.whole else "more than ") + in_bytes(self.total)
+        return total + (f": {parts}" if parts else "")
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for programs."""
         return asdict(self)
 
 
-def disk_of(folder: SweepFolder) -> Disk:
-    """What the folder of a sweep takes now, while it may run. What goes meanwhile is left out."""
-    sizes = {"total": 0, "checkpoints": 0, "generators": 0, "samples": 0}
+def disk_of(folder: SweepFolder, patience: float = PATIENCE) -> Disk:
+    """What the folder of a sweep takes now, while it may run; or at least what is found within so
+    many seconds. What goes meanwhile is left out."""
+    end = time.monotonic() + patience
+    sizes: dict[str, Any] = {"total": 0, "checkpoints": 0, "generators": 0, "samples": 0}
     seen: set[int] = set()
-    for entry in _files(str(folder.path)):
+    for count, entry in enumerate(_files(str(folder.path))):
+        if count % 100 == 99 and time.monotonic() > end:
+            return Disk(**sizes, whole=False)
         try:
             facts = entry.stat(follow_symlinks=False)
         except OSError:

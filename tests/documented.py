@@ -20,6 +20,8 @@ ELSEWHERE: Mapping[str, str] = {
     "pip install": "fetches packages",
     "sweeper extractor train": "trains for a while: tests/unit/test_own_extractors.py",
     'python -c "import pickle': "reads CIFAR-10: tests/unit/test_data_files.py runs the line",
+    "kubectl ": "needs Kubernetes; `make lint` and tests/unit/test_kubernetes.py check the files",
+    "openssl ": "goes with Kubernetes",
     "ray start": "a cluster of several machines: tests/cluster_simulation.py",
     "export ": "sets the environment of a cluster or of a service",
     "mkdir /lab": "a folder of a lab, with its group",

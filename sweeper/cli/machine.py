@@ -63,6 +63,13 @@ def _examine(home: Home) -> Iterator[Finding]:
     yield _extra("inception", "torch_fidelity", "FID with the published Inception weights")
     yield _extra("service", "fastapi", "the sweep service")
     yield _extra("cluster", "psycopg", "a study kept in PostgreSQL")
+    for extra, module in (
+        ("s3", "s3fs"),
+        ("gs", "gcsfs"),
+        ("az", "adlfs"),
+        ("hf", "huggingface_hub"),
+    ):
+        yield _extra(extra, module, f"data and weights at {extra}://")
     yield _home(home)
     yield _space(
         "disk", shutil.disk_usage(_nearest_folder(home)).free, 2, "free space for checkpoints"

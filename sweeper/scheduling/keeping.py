@@ -77,8 +77,8 @@ class Keeping:
         self._kept = kept_in(self._ledger.standings(), self._keep, settled=settled)
         for number, trial in list(self._holding.items()):
             self._apply(trial)
-            if not any(one is None or number in one for one in self._kept):
-                del self._holding[number]
+            if not any(best is not None and number in best for best in self._kept):
+                del self._holding[number]  # what it has now, it has for good
 
     def _apply(self, trial: Trial) -> None:
         folder = self._folder.trial(trial.number)

@@ -48,6 +48,22 @@ class Seeds(Section):
     longer win is given up and gets no more. The base gets all of them."""
 
 
+def _check_silence(given: Any) -> Any:
+    """`auto`, or a number of seconds, as it is."""
+    number = isinstance(given, int | float) and not isinstance(given, bool)
+    if given == "auto" or (number and 0 < given < float("inf")):
+        return given
+    told = {"message": f"{short(given)} is wrong", "expected": "auto, or a number of seconds"}
+    raise PydanticCustomError(PROBLEM, "{message}", {**told, "nearest": ""})
+
+
+Silence = Annotated[
+    Literal["auto"] | float,
+    BeforeValidator(_check_silence),
+    WithJsonSchema({"anyOf": [{"const": "auto"}, {"type": "number", "exclusiveMinimum": 0}]}),
+]
+
+
 class Limits(Section):
     """When the sweep ends. All of it may be raised later, and the sweep goes on."""
 
@@ -67,7 +83,7 @@ class Limits(Section):
     landing: Literal["finish", "evaluation"] = "finish"
     """What becomes of the trials that run when hours are used up: they may `finish`, or stand still
     at their next `evaluation` and go on from there when the limit is raised."""
-    trial_silence: Literal["auto"] | Annotated[float, Field(gt=0)] = "auto"
+    trial_silence: Silence = "auto"
     """Seconds without an evaluation after which a trial hangs: its process is ended, its log says
     where each thread stood, and it goes on from its checkpoint once. By default twenty times what
     an evaluation of the sweep took, and ten minutes at least."""

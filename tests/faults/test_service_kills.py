@@ -207,10 +207,14 @@ def test_nothing_is_lost_whatever_is_killed(lab: Lab) -> None:
         if lab.is_over():
             break
         time.sleep(1.0)
-    assert _findings(lab) == []
+    storage = optuna.storages.RDBStorage(lab.storage)
+    try:
+        assert _findings(lab, storage) == []
+    finally:
+        storage.engine.dispose()
 
 
-def _findings(lab: Lab) -> list[str]:
+def _findings(lab: Lab, storage: optuna.storages.BaseStorage) -> list[str]:
     """Everything that is wrong in the end, each in a sentence."""
     found = lab.entries()
     names = sorted(entry.sweep.name for entry in found)
@@ -238,7 +242,7 @@ def _findings(lab: Lab) -> list[str]:
         ]
         if sorted(ends) != list(range(TRIALS)):
             wrong.append(f"{sweep.name}: these trials were told to have ended: {sorted(ends)}")
-        study = optuna.load_study(study_name=sweep.name, storage=lab.storage)
+        study = optuna.load_study(study_name=sweep.name, storage=storage)
         states = [(trial.number, trial.state) for trial in study.get_trials()]
         if states != [(number, TrialState.COMPLETE) for number in range(TRIALS)]:
             wrong.append(f"{sweep.name}: the study has {states}")

@@ -196,6 +196,18 @@ def test_r3gans_interpolation_keeps_the_mean_and_is_its_own_transpose() -> None:
     assert float((up(x) * y).sum()) == pytest.approx(4 * float((x * down(y)).sum()))
 
 
+def test_wgan_gps_critic_begins_with_the_slope_of_its_authors_who_take_a_mean() -> None:
+    """Weights drawn by their code's rule give 0.03; with a sum over 8×8 places 64 times that."""
+    data = {"name": "cifar10", "path": "nowhere"}
+    plan = load_config({"preset": "wgan_gp", "data": data}).plan((3, 32, 32), 0)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        critic = build(plan)[1]
+        images = (torch.rand(8, 3, 32, 32) * 2 - 1).requires_grad_(True)
+    (slopes,) = torch.autograd.grad(critic(images).score.sum(), images)
+    assert float(slopes.flatten(1).norm(dim=1).mean()) == pytest.approx(0.03, rel=0.5)
+
+
 def test_the_generators_batch_may_be_larger_than_the_discriminators(tmp_path: Path) -> None:
     """Of a generator and a loss without batch statistics, twice the batch is twice the samples."""
     sizes: dict[str, list[int]] = {"discriminator": [], "generator": []}

@@ -69,13 +69,13 @@ def test_it_says_what_goes_and_asks_before_it_does(
     ]
     assert "give --yes" in said.err
     assert sweep.having(CHECKPOINT) == set(range(5))
-    before = disk_of(sweep.place).total
+    before = disk_of(sweep.place, patience=60).total
     assert cleaned(sweep, *asked, "--yes") == 0
     assert sweep.having(CHECKPOINT) == sweep.best(2)
     assert sweep.having(GENERATOR) == sweep.best(3)
     with Outbox(sweep.place.outbox) as outbox:
         assert told_of(outbox)[CHECKPOINT] == sweep.best(2)
-    assert 320_000 < before - disk_of(sweep.place).total < 328_000 + 1
+    assert 320_000 < before - disk_of(sweep.place, patience=60).total < 328_000 + 1
     assert cleaned(sweep, *asked, "--yes") == 0
     assert "nothing is to go" in capsys.readouterr().out
 
@@ -106,13 +106,16 @@ def test_a_sweep_that_runs_is_left_to_its_driver(
 
 
 def test_what_a_sweep_takes_is_told_by_what_it_is(sweep: Heavy) -> None:
-    disk = disk_of(sweep.place)
+    disk = disk_of(sweep.place, patience=60)
     assert (disk.checkpoints, disk.generators, disk.samples) == (400_000, 20_000, 0)
     assert disk.in_words().endswith(": checkpoints 400 kB, generators 20 kB")
+    for number in range(200):
+        (sweep.place.trial(1) / str(number)).touch()
+    assert disk_of(sweep.place, patience=-1).in_words().startswith("more than ")
     kept = sweep.place.trial(0) / "kept" / "000001" / CHECKPOINT
     kept.parent.mkdir(parents=True)
     kept.hardlink_to(sweep.place.trial(0) / CHECKPOINT)
-    assert disk_of(sweep.place).checkpoints == disk.checkpoints
+    assert disk_of(sweep.place, patience=60).checkpoints == disk.checkpoints
 
 
 @pytest.mark.parametrize(

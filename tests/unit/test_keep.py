@@ -113,6 +113,19 @@ def test_the_same_with_checkpoints_as_large_as_they_are_and_a_real_mlflow(tmp_pa
     assert held == sweep.best(3)
 
 
+def test_a_trial_that_keeps_everything_is_looked_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(
+        "sweeper.scheduling.recorder.Recorder.stays", lambda _, number, name: asked.append(number)
+    )
+    sweep = Heavy(tmp_path, 2, 8, keep=Keep(checkpoints="all", generators="all"))
+    to_its_end(sweep)
+    assert sweep.having(CHECKPOINT) == sweep.having(BEFORE) == set(range(8))
+    assert sorted(asked) == list(range(8))
+
+
 def test_a_confirmation_has_what_it_may_choose_from_until_it_is_over(tmp_path: Path) -> None:
     keep = Keep(checkpoints="best 1", generators="none")
     sweep = Heavy(tmp_path, 2, 8, keep=keep, seeds=Seeds(confirm_top=4, replicates=2, screen=2))

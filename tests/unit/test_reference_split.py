@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from sweeper.testing.small import SMALL
 from trials.config import load_config, problems_of
-from trials.data import open_data, reference_of
+from trials.data import check_data, open_data, reference_of
+from trials.data.file_source import FileSource
 from trials.data.resize import padded
 from trials.metrics.protocol import alike
 from trials.presets import merge
@@ -82,3 +84,44 @@ def test_data_without_a_test_split_are_refused_before_anything_starts(mnist: Pat
     memorised = merge(mapping(mnist, "test"), {"data": {"holdout": 0.2}})
     memorised = merge(memorised, {"evaluation": {"metrics": ["fid", "memorisation"]}})
     assert any("held-out" in str(problem) for problem in problems_of(memorised))
+
+
+def faces(folder: Path, *names: str) -> Path:
+    """A folder with a picture of its own at each of these places."""
+    for number, name in enumerate(names):
+        place = folder / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        pixels = np.random.default_rng(number + len(names)).integers(0, 256, (8, 8), np.uint8)
+        Image.fromarray(pixels).save(place)
+    return folder
+
+
+def test_a_folder_of_pictures_may_name_its_test_images(tmp_path: Path) -> None:
+    train = faces(tmp_path / "train", *(f"{c}/{n}.png" for c in "ab" for n in range(20)))
+    test = faces(tmp_path / "test", *(f"{c}/{n}.png" for c in "ab" for n in range(9)))
+    data = {"name": "image_folder", "path": str(train), "size": 8, "channels": 1}
+    reference = {"evaluation": {"reference": "test", "extractor": "digits"}}
+    alone, both = merge(SMALL, {"data": data}), merge(SMALL, {"data": {**data, "test": str(test)}})
+    assert [p.path for p in problems_of(merge(alone, reference))] == ["evaluation.reference"]
+    training = Training(load_config(merge(both, reference)), tmp_path / "trained")
+    assert len(training.dataset.images) == 40
+    assert training.advance().protocol["real_count"] == "18"
+    # Naming them changes neither the data that are trained on nor where these are kept decoded.
+    one, other = (load_config(mapping).source for mapping in (alone, both))
+    assert isinstance(one, FileSource)
+    assert isinstance(other, FileSource)
+    assert one.options() == other.options()
+
+    def told(**changes: Any) -> list[str]:
+        return [str(p) for p in check_data(load_config(merge(both, {"data": changes})).data)]
+
+    assert told() == []
+    (nowhere,) = told(test=str(tmp_path / "nowhere"))
+    assert nowhere.startswith("data.test: ")
+    assert "does not exist" in nowhere
+    faces(test, "c/1.png")
+    (classes,) = told()
+    assert "differ in the classes c" in classes
+    assert told(labels_from_folders=False) == []
+    (spread,) = told(labels_from_folders=False, range="used")
+    assert "range: full" in spread

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import random
+import shlex
+import shutil
 import struct
 from dataclasses import replace
 from pathlib import Path
@@ -40,6 +43,7 @@ def stand_ins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cifar = tmp_path / "data" / "cifar-10-batches-bin"
     faces = tmp_path / "data" / "celeba" / "img_align_celeba"
     mnist = tmp_path / "data" / "mnist"
+    fashion = tmp_path / "data" / "fashion"
     for folder in (cifar, faces, mnist):
         folder.mkdir(parents=True)
     chance = np.random.default_rng(0)
@@ -53,11 +57,14 @@ def stand_ins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (mnist / f"{split}-images-idx3-ubyte").write_bytes(head + images.tobytes())
         labels = bytes((0, 0, 8, 1)) + struct.pack(">I", 40) + bytes(range(10)) * 4
         (mnist / f"{split}-labels-idx1-ubyte").write_bytes(labels)
+    shutil.copytree(mnist, fashion)
     for place in (faces, *(tmp_path / "data" / "imagenet" / name for name in ("cat", "dog"))):
         place.mkdir(parents=True, exist_ok=True)
         for number in range(1, 13):
             pixels = chance.integers(0, 256, (80, 64, 3)).astype(np.uint8)
             Image.fromarray(pixels).save(place / f"{number:06}.png")
+    for split in ("train", "test"):
+        shutil.copytree(faces, faces.parent / split)
     picture = faces / "000001.png"
     encoded = [{"bytes": picture.read_bytes(), "path": "000001.png"}]
     table = pa.table({"image": encoded, "label": pa.array([3], pa.int64())})
@@ -147,6 +154,33 @@ def test_studies_are_as_large_as_published() -> None:
     assert len(cells) == 6
     for cell in cells:
         assert set(cell.settings) == {parameter.path for parameter in table.parameters}
+
+
+@pytest.mark.usefixtures("stand_ins")
+def test_each_gan_of_lucic_et_al_is_a_study_of_four_data_sets_by_what_its_file_says() -> None:
+    gans = [path for path in STUDIES if path.stem.startswith("lucic_")]
+    said = [_other_data(path) for path in gans]
+    names = ("", "_fashion", "_cifar", "_celeba")
+    for path, others in zip(gans, said, strict=True):
+        assert [settings[0] for settings in others] == [f"name={path.stem}{n}" for n in names[1:]]
+        assert [settings[1:] for settings in others] == [settings[1:] for settings in said[0]]
+    shapes = set()
+    for settings in ([], *said[0]):
+        sweep = load_sweep(gans[0], settings)
+        config = load_config(sweep.base)
+        assert config.evaluation.reference == "test"
+        shapes.add((config.shape(), config.steps))
+        assert config.source.test_split() is not None
+    assert shapes == {((1, 32, 32), 18750), ((3, 32, 32), 78125), ((3, 64, 64), 126600)}
+
+
+def _other_data(path: Path) -> list[list[str]]:
+    """The settings that a file's opening comment gives for each further data set."""
+    comment = [line[1:] for line in path.read_text("utf-8").splitlines() if line.startswith("#")]
+    words = shlex.split(" ".join(line for line in comment if line.lstrip().startswith("--set ")))
+    settings = [word for word in words if word != "--set"]
+    starts = [n for n, word in enumerate(settings) if word.startswith("name=")]
+    return [settings[a:b] for a, b in itertools.pairwise([*starts, len(settings)])]
 
 
 def test_the_shipped_schema_is_the_one_that_sweeper_schema_prints() -> None:

@@ -247,6 +247,10 @@ def test_a_bad_domain_is_answered_at_its_place(
         (sweep_with().replace("name: s", ""), 2, "name", "is missing", ""),
         (sweep_with().replace("trials: 4", "trials: 0"), 3, "limits.trials", "0 is wrong", ""),
         (sweep_with().replace("trials: 4", "hours: 1"), 3, "limits.trials", "is missing", ""),
+        (
+            sweep_with().replace("trials: 4", "trials: 4, trial_silence: fast"),
+            *(3, "limits.trial_silence", "'fast' is wrong", ""),
+        ),
         (sweep_with(rest="tracking: {uri: 'http://u:p@h'}"), 6, "tracking.uri", "password", ""),
         (sweep_with(rest="tracking: {uri: 'http://h/?sig=p'}"), 6, "tracking.uri", "`sig`", ""),
         (sweep_with(rest="description: see http://u:p@h"), 6, "description", "password", ""),

@@ -45,7 +45,7 @@ class AuxiliaryClassifier(Trick):
     formula = "L_C = E[-log p(y|x)] + E[-log p(y|G(z, y))]"
     paper = "Odena et al. 2016, arXiv:1610.09585"
     differences = (
-        "Dropout and noise on activations, which the paper has in D, are no part of it.",
+        "Dropout in D is a trick of its own, which the preset has; noise on activations is none.",
     )
     uses_labels = True
 

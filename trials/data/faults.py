@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Self
 
 from trials.errors import DataError
+from trials.fetching import FetchError, fetched
 from trials.files import opened_regular
 from trials.problems import Problem
+from trials.urls import Url
 
 
 class SettingError(DataError):
@@ -30,6 +32,20 @@ def raise_all(faults: Iterable[SettingError]) -> None:
     found = list(faults)
     if found:
         raise found[0].add(found[1:])
+
+
+def at_hand(path: Path, knob: str) -> Path:
+    """Where what a setting names lies on this machine: `~` expanded, an address fetched.
+
+    Raises:
+        SettingError: it is an address, and cannot be fetched.
+    """
+    if not isinstance(path, Url):
+        return path.expanduser()
+    try:
+        return fetched(path)
+    except FetchError as error:
+        raise SettingError(knob, str(error)) from error
 
 
 def require_file(path: Path, knob: str, expected: str) -> Path:

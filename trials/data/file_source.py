@@ -11,6 +11,7 @@ from trials.data.content import Content, Reading
 from trials.data.source import ImageSource
 from trials.data.store import decoded
 from trials.origins import foreign_in_words
+from trials.urls import Url
 
 
 class FileSource(ImageSource):
@@ -50,5 +51,6 @@ class FileSource(ImageSource):
         settings = self.config.as_dict()
         for name, value in self.config:
             if isinstance(value, Path):
-                settings[name] = str(Path.cwd() / value.expanduser())
+                at = value if isinstance(value, Url) else Path.cwd() / value.expanduser()
+                settings[name] = str(at)
         return {name: value for name, value in settings.items() if name != "flip"}

@@ -19,6 +19,7 @@ from trials.data.content import Content
 from trials.fields import Role
 from trials.part import Part, PartConfig, knob
 from trials.paths import at_home
+from trials.urls import OrUrl
 
 Size = Literal[8, 16, 32, 64, 128, 256]
 """Side of a square image, in pixels: what the networks can make."""
@@ -40,8 +41,8 @@ def _of_an_existing_user(path: Path) -> Path:
     return path
 
 
-DataPath = Annotated[Path, BeforeValidator(_not_blank), AfterValidator(_of_an_existing_user)]
-"""A file or folder, as the user wrote it; `~` is expanded where it is opened."""
+DataPath = Annotated[Path, BeforeValidator(_not_blank), AfterValidator(_of_an_existing_user), OrUrl]
+"""A file or folder, as the user wrote it, or an address: `at_hand` says where it lies here."""
 
 
 class DataSource(Part, ABC):

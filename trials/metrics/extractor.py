@@ -19,13 +19,15 @@ from pydantic import AfterValidator
 from torch import Tensor
 
 from trials.errors import ConfigError, ExtractorError
+from trials.fetching import FetchError, fetched
 from trials.files import opened_regular
 from trials.part import Part, PartConfig
 from trials.paths import at_home
 from trials.problems import Problem
+from trials.urls import OrUrl, Url
 
-Weights = Annotated[Path, AfterValidator(at_home)]
-"""A file of weights; `~` is expanded."""
+Weights = Annotated[Path, AfterValidator(at_home), OrUrl]
+"""A file of weights, `~` expanded, or an address."""
 
 QUANTISATION = "round((x+1)*127.5) clamped to 0..255"
 
@@ -139,7 +141,7 @@ class Extractor(Part, ABC):
             what = f"{cls.key} looks at {' and '.join(sorted(cls.takes))}s, the data are {kind}s"
             return [Problem("name", what, "one of " + ", ".join(others))]
         weights: Path | None = getattr(config, "weights", None)
-        if weights is not None and not weights.is_file():
+        if weights is not None and not isinstance(weights, Url) and not weights.is_file():
             return [Problem("weights", f"there is no file {weights}", "a path")]
         return []
 
@@ -220,6 +222,12 @@ def extractor_out_of_reach(
     `config` is one in which `check_extractor` finds nothing.
     """
     chosen = decided(config, source, kind)
+    weights = getattr(chosen, "weights", None)
+    if isinstance(weights, Url):
+        try:
+            fetched(weights)
+        except FetchError as error:
+            return [Problem(f"{path}.weights", str(error))]
     problems = chosen.part.out_of_reach(chosen)
     return [replace(problem, path=f"{path}.{problem.path}") for problem in problems]
 
@@ -283,9 +291,9 @@ def read_weights(path: Path) -> Content:
         ExtractorError: it cannot be read.
     """
     try:
-        with opened_regular(path) as file:
+        with opened_regular(fetched(path) if isinstance(path, Url) else path) as file:
             data = file.read()
-    except OSError as error:
+    except (OSError, FetchError) as error:
         raise ExtractorError(f"cannot read the extractor's weights: {error}") from error
     return Content(data, hashlib.sha256(data).hexdigest())
 

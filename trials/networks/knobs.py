@@ -51,7 +51,7 @@ Downsample = Annotated[
     Field(description="how feature maps halve their size"),
 ]
 Init = Annotated[
-    Literal["normal", "xavier", "he", "orthogonal"],
+    Literal["normal", "xavier", "he", "orthogonal", "residual"],
     Field(description="how weights start; biases start at 0"),
 ]
 HeadKernel = Annotated[

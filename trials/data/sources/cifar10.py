@@ -14,7 +14,7 @@ import numpy as np
 from trials.data.arrays import blocks
 from trials.data.content import Block, Reading
 from trials.data.examples import pictures
-from trials.data.faults import SettingError, require_file, require_folder
+from trials.data.faults import SettingError, at_hand, require_file, require_folder
 from trials.data.file_source import FileSource
 from trials.data.intake import Tally
 from trials.data.pickles import refuse_cifar
@@ -75,7 +75,7 @@ class Cifar10(FileSource):
         return apart
 
     def files(self) -> list[Path]:
-        folder = require_folder(self.config.path.expanduser(), "path", EXPECTED)
+        folder = require_folder(at_hand(self.config.path, "path"), "path", EXPECTED)
         if (folder / UNPACKED).is_dir():
             folder = folder / UNPACKED
         else:

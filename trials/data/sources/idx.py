@@ -20,7 +20,7 @@ import numpy as np
 from trials.data.arrays import blocks, exactly, square_side
 from trials.data.content import Block, Reading, as_labels
 from trials.data.examples import pictures
-from trials.data.faults import SettingError, require_file
+from trials.data.faults import SettingError, at_hand, require_file
 from trials.data.file_source import FileSource
 from trials.data.intake import Tally
 from trials.data.resize import fit_arrays
@@ -55,8 +55,13 @@ class Idx(FileSource):
 
     @property
     def labelled(self) -> bool:
-        # os.path.isdir, unlike Path.is_dir, answers for every path, also a forbidden one.
-        return self.config.labels is not None or os.path.isdir(self.config.path.expanduser())
+        if self.config.labels is not None:
+            return True
+        try:
+            # os.path.isdir, unlike Path.is_dir, answers for every path, also a forbidden one.
+            return os.path.isdir(at_hand(self.config.path, "path"))
+        except SettingError:
+            return False  # check_data says what is wrong
 
     def item_shape(self) -> tuple[int, ...]:
         file = self.files()[0]
@@ -68,7 +73,7 @@ class Idx(FileSource):
         return (self.item_shape, self._check_labels)
 
     def test_split(self) -> DataSource.Config | None:
-        place = self.config.path.expanduser()
+        place = at_hand(self.config.path, "path")
         if not place.is_dir():
             return None
         pair = {
@@ -79,12 +84,14 @@ class Idx(FileSource):
         return apart
 
     def files(self) -> list[Path]:
-        place = self.config.path.expanduser()
+        place = at_hand(self.config.path, "path")
         folder = place.is_dir()
         images = _in_folder(place, "images") if folder else place
         files = [require_file(images, "path", IMAGES_EXPECTED)]
         if self.config.labels is not None:
-            files.append(require_file(self.config.labels.expanduser(), "labels", LABELS_EXPECTED))
+            files.append(
+                require_file(at_hand(self.config.labels, "labels"), "labels", LABELS_EXPECTED)
+            )
         elif folder:
             files.append(require_file(_in_folder(place, "labels"), "path", LABELS_EXPECTED))
         return files

@@ -10,11 +10,11 @@ from typing import Any, NoReturn
 
 from trials.data.content import Reading
 from trials.data.examples import pictures, png
-from trials.data.faults import SettingError, raise_all, require_folder
+from trials.data.faults import SettingError, at_hand, raise_all, require_folder
 from trials.data.file_source import FileSource
 from trials.data.images import MAX_BYTES, Encoded, decode_all, used_range
 from trials.data.intake import Tally, too_many
-from trials.data.source import RANGE, Channels, DataPath, DataSource, PixelRange, Size
+from trials.data.source import RANGE, Channels, DataPath, PixelRange, Size
 from trials.files import obstacle
 from trials.part import knob
 
@@ -57,11 +57,11 @@ class ImageFolder(FileSource):
         del options["test"]  # the test images are decoded as data of their own
         return options
 
-    def test_split(self) -> DataSource.Config | None:
+    def test_split(self) -> Config | None:
         if self.config.test is None:
             return None
         alone = {"path": self.config.test, "test": None, "holdout": 0.0}
-        apart: DataSource.Config = self.config.model_copy(update=alone)
+        apart: ImageFolder.Config = self.config.model_copy(update=alone)
         return apart
 
     def inspections(self) -> Sequence[Callable[[], object]]:
@@ -100,7 +100,7 @@ class ImageFolder(FileSource):
         )
 
     def _root(self) -> Path:
-        return require_folder(self.config.path.expanduser(), "path", EXPECTED)
+        return require_folder(at_hand(self.config.path, "path"), "path", EXPECTED)
 
     def _look(self) -> None:
         """Everything that a listing can tell, at once."""
@@ -117,20 +117,21 @@ class ImageFolder(FileSource):
         apart = self.test_split()
         if apart is None:
             return
-        other = ImageFolder(apart)
+        other = type(self)(apart)
         try:
             other._look()
         except SettingError as fault:
-            told = [dataclasses.replace(problem, path="data.test") for problem in fault.problems]
-            raise SettingError("test", "").instead(told) from fault
+            raise_all(SettingError("test", p.message, p.expected) for p in fault.problems)
         if self.config.range == "used":
-            raise SettingError("test", "would be spread over 0 to 255 by its own values", "range: full")
-        if self.labelled and _folders(other._root()) != _folders(self._root()):
-            named = " and ".join(
-                f"{source._root()} {', '.join(_folders(source._root())[:MOST])}"
-                for source in (self, other)
-            )
-            raise SettingError("test", f"other classes: {named}", "a folder for each class in both")
+            told = "its images would be spread over 0 to 255 by their own values"
+            raise SettingError("test", told, "range: full")
+        own, others = (_folders(source._root()) for source in (self, other))
+        if self.labelled and own != others:
+            odd = ", ".join(sorted(set(own) ^ set(others))[:MOST])
+            raise SettingError(
+                "test", f"{apart.path} and {self.config.path} differ in the classes {odd}",
+                "a folder for each class in both",
+            )  # fmt: skip
 
     def _misplaced(self, root: Path, pictures: Sequence[Path]) -> Iterator[SettingError]:
         """What is wrong with the places of pictures and folders."""

@@ -19,7 +19,7 @@ from numpy.lib import format as npy
 from trials.data.arrays import Floats, Scale, blocks, scale_of, square_side
 from trials.data.content import Block, Reading, as_labels
 from trials.data.examples import pictures
-from trials.data.faults import SettingError, require_file
+from trials.data.faults import SettingError, at_hand, require_file
 from trials.data.file_source import FileSource
 from trials.data.intake import Tally
 from trials.data.pickles import refuse_pickle
@@ -91,7 +91,7 @@ class Npz(FileSource):
         return (self.item_shape, self._check_labels)
 
     def files(self) -> list[Path]:
-        return [require_file(self.config.path.expanduser(), "path", EXPECTED)]
+        return [require_file(at_hand(self.config.path, "path"), "path", EXPECTED)]
 
     def read(self, files: Sequence[Path]) -> Reading:
         channels, side, _ = self.item_shape()

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from trials.data.content import Reading, as_labels
 from trials.data.examples import pictures, png
-from trials.data.faults import SettingError, raise_all, require_file
+from trials.data.faults import SettingError, at_hand, raise_all, require_file
 from trials.data.file_source import FileSource
 from trials.data.images import Encoded, decode_all, used_range
 from trials.data.intake import Tally
@@ -83,7 +83,7 @@ class Parquet(FileSource):
         return (self._plausible,)
 
     def files(self) -> list[Path]:
-        place = self.config.path.expanduser()
+        place = at_hand(self.config.path, "path")
         if place.is_dir():
             files = sorted(file for file in place.glob("*.parquet") if file.name[0] != ".")
         elif glob.has_magic(str(place)) and not place.exists():

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from trials.networks.layers.activations import ACTIVATIONS, Maxout
 from trials.networks.layers.exact import made_exact
 from trials.networks.layers.gated import Gated
-from trials.networks.layers.init import INITIALISERS
+from trials.networks.layers.init import INITIALISERS, LAST
 from trials.networks.layers.norms import (
     CENTRING,
     FOLLOWS_ACTIVATION,
@@ -115,7 +115,8 @@ class LayerFactory:
         """Draw the weights of a new weight layer, by default by the plan's rule, then let the plan
         wrap it."""
         made = cast("nn.Conv2d | nn.ConvTranspose2d | nn.Linear | nn.Embedding", layer)
-        (initialise or self._initialise)(made.weight)
+        usual = LAST.get(self.plan.init, self._initialise) if info.last else self._initialise
+        (initialise or usual)(made.weight)
         if not isinstance(made, nn.Embedding) and made.bias is not None:
             nn.init.zeros_(made.bias)
         return self._wrapped(layer, info)
