@@ -241,7 +241,6 @@ def inserted(resolution: int, channels: int) -> nn.Module:
         ("dcgan", "generator", {"family": "autoencoder"}, "networks.generator.family"),
         ("dcgan", "generator", {"conditioning": "norm", "classes": 0}, "data"),
         ("dcgan", "discriminator", {"conditioning": "concat", "classes": 0}, "data"),
-        ("dcgan", "discriminator", {"conditioning": "projection", "pack": 2}, "conditioning"),
         ("dcgan", "generator", {"latent": 0}, "latent"),
         ("dcgan", "generator", {"latent": 1, "skip_z": "split"}, "latent"),
         ("dcgan", "generator", {"enlarge": 2}, "task"),
