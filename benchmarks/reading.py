@@ -11,7 +11,6 @@ was derived from it. With --home the home stays there, and is used again.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import resource
 import statistics
@@ -193,12 +192,13 @@ def measure(place: Path, trials: int, sweeps: int, rounds: int) -> None:
     for number in range(sweeps):
         if f"sweep-{number}" not in many.names():
             make_sweep(many, f"sweep-{number}", 20)
+    for name in (*long.path.glob("*/study.digest"), *many.path.glob("*/study.digest")):
+        name.unlink()
     print(f"one sweep of {trials:,} trials{'clock':>20} {'processor':>10}")
     print(f"  {'status, first':<24}{medians(('status', 'many'), long.path, 1)}")
     for verb in (("status", "many"), ("top", "many"), ("ls",), ("show", "many", f"{trials // 2}")):
         print(f"  {' '.join(verb):<24}{medians(verb, long.path, rounds)}", flush=True)
-    file = many.path / "sweep.json"
-    file.write_text(json.dumps({**SPEC, "limits": {"trials": 20}}))  # JSON is YAML
+    file = ROOT / "search_spaces" / "quickstart.yaml"
     print(f"{sweeps} sweeps of 20 trials")
     print(f"  {'ls, first':<24}{medians(('ls',), many.path, 1)}")
     for verb in (("ls",), ("status", "sweep-0"), ("validate", str(file))):

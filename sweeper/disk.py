@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -43,11 +44,13 @@ def disk_of(folder: SweepFolder, patience: float = PATIENCE) -> Disk:
     """What the folder of a sweep takes now, while it may run; or at least what is found within so
     many seconds. What goes meanwhile is left out."""
     end = time.monotonic() + patience
-    sizes: dict[str, Any] = {"total": 0, "checkpoints": 0, "generators": 0, "samples": 0}
+    sizes: Counter[str] = Counter()
+    whole = True
     seen: set[int] = set()
     for count, entry in enumerate(_files(str(folder.path))):
         if count % 100 == 99 and time.monotonic() > end:
-            return Disk(**sizes, whole=False)
+            whole = False
+            break
         try:
             facts = entry.stat(follow_symlinks=False)
         except OSError:
@@ -56,10 +59,9 @@ def disk_of(folder: SweepFolder, patience: float = PATIENCE) -> Disk:
             if facts.st_ino in seen:
                 continue
             seen.add(facts.st_ino)
-        sizes["total"] += facts.st_size
-        if (kind := _kind(entry)) in sizes:
-            sizes[kind] += facts.st_size
-    return Disk(**sizes)
+        sizes[_kind(entry)] += facts.st_size
+    total = sum(sizes.values())
+    return Disk(total, sizes["checkpoints"], sizes["generators"], sizes["samples"], whole)
 
 
 def _files(folder: str) -> Iterator[os.DirEntry[str]]:
@@ -81,4 +83,4 @@ def _kind(entry: os.DirEntry[str]) -> str:
     if name.startswith("generator."):
         return "generators"
     folder = os.path.dirname(entry.path)
-    return "samples" if os.path.basename(folder) == "samples" else ""
+    return "samples" if os.path.basename(folder) == "samples" else "others"

@@ -51,10 +51,10 @@ def goes(names: Iterable[str], trial: Trial, kept: Kept, keep: Keep) -> dict[str
             gone.append((_NEWEST, "checkpoints"))
     if kept.generators is not None and trial.number not in kept.generators:
         gone.append((_GENERATOR, "generators"))
-    drawn = [one.samples for one in trial.evaluations] if keep.samples == "last" else []
+    earlier = _drawn(trial)[:-1] if keep.samples == "last" else []
     found: dict[str, Kind] = {}
     for name in names:
-        if name in drawn[:-1]:
+        if name in earlier:
             found[name] = "samples"
         for beginning, kind in gone:
             if name.startswith(beginning):
@@ -64,8 +64,8 @@ def goes(names: Iterable[str], trial: Trial, kept: Kept, keep: Keep) -> dict[str
 
 def going(folder: Path, trial: Trial, kept: Kept, keep: Keep) -> list[Going]:
     """What a trial has in its folder and need not keep."""
-    drawn = [one.samples for one in trial.evaluations if one.samples]
-    return list(_there(folder, goes((*_listed(folder), *drawn), trial, kept, keep)))
+    names = (*_listed(folder), *_drawn(trial))
+    return list(_there(folder, goes(names, trial, kept, keep)))
 
 
 def let_go(folder: Path, files: Iterable[Going], keep: Keep) -> None:
@@ -112,13 +112,9 @@ def told(folder: Path) -> list[str]:
     return [sentence for kind in kinds if (sentence := why_gone(folder, kind))]
 
 
-def sizes(files: Iterable[Going]) -> Mapping[Kind, tuple[int, int]]:
-    """How many files of each kind, and how many bytes."""
-    counted: dict[Kind, tuple[int, int]] = {}
-    for file in files:
-        count, size = counted.get(file.kind, (0, 0))
-        counted[file.kind] = count + 1, size + file.size
-    return counted
+def _drawn(trial: Trial) -> list[str]:
+    """The pictures of a trial, in the order of their steps."""
+    return [one.samples for one in trial.evaluations if one.samples]
 
 
 def _listed(folder: Path) -> list[str]:

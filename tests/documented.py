@@ -22,6 +22,8 @@ ELSEWHERE: Mapping[str, str] = {
     'python -c "import pickle': "reads CIFAR-10: tests/unit/test_data_files.py runs the line",
     "kubectl ": "needs Kubernetes; `make lint` and tests/unit/test_kubernetes.py check the files",
     "openssl ": "goes with Kubernetes",
+    "sbatch ": "a Slurm: tests/integration/test_slurm.py has one on this machine",
+    ". /shared": "goes with Slurm",
     "ray start": "a cluster of several machines: tests/cluster_simulation.py",
     "export ": "sets the environment of a cluster or of a service",
     "mkdir /lab": "a folder of a lab, with its group",

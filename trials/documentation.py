@@ -60,6 +60,8 @@ def _trick(trick: type[Trick]) -> Iterator[str]:
     if trick.differences:
         yield "\nNot as in the paper or its authors' code:\n"
         yield from (f"- {difference}" for difference in trick.differences)
+    if trick.not_capturable:
+        yield f"\nNo CUDA graph could repeat a step with it: {trick.not_capturable}."
 
 
 def _range(domain: dict[str, object]) -> str:

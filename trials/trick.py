@@ -110,6 +110,10 @@ class Trick(Part):
     differences: ClassVar[tuple[str, ...]] = ()
     """Where it is not what the paper, or its authors' code, has, and why: a sentence each."""
 
+    not_capturable: ClassVar[str] = ""
+    """Why a step with it cannot be captured as a CUDA graph and replayed; empty where it can, for
+    every one of its knobs. `sweeper.testing.capture` has what a capture forbids."""
+
     samples_from: ClassVar[str] = ""
     """What the protocol calls the weights of its `sampling_network`: `averaged`."""
 

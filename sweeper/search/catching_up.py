@@ -44,11 +44,16 @@ def catch_up(digest: Digest, written: bytes) -> None:
     header.open = []
     for number, entry in replay._trials.items():
         if entry is not _OVER:
-            _take(digest, number, entry)
+            take(digest, number, entry)
     header.count = len(replay._trials)
 
 
-def _take(digest: Digest, number: int, entry: FrozenTrial) -> None:
+def take(digest: Digest, number: int, entry: FrozenTrial) -> None:
+    """Take an entry in as it is now.
+
+    Raises:
+        Unlike: it was the sweep's own, and is no longer.
+    """
     header = digest.header
     if not entry.state.is_finished():
         header.open.append(_opened(entry))
@@ -92,6 +97,7 @@ def _opened(entry: FrozenTrial) -> dict[str, Any]:
     started = entry.datetime_start
     return {
         "number": entry.number,
+        "id": entry._trial_id,
         "state": entry.state.value,
         "started": None if started is None else started.timestamp(),
         "attrs": entry.user_attrs,

@@ -53,7 +53,7 @@ def look_at(folder: SweepFolder, sweep: Sweep) -> tuple[Standings, list[ForeignE
     if in_folder and _has_nothing(folder):
         return standings_of(sweep, ()), []
     with _without_collecting():
-        digest = _digest(folder, sweep) if in_folder else None
+        digest = _digest(folder, sweep) if in_folder else _in_database(folder, sweep)
         if digest is not None:
             return _standings(sweep, digest), digest.foreign
         from sweeper.search.reader import read_study
@@ -79,6 +79,12 @@ def _digest(folder: SweepFolder, sweep: Sweep) -> Digest | None:
                 if _brought_up_to_date(digest, folder):
                     return digest
     return None
+
+
+def _in_database(folder: SweepFolder, sweep: Sweep) -> Digest | None:
+    from sweeper.search.database_digest import digest_in_database
+
+    return digest_in_database(folder, sweep)
 
 
 def _brought_up_to_date(digest: Digest, folder: SweepFolder) -> bool:

@@ -26,7 +26,6 @@ READS: Mapping[Callable[..., Any], str] = {
     Tensor.numpy: "copies a tensor to the host",
     Tensor.tolist: "copies a tensor to the host",
     torch.tensor: "makes a tensor of what the host has",
-    torch.from_numpy: "makes a tensor of what the host has",
     Tensor.nonzero: "asks how many there are",
     torch.nonzero: "asks how many there are",
     torch.masked_select: "asks how many there are",
@@ -39,6 +38,7 @@ class HostReads:
     def __init__(self) -> None:
         self.places: list[str] = []
         self._modes = (_Calls(self._note), _Scalars(self._note))
+        self._from_numpy = torch.from_numpy
 
     def _note(self, what: str) -> None:
         frames = traceback.extract_stack()
@@ -49,7 +49,13 @@ class HostReads:
     def __enter__(self) -> HostReads:
         for mode in self._modes:
             mode.__enter__()  # type: ignore[no-untyped-call]
+        # The one way from the host that no mode is told of.
+        torch.from_numpy = self._noted_from_numpy
         return self
+
+    def _noted_from_numpy(self, ndarray: Any) -> Tensor:
+        self._note(READS[torch.tensor])
+        return self._from_numpy(ndarray)
 
     def __exit__(
         self,
@@ -57,6 +63,7 @@ class HostReads:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        torch.from_numpy = self._from_numpy
         for mode in reversed(self._modes):
             mode.__exit__(kind, error, trace)  # type: ignore[no-untyped-call]
 

@@ -29,9 +29,11 @@ SMALL: dict[str, Any] = {
 }
 
 
-def with_trick(trick: type[Trick], knobs: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """A small trial mapping with one trick on, in surroundings where it makes sense."""
-    mapping = merge(SMALL, trick.example)
+def with_trick(
+    trick: type[Trick], knobs: Mapping[str, Any] | None = None, *, example: bool = True
+) -> dict[str, Any]:
+    """A small trial mapping with one trick on, in surroundings where it makes sense, or in none."""
+    mapping = merge(SMALL, trick.example) if example else SMALL
     path, knobs = catalogue.path_of(trick.key), dict(knobs or {})
     if path in catalogue.SELECTORS:
         return merge(mapping, {path: {"name": trick.key, **knobs}})

@@ -5,12 +5,14 @@ from __future__ import annotations
 import copy
 import functools
 import inspect
+import itertools
 import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
+from sweeper.testing.capture import refusals
 from sweeper.testing.knobs import Knobs, turns
 from sweeper.testing.promises import Broken, promise, require
 from sweeper.testing.small import (
@@ -109,6 +111,32 @@ def trains_and_resumes_in_half_the_bits(trick: type[Trick], folder: Path) -> Non
     resumed.real = real
     resumed.run_to(2)
     require(not differ(tensors_of(whole), tensors_of(resumed)), "it resumes to other weights")
+
+
+@promise("trick")
+def says_whether_a_step_with_it_can_be_captured(trick: type[Trick], folder: Path) -> None:
+    """A CUDA graph could repeat a step with it, for each of its knobs, or it says why not."""
+
+    def surroundings(knobs: Knobs) -> dict[str, Any]:
+        bare = with_trick(trick, knobs, example=False)
+        return with_trick(trick, knobs) if problems_of(bare) else bare
+
+    def stands(knobs: Knobs) -> bool:
+        return not problems_of(surroundings(knobs))
+
+    variants: list[Knobs] = [{}]
+    for knob in trick.Config.model_fields:
+        variants += [after for _, after in itertools.islice(turns(trick.Config, knob, stands), 1)]
+    for knobs in variants:
+        found = refusals(loop_of(surroundings(knobs)))
+        if trick.not_capturable and found:
+            return
+        require(
+            trick.not_capturable or not found,
+            f"a step with {knobs or 'its defaults'} cannot be captured, and it does not say so in"
+            f" `not_capturable`: {'; '.join(found)}",
+        )
+    require(not trick.not_capturable, "it can be captured after all: `not_capturable` is wrong")
 
 
 @promise("trick")

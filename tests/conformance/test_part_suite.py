@@ -67,6 +67,8 @@ def test_a_trick_that_breaks_several_promises_is_told_of_each() -> None:
         "searches values that it takes",
         "says where it comes from",
         "trains finite and resumes bit for bit",
+        "trains and resumes in half the bits",
+        "says whether a step with it can be captured",
         "has no dead knob",
     ]
 

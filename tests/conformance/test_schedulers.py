@@ -209,6 +209,7 @@ def test_what_a_file_leaves_to_the_base_is_written_down_as_a_number(given, writt
         # As in a stored sweep that does not say.
         "search": {"repeat": True},
         "seeds": {"confirm_base": False},
+        "keep": {"checkpoints": "all", "generators": "all"},
         "limits": {"trials": 3},
     }
     name = mapping["scheduler"]["name"]

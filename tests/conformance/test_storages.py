@@ -28,6 +28,7 @@ from sweeper.ablation.designs.full_factorial import FullFactorial
 from sweeper.errors import AnotherHome, LedgerError, SpecConflict, Superseded
 from sweeper.home import Home
 from sweeper.search.ledger import Ledger
+from sweeper.search.looking import look_at
 from sweeper.search.samplers.random import Random
 from sweeper.search.samplers.tpe import Tpe
 from sweeper.search.stopping.asha import Asha
@@ -362,6 +363,44 @@ def test_two_readers_see_a_growing_study_while_it_is_written(place: Place) -> No
     for seen in counts:
         assert len(set(seen)) > 1
         assert seen == sorted(seen)
+
+
+def test_whoever_looks_is_told_what_the_study_holds(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SWEEPER_STORAGE", place.address or "")
+    folder = place.home.sweep(SWEEP.name)
+
+    def same() -> None:
+        looked, foreign = look_at(folder, SWEEP)
+        study = place.read(SWEEP)
+        assert study is not None
+        standings = study.standings()
+        assert looked.trials == standings.trials
+        assert (looked.protocol, looked.planned) == (standings.protocol, standings.planned)
+        assert foreign == study.foreign()
+
+    ledger = place.open(SWEEP)
+    ledger.plan()
+    same()
+    for number in range(3):
+        assert ask(ledger).number == number
+        ledger.report(number, measured(10, 5.0 - number))
+        same()
+    ledger.complete(0, [5.0])
+    ledger.fail(1, "error", "ValueError: no", "the last line")
+    same()
+    with of_others(place) as theirs:
+        other = theirs.ask().number
+        same()
+        theirs.tell(other, 1.0)
+    assert ledger.retry(["error"]) == [1]
+    ledger.scored(0, FinalScore(20, {"fid_5k": 2.0}, {}))
+    same()
+    assert folder.study_digest.exists()
+    with of_others(place) as theirs:
+        theirs.tell(2, 4.0)  # a trial of the sweep's own
+    same()
 
 
 def test_a_factor_of_an_ablation_may_get_another_level_later(place: Place) -> None:

@@ -61,6 +61,12 @@ def record(path: Path, uri: str) -> None:
     with Outbox(path / "outbox.db") as outbox:
         with start_writer(outbox, uri, path / "mlartifacts") as writer:
             say_everything(outbox, path / "trial")
+            outbox.artifact(0, path / "trial" / "config.json", "checkpoint.pt")
+            outbox.let_go(1, ["checkpoint.pt"])  # which it never had
+            assert not writer.drain(timeout=90)
+            study = f"study-{path / 'trial'}"
+            assert "checkpoint.pt" in artifact_names(uri, by_trial(uri, study)["00000"]["run_id"])
+            outbox.let_go(0, ["checkpoint.pt"])
             left = writer.drain(timeout=90)
         assert not left, left.advice("digits")
 

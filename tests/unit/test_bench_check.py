@@ -55,6 +55,12 @@ def test_every_benchmark_that_is_checked_has_a_committed_ratio() -> None:
     assert {name.partition("/")[0] for name in committed} == set(check.BENCHMARKS)
 
 
+def test_every_benchmark_is_on_the_page_that_explains_them() -> None:
+    page = (ROOT / "docs/benchmarks.md").read_text("utf-8")
+    runs = [file for file in (ROOT / "benchmarks").glob("*.py") if "__main__" in file.read_text()]
+    assert [file.name for file in runs if file.name not in page] == ["check.py"]
+
+
 def run(*arguments: str) -> Any:
     command = [sys.executable, "-m", "benchmarks.gpu", *arguments]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)

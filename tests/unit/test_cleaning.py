@@ -80,6 +80,22 @@ def test_it_says_what_goes_and_asks_before_it_does(
     assert "nothing is to go" in capsys.readouterr().out
 
 
+def test_what_went_is_told_of_where_it_is_looked_for(
+    sweep: Heavy, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cleaned(sweep, "--generators", "best 1", "--yes") == 0
+    home, gone = str(sweep.place.path.parent), min(set(range(5)) - sweep.best(1))
+    assert run(["sample", "driven", str(gone), "--home", home]) == 2
+    assert (
+        f"no samples of trial 0000{gone} can be drawn: its generator was let go "
+        f"(keep.generators: best 1); `sweeper train --like driven/{gone}"
+    ) in capsys.readouterr().err
+    assert run(["show", "driven", str(gone), "--home", home]) == 0
+    assert "note     its generator was let go (keep.generators: best 1)" in capsys.readouterr().out
+    assert run(["status", "driven", "--home", home]) == 0
+    assert "  disk     4" in capsys.readouterr().out
+
+
 def test_copies_in_mlflow_go_where_the_home_has_none_any_more(sweep: Heavy) -> None:
     for number in range(5):
         (sweep.place.trial(number) / CHECKPOINT).unlink()

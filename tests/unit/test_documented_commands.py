@@ -160,6 +160,10 @@ def test_a_snippet_of_a_page_runs(page: str, code: str, finished: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings(
+    # Of Ray's and MLflow's own, which a reader's Python does not raise.
+    *("ignore::DeprecationWarning", "ignore::ResourceWarning", "ignore::FutureWarning")
+)
 def test_the_snippets_of_the_readme_run_a_sweep_and_load_its_winner(place: Path) -> None:
     run_it, load_it = blocks("README.md", "python")
     names = runpy.run_path(_file(place, run_it))

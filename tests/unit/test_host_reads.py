@@ -9,9 +9,15 @@ import pytest
 import torch
 
 from sweeper.testing.host_reads import HostReads
-from sweeper.testing.small import differ, small_config, tensors_of, trick_of, with_trick
+from sweeper.testing.small import (
+    differ,
+    loop_of,
+    small_config,
+    tensors_of,
+    trick_of,
+    with_trick,
+)
 from trials import catalogue
-from trials.config import load_config
 from trials.data.supply import Streamed
 from trials.optimization import Optimizer
 from trials.trainer import Training
@@ -23,28 +29,28 @@ DECIDES_ON_THE_HOST = {
 """Tricks that read in a step now and then, and why."""
 
 
-def reads(mapping: Any, folder: Path) -> list[str]:
+def reads(mapping: Any) -> list[str]:
     """What three rounds read, each looked at by the probe."""
-    training = Training(load_config(mapping), folder)
+    loop = loop_of(mapping)
     with HostReads() as noted:
         for _ in range(3):
-            training.loop.discriminator_step(probing=True)
-            training.loop.generator_step(probing=True)
-            training.game.step += 1
+            loop.discriminator_step(probing=True)
+            loop.generator_step(probing=True)
+            loop.game.step += 1
     return noted.places
 
 
 @pytest.mark.parametrize("trick", catalogue.tricks().values(), ids=catalogue.tricks().keys())
-def test_a_step_reads_nothing_on_the_host(trick: Any, tmp_path: Path) -> None:
-    places = reads(with_trick(trick), tmp_path)
+def test_a_step_reads_nothing_on_the_host(trick: Any) -> None:
+    places = reads(with_trick(trick))
     assert bool(places) == (trick.key in DECIDES_ON_THE_HOST), places
 
 
 @pytest.mark.parametrize("name", [key for key in Optimizer.all() if key != "adam"])
-def test_no_optimiser_reads_on_the_host(name: str, tmp_path: Path) -> None:
+def test_no_optimiser_reads_on_the_host(name: str) -> None:
     players = {player: {"name": name} for player in ("generator", "discriminator")}
     config = small_config(optimizer=players, conditioning="projection", accumulate=2)
-    assert reads(config.as_dict(), tmp_path) == []
+    assert reads(config.as_dict()) == []
 
 
 def test_a_read_is_noted_with_its_place() -> None:

@@ -18,6 +18,7 @@ from sweeper.search.samplers.random import Random
 from sweeper.standings.kept import Kept
 from sweeper.sweepfile.sections import Keep, Seeds
 from sweeper.tracking import Outbox, start_writer
+from sweeper.tracking.copies import copies_in
 from sweeper.tracking.runs import find_runs
 from sweeper.trial import Evaluation, Trial
 from tests.driven import Driven
@@ -71,11 +72,10 @@ def recorded(place: Path) -> Iterator[Outbox]:
 
 
 def told_of(outbox: Outbox) -> dict[str, set[int]]:
-    """Files that MLflow is to have, by name."""
-    with outbox._database.reading() as connection:
-        rows = connection.execute("SELECT name, number FROM files WHERE path IS NOT NULL")
-        found: dict[str, set[int]] = {}
-        for name, number in rows:
+    """Files that MLflow is to have: name → numbers of trials."""
+    found: dict[str, set[int]] = {}
+    for number, names in copies_in(outbox.path).items():
+        for name in names:
             found.setdefault(name, set()).add(number)
     return found
 
@@ -177,6 +177,7 @@ def trial_in(folder: Path, number: int, **changes: Any) -> Trial:
     evaluations = tuple(
         Evaluation(step, 0.0, {}, samples=f"samples/{step}.png") for step in (1, 2, 3)
     )
+    evaluations += (Evaluation(4, 0.0, {}),)  # of which no picture was drawn
     trial = Trial(number, "completed", objective=(float(number),), evaluations=evaluations)
     return replace(trial, **changes)
 

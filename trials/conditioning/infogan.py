@@ -102,9 +102,12 @@ class InfoGAN(Trick):
         categories = z[:, z.shape[1] - self.codes : z.shape[1] - self.config.continuous]
         weight, terms = self.config.weight, dict(terms)
         if self.config.categories:
-            self.bound = categorical_bound(heads["category"], categories)
-            terms["category"] = -weight * self.bound
-            self.bound = self.bound.detach()
+            bound = categorical_bound(heads["category"], categories)
+            terms["category"] = -weight * bound
+            if self.bound is None:
+                self.bound = bound.detach().clone()
+            else:
+                self.bound.copy_(bound.detach())  # in its place, where a replayed step finds it
         if self.config.continuous:
             likelihood = gaussian_log_likelihood(heads["continuous"], continuous)
             terms["continuous"] = -weight * self.config.continuous_weight * likelihood

@@ -136,6 +136,7 @@ class BoundaryEquilibrium(_Energy):
     summary = "an autoencoder discriminator, held at an equilibrium with the generator"
     formula = "D: E e(x) - k E e(G)    G: E e(G)    k ← clip(k + λ(γ e(x) - e(G)), 0, 1)"
     paper = "Berthelot et al. 2017, arXiv:1703.10717"
+    not_capturable = "k is made anew at every step"
     power = 1
 
     class Config(PartConfig):

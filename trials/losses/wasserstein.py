@@ -50,7 +50,11 @@ class Wasserstein(UncentredLoss):
 
     def discriminator(self, round: Round) -> Tensor:
         loss = round.f.mean() - round.r.mean()
-        self._estimate = -loss.detach()
+        estimate = -loss.detach()
+        if self._estimate is None:
+            self._estimate = estimate
+        else:
+            self._estimate.copy_(estimate)  # in its place, where a replayed step finds it
         return loss
 
     def generator(self, round: Round) -> Tensor:

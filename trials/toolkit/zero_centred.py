@@ -34,6 +34,7 @@ class ZeroCentredPenalty(Trick):
     example = {"tricks": {"instance_noise": True}}
     paper = "Mescheder et al. 2018, arXiv:1801.04406"
     reread = ("the slope is that at the images, not after augmentation and noise as with at: seen",)
+    not_capturable = "the host counts the steps from one penalty to the next"
 
     class Config(PartConfig):
         gamma: float = knob(

@@ -76,6 +76,7 @@ class AdaptiveAugment(Trick):
     summary = "augments with a probability that follows the discriminator's overfitting"
     formula = "p ← p ± Δ towards E[sign(D(x) − b)] = target;  D(T_p(x)), D(T_p(G(z)))"
     paper = "Karras et al. 2020, arXiv:2006.06676"
+    not_capturable = "the host reads the scores, and decides p"
     order = 40
     differences = (
         "Of 18 transformations those without filters: mirror, turns, moves, brightness, contrast.",

@@ -46,6 +46,7 @@ class DynamicBalance(Trick):
     summary = "adapts the steps of each player to who is winning"
     formula = "steps ±1 when D's accuracy, or |L_D|/|L_G|, leaves its band"
     paper = "Hui 2018, GAN: Ways to Improve GAN Performance"
+    not_capturable = "the host reads who is winning, and decides how many steps come next"
     order = 100  # the terms it weighs are all there
     example = {  # bands that a few steps leave
         "tricks": {"dynamic_balance": {"every": 1, "low": 0.45, "high": 0.6, "band": 1.2}}

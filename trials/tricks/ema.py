@@ -66,6 +66,7 @@ class ExponentialMovingAverage(Trick):
     summary = "samples come from an exponential moving average of the generator's weights"
     formula = "θ̄ ← β θ̄ + (1-β) θ"
     paper = "Yazıcı et al. 2018, arXiv:1806.04498"
+    not_capturable = "the host counts its updates, from which β follows while it warms up"
     samples_from = "averaged"
 
     class Config(PartConfig):

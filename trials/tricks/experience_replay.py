@@ -35,6 +35,7 @@ class ExperienceReplay(Trick):
     summary = "mixes earlier generated images into the discriminator's batch"
     formula = "fake batch = (1-p) fresh + p drawn from a buffer of past images"
     paper = "Shrivastava et al. 2017, arXiv:1612.07828"
+    not_capturable = "its buffer grows, and is made anew with every batch"
 
     class Config(PartConfig):
         share: float = knob(

@@ -117,6 +117,7 @@ class GeneratorEnsemble(Trick):
     summary = "samples from a mixture of generators, chosen greedily so that its distance falls"
     formula = "S ← S ∪ {argmin_i d²(S ∪ {i})} while d² falls"
     paper = "Wang et al. 2016, arXiv:1612.00991"
+    not_capturable = "a candidate is measured, and chosen by the host"
     differences = (
         "The paper mixes all its members; here the mixture's Fréchet distance chooses them.",
     )

@@ -72,6 +72,7 @@ class HistoricalAveraging(Trick):
     summary = "pulls a player's weights towards the mean of its past weights"
     formula = "c ‖θ - (1/t) Σ θ[i]‖²"
     paper = "Salimans et al. 2016, arXiv:1606.03498"
+    not_capturable = "the host counts the steps that its mean runs over"
 
     class Config(PartConfig):
         weight: float = knob(

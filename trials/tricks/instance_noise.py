@@ -34,6 +34,7 @@ class InstanceNoise(Trick):
     summary = "Gaussian noise on everything the discriminator sees, fading away"
     formula = "D sees x + σ(t) n,  n ~ N(0, I),  σ(t) → 0"
     paper = "Sønderby et al. 2016, arXiv:1610.04490"
+    not_capturable = "the host lets σ fall"
     order = 50
 
     class Config(PartConfig):

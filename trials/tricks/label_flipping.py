@@ -35,6 +35,7 @@ class LabelFlipping(Trick):
     summary = "gives real images the false label with a falling probability"
     formula = "target of x: 0 with probability p(t), else 1"
     paper = "Chintala et al. 2016, ganhacks"
+    not_capturable = "the host lets p fall"
     order = 60
     example = {"tricks": {"label_flipping": {"probability": 0.5}}}  # seen within few steps
 

@@ -32,6 +32,7 @@ class LeCam(Trick):
     summary = "holds each side's scores near the other side's moving average"
     formula = "λ (E ‖D(x) - α_F‖² + E ‖D(G(z)) - α_R‖²)"
     paper = "Tseng et al. 2021, arXiv:2104.03310"
+    not_capturable = "its moving averages are made anew at every step"
 
     class Config(PartConfig):
         weight: float = knob(

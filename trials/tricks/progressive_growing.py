@@ -89,6 +89,9 @@ class ProgressiveGrowing(Trick):
     summary = "both networks grow from 4×4 or 8×8 upward, each new size fading in"
     formula = "(1-α) up(small) + α large,  α from 0 to 1, for G(z), D and x alike"
     paper = "Karras et al. 2017, arXiv:1710.10196"
+    not_capturable = (
+        "the host grows the networks, and fades by a number that changes from step to step"
+    )
     differences = (
         "Phases are shares of the training, not counts of images: trainings of any length compare.",
         "Images pass tanh; the paper's are linear in the last layer.",

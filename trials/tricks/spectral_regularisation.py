@@ -41,6 +41,7 @@ class SpectralRegularisation(Trick):
     summary = "penalises the largest singular value of each discriminator layer"
     formula = "λ/2 Σ σ(W)²"
     paper = "Yoshida and Miyato 2017, arXiv:1705.10941"
+    not_capturable = "its vectors are made anew at every step"
     conflicts = {"spectral_norm": "its layers have σ = 1 already, and the penalty is a constant"}
 
     class Config(PartConfig):

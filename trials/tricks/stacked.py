@@ -45,6 +45,7 @@ class Stacked(Trick):
     summary = "a second generator and discriminator refine the first's output at twice the size"
     formula = "G(z) = G₂(G₁(z)),  D₁ judges G₁(z) at half the size, D₂ judges G(z)"
     paper = "Zhang et al. 2016, arXiv:1612.03242"
+    not_capturable = "the host enters the next stage, whose operations are others"
     differences = (
         "Classes stand for the paper's texts, and no mismatched text is a further false example.",
     )

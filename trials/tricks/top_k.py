@@ -48,6 +48,7 @@ class TopK(Trick):
     summary = "the generator learns only from its k best samples of each batch"
     formula = "G's loss over the k samples with the highest D(G(z));  k falls to ν of the batch"
     paper = "Sinha et al. 2020, arXiv:2002.06224"
+    not_capturable = "k falls, and with it the shape of what is learnt from"
     differences = ("k falls by shares of the training, the paper's by epochs.",)
     order = 50
     conflicts = {
