@@ -119,8 +119,10 @@ def driver_in_words(sweep: SweepShape) -> str:
 def waits_in_words(sweep: SweepShape) -> str:
     """Why it does not run more than it does; empty where nothing holds it up."""
     said = []
-    if sweep.place is not None:
-        said.append(f"{sweep.place} before it in the queue" if sweep.place else "it is next")
+    if sweep.place:
+        said.append(f"{sweep.place} before it in the queue")
+    elif sweep.place is not None and not sweep.reason:
+        said.append("it is next")
     if sweep.expected:
         said.append(f"about {time.strftime('%a %H:%M', time.localtime(sweep.expected))}")
     said += [sweep.reason] if sweep.reason else []

@@ -53,8 +53,9 @@ class StoredTrial(Trial):
 
     @property
     def steps(self) -> int:
-        reached: int = vars(self)["_reached"]
-        return reached
+        # A copy with other values (`dataclasses.replace`) has its evaluations, and no head.
+        reached: int | None = vars(self).get("_reached")
+        return super().steps if reached is None else reached
 
     @cached_property
     def _body(self) -> dict[str, Any]:
@@ -95,7 +96,7 @@ def stored(trial: Trial, protocols: list[dict[str, str]]) -> tuple[list[Any], by
     """Head and body of a trial; protocols that are new are appended to the list."""
     head = [getattr(trial, name) for name in HEAD]
     head[-1] = _place(trial.protocol, protocols)
-    if isinstance(trial, StoredTrial) and vars(trial)["_protocols"] is protocols:
+    if isinstance(trial, StoredTrial) and vars(trial).get("_protocols") is protocols:
         return head, vars(trial)["_raw"]
     body = {
         "values": trial.values,

@@ -179,7 +179,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
 
 @pytest.fixture(scope="module")
 def swept(home: Home) -> SweepResult:
-    with mock.patch("sweeper.scheduling.run.Steering", Asking):
+    with mock.patch("sweeper.scheduling.steering.Steering", Asking):
         result = run_sweep(SWEEP, home=home.path, factory=troubled)
     assert (result.state, result.exit_code) == ("incomplete", 1)
     assert "3 trials came to nothing" in result.message

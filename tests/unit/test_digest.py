@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from unittest import mock
 
@@ -120,6 +121,16 @@ def test_where_it_is_damaged_or_missing_the_journal_is_read(
     assert Digest.read(folder.study_digest) is None
     same(folder)
     assert Digest.read(folder.study_digest) is not None
+
+
+def test_a_copy_of_its_trials_with_other_values_is_whole(folder: SweepFolder) -> None:
+    train(Ledger.open(SWEEP, folder))
+    read_all(folder)
+    (trial,) = read_all(folder)[0].trials
+    assert isinstance(trial, StoredTrial)
+    copy = replace(trial, reason="looked at")
+    assert (copy.steps, copy.protocol) == (trial.steps, trial.protocol) == (20, PROTOCOL)
+    assert copy.as_dict() == {**trial.as_dict(), "reason": "looked at"}
 
 
 def test_of_another_journal_it_says_nothing(folder: SweepFolder, tmp_path: Path) -> None:

@@ -29,6 +29,8 @@ class Wasserstein(UncentredLoss):
     formula = "D: E f - E r    G: -E f    with D 1-Lipschitz"
     paper = "Arjovsky et al. 2017, arXiv:1701.07875"
 
+    _estimate: Tensor | None = None
+
     @classmethod
     def advise(cls, config: Any, trial: Trial) -> Iterable[str]:
         if not set(LIPSCHITZ) & set(trial.tricks):
@@ -46,7 +48,7 @@ class Wasserstein(UncentredLoss):
             )
 
     def prepare(self, game: Game) -> None:
-        self._estimate: Tensor | None = None
+        self._estimate = None
 
     def discriminator(self, round: Round) -> Tensor:
         loss = round.f.mean() - round.r.mean()

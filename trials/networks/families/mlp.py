@@ -66,7 +66,10 @@ class LayersKnobs(PlayerKnobs):
     width: knobs.Units = 128
     depth: knobs.Layers = 3
     activation: Activation = "relu"
-    init: knobs.Init = "xavier"
+    init: Annotated[
+        Literal["normal", "xavier", "he", "orthogonal"],
+        Field(description="how weights start; biases start at 0"),
+    ] = "xavier"
     bias: knobs.Bias = "auto"
     pieces: Annotated[
         int, Field(ge=2, le=32, description="linear pieces of one unit (`activation: maxout` only)")
