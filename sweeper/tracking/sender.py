@@ -14,7 +14,7 @@ Whatever happens in between, the next pass goes on where the last note was made.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -149,14 +149,15 @@ class Sender:
                 return
             if number == SWEEP:
                 self._send_experiment()
-            self._send_values(run, run_id)
+            tags = self._tags(run)
+            self._send_values(run, run_id, tags)
             self._send_data(run, run_id)
             self._send_files(run)
             self._send_models(run, run_id)
             if run.status != run.sent_status:
                 self._store.set_status(run_id, run.status, run.ended)
             own = {key: run.sent_tags[key] for key in run.sent_tags.keys() & _OWN_TAGS}
-            self._receipts.sent_run(run, own | dict(run.tags))
+            self._receipts.sent_run(run, own | tags)
         except Gone:
             self._receipts.forget(number)
             raise
@@ -178,10 +179,18 @@ class Sender:
             self._receipts.set_aside(SWEEP, "experiment", "tags", str(error))
         self._receipts.sent_experiment(wanted)
 
-    def _send_values(self, run: RunRow, run_id: str) -> None:
+    def _tags(self, run: RunRow) -> dict[str, str]:
+        """Its tags, and the run that it stands under where that is another than the sweep's: it may
+        have been made before anything was known of that one."""
+        above = run.parent if run.number != SWEEP else None
+        if above is None or self._backlog.run(above) is None:
+            return dict(run.tags)
+        return {**run.tags, PARENT_TAG: self._run_id(above)}
+
+    def _send_values(self, run: RunRow, run_id: str, tags: Mapping[str, str]) -> None:
         items: list[Item] = [
             *(Param(*item) for item in run.params.items() if item[0] not in run.sent_params),
-            *(Tag(*item) for item in run.tags.items() if run.sent_tags.get(item[0]) != item[1]),
+            *(Tag(*item) for item in tags.items() if run.sent_tags.get(item[0]) != item[1]),
         ]
         while True:
             metrics = self._backlog.metrics(run.number, MAX_METRICS)

@@ -263,6 +263,24 @@ def test_a_run_that_mlflow_shows_running_and_nobody_runs_is_killed(tmp_path: Pat
     assert {run.status for run in store.active().values()} == {"RUNNING"}
 
 
+def test_a_replicate_stands_under_its_trial_also_where_that_is_told_of_later(
+    tmp_path: Path,
+) -> None:
+    store = FakeStore()
+    with Outbox(tmp_path / "o.db") as outbox, Backlog(tmp_path / "o.db") as backlog:
+        outbox.sweep_started("s", study="id")
+        outbox.trial_started(1, parent=0)  # its worker was the quicker one
+        sender = new_sender(backlog, store)
+        sender.send()
+        outbox.trial_started(0)
+        outbox.trial_ended(1, "completed")
+        sender.send()
+        assert outbox.left().pending == 0
+    runs = store.active()
+    assert runs["00001"].tags["mlflow.parentRunId"] == runs["00000"].run_id
+    assert runs["00000"].tags["mlflow.parentRunId"] == runs["sweep"].run_id
+
+
 def test_runs_that_are_known_are_not_looked_for_and_a_quiet_outbox_costs_no_call(
     tmp_path: Path,
 ) -> None:
