@@ -8,7 +8,6 @@ import pytest
 
 from tests.faults.killing import (
     ALL,
-    IN_CI,
     Driver,
     check_everything,
     moment,
@@ -16,11 +15,10 @@ from tests.faults.killing import (
     title,
 )
 
-SEEDS = [pytest.param(seed, marks=() if seed in IN_CI else pytest.mark.slow) for seed in ALL]
 
-
+@pytest.mark.slow
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", ALL)
 def test_a_killed_raylet_ends_the_sweep_clearly_and_loses_nothing(
     seed: int, tmp_path: Path
 ) -> None:

@@ -66,10 +66,8 @@ def test_sigterm_ends_a_running_sweep_with_its_status_and_the_way_on(tmp_path: P
     check_everything(tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("number", "status"),
-    [(signal.SIGTERM, 143), pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow)],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_signal_while_ray_starts_is_answered_at_once(
     number: signal.Signals, status: int, tmp_path: Path
 ) -> None:

@@ -68,6 +68,7 @@ def hashes(trial: Trial) -> list[str]:
     return [evaluation.protocol["data_hash"] for evaluation in trial.evaluations]
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_sweep_whose_pictures_are_replaced_stops_and_goes_on_apart_when_told_to(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -94,6 +94,7 @@ def script_run(script: Path, home: Path, *, strength: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_trick_defined_in_a_script_is_trained_recorded_and_logged(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
