@@ -35,7 +35,7 @@ BOUNDS: dict[str, float] = {
     "wgan_gp": 17.0,
     "progan": 20.0,
     "sngan": 17.5,
-    "r3gan": 30.0,
+    "r3gan": 17.5,
     "hinge_attention_ema": 60.0,
 }
 """The largest mean FID after that many steps of a preset that works: two standard errors and more
