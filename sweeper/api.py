@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sweeper.ablation.tables import Table
+from sweeper.bucket.copies import bring_all
 from sweeper.causes import to_retry
 from sweeper.home import Home, SweepFolder
 from sweeper.privacy import private
@@ -198,12 +199,17 @@ def _late_report(folder: SweepFolder, standings: Standings) -> ReportPaths:
 
 
 def write_report_of(folder: SweepFolder) -> ReportPaths:
-    """Write the report of a sweep again from its study, also while it runs."""
+    """Write the report of a sweep again from its study, also while it runs.
+
+    Raises:
+        BucketError: what its trials have published cannot be had.
+    """
     sweep = sweep_of(folder)
     study = read_study(sweep, folder)
     with private(folder.path.parent):
         if study is None:
             return write_report(folder, standings_of(sweep, ()))
+        bring_all(folder)
         return conclude(sweep, folder, study).report
 
 

@@ -178,12 +178,13 @@ def show(
     if reproduce:
         _print_commands(name, trial, home, server, json)
         return
+    from sweeper.bucket.copies import trial_folder
     from sweeper.letting_go import notes, told
 
     with source_of(home, server) as source:
         sight = source.sight(name, trial)
-    standings, files = sight.standings, SweepFolder(sight.folder).trial(trial)
     record = sight.record(trial)
+    standings, files = sight.standings, trial_folder(SweepFolder(sight.folder), trial)
     if json:
         print_json({**record.as_dict(), "folder": files, "let_go": notes(files)})
         return

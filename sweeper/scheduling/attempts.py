@@ -18,14 +18,14 @@ import os
 import platform
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from sweeper.errors import SweeperError
 from sweeper.scheduling.failures import DiskFull, is_disk_full
 from sweeper.scheduling.silence import SILENT
 from trials.errors import TakenOver
-from trials.files import writing_through
+from trials.files import atomic_write, writing_through
 
 _ROOM, _OVER = ".attempt-", ".over-"
 _MACHINE = "machine"
@@ -51,6 +51,12 @@ def hand_out(folder: Path) -> Path:
         kind = DiskFull if is_disk_full(error) else SweeperError
         raise kind(f"cannot write in {folder}: {error.strerror}; nothing is lost") from error
     return room
+
+
+def write_no_log(folder: Path) -> None:
+    """The worker of the present attempt writes its log elsewhere: it comes here by another way."""
+    for room in folder.glob(f"{_ROOM}*"):
+        (room / LOG).unlink(missing_ok=True)
 
 
 def take_back(folder: Path) -> None:
@@ -93,6 +99,20 @@ def silent_in(folder: Path) -> str:
     return ""
 
 
+def say(folder: Path, said: Mapping[str, str]) -> None:
+    """Write down what the worker of the present attempt has said from afar, as if it had here."""
+    for room in folder.glob(f"{_ROOM}*"):
+        with contextlib.suppress(FileNotFoundError):  # it is over this instant
+            _sign(room, said.get("machine", ""), said.get("node", ""))
+            if SILENT in said:
+                (room / SILENT).write_text(said[SILENT], encoding="utf-8")
+                atomic_write(folder / LOG, said.get("log", ""))
+
+
+def _sign(room: Path, machine: str, node: str) -> None:
+    (room / _MACHINE).write_text(f"{machine}\n{node}", encoding="utf-8")
+
+
 def _said(folder: Path) -> tuple[str, str]:
     for room in folder.glob(f"{_ROOM}*"):
         with contextlib.suppress(OSError):
@@ -110,7 +130,7 @@ def taken_up(room: Path, node: str = "") -> Iterator[None]:
         TakenOver: the room is gone.
     """
     try:
-        (room / _MACHINE).write_text(f"{platform.node()}\n{node}", encoding="utf-8")
+        _sign(room, platform.node(), node)
     except FileNotFoundError as error:
         raise TakenOver(f"another attempt goes on in {room.parent}") from error
     with writing_through(room):

@@ -51,12 +51,12 @@ class NothingWorks(SweeperError):  # noqa: N818 - what happened
     """Trial after trial fails for a reason that is not its own."""
 
 
-def _told_of_death(reason: str, hung: str) -> tuple[str, str]:
+def _told_of_death(symptom: str, reason: str, hung: str) -> tuple[str, str]:
     """Symptom and reason of a worker's death, of which Ray gives this reason, and the worker itself
     another one where it ended for a trial that `hung`."""
     if hung:
         return NO_PROGRESS, hung
-    return OUT_OF_MEMORY if _STARVED in reason else WORKER_DIED, reason
+    return OUT_OF_MEMORY if _STARVED in reason else symptom, reason
 
 
 class Conductor:
@@ -246,7 +246,7 @@ class Conductor:
             return True
         return False
 
-    def died(self, number: int, reason: str) -> None:
+    def died(self, number: int, reason: str, symptom: str = WORKER_DIED) -> None:
         """The worker of a trial is gone, and with it what the trial had not saved."""
         if number == REHEARSAL:
             self._rehearsal.died(reason)
@@ -264,7 +264,7 @@ class Conductor:
             self._trials.first_again(trial)
             return
         step, deaths = self._ledger.died(number, machine)
-        symptom, reason = _told_of_death(reason, hung)
+        symptom, reason = _told_of_death(symptom, reason, hung)
         verdict = self._retries.died(number, step, deaths, hung=bool(hung))
         if verdict == "give up":
             told = in_words(step, deaths, reason)

@@ -17,12 +17,14 @@ from typing import cast
 
 import ray
 
+from sweeper.bucket.copies import published_in
 from sweeper.company import unpack
 from sweeper.home import SweepFolder
 from sweeper.privacy import private
 from sweeper.protocols import alike
 from sweeper.scheduling.events import Listener, PhaseChanged
 from sweeper.scheduling.recorder import Recorder
+from sweeper.scheduling.workplace import cache_at, to_be_drawn_from
 from sweeper.search.ledger import Ledger
 from sweeper.standings.kept import to_be_scored
 from sweeper.sweepfile.model import Sweep
@@ -48,10 +50,12 @@ class Scoring:
         folder: SweepFolder,
         ledger: Ledger,
         recorder: Recorder,
-        cache: Path,
+        cache: Path | None,
         tell: Listener,
         parts: bytes = b"",
+        bucket: str = "",
     ) -> None:
+        self._bucket = bucket
         self._parts = parts
         self._tell = tell
         self.message = ""
@@ -66,8 +70,12 @@ class Scoring:
         return [
             record.number
             for record in to_be_scored(self._ledger.standings())
-            if (self._folder.trial(record.number) / GENERATOR).exists()
+            if self._has_generator(record.number)
         ]
+
+    def _has_generator(self, number: int) -> bool:
+        folder = self._folder.trial(number)
+        return (folder / GENERATOR).exists() or GENERATOR in published_in(folder)
 
     def run(self, interrupted: Interrupted) -> None:
         """Score the winners that are due. What goes wrong is told in `message`: the sweep
@@ -97,7 +105,8 @@ class Scoring:
         scorer = ray.remote(_Scorer).options(**has, max_restarts=1, max_task_retries=1).remote()
         folder = str(self._folder.trial(number))
         threads = max(1, int(resources.cpu))
-        measuring = scorer.measure.remote(folder, str(self._cache), threads, self._parts)
+        given = (folder, str(self._cache or ""), threads, self._parts, self._bucket)
+        measuring = scorer.measure.remote(*given)
         next_word = 0.0
         try:
             while not interrupted():
@@ -135,7 +144,7 @@ def _changes(trial: Trial, score: FinalScore) -> str:
 
 class _Scorer:
     def measure(
-        self, folder: str, cache: str, threads: int, parts: bytes
+        self, folder: str, cache: str, threads: int, parts: bytes, bucket: str
     ) -> Iterator[tuple[int, FinalScore | None]]:
         """How many images there are by now, over and over, and at last the score."""
         import torch
@@ -147,8 +156,13 @@ class _Scorer:
         counts: Queue[int] = Queue()
         yield 0, None
         # Ray may have started this process with another umask.
-        with private(Path(cache).parent), ThreadPoolExecutor(1) as pool:
-            scored = pool.submit(final_score, Path(folder), cache=Path(cache), drawn=counts.put)
+        shared = cache_at(cache)
+        with (
+            private(shared.parent),
+            to_be_drawn_from(Path(folder), bucket) as place,
+            ThreadPoolExecutor(1) as pool,
+        ):
+            scored = pool.submit(final_score, place, cache=shared, drawn=counts.put)
             while not scored.done():
                 with contextlib.suppress(Empty):
                     yield counts.get(timeout=LOOK_EVERY), None

@@ -48,6 +48,8 @@ class Work:
     protocol: Mapping[str, str] = field(default_factory=dict)
     anew: bool = False
     patience: float | None = None
+    bucket: str = ""
+    attempt: str = ""
 
     def text(self) -> str:
         """As JSON text."""

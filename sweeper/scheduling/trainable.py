@@ -1,10 +1,10 @@
 """The worker: one Ray actor that trains one trial after another.
 
 Tune calls `train` once an evaluation, and `reset_config` between trials. The training saves itself
-in the sweep's folder; Tune keeps no checkpoint. A worker that takes a trial up first repeats the
-evaluations which the checkpoint has and the ledger lacks (the driver died in between), then goes
-on. Nothing that a training raises leaves this class: it becomes part of the report, and the worker
-is free for the next trial.
+in the sweep's folder, or in a scratch folder that is published (`workplace`); Tune keeps no
+checkpoint. A worker that takes a trial up first repeats the evaluations which the checkpoint has
+and the ledger lacks (the driver died in between), then goes on. Nothing that a training raises
+leaves this class: it becomes part of the report, and the worker is free for the next trial.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import platform
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -24,9 +25,10 @@ import psutil
 import ray
 from ray import tune
 
-from sweeper.causes import OUT_OF_MEMORY
+from sweeper.causes import BUCKET_AWAY, OUT_OF_MEMORY
 from sweeper.company import unpack
-from sweeper.privacy import umask_of
+from sweeper.errors import BucketError
+from sweeper.privacy import PRIVATE, umask_of
 from sweeper.protocols import alike
 from sweeper.provenance.attempts import attempt_at, note_attempt
 from sweeper.scheduling.attempts import LOG, is_over, taken_up
@@ -35,8 +37,9 @@ from sweeper.scheduling.kept_checkpoints import begin, keep
 from sweeper.scheduling.machines import Mark
 from sweeper.scheduling.messages import REHEARSAL, Changed, Failure, Report, Work
 from sweeper.scheduling.silence import ended_when_silent, longest_silence
+from sweeper.scheduling.workplace import Workplace, cache_at, workplace_for
 from sweeper.trial import Evaluation, Symptom
-from trials.errors import ConfigError, StaleCheckpointError
+from trials.errors import ConfigError, StaleCheckpointError, TakenOver
 
 REPORT = "sweeper"
 """Key of the report in Tune's result."""
@@ -99,15 +102,15 @@ class Worker(tune.Trainable):  # type: ignore[misc]
         parts: bytes = b"",
         run: str = "",
     ) -> None:
-        if cache:
-            # Ray may have started this process with the umask of another home, or of none.
-            os.umask(umask_of(Path(cache).parent))
+        # Ray may have started this process with the umask of another home, or of none.
+        os.umask(umask_of(Path(cache).parent) if cache else PRIVATE)
         unpack(parts)
         self._factory = factory
-        self._cache = Path(cache)
+        self._cache = cache_at(cache)
         self._mark = mark
         self._run = run
         self._training: Training | None = None
+        self._place: Workplace | None = None
         self._longest = 0.0
         self._first_size = 0
         self._last_size = 0
@@ -119,7 +122,7 @@ class Worker(tune.Trainable):  # type: ignore[misc]
         self._receive(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        self._training = None  # before its memory is measured
+        self._leave()  # before its memory is measured
         if self._retire or self._is_bloated():
             # Tune cannot replace a worker; one that dies here is replaced by the driver, which
             # has not counted the trial as started yet.
@@ -128,30 +131,45 @@ class Worker(tune.Trainable):  # type: ignore[misc]
         return True
 
     def step(self) -> dict[str, Any]:
-        folder = Path(self._work.folder)
         mark = self._mark if self._training is None else None
         if mark is not None and (fault := mark.fault(platform.node())):
             failure = Failure(NOT_SHARED, fault)
             return {REPORT: Report(finished=True, failure=failure).text()}
         try:
-            room = Path(self._work.room)
-            node = ray.get_runtime_context().get_node_id()
+            place = self._place = self._place or workplace_for(self._work, _node())
             patience = self._work.patience or longest_silence(self._longest)
             with (
-                taken_up(room, node),
-                _logged(room / LOG) as log,
-                ended_when_silent(patience, room, log),
+                taken_up(place.room, _node()),
+                _logged(place.room / LOG) as log,
+                ended_when_silent(patience, place.room, log, place.say),
             ):
                 began = time.monotonic()
-                report = self._advance(folder)
+                report = self._advance(place)
                 self._longest = max(self._longest, time.monotonic() - began)
+            place.publish()
         except Exception as error:
-            if is_over(Path(self._work.room)):  # whoever goes on with it has the folder now
-                ray.actor.exit_actor()
-            failure = explain(error, folder)
-            self._retire = failure.symptom == OUT_OF_MEMORY or "CUDA" in failure.reason
-            report = Report(finished=True, failure=failure)
+            report = Report(finished=True, failure=self._failed(error))
         return {REPORT: report.text()}
+
+    def _failed(self, error: Exception) -> Failure:
+        place = self._place
+        if isinstance(error, TakenOver) or (place is not None and is_over(place.room)):
+            ray.actor.exit_actor()  # whoever goes on with it has the folder now
+        failure = explain(error, place.folder if place else Path(self._work.folder))
+        self._retire = failure.symptom == OUT_OF_MEMORY or "CUDA" in failure.reason
+        if place is not None and failure.symptom != BUCKET_AWAY:
+            with contextlib.suppress(BucketError, TakenOver, OSError):
+                place.publish()  # its log tells more
+        return failure
+
+    def cleanup(self) -> None:
+        self._leave()
+
+    def _leave(self) -> None:
+        self._training = None
+        if self._place is not None:
+            self._place.leave()
+            self._place = None
 
     def get_auto_filled_metrics(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         filled: dict[str, Any] = super().get_auto_filled_metrics(*args, **kwargs)
@@ -161,8 +179,8 @@ class Worker(tune.Trainable):  # type: ignore[misc]
     def _receive(self, config: Mapping[str, Any]) -> None:
         self._work = Work.read(config["work"])
 
-    def _advance(self, folder: Path) -> Report:
-        training = self._training
+    def _advance(self, place: Workplace) -> Report:
+        training, folder = self._training, place.folder
         if training is None:
             if self._work.number == REHEARSAL:
                 return self._rehearse(folder)
@@ -170,7 +188,7 @@ class Worker(tune.Trainable):  # type: ignore[misc]
             if not alike(training.protocol, self._work.protocol):
                 return Report(changed=Changed(training.protocol))
             try:
-                taken = begin(training, folder, self._work)
+                taken = begin(training, folder, replace(self._work, take_over=place.take_over))
             except StaleCheckpointError as error:
                 return Report(changed=Changed(training.protocol, str(error)))
             for note in training.notes:
@@ -227,6 +245,10 @@ def _logged(path: Path) -> Iterator[int]:
         contextlib.redirect_stderr(file),
     ):
         yield file.fileno()
+
+
+def _node() -> str:
+    return str(ray.get_runtime_context().get_node_id())
 
 
 def _resident() -> int:
