@@ -15,20 +15,18 @@ fsspec lives here; imported only where an address is read.
 from __future__ import annotations
 
 import base64
-import contextlib
 import errno
-import fcntl
 import hashlib
 import json
 import logging
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from trials.errors import TrialError, reason_of
-from trials.files import atomic_write
+from trials.files import alone, atomic_write
 from trials.temporary import remove_leftovers, temporary_for
 from trials.urls import EXTRAS, Url
 
@@ -96,7 +94,7 @@ def _fetch(url: Url) -> Path:
             return _place_in(earlier, place)
         raise FetchError(f"{url} cannot be read: {reason_of(error)}") from error
     entry = home / f"{known}-{_digest(json.dumps(_state(files), sort_keys=True))}"
-    with _alone(home / f"{known}.lock"):
+    with alone(home / f"{known}.lock"):
         if not _is_whole(entry):
             remove_leftovers(home, below=False)
             _fill(entry, storage, place, files, url)
@@ -259,12 +257,3 @@ def _name_in(place: str, name: str, url: Url) -> str:
 
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-@contextlib.contextmanager
-def _alone(lock: Path) -> Iterator[None]:
-    """Have the other processes of this machine wait, where the file system knows locks."""
-    with lock.open("a") as file:
-        with contextlib.suppress(OSError):
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield

@@ -12,6 +12,7 @@ from trials.choices import Key, Several
 from trials.metrics.extractor import Extractor, check_extractor, decided
 from trials.metrics.measure import Measure
 from trials.metrics.needs import NEIGHBOURS, REAL_SAMPLES, REASONS, Need, taken_by_itself
+from trials.metrics.seeing import ExtractorPrecision
 from trials.part import PartConfig
 from trials.problems import Problem
 from trials.settings import Settings
@@ -60,6 +61,10 @@ class EvaluationConfig(Settings):
     )
     extractor: Annotated[Any, ByName(Extractor, default="auto")] = Field(
         default="auto", description="What images are measured through"
+    )
+    extractor_precision: ExtractorPrecision = Field(
+        default=ExtractorPrecision(),
+        description="What the extractor computes in: anything but the default is another protocol",
     )
     batch_statistics: Literal["running", "standing"] = Field(
         default="running",
@@ -169,6 +174,9 @@ def check_evaluation(
     met = frozenset(need for need, held in holds.items() if held)
     if config.reference == "test" and not test_split:
         wrong = [*wrong, Problem(f"{path}.reference", f"{data} has no test split here", "train")]
+    if kind == "point" and config.extractor_precision != ExtractorPrecision():
+        what = "points are measured as they are, in whatever an extractor would compute"
+        wrong = [*wrong, Problem(f"{path}.extractor_precision", what, "no such key")]
     return [
         *wrong,
         *check_metrics(config, met, f"{path}.metrics"),

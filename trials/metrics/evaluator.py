@@ -22,6 +22,7 @@ from trials.metrics.one_pass import Pass, relative_coverage, settings
 from trials.metrics.progress import Tell, quiet
 from trials.metrics.protocol import Protocol
 from trials.metrics.real import RealData, RealSide
+from trials.metrics.seeing import Lens
 from trials.origins import foreign_in_words
 
 Sample = Callable[[int, Tensor | None], Tensor]
@@ -100,11 +101,12 @@ class Evaluator:
         self.tell = tell
         self.data = data
         self.extractor = build_extractor(config.extractor, data, device)
+        self.lens = Lens(self.extractor, config.extractor_precision, torch.device(device))
         # Float64 linear algebra exists on the CPU and on CUDA; elsewhere the CPU measures.
         device = torch.device(device)
         measuring = device if device.type == "cuda" else torch.device("cpu")
         self.real = RealSide(
-            data, self.extractor, measuring, cache, sampled=config.real_samples, tell=tell
+            data, self.lens, measuring, cache, sampled=config.real_samples, tell=tell
         )
         met = self._met_needs(conditional)
         problems = check_metrics(config, met)
@@ -211,7 +213,7 @@ class Evaluator:
             size = min(self.config.batch, count - start)
             images = sample(size, None if labels is None else labels[start : start + size])
             finite.append(torch.isfinite(images).all())  # read once, after the last batch
-            seen = self.extractor(images)
+            seen = self.lens(images)
             features.append(seen.features.to(self.real.device))
             if seen.logits is not None:
                 logits.append(seen.logits.to(self.real.device))

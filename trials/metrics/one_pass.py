@@ -26,9 +26,10 @@ SETTINGS = (
 
 def settings(config: EvaluationConfig) -> str:
     """These, and what a file has made otherwise of what all measures share."""
+    told = SETTINGS + config.extractor_precision.in_words()
     if config.real_samples == REAL_SAMPLES:
-        return SETTINGS
-    return f"{SETTINGS}; pairs with {config.real_samples} real images at most"
+        return told
+    return f"{told}; pairs with {config.real_samples} real images at most"
 
 
 class Pass:

@@ -18,7 +18,7 @@ from torch import Tensor
 from trials.data.intake import Intake
 from trials.metrics.cache import Arrays, cached
 from trials.metrics.diversity import MOST, Spread, spread
-from trials.metrics.extractor import QUANTISATION, Extractor, Features
+from trials.metrics.extractor import QUANTISATION, Features
 from trials.metrics.frechet import Moments, Reference, RunningMoments, symmetric_root
 from trials.metrics.needs import NEIGHBOURS
 from trials.metrics.neighbours import (
@@ -28,6 +28,7 @@ from trials.metrics.neighbours import (
     working_precision,
 )
 from trials.metrics.progress import Tell, quiet
+from trials.metrics.seeing import Lens
 from trials.origins import foreign_in_words
 
 LAYOUT = 1
@@ -94,7 +95,7 @@ class RealSide:
     def __init__(
         self,
         data: RealData,
-        extractor: Extractor,
+        lens: Lens,
         device: torch.device,
         cache: Path | None,
         *,
@@ -104,7 +105,8 @@ class RealSide:
         self._sampled = sampled
         self._tell = tell
         self.data = data
-        self.extractor = extractor
+        self.extractor = lens.extractor
+        self._lens = lens
         self.device = device
         self.cache = cache
         self.count = len(data.images)
@@ -229,7 +231,7 @@ class RealSide:
 
     def _extract(self, images: Tensor) -> Iterator[Features]:
         for start in range(0, len(images), BATCH):
-            yield self.extractor(images[start : start + BATCH])
+            yield self._lens(images[start : start + BATCH])
             done = min(start + BATCH, len(images))
             self._tell(f"the statistics of the data: {done:,} of {len(images):,} images")
 
@@ -246,6 +248,8 @@ class RealSide:
             "data": self.data.fingerprint,
             **constants,
         }
+        if precision := self._lens.precision.in_words():
+            facts["precision"] = precision
         # Of one that is not ours, another version may see other features with the same weights.
         if origin := foreign_in_words([type(self.extractor)]):
             facts["origin"] = origin
