@@ -112,12 +112,12 @@ class Scoring:
             while not interrupted():
                 if not ray.wait([measuring], timeout=LOOK_EVERY)[0]:
                     continue
-                count, score = ray.get(next(measuring))
+                far, score = ray.get(next(measuring))
                 if score is not None:
                     return cast("FinalScore", score)
                 if (here := time.monotonic()) >= next_word:
                     next_word = here + TELL_EVERY
-                    said = self._progress(number, count)
+                    said = self._progress(number, far)
                     self._tell(PhaseChanged("finishing", said, time.time()))
             return None
         finally:
@@ -129,9 +129,9 @@ class Scoring:
         """Images that a final score is measured on."""
         return int(default_at(self._sweep.base, "evaluation.final_samples"))
 
-    def _progress(self, number: int, count: int) -> str:
-        images = f"{count:,} of {self._samples:,} images" if count else f"{self._samples:,} images"
-        return f"measuring the winner, trial {trial_name(number)}, on fresh noise: {images}"
+    def _progress(self, number: int, far: str) -> str:
+        said = far or f"{self._samples:,} images"
+        return f"measuring the winner, trial {trial_name(number)}, on fresh noise: {said}"
 
 
 def _changes(trial: Trial, score: FinalScore) -> str:
@@ -145,16 +145,16 @@ def _changes(trial: Trial, score: FinalScore) -> str:
 class _Scorer:
     def measure(
         self, folder: str, cache: str, threads: int, parts: bytes, bucket: str
-    ) -> Iterator[tuple[int, FinalScore | None]]:
-        """How many images there are by now, over and over, and at last the score."""
+    ) -> Iterator[tuple[str, FinalScore | None]]:
+        """How far it is by now, over and over, and at last the score."""
         import torch
 
         from trials.evaluation.final_score import final_score
 
         torch.set_num_threads(threads)
         unpack(parts)
-        counts: Queue[int] = Queue()
-        yield 0, None
+        told: Queue[str] = Queue()
+        yield "", None
         # Ray may have started this process with another umask.
         shared = cache_at(cache)
         with (
@@ -162,8 +162,8 @@ class _Scorer:
             to_be_drawn_from(Path(folder), bucket) as place,
             ThreadPoolExecutor(1) as pool,
         ):
-            scored = pool.submit(final_score, place, cache=shared, drawn=counts.put)
+            scored = pool.submit(final_score, place, cache=shared, tell=told.put)
             while not scored.done():
                 with contextlib.suppress(Empty):
-                    yield counts.get(timeout=LOOK_EVERY), None
-            yield 0, scored.result()
+                    yield told.get(timeout=LOOK_EVERY), None
+            yield "", scored.result()

@@ -59,6 +59,11 @@ def test_looking_imports_nothing_slow(home: Path) -> None:
     assert _imported_by("status", "begun", "--home", str(home)) == set()
 
 
+def test_checking_a_file_imports_the_trainer_and_nothing_that_runs(home: Path) -> None:
+    file = Path(__file__).parents[2] / "search_spaces" / "quickstart.yaml"
+    assert _imported_by("validate", str(file), "--home", str(home)) == {"torch"}
+
+
 def test_a_sweep_without_trials_can_be_looked_at(
     home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
