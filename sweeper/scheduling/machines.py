@@ -22,7 +22,7 @@ from sweeper.errors import SweeperError, UserError
 from sweeper.home import SweepFolder, writing
 from sweeper.scheduling.failures import DISK_FULL, NOT_SHARED, DiskFull
 from sweeper.scheduling.messages import Failure
-from sweeper.sweepfile.sections import Resources
+from sweeper.sweepfile.resources import Given, Resources
 from trials.distributions import OURS, version_of
 from trials.files import atomic_write
 
@@ -122,7 +122,18 @@ def count_machines(resources: Resources) -> int:
     return len({node["NodeManagerHostname"] for node in nodes})
 
 
-def _holds(has: Mapping[str, float], wanted: Resources) -> bool:
+def room_of_machines(resources: Resources) -> Given:
+    """What each machine of the cluster has on which a trial could run: the least of all of them."""
+    there = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    able = [has for has in there if _holds(has, resources)]
+    cpu, gpu, memory = (
+        min((has.get(name, 0.0) for has in able), default=0.0) for name in ("CPU", "GPU", "memory")
+    )
+    return Given(cpu, gpu, int(memory))
+
+
+def _holds(has: Mapping[str, float], resources: Resources) -> bool:
+    wanted = resources.whole
     return has.get("CPU", 0.0) >= wanted.cpu and has.get("GPU", 0.0) >= wanted.gpu
 
 

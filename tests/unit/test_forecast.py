@@ -12,7 +12,8 @@ from sweeper.standings import standings_of
 from sweeper.standings.forecast import Forecast, forecast_of
 from sweeper.sweepfile.domains import Parameter, Range
 from sweeper.sweepfile.model import Sweep
-from sweeper.sweepfile.sections import Limits, Resources, Seeds
+from sweeper.sweepfile.resources import Resources
+from sweeper.sweepfile.sections import Limits, Seeds
 from sweeper.trial import Evaluation, Trial
 
 SWEEP = Sweep(
