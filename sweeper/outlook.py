@@ -123,7 +123,7 @@ def forecast_of(sweep: Sweep, trials: int, replicates: int, cache: Path) -> dict
         with private(cache.parent), tempfile.TemporaryDirectory() as folder:
             training = Training(config, Path(folder), cache=cache)
             training.run_to(min(5, config.steps))  # the first steps allocate and are no measure
-            with gauge.watching():
+            with gauge.watching(alone=False):
                 began = time.perf_counter()
                 warm = training.step
                 while training.step < config.steps and time.perf_counter() - began < 3:

@@ -39,7 +39,7 @@ class Driven:
         parallel: int,
         trials: int,
         outbox: Outbox | None = None,
-        room: Given | None = None,
+        machine: Given | None = None,
         **changes: Any,
     ) -> None:
         spec = replace(SWEEP, **{"limits": Limits(trials=trials, parallel=parallel), **changes})
@@ -48,7 +48,7 @@ class Driven:
         self.ledger = Ledger.open(spec, place)
         self.heard: list[Event] = []
         recorder = Recorder(spec, place, outbox)
-        sharing = Sharing(spec, place, room=lambda: room or Given())
+        sharing = Sharing(spec, place, machines=lambda: [machine or Given()])
         self.conductor = Conductor(
             spec, place, self.ledger, recorder, self.heard.append, sharing=sharing
         )

@@ -30,7 +30,7 @@ class FakeGauge:
     def start(self) -> None:
         pass
 
-    def watching(self) -> AbstractContextManager[None]:
+    def watching(self, *, alone: bool) -> AbstractContextManager[None]:
         return nullcontext()
 
     def taken(self) -> Taken:

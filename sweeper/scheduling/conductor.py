@@ -119,7 +119,7 @@ class Conductor:
         if self.is_full:
             return None
         work = self._errands.next_work()
-        if work is None and not self._errands.first:
+        if work is None and not (self._errands.first or self._sharing.crowds(self._trials.active)):
             work = self._trials.next_work(self._errands.rests, self._errands.active)
             work = work or self._errands.next_work()  # for a trial whose shape nobody knows
         if work is None:

@@ -73,7 +73,7 @@ class Errands:
         if report.failure is not None:
             check_machine(report.failure, self._folder.path)
         if number != REHEARSAL:
-            self._sharing.heard(report)
+            self._sharing.heard(number, report)
             return
         if self._rehearsal.opening:
             self._announcer.enter("searching")
@@ -89,14 +89,13 @@ class Errands:
         if number == REHEARSAL:
             self._rehearsal.died(reason)
         else:
-            self._sharing.died()
+            self._sharing.died(number)
 
     def lost(self, reason: str) -> None:
         """Every worker is gone at once."""
         if self._rehearsal.active:
             self._rehearsal.died(reason)
-        if self._sharing.active:
-            self._sharing.died()
+        self._sharing.lost()
 
     def interrupt(self) -> None:
         """None is waited for any more."""

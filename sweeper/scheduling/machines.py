@@ -122,14 +122,14 @@ def count_machines(resources: Resources) -> int:
     return len({node["NodeManagerHostname"] for node in nodes})
 
 
-def room_of_machines(resources: Resources) -> Given:
-    """What each machine of the cluster has on which a trial could run: the least of all of them."""
+def machines_for(resources: Resources) -> list[Given]:
+    """What the machines of the cluster have on which a trial could run."""
     there = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    able = [has for has in there if _holds(has, resources)]
-    cpu, gpu, memory = (
-        min((has.get(name, 0.0) for has in able), default=0.0) for name in ("CPU", "GPU", "memory")
-    )
-    return Given(cpu, gpu, int(memory))
+    return [
+        Given(has.get("CPU", 0.0), has.get("GPU", 0.0), int(has.get("memory", 0)))
+        for has in there
+        if _holds(has, resources)
+    ]
 
 
 def _holds(has: Mapping[str, float], resources: Resources) -> bool:

@@ -18,7 +18,8 @@ from sweeper.trial import Evaluation, Symptom
 REHEARSAL = -1
 """The number of work that is no trial: to train the base configuration for a step (`rehearsal`)."""
 PROBE = -2
-"""The number of work that is no trial: to see what trials of a shape take (`sharing`)."""
+"""The number of work that is no trial: to see what trials of a shape take (`sharing`). A further
+one has the next lower number."""
 KEPT_FOLDER = "kept"
 """In a trial's folder: checkpoints that it keeps for others."""
 

@@ -35,7 +35,7 @@ from sweeper.scheduling.events import (
     SweepState,
 )
 from sweeper.scheduling.final_score import Scoring
-from sweeper.scheduling.machines import Mark, count_machines, room_of_machines
+from sweeper.scheduling.machines import Mark, count_machines, machines_for
 from sweeper.scheduling.recorder import Recorder, resolved
 from sweeper.scheduling.requests import Requests
 from sweeper.scheduling.sharing import Sharing
@@ -176,7 +176,7 @@ class _Run:
                 machines=lambda: count_machines(resources),
                 sharing=Sharing(
                     *(self._sweep, self._folder, self._resolve),
-                    room=lambda: room_of_machines(resources),
+                    machines=lambda: machines_for(resources),
                 ),
             )
             try:

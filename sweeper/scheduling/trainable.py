@@ -190,8 +190,9 @@ class Worker(tune.Trainable):  # type: ignore[misc]
             if self._gauge is not None:
                 self._gauge.start()
             training = self._factory(self._work.config, folder, self._cache)
-            if self._work.number == PROBE and self._gauge is not None:
-                return Report(finished=True, taken=probe(training, self._gauge))
+            if self._work.number <= PROBE and self._gauge is not None:
+                taken = probe(training, self._gauge, self._work.given)
+                return Report(finished=True, taken=taken)
             if not alike(training.protocol, self._work.protocol):
                 return Report(changed=Changed(training.protocol))
             try:

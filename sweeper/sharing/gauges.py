@@ -1,16 +1,16 @@
 """Gauges: what this process takes of its machine while it trains one trial.
 
-    gauge.start()              before the training is made
-    with gauge.watching():     a few steps, alone on the machine's GPU
+    gauge.start()                     before the training is made
+    with gauge.watching(alone=True):  a few steps, alone on the machine's GPU
         …
-    gauge.taken()              since the start, at any time
+    gauge.taken()                     since the start, at any time
 
 Of the CPU the cores that it takes are c / (w - q): c seconds of CPU of the whole process, w by the
 clock, q of them in which the thread that trains waited for a core, so that a crowded machine makes
 no trial seem lighter. Its memory is the most that was resident, which Linux counts anew when asked.
-Of a GPU the memory is what torch's allocator reserved at most; what the context takes besides, and
-the time in which the GPU computes, can only be told from others' while nobody else is there: they
-are watched, by the driver's count of free memory and by torch's profiler.
+Of a GPU the memory is what torch's allocator reserved at most. What the context takes besides is
+told from others' by the count of free memory while nobody else is there. The time in which the GPU
+computes is seen by torch's profiler, for a few steps: it would slow down a whole training.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ class Gauge(Protocol):
     def start(self) -> None:
         """Begin to count."""
 
-    def watching(self) -> AbstractContextManager[None]:
-        """Inside, a trial trains for a few steps with a GPU of its own."""
+    def watching(self, *, alone: bool) -> AbstractContextManager[None]:
+        """Inside, a trial trains for a few steps; `alone` on its GPU, or beside others."""
 
     def taken(self) -> Taken:
         """What was taken since the start."""
@@ -63,9 +63,9 @@ class ProcessGauge:
         self._clock, self._waited, self._cpu = time.monotonic(), _waited(), _cpu_seconds()
 
     @contextlib.contextmanager
-    def watching(self) -> Iterator[None]:
-        """Have the GPU's time in the block counted, and what this process takes of its memory
-        beside what its tensors take; nothing on a machine without one."""
+    def watching(self, *, alone: bool) -> Iterator[None]:
+        """Have the GPU's time in the block counted, and where the process is `alone` there what it
+        takes of its memory beside its tensors; nothing on a machine without one."""
         if (cuda := _cuda()) is None:
             yield
             return
@@ -78,9 +78,10 @@ class ProcessGauge:
             cuda.synchronize()
             seconds = time.perf_counter() - began
         computed = sum(event.self_device_time_total for event in seen.key_averages()) / 1e6
-        free, total = cuda.mem_get_info()
         self._busy = min(1.0, computed / seconds) if seconds > 0 else None
-        self._context = max(0, total - free - cuda.memory_reserved())
+        if alone:
+            free, total = cuda.mem_get_info()
+            self._context = max(0, total - free - cuda.memory_reserved())
 
     def taken(self) -> Taken:
         """What was taken since the start."""

@@ -33,7 +33,8 @@ ONE = 10_000
 """Ray counts a GPU in so many parts."""
 
 GROWTH = 1.5
-"""So many times the memory that it was given is what a trial is believed to take that ran out."""
+"""So many times the memory that it was given is what a trial is believed to take that ran out; and
+so many times the most that others took, one whose shape is new."""
 
 
 Bytes = Annotated[int, Field(ge=0, le=2**60)]
@@ -83,6 +84,15 @@ def most_of(taken: Iterable[Taken]) -> Taken:
         gpu_context=max((c for one in seen if (c := one.gpu_context) is not None), default=None),
         gpu_busy=max((b for one in seen if (b := one.gpu_busy) is not None), default=None),
     )
+
+
+def cautious(seen: Iterable[Taken]) -> Taken | None:
+    """What a trial is believed to take of whose shape nobody knows anything, by what others took;
+    None without any."""
+    if not (others := list(seen)):
+        return None
+    most = most_of(others)
+    return replace(most, memory=int(GROWTH * most.memory), gpu_memory=int(GROWTH * most.gpu_memory))
 
 
 def share(taken: Taken, asked: Resources, most: Given) -> Given:

@@ -89,7 +89,7 @@ def forecast_of(standings: Standings) -> Forecast:
     more = max(0, sweep.replicates - sum(trial.over for trial in replicates))
     parts = [_to_come(search, left, rates, whole), _to_come(replicates, more, rates, whole)]
     amount = Amount(*(sum(values) for values in zip(*map(_values, parts), strict=True)))
-    at_once = max(1, min(sweep.limits.parallel, left + more))
+    at_once = max(1, min(_parallel(standings), left + more))
     each = _each(standings)
     return Forecast(
         left,
@@ -99,6 +99,14 @@ def forecast_of(standings: Standings) -> Forecast:
         amount.times(each.cpu / 3600),
         each=each,
     )
+
+
+def _parallel(standings: Standings) -> int:
+    """How many trials run at the same time: as many as the file says, or where they share machines
+    as they fit, as many as now."""
+    parallel = standings.sweep.limits.parallel
+    now = sum(trial.state == "running" for trial in standings.trials)
+    return min(now, parallel) if now and standings.sweep.resources.shares else parallel
 
 
 def _each(standings: Standings) -> Given:

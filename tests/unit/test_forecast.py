@@ -50,6 +50,21 @@ def test_trials_that_are_alike_cost_what_they_have_cost() -> None:
     assert halved.gpu_hours == found.gpu_hours
 
 
+def test_trials_that_share_machines_count_with_their_shares_and_as_many_as_fit() -> None:
+    auto: dict[str, Any] = {
+        "resources": Resources(cpu=1, gpu="auto"),
+        "limits": Limits(trials=10, parallel=8),
+    }
+    share = {"cpu": 1.0, "gpu": 0.125, "memory": 0}
+    done = [trial(number, given=share) for number in range(4)]
+    found = forecast(*done, **auto)
+    assert found.gpu_hours.expected == 6 * 0.125
+    assert found.seconds.expected == 3600
+    assert forecast(*map(trial, range(4)), **auto).gpu_hours.expected == 6  # nothing is known
+    running = [trial(n, 0, state="running", objective=None) for n in range(4, 7)]
+    assert forecast(*done, *running, **auto).seconds.expected == 2 * 3600
+
+
 def test_early_stopping_is_in_it_and_so_is_what_runs_now() -> None:
     early = [trial(n, 20, state="pruned", symptom="scheduler", objective=None) for n in range(3)]
     found = forecast(trial(3), *early)

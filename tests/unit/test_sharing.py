@@ -12,11 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sweeper.scheduling.messages import PROBE, Failure, Report, Work
+from sweeper.search.samplers.grid import Grid
 from sweeper.sharing import gauges
 from sweeper.sharing.gauges import ProcessGauge
 from sweeper.sharing.learnt import KEPT, Learnt
 from sweeper.sharing.shape import shape_of
 from sweeper.sharing.shares import MOST, ONE, Taken, most_of, ran_out, rounded, share, together
+from sweeper.sweepfile.domains import Parameter, Values
 from sweeper.sweepfile.resources import Given, Resources
 from sweeper.trial import Evaluation
 from tests.driven import STEPS, Driven
@@ -174,13 +176,13 @@ class Shared(Driven):
             folder,
             *(4, trials),
             resources=Resources(cpu="auto"),
-            room=Given(2, 0, 8 * GIB),
+            machine=Given(2, 0, 8 * GIB),
             **changes,
         )
 
-    def probed(self, taken: Taken | None) -> None:
+    def probed(self, taken: Taken | None, number: int = PROBE) -> None:
         failure = None if taken else Failure("error", "ValueError: no")
-        self._tell(PROBE, Report(finished=True, failure=failure, taken=taken))
+        self._tell(number, Report(finished=True, failure=failure, taken=taken))
         self.hand_out()
 
     def report_taken(self, number: int, taken: Taken) -> None:
@@ -200,10 +202,26 @@ def test_a_shape_that_nobody_knows_is_probed_alone_before_its_trials_begin(tmp_p
     sweep.probed(Taken(cores=0.4, memory=GIB))
     assert set(sweep.given) == {0, 1, 2, 3}
     assert set(sweep.given.values()) == {Given(0.45, 0, rounded(1.2 * GIB))}
-    assert not (sweep.place.path / ".probe").exists()
+    assert not list(sweep.place.path.glob(".probe*"))
     assert [trial.attempts for trial in sweep.ledger.trials()] == [1, 1, 1, 1]
     assert sweep.ledger.trial(0).given == {"cpu": 0.45, "gpu": 0.0, "memory": rounded(1.2 * GIB)}
     assert [trial.state for trial in sweep.to_the_end()] == ["completed"] * 6
+
+
+def test_later_shapes_are_probed_beside_others_with_room_to_grow(tmp_path: Path) -> None:
+    widths = Parameter("width", Values((8, 16, 32, 64)))
+    sweep = Shared(tmp_path, parameters=(widths,), search=Grid.Config(start_with_base=False))
+    sweep.begin()
+    sweep.probed(Taken(cores=0.1, memory=GIB))
+    believed = Given(0.15, 0, rounded(1.2 * 1.5 * GIB))
+    trial = Given(0.15, 0, rounded(1.2 * GIB))
+    assert sweep.given == {0: trial, PROBE - 1: believed, PROBE - 2: believed}
+    sweep.probed(Taken(cores=0.1, memory=2 * GIB), PROBE - 1)
+    assert sweep.given[1].memory == rounded(1.2 * 2 * GIB)
+    sweep.probed(Taken(cores=0.1, memory=GIB), PROBE - 2)
+    assert sweep.given[2] == trial
+    assert sweep.given[PROBE - 3].memory == rounded(1.2 * 3 * GIB)
+    assert sweep.ledger.counts()["search"] == 4
 
 
 def test_the_next_sweep_of_a_home_begins_with_what_the_last_one_saw(tmp_path: Path) -> None:
@@ -333,7 +351,10 @@ def test_a_gauge_sees_what_is_taken_of_a_gpu(monkeypatch: pytest.MonkeyPatch) ->
     gauge = ProcessGauge()
     gauge.start()
     assert gauge.taken().gpu_busy is None
-    with gauge.watching():
+    with gauge.watching(alone=False):
+        pass
+    assert gauge.taken().gpu_context is None
+    with gauge.watching(alone=True):
         pass
     taken = gauge.taken()
     assert (taken.gpu_memory, taken.gpu_total, taken.gpu_context) == (4 * GIB, 10 * GIB, GIB)
