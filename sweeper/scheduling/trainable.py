@@ -109,9 +109,9 @@ class Worker(tune.Trainable):  # type: ignore[misc]
         if cache:
             # Ray may have started this process with the umask of another home, or of none.
             os.umask(umask_of(Path(cache).parent))
-        self._resources = contextlib.ExitStack()
+        self._entered = contextlib.ExitStack()
         if mps:  # before anything begins to use the GPU
-            self._resources.enter_context(under_mps())
+            self._entered.enter_context(under_mps())
         unpack(parts)
         self._factory = factory
         self._gauge = gauge
@@ -172,7 +172,7 @@ class Worker(tune.Trainable):  # type: ignore[misc]
 
     def cleanup(self) -> None:
         self._training = None
-        self._resources.close()
+        self._entered.close()
 
     def get_auto_filled_metrics(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         filled: dict[str, Any] = super().get_auto_filled_metrics(*args, **kwargs)
