@@ -11,10 +11,12 @@ from sweeper.scheduling.conductor import Conductor
 from sweeper.scheduling.events import Event
 from sweeper.scheduling.messages import REHEARSAL, Failure, Report, Work
 from sweeper.scheduling.recorder import Recorder
+from sweeper.scheduling.sharing import Sharing
 from sweeper.search.ledger import Ledger
 from sweeper.search.samplers.tpe import Tpe
 from sweeper.sweepfile.domains import Parameter, Range
 from sweeper.sweepfile.model import Sweep
+from sweeper.sweepfile.resources import Given
 from sweeper.sweepfile.sections import Limits
 from sweeper.tracking import Outbox
 from sweeper.trial import Evaluation, Trial
@@ -37,6 +39,7 @@ class Driven:
         parallel: int,
         trials: int,
         outbox: Outbox | None = None,
+        machine: Given | None = None,
         **changes: Any,
     ) -> None:
         spec = replace(SWEEP, **{"limits": Limits(trials=trials, parallel=parallel), **changes})
@@ -45,7 +48,10 @@ class Driven:
         self.ledger = Ledger.open(spec, place)
         self.heard: list[Event] = []
         recorder = Recorder(spec, place, outbox)
-        self.conductor = Conductor(spec, place, self.ledger, recorder, self.heard.append)
+        sharing = Sharing(spec, place, machines=lambda: [machine or Given()])
+        self.conductor = Conductor(
+            spec, place, self.ledger, recorder, self.heard.append, sharing=sharing
+        )
         self.at_work: dict[int, Work] = {}
         self.begun: list[int] = []
 

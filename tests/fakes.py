@@ -7,12 +7,14 @@ import os
 import signal
 import time
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from sweeper.scheduling import trainable
 from sweeper.scheduling.conductor import Conductor
 from sweeper.scheduling.messages import REHEARSAL, Report, Work
+from sweeper.sharing.shares import Taken
 from sweeper.trial import Evaluation, Symptom
 from trials.errors import CheckpointError, DataError
 from trials.files import atomic_write
@@ -20,11 +22,26 @@ from trials.files import atomic_write
 LEAK: list[bytearray] = []
 
 
+class FakeGauge:
+    """Says that a process takes what the training in it says that it `takes`."""
+
+    now: ClassVar[dict[str, Any]] = {}
+
+    def start(self) -> None:
+        pass
+
+    def watching(self, *, alone: bool) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def taken(self) -> Taken:
+        return Taken(**self.now)
+
+
 class FakeTraining:
     """The value at a step follows from the config and the steps before it, as in a real training.
 
     Config: `x` and `y` decide the value, `steps` and `every` its evaluations, `seconds` how long
-    each takes, `trouble` what goes wrong at which step.
+    each takes, `takes` how much of the machine, `trouble` what goes wrong at which step.
     """
 
     def __init__(self, config: Mapping[str, Any], folder: Path, cache: Path) -> None:
@@ -34,6 +51,7 @@ class FakeTraining:
         self.stopped_by: Symptom | None = None
         self.notes: list[str] = []
         self.state = 1.0
+        FakeGauge.now = dict(config.get("takes", {}))
 
     @property
     def protocol(self) -> Mapping[str, str]:
@@ -87,9 +105,13 @@ class FakeTraining:
             marks.write(f"{step}\n")
         return evaluation
 
-    def rehearse(self) -> None:
+    def rehearse(self, steps: int = 1) -> bool:
         if self.config.get("trouble") == "no data":
             raise DataError("there are no pictures")
+        return False
+
+    def evaluate(self) -> None:
+        pass
 
     def _save(self) -> None:
         text = json.dumps({"state": self.state, "history": [one.as_dict() for one in self.history]})

@@ -120,9 +120,11 @@ class Training:
             self.save()
         return told
 
-    def rehearse(self) -> None:
-        """Train one step, to see that everything is there that a training needs; saves nothing."""
-        self.run_to(self.step + 1)
+    def rehearse(self, steps: int = 1) -> bool:
+        """Train some steps, to see that everything is there that a training needs, or what it
+        takes; saves nothing. Whether there are more to train."""
+        self.run_to(min(self.step + steps, self.config.steps))
+        return self.step < self.config.steps and self.loop.probe.healthy
 
     def run_to(self, step: int) -> None:
         """Train up to `step` without evaluating; stops early where a number is not finite."""

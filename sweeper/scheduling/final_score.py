@@ -101,11 +101,10 @@ class Scoring:
     def _measured(self, number: int, interrupted: Interrupted) -> FinalScore | None:
         resources = self._sweep.resources
         # An actor, for the head says whose those are, and not so of tasks (`cluster_machines`).
-        has = {"num_cpus": resources.cpu, "num_gpus": resources.gpu}
+        has = {"num_cpus": resources.whole.cpu, "num_gpus": resources.whole.gpu}
         scorer = ray.remote(_Scorer).options(**has, max_restarts=1, max_task_retries=1).remote()
         folder = str(self._folder.trial(number))
-        threads = max(1, int(resources.cpu))
-        given = (folder, str(self._cache or ""), threads, self._parts, self._bucket)
+        given = (folder, str(self._cache or ""), resources.threads, self._parts, self._bucket)
         measuring = scorer.measure.remote(*given)
         next_word = 0.0
         try:

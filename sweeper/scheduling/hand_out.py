@@ -62,13 +62,11 @@ class HandOut:
         there = (*self.active.values(), *self._waiting)
         return [trial.number for trial in there if trial.role != "replicate"]
 
-    def next_work(self, rests: Callable[[int], bool], others: int = 0) -> Work | None:
-        """A trial for a free worker; None while there is none. `rests` says of a number whether its
-        trial is to wait, and `others` is how many workers do something else."""
+    def next_work(self, rests: Callable[[Trial], bool], others: int = 0) -> Work | None:
+        """A trial for a free worker; None while there is none. `rests` says whether a trial is to
+        wait, and `others` is how many workers do something else."""
         ready = [
-            trial
-            for trial in self._waiting
-            if not (rests(trial.number) or trial.number in self.leaving)
+            trial for trial in self._waiting if not (rests(trial) or trial.number in self.leaving)
         ]
         resting = len(self._waiting) - len(ready)
         if not self.has_room(resting + others):
@@ -78,6 +76,9 @@ class HandOut:
             return None
         if ready:
             self._waiting.remove(trial)
+        elif rests(trial):
+            self._waiting.append(trial)
+            return None
         self.active[trial.number] = trial
         return self._work(trial)
 

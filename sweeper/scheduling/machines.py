@@ -24,7 +24,7 @@ from sweeper.errors import SweeperError, UserError
 from sweeper.home import SweepFolder, writing
 from sweeper.scheduling.failures import DISK_FULL, NOT_SHARED, DiskFull
 from sweeper.scheduling.messages import Failure
-from sweeper.sweepfile.sections import Resources
+from sweeper.sweepfile.resources import Given, Resources
 from trials.distributions import OURS, version_of
 from trials.files import atomic_write
 
@@ -143,7 +143,18 @@ def count_machines(resources: Resources) -> int:
     return len({node["NodeManagerHostname"] for node in nodes})
 
 
-def _holds(has: Mapping[str, float], wanted: Resources) -> bool:
+def machines_for(resources: Resources) -> list[Given]:
+    """What the machines of the cluster have on which a trial could run."""
+    there = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    return [
+        Given(has.get("CPU", 0.0), has.get("GPU", 0.0), int(has.get("memory", 0)))
+        for has in there
+        if _holds(has, resources)
+    ]
+
+
+def _holds(has: Mapping[str, float], resources: Resources) -> bool:
+    wanted = resources.whole
     return has.get("CPU", 0.0) >= wanted.cpu and has.get("GPU", 0.0) >= wanted.gpu
 
 

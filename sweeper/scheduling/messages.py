@@ -11,10 +11,15 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+from sweeper.sharing.shares import Taken
+from sweeper.sweepfile.resources import Given
 from sweeper.trial import Evaluation, Symptom
 
 REHEARSAL = -1
 """The number of work that is no trial: to train the base configuration for a step (`rehearsal`)."""
+PROBE = -2
+"""The number of work that is no trial: to see what trials of a shape take (`sharing`). A further
+one has the next lower number."""
 KEPT_FOLDER = "kept"
 """In a trial's folder: checkpoints that it keeps for others."""
 
@@ -34,7 +39,8 @@ class Work:
     steps awaits its verdict: the worker reports before it goes on. `room` is what its files pass
     through (`attempts`). `protocol` is that by which it must be measured; any will do where it is
     empty. `anew` says to leave the trial's own checkpoint aside. `patience` is how many seconds it
-    may be silent; None for as long as the worker finds (`silence`).
+    may be silent; None for as long as the worker finds (`silence`). `given` is what the worker has
+    of its machine.
     """
 
     number: int
@@ -50,6 +56,7 @@ class Work:
     patience: float | None = None
     bucket: str = ""
     attempt: str = ""
+    given: Given = field(default_factory=Given)
 
     def text(self) -> str:
         """As JSON text."""
@@ -60,7 +67,12 @@ class Work:
         """What `text` gave, read back."""
         given = json.loads(text)
         keep = given["keep"] and tuple(given["keep"])
-        return cls(**{**given, "recorded": tuple(given["recorded"]), "keep": keep})
+        whole = {
+            "recorded": tuple(given["recorded"]),
+            "keep": keep,
+            "given": Given(**given["given"]),
+        }
+        return cls(**{**given, **whole})
 
 
 @dataclass(frozen=True)
@@ -90,6 +102,7 @@ class Report:
 
     `evaluations` are the new ones. `stopped_by` is the symptom for which the training ended itself
     before its last step. `notes` are what a reader should know of how it began, in sentences.
+    `taken` is what the trial has taken of its machine so far, where somebody wants to know.
     """
 
     evaluations: tuple[Evaluation, ...] = ()
@@ -98,6 +111,7 @@ class Report:
     failure: Failure | None = None
     notes: tuple[str, ...] = ()
     changed: Changed | None = None
+    taken: Taken | None = None
 
     def text(self) -> str:
         """As JSON text."""
@@ -108,6 +122,7 @@ class Report:
         """What `text` gave, read back."""
         given = json.loads(text)
         failure, stopped_by, changed = given["failure"], given["stopped_by"], given["changed"]
+        taken = given["taken"]
         return cls(
             evaluations=tuple(map(Evaluation.from_dict, given["evaluations"])),
             finished=given["finished"],
@@ -115,4 +130,5 @@ class Report:
             failure=Failure(**failure) if failure else None,
             notes=tuple(given["notes"]),
             changed=Changed(**changed) if changed else None,
+            taken=Taken(**taken) if taken else None,
         )

@@ -9,12 +9,14 @@ from __future__ import annotations
 from typing import Literal
 
 from sweeper.causes import STOPPED_BY_HAND
+from sweeper.protocols import Protocol
 from sweeper.scheduling.announcer import Announcer
 from sweeper.scheduling.failure_counts import FailureCounts
 from sweeper.scheduling.hand_out import HandOut
 from sweeper.scheduling.keeping import Keeping
 from sweeper.scheduling.messages import Failure
 from sweeper.scheduling.recorder import Recorder
+from sweeper.scheduling.sharing import Sharing
 from sweeper.search.ledger import Ledger
 from sweeper.search.stopping_rule import TakeOver
 from sweeper.trial import Trial
@@ -35,6 +37,7 @@ class Moves:
         trials: HandOut,
         failures: FailureCounts,
         keeping: Keeping,
+        sharing: Sharing,
     ) -> None:
         self.over = sum(trial.over for trial in ledger.trials())
         self._ledger = ledger
@@ -43,14 +46,22 @@ class Moves:
         self._trials = trials
         self._failures = failures
         self._keeping = keeping
+        self._sharing = sharing
 
     def start(self, trial: Trial) -> None:
         """A worker has taken the trial up."""
         self._trials.running.add(trial.number)
         self._failures.started()
-        attempt = self._ledger.started(trial.number)
+        attempt = self._ledger.started(trial.number, self._sharing.of(trial.number))
         self._recorder.trial_started(trial)
         self._announcer.started(trial, attempt)
+
+    def measured(self, number: int, before: Protocol) -> None:
+        """Tell it where another protocol than `before` holds from the trial's evaluation on."""
+        now = self._ledger.measuring.protocol
+        if before and now is not before:
+            self._trials.protocol_changed()
+            self._announcer.protocol_changed(number, before, now)
 
     def end(self, trial: Trial) -> None:
         """The ledger has the trial's end."""
@@ -66,11 +77,13 @@ class Moves:
 
     def fail(self, number: int, failure: Failure) -> None:
         """The trial comes to nothing."""
+        self._sharing.failed(number, failure.symptom)
         self._ledger.fail(number, failure.symptom, failure.reason, failure.log)
         self.end(self._ledger.trial(number))
 
     def retry(self, number: int, symptom: str | None, reason: str) -> None:
         """The trial goes on as soon as a worker is free."""
+        self._sharing.failed(number, symptom)
         self._trials.take_back(number)
         self._stands_still(number, "retrying", symptom, reason)
         self._trials.first_again(self._ledger.trial(number))

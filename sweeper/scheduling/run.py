@@ -36,10 +36,11 @@ from sweeper.scheduling.events import (
     SweepState,
 )
 from sweeper.scheduling.final_score import Scoring
-from sweeper.scheduling.machines import Mark, count_machines
+from sweeper.scheduling.machines import Mark, count_machines, machines_for
 from sweeper.scheduling.published import Published, conductor_with, publishing, taken_in
 from sweeper.scheduling.recorder import Recorder, resolved
 from sweeper.scheduling.requests import Requests
+from sweeper.scheduling.sharing import Sharing
 from sweeper.scheduling.spec_files import going_on, keep_spec, make_way
 from sweeper.scheduling.steering import Steering, by_control_file
 from sweeper.scheduling.trainable import Factory, build_training
@@ -161,22 +162,24 @@ class _Run:
         self._lost = False
         self._requests = Requests(steering)
         self._factory = factory or build_training
+        self._resolve = resolved if factory is None else dict  # a caller's own configs are not ours
         self._recorder = Recorder(
-            sweep,
-            folder,
-            wires.outbox if wires else None,
-            resolved if factory is None else dict,  # a caller's own configs are not ours
-            company,
+            *(sweep, folder, wires.outbox if wires else None), self._resolve, company
         )
 
     def through(self) -> Outcome:
         afar = publishing(self._folder, self._ledger, self._usable)
         with self._requests.listening(), afar as self._published:
             self._begin()
+            resources = self._sweep.resources
             conductor = conductor_with(
                 self._published,
                 *(self._sweep, self._folder, self._ledger, self._recorder, self._tell),
-                machines=lambda: count_machines(self._sweep.resources),
+                machines=lambda: count_machines(resources),
+                sharing=Sharing(
+                    *(self._sweep, self._folder, self._resolve),
+                    machines=lambda: machines_for(resources),
+                ),
             )
             try:
                 state, message = self._drive(conductor)

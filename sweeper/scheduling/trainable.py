@@ -35,9 +35,12 @@ from sweeper.scheduling.attempts import LOG, is_over, taken_up
 from sweeper.scheduling.failures import NOT_SHARED, explain
 from sweeper.scheduling.kept_checkpoints import begin, keep
 from sweeper.scheduling.machines import Mark
-from sweeper.scheduling.messages import REHEARSAL, Changed, Failure, Report, Work
+from sweeper.scheduling.messages import PROBE, REHEARSAL, Changed, Failure, Report, Work
+from sweeper.scheduling.sharing import probe
 from sweeper.scheduling.silence import ended_when_silent, longest_silence
 from sweeper.scheduling.workplace import Workplace, cache_at, workplace_for
+from sweeper.sharing.gauges import Gauge
+from sweeper.sharing.mps import under_mps
 from sweeper.trial import Evaluation, Symptom
 from trials.errors import ConfigError, StaleCheckpointError, TakenOver
 
@@ -74,7 +77,9 @@ class Training(Protocol):
 
     def forget(self) -> None: ...
 
-    def rehearse(self) -> None: ...
+    def rehearse(self, steps: int = 1) -> bool: ...
+
+    def evaluate(self) -> object: ...
 
 
 Factory = Callable[[Mapping[str, Any], Path, Path], Training]
@@ -101,11 +106,17 @@ class Worker(tune.Trainable):  # type: ignore[misc]
         threads: int = 1,
         parts: bytes = b"",
         run: str = "",
+        gauge: Gauge | None = None,
+        mps: bool = False,
     ) -> None:
         # Ray may have started this process with the umask of another home, or of none.
         os.umask(umask_of(Path(cache).parent) if cache else PRIVATE)
+        self._entered = contextlib.ExitStack()
+        if mps:  # before anything begins to use the GPU
+            self._entered.enter_context(under_mps())
         unpack(parts)
         self._factory = factory
+        self._gauge = gauge
         self._cache = cache_at(cache)
         self._mark = mark
         self._run = run
@@ -129,6 +140,12 @@ class Worker(tune.Trainable):  # type: ignore[misc]
             ray.actor.exit_actor()
         self._receive(new_config)
         return True
+
+    @classmethod
+    def default_resource_request(cls, config: dict[str, Any]) -> dict[str, float]:
+        given = Work.read(config["work"]).given
+        memory = {"memory": given.memory} if given.memory else {}
+        return {"cpu": given.cpu, "gpu": given.gpu, **memory}
 
     def step(self) -> dict[str, Any]:
         mark = self._mark if self._training is None else None
@@ -164,6 +181,7 @@ class Worker(tune.Trainable):  # type: ignore[misc]
 
     def cleanup(self) -> None:
         self._leave()
+        self._entered.close()
 
     def _leave(self) -> None:
         self._training = None
@@ -184,7 +202,12 @@ class Worker(tune.Trainable):  # type: ignore[misc]
         if training is None:
             if self._work.number == REHEARSAL:
                 return self._rehearse(folder)
+            if self._gauge is not None:
+                self._gauge.start()
             training = self._factory(self._work.config, folder, self._cache)
+            if self._work.number <= PROBE and self._gauge is not None:
+                taken = probe(training, self._gauge, self._work.given)
+                return Report(finished=True, taken=taken)
             if not alike(training.protocol, self._work.protocol):
                 return Report(changed=Changed(training.protocol))
             try:
@@ -223,7 +246,10 @@ class Worker(tune.Trainable):  # type: ignore[misc]
     def _report(self, training: Training, evaluations: Sequence[Evaluation]) -> Report:
         notes = tuple(training.notes)
         training.notes.clear()
-        return Report(tuple(evaluations), training.finished, training.stopped_by, notes=notes)
+        taken = self._gauge.taken() if self._gauge is not None else None
+        return Report(
+            *(tuple(evaluations), training.finished, training.stopped_by), notes=notes, taken=taken
+        )
 
     def _is_bloated(self) -> bool:
         size = _resident()

@@ -22,6 +22,8 @@ from sweeper.scheduling.failures import DiskFull, is_disk_full
 from sweeper.scheduling.machines import Mark, check_machines
 from sweeper.scheduling.requests import Requests
 from sweeper.scheduling.trainable import Factory, Worker
+from sweeper.sharing.gauges import ProcessGauge
+from sweeper.sharing.mps import under_mps
 from sweeper.sweepfile.model import Sweep
 
 CRASHES = 3
@@ -82,7 +84,8 @@ class Tuning:
             return
 
     def _run(self) -> None:
-        with self._cluster:
+        mps = under_mps() if self._sweep.resources.mps else contextlib.nullcontext()
+        with mps, self._cluster:
             self._requests.listen()
             check_machines(self._mark, self._sweep.resources)
             crashes = 0
@@ -118,7 +121,7 @@ class Tuning:
         return bool(asked.interrupts or asked.terminated or asked.written() == Request.CANCEL)
 
     def _run_tune(self) -> None:
-        limits, resources = self._sweep.limits, self._sweep.resources
+        parallel = self._sweep.limits.parallel
         worker = tune.with_parameters(
             Worker,
             factory=self._factory,
@@ -126,10 +129,12 @@ class Tuning:
             mark=self._mark,
             parts=self._parts,
             run=self._run_record,
-            threads=max(1, int(resources.cpu)),
+            threads=self._sweep.resources.threads,
+            gauge=ProcessGauge() if self._sweep.resources.shares else None,
+            mps=self._sweep.resources.mps,
         )
         verdicts = Verdicts(self._conductor)
-        with _empty(self._scratch), _hushed(), _uncounted(), _pending(limits.parallel):
+        with _empty(self._scratch), _hushed(), _uncounted(), _pending(parallel):
             try:
                 tune.run(
                     worker,
@@ -140,7 +145,6 @@ class Tuning:
                     callbacks=[Trials(self._conductor, verdicts, self._tick)],
                     stop=StopNow(lambda: self.now),
                     num_samples=-1,
-                    resources_per_trial={"cpu": resources.cpu, "gpu": resources.gpu},
                     reuse_actors=True,
                     max_failures=0,  # the conductor hands a trial out again; it knows why it must
                     raise_on_failed_trial=False,

@@ -12,6 +12,7 @@ User attributes of a trial (state, values and intermediate values are Optuna's o
     cell                {label, key}: the cell of an ablation's design
     values, config      searched parameters by path; the whole configuration
     attempts            how often a worker took the trial up
+    given               {cpu, gpu, memory}: the share that its last worker had, where it is `auto`
     notes               sentences for a reader: a checkpoint that was found damaged
     deaths              {count, step, machines}: workers that died under it since it last got
                         further, and how many on which machine
@@ -132,6 +133,7 @@ def trial_of(entry: FrozenTrial, final: Mapping[str, Any] | None = None) -> Tria
         donors=tuple((step, donor["number"]) for step, donor in donors(attrs).items()),
         final=FinalScore(**final) if final else None,
         notes=tuple(map(encodable, attrs.get("notes", ()))),
+        given=attrs.get("given"),
     )
 
 

@@ -38,6 +38,7 @@ from sweeper.search.study_attributes import BUDGET
 from sweeper.search.wishes import Wishes
 from sweeper.standings.usage import Usage
 from sweeper.sweepfile.model import Sweep
+from sweeper.sweepfile.resources import Given
 from sweeper.sweepfile.sections import Limits
 from sweeper.trial import Evaluation, FinalScore, Trial
 
@@ -142,11 +143,13 @@ class Ledger(StudyReader):
         told, self._proposer.refused = self._proposer.refused, []
         return told
 
-    def started(self, number: int) -> int:
-        """A worker has taken the trial up. Returns how often that has happened."""
+    def started(self, number: int, given: Given | None = None) -> int:
+        """A worker that was `given` a share has taken the trial up. Returns how often one has."""
         attempts = int(self._entries.get(number).user_attrs.get("attempts", 0)) + 1
         with self.together(waits=False):  # without it the trial is handed out once more, no worse
             self._entries.set(number, "attempts", attempts)
+            if given is not None:
+                self._entries.set(number, "given", asdict(given))
         return attempts
 
     def ended_by_others(self, number: int) -> bool:
@@ -162,8 +165,7 @@ class Ledger(StudyReader):
         before = trial.user_attrs.get("deaths", {})
         known = before.get("machines", {}) if before.get("step") == reached else {}
         machines = {**known, machine: known.get(machine, 0) + 1}
-        count = sum(machines.values())
-        told = {"count": count, "step": reached, "machines": machines}
+        told = {"count": sum(machines.values()), "step": reached, "machines": machines}
         with self.together():
             self._entries.set(number, "deaths", told)
         return reached, machines
@@ -242,10 +244,9 @@ class Ledger(StudyReader):
     def _tell(self, trial: FrozenTrial, end: Mapping[str, Any]) -> None:
         if end["state"] == "completed":
             self._study.tell(trial.number, list(end["values"]))
-        elif end["state"] == "pruned":
-            self._study.tell(trial.number, state=TrialState.PRUNED)
         else:
-            self._study.tell(trial.number, state=TrialState.FAIL)
+            pruned = end["state"] == "pruned"
+            self._study.tell(trial.number, state=TrialState.PRUNED if pruned else TrialState.FAIL)
 
     def scored(self, number: int, score: FinalScore) -> None:
         """The trial has won, and its generator was measured on fresh noise. It may be over: what

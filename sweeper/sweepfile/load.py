@@ -35,7 +35,8 @@ from sweeper.sweepfile.rules import (
     check_sections,
     check_together,
 )
-from sweeper.sweepfile.sections import CHOICES, KEYS, SECTIONS, Objective, Section
+from sweeper.sweepfile.section import Section
+from sweeper.sweepfile.sections import CHOICES, KEYS, SECTIONS, Objective
 from trials.by_name import ByName
 from trials.distributions import canonical
 from trials.part import PartConfig, use

@@ -35,7 +35,8 @@ from sweeper.search.stopping.asha import Asha
 from sweeper.search.stopping.pbt import PopulationBased
 from sweeper.sweepfile.domains import Parameter, Range, Values
 from sweeper.sweepfile.model import Sweep
-from sweeper.sweepfile.sections import Limits, Resources, Seeds
+from sweeper.sweepfile.resources import Resources
+from sweeper.sweepfile.sections import Limits, Seeds
 from sweeper.sweepfile.space import Draw, walk
 from sweeper.trial import Trial
 from tests.fakes import fake
