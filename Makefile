@@ -33,7 +33,7 @@ lint: $(STAMP)  ## style, types, the architecture, container files
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/hadolint docker/Dockerfile
-	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker/compose.yaml docker/compose.cuda.yaml
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker/compose.yaml docker/compose.cuda.yaml docker/compose.bucket.yaml
 	$(BIN)/kubernetes-validate --strict --quiet --no-warn docker/kubernetes/*.yaml
 
 docs: $(STAMP)  ## every page that is made from the code

@@ -179,16 +179,19 @@ def show(
         _print_commands(name, trial, home, server, json)
         return
     from sweeper.bucket.copies import trial_folder
+    from sweeper.bucket.place import place_of
     from sweeper.letting_go import notes, told
 
     with source_of(home, server) as source:
         sight = source.sight(name, trial)
-    record = sight.record(trial)
-    standings, files = sight.standings, trial_folder(SweepFolder(sight.folder), trial)
+    record, folder = sight.record(trial), SweepFolder(sight.folder)
+    standings, files = sight.standings, trial_folder(folder, trial)
+    published = f"{place}/{files.name}" if (place := place_of(folder)) else ""
     if json:
-        print_json({**record.as_dict(), "folder": files, "let_go": notes(files)})
+        let_go = notes(files)
+        print_json({**record.as_dict(), "folder": files, "published": published, "let_go": let_go})
         return
-    _print_about(name, record, files)
+    _print_about(name, record, files, published)
     if record.protocol:
         say(f"  protocol {', '.join(f'{k} {v}' for k, v in record.protocol.items())}")
     if not standings.comparable(record):
@@ -218,7 +221,7 @@ def show(
         say("\nlast lines of its log\n" + record.log_tail)
 
 
-def _print_about(name: str, record: Trial, files: Path) -> None:
+def _print_about(name: str, record: Trial, files: Path, published: str) -> None:
     """What a trial is, how it ended, and where it was."""
     from sweeper.provenance.attempts import read_attempts
 
@@ -227,7 +230,7 @@ def _print_about(name: str, record: Trial, files: Path) -> None:
     if record.symptom:
         say(f"  why      {cause(record.symptom).words}")
     say(f"  role     {record.role}" + (f" of trial {record.of}" if record.of is not None else ""))
-    say(f"  files    {files}")
+    say(f"  files    {files}" + (f", as published at {published}" if published else ""))
     for attempt in read_attempts(files):
         told = attempt.surroundings
         since = f" from step {attempt.step}" if attempt.step else ""

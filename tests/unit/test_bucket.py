@@ -118,15 +118,19 @@ def mortal(monkeypatch: pytest.MonkeyPatch, at: int, how: str) -> None:
 
 
 def killed_at_every_write(
-    address: Callable[[int], str], folder: Path, how: str, monkeypatch: pytest.MonkeyPatch
+    address: Callable[[int], str],
+    folder: Path,
+    how: str,
+    monkeypatch: pytest.MonkeyPatch,
+    every: int = 1,
 ) -> int:
-    """Kill an attempt at each of its writes, and the one that goes on at its second; a third comes
-    to the end. Returns how many writes there were."""
+    """Kill an attempt at each of its writes, or at `every` third or so, and the one that goes on at
+    its third; another one comes to the end. Returns how many writes there were at least."""
     folder.mkdir()
     plain = FakeTraining(CONFIG, folder, folder)
     while not plain.finished:
         plain.advance()
-    for at in count(1):
+    for at in count(1, every):
         here = address(at)
         with monkeypatch.context() as patch:
             mortal(patch, at, how)
@@ -163,11 +167,14 @@ def test_a_kill_at_any_write_leaves_a_whole_commit_to_go_on_from(
     assert writes >= 15
 
 
+@pytest.mark.parametrize("every", [4, pytest.param(1, marks=pytest.mark.slow)])
 def test_a_kill_at_any_write_to_s3_does_too(
-    s3: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    every: int, s3: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(CONFIG, "steps", 2)
-    killed_at_every_write(lambda at: f"{s3}/{at}", tmp_path / "trials", "half", monkeypatch)
+    folder = tmp_path / "trials"
+    writes = killed_at_every_write(lambda at: f"{s3}/{at}", folder, "half", monkeypatch, every)
+    assert writes >= 12
     check_bucket(s3)
     assert Store(s3, patience=0.0).listed(".check") == []
 
