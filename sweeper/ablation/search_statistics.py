@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy import special
 
 from sweeper.ablation.effects import Goal
 from sweeper.ablation.paired import holm
@@ -211,8 +212,6 @@ def newcombe_difference(a: int, n: int, b: int, m: int, level: float = 0.95) -> 
 
     low = p₁ − p₂ − √((p₁−l₁)² + (u₂−p₂)²),  high = p₁ − p₂ + √((u₁−p₁)² + (p₂−l₂)²).
     """
-    from scipy import special  # which whoever reads a study does not wait for
-
     z = float(special.ndtri((1 + level) / 2))
     p, q = a / n, b / m
     (l1, u1), (l2, u2) = _wilson(p, n, z), _wilson(q, m, z)
@@ -230,8 +229,6 @@ def noise_share(
     other seeds), by the variance over the search's trials; interval from the F distribution of
     their ratio, which leans on normal noise that is alike everywhere. Capped at 1.
     """
-    from scipy import special  # which whoever reads a study does not wait for
-
     groups = [np.asarray(group, dtype=np.float64) for group in replicates if len(group) > 1]
     spread = np.asarray(values, dtype=np.float64)
     if not groups or len(spread) < 2:
@@ -256,8 +253,6 @@ def noise_share(
 
 
 def _log_choose(n: npt.ArrayLike, k: npt.ArrayLike) -> Array:
-    from scipy import special  # which whoever reads a study does not wait for
-
     top, bottom = np.asarray(n, dtype=np.float64), np.asarray(k, dtype=np.float64)
     # Below k the value is not used; the gamma function has poles there.
     gap = np.maximum(top - bottom, 0.0)
