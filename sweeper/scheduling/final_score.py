@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
+from importlib import import_module
 from pathlib import Path
 from queue import Empty, Queue
 from typing import cast
@@ -79,7 +80,11 @@ class Scoring:
 
     def run(self, interrupted: Interrupted) -> None:
         """Score the winners that are due. What goes wrong is told in `message`: the sweep
-        is over and has its results, and running it again tries once more."""
+        is over and has its results, and running it again tries once more. MLflow is given the
+        winner's model meanwhile, which takes as long."""
+        best = self._ledger.standings().best
+        if best is not None and self._sweep.keep.generators != "none":
+            self._recorder.winner_is(best.trial)
         for number in self.due():
             if interrupted():
                 return
@@ -106,6 +111,8 @@ class Scoring:
         folder = str(self._folder.trial(number))
         given = (folder, str(self._cache or ""), resources.threads, self._parts, self._bucket)
         measuring = scorer.measure.remote(*given)
+        # While its process starts: Matplotlib takes a second, for which nothing else need wait.
+        import_module("sweeper.scheduling.conclusion")
         next_word = 0.0
         try:
             while not interrupted():

@@ -54,6 +54,7 @@ def check_lag(document: Document, base: Mapping[str, Any], scheduler: Any) -> No
     """A checkpoint that others go on from is one that was measured."""
     from trials.config import default_at  # imports torch
 
+    # One that cannot be read is reported where it stands.
     if scheduler is not None and scheduler.part.copies and default_at(base, "evaluation.lag"):
         document.add(
             ("base", "evaluation", "lag"),
