@@ -29,6 +29,8 @@ STEPS = 12
 LATER = {"start": 0.3, "warm_up": False, "buffers": "copy"}
 OTHERS = {"generator": {"name": "sgd", "momentum": 0.5}, "discriminator": {"name": "rmsprop"}}
 FADING = {"r1": {"decay": "cosine"}, "instance_noise": {"until": 0.5}}
+R3GAN = {"family": "r3gan", "generator": {"width": 8}, "discriminator": {"width": 8}}
+BIGGAN = {"family": "biggan", "generator": {"norm": "virtual_batch"}}
 IMAGINED = {"unrolled": {"steps": 2}}
 LONG = {"steps": STEPS, "evaluation": {"every": STEPS}}
 PROBE_EVERY = 3
@@ -75,6 +77,8 @@ def graphs_of(loop: Loop) -> int:
         pytest.param({}, 4, id="default"),
         pytest.param({"preset": "sngan"}, 4, id="sngan"),
         pytest.param({"preset": "wgan_gp"}, 4, id="wgan_gp"),
+        pytest.param({"networks": R3GAN}, 4, id="r3gan"),
+        pytest.param({"networks": BIGGAN, "conditioning": "projection"}, 4, id="biggan"),
         pytest.param({"tricks": {"ema": True}, "accumulate": 2}, 4, id="ema"),
         pytest.param({"tricks": {"ema": LATER}}, 5, id="ema_later"),
         pytest.param(
@@ -157,6 +161,10 @@ def lets_the_host_decide(game: Any, images: Tensor) -> Tensor:
     return -images if game.host.choice(lambda: game.step % 2) else images
 
 
+def lets_the_host_decide_anew_each_time(game: Any, images: Tensor) -> Tensor:
+    return images * (1 + game.host.choice(lambda: game.step))
+
+
 @pytest.mark.parametrize(
     ("see", "same"),
     [
@@ -164,6 +172,7 @@ def lets_the_host_decide(game: Any, images: Tensor) -> Tensor:
         (is_given_a_number, True),
         (decides, False),
         (lets_the_host_decide, True),
+        (lets_the_host_decide_anew_each_time, True),
     ],
 )
 def test_what_the_host_works_out_goes_on_only_where_it_is_said(see: See, same: bool) -> None:

@@ -27,6 +27,7 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor, nn
 
+from trials.devices import wait_for
 from trials.engine.composed_game import ComposedGame
 from trials.engine.cuda_graphs import CudaRecorder
 from trials.engine.host import NotedHost, Place
@@ -37,7 +38,8 @@ WARM_UP = 2
 are there afterwards, and stay where they are."""
 
 MOST = 16
-"""Graphs of one training. Each keeps memory of its own for all that lies between its operations."""
+"""Graphs of one training, each with memory of its own for all that lies between its operations; and
+patterns that are noted of one kind of step."""
 
 Player = Literal["generator", "discriminator"]
 Batch = tuple[Tensor, Tensor | None]
@@ -177,15 +179,10 @@ class Graphed(Eager):
             return
         patterns = self._patterns.setdefault((player, probing), [])
         pattern = next((one for one in patterns if one.host.holds()), None)
-        if pattern is None:
-            host = NotedHost()
-            with self._game.hosted_by(host):
-                step()
-            patterns.append(Pattern(getattr(self._game, player), host))
-            if host.imagines:
-                self._tell_once(
-                    f"the {player}'s steps: what they imagine depends on what they count"
-                )
+        if pattern is None and len(patterns) < MOST:
+            patterns.append(self._noted(player, step))
+        elif pattern is None:
+            step()
         elif pattern.captured:
             self._write_rates()
             pattern.repeat(self._game.device)
@@ -196,12 +193,22 @@ class Graphed(Eager):
             pattern.plays += 1
 
     def forget(self) -> None:
+        wait_for(self._game.device)  # a graph that still runs needs its memory
         self._patterns = {}
 
     @property
     def graphs(self) -> int:
         """How many there are."""
         return sum(one.captured for patterns in self._patterns.values() for one in patterns)
+
+    def _noted(self, player: Player, step: Callable[[], None]) -> Pattern:
+        """Play a step as it is written, the first of its pattern."""
+        host = NotedHost()
+        with self._game.hosted_by(host):
+            step()
+        if host.imagines:
+            self._tell_once(f"the {player}'s steps: what they imagine depends on what they count")
+        return Pattern(getattr(self._game, player), host)
 
     def _capture(self, player: Player, pattern: Pattern, step: Callable[[], None]) -> None:
         assert self._recorder is not None
@@ -220,7 +227,7 @@ class Graphed(Eager):
     def _give_up(self, player: Player, error: RuntimeError) -> None:
         """Play every step as it is written from here on."""
         self._recorder = None
-        self._patterns = {}
+        self.forget()
         # Where the end of a capture fails, what it failed of was raised before.
         why = str(error.__context__ or error).strip().partition("\n")[0]
         self._tell(
