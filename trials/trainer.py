@@ -52,13 +52,13 @@ class Training:
             log.warning("data (%s): %s", config.data.name, warning)
         device = pick_device(config.device)
         self.game = ComposedGame(config, config.build_tricks(), self.dataset, device)
-        self.loop = Loop(config, self.game)
+        self.notes: list[str] = []
+        """What a reader of the log should know of this training, in sentences."""
+        self.loop = Loop(config, self.game, self.notes.append)
         self.monitor = Monitor(config, self.folder, self.game, cache=cache)
         self._lagging = Lagging(self.monitor, self.loop) if config.evaluation.lag else None
         self.history: list[Evaluation] = []
         self.stopped_by: Symptom | None = None
-        self.notes: list[str] = []
-        """What a reader of the log should know of this training, in sentences."""
         self.fingerprints = self._record()
 
     @property
@@ -232,6 +232,7 @@ class Training:
         try:
             history = [Evaluation.from_dict(given) for given in json.loads(state["history"])]
             self.game.load_state(state["game"])
+            self.loop.stepper.forget()
             self._refuse_another_protocol(history)
             self.loop.probe.load_state(state)
             self.loop.real = state["real"]
@@ -281,14 +282,19 @@ def train(
     """
     training = Training(config, Path(folder), cache=cache)
     training.restore()
-    for note in training.notes:
-        tell(note)
+    _tell_news(training, tell)
     begun(training)
     while not training.finished and training.step < (until or config.steps + 1):
         evaluation = training.advance()
+        _tell_news(training, tell)
         if report is not None and report(evaluation) is False:
             break
     else:
         if (last := training.settle()) is not None and report is not None:
             report(last)
     return training.result()
+
+
+def _tell_news(training: Training, tell: Callable[[str], object]) -> None:
+    while training.notes:
+        tell(training.notes.pop(0))
