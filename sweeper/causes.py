@@ -93,8 +93,9 @@ _OWN = {
             ends_as="failed",
             blames=True,
             saves=False,
-            meaning="The worker ran out of memory.",
-            advice="A smaller batch, accumulate, or fewer trials in parallel help.",
+            meaning="It ran out of memory, and again when it was tried once more with its device "
+            "to itself: its configuration is too large for that.",
+            advice="A smaller batch_size, accumulate, or a smaller width of its networks help.",
         ),
         Cause(
             WORKER_DIED,

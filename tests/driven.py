@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from sweeper.home import Home
+from sweeper.scheduling.attempts import taken_up
 from sweeper.scheduling.conductor import Conductor
 from sweeper.scheduling.events import Event
 from sweeper.scheduling.messages import REHEARSAL, Failure, Report, Work
+from sweeper.scheduling.places import Place
 from sweeper.scheduling.recorder import Recorder
 from sweeper.search.ledger import Ledger
 from sweeper.search.samplers.tpe import Tpe
@@ -20,6 +22,7 @@ from sweeper.tracking import Outbox
 from sweeper.trial import Evaluation, Trial
 
 STEPS = 3
+HERE = Place("here", "a node", ("0",))
 SWEEP = Sweep(
     name="driven",
     base={"steps": STEPS},
@@ -46,6 +49,8 @@ class Driven:
         self.heard: list[Event] = []
         recorder = Recorder(spec, place, outbox)
         self.conductor = Conductor(spec, place, self.ledger, recorder, self.heard.append)
+        self.places: dict[int, Place] = {}
+        """Where workers train, by number of the trial; `HERE` where it is not named."""
         self.at_work: dict[int, Work] = {}
         self.begun: list[int] = []
 
@@ -53,6 +58,8 @@ class Driven:
         """Workers take up whatever they are given."""
         while (work := self.conductor.next_work()) is not None:
             self.conductor.started(work.number)
+            with taken_up(Path(work.room), self.places.get(work.number, HERE)):
+                pass  # it has said where it is
             self.at_work[work.number] = work
             if work.number != REHEARSAL:
                 self.begun.append(work.number)
@@ -73,9 +80,9 @@ class Driven:
             report = Report((Evaluation(step, float(step), {"fid": value}),), step == STEPS)
         self._tell(number, report)
 
-    def fail(self, number: int) -> None:
+    def fail(self, number: int, symptom: str = "error", reason: str = "ValueError: no") -> None:
         """Its training raises."""
-        self._tell(number, Report(finished=True, failure=Failure("error", "ValueError: no")))
+        self._tell(number, Report(finished=True, failure=Failure(symptom, reason)))
 
     def steps(self, number: int) -> int:
         """The step that the study has of a trial."""

@@ -106,6 +106,9 @@ class FakeTraining:
             raise RuntimeError("a training that raises")
         if trouble == "memory" and step == 2:
             raise MemoryError("cannot allocate memory")
+        if trouble == "memory once" and step == 2 and not (self.folder / "ran out").exists():
+            (self.folder / "ran out").touch()
+            raise RuntimeError("CUDA out of memory. Tried to allocate 20.00 MiB")
         if trouble in ("mode_collapse", "divergence") and step == 2:
             self.stopped_by = Symptom(trouble, step, {}, "", "seen in a test")
         if trouble == "die" and step == 2:

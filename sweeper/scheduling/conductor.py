@@ -3,7 +3,7 @@
     next_work    hand a trial to a free worker (`hand_out`)
     started      a worker has it
     heard        a worker reports: write it down, then let the trial go on or end it
-    died         a worker is gone: the trial goes on elsewhere, as `retries` has it
+    died         a worker is gone: the trial goes on elsewhere, as `setbacks` has it
 
 Every change goes to the ledger first, then to MLflow's outbox, then to the listeners. Each can be
 cut off from the next by a kill; the next run makes it good from the ledger.
@@ -14,17 +14,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from sweeper.causes import NO_PROGRESS, OUT_OF_MEMORY, WORKER_DIED
+from sweeper.causes import OUT_OF_MEMORY
 from sweeper.errors import SweeperError
 from sweeper.home import SweepFolder
 from sweeper.protocols import Protocol
+from sweeper.scheduling.alone import Alone
 from sweeper.scheduling.announcer import Announcer
-from sweeper.scheduling.attempts import LOG, machine_of, silent_in
 from sweeper.scheduling.course import Course
 from sweeper.scheduling.endings import conclude
 from sweeper.scheduling.events import Listener
 from sweeper.scheduling.failure_counts import FailureCounts
-from sweeper.scheduling.failures import tail
 from sweeper.scheduling.hand_out import HandOut
 from sweeper.scheduling.keeping import Keeping
 from sweeper.scheduling.limiting import Limiting
@@ -35,7 +34,8 @@ from sweeper.scheduling.moves import Moves
 from sweeper.scheduling.orders import Orders
 from sweeper.scheduling.recorder import Recorder
 from sweeper.scheduling.rehearsal import Rehearsal
-from sweeper.scheduling.retries import Retries, in_words
+from sweeper.scheduling.retries import Retries
+from sweeper.scheduling.setbacks import Setbacks
 from sweeper.scheduling.silence import Intervals
 from sweeper.scheduling.steering import Order, Pulse
 from sweeper.search.ledger import Ledger
@@ -43,20 +43,9 @@ from sweeper.sweepfile.model import Sweep
 from sweeper.sweepfile.sections import Limits
 from sweeper.trial import trial_name
 
-_STARVED = "node running low on memory"
-"""What a cluster's memory monitor says of a worker that it killed."""
-
 
 class NothingWorks(SweeperError):  # noqa: N818 - what happened
     """Trial after trial fails for a reason that is not its own."""
-
-
-def _told_of_death(reason: str, hung: str) -> tuple[str, str]:
-    """Symptom and reason of a worker's death, of which Ray gives this reason, and the worker itself
-    another one where it ended for a trial that `hung`."""
-    if hung:
-        return NO_PROGRESS, hung
-    return OUT_OF_MEMORY if _STARVED in reason else WORKER_DIED, reason
 
 
 class Conductor:
@@ -78,7 +67,9 @@ class Conductor:
         self._recorder = recorder
         self._announcer = Announcer(sweep, listener)
         self.course = Course(self._announcer)
-        self._trials = HandOut(sweep, folder, ledger, self._announcer)
+        self._intervals = Intervals(ledger.trials())
+        alone = Alone(ledger, sweep.resources, lambda: self._intervals.longest)
+        self._trials = HandOut(sweep, folder, ledger, self._announcer, alone)
         self.meter = Meter(ledger, sweep.resources)
         self._failures = FailureCounts(sweep.limits, ledger.counts()["fail"])
         self.keeping = Keeping(sweep.keep, folder, ledger, recorder, self._trials)
@@ -87,9 +78,12 @@ class Conductor:
         )
         self._orders = Orders(folder, ledger, self._trials, self._moves)
         self._retries = Retries(machines)
-        self._intervals = Intervals(ledger.trials())
         measured = any(trial.evaluations for trial in ledger.trials())
         self._rehearsal = Rehearsal(sweep, folder, opening=not measured)
+        self._setbacks = Setbacks(
+            *(folder, ledger, self._announcer, self._trials),
+            *(self._moves, self._failures, self._rehearsal, self._retries),
+        )
         self._limiting = Limiting(
             *(sweep, folder, ledger, self.course),
             *(self._announcer, self._trials, self._failures, self.meter),
@@ -124,6 +118,11 @@ class Conductor:
     def is_full(self) -> bool:
         """Whether no worker is needed beside those that have a trial."""
         return self.course.stands or not self._trials.has_room(int(self._rehearsal.active))
+
+    @property
+    def makes_room(self) -> bool:
+        """Whether workers that have no trial are in the way of one that is to be alone."""
+        return self._trials.alone.makes_room
 
     @property
     def stands_by(self) -> bool:
@@ -241,7 +240,7 @@ class Conductor:
         if self.course.halt == "at_evaluation":
             self._moves.interrupt(number)
             return True
-        if self._trials.is_surplus(number, int(self._rehearsal.active)):
+        if self._trials.makes_way(number, int(self._rehearsal.active)):
             self._moves.stand_aside(number)
             return True
         return False
@@ -255,23 +254,7 @@ class Conductor:
             self._moves.give_up(number)
         self._count()
         self._trials.leaving.discard(number)
-        running, folder = number in self._trials.running, self._folder.trial(number)
-        machine, hung = machine_of(folder), silent_in(folder)
-        if (trial := self._trials.take_back(number)) is None:
-            return
-        if not running:
-            self._failures.false_start(reason)
-            self._trials.first_again(trial)
-            return
-        step, deaths = self._ledger.died(number, machine)
-        symptom, reason = _told_of_death(reason, hung)
-        verdict = self._retries.died(number, step, deaths, hung=bool(hung))
-        if verdict == "give up":
-            told = in_words(step, deaths, reason)
-            self._moves.fail(number, Failure(symptom, told, tail(folder / LOG) if hung else ""))
-            return
-        self._rehearsal.due |= verdict == "rehearse"
-        self._moves.retry(number, symptom, reason)
+        self._setbacks.died(number, reason)
 
     def lost_all(self, reason: str) -> None:
         """Every worker is gone at once."""
@@ -304,6 +287,9 @@ class Conductor:
 
     def _failed_in_training(self, number: int, failure: Failure) -> None:
         check_machine(failure, self._folder.path)
+        if failure.symptom == OUT_OF_MEMORY:
+            self._setbacks.ran_out(number, failure)
+            return
         useless = self._failures.raised(failure)
         self._moves.fail(number, failure)
         self._limiting.check()

@@ -21,7 +21,7 @@ from sweeper.company import Company
 from sweeper.errors import SweeperError, UserError
 from sweeper.home import SweepFolder, writing
 from sweeper.scheduling.failures import DISK_FULL, NOT_SHARED, DiskFull
-from sweeper.scheduling.messages import Failure
+from sweeper.scheduling.messages import Failure, Work
 from sweeper.sweepfile.sections import Resources
 from trials.distributions import OURS, version_of
 from trials.files import atomic_write
@@ -120,6 +120,18 @@ def count_machines(resources: Resources) -> int:
     """How many machines of the cluster there are now on which a trial could run."""
     nodes = (node for node in ray.nodes() if node["Alive"] and _holds(node["Resources"], resources))
     return len({node["NodeManagerHostname"] for node in nodes})
+
+
+def needs(work: Work, resources: Resources) -> dict[str, float]:
+    """What Ray is to give a worker for this work: the `resources` of a trial, or, where it is to be
+    alone, a whole GPU, and where it has none all CPUs of the largest machine."""
+    given = {"cpu": resources.cpu, "gpu": resources.gpu}
+    if not work.alone:
+        return given
+    if resources.gpu:
+        return {**given, "gpu": max(1.0, resources.gpu)}
+    most = max(node["Resources"].get("CPU", 0.0) for node in ray.nodes() if node["Alive"])
+    return {**given, "cpu": max(most, resources.cpu)}
 
 
 def _holds(has: Mapping[str, float], wanted: Resources) -> bool:

@@ -34,7 +34,8 @@ class Work:
     steps awaits its verdict: the worker reports before it goes on. `room` is what its files pass
     through (`attempts`). `protocol` is that by which it must be measured; any will do where it is
     empty. `anew` says to leave the trial's own checkpoint aside. `patience` is how many seconds it
-    may be silent; None for as long as the worker finds (`silence`).
+    may be silent; None for as long as the worker finds (`silence`). `alone` asks for a device that
+    no other trial has.
     """
 
     number: int
@@ -48,6 +49,7 @@ class Work:
     protocol: Mapping[str, str] = field(default_factory=dict)
     anew: bool = False
     patience: float | None = None
+    alone: bool = False
 
     def text(self) -> str:
         """As JSON text."""

@@ -46,7 +46,7 @@ class Moves:
 
     def start(self, trial: Trial) -> None:
         """A worker has taken the trial up."""
-        self._trials.running.add(trial.number)
+        self._trials.taken_up(trial.number)
         self._failures.started()
         attempt = self._ledger.started(trial.number)
         self._recorder.trial_started(trial)

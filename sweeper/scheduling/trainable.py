@@ -34,12 +34,16 @@ from sweeper.scheduling.failures import NOT_SHARED, explain
 from sweeper.scheduling.kept_checkpoints import begin, keep
 from sweeper.scheduling.machines import Mark
 from sweeper.scheduling.messages import REHEARSAL, Changed, Failure, Report, Work
+from sweeper.scheduling.places import Place
 from sweeper.scheduling.silence import ended_when_silent, longest_silence
 from sweeper.trial import Evaluation, Symptom
 from trials.errors import ConfigError, StaleCheckpointError
 
 REPORT = "sweeper"
 """Key of the report in Tune's result."""
+
+NEEDS = "needs"
+"""Key of the resources that a trial is given, in its config for Tune."""
 
 GROWTH_TO_COLLECT = 64 << 20
 GROWTH_TO_RETIRE = 1 << 30
@@ -89,6 +93,11 @@ def build_training(config: Mapping[str, Any], folder: Path, cache: Path) -> Trai
 class Worker(tune.Trainable):  # type: ignore[misc]
     """Runs the trials that the driver hands to one actor."""
 
+    @classmethod
+    def default_resource_request(cls, config: dict[str, Any]) -> dict[str, float]:
+        needs: dict[str, float] = config[NEEDS]
+        return needs
+
     def setup(
         self,
         config: dict[str, Any],
@@ -135,10 +144,9 @@ class Worker(tune.Trainable):  # type: ignore[misc]
             return {REPORT: Report(finished=True, failure=failure).text()}
         try:
             room = Path(self._work.room)
-            node = ray.get_runtime_context().get_node_id()
             patience = self._work.patience or longest_silence(self._longest)
             with (
-                taken_up(room, node),
+                taken_up(room, _here()),
                 _logged(room / LOG) as log,
                 ended_when_silent(patience, room, log),
             ):
@@ -216,6 +224,11 @@ class Worker(tune.Trainable):  # type: ignore[misc]
             size = _collect()
         self._last_size = size
         return size - self._first_size > GROWTH_TO_RETIRE
+
+
+def _here() -> Place:
+    context = ray.get_runtime_context()
+    return Place.here(context.get_node_id(), context.get_accelerator_ids().get("GPU", ()))
 
 
 @contextlib.contextmanager

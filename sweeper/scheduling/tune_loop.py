@@ -19,7 +19,7 @@ from sweeper.scheduling.adapters import Abort, NumberedTrials, StopNow, Trials, 
 from sweeper.scheduling.cluster import Cluster
 from sweeper.scheduling.conductor import Conductor
 from sweeper.scheduling.failures import DiskFull, is_disk_full
-from sweeper.scheduling.machines import Mark, check_machines
+from sweeper.scheduling.machines import Mark, check_machines, needs
 from sweeper.scheduling.requests import Requests
 from sweeper.scheduling.trainable import Factory, Worker
 from sweeper.sweepfile.model import Sweep
@@ -135,12 +135,13 @@ class Tuning:
                     worker,
                     name="tune",
                     storage_path=str(self._scratch),
-                    search_alg=NumberedTrials(self._conductor, self._tick),
+                    search_alg=NumberedTrials(
+                        self._conductor, self._tick, lambda work: needs(work, resources)
+                    ),
                     scheduler=verdicts,
                     callbacks=[Trials(self._conductor, verdicts, self._tick)],
                     stop=StopNow(lambda: self.now),
                     num_samples=-1,
-                    resources_per_trial={"cpu": resources.cpu, "gpu": resources.gpu},
                     reuse_actors=True,
                     max_failures=0,  # the conductor hands a trial out again; it knows why it must
                     raise_on_failed_trial=False,

@@ -131,6 +131,12 @@ class Entries:
         with translated():
             self._storage.set_trial_user_attr(self.get(number)._trial_id, key, value)
 
+    def note(self, number: int, note: str) -> None:
+        """Add a sentence for a reader of one trial, once."""
+        notes = self.get(number).user_attrs.get("notes", [])
+        if note not in notes:
+            self.set(number, "notes", [*notes, note])
+
     def begin_anew(self, number: int) -> None:
         """Put aside what was measured and decided of a trial, for the record alone; its checkpoint
         is left aside until it is evaluated again. What a kill cuts short is done by doing it

@@ -195,7 +195,10 @@ def test_a_raised_limit_extends_the_sweep(home):
 
 
 def test_what_goes_wrong_in_a_training_is_recorded_and_the_sweep_goes_on(home):
-    kinds = ("none", "raise", "memory", "nan", "mode_collapse", "divergence", "die", "die once")
+    kinds = (
+        *("none", "raise", "memory", "memory once", "nan"),
+        *("mode_collapse", "divergence", "die", "die once"),
+    )
     spec = sweep(Parameter("trouble", Values(kinds)), trials=None, search={"sampler": "grid"})
     outcome, events = go(spec, home)
     assert (outcome.state, outcome.exit_code) == ("incomplete", 1)
@@ -205,6 +208,7 @@ def test_what_goes_wrong_in_a_training_is_recorded_and_the_sweep_goes_on(home):
         "none": ("completed", None),
         "raise": ("failed", "error"),
         "memory": ("failed", "out_of_memory"),
+        "memory once": ("completed", None),
         "nan": ("failed", "divergence"),
         "mode_collapse": ("pruned", "mode_collapse"),
         "divergence": ("failed", "divergence"),
@@ -216,11 +220,29 @@ def test_what_goes_wrong_in_a_training_is_recorded_and_the_sweep_goes_on(home):
     assert "RuntimeError: a training that raises" in found["raise"].log_tail
     assert found["die"].attempts == 4  # the last one after a clean rehearsal
     assert found["die once"].attempts == 2
-    folder = home.sweep("probe").trial(found["die once"].number)
-    assert (folder / "restored").read_text() == "1\n"
-    assert steps_heard(events)[found["die once"].number] == [1, 2, 3, 4]
+    for kind in ("die once", "memory once"):
+        folder = home.sweep("probe").trial(found[kind].number)
+        assert (folder / "restored").read_text() == "1\n"
+        assert steps_heard(events)[found[kind].number] == [1, 2, 3, 4]
+    assert [found[kind].attempts for kind in ("memory", "memory once")] == [2, 2]
+    assert "out of memory again, alone on " in found["memory"].reason
+    for kind in ("memory", "memory once"):
+        assert found[kind].number not in beside(events)
     assert found["nan"].objective is None
     assert found["nan"].curve("fid").keys() == {1}
+
+
+def beside(events: list[Event]) -> set[int]:
+    """The trials that others trained beside while they were tried a second time."""
+    found, alone = set(), set()
+    for event in events:
+        if isinstance(event, TrialStarted) and event.attempt == 2:
+            alone.add(event.number)
+        elif isinstance(event, TrialEnded):
+            alone.discard(event.number)
+        elif isinstance(event, TrialEvaluated):
+            found |= alone - {event.number}
+    return found
 
 
 def test_a_trial_that_hangs_is_ended_tried_once_more_and_given_up(home):
