@@ -8,6 +8,7 @@ from typing import Any
 
 from sweeper.home import Home
 from sweeper.scheduling.attempts import taken_up
+from sweeper.scheduling.avoided import Nodes
 from sweeper.scheduling.conductor import Conductor
 from sweeper.scheduling.events import Event
 from sweeper.scheduling.messages import REHEARSAL, Failure, Report, Work
@@ -40,6 +41,7 @@ class Driven:
         parallel: int,
         trials: int,
         outbox: Outbox | None = None,
+        nodes: Nodes = lambda: {HERE.node: HERE.machine},
         **changes: Any,
     ) -> None:
         spec = replace(SWEEP, **{"limits": Limits(trials=trials, parallel=parallel), **changes})
@@ -48,7 +50,7 @@ class Driven:
         self.ledger = Ledger.open(spec, place)
         self.heard: list[Event] = []
         recorder = Recorder(spec, place, outbox)
-        self.conductor = Conductor(spec, place, self.ledger, recorder, self.heard.append)
+        self.conductor = Conductor(spec, place, self.ledger, recorder, self.heard.append, nodes)
         self.places: dict[int, Place] = {}
         """Where workers train, by number of the trial; `HERE` where it is not named."""
         self.at_work: dict[int, Work] = {}
@@ -83,6 +85,10 @@ class Driven:
     def fail(self, number: int, symptom: str = "error", reason: str = "ValueError: no") -> None:
         """Its training raises."""
         self._tell(number, Report(finished=True, failure=Failure(symptom, reason)))
+
+    def leave(self, number: int) -> None:
+        """Its training saves itself between two evaluations, to go on elsewhere."""
+        self._tell(number, Report(left="its machine goes"))
 
     def steps(self, number: int) -> int:
         """The step that the study has of a trial."""

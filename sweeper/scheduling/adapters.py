@@ -22,8 +22,8 @@ from sweeper.scheduling.messages import Report, Work
 from sweeper.scheduling.trainable import NEEDS, REPORT
 from sweeper.trial import trial_name
 
-Needs = Callable[[Work], dict[str, float]]
-"""What Ray is to give a worker for a piece of work, as it names resources."""
+Needs = Callable[[Work], dict[str, Any]]
+"""What Ray is to give a worker for a piece of work (`machines.needs`)."""
 
 
 class Abort(BaseException):

@@ -11,15 +11,14 @@ cut off from the next by a kill; the next run makes it good from the ledger.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
-from sweeper.causes import OUT_OF_MEMORY
 from sweeper.errors import SweeperError
 from sweeper.home import SweepFolder
 from sweeper.protocols import Protocol
 from sweeper.scheduling.alone import Alone
 from sweeper.scheduling.announcer import Announcer
+from sweeper.scheduling.avoided import Avoided, Nodes
 from sweeper.scheduling.course import Course
 from sweeper.scheduling.endings import conclude
 from sweeper.scheduling.events import Listener
@@ -41,7 +40,6 @@ from sweeper.scheduling.steering import Order, Pulse
 from sweeper.search.ledger import Ledger
 from sweeper.sweepfile.model import Sweep
 from sweeper.sweepfile.sections import Limits
-from sweeper.trial import trial_name
 
 
 class NothingWorks(SweeperError):  # noqa: N818 - what happened
@@ -58,7 +56,7 @@ class Conductor:
         ledger: Ledger,
         recorder: Recorder,
         listener: Listener,
-        machines: Callable[[], int] = lambda: 1,
+        nodes: Nodes = lambda: {"": ""},
     ) -> None:
         self.sweep = sweep
         self.reports = 0
@@ -77,12 +75,13 @@ class Conductor:
             ledger, recorder, self._announcer, self._trials, self._failures, self.keeping
         )
         self._orders = Orders(folder, ledger, self._trials, self._moves)
-        self._retries = Retries(machines)
+        self._avoided = Avoided(nodes)
+        self._retries = Retries(lambda: len(set(nodes().values())))
         measured = any(trial.evaluations for trial in ledger.trials())
         self._rehearsal = Rehearsal(sweep, folder, opening=not measured)
-        self._setbacks = Setbacks(
-            *(folder, ledger, self._announcer, self._trials),
-            *(self._moves, self._failures, self._rehearsal, self._retries),
+        self.setbacks = Setbacks(
+            *(folder, ledger, self._announcer, self._trials, self._moves),
+            *(self._failures, self._rehearsal, self._retries, self._avoided),
         )
         self._limiting = Limiting(
             *(sweep, folder, ledger, self.course),
@@ -105,14 +104,15 @@ class Conductor:
     def next_work(self) -> Work | None:
         """A trial for a free worker; None while there is none to hand out."""
         self._limiting.check()
-        if self.is_full:
+        if self.is_full or self._avoided.all_leave:
             return None
         if self._rehearsal.opening:
             self._announcer.enter("rehearsing", "data, extractor, one step of the base")
             return self._rehearsal.next_work()
         work = self._rehearsal.next_work()
         work = work or self._trials.next_work(self._retries.rests, int(self._rehearsal.active))
-        return work and replace(work, patience=self._intervals.allowed(self._limiting.limits))
+        patience = self._intervals.allowed(self._limiting.limits)
+        return work and replace(work, patience=patience, avoid=self._avoided.nodes)
 
     @property
     def is_full(self) -> bool:
@@ -203,15 +203,16 @@ class Conductor:
         self.reports += 1
         self._intervals.heard(number)
         self._count()
-        for note in report.notes:
-            self._ledger.noted(number, note)
-            self._announcer.noted(f"trial {trial_name(number)}: {note}")
+        self._moves.note(number, report.notes)
         if report.changed is not None:
             self._ledger.measuring.demand(number, report.changed.protocol)
             self._moves.begin_anew(number, report.changed.reason)
             return True
         if report.failure is not None:
             self._failed_in_training(number, report.failure)
+            return True
+        if report.left:
+            self.setbacks.left(number, report.left)
             return True
         if report.evaluations:
             self._failures.evaluated()
@@ -254,7 +255,7 @@ class Conductor:
             self._moves.give_up(number)
         self._count()
         self._trials.leaving.discard(number)
-        self._setbacks.died(number, reason)
+        self.setbacks.died(number, reason)
 
     def lost_all(self, reason: str) -> None:
         """Every worker is gone at once."""
@@ -287,8 +288,7 @@ class Conductor:
 
     def _failed_in_training(self, number: int, failure: Failure) -> None:
         check_machine(failure, self._folder.path)
-        if failure.symptom == OUT_OF_MEMORY:
-            self._setbacks.ran_out(number, failure)
+        if self.setbacks.failed(number, failure):
             return
         useless = self._failures.raised(failure)
         self._moves.fail(number, failure)

@@ -116,22 +116,27 @@ def check_machine(failure: Failure, folder: Path) -> None:
         raise NotShared(f"{failure.reason}, then run the sweep again; nothing is lost")
 
 
-def count_machines(resources: Resources) -> int:
-    """How many machines of the cluster there are now on which a trial could run."""
-    nodes = (node for node in ray.nodes() if node["Alive"] and _holds(node["Resources"], resources))
-    return len({node["NodeManagerHostname"] for node in nodes})
+def able_nodes(resources: Resources) -> dict[str, str]:
+    """The machines of the cluster on which a trial could run now: Ray's id → name."""
+    return {
+        node["NodeID"]: node["NodeManagerHostname"]
+        for node in ray.nodes()
+        if node["Alive"] and _holds(node["Resources"], resources)
+    }
 
 
-def needs(work: Work, resources: Resources) -> dict[str, float]:
+def needs(work: Work, resources: Resources) -> dict[str, Any]:
     """What Ray is to give a worker for this work: the `resources` of a trial, or, where it is to be
-    alone, a whole GPU, and where it has none all CPUs of the largest machine."""
-    given = {"cpu": resources.cpu, "gpu": resources.gpu}
+    alone, a whole GPU, and where it has none all CPUs of the largest machine; on none of the
+    machines that it is to `avoid`."""
+    given = {"cpu": resources.cpu, "gpu": resources.gpu, "avoid": work.avoid}
     if not work.alone:
         return given
     if resources.gpu:
         return {**given, "gpu": max(1.0, resources.gpu)}
-    most = max(node["Resources"].get("CPU", 0.0) for node in ray.nodes() if node["Alive"])
-    return {**given, "cpu": max(most, resources.cpu)}
+    able = able_nodes(resources).keys() - set(work.avoid)
+    most = (node["Resources"]["CPU"] for node in ray.nodes() if node["NodeID"] in able)
+    return {**given, "cpu": max(most, default=resources.cpu)}
 
 
 def _holds(has: Mapping[str, float], wanted: Resources) -> bool:

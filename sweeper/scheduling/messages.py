@@ -35,7 +35,7 @@ class Work:
     through (`attempts`). `protocol` is that by which it must be measured; any will do where it is
     empty. `anew` says to leave the trial's own checkpoint aside. `patience` is how many seconds it
     may be silent; None for as long as the worker finds (`silence`). `alone` asks for a device that
-    no other trial has.
+    no other trial has, `avoid` for none of these machines, by Ray's ids of them.
     """
 
     number: int
@@ -50,6 +50,7 @@ class Work:
     anew: bool = False
     patience: float | None = None
     alone: bool = False
+    avoid: tuple[str, ...] = ()
 
     def text(self) -> str:
         """As JSON text."""
@@ -60,7 +61,8 @@ class Work:
         """What `text` gave, read back."""
         given = json.loads(text)
         keep = given["keep"] and tuple(given["keep"])
-        return cls(**{**given, "recorded": tuple(given["recorded"]), "keep": keep})
+        tuples = {name: tuple(given[name]) for name in ("recorded", "avoid")}
+        return cls(**{**given, **tuples, "keep": keep})
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,7 @@ class Report:
 
     `evaluations` are the new ones. `stopped_by` is the symptom for which the training ended itself
     before its last step. `notes` are what a reader should know of how it began, in sentences.
+    `left` says why the training has saved itself between two evaluations, to go on elsewhere.
     """
 
     evaluations: tuple[Evaluation, ...] = ()
@@ -98,6 +101,7 @@ class Report:
     failure: Failure | None = None
     notes: tuple[str, ...] = ()
     changed: Changed | None = None
+    left: str = ""
 
     def text(self) -> str:
         """As JSON text."""
@@ -115,4 +119,5 @@ class Report:
             failure=Failure(**failure) if failure else None,
             notes=tuple(given["notes"]),
             changed=Changed(**changed) if changed else None,
+            left=given["left"],
         )

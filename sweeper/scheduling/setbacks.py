@@ -2,6 +2,8 @@
 
     its worker died           `retries`: the trial goes on elsewhere, in the end it is given up
     it ran out of memory      `alone`: once more, with its device to itself, then it has failed
+    its machine goes away     it has saved itself, moves, and goes on from that very step; nothing
+                              begins on the machine any more (`avoided`), and no try is counted
 
 Whatever it is, the ledger has it before anything is tried again: a kill in between loses nothing,
 and adds no try.
@@ -15,6 +17,7 @@ from sweeper.causes import NO_PROGRESS, OUT_OF_MEMORY, WORKER_DIED
 from sweeper.home import SweepFolder
 from sweeper.scheduling.announcer import Announcer
 from sweeper.scheduling.attempts import LOG, place_of, silent_in
+from sweeper.scheduling.avoided import Avoided
 from sweeper.scheduling.failure_counts import FailureCounts
 from sweeper.scheduling.failures import tail
 from sweeper.scheduling.hand_out import HandOut
@@ -42,6 +45,7 @@ class Setbacks:
         failures: FailureCounts,
         rehearsal: Rehearsal,
         retries: Retries,
+        avoided: Avoided,
     ) -> None:
         self._folder = folder
         self._ledger = ledger
@@ -51,6 +55,7 @@ class Setbacks:
         self._failures = failures
         self._rehearsal = rehearsal
         self._retries = retries
+        self._avoided = avoided
 
     def died(self, number: int, reason: str) -> None:
         """The worker of a trial is gone, and with it what the trial had not saved."""
@@ -61,6 +66,9 @@ class Setbacks:
         if not running:
             self._failures.false_start(reason)
             self._trials.first_again(trial)
+            return
+        if self._avoided.leaves(place.node):
+            self._moves.move(number, "its machine was taken away")
             return
         if _STARVED in reason and not hung:
             self.ran_out(number, Failure(OUT_OF_MEMORY, reason))
@@ -74,6 +82,29 @@ class Setbacks:
             return
         self._rehearsal.due |= verdict == "rehearse"
         self._moves.retry(number, symptom, hung or reason)
+
+    def left(self, number: int, reason: str) -> None:
+        """The trial has saved itself where it was, since it was to leave its machine."""
+        self._avoided.leave_alone(place_of(self._folder.trial(number)).node)
+        self._moves.move(number, reason)
+
+    def notice(self, node: str, machine: str, told: str) -> None:
+        """A machine, Ray's `node`, is about to be taken away."""
+        if self._avoided.give_notice(node):
+            self._announcer.noted(f"{machine} is about to go ({told}): its trials move")
+            if self._avoided.all_leave:
+                self._announcer.noted("no other machine is there: trials wait for one to join")
+
+    def deaf(self, machine: str, told: str) -> None:
+        """Nobody on the machine answers who would give notice of its end."""
+        self._announcer.noted(f"no notice will be heard of the end of {machine}: {told}")
+
+    def failed(self, number: int, failure: Failure) -> bool:
+        """The training raised. False where that is no setback, but the trial's own fault."""
+        if failure.symptom != OUT_OF_MEMORY:
+            return False
+        self.ran_out(number, failure)
+        return True
 
     def ran_out(self, number: int, failure: Failure) -> None:
         """The trial ran out of memory."""

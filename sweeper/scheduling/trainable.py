@@ -23,6 +23,7 @@ from typing import Any, Protocol
 import psutil
 import ray
 from ray import tune
+from ray.util.placement_group import NODE_ID_LABEL_KEY
 
 from sweeper.causes import OUT_OF_MEMORY
 from sweeper.company import unpack
@@ -30,20 +31,22 @@ from sweeper.privacy import umask_of
 from sweeper.protocols import alike
 from sweeper.provenance.attempts import attempt_at, note_attempt
 from sweeper.scheduling.attempts import LOG, is_over, taken_up
+from sweeper.scheduling.departure import Departure
 from sweeper.scheduling.failures import NOT_SHARED, explain
 from sweeper.scheduling.kept_checkpoints import begin, keep
 from sweeper.scheduling.machines import Mark
 from sweeper.scheduling.messages import REHEARSAL, Changed, Failure, Report, Work
 from sweeper.scheduling.places import Place
 from sweeper.scheduling.silence import ended_when_silent, longest_silence
+from sweeper.scheduling.watching import marker
 from sweeper.trial import Evaluation, Symptom
-from trials.errors import ConfigError, StaleCheckpointError
+from trials.errors import ConfigError, Left, StaleCheckpointError
 
 REPORT = "sweeper"
 """Key of the report in Tune's result."""
 
 NEEDS = "needs"
-"""Key of the resources that a trial is given, in its config for Tune."""
+"""Key of what a trial is given, in its config for Tune."""
 
 GROWTH_TO_COLLECT = 64 << 20
 GROWTH_TO_RETIRE = 1 << 30
@@ -53,6 +56,8 @@ if that did not help, before it makes way for a new process (ray#32698)."""
 
 class Training(Protocol):
     """What the worker asks of a training; `trials.trainer.Training` is one."""
+
+    leaves: Callable[[], bool]
 
     @property
     def history(self) -> Sequence[Evaluation]: ...
@@ -94,9 +99,13 @@ class Worker(tune.Trainable):  # type: ignore[misc]
     """Runs the trials that the driver hands to one actor."""
 
     @classmethod
-    def default_resource_request(cls, config: dict[str, Any]) -> dict[str, float]:
-        needs: dict[str, float] = config[NEEDS]
-        return needs
+    def default_resource_request(cls, config: dict[str, Any]) -> tune.PlacementGroupFactory:
+        needs = config[NEEDS]
+        given = [{"CPU": needs["cpu"], "GPU": needs["gpu"]}]
+        if not needs["avoid"]:
+            return tune.PlacementGroupFactory(given)
+        elsewhere = {NODE_ID_LABEL_KEY: f"!in({','.join(needs['avoid'])})"}
+        return tune.PlacementGroupFactory(given, bundle_label_selector=[elsewhere])
 
     def setup(
         self,
@@ -107,6 +116,7 @@ class Worker(tune.Trainable):  # type: ignore[misc]
         threads: int = 1,
         parts: bytes = b"",
         run: str = "",
+        leaving: str = "",
     ) -> None:
         if cache:
             # Ray may have started this process with the umask of another home, or of none.
@@ -116,6 +126,9 @@ class Worker(tune.Trainable):  # type: ignore[misc]
         self._cache = Path(cache)
         self._mark = mark
         self._run = run
+        node = ray.get_runtime_context().get_node_id()
+        self._departure = Departure(marker(leaving, node) if leaving else None)
+        self._departure.listen()
         self._training: Training | None = None
         self._longest = 0.0
         self._first_size = 0
@@ -149,6 +162,7 @@ class Worker(tune.Trainable):  # type: ignore[misc]
                 taken_up(room, _here()),
                 _logged(room / LOG) as log,
                 ended_when_silent(patience, room, log),
+                self._departure.heeded(),
             ):
                 began = time.monotonic()
                 report = self._advance(folder)
@@ -170,10 +184,12 @@ class Worker(tune.Trainable):  # type: ignore[misc]
         self._work = Work.read(config["work"])
 
     def _advance(self, folder: Path) -> Report:
+        if self._work.number == REHEARSAL:
+            return self._rehearse(folder)
+        if reason := self._departure.reason:
+            return Report(left=reason)
         training = self._training
         if training is None:
-            if self._work.number == REHEARSAL:
-                return self._rehearse(folder)
             training = self._factory(self._work.config, folder, self._cache)
             if not alike(training.protocol, self._work.protocol):
                 return Report(changed=Changed(training.protocol))
@@ -181,6 +197,7 @@ class Worker(tune.Trainable):  # type: ignore[misc]
                 taken = begin(training, folder, self._work)
             except StaleCheckpointError as error:
                 return Report(changed=Changed(training.protocol, str(error)))
+            training.leaves = self._departure
             for note in training.notes:
                 print(note)
             self._training = training
@@ -192,7 +209,10 @@ class Worker(tune.Trainable):  # type: ignore[misc]
             ]
             if fresh or training.finished or self._work.undecided:
                 return self._report(training, fresh)
-        evaluation = training.advance()
+        try:
+            evaluation = training.advance()
+        except Left:
+            return Report(left=self._departure.reason)
         keep(training, folder, self._work)
         return self._report(training, [evaluation])
 

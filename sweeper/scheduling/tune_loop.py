@@ -18,10 +18,12 @@ from sweeper.home import Request
 from sweeper.scheduling.adapters import Abort, NumberedTrials, StopNow, Trials, Verdicts
 from sweeper.scheduling.cluster import Cluster
 from sweeper.scheduling.conductor import Conductor
+from sweeper.scheduling.eviction import Notices
 from sweeper.scheduling.failures import DiskFull, is_disk_full
-from sweeper.scheduling.machines import Mark, check_machines, needs
+from sweeper.scheduling.machines import Mark, able_nodes, check_machines, needs
 from sweeper.scheduling.requests import Requests
 from sweeper.scheduling.trainable import Factory, Worker
+from sweeper.scheduling.watching import Watching
 from sweeper.sweepfile.model import Sweep
 
 CRASHES = 3
@@ -50,6 +52,7 @@ class Tuning:
         parts: bytes,
         run: str,
         factory: Factory,
+        notices: Notices | None,
         look: Callable[[], None],
         afterwards: Callable[[Callable[[], bool]], None],
     ) -> None:
@@ -66,6 +69,12 @@ class Tuning:
         self._look = look
         self._afterwards = afterwards
         self._next_tick = 0.0
+        self._watching: Watching | None = None
+        if notices is not None:
+            self._watching = Watching(
+                *(notices, mark.text, lambda: able_nodes(sweep.resources)),
+                *(conductor.setbacks.notice, conductor.setbacks.deaf),
+            )
         self._cluster = Cluster(
             sweep.resources, sweep.limits.parallel, self._end_start, requests.listen
         )
@@ -126,6 +135,7 @@ class Tuning:
             mark=self._mark,
             parts=self._parts,
             run=self._run_record,
+            leaving=self._mark.text if self._watching else "",
             threads=max(1, int(resources.cpu)),
         )
         verdicts = Verdicts(self._conductor)
@@ -161,6 +171,8 @@ class Tuning:
             return
         self._next_tick = here + TICK
         self._cluster.check()
+        if self._watching is not None:
+            self._watching.look()
         self._conductor.look()
         self._look()
 

@@ -197,7 +197,7 @@ def test_a_raised_limit_extends_the_sweep(home):
 def test_what_goes_wrong_in_a_training_is_recorded_and_the_sweep_goes_on(home):
     kinds = (
         *("none", "raise", "memory", "memory once", "nan"),
-        *("mode_collapse", "divergence", "die", "die once"),
+        *("mode_collapse", "divergence", "die", "die once", "leave once"),
     )
     spec = sweep(Parameter("trouble", Values(kinds)), trials=None, search={"sampler": "grid"})
     outcome, events = go(spec, home)
@@ -214,17 +214,20 @@ def test_what_goes_wrong_in_a_training_is_recorded_and_the_sweep_goes_on(home):
         "divergence": ("failed", "divergence"),
         "die": ("failed", "worker_died"),
         "die once": ("completed", None),
+        "leave once": ("completed", None),
     }
     assert found["raise"].reason == "RuntimeError: a training that raises"
     assert "the last thing it printed" in found["raise"].log_tail
     assert "RuntimeError: a training that raises" in found["raise"].log_tail
     assert found["die"].attempts == 4  # the last one after a clean rehearsal
     assert found["die once"].attempts == 2
-    for kind in ("die once", "memory once"):
+    for kind in ("die once", "memory once", "leave once"):
         folder = home.sweep("probe").trial(found[kind].number)
         assert (folder / "restored").read_text() == "1\n"
         assert steps_heard(events)[found[kind].number] == [1, 2, 3, 4]
-    assert [found[kind].attempts for kind in ("memory", "memory once")] == [2, 2]
+    moved = [one.number for one in events if isinstance(one, TrialEnded) and one.state == "moved"]
+    assert moved == [found["leave once"].number]
+    assert [found[kind].attempts for kind in ("memory", "memory once", "leave once")] == [2, 2, 2]
     assert "out of memory again, alone on " in found["memory"].reason
     for kind in ("memory", "memory once"):
         assert found[kind].number not in beside(events)
