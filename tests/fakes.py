@@ -113,6 +113,8 @@ class FakeTraining:
         if trouble == "leave once" and step == 2 and not (self.folder / "left").exists():
             (self.folder / "left").touch()
             os.kill(os.getpid(), signal.SIGTERM)
+        if trouble == "GPU 0" and os.environ.get("CUDA_VISIBLE_DEVICES") == "0":
+            raise RuntimeError("CUDA error: uncorrectable ECC error encountered")
         if trouble == "memory once" and step == 2 and not (self.folder / "ran out").exists():
             (self.folder / "ran out").touch()
             raise RuntimeError("CUDA out of memory. Tried to allocate 20.00 MiB")

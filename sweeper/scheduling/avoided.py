@@ -42,15 +42,15 @@ class Avoided:
         """Whether the machine has given notice."""
         return self._until.get(node) == math.inf
 
-    @property
-    def nodes(self) -> tuple[str, ...]:
-        """Those on which nothing is to begin now, in order."""
+    def nodes(self, machines: frozenset[str] = frozenset()) -> tuple[str, ...]:
+        """Those on which nothing is to begin now, in order; with those of these `machines`, by
+        name, if there are others."""
         now = self._clock()
         self._until = {node: until for node, until in self._until.items() if until > now}
-        if not self._until:
+        if not self._until and not machines:
             return ()
         there = self._nodes()
-        avoided = [node for node in there if node in self._until]
+        avoided = [node for node in there if node in self._until or there[node] in machines]
         if len(avoided) == len(there):
             avoided = [node for node in avoided if self.leaves(node)]
         return tuple(sorted(avoided))

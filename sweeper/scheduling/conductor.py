@@ -18,8 +18,9 @@ from sweeper.home import SweepFolder
 from sweeper.protocols import Protocol
 from sweeper.scheduling.alone import Alone
 from sweeper.scheduling.announcer import Announcer
-from sweeper.scheduling.avoided import Avoided, Nodes
+from sweeper.scheduling.avoided import Nodes
 from sweeper.scheduling.course import Course
+from sweeper.scheduling.devices import Devices
 from sweeper.scheduling.endings import conclude
 from sweeper.scheduling.events import Listener
 from sweeper.scheduling.failure_counts import FailureCounts
@@ -33,7 +34,6 @@ from sweeper.scheduling.moves import Moves
 from sweeper.scheduling.orders import Orders
 from sweeper.scheduling.recorder import Recorder
 from sweeper.scheduling.rehearsal import Rehearsal
-from sweeper.scheduling.retries import Retries
 from sweeper.scheduling.setbacks import Setbacks
 from sweeper.scheduling.silence import Intervals
 from sweeper.scheduling.steering import Order, Pulse
@@ -66,8 +66,9 @@ class Conductor:
         self._announcer = Announcer(sweep, listener)
         self.course = Course(self._announcer)
         self._intervals = Intervals(ledger.trials())
-        alone = Alone(ledger, sweep.resources, lambda: self._intervals.longest)
-        self._trials = HandOut(sweep, folder, ledger, self._announcer, alone)
+        self._alone = Alone(ledger, sweep.resources, lambda: self._intervals.longest)
+        self._devices = Devices(ledger.mishaps)
+        self._trials = HandOut(sweep, folder, ledger, self._announcer, self._alone, self._devices)
         self.meter = Meter(ledger, sweep.resources)
         self._failures = FailureCounts(sweep.limits, ledger.counts()["fail"])
         self.keeping = Keeping(sweep.keep, folder, ledger, recorder, self._trials)
@@ -75,13 +76,11 @@ class Conductor:
             ledger, recorder, self._announcer, self._trials, self._failures, self.keeping
         )
         self._orders = Orders(folder, ledger, self._trials, self._moves)
-        self._avoided = Avoided(nodes)
-        self._retries = Retries(lambda: len(set(nodes().values())))
         measured = any(trial.evaluations for trial in ledger.trials())
         self._rehearsal = Rehearsal(sweep, folder, opening=not measured)
         self.setbacks = Setbacks(
             *(folder, ledger, self._announcer, self._trials, self._moves),
-            *(self._failures, self._rehearsal, self._retries, self._avoided),
+            *(self._failures, self._rehearsal, self._devices, nodes),
         )
         self._limiting = Limiting(
             *(sweep, folder, ledger, self.course),
@@ -104,15 +103,16 @@ class Conductor:
     def next_work(self) -> Work | None:
         """A trial for a free worker; None while there is none to hand out."""
         self._limiting.check()
-        if self.is_full or self._avoided.all_leave:
+        if self.is_full or self.setbacks.nowhere:
             return None
         if self._rehearsal.opening:
             self._announcer.enter("rehearsing", "data, extractor, one step of the base")
             return self._rehearsal.next_work()
         work = self._rehearsal.next_work()
-        work = work or self._trials.next_work(self._retries.rests, int(self._rehearsal.active))
+        rests, others = self.setbacks.retries.rests, int(self._rehearsal.active)
+        work = work or self._trials.next_work(rests, others)
         patience = self._intervals.allowed(self._limiting.limits)
-        return work and replace(work, patience=patience, avoid=self._avoided.nodes)
+        return work and self.setbacks.placed(replace(work, patience=patience))
 
     @property
     def is_full(self) -> bool:
@@ -120,9 +120,9 @@ class Conductor:
         return self.course.stands or not self._trials.has_room(int(self._rehearsal.active))
 
     @property
-    def makes_room(self) -> bool:
-        """Whether workers that have no trial are in the way of one that is to be alone."""
-        return self._trials.alone.makes_room
+    def keeps_no_worker(self) -> bool:
+        """Whether one without a trial may hold what another one waits for."""
+        return self._alone.makes_room or self._devices.recent
 
     @property
     def stands_by(self) -> bool:
@@ -216,6 +216,7 @@ class Conductor:
             return True
         if report.evaluations:
             self._failures.evaluated()
+            self.setbacks.evaluated(number)
         before = self._ledger.measuring.protocol
         # One write: an evaluation that is in the ledger has its verdict there too.
         with self._ledger.together():
@@ -284,14 +285,15 @@ class Conductor:
         if self._rehearsal.opening:
             self._announcer.enter("searching")
         self._rehearsal.heard(report)
-        self._retries.rehearsed()
+        self.setbacks.retries.rehearsed()
 
     def _failed_in_training(self, number: int, failure: Failure) -> None:
         check_machine(failure, self._folder.path)
-        if self.setbacks.failed(number, failure):
-            return
-        useless = self._failures.raised(failure)
-        self._moves.fail(number, failure)
+        final = self.setbacks.failed(number, failure)
+        if final is None:
+            return  # it is tried again
+        useless = self._failures.raised(final)
+        self._moves.fail(number, final)
         self._limiting.check()
         if useless and not self.course.halt:  # limits.failed may have said so already
             raise NothingWorks(useless)

@@ -18,6 +18,7 @@ from sweeper.home import SweepFolder
 from sweeper.scheduling import attempts
 from sweeper.scheduling.alone import Alone
 from sweeper.scheduling.announcer import Announcer
+from sweeper.scheduling.devices import Devices
 from sweeper.scheduling.messages import Work, kept_checkpoint
 from sweeper.scheduling.replicates import Replicates
 from sweeper.search.ledger import Ledger
@@ -36,8 +37,10 @@ class HandOut:
         ledger: Ledger,
         announcer: Announcer,
         alone: Alone,
+        devices: Devices,
     ) -> None:
         self.alone = alone
+        self._devices = devices
         self.replicates = Replicates(sweep, ledger, announcer)
         self.active: dict[int, Trial] = {}
         """With a worker, by number."""
@@ -136,14 +139,15 @@ class HandOut:
         return self.at_work + others < self._allowed
 
     def makes_way(self, number: int, others: int) -> bool:
-        """Whether the trial is to stand aside: the latest begun where fewer may be at work, and
-        those in the way of one that is to be alone."""
+        """Whether the trial is to stand aside: the latest begun where fewer may be at work, those
+        in the way of one that is to be alone, and those on a device that is wrong."""
         room = max(0, self._allowed - len(self.leaving) - others)
         if number in sorted(self.active)[room:]:
             return True
-        return self.alone.makes_room and self.alone.is_in_the_way(
-            number, attempts.place_of(self._folder.trial(number))
-        )
+        if not (self.alone.makes_room or self._devices.wrong):
+            return False
+        place = attempts.place_of(self._folder.trial(number))
+        return self.alone.is_in_the_way(number, place) or self._devices.is_wrong(place)
 
     def stand_aside(self, number: int) -> None:
         """The trial makes way, and goes on before later ones do as soon as there is room."""

@@ -2,6 +2,8 @@
 
     its worker died           `retries`: the trial goes on elsewhere, in the end it is given up
     it ran out of memory      `alone`: once more, with its device to itself, then it has failed
+    its device is broken      `devices`: elsewhere, three times at most; a device by which several
+                              trials fail is avoided
     its machine goes away     it has saved itself, moves, and goes on from that very step; nothing
                               begins on the machine any more (`avoided`), and no try is counted
 
@@ -11,18 +13,21 @@ and adds no try.
 
 from __future__ import annotations
 
+from collections.abc import Set
 from dataclasses import replace
 
-from sweeper.causes import NO_PROGRESS, OUT_OF_MEMORY, WORKER_DIED
+from sweeper.causes import DEVICE_FAULT, ERROR, NO_PROGRESS, OUT_OF_MEMORY, WORKER_DIED
 from sweeper.home import SweepFolder
 from sweeper.scheduling.announcer import Announcer
 from sweeper.scheduling.attempts import LOG, place_of, silent_in
-from sweeper.scheduling.avoided import Avoided
+from sweeper.scheduling.avoided import Avoided, Nodes
+from sweeper.scheduling.devices import REST, Devices
 from sweeper.scheduling.failure_counts import FailureCounts
 from sweeper.scheduling.failures import tail
 from sweeper.scheduling.hand_out import HandOut
-from sweeper.scheduling.messages import Failure
+from sweeper.scheduling.messages import Failure, Work
 from sweeper.scheduling.moves import Moves
+from sweeper.scheduling.places import Place
 from sweeper.scheduling.rehearsal import Rehearsal
 from sweeper.scheduling.retries import Retries, in_words
 from sweeper.search.ledger import Ledger
@@ -44,8 +49,8 @@ class Setbacks:
         moves: Moves,
         failures: FailureCounts,
         rehearsal: Rehearsal,
-        retries: Retries,
-        avoided: Avoided,
+        devices: Devices,
+        nodes: Nodes,
     ) -> None:
         self._folder = folder
         self._ledger = ledger
@@ -54,8 +59,24 @@ class Setbacks:
         self._moves = moves
         self._failures = failures
         self._rehearsal = rehearsal
-        self._retries = retries
-        self._avoided = avoided
+        self._devices = devices
+        self._avoided = Avoided(nodes)
+        self.retries = Retries(lambda: len(set(nodes().values())))
+
+    @property
+    def nowhere(self) -> bool:
+        """Whether no machine is left on which a trial may begin."""
+        return self._avoided.all_leave
+
+    @property
+    def wrong(self) -> Set[Place]:
+        """The devices on which nothing is to train any more, without Ray's ids."""
+        return self._devices.wrong
+
+    def placed(self, work: Work) -> Work:
+        """The work with the machines on which it is not to be done."""
+        machines = self._devices.machines_to_avoid(work.number)
+        return replace(work, avoid=self._avoided.nodes(machines))
 
     def died(self, number: int, reason: str) -> None:
         """The worker of a trial is gone, and with it what the trial had not saved."""
@@ -71,10 +92,11 @@ class Setbacks:
             self._moves.move(number, "its machine was taken away")
             return
         if _STARVED in reason and not hung:
-            self.ran_out(number, Failure(OUT_OF_MEMORY, reason))
+            if failure := self._ran_out(number, place, Failure(OUT_OF_MEMORY, reason)):
+                self._moves.fail(number, failure)
             return
         step, deaths = self._ledger.mishaps.died(number, place.machine)
-        verdict = self._retries.died(number, step, deaths, hung=bool(hung))
+        verdict = self.retries.died(number, step, deaths, hung=bool(hung))
         symptom = NO_PROGRESS if hung else WORKER_DIED
         if verdict == "give up":
             told = in_words(step, deaths, hung or reason)
@@ -99,21 +121,49 @@ class Setbacks:
         """Nobody on the machine answers who would give notice of its end."""
         self._announcer.noted(f"no notice will be heard of the end of {machine}: {told}")
 
-    def failed(self, number: int, failure: Failure) -> bool:
-        """The training raised. False where that is no setback, but the trial's own fault."""
-        if failure.symptom != OUT_OF_MEMORY:
-            return False
-        self.ran_out(number, failure)
-        return True
-
-    def ran_out(self, number: int, failure: Failure) -> None:
-        """The trial ran out of memory."""
+    def failed(self, number: int, failure: Failure) -> Failure | None:
+        """The training raised. By what the trial has failed now; None where it is tried again."""
         place = place_of(self._folder.trial(number))
+        if failure.symptom == OUT_OF_MEMORY:
+            return self._ran_out(number, place, failure)
+        if failure.symptom == DEVICE_FAULT:
+            return self._failed_by_device(number, place, failure)
+        return failure
+
+    def _ran_out(self, number: int, place: Place, failure: Failure) -> Failure | None:
         note = f"ran out of memory ({failure.reason}): tried once more, alone on its device"
         if self._trials.alone.ran_out(number, place, note):
-            self._announcer.noted(f"trial {trial_name(number)} {note}")
+            self._announcer.noted(f"trial {trial_name(number)}: {note}")
             self._moves.retry(number, failure.symptom, failure.reason)
-            return
+            return None
         alone_on = f"alone on {place.device or 'its device'}"
-        told = f"out of memory again, {alone_on}: {failure.reason}"
-        self._moves.fail(number, replace(failure, reason=told))
+        return replace(failure, reason=f"out of memory again, {alone_on}: {failure.reason}")
+
+    def _failed_by_device(self, number: int, place: Place, failure: Failure) -> Failure | None:
+        verdict = self._devices.failed(number, place, failure.reason)
+        self._look_for_wrong_devices(number)
+        if verdict == "own":
+            return replace(failure, symptom=ERROR)
+        reason = f"{place.device or 'its device'}: {failure.reason}"
+        if verdict == "give up":
+            return replace(failure, reason=reason)
+        self.retries.rest(number, REST)
+        self._moves.retry(number, failure.symptom, reason)
+        return None
+
+    def evaluated(self, number: int) -> None:
+        """The trial has got on."""
+        if self._devices.watched:
+            self._devices.works(place_of(self._folder.trial(number)))
+            self._look_for_wrong_devices(number)
+
+    def _look_for_wrong_devices(self, number: int) -> None:
+        while (found := self._devices.found_wrong()) is not None:
+            device, failed = found
+            told = " and ".join(map(trial_name, failed))
+            note = (
+                f"{device.device} is avoided from here on: {told} failed on it, and others get on "
+                "elsewhere"
+            )
+            self._devices.avoid(device, number, note)
+            self._announcer.noted(note)

@@ -25,7 +25,7 @@ import ray
 from ray import tune
 from ray.util.placement_group import NODE_ID_LABEL_KEY
 
-from sweeper.causes import OUT_OF_MEMORY
+from sweeper.causes import DEVICE_FAULT, OUT_OF_MEMORY
 from sweeper.company import unpack
 from sweeper.privacy import umask_of
 from sweeper.protocols import alike
@@ -171,7 +171,8 @@ class Worker(tune.Trainable):  # type: ignore[misc]
             if is_over(Path(self._work.room)):  # whoever goes on with it has the folder now
                 ray.actor.exit_actor()
             failure = explain(error, folder)
-            self._retire = failure.symptom == OUT_OF_MEMORY or "CUDA" in failure.reason
+            broken = (OUT_OF_MEMORY, DEVICE_FAULT)
+            self._retire = failure.symptom in broken or "CUDA" in failure.reason
             report = Report(finished=True, failure=failure)
         return {REPORT: report.text()}
 

@@ -8,6 +8,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from sweeper.scheduling.cluster import Cluster
 from sweeper.scheduling.conductor import Conductor
 from sweeper.scheduling.eviction import Notices
 from sweeper.scheduling.failures import DiskFull, is_disk_full
+from sweeper.scheduling.guards import Guards
 from sweeper.scheduling.machines import Mark, able_nodes, check_machines, needs
 from sweeper.scheduling.requests import Requests
 from sweeper.scheduling.trainable import Factory, Worker
@@ -69,12 +71,12 @@ class Tuning:
         self._look = look
         self._afterwards = afterwards
         self._next_tick = 0.0
+        setbacks, nodes = conductor.setbacks, partial(able_nodes, sweep.resources)
+        self._guards = Guards(lambda: setbacks.wrong, nodes)
         self._watching: Watching | None = None
         if notices is not None:
-            self._watching = Watching(
-                *(notices, mark.text, lambda: able_nodes(sweep.resources)),
-                *(conductor.setbacks.notice, conductor.setbacks.deaf),
-            )
+            told = (setbacks.notice, setbacks.deaf)
+            self._watching = Watching(notices, mark.text, nodes, *told)
         self._cluster = Cluster(
             sweep.resources, sweep.limits.parallel, self._end_start, requests.listen
         )
@@ -91,7 +93,7 @@ class Tuning:
             return
 
     def _run(self) -> None:
-        with self._cluster:
+        with self._cluster, contextlib.closing(self._guards):
             self._requests.listen()
             check_machines(self._mark, self._sweep.resources)
             crashes = 0
@@ -171,6 +173,7 @@ class Tuning:
             return
         self._next_tick = here + TICK
         self._cluster.check()
+        self._guards.look()
         if self._watching is not None:
             self._watching.look()
         self._conductor.look()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import platform
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,7 +18,7 @@ import ray
 
 from sweeper.errors import SpecConflict, Superseded, SweepBusy, UserError
 from sweeper.home import Home, Request
-from sweeper.scheduling import attempts
+from sweeper.scheduling import attempts, setbacks
 from sweeper.scheduling.cluster import ENVIRONMENT, OBJECT_STORE
 from sweeper.scheduling.events import (
     Event,
@@ -54,6 +55,7 @@ def cluster() -> Iterator[None]:
     os.environ.update(ENVIRONMENT)
     ray.init(
         num_cpus=2,
+        num_gpus=2,  # that there are none, no fake finds out
         include_dashboard=False,
         log_to_driver=False,
         logging_level=logging.ERROR,
@@ -233,6 +235,21 @@ def test_what_goes_wrong_in_a_training_is_recorded_and_the_sweep_goes_on(home):
         assert found[kind].number not in beside(events)
     assert found["nan"].objective is None
     assert found["nan"].curve("fid").keys() == {1}
+
+
+def test_a_gpu_that_is_wrong_is_guarded_and_no_trial_is_lost_by_it(home, monkeypatch):
+    monkeypatch.setattr(setbacks, "REST", 4.0)
+    base = {"trouble": "GPU 0", "seconds": 0.5}
+    spec = sweep(X, trials=5, base=base, resources=Resources(cpu=1, gpu=1))
+    outcome, events = go(spec, home)
+    assert outcome.state == "finished"
+    assert [one.state for one in outcome.records] == ["completed"] * 5
+    [note] = [note for one in outcome.records for note in one.notes]
+    assert f"GPU 0 of {platform.node()} is avoided from here on" in note
+    retries = [one for one in events if isinstance(one, TrialEnded) and one.state == "retrying"]
+    assert {one.symptom for one in retries} == {"device_fault"}
+    assert len(retries) == 2  # of one trial, until the guard had it
+    assert ray.available_resources()["GPU"] == 2
 
 
 def beside(events: list[Event]) -> set[int]:

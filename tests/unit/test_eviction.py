@@ -326,11 +326,11 @@ def test_the_machine_of_a_worker_that_was_told_to_end_is_left_alone_for_a_while(
     now = iter([0.0, 0.0, avoided.WHILE + 1]).__next__
     one = Avoided(lambda: {"a": "a", "b": "b"}, now)
     one.leave_alone("a")
-    assert one.nodes == ("a",)
-    assert one.nodes == ()
+    assert one.nodes() == ("a",)
+    assert one.nodes() == ()
     only = Avoided(lambda: {"a": "a"})
     only.leave_alone("a")
-    assert only.nodes == ()
+    assert only.nodes() == ()
     assert not only.all_leave
 
 
