@@ -24,7 +24,7 @@ from trials.data import open_data
 from trials.devices import pick_device
 from trials.engine.composed_game import ComposedGame
 from trials.engine.loop import Loop
-from trials.errors import CheckpointError, StaleCheckpointError
+from trials.errors import CheckpointError, Left, StaleCheckpointError
 from trials.evaluation.export import take_over_generator
 from trials.evaluation.monitor import Monitor
 from trials.evaluation.results import Evaluation, TrialResult, TrialState
@@ -56,6 +56,8 @@ class Training:
         self.stopped_by: Symptom | None = None
         self.notes: list[str] = []
         """What a reader of the log should know of this training, in sentences."""
+        self.leaves: Callable[[], bool] = lambda: False
+        """Asked after every step: where it says so, the training saves itself there and ends."""
         self.fingerprints = self._record()
 
     @property
@@ -78,8 +80,16 @@ class Training:
         )
 
     def advance(self) -> Evaluation:
-        """Train to the next evaluation, measure, save, and say what was found."""
-        self.run_to(self.loop.next_evaluation())
+        """Train to the next evaluation, measure, save, and say what was found.
+
+        Raises:
+            Left: it was asked to leave before it was there, and has saved itself as it is.
+        """
+        until = self.loop.next_evaluation()
+        self.loop.run_to(until, self.leaves)
+        if self.step < until and self.loop.probe.healthy:
+            self.save()
+            raise Left(f"left at step {self.step}, between two evaluations")
         evaluation = self.evaluate()
         self.history.append(evaluation)
         self.save()

@@ -2,6 +2,7 @@
 
 error            it raised
 out_of_memory    of the machine's memory or of the GPU's
+device_fault     of CUDA's device, or its context (`devices`)
 unreadable       its data, the extractor's weights, a checkpoint, a file or a package cannot be read
 
 or what is no failure of the trial and stops the sweep:
@@ -18,8 +19,9 @@ import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
-from sweeper.causes import ERROR, OUT_OF_MEMORY, UNREADABLE
+from sweeper.causes import DEVICE_FAULT, ERROR, OUT_OF_MEMORY, UNREADABLE
 from sweeper.errors import SweeperError
+from sweeper.scheduling.devices import is_of_device
 from sweeper.scheduling.messages import Failure
 from sweeper.secrets import redacted
 from trials.errors import CheckpointError, DataError, ExtractorError, encodable, in_one_line
@@ -72,6 +74,8 @@ def _symptom(error: BaseException, folder: Path) -> str:
         word in words for word in _MEMORY_WORDS
     ):
         return OUT_OF_MEMORY
+    if is_of_device(words):
+        return DEVICE_FAULT
     return UNREADABLE if any(isinstance(link, _OUTSIDE) for link in _chain(error)) else ERROR
 
 

@@ -23,26 +23,33 @@ from typing import Any, Protocol
 import psutil
 import ray
 from ray import tune
+from ray.util.placement_group import NODE_ID_LABEL_KEY
 
-from sweeper.causes import OUT_OF_MEMORY
+from sweeper.causes import DEVICE_FAULT, OUT_OF_MEMORY
 from sweeper.company import unpack
 from sweeper.privacy import umask_of
 from sweeper.protocols import alike
 from sweeper.provenance.attempts import attempt_at, note_attempt
 from sweeper.scheduling.attempts import LOG, is_over, taken_up
+from sweeper.scheduling.departure import Departure
 from sweeper.scheduling.failures import NOT_SHARED, explain
 from sweeper.scheduling.kept_checkpoints import begin, keep
 from sweeper.scheduling.machines import Mark
 from sweeper.scheduling.messages import PROBE, REHEARSAL, Changed, Failure, Report, Work
+from sweeper.scheduling.places import Place
 from sweeper.scheduling.sharing import probe
 from sweeper.scheduling.silence import ended_when_silent, longest_silence
+from sweeper.scheduling.watching import marker
 from sweeper.sharing.gauges import Gauge
 from sweeper.sharing.mps import under_mps
 from sweeper.trial import Evaluation, Symptom
-from trials.errors import ConfigError, StaleCheckpointError
+from trials.errors import ConfigError, Left, StaleCheckpointError
 
 REPORT = "sweeper"
 """Key of the report in Tune's result."""
+
+NEEDS = "needs"
+"""Key of what a trial is given, in its config for Tune."""
 
 GROWTH_TO_COLLECT = 64 << 20
 GROWTH_TO_RETIRE = 1 << 30
@@ -52,6 +59,8 @@ if that did not help, before it makes way for a new process (ray#32698)."""
 
 class Training(Protocol):
     """What the worker asks of a training; `trials.trainer.Training` is one."""
+
+    leaves: Callable[[], bool]
 
     @property
     def history(self) -> Sequence[Evaluation]: ...
@@ -94,6 +103,16 @@ def build_training(config: Mapping[str, Any], folder: Path, cache: Path) -> Trai
 class Worker(tune.Trainable):  # type: ignore[misc]
     """Runs the trials that the driver hands to one actor."""
 
+    @classmethod
+    def default_resource_request(cls, config: dict[str, Any]) -> tune.PlacementGroupFactory:
+        needs = config[NEEDS]
+        memory = {"memory": needs["memory"]} if needs["memory"] else {}
+        given = [{"CPU": needs["cpu"], "GPU": needs["gpu"], **memory}]
+        if not needs["avoid"]:
+            return tune.PlacementGroupFactory(given)
+        elsewhere = {NODE_ID_LABEL_KEY: f"!in({','.join(needs['avoid'])})"}
+        return tune.PlacementGroupFactory(given, bundle_label_selector=[elsewhere])
+
     def setup(
         self,
         config: dict[str, Any],
@@ -103,6 +122,7 @@ class Worker(tune.Trainable):  # type: ignore[misc]
         threads: int = 1,
         parts: bytes = b"",
         run: str = "",
+        leaving: str = "",
         gauge: Gauge | None = None,
         mps: bool = False,
     ) -> None:
@@ -118,6 +138,9 @@ class Worker(tune.Trainable):  # type: ignore[misc]
         self._cache = Path(cache)
         self._mark = mark
         self._run = run
+        node = ray.get_runtime_context().get_node_id()
+        self._departure = Departure(marker(leaving, node) if leaving else None)
+        self._departure.listen()
         self._training: Training | None = None
         self._longest = 0.0
         self._first_size = 0
@@ -138,12 +161,6 @@ class Worker(tune.Trainable):  # type: ignore[misc]
         self._receive(new_config)
         return True
 
-    @classmethod
-    def default_resource_request(cls, config: dict[str, Any]) -> dict[str, float]:
-        given = Work.read(config["work"]).given
-        memory = {"memory": given.memory} if given.memory else {}
-        return {"cpu": given.cpu, "gpu": given.gpu, **memory}
-
     def step(self) -> dict[str, Any]:
         folder = Path(self._work.folder)
         mark = self._mark if self._training is None else None
@@ -152,12 +169,12 @@ class Worker(tune.Trainable):  # type: ignore[misc]
             return {REPORT: Report(finished=True, failure=failure).text()}
         try:
             room = Path(self._work.room)
-            node = ray.get_runtime_context().get_node_id()
             patience = self._work.patience or longest_silence(self._longest)
             with (
-                taken_up(room, node),
+                taken_up(room, _here()),
                 _logged(room / LOG) as log,
                 ended_when_silent(patience, room, log),
+                self._departure.heeded(),
             ):
                 began = time.monotonic()
                 report = self._advance(folder)
@@ -166,7 +183,8 @@ class Worker(tune.Trainable):  # type: ignore[misc]
             if is_over(Path(self._work.room)):  # whoever goes on with it has the folder now
                 ray.actor.exit_actor()
             failure = explain(error, folder)
-            self._retire = failure.symptom == OUT_OF_MEMORY or "CUDA" in failure.reason
+            broken = (OUT_OF_MEMORY, DEVICE_FAULT)
+            self._retire = failure.symptom in broken or "CUDA" in failure.reason
             report = Report(finished=True, failure=failure)
         return {REPORT: report.text()}
 
@@ -183,10 +201,12 @@ class Worker(tune.Trainable):  # type: ignore[misc]
         self._work = Work.read(config["work"])
 
     def _advance(self, folder: Path) -> Report:
+        if self._work.number == REHEARSAL:
+            return self._rehearse(folder)
+        if reason := self._departure.reason:
+            return Report(left=reason)
         training = self._training
         if training is None:
-            if self._work.number == REHEARSAL:
-                return self._rehearse(folder)
             if self._gauge is not None:
                 self._gauge.start()
             training = self._factory(self._work.config, folder, self._cache)
@@ -199,6 +219,7 @@ class Worker(tune.Trainable):  # type: ignore[misc]
                 taken = begin(training, folder, self._work)
             except StaleCheckpointError as error:
                 return Report(changed=Changed(training.protocol, str(error)))
+            training.leaves = self._departure
             for note in training.notes:
                 print(note)
             self._training = training
@@ -210,7 +231,10 @@ class Worker(tune.Trainable):  # type: ignore[misc]
             ]
             if fresh or training.finished or self._work.undecided:
                 return self._report(training, fresh)
-        evaluation = training.advance()
+        try:
+            evaluation = training.advance()
+        except Left:
+            return Report(left=self._departure.reason)
         keep(training, folder, self._work)
         return self._report(training, [evaluation])
 
@@ -245,6 +269,11 @@ class Worker(tune.Trainable):  # type: ignore[misc]
             size = _collect()
         self._last_size = size
         return size - self._first_size > GROWTH_TO_RETIRE
+
+
+def _here() -> Place:
+    context = ray.get_runtime_context()
+    return Place.here(context.get_node_id(), context.get_accelerator_ids().get("GPU", ()))
 
 
 @contextlib.contextmanager

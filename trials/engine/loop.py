@@ -17,7 +17,7 @@ Measuring, watching and saving, every `evaluation.every` steps, is `trials.train
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
@@ -52,11 +52,12 @@ class Loop:
         every = self.trial.evaluation.every
         return min(self.trial.steps, (self.game.step // every + 1) * every)
 
-    def run_to(self, step: int) -> None:
-        """Train up to `step`; stops early once a number is known not to be finite."""
+    def run_to(self, step: int, leaves: Callable[[], bool] = lambda: False) -> None:
+        """Train up to `step`; stops early once a number is known not to be finite, and after any
+        step where `leaves` says so."""
         started, before = time.perf_counter(), self.game.step
         with self.game.arithmetic.steps():
-            while self.game.step < step and self.probe.healthy:
+            while self.game.step < step and self.probe.healthy and not leaves():
                 self.play()
         self.probe.settle()
         wait_for(self.game.device)
