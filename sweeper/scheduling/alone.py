@@ -39,7 +39,7 @@ class Alone:
     ) -> None:
         self._ledger = ledger
         # One that has a whole GPU anyway has no company there.
-        self._has_company = resources.gpu == AUTO or resources.gpu < 1
+        self._has_company = resources.gpu == AUTO or resources.whole.gpu < 1
         self._longest = longest
         self._clock = clock
         self._trials = {

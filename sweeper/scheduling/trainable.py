@@ -211,8 +211,8 @@ class Worker(tune.Trainable):  # type: ignore[misc]
                 self._gauge.start()
             training = self._factory(self._work.config, folder, self._cache)
             if self._work.number <= PROBE and self._gauge is not None:
-                taken = probe(training, self._gauge, self._work.given)
-                return Report(finished=True, taken=taken)
+                took = probe(training, self._gauge, self._work.given)
+                return Report(finished=True, taken=took)
             if not alike(training.protocol, self._work.protocol):
                 return Report(changed=Changed(training.protocol))
             try:
