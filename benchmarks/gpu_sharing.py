@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import yaml
 
@@ -75,10 +76,9 @@ def pretended_gpu() -> Iterator[None]:
     """Inside, Ray believes that this machine has a GPU, on which trials train that use the CPU."""
     import ray
 
-    kept, tune_loop.ProcessGauge = tune_loop.ProcessGauge, _Pretended  # type: ignore[misc]
     ray.init(num_cpus=2, num_gpus=1, include_dashboard=False, logging_level=logging.ERROR)
     try:
-        yield
+        with patch.object(tune_loop, "ProcessGauge", _Pretended):
+            yield
     finally:
         ray.shutdown()
-        tune_loop.ProcessGauge = kept  # type: ignore[misc]

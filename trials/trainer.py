@@ -25,7 +25,7 @@ from trials.data import open_data
 from trials.devices import pick_device
 from trials.engine.composed_game import ComposedGame
 from trials.engine.loop import Loop
-from trials.errors import CheckpointError, StaleCheckpointError
+from trials.errors import CheckpointError, Left, StaleCheckpointError
 from trials.evaluation.export import take_over_generator
 from trials.evaluation.lagging import Lagging
 from trials.evaluation.monitor import Monitor
@@ -59,6 +59,8 @@ class Training:
         self._lagging = Lagging(self.monitor, self.loop) if config.evaluation.lag else None
         self.history: list[Evaluation] = []
         self.stopped_by: Symptom | None = None
+        self.leaves: Callable[[], bool] = lambda: False
+        """Asked after every step: where it says so, the training saves itself there and ends."""
         self.fingerprints = self._record()
 
     @property
@@ -85,20 +87,36 @@ class Training:
 
         With `evaluation.lag` that is being measured from then on, and what is said was found at the
         evaluation before; the first call trains to the second one.
+
+        Raises:
+            Left: it was asked to leave before it was there, and has saved itself as it is.
         """
         if self._lagging is not None:
             return self._advance_beside(self._lagging)
-        self.run_to(self.loop.next_evaluation())
+        if self._left():
+            self.save()
+            raise Left(f"left at step {self.step}, between two evaluations")
         evaluation = self.evaluate()
         self.history.append(evaluation)
         self.save()
         return evaluation
 
+    def _left(self) -> bool:
+        """Train to the next evaluation. Whether it was asked to leave before it was there."""
+        until = self.loop.next_evaluation()
+        self.loop.run_to(until, self.leaves)
+        return self.step < until and self.loop.probe.healthy
+
     def _advance_beside(self, lagging: Lagging) -> Evaluation:
         told = None
         while told is None:
-            self.run_to(self.loop.next_evaluation())
+            left = self._left()
             told = self._conclude()
+            if left:
+                self.save()
+                if told is None:
+                    raise Left(f"left at step {self.step}, between two evaluations")
+                return told
             if self.stopped_by is None and (not self.history or self.history[-1].step < self.step):
                 lagging.gather()
             self.save()

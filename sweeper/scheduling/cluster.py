@@ -209,7 +209,7 @@ class Cluster:
                 return
             cpus = os.cpu_count() or 1
             if self._resources.cpu != AUTO:  # who shares counts the cores that there are
-                cpus = max(cpus, math.ceil(self._resources.cpu * self._parallel))
+                cpus = max(cpus, math.ceil(self._resources.whole.cpu * self._parallel))
             with _loopback(), _patient():
                 ray.init(
                     address="local",

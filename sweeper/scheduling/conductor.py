@@ -3,7 +3,7 @@
     next_work    hand a trial to a free worker (`hand_out`)
     started      a worker has it
     heard        a worker reports: write it down, then let the trial go on or end it
-    died         a worker is gone: the trial goes on elsewhere, as `retries` has it
+    died         a worker is gone: the trial goes on elsewhere, as `setbacks` has it
 
 Every change goes to the ledger first, then to MLflow's outbox, then to the listeners. Each can be
 cut off from the next by a kill; the next run makes it good from the ledger.
@@ -11,20 +11,20 @@ cut off from the next by a kill; the next run makes it good from the ledger.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
-from sweeper.causes import NO_PROGRESS, OUT_OF_MEMORY, WORKER_DIED
+from sweeper.causes import WORKER_DIED
 from sweeper.errors import SweeperError
 from sweeper.home import SweepFolder
+from sweeper.scheduling.alone import Alone
 from sweeper.scheduling.announcer import Announcer
-from sweeper.scheduling.attempts import LOG, machine_of, silent_in
+from sweeper.scheduling.avoided import Nodes
 from sweeper.scheduling.course import Course
+from sweeper.scheduling.devices import Devices
 from sweeper.scheduling.endings import conclude
 from sweeper.scheduling.errands import Errands
 from sweeper.scheduling.events import Listener
 from sweeper.scheduling.failure_counts import FailureCounts
-from sweeper.scheduling.failures import tail
 from sweeper.scheduling.hand_out import HandOut
 from sweeper.scheduling.keeping import Keeping
 from sweeper.scheduling.limiting import Limiting
@@ -35,29 +35,17 @@ from sweeper.scheduling.moves import Moves
 from sweeper.scheduling.orders import Orders
 from sweeper.scheduling.recorder import Recorder
 from sweeper.scheduling.rehearsal import Rehearsal
-from sweeper.scheduling.retries import Retries, in_words
+from sweeper.scheduling.setbacks import Setbacks
 from sweeper.scheduling.sharing import Sharing
 from sweeper.scheduling.silence import Intervals
 from sweeper.scheduling.steering import Order, Pulse
 from sweeper.search.ledger import Ledger
 from sweeper.sweepfile.model import Sweep
 from sweeper.sweepfile.sections import Limits
-from sweeper.trial import trial_name
-
-_STARVED = "node running low on memory"
-"""What a cluster's memory monitor says of a worker that it killed."""
 
 
 class NothingWorks(SweeperError):  # noqa: N818 - what happened
     """Trial after trial fails for a reason that is not its own."""
-
-
-def _told_of_death(symptom: str, reason: str, hung: str) -> tuple[str, str]:
-    """Symptom and reason of a worker's death, of which Ray gives this reason, and the worker itself
-    another one where it ended for a trial that `hung`."""
-    if hung:
-        return NO_PROGRESS, hung
-    return OUT_OF_MEMORY if _STARVED in reason else symptom, reason
 
 
 class Conductor:
@@ -70,7 +58,7 @@ class Conductor:
         ledger: Ledger,
         recorder: Recorder,
         listener: Listener,
-        machines: Callable[[], int] = lambda: 1,
+        nodes: Nodes = lambda: {"": ""},
         sharing: Sharing | None = None,
     ) -> None:
         self.sweep = sweep
@@ -80,7 +68,10 @@ class Conductor:
         self._recorder = recorder
         self._announcer = Announcer(sweep, listener)
         self.course = Course(self._announcer)
-        self._trials = HandOut(sweep, folder, ledger, self._announcer)
+        self._intervals = Intervals(ledger.trials())
+        self._alone = Alone(ledger, sweep.resources, lambda: self._intervals.longest)
+        self._devices = Devices(ledger.mishaps)
+        self._trials = HandOut(sweep, folder, ledger, self._announcer, self._alone, self._devices)
         self._sharing = sharing or Sharing(sweep, folder)
         self.meter = Meter(ledger)
         self._failures = FailureCounts(sweep.limits, ledger.counts()["fail"])
@@ -90,11 +81,15 @@ class Conductor:
             self._sharing,
         )
         self._orders = Orders(folder, ledger, self._trials, self._moves)
-        self._retries = Retries(machines)
-        self._intervals = Intervals(ledger.trials())
         measured = any(trial.evaluations for trial in ledger.trials())
         rehearsal = Rehearsal(sweep, folder, opening=not measured)
-        self._errands = Errands(folder, rehearsal, self._sharing, self._retries, self._announcer)
+        self.setbacks = Setbacks(
+            *(folder, ledger, self._announcer, self._trials, self._moves),
+            *(self._failures, rehearsal, self._devices, nodes),
+        )
+        self._errands = Errands(
+            folder, rehearsal, self._sharing, self.setbacks.retries, self._announcer
+        )
         self._limiting = Limiting(
             *(sweep, folder, ledger, self.course),
             *(self._announcer, self._trials, self._failures, self.meter),
@@ -116,7 +111,7 @@ class Conductor:
     def next_work(self) -> Work | None:
         """A trial for a free worker; None while there is none to hand out."""
         self._limiting.check()
-        if self.is_full:
+        if self.is_full or self.setbacks.nowhere:
             return None
         work = self._errands.next_work()
         if work is None and not (self._errands.first or self._sharing.crowds(self._trials.active)):
@@ -126,12 +121,18 @@ class Conductor:
             return None
         allowed = self._intervals.allowed(self._limiting.limits)
         patience = None if self._errands.opening else allowed
-        return replace(work, patience=patience, given=self._sharing.given(work))
+        work = replace(work, patience=patience, given=self._sharing.given(work))
+        return self.setbacks.placed(work)
 
     @property
     def is_full(self) -> bool:
         """Whether no worker is needed beside those that have a trial."""
         return self.course.stands or not self._trials.has_room(self._errands.active)
+
+    @property
+    def keeps_no_worker(self) -> bool:
+        """Whether one without a trial may hold what another one waits for."""
+        return self._alone.makes_room or self._devices.recent
 
     @property
     def stands_by(self) -> bool:
@@ -214,9 +215,7 @@ class Conductor:
         self.reports += 1
         self._intervals.heard(number)
         self._count()
-        for note in report.notes:
-            self._ledger.noted(number, note)
-            self._announcer.noted(f"trial {trial_name(number)}: {note}")
+        self._moves.note(number, report.notes)
         if report.changed is not None:
             self._ledger.measuring.demand(number, report.changed.protocol)
             self._moves.begin_anew(number, report.changed.reason)
@@ -224,8 +223,12 @@ class Conductor:
         if report.failure is not None:
             self._failed_in_training(number, report.failure)
             return True
+        if report.left:
+            self.setbacks.left(number, report.left)
+            return True
         if report.evaluations:
             self._failures.evaluated()
+            self.setbacks.evaluated(number)
         before = self._ledger.measuring.protocol
         # One write: an evaluation that is in the ledger has its verdict there too.
         with self._ledger.together():
@@ -252,7 +255,7 @@ class Conductor:
         if self.course.halt == "at_evaluation":
             self._moves.interrupt(number)
             return True
-        if self._trials.is_surplus(number, self._errands.active):
+        if self._trials.makes_way(number, self._errands.active):
             self._moves.stand_aside(number)
             return True
         return False
@@ -266,24 +269,7 @@ class Conductor:
             self._moves.give_up(number)
         self._count()
         self._trials.leaving.discard(number)
-        running, folder = number in self._trials.running, self._folder.trial(number)
-        machine, hung = machine_of(folder), silent_in(folder)
-        if (trial := self._trials.take_back(number)) is None:
-            return
-        if not running:
-            self._failures.false_start(reason)
-            self._trials.first_again(trial)
-            return
-        step, deaths = self._ledger.died(number, machine)
-        symptom, reason = _told_of_death(symptom, reason, hung)
-        verdict = self._retries.died(number, step, deaths, hung=bool(hung))
-        if verdict == "give up":
-            told = in_words(step, deaths, reason)
-            self._moves.fail(number, Failure(symptom, told, tail(folder / LOG) if hung else ""))
-            return
-        if verdict == "rehearse":
-            self._errands.rehearse()
-        self._moves.retry(number, symptom, reason)
+        self.setbacks.died(number, reason, symptom)
 
     def lost_all(self, reason: str) -> None:
         """Every worker is gone at once."""
@@ -300,8 +286,11 @@ class Conductor:
 
     def _failed_in_training(self, number: int, failure: Failure) -> None:
         check_machine(failure, self._folder.path)
-        useless = self._failures.raised(failure)
-        self._moves.fail(number, failure)
+        final = self.setbacks.failed(number, failure)
+        if final is None:
+            return  # it is tried again
+        useless = self._failures.raised(final)
+        self._moves.fail(number, final)
         self._limiting.check()
         if useless and not self.course.halt:  # limits.failed may have said so already
             raise NothingWorks(useless)

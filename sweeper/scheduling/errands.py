@@ -55,10 +55,6 @@ class Errands:
             return self._rehearsal.next_work()
         return self._rehearsal.next_work() or self._sharing.next_work()
 
-    def rehearse(self) -> None:
-        """See whether the base can still be trained here."""
-        self._rehearsal.due = True
-
     def started(self, number: int) -> None:
         """A worker has taken one up."""
         if number != REHEARSAL:

@@ -135,7 +135,8 @@ class Sharing:
         if work.number < 0:
             return self._share(cautious(self._seen.values()))
         shape = self._shape_of(work.config) if self._asked.shares else ""
-        given = self._share(self._known(shape) if shape not in self._unknown else None)
+        nobody_knows = work.alone or shape in self._unknown
+        given = self._share(None if nobody_knows else self._known(shape))
         self._given[work.number] = shape, given
         return given
 

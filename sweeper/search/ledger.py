@@ -30,6 +30,7 @@ from sweeper.search.attributes import finite, translated
 from sweeper.search.budget import budget_of
 from sweeper.search.foreign_entry import ForeignEntry
 from sweeper.search.measuring import Measuring
+from sweeper.search.mishaps import Mishaps
 from sweeper.search.opening import Opened, open_study
 from sweeper.search.proposer import Proposer
 from sweeper.search.reader import StudyReader
@@ -58,6 +59,7 @@ class Ledger(StudyReader):
         self.owner = opened.owner
         self._proposer = Proposer(sweep, study, storage, self._entries, self.measuring)
         self._steps: dict[int, set[int]] = {}
+        self.mishaps = Mishaps(self._entries, self.together)
         self.wishes = Wishes(sweep, study, self._entries, self.together, self._learn)
 
     @classmethod
@@ -157,19 +159,6 @@ class Ledger(StudyReader):
         entry = self._entries.get(number)
         return entry.state.is_finished() and "end" not in entry.user_attrs
 
-    def died(self, number: int, machine: str = "") -> tuple[int, dict[str, int]]:
-        """A worker on `machine` has died under the trial. The last step of which something is
-        known, and how many have died since then, by machine."""
-        trial = self._entries.get(number)
-        reached = max(attributes.evaluations(trial.user_attrs), default=0)
-        before = trial.user_attrs.get("deaths", {})
-        known = before.get("machines", {}) if before.get("step") == reached else {}
-        machines = {**known, machine: known.get(machine, 0) + 1}
-        told = {"count": sum(machines.values()), "step": reached, "machines": machines}
-        with self.together():
-            self._entries.set(number, "deaths", told)
-        return reached, machines
-
     def begin_anew(self, number: int) -> None:
         """The trial will be trained from its beginning, as it was asked."""
         with self.together():
@@ -184,9 +173,7 @@ class Ledger(StudyReader):
 
     def noted(self, number: int, note: str) -> None:
         """Write down a sentence that a reader of the trial should know, once."""
-        notes = self._entries.get(number).user_attrs.get("notes", [])
-        if note not in notes:
-            self._entries.set(number, "notes", [*notes, note])
+        self._entries.note(number, note)
 
     def report(self, number: int, evaluation: Evaluation) -> bool:
         """Write down an evaluation. False if that step of that trial was known already.

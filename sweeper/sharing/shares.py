@@ -135,7 +135,7 @@ def rounded(count: float) -> int:
     that one may have the worker of another."""
     if count <= 0:
         return 0
-    unit = 2 ** max(0, math.ceil(count).bit_length() - 4)
+    unit: int = 1 << max(0, math.ceil(count).bit_length() - 4)
     return math.ceil(count / unit) * unit
 
 

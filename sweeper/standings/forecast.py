@@ -114,7 +114,8 @@ def _each(standings: Standings) -> Given:
     shares = [trial.given for trial in standings.trials if trial.given is not None]
     if not shares or not standings.sweep.resources.shares:
         return standings.sweep.resources.whole
-    return Given(*(fmean(share[name] for share in shares) for name in ("cpu", "gpu")))
+    cpu, gpu = (fmean(share[name] for share in shares) for name in ("cpu", "gpu"))
+    return Given(cpu, gpu)
 
 
 def _to_come(

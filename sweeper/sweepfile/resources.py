@@ -66,7 +66,8 @@ class Resources(Section):
     @property
     def whole(self) -> Given:
         """What a trial is given where nothing is known of its shape: a core, a GPU."""
-        return Given(*(1.0 if given == AUTO else float(given) for given in (self.cpu, self.gpu)))
+        cpu, gpu = (1.0 if given == AUTO else float(given) for given in (self.cpu, self.gpu))
+        return Given(cpu, gpu)
 
     @property
     def threads(self) -> int:

@@ -11,7 +11,7 @@ from sweeper.parts import DesignConfig, base_of
 from sweeper.secrets import secrets_in
 from sweeper.sweepfile.document import Document, one_of
 from sweeper.sweepfile.domains import Parameter, Range
-from sweeper.sweepfile.resources import AUTO, Resources
+from sweeper.sweepfile.resources import Resources
 from sweeper.sweepfile.sections import Objective
 
 _COPIED = "in an address, which would be copied into logs and records"
@@ -35,7 +35,7 @@ def check_resources(document: Document, resources: Resources | None) -> None:
     """What is asked for and would not be used. A sweep that was stored with it can be listed."""
     if resources is None:
         return
-    if resources.gpu != AUTO and resources.gpu > 1:
+    if resources.whole.gpu > 1:
         document.add(
             ("resources", "gpu"),
             f"{resources.gpu:g} is too many: a training uses one GPU, and the others would idle",

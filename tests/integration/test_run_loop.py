@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import platform
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,7 +18,7 @@ import ray
 
 from sweeper.errors import SpecConflict, Superseded, SweepBusy, UserError
 from sweeper.home import Home, Request
-from sweeper.scheduling import attempts
+from sweeper.scheduling import attempts, setbacks
 from sweeper.scheduling.cluster import ENVIRONMENT, OBJECT_STORE
 from sweeper.scheduling.events import (
     Event,
@@ -55,6 +56,7 @@ def cluster() -> Iterator[None]:
     os.environ.update(ENVIRONMENT)
     ray.init(
         num_cpus=2,
+        num_gpus=2,  # that there are none, no fake finds out
         include_dashboard=False,
         log_to_driver=False,
         logging_level=logging.ERROR,
@@ -196,7 +198,10 @@ def test_a_raised_limit_extends_the_sweep(home):
 
 
 def test_what_goes_wrong_in_a_training_is_recorded_and_the_sweep_goes_on(home):
-    kinds = ("none", "raise", "memory", "nan", "mode_collapse", "divergence", "die", "die once")
+    kinds = (
+        *("none", "raise", "memory", "memory once", "nan"),
+        *("mode_collapse", "divergence", "die", "die once", "leave once"),
+    )
     spec = sweep(Parameter("trouble", Values(kinds)), trials=None, search={"sampler": "grid"})
     outcome, events = go(spec, home)
     assert (outcome.state, outcome.exit_code) == ("incomplete", 1)
@@ -206,22 +211,59 @@ def test_what_goes_wrong_in_a_training_is_recorded_and_the_sweep_goes_on(home):
         "none": ("completed", None),
         "raise": ("failed", "error"),
         "memory": ("failed", "out_of_memory"),
+        "memory once": ("completed", None),
         "nan": ("failed", "divergence"),
         "mode_collapse": ("pruned", "mode_collapse"),
         "divergence": ("failed", "divergence"),
         "die": ("failed", "worker_died"),
         "die once": ("completed", None),
+        "leave once": ("completed", None),
     }
     assert found["raise"].reason == "RuntimeError: a training that raises"
     assert "the last thing it printed" in found["raise"].log_tail
     assert "RuntimeError: a training that raises" in found["raise"].log_tail
     assert found["die"].attempts == 4  # the last one after a clean rehearsal
     assert found["die once"].attempts == 2
-    folder = home.sweep("probe").trial(found["die once"].number)
-    assert (folder / "restored").read_text() == "1\n"
-    assert steps_heard(events)[found["die once"].number] == [1, 2, 3, 4]
+    for kind in ("die once", "memory once", "leave once"):
+        folder = home.sweep("probe").trial(found[kind].number)
+        assert (folder / "restored").read_text() == "1\n"
+        assert steps_heard(events)[found[kind].number] == [1, 2, 3, 4]
+    moved = [one.number for one in events if isinstance(one, TrialEnded) and one.state == "moved"]
+    assert moved == [found["leave once"].number]
+    assert [found[kind].attempts for kind in ("memory", "memory once", "leave once")] == [2, 2, 2]
+    assert "out of memory again, alone on " in found["memory"].reason
+    for kind in ("memory", "memory once"):
+        assert found[kind].number not in beside(events)
     assert found["nan"].objective is None
     assert found["nan"].curve("fid").keys() == {1}
+
+
+def test_a_gpu_that_is_wrong_is_guarded_and_no_trial_is_lost_by_it(home, monkeypatch):
+    monkeypatch.setattr(setbacks, "REST", 4.0)
+    base = {"trouble": "GPU 0", "seconds": 0.5}
+    spec = sweep(X, trials=5, base=base, resources=Resources(cpu=1, gpu=1))
+    outcome, events = go(spec, home)
+    assert outcome.state == "finished"
+    assert [one.state for one in outcome.records] == ["completed"] * 5
+    [note] = [note for one in outcome.records for note in one.notes]
+    assert f"GPU 0 of {platform.node()} is avoided from here on" in note
+    retries = [one for one in events if isinstance(one, TrialEnded) and one.state == "retrying"]
+    assert {one.symptom for one in retries} == {"device_fault"}
+    assert len(retries) == 2  # of one trial, until the guard had it
+    assert ray.available_resources()["GPU"] == 2
+
+
+def beside(events: list[Event]) -> set[int]:
+    """The trials that others trained beside while they were tried a second time."""
+    found, alone = set(), set()
+    for event in events:
+        if isinstance(event, TrialStarted) and event.attempt == 2:
+            alone.add(event.number)
+        elif isinstance(event, TrialEnded):
+            alone.discard(event.number)
+        elif isinstance(event, TrialEvaluated):
+            found |= alone - {event.number}
+    return found
 
 
 def test_a_trial_that_hangs_is_ended_tried_once_more_and_given_up(home):

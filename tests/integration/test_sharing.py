@@ -27,7 +27,10 @@ from sweeper.sweepfile.sections import Limits
 from sweeper.trial import Trial
 from tests.fakes import FakeGauge, fake
 
-pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::FutureWarning")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::FutureWarning"),
+]
 
 GIB = 2**30
 MEMORY = 4 * GIB
@@ -61,10 +64,10 @@ def home(tmp_path: Path) -> Home:
 def sweep(base: dict[str, Any] | None = None, **fields: Any) -> Sweep:
     spec = Sweep(
         name="shared",
-        base={"steps": 3, "every": 1, "seconds": 0.4, **(base or {})},
+        base={"steps": 3, "every": 1, "seconds": 1.0, **(base or {})},
         parameters=(Parameter("x", Range(0.0, 1.0)),),
         search=Random.Config(start_with_base=False),
-        limits=Limits(trials=5, parallel=5),
+        limits=Limits(trials=4, parallel=4),
         resources=Resources(cpu="auto"),
     )
     return replace(spec, **fields)
@@ -113,7 +116,6 @@ def test_trials_that_need_little_of_a_core_run_more_at_once_with_the_same_number
     assert all(trial.given and 0 < trial.given["cpu"] < 1 for trial in shared.trials)
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_memory_is_never_given_twice_and_a_wrong_share_is_corrected(
     home: Home, monkeypatch: pytest.MonkeyPatch
@@ -136,7 +138,6 @@ def test_memory_is_never_given_twice_and_a_wrong_share_is_corrected(
     assert last["memory"] < 2 * GIB
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_trials_share_a_gpu_by_its_memory_and_its_time(
     home: Home, monkeypatch: pytest.MonkeyPatch

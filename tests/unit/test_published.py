@@ -24,10 +24,11 @@ from sweeper.errors import BucketAway
 from sweeper.home import Home, SweepFolder
 from sweeper.scheduling import published as driver_side
 from sweeper.scheduling import workplace
-from sweeper.scheduling.attempts import machine_of, silent_in
+from sweeper.scheduling.attempts import place_of, silent_in
 from sweeper.scheduling.failures import explain
 from sweeper.scheduling.kept_checkpoints import begin, keep
 from sweeper.scheduling.messages import REHEARSAL, Report, Work
+from sweeper.scheduling.places import Place
 from sweeper.scheduling.published import conductor_with, publishing, taken_in
 from sweeper.scheduling.recorder import Recorder
 from sweeper.scheduling.silence import SILENT
@@ -69,7 +70,7 @@ class PlayedWorker:
 
     def __init__(self, work: Work, node: str = "node 1") -> None:
         self.work = work
-        self.place = workplace_for(work, node)
+        self.place = workplace_for(work, Place.here(node))
         self.training = FakeTraining(work.config, self.place.folder, self.place.folder)
         begin(self.training, self.place.folder, replace(work, take_over=self.place.take_over))
         known = [one for one in self.training.history if one.step not in work.recorded]
@@ -146,7 +147,7 @@ def test_a_trial_goes_on_on_a_machine_that_has_nothing(tmp_path: Path) -> None:
         stage.conductor.died(work.number, "the machine is gone")
         _, deaths = stage.ledger.died(work.number, "another")
         assert set(deaths) == {platform.node(), "another"}, "it is known where it ran"
-        stage.conductor._retries._until.clear()
+        stage.conductor.setbacks.retries._until.clear()
         again = stage.work()
         assert again.number == work.number
         assert again.attempt > work.attempt
@@ -221,11 +222,11 @@ def test_what_a_worker_says_before_it_ends_itself_is_known(tmp_path: Path) -> No
         worker.place.say("no progress for 600 s")
         stage.published.look_now(work.number)
         folder = stage.folder.trial(work.number)
-        assert machine_of(folder) == platform.node()
+        assert place_of(folder) == Place.here("node 7")
         assert silent_in(folder) == "no progress for 600 s"
         assert (folder / "log.txt").read_text() == "where each thread stood\n"
         said = Commits(Store(work.bucket).below(f"{work.number:05d}")).said()
-        assert (said[SILENT], said["node"]) == ("no progress for 600 s", "node 7")
+        assert said[SILENT] == "no progress for 600 s"
 
 
 def test_a_population_takes_over_from_what_another_machine_has_kept(tmp_path: Path) -> None:

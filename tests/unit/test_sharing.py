@@ -269,13 +269,14 @@ def test_a_trial_that_ran_out_of_memory_raises_the_share_of_its_shape(tmp_path: 
     sweep = Shared(tmp_path)
     sweep.begin()
     sweep.probed(Taken(cores=0.4, memory=GIB))
-    sweep._tell(0, Report(finished=True, failure=Failure("out_of_memory", "MemoryError")))
-    for number in (1, 1, 1):
+    sweep.fail(0, "out_of_memory", "MemoryError")
+    sweep.hand_out()
+    assert sweep.given[0] == Given(1, 0, 8 * GIB)  # once more, alone
+    assert set(sweep.given) == {0, 1, 2, 3}
+    for number in (0, 0, 0):
         sweep.report_taken(number, Taken(cores=0.4, memory=GIB))
     sweep.hand_out()
-    later = [has for number, has in sweep.given.items() if number > 3]
-    assert later
-    assert all(has.memory >= 1.5 * rounded(1.2 * GIB) for has in later)
+    assert sweep.given[4].memory >= 1.5 * rounded(1.2 * GIB)
 
 
 def test_hours_are_counted_by_the_shares_that_trials_have(
