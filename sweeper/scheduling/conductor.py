@@ -108,9 +108,8 @@ class Conductor:
         if self._rehearsal.opening:
             self._announcer.enter("rehearsing", "data, extractor, one step of the base")
             return self._rehearsal.next_work()
-        work = self._rehearsal.next_work()
         rests, others = self.setbacks.retries.rests, int(self._rehearsal.active)
-        work = work or self._trials.next_work(rests, others)
+        work = self._rehearsal.next_work() or self._trials.next_work(rests, others)
         patience = self._intervals.allowed(self._limiting.limits)
         return work and self.setbacks.placed(replace(work, patience=patience))
 
