@@ -157,7 +157,7 @@ class Worker(tune.Trainable):  # type: ignore[misc]
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         self._leave()  # before its memory is measured
-        if self._retire or self._is_bloated():
+        if self._retire or self._departure() or self._is_bloated():
             # Tune cannot replace a worker; one that dies here is replaced by the driver, which
             # has not counted the trial as started yet.
             ray.actor.exit_actor()
