@@ -145,7 +145,7 @@ def test_a_trial_goes_on_on_a_machine_that_has_nothing(tmp_path: Path) -> None:
         first.training.advance()  # and its machine goes, before it has published that
         shutil.rmtree(tmp_path / "machine")
         stage.conductor.died(work.number, "the machine is gone")
-        _, deaths = stage.ledger.died(work.number, "another")
+        _, deaths = stage.ledger.mishaps.died(work.number, "another")
         assert set(deaths) == {platform.node(), "another"}, "it is known where it ran"
         stage.conductor.setbacks.retries._until.clear()
         again = stage.work()
@@ -209,7 +209,7 @@ def test_a_store_that_stays_away_ends_the_attempt_and_no_trial(tmp_path: Path) -
         assert stage.conductor.heard(work.number, Report(finished=True, failure=failure))
         trial = stage.ledger.trial(work.number)
         assert (trial.state, trial.over) == ("running", False)
-        stage.conductor._retries._until.clear()
+        stage.conductor.setbacks.retries._until.clear()
         stage.train(PlayedWorker(stage.work()))
         assert stage.ledger.trial(work.number).state == "completed"
 
@@ -245,7 +245,7 @@ def test_a_population_takes_over_from_what_another_machine_has_kept(tmp_path: Pa
                     continue
                 if stage.conductor.heard(number, worker.step()) and not worker.training.finished:
                     shutil.rmtree(tmp_path / "machine" / worker.place.folder.parent.name)
-                    stage.conductor._retries._until.clear()
+                    stage.conductor.setbacks.retries._until.clear()
                     work = stage.work()
                     taken.append(str(work.take_over))
                     workers[number] = PlayedWorker(work)
