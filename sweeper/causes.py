@@ -28,6 +28,7 @@ STOPPED_BY_HAND = "stopped_by_hand"
 OUT_OF_MEMORY = "out_of_memory"
 WORKER_DIED = "worker_died"
 NO_PROGRESS = "no_progress"
+BUCKET_AWAY = "bucket_away"
 DEVICE_FAULT = "device_fault"
 UNREADABLE = "unreadable"
 ERROR = "error"
@@ -115,6 +116,15 @@ _OWN = {
             meaning="It was silent for longer than limits.trial_silence and its process was ended, "
             "and again when it was retried. This says nothing about the configuration.",
             advice="Its log has where each thread stood. The next run tries it again.",
+        ),
+        Cause(
+            BUCKET_AWAY,
+            ends_as="failed",
+            blames=False,
+            saves=False,
+            meaning="The bucket that it publishes in did not answer for minutes, and again when it "
+            "was retried. This says nothing about the configuration.",
+            advice="The next run tries it again, from what it has published last.",
         ),
         Cause(
             DEVICE_FAULT,

@@ -27,11 +27,14 @@ def outlook_of(sweep: Sweep, home: Home, cache: Path | None = None) -> dict[str,
         ExtractorError: nor the extractor.
         SpecError: the sweep cannot learn from what its file names in this home.
     """
+    from sweeper.search.budget import budget_of
+    from sweeper.search.learning import gathered
     from sweeper.search.repeats import repeats_in_words
     from trials.config import load_config, warnings_of
     from trials.data import cheap_warnings, open_data, survey
 
-    config, trials = load_config(sweep.base), first_points(sweep, 0, home)[1]
+    gathered(sweep, home)  # what the study would refuse to learn from is told now
+    config, trials = load_config(sweep.base), budget_of(sweep)
     found: dict[str, Any] = {
         "trials": trials,
         "replicates": sweep.replicates,

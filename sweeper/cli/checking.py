@@ -54,6 +54,7 @@ def validate(
 
 def _checked(file: Path, overrides: list[str], home: Home, data: bool) -> dict[str, Any]:
     """What is to be said of one sweep file, and with `data` of its data, decoded in the home."""
+    from sweeper.bucket.place import check_place
     from sweeper.outlook import outlook_of
     from sweeper.sweepfile import load_sweep
     from trials.config import load_config
@@ -63,11 +64,14 @@ def _checked(file: Path, overrides: list[str], home: Home, data: bool) -> dict[s
     entry: dict[str, Any] = {"file": str(file), "problems": [], "warnings": []}
     try:
         sweep = load_sweep(file, overrides)
+        check_place(home.sweep(sweep.name))
         entry |= outlook_of(sweep, home, home.cache if data else None)
     except SpecError as error:
         entry["problems"] = [str(problem) for problem in error.problems]
     except ExtractorError as error:
         entry["problems"] = [f"{file}: evaluation.extractor: {error}"]
+    except UserError as error:  # of what is in no file
+        entry["problems"] = [str(error)]
     except DataError as error:
         entry["problems"] = [f"{file}: {error}"]
         with contextlib.suppress(DataError):

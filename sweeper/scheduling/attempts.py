@@ -17,7 +17,7 @@ import contextlib
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from sweeper.errors import SweeperError
@@ -25,11 +25,12 @@ from sweeper.scheduling.failures import DiskFull, is_disk_full
 from sweeper.scheduling.places import Place
 from sweeper.scheduling.silence import SILENT
 from trials.errors import TakenOver
-from trials.files import writing_through
+from trials.files import atomic_write, writing_through
 
 _ROOM, _OVER = ".attempt-", ".over-"
-_PLACE = "place"
 _COPY = "copy"
+PLACE = "place"
+"""In a room: where its worker is."""
 LOG = "log.txt"
 """What a trial prints, in its folder."""
 
@@ -51,6 +52,12 @@ def hand_out(folder: Path) -> Path:
         kind = DiskFull if is_disk_full(error) else SweeperError
         raise kind(f"cannot write in {folder}: {error.strerror}; nothing is lost") from error
     return room
+
+
+def write_no_log(folder: Path) -> None:
+    """The worker of the present attempt writes its log elsewhere: it comes here by another way."""
+    for room in folder.glob(f"{_ROOM}*"):
+        (room / LOG).unlink(missing_ok=True)
 
 
 def take_back(folder: Path) -> None:
@@ -79,7 +86,7 @@ def place_of(folder: Path) -> Place:
     """Where the present attempt runs; nothing is known where its worker has not said so yet."""
     for room in folder.glob(f"{_ROOM}*"):
         with contextlib.suppress(OSError):
-            return Place.read((room / _PLACE).read_text(encoding="utf-8"))
+            return Place.read((room / PLACE).read_text(encoding="utf-8"))
     return Place()
 
 
@@ -91,6 +98,20 @@ def silent_in(folder: Path) -> str:
     return ""
 
 
+def say(folder: Path, said: Mapping[str, str]) -> None:
+    """Write down what the worker of the present attempt has said from afar, as if it had here."""
+    for room in folder.glob(f"{_ROOM}*"):
+        with contextlib.suppress(FileNotFoundError):  # it is over this instant
+            _sign(room, Place.read(said.get(PLACE, "")))
+            if SILENT in said:
+                (room / SILENT).write_text(said[SILENT], encoding="utf-8")
+                atomic_write(folder / LOG, said.get("log", ""))
+
+
+def _sign(room: Path, place: Place) -> None:
+    (room / PLACE).write_text(place.text(), encoding="utf-8")
+
+
 @contextlib.contextmanager
 def taken_up(room: Path, place: Place) -> Iterator[None]:
     """Inside, the files of a worker at this place pass through the room that it was handed.
@@ -99,7 +120,7 @@ def taken_up(room: Path, place: Place) -> Iterator[None]:
         TakenOver: the room is gone.
     """
     try:
-        (room / _PLACE).write_text(place.text(), encoding="utf-8")
+        _sign(room, place)
     except FileNotFoundError as error:
         raise TakenOver(f"another attempt goes on in {room.parent}") from error
     with writing_through(room):

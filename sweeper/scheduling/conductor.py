@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from sweeper.causes import WORKER_DIED
 from sweeper.errors import SweeperError
 from sweeper.home import SweepFolder
 from sweeper.scheduling.alone import Alone
@@ -259,7 +260,7 @@ class Conductor:
             return True
         return False
 
-    def died(self, number: int, reason: str) -> None:
+    def died(self, number: int, reason: str, symptom: str = WORKER_DIED) -> None:
         """The worker of a trial is gone, and with it what the trial had not saved."""
         if number < 0:
             self._errands.died(number, reason)
@@ -268,7 +269,7 @@ class Conductor:
             self._moves.give_up(number)
         self._count()
         self._trials.leaving.discard(number)
-        self.setbacks.died(number, reason)
+        self.setbacks.died(number, reason, symptom)
 
     def lost_all(self, reason: str) -> None:
         """Every worker is gone at once."""

@@ -55,6 +55,8 @@ class Work:
     protocol: Mapping[str, str] = field(default_factory=dict)
     anew: bool = False
     patience: float | None = None
+    bucket: str = ""
+    attempt: str = ""
     alone: bool = False
     avoid: tuple[str, ...] = ()
     given: Given = field(default_factory=Given)

@@ -78,7 +78,7 @@ class Setbacks:
         machines = self._devices.machines_to_avoid(work.number)
         return replace(work, avoid=self._avoided.nodes(machines))
 
-    def died(self, number: int, reason: str) -> None:
+    def died(self, number: int, reason: str, symptom: str = WORKER_DIED) -> None:
         """The worker of a trial is gone, and with it what the trial had not saved."""
         folder = self._folder.trial(number)
         running, place, hung = number in self._trials.running, place_of(folder), silent_in(folder)
@@ -97,7 +97,7 @@ class Setbacks:
             return
         step, deaths = self._ledger.mishaps.died(number, place.machine)
         verdict = self.retries.died(number, step, deaths, hung=bool(hung))
-        symptom = NO_PROGRESS if hung else WORKER_DIED
+        symptom = NO_PROGRESS if hung else symptom
         if verdict == "give up":
             told = in_words(step, deaths, hung or reason)
             self._moves.fail(number, Failure(symptom, told, tail(folder / LOG) if hung else ""))

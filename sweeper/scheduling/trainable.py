@@ -1,10 +1,10 @@
 """The worker: one Ray actor that trains one trial after another.
 
 Tune calls `train` once an evaluation, and `reset_config` between trials. The training saves itself
-in the sweep's folder; Tune keeps no checkpoint. A worker that takes a trial up first repeats the
-evaluations which the checkpoint has and the ledger lacks (the driver died in between), then goes
-on. Nothing that a training raises leaves this class: it becomes part of the report, and the worker
-is free for the next trial.
+in the sweep's folder, or in a scratch folder that is published (`workplace`); Tune keeps no
+checkpoint. A worker that takes a trial up first repeats the evaluations which the checkpoint has
+and the ledger lacks (the driver died in between), then goes on. Nothing that a training raises
+leaves this class: it becomes part of the report, and the worker is free for the next trial.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import platform
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -25,9 +26,10 @@ import ray
 from ray import tune
 from ray.util.placement_group import NODE_ID_LABEL_KEY
 
-from sweeper.causes import DEVICE_FAULT, OUT_OF_MEMORY
+from sweeper.causes import BUCKET_AWAY, DEVICE_FAULT, OUT_OF_MEMORY
 from sweeper.company import unpack
-from sweeper.privacy import umask_of
+from sweeper.errors import BucketError
+from sweeper.privacy import PRIVATE, umask_of
 from sweeper.protocols import alike
 from sweeper.provenance.attempts import attempt_at, note_attempt
 from sweeper.scheduling.attempts import LOG, is_over, taken_up
@@ -40,10 +42,11 @@ from sweeper.scheduling.places import Place
 from sweeper.scheduling.sharing import probe
 from sweeper.scheduling.silence import ended_when_silent, longest_silence
 from sweeper.scheduling.watching import marker
+from sweeper.scheduling.workplace import Workplace, cache_at, workplace_for
 from sweeper.sharing.gauges import Gauge
 from sweeper.sharing.mps import under_mps
 from sweeper.trial import Evaluation, Symptom
-from trials.errors import ConfigError, Left, StaleCheckpointError
+from trials.errors import ConfigError, Left, StaleCheckpointError, TakenOver
 
 REPORT = "sweeper"
 """Key of the report in Tune's result."""
@@ -126,22 +129,22 @@ class Worker(tune.Trainable):  # type: ignore[misc]
         gauge: Gauge | None = None,
         mps: bool = False,
     ) -> None:
-        if cache:
-            # Ray may have started this process with the umask of another home, or of none.
-            os.umask(umask_of(Path(cache).parent))
+        # Ray may have started this process with the umask of another home, or of none.
+        os.umask(umask_of(Path(cache).parent) if cache else PRIVATE)
         self._entered = contextlib.ExitStack()
         if mps:  # before anything begins to use the GPU
             self._entered.enter_context(under_mps())
         unpack(parts)
         self._factory = factory
         self._gauge = gauge
-        self._cache = Path(cache)
+        self._cache = cache_at(cache)
         self._mark = mark
         self._run = run
         node = ray.get_runtime_context().get_node_id()
         self._departure = Departure(marker(leaving, node) if leaving else None)
         self._departure.listen()
         self._training: Training | None = None
+        self._place: Workplace | None = None
         self._longest = 0.0
         self._first_size = 0
         self._last_size = 0
@@ -153,8 +156,8 @@ class Worker(tune.Trainable):  # type: ignore[misc]
         self._receive(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        self._training = None  # before its memory is measured
-        if self._retire or self._is_bloated():
+        self._leave()  # before its memory is measured
+        if self._retire or self._departure() or self._is_bloated():
             # Tune cannot replace a worker; one that dies here is replaced by the driver, which
             # has not counted the trial as started yet.
             ray.actor.exit_actor()
@@ -162,35 +165,49 @@ class Worker(tune.Trainable):  # type: ignore[misc]
         return True
 
     def step(self) -> dict[str, Any]:
-        folder = Path(self._work.folder)
         mark = self._mark if self._training is None else None
         if mark is not None and (fault := mark.fault(platform.node())):
             failure = Failure(NOT_SHARED, fault)
             return {REPORT: Report(finished=True, failure=failure).text()}
         try:
-            room = Path(self._work.room)
+            here = _here()
+            place = self._place = self._place or workplace_for(self._work, here)
             patience = self._work.patience or longest_silence(self._longest)
             with (
-                taken_up(room, _here()),
-                _logged(room / LOG) as log,
-                ended_when_silent(patience, room, log),
+                taken_up(place.room, here),
+                _logged(place.room / LOG) as log,
+                ended_when_silent(patience, place.room, log, place.say),
                 self._departure.heeded(),
             ):
                 began = time.monotonic()
-                report = self._advance(folder)
+                report = self._advance(place)
                 self._longest = max(self._longest, time.monotonic() - began)
+            place.publish()
         except Exception as error:
-            if is_over(Path(self._work.room)):  # whoever goes on with it has the folder now
-                ray.actor.exit_actor()
-            failure = explain(error, folder)
-            broken = (OUT_OF_MEMORY, DEVICE_FAULT)
-            self._retire = failure.symptom in broken or "CUDA" in failure.reason
-            report = Report(finished=True, failure=failure)
+            report = Report(finished=True, failure=self._failed(error))
         return {REPORT: report.text()}
 
+    def _failed(self, error: Exception) -> Failure:
+        place = self._place
+        if isinstance(error, TakenOver) or (place is not None and is_over(place.room)):
+            ray.actor.exit_actor()  # whoever goes on with it has the folder now
+        failure = explain(error, place.folder if place else Path(self._work.folder))
+        broken = (OUT_OF_MEMORY, DEVICE_FAULT)
+        self._retire = failure.symptom in broken or "CUDA" in failure.reason
+        if place is not None and failure.symptom != BUCKET_AWAY:
+            with contextlib.suppress(BucketError, TakenOver, OSError):
+                place.publish()  # its log tells more
+        return failure
+
     def cleanup(self) -> None:
-        self._training = None
+        self._leave()
         self._entered.close()
+
+    def _leave(self) -> None:
+        self._training = None
+        if self._place is not None:
+            self._place.leave()
+            self._place = None
 
     def get_auto_filled_metrics(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         filled: dict[str, Any] = super().get_auto_filled_metrics(*args, **kwargs)
@@ -200,12 +217,12 @@ class Worker(tune.Trainable):  # type: ignore[misc]
     def _receive(self, config: Mapping[str, Any]) -> None:
         self._work = Work.read(config["work"])
 
-    def _advance(self, folder: Path) -> Report:
+    def _advance(self, place: Workplace) -> Report:
+        training, folder = self._training, place.folder
         if self._work.number == REHEARSAL:
             return self._rehearse(folder)
         if reason := self._departure.reason:
             return Report(left=reason)
-        training = self._training
         if training is None:
             if self._gauge is not None:
                 self._gauge.start()
@@ -216,7 +233,7 @@ class Worker(tune.Trainable):  # type: ignore[misc]
             if not alike(training.protocol, self._work.protocol):
                 return Report(changed=Changed(training.protocol))
             try:
-                taken = begin(training, folder, self._work)
+                taken = begin(training, folder, replace(self._work, take_over=place.take_over))
             except StaleCheckpointError as error:
                 return Report(changed=Changed(training.protocol, str(error)))
             training.leaves = self._departure

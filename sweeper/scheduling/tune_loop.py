@@ -51,7 +51,7 @@ class Tuning:
         requests: Requests,
         *,
         scratch: Path,
-        cache: Path,
+        cache: Path | None,
         mark: Mark,
         parts: bytes,
         run: str,
@@ -136,7 +136,7 @@ class Tuning:
         worker = tune.with_parameters(
             Worker,
             factory=self._factory,
-            cache=str(self._cache),
+            cache=str(self._cache or ""),
             mark=self._mark,
             parts=self._parts,
             run=self._run_record,

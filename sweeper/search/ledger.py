@@ -27,6 +27,7 @@ from optuna.trial import FrozenTrial, TrialState
 from sweeper.home import Home, SweepFolder
 from sweeper.search import attributes
 from sweeper.search.attributes import finite, translated
+from sweeper.search.budget import budget_of
 from sweeper.search.foreign_entry import ForeignEntry
 from sweeper.search.measuring import Measuring
 from sweeper.search.mishaps import Mishaps
@@ -245,12 +246,7 @@ class Ledger(StudyReader):
     @property
     def budget(self) -> int | None:
         """How many trials there will be before any confirmation; None where that is not known."""
-        if self.sweep.is_ablation:
-            from sweeper.search.ablation_trials import budget_of  # imports SciPy
-
-            return budget_of(self.sweep)
-        count = self._proposer.count
-        return self.sweep.limits.trials if count is None else count
+        return budget_of(self.sweep)
 
     def plan(self) -> int | None:
         """The `budget`, also written down for readers (`planned`)."""

@@ -180,7 +180,7 @@ def _assemble(document: Document, *, checked: bool) -> Sweep | None:
             settle_objective,
         )
 
-        check_against_trainer(document, base, ordered)
+        check_against_trainer(document, base, ordered, sections["scheduler"])
         if objective is not None:
             objective = settle_objective(document, base, objective)
         if not document.problems and objective is not None:

@@ -50,6 +50,20 @@ def check_resources(document: Document, resources: Resources | None) -> None:
         )
 
 
+def check_lag(document: Document, base: Mapping[str, Any], scheduler: Any) -> None:
+    """A checkpoint that others go on from is one that was measured."""
+    from trials.config import default_at  # imports torch
+
+    # One that cannot be read is reported where it stands.
+    if scheduler is not None and scheduler.part.copies and default_at(base, "evaluation.lag"):
+        document.add(
+            ("base", "evaluation", "lag"),
+            f"{scheduler.name} copies weights as they were measured, and with a lag they have"
+            " trained on by then",
+            "0",
+        )
+
+
 def check_secrets(document: Document, text: str) -> None:
     """Refuse secrets in addresses anywhere in a file, comments too: all of it is recorded.
 
