@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sweeper.bucket.copies import bring_all
 from sweeper.causes import to_retry
 from sweeper.home import Home, SweepFolder
 from sweeper.privacy import private
@@ -201,7 +202,11 @@ def _late_report(folder: SweepFolder, standings: Standings) -> ReportPaths:
 
 
 def write_report_of(folder: SweepFolder) -> ReportPaths:
-    """Write the report of a sweep again from its study, also while it runs."""
+    """Write the report of a sweep again from its study, also while it runs.
+
+    Raises:
+        BucketError: what its trials have published cannot be had.
+    """
     from sweeper.report import write_report
     from sweeper.scheduling.conclusion import conclude
 
@@ -210,6 +215,7 @@ def write_report_of(folder: SweepFolder) -> ReportPaths:
     with private(folder.path.parent):
         if study is None:
             return write_report(folder, standings_of(sweep, ()))
+        bring_all(folder)
         return conclude(sweep, folder, study).report
 
 

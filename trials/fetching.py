@@ -8,8 +8,6 @@ of what the storage says of the files (sizes, entity tags, times), so that what 
 fetched again, beside what there was. An entry is filled under another name and renamed once its
 manifest is in it: a kill leaves nothing that is ever read. What was fetched is looked at before it
 is used, and a file that is not as it came is hashed.
-
-fsspec lives here; imported only where an address is read.
 """
 
 from __future__ import annotations
@@ -27,8 +25,9 @@ from typing import Any, NamedTuple
 
 from trials.errors import TrialError, reason_of
 from trials.files import alone, atomic_write
+from trials.storages import StorageError, opened
 from trials.temporary import remove_leftovers, temporary_for
-from trials.urls import EXTRAS, Url
+from trials.urls import Url
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +78,10 @@ def fetched_folder() -> Path:
 
 
 def _fetch(url: Url) -> Path:
-    storage, place = _opened(url)
+    try:
+        storage, place = opened(str(url))
+    except StorageError as error:
+        raise FetchError(str(error)) from error
     home, known = fetched_folder(), _digest(str(url))
     home.mkdir(parents=True, exist_ok=True)
     try:
@@ -99,22 +101,6 @@ def _fetch(url: Url) -> Path:
             remove_leftovers(home, below=False)
             _fill(entry, storage, place, files, url)
     return _place_in(entry, place)
-
-
-def _opened(url: Url) -> tuple[Any, str]:
-    """The storage that an address is of, and the place in it."""
-    import fsspec
-
-    try:
-        storage, place = fsspec.core.url_to_fs(str(url))
-    except ImportError as error:
-        extra = EXTRAS.get(url.scheme, url.scheme)
-        raise FetchError(
-            f"{url} cannot be read without the extra {extra}: pip install 'gan-sweeper[{extra}]'"
-        ) from error
-    except Exception as error:
-        raise FetchError(f"{url} cannot be read: {reason_of(error)}") from error
-    return storage, str(place).rstrip("/")
 
 
 def _listed(storage: Any, place: str, url: Url) -> list[Remote]:

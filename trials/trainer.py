@@ -25,7 +25,7 @@ from trials.data import open_data
 from trials.devices import pick_device
 from trials.engine.composed_game import ComposedGame
 from trials.engine.loop import Loop
-from trials.errors import CheckpointError, StaleCheckpointError
+from trials.errors import CheckpointError, Left, StaleCheckpointError
 from trials.evaluation.export import take_over_generator
 from trials.evaluation.lagging import Lagging
 from trials.evaluation.monitor import Monitor
@@ -52,13 +52,15 @@ class Training:
             log.warning("data (%s): %s", config.data.name, warning)
         device = pick_device(config.device)
         self.game = ComposedGame(config, config.build_tricks(), self.dataset, device)
-        self.loop = Loop(config, self.game)
+        self.notes: list[str] = []
+        """What a reader of the log should know of this training, in sentences."""
+        self.loop = Loop(config, self.game, self.notes.append)
         self.monitor = Monitor(config, self.folder, self.game, cache=cache)
         self._lagging = Lagging(self.monitor, self.loop) if config.evaluation.lag else None
         self.history: list[Evaluation] = []
         self.stopped_by: Symptom | None = None
-        self.notes: list[str] = []
-        """What a reader of the log should know of this training, in sentences."""
+        self.leaves: Callable[[], bool] = lambda: False
+        """Asked after every step: where it says so, the training saves itself there and ends."""
         self.fingerprints = self._record()
 
     @property
@@ -85,20 +87,36 @@ class Training:
 
         With `evaluation.lag` that is being measured from then on, and what is said was found at the
         evaluation before; the first call trains to the second one.
+
+        Raises:
+            Left: it was asked to leave before it was there, and has saved itself as it is.
         """
         if self._lagging is not None:
             return self._advance_beside(self._lagging)
-        self.run_to(self.loop.next_evaluation())
+        if self._left():
+            self.save()
+            raise Left(f"left at step {self.step}, between two evaluations")
         evaluation = self.evaluate()
         self.history.append(evaluation)
         self.save()
         return evaluation
 
+    def _left(self) -> bool:
+        """Train to the next evaluation. Whether it was asked to leave before it was there."""
+        until = self.loop.next_evaluation()
+        self.loop.run_to(until, self.leaves)
+        return self.step < until and self.loop.probe.healthy
+
     def _advance_beside(self, lagging: Lagging) -> Evaluation:
         told = None
         while told is None:
-            self.run_to(self.loop.next_evaluation())
+            left = self._left()
             told = self._conclude()
+            if left:
+                self.save()
+                if told is None:
+                    raise Left(f"left at step {self.step}, between two evaluations")
+                return told
             if self.stopped_by is None and (not self.history or self.history[-1].step < self.step):
                 lagging.gather()
             self.save()
@@ -120,9 +138,11 @@ class Training:
             self.save()
         return told
 
-    def rehearse(self) -> None:
-        """Train one step, to see that everything is there that a training needs; saves nothing."""
-        self.run_to(self.step + 1)
+    def rehearse(self, steps: int = 1) -> bool:
+        """Train some steps, to see that everything is there that a training needs, or what it
+        takes; saves nothing. Whether there are more to train."""
+        self.run_to(min(self.step + steps, self.config.steps))
+        return self.step < self.config.steps and self.loop.probe.healthy
 
     def run_to(self, step: int) -> None:
         """Train up to `step` without evaluating; stops early where a number is not finite."""
@@ -230,6 +250,7 @@ class Training:
         try:
             history = [Evaluation.from_dict(given) for given in json.loads(state["history"])]
             self.game.load_state(state["game"])
+            self.loop.stepper.forget()
             self._refuse_another_protocol(history)
             self.loop.probe.load_state(state)
             self.loop.real = state["real"]
@@ -279,14 +300,19 @@ def train(
     """
     training = Training(config, Path(folder), cache=cache)
     training.restore()
-    for note in training.notes:
-        tell(note)
+    _tell_news(training, tell)
     begun(training)
     while not training.finished and training.step < (until or config.steps + 1):
         evaluation = training.advance()
+        _tell_news(training, tell)
         if report is not None and report(evaluation) is False:
             break
     else:
         if (last := training.settle()) is not None and report is not None:
             report(last)
     return training.result()
+
+
+def _tell_news(training: Training, tell: Callable[[str], object]) -> None:
+    while training.notes:
+        tell(training.notes.pop(0))

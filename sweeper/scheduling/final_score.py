@@ -18,12 +18,14 @@ from typing import cast
 
 import ray
 
+from sweeper.bucket.copies import published_in
 from sweeper.company import unpack
 from sweeper.home import SweepFolder
 from sweeper.privacy import private
 from sweeper.protocols import alike
 from sweeper.scheduling.events import Listener, PhaseChanged
 from sweeper.scheduling.recorder import Recorder
+from sweeper.scheduling.workplace import cache_at, to_be_drawn_from
 from sweeper.search.ledger import Ledger
 from sweeper.standings.kept import to_be_scored
 from sweeper.sweepfile.model import Sweep
@@ -49,10 +51,12 @@ class Scoring:
         folder: SweepFolder,
         ledger: Ledger,
         recorder: Recorder,
-        cache: Path,
+        cache: Path | None,
         tell: Listener,
         parts: bytes = b"",
+        bucket: str = "",
     ) -> None:
+        self._bucket = bucket
         self._parts = parts
         self._tell = tell
         self.message = ""
@@ -67,8 +71,12 @@ class Scoring:
         return [
             record.number
             for record in to_be_scored(self._ledger.standings())
-            if (self._folder.trial(record.number) / GENERATOR).exists()
+            if self._has_generator(record.number)
         ]
+
+    def _has_generator(self, number: int) -> bool:
+        folder = self._folder.trial(number)
+        return (folder / GENERATOR).exists() or GENERATOR in published_in(folder)
 
     def run(self, interrupted: Interrupted) -> None:
         """Score the winners that are due. What goes wrong is told in `message`: the sweep
@@ -98,11 +106,11 @@ class Scoring:
     def _measured(self, number: int, interrupted: Interrupted) -> FinalScore | None:
         resources = self._sweep.resources
         # An actor, for the head says whose those are, and not so of tasks (`cluster_machines`).
-        has = {"num_cpus": resources.cpu, "num_gpus": resources.gpu}
+        has = {"num_cpus": resources.whole.cpu, "num_gpus": resources.whole.gpu}
         scorer = ray.remote(_Scorer).options(**has, max_restarts=1, max_task_retries=1).remote()
         folder = str(self._folder.trial(number))
-        threads = max(1, int(resources.cpu))
-        measuring = scorer.measure.remote(folder, str(self._cache), threads, self._parts)
+        given = (folder, str(self._cache or ""), resources.threads, self._parts, self._bucket)
+        measuring = scorer.measure.remote(*given)
         # While its process starts: Matplotlib takes a second, for which nothing else need wait.
         import_module("sweeper.scheduling.conclusion")
         next_word = 0.0
@@ -142,7 +150,7 @@ def _changes(trial: Trial, score: FinalScore) -> str:
 
 class _Scorer:
     def measure(
-        self, folder: str, cache: str, threads: int, parts: bytes
+        self, folder: str, cache: str, threads: int, parts: bytes, bucket: str
     ) -> Iterator[tuple[str, FinalScore | None]]:
         """How far it is by now, over and over, and at last the score."""
         import torch
@@ -154,8 +162,13 @@ class _Scorer:
         told: Queue[str] = Queue()
         yield "", None
         # Ray may have started this process with another umask.
-        with private(Path(cache).parent), ThreadPoolExecutor(1) as pool:
-            scored = pool.submit(final_score, Path(folder), cache=Path(cache), tell=told.put)
+        shared = cache_at(cache)
+        with (
+            private(shared.parent),
+            to_be_drawn_from(Path(folder), bucket) as place,
+            ThreadPoolExecutor(1) as pool,
+        ):
+            scored = pool.submit(final_score, place, cache=shared, tell=told.put)
             while not scored.done():
                 with contextlib.suppress(Empty):
                     yield told.get(timeout=LOOK_EVERY), None

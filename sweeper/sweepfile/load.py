@@ -29,7 +29,8 @@ from sweeper.sweepfile.order import follows_conditions, in_order
 from sweeper.sweepfile.overrides import lay_over
 from sweeper.sweepfile.parameters import add_own_conditions, read_parameters
 from sweeper.sweepfile.rules import check_resources, check_secrets, check_sections, check_together
-from sweeper.sweepfile.sections import CHOICES, KEYS, SECTIONS, Objective, Section
+from sweeper.sweepfile.section import Section
+from sweeper.sweepfile.sections import CHOICES, KEYS, SECTIONS, Objective
 from trials.by_name import ByName
 from trials.distributions import canonical
 from trials.part import PartConfig, use
