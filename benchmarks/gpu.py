@@ -10,6 +10,8 @@
     graphs       both of our own, steps repeated as CUDA graphs against steps played as written
     busy         the share of SNGAN's step in which the GPU computes, by torch's profiler
     evaluation   FID and KID of 50,000 × 2,048 features, against torchmetrics on the same GPU
+    sharing      trials an hour of 16 of the quickstart's shape with `gpu: auto`, and MPS where that
+                 can be started, against one after another with the whole GPU
     fid          SNGAN on 32×32 digits, so many steps in bfloat16 and in float32, five seeds each
 
 Ours trains in bfloat16, channels last, TF32 on, its steps repeated as CUDA graphs; where they are
@@ -36,6 +38,7 @@ from torch import nn
 
 from benchmarks.evaluation import by_torchmetrics, synthetic
 from benchmarks.gpu_opponents import dcgan_example, eager_sngan
+from benchmarks.gpu_sharing import pretended_gpu, times_as_many
 from trials.config import load_config
 from trials.data import open_data
 from trials.engine.composed_game import ComposedGame
@@ -222,6 +225,15 @@ def _quicker(ours: Callable[[], Any], theirs: Callable[[], Any], device: torch.d
     return seconds[0] / seconds[1]
 
 
+def row_sharing(size: Size, folder: Path) -> str:
+    if size.device.type == "cuda":
+        ratio = times_as_many(folder, trials=16, steps=800)
+    else:
+        with pretended_gpu():
+            ratio = times_as_many(folder, trials=3, steps=2)
+    return f"{ratio:.1f} x one after another (target 8)"
+
+
 def row_fid(size: Size, folder: Path) -> str:
     found: dict[str, list[float]] = {"float32": [], "bfloat16": []}
     for dtype, values in found.items():
@@ -251,6 +263,7 @@ ROWS: dict[str, Callable[[Size, Path], str]] = {
     "graphs": row_graphs,
     "busy": row_busy,
     "evaluation": row_evaluation,
+    "sharing": row_sharing,
     "fid": row_fid,
 }
 

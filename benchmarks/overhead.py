@@ -95,6 +95,7 @@ class Nothing:
         self.notes: list[str] = []
         self.protocol: Mapping[str, str] = {}
         self.stopped_by: Symptom | None = None
+        self.leaves: Callable[[], bool] = lambda: False
 
     @property
     def finished(self) -> bool:
@@ -106,7 +107,10 @@ class Nothing:
     def forget(self) -> None:
         pass
 
-    def rehearse(self) -> None:
+    def rehearse(self, steps: int = 1) -> bool:
+        return False
+
+    def evaluate(self) -> None:
         pass
 
     def advance(self) -> Evaluation:

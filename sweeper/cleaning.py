@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from sweeper.bucket.commits import next_attempt
+from sweeper.bucket.copies import bring_all, copies_of
 from sweeper.home import Home, SweepFolder
-from sweeper.letting_go import Going, goes, going, let_go
+from sweeper.letting_go import Going, goes, going, let_go, let_go_afar
 from sweeper.standings import Standings
 from sweeper.standings.kept import kept_in
 from sweeper.standings.progress import OVER, progress_of
@@ -38,7 +40,9 @@ def leavings(folder: SweepFolder, standings: Standings, keep: Keep) -> list[Leav
 
     Raises:
         TrackingError: the outbox cannot be read.
+        BucketError: what its trials have published cannot be looked at.
     """
+    bring_all(folder)
     kept = kept_in(standings, keep, settled=progress_of(standings).state in OVER)
     copies = copies_in(folder.outbox)
     found = [
@@ -63,6 +67,8 @@ def clean(
     Raises:
         TrackingError: MLflow's address cannot be used, or is another than the sweep is recorded at:
             then nothing has gone.
+        BucketError: the bucket that its trials publish in does not answer; what was to go there is
+            given up, and goes with the next run or cleaning.
     """
     address = tracking_uri(home.path, uri)
     recorded = folder.outbox.exists()
@@ -76,4 +82,6 @@ def clean(
                 outbox.let_go(one.number, names, model=model)
     for one in leaving:
         let_go(folder.trial(one.number), one.files, keep)
+    if copies := copies_of(folder):
+        let_go_afar(folder, copies, next_attempt)
     return sync(folder.outbox, address, home.mlartifacts) if recorded else None

@@ -13,6 +13,8 @@
     ├── LedgerError              the study could not be read or written
     │   ├── Superseded           a newer driver writes it now
     │   └── StudyAway            the database that holds it has gone away
+    ├── BucketError              the bucket that trials publish in refuses, or holds something else
+    │   └── BucketAway           it does not answer; it may again
     ├── Unreachable              a sweep service does not answer, or failed at it
     └── TrackingError            MLflow or the outbox before it failed for good
 
@@ -116,6 +118,14 @@ class Superseded(LedgerError):
 
 class StudyAway(LedgerError):
     """The database that holds the study does not answer any more; it may again."""
+
+
+class BucketError(SweeperError):
+    """The bucket that trials publish in refuses, or does not hold what it should."""
+
+
+class BucketAway(BucketError):
+    """The bucket that trials publish in does not answer; it may again."""
 
 
 class Unreachable(SweeperError):

@@ -13,6 +13,7 @@ HOME/
     study.count             how many operations of ours the journal has at least
     study.digest            the trials as readers have them, made of the journal
     identity                the folder's own random name, by which its study knows it
+    bucket                  the address that its trials publish at, where they do
     outbox.db               events on their way to MLflow
     control                 what an operator asked for: pause, stop or cancel
     driver                  a mark of the last driver, by which machines know the folder
@@ -64,8 +65,7 @@ _IN_THE_WAY = (errno.ENOTDIR, errno.EEXIST, errno.EISDIR)
 TAKEN = "cannot name a sweep: it is taken, by what all sweeps of a home share"
 """What is said of a reserved name."""
 
-_LOCK_PATIENCE = 0.25
-"""Seconds to try for the lock: `driver()` of a status command may hold it for an instant."""
+_LOCK_PATIENCE = 0.25  # `driver()` of a status command may hold the lock for an instant
 
 
 def is_valid_name(name: str) -> bool:
@@ -135,6 +135,10 @@ class SweepFolder:
     @property
     def identity(self) -> Path:
         return self.path / "identity"
+
+    @property
+    def bucket(self) -> Path:
+        return self.path / "bucket"
 
     @property
     def outbox(self) -> Path:

@@ -8,15 +8,21 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
 
+from sweeper.bucket.commits import Commits
+from sweeper.bucket.copies import Copies, published_in
+from sweeper.bucket.giving_up import give_up, given_up
+from sweeper.bucket.publishing import amend
+from sweeper.home import SweepFolder
 from sweeper.standings.kept import Kept, may_go_on
 from sweeper.sweepfile.sections import Keep
 from sweeper.trial import Trial
+from trials.errors import TakenOver
 from trials.files import atomic_write
 
 Kind = Literal["checkpoints", "generators", "samples"]
@@ -69,7 +75,8 @@ def going(folder: Path, trial: Trial, kept: Kept, keep: Keep) -> list[Going]:
 
 
 def let_go(folder: Path, files: Iterable[Going], keep: Keep) -> None:
-    """Remove these files of a trial. What cannot be removed stays, and is found again."""
+    """Remove these files of a trial; in a bucket they are given up, and go when the store answers.
+    What cannot be removed stays, and is found again."""
     files = list(files)
     if not files:
         return
@@ -81,6 +88,24 @@ def let_go(folder: Path, files: Iterable[Going], keep: Keep) -> None:
     for file in files:
         with contextlib.suppress(OSError):
             (folder / file.name).unlink(missing_ok=True)
+    if published := published_in(folder).keys() & {file.name for file in files}:
+        give_up(folder, published)
+
+
+def let_go_afar(folder: SweepFolder, copies: Copies, attempt: Callable[[Commits], str]) -> None:
+    """Let go in the bucket of what has been given up. `attempt` names a new one at a trial, later
+    than any before it.
+
+    Raises:
+        BucketError: the store does not answer (BucketAway), or refuses; it is still given up.
+    """
+    for number, names, done in given_up(folder):
+        note, commits = folder.trial(number) / NOTE, copies.commits(number)
+        plus = {NOTE: note.read_bytes()} if note.is_file() else {}
+        with contextlib.suppress(TakenOver):  # it is tried again, and keeps everything
+            amend(commits.store, attempt(commits), without=names, plus=plus)
+            copies.bring(number)
+        done()
 
 
 def notes(folder: Path) -> dict[str, str]:
@@ -118,16 +143,20 @@ def _drawn(trial: Trial) -> list[str]:
 
 
 def _listed(folder: Path) -> list[str]:
+    """What a trial has: in its folder, and in the bucket where it publishes."""
     try:
-        return os.listdir(folder)
+        return [*os.listdir(folder), *published_in(folder)]
     except OSError:
         return []
 
 
 def _there(folder: Path, names: Mapping[str, Kind]) -> Iterator[Going]:
     """Those of these files that are there, each inside the folder, whatever the study says."""
+    published = published_in(folder)
     for name, kind in names.items():
         path = folder / name
         inside = ".." not in Path(name).parts and path.is_relative_to(folder)
-        if inside and path.is_file():
+        if name in published:
+            yield Going(kind, name, published[name])
+        elif inside and path.is_file():
             yield Going(kind, name, path.lstat().st_size)

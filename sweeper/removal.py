@@ -1,4 +1,5 @@
-"""A sweep goes away with all that it has left: MLflow's runs → the study → the folder.
+"""A sweep goes away with all that it has left: MLflow's runs → the study → what its trials have
+published → the folder.
 
 Each step may be made again, so that a kill in the middle costs nothing but time.
 """
@@ -8,6 +9,8 @@ from __future__ import annotations
 import shutil
 import uuid
 
+from sweeper.bucket.place import place_of
+from sweeper.bucket.store import Store
 from sweeper.home import Home, SweepFolder, writing
 from sweeper.search.owner import Identity
 from sweeper.search.reader import read_study
@@ -22,7 +25,8 @@ def remove_sweep(home: Home, folder: SweepFolder, sweep: Sweep) -> bool:
     while: something is still on its way to MLflow.
 
     Raises:
-        SweeperError: MLflow, or the study's database, cannot be reached; the rest is still there.
+        SweeperError: MLflow, the study's database or the bucket cannot be reached; the rest is
+            still there.
         UserError: its folder cannot be removed.
     """
     identity = Identity.of(folder)
@@ -34,6 +38,9 @@ def remove_sweep(home: Home, folder: SweepFolder, sweep: Sweep) -> bool:
         # As before it had begun one: a folder whose study is gone without that is not opened.
         Identity(identity.home).keep(folder)
     remove_study(sweep, folder)
+    if address := place_of(folder):
+        published = Store(address)
+        published.remove(published.listed())
     # By one rename, so that no half of a sweep is ever found under its name.
     bin_ = home.path / f".deleted-{uuid.uuid4().hex}"
     with writing(folder.path):

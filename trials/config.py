@@ -294,6 +294,9 @@ def _deep_problems(config: TrialConfig) -> list[Problem]:
                 "accumulate", f"{config.accumulate} does not divide batch_size {config.batch_size}"
             )
         )
+    if config.evaluation.lag and config.precision.tf32:
+        message = "tf32 of the steps would reach the measures that are taken beside them"
+        problems.append(Problem("evaluation.lag", message, "0, or precision.tf32: false"))
     shape = config.shape()
     if shape is not None:
         problems += _evaluation_problems(config)

@@ -8,29 +8,26 @@ of what the storage says of the files (sizes, entity tags, times), so that what 
 fetched again, beside what there was. An entry is filled under another name and renamed once its
 manifest is in it: a kill leaves nothing that is ever read. What was fetched is looked at before it
 is used, and a file that is not as it came is hashed.
-
-fsspec lives here; imported only where an address is read.
 """
 
 from __future__ import annotations
 
 import base64
-import contextlib
 import errno
-import fcntl
 import hashlib
 import json
 import logging
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from trials.errors import TrialError, reason_of
-from trials.files import atomic_write
+from trials.files import alone, atomic_write
+from trials.storages import StorageError, opened
 from trials.temporary import remove_leftovers, temporary_for
-from trials.urls import EXTRAS, Url
+from trials.urls import Url
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +78,10 @@ def fetched_folder() -> Path:
 
 
 def _fetch(url: Url) -> Path:
-    storage, place = _opened(url)
+    try:
+        storage, place = opened(str(url))
+    except StorageError as error:
+        raise FetchError(str(error)) from error
     home, known = fetched_folder(), _digest(str(url))
     home.mkdir(parents=True, exist_ok=True)
     try:
@@ -96,27 +96,11 @@ def _fetch(url: Url) -> Path:
             return _place_in(earlier, place)
         raise FetchError(f"{url} cannot be read: {reason_of(error)}") from error
     entry = home / f"{known}-{_digest(json.dumps(_state(files), sort_keys=True))}"
-    with _alone(home / f"{known}.lock"):
+    with alone(home / f"{known}.lock"):
         if not _is_whole(entry):
             remove_leftovers(home, below=False)
             _fill(entry, storage, place, files, url)
     return _place_in(entry, place)
-
-
-def _opened(url: Url) -> tuple[Any, str]:
-    """The storage that an address is of, and the place in it."""
-    import fsspec
-
-    try:
-        storage, place = fsspec.core.url_to_fs(str(url))
-    except ImportError as error:
-        extra = EXTRAS.get(url.scheme, url.scheme)
-        raise FetchError(
-            f"{url} cannot be read without the extra {extra}: pip install 'gan-sweeper[{extra}]'"
-        ) from error
-    except Exception as error:
-        raise FetchError(f"{url} cannot be read: {reason_of(error)}") from error
-    return storage, str(place).rstrip("/")
 
 
 def _listed(storage: Any, place: str, url: Url) -> list[Remote]:
@@ -259,12 +243,3 @@ def _name_in(place: str, name: str, url: Url) -> str:
 
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-@contextlib.contextmanager
-def _alone(lock: Path) -> Iterator[None]:
-    """Have the other processes of this machine wait, where the file system knows locks."""
-    with lock.open("a") as file:
-        with contextlib.suppress(OSError):
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield

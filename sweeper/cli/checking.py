@@ -54,6 +54,7 @@ def validate(
 
 def _checked(file: Path, overrides: list[str], home: Home, data: bool) -> dict[str, Any]:
     """What is to be said of one sweep file, and with `data` of its data, decoded in the home."""
+    from sweeper.bucket.place import check_place
     from sweeper.outlook import outlook_of
     from sweeper.sweepfile import load_sweep
     from trials.config import load_config
@@ -63,11 +64,14 @@ def _checked(file: Path, overrides: list[str], home: Home, data: bool) -> dict[s
     entry: dict[str, Any] = {"file": str(file), "problems": [], "warnings": []}
     try:
         sweep = load_sweep(file, overrides)
+        check_place(home.sweep(sweep.name))
         entry |= outlook_of(sweep, home, home.cache if data else None)
     except SpecError as error:
         entry["problems"] = [str(problem) for problem in error.problems]
     except ExtractorError as error:
         entry["problems"] = [f"{file}: evaluation.extractor: {error}"]
+    except UserError as error:  # of what is in no file
+        entry["problems"] = [str(error)]
     except DataError as error:
         entry["problems"] = [f"{file}: {error}"]
         with contextlib.suppress(DataError):
@@ -146,10 +150,16 @@ def preview(
 
         gpus = f", {forecast['gpu_hours']:.2g} GPU hours" if forecast["gpu_hours"] else ""
         say(
-            f"one trial takes about {duration(forecast['seconds_per_trial'])} {where}; "
+            f"one trial takes about {duration(forecast['seconds_per_trial'])} {where}"
+            f"{_sharing(forecast['at_once'], shown['parallel'])}; "
             f"all of it at most {duration(forecast['seconds'])}{gpus} "
             f"(scheduler: {shown['scheduler']}, which may stop trials early)"
         )
+
+
+def _sharing(at_once: int, parallel: int) -> str:
+    """How many trials share a machine, where it holds fewer than the file allows."""
+    return f", which holds {at_once} of them at a time" if at_once < parallel else ""
 
 
 def _preview(

@@ -93,10 +93,8 @@ def status(
     running = [trial for trial in standings.trials if trial.state == "running"]
     if json:
         running_trials = [trial.as_dict() for trial in running]
-        taken = disk and disk.as_dict()
-        print_json(
-            {**summary, "disk": taken, "running_trials": running_trials, "foreign": sight.foreign}
-        )
+        taken = {"disk": disk.as_dict(), "running_trials": running_trials}
+        print_json({**summary, **taken, "foreign": sight.foreign})
         return
     say(f"{name}: {sight.state}" + (f", driven by {sight.by}" if sight.by else ""))
     if sight.waits:
@@ -116,8 +114,7 @@ def status(
         say(f"  apart    {told}, and compared with nothing")
     if summary["left"]:
         say(f"  left     {forecast_of(standings).in_words()}")
-    if disk is not None:
-        say(f"  disk     {disk.in_words()}")
+    say(f"  disk     {disk.in_words()}")
     for trial, reason in summary["given_up"].items():
         say(f"  given up {trial}: {reason}")
     for stop in standings.stops:
@@ -181,16 +178,20 @@ def show(
     if reproduce:
         _print_commands(name, trial, home, server, json)
         return
+    from sweeper.bucket.copies import trial_folder
+    from sweeper.bucket.place import place_of
     from sweeper.letting_go import notes, told
 
     with source_of(home, server) as source:
         sight = source.sight(name, trial)
-    standings, files = sight.standings, SweepFolder(sight.folder).trial(trial)
-    record = sight.record(trial)
+    record, folder = sight.record(trial), SweepFolder(sight.folder)
+    standings, files = sight.standings, trial_folder(folder, trial)
+    published = f"{place}/{files.name}" if (place := place_of(folder)) else ""
     if json:
-        print_json({**record.as_dict(), "folder": files, "let_go": notes(files)})
+        let_go = notes(files)
+        print_json({**record.as_dict(), "folder": files, "published": published, "let_go": let_go})
         return
-    _print_about(name, record, files)
+    _print_about(name, record, files, published)
     if record.protocol:
         say(f"  protocol {', '.join(f'{k} {v}' for k, v in record.protocol.items())}")
     if not standings.comparable(record):
@@ -220,7 +221,7 @@ def show(
         say("\nlast lines of its log\n" + record.log_tail)
 
 
-def _print_about(name: str, record: Trial, files: Path) -> None:
+def _print_about(name: str, record: Trial, files: Path, published: str) -> None:
     """What a trial is, how it ended, and where it was."""
     from sweeper.provenance.attempts import read_attempts
 
@@ -229,7 +230,7 @@ def _print_about(name: str, record: Trial, files: Path) -> None:
     if record.symptom:
         say(f"  why      {cause(record.symptom).words}")
     say(f"  role     {record.role}" + (f" of trial {record.of}" if record.of is not None else ""))
-    say(f"  files    {files}")
+    say(f"  files    {files}" + (f", as published at {published}" if published else ""))
     for attempt in read_attempts(files):
         told = attempt.surroundings
         since = f" from step {attempt.step}" if attempt.step else ""

@@ -62,9 +62,11 @@ class HomeSource(Source):
         return str(write_report_of(self._home.existing(name)).html)
 
     def log(self, name: str, trial: int, *, tail: int | None, follow: bool) -> Iterator[str]:
+        from sweeper.bucket.copies import trial_folder
+
         folder = self._home.existing(name)
         try:
-            file = (folder.trial(trial) / "log.txt").open("rb")
+            file = (trial_folder(folder, trial) / "log.txt").open("rb")
         except FileNotFoundError as error:
             raise UserError(f"trial {trial} of {name} has no log") from error
         with file:

@@ -66,6 +66,7 @@ def sample(
     if truncation is not None and not truncation > 0:
         raise UserError(f"--truncation {truncation:g}: expected a number above 0, such as 0.7")
     _check_file(out or Path("NAME.png"), count)
+    from sweeper.bucket.copies import is_drawn_from, trial_folder
     from sweeper.cli.local import HomeSource
 
     here = Home.at(home)
@@ -74,7 +75,7 @@ def sample(
     file = out or Path(f"{name}-{trial_name(number)}.png")
     from trials.evaluation.drawing import draw_samples  # and torch, for which no refusal waits
 
-    trained = SweepFolder(sight.folder).trial(number)
+    trained = trial_folder(SweepFolder(sight.folder), number, is_drawn_from)
     _check_generator(trained, f"{name}/{number}{here.flag}")
     drawn = draw_samples(
         trained, count, seed=seed, label=label, truncation=truncation, cache=here.cache

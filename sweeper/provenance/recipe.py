@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from sweeper.bucket.copies import trial_folder
 from sweeper.errors import UserError
 from sweeper.home import SweepFolder
 from sweeper.provenance.attempts import NOT_INSTALLED, Attempt, read_attempts
@@ -45,7 +46,7 @@ class Recipe:
         """By how many threads it was trained; as its sweep asks where nobody has written it
         down."""
         told = self.attempts[-1].surroundings.get("threads", "") if self.attempts else ""
-        return int(told) if told.isdigit() else max(1, int(self.sweep.resources.cpu))
+        return int(told) if told.isdigit() else self.sweep.resources.threads
 
     @property
     def until(self) -> int:
@@ -71,6 +72,7 @@ def recipe_of(folder: SweepFolder, number: int) -> Recipe:
     Raises:
         UserError: there is no such trial.
         LedgerError: the study cannot be read.
+        BucketError: what the trial has published cannot be had.
     """
     sweep = sweep_of(folder)
     study = read_study(sweep, folder)
@@ -79,7 +81,7 @@ def recipe_of(folder: SweepFolder, number: int) -> Recipe:
         there = f"the last one is {max(trials)}" if trials else "it has none yet"
         raise UserError(f"{folder.name} has no trial {number}: {there}")
     segments = study.lineage(number)
-    places = [folder.trial(one) for one in dict.fromkeys(part.number for part in segments)]
+    places = [trial_folder(folder, one) for one in dict.fromkeys(part.number for part in segments)]
     if len(segments) == 1:
         whole = replace(segments[0], config=_as_recorded(places[0], segments[0].config))
         segments = (whole,)

@@ -6,10 +6,12 @@ from collections import Counter
 from collections.abc import Sequence
 
 from sweeper.causes import cause, is_lost
+from sweeper.errors import SweeperError
 from sweeper.scheduling.conductor import Conductor
 from sweeper.scheduling.events import SweepState
 from sweeper.trial import Trial
 from sweeper.wording import plural
+from trials.origins import raised_by_another
 
 Ending = tuple[SweepState, str]
 """The word, and the sentence: what there is to know, and how to go on."""
@@ -61,3 +63,13 @@ def _lost(lost: Sequence[Trial]) -> str:
         f"{plural(len(lost), 'trial')} came to nothing through no fault of the configuration "
         f"({told}): {lost[-1].reason}; run the sweep again to try {them} once more"
     )
+
+
+def told_of(error: Exception) -> str | None:
+    """What stopped a run, in words for its user; None of a fault that is ours."""
+    return str(error) if isinstance(error, SweeperError) else raised_by_another(error)
+
+
+def unwritten(error: OSError) -> str:
+    """Of a run whose report could not be written."""
+    return f"cannot write the report: {error}; no trial is lost: run the sweep again for it"

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from sweeper.ablation.table_format import format_named, rendered
 from sweeper.ablation.tables import Table
+from sweeper.bucket.copies import is_drawn_from, trial_folder
 from sweeper.home import SweepFolder
 from sweeper.report import ReportPaths, write_report
 from sweeper.report.mlflow_tables import evidence
@@ -54,6 +55,7 @@ def conclude(
     Raises:
         OSError: a file cannot be written.
         LedgerError: the study cannot be read.
+        BucketError: the winner's generator cannot be had from where it was published.
     """
     source = source_of(folder)
     standings = study.standings()
@@ -69,7 +71,9 @@ def conclude(
         recorder.concluded(files, told, standings)
         over = state in ("finished", "incomplete") and sweep.keep.generators != "none"
         if over and standings.best is not None:
-            recorder.winner_is(standings.best.trial)
+            winner = standings.best.trial
+            trial_folder(folder, winner.number, is_drawn_from)
+            recorder.winner_is(winner)
     return Results(standings, tables, report)
 
 

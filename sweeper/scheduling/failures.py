@@ -2,6 +2,8 @@
 
 error            it raised
 out_of_memory    of the machine's memory or of the GPU's
+bucket_away      the bucket that it publishes in does not answer
+device_fault     of CUDA's device, or its context (`devices`)
 unreadable       its data, the extractor's weights, a checkpoint, a file or a package cannot be read
 
 or what is no failure of the trial and stops the sweep:
@@ -18,8 +20,9 @@ import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
-from sweeper.causes import ERROR, OUT_OF_MEMORY, UNREADABLE
-from sweeper.errors import SweeperError
+from sweeper.causes import BUCKET_AWAY, DEVICE_FAULT, ERROR, OUT_OF_MEMORY, UNREADABLE
+from sweeper.errors import BucketAway, BucketError, SweeperError
+from sweeper.scheduling.devices import is_of_device
 from sweeper.scheduling.messages import Failure
 from sweeper.secrets import redacted
 from trials.errors import CheckpointError, DataError, ExtractorError, encodable, in_one_line
@@ -33,7 +36,7 @@ DISK_FULL = "disk_full"
 NOT_SHARED = "not_shared"
 LOG_LINES = 25
 
-_OUTSIDE = (CheckpointError, DataError, ExtractorError, ImportError, OSError)
+_OUTSIDE = (CheckpointError, DataError, ExtractorError, BucketError, ImportError, OSError)
 """What a training raises for the sake of something outside it."""
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -67,11 +70,15 @@ def tail(log: Path, trace: str = "") -> str:
 def _symptom(error: BaseException, folder: Path) -> str:
     if is_disk_full(error) or (_is_torn_save(error) and not _has_room(folder)):
         return DISK_FULL
+    if isinstance(error, BucketAway):
+        return BUCKET_AWAY
     words = " ".join(str(link).lower() for link in _chain(error))
     if any(isinstance(link, MemoryError) for link in _chain(error)) or any(
         word in words for word in _MEMORY_WORDS
     ):
         return OUT_OF_MEMORY
+    if is_of_device(words):
+        return DEVICE_FAULT
     return UNREADABLE if any(isinstance(link, _OUTSIDE) for link in _chain(error)) else ERROR
 
 

@@ -4,7 +4,8 @@ Files of trials that are over go as the sweep file's `keep` has it (`standings.k
 keep for one another (population based training) goes once nobody can ask for it any more: a trial
 asks for what was kept of the milestone that it has just reached, so that goes when the search has
 all its trials and each of them has come past it, or has ended. What a trial took over last stays as
-long as it runs: it may lose what it had since.
+long as it runs: it may lose what it had since. In a bucket all that goes when the sweep has ended,
+since a trial's worker alone writes there.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from __future__ import annotations
 import math
 import shutil
 
+from sweeper.bucket.copies import published_in
+from sweeper.bucket.giving_up import give_up
 from sweeper.home import SweepFolder
 from sweeper.letting_go import CHECKPOINT, going, let_go
 from sweeper.scheduling.hand_out import HandOut
@@ -60,9 +63,18 @@ class Keeping:
         if self._new * OFTEN > self._completed:
             self._sort_out(settled=False)
 
+    def came(self, trial: Trial) -> None:
+        """The trial is over, and more of what it has is known."""
+        self._apply(trial)
+
     def settle(self) -> None:
         """The sweep has come to its end, so that its best are decided."""
         self._sort_out(settled=True)
+        for trial in self._ledger.trials() if self._folder.bucket.exists() else ():
+            folder = self._folder.trial(trial.number)
+            kept = {name for name in published_in(folder) if name.startswith(f"{KEPT_FOLDER}/")}
+            if trial.over and kept:
+                give_up(folder, kept)
 
     def _take(self, trial: Trial) -> None:
         if trial.state == "completed":

@@ -3,26 +3,28 @@
 A trial's checkpoints and samples are files in that folder: on a machine that has only a folder of
 the same name, a training would seem to go well, and leave everything it made there. So the driver
 leaves a mark in the folder, asks every machine for it before the first trial, and each worker looks
-for it when it begins a trial, since machines may join later.
+for it when it begins a trial, since machines may join later. Where trials publish in a bucket, the
+mark lies there, and every machine must get at that; a worker then finds out by itself.
 """
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from sweeper.bucket.store import Store
 from sweeper.company import Company
 from sweeper.errors import SweeperError, UserError
 from sweeper.home import SweepFolder, writing
 from sweeper.scheduling.failures import DISK_FULL, NOT_SHARED, DiskFull
-from sweeper.scheduling.messages import Failure
-from sweeper.sweepfile.sections import Resources
+from sweeper.scheduling.messages import Failure, Work
+from sweeper.sweepfile.resources import Given, Resources
 from trials.distributions import OURS, version_of
 from trials.files import atomic_write
 
@@ -44,17 +46,31 @@ class Mark:
     versions: Mapping[str, str]
 
     @classmethod
-    def leave(cls, folder: SweepFolder, company: Company | None = None) -> Mark:
-        """Write the mark of a driver that runs a sweep with these parts of other people."""
+    def leave(cls, folder: SweepFolder, company: Company | None = None, bucket: str = "") -> Mark:
+        """Write the mark of a driver that runs a sweep with these parts of other people; `bucket`
+        is the address that its trials publish at.
+
+        Raises:
+            BucketError: it cannot be written there.
+        """
         versions = {OURS: version_of(OURS), **(company.distributions if company else {})}
-        mark = cls(str(folder.driver_mark), uuid.uuid4().hex, versions)
+        text = uuid.uuid4().hex
+        if bucket:
+            Store(bucket).write(folder.driver_mark.name, text.encode())
+            return cls(f"{bucket}/{folder.driver_mark.name}", text, versions)
         with writing(folder.path):
-            atomic_write(folder.driver_mark, mark.text)
-        return mark
+            atomic_write(folder.driver_mark, text)
+        return cls(str(folder.driver_mark), text, versions)
+
+    @property
+    def published(self) -> bool:
+        """Whether it lies in a bucket."""
+        return "://" in self.file
 
     def fault(self, machine: str) -> str:
         """Why no trial may run on this machine, which is called `machine`; empty if one may."""
-        return self.fault_of(machine, *_looker()(self.file, tuple(self.versions)))
+        seen, versions = _looker()("" if self.published else self.file, tuple(self.versions))
+        return self.fault_of(machine, self.text if self.published else seen, versions)
 
     def fault_of(self, machine: str, seen: str, versions: Mapping[str, str]) -> str:
         """Why no trial may run where the mark's file holds `seen` and these versions are."""
@@ -63,6 +79,11 @@ class Mark:
                 has = f"{name} {theirs}" if theirs else f"no {name}"
                 ours = mine or "a checkout"
                 return f"{machine} has {has}, and this machine {ours}: install the same"
+        if seen != self.text and self.published:
+            return (
+                f"{machine} cannot read {self.file} ({seen or 'it is empty'}): every machine needs "
+                "what reads it (an extra of gan-sweeper), a way there, and leave to read and write"
+            )
         if seen != self.text:
             return (
                 f"{machine} does not see {Path(self.file).parent}, where trials keep their "
@@ -116,13 +137,41 @@ def check_machine(failure: Failure, folder: Path) -> None:
         raise NotShared(f"{failure.reason}, then run the sweep again; nothing is lost")
 
 
-def count_machines(resources: Resources) -> int:
-    """How many machines of the cluster there are now on which a trial could run."""
-    nodes = (node for node in ray.nodes() if node["Alive"] and _holds(node["Resources"], resources))
-    return len({node["NodeManagerHostname"] for node in nodes})
+def able_nodes(resources: Resources) -> dict[str, str]:
+    """The machines of the cluster on which a trial could run now: Ray's id → name."""
+    return {
+        node["NodeID"]: node["NodeManagerHostname"]
+        for node in ray.nodes()
+        if node["Alive"] and _holds(node["Resources"], resources)
+    }
 
 
-def _holds(has: Mapping[str, float], wanted: Resources) -> bool:
+def needs(work: Work, resources: Resources) -> dict[str, Any]:
+    """What Ray is to give a worker for this work: what it is `given`, or, where it is to be alone,
+    a whole GPU, and where it has none all CPUs of the largest machine; on none of the machines that
+    it is to `avoid`."""
+    given = {**asdict(work.given), "avoid": work.avoid}
+    if not work.alone:
+        return given
+    if work.given.gpu:
+        return {**given, "gpu": max(1.0, work.given.gpu)}
+    able = able_nodes(resources).keys() - set(work.avoid)
+    most = (node["Resources"]["CPU"] for node in ray.nodes() if node["NodeID"] in able)
+    return {**given, "cpu": max(most, default=work.given.cpu)}
+
+
+def machines_for(resources: Resources) -> list[Given]:
+    """What the machines of the cluster have on which a trial could run."""
+    there = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    return [
+        Given(has.get("CPU", 0.0), has.get("GPU", 0.0), int(has.get("memory", 0)))
+        for has in there
+        if _holds(has, resources)
+    ]
+
+
+def _holds(has: Mapping[str, float], resources: Resources) -> bool:
+    wanted = resources.whole
     return has.get("CPU", 0.0) >= wanted.cpu and has.get("GPU", 0.0) >= wanted.gpu
 
 
@@ -141,9 +190,15 @@ def _looker() -> Callable[[str, tuple[str, ...]], tuple[str, dict[str, str]]]:
         from pathlib import Path
 
         try:
-            text = Path(file).read_text(encoding="utf-8")
-        except (OSError, ValueError):
-            text = ""
+            if "://" in file:
+                import fsspec
+
+                storage, place = fsspec.core.url_to_fs(file)
+                text = storage.cat_file(place).decode()
+            else:
+                text = Path(file).read_text(encoding="utf-8") if file else ""
+        except Exception as error:  # of a store anything may come
+            text = f"{type(error).__name__}: {error}" if "://" in file else ""
         versions = {}
         for name in names:
             try:

@@ -13,16 +13,18 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Collection
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sweeper.bucket.place import BEGAN_AT_HOME, check_place, given_bucket
 from sweeper.company import Company
 from sweeper.errors import LedgerError, StudyAway, Superseded, SweeperError, UserError
 from sweeper.home import Home, Request, SweepFolder
 from sweeper.privacy import private
 from sweeper.provenance.run_record import Kept, Start, keep_run
 from sweeper.rereading import known, reread
-from sweeper.scheduling.closing import Ending, closing
+from sweeper.scheduling.closing import Ending, closing, told_of, unwritten
 from sweeper.scheduling.cluster import ClusterLost, environment
 from sweeper.scheduling.conductor import Conductor
 from sweeper.scheduling.events import (
@@ -34,10 +36,13 @@ from sweeper.scheduling.events import (
     SweepStarted,
     SweepState,
 )
+from sweeper.scheduling.eviction import notices_asked_for
 from sweeper.scheduling.final_score import Scoring
-from sweeper.scheduling.machines import Mark, count_machines
+from sweeper.scheduling.machines import Mark, able_nodes, machines_for
+from sweeper.scheduling.published import Published, conductor_with, publishing, taken_in
 from sweeper.scheduling.recorder import Recorder, resolved
 from sweeper.scheduling.requests import Requests
+from sweeper.scheduling.sharing import Sharing
 from sweeper.scheduling.spec_files import going_on, keep_spec, make_way
 from sweeper.scheduling.steering import Steering, by_control_file
 from sweeper.scheduling.trainable import Factory, build_training
@@ -50,14 +55,13 @@ from sweeper.standings.verdict import verdict_in_words
 from sweeper.sweepfile.load import read_stored
 from sweeper.sweepfile.model import Sweep
 from sweeper.tracking.address import tracking_uri
-from trials.origins import raised_by_another
 from trials.temporary import remove_leftovers
 
 if TYPE_CHECKING:
     from sweeper.scheduling.conclusion import Results
 
 PATIENCE = 60.0
-"""Seconds to wait at the end until MLflow has everything."""
+"""Seconds to wait at the end until MLflow has everything, and everything published is here."""
 
 IMPATIENCE = 2.0
 """The same where the user asked the sweep to end now; its writer goes on by itself for a while."""
@@ -89,14 +93,13 @@ def run(
     the file that the sweep was read from, kept beside it. `adopt` takes the study over where
     another home has driven it so far. `record` says whether MLflow is told, `report` whether what
     has come of it is written (`conclusion`) when no more trials will run. Trials that failed
-    through no fault of their own are tried again, and those that failed by one of the causes
-    `retry_failed` (`sweeper.causes`, those that are `curable`). A sweep that was paused before is
-    told to be, and starts no trials until it is resumed; with `resume` it is now. `accept_protocol`
-    lets the sweep go on where it would be measured by another protocol than so far: what was
-    measured before is compared with nothing that follows. `steering` says what is asked of it while
-    it runs; by default the control file in its folder does. `take_over` ends an earlier driver that
-    has the sweep, frozen or cut off; with `adopt` only its hold of a database. `start` is the
-    command behind it.
+    through no fault of their own are tried again, and those that failed by one of the (curable)
+    `sweeper.causes` in `retry_failed`. A sweep that was paused before is told to be, and starts no
+    trials until it is resumed; with `resume` it is now. `accept_protocol` lets the sweep go on
+    where it would be measured by another protocol than so far: what was measured before is compared
+    with nothing that follows. `steering` says what is asked of it while it runs; by default the
+    control file in its folder does. `take_over` ends an earlier driver that has the sweep, frozen
+    or cut off; with `adopt` only its hold of a database. `start` is the command behind it.
 
     What goes wrong once it runs is an Outcome with state `failed`, and can be resumed.
 
@@ -107,7 +110,9 @@ def run(
         LedgerError: its study is damaged.
         TrackingError: its outbox is damaged, or MLflow's address cannot be used.
     """
+    notices_asked_for()  # what cannot be understood is refused before anything is begun
     folder = home.sweep(sweep.name)
+    usable = check_place(folder)
     uri = tracking_uri(home.path, sweep.tracking.uri) if record else None
     make_way(sweep, home, folder, events)
     alone = sole_driver(sweep.name, take_over=take_over or adopt)
@@ -123,9 +128,8 @@ def run(
         ledger.retry(retry_failed)
         asked = steering or by_control_file(folder, resume)
         with recording(uri, home, folder, company) if uri else contextlib.nullcontext() as wires:
-            return _Run(
-                sweep, home, folder, ledger, company, made_of, wires, events, report, asked, factory
-            ).through()
+            given = (sweep, home, folder, ledger, company, made_of, wires, usable)
+            return _Run(*given, events, report, asked, factory).through()
 
 
 class _Run:
@@ -138,6 +142,7 @@ class _Run:
         company: Company,
         made_of: Kept,
         wires: Wires | None,
+        usable: str,
         events: Listener | None,
         report: bool,
         steering: Steering,
@@ -151,30 +156,30 @@ class _Run:
         self._company = company
         self._made_of = made_of
         self._wires = wires
+        self._usable = usable
+        self._published: Published | None = None
         self._tell: Listener = events or (lambda event: None)
         self._steering = steering
         self._next_beat = 0.0
         self._lost = False
         self._requests = Requests(steering)
         self._factory = factory or build_training
-        self._recorder = Recorder(
-            sweep,
-            folder,
-            wires.outbox if wires else None,
-            resolved if factory is None else dict,  # a caller's own configs are not ours
-            company,
-        )
+        self._resolve = resolved if factory is None else dict  # a caller's own configs are not ours
+        outbox = wires.outbox if wires else None
+        self._recorder = Recorder(sweep, folder, outbox, self._resolve, company)
 
     def through(self) -> Outcome:
-        with self._requests.listening():
+        afar = publishing(self._folder, self._ledger, self._usable)
+        with self._requests.listening(), afar as self._published:
             self._begin()
-            conductor = Conductor(
-                self._sweep,
-                self._folder,
-                self._ledger,
-                self._recorder,
-                self._tell,
-                machines=lambda: count_machines(self._sweep.resources),
+            resources = self._sweep.resources
+            conductor = conductor_with(
+                self._published,
+                *(self._sweep, self._folder, self._ledger, self._recorder, self._tell),
+                nodes=partial(able_nodes, resources),
+                sharing=Sharing(
+                    self._sweep, self._folder, self._resolve, partial(machines_for, resources)
+                ),
             )
             try:
                 state, message = self._drive(conductor)
@@ -183,7 +188,7 @@ class _Run:
             except Superseded as error:
                 return self._give_way(str(error))
             except Exception as error:
-                told = _told(error)
+                told = told_of(error)
                 if told is None:
                     raise
                 if newer := self._ledger.owner.superseded():  # it may have ended our connections
@@ -200,25 +205,24 @@ class _Run:
         """Have the trials run, and say how that ended."""
         self._requests.have_obeyed(conductor.obey)
         self._say_if_paused(conductor)
+        bucket = self._published.address if self._published else ""
+        # A machine that sees no folder of the home has caches of its own.
+        cache = None if bucket else self._home.cache
         scoring = Scoring(
-            self._sweep,
-            self._folder,
-            self._ledger,
-            self._recorder,
-            self._home.cache,
-            self._tell,
-            self._company.parts,
+            *(self._sweep, self._folder, self._ledger, self._recorder, cache),
+            *(self._tell, self._company.parts, bucket),
         )
         tuning = Tuning(
             self._sweep,
             conductor,
             self._requests,
             scratch=self._folder.path / ".tune",
-            cache=self._home.cache,
-            mark=Mark.leave(self._folder, self._company),
+            cache=cache,
+            mark=Mark.leave(self._folder, self._company, bucket),
             parts=self._company.parts,
             run=self._made_of.digest,
             factory=self._factory,
+            notices=notices_asked_for(),
             look=lambda: self._look(conductor),
             afterwards=scoring.run,
         )
@@ -263,6 +267,8 @@ class _Run:
             self._tell(Noted(self._wires.moved, time.time()))
         if not records and (learned := self._ledger.learned):
             self._tell(Noted(f"the sampler learns from {learned}", time.time()))
+        if given_bucket() and self._published is None:
+            self._tell(Noted(f"{BEGAN_AT_HOME} {sweep.name}", time.time()))
         other = self._company.changes(self._ledger.company), reread(sweep, self._ledger.readings)
         for told in filter(None, other if records else ()):
             self._tell(Noted(told, time.time()))
@@ -289,6 +295,7 @@ class _Run:
         results: Results | None = None
         try:
             conductor.meter.keep()
+            lacking = taken_in(conductor, _patience(state))
             if self._report:
                 # Matplotlib takes a second, for which no trial need wait.
                 from sweeper.scheduling.conclusion import conclude
@@ -299,13 +306,14 @@ class _Run:
                 )
             if conductor.complete:
                 conductor.keeping.settle()
+                lacking = taken_in(conductor, _patience(state))
             verdict = verdict_in_words(results.standings) if results else ""
             self._recorder.sweep_ended(state, "\n\n".join(filter(None, (verdict, message))))
-            message = "\n".join(filter(None, (message, self._drain(state))))
+            message = "\n".join(filter(None, (message, lacking, self._drain(state))))
         except StudyAway:
             raise
         except Exception as error:
-            told = _unwritten(error) if isinstance(error, OSError) else _told(error)
+            told = unwritten(error) if isinstance(error, OSError) else told_of(error)
             if told is None:
                 raise
             if state != "failed":
@@ -324,19 +332,14 @@ class _Run:
         self._tell(PhaseChanged("finishing", "sending the last records to MLflow", time.time()))
         asked = self._requests.asked_so_far
         left = self._wires.writer.drain(
-            PATIENCE if state in ("finished", "incomplete", "stopped") else IMPATIENCE,
+            _patience(state),
             enough=lambda: self._requests.asked_so_far != asked,
         )
         return left.advice(self._sweep.name + self._home.flag) if left else ""
 
 
-def _told(error: Exception) -> str | None:
-    """What stopped a run, in words for its user; None of a fault that is ours."""
-    return str(error) if isinstance(error, SweeperError) else raised_by_another(error)
-
-
-def _unwritten(error: OSError) -> str:
-    return f"cannot write the report: {error}; no trial is lost: run the sweep again for it"
+def _patience(state: SweepState) -> float:
+    return PATIENCE if state in ("finished", "incomplete", "stopped") else IMPATIENCE
 
 
 def _tidy(home: Home, folder: SweepFolder) -> None:

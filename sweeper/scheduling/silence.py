@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
 from pathlib import Path
 
+from sweeper.errors import SweeperError
 from sweeper.sweepfile.sections import Limits
 from sweeper.trial import Trial
 from sweeper.wording import duration
@@ -82,14 +83,16 @@ def longest_silence(longest: float) -> float | None:
 
 
 @contextlib.contextmanager
-def ended_when_silent(patience: float | None, room: Path, log: int) -> Iterator[None]:
+def ended_when_silent(
+    patience: float | None, room: Path, log: int, say: Callable[[str], None] = lambda told: None
+) -> Iterator[None]:
     """Inside, this process ends when `patience` seconds have passed. `log` is the descriptor of the
-    trial's log."""
+    trial's log; `say` is told why before it ends, and has not long for that."""
     if patience is None:
         yield
         return
     done = threading.Event()
-    watch = threading.Thread(target=_end, args=(done, patience, room, log), daemon=True)
+    watch = threading.Thread(target=_end, args=(done, patience, room, log, say), daemon=True)
     watch.start()
     faulthandler.dump_traceback_later(patience + _GRACE, exit=True, file=log)
     try:
@@ -99,7 +102,9 @@ def ended_when_silent(patience: float | None, room: Path, log: int) -> Iterator[
         done.set()
 
 
-def _end(done: threading.Event, patience: float, room: Path, log: int) -> None:
+def _end(
+    done: threading.Event, patience: float, room: Path, log: int, say: Callable[[str], None]
+) -> None:
     if done.wait(patience):
         return
     told = f"no progress for {duration(patience)} (limits.trial_silence)"
@@ -108,5 +113,7 @@ def _end(done: threading.Event, patience: float, room: Path, log: int) -> None:
             os.write(log, f"{told}; where each thread stands:\n".encode())
             faulthandler.dump_traceback(log, all_threads=True)
             (room / SILENT).write_text(told, encoding="utf-8")
+        with contextlib.suppress(SweeperError):
+            say(told)
     finally:
         os._exit(STATUS)

@@ -5,6 +5,7 @@ The study's attribute `owner` holds
     home       the random name of the sweep's folder, which its file `identity` holds too
     path       where that folder was when a driver last ran there
     attempt    how many drivers have taken the study up, this one included
+    bucket     the address that its trials publish at, where they do: decided as the study begins
 
 A folder that was moved has its name with it, and goes on. Another folder is refused, also where it
 has the sweep's name and a copy of its journal, until somebody says by `--adopt` that the study is
@@ -26,6 +27,7 @@ from typing import TYPE_CHECKING, Any, Self
 from optuna.storages import RDBStorage
 from optuna.study import Study
 
+from sweeper.bucket.place import given_bucket
 from sweeper.errors import AnotherHome, LedgerError, Superseded
 from sweeper.home import SweepFolder, writing
 from sweeper.search.attributes import translated
@@ -102,6 +104,7 @@ class Owner:
             identity.keep(self._folder)
         elif identity.study is not None and identity.study != attrs.get("id") and not adopt:
             raise LedgerError(_lost(self._folder))
+        begins, bucket = owner is None and "fingerprint" not in attrs, given_bucket()
         name = attrs.get("id") or f"{self._study.study_name}-{uuid.uuid4().hex}"
         if "id" not in attrs:
             self._study.set_user_attr("id", name)
@@ -113,11 +116,22 @@ class Owner:
             "path": str(self._folder.path),
             "attempt": (owner["attempt"] if owner else 0) + 1,
         }
+        place = f"{bucket}/{name}" if begins and bucket else (owner or {}).get("bucket", "")
+        if place:
+            self._mine["bucket"] = place
         self._study.set_user_attr(OWNER, self._mine)
         self.check()
         if identity.study != name:
             Identity(identity.home, name).keep(self._folder)
         return str(name)
+
+    @property
+    def attempt(self) -> int:
+        return int(self._mine["attempt"])
+
+    @property
+    def bucket(self) -> str:
+        return str(self._mine.get("bucket", ""))
 
     def check(self) -> None:
         """See that no other driver has taken the study up since.

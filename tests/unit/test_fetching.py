@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +149,30 @@ def test_nothing_lies_at_an_address(store: Any) -> None:
     assert (problem.path, problem.message) == (
         "data.path", "there is nothing at memory://nothing.npz",
     )  # fmt: skip
+
+
+def test_a_folder_of_many_files_is_listed_in_one_request(
+    store: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(300):
+        store.pipe(f"/faces/{number % 10}/{number:05d}.png", b"%d" % number)
+    asked: list[str] = []
+    for name in ("find", "ls", "walk", "glob", "info"):
+        real = getattr(type(store), name)
+
+        def counted(
+            *given: Any, _name: str = name, _real: Callable[..., Any] = real, **also: Any
+        ) -> Any:
+            if sys._getframe(1).f_globals["__name__"] == fetching.__name__:
+                asked.append(_name)
+            return _real(*given, **also)
+
+        monkeypatch.setattr(type(store), name, counted)
+    assert len(list(fetched(Url("memory://faces")).rglob("*.png"))) == 300
+    assert asked == ["info", "find"] * 2, "before, and once more: did they change meanwhile?"
+    forget()
+    fetched(Url("memory://faces"))
+    assert asked == ["info", "find"] * 3
 
 
 KILLED = """

@@ -61,11 +61,12 @@ class Loop:
         every = self.trial.evaluation.every
         return min(self.trial.steps, (self.game.step // every + 1) * every)
 
-    def run_to(self, step: int) -> None:
-        """Train up to `step`; stops early once a number is known not to be finite."""
+    def run_to(self, step: int, leaves: Callable[[], bool] = lambda: False) -> None:
+        """Train up to `step`; stops early once a number is known not to be finite, and after any
+        step where `leaves` says so."""
         started, before = time.perf_counter(), self.game.step
         with self.at_work():
-            while self.game.step < step and self.probe.healthy:
+            while self.game.step < step and self.probe.healthy and not leaves():
                 self.play()
         self.probe.settle()
         wait_for(self.game.device)

@@ -1,0 +1,45 @@
+"""What is to go from the bucket, written down in the sweep's folder until it has gone.
+
+    .given_up/00012-5b1e…    a list of names of trial 12's files
+
+Letting go is a matter of the folder (`sweeper.letting_go`), and the store may be away meanwhile.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from sweeper.home import SweepFolder
+from trials.files import atomic_write
+
+_FOLDER = ".given_up"
+
+
+class GivenUp(NamedTuple):
+    """Names of a trial's files, and what to call once they are gone."""
+
+    number: int
+    names: set[str]
+    done: Callable[[], None]
+
+
+def give_up(trial: Path, names: Iterable[str]) -> None:
+    """Files that the trial with this folder has published are to go."""
+    place = trial.parents[1] / _FOLDER
+    place.mkdir(exist_ok=True)
+    atomic_write(place / f"{trial.name}-{secrets.token_hex(8)}", json.dumps(sorted(names)))
+
+
+def given_up(folder: SweepFolder) -> list[GivenUp]:
+    """What has not gone yet."""
+    found = []
+    for file in sorted((folder.path / _FOLDER).glob("[0-9]*")):
+        names = set(map(str, json.loads(file.read_text(encoding="utf-8"))))
+        number = int(file.name.partition("-")[0])
+        found.append(GivenUp(number, names, partial(file.unlink, missing_ok=True)))
+    return found

@@ -1,0 +1,259 @@
+"""A sweep whose trials publish, without Ray: workers are played by hand, each on a machine that has
+nothing but the bucket."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import pytest
+
+from sweeper.bucket import place as setting
+from sweeper.bucket.commits import Commits
+from sweeper.bucket.copies import bring_all, published_in
+from sweeper.bucket.place import check_place
+from sweeper.bucket.store import Store
+from sweeper.causes import BUCKET_AWAY
+from sweeper.errors import BucketAway
+from sweeper.home import Home, SweepFolder
+from sweeper.scheduling import published as driver_side
+from sweeper.scheduling import workplace
+from sweeper.scheduling.attempts import place_of, silent_in
+from sweeper.scheduling.failures import explain
+from sweeper.scheduling.kept_checkpoints import begin, keep
+from sweeper.scheduling.messages import REHEARSAL, Report, Work
+from sweeper.scheduling.places import Place
+from sweeper.scheduling.published import conductor_with, publishing, taken_in
+from sweeper.scheduling.recorder import Recorder
+from sweeper.scheduling.silence import SILENT
+from sweeper.scheduling.workplace import workplace_for
+from sweeper.search.ledger import Ledger
+from sweeper.search.samplers.random import Random
+from sweeper.search.stopping.pbt import PopulationBased
+from sweeper.sweepfile.domains import Parameter, Range
+from sweeper.sweepfile.model import Sweep
+from sweeper.sweepfile.sections import Keep, Limits
+from sweeper.tracking import Outbox
+from sweeper.tracking.copies import copies_in
+from tests.fakes import FakeTraining
+
+SWEEP = Sweep(
+    name="probe",
+    base={"steps": 3},
+    parameters=(Parameter("x", Range(0.0, 1.0)),),
+    search=Random.Config(start_with_base=False),
+    limits=Limits(trials=2, parallel=2),
+    keep=Keep(checkpoints="unfinished", generators="all", samples="every"),
+)
+
+
+@pytest.fixture(autouse=True)
+def bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A bucket in memory, and a folder for what workers leave on their machines."""
+    monkeypatch.setattr(setting, "SCHEMES", ("memory",))
+    monkeypatch.setenv(setting.BUCKET_VARIABLE, "memory://bucket")
+    monkeypatch.setattr(workplace, "_scratch", lambda: tmp_path / "machine")
+    monkeypatch.setattr(driver_side, "LOOK_EVERY", 0.02)
+    yield "memory://bucket"
+    with suppress(FileNotFoundError):
+        fsspec.filesystem("memory").rm("/bucket", recursive=True)
+
+
+class PlayedWorker:
+    """A worker's part of one attempt, on a machine of its own."""
+
+    def __init__(self, work: Work, node: str = "node 1") -> None:
+        self.work = work
+        self.place = workplace_for(work, Place.here(node))
+        self.training = FakeTraining(work.config, self.place.folder, self.place.folder)
+        begin(self.training, self.place.folder, replace(work, take_over=self.place.take_over))
+        known = [one for one in self.training.history if one.step not in work.recorded]
+        self.first = Report(tuple(known), self.training.finished) if known else None
+
+    def step(self) -> Report:
+        evaluation = self.training.advance()
+        picture = f"samples/{evaluation.step:06d}.png"
+        self.training.history[-1] = evaluation = replace(evaluation, samples=picture)
+        (self.place.folder / "samples").mkdir(exist_ok=True)
+        (self.place.folder / picture).write_bytes(b"picture")
+        (self.place.folder / "config.json").write_text("{}")
+        (self.place.folder / "checkpoint.pt").write_bytes(b"%d" % evaluation.step)
+        keep(self.training, self.place.folder, self.work)
+        self.place.publish()
+        return Report((evaluation,), self.training.finished)
+
+
+class Stage:
+    """A driver over a home, with its ledger."""
+
+    def __init__(self, home: Path, spec: Sweep = SWEEP, outbox: Outbox | None = None) -> None:
+        self.folder = Home.at(home).sweep(spec.name)
+        usable = check_place(self.folder)
+        self.folder.create()
+        self.ledger = Ledger.open(spec, self.folder)
+        self._with = publishing(self.folder, self.ledger, usable)
+        self.published = self._with.__enter__()
+        recorder = Recorder(spec, self.folder, outbox)
+        given = (spec, self.folder, self.ledger, recorder, lambda event: None)
+        self.conductor = conductor_with(self.published, *given)
+
+    def work(self) -> Work:
+        work = self.conductor.next_work()
+        while work is not None and work.number == REHEARSAL:
+            self.conductor.heard(REHEARSAL, Report(finished=True))
+            work = self.conductor.next_work()
+        assert work is not None
+        self.conductor.started(work.number)
+        return Work.read(work.text())  # as it travels
+
+    def train(self, worker: PlayedWorker) -> None:
+        """To its end."""
+        number = worker.work.number
+        stops = bool(worker.first) and self.conductor.heard(number, worker.first)
+        while not stops:
+            stops = self.conductor.heard(number, worker.step())
+
+    def close(self) -> None:
+        self._with.__exit__(None, None, None)
+
+
+@contextmanager
+def staged(home: Path, *given: Any) -> Iterator[Stage]:
+    stage = Stage(home, *given)
+    try:
+        yield stage
+    finally:
+        stage.close()
+
+
+def test_a_trial_goes_on_on_a_machine_that_has_nothing(tmp_path: Path) -> None:
+    plain = tmp_path / "plain"
+    plain.mkdir()
+    with staged(tmp_path / "home") as stage:
+        work = stage.work()
+        whole = FakeTraining(work.config, plain, plain)
+        while not whole.finished:
+            whole.advance()
+        first = PlayedWorker(work)
+        stage.conductor.heard(work.number, first.step())
+        first.training.advance()  # and its machine goes, before it has published that
+        shutil.rmtree(tmp_path / "machine")
+        stage.conductor.died(work.number, "the machine is gone")
+        _, deaths = stage.ledger.died(work.number, "another")
+        assert set(deaths) == {platform.node(), "another"}, "it is known where it ran"
+        stage.conductor.setbacks.retries._until.clear()
+        again = stage.work()
+        assert again.number == work.number
+        assert again.attempt > work.attempt
+        second = PlayedWorker(again)
+        assert [one.step for one in second.training.history] == [1]
+        stage.train(second)
+        assert [one.metrics for one in stage.ledger.trial(work.number).evaluations] == [
+            one.metrics for one in whole.history
+        ]
+
+
+def test_the_driver_has_what_is_read_and_lets_go_in_the_bucket(bucket: str, tmp_path: Path) -> None:
+    with (
+        Outbox(tmp_path / "outbox.db") as outbox,
+        staged(tmp_path / "home", SWEEP, outbox) as stage,
+    ):
+        for _ in range(2):
+            work = stage.work()
+            stage.train(PlayedWorker(work))
+        assert taken_in(stage.conductor, 5.0) == ""
+        stage.conductor.keeping.settle()
+        assert taken_in(stage.conductor, 5.0) == ""
+        folder = stage.folder.trial(work.number)
+        assert {file.name for file in folder.glob("samples/*")} == {
+            f"{step:06d}.png" for step in (1, 2, 3)
+        }
+        assert not (folder / "checkpoint.pt").exists()
+        left = [key for key in Store(stage.published.address).listed() if "checkpoint.pt" in key]
+        assert left == [], "the sweep file keeps unfinished ones only"
+        assert "checkpoint.pt" not in published_in(folder)
+        assert (folder / "let_go.json").is_file()
+        told = set(copies_in(tmp_path / "outbox.db")[work.number])
+        assert {"config.json", "samples/000001.png", "samples/000003.png"} <= told
+
+
+def test_another_home_has_everything_from_the_bucket(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    with staged(home) as stage:
+        work = stage.work()
+        stage.train(PlayedWorker(work))
+        assert taken_in(stage.conductor, 5.0) == ""
+    shutil.rmtree(home / "probe" / "trials")
+    folder = SweepFolder(home / "probe")
+    bring_all(folder)
+    assert len(list(folder.trial(work.number).glob("samples/*.png"))) == 3
+    with staged(home) as stage:
+        stage.train(PlayedWorker(stage.work()))
+        assert stage.conductor.complete
+        assert stage.ledger.owner.attempt == 2
+
+
+def test_a_store_that_stays_away_ends_the_attempt_and_no_trial(tmp_path: Path) -> None:
+    with staged(tmp_path / "home") as stage:
+        work = stage.work()
+        worker = PlayedWorker(work)
+        stage.conductor.heard(work.number, worker.step())
+        failure = explain(BucketAway("cannot write in memory://bucket"), worker.place.folder)
+        assert failure.symptom == BUCKET_AWAY
+        assert stage.conductor.heard(work.number, Report(finished=True, failure=failure))
+        trial = stage.ledger.trial(work.number)
+        assert (trial.state, trial.over) == ("running", False)
+        stage.conductor._retries._until.clear()
+        stage.train(PlayedWorker(stage.work()))
+        assert stage.ledger.trial(work.number).state == "completed"
+
+
+def test_what_a_worker_says_before_it_ends_itself_is_known(tmp_path: Path) -> None:
+    with staged(tmp_path / "home") as stage:
+        work = stage.work()
+        worker = PlayedWorker(work, node="node 7")
+        (worker.place.folder / "log.txt").write_text("where each thread stood\n")
+        worker.place.say("no progress for 600 s")
+        stage.published.look_now(work.number)
+        folder = stage.folder.trial(work.number)
+        assert place_of(folder) == Place.here("node 7")
+        assert silent_in(folder) == "no progress for 600 s"
+        assert (folder / "log.txt").read_text() == "where each thread stood\n"
+        said = Commits(Store(work.bucket).below(f"{work.number:05d}")).said()
+        assert said[SILENT] == "no progress for 600 s"
+
+
+def test_a_population_takes_over_from_what_another_machine_has_kept(tmp_path: Path) -> None:
+    spec = replace(
+        SWEEP,
+        base={"steps": 6},
+        scheduler=PopulationBased.Config(interval_steps=2, grace_steps=2, quantile=0.5),
+        limits=Limits(trials=2, parallel=2),
+    )
+    with staged(tmp_path / "home", spec) as stage:
+        workers = {work.number: PlayedWorker(work) for work in (stage.work(), stage.work())}
+        taken: list[str] = []
+        for _ in range(40):
+            for number, worker in list(workers.items()):
+                if worker.training.finished:
+                    continue
+                if stage.conductor.heard(number, worker.step()) and not worker.training.finished:
+                    shutil.rmtree(tmp_path / "machine" / worker.place.folder.parent.name)
+                    stage.conductor._retries._until.clear()
+                    work = stage.work()
+                    taken.append(str(work.take_over))
+                    workers[number] = PlayedWorker(work)
+            if all(worker.training.finished for worker in workers.values()):
+                break
+        assert taken
+        assert "None" not in taken
+        assert stage.conductor.complete
+        stage.conductor.keeping.settle()
+        assert taken_in(stage.conductor, 5.0) == ""
+        assert not [key for key in Store(stage.published.address).listed() if "/kept/" in key]
