@@ -13,6 +13,7 @@ from typing import Any
 
 import fsspec
 import pytest
+from fsspec.registry import known_implementations
 
 from sweeper.bucket import place, store
 from sweeper.bucket.commits import Commits, next_attempt
@@ -416,6 +417,16 @@ def test_what_is_no_bucket_is_told_before_anything_begins(
     assert given_bucket() == f"file://{tmp_path}/bucket"
     assert check_place(sweep) == f"file://{tmp_path}/bucket"
     assert list((tmp_path / "bucket").rglob("written")) == []
+
+
+def test_a_lacking_extra_is_named_before_anything_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    absent = {"class": "not_there.S3", "err": "not installed"}
+    monkeypatch.setitem(known_implementations, "s3", absent)
+    monkeypatch.setenv(place.BUCKET_VARIABLE, "s3://bucket/sweeps")
+    with pytest.raises(UserError, match=r"pip install 'gan-sweeper\[s3\]'"):
+        check_place(Home.at(tmp_path).sweep("probe"))
 
 
 def test_a_sweep_that_began_at_home_stays_there(
