@@ -24,7 +24,7 @@ test: $(STAMP)  ## what every change must pass
 test-all: $(STAMP)  ## and the slow rest: every kill, every pair of tricks
 	$(BIN)/pytest -q -n 2 --dist worksteal
 
-chaos: $(STAMP)  ## sixty random faults in eight kinds of sweep, and an audit, in a quarter of an hour
+chaos: $(STAMP)  ## two hundred trials in eight kinds of sweep under random faults, and an audit
 	$(BIN)/python -m tests.faults.chaos
 
 lint: $(STAMP)  ## style, types, the architecture, container files

@@ -7,11 +7,15 @@
     sngan        SNGAN's ResNet 32×32, 5 critic steps, batch 64, hinge, averaged weights, against a
                  hand-written eager loop in float32 on the same networks
     penalty      the same with a gradient penalty
+    graphs       both of our own, steps repeated as CUDA graphs against steps played as written
     busy         the share of SNGAN's step in which the GPU computes, by torch's profiler
     evaluation   FID and KID of 50,000 × 2,048 features, against torchmetrics on the same GPU
+    sharing      trials an hour of 16 of the quickstart's shape with `gpu: auto`, and MPS where that
+                 can be started, against one after another with the whole GPU
     fid          SNGAN on 32×32 digits, so many steps in bfloat16 and in float32, five seeds each
 
-Ours trains in bfloat16, channels last, TF32 on. Both sides of a row take turns on the same device
+Ours trains in bfloat16, channels last, TF32 on, its steps repeated as CUDA graphs; where they are
+not, the reason stands before the row. Both sides of a row take turns on the same device
 in this process, have the same data there, and warm up first. Each row is printed as it is measured,
 within ten minutes in all on a data centre's GPU.
 """
@@ -34,6 +38,7 @@ from torch import nn
 
 from benchmarks.evaluation import by_torchmetrics, synthetic
 from benchmarks.gpu_opponents import dcgan_example, eager_sngan
+from benchmarks.gpu_sharing import pretended_gpu, times_as_many
 from trials.config import load_config
 from trials.data import open_data
 from trials.engine.composed_game import ComposedGame
@@ -44,7 +49,10 @@ from trials.metrics.neighbours import cross_pairs, self_pairs
 from trials.presets import merge
 from trials.trainer import train
 
-FAST = {"precision": {"dtype": "bfloat16", "channels_last": True, "tf32": True}}
+FAST: dict[str, Any] = {
+    "precision": {"dtype": "bfloat16", "channels_last": True, "tf32": True},
+    "graphs": True,
+}
 ROUNDS = 3
 """Turns that each side of a row takes."""
 
@@ -103,14 +111,14 @@ def pictures(folder: Path, side: int) -> dict[str, Any]:
 def loop_of(mapping: dict[str, Any], device: torch.device) -> Loop:
     config = load_config(merge({"steps": 10_000_000, "evaluation": {"every": 10_000_000}}, mapping))
     game = ComposedGame(config, config.build_tricks(), open_data(config.data), device)
-    return Loop(config, game)
+    return Loop(config, game, print)
 
 
 def one_round(loop: Loop) -> Callable[[], None]:
     """A round as the trainer plays it between two evaluations."""
 
     def play() -> None:
-        with loop.game.arithmetic.steps():
+        with loop.at_work():
             loop.play()
 
     return play
@@ -158,6 +166,18 @@ def row_sngan(size: Size, folder: Path) -> str:
 
 def row_penalty(size: Size, folder: Path) -> str:
     return f"{_sngan_row(size, folder, penalty=True):.2f} x an eager loop (target 2)"
+
+
+def row_graphs(size: Size, folder: Path) -> str:
+    ratios = []
+    for penalty in (False, True):
+        mapping = merge(sngan(size, folder, penalty=penalty), FAST)
+        repeated, written = (
+            one_round(loop_of({**mapping, "graphs": graphs}, size.device))
+            for graphs in (True, False)
+        )
+        ratios.append(faster(repeated, written, size)[0])
+    return "{:.2f} x our own steps as written, {:.2f} x with gradient_penalty".format(*ratios)
 
 
 def row_busy(size: Size, folder: Path) -> str:
@@ -208,6 +228,15 @@ def _quicker(ours: Callable[[], Any], theirs: Callable[[], Any], device: torch.d
     return seconds[0] / seconds[1]
 
 
+def row_sharing(size: Size, folder: Path) -> str:
+    if size.device.type == "cuda":
+        ratio = times_as_many(folder, trials=16, steps=800)
+    else:
+        with pretended_gpu():
+            ratio = times_as_many(folder, trials=3, steps=2)
+    return f"{ratio:.1f} x one after another (target 8)"
+
+
 def row_fid(size: Size, folder: Path) -> str:
     found: dict[str, list[float]] = {"float32": [], "bfloat16": []}
     for dtype, values in found.items():
@@ -234,8 +263,10 @@ ROWS: dict[str, Callable[[Size, Path], str]] = {
     "dcgan": row_dcgan,
     "sngan": row_sngan,
     "penalty": row_penalty,
+    "graphs": row_graphs,
     "busy": row_busy,
     "evaluation": row_evaluation,
+    "sharing": row_sharing,
     "fid": row_fid,
 }
 

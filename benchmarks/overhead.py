@@ -94,7 +94,9 @@ class Nothing:
         self.history: list[Evaluation] = []
         self.notes: list[str] = []
         self.protocol: Mapping[str, str] = {}
+        self.leaves: Callable[[], bool] = lambda: False
         self.stopped_by: Symptom | None = None
+        self.leaves: Callable[[], bool] = lambda: False
 
     @property
     def finished(self) -> bool:
@@ -106,7 +108,10 @@ class Nothing:
     def forget(self) -> None:
         pass
 
-    def rehearse(self) -> None:
+    def rehearse(self, steps: int = 1) -> bool:
+        return False
+
+    def evaluate(self) -> None:
         pass
 
     def advance(self) -> Evaluation:

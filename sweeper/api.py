@@ -8,15 +8,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sweeper.ablation.tables import Table
 from sweeper.bucket.copies import bring_all
 from sweeper.causes import to_retry
 from sweeper.home import Home, SweepFolder
 from sweeper.privacy import private
 from sweeper.provenance.run_record import Start
-from sweeper.report import ReportPaths, write_report
-from sweeper.results import table_of
-from sweeper.scheduling.conclusion import conclude
 from sweeper.scheduling.events import Listener, Outcome, SweepState
 from sweeper.scheduling.lasting import run_lasting
 from sweeper.scheduling.trainable import Factory
@@ -32,6 +28,9 @@ from sweeper.wording import number, plural
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from sweeper.ablation.tables import Table
+    from sweeper.report import ReportPaths
 
 
 @dataclass(frozen=True, repr=False)
@@ -98,6 +97,8 @@ class SweepResult:
     @cached_property
     def frame(self) -> pd.DataFrame:
         """One row a trial, in order of numbers: role, state, objective, symptom, parameters."""
+        from sweeper.results import table_of
+
         frame: pd.DataFrame = table_of(self.standings).to_pandas()
         return frame
 
@@ -191,6 +192,8 @@ def _result_of(outcome: Outcome, folder: SweepFolder) -> SweepResult:
 
 def _late_report(folder: SweepFolder, standings: Standings) -> ReportPaths:
     """The report of a run that failed before it wrote one; if that fails too, where it belongs."""
+    from sweeper.report import ReportPaths, write_report
+
     try:
         with private(folder.path.parent):
             return write_report(folder, standings)
@@ -204,6 +207,9 @@ def write_report_of(folder: SweepFolder) -> ReportPaths:
     Raises:
         BucketError: what its trials have published cannot be had.
     """
+    from sweeper.report import write_report
+    from sweeper.scheduling.conclusion import conclude
+
     sweep = sweep_of(folder)
     study = read_study(sweep, folder)
     with private(folder.path.parent):

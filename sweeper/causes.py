@@ -29,6 +29,7 @@ OUT_OF_MEMORY = "out_of_memory"
 WORKER_DIED = "worker_died"
 NO_PROGRESS = "no_progress"
 BUCKET_AWAY = "bucket_away"
+DEVICE_FAULT = "device_fault"
 UNREADABLE = "unreadable"
 ERROR = "error"
 DIVERGENCE = "divergence"
@@ -94,8 +95,9 @@ _OWN = {
             ends_as="failed",
             blames=True,
             saves=False,
-            meaning="The worker ran out of memory.",
-            advice="A smaller batch, accumulate, or fewer trials in parallel help.",
+            meaning="It ran out of memory, and again when it was tried once more with its device "
+            "to itself: its configuration is too large for that.",
+            advice="A smaller batch_size, accumulate, or a smaller width of its networks help.",
         ),
         Cause(
             WORKER_DIED,
@@ -123,6 +125,16 @@ _OWN = {
             meaning="The bucket that it publishes in did not answer for minutes, and again when it "
             "was retried. This says nothing about the configuration.",
             advice="The next run tries it again, from what it has published last.",
+        ),
+        Cause(
+            DEVICE_FAULT,
+            ends_as="failed",
+            blames=False,
+            saves=False,
+            meaning="CUDA says that the device is broken, or its context, and said so each time "
+            "that it was tried again. This says nothing about the configuration.",
+            advice="Its reason names device and machine: look there, into dmesg and nvidia-smi -q. "
+            "The next run tries it again.",
         ),
         Cause(
             UNREADABLE,

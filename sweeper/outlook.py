@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sweeper.home import Home, SweepFolder
 from sweeper.privacy import private
+from sweeper.sweepfile.resources import Given
 from sweeper.wording import plural
 
 if TYPE_CHECKING:
+    from sweeper.sharing.shares import Taken
     from sweeper.sweepfile.model import Sweep
     from trials.config import TrialConfig
 
@@ -24,11 +27,14 @@ def outlook_of(sweep: Sweep, home: Home, cache: Path | None = None) -> dict[str,
         ExtractorError: nor the extractor.
         SpecError: the sweep cannot learn from what its file names in this home.
     """
+    from sweeper.search.budget import budget_of
+    from sweeper.search.learning import gathered
     from sweeper.search.repeats import repeats_in_words
     from trials.config import load_config, warnings_of
     from trials.data import cheap_warnings, open_data, survey
 
-    config, trials = load_config(sweep.base), first_points(sweep, 0, home)[1]
+    gathered(sweep, home)  # what the study would refuse to learn from is told now
+    config, trials = load_config(sweep.base), budget_of(sweep)
     found: dict[str, Any] = {
         "trials": trials,
         "replicates": sweep.replicates,
@@ -105,29 +111,37 @@ def forecast_of(sweep: Sweep, trials: int, replicates: int, cache: Path) -> dict
 
     import torch
 
+    from sweeper.sharing.gauges import ProcessGauge
+    from sweeper.sharing.learnt import Learnt
+    from sweeper.sharing.shape import shape_of
     from trials.config import load_config
     from trials.trainer import Training
 
     config = load_config(sweep.base)
     threads = torch.get_num_threads()
-    torch.set_num_threads(max(1, int(sweep.resources.cpu)))
+    torch.set_num_threads(sweep.resources.threads)
+    gauge = ProcessGauge()
+    gauge.start()
     try:
         with private(cache.parent), tempfile.TemporaryDirectory() as folder:
             training = Training(config, Path(folder), cache=cache)
             training.run_to(min(5, config.steps))  # the first steps allocate and are no measure
-            began = time.perf_counter()
-            warm = training.step
-            while training.step < config.steps and time.perf_counter() - began < 3:
-                training.run_to(min(training.step + 5, config.steps))
-            per_step = (time.perf_counter() - began) / max(1, training.step - warm)
+            with gauge.watching(alone=False):
+                began = time.perf_counter()
+                warm = training.step
+                while training.step < config.steps and time.perf_counter() - began < 3:
+                    training.run_to(min(training.step + 5, config.steps))
+                per_step = (time.perf_counter() - began) / max(1, training.step - warm)
             began = time.perf_counter()
             training.evaluate()
             per_evaluation = time.perf_counter() - began
+            seen = Learnt(cache).of(shape_of(config.as_dict())) or gauge.taken()
     finally:
         torch.set_num_threads(threads)
     evaluations = -(-config.steps // config.evaluation.every)
     seconds = per_step * config.steps + per_evaluation * evaluations
-    rounds = -(-trials // sweep.limits.parallel) + -(-replicates // sweep.limits.parallel)
+    given, at_once = _given(sweep, seen)
+    rounds = -(-trials // at_once) + -(-replicates // at_once)
     hours = seconds * (trials + replicates) / 3600
     return {
         "seconds_per_step": per_step,
@@ -135,9 +149,28 @@ def forecast_of(sweep: Sweep, trials: int, replicates: int, cache: Path) -> dict
         "seconds_per_trial": seconds,
         "seconds": seconds * rounds,
         "hours": seconds * rounds / 3600,
-        "gpu_hours": hours * sweep.resources.gpu,
-        "cpu_hours": hours * sweep.resources.cpu,
+        "gpu_hours": hours * given.gpu,
+        "cpu_hours": hours * given.cpu,
+        "at_once": at_once,
     }
+
+
+def _given(sweep: Sweep, seen: Taken) -> tuple[Given, int]:
+    """What a trial is given, and how many run at the same time: as the file says, or as many of
+    them as this machine holds of trials that take as much as one was `seen` to."""
+    asked = sweep.resources
+    if not asked.shares:
+        return asked.whole, sweep.limits.parallel
+    import psutil
+    import torch
+
+    from sweeper.sharing.shares import share, together
+
+    machine = Given(
+        os.cpu_count() or 1, torch.cuda.device_count(), psutil.virtual_memory().available
+    )
+    given = share(seen, asked, machine)
+    return given, min(sweep.limits.parallel, together(given, machine))
 
 
 def duration(seconds: float) -> str:

@@ -53,7 +53,9 @@ class Trial:
     None of a completed trial, and `reason` says in words what happened. Times are unix seconds.
     `attempts` counts starts, retries and resumptions included. `donors` lists (step, trial number)
     where population based training copied another trial's checkpoint. `final` is there for the
-    winner of a finished sweep only. `notes` are sentences that a reader should know.
+    winner of a finished sweep only. `notes` are sentences that a reader should know. `given` is
+    the share of a machine that its last worker had (`cpu`, `gpu`, `memory`), where its sweep asks
+    for one.
     """
 
     number: int
@@ -74,6 +76,7 @@ class Trial:
     donors: tuple[tuple[int, int], ...] = ()
     final: FinalScore | None = None
     notes: tuple[str, ...] = ()
+    given: Mapping[str, float] | None = None
 
     @property
     def name(self) -> str:

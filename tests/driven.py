@@ -7,19 +7,25 @@ from pathlib import Path
 from typing import Any
 
 from sweeper.home import Home
+from sweeper.scheduling.attempts import taken_up
+from sweeper.scheduling.avoided import Nodes
 from sweeper.scheduling.conductor import Conductor
 from sweeper.scheduling.events import Event
 from sweeper.scheduling.messages import REHEARSAL, Failure, Report, Work
+from sweeper.scheduling.places import Place
 from sweeper.scheduling.recorder import Recorder
+from sweeper.scheduling.sharing import Sharing
 from sweeper.search.ledger import Ledger
 from sweeper.search.samplers.tpe import Tpe
 from sweeper.sweepfile.domains import Parameter, Range
 from sweeper.sweepfile.model import Sweep
+from sweeper.sweepfile.resources import Given
 from sweeper.sweepfile.sections import Limits
 from sweeper.tracking import Outbox
 from sweeper.trial import Evaluation, Trial
 
 STEPS = 3
+HERE = Place("here", "a node", ("0",))
 SWEEP = Sweep(
     name="driven",
     base={"steps": STEPS},
@@ -37,6 +43,8 @@ class Driven:
         parallel: int,
         trials: int,
         outbox: Outbox | None = None,
+        nodes: Nodes = lambda: {HERE.node: HERE.machine},
+        machine: Given | None = None,
         **changes: Any,
     ) -> None:
         spec = replace(SWEEP, **{"limits": Limits(trials=trials, parallel=parallel), **changes})
@@ -45,7 +53,12 @@ class Driven:
         self.ledger = Ledger.open(spec, place)
         self.heard: list[Event] = []
         recorder = Recorder(spec, place, outbox)
-        self.conductor = Conductor(spec, place, self.ledger, recorder, self.heard.append)
+        sharing = Sharing(spec, place, machines=lambda: [machine or Given()])
+        self.conductor = Conductor(
+            spec, place, self.ledger, recorder, self.heard.append, nodes, sharing
+        )
+        self.places: dict[int, Place] = {}
+        """Where workers train, by number of the trial; `HERE` where it is not named."""
         self.at_work: dict[int, Work] = {}
         self.begun: list[int] = []
 
@@ -53,6 +66,8 @@ class Driven:
         """Workers take up whatever they are given."""
         while (work := self.conductor.next_work()) is not None:
             self.conductor.started(work.number)
+            with taken_up(Path(work.room), self.places.get(work.number, HERE)):
+                pass  # it has said where it is
             self.at_work[work.number] = work
             if work.number != REHEARSAL:
                 self.begun.append(work.number)
@@ -73,9 +88,13 @@ class Driven:
             report = Report((Evaluation(step, float(step), {"fid": value}),), step == STEPS)
         self._tell(number, report)
 
-    def fail(self, number: int) -> None:
+    def fail(self, number: int, symptom: str = "error", reason: str = "ValueError: no") -> None:
         """Its training raises."""
-        self._tell(number, Report(finished=True, failure=Failure("error", "ValueError: no")))
+        self._tell(number, Report(finished=True, failure=Failure(symptom, reason)))
+
+    def leave(self, number: int) -> None:
+        """Its training saves itself between two evaluations, to go on elsewhere."""
+        self._tell(number, Report(left="its machine goes"))
 
     def steps(self, number: int) -> int:
         """The step that the study has of a trial."""

@@ -6,25 +6,42 @@ import json
 import os
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from sweeper.scheduling import trainable
 from sweeper.scheduling.conductor import Conductor
 from sweeper.scheduling.messages import REHEARSAL, Report, Work
+from sweeper.sharing.shares import Taken
 from sweeper.trial import Evaluation, Symptom
-from trials.errors import CheckpointError, DataError
+from trials.errors import CheckpointError, DataError, Left
 from trials.files import atomic_write
 
 LEAK: list[bytearray] = []
+
+
+class FakeGauge:
+    """Says that a process takes what the training in it says that it `takes`."""
+
+    now: ClassVar[dict[str, Any]] = {}
+
+    def start(self) -> None:
+        pass
+
+    def watching(self, *, alone: bool) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def taken(self) -> Taken:
+        return Taken(**self.now)
 
 
 class FakeTraining:
     """The value at a step follows from the config and the steps before it, as in a real training.
 
     Config: `x` and `y` decide the value, `steps` and `every` its evaluations, `seconds` how long
-    each takes, `trouble` what goes wrong at which step.
+    each takes, `takes` how much of the machine, `trouble` what goes wrong at which step.
     """
 
     def __init__(self, config: Mapping[str, Any], folder: Path, cache: Path) -> None:
@@ -33,7 +50,9 @@ class FakeTraining:
         self.history: list[Evaluation] = []
         self.stopped_by: Symptom | None = None
         self.notes: list[str] = []
+        self.leaves: Callable[[], bool] = lambda: False
         self.state = 1.0
+        FakeGauge.now = dict(config.get("takes", {}))
 
     @property
     def protocol(self) -> Mapping[str, str]:
@@ -74,6 +93,9 @@ class FakeTraining:
         step = self.step + self.config.get("every", 1)
         time.sleep(self.config.get("seconds", 0.0))
         self._trouble(step)
+        if self.leaves():
+            self._save()
+            raise Left("between two evaluations")
         x, y = self.config.get("x", 0.0), self.config.get("y", 0.0)
         self.state = 0.5 * self.state + 0.1 * x
         value = (x - 0.3) ** 2 + (y - 0.7) ** 2 + self.state / step
@@ -87,9 +109,13 @@ class FakeTraining:
             marks.write(f"{step}\n")
         return evaluation
 
-    def rehearse(self) -> None:
+    def rehearse(self, steps: int = 1) -> bool:
         if self.config.get("trouble") == "no data":
             raise DataError("there are no pictures")
+        return False
+
+    def evaluate(self) -> None:
+        pass
 
     def _save(self) -> None:
         text = json.dumps({"state": self.state, "history": [one.as_dict() for one in self.history]})
@@ -106,6 +132,14 @@ class FakeTraining:
             raise RuntimeError("a training that raises")
         if trouble == "memory" and step == 2:
             raise MemoryError("cannot allocate memory")
+        if trouble == "leave once" and step == 2 and not (self.folder / "left").exists():
+            (self.folder / "left").touch()
+            os.kill(os.getpid(), signal.SIGTERM)
+        if trouble == "GPU 0" and os.environ.get("CUDA_VISIBLE_DEVICES") == "0":
+            raise RuntimeError("CUDA error: uncorrectable ECC error encountered")
+        if trouble == "memory once" and step == 2 and not (self.folder / "ran out").exists():
+            (self.folder / "ran out").touch()
+            raise RuntimeError("CUDA out of memory. Tried to allocate 20.00 MiB")
         if trouble in ("mode_collapse", "divergence") and step == 2:
             self.stopped_by = Symptom(trouble, step, {}, "", "seen in a test")
         if trouble == "die" and step == 2:

@@ -25,6 +25,8 @@ import psutil
 import psycopg
 from psycopg import sql
 
+LOOPBACK = "127.0.0.1"
+
 PACKAGES = Path("/usr/lib/postgresql")
 """Debian keeps the programs of each version in VERSION/bin here, away from the search path."""
 
@@ -34,27 +36,33 @@ class Unavailable(Exception):  # noqa: N818 - what it is, not that it is an erro
 
 
 class Server:
-    """A server in `folder`, on a port of loopback that it keeps when it is killed.
+    """A server in `folder`, on a port of `host` that it keeps when it is killed.
 
     Raises Unavailable where there can be none.
     """
 
-    def __init__(self, lock: Path, folder: Path) -> None:
+    def __init__(self, lock: Path, folder: Path, host: str = LOOPBACK) -> None:
         self._programs = _programs(lock)
         self._user = _unprivileged()
         self._folder = folder
         if self._user is not None:
             os.chown(folder, self._user.pw_uid, self._user.pw_gid)
+        self._host = host
         self._port = _free_port()
         self._run("initdb", "--username=sweeper", "--auth=trust", "--encoding=UTF8", "--no-locale")
+        if host != LOOPBACK:
+            with (folder / "data" / "pg_hba.conf").open("a") as trusted:
+                trusted.write("host all all samenet trust\n")
 
     @property
     def address(self) -> str:
-        return f"postgresql+psycopg://sweeper@127.0.0.1:{self._port}/postgres"
+        return f"postgresql+psycopg://sweeper@{self._host}:{self._port}/postgres"
 
     def start(self) -> None:
         # Whether it survives a power cut is not what is tested here.
-        settings = f"-p {self._port} -c listen_addresses=127.0.0.1 -k {self._folder} -c fsync=off"
+        settings = (
+            f"-p {self._port} -c listen_addresses={self._host} -k {self._folder} -c fsync=off"
+        )
         log = f"--log={self._folder / 'log'}"
         self._run("pg_ctl", "start", "--wait", log, "--options", settings)
 
@@ -90,14 +98,14 @@ class Server:
 
 
 @contextmanager
-def server(lock: Path) -> Iterator[Server]:
-    """Run a server on a free port of loopback; its database is `postgres`.
+def server(lock: Path, host: str = LOOPBACK) -> Iterator[Server]:
+    """Run a server on a free port of `host`; its database is `postgres`.
 
     `lock` is a file that all who might install the packages at the same time have in common.
     Raises Unavailable where there can be no server.
     """
     with tempfile.TemporaryDirectory(prefix="postgres-") as name:
-        made = Server(lock, Path(name))
+        made = Server(lock, Path(name), host)
         made.start()
         try:
             yield made

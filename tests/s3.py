@@ -22,10 +22,11 @@ BUCKET = "sweeps"
 class S3:
     """The server: its `environment` for clients, and how it is killed and started again."""
 
-    def __init__(self, log: Path) -> None:
+    def __init__(self, log: Path, host: str = "127.0.0.1") -> None:
         self._log = log
+        self._host = host
         self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"http://{host}:{self.port}"
         self.environment = {
             "AWS_ENDPOINT_URL": self.url,
             "AWS_ACCESS_KEY_ID": "tests",
@@ -36,7 +37,7 @@ class S3:
 
     def start(self) -> None:
         """Start it with an empty bucket."""
-        command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(self.port)]
+        command = [sys.executable, "-m", "moto.server", "-H", self._host, "-p", str(self.port)]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log)
         deadline = time.monotonic() + 60
@@ -69,9 +70,9 @@ class S3:
 
 
 @contextlib.contextmanager
-def s3_server(folder: Path) -> Iterator[S3]:
-    """A server with a bucket named `sweeps`, whose log is in `folder`."""
-    server = S3(folder / "moto.log")
+def s3_server(folder: Path, host: str = "127.0.0.1") -> Iterator[S3]:
+    """A server at this host with a bucket named `sweeps`, whose log is in `folder`."""
+    server = S3(folder / "moto.log", host)
     try:
         server.start()
         yield server

@@ -102,14 +102,17 @@ class ByName:
 
     def _of_others(self, key: str, given: Mapping[str, Any]) -> dict[str, Problem]:
         """Knob → the problem that it is one of other parts only."""
+        own = names_of(getattr(self.options()[key], self.config))
+        if all(knob in own for knob in given):
+            return {}
         fields = {
             name: names_of(getattr(part, self.config)) for name, part in self.options().items()
         }
-        expected = f"one of {', '.join(fields[key])}" if fields[key] else "no knobs"
+        expected = f"one of {', '.join(own)}" if own else "no knobs"
         foreign = {}
         for knob in given:
             owners = [name for name, knobs in fields.items() if knob in knobs]
-            if owners and key not in owners:
+            if owners and knob not in own:
                 message = f"is an option of {', '.join(owners)}, not of {key}"
                 foreign[knob] = Problem(knob, message, expected)
         return foreign

@@ -81,6 +81,7 @@ class TrialConfig(Settings):
         default=1, ge=1, le=100, description="discriminator steps for one generator step"
     )
     precision: Annotated[PrecisionConfig, Role.SHAPES_WEIGHTS] = PrecisionConfig()
+    graphs: bool = Field(False, description="a GPU repeats steps as CUDA graphs where it can")
     steps: Annotated[int, Role.SHAPES_WEIGHTS] = Field(
         default=3000, ge=1, le=100_000_000, description="generator steps"
     )
@@ -158,7 +159,7 @@ class TrialConfig(Settings):
         return self.model_dump(mode="json", exclude=None if self.parts else {"parts"})
 
     def fingerprint(self) -> str:
-        """sha256 of everything that decides the result (the device does not)."""
+        """sha256 of everything that decides the result (neither device nor graphs do)."""
         return fingerprint_of(self.as_dict())
 
     def fingerprints(self, record: Mapping[str, Any]) -> frozenset[str]:
@@ -180,8 +181,8 @@ class TrialConfig(Settings):
 
 
 def fingerprint_of(record: Mapping[str, Any]) -> str:
-    """sha256 of a configuration as it was written down, all but the device."""
-    content = {key: value for key, value in record.items() if key != "device"}
+    """sha256 of a configuration as it was written down, but for what it runs on and how."""
+    content = {key: value for key, value in record.items() if key not in ("device", "graphs")}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
@@ -291,6 +292,9 @@ def _deep_problems(config: TrialConfig) -> list[Problem]:
                 "accumulate", f"{config.accumulate} does not divide batch_size {config.batch_size}"
             )
         )
+    if config.evaluation.lag and config.precision.tf32:
+        message = "tf32 of the steps would reach the measures that are taken beside them"
+        problems.append(Problem("evaluation.lag", message, "0, or precision.tf32: false"))
     shape = config.shape()
     if shape is not None:
         problems += _evaluation_problems(config)

@@ -13,20 +13,18 @@ is used, and a file that is not as it came is hashed.
 from __future__ import annotations
 
 import base64
-import contextlib
 import errno
-import fcntl
 import hashlib
 import json
 import logging
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from trials.errors import TrialError, reason_of
-from trials.files import atomic_write
+from trials.files import alone, atomic_write
 from trials.storages import StorageError, opened
 from trials.temporary import remove_leftovers, temporary_for
 from trials.urls import Url
@@ -98,7 +96,7 @@ def _fetch(url: Url) -> Path:
             return _place_in(earlier, place)
         raise FetchError(f"{url} cannot be read: {reason_of(error)}") from error
     entry = home / f"{known}-{_digest(json.dumps(_state(files), sort_keys=True))}"
-    with _alone(home / f"{known}.lock"):
+    with alone(home / f"{known}.lock"):
         if not _is_whole(entry):
             remove_leftovers(home, below=False)
             _fill(entry, storage, place, files, url)
@@ -245,12 +243,3 @@ def _name_in(place: str, name: str, url: Url) -> str:
 
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-@contextlib.contextmanager
-def _alone(lock: Path) -> Iterator[None]:
-    """Have the other processes of this machine wait, where the file system knows locks."""
-    with lock.open("a") as file:
-        with contextlib.suppress(OSError):
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield

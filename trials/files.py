@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import os
 import shutil
 import stat
@@ -19,6 +20,20 @@ from trials.temporary import temporary_for
 Content = bytes | str | Callable[[Path], object]
 """What a file is to hold: bytes, a text, or a function that writes the file whose path it is given,
 for libraries that write files themselves."""
+
+
+@contextlib.contextmanager
+def alone(lock: Path) -> Iterator[None]:
+    """Have whoever else takes this lock wait, on other machines too that share the folder.
+
+    Some network file systems have no locks: then both do the work of one, and what they write must
+    be right all the same.
+    """
+    with lock.open("a") as file:
+        with contextlib.suppress(OSError):
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
 
 _room: ContextVar[Path | None] = ContextVar("room", default=None)
 

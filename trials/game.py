@@ -121,6 +121,10 @@ class Trial(Protocol):
         """What the networks compute in while they train."""
 
     @property
+    def graphs(self) -> bool:
+        """Whether a GPU may repeat steps by itself, as CUDA graphs."""
+
+    @property
     def batch_size(self) -> int:
         """Images in one step."""
 
@@ -167,6 +171,28 @@ class Trial(Protocol):
         """A problem if the data have no labels for a method of conditioning."""
 
 
+class Host(Protocol):
+    """What the host works out in a step.
+
+    A GPU may repeat a step by itself, as a graph of its operations (`graphs` of a trial): no Python
+    runs then, and numbers that stand beside tensors stay what they were. What would be missing goes
+    through here; in a step that is played as it is written, each of these is a plain call. `ask` is
+    also asked before the step: it knows the game's progress and what the trick itself counts, and
+    nothing of the round.
+    """
+
+    def number(self, ask: Callable[[], float]) -> float | Tensor:
+        """What `ask` gives, which may be another number at each step; in a graph, a scalar float32
+        tensor that it is written into."""
+
+    def choice(self, ask: Callable[[], Made]) -> Made:
+        """What `ask` gives, a plain value on which it depends what operations the step is made of.
+        Few values: each has a graph of its own."""
+
+    def count(self, do: Callable[[], object]) -> None:
+        """Do something on the host now, and in each step that repeats this one."""
+
+
 class TrickStreams(Protocol):
     """The random streams that tricks draw from."""
 
@@ -200,6 +226,10 @@ class Game(Protocol):
     @property
     def streams(self) -> TrickStreams:
         """Where randomness is drawn from; what a hook is given as `stream` comes first."""
+
+    @property
+    def host(self) -> Host:
+        """Where what the host works out anew for each step goes through."""
 
     @property
     def generator(self) -> nn.Module:

@@ -97,9 +97,9 @@ class Part:
     @classmethod
     def all(cls) -> dict[str, type[Self]]:
         """Every part of this kind by key, in the kind's order; below a kind, its subclasses."""
-        _import_folders(cls.folders)
         cached = _LISTED.get(cls)
         if cached is None:
+            _import_folders(cls.folders)
             listed = [part for part in _REGISTRY[cls.kind].values() if issubclass(part, cls)]
             cached = {part.key: part for part in sorted(listed, key=lambda part: part.rank())}
             _LISTED[cls] = cached

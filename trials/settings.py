@@ -80,8 +80,8 @@ def _expected(value: Any, allowed: frozenset[type]) -> str:
     none of those that are kept apart."""
     if isinstance(value, list | tuple):
         return next(filter(None, (_expected(item, allowed) for item in value)), "")
-    expected = next((words for kind, words in EXPECTED.items() if kind in allowed), "")
-    if not expected or object in allowed:
+    expected = _words_of(allowed)
+    if not expected:
         return ""
     if isinstance(value, str):  # one that is no number is refused in any case, in better words
         quoted = not {str, Path} & allowed and (bool in allowed or _is_number(value))
@@ -91,6 +91,14 @@ def _expected(value: Any, allowed: frozenset[type]) -> str:
     if isinstance(value, int | float):
         return "" if {int, float} & allowed else expected
     return ""
+
+
+@functools.cache
+def _words_of(allowed: frozenset[type]) -> str:
+    """What these kinds are in words; empty where any may do, or none is kept apart."""
+    if object in allowed:
+        return ""
+    return next((words for kind, words in EXPECTED.items() if kind in allowed), "")
 
 
 def _is_number(text: str) -> bool:

@@ -6,7 +6,8 @@
         save                                 trials.state.checkpoint
 
 A `Training` is driven from outside by `Training.advance`, one evaluation at a time;
-`train` drives it to its end.
+`train` drives it to its end. With `evaluation.lag` it saves before it measures, and measures beside
+the next steps (`trials.evaluation.lagging`).
 """
 
 from __future__ import annotations
@@ -24,8 +25,9 @@ from trials.data import open_data
 from trials.devices import pick_device
 from trials.engine.composed_game import ComposedGame
 from trials.engine.loop import Loop
-from trials.errors import CheckpointError, StaleCheckpointError
+from trials.errors import CheckpointError, Left, StaleCheckpointError
 from trials.evaluation.export import take_over_generator
+from trials.evaluation.lagging import Lagging
 from trials.evaluation.monitor import Monitor
 from trials.evaluation.results import Evaluation, TrialResult, TrialState
 from trials.files import atomic_write
@@ -50,12 +52,15 @@ class Training:
             log.warning("data (%s): %s", config.data.name, warning)
         device = pick_device(config.device)
         self.game = ComposedGame(config, config.build_tricks(), self.dataset, device)
-        self.loop = Loop(config, self.game)
-        self.monitor = Monitor(config, self.folder, self.game, cache=cache)
-        self.history: list[Evaluation] = []
-        self.stopped_by: Symptom | None = None
         self.notes: list[str] = []
         """What a reader of the log should know of this training, in sentences."""
+        self.loop = Loop(config, self.game, self.notes.append)
+        self.monitor = Monitor(config, self.folder, self.game, cache=cache)
+        self._lagging = Lagging(self.monitor, self.loop) if config.evaluation.lag else None
+        self.history: list[Evaluation] = []
+        self.stopped_by: Symptom | None = None
+        self.leaves: Callable[[], bool] = lambda: False
+        """Asked after every step: where it says so, the training saves itself there and ends."""
         self.fingerprints = self._record()
 
     @property
@@ -78,16 +83,66 @@ class Training:
         )
 
     def advance(self) -> Evaluation:
-        """Train to the next evaluation, measure, save, and say what was found."""
-        self.run_to(self.loop.next_evaluation())
+        """Train to the next evaluation, measure, save, and say what was found.
+
+        With `evaluation.lag` that is being measured from then on, and what is said was found at the
+        evaluation before; the first call trains to the second one.
+
+        Raises:
+            Left: it was asked to leave before it was there, and has saved itself as it is.
+        """
+        if self._lagging is not None:
+            return self._advance_beside(self._lagging)
+        if self._left():
+            self.save()
+            raise Left(f"left at step {self.step}, between two evaluations")
         evaluation = self.evaluate()
         self.history.append(evaluation)
         self.save()
         return evaluation
 
-    def rehearse(self) -> None:
-        """Train one step, to see that everything is there that a training needs; saves nothing."""
-        self.run_to(self.step + 1)
+    def _left(self) -> bool:
+        """Train to the next evaluation. Whether it was asked to leave before it was there."""
+        until = self.loop.next_evaluation()
+        self.loop.run_to(until, self.leaves)
+        return self.step < until and self.loop.probe.healthy
+
+    def _advance_beside(self, lagging: Lagging) -> Evaluation:
+        told = None
+        while told is None:
+            left = self._left()
+            told = self._conclude()
+            if left:
+                self.save()
+                if told is None:
+                    raise Left(f"left at step {self.step}, between two evaluations")
+                return told
+            if self.stopped_by is None and (not self.history or self.history[-1].step < self.step):
+                lagging.gather()
+            self.save()
+            lagging.begin()
+        return told
+
+    def _conclude(self) -> Evaluation | None:
+        """The evaluation that is being measured, once that is done; None where none is."""
+        told = None if self._lagging is None else self._lagging.conclude(self.history)
+        if told is not None:
+            self.history.append(told)
+            self.stopped_by = self.monitor.fatal(told)
+        return told
+
+    def settle(self) -> Evaluation | None:
+        """Wait for what is being measured, save, and say what was found; None where nothing is."""
+        told = self._conclude()
+        if told is not None:
+            self.save()
+        return told
+
+    def rehearse(self, steps: int = 1) -> bool:
+        """Train some steps, to see that everything is there that a training needs, or what it
+        takes; saves nothing. Whether there are more to train."""
+        self.run_to(min(self.step + steps, self.config.steps))
+        return self.step < self.config.steps and self.loop.probe.healthy
 
     def run_to(self, step: int) -> None:
         """Train up to `step` without evaluating; stops early where a number is not finite."""
@@ -96,11 +151,8 @@ class Training:
     def evaluate(self) -> Evaluation:
         """Measure the generator as it is now; trains and saves no checkpoint."""
         evaluation = self.monitor.evaluate(self.loop, self.history)
-        self.stopped_by = self._fatal(evaluation)
+        self.stopped_by = self.monitor.fatal(evaluation)
         return evaluation
-
-    def _fatal(self, evaluation: Evaluation) -> Symptom | None:
-        return self.monitor.fatal(evaluation.symptoms, healthy=self.loop.probe.healthy)
 
     def result(self) -> TrialResult:
         """How it ended, or how far it is."""
@@ -133,13 +185,16 @@ class Training:
 
     def save(self) -> None:
         """Write the checkpoint, and keep the one before it; afterwards a kill loses nothing up to
-        this step."""
+        this step. What is still measured of a step before this one is waited for."""
+        if self._lagging is not None and self._lagging.step not in (None, self.step):
+            self._conclude()
         state = {
             "game": self.game.state(),
             **self.loop.probe.state(),
             "watcher": self.monitor.watcher.state_dict(),
             "real": self.loop.real,
             "history": json.dumps([evaluation.as_dict() for evaluation in self.history]),
+            **(self._lagging.state() if self._lagging is not None else {}),
         }
         checkpoint.save(self.checkpoint_file, self.config.fingerprint(), state)
 
@@ -154,6 +209,7 @@ class Training:
         state, damage = checkpoint.recover(self.checkpoint_file, self.fingerprints)
         if state is not None:
             self._load(self.checkpoint_file, state)
+            self._go_on_measuring()
         if damage:
             there = f"goes on from the one before it, at step {self.step}"
             told = "goes back to where it began" if state is None else there
@@ -180,6 +236,7 @@ class Training:
             raise CheckpointError(f"{file}: there is no checkpoint")
         with self.game.settings_kept():
             self._load(file, state)
+        self._go_on_measuring()
         self.monitor.watcher.present.clear()
         self.stopped_by = None
         if self.history:
@@ -193,14 +250,21 @@ class Training:
         try:
             history = [Evaluation.from_dict(given) for given in json.loads(state["history"])]
             self.game.load_state(state["game"])
+            self.loop.stepper.forget()
             self._refuse_another_protocol(history)
             self.loop.probe.load_state(state)
             self.loop.real = state["real"]
             self.monitor.watcher.load_state_dict(state["watcher"])
+            if self._lagging is not None:
+                self._lagging.load_state(state)
         except (KeyError, RuntimeError, ValueError) as error:
             raise CheckpointError(f"{file}: does not fit this configuration ({error})") from error
         self.history = history
-        self.stopped_by = self._fatal(self.history[-1]) if self.history else None
+        self.stopped_by = self.monitor.fatal(history[-1]) if history else None
+
+    def _go_on_measuring(self) -> None:
+        if self._lagging is not None:
+            self._lagging.begin()
 
     def _refuse_another_protocol(self, history: Sequence[Evaluation]) -> None:
         """One training has one protocol: its best generator is kept, and its health is judged, by
@@ -236,11 +300,19 @@ def train(
     """
     training = Training(config, Path(folder), cache=cache)
     training.restore()
-    for note in training.notes:
-        tell(note)
+    _tell_news(training, tell)
     begun(training)
     while not training.finished and training.step < (until or config.steps + 1):
         evaluation = training.advance()
+        _tell_news(training, tell)
         if report is not None and report(evaluation) is False:
             break
+    else:
+        if (last := training.settle()) is not None and report is not None:
+            report(last)
     return training.result()
+
+
+def _tell_news(training: Training, tell: Callable[[str], object]) -> None:
+    while training.notes:
+        tell(training.notes.pop(0))

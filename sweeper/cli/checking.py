@@ -150,10 +150,16 @@ def preview(
 
         gpus = f", {forecast['gpu_hours']:.2g} GPU hours" if forecast["gpu_hours"] else ""
         say(
-            f"one trial takes about {duration(forecast['seconds_per_trial'])} {where}; "
+            f"one trial takes about {duration(forecast['seconds_per_trial'])} {where}"
+            f"{_sharing(forecast['at_once'], shown['parallel'])}; "
             f"all of it at most {duration(forecast['seconds'])}{gpus} "
             f"(scheduler: {shown['scheduler']}, which may stop trials early)"
         )
+
+
+def _sharing(at_once: int, parallel: int) -> str:
+    """How many trials share a machine, where it holds fewer than the file allows."""
+    return f", which holds {at_once} of them at a time" if at_once < parallel else ""
 
 
 def _preview(

@@ -93,10 +93,8 @@ def status(
     running = [trial for trial in standings.trials if trial.state == "running"]
     if json:
         running_trials = [trial.as_dict() for trial in running]
-        taken = disk and disk.as_dict()
-        print_json(
-            {**summary, "disk": taken, "running_trials": running_trials, "foreign": sight.foreign}
-        )
+        taken = {"disk": disk.as_dict(), "running_trials": running_trials}
+        print_json({**summary, **taken, "foreign": sight.foreign})
         return
     say(f"{name}: {sight.state}" + (f", driven by {sight.by}" if sight.by else ""))
     if sight.waits:
@@ -116,8 +114,7 @@ def status(
         say(f"  apart    {told}, and compared with nothing")
     if summary["left"]:
         say(f"  left     {forecast_of(standings).in_words()}")
-    if disk is not None:
-        say(f"  disk     {disk.in_words()}")
+    say(f"  disk     {disk.in_words()}")
     for trial, reason in summary["given_up"].items():
         say(f"  given up {trial}: {reason}")
     for stop in standings.stops:

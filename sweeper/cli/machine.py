@@ -60,6 +60,7 @@ def _examine(home: Home) -> Iterator[Finding]:
     for package in ("torch", "ray", "optuna", "mlflow", "numpy", "scipy", "pyarrow"):
         yield _package(package)
     yield _gpu()
+    yield _mps()
     yield _extra("inception", "torch_fidelity", "FID with the published Inception weights")
     yield _extra("service", "fastapi", "the sweep service")
     yield _extra("cluster", "psycopg", "a study kept in PostgreSQL")
@@ -106,6 +107,13 @@ def _gpu() -> Finding:
         return Finding("gpu", True, ", ".join(names))
     reason = "this torch is built for the CPU" if torch.version.cuda is None else "none is visible"
     return Finding("gpu", None, f"none ({reason}); trials run on the CPU with resources.gpu: 0")
+
+
+def _mps() -> Finding:
+    from sweeper.sharing.mps import in_words
+
+    there, told = in_words()
+    return Finding("mps", there or None, told)
 
 
 def _nearest_folder(home: Home) -> str:

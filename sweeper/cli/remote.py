@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 from sweeper.cli.source import Listing, Sight, Source, flag_of
 from sweeper.client import Client
 from sweeper.client.trials import Records
+from sweeper.disk import Disk
 from sweeper.home import Request
 from sweeper.service.api.shapes_sweeps import SweepShape
 from sweeper.service.pages import addresses
@@ -74,6 +75,9 @@ class ServerSource(Source):
             by=driver_in_words(sweep),
             waits=waits_in_words(sweep),
         )
+
+    def disk(self, name: str) -> Disk:
+        return Disk(**self.client.results.disk(name).model_dump())
 
     def dataset(self, name: str) -> tuple[Sweep, pa.Table]:
         from sweeper.results import table_of

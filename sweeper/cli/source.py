@@ -106,9 +106,9 @@ class Source(ABC):
         """One sweep, `whole` with every evaluation; else perhaps only with the last of each trial,
         and all of one `trial`."""
 
-    def disk(self, name: str) -> Disk | None:
-        """What a sweep takes on disk; None where that cannot be seen from here."""
-        return None
+    @abstractmethod
+    def disk(self, name: str) -> Disk:
+        """What a sweep takes on disk."""
 
     @abstractmethod
     def dataset(self, name: str) -> tuple[Sweep, pa.Table]:

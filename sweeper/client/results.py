@@ -6,7 +6,12 @@ from collections.abc import Sequence
 from urllib.parse import quote
 
 from sweeper.client.group import Group, sweep_path
-from sweeper.service.api.shapes_results import FiguresShape, ImportancesShape, StandingsShape
+from sweeper.service.api.shapes_results import (
+    DiskShape,
+    FiguresShape,
+    ImportancesShape,
+    StandingsShape,
+)
 
 REPORT_TIMEOUT = 180.0
 """Seconds for a report to be written."""
@@ -53,6 +58,10 @@ class Results(Group):
     def importances(self, name: str, method: str = "ped_anova") -> ImportancesShape:
         """How much each searched parameter matters, by `ped_anova` or `fanova`."""
         return self._http.get(f"{sweep_path(name)}/importances", ImportancesShape, method=method)
+
+    def disk(self, name: str) -> DiskShape:
+        """What it takes on the server's disk, and for what."""
+        return self._http.get(f"{sweep_path(name)}/disk", DiskShape)
 
     def report(self, name: str, *, fresh: bool = False) -> bytes:
         """The report as one HTML page; a `fresh` one takes seconds."""

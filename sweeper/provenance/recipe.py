@@ -46,7 +46,7 @@ class Recipe:
         """By how many threads it was trained; as its sweep asks where nobody has written it
         down."""
         told = self.attempts[-1].surroundings.get("threads", "") if self.attempts else ""
-        return int(told) if told.isdigit() else max(1, int(self.sweep.resources.cpu))
+        return int(told) if told.isdigit() else self.sweep.resources.threads
 
     @property
     def until(self) -> int:

@@ -18,9 +18,12 @@ from ray.tune.search.search_generator import SearchGenerator
 from ray.tune.stopper import NoopStopper, Stopper
 
 from sweeper.scheduling.conductor import Conductor
-from sweeper.scheduling.messages import Report
-from sweeper.scheduling.trainable import REPORT
+from sweeper.scheduling.messages import Report, Work
+from sweeper.scheduling.trainable import NEEDS, REPORT
 from sweeper.trial import trial_name
+
+Needs = Callable[[Work], dict[str, Any]]
+"""What Ray is to give a worker for a piece of work (`machines.needs`)."""
 
 
 class Abort(BaseException):
@@ -39,17 +42,21 @@ def _guarded(work: Callable[[], Any]) -> Any:
 
 
 class LedgerSearcher(Searcher):  # type: ignore[misc]
-    """Suggests what the conductor hands out."""
+    """Suggests what the conductor hands out, with what Ray is to give it."""
 
-    def __init__(self, conductor: Conductor, tick: Callable[[], None]) -> None:
+    def __init__(self, conductor: Conductor, tick: Callable[[], None], needs: Needs) -> None:
         super().__init__()
         self._conductor = conductor
         self._tick = tick
+        self._needs = needs
 
     def suggest(self, trial_id: str) -> dict[str, Any] | None:
         _guarded(self._tick)  # Tune may be waiting here, and nowhere else, while trials rest
         work = _guarded(self._conductor.next_work)
-        return None if work is None else {"name": trial_name(work.number), "work": work.text()}
+        if work is None:
+            return None
+        needs = _guarded(lambda: self._needs(work))
+        return {"name": trial_name(work.number), "work": work.text(), NEEDS: needs}
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
@@ -60,8 +67,8 @@ class LedgerSearcher(Searcher):  # type: ignore[misc]
 class NumberedTrials(SearchGenerator):  # type: ignore[misc]
     """Makes Tune's trials of suggestions, under the study's numbers."""
 
-    def __init__(self, conductor: Conductor, tick: Callable[[], None]) -> None:
-        super().__init__(LedgerSearcher(conductor, tick))
+    def __init__(self, conductor: Conductor, tick: Callable[[], None], needs: Needs) -> None:
+        super().__init__(LedgerSearcher(conductor, tick, needs))
         self._conductor = conductor
 
     def create_trial_if_possible(self, experiment_spec: dict[str, Any]) -> Trial | None:
@@ -135,14 +142,16 @@ class Verdicts(FIFOScheduler):  # type: ignore[misc]
         return None
 
     def _let_go(self, controller: Any) -> None:
-        """Give back what a worker holds that waits for a trial while there will be none.
+        """Give back what a worker holds that waits for a trial while there will be none, or while
+        one that waits for a device of its own could have it.
 
         Tune keeps such a worker, with its CPUs and its GPU, for as long as other trials run: nobody
         else could have them while a sweep's lease is small. A Ray without this function keeps it.
         """
-        if not self._conductor.is_full or not hasattr(controller, "_cleanup_cached_actors"):
+        if not hasattr(controller, "_cleanup_cached_actors"):
             return
-        if all(trial.status != Trial.PENDING for trial in controller.get_trials()):
+        waits = any(trial.status == Trial.PENDING for trial in controller.get_trials())
+        if self._conductor.keeps_no_worker or (self._conductor.is_full and not waits):
             controller._cleanup_cached_actors(force_all=True)
 
 

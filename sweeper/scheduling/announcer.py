@@ -101,5 +101,5 @@ class Announcer:
     def stands_still(
         self, number: int, state: Ending, symptom: str | None = None, reason: str | None = None
     ) -> None:
-        """The trial is `interrupted` or `retrying`: it goes on later under its number."""
+        """The trial is `interrupted`, `retrying` or `moved`: it goes on later under its number."""
         self._listener(TrialEnded(number, state, symptom, reason, clock.time()))

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import platform
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping
@@ -23,13 +22,15 @@ from pathlib import Path
 
 from sweeper.errors import SweeperError
 from sweeper.scheduling.failures import DiskFull, is_disk_full
+from sweeper.scheduling.places import Place
 from sweeper.scheduling.silence import SILENT
 from trials.errors import TakenOver
 from trials.files import atomic_write, writing_through
 
 _ROOM, _OVER = ".attempt-", ".over-"
-_MACHINE = "machine"
 _COPY = "copy"
+PLACE = "place"
+"""In a room: where its worker is."""
 LOG = "log.txt"
 """What a trial prints, in its folder."""
 
@@ -81,14 +82,12 @@ def _also_name(log: Path, name: Path) -> None:
         shutil.copyfile(log, name)
 
 
-def machine_of(folder: Path) -> str:
-    """The machine that the present attempt runs on; empty where its worker has not said so."""
-    return _said(folder)[0]
-
-
-def node_of(folder: Path) -> str:
-    """Ray's id of that machine: several may stand for one, as on a laptop that plays a cluster."""
-    return _said(folder)[1]
+def place_of(folder: Path) -> Place:
+    """Where the present attempt runs; nothing is known where its worker has not said so yet."""
+    for room in folder.glob(f"{_ROOM}*"):
+        with contextlib.suppress(OSError):
+            return Place.read((room / PLACE).read_text(encoding="utf-8"))
+    return Place()
 
 
 def silent_in(folder: Path) -> str:
@@ -103,34 +102,25 @@ def say(folder: Path, said: Mapping[str, str]) -> None:
     """Write down what the worker of the present attempt has said from afar, as if it had here."""
     for room in folder.glob(f"{_ROOM}*"):
         with contextlib.suppress(FileNotFoundError):  # it is over this instant
-            _sign(room, said.get("machine", ""), said.get("node", ""))
+            _sign(room, Place.read(said.get(PLACE, "")))
             if SILENT in said:
                 (room / SILENT).write_text(said[SILENT], encoding="utf-8")
                 atomic_write(folder / LOG, said.get("log", ""))
 
 
-def _sign(room: Path, machine: str, node: str) -> None:
-    (room / _MACHINE).write_text(f"{machine}\n{node}", encoding="utf-8")
-
-
-def _said(folder: Path) -> tuple[str, str]:
-    for room in folder.glob(f"{_ROOM}*"):
-        with contextlib.suppress(OSError):
-            machine, _, node = (room / _MACHINE).read_text(encoding="utf-8").partition("\n")
-            return machine, node
-    return "", ""
+def _sign(room: Path, place: Place) -> None:
+    (room / PLACE).write_text(place.text(), encoding="utf-8")
 
 
 @contextlib.contextmanager
-def taken_up(room: Path, node: str = "") -> Iterator[None]:
-    """Inside, a worker's files pass through the room that it was handed. `node` is Ray's id of the
-    machine.
+def taken_up(room: Path, place: Place) -> Iterator[None]:
+    """Inside, the files of a worker at this place pass through the room that it was handed.
 
     Raises:
         TakenOver: the room is gone.
     """
     try:
-        _sign(room, platform.node(), node)
+        _sign(room, place)
     except FileNotFoundError as error:
         raise TakenOver(f"another attempt goes on in {room.parent}") from error
     with writing_through(room):

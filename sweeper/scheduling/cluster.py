@@ -22,7 +22,7 @@ import ray
 
 from sweeper.errors import SweeperError, UserError
 from sweeper.scheduling.servers import children, is_dead, server_name, servers
-from sweeper.sweepfile.sections import Resources
+from sweeper.sweepfile.resources import AUTO, Resources
 
 ADDRESS_VARIABLE = "RAY_ADDRESS"
 
@@ -207,7 +207,9 @@ class Cluster:
             if address:
                 ray.init(address=address, runtime_env={"env_vars": ENVIRONMENT}, **common)
                 return
-            cpus = max(os.cpu_count() or 1, math.ceil(self._resources.cpu * self._parallel))
+            cpus = os.cpu_count() or 1
+            if self._resources.cpu != AUTO:  # who shares counts the cores that there are
+                cpus = max(cpus, math.ceil(self._resources.whole.cpu * self._parallel))
             with _loopback(), _patient():
                 ray.init(
                     address="local",
@@ -226,11 +228,13 @@ class Cluster:
     def _check_room(self) -> None:
         """Refuse what this cluster can never give; it would be waited for in silence."""
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-        for name, wanted in (("CPU", self._resources.cpu), ("GPU", self._resources.gpu)):
+        asked, whole = self._resources, self._resources.whole
+        for name, told, wanted in (("CPU", asked.cpu, whole.cpu), ("GPU", asked.gpu, whole.gpu)):
             most = max((node.get(name, 0.0) for node in nodes), default=0.0)
             if wanted > most:
+                amount = told if told == AUTO else f"{told:g}"
                 raise UserError(
-                    f"resources.{name.lower()} is {wanted:g}, but no machine of this Ray cluster "
+                    f"resources.{name.lower()} is {amount}, but no machine of this Ray cluster "
                     f"has more than {most:g}"
                 )
 

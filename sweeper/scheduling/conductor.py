@@ -3,7 +3,7 @@
     next_work    hand a trial to a free worker (`hand_out`)
     started      a worker has it
     heard        a worker reports: write it down, then let the trial go on or end it
-    died         a worker is gone: the trial goes on elsewhere, as `retries` has it
+    died         a worker is gone: the trial goes on elsewhere, as `setbacks` has it
 
 Every change goes to the ledger first, then to MLflow's outbox, then to the listeners. Each can be
 cut off from the next by a kill; the next run makes it good from the ledger.
@@ -11,52 +11,41 @@ cut off from the next by a kill; the next run makes it good from the ledger.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
-from sweeper.causes import NO_PROGRESS, OUT_OF_MEMORY, WORKER_DIED
+from sweeper.causes import WORKER_DIED
 from sweeper.errors import SweeperError
 from sweeper.home import SweepFolder
-from sweeper.protocols import Protocol
+from sweeper.scheduling.alone import Alone
 from sweeper.scheduling.announcer import Announcer
-from sweeper.scheduling.attempts import LOG, machine_of, silent_in
+from sweeper.scheduling.avoided import Nodes
 from sweeper.scheduling.course import Course
+from sweeper.scheduling.devices import Devices
 from sweeper.scheduling.endings import conclude
+from sweeper.scheduling.errands import Errands
 from sweeper.scheduling.events import Listener
 from sweeper.scheduling.failure_counts import FailureCounts
-from sweeper.scheduling.failures import tail
 from sweeper.scheduling.hand_out import HandOut
 from sweeper.scheduling.keeping import Keeping
 from sweeper.scheduling.limiting import Limiting
 from sweeper.scheduling.machines import check_machine
-from sweeper.scheduling.messages import REHEARSAL, Failure, Report, Work
+from sweeper.scheduling.messages import Failure, Report, Work
 from sweeper.scheduling.meter import Meter
 from sweeper.scheduling.moves import Moves
 from sweeper.scheduling.orders import Orders
 from sweeper.scheduling.recorder import Recorder
 from sweeper.scheduling.rehearsal import Rehearsal
-from sweeper.scheduling.retries import Retries, in_words
+from sweeper.scheduling.setbacks import Setbacks
+from sweeper.scheduling.sharing import Sharing
 from sweeper.scheduling.silence import Intervals
 from sweeper.scheduling.steering import Order, Pulse
 from sweeper.search.ledger import Ledger
 from sweeper.sweepfile.model import Sweep
 from sweeper.sweepfile.sections import Limits
-from sweeper.trial import trial_name
-
-_STARVED = "node running low on memory"
-"""What a cluster's memory monitor says of a worker that it killed."""
 
 
 class NothingWorks(SweeperError):  # noqa: N818 - what happened
     """Trial after trial fails for a reason that is not its own."""
-
-
-def _told_of_death(symptom: str, reason: str, hung: str) -> tuple[str, str]:
-    """Symptom and reason of a worker's death, of which Ray gives this reason, and the worker itself
-    another one where it ended for a trial that `hung`."""
-    if hung:
-        return NO_PROGRESS, hung
-    return OUT_OF_MEMORY if _STARVED in reason else symptom, reason
 
 
 class Conductor:
@@ -69,7 +58,8 @@ class Conductor:
         ledger: Ledger,
         recorder: Recorder,
         listener: Listener,
-        machines: Callable[[], int] = lambda: 1,
+        nodes: Nodes = lambda: {"": ""},
+        sharing: Sharing | None = None,
     ) -> None:
         self.sweep = sweep
         self.reports = 0
@@ -78,18 +68,28 @@ class Conductor:
         self._recorder = recorder
         self._announcer = Announcer(sweep, listener)
         self.course = Course(self._announcer)
-        self._trials = HandOut(sweep, folder, ledger, self._announcer)
-        self.meter = Meter(ledger, sweep.resources)
+        self._intervals = Intervals(ledger.trials())
+        self._alone = Alone(ledger, sweep.resources, lambda: self._intervals.longest)
+        self._devices = Devices(ledger.mishaps)
+        self._trials = HandOut(sweep, folder, ledger, self._announcer, self._alone, self._devices)
+        self._sharing = sharing or Sharing(sweep, folder)
+        self.meter = Meter(ledger)
         self._failures = FailureCounts(sweep.limits, ledger.counts()["fail"])
         self.keeping = Keeping(sweep.keep, folder, ledger, recorder, self._trials)
         self._moves = Moves(
-            ledger, recorder, self._announcer, self._trials, self._failures, self.keeping
+            *(ledger, recorder, self._announcer, self._trials, self._failures, self.keeping),
+            self._sharing,
         )
         self._orders = Orders(folder, ledger, self._trials, self._moves)
-        self._retries = Retries(machines)
-        self._intervals = Intervals(ledger.trials())
         measured = any(trial.evaluations for trial in ledger.trials())
-        self._rehearsal = Rehearsal(sweep, folder, opening=not measured)
+        rehearsal = Rehearsal(sweep, folder, opening=not measured)
+        self.setbacks = Setbacks(
+            *(folder, ledger, self._announcer, self._trials, self._moves),
+            *(self._failures, rehearsal, self._devices, nodes),
+        )
+        self._errands = Errands(
+            folder, rehearsal, self._sharing, self.setbacks.retries, self._announcer
+        )
         self._limiting = Limiting(
             *(sweep, folder, ledger, self.course),
             *(self._announcer, self._trials, self._failures, self.meter),
@@ -100,7 +100,7 @@ class Conductor:
     @property
     def finished(self) -> bool:
         """No trial is at work and none will be handed out."""
-        at_work = self._trials.active or self._rehearsal.active
+        at_work = self._trials.active or self._errands.active
         return not at_work and (bool(self.course.halt) or self._trials.over)
 
     @property
@@ -111,24 +111,33 @@ class Conductor:
     def next_work(self) -> Work | None:
         """A trial for a free worker; None while there is none to hand out."""
         self._limiting.check()
-        if self.is_full:
+        if self.is_full or self.setbacks.nowhere:
             return None
-        if self._rehearsal.opening:
-            self._announcer.enter("rehearsing", "data, extractor, one step of the base")
-            return self._rehearsal.next_work()
-        work = self._rehearsal.next_work()
-        work = work or self._trials.next_work(self._retries.rests, int(self._rehearsal.active))
-        return work and replace(work, patience=self._intervals.allowed(self._limiting.limits))
+        work = self._errands.next_work()
+        if work is None and not (self._errands.first or self._sharing.crowds(self._trials.active)):
+            work = self._trials.next_work(self._errands.rests, self._errands.active)
+            work = work or self._errands.next_work()  # for a trial whose shape nobody knows
+        if work is None:
+            return None
+        allowed = self._intervals.allowed(self._limiting.limits)
+        patience = None if self._errands.opening else allowed
+        work = replace(work, patience=patience, given=self._sharing.given(work))
+        return self.setbacks.placed(work)
 
     @property
     def is_full(self) -> bool:
         """Whether no worker is needed beside those that have a trial."""
-        return self.course.stands or not self._trials.has_room(int(self._rehearsal.active))
+        return self.course.stands or not self._trials.has_room(self._errands.active)
+
+    @property
+    def keeps_no_worker(self) -> bool:
+        """Whether one without a trial may hold what another one waits for."""
+        return self._alone.makes_room or self._devices.recent
 
     @property
     def stands_by(self) -> bool:
         """Nothing is at work, nor may be until further notice."""
-        at_work = self._trials.at_work or self._rehearsal.active
+        at_work = self._trials.at_work or self._errands.active
         return not at_work and (self.course.paused or not self.may_work)
 
     @property
@@ -172,13 +181,15 @@ class Conductor:
         self._limiting.check()
 
     def _count(self) -> None:
-        at_work = len(self._trials.running) + len(self._trials.leaving)
-        self.meter.look(at_work, idle=self.stands_by)
+        held = self._sharing.held(self._trials.running | self._trials.leaving)
+        self.meter.look(held, idle=self.stands_by)
 
     # What workers say
 
     def started(self, number: int) -> None:
         """A worker has taken the trial up."""
+        if number < 0:
+            self._errands.started(number)
         trial = self._trials.active.get(number)
         if trial is None:
             return  # it was ended meanwhile
@@ -191,8 +202,8 @@ class Conductor:
 
     def heard(self, number: int, report: Report) -> bool:
         """Take a worker's report. True if the trial must stop there."""
-        if number == REHEARSAL:
-            self._rehearsed(report)
+        if number < 0:
+            self._errands.heard(number, report)
             return True
         if number in self._trials.leaving or number not in self._trials.active:
             self._count()
@@ -204,9 +215,7 @@ class Conductor:
         self.reports += 1
         self._intervals.heard(number)
         self._count()
-        for note in report.notes:
-            self._ledger.noted(number, note)
-            self._announcer.noted(f"trial {trial_name(number)}: {note}")
+        self._moves.note(number, report.notes)
         if report.changed is not None:
             self._ledger.measuring.demand(number, report.changed.protocol)
             self._moves.begin_anew(number, report.changed.reason)
@@ -214,8 +223,12 @@ class Conductor:
         if report.failure is not None:
             self._failed_in_training(number, report.failure)
             return True
+        if report.left:
+            self.setbacks.left(number, report.left)
+            return True
         if report.evaluations:
             self._failures.evaluated()
+            self.setbacks.evaluated(number)
         before = self._ledger.measuring.protocol
         # One write: an evaluation that is in the ledger has its verdict there too.
         with self._ledger.together():
@@ -226,7 +239,8 @@ class Conductor:
             ]
             ended, taken = conclude(self.sweep, self._ledger, number, report)
             self.meter.keep()
-        self._note_protocol(number, before)
+        self._sharing.took(number, report.taken, over=ended is not None)
+        self._moves.measured(number, before)
         for evaluation in fresh:
             self._recorder.evaluated(number, evaluation)
             self._announcer.evaluated(number, evaluation)
@@ -241,71 +255,42 @@ class Conductor:
         if self.course.halt == "at_evaluation":
             self._moves.interrupt(number)
             return True
-        if self._trials.is_surplus(number, int(self._rehearsal.active)):
+        if self._trials.makes_way(number, self._errands.active):
             self._moves.stand_aside(number)
             return True
         return False
 
     def died(self, number: int, reason: str, symptom: str = WORKER_DIED) -> None:
         """The worker of a trial is gone, and with it what the trial had not saved."""
-        if number == REHEARSAL:
-            self._rehearsal.died(reason)
+        if number < 0:
+            self._errands.died(number, reason)
             return
         if number in self._trials.active and self._ledger.ended_by_others(number):
             self._moves.give_up(number)
         self._count()
         self._trials.leaving.discard(number)
-        running, folder = number in self._trials.running, self._folder.trial(number)
-        machine, hung = machine_of(folder), silent_in(folder)
-        if (trial := self._trials.take_back(number)) is None:
-            return
-        if not running:
-            self._failures.false_start(reason)
-            self._trials.first_again(trial)
-            return
-        step, deaths = self._ledger.died(number, machine)
-        symptom, reason = _told_of_death(symptom, reason, hung)
-        verdict = self._retries.died(number, step, deaths, hung=bool(hung))
-        if verdict == "give up":
-            told = in_words(step, deaths, reason)
-            self._moves.fail(number, Failure(symptom, told, tail(folder / LOG) if hung else ""))
-            return
-        self._rehearsal.due |= verdict == "rehearse"
-        self._moves.retry(number, symptom, reason)
+        self.setbacks.died(number, reason, symptom)
 
     def lost_all(self, reason: str) -> None:
         """Every worker is gone at once."""
-        if self._rehearsal.active:
-            self._rehearsal.died(reason)
+        self._errands.lost(reason)
         for number in (*self._trials.active, *self._trials.leaving):
             self.died(number, reason)
 
     def interrupt_all(self) -> None:
         """Interrupt what still runs; it goes on when the sweep is run again."""
         self._count()
-        self._rehearsal.interrupt()
+        self._errands.interrupt()
         for number in tuple(self._trials.active):
             self._moves.interrupt(number)
 
-    def _note_protocol(self, number: int, before: Protocol) -> None:
-        """Tell that another protocol than `before` holds from this trial's evaluation on."""
-        now = self._ledger.measuring.protocol
-        if before and now is not before:
-            self._trials.protocol_changed()
-            self._announcer.protocol_changed(number, before, now)
-
-    def _rehearsed(self, report: Report) -> None:
-        if report.failure is not None:
-            check_machine(report.failure, self._folder.path)
-        if self._rehearsal.opening:
-            self._announcer.enter("searching")
-        self._rehearsal.heard(report)
-        self._retries.rehearsed()
-
     def _failed_in_training(self, number: int, failure: Failure) -> None:
         check_machine(failure, self._folder.path)
-        useless = self._failures.raised(failure)
-        self._moves.fail(number, failure)
+        final = self.setbacks.failed(number, failure)
+        if final is None:
+            return  # it is tried again
+        useless = self._failures.raised(final)
+        self._moves.fail(number, final)
         self._limiting.check()
         if useless and not self.course.halt:  # limits.failed may have said so already
             raise NothingWorks(useless)

@@ -7,7 +7,7 @@
       PhaseChanged                 rehearsing, searching, confirming, paused, draining
       TrialStarted                 also when a trial is resumed or retried
         TrialEvaluated ...
-      TrialEnded                   completed, pruned, failed; interrupted and retrying are not final
+      TrialEnded                   completed, pruned, failed; of the others, it goes on
     SweepEnded
 
 Events are for watching only. Nothing depends on one being seen: the study is the ledger.
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 Phase = Literal[
     "starting", "rehearsing", "searching", "confirming", "paused", "draining", "finishing"
 ]
-Ending = Literal["completed", "pruned", "failed", "interrupted", "retrying"]
+Ending = Literal["completed", "pruned", "failed", "interrupted", "retrying", "moved"]
 SweepState = Literal["finished", "incomplete", "stopped", "cancelled", "interrupted", "failed"]
 
 

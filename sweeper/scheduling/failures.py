@@ -3,6 +3,7 @@
 error            it raised
 out_of_memory    of the machine's memory or of the GPU's
 bucket_away      the bucket that it publishes in does not answer
+device_fault     of CUDA's device, or its context (`devices`)
 unreadable       its data, the extractor's weights, a checkpoint, a file or a package cannot be read
 
 or what is no failure of the trial and stops the sweep:
@@ -19,8 +20,9 @@ import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
-from sweeper.causes import BUCKET_AWAY, ERROR, OUT_OF_MEMORY, UNREADABLE
+from sweeper.causes import BUCKET_AWAY, DEVICE_FAULT, ERROR, OUT_OF_MEMORY, UNREADABLE
 from sweeper.errors import BucketAway, BucketError, SweeperError
+from sweeper.scheduling.devices import is_of_device
 from sweeper.scheduling.messages import Failure
 from sweeper.secrets import redacted
 from trials.errors import CheckpointError, DataError, ExtractorError, encodable, in_one_line
@@ -75,6 +77,8 @@ def _symptom(error: BaseException, folder: Path) -> str:
         word in words for word in _MEMORY_WORDS
     ):
         return OUT_OF_MEMORY
+    if is_of_device(words):
+        return DEVICE_FAULT
     return UNREADABLE if any(isinstance(link, _OUTSIDE) for link in _chain(error)) else ERROR
 
 

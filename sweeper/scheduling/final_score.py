@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
+from importlib import import_module
 from pathlib import Path
 from queue import Empty, Queue
 from typing import cast
@@ -79,7 +80,11 @@ class Scoring:
 
     def run(self, interrupted: Interrupted) -> None:
         """Score the winners that are due. What goes wrong is told in `message`: the sweep
-        is over and has its results, and running it again tries once more."""
+        is over and has its results, and running it again tries once more. MLflow is given the
+        winner's model meanwhile, which takes as long."""
+        best = self._ledger.standings().best
+        if best is not None and self._sweep.keep.generators != "none":
+            self._recorder.winner_is(best.trial)
         for number in self.due():
             if interrupted():
                 return
@@ -101,23 +106,24 @@ class Scoring:
     def _measured(self, number: int, interrupted: Interrupted) -> FinalScore | None:
         resources = self._sweep.resources
         # An actor, for the head says whose those are, and not so of tasks (`cluster_machines`).
-        has = {"num_cpus": resources.cpu, "num_gpus": resources.gpu}
+        has = {"num_cpus": resources.whole.cpu, "num_gpus": resources.whole.gpu}
         scorer = ray.remote(_Scorer).options(**has, max_restarts=1, max_task_retries=1).remote()
         folder = str(self._folder.trial(number))
-        threads = max(1, int(resources.cpu))
-        given = (folder, str(self._cache or ""), threads, self._parts, self._bucket)
+        given = (folder, str(self._cache or ""), resources.threads, self._parts, self._bucket)
         measuring = scorer.measure.remote(*given)
+        # While its process starts: Matplotlib takes a second, for which nothing else need wait.
+        import_module("sweeper.scheduling.conclusion")
         next_word = 0.0
         try:
             while not interrupted():
                 if not ray.wait([measuring], timeout=LOOK_EVERY)[0]:
                     continue
-                count, score = ray.get(next(measuring))
+                far, score = ray.get(next(measuring))
                 if score is not None:
                     return cast("FinalScore", score)
                 if (here := time.monotonic()) >= next_word:
                     next_word = here + TELL_EVERY
-                    said = self._progress(number, count)
+                    said = self._progress(number, far)
                     self._tell(PhaseChanged("finishing", said, time.time()))
             return None
         finally:
@@ -129,9 +135,9 @@ class Scoring:
         """Images that a final score is measured on."""
         return int(default_at(self._sweep.base, "evaluation.final_samples"))
 
-    def _progress(self, number: int, count: int) -> str:
-        images = f"{count:,} of {self._samples:,} images" if count else f"{self._samples:,} images"
-        return f"measuring the winner, trial {trial_name(number)}, on fresh noise: {images}"
+    def _progress(self, number: int, far: str) -> str:
+        said = far or f"{self._samples:,} images"
+        return f"measuring the winner, trial {trial_name(number)}, on fresh noise: {said}"
 
 
 def _changes(trial: Trial, score: FinalScore) -> str:
@@ -145,16 +151,16 @@ def _changes(trial: Trial, score: FinalScore) -> str:
 class _Scorer:
     def measure(
         self, folder: str, cache: str, threads: int, parts: bytes, bucket: str
-    ) -> Iterator[tuple[int, FinalScore | None]]:
-        """How many images there are by now, over and over, and at last the score."""
+    ) -> Iterator[tuple[str, FinalScore | None]]:
+        """How far it is by now, over and over, and at last the score."""
         import torch
 
         from trials.evaluation.final_score import final_score
 
         torch.set_num_threads(threads)
         unpack(parts)
-        counts: Queue[int] = Queue()
-        yield 0, None
+        told: Queue[str] = Queue()
+        yield "", None
         # Ray may have started this process with another umask.
         shared = cache_at(cache)
         with (
@@ -162,8 +168,8 @@ class _Scorer:
             to_be_drawn_from(Path(folder), bucket) as place,
             ThreadPoolExecutor(1) as pool,
         ):
-            scored = pool.submit(final_score, place, cache=shared, drawn=counts.put)
+            scored = pool.submit(final_score, place, cache=shared, tell=told.put)
             while not scored.done():
                 with contextlib.suppress(Empty):
-                    yield counts.get(timeout=LOOK_EVERY), None
-            yield 0, scored.result()
+                    yield told.get(timeout=LOOK_EVERY), None
+            yield "", scored.result()

@@ -6,6 +6,7 @@ not depend on a kill.
 
 How many may be at work the sweep's limits say, and a lease may allow fewer. When it shrinks, the
 latest begun make way at their next evaluation; when it grows, they go on before anything is asked.
+One that is to be alone (`alone`) goes before the others, and none of them beside it before it runs.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from collections.abc import Callable
 
 from sweeper.home import SweepFolder
 from sweeper.scheduling import attempts
+from sweeper.scheduling.alone import Alone
 from sweeper.scheduling.announcer import Announcer
+from sweeper.scheduling.devices import Devices
 from sweeper.scheduling.messages import Work, kept_checkpoint
 from sweeper.scheduling.replicates import Replicates
 from sweeper.search.ledger import Ledger
@@ -28,8 +31,16 @@ class HandOut:
     """The trials of one sweep that are not over."""
 
     def __init__(
-        self, sweep: Sweep, folder: SweepFolder, ledger: Ledger, announcer: Announcer
+        self,
+        sweep: Sweep,
+        folder: SweepFolder,
+        ledger: Ledger,
+        announcer: Announcer,
+        alone: Alone,
+        devices: Devices,
     ) -> None:
+        self.alone = alone
+        self._devices = devices
         self.replicates = Replicates(sweep, ledger, announcer)
         self.active: dict[int, Trial] = {}
         """With a worker, by number."""
@@ -62,23 +73,33 @@ class HandOut:
         there = (*self.active.values(), *self._waiting)
         return [trial.number for trial in there if trial.role != "replicate"]
 
-    def next_work(self, rests: Callable[[int], bool], others: int = 0) -> Work | None:
-        """A trial for a free worker; None while there is none. `rests` says of a number whether its
-        trial is to wait, and `others` is how many workers do something else."""
+    def next_work(self, rests: Callable[[Trial], bool], others: int = 0) -> Work | None:
+        """A trial for a free worker; None while there is none. `rests` says whether a trial is to
+        wait, and `others` is how many workers do something else."""
         ready = [
             trial
             for trial in self._waiting
-            if not (rests(trial.number) or trial.number in self.leaving)
+            if not (
+                rests(trial)
+                or trial.number in self.leaving
+                or (self.alone.waits and trial.number in self.alone)
+            )
         ]
         resting = len(self._waiting) - len(ready)
-        if not self.has_room(resting + others):
+        if self.alone.makes_room or not self.has_room(resting + others):
             return None
+        # One that is to be alone goes before the others.
+        ready.sort(key=lambda trial: trial.number not in self.alone)
         trial = ready[0] if ready else self._ask()
         if trial is None:
             return None
         if ready:
             self._waiting.remove(trial)
+        elif rests(trial):
+            self._waiting.append(trial)
+            return None
         self.active[trial.number] = trial
+        self.alone.handed_out(trial.number)
         return self._work(trial)
 
     def lease(self, parallel: int | None) -> None:
@@ -120,10 +141,16 @@ class HandOut:
         """Whether one more may be at work, beside `others` that are none of the trials."""
         return self.at_work + others < self._allowed
 
-    def is_surplus(self, number: int, others: int) -> bool:
-        """Whether the trial is to make way: the latest begun do."""
+    def makes_way(self, number: int, others: int) -> bool:
+        """Whether the trial is to stand aside: the latest begun where fewer may be at work, those
+        in the way of one that is to be alone, and those on a device that is wrong."""
         room = max(0, self._allowed - len(self.leaving) - others)
-        return number in sorted(self.active)[room:]
+        if number in sorted(self.active)[room:]:
+            return True
+        if not (self.alone.makes_room or self._devices.wrong):
+            return False
+        place = attempts.place_of(self._folder.trial(number))
+        return self.alone.is_in_the_way(number, place) or self._devices.is_wrong(place)
 
     def stand_aside(self, number: int) -> None:
         """The trial makes way, and goes on before later ones do as soon as there is room."""
@@ -132,9 +159,15 @@ class HandOut:
         later = (place for place, one in enumerate(self._waiting) if one.number > number)
         self._waiting.insert(next(later, len(self._waiting)), trial)
 
+    def taken_up(self, number: int) -> None:
+        """A worker has taken the trial up."""
+        self.running.add(number)
+        self.alone.has_its_place(number)
+
     def take_back(self, number: int) -> Trial | None:
         """The trial is with no worker any more; None where it was with none."""
         self.running.discard(number)
+        self.alone.has_its_place(number)
         trial = self.active.pop(number, None)
         if trial is not None:
             attempts.take_back(self._folder.trial(number))
@@ -213,4 +246,5 @@ class HandOut:
             undecided=scheduler.undecided(trial.number),
             protocol=self._ledger.measuring.demanded,
             anew=self._ledger.begins_anew(trial.number),
+            alone=trial.number in self.alone,
         )

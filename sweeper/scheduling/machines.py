@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,8 @@ from sweeper.company import Company
 from sweeper.errors import SweeperError, UserError
 from sweeper.home import SweepFolder, writing
 from sweeper.scheduling.failures import DISK_FULL, NOT_SHARED, DiskFull
-from sweeper.scheduling.messages import Failure
-from sweeper.sweepfile.sections import Resources
+from sweeper.scheduling.messages import Failure, Work
+from sweeper.sweepfile.resources import Given, Resources
 from trials.distributions import OURS, version_of
 from trials.files import atomic_write
 
@@ -137,13 +137,41 @@ def check_machine(failure: Failure, folder: Path) -> None:
         raise NotShared(f"{failure.reason}, then run the sweep again; nothing is lost")
 
 
-def count_machines(resources: Resources) -> int:
-    """How many machines of the cluster there are now on which a trial could run."""
-    nodes = (node for node in ray.nodes() if node["Alive"] and _holds(node["Resources"], resources))
-    return len({node["NodeManagerHostname"] for node in nodes})
+def able_nodes(resources: Resources) -> dict[str, str]:
+    """The machines of the cluster on which a trial could run now: Ray's id → name."""
+    return {
+        node["NodeID"]: node["NodeManagerHostname"]
+        for node in ray.nodes()
+        if node["Alive"] and _holds(node["Resources"], resources)
+    }
 
 
-def _holds(has: Mapping[str, float], wanted: Resources) -> bool:
+def needs(work: Work, resources: Resources) -> dict[str, Any]:
+    """What Ray is to give a worker for this work: what it is `given`, or, where it is to be alone,
+    a whole GPU, and where it has none all CPUs of the largest machine; on none of the machines that
+    it is to `avoid`."""
+    given = {**asdict(work.given), "avoid": work.avoid}
+    if not work.alone:
+        return given
+    if work.given.gpu:
+        return {**given, "gpu": max(1.0, work.given.gpu)}
+    able = able_nodes(resources).keys() - set(work.avoid)
+    most = (node["Resources"]["CPU"] for node in ray.nodes() if node["NodeID"] in able)
+    return {**given, "cpu": max(most, default=work.given.cpu)}
+
+
+def machines_for(resources: Resources) -> list[Given]:
+    """What the machines of the cluster have on which a trial could run."""
+    there = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    return [
+        Given(has.get("CPU", 0.0), has.get("GPU", 0.0), int(has.get("memory", 0)))
+        for has in there
+        if _holds(has, resources)
+    ]
+
+
+def _holds(has: Mapping[str, float], resources: Resources) -> bool:
+    wanted = resources.whole
     return has.get("CPU", 0.0) >= wanted.cpu and has.get("GPU", 0.0) >= wanted.gpu
 
 

@@ -11,10 +11,15 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+from sweeper.sharing.shares import Taken
+from sweeper.sweepfile.resources import Given
 from sweeper.trial import Evaluation, Symptom
 
 REHEARSAL = -1
 """The number of work that is no trial: to train the base configuration for a step (`rehearsal`)."""
+PROBE = -2
+"""The number of work that is no trial: to see what trials of a shape take (`sharing`). A further
+one has the next lower number."""
 KEPT_FOLDER = "kept"
 """In a trial's folder: checkpoints that it keeps for others."""
 
@@ -34,7 +39,9 @@ class Work:
     steps awaits its verdict: the worker reports before it goes on. `room` is what its files pass
     through (`attempts`). `protocol` is that by which it must be measured; any will do where it is
     empty. `anew` says to leave the trial's own checkpoint aside. `patience` is how many seconds it
-    may be silent; None for as long as the worker finds (`silence`).
+    may be silent; None for as long as the worker finds (`silence`). `alone` asks for a device that
+    no other trial has, `avoid` for none of these machines, by Ray's ids of them. `given` is what
+    the worker has of its machine.
     """
 
     number: int
@@ -50,6 +57,9 @@ class Work:
     patience: float | None = None
     bucket: str = ""
     attempt: str = ""
+    alone: bool = False
+    avoid: tuple[str, ...] = ()
+    given: Given = field(default_factory=Given)
 
     def text(self) -> str:
         """As JSON text."""
@@ -60,7 +70,8 @@ class Work:
         """What `text` gave, read back."""
         given = json.loads(text)
         keep = given["keep"] and tuple(given["keep"])
-        return cls(**{**given, "recorded": tuple(given["recorded"]), "keep": keep})
+        tuples = {name: tuple(given[name]) for name in ("recorded", "avoid")}
+        return cls(**{**given, **tuples, "keep": keep, "given": Given(**given["given"])})
 
 
 @dataclass(frozen=True)
@@ -90,6 +101,8 @@ class Report:
 
     `evaluations` are the new ones. `stopped_by` is the symptom for which the training ended itself
     before its last step. `notes` are what a reader should know of how it began, in sentences.
+    `left` says why the training has saved itself between two evaluations, to go on elsewhere.
+    `taken` is what the trial has taken of its machine so far, where somebody wants to know.
     """
 
     evaluations: tuple[Evaluation, ...] = ()
@@ -98,6 +111,8 @@ class Report:
     failure: Failure | None = None
     notes: tuple[str, ...] = ()
     changed: Changed | None = None
+    left: str = ""
+    taken: Taken | None = None
 
     def text(self) -> str:
         """As JSON text."""
@@ -108,6 +123,7 @@ class Report:
         """What `text` gave, read back."""
         given = json.loads(text)
         failure, stopped_by, changed = given["failure"], given["stopped_by"], given["changed"]
+        taken = given["taken"]
         return cls(
             evaluations=tuple(map(Evaluation.from_dict, given["evaluations"])),
             finished=given["finished"],
@@ -115,4 +131,6 @@ class Report:
             failure=Failure(**failure) if failure else None,
             notes=tuple(given["notes"]),
             changed=Changed(**changed) if changed else None,
+            left=given["left"],
+            taken=Taken(**taken) if taken else None,
         )

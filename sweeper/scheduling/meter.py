@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from sweeper.search.ledger import Ledger
 from sweeper.standings.usage import Usage
-from sweeper.sweepfile.sections import Resources
+from sweeper.sweepfile.resources import Given
 
 KEEP_EVERY = 60.0
 """Seconds between two notes in the study where no trial is evaluated meanwhile."""
@@ -16,26 +16,23 @@ KEEP_EVERY = 60.0
 class Meter:
     """Measures for one driver; `used` is of all runs together."""
 
-    def __init__(
-        self, ledger: Ledger, resources: Resources, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, ledger: Ledger, clock: Callable[[], float] = time.monotonic) -> None:
         self.used = ledger.used
         self._ledger = ledger
-        self._resources = resources
         self._clock = clock
         self._looked: float | None = None
         self._kept = clock()
 
-    def look(self, at_work: int, idle: bool) -> None:
-        """Count what has passed since the last look, in which `at_work` trials were at work; it is
-        no time of the sweep's where it was `idle`. The first look counts nothing."""
+    def look(self, held: Given, idle: bool) -> None:
+        """Count what has passed since the last look, in which all trials at work together `held` so
+        much; it is no time of the sweep's where it was `idle`. The first look counts nothing."""
         now = self._clock()
         passed = 0.0 if self._looked is None else now - self._looked
         self._looked = now
         self.used = Usage(
             self.used.seconds + (0.0 if idle else passed),
-            self.used.gpu_seconds + passed * at_work * self._resources.gpu,
-            self.used.cpu_seconds + passed * at_work * self._resources.cpu,
+            self.used.gpu_seconds + passed * held.gpu,
+            self.used.cpu_seconds + passed * held.cpu,
         )
         if now - self._kept >= KEEP_EVERY:
             self.keep()

@@ -27,7 +27,7 @@ from sweeper.letting_go import let_go_afar
 from sweeper.provenance.attempts import FILE as PROVENANCE
 from sweeper.scheduling import attempts
 from sweeper.scheduling.conductor import Conductor
-from sweeper.scheduling.messages import REHEARSAL, Report, Work
+from sweeper.scheduling.messages import Report, Work
 from sweeper.scheduling.recorder import CONFIG_FILE
 from sweeper.search.ledger import Ledger
 
@@ -74,7 +74,7 @@ class Published:
 
     def handed(self, work: Work) -> Work:
         """The work as it goes to a machine that sees no folder of the home."""
-        if work.number == REHEARSAL:
+        if work.number < 0:  # no trial
             return replace(work, bucket=self.address)
         attempts.write_no_log(self._folder.trial(work.number))
         attempt = self._attempts[work.number] = self._next_attempt()
@@ -220,16 +220,16 @@ class PublishingConductor(Conductor):
 
     def heard(self, number: int, report: Report) -> bool:
         failure = report.failure
-        if failure is not None and failure.symptom == BUCKET_AWAY and number != REHEARSAL:
+        if failure is not None and failure.symptom == BUCKET_AWAY and number >= 0:
             self.died(number, failure.reason, BUCKET_AWAY)
             return True
         stops = super().heard(number, report)
-        if number != REHEARSAL:
+        if number >= 0:
             self._published.look(number)
         return stops
 
     def died(self, number: int, reason: str, symptom: str = WORKER_DIED) -> None:
-        if number != REHEARSAL and symptom == WORKER_DIED:
+        if number >= 0 and symptom == WORKER_DIED:
             self._published.look_now(number)
         super().died(number, reason, symptom)
 

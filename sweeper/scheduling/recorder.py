@@ -65,6 +65,7 @@ class Recorder:
         self._symptoms: dict[int, dict[str, Symptom]] = {}
         self._best = sweep_run.BestSoFar(sweep)
         self._winner: Trial | None = None
+        self._modelled: int | None = None
 
     def sweep_started(self, study: str) -> None:
         """The sweep's own run is opened, or reopened."""
@@ -249,8 +250,10 @@ class Recorder:
             self._outbox.trial_ended(number, state)
 
     def winner_is(self, trial: Trial) -> None:
-        """The winner's generator becomes a logged model, its weights an artifact."""
-        folder = self._folder.trial(trial.number)
+        """The winner's generator becomes a logged model, its weights an artifact; once a run."""
+        if trial.number == self._modelled:
+            return
+        self._modelled, folder = trial.number, self._folder.trial(trial.number)
         kept = sorted(folder.glob("generator*"))
         if self._outbox is not None and kept:
             self._outbox.model(trial.number, folder)

@@ -69,6 +69,10 @@ class Retries:
         self._rehearsed[number] = step
         return "rehearse"
 
+    def rest(self, number: int, seconds: float) -> None:
+        """The trial is to wait so long before it goes on."""
+        self._until[number] = self._clock() + seconds
+
     def rehearsed(self) -> None:
         """The base configuration trained without harm: the doubted trials have one more chance."""
         self._doubted.clear()

@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Collection
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,11 +36,13 @@ from sweeper.scheduling.events import (
     SweepStarted,
     SweepState,
 )
+from sweeper.scheduling.eviction import notices_asked_for
 from sweeper.scheduling.final_score import Scoring
-from sweeper.scheduling.machines import Mark, count_machines
+from sweeper.scheduling.machines import Mark, able_nodes, machines_for
 from sweeper.scheduling.published import Published, conductor_with, publishing, taken_in
 from sweeper.scheduling.recorder import Recorder, resolved
 from sweeper.scheduling.requests import Requests
+from sweeper.scheduling.sharing import Sharing
 from sweeper.scheduling.spec_files import going_on, keep_spec, make_way
 from sweeper.scheduling.steering import Steering, by_control_file
 from sweeper.scheduling.trainable import Factory, build_training
@@ -90,14 +93,13 @@ def run(
     the file that the sweep was read from, kept beside it. `adopt` takes the study over where
     another home has driven it so far. `record` says whether MLflow is told, `report` whether what
     has come of it is written (`conclusion`) when no more trials will run. Trials that failed
-    through no fault of their own are tried again, and those that failed by one of the causes
-    `retry_failed` (`sweeper.causes`, those that are `curable`). A sweep that was paused before is
-    told to be, and starts no trials until it is resumed; with `resume` it is now. `accept_protocol`
-    lets the sweep go on where it would be measured by another protocol than so far: what was
-    measured before is compared with nothing that follows. `steering` says what is asked of it while
-    it runs; by default the control file in its folder does. `take_over` ends an earlier driver that
-    has the sweep, frozen or cut off; with `adopt` only its hold of a database. `start` is the
-    command behind it.
+    through no fault of their own are tried again, and those that failed by one of the (curable)
+    `sweeper.causes` in `retry_failed`. A sweep that was paused before is told to be, and starts no
+    trials until it is resumed; with `resume` it is now. `accept_protocol` lets the sweep go on
+    where it would be measured by another protocol than so far: what was measured before is compared
+    with nothing that follows. `steering` says what is asked of it while it runs; by default the
+    control file in its folder does. `take_over` ends an earlier driver that has the sweep, frozen
+    or cut off; with `adopt` only its hold of a database. `start` is the command behind it.
 
     What goes wrong once it runs is an Outcome with state `failed`, and can be resumed.
 
@@ -108,6 +110,7 @@ def run(
         LedgerError: its study is damaged.
         TrackingError: its outbox is damaged, or MLflow's address cannot be used.
     """
+    notices_asked_for()  # what cannot be understood is refused before anything is begun
     folder = home.sweep(sweep.name)
     usable = check_place(folder)
     uri = tracking_uri(home.path, sweep.tracking.uri) if record else None
@@ -161,22 +164,22 @@ class _Run:
         self._lost = False
         self._requests = Requests(steering)
         self._factory = factory or build_training
-        self._recorder = Recorder(
-            sweep,
-            folder,
-            wires.outbox if wires else None,
-            resolved if factory is None else dict,  # a caller's own configs are not ours
-            company,
-        )
+        self._resolve = resolved if factory is None else dict  # a caller's own configs are not ours
+        outbox = wires.outbox if wires else None
+        self._recorder = Recorder(sweep, folder, outbox, self._resolve, company)
 
     def through(self) -> Outcome:
         afar = publishing(self._folder, self._ledger, self._usable)
         with self._requests.listening(), afar as self._published:
             self._begin()
+            resources = self._sweep.resources
             conductor = conductor_with(
                 self._published,
                 *(self._sweep, self._folder, self._ledger, self._recorder, self._tell),
-                machines=lambda: count_machines(self._sweep.resources),
+                nodes=partial(able_nodes, resources),
+                sharing=Sharing(
+                    self._sweep, self._folder, self._resolve, partial(machines_for, resources)
+                ),
             )
             try:
                 state, message = self._drive(conductor)
@@ -219,6 +222,7 @@ class _Run:
             parts=self._company.parts,
             run=self._made_of.digest,
             factory=self._factory,
+            notices=notices_asked_for(),
             look=lambda: self._look(conductor),
             afterwards=scoring.run,
         )

@@ -24,25 +24,35 @@ from typing import Any, Protocol
 import psutil
 import ray
 from ray import tune
+from ray.util.placement_group import NODE_ID_LABEL_KEY
 
-from sweeper.causes import BUCKET_AWAY, OUT_OF_MEMORY
+from sweeper.causes import BUCKET_AWAY, DEVICE_FAULT, OUT_OF_MEMORY
 from sweeper.company import unpack
 from sweeper.errors import BucketError
 from sweeper.privacy import PRIVATE, umask_of
 from sweeper.protocols import alike
 from sweeper.provenance.attempts import attempt_at, note_attempt
 from sweeper.scheduling.attempts import LOG, is_over, taken_up
+from sweeper.scheduling.departure import Departure
 from sweeper.scheduling.failures import NOT_SHARED, explain
 from sweeper.scheduling.kept_checkpoints import begin, keep
 from sweeper.scheduling.machines import Mark
-from sweeper.scheduling.messages import REHEARSAL, Changed, Failure, Report, Work
+from sweeper.scheduling.messages import PROBE, REHEARSAL, Changed, Failure, Report, Work
+from sweeper.scheduling.places import Place
+from sweeper.scheduling.sharing import probe
 from sweeper.scheduling.silence import ended_when_silent, longest_silence
+from sweeper.scheduling.watching import marker
 from sweeper.scheduling.workplace import Workplace, cache_at, workplace_for
+from sweeper.sharing.gauges import Gauge
+from sweeper.sharing.mps import under_mps
 from sweeper.trial import Evaluation, Symptom
-from trials.errors import ConfigError, StaleCheckpointError, TakenOver
+from trials.errors import ConfigError, Left, StaleCheckpointError, TakenOver
 
 REPORT = "sweeper"
 """Key of the report in Tune's result."""
+
+NEEDS = "needs"
+"""Key of what a trial is given, in its config for Tune."""
 
 GROWTH_TO_COLLECT = 64 << 20
 GROWTH_TO_RETIRE = 1 << 30
@@ -52,6 +62,8 @@ if that did not help, before it makes way for a new process (ray#32698)."""
 
 class Training(Protocol):
     """What the worker asks of a training; `trials.trainer.Training` is one."""
+
+    leaves: Callable[[], bool]
 
     @property
     def history(self) -> Sequence[Evaluation]: ...
@@ -74,7 +86,9 @@ class Training(Protocol):
 
     def forget(self) -> None: ...
 
-    def rehearse(self) -> None: ...
+    def rehearse(self, steps: int = 1) -> bool: ...
+
+    def evaluate(self) -> object: ...
 
 
 Factory = Callable[[Mapping[str, Any], Path, Path], Training]
@@ -92,6 +106,16 @@ def build_training(config: Mapping[str, Any], folder: Path, cache: Path) -> Trai
 class Worker(tune.Trainable):  # type: ignore[misc]
     """Runs the trials that the driver hands to one actor."""
 
+    @classmethod
+    def default_resource_request(cls, config: dict[str, Any]) -> tune.PlacementGroupFactory:
+        needs = config[NEEDS]
+        memory = {"memory": needs["memory"]} if needs["memory"] else {}
+        given = [{"CPU": needs["cpu"], "GPU": needs["gpu"], **memory}]
+        if not needs["avoid"]:
+            return tune.PlacementGroupFactory(given)
+        elsewhere = {NODE_ID_LABEL_KEY: f"!in({','.join(needs['avoid'])})"}
+        return tune.PlacementGroupFactory(given, bundle_label_selector=[elsewhere])
+
     def setup(
         self,
         config: dict[str, Any],
@@ -101,14 +125,24 @@ class Worker(tune.Trainable):  # type: ignore[misc]
         threads: int = 1,
         parts: bytes = b"",
         run: str = "",
+        leaving: str = "",
+        gauge: Gauge | None = None,
+        mps: bool = False,
     ) -> None:
         # Ray may have started this process with the umask of another home, or of none.
         os.umask(umask_of(Path(cache).parent) if cache else PRIVATE)
+        self._entered = contextlib.ExitStack()
+        if mps:  # before anything begins to use the GPU
+            self._entered.enter_context(under_mps())
         unpack(parts)
         self._factory = factory
+        self._gauge = gauge
         self._cache = cache_at(cache)
         self._mark = mark
         self._run = run
+        node = ray.get_runtime_context().get_node_id()
+        self._departure = Departure(marker(leaving, node) if leaving else None)
+        self._departure.listen()
         self._training: Training | None = None
         self._place: Workplace | None = None
         self._longest = 0.0
@@ -123,7 +157,7 @@ class Worker(tune.Trainable):  # type: ignore[misc]
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         self._leave()  # before its memory is measured
-        if self._retire or self._is_bloated():
+        if self._retire or self._departure() or self._is_bloated():
             # Tune cannot replace a worker; one that dies here is replaced by the driver, which
             # has not counted the trial as started yet.
             ray.actor.exit_actor()
@@ -136,12 +170,14 @@ class Worker(tune.Trainable):  # type: ignore[misc]
             failure = Failure(NOT_SHARED, fault)
             return {REPORT: Report(finished=True, failure=failure).text()}
         try:
-            place = self._place = self._place or workplace_for(self._work, _node())
+            here = _here()
+            place = self._place = self._place or workplace_for(self._work, here)
             patience = self._work.patience or longest_silence(self._longest)
             with (
-                taken_up(place.room, _node()),
+                taken_up(place.room, here),
                 _logged(place.room / LOG) as log,
                 ended_when_silent(patience, place.room, log, place.say),
+                self._departure.heeded(),
             ):
                 began = time.monotonic()
                 report = self._advance(place)
@@ -156,7 +192,8 @@ class Worker(tune.Trainable):  # type: ignore[misc]
         if isinstance(error, TakenOver) or (place is not None and is_over(place.room)):
             ray.actor.exit_actor()  # whoever goes on with it has the folder now
         failure = explain(error, place.folder if place else Path(self._work.folder))
-        self._retire = failure.symptom == OUT_OF_MEMORY or "CUDA" in failure.reason
+        broken = (OUT_OF_MEMORY, DEVICE_FAULT)
+        self._retire = failure.symptom in broken or "CUDA" in failure.reason
         if place is not None and failure.symptom != BUCKET_AWAY:
             with contextlib.suppress(BucketError, TakenOver, OSError):
                 place.publish()  # its log tells more
@@ -164,6 +201,7 @@ class Worker(tune.Trainable):  # type: ignore[misc]
 
     def cleanup(self) -> None:
         self._leave()
+        self._entered.close()
 
     def _leave(self) -> None:
         self._training = None
@@ -181,16 +219,24 @@ class Worker(tune.Trainable):  # type: ignore[misc]
 
     def _advance(self, place: Workplace) -> Report:
         training, folder = self._training, place.folder
+        if self._work.number == REHEARSAL:
+            return self._rehearse(folder)
+        if reason := self._departure.reason:
+            return Report(left=reason)
         if training is None:
-            if self._work.number == REHEARSAL:
-                return self._rehearse(folder)
+            if self._gauge is not None:
+                self._gauge.start()
             training = self._factory(self._work.config, folder, self._cache)
+            if self._work.number <= PROBE and self._gauge is not None:
+                took = probe(training, self._gauge, self._work.given)
+                return Report(finished=True, taken=took)
             if not alike(training.protocol, self._work.protocol):
                 return Report(changed=Changed(training.protocol))
             try:
                 taken = begin(training, folder, replace(self._work, take_over=place.take_over))
             except StaleCheckpointError as error:
                 return Report(changed=Changed(training.protocol, str(error)))
+            training.leaves = self._departure
             for note in training.notes:
                 print(note)
             self._training = training
@@ -202,7 +248,10 @@ class Worker(tune.Trainable):  # type: ignore[misc]
             ]
             if fresh or training.finished or self._work.undecided:
                 return self._report(training, fresh)
-        evaluation = training.advance()
+        try:
+            evaluation = training.advance()
+        except Left:
+            return Report(left=self._departure.reason)
         keep(training, folder, self._work)
         return self._report(training, [evaluation])
 
@@ -223,7 +272,10 @@ class Worker(tune.Trainable):  # type: ignore[misc]
     def _report(self, training: Training, evaluations: Sequence[Evaluation]) -> Report:
         notes = tuple(training.notes)
         training.notes.clear()
-        return Report(tuple(evaluations), training.finished, training.stopped_by, notes=notes)
+        taken = self._gauge.taken() if self._gauge is not None else None
+        return Report(
+            *(tuple(evaluations), training.finished, training.stopped_by), notes=notes, taken=taken
+        )
 
     def _is_bloated(self) -> bool:
         size = _resident()
@@ -236,6 +288,11 @@ class Worker(tune.Trainable):  # type: ignore[misc]
         return size - self._first_size > GROWTH_TO_RETIRE
 
 
+def _here() -> Place:
+    context = ray.get_runtime_context()
+    return Place.here(context.get_node_id(), context.get_accelerator_ids().get("GPU", ()))
+
+
 @contextlib.contextmanager
 def _logged(path: Path) -> Iterator[int]:
     """What is printed meanwhile goes to the trial's log. Yields its descriptor."""
@@ -245,10 +302,6 @@ def _logged(path: Path) -> Iterator[int]:
         contextlib.redirect_stderr(file),
     ):
         yield file.fileno()
-
-
-def _node() -> str:
-    return str(ray.get_runtime_context().get_node_id())
 
 
 def _resident() -> int:

@@ -8,6 +8,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,15 @@ from sweeper.home import Request
 from sweeper.scheduling.adapters import Abort, NumberedTrials, StopNow, Trials, Verdicts
 from sweeper.scheduling.cluster import Cluster
 from sweeper.scheduling.conductor import Conductor
+from sweeper.scheduling.eviction import Notices
 from sweeper.scheduling.failures import DiskFull, is_disk_full
-from sweeper.scheduling.machines import Mark, check_machines
+from sweeper.scheduling.guards import Guards
+from sweeper.scheduling.machines import Mark, able_nodes, check_machines, needs
 from sweeper.scheduling.requests import Requests
 from sweeper.scheduling.trainable import Factory, Worker
+from sweeper.scheduling.watching import Watching
+from sweeper.sharing.gauges import ProcessGauge
+from sweeper.sharing.mps import under_mps
 from sweeper.sweepfile.model import Sweep
 
 CRASHES = 3
@@ -50,6 +56,7 @@ class Tuning:
         parts: bytes,
         run: str,
         factory: Factory,
+        notices: Notices | None,
         look: Callable[[], None],
         afterwards: Callable[[Callable[[], bool]], None],
     ) -> None:
@@ -66,6 +73,12 @@ class Tuning:
         self._look = look
         self._afterwards = afterwards
         self._next_tick = 0.0
+        setbacks, nodes = conductor.setbacks, partial(able_nodes, sweep.resources)
+        self._guards = Guards(lambda: setbacks.wrong, nodes)
+        self._watching: Watching | None = None
+        if notices is not None:
+            told = (setbacks.notice, setbacks.deaf)
+            self._watching = Watching(notices, mark.text, nodes, *told)
         self._cluster = Cluster(
             sweep.resources, sweep.limits.parallel, self._end_start, requests.listen
         )
@@ -82,7 +95,8 @@ class Tuning:
             return
 
     def _run(self) -> None:
-        with self._cluster:
+        mps = under_mps() if self._sweep.resources.mps else contextlib.nullcontext()
+        with mps, self._cluster, contextlib.closing(self._guards):
             self._requests.listen()
             check_machines(self._mark, self._sweep.resources)
             crashes = 0
@@ -118,7 +132,7 @@ class Tuning:
         return bool(asked.interrupts or asked.terminated or asked.written() == Request.CANCEL)
 
     def _run_tune(self) -> None:
-        limits, resources = self._sweep.limits, self._sweep.resources
+        parallel, resources = self._sweep.limits.parallel, self._sweep.resources
         worker = tune.with_parameters(
             Worker,
             factory=self._factory,
@@ -126,21 +140,25 @@ class Tuning:
             mark=self._mark,
             parts=self._parts,
             run=self._run_record,
-            threads=max(1, int(resources.cpu)),
+            leaving=self._mark.text if self._watching else "",
+            threads=resources.threads,
+            gauge=ProcessGauge() if resources.shares else None,
+            mps=resources.mps,
         )
         verdicts = Verdicts(self._conductor)
-        with _empty(self._scratch), _hushed(), _uncounted(), _pending(limits.parallel):
+        with _empty(self._scratch), _hushed(), _uncounted(), _pending(parallel):
             try:
                 tune.run(
                     worker,
                     name="tune",
                     storage_path=str(self._scratch),
-                    search_alg=NumberedTrials(self._conductor, self._tick),
+                    search_alg=NumberedTrials(
+                        self._conductor, self._tick, lambda work: needs(work, resources)
+                    ),
                     scheduler=verdicts,
                     callbacks=[Trials(self._conductor, verdicts, self._tick)],
                     stop=StopNow(lambda: self.now),
                     num_samples=-1,
-                    resources_per_trial={"cpu": resources.cpu, "gpu": resources.gpu},
                     reuse_actors=True,
                     max_failures=0,  # the conductor hands a trial out again; it knows why it must
                     raise_on_failed_trial=False,
@@ -160,6 +178,9 @@ class Tuning:
             return
         self._next_tick = here + TICK
         self._cluster.check()
+        self._guards.look()
+        if self._watching is not None:
+            self._watching.look()
         self._conductor.look()
         self._look()
 

@@ -9,7 +9,6 @@ one on this machine removes.
 from __future__ import annotations
 
 import os
-import platform
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -23,6 +22,7 @@ from sweeper.bucket.store import Store
 from sweeper.errors import SweeperError
 from sweeper.scheduling import attempts
 from sweeper.scheduling.messages import KEPT_FOLDER, Work
+from sweeper.scheduling.places import Place
 from sweeper.scheduling.silence import SILENT
 from trials.fetching import fetched_folder
 from trials.temporary import remove_leftovers, temporary_for
@@ -50,7 +50,7 @@ class Workplace:
 class ScratchPlace(Workplace):
     """One on a machine that sees no folder of the home."""
 
-    def __init__(self, work: Work, node: str) -> None:
+    def __init__(self, work: Work, place: Place) -> None:
         name = f"{work.number:05d}"
         scratch = _scratch()
         remove_leftovers(scratch, below=False)
@@ -62,16 +62,16 @@ class ScratchPlace(Workplace):
         self._publisher: Publisher | None = None
         try:
             self.folder.mkdir(parents=True)
-            self._take_up(work, node)
+            self._take_up(work, place)
             self.room = attempts.hand_out(self.folder)
         except BaseException:
             self.leave()
             raise
 
-    def _take_up(self, work: Work, node: str) -> None:
+    def _take_up(self, work: Work, place: Place) -> None:
         if work.attempt:
             self._publisher = Publisher(self._store, work.attempt, self.folder, _is_own)
-            self._publisher.take_up({"machine": platform.node(), "node": node})
+            self._publisher.take_up({attempts.PLACE: place.text()})
         if work.take_over is not None:
             self.take_over = self._donated(Store(work.bucket), work.take_over)
 
@@ -132,15 +132,15 @@ def _is_own(name: str) -> bool:
     return not name.startswith(f"{KEPT_FOLDER}/")
 
 
-def workplace_for(work: Work, node: str) -> Workplace:
-    """That of a piece of work, on a machine that Ray knows as `node`.
+def workplace_for(work: Work, place: Place) -> Workplace:
+    """That of a piece of work, for a worker at this place.
 
     Raises:
         BucketError: what was published cannot be had (BucketAway: not now).
         TakenOver: a later attempt has begun.
         OSError: there is no room.
     """
-    return ScratchPlace(work, node) if work.bucket else Workplace(work)
+    return ScratchPlace(work, place) if work.bucket else Workplace(work)
 
 
 def _scratch() -> Path:

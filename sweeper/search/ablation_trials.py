@@ -66,7 +66,7 @@ def seeds_of(sweep: Sweep) -> Sequence[int]:
     return range(first, first + seeds)
 
 
-def budget_of(sweep: Sweep) -> int:
+def count_runs(sweep: Sweep) -> int:
     """How many runs an ablation will have: each possible cell on every seed."""
     return len(design_of(sweep).possible) * len(seeds_of(sweep))
 

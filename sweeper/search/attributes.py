@@ -12,9 +12,13 @@ User attributes of a trial (state, values and intermediate values are Optuna's o
     cell                {label, key}: the cell of an ablation's design
     values, config      searched parameters by path; the whole configuration
     attempts            how often a worker took the trial up
+    given               {cpu, gpu, memory}: the share that its last worker had, where it is `auto`
     notes               sentences for a reader: a checkpoint that was found damaged
     deaths              {count, step, machines}: workers that died under it since it last got
                         further, and how many on which machine
+    alone               true once it ran out of memory: it has a device to itself from then on
+    faults              [[machine, GPU], …]: devices that may be wrong, on each of which it failed
+    wrong_devices       the same: on which nothing is to train any more since this trial
     step:250            {metrics, time, symptoms, notes, evidence, samples, protocol} of the
                         evaluation at step 250, what is empty left out
     protocol            how its distances were measured, where an evaluation does not say otherwise
@@ -63,6 +67,9 @@ STEP = "step:"
 DONOR = "donor:"
 BEFORE = "before:"
 ANEW = "anew"
+ALONE = "alone"
+FAULTS = "faults"
+WRONG = "wrong_devices"
 TRIED = "tried"
 LEARNED = "learned"
 MOVED = (STEP, PROTOCOL, "judged", DONOR)
@@ -132,6 +139,7 @@ def trial_of(entry: FrozenTrial, final: Mapping[str, Any] | None = None) -> Tria
         donors=tuple((step, donor["number"]) for step, donor in donors(attrs).items()),
         final=FinalScore(**final) if final else None,
         notes=tuple(map(encodable, attrs.get("notes", ()))),
+        given=attrs.get("given"),
     )
 
 

@@ -22,7 +22,7 @@ from sweeper.search.stored_trial import StoredTrial, stored
 from sweeper.trial import Trial
 from trials.files import atomic_write
 
-FORMAT = 1
+FORMAT = 2
 
 _TAIL = 4096
 """Bytes before the end of what was read by which a journal is known."""

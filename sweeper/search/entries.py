@@ -18,7 +18,7 @@ from optuna.storages import BaseStorage
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from sweeper.search.attributes import ANEW, BEFORE, MOVED, number_of, translated
+from sweeper.search.attributes import ANEW, BEFORE, FAULTS, MOVED, number_of, translated
 from sweeper.search.foreign import MARK, REFUSED, UNMARKED, is_ours, mark_of
 
 Kind = Literal["latest", "ever", "foreign"]
@@ -131,6 +131,12 @@ class Entries:
         with translated():
             self._storage.set_trial_user_attr(self.get(number)._trial_id, key, value)
 
+    def note(self, number: int, note: str) -> None:
+        """Add a sentence for a reader of one trial, once."""
+        notes = self.get(number).user_attrs.get("notes", [])
+        if note not in notes:
+            self.set(number, "notes", [*notes, note])
+
     def begin_anew(self, number: int) -> None:
         """Put aside what was measured and decided of a trial, for the record alone; its checkpoint
         is left aside until it is evaluated again. What a kill cuts short is done by doing it
@@ -190,9 +196,8 @@ class Entries:
         """A further entry for a trial that is over: all that was measured of it, and no end; with
         the attributes `noted`."""
         failed = self.get(number)
-        attrs = {
-            key: value for key, value in failed.user_attrs.items() if key not in ("end", "deaths")
-        }
+        ended = ("end", "deaths", FAULTS)
+        attrs = {key: value for key, value in failed.user_attrs.items() if key not in ended}
         return self.add(
             {**attrs, **(noted or {}), "number": number},
             params=failed.params,

@@ -13,7 +13,6 @@ from sweeper.causes import says_nothing
 from sweeper.errors import Problem, SpecError, SweeperError
 from sweeper.home import Home
 from sweeper.protocols import Protocol, alike
-from sweeper.search.reader import read_study
 from sweeper.standings import Standings
 from sweeper.sweepfile.load import read_stored
 from sweeper.sweepfile.model import Sweep
@@ -68,6 +67,7 @@ def _read(sweep: Sweep, home: Home, name: str) -> Standings:
         _UnfitError: it may not.
         SweeperError: it is not there, or cannot be read.
     """
+    from sweeper.search.reader import read_study  # imports Optuna
     from trials.config import default_at  # imports torch
 
     if name == sweep.name:

@@ -27,8 +27,10 @@ from optuna.trial import FrozenTrial, TrialState
 from sweeper.home import Home, SweepFolder
 from sweeper.search import attributes
 from sweeper.search.attributes import finite, translated
+from sweeper.search.budget import budget_of
 from sweeper.search.foreign_entry import ForeignEntry
 from sweeper.search.measuring import Measuring
+from sweeper.search.mishaps import Mishaps
 from sweeper.search.opening import Opened, open_study
 from sweeper.search.proposer import Proposer
 from sweeper.search.reader import StudyReader
@@ -37,6 +39,7 @@ from sweeper.search.study_attributes import BUDGET
 from sweeper.search.wishes import Wishes
 from sweeper.standings.usage import Usage
 from sweeper.sweepfile.model import Sweep
+from sweeper.sweepfile.resources import Given
 from sweeper.sweepfile.sections import Limits
 from sweeper.trial import Evaluation, FinalScore, Trial
 
@@ -56,6 +59,7 @@ class Ledger(StudyReader):
         self.owner = opened.owner
         self._proposer = Proposer(sweep, study, storage, self._entries, self.measuring)
         self._steps: dict[int, set[int]] = {}
+        self.mishaps = Mishaps(self._entries, self.together)
         self.wishes = Wishes(sweep, study, self._entries, self.together, self._learn)
 
     @classmethod
@@ -141,31 +145,19 @@ class Ledger(StudyReader):
         told, self._proposer.refused = self._proposer.refused, []
         return told
 
-    def started(self, number: int) -> int:
-        """A worker has taken the trial up. Returns how often that has happened."""
+    def started(self, number: int, given: Given | None = None) -> int:
+        """A worker that was `given` a share has taken the trial up. Returns how often one has."""
         attempts = int(self._entries.get(number).user_attrs.get("attempts", 0)) + 1
         with self.together(waits=False):  # without it the trial is handed out once more, no worse
             self._entries.set(number, "attempts", attempts)
+            if given is not None:
+                self._entries.set(number, "given", asdict(given))
         return attempts
 
     def ended_by_others(self, number: int) -> bool:
         """Whether another program has ended the trial: it is the sweep's no longer."""
         entry = self._entries.get(number)
         return entry.state.is_finished() and "end" not in entry.user_attrs
-
-    def died(self, number: int, machine: str = "") -> tuple[int, dict[str, int]]:
-        """A worker on `machine` has died under the trial. The last step of which something is
-        known, and how many have died since then, by machine."""
-        trial = self._entries.get(number)
-        reached = max(attributes.evaluations(trial.user_attrs), default=0)
-        before = trial.user_attrs.get("deaths", {})
-        known = before.get("machines", {}) if before.get("step") == reached else {}
-        machines = {**known, machine: known.get(machine, 0) + 1}
-        count = sum(machines.values())
-        told = {"count": count, "step": reached, "machines": machines}
-        with self.together():
-            self._entries.set(number, "deaths", told)
-        return reached, machines
 
     def begin_anew(self, number: int) -> None:
         """The trial will be trained from its beginning, as it was asked."""
@@ -181,9 +173,7 @@ class Ledger(StudyReader):
 
     def noted(self, number: int, note: str) -> None:
         """Write down a sentence that a reader of the trial should know, once."""
-        notes = self._entries.get(number).user_attrs.get("notes", [])
-        if note not in notes:
-            self._entries.set(number, "notes", [*notes, note])
+        self._entries.note(number, note)
 
     def report(self, number: int, evaluation: Evaluation) -> bool:
         """Write down an evaluation. False if that step of that trial was known already.
@@ -241,10 +231,9 @@ class Ledger(StudyReader):
     def _tell(self, trial: FrozenTrial, end: Mapping[str, Any]) -> None:
         if end["state"] == "completed":
             self._study.tell(trial.number, list(end["values"]))
-        elif end["state"] == "pruned":
-            self._study.tell(trial.number, state=TrialState.PRUNED)
         else:
-            self._study.tell(trial.number, state=TrialState.FAIL)
+            pruned = end["state"] == "pruned"
+            self._study.tell(trial.number, state=TrialState.PRUNED if pruned else TrialState.FAIL)
 
     def scored(self, number: int, score: FinalScore) -> None:
         """The trial has won, and its generator was measured on fresh noise. It may be over: what
@@ -257,12 +246,7 @@ class Ledger(StudyReader):
     @property
     def budget(self) -> int | None:
         """How many trials there will be before any confirmation; None where that is not known."""
-        if self.sweep.is_ablation:
-            from sweeper.search.ablation_trials import budget_of  # imports SciPy
-
-            return budget_of(self.sweep)
-        count = self._proposer.count
-        return self.sweep.limits.trials if count is None else count
+        return budget_of(self.sweep)
 
     def plan(self) -> int | None:
         """The `budget`, also written down for readers (`planned`)."""

@@ -23,6 +23,7 @@ from sweeper.errors import PartError
 from sweeper.search import attributes
 from sweeper.search.asked import Asked
 from sweeper.search.attributes import TRIED
+from sweeper.search.budget import base_point
 from sweeper.search.distributions import distribution, to_study
 from sweeper.search.enqueued import Unfit, check_honoured, fitting
 from sweeper.search.entries import Entries
@@ -33,7 +34,7 @@ from sweeper.search.repeats import propose_once
 from sweeper.search.sampler import Result, Sampler, Turn, mix
 from sweeper.sweepfile.model import Sweep
 from sweeper.sweepfile.points import next_tried
-from sweeper.sweepfile.space import Draw, apply, base_draw, walk
+from sweeper.sweepfile.space import Draw, apply
 from sweeper.sweepfile.ties import with_ties
 from sweeper.trial import Role, Trial
 
@@ -77,7 +78,7 @@ class Proposer:
                 self._refuse(entry, "an ablation runs the cells of its design, and nothing else")
             return self._ask_cell(own)
         if self._sweep.search.start_with_base and not self._has_base(own):
-            return self._add(*_base_of(self._sweep), "base")
+            return self._add(*base_point(self._sweep), "base")
         self._asked.see(own)
         if (to_try := next_tried(self._sweep, self._asked.tries)) is not None:
             place, given = to_try
@@ -210,16 +211,6 @@ class Proposer:
             _check_point(self._sweep, draw, f"the sampler '{self._sampler.key}' proposes")
         return draw
 
-    @property
-    def count(self) -> int | None:
-        """How many trials the search has by itself; None where it has no end."""
-        return self._sampler.count(self._base_stands_beside()) if self._sampler.ends else None
-
-    def _base_stands_beside(self) -> bool:
-        """Whether the search begins with a base configuration that is no point of its space."""
-        searched = bool(self._sweep.parameters) and self._sweep.search.start_with_base
-        return searched and not _base_of(self._sweep)[1]
-
     def _add(
         self,
         draw: Draw,
@@ -287,17 +278,6 @@ class Proposer:
             fixed=fixed or {},
             protocol=protocol,
         )
-
-
-def _base_of(sweep: Sweep) -> tuple[Draw, Mapping[str, Any]]:
-    """The base configuration, and its values where it is a point of the space."""
-    draw = base_draw(sweep)
-    try:
-        whole = walk(sweep, lambda parameter: draw.values[parameter.path])
-    except KeyError:
-        # Some value of the base lies outside the space: the trial stands beside it.
-        return Draw({}, draw.config), {}
-    return Draw(whole.values, draw.config), whole.values
 
 
 def _check_point(sweep: Sweep, draw: object, told: str) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import TYPE_CHECKING
 
 import optuna
 from optuna.storages import BaseStorage
 
-from sweeper.ablation.search_statistics import Importance
 from sweeper.home import SweepFolder
 from sweeper.protocols import measured_in, present
 from sweeper.search import attributes
@@ -16,7 +16,6 @@ from sweeper.search.each_once import EachOnce
 from sweeper.search.entries import Entries
 from sweeper.search.foreign import foreign_entry
 from sweeper.search.foreign_entry import ForeignEntry
-from sweeper.search.importances import Method, importances_of
 from sweeper.search.learned import in_words
 from sweeper.search.lineage import Segment, lineage_of
 from sweeper.search.owner import refuse_strangers, refuse_without_study
@@ -27,6 +26,10 @@ from sweeper.standings.following import following
 from sweeper.standings.usage import Usage
 from sweeper.sweepfile.model import Sweep
 from sweeper.trial import Trial
+
+if TYPE_CHECKING:
+    from sweeper.ablation.search_statistics import Importance
+    from sweeper.search.importances import Method
 
 
 class StudyReader:
@@ -111,6 +114,8 @@ class StudyReader:
 
     def importances(self, method: Method = "ped_anova") -> dict[str, Importance]:
         """Importance of each searched parameter for the first objective (`importances_of`)."""
+        from sweeper.search.importances import importances_of  # imports SciPy
+
         stored = self._study.user_attrs.get(attributes.PROTOCOL)
         protocol = present(stored, attributes.measured(self._entries.all()))
         return importances_of(self.sweep, self._study, protocol, method)

@@ -39,6 +39,9 @@ class StoppingRule(Part):
     folders = ("sweeper.search.stopping",)
     Config = RuleConfig
 
+    copies: ClassVar[bool] = False
+    """Whether trials go on from others' checkpoints, which are those that were measured."""
+
     decides: ClassVar[bool] = True
     """Whether it ever stops a trial."""
 

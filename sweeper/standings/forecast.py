@@ -19,6 +19,7 @@ from typing import Any
 
 from sweeper.standings.progress import budget_of
 from sweeper.standings.standings import Standings
+from sweeper.sweepfile.resources import Given
 from sweeper.trial import Trial
 from sweeper.wording import duration
 
@@ -50,6 +51,8 @@ class Forecast:
     gpu_hours: Amount | None = None
     cpu_hours: Amount | None = None
     reason: str = ""
+    each: Given | None = None
+    """What one trial is given, on average where it is a share that follows from what it takes."""
 
     def in_words(self) -> str:
         """`about 3 h 20 min more (2 h 50 min to 4 h), 6.7 GPU hours, 13 CPU hours`; the reason
@@ -86,14 +89,33 @@ def forecast_of(standings: Standings) -> Forecast:
     more = max(0, sweep.replicates - sum(trial.over for trial in replicates))
     parts = [_to_come(search, left, rates, whole), _to_come(replicates, more, rates, whole)]
     amount = Amount(*(sum(values) for values in zip(*map(_values, parts), strict=True)))
-    at_once = max(1, min(sweep.limits.parallel, left + more))
+    at_once = max(1, min(_parallel(standings), left + more))
+    each = _each(standings)
     return Forecast(
         left,
         more,
         amount.times(1 / at_once),
-        amount.times(sweep.resources.gpu / 3600),
-        amount.times(sweep.resources.cpu / 3600),
+        amount.times(each.gpu / 3600),
+        amount.times(each.cpu / 3600),
+        each=each,
     )
+
+
+def _parallel(standings: Standings) -> int:
+    """How many trials run at the same time: as many as the file says, or where they share machines
+    as they fit, as many as now."""
+    parallel = standings.sweep.limits.parallel
+    now = sum(trial.state == "running" for trial in standings.trials)
+    return min(now, parallel) if now and standings.sweep.resources.shares else parallel
+
+
+def _each(standings: Standings) -> Given:
+    """What one trial is given: as the file says, or as those were on average that have a share."""
+    shares = [trial.given for trial in standings.trials if trial.given is not None]
+    if not shares or not standings.sweep.resources.shares:
+        return standings.sweep.resources.whole
+    cpu, gpu = (fmean(share[name] for share in shares) for name in ("cpu", "gpu"))
+    return Given(cpu, gpu)
 
 
 def _to_come(

@@ -12,6 +12,7 @@ from typing import Any
 from sweeper.sweepfile.document import Document, Path, keys_of, one_of, shown
 from sweeper.sweepfile.domains import Parameter, Range, Toggle, Values
 from sweeper.sweepfile.model import Sweep
+from sweeper.sweepfile.rules import check_lag
 from sweeper.sweepfile.sections import ON_TOP, Goal, Objective
 from sweeper.sweepfile.space import apply, walk
 from sweeper.sweepfile.ties import with_ties
@@ -39,8 +40,10 @@ def check_against_trainer(
     document: Document,
     base: Mapping[str, Any],
     parameters: Sequence[Parameter],
+    scheduler: Any = None,
 ) -> None:
-    """Report what is wrong with the base, with any value of a parameter, and with combinations."""
+    """Report what is wrong with the base, with any value of a parameter, with combinations, and
+    with the base under this scheduler."""
     problems = problems_of(base)
     for problem in problems:
         _report(document, _in_base(document, problem.path), problem)
@@ -50,6 +53,7 @@ def check_against_trainer(
     if not document.problems:
         checker.check_toggles()
         checker.check_combinations()
+        check_lag(document, base, scheduler)
 
 
 class _Checker:

@@ -29,7 +29,8 @@ from sweeper.sweepfile.order import follows_conditions, in_order
 from sweeper.sweepfile.overrides import lay_over
 from sweeper.sweepfile.parameters import add_own_conditions, read_parameters
 from sweeper.sweepfile.rules import check_resources, check_secrets, check_sections, check_together
-from sweeper.sweepfile.sections import CHOICES, KEYS, SECTIONS, Objective, Section
+from sweeper.sweepfile.section import Section
+from sweeper.sweepfile.sections import CHOICES, KEYS, SECTIONS, Objective
 from trials.by_name import ByName
 from trials.distributions import canonical
 from trials.part import PartConfig, use
@@ -179,7 +180,7 @@ def _assemble(document: Document, *, checked: bool) -> Sweep | None:
             settle_objective,
         )
 
-        check_against_trainer(document, base, ordered)
+        check_against_trainer(document, base, ordered, sections["scheduler"])
         if objective is not None:
             objective = settle_objective(document, base, objective)
         if not document.problems and objective is not None:

@@ -13,13 +13,13 @@ from typing import Any
 
 from sweeper.parts import DesignConfig, RuleConfig, SamplerConfig
 from sweeper.sweepfile.domains import Parameter
+from sweeper.sweepfile.resources import Resources
+from sweeper.sweepfile.section import Section
 from sweeper.sweepfile.sections import (
     CHOICES,
     Keep,
     Limits,
     Objective,
-    Resources,
-    Section,
     Seeds,
     Tracking,
 )

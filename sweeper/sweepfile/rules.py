@@ -11,7 +11,8 @@ from sweeper.parts import DesignConfig, base_of
 from sweeper.secrets import secrets_in
 from sweeper.sweepfile.document import Document, one_of
 from sweeper.sweepfile.domains import Parameter, Range
-from sweeper.sweepfile.sections import Objective, Resources
+from sweeper.sweepfile.resources import Resources
+from sweeper.sweepfile.sections import Objective
 
 _COPIED = "in an address, which would be copied into logs and records"
 _CREDENTIALS = (
@@ -32,11 +33,34 @@ def check_sections(document: Document, sections: Mapping[str, Any]) -> None:
 
 def check_resources(document: Document, resources: Resources | None) -> None:
     """What is asked for and would not be used. A sweep that was stored with it can be listed."""
-    if resources is not None and resources.gpu > 1:
+    if resources is None:
+        return
+    if resources.whole.gpu > 1:
         document.add(
             ("resources", "gpu"),
             f"{resources.gpu:g} is too many: a training uses one GPU, and the others would idle",
             "1, or a share of one GPU; `limits.parallel` trains several trials at a time",
+        )
+    if resources.mps and resources.gpu in (0, 1):
+        has = "have a GPU each" if resources.gpu else "use no GPU"
+        document.add(
+            ("resources", "mps"),
+            f"would do nothing: trials {has} here",
+            "`gpu: auto`, or a share of a GPU such as `gpu: 0.5`",
+        )
+
+
+def check_lag(document: Document, base: Mapping[str, Any], scheduler: Any) -> None:
+    """A checkpoint that others go on from is one that was measured."""
+    from trials.config import default_at  # imports torch
+
+    # One that cannot be read is reported where it stands.
+    if scheduler is not None and scheduler.part.copies and default_at(base, "evaluation.lag"):
+        document.add(
+            ("base", "evaluation", "lag"),
+            f"{scheduler.name} copies weights as they were measured, and with a lag they have"
+            " trained on by then",
+            "0",
         )
 
 

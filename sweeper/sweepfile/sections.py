@@ -6,22 +6,17 @@ import re
 from functools import partial
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import BeforeValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from sweeper.parts import base_of
+from sweeper.sweepfile.resources import Resources
+from sweeper.sweepfile.section import Section
 from trials.by_name import ByName
 from trials.problems import nearest
-from trials.settings import Settings
 from trials.validation import PROBLEM, short
 
 Goal = Literal["minimize", "maximize"]
-
-
-class Section(Settings):
-    """One mapping of the file."""
-
-    model_config = ConfigDict(use_attribute_docstrings=True, allow_inf_nan=False)
 
 
 class Objective(Section):
@@ -87,15 +82,6 @@ class Limits(Section):
     """Seconds without an evaluation after which a trial hangs: its process is ended, its log says
     where each thread stood, and it goes on from its checkpoint once. By default twenty times what
     an evaluation of the sweep took, and ten minutes at least."""
-
-
-class Resources(Section):
-    """What one trial is given."""
-
-    cpu: float = Field(default=1, ge=0)
-    """CPU cores; a share of one lets several trials take turns on it."""
-    gpu: float = Field(default=0, ge=0)
-    """At most 1, for a training uses one GPU; 0.5 lets two trials share it."""
 
 
 class Tracking(Section):

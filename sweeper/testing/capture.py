@@ -4,10 +4,11 @@ A capture takes down the operations of one step, with the addresses of their ten
 that stand beside them; a replay does these again, and runs no Python. So a step may be captured if
 
     it reads nothing on the host, and makes no tensor of what the host has
-    it does the same operations each time, on the same shapes, beside the same numbers
+    it does the same operations each time, on the same shapes, beside the same numbers, but for what
+        goes through `game.host`
     it draws from the streams that a graph is told of: the game's, and torch's own
     what it remembers stays where it is in memory, for that is where a replay writes
-    nothing that it remembers is the host's, which a replay would not count on
+    what the host remembers it counts through `game.host` too
 
 `refusals` plays a few rounds and says, in sentences, where one of these does not hold.
 """
@@ -22,10 +23,14 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from sweeper.testing.host_reads import HostReads
+from trials.engine.host import NotedHost
 from trials.engine.loop import Loop
 
 WARM_UP = 2
 """Rounds before any is looked at: moments, caches and sums are there afterwards."""
+
+PATTERNS = 8
+"""Rounds until one has been played that the host decided as it decides the next."""
 
 
 def refusals(loop: Loop) -> list[str]:
@@ -37,20 +42,31 @@ def refusals(loop: Loop) -> list[str]:
     game = loop.game
     batch = game.real_batch()
     game.real_batch = lambda: batch  # type: ignore[method-assign]
-    for _ in range(WARM_UP):
-        _play(loop)
+    noted: list[NotedHost] = []
+    while (host := _alike(noted)) is None:
+        if len(noted) == PATTERNS:
+            return [f"the host decides otherwise in each of {PATTERNS} rounds"]
+        noted.append(NotedHost())
+        with game.hosted_by(noted[-1]):
+            _play(loop)
+    host.write(game.device)
     streams = (game.streams.noise, game.streams.augmentation, torch.default_generator)
     known = {stream.initial_seed() for stream in streams}
     before = dict(_memory(game.hooks.state()))
     with HostReads() as reads:
         rounds = []
         for _ in range(2):
-            with _Operations(known) as seen:
+            with game.hosted_by(host), host.capturing(), _Operations(known) as seen:
                 _play(loop)
             rounds.append(seen)
     told = [*reads.places, *rounds[0].strange, *_unlike(rounds[0].done, rounds[1].done)]
     told += _moved(before, dict(_memory(game.hooks.state())))
     return list(dict.fromkeys(told))
+
+
+def _alike(noted: list[NotedHost]) -> NotedHost | None:
+    """A round in which the host decided as it would now."""
+    return next((host for host in noted if host.holds()), None) if len(noted) >= WARM_UP else None
 
 
 def _play(loop: Loop) -> None:

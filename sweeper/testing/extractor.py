@@ -16,8 +16,12 @@ from torch import Tensor
 from sweeper.testing.promises import Broken, promise, require
 from trials.errors import ExtractorError
 from trials.metrics.extractor import Extractor, build_extractor, decided, quantise
+from trials.metrics.seeing import ExtractorPrecision, Lens
 
 ITEMS = 5
+
+NEAR = 0.1
+"""Of the spread of features between images: what half the bits may add."""
 
 
 class Data(NamedTuple):
@@ -81,6 +85,24 @@ def names_its_weights_and_its_resizing(extractor: type[Extractor], folder: Path)
         named = len(network.fingerprint) == 64 or network.fingerprint == network.key
         require(named, "its `fingerprint` is neither a sha256 nor its key")
         require(network.resize, "does not say how it resizes")
+
+
+@promise("extractor")
+def looks_in_half_the_bits(extractor: type[Extractor], folder: Path) -> None:
+    """Through `evaluation.extractor_precision` its features are near those of float32: as far apart
+    as 8 bits make them, next to how far apart they are between images."""
+    half = ExtractorPrecision(dtype="bfloat16", channels_last=True)
+    for network, items in _built(extractor, folder):
+        if items.ndim != 4:
+            continue  # points are not looked at
+        exact = network(items)
+        seen = Lens(network, half, torch.device("cpu"))(items)
+        for name, value, truth in zip(("features", "logits"), seen, exact, strict=True):
+            if value is None or truth is None:
+                continue
+            require(value.dtype == torch.float32, f"gives {name} of {value.dtype}")
+            apart = float((value - truth).norm() / (truth - truth.mean(dim=0)).norm())
+            require(apart < NEAR, f"its {name} are {apart:.2f} of their spread away in bfloat16")
 
 
 @promise("extractor")

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from sweeper.testing.every_part import settings
-from sweeper.testing.promises import promise, require
+from sweeper.testing.promises import Broken, promise, require
+from sweeper.testing.tape import taken_down
 from trials.optimization.optimizer import Optimizer
 
 START = (1.0, -2.0, 0.5, 3.0)
@@ -61,6 +62,24 @@ def follows_the_rate_that_it_is_given(optimizer: type[Optimizer], folder: Path) 
         group["lr"] = 0.0
     _descend(point, optimiser, 2)
     require(torch.equal(point, before), "moves at a learning rate of 0")
+
+
+@promise("optimizer")
+def says_whether_a_step_of_it_can_be_captured(optimizer: type[Optimizer], folder: Path) -> None:
+    """A CUDA graph could repeat its step, or `not_capturable` says why not."""
+    if optimizer.not_capturable:
+        return
+    point, optimiser = _begun(optimizer, folder)
+    _descend(point, optimiser, 4)
+    repeated, again = _begun(optimizer, folder)
+    _descend(repeated, again, 2)  # its memory is there afterwards
+    try:
+        taken_down(lambda: _descend(repeated, again, 1))()
+    except RuntimeError as error:
+        raise Broken(
+            f"no graph could repeat its step ({error}): say so in `not_capturable`"
+        ) from error
+    require(torch.equal(repeated, point), "goes elsewhere when a graph repeats its step")
 
 
 def _begun(optimizer: type[Optimizer], folder: Path) -> tuple[nn.Parameter, torch.optim.Optimizer]:

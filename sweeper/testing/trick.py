@@ -7,7 +7,7 @@ import functools
 import inspect
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -24,8 +24,10 @@ from sweeper.testing.small import (
     trained,
     with_trick,
 )
+from sweeper.testing.tape import on_tape
 from trials import catalogue
 from trials.config import TrialConfig, load_config, problems_of
+from trials.engine.graphs import WARM_UP
 from trials.game import Game, Trial
 from trials.presets import merge
 from trials.trainer import Training
@@ -113,6 +115,9 @@ def trains_and_resumes_in_half_the_bits(trick: type[Trick], folder: Path) -> Non
     require(not differ(tensors_of(whole), tensors_of(resumed)), "it resumes to other weights")
 
 
+LONG = {"steps": 60, "evaluation": {"every": 60}}
+
+
 @promise("trick")
 def says_whether_a_step_with_it_can_be_captured(trick: type[Trick], folder: Path) -> None:
     """A CUDA graph could repeat a step with it, for each of its knobs, or it says why not."""
@@ -128,7 +133,9 @@ def says_whether_a_step_with_it_can_be_captured(trick: type[Trick], folder: Path
     for knob in trick.Config.model_fields:
         variants += [after for _, after in itertools.islice(turns(trick.Config, knob, stands), 1)]
     for knobs in variants:
-        found = refusals(loop_of(surroundings(knobs)))
+        # What cannot be captured shows in a short training, where the host decides more often.
+        length: dict[str, Any] = {} if trick.not_capturable else LONG
+        found = refusals(loop_of(merge(surroundings(knobs), length)))
         if trick.not_capturable and found:
             return
         require(
@@ -137,6 +144,23 @@ def says_whether_a_step_with_it_can_be_captured(trick: type[Trick], folder: Path
             f" `not_capturable`: {'; '.join(found)}",
         )
     require(not trick.not_capturable, "it can be captured after all: `not_capturable` is wrong")
+    _repeats_to_the_same_bits(merge(surroundings({}), LONG))
+
+
+def _repeats_to_the_same_bits(mapping: Mapping[str, Any]) -> None:
+    """Rounds that are captured and repeated leave what rounds leave that are played as written."""
+    left = []
+    with on_tape():
+        for graphs in (False, True):
+            loop = loop_of(merge(mapping, {"graphs": graphs}))
+            loop.run_to(WARM_UP + 2)
+            left.append((tensors_of(loop), losses_of(loop)))
+    (tensors, losses), (repeated, repeated_losses) = left
+    require(
+        not differ(tensors, repeated) and losses == repeated_losses,
+        "a step that is repeated as a graph leaves other weights, samples or losses: what changes"
+        " from step to step goes through `game.host`, or stays where it is in memory",
+    )
 
 
 @promise("trick")

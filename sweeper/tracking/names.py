@@ -42,7 +42,7 @@ NOTE_TAG = "mlflow.note.content"
 TABLES_TAG = "mlflow.loggedArtifacts"
 USER_TAG = "mlflow.user"
 
-TrialEnding = Literal["completed", "pruned", "failed", "interrupted", "retrying"]
+TrialEnding = Literal["completed", "pruned", "failed", "interrupted", "retrying", "moved"]
 SweepEnding = Literal["finished", "incomplete", "stopped", "cancelled", "interrupted", "failed"]
 
 STATUS = {
@@ -55,6 +55,7 @@ STATUS = {
     "failed": "FAILED",
     "interrupted": "KILLED",
     "retrying": "KILLED",
+    "moved": "KILLED",
     "cancelled": "KILLED",
 }
 """The driver's word → MLflow's run status."""

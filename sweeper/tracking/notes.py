@@ -20,6 +20,7 @@ _OUTCOME = {
     "failed": "failed",
     "interrupted": "was interrupted and can go on",
     "retrying": "will be tried again",
+    "moved": "moves to another machine",
 }
 
 

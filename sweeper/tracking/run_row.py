@@ -1,7 +1,7 @@
 """How what is said about a run becomes the row that the outbox keeps of it. Pure functions.
 
     waiting for its start ──start──▶ running ──end──▶ completed, pruned, failed   (final)
-                                      ▲    └──end──▶ interrupted, retrying ◀──reopen── any
+                                      ▲    └──end──▶ interrupted, retrying, moved ◀──reopen── any
                                       └──start───────┘
 
 A fact may be said twice and a start may come after its end: the row is the same in the end.

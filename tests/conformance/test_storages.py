@@ -232,11 +232,14 @@ def test_a_trial_that_was_interrupted_is_taken_up_with_what_is_known_of_it(place
 def test_deaths_are_counted_anew_when_a_trial_got_further_in_between(place: Place) -> None:
     ledger = place.open(SWEEP)
     number = ask(ledger).number
-    assert ledger.died(number, "a") == (0, {"a": 1})
+    assert ledger.mishaps.died(number, "a") == (0, {"a": 1})
     ledger = place.open(SWEEP)
-    assert ledger.died(number, "b") == (0, {"a": 1, "b": 1})
+    assert ledger.mishaps.died(number, "b") == (0, {"a": 1, "b": 1})
     ledger.report(number, measured(10, 1.0))
-    assert [place.open(SWEEP).died(number, "a") for _ in (1, 2)] == [(10, {"a": 1}), (10, {"a": 2})]
+    assert [place.open(SWEEP).mishaps.died(number, "a") for _ in (1, 2)] == [
+        (10, {"a": 1}),
+        (10, {"a": 2}),
+    ]
 
 
 def test_trials_that_failed_are_tried_again_under_their_numbers(place: Place) -> None:
@@ -612,7 +615,7 @@ def test_what_a_driver_writes_that_was_superseded_never_comes_into_the_study(pla
         old.ask,
         lambda: old.ask_replicate(0, 3),
         lambda: old.started(0),
-        lambda: old.died(0),
+        lambda: old.mishaps.died(0),
         lambda: old.report(0, measured(10, 1.0)),
         lambda: old.complete(0, [1.0]),
         lambda: old.fail(0, "error", "no"),

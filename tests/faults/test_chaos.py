@@ -21,7 +21,7 @@ KIND = "search"
 
 @pytest.fixture(scope="module")
 def chaos(tmp_path_factory: pytest.TempPathFactory) -> Chaos:
-    return Chaos(tmp_path_factory.mktemp("chaos"), random.Random(5), postgres="")
+    return Chaos(tmp_path_factory.mktemp("chaos"), random.Random(5), postgres="", trials=8)
 
 
 @pytest.mark.slow

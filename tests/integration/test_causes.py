@@ -93,6 +93,11 @@ class Blind(Training):
         raise DataError("there are no pictures any more")
 
 
+class Broken(Training):
+    def advance(self) -> Evaluation:
+        raise RuntimeError("CUDA error: uncorrectable ECC error encountered")
+
+
 class Dying(Training):
     def advance(self) -> Evaluation:
         os.kill(os.getpid(), signal.SIGKILL)
@@ -130,6 +135,7 @@ class Asking(Steering):
 OWN: Mapping[str, tuple[type[Training], Mapping[str, Any]]] = {
     "worker_died": (Dying, {}),
     "no_progress": (Hanging, {}),
+    "device_fault": (Broken, {}),
     "unreadable": (Blind, {}),
     "stopped_by_hand": (Lingering, {}),
     "none": (Training, {}),
@@ -142,6 +148,7 @@ TROUBLES = (
     *(
         "worker_died",
         "no_progress",
+        "device_fault",
         "unreadable",
         "stopped_by_hand",
         "none",
@@ -179,10 +186,13 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
 
 @pytest.fixture(scope="module")
 def swept(home: Home) -> SweepResult:
-    with mock.patch("sweeper.scheduling.steering.Steering", Asking):
+    with (
+        mock.patch("sweeper.scheduling.steering.Steering", Asking),
+        mock.patch("sweeper.scheduling.setbacks.REST", 0.1),
+    ):
         result = run_sweep(SWEEP, home=home.path, factory=troubled)
     assert (result.state, result.exit_code) == ("incomplete", 1)
-    assert "3 trials came to nothing" in result.message
+    assert "4 trials came to nothing" in result.message
     assert [trial.values["trouble"] for trial in result.trials] == list(TROUBLES)
     return result
 

@@ -24,7 +24,7 @@ from sweeper.scheduling import cluster
 from sweeper.scheduling.cluster import Cluster
 from sweeper.scheduling.machines import Mark
 from sweeper.search.looking import sweep_of
-from sweeper.sweepfile.sections import Resources
+from sweeper.sweepfile.resources import Resources
 from tests.integration.raylets import ENVIRONMENT, Machine, end, raylets, wait
 from tests.integration.test_end_to_end import SWEEP
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import platform
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,7 +18,7 @@ import ray
 
 from sweeper.errors import SpecConflict, Superseded, SweepBusy, UserError
 from sweeper.home import Home, Request
-from sweeper.scheduling import attempts
+from sweeper.scheduling import attempts, setbacks
 from sweeper.scheduling.cluster import ENVIRONMENT, OBJECT_STORE
 from sweeper.scheduling.events import (
     Event,
@@ -35,7 +36,8 @@ from sweeper.search.stopping.asha import Asha
 from sweeper.search.stopping.pbt import PopulationBased
 from sweeper.sweepfile.domains import Parameter, Range, Values
 from sweeper.sweepfile.model import Sweep
-from sweeper.sweepfile.sections import Limits, Resources, Seeds
+from sweeper.sweepfile.resources import Resources
+from sweeper.sweepfile.sections import Limits, Seeds
 from sweeper.sweepfile.space import Draw, walk
 from sweeper.trial import Trial
 from tests.fakes import fake
@@ -54,6 +56,7 @@ def cluster() -> Iterator[None]:
     os.environ.update(ENVIRONMENT)
     ray.init(
         num_cpus=2,
+        num_gpus=2,  # that there are none, no fake finds out
         include_dashboard=False,
         log_to_driver=False,
         logging_level=logging.ERROR,
@@ -219,8 +222,66 @@ def test_what_goes_wrong_in_a_training_is_recorded_and_the_sweep_goes_on(home):
     folder = home.sweep("probe").trial(found["die once"].number)
     assert (folder / "restored").read_text() == "1\n"
     assert steps_heard(events)[found["die once"].number] == [1, 2, 3, 4]
+    assert found["memory"].attempts == 2
+    assert "out of memory again, alone on " in found["memory"].reason
+    assert found["memory"].number not in beside(events)
     assert found["nan"].objective is None
     assert found["nan"].curve("fid").keys() == {1}
+
+
+def beside(events: list[Event]) -> set[int]:
+    """The trials that others trained beside while they were tried a second time."""
+    found, alone = set(), set()
+    for event in events:
+        if isinstance(event, TrialStarted) and event.attempt == 2:
+            alone.add(event.number)
+        elif isinstance(event, TrialEnded):
+            alone.discard(event.number)
+        elif isinstance(event, TrialEvaluated):
+            found |= alone - {event.number}
+    return found
+
+
+@pytest.mark.slow
+def test_a_trial_goes_on_alone_or_elsewhere_from_where_it_was(home):
+    kinds = ("none", "memory once", "leave once")
+    spec = sweep(Parameter("trouble", Values(kinds)), trials=None, search={"sampler": "grid"})
+    outcome, events = go(spec, home)
+    assert outcome.state == "finished"
+    straight, *disturbed = (one.curve("fid") for one in outcome.records)
+    assert disturbed == [straight] * 2
+    found = {one.values["trouble"]: one for one in outcome.records}
+    ended = [one for one in events if isinstance(one, TrialEnded) and one.trial is None]
+    assert {
+        one.number: (one.state, one.symptom) for one in ended if one.state != "interrupted"
+    } == {
+        found["memory once"].number: ("retrying", "out_of_memory"),
+        found["leave once"].number: ("moved", None),
+    }
+    for kind in kinds[1:]:
+        folder = home.sweep("probe").trial(found[kind].number)
+        assert (folder / "restored").read_text().startswith("1\n")
+        assert found[kind].attempts >= 2
+    assert found["memory once"].number not in beside(events)
+
+
+@pytest.mark.slow
+def test_a_gpu_that_is_wrong_is_guarded_and_no_trial_is_lost_by_it(home, monkeypatch):
+    monkeypatch.setattr(setbacks, "REST", 4.0)
+    base = {"trouble": "GPU 0", "seconds": 0.5}
+    spec = sweep(X, trials=5, base=base, resources=Resources(cpu=1, gpu=1))
+    outcome, events = go(spec, home)
+    assert outcome.state == "finished"
+    assert [one.state for one in outcome.records] == ["completed"] * 5
+    [note] = [note for one in outcome.records for note in one.notes]
+    assert f"GPU 0 of {platform.node()} is avoided from here on" in note
+    retries = [one for one in events if isinstance(one, TrialEnded) and one.state == "retrying"]
+    assert {one.symptom for one in retries} == {"device_fault"}
+    assert len(retries) == 2  # of one trial, until the guard had it
+    deadline = time.monotonic() + 60
+    while ray.available_resources().get("GPU") != 2:  # until the guard has given it back
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
 
 
 def test_a_trial_that_hangs_is_ended_tried_once_more_and_given_up(home):

@@ -12,6 +12,7 @@ import pytest
 from sweeper.ablation.formats.markdown import Markdown
 from sweeper.ablation.table_format import TableFormat
 from sweeper.cli.main import run as run_cli
+from sweeper.disk import disk_of
 from sweeper.search.ledger import Ledger
 from tests.service import studies
 from tests.service.conftest import SMALL, Lab
@@ -95,6 +96,19 @@ def test_a_sweep_that_waits_has_results_without_any(lab: Lab) -> None:
     assert dee.get(f"{SWEEP}/table").status_code == 422
     assert dee.get(f"{SWEEP}/report.html").status_code == 404
     assert dee.get(f"{SWEEP}/figures").json() == {"figures": []}
+
+
+def test_what_it_takes_on_disk_is_told_by_api_page_and_client(lab: Lab, ledger: Ledger) -> None:
+    folder = lab.service.settings.home.sweep("small")
+    checkpoint = folder.trial(0) / "checkpoint.pt"
+    checkpoint.parent.mkdir(parents=True, exist_ok=True)
+    checkpoint.write_bytes(bytes(2_000_000))
+    told = lab.client("dee").get(f"{SWEEP}/disk").json()
+    assert told == disk_of(folder, patience=60).as_dict()
+    assert (told["checkpoints"], told["whole"]) == (2_000_000, True)
+    page = lab.client("dee").get("/sweeps/small")
+    assert "checkpoints 2 MB" in page.text
+    assert lab.client("dee").get(f"{API}/sweeps/nothing/disk").status_code == 404
 
 
 def test_the_report_is_written_where_there_is_none(lab: Lab, ledger: Ledger) -> None:

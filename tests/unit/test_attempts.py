@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from sweeper.scheduling import attempts
+from sweeper.scheduling.places import Place
 from sweeper.testing.small import small_config
 from trials import files
 from trials.errors import TakenOver
@@ -21,6 +22,7 @@ from trials.files import atomic_write
 from trials.trainer import Training
 
 ROOT = Path(__file__).parents[2]
+PLACE = Place("a machine", "its node", ("0", "3"))
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -36,15 +38,15 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 def test_a_folder_is_written_by_the_attempt_that_it_was_handed_to(tmp_path: Path) -> None:
     room = attempts.hand_out(tmp_path / "trial")
-    with attempts.taken_up(room):
+    with attempts.taken_up(room, PLACE):
         atomic_write(tmp_path / "trial" / "checkpoint", "one")
         atomic_write(tmp_path / "elsewhere", "not of the trial")
-        assert attempts.machine_of(tmp_path / "trial")
+        assert attempts.place_of(tmp_path / "trial") == PLACE
     attempts.take_back(tmp_path / "trial")
     assert contents(tmp_path / "trial") == {"checkpoint": b"one"}
     there = sorted(path.name for path in (tmp_path / "trial").iterdir())
     assert there == ["checkpoint", attempts.LOG]
-    with pytest.raises(TakenOver), attempts.taken_up(room):
+    with pytest.raises(TakenOver), attempts.taken_up(room, PLACE):
         pass
 
 
@@ -66,11 +68,13 @@ def test_a_worker_that_wakes_in_the_middle_of_a_write_writes_nothing(
 
     def slept(*args: object, **options: object) -> object:
         monkeypatch.setattr(place, name, real)
-        with attempts.taken_up(attempts.hand_out(folder)):  # meanwhile the trial goes on elsewhere
+        with attempts.taken_up(
+            attempts.hand_out(folder), PLACE
+        ):  # meanwhile the trial goes on elsewhere
             atomic_write(folder / "checkpoint", "of the second attempt")
         return real(*args, **options)
 
-    with attempts.taken_up(first):
+    with attempts.taken_up(first, PLACE):
         monkeypatch.setattr(place, name, slept)
         with pytest.raises(TakenOver):
             atomic_write(folder / "checkpoint", "of the first attempt")
@@ -85,7 +89,7 @@ def test_nothing_of_a_training_changes_once_its_trial_goes_on_elsewhere(
     evaluations: int, tmp_path: Path
 ) -> None:
     config = small_config()
-    with attempts.taken_up(attempts.hand_out(tmp_path)):
+    with attempts.taken_up(attempts.hand_out(tmp_path), PLACE):
         frozen = Training(config, tmp_path)
         for _ in range(evaluations):
             frozen.advance()
@@ -127,7 +131,7 @@ def test_the_log_gets_no_line_of_a_worker_that_wakes(goes_on: bool, tmp_path: Pa
 
 
 def test_a_damaged_checkpoint_is_removed_by_the_attempt_that_has_the_trial(tmp_path: Path) -> None:
-    with attempts.taken_up(attempts.hand_out(tmp_path)):
+    with attempts.taken_up(attempts.hand_out(tmp_path), PLACE):
         frozen = Training(small_config(), tmp_path)
         frozen.checkpoint_file.write_bytes(b"cut")
         attempts.hand_out(tmp_path)
@@ -143,9 +147,10 @@ WRITER = """
 import sys
 from pathlib import Path
 from sweeper.scheduling import attempts
+from sweeper.scheduling.places import Place
 from trials.files import atomic_write
 room = Path(sys.argv[1])
-with attempts.taken_up(room):
+with attempts.taken_up(room, Place()):
     while True:
         atomic_write(room.parent / "checkpoint", "of the first attempt " * 1000)
 """
@@ -165,7 +170,7 @@ def test_a_process_that_was_stopped_wakes_and_writes_nothing(seed: int, tmp_path
         time.sleep(0.01)
     time.sleep(random.Random(seed).uniform(0.0, 0.05))
     frozen.send_signal(signal.SIGSTOP)
-    with attempts.taken_up(attempts.hand_out(folder)):
+    with attempts.taken_up(attempts.hand_out(folder), PLACE):
         atomic_write(folder / "checkpoint", "of the second attempt")
         frozen.send_signal(signal.SIGCONT)
         assert "TakenOver" in frozen.communicate(timeout=60)[1]

@@ -81,4 +81,6 @@ def test_the_rows_of_a_gpu_are_rehearsed_without_one() -> None:
     done = run("--rehearse")
     assert done.returncode == 0, done.stderr
     rows = [line.split()[0] for line in done.stdout.splitlines()]
-    assert rows == ["dcgan", "sngan", "penalty", "busy", "evaluation", "fid"]
+    assert rows == [
+        *("dcgan", "sngan", "penalty", "graphs", "busy", "evaluation", "sharing", "fid"),
+    ]

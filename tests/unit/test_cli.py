@@ -59,6 +59,19 @@ def test_looking_imports_nothing_slow(home: Path) -> None:
     assert _imported_by("status", "begun", "--home", str(home)) == set()
 
 
+def test_checking_a_file_imports_the_trainer_and_nothing_that_runs(home: Path) -> None:
+    file = Path(__file__).parents[2] / "search_spaces" / "quickstart.yaml"
+    assert _imported_by("validate", str(file), "--home", str(home)) == {"torch"}
+
+
+@pytest.mark.slow
+def test_a_run_imports_no_more_than_its_first_trial_needs() -> None:
+    code = f"import sys, sweeper.api; print(*[m for m in {HEAVY!r} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    # Ray Tune brings pandas and pyarrow; the report and its tables wait for the end.
+    assert set(done.stdout.split()) == {"torch", "ray", "optuna", "pandas", "pyarrow"}
+
+
 def test_a_sweep_without_trials_can_be_looked_at(
     home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

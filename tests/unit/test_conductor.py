@@ -230,6 +230,7 @@ def test_a_sweep_without_one_finished_trial_has_failed(symptom: str, tmp_path: P
     stage = Stage(tmp_path)
     stage.train(Failure(symptom, "the first"))
     stage.train(Failure("out_of_memory", "the second"))
+    stage.train(Failure("out_of_memory", "the second again, alone"))
     state, message = stage.ending
     assert state == "failed"
     assert f"none of 2 trials finished (1 {symptom}, 1 out_of_memory): the first" in message

@@ -63,10 +63,10 @@ def test_a_final_score_names_its_own_sample_count(tmp_path: Path) -> None:
     config = small_config(evaluation={"final_samples": 1000, "metrics": ["fid", "class_kl"]})
     training = Training(config, tmp_path)
     training.advance()
-    drawn: list[int] = []
-    score = final_score(tmp_path, drawn=drawn.append)
-    assert drawn == sorted(set(drawn))
-    assert drawn[-1] == 1000
+    told: list[str] = []
+    score = final_score(tmp_path, tell=told.append)
+    images = [said for said in told if said.endswith("of 1,000 images")]
+    assert images == [f"{count:,} of 1,000 images" for count in (256, 512, 768, 1000)]
     assert set(score.metrics) == {"fid_1k", "class_kl_1k"}
     assert score.protocol["fake_count"] == "1000"
     assert training.history[-1].protocol["fake_count"] == "16"

@@ -12,7 +12,8 @@ from sweeper.standings import standings_of
 from sweeper.standings.forecast import Forecast, forecast_of
 from sweeper.sweepfile.domains import Parameter, Range
 from sweeper.sweepfile.model import Sweep
-from sweeper.sweepfile.sections import Limits, Resources, Seeds
+from sweeper.sweepfile.resources import Resources
+from sweeper.sweepfile.sections import Limits, Seeds
 from sweeper.trial import Evaluation, Trial
 
 SWEEP = Sweep(
@@ -47,6 +48,21 @@ def test_trials_that_are_alike_cost_what_they_have_cost() -> None:
     halved = forecast(*map(trial, range(4)), limits=Limits(trials=10, parallel=2))
     assert halved.seconds.expected == 3 * 3600
     assert halved.gpu_hours == found.gpu_hours
+
+
+def test_trials_that_share_machines_count_with_their_shares_and_as_many_as_fit() -> None:
+    auto: dict[str, Any] = {
+        "resources": Resources(cpu=1, gpu="auto"),
+        "limits": Limits(trials=10, parallel=8),
+    }
+    share = {"cpu": 1.0, "gpu": 0.125, "memory": 0}
+    done = [trial(number, given=share) for number in range(4)]
+    found = forecast(*done, **auto)
+    assert found.gpu_hours.expected == 6 * 0.125
+    assert found.seconds.expected == 3600
+    assert forecast(*map(trial, range(4)), **auto).gpu_hours.expected == 6  # nothing is known
+    running = [trial(n, 0, state="running", objective=None) for n in range(4, 7)]
+    assert forecast(*done, *running, **auto).seconds.expected == 2 * 3600
 
 
 def test_early_stopping_is_in_it_and_so_is_what_runs_now() -> None:

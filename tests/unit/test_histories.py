@@ -39,6 +39,7 @@ from sweeper.errors import ProtocolChanged, Superseded
 from sweeper.home import Home
 from sweeper.results import finished_tables, table_of
 from sweeper.scheduling.conductor import Conductor
+from sweeper.scheduling.departure import Departure
 from sweeper.scheduling.messages import Report, Work
 from sweeper.scheduling.recorder import Recorder
 from sweeper.scheduling.trainable import Worker
@@ -147,7 +148,7 @@ def worker_of(work: Work) -> Worker:
     """The worker's part of a trial, without the process around it."""
     worker = object.__new__(Worker)
     worker._factory, worker._cache, worker._training = Measured, Path(), None
-    worker._work, worker._run = Work.read(work.text()), ""
+    worker._work, worker._run, worker._departure = Work.read(work.text()), "", Departure()
     return worker
 
 

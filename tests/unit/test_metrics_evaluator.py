@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from sweeper.wording import protocol_in_words
 from trials.data.dataset import Dataset
 from trials.data.intake import Tally
 from trials.errors import ConfigError
+from trials.metrics.cache import Arrays, cached
 from trials.metrics.classes import balance
 from trials.metrics.config import EvaluationConfig, check_evaluation
 from trials.metrics.evaluator import Evaluator
@@ -178,7 +181,7 @@ def test_real_statistics_are_computed_once_and_read_back_bit_for_bit(
 ) -> None:
     data = digits()
     first = Evaluator(CONFIG, data, cache=tmp_path).measure(redrawn(data), weights="raw", seed=0)
-    files = sorted(tmp_path.iterdir())
+    files = sorted(tmp_path.glob("*.npz"))
     assert [path.name.split("-")[0] for path in files] == ["moments", "pairs"]
     seen: list[int] = []
     extract = DigitsExtractor.__call__
@@ -206,18 +209,39 @@ def test_real_statistics_are_computed_once_and_read_back_bit_for_bit(
             redrawn(data), weights="raw", seed=0
         )
         assert repaired.values == first.values
-        assert sorted(tmp_path.iterdir()) == files
+        assert sorted(tmp_path.glob("*.npz")) == files
 
     other = Dataset("digits", "other content", data.images[:900])
     Evaluator(CONFIG, other, cache=tmp_path).measure(redrawn(data), weights="raw", seed=0)
-    assert len(list(tmp_path.iterdir())) == 4
+    assert len(list(tmp_path.glob("*.npz"))) == 4
 
     # Whatever was copied over them, of other data or of another part, is known not to be them.
-    strange, *_ = (path for path in tmp_path.iterdir() if path not in files)
+    strange, *_ = (path for path in tmp_path.glob("*.npz") if path not in files)
     for path in files:
         path.write_bytes(strange.read_bytes())
     swapped = Evaluator(CONFIG, data, cache=tmp_path).measure(redrawn(data), weights="raw", seed=0)
     assert swapped.values == first.values
+
+
+def test_of_two_that_need_the_same_statistics_one_waits_for_the_other(tmp_path: Path) -> None:
+    facts, begun, over = {"part": "moments"}, threading.Event(), threading.Event()
+
+    def first() -> Arrays:
+        begun.set()
+        assert over.wait(60)
+        return {"mean": np.ones(3)}
+
+    def second() -> Arrays:
+        raise AssertionError("computed what the other one was computing")
+
+    with ThreadPoolExecutor(2) as pool:
+        computing = pool.submit(cached, tmp_path, facts, first)
+        assert begun.wait(60)
+        waiting = pool.submit(cached, tmp_path, facts, second)
+        with pytest.raises(TimeoutError):
+            waiting.result(0.3)
+        over.set()
+        assert computing.result(60)["mean"].tolist() == waiting.result(60)["mean"].tolist()
 
 
 def test_the_protocol_says_what_was_left_out_of_the_data() -> None:

@@ -221,7 +221,7 @@ def test_the_moving_average_has_its_closed_form() -> None:
     beta, values = 0.9, [_rows(3, seed=i) for i in range(8)]
     average = values[0].clone()
     for value in values[1:]:
-        ema.average_into([average], [value], beta)
+        ema.average_into([average], [value], 1 - beta)
     closed = beta**7 * values[0]
     for i, value in enumerate(values[1:], 1):
         closed = closed + (1 - beta) * beta ** (7 - i) * value
@@ -230,7 +230,7 @@ def test_the_moving_average_has_its_closed_form() -> None:
     assert ema.decay_at(10**6, 0.999, True) == 0.999
 
     counter = torch.tensor(3)
-    ema.average_into([counter], [torch.tensor(9)], beta)
+    ema.average_into([counter], [torch.tensor(9)], 1 - beta)
     assert int(counter) == 9
 
 

@@ -148,7 +148,7 @@ def test_a_driver_gives_up_a_head_that_has_died() -> None:
 import os
 os.environ["RAY_ADDRESS"] = "127.0.0.1:9"
 from sweeper.scheduling import cluster
-from sweeper.sweepfile.sections import Resources
+from sweeper.sweepfile.resources import Resources
 cluster.CONNECT_PATIENCE = 0.5
 try:
     with cluster.Cluster(Resources(), 1):

@@ -239,6 +239,13 @@ def test_a_bad_domain_is_answered_at_its_place(
         (sweep_with(rest="search: {seeed: 3}"), 6, "search.seeed", "no such setting", "seed"),
         (sweep_with(rest="scheduler: {asha: 3}"), 6, "scheduler.asha", "no such setting", ""),
         (sweep_with(rest="resources: {cpu: yes}"), 6, "resources.cpu", "True is wrong", ""),
+        (sweep_with(rest="resources: {cpu: -1}"), 6, "resources.cpu", "-1 is wrong", ""),
+        (sweep_with(rest="resources: {gpu: atuo}"), 6, "resources.gpu", "'atuo' is wrong", "auto"),
+        (sweep_with(rest="resources: {mps: true}"), 6, "resources.mps", "use no GPU", ""),
+        (
+            *(sweep_with(rest="resources: {gpu: 1, mps: true}"), 6),
+            *("resources.mps", "have a GPU each", ""),
+        ),
         (sweep_with(rest="resources: {gpu: 1.5}"), 6, "resources.gpu", "1.5 is too many", ""),
         (sweep_with(rest="resources: {gpu: 2}"), 6, "resources.gpu", "the others would idle", ""),
         (sweep_with(rest="seeds: [1]"), 6, "seeds", "is wrong", ""),

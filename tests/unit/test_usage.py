@@ -10,7 +10,8 @@ import pytest
 from sweeper.scheduling import meter
 from sweeper.scheduling.messages import REHEARSAL
 from sweeper.standings.usage import Usage
-from sweeper.sweepfile.sections import Limits, Resources
+from sweeper.sweepfile.resources import Resources
+from sweeper.sweepfile.sections import Limits
 from tests.driven import Driven
 
 

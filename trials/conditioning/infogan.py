@@ -23,6 +23,7 @@ from trials.game import Game, Round, Terms, Trial
 from trials.networks.plan import NetworkPlan
 from trials.part import PartConfig, knob
 from trials.problems import Problem
+from trials.toolkit.memory import remembered
 from trials.trick import Trick
 
 
@@ -93,6 +94,7 @@ class InfoGAN(Trick):
         return torch.cat(parts, dim=1)
 
     def prepare(self, game: Game) -> None:
+        self.device = game.device
         self.bound: Tensor | None = None
 
     def _with_information(self, round: Round, terms: Terms) -> Terms:
@@ -104,10 +106,7 @@ class InfoGAN(Trick):
         if self.config.categories:
             bound = categorical_bound(heads["category"], categories)
             terms["category"] = -weight * bound
-            if self.bound is None:
-                self.bound = bound.detach().clone()
-            else:
-                self.bound.copy_(bound.detach())  # in its place, where a replayed step finds it
+            self.bound = remembered(self.bound, bound.detach(), self.device)
         if self.config.continuous:
             likelihood = gaussian_log_likelihood(heads["continuous"], continuous)
             terms["continuous"] = -weight * self.config.continuous_weight * likelihood
@@ -126,4 +125,4 @@ class InfoGAN(Trick):
         return {"bound": self.bound}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        self.bound = state["bound"]
+        self.bound = remembered(self.bound, state["bound"], self.device)

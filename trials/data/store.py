@@ -10,7 +10,6 @@ the work where the file system has locks, and correctness does not depend on it.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import logging
@@ -20,7 +19,7 @@ import shutil
 import tempfile
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
@@ -36,6 +35,7 @@ from trials.data.intake import Intake
 from trials.data.npy import Npy
 from trials.data.resize import RESIZE_RULE
 from trials.errors import DataError
+from trials.files import alone
 
 log = logging.getLogger(__name__)
 
@@ -92,7 +92,7 @@ def decoded(source: Decodable, cache: Path | None) -> Content:
         home.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DataError(f"the cache {home} cannot be made: {error.strerror}") from error
-    with _lock(home / f"{entry.name}.lock"):
+    with alone(home / f"{entry.name}.lock"):
         content = _trusted(entry)
         if content is None:
             _discard_stale(home)
@@ -277,15 +277,6 @@ def _contents(
     """What the files of an entry hold."""
     files = [folder / name for name in names]
     return dict(zip((file.name for file in files), digests(files, memory), strict=True))
-
-
-@contextlib.contextmanager
-def _lock(path: Path) -> Iterator[None]:
-    with path.open("a") as file:
-        # Some network file systems have no locks: then two may decode at once, which is only slow.
-        with contextlib.suppress(OSError):
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _discard_stale(home: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from trials.data.dataset import Dataset
 from trials.engine.hooks import Hooks
+from trials.engine.host import PlainHost
 from trials.engine.table import Table
 from trials.game import Draw, Round, Steps, Terms, Trial
 from trials.metrics.standing import standing_statistics
@@ -27,6 +28,7 @@ class ComposedGame(Table):
     def __init__(
         self, trial: Trial, tricks: Iterable[Trick], dataset: Dataset, device: torch.device
     ) -> None:
+        self.host = PlainHost()
         self.hooks = Hooks(tricks)
         plan = self.hooks.plan(trial, dataset.shape, dataset.classes)
         super().__init__(trial, plan, dataset, device, labelled=self.hooks.uses_labels)
@@ -44,6 +46,15 @@ class ComposedGame(Table):
             real, labels = self.hooks.drawn(self, *self.random_batch(count, reference), reference)
             seen = self.show(real, real=True)
             prepare_reference(self.discriminator, seen, label_a_pack(labels, len(seen)))
+
+    @contextmanager
+    def hosted_by(self, host: PlainHost) -> Iterator[None]:
+        """Inside, what the host works out in a step goes through this one."""
+        before, self.host = self.host, host
+        try:
+            yield
+        finally:
+            self.host = before
 
     def steps(self) -> Steps:
         """How many steps each player takes in the coming round."""
@@ -122,10 +133,12 @@ class ComposedGame(Table):
         """The score above which the discriminator takes an image of this round for real."""
         return self.hooks.border(round)
 
-    def memories_kept(self) -> AbstractContextManager[None]:
+    @contextmanager
+    def memories_kept(self) -> Iterator[None]:
         """Inside, discriminator steps may be imagined: after it every trick remembers what it did
         before."""
-        return self.hooks.memories_kept()
+        with self.host.imagining(), self.hooks.memories_kept():
+            yield
 
     # Samples, and starting over --------------------------------------------------------------
 

@@ -17,13 +17,15 @@ Measuring, watching and saving, every `evaluation.every` steps, is `trials.train
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
 
 from trials.devices import wait_for
 from trials.engine.composed_game import ComposedGame
+from trials.engine.graphs import stepper_of
 from trials.engine.probe import Probe
 from trials.game import Round, Terms, Trial
 
@@ -37,12 +39,19 @@ def _repeated(part: Tensor | None, times: int) -> Tensor | None:
 
 
 class Loop:
-    """Trains one game. `images_per_second` is the speed of the last run."""
+    """Trains one game. `images_per_second` is the speed of the last run. `tell` is given what a
+    reader of the log should know of how the steps are taken, in sentences."""
 
-    def __init__(self, trial: Trial, game: ComposedGame) -> None:
+    def __init__(
+        self,
+        trial: Trial,
+        game: ComposedGame,
+        tell: Callable[[str], object] = lambda sentence: None,
+    ) -> None:
         self.trial = trial
         self.game = game
         self.probe = Probe(game)
+        self.stepper = stepper_of(trial, game, tell)
         self.images_per_second = 0.0
         self.real: tuple[Tensor, Tensor | None] | None = None
         """The discriminator's last batch, which the generator's step is given too."""
@@ -52,17 +61,24 @@ class Loop:
         every = self.trial.evaluation.every
         return min(self.trial.steps, (self.game.step // every + 1) * every)
 
-    def run_to(self, step: int) -> None:
-        """Train up to `step`; stops early once a number is known not to be finite."""
+    def run_to(self, step: int, leaves: Callable[[], bool] = lambda: False) -> None:
+        """Train up to `step`; stops early once a number is known not to be finite, and after any
+        step where `leaves` says so."""
         started, before = time.perf_counter(), self.game.step
-        with self.game.arithmetic.steps():
-            while self.game.step < step and self.probe.healthy:
+        with self.at_work():
+            while self.game.step < step and self.probe.healthy and not leaves():
                 self.play()
         self.probe.settle()
         wait_for(self.game.device)
         seconds = time.perf_counter() - started
         trained = (self.game.step - before) * self.trial.batch_size
         self.images_per_second = trained / seconds if seconds > 0 else 0.0
+
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        """Inside, rounds are played: the device computes as the trial says."""
+        with self.game.arithmetic.steps(), self.stepper.working():
+            yield
 
     def play(self) -> None:
         """One round: the discriminator's steps, then the generator's."""
@@ -82,8 +98,19 @@ class Loop:
 
     def discriminator_step(self, probing: bool) -> None:
         """The discriminator learns from one real and one generated batch."""
+        self.real = self.stepper.dealt(self.game.real_batch())
+        self.stepper.take("discriminator", probing, lambda: self._teach_discriminator(probing))
+
+    def generator_step(self, probing: bool) -> None:
+        """The generator learns from what the discriminator says of one generated batch."""
+        if self.real is None:  # the discriminator has not had its first step yet
+            self.real = self.stepper.dealt(self.game.real_batch())
+        self.stepper.take("generator", probing, lambda: self._teach_generator(probing))
+
+    def _teach_discriminator(self, probing: bool) -> None:
         game, optimizer = self.game, self.game.optimizers["discriminator"]
-        real, labels = self.real = game.real_batch()
+        assert self.real is not None
+        real, labels = self.real
         z, fake_labels = game.noise_to_learn_from(len(real))
         optimizer.zero_grad(set_to_none=True)
         for x, y, z_part, fake_y in self._parts(real, labels, z, fake_labels):
@@ -97,11 +124,9 @@ class Loop:
             self.probe.discriminator(round)
         game.hooks.after_discriminator_step(game, round)
 
-    def generator_step(self, probing: bool) -> None:
-        """The generator learns from what the discriminator says of one generated batch."""
+    def _teach_generator(self, probing: bool) -> None:
         game, optimizer = self.game, self.game.optimizers["generator"]
-        if self.real is None:  # the discriminator has not had its first step yet
-            self.real = game.real_batch()
+        assert self.real is not None
         real, labels = (_repeated(part, self.trial.generator_batch) for part in self.real)
         assert real is not None
         z, fake_labels = game.noise_to_learn_from(len(real))

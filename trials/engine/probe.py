@@ -33,15 +33,19 @@ class Probe:
 
     def terms(self, player: str, terms: Terms) -> None:
         """Note a player's loss terms; does not wait for the device."""
-        self._means.add(f"loss/{player}/", terms)
+        self._note({f"loss/{player}/{name}": term for name, term in terms.items()})
+
+    def _note(self, values: Mapping[str, Tensor]) -> None:
+        self._means.add(values)
+        names = tuple(values)
+        self._game.host.count(lambda: self._means.count(names))
 
     @torch.no_grad()
     def discriminator(self, round: Round) -> None:
         """Look at the scores of a round and at the gradients that its step was taken on."""
         r, f, border = round.r, round.f, self._game.border(round)
         norm = gradient_norm(self._game.discriminator)
-        self._means.add(
-            "",
+        self._note(
             {
                 "score/real": r.mean(),
                 "score/fake": f.mean(),
@@ -49,7 +53,7 @@ class Probe:
                 "accuracy/real": (r > border).float().mean(),
                 "accuracy/fake": (f < border).float().mean(),
                 "gradient_norm/discriminator": norm,
-            },
+            }
         )
         scores = r.sum() + f.sum()
         self._look(scores if self._scaled else norm + scores)
@@ -57,12 +61,12 @@ class Probe:
     def generator(self) -> None:
         """Look at the gradients that the generator's step was taken on."""
         norm = gradient_norm(self._game.generator)
-        self._means.add("gradient_norm/", {"generator": norm})
+        self._note({"gradient_norm/generator": norm})
         if not self._scaled:
             self._look(norm)
 
     def _look(self, number: Tensor) -> None:
-        self._finite = self._finite & torch.isfinite(number)
+        self._finite.logical_and_(torch.isfinite(number))
 
     @property
     def _scaled(self) -> bool:
@@ -73,7 +77,7 @@ class Probe:
         """After a round that was looked at: what the one before it has shown is known now."""
         if self._asked is not None:
             self.healthy = self._asked.arrived()
-        self._asked = OnItsWay(self._finite)
+        self._asked = OnItsWay(self._finite.clone())  # what it is now, whatever is looked at later
 
     def settle(self) -> None:
         """Wait for all that has been looked at."""
@@ -100,38 +104,45 @@ class Probe:
 
 
 class RunningMeans:
-    """Means of scalar tensors by name. Adding does not wait for the device."""
+    """Means of scalar tensors by name. Adding does not wait for the device, and each sum stays
+    where it is: a graph adds to it there."""
 
     def __init__(self) -> None:
         self._sums: dict[str, Tensor] = {}
         self._counts: dict[str, int] = {}
 
-    def add(self, prefix: str, values: Mapping[str, Tensor]) -> None:
-        """Add one scalar tensor to each name's mean."""
-        for key, value in values.items():
-            name = prefix + key
+    def add(self, values: Mapping[str, Tensor]) -> None:
+        """Add one scalar tensor to each name's sum."""
+        for name, value in values.items():
             value = value.detach()
-            if name in self._sums:
-                self._sums[name] = self._sums[name] + value
-                self._counts[name] += 1
-            else:
-                self._sums[name] = value
-                self._counts[name] = 1
+            if name not in self._sums:
+                self._sums[name] = torch.zeros_like(value)
+            self._sums[name].add_(value)
+
+    def count(self, names: Iterable[str]) -> None:
+        """Count what has been added."""
+        for name in names:
+            self._counts[name] = self._counts.get(name, 0) + 1
 
     def take(self) -> dict[str, float]:
         """The means so far; then start over."""
-        totals = dict(zip(self._sums, read(self._sums.values()), strict=True))
-        means = {name: total / self._counts[name] for name, total in totals.items()}
-        self._sums, self._counts = {}, {}
+        sums = [self._sums[name] for name in self._counts]
+        totals = zip(self._counts.items(), read(sums), strict=True)
+        means = {name: total / count for (name, count), total in totals}
+        for total in sums:
+            total.zero_()
+        self._counts = {}
         return means
 
     def state(self) -> dict[str, Any]:
         """Sums and counts."""
-        return {"sums": self._sums, "counts": self._counts}
+        sums = {name: self._sums[name].clone() for name in self._counts}
+        return {"sums": sums, "counts": dict(self._counts)}
 
     def load_state(self, state: Mapping[str, Any], device: torch.device) -> None:
         """Take back what `state` gave."""
-        self._sums = {name: total.to(device) for name, total in state["sums"].items()}
+        sums: Mapping[str, Tensor] = state["sums"]
+        self._sums = {name: total.to(device, copy=True) for name, total in sums.items()}
         self._counts = dict(state["counts"])
 
 

@@ -8,7 +8,7 @@ import json
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -27,14 +27,15 @@ from trials.networks.plan import GeneratorPlan
 FILE = "generator.safetensors"
 
 
-def save_generator(
-    folder: Path,
-    network: nn.Module,
-    config: TrialConfig,
-    game: ComposedGame,
-    facts: Mapping[str, Any],
-) -> None:
-    """Write the sampling network's weights beside what is needed to build it again."""
+class PackedGenerator(NamedTuple):
+    """The weights of a sampling network as they were, on the CPU, and what builds it again."""
+
+    header: dict[str, Any]
+    tensors: dict[str, Tensor]
+
+
+def pack_generator(network: nn.Module, config: TrialConfig, game: ComposedGame) -> PackedGenerator:
+    """The sampling network as it is now, whatever becomes of it."""
     header = {
         "config": config.as_dict(),
         "data": game.dataset.fingerprint,
@@ -43,16 +44,20 @@ def save_generator(
         "labelled": game.labelled,
         "weights": game.samples_from,
         "members": len(network.members) if isinstance(network, Mixture) else 0,
-        **facts,
     }
     tensors = {
         name: tensor.detach().cpu().contiguous().clone()
         for name, tensor in network.state_dict().items()
     }
-    text = json.dumps(header)
-    metadata = {"generator": text, "sha256": _checksum(text, tensors)}
+    return PackedGenerator(header, tensors)
+
+
+def save_generator(folder: Path, generator: PackedGenerator, facts: Mapping[str, Any]) -> None:
+    """Write a generator, with what is known of it."""
+    text = json.dumps({**generator.header, **facts})
+    metadata = {"generator": text, "sha256": _checksum(text, generator.tensors)}
     # Not safetensors' own way to a file: that makes it 0600, and a home may be shared.
-    atomic_write(folder / FILE, save(tensors, metadata))
+    atomic_write(folder / FILE, save(generator.tensors, metadata))
 
 
 def take_over_generator(donor: Path, folder: Path) -> None:

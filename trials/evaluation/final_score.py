@@ -9,25 +9,19 @@ gives the same score.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from pathlib import Path
-
-from torch import Tensor
 
 from trials.data import reference_of
 from trials.evaluation.kept import kept_generator
 from trials.evaluation.results import FinalScore
-from trials.game import Draw
 from trials.metrics.evaluator import Evaluator
+from trials.metrics.progress import Tell, quiet
 from trials.metrics.protocol import counted
 from trials.state.streams import derive, stream
 
 
-def final_score(
-    folder: Path, *, cache: Path | None = None, drawn: Callable[[int], object] | None = None
-) -> FinalScore:
-    """Measure the best generator of the trial in `folder`; `drawn` is told, batch by batch, how
-    many of its images there are.
+def final_score(folder: Path, *, cache: Path | None = None, tell: Tell = quiet) -> FinalScore:
+    """Measure the best generator of the trial in `folder`; `tell` hears how far that is.
 
     Raises:
         CheckpointError: the trial has saved none, or its data are others by now.
@@ -35,11 +29,12 @@ def final_score(
     with kept_generator(folder, cache=cache) as (header, config, game, network):
         rules = config.evaluation
         reference = reference_of(config.data, game.dataset, rules.reference, cache)
-        evaluator = Evaluator(rules, reference, game.device, cache=cache, conditional=game.labelled)
+        evaluator = Evaluator(
+            rules, reference, game.device, cache=cache, conditional=game.labelled, tell=tell
+        )
         count = rules.final_samples
-        draw = game.drawer(network, stream(game.device, config.seed, "final"))
         measured = evaluator.measure(
-            draw if drawn is None else _counting(draw, drawn),
+            game.drawer(network, stream(game.device, config.seed, "final")),
             weights=header["weights"],
             seed=derive(config.seed, "measures", "final"),
             count=count,
@@ -53,17 +48,3 @@ def final_score(
         },
         protocol=measured.protocol.as_dict(),
     )
-
-
-def _counting(draw: Draw, drawn: Callable[[int], object]) -> Draw:
-    """The same images; `drawn` hears after each batch how many there are."""
-    total = 0
-
-    def counted_draw(count: int, labels: Tensor | None) -> Tensor:
-        nonlocal total
-        images = draw(count, labels)
-        total += count
-        drawn(total)
-        return images
-
-    return counted_draw

@@ -1,13 +1,17 @@
-"""One evaluation: measure the generator, draw it, keep it if it is the best, watch the health."""
+"""One evaluation: measure the generator, draw it, keep it if it is the best, watch the health.
+
+look        what needs the training as it is now: samples through the extractor, a picture
+judge       every measure of the samples; needs no network, and may run beside the next steps
+conclude    the verdict: the best generator is kept, the health watched
+"""
 
 from __future__ import annotations
 
 import math
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-
-from torch import nn
 
 from trials.config import TrialConfig
 from trials.data import reference_of
@@ -15,12 +19,33 @@ from trials.devices import peak_memory_mb
 from trials.engine.composed_game import ComposedGame
 from trials.engine.loop import Loop
 from trials.evaluation.best_generator import merit, ranked_by, value_of
-from trials.evaluation.export import save_generator
+from trials.evaluation.export import PackedGenerator, pack_generator, save_generator
 from trials.evaluation.pictures import SamplePictures
 from trials.evaluation.results import Evaluation
 from trials.health import Signals, Symptom, Watcher
-from trials.metrics.evaluator import Evaluator, Measured
+from trials.metrics.evaluator import Evaluator, Measured, Sampled
+from trials.metrics.progress import Sparingly
 from trials.state.streams import derive, stream
+
+
+@dataclass(frozen=True)
+class Samples:
+    """What an evaluation has of the generator: `sampled` for the measures, the `picture` in the
+    trial's folder, and the generator itself, in case it is the best."""
+
+    sampled: Sampled
+    picture: str
+    generator: PackedGenerator
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What an evaluation has seen of a training at a step. `samples` is None where a number of the
+    training was not finite."""
+
+    step: int
+    metrics: Mapping[str, float]
+    samples: Samples | None
 
 
 class Monitor:
@@ -34,8 +59,12 @@ class Monitor:
         self.game = game
         rules = config.evaluation
         reference = reference_of(config.data, game.dataset, rules.reference, cache)
+        self._progress = Sparingly(lambda said: print(f"evaluation: {said}", flush=True))
         self.evaluator = Evaluator(
-            rules, reference, game.device, cache=cache, conditional=game.labelled
+            *(rules, reference, game.device),
+            cache=cache,
+            conditional=game.labelled,
+            tell=self._progress,
         )
         self.watcher = Watcher(config.health)
         self.pictures = SamplePictures(game, config.evaluation.grid)
@@ -48,48 +77,67 @@ class Monitor:
 
     def evaluate(self, loop: Loop, history: Sequence[Evaluation]) -> Evaluation:
         """Measure the generator as it is now; `history` are the evaluations before."""
-        measured, samples = None, None
-        if loop.probe.healthy:
-            measured, samples = self._sample(history)
+        sight = self.look(loop)
+        return self.conclude(sight, self.judge(sight), history)
+
+    def look(self, loop: Loop) -> Sight:
+        """What is to be judged, and what the loop has gathered since the last time."""
+        samples = self.sample() if loop.probe.healthy else None
+        return Sight(self.game.step, self.gather(loop), samples)
+
+    def gather(self, loop: Loop) -> dict[str, float]:
+        """What is known without any sample; the loop begins to gather anew."""
         metrics = loop.probe.take() | self.game.hooks.signals(self.game)
         metrics["system/images_per_second"] = loop.images_per_second
-        metrics["system/peak_memory_mb"] = peak_memory_mb(self.game.device)
-        if measured is not None:
-            metrics |= measured.values
-        symptoms = tuple(self.watcher.observe(self._signals(loop, metrics, measured)))
-        protocol = {k: str(v) for k, v in measured.protocol.as_dict().items()} if measured else {}
-        finite = {name: value for name, value in metrics.items() if math.isfinite(value)}
-        return Evaluation(self.game.step, time.time(), finite, protocol, symptoms, samples)
+        return metrics
 
-    def _sample(self, history: Sequence[Evaluation]) -> tuple[Measured, str]:
-        """What is measured of the sampling network, and where its picture lies."""
+    def sample(self) -> Samples:
+        """Samples of the generator as it is now; the same at the same step, however often."""
+        self._progress.begin()
         game, seed, step = self.game, self.config.seed, self.game.step
         with game.as_sampled(game.sampling_network()) as network:
-            measured = self.evaluator.measure(
+            sampled = self.evaluator.look(
                 game.drawer(network, stream(game.device, seed, "evaluation", step)),
                 weights=game.samples_from,
                 seed=derive(seed, "measures", step),
             )
-            samples = f"samples/{step:06d}.png"
-            self.pictures.draw(network, self.folder / samples)
-            self._keep_if_best(network, measured.values, history)
-        return measured, samples
+            picture = f"samples/{step:06d}.png"
+            self.pictures.draw(network, self.folder / picture)
+            return Samples(sampled, picture, pack_generator(network, self.config, game))
+
+    def judge(self, sight: Sight) -> Measured | None:
+        """Every measure of what was sampled; None where nothing was."""
+        return None if sight.samples is None else self.evaluator.judge(sight.samples.sampled)
+
+    def conclude(
+        self, sight: Sight, measured: Measured | None, history: Sequence[Evaluation]
+    ) -> Evaluation:
+        """The evaluation; `history` are those before it, all of them concluded."""
+        step, samples = sight.step, sight.samples
+        metrics = {**sight.metrics, "system/peak_memory_mb": peak_memory_mb(self.game.device)}
+        protocol: dict[str, str] = {}
+        if samples is not None and measured is not None:
+            self._keep_if_best(samples.generator, step, measured.values, history)
+            metrics |= measured.values
+            protocol = {k: str(v) for k, v in measured.protocol.as_dict().items()}
+        symptoms = tuple(self.watcher.observe(self._signals(step, metrics, measured)))
+        finite = {name: value for name, value in metrics.items() if math.isfinite(value)}
+        picture = None if samples is None else samples.picture
+        return Evaluation(step, time.time(), finite, protocol, symptoms, picture)
 
     def _signals(
-        self, loop: Loop, metrics: Mapping[str, float], measured: Measured | None
+        self, step: int, metrics: Mapping[str, float], measured: Measured | None
     ) -> Signals:
-        finite = loop.probe.healthy and (
-            measured is None or all(map(math.isfinite, measured.values.values()))
-        )
-        return Signals.collect(self.game.step, finite, metrics, measured)
+        finite = measured is not None and all(map(math.isfinite, measured.values.values()))
+        return Signals.collect(step, finite, metrics, measured)
 
-    def fatal(self, symptoms: Sequence[Symptom], *, healthy: bool) -> Symptom | None:
+    def fatal(self, evaluation: Evaluation) -> Symptom | None:
         """The symptom that ends this training: one of `health.stop_on`, or no finite numbers."""
-        for symptom in symptoms:
+        for symptom in evaluation.symptoms:
             if symptom.name in self.config.health.stop_on:
                 return symptom
-        if not healthy:
-            return next(symptom for symptom in symptoms if symptom.name == "divergence")
+        if evaluation.samples is None:
+            return next(one for one in evaluation.symptoms if one.name == "divergence")
         return None
 
     def best(self, history: Sequence[Evaluation]) -> Evaluation | None:
@@ -98,15 +146,18 @@ class Monitor:
         return min(ranked, key=lambda pair: pair[0], default=(None, None))[1]
 
     def _keep_if_best(
-        self, network: nn.Module, metrics: Mapping[str, float], history: Sequence[Evaluation]
+        self,
+        generator: PackedGenerator,
+        step: int,
+        metrics: Mapping[str, float],
+        history: Sequence[Evaluation],
     ) -> None:
         mine, best = self._merit(metrics), self.best(history)
         earlier = None if best is None else self._merit(best.metrics)
         if mine is None or (earlier is not None and earlier <= mine):
             return
         name = ranked_by(metrics, self.config.evaluation.keep_by)
-        measured = {"step": self.game.step, name: value_of(metrics, name)}
-        save_generator(self.folder, network, self.config, self.game, measured)
+        save_generator(self.folder, generator, {"step": step, name: value_of(metrics, name)})
 
     def _merit(self, metrics: Mapping[str, float]) -> tuple[float, float] | None:
         return merit(metrics, self.config.evaluation.keep_by)

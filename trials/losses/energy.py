@@ -34,6 +34,7 @@ from trials.losses.base import UncentredLoss
 from trials.networks.plan import Judgement
 from trials.part import PartConfig, knob
 from trials.problems import Problem
+from trials.toolkit.memory import written
 
 
 def energy(seen: Tensor, again: Tensor, power: int) -> Tensor:
@@ -136,7 +137,6 @@ class BoundaryEquilibrium(_Energy):
     summary = "an autoencoder discriminator, held at an equilibrium with the generator"
     formula = "D: E e(x) - k E e(G)    G: E e(G)    k ← clip(k + λ(γ e(x) - e(G)), 0, 1)"
     paper = "Berthelot et al. 2017, arXiv:1703.10717"
-    not_capturable = "k is made anew at every step"
     power = 1
 
     class Config(PartConfig):
@@ -158,13 +158,14 @@ class BoundaryEquilibrium(_Energy):
     def discriminator(self, round: Round) -> Tensor:
         real, fake = self._real(round).mean(), self._fake(round).mean()
         self.parts.append(torch.stack([real, fake]).detach())
-        return real - self.k * fake
+        # Of a copy: the graph of an imagined step still needs a k that is forgotten (unrolled).
+        return real - self.k.clone() * fake
 
     def after_discriminator_step(self, game: Game, round: Round) -> None:
         real, fake = torch.stack(self.parts).mean(0)
         self.parts = []
-        self.measure = convergence(real, fake, self.config.gamma)
-        self.k = next_k(self.k, real, fake, self.config.gamma, self.config.rate)
+        written(self.measure, convergence(real, fake, self.config.gamma))
+        written(self.k, next_k(self.k, real, fake, self.config.gamma, self.config.rate))
 
     def signals(self, game: Game) -> dict[str, float]:
         return {"k": float(self.k), "convergence": float(self.measure)}
@@ -173,6 +174,6 @@ class BoundaryEquilibrium(_Energy):
         return {"k": self.k, "measure": self.measure, "parts": list(self.parts)}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        self.k = state["k"].to(self.k.device)
-        self.measure = state["measure"].to(self.k.device)
+        written(self.k, state["k"])
+        written(self.measure, state["measure"])
         self.parts = list(state["parts"])

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from trials.game import Game, Round, Trial
 from trials.losses.base import UncentredLoss
+from trials.toolkit.memory import remembered
 
 LIPSCHITZ = ("weight_clipping", "gradient_penalty", "dragan", "spectral_norm")
 
@@ -48,15 +49,11 @@ class Wasserstein(UncentredLoss):
             )
 
     def prepare(self, game: Game) -> None:
-        self._estimate = None
+        self._device, self._estimate = game.device, None
 
     def discriminator(self, round: Round) -> Tensor:
         loss = round.f.mean() - round.r.mean()
-        estimate = -loss.detach()
-        if self._estimate is None:
-            self._estimate = estimate
-        else:
-            self._estimate.copy_(estimate)  # in its place, where a replayed step finds it
+        self._estimate = remembered(self._estimate, -loss.detach(), self._device)
         return loss
 
     def generator(self, round: Round) -> Tensor:
@@ -69,4 +66,4 @@ class Wasserstein(UncentredLoss):
         return {"estimate": self._estimate}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        self._estimate = state["estimate"]
+        self._estimate = remembered(self._estimate, state["estimate"], self._device)

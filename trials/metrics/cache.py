@@ -1,7 +1,8 @@
 """Arrays kept on disk under a hash of everything that determines them.
 
 The files are npz without pickled objects, written under a temporary name and moved into place:
-a killed writer leaves nothing half-written, and two writers of one key do no harm.
+a killed writer leaves nothing half-written, and two writers of one key do no harm. Where the file
+system has locks the second waits, and finds what the first has written, on another machine too.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trials.files import atomic_write
+from trials.files import alone, atomic_write
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -37,28 +38,32 @@ def cached(
         return compute()
     text = json.dumps(facts, sort_keys=True)
     path = folder / f"{facts['part']}-{hashlib.sha256(text.encode()).hexdigest()[:32]}.npz"
-    kept = _read(path)
-    # Files of former versions hold no facts: their name has to do.
-    if kept is not None and str(kept.pop(FACTS, text)) == text:
+    if (kept := _read(path, text)) is not None:
         return kept
-    arrays = compute()
-    _write(path, {**arrays, FACTS: np.array(text)})
-    return arrays
+    folder.mkdir(parents=True, exist_ok=True)
+    with alone(path.with_suffix(".lock")):
+        if (kept := _read(path, text)) is not None:
+            return kept
+        arrays = compute()
+        _write(path, {**arrays, FACTS: np.array(text)})
+        return arrays
 
 
-def _read(path: Path) -> dict[str, NDArray[Any]] | None:
+def _read(path: Path, text: str) -> dict[str, NDArray[Any]] | None:
+    """The arrays of a file, if they are those of these facts."""
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
+            kept = {name: archive[name] for name in archive.files}
     except MemoryError:
         raise
     except Exception:
         # Damaged bytes make the readers of archives and arrays raise almost anything.
         return None
+    # Files of former versions hold no facts: their name has to do.
+    return kept if str(kept.pop(FACTS, text)) == text else None
 
 
 def _write(path: Path, arrays: Arrays) -> None:
     content = io.BytesIO()
     np.savez(content, allow_pickle=False, **arrays)
-    path.parent.mkdir(parents=True, exist_ok=True)
     atomic_write(path, content.getvalue())

@@ -11,7 +11,8 @@ from trials.by_name import ByName
 from trials.choices import Key, Several
 from trials.metrics.extractor import Extractor, check_extractor, decided
 from trials.metrics.measure import Measure
-from trials.metrics.needs import NEIGHBOURS, REASONS, Need, taken_by_itself
+from trials.metrics.needs import NEIGHBOURS, REAL_SAMPLES, REASONS, Need, taken_by_itself
+from trials.metrics.seeing import ExtractorPrecision
 from trials.part import PartConfig
 from trials.problems import Problem
 from trials.settings import Settings
@@ -30,6 +31,11 @@ class EvaluationConfig(Settings):
     model_config = ConfigDict(validate_default=True)
 
     every: int = Field(default=250, ge=1, description="Steps between evaluations")
+    lag: Literal[0, 1] = Field(
+        default=0,
+        description="1: an evaluation is measured beside the next training steps, and told when the"
+        " next one is due; the same numbers, later",
+    )
     samples: int = Field(default=1024, ge=2, description="Generated images of one evaluation")
     final_samples: int = Field(
         default=5000, ge=2, description="Generated images behind a winner's final score"
@@ -37,6 +43,12 @@ class EvaluationConfig(Settings):
     reference: Literal["train", "test"] = Field(
         default="train",
         description="Real images that are measured against: those trained on, or their test split",
+    )
+    real_samples: int = Field(
+        default=REAL_SAMPLES,
+        ge=1000,
+        description="Real images, at most, among which measures look for neighbours and pairs: kid,"
+        " precision, recall, density, coverage",
     )
     batch: int = Field(default=256, ge=1, description="Images generated at a time")
     metrics: Annotated[Any, Several(Measure)] = Field(
@@ -49,6 +61,10 @@ class EvaluationConfig(Settings):
     )
     extractor: Annotated[Any, ByName(Extractor, default="auto")] = Field(
         default="auto", description="What images are measured through"
+    )
+    extractor_precision: ExtractorPrecision = Field(
+        default=ExtractorPrecision(),
+        description="What the extractor computes in: anything but the default is another protocol",
     )
     batch_statistics: Literal["running", "standing"] = Field(
         default="running",
@@ -158,6 +174,9 @@ def check_evaluation(
     met = frozenset(need for need, held in holds.items() if held)
     if config.reference == "test" and not test_split:
         wrong = [*wrong, Problem(f"{path}.reference", f"{data} has no test split here", "train")]
+    if kind == "point" and config.extractor_precision != ExtractorPrecision():
+        what = "points are measured as they are, in whatever an extractor would compute"
+        wrong = [*wrong, Problem(f"{path}.extractor_precision", what, "no such key")]
     return [
         *wrong,
         *check_metrics(config, met, f"{path}.metrics"),

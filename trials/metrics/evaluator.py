@@ -18,9 +18,11 @@ from trials.metrics.familiarity import IN_THE_PROTOCOL, far_from_its_training
 from trials.metrics.frechet import TooFewImagesError
 from trials.metrics.measure import knobs_in_words
 from trials.metrics.needs import NEIGHBOURS, Need
-from trials.metrics.one_pass import SETTINGS, Pass, relative_coverage
+from trials.metrics.one_pass import Pass, relative_coverage, settings
+from trials.metrics.progress import Tell, quiet
 from trials.metrics.protocol import Protocol
 from trials.metrics.real import RealData, RealSide
+from trials.metrics.seeing import Lens
 from trials.origins import foreign_in_words
 
 Sample = Callable[[int, Tensor | None], Tensor]
@@ -46,6 +48,21 @@ class SampleSignals:
 
 
 @dataclass(frozen=True)
+class Sampled:
+    """Generated images of one evaluation as the extractor sees them: all that is left to do needs
+    neither the generator nor its noise.
+
+    `labels` (n,) are those that were asked for; `finite` whether every image is.
+    """
+
+    features: Tensor
+    logits: Tensor | None
+    labels: Tensor | None
+    finite: bool
+    protocol: Protocol
+
+
+@dataclass(frozen=True)
 class Measured:
     """One evaluation: `values` by metric, what they were measured with, what they reveal.
 
@@ -61,7 +78,9 @@ class Measured:
 class Evaluator:
     """Holds the extractor and the real side; `measure` is called at every evaluation.
 
-    `conditional` says that the generator takes labels.
+    It is `look`, which runs the networks, and `judge`, which runs none and may be called from
+    another thread. `conditional` says that the generator takes labels; `tell` hears how far a
+    measurement is.
 
     Raises:
         ExtractorError: the extractor cannot be built for these data.
@@ -76,14 +95,19 @@ class Evaluator:
         cache: Path | None = None,
         *,
         conditional: bool = False,
+        tell: Tell = quiet,
     ) -> None:
         self.config = config
+        self.tell = tell
         self.data = data
         self.extractor = build_extractor(config.extractor, data, device)
+        self.lens = Lens(self.extractor, config.extractor_precision, torch.device(device))
         # Float64 linear algebra exists on the CPU and on CUDA; elsewhere the CPU measures.
         device = torch.device(device)
         measuring = device if device.type == "cuda" else torch.device("cpu")
-        self.real = RealSide(data, self.extractor, measuring, cache)
+        self.real = RealSide(
+            data, self.lens, measuring, cache, sampled=config.real_samples, tell=tell
+        )
         met = self._met_needs(conditional)
         problems = check_metrics(config, met)
         if problems:
@@ -91,14 +115,18 @@ class Evaluator:
         chosen = choose_measures(config, data.kind, met)
         self.measures = [knobs.part(knobs) for knobs in chosen]
         used = (type(self.extractor), *(knobs.part for knobs in chosen))
-        self.settings = SETTINGS + knobs_in_words(chosen) + foreign_in_words(used)
+        self.settings = settings(config) + knobs_in_words(chosen) + foreign_in_words(used)
         if far_from_its_training(self.extractor, data, self.real.features):
             self.settings += IN_THE_PROTOCOL
 
     def measure(
         self, sample: Sample, *, weights: str, seed: int, count: int | None = None
     ) -> Measured:
-        """Generate `count` images (default `samples`) and measure them.
+        """Generate `count` images (default `samples`) and measure them: `look`, then `judge`."""
+        return self.judge(self.look(sample, weights=weights, seed=seed, count=count))
+
+    def look(self, sample: Sample, *, weights: str, seed: int, count: int | None = None) -> Sampled:
+        """Generate `count` images (default `samples`), and look at them through the extractor.
 
         `sample` draws its own noise; where the data are labelled it is given labels in the
         data's proportions, ordered by `seed`. `weights` says which weights it samples,
@@ -112,11 +140,15 @@ class Evaluator:
             raise TooFewImagesError(f"cannot measure {count} images, at least 2 are needed")
         labels = self._labels(count, seed)
         features, logits, finite = self._generate(sample, count, labels)
-        protocol = self.protocol(weights, count)
-        if not finite:
+        return Sampled(features, logits, labels, finite, self.protocol(weights, count))
+
+    def judge(self, sampled: Sampled) -> Measured:
+        """Every measure of what was sampled."""
+        features, protocol = sampled.features, sampled.protocol
+        if not sampled.finite:
             nothing = {measure.key: math.nan for measure in self.measures}
             return Measured(nothing, protocol, None, features)
-        seen = Pass(self.real, features, logits, labels)
+        seen = Pass(self.real, features, sampled.logits, sampled.labels, self.tell)
         values: dict[str, float] = {}
         for measure in self.measures:
             values |= measure.values(seen)
@@ -140,7 +172,8 @@ class Evaluator:
         )
 
     def _met_needs(self, conditional: bool) -> frozenset[Need]:
-        enough = min(self.config.samples, self.config.final_samples, self.real.count) > NEIGHBOURS
+        rules = self.config
+        enough = min(rules.samples, rules.final_samples, self.real.count) > NEIGHBOURS
         met: dict[Need, bool] = {
             "logits": self.extractor.classes > 0,
             "classes": self.data.name in self.extractor.classes_of,
@@ -175,13 +208,15 @@ class Evaluator:
         self, sample: Sample, count: int, labels: Tensor | None
     ) -> tuple[Tensor, Tensor | None, bool]:
         """Features and logits of `count` samples, and whether all samples were finite."""
-        features, logits, finite = [], [], True
+        features, logits, finite = [], [], []
         for start in range(0, count, self.config.batch):
             size = min(self.config.batch, count - start)
             images = sample(size, None if labels is None else labels[start : start + size])
-            finite = finite and bool(torch.isfinite(images).all())
-            seen = self.extractor(images)
+            finite.append(torch.isfinite(images).all())  # read once, after the last batch
+            seen = self.lens(images)
             features.append(seen.features.to(self.real.device))
             if seen.logits is not None:
                 logits.append(seen.logits.to(self.real.device))
-        return torch.cat(features), torch.cat(logits) if logits else None, finite
+            self.tell(f"{start + size:,} of {count:,} images")
+        whole = bool(torch.stack(finite).all())
+        return torch.cat(features), torch.cat(logits) if logits else None, whole

@@ -23,6 +23,9 @@ from trials.errors import TrialError
 BLOCK = 256
 """Columns of a covariance that are multiplied at a time."""
 
+AT_ONCE = 16_384
+"""Rows of features that are turned to float64 at a time: 256 MB of 2,048 features."""
+
 
 class TooFewImagesError(TrialError):
     """A covariance needs two images or more."""
@@ -54,6 +57,11 @@ class Moments:
             raise TooFewImagesError(
                 f"a Fréchet distance needs at least 2 images on each side, got {count}"
             )
+        if count > AT_ONCE:
+            running = RunningMoments()
+            for start in range(0, count, AT_ONCE):
+                running.update(features[start : start + AT_ONCE])
+            return running.moments()
         x = features.detach().to(torch.float64)
         mean = x.mean(dim=0)
         return cls(mean, _scatter(x - mean) / (count - 1), count)

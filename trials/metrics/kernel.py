@@ -31,23 +31,24 @@ class KernelSum:
         self.dim = rows.shape[1]
         self.pairs = len(rows) * len(columns)
         linear = rows.sum(0, dtype=torch.float64) @ columns.sum(0, dtype=torch.float64)
-        self.total = self.pairs + 3 * float(linear) / self.dim
+        # On the device, and read after the last tile: no tile waits for the one before it.
+        self._total = 3 * linear / self.dim + self.pairs
 
     def add(self, products: Tensor, times: int = 1) -> None:
         """Take in a tile of inner products, `times` over (2 for one that has a mirror image)."""
         squares = products.square()
-        second = float(squares.sum()) / self.dim**2
-        third = float(squares.mul_(products).sum()) / self.dim**3
-        self.total += times * (third + 3 * second)
+        second = squares.sum().double() / self.dim**2
+        third = squares.mul_(products).sum().double() / self.dim**3
+        self._total += times * (third + 3 * second)
 
     def mean(self) -> float:
         """The mean over all pairs."""
-        return self.total / self.pairs
+        return float(self._total) / self.pairs
 
     def mean_of_different(self, norms: Tensor) -> float:
         """For a set with itself: the mean over pairs i ≠ j, given the squared norms (n,)."""
         own = float((norms.double() / self.dim + 1).pow(3).sum())
-        return (self.total - own) / (self.pairs - len(norms))
+        return (float(self._total) - own) / (self.pairs - len(norms))
 
 
 def kernel_distance(real_mean: float, fake_mean: float, cross_mean: float) -> float:

@@ -8,6 +8,9 @@ from typing import Literal
 NEIGHBOURS = 5
 """k of the measures over nearest neighbours."""
 
+REAL_SAMPLES = 10_000
+"""Real images, at most, among which neighbours and pairs are looked for unless a file says more."""
+
 Need = Literal["logits", "classes", "modes", "held_out", "conditional", "neighbours"]
 
 REASONS: Mapping[Need, str] = {

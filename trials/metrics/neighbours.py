@@ -13,12 +13,12 @@ clovaai `prdc`, with which the parity test agrees exactly in float64.
 
 The same inner products serve the polynomial kernel of `trials.metrics.kernel`, so both are
 taken from one sweep over square tiles that stay in the processor's cache; the full matrix of
-distances never exists.
+distances never exists. A GPU is given larger tiles, and nothing is read from it before the last.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -30,6 +30,12 @@ from trials.metrics.needs import NEIGHBOURS
 
 TILE = 1024
 """Rows and columns of one tile of inner products: 4 MB in float32."""
+
+GPU_TILE = 8192
+"""The same on a GPU, which needs that much to do at a time: 256 MB in float32."""
+
+Heard = Callable[[float], object]
+"""Hears which share of the pairs has been gone through, after each row of tiles."""
 
 EXACT_DIM = 256
 """Up to this many features everything is float64, which costs little there.
@@ -70,10 +76,15 @@ def working_precision(features: Tensor) -> Tensor:
     return features.detach().to(torch.float64 if exact else torch.float32)
 
 
-def spans(count: int) -> Iterator[slice]:
-    """`count` rows in consecutive slices of at most `TILE`."""
-    for start in range(0, count, TILE):
-        yield slice(start, min(start + TILE, count))
+def spans(count: int, device: torch.device) -> Iterator[slice]:
+    """`count` rows in consecutive slices of at most a tile's side on this device."""
+    side = GPU_TILE if device.type == "cuda" else TILE
+    for start in range(0, count, side):
+        yield slice(start, min(start + side, count))
+
+
+def _unheard(share: float) -> None:
+    """Nobody asks how far it is."""
 
 
 def squared_distances(products: Tensor, row_norms: Tensor, column_norms: Tensor) -> Tensor:
@@ -82,8 +93,8 @@ def squared_distances(products: Tensor, row_norms: Tensor, column_norms: Tensor)
     return squares.add_(row_norms[:, None]).clamp_min_(0)
 
 
-def self_pairs(features: Tensor, k: int = NEIGHBOURS) -> SelfPairs:
-    """Radii and kernel of one set of features (n, d).
+def self_pairs(features: Tensor, k: int = NEIGHBOURS, heard: Heard = _unheard) -> SelfPairs:
+    """Radii and kernel of one set of features (n, d); `heard` is told how far it is.
 
     Raises:
         TooFewNeighboursError: n ≤ k.
@@ -98,8 +109,8 @@ def self_pairs(features: Tensor, k: int = NEIGHBOURS) -> SelfPairs:
     norms = x.square().sum(dim=1)
     nearest = torch.full((count, k), torch.inf, dtype=x.dtype, device=x.device)
     kernel = KernelSum(x, x)
-    for rows in spans(count):
-        for columns in spans(count):
+    for rows in spans(count, x.device):
+        for columns in spans(count, x.device):
             if columns.start < rows.start:
                 continue  # the matrix is symmetric: its upper half tells all
             products = x[rows] @ x[columns].T
@@ -112,6 +123,7 @@ def self_pairs(features: Tensor, k: int = NEIGHBOURS) -> SelfPairs:
                 # A member is no neighbour of its own; rounding may leave it a distance.
                 squares.fill_diagonal_(torch.inf)
             _keep_nearest(nearest[rows], squares)
+        heard(1 - (1 - rows.stop / count) ** 2)
     return SelfPairs(x, nearest[:, -1].clone(), kernel.mean_of_different(norms))
 
 
@@ -123,16 +135,18 @@ def _keep_nearest(nearest: Tensor, squares: Tensor) -> None:
     nearest.copy_(merged.topk(k, dim=1, largest=False, sorted=True).values)
 
 
-def cross_pairs(real: SelfPairs, fake: SelfPairs, k: int = NEIGHBOURS) -> CrossPairs:
-    """Compare two sets whose radii were taken with the same `k`."""
+def cross_pairs(
+    real: SelfPairs, fake: SelfPairs, k: int = NEIGHBOURS, heard: Heard = _unheard
+) -> CrossPairs:
+    """Compare two sets whose radii were taken with the same `k`; `heard` is told how far it is."""
     x, y = real.features, fake.features
     x_norms, y_norms = x.square().sum(dim=1), y.square().sum(dim=1)
     balls = torch.zeros(len(y), dtype=torch.int64, device=y.device)
     recalled = torch.zeros(len(x), dtype=torch.bool, device=x.device)
     covered = torch.zeros_like(recalled)
     kernel = KernelSum(x, y)
-    for rows in spans(len(x)):
-        for columns in spans(len(y)):
+    for rows in spans(len(x), x.device):
+        for columns in spans(len(y), x.device):
             products = x[rows] @ y[columns].T
             kernel.add(products)
             squares = squared_distances(products, x_norms[rows], y_norms[columns])
@@ -140,6 +154,7 @@ def cross_pairs(real: SelfPairs, fake: SelfPairs, k: int = NEIGHBOURS) -> CrossP
             balls[columns] += inside.sum(dim=0)
             covered[rows] |= inside.any(dim=1)
             recalled[rows] |= (squares < fake.radii[columns]).any(dim=1)
+        heard(rows.stop / len(x))
     return CrossPairs(
         precision=float((balls > 0).double().mean()),
         recall=float(recalled.double().mean()),
@@ -158,7 +173,8 @@ def nearest_distances(queries: Tensor, points: Tensor) -> Tensor:
     q, p = working_precision(queries), working_precision(points)
     query_norms, point_norms = q.square().sum(dim=1), p.square().sum(dim=1)
     nearest = torch.empty(len(q), dtype=torch.int64, device=q.device)
-    for rows in spans(len(q)):
+    for start in range(0, len(q), TILE):
+        rows = slice(start, start + TILE)
         squares = squared_distances(q[rows] @ p.T, query_norms[rows], point_norms)
         nearest[rows] = squares.argmin(dim=1)
     return (q - p[nearest]).square().sum(dim=1).sqrt()

@@ -10,9 +10,11 @@ from functools import cached_property
 from torch import Tensor
 
 from trials.metrics import classes, diversity, neighbours
+from trials.metrics.config import EvaluationConfig
 from trials.metrics.frechet import Moments
 from trials.metrics.mixture import DEVIATIONS, ModeCount, count_modes, reached
-from trials.metrics.needs import NEIGHBOURS
+from trials.metrics.needs import NEIGHBOURS, REAL_SAMPLES
+from trials.metrics.progress import Tell, quiet
 from trials.metrics.real import RealSide
 
 SETTINGS = (
@@ -22,15 +24,30 @@ SETTINGS = (
 """The constants of our own measures, for the protocol, whichever of them are measured."""
 
 
+def settings(config: EvaluationConfig) -> str:
+    """These, and what a file has made otherwise of what all measures share."""
+    told = SETTINGS + config.extractor_precision.in_words()
+    if config.real_samples == REAL_SAMPLES:
+        return told
+    return f"{told}; pairs with {config.real_samples} real images at most"
+
+
 class Pass:
     """Features (n, d) and logits (n, k) of one set of generated images, beside the real data.
 
-    `labels` (n,) are the classes the generator was asked for, None where it has none.
+    `labels` (n,) are the classes the generator was asked for, None where it has none. `tell` hears
+    how far is what takes long.
     """
 
     def __init__(
-        self, real: RealSide, features: Tensor, logits: Tensor | None, labels: Tensor | None
+        self,
+        real: RealSide,
+        features: Tensor,
+        logits: Tensor | None,
+        labels: Tensor | None,
+        tell: Tell = quiet,
     ) -> None:
+        self._tell = tell
         self.real = real
         self.features = features
         self.logits = logits
@@ -44,12 +61,19 @@ class Pass:
     @cached_property
     def self_pairs(self) -> neighbours.SelfPairs:
         """The generated features among themselves."""
-        return neighbours.self_pairs(self.features)
+        what = f"pairs of {len(self.features):,} generated images"
+        return neighbours.self_pairs(
+            self.features, heard=lambda share: self._tell(f"{what}: {share:.0%}")
+        )
 
     @cached_property
     def cross_pairs(self) -> neighbours.CrossPairs:
         """The generated features against the sampled real ones."""
-        return neighbours.cross_pairs(self.real.self_pairs, self.self_pairs)
+        real, fake = self.real.self_pairs, self.self_pairs
+        what = f"pairs of {len(fake.features):,} generated and {len(real.features):,} real images"
+        return neighbours.cross_pairs(
+            real, fake, heard=lambda share: self._tell(f"{what}: {share:.0%}")
+        )
 
     @cached_property
     def class_counts(self) -> tuple[Tensor, Tensor]:

@@ -18,7 +18,7 @@ from torch import Tensor
 from trials.data.intake import Intake
 from trials.metrics.cache import Arrays, cached
 from trials.metrics.diversity import MOST, Spread, spread
-from trials.metrics.extractor import QUANTISATION, Extractor, Features
+from trials.metrics.extractor import QUANTISATION, Features
 from trials.metrics.frechet import Moments, Reference, RunningMoments, symmetric_root
 from trials.metrics.needs import NEIGHBOURS
 from trials.metrics.neighbours import (
@@ -27,13 +27,12 @@ from trials.metrics.neighbours import (
     self_pairs,
     working_precision,
 )
+from trials.metrics.progress import Tell, quiet
+from trials.metrics.seeing import Lens
 from trials.origins import foreign_in_words
 
 LAYOUT = 1
 """Raised whenever the content of the cached files changes its meaning."""
-
-MOST_SAMPLED = 10_000
-"""Real images, drawn once by a fixed seed, of which single features are kept."""
 
 BATCH = 256
 
@@ -87,13 +86,27 @@ class RealData(Protocol):
 
 
 class RealSide:
-    """Statistics of real data under one extractor, on the measuring `device`."""
+    """Statistics of real data under one extractor, on the measuring `device`.
+
+    Of `sampled` real images, drawn once by a fixed seed, single features are kept. `tell` hears how
+    far is what takes long.
+    """
 
     def __init__(
-        self, data: RealData, extractor: Extractor, device: torch.device, cache: Path | None
+        self,
+        data: RealData,
+        lens: Lens,
+        device: torch.device,
+        cache: Path | None,
+        *,
+        sampled: int,
+        tell: Tell = quiet,
     ) -> None:
+        self._sampled = sampled
+        self._tell = tell
         self.data = data
-        self.extractor = extractor
+        self.extractor = lens.extractor
+        self._lens = lens
         self.device = device
         self.cache = cache
         self.count = len(data.images)
@@ -108,7 +121,7 @@ class RealSide:
 
     @property
     def features(self) -> Tensor:
-        """Features (m, d) float32 of the `MOST_SAMPLED` drawn images, in random order."""
+        """Features (m, d) float32 of the drawn images, in random order."""
         return self._base["features"]
 
     @property
@@ -121,10 +134,13 @@ class RealSide:
         """The sampled features among themselves, for measures over neighbours and pairs."""
 
         def compute() -> Arrays:
-            pairs = self_pairs(self.features)
+            what = f"pairs of {len(self.features):,} real images"
+            pairs = self_pairs(
+                self.features, heard=lambda share: self._tell(f"{what}: {share:.0%}")
+            )
             return {"radii": pairs.radii.cpu().numpy(), "kernel": np.array(pairs.kernel)}
 
-        part = self._part("pairs", compute, sampled=MOST_SAMPLED, k=NEIGHBOURS)
+        part = self._part("pairs", compute, sampled=self._sampled, k=NEIGHBOURS)
         return SelfPairs(working_precision(self.features), part["radii"], float(part["kernel"]))
 
     @cached_property
@@ -185,13 +201,13 @@ class RealSide:
 
     @cached_property
     def _base(self) -> dict[str, Tensor]:
-        return self._part("moments", self._compute_base, sampled=MOST_SAMPLED)
+        return self._part("moments", self._compute_base, sampled=self._sampled)
 
     def _compute_base(self) -> Arrays:
         running = RunningMoments()
         counts = torch.zeros(max(1, self.extractor.classes), dtype=torch.int64)
         order = torch.randperm(self.count, generator=torch.Generator().manual_seed(0))
-        chosen = order[:MOST_SAMPLED]
+        chosen = order[: self._sampled]
         sampled = torch.zeros(len(chosen), self.extractor.dim)
         place = torch.full((self.count,), -1)
         place[chosen] = torch.arange(len(chosen))
@@ -215,7 +231,9 @@ class RealSide:
 
     def _extract(self, images: Tensor) -> Iterator[Features]:
         for start in range(0, len(images), BATCH):
-            yield self.extractor(images[start : start + BATCH])
+            yield self._lens(images[start : start + BATCH])
+            done = min(start + BATCH, len(images))
+            self._tell(f"the statistics of the data: {done:,} of {len(images):,} images")
 
     def _part(
         self, part: str, compute: Callable[[], Arrays], **constants: object
@@ -230,6 +248,8 @@ class RealSide:
             "data": self.data.fingerprint,
             **constants,
         }
+        if precision := self._lens.precision.in_words():
+            facts["precision"] = precision
         # Of one that is not ours, another version may see other features with the same weights.
         if origin := foreign_in_words([type(self.extractor)]):
             facts["origin"] = origin

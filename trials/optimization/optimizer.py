@@ -23,6 +23,10 @@ class Optimizer(Part, ABC):
     kind = "optimizer"
     folders = ("trials.optimization.optimizers",)
 
+    not_capturable: ClassVar[str] = "it does not say that a graph may repeat its step"
+    """Why a step of it cannot be captured as a CUDA graph and replayed; empty where it can, since
+    all that it remembers is on the device and stays where it is."""
+
     class Config(PartConfig):
         """The settings of one player's optimiser."""
 

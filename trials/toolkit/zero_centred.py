@@ -34,7 +34,6 @@ class ZeroCentredPenalty(Trick):
     example = {"tricks": {"instance_noise": True}}
     paper = "Mescheder et al. 2018, arXiv:1801.04406"
     reread = ("the slope is that at the images, not after augmentation and noise as with at: seen",)
-    not_capturable = "the host counts the steps from one penalty to the next"
 
     class Config(PartConfig):
         gamma: float = knob(
@@ -65,9 +64,8 @@ class ZeroCentredPenalty(Trick):
         self.count = 0
 
     def discriminator_terms(self, game: Game, round: Round, terms: Terms) -> Terms:
-        # A step counts once, in however many parts its batch is computed.
-        due = self.count // self.trial.accumulate % self.config.every == 0
-        self.count += 1
+        due = self.config.every == 1 or game.host.choice(self._due)
+        game.host.count(self._counted)
         if not due:
             return terms
         labels = round.labels if self.real else round.fake_labels
@@ -83,8 +81,16 @@ class ZeroCentredPenalty(Trick):
         # Of samples that are judged together, as in a pack, a judgement's gradient is in all of
         # them.
         gradients = score_gradients(scores, images, round.judges).reshape(len(scores), -1)
-        weight = self.gamma(game.progress) * self.config.every * round.judges
+        per_gamma = self.config.every * round.judges
+        weight = game.host.number(lambda: self.gamma(game.progress) * per_gamma)
         return {**terms, self.key: weight * penalty(gradients)}
+
+    def _due(self) -> bool:
+        # A step counts once, in however many parts its batch is computed.
+        return bool(self.count // self.trial.accumulate % self.config.every == 0)
+
+    def _counted(self) -> None:
+        self.count += 1
 
     def state(self) -> dict[str, Any]:
         return {"count": self.count}

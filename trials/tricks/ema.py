@@ -31,11 +31,13 @@ def decay_at(update: int, decay: float, warm_up: bool) -> float:
 
 
 @torch.no_grad()
-def average_into(averages: list[Tensor], values: list[Tensor], decay: float) -> None:
-    """θ̄ ← β θ̄ + (1 − β) θ, in place; counters and other integers are copied."""
+def average_into(averages: list[Tensor], values: list[Tensor], share: float | Tensor) -> None:
+    """θ̄ ← β θ̄ + (1 − β) θ, in place, `share` being 1 − β, a number or a scalar; counters and other
+    integers are copied."""
     floats = [(a, v) for a, v in zip(averages, values, strict=True) if a.is_floating_point()]
     if floats:
-        torch._foreach_lerp_([a for a, _ in floats], [v for _, v in floats], 1 - decay)
+        weights: Any = [share] * len(floats) if isinstance(share, Tensor) else share
+        torch._foreach_lerp_([a for a, _ in floats], [v for _, v in floats], weights)
     for a, v in zip(averages, values, strict=True):
         if not a.is_floating_point():
             a.copy_(v)
@@ -66,7 +68,6 @@ class ExponentialMovingAverage(Trick):
     summary = "samples come from an exponential moving average of the generator's weights"
     formula = "θ̄ ← β θ̄ + (1-β) θ"
     paper = "Yazıcı et al. 2018, arXiv:1806.04498"
-    not_capturable = "the host counts its updates, from which β follows while it warms up"
     samples_from = "averaged"
 
     class Config(PartConfig):
@@ -89,16 +90,25 @@ class ExponentialMovingAverage(Trick):
         weights, (buffers, vectors) = list(network.parameters()), buffers_of(network)
         own_buffers, own_vectors = buffers_of(averaged)
         copy_into(own_vectors, vectors)
-        if game.progress < self.config.start:
+        if game.host.choice(lambda: game.progress < self.config.start):
             copy_into(list(averaged.parameters()), weights)  # type: ignore[arg-type]
             copy_into(own_buffers, buffers)
             return
-        decay = decay_at(self.updates, self.config.decay, self.config.warm_up)
-        average_into(list(averaged.parameters()), weights, decay)  # type: ignore[arg-type]
+        share = self._share(game)
+        average_into(list(averaged.parameters()), weights, share)  # type: ignore[arg-type]
         if self.config.buffers == "average":
-            average_into(own_buffers, buffers, decay)
+            average_into(own_buffers, buffers, share)
         else:
             copy_into(own_buffers, buffers)
+        game.host.count(self._updated)
+
+    def _share(self, game: Game) -> float | Tensor:
+        """1 − β of the coming update."""
+        if not self.config.warm_up:
+            return 1 - float(self.config.decay)
+        return game.host.number(lambda: 1 - decay_at(self.updates, self.config.decay, True))
+
+    def _updated(self) -> None:
         self.updates += 1
 
     def sampling_network(self, game: Game, network: nn.Module) -> nn.Module:

@@ -34,7 +34,6 @@ class InstanceNoise(Trick):
     summary = "Gaussian noise on everything the discriminator sees, fading away"
     formula = "D sees x + σ(t) n,  n ~ N(0, I),  σ(t) → 0"
     paper = "Sønderby et al. 2016, arXiv:1610.04490"
-    not_capturable = "the host lets σ fall"
     order = 50
 
     class Config(PartConfig):
@@ -49,9 +48,9 @@ class InstanceNoise(Trick):
         until: float = knob(1.0, "share of the training after which it is gone", gt=0, le=1)
 
     def see(self, game: Game, images: Tensor, real: bool) -> Tensor:
-        sigma = level(self.config.sigma, self.config.schedule, game.progress / self.config.until)
-        if sigma == 0:
+        if game.host.choice(lambda: self._sigma(game) == 0):
             return images
+        sigma = game.host.number(lambda: self._sigma(game))
         noise = torch.randn(
             images.shape,
             generator=game.streams.augmentation,
@@ -59,3 +58,7 @@ class InstanceNoise(Trick):
             dtype=images.dtype,
         )
         return images + sigma * noise
+
+    def _sigma(self, game: Game) -> float:
+        share = game.progress / self.config.until
+        return level(self.config.sigma, self.config.schedule, share)

@@ -22,7 +22,7 @@ from trials.problems import Problem
 from trials.trick import Trick
 
 
-def flips(count: int, probability: float, stream: torch.Generator) -> Tensor:
+def flips(count: int, probability: float | Tensor, stream: torch.Generator) -> Tensor:
     """True where a label is flipped, shape (count,)."""
     return torch.rand(count, generator=stream, device=stream.device) < probability
 
@@ -35,7 +35,6 @@ class LabelFlipping(Trick):
     summary = "gives real images the false label with a falling probability"
     formula = "target of x: 0 with probability p(t), else 1"
     paper = "Chintala et al. 2016, ganhacks"
-    not_capturable = "the host lets p fall"
     order = 60
     example = {"tricks": {"label_flipping": {"probability": 0.5}}}  # seen within few steps
 
@@ -51,13 +50,17 @@ class LabelFlipping(Trick):
     def judged(self, game: Game, round: Round) -> None:
         if round.player == "generator":
             return
-        probability = self.config.probability
-        if self.config.schedule != "constant":
-            share = game.progress / self.config.until
-            fade = Decay.named(self.config.schedule)
-            probability *= fade.left(share, 0.0) if share < 1 else 0.0
+        probability = game.host.number(lambda: self._probability(game))
         flipped = flips(len(round.r), probability, game.streams.augmentation)
         truth = round.real_target
         if not isinstance(truth, Tensor):
             truth = torch.full_like(round.r, truth)
         round.real_target = torch.where(flipped, torch.zeros_like(truth), truth)
+
+    def _probability(self, game: Game) -> float:
+        probability: float = self.config.probability
+        if self.config.schedule != "constant":
+            share = game.progress / self.config.until
+            fade = Decay.named(self.config.schedule)
+            probability *= fade.left(share, 0.0) if share < 1 else 0.0
+        return probability

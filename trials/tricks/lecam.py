@@ -15,6 +15,7 @@ from torch import Tensor
 
 from trials.game import Game, Round, Terms
 from trials.part import PartConfig, knob
+from trials.toolkit.memory import written
 from trials.trick import Trick
 
 
@@ -32,7 +33,6 @@ class LeCam(Trick):
     summary = "holds each side's scores near the other side's moving average"
     formula = "λ (E ‖D(x) - α_F‖² + E ‖D(G(z)) - α_R‖²)"
     paper = "Tseng et al. 2021, arXiv:2104.03310"
-    not_capturable = "its moving averages are made anew at every step"
 
     class Config(PartConfig):
         weight: float = knob(
@@ -48,19 +48,19 @@ class LeCam(Trick):
     def discriminator_terms(self, game: Game, round: Round, terms: Terms) -> Terms:
         r, f = round.by_judge(round.r), round.by_judge(round.f)
         self.parts.append(torch.stack([side.detach().mean(1, keepdim=True) for side in (r, f)]))
-        if game.progress < self.config.start:
+        if game.host.choice(lambda: game.progress < self.config.start):
             return terms
         term = self.config.weight * round.judges * penalty(r, f, self.anchors[0], self.anchors[1])
         return {**terms, "lecam": term}
 
     def after_discriminator_step(self, game: Game, round: Round) -> None:
         now = torch.stack(self.parts).mean(0)
-        self.anchors = torch.lerp(now, self.anchors, self.config.decay)
+        self.anchors = written(self.anchors, torch.lerp(now, self.anchors, self.config.decay))
         self.parts = []
 
     def state(self) -> dict[str, Any]:
         return {"anchors": self.anchors, "parts": list(self.parts)}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        self.anchors = state["anchors"].to(self.anchors.device)
+        self.anchors = written(self.anchors, state["anchors"])
         self.parts = list(state["parts"])

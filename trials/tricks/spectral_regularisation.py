@@ -15,6 +15,7 @@ from torch import Tensor
 
 from trials.game import Game, Round, Terms
 from trials.part import PartConfig, knob
+from trials.toolkit.memory import written
 from trials.toolkit.weights import weight_matrices
 from trials.trick import Trick
 
@@ -41,7 +42,6 @@ class SpectralRegularisation(Trick):
     summary = "penalises the largest singular value of each discriminator layer"
     formula = "λ/2 Σ σ(W)²"
     paper = "Yoshida and Miyato 2017, arXiv:1705.10941"
-    not_capturable = "its vectors are made anew at every step"
     conflicts = {"spectral_norm": "its layers have σ = 1 already, and the penalty is a constant"}
 
     class Config(PartConfig):
@@ -65,7 +65,7 @@ class SpectralRegularisation(Trick):
         values = []
         for index, matrix in enumerate(weight_matrices(game.discriminator)):
             u, v = iterated(matrix.detach(), self.vectors[index], self.config.iterations)
-            self.vectors[index] = v
+            written(self.vectors[index], v)
             values.append(penalty(matrix, u, v))
         total = self.config.weight * torch.stack(values).sum()
         return {**terms, "spectral_regularisation": total}
@@ -74,7 +74,5 @@ class SpectralRegularisation(Trick):
         return {"vectors": self.vectors}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        # New tensors: the graph of an imagined step may still need the old ones (unrolled).
-        self.vectors = [
-            new.to(old.device) for old, new in zip(self.vectors, state["vectors"], strict=True)
-        ]
+        for old, new in zip(self.vectors, state["vectors"], strict=True):
+            written(old, new)

@@ -45,6 +45,7 @@ class PopulationBased(StoppingRule):
 
     key = "pbt"
     summary = "population based training: the worst copy the best"
+    copies = True
 
     class Config(GraceConfig):
         interval_steps: int | None = knob(

@@ -12,6 +12,7 @@ from sweeper.ablation.intervals import METHODS
 from sweeper.ablation.search_statistics import Importance, too_few_to_tell
 from sweeper.ablation.table_format import TableFormat, format_named, rendered
 from sweeper.ablation.tables import Table
+from sweeper.disk import Disk, disk_of
 from sweeper.errors import UserError
 from sweeper.home import SweepFolder
 from sweeper.report import ReportPaths
@@ -24,6 +25,10 @@ from sweeper.service.readings import Reading
 
 FRESH = 60.0
 """Seconds that a report of a study in a database, which does not say when it was written, holds."""
+
+
+DISK_HOLDS = 10.0
+"""Seconds that what a sweep takes on disk holds: thousands of files are looked at for it."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +116,13 @@ def figure_file(folder: SweepFolder, name: str) -> Path:
     if name not in figures_of(folder):
         raise Refusal(404, "unknown-figure", f"{folder.name} has no figure {name!r}")
     return folder.report / name
+
+
+def disk(service: Service, name: str) -> Disk:
+    """What the sweep of that name takes on disk, a moment ago."""
+    folder = service.settings.home.sweep(name)
+    key = ("disk", name, time.monotonic() // DISK_HOLDS)
+    return service.memo.of(key, lambda: disk_of(folder))
 
 
 def dataset_bytes(reading: Reading) -> bytes:

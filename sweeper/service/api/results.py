@@ -12,8 +12,13 @@ from sweeper.search.importances import Method
 from sweeper.service.actions import results as actions
 from sweeper.service.actions.results import TableAsked
 from sweeper.service.api.caching import FRESH, VersionedReading, versioned
-from sweeper.service.api.routing import NamedReading, Responses, router
-from sweeper.service.api.shapes_results import FiguresShape, ImportancesShape, StandingsShape
+from sweeper.service.api.routing import NamedEntry, NamedReading, Responses, router
+from sweeper.service.api.shapes_results import (
+    DiskShape,
+    FiguresShape,
+    ImportancesShape,
+    StandingsShape,
+)
 from sweeper.service.app import CurrentService
 
 told = versioned("results")
@@ -118,6 +123,12 @@ def get_report(
     page = actions.report_file(service, reading, fresh=fresh)
     headers = {"content-security-policy": SANDBOX, "cache-control": FRESH}
     return FileResponse(page, media_type="text/html", headers=headers)
+
+
+@results.get("/sweeps/{name:part}/disk")
+def get_disk(entry: NamedEntry, service: CurrentService) -> DiskShape:
+    """Say what it takes on the server's disk, and for what."""
+    return DiskShape.model_validate(actions.disk(service, entry.sweep.name))
 
 
 @results.get("/sweeps/{name:part}/figures")

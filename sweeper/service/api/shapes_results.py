@@ -15,6 +15,17 @@ if TYPE_CHECKING:  # clients read these shapes, too, and no study
     from sweeper.standings.values import OverSeeds
 
 
+class DiskShape(Shape):
+    """Bytes that a sweep takes on disk, all of them and those of its trials by what they are."""
+
+    total: int
+    checkpoints: int
+    generators: int
+    samples: int
+    whole: bool
+    """False where there is more: the files are too many to count within a moment."""
+
+
 class SeedsShape(Shape):
     """Values of one configuration on several seeds."""
 

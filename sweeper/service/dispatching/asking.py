@@ -21,6 +21,7 @@ from sweeper.service.state import dispatch
 from sweeper.service.state.database import Session
 from sweeper.service.state.dispatch import Pending
 from sweeper.service.state.tables import ENDS
+from sweeper.sweepfile.resources import Resources
 
 _REMEMBERED = 12 * HALF_LIFE
 """Seconds after which use counts for nothing."""
@@ -65,7 +66,9 @@ def _asked(sweep: Pending, owner: str) -> Asking:
     elif driver is not None and driver.wants is not None:
         wants = min(wants, driver.wants)
     forecast = driver.forecast if driver else {}
-    needs = Needs(float(sweep.resources.get("cpu", 1)), float(sweep.resources.get("gpu", 0)))
+    resources = Resources.model_validate(dict(sweep.resources))
+    each = forecast.get("each") or {} if resources.shares else {}
+    needs = Needs(each.get("cpu", resources.whole.cpu), each.get("gpu", resources.whole.gpu))
     return Asking(
         sweep.id,
         sweep.name,

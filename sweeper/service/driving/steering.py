@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sweeper.home import Request, SweepFolder
-from sweeper.scheduling.attempts import node_of
+from sweeper.scheduling.attempts import place_of
 from sweeper.scheduling.steering import Order, Pulse, Steering
 from sweeper.service.driving.post import Post
 from sweeper.sweepfile.sections import Limits
@@ -71,5 +71,5 @@ class ServiceSteering(Steering):
         self._post.check()
         if pulse.at_work:
             self._busy = self._clock()
-        named = (node_of(self._folder.trial(number)) for number in pulse.at_work)
+        named = (place_of(self._folder.trial(number)).node for number in pulse.at_work)
         self._post.beat(pulse, Counter(name for name in named if name))

@@ -13,6 +13,7 @@ from starlette.responses import Response
 from sweeper.ablation.table_format import format_named, rendered
 from sweeper.errors import SweeperError
 from sweeper.service.actions.looking import entry_named, reading_of
+from sweeper.service.actions.results import disk
 from sweeper.service.api.caching import check_tag
 from sweeper.service.api.routing import SweepName
 from sweeper.service.app import CurrentService, Service
@@ -77,6 +78,7 @@ def sweep_page(
         "entry": entry,
         "mine": may_change(caller, entry),
         "mlflow": mlflow_of(service, entry.sweep.name),
+        "disk": disk(service, entry.sweep.name),
     }
     if part == "about":
         return page(request, "sweep/about.html", **about)

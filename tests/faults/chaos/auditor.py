@@ -27,14 +27,13 @@ from tests.faults.chaos.sweeps import STEPS
 from trials.config import load_config
 from trials.trainer import train
 
-RUNS = {"search": 8, "ablation": 12}
-"""How many trials there are before any confirmation: the budget, and cells times seeds."""
-
 
 @dataclass
 class Auditor:
-    """Audits sweeps of one kind; remembers what undisturbed trainings give."""
+    """Audits sweeps of so many `runs` before any confirmation: the budget, or cells times seeds.
+    Remembers what undisturbed trainings give."""
 
+    runs: int
     _values: dict[str, dict[int, float]] = field(default_factory=dict)
 
     def findings(
@@ -47,7 +46,7 @@ class Auditor:
         """Everything that is wrong with a sweep. `like` are the trials of an undisturbed one, where
         this one should have gone the same way."""
         return [
-            *_of_study(kind, trials),
+            *_of_study(kind, self.runs, trials),
             *self._of_values(trials),
             *_of_record(home, kind, trials),
             *_of_folders(home / kind, trials),
@@ -79,13 +78,13 @@ def study_of(kind: str, home: Path, storage: str = "") -> optuna.Study:
     return optuna.load_study(study_name=kind, storage=place)
 
 
-def _of_study(kind: str, trials: list[FrozenTrial]) -> Iterator[str]:
+def _of_study(kind: str, runs: int, trials: list[FrozenTrial]) -> Iterator[str]:
     if [trial.number for trial in trials] != list(range(len(trials))):
         yield f"the numbers have gaps: {[trial.number for trial in trials]}"
     roles = Counter(trial.user_attrs.get("role") for trial in trials)
     first = len(trials) if kind == "ablation" else roles["base"] + roles["search"]
-    if first != RUNS[kind]:
-        yield f"there are {first} trials of the {kind}, not {RUNS[kind]}"
+    if first != runs:
+        yield f"there are {first} trials of the {kind}, not {runs}"
     for trial in trials:
         if trial.state is not TrialState.COMPLETE:
             yield f"trial {trial.number} is {trial.state.name}: {trial.user_attrs.get('end')}"

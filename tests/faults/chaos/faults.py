@@ -44,6 +44,16 @@ def kill_a_worker(scene: Scene) -> str:
     return _killed(scene, scene.named(*WORKERS), "a worker")
 
 
+def tell_a_worker_to_leave(scene: Scene) -> str:
+    """Its training saves itself between two evaluations, and goes on in another process."""
+    workers = scene.named(*WORKERS)
+    if not workers:
+        return ""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        scene.chance.choice(workers).terminate()
+    return "sent SIGTERM to a worker"
+
+
 def freeze_a_worker(scene: Scene) -> str:
     """It wakes by itself, and takes up what it was doing."""
     workers = scene.named(*WORKERS)
@@ -90,7 +100,7 @@ def damage_a_checkpoint(scene: Scene) -> str:
     """With nobody at work: as a disk does it, or a hand."""
     kill_the_driver(scene)
     scene.driver.end()
-    files = sorted(scene.stage.trials.glob("*/checkpoint.pt"))
+    files = sorted(scene.stage.folders.glob("*/checkpoint.pt"))
     if not files:
         return "killed the driver"
     file = max(files, key=lambda one: one.stat().st_mtime)
@@ -134,7 +144,8 @@ ALL: tuple[Fault, ...] = (
     kill_the_driver,
     end_the_driver_politely,
     kill_a_worker,
-    kill_a_worker,
+    tell_a_worker_to_leave,
+    tell_a_worker_to_leave,
     freeze_a_worker,
     kill_the_driver_under_a_frozen_worker,
     kill_the_raylet,

@@ -32,9 +32,11 @@ SETTINGS = tuple(itertools.starmap(Setting, itertools.product(KINDS, ("sqlite", 
 
 @dataclass
 class Stage:
-    """What a sweep is run with. `storage` is the address of its study, none for a journal."""
+    """What a sweep of so many `trials` is run with. `storage` is the address of its study, none for
+    a journal."""
 
     setting: Setting
+    trials: int
     home: Path
     storage: str = ""
     server: Server | None = None
@@ -43,23 +45,23 @@ class Stage:
     def start(self) -> Driver:
         """Run the sweep, or go on with it."""
         command = ["tests.faults.chaos.sweeps", self.setting.kind, str(self.setting.parallel)]
-        command.append(str(self.home))
+        command += [str(self.trials), str(self.home)]
         if self.proxy is not None:
             command.append(f"http://127.0.0.1:{self.proxy.port}")
         environment = {"SWEEPER_STORAGE": self.storage} if self.storage else {}
         return Driver(self.home, *command, environment=environment)
 
     @property
-    def trials(self) -> Path:
+    def folders(self) -> Path:
         """Where the folders of its trials are."""
         return self.home / self.setting.kind / "trials"
 
 
 @contextmanager
-def stage(setting: Setting, home: Path, postgres: str, seed: int) -> Iterator[Stage]:
+def stage(setting: Setting, trials: int, home: Path, postgres: str, seed: int) -> Iterator[Stage]:
     """Set one up in `home`, which is empty, with all that belongs to it."""
     if setting.place == "sqlite":
-        yield Stage(setting, home)
+        yield Stage(setting, trials, home)
         return
     with ExitStack() as until_the_end:
         server = Server(home)
@@ -68,4 +70,4 @@ def stage(setting: Setting, home: Path, postgres: str, seed: int) -> Iterator[St
         proxy = Proxy(server.port, seed)
         until_the_end.callback(proxy.close)
         server.wait()
-        yield Stage(setting, home, empty_place(postgres), server, proxy)
+        yield Stage(setting, trials, home, empty_place(postgres), server, proxy)

@@ -1,4 +1,6 @@
-"""The sweeps that are tormented: `python -m tests.faults.chaos.sweeps KIND PARALLEL HOME [MLFLOW]`.
+"""The sweeps that are tormented:
+
+    python -m tests.faults.chaos.sweeps KIND PARALLEL TRIALS HOME [MLFLOW]
 
 Trainings, checkpoints, pictures and measures are the real ones, on points of a ring; only each
 evaluation takes a while longer, so that faults meet trials at work.
@@ -21,10 +23,14 @@ from trials.trainer import Training
 STEPS = (5, 10, 15, 20)
 """At which a trial is evaluated."""
 
-SECONDS = 0.3
+SECONDS = 0.2
 """What an evaluation takes longer than it would."""
 
 KINDS = ("search", "ablation")
+
+TOGGLES = ("tricks.ema", "tricks.r1", "tricks.instance_noise")
+CELLS = 1 + len(TOGGLES)
+"""Of the ablation: all of them on, and each left out."""
 
 BASE = {
     "data": {"name": "ring", "points": 512},
@@ -38,15 +44,14 @@ BASE = {
 }
 
 
-def described(kind: str, parallel: int, mlflow: str = "") -> dict[str, Any]:
-    """What would stand in the file of such a sweep."""
+def described(kind: str, parallel: int, trials: int, mlflow: str = "") -> dict[str, Any]:
+    """What would stand in the file of such a sweep, with so many trials before any confirmation."""
     given: dict[str, Any] = {"name": kind, "base": BASE, "limits": {"parallel": parallel}}
     if mlflow:
         given["tracking"] = {"uri": mlflow}
     if kind == "ablation":
-        toggles = ("tricks.ema", "tricks.r1", "tricks.instance_noise")
-        given["parameters"] = {path: {"toggle": True} for path in toggles}
-        given["ablation"] = {"design": "leave_one_out", "seeds": 3}
+        given["parameters"] = {path: {"toggle": True} for path in TOGGLES}
+        given["ablation"] = {"design": "leave_one_out", "seeds": trials // CELLS}
         return given
     given["parameters"] = {
         "optimizer.generator.lr": {"distribution": "log_uniform", "min": 1e-4, "max": 1e-2},
@@ -54,7 +59,7 @@ def described(kind: str, parallel: int, mlflow: str = "") -> dict[str, Any]:
     }
     given["search"] = {"sampler": "tpe", "startup_trials": 4}
     given["seeds"] = {"confirm_top": 2, "replicates": 2}
-    given["limits"]["trials"] = 8
+    given["limits"]["trials"] = trials
     return given
 
 
@@ -71,9 +76,9 @@ def unhurried(config: Mapping[str, Any], folder: Path, cache: Path) -> Training:
     return Unhurried(load_config(config), folder, cache=cache)
 
 
-def main(kind: str, parallel: str, home: str, mlflow: str = "") -> int:
+def main(kind: str, parallel: str, trials: str, home: str, mlflow: str = "") -> int:
     """Run one to its end, or go on with it."""
-    given = described(kind, int(parallel), mlflow)
+    given = described(kind, int(parallel), int(trials), mlflow)
     result = sweeper.run(given, home=home, listener=_said, factory=unhurried)
     print(result.state, result.message, flush=True)
     return result.exit_code

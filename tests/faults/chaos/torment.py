@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import random
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,26 +29,33 @@ PATIENCE = 180.0
 
 @dataclass
 class Chaos:
-    """Runs sweeps, does things to them, and has them audited. `faults` are all that were done."""
+    """Runs sweeps of so many `trials`, does things to them, and has them audited. `faults` are all
+    that were done, and `kinds` how often each was."""
 
     folder: Path
     chance: random.Random
     postgres: str
-    auditor: Auditor = field(default_factory=Auditor)
+    trials: int
     faults: list[str] = field(default_factory=list)
+    kinds: Counter[str] = field(default_factory=Counter)
     sweeps: int = 0
+    starts: int = 0
     audited: int = 0
     _straight: dict[str, list[FrozenTrial]] = field(default_factory=dict)
 
-    def torment(self, setting: Setting, count: int) -> list[str]:
-        """Run one sweep to its end under at most `count` faults. Returns what is wrong."""
+    def __post_init__(self) -> None:
+        self.auditor = Auditor(self.trials)
+
+    def torment(self, setting: Setting, most: float = math.inf) -> list[str]:
+        """Run one sweep to its end under faults, at `most` so many. Returns what is wrong."""
         like = self.undisturbed(setting.kind) if setting.parallel == 1 else None
         self.sweeps += 1
         home = self.folder / f"{self.sweeps:02d}-{setting}"
         home.mkdir()
         print(setting, flush=True)
-        with stage(setting, home, self.postgres, self.chance.randrange(1 << 30)) as around:
-            findings = self._run(around, count)
+        seed = self.chance.randrange(1 << 30)
+        with stage(setting, self.trials, home, self.postgres, seed) as around:
+            findings = self._run(around, most)
             trials = study_of(setting.kind, home, around.storage).get_trials()
             self.audited += len(trials)
             return [*findings, *self.auditor.findings(setting.kind, home, trials, like)]
@@ -56,7 +65,7 @@ class Chaos:
         if kind not in self._straight:
             home = self.folder / f"{kind}-undisturbed"
             home.mkdir()
-            with Stage(Setting(kind, "sqlite", 1), home).start() as driver:
+            with Stage(Setting(kind, "sqlite", 1), self.trials, home).start() as driver:
                 assert driver.end() == 0, driver.output
             trials = study_of(kind, home).get_trials()
             findings = self.auditor.findings(kind, home, trials)
@@ -64,14 +73,16 @@ class Chaos:
             self._straight[kind] = trials
         return self._straight[kind]
 
-    def _run(self, around: Stage, count: int) -> list[str]:
+    def _run(self, around: Stage, most: float) -> list[str]:
         findings: list[str] = []
+        before = len(self.faults)
         for _ in range(STARTS):
+            self.starts += 1
             with around.start() as driver:
-                while count and driver.alive():
+                while len(self.faults) - before < most and driver.alive():
                     self._wait(around, driver)
-                    if driver.alive() and self._strike(around, driver):
-                        count -= 1
+                    if driver.alive():
+                        self._strike(around, driver)
                 findings += _ended(driver)
                 if driver.end() == 0:
                     return findings
@@ -86,16 +97,16 @@ class Chaos:
                 time.sleep(0.02)
         time.sleep(self.chance.uniform(0, 2.5))
 
-    def _strike(self, around: Stage, driver: Driver) -> bool:
-        told = self.chance.choice(ALL)(Scene(around, driver, self.chance))
-        if told:
+    def _strike(self, around: Stage, driver: Driver) -> None:
+        fault = self.chance.choice(ALL)
+        if told := fault(Scene(around, driver, self.chance)):
             self.faults.append(told)
+            self.kinds[fault.__name__.replace("_", " ")] += 1
             print(f"  {len(self.faults):3d} {told}", flush=True)
-        return bool(told)
 
 
 def _last_saved(around: Stage) -> float:
-    saved = [file.stat().st_mtime for file in around.trials.glob("*/checkpoint.pt")]
+    saved = [file.stat().st_mtime for file in around.folders.glob("*/checkpoint.pt")]
     return max(saved, default=0.0)
 
 

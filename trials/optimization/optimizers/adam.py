@@ -16,6 +16,7 @@ class Adam(Optimizer):
 
     key = "adam"
     summary = "Adam"
+    not_capturable = ""
 
     class Config(Optimizer.Config):
         """The settings of Adam."""

@@ -16,6 +16,7 @@ class RMSprop(Optimizer):
 
     key = "rmsprop"
     summary = "RMSprop"
+    not_capturable = ""
 
     class Config(Optimizer.Config):
         """The settings of RMSprop."""

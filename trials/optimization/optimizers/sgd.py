@@ -16,6 +16,7 @@ class SGD(Optimizer):
 
     key = "sgd"
     summary = "stochastic gradient descent"
+    not_capturable = ""
 
     class Config(Optimizer.Config):
         """The settings of stochastic gradient descent."""
