@@ -28,6 +28,7 @@ from sweeper.scheduling import workplace
 from sweeper.scheduling.attempts import place_of, silent_in
 from sweeper.scheduling.failures import explain
 from sweeper.scheduling.kept_checkpoints import begin, keep
+from sweeper.scheduling.machines import Mark, _looker
 from sweeper.scheduling.messages import REHEARSAL, Report, Work
 from sweeper.scheduling.places import Place
 from sweeper.scheduling.published import conductor_with, publishing, taken_in
@@ -241,6 +242,18 @@ def test_cleaning_goes_as_far_as_the_bucket(tmp_path: Path) -> None:
     assert not left & {"checkpoint.pt", "checkpoint.json", "000001.png", "000002.png"}
     assert {"000003.png", "let_go.json"} <= left
     assert leavings(stage.folder, standings, less) == []
+
+
+def test_every_machine_is_asked_for_the_mark_in_the_bucket(bucket: str, tmp_path: Path) -> None:
+    folder = Home.at(tmp_path).sweep("probe")
+    mark = Mark.leave(folder, bucket=f"{bucket}/probe")
+    look = _looker()
+    assert mark.fault_of("there", *look(mark.file, tuple(mark.versions))) == ""
+    assert not folder.path.exists(), "the home is the driver's alone"
+    Store(f"{bucket}/probe").remove(["driver"])
+    told = mark.fault_of("there", *look(mark.file, tuple(mark.versions)))
+    assert "there cannot read memory://bucket/probe/driver (FileNotFoundError" in told
+    assert mark.fault("there") == "", "a worker finds out by itself, and waits for the store"
 
 
 def test_a_store_that_stays_away_ends_the_attempt_and_no_trial(tmp_path: Path) -> None:
