@@ -81,7 +81,7 @@ class TrialConfig(Settings):
         default=1, ge=1, le=100, description="discriminator steps for one generator step"
     )
     precision: Annotated[PrecisionConfig, Role.SHAPES_WEIGHTS] = PrecisionConfig()
-    graphs: bool = Field(default=False, description="a GPU repeats steps by itself, where it can")
+    graphs: bool = Field(False, description="a GPU repeats steps as CUDA graphs where it can")
     steps: Annotated[int, Role.SHAPES_WEIGHTS] = Field(
         default=3000, ge=1, le=100_000_000, description="generator steps"
     )

@@ -80,20 +80,22 @@ class Commits:
         """
         for _ in range(_LOOKS):
             keys = sorted(filter(_COMMIT.fullmatch, self.store.listed(COMMITS)), reverse=True)
-            gone = False
-            for key in keys:
-                try:
-                    return Standing(key, Commit.model_validate_json(self.store.read(key)))
-                except FileNotFoundError:  # there is a later one by now
-                    gone = True
-                    break
-                except ValidationError:  # a folder on a disk may hold what was being written
-                    continue
-            if not gone:
-                if keys:
-                    raise BucketError(f"no commit in {self.store.address} can be read")
-                return None
+            try:
+                return next(filter(None, map(self._read, keys)), None)
+            except FileNotFoundError:  # there is a later one by now
+                continue
         raise BucketError(f"the commits in {self.store.address} go while they are looked at")
+
+    def _read(self, key: str) -> Standing | None:
+        """The commit of a key; None of one that is cut off, as a folder on a disk leaves it."""
+        try:
+            return Standing(key, Commit.model_validate_json(self.store.read(key)))
+        except ValidationError as error:
+            first = error.errors()[0]
+            if first["type"] == "json_invalid":
+                return None
+            told = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+            raise BucketError(f"{self.store.address}/{key} is no commit: {told}") from error
 
     def claim(self, attempt: str, said: Mapping[str, str]) -> None:
         """From now on the trial is this attempt's. `said` is what a reader may want to know."""

@@ -24,7 +24,6 @@ from sweeper.causes import BUCKET_AWAY, WORKER_DIED
 from sweeper.errors import BucketError
 from sweeper.home import SweepFolder
 from sweeper.letting_go import let_go_afar
-from sweeper.privacy import private
 from sweeper.provenance.attempts import FILE as PROVENANCE
 from sweeper.scheduling import attempts
 from sweeper.scheduling.conductor import Conductor
@@ -34,6 +33,9 @@ from sweeper.search.ledger import Ledger
 
 LOOK_EVERY = 2.0
 """Seconds between two rounds of what is to be brought."""
+
+LEAVE_AFTER = 5.0
+"""Seconds that what is being brought as the driver ends may still take."""
 
 
 class _Trouble(Exception):  # noqa: N818 - what happened
@@ -68,6 +70,7 @@ class Published:
     def __exit__(self, *_: object) -> None:
         self._over.set()
         self._wake.set()
+        self._thread.join(LEAVE_AFTER)
 
     def handed(self, work: Work) -> Work:
         """The work as it goes to a machine that sees no folder of the home."""
@@ -115,20 +118,19 @@ class Published:
         return f"{self._driver:06d}-{next(self._hand_outs):06d}-{secrets.token_hex(4)}"
 
     def _run(self) -> None:
-        with private(self._folder.path.parent):
-            known = False
-            while not self._over.is_set():
-                self._busy = True
-                with contextlib.suppress(_Trouble):
-                    if not known:
-                        with self._troubled():
-                            for number in self._copies.changed():
-                                self.look(number)
-                        known = True
-                    self._round()
-                    self._busy = False
-                self._wake.wait(LOOK_EVERY)
-                self._wake.clear()
+        known = False
+        while not self._over.is_set():
+            self._busy = True
+            with contextlib.suppress(_Trouble):
+                if not known:
+                    with self._troubled():
+                        for number in self._copies.changed():
+                            self.look(number)
+                    known = True
+                self._round()
+                self._busy = False
+            self._wake.wait(LOOK_EVERY)
+            self._wake.clear()
 
     def _round(self) -> None:
         for number in tuple(self._silent):

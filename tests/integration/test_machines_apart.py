@@ -28,13 +28,13 @@ from tests.s3 import BUCKET, S3, s3_server
 from trials.config import load_config
 from trials.trainer import train
 
-TRIALS, STEPS, EVERY = 8, 8000, 400
+TRIALS, STEPS, EVERY = 12, 8000, 400
 AWAY = 60
 """Seconds that something is away."""
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.timeout(1800),
+    pytest.mark.timeout(3600),
     pytest.mark.skipif(bool(missing()), reason=missing() or "there are machines"),
 ]
 
@@ -155,7 +155,7 @@ def test_every_trial_comes_to_its_end_once(lab: Lab, tmp_path: Path) -> None:
     for machine in (dying, third):
         lab.join(machine)
     with lab.run() as run:
-        ended = run.wait(900)
+        ended = run.wait(1800)
     said = lab.log.read_text()
     assert ended == 0, said
 

@@ -13,6 +13,7 @@ from sweeper.errors import SpecError
 from sweeper.sweepfile import parse_sweep
 from sweeper.testing.small import comparable, differ, small_config, tensors_of
 from trials.config import TrialConfig, problems_of
+from trials.errors import Left
 from trials.evaluation.export import load_generator, saved_header
 from trials.evaluation.monitor import Monitor
 from trials.evaluation.results import Evaluation
@@ -131,6 +132,23 @@ def test_a_training_that_is_left_after_any_call_goes_on_the_same(
     assert training.finished
     assert told(said) == told(without.history)
     assert_the_same(training, without)
+
+
+def test_a_training_that_leaves_between_evaluations_goes_on_the_same(
+    without: Training, tmp_path: Path
+) -> None:
+    leaving = Training(config(1), tmp_path)
+    leaving.leaves = lambda: leaving.step >= 5
+    said = [leaving.advance(), leaving.advance()]
+    with pytest.raises(Left):
+        leaving.advance()
+    again = Training(config(1), tmp_path)
+    assert again.restore()
+    assert again.step == 5
+    while not again.finished:
+        said.append(again.advance())
+    assert told(said) == told(without.history)
+    assert_the_same(again, without)
 
 
 def test_where_a_training_is_told_to_stop_the_verdict_on_that_step_is_told(tmp_path: Path) -> None:

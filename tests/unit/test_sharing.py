@@ -17,7 +17,17 @@ from sweeper.sharing import gauges
 from sweeper.sharing.gauges import ProcessGauge
 from sweeper.sharing.learnt import KEPT, Learnt
 from sweeper.sharing.shape import shape_of
-from sweeper.sharing.shares import MOST, ONE, Taken, most_of, ran_out, rounded, share, together
+from sweeper.sharing.shares import (
+    MOST,
+    ONE,
+    STEP,
+    Taken,
+    most_of,
+    ran_out,
+    rounded,
+    share,
+    together,
+)
 from sweeper.sweepfile.domains import Parameter, Values
 from sweeper.sweepfile.resources import Given, Resources
 from sweeper.trial import Evaluation
@@ -44,7 +54,7 @@ takings = st.builds(
 def test_a_share_holds_what_was_taken_and_is_never_more_than_there_is(taken: Taken) -> None:
     has = share(taken, AUTO, MACHINE)
     assert 0 < has.cpu <= MACHINE.cpu
-    assert has.cpu >= min(taken.cores, MACHINE.cpu)
+    assert has.cpu >= min(taken.cores, MACHINE.cpu) - 1 / STEP
     assert min(taken.memory, MACHINE.memory) <= has.memory <= MACHINE.memory
     assert 1 / MOST - 1 / ONE <= has.gpu <= 1
     at_once = together(has, MACHINE)
@@ -94,6 +104,14 @@ def test_who_runs_out_is_given_more_until_it_is_alone(taken: Taken) -> None:
 def test_memory_is_rounded_up_by_an_eighth_at_most(count: int) -> None:
     assert count <= rounded(count) <= count * 9 / 8 + 1
     assert rounded(rounded(count)) == rounded(count)
+
+
+@pytest.mark.parametrize(
+    ("cores", "given"),
+    [(0.0, 0.05), (0.5, 0.55), (0.98, 1.0), (1.01, 1.0), (1.3, 1.45), (2.0, 2.0)],
+)
+def test_a_training_that_is_never_idle_is_given_whole_cores(cores: float, given: float) -> None:
+    assert share(Taken(cores=cores), AUTO, MACHINE).cpu == given
 
 
 def test_what_the_file_gives_as_a_number_stays() -> None:

@@ -31,7 +31,8 @@ class Beside:
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
-        self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None
+        on_gpu = device.type == "cuda"
+        self._stream = torch.cuda.Stream(device) if on_gpu else None  # type: ignore[no-untyped-call]
         # As many threads for one operation as here: how a sum is split decides its last bits.
         threads = torch.get_num_threads()
         self._pool = ThreadPoolExecutor(

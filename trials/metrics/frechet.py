@@ -59,8 +59,8 @@ class Moments:
             )
         if count > AT_ONCE:
             running = RunningMoments()
-            for rows in features.split(AT_ONCE):
-                running.update(rows)
+            for start in range(0, count, AT_ONCE):
+                running.update(features[start : start + AT_ONCE])
             return running.moments()
         x = features.detach().to(torch.float64)
         mean = x.mean(dim=0)

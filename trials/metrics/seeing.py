@@ -28,7 +28,7 @@ class ExtractorPrecision(Settings):
 
     def in_words(self) -> str:
         """What the protocol says of it; nothing of the default."""
-        words = [self.dtype] if self.dtype != "float32" else []
+        words: list[str] = [self.dtype] if self.dtype != "float32" else []
         words += ["channels last"] if self.channels_last else []
         return f"; extractor in {', '.join(words)}" if words else ""
 
