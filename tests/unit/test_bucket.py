@@ -13,15 +13,24 @@ from typing import Any
 
 import fsspec
 import pytest
+from fsspec.registry import known_implementations
 
 from sweeper.bucket import place, store
-from sweeper.bucket.commits import Commits, next_attempt
-from sweeper.bucket.copies import Copies, is_drawn_from, published_in, trial_folder
+from sweeper.bucket.commits import Commits
+from sweeper.bucket.copies import (
+    Copies,
+    give_up_published,
+    is_drawn_from,
+    published_in,
+    trial_folder,
+)
+from sweeper.bucket.giving_up import given_up
 from sweeper.bucket.place import check_bucket, check_place, given_bucket, keep_place
 from sweeper.bucket.publishing import Publisher, amend
 from sweeper.bucket.store import Store
 from sweeper.errors import BucketAway, BucketError, UserError
 from sweeper.home import Home, SweepFolder
+from sweeper.letting_go import let_go_afar
 from tests.fakes import FakeTraining
 from tests.s3 import BUCKET, s3_server
 from trials.errors import TakenOver
@@ -368,7 +377,7 @@ def test_what_is_let_go_of_in_the_bucket_is_gone_for_readers(
     trial = trial_folder(sweep, 0, is_drawn_from)
     commits = Copies(sweep, memory).commits(0)
     gone = {"checkpoint.json", "samples/000001.png"}
-    amend(commits.store, next_attempt(commits), without=gone, plus={"let_go.json": b"{}"})
+    amend(commits.store, attempt(1), without=gone, plus={"let_go.json": b"{}"})
     Copies(sweep, memory).bring(0)
     assert not (trial / "samples/000001.png").exists()
     assert (trial / "let_go.json").read_bytes() == b"{}"
@@ -376,6 +385,21 @@ def test_what_is_let_go_of_in_the_bucket_is_gone_for_readers(
         "let_go.json", "log.txt", "samples/000002.png", "trained",
     }  # fmt: skip
     assert not [key for key in commits.store.listed() if key.endswith("checkpoint.json")]
+
+
+def test_a_trial_that_is_tried_again_keeps_what_was_given_up(
+    memory: str, sweep: SweepFolder, tmp_path: Path
+) -> None:
+    copies = Copies(sweep, memory)
+    copies.bring(0)
+    give_up_published(sweep.trial(0), ["checkpoint.json"])
+    assert "checkpoint.json" not in published_in(sweep.trial(0))
+    again = train(f"{memory}/00000", 2, tmp_path / "again", steps=1)
+    let_go_afar(sweep, copies)
+    assert given_up(sweep) == []
+    copies.bring(0)
+    assert "checkpoint.json" in published_in(sweep.trial(0))
+    assert again.step == whole(f"{memory}/00000") == 3
 
 
 def test_one_listing_is_enough_for_a_sweep_of_many_trials(
@@ -416,6 +440,16 @@ def test_what_is_no_bucket_is_told_before_anything_begins(
     assert given_bucket() == f"file://{tmp_path}/bucket"
     assert check_place(sweep) == f"file://{tmp_path}/bucket"
     assert list((tmp_path / "bucket").rglob("written")) == []
+
+
+def test_a_lacking_extra_is_named_before_anything_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    absent = {"class": "not_there.S3", "err": "not installed"}
+    monkeypatch.setitem(known_implementations, "s3", absent)
+    monkeypatch.setenv(place.BUCKET_VARIABLE, "s3://bucket/sweeps")
+    with pytest.raises(UserError, match=r"pip install 'gan-sweeper\[s3\]'"):
+        check_place(Home.at(tmp_path).sweep("probe"))
 
 
 def test_a_sweep_that_began_at_home_stays_there(
