@@ -15,7 +15,7 @@ import fsspec
 import pytest
 from fsspec.registry import known_implementations
 
-from sweeper.bucket import place, store
+from sweeper.bucket import place, publishing, store
 from sweeper.bucket.commits import Commits
 from sweeper.bucket.copies import (
     Copies,
@@ -172,6 +172,7 @@ def test_a_kill_at_any_write_leaves_a_whole_commit_to_go_on_from(
     kind: str, how: str, memory: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = memory if kind == "memory" else f"file://{tmp_path}/bucket"
+    monkeypatch.setattr(publishing, "AT_ONCE", publishing.AT_ONCE if kind == "memory" else 4)
     writes = killed_at_every_write(lambda at: f"{root}/{at}", tmp_path / "trials", how, monkeypatch)
     assert writes >= 15
 
@@ -181,6 +182,7 @@ def test_a_kill_at_any_write_to_s3_does_too(
     every: int, s3: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(CONFIG, "steps", 2)
+    monkeypatch.setattr(publishing, "AT_ONCE", 4)  # so that files are sent from the disk as well
     folder = tmp_path / "trials"
     writes = killed_at_every_write(lambda at: f"{s3}/{at}", folder, "half", monkeypatch, every)
     assert writes >= 12
@@ -301,6 +303,23 @@ def test_what_is_the_networks_fault_is_tried_again_for_a_while(
     with pytest.raises(BucketAway, match=r"cannot write b in memory://bucket/study: "):
         bucket.write("b", b"content")
     assert 60 < sum(clock) <= store.PATIENCE
+
+
+def test_what_came_there_by_a_try_whose_answer_was_lost_is_there(
+    memory: str, tmp_path: Path, clock: list[float]
+) -> None:
+    bucket, file = Store(memory), tmp_path / "generator.pt"
+    file.write_bytes(b"weights")
+
+    class Azure:
+        answers = iter([TimeoutError("the answer"), FileExistsError("The specified blob exists.")])
+
+        def put_file(self, path: str, key: str) -> None:
+            raise next(self.answers)
+
+    bucket._opened = Azure(), bucket._root  # type: ignore[misc]
+    bucket.send(file, "files/generator.pt")
+    assert clock == [0.5]
 
 
 def test_a_refusal_is_told_at_once(memory: str, clock: list[float]) -> None:
@@ -445,10 +464,10 @@ def test_what_is_no_bucket_is_told_before_anything_begins(
 def test_a_lacking_extra_is_named_before_anything_begins(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    absent = {"class": "not_there.S3", "err": "not installed"}
-    monkeypatch.setitem(known_implementations, "s3", absent)
-    monkeypatch.setenv(place.BUCKET_VARIABLE, "s3://bucket/sweeps")
-    with pytest.raises(UserError, match=r"pip install 'gan-sweeper\[s3\]'"):
+    absent = {"class": "not_there.Gcs", "err": "not installed"}
+    monkeypatch.setitem(known_implementations, "gs", absent)
+    monkeypatch.setenv(place.BUCKET_VARIABLE, "gs://bucket/sweeps")
+    with pytest.raises(UserError, match=r"pip install 'gan-sweeper\[gs\]'"):
         check_place(Home.at(tmp_path).sweep("probe"))
 
 
