@@ -189,6 +189,7 @@ def swept(home: Home) -> SweepResult:
     with (
         mock.patch("sweeper.scheduling.steering.Steering", Asking),
         mock.patch("sweeper.scheduling.setbacks.REST", 0.1),
+        mock.patch("sweeper.scheduling.devices.LET_GO", 0.0),  # there is no device to give back
     ):
         result = run_sweep(SWEEP, home=home.path, factory=troubled)
     assert (result.state, result.exit_code) == ("incomplete", 1)
