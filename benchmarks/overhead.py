@@ -94,7 +94,6 @@ class Nothing:
         self.history: list[Evaluation] = []
         self.notes: list[str] = []
         self.protocol: Mapping[str, str] = {}
-        self.leaves: Callable[[], bool] = lambda: False
         self.stopped_by: Symptom | None = None
         self.leaves: Callable[[], bool] = lambda: False
 

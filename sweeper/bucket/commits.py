@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -156,11 +155,9 @@ class Commits:
         self.let_go(attempt, (key for key in earlier if key not in kept))
 
 
-def next_attempt(commits: Commits) -> str:
-    """An attempt later than any at this trial, for whoever alone may begin one."""
-    last = max(map(attempt_of, commits.store.listed(COMMITS)), default="") or "000000-000000-"
-    driver, hand_out, _ = last.split("-")
-    return f"{driver}-{int(hand_out) + 1:06d}-{secrets.token_hex(4)}"
+def right_after(attempt: str) -> str:
+    """An attempt later than this one, and earlier than whatever is handed out afterwards."""
+    return f"{attempt}f"
 
 
 def newest(keys: Iterable[str]) -> str:

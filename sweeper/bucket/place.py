@@ -13,6 +13,7 @@ from sweeper.bucket.store import Store
 from sweeper.errors import BucketError, UserError
 from sweeper.home import SweepFolder, writing
 from sweeper.secrets import redacted, secrets_in
+from trials.errors import reason_of
 from trials.files import atomic_write
 
 BUCKET_VARIABLE = "SWEEPER_BUCKET"
@@ -76,9 +77,10 @@ def check_bucket(address: str, patience: float = 0.0) -> None:
         same = store.listed(folder) == [key] and store.read(key) == content
         store.remove([key])
     except (BucketError, OSError) as error:
-        raise UserError(
-            f"trials cannot publish in {address} ({BUCKET_VARIABLE}): {error}"
-        ) from error
+        cause = error.__cause__
+        reason = reason_of(cause if isinstance(cause, Exception) else error)
+        told = f"trials cannot publish in {address} ({BUCKET_VARIABLE}): {reason}"
+        raise UserError(told) from error
     if not same:
         raise UserError(f"{address} ({BUCKET_VARIABLE}) does not give back what it was given")
 

@@ -70,7 +70,7 @@ class HomeSource(Source):
         folder = self._home.existing(name)
         log = trial_folder(folder, trial) / "log.txt"
         try:
-            file = log.open("rb")
+            file: BinaryIO = log.open("rb")
         except FileNotFoundError as error:
             raise UserError(f"trial {trial} of {name} has no log") from error
         try:

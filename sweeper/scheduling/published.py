@@ -77,7 +77,8 @@ class Published:
         if work.number < 0:  # no trial
             return replace(work, bucket=self.address)
         attempts.write_no_log(self._folder.trial(work.number))
-        attempt = self._attempts[work.number] = self._next_attempt()
+        hand_out = f"{next(self._hand_outs):06d}-{secrets.token_hex(4)}"
+        attempt = self._attempts[work.number] = f"{self._driver:06d}-{hand_out}"
         return replace(work, bucket=self.address, attempt=attempt)
 
     def started(self, number: int) -> None:
@@ -114,9 +115,6 @@ class Published:
             time.sleep(LOOK_EVERY / 20)
         return ""
 
-    def _next_attempt(self) -> str:
-        return f"{self._driver:06d}-{next(self._hand_outs):06d}-{secrets.token_hex(4)}"
-
     def _run(self) -> None:
         known = False
         while not self._over.is_set():
@@ -144,12 +142,13 @@ class Published:
                 with self._troubled():
                     fresh = self._copies.bring(number)
             except _Trouble:
-                self.look(number)
+                with self._lock:
+                    self._asked.add(number)
                 raise
             with self._lock:
                 self._came[number] |= fresh
         with self._troubled():
-            let_go_afar(self._folder, self._copies, lambda commits: self._next_attempt())
+            let_go_afar(self._folder, self._copies)
 
     @contextlib.contextmanager
     def _troubled(self) -> Iterator[None]:

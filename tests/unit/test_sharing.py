@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sweeper.outlook import forecast_of
 from sweeper.scheduling.messages import PROBE, Failure, Report, Work
 from sweeper.search.samplers.grid import Grid
 from sweeper.sharing import gauges
@@ -29,6 +31,7 @@ from sweeper.sharing.shares import (
     together,
 )
 from sweeper.sweepfile.domains import Parameter, Values
+from sweeper.sweepfile.load import parse_sweep
 from sweeper.sweepfile.resources import Given, Resources
 from sweeper.trial import Evaluation
 from tests.driven import STEPS, Driven
@@ -181,6 +184,13 @@ def test_damaged_memories_are_none(content: str, tmp_path: Path) -> None:
     assert Learnt(tmp_path).of("b") is None
     Learnt(tmp_path).note("a", Taken(2.0))
     assert Learnt(tmp_path).of("a") == Taken(2.0)
+
+
+def test_what_cannot_be_kept_is_known_for_this_once(tmp_path: Path) -> None:
+    (tmp_path / "shares").touch()
+    learnt = Learnt(tmp_path)
+    learnt.note("a", Taken(1.0))
+    assert learnt.of("a") == Taken(1.0)
 
 
 # A sweep ------------------------------------------------------------------------------------------
@@ -387,3 +397,19 @@ def test_messages_keep_what_is_given_and_taken() -> None:
     report = Report(taken=Taken(0.5, GIB))
     assert Report.read(report.text()) == report
     assert json.loads(report.text())["taken"]["memory"] == GIB
+
+
+def test_a_preview_counts_as_many_trials_as_this_machine_holds(tmp_path: Path) -> None:
+    text = (
+        "name: s\nbase: {data: digits, steps: 2, evaluation: {samples: 16, metrics: [fid]}}\n"
+        "parameters: {seed: {values: [0, 1]}}\nsearch: {sampler: grid}\n"
+        "limits: {parallel: 64}\nresources: {cpu: auto}\n"
+    )
+    sweep = parse_sweep(text)
+    found = forecast_of(sweep, 64, 0, tmp_path)
+    assert 1 <= found["at_once"] <= 20 * (os.cpu_count() or 1)
+    Learnt(tmp_path).note(shape_of(load_config(sweep.base).as_dict()), Taken(0.5, 2**59))
+    found = forecast_of(sweep, 64, 0, tmp_path)
+    assert found["at_once"] == 1  # each would have all memory
+    assert found["seconds"] == pytest.approx(64 * found["seconds_per_trial"])
+    assert found["cpu_hours"] == pytest.approx(0.55 * found["hours"])

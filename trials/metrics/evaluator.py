@@ -17,8 +17,8 @@ from trials.metrics.extractor import QUANTISATION, build_extractor
 from trials.metrics.familiarity import IN_THE_PROTOCOL, far_from_its_training
 from trials.metrics.frechet import TooFewImagesError
 from trials.metrics.measure import knobs_in_words
-from trials.metrics.needs import NEIGHBOURS, Need
-from trials.metrics.one_pass import Pass, relative_coverage, settings
+from trials.metrics.needs import NEIGHBOURS, REAL_SAMPLES, Need
+from trials.metrics.one_pass import SETTINGS, Pass, relative_coverage
 from trials.metrics.progress import Tell, quiet
 from trials.metrics.protocol import Protocol
 from trials.metrics.real import RealData, RealSide
@@ -115,7 +115,7 @@ class Evaluator:
         chosen = choose_measures(config, data.kind, met)
         self.measures = [knobs.part(knobs) for knobs in chosen]
         used = (type(self.extractor), *(knobs.part for knobs in chosen))
-        self.settings = settings(config) + knobs_in_words(chosen) + foreign_in_words(used)
+        self.settings = _settings(config) + knobs_in_words(chosen) + foreign_in_words(used)
         if far_from_its_training(self.extractor, data, self.real.features):
             self.settings += IN_THE_PROTOCOL
 
@@ -220,3 +220,11 @@ class Evaluator:
             self.tell(f"{start + size:,} of {count:,} images")
         whole = bool(torch.stack(finite).all())
         return torch.cat(features), torch.cat(logits) if logits else None, whole
+
+
+def _settings(config: EvaluationConfig) -> str:
+    """What the protocol says of all measures: their constants, and what a file makes otherwise."""
+    told = SETTINGS + config.extractor_precision.in_words()
+    if config.real_samples == REAL_SAMPLES:
+        return told
+    return f"{told}; pairs with {config.real_samples} real images at most"

@@ -10,10 +10,9 @@ from functools import cached_property
 from torch import Tensor
 
 from trials.metrics import classes, diversity, neighbours
-from trials.metrics.config import EvaluationConfig
 from trials.metrics.frechet import Moments
 from trials.metrics.mixture import DEVIATIONS, ModeCount, count_modes, reached
-from trials.metrics.needs import NEIGHBOURS, REAL_SAMPLES
+from trials.metrics.needs import NEIGHBOURS
 from trials.metrics.progress import Tell, quiet
 from trials.metrics.real import RealSide
 
@@ -22,14 +21,6 @@ SETTINGS = (
     f" inception score in {classes.SPLITS} splits; modes within {DEVIATIONS:g} deviations"
 )
 """The constants of our own measures, for the protocol, whichever of them are measured."""
-
-
-def settings(config: EvaluationConfig) -> str:
-    """These, and what a file has made otherwise of what all measures share."""
-    told = SETTINGS + config.extractor_precision.in_words()
-    if config.real_samples == REAL_SAMPLES:
-        return told
-    return f"{told}; pairs with {config.real_samples} real images at most"
 
 
 class Pass:
