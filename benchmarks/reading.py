@@ -1,6 +1,7 @@
 """How long the verbs that look take: of a sweep of many trials, and in a home of many sweeps.
 
     python -m benchmarks.reading [--trials 10000] [--sweeps 100] [--rounds 3] [--home DIR]
+    SWEEPER_STORAGE=postgresql+psycopg://… python -m benchmarks.reading --sweeps 0
 
 The sweep has 20 parameters; of each trial the study has five evaluations with what a trainer
 measures. Each verb is a process of its own, with all that it imports: seconds by the clock and of
@@ -24,12 +25,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import optuna
 from optuna.distributions import distribution_to_json
+from optuna.storages import JournalStorage
 from optuna.storages.journal._storage import JournalOperation
 from optuna.trial import TrialState
 
 from sweeper.home import Home
 from sweeper.scheduling.spec_files import keep_spec
+from sweeper.search.address import address_of
 from sweeper.search.distributions import distribution
 from sweeper.search.foreign import mark_of
 from sweeper.search.journal import Journal
@@ -91,11 +95,30 @@ def make_sweep(home: Home, name: str, trials: int) -> None:
     ledger.plan()
     ledger.measuring.admit(0, PROTOCOL)
     keep_spec(sweep, folder, None)
-    journal, rng = Journal(folder.study_journal), np.random.default_rng(0)
+    if database := address_of(None):
+        with tempfile.TemporaryDirectory() as scratch:
+            journal = Journal(Path(scratch) / "study.journal")
+            optuna.create_study(study_name=name, storage=JournalStorage(journal))
+            _write(journal, sweep, ledger.identity, trials)
+            _copy(journal, database, name)
+    else:
+        _write(Journal(folder.study_journal), sweep, ledger.identity, trials)
+
+
+def _write(journal: Journal, sweep: Sweep, identity: str, trials: int) -> None:
+    rng = np.random.default_rng(0)
     with journal.together():
         for number in range(trials):
-            told = [*_trial(sweep, ledger.identity, number, rng)]
+            told = [*_trial(sweep, identity, number, rng)]
             journal.append_logs([{**one, "worker_id": "benchmark"} for one in told])
+
+
+def _copy(journal: Journal, database: str, name: str) -> None:
+    """The trials of a journal as others of the study in a database."""
+    storage = optuna.storages.RDBStorage(database)
+    study = storage.get_study_id_from_name(name)
+    for trial in JournalStorage(journal).get_all_trials(0):
+        storage.create_new_trial(study, template_trial=trial)
 
 
 def _trial(
@@ -198,6 +221,8 @@ def measure(place: Path, trials: int, sweeps: int, rounds: int) -> None:
     print(f"  {'status, first':<24}{medians(('status', 'many'), long.path, 1)}")
     for verb in (("status", "many"), ("top", "many"), ("ls",), ("show", "many", f"{trials // 2}")):
         print(f"  {' '.join(verb):<24}{medians(verb, long.path, rounds)}", flush=True)
+    if not sweeps:
+        return
     file = ROOT / "search_spaces" / "quickstart.yaml"
     print(f"{sweeps} sweeps of 20 trials")
     print(f"  {'ls, first':<24}{medians(('ls',), many.path, 1)}")

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sweeper.bucket.commits import next_attempt
 from sweeper.bucket.copies import bring_all, copies_of
 from sweeper.home import Home, SweepFolder
 from sweeper.letting_go import Going, goes, going, let_go, let_go_afar
@@ -83,5 +82,5 @@ def clean(
     for one in leaving:
         let_go(folder.trial(one.number), one.files, keep)
     if copies := copies_of(folder):
-        let_go_afar(folder, copies, next_attempt)
+        let_go_afar(folder, copies)
     return sync(folder.outbox, address, home.mlartifacts) if recorded else None

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
 
-from sweeper.bucket.commits import Commits
-from sweeper.bucket.copies import Copies, published_in
-from sweeper.bucket.giving_up import give_up, given_up
+from sweeper.bucket.copies import Copies, give_up_published, published_in
+from sweeper.bucket.giving_up import given_up
 from sweeper.bucket.publishing import amend
 from sweeper.home import SweepFolder
 from sweeper.standings.kept import Kept, may_go_on
@@ -88,22 +87,20 @@ def let_go(folder: Path, files: Iterable[Going], keep: Keep) -> None:
     for file in files:
         with contextlib.suppress(OSError):
             (folder / file.name).unlink(missing_ok=True)
-    if published := published_in(folder).keys() & {file.name for file in files}:
-        give_up(folder, published)
+    give_up_published(folder, (file.name for file in files))
 
 
-def let_go_afar(folder: SweepFolder, copies: Copies, attempt: Callable[[Commits], str]) -> None:
-    """Let go in the bucket of what has been given up. `attempt` names a new one at a trial, later
-    than any before it.
+def let_go_afar(folder: SweepFolder, copies: Copies) -> None:
+    """Let go in the bucket of what has been given up.
 
     Raises:
         BucketError: the store does not answer (BucketAway), or refuses; it is still given up.
     """
-    for number, names, done in given_up(folder):
-        note, commits = folder.trial(number) / NOTE, copies.commits(number)
+    for number, names, attempt, done in given_up(folder):
+        note, store = folder.trial(number) / NOTE, copies.commits(number).store
         plus = {NOTE: note.read_bytes()} if note.is_file() else {}
         with contextlib.suppress(TakenOver):  # it is tried again, and keeps everything
-            amend(commits.store, attempt(commits), without=names, plus=plus)
+            amend(store, attempt, without=names, plus=plus)
             copies.bring(number)
         done()
 

@@ -44,6 +44,7 @@ What a trick may touch is `trials.game.Game` and `trials.game.Trial`, and no mor
 * its own `config`; of its `trial` what `Trial` shows; neither changes
 * what a hook is given: the plan, which is replaced; the round, whose fields may be set; tensors
 * of the game, read only: `step`, `progress`, `device`, `dataset` and `optimizers`
+* `game.host`, for what the host works out anew at each step: numbers that change, decisions, counts
 * randomness of the hook's `stream`, else of `game.streams.augmentation`, else of a fresh
   `trials.state.streams.stream` of its own purpose; torch's global generator never
 * weights and buffers of `game.generator` and `game.discriminator`: read at any time, changed in
@@ -112,7 +113,8 @@ class Trick(Part):
 
     not_capturable: ClassVar[str] = ""
     """Why a step with it cannot be captured as a CUDA graph and replayed; empty where it can, for
-    every one of its knobs. `sweeper.testing.capture` has what a capture forbids."""
+    every one of its knobs. `sweeper.testing.capture` has what a capture forbids, and
+    `trials.engine.graphs` what becomes of it."""
 
     samples_from: ClassVar[str] = ""
     """What the protocol calls the weights of its `sampling_network`: `averaged`."""

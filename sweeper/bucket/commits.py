@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -80,20 +79,22 @@ class Commits:
         """
         for _ in range(_LOOKS):
             keys = sorted(filter(_COMMIT.fullmatch, self.store.listed(COMMITS)), reverse=True)
-            gone = False
-            for key in keys:
-                try:
-                    return Standing(key, Commit.model_validate_json(self.store.read(key)))
-                except FileNotFoundError:  # there is a later one by now
-                    gone = True
-                    break
-                except ValidationError:  # a folder on a disk may hold what was being written
-                    continue
-            if not gone:
-                if keys:
-                    raise BucketError(f"no commit in {self.store.address} can be read")
-                return None
+            try:
+                return next(filter(None, map(self._read, keys)), None)
+            except FileNotFoundError:  # there is a later one by now
+                continue
         raise BucketError(f"the commits in {self.store.address} go while they are looked at")
+
+    def _read(self, key: str) -> Standing | None:
+        """The commit of a key; None of one that is cut off, as a folder on a disk leaves it."""
+        try:
+            return Standing(key, Commit.model_validate_json(self.store.read(key)))
+        except ValidationError as error:
+            first = error.errors()[0]
+            if first["type"] == "json_invalid":
+                return None
+            told = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+            raise BucketError(f"{self.store.address}/{key} is no commit: {told}") from error
 
     def claim(self, attempt: str, said: Mapping[str, str]) -> None:
         """From now on the trial is this attempt's. `said` is what a reader may want to know."""
@@ -154,11 +155,9 @@ class Commits:
         self.let_go(attempt, (key for key in earlier if key not in kept))
 
 
-def next_attempt(commits: Commits) -> str:
-    """An attempt later than any at this trial, for whoever alone may begin one."""
-    last = max(map(attempt_of, commits.store.listed(COMMITS)), default="") or "000000-000000-"
-    driver, hand_out, _ = last.split("-")
-    return f"{driver}-{int(hand_out) + 1:06d}-{secrets.token_hex(4)}"
+def right_after(attempt: str) -> str:
+    """An attempt later than this one, and earlier than whatever is handed out afterwards."""
+    return f"{attempt}f"
 
 
 def newest(keys: Iterable[str]) -> str:

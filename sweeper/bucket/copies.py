@@ -10,13 +10,13 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
 
-from sweeper.bucket.commits import Commit, Commits, Entry, Standing, newest
-from sweeper.bucket.giving_up import given_up
+from sweeper.bucket.commits import Commit, Commits, Entry, Standing, attempt_of, newest
+from sweeper.bucket.giving_up import give_up, given_up
 from sweeper.bucket.place import place_of
 from sweeper.bucket.store import PATIENCE, Store
 from sweeper.errors import BucketError
@@ -152,11 +152,17 @@ def published_in(folder: Path) -> dict[str, int]:
         return {}
     gone = {
         name
-        for number, names, _ in given_up(SweepFolder(folder.parents[1]))
-        if folder.name == f"{number:05d}"
-        for name in names
+        for one in given_up(SweepFolder(folder.parents[1]))
+        if folder.name == f"{one.number:05d}"
+        for name in one.names
     }
     return {name: entry.size for name, entry in files.items() if name not in gone}
+
+
+def give_up_published(folder: Path, names: Iterable[str]) -> None:
+    """Those of these files that a trial has published are to go from the bucket too."""
+    if published := published_in(folder).keys() & set(names):
+        give_up(folder, published, attempt_of(_stamp(folder).key))
 
 
 def fetch(store: Store, folder: Path, files: Mapping[str, Entry]) -> None:

@@ -1,8 +1,9 @@
 """What is to go from the bucket, written down in the sweep's folder until it has gone.
 
-    .given_up/00012-5b1e…    a list of names of trial 12's files
+    .given_up/00012-5b1e…    names of trial 12's files, and the attempt that had published them
 
-Letting go is a matter of the folder (`sweeper.letting_go`), and the store may be away meanwhile.
+Letting go is a matter of the folder (`sweeper.letting_go`), and the store may be away meanwhile. A
+trial that has another attempt by then, since it is tried again, keeps everything.
 """
 
 from __future__ import annotations
@@ -21,25 +22,31 @@ _FOLDER = ".given_up"
 
 
 class GivenUp(NamedTuple):
-    """Names of a trial's files, and what to call once they are gone."""
+    """Names of a trial's files, the `attempt` that had published them, and what to call once they
+    are gone."""
 
     number: int
     names: set[str]
+    attempt: str
     done: Callable[[], None]
 
 
-def give_up(trial: Path, names: Iterable[str]) -> None:
-    """Files that the trial with this folder has published are to go."""
+def give_up(trial: Path, names: Iterable[str], attempt: str) -> None:
+    """Files that an attempt at the trial with this folder has published are to go."""
     place = trial.parents[1] / _FOLDER
     place.mkdir(exist_ok=True)
-    atomic_write(place / f"{trial.name}-{secrets.token_hex(8)}", json.dumps(sorted(names)))
+    told = {"names": sorted(names), "attempt": attempt}
+    atomic_write(place / f"{trial.name}-{secrets.token_hex(8)}", json.dumps(told))
 
 
 def given_up(folder: SweepFolder) -> list[GivenUp]:
     """What has not gone yet."""
     found = []
     for file in sorted((folder.path / _FOLDER).glob("[0-9]*")):
-        names = set(map(str, json.loads(file.read_text(encoding="utf-8"))))
-        number = int(file.name.partition("-")[0])
-        found.append(GivenUp(number, names, partial(file.unlink, missing_ok=True)))
+        try:
+            told = json.loads(file.read_text(encoding="utf-8"))
+        except FileNotFoundError:  # it has gone this instant
+            continue
+        number, done = int(file.name.partition("-")[0]), partial(file.unlink, missing_ok=True)
+        found.append(GivenUp(number, set(told["names"]), told["attempt"], done))
     return found

@@ -13,14 +13,12 @@ from sweeper.bucket.store import Store
 from sweeper.errors import BucketError, UserError
 from sweeper.home import SweepFolder, writing
 from sweeper.secrets import redacted, secrets_in
+from trials.errors import reason_of
 from trials.files import atomic_write
 
 BUCKET_VARIABLE = "SWEEPER_BUCKET"
 """Environment variable with the address that trials are to publish below. Not part of a sweep file,
 which says what is run, not where."""
-
-BEGAN_AT_HOME = f"{BUCKET_VARIABLE} is for sweeps that begin; in the home, as before, are those of"
-"""And the name of a sweep that had begun without it."""
 
 SCHEMES = ("s3", "gs", "az", "file")
 """What can be written to."""
@@ -79,11 +77,23 @@ def check_bucket(address: str, patience: float = 0.0) -> None:
         same = store.listed(folder) == [key] and store.read(key) == content
         store.remove([key])
     except (BucketError, OSError) as error:
-        raise UserError(
-            f"trials cannot publish in {address} ({BUCKET_VARIABLE}): {error}"
-        ) from error
+        cause = error.__cause__
+        reason = reason_of(cause if isinstance(cause, Exception) else error)
+        told = f"trials cannot publish in {address} ({BUCKET_VARIABLE}): {reason}"
+        raise UserError(told) from error
     if not same:
         raise UserError(f"{address} ({BUCKET_VARIABLE}) does not give back what it was given")
+
+
+def began_at_home(folder: SweepFolder) -> str:
+    """That a sweep's trials publish nowhere although the environment names a bucket, in a sentence;
+    empty where that is not so."""
+    if not os.environ.get(BUCKET_VARIABLE) or place_of(folder):
+        return ""
+    return (
+        f"{BUCKET_VARIABLE} is for sweeps that begin: {folder.name} began without it, and its "
+        "trials' files stay in the home"
+    )
 
 
 def place_of(folder: SweepFolder) -> str:

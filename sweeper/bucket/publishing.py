@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 
-from sweeper.bucket.commits import FILES, Commit, Commits, Entry
+from sweeper.bucket.commits import FILES, Commit, Commits, Entry, right_after
 from sweeper.bucket.copies import fetch, sha256_of
 from sweeper.bucket.store import Store
 from sweeper.errors import BucketError
@@ -138,14 +138,14 @@ class Publisher:
 def amend(
     store: Store, attempt: str, *, without: Collection[str], plus: Mapping[str, bytes]
 ) -> Commit:
-    """Have what stands of a trial that nobody trains be without some files, and with others of this
-    content. Returns that; what killed attempts have left goes too.
+    """Have what an `attempt` that has ended has published be without some files, and with others of
+    this content. Returns that; what killed attempts have left goes too.
 
     Raises:
         BucketError: the store does not answer (BucketAway), or refuses.
         TakenOver: a later attempt has begun.
     """
-    publisher = Publisher(store, attempt, Path(), here=lambda name: False)
+    publisher = Publisher(store, right_after(attempt), Path(), here=lambda name: False)
     publisher.take_up({})
     return publisher.amended(without=without, plus=plus)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -47,8 +48,13 @@ class Store:
         self._asked(lambda: self._storage.pipe_file(self._at(key), content), f"write {key} in")
 
     def send(self, path: Path, key: str) -> None:
-        """Put the file at `path`."""
-        self._asked(lambda: self._storage.put_file(str(path), self._at(key)), f"write {key} in")
+        """Put the file at `path` at a key that is used once."""
+
+        def put() -> None:
+            with suppress(FileExistsError):  # by a try whose answer was lost
+                self._storage.put_file(str(path), self._at(key))
+
+        self._asked(put, f"write {key} in")
 
     def read(self, key: str) -> bytes:
         """An object's content.

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import deque
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
 
 from sweeper.cli.source import Listing, Sight, Source
 from sweeper.cli.summary import summary_of
@@ -65,21 +68,25 @@ class HomeSource(Source):
         from sweeper.bucket.copies import trial_folder
 
         folder = self._home.existing(name)
+        log = trial_folder(folder, trial) / "log.txt"
         try:
-            file = (trial_folder(folder, trial) / "log.txt").open("rb")
+            file: BinaryIO = log.open("rb")
         except FileNotFoundError as error:
             raise UserError(f"trial {trial} of {name} has no log") from error
-        with file:
+        try:
             yield b"".join(deque(file, maxlen=tail)).decode(errors="replace").rstrip("\n")
             written = b""
             while follow:
                 goes_on = folder.driver() is not None  # asked first: what is read then is the rest
+                file = _newest(file, log)
                 whole, end, written = (written + file.read()).rpartition(b"\n")
                 if end or (written and not goes_on):
                     yield (whole + end + (b"" if goes_on else written)).decode(errors="replace")
                 if not goes_on:
                     return
                 time.sleep(LOOK_EVERY)
+        finally:
+            file.close()
 
     def ask(self, name: str, request: Request) -> None:
         self._running(name).ask(request)
@@ -118,3 +125,17 @@ class HomeSource(Source):
             driver,
             f"process {driver}" if driver else "",
         )
+
+
+def _newest(file: BinaryIO, log: Path) -> BinaryIO:
+    """The log where it was read to, in the file that lies there now: another attempt's, or what has
+    been published since, begins as the one before it."""
+    with suppress(FileNotFoundError):
+        lying = log.open("rb")
+        if os.path.samestat(os.fstat(lying.fileno()), os.fstat(file.fileno())):
+            lying.close()
+        else:
+            lying.seek(file.tell())
+            file.close()
+            return lying
+    return file

@@ -16,6 +16,7 @@ All of it is in the ledger, and outlives the driver.
 from __future__ import annotations
 
 import math
+import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -40,12 +41,15 @@ LET_GO = 3 * REST
 """Seconds after a failure in which no worker that has no trial is kept: one of them may hold a
 device that is to be guarded."""
 
-_HARDWARE = ("ecc", "nvlink", "gpu is lost", "fallen off the bus", "hardware stack error", "xid")
+_HARDWARE = re.compile(
+    r"\b(ecc|xid|nvlink|gpu is lost|fallen off the bus|hardware stack error)\b", re.IGNORECASE
+)
 """Words of errors that no computation brings about."""
 
-_EITHER = (
-    *("device-side assert", "unspecified launch failure", "illegal memory access"),
-    *("misaligned address", "illegal instruction", "devices are busy or unavailable"),
+_EITHER = re.compile(
+    r"device-side assert|unspecified launch failure|illegal memory access|misaligned address"
+    r"|illegal instruction|devices are busy or unavailable",
+    re.IGNORECASE,
 )
 """Words of errors that break a device's context, by whomever they were brought about."""
 
@@ -53,14 +57,13 @@ Verdict = Literal["again", "own", "give up"]
 
 
 def is_of_device(words: str) -> bool:
-    """Whether an error with these words, in small letters, says that a device is broken, or its
-    context."""
-    return "cuda" in words and any(word in words for word in (*_HARDWARE, *_EITHER))
+    """Whether an error with these words says that a device is broken, or its context."""
+    return "cuda" in words.lower() and bool(_HARDWARE.search(words) or _EITHER.search(words))
 
 
 def may_be_own(reason: str) -> bool:
     """Whether what a trial computes may be the reason for such an error."""
-    return not any(word in reason.lower() for word in _HARDWARE)
+    return not _HARDWARE.search(reason)
 
 
 class Devices:

@@ -13,8 +13,7 @@ from __future__ import annotations
 import math
 import shutil
 
-from sweeper.bucket.copies import published_in
-from sweeper.bucket.giving_up import give_up
+from sweeper.bucket.copies import give_up_published, published_in
 from sweeper.home import SweepFolder
 from sweeper.letting_go import CHECKPOINT, going, let_go
 from sweeper.scheduling.hand_out import HandOut
@@ -72,9 +71,11 @@ class Keeping:
         self._sort_out(settled=True)
         for trial in self._ledger.trials() if self._folder.bucket.exists() else ():
             folder = self._folder.trial(trial.number)
-            kept = {name for name in published_in(folder) if name.startswith(f"{KEPT_FOLDER}/")}
-            if trial.over and kept:
-                give_up(folder, kept)
+            if trial.over:
+                names = published_in(folder)
+                give_up_published(
+                    folder, (name for name in names if name.startswith(f"{KEPT_FOLDER}/"))
+                )
 
     def _take(self, trial: Trial) -> None:
         if trial.state == "completed":

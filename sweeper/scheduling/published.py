@@ -24,7 +24,6 @@ from sweeper.causes import BUCKET_AWAY, WORKER_DIED
 from sweeper.errors import BucketError
 from sweeper.home import SweepFolder
 from sweeper.letting_go import let_go_afar
-from sweeper.privacy import private
 from sweeper.provenance.attempts import FILE as PROVENANCE
 from sweeper.scheduling import attempts
 from sweeper.scheduling.conductor import Conductor
@@ -34,6 +33,9 @@ from sweeper.search.ledger import Ledger
 
 LOOK_EVERY = 2.0
 """Seconds between two rounds of what is to be brought."""
+
+LEAVE_AFTER = 5.0
+"""Seconds that what is being brought as the driver ends may still take."""
 
 
 class _Trouble(Exception):  # noqa: N818 - what happened
@@ -68,13 +70,15 @@ class Published:
     def __exit__(self, *_: object) -> None:
         self._over.set()
         self._wake.set()
+        self._thread.join(LEAVE_AFTER)
 
     def handed(self, work: Work) -> Work:
         """The work as it goes to a machine that sees no folder of the home."""
         if work.number < 0:  # no trial
             return replace(work, bucket=self.address)
         attempts.write_no_log(self._folder.trial(work.number))
-        attempt = self._attempts[work.number] = self._next_attempt()
+        hand_out = f"{next(self._hand_outs):06d}-{secrets.token_hex(4)}"
+        attempt = self._attempts[work.number] = f"{self._driver:06d}-{hand_out}"
         return replace(work, bucket=self.address, attempt=attempt)
 
     def started(self, number: int) -> None:
@@ -111,24 +115,20 @@ class Published:
             time.sleep(LOOK_EVERY / 20)
         return ""
 
-    def _next_attempt(self) -> str:
-        return f"{self._driver:06d}-{next(self._hand_outs):06d}-{secrets.token_hex(4)}"
-
     def _run(self) -> None:
-        with private(self._folder.path.parent):
-            known = False
-            while not self._over.is_set():
-                self._busy = True
-                with contextlib.suppress(_Trouble):
-                    if not known:
-                        with self._troubled():
-                            for number in self._copies.changed():
-                                self.look(number)
-                        known = True
-                    self._round()
-                    self._busy = False
-                self._wake.wait(LOOK_EVERY)
-                self._wake.clear()
+        known = False
+        while not self._over.is_set():
+            self._busy = True
+            with contextlib.suppress(_Trouble):
+                if not known:
+                    with self._troubled():
+                        for number in self._copies.changed():
+                            self.look(number)
+                    known = True
+                self._round()
+                self._busy = False
+            self._wake.wait(LOOK_EVERY)
+            self._wake.clear()
 
     def _round(self) -> None:
         for number in tuple(self._silent):
@@ -142,12 +142,13 @@ class Published:
                 with self._troubled():
                     fresh = self._copies.bring(number)
             except _Trouble:
-                self.look(number)
+                with self._lock:
+                    self._asked.add(number)
                 raise
             with self._lock:
                 self._came[number] |= fresh
         with self._troubled():
-            let_go_afar(self._folder, self._copies, lambda commits: self._next_attempt())
+            let_go_afar(self._folder, self._copies)
 
     @contextlib.contextmanager
     def _troubled(self) -> Iterator[None]:

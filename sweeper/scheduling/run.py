@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sweeper.bucket.place import BEGAN_AT_HOME, check_place, given_bucket
+from sweeper.bucket.place import began_at_home, check_place
 from sweeper.company import Company
 from sweeper.errors import LedgerError, StudyAway, Superseded, SweeperError, UserError
 from sweeper.home import Home, Request, SweepFolder
@@ -267,8 +267,8 @@ class _Run:
             self._tell(Noted(self._wires.moved, time.time()))
         if not records and (learned := self._ledger.learned):
             self._tell(Noted(f"the sampler learns from {learned}", time.time()))
-        if given_bucket() and self._published is None:
-            self._tell(Noted(f"{BEGAN_AT_HOME} {sweep.name}", time.time()))
+        if told := began_at_home(self._folder):
+            self._tell(Noted(told, time.time()))
         other = self._company.changes(self._ledger.company), reread(sweep, self._ledger.readings)
         for told in filter(None, other if records else ()):
             self._tell(Noted(told, time.time()))

@@ -212,8 +212,10 @@ class Sharing:
         return _each(min, self._look())
 
     def _look(self) -> Sequence[Given]:
-        if self._clock() >= self._next_look or not self._machines:
-            self._machines, self._next_look = self._ask_machines(), self._clock() + LOOK_EVERY
+        """The machines that there are; while there is none, those that there were."""
+        if self._clock() >= self._next_look:
+            self._machines = self._ask_machines() or self._machines
+            self._next_look = self._clock() + LOOK_EVERY
         return self._machines
 
     def _shape_of(self, config: Config) -> str:

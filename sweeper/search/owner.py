@@ -104,7 +104,6 @@ class Owner:
             identity.keep(self._folder)
         elif identity.study is not None and identity.study != attrs.get("id") and not adopt:
             raise LedgerError(_lost(self._folder))
-        begins, bucket = owner is None and "fingerprint" not in attrs, given_bucket()
         name = attrs.get("id") or f"{self._study.study_name}-{uuid.uuid4().hex}"
         if "id" not in attrs:
             self._study.set_user_attr("id", name)
@@ -116,14 +115,20 @@ class Owner:
             "path": str(self._folder.path),
             "attempt": (owner["attempt"] if owner else 0) + 1,
         }
-        place = f"{bucket}/{name}" if begins and bucket else (owner or {}).get("bucket", "")
-        if place:
-            self._mine["bucket"] = place
+        if bucket := self._bucket(name, attrs):
+            self._mine["bucket"] = bucket
         self._study.set_user_attr(OWNER, self._mine)
         self.check()
         if identity.study != name:
             Identity(identity.home, name).keep(self._folder)
         return str(name)
+
+    @staticmethod
+    def _bucket(name: str, attrs: Mapping[str, Any]) -> str:
+        if OWNER in attrs:
+            return str(attrs[OWNER].get("bucket", ""))
+        begins = "fingerprint" not in attrs
+        return f"{bucket}/{name}" if begins and (bucket := given_bucket()) else ""
 
     @property
     def attempt(self) -> int:

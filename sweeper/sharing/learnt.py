@@ -7,6 +7,7 @@ same time; the later one stays.
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 from pydantic import RootModel, ValidationError
@@ -39,8 +40,9 @@ class Learnt:
         before = self._read(shape)
         seen = [*before, taken.after(before[-1]) if before else taken][-KEPT:]
         self._known[shape] = most_of(seen)
-        self._folder.mkdir(parents=True, exist_ok=True)
-        atomic_write(self._folder / f"{shape}.json", _Seen(seen).model_dump_json())
+        with contextlib.suppress(OSError):  # where it cannot be kept, this process knows it
+            self._folder.mkdir(parents=True, exist_ok=True)
+            atomic_write(self._folder / f"{shape}.json", _Seen(seen).model_dump_json())
 
     def _read(self, shape: str) -> list[Taken]:
         try:

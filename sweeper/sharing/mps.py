@@ -38,7 +38,7 @@ def under_mps() -> Iterator[None]:
     if shutil.which(CONTROL) is None or runs():
         yield
         return
-    place = _place()
+    place = _place(make=True)
     if place is None:
         yield
         return
@@ -65,7 +65,7 @@ def in_words() -> tuple[bool, str]:
     """Whether there is MPS on this machine, and a sentence about it."""
     if shutil.which(CONTROL) is None:
         return False, f"no {CONTROL}: trials that share a GPU take turns on it"
-    place = _place()
+    place = _place(make=False)
     ours = place is not None and _told("get_server_list", {**os.environ, **_environment(place)})
     if ours:
         return True, f"runs, started by a sweep ({place})"
@@ -93,11 +93,13 @@ def _environment(place: Path) -> dict[str, str]:
     return {PIPES: str(place), LOGS: str(place)}
 
 
-def _place() -> Path | None:
-    """The folder of this account's daemon; None where somebody else has made one of its name."""
+def _place(*, make: bool) -> Path | None:
+    """The folder of this account's daemon; None where there is none, or where somebody else has
+    made one of its name."""
     place = Path(tempfile.gettempdir()) / f"sweeper-mps-{os.getuid()}"
     try:
-        place.mkdir(mode=0o700, exist_ok=True)
+        if make:
+            place.mkdir(mode=0o700, exist_ok=True)
         found = place.lstat()
     except OSError:
         return None

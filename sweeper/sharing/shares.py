@@ -4,8 +4,9 @@
     memory   1.2 · the most bytes it held
     GPU      1 / n,  n = ⌊1 / max(1.2 · its most bytes / those of the GPU, 1.1 · its busy time)⌋
 
-Memory has more headroom than time: who runs out of it fails, who runs short of time waits. What is
-given is never more than a machine has, so that what takes nearly all of one still runs, alone.
+Memory has more headroom than time: who runs out of it fails, who runs short of time waits. Of cores
+it does not reach beyond a whole number, for a thread takes one at most. What is given is never more
+than a machine has, so that what takes nearly all of one still runs, alone.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ MOST = 48
 """Trials that may share a GPU: as many clients has MPS at most."""
 
 STEP = 20
-"""A share of a core is a whole number of parts of so many."""
+"""A share of a core is a whole number of parts of so many; by less than one of them a measured
+number of cores may be beyond a whole one that was meant."""
 
 ONE = 10_000
 """Ray counts a GPU in so many parts."""
@@ -140,7 +142,8 @@ def rounded(count: float) -> int:
 
 
 def _cores(cores: float) -> float:
-    return max(1, math.ceil(OF_TIME * cores * STEP - 1e-9)) / STEP
+    threads = max(1, math.ceil(cores - 1 / STEP))
+    return min(threads, max(1, math.ceil(OF_TIME * cores * STEP - 1e-9)) / STEP)
 
 
 def _part(taken: Taken) -> float:

@@ -61,7 +61,8 @@ def taken_down(
     Raises:
         RuntimeError: no graph could do it again.
     """
-    with _Tape((*streams, torch.default_generator)) as tape:
+    tape = _Tape((*streams, torch.default_generator))
+    with tape:
         take()
     return tape.replay
 

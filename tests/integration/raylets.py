@@ -74,9 +74,9 @@ def raylets(
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def wait(done: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
-    """Until it is done; the process goes on meanwhile."""
-    deadline = time.monotonic() + 90
+def wait(done: Callable[[], bool], process: subprocess.Popen[bytes], patience: float = 90) -> None:
+    """Until it is done, for so many seconds; the process goes on meanwhile."""
+    deadline = time.monotonic() + patience
     while not done():
         assert process.poll() is None, f"it ended with {process.returncode}"
         assert time.monotonic() < deadline, "it takes for ever"

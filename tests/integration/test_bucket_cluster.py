@@ -21,9 +21,10 @@ from sweeper.home import Home
 from sweeper.provenance.recipe import deviations
 from sweeper.results import records_of
 from sweeper.search.looking import sweep_of
-from tests.integration.raylets import ENVIRONMENT, raylets, wait
+from tests.integration.raylets import ENVIRONMENT, raylets
 from tests.integration.test_end_to_end import SWEEP
 from tests.integration.test_machines import _may_hide
+from tests.integration.test_machines_apart import until
 from tests.s3 import BUCKET, s3_server
 from trials.config import load_config
 from trials.trainer import train
@@ -60,7 +61,7 @@ def test_machines_that_share_nothing_but_a_bucket_run_one_sweep(
             environment["RAY_ADDRESS"] = address
             with subprocess.Popen(command, env=environment) as run:
                 try:
-                    wait(lambda: _published(f"s3://{BUCKET}/lab"), run)
+                    until(lambda: _published(f"s3://{BUCKET}/lab"), run)
                     os.killpg(doomed.pid, signal.SIGKILL)
                     join(before=hidden)
                     s3.pause()

@@ -14,6 +14,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,8 +26,11 @@ from sweeper.scheduling.cluster import Cluster
 from sweeper.scheduling.machines import Mark
 from sweeper.search.looking import sweep_of
 from sweeper.sweepfile.resources import Resources
+from sweeper.testing.small import comparable
 from tests.integration.raylets import ENVIRONMENT, Machine, end, raylets, wait
 from tests.integration.test_end_to_end import SWEEP
+from trials.config import load_config
+from trials.trainer import train
 
 
 def _may_hide() -> bool:
@@ -101,11 +105,46 @@ def test_a_machine_that_dies_takes_no_trial_with_it(
     assert sorted(record.attempts for record in records) == [1, 2]
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.skipif(not _may_hide(), reason="no mount namespaces here")
+def test_a_trial_leaves_a_machine_that_gives_notice_and_goes_on_bit_for_bit(
+    machines: tuple[str, Machine], tmp_path: Path
+) -> None:
+    address, join = machines
+    home, file, log = tmp_path / "home", tmp_path / "tiny.yaml", tmp_path / "log"
+    longer = SWEEP.replace("trials: 3", "trials: 2").replace("steps: 4", "steps: 6000")
+    file.write_text(longer.replace("every: 2", "every: 1000"))
+    (notices := tmp_path / "notices").mkdir()
+    join()
+    join(before=f"mount -t tmpfs none {notices}")  # what is told there, this one never hears
+    folder = Home(home).sweep("tiny")
+    told = {"SWEEPER_EVICTION": f"file:{notices / 'now'}"}
+    with log.open("wb") as output, _started(file, home, address, output, **told) as run:
+        both = [folder.trial(number) / "checkpoint.pt" for number in (0, 1)]
+        wait(lambda: all(one.exists() for one in both), run)
+        (notices / "now").write_text("the price has risen")
+        assert run.wait(300) == 0
+    said = log.read_text()
+    assert "is about to go (the price has risen): its trials move" in said
+    assert said.count(" moved") == 1
+    records = records_of(folder, sweep_of(folder))
+    assert [(record.state, record.steps) for record in records] == [("completed", 6000)] * 2
+    assert sorted(record.attempts for record in records) == [1, 2]
+    for record in records:
+        straight = train(load_config(record.config), folder=tmp_path / record.name)
+        assert [comparable(one.metrics) for one in record.evaluations] == [
+            comparable(one.metrics) for one in straight.history
+        ]
+
+
 @contextlib.contextmanager
-def _started(file: Path, home: Path, address: str) -> Iterator[subprocess.Popen[bytes]]:
+def _started(
+    file: Path, home: Path, address: str, output: Any = subprocess.DEVNULL, **told: str
+) -> Iterator[subprocess.Popen[bytes]]:
     command = [sys.executable, "-c", "from sweeper.cli.main import main; main()", "run", str(file)]
-    environment = {**ENVIRONMENT, "SWEEPER_HOME": str(home), "RAY_ADDRESS": address}
-    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as run:
+    environment = {**ENVIRONMENT, "SWEEPER_HOME": str(home), "RAY_ADDRESS": address, **told}
+    with subprocess.Popen(command, env=environment, stdout=output, stderr=output) as run:
         try:
             yield run
         finally:

@@ -260,7 +260,7 @@ def test_a_trial_goes_on_alone_or_elsewhere_from_where_it_was(home):
     }
     for kind in kinds[1:]:
         folder = home.sweep("probe").trial(found[kind].number)
-        assert (folder / "restored").read_text() == "1\n"
+        assert (folder / "restored").read_text().startswith("1\n")
         assert found[kind].attempts >= 2
     assert found["memory once"].number not in beside(events)
 

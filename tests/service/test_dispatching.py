@@ -16,10 +16,11 @@ from sweeper.home import Home
 from sweeper.search.reader import read_study
 from sweeper.search.samplers.random import Random
 from sweeper.service.dispatching import dispatcher, states
+from sweeper.service.dispatching.asking import asked
 from sweeper.service.dispatching.dispatcher import Dispatcher, Replaced, Term
 from sweeper.service.dispatching.states import Heartbeats, Life, next_step
 from sweeper.service.driving import post
-from sweeper.service.queue.asking import Machine
+from sweeper.service.queue.asking import Machine, Needs, Person
 from sweeper.service.state import accounts, dispatch, events, sweeps
 from sweeper.service.state.database import Database
 from sweeper.service.state.dispatch import Pending
@@ -437,3 +438,24 @@ def test_a_driver_lives_while_its_heartbeat_changes_whatever_its_clock_says() ->
         assert hearts.life(sweep, now) is Life.ALIVE
     assert hearts.life(sweep, now + 1.0) is Life.LOST
     assert Heartbeats().life(sweep, now + 1.0) is Life.ALIVE  # who has just begun to look waits
+
+
+@pytest.mark.parametrize(
+    ("resources", "each", "needs"),
+    [
+        ({"cpu": 2, "gpu": 0.5}, {"cpu": 9.0, "gpu": 9.0}, Needs(2, 0.5)),
+        ({"cpu": 1, "gpu": "auto"}, None, Needs(1, 1)),  # nothing is known of it yet
+        ({"cpu": 1, "gpu": "auto"}, {"cpu": 1.0, "gpu": 0.125}, Needs(1, 0.125)),
+        ({}, None, Needs(1, 0)),
+    ],
+)
+def test_trials_that_share_are_given_leases_by_the_share_that_they_have(
+    resources: dict[str, object], each: dict[str, float] | None, needs: Needs
+) -> None:
+    driver = Driver(at_work=1, wants=None, forecast={"each": each}, machines={}, attempt=1)
+    sweep = Pending(
+        *("an id", "a sweep", 1, "normal", "run", 0.0, 0.0, None),
+        *(resources, {"parallel": 4}, Lease(settled=0), driver),
+    )
+    (asking,) = asked([sweep], {1: Person("ada")})
+    assert asking.needs == needs

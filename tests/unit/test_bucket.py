@@ -13,15 +13,24 @@ from typing import Any
 
 import fsspec
 import pytest
+from fsspec.registry import known_implementations
 
-from sweeper.bucket import place, store
-from sweeper.bucket.commits import Commits, next_attempt
-from sweeper.bucket.copies import Copies, is_drawn_from, published_in, trial_folder
+from sweeper.bucket import place, publishing, store
+from sweeper.bucket.commits import Commits
+from sweeper.bucket.copies import (
+    Copies,
+    give_up_published,
+    is_drawn_from,
+    published_in,
+    trial_folder,
+)
+from sweeper.bucket.giving_up import given_up
 from sweeper.bucket.place import check_bucket, check_place, given_bucket, keep_place
 from sweeper.bucket.publishing import Publisher, amend
 from sweeper.bucket.store import Store
 from sweeper.errors import BucketAway, BucketError, UserError
 from sweeper.home import Home, SweepFolder
+from sweeper.letting_go import let_go_afar
 from tests.fakes import FakeTraining
 from tests.s3 import BUCKET, s3_server
 from trials.errors import TakenOver
@@ -163,6 +172,7 @@ def test_a_kill_at_any_write_leaves_a_whole_commit_to_go_on_from(
     kind: str, how: str, memory: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = memory if kind == "memory" else f"file://{tmp_path}/bucket"
+    monkeypatch.setattr(publishing, "AT_ONCE", publishing.AT_ONCE if kind == "memory" else 4)
     writes = killed_at_every_write(lambda at: f"{root}/{at}", tmp_path / "trials", how, monkeypatch)
     assert writes >= 15
 
@@ -172,6 +182,7 @@ def test_a_kill_at_any_write_to_s3_does_too(
     every: int, s3: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(CONFIG, "steps", 2)
+    monkeypatch.setattr(publishing, "AT_ONCE", 4)  # so that files are sent from the disk as well
     folder = tmp_path / "trials"
     writes = killed_at_every_write(lambda at: f"{s3}/{at}", folder, "half", monkeypatch, every)
     assert writes >= 12
@@ -294,6 +305,23 @@ def test_what_is_the_networks_fault_is_tried_again_for_a_while(
     assert 60 < sum(clock) <= store.PATIENCE
 
 
+def test_what_came_there_by_a_try_whose_answer_was_lost_is_there(
+    memory: str, tmp_path: Path, clock: list[float]
+) -> None:
+    bucket, file = Store(memory), tmp_path / "generator.pt"
+    file.write_bytes(b"weights")
+
+    class Azure:
+        answers = iter([TimeoutError("the answer"), FileExistsError("The specified blob exists.")])
+
+        def put_file(self, path: str, key: str) -> None:
+            raise next(self.answers)
+
+    bucket._opened = Azure(), bucket._root  # type: ignore[misc]
+    bucket.send(file, "files/generator.pt")
+    assert clock == [0.5]
+
+
 def test_a_refusal_is_told_at_once(memory: str, clock: list[float]) -> None:
     bucket = Store(memory)
     bucket.write("a", b"content")
@@ -314,6 +342,12 @@ def test_what_is_not_as_it_was_published_is_refused(memory: str, tmp_path: Path)
     assert not (tmp_path / "second" / "checkpoint.json").exists()
 
 
+def test_a_commit_that_is_cut_off_does_not_stand(memory: str, tmp_path: Path) -> None:
+    train(memory, 1, tmp_path / "first", steps=1)
+    Store(memory).write(f"commits/{attempt(1)}.000009.json", b'{"files": {"checkpoint.js')
+    assert whole(memory) == 1
+
+
 @pytest.mark.parametrize("name", ["../outside", "/etc/outside", "a/../../outside", ".attempt-x/a"])
 def test_a_commit_whose_names_lead_elsewhere_is_none(
     name: str, memory: str, tmp_path: Path
@@ -322,7 +356,7 @@ def test_a_commit_whose_names_lead_elsewhere_is_none(
     Store(memory).write("files/a", b"x")
     commit = json.dumps({"files": {name: entry}}).encode()
     Store(memory).write(f"commits/{attempt(1)}.000001.json", commit)
-    with pytest.raises(BucketError, match=r"no commit in .* can be read"):
+    with pytest.raises(BucketError, match=r"000001\.json is no commit: "):
         train(memory, 2, tmp_path / "second")
 
 
@@ -362,7 +396,7 @@ def test_what_is_let_go_of_in_the_bucket_is_gone_for_readers(
     trial = trial_folder(sweep, 0, is_drawn_from)
     commits = Copies(sweep, memory).commits(0)
     gone = {"checkpoint.json", "samples/000001.png"}
-    amend(commits.store, next_attempt(commits), without=gone, plus={"let_go.json": b"{}"})
+    amend(commits.store, attempt(1), without=gone, plus={"let_go.json": b"{}"})
     Copies(sweep, memory).bring(0)
     assert not (trial / "samples/000001.png").exists()
     assert (trial / "let_go.json").read_bytes() == b"{}"
@@ -370,6 +404,21 @@ def test_what_is_let_go_of_in_the_bucket_is_gone_for_readers(
         "let_go.json", "log.txt", "samples/000002.png", "trained",
     }  # fmt: skip
     assert not [key for key in commits.store.listed() if key.endswith("checkpoint.json")]
+
+
+def test_a_trial_that_is_tried_again_keeps_what_was_given_up(
+    memory: str, sweep: SweepFolder, tmp_path: Path
+) -> None:
+    copies = Copies(sweep, memory)
+    copies.bring(0)
+    give_up_published(sweep.trial(0), ["checkpoint.json"])
+    assert "checkpoint.json" not in published_in(sweep.trial(0))
+    again = train(f"{memory}/00000", 2, tmp_path / "again", steps=1)
+    let_go_afar(sweep, copies)
+    assert given_up(sweep) == []
+    copies.bring(0)
+    assert "checkpoint.json" in published_in(sweep.trial(0))
+    assert again.step == whole(f"{memory}/00000") == 3
 
 
 def test_one_listing_is_enough_for_a_sweep_of_many_trials(
@@ -410,6 +459,16 @@ def test_what_is_no_bucket_is_told_before_anything_begins(
     assert given_bucket() == f"file://{tmp_path}/bucket"
     assert check_place(sweep) == f"file://{tmp_path}/bucket"
     assert list((tmp_path / "bucket").rglob("written")) == []
+
+
+def test_a_lacking_extra_is_named_before_anything_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    absent = {"class": "not_there.Gcs", "err": "not installed"}
+    monkeypatch.setitem(known_implementations, "gs", absent)
+    monkeypatch.setenv(place.BUCKET_VARIABLE, "gs://bucket/sweeps")
+    with pytest.raises(UserError, match=r"pip install 'gan-sweeper\[gs\]'"):
+        check_place(Home.at(tmp_path).sweep("probe"))
 
 
 def test_a_sweep_that_began_at_home_stays_there(

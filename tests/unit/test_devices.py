@@ -40,6 +40,7 @@ def driven(folder: Path, parallel: int = 2, **nodes: str) -> Driven:
         ("CUDA driver: GPU is lost (Xid 79)", "device_fault"),
         ("CUDA out of memory. Tried to allocate 20.00 MiB", "out_of_memory"),
         ("CUDA error: invalid argument", "error"),
+        ("CUDA error: invalid argument of eccentric", "error"),
         ("an oxide of xenon has no device-side assert", "error"),
     ],
 )

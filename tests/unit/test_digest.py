@@ -14,7 +14,7 @@ import pytest
 from sweeper.errors import LedgerError
 from sweeper.home import Home, SweepFolder
 from sweeper.scheduling.spec_files import keep_spec
-from sweeper.search.digest import Digest
+from sweeper.search.digest import FORMAT, Digest
 from sweeper.search.ledger import Ledger
 from sweeper.search.looking import read_all
 from sweeper.search.reader import read_study
@@ -103,7 +103,7 @@ def cut_short(folder: SweepFolder) -> None:
 
 def of_another_version(folder: SweepFolder) -> None:
     folder.study_digest.write_bytes(
-        folder.study_digest.read_bytes().replace(b'"format":1', b'"format":9')
+        folder.study_digest.read_bytes().replace(f'"format":{FORMAT}'.encode(), b'"format":9')
     )
 
 

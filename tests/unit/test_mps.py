@@ -49,7 +49,7 @@ def test_a_daemon_is_started_for_those_inside_and_stopped_by_the_last_of_them(sa
     with under_mps():
         assert Path(os.environ[PIPES]) == ours(said)
         assert runs()
-        assert in_words()[1].startswith("runs, and was started by somebody else") is False
+        assert in_words() == (True, f"runs, started by a sweep ({ours(said)})")
         users = os.environ.pop(PIPES)  # another process of this account
         with under_mps():
             assert os.environ[PIPES] == users
@@ -96,6 +96,11 @@ def test_without_it_everything_goes_on(trouble: str, said: Path) -> None:
         assert PIPES not in os.environ
         assert not runs()
     assert in_words()[0] is (trouble != "none")
+
+
+def test_who_only_asks_makes_nothing(said: Path) -> None:
+    assert in_words() == (True, "can be started: a sweep does so with resources.mps: true")
+    assert not ours(said).exists()
 
 
 def test_it_is_given_back_where_what_is_inside_fails(said: Path) -> None:

@@ -16,17 +16,19 @@ import pytest
 
 from sweeper.bucket import place as setting
 from sweeper.bucket.commits import Commits
-from sweeper.bucket.copies import bring_all, published_in
+from sweeper.bucket.copies import published_in
 from sweeper.bucket.place import check_place
 from sweeper.bucket.store import Store
 from sweeper.causes import BUCKET_AWAY
+from sweeper.cleaning import clean, leavings
 from sweeper.errors import BucketAway
-from sweeper.home import Home, SweepFolder
+from sweeper.home import Home
 from sweeper.scheduling import published as driver_side
 from sweeper.scheduling import workplace
 from sweeper.scheduling.attempts import place_of, silent_in
 from sweeper.scheduling.failures import explain
 from sweeper.scheduling.kept_checkpoints import begin, keep
+from sweeper.scheduling.machines import Mark, _looker
 from sweeper.scheduling.messages import REHEARSAL, Report, Work
 from sweeper.scheduling.places import Place
 from sweeper.scheduling.published import conductor_with, publishing, taken_in
@@ -85,8 +87,9 @@ class PlayedWorker:
         picture = f"samples/{evaluation.step:06d}.png"
         self.training.history[-1] = evaluation = replace(evaluation, samples=picture)
         (self.place.folder / "samples").mkdir(exist_ok=True)
-        (self.place.folder / picture).write_bytes(b"picture")
+        (self.place.folder / picture).write_bytes(b"picture of %d" % evaluation.step)
         (self.place.folder / "config.json").write_text("{}")
+        (self.place.folder / "log.txt").write_text("it trains")
         (self.place.folder / "checkpoint.pt").write_bytes(b"%d" % evaluation.step)
         keep(self.training, self.place.folder, self.work)
         self.place.publish()
@@ -96,15 +99,17 @@ class PlayedWorker:
 class Stage:
     """A driver over a home, with its ledger."""
 
-    def __init__(self, home: Path, spec: Sweep = SWEEP, outbox: Outbox | None = None) -> None:
+    def __init__(
+        self, home: Path, spec: Sweep = SWEEP, outbox: Outbox | None = None, adopt: bool = False
+    ) -> None:
         self.folder = Home.at(home).sweep(spec.name)
         usable = check_place(self.folder)
         self.folder.create()
-        self.ledger = Ledger.open(spec, self.folder)
+        self.ledger = Ledger.open(spec, self.folder, adopt=adopt)
         self._with = publishing(self.folder, self.ledger, usable)
         self.published = self._with.__enter__()
-        recorder = Recorder(spec, self.folder, outbox)
-        given = (spec, self.folder, self.ledger, recorder, lambda event: None)
+        self.recorder = Recorder(spec, self.folder, outbox)
+        given = (spec, self.folder, self.ledger, self.recorder, lambda event: None)
         self.conductor = conductor_with(self.published, *given)
 
     def work(self) -> Work:
@@ -187,20 +192,68 @@ def test_the_driver_has_what_is_read_and_lets_go_in_the_bucket(bucket: str, tmp_
         assert {"config.json", "samples/000001.png", "samples/000003.png"} <= told
 
 
-def test_another_home_has_everything_from_the_bucket(tmp_path: Path) -> None:
-    home = tmp_path / "home"
-    with staged(home) as stage:
-        work = stage.work()
-        stage.train(PlayedWorker(work))
+def test_another_home_that_adopts_the_study_has_everything_from_the_bucket(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first home's disk is lost: what is left is the database and the bucket."""
+    monkeypatch.setenv("SWEEPER_STORAGE", f"sqlite:///{tmp_path}/studies.db")
+    with staged(tmp_path / "first") as stage:
+        whole = stage.work()
+        stage.train(PlayedWorker(whole))
+        begun = stage.work()
+        stage.conductor.heard(begun.number, PlayedWorker(begun).step())
         assert taken_in(stage.conductor, PATIENCE) == ""
-    shutil.rmtree(home / "probe" / "trials")
-    folder = SweepFolder(home / "probe")
-    bring_all(folder)
-    assert len(list(folder.trial(work.number).glob("samples/*.png"))) == 3
-    with staged(home) as stage:
-        stage.train(PlayedWorker(stage.work()))
+    shutil.rmtree(tmp_path / "first")
+    shutil.rmtree(tmp_path / "machine")
+
+    outbox = Outbox(tmp_path / "outbox.db")
+    with outbox, staged(tmp_path / "second", SWEEP, outbox, True) as stage:
+        stage.recorder.replay(stage.ledger)
+        again = stage.work()
+        assert again.number == begun.number
+        worker = PlayedWorker(again)
+        assert worker.training.step == 1
+        stage.train(worker)
         assert stage.conductor.complete
-        assert stage.ledger.owner.attempt == 2
+        assert taken_in(stage.conductor, PATIENCE) == ""
+        for work in (whole, begun):
+            folder = stage.folder.trial(work.number)
+            assert len(list(folder.glob("samples/*.png"))) == 3
+            told = set(copies_in(tmp_path / "outbox.db")[work.number])
+            assert {"config.json", "log.txt", "samples/000001.png", "samples/000003.png"} <= told
+
+
+def test_cleaning_goes_as_far_as_the_bucket(tmp_path: Path) -> None:
+    home = Home.at(tmp_path / "home")
+    everything = Keep(checkpoints="all", generators="all", samples="every")
+    with staged(home.path, replace(SWEEP, keep=everything)) as stage:
+        for _ in range(2):
+            stage.train(PlayedWorker(stage.work()))
+        stage.conductor.keeping.settle()
+        assert taken_in(stage.conductor, PATIENCE) == ""
+        address, standings = stage.published.address, stage.ledger.standings()
+    less = Keep(checkpoints="unfinished", generators="all", samples="last")
+    leaving = leavings(stage.folder, standings, less)
+    assert {file.name for one in leaving for file in one.files} == {
+        "checkpoint.pt", "checkpoint.json", "samples/000001.png", "samples/000002.png",
+    }  # fmt: skip
+    clean(home, stage.folder, None, leaving, less)
+    left = {Path(key).name for key in Store(address).listed() if "/files/" in key}
+    assert not left & {"checkpoint.pt", "checkpoint.json", "000001.png", "000002.png"}
+    assert {"000003.png", "let_go.json"} <= left
+    assert leavings(stage.folder, standings, less) == []
+
+
+def test_every_machine_is_asked_for_the_mark_in_the_bucket(bucket: str, tmp_path: Path) -> None:
+    folder = Home.at(tmp_path).sweep("probe")
+    mark = Mark.leave(folder, bucket=f"{bucket}/probe")
+    look = _looker()
+    assert mark.fault_of("there", *look(mark.file, tuple(mark.versions))) == ""
+    assert not folder.path.exists(), "the home is the driver's alone"
+    Store(f"{bucket}/probe").remove(["driver"])
+    told = mark.fault_of("there", *look(mark.file, tuple(mark.versions)))
+    assert "there cannot read memory://bucket/probe/driver (FileNotFoundError" in told
+    assert mark.fault("there") == "", "a worker finds out by itself, and waits for the store"
 
 
 def test_a_store_that_stays_away_ends_the_attempt_and_no_trial(tmp_path: Path) -> None:

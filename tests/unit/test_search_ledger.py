@@ -220,12 +220,15 @@ def test_a_damaged_line_is_named(folder):
 def test_deaths_are_counted_anew_when_a_trial_got_further_in_between(folder):
     ledger = Ledger.open(SWEEP, folder)
     ledger.ask()
-    assert [ledger.mishaps.died(0, "a"), ledger.died(0, "b")] == [
+    assert [ledger.mishaps.died(0, "a"), ledger.mishaps.died(0, "b")] == [
         (0, {"a": 1}),
         (0, {"a": 1, "b": 1}),
     ]
     ledger.report(0, Evaluation(1, 10.0, {"fid": 1.0}))
-    assert [ledger.mishaps.died(0, "a"), ledger.died(0, "a")] == [(1, {"a": 1}), (1, {"a": 2})]
+    assert [ledger.mishaps.died(0, "a"), ledger.mishaps.died(0, "a")] == [
+        (1, {"a": 1}),
+        (1, {"a": 2}),
+    ]
 
 
 def test_a_study_of_another_search_is_refused(folder):

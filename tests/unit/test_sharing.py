@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,14 +12,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sweeper.outlook import forecast_of
 from sweeper.scheduling.messages import PROBE, Failure, Report, Work
 from sweeper.search.samplers.grid import Grid
 from sweeper.sharing import gauges
 from sweeper.sharing.gauges import ProcessGauge
 from sweeper.sharing.learnt import KEPT, Learnt
 from sweeper.sharing.shape import shape_of
-from sweeper.sharing.shares import MOST, ONE, Taken, most_of, ran_out, rounded, share, together
+from sweeper.sharing.shares import (
+    MOST,
+    ONE,
+    STEP,
+    Taken,
+    most_of,
+    ran_out,
+    rounded,
+    share,
+    together,
+)
 from sweeper.sweepfile.domains import Parameter, Values
+from sweeper.sweepfile.load import parse_sweep
 from sweeper.sweepfile.resources import Given, Resources
 from sweeper.trial import Evaluation
 from tests.driven import STEPS, Driven
@@ -44,7 +57,7 @@ takings = st.builds(
 def test_a_share_holds_what_was_taken_and_is_never_more_than_there_is(taken: Taken) -> None:
     has = share(taken, AUTO, MACHINE)
     assert 0 < has.cpu <= MACHINE.cpu
-    assert has.cpu >= min(taken.cores, MACHINE.cpu)
+    assert has.cpu >= min(taken.cores, MACHINE.cpu) - 1 / STEP
     assert min(taken.memory, MACHINE.memory) <= has.memory <= MACHINE.memory
     assert 1 / MOST - 1 / ONE <= has.gpu <= 1
     at_once = together(has, MACHINE)
@@ -94,6 +107,14 @@ def test_who_runs_out_is_given_more_until_it_is_alone(taken: Taken) -> None:
 def test_memory_is_rounded_up_by_an_eighth_at_most(count: int) -> None:
     assert count <= rounded(count) <= count * 9 / 8 + 1
     assert rounded(rounded(count)) == rounded(count)
+
+
+@pytest.mark.parametrize(
+    ("cores", "given"),
+    [(0.0, 0.05), (0.5, 0.55), (0.98, 1.0), (1.01, 1.0), (1.3, 1.45), (2.0, 2.0)],
+)
+def test_a_training_that_is_never_idle_is_given_whole_cores(cores: float, given: float) -> None:
+    assert share(Taken(cores=cores), AUTO, MACHINE).cpu == given
 
 
 def test_what_the_file_gives_as_a_number_stays() -> None:
@@ -163,6 +184,13 @@ def test_damaged_memories_are_none(content: str, tmp_path: Path) -> None:
     assert Learnt(tmp_path).of("b") is None
     Learnt(tmp_path).note("a", Taken(2.0))
     assert Learnt(tmp_path).of("a") == Taken(2.0)
+
+
+def test_what_cannot_be_kept_is_known_for_this_once(tmp_path: Path) -> None:
+    (tmp_path / "shares").touch()
+    learnt = Learnt(tmp_path)
+    learnt.note("a", Taken(1.0))
+    assert learnt.of("a") == Taken(1.0)
 
 
 # A sweep ------------------------------------------------------------------------------------------
@@ -369,3 +397,19 @@ def test_messages_keep_what_is_given_and_taken() -> None:
     report = Report(taken=Taken(0.5, GIB))
     assert Report.read(report.text()) == report
     assert json.loads(report.text())["taken"]["memory"] == GIB
+
+
+def test_a_preview_counts_as_many_trials_as_this_machine_holds(tmp_path: Path) -> None:
+    text = (
+        "name: s\nbase: {data: digits, steps: 2, evaluation: {samples: 16, metrics: [fid]}}\n"
+        "parameters: {seed: {values: [0, 1]}}\nsearch: {sampler: grid}\n"
+        "limits: {parallel: 64}\nresources: {cpu: auto}\n"
+    )
+    sweep = parse_sweep(text)
+    found = forecast_of(sweep, 64, 0, tmp_path)
+    assert 1 <= found["at_once"] <= 20 * (os.cpu_count() or 1)
+    Learnt(tmp_path).note(shape_of(load_config(sweep.base).as_dict()), Taken(0.5, 2**59))
+    found = forecast_of(sweep, 64, 0, tmp_path)
+    assert found["at_once"] == 1  # each would have all memory
+    assert found["seconds"] == pytest.approx(64 * found["seconds_per_trial"])
+    assert found["cpu_hours"] == pytest.approx(0.55 * found["hours"])

@@ -16,7 +16,7 @@ class CudaRecorder:
 
     def __init__(self, game: ComposedGame) -> None:
         self._game = game
-        self._stream = torch.cuda.Stream(game.device)
+        self._stream = torch.cuda.Stream(game.device)  # type: ignore[no-untyped-call]
 
     @contextmanager
     def working(self) -> Iterator[None]:

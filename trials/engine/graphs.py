@@ -150,7 +150,7 @@ class Graphed(Eager):
         self._patterns: dict[tuple[Player, bool], list[Pattern]] = {}
         self._told: set[str] = set()
 
-    def _falling_rates(self) -> dict[Player, Place]:
+    def _falling_rates(self) -> dict[str, Place]:
         """The rates that a graph reads, since they change from step to step."""
         device = self._game.device
         # torch's fused kernels read a float on a GPU, and on a CPU a double, as they are given one.
