@@ -96,6 +96,8 @@ def looks_in_half_the_bits(extractor: type[Extractor], folder: Path) -> None:
         if items.ndim != 4:
             continue  # points are not looked at
         exact = network(items)
+        if not torch.equal(network(items).features, exact.features):
+            continue  # it draws, as another promise says: nothing can be told of bits
         seen = Lens(network, half, torch.device("cpu"))(items)
         for name, value, truth in zip(("features", "logits"), seen, exact, strict=True):
             if value is None or truth is None:
