@@ -107,7 +107,8 @@ class Published:
     def settle(self, patience: float) -> str:
         """Wait until everything that was asked for is here. Why it is not, in words."""
         end = time.monotonic() + patience
-        while self._busy or self._asked or given_up(self._folder):
+        # In this order: what the thread has taken from there it is busy with.
+        while self._asked or given_up(self._folder) or self._busy:
             self._wake.set()
             if time.monotonic() > end:
                 lacking = f"not all that trials have published is here: {self._trouble}"

@@ -21,10 +21,9 @@ from sweeper.home import Home
 from sweeper.provenance.recipe import deviations
 from sweeper.results import records_of
 from sweeper.search.looking import sweep_of
-from tests.integration.raylets import ENVIRONMENT, raylets
+from tests.integration.raylets import ENVIRONMENT, raylets, wait
 from tests.integration.test_end_to_end import SWEEP
-from tests.integration.test_machines import _may_hide
-from tests.integration.test_machines_apart import until
+from tests.integration.test_machines import may_hide
 from tests.s3 import BUCKET, s3_server
 from trials.config import load_config
 from trials.trainer import train
@@ -34,7 +33,7 @@ COMMAND = [sys.executable, "-c", "from sweeper.cli.main import main; main()"]
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-@pytest.mark.skipif(not _may_hide(), reason="no mount namespaces here")
+@pytest.mark.skipif(not may_hide(), reason="no mount namespaces here")
 def test_machines_that_share_nothing_but_a_bucket_run_one_sweep(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -61,7 +60,7 @@ def test_machines_that_share_nothing_but_a_bucket_run_one_sweep(
             environment["RAY_ADDRESS"] = address
             with subprocess.Popen(command, env=environment) as run:
                 try:
-                    until(lambda: _published(f"s3://{BUCKET}/lab"), run)
+                    wait(lambda: _published(f"s3://{BUCKET}/lab"), run, patience=300)
                     os.killpg(doomed.pid, signal.SIGKILL)
                     join(before=hidden)
                     s3.pause()

@@ -33,7 +33,8 @@ from trials.config import load_config
 from trials.trainer import train
 
 
-def _may_hide() -> bool:
+def may_hide() -> bool:
+    """Whether a folder can be hidden from a process here."""
     tried = ("unshare", "--mount", "true")
     return bool(shutil.which("unshare")) and subprocess.run(tried, check=False).returncode == 0
 
@@ -54,7 +55,7 @@ def sweeper_run(file: Path, home: Path, address: str) -> subprocess.CompletedPro
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.skipif(not _may_hide(), reason="no mount namespaces here")
+@pytest.mark.skipif(not may_hide(), reason="no mount namespaces here")
 def test_trials_run_only_where_their_files_are_seen(
     machines: tuple[str, Machine], tmp_path: Path
 ) -> None:
@@ -107,7 +108,7 @@ def test_a_machine_that_dies_takes_no_trial_with_it(
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-@pytest.mark.skipif(not _may_hide(), reason="no mount namespaces here")
+@pytest.mark.skipif(not may_hide(), reason="no mount namespaces here")
 def test_a_trial_leaves_a_machine_that_gives_notice_and_goes_on_bit_for_bit(
     machines: tuple[str, Machine], tmp_path: Path
 ) -> None:

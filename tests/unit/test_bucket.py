@@ -19,6 +19,7 @@ from sweeper.bucket import place, publishing, store
 from sweeper.bucket.commits import Commits
 from sweeper.bucket.copies import (
     Copies,
+    bring_all,
     give_up_published,
     is_drawn_from,
     published_in,
@@ -388,6 +389,10 @@ def test_a_reader_has_what_was_published_last_and_nothing_twice(
     assert copies.bring(0) == set()
     assert next(asked) == 0
     assert copies.changed() == [1]
+    monkeypatch.undo()
+    bring_all(sweep)
+    assert (sweep.trial(1) / "log.txt").read_text() == "step 1\nstep 2\n"
+    assert copies.changed() == []
 
 
 def test_what_is_let_go_of_in_the_bucket_is_gone_for_readers(

@@ -53,6 +53,31 @@ limits: {trials: 4}
     return tmp_path
 
 
+def test_a_log_is_followed_where_a_later_attempt_has_put_another_file(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sweeper.cli import local
+    from sweeper.home import Home, SweepFolder
+    from trials.files import atomic_write
+
+    log = Home.at(home).sweep("begun").trial(0) / "log.txt"
+    log.parent.mkdir(parents=True)
+    log.write_text("step 1\n")
+    written = iter(["step 1\nstep 2\n", "step 1\nstep 2\nstep 3\n"])
+
+    def driver(folder: SweepFolder) -> int | None:
+        text = next(written, None)
+        if text is None:
+            return None
+        atomic_write(log, text)
+        return 1
+
+    monkeypatch.setattr(SweepFolder, "driver", driver)
+    monkeypatch.setattr(local, "LOOK_EVERY", 0.0)
+    lines = local.HomeSource(Home.at(home)).log("begun", 0, tail=None, follow=True)
+    assert [line.strip() for line in lines] == ["step 1", "step 2", "step 3"]
+
+
 def test_looking_imports_nothing_slow(home: Path) -> None:
     assert _imported_by("--help") == set()
     assert _imported_by("ls", "--home", str(home)) == set()

@@ -335,7 +335,7 @@ def test_the_machine_of_a_worker_that_was_told_to_end_is_left_alone_for_a_while(
 
 
 def test_ray_is_asked_for_another_machine() -> None:
-    needs = {"cpu": 1, "gpu": 0, "avoid": []}
+    needs = {"cpu": 1, "gpu": 0, "memory": 0, "avoid": []}
     plain = Worker.default_resource_request({"needs": needs})
     assert plain.bundles == [{"CPU": 1.0}]
     elsewhere = Worker.default_resource_request({"needs": {**needs, "avoid": ["a", "b"]}})

@@ -63,11 +63,11 @@ def test_what_is_read_from_is_told_where_an_address_is_of_another_kind() -> None
 
 
 def test_a_lacking_storage_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    absent = {"class": "not_there.S3", "err": "not installed"}
-    monkeypatch.setitem(known_implementations, "s3", absent)
-    [problem] = check_given({"name": "npz", "path": "s3://bucket/faces.npz"})
+    absent = {"class": "not_there.Gcs", "err": "not installed"}
+    monkeypatch.setitem(known_implementations, "gs", absent)
+    [problem] = check_given({"name": "npz", "path": "gs://bucket/faces.npz"})
     assert problem.path == "data.path"
-    assert "pip install 'gan-sweeper[s3]'" in str(problem)
+    assert "pip install 'gan-sweeper[gs]'" in str(problem)
 
 
 def test_it_is_fetched_once_and_again_where_it_has_changed(store: Any) -> None:

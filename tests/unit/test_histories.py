@@ -43,6 +43,7 @@ from sweeper.scheduling.departure import Departure
 from sweeper.scheduling.messages import Report, Work
 from sweeper.scheduling.recorder import Recorder
 from sweeper.scheduling.trainable import Worker
+from sweeper.scheduling.workplace import Workplace
 from sweeper.search.ledger import Ledger
 from sweeper.search.looking import look_at
 from sweeper.search.reader import read_study
@@ -149,6 +150,7 @@ def worker_of(work: Work) -> Worker:
     worker = object.__new__(Worker)
     worker._factory, worker._cache, worker._training = Measured, Path(), None
     worker._work, worker._run, worker._departure = Work.read(work.text()), "", Departure()
+    worker._gauge = None
     return worker
 
 
@@ -294,7 +296,7 @@ class Histories(RuleBasedStateMachine):
         """What the worker says next, as it is sent."""
         folder = Path(worker._work.folder)
         folder.mkdir(parents=True, exist_ok=True)
-        return Report.read(worker._advance(folder).text())
+        return Report.read(worker._advance(Workplace(worker._work)).text())
 
     def stop(self) -> None:
         self.conductor, self.workers = None, {}

@@ -53,7 +53,7 @@ class Wasserstein(UncentredLoss):
 
     def discriminator(self, round: Round) -> Tensor:
         loss = round.f.mean() - round.r.mean()
-        self._estimate = remembered(self._estimate, -loss.detach(), self._device)
+        self._estimate = remembered(self._estimate, -loss.detach(), loss.device)
         return loss
 
     def generator(self, round: Round) -> Tensor:
