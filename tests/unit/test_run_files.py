@@ -144,7 +144,7 @@ def test_a_home_that_may_only_be_read_still_has_its_tables(folder, monkeypatch):
 def test_a_result_names_its_report_also_where_that_found_no_room(folder, monkeypatch):
     outcome = Outcome("failed", "no space left", folder.path, standings_of(ONE, ()))
     monkeypatch.setattr(api, "run_lasting", lambda *given, **named: outcome)
-    monkeypatch.setattr(api, "write_report", full)
+    monkeypatch.setattr("sweeper.report.write_report", full)
     result = api.run(ONE, home=folder.path.parent)
     assert (result.state, result.exit_code) == ("failed", 1)
     assert result.report == folder.report / "report.html"
