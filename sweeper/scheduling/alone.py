@@ -69,7 +69,8 @@ class Alone:
             return False
         self._ledger.mishaps.run_out(number, note)
         self._trials.add(number)
-        self._places[number] = place
+        if place.node:
+            self._places[number] = place
         return True
 
     def handed_out(self, number: int) -> None:
@@ -86,6 +87,9 @@ class Alone:
     def is_in_the_way(self, number: int, place: Place) -> bool:
         """Whether a trial that trains there is to stand aside: it has what the one that waits is to
         have, which is what that had before, or else the first device that somebody reports from."""
-        if self._next is None or not self.makes_room or not self._has_company:
+        if not place.node or not self.makes_room or not self._has_company:
             return False
-        return number != self._next and self._places.setdefault(self._next, place).shares(place)
+        waiting = self._next
+        if waiting is None or number == waiting:
+            return False
+        return self._places.setdefault(waiting, place).shares(place)

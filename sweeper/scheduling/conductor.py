@@ -70,7 +70,7 @@ class Conductor:
         self.course = Course(self._announcer)
         self._intervals = Intervals(ledger.trials())
         self._alone = Alone(ledger, sweep.resources, lambda: self._intervals.longest)
-        self._devices = Devices(ledger.mishaps)
+        self._devices = Devices(ledger.mishaps, shared=sweep.resources.mps)
         self._trials = HandOut(sweep, folder, ledger, self._announcer, self._alone, self._devices)
         self._sharing = sharing or Sharing(sweep, folder)
         self.meter = Meter(ledger)
@@ -88,7 +88,8 @@ class Conductor:
             *(self._failures, rehearsal, self._devices, nodes),
         )
         self._errands = Errands(
-            folder, rehearsal, self._sharing, self.setbacks.retries, self._announcer
+            *(folder, rehearsal, self._sharing, self.setbacks.retries),
+            *(self._failures, self._announcer),
         )
         self._limiting = Limiting(
             *(sweep, folder, ledger, self.course),
@@ -269,7 +270,7 @@ class Conductor:
             self._moves.give_up(number)
         self._count()
         self._trials.leaving.discard(number)
-        self.setbacks.died(number, reason, symptom)
+        self._end_where_useless(self.setbacks.died(number, reason, symptom))
 
     def lost_all(self, reason: str) -> None:
         """Every worker is gone at once."""
@@ -292,5 +293,8 @@ class Conductor:
         useless = self._failures.raised(final)
         self._moves.fail(number, final)
         self._limiting.check()
+        self._end_where_useless(useless)
+
+    def _end_where_useless(self, useless: str) -> None:
         if useless and not self.course.halt:  # limits.failed may have said so already
             raise NothingWorks(useless)

@@ -53,6 +53,9 @@ _EITHER = re.compile(
 )
 """Words of errors that break a device's context, by whomever they were brought about."""
 
+NOWHERE = Place()
+"""Where a trial has failed of which nobody knows yet where it was."""
+
 Verdict = Literal["again", "own", "give up"]
 
 
@@ -68,10 +71,18 @@ def may_be_own(reason: str) -> bool:
 
 class Devices:
     """The devices of one sweep on which trials have failed by them; a device is a `Place` without
-    Ray's id, which is another one in the next run."""
+    Ray's id, which is another one in the next run. `shared` says that trials compute in one context
+    (NVIDIA's MPS), so that what one does wrong ends its neighbours too."""
 
-    def __init__(self, mishaps: Mishaps, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        mishaps: Mishaps,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        shared: bool = False,
+    ) -> None:
         self._mishaps = mishaps
+        self._shared = shared
         self._clock = clock
         self._last = -math.inf
         self._hardware: Counter[Place] = Counter()
@@ -92,7 +103,8 @@ class Devices:
 
     def works(self, place: Place) -> None:
         """A trial has got on there."""
-        self._work.add(_without_node(place))
+        if place != NOWHERE:
+            self._work.add(_without_node(place))
 
     def is_wrong(self, place: Place) -> bool:
         """Whether nothing is to train there any more."""
@@ -102,14 +114,17 @@ class Devices:
         """The machines on which the trial is not to train if there are others: it has failed there
         by its device, or they are wrong as a whole."""
         without_gpu = {place.machine for place in self.wrong if not place.gpus}
-        return frozenset(without_gpu | {one.machine for one in self._faults.get(number, ())})
+        failed_on = {one.machine for one in self._faults.get(number, ()) if one != NOWHERE}
+        return frozenset(without_gpu | failed_on)
 
     def failed(self, number: int, place: Place, reason: str) -> Verdict:
         """The trial failed there by its device, as the reason says: whose fault is it, and is it to
         be tried again?"""
         self._last = self._clock()
         device, before = _without_node(place), self._faults.setdefault(number, [])
-        if may_be_own(reason) and (set(before) - {device} or (before and device in self._work)):
+        others = set(before) - {device, NOWHERE}
+        elsewhere = device != NOWHERE and (others or (before and device in self._work))
+        if may_be_own(reason) and elsewhere and not self._shared:
             del self._faults[number]
             self._mishaps.forget_faults(number)
             return "own"
@@ -123,9 +138,10 @@ class Devices:
         """A device that is wrong by all that is known now, and the trials that have failed on it;
         None where there is no further one."""
         devices = {device for places in self._faults.values() for device in places}
-        for device in sorted(devices - self.wrong, key=Place.text):
+        for device in sorted(devices - self.wrong - {NOWHERE}, key=Place.text):
             failed = tuple(sorted(n for n, places in self._faults.items() if device in places))
-            count = max(len(failed), self._hardware[device])
+            # Where trials share a context, the fault of one is told to all of them.
+            count = max(0 if self._shared else len(failed), self._hardware[device])
             if count >= FAILURES and self._work - {device}:
                 return device, failed
         return None

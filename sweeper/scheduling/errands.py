@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sweeper.home import SweepFolder
 from sweeper.scheduling.announcer import Announcer
+from sweeper.scheduling.failure_counts import FailureCounts
 from sweeper.scheduling.machines import check_machine
 from sweeper.scheduling.messages import REHEARSAL, Report, Work
 from sweeper.scheduling.rehearsal import Rehearsal
@@ -21,12 +22,14 @@ class Errands:
         rehearsal: Rehearsal,
         sharing: Sharing,
         retries: Retries,
+        failures: FailureCounts,
         announcer: Announcer,
     ) -> None:
         self._folder = folder
         self._rehearsal = rehearsal
         self._sharing = sharing
         self._retries = retries
+        self._failures = failures
         self._announcer = announcer
 
     @property
@@ -58,7 +61,7 @@ class Errands:
     def started(self, number: int) -> None:
         """A worker has taken one up."""
         if number != REHEARSAL:
-            self._sharing.started()
+            self._sharing.started(number)
 
     def heard(self, number: int, report: Report) -> None:
         """A worker is back.
@@ -84,8 +87,8 @@ class Errands:
         """
         if number == REHEARSAL:
             self._rehearsal.died(reason)
-        else:
-            self._sharing.died(number)
+        elif not self._sharing.died(number):
+            self._failures.false_start(reason)
 
     def lost(self, reason: str) -> None:
         """Every worker is gone at once."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 
 from sweeper.causes import ERROR, cause, is_lost
@@ -57,8 +58,10 @@ class FailureCounts:
         lost = is_lost(failure.symptom)
         if not lost and (self._evaluated or failure.symptom != ERROR):
             return ""
-        self._alike[failure.reason] += 1
-        if self._alike[failure.reason] < SAME_FAILURES:
+        # Of what is outside, a file's name and a trial's number make no other reason.
+        told = re.sub(r"\S*\d\S*", "#", failure.reason) if lost else failure.reason
+        self._alike[told] += 1
+        if self._alike[told] < SAME_FAILURES:
             return ""
         return (
             f"{SAME_FAILURES} trials failed one after another for the same reason: "

@@ -216,13 +216,16 @@ class PublishingConductor(Conductor):
 
     def started(self, number: int) -> None:
         super().started(number)
-        self._published.started(number)
+        if number >= 0:
+            self._published.started(number)
 
     def heard(self, number: int, report: Report) -> bool:
         failure = report.failure
         if failure is not None and failure.symptom == BUCKET_AWAY and number >= 0:
             self.died(number, failure.reason, BUCKET_AWAY)
             return True
+        if number >= 0 and (failure is not None or report.left):
+            self._published.look_now(number)  # what becomes of it depends on where it was
         stops = super().heard(number, report)
         if number >= 0:
             self._published.look(number)

@@ -61,7 +61,7 @@ class Retries:
             return "go on" if count == 1 else "give up"
         if count < PATIENCE:
             return "go on"
-        if len(deaths) > 1 or self._rehearsed.get(number) == step:
+        if len(deaths.keys() - {""}) > 1 or self._rehearsed.get(number) == step:
             return "give up"
         if count < 2 * PATIENCE and self._machines() > 1:
             return "go on"

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Set
 from dataclasses import replace
 
-from sweeper.causes import DEVICE_FAULT, ERROR, NO_PROGRESS, OUT_OF_MEMORY, WORKER_DIED
+from sweeper.causes import BUCKET_AWAY, DEVICE_FAULT, ERROR, NO_PROGRESS, OUT_OF_MEMORY, WORKER_DIED
 from sweeper.home import SweepFolder
 from sweeper.scheduling.announcer import Announcer
 from sweeper.scheduling.attempts import LOG, place_of, silent_in
@@ -78,32 +78,36 @@ class Setbacks:
         machines = self._devices.machines_to_avoid(work.number)
         return replace(work, avoid=self._avoided.nodes(machines))
 
-    def died(self, number: int, reason: str, symptom: str = WORKER_DIED) -> None:
-        """The worker of a trial is gone, and with it what the trial had not saved."""
+    def died(self, number: int, reason: str, symptom: str = WORKER_DIED) -> str:
+        """The worker of a trial is gone, and with it what the trial had not saved. Why no other
+        would fare better, in words, where so it is."""
         folder = self._folder.trial(number)
         running, place, hung = number in self._trials.running, place_of(folder), silent_in(folder)
         if (trial := self._trials.take_back(number)) is None:
-            return
+            return ""
         if not running:
             self._failures.false_start(reason)
             self._trials.first_again(trial)
-            return
+            return ""
         if self._avoided.leaves(place.node):
             self._moves.move(number, "its machine was taken away")
-            return
+            return ""
         if _STARVED in reason and not hung:
             if failure := self._ran_out(number, place, Failure(OUT_OF_MEMORY, reason)):
                 self._moves.fail(number, failure)
-            return
+            return ""
         step, deaths = self._ledger.mishaps.died(number, place.machine)
         verdict = self.retries.died(number, step, deaths, hung=bool(hung))
         symptom = NO_PROGRESS if hung else symptom
         if verdict == "give up":
             told = in_words(step, deaths, hung or reason)
             self._moves.fail(number, Failure(symptom, told, tail(folder / LOG) if hung else ""))
-            return
+            # A bucket that one trial cannot reach, the others cannot reach either.
+            away = symptom == BUCKET_AWAY
+            return self._failures.raised(Failure(symptom, reason)) if away else ""
         self._rehearsal.due |= verdict == "rehearse"
         self._moves.retry(number, symptom, hung or reason)
+        return ""
 
     def left(self, number: int, reason: str) -> None:
         """The trial has saved itself where it was, since it was to leave its machine."""

@@ -2,10 +2,10 @@
 
 A trial of a shape that nobody has seen rests until that was probed: a worker makes such a training,
 has it train for a second, measures it once, and leaves nothing behind. The first probe of a sweep
-has a whole GPU, or a core and all memory of its machine, and nothing else is handed out until a
-worker has it, for it would wait for ever behind trials that take less. Later ones are given rather
-more than the most that any shape of the sweep took, beside the trials that run. A shape whose probe
-comes to nothing is given what the first was. What trials take from then on corrects what is
+has a whole GPU, or a core, and nothing else is handed out until a worker has it, for it would wait
+for ever behind trials that take less. Later ones are given rather more than the most that any shape
+of the sweep took, beside the trials that run. A shape whose probe comes to nothing is given a whole
+GPU, or a core and all memory of its machine. What trials take from then on corrects what is
 believed; see `sweeper.sharing`.
 """
 
@@ -93,6 +93,7 @@ class Sharing:
         self._next_look = 0.0
         self._due: dict[str, Config] = {}
         self._probes: dict[int, str] = {}
+        self._begun: set[int] = set()
         self._numbers = count(PROBE, -1)
         self._seen: dict[str, Taken] = {}
         self._unknown: set[str] = set()
@@ -130,13 +131,18 @@ class Sharing:
 
     def given(self, work: Work) -> Given:
         """What the worker is given that is to have this work; of a trial it is remembered."""
-        if work.number == REHEARSAL:
-            return self._share(None)
+        if work.number == REHEARSAL or (work.number < 0 and not self._seen):
+            # Of no memory: on a machine that others use, all of it may never be free.
+            return replace(self._share(None), memory=0)
         if work.number < 0:
             return self._share(cautious(self._seen.values()))
         shape = self._shape_of(work.config) if self._asked.shares else ""
-        nobody_knows = work.alone or shape in self._unknown
+        # With a GPU that is what it is to have alone.
+        alone = work.alone and not self._asked.whole.gpu
+        nobody_knows = alone or shape in self._unknown
         given = self._share(None if nobody_knows else self._known(shape))
+        if work.alone and given.gpu:
+            given = replace(given, gpu=max(1.0, given.gpu))
         self._given[work.number] = shape, given
         return given
 
@@ -161,23 +167,28 @@ class Sharing:
         have = [self._given[number][1] for number in numbers if number in self._given]
         return _each(sum, have)
 
-    def started(self) -> None:
+    def started(self, number: int) -> None:
         """A worker has taken a probe up."""
         self.holds = False
+        self._begun.add(number)
 
     def heard(self, number: int, report: Report) -> None:
-        """A worker has held it."""
-        if (shape := self._end(number)) is None:
+        """A worker has held it; where it left its machine before, another one is held."""
+        shape = self._end(number)
+        if shape is None or report.left:
             return
         if report.taken is None:
             self._unknown.add(shape)
         else:
             self._note(shape, report.taken)
 
-    def died(self, number: int) -> None:
-        """Its worker has died."""
-        if (shape := self._end(number)) is not None:
+    def died(self, number: int) -> bool:
+        """Its worker has died. Whether that had begun: what it did is no matter otherwise, and
+        another probe is held."""
+        began = number in self._begun
+        if (shape := self._end(number)) is not None and began:
             self._unknown.add(shape)
+        return began
 
     def lost(self) -> None:
         """All workers are gone."""

@@ -30,7 +30,7 @@ from sweeper.tracking.notes import SERVICE_VARIABLE
 USUAL_JOBS_PORT = 8265
 """Where Ray's head takes jobs, if nobody has said otherwise."""
 
-HANDED_ON = ("SWEEPER_STORAGE", "SWEEPER_BUCKET", "OMP_NUM_THREADS")
+HANDED_ON = ("SWEEPER_STORAGE", "SWEEPER_BUCKET", "SWEEPER_EVICTION", "OMP_NUM_THREADS")
 """What drivers are told as the service was. An address with a secret is not: whoever may use the
 cluster can read a job's environment, so that the head's own must have it."""
 

@@ -84,6 +84,32 @@ def test_what_fails_on_two_devices_or_where_others_get_on_is_the_trials_own_erro
     assert (failed.state, failed.symptom, failed.reason) == ("failed", "error", ASSERT)
 
 
+def test_a_place_that_nobody_knows_yet_blames_neither_trial_nor_device(tmp_path: Path) -> None:
+    sweep = driven(tmp_path)
+    sweep.places |= {0: Place(), 2: Place()}
+    sweep.begin()
+    sweep.report(1)
+    sweep.fail(0, "device_fault", ASSERT)
+    sweep.places[0] = HERE
+    sweep.hand_out()
+    sweep.fail(0, "device_fault", ASSERT)
+    assert sweep.ledger.trial(0).state == "running"
+    assert sweep.conductor.setbacks.wrong == set()
+
+
+def test_where_trials_share_a_context_the_fault_of_one_condemns_no_gpu(tmp_path: Path) -> None:
+    shares = Resources(gpu=0.5, mps=True)
+    sweep = Driven(tmp_path, 3, trials=5, resources=shares, nodes=lambda: NODES)
+    sweep.places = {2: THERE}
+    sweep.begin()
+    sweep.report(2)
+    for number in (0, 1):  # one of them has ended both
+        sweep.fail(number, "device_fault", ASSERT)
+    sweep.report(2)
+    assert sweep.conductor.setbacks.wrong == set()
+    assert [sweep.ledger.trial(number).state for number in (0, 1)] == ["running"] * 2
+
+
 def test_what_hardware_alone_brings_about_is_never_the_trials_fault_and_tries_have_an_end(
     tmp_path: Path,
 ) -> None:

@@ -26,10 +26,11 @@ from sweeper.home import Home
 from sweeper.scheduling import published as driver_side
 from sweeper.scheduling import workplace
 from sweeper.scheduling.attempts import place_of, silent_in
+from sweeper.scheduling.failure_counts import FailureCounts
 from sweeper.scheduling.failures import explain
 from sweeper.scheduling.kept_checkpoints import begin, keep
 from sweeper.scheduling.machines import Mark, _looker
-from sweeper.scheduling.messages import REHEARSAL, Report, Work
+from sweeper.scheduling.messages import REHEARSAL, Failure, Report, Work
 from sweeper.scheduling.places import Place
 from sweeper.scheduling.published import conductor_with, publishing, taken_in
 from sweeper.scheduling.recorder import Recorder
@@ -269,6 +270,20 @@ def test_a_store_that_stays_away_ends_the_attempt_and_no_trial(tmp_path: Path) -
         stage.conductor.setbacks.retries._until.clear()
         stage.train(PlayedWorker(stage.work()))
         assert stage.ledger.trial(work.number).state == "completed"
+
+
+@pytest.mark.parametrize("symptom", ["unreadable", BUCKET_AWAY])
+def test_a_bucket_that_lets_nobody_in_ends_the_sweep_and_not_all_its_trials(symptom: str) -> None:
+    failures = FailureCounts(Limits(trials=100), 0)
+    failures.evaluated()
+    told = [
+        failures.raised(
+            Failure(symptom, f"cannot write commits/0{n}.claim in s3://b/0{n}: expired")
+        )
+        for n in (1, 2, 3)
+    ]
+    assert told[:2] == ["", ""]
+    assert "3 trials failed one after another for the same reason" in told[2]
 
 
 def test_what_a_worker_says_before_it_ends_itself_is_known(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,8 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sweeper.home import Home
 from sweeper.outlook import forecast_of
-from sweeper.scheduling.messages import PROBE, Failure, Report, Work
+from sweeper.scheduling.messages import PROBE, REHEARSAL, Failure, Report, Work
+from sweeper.scheduling.sharing import Sharing
 from sweeper.search.samplers.grid import Grid
 from sweeper.sharing import gauges
 from sweeper.sharing.gauges import ProcessGauge
@@ -34,7 +37,7 @@ from sweeper.sweepfile.domains import Parameter, Values
 from sweeper.sweepfile.load import parse_sweep
 from sweeper.sweepfile.resources import Given, Resources
 from sweeper.trial import Evaluation
-from tests.driven import STEPS, Driven
+from tests.driven import STEPS, SWEEP, Driven
 from trials.config import load_config
 
 MIB, GIB = 2**20, 2**30
@@ -226,7 +229,7 @@ class Shared(Driven):
 def test_a_shape_that_nobody_knows_is_probed_alone_before_its_trials_begin(tmp_path: Path) -> None:
     sweep = Shared(tmp_path)
     sweep.begin()
-    assert sweep.given == {PROBE: Given(1, 0, 8 * GIB)}
+    assert sweep.given == {PROBE: Given(1, 0)}
     sweep.probed(Taken(cores=0.4, memory=GIB))
     assert set(sweep.given) == {0, 1, 2, 3}
     assert set(sweep.given.values()) == {Given(0.45, 0, rounded(1.2 * GIB))}
@@ -280,6 +283,33 @@ def test_a_probe_that_comes_to_nothing_gives_its_trials_all_there_is(
     sweep.report_taken(0, Taken(cores=0.1, memory=GIB))
     sweep.hand_out()
     assert sweep.given[4] == Given(0.15, 0, rounded(1.2 * GIB))
+
+
+def test_a_probe_that_never_began_or_left_its_machine_is_held_again(tmp_path: Path) -> None:
+    sweep = Shared(tmp_path)
+    sweep.begin()
+    sweep._tell(PROBE, Report(left="its machine goes"))
+    work = sweep.conductor.next_work()
+    assert work is not None
+    assert work.number == PROBE - 1
+    sweep.conductor.died(work.number, "gone before it had begun")
+    sweep.hand_out()
+    assert list(sweep.given) == [PROBE - 2]
+    sweep.probed(Taken(cores=0.4, memory=GIB), PROBE - 2)
+    assert set(sweep.given.values()) == {Given(0.45, 0, rounded(1.2 * GIB))}
+
+
+def test_no_memory_is_asked_for_that_may_never_be_free(tmp_path: Path) -> None:
+    folder = Home.at(tmp_path).sweep("one")
+    folder.create()
+    spec = replace(SWEEP, resources=Resources(cpu="auto", gpu="auto"))
+    sharing = Sharing(spec, folder, machines=lambda: [Given(16, 8, 64 * GIB)])
+    assert sharing.given(Work(REHEARSAL, "", "", {})) == Given(1, 1, 0)
+    trial = Work(0, "", "", {"width": 8}, alone=True)
+    took = Taken(cores=0.4, memory=GIB, gpu_memory=GIB, gpu_total=80 * GIB)
+    Learnt(tmp_path / "cache").note(sharing._shape_of(trial.config), took)
+    assert sharing.given(trial) == Given(0.45, 1, rounded(1.2 * GIB))
+    assert sharing.given(replace(trial, alone=False)).gpu < 1
 
 
 def test_a_trial_that_takes_more_than_was_believed_corrects_it_at_once(tmp_path: Path) -> None:
