@@ -4,6 +4,7 @@
 import { inView } from "./in_view.js";
 
 const EVERY = 1500; // milliseconds between two refreshes, however much happens
+const BEHIND = 6000; // milliseconds; what the server says of a study may be five seconds old
 const POLL = 5000; // where the stream of events is not to be had
 
 export function follow() {
@@ -36,13 +37,20 @@ export function follow() {
     if (tag && response.status === 200) tags.set(sourceElement, tag);
   });
 
-  let waiting = 0;
+  const look = () => {
+    for (const piece of pieces()) near.has(piece) ? refresh(piece) : stale.add(piece);
+    document.dispatchEvent(new Event("sweep-changed"));
+  };
+  let waiting = 0,
+    last = 0;
   const changed = () => {
-    if (waiting || document.hidden) return;
+    if (document.hidden) return;
+    clearTimeout(last); // nothing may follow by which the last change would come to be seen
+    last = setTimeout(look, BEHIND);
+    if (waiting) return;
     waiting = setTimeout(() => {
       waiting = 0;
-      for (const piece of pieces()) near.has(piece) ? refresh(piece) : stale.add(piece);
-      document.dispatchEvent(new Event("sweep-changed"));
+      look();
     }, EVERY);
   };
   document.addEventListener("visibilitychange", changed);
