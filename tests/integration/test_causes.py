@@ -23,6 +23,7 @@ from sweeper.api import SweepResult
 from sweeper.api import run as run_sweep
 from sweeper.causes import Cause, causes, to_blame
 from sweeper.cli.main import run as command
+from sweeper.errors import BucketAway
 from sweeper.home import Home, SweepFolder
 from sweeper.results import dataset_of, main_table
 from sweeper.scheduling.steering import Order, Pulse, Steering
@@ -98,6 +99,11 @@ class Broken(Training):
         raise RuntimeError("CUDA error: uncorrectable ECC error encountered")
 
 
+class Adrift(Training):
+    def advance(self) -> Evaluation:
+        raise BucketAway("cannot write commits/1.json in s3://lab/sweeps: no answer")
+
+
 class Dying(Training):
     def advance(self) -> Evaluation:
         os.kill(os.getpid(), signal.SIGKILL)
@@ -136,6 +142,7 @@ OWN: Mapping[str, tuple[type[Training], Mapping[str, Any]]] = {
     "worker_died": (Dying, {}),
     "no_progress": (Hanging, {}),
     "device_fault": (Broken, {}),
+    "bucket_away": (Adrift, {}),
     "unreadable": (Blind, {}),
     "stopped_by_hand": (Lingering, {}),
     "none": (Training, {}),
@@ -149,6 +156,7 @@ TROUBLES = (
         "worker_died",
         "no_progress",
         "device_fault",
+        "bucket_away",
         "unreadable",
         "stopped_by_hand",
         "none",
@@ -193,7 +201,7 @@ def swept(home: Home) -> SweepResult:
     ):
         result = run_sweep(SWEEP, home=home.path, factory=troubled)
     assert (result.state, result.exit_code) == ("incomplete", 1)
-    assert "4 trials came to nothing" in result.message
+    assert "5 trials came to nothing" in result.message
     assert [trial.values["trouble"] for trial in result.trials] == list(TROUBLES)
     return result
 

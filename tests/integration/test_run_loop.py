@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 import ray
+from ray._private.authentication_test_utils import reset_auth_token_state
 
 from sweeper.errors import SpecConflict, Superseded, SweepBusy, UserError
 from sweeper.home import Home, Request
@@ -54,6 +55,7 @@ def cluster() -> Iterator[None]:
     """One Ray for all of these tests, as a program would have that uses Ray itself."""
     kept = dict(os.environ)
     os.environ.update(ENVIRONMENT)
+    reset_auth_token_state()  # of a cluster that asks for a token, which this process has joined
     ray.init(
         num_cpus=2,
         num_gpus=2,  # that there are none, no fake finds out
