@@ -28,6 +28,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         subprocess.run(["umount", "--lazy", str(place)], check=True)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_full_disk_stops_the_sweep_clearly_and_room_lets_it_go_on(
     small_disk: Path, tmp_path: Path

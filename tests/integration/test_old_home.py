@@ -118,6 +118,7 @@ def test_every_command_that_looks_at_a_sweep_answers(
         assert f"{base['objective']:.4g}" in status
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_sweep_that_was_killed_goes_on_bit_for_bit(
     home: Path, capsys: pytest.CaptureFixture[str]
