@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -90,8 +90,13 @@ def let_go(folder: Path, files: Iterable[Going], keep: Keep) -> None:
     give_up_published(folder, (file.name for file in files))
 
 
-def let_go_afar(folder: SweepFolder, copies: Copies) -> None:
-    """Let go in the bucket of what has been given up.
+def let_go_afar(
+    folder: SweepFolder,
+    copies: Copies,
+    come: Callable[[int, set[str]], object] = lambda number, names: None,
+) -> None:
+    """Let go in the bucket of what has been given up; `come` is told of a trial whose files have
+    come here meanwhile.
 
     Raises:
         BucketError: the store does not answer (BucketAway), or refuses; it is still given up.
@@ -101,7 +106,7 @@ def let_go_afar(folder: SweepFolder, copies: Copies) -> None:
         plus = {NOTE: note.read_bytes()} if note.is_file() else {}
         with contextlib.suppress(TakenOver):  # it is tried again, and keeps everything
             amend(store, attempt, without=names, plus=plus)
-            copies.bring(number)
+            come(number, copies.bring(number))
         done()
 
 

@@ -146,10 +146,13 @@ class Published:
                 with self._lock:
                     self._asked.add(number)
                 raise
-            with self._lock:
-                self._came[number] |= fresh
+            self._have_come(number, fresh)
         with self._troubled():
-            let_go_afar(self._folder, self._copies)
+            let_go_afar(self._folder, self._copies, self._have_come)
+
+    def _have_come(self, number: int, names: set[str]) -> None:
+        with self._lock:
+            self._came[number] |= names
 
     @contextlib.contextmanager
     def _troubled(self) -> Iterator[None]:

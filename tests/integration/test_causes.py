@@ -174,7 +174,7 @@ SWEEP = Sweep(
     parameters=(Parameter("trouble", Values(TROUBLES)),),
     search=Grid.Config(start_with_base=False),
     scheduler=Asha.Config(grace_steps=RUNG),
-    limits=Limits(parallel=2, trial_silence=8),
+    limits=Limits(parallel=2, trial_silence=15),
 )
 
 

@@ -411,6 +411,16 @@ def test_what_is_let_go_of_in_the_bucket_is_gone_for_readers(
     assert not [key for key in commits.store.listed() if key.endswith("checkpoint.json")]
 
 
+def test_what_comes_here_with_a_letting_go_is_told(memory: str, sweep: SweepFolder) -> None:
+    copies = Copies(sweep, memory)
+    copies.bring(0)
+    give_up_published(sweep.trial(0), ["checkpoint.json"])
+    (sweep.trial(0) / "samples/000002.png").unlink()
+    come: dict[int, set[str]] = {}
+    let_go_afar(sweep, copies, come.__setitem__)
+    assert "samples/000002.png" in come[0]
+
+
 def test_a_trial_that_is_tried_again_keeps_what_was_given_up(
     memory: str, sweep: SweepFolder, tmp_path: Path
 ) -> None:
