@@ -147,8 +147,9 @@ def test_a_look_at_the_machines_leaves_nothing_open(head: Head) -> None:
     before = here.num_fds(), here.num_threads()
     for _ in range(20):
         machines.look()
-    assert here.num_fds() <= before[0]
-    assert here.num_threads() <= before[1]
+    # What Ray's own threads open late are one or two; what each look left would be twenty.
+    assert here.num_fds() < before[0] + 10
+    assert here.num_threads() < before[1] + 10
 
 
 def test_what_is_not_there_is_said_in_a_sentence(head: Head, jobs: Jobs, tmp_path: Path) -> None:
