@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import platform
 import threading
@@ -15,12 +14,10 @@ from typing import Any
 
 import pytest
 import ray
-from ray._private.authentication_test_utils import reset_auth_token_state
 
 from sweeper.errors import SpecConflict, Superseded, SweepBusy, UserError
 from sweeper.home import Home, Request
 from sweeper.scheduling import attempts, setbacks
-from sweeper.scheduling.cluster import ENVIRONMENT, OBJECT_STORE
 from sweeper.scheduling.events import (
     Event,
     Outcome,
@@ -42,6 +39,7 @@ from sweeper.sweepfile.sections import Limits, Seeds
 from sweeper.sweepfile.space import Draw, walk
 from sweeper.trial import Trial
 from tests.fakes import fake
+from tests.integration.own_ray import own_ray
 from trials.origins import origin_of
 from trials.part import temporary_parts
 
@@ -53,21 +51,8 @@ X, Y = Parameter("x", Range(0.0, 1.0)), Parameter("y", Range(0.0, 1.0))
 @pytest.fixture(scope="module", autouse=True)
 def cluster() -> Iterator[None]:
     """One Ray for all of these tests, as a program would have that uses Ray itself."""
-    kept = dict(os.environ)
-    os.environ.update(ENVIRONMENT)
-    reset_auth_token_state()  # of a cluster that asks for a token, which this process has joined
-    ray.init(
-        num_cpus=2,
-        num_gpus=2,  # that there are none, no fake finds out
-        include_dashboard=False,
-        log_to_driver=False,
-        logging_level=logging.ERROR,
-        object_store_memory=OBJECT_STORE,
-    )
-    yield
-    ray.shutdown()
-    os.environ.clear()
-    os.environ.update(kept)
+    with own_ray(num_gpus=2):  # that there are none, no fake finds out
+        yield
 
 
 @pytest.fixture

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import logging
-import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-import ray
 
 from sweeper.home import Home
-from sweeper.scheduling.cluster import ENVIRONMENT, OBJECT_STORE
 from sweeper.scheduling.events import Event, TrialEnded, TrialStarted
 from sweeper.scheduling.run import run
 from sweeper.search.samplers.random import Random
@@ -26,6 +22,7 @@ from sweeper.sweepfile.resources import Resources
 from sweeper.sweepfile.sections import Limits
 from sweeper.trial import Trial
 from tests.fakes import FakeGauge, fake
+from tests.integration.own_ray import own_ray
 
 pytestmark = [
     pytest.mark.slow,
@@ -39,21 +36,8 @@ MEMORY = 4 * GIB
 @pytest.fixture(scope="module", autouse=True)
 def cluster() -> Iterator[None]:
     """A machine of two cores, a GPU that nobody looks for, and so much memory as Ray knows."""
-    kept = dict(os.environ)
-    os.environ.update(ENVIRONMENT)
-    ray.init(
-        num_cpus=2,
-        num_gpus=1,
-        _memory=MEMORY,
-        include_dashboard=False,
-        log_to_driver=False,
-        logging_level=logging.ERROR,
-        object_store_memory=OBJECT_STORE,
-    )
-    yield
-    ray.shutdown()
-    os.environ.clear()
-    os.environ.update(kept)
+    with own_ray(num_gpus=1, _memory=MEMORY):
+        yield
 
 
 @pytest.fixture
