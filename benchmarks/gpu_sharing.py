@@ -14,7 +14,7 @@ import yaml
 
 from sweeper.home import Home
 from sweeper.scheduling import tune_loop
-from sweeper.scheduling.events import Event, PhaseChanged, TrialEnded
+from sweeper.scheduling.recording.events import Event, PhaseChanged, TrialEnded
 from sweeper.scheduling.run import run
 from sweeper.sharing.gauges import ProcessGauge
 from sweeper.sharing.shares import Taken

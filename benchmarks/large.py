@@ -29,9 +29,9 @@ import psutil
 
 from benchmarks.proposals import Search
 from sweeper.home import Home
-from sweeper.scheduling.conductor import Conductor
-from sweeper.scheduling.messages import REHEARSAL, Report
-from sweeper.scheduling.recorder import Recorder
+from sweeper.scheduling.conducting.conductor import Conductor
+from sweeper.scheduling.recording.recorder import Recorder
+from sweeper.scheduling.working.messages import REHEARSAL, Report
 from sweeper.search.journal import Journal, JournalStudies
 from sweeper.search.ledger import Ledger
 from sweeper.search.looked_at import MOST

@@ -32,7 +32,7 @@ from optuna.storages.journal._storage import JournalOperation
 from optuna.trial import TrialState
 
 from sweeper.home import Home
-from sweeper.scheduling.spec_files import keep_spec
+from sweeper.scheduling.recording.spec_files import keep_spec
 from sweeper.search.address import address_of
 from sweeper.search.distributions import distribution
 from sweeper.search.foreign import mark_of

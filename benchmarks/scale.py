@@ -30,7 +30,7 @@ import psutil
 from benchmarks.overhead import Nothing
 from sweeper.home import Home
 from sweeper.scheduling import run as module
-from sweeper.scheduling.events import TrialEnded
+from sweeper.scheduling.recording.events import TrialEnded
 from sweeper.search.reader import read_study
 from sweeper.search.sampler import Sampler
 from sweeper.sweepfile.domains import Parameter, Range

@@ -76,7 +76,7 @@ def add_big(folder: SweepFolder, trials: int) -> None:
     the rest are copies, since each is asked of a sampler that looks at all before it."""
     import optuna
 
-    from sweeper.scheduling.spec_files import keep_spec
+    from sweeper.scheduling.recording.spec_files import keep_spec
     from sweeper.search.address import JOURNAL
     from sweeper.search.foreign import MARK, mark_of
     from sweeper.search.ledger import Ledger

@@ -39,7 +39,7 @@ from typing import Any
 import torch
 
 from sweeper.home import Home
-from sweeper.scheduling.endings import verdict_of
+from sweeper.scheduling.conducting.endings import verdict_of
 from sweeper.search.ledger import Ledger
 from sweeper.sweepfile import Sweep, load_sweep
 from sweeper.trial import Trial

@@ -13,9 +13,9 @@ from sweeper.causes import to_retry
 from sweeper.home import Home, SweepFolder
 from sweeper.privacy import private
 from sweeper.provenance.run_record import Start
-from sweeper.scheduling.events import Listener, Outcome, SweepState
 from sweeper.scheduling.lasting import run_lasting
-from sweeper.scheduling.trainable import Factory
+from sweeper.scheduling.recording.events import Listener, Outcome, SweepState
+from sweeper.scheduling.working.trainable import Factory
 from sweeper.search.looking import sweep_of
 from sweeper.search.reader import read_study
 from sweeper.standings import Standings, standings_of
@@ -208,7 +208,7 @@ def write_report_of(folder: SweepFolder) -> ReportPaths:
         BucketError: what its trials have published cannot be had.
     """
     from sweeper.report import write_report
-    from sweeper.scheduling.conclusion import conclude
+    from sweeper.scheduling.recording.conclusion import conclude
 
     sweep = sweep_of(folder)
     study = read_study(sweep, folder)

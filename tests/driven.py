@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from sweeper.home import Home
-from sweeper.scheduling.attempts import taken_up
-from sweeper.scheduling.avoided import Nodes
-from sweeper.scheduling.conductor import Conductor
-from sweeper.scheduling.events import Event
-from sweeper.scheduling.messages import REHEARSAL, Failure, Report, Work
-from sweeper.scheduling.places import Place
-from sweeper.scheduling.recorder import Recorder
-from sweeper.scheduling.sharing import Sharing
+from sweeper.scheduling.conducting.conductor import Conductor
+from sweeper.scheduling.conducting.sharing import Sharing
+from sweeper.scheduling.machines.avoided import Nodes
+from sweeper.scheduling.machines.places import Place
+from sweeper.scheduling.recording.events import Event
+from sweeper.scheduling.recording.recorder import Recorder
+from sweeper.scheduling.working.attempts import taken_up
+from sweeper.scheduling.working.messages import REHEARSAL, Failure, Report, Work
 from sweeper.search.ledger import Ledger
 from sweeper.search.samplers.tpe import Tpe
 from sweeper.sweepfile.domains import Parameter, Range

@@ -11,9 +11,9 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, ClassVar
 
-from sweeper.scheduling import trainable
-from sweeper.scheduling.conductor import Conductor
-from sweeper.scheduling.messages import REHEARSAL, Report, Work
+from sweeper.scheduling.conducting.conductor import Conductor
+from sweeper.scheduling.working import trainable
+from sweeper.scheduling.working.messages import REHEARSAL, Report, Work
 from sweeper.sharing.shares import Taken
 from sweeper.trial import Evaluation, Symptom
 from trials.errors import CheckpointError, DataError, Left

@@ -11,7 +11,7 @@ from typing import get_args
 
 from sweeper.cli.remote import standings_from, waits_in_words
 from sweeper.client import Client
-from sweeper.scheduling.events import (
+from sweeper.scheduling.recording.events import (
     Event,
     Phase,
     PhaseChanged,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from sweeper.cli.leaderboard import best_in_words
 from sweeper.cli.printing import say
 from sweeper.protocols import Protocol, alike
-from sweeper.scheduling.events import (
+from sweeper.scheduling.recording.events import (
     Event,
     LimitsChanged,
     Listener,

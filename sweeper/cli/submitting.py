@@ -13,7 +13,7 @@ from sweeper.cli.printing import say
 from sweeper.cli.remote import ServerSource, standings_from
 from sweeper.cli.run_summary import print_results
 from sweeper.errors import SpecConflict, Unreachable
-from sweeper.scheduling.events import Listener, SweepEnded
+from sweeper.scheduling.recording.events import Listener, SweepEnded
 from sweeper.service.pages import addresses
 from sweeper.standings import Standings
 from sweeper.standings.against_base import against_base

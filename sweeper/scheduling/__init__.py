@@ -1,1 +1,1 @@
-"""Ray lives here: the trainable, resources, schedulers and the run loop."""
+"""Ray lives here: the run of a sweep from its start to its end, in the shapes that Tune knows."""

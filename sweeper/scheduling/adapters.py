@@ -17,9 +17,9 @@ from ray.tune.search import Searcher
 from ray.tune.search.search_generator import SearchGenerator
 from ray.tune.stopper import NoopStopper, Stopper
 
-from sweeper.scheduling.conductor import Conductor
-from sweeper.scheduling.messages import Report, Work
-from sweeper.scheduling.trainable import NEEDS, REPORT
+from sweeper.scheduling.conducting.conductor import Conductor
+from sweeper.scheduling.working.messages import Report, Work
+from sweeper.scheduling.working.trainable import NEEDS, REPORT
 from sweeper.trial import trial_name
 
 Needs = Callable[[Work], dict[str, Any]]

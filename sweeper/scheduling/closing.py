@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from sweeper.causes import cause, is_lost
 from sweeper.errors import SweeperError
-from sweeper.scheduling.conductor import Conductor
-from sweeper.scheduling.events import SweepState
+from sweeper.scheduling.conducting.conductor import Conductor
+from sweeper.scheduling.recording.events import SweepState
 from sweeper.trial import Trial
 from sweeper.wording import plural
 from trials.origins import raised_by_another

@@ -23,9 +23,9 @@ from sweeper.company import unpack
 from sweeper.home import SweepFolder
 from sweeper.privacy import private
 from sweeper.protocols import alike
-from sweeper.scheduling.events import Listener, PhaseChanged
-from sweeper.scheduling.recorder import Recorder
-from sweeper.scheduling.workplace import cache_at, to_be_drawn_from
+from sweeper.scheduling.recording.events import Listener, PhaseChanged
+from sweeper.scheduling.recording.recorder import Recorder
+from sweeper.scheduling.working.workplace import cache_at, to_be_drawn_from
 from sweeper.search.ledger import Ledger
 from sweeper.standings.kept import to_be_scored
 from sweeper.sweepfile.model import Sweep
@@ -112,7 +112,7 @@ class Scoring:
         given = (folder, str(self._cache or ""), resources.threads, self._parts, self._bucket)
         measuring = scorer.measure.remote(*given)
         # While its process starts: Matplotlib takes a second, for which nothing else need wait.
-        import_module("sweeper.scheduling.conclusion")
+        import_module("sweeper.scheduling.recording.conclusion")
         next_word = 0.0
         try:
             while not interrupted():

@@ -11,7 +11,7 @@ from typing import Any
 
 from sweeper.errors import LedgerError, StudyAway
 from sweeper.home import Home
-from sweeper.scheduling.events import Listener, Noted, Outcome
+from sweeper.scheduling.recording.events import Listener, Noted, Outcome
 from sweeper.scheduling.run import run
 from sweeper.search.driver_lock import answers
 from sweeper.sweepfile.model import Sweep

@@ -25,10 +25,10 @@ from sweeper.errors import BucketError
 from sweeper.home import SweepFolder
 from sweeper.letting_go import let_go_afar
 from sweeper.provenance.attempts import FILE as PROVENANCE
-from sweeper.scheduling import attempts
-from sweeper.scheduling.conductor import Conductor
-from sweeper.scheduling.messages import Report, Work
-from sweeper.scheduling.recorder import CONFIG_FILE
+from sweeper.scheduling.conducting.conductor import Conductor
+from sweeper.scheduling.recording.recorder import CONFIG_FILE
+from sweeper.scheduling.working import attempts
+from sweeper.scheduling.working.messages import Report, Work
 from sweeper.search.ledger import Ledger
 
 LOOK_EVERY = 2.0

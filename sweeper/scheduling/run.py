@@ -25,9 +25,15 @@ from sweeper.privacy import private
 from sweeper.provenance.run_record import Kept, Start, keep_run
 from sweeper.rereading import known, reread
 from sweeper.scheduling.closing import Ending, closing, told_of, unwritten
-from sweeper.scheduling.cluster import ClusterLost, environment
-from sweeper.scheduling.conductor import Conductor
-from sweeper.scheduling.events import (
+from sweeper.scheduling.cluster.connecting import ClusterLost, environment
+from sweeper.scheduling.conducting.conductor import Conductor
+from sweeper.scheduling.conducting.requests import Requests
+from sweeper.scheduling.conducting.sharing import Sharing
+from sweeper.scheduling.conducting.steering import Steering, by_control_file
+from sweeper.scheduling.final_score import Scoring
+from sweeper.scheduling.machines.eviction import notices_asked_for
+from sweeper.scheduling.published import Published, conductor_with, publishing, taken_in
+from sweeper.scheduling.recording.events import (
     Listener,
     Noted,
     Outcome,
@@ -36,18 +42,12 @@ from sweeper.scheduling.events import (
     SweepStarted,
     SweepState,
 )
-from sweeper.scheduling.eviction import notices_asked_for
-from sweeper.scheduling.final_score import Scoring
-from sweeper.scheduling.machines import Mark, able_nodes, machines_for
-from sweeper.scheduling.published import Published, conductor_with, publishing, taken_in
-from sweeper.scheduling.recorder import Recorder, resolved
-from sweeper.scheduling.requests import Requests
-from sweeper.scheduling.sharing import Sharing
-from sweeper.scheduling.spec_files import going_on, keep_spec, make_way
-from sweeper.scheduling.steering import Steering, by_control_file
-from sweeper.scheduling.trainable import Factory, build_training
+from sweeper.scheduling.recording.recorder import Recorder, resolved
+from sweeper.scheduling.recording.spec_files import going_on, keep_spec, make_way
+from sweeper.scheduling.recording.wires import Wires, recording
 from sweeper.scheduling.tune_loop import Tuning
-from sweeper.scheduling.wires import Wires, recording
+from sweeper.scheduling.working.machine_checks import Mark, able_nodes, machines_for
+from sweeper.scheduling.working.trainable import Factory, build_training
 from sweeper.search.driver_lock import sole_driver
 from sweeper.search.ledger import Ledger
 from sweeper.standings.forecast import forecast_of
@@ -58,7 +58,7 @@ from sweeper.tracking.address import tracking_uri
 from trials.temporary import remove_leftovers
 
 if TYPE_CHECKING:
-    from sweeper.scheduling.conclusion import Results
+    from sweeper.scheduling.recording.conclusion import Results
 
 PATIENCE = 60.0
 """Seconds to wait at the end until MLflow has everything, and everything published is here."""
@@ -298,7 +298,7 @@ class _Run:
             lacking = taken_in(conductor, _patience(state))
             if self._report:
                 # Matplotlib takes a second, for which no trial need wait.
-                from sweeper.scheduling.conclusion import conclude
+                from sweeper.scheduling.recording.conclusion import conclude
 
                 self._tell(PhaseChanged("finishing", "writing the report", time.time()))
                 results = conclude(

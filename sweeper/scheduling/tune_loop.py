@@ -17,15 +17,15 @@ from ray import tune
 from sweeper.errors import SweeperError
 from sweeper.home import Request
 from sweeper.scheduling.adapters import Abort, NumberedTrials, StopNow, Trials, Verdicts
-from sweeper.scheduling.cluster import Cluster
-from sweeper.scheduling.conductor import Conductor
-from sweeper.scheduling.eviction import Notices
-from sweeper.scheduling.failures import DiskFull, is_disk_full
-from sweeper.scheduling.guards import Guards
-from sweeper.scheduling.machines import Mark, able_nodes, check_machines, needs
-from sweeper.scheduling.requests import Requests
-from sweeper.scheduling.trainable import Factory, Worker
-from sweeper.scheduling.watching import Watching
+from sweeper.scheduling.cluster.connecting import Cluster
+from sweeper.scheduling.conducting.conductor import Conductor
+from sweeper.scheduling.conducting.requests import Requests
+from sweeper.scheduling.machines.eviction import Notices
+from sweeper.scheduling.machines.guards import Guards
+from sweeper.scheduling.machines.watching import Watching
+from sweeper.scheduling.working.failures import DiskFull, is_disk_full
+from sweeper.scheduling.working.machine_checks import Mark, able_nodes, check_machines, needs
+from sweeper.scheduling.working.trainable import Factory, Worker
 from sweeper.sharing.gauges import ProcessGauge
 from sweeper.sharing.mps import under_mps
 from sweeper.sweepfile.model import Sweep

@@ -1,5 +1,6 @@
 """What the study keeps of the mishaps of a trial at work: workers that died under it, memory that
-was too small, devices that were wrong. `sweeper.scheduling.setbacks` says what follows from them.
+was too small, devices that were wrong. What follows from them is said in
+`sweeper.scheduling.conducting.setbacks`.
 """
 
 from __future__ import annotations

@@ -15,12 +15,12 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from sweeper.errors import UserError
 from sweeper.home import HOME_VARIABLE
-from sweeper.scheduling import head as heads
-from sweeper.scheduling.cluster import ADDRESS_VARIABLE
-from sweeper.scheduling.cluster_machines import ClusterMachines
-from sweeper.scheduling.cluster_machines import Machine as RayMachine
-from sweeper.scheduling.head import JOBS_VARIABLE
-from sweeper.scheduling.jobs import Jobs, JobsUnreachable
+from sweeper.scheduling.cluster import head as heads
+from sweeper.scheduling.cluster.connecting import ADDRESS_VARIABLE
+from sweeper.scheduling.cluster.head import JOBS_VARIABLE
+from sweeper.scheduling.cluster.inventory import ClusterMachines
+from sweeper.scheduling.cluster.inventory import Machine as RayMachine
+from sweeper.scheduling.cluster.jobs import Jobs, JobsUnreachable
 from sweeper.secrets import secrets_in
 from sweeper.service.queue.asking import Machine
 from sweeper.service.settings import DATABASE_VARIABLE, ServiceSettings

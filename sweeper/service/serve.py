@@ -28,7 +28,7 @@ from functools import partial
 from sweeper.errors import SweeperError, UserError
 from sweeper.home import Home, writing
 from sweeper.privacy import private
-from sweeper.scheduling.jobs import JobsUnreachable
+from sweeper.scheduling.cluster.jobs import JobsUnreachable
 from sweeper.secrets import without_user
 from sweeper.service.actions.adopting import adopt_home
 from sweeper.service.actions.deleting import erase

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from sweeper.home import SweepFolder
-from sweeper.scheduling.spec_files import keep_spec
+from sweeper.scheduling.recording.spec_files import keep_spec
 from sweeper.search.address import JOURNAL
 from sweeper.search.ledger import Ledger
 from sweeper.sweepfile.model import Sweep

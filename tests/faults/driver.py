@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 from sweeper.home import Home
-from sweeper.scheduling.events import Event, Noted
 from sweeper.scheduling.lasting import run_lasting
+from sweeper.scheduling.recording.events import Event, Noted
 from sweeper.search.samplers.tpe import Tpe
 from sweeper.sweepfile.domains import Parameter, Range
 from sweeper.sweepfile.model import Sweep

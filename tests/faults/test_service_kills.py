@@ -27,7 +27,7 @@ import pytest
 from optuna.trial import TrialState
 from sqlalchemy import func, select
 
-from sweeper.scheduling import head
+from sweeper.scheduling.cluster import head
 from sweeper.service.state import accounts, events, listing
 from sweeper.service.state.accounts import Scope
 from sweeper.service.state.database import Database

@@ -11,7 +11,7 @@ from typing import Any
 import ray
 from ray._private.authentication_test_utils import reset_auth_token_state
 
-from sweeper.scheduling.cluster import ENVIRONMENT, OBJECT_STORE
+from sweeper.scheduling.cluster.connecting import ENVIRONMENT, OBJECT_STORE
 
 
 @contextlib.contextmanager

@@ -26,7 +26,7 @@ from sweeper.cli.main import run as command
 from sweeper.errors import BucketAway
 from sweeper.home import Home, SweepFolder
 from sweeper.results import dataset_of, main_table
-from sweeper.scheduling.steering import Order, Pulse, Steering
+from sweeper.scheduling.conducting.steering import Order, Pulse, Steering
 from sweeper.search.samplers.grid import Grid
 from sweeper.search.stopping.asha import Asha
 from sweeper.sweepfile.domains import Parameter, Values
@@ -195,9 +195,11 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
 @pytest.fixture(scope="module")
 def swept(home: Home) -> SweepResult:
     with (
-        mock.patch("sweeper.scheduling.steering.Steering", Asking),
-        mock.patch("sweeper.scheduling.setbacks.REST", 0.1),
-        mock.patch("sweeper.scheduling.devices.LET_GO", 0.0),  # there is no device to give back
+        mock.patch("sweeper.scheduling.conducting.steering.Steering", Asking),
+        mock.patch("sweeper.scheduling.conducting.setbacks.REST", 0.1),
+        mock.patch(
+            "sweeper.scheduling.machines.devices.LET_GO", 0.0
+        ),  # there is no device to give back
     ):
         result = run_sweep(SWEEP, home=home.path, factory=troubled)
     assert (result.state, result.exit_code) == ("incomplete", 1)

@@ -14,10 +14,10 @@ import psutil
 import pytest
 import requests
 
-from sweeper.scheduling import head as heads
-from sweeper.scheduling.cluster_machines import ClusterMachines
-from sweeper.scheduling.head import Head
-from sweeper.scheduling.jobs import Jobs, JobsUnreachable
+from sweeper.scheduling.cluster import head as heads
+from sweeper.scheduling.cluster.head import Head
+from sweeper.scheduling.cluster.inventory import ClusterMachines
+from sweeper.scheduling.cluster.jobs import Jobs, JobsUnreachable
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::FutureWarning")
 

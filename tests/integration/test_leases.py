@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from sweeper.home import Home
-from sweeper.scheduling import head as heads
+from sweeper.scheduling.cluster import head as heads
 from sweeper.service.cluster import Cluster
 from sweeper.service.dispatching.dispatcher import Dispatcher
 from sweeper.service.settings import ServiceSettings

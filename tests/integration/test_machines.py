@@ -21,9 +21,9 @@ import pytest
 from sweeper.errors import SweeperError
 from sweeper.home import Home
 from sweeper.results import records_of
-from sweeper.scheduling import cluster
-from sweeper.scheduling.cluster import Cluster
-from sweeper.scheduling.machines import Mark
+from sweeper.scheduling.cluster import connecting
+from sweeper.scheduling.cluster.connecting import Cluster
+from sweeper.scheduling.working.machine_checks import Mark
 from sweeper.search.looking import sweep_of
 from sweeper.sweepfile.resources import Resources
 from sweeper.testing.small import comparable
@@ -173,7 +173,7 @@ def test_a_cluster_that_cannot_be_joined_says_what_ray_leaves_unsaid(
     def init(**_: object) -> None:
         raise ConnectionError("Failed to connect to Ray cluster at 10.0.0.1:6379")
 
-    monkeypatch.setattr(cluster.ray, "init", init)
+    monkeypatch.setattr(connecting.ray, "init", init)
     monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
     monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
     if mode:

@@ -18,8 +18,8 @@ import pytest
 from sweeper.cli.main import run
 from sweeper.home import Home
 from sweeper.results import finished_tables, table_of
-from sweeper.scheduling.recorder import Recorder
-from sweeper.scheduling.spec_files import keep_spec
+from sweeper.scheduling.recording.recorder import Recorder
+from sweeper.scheduling.recording.spec_files import keep_spec
 from sweeper.standings import Standings, standings_of
 from sweeper.sweepfile.load import sweep_from_dict
 from sweeper.sweepfile.model import Sweep

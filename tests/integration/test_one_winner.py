@@ -16,7 +16,7 @@ import sweeper
 from sweeper.api import SweepResult
 from sweeper.cli.live import Progress
 from sweeper.cli.main import run
-from sweeper.scheduling.events import Event
+from sweeper.scheduling.recording.events import Event
 from sweeper.sweepfile import load_sweep
 from sweeper.tracking.runs import find_runs
 from trials.config import load_config

@@ -17,8 +17,10 @@ import ray
 
 from sweeper.errors import SpecConflict, Superseded, SweepBusy, UserError
 from sweeper.home import Home, Request
-from sweeper.scheduling import attempts, setbacks
-from sweeper.scheduling.events import (
+from sweeper.scheduling.conducting import setbacks
+from sweeper.scheduling.conducting.meter import Meter
+from sweeper.scheduling.conducting.steering import Pulse, Steering
+from sweeper.scheduling.recording.events import (
     Event,
     Outcome,
     PhaseChanged,
@@ -26,9 +28,8 @@ from sweeper.scheduling.events import (
     TrialEvaluated,
     TrialStarted,
 )
-from sweeper.scheduling.meter import Meter
 from sweeper.scheduling.run import run
-from sweeper.scheduling.steering import Pulse, Steering
+from sweeper.scheduling.working import attempts
 from sweeper.search.sampler import Sampler, Turn
 from sweeper.search.stopping.asha import Asha
 from sweeper.search.stopping.pbt import PopulationBased
@@ -463,7 +464,9 @@ def test_a_driver_whose_steering_says_that_it_was_superseded_ends(home):
 def test_time_that_is_up_lets_running_trials_end_and_starts_no_more(home, monkeypatch):
     late: list[TrialEnded] = []
     clock = lambda: time.monotonic() + (3600.0 if len(late) >= 3 else 0.0)  # noqa: E731
-    monkeypatch.setattr("sweeper.scheduling.conductor.Meter", partial(Meter, clock=clock))
+    monkeypatch.setattr(
+        "sweeper.scheduling.conducting.conductor.Meter", partial(Meter, clock=clock)
+    )
 
     def hear(event: Event) -> None:
         if isinstance(event, TrialEnded):

@@ -13,7 +13,7 @@ import httpx
 import psutil
 import pytest
 
-from sweeper.scheduling import head
+from sweeper.scheduling.cluster import head
 from sweeper.service.state import events
 from sweeper.service.state.database import Database
 from tests.integration.test_end_to_end import sweeper

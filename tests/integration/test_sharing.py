@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from sweeper.home import Home
-from sweeper.scheduling.events import Event, TrialEnded, TrialStarted
+from sweeper.scheduling.recording.events import Event, TrialEnded, TrialStarted
 from sweeper.scheduling.run import run
 from sweeper.search.samplers.random import Random
 from sweeper.sharing.learnt import Learnt

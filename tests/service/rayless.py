@@ -12,13 +12,13 @@ from typing import Any
 
 from sweeper.home import Home, Request
 from sweeper.scheduling.closing import closing
-from sweeper.scheduling.conductor import Conductor
-from sweeper.scheduling.events import Listener, Outcome, SweepEnded, SweepStarted
-from sweeper.scheduling.messages import REHEARSAL, Report, Work
-from sweeper.scheduling.recorder import Recorder
-from sweeper.scheduling.requests import Requests
-from sweeper.scheduling.spec_files import keep_spec
-from sweeper.scheduling.steering import Steering
+from sweeper.scheduling.conducting.conductor import Conductor
+from sweeper.scheduling.conducting.requests import Requests
+from sweeper.scheduling.conducting.steering import Steering
+from sweeper.scheduling.recording.events import Listener, Outcome, SweepEnded, SweepStarted
+from sweeper.scheduling.recording.recorder import Recorder
+from sweeper.scheduling.recording.spec_files import keep_spec
+from sweeper.scheduling.working.messages import REHEARSAL, Report, Work
 from sweeper.search.ledger import Ledger
 from sweeper.service.driving.drive import drive
 from sweeper.service.settings import database_url

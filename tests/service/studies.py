@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 
 from sweeper.home import SweepFolder
-from sweeper.scheduling.spec_files import keep_spec
+from sweeper.scheduling.recording.spec_files import keep_spec
 from sweeper.search.ledger import Ledger
 from sweeper.service.state.tables import Sweep
 from sweeper.sweepfile.load import sweep_from_dict

@@ -14,7 +14,7 @@ from starlette.datastructures import Headers
 from starlette.testclient import TestClient
 
 from sweeper.errors import UserError
-from sweeper.scheduling.failures import explain
+from sweeper.scheduling.working.failures import explain
 from sweeper.service.actions import orders
 from sweeper.service.api import logs, streams
 from sweeper.service.people import bodies

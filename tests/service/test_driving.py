@@ -15,7 +15,8 @@ from sqlalchemy.orm import Session
 
 from sweeper.errors import LedgerError, Superseded, SweepBusy, UserError
 from sweeper.home import Home, Request
-from sweeper.scheduling.events import (
+from sweeper.scheduling.conducting.steering import Pulse
+from sweeper.scheduling.recording.events import (
     Event,
     Outcome,
     PhaseChanged,
@@ -23,7 +24,6 @@ from sweeper.scheduling.events import (
     TrialEnded,
     TrialEvaluated,
 )
-from sweeper.scheduling.steering import Pulse
 from sweeper.service.driving import post as posts
 from sweeper.service.driving import steering as steerings
 from sweeper.service.driving.drive import drive

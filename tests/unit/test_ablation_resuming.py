@@ -16,9 +16,9 @@ from sweeper.ablation.designs.one_factor import OneFactor
 from sweeper.ablation.tables import Table
 from sweeper.home import Home
 from sweeper.results import finished_tables, write_dataset_of
-from sweeper.scheduling.conductor import Conductor
-from sweeper.scheduling.messages import REHEARSAL, Failure, Report, Work
-from sweeper.scheduling.recorder import Recorder
+from sweeper.scheduling.conducting.conductor import Conductor
+from sweeper.scheduling.recording.recorder import Recorder
+from sweeper.scheduling.working.messages import REHEARSAL, Failure, Report, Work
 from sweeper.search.ledger import Ledger
 from sweeper.standings import standings_of
 from sweeper.sweepfile.domains import Parameter, Toggle, Values

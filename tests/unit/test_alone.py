@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from sweeper.scheduling import alone
-from sweeper.scheduling.places import Place
+from sweeper.scheduling.conducting import alone
+from sweeper.scheduling.machines.places import Place
 from sweeper.sweepfile.sections import Resources
 from tests.driven import HERE, STEPS, Driven
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from sweeper.scheduling import attempts
-from sweeper.scheduling.places import Place
+from sweeper.scheduling.machines.places import Place
+from sweeper.scheduling.working import attempts
 from sweeper.testing.small import small_config
 from trials import files
 from trials.errors import TakenOver
@@ -146,8 +146,8 @@ def test_a_damaged_checkpoint_is_removed_by_the_attempt_that_has_the_trial(tmp_p
 WRITER = """
 import sys
 from pathlib import Path
-from sweeper.scheduling import attempts
-from sweeper.scheduling.places import Place
+from sweeper.scheduling.working import attempts
+from sweeper.scheduling.machines.places import Place
 from trials.files import atomic_write
 room = Path(sys.argv[1])
 with attempts.taken_up(room, Place()):

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from sweeper.causes import cause
-from sweeper.scheduling.failures import explain
+from sweeper.scheduling.working.failures import explain
 from sweeper.testing.small import comparable, small_config
 from trials.errors import CheckpointError
 from trials.evaluation.export import FILE, load_generator, saved_header

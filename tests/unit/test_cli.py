@@ -410,7 +410,7 @@ def test_a_phase_is_said_once_and_the_last_message_is_left_to_the_ending(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     from sweeper.cli.live import Lines, Progress
-    from sweeper.scheduling.events import PhaseChanged, SweepEnded
+    from sweeper.scheduling.recording.events import PhaseChanged, SweepEnded
     from sweeper.sweepfile import parse_sweep
 
     sweep = parse_sweep("name: s\nbase: {data: digits}\nlimits: {trials: 1}\n")

@@ -12,16 +12,16 @@ import pytest
 from sweeper.errors import SweeperError
 from sweeper.home import Home
 from sweeper.parts import RuleConfig
-from sweeper.scheduling import retries
 from sweeper.scheduling.closing import closing
-from sweeper.scheduling.conductor import Conductor
-from sweeper.scheduling.events import Event, Noted, PhaseChanged, TrialStarted
-from sweeper.scheduling.failure_counts import FALSE_STARTS
-from sweeper.scheduling.kept_checkpoints import begin
-from sweeper.scheduling.messages import REHEARSAL, Failure, Report, Work
-from sweeper.scheduling.recorder import Recorder
-from sweeper.scheduling.rehearsal import DEATHS
-from sweeper.scheduling.retries import Retries
+from sweeper.scheduling.conducting import retries
+from sweeper.scheduling.conducting.conductor import Conductor
+from sweeper.scheduling.conducting.failure_counts import FALSE_STARTS
+from sweeper.scheduling.conducting.rehearsal import DEATHS
+from sweeper.scheduling.conducting.retries import Retries
+from sweeper.scheduling.recording.events import Event, Noted, PhaseChanged, TrialStarted
+from sweeper.scheduling.recording.recorder import Recorder
+from sweeper.scheduling.working.kept_checkpoints import begin
+from sweeper.scheduling.working.messages import REHEARSAL, Failure, Report, Work
 from sweeper.search.ledger import Ledger
 from sweeper.search.samplers.random import Random
 from sweeper.search.samplers.tpe import Tpe

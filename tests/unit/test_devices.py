@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from sweeper.scheduling import setbacks
-from sweeper.scheduling.failures import explain
-from sweeper.scheduling.places import Place
+from sweeper.scheduling.conducting import setbacks
+from sweeper.scheduling.machines.places import Place
+from sweeper.scheduling.working.failures import explain
 from sweeper.sweepfile.sections import Resources
 from tests.driven import HERE, Driven
 

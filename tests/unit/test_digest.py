@@ -13,7 +13,7 @@ import pytest
 
 from sweeper.errors import LedgerError
 from sweeper.home import Home, SweepFolder
-from sweeper.scheduling.spec_files import keep_spec
+from sweeper.scheduling.recording.spec_files import keep_spec
 from sweeper.search.digest import FORMAT, Digest
 from sweeper.search.ledger import Ledger
 from sweeper.search.looking import read_all

@@ -14,15 +14,23 @@ from typing import Any
 import pytest
 
 from sweeper.errors import UserError
-from sweeper.scheduling import avoided, eviction
-from sweeper.scheduling.avoided import Avoided
-from sweeper.scheduling.departure import Departure
-from sweeper.scheduling.events import Noted, TrialEnded
-from sweeper.scheduling.eviction import Aws, Azure, File, Gcp, Notices, Unheard, notices_asked_for
-from sweeper.scheduling.messages import Report
-from sweeper.scheduling.places import Place
-from sweeper.scheduling.trainable import Worker
-from sweeper.scheduling.watching import watch
+from sweeper.scheduling.machines import avoided, eviction
+from sweeper.scheduling.machines.avoided import Avoided
+from sweeper.scheduling.machines.eviction import (
+    Aws,
+    Azure,
+    File,
+    Gcp,
+    Notices,
+    Unheard,
+    notices_asked_for,
+)
+from sweeper.scheduling.machines.places import Place
+from sweeper.scheduling.machines.watching import watch
+from sweeper.scheduling.recording.events import Noted, TrialEnded
+from sweeper.scheduling.working.departure import Departure
+from sweeper.scheduling.working.messages import Report
+from sweeper.scheduling.working.trainable import Worker
 from sweeper.testing.small import comparable, small_config, tensors_of
 from tests.driven import HERE, Driven
 from trials.errors import Left
@@ -179,7 +187,7 @@ class Told(Notices):
 def test_a_watcher_leaves_the_notice_on_its_machine(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sweeper.scheduling.watching.ASK_EVERY", 0.0)
+    monkeypatch.setattr("sweeper.scheduling.machines.watching.ASK_EVERY", 0.0)
     file = tmp_path / "leaving"
     assert watch(Told("?", "?", "", "?", "?", "?", "it goes"), file) == ("it goes", "")
     assert Departure(file).reason == "it goes"

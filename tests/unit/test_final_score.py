@@ -11,7 +11,7 @@ import pytest
 from sweeper.home import Home
 from sweeper.report.sections import winner
 from sweeper.scheduling.final_score import GENERATOR, Scoring
-from sweeper.scheduling.recorder import Recorder
+from sweeper.scheduling.recording.recorder import Recorder
 from sweeper.search.ledger import Ledger
 from sweeper.search.samplers.tpe import Tpe
 from sweeper.standings import standings_of

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sweeper.home import Home, SweepFolder
-from sweeper.scheduling.spec_files import keep_spec
+from sweeper.scheduling.recording.spec_files import keep_spec
 from sweeper.search.address import JOURNAL
 from sweeper.search.ledger import Ledger
 from sweeper.search.reader import StudyReader, read_study

@@ -16,11 +16,11 @@ from sweeper.cli.main import run
 from sweeper.errors import AnotherHome
 from sweeper.home import Home, SweepFolder
 from sweeper.results import write_dataset_of
-from sweeper.scheduling.conductor import Conductor
-from sweeper.scheduling.events import Event, Noted
-from sweeper.scheduling.messages import Report
-from sweeper.scheduling.recorder import Recorder
+from sweeper.scheduling.conducting.conductor import Conductor
+from sweeper.scheduling.recording.events import Event, Noted
+from sweeper.scheduling.recording.recorder import Recorder
 from sweeper.scheduling.run import run as run_sweep
+from sweeper.scheduling.working.messages import Report
 from sweeper.search.ledger import Ledger
 from sweeper.search.looking import read_all
 from sweeper.sweepfile import parse_sweep

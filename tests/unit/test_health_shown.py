@@ -12,8 +12,8 @@ import pytest
 from sweeper.cli.live import Lines, Progress, _picture
 from sweeper.cli.main import run
 from sweeper.home import Home
-from sweeper.scheduling.events import TrialEnded, TrialEvaluated, TrialStarted
-from sweeper.scheduling.recorder import Recorder
+from sweeper.scheduling.recording.events import TrialEnded, TrialEvaluated, TrialStarted
+from sweeper.scheduling.recording.recorder import Recorder
 from sweeper.search.ledger import Ledger
 from sweeper.search.samplers.tpe import Tpe
 from sweeper.standings import standings_of

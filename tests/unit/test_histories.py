@@ -38,12 +38,12 @@ from sweeper.ablation import confirmation, matrix
 from sweeper.errors import ProtocolChanged, Superseded
 from sweeper.home import Home
 from sweeper.results import finished_tables, table_of
-from sweeper.scheduling.conductor import Conductor
-from sweeper.scheduling.departure import Departure
-from sweeper.scheduling.messages import Report, Work
-from sweeper.scheduling.recorder import Recorder
-from sweeper.scheduling.trainable import Worker
-from sweeper.scheduling.workplace import Workplace
+from sweeper.scheduling.conducting.conductor import Conductor
+from sweeper.scheduling.recording.recorder import Recorder
+from sweeper.scheduling.working.departure import Departure
+from sweeper.scheduling.working.messages import Report, Work
+from sweeper.scheduling.working.trainable import Worker
+from sweeper.scheduling.working.workplace import Workplace
 from sweeper.search.ledger import Ledger
 from sweeper.search.looking import look_at
 from sweeper.search.reader import read_study

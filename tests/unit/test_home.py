@@ -12,8 +12,8 @@ import pytest
 
 from sweeper.errors import SweepBusy, UnknownSweep, UserError
 from sweeper.home import Home, Request
-from sweeper.scheduling.requests import Requests
-from sweeper.scheduling.steering import Steering
+from sweeper.scheduling.conducting.requests import Requests
+from sweeper.scheduling.conducting.steering import Steering
 from trials.files import atomic_write
 
 HOLD_THE_LOCK = """

@@ -13,7 +13,7 @@ import pytest
 from sweeper import letting_go
 from sweeper.causes import DIVERGENCE, ERROR, SCHEDULER, STOPPED_BY_HAND
 from sweeper.letting_go import CHECKPOINT, NOTE, going, notes, told
-from sweeper.scheduling.steering import Order
+from sweeper.scheduling.conducting.steering import Order
 from sweeper.search.samplers.random import Random
 from sweeper.standings.kept import Kept
 from sweeper.sweepfile.sections import Keep, Seeds
@@ -118,7 +118,8 @@ def test_a_trial_that_keeps_everything_is_looked_at_once(
 ) -> None:
     asked: list[int] = []
     monkeypatch.setattr(
-        "sweeper.scheduling.recorder.Recorder.stays", lambda _, number, name: asked.append(number)
+        "sweeper.scheduling.recording.recorder.Recorder.stays",
+        lambda _, number, name: asked.append(number),
     )
     sweep = Heavy(tmp_path, 2, 8, keep=Keep(checkpoints="all", generators="all"))
     to_its_end(sweep)

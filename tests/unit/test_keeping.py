@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sweeper.scheduling.messages import kept_checkpoint
+from sweeper.scheduling.working.messages import kept_checkpoint
 from sweeper.search.samplers.random import Random
 from sweeper.search.stopping.pbt import PopulationBased
 from sweeper.sweepfile.sections import Seeds

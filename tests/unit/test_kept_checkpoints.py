@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from sweeper.scheduling import kept_checkpoints
-from sweeper.scheduling.messages import Work
+from sweeper.scheduling.working import kept_checkpoints
+from sweeper.scheduling.working.messages import Work
 from sweeper.testing.small import small_config
 from trials import trainer
 from trials.errors import StaleCheckpointError

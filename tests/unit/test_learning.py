@@ -11,7 +11,7 @@ import pytest
 from sweeper.errors import ProtocolChanged, SpecError
 from sweeper.home import Home
 from sweeper.outlook import first_points
-from sweeper.scheduling.spec_files import keep_spec
+from sweeper.scheduling.recording.spec_files import keep_spec
 from sweeper.search.ledger import Ledger
 from sweeper.sweepfile import parse_sweep
 from sweeper.sweepfile.model import Sweep

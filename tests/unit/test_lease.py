@@ -12,7 +12,7 @@ from unittest import mock
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sweeper.scheduling.events import TrialEnded
+from sweeper.scheduling.recording.events import TrialEnded
 from tests.driven import STEPS, Driven
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sweeper.scheduling.events import LimitsChanged, TrialEnded
+from sweeper.scheduling.recording.events import LimitsChanged, TrialEnded
 from sweeper.sweepfile.load import read_stored
 from sweeper.sweepfile.sections import Limits
 from tests.driven import Driven

@@ -13,7 +13,7 @@ from sweeper import removal
 from sweeper.errors import SpecConflict, SweepBusy
 from sweeper.home import Home
 from sweeper.scheduling import run as run_module
-from sweeper.scheduling.events import Event, Noted
+from sweeper.scheduling.recording.events import Event, Noted
 from sweeper.search.ledger import Ledger
 from sweeper.search.owner import Identity
 from sweeper.sweepfile.load import read_stored

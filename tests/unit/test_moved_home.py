@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from sweeper.scheduling.kept_checkpoints import begin
-from sweeper.scheduling.messages import Work
+from sweeper.scheduling.working.kept_checkpoints import begin
+from sweeper.scheduling.working.messages import Work
 from sweeper.tracking.backlog import Backlog
 from sweeper.tracking.moved import follow_home
 from sweeper.tracking.outbox import Outbox

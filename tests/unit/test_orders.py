@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sweeper.causes import STOPPED_BY_HAND
-from sweeper.scheduling.steering import Order
+from sweeper.scheduling.conducting.steering import Order
 from sweeper.search.sampler_view import SamplerView
 from sweeper.search.stopping.asha import Asha
 from sweeper.standings.progress import progress_of

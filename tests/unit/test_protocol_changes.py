@@ -18,12 +18,12 @@ from sweeper.errors import ProtocolChanged
 from sweeper.home import Home
 from sweeper.parts import RuleConfig
 from sweeper.results import main_table, table_of
-from sweeper.scheduling.conductor import Conductor
-from sweeper.scheduling.events import Event
-from sweeper.scheduling.events import ProtocolChanged as Told
+from sweeper.scheduling.conducting.conductor import Conductor
 from sweeper.scheduling.final_score import _changes
-from sweeper.scheduling.messages import Changed, Report, Work
-from sweeper.scheduling.recorder import Recorder
+from sweeper.scheduling.recording.events import Event
+from sweeper.scheduling.recording.events import ProtocolChanged as Told
+from sweeper.scheduling.recording.recorder import Recorder
+from sweeper.scheduling.working.messages import Changed, Report, Work
 from sweeper.search.ledger import Ledger
 from sweeper.search.reader import read_study
 from sweeper.search.samplers.grid import Grid

@@ -24,18 +24,18 @@ from sweeper.cleaning import clean, leavings
 from sweeper.errors import BucketAway
 from sweeper.home import Home
 from sweeper.scheduling import published as driver_side
-from sweeper.scheduling import workplace
-from sweeper.scheduling.attempts import place_of, silent_in
-from sweeper.scheduling.failure_counts import FailureCounts
-from sweeper.scheduling.failures import explain
-from sweeper.scheduling.kept_checkpoints import begin, keep
-from sweeper.scheduling.machines import Mark, _looker
-from sweeper.scheduling.messages import REHEARSAL, Failure, Report, Work
-from sweeper.scheduling.places import Place
+from sweeper.scheduling.conducting.failure_counts import FailureCounts
+from sweeper.scheduling.machines.places import Place
 from sweeper.scheduling.published import conductor_with, publishing, taken_in
-from sweeper.scheduling.recorder import Recorder
-from sweeper.scheduling.silence import SILENT
-from sweeper.scheduling.workplace import workplace_for
+from sweeper.scheduling.recording.recorder import Recorder
+from sweeper.scheduling.working import workplace
+from sweeper.scheduling.working.attempts import place_of, silent_in
+from sweeper.scheduling.working.failures import explain
+from sweeper.scheduling.working.kept_checkpoints import begin, keep
+from sweeper.scheduling.working.machine_checks import Mark, _looker
+from sweeper.scheduling.working.messages import REHEARSAL, Failure, Report, Work
+from sweeper.scheduling.working.silence import SILENT
+from sweeper.scheduling.working.workplace import workplace_for
 from sweeper.search.ledger import Ledger
 from sweeper.search.samplers.random import Random
 from sweeper.search.stopping.pbt import PopulationBased

@@ -15,10 +15,10 @@ from sweeper import api, results
 from sweeper.errors import UserError
 from sweeper.home import Home, Request, SweepFolder
 from sweeper.rereading import known, reread
-from sweeper.scheduling import conclusion
 from sweeper.scheduling import run as run_module
-from sweeper.scheduling.events import Noted, Outcome
-from sweeper.scheduling.spec_files import going_on, keep_spec
+from sweeper.scheduling.recording import conclusion
+from sweeper.scheduling.recording.events import Noted, Outcome
+from sweeper.scheduling.recording.spec_files import going_on, keep_spec
 from sweeper.search.ledger import Ledger
 from sweeper.search.samplers.tpe import Tpe
 from sweeper.standings import standings_of

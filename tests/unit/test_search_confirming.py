@@ -13,10 +13,10 @@ from sweeper.ablation.designs.leave_one_out import LeaveOneOut
 from sweeper.cli.leaderboard import print_leaderboard
 from sweeper.cli.live import Lines
 from sweeper.home import Home
-from sweeper.scheduling.conductor import Conductor
-from sweeper.scheduling.events import Event, PhaseChanged, TrialEnded
-from sweeper.scheduling.messages import REHEARSAL, Failure, Report, Work
-from sweeper.scheduling.recorder import Recorder
+from sweeper.scheduling.conducting.conductor import Conductor
+from sweeper.scheduling.recording.events import Event, PhaseChanged, TrialEnded
+from sweeper.scheduling.recording.recorder import Recorder
+from sweeper.scheduling.working.messages import REHEARSAL, Failure, Report, Work
 from sweeper.search.ledger import Ledger
 from sweeper.search.samplers.grid import Grid
 from sweeper.standings import standings_of

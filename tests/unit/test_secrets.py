@@ -13,7 +13,7 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
 from sweeper.errors import Problem, SpecError, TrackingError, UserError
-from sweeper.scheduling.failures import explain
+from sweeper.scheduling.working.failures import explain
 from sweeper.secrets import redacted, secrets_in, without_user
 
 TOKEN = "dapi0123456789abcdef"

@@ -12,10 +12,10 @@ import pytest
 
 from sweeper.errors import UserError
 from sweeper.home import Home
-from sweeper.scheduling import cluster_machines
-from sweeper.scheduling.cluster_machines import ClusterMachines, Machine
-from sweeper.scheduling.gpus import Gpu, gpus_of_machines
-from sweeper.scheduling.jobs import Jobs, JobsUnreachable
+from sweeper.scheduling.cluster import inventory
+from sweeper.scheduling.cluster.gpus import Gpu, gpus_of_machines
+from sweeper.scheduling.cluster.inventory import ClusterMachines, Machine
+from sweeper.scheduling.cluster.jobs import Jobs, JobsUnreachable
 from sweeper.service.cluster import LOOKS, Others, driver_environment, named_cluster
 from sweeper.service.settings import ServiceSettings
 
@@ -72,7 +72,7 @@ def test_a_head_that_does_not_answer_is_asked_a_few_times(
 ) -> None:
     asked = 0
 
-    class Tables(cluster_machines._Tables):
+    class Tables(inventory._Tables):
         def nodes(self) -> dict[str, Any]:
             nonlocal asked
             asked += 1
@@ -85,15 +85,15 @@ def test_a_head_that_does_not_answer_is_asked_a_few_times(
 
         free, actors = totals, cast(Any, totals)
 
-    monkeypatch.setattr(cluster_machines, "AGAIN_IN", 0.0)
-    monkeypatch.setattr(cluster_machines, "_Tables", Tables)
+    monkeypatch.setattr(inventory, "AGAIN_IN", 0.0)
+    monkeypatch.setattr(inventory, "_Tables", Tables)
     machines = ClusterMachines("127.0.0.1:9", "home")
-    if silent < cluster_machines.TRIES:
+    if silent < inventory.TRIES:
         assert machines.look() == []
     else:
         with pytest.raises(JobsUnreachable, match=r"127\.0\.0\.1:9 does not answer: too busy"):
             machines.look()
-    assert asked == min(silent + 1, cluster_machines.TRIES)
+    assert asked == min(silent + 1, inventory.TRIES)
 
 
 def test_what_others_have_counts_when_they_have_had_it_for_a_while() -> None:
@@ -147,13 +147,13 @@ def test_a_driver_gives_up_a_head_that_has_died() -> None:
     script = """
 import os
 os.environ["RAY_ADDRESS"] = "127.0.0.1:9"
-from sweeper.scheduling import cluster
+from sweeper.scheduling.cluster import connecting
 from sweeper.sweepfile.resources import Resources
-cluster.CONNECT_PATIENCE = 0.5
+connecting.CONNECT_PATIENCE = 0.5
 try:
-    with cluster.Cluster(Resources(), 1):
+    with connecting.Cluster(Resources(), 1):
         print("let in")
-except cluster.ClusterLost as error:
+except connecting.ClusterLost as error:
     print(error, flush=True)
 os._exit(0)
 """

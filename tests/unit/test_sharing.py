@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from sweeper.home import Home
 from sweeper.outlook import forecast_of
-from sweeper.scheduling.messages import PROBE, REHEARSAL, Failure, Report, Work
-from sweeper.scheduling.sharing import Sharing
+from sweeper.scheduling.conducting.sharing import Sharing
+from sweeper.scheduling.working.messages import PROBE, REHEARSAL, Failure, Report, Work
 from sweeper.search.samplers.grid import Grid
 from sweeper.sharing import gauges
 from sweeper.sharing.gauges import ProcessGauge
@@ -340,7 +340,7 @@ def test_a_trial_that_ran_out_of_memory_raises_the_share_of_its_shape(tmp_path: 
 def test_hours_are_counted_by_the_shares_that_trials_have(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from sweeper.scheduling import meter
+    from sweeper.scheduling.conducting import meter
 
     now = [0.0]
     monkeypatch.setattr(meter.Meter.__init__, "__defaults__", (lambda: now[0],))

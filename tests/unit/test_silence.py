@@ -8,17 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from sweeper.scheduling import silence
-from sweeper.scheduling.attempts import hand_out, silent_in
-from sweeper.scheduling.retries import Retries
-from sweeper.scheduling.silence import Intervals
+from sweeper.scheduling.conducting.retries import Retries
+from sweeper.scheduling.working import silence
+from sweeper.scheduling.working.attempts import hand_out, silent_in
+from sweeper.scheduling.working.silence import Intervals
 from sweeper.sweepfile.sections import Limits
 from sweeper.trial import Evaluation, Trial
 
 HANG = """
 import ctypes, os, sys, time
 from pathlib import Path
-from sweeper.scheduling import silence
+from sweeper.scheduling.working import silence
 
 def where_it_hangs():
     {hang}

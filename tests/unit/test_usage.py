@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from sweeper.scheduling import meter
-from sweeper.scheduling.messages import REHEARSAL
+from sweeper.scheduling.conducting import meter
+from sweeper.scheduling.working.messages import REHEARSAL
 from sweeper.standings.usage import Usage
 from sweeper.sweepfile.resources import Resources
 from sweeper.sweepfile.sections import Limits

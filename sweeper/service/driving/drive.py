@@ -15,7 +15,7 @@ from typing import Any
 
 from sweeper.errors import LedgerError, Superseded, SweepBusy, SweeperError, TrackingError
 from sweeper.home import Home
-from sweeper.scheduling.events import Event, Outcome
+from sweeper.scheduling.recording.events import Event, Outcome
 from sweeper.service.driving.post import Post
 from sweeper.service.driving.steering import ServiceSteering
 from sweeper.service.driving.summary import Summary

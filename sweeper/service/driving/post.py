@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from sweeper.errors import Superseded, SweeperError
-from sweeper.scheduling.steering import Order, Pulse
+from sweeper.scheduling.conducting.steering import Order, Pulse
 from sweeper.service.state import drivers
 from sweeper.service.state.database import Database, DatabaseError, Session
 from sweeper.service.state.drivers import Word

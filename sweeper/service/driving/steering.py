@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sweeper.home import Request, SweepFolder
-from sweeper.scheduling.attempts import place_of
-from sweeper.scheduling.steering import Order, Pulse, Steering
+from sweeper.scheduling.conducting.steering import Order, Pulse, Steering
+from sweeper.scheduling.working.attempts import place_of
 from sweeper.service.driving.post import Post
 from sweeper.sweepfile.sections import Limits
 

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from statistics import fmean
 
-from sweeper.scheduling.events import (
+from sweeper.scheduling.recording.events import (
     Event,
     LimitsChanged,
     PhaseChanged,

@@ -13,7 +13,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from sweeper.scheduling.events import (
+from sweeper.scheduling.recording.events import (
     Event,
     Noted,
     PhaseChanged,

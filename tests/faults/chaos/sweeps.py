@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import sweeper
-from sweeper.scheduling.events import Event
+from sweeper.scheduling.recording.events import Event
 from trials.config import load_config
 from trials.evaluation.results import Evaluation
 from trials.trainer import Training

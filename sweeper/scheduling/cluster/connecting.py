@@ -1,0 +1,342 @@
+"""A Ray to run on: the one that $RAY_ADDRESS names, else one of our own on this machine.
+
+Only what was started here is shut down here. A cluster of our own is quiet, has no dashboard,
+listens on the loopback interface alone, asks for a token, and dies with its driver; its two servers
+are watched, since a driver without them would wait forever.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from types import TracebackType
+from typing import Any, NoReturn, Self
+
+import psutil
+import ray
+
+from sweeper.errors import SweeperError, UserError
+from sweeper.scheduling.cluster.servers import children, is_dead, server_name, servers
+from sweeper.sweepfile.resources import AUTO, Resources
+
+ADDRESS_VARIABLE = "RAY_ADDRESS"
+
+ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",  # relative paths in a sweep file mean the driver's folder
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
+    "TUNE_GLOBAL_CHECKPOINT_S": "1000000",
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
+    "TUNE_WARN_THRESHOLD_S": "60",
+    # Ray's own memory monitor ends an actor with an error that Tune takes for its own; without it
+    # the kernel ends the worker, which is an ordinary death.
+    "RAY_memory_monitor_refresh_ms": "0",
+}
+
+OTHER_SYSTEMS = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
+"""Where this is off, a machine's address is 127.0.0.1 for Ray, and its servers listen there."""
+
+AUTHENTICATION = "RAY_AUTH_MODE"
+
+OBJECT_STORE = 128 << 20
+"""Bytes for Ray's object store: results are a few kilobytes of text."""
+
+START_LOOK_EVERY = 0.1
+"""Seconds between two looks around while Ray starts."""
+
+END_LOOK_EVERY = 0.01
+"""Seconds between two looks around while Ray ends, in which a SIGTERM would not be heard."""
+
+PORT_LOOK_MS = 50
+"""Milliseconds of one look of Ray's for a port, in which no other thread runs."""
+
+LOOK_EVERY = 5.0
+"""Seconds between two questions to the cluster whether our node is alive."""
+
+CONNECT_PATIENCE = 120.0
+"""Seconds for a cluster that is named to let this driver in: Ray would try a dead one on and on."""
+
+GRACE = 5.0
+"""Seconds in which a driver may notice by itself that a server of its own has died."""
+
+
+class ClusterLost(SweeperError):  # noqa: N818 - what happened
+    """Ray has died under the driver, or the cluster cannot be joined."""
+
+
+class Cluster:
+    """A connection to Ray for the length of a `with` block.
+
+    `waiting` is called over and over while Ray starts, which takes seconds; what it raises ends the
+    start at once. `leaving` is called over and over while Ray ends: it gives SIGTERM back to the
+    system before it does so, and whoever listens must take it again.
+    """
+
+    def __init__(
+        self,
+        resources: Resources,
+        parallel: int,
+        waiting: Callable[[], None] = lambda: None,
+        leaving: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._resources = resources
+        self._parallel = parallel
+        self._waiting = waiting
+        self._leaving = leaving
+        self.own = False
+        self._servers: list[psutil.Process] = []
+        self._failure: SweeperError | None = None
+        self._next_look = 0.0
+        self._started = threading.Event()
+        self._left = threading.Event()
+        self._gone = threading.Event()
+
+    def __enter__(self) -> Self:
+        if not ray.is_initialized():
+            self.own = True
+            self._start()
+        self._check_room()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._left.set()
+        if self.own:
+            died, deadline = self._died(), time.monotonic() + GRACE
+            going = threading.Thread(target=ray.shutdown, name="ray-shutdown")
+            going.start()
+            while going.is_alive():
+                going.join(END_LOOK_EVERY)
+                self._leaving()
+                if died and time.monotonic() > deadline:
+                    _end_at_once(died)  # Ray waits for an answer of the dead
+        self._gone.set()
+
+    def _start(self) -> None:
+        """Start Ray in a thread of its own, and wait for it.
+
+        In the main thread Ray would take SIGTERM for itself, and no signal would reach us.
+        """
+        before = {child.pid for child in children()}
+        named, deadline = os.environ.get(ADDRESS_VARIABLE), time.monotonic() + CONNECT_PATIENCE
+        threading.Thread(target=self._host, name="ray-host", daemon=True).start()
+        try:
+            while not self._started.wait(START_LOOK_EVERY):
+                self._waiting()
+                known = before | {server.pid for server in self._servers}
+                self._servers += [server for server in servers() if server.pid not in known]
+                if died := self._died():
+                    raise ClusterLost(died)
+                if named and time.monotonic() > deadline:
+                    raise ClusterLost(f"the Ray cluster at {named} does not answer")
+            if self._failure is not None:
+                raise self._failure
+        except BaseException:
+            self._left.set()
+            raise
+
+    def _host(self) -> None:
+        """Start Ray, then watch it. The kernel ends Ray's servers with the thread that has started
+        them, so this one stays until they are gone."""
+        try:
+            with _quiet():
+                self._connect()
+            _silence_errors()
+        except SweeperError as error:
+            self._failure = error
+        else:
+            self._servers = servers()
+        if self._left.is_set():  # its caller no longer waits
+            ray.shutdown()
+            return
+        self._started.set()
+        self._watch()
+        self._gone.wait()
+
+    def check(self) -> None:
+        """Raise ClusterLost when Ray's servers have died. Cheap; call it often."""
+        if died := self._died():
+            raise ClusterLost(died)
+        if self._servers or time.monotonic() < self._next_look:
+            return
+        self._next_look = time.monotonic() + LOOK_EVERY
+        mine = ray.get_runtime_context().get_node_id()
+        if not any(node["NodeID"] == mine and node["Alive"] for node in ray.nodes()):
+            raise ClusterLost(
+                "this machine's part of the Ray cluster has died; run the sweep again"
+            )
+
+    def _died(self) -> str:
+        """Which server of our own has died, and what to do; empty while they live."""
+        for server in self._servers:
+            if is_dead(server):
+                return (
+                    f"Ray's {server_name(server)} (process {server.pid}) has died; nothing is "
+                    "lost: run the sweep again, and it goes on where it stands"
+                )
+        return ""
+
+    def _watch(self) -> None:
+        """End a driver that waits inside Ray for an answer of a dead server.
+
+        Ray would end it after a minute, with a page about its own logs. The sweep is whole at every
+        instant, and its writer sees to MLflow, so the driver may end as if it were killed.
+        """
+        while not self._left.wait(1.0):
+            died = self._died()
+            if died and not self._left.wait(GRACE):
+                _end_at_once(died)
+
+    def _connect(self) -> None:
+        address = os.environ.get(ADDRESS_VARIABLE)
+        common = {"log_to_driver": False, "logging_level": "ERROR", "configure_logging": True}
+        try:
+            if address:
+                ray.init(address=address, runtime_env={"env_vars": ENVIRONMENT}, **common)
+                return
+            cpus = os.cpu_count() or 1
+            if self._resources.cpu != AUTO:  # who shares counts the cores that there are
+                cpus = max(cpus, math.ceil(self._resources.whole.cpu * self._parallel))
+            with _loopback(), _patient():
+                ray.init(
+                    address="local",
+                    num_cpus=cpus,
+                    include_dashboard=False,
+                    object_store_memory=OBJECT_STORE,
+                    **common,
+                )
+        except Exception as error:  # Ray raises bare exceptions where a server does not come up
+            if not address:
+                raise SweeperError(f"cannot start Ray on this machine: {error}") from error
+            raise ClusterLost(
+                f"cannot join the Ray cluster at {address}: {error}{_hint()}"
+            ) from error
+
+    def _check_room(self) -> None:
+        """Refuse what this cluster can never give; it would be waited for in silence."""
+        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        asked, whole = self._resources, self._resources.whole
+        for name, told, wanted in (("CPU", asked.cpu, whole.cpu), ("GPU", asked.gpu, whole.gpu)):
+            most = max((node.get(name, 0.0) for node in nodes), default=0.0)
+            if wanted > most:
+                amount = told if told == AUTO else f"{told:g}"
+                raise UserError(
+                    f"resources.{name.lower()} is {amount}, but no machine of this Ray cluster "
+                    f"has more than {most:g}"
+                )
+
+
+def _end_at_once(why: str) -> NoReturn:
+    """End this process as if it were killed, with a sentence."""
+    sys.stderr.write(f"sweeper: {why}\n")
+    sys.stderr.flush()
+    os._exit(1)
+
+
+@contextlib.contextmanager
+def environment() -> Iterator[None]:
+    """Ray's and Tune's settings, for as long as we use them; what the user has set stands."""
+    added = [name for name in ENVIRONMENT if name not in os.environ]
+    os.environ.update({name: ENVIRONMENT[name] for name in added})
+    try:
+        yield
+    finally:
+        for name in added:
+            os.environ.pop(name, None)
+
+
+def _hint() -> str:
+    """What Ray leaves unsaid: `ray start --head` asks for a token as soon as this account has one,
+    which any Ray of its own makes, and a driver sends its token only when RAY_AUTH_MODE says so."""
+    if os.environ.get("RAY_AUTH_MODE"):
+        return ""
+    return (
+        "; is it up? A cluster that asks for a token needs RAY_AUTH_MODE=token here, and its token "
+        "in ~/.ray/auth_token or RAY_AUTH_TOKEN"
+    )
+
+
+def _silence_errors() -> None:
+    """Keep off the terminal what Ray's agents report: of a server's death, twenty lines of its log.
+
+    A Ray without this function of its own prints them, and nothing else changes.
+    """
+    worker: Any = ray._private.worker
+    if hasattr(worker, "print_to_stdstream"):
+        worker.print_to_stdstream = lambda *data, **options: None
+
+
+@contextlib.contextmanager
+def _loopback() -> Iterator[None]:
+    """What Ray starts inside the block can be reached from this machine alone, with a token."""
+    if AUTHENTICATION not in os.environ:  # who has chosen otherwise is left alone
+        os.environ[AUTHENTICATION] = "token"
+        ray._raylet.Config.initialize("")  # Ray has read its environment long ago
+    # This process may remember the token of another Ray, which the new one's servers do not know.
+    ray._raylet.AuthenticationTokenLoader.instance().reset_cache()
+    kept = os.environ.get(OTHER_SYSTEMS)
+    constants: Any = ray._private.ray_constants
+    cluster, constants.ENABLE_RAY_CLUSTER = constants.ENABLE_RAY_CLUSTER, False
+    os.environ[OTHER_SYSTEMS] = "0"
+    try:
+        yield
+    finally:
+        constants.ENABLE_RAY_CLUSTER = cluster
+        if kept is None:
+            del os.environ[OTHER_SYSTEMS]
+        else:
+            os.environ[OTHER_SYSTEMS] = kept
+
+
+@contextlib.contextmanager
+def _patient() -> Iterator[None]:
+    """Inside, other threads go on while Ray waits for its GCS to say on which port it listens.
+
+    Its own wait of half a minute is C++ that never lets go of the interpreter: that the GCS has
+    died meanwhile, nobody could see. Many short waits are the same wait. A Ray without this
+    function waits in its own way.
+    """
+    node: Any = ray._private.node
+    wait = getattr(node, "wait_for_persisted_port", None)
+    if wait is None:
+        yield
+        return
+
+    def by_and_by(*place: Any, timeout_ms: int) -> int:
+        deadline = time.monotonic() + timeout_ms / 1000
+        while True:
+            try:
+                return int(wait(*place, timeout_ms=PORT_LOOK_MS))
+            except RuntimeError:  # it is not there yet
+                if time.monotonic() > deadline:
+                    raise
+            time.sleep(START_LOOK_EVERY / 10)
+
+    node.wait_for_persisted_port = by_and_by
+    try:
+        yield
+    finally:
+        node.wait_for_persisted_port = wait
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    # ray.init warns of an environment variable that a later version will read otherwise.
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        yield

@@ -1,0 +1,1 @@
+"""What the driver decides: which trial is handed out when, and what becomes of it."""

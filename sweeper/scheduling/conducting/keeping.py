@@ -1,0 +1,125 @@
+"""What stays of a sweep's trials, and what is let go of while it goes on.
+
+Files of trials that are over go as the sweep file's `keep` has it (`standings.kept`). What trials
+keep for one another (population based training) goes once nobody can ask for it any more: a trial
+asks for what was kept of the milestone that it has just reached, so that goes when the search has
+all its trials and each of them has come past it, or has ended. What a trial took over last stays as
+long as it runs: it may lose what it had since. In a bucket all that goes when the sweep has ended,
+since a trial's worker alone writes there.
+"""
+
+from __future__ import annotations
+
+import math
+import shutil
+
+from sweeper.bucket.copies import give_up_published, published_in
+from sweeper.home import SweepFolder
+from sweeper.letting_go import CHECKPOINT, going, let_go
+from sweeper.scheduling.conducting.hand_out import HandOut
+from sweeper.scheduling.recording.recorder import Recorder
+from sweeper.scheduling.working.messages import KEPT_FOLDER
+from sweeper.search.ledger import Ledger
+from sweeper.standings.kept import kept_in
+from sweeper.sweepfile.sections import Keep
+from sweeper.trial import Trial
+
+OFTEN = 50
+"""Who is among the best is worked out anew when one of so many that have completed is new: after
+every single one it would take longer and longer."""
+
+
+class Keeping:
+    """What one sweep's trials keep. Files go after MLflow's outbox has it that they do, so that a
+    kill leaves none in MLflow for ever; those that it leaves here the next driver finds."""
+
+    def __init__(
+        self, keep: Keep, folder: SweepFolder, ledger: Ledger, recorder: Recorder, trials: HandOut
+    ) -> None:
+        self._keep = keep
+        self._folder = folder
+        self._ledger = ledger
+        self._recorder = recorder
+        self._scheduler = ledger.scheduler
+        self._trials = trials
+        self._passed = 0.0
+        self._kept = kept_in(ledger.standings(), keep, settled=False)
+        self._holding: dict[int, Trial] = {}
+        """Trials with a final value that have files which may have to go yet."""
+        self._completed = self._new = 0
+
+    def begin(self) -> None:
+        """Let go of what an earlier driver did not come to."""
+        for trial in self._ledger.trials():
+            if trial.over:
+                self._take(trial)
+        self._sort_out(settled=False)
+        self.look()
+
+    def ended(self, trial: Trial) -> None:
+        """The trial is over."""
+        self._take(trial)
+        if self._new * OFTEN > self._completed:
+            self._sort_out(settled=False)
+
+    def came(self, trial: Trial) -> None:
+        """The trial is over, and more of what it has is known."""
+        self._apply(trial)
+
+    def settle(self) -> None:
+        """The sweep has come to its end, so that its best are decided."""
+        self._sort_out(settled=True)
+        for trial in self._ledger.trials() if self._folder.bucket.exists() else ():
+            folder = self._folder.trial(trial.number)
+            if trial.over:
+                names = published_in(folder)
+                give_up_published(
+                    folder, (name for name in names if name.startswith(f"{KEPT_FOLDER}/"))
+                )
+
+    def _take(self, trial: Trial) -> None:
+        if trial.state == "completed":
+            self._completed += 1
+            self._new += 1
+            self._holding[trial.number] = trial
+        else:
+            self._apply(trial)  # without a final value it is not among the best
+
+    def _sort_out(self, *, settled: bool) -> None:
+        self._new = 0
+        self._kept = kept_in(self._ledger.standings(), self._keep, settled=settled)
+        for number, trial in list(self._holding.items()):
+            self._apply(trial)
+            if not any(best is not None and number in best for best in self._kept):
+                del self._holding[number]  # what it has now, it has for good
+
+    def _apply(self, trial: Trial) -> None:
+        folder = self._folder.trial(trial.number)
+        if files := going(folder, trial, self._kept, self._keep):
+            self._recorder.let_go(trial.number, [file.name for file in files])
+            let_go(folder, files, self._keep)
+        stay = self._kept.checkpoints
+        if stay is None or trial.number in stay:
+            self._recorder.stays(trial.number, CHECKPOINT)
+
+    def look(self) -> None:
+        """Remove what is kept for nobody."""
+        if self._scheduler.kept is None or not self._trials.has_asked_all:
+            return
+        interval, _ = self._scheduler.kept
+        unfinished = self._trials.unfinished
+        steps = map(self._scheduler.decided, unfinished)
+        passed = min((step // interval for step in steps), default=math.inf)
+        if passed <= self._passed:
+            return
+        self._passed = passed
+        taken = {self._scheduler.donor(number) for number in unfinished}
+        for place in self._folder.trials.glob(f"*/{KEPT_FOLDER}/*"):
+            if not (place.name.isdigit() and place.parent.parent.name.isdigit()):
+                continue
+            number, step = int(place.parent.parent.name), int(place.name)
+            if step // interval <= passed and (number, step) not in taken:
+                # That first, so that a kill leaves no part of it which could be taken for whole.
+                for checkpoint in place.glob("checkpoint.*"):
+                    checkpoint.unlink(missing_ok=True)
+                shutil.rmtree(place, ignore_errors=True)

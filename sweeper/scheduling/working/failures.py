@@ -1,0 +1,109 @@
+"""What a training's exception means: by which cause the trial has failed (`sweeper.causes`).
+
+error            it raised
+out_of_memory    of the machine's memory or of the GPU's
+bucket_away      the bucket that it publishes in does not answer
+device_fault     of CUDA's device, or its context (`devices`)
+unreadable       its data, the extractor's weights, a checkpoint, a file or a package cannot be read
+
+or what is no failure of the trial and stops the sweep:
+
+disk_full        there is no space left where it writes
+not_shared       the machine does not see the sweep's folder
+"""
+
+from __future__ import annotations
+
+import errno
+import tempfile
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+
+from sweeper.causes import BUCKET_AWAY, DEVICE_FAULT, ERROR, OUT_OF_MEMORY, UNREADABLE
+from sweeper.errors import BucketAway, BucketError, SweeperError
+from sweeper.scheduling.machines.devices import is_of_device
+from sweeper.scheduling.working.messages import Failure
+from sweeper.secrets import redacted
+from trials.errors import CheckpointError, DataError, ExtractorError, encodable, in_one_line
+
+
+class DiskFull(SweeperError):  # noqa: N818 - what happened
+    """There is no space left where a trial writes."""
+
+
+DISK_FULL = "disk_full"
+NOT_SHARED = "not_shared"
+LOG_LINES = 25
+
+_OUTSIDE = (CheckpointError, DataError, ExtractorError, BucketError, ImportError, OSError)
+"""What a training raises for the sake of something outside it."""
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_MEMORY_WORDS = ("out of memory", "can't allocate memory", "cannot allocate memory")
+
+
+def explain(error: BaseException, folder: Path) -> Failure:
+    """The symptom of an exception that a training in `folder` raised, with the end of its log."""
+    trace = redacted(encodable("".join(traceback.format_exception(error))))
+    reason = redacted(in_one_line(error))
+    return Failure(_symptom(error, folder), reason, tail(folder / "log.txt", trace))
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Whether an exception, or one that it came from, says that no space is left."""
+    return any(isinstance(link, OSError) and link.errno in _FULL for link in _chain(error))
+
+
+def tail(log: Path, trace: str = "") -> str:
+    """The last lines of a trial's log; the traceback is added to the file, if there is room."""
+    try:
+        if trace:
+            with log.open("a", encoding="utf-8") as file:
+                file.write(trace)
+        text = log.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        text = trace
+    return redacted("\n".join(text.splitlines()[-LOG_LINES:]))
+
+
+def _symptom(error: BaseException, folder: Path) -> str:
+    if is_disk_full(error) or (_is_torn_save(error) and not _has_room(folder)):
+        return DISK_FULL
+    if isinstance(error, BucketAway):
+        return BUCKET_AWAY
+    words = " ".join(str(link).lower() for link in _chain(error))
+    if any(isinstance(link, MemoryError) for link in _chain(error)) or any(
+        word in words for word in _MEMORY_WORDS
+    ):
+        return OUT_OF_MEMORY
+    if is_of_device(words):
+        return DEVICE_FAULT
+    return UNREADABLE if any(isinstance(link, _OUTSIDE) for link in _chain(error)) else ERROR
+
+
+def _is_torn_save(error: BaseException) -> bool:
+    # torch.save hides the system's error: "PytorchStreamWriter failed writing file".
+    return any(
+        "PytorchStreamWriter" in str(link) or "inline_container" in str(link)
+        for link in _chain(error)
+    )
+
+
+def _has_room(folder: Path) -> bool:
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(bytes(1 << 16))
+            file.flush()
+    except OSError:
+        return False
+    return True
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    here: BaseException | None = error
+    while here is not None and id(here) not in seen:
+        seen.add(id(here))
+        yield here
+        here = here.__cause__ or here.__context__

@@ -1,0 +1,103 @@
+"""How a worker keeps checkpoints for other trials, and takes one over (population based training).
+
+Keeping is a hard link: the next checkpoint replaces the file and leaves the link alone. Taking over
+is marked in the folder once the training has saved itself as its own, so that a worker which is
+killed in between takes over again, and one that is killed later goes on from there.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from sweeper.scheduling.working.messages import KEPT_FOLDER, Work, kept_checkpoint
+from sweeper.search.milestones import Milestones
+from trials.errors import CheckpointError, StaleCheckpointError
+from trials.files import atomic_write, temporary_of
+
+KEPT = ("checkpoint.*", "generator.*")
+"""What another training needs to go on from here, and to know its best generator."""
+MARK = "taken_over"
+OWN = "own_"
+"""Before the name of what a trial has kept of itself while it takes over."""
+
+
+def begin(training: Any, folder: Path, work: Work) -> str:
+    """Restore the training: from its own checkpoint, or from another trial's, where it has not gone
+    on from that yet or has lost what it had since. Returns which it has taken over now, such as
+    `00003/kept/000500`, or nothing.
+
+    Raises:
+        StaleCheckpointError: that was trained on other data, or measured by another protocol; or
+            it was another trial's, and neither that nor the trial's own can be read.
+    """
+    mark = folder / MARK
+    if work.anew:
+        mark.unlink(missing_ok=True)
+        shutil.rmtree(folder / KEPT_FOLDER, ignore_errors=True)
+        training.forget()
+        return ""
+    own = work.take_over is None or (
+        mark.exists() and _kept_as(mark.read_text(errors="replace")) == _kept_as(work.take_over)
+    )
+    restored, taken = training.restore() if own else False, ""
+    if work.take_over is not None and not restored:
+        _take_over(training, folder, work.take_over)
+        taken = _kept_as(work.take_over)
+        atomic_write(mark, taken)
+        for place in folder.glob(f"{KEPT_FOLDER}/{OWN}*"):
+            shutil.rmtree(place, ignore_errors=True)
+    keep(training, folder, work)
+    return taken
+
+
+def _take_over(training: Any, folder: Path, donor: str) -> None:
+    """Go on from the donor's checkpoint; where that is damaged or gone, from the trial's own, with
+    the settings that it was to have there."""
+    try:
+        training.take_over(Path(donor))
+    except StaleCheckpointError:
+        raise
+    except CheckpointError as error:
+        # By another name, since a training that takes over leaves behind what it was before.
+        own = folder / KEPT_FOLDER / (OWN + _kept_as(donor).replace("/", "_"))
+        if not own.exists():
+            _link(folder, own)
+        try:
+            training.take_over(own)
+        except CheckpointError as lost:
+            raise StaleCheckpointError(f"{error}; and of its own, {lost}") from lost
+        training.notes.append(
+            f"{error}, which it was to take over; it goes on from its own, with its new settings"
+        )
+
+
+def _kept_as(place: str) -> str:
+    """`00003/kept/000500`: a kept checkpoint by what stays the same when the home moves."""
+    return "/".join(Path(place).parts[-3:])
+
+
+def keep(training: Any, folder: Path, work: Work) -> None:
+    """Keep the checkpoint that was just saved, if it is the first one at or after a milestone."""
+    if work.keep is None or not training.history:
+        return
+    steps = [0, *(evaluation.step for evaluation in training.history)]
+    if Milestones(*work.keep).reached(steps[-2], steps[-1]) is None:
+        return
+    place = kept_checkpoint(folder, steps[-1])
+    if place.exists():
+        return
+    _link(folder, place)
+
+
+def _link(folder: Path, place: Path) -> None:
+    """Have the training's present checkpoint stay at `place`, whatever becomes of it here."""
+    place.parent.mkdir(exist_ok=True)
+    with temporary_of(place) as temporary:
+        temporary.mkdir()
+        for pattern in KEPT:
+            for file in folder.glob(pattern):
+                os.link(file, temporary / file.name)
+        temporary.rename(place)

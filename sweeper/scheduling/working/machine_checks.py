@@ -1,0 +1,210 @@
+"""Do all machines of a Ray cluster see the sweep's folder, and run the same code and parts?
+
+A trial's checkpoints and samples are files in that folder: on a machine that has only a folder of
+the same name, a training would seem to go well, and leave everything it made there. So the driver
+leaves a mark in the folder, asks every machine for it before the first trial, and each worker looks
+for it when it begins a trial, since machines may join later. Where trials publish in a bucket, the
+mark lies there, and every machine must get at that; a worker then finds out by itself.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from sweeper.bucket.store import Store
+from sweeper.company import Company
+from sweeper.errors import SweeperError, UserError
+from sweeper.home import SweepFolder, writing
+from sweeper.scheduling.working.failures import DISK_FULL, NOT_SHARED, DiskFull
+from sweeper.scheduling.working.messages import Failure, Work
+from sweeper.sweepfile.resources import Given, Resources
+from trials.distributions import OURS, version_of
+from trials.files import atomic_write
+
+ANSWER_IN = 60.0
+"""Seconds for the machines to answer. A busy one may take longer: then its workers will say so."""
+
+
+class NotShared(SweeperError):  # noqa: N818 - what happened
+    """A machine of the cluster does not see the sweep's folder, or runs other code."""
+
+
+@dataclass(frozen=True)
+class Mark:
+    """What every machine must have: a file in the sweep's folder, new for each run of the driver,
+    with what it holds, and the driver's versions of the distributions that a training uses."""
+
+    file: str
+    text: str
+    versions: Mapping[str, str]
+
+    @classmethod
+    def leave(cls, folder: SweepFolder, company: Company | None = None, bucket: str = "") -> Mark:
+        """Write the mark of a driver that runs a sweep with these parts of other people; `bucket`
+        is the address that its trials publish at.
+
+        Raises:
+            BucketError: it cannot be written there.
+        """
+        versions = {OURS: version_of(OURS), **(company.distributions if company else {})}
+        text = uuid.uuid4().hex
+        if bucket:
+            Store(bucket).write(folder.driver_mark.name, text.encode())
+            return cls(f"{bucket}/{folder.driver_mark.name}", text, versions)
+        with writing(folder.path):
+            atomic_write(folder.driver_mark, text)
+        return cls(str(folder.driver_mark), text, versions)
+
+    @property
+    def published(self) -> bool:
+        """Whether it lies in a bucket."""
+        return "://" in self.file
+
+    def fault(self, machine: str) -> str:
+        """Why no trial may run on this machine, which is called `machine`; empty if one may."""
+        seen, versions = _looker()("" if self.published else self.file, tuple(self.versions))
+        return self.fault_of(machine, self.text if self.published else seen, versions)
+
+    def fault_of(self, machine: str, seen: str, versions: Mapping[str, str]) -> str:
+        """Why no trial may run where the mark's file holds `seen` and these versions are."""
+        for name, mine in self.versions.items():
+            if (theirs := versions[name]) != mine:
+                has = f"{name} {theirs}" if theirs else f"no {name}"
+                ours = mine or "a checkout"
+                return f"{machine} has {has}, and this machine {ours}: install the same"
+        if seen != self.text and self.published:
+            return (
+                f"{machine} cannot read {self.file} ({seen or 'it is empty'}): every machine needs "
+                "what reads it (an extra of gan-sweeper), a way there, and leave to read and write"
+            )
+        if seen != self.text:
+            return (
+                f"{machine} does not see {Path(self.file).parent}, where trials keep their "
+                "checkpoints: give --home a folder that all machines of the cluster share"
+            )
+        return ""
+
+
+def check_machines(mark: Mark, resources: Resources) -> None:
+    """Refuse a cluster in which a trial could run where its files are lost, or by other code.
+
+    A machine without the `resources` of a trial, a head that only directs, need see nothing.
+
+    Raises:
+        UserError: it names every other such machine and what is wrong there.
+    """
+    mine = ray.get_runtime_context().get_node_id()
+    others = {
+        node["NodeID"]: f"{node['NodeManagerHostname']} ({node['NodeManagerAddress']})"
+        for node in ray.nodes()
+        if node["Alive"] and node["NodeID"] != mine and _holds(node["Resources"], resources)
+    }
+    if not others:
+        return
+    asked = {
+        ray.remote(num_cpus=0, max_retries=0)(_looker())
+        .options(scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False))
+        .remote(mark.file, tuple(mark.versions)): name
+        for node, name in others.items()
+    }
+    answered, _ = ray.wait(list(asked), num_returns=len(asked), timeout=ANSWER_IN)
+    told = {_fault(answer, asked[answer], mark) for answer in answered}
+    faults = sorted(fault for fault in told if fault)
+    if faults:
+        raise UserError("this Ray cluster cannot run the sweep:\n  " + "\n  ".join(faults))
+
+
+def check_machine(failure: Failure, folder: Path) -> None:
+    """See that what a worker reports is not its machine's fault, which ends the sweep and no trial.
+
+    Raises:
+        DiskFull: there is no room left.
+        NotShared: its machine does not see the folder.
+    """
+    if failure.symptom == DISK_FULL:
+        raise DiskFull(
+            f"no space left in {folder}: make room, then run the sweep again; it goes on where it "
+            "stands"
+        )
+    if failure.symptom == NOT_SHARED:
+        raise NotShared(f"{failure.reason}, then run the sweep again; nothing is lost")
+
+
+def able_nodes(resources: Resources) -> dict[str, str]:
+    """The machines of the cluster on which a trial could run now: Ray's id → name."""
+    return {
+        node["NodeID"]: node["NodeManagerHostname"]
+        for node in ray.nodes()
+        if node["Alive"] and _holds(node["Resources"], resources)
+    }
+
+
+def needs(work: Work, resources: Resources) -> dict[str, Any]:
+    """What Ray is to give a worker for this work: what it is `given`, or, where it is to be alone,
+    a whole GPU, and where it has none all CPUs of the largest machine; on none of the machines that
+    it is to `avoid`."""
+    given = {**asdict(work.given), "avoid": work.avoid}
+    if not work.alone:
+        return given
+    if work.given.gpu:
+        return {**given, "gpu": max(1.0, work.given.gpu)}
+    able = able_nodes(resources).keys() - set(work.avoid)
+    most = (node["Resources"]["CPU"] for node in ray.nodes() if node["NodeID"] in able)
+    return {**given, "cpu": max(most, default=work.given.cpu)}
+
+
+def machines_for(resources: Resources) -> list[Given]:
+    """What the machines of the cluster have on which a trial could run."""
+    there = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    return [
+        Given(has.get("CPU", 0.0), has.get("GPU", 0.0), int(has.get("memory", 0)))
+        for has in there
+        if _holds(has, resources)
+    ]
+
+
+def _holds(has: Mapping[str, float], resources: Resources) -> bool:
+    wanted = resources.whole
+    return has.get("CPU", 0.0) >= wanted.cpu and has.get("GPU", 0.0) >= wanted.gpu
+
+
+def _fault(answer: Any, machine: str, mark: Mark) -> str:
+    """What is wrong with one machine; nothing where it died meanwhile: it gets no trial."""
+    try:
+        return mark.fault_of(machine, *ray.get(answer))
+    except ray.exceptions.RayError:
+        return ""
+
+
+def _looker() -> Callable[[str, tuple[str, ...]], tuple[str, dict[str, str]]]:
+    # A function inside a function travels by value: the machine may not have our package at all.
+    def look(file: str, names: tuple[str, ...]) -> tuple[str, dict[str, str]]:
+        from importlib.metadata import PackageNotFoundError, version
+        from pathlib import Path
+
+        try:
+            if "://" in file:
+                import fsspec
+
+                storage, place = fsspec.core.url_to_fs(file)
+                text = storage.cat_file(place).decode()
+            else:
+                text = Path(file).read_text(encoding="utf-8") if file else ""
+        except Exception as error:  # of a store anything may come
+            text = f"{type(error).__name__}: {error}" if "://" in file else ""
+        versions = {}
+        for name in names:
+            try:
+                versions[name] = version(name)
+            except PackageNotFoundError:
+                versions[name] = ""
+        return text, versions
+
+    return look

@@ -1,0 +1,36 @@
+"""A probe: a training that nobody needs is measured, to learn what a trial of its shape takes."""
+
+from __future__ import annotations
+
+import time
+from typing import Protocol
+
+from sweeper.sharing.gauges import Gauge
+from sweeper.sharing.shares import Taken
+from sweeper.sweepfile.resources import Given
+
+STEPS = 10
+"""A probe trains so many steps at a time, those before it counts included."""
+
+SECONDS = 1.0
+"""Seconds of steps that a probe watches, where the training is as long."""
+
+
+class Training(Protocol):
+    """What a probe asks of a training."""
+
+    def rehearse(self, steps: int = 1) -> bool: ...
+
+    def evaluate(self) -> object: ...
+
+
+def probe(training: Training, gauge: Gauge, given: Given) -> Taken:
+    """Train a training that nobody needs for a while, measure it, and say what it took, with what
+    its worker was given."""
+    training.rehearse(STEPS)  # the first steps allocate and are no measure
+    with gauge.watching(alone=given.gpu == 1):
+        until = time.monotonic() + SECONDS
+        while training.rehearse(STEPS) and time.monotonic() < until:
+            pass
+    training.evaluate()
+    return gauge.taken()
