@@ -154,18 +154,16 @@ def _rows(trial: FrozenTrial) -> Iterator[tuple[Any, dict[str, Any]]]:
     for place, value in enumerate(trial.values or ()):
         row = {"objective": place, "value": value, "value_type": finite}
         yield models.TrialValueModel.__table__, row
-    for path, kind in trial.distributions.items():
-        row = {"param_name": path, "param_value": kind.to_internal_repr(trial.params[path])}
-        yield (
-            models.TrialParamModel.__table__,
-            {**row, "distribution_json": distribution_to_json(kind)},
-        )
+    for path, drawn in trial.distributions.items():
+        row = {"param_name": path, "param_value": drawn.to_internal_repr(trial.params[path])}
+        row["distribution_json"] = distribution_to_json(drawn)
+        yield models.TrialParamModel.__table__, row
     for key, value in trial.user_attrs.items():
         row = {"key": key, "value_json": json.dumps(value)}
         yield models.TrialUserAttributeModel.__table__, row
-    finite = models.TrialIntermediateValueModel.TrialIntermediateValueType.FINITE
+    kind = models.TrialIntermediateValueModel.TrialIntermediateValueType.FINITE
     for step, value in trial.intermediate_values.items():
-        row = {"step": step, "intermediate_value": value, "intermediate_value_type": finite}
+        row = {"step": step, "intermediate_value": value, "intermediate_value_type": kind}
         yield models.TrialIntermediateValueModel.__table__, row
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sweeper.bucket.copies import bring_all, copies_of
+from sweeper.bucket.usage import forget
 from sweeper.home import Home, SweepFolder
 from sweeper.letting_go import Going, goes, going, let_go, let_go_afar
 from sweeper.standings import Standings
@@ -83,4 +84,5 @@ def clean(
         let_go(folder.trial(one.number), one.files, keep)
     if copies := copies_of(folder):
         let_go_afar(folder, copies)
+        forget(folder)
     return sync(folder.outbox, address, home.mlartifacts) if recorded else None
