@@ -197,9 +197,8 @@ def swept(home: Home) -> SweepResult:
     with (
         mock.patch("sweeper.scheduling.conducting.steering.Steering", Asking),
         mock.patch("sweeper.scheduling.conducting.setbacks.REST", 0.1),
-        mock.patch(
-            "sweeper.scheduling.machines.devices.LET_GO", 0.0
-        ),  # there is no device to give back
+        # There is no device to give back.
+        mock.patch("sweeper.scheduling.machines.devices.LET_GO", 0.0),
     ):
         result = run_sweep(SWEEP, home=home.path, factory=troubled)
     assert (result.state, result.exit_code) == ("incomplete", 1)
