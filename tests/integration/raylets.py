@@ -112,7 +112,7 @@ def _autoscaler(address: str, cores: int, grows: int) -> dict[str, object]:
         "idle_timeout_minutes": 0.1,
         "upscaling_speed": 20,
         **{name: {} for name in ("auth", "docker", "file_mounts")},
-        **dict.fromkeys(_NOTHING_TO_DO, []),
+        **{name: [] for name in _NOTHING_TO_DO},
     }
 
 
