@@ -8,6 +8,8 @@
                  hand-written eager loop in float32 on the same networks
     penalty      the same with a gradient penalty
     graphs       both of our own, steps repeated as CUDA graphs against steps played as written
+    compile      both of our own, as graphs, networks compiled against networks as written, and the
+                 seconds until the first step of either is done
     busy         the share of SNGAN's step in which the GPU computes, by torch's profiler
     evaluation   FID and KID of 50,000 × 2,048 features, against torchmetrics on the same GPU
     sharing      trials an hour of 16 of the quickstart's shape with `gpu: auto`, and MPS where that
@@ -180,6 +182,21 @@ def row_graphs(size: Size, folder: Path) -> str:
     return "{:.2f} x our own steps as written, {:.2f} x with gradient_penalty".format(*ratios)
 
 
+def row_compile(size: Size, folder: Path) -> str:
+    mapping = merge(sngan(size, folder), FAST)
+    plays, first = {}, {}
+    for compile in (True, False):
+        plays[compile] = one_round(loop_of({**mapping, "compile": compile}, size.device))
+        began = time.perf_counter()
+        plays[compile]()
+        wait(size.device)
+        first[compile] = time.perf_counter() - began
+    ratio, _ = faster(plays[True], plays[False], size)
+    return (
+        f"{ratio:.2f} x networks as written (first step {first[True]:.0f} and {first[False]:.0f} s)"
+    )
+
+
 def row_busy(size: Size, folder: Path) -> str:
     from torch.profiler import ProfilerActivity, profile
 
@@ -264,6 +281,7 @@ ROWS: dict[str, Callable[[Size, Path], str]] = {
     "sngan": row_sngan,
     "penalty": row_penalty,
     "graphs": row_graphs,
+    "compile": row_compile,
     "busy": row_busy,
     "evaluation": row_evaluation,
     "sharing": row_sharing,

@@ -14,16 +14,14 @@ from typing import Annotated, Any, cast
 from pydantic import ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from trials import catalogue
-from trials.data import AnyData, DataSource, has_test_split
+from trials.data import AnyData, DataSource
 from trials.distributions import canonical
 from trials.engine.hooks import Hooks
 from trials.errors import ConfigError, DataError
 from trials.fields import Role
 from trials.health import HealthConfig
 from trials.latent import LatentConfig
-from trials.metrics.config import EvaluationConfig, advice_on_measures, check_evaluation
-from trials.networks.build import check as check_networks
-from trials.networks.check import needs_company
+from trials.metrics.config import EvaluationConfig, advice_on_measures
 from trials.networks.config import NetworksConfig, settled
 from trials.networks.plan import NetworkPlan
 from trials.optimization import OptimizersConfig
@@ -32,6 +30,7 @@ from trials.precision import PrecisionConfig
 from trials.presets import expand
 from trials.problems import Problem
 from trials.settings import Settings
+from trials.together import problems_together
 from trials.trick import Trick
 from trials.validation import problems_from
 
@@ -82,6 +81,7 @@ class TrialConfig(Settings):
     )
     precision: Annotated[PrecisionConfig, Role.SHAPES_WEIGHTS] = PrecisionConfig()
     graphs: bool = Field(False, description="a GPU repeats steps as CUDA graphs where it can")
+    compile: bool = Field(False, description="networks that train are compiled by torch.compile")
     steps: Annotated[int, Role.SHAPES_WEIGHTS] = Field(
         default=3000, ge=1, le=100_000_000, description="generator steps"
     )
@@ -159,7 +159,7 @@ class TrialConfig(Settings):
         return self.model_dump(mode="json", exclude=None if self.parts else {"parts"})
 
     def fingerprint(self) -> str:
-        """sha256 of everything that decides the result (neither device nor graphs do)."""
+        """sha256 of everything that decides the result (device, graphs and compile do not)."""
         return fingerprint_of(self.as_dict())
 
     def fingerprints(self, record: Mapping[str, Any]) -> frozenset[str]:
@@ -180,9 +180,13 @@ class TrialConfig(Settings):
         return Hooks(self.build_tricks()).plan(self, shape, classes)
 
 
+RUNS_ON = ("device", "graphs", "compile")
+"""What a training runs on, and how: a checkpoint goes on under another of these."""
+
+
 def fingerprint_of(record: Mapping[str, Any]) -> str:
     """sha256 of a configuration as it was written down, but for what it runs on and how."""
-    content = {key: value for key, value in record.items() if key not in ("device", "graphs")}
+    content = {key: value for key, value in record.items() if key not in RUNS_ON}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
@@ -261,7 +265,7 @@ def _read(mapping: Mapping[str, Any]) -> tuple[TrialConfig | None, list[Problem]
         ]
     if problems:
         return None, problems + catalogue.conflicts(_known_names(raw))
-    return config, _deep_problems(config)
+    return config, problems_together(config)
 
 
 def _known_names(raw: Mapping[str, Any]) -> list[str]:
@@ -279,72 +283,3 @@ def _known_names(raw: Mapping[str, Any]) -> list[str]:
     )
     tricks = catalogue.tricks()
     return [name for name in (*chosen, *toggles) if isinstance(name, str) and name in tricks]
-
-
-def _deep_problems(config: TrialConfig) -> list[Problem]:
-    """Problems between parts that are each fine alone."""
-    problems = catalogue.clashes(config.names())
-    for trick, knobs in config.active():
-        problems += trick.check(knobs, config)
-    if config.batch_size % config.accumulate:
-        problems.append(
-            Problem(
-                "accumulate", f"{config.accumulate} does not divide batch_size {config.batch_size}"
-            )
-        )
-    if config.evaluation.lag and config.precision.tf32:
-        message = "tf32 of the steps would reach the measures that are taken beside them"
-        problems.append(Problem("evaluation.lag", message, "0, or precision.tf32: false"))
-    shape = config.shape()
-    if shape is not None:
-        problems += _evaluation_problems(config)
-    if not problems:
-        if shape is None:
-            return []
-        # How many classes there are is known only when the data are open; two stand for some.
-        try:
-            plan = config.plan(shape, 2 if config.source.labelled else 0)
-        except ConfigError as error:
-            return error.problems
-        problems += check_networks(plan) or _lone_sample_problems(config, plan)
-    return problems
-
-
-def _lone_sample_problems(config: TrialConfig, plan: NetworkPlan) -> Iterator[Problem]:
-    """Networks that are given one sample at a time and need others to set it beside."""
-    part = config.batch_size // config.accumulate
-    judged = part // plan.discriminator.pack
-    culprit = "accumulate" if config.accumulate > 1 else "tricks.packing.samples"
-    for player, samples in (("generator", part), ("discriminator", judged)):
-        if samples == 1 and needs_company(getattr(plan, player)):
-            yield Problem(
-                culprit,
-                f"leaves the {player}'s batch norm one sample at a time, which has no deviation",
-                expected=f"parts of two and more, or another networks.{player}.norm",
-            )
-    for trick, _ in config.active():
-        if judged == 1 and trick.compares:
-            message = f"leaves {trick.key} one sample at a time, and none to compare it with"
-            yield Problem(culprit, message, expected="parts of two and more")
-    rules = config.evaluation
-    standing = rules.batch_statistics == "standing"
-    if standing and rules.batch == 1 and needs_company(plan.generator):
-        yield Problem(
-            "evaluation.batch",
-            "standing statistics are of one sample at a time, which has no deviation",
-            expected="2 and more",
-        )
-
-
-def _evaluation_problems(config: TrialConfig) -> list[Problem]:
-    """Metrics and extractors that these data, or this generator, cannot serve."""
-    takes_labels = any(trick.uses_labels for trick, _ in config.active())
-    return check_evaluation(
-        config.evaluation,
-        data=config.data.name,
-        kind=config.source.items,
-        modes=config.source.known_modes,
-        held_out=config.data.holdout > 0,
-        conditional=takes_labels and config.source.labelled,
-        test_split=has_test_split(config.source),
-    )

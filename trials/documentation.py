@@ -62,6 +62,8 @@ def _trick(trick: type[Trick]) -> Iterator[str]:
         yield from (f"- {difference}" for difference in trick.differences)
     if trick.not_capturable:
         yield f"\nNo CUDA graph could repeat a step with it: {trick.not_capturable}."
+    if trick.not_compilable:
+        yield f"\nNetworks with it are not compiled: {trick.not_compilable}."
 
 
 def _range(domain: dict[str, object]) -> str:

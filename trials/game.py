@@ -125,6 +125,10 @@ class Trial(Protocol):
         """Whether a GPU may repeat steps by itself, as CUDA graphs."""
 
     @property
+    def compile(self) -> bool:
+        """Whether the networks are compiled where they train."""
+
+    @property
     def batch_size(self) -> int:
         """Images in one step."""
 
@@ -267,8 +271,8 @@ class Game(Protocol):
         """The discriminator's judgement of images as it sees them."""
 
     def exact(self) -> AbstractContextManager[None]:
-        """Inside, networks compute in float32, whatever the trial's precision: for what is
-        differentiated twice, as the gradient of a score is."""
+        """Inside, networks compute in float32, whatever the trial's precision, and are not
+        compiled: for what is differentiated twice, as the gradient of a score is."""
 
     def border(self, round: Round) -> Tensor | float:
         """The score above which the discriminator takes an image of this round for real."""

@@ -116,6 +116,10 @@ class Trick(Part):
     every one of its knobs. `sweeper.testing.capture` has what a capture forbids, and
     `trials.engine.graphs` what becomes of it."""
 
+    not_compilable: ClassVar[str] = ""
+    """Why networks with it cannot be compiled once and called many times; empty where they can.
+    What it differentiates twice is played as written, inside `game.exact` (`docs/compile.md`)."""
+
     samples_from: ClassVar[str] = ""
     """What the protocol calls the weights of its `sampling_network`: `averaged`."""
 

@@ -14,6 +14,7 @@ from unittest import mock
 
 from sweeper.testing.capture import refusals
 from sweeper.testing.knobs import Knobs, turns
+from sweeper.testing.once import differentiated_once
 from sweeper.testing.promises import Broken, promise, require
 from sweeper.testing.small import (
     comparable,
@@ -28,6 +29,7 @@ from sweeper.testing.tape import on_tape
 from trials import catalogue
 from trials.config import TrialConfig, load_config, problems_of
 from trials.engine.graphs import WARM_UP
+from trials.errors import TrialError
 from trials.game import Game, Trial
 from trials.presets import merge
 from trials.trainer import Training
@@ -160,6 +162,26 @@ def _repeats_to_the_same_bits(mapping: Mapping[str, Any]) -> None:
         not differ(tensors, repeated) and losses == repeated_losses,
         "a step that is repeated as a graph leaves other weights, samples or losses: what changes"
         " from step to step goes through `game.host`, or stays where it is in memory",
+    )
+
+
+@promise("trick")
+def learns_from_compiled_networks(trick: type[Trick], folder: Path) -> None:
+    """What it differentiates twice it computes inside `game.exact`, which a compiled network needs;
+    or `not_compilable` says why there is none beside it."""
+    left = []
+    with differentiated_once():
+        for compiled in (False, True):
+            loop = loop_of(merge(with_trick(trick), {"compile": compiled}))
+            try:
+                loop.run_to(2)
+            except TrialError as error:
+                raise Broken(str(error)) from error
+            left.append((tensors_of(loop), losses_of(loop)))
+    (tensors, losses), (again, losses_again) = left
+    require(
+        not differ(tensors, again) and losses == losses_again,
+        "from compiled networks other weights, samples or losses come",
     )
 
 

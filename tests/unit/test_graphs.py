@@ -279,7 +279,9 @@ def test_what_repeats_the_steps_is_no_part_of_what_a_checkpoint_belongs_to() -> 
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
-@pytest.mark.parametrize("change", [{}, RESUMED, {"preset": "wgan_gp"}, {"optimizer": OTHERS}])
+@pytest.mark.parametrize(
+    "change", [{}, RESUMED, {"preset": "wgan_gp"}, {"optimizer": OTHERS}, {"compile": True}]
+)
 def test_a_gpu_repeats_steps_to_the_numbers_that_are_written(
     change: dict[str, Any], tmp_path: Path
 ) -> None:

@@ -92,7 +92,7 @@ class ComposedGame(Table):
         network = network or self.generator
         given = (z, labels) if condition is None else (z, labels, condition)
         with self.arithmetic.networks():
-            images = network(*given)
+            images = self.calls.of(network)(*given)
         return self.hooks.finish(images, condition)
 
     def show(self, images: Tensor, real: bool) -> Tensor:

@@ -24,6 +24,7 @@ import torch
 from torch import Tensor
 
 from trials.devices import wait_for
+from trials.engine.compiled import calls_of
 from trials.engine.composed_game import ComposedGame
 from trials.engine.graphs import stepper_of
 from trials.engine.probe import Probe
@@ -50,6 +51,7 @@ class Loop:
     ) -> None:
         self.trial = trial
         self.game = game
+        game.calls = calls_of(trial, game, tell)
         self.probe = Probe(game)
         self.stepper = stepper_of(trial, game, tell)
         self.images_per_second = 0.0
@@ -166,7 +168,8 @@ class Loop:
             else next(iter(terms.values()))
         )
         parts = self.trial.accumulate
-        self.game.arithmetic.descend(player, loss / parts if parts > 1 else loss)
+        with self.game.calls.descending():
+            self.game.arithmetic.descend(player, loss / parts if parts > 1 else loss)
         self.probe.terms(player, terms)
 
     def _set_rates(self) -> None:

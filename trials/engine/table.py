@@ -6,7 +6,7 @@ Knows no trick. What tricks make of it is `trials.engine.composed_game`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -21,6 +21,26 @@ from trials.networks.build import build
 from trials.networks.plan import Judgement, NetworkPlan, label_a_pack
 from trials.precision import Arithmetic
 from trials.state.streams import Streams, derive
+
+
+class AsWritten:
+    """Networks compute as they are written."""
+
+    def of(self, network: nn.Module) -> Callable[..., Any]:
+        """What is called for `network`."""
+        return network
+
+    def as_written(self) -> AbstractContextManager[None]:
+        """Inside, networks compute as they are written."""
+        return nullcontext()
+
+    def descending(self) -> AbstractContextManager[None]:
+        """Inside, gradients of what networks gave are computed.
+
+        Raises:
+            TrialError: they cannot be, of networks that do not compute as they are written.
+        """
+        return nullcontext()
 
 
 class Table:
@@ -44,6 +64,8 @@ class Table:
         self.streams = Streams(trial.seed, device)
         generator, discriminator = self._new_networks(derive(trial.seed, "weights"))
         self.arithmetic = Arithmetic(trial.precision, device)
+        self.calls = AsWritten()
+        """How the networks are called; `trials.engine.compiled` knows another way."""
         self.generator = self.arithmetic.placed(generator)
         self.discriminator = self.arithmetic.placed(discriminator)
         self.optimizers = {
@@ -87,13 +109,16 @@ class Table:
     def score(self, seen: Tensor, labels: Tensor | None) -> Judgement:
         """The discriminator's judgement of images, or packs of them, as it sees them."""
         with self.arithmetic.networks():
-            judgement: Judgement = self.discriminator(seen, label_a_pack(labels, len(seen)))
+            judge = self.calls.of(self.discriminator)
+            judgement: Judgement = judge(seen, label_a_pack(labels, len(seen)))
         return judgement
 
-    def exact(self) -> AbstractContextManager[None]:
-        """Inside, networks compute in float32, whatever the trial's precision: for what is
-        differentiated twice, as the gradient of a score is."""
-        return self.arithmetic.exact()
+    @contextmanager
+    def exact(self) -> Iterator[None]:
+        """Inside, networks compute in float32, whatever the trial's precision, and are not
+        compiled: for what is differentiated twice, as the gradient of a score is."""
+        with self.arithmetic.exact(), self.calls.as_written():
+            yield
 
     def judged_with(self, tensors: Mapping[str, Tensor], compute: Callable[[], Made]) -> Made:
         """What `compute` gives while the discriminator has these weights and buffers, by name,

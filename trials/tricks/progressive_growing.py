@@ -92,6 +92,7 @@ class ProgressiveGrowing(Trick):
     not_capturable = (
         "the host grows the networks, and fades by a number that changes from step to step"
     )
+    not_compilable = "while a size fades in, the networks are others at each step"
     differences = (
         "Phases are shares of the training, not counts of images: trainings of any length compare.",
         "Images pass tanh; the paper's are linear in the last layer.",

@@ -89,7 +89,8 @@ class ReferenceBatch(nn.Module):
 
     def inputs(self) -> list[Tensor | None]:
         """What was recorded, in its order; empty where nothing was."""
-        count = 1 + max((int(name.removeprefix("input")) for name in self._buffers), default=-1)
+        given = [int(name.removeprefix("input")) for name in self._buffers]
+        count = 1 + max(given) if given else 0
         return [self._buffers.get(f"input{index}") for index in range(count)]
 
     @contextmanager
