@@ -21,8 +21,8 @@ import numpy.typing as npt
 import optuna
 
 from sweeper.ablation import search_statistics
-from sweeper.search.foreign import UNMARKED
 from sweeper.search.importances import Method, importances_of
+from sweeper.search.study_attributes import UNMARKED
 from sweeper.sweepfile import Parameter, Range, Sweep, Toggle
 
 PER_PARAMETER = (1, 2, 3, 5, 8, 12, 20)

@@ -50,7 +50,8 @@ def value(config: Mapping[str, Any]) -> float:
 def sweeper(trials: int, parallel: int, folder: Path) -> float:
     """This project, from the call to the last fact in MLflow."""
     from sweeper.home import Home
-    from sweeper.scheduling import run as module
+    from sweeper.scheduling import closing
+    from sweeper.scheduling.run import run
     from sweeper.search.samplers.tpe import Tpe
     from sweeper.sweepfile.domains import Parameter, Range
     from sweeper.sweepfile.model import Sweep
@@ -65,9 +66,9 @@ def sweeper(trials: int, parallel: int, folder: Path) -> float:
         limits=Limits(trials=trials, parallel=parallel),
     )
     home = Home.at(folder)
-    module.PATIENCE = 600.0  # the clock runs until MLflow has everything, however long that is
+    closing.PATIENCE = 600.0  # the clock runs until MLflow has everything, however long that is
     began = time.perf_counter()
-    outcome = module.run(
+    outcome = run(
         sweep, home, factory=Nothing, events=lambda event: phase(event, began), report=False
     )
     seconds = time.perf_counter() - began

@@ -12,6 +12,7 @@ was derived from it. With --home the home stays there, and is used again.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import resource
 import statistics
@@ -19,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import defaultdict
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,8 +30,10 @@ import numpy as np
 import optuna
 from optuna.distributions import distribution_to_json
 from optuna.storages import JournalStorage
+from optuna.storages._rdb import models
 from optuna.storages.journal._storage import JournalOperation
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy import insert
 
 from sweeper.home import Home
 from sweeper.scheduling.recording.spec_files import keep_spec
@@ -43,6 +47,7 @@ from sweeper.sweepfile.load import sweep_from_dict
 from sweeper.sweepfile.model import Sweep
 from sweeper.sweepfile.space import apply
 
+TRIALS: Any = models.TrialModel.__table__
 ROOT = Path(__file__).parents[1]
 RUN = "import sys; from sweeper.cli.main import run; sys.exit(run())"
 EVALUATIONS = (200, 400, 600, 800, 1000)
@@ -114,11 +119,56 @@ def _write(journal: Journal, sweep: Sweep, identity: str, trials: int) -> None:
 
 
 def _copy(journal: Journal, database: str, name: str) -> None:
-    """The trials of a journal as others of the study in a database."""
+    """The trials of a journal as those of the study in a database, which has none: as Optuna writes
+    them, but thousands at once."""
     storage = optuna.storages.RDBStorage(database)
     study = storage.get_study_id_from_name(name)
-    for trial in JournalStorage(journal).get_all_trials(0):
-        storage.create_new_trial(study, template_trial=trial)
+    trials = JournalStorage(journal).get_all_trials(0)
+    with storage.engine.begin() as connection:
+        for start in range(0, len(trials), 500):
+            some = trials[start : start + 500]
+            heads = insert(TRIALS).returning(TRIALS.c.trial_id, sort_by_parameter_order=True)
+            ids = connection.execute(heads, [_head(trial, study) for trial in some]).scalars()
+            rows: dict[Any, list[dict[str, Any]]] = defaultdict(list)
+            for id_, trial in zip(ids, some, strict=True):
+                for table, row in _rows(trial):
+                    rows[table].append({"trial_id": id_, **row})
+            for table, told in rows.items():
+                connection.execute(insert(table), told)
+    storage.engine.dispose()
+
+
+def _head(trial: FrozenTrial, study: int) -> dict[str, Any]:
+    return {
+        "number": trial.number,
+        "study_id": study,
+        "state": trial.state,
+        "datetime_start": _in_utc(trial.datetime_start),
+        "datetime_complete": _in_utc(trial.datetime_complete),
+    }
+
+
+def _rows(trial: FrozenTrial) -> Iterator[tuple[Any, dict[str, Any]]]:
+    """What else there is of one trial: rows, each with its table."""
+    finite = models.TrialValueModel.TrialValueType.FINITE
+    for place, value in enumerate(trial.values or ()):
+        row = {"objective": place, "value": value, "value_type": finite}
+        yield models.TrialValueModel.__table__, row
+    for path, drawn in trial.distributions.items():
+        row = {"param_name": path, "param_value": drawn.to_internal_repr(trial.params[path])}
+        row["distribution_json"] = distribution_to_json(drawn)
+        yield models.TrialParamModel.__table__, row
+    for key, value in trial.user_attrs.items():
+        row = {"key": key, "value_json": json.dumps(value)}
+        yield models.TrialUserAttributeModel.__table__, row
+    kind = models.TrialIntermediateValueModel.TrialIntermediateValueType.FINITE
+    for step, value in trial.intermediate_values.items():
+        row = {"step": step, "intermediate_value": value, "intermediate_value_type": kind}
+        yield models.TrialIntermediateValueModel.__table__, row
+
+
+def _in_utc(time: datetime | None) -> datetime | None:
+    return None if time is None else time.astimezone(UTC).replace(tzinfo=None)
 
 
 def _trial(

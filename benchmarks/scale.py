@@ -29,8 +29,9 @@ import psutil
 
 from benchmarks.overhead import Nothing
 from sweeper.home import Home
-from sweeper.scheduling import run as module
+from sweeper.scheduling import closing
 from sweeper.scheduling.recording.events import TrialEnded
+from sweeper.scheduling.run import run
 from sweeper.search.reader import read_study
 from sweeper.search.sampler import Sampler
 from sweeper.sweepfile.domains import Parameter, Range
@@ -69,8 +70,8 @@ def drive(home: Path, sweep: Sweep) -> int:
                 told = [event.number, time.monotonic(), used.user + used.system, memory]
                 print(json.dumps(told), flush=True)
 
-    module.PATIENCE = 600.0  # until MLflow has everything, however long that is
-    outcome = module.run(sweep, Home.at(home), events=hear, factory=Nothing, report=False)
+    closing.PATIENCE = 600.0  # until MLflow has everything, however long that is
+    outcome = run(sweep, Home.at(home), events=hear, factory=Nothing, report=False)
     print(outcome.state, outcome.message, file=sys.stderr)
     return outcome.exit_code
 

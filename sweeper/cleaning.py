@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sweeper.bucket.copies import bring_all, copies_of
+from sweeper.bucket.copies import PUBLISHED, bring_all, copies_of
+from sweeper.bucket.usage import forget
 from sweeper.home import Home, SweepFolder
 from sweeper.letting_go import Going, goes, going, let_go, let_go_afar
 from sweeper.standings import Standings
@@ -76,11 +77,23 @@ def clean(
         keep_to(folder.outbox, address, home.mlartifacts, folder.name + home.flag)
         with Outbox(folder.outbox) as outbox, outbox.batch():
             for one in leaving:
-                names = {*one.copies, *(file.name for file in one.files)}
+                names = {PUBLISHED, *one.copies, *(file.name for file in one.files)}
                 model = any(file.kind == "generators" for file in one.files)
                 outbox.let_go(one.number, names, model=model)
     for one in leaving:
         let_go(folder.trial(one.number), one.files, keep)
     if copies := copies_of(folder):
         let_go_afar(folder, copies)
+        forget(folder)
+        if recorded:
+            _tell_what_is_left(folder, leaving)
     return sync(folder.outbox, address, home.mlartifacts) if recorded else None
+
+
+def _tell_what_is_left(folder: SweepFolder, leaving: Iterable[Leaving]) -> None:
+    """MLflow is to have again where what these trials have published lies."""
+    with Outbox(folder.outbox) as outbox, outbox.batch():
+        for one in leaving:
+            told = folder.trial(one.number) / PUBLISHED
+            if told.is_file():
+                outbox.artifact(one.number, told, PUBLISHED)

@@ -1,4 +1,4 @@
-"""What a sweep takes on disk, and of what."""
+"""What a sweep takes on disk, and of what; `bucket.usage` says it of a bucket."""
 
 from __future__ import annotations
 
@@ -17,27 +17,35 @@ PATIENCE = 0.3
 
 
 @dataclass(frozen=True)
-class Disk:
-    """Bytes of a sweep's files, all of them and those of its trials by what they are. Where they
-    are not the `whole`, there are more: whoever asked would not wait for them."""
+class Sizes:
+    """Bytes of a sweep's files, all of them and those of its trials by what they are."""
 
     total: int
     checkpoints: int
     generators: int
     samples: int
-    whole: bool = True
 
     def in_words(self) -> str:
         """`2.1 GB: checkpoints 1.8 GB, generators 270 MB, samples 31 MB`; the largest first."""
         kinds = {kind: getattr(self, kind) for kind in ("checkpoints", "generators", "samples")}
         told = sorted(kinds.items(), key=lambda item: -item[1])
         parts = ", ".join(f"{kind} {in_bytes(size)}" for kind, size in told if size)
-        total = ("" if self.whole else "more than ") + in_bytes(self.total)
-        return total + (f": {parts}" if parts else "")
+        return in_bytes(self.total) + (f": {parts}" if parts else "")
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for programs."""
         return asdict(self)
+
+
+@dataclass(frozen=True)
+class Disk(Sizes):
+    """What lies in a sweep's folder. Where that is not the `whole`, there is more: whoever asked
+    would not wait for it."""
+
+    whole: bool = True
+
+    def in_words(self) -> str:
+        return ("" if self.whole else "more than ") + super().in_words()
 
 
 def disk_of(folder: SweepFolder, patience: float = PATIENCE) -> Disk:
@@ -59,7 +67,7 @@ def disk_of(folder: SweepFolder, patience: float = PATIENCE) -> Disk:
             if facts.st_ino in seen:
                 continue
             seen.add(facts.st_ino)
-        sizes[_kind(entry)] += facts.st_size
+        sizes[kind_of(entry.path)] += facts.st_size
     total = sum(sizes.values())
     return Disk(total, sizes["checkpoints"], sizes["generators"], sizes["samples"], whole)
 
@@ -76,11 +84,12 @@ def _files(folder: str) -> Iterator[os.DirEntry[str]]:
         return
 
 
-def _kind(entry: os.DirEntry[str]) -> str:
-    name = entry.name.removeprefix("previous_")
+def kind_of(path: str) -> str:
+    """What a file of a trial is, by its path."""
+    folder, name = os.path.split(path)
+    name = name.removeprefix("previous_")
     if name.startswith("checkpoint."):
         return "checkpoints"
     if name.startswith("generator."):
         return "generators"
-    folder = os.path.dirname(entry.path)
     return "samples" if os.path.basename(folder) == "samples" else "others"

@@ -13,7 +13,7 @@ HOME/
     study.count             how many operations of ours the journal has at least
     study.digest            the trials as readers have them, made of the journal
     identity                the folder's own random name, by which its study knows it
-    bucket                  the address that its trials publish at, where they do
+    bucket, bucket.count    where its trials publish, if they do; what lay there when last counted
     outbox.db               events on their way to MLflow
     control                 what an operator asked for: pause, stop or cancel
     driver                  a mark of the last driver, by which machines know the folder

@@ -12,7 +12,7 @@ import uuid
 from sweeper.bucket.place import place_of
 from sweeper.bucket.store import Store
 from sweeper.home import Home, SweepFolder, writing
-from sweeper.search.owner import Identity
+from sweeper.search.identity import Identity
 from sweeper.search.reader import read_study
 from sweeper.search.removal import remove_study
 from sweeper.sweepfile.model import Sweep

@@ -92,6 +92,12 @@ class Trial:
         """The step of its last evaluation; 0 before the first."""
         return self.evaluations[-1].step if self.evaluations else 0
 
+    @cached_property
+    def planned(self) -> int | None:
+        """The steps that its configuration asks for; None where it leaves them open."""
+        steps = self.config.get("steps")
+        return steps if isinstance(steps, int) else None
+
     @property
     def seconds(self) -> float | None:
         """Wall-clock seconds from first start to end; None while it lasts."""

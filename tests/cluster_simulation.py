@@ -2,11 +2,13 @@
 
 What Ray and drivers do is played as simply as it can be: a driver starts a trial wherever one fits,
 stops what its lease no longer covers at the next evaluation of that trial, the latest begun first,
-and goes on with it later; a machine that vanishes takes its trials with it.
+and goes on with it later; a machine that vanishes takes its trials with it. A machine to come comes
+a while after a trial first waits for it, and goes a while after the last one has left it.
 """
 
 from __future__ import annotations
 
+import math
 import random
 from collections import defaultdict
 from collections.abc import Iterable
@@ -22,6 +24,9 @@ from sweeper.service.queue.asking import (
     Priority,
     Totals,
 )
+
+COMES, GOES = 120.0, 300.0
+"""Seconds until a machine has come, and until an idle one goes."""
 
 
 @dataclass
@@ -73,6 +78,7 @@ class Simulation:
         *,
         look: float = 60.0,
         placed: bool = True,
+        comes: bool = True,
         seed: int = 0,
     ) -> None:
         self.machines = {machine.name: machine for machine in machines}
@@ -86,7 +92,10 @@ class Simulation:
         """GPU seconds in which a GPU was free that a sweep with a trial to start would have fitted
         on."""
         self.leases: dict[str, Lease] = {}
-        self._look, self._placed = look, placed
+        self._look, self._placed, self._comes = look, placed, comes
+        self._asked_for: dict[str, float] = {}
+        self._busy: dict[str, float] = {}
+        self.gone.update(name for name, machine in self.machines.items() if machine.to_come)
         self._totals = Totals.of(self.machines.values())
         self._recent: dict[str, float] = defaultdict(float)
         self._random = random.Random(seed)
@@ -106,7 +115,11 @@ class Simulation:
     def step(self) -> None:
         """One look, and what happens until the next."""
         asking = [self._asking(sweep) for sweep in self.sweeps if self._is_waiting(sweep)]
-        there = [machine for name, machine in self.machines.items() if name not in self.gone]
+        there = [
+            replace(machine, to_come=name in self.gone)
+            for name, machine in self.machines.items()
+            if machine.to_come or name not in self.gone
+        ]
         people = [replace(one, recent=self._recent[one.name]) for one in self.people]
         self.leases = arrange(there, people, asking)
         begun = [sweep for sweep in self.sweeps if sweep.name in self.leases]
@@ -115,6 +128,7 @@ class Simulation:
             while len(sweep.running) < self.leases[sweep.name].parallel and self._start(sweep):
                 pass
         self._count_idle(begun)
+        self._grow_and_shrink(begun)
         self.now += self._look
         spent: dict[str, float] = defaultdict(float)
         for sweep in self.sweeps:
@@ -200,6 +214,33 @@ class Simulation:
         self._cpus[trial.machine] += sweep.needs.cpu
         for gpu in trial.gpus:
             self._gpus[trial.machine][gpu] += min(1.0, sweep.needs.gpu)
+
+    def _grow_and_shrink(self, sweeps: Iterable[Sweep]) -> None:
+        """What Ray's autoscaler does: it packs what waits onto as many machines as it takes."""
+        waits = [
+            sweep.needs
+            for sweep in sweeps
+            for _ in range(self.leases[sweep.name].parallel - len(sweep.running))
+        ]
+        used = {trial.machine for sweep in self.sweeps for trial in sweep.running}
+        for name, machine in self.machines.items():
+            if not machine.to_come:
+                continue
+            if name in self.gone and self._comes:
+                cpus, took = machine.cpu, 0
+                while waits[took:] and waits[took].cpu <= cpus:
+                    cpus, took = cpus - waits[took].cpu, took + 1
+                waits = waits[took:]
+                asked_for = self._asked_for.pop(name, self.now) if took else math.inf
+                if self.now - asked_for >= COMES:
+                    self.gone.discard(name)
+                    self._busy[name] = self.now
+                elif took:
+                    self._asked_for[name] = asked_for
+            elif name in used:
+                self._busy[name] = self.now
+            elif name not in self.gone and self.now - self._busy[name] >= GOES:
+                self.gone.add(name)
 
     def _count_idle(self, sweeps: Iterable[Sweep]) -> None:
         if any(

@@ -1,6 +1,7 @@
 """Copies of what trials have published, in their folders of the home, for whoever reads.
 
     trials/00012/.published.json    which commit was looked at last, and what of it is here
+    trials/00012/published.json     where each of its files lies, for whoever has no home
 
 Nothing is fetched twice, and what a commit has no longer goes here as well.
 """
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -25,6 +27,7 @@ from trials.files import atomic_write
 from trials.temporary import temporary_for
 
 STAMP = ".published.json"
+PUBLISHED = "published.json"
 
 _TRIES = 5
 """At files that go while they are fetched, since there is a later commit."""
@@ -109,9 +112,19 @@ def _bring(
     fetch(store, folder, asked)
     here |= {name: entry.sha256 for name, entry in asked.items()}
     stamp = _Stamp(key=standing.key, commit=standing.commit, here=here)
-    if stamp != before:
+    if stamp != before:  # the stamp last: without it all this is done again
+        atomic_write(folder / PUBLISHED, _addresses(store, standing.commit))
         atomic_write(folder / STAMP, stamp.model_dump_json())
     return set(asked)
+
+
+def _addresses(store: Store, commit: Commit) -> str:
+    """Where each file of a commit lies, and what it is to be, as JSON."""
+    files = {
+        name: {"address": f"{store.address}/{one.key}", "size": one.size, "sha256": one.sha256}
+        for name, one in sorted(commit.files.items())
+    }
+    return json.dumps({"address": store.address, "files": files}, indent=2) + "\n"
 
 
 def copies_of(folder: SweepFolder) -> Copies | None:

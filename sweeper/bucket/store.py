@@ -76,16 +76,22 @@ class Store:
 
     def listed(self, folder: str = "") -> list[str]:
         """All objects' keys, or those below a folder: one listing, however many they are."""
+        return sorted(self.sizes(folder))
 
-        def found() -> list[str]:
+    def sizes(self, folder: str = "") -> dict[str, int]:
+        """The same with the bytes of each."""
+
+        def found() -> dict[str, Any]:
             self._storage.invalidate_cache()  # others write here
-            return list(self._storage.find(self._at(folder)))
+            facts: dict[str, Any] = self._storage.find(self._at(folder), detail=True)
+            return facts
 
         beginning = len(self._root) + 1
         try:
-            return sorted(name[beginning:] for name in self._looked(found, "list"))
+            listed = self._looked(found, "list")
         except FileNotFoundError:
-            return []
+            return {}
+        return {name[beginning:]: int(facts["size"]) for name, facts in listed.items()}
 
     def remove(self, keys: Iterable[str]) -> None:
         """Remove these objects; who is gone already is no fault."""

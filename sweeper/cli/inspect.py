@@ -88,13 +88,13 @@ def status(
     from sweeper.standings.verdict import verdict_in_words
 
     with source_of(home, server) as source:
-        sight, disk = source.sight(name, whole=json), source.disk(name)
+        sight, (disk, bucket) = source.sight(name, whole=json), source.taken(name)
     standings, summary = sight.standings, summary_of(sight)
     running = [trial for trial in standings.trials if trial.state == "running"]
     if json:
-        running_trials = [trial.as_dict() for trial in running]
-        taken = {"disk": disk.as_dict(), "running_trials": running_trials}
-        print_json({**summary, **taken, "foreign": sight.foreign})
+        taken = {"disk": disk.as_dict(), "bucket": bucket.as_dict() if bucket else None}
+        at_work = {"running_trials": [trial.as_dict() for trial in running]}
+        print_json({**summary, **taken, **at_work, "foreign": sight.foreign})
         return
     say(f"{name}: {sight.state}" + (f", driven by {sight.by}" if sight.by else ""))
     if sight.waits:
@@ -115,6 +115,8 @@ def status(
     if summary["left"]:
         say(f"  left     {forecast_of(standings).in_words()}")
     say(f"  disk     {disk.in_words()}")
+    if bucket:
+        say(f"  bucket   {bucket.in_words()}")
     for trial, reason in summary["given_up"].items():
         say(f"  given up {trial}: {reason}")
     for stop in standings.stops:

@@ -19,6 +19,7 @@ from sweeper.home import Home, Request, SweepFolder
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from sweeper.bucket.usage import Published
     from sweeper.disk import Disk
     from sweeper.sweepfile.model import Sweep
 
@@ -46,10 +47,12 @@ class HomeSource(Source):
     def sight(self, name: str, trial: int | None = None, *, whole: bool = False) -> Sight:
         return self._sight(self._home.existing(name))
 
-    def disk(self, name: str) -> Disk:
+    def taken(self, name: str) -> tuple[Disk, Published | None]:
+        from sweeper.bucket.usage import published_by
         from sweeper.disk import disk_of
 
-        return disk_of(self._home.existing(name))
+        folder = self._home.existing(name)
+        return disk_of(folder), published_by(folder)
 
     def dataset(self, name: str) -> tuple[Sweep, pa.Table]:
         from sweeper.results import dataset_of

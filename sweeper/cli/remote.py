@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from sweeper.bucket.usage import Published
 from sweeper.cli.source import Listing, Sight, Source, flag_of
 from sweeper.client import Client
 from sweeper.client.trials import Records
@@ -76,8 +77,10 @@ class ServerSource(Source):
             waits=waits_in_words(sweep),
         )
 
-    def disk(self, name: str) -> Disk:
-        return Disk(**self.client.results.disk(name).model_dump())
+    def taken(self, name: str) -> tuple[Disk, Published | None]:
+        told = self.client.results.disk(name)
+        published = None if told.bucket is None else Published(**told.bucket.model_dump())
+        return Disk(**told.model_dump(exclude={"bucket"})), published
 
     def dataset(self, name: str) -> tuple[Sweep, pa.Table]:
         from sweeper.results import table_of

@@ -27,6 +27,7 @@ from sweeper.home import HOME_VARIABLE, Home, Request
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from sweeper.bucket.usage import Published
     from sweeper.disk import Disk
     from sweeper.standings import Standings
     from sweeper.sweepfile.model import Sweep
@@ -107,8 +108,8 @@ class Source(ABC):
         and all of one `trial`."""
 
     @abstractmethod
-    def disk(self, name: str) -> Disk:
-        """What a sweep takes on disk."""
+    def taken(self, name: str) -> tuple[Disk, Published | None]:
+        """What a sweep takes on disk, and in the bucket where its trials publish in one."""
 
     @abstractmethod
     def dataset(self, name: str) -> tuple[Sweep, pa.Table]:

@@ -60,7 +60,7 @@ class Results(Group):
         return self._http.get(f"{sweep_path(name)}/importances", ImportancesShape, method=method)
 
     def disk(self, name: str) -> DiskShape:
-        """What it takes on the server's disk, and for what."""
+        """What it takes on the server's disk and in its bucket, and for what."""
         return self._http.get(f"{sweep_path(name)}/disk", DiskShape)
 
     def report(self, name: str, *, fresh: bool = False) -> bytes:

@@ -23,7 +23,7 @@ from sweeper.scheduling.working.trainable import NEEDS, REPORT
 from sweeper.trial import trial_name
 
 Needs = Callable[[Work], dict[str, Any]]
-"""What Ray is to give a worker for a piece of work (`machines.needs`)."""
+"""What Ray is to give a worker for a piece of work (`machine_checks.needs`)."""
 
 
 class Abort(BaseException):
@@ -138,8 +138,26 @@ class Verdicts(FIFOScheduler):  # type: ignore[misc]
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
         # Tune starts pending trials in order by itself; asking every trial there ever was, at
         # every turn of its loop, only makes long sweeps slow.
+        self._take_back(tune_controller)
         self._let_go(tune_controller)
         return None
+
+    def _take_back(self, controller: Any) -> None:
+        """Ask Ray no more for what the conductor takes back. A Ray without this function has to be
+        waited for."""
+        waiting = {
+            int(trial.trial_id): trial
+            for trial in controller.get_trials()
+            if trial.status == Trial.PENDING and trial not in controller._resetting_trials
+        }
+        if not waiting or not hasattr(controller, "_unstage_trial_with_resources"):
+            return
+        for number in _guarded(lambda: self._conductor.withdrawing.taken_back(tuple(waiting))):
+            trial = waiting[number]
+            if trial in controller._staged_trials:
+                controller._unstage_trial_with_resources(trial)
+            controller.stop_trial(trial)
+            self._controller = controller
 
     def _let_go(self, controller: Any) -> None:
         """Give back what a worker holds that waits for a trial while there will be none, or while

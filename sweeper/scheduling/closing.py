@@ -16,6 +16,17 @@ from trials.origins import raised_by_another
 Ending = tuple[SweepState, str]
 """The word, and the sentence: what there is to know, and how to go on."""
 
+PATIENCE = 60.0
+"""Seconds to wait at the end until MLflow has everything, and everything published is here."""
+
+IMPATIENCE = 2.0
+"""The same where the user asked the sweep to end now; its writer goes on by itself for a while."""
+
+
+def patience(state: SweepState) -> float:
+    """Seconds to wait after such an end for what is still on its way."""
+    return PATIENCE if state in ("finished", "incomplete", "stopped") else IMPATIENCE
+
 
 def closing(
     conductor: Conductor, trials: Sequence[Trial], *, signalled: bool, cancelled: bool

@@ -17,7 +17,7 @@ from dataclasses import replace
 from itertools import count
 from typing import Any
 
-from sweeper.bucket.copies import Copies
+from sweeper.bucket.copies import PUBLISHED, Copies
 from sweeper.bucket.giving_up import given_up
 from sweeper.bucket.place import check_bucket, keep_place
 from sweeper.causes import BUCKET_AWAY, WORKER_DIED
@@ -258,4 +258,5 @@ class PublishingConductor(Conductor):
             for name in sorted(names & told):
                 self._recorder.stays(number, name)
             if trial.over:
+                self._recorder.stays(number, PUBLISHED)
                 self.keeping.came(trial)

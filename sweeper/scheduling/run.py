@@ -13,7 +13,6 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Collection
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,8 +23,9 @@ from sweeper.home import Home, Request, SweepFolder
 from sweeper.privacy import private
 from sweeper.provenance.run_record import Kept, Start, keep_run
 from sweeper.rereading import known, reread
-from sweeper.scheduling.closing import Ending, closing, told_of, unwritten
-from sweeper.scheduling.cluster.connecting import ClusterLost, environment
+from sweeper.scheduling.closing import Ending, closing, patience, told_of, unwritten
+from sweeper.scheduling.cluster.connecting import ClusterLost, environment, growth
+from sweeper.scheduling.cluster.room import Room
 from sweeper.scheduling.conducting.conductor import Conductor
 from sweeper.scheduling.conducting.requests import Requests
 from sweeper.scheduling.conducting.sharing import Sharing
@@ -46,7 +46,7 @@ from sweeper.scheduling.recording.recorder import Recorder, resolved
 from sweeper.scheduling.recording.spec_files import going_on, keep_spec, make_way
 from sweeper.scheduling.recording.wires import Wires, recording
 from sweeper.scheduling.tune_loop import Tuning
-from sweeper.scheduling.working.machine_checks import Mark, able_nodes, machines_for
+from sweeper.scheduling.working.machine_checks import Mark
 from sweeper.scheduling.working.trainable import Factory, build_training
 from sweeper.search.driver_lock import sole_driver
 from sweeper.search.ledger import Ledger
@@ -59,12 +59,6 @@ from trials.temporary import remove_leftovers
 
 if TYPE_CHECKING:
     from sweeper.scheduling.recording.conclusion import Results
-
-PATIENCE = 60.0
-"""Seconds to wait at the end until MLflow has everything, and everything published is here."""
-
-IMPATIENCE = 2.0
-"""The same where the user asked the sweep to end now; its writer goes on by itself for a while."""
 
 BEAT_EVERY = 1.0
 """Seconds between two signs of life."""
@@ -90,16 +84,15 @@ def run(
     """Run `sweep` in `home` until it is done or stopped by the user.
 
     `events` hears what happens. `factory` makes the trainings (real ones by default). `source` is
-    the file that the sweep was read from, kept beside it. `adopt` takes the study over where
-    another home has driven it so far. `record` says whether MLflow is told, `report` whether what
-    has come of it is written (`conclusion`) when no more trials will run. Trials that failed
-    through no fault of their own are tried again, and those that failed by one of the (curable)
-    `sweeper.causes` in `retry_failed`. A sweep that was paused before is told to be, and starts no
-    trials until it is resumed; with `resume` it is now. `accept_protocol` lets the sweep go on
-    where it would be measured by another protocol than so far: what was measured before is compared
-    with nothing that follows. `steering` says what is asked of it while it runs; by default the
-    control file in its folder does. `take_over` ends an earlier driver that has the sweep, frozen
-    or cut off; with `adopt` only its hold of a database. `start` is the command behind it.
+    its file, kept beside it. `adopt` takes the study over where another home has driven it so far.
+    `record` says whether MLflow is told, `report` whether the `conclusion` is written when no more
+    trials will run. Trials that failed through no fault of their own are tried again, and those
+    that failed by a (curable) cause in `retry_failed`. A sweep that was paused before is told to
+    be, and starts no trials until it is resumed: with `resume`, now. `accept_protocol` lets the
+    sweep go on where it would be measured by another protocol than so far: what was measured before
+    is compared with nothing that follows. `steering` says what is asked of it meanwhile, by default
+    the control file in its folder. `take_over` ends an earlier driver of it, frozen or cut off;
+    with `adopt` only its hold of a database. `start` is the command behind it.
 
     What goes wrong once it runs is an Outcome with state `failed`, and can be resumed.
 
@@ -111,6 +104,7 @@ def run(
         TrackingError: its outbox is damaged, or MLflow's address cannot be used.
     """
     notices_asked_for()  # what cannot be understood is refused before anything is begun
+    room = Room(sweep.resources, growth())
     folder = home.sweep(sweep.name)
     usable = check_place(folder)
     uri = tracking_uri(home.path, sweep.tracking.uri) if record else None
@@ -128,7 +122,7 @@ def run(
         ledger.retry(retry_failed)
         asked = steering or by_control_file(folder, resume)
         with recording(uri, home, folder, company) if uri else contextlib.nullcontext() as wires:
-            given = (sweep, home, folder, ledger, company, made_of, wires, usable)
+            given = (sweep, home, folder, ledger, company, made_of, wires, usable, room)
             return _Run(*given, events, report, asked, factory).through()
 
 
@@ -143,6 +137,7 @@ class _Run:
         made_of: Kept,
         wires: Wires | None,
         usable: str,
+        room: Room,
         events: Listener | None,
         report: bool,
         steering: Steering,
@@ -157,6 +152,7 @@ class _Run:
         self._made_of = made_of
         self._wires = wires
         self._usable = usable
+        self._room = room
         self._published: Published | None = None
         self._tell: Listener = events or (lambda event: None)
         self._steering = steering
@@ -172,13 +168,14 @@ class _Run:
         afar = publishing(self._folder, self._ledger, self._usable)
         with self._requests.listening(), afar as self._published:
             self._begin()
-            resources = self._sweep.resources
             conductor = conductor_with(
                 self._published,
                 *(self._sweep, self._folder, self._ledger, self._recorder, self._tell),
-                nodes=partial(able_nodes, resources),
+                nodes=self._room.names_in_time,
                 sharing=Sharing(
-                    self._sweep, self._folder, self._resolve, partial(machines_for, resources)
+                    *(self._sweep, self._folder, self._resolve),
+                    machines=lambda: list(self._room.machines().values()),
+                    to_come=self._room.to_come,
                 ),
             )
             try:
@@ -219,10 +216,12 @@ class _Run:
             scratch=self._folder.path / ".tune",
             cache=cache,
             mark=Mark.leave(self._folder, self._company, bucket),
+            room=self._room,
             parts=self._company.parts,
             run=self._made_of.digest,
             factory=self._factory,
             notices=notices_asked_for(),
+            note=self._note,
             look=lambda: self._look(conductor),
             afterwards=scoring.run,
         )
@@ -263,26 +262,27 @@ class _Run:
                 time=time.time(),
             )
         )
-        if self._wires is not None and self._wires.moved:
-            self._tell(Noted(self._wires.moved, time.time()))
+        self._note(self._wires.moved if self._wires else "")
         if not records and (learned := self._ledger.learned):
-            self._tell(Noted(f"the sampler learns from {learned}", time.time()))
-        if told := began_at_home(self._folder):
-            self._tell(Noted(told, time.time()))
-        other = self._company.changes(self._ledger.company), reread(sweep, self._ledger.readings)
-        for told in filter(None, other if records else ()):
-            self._tell(Noted(told, time.time()))
+            self._note(f"the sampler learns from {learned}")
+        self._note(began_at_home(self._folder))
+        if records:
+            self._note(self._company.changes(self._ledger.company))
+            self._note(reread(sweep, self._ledger.readings))
         self._ledger.accompanied_by(self._company.as_dict(), known(sweep))
+
+    def _note(self, told: str) -> None:
+        if told:
+            self._tell(Noted(told, time.time()))
 
     def _say_if_paused(self, conductor: Conductor) -> None:
         """Tell of a pause that has outlived its driver before anything is waited for."""
         if self._requests.written() is Request.PAUSE and not conductor.finished:
             name = self._sweep.name
-            told = (
+            self._note(
                 f"{name} was paused in an earlier run: no trial starts until `sweeper resume "
                 f"{name}{self._home.flag}`; run it with --resume to do both at once"
             )
-            self._tell(Noted(told, time.time()))
 
     def _look(self, conductor: Conductor) -> None:
         if self._wires is not None:
@@ -295,7 +295,7 @@ class _Run:
         results: Results | None = None
         try:
             conductor.meter.keep()
-            lacking = taken_in(conductor, _patience(state))
+            lacking = taken_in(conductor, patience(state))
             if self._report:
                 # Matplotlib takes a second, for which no trial need wait.
                 from sweeper.scheduling.recording.conclusion import conclude
@@ -306,7 +306,7 @@ class _Run:
                 )
             if conductor.complete:
                 conductor.keeping.settle()
-                lacking = taken_in(conductor, _patience(state))
+                lacking = taken_in(conductor, patience(state))
             verdict = verdict_in_words(results.standings) if results else ""
             self._recorder.sweep_ended(state, "\n\n".join(filter(None, (verdict, message))))
             message = "\n".join(filter(None, (message, lacking, self._drain(state))))
@@ -332,14 +332,10 @@ class _Run:
         self._tell(PhaseChanged("finishing", "sending the last records to MLflow", time.time()))
         asked = self._requests.asked_so_far
         left = self._wires.writer.drain(
-            _patience(state),
+            patience(state),
             enough=lambda: self._requests.asked_so_far != asked,
         )
         return left.advice(self._sweep.name + self._home.flag) if left else ""
-
-
-def _patience(state: SweepState) -> float:
-    return PATIENCE if state in ("finished", "incomplete", "stopped") else IMPATIENCE
 
 
 def _tidy(home: Home, folder: SweepFolder) -> None:

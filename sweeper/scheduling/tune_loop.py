@@ -8,7 +8,6 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +17,15 @@ from sweeper.errors import SweeperError
 from sweeper.home import Request
 from sweeper.scheduling.adapters import Abort, NumberedTrials, StopNow, Trials, Verdicts
 from sweeper.scheduling.cluster.connecting import Cluster
+from sweeper.scheduling.cluster.room import Room
 from sweeper.scheduling.conducting.conductor import Conductor
 from sweeper.scheduling.conducting.requests import Requests
 from sweeper.scheduling.machines.eviction import Notices
 from sweeper.scheduling.machines.guards import Guards
 from sweeper.scheduling.machines.watching import Watching
 from sweeper.scheduling.working.failures import DiskFull, is_disk_full
-from sweeper.scheduling.working.machine_checks import Mark, able_nodes, check_machines, needs
+from sweeper.scheduling.working.machine_checks import Mark, check_machines, needs
+from sweeper.scheduling.working.messages import Work
 from sweeper.scheduling.working.trainable import Factory, Worker
 from sweeper.sharing.gauges import ProcessGauge
 from sweeper.sharing.mps import under_mps
@@ -53,10 +54,12 @@ class Tuning:
         scratch: Path,
         cache: Path | None,
         mark: Mark,
+        room: Room,
         parts: bytes,
         run: str,
         factory: Factory,
         notices: Notices | None,
+        note: Callable[[str], None],
         look: Callable[[], None],
         afterwards: Callable[[Callable[[], bool]], None],
     ) -> None:
@@ -67,18 +70,21 @@ class Tuning:
         self._scratch = scratch
         self._cache = cache
         self._mark = mark
+        self._room = room
         self._parts = parts
         self._run_record = run
         self._factory = factory
+        self._note = note
         self._look = look
         self._afterwards = afterwards
         self._next_tick = 0.0
-        setbacks, nodes = conductor.setbacks, partial(able_nodes, sweep.resources)
-        self._guards = Guards(lambda: setbacks.wrong, nodes)
+        setbacks = conductor.setbacks
+        self._guards = Guards(lambda: setbacks.wrong, room.names)
         self._watching: Watching | None = None
         if notices is not None:
             told = (setbacks.notice, setbacks.deaf)
-            self._watching = Watching(notices, mark.text, nodes, *told)
+            watched = self._names_with_trials if room.grows else room.names
+            self._watching = Watching(notices, mark.text, watched, *told)
         self._cluster = Cluster(
             sweep.resources, sweep.limits.parallel, self._end_start, requests.listen
         )
@@ -98,7 +104,10 @@ class Tuning:
         mps = under_mps() if self._sweep.resources.mps else contextlib.nullcontext()
         with mps, self._cluster, contextlib.closing(self._guards):
             self._requests.listen()
-            check_machines(self._mark, self._sweep.resources)
+            self._room.check()
+            check_machines(self._mark, self._room)
+            if not self._room.nodes():
+                self._note("no machine is there yet for a trial: Ray's autoscaler is to add some")
             crashes = 0
             while not (self._conductor.finished or self.now):
                 if self._conductor.stands_by:
@@ -152,9 +161,7 @@ class Tuning:
                     worker,
                     name="tune",
                     storage_path=str(self._scratch),
-                    search_alg=NumberedTrials(
-                        self._conductor, self._tick, lambda work: needs(work, resources)
-                    ),
+                    search_alg=NumberedTrials(*(self._conductor, self._tick), self._needs),
                     scheduler=verdicts,
                     callbacks=[Trials(self._conductor, verdicts, self._tick)],
                     stop=StopNow(lambda: self.now),
@@ -169,6 +176,15 @@ class Tuning:
             except Abort:
                 verdicts.kill_workers()
                 raise
+
+    def _needs(self, work: Work) -> dict[str, Any]:
+        return needs(work, self._room.machines, self._conductor.alone.machine_for)
+
+    def _names_with_trials(self) -> dict[str, str]:
+        """Ray's id → name of the machines on which something of the sweep is at work: whoever
+        watches one keeps Ray's autoscaler from giving it back."""
+        at_work = self._conductor.setbacks.nodes
+        return {node: name for node, name in self._room.names().items() if node in at_work}
 
     def _tick(self) -> None:
         """Look around: does the cluster live, was anything asked, is a limit reached?"""

@@ -13,12 +13,9 @@ from optuna.study._frozen import FrozenStudy
 from optuna.trial import FrozenTrial, TrialState
 
 from sweeper.search.attributes import number_of, trial_of
-from sweeper.search.digest import Digest
-from sweeper.search.foreign import UNMARKED, foreign_entry, is_ours
-
-
-class Unlike(Exception):  # noqa: N818 - says what it is
-    """The journal holds something that a digest cannot follow: its study is read as a whole."""
+from sweeper.search.digest import Digest, Unlike
+from sweeper.search.foreign import foreign_entry, is_ours
+from sweeper.search.study_attributes import UNMARKED
 
 
 def catch_up(digest: Digest, written: bytes) -> None:

@@ -4,37 +4,32 @@ it was last looked at, is asked for."""
 from __future__ import annotations
 
 import contextlib
-
-import optuna
-from optuna.storages import RDBStorage
+from typing import TYPE_CHECKING
 
 from sweeper.home import SweepFolder
 from sweeper.privacy import private
-from sweeper.search.attributes import translated
-from sweeper.search.catching_up import Unlike, take
-from sweeper.search.digest import Digest, Header
-from sweeper.search.foreign import UNMARKED
-from sweeper.search.owner import refuse_strangers
-from sweeper.search.storage import load_study, open_storage
+from sweeper.search.digest import Digest, Header, Unlike
+from sweeper.search.identity import refuse_strangers
+from sweeper.search.study_attributes import UNMARKED
+from sweeper.search.tables import Row, Tables, Unread, tables_at
 from sweeper.sweepfile.model import Sweep
 
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
 
-def digest_in_database(folder: SweepFolder, sweep: Sweep) -> Digest | None:
+
+def digest_in_database(folder: SweepFolder, sweep: Sweep, address: str) -> Digest | None:
     """What the folder's digest and the database say together; None where the study is to be read.
 
     Raises:
-        LedgerError: the study cannot be read.
         AnotherHome: it is driven from another home.
     """
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    with translated(folder.path):
-        place, _ = open_storage(folder, None)
-        assert isinstance(place, RDBStorage)
-        if sweep.name not in optuna.get_all_study_names(place):
+    with contextlib.suppress(Unread), tables_at(address) as tables:
+        found = tables.study(sweep.name)
+        if found is None:
             return None
-        study = load_study(sweep, place)
-        refuse_strangers(study, folder)
-        attrs = study.user_attrs
+        study, attrs = found
+        refuse_strangers(sweep.name, attrs, folder)
         if UNMARKED not in attrs:  # whose the entries are is not settled yet
             return None
         before = Digest.read(folder.study_digest)
@@ -42,22 +37,28 @@ def digest_in_database(folder: SweepFolder, sweep: Sweep) -> Digest | None:
             if digest is not None and digest.header.tail == attrs["id"]:
                 digest.header.attrs = attrs
                 with contextlib.suppress(Unlike):
-                    _look(digest, place, study._study_id, folder)
+                    _look(digest, tables, study, folder)
                     return digest
     return None
 
 
-def _look(digest: Digest, place: RDBStorage, study: int, folder: SweepFolder) -> None:
+def _look(digest: Digest, tables: Tables, study: int, folder: SweepFolder) -> None:
     """Take in what has changed; `offset` is the last entry's id.
 
     Raises:
         Unlike: the digest is of no use.
+        Unread: the database does not answer.
     """
     header = digest.header
-    unfinished = {told["id"] for told in header.open}
-    entries = place._get_trials(study, None, unfinished, header.offset)
+    unfinished = [told["id"] for told in header.open]
+    rows = tables.entries(study, header.offset, unfinished)
+    if not rows:
+        return
+    from sweeper.search.catching_up import take  # imports Optuna
+
     known, header.open = header.count, []
-    for entry in sorted(entries, key=lambda entry: entry.number):
+    entries = [_entry(row) for row in rows]
+    for entry in entries:
         take(digest, entry.number, entry)
         header.offset = max(header.offset, entry._trial_id)
         header.count = max(header.count, entry.number + 1)
@@ -67,3 +68,23 @@ def _look(digest: Digest, place: RDBStorage, study: int, folder: SweepFolder) ->
     if len(changed) > (max(50, known // 20) if folder.driver() is not None else 0):
         with contextlib.suppress(OSError), private(folder.path.parent):
             digest.write(folder.study_digest)
+
+
+def _entry(row: Row) -> FrozenTrial:
+    """A row as Optuna has it."""
+    from optuna.trial import FrozenTrial, TrialState
+
+    return FrozenTrial(
+        number=row.number,
+        trial_id=row.id,
+        state=TrialState[row.state],
+        value=None,
+        values=row.values or None,
+        datetime_start=row.started,
+        datetime_complete=row.ended,
+        params={},
+        distributions={},
+        user_attrs=row.attrs,
+        system_attrs={},
+        intermediate_values={},
+    )

@@ -22,7 +22,7 @@ from sweeper.search.stored_trial import StoredTrial, stored
 from sweeper.trial import Trial
 from trials.files import atomic_write
 
-FORMAT = 2
+FORMAT = 3
 
 _TAIL = 4096
 """Bytes before the end of what was read by which a journal is known."""
@@ -45,6 +45,10 @@ class Header:
     foreign: dict[str, list[Any]] = field(default_factory=dict)
     entries: list[int] = field(default_factory=list)
     protocols: list[dict[str, str]] = field(default_factory=list)
+
+
+class Unlike(Exception):  # noqa: N818 - says what it is
+    """The study holds something that a digest cannot follow: it is read as a whole."""
 
 
 class Digest:

@@ -19,7 +19,8 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from sweeper.search.attributes import ANEW, BEFORE, FAULTS, MOVED, number_of, translated
-from sweeper.search.foreign import MARK, REFUSED, UNMARKED, is_ours, mark_of
+from sweeper.search.foreign import MARK, REFUSED, is_ours, mark_of
+from sweeper.search.study_attributes import UNMARKED
 
 Kind = Literal["latest", "ever", "foreign"]
 

@@ -17,12 +17,10 @@ from typing import Any
 from optuna.trial import FrozenTrial, TrialState
 
 from sweeper.search.foreign_entry import ForeignEntry
+from sweeper.search.study_attributes import UNMARKED
 
 MARK = "mark"
 """The attribute of an entry by which it is known as the sweep's own."""
-
-UNMARKED = "unmarked"
-"""The attribute of a study with the number of entries that it had before there were marks."""
 
 REFUSED = "refused"
 """The attribute of an enqueued point that says why it is not run."""

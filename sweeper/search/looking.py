@@ -14,7 +14,8 @@ from sweeper.home import SweepFolder
 from sweeper.privacy import private
 from sweeper.protocols import measured_in, present
 from sweeper.search.address import address_of
-from sweeper.search.digest import Digest, Header, tail_of
+from sweeper.search.database_digest import digest_in_database
+from sweeper.search.digest import Digest, Header, Unlike, tail_of
 from sweeper.search.foreign_entry import ForeignEntry
 from sweeper.search.journal_count import OURS, Count
 from sweeper.search.study_attributes import BUDGET, PROTOCOL, with_finals
@@ -49,11 +50,11 @@ def read_all(folder: SweepFolder) -> tuple[Standings, list[ForeignEntry]]:
 
 def look_at(folder: SweepFolder, sweep: Sweep) -> tuple[Standings, list[ForeignEntry]]:
     """The same of a sweep as it is given."""
-    in_folder = not address_of(None)
-    if in_folder and _has_nothing(folder):
+    address = address_of(None)
+    if not address and _has_nothing(folder):
         return standings_of(sweep, ()), []
     with _without_collecting():
-        digest = _digest(folder, sweep) if in_folder else _in_database(folder, sweep)
+        digest = digest_in_database(folder, sweep, address) if address else _digest(folder, sweep)
         if digest is not None:
             return _standings(sweep, digest), digest.foreign
         from sweeper.search.reader import read_study
@@ -81,12 +82,6 @@ def _digest(folder: SweepFolder, sweep: Sweep) -> Digest | None:
     return None
 
 
-def _in_database(folder: SweepFolder, sweep: Sweep) -> Digest | None:
-    from sweeper.search.database_digest import digest_in_database
-
-    return digest_in_database(folder, sweep)
-
-
 def _brought_up_to_date(digest: Digest, folder: SweepFolder) -> bool:
     """Take in what the journal has gained, and keep the digest where that was much."""
     header = digest.header
@@ -101,7 +96,7 @@ def _brought_up_to_date(digest: Digest, folder: SweepFolder) -> bool:
         if header.ours < promised:
             return False  # operations were lost
         if written:
-            from sweeper.search.catching_up import Unlike, catch_up
+            from sweeper.search.catching_up import catch_up  # imports Optuna
 
             try:
                 catch_up(digest, written)

@@ -12,13 +12,14 @@ from optuna.trial import TrialState
 from sweeper.errors import SpecConflict
 from sweeper.home import Home, SweepFolder
 from sweeper.search.attributes import LEARNED
-from sweeper.search.foreign import UNMARKED
+from sweeper.search.identity import refuse_without_study
 from sweeper.search.journal import Journal, mend
 from sweeper.search.learning import gathered
 from sweeper.search.optuna_sampler import OptunaSampler
-from sweeper.search.owner import Owner, refuse_without_study
+from sweeper.search.owner import Owner
 from sweeper.search.sampler import Sampler
 from sweeper.search.storage import load_study, open_storage, storage_exists
+from sweeper.search.study_attributes import UNMARKED
 from sweeper.sweepfile.model import Sweep
 
 

@@ -20,57 +20,21 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from optuna.storages import RDBStorage
 from optuna.study import Study
 
 from sweeper.bucket.place import given_bucket
 from sweeper.errors import AnotherHome, LedgerError, Superseded
-from sweeper.home import SweepFolder, writing
+from sweeper.home import SweepFolder
 from sweeper.search.attributes import translated
-from sweeper.search.foreign import UNMARKED
-from trials.files import atomic_write
+from sweeper.search.identity import Identity, lost, refusal
+from sweeper.search.study_attributes import OWNER, UNMARKED
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
-
-OWNER = "owner"
-
-
-@dataclass(frozen=True)
-class Identity:
-    """What a sweep's folder says of itself: its `home` name, and the id of the `study` that it has
-    begun, None before that."""
-
-    home: str
-    study: str | None = None
-
-    @classmethod
-    def of(cls, folder: SweepFolder) -> Self | None:
-        """That of a folder; None where it has none yet.
-
-        Raises:
-            LedgerError: the file was damaged.
-        """
-        try:
-            said = json.loads(folder.identity.read_bytes())
-            home, study = said["home"], said["study"]
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError, RecursionError, TypeError, LookupError) as error:
-            raise LedgerError(
-                f"{folder.identity} is damaged: bring it back from a copy, or remove it and run "
-                "the sweep with --adopt"
-            ) from error
-        return cls(str(home), None if study is None else str(study))
-
-    def keep(self, folder: SweepFolder) -> None:
-        """Write it down."""
-        with writing(folder.path):
-            atomic_write(folder.identity, json.dumps(asdict(self)) + "\n")
 
 
 class Owner:
@@ -98,12 +62,12 @@ class Owner:
             identity is None or owner["home"] != identity.home or self._is_copy(owner)
         )
         if owner is not None and foreign and not adopt:
-            raise AnotherHome(_refusal(self._study.study_name, owner["path"]))
+            raise AnotherHome(refusal(self._study.study_name, owner["path"]))
         if identity is None or foreign:
             identity = Identity(uuid.uuid4().hex)
             identity.keep(self._folder)
         elif identity.study is not None and identity.study != attrs.get("id") and not adopt:
-            raise LedgerError(_lost(self._folder))
+            raise LedgerError(lost(self._folder))
         name = attrs.get("id") or f"{self._study.study_name}-{uuid.uuid4().hex}"
         if "id" not in attrs:
             self._study.set_user_attr("id", name)
@@ -208,43 +172,3 @@ class Owner:
         except LedgerError:
             return False
         return original is not None and original.home == owner["home"]
-
-
-def refuse_strangers(study: Study, folder: SweepFolder) -> None:
-    """See that a study in a database is this folder's to show.
-
-    Raises:
-        AnotherHome: it is driven from another folder.
-    """
-    identity, owner = Identity.of(folder), study.user_attrs.get(OWNER)
-    if owner is not None and (identity is None or identity.home != owner["home"]):
-        raise AnotherHome(_refusal(study.study_name, owner["path"]))
-
-
-def refuse_without_study(folder: SweepFolder) -> None:
-    """See that a folder whose study is not there has never begun one.
-
-    Raises:
-        LedgerError: it has.
-    """
-    identity = Identity.of(folder)
-    begun = identity is not None and identity.study is not None
-    # Before version 0.2 there was no identity, but a trial's folder came after the study.
-    if begun or (folder.trials.is_dir() and any(folder.trials.iterdir())):
-        raise LedgerError(_lost(folder))
-
-
-def _refusal(name: str, path: str) -> str:
-    return (
-        f"the study {name!r} is driven from {path}, and two homes cannot share one: give this "
-        "sweep another name, or, where that home is given up, make the study this one's by "
-        "`sweeper run FILE --adopt`"
-    )
-
-
-def _lost(folder: SweepFolder) -> str:
-    return (
-        f"the study of {folder.path} is gone: bring {folder.study_journal.name} back from a copy, "
-        "set SWEEPER_STORAGE as it was where the study is in a database, or remove the folder to "
-        "begin from the start"
-    )

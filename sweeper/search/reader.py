@@ -16,9 +16,9 @@ from sweeper.search.each_once import EachOnce
 from sweeper.search.entries import Entries
 from sweeper.search.foreign import foreign_entry
 from sweeper.search.foreign_entry import ForeignEntry
+from sweeper.search.identity import refuse_strangers, refuse_without_study
 from sweeper.search.learned import in_words
 from sweeper.search.lineage import Segment, lineage_of
-from sweeper.search.owner import refuse_strangers, refuse_without_study
 from sweeper.search.storage import load_study, open_storage, storage_exists
 from sweeper.search.study_attributes import BUDGET, with_finals
 from sweeper.standings import Standings, standings_of
@@ -137,7 +137,7 @@ def read_study(sweep: Sweep, folder: SweepFolder, storage: str | None = None) ->
             if sweep.name in optuna.get_all_study_names(place):
                 study = load_study(sweep, place)
                 if journal is None:
-                    refuse_strangers(study, folder)
+                    refuse_strangers(sweep.name, study.user_attrs, folder)
                 return StudyReader(sweep, study, place)
         refuse_without_study(folder)
     return None

@@ -7,7 +7,7 @@ import optuna
 from sweeper.errors import AnotherHome
 from sweeper.home import SweepFolder
 from sweeper.search.attributes import translated
-from sweeper.search.owner import refuse_strangers
+from sweeper.search.identity import refuse_strangers
 from sweeper.search.storage import load_study, open_storage, storage_exists
 from sweeper.sweepfile.model import Sweep
 
@@ -26,7 +26,7 @@ def remove_study(sweep: Sweep, folder: SweepFolder, storage: str | None = None) 
         if journal is not None or sweep.name not in optuna.get_all_study_names(place):
             return
         try:
-            refuse_strangers(load_study(sweep, place), folder)
+            refuse_strangers(sweep.name, load_study(sweep, place).user_attrs, folder)
         except AnotherHome:
             return
         optuna.delete_study(study_name=sweep.name, storage=place)

@@ -99,6 +99,10 @@ class Sampler(Part, ABC):
     ends: ClassVar[bool] = False
     """Whether it comes to an end by itself: any other needs `limits.trials`."""
 
+    needs_rungs: ClassVar[bool] = False
+    """Whether it learns at the rungs of a stopping rule, so that a file must choose one with some.
+    """
+
     def __init__(self, config: Any, sweep: Sweep) -> None:
         self.config = config
         self.sweep = sweep

@@ -45,6 +45,9 @@ class StoppingRule(Part):
     decides: ClassVar[bool] = True
     """Whether it ever stops a trial."""
 
+    has_rungs: ClassVar[bool] = False
+    """Whether it compares trials at `rungs`, so that a sampler may as well."""
+
     def __init__(self, config: Any, sweep: Sweep) -> None:
         self.config = config
         self.sweep = sweep
@@ -68,6 +71,10 @@ class StoppingRule(Part):
         reached: what they did later counts for nothing.
         """
         return None
+
+    def rungs(self, last: int) -> Iterable[int]:
+        """The steps up to `last` at which it compares trials, in order."""
+        return ()
 
     @property
     def milestones(self) -> Milestones | None:

@@ -11,6 +11,10 @@ from sweeper.trial import FinalScore, Trial
 FINAL = "final:"
 PROTOCOL = "protocol"
 BUDGET = "budget"
+OWNER = "owner"
+
+UNMARKED = "unmarked"
+"""With the number of entries that the study had before there were marks."""
 
 
 def finals(study: Mapping[str, Any]) -> dict[int, dict[str, Any]]:

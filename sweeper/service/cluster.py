@@ -11,12 +11,14 @@ import os
 import sys
 import threading
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from sweeper.errors import UserError
 from sweeper.home import HOME_VARIABLE
 from sweeper.scheduling.cluster import head as heads
 from sweeper.scheduling.cluster.connecting import ADDRESS_VARIABLE
+from sweeper.scheduling.cluster.growing import VARIABLE as GROWTH_VARIABLE
+from sweeper.scheduling.cluster.growing import Growth, growth_asked_for
 from sweeper.scheduling.cluster.head import JOBS_VARIABLE
 from sweeper.scheduling.cluster.inventory import ClusterMachines
 from sweeper.scheduling.cluster.inventory import Machine as RayMachine
@@ -24,13 +26,17 @@ from sweeper.scheduling.cluster.jobs import Jobs, JobsUnreachable
 from sweeper.secrets import secrets_in
 from sweeper.service.queue.asking import Machine
 from sweeper.service.settings import DATABASE_VARIABLE, ServiceSettings
+from sweeper.sweepfile.resources import Given
 from sweeper.tracking.address import URI_VARIABLE
 from sweeper.tracking.notes import SERVICE_VARIABLE
 
 USUAL_JOBS_PORT = 8265
 """Where Ray's head takes jobs, if nobody has said otherwise."""
 
-HANDED_ON = ("SWEEPER_STORAGE", "SWEEPER_BUCKET", "SWEEPER_EVICTION", "OMP_NUM_THREADS")
+HANDED_ON = (
+    *("SWEEPER_STORAGE", "SWEEPER_BUCKET", "SWEEPER_EVICTION", GROWTH_VARIABLE),
+    "OMP_NUM_THREADS",
+)
 """What drivers are told as the service was. An address with a secret is not: whoever may use the
 cluster can read a job's environment, so that the head's own must have it."""
 
@@ -45,12 +51,14 @@ class Cluster:
 
     def __init__(self, settings: ServiceSettings, mlflow: str) -> None:
         """Raises:
-        UserError: RAY_ADDRESS is none that can be used.
+        UserError: RAY_ADDRESS is none that can be used, or SWEEPER_MACHINES is not understood.
         """
         self._home = settings.home
         self._owner = str(settings.home.path)
         self._others = Others()
         self._named = named_cluster(os.environ)
+        asked_for = growth_asked_for()
+        self._growth = asked_for if self._named else Growth()
         self._environment = driver_environment(settings, mlflow, os.environ)
         self._lock = threading.RLock()
         self._machines = ClusterMachines("", self._owner)
@@ -103,7 +111,7 @@ class Cluster:
             return self._machines.look(jobs)
 
     def machines(self) -> Sequence[Machine]:
-        """The machines for trials, and what other programs leave of them.
+        """The machines for trials, and what other programs leave of them; those to come too.
 
         Raises:
             SweeperError: Ray does not answer, and cannot be started.
@@ -113,7 +121,7 @@ class Cluster:
             found = [one for one in self._machines.look() if one.alive]
             if not found:
                 raise JobsUnreachable("no machine of the Ray cluster is alive")
-        return self._others.leave(found)
+        return [*self._others.leave(found), *to_come(self._growth, found)]
 
     def start(self, job: str, arguments: Sequence[str]) -> None:
         """Have a driver run under this name, unless that was done before.
@@ -168,6 +176,15 @@ class Others:
         return Machine(one.id, *of_all, *of_free)
 
 
+def to_come(growth: Growth, found: Iterable[RayMachine]) -> list[Machine]:
+    """The machines that may still join where these are there, as the queue is to see them."""
+    there = (Given(one.total.get("CPU", 0.0), one.total.get("GPU", 0.0)) for one in found)
+    return [
+        Machine.all_ours(f"to come {number}", shape.cpu, shape.gpu, to_come=True)
+        for number, shape in enumerate(growth.to_come(there))
+    ]
+
+
 def named_cluster(environment: Mapping[str, str]) -> tuple[str, str] | None:
     """The cluster that $RAY_ADDRESS names, and where it takes jobs; None where it names none.
 
@@ -198,4 +215,6 @@ def driver_environment(
         URI_VARIABLE: mlflow,
         SERVICE_VARIABLE: settings.address,
     }
+    if not environment.get(ADDRESS_VARIABLE) and GROWTH_VARIABLE in told:
+        told[GROWTH_VARIABLE] = ""  # drivers know no Ray of our own from a cluster that grows
     return {name: value for name, value in told.items() if not secrets_in(value)}

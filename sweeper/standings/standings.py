@@ -283,8 +283,7 @@ class Standings:
 
     def steps_of(self, trial: Trial) -> int:
         """Steps the trial was meant to train."""
-        given = trial.config.get("steps")  # asked of every trial, each time one is evaluated
-        given = self.sweep.base.get("steps") if given is None else given
+        given = self.sweep.base.get("steps") if trial.planned is None else trial.planned
         return given if isinstance(given, int) else self._usual_steps
 
     @cached_property

@@ -121,6 +121,14 @@ def check_together(
     if search is not None:
         if limits is not None and limits.trials is None and not search.part.ends:
             document.add(("limits", "trials"), "is missing", "the number of trials to search")
+        if search.part.needs_rungs and scheduler is not None and not scheduler.part.has_rungs:
+            rules = base_of("stopping rule").all().items()
+            document.add(
+                ("search", "sampler"),
+                f"{search.name} learns at the rungs of a stopping rule, and the one of this sweep, "
+                f"{scheduler.name}, has none",
+                f"`scheduler` {one_of(key for key, rule in rules if rule.has_rungs)}",
+            )
         for fault in search.part.check(search, parameters):
             document.add(*fault)
     if scheduler is not None:

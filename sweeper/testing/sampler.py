@@ -8,6 +8,8 @@ from typing import Any
 from sweeper.home import Home
 from sweeper.search.ledger import Ledger
 from sweeper.search.sampler import Sampler
+from sweeper.search.stopping.asha import Asha
+from sweeper.search.stopping.none import NoRule
 from sweeper.sweepfile.domains import Parameter, Range, Values
 from sweeper.sweepfile.model import Sweep
 from sweeper.sweepfile.sections import Limits, Objective
@@ -63,6 +65,7 @@ def _sweep(sampler: type[Sampler]) -> Sweep:
         parameters=PARAMETERS,
         objective=tuple(Objective(metric=metric) for metric in metrics),
         search=sampler.Config.model_validate({"seed": 3, "start_with_base": False}),
+        scheduler=Asha.Config(grace_steps=20) if sampler.needs_rungs else NoRule.Config(),
         limits=Limits(trials=TRIALS),
     )
 

@@ -17,6 +17,7 @@ from sweeper.testing.promises import promise, require
 
 TRIALS = 12
 STEPS = 12
+FAR = 1000
 PARAMETER = Parameter("optimizer.generator.beta1", Range(0.0, 0.9))
 
 Curves = dict[int, Curve]
@@ -60,6 +61,19 @@ def gives_no_verdict_from_the_future(rule: type[StoppingRule], folder: Path) -> 
             told = _answer(rule.of(sweep), number, curves)
             same = _answer(rule.of(sweep), number, known) == told
             require(same, f"judges trial {number} at step {last} by what others did later")
+
+
+@promise("stopping rule")
+def names_its_rungs_in_order(rule: type[StoppingRule], folder: Path) -> None:
+    """Each once, none beyond the step that it is asked for, and none where it says it has none."""
+    for sweep in _sweeps(rule, folder):
+        asked = rule.of(sweep)
+        rungs = [*asked.rungs(FAR)]
+        require(bool(rungs) == rule.has_rungs, f"has_rungs is {rule.has_rungs}: {rungs}")
+        require(rungs == sorted({*rungs}), f"its rungs are in no order: {rungs}")
+        for last in (0, STEPS, FAR):
+            within = [rung for rung in rungs if 0 < rung <= last]
+            require([*asked.rungs(last)] == within, f"has other rungs up to step {last}")
 
 
 @promise("stopping rule")

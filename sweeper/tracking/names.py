@@ -32,6 +32,8 @@ SENT_EXPERIMENT_TAGS = "sent_experiment_tags"
 
 DATA_TAG = "sweeper.data"
 """The path of the data, where they have one."""
+PUBLISHED_TAG = "sweeper.published"
+"""Address of what the trial has in a bucket, where it publishes in one."""
 PAGE_TAG = "sweeper.page"
 """Address of the service's own page on the sweep or trial, where a service runs it."""
 EXPERIMENT_ID = "experiment_id"

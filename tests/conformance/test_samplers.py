@@ -23,6 +23,7 @@ from sweeper.search.ledger import Ledger
 from sweeper.search.optuna_sampler import OptunaSampler
 from sweeper.search.quantiles import at
 from sweeper.search.sampler import Sampler, Turn
+from sweeper.search.stopping.asha import Asha
 from sweeper.sweepfile import parse_sweep, sweep_from_dict
 from sweeper.sweepfile.domains import Parameter, Range, Toggle, Values
 from sweeper.sweepfile.model import Sweep
@@ -48,6 +49,8 @@ def sweep(sampler: str, *parameters: Parameter, seed: int = 3, **fields: object)
             for one in parameters
             if one is not X
         )
+    if Sampler.named(sampler).needs_rungs:
+        fields = {"scheduler": Asha.Config(grace_steps=50, reduction_factor=2), **fields}
     objectives = (Objective(),)
     if sampler == "nsga2":
         objectives = (Objective(metric="fid"), Objective(metric="cost"))
@@ -275,7 +278,7 @@ def test_a_trial_that_an_earlier_version_half_asked_is_finished_under_its_number
         assert optunas_own(folder).trials[done].params == straight[done]
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "gp", "cmaes"])
+@pytest.mark.parametrize("sampler", ["tpe", "bohb", "gp", "cmaes"])
 def test_a_sampler_that_learns_beats_chance(sampler, folders):
     spec = sweep(sampler, X, Y)
     late = [bowl(values) for values in run(spec, folders("learned"), 32)[16:]]

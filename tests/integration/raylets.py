@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -27,15 +28,26 @@ COMMON = (
     # Those of other clusters on this machine may have the usual ones.
     *("--dashboard-agent-listen-port=0", "--min-worker-port=0", "--max-worker-port=0"),
 )
+_NOTHING_TO_DO = (
+    *("initialization_commands", "cluster_synced_files", "rsync_exclude", "rsync_filter"),
+    *("setup_commands", "head_setup_commands", "worker_setup_commands"),
+    *("head_start_ray_commands", "worker_start_ray_commands"),
+)
 Machine = Callable[..., "subprocess.Popen[bytes]"]
 
 
 @contextlib.contextmanager
 def raylets(
-    cores: int = 0, *, jobs: int | None = None, environment: Mapping[str, str] = ENVIRONMENT
+    cores: int = 0,
+    *,
+    jobs: int | None = None,
+    environment: Mapping[str, str] = ENVIRONMENT,
+    grows: int = 0,
 ) -> Iterator[tuple[str, Machine]]:
     """The cluster's address, and what starts another machine, with one core or none; its head has
-    so many `cores`, and takes jobs at the port `jobs`, where that is given."""
+    so many `cores`, and takes jobs at the port `jobs`, where that is given. Ray's autoscaler adds
+    as many machines of one core as it `grows` by, and takes them away six seconds after their
+    use."""
     port = free_port()
     # Not pytest's folder: Ray makes sockets below it, whose paths may have 107 characters.
     scratch = Path(tempfile.mkdtemp(prefix="ray", dir="/tmp"))
@@ -57,6 +69,12 @@ def raylets(
     def join(before: str = "", cores: int = 1) -> subprocess.Popen[bytes]:
         return ray(f"--address=127.0.0.1:{port}", f"--num-cpus={cores}", before=before)
 
+    growing = []
+    if grows:
+        growing.append(f"--autoscaling-config={scratch}/autoscaler.json")
+        config = json.dumps(_autoscaler(f"127.0.0.1:{port}", cores, grows))
+        (scratch / "autoscaler.json").write_text(config)
+        environment = {**environment, "RAY_FAKE_CLUSTER": "1", "AUTOSCALER_UPDATE_INTERVAL_S": "1"}
     dashboard = "--include-dashboard=false" if jobs is None else f"--dashboard-port={jobs}"
     try:
         ray(
@@ -66,12 +84,36 @@ def raylets(
             dashboard,
             f"--ray-client-server-port={free_port()}",
             f"--temp-dir={scratch}",
+            *growing,
         )
         yield f"127.0.0.1:{port}", join
     finally:
         for one in reversed(started):
             end(one)
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _autoscaler(address: str, cores: int, grows: int) -> dict[str, object]:
+    """What Ray's autoscaler is told that plays a cloud on this machine."""
+    worker = {"resources": {"CPU": 1}, "node_config": {}, "min_workers": 0, "max_workers": grows}
+    head = {"resources": {"CPU": cores}, "node_config": {}, "max_workers": 0}
+    return {
+        "cluster_name": "growing",
+        "provider": {
+            "type": "fake_multinode",
+            "gcs_address": address,
+            "use_node_id_as_ip": True,
+            "disable_node_updaters": True,
+            "disable_launch_config_check": True,
+        },
+        "available_node_types": {"ray.head.default": head, "worker": worker},
+        "head_node_type": "ray.head.default",
+        "max_workers": grows,
+        "idle_timeout_minutes": 0.1,
+        "upscaling_speed": 20,
+        **{name: {} for name in ("auth", "docker", "file_mounts")},
+        **{name: [] for name in _NOTHING_TO_DO},
+    }
 
 
 def wait(done: Callable[[], bool], process: subprocess.Popen[bytes], patience: float = 90) -> None:

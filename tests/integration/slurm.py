@@ -25,6 +25,9 @@ from pathlib import Path
 from tests.service.served import free_port
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "scontrol")
+ON_THE_WAY = ("PENDING", "CONFIGURING", "RUNNING", "SIGNALING", "COMPLETING", "REQUEUED")
+"""States of a job that has not ended."""
+
 PATIENCE = 180.0
 """Seconds for a job to come into a state."""
 
@@ -82,7 +85,7 @@ class Slurm:
         """Until the job is in a state."""
         deadline = time.monotonic() + PATIENCE
         while (seen := self.told(job)["JobState"]) != state:
-            assert seen in ("PENDING", "CONFIGURING", "RUNNING", "COMPLETING", "REQUEUED"), seen
+            assert seen in ON_THE_WAY, seen
             assert time.monotonic() < deadline, f"it stays {seen}"
             time.sleep(0.2)
 
@@ -146,8 +149,10 @@ def slurm() -> Iterator[Slurm]:
                 started = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
             daemons.append(started)
         _wait_until_up(cluster, daemons, folder)
-        yield cluster
-        cluster.cancel_all()
+        try:
+            yield cluster
+        finally:
+            cluster.cancel_all()  # else what they have started outlives the daemons
     finally:
         for daemon in reversed(daemons):
             daemon.terminate()

@@ -67,5 +67,6 @@ def test_a_sweep_whose_allocation_ends_twice_in_the_middle_finishes(tmp_path: Pa
     assert (told["Restarts"], told["ExitCode"]) == ("2", "0:0")
     trials = records_of(folder, sweep_of(folder))
     assert [(trial.state, trial.steps) for trial in trials] == [("completed", STEPS)] * 4
-    assert [trial.attempts for trial in trials][:2] == [3, 3]
-    assert not Path(f"/tmp/ray-{job}").exists()
+    # The first notice may have found one on the other node, which had none yet.
+    assert all(trial.attempts in (3, 4) for trial in trials[:2])
+    assert list(Path("/tmp").glob(f"ray-{job}.*")) == []

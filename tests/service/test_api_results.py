@@ -11,6 +11,8 @@ import pytest
 
 from sweeper.ablation.formats.markdown import Markdown
 from sweeper.ablation.table_format import TableFormat
+from sweeper.bucket.place import keep_place
+from sweeper.bucket.store import Store
 from sweeper.cli.main import run as run_cli
 from sweeper.disk import disk_of
 from sweeper.search.ledger import Ledger
@@ -98,17 +100,25 @@ def test_a_sweep_that_waits_has_results_without_any(lab: Lab) -> None:
     assert dee.get(f"{SWEEP}/figures").json() == {"figures": []}
 
 
-def test_what_it_takes_on_disk_is_told_by_api_page_and_client(lab: Lab, ledger: Ledger) -> None:
+def test_what_it_takes_on_disk_and_in_a_bucket_is_told_by_api_and_page(
+    lab: Lab, ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = lab.service.settings.home.sweep("small")
     checkpoint = folder.trial(0) / "checkpoint.pt"
     checkpoint.parent.mkdir(parents=True, exist_ok=True)
     checkpoint.write_bytes(bytes(2_000_000))
     told = lab.client("dee").get(f"{SWEEP}/disk").json()
-    assert told == disk_of(folder, patience=60).as_dict()
+    assert told == {**disk_of(folder, patience=60).as_dict(), "bucket": None}
     assert (told["checkpoints"], told["whole"]) == (2_000_000, True)
     page = lab.client("dee").get("/sweeps/small")
     assert "checkpoints 2 MB" in page.text
     assert lab.client("dee").get(f"{API}/sweeps/nothing/disk").status_code == 404
+    keep_place(folder, f"file://{tmp_path}/bucket")
+    Store(f"file://{tmp_path}/bucket").write("00000/files/1/samples/000300.png", bytes(3_000))
+    monkeypatch.setattr("sweeper.service.actions.results.DISK_HOLDS", 1e-6)
+    told = lab.client("dee").get(f"{SWEEP}/disk").json()["bucket"]
+    assert (told["files"], told["samples"], told["trouble"]) == (1, 3_000, "")
+    assert "samples 3 kB; 1 file at file://" in lab.client("dee").get("/sweeps/small").text
 
 
 def test_the_report_is_written_where_there_is_none(lab: Lab, ledger: Ledger) -> None:

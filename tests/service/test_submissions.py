@@ -14,7 +14,7 @@ from sqlalchemy import event
 
 from sweeper import removal
 from sweeper.home import Home
-from sweeper.search.owner import Identity
+from sweeper.search.identity import Identity
 from sweeper.search.reader import read_study
 from sweeper.service.actions import deleting, submitting
 from sweeper.service.actions.submitting import Submission

@@ -8,6 +8,7 @@ import pytest
 
 from sweeper.scheduling.conducting import alone
 from sweeper.scheduling.machines.places import Place
+from sweeper.sweepfile.resources import Given
 from sweeper.sweepfile.sections import Resources
 from tests.driven import HERE, STEPS, Driven
 
@@ -117,3 +118,20 @@ def test_one_that_has_a_whole_device_anyway_is_in_nobodys_way(tmp_path: Path) ->
     assert sweep.conductor.next_work() is not None
     sweep.report(1)
     assert 1 in sweep.at_work
+
+
+def test_without_a_gpu_room_is_made_on_the_machine_that_it_is_to_have_whole(tmp_path: Path) -> None:
+    sweep = Driven(tmp_path, 3, trials=3, resources=Resources(cpu=1))
+    sweep.places = {0: Place("small", "s"), 1: Place("small", "s"), 2: Place("large", "l")}
+    sweep.begin()
+    sweep.fail(0, "out_of_memory", REASON)
+    assert sweep.conductor.next_work() is not None
+    machines = {"s": Given(2, 0, 1), "l": Given(8, 0, 4)}
+    assert sweep.conductor.alone.machine_for(0, machines) == "s"
+    sweep.report(1)
+    sweep.report(2)
+    assert list(sweep.at_work) == [2]
+    del machines["s"]  # it is gone: the largest is the next best
+    assert sweep.conductor.alone.machine_for(0, machines) == "l"
+    sweep.report(2)
+    assert not sweep.at_work

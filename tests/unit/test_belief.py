@@ -144,5 +144,5 @@ def test_a_file_says_what_is_believed_and_every_mistake_is_told_at_once() -> Non
     assert "batch_size" in told["search.prior.batch_sise"][1]
     with pytest.raises(SpecError, match="spread"):
         parse_sweep(text(LR="{center: 1.0e-3, spread: 2}"))
-    with pytest.raises(SpecError, match="is an option of tpe, not of random"):
+    with pytest.raises(SpecError, match="is an option of bohb, tpe, not of random"):
         parse_sweep(text(SAMPLER="random"))

@@ -189,6 +189,8 @@ def test_a_kill_at_any_write_to_s3_does_too(
     assert writes >= 12
     check_bucket(s3)
     assert Store(s3, patience=0.0).listed(".check") == []
+    (key, size), *_ = Store(s3, patience=0.0).sizes().items()
+    assert size == len(Store(s3, patience=0.0).read(key)) > 0
 
 
 def test_an_attempt_that_wakes_up_changes_nothing(memory: str, tmp_path: Path) -> None:

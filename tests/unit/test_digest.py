@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +22,7 @@ from sweeper.search.looking import read_all
 from sweeper.search.reader import read_study
 from sweeper.search.samplers.random import Random
 from sweeper.search.stored_trial import StoredTrial
+from sweeper.standings.forecast import forecast_of
 from sweeper.sweepfile.domains import Parameter, Range
 from sweeper.sweepfile.model import Sweep
 from sweeper.sweepfile.sections import Limits
@@ -67,6 +70,7 @@ def same(folder: SweepFolder) -> None:
     standings = study.standings()
     assert looked.trials == standings.trials
     assert [one.as_dict() for one in looked.trials] == [one.as_dict() for one in standings.trials]
+    assert [one.pace for one in looked.trials] == [one.pace for one in standings.trials]
     assert (looked.protocol, looked.planned) == (standings.protocol, standings.planned)
     assert foreign == study.foreign()
 
@@ -121,6 +125,64 @@ def test_where_it_is_damaged_or_missing_the_journal_is_read(
     assert Digest.read(folder.study_digest) is None
     same(folder)
     assert Digest.read(folder.study_digest) is not None
+
+
+def test_how_far_a_sweep_is_is_told_by_the_heads_of_its_trials_alone(folder: SweepFolder) -> None:
+    ledger = Ledger.open(SWEEP, folder)
+    ledger.measuring.admit(0, PROTOCOL)
+    for end in ("completed", "failed", "running"):
+        train(ledger, end)
+    read_all(folder)
+    standings, _ = read_all(folder)
+    assert standings.stops[0].steps == 10
+    assert forecast_of(standings).seconds is not None
+    decoded = [trial.number for trial in standings.trials if "_body" in vars(trial)]
+    assert decoded == [0], "of one evaluation it is seen that the study's protocol holds"
+
+
+@pytest.fixture
+def database(folder: SweepFolder, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The address of one that holds the study of the folder."""
+    address = f"sqlite:///{folder.path.parent}/studies.db"
+    monkeypatch.setenv("SWEEPER_STORAGE", address)
+    train(Ledger.open(SWEEP, folder))
+    return address
+
+
+def test_of_a_database_that_has_nothing_new_it_is_read_without_optuna(
+    database: str, folder: SweepFolder
+) -> None:
+    same(folder)
+    code = (
+        "import sys; from sweeper.cli.main import run; run(['status', 'read']); "
+        "print([m for m in ('optuna', 'sqlalchemy', 'alembic', 'numpy') if m in sys.modules])"
+    )
+    given = {**os.environ, "SWEEPER_HOME": str(folder.path.parent)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=given, capture_output=True, text=True, check=True
+    )
+    assert "1 completed; 1 of 100 over" in done.stdout
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def by_an_address_of_another_kind(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SWEEPER_STORAGE", address.replace("sqlite:", "sqlite+pysqlite:"))
+
+
+def by_tables_of_another_version(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sweeper.search.tables.KNOWN", "v9.0.0.a")
+
+
+@pytest.mark.parametrize("change", [by_an_address_of_another_kind, by_tables_of_another_version])
+def test_of_a_database_that_is_not_known_optuna_reads_the_study(
+    change: Callable[[str, pytest.MonkeyPatch], None],
+    database: str,
+    folder: SweepFolder,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    change(database, monkeypatch)
+    same(folder)
+    assert not folder.study_digest.exists()
 
 
 def test_a_copy_of_its_trials_with_other_values_is_whole(folder: SweepFolder) -> None:

@@ -14,6 +14,9 @@ from typing import Any
 import pytest
 import yaml
 
+from sweeper.scheduling.cluster.growing import growth_asked_for
+from sweeper.sweepfile.resources import Given
+
 DOCKER = Path(__file__).parents[2] / "docker"
 FOLDER = DOCKER / "kubernetes"
 SECRETS = {("database", "password"), ("ray", "auth_token")}
@@ -22,6 +25,15 @@ OBJECTS = [
     for file in sorted(FOLDER.glob("*.yaml"))
     for found in yaml.safe_load_all(file.read_text(encoding="utf-8"))
 ]
+
+
+(KUSTOMIZATION,) = (one for one in OBJECTS if one["kind"] == "Kustomization")
+
+
+def _literals(name: str) -> dict[str, str]:
+    """What a generated ConfigMap of this name holds."""
+    made = {one["name"]: one["literals"] for one in KUSTOMIZATION["configMapGenerator"]}
+    return dict(literal.split("=", 1) for literal in made[name])
 
 
 def _named(kind: str, name: str) -> dict[str, Any]:
@@ -60,9 +72,8 @@ def _within(value: Any, key: str) -> Iterator[Any]:
 
 
 def test_the_kustomization_has_every_file() -> None:
-    (kustomization,) = (one for one in OBJECTS if one["kind"] == "Kustomization")
     files = {file.name for file in FOLDER.glob("*.yaml")} - {"kustomization.yaml"}
-    assert set(kustomization["resources"]) == files
+    assert set(KUSTOMIZATION["resources"]) == files
 
 
 def test_secrets_are_named_and_in_no_file() -> None:
@@ -81,13 +92,26 @@ def test_the_cluster_says_the_version_of_ray_that_the_image_has() -> None:
     assert _named("RayCluster", "sweeps")["spec"]["rayVersion"] == pinned
 
 
+def test_the_workers_that_may_come_are_those_that_a_sweep_is_told_of() -> None:
+    may_come = growth_asked_for(_literals("growth")).to_come([])
+    for group in _named("RayCluster", "sweeps")["spec"]["workerGroupSpecs"]:
+        limits = group["template"]["spec"]["containers"][0]["resources"]["limits"]
+        each = Given(float(limits["cpu"]), float(limits.get("nvidia.com/gpu", 0)))
+        assert may_come == [each] * group["maxReplicas"]
+        assert group["minReplicas"] == 0
+    told = [*_within(OBJECTS, "configMapRef")]
+    assert sorted(one["name"] for one in told) == [
+        "driver",
+        "driver",
+        "growth",
+        "growth",
+        "service",
+    ]
+
+
 def test_all_is_told_what_compose_tells_it() -> None:
     compose = yaml.safe_load((DOCKER / "compose.yaml").read_text(encoding="utf-8"))["services"]
-    (kustomization,) = (one for one in OBJECTS if one["kind"] == "Kustomization")
-    (literals,) = (
-        made["literals"] for made in kustomization["configMapGenerator"] if made["name"] == "driver"
-    )
-    for name, value in (literal.split("=", 1) for literal in literals):
+    for name, value in _literals("driver").items():
         assert compose["head"]["environment"][name] == value
     sql = (DOCKER / "databases.sql").read_text(encoding="utf-8")
     assert _named("ConfigMap", "databases")["data"]["databases.sql"] == sql

@@ -162,5 +162,5 @@ def test_gp_learns_too_and_a_sampler_that_does_not_says_so(home: Home) -> None:
     ledger = opened(home, sweep("second", search))
     best = asked(ledger, 2)[1]["optimizer.generator.lr"]
     assert best == pytest.approx(3e-3, rel=2)
-    with pytest.raises(SpecError, match="is an option of gp, tpe, not of random"):
+    with pytest.raises(SpecError, match="is an option of bohb, gp, tpe, not of random"):
         sweep("third", "{sampler: random, learn_from: [first]}")

@@ -14,8 +14,8 @@ from sweeper.errors import SpecConflict, SweepBusy
 from sweeper.home import Home
 from sweeper.scheduling import run as run_module
 from sweeper.scheduling.recording.events import Event, Noted
+from sweeper.search.identity import Identity
 from sweeper.search.ledger import Ledger
-from sweeper.search.owner import Identity
 from sweeper.sweepfile.load import read_stored
 from sweeper.sweepfile.model import Sweep
 from tests.unit.test_run_files import SWEEP, Killed

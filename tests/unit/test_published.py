@@ -3,6 +3,8 @@ nothing but the bucket."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import platform
 import shutil
 from collections.abc import Iterator
@@ -16,13 +18,15 @@ import pytest
 
 from sweeper.bucket import place as setting
 from sweeper.bucket.commits import Commits
-from sweeper.bucket.copies import published_in
+from sweeper.bucket.copies import PUBLISHED, published_in
 from sweeper.bucket.place import check_place
 from sweeper.bucket.store import Store
+from sweeper.bucket.usage import published_by
 from sweeper.causes import BUCKET_AWAY
 from sweeper.cleaning import clean, leavings
 from sweeper.errors import BucketAway
-from sweeper.home import Home
+from sweeper.home import Home, SweepFolder
+from sweeper.letting_go import let_go_afar
 from sweeper.scheduling import published as driver_side
 from sweeper.scheduling.conducting.failure_counts import FailureCounts
 from sweeper.scheduling.machines.places import Place
@@ -95,6 +99,17 @@ class PlayedWorker:
         keep(self.training, self.place.folder, self.work)
         self.place.publish()
         return Report((evaluation,), self.training.finished)
+
+
+def told_where(folder: SweepFolder, number: int) -> set[str]:
+    """The names of a trial's files that it is told of where they lie; they do."""
+    told = json.loads((folder.trial(number) / PUBLISHED).read_bytes())
+    bucket = fsspec.filesystem("memory")
+    for file in told["files"].values():
+        assert file["address"].startswith(f"{told['address']}/files/")
+        content = bucket.cat_file(file["address"].removeprefix("memory:/"))
+        assert hashlib.sha256(content).hexdigest() == file["sha256"]
+    return set(told["files"])
 
 
 class Stage:
@@ -190,7 +205,13 @@ def test_the_driver_has_what_is_read_and_lets_go_in_the_bucket(bucket: str, tmp_
         assert "checkpoint.pt" not in published_in(folder)
         assert (folder / "let_go.json").is_file()
         told = set(copies_in(tmp_path / "outbox.db")[work.number])
-        assert {"config.json", "samples/000001.png", "samples/000003.png"} <= told
+        assert {"config.json", "samples/000001.png", "samples/000003.png", PUBLISHED} <= told
+        assert "let_go.json" in told_where(stage.folder, work.number)
+        assert "checkpoint.pt" not in told_where(stage.folder, work.number)
+        stage.recorder.reopened(work.number)
+        assert PUBLISHED not in copies_in(tmp_path / "outbox.db")[work.number]
+        stage.recorder.replay(stage.ledger)
+        assert PUBLISHED in copies_in(tmp_path / "outbox.db")[work.number]
 
 
 def test_another_home_that_adopts_the_study_has_everything_from_the_bucket(
@@ -224,21 +245,38 @@ def test_another_home_that_adopts_the_study_has_everything_from_the_bucket(
             assert {"config.json", "log.txt", "samples/000001.png", "samples/000003.png"} <= told
 
 
-def test_cleaning_goes_as_far_as_the_bucket(tmp_path: Path) -> None:
+def test_cleaning_goes_as_far_as_the_bucket_and_mlflow_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     home = Home.at(tmp_path / "home")
-    everything = Keep(checkpoints="all", generators="all", samples="every")
-    with staged(home.path, replace(SWEEP, keep=everything)) as stage:
+    outbox = home.sweep("probe").outbox
+    everything = replace(SWEEP, keep=Keep(checkpoints="all", generators="all", samples="every"))
+    home.sweep("probe").create()
+    with Outbox(outbox) as box, staged(home.path, everything, box) as stage:
+        stage.recorder.sweep_started("study")
         for _ in range(2):
             stage.train(PlayedWorker(stage.work()))
         stage.conductor.keeping.settle()
         assert taken_in(stage.conductor, PATIENCE) == ""
         address, standings = stage.published.address, stage.ledger.standings()
+    assert {"checkpoint.pt", "log.txt"} <= told_where(stage.folder, 0)
+    assert published_by(stage.folder).checkpoints > 0
     less = Keep(checkpoints="unfinished", generators="all", samples="last")
     leaving = leavings(stage.folder, standings, less)
     assert {file.name for one in leaving for file in one.files} == {
         "checkpoint.pt", "checkpoint.json", "samples/000001.png", "samples/000002.png",
     }  # fmt: skip
+    seen: list[bool] = []
+    monkeypatch.setattr(
+        "sweeper.cleaning.let_go_afar",
+        lambda *given: (seen.append(PUBLISHED in copies_in(outbox)[0]), let_go_afar(*given)),
+    )
+    monkeypatch.setattr("sweeper.cleaning.sync", lambda *given: None)
     clean(home, stage.folder, None, leaving, less)
+    assert seen == [False], "a kill in between leaves nothing that is not so"
+    assert PUBLISHED in copies_in(outbox)[0]
+    assert not told_where(stage.folder, 0) & {"checkpoint.pt", "samples/000001.png"}
+    assert published_by(stage.folder).checkpoints == 0
     left = {Path(key).name for key in Store(address).listed() if "/files/" in key}
     assert not left & {"checkpoint.pt", "checkpoint.json", "000001.png", "000002.png"}
     assert {"000003.png", "let_go.json"} <= left

@@ -20,7 +20,16 @@ from sweeper.service.queue.asking import (
     Totals,
     recent_use,
 )
-from sweeper.service.queue.reasons import Impossible, NoMachines, Own, Quota, Taken, Turn
+from sweeper.service.queue.reasons import (
+    Impossible,
+    Moving,
+    NoMachines,
+    Own,
+    Quota,
+    Taken,
+    ToCome,
+    Turn,
+)
 
 NEEDS = [Needs(*pair) for pair in [(1, 0), (3, 0), (1, 0.5), (1, 0.25), (2, 1), (0, 1), (4, 2)]]
 NAMES = ("ada", "ben", "cleo")
@@ -33,6 +42,9 @@ machines = st.lists(
         Machine(f"m{i}", cpu, gpu, max(0, cpu - others), max(0, gpu - part))
         for i, (cpu, gpu, others, part) in enumerate(sizes)
     ]
+)
+to_come = st.lists(st.sampled_from([(1, 0), (4, 1), (8, 4)]), max_size=3).map(
+    lambda sizes: [Machine.all_ours(f"c{i}", *size, to_come=True) for i, size in enumerate(sizes)]
 )
 quotas = st.builds(
     Quotas,
@@ -125,8 +137,9 @@ def _trials(leases: dict[str, Lease], sweeps: list[Asking]) -> list[Needs]:
     return [sweep.needs for sweep in sweeps for _ in range(leases[sweep.sweep].parallel)]
 
 
-@given(machines, people, asked())
-def test_what_is_granted_fits_is_wanted_and_allowed(there, people, sweeps) -> None:
+@given(machines, to_come, people, asked())
+def test_what_is_granted_fits_is_wanted_and_allowed(there, coming, people, sweeps) -> None:
+    there = [*there, *coming]
     leases = arrange(there, people, sweeps)
     assert leases.keys() == {sweep.sweep for sweep in sweeps}
     for sweep in sweeps:
@@ -165,15 +178,32 @@ def test_no_room_is_left_to_whom_may_have_it_and_whoever_has_less_is_told_why(
         assert not _can_run(there, [*granted, lonely[0].needs])
 
 
-@given(machines, people, asked(), st.randoms(use_true_random=False))
+@given(machines, to_come, people, asked(), st.randoms(use_true_random=False))
 def test_the_same_question_in_another_order_has_the_same_answer(
-    there, people, sweeps, random
+    there, coming, people, sweeps, random
 ) -> None:
+    there = [*there, *coming]
     first = arrange(there, people, sweeps)
     mixed = [list(there), list(people), list(sweeps)]
     for part in mixed:
         random.shuffle(part)
     assert arrange(*mixed) == first
+
+
+@given(machines, to_come, asked())
+def test_nobody_waits_for_a_machine_who_finds_room_on_one_that_is_there(
+    there, coming, sweeps
+) -> None:
+    begin = [replace(sweep, where={}, holds=0) for sweep in sweeps]
+    leases = arrange([*there, *coming], map(Person, NAMES), begin)
+    reasons = {sweep: lease.reason for sweep, lease in leases.items()}
+    waits = {sweep: r.trials if isinstance(r, ToCome) else 0 for sweep, r in reasons.items()}
+    here = [
+        one.needs for one in begin for _ in range(leases[one.sweep].parallel - waits[one.sweep])
+    ]
+    assert _can_run(there, here)
+    if len({one.needs for one in begin}) == 1 and any(waits.values()):
+        assert not _can_run(there, [*here, begin[0].needs])
 
 
 @given(
@@ -345,6 +375,23 @@ def test_what_can_never_run_says_what_is_missing() -> None:
     assert "no machine of the cluster has any" in reason(LAPTOP, Needs(1, 0.5)).words()
     busy = [replace(BOX[0], free_gpu=0.0)]
     assert reason(busy, Needs(1, 1)) == Taken()
+
+
+def test_a_machine_comes_for_a_lease_and_where_none_comes_those_there_are_shared() -> None:
+    coming = Machine.all_ours("c", 2, to_come=True)
+    leases = arrange([Machine.all_ours("head", 0), coming], [ADA], [_ask("a", gpu=0, wants=3)])
+    assert (leases["a"].parallel, leases["a"].reason) == (2, ToCome(2))
+    told = "2 trials wait for machines to come, which Ray's autoscaler adds."
+    assert leases["a"].reason.words() == told
+    a = _ask("a", gpu=0, wants=2, holds=2, where={"laptop": 2})
+    b = _ask("b", "ben", gpu=0, wants=2)
+    people = [replace(ADA, recent=900.0), BEN]
+    makes_room = arrange([*LAPTOP, coming], people, [a, b])
+    assert makes_room == {"a": Lease(0, Moving(2)), "b": Lease(2)}
+    made = arrange([*LAPTOP, coming], people, [replace(a, holds=0, where={}), b])
+    assert made == {"a": Lease(2, ToCome(2)), "b": Lease(2)}
+    wide = arrange([*LAPTOP, coming], [ADA], [_ask("wide", needs=Needs(4, 0))])["wide"]
+    assert wide.reason == Impossible(Needs(4, 0), "CPU", 2)
 
 
 def test_the_line_says_whose_turn_it_is_and_how_many_are_before() -> None:

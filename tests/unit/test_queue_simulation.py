@@ -117,3 +117,29 @@ def test_a_laptop_is_shared_by_three_people_in_turns() -> None:
     while not simulation.over():
         assert simulation.now < 6500
         simulation.step()
+
+
+@pytest.mark.parametrize("comes", [True, False])
+def test_a_cluster_that_grows_is_shared_whether_or_not_machines_come(comes: bool) -> None:
+    """One machine of two CPUs, and four more that may come. Where they come, they go again; where
+    the cloud has none, the one that there is has the same shares."""
+    coming = [Machine.all_ours(f"c{i}", 2, to_come=True) for i in range(4)]
+    sweeps = [
+        Sweep("one", "ada", Needs(1, 0), 60, 6, interval=30.0),
+        Sweep("other", "ben", Needs(1, 0), 60, 6, interval=30.0, arrives=60.0),
+    ]
+    people = [Person("ada"), Person("ben", weight=3.0)]
+    machines = [Machine.all_ours("there", 2), *coming]
+    simulation = Simulation(machines, people, sweeps, look=10.0, comes=comes)
+    while simulation.now < 1000:
+        simulation.step()
+    both = sum(simulation.used.values())
+    assert simulation.used["ben"] / both == pytest.approx(0.6 if comes else 0.75, abs=0.07)
+    there = set(simulation.machines) - simulation.gone
+    assert there == (set(simulation.machines) if comes else {"there"})
+    while not simulation.over():
+        assert simulation.now < 7000
+        simulation.step()
+    while simulation.now < 8000 and comes:
+        simulation.step()
+    assert set(simulation.machines) - simulation.gone == {"there"}

@@ -14,9 +14,10 @@ from sweeper.errors import UserError
 from sweeper.home import Home
 from sweeper.scheduling.cluster import inventory
 from sweeper.scheduling.cluster.gpus import Gpu, gpus_of_machines
+from sweeper.scheduling.cluster.growing import growth_asked_for
 from sweeper.scheduling.cluster.inventory import ClusterMachines, Machine
 from sweeper.scheduling.cluster.jobs import Jobs, JobsUnreachable
-from sweeper.service.cluster import LOOKS, Others, driver_environment, named_cluster
+from sweeper.service.cluster import LOOKS, Others, driver_environment, named_cluster, to_come
 from sweeper.service.settings import ServiceSettings
 
 
@@ -50,6 +51,8 @@ def test_drivers_are_told_where_everything_is_and_no_secret(tmp_path: Path) -> N
         "SWEEPER_STORAGE": "postgresql+psycopg://sweeper:hidden@db/studies",
         "PGPASSWORD": "hidden",
         "OMP_NUM_THREADS": "1",
+        "SWEEPER_MACHINES": "2 x cpu=4",
+        "RAY_ADDRESS": "head:6379",
     }
     told = driver_environment(settings, "http://127.0.0.1:82", environment)
     assert told == {
@@ -58,7 +61,24 @@ def test_drivers_are_told_where_everything_is_and_no_secret(tmp_path: Path) -> N
         "MLFLOW_TRACKING_URI": "http://127.0.0.1:82",
         "SWEEPER_SERVICE": "http://127.0.0.1:81",
         "OMP_NUM_THREADS": "1",
+        "SWEEPER_MACHINES": "2 x cpu=4",
     }
+    del environment["RAY_ADDRESS"]  # a Ray of the service's own, which does not grow
+    assert driver_environment(settings, "", environment)["SWEEPER_MACHINES"] == ""
+
+
+def test_the_queue_sees_the_machines_that_may_still_come() -> None:
+    growth = growth_asked_for({"SWEEPER_MACHINES": "2 x cpu=4; 1 x cpu=8 gpu=1"})
+    there = [
+        Machine("a", "a", "10.0.0.1", True, {"CPU": 4.0, "memory": 1e9}),
+        Machine("head", "head", "10.0.0.2", True),
+    ]
+    found = to_come(growth, there)
+    assert [(one.cpu, one.gpu, one.free_cpu, one.to_come) for one in found] == [
+        (4, 0, 4, True),
+        (8, 1, 8, True),
+    ]
+    assert len({one.name for one in found}) == 2
 
 
 class _Silent(grpc.RpcError):  # type: ignore[misc]

@@ -20,7 +20,8 @@ from typing import Any, NoReturn, Self
 import psutil
 import ray
 
-from sweeper.errors import SweeperError, UserError
+from sweeper.errors import SweeperError
+from sweeper.scheduling.cluster.growing import Growth, growth_asked_for
 from sweeper.scheduling.cluster.servers import children, is_dead, server_name, servers
 from sweeper.sweepfile.resources import AUTO, Resources
 
@@ -104,7 +105,6 @@ class Cluster:
         if not ray.is_initialized():
             self.own = True
             self._start()
-        self._check_room()
         return self
 
     def __exit__(
@@ -225,18 +225,15 @@ class Cluster:
                 f"cannot join the Ray cluster at {address}: {error}{_hint()}"
             ) from error
 
-    def _check_room(self) -> None:
-        """Refuse what this cluster can never give; it would be waited for in silence."""
-        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-        asked, whole = self._resources, self._resources.whole
-        for name, told, wanted in (("CPU", asked.cpu, whole.cpu), ("GPU", asked.gpu, whole.gpu)):
-            most = max((node.get(name, 0.0) for node in nodes), default=0.0)
-            if wanted > most:
-                amount = told if told == AUTO else f"{told:g}"
-                raise UserError(
-                    f"resources.{name.lower()} is {amount}, but no machine of this Ray cluster "
-                    f"has more than {most:g}"
-                )
+
+def growth() -> Growth:
+    """What may join the cluster that is named; a Ray of our own stays as it is.
+
+    Raises:
+        UserError: what is said of that is not understood.
+    """
+    asked_for = growth_asked_for()
+    return asked_for if os.environ.get(ADDRESS_VARIABLE) else Growth()
 
 
 def _end_at_once(why: str) -> NoReturn:

@@ -1,8 +1,9 @@
 """A trial that ran out of memory is tried once more, with its device to itself.
 
 What it lacked, others may have had: those beside it on the GPU, or on the machine where there is
-none. So it goes on from its checkpoint with the whole GPU, without one with all CPUs of a machine,
-and keeps them to its end. Out of memory again, it has failed: then its configuration is too large.
+none. So it goes on from its checkpoint with the whole GPU, without one with all CPUs of the machine
+where it was, and keeps them to its end. Out of memory again, it has failed: then its configuration
+is too large.
 
 Ray never takes from one trial what another waits for. While such a trial waits for its place, the
 driver therefore hands out nothing else, and those in its way, on one device, stand aside at their
@@ -13,11 +14,11 @@ free in time, the sweep goes on meanwhile.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from sweeper.scheduling.machines.places import Place
 from sweeper.search.ledger import Ledger
-from sweeper.sweepfile.resources import AUTO, Resources
+from sweeper.sweepfile.resources import AUTO, Given, Resources
 
 PATIENCE = 300.0
 """Seconds for which others are held back at least; an interval between two evaluations may be
@@ -72,6 +73,16 @@ class Alone:
         if place.node:
             self._places[number] = place
         return True
+
+    def machine_for(self, number: int, machines: Mapping[str, Given]) -> str:
+        """Which of these machines, by Ray's ids, the trial is to have whole, if it has no GPU: that
+        on which it ran out of memory; where that is gone or not known, the one with the most. There
+        room is made for it."""
+        place = self._places.get(number)
+        if place is None or place.node not in machines:
+            largest = max(machines, key=lambda node: (machines[node].memory, machines[node].cpu))
+            place = self._places[number] = Place(node=largest)
+        return place.node
 
     def handed_out(self, number: int) -> None:
         """The trial is with a worker, or will be when Ray has found a place for one."""

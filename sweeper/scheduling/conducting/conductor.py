@@ -31,6 +31,7 @@ from sweeper.scheduling.conducting.rehearsal import Rehearsal
 from sweeper.scheduling.conducting.setbacks import Setbacks
 from sweeper.scheduling.conducting.sharing import Sharing
 from sweeper.scheduling.conducting.steering import Order, Pulse
+from sweeper.scheduling.conducting.withdrawing import Withdrawing
 from sweeper.scheduling.machines.avoided import Nodes
 from sweeper.scheduling.machines.devices import Devices
 from sweeper.scheduling.recording.announcer import Announcer
@@ -69,9 +70,9 @@ class Conductor:
         self._announcer = Announcer(sweep, listener)
         self.course = Course(self._announcer)
         self._intervals = Intervals(ledger.trials())
-        self._alone = Alone(ledger, sweep.resources, lambda: self._intervals.longest)
+        self.alone = Alone(ledger, sweep.resources, lambda: self._intervals.longest)
         self._devices = Devices(ledger.mishaps, shared=sweep.resources.mps)
-        self._trials = HandOut(sweep, folder, ledger, self._announcer, self._alone, self._devices)
+        self._trials = HandOut(sweep, folder, ledger, self._announcer, self.alone, self._devices)
         self._sharing = sharing or Sharing(sweep, folder)
         self.meter = Meter(ledger)
         self._failures = FailureCounts(sweep.limits, ledger.counts()["fail"])
@@ -91,6 +92,7 @@ class Conductor:
             *(folder, rehearsal, self._sharing, self.setbacks.retries),
             *(self._failures, self._announcer),
         )
+        self.withdrawing = Withdrawing(self.course, self._trials, self._errands)
         self._limiting = Limiting(
             *(sweep, folder, ledger, self.course),
             *(self._announcer, self._trials, self._failures, self.meter),
@@ -121,9 +123,8 @@ class Conductor:
         if work is None:
             return None
         allowed = self._intervals.allowed(self._limiting.limits)
-        patience = None if self._errands.opening else allowed
-        work = replace(work, patience=patience, given=self._sharing.given(work))
-        return self.setbacks.placed(work)
+        patience, given = None if self._errands.opening else allowed, self._sharing.given(work)
+        return self.setbacks.placed(replace(work, patience=patience, given=given))
 
     @property
     def is_full(self) -> bool:
@@ -132,8 +133,8 @@ class Conductor:
 
     @property
     def keeps_no_worker(self) -> bool:
-        """Whether one without a trial may hold what another one waits for."""
-        return self._alone.makes_room or self._devices.recent
+        """Whether one without a trial may hold what another one waits for, or has nobody to."""
+        return self.alone.makes_room or self._devices.recent or self._trials.idle
 
     @property
     def stands_by(self) -> bool:

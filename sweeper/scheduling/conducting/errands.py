@@ -90,6 +90,13 @@ class Errands:
         elif not self._sharing.died(number):
             self._failures.false_start(reason)
 
+    def withdraw(self, number: int) -> None:
+        """One that has found no worker yet is to have none for now."""
+        if number == REHEARSAL:
+            self._rehearsal.interrupt()
+        else:
+            self._sharing.died(number)
+
     def lost(self, reason: str) -> None:
         """Every worker is gone at once."""
         if self._rehearsal.active:

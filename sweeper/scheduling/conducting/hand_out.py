@@ -11,6 +11,7 @@ One that is to be alone (`alone`) goes before the others, and none of them besid
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable
 
@@ -25,6 +26,10 @@ from sweeper.search.ledger import Ledger
 from sweeper.sweepfile.model import Sweep
 from sweeper.sweepfile.sections import Limits
 from sweeper.trial import Trial
+
+IDLE = 60.0
+"""Seconds without a trial to hand out, after which no worker is kept for the next one: it keeps its
+machine from whoever else could use it, or from being given back."""
 
 
 class HandOut:
@@ -56,6 +61,7 @@ class HandOut:
         self._exhausted = False
         self._limits = sweep.limits
         self._lease: int | None = None
+        self._last = time.monotonic()
 
     @property
     def over(self) -> bool:
@@ -99,6 +105,7 @@ class HandOut:
             self._waiting.append(trial)
             return None
         self.active[trial.number] = trial
+        self._last = time.monotonic()
         self.alone.handed_out(trial.number)
         return self._work(trial)
 
@@ -140,6 +147,15 @@ class HandOut:
     def has_room(self, others: int) -> bool:
         """Whether one more may be at work, beside `others` that are none of the trials."""
         return self.at_work + others < self._allowed
+
+    def beyond(self, others: int) -> int:
+        """How many are at work that may not be, beside `others` that are none of the trials."""
+        return self.at_work + others - self._allowed
+
+    @property
+    def idle(self) -> bool:
+        """Whether none was handed out for a while."""
+        return time.monotonic() - self._last > IDLE
 
     def makes_way(self, number: int, others: int) -> bool:
         """Whether the trial is to stand aside: the latest begun where fewer may be at work, those

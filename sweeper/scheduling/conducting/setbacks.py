@@ -73,6 +73,12 @@ class Setbacks:
         """The devices on which nothing is to train any more, without Ray's ids."""
         return self._devices.wrong
 
+    @property
+    def nodes(self) -> frozenset[str]:
+        """The machines on which trials are at work, by Ray's ids."""
+        running = self._trials.running
+        return frozenset(place_of(self._folder.trial(number)).node for number in running)
+
     def placed(self, work: Work) -> Work:
         """The work with the machines on which it is not to be done."""
         machines = self._devices.machines_to_avoid(work.number)

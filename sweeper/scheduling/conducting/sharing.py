@@ -45,7 +45,7 @@ class Sharing:
     which nothing else is to be handed out.
 
     `resolve` writes out a trial config with all its defaults; `machines` says what each has that a
-    trial could run on.
+    trial could run on, `to_come` what those have that may join, whose memory nobody knows.
     """
 
     def __init__(
@@ -54,6 +54,7 @@ class Sharing:
         folder: SweepFolder,
         resolve: Callable[[Config], Config] = dict,
         machines: Callable[[], Sequence[Given]] = lambda: (Given(),),
+        to_come: Callable[[], Sequence[Given]] = tuple,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.holds = False
@@ -61,8 +62,10 @@ class Sharing:
         self._folder = folder.path
         self._learnt = Learnt(folder.path.parent / "cache")
         self._ask_machines = machines
+        self._ask_to_come = to_come
         self._clock = clock
         self._machines: Sequence[Given] = ()
+        self._to_come: Sequence[Given] = ()
         self._next_look = 0.0
         self._due: dict[str, Config] = {}
         self._probes: dict[int, str] = {}
@@ -125,10 +128,10 @@ class Sharing:
         if not self._asked.shares:
             return False
         have, machines = self.held(numbers), self._look()
+        more = [replace(one, memory=self._least.memory) for one in self._to_come]
+        most = _each(sum, [*machines, *more])
         return any(
-            given >= sum(getattr(one, name) for one in machines)
-            for name in _NAMES
-            if (given := getattr(have, name))
+            given >= getattr(most, name) for name in _NAMES if (given := getattr(have, name))
         )
 
     def of(self, number: int) -> Given | None:
@@ -196,9 +199,12 @@ class Sharing:
         return _each(min, self._look())
 
     def _look(self) -> Sequence[Given]:
-        """The machines that there are; while there is none, those that there were."""
+        """The machines that there are; while there is none, those to come, or those that there
+        were."""
         if self._clock() >= self._next_look:
-            self._machines = self._ask_machines() or self._machines
+            there, to_come = self._ask_machines(), self._ask_to_come()
+            self._machines = there or to_come or self._machines
+            self._to_come = to_come if there else ()
             self._next_look = self._clock() + LOOK_EVERY
         return self._machines
 

@@ -16,7 +16,7 @@ WHILE = 120.0
 usually has from the first SIGTERM to its end."""
 
 Nodes = Callable[[], Mapping[str, str]]
-"""The machines on which a trial could run now: Ray's id → name."""
+"""The machines on which a trial could run: Ray's id → name."""
 
 
 class Avoided:

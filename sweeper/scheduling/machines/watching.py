@@ -1,14 +1,15 @@
 """One process on each machine of a cluster that waits for a notice of its end (`eviction`).
 
-It costs Ray no CPU. When it has had a notice it leaves a file on its machine, which the workers
-there look for after every step, and ends; so the driver hears of it.
+It costs Ray no CPU, but keeps its machine from being idle: where a cluster grows and shrinks, only
+machines with trials have one. When it has had a notice it leaves a file on its machine, which the
+workers there look for after every step, and ends; so the driver hears of it.
 """
 
 from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +28,14 @@ TRIES = 3
 LOOK_EVERY = 2.0
 """Seconds between two looks of the driver's at what the machines have said."""
 
+WHILE = 60.0
+"""Seconds for which a machine is watched without a trial: the next one may begin there."""
+
 
 class Watching:
     """The watchers of one cluster. `heard` is told Ray's id of a machine that has given notice, its
-    name and the notice; `deaf` the name of one where nobody answers, and what came instead."""
+    name and the notice; `deaf` the name of one where nobody answers, and what came instead. A
+    machine that is none of `nodes` for a while is watched no more."""
 
     def __init__(
         self,
@@ -46,6 +51,7 @@ class Watching:
         self._heard = heard
         self._deaf = deaf
         self._watchers: dict[str, Any] = {}
+        self._wanted: dict[str, float] = {}
         self._next = 0.0
 
     def look(self) -> None:
@@ -54,6 +60,7 @@ class Watching:
             return
         self._next = time.monotonic() + LOOK_EVERY
         there = self._nodes()
+        self._let_go(there)
         for node in there:
             if node not in self._watchers:
                 self._watchers[node] = _start(self._notices, node, marker(self._run, node))
@@ -72,6 +79,15 @@ class Watching:
                     self._deaf(there.get(node, node), fault)
                 else:
                     self._heard(node, there.get(node, node), notice)
+
+    def _let_go(self, there: Collection[str]) -> None:
+        """End those who watch a machine that was not among these for a while."""
+        now = time.monotonic()
+        self._wanted.update(dict.fromkeys(there, now))
+        for node in [node for node, last in self._wanted.items() if now - last > WHILE]:
+            del self._wanted[node]
+            if (watcher := self._watchers.pop(node, None)) is not None:
+                ray.cancel(watcher, force=True)
 
 
 def marker(run: str, node: str) -> Path:

@@ -14,6 +14,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from sweeper.bucket.copies import PUBLISHED
+from sweeper.bucket.place import place_of
 from sweeper.causes import cause
 from sweeper.company import Company
 from sweeper.home import SweepFolder
@@ -28,6 +30,7 @@ from sweeper.tracking.names import (
     NOTE_TAG,
     PAGE_TAG,
     PROTOCOL_PREFIX,
+    PUBLISHED_TAG,
     SWEEP,
     SweepEnding,
     TrialEnding,
@@ -79,9 +82,7 @@ class Recorder:
             "sweeper.sampler": None if sweep.ablation else sweep.search.name,
             "sweeper.scheduler": sweep.scheduler.name,
             "sweeper.design": sweep.ablation and sweep.ablation.part.key,
-            "sweeper.objective": ", ".join(
-                f"{objective.goal} {objective.metric}" for objective in sweep.objective
-            ),
+            "sweeper.objective": ", ".join(f"{one.goal} {one.metric}" for one in sweep.objective),
             "sweeper.host": platform.node(),
             PAGE_TAG: self._page,
             **self._parts,
@@ -107,13 +108,14 @@ class Recorder:
                 if trial.attempts == 0 and not trial.over:
                     continue
                 if not trial.over:  # it may have failed before, and been told so
-                    self._outbox.reopened(trial.number)
+                    self.reopened(trial.number)
                 self.trial_started(trial, trial.started)
                 for evaluation in trial.evaluations:
                     self.evaluated(trial.number, evaluation)
                 if trial.over:
                     self._ended(trial)
                     self.scored(trial)
+                    self.stays(trial.number, PUBLISHED)
                 else:
                     self.trial_paused(trial.number, "interrupted")
             over = (trial for trial in ledger.trials() if trial.over)
@@ -129,6 +131,7 @@ class Recorder:
             **trial_run.tags_of(trial, self._sweep, config),
             "sweeper.version": _version(),
             PAGE_TAG: page_of(self._sweep.name, trial.number),
+            PUBLISHED_TAG: f"{place}/{trial.name}" if (place := place_of(self._folder)) else None,
             **self._parts,
         }
         self._outbox.trial_started(
@@ -184,8 +187,7 @@ class Recorder:
         self._symptoms.pop(trial.number, None)
         state: TrialEnding = trial.state  # type: ignore[assignment]
         folder, goal = self._folder.trial(trial.number), self._sweep.objective[0]
-        tags = {"sweeper.symptom": trial.symptom}
-        tags |= _seen(trial.symptoms)
+        tags = {"sweeper.symptom": trial.symptom, **_seen(trial.symptoms)}
         why = cause(trial.symptom) if trial.symptom else None
         note = trial_note(
             number=trial.number,
@@ -215,10 +217,10 @@ class Recorder:
         self._file(number, self._folder.trial(number) / name, name)
 
     def let_go(self, number: int, names: Collection[str]) -> None:
-        """Files of a trial that is over go, and its run's copies with them."""
+        """Files of a trial that is over go, and its run's copies; where others lie is told anew."""
         if self._outbox is not None:
             model = any(name.startswith("generator") for name in names)
-            self._outbox.let_go(number, names, model=model)
+            self._outbox.let_go(number, {PUBLISHED, *names}, model=model)
 
     def _best_so_far(self, trial: Trial) -> None:
         assert self._outbox is not None
@@ -240,9 +242,10 @@ class Recorder:
             )
 
     def reopened(self, number: int) -> None:
-        """The trial, which had ended, is tried again."""
+        """The trial, which had ended, is tried again: its files will be others."""
         if self._outbox is not None:
             self._outbox.reopened(number)
+            self._outbox.let_go(number, [PUBLISHED])
 
     def trial_paused(self, number: int, state: TrialEnding) -> None:
         """The trial is paused and will go on under the same number."""

@@ -22,9 +22,10 @@ from sweeper.bucket.store import Store
 from sweeper.company import Company
 from sweeper.errors import SweeperError, UserError
 from sweeper.home import SweepFolder, writing
+from sweeper.scheduling.cluster.room import Room
 from sweeper.scheduling.working.failures import DISK_FULL, NOT_SHARED, DiskFull
 from sweeper.scheduling.working.messages import Failure, Work
-from sweeper.sweepfile.resources import Given, Resources
+from sweeper.sweepfile.resources import Given
 from trials.distributions import OURS, version_of
 from trials.files import atomic_write
 
@@ -92,10 +93,11 @@ class Mark:
         return ""
 
 
-def check_machines(mark: Mark, resources: Resources) -> None:
+def check_machines(mark: Mark, room: Room) -> None:
     """Refuse a cluster in which a trial could run where its files are lost, or by other code.
 
-    A machine without the `resources` of a trial, a head that only directs, need see nothing.
+    A machine without `room` for a trial, a head that only directs, need see nothing; of those that
+    join later each worker finds out by itself.
 
     Raises:
         UserError: it names every other such machine and what is wrong there.
@@ -103,8 +105,8 @@ def check_machines(mark: Mark, resources: Resources) -> None:
     mine = ray.get_runtime_context().get_node_id()
     others = {
         node["NodeID"]: f"{node['NodeManagerHostname']} ({node['NodeManagerAddress']})"
-        for node in ray.nodes()
-        if node["Alive"] and node["NodeID"] != mine and _holds(node["Resources"], resources)
+        for node in room.nodes()
+        if node["NodeID"] != mine
     }
     if not others:
         return
@@ -137,42 +139,28 @@ def check_machine(failure: Failure, folder: Path) -> None:
         raise NotShared(f"{failure.reason}, then run the sweep again; nothing is lost")
 
 
-def able_nodes(resources: Resources) -> dict[str, str]:
-    """The machines of the cluster on which a trial could run now: Ray's id → name."""
-    return {
-        node["NodeID"]: node["NodeManagerHostname"]
-        for node in ray.nodes()
-        if node["Alive"] and _holds(node["Resources"], resources)
-    }
-
-
-def needs(work: Work, resources: Resources) -> dict[str, Any]:
-    """What Ray is to give a worker for this work: what it is `given`, or, where it is to be alone,
-    a whole GPU, and where it has none all CPUs of the largest machine; on none of the machines that
-    it is to `avoid`."""
+def needs(
+    work: Work,
+    machines: Callable[[], Mapping[str, Given]],
+    whole: Callable[[int, Mapping[str, Given]], str],
+) -> dict[str, Any]:
+    """What Ray is to give a worker for this work: what it is `given`, on none of the machines that
+    it is to `avoid`. Where it is to be alone, a whole GPU; and where it has none, all CPUs of the
+    machine that `whole` chooses for it among these, on that one or one like it."""
     given = {**asdict(work.given), "avoid": work.avoid}
     if not work.alone:
         return given
     if work.given.gpu:
         return {**given, "gpu": max(1.0, work.given.gpu)}
-    able = able_nodes(resources).keys() - set(work.avoid)
-    most = (node["Resources"]["CPU"] for node in ray.nodes() if node["NodeID"] in able)
-    return {**given, "cpu": max(most, default=work.given.cpu)}
-
-
-def machines_for(resources: Resources) -> list[Given]:
-    """What the machines of the cluster have on which a trial could run."""
-    there = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    return [
-        Given(has.get("CPU", 0.0), has.get("GPU", 0.0), int(has.get("memory", 0)))
-        for has in there
-        if _holds(has, resources)
-    ]
-
-
-def _holds(has: Mapping[str, float], resources: Resources) -> bool:
-    wanted = resources.whole
-    return has.get("CPU", 0.0) >= wanted.cpu and has.get("GPU", 0.0) >= wanted.gpu
+    able = {node: has for node, has in machines().items() if node not in work.avoid}
+    if not able:
+        return given
+    chosen = able[whole(work.number, able)]
+    # On one with more CPUs it would have company, and one with less memory may be too small.
+    unlike = {
+        node for node, has in able.items() if has.cpu != chosen.cpu or has.memory < chosen.memory
+    }
+    return {**given, "cpu": chosen.cpu, "avoid": tuple(sorted(unlike.union(work.avoid)))}
 
 
 def _fault(answer: Any, machine: str, mark: Mark) -> str:

@@ -63,10 +63,10 @@ class Tpe(OptunaSampler):
         return BelievingTPE(self.sweep, self.config.prior, self.config.prior_weight, **settings)
 
     def seen(self, trials: list[FrozenTrial]) -> list[FrozenTrial]:
-        return self.looked_at.of(self._softened.of(trials))
+        return self.looked_at.of(self.softened.of(trials))
 
     @cached_property
-    def _softened(self) -> EachOnce[FrozenTrial, FrozenTrial]:
+    def softened(self) -> EachOnce[FrozenTrial, FrozenTrial]:
         from sweeper.search.sampler_view import failure_pruned
 
         return EachOnce(failure_pruned)

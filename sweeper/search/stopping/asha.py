@@ -5,7 +5,8 @@ Li et al. 2020, A System for Massively Parallel Hyperparameter Tuning, arXiv 181
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from functools import cached_property
 
 from sweeper.search.halving import Halving
 from sweeper.search.stopping_rule import Curve, GraceConfig, StoppingRule
@@ -18,11 +19,19 @@ class Asha(StoppingRule):
     key = "asha"
     summary = "asynchronous successive halving"
 
+    has_rungs = True
+
     class Config(GraceConfig):
         reduction_factor: int = knob(
             3, "of this many trials one goes on at each rung", ge=2, le=100
         )
 
+    @cached_property
+    def _halving(self) -> Halving:
+        return Halving(self.config.grace_steps, self.config.reduction_factor, self.maximize)
+
     def verdict(self, number: int, curves: Mapping[int, Curve]) -> str | None:
-        rule = Halving(self.config.grace_steps, self.config.reduction_factor, self.maximize)
-        return rule(number, curves)
+        return self._halving(number, curves)
+
+    def rungs(self, last: int) -> Iterable[int]:
+        return self._halving.rungs(last)

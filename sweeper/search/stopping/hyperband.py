@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -62,6 +62,8 @@ class Hyperband(StoppingRule):
     key = "hyperband"
     summary = "successive halving in several brackets"
 
+    has_rungs = True
+
     class Config(GraceConfig):
         reduction_factor: int = knob(
             3, "of this many trials one goes on at each rung", ge=2, le=100
@@ -78,3 +80,8 @@ class Hyperband(StoppingRule):
 
     def verdict(self, number: int, curves: Mapping[int, Curve]) -> str | None:
         return self._brackets(number, curves)
+
+    def rungs(self, last: int) -> Iterable[int]:
+        """Those of the bracket that begins first; the others' are among them."""
+        brackets = self._brackets
+        return Halving(brackets.grace, brackets.factor, brackets.maximize).rungs(last)

@@ -12,6 +12,7 @@ from sweeper.ablation.intervals import METHODS
 from sweeper.ablation.search_statistics import Importance, too_few_to_tell
 from sweeper.ablation.table_format import TableFormat, format_named, rendered
 from sweeper.ablation.tables import Table
+from sweeper.bucket.usage import PATIENCE, Published, published_by
 from sweeper.disk import Disk, disk_of
 from sweeper.errors import UserError
 from sweeper.home import SweepFolder
@@ -123,6 +124,14 @@ def disk(service: Service, name: str) -> Disk:
     folder = service.settings.home.sweep(name)
     key = ("disk", name, time.monotonic() // DISK_HOLDS)
     return service.memo.of(key, lambda: disk_of(folder))
+
+
+def published(service: Service, name: str, patience: float = PATIENCE) -> Published | None:
+    """What its trials have published in a bucket, as counted a while ago where that takes longer
+    than so many seconds; None where they publish nowhere."""
+    folder = service.settings.home.sweep(name)
+    key = ("published", name, patience, time.monotonic() // DISK_HOLDS)
+    return service.memo.of(key, lambda: published_by(folder, patience))
 
 
 def dataset_bytes(reading: Reading) -> bytes:

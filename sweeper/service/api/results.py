@@ -14,6 +14,7 @@ from sweeper.service.actions.results import TableAsked
 from sweeper.service.api.caching import FRESH, VersionedReading, versioned
 from sweeper.service.api.routing import NamedEntry, NamedReading, Responses, router
 from sweeper.service.api.shapes_results import (
+    BucketShape,
     DiskShape,
     FiguresShape,
     ImportancesShape,
@@ -127,8 +128,11 @@ def get_report(
 
 @results.get("/sweeps/{name:part}/disk")
 def get_disk(entry: NamedEntry, service: CurrentService) -> DiskShape:
-    """Say what it takes on the server's disk, and for what."""
-    return DiskShape.model_validate(actions.disk(service, entry.sweep.name))
+    """Say what it takes on the server's disk and in its bucket, and for what."""
+    disk = actions.disk(service, entry.sweep.name)
+    published = actions.published(service, entry.sweep.name)
+    bucket = None if published is None else BucketShape.model_validate(published)
+    return DiskShape.model_validate(disk).model_copy(update={"bucket": bucket})
 
 
 @results.get("/sweeps/{name:part}/figures")

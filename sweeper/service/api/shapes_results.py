@@ -15,15 +15,35 @@ if TYPE_CHECKING:  # clients read these shapes, too, and no study
     from sweeper.standings.values import OverSeeds
 
 
-class DiskShape(Shape):
-    """Bytes that a sweep takes on disk, all of them and those of its trials by what they are."""
+class SizesShape(Shape):
+    """Bytes of a sweep's files, all of them and those of its trials by what they are."""
 
     total: int
     checkpoints: int
     generators: int
     samples: int
+
+
+class BucketShape(SizesShape):
+    """What a sweep's trials have published."""
+
+    address: str
+    files: int
+    counted: float | None
+    """When that was counted, unix seconds; null where it could not be yet."""
+    took: float
+    """Seconds that counting took."""
+    trouble: str
+    """Why it is not newer, where it should be."""
+
+
+class DiskShape(SizesShape):
+    """What a sweep takes on the server's disk."""
+
     whole: bool
     """False where there is more: the files are too many to count within a moment."""
+    bucket: BucketShape | None = None
+    """What it takes in the bucket that its trials publish in."""
 
 
 class SeedsShape(Shape):

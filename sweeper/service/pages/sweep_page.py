@@ -13,7 +13,7 @@ from starlette.responses import Response
 from sweeper.ablation.table_format import format_named, rendered
 from sweeper.errors import SweeperError
 from sweeper.service.actions.looking import entry_named, reading_of
-from sweeper.service.actions.results import disk
+from sweeper.service.actions.results import disk, published
 from sweeper.service.api.caching import check_tag
 from sweeper.service.api.routing import SweepName
 from sweeper.service.app import CurrentService, Service
@@ -30,6 +30,10 @@ from sweeper.service.state.sweeps import Entry
 router = new_router()
 
 _log = logging.getLogger(__name__)
+
+PAGES_WAIT = 0.3
+"""Seconds for a bucket to be listed: what takes longer is there when the page is asked for again.
+"""
 
 
 class Shown:
@@ -79,6 +83,7 @@ def sweep_page(
         "mine": may_change(caller, entry),
         "mlflow": mlflow_of(service, entry.sweep.name),
         "disk": disk(service, entry.sweep.name),
+        "bucket": published(service, entry.sweep.name, PAGES_WAIT),
     }
     if part == "about":
         return page(request, "sweep/about.html", **about)

@@ -23,20 +23,25 @@ had less than that is ahead until it is made up for; a newcomer is let in at the
     moving    A trial that would fit beside a new one only on another machine has its place kept
               there, and stops where it is.
 
+    to come   Machines that Ray's autoscaler may add are given out in the same way, after those that
+              are there: for such a lease the driver asks Ray, and so the machine comes. Where none
+              comes, the others are shared as if none could: a trial that has to make room on them
+              does so before another one of its sweep waits for a machine.
+
 Whole trials go onto machines (`packing`), so that what is granted can be run.
 """
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from sweeper.service.queue.asking import Asking, Machine, Needs, Person, Totals
 from sweeper.service.queue.expecting import starts_in
 from sweeper.service.queue.line import Line, Sweep, fair_shares
 from sweeper.service.queue.packing import Packing
-from sweeper.service.queue.reasons import Moving, Own, Reason, Turn, impossible
+from sweeper.service.queue.reasons import Moving, Own, Reason, ToCome, Turn, impossible
 
 
 @dataclass(frozen=True)
@@ -59,7 +64,13 @@ def arrange(
     """The lease of each sweep that asks, by its id. Whoever asks is one of `people`."""
     there, sweeps = tuple(machines), tuple(asking)
     lines = _lines(there, people, sweeps)
-    _grant(lines, Packing(there, sweeps))
+    here = Packing((machine for machine in there if not machine.to_come), sweeps)
+    _grant(lines, lambda sweep: sweep.put_on(here))
+    if to_come := [machine for machine in there if machine.to_come]:
+        coming = Packing(to_come, ())
+        for line in lines:
+            line.begin_again()
+        _grant(lines, lambda sweep: sweep.have_come(coming))
     waiting = _waiting(lines)
     starts = starts_in(lines, waiting)
     before = {sweep.asking.sweep: place for place, sweep in enumerate(waiting)}
@@ -68,7 +79,7 @@ def arrange(
         ahead: Sweep | None = None
         for sweep in line.sweeps:
             key, reason = sweep.asking.sweep, None
-            if sweep.lease < sweep.asking.wants:
+            if sweep.lease < sweep.asking.wants or sweep.waits_for_machines:
                 reason = sweep.refusal or _no_room(sweep, ahead, before.get(key), waiting)
             leases[key] = Lease(sweep.lease, reason, before.get(key), starts.get(key))
             if sweep.granted or key in before:
@@ -76,8 +87,9 @@ def arrange(
     return leases
 
 
-def _grant(lines: Sequence[Line], packing: Packing) -> None:
-    """Give out the machines, one trial at a time, until nobody fits who may have more."""
+def _grant(lines: Sequence[Line], place: Callable[[Sweep], bool]) -> None:
+    """Give out machines, one trial at a time, until nobody fits who may have more. `place` has one
+    of a sweep's placed; False for want of room."""
     heap = [line.next() for line in lines if line.first]
     heapq.heapify(heap)
     while heap:
@@ -85,7 +97,7 @@ def _grant(lines: Sequence[Line], packing: Packing) -> None:
         sweep = line.first
         assert sweep is not None  # or the line would not stand here
         sweep.refusal = line.quota(sweep)
-        if sweep.refusal is None and sweep.put_on(packing):
+        if sweep.refusal is None and place(sweep):
             line.grant()
         else:
             line.refuse()
@@ -116,8 +128,10 @@ def _no_room(
     sweep: Sweep, ahead: Sweep | None, before: int | None, waiting: Sequence[Sweep]
 ) -> Reason:
     """Why a sweep that found room for fewer trials than it wants has no more."""
-    if before is None:
-        return Moving(sweep.moving)
+    if before is None and sweep.makes_room:
+        return Moving(sweep.makes_room)
+    if before is None or sweep.waits_for_machines:
+        return ToCome(sweep.waits_for_machines)
     person = sweep.asking.person
     if before and ahead and not sweep.granted:
         return Own(person, ahead.asking.name)

@@ -30,18 +30,20 @@ class Needs:
 
 @dataclass(frozen=True)
 class Machine:
-    """One machine. `free_…` is what programs other than this service's sweeps leave of it."""
+    """One machine. `free_…` is what programs other than this service's sweeps leave of it. One that
+    is `to_come` is not there: Ray's autoscaler adds it when a trial waits for it."""
 
     name: str
     cpu: float
     gpu: float
     free_cpu: float
     free_gpu: float
+    to_come: bool = False
 
     @classmethod
-    def all_ours(cls, name: str, cpu: float, gpu: float = 0.0) -> Machine:
+    def all_ours(cls, name: str, cpu: float, gpu: float = 0.0, *, to_come: bool = False) -> Machine:
         """A machine that nobody else uses."""
-        return cls(name, cpu, gpu, cpu, gpu)
+        return cls(name, cpu, gpu, cpu, gpu, to_come)
 
 
 @dataclass(frozen=True)

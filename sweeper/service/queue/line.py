@@ -47,7 +47,7 @@ class Sweep:
         self.refusal = refusal  # None too where it only finds no room
         self.cost = totals.share(asking.needs.cpu, asking.needs.gpu)
         self.needs = amounts(asking.needs)
-        self.granted = self.moving = 0
+        self.granted = self.moving = self.waits_for_machines = 0
         where = sorted(machines & asking.where.keys())  # a vanished machine has taken its trials
         self._places = [machine for machine in where for _ in range(asking.where[machine])]
         self._displaced = 0
@@ -61,9 +61,24 @@ class Sweep:
     def lease(self) -> int:
         """While one of its trials has to make room, none begins: a lease says how many, not which,
         and as many as before would keep them all where they are."""
-        if self.moving:
-            return max(0, min(self.granted, self.asking.holds) - self.moving)
+        if self.makes_room:
+            return max(0, min(self._there, self.asking.holds) - self.moving)
         return self.granted
+
+    @property
+    def makes_room(self) -> int:
+        """How many of its trials stop where they are, to go on elsewhere."""
+        return self.moving or (self.asking.holds - self._there if self._has_to_wait else 0)
+
+    @property
+    def _there(self) -> int:
+        """What it was granted on machines that are there."""
+        return self.granted - self.waits_for_machines
+
+    @property
+    def _has_to_wait(self) -> bool:
+        """Whether a trial that is at work has its next place on a machine to come."""
+        return self.waits_for_machines > 0 and self._there < self.asking.holds
 
     @property
     def wanted(self) -> float:
@@ -88,6 +103,14 @@ class Sweep:
                 self._displaced -= 1
                 self.moving += 1
         self.granted += 1
+        return True
+
+    def have_come(self, packing: Packing) -> bool:
+        """Have a machine come for one more trial; False where none has room."""
+        if not packing.begin(self.needs):
+            return False
+        self.granted += 1
+        self.waits_for_machines += 1
         return True
 
 
@@ -149,6 +172,11 @@ class Line:
         self.share += sweep.cost
         self.gpus += sweep.asking.needs.gpu
         self.trials += 1
+        self._pass_satisfied()
+
+    def begin_again(self) -> None:
+        """Whoever has found no room among them is asked once more."""
+        self._at = 0
         self._pass_satisfied()
 
     def refuse(self) -> None:

@@ -119,6 +119,17 @@ class Moving(Reason):
         return f"{plural(self.trials, 'trial')} will go on on another machine, to make room."
 
 
+@dataclass(frozen=True)
+class ToCome(Reason):
+    """Some of its trials have their places on machines that are not there yet."""
+
+    trials: int
+
+    def words(self) -> str:
+        wait = "waits for a machine" if self.trials == 1 else "wait for machines"
+        return f"{plural(self.trials, 'trial')} {wait} to come, which Ray's autoscaler adds."
+
+
 def impossible(needs: Needs, machines: Iterable[Machine]) -> Reason | None:
     """Why no trial of these needs can ever begin on these machines; None where one can."""
     there = tuple(machines)

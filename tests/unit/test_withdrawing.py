@@ -1,0 +1,71 @@
+"""What has found no worker yet is taken back where it is to have none: a machine may never come."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sweeper.scheduling.conducting import hand_out
+from sweeper.scheduling.working.messages import REHEARSAL
+from tests.driven import Driven
+
+
+def _handed_out(sweep: Driven) -> list[int]:
+    """What the conductor hands out now, to workers that there are not yet."""
+    found = []
+    while (work := sweep.conductor.next_work()) is not None:
+        found.append(work.number)
+    return found
+
+
+def test_a_smaller_lease_takes_back_the_latest_that_wait_and_they_go_on_first(
+    tmp_path: Path,
+) -> None:
+    sweep = Driven(tmp_path, 4, trials=5)
+    sweep.conductor.lease(1)
+    sweep.begin()
+    sweep.conductor.lease(4)
+    waiting = _handed_out(sweep)
+    assert waiting == [1, 2, 3]
+    assert sweep.conductor.withdrawing.taken_back(waiting) == []
+    sweep.conductor.lease(2)
+    assert sweep.conductor.withdrawing.taken_back(waiting) == [3, 2]
+    sweep.report(0)
+    assert list(sweep.at_work) == [0], "with the others taken back it may go on"
+    sweep.conductor.lease(4)
+    assert _handed_out(sweep) == [2, 3]
+
+
+@pytest.mark.parametrize("how", ["pause", "stop"])
+def test_nothing_is_waited_for_by_a_sweep_that_stands(how: str, tmp_path: Path) -> None:
+    sweep = Driven(tmp_path, 2, trials=3)
+    assert _handed_out(sweep) == [REHEARSAL]
+    course = sweep.conductor.course
+    course.pause(True) if how == "pause" else course.stop("no_new", "stopped on request")
+    assert sweep.conductor.withdrawing.taken_back([REHEARSAL]) == [REHEARSAL]
+    assert (sweep.conductor.stands_by, sweep.conductor.finished) == (how == "pause", how == "stop")
+    if how == "pause":
+        course.pause(False)
+        assert sweep.to_the_end()[-1].state == "completed"
+
+
+def test_one_that_is_over_waits_no_longer(tmp_path: Path) -> None:
+    sweep = Driven(tmp_path, 2, trials=2)
+    sweep.conductor.lease(1)
+    sweep.begin()
+    sweep.conductor.lease(2)
+    assert _handed_out(sweep) == [1]
+    sweep.conductor._moves.stop(1, "somebody wants it so")
+    assert sweep.conductor.withdrawing.taken_back([1]) == [1]
+    assert [trial.state for trial in sweep.to_the_end()] == ["completed", "pruned"]
+
+
+def test_no_worker_is_kept_where_nothing_was_handed_out_for_a_while(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep = Driven(tmp_path, 2, trials=2)
+    sweep.begin()
+    assert not sweep.conductor.keeps_no_worker
+    monkeypatch.setattr(hand_out, "IDLE", 0.0)
+    assert sweep.conductor.keeps_no_worker
