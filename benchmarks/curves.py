@@ -1,6 +1,6 @@
 """Learning curves of the quickstart's space, recorded once: what a search would see, in no time.
 
-    python -m benchmarks.curves --record 84     adds to the table until it has so many
+    python -m benchmarks.curves --record 83     adds to the table until it has so many
     python -m benchmarks.curves                 what the table is worth
 
 What is trained is the quickstart on a third of its width and of its steps, FID on 500 samples every
