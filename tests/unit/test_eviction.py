@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from sweeper.errors import UserError
-from sweeper.scheduling.machines import avoided, eviction
+from sweeper.scheduling.cluster.room import TO_COME
+from sweeper.scheduling.machines import avoided, eviction, watching
 from sweeper.scheduling.machines.avoided import Avoided
 from sweeper.scheduling.machines.eviction import (
     Aws,
@@ -26,7 +27,7 @@ from sweeper.scheduling.machines.eviction import (
     notices_asked_for,
 )
 from sweeper.scheduling.machines.places import Place
-from sweeper.scheduling.machines.watching import watch
+from sweeper.scheduling.machines.watching import Watching, watch
 from sweeper.scheduling.recording.events import Noted, TrialEnded
 from sweeper.scheduling.working.departure import Departure
 from sweeper.scheduling.working.messages import Report
@@ -340,6 +341,29 @@ def test_the_machine_of_a_worker_that_was_told_to_end_is_left_alone_for_a_while(
     only.leave_alone("a")
     assert only.nodes() == ()
     assert not only.all_leave
+
+
+def test_where_another_machine_may_come_trials_need_not_wait_for_one_to_join() -> None:
+    nodes = {"a": "a", "": TO_COME}
+    one = Avoided(lambda: nodes)
+    one.give_notice("a")
+    assert not one.all_leave
+    assert one.nodes() == ("a",)
+    del nodes["a"], nodes[""]
+    assert one.all_leave
+
+
+def test_a_machine_without_trials_is_watched_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, there, begun, ended = [0.0], {"a": "a", "b": "b"}, [], []
+    monkeypatch.setattr(watching.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(watching.ray, "wait", lambda watchers, timeout: ([], watchers))
+    monkeypatch.setattr(watching.ray, "cancel", lambda watcher, force: ended.append(watcher))
+    monkeypatch.setattr(watching, "_start", lambda told, node, file: begun.append(node) or node)
+    one = Watching(Told(""), "run", lambda: there, lambda *told: None, lambda *told: None)
+    for seconds, nodes in ((0, ("a", "b")), (50, ("a",)), (100, ("a",)), (150, ("a", "b"))):
+        now[0], there = float(seconds), dict.fromkeys(nodes, "")
+        one.look()
+    assert (begun, ended) == (["a", "b", "b"], ["b"])
 
 
 def test_ray_is_asked_for_another_machine() -> None:

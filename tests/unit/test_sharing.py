@@ -312,6 +312,29 @@ def test_no_memory_is_asked_for_that_may_never_be_free(tmp_path: Path) -> None:
     assert sharing.given(replace(trial, alone=False)).gpu < 1
 
 
+def test_trials_are_handed_out_for_machines_to_come_and_given_what_those_have(
+    tmp_path: Path,
+) -> None:
+    folder = Home.at(tmp_path).sweep("one")
+    folder.create()
+    spec, now = replace(SWEEP, resources=Resources(cpu="auto")), 0.0
+    there: list[Given] = []
+    coming = [Given(2, 0), Given(2, 0)]
+    sharing = Sharing(
+        *(spec, folder), machines=lambda: there, to_come=lambda: coming, clock=lambda: now
+    )
+    trials = [Work(number, "", "", {"width": 8}) for number in range(4)]
+    took = Taken(cores=1.0, memory=3 * GIB)
+    Learnt(tmp_path / "cache").note(sharing._shape_of(trials[0].config), took)
+    assert sharing.given(trials[0]) == Given(1, 0, 0), "whose memory nobody knows"
+    there, coming, now = [Given(2, 0, 8 * GIB)], coming[:1], 100.0
+    assert [sharing.given(trial).memory for trial in trials[:2]] == [rounded(1.2 * 3 * GIB)] * 2
+    assert not sharing.crowds([0, 1]), "another machine may come"
+    for trial in trials:
+        sharing.given(trial)
+    assert sharing.crowds([0, 1, 2, 3])
+
+
 def test_a_trial_that_takes_more_than_was_believed_corrects_it_at_once(tmp_path: Path) -> None:
     sweep = Shared(tmp_path)
     sweep.begin()
