@@ -110,7 +110,7 @@ def published_by(folder: SweepFolder, patience: float = PATIENCE) -> Published |
             counting = _at_work[folder.path] = _Counting(folder, address, patience)
             counting.start()
         counting.join(patience)
-    late = f"it takes more than {duration(patience)} to count them"
+    late = f"no whole answer within {patience:g} s"
     return counting.found or replace(before, trouble=counting.trouble or late)
 
 

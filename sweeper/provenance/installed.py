@@ -7,6 +7,7 @@ import json
 import re
 import sys
 import sysconfig
+from email import message_from_string
 from importlib.metadata import Distribution, distributions
 from pathlib import Path
 from typing import Any
@@ -26,8 +27,9 @@ def requirements() -> str:
     """
     lines: dict[str, str] = {}
     for found in distributions(path=_places()):
-        if found.name:  # what a broken installation has left has none
-            lines.setdefault(canonical(found.name), _line(found))
+        name, version = _called(found)
+        if name:  # what a broken installation has left has none
+            lines.setdefault(canonical(name), _line(found, name, version))
     return "".join(f"{lines[name]}\n" for name in sorted(lines))
 
 
@@ -57,17 +59,25 @@ def _places() -> list[str]:
     ]
 
 
-def _line(found: Distribution) -> str:
+def _called(found: Distribution) -> tuple[str, str]:
+    """Its name and version. `found.name` and `found.version` each parse all that is written about
+    it anew, with its long description: of two hundred distributions, a quarter of a second."""
+    about = found.read_text("METADATA") or found.read_text("PKG-INFO") or found.read_text("") or ""
+    head = message_from_string(about.partition("\n\n")[0])
+    return str(head["Name"] or ""), str(head["Version"])
+
+
+def _line(found: Distribution, name: str, version: str) -> str:
     origin = _origin(found)
     address = redacted(str(origin.get("url", "")))
     if not address:
-        return f"{found.name}=={found.version}"
+        return f"{name}=={version}"
     control = origin.get("vcs_info")
     if isinstance(control, dict):
-        return f"{found.name} @ {control.get('vcs')}+{address}@{control.get('commit_id')}"
+        return f"{name} @ {control.get('vcs')}+{address}@{control.get('commit_id')}"
     if address.startswith("file:"):
-        return f"# {found.name}=={found.version}, from {address}"
-    return f"{found.name} @ {address}"
+        return f"# {name}=={version}, from {address}"
+    return f"{name} @ {address}"
 
 
 def _origin(found: Distribution) -> dict[str, Any]:

@@ -3,12 +3,11 @@
 A rung is a step at which the rule compares trials; above the last of them stands the end of a
 training. A sampler compares at the highest rung to which enough trials have come, and there every
 trial counts by its value at that step: those that have ended, those that were stopped there or
-later, and those that still run. What was stopped before stands behind all of these, the further
-the earlier.
+later, and those that still run. What was stopped before is left out.
 
 Falkner et al. 2018, BOHB: Robust and Efficient Hyperparameter Optimization at Scale, arXiv
-1807.01774, section 4: there, what has not come to the largest budget with enough observations is
-left out. Here it counts as bad, since the rule has found it so.
+1807.01774, section 4. Here a trial that fell apart stays bad at every rung, and one that has not
+come to the rung yet counts as it does for `tpe`.
 """
 
 from __future__ import annotations
@@ -29,8 +28,8 @@ _END = math.inf
 
 
 class AtRungs:
-    """Shows the trials of one search at the highest rung to which `enough` of them have come; as
-    they are, where there is none."""
+    """Shows the trials of one search at the highest rung to which `enough` of them have come; all
+    as they are, where there is none."""
 
     def __init__(self, rule: StoppingRule, enough: int) -> None:
         self._rule = rule
@@ -40,18 +39,21 @@ class AtRungs:
         self._shown = EachOnce(partial(_at, _END))
 
     def of(self, trials: list[FrozenTrial]) -> list[FrozenTrial]:
-        """The trials, in their order: those that have come to the rung as if they had completed
-        with their value there."""
+        """The trials that a model is to see, in their order: those that have come to the rung as if
+        they had completed with their value there."""
         rung = self._choose(self._reached.of(trials))
+        if rung is None:
+            return trials
         if rung != self._rung:
             self._rung, self._shown = rung, EachOnce(partial(_at, rung))
-        return self._shown.of(trials)
+        return [trial for trial in self._shown.of(trials) if trial is not None]
 
-    def _choose(self, reached: Sequence[float]) -> float:
+    def _choose(self, reached: Sequence[float]) -> float | None:
         furthest = nlargest(self._enough, reached)
-        if len(furthest) < self._enough or furthest[-1] == _END:
-            return _END
-        return max(self._rule.rungs(int(furthest[-1])), default=_END)
+        if len(furthest) < self._enough:
+            return None
+        least = furthest[-1]
+        return _END if least == _END else max(self._rule.rungs(int(least)), default=None)
 
 
 def _reached(trial: FrozenTrial) -> float:
@@ -59,8 +61,10 @@ def _reached(trial: FrozenTrial) -> float:
     return _END if trial.state == TrialState.COMPLETE else max(trial.intermediate_values, default=0)
 
 
-def _at(rung: float, trial: FrozenTrial) -> FrozenTrial:
-    """The trial with its value at a rung, where it has come so far."""
+def _at(rung: float, trial: FrozenTrial) -> FrozenTrial | None:
+    """The trial with its value at a rung; None of one that was stopped before it."""
     curve = trial.intermediate_values
     step = min((step for step in curve if step >= rung), default=None)
-    return trial if step is None else with_values(trial, [curve[step]])
+    if step is not None:
+        return with_values(trial, [curve[step]])
+    return None if curve and trial.state == TrialState.PRUNED else trial

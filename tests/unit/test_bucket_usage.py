@@ -122,7 +122,7 @@ def test_who_asks_waits_no_longer_than_that_and_the_next_one_has_it(
     for _ in range(2):
         told = published_by(folder, patience=0.05)
         assert told is not None
-        assert told.in_words() == "not known: it takes more than 0.1 s to count them"
+        assert told.in_words() == "not known: no whole answer within 0.05 s"
     answers.set()
     found = published_by(folder)
     assert found is not None

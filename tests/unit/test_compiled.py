@@ -163,6 +163,12 @@ def without_triton(*_: Any) -> Any:
     raise TritonMissing(None)
 
 
+def without_headers(*_: Any) -> Any:
+    from torch._inductor.exc import CppCompileError
+
+    raise CppCompileError(["g++"], "/tmp/a.cpp:2:10: fatal error: Python.h: No such file\n2 | #inc")
+
+
 def broken(*_: Any) -> Any:
     raise ValueError("no kernel for this\nand a traceback")
 
@@ -172,6 +178,7 @@ def broken(*_: Any) -> Any:
     [
         (without_compiler, "there is no C++ compiler (g++, or what CXX names) to compile them"),
         (without_triton, "there is no Triton that fits this PyTorch, to compile them"),
+        (without_headers, "the C++ compiler says error: Python.h: No such file"),
         (broken, "torch cannot compile them: ValueError: no kernel for this"),
     ],
 )

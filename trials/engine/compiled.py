@@ -13,6 +13,7 @@ without a C++ compiler or Triton, networks compute as they are written, and the 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -141,11 +142,14 @@ def _make_ready() -> None:
 
 def _reason(error: RuntimeError) -> str:
     """Why torch could not compile: what is missing, in words, else what its backend said first."""
-    from torch._inductor.exc import InvalidCxxCompiler, TritonMissing
+    from torch._inductor.exc import CppCompileError, InvalidCxxCompiler, TritonMissing
 
     cause = getattr(error, "inner_exception", error)
     if isinstance(cause, InvalidCxxCompiler):
         return "there is no C++ compiler (g++, or what CXX names) to compile them with"
     if isinstance(cause, TritonMissing):
         return "there is no Triton that fits this PyTorch, to compile them with"
-    return f"torch cannot compile them: {in_one_line(cause)}"
+    told = in_one_line(cause)
+    if isinstance(cause, CppCompileError) and (said := re.search(r"error: .*", str(cause))):
+        told = f"the C++ compiler says {said.group()}"  # of Python.h, perhaps: no header, no code
+    return f"torch cannot compile them: {told}"

@@ -30,8 +30,11 @@ class Bohb(Tpe):
     needs_rungs = True
 
     class Config(Tpe.Config):
-        rung_trials: int = knob(
-            10, "trials that must have come to a rung before they are compared there", ge=2
+        rung_trials: int | None = knob(
+            None,
+            "trials that must have come to a rung before they are compared there; by default one "
+            "more than there are parameters",
+            ge=2,
         )
         random_share: float = knob(1 / 3, "share of the proposals drawn at random", ge=0, le=1)
 
@@ -49,4 +52,6 @@ class Bohb(Tpe):
         from sweeper.search.at_rungs import AtRungs
         from sweeper.search.stopping_rule import StoppingRule
 
-        return AtRungs(StoppingRule.of(self.sweep), self.config.rung_trials)
+        enough = self.config.rung_trials or len(self.sweep.parameters) + 1
+        # A model begins with so many trials, wherever it sees them.
+        return AtRungs(StoppingRule.of(self.sweep), max(enough, self.config.startup_trials))
