@@ -25,6 +25,8 @@ ELSEWHERE: Mapping[str, str] = {
     "sbatch ": "a Slurm: tests/integration/test_slurm.py has one on this machine",
     ". /shared": "goes with Slurm",
     "ray start": "a cluster of several machines: tests/cluster_simulation.py",
+    "ray ": "needs a cloud; tests/unit/test_clouds.py checks the file",
+    "sky ": "needs a cloud; tests/unit/test_clouds.py checks the file",
     "export ": "sets the environment of a cluster or of a service",
     "mkdir /lab": "a folder of a lab, with its group",
     "createdb": "a PostgreSQL of one's own: tests/service/conftest.py starts one",

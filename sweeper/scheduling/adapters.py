@@ -143,20 +143,23 @@ class Verdicts(FIFOScheduler):  # type: ignore[misc]
         return None
 
     def _take_back(self, controller: Any) -> None:
-        """Ask Ray no more for what the conductor takes back. A Ray without this function has to be
-        waited for."""
+        """Ask Ray no more for what the conductor takes back of those for whom it has no place. A
+        Ray without this function has to be waited for."""
+        if not hasattr(controller, "_unstage_trial_with_resources"):
+            return
         waiting = {
             int(trial.trial_id): trial
             for trial in controller.get_trials()
-            if trial.status == Trial.PENDING and trial not in controller._resetting_trials
+            if trial.status == Trial.PENDING and not _has_place(controller, trial)
         }
-        if not waiting or not hasattr(controller, "_unstage_trial_with_resources"):
+        if not waiting:
             return
         for number in _guarded(lambda: self._conductor.withdrawing.taken_back(tuple(waiting))):
             trial = waiting[number]
             if trial in controller._staged_trials:
                 controller._unstage_trial_with_resources(trial)
-            controller.stop_trial(trial)
+            # Not by `stop_trial`, which says on the terminal that the trial has completed.
+            controller._schedule_trial_stop(trial)
             self._controller = controller
 
     def _let_go(self, controller: Any) -> None:
@@ -171,6 +174,12 @@ class Verdicts(FIFOScheduler):  # type: ignore[misc]
         waits = any(trial.status == Trial.PENDING for trial in controller.get_trials())
         if self._conductor.keeps_no_worker or (self._conductor.is_full and not waits):
             controller._cleanup_cached_actors(force_all=True)
+
+
+def _has_place(controller: Any, trial: Trial) -> bool:
+    """Whether Ray has given the trial a place, on which its worker starts or is made ready."""
+    actor = controller._trial_to_actor.get(trial)
+    return actor is not None and actor not in controller._actor_manager._pending_actors_to_attrs
 
 
 class Trials(tune.Callback):  # type: ignore[misc]

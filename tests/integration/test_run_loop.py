@@ -397,6 +397,31 @@ def test_stop_lets_running_trials_end_and_pause_hands_out_none(home):
     assert go(spec, home)[0].state == "finished"
 
 
+@pytest.mark.slow
+def test_a_trial_for_which_ray_has_no_place_keeps_no_sweep_from_its_end(home):
+    holder = ray.remote(num_cpus=1)(Holder).remote()
+    ray.get(holder.holds.remote())
+
+    def stop(event: Event) -> None:
+        if isinstance(event, TrialEvaluated):
+            home.sweep("probe").ask(Request.STOP)
+
+    outcome, events = go(sweep(base={"seconds": 0.2}, trials=4), home, stop)
+    assert outcome.state == "stopped"
+    assert [(one.number, one.state) for one in outcome.records] == [
+        (0, "completed"),
+        (1, "waiting"),
+    ]
+    assert [event.number for event in events if isinstance(event, TrialStarted)] == [0]
+    ray.kill(holder)
+    assert go(sweep(base={"seconds": 0.2}, trials=4), home)[0].state == "finished"
+
+
+class Holder:
+    def holds(self) -> None:
+        """It has a core."""
+
+
 class Lease(Steering):
     """Two trials, then one, then none until the cluster's CPUs are free, then two again."""
 

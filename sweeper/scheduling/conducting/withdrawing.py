@@ -1,4 +1,4 @@
-"""What was handed out and has found no worker yet is taken back where it is to have none.
+"""What was handed out, and has no place on Ray yet, is taken back where it is to have none.
 
 On a cluster that grows, a trial waits for minutes until its machine has come, and longer where the
 cloud has none to give. If the lease shrinks meanwhile, or the sweep is paused or comes to its end,
@@ -24,7 +24,7 @@ class Withdrawing:
         self._errands = errands
 
     def taken_back(self, waiting: Sequence[int]) -> list[int]:
-        """Which of these, that wait for a worker, are to have none: those that are over already,
+        """Which of these, that wait for a place, are to have none: those that are over already,
         and of the others the latest trials where fewer may be at work, and errands last. Trials
         go on as soon as they may."""
         over = [one for one in waiting if one >= 0 and one not in self._trials.active]
