@@ -21,10 +21,12 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from sweeper.scheduling.machines.places import Place
-from sweeper.search.mishaps import Mishaps
+
+if TYPE_CHECKING:
+    from sweeper.search.mishaps import Mishaps  # imports Optuna, which no worker needs
 
 TRIES = 3
 """How often a trial may fail by its device."""
