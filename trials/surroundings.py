@@ -47,7 +47,7 @@ def surroundings() -> dict[str, str]:
         "system": platform.platform(),
         "processor": _processor(),
         "python": platform.python_version(),
-        "numpy": version_of("numpy"),
+        "numpy": _numpy(),
         "code": code(),
         **{name: os.environ.get(name, "") for name in FLAGS},
     }
@@ -91,6 +91,13 @@ def _of_torch() -> dict[str, str]:
         told["gpu_driver"] = _gpu_driver()
         told["cudnn"] = str(torch.backends.cudnn.version() or "")  # type: ignore[no-untyped-call]
     return told
+
+
+@functools.cache
+def _numpy() -> str:
+    """Its version. Looking it up reads all that its distribution says of itself, and what has been
+    imported stays what it is."""
+    return version_of("numpy")
 
 
 @functools.cache

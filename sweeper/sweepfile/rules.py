@@ -125,8 +125,8 @@ def check_together(
             rules = base_of("stopping rule").all().items()
             document.add(
                 ("search", "sampler"),
-                f"{search.name} learns at the rungs of a stopping rule, and the one of this sweep, "
-                f"{scheduler.name}, has none",
+                f"{search.name} learns at the rungs of a stopping rule, and `{scheduler.name}` has "
+                "no rungs",
                 f"`scheduler` {one_of(key for key, rule in rules if rule.has_rungs)}",
             )
         for fault in search.part.check(search, parameters):

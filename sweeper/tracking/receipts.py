@@ -45,10 +45,13 @@ class Receipts:
 
     def adopt(self, number: int, run_id: str, artifact_uri: str, status: str) -> None:
         """MLflow shows this run, in this status. If it is not the one known, all is sent again."""
+        row = self._backlog.run(number)
+        if row is not None and (row.run_id, row.sent_status) == (run_id, status):
+            return  # so it is known; the driver may be waiting to write
         with self._database.writing() as connection:
-            earlier = self._backlog.run_ids().get(number)
             connection.execute("INSERT OR IGNORE INTO runs (number) VALUES (?)", (number,))
-            if earlier != run_id:
+            known = "SELECT run_id FROM runs WHERE number = ?"
+            if connection.execute(known, (number,)).fetchone() != (run_id,):
                 _unsend(connection, number)
             connection.execute(
                 "UPDATE runs SET run_id = ?, artifact_uri = ?, sent_status = ? WHERE number = ?",

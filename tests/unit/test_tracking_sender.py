@@ -80,6 +80,24 @@ def assert_complete(store: FakeStore) -> None:
     assert set(runs["sweep"].files) == {"tables/ablation.csv", "tables/ablation.json"}
 
 
+def test_to_look_at_what_is_known_to_be_there_is_to_write_nothing(tmp_path: Path) -> None:
+    """A writer that began anew held the file for minutes of a resumed sweep of 5,000 trials."""
+    store = FakeStore()
+    with Outbox(tmp_path / "outbox.db") as outbox, Backlog(outbox.path) as backlog:
+        say_sweep(outbox, tmp_path)
+        for _ in range(2):  # the model's address comes with the second pass
+            new_sender(backlog, store).send()
+        with Backlog(outbox.path) as watched:
+            watched.changed()
+            new_sender(backlog, store).send()
+            assert not watched.changed()
+            store.active()["00001"].status = "RUNNING"
+            new_sender(backlog, store).send()
+            assert watched.changed()
+    assert_complete(store)
+
+
+
 @settings(max_examples=60, deadline=None)
 @given(seed=st.integers(0, 2**32), rate=st.sampled_from([0.02, 0.1, 0.3]))
 def test_lost_answers_and_killed_writers_leave_every_fact_once(
