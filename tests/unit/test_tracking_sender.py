@@ -97,7 +97,6 @@ def test_to_look_at_what_is_known_to_be_there_is_to_write_nothing(tmp_path: Path
     assert_complete(store)
 
 
-
 @settings(max_examples=60, deadline=None)
 @given(seed=st.integers(0, 2**32), rate=st.sampled_from([0.02, 0.1, 0.3]))
 def test_lost_answers_and_killed_writers_leave_every_fact_once(
