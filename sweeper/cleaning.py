@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sweeper.bucket.copies import PUBLISHED, bring_all, copies_of
+from sweeper.bucket.giving_up import given_up
 from sweeper.bucket.usage import forget
 from sweeper.home import Home, SweepFolder
 from sweeper.letting_go import Going, goes, going, let_go, let_go_afar
@@ -57,10 +58,10 @@ def leavings(folder: SweepFolder, standings: Standings, keep: Keep) -> list[Leav
 
 
 def clean(
-    home: Home, folder: SweepFolder, uri: str | None, leaving: Iterable[Leaving], keep: Keep
+    home: Home, folder: SweepFolder, standings: Standings, leaving: Iterable[Leaving], keep: Keep
 ) -> Left | None:
     """Let go of all that, under the sweep's lock. Returns what MLflow does not know yet; None where
-    the sweep is not recorded. `uri` is what its file says of MLflow's address.
+    the sweep is not recorded.
 
     Each step may be made again: a kill in the middle costs nothing but time.
 
@@ -70,7 +71,7 @@ def clean(
         BucketError: the bucket that its trials publish in does not answer; what was to go there is
             given up, and goes with the next run or cleaning.
     """
-    address = tracking_uri(home.path, uri)
+    address = tracking_uri(home.path, standings.sweep.tracking.uri)
     recorded = folder.outbox.exists()
     if recorded:
         follow_home(address, home.mlartifacts)
@@ -83,17 +84,21 @@ def clean(
     for one in leaving:
         let_go(folder.trial(one.number), one.files, keep)
     if copies := copies_of(folder):
-        let_go_afar(folder, copies)
-        forget(folder)
-        if recorded:
-            _tell_what_is_left(folder, leaving)
+        try:
+            let_go_afar(folder, copies)
+        finally:
+            forget(folder)
+            if recorded:
+                _tell_what_is_left(folder, standings)
     return sync(folder.outbox, address, home.mlartifacts) if recorded else None
 
 
-def _tell_what_is_left(folder: SweepFolder, leaving: Iterable[Leaving]) -> None:
-    """MLflow is to have again where what these trials have published lies."""
+def _tell_what_is_left(folder: SweepFolder, standings: Standings) -> None:
+    """MLflow is to have again where what trials have published lies, but for those of which
+    something is still to go."""
+    waiting = {one.number for one in given_up(folder)}
     with Outbox(folder.outbox) as outbox, outbox.batch():
-        for one in leaving:
-            told = folder.trial(one.number) / PUBLISHED
-            if told.is_file():
-                outbox.artifact(one.number, told, PUBLISHED)
+        for trial in standings.trials:
+            told = folder.trial(trial.number) / PUBLISHED
+            if trial.over and trial.number not in waiting and told.is_file():
+                outbox.artifact(trial.number, told, PUBLISHED)

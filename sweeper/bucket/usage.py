@@ -79,8 +79,8 @@ class _Counting(threading.Thread):
         began = time.monotonic()
         try:
             files = self._store.sizes()
-        except (BucketError, OSError) as error:
-            self.trouble = str(error)
+        except Exception as error:  # a store's own, which this thread would print
+            self.trouble = str(error) if isinstance(error, BucketError | OSError) else repr(error)
             return
         took = time.monotonic() - began
         self.found = counted(self._store.address, files, took)

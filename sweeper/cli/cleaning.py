@@ -55,6 +55,7 @@ def clean(
             "a server's sweeps let go by `keep` of their files: run this on its machine with "
             "--home for those from before"
         )
+    from sweeper.bucket.giving_up import given_up
     from sweeper.cleaning import clean as let_go
     from sweeper.cleaning import leavings
     from sweeper.search.looking import read_standings
@@ -66,14 +67,15 @@ def clean(
         given = {"checkpoints": checkpoints, "generators": generators, "samples": samples}
         keep = _laid_over(standings.sweep.keep, given)
         leaving = leavings(folder, standings, keep)
-        if not leaving:
+        if not leaving and not given_up(folder):
             say(f"{name}: nothing is to go ({_in_words(keep)})")
             return 0
-        _print_plan(name, leaving, keep)
-        if not (yes or _agreed()):
-            say("nothing was removed")
-            return 1
-        left = let_go(here, folder, standings.sweep.tracking.uri, leaving, keep)
+        if leaving:
+            _print_plan(name, leaving, keep)
+            if not (yes or _agreed()):
+                say("nothing was removed")
+                return 1
+        left = let_go(here, folder, standings, leaving, keep)
     say(f"{name}: done")
     if left:
         say(left.advice(name + here.flag))

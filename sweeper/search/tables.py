@@ -63,7 +63,7 @@ class Tables:
             return None
         study: int = found[0][0]
         query = "SELECT key, value_json FROM study_user_attributes WHERE study_id = ?"
-        return study, {key: json.loads(value) for key, value in self._rows(query, study)}
+        return study, {key: _told(value) for key, value in self._rows(query, study)}
 
     def entries(self, study: int, after: int, also: Sequence[int]) -> list[Row]:
         """The entries of a study with an id above `after`, and those with one of `also`, in the
@@ -86,7 +86,7 @@ class Tables:
         these = f"trial_id IN (SELECT trial_id FROM trials WHERE {which})"
         query = f"SELECT trial_id, key, value_json FROM trial_user_attributes WHERE {these}"
         for id_, key, value in self._rows(query, *given):
-            rows[id_].attrs[key] = json.loads(value)
+            rows[id_].attrs[key] = _told(value)
         columns = "trial_id, value, value_type"
         query = f"SELECT {columns} FROM trial_values WHERE {these} ORDER BY objective"
         for id_, value, kind in self._rows(query, *given):
@@ -138,6 +138,13 @@ def _sqlite(path: str) -> Any:
     connection = sqlite3.connect(f"file:{quote(path)}?mode=ro", uri=True)
     connection.execute("BEGIN")
     return connection
+
+
+def _told(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise Unread from error
 
 
 def _time(told: datetime | str | None) -> datetime | None:

@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import fsspec
 import pytest
@@ -272,7 +273,13 @@ def test_cleaning_goes_as_far_as_the_bucket_and_mlflow_is_told(
         lambda *given: (seen.append(PUBLISHED in copies_in(outbox)[0]), let_go_afar(*given)),
     )
     monkeypatch.setattr("sweeper.cleaning.sync", lambda *given: None)
-    clean(home, stage.folder, None, leaving, less)
+    with monkeypatch.context() as away:
+        away.setattr("sweeper.cleaning.let_go_afar", mock.Mock(side_effect=BucketAway("no answer")))
+        with pytest.raises(BucketAway):
+            clean(home, stage.folder, standings, leaving, less)
+    assert PUBLISHED not in copies_in(outbox)[0], "something of it is still to go"
+    assert leavings(stage.folder, standings, less) == []
+    clean(home, stage.folder, standings, [], less)
     assert seen == [False], "a kill in between leaves nothing that is not so"
     assert PUBLISHED in copies_in(outbox)[0]
     assert not told_where(stage.folder, 0) & {"checkpoint.pt", "samples/000001.png"}

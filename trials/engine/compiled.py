@@ -135,7 +135,11 @@ def _make_ready() -> None:
     """Let torch's compiler keep to this trial's threads, and its cache to the user's own folder: it
     runs what it finds there, and of itself takes one in /tmp that somebody else may have made."""
     os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", str(torch.get_num_threads()))
-    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(fetched_folder() / "compiled"))
+    if "TORCHINDUCTOR_CACHE_DIR" not in os.environ:
+        own = fetched_folder() / "compiled"
+        own.mkdir(parents=True, exist_ok=True)
+        own.chmod(0o700)  # a worker for a group's home makes folders that the group may write in
+        os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(own)
     torch.compiler.reset()  # what an earlier training of this process compiled counts to the limit
     torch._dynamo.config.recompile_limit = max(MOST, torch._dynamo.config.recompile_limit)
 
