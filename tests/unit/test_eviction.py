@@ -353,6 +353,18 @@ def test_where_another_machine_may_come_trials_need_not_wait_for_one_to_join() -
     assert one.all_leave
 
 
+def test_the_only_machine_is_not_left_alone_for_one_that_may_never_come() -> None:
+    nodes = {"a": "a.lab", "": TO_COME}
+    one = Avoided(lambda: nodes)
+    one.leave_alone("a")
+    assert one.nodes() == one.nodes(frozenset({"a.lab"})) == ()
+    nodes["b"] = "b.lab"
+    assert one.nodes() == ("a",)
+    one.give_notice("b")
+    assert one.nodes() == ("b",), "nothing comes back of b, and of a it may"
+    assert not one.all_leave
+
+
 def test_a_machine_without_trials_is_watched_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
     now, there, begun, ended = [0.0], {"a": "a", "b": "b"}, [], []
     monkeypatch.setattr(watching.time, "monotonic", lambda: now[0])

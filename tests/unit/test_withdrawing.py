@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from sweeper.scheduling.cluster.room import TO_COME
 from sweeper.scheduling.conducting import hand_out
+from sweeper.scheduling.conducting.withdrawing import LOOK_EVERY
 from sweeper.scheduling.working.messages import REHEARSAL
-from tests.driven import Driven
+from tests.driven import HERE, Driven
 
 
 def _handed_out(sweep: Driven) -> list[int]:
@@ -69,3 +71,28 @@ def test_no_worker_is_kept_where_nothing_was_handed_out_for_a_while(
     assert not sweep.conductor.keeps_no_worker
     monkeypatch.setattr(hand_out, "IDLE", 0.0)
     assert sweep.conductor.keeps_no_worker
+
+
+def test_what_waits_is_handed_out_anew_where_other_machines_are_to_be_avoided_now(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nodes = {HERE.node: HERE.machine, "other": "other", "": TO_COME}
+    sweep = Driven(tmp_path, 2, trials=3, nodes=lambda: nodes)
+    withdrawing = sweep.conductor.withdrawing
+    now = [0.0]
+    monkeypatch.setattr(withdrawing, "_clock", lambda: now[0])
+    sweep.begin()
+    sweep.leave(0)
+    work = sweep.conductor.next_work()
+    assert work is not None
+    assert (work.number, work.avoid) == (0, (HERE.node,))
+    assert withdrawing.taken_back([0]) == []
+    del nodes["other"]  # and the only one that is left is not to be had, as Ray was told
+    assert withdrawing.taken_back([0]) == [], "Ray is not asked at every turn what there is"
+    now[0] = LOOK_EVERY
+    assert withdrawing.taken_back([0]) == [0]
+    sweep.hand_out()
+    assert (set(sweep.at_work), sweep.at_work[0].avoid) == ({0, 1}, ())
+    now[0] *= 2
+    assert withdrawing.taken_back([]) == []
+    assert [trial.state for trial in sweep.to_the_end()] == ["completed"] * 3

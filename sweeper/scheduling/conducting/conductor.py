@@ -92,7 +92,7 @@ class Conductor:
             *(folder, rehearsal, self._sharing, self.setbacks.retries),
             *(self._failures, self._announcer),
         )
-        self.withdrawing = Withdrawing(self.course, self._trials, self._errands)
+        self.withdrawing = Withdrawing(*(self.course, self._trials, self._errands, self.setbacks))
         self._limiting = Limiting(
             *(sweep, folder, ledger, self.course),
             *(self._announcer, self._trials, self._failures, self.meter),
@@ -124,7 +124,7 @@ class Conductor:
             return None
         allowed = self._intervals.allowed(self._limiting.limits)
         patience, given = None if self._errands.opening else allowed, self._sharing.given(work)
-        return self.setbacks.placed(replace(work, patience=patience, given=given))
+        return self.withdrawing.placed(replace(work, patience=patience, given=given))
 
     @property
     def is_full(self) -> bool:
