@@ -10,6 +10,7 @@ from sweeper.scheduling.cluster.room import TO_COME
 from sweeper.scheduling.conducting import hand_out
 from sweeper.scheduling.conducting.withdrawing import LOOK_EVERY
 from sweeper.scheduling.working.messages import REHEARSAL
+from sweeper.sweepfile.resources import Given
 from tests.driven import HERE, Driven
 
 
@@ -96,3 +97,26 @@ def test_what_waits_is_handed_out_anew_where_other_machines_are_to_be_avoided_no
     now[0] *= 2
     assert withdrawing.taken_back([]) == []
     assert [trial.state for trial in sweep.to_the_end()] == ["completed"] * 3
+
+
+def test_one_that_waits_to_be_alone_on_a_machine_that_is_gone_is_handed_out_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nodes = {HERE.node: HERE.machine, "other": "other"}
+    sweep = Driven(tmp_path, 1, trials=1, nodes=lambda: nodes)
+    withdrawing, alone = sweep.conductor.withdrawing, sweep.conductor.alone
+    monkeypatch.setattr("sweeper.scheduling.conducting.withdrawing.LOOK_EVERY", 0.0)
+    sweep.begin()
+    sweep.fail(0, "out_of_memory", "MemoryError")
+    work = sweep.conductor.next_work()
+    assert work is not None
+    assert work.alone
+    machines = {node: Given(4, 0, 1) for node in nodes}
+    assert alone.machine_for(0, machines) == HERE.node
+    assert withdrawing.taken_back([0]) == []
+    del nodes[HERE.node], machines[HERE.node]
+    assert withdrawing.taken_back([0]) == [0]
+    sweep.hand_out()
+    assert sweep.at_work[0].alone
+    assert alone.machine_for(0, machines) == "other"
+    assert withdrawing.taken_back([0]) == []

@@ -60,6 +60,7 @@ class Setbacks:
         self._failures = failures
         self._rehearsal = rehearsal
         self._devices = devices
+        self.machines = nodes
         self._avoided = Avoided(nodes)
         self.retries = Retries(lambda: len(set(nodes().values())))
 

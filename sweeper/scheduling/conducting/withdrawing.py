@@ -65,9 +65,15 @@ class Withdrawing:
         return [*over, *back]
 
     def _misplaced(self, waiting: Sequence[int]) -> list[int]:
-        """Those of these that would be kept from other machines now than Ray was told."""
+        """Those of these that would be kept from other machines now than Ray was told, and those
+        that were to have a machine alone which is gone."""
         self._avoid = {one: self._avoid[one] for one in waiting if one in self._avoid}
         if self._clock() < self._next_look:
             return []
         self._next_look = self._clock() + LOOK_EVERY
-        return [one for one in self._avoid if self._avoid[one] != self._setbacks.to_avoid(one)]
+        there, alone = self._setbacks.machines(), self._trials.alone
+        return [
+            one
+            for one, avoid in self._avoid.items()
+            if alone.lost_its_machine(one, there) or avoid != self._setbacks.to_avoid(one)
+        ]
