@@ -378,6 +378,21 @@ def test_a_machine_without_trials_is_watched_no_more(monkeypatch: pytest.MonkeyP
     assert (begun, ended) == (["a", "b", "b"], ["b"])
 
 
+def test_a_machine_where_nobody_answers_is_named_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, there, told = [0.0], {"a": "a.lab"}, []
+    monkeypatch.setattr(watching.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(watching.ray, "wait", lambda watchers, timeout: (watchers, []))
+    monkeypatch.setattr(watching.ray, "get", lambda watcher: ("", f"{watcher}: no answer"))
+    monkeypatch.setattr(watching, "_start", lambda notices, node, file: node)
+    one = Watching(
+        Told(""), "run", lambda: there, lambda *heard: None, lambda *deaf: told.append(deaf)
+    )
+    for seconds, nodes in ((0, {"a": "a.lab"}), (100, {}), (200, {"a": "a.lab", "b": "b.lab"})):
+        now[0], there = float(seconds), nodes
+        one.look()
+    assert told == [("a.lab", "a: no answer"), ("b.lab", "b: no answer")]
+
+
 def test_ray_is_asked_for_another_machine() -> None:
     needs = {"cpu": 1, "gpu": 0, "memory": 0, "avoid": []}
     plain = Worker.default_resource_request({"needs": needs})
