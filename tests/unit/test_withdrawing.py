@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -64,14 +65,22 @@ def test_one_that_is_over_waits_no_longer(tmp_path: Path) -> None:
     assert [trial.state for trial in sweep.to_the_end()] == ["completed", "pruned"]
 
 
-def test_no_worker_is_kept_where_nothing_was_handed_out_for_a_while(
+def test_no_worker_is_kept_where_nothing_was_handed_out_for_a_while_and_none_waits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sweep = Driven(tmp_path, 2, trials=2)
-    sweep.begin()
-    assert not sweep.conductor.keeps_no_worker
-    monkeypatch.setattr(hand_out, "IDLE", 0.0)
-    assert sweep.conductor.keeps_no_worker
+    sweep = Driven(tmp_path, 3, trials=2)
+    now = [time.monotonic()]
+    monkeypatch.setattr(hand_out.time, "monotonic", lambda: now[0])
+    keeps_none = sweep.conductor.keeps_no_worker
+    for handed_out in ([REHEARSAL], [0, 1]):
+        now[0] += hand_out.IDLE + 1
+        assert keeps_none(waits=False)
+        assert not keeps_none(waits=True), "who waits is to have the next worker that is free"
+        sweep.hand_out()
+        assert list(sweep.at_work) == handed_out
+        assert not keeps_none(waits=False), "a trial may follow"
+        if REHEARSAL in sweep.at_work:
+            sweep.report(REHEARSAL)
 
 
 def test_what_waits_is_handed_out_anew_where_other_machines_are_to_be_avoided_now(

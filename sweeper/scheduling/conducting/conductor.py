@@ -131,10 +131,10 @@ class Conductor:
         """Whether no worker is needed beside those that have a trial."""
         return self.course.stands or not self._trials.has_room(self._errands.active)
 
-    @property
-    def keeps_no_worker(self) -> bool:
-        """Whether one without a trial may hold what another one waits for, or has nobody to."""
-        return self.alone.makes_room or self._devices.recent or self._trials.idle
+    def keeps_no_worker(self, waits: bool) -> bool:
+        """Whether one without a trial may hold what another is to have, or none `waits` for it."""
+        needed = waits or not (self.is_full or self._trials.idle)
+        return self.alone.makes_room or self._devices.recent or not needed
 
     @property
     def stands_by(self) -> bool:

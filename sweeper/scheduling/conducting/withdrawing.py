@@ -44,6 +44,7 @@ class Withdrawing:
 
     def placed(self, work: Work) -> Work:
         """The work that is handed out, with the machines on which it is not to be done."""
+        self._trials.not_idle()
         avoid = self._avoid[work.number] = self._setbacks.to_avoid(work.number)
         return replace(work, avoid=avoid)
 
