@@ -172,7 +172,7 @@ class Verdicts(FIFOScheduler):  # type: ignore[misc]
         if not hasattr(controller, "_cleanup_cached_actors"):
             return
         waits = any(trial.status == Trial.PENDING for trial in controller.get_trials())
-        if self._conductor.keeps_no_worker or (self._conductor.is_full and not waits):
+        if self._conductor.keeps_no_worker(waits):
             controller._cleanup_cached_actors(force_all=True)
 
 

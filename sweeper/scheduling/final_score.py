@@ -105,7 +105,7 @@ class Scoring:
 
     def _measured(self, number: int, interrupted: Interrupted) -> FinalScore | None:
         resources = self._sweep.resources
-        # An actor, for the head says whose those are, and not so of tasks (`cluster_machines`).
+        # An actor, for the head says whose those are, and not so of tasks (`inventory`).
         has = {"num_cpus": resources.whole.cpu, "num_gpus": resources.whole.gpu}
         scorer = ray.remote(_Scorer).options(**has, max_restarts=1, max_task_retries=1).remote()
         folder = str(self._folder.trial(number))

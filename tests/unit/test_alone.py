@@ -33,7 +33,7 @@ def test_those_on_its_device_make_way_and_nothing_starts_before_it_has_its_place
     work = sweep.conductor.next_work()
     assert work is not None
     assert (work.number, work.alone, work.recorded) == (0, True, (1,))
-    assert sweep.conductor.keeps_no_worker  # Ray looks for a place
+    assert sweep.conductor.keeps_no_worker(waits=True)  # Ray looks for a place
     assert sweep.conductor.next_work() is None
     sweep.report(1)
     sweep.report(2)
@@ -104,7 +104,7 @@ def test_what_others_have_is_waited_for_only_so_long(
     work = sweep.conductor.next_work()
     assert work is not None
     assert work.alone
-    assert not sweep.conductor.keeps_no_worker
+    assert not sweep.conductor.keeps_no_worker(waits=True)
     sweep.fail(1)  # its worker is free
     following = sweep.conductor.next_work()
     assert following is not None

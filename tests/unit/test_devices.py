@@ -160,7 +160,7 @@ def test_one_trial_is_enough_where_the_hardware_fails_it_again(tmp_path: Path) -
     sweep.hand_out()  # the machine has no other GPU that is free
     sweep.fail(0, "device_fault", ECC)
     assert sweep.conductor.setbacks.wrong == {BAD}
-    assert sweep.conductor.keeps_no_worker
+    assert sweep.conductor.keeps_no_worker(waits=True)
     sweep.hand_out()
     sweep.places[0] = sweep.places[1]
     assert [trial.state for trial in sweep.to_the_end()] == ["completed"] * 3

@@ -353,6 +353,18 @@ def test_where_another_machine_may_come_trials_need_not_wait_for_one_to_join() -
     assert one.all_leave
 
 
+def test_the_only_machine_is_not_left_alone_for_one_that_may_never_come() -> None:
+    nodes = {"a": "a.lab", "": TO_COME}
+    one = Avoided(lambda: nodes)
+    one.leave_alone("a")
+    assert one.nodes() == one.nodes(frozenset({"a.lab"})) == ()
+    nodes["b"] = "b.lab"
+    assert one.nodes() == ("a",)
+    one.give_notice("b")
+    assert one.nodes() == ("b",), "nothing comes back of b, and of a it may"
+    assert not one.all_leave
+
+
 def test_a_machine_without_trials_is_watched_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
     now, there, begun, ended = [0.0], {"a": "a", "b": "b"}, [], []
     monkeypatch.setattr(watching.time, "monotonic", lambda: now[0])
@@ -364,6 +376,21 @@ def test_a_machine_without_trials_is_watched_no_more(monkeypatch: pytest.MonkeyP
         now[0], there = float(seconds), dict.fromkeys(nodes, "")
         one.look()
     assert (begun, ended) == (["a", "b", "b"], ["b"])
+
+
+def test_a_machine_where_nobody_answers_is_named_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, there, told = [0.0], {"a": "a.lab"}, []
+    monkeypatch.setattr(watching.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(watching.ray, "wait", lambda watchers, timeout: (watchers, []))
+    monkeypatch.setattr(watching.ray, "get", lambda watcher: ("", f"{watcher}: no answer"))
+    monkeypatch.setattr(watching, "_start", lambda notices, node, file: node)
+    one = Watching(
+        Told(""), "run", lambda: there, lambda *heard: None, lambda *deaf: told.append(deaf)
+    )
+    for seconds, nodes in ((0, {"a": "a.lab"}), (100, {}), (200, {"a": "a.lab", "b": "b.lab"})):
+        now[0], there = float(seconds), nodes
+        one.look()
+    assert told == [("a.lab", "a: no answer"), ("b.lab", "b: no answer")]
 
 
 def test_ray_is_asked_for_another_machine() -> None:

@@ -14,7 +14,7 @@ free in time, the sweep goes on meanwhile.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from sweeper.scheduling.machines.places import Place
 from sweeper.search.ledger import Ledger
@@ -83,6 +83,15 @@ class Alone:
             largest = max(machines, key=lambda node: (machines[node].memory, machines[node].cpu))
             place = self._places[number] = Place(node=largest)
         return place.node
+
+    def lost_its_machine(self, number: int, machines: Collection[str]) -> bool:
+        """Whether the machine that the trial was to have is none of these any more. It is forgotten
+        then: when the trial is handed out next, another one is chosen."""
+        place = self._places.get(number)
+        if place is None or place.node in machines:
+            return False
+        del self._places[number]
+        return True
 
     def handed_out(self, number: int) -> None:
         """The trial is with a worker, or will be when Ray has found a place for one."""

@@ -92,7 +92,7 @@ class Conductor:
             *(folder, rehearsal, self._sharing, self.setbacks.retries),
             *(self._failures, self._announcer),
         )
-        self.withdrawing = Withdrawing(self.course, self._trials, self._errands)
+        self.withdrawing = Withdrawing(*(self.course, self._trials, self._errands, self.setbacks))
         self._limiting = Limiting(
             *(sweep, folder, ledger, self.course),
             *(self._announcer, self._trials, self._failures, self.meter),
@@ -124,17 +124,17 @@ class Conductor:
             return None
         allowed = self._intervals.allowed(self._limiting.limits)
         patience, given = None if self._errands.opening else allowed, self._sharing.given(work)
-        return self.setbacks.placed(replace(work, patience=patience, given=given))
+        return self.withdrawing.placed(replace(work, patience=patience, given=given))
 
     @property
     def is_full(self) -> bool:
         """Whether no worker is needed beside those that have a trial."""
         return self.course.stands or not self._trials.has_room(self._errands.active)
 
-    @property
-    def keeps_no_worker(self) -> bool:
-        """Whether one without a trial may hold what another one waits for, or has nobody to."""
-        return self.alone.makes_room or self._devices.recent or self._trials.idle
+    def keeps_no_worker(self, waits: bool) -> bool:
+        """Whether one without a trial may hold what another is to have, or none `waits` for it."""
+        needed = waits or not (self.is_full or self._trials.idle)
+        return self.alone.makes_room or self._devices.recent or not needed
 
     @property
     def stands_by(self) -> bool:

@@ -28,8 +28,8 @@ from sweeper.sweepfile.sections import Limits
 from sweeper.trial import Trial
 
 IDLE = 60.0
-"""Seconds without a trial to hand out, after which no worker is kept for the next one: it keeps its
-machine from whoever else could use it, or from being given back."""
+"""Seconds without anything to hand out, after which no worker is kept for what comes next: it keeps
+its machine from whoever else could use it, or from being given back."""
 
 
 class HandOut:
@@ -105,7 +105,6 @@ class HandOut:
             self._waiting.append(trial)
             return None
         self.active[trial.number] = trial
-        self._last = time.monotonic()
         self.alone.handed_out(trial.number)
         return self._work(trial)
 
@@ -152,9 +151,13 @@ class HandOut:
         """How many are at work that may not be, beside `others` that are none of the trials."""
         return self.at_work + others - self._allowed
 
+    def not_idle(self) -> None:
+        """Something was handed out: a trial, or what trials wait for."""
+        self._last = time.monotonic()
+
     @property
     def idle(self) -> bool:
-        """Whether none was handed out for a while."""
+        """Whether nothing was handed out for a while."""
         return time.monotonic() - self._last > IDLE
 
     def makes_way(self, number: int, others: int) -> bool:

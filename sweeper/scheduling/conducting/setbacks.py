@@ -29,7 +29,7 @@ from sweeper.scheduling.machines.places import Place
 from sweeper.scheduling.recording.announcer import Announcer
 from sweeper.scheduling.working.attempts import LOG, place_of, silent_in
 from sweeper.scheduling.working.failures import tail
-from sweeper.scheduling.working.messages import Failure, Work
+from sweeper.scheduling.working.messages import Failure
 from sweeper.search.ledger import Ledger
 from sweeper.trial import trial_name
 
@@ -60,6 +60,7 @@ class Setbacks:
         self._failures = failures
         self._rehearsal = rehearsal
         self._devices = devices
+        self.machines = nodes
         self._avoided = Avoided(nodes)
         self.retries = Retries(lambda: len(set(nodes().values())))
 
@@ -79,10 +80,9 @@ class Setbacks:
         running = self._trials.running
         return frozenset(place_of(self._folder.trial(number)).node for number in running)
 
-    def placed(self, work: Work) -> Work:
-        """The work with the machines on which it is not to be done."""
-        machines = self._devices.machines_to_avoid(work.number)
-        return replace(work, avoid=self._avoided.nodes(machines))
+    def to_avoid(self, number: int) -> tuple[str, ...]:
+        """The machines on which the work of this number is not to be done, as things are now."""
+        return self._avoided.nodes(self._devices.machines_to_avoid(number))
 
     def died(self, number: int, reason: str, symptom: str = WORKER_DIED) -> str:
         """The worker of a trial is gone, and with it what the trial had not saved. Why no other

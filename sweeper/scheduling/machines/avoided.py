@@ -16,7 +16,8 @@ WHILE = 120.0
 usually has from the first SIGTERM to its end."""
 
 Nodes = Callable[[], Mapping[str, str]]
-"""The machines on which a trial could run: Ray's id → name."""
+"""The machines on which a trial could run: Ray's id → name. That without an id stands for all that
+may yet join."""
 
 
 class Avoided:
@@ -44,12 +45,12 @@ class Avoided:
 
     def nodes(self, machines: frozenset[str] = frozenset()) -> tuple[str, ...]:
         """Those on which nothing is to begin now, in order; with those of these `machines`, by
-        name, if there are others."""
+        name, if others are there: one that may join may never come."""
         now = self._clock()
         self._until = {node: until for node, until in self._until.items() if until > now}
         if not self._until and not machines:
             return ()
-        there = self._nodes()
+        there = {node: name for node, name in self._nodes().items() if node}
         avoided = [node for node in there if node in self._until or there[node] in machines]
         if len(avoided) == len(there):
             avoided = [node for node in avoided if self.leaves(node)]

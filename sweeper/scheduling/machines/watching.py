@@ -51,6 +51,7 @@ class Watching:
         self._heard = heard
         self._deaf = deaf
         self._watchers: dict[str, Any] = {}
+        self._unheard: set[str] = set()
         self._wanted: dict[str, float] = {}
         self._next = 0.0
 
@@ -62,7 +63,7 @@ class Watching:
         there = self._nodes()
         self._let_go(there)
         for node in there:
-            if node not in self._watchers:
+            if node not in self._watchers and node not in self._unheard:
                 self._watchers[node] = _start(self._notices, node, marker(self._run, node))
         for node, watcher in self._watchers.items():
             if watcher is None or not ray.wait([watcher], timeout=0)[0]:
@@ -76,6 +77,7 @@ class Watching:
                     return
             else:
                 if fault:
+                    self._unheard.add(node)
                     self._deaf(there.get(node, node), fault)
                 else:
                     self._heard(node, there.get(node, node), notice)

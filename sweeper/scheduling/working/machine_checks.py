@@ -32,6 +32,10 @@ from trials.files import atomic_write
 ANSWER_IN = 60.0
 """Seconds for the machines to answer. A busy one may take longer: then its workers will say so."""
 
+ALIKE = 0.95
+"""The part of a machine's memory that one like it has at least: of two of a kind, Ray counts some
+bytes more on one."""
+
 
 class NotShared(SweeperError):  # noqa: N818 - what happened
     """A machine of the cluster does not see the sweep's folder, or runs other code."""
@@ -158,7 +162,9 @@ def needs(
     chosen = able[whole(work.number, able)]
     # On one with more CPUs it would have company, and one with less memory may be too small.
     unlike = {
-        node for node, has in able.items() if has.cpu != chosen.cpu or has.memory < chosen.memory
+        node
+        for node, has in able.items()
+        if has.cpu != chosen.cpu or has.memory < ALIKE * chosen.memory
     }
     return {**given, "cpu": chosen.cpu, "avoid": tuple(sorted(unlike.union(work.avoid)))}
 
