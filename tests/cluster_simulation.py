@@ -87,17 +87,20 @@ class Simulation:
         self.now = 0.0
         self.gone: set[str] = set()
         self.used: dict[str, float] = defaultdict(float)
-        """Seconds of the whole cluster that each person has had."""
+        """Seconds of the whole cluster, as it is at the beginning, that each person has had."""
         self.idle = 0.0
         """GPU seconds in which a GPU was free that a sweep with a trial to start would have fitted
         on."""
+        self.stops = 0
+        """How often a trial has stopped before its end, to go on later."""
         self.leases: dict[str, Lease] = {}
         self._look, self._placed, self._comes = look, placed, comes
         self._asked_for: dict[str, float] = {}
         self._busy: dict[str, float] = {}
         self.gone.update(name for name, machine in self.machines.items() if machine.to_come)
         self._totals = Totals.of(self.machines.values())
-        self._recent: dict[str, float] = defaultdict(float)
+        self._recent: dict[str, tuple[float, float]] = {one.name: (0.0, 0.0) for one in self.people}
+        """Seconds of CPUs and of GPUs, as far as they are not forgotten."""
         self._random = random.Random(seed)
         self._cpus = {name: machine.cpu for name, machine in self.machines.items()}
         self._gpus = {name: [1.0] * int(m.gpu) for name, m in self.machines.items()}
@@ -120,25 +123,25 @@ class Simulation:
             for name, machine in self.machines.items()
             if machine.to_come or name not in self.gone
         ]
-        people = [replace(one, recent=self._recent[one.name]) for one in self.people]
+        totals = Totals.of(there)
+        people = [replace(one, recent=totals.share(*self._recent[one.name])) for one in self.people]
         self.leases = arrange(there, people, asking)
         begun = [sweep for sweep in self.sweeps if sweep.name in self.leases]
-        self._random.shuffle(begun)
-        for sweep in begun:
-            while len(sweep.running) < self.leases[sweep.name].parallel and self._start(sweep):
-                pass
+        self._start_all(begun)
         self._count_idle(begun)
         self._grow_and_shrink(begun)
         self.now += self._look
-        spent: dict[str, float] = defaultdict(float)
+        left = 0.5 ** (self._look / HALF_LIFE)
+        for name, (cpu, gpu) in self._recent.items():
+            self._recent[name] = cpu * left, gpu * left
         for sweep in self.sweeps:
-            share = self._totals.share(sweep.needs.cpu, sweep.needs.gpu)
-            spent[sweep.person] += len(sweep.running) * share * self._look
+            seconds = len(sweep.running) * self._look
+            spent = seconds * sweep.needs.cpu, seconds * sweep.needs.gpu
+            self.used[sweep.person] += self._totals.share(*spent)
+            cpu, gpu = self._recent[sweep.person]
+            self._recent[sweep.person] = cpu + spent[0], gpu + spent[1]
             self._evaluate(sweep)
-        for one in self.people:
-            self.used[one.name] += spent[one.name]
-            self._recent[one.name] *= 0.5 ** (self._look / HALF_LIFE)
-            self._recent[one.name] += spent[one.name]
+        self._start_all(begun)  # room that was made is theirs who have asked Ray for it already
 
     def over(self) -> bool:
         return all(not sweep.wants() for sweep in self.sweeps)
@@ -162,6 +165,13 @@ class Simulation:
             where,
             interval=sweep.interval,
         )
+
+    def _start_all(self, sweeps: list[Sweep]) -> None:
+        """Whatever has a lease and finds room, in any order."""
+        self._random.shuffle(sweeps)
+        for sweep in sweeps:
+            while len(sweep.running) < self.leases[sweep.name].parallel and self._start(sweep):
+                pass
 
     def _start(self, sweep: Sweep) -> bool:
         if not (sweep.standing or sweep.trials) or (found := self._place(sweep.needs)) is None:
@@ -207,6 +217,7 @@ class Simulation:
 
     def _stand(self, sweep: Sweep, trial: Trial) -> None:
         self._leave(sweep, trial)
+        self.stops += 1
         sweep.standing.append(trial.left)
 
     def _leave(self, sweep: Sweep, trial: Trial) -> None:

@@ -383,6 +383,9 @@ def test_a_machine_comes_for_a_lease_and_where_none_comes_those_there_are_shared
     assert (leases["a"].parallel, leases["a"].reason) == (2, ToCome(2))
     told = "2 trials wait for machines to come, which Ray's autoscaler adds."
     assert leases["a"].reason.words() == told
+    gpus = [Machine.all_ours(f"g{i}", 1, 1, to_come=True) for i in range(4)]
+    each = [_ask(name[0], name, needs=Needs(0, 1), wants=4) for name in ("ada", "ben")]
+    assert _parallel(arrange([*LAPTOP, *gpus], [ADA, BEN], each)) == {"a": 2, "b": 2}
     a = _ask("a", gpu=0, wants=2, holds=2, where={"laptop": 2})
     b = _ask("b", "ben", gpu=0, wants=2)
     people = [replace(ADA, recent=900.0), BEN]

@@ -143,3 +143,24 @@ def test_a_cluster_that_grows_is_shared_whether_or_not_machines_come(comes: bool
     while simulation.now < 8000 and comes:
         simulation.step()
     assert set(simulation.machines) - simulation.gone == {"there"}
+
+
+@pytest.mark.parametrize(("cpus", "weight"), [(2, 3.0), (4, 1.0), (6, 1.0)])
+def test_machines_that_never_come_have_no_more_trials_make_room(cpus: int, weight: float) -> None:
+    """Two people who each want all of one machine: it changes hands no oftener than by itself."""
+    there = Machine.all_ours("there", cpus)
+    coming = [Machine.all_ours(f"c{i}", 4, to_come=True) for i in range(8)]
+    stops = []
+    for machines in [there], [there, *coming]:
+        sweeps = [
+            Sweep("one", "ada", Needs(1, 0), 100, 60, evaluations=500, interval=30.0),
+            Sweep("other", "ben", Needs(1, 0), 100, 60, 500, interval=30.0, arrives=60.0),
+        ]
+        people = [Person("ada"), Person("ben", weight)]
+        simulation = Simulation(machines, people, sweeps, look=10.0, comes=False)
+        while simulation.now < HOUR / 2:
+            simulation.step()
+        both = sum(simulation.used.values())
+        assert simulation.used["ben"] / both == pytest.approx(weight / (1 + weight), abs=0.05)
+        stops.append(simulation.stops)
+    assert 0 < stops[1] <= 1.1 * stops[0], stops

@@ -5,10 +5,10 @@
           the person with the least (recent use + HORIZON · what is beyond the fair share) / weight
           gets one more trial, for the first of their own sweeps: by priority, then by age
 
-What a trial costs is its share of the whole cluster, of GPUs or CPUs, whichever is the larger. The
-fair share is a person's by weight, with what others do not want. Use fades little by little
-(`recent_use`). So people who want more than they have come to shares as their weights, and who has
-had less than that is ahead until it is made up for; a newcomer is let in at the next look.
+What a trial costs is its share of the cluster that is there, of GPUs or CPUs, whichever is the
+larger. The fair share is a person's by weight, with what others do not want. Use fades little by
+little (`recent_use`). So people who want more than they have come to shares as their weights, and
+who has had less than that is ahead until it is made up for; a newcomer is let in at the next look.
 
     held      A trial that is at work counts as FAVOUR seconds less of use, or else each look would
               turn the last one round.
@@ -62,15 +62,15 @@ def arrange(
     machines: Iterable[Machine], people: Iterable[Person], asking: Iterable[Asking]
 ) -> dict[str, Lease]:
     """The lease of each sweep that asks, by its id. Whoever asks is one of `people`."""
-    there, sweeps = tuple(machines), tuple(asking)
-    lines = _lines(there, people, sweeps)
-    here = Packing((machine for machine in there if not machine.to_come), sweeps)
-    _grant(lines, lambda sweep: sweep.put_on(here))
-    if to_come := [machine for machine in there if machine.to_come]:
+    every, sweeps = tuple(machines), tuple(asking)
+    totals = Totals.of(every)
+    lines = _lines(every, totals, people, sweeps)
+    here = Packing((machine for machine in every if not machine.to_come), sweeps)
+    _grant(lines, 1.0, lambda sweep: sweep.put_on(here))
+    if to_come := [machine for machine in every if machine.to_come]:
         coming = Packing(to_come, ())
-        for line in lines:
-            line.begin_again()
-        _grant(lines, lambda sweep: sweep.have_come(coming))
+        grown = totals.share(sum(one.cpu for one in every), sum(one.gpu for one in every))
+        _grant(lines, grown, lambda sweep: sweep.have_come(coming))
     waiting = _waiting(lines)
     starts = starts_in(lines, waiting)
     before = {sweep.asking.sweep: place for place, sweep in enumerate(waiting)}
@@ -87,9 +87,15 @@ def arrange(
     return leases
 
 
-def _grant(lines: Sequence[Line], place: Callable[[Sweep], bool]) -> None:
-    """Give out machines, one trial at a time, until nobody fits who may have more. `place` has one
-    of a sweep's placed; False for want of room."""
+def _grant(lines: Sequence[Line], room: float, place: Callable[[Sweep], bool]) -> None:
+    """Give out machines, one trial at a time, until nobody fits who may have more. `room` is what
+    they and those given out before are of the cluster that is there. `place` has one of a sweep's
+    placed; False for want of room."""
+    fair = fair_shares(
+        [(line.person.name, line.person.weight, line.wanted) for line in lines], room
+    )
+    for line in lines:
+        line.begin(fair[line.person.name])
     heap = [line.next() for line in lines if line.first]
     heapq.heapify(heap)
     while heap:
@@ -139,9 +145,12 @@ def _no_room(
 
 
 def _lines(
-    machines: Sequence[Machine], people: Iterable[Person], asking: Iterable[Asking]
+    machines: Sequence[Machine],
+    totals: Totals,
+    people: Iterable[Person],
+    asking: Iterable[Asking],
 ) -> list[Line]:
-    totals, names = Totals.of(machines), frozenset(machine.name for machine in machines)
+    names = frozenset(machine.name for machine in machines)
     why_never: dict[Needs, Reason | None] = {}
     by_person: dict[str, list[Sweep]] = {}
     for one in asking:
@@ -152,6 +161,4 @@ def _lines(
     asks = sorted(
         (person for person in people if person.name in by_person), key=lambda person: person.name
     )
-    wanted = [(p.name, p.weight, sum(one.wanted for one in by_person[p.name])) for p in asks]
-    fair = fair_shares(wanted)
-    return [Line(person, by_person[person.name], fair[person.name]) for person in asks]
+    return [Line(person, by_person[person.name]) for person in asks]

@@ -106,16 +106,21 @@ class Asking:
 
 @dataclass(frozen=True)
 class Totals:
-    """All CPUs and GPUs of a cluster."""
+    """All CPUs and GPUs of a cluster: what its shares are parts of."""
 
     cpu: float
     gpu: float
 
     @classmethod
     def of(cls, machines: Iterable[Machine]) -> Totals:
-        """Those of these machines."""
-        there = tuple(machines)
-        return cls(sum(one.cpu for one in there), sum(one.gpu for one in there))
+        """Those of the machines that are there; of what these have none of, those of the machines
+        to come. Were all counted, nobody would ever be beyond the fair share where none comes."""
+        every = tuple(machines)
+        there = [one for one in every if not one.to_come]
+        return cls(
+            sum(one.cpu for one in there) or sum(one.cpu for one in every),
+            sum(one.gpu for one in there) or sum(one.gpu for one in every),
+        )
 
     def share(self, cpu: float, gpu: float) -> float:
         """The larger of two shares, that of all CPUs and that of all GPUs (dominant resource

@@ -21,10 +21,10 @@ _NOISE = 1e-9
 """What sums of fractions may be off."""
 
 
-def fair_shares(people: Iterable[tuple[str, float, float]]) -> dict[str, float]:
-    """Each person's share of the cluster by weight, from names, weights and the shares they want:
-    what one does not want goes to the others, by weight too."""
-    shares, room = {}, 1.0
+def fair_shares(people: Iterable[tuple[str, float, float]], room: float) -> dict[str, float]:
+    """Each person's part of `room` by weight, from names, weights and the shares they want: what
+    one does not want goes to the others, by weight too."""
+    shares = {}
     by_modesty = sorted(people, key=lambda one: (one[2] / one[1], one[0]))
     weights = sum(weight for _, weight, _ in by_modesty)
     for name, weight, wanted in by_modesty:
@@ -117,14 +117,14 @@ class Sweep:
 class Line:
     """One person's sweeps that ask, in the order in which they have the person's share."""
 
-    def __init__(self, person: Person, sweeps: Iterable[Sweep], fair: float) -> None:
+    def __init__(self, person: Person, sweeps: Iterable[Sweep]) -> None:
         self.person = person
         self.sweeps = sorted(sweeps, key=lambda sweep: sweep.asking.own_order)
         self.share = self.gpus = 0.0
         self.trials = self._at = 0
         self.last = 0.0  # how far the person was when the last trial was granted
-        self._fair = fair
-        self._pass_satisfied()
+        self.wanted = sum(sweep.wanted for sweep in self.sweeps)  # quotas refuse some later
+        self._fair = 0.0
 
     @property
     def first(self) -> Sweep | None:
@@ -174,9 +174,10 @@ class Line:
         self.trials += 1
         self._pass_satisfied()
 
-    def begin_again(self) -> None:
-        """Whoever has found no room among them is asked once more."""
-        self._at = 0
+    def begin(self, fair: float) -> None:
+        """Machines are given out, of which and of all before this is the person's fair share:
+        whoever has found no room among them is asked once more."""
+        self._at, self._fair = 0, fair
         self._pass_satisfied()
 
     def refuse(self) -> None:
