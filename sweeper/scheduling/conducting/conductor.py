@@ -92,7 +92,7 @@ class Conductor:
             *(folder, rehearsal, self._sharing, self.setbacks.retries),
             *(self._failures, self._announcer),
         )
-        self.withdrawing = Withdrawing(*(self.course, self._trials, self._errands, self.setbacks))
+        self.withdrawing = Withdrawing(self.course, self._trials, self._errands, self.setbacks)
         self._limiting = Limiting(
             *(sweep, folder, ledger, self.course),
             *(self._announcer, self._trials, self._failures, self.meter),
