@@ -40,6 +40,8 @@ from trials.errors import DataError
 from trials.health import Sign
 from trials.trainer import Training, train
 
+pytestmark = pytest.mark.timeout(600)
+
 STEPS = 40
 RUNG = 30
 """The scheduler decides here, when every sign has been seen."""

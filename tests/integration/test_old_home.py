@@ -37,7 +37,8 @@ ARITHMETIC = "5647330485f017541b7468f8498f3574c9f4bb8dd0081e05d4d3ea6ed533d2bf"
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
     with tarfile.open(DATA / "old_home.tar.gz") as archive:
-        archive.extractall(tmp_path / "home", filter="data")
+        archive.extraction_filter = getattr(tarfile, "data_filter", None)  # since Python 3.11.4
+        archive.extractall(tmp_path / "home")
     return tmp_path / "home"
 
 
