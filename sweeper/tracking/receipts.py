@@ -46,9 +46,9 @@ class Receipts:
     def adopt(self, number: int, run_id: str, artifact_uri: str, status: str) -> None:
         """MLflow shows this run, in this status. If it is not the one known, all is sent again."""
         row = self._backlog.run(number)
-        if row is not None and row.status == status:
-            if (row.run_id, row.artifact_uri, row.sent_status) == (run_id, artifact_uri, status):
-                return  # that is known, and a driver may be waiting to write
+        shown = (run_id, artifact_uri, status, status)
+        if row and shown == (row.run_id, row.artifact_uri, row.sent_status, row.status):
+            return  # that is known, and a driver may be waiting to write
         with self._database.writing() as connection:
             connection.execute("INSERT OR IGNORE INTO runs (number) VALUES (?)", (number,))
             known = "SELECT run_id FROM runs WHERE number = ?"
