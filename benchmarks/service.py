@@ -259,7 +259,7 @@ def run(place: Path, given: argparse.Namespace) -> None:
     file.write_text(json.dumps(live(given.every)))
     context = multiprocessing.get_context("spawn")
     stop, (mine, theirs) = context.Event(), context.Pipe()
-    command = [sys.executable, "-c", "from sweeper.cli.main import main; main()"]
+    command = [sys.executable, "-m", "sweeper"]
     sweep = subprocess.Popen(
         [*command, "run", str(file), "--home", str(place)], stdout=subprocess.DEVNULL
     )

@@ -12,6 +12,7 @@ from typing import Any
 
 from ray import tune
 from ray.tune.experiment import Trial
+from ray.tune.progress_reporter import TrialProgressCallback
 from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 from ray.tune.search.search_generator import SearchGenerator
@@ -200,6 +201,20 @@ class Trials(tune.Callback):  # type: ignore[misc]
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
         _guarded(lambda: self._conductor.started(int(trial.trial_id)))
+
+
+class Silence(TrialProgressCallback):  # type: ignore[misc]
+    """Stands where Tune would put one of its own, which is silent here too, and never lets go of a
+    trial that it has heard of."""
+
+    def on_trial_result(self, *given: Any, **info: Any) -> None:
+        """Nothing: the listeners hear of it."""
+
+    def on_trial_error(self, *given: Any, **info: Any) -> None:
+        """Nothing, as above."""
+
+    def on_trial_complete(self, *given: Any, **info: Any) -> None:
+        """Nothing, as above."""
 
 
 class StopNow(Stopper):  # type: ignore[misc]

@@ -15,7 +15,7 @@ from ray import tune
 
 from sweeper.errors import SweeperError
 from sweeper.home import Request
-from sweeper.scheduling.adapters import Abort, NumberedTrials, StopNow, Trials, Verdicts
+from sweeper.scheduling.adapters import Abort, NumberedTrials, Silence, StopNow, Trials, Verdicts
 from sweeper.scheduling.cluster.connecting import Cluster
 from sweeper.scheduling.cluster.room import Room
 from sweeper.scheduling.conducting.conductor import Conductor
@@ -163,7 +163,7 @@ class Tuning:
                     storage_path=str(self._scratch),
                     search_alg=NumberedTrials(*(self._conductor, self._tick), self._needs),
                     scheduler=verdicts,
-                    callbacks=[Trials(self._conductor, verdicts, self._tick)],
+                    callbacks=[Trials(self._conductor, verdicts, self._tick), Silence()],
                     stop=StopNow(lambda: self.now),
                     num_samples=-1,
                     reuse_actors=True,

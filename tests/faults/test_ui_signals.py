@@ -28,8 +28,8 @@ def test_sigterm_to_the_ui_ends_mlflows_server(tmp_path: Path) -> None:
     port = free_port(0)
     command = [
         sys.executable,
-        "-c",
-        "from sweeper.cli.main import main; main()",
+        "-m",
+        "sweeper",
         "ui",
         "--home",
         str(tmp_path),

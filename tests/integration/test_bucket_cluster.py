@@ -28,7 +28,7 @@ from tests.s3 import BUCKET, s3_server
 from trials.config import load_config
 from trials.trainer import train
 
-COMMAND = [sys.executable, "-c", "from sweeper.cli.main import main; main()"]
+COMMAND = [sys.executable, "-m", "sweeper"]
 
 
 @pytest.mark.slow

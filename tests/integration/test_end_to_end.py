@@ -53,7 +53,7 @@ limits: {parallel: 2}
 def sweeper(*arguments: str, home: Path) -> subprocess.CompletedProcess[str]:
     """The command in a process of its own, as a user calls it."""
     return subprocess.run(
-        [sys.executable, "-c", "from sweeper.cli.main import main; main()", *arguments],
+        [sys.executable, "-m", "sweeper", *arguments],
         capture_output=True, text=True, check=False, timeout=240,
         env={**os.environ, "SWEEPER_HOME": str(home)},
     )  # fmt: skip

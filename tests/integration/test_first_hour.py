@@ -48,7 +48,7 @@ class Person:
     def types(self, *words: str, status: int = 0) -> str:
         """All that `sweeper` prints, once it has ended with this status."""
         done = subprocess.run(
-            [sys.executable, "-c", "from sweeper.cli.main import main; main()", *words],
+            [sys.executable, "-m", "sweeper", *words],
             capture_output=True, text=True, check=False, timeout=600, cwd=self.folder,
             env={**os.environ, **NO_WAY_OUT, "HOME": str(self.folder), "no_proxy": "127.0.0.1"},
         )  # fmt: skip

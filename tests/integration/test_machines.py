@@ -48,7 +48,7 @@ def machines() -> Iterator[tuple[str, Machine]]:
 
 def sweeper_run(file: Path, home: Path, address: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-c", "from sweeper.cli.main import main; main()", "run", str(file)],
+        [sys.executable, "-m", "sweeper", "run", str(file)],
         capture_output=True, text=True, check=False, timeout=240,
         env={**ENVIRONMENT, "SWEEPER_HOME": str(home), "RAY_ADDRESS": address},
     )  # fmt: skip
@@ -143,7 +143,7 @@ def test_a_trial_leaves_a_machine_that_gives_notice_and_goes_on_bit_for_bit(
 def _started(
     file: Path, home: Path, address: str, output: Any = subprocess.DEVNULL, **told: str
 ) -> Iterator[subprocess.Popen[bytes]]:
-    command = [sys.executable, "-c", "from sweeper.cli.main import main; main()", "run", str(file)]
+    command = [sys.executable, "-m", "sweeper", "run", str(file)]
     environment = {**ENVIRONMENT, "SWEEPER_HOME": str(home), "RAY_ADDRESS": address, **told}
     with subprocess.Popen(command, env=environment, stdout=output, stderr=output) as run:
         try:

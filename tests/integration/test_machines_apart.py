@@ -80,7 +80,7 @@ class Lab:
 
     def run(self) -> subprocess.Popen[bytes]:
         """Start the driver."""
-        command = (sys.executable, "-c", "from sweeper.cli.main import main; main()", "run")
+        command = (sys.executable, "-m", "sweeper", "run")
         environment = {**self.environment, "RAY_ADDRESS": self.address}
         return self.head.start(*command, str(self.file), environment=environment, log=self.log)
 

@@ -45,7 +45,7 @@ class Environment:
         """The command as it is in this environment."""
         kept = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
         return subprocess.run(
-            [str(self.python), "-c", "from sweeper.cli.main import main; main()", *arguments],
+            [str(self.python), "-m", "sweeper", *arguments],
             capture_output=True,
             text=True,
             check=False,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import platform
 import threading
@@ -14,6 +15,7 @@ from typing import Any
 
 import pytest
 import ray
+from ray.tune.experiment import Trial as TuneTrial
 
 from sweeper.errors import SpecConflict, Superseded, SweepBusy, UserError
 from sweeper.home import Home, Request
@@ -134,6 +136,21 @@ def test_a_sweep_spends_its_budget_confirms_its_best_and_says_everything_once(ho
     again, events = go(sweep(seeds=Seeds(confirm_top=2, replicates=2)), home)
     assert essence(again.records) == essence(outcome.records)
     assert steps_heard(events) == {}
+
+
+def test_nothing_holds_what_tune_knew_of_trials_that_are_over(home):
+    held: list[int] = []
+
+    def count(event: Event) -> None:
+        if isinstance(event, TrialEnded):
+            gc.collect()
+            known = (one for one in gc.get_objects() if type(one) is TuneTrial)
+            held.append(len({one.trial_id for one in known}))
+
+    outcome, _ = go(sweep(trials=30, base={"steps": 1}), home, count)
+    assert outcome.state == "finished"
+    # Two at work, and those that have ended in this turn of Tune's loop.
+    assert max(held) <= 6, held
 
 
 SCHEDULERS = {

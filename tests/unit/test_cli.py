@@ -362,9 +362,8 @@ def test_doctor_says_what_works(tmp_path: Path, capsys: pytest.CaptureFixture[st
 
 
 def _in_a_process(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
-    code = "import sys; from sweeper.cli.main import main; main(sys.argv[1:])"
     return subprocess.run(
-        [sys.executable, "-c", code, *arguments], stderr=subprocess.PIPE, text=True, **options
+        [sys.executable, "-m", "sweeper", *arguments], stderr=subprocess.PIPE, text=True, **options
     )
 
 

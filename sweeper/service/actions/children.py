@@ -13,8 +13,6 @@ from sweeper.service.problem import Refusal
 PATIENCE = 120.0
 """Seconds that a verb may take."""
 
-_CLI = "from sweeper.cli.main import main; main()"
-
 _turn = threading.Lock()
 
 
@@ -33,7 +31,7 @@ def run_verb(home: Home, *arguments: str) -> bytes:
         raise _unavailable("The server is busy computing for others: try again in a minute.")
     try:
         done = subprocess.run(
-            [sys.executable, "-P", "-c", _CLI, *arguments, "--home", str(home.path)],
+            [sys.executable, "-P", "-m", "sweeper", *arguments, "--home", str(home.path)],
             capture_output=True,
             stdin=subprocess.DEVNULL,
             timeout=PATIENCE,
