@@ -3,14 +3,15 @@
 After the search, the best configurations run again on fresh seeds, the same for each of them, so
 that they can be compared in pairs. A configuration that can no longer win gets no more of them
 (`sweeper.ablation.confirmation` has the rule). The base configuration is one of them, and gets
-every seed: it is what the winner is measured against, and may win. What is due follows from the
-trials alone: a sweep that was killed in the middle of it goes on with what is missing, and decides
-the same.
+every seed: it is what the winner is measured against, and may win. Its seeds are known before the
+best are, so that workers run them which would wait for the search's last trials. What is due
+follows from the trials alone: a sweep that was killed in the middle of it goes on with what is
+missing, and decides the same.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from sweeper.standings.ranking import apart_from_seed, configurations
@@ -58,20 +59,37 @@ def _with_base(contenders: Sequence[Trial], base: Trial) -> list[Trial]:
 
 
 def replicates_due(standings: Standings, *, without: Collection[int] = ()) -> list[tuple[int, int]]:
-    """(trial to repeat, seed) of every replicate to start now, in order.
+    """(trial to repeat, seed) of every replicate to start once the search is over, in order.
 
     Seed by seed, so that whenever it ends all configurations have been tried equally often. A
     replicate that is running is not due, and what may follow it is not known until it has ended.
     `without` are seeds to leave aside for now.
     """
     held = race(standings, without=without)
+    needed = [(int(name), seed) for name, seed in held.needed] if held is not None else []
+    return _not_at_work(standings, needed)
+
+
+def base_replicates_due(
+    standings: Standings, *, without: Collection[int] = ()
+) -> list[tuple[int, int]]:
+    """(the base's trial, seed) of every replicate that may start while the search still runs, in
+    order: it gets every seed, whatever the best will be. `without` are seeds to leave aside."""
+    base = standings.base if standings.sweep.confirms_base else None
+    if base is None or base.number not in standings.scores:
+        return []
+    run = standings.replicates.get(base.number, {})
+    seeds = (seed for seed in replicate_seeds(standings.sweep) if seed not in {*run, *without})
+    return _not_at_work(standings, [(base.number, seed) for seed in seeds])
+
+
+def _not_at_work(standings: Standings, pairs: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
     at_work = {
         (trial.of, trial.config.get("seed"))
         for trial in standings.trials
         if trial.role == "replicate" and not trial.over
     }
-    needed = [(int(name), seed) for name, seed in held.needed] if held is not None else []
-    return [pair for pair in needed if pair not in at_work]
+    return [pair for pair in pairs if pair not in at_work]
 
 
 def rounds_of(standings: Standings, ended_by: Callable[[str | None], bool]) -> set[int]:

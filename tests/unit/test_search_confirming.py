@@ -20,7 +20,7 @@ from sweeper.scheduling.working.messages import REHEARSAL, Failure, Report, Work
 from sweeper.search.ledger import Ledger
 from sweeper.search.samplers.grid import Grid
 from sweeper.standings import standings_of
-from sweeper.standings.confirming import replicates_due
+from sweeper.standings.confirming import base_replicates_due, replicates_due
 from sweeper.sweepfile.domains import Parameter, Values
 from sweeper.sweepfile.model import Sweep
 from sweeper.sweepfile.sections import Limits, Objective, Seeds
@@ -295,6 +295,61 @@ def test_the_base_runs_on_every_fresh_seed_of_the_best_however_bad_it_is(tmp_pat
     winner = standings_of(WITH_BASE, records).best.trial.config["batch_size"]
     assert {seed for x, seed in held if x == winner} == seeds
     assert standings_of(WITH_BASE, records).race.over
+
+
+def test_while_the_search_goes_on_the_bases_seeds_alone_are_due():
+    with_base = replace(SWEEP, seeds=Seeds(confirm_top=2, replicates=3))
+    done = [record(5, 1, 1000, 5.5, role="replicate", of=0)]
+    running = Trial(
+        6, "running", role="replicate", of=0, config={"x": 1, "seed": 1002}, objective=None
+    )
+    assert base_replicates_due(standings_of(with_base, SEARCH)) == [
+        (0, seed) for seed in replicate_seeds(SWEEP)
+    ]
+    later = standings_of(with_base, [*SEARCH, *done, running])
+    assert base_replicates_due(later) == [(0, 1003)]
+    assert base_replicates_due(later, without={1003}) == []
+    without = replace(SWEEP, seeds=Seeds(confirm_top=2, replicates=3, confirm_base=False))
+    assert base_replicates_due(standings_of(without, SEARCH)) == []
+    unknown = [record(0, 1, 0, None, role="base"), *SEARCH[1:]]
+    assert base_replicates_due(standings_of(with_base, unknown)) == []
+
+
+def test_a_worker_that_the_search_has_nothing_for_runs_the_bases_seeds(tmp_path):
+    """Two workers, one of which keeps the search's last trial until the other has nothing to do;
+    a kill meanwhile changes nothing."""
+    folder = Home.at(tmp_path / "slow").sweep(WITH_BASE.name)
+    folder.create()
+    slow: Work | None = None
+    early: list[int] = []
+    for life in range(3):
+        ledger = Ledger.open(WITH_BASE, folder)
+        conductor = Conductor(
+            WITH_BASE, folder, ledger, Recorder(WITH_BASE, folder, None), lambda event: None
+        )
+        slow = None
+        while not conductor.finished:
+            work = conductor.next_work()
+            if work is None:
+                assert slow is not None, "nothing to do, and nothing at work"
+                assert not conductor.complete
+                answer(conductor, slow, None)
+                slow = None
+            elif work.number == 3:
+                slow = work
+            else:
+                if slow is not None:
+                    early.append(work.number)
+                    if life < 2 and len(early) == 1 + 2 * life:
+                        break  # killed, with a replicate handed out
+                answer(conductor, work, None)
+    records = ledger.trials()
+    bases = [one for one in records if one.role == "replicate" and x_of(one.config) == 9]
+    assert {one.number for one in bases} <= set(early)
+    assert len(bases) == len(replicate_seeds(WITH_BASE))
+    straight, _ = play(tmp_path / "straight", spec=WITH_BASE)
+    assert replicates(records) == replicates(straight)
+    assert standings_of(WITH_BASE, records).race == standings_of(WITH_BASE, straight).race
 
 
 def test_without_a_base_to_confirm_the_race_is_that_of_the_best_alone(tmp_path):

@@ -1,8 +1,8 @@
 """Which trials wait for a worker, which are with one, and what is asked for next.
 
-Interrupted trials come first, then what the search asks, and when that is over, the replicates. A
-trial that rests after its worker died keeps its place among those at work: what is asked next must
-not depend on a kill.
+Interrupted trials come first, then what the search asks, and when it asks for no more, the
+replicates. A trial that rests after its worker died keeps its place among those at work: what is
+asked next must not depend on a kill.
 
 How many may be at work the sweep's limits say, and a lease may allow fewer. When it shrinks, the
 latest begun make way at their next evaluation; when it grows, they go on before anything is asked.
@@ -246,7 +246,8 @@ class HandOut:
 
     def _replicate_is_due(self) -> bool:
         at_work = (*self.active.values(), *self._waiting)
-        return all(trial.role == "replicate" for trial in at_work) and self.replicates.due()
+        searching = any(trial.role != "replicate" for trial in at_work)
+        return self.replicates.due(searching=searching)
 
     def _work(self, trial: Trial) -> Work:
         scheduler = self._ledger.scheduler

@@ -76,8 +76,7 @@ class Moves:
         self._trials.take_back(trial.number)
         self._recorder.trial_ended(trial)
         self._keeping.ended(trial)
-        if trial.role == "replicate":
-            self._trials.replicates.ended(trial)
+        self._trials.replicates.ended(trial)
         self._announcer.ended(trial)
         if trial.state == "failed":
             self._failures.failed()
