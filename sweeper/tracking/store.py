@@ -194,16 +194,7 @@ class Store:
         """Put a file, or content, under `name` (with slashes) of a run's artifacts."""
         target = Path(name)
         folder = None if target.parent == Path() else target.parent.as_posix()
-        with translated(f"store {name}"), tempfile.TemporaryDirectory() as staging:
-            path = Path(staging) / target.name
-            if isinstance(source, bytes):
-                path.write_bytes(source)
-            elif not source.is_file():
-                raise Refused(f"cannot store {name}: {source} is no longer there")
-            elif source.name == target.name:
-                path = source
-            else:
-                path.symlink_to(source)
+        with translated(f"store {name}"), _named(source, target.name) as path:
             self._repository(artifact_uri).log_artifact(str(path), folder)
 
     def take_away(self, artifact_uri: str, name: str) -> None:
@@ -233,6 +224,24 @@ class Store:
         except TrackingError:
             return False
         return True
+
+
+@contextmanager
+def _named(source: Path | bytes, name: str) -> Iterator[Path]:
+    """Inside, a file of this name with that content: MLflow keeps files under their own names."""
+    if isinstance(source, Path):
+        if not source.is_file():
+            raise Refused(f"cannot store {name}: {source} is no longer there")
+        if source.name == name:
+            yield source
+            return
+    with tempfile.TemporaryDirectory() as staging:
+        path = Path(staging) / name
+        if isinstance(source, bytes):
+            path.write_bytes(source)
+        else:
+            path.symlink_to(source)
+        yield path
 
 
 def _prepare(uri: str) -> None:
