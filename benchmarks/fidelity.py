@@ -1,6 +1,6 @@
 """What it gains that a sampler learns from the rungs: asha with `bohb`, with `tpe`, and at random.
 
-    python -m benchmarks.fidelity [--seeds 5] [--trainings 40]      on recorded curves: a minute
+    python -m benchmarks.fidelity [--grace 90] [--seeds 40]         on recorded curves: four minutes
     python -m benchmarks.fidelity --train FOLDER [--trainings 10]   on the quickstart's space
 
 Each search trains four configurations at a time until it has spent the steps of so many whole
@@ -197,7 +197,7 @@ def _spreads(rows: np.ndarray) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--train", type=Path, metavar="FOLDER", help="run the trainings, kept here")
-    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--seeds", type=int, help="40 on recorded curves, 5 where it trains")
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--trainings", type=int, default=40, help="whose steps a search may spend")
     parser.add_argument("--grace", type=int, default=EVERY, help="steps before the first rung")
@@ -206,7 +206,8 @@ def main() -> None:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     torch.set_num_threads(1)
     source = really_trained(given.train) if given.train else recorded()
-    seeds = range(given.first_seed, given.first_seed + given.seeds)
+    count = given.seeds or (5 if given.train else 40)
+    seeds = range(given.first_seed, given.first_seed + count)
     budget = given.trainings * STEPS
     found: dict[str, list[list[float]]] = {arm: [] for arm in ARMS}
     for seed in seeds:

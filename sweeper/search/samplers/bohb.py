@@ -36,7 +36,7 @@ class Bohb(Tpe):
             "more than there are parameters",
             ge=2,
         )
-        random_share: float = knob(1 / 3, "share of the proposals drawn at random", ge=0, le=1)
+        random_share: float = knob(0.1, "share of the proposals drawn at random", ge=0, le=1)
 
     def propose(self, turn: Turn) -> Draw:
         # What somebody has enqueued is completed by the model.
