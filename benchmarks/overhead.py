@@ -6,10 +6,11 @@
 Four contenders run the same search, 200 trials over eight parameters, each in a process of its
 own, on a Ray that is already up:
 
-    sweeper     this project: TPE, the ledger fsynced to disk, every run recorded in MLflow (SQLite),
-                timed until MLflow has everything
+    sweeper     this project: TPE, the ledger fsynced to disk, every run recorded in MLflow
+                (SQLite), timed until MLflow has everything
     unrecorded  the same without MLflow: what is left is what recording there takes
-    bare        Ray Tune at its fastest: reused actors, OptunaSearch (TPE) in memory, nothing recorded
+    bare        Ray Tune at its fastest: reused actors, OptunaSearch (TPE) in memory, nothing
+                recorded
     default     Ray Tune as it comes, a function trainable and its own MLflowLoggerCallback (SQLite)
 
 The contenders take turns, so that a machine which is slow for a while is slow for all of them, and
@@ -291,7 +292,8 @@ def report(seconds: Mapping[str, float], trials: int, as_json: bool) -> None:
         print(json.dumps({"trials": trials, "seconds": dict(seconds), "ratios": ratios}))
         return
     for name, taken in seconds.items():
-        print(f"{name:<10} {taken:8.1f} s for {trials} trials, {1000 * taken / trials:7.1f} ms each")
+        each = 1000 * taken / trials
+        print(f"{name:<10} {taken:8.1f} s for {trials} trials, {each:7.1f} ms each")
     for name, target in (("bare", 1.5), ("default", 0.1)):
         if name in ratios:
             print(f"sweeper / {name:<11} {ratios[name]:.3f} (target: at most {target})")

@@ -34,6 +34,9 @@ class Server:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
+        """Start it, where it does not run."""
+        if self._process is not None:
+            return
         self._process = subprocess.Popen(
             self._command,
             env={**os.environ, **ENVIRONMENT},

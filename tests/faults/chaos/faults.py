@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import pickle
 import signal
-import threading
 import time
 from collections.abc import Callable
 
@@ -62,7 +61,7 @@ def freeze_a_worker(scene: Scene) -> str:
     worker, seconds = scene.chance.choice(workers), scene.chance.uniform(1, 6)
     with contextlib.suppress(psutil.NoSuchProcess):
         worker.suspend()
-        threading.Timer(seconds, _wake, [worker]).start()
+        scene.stage.later(seconds, _wake, worker)
     return f"froze a worker for {seconds:.1f} s"
 
 
@@ -126,7 +125,7 @@ def kill_the_mlflow_server(scene: Scene) -> str:
     if scene.stage.server is None:
         return ""
     scene.stage.server.kill()
-    threading.Timer(scene.chance.uniform(0.5, 4), scene.stage.server.start).start()
+    scene.stage.later(scene.chance.uniform(0.5, 4), scene.stage.server.start)
     return "killed the MLflow server"
 
 
@@ -136,7 +135,7 @@ def disturb_the_way_to_mlflow(scene: Scene) -> str:
     moods: tuple[Mood, ...] = ("slow", "cutting", "closed")
     mood, seconds = scene.chance.choice(moods), scene.chance.uniform(1, 5)
     scene.stage.proxy.mood = mood
-    threading.Timer(seconds, setattr, [scene.stage.proxy, "mood", "fair"]).start()
+    scene.stage.later(seconds, setattr, scene.stage.proxy, "mood", "fair")
     return f"made the way to MLflow {mood} for {seconds:.1f} s"
 
 

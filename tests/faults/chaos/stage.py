@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from tests.faults.chaos.proxy import Proxy
 from tests.faults.chaos.sweeps import KINDS
@@ -41,6 +43,18 @@ class Stage:
     storage: str = ""
     server: Server | None = None
     proxy: Proxy | None = None
+    timers: list[threading.Timer] = field(default_factory=list)
+
+    def later(self, seconds: float, action: Callable[..., Any], *arguments: Any) -> None:
+        """Do something while the sweep goes on; nothing once it is over."""
+        self.timers.append(threading.Timer(seconds, action, arguments))
+        self.timers[-1].start()
+
+    def settle(self) -> None:
+        """Whatever was to be done later has been done, or will not be."""
+        for timer in self.timers:
+            timer.cancel()
+            timer.join()
 
     def start(self) -> Driver:
         """Run the sweep, or go on with it."""
@@ -60,14 +74,18 @@ class Stage:
 @contextmanager
 def stage(setting: Setting, trials: int, home: Path, postgres: str, seed: int) -> Iterator[Stage]:
     """Set one up in `home`, which is empty, with all that belongs to it."""
-    if setting.place == "sqlite":
-        yield Stage(setting, trials, home)
-        return
     with ExitStack() as until_the_end:
+        if setting.place == "sqlite":
+            bare = Stage(setting, trials, home)
+            until_the_end.callback(bare.settle)
+            yield bare
+            return
         server = Server(home)
         until_the_end.callback(server.kill)
         server.start()
         proxy = Proxy(server.port, seed)
         until_the_end.callback(proxy.close)
         server.wait()
-        yield Stage(setting, trials, home, empty_place(postgres), server, proxy)
+        whole = Stage(setting, trials, home, empty_place(postgres), server, proxy)
+        until_the_end.callback(whole.settle)  # before the server ends, which one may yet start
+        yield whole
