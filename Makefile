@@ -3,8 +3,6 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
 STAMP := $(VENV)/.installed
-# Modules compile when they are first imported: most of two gigabytes never are.
-INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt
 export RAY_USAGE_STATS_ENABLED := 0
 export DO_NOT_TRACK := true
 
@@ -12,9 +10,9 @@ export DO_NOT_TRACK := true
 
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(INSTALL) -e '.[dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	# torch-fidelity's network needs no torchvision, only its metadata asks for it.
-	$(INSTALL) --no-deps torch-fidelity
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps torch-fidelity
 	touch $@
 
 quickstart: $(STAMP)  ## a finished sweep of real GANs, in minutes on two cores
