@@ -195,6 +195,8 @@ class Standings:
             return ranking.pareto_fronts(self.finished, self.goals)
         repeated = [t.number for t in self.by_search if t.number in self.replicates]
         raced = [int(name) for name in self.race.ranking] if self.race is not None else []
+        if len(raced) > 1 and self.base is not None and repeated == [self.base.number]:
+            repeated = []  # its seeds run before the best is known, and alone say nothing of it
         first = [number for number in raced if number in repeated]
         # Confirmed before the search went on, and no longer among the best of it.
         rest = [number for number in repeated if number not in first]

@@ -315,6 +315,19 @@ def test_while_the_search_goes_on_the_bases_seeds_alone_are_due():
     assert base_replicates_due(standings_of(with_base, unknown)) == []
 
 
+def test_the_bases_seeds_alone_make_it_no_leader():
+    early = [record(5, 1, 1000, 0.5, role="replicate", of=0)]
+    standings = standings_of(SWEEP, [*SEARCH, *early])
+    assert [one.trial.number for one in standings.ranked] == [1, 2, 3, 0]
+    assert standings.best.confirmed is None
+    both = [*early, record(6, 2, 1000, 1.5, role="replicate", of=1)]
+    assert standings_of(SWEEP, [*SEARCH, *both]).best.confirmed is not None
+    leads = [record(0, 1, 0, 0.1, role="base"), *SEARCH[1:2]]
+    one_alone = replace(SWEEP, seeds=Seeds(confirm_top=1, replicates=3))
+    confirmed = standings_of(one_alone, [*leads, *early]).best
+    assert (confirmed.trial.number, confirmed.confirmed.count) == (0, 1)
+
+
 def test_a_worker_that_the_search_has_nothing_for_runs_the_bases_seeds(tmp_path):
     """Two workers, one of which keeps the search's last trial until the other has nothing to do;
     a kill meanwhile changes nothing."""
