@@ -120,6 +120,7 @@ class Scoring:
                     continue
                 far, score = ray.get(next(measuring))
                 if score is not None:
+                    next(measuring, None)  # to its end: Ray calls one that is killed failed
                     return cast("FinalScore", score)
                 if (here := time.monotonic()) >= next_word:
                     next_word = here + TELL_EVERY
