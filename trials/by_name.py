@@ -9,7 +9,7 @@ is reported at its own place, with the nearest name, as in any other section of 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pydantic import GetJsonSchemaHandler, ValidationError
@@ -92,7 +92,8 @@ class ByName:
         foreign = self._of_others(key, given)
         own = {name: value for name, value in given.items() if name not in foreign}
         try:
-            config = _validated(getattr(options[key], self.config), own)
+            beside = [self.tag] if spelt_out else []
+            config = _validated(getattr(options[key], self.config), own, beside)
         except ValidationError as error:
             problems = problems_from(error, PartConfig)
             raise failure([*foreign.values(), *problems], given) from None
@@ -238,8 +239,10 @@ def _core(model: type[PartConfig]) -> Any:
     return model.__pydantic_core_schema__
 
 
-def _validated(model: type[PartConfig], given: Mapping[str, Any]) -> PartConfig:
+def _validated(
+    model: type[PartConfig], given: Mapping[str, Any], beside: Sequence[str] = ()
+) -> PartConfig:
     try:
         return model.model_validate(given)
     except ValidationError as error:
-        raise failure(problems_from(error, model), given) from None
+        raise failure(problems_from(error, model, beside=beside), given) from None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import typing
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -29,11 +29,15 @@ _KINDS = {
 
 
 def problems_from(
-    error: ValidationError, model: type[BaseModel], prefix: str = ""
+    error: ValidationError,
+    model: type[BaseModel],
+    prefix: str = "",
+    beside: Sequence[str] = (),
 ) -> list[Problem]:
     """Every error of `error`, which came from validating `model`, as problems.
 
-    `prefix` is put before each path (`tricks.ema`).
+    `prefix` is put before each path (`tricks.ema`). `beside` are the names that may stand beside
+    the model's own settings, as the one that chose it.
     """
     problems = []
     for item in error.errors(include_url=False):
@@ -47,6 +51,8 @@ def problems_from(
             )
         elif kind == "extra_forbidden":
             names = names_of(home) if home else []
+            if len(keys) == 1:
+                names = [*beside, *names]
             problems.append(
                 Problem(
                     path,

@@ -79,6 +79,7 @@ def test_a_choice_is_written_out_in_full_and_reads_back_equal(given: Any, dumped
         ({"best": "aple"}, "best", "there is no fruit of these tests 'aple'", "apple"),
         ({"best": {"name": "pera"}}, "best.name", "there is no", "pear"),
         ({"best": {"name": "apple", "gram": 1}}, "best.gram", "no such setting", "grams"),
+        ({"best": {"naem": "pear"}}, "best.naem", "no such setting", "name"),
         ({"best": {"name": "apple", "grams": 0}}, "best.grams", "0 is wrong", ""),
         ({"best": 3}, "best", "3 is wrong", ""),
         ({"held": {"apple": {"grams": "x"}}}, "held.apple.grams", "'x' is wrong", ""),
