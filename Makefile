@@ -3,6 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
 STAMP := $(VENV)/.installed
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt
 export RAY_USAGE_STATS_ENABLED := 0
 export DO_NOT_TRACK := true
 
@@ -10,9 +11,12 @@ export DO_NOT_TRACK := true
 
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(PIP) -e '.[dev]'
 	# torch-fidelity's network needs no torchvision, only its metadata asks for it.
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps torch-fidelity
+	$(PIP) --no-deps torch-fidelity
+	# By all cores at once, which pip does not; ours too, as every worker and server imports it, and
+	# where PYTHONDONTWRITEBYTECODE is set each would compile it anew. What is for another Python fails.
+	$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib sweeper trials || true
 	touch $@
 
 quickstart: $(STAMP)  ## a finished sweep of real GANs, in minutes on two cores
