@@ -7,12 +7,22 @@ import sys
 import torch
 from torch import Tensor
 
+from trials.precision import multiply
+
 
 def pick_device(name: str) -> torch.device:
-    """The device called `name`; `auto` is the first GPU if there is one, else the CPU."""
+    """The device called `name`; `auto` is the first GPU if there is one, else the CPU.
+
+    From then on a GPU multiplies float32 as exactly as a CPU, where PyTorch would have convolutions
+    round to ten bits unasked: what is measured does not depend on the machine. The steps of a
+    training may ask for it (`precision.tf32`).
+    """
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return torch.device(name)
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    device = torch.device(name)
+    if device.type == "cuda":
+        multiply(tf32=False)
+    return device
 
 
 def free_memory(device: torch.device) -> int:

@@ -21,9 +21,6 @@ from trials.settings import Settings
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
-TF32: Mapping[bool, str] = {True: "tf32", False: "ieee"}
-"""What torch calls the two ways to multiply float32 on a tensor core."""
-
 
 class PrecisionConfig(Settings):
     """What the networks compute in while they train."""
@@ -37,6 +34,30 @@ class PrecisionConfig(Settings):
     channels_last: bool = Field(
         default=False, description="channels lie beside each other in memory, as tensor cores like"
     )
+
+
+@contextmanager
+def multiplied(tf32: bool) -> Iterator[None]:
+    """Inside, NVIDIA's GPUs multiply float32 so, in the whole process, and afterwards as before."""
+    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = matmul.allow_tf32, cudnn.allow_tf32
+    if before == (tf32, tf32):  # nothing to turn under the feet of another thread
+        yield
+        return
+    multiply(tf32)
+    try:
+        yield
+    finally:
+        matmul.allow_tf32, cudnn.allow_tf32 = before
+
+
+def multiply(tf32: bool) -> None:
+    """From now on NVIDIA's GPUs multiply float32 so, in the whole process.
+
+    By torch's older switches, which turn the newer ones too: where only those were turned, torch
+    refuses to say what holds, to `cudnn.flags` and to its compiler.
+    """
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
 
 
 class Arithmetic:
@@ -73,22 +94,10 @@ class Arithmetic:
         finally:
             self._exact = before
 
-    @contextmanager
-    def steps(self) -> Iterator[None]:
+    def steps(self) -> AbstractContextManager[None]:
         """Inside, a GPU multiplies float32 as the trial says, and afterwards as before: extractors
         and other trainings in this process have their own way."""
-        if self._device.type != "cuda":
-            yield
-            return
-        products: Any = (torch.backends.cuda.matmul, torch.backends.cudnn.conv)  # type: ignore[attr-defined]
-        before = [product.fp32_precision for product in products]
-        try:
-            for product in products:
-                product.fp32_precision = TF32[self._precision.tf32]
-            yield
-        finally:
-            for product, way in zip(products, before, strict=True):
-                product.fp32_precision = way
+        return multiplied(self._precision.tf32) if self._device.type == "cuda" else nullcontext()
 
     def descend(self, player: str, loss: Tensor) -> None:
         """Add the gradients of a player's loss, a scalar, to those of its weights."""
@@ -107,6 +116,13 @@ class Arithmetic:
         scaler.unscale_(optimizer)  # before: whoever looks at gradients sees them as they are
         scaler.step(optimizer)
         scaler.update()
+
+    def abandon(self, player: str) -> None:
+        """A step of a player was begun that was not taken: its gradients count as scaled again."""
+        if scaler := self.scalers.get(player):
+            state = scaler.state_dict()
+            scaler = self.scalers[player] = torch.amp.GradScaler(self._device.type)
+            scaler.load_state_dict(state)
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint must hold: nothing where no loss is scaled."""

@@ -253,7 +253,11 @@ class Training:
             self.loop.stepper.forget()
             self._refuse_another_protocol(history)
             self.loop.probe.load_state(state)
-            self.loop.real = state["real"]
+            if (real := state["real"]) is not None:
+                images, labels = real
+                device = self.game.device
+                real = images.to(device), None if labels is None else labels.to(device)
+            self.loop.real = real
             self.monitor.watcher.load_state_dict(state["watcher"])
             if self._lagging is not None:
                 self._lagging.load_state(state)

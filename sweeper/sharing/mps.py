@@ -28,6 +28,9 @@ CONTROL = "nvidia-cuda-mps-control"
 PIPES, LOGS = "CUDA_MPS_PIPE_DIRECTORY", "CUDA_MPS_LOG_DIRECTORY"
 """Variables that say where a daemon is."""
 
+DEVICES = "CUDA_VISIBLE_DEVICES"
+"""A daemon has the GPUs that its starter sees, and its clients count them anew."""
+
 ANSWER_IN = 10.0
 """Seconds for the program to do what it is told."""
 
@@ -79,7 +82,9 @@ def _join(place: Path, users: int) -> bool:
     with _alone(place):
         fcntl.flock(users, fcntl.LOCK_SH)
         environment = {**os.environ, **_environment(place)}
-        return _told("get_server_list", environment) or _run(("-d",), "", environment)
+        # All of the machine's GPUs, not those that Ray lets this process see.
+        everything = {name: value for name, value in environment.items() if name != DEVICES}
+        return _told("get_server_list", environment) or _run(("-d",), "", everything)
 
 
 def _leave(place: Path, users: int) -> None:

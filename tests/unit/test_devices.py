@@ -10,6 +10,7 @@ import pytest
 from sweeper.scheduling.conducting import setbacks
 from sweeper.scheduling.machines.places import Place
 from sweeper.scheduling.working.failures import explain
+from sweeper.scheduling.working.machine_checks import require_gpu
 from sweeper.sweepfile.sections import Resources
 from tests.driven import HERE, Driven
 
@@ -39,6 +40,11 @@ def driven(folder: Path, parallel: int = 2, **nodes: str) -> Driven:
         ("CUDA error: unspecified launch failure", "device_fault"),
         ("CUDA driver: GPU is lost (Xid 79)", "device_fault"),
         ("CUDA out of memory. Tried to allocate 20.00 MiB", "out_of_memory"),
+        ("CUDA error: CUDA-capable device(s) is/are busy or unavailable", "device_fault"),
+        ("CUDA error: all CUDA-capable devices are busy or unavailable", "device_fault"),
+        ("CUDA error: the MPS client has been terminated by the server", "device_fault"),
+        ("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate`", "out_of_memory"),
+        ("cuDNN error: CUDNN_STATUS_ALLOC_FAILED", "out_of_memory"),
         ("CUDA error: invalid argument", "error"),
         ("CUDA error: invalid argument of eccentric", "error"),
         ("an oxide of xenon has no device-side assert", "error"),
@@ -48,6 +54,19 @@ def test_what_cuda_says_tells_a_broken_device_from_a_broken_training(
     raised: str, symptom: str, tmp_path: Path
 ) -> None:
     assert explain(RuntimeError(raised), tmp_path).symptom == symptom
+
+
+def test_a_worker_whose_gpu_is_gone_says_so_and_does_not_train_on_the_cpu(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    require_gpu(("3",), "auto")  # as on a cluster that only plays at having GPUs
+    monkeypatch.setattr("torch.version.cuda", "13.0")
+    require_gpu((), "auto")
+    require_gpu(("3",), "cpu")
+    with pytest.raises(RuntimeError, match="number 3") as gone:
+        require_gpu(("3",), "auto")
+    assert explain(gone.value, tmp_path).symptom == "device_fault"
 
 
 def test_a_trial_whose_device_breaks_is_tried_elsewhere_from_its_checkpoint(tmp_path: Path) -> None:

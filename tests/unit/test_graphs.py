@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -221,6 +222,53 @@ def test_where_a_capture_fails_the_training_goes_on_as_written_and_says_why() ->
         "graphs: from step 5 on the GPU repeats no step by itself, because the generator's could"
         " not be captured (operation not permitted when stream is capturing)"
     ]
+
+
+class RefusedLate(TapeRecorder):
+    """Captures nothing: each capture is refused when the optimiser is about to take its step, by
+    when the host has gone through most of it; the GPU does nothing of that."""
+
+    def __init__(self, game: ComposedGame) -> None:
+        super().__init__(game)
+        self._game = game
+
+    def capture(self, take: Callable[[], None]) -> Callable[[], None]:
+        memory = [leaf for leaf in tree_leaves(self._game.state()) if isinstance(leaf, Tensor)]
+        before = [leaf.clone() for leaf in memory]
+        streams = self._game.streams.state()
+
+        def refuse(*args: Any, **kwargs: Any) -> None:
+            raise RuntimeError("operation not permitted when stream is capturing")
+
+        try:
+            with contextlib.ExitStack() as patches:
+                for optimizer in self._game.optimizers.values():
+                    patches.enter_context(mock.patch.object(optimizer, "step", refuse))
+                return super().capture(take)
+        finally:
+            for leaf, value in zip(memory, before, strict=True):
+                leaf.copy_(value)
+            places = {leaf.data_ptr() for leaf in memory}
+            for leaf in tree_leaves(self._game.hooks.state()):
+                if isinstance(leaf, Tensor) and leaf.data_ptr() not in places:
+                    leaf.fill_(torch.nan)  # memory that nothing was ever written to
+            self._game.streams.load_state(streams)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param({"tricks": {"lecam": True, "ema": True}}, id="memories"),
+        pytest.param({"precision": {"dtype": "float16"}}, id="float16"),
+    ],
+)
+def test_what_the_host_did_of_a_step_whose_capture_failed_is_undone(change: dict[str, Any]) -> None:
+    told: list[str] = []
+    written = run(on(change, graphs=False))
+    repeated = run(on(change), told.append, RefusedLate)
+    assert not differ(tensors_of(written), tensors_of(repeated))
+    assert repr(written.game.hooks.state()) == repr(repeated.game.hooks.state())
+    assert len(told) == 1
 
 
 def test_a_part_that_cannot_be_captured_is_told_with_its_reason_once(tmp_path: Path) -> None:

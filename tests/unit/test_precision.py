@@ -12,13 +12,15 @@ from torch import Tensor, nn
 
 from sweeper.testing.small import SMALL, differ, losses_of, small_config, tensors_of, trained
 from trials.config import load_config
+from trials.devices import pick_device
+from trials.metrics.extractors.random import RandomExtractor
 from trials.networks.family import Family
 from trials.networks.layers.exact import made_exact
 from trials.networks.layers.minibatch_discrimination import MinibatchDiscrimination
 from trials.networks.layers.minibatch_stddev import MinibatchStddev
 from trials.networks.layers.norms import NORMS
 from trials.networks.layers.self_attention import SelfAttention
-from trials.precision import Arithmetic, PrecisionConfig
+from trials.precision import Arithmetic, PrecisionConfig, multiply
 from trials.presets import merge
 from trials.tricks.spectral_norm import normalised
 
@@ -217,14 +219,51 @@ def test_channels_lie_beside_each_other_where_they_are_asked_to(tmp_path: Path) 
     assert not differ(tensors_of(training), tensors_of(resumed))
 
 
-@pytest.mark.parametrize(("tf32", "way"), [(True, "tf32"), (False, "ieee")])
-def test_a_gpu_multiplies_as_the_trial_says_while_it_trains(tf32: bool, way: str) -> None:
+def multiplication() -> tuple[bool, ...]:
+    """Whether a GPU may round what it multiplies, by torch's older switches and by its newer."""
+    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    newer = [part.fp32_precision == "tf32" for part in (matmul, cudnn.conv, cudnn.rnn)]
+    return (matmul.allow_tf32, cudnn.allow_tf32, *newer)
+
+
+@pytest.mark.parametrize("tf32", [True, False])
+def test_a_gpu_multiplies_as_the_trial_says_while_it_trains(tf32: bool) -> None:
     arithmetic = Arithmetic(PrecisionConfig(tf32=tf32), torch.device("cuda"))
-    products = (torch.backends.cuda.matmul, torch.backends.cudnn.conv)
-    before = [product.fp32_precision for product in products]
+    before = multiplication()
     with arithmetic.steps():
-        assert [product.fp32_precision for product in products] == [way, way]
-    assert [product.fp32_precision for product in products] == before
+        assert multiplication() == (tf32,) * 5
+        with torch.backends.cudnn.flags(enabled=True):  # as a part of other people may have it
+            torch.get_float32_matmul_precision()  # as torch's compiler asks
+        RandomExtractor((1, 8, 8))(torch.zeros(2, 1, 8, 8))
+        assert multiplication() == (tf32,) * 5
+    assert multiplication() == before
+
+
+def test_whoever_measures_on_a_gpu_has_it_multiply_as_exactly_as_a_cpu() -> None:
+    try:
+        multiply(tf32=True)
+        pick_device("cuda")
+        assert multiplication() == (False,) * 5
+        multiply(tf32=True)
+        pick_device("cpu")
+        assert multiplication() == (True,) * 5
+    finally:
+        multiply(tf32=False)
+
+
+def test_a_step_that_was_begun_and_not_taken_leaves_its_scaler_ready_for_another() -> None:
+    arithmetic = Arithmetic(PrecisionConfig(dtype="float16"), torch.device("cpu"))
+    weight = torch.ones(1, requires_grad=True)
+    optimizer = torch.optim.SGD([weight], lr=1.0)
+    arithmetic.descend("generator", weight.sum())
+    scale = arithmetic.scalers["generator"].get_scale()
+    arithmetic.scalers["generator"].unscale_(optimizer)
+    arithmetic.abandon("generator")
+    assert arithmetic.scalers["generator"].get_scale() == scale
+    optimizer.zero_grad()
+    arithmetic.descend("generator", weight.sum())
+    arithmetic.step("generator", optimizer)
+    assert weight.item() == 0.0
 
 
 def test_a_checkpoint_from_before_there_was_a_precision_goes_on(tmp_path: Path) -> None:

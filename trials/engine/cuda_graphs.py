@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from typing import Any
 
 import torch
 
@@ -33,14 +34,16 @@ class CudaRecorder:
         Raises:
             RuntimeError: CUDA does not capture it; the GPU has done nothing of it.
         """
-        graph = torch.cuda.CUDAGraph()
+        graph, pool = torch.cuda.CUDAGraph(), torch.cuda.graph_pool_handle()
         for generator in (self._game.streams.noise, self._game.streams.augmentation):
             graph.register_generator_state(generator)  # torch's own is known to every graph
         try:
             # A thread that gathers the next batch may pin memory meanwhile.
             with (
                 _told_of_graphs(self._game.optimizers.values()),
-                torch.cuda.graph(graph, stream=self._stream, capture_error_mode="thread_local"),
+                torch.cuda.graph(
+                    graph, pool=pool, stream=self._stream, capture_error_mode="thread_local"
+                ),
             ):
                 take()
         except RuntimeError:
@@ -48,10 +51,25 @@ class CudaRecorder:
             streams = (self._game.streams.noise, self._game.streams.augmentation)
             for generator in (*streams, torch.cuda.default_generators[torch.cuda.current_device()]):
                 generator.graphsafe_set_state(generator.clone_state())
+            _abandon(graph, pool)
             raise
         replay: Callable[[], None] = graph.replay
         replay()  # what is captured has not been done
         return replay
+
+
+_REFUSED: list[torch.cuda.CUDAGraph] = []
+"""Graphs that were not captured. The allocator of pinned memory may go on asking them which stream
+is theirs, so that they must not be freed."""
+
+
+def _abandon(graph: torch.cuda.CUDAGraph, pool: Any) -> None:
+    """End what a capture that was refused has left open: torch's allocator would take every later
+    step for captured, free nothing where memory is short, and refuse to empty its cache."""
+    _REFUSED.append(graph)
+    with suppress(RuntimeError):  # it was ended, where a part and not CUDA raised
+        torch._C._cuda_endAllocateToPool(torch.cuda.current_device(), pool)
+        torch._C._cuda_releasePool(torch.cuda.current_device(), pool)
 
 
 @contextmanager

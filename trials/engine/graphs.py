@@ -20,6 +20,7 @@ How a device captures is a `Recorder`'s: `trials.engine.cuda_graphs`, and on a C
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Literal, Protocol
@@ -214,10 +215,14 @@ class Graphed(Eager):
         assert self._recorder is not None
         self._write_rates()
         pattern.host.write(self._game.device)
+        remembered = copy.deepcopy(self._game.hooks.state())
         try:
             with self._game.hosted_by(pattern.host), pattern.host.capturing(), self._rates_read():
                 replay = self._recorder.capture(step)
         except RuntimeError as error:
+            # The GPU has done nothing of the step, but what the host did of it is to be undone.
+            self._game.hooks.load_state(remembered)
+            self._game.arithmetic.abandon(player)
             self._give_up(player, error)
             step()
             return

@@ -79,7 +79,7 @@ class Table:
 
     def _new_networks(self, seed: int) -> tuple[nn.Module, nn.Module]:
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+            torch.default_generator.manual_seed(seed)  # not a GPU's too, whose state nobody kept
             return build(self.plan)
 
     @property

@@ -155,8 +155,9 @@ def train_extractor(
     assert data.labels is not None
     chosen, test = split(data.labels, seed)
     channels, side, _ = data.shape
-    deterministic = torch.backends.cudnn.flags(enabled=True, deterministic=True)
-    with torch.random.fork_rng(devices=[]), deterministic:
+    deterministic = torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)
+    drawn_on = [device] if torch.device(device).type == "cuda" else []
+    with torch.random.fork_rng(devices=drawn_on), deterministic:
         torch.manual_seed(seed)
         network = FeatureNetwork(side, channels, data.classes).to(device)
         fit(

@@ -50,7 +50,9 @@ _HARDWARE = re.compile(
 
 _EITHER = re.compile(
     r"device-side assert|unspecified launch failure|illegal memory access|misaligned address"
-    r"|illegal instruction|devices are busy or unavailable",
+    r"|illegal instruction|device(\(s\)|s)? (is/)?are busy or unavailable|no cuda-capable device"
+    r"|invalid program counter|launch timed out|mps (client|server)|sees no gpu"
+    r"|resources required to support device connections have been exhausted",
     re.IGNORECASE,
 )
 """Words of errors that break a device's context, by whomever they were brought about."""

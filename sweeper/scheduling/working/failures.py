@@ -40,7 +40,10 @@ _OUTSIDE = (CheckpointError, DataError, ExtractorError, BucketError, ImportError
 """What a training raises for the sake of something outside it."""
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
-_MEMORY_WORDS = ("out of memory", "can't allocate memory", "cannot allocate memory")
+_MEMORY_WORDS = (
+    *("out of memory", "can't allocate memory", "cannot allocate memory"),
+    "_status_alloc_failed",  # cuBLAS, cuDNN and cuSOLVER, beside torch's own allocator
+)
 
 
 def explain(error: BaseException, folder: Path) -> Failure:

@@ -10,7 +10,7 @@ mark lies there, and every machine must get at that; a worker then finds out by 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -141,6 +141,22 @@ def check_machine(failure: Failure, folder: Path) -> None:
         )
     if failure.symptom == NOT_SHARED:
         raise NotShared(f"{failure.reason}, then run the sweep again; nothing is lost")
+
+
+def require_gpu(gpus: Sequence[str], device: object) -> None:
+    """That CUDA sees a GPU in a worker that Ray has given some: a training would take the CPU
+    without a word, and hold them.
+
+    Raises:
+        RuntimeError: it does not; its words are those of a device that is wrong.
+    """
+    import torch
+
+    if gpus and device != "cpu" and torch.version.cuda and not torch.cuda.is_available():
+        raise RuntimeError(
+            f"CUDA sees no GPU here, though Ray has given number {', '.join(gpus)}: see what "
+            "`nvidia-smi` says on that machine"
+        )
 
 
 def needs(

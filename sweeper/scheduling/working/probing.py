@@ -28,9 +28,9 @@ def probe(training: Training, gauge: Gauge, given: Given) -> Taken:
     """Train a training that nobody needs for a while, measure it, and say what it took, with what
     its worker was given."""
     training.rehearse(STEPS)  # the first steps allocate and are no measure
+    training.evaluate()  # loads kernels that lie beside the tensors from then on
     with gauge.watching(alone=given.gpu == 1):
         until = time.monotonic() + SECONDS
         while training.rehearse(STEPS) and time.monotonic() < until:
             pass
-    training.evaluate()
     return gauge.taken()

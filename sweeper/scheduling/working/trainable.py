@@ -38,7 +38,7 @@ from sweeper.scheduling.working.attempts import LOG, is_over, taken_up
 from sweeper.scheduling.working.departure import Departure
 from sweeper.scheduling.working.failures import NOT_SHARED, explain
 from sweeper.scheduling.working.kept_checkpoints import begin, keep
-from sweeper.scheduling.working.machine_checks import Mark
+from sweeper.scheduling.working.machine_checks import Mark, require_gpu
 from sweeper.scheduling.working.messages import PROBE, REHEARSAL, Changed, Failure, Report, Work
 from sweeper.scheduling.working.probing import probe
 from sweeper.scheduling.working.silence import ended_when_silent, longest_silence
@@ -226,7 +226,7 @@ class Worker(tune.Trainable):  # type: ignore[misc]
         if training is None:
             if self._gauge is not None:
                 self._gauge.start()
-            training = self._factory(self._work.config, folder, self._cache)
+            training = self._begun(folder)
             if self._work.number <= PROBE and self._gauge is not None:
                 took = probe(training, self._gauge, self._work.given)
                 return Report(finished=True, taken=took)
@@ -266,8 +266,13 @@ class Worker(tune.Trainable):  # type: ignore[misc]
     def _rehearse(self, folder: Path) -> Report:
         # A base that is no configuration by itself is completed by what the sweep searches.
         with contextlib.suppress(ConfigError):
-            self._factory(self._work.config, folder, self._cache).rehearse()
+            self._begun(folder).rehearse()
         return Report(finished=True)
+
+    def _begun(self, folder: Path) -> Training:
+        if self._factory is build_training:
+            require_gpu(_here().gpus, self._work.config.get("device"))
+        return self._factory(self._work.config, folder, self._cache)
 
     def _report(self, training: Training, evaluations: Sequence[Evaluation]) -> Report:
         notes = tuple(training.notes)
@@ -279,11 +284,12 @@ class Worker(tune.Trainable):  # type: ignore[misc]
 
     def _is_bloated(self) -> bool:
         size = _resident()
+        grown = self._first_size and size - self._last_size > GROWTH_TO_COLLECT
+        if grown or _on_gpu():
+            size = _collect()  # on a GPU always: what is left there counts as the next trial's
         if not self._first_size:
             self._first_size = self._last_size = size
             return False
-        if size - self._last_size > GROWTH_TO_COLLECT or _on_gpu():
-            size = _collect()
         self._last_size = size
         return size - self._first_size > GROWTH_TO_RETIRE
 

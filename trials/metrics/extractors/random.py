@@ -36,6 +36,7 @@ from torch import Tensor
 
 from trials.errors import ExtractorError
 from trials.metrics.extractor import Extractor, Features, as_rgb, quantise, require_images
+from trials.precision import multiplied
 
 WIDTH = 32
 SMALLEST = 4
@@ -105,8 +106,7 @@ class RandomExtractor(Extractor):
     def __call__(self, images: Tensor) -> Features:
         levels = quantise(images).to(self.device, torch.float32)
         seen = levels / 127.5 - 1
-        # A GPU would round to ten bits unasked, and see others than a CPU does.
-        with torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False):
+        with multiplied(tf32=False):  # also in the steps of a training that rounds in its own
             maps = self.layers(seen)
         pooled = [_quarters(as_rgb(seen)), *(x.mean(dim=(2, 3)) for x in maps), _quarters(maps[-1])]
         return Features(torch.cat(pooled, dim=1), None)
