@@ -50,7 +50,15 @@ def dcgan_example(
     judge = torch.optim.Adam(discriminator.parameters(), lr=2e-4, betas=(0.5, 0.999))
     maker = torch.optim.Adam(generator.parameters(), lr=2e-4, betas=(0.5, 0.999))
     floats = TensorDataset(images.float() / 127.5 - 1)
-    batches = _endless(DataLoader(floats, batch_size=batch, shuffle=True, drop_last=True))
+    loader = DataLoader(
+        floats,
+        batch_size=batch,
+        shuffle=True,
+        drop_last=True,
+        num_workers=2,  # the example's default
+        persistent_workers=True,
+    )
+    batches = _endless(loader)
 
     def step() -> None:
         real = next(batches).to(device)

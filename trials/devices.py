@@ -51,6 +51,12 @@ class OnItsWay:
         return bool(self._value)
 
 
+def forget_peak(device: torch.device) -> None:
+    """Have a GPU's peak counted from now on: its process may have trained others before."""
+    if device.type == "cuda" and torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        torch.cuda.reset_peak_memory_stats(device)
+
+
 def peak_memory_mb(device: torch.device) -> float:
     """The most memory held so far, in MiB: of the GPU, or of this process on a CPU."""
     if device.type == "cuda":

@@ -22,7 +22,7 @@ from typing import Any
 
 from trials.config import TrialConfig
 from trials.data import open_data
-from trials.devices import pick_device
+from trials.devices import forget_peak, pick_device
 from trials.engine.composed_game import ComposedGame
 from trials.engine.loop import Loop
 from trials.errors import CheckpointError, Left, StaleCheckpointError
@@ -51,6 +51,7 @@ class Training:
         for warning in self.dataset.intake.warnings():
             log.warning("data (%s): %s", config.data.name, warning)
         device = pick_device(config.device)
+        forget_peak(device)
         self.game = ComposedGame(config, config.build_tricks(), self.dataset, device)
         self.notes: list[str] = []
         """What a reader of the log should know of this training, in sentences."""

@@ -7,7 +7,7 @@ import os
 import platform
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -41,7 +41,7 @@ from sweeper.sweepfile.resources import Resources
 from sweeper.sweepfile.sections import Limits, Seeds
 from sweeper.sweepfile.space import Draw, walk
 from sweeper.trial import Trial
-from tests.fakes import fake
+from tests.fakes import FakeTraining, fake
 from tests.integration.own_ray import own_ray
 from trials.origins import origin_of
 from trials.part import temporary_parts
@@ -118,6 +118,18 @@ def steps_heard(events: list[Event]) -> dict[int, list[int]]:
         if isinstance(event, TrialEvaluated):
             found.setdefault(event.number, []).append(event.evaluation.step)
     return found
+
+
+def seeing(config: Mapping[str, Any], folder: Path, cache: Path) -> FakeTraining:
+    (folder / "sees").write_text(os.environ.get("CUDA_VISIBLE_DEVICES", "all"))
+    return fake(config, folder, cache)
+
+
+def test_a_trial_that_is_given_no_gpu_sees_none(home):
+    outcome = run(sweep(trials=1), home, factory=seeing, record=False, report=False)
+    assert outcome.state == "finished"
+    [sees] = outcome.folder.glob("trials/*/sees")
+    assert sees.read_text() == ""
 
 
 def test_a_sweep_spends_its_budget_confirms_its_best_and_says_everything_once(home):

@@ -14,7 +14,9 @@ SCRIPT = """\
 #!/bin/sh
 # Knows what NVIDIA's program is asked here. A daemon is a file in its folder.
 here=${CUDA_MPS_PIPE_DIRECTORY:-$TMPDIR/elsewhere}
-if [ "$1" = -d ]; then echo start >> "$TMPDIR/said"; touch "$here/daemon"; exit; fi
+if [ "$1" = -d ]; then
+  echo start >> "$TMPDIR/said"; echo "${CUDA_VISIBLE_DEVICES-all}" > "$here/daemon"; exit
+fi
 read -r command
 echo "$command" >> "$TMPDIR/said"
 [ -e "$here/daemon" ] || exit 1
@@ -59,6 +61,15 @@ def test_a_daemon_is_started_for_those_inside_and_stopped_by_the_last_of_them(sa
     assert PIPES not in os.environ
     assert not runs()
     assert orders(said) == ["start", "quit"]
+
+
+def test_a_daemon_has_all_gpus_of_the_machine_whoever_starts_it(
+    said: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")  # as in a worker of Ray's
+    with under_mps():
+        assert (ours(said) / "daemon").read_text() == "all\n"
+        assert os.environ["CUDA_VISIBLE_DEVICES"] == "3"
 
 
 def test_one_that_somebody_else_has_started_is_used_and_left(said: Path) -> None:
