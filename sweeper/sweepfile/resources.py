@@ -50,9 +50,9 @@ class Resources(Section):
     get what the first of it were seen to take, of cores and of memory, and compute with one
     thread."""
     gpu: Amount = 0
-    """At most 1, for a training uses one GPU; 0.5 lets two trials share it. With `auto` as many
-    share it as its memory and its time allow, by what the first trials of a shape were seen to
-    take."""
+    """At most 1, for a training uses one GPU; 0.5 lets two trials share it, and with 0 a trial sees
+    none. With `auto` as many share it as its memory and its time allow, by what the first trials
+    of a shape were seen to take."""
     mps: bool = Field(default=False)
     """Whether trials that share a GPU compute at the same time, under NVIDIA's MPS, where it can be
     found or started; else they take turns. A fault of one on the GPU then ends all that share
