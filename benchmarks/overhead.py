@@ -133,6 +133,9 @@ class Nothing:
     def evaluate(self) -> None:
         pass
 
+    def abandon(self) -> None:
+        pass
+
     def advance(self) -> Evaluation:
         self.history.append(Evaluation(1, time.time(), {METRIC: value(self.config)}))
         return self.history[-1]

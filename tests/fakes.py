@@ -117,6 +117,9 @@ class FakeTraining:
     def evaluate(self) -> None:
         pass
 
+    def abandon(self) -> None:
+        (self.folder / "abandoned").touch()
+
     def _save(self) -> None:
         text = json.dumps({"state": self.state, "history": [one.as_dict() for one in self.history]})
         atomic_write(self.folder / "checkpoint.json", text)

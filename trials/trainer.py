@@ -151,9 +151,18 @@ class Training:
 
     def evaluate(self) -> Evaluation:
         """Measure the generator as it is now; trains and saves no checkpoint."""
-        evaluation = self.monitor.evaluate(self.loop, self.history)
-        self.stopped_by = self.monitor.fatal(evaluation)
-        return evaluation
+        if self._lagging is None:
+            told = self.monitor.evaluate(self.loop, self.history)
+        else:
+            self._conclude()
+            told = self._lagging.at_once(self.history)
+        self.stopped_by = self.monitor.fatal(told)
+        return told
+
+    def abandon(self) -> None:
+        """End with nothing at work: what is still measured is waited for, and told to nobody."""
+        if self._lagging is not None:
+            self._lagging.abandon()
 
     def result(self) -> TrialResult:
         """How it ended, or how far it is."""

@@ -29,6 +29,10 @@ import psutil
 
 from sweeper.sharing.shares import Taken
 
+UNSEEN = 0.25
+"""The part of the time in which the GPU is said to compute where no kernel was seen, as when
+another profiler has its counters: neither idle, nor taken for itself."""
+
 _SELF = Path("/proc/self")
 
 
@@ -78,7 +82,7 @@ class ProcessGauge:
             cuda.synchronize()
             seconds = time.perf_counter() - began
         computed = sum(event.self_device_time_total for event in seen.key_averages()) / 1e6
-        self._busy = min(1.0, computed / seconds) if seconds > 0 else None
+        self._busy = min(1.0, computed / seconds) if computed > 0 else UNSEEN
         if alone:
             free, total = cuda.mem_get_info()
             self._context = max(0, total - free - cuda.memory_reserved())

@@ -50,6 +50,25 @@ def check_resources(document: Document, resources: Resources | None) -> None:
         )
 
 
+def check_device(document: Document, base: Mapping[str, Any], resources: Resources | None) -> None:
+    """A GPU that the base asks for by name is one that its trials are given."""
+    device = base.get("device")
+    if resources is None or not isinstance(device, str) or not device.startswith("cuda"):
+        return
+    if resources.gpu == 0:
+        document.add(
+            ("base", "device"),
+            "is a GPU, and `resources.gpu` gives the trials of this sweep none",
+            "`resources: {gpu: 1}`, a share of one such as 0.5, or auto",
+        )
+    elif device not in ("cuda", "cuda:0"):
+        document.add(
+            ("base", "device"),
+            f"{device} is none that a trial sees: it is given one GPU, which is its first",
+            "cuda",
+        )
+
+
 def check_lag(document: Document, base: Mapping[str, Any], scheduler: Any) -> None:
     """A checkpoint that others go on from is one that was measured."""
     from trials.config import default_at  # imports torch

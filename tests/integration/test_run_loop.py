@@ -193,6 +193,8 @@ def test_one_at_a_time_the_same_seed_gives_the_same_sweep_also_when_it_was_inter
     assert essence(outcome.records) == essence(straight.records)
     if scheduler == "asha":
         assert {one.state for one in straight.records} == {"completed", "pruned"}
+        folders = [Home(tmp_path / "straight").sweep("probe").trial(number) for number in range(11)]
+        assert all((one / "abandoned").exists() for one in folders)  # before the worker's next
         return
     assert {one.state for one in straight.records} == {"completed"}
     heirs = [one for one in straight.records if one.donors]

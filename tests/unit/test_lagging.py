@@ -93,6 +93,42 @@ def test_the_measures_are_taken_beside_the_next_steps(tmp_path: Path) -> None:
     assert threads == threads - {threading.main_thread()} != set()
 
 
+def test_one_that_is_wanted_at_once_is_made_where_the_others_are(
+    without: Training, tmp_path: Path
+) -> None:
+    threads, judge = set(), Monitor.judge
+
+    def seen(monitor: Monitor, sight: Any) -> Any:
+        threads.add(threading.current_thread())
+        return judge(monitor, sight)
+
+    training = Training(config(1), tmp_path)
+    training.rehearse(2)
+    with mock.patch.object(Monitor, "judge", seen):
+        evaluation = training.evaluate()
+    assert told([evaluation]) == told(without.history[:1])
+    assert threads == threads - {threading.main_thread()} != set()
+    assert training.history == []
+
+
+def test_one_that_is_abandoned_leaves_nothing_at_work(tmp_path: Path) -> None:
+    goes_on, done, judge = threading.Event(), threading.Event(), Monitor.judge
+
+    def late(monitor: Monitor, sight: Any) -> Any:
+        if sight.step > 2:
+            goes_on.wait(60)
+            done.set()
+        return judge(monitor, sight)
+
+    training = Training(config(1), tmp_path)
+    with mock.patch.object(Monitor, "judge", late):
+        training.advance()
+        assert not done.is_set()
+        threading.Timer(0.2, goes_on.set).start()
+        training.abandon()
+    assert done.is_set()
+
+
 class Killed(BaseException):
     """What nothing in between catches."""
 

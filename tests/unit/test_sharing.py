@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest import mock
 
 import pytest
 from hypothesis import given
@@ -19,7 +20,7 @@ from sweeper.scheduling.conducting.sharing import Sharing
 from sweeper.scheduling.working.messages import PROBE, REHEARSAL, Failure, Report, Work
 from sweeper.search.samplers.grid import Grid
 from sweeper.sharing import gauges
-from sweeper.sharing.gauges import ProcessGauge
+from sweeper.sharing.gauges import UNSEEN, ProcessGauge
 from sweeper.sharing.learnt import KEPT, Learnt
 from sweeper.sharing.shape import shape_of
 from sweeper.sharing.shares import (
@@ -442,6 +443,9 @@ def test_a_gauge_sees_what_is_taken_of_a_gpu(monkeypatch: pytest.MonkeyPatch) ->
     assert (taken.gpu_memory, taken.gpu_total, taken.gpu_context) == (4 * GIB, 10 * GIB, GIB)
     assert taken.gpu_busy is not None
     assert 0 < taken.gpu_busy <= 1
+    with mock.patch.object(Profile, "key_averages", lambda _: []), gauge.watching(alone=True):
+        pass
+    assert gauge.taken().gpu_busy == UNSEEN
 
 
 def test_messages_keep_what_is_given_and_taken() -> None:

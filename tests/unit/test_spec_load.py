@@ -248,6 +248,14 @@ def test_a_bad_domain_is_answered_at_its_place(
         ),
         (sweep_with(rest="resources: {gpu: 1.5}"), 6, "resources.gpu", "1.5 is too many", ""),
         (sweep_with(rest="resources: {gpu: 2}"), 6, "resources.gpu", "the others would idle", ""),
+        (
+            *(sweep_with(base="{data: digits, device: cuda}"), 2),
+            *("base.device", "`resources.gpu` gives the trials of this sweep none", ""),
+        ),
+        (
+            sweep_with(base="{data: digits, device: 'cuda:1'}", rest="resources: {gpu: 0.5}"),
+            *(2, "base.device", "cuda:1 is none that a trial sees", ""),
+        ),
         (sweep_with(rest="seeds: [1]"), 6, "seeds", "is wrong", ""),
         (sweep_with(rest="name: t"), 6, "name", "is given twice, first in line 1", ""),
         (sweep_with().replace("name: s", "name: ../s"), 1, "name", "cannot name a sweep", ""),

@@ -12,7 +12,7 @@ generator with the same noise once more, to the same verdict.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any, TypeVar
 
 import torch
@@ -79,12 +79,14 @@ class Lagging:
     def begin(self) -> None:
         """Sample the generator for what is due, if anything is, and measure that beside what is
         done next."""
-        if self._gathered is None:
-            return
+        if self._gathered is not None:
+            self._measuring = self._begun(self._gathered)
+
+    def _begun(self, gathered: dict[str, float]) -> tuple[Sight, Future[Measured | None]]:
         monitor = self._monitor
         samples = monitor.sample() if self._loop.probe.healthy else None
-        sight = Sight(monitor.game.step, self._gathered, samples)
-        self._measuring = sight, self._beside.begin(lambda: monitor.judge(sight))
+        sight = Sight(monitor.game.step, gathered, samples)
+        return sight, self._beside.begin(lambda: monitor.judge(sight))
 
     def conclude(self, history: Sequence[Evaluation]) -> Evaluation | None:
         """The evaluation that was due, once its measures are known; None where none was."""
@@ -94,6 +96,16 @@ class Lagging:
         evaluation = self._monitor.conclude(sight, measured.result(), history)
         self._gathered, self._measuring = None, None
         return evaluation
+
+    def at_once(self, history: Sequence[Evaluation]) -> Evaluation:
+        """The evaluation of this step, made where the others are, and waited for."""
+        sight, measuring = self._begun(self._monitor.gather(self._loop))
+        return self._monitor.conclude(sight, measuring.result(), history)
+
+    def abandon(self) -> None:
+        """Wait until nothing is being measured; nobody asks what came of it."""
+        if self._measuring is not None:
+            wait([self._measuring[1]])
 
     def state(self) -> dict[str, Any]:
         """What cannot be looked at again."""

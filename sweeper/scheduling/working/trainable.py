@@ -90,6 +90,8 @@ class Training(Protocol):
 
     def evaluate(self) -> object: ...
 
+    def abandon(self) -> None: ...
+
 
 Factory = Callable[[Mapping[str, Any], Path, Path], Training]
 """(raw trial config, the trial's folder, folder of shared caches) → a training."""
@@ -156,6 +158,8 @@ class Worker(tune.Trainable):  # type: ignore[misc]
         self._receive(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
+        if self._training is not None:
+            self._training.abandon()  # what it still does would be the next trial's time and memory
         self._leave()  # before its memory is measured
         if self._retire or self._departure() or self._is_bloated():
             # Tune cannot replace a worker; one that dies here is replaced by the driver, which

@@ -18,6 +18,8 @@ import tempfile
 import time
 from pathlib import Path
 
+import torch
+
 from tests import postgres
 from tests.faults.chaos.stage import SETTINGS
 from tests.faults.chaos.sweeps import CELLS
@@ -34,6 +36,7 @@ def main() -> int:
     given = parser.parse_args()
     if given.trials < CELLS or given.trials % CELLS:
         parser.error(f"--trials: a multiple of {CELLS} is needed, as many as an ablation has cells")
+    torch.set_num_threads(1)  # as a worker trains: the auditor compares to the last bit
     settings = [one for one in SETTINGS if given.only in (None, str(one))]
     began, findings = time.monotonic(), []
     with (
