@@ -443,7 +443,7 @@ def test_a_gauge_sees_what_is_taken_of_a_gpu(monkeypatch: pytest.MonkeyPatch) ->
     assert (taken.gpu_memory, taken.gpu_total, taken.gpu_context) == (4 * GIB, 10 * GIB, GIB)
     assert taken.gpu_busy is not None
     assert 0 < taken.gpu_busy <= 1
-    with mock.patch.object(Profile, "key_averages", lambda _: []), gauge.watching(alone=True):
+    with mock.patch.object(Profile, "key_averages", return_value=[]), gauge.watching(alone=True):
         pass
     assert gauge.taken().gpu_busy == UNSEEN
 
