@@ -52,7 +52,7 @@ class TrialConfig(Settings):
     conditioning: Annotated[Any, catalogue.Selected("conditioning")] = Field(
         default="none", description="how class labels enter: none, or a method by name"
     )
-    task: Annotated[Any, catalogue.Selected("task")] = Field(
+    task: Annotated[Any, catalogue.Selected("task"), Role.MEASURES] = Field(
         default="generate", description="generate from noise, or work on a given image"
     )
     tricks: Annotated[dict[str, Any], catalogue.Toggles()] = Field(

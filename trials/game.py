@@ -88,6 +88,12 @@ class Round:
         assert self.fake_judgement is not None, "the generated images are not judged yet"
         return self.fake_judgement.judges
 
+    @property
+    def made(self) -> Tensor:
+        """The generated images as they are sampled, with the channels of the real ones: without
+        what a trick lays beside them for the discriminator."""
+        return self.fake[:, : self.real.shape[1]]
+
     def by_judge(self, scores: Tensor) -> Tensor:
         """Scores (S·N,) as (S, N), for what compares a judge's scores with each other."""
         return scores.view(self.judges, -1)

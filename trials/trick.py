@@ -234,8 +234,9 @@ class Trick(Part):
         """The network that samples come from: averaged weights, a mixture."""
         return network
 
-    def sampler(self, game: Game, sample: Sample) -> Sample:
-        """How samples are drawn for evaluation and for the user."""
+    def sampler(self, sample: Sample) -> Sample:
+        """How samples are drawn for evaluation and for the user, who may have no more than the
+        generator."""
         return sample
 
     def signals(self, game: Game) -> dict[str, float]:

@@ -154,13 +154,6 @@ def outcomes_from_table(
     order = np.argsort(first, kind="stable")
     member = np.argsort(order, kind="stable")[member]
     first_rows = rows[first[order]]
-    seeds, seed = np.unique(np.asarray(pc.fill_null(table["seed"], 0))[rows], return_inverse=True)
-    fits = kind != "trials" or len(first_rows) * len(seeds) <= LARGEST
-    paired = fits and table["seed"].null_count < len(table)
-    named = tuple(int(seed) for seed in seeds) if paired else ()
-    if not paired:
-        seed = _occurrence(member)
-        seeds = np.arange(seed.max() + 1)
     state = np.asarray(table["state"])[rows]
     value = table[objective].to_numpy(zero_copy_only=False).astype(np.float64)[rows]
     told = table["symptom"].take(pa.array(rows)).to_pylist()
@@ -169,6 +162,15 @@ def outcomes_from_table(
     symptom[broken] = "not_finite"
     done = (state == "completed") & ~broken
     fell = broken | np.array([to_blame(*end) for end in zip(state, told, strict=True)], dtype=bool)
+    seeds, seed = np.unique(np.asarray(pc.fill_null(table["seed"], 0))[rows], return_inverse=True)
+    fits = kind != "trials" or len(first_rows) * len(seeds) <= LARGEST
+    # One that ended without a seed pairs with nothing, and would pass for another's seed 0.
+    seedless = np.asarray(pc.is_null(table["seed"]))[rows]
+    paired = fits and not (seedless & (done | fell)).any()
+    named = tuple(int(seed) for seed in seeds) if paired else ()
+    if not paired:
+        seed = _occurrence(member)
+        seeds = np.arange(seed.max() + 1)
     shape = (len(first_rows), len(seeds))
     values = np.full(shape, np.nan)
     # Of several completed runs of a pair the earliest stands: the first occurrence.

@@ -238,5 +238,22 @@ def test_runs_without_seeds_all_count_and_are_not_compared() -> None:
     made = build_table(data)
     assert made.columns[1].texts == ["2.0 ± 2.0 (3)", "3.0 ± 2.0 (3)"]
     assert "mean ± standard deviation (number of runs). Bold: best." in made.caption
-    with pytest.raises(TableRefused, match="no seeds by which to pair"):
+    with pytest.raises(TableRefused, match="a seed by which to pair"):
         build_table(data, reference="a")
+
+
+def test_a_run_without_a_seed_is_not_taken_for_one_with_seed_0() -> None:
+    rows = [
+        {"number": n, "state": "completed", "cell": "ab"[n % 2], "objective": float(n)}
+        for n in range(6)
+    ]
+    for row in rows[::2]:
+        row["seed"] = row["number"] // 2
+    outcomes = outcomes_from_table(trial_table(rows), "minimize")
+    assert outcomes.values.tolist() == [[0.0, 2.0, 4.0], [1.0, 3.0, 5.0]]
+    assert (outcomes.repeated, outcomes.paired) == (0, False)
+    with pytest.raises(TableRefused, match="not every run has a seed"):
+        build_table(trial_table(rows), reference="a")
+    for row in rows[1::2]:  # one that has not ended says nothing of how the others pair
+        row["state"], row["objective"] = "running", None
+    assert outcomes_from_table(trial_table(rows), "minimize").paired

@@ -77,6 +77,9 @@ def test_the_studentised_bootstrap_covers_where_it_is_offered() -> None:
         ends = mean_interval(d, method="studentised")
         # 500 studies: three standard errors around 0.95 are ±0.029.
         assert abs(coverage(ends, 0.0) - 0.95) < 0.029
+    for n in (2, 3):
+        with pytest.raises(ValueError, match="needs 4 paired differences"):
+            mean_interval(rng.normal(size=n), method="studentised")
 
 
 @given(

@@ -15,6 +15,7 @@ from torch import Tensor
 from sweeper.testing.small import small_config, trick_of
 from trials.conditioning import acgan, infogan
 from trials.engine.composed_game import ComposedGame
+from trials.errors import ConfigError
 from trials.game import Round
 from trials.losses import energy
 from trials.state.streams import stream
@@ -195,3 +196,15 @@ def test_the_auxiliary_classifier_is_scored_by_cross_entropy(tmp_path: Path) -> 
     assert float(terms["class"].detach()) == pytest.approx(2 * (of_real + of_fake), rel=1e-5)
     terms = game.generator_loss(Round("generator", real, labels, z, made_labels, fake))
     assert float(terms["class"].detach()) == pytest.approx(3 * of_fake, rel=1e-5)
+
+
+def test_who_names_classes_needs_two_of_them(tmp_path: Path) -> None:
+    file = tmp_path / "one.npz"
+    np.savez(file, images=np.zeros((64, 8, 8), np.uint8), labels=np.zeros(64, int))
+    changes = {"data": {"name": "npz", "path": str(file)}, "conditioning": "acgan"}
+    changes["evaluation"] = {"extractor": "random"}
+    with pytest.raises(ConfigError) as refused:
+        _game(tmp_path / "trial", **changes)
+    (problem,) = refused.value.problems
+    assert problem.path == "conditioning"
+    assert "these data have one class" in problem.message

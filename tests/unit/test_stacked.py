@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sweeper.testing.small import differ, small_config, tensors_of
+from sweeper.testing.small import differ, small_config, tensors_of, trick_of
 from trials.config import problems_of
 from trials.evaluation.export import load_generator
 from trials.game import Round
@@ -192,6 +192,22 @@ def test_a_training_stopped_in_either_stage_goes_on_bit_for_bit(stop: int, tmp_p
 def test_halving_undoes_doubling() -> None:
     images = _images(2, 3, 4, 4)
     assert torch.allclose(halved(doubled(images)), images, atol=1e-6)
+
+
+@pytest.mark.parametrize("key", ["perceptual", "style", "total_variation"])
+def test_what_is_said_of_images_is_said_of_the_refined_ones(key: str, tmp_path: Path) -> None:
+    training = _training(tmp_path, {key: True}, training="with")
+    training.run_to(2)
+    game = training.game
+    trick = trick_of(game, key)
+    real, labels = game.dataset.batch(torch.arange(4))
+    refined, small = _images(4, 1, 16, 16), _images(4, 1, 8, 8, seed=1)
+    z = torch.zeros(4, 8)
+    terms = [
+        trick.generator_terms(game, Round("generator", real, labels, z, None, fake), {})[key]
+        for fake in (beside(refined, small), refined)
+    ]
+    assert torch.equal(*terms)
 
 
 @pytest.mark.parametrize(("family", "size"), [("dcgan", 8), ("resnet", 8), ("biggan", 16)])

@@ -11,11 +11,15 @@ import pytest
 import torch
 from torch import Tensor
 
+from sweeper.errors import SpecError
+from sweeper.sweepfile.load import parse_sweep
 from sweeper.testing.small import SMALL, small_config, trick_of
 from trials.config import load_config, problems_of
 from trials.evaluation.export import load_generator
+from trials.evaluation.yardstick import asked_in_words
 from trials.game import Round
 from trials.metrics.pairs import psnr, ssim
+from trials.metrics.protocol import differing
 from trials.presets import merge
 from trials.state.streams import stream
 from trials.tasks import inpaint, super_resolve
@@ -188,6 +192,45 @@ def test_a_task_records_how_near_it_comes_and_its_generator_is_exported_whole(
         assert torch.equal(loaded(z, None, condition), game.generate(z, None, condition))
     with pytest.raises(ValueError, match="works on an image"):
         loaded(z)
+
+
+def test_what_is_asked_is_part_of_the_protocol_and_nothing_to_search() -> None:
+    hole = {"name": "inpaint", "size": 0.25}
+    tasks: list[Any] = ["generate", hole, {**hole, "size": 0.75}, {**hole, "gated": False}]
+    told = [asked_in_words(small_config(task=task)) for task in tasks]
+    small = "; inpaint hole=centre size=0.25"
+    assert told == ["", small, "; inpaint hole=centre size=0.75", small]
+    searched = {
+        "task": "{values: [generate, inpaint]}",
+        "task.size": "{min: 0.25, max: 0.75}",
+        "task.gated": "{values: [true, false]}",
+    }
+    for path, domain in searched.items():
+        text = f"name: s\nbase: {{data: digits, task: inpaint}}\nparameters: {{{path}: {domain}}}\n"
+        text += "limits: {trials: 2}\n"
+        if path == "task.gated":
+            parse_sweep(text)
+            continue
+        with pytest.raises(SpecError, match="changes what trials are measured by"):
+            parse_sweep(text)
+
+
+def test_one_hole_is_not_compared_with_another(tmp_path: Path) -> None:
+    protocols = [
+        Training(
+            small_config(task={"name": "inpaint", "size": size}), tmp_path / str(size)
+        ).protocol
+        for size in (0.25, 0.75)
+    ]
+    assert differing(*protocols).keys() == {"settings"}
+
+
+@pytest.mark.parametrize("task", ["inpaint", "super_resolve"])
+def test_what_is_learnt_from_keeps_what_it_was_made_from(task: str, tmp_path: Path) -> None:
+    tricks = {"top_k": {"interval": 0.1, "decay": 0.5}, "latent_consistency": True}
+    training = Training(small_config(task=task, tricks=tricks, steps=8), tmp_path)
+    training.run_to(8)
+    assert training.step == 8
 
 
 def test_l1_teaches_the_generator_to_answer_right(tmp_path: Path) -> None:

@@ -13,9 +13,11 @@ from scipy import stats
 from torch import Tensor, nn
 
 from sweeper.testing.small import SMALL, differ, small_config, trick_of
+from sweeper.tracking.graphs import as_graph
 from trials.config import problems_of
 from trials.data.dataset import to_unit
 from trials.engine.composed_game import ComposedGame
+from trials.evaluation.export import load_generator
 from trials.game import Round, Steps
 from trials.networks.plan import Judgement
 from trials.presets import merge
@@ -359,6 +361,18 @@ def test_truncation_reaches_samples_and_not_training(tmp_path: Path) -> None:
     assert float(z.abs().max()) > 2
     game.sampled(Spy(), z, labels, stream("cpu", 0, "test"))
     assert float(asked[0].abs().max()) <= 0.2
+
+
+def test_a_saved_generator_samples_what_was_measured(tmp_path: Path) -> None:
+    training = Training(small_config(tricks={"truncation": {"threshold": 0.3}}), tmp_path)
+    training.advance()
+    game, loaded = training.game, load_generator(tmp_path)
+    z, labels = game.noise(16, stream("cpu", 0, "test"))
+    with torch.no_grad(), game.as_sampled(game.sampling_network()) as network:
+        measured = game.sampled(network, z, labels, stream("cpu", 0, "test"))
+        assert torch.equal(loaded(z), measured)
+        assert not torch.allclose(loaded(z), network(z, None))
+        assert torch.allclose(as_graph(loaded)(z), measured, atol=1e-6)
 
 
 def test_truncation_repeats_no_z_and_gives_a_picture_the_same_z_at_every_step(

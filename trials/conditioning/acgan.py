@@ -15,6 +15,7 @@ from typing import Any, Literal
 import torch.nn.functional as F
 from torch import Tensor
 
+from trials.errors import ConfigError
 from trials.game import Game, Round, Terms, Trial
 from trials.networks.plan import Judgement, NetworkPlan, label_a_pack
 from trials.part import PartConfig, knob
@@ -72,6 +73,12 @@ class AuxiliaryClassifier(Trick):
             replace(plan.generator, conditioning=self.config.generator),
             replace(judge, heads=heads),
         )
+
+    def prepare(self, game: Game) -> None:
+        if game.dataset.classes < 2:
+            message = f"{self.key} names the class of an image, and these data have one class"
+            expected = "data of two classes or more, or conditioning: none"
+            raise ConfigError([Problem("conditioning", message, expected)])
 
     def discriminator_terms(self, game: Game, round: Round, terms: Terms) -> Terms:
         epsilon = self.config.smoothing

@@ -211,7 +211,7 @@ class ComposedGame(Table):
             return self.generate(z, labels, condition, network)
 
         with self.exact():
-            return self.hooks.sampler(self, sample)(z, labels)
+            return self.hooks.sampler(sample)(z, labels)
 
     def begin_anew(self, seed: int, keep: str) -> None:
         """Another training inside this one: new weights of both players from `seed`, optimisers

@@ -207,10 +207,10 @@ class Hooks:
         """What the protocol calls those weights: `raw`, or a trick's word."""
         return self._sampling_network[-1].samples_from if self._sampling_network else "raw"
 
-    def sampler(self, game: Game, sample: Sample) -> Sample:
+    def sampler(self, sample: Sample) -> Sample:
         """How samples are drawn, `sample` being how the network alone makes them."""
         for trick in self._sampler:
-            sample = trick.sampler(game, sample)
+            sample = trick.sampler(sample)
         return sample
 
     def signals(self, game: Game) -> dict[str, float]:

@@ -6,7 +6,7 @@ import copy
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -69,13 +69,10 @@ def take_over_generator(donor: Path, folder: Path) -> None:
         remove(own)
 
 
-Finish = Callable[[Tensor, Tensor | None], Tensor]
-"""(the network's output, condition) → images that count."""
-
-
 class TrainedGenerator(nn.Module):
     """z (N, latent), and labels (N,) where the GAN uses them → images in [−1, 1], or points.
 
+    `hooks` are the tricks that have a say in what is sampled: what was measured is what it makes.
     Labels that are not given are drawn uniformly. A generator that works on an image needs it as
     `condition`, (N, …) of shape `condition`, made as its task makes it; for the others
     that shape is None.
@@ -86,7 +83,7 @@ class TrainedGenerator(nn.Module):
         network: nn.Module,
         latent: int,
         classes: int,
-        finish: Finish,
+        hooks: Hooks,
         condition: tuple[int, ...] | None = None,
     ) -> None:
         super().__init__()
@@ -94,7 +91,7 @@ class TrainedGenerator(nn.Module):
         self.classes = classes
         self.latent = latent
         self.condition = condition
-        self._finish = finish
+        self._hooks = hooks
 
     def forward(
         self, z: Tensor, labels: Tensor | None = None, condition: Tensor | None = None
@@ -106,13 +103,14 @@ class TrainedGenerator(nn.Module):
         """
         if self.classes and labels is None:
             labels = torch.randint(self.classes, (z.shape[0],), device=z.device)
-        if self.condition is None:
-            images: Tensor = self.network(z, labels)
-        elif condition is None:
+        if self.condition is not None and condition is None:
             raise ValueError(f"this generator works on an image: it needs (N, *{self.condition})")
-        else:
-            images = self.network(z, labels, condition)
-        return self._finish(images, condition)
+        given = () if self.condition is None else (condition,)
+
+        def sample(z: Tensor, labels: Tensor | None) -> Tensor:
+            return self._hooks.finish(self.network(z, labels, *given), condition)
+
+        return self._hooks.sampler(sample)(z, labels)
 
 
 def load_generator(folder: Path) -> TrainedGenerator:
@@ -129,10 +127,8 @@ def load_generator(folder: Path) -> TrainedGenerator:
         generator = Mixture(copy.deepcopy(generator) for _ in range(header["members"]))
     generator.load_state_dict(tensors)
     used = header["classes"] if header["labelled"] else 0
-    finish = Hooks(config.build_tricks()).finish
-    return TrainedGenerator(
-        generator, plan.generator.latent, used, finish, _condition(plan.generator)
-    ).eval()
+    hooks, condition = Hooks(config.build_tricks()), _condition(plan.generator)
+    return TrainedGenerator(generator, plan.generator.latent, used, hooks, condition).eval()
 
 
 def saved_header(folder: Path) -> dict[str, Any]:

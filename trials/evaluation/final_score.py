@@ -11,10 +11,9 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from trials.data import reference_of
 from trials.evaluation.kept import kept_generator
 from trials.evaluation.results import FinalScore
-from trials.metrics.evaluator import Evaluator
+from trials.evaluation.yardstick import evaluator_of
 from trials.metrics.progress import Tell, quiet
 from trials.metrics.protocol import counted
 from trials.state.streams import derive, stream
@@ -27,13 +26,8 @@ def final_score(folder: Path, *, cache: Path | None = None, tell: Tell = quiet) 
         CheckpointError: the trial has saved none, or its data are others by now.
     """
     with kept_generator(folder, cache=cache) as (header, config, game, network):
-        rules = config.evaluation
-        reference = reference_of(config.data, game.dataset, rules.reference, cache)
-        evaluator = Evaluator(
-            rules, reference, game.device, cache=cache, conditional=game.labelled, tell=tell
-        )
-        count = rules.final_samples
-        measured = evaluator.measure(
+        count = config.evaluation.final_samples
+        measured = evaluator_of(config, game, cache=cache, tell=tell).measure(
             game.drawer(network, stream(game.device, config.seed, "final")),
             weights=header["weights"],
             seed=derive(config.seed, "measures", "final"),

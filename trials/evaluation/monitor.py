@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trials.config import TrialConfig
-from trials.data import reference_of
 from trials.devices import peak_memory_mb
 from trials.engine.composed_game import ComposedGame
 from trials.engine.loop import Loop
@@ -22,8 +21,9 @@ from trials.evaluation.best_generator import merit, ranked_by, value_of
 from trials.evaluation.export import PackedGenerator, pack_generator, save_generator
 from trials.evaluation.pictures import SamplePictures
 from trials.evaluation.results import Evaluation
+from trials.evaluation.yardstick import evaluator_of
 from trials.health import Signals, Symptom, Watcher
-from trials.metrics.evaluator import Evaluator, Measured, Sampled
+from trials.metrics.evaluator import Measured, Sampled
 from trials.metrics.progress import Sparingly
 from trials.state.streams import derive, stream
 
@@ -57,15 +57,8 @@ class Monitor:
         self.config = config
         self.folder = folder
         self.game = game
-        rules = config.evaluation
-        reference = reference_of(config.data, game.dataset, rules.reference, cache)
         self._progress = Sparingly(lambda said: print(f"evaluation: {said}", flush=True))
-        self.evaluator = Evaluator(
-            *(rules, reference, game.device),
-            cache=cache,
-            conditional=game.labelled,
-            tell=self._progress,
-        )
+        self.evaluator = evaluator_of(config, game, cache=cache, tell=self._progress)
         self.watcher = Watcher(config.health)
         self.pictures = SamplePictures(game, config.evaluation.grid)
 

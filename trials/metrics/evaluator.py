@@ -79,8 +79,8 @@ class Evaluator:
     """Holds the extractor and the real side; `measure` is called at every evaluation.
 
     It is `look`, which runs the networks, and `judge`, which runs none and may be called from
-    another thread. `conditional` says that the generator takes labels; `tell` hears how far a
-    measurement is.
+    another thread. `conditional` says that the generator takes labels, `asked` what it is asked to
+    do where that is not to make images from noise; `tell` hears how far a measurement is.
 
     Raises:
         ExtractorError: the extractor cannot be built for these data.
@@ -95,6 +95,7 @@ class Evaluator:
         cache: Path | None = None,
         *,
         conditional: bool = False,
+        asked: str = "",
         tell: Tell = quiet,
     ) -> None:
         self.config = config
@@ -115,7 +116,7 @@ class Evaluator:
         chosen = choose_measures(config, data.kind, met)
         self.measures = [knobs.part(knobs) for knobs in chosen]
         used = (type(self.extractor), *(knobs.part for knobs in chosen))
-        self.settings = _settings(config) + knobs_in_words(chosen) + foreign_in_words(used)
+        self.settings = _settings(config) + knobs_in_words(chosen) + foreign_in_words(used) + asked
         if far_from_its_training(self.extractor, data, self.real.features):
             self.settings += IN_THE_PROTOCOL
 

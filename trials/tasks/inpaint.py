@@ -13,11 +13,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from torch import Tensor
 
+from trials.fields import Role
 from trials.game import Game
 from trials.networks.plan import NetworkPlan
 from trials.part import PartConfig, knob
@@ -87,9 +88,9 @@ class Inpaint(PairedTask):
         hole: Hole = knob("centre", "a square in the middle, a square anywhere, or brush strokes")
         size: float = knob(
             0.5, "side of the square, or length of a stroke, as a share of the image's side",
-            gt=0, lt=1, search={"min": 0.25, "max": 0.75},
+            gt=0, lt=1,
         )  # fmt: skip
-        gated: bool = knob(True, "gated convolutions in the generator")
+        gated: Annotated[bool, Role.TRAINS_ONLY] = knob(True, "gated convolutions in the generator")
 
     def plan(self, plan: NetworkPlan) -> NetworkPlan:
         maker = replace(plan.generator, condition_channels=plan.generator.shape[0] + 1)

@@ -61,7 +61,7 @@ class FeatureLoss(Trick):
         self.extractor = build_extractor(self.trial.evaluation.extractor, game.dataset, game.device)
 
     def generator_terms(self, game: Game, round: Round, terms: Terms) -> Terms:
-        made = self.described(self.extractor.layers(round.fake))
+        made = self.described(self.extractor.layers(round.made))
         with torch.no_grad():
             true = self.described(self.extractor.layers(round.real))
         if round.condition is None:

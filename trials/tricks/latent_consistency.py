@@ -31,7 +31,10 @@ class LatentConsistency(Trick):
     summary = "judges images of neighbouring z alike, and has the generator tell them apart"
     formula = "D: λ_dis E (D(G(z)) - D(G(z+δ)))²    G: -λ_gen E ‖G(z) - G(z+δ)‖²"
     paper = "Zhao et al. 2020, arXiv:2002.04724"
-    conflicts = {"infogan": "the noise would change the codes that the images must show"}
+    conflicts = {
+        "infogan": "the noise would change the codes that the images must show",
+        "experience_replay": "an earlier generator made its images, and today's their neighbours",
+    }
     differences = (
         "The paper's norms are sums over an image; here means, so that one λ_gen serves all sizes.",
     )

@@ -74,7 +74,7 @@ class TopK(Trick):
         chosen = round.f.topk(k).indices
         round.fake_judgement = best(round.fake_judgement, chosen)
         # What belongs to a judged sample goes with it; the samples of a pack share one judgement.
-        for name in ("seen_fake", "fake", "fake_labels", "z"):
+        for name in ("seen_fake", "fake", "fake_labels", "z", "condition"):
             value = getattr(round, name)
             if value is not None:
                 packs = value.view(count, -1, *value.shape[1:])

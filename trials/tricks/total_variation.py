@@ -49,4 +49,4 @@ class TotalVariation(Trick):
             yield Problem(f"tricks.{cls.key}", "smooths images, and these data are points")
 
     def generator_terms(self, game: Game, round: Round, terms: Terms) -> Terms:
-        return {**terms, "total_variation": self.config.weight * variation(round.fake)}
+        return {**terms, "total_variation": self.config.weight * variation(round.made)}

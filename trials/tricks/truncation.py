@@ -14,7 +14,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from trials.game import Game, Sample, Trial
+from trials.game import Sample, Trial
 from trials.part import PartConfig, knob
 from trials.problems import Problem
 from trials.trick import Trick
@@ -58,7 +58,7 @@ class Truncation(Trick):
         if trial.latent.distribution != "normal":
             yield Problem("tricks.truncation", "cuts the tails of normal z, and this z is uniform")
 
-    def sampler(self, game: Game, sample: Sample) -> Sample:
+    def sampler(self, sample: Sample) -> Sample:
         def cut(z: Tensor, labels: Tensor | None) -> Tensor:
             return sample(truncated(z, self.config.threshold, self.config.mode), labels)
 
