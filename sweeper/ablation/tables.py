@@ -262,7 +262,8 @@ def _refuse_what_cannot_be_compared(
         raise TableRefused(f"{', '.join(compared)}: there is no reference to compare with")
     if compared and not outcomes.paired:
         raise TableRefused(
-            f"{', '.join(compared)}: not every run has a seed by which to pair it, or there are too many"
+            f"{', '.join(compared)}: not every run has a seed by which to pair it, or there are too"
+            " many of them"
         )
     if compared:
         _refuse_single_seeds(outcomes, compared)

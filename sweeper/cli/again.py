@@ -81,6 +81,9 @@ def _train(
             evaluation = training.advance()
             if last:
                 report(evaluation)
+        due = training.settle()
+        if last and due is not None:
+            report(due)
         before = there
     return training
 

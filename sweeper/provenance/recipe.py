@@ -82,7 +82,9 @@ def recipe_of(folder: SweepFolder, number: int) -> Recipe:
         raise UserError(f"{folder.name} has no trial {number}: {there}")
     segments = study.lineage(number)
     places = [trial_folder(folder, one) for one in dict.fromkeys(part.number for part in segments)]
-    if len(segments) == 1:
+    # One that took weights over just before it was stopped has written down what it would have
+    # gone on by.
+    if len(segments) == 1 and not trials[number].donors:
         whole = replace(segments[0], config=_as_recorded(places[0], segments[0].config))
         segments = (whole,)
     attempts = tuple(attempt for place in places for attempt in read_attempts(place))

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+DRAWS = 100
+"""So often a draw beyond the bounds is drawn again."""
+
 FLOOR = 1e-12
 """The least that a belief allows anything: what is thought impossible is only unlikely."""
 
@@ -63,10 +66,12 @@ class Belief(Settings):
             assert self.center is not None
             assert self.spread is not None
             middle = quantile(parameter, self.center)
-            while True:  # a normal share of the draws at least lies between the bounds
+            for _ in range(DRAWS):
                 u = rng.normal(middle, self.spread)
                 if 0 <= u < 1:
                     return at(parameter, float(u))
+            # A spread that rounding swallows leaves every draw at a bound that is the centre.
+            return at(parameter, min(middle, math.nextafter(1, 0)))
         points = tuple(parameter.domain.points())
         return points[int(rng.choice(len(points), p=self._shares(parameter)))]
 
@@ -75,7 +80,8 @@ class Belief(Settings):
             on = self.on or 0.0
             return [on if point else 1 - on for point in parameter.domain.points()]
         weights = self.weights or ()
-        return [weight / sum(weights) for weight in weights]
+        parts = [weight / max(weights) for weight in weights]  # whose sum is finite
+        return [part / sum(parts) for part in parts]
 
 
 def faults_of(beliefs: Mapping[str, Belief], parameters: Sequence[Parameter]) -> Iterable[Fault]:

@@ -40,6 +40,8 @@ def gathered(sweep: Sweep, home: Home) -> dict[str, Any]:
     taken: dict[str, list[int]] = {}
     for place, name in enumerate(names):
         try:
+            if name in names[:place]:
+                raise _UnfitError("is named twice")  # each of its trials would count twice
             other = _read(sweep, home, name)
             if not alike(protocol, other.protocol):
                 told = changes_in_words(protocol, other.protocol)

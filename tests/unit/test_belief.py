@@ -61,6 +61,11 @@ def test_a_belief_is_a_density_on_the_scale_that_is_drawn_on() -> None:
     assert ratio == pytest.approx(np.log(3))
     assert weights.log_density(SIZE, 64) < -20
     assert {weights.draw(SIZE, np.random.default_rng(seed)) for seed in range(40)} == {16, 32}
+    enormous = Belief(weights=(1e308, 1e308, 0))
+    assert {enormous.draw(SIZE, np.random.default_rng(seed)) for seed in range(40)} == {16, 32}
+    certain = Belief(center=1e-1, spread=1e-18).draw(LR, np.random.default_rng(0))
+    assert certain == pytest.approx(1e-1)
+    assert LR.domain.contains(certain)
     assert Belief(on=0.8).log_density(ON, True) == pytest.approx(np.log(0.8))
 
 

@@ -137,11 +137,12 @@ def test_a_sweep_that_cannot_teach_is_refused_with_the_reason(
 def test_sweeps_of_two_protocols_are_refused_and_all_reasons_are_told(home: Home) -> None:
     other = {**PROTOCOL, "data_hash": "b" * 40}
     asked(opened(home, sweep("other", FIRST)), 2, other)
-    three = SECOND.replace("[first]", "[first, other, none]")
+    three = SECOND.replace("[first]", "[first, other, none, first]")
     with pytest.raises(SpecError) as refused:
         opened(home, sweep("second", three))
     assert "measured by another protocol than those before it" in str(refused.value)
     assert "no sweep named 'none'" in str(refused.value)
+    assert "search.learn_from[3]: first: is named twice" in str(refused.value)
 
 
 def test_a_trial_that_would_be_measured_otherwise_is_none(home: Home) -> None:

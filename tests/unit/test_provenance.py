@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from sweeper.cli.main import run
 from sweeper.company import Company
 from sweeper.errors import UserError
 from sweeper.home import Home, SweepFolder
@@ -17,15 +18,22 @@ from sweeper.provenance.attempts import Attempt, note_attempt, parts_of, read_at
 from sweeper.provenance.checkout import MOST_BYTES, look
 from sweeper.provenance.commands import script
 from sweeper.provenance.installed import changed, requirements
-from sweeper.provenance.recipe import Recipe, deviations, trial_and_number, unlike
+from sweeper.provenance.recipe import Recipe, deviations, recipe_of, trial_and_number, unlike
 from sweeper.provenance.run_record import Kept, RunRecord, Start, keep_run, read_run
+from sweeper.scheduling.recording.spec_files import keep_spec
+from sweeper.search.attributes import DONOR
+from sweeper.search.ledger import Ledger
 from sweeper.search.lineage import Segment
 from sweeper.secrets import looks_secret, redacted_command
 from sweeper.sweepfile.load import load_sweep
 from sweeper.sweepfile.model import Sweep
+from sweeper.testing.small import SMALL
 from sweeper.trial import Evaluation, Trial
+from trials.config import load_config
 from trials.part import PartConfig, knob, temporary_parts
+from trials.presets import merge
 from trials.surroundings import surroundings
+from trials.trainer import train
 from trials.trick import Trick
 
 FILE: dict[str, Any] = {
@@ -412,3 +420,53 @@ def test_a_record_of_another_version_is_read_as_far_as_it_goes(folder: SweepFold
     place.mkdir(parents=True)
     (place / "run.json").write_text(json.dumps({"python": "3.9", "younger": 1}))
     assert read_run(folder, "ab") == Kept("ab", RunRecord(python="3.9"), place)
+
+
+# Training again
+
+
+def begun(home: Path, **evaluation: Any) -> tuple[SweepFolder, Ledger]:
+    """A sweep of small trainings of which nothing has been asked yet."""
+    base = merge(SMALL, {"steps": 4, "evaluation": evaluation})
+    spec = load_sweep({**FILE, "base": base, "search": {"sampler": "random"}})
+    folder = Home.at(home).sweep("made")
+    folder.create()
+    keep_spec(spec, folder, None)
+    return folder, Ledger.open(spec, folder)
+
+
+def test_a_verdict_that_comes_late_is_waited_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, ledger = begun(tmp_path / "home", lag=1)
+    trial = ledger.ask()
+    assert trial is not None
+    ledger.started(trial.number)
+    result = train(load_config(trial.config), folder=folder.trial(trial.number))
+    for evaluation in result.history:
+        ledger.report(trial.number, evaluation)
+    ledger.complete(trial.number, [result.history[-1].metrics["fid"]])
+    at = ("--home", str(folder.path.parent), "--out", str(tmp_path / "again"), "--json")
+    assert run(["train", "--like", "made/0", *at]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["same"]
+    assert told["compared"] == [one.step for one in result.history]
+
+
+def test_what_a_trial_would_have_gone_on_by_is_not_what_it_was_trained_by(tmp_path: Path) -> None:
+    folder, ledger = begun(tmp_path / "home")
+    trial = ledger.ask()
+    assert trial is not None
+    place = folder.trial(trial.number)
+    place.mkdir(parents=True)
+    (place / "config.json").write_text(json.dumps(load_config(trial.config).as_dict()))
+    ledger.started(trial.number)
+    ledger.report(trial.number, Evaluation(2, 1.0, {"fid": 1.0}))
+    assert recipe_of(folder, 0).segments[0].config == load_config(trial.config).as_dict()
+    # It takes another one's weights over, its next worker writes that down, and is killed.
+    other = merge(trial.config, {"optimizer": {"generator": {"lr": 0.01}}})
+    taken = {"number": 7, "step": 2, "values": {"optimizer.generator.lr": 0.01}, "config": other}
+    ledger._entries.set(trial.number, f"{DONOR}2", taken)
+    (place / "config.json").write_text(json.dumps(load_config(other).as_dict()))
+    (segment,) = recipe_of(folder, 0).segments
+    assert segment.config == trial.config

@@ -1,4 +1,4 @@
-"""What a training is measured by: the evaluator that its configuration, its data and its task give."""
+"""What a training is measured by: the evaluator that its configuration, data and task give."""
 
 from __future__ import annotations
 
