@@ -77,6 +77,8 @@ def _plain(module: nn.Module, traced: fx.Graph) -> fx.GraphModule:
     graph = fx.Graph()
     images = graph.graph_copy(traced, {})
     graph.output(images[0] if isinstance(images, tuple) else images)
-    for node in graph.nodes:
+    for node in list(graph.nodes):
         node.type = None
+        if node.target is torch.ops.aten._assert_tensor_metadata.default:
+            graph.erase_node(node)  # of the types of the trace, which `.half()` changes
     return fx.GraphModule(module, graph).eval()

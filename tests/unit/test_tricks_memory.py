@@ -12,7 +12,7 @@ from torch import Tensor
 
 from sweeper.testing.small import SMALL, trained, trick_of, with_trick
 from trials import catalogue
-from trials.config import load_config, warnings_of
+from trials.config import load_config, problems_of, warnings_of
 from trials.game import Round
 from trials.presets import merge
 from trials.toolkit.weights import weight_matrices
@@ -106,6 +106,12 @@ def _table(training: Training) -> Round:
     with torch.no_grad():
         fake = game.generate(z, fake_labels, condition)
     return Round("discriminator", real, labels, z, fake_labels, fake, condition)
+
+
+def test_an_old_image_is_not_compared_with_what_its_z_gives_today() -> None:
+    tricks = {"experience_replay": True, "latent_consistency": True}
+    (problem,) = problems_of(merge(SMALL, {"tricks": tricks}))
+    assert "an earlier generator made its images" in problem.message
 
 
 @pytest.mark.parametrize("change", [{"conditioning": "infogan"}, {"task": "inpaint"}])

@@ -8,6 +8,7 @@ for fidelity (precision); `benchmarks/truncation.py` draws that curve.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Any, Literal
 
@@ -29,12 +30,14 @@ def truncated(z: Tensor, threshold: float, mode: Literal["resample", "clamp"]) -
     comes and at whatever threshold.
     """
     if mode == "resample":
-        ndtr = torch.special.ndtr
-        limit = ndtr(torch.tensor(-threshold, dtype=z.dtype, device=z.device))
-        tail = ndtr(-z.abs()) / (2 * limit)  # uniform in (0, ½) where |z| > threshold
+        limit = math.erfc(threshold / math.sqrt(2)) / 2  # the chance of less than −threshold
+        # Half precision has no quantiles. Copies, not casts: a traced generator has whatever
+        # precision it is given later.
+        exact = z.to(torch.promote_types(z.dtype, torch.float32), copy=True)
+        tail = torch.special.ndtr(-exact.abs()) / (2 * limit)  # uniform in (0, ½) beyond it
         chance = torch.where(z < 0, tail, 1 - tail)
         fresh = torch.special.ndtri(limit + chance * (1 - 2 * limit))
-        z = torch.where(z.abs() > threshold, fresh, z)
+        z = torch.where(z.abs() > threshold, torch.empty_like(z).copy_(fresh), z)
     return z.clamp(-threshold, threshold)
 
 
