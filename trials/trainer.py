@@ -154,7 +154,6 @@ class Training:
         if self._lagging is None:
             told = self.monitor.evaluate(self.loop, self.history)
         else:
-            self._conclude()
             told = self._lagging.at_once(self.history)
         self.stopped_by = self.monitor.fatal(told)
         return told

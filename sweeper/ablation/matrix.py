@@ -164,9 +164,7 @@ def outcomes_from_table(
     fell = broken | np.array([to_blame(*end) for end in zip(state, told, strict=True)], dtype=bool)
     seeds, seed = np.unique(np.asarray(pc.fill_null(table["seed"], 0))[rows], return_inverse=True)
     fits = kind != "trials" or len(first_rows) * len(seeds) <= LARGEST
-    # One that ended without a seed pairs with nothing, and would pass for another's seed 0.
-    seedless = np.asarray(pc.is_null(table["seed"]))[rows]
-    paired = fits and not (seedless & (done | fell)).any()
+    paired = fits and not _seedless(table, rows[done | fell])
     named = tuple(int(seed) for seed in seeds) if paired else ()
     if not paired:
         seed = _occurrence(member)
@@ -196,6 +194,11 @@ def outcomes_from_table(
         first_rows=first_rows,
         **_protocols(table, rows[done]),
     )
+
+
+def _seedless(table: pa.Table, rows: npt.NDArray[np.int64]) -> bool:
+    """Whether one of these runs has no seed: it pairs with nothing, and would pass for seed 0."""
+    return bool(np.asarray(pc.is_null(table["seed"]))[rows].any())
 
 
 def compared_rows(table: pa.Table) -> npt.NDArray[np.bool_]:

@@ -28,13 +28,7 @@ from sweeper.sweepfile.model import Sweep
 from sweeper.sweepfile.order import follows_conditions, in_order
 from sweeper.sweepfile.overrides import lay_over
 from sweeper.sweepfile.parameters import add_own_conditions, read_parameters
-from sweeper.sweepfile.rules import (
-    check_device,
-    check_resources,
-    check_secrets,
-    check_sections,
-    check_together,
-)
+from sweeper.sweepfile.rules import check_resources, check_secrets, check_sections, check_together
 from sweeper.sweepfile.section import Section
 from sweeper.sweepfile.sections import CHOICES, KEYS, SECTIONS, Objective
 from trials.by_name import ByName
@@ -178,7 +172,7 @@ def _assemble(document: Document, *, checked: bool) -> Sweep | None:
     check_sections(document, sections)
     check_together(document, ordered, objective, sections)
     if checked:
-        check_resources(document, sections["resources"])
+        check_resources(document, sections["resources"], base or {})
     if checked and base is not None:
         from sweeper.sweepfile.check import (
             check_against_trainer,
@@ -186,7 +180,6 @@ def _assemble(document: Document, *, checked: bool) -> Sweep | None:
             settle_objective,
         )
 
-        check_device(document, base, sections["resources"])
         check_against_trainer(document, base, ordered, sections["scheduler"])
         if objective is not None:
             objective = settle_objective(document, base, objective)

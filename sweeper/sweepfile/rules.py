@@ -31,10 +31,14 @@ def check_sections(document: Document, sections: Mapping[str, Any]) -> None:
             document.add(("tracking", "uri"), f"is no address: {error}")
 
 
-def check_resources(document: Document, resources: Resources | None) -> None:
-    """What is asked for and would not be used. A sweep that was stored with it can be listed."""
+def check_resources(
+    document: Document, resources: Resources | None, base: Mapping[str, Any]
+) -> None:
+    """What is asked for and would not be used, or is used and not asked for. A sweep that was
+    stored with it can be listed."""
     if resources is None:
         return
+    _check_device(document, resources, base.get("device"))
     if resources.whole.gpu > 1:
         document.add(
             ("resources", "gpu"),
@@ -50,10 +54,9 @@ def check_resources(document: Document, resources: Resources | None) -> None:
         )
 
 
-def check_device(document: Document, base: Mapping[str, Any], resources: Resources | None) -> None:
+def _check_device(document: Document, resources: Resources, device: Any) -> None:
     """A GPU that the base asks for by name is one that its trials are given."""
-    device = base.get("device")
-    if resources is None or not isinstance(device, str) or not device.startswith("cuda"):
+    if not isinstance(device, str) or not device.startswith("cuda"):
         return
     if resources.gpu == 0:
         document.add(
