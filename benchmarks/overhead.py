@@ -127,7 +127,7 @@ class Nothing:
     def forget(self) -> None:
         pass
 
-    def rehearse(self, steps: int = 1) -> bool:
+    def rehearse(self, steps: int = 1, left: int | None = None) -> bool:
         return False
 
     def evaluate(self) -> None:

@@ -13,9 +13,18 @@ from sweeper.sweepfile.resources import Given
 from sweeper.wording import plural
 
 if TYPE_CHECKING:
+    from sweeper.sharing.gauges import ProcessGauge
     from sweeper.sharing.shares import Taken
     from sweeper.sweepfile.model import Sweep
     from trials.config import TrialConfig
+    from trials.trainer import Training
+
+PLACES = {0.0: 1 / 6, 1 / 3: 1 / 3, 2 / 3: 1 / 3, 1.0: 1 / 6}
+"""Where in a training steps are timed, for a forecast, and how much each place counts: networks
+that grow take longer at their end."""
+
+WARM, SECONDS = 5, 0.75
+"""At each place so many steps come first, and then those of so many seconds count."""
 
 
 def outlook_of(sweep: Sweep, home: Home, cache: Path | None = None) -> dict[str, Any]:
@@ -125,13 +134,10 @@ def forecast_of(sweep: Sweep, trials: int, replicates: int, cache: Path) -> dict
     try:
         with private(cache.parent), tempfile.TemporaryDirectory() as folder:
             training = Training(config, Path(folder), cache=cache)
-            training.run_to(min(5, config.steps))  # the first steps allocate and are no measure
-            with gauge.watching(alone=False):
-                began = time.perf_counter()
-                warm = training.step
-                while training.step < config.steps and time.perf_counter() - began < 3:
-                    training.run_to(min(training.step + 5, config.steps))
-                per_step = (time.perf_counter() - began) / max(1, training.step - warm)
+            per_step = sum(
+                share * _seconds_of_a_step(training, gauge, int((1 - place) * config.steps))
+                for place, share in PLACES.items()
+            )
             began = time.perf_counter()
             training.evaluate()
             per_evaluation = time.perf_counter() - began
@@ -153,6 +159,18 @@ def forecast_of(sweep: Sweep, trials: int, replicates: int, cache: Path) -> dict
         "cpu_hours": hours * given.cpu,
         "at_once": at_once,
     }
+
+
+def _seconds_of_a_step(training: Training, gauge: ProcessGauge, left: int) -> float:
+    """How long a step takes where so many steps are left, or as few as are measured."""
+    import time
+
+    training.rehearse(WARM, max(left, 2 * WARM))  # the first ones allocate and are no measure
+    with gauge.watching(alone=False):
+        began, first, goes_on = time.perf_counter(), training.step, True
+        while goes_on and time.perf_counter() - began < SECONDS:
+            goes_on = training.rehearse()
+        return (time.perf_counter() - began) / max(1, training.step - first)
 
 
 def _given(sweep: Sweep, seen: Taken) -> tuple[Given, int]:

@@ -109,7 +109,7 @@ class FakeTraining:
             marks.write(f"{step}\n")
         return evaluation
 
-    def rehearse(self, steps: int = 1) -> bool:
+    def rehearse(self, steps: int = 1, left: int | None = None) -> bool:
         if self.config.get("trouble") == "no data":
             raise DataError("there are no pictures")
         return False

@@ -238,8 +238,12 @@ def use(names: object, path: str = "parts") -> list[Problem]:
             problems += [replace(problem, path=f"{path}.{position}") for problem in error.problems]
         else:
             for part in parts:
-                if _REGISTRY[part.kind].get(part.key) is not part:
+                if _REGISTRY[part.kind].get(part.key) is part:
+                    continue
+                try:
                     register(part)
+                except TypeError as error:  # another one has its key
+                    problems.append(Problem(f"{path}.{position}", f"'{name}': {error}"))
     return problems
 
 

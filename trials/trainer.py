@@ -139,11 +139,11 @@ class Training:
             self.save()
         return told
 
-    def rehearse(self, steps: int = 1) -> bool:
+    def rehearse(self, steps: int = 1, left: int | None = None) -> bool:
         """Train some steps, to see that everything is there that a training needs, or what it
-        takes; saves nothing. Whether there are more to train."""
-        self.run_to(min(self.step + steps, self.config.steps))
-        return self.step < self.config.steps and self.loop.probe.healthy
+        takes; saves nothing. Where at most so many should be `left`, those between are skipped:
+        what grows takes most at its end. Whether there are more to train."""
+        return self.loop.rehearse(steps, left)
 
     def run_to(self, step: int) -> None:
         """Train up to `step` without evaluating; stops early where a number is not finite."""

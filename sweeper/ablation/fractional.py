@@ -105,6 +105,8 @@ def plackett_burman(factors: Sequence[Factor], feasible: Feasible | None = None)
 
 def _parse_generators(lines: Sequence[str], names: Sequence[str]) -> dict[int, tuple[int, int]]:
     """{generated factor: (product of factors as bits, sign)}, checked."""
+    if not lines:
+        raise DesignError("a fraction needs a generator, such as 'd = a*b*c'")
     chosen: dict[int, tuple[int, int]] = {}
     for line in lines:
         left, equals, right = line.partition("=")
@@ -119,7 +121,9 @@ def _parse_generators(lines: Sequence[str], names: Sequence[str]) -> dict[int, t
         target = names.index(left.strip())
         if target in chosen:
             raise DesignError(f"{left.strip()} has two generators")
-        bits = sum(1 << index for index in {names.index(name) for name in product})
+        bits = 0
+        for name in product:
+            bits ^= 1 << names.index(name)  # of a factor twice nothing is left
         chosen[target] = (bits, sign)
     generated = sum(1 << target for target in chosen)
     for target, (bits, _) in chosen.items():
@@ -127,10 +131,15 @@ def _parse_generators(lines: Sequence[str], names: Sequence[str]) -> dict[int, t
             raise DesignError(f"the generator of {names[target]} uses a generated factor")
         if bits.bit_count() < 2:
             raise DesignError(f"{names[target]} would be the same column as another factor")
+    for word in _defining_words(chosen):
+        if word.bit_count() < 3:
+            same = " and ".join(names[index] for index in _members(word))
+            raise DesignError(f"{same} would be the same column")
     return chosen
 
 
 def _generators_for_runs(count: int, runs: int) -> dict[int, tuple[int, int]]:
+    _three_or_more(count)
     base = runs.bit_length() - 1
     if runs != 1 << base or base >= count or runs < count + 1:
         raise DesignError(
@@ -140,7 +149,16 @@ def _generators_for_runs(count: int, runs: int) -> dict[int, tuple[int, int]]:
     return _least_aberration(count, base)
 
 
+def _three_or_more(count: int) -> None:
+    if count < 3:
+        raise DesignError(
+            f"a fraction needs three factors or more, and here are {count}: a full_factorial of "
+            f"them has {2**count} runs"
+        )
+
+
 def _generators_for_resolution(count: int, resolution: int) -> dict[int, tuple[int, int]]:
+    _three_or_more(count)
     if not 3 <= resolution <= count:
         raise DesignError(f"{count} factors have fractions of resolution 3 to {count}")
     for base in range(2, count):

@@ -14,6 +14,7 @@ from sweeper.wording import plural
 
 if TYPE_CHECKING:
     from sweeper.provenance.recipe import Deviation, Recipe
+    from trials.config import TrialConfig
     from trials.evaluation import Evaluation
     from trials.trainer import Training
 
@@ -71,7 +72,7 @@ def _train(
             config = load_config(segment.config)
         except ConfigError as error:
             raise UserError(_refusal(recipe, str(error))) from error
-        refuse_another(config.as_dict(), there)
+        refuse_another(config, there)
         training = Training(config, there, cache=cache)
         if not training.restore() and before is not None:
             training.take_over(before)
@@ -102,13 +103,16 @@ def note(folder: Path, training: Training) -> None:
     note_attempt(folder, attempt)
 
 
-def refuse_another(config: dict[str, Any], folder: Path) -> None:
-    """See that a folder holds no training by another configuration.
+def refuse_another(config: TrialConfig, folder: Path) -> None:
+    """See that a folder holds no training by another configuration; on another device, or as a
+    former version wrote it down, it is the same.
 
     Raises:
         UserError: it does.
     """
     import json as json_module
+
+    from trials.config import fingerprint_of
 
     file = folder / "config.json"
     if not file.exists():
@@ -117,7 +121,9 @@ def refuse_another(config: dict[str, Any], folder: Path) -> None:
         record = json_module.loads(file.read_text(encoding="utf-8"))
     except (ValueError, RecursionError):
         return  # damaged: the checkpoint beside it says which configuration it is of
-    if record != config:
+    if not isinstance(record, dict):
+        return
+    if fingerprint_of(record) not in config.fingerprints(record):
         raise UserError(
             f"{folder} holds a training with another configuration; "
             "choose another folder with --out"

@@ -152,8 +152,8 @@ def preview(
         say(
             f"one trial takes about {duration(forecast['seconds_per_trial'])} {where}"
             f"{_sharing(forecast['at_once'], shown['parallel'])}; "
-            f"all of it at most {duration(forecast['seconds'])}{gpus} "
-            f"(scheduler: {shown['scheduler']}, which may stop trials early)"
+            f"all of it about {duration(forecast['seconds'])}{gpus} where none is stopped early "
+            f"(scheduler: {shown['scheduler']})"
         )
 
 

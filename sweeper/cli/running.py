@@ -178,7 +178,7 @@ def _train(
 
     for warning in warnings_of(config):
         say(f"warning: {warning}", err=True)
-    refuse_another(config.as_dict(), folder)
+    refuse_another(config, folder)
     if threads is not None:
         torch.set_num_threads(threads)
     steps = min(until or config.steps, config.steps)

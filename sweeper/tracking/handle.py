@@ -20,6 +20,7 @@ from pathlib import Path
 from types import TracebackType
 
 from sweeper.errors import TrackingError
+from sweeper.secrets import for_children
 from sweeper.tracking.left import Left, waiting
 from sweeper.tracking.names import EXIT_BUSY, EXIT_DONE, EXIT_LEFT
 from sweeper.tracking.outbox import Outbox
@@ -202,7 +203,7 @@ def _environment(uri: str) -> Mapping[str, str]:
     root = str(Path(__file__).resolve().parents[2])
     paths = [root, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
     return {
-        **os.environ,
+        **for_children(os.environ),
         **WRITER_ENVIRONMENT,
         "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths)),
         "SWEEPER_WRITER_URI": uri,

@@ -216,6 +216,14 @@ def test_plackett_burman_names_its_partial_aliases() -> None:
         (lambda: fractional_factorial(toggles(4), resolution=9), "resolution 3 to 4"),
         (lambda: fractional_factorial(toggles(4), generators=["d = a*x"]), "unknown: x"),
         (lambda: fractional_factorial(toggles(4), generators=["d = a"]), "same column"),
+        (lambda: fractional_factorial(toggles(4), generators=["d = a*a*b"]), "same column"),
+        (
+            lambda: fractional_factorial(toggles(5), generators=["d = a*b", "e = -a*b"]),
+            "d and e would be the same column",
+        ),
+        (lambda: fractional_factorial(toggles(4), generators=[]), "needs a generator"),
+        (lambda: fractional_factorial(toggles(2), runs=4), "a full_factorial of them has 4 runs"),
+        (lambda: fractional_factorial(toggles(2), resolution=3), "three factors or more"),
         (
             lambda: fractional_factorial([*toggles(2), Factor("lr", (1, 2, 3))], runs=4),
             "two levels",

@@ -297,3 +297,14 @@ def test_depth_may_stand_at_high_resolutions_only(family: str) -> None:
     )
     for every, some, none in zip(deep, above, shallow, strict=True):
         assert none < some < every
+
+
+def test_r3gans_scores_start_as_its_authors_do() -> None:
+    """Their last layers are drawn from N(0, 1/channels), as those before them."""
+    config = small_config(
+        conditioning="acgan", networks={"family": "r3gan", "discriminator": {"width": 512}}
+    )
+    judge: Any = build(config.plan((1, 8, 8), 10))[1]
+    for layer in (judge.score, judge.heads["class"]):
+        spread = float(layer.weight.std()) * layer.in_features**0.5
+        assert spread == pytest.approx(1, abs=0.1)

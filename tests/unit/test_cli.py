@@ -349,6 +349,11 @@ def test_one_training_runs_reports_and_is_taken_up(
     assert "best fid" in first
     assert run(small) == 0
     assert "step      4" not in capsys.readouterr().out  # there was nothing left to train
+    # What it runs on, and a setting that a former version did not know, make it no other training.
+    record = tmp_path / "t" / "config.json"
+    kept = json.loads(record.read_text())
+    record.write_text(json.dumps({key: kept[key] for key in kept if key != "generator_batch"}))
+    assert run([*small, "--set", "device=cpu", "--set", "graphs=true"]) == 0
     assert run([*small, "--set", "seed=1"]) == 2
     assert "another configuration" in capsys.readouterr().err
 

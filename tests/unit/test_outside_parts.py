@@ -191,6 +191,14 @@ def test_two_parts_of_one_name_are_told_apart_by_refusing_the_second(install: In
     assert catalogue.tricks()["ema"].__module__ == "trials.tricks.ema"
 
 
+def test_they_are_refused_too_where_both_were_looked_at_before(install: Install) -> None:
+    for name in ("first", "other"):
+        install(name, f"{name}_parts", TRICK.format(key="contrast"))
+    problems(SWEEP.format(parts="").replace("contrast:", "contrasst:"))  # looks who offers it
+    told = problems(SWEEP.format(parts="parts: [first, other]"))
+    assert any("parts[1]" in line and "are called 'contrast'" in line for line in told), told
+
+
 @pytest.mark.usefixtures("lab")
 def test_the_listings_show_parts_and_where_they_come_from(
     capsys: pytest.CaptureFixture[str],

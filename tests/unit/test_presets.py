@@ -79,6 +79,18 @@ def test_it_takes_two_steps_at_its_full_width(name: str, size: int, tmp_path: Pa
     _takes_two_steps({"preset": name, "data": {"name": "digits", "size": size}}, tmp_path)
 
 
+@EVERY_PRESET
+def test_what_it_chooses_keeps_its_knobs_where_it_is_named_again(name: str) -> None:
+    given = {"preset": name, "data": {"name": "digits", "size": 32}}
+    config = load_config(given).as_dict()
+    for path in ("loss", "conditioning", "task", "optimizer.generator", "optimizer.discriminator"):
+        *sections, last = path.split(".")
+        chosen = config[sections[0]][last] if sections else config[last]
+        again: dict[str, Any] = {last: chosen["name"]}
+        again = {sections[0]: again} if sections else again
+        assert load_config({**given, **again}).as_dict() == config, path
+
+
 def test_what_the_user_says_wins_over_the_preset() -> None:
     config = load_config(
         {"preset": "sngan", "data": "digits", "critic_steps": 1, "tricks": {"spectral_norm": False}}

@@ -40,6 +40,7 @@ from sweeper.sweepfile.resources import Given, Resources
 from sweeper.trial import Evaluation
 from tests.driven import STEPS, SWEEP, Driven
 from trials.config import load_config
+from trials.trainer import Training
 
 MIB, GIB = 2**20, 2**30
 AUTO = Resources(cpu="auto", gpu="auto")
@@ -470,3 +471,26 @@ def test_a_preview_counts_as_many_trials_as_this_machine_holds(tmp_path: Path) -
     assert found["at_once"] == 1  # each would have all memory
     assert found["seconds"] == pytest.approx(64 * found["seconds_per_trial"])
     assert found["cpu_hours"] == pytest.approx(0.55 * found["hours"])
+
+
+def test_a_forecast_looks_at_the_whole_of_a_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[tuple[int, int]] = []
+
+    def grows(training: Training, gauge: ProcessGauge, left: int) -> float:
+        training.rehearse(1, left)
+        looked.append((training.step, left))
+        return float(training.step)
+
+    monkeypatch.setattr("sweeper.outlook._seconds_of_a_step", grows)
+    text = (
+        "name: s\nbase: {data: digits, steps: 301, batch_size: 4,\n"
+        "  networks: {generator: {width: 4}, discriminator: {width: 4}},\n"
+        "  evaluation: {every: 301, samples: 16, metrics: [fid]}}\n"
+        "parameters: {seed: {values: [0, 1]}}\nlimits: {trials: 2}\n"
+    )
+    found = forecast_of(parse_sweep(text), 2, 0, tmp_path)
+    # A step that takes as many seconds as there were before it takes half of all on average.
+    assert [step for step, _ in looked] == [1, 102, 202, 301]
+    assert found["seconds_per_step"] == pytest.approx(151, abs=2)

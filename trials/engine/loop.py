@@ -63,6 +63,15 @@ class Loop:
         every = self.trial.evaluation.every
         return min(self.trial.steps, (self.game.step // every + 1) * every)
 
+    def rehearse(self, steps: int, left: int | None) -> bool:
+        """Train some steps, of the last `left` ones where that is asked for. Whether there are
+        more to train."""
+        last = self.trial.steps
+        if left is not None:
+            self.game.step = max(self.game.step, last - left)
+        self.run_to(min(self.game.step + steps, last))
+        return self.game.step < last and self.probe.healthy
+
     def run_to(self, step: int, leaves: Callable[[], bool] = lambda: False) -> None:
         """Train up to `step`; stops early once a number is known not to be finite, and after any
         step where `leaves` says so."""

@@ -92,15 +92,16 @@ def merge(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     """`over` on top of `under`, mapping by mapping.
 
     A mapping with another `name` replaces the one below whole: the options of one loss or data
-    source mean nothing to another.
+    source mean nothing to another. The name that is there already keeps them.
     """
     merged = dict(under)
     for key, value in over.items():
         below = merged.get(key)
         if key in ("loss", "data", "conditioning", "task") and isinstance(below, str):
             below = {"name": below}
-        if isinstance(below, Mapping) and value is True:
-            continue  # switched on, with the knobs that stand below
+        again = isinstance(value, str) and isinstance(below, Mapping) and below.get("name") == value
+        if again or (isinstance(below, Mapping) and value is True):
+            continue  # switched on, or chosen again, with the knobs that stand below
         if isinstance(below, Mapping) and isinstance(value, Mapping):
             renamed = value.get("name", below.get("name")) != below.get("name")
             merged[key] = dict(value) if renamed else merge(below, value)

@@ -12,7 +12,6 @@ W₃ = 0. Their generator ends linear; here images pass tanh as everywhere."""
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Annotated
@@ -27,7 +26,7 @@ from trials.networks.discriminator import Discriminator, input_channels, labelle
 from trials.networks.encoder import encoder_of
 from trials.networks.family import SMALLEST, Family, PlayerKnobs
 from trials.networks.generator import Generator, conditioner_of
-from trials.networks.layers.factory import LayerFactory, halvings
+from trials.networks.layers.factory import Initialise, LayerFactory, halvings
 from trials.networks.layers.residual import Residual
 from trials.networks.plan import DiscriminatorPlan, GeneratorPlan, LayerInfo, PlayerPlan
 from trials.problems import Problem
@@ -72,7 +71,7 @@ class LearnedMaps(nn.Module):
         return gains[:, :, None, None] * self.maps
 
 
-def _normal(gain: float) -> Callable[[Tensor], object]:
+def _normal(gain: float) -> Initialise:
     """W ~ N(0, g²/fan in)."""
     return lambda weight: nn.init.normal_(weight, 0.0, gain * weight[0].numel() ** -0.5)
 
@@ -82,7 +81,7 @@ class _Maker:
 
     def __init__(self, plan: PlayerPlan) -> None:
         self.plan = plan
-        self.make = LayerFactory(replace(plan, bias="none"))
+        self.make = LayerFactory(replace(plan, bias="none"), linear=_normal(1.0))
         self.sizes = halvings(plan.shape[1], SMALLEST) + 1
         blocks = self.sizes * plan.depth
         self.gain = math.sqrt(2 / (1 + 0.2**2)) * blocks**-0.25

@@ -37,6 +37,10 @@ _KINDS: dict[type[nn.Module], LayerKind] = {
 }
 
 
+Initialise = Callable[[Tensor], object]
+"""Draws the weights of a layer, in place."""
+
+
 class StartedLinear(nn.Linear):
     """A linear map whose weights have started by a rule of its own, and keep it when adopted."""
 
@@ -45,10 +49,19 @@ class LayerFactory:
     """Layers for one player. `code` is the width of the code its norms read; 0: they read none.
 
     `spatial` says whether the player works on feature maps (N, C, H, W) or vectors (N, C).
+    `linear` starts linear maps, where a family has a rule of its own for them.
     """
 
-    def __init__(self, plan: PlayerPlan, *, code: int = 0, spatial: bool = True) -> None:
+    def __init__(
+        self,
+        plan: PlayerPlan,
+        *,
+        code: int = 0,
+        spatial: bool = True,
+        linear: Initialise | None = None,
+    ) -> None:
         self.plan = plan
+        self._linear = linear
         self.code = code
         self.spatial = spatial
         self.pieces = plan.pieces if plan.activation == "maxout" else 1
@@ -99,7 +112,7 @@ class LayerFactory:
     ) -> nn.Module:
         """(N, inputs) → (N, outputs)."""
         layer = nn.Linear(inputs, outputs, bias=bias)
-        return self.finish(layer, LayerInfo("linear", resolution, last))
+        return self.finish(layer, LayerInfo("linear", resolution, last), self._linear)
 
     def embedding(self, entries: int, outputs: int, *, last: bool = False) -> nn.Module:
         """(N,) of class numbers → (N, outputs)."""
@@ -110,7 +123,7 @@ class LayerFactory:
         self,
         layer: nn.Module,
         info: LayerInfo,
-        initialise: Callable[[Tensor], object] | None = None,
+        initialise: Initialise | None = None,
     ) -> nn.Module:
         """Draw the weights of a new weight layer, by default by the plan's rule, then let the plan
         wrap it."""
