@@ -126,7 +126,7 @@ def add_person(
     return RedirectResponse("/people", 303)
 
 
-@router.post("/people/{name}")
+@router.post("/people/{name:path}")  # earlier versions took any
 def change_person(
     request: Request,
     service: CurrentService,
