@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from html import unescape
 from urllib.parse import quote, unquote
@@ -11,10 +12,10 @@ from starlette.testclient import TestClient
 
 from sweeper.service.pages.entrance import own_path
 from sweeper.service.people.guard import COOKIE
-from sweeper.service.state import accounts
+from sweeper.service.state import accounts, sweeps
 from sweeper.service.state.tables import Lease
 from tests.service import studies
-from tests.service.conftest import ADDRESS, Lab
+from tests.service.conftest import ADDRESS, SMALL, Lab
 
 HTML = {"accept": "text/html"}
 FOR_ALL = (
@@ -299,6 +300,32 @@ def test_a_sweep_is_submitted_once_however_often_the_button_is_pressed(lab: Lab)
     assert wrong.status_code == 422
     assert "line 2" in wrong.text
     assert "bse: {}" in wrong.text
+
+
+def test_a_sweep_that_is_refused_leaves_its_text_in_the_editor(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, csrf = signed_in(lab, "bo")
+    lab.submit("cy", "taken")
+    form = {"csrf_token": csrf, "key": "one", "priority": "high"}
+
+    def submitted(text: str) -> tuple[int, str]:
+        answer = client.post("/new", data={**form, "text": text}, headers=HTML)
+        if answer.status_code != 303:
+            assert text in unescape(answer.text)
+            assert "<option selected>high</option>" in answer.text
+            assert 'name="key" value="one"' not in answer.text
+        return answer.status_code, unescape(answer.text)
+
+    text = json.dumps({**SMALL, "name": "taken"})
+    status, shown = submitted(text)
+    assert status == 409
+    assert "there is a sweep named 'taken' already; give this one another name" in shown
+    assert submitted(text.replace("taken", "free"))[0] == 303
+    assert submitted(text.replace("taken", "freer"))[0] == 303  # back, and another text
+    monkeypatch.setattr(sweeps, "MOST_SWEEPS", 2)
+    status, shown = submitted(text.replace("taken", "freest"))
+    assert (status, "bo has 2 sweeps that wait or run" in shown) == (422, True)
 
 
 def test_a_token_is_shown_once_and_makes_none_that_may_more(lab: Lab) -> None:
