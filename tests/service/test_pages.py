@@ -105,6 +105,9 @@ def test_every_page_is_there_and_needs_nothing_from_elsewhere(swept: Lab) -> Non
 def test_admins_pages_are_for_admins(swept: Lab) -> None:
     for path in FOR_ADMINS:
         assert swept.client("bo").get(path, headers=HTML).status_code == 403
+    for before in (0, 1 << 53, 10**23):
+        answer = swept.client("ada").get(f"/audit?before={before}", headers=HTML)
+        assert (answer.status_code, "query.before" in answer.text) == (422, True), before
 
 
 def test_what_is_not_there_is_said_in_words(swept: Lab) -> None:
@@ -127,8 +130,10 @@ def test_what_is_not_there_is_said_in_words(swept: Lab) -> None:
         "/compare?trial=swept",
         "/compare?" + 7 * "sweep=swept&",
         "/sweeps/swept?part=%00",
+        "/?q=" + 1100 * "a+",
     ):
         assert client.get(path, headers=HTML).status_code == 422, path
+    assert "at most 200 characters" in client.get("/?q=" + 201 * "a", headers=HTML).text
     assert client.get("/never").headers["content-type"] == "application/problem+json"
 
 
@@ -217,6 +222,8 @@ def test_an_address_that_guesses_at_the_entrance_is_stopped(
         ("/%5cevil.example", "/%5cevil.example"),
         ("", "/"),
         ("/login", "/"),
+        ("//[", "/"),
+        ("http://[evil", "/"),
     ],
 )
 def test_signing_in_leads_nowhere_else(given: str, led: str) -> None:

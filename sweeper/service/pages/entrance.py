@@ -73,8 +73,12 @@ def own_path(address: str) -> str:
     A browser reads a backslash as a slash and ignores control characters, so that `/\\evil.example`
     would be another server.
     """
-    plain = address.isprintable() and "\\" not in address
-    parts = urlsplit(address) if plain else urlsplit("/")
+    if not address.isprintable() or "\\" in address:
+        return "/"
+    try:
+        parts = urlsplit(address)
+    except ValueError:  # as of `//[`
+        return "/"
     if parts.scheme or parts.netloc or not parts.path.startswith("/"):
         return "/"
     if parts.path.startswith("//") or parts.path == "/login":
