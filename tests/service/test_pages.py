@@ -184,7 +184,10 @@ def test_a_browser_signs_in_and_out(lab: Lab) -> None:
     assert (right.status_code, right.headers["location"]) == (303, "/queue?a=b")
     cookie = right.headers["set-cookie"].lower()
     assert "httponly" in cookie
-    assert "samesite=strict" in cookie
+    # A link in a notice leads in. What another site's page sends is refused by Origin and CSRF token.
+    assert "samesite=lax" in cookie
+    again = client.get("/login?next=/sweeps/small")
+    assert (again.status_code, again.headers["location"]) == (303, "/sweeps/small")
     assert lab.tokens["dee"] not in cookie
     page = client.get("/queue").text
     csrf = re.search(r'name="csrf_token" value="([^"]+)"', page)
@@ -196,6 +199,15 @@ def test_a_browser_signs_in_and_out(lab: Lab) -> None:
     assert (out.status_code, out.headers["location"]) == (303, "/login")
     client.cookies.set(COOKIE, words)
     assert client.get("/queue").status_code == 401
+    assert client.get("/login?next=/queue").status_code == 200
+
+
+def test_whom_a_proxy_s_own_password_shuts_out_is_not_led_in_circles(lab: Lab) -> None:
+    client, _ = signed_in(lab, "bo")
+    client.headers["authorization"] = "Basic Ym86cHc="
+    asked = client.get("/queue", headers=HTML)
+    assert (asked.status_code, asked.headers["location"]) == (303, "/login?next=%2Fqueue")
+    assert client.get(asked.headers["location"]).status_code == 200
 
 
 def test_an_address_that_guesses_at_the_entrance_is_stopped(
