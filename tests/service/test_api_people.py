@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from sweeper.errors import SweeperError
 from sweeper.service.api.shapes_sweeps import LimitsAsked
+from sweeper.service.state import accounts
 from sweeper.service.state.tables import Driver, Lease, Person
 from sweeper.sweepfile.sections import Limits
 from tests.service.conftest import Lab
@@ -41,6 +42,21 @@ def test_a_token_makes_none_that_may_more_or_lasts_longer(lab: Lab) -> None:
     assert bo.delete(f"{API}/tokens/{made['id']}").status_code == 204
     assert short.get(f"{API}/me").status_code == 401
     assert "token" not in bo.get(f"{API}/tokens").json()[0]
+
+
+def test_a_token_that_ends_makes_none_that_does_not_for_anybody(lab: Lab) -> None:
+    with lab.database.writing() as session:
+        mine = accounts.add_token(session, lab.person("ada"), "a", accounts.Scope.ADMIN, days=1.0)
+    short = lab.client()
+    short.headers["authorization"] = f"Bearer {mine[1]}"
+    for person in ("ada", "cy"):
+        for scope in ("read", "admin"):
+            asked = {"name": "x", "person": person, "scope": scope}
+            for days in (None, 2.0):
+                made = short.post(f"{API}/tokens", json={**asked, "days": days}).json()
+                assert made["expires"] == mine[0].expires, (asked, days)
+            sooner = short.post(f"{API}/tokens", json={**asked, "days": 0.5}).json()
+            assert sooner["expires"] < mine[0].expires
 
 
 def test_admins_alone_see_people_and_deeds(lab: Lab) -> None:

@@ -184,7 +184,7 @@ def test_a_browser_signs_in_and_out(lab: Lab) -> None:
     assert (right.status_code, right.headers["location"]) == (303, "/queue?a=b")
     cookie = right.headers["set-cookie"].lower()
     assert "httponly" in cookie
-    # A link in a notice leads in. What another site's page sends is refused by Origin and CSRF token.
+    # A link in a notice leads in; what another site's page sends is refused by Origin and CSRF.
     assert "samesite=lax" in cookie
     again = client.get("/login?next=/sweeps/small")
     assert (again.status_code, again.headers["location"]) == (303, "/sweeps/small")
