@@ -12,6 +12,7 @@ from sweeper.errors import UserError
 from sweeper.secrets import secrets_in, without_user
 from sweeper.service.settings import ServiceSettings
 from trials.problems import Problem
+from trials.urls import EXTRAS
 
 _WAYS_OUT = (
     "--certificate and --key; or --public https://NAME and --proxy ADDRESS of the proxy that has "
@@ -95,9 +96,10 @@ def _places(settings: ServiceSettings) -> Iterator[Problem]:
             yield Problem("--root", f"{root} is no folder", "one that the workers see too")
     for store in settings.stores:
         parts = urlsplit(store)
-        if not parts.scheme or not parts.netloc or secrets_in(store):
+        if parts.scheme not in EXTRAS or not parts.netloc or secrets_in(store):
             what = f"{without_user(store)} is no address of a store"
-            yield Problem("--store", what, "s3://BUCKET/… or https://HOST/…, without a secret")
+            known = ", ".join(f"{scheme}://" for scheme in EXTRAS)
+            yield Problem("--store", what, f"one of {known} with a bucket, and without a secret")
 
 
 def _is_loopback(host: str) -> bool:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
+from urllib.parse import quote
 
 from sweeper.errors import SweeperError
 from sweeper.service.api.shapes_sweeps import LimitsAsked
-from sweeper.service.state.tables import Driver, Lease
+from sweeper.service.state import accounts
+from sweeper.service.state.tables import Driver, Lease, Person
 from sweeper.sweepfile.sections import Limits
 from tests.service.conftest import Lab
 from tests.service.machines import Machine
@@ -41,6 +44,21 @@ def test_a_token_makes_none_that_may_more_or_lasts_longer(lab: Lab) -> None:
     assert "token" not in bo.get(f"{API}/tokens").json()[0]
 
 
+def test_a_token_that_ends_makes_none_that_does_not_for_anybody(lab: Lab) -> None:
+    with lab.database.writing() as session:
+        mine = accounts.add_token(session, lab.person("ada"), "a", accounts.Scope.ADMIN, days=1.0)
+    short = lab.client()
+    short.headers["authorization"] = f"Bearer {mine[1]}"
+    for person in ("ada", "cy"):
+        for scope in ("read", "admin"):
+            asked = {"name": "x", "person": person, "scope": scope}
+            for days in (None, 2.0):
+                made = short.post(f"{API}/tokens", json={**asked, "days": days}).json()
+                assert made["expires"] == mine[0].expires, (asked, days)
+            sooner = short.post(f"{API}/tokens", json={**asked, "days": 0.5}).json()
+            assert sooner["expires"] < mine[0].expires
+
+
 def test_admins_alone_see_people_and_deeds(lab: Lab) -> None:
     bo, ada = lab.client("bo"), lab.client("ada")
     for path in ("people", "audit"):
@@ -60,6 +78,21 @@ def test_admins_alone_see_people_and_deeds(lab: Lab) -> None:
     deeds = [deed["action"] for deed in first["items"] + rest["items"]]
     assert deeds == ["change a person", "change a person", "add a person"]
     assert rest["next"] is None
+
+
+def test_whoever_is_there_has_a_name_that_an_address_holds(lab: Lab) -> None:
+    ada = lab.client("ada")
+    for name in ("lab/eve", "eve:dev", ".", ".."):
+        refused = ada.post(f"{API}/people", json={"name": name})
+        assert refused.status_code == 422, name
+        assert "none of them / or :, and not . or .. alone" in refused.json()["title"]
+    with lab.database.writing() as session:  # as earlier versions took them
+        session.add(Person(name="lab/eve:dev", weight=1.0, created=0.0))
+    changed = ada.patch(f"{API}/people/{quote('lab/eve:dev', safe='')}", json={"weight": 2.0})
+    assert changed.json()["weight"] == 2.0
+    form = re.findall(r'action="(/people/lab[^"]*)"', ada.get("/people").text)
+    assert ada.post(form[0], data={"weight": "3"}).status_code == 303
+    assert lab.person("lab/eve:dev").weight == 3.0
 
 
 def test_the_queue_says_who_waits_for_what(lab: Lab) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -139,6 +140,9 @@ def test_only_files_that_the_server_sees_may_be_named(lab: Lab) -> None:
             if "://" not in place:
                 assert str(root) in fault["expected"]
                 assert "faces" in fault["expected"]
+    lab.service.settings = replace(lab.service.settings, roots=())
+    refused = bo.post(SWEEPS, json=_file(base={"data": {"name": "image_folder", "path": "/etc"}}))
+    assert "started without --root, " in refused.json()["problems"][0]["expected"]
     recorded = bo.post(SWEEPS, json=_file(tracking={"uri": "http://127.0.0.1:1"}))
     assert recorded.json()["problems"][0]["where"] == "tracking.uri"
     parts = bo.post(SWEEPS, json=_file(parts=["nobody-has-this"]))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from sqlalchemy import text
@@ -14,8 +16,10 @@ from starlette.datastructures import Headers
 from starlette.testclient import TestClient
 
 from sweeper.errors import UserError
+from sweeper.home import Home
 from sweeper.scheduling.working.failures import explain
 from sweeper.service.actions import orders
+from sweeper.service.actions.children import run_verb
 from sweeper.service.api import logs, streams
 from sweeper.service.people import bodies
 from sweeper.service.people.attempts import ALLOWED
@@ -295,6 +299,20 @@ def test_a_browser_is_refused_by_a_page_wherever_it_is_refused(lab: Lab) -> None
     for host in ("[", "a:b", "evil.example"):
         odd = browser.post("/health", headers={"host": host, **page})
         assert odd.status_code == 405
+
+
+def test_a_verb_of_the_server_s_knows_none_of_its_secrets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\nenv\n")
+    python.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(python))
+    monkeypatch.setenv("SWEEPER_SMTP_PASSWORD", "for notices alone")
+    monkeypatch.setenv("SWEEPER_BUCKET", "s3://lab")
+    told = run_verb(Home(tmp_path), "preview").decode()
+    assert "SWEEPER_BUCKET=s3://lab\n" in told
+    assert "for notices alone" not in told
 
 
 @pytest.mark.parametrize("reason", ["x" * 501, "a\0"])

@@ -182,6 +182,20 @@ def test_a_token_to_read_changes_nothing(lab: Lab, app: Any, routes: list[Route]
     assert _rows(lab) == before
 
 
+def test_a_browser_that_another_site_s_page_leads_here_changes_nothing(
+    lab: Lab, app: Any, routes: list[Route]
+) -> None:
+    """Its cookie comes with links from elsewhere: it is `lax`."""
+    browser = _client(app)
+    assert browser.post("/login", data={"token": lab.tokens["ada"]}).status_code == 303
+    before = _rows(lab)
+    for method, path in routes:
+        if not _is_public(path):
+            answer = browser.request(method, path)
+            assert method in READING or answer.status_code == 403, (method, path)
+    assert _rows(lab) == before
+
+
 def test_another_s_sweep_is_nobody_else_s_to_change(
     lab: Lab, app: Any, routes: list[Route]
 ) -> None:

@@ -18,16 +18,19 @@ import pytest
 from sweeper.home import Home
 from sweeper.service.app import Service, application
 from sweeper.service.doors import OPENINGS, Doors
+from sweeper.service.doors.owners import Owners
 from sweeper.service.doors.proxy import ReverseProxy
 from sweeper.service.doors.tracking import PREFIX, TrackingDoor
 from sweeper.service.people.guard import COOKIE
 from sweeper.service.problem import Refusal
 from sweeper.service.settings import ServiceSettings
 from sweeper.service.state import accounts, sweeps
-from sweeper.service.state.accounts import Scope
+from sweeper.service.state.accounts import Caller, Scope
 from sweeper.service.state.database import Database
+from sweeper.service.state.tables import Person, Token
 from sweeper.tracking.routes import CLOSED, is_judged, use_of
 from sweeper.tracking.server import server_command, server_environment
+from sweeper.tracking.writes import Subjects
 from tests.mlflow_server import Server
 from tests.service.served import free_port, served
 
@@ -250,6 +253,33 @@ def test_the_runs_of_a_sweep_are_changed_by_its_owner(place: Place, spelling: st
         assert status(who, name, "mlflow/runs/create", body) == expected
         assert status(who, name, "mlflow/logged-models", body) == expected
     assert status("read", "bo-s", "mlflow/runs/search", {"experiment_ids": ["1"]}) == 200
+
+
+def test_a_write_has_mlflow_asked_a_handful_of_questions_at_most(place: Place) -> None:
+    path = "/mlflow/api/2.0/mlflow/runs/log-metric"
+    metric = {"key": "a", "value": 1.0, "timestamp": 1}
+    for run in ([str(number) for number in range(9)], "x" * 70_000, "\ud800"):
+        refused = place.ask("POST", path, content=json.dumps({"run_id": run, **metric}))
+        assert (refused.status_code, refused.json()["type"]) == (400, "/problems/invalid")
+        assert "at most 8 ids" in refused.json()["title"]
+    many = "&".join(f"run_id={number}" for number in range(9))
+    assert place.ask("POST", f"{path}?{many}").status_code == 400
+
+
+@pytest.mark.parametrize("told", [{"run": None}, {"run": {"info": None}}, {"run": []}, [], None])
+def test_an_answer_of_mlflow_s_without_the_run_names_no_owner(told: object, tmp_path: Path) -> None:
+    asked = []
+
+    async def ask(path: str, query: dict[str, str]) -> object:
+        asked.append((path, query))
+        return told
+
+    database = Database(f"sqlite:///{tmp_path}/service.db")
+    caller = Caller(Person(name="bo"), Token(scope="submit"))
+    about = Subjects(frozenset(), frozenset({"a"}), frozenset())
+    asyncio.run(Owners(ask, database).check(caller, about))
+    assert asked == [("/api/2.0/mlflow/runs/get", {"run_id": "a"})]
+    database.close()
 
 
 def test_nothing_is_written_where_only_mlflow_sees_whose_it_is(place: Place) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from html import unescape
 from urllib.parse import quote, unquote
@@ -11,10 +12,10 @@ from starlette.testclient import TestClient
 
 from sweeper.service.pages.entrance import own_path
 from sweeper.service.people.guard import COOKIE
-from sweeper.service.state import accounts
+from sweeper.service.state import accounts, sweeps
 from sweeper.service.state.tables import Lease
 from tests.service import studies
-from tests.service.conftest import ADDRESS, Lab
+from tests.service.conftest import ADDRESS, SMALL, Lab
 
 HTML = {"accept": "text/html"}
 FOR_ALL = (
@@ -104,6 +105,9 @@ def test_every_page_is_there_and_needs_nothing_from_elsewhere(swept: Lab) -> Non
 def test_admins_pages_are_for_admins(swept: Lab) -> None:
     for path in FOR_ADMINS:
         assert swept.client("bo").get(path, headers=HTML).status_code == 403
+    for before in (0, 1 << 53, 10**23):
+        answer = swept.client("ada").get(f"/audit?before={before}", headers=HTML)
+        assert (answer.status_code, "query.before" in answer.text) == (422, True), before
 
 
 def test_what_is_not_there_is_said_in_words(swept: Lab) -> None:
@@ -126,8 +130,10 @@ def test_what_is_not_there_is_said_in_words(swept: Lab) -> None:
         "/compare?trial=swept",
         "/compare?" + 7 * "sweep=swept&",
         "/sweeps/swept?part=%00",
+        "/?q=" + 1100 * "a+",
     ):
         assert client.get(path, headers=HTML).status_code == 422, path
+    assert "at most 200 characters" in client.get("/?q=" + 201 * "a", headers=HTML).text
     assert client.get("/never").headers["content-type"] == "application/problem+json"
 
 
@@ -178,7 +184,10 @@ def test_a_browser_signs_in_and_out(lab: Lab) -> None:
     assert (right.status_code, right.headers["location"]) == (303, "/queue?a=b")
     cookie = right.headers["set-cookie"].lower()
     assert "httponly" in cookie
-    assert "samesite=strict" in cookie
+    # A link in a notice leads in; what another site's page sends is refused by Origin and CSRF.
+    assert "samesite=lax" in cookie
+    again = client.get("/login?next=/sweeps/small")
+    assert (again.status_code, again.headers["location"]) == (303, "/sweeps/small")
     assert lab.tokens["dee"] not in cookie
     page = client.get("/queue").text
     csrf = re.search(r'name="csrf_token" value="([^"]+)"', page)
@@ -190,6 +199,15 @@ def test_a_browser_signs_in_and_out(lab: Lab) -> None:
     assert (out.status_code, out.headers["location"]) == (303, "/login")
     client.cookies.set(COOKIE, words)
     assert client.get("/queue").status_code == 401
+    assert client.get("/login?next=/queue").status_code == 200
+
+
+def test_whom_a_proxy_s_own_password_shuts_out_is_not_led_in_circles(lab: Lab) -> None:
+    client, _ = signed_in(lab, "bo")
+    client.headers["authorization"] = "Basic Ym86cHc="
+    asked = client.get("/queue", headers=HTML)
+    assert (asked.status_code, asked.headers["location"]) == (303, "/login?next=%2Fqueue")
+    assert client.get(asked.headers["location"]).status_code == 200
 
 
 def test_an_address_that_guesses_at_the_entrance_is_stopped(
@@ -216,6 +234,8 @@ def test_an_address_that_guesses_at_the_entrance_is_stopped(
         ("/%5cevil.example", "/%5cevil.example"),
         ("", "/"),
         ("/login", "/"),
+        ("//[", "/"),
+        ("http://[evil", "/"),
     ],
 )
 def test_signing_in_leads_nowhere_else(given: str, led: str) -> None:
@@ -299,6 +319,32 @@ def test_a_sweep_is_submitted_once_however_often_the_button_is_pressed(lab: Lab)
     assert wrong.status_code == 422
     assert "line 2" in wrong.text
     assert "bse: {}" in wrong.text
+
+
+def test_a_sweep_that_is_refused_leaves_its_text_in_the_editor(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, csrf = signed_in(lab, "bo")
+    lab.submit("cy", "taken")
+    form = {"csrf_token": csrf, "key": "one", "priority": "high"}
+
+    def submitted(text: str) -> tuple[int, str]:
+        answer = client.post("/new", data={**form, "text": text}, headers=HTML)
+        if answer.status_code != 303:
+            assert text in unescape(answer.text)
+            assert "<option selected>high</option>" in answer.text
+            assert 'name="key" value="one"' not in answer.text
+        return answer.status_code, unescape(answer.text)
+
+    text = json.dumps({**SMALL, "name": "taken"})
+    status, shown = submitted(text)
+    assert status == 409
+    assert "there is a sweep named 'taken' already; give this one another name" in shown
+    assert submitted(text.replace("taken", "free"))[0] == 303
+    assert submitted(text.replace("taken", "freer"))[0] == 303  # back, and another text
+    monkeypatch.setattr(sweeps, "MOST_SWEEPS", 2)
+    status, shown = submitted(text.replace("taken", "freest"))
+    assert (status, "bo has 2 sweeps that wait or run" in shown) == (422, True)
 
 
 def test_a_token_is_shown_once_and_makes_none_that_may_more(lab: Lab) -> None:

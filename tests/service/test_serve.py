@@ -103,7 +103,7 @@ def test_what_is_wrong_is_said_at_once(tmp_path: Path) -> None:
         certificate=tmp_path / "none.pem",
         proxies=("*", "10.0.0.5"),
         roots=(tmp_path / "none",),
-        stores=("bucket", "https://user:pw@host/x"),
+        stores=("bucket", "https://user:pw@host/x", "https://host/x", "hf://org/data"),
     )
     with pytest.raises(UserError) as caught:
         checked(settings)
@@ -114,7 +114,9 @@ def test_what_is_wrong_is_said_at_once(tmp_path: Path) -> None:
         "--root",
         "--store",
         "--store",
+        "--store",
     ]
+    assert caught.value.problems[-1].expected.startswith("one of s3://, gs://, az://, hf:// with")
     assert "secretsecret" not in str(caught.value)
     assert "pw" not in str(caught.value)
 

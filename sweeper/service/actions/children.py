@@ -3,11 +3,13 @@ hold up the server's readers in its own."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
 
 from sweeper.home import Home
+from sweeper.secrets import for_children
 from sweeper.service.problem import Refusal
 
 PATIENCE = 120.0
@@ -33,6 +35,7 @@ def run_verb(home: Home, *arguments: str) -> bytes:
         done = subprocess.run(
             [sys.executable, "-P", "-m", "sweeper", *arguments, "--home", str(home.path)],
             capture_output=True,
+            env=for_children(os.environ),
             stdin=subprocess.DEVNULL,
             timeout=PATIENCE,
         )

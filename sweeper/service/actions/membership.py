@@ -45,7 +45,7 @@ def make_token(
         if owner is None:
             raise UserError(f"there is nobody named {person!r}")
         token, words = accounts.add_token(session, owner, label, scope, days=days)
-        if own and caller.token.expires is not None:
+        if caller.token.expires is not None:
             token.expires = min(token.expires or caller.token.expires, caller.token.expires)
         detail = {"of": owner.name, "scope": scope.word, "name": label}
         audit.note(session, caller, "make a token", token.id, detail=detail)

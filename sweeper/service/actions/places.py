@@ -77,7 +77,7 @@ def _check(document: Document, path: Keys, text: str, settings: ServiceSettings)
 def _expected(settings: ServiceSettings) -> str:
     """What there is instead: the roots, with the names below them."""
     if not settings.roots:
-        return "no files: it was started without --data, so it has digits, ring and grid"
+        return "no files: it was started without --root, so it has digits, ring and grid"
     shown = []
     for root in settings.roots:
         names = _names_below(root)

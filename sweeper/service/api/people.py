@@ -99,7 +99,7 @@ def add_person(asked: PersonAsked, service: CurrentService, caller: CurrentAdmin
     return PersonShape.of(membership.add_person(service, caller, asked.name), 0.0)
 
 
-@ruling.patch("/people/{name:part}")
+@ruling.patch("/people/{name:path}")  # earlier versions took any
 def change_person(
     name: PersonName, asked: QuotasAsked, service: CurrentService, caller: CurrentAdmin
 ) -> PersonShape:

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from starlette.concurrency import run_in_threadpool
 
 from sweeper.errors import UnknownSweep
 from sweeper.service.people.permission import check_change
+from sweeper.service.problem import Refusal
 from sweeper.service.state import sweeps
 from sweeper.service.state.accounts import Caller
 from sweeper.service.state.database import Database
@@ -26,6 +27,11 @@ KEPT = 10_000
 
 FRESH = 30.0
 """Seconds for which an experiment is believed to have the name that it had."""
+
+MOST = 8
+LONGEST = 256
+"""Ids that a write may name, and characters of one: MLflow is asked about each. No write of its
+own takes a list of them; what names two (a run and the one that it comes from) is among these."""
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -47,10 +53,12 @@ class Owners:
         """See that the caller may change all of it.
 
         Raises:
-            Refusal: some of it is somebody else's; MLflow cannot be asked.
+            Refusal: some of it is somebody else's; it is about more than MLflow takes; MLflow
+                cannot be asked.
         """
         if caller.is_admin:
             return
+        _check_ids([*subjects.experiments, *subjects.runs, *subjects.models])
         experiments = set(subjects.experiments)
         for kind, ids in (("run", subjects.runs), ("model", subjects.models)):
             for one in ids:
@@ -75,10 +83,10 @@ class Owners:
                 found = await self._ask("/api/2.0/mlflow/runs/get", {"run_id": one})
             else:
                 found = await self._ask(f"/api/2.0/mlflow/logged-models/{one}", {})
-            info = (found or {}).get(kind, {}).get("info", {})
-            if not info.get("experiment_id"):
+            experiment = _told(found, kind, "info", "experiment_id")
+            if not experiment:
                 return ""
-            _keep(self._places, key, str(info["experiment_id"]))
+            _keep(self._places, key, experiment)
         return self._places[key]
 
     async def _name(self, experiment: str) -> str:
@@ -87,10 +95,23 @@ class Owners:
             return name
         query = {"experiment_id": experiment}
         found = await self._ask("/api/2.0/mlflow/experiments/get", query)
-        name = str((found or {}).get("experiment", {}).get("name", ""))
+        name = _told(found, "experiment", "name")
         if name:
             _keep(self._names, experiment, (time.monotonic(), name))
         return name
+
+
+def _check_ids(ids: Sequence[str]) -> None:
+    if len(ids) > MOST or any(len(one) > LONGEST or not one.isprintable() for one in ids):
+        title = f"A write names at most {MOST} ids of {LONGEST} printable characters at most."
+        raise Refusal(400, "invalid", title)
+
+
+def _told(answer: Any, *keys: str) -> str:
+    """What an answer of MLflow's has below these keys; empty where it has nothing there."""
+    for key in keys:
+        answer = answer.get(key) if isinstance(answer, Mapping) else None
+    return str(answer or "")
 
 
 def _keep(kept: OrderedDict[K, V], key: K, value: V) -> None:

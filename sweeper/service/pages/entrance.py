@@ -20,8 +20,15 @@ router = new_router()
 
 
 @router.get("/login")
-def ask(request: Request, next: str = "/") -> Response:
-    """Ask for a token."""
+def ask(request: Request, service: CurrentService, next: str = "/") -> Response:
+    """Ask for a token; a browser that is signed in goes on to where it was led from."""
+    words = cookie_of(request.headers)
+    # Beside a header, which the guard goes by, a cookie lets nobody in: that would be a circle.
+    if words is not None and "authorization" not in request.headers:
+        with service.database.reading() as session:
+            caller = accounts.caller_with_cookie(session, words)
+        if caller is not None:
+            return RedirectResponse(own_path(next), 303)
     return page(request, "login.html", next=own_path(next), problem="")
 
 
@@ -48,7 +55,10 @@ def sign_in(
         words,
         max_age=accounts.SESSION_SECONDS,
         httponly=True,
-        samesite="strict",
+        # A link in a notice leads in, also from a page of mail elsewhere. What another site's page
+        # would have written is refused by its Origin and for want of the CSRF token; reading
+        # changes nothing.
+        samesite="lax",
         secure=service.settings.secure,
     )
     return answer
@@ -73,8 +83,12 @@ def own_path(address: str) -> str:
     A browser reads a backslash as a slash and ignores control characters, so that `/\\evil.example`
     would be another server.
     """
-    plain = address.isprintable() and "\\" not in address
-    parts = urlsplit(address) if plain else urlsplit("/")
+    if not address.isprintable() or "\\" in address:
+        return "/"
+    try:
+        parts = urlsplit(address)
+    except ValueError:  # as of `//[`
+        return "/"
     if parts.scheme or parts.netloc or not parts.path.startswith("/"):
         return "/"
     if parts.path.startswith("//") or parts.path == "/login":

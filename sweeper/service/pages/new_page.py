@@ -10,7 +10,7 @@ from typing import Annotated, Any, get_args
 from fastapi import Form, Request
 from starlette.responses import RedirectResponse, Response
 
-from sweeper.errors import SpecError
+from sweeper.errors import SpecError, UserError
 from sweeper.service.actions import checking, submitting
 from sweeper.service.actions.submitting import Submission
 from sweeper.service.app import CurrentService, Service
@@ -18,8 +18,8 @@ from sweeper.service.pages import addresses
 from sweeper.service.pages.rendering import is_piece, page, piece
 from sweeper.service.pages.routing import router as new_router
 from sweeper.service.people.permission import CurrentCaller
-from sweeper.service.problem import Fault, fault_of
-from sweeper.service.state import sweeps
+from sweeper.service.problem import Fault, Refusal, fault_of, refusal_of
+from sweeper.service.state import submissions, sweeps
 from sweeper.service.state.tables import Priority
 from trials import presets
 
@@ -61,11 +61,12 @@ def submit(
 ) -> Response:
     """Put the sweep into the queue; or say what is wrong, with the text as it was."""
     given = Submission(_unix(text), priority=priority)
+    # Pressed twice it is one request; gone back to, and submitted with another text, another one.
+    once = submissions.digest(key, given.digest) if key else None
     try:
-        done = submitting.submit(service, caller, given, key or None)
-    except SpecError as error:
-        problems = [fault_of(problem) for problem in error.problems]
-        return _editor(request, service, given.text, problems, priority=priority, status=422)
+        done = submitting.submit(service, caller, given, once)
+    except UserError as error:
+        return _editor(request, service, given.text, refusal_of(error), priority=priority)
     return RedirectResponse(addresses.sweep(done.answer["name"]), 303)
 
 
@@ -96,19 +97,21 @@ def _editor(
     request: Request,
     service: CurrentService,
     text: str,
-    problems: list[Fault] | None = None,
+    refused: Refusal | None = None,
     *,
     priority: str = "normal",
-    status: int = 200,
 ) -> Response:
+    """The editor; after a submission that was refused, with what is wrong."""
+    problems = refused.details.problems if refused else []
     with service.database.reading() as session:
         names = sweeps.names(session)
     return page(
         request,
         "new.html",
-        status=status,
+        status=refused.status_code if refused else 200,
         text=text,
-        problems=problems or [],
+        problem=refused.details.title if refused and not problems else "",
+        problems=problems,
         presets=presets.names(),
         names=names[:200],
         priority=priority,

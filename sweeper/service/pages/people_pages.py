@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Annotated, Any
 
-from fastapi import Depends, Form, Request
+from fastapi import Depends, Form, Query, Request
 from starlette.datastructures import FormData
 from starlette.responses import RedirectResponse, Response
 
@@ -126,7 +126,7 @@ def add_person(
     return RedirectResponse("/people", 303)
 
 
-@router.post("/people/{name}")
+@router.post("/people/{name:path}")  # earlier versions took any
 def change_person(
     request: Request,
     service: CurrentService,
@@ -182,7 +182,10 @@ def _number(key: str, text: str) -> Any:
 
 @router.get("/audit")
 def audited(
-    request: Request, service: CurrentService, caller: CurrentAdmin, before: int | None = None
+    request: Request,
+    service: CurrentService,
+    caller: CurrentAdmin,
+    before: Annotated[int | None, Query(ge=1, lt=1 << 53)] = None,  # what a database holds
 ) -> Response:
     """The audit log, newest first."""
     with service.database.reading() as session:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import get_args
+from typing import Annotated, get_args
 
-from fastapi import Request
+from fastapi import Query, Request
 from starlette.responses import HTMLResponse, Response
 
 from sweeper.service.actions.looking import entry_named, reading_of
@@ -40,7 +40,7 @@ def list_sweeps(
     request: Request,
     service: CurrentService,
     caller: CurrentCaller,
-    q: str = "",
+    q: Annotated[str, Query(max_length=200)] = "",
     state: str = "",
     mine: bool = False,
     first: int = 0,

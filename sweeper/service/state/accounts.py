@@ -109,8 +109,9 @@ def add_person(session: Session, name: str, *, weight: float = 1.0) -> Person:
     Raises:
         UserError: the name is taken, or cannot be one.
     """
-    if not name.strip() or len(name) > 100 or not name.isprintable():
-        raise UserError(f"{name!r} cannot be a person's name: 1 to 100 printable characters")
+    if not name.strip() or len(name) > 100 or not name.isprintable() or _leads_astray(name):
+        expected = "1 to 100 printable characters, none of them / or :, and not . or .. alone"
+        raise UserError(f"{name!r} cannot be a person's name: {expected}")
     if person_named(session, name):
         raise UserError(f"there is a person named {name!r} already")
     person = Person(name=name, weight=weight, created=time.time())
@@ -243,6 +244,11 @@ def _caller(session: Session, token: Token, csrf: str | None, until: float) -> C
 
 def _is_valid(token: Token) -> bool:
     return not token.revoked and (token.expires is None or token.expires >= time.time())
+
+
+def _leads_astray(name: str) -> bool:
+    """Whether an address with this name in it is another one, `/people/..`."""
+    return bool({"/", ":"} & set(name)) or name in (".", "..")
 
 
 def _hash(secret: str) -> str:
