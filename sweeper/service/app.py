@@ -39,6 +39,8 @@ class Service:
     answers: Answers = field(default_factory=Answers)
     streams: Counter[int] = field(default_factory=Counter)
     """How many answers without an end are open, by the person who listens."""
+    tested: dict[str, float] = field(default_factory=dict)
+    """When a word to try was last sent, by subscription, for those of the last minute."""
     machines: Machines | None = None
     """What the cluster has; None where nobody has said which one it is."""
     closing: list[Callable[[], Awaitable[None]]] = field(default_factory=list)

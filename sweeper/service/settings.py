@@ -18,6 +18,9 @@ DATABASE_VARIABLE = "SWEEPER_DATABASE"
 LOOPBACK = "127.0.0.1"
 USUAL_PORT = 8470
 
+_OWN_PORTS = {"http": ":80", "https": ":443"}
+"""The ports that browsers and other clients leave out, by scheme."""
+
 BODY_LIMIT = 2 << 20
 """Bytes of a request's body; a sweep file has a few thousand."""
 
@@ -49,7 +52,8 @@ class ServiceSettings:
     @property
     def secure(self) -> bool:
         """Whether browsers reach the server by HTTPS."""
-        return self.certificate is not None or (self.public or "").startswith("https://")
+        public = (self.public or "").lower()
+        return self.certificate is not None or public.startswith("https://")
 
     @property
     def address(self) -> str:
@@ -62,18 +66,32 @@ class ServiceSettings:
 
     @property
     def origins(self) -> frozenset[str]:
-        """Origins that the server's own pages have."""
+        """Origins that the server's own pages have, as browsers write them."""
         own = {self.address}
-        if self.public is None and self.host in (LOOPBACK, "localhost", "::1"):
+        if self.public is None and self.host.lower() in (LOOPBACK, "localhost", "::1"):
             scheme = "https" if self.secure else "http"
             own |= {f"{scheme}://{name}:{self.port}" for name in (LOOPBACK, "localhost", "[::1]")}
-        return frozenset(own)
+        return frozenset(map(_as_browsers_write_it, own))
 
     @property
     def hosts(self) -> frozenset[str]:
-        """Values of the Host header that are answered: any other one names another server, and a
-        page that has had its name pointed here (DNS rebinding) sends one."""
+        """What the Host header may name. Another one names another server, and a page that has had
+        its name pointed here (DNS rebinding) sends one."""
         return frozenset(urlsplit(origin).netloc for origin in self.origins)
+
+    def is_own_origin(self, origin: str) -> bool:
+        """Whether a page of this origin is one of the server's own."""
+        return _as_browsers_write_it(origin) in self.origins
+
+    def answers_to(self, host: str) -> bool:
+        """Whether the server answers to this value of the Host header."""
+        return self.is_own_origin(f"{urlsplit(self.address).scheme}://{host}")
+
+
+def _as_browsers_write_it(origin: str) -> str:
+    """An origin in lower case, and without a port that its scheme has anyway."""
+    scheme, _, netloc = origin.lower().partition("://")
+    return f"{scheme}://{netloc.removesuffix(_OWN_PORTS.get(scheme, ''))}"
 
 
 def database_url(home: Home, environment: Mapping[str, str] | None = None) -> str:

@@ -125,12 +125,14 @@ def certificate_for(name: str, folder: Path) -> Path:
 
 @dataclass
 class Mailbox:
-    """What a mail server took; addresses at nowhere.example it refuses."""
+    """What a mail server took; addresses at nowhere.example it refuses. `slow` are the seconds that
+    it needs before it answers a verb, "." being the end of a message."""
 
     port: int = 0
     logins: list[str] = field(default_factory=list)
     messages: list[str] = field(default_factory=list)
     encrypted: list[bool] = field(default_factory=list)
+    slow: dict[str, float] = field(default_factory=dict)
 
 
 class _Smtp(socketserver.StreamRequestHandler):
@@ -141,6 +143,7 @@ class _Smtp(socketserver.StreamRequestHandler):
         self._say("220 test")
         while line := self.rfile.readline().decode().strip():
             verb = line[:4].upper()
+            self._take_time(verb)
             if verb == "EHLO":
                 offer = "250-STARTTLS\r\n" if self.context and not self._is_encrypted() else ""
                 self._say(f"250-test\r\n{offer}250 AUTH PLAIN")
@@ -159,6 +162,7 @@ class _Smtp(socketserver.StreamRequestHandler):
                 lines = [line.removeprefix(b".") for line in iter(self.rfile.readline, b".\r\n")]
                 self.mailbox.messages.append(b"".join(lines).decode().replace("\r\n", "\n"))
                 self.mailbox.encrypted.append(self._is_encrypted())
+                self._take_time(".")
                 self._say("250 taken")
             elif verb == "QUIT":
                 self._say("221 bye")
@@ -172,6 +176,9 @@ class _Smtp(socketserver.StreamRequestHandler):
 
     def _is_encrypted(self) -> bool:
         return isinstance(self.request, ssl.SSLSocket)
+
+    def _take_time(self, verb: str) -> None:
+        time.sleep(self.mailbox.slow.get(verb, 0.0))
 
     def _say(self, text: str) -> None:
         self.wfile.write(f"{text}\r\n".encode())

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
+import threading
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import httpx
 import pyarrow.parquet as pq
 import pytest
 
@@ -15,7 +21,9 @@ from sweeper.bucket.place import keep_place
 from sweeper.bucket.store import Store
 from sweeper.cli.main import run as run_cli
 from sweeper.disk import disk_of
+from sweeper.report import ReportPaths
 from sweeper.search.ledger import Ledger
+from sweeper.service.actions import children
 from tests.service import studies
 from tests.service.conftest import SMALL, Lab
 
@@ -130,6 +138,44 @@ def test_the_report_is_written_where_there_is_none(lab: Lab, ledger: Ledger) -> 
     assert dee.get(f"{SWEEP}/figures/{name}").content.startswith(b"\x89PNG")
     for wrong in ("report.html", "..%2fspec.json", "x.png", "%2e%2e"):
         assert dee.get(f"{SWEEP}/figures/{wrong}").status_code == 404, wrong
+
+
+def test_many_who_ask_for_a_fresh_report_hold_up_nobody_and_have_one_made(
+    lab: Lab, ledger: Ledger, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = ReportPaths.within(lab.service.settings.home.sweep("small").report).html
+    goes_on, verbs = threading.Event(), []
+
+    def slow(command: list[str], **_: object) -> subprocess.CompletedProcess[bytes]:
+        verbs.append(command)
+        assert goes_on.wait(60)
+        page.parent.mkdir(exist_ok=True)
+        page.write_text("the report")
+        return subprocess.CompletedProcess(command, 0, b"", b"")
+
+    monkeypatch.setattr(children.subprocess, "run", slow)
+    crowd = 60  # more than the server has threads
+    dee = {"authorization": f"Bearer {lab.tokens['dee']}"}
+    fresh = f"{address}{SWEEP}/report.html?fresh=true"
+    with ThreadPoolExecutor(crowd) as pool:
+        asked = [pool.submit(httpx.get, fresh, headers=dee, timeout=60) for _ in range(crowd)]
+        told_at_once = crowd - 1 - children.MOST_WAITING
+        deadline = time.monotonic() + 60
+        while sum(one.done() for one in asked) < told_at_once:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        assert httpx.get(f"{address}{SWEEP}/disk", headers=dee).status_code == 200
+        assert httpx.get(f"{address}/login").status_code == 200
+        goes_on.set()
+    answers = [one.result() for one in asked]
+    assert Counter(one.status_code for one in answers) == {
+        200: 1 + children.MOST_WAITING,
+        503: told_at_once,
+    }
+    refused = next(one for one in answers if one.status_code == 503)
+    assert "try again in a minute" in refused.json()["title"]
+    assert refused.headers["retry-after"] == "60"
+    assert len(verbs) == 1, "those who waited were given what was made meanwhile"
 
 
 def test_a_file_is_checked_before_it_is_submitted(lab: Lab) -> None:

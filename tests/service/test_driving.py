@@ -289,6 +289,51 @@ def test_a_sweep_whose_limits_were_raised_as_it_ended_goes_on(driven: Lab) -> No
     assert row(driven).outcome == "interrupted"
 
 
+def test_what_is_asked_for_once_is_done_by_one_driver(driven: Lab) -> None:
+    bo, there = driven.client("bo"), "/api/v1/sweeps/small"
+    started = SweepStarted(SWEEP, Path(), 2, 0, True, (_trial(0, 1),), {}, 0.0)
+    evaluated = TrialEvaluated(0, 9.0, Evaluation(2, 5.0, {"fid": 9.0}))
+    given: list[tuple[list[str], bool]] = []
+
+    def driver(*happens: Event | Callable[[], Any]) -> tuple[list[str], bool]:
+        """One that hears this, and is lost; what it was asked for."""
+
+        def run(
+            *_: Any,
+            events: Callable[[Event], None],
+            retry_failed: list[str] = [],  # noqa: B006
+            accept_protocol: bool = False,
+            **__: Any,
+        ) -> Outcome:
+            given.append((retry_failed, accept_protocol))
+            for one in happens:
+                one() if callable(one) else events(one)
+            raise LedgerError("the study is away")
+
+        attempt = row(driven).attempt
+        drive(driven.database, driven.service.settings.home, sweep_id(driven), attempt, run)
+        begin(driven)
+        return given[-1]
+
+    def resume(*causes: str, accept: bool = False) -> None:
+        params = {"retry_failed": causes, "accept_protocol": accept}
+        assert bo.post(f"{there}:resume", params=params).is_success
+
+    resume("error", accept=True)
+    assert driver() == (["error"], True)
+    assert driver(started) == (["error"], True), "its predecessor died before it did anything"
+    assert driver(started) == ([], True), "nothing was measured yet by what was accepted"
+    assert driver(started, evaluated, evaluated) == ([], True)
+    assert bo.post(f"{there}:extend", json={"trials": 5}).is_success
+    assert driver(started, evaluated) == ([], False)
+    resume("error")
+    assert driver(lambda: resume("out_of_memory", accept=True), started) == (["error"], False)
+    assert driver(started, evaluated, lambda: resume("error")) == (["out_of_memory"], True)
+    assert driver(started, evaluated) == (["error"], False)
+    assert driver(started) == ([], False)
+    assert not any(bo.get(there).json()["options"].values())
+
+
 def test_other_limits_are_brought_to_a_driver_that_runs(driven: Lab) -> None:
     with Post(driven.database, sweep_id(driven), 1) as post:
         steering = ServiceSteering(Home(Path()).sweep("small"), post)

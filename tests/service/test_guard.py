@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
@@ -65,6 +68,36 @@ def test_another_site_s_page_is_refused(lab: Lab, method: str) -> None:
     for origin in ("https://evil.example", "null", "http://127.0.0.1:8471"):
         assert client.request(method, SPEC, headers={"origin": origin}).status_code == 403
     assert client.get(SPEC, headers={"origin": ADDRESS}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("settings", "host", "origin"),
+    [
+        ({"public": "https://sweeps.lab:443"}, "sweeps.lab", "https://sweeps.lab"),
+        ({"public": "https://sweeps.lab"}, "sweeps.lab:443", "https://sweeps.lab:443"),
+        ({"public": "HTTPS://Sweeps.Lab/"}, "sweeps.lab", "https://sweeps.lab"),
+        ({"public": "https://sweeps.lab:8443"}, "SWEEPS.lab:8443", "https://SWEEPS.lab:8443"),
+        ({"host": "Sweeps.Lab", "port": 80}, "sweeps.lab", "http://sweeps.lab"),
+        (
+            {"host": "sweeps.lab", "port": 443, "certificate": Path()},
+            "sweeps.lab",
+            "https://sweeps.lab",
+        ),
+        ({"port": 80}, "localhost", "http://127.0.0.1"),
+        ({"host": "::1", "port": 80}, "[::1]", "http://[::1]"),
+    ],
+)
+def test_its_own_name_is_known_in_every_spelling(
+    lab: Lab, settings: dict[str, Any], host: str, origin: str
+) -> None:
+    lab.service.settings = replace(lab.service.settings, **settings)
+    client = lab.client("ada")
+    assert client.get(SPEC, headers={"host": host, "origin": origin}).status_code == 200
+    for other in (f"{host}:81", f"x{host}", f"{host}.evil.example"):
+        assert client.get(SPEC, headers={"host": other}).status_code == 421, other
+    for other in ("http://sweeps.lab:443", f"{origin}:81", "null"):
+        answer = client.get(SPEC, headers={"host": host, "origin": other})
+        assert answer.status_code == 403, other
 
 
 def test_a_token_to_read_writes_nothing(lab: Lab) -> None:

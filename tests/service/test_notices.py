@@ -21,7 +21,7 @@ from starlette.testclient import TestClient
 
 from sweeper.errors import UserError
 from sweeper.service.app import Service, application
-from sweeper.service.notices import subscribing, webhooks, worker
+from sweeper.service.notices import mail, subscribing, webhooks, worker
 from sweeper.service.notices.channel import Undelivered, Word
 from sweeper.service.notices.mail import Email, MailServer, mail_server
 from sweeper.service.notices.occasions import BEST_EVERY, OCCASIONS, Told, best_key, notices
@@ -32,7 +32,7 @@ from sweeper.service.notices.worker import Notices
 from sweeper.service.state import accounts, sweeps
 from sweeper.service.state import notices as state
 from sweeper.service.state.accounts import Caller
-from sweeper.service.state.tables import Delivery, Driver, Lease, Sweep
+from sweeper.service.state.tables import Delivery, Driver, Lease, Subscription, Sweep
 from sweeper.wording import duration
 from tests.service.conftest import ADDRESS, Lab
 from tests.service.receivers import (
@@ -417,6 +417,28 @@ def test_a_mail_server_without_encryption_gets_nothing_unless_that_is_said() -> 
     assert "password" not in repr(plain)
 
 
+def test_a_slow_mail_server_gets_a_word_once_or_not_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mail, "PATIENCE", 1.0)
+    there = Subscription(kind="email", target="ada@lab.example", secret="")
+    with mail_receiver() as mailbox:
+        way = Email(replace(SERVER, port=mailbox.port, security="none"))
+        # Each word in time, and all of them not: what is given up must not come after all.
+        mailbox.slow = dict.fromkeys(("EHLO", "AUTH", "MAIL", "RCPT"), 0.4)
+        refused = asyncio.run(subscribing.attempt(way, WORD, there))
+        assert refused is not None
+        assert not refused.final
+        assert mailbox.messages == []
+        # It looks into the message for longer than other ways have time, and is odd at the end.
+        mailbox.slow = {".": 1.5 * subscribing.PATIENCE, "QUIT": 30.0}
+        began = time.monotonic()
+        assert asyncio.run(subscribing.attempt(way, WORD, there)) is None
+        assert time.monotonic() - began < 15.0
+        assert len(mailbox.messages) == 1
+        monkeypatch.setattr(mail, "TAKING", 0.2)
+        silent = asyncio.run(subscribing.attempt(way, WORD, there))
+        assert "timed out" in str(silent)
+
+
 @pytest.mark.parametrize(
     "target",
     ["", "ada", "a@b\nBcc: c@d.example", "a b@c.example", "a@b.example, c@d.example", "<a@b.c>"],
@@ -467,9 +489,15 @@ def test_people_subscribe_over_the_api(lab: Lab, receiver: Receiver) -> None:
     one = f"{there}/{mine['id']}"
     assert bo.post(f"{one}:test").json() == {"delivered": True, "error": ""}
     assert json.loads(receiver.received[0].body)["type"] == "sweep.test"
+    again = bo.post(f"{one}:test")
+    assert (again.status_code, again.json()["type"]) == (429, "/problems/too-many-tests")
+    assert 0 < int(again.headers["retry-after"]) <= subscribing.TEST_EVERY
+    assert len(receiver.received) == 1
     broken = bo.post(there, json={"kind": "slack", "target": receiver.url("/broken")}).json()
     tried = bo.post(f"{there}/{broken['id']}:test").json()
     assert tried == {"delivered": False, "error": "it answers 500"}
+    lab.service.tested[mine["id"]] -= subscribing.TEST_EVERY
+    assert bo.post(f"{one}:test").json()["delivered"]
     for answer in (cy.post(f"{one}:test"), cy.delete(one), bo.delete(f"{there}/{'x' * 32}")):
         assert (answer.status_code, answer.json()["type"]) == (
             404,

@@ -95,9 +95,13 @@ def report_file(service: Service, reading: Reading, *, fresh: bool) -> Path:
     page = ReportPaths.within(folder.report).html
     if not folder.exists():
         raise Refusal(404, "no-report", f"{folder.name} has not begun: there is no report of it")
-    if not page.exists() or (fresh and _is_old(folder, page)):
+
+    def needed() -> bool:
+        return not page.exists() or (fresh and _is_old(folder, page))
+
+    if needed():
         try:
-            run_verb(service.settings.home, "report", folder.name)
+            run_verb(service.settings.home, "report", folder.name, needed=needed)
         except VerbFailed as error:
             raise Refusal(503, "unavailable", f"no report could be written: {error}") from error
     return page

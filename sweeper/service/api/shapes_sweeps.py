@@ -99,7 +99,7 @@ class SweepDetail(SweepShape):
     spec: Plain
     """The sweep file with every default."""
     options: Plain
-    """What `sweeper run` would be called with: retry_failed, accept_protocol."""
+    """What its next driver is asked to do once: retry_failed, accept_protocol. Gone when done."""
     parameters: list[str]
     """The dotted paths that it varies."""
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from sweeper.errors import LedgerError, Superseded, SweepBusy, SweeperError, TrackingError
 from sweeper.home import Home
-from sweeper.scheduling.recording.events import Event, Outcome
+from sweeper.scheduling.recording.events import Event, Outcome, SweepStarted, TrialEvaluated
 from sweeper.service.driving.post import Post
 from sweeper.service.driving.steering import ServiceSteering
 from sweeper.service.driving.summary import Summary
@@ -66,17 +66,18 @@ def _drive(post: Post, home: Home, row: Row, told: Told, run: Callable[..., Outc
     try:
         sweep = sweep_from_dict(row.spec, row.name)
         teller, summary = Teller(post.tell, told), Summary(sweep, post.note)
+        options = _options(row)
+        left = dict(options)
 
         def listen(event: Event) -> None:
             teller(event)
             summary(event)
+            post.done_once({name: left.pop(name) for name in _done(event) if name in left})
 
         with tempfile.TemporaryDirectory() as beside:
             source = Path(beside) / "sweep.yaml"
             source.write_text(row.source, encoding="utf-8")
-            outcome = run(
-                sweep, home, events=listen, source=source, steering=steering, **_options(row)
-            )
+            outcome = run(sweep, home, events=listen, source=source, steering=steering, **options)
         summary.write()
         state = "interrupted" if outcome.lost else outcome.state
         message = outcome.message
@@ -108,3 +109,14 @@ def _options(row: Row) -> dict[str, Any]:
     """What `sweeper run` takes beside the file."""
     known = ("adopt", "retry_failed", "accept_protocol")
     return {name: row.options[name] for name in known if name in row.options}
+
+
+def _done(event: Event) -> Sequence[str]:
+    """Those of the options of which this event says that what they ask is done, in the study: each
+    asks for something once, and a later driver must not do it again."""
+    match event:
+        case SweepStarted():
+            return ("adopt", "retry_failed")
+        case TrialEvaluated():  # by whatever protocol there is now
+            return ("accept_protocol",)
+    return ()

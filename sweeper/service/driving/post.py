@@ -59,6 +59,7 @@ class Post:
         self._superseded: Superseded | None = None
         self._events: list[Happened] = []
         self._outcomes: dict[str, str] = {}
+        self._done_once: dict[str, Any] = {}
         self._row: dict[str, Any] = {"host": platform.node(), "pid": os.getpid()}
         self._used = (0.0, 0.0)
         self._seen = 0  # the last event that was there when ours were last written
@@ -122,6 +123,12 @@ class Post:
         """Have it written down what has come of an order."""
         with self._lock:
             self._outcomes[order.id] = visible(outcome)
+
+    def done_once(self, options: Mapping[str, Any]) -> None:
+        """Have it written down that what these options of the sweep ask is done: no later driver is
+        asked for it, unless somebody has asked for something else meanwhile."""
+        with self._lock:
+            self._done_once |= options
 
     def beat(self, pulse: Pulse, machines: Mapping[str, int]) -> None:
         """How the driver is, from now on."""
@@ -219,7 +226,7 @@ class Post:
     def _write(self, last: Last) -> None:
         with self._lock:
             events, outcomes = tuple(self._events), dict(self._outcomes)
-            row, used = dict(self._row), self._used
+            row, used, options = dict(self._row), self._used, dict(self._done_once)
         doubt, self._in_doubt = self._in_doubt, True
         with self._database.writing() as session:
             driver = drivers.speaking(session, self._sweep_id, self._attempt)
@@ -227,6 +234,7 @@ class Post:
             for name, value in row.items():
                 setattr(driver, name, value)
             drivers.use(session, driver, *used)
+            drivers.done_once(session, self._sweep_id, options)
             for order_id, outcome in outcomes.items():
                 drivers.order_done(session, order_id, outcome)
             self._take(session)
@@ -237,6 +245,7 @@ class Post:
         with self._lock:
             del self._events[: len(events)]
             self._outcomes = {k: v for k, v in self._outcomes.items() if k not in outcomes}
+            self._done_once = {k: v for k, v in self._done_once.items() if k not in options}
 
     def _not_there(self, session: Session, events: Sequence[Happened]) -> Sequence[Happened]:
         """Those that an earlier write, whose answer was lost, has not written."""

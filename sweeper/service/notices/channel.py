@@ -42,6 +42,8 @@ class Channel(ABC):
     """One way to send word. Its methods may be called from any thread."""
 
     kind: ClassVar[str]
+    ends_by_itself: ClassVar[bool] = False
+    """Whether sending takes bounded time of its own; else it is cut off where it takes too long."""
 
     @abstractmethod
     def check(self, target: str) -> None:
@@ -61,7 +63,7 @@ class Channel(ABC):
 
     @abstractmethod
     async def send(self, word: Word, target: str, secret: str) -> None:
-        """Send it; the caller ends it where it takes too long.
+        """Send it.
 
         Raises:
             Undelivered: it has not arrived.

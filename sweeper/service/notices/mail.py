@@ -11,14 +11,17 @@ SWEEPER_SMTP_USER, SWEEPER_SMTP_PASSWORD      where it wants them
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import re
 import smtplib
 import ssl
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from email.message import EmailMessage
 from email.utils import formatdate
+from typing import Any
 
 from sweeper.errors import UserError
 from sweeper.service.notices.channel import Channel, Undelivered, Word
@@ -27,8 +30,12 @@ from trials.problems import nearest
 PREFIX = "SWEEPER_SMTP_"
 SECURITIES = ("starttls", "tls", "none")
 
-PATIENCE = 10.0
-"""Seconds for each word of the mail server."""
+PATIENCE = 20.0
+"""Seconds until the mail server must be ready for the message, however many words it needs."""
+
+TAKING = 60.0
+"""Seconds for it to take the message. It may look into it first, and whoever gives up before it has
+said that it has it sends it once more."""
 
 _ADDRESS = re.compile(
     r"[\w.!#$%&'*+/=?^`{|}~-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252})", re.ASCII
@@ -76,6 +83,7 @@ class Email(Channel):
     """One message to one address. `server` is None where none was named."""
 
     kind = "email"
+    ends_by_itself = True  # its thread cannot be cut off: it would hand in what was given up
 
     def __init__(self, server: MailServer | None) -> None:
         self._server = server
@@ -114,12 +122,37 @@ def _message(word: Word, sender: str, target: str) -> EmailMessage:
     return message
 
 
+class _Smtp(smtplib.SMTP):
+    """A connection that is ready for the message in time, or is handed none."""
+
+    def __init__(self, server: MailServer, **options: Any) -> None:
+        self._deadline = time.monotonic() + PATIENCE
+        super().__init__(server.host, server.port, timeout=PATIENCE, **options)
+
+    def getreply(self) -> tuple[int, bytes]:
+        assert self.sock is not None
+        self.sock.settimeout(max(0.001, self._deadline - time.monotonic()))
+        return super().getreply()
+
+    def data(self, msg: Any) -> tuple[int, bytes]:
+        if time.monotonic() > self._deadline:
+            raise TimeoutError(f"it was not ready for the message within {PATIENCE:g} s")
+        self._deadline = time.monotonic() + TAKING
+        return super().data(msg)
+
+
+class _SmtpTls(_Smtp, smtplib.SMTP_SSL):
+    """The same, encrypted from the first byte."""
+
+
 def _hand_in(server: MailServer, message: EmailMessage) -> None:
     try:
-        with _connection(server) as smtp:
+        with contextlib.closing(_connection(server)) as smtp:
             if server.user:
                 smtp.login(server.user, server.password)
             smtp.send_message(message)
+            with contextlib.suppress(smtplib.SMTPException, OSError):
+                smtp.putcmd("quit")  # what it says to that changes nothing: it has the message
     except smtplib.SMTPRecipientsRefused as error:
         code, words = next(iter(error.recipients.values()))
         text = words.decode(errors="replace")
@@ -135,11 +168,10 @@ def _text(error: smtplib.SMTPResponseException) -> str:
     return said if isinstance(said, str) else said.decode(errors="replace")
 
 
-def _connection(server: MailServer) -> smtplib.SMTP:
+def _connection(server: MailServer) -> _Smtp:
     if server.security == "tls":
-        trust = ssl.create_default_context()
-        return smtplib.SMTP_SSL(server.host, server.port, timeout=PATIENCE, context=trust)
-    smtp = smtplib.SMTP(server.host, server.port, timeout=PATIENCE)
+        return _SmtpTls(server, context=ssl.create_default_context())
+    smtp = _Smtp(server)
     if server.security == "starttls":
         try:
             smtp.starttls(context=ssl.create_default_context())

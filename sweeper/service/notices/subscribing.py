@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 import uuid
 from collections.abc import Collection, Sequence
@@ -20,7 +21,10 @@ from sweeper.service.state.tables import Delivery, Subscription
 from trials.problems import nearest
 
 PATIENCE = 15.0
-"""Seconds for one word to arrive."""
+"""Seconds for one word to arrive, by a way that does not end by itself."""
+
+TEST_EVERY = 60.0
+"""Seconds between two words to try of one subscription."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +101,7 @@ async def send_test(service: Service, caller: Caller, identifier: str) -> str:
     """Send a word there now; empty where it has arrived, else why not.
 
     Raises:
-        Refusal: the caller has no such subscription; status 404.
+        Refusal: the caller has no such subscription, status 404, or has just tried it, status 429.
     """
 
     def find() -> Subscription:
@@ -105,6 +109,7 @@ async def send_test(service: Service, caller: Caller, identifier: str) -> str:
             return _own(notices.subscription_with(session, identifier), caller)
 
     subscription = await asyncio.to_thread(find)
+    _note_test(service.tested, subscription.id)
     word = Word(
         id=uuid.uuid4().hex,
         occasion="test",
@@ -120,7 +125,7 @@ async def send_test(service: Service, caller: Caller, identifier: str) -> str:
 async def attempt(way: Channel, word: Word, subscription: Subscription) -> Undelivered | None:
     """Send a word in bounded time; None where it has arrived, else why not."""
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(None if way.ends_by_itself else PATIENCE):
             await way.send(word, subscription.target, subscription.secret)
     except TimeoutError:
         return Undelivered(f"no answer within {PATIENCE:g} s")
@@ -129,6 +134,26 @@ async def attempt(way: Channel, word: Word, subscription: Subscription) -> Undel
     except UserError as error:
         return Undelivered(error.message)
     return None
+
+
+def _note_test(tested: dict[str, float], identifier: str) -> None:
+    """Note that a word to try is sent now.
+
+    Raises:
+        Refusal: one was a moment ago; status 429.
+    """
+    now = time.monotonic()
+    for one in [one for one, when in tested.items() if when + TEST_EVERY <= now]:
+        del tested[one]
+    if identifier in tested:
+        wait = max(1, math.ceil(tested[identifier] + TEST_EVERY - now))
+        raise Refusal(
+            429,
+            "too-many-tests",
+            f"A word to try was sent there a moment ago: try again in {wait} s.",
+            headers={"retry-after": str(wait)},
+        )
+    tested[identifier] = now
 
 
 def _way(ways: dict[str, Channel], kind: str) -> Channel:

@@ -152,10 +152,10 @@ class Guard:
         return await self._told(request, refusal)
 
     def _check_origin(self, headers: Headers) -> None:
-        if headers.get("host", "") not in self._settings.hosts:
+        if not self._settings.answers_to(headers.get("host", "")):
             hosts = ", ".join(sorted(self._settings.hosts))
             raise Refusal(421, "wrong-host", "This server answers to another name.", hosts)
-        if not self._settings.origins.issuperset(headers.getlist("origin")):
+        if not all(map(self._settings.is_own_origin, headers.getlist("origin"))):
             raise Refusal(403, "wrong-origin", "Requests from other sites' pages are refused.")
 
     async def _identify(self, scope: Scope, receive: Receive, headers: Headers) -> Receive:

@@ -108,6 +108,18 @@ def order_done(session: Session, order_id: str, outcome: str) -> None:
         order.done, order.outcome = time.time(), outcome
 
 
+def done_once(session: Session, sweep_id: str, options: Mapping[str, Any]) -> None:
+    """Take these out of the options of a sweep, as far as they are still what is asked of it."""
+    if not options:
+        return
+    sweep = session.get_one(Sweep, sweep_id, with_for_update=True)
+    sweep.options = {
+        name: value
+        for name, value in sweep.options.items()
+        if name not in options or options[name] != value
+    }
+
+
 def told_of_trials(session: Session, sweep_id: str) -> list[Event]:
     """The events that were told of single trials, in order."""
     chosen = select(Event).where(Event.sweep_id == sweep_id, Event.kind.in_(TRIAL_KINDS))

@@ -95,7 +95,8 @@ class Sweep(Table):
     source: Mapped[str] = mapped_column(Text)
     spec: Mapped[dict[str, Any]]
     options: Mapped[dict[str, Any]]
-    """What `sweeper run` takes beside the file: adopt, retry_failed, accept_protocol."""
+    """What `sweeper run` takes beside the file: adopt, retry_failed, accept_protocol. Each asks for
+    something once, and the driver that has done it takes it out."""
     wanted: Mapped[str] = mapped_column(default="run")
     asked: Mapped[float]
     created: Mapped[float]
