@@ -23,6 +23,10 @@ which says what is run, not where."""
 SCHEMES = ("s3", "gs", "az", "file")
 """What can be written to."""
 
+_FOLDER = "file"
+"""The scheme whose place is a folder: one that begins at the root, since each worker has a working
+folder of its own."""
+
 PATIENCE = 60.0
 """Seconds in which the bucket of a sweep that has begun may come back."""
 
@@ -40,9 +44,10 @@ def given_bucket() -> str:
             f"{BUCKET_VARIABLE} is {redacted(address)!r}, which holds a secret: what lets one in "
             "comes from the cloud's own settings, such as AWS_PROFILE"
         )
-    if not address or (found and scheme in SCHEMES and place):
+    whole = place.startswith("/") if scheme == _FOLDER else bool(place)
+    if not address or (found and scheme in SCHEMES and whole):
         return address
-    known = ", ".join(f"{one}://" for one in SCHEMES)
+    known = ", ".join(f"{one}:///" if one == _FOLDER else f"{one}://" for one in SCHEMES)
     raise UserError(
         f"{BUCKET_VARIABLE} is {redacted(address)!r}, which is no bucket's address; expected one "
         f"of {known} and a place, such as s3://bucket/sweeps"

@@ -465,6 +465,7 @@ def test_what_is_no_bucket_is_told_before_anything_begins(
         "s4://bucket": "'s4://bucket', which is no bucket's address; expected one of s3://, gs",
         "/shared/sweeps": "no bucket's address; expected one of s3://, gs://, az://, file://",
         "hf://datasets/me": "expected one of s3://",
+        "file://bucket/sweeps": "'file://bucket/sweeps', which is .* az://, file:/// and a place",
         "s3://key:word@bucket/a": r"'s3://key:\*\*\*@bucket/a', which holds a secret",
         f"file://{tmp_path}/file/below": "trials cannot publish in file://.*Not a directory",
     }.items():
