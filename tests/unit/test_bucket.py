@@ -34,6 +34,7 @@ from sweeper.home import Home, SweepFolder
 from sweeper.letting_go import let_go_afar
 from tests.fakes import FakeTraining
 from tests.s3 import BUCKET, s3_server
+from trials import temporary
 from trials.errors import TakenOver
 
 CONFIG = {"x": 0.7, "steps": 3}
@@ -241,6 +242,35 @@ def test_whoever_claims_in_the_middle_of_a_commit_goes_on_from_a_whole_one(
     third.mkdir()
     Publisher(Store(memory), attempt(3), third).take_up({})
     assert {file.name for file in third.iterdir()} == {"checkpoint.json", "log.txt"}
+
+
+@pytest.mark.parametrize("when", ["before", "meanwhile"])
+def test_a_folder_that_has_gone_is_not_published(
+    when: str, memory: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As another machine may remove it that takes it for a dead one's."""
+    scratch = temporary.temporary_for(tmp_path / "00000") / "00000"
+    scratch.mkdir(parents=True)
+    publisher = Publisher(Store(memory), attempt(1), scratch)
+    publisher.take_up({})
+    for file in ("checkpoint.pt", "log.txt"):
+        (scratch / file).write_text("one")
+        (scratch / f"in/{file}").parent.mkdir(exist_ok=True)
+        (scratch / f"in/{file}").write_text("one")
+    publisher.publish()
+    whole = Commits(Store(memory)).standing()
+    (scratch / "checkpoint.pt").write_text("two")
+    if when == "before":
+        temporary._remove(scratch.parent)
+    else:
+        sent = Store.write
+        monkeypatch.setattr(
+            Store, "write", lambda *given: (temporary._remove(scratch.parent), sent(*given))
+        )
+    with pytest.raises(FileNotFoundError, match="not published, as the folder has gone"):
+        publisher.publish()
+    assert Commits(Store(memory)).standing() == whole
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_only_what_has_changed_is_sent(
