@@ -144,6 +144,12 @@ class Commits:
         if any(other > attempt for other in later):
             raise TakenOver(f"another attempt goes on with the trial in {self.store.address}")
 
+    def right_after(self, attempt: str) -> str:
+        """A new attempt, later than this one and than what came right after it, and earlier than
+        whatever is handed out afterwards."""
+        known = map(attempt_of, self.store.listed(COMMITS))
+        return max((one for one in known if one.startswith(attempt)), default=attempt) + "f"
+
     def tidy(self, attempt: str, standing: Commit) -> None:
         """Remove what earlier attempts have left and this one's commit, which stands, has not.
 
@@ -153,11 +159,6 @@ class Commits:
         kept = {entry.key for entry in standing.files.values()}
         earlier = [key for key in self.store.listed() if "" < attempt_of(key) < attempt]
         self.let_go(attempt, (key for key in earlier if key not in kept))
-
-
-def right_after(attempt: str) -> str:
-    """An attempt later than this one, and earlier than whatever is handed out afterwards."""
-    return f"{attempt}f"
 
 
 def newest(keys: Iterable[str]) -> str:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 
-from sweeper.bucket.commits import FILES, Commit, Commits, Entry, right_after
+from sweeper.bucket.commits import FILES, Commit, Commits, Entry
 from sweeper.bucket.copies import fetch, sha256_of
 from sweeper.bucket.store import Store
 from sweeper.errors import BucketError
@@ -150,7 +150,8 @@ def amend(
         BucketError: the store does not answer (BucketAway), or refuses.
         TakenOver: a later attempt has begun.
     """
-    publisher = Publisher(store, right_after(attempt), Path(), here=lambda name: False)
+    new = Commits(store).right_after(attempt)
+    publisher = Publisher(store, new, Path(), here=lambda name: False)
     publisher.take_up({})
     return publisher.amended(without=without, plus=plus)
 

@@ -10,6 +10,7 @@ from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import fsspec
 import pytest
@@ -25,7 +26,7 @@ from sweeper.bucket.copies import (
     published_in,
     trial_folder,
 )
-from sweeper.bucket.giving_up import given_up
+from sweeper.bucket.giving_up import give_up, given_up
 from sweeper.bucket.place import check_bucket, check_place, given_bucket, keep_place
 from sweeper.bucket.publishing import Publisher, amend
 from sweeper.bucket.store import Store
@@ -451,6 +452,32 @@ def test_what_comes_here_with_a_letting_go_is_told(memory: str, sweep: SweepFold
     come: dict[int, set[str]] = {}
     let_go_afar(sweep, copies, come.__setitem__)
     assert "samples/000002.png" in come[0]
+
+
+def test_what_is_given_up_bit_by_bit_uses_no_key_twice(
+    memory: str, sweep: SweepFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[str] = []
+    write = Store.write
+    monkeypatch.setattr(Store, "write", lambda *given: (written.append(given[1]), write(*given)))
+    copies, trial = Copies(sweep, memory), sweep.trial(0)
+    copies.bring(0)
+    give_up(trial, ["checkpoint.json"], attempt(1))
+    give_up(trial, ["samples/000001.png"], attempt(1))
+    let_go_afar(sweep, copies)
+    assert [key for key in written if key.endswith(".claim")] == [f"commits/{attempt(1)}f.claim"]
+    give_up(trial, ["samples/000002.png"], attempt(1))
+    with pytest.raises(Killed), monkeypatch.context() as patch:
+        patch.setattr(Store, "remove", mock.Mock(side_effect=Killed))
+        let_go_afar(sweep, copies)
+    let_go_afar(sweep, copies)
+    give_up(trial, ["trained"], attempt(1))
+    let_go_afar(sweep, copies)
+    assert len(written) == len(set(written)) == 11
+    assert given_up(sweep) == []
+    assert published_in(trial).keys() == {"log.txt"}
+    left = {Path(key).name for key in copies.commits(0).store.listed("files")}
+    assert left == {"log.txt"}
 
 
 def test_a_trial_that_is_tried_again_keeps_what_was_given_up(
