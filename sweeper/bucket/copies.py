@@ -65,6 +65,16 @@ class Copies:
         """A trial's commits."""
         return Commits(self._store.below(self._folder.trial(number).name))
 
+    def published(self, number: int) -> dict[str, int]:
+        """`published_in` as it is now, whether that has come here yet or not.
+
+        Raises:
+            BucketError: the store does not answer (BucketAway), or refuses.
+        """
+        standing = self.commits(number).standing()
+        files = standing.commit.files if standing is not None else {}
+        return _still_there(self._folder.trial(number), files)
+
     def changed(self) -> list[int]:
         """The trials that have published since it was last looked at: one listing for all."""
         keys: dict[str, list[str]] = {}
@@ -160,7 +170,11 @@ def bring_all(folder: SweepFolder) -> None:
 def published_in(folder: Path) -> dict[str, int]:
     """Name → size of what a trial has published, as it was known last; empty of one that does not
     publish."""
-    files = _stamp(folder).commit.files
+    return _still_there(folder, _stamp(folder).commit.files)
+
+
+def _still_there(folder: Path, files: Mapping[str, Entry]) -> dict[str, int]:
+    """Those of a trial's files that have not been given up, with their sizes."""
     if not files:
         return {}
     gone = {

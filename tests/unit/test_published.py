@@ -30,6 +30,7 @@ from sweeper.home import Home, SweepFolder
 from sweeper.letting_go import let_go_afar
 from sweeper.scheduling import published as driver_side
 from sweeper.scheduling.conducting.failure_counts import FailureCounts
+from sweeper.scheduling.final_score import GENERATOR, Scoring
 from sweeper.scheduling.machines.places import Place
 from sweeper.scheduling.published import conductor_with, publishing, taken_in
 from sweeper.scheduling.recording.recorder import Recorder
@@ -44,6 +45,7 @@ from sweeper.scheduling.working.workplace import workplace_for
 from sweeper.search.ledger import Ledger
 from sweeper.search.samplers.random import Random
 from sweeper.search.stopping.pbt import PopulationBased
+from sweeper.standings.kept import to_be_scored
 from sweeper.sweepfile.domains import Parameter, Range
 from sweeper.sweepfile.model import Sweep
 from sweeper.sweepfile.sections import Keep, Limits
@@ -244,6 +246,30 @@ def test_another_home_that_adopts_the_study_has_everything_from_the_bucket(
             assert len(list(folder.glob("samples/*.png"))) == 3
             told = set(copies_in(tmp_path / "outbox.db")[work.number])
             assert {"config.json", "log.txt", "samples/000001.png", "samples/000003.png"} <= told
+
+
+def test_a_winner_of_which_nothing_has_come_here_yet_is_scored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SWEEPER_STORAGE", f"sqlite:///{tmp_path}/studies.db")
+    with staged(tmp_path / "first") as stage:
+        for _ in range(2):
+            worker = PlayedWorker(stage.work())
+            (worker.place.folder / GENERATOR).write_bytes(b"weights")
+            stage.train(worker)
+        [winner] = to_be_scored(stage.ledger.standings())
+    folder = Home.at(tmp_path / "second").sweep("probe")
+    folder.create()
+    ledger = Ledger.open(SWEEP, folder, adopt=True)
+    given = (SWEEP, folder, ledger, Recorder(SWEEP, folder, None), None, lambda event: None)
+    scoring = Scoring(*given, bucket=ledger.owner.bucket)
+    with monkeypatch.context() as away:
+        away.setattr(Store, "listed", mock.Mock(side_effect=BucketAway("no answer")))
+        assert scoring.due() == []
+    again = "no answer; run the sweep again for it"
+    assert scoring.message == f"trial {winner.number:05d} has no final score: {again}"
+    assert scoring.due() == [winner.number]
+    assert scoring.message == ""
 
 
 def test_cleaning_goes_as_far_as_the_bucket_and_mlflow_is_told(
