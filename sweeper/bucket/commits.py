@@ -124,6 +124,16 @@ class Commits:
         self.store.write(key, commit.model_dump_json().encode())
         return key
 
+    def begin_anew(self, attempt: str) -> None:
+        """Have nothing of the trial stand from now on: what earlier attempts have published goes.
+
+        Raises:
+            TakenOver: a later attempt has begun.
+        """
+        self.claim(attempt, {})
+        self.put(attempt, 1, Commit())
+        self.tidy(attempt, Commit())
+
     def let_go(self, attempt: str, keys: Iterable[str]) -> None:
         """Remove what the attempt's commit, which stands, has no longer.
 
@@ -159,6 +169,11 @@ class Commits:
         kept = {entry.key for entry in standing.files.values()}
         earlier = [key for key in self.store.listed() if "" < attempt_of(key) < attempt]
         self.let_go(attempt, (key for key in earlier if key not in kept))
+
+
+def driver_of(attempt: str) -> int:
+    """The attempt of the driver that has handed it out; 0 of none."""
+    return int(attempt.partition("-")[0] or 0)
 
 
 def newest(keys: Iterable[str]) -> str:

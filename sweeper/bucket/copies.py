@@ -77,17 +77,24 @@ class Copies:
 
     def changed(self) -> list[int]:
         """The trials that have published since it was last looked at: one listing for all."""
-        keys: dict[str, list[str]] = {}
-        for key in self._store.listed():
-            name, _, rest = key.partition("/")
-            if name.isdecimal():
-                keys.setdefault(name, []).append(rest)
-        stands = {int(name): newest(rest) for name, rest in keys.items()}
+        stands = {number: newest(keys) for number, keys in self._listed().items()}
         return [
             number
             for number, key in sorted(stands.items())
             if key and key != _stamp(self._folder.trial(number)).key
         ]
+
+    def last_attempts(self) -> dict[int, str]:
+        """The last attempt at each trial of which there is something: one listing for all."""
+        return {number: max(map(attempt_of, keys)) for number, keys in self._listed().items()}
+
+    def _listed(self) -> dict[int, list[str]]:
+        keys: dict[int, list[str]] = {}
+        for key in self._store.listed():
+            name, _, rest = key.partition("/")
+            if name.isdecimal():
+                keys.setdefault(int(name), []).append(rest)
+        return keys
 
     def bring(self, number: int, wanted: Callable[[str], bool] = is_light) -> set[str]:
         """Have the files that are `wanted` in a trial's folder, as they were published last.

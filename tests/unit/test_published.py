@@ -52,6 +52,7 @@ from sweeper.sweepfile.sections import Keep, Limits
 from sweeper.tracking import Outbox
 from sweeper.tracking.copies import copies_in
 from tests.fakes import FakeTraining
+from trials.errors import TakenOver
 
 SWEEP = Sweep(
     name="probe",
@@ -270,6 +271,45 @@ def test_a_winner_of_which_nothing_has_come_here_yet_is_scored(
     assert scoring.message == f"trial {winner.number:05d} has no final score: {again}"
     assert scoring.due() == [winner.number]
     assert scoring.message == ""
+
+
+def test_a_study_from_an_older_copy_goes_on_beside_what_the_bucket_has_of_later(
+    bucket: str, tmp_path: Path
+) -> None:
+    with staged(tmp_path / "home") as stage:
+        begun = stage.work()
+        stage.conductor.heard(begun.number, PlayedWorker(begun).step())
+        journal, counted = stage.folder.study_journal, stage.folder.path / "study.count"
+        copied = journal.read_bytes(), counted.read_bytes()
+    for _ in range(2):  # so that later drivers have handed out more
+        with staged(tmp_path / "home") as stage:
+            work = stage.work()
+            stage.conductor.heard(work.number, PlayedWorker(work).step())
+            later = stage.work()
+            stale = PlayedWorker(later)
+            stage.conductor.heard(later.number, stale.step())
+    shutil.rmtree(stage.folder.trials)
+    journal.write_bytes(copied[0])
+    counted.write_bytes(copied[1])
+    with staged(tmp_path / "home") as stage:
+        assert [trial.number for trial in stage.ledger.trials()] == [begun.number]
+        stage.conductor.look()
+        again = stage.work()
+        assert (again.number, again.attempt > work.attempt) == (begun.number, True)
+        worker = PlayedWorker(again)
+        assert worker.training.step == 3, "it has been trained since"
+        stage.train(worker)
+        anew = stage.work()
+        assert (anew.number, anew.attempt > later.attempt) == (later.number, True)
+        with pytest.raises(TakenOver):
+            stale.step()
+        worker = PlayedWorker(anew)
+        assert worker.training.step == 0, "its settings may be others now"
+        stage.train(worker)
+        assert taken_in(stage.conductor, PATIENCE) == ""
+        assert [trial.state for trial in stage.ledger.trials()] == ["completed", "completed"]
+    left = Store(anew.bucket).below("00001").listed("files")
+    assert [key for key in left if not key.startswith(f"files/{anew.attempt}")] == []
 
 
 def test_cleaning_goes_as_far_as_the_bucket_and_mlflow_is_told(
