@@ -28,6 +28,7 @@ from sweeper.cleaning import clean, leavings
 from sweeper.errors import BucketAway
 from sweeper.home import Home, SweepFolder
 from sweeper.letting_go import let_go_afar
+from sweeper.removal import remove_sweep
 from sweeper.scheduling import published as driver_side
 from sweeper.scheduling.conducting.failure_counts import FailureCounts
 from sweeper.scheduling.final_score import GENERATOR, Scoring
@@ -247,6 +248,32 @@ def test_another_home_that_adopts_the_study_has_everything_from_the_bucket(
             assert len(list(folder.glob("samples/*.png"))) == 3
             told = set(copies_in(tmp_path / "outbox.db")[work.number])
             assert {"config.json", "log.txt", "samples/000001.png", "samples/000003.png"} <= told
+
+
+def test_a_home_that_has_given_a_sweep_up_deletes_nothing_of_the_one_that_has_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("SWEEPER_STORAGE", f"sqlite:///{tmp_path}/studies.db")
+    runs = mock.Mock(return_value=True)
+    monkeypatch.setattr("sweeper.removal.remove_runs", runs)
+    first, second = Home.at(tmp_path / "first"), Home.at(tmp_path / "second")
+    with staged(first.path) as stage:
+        stage.train(PlayedWorker(stage.work()))
+    with staged(second.path, SWEEP, None, True) as stage:
+        stage.train(PlayedWorker(stage.work()))
+        trials = stage.ledger.trials()
+    there = Store(stage.published.address).listed()
+    assert remove_sweep(first, first.sweep("probe"), SWEEP)
+    told = "is removed: study, bucket and MLflow's runs are those of "
+    assert f"{first.path}/probe {told}{second.path}/probe by now" in caplog.text
+    assert not first.sweep("probe").path.exists()
+    assert not runs.called
+    assert Store(stage.published.address).listed() == there
+    with staged(second.path) as stage:
+        assert stage.ledger.trials() == trials
+    assert remove_sweep(second, second.sweep("probe"), SWEEP)
+    assert runs.called
+    assert Store(stage.published.address).listed() == []
 
 
 def test_a_winner_of_which_nothing_has_come_here_yet_is_scored(
