@@ -11,10 +11,10 @@ import logging
 import shutil
 import uuid
 
-from sweeper.bucket.place import place_of
+from sweeper.bucket.place import owner_in, place_of
 from sweeper.bucket.store import Store
 from sweeper.home import Home, SweepFolder, writing
-from sweeper.search.identity import Identity
+from sweeper.search.identity import Identity, is_copy
 from sweeper.search.reader import read_study
 from sweeper.search.removal import driven_elsewhere, remove_study
 from sweeper.sweepfile.model import Sweep
@@ -33,7 +33,7 @@ def remove_sweep(home: Home, folder: SweepFolder, sweep: Sweep) -> bool:
             still there.
         UserError: its folder cannot be removed.
     """
-    if elsewhere := driven_elsewhere(sweep, folder):
+    if elsewhere := driven_elsewhere(sweep, folder) or _published_by(folder):
         told = (
             "only the folder %s is removed: study, bucket and MLflow's runs are those of %s by now"
         )
@@ -47,6 +47,19 @@ def remove_sweep(home: Home, folder: SweepFolder, sweep: Sweep) -> bool:
             folder.path.rename(bin_)
             shutil.rmtree(bin_)
     return True
+
+
+def _published_by(folder: SweepFolder) -> str:
+    """The folder of another home whose trials publish where those of this one did; empty where
+    that is not so. A journal does not tell: it may have been copied."""
+    address = place_of(folder)
+    owner = owner_in(address) if address else None
+    identity = Identity.of(folder)
+    if owner is None or (
+        identity is not None and identity.home == owner["home"] and not is_copy(folder, owner)
+    ):
+        return ""
+    return owner["path"]
 
 
 def _remove_outside(home: Home, folder: SweepFolder, sweep: Sweep) -> bool:

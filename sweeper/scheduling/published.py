@@ -20,7 +20,7 @@ from typing import Any
 from sweeper.bucket.commits import driver_of
 from sweeper.bucket.copies import PUBLISHED, Copies
 from sweeper.bucket.giving_up import given_up
-from sweeper.bucket.place import check_bucket, keep_place
+from sweeper.bucket.place import check_bucket, keep_owner, keep_place
 from sweeper.causes import BUCKET_AWAY, WORKER_DIED
 from sweeper.errors import BucketError
 from sweeper.home import SweepFolder
@@ -30,6 +30,7 @@ from sweeper.scheduling.conducting.conductor import Conductor
 from sweeper.scheduling.recording.recorder import CONFIG_FILE
 from sweeper.scheduling.working import attempts
 from sweeper.scheduling.working.messages import Report, Work
+from sweeper.search.identity import Identity
 from sweeper.search.ledger import Ledger
 
 LOOK_EVERY = 2.0
@@ -204,6 +205,8 @@ def publishing(folder: SweepFolder, ledger: Ledger, checked: str) -> Iterator[Pu
     if not (checked and address.startswith(checked)):
         check_bucket(address)
     keep_place(folder, address)
+    if (identity := Identity.of(folder)) is not None:
+        keep_owner(address, identity.home, str(folder.path))
     with Published(folder, address, _agreed(ledger, Copies(folder, address))) as published:
         yield published
 

@@ -250,15 +250,21 @@ def test_another_home_that_adopts_the_study_has_everything_from_the_bucket(
             assert {"config.json", "log.txt", "samples/000001.png", "samples/000003.png"} <= told
 
 
+@pytest.mark.parametrize("how", ["database", "adopted journal", "copied home"])
 def test_a_home_that_has_given_a_sweep_up_deletes_nothing_of_the_one_that_has_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setenv("SWEEPER_STORAGE", f"sqlite:///{tmp_path}/studies.db")
+    if how == "database":
+        monkeypatch.setenv("SWEEPER_STORAGE", f"sqlite:///{tmp_path}/studies.db")
     runs = mock.Mock(return_value=True)
     monkeypatch.setattr("sweeper.removal.remove_runs", runs)
     first, second = Home.at(tmp_path / "first"), Home.at(tmp_path / "second")
     with staged(first.path) as stage:
         stage.train(PlayedWorker(stage.work()))
+    if how != "database":
+        shutil.copytree(first.path, second.path)
+    if how == "adopted journal":
+        second.sweep("probe").identity.unlink()
     with staged(second.path, SWEEP, None, True) as stage:
         stage.train(PlayedWorker(stage.work()))
         trials = stage.ledger.trials()
