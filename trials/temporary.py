@@ -54,7 +54,7 @@ def _is_left(path: Path, name: re.Match[str]) -> bool:
 
 
 def _with_what_is_in(path: Path) -> Iterator[Path]:
-    """A file; or a folder, whose own time changes only with the names right in it, and all below."""
+    """A file; or a folder and all below, since its own time tells only of the names right in it."""
     yield path
     for parent, folders, files in os.walk(path):
         for name in (*folders, *files):
