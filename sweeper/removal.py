@@ -1,34 +1,69 @@
 """A sweep goes away with all that it has left: MLflow's runs → the study → what its trials have
 published → the folder.
 
-Each step may be made again, so that a kill in the middle costs nothing but time.
+Each step may be made again, so that a kill in the middle costs nothing but time. Of a sweep that
+another home drives by now the folder goes alone: all the rest is that one's.
 """
 
 from __future__ import annotations
 
+import logging
 import shutil
 import uuid
 
-from sweeper.bucket.place import place_of
+from sweeper.bucket.place import owner_in, place_of
 from sweeper.bucket.store import Store
 from sweeper.home import Home, SweepFolder, writing
-from sweeper.search.identity import Identity
+from sweeper.search.identity import Identity, is_copy
 from sweeper.search.reader import read_study
-from sweeper.search.removal import remove_study
+from sweeper.search.removal import driven_elsewhere, remove_study
 from sweeper.sweepfile.model import Sweep
 from sweeper.tracking.address import tracking_uri
 from sweeper.tracking.removal import remove_runs
 
+log = logging.getLogger(__name__)
+
 
 def remove_sweep(home: Home, folder: SweepFolder, sweep: Sweep) -> bool:
-    """Remove all of a sweep that nobody drives. False where that has to be asked for again in a
-    while: something is still on its way to MLflow.
+    """Remove all of a sweep that nobody drives here. False where that has to be asked for again in
+    a while: something is still on its way to MLflow.
 
     Raises:
         SweeperError: MLflow, the study's database or the bucket cannot be reached; the rest is
             still there.
         UserError: its folder cannot be removed.
     """
+    if elsewhere := driven_elsewhere(sweep, folder) or _published_by(folder):
+        told = (
+            "only the folder %s is removed: study, bucket and MLflow's runs are those of %s by now"
+        )
+        log.warning(told, folder.path, elsewhere)
+    elif not _remove_outside(home, folder, sweep):
+        return False
+    # By one rename, so that no half of a sweep is ever found under its name.
+    bin_ = home.path / f".deleted-{uuid.uuid4().hex}"
+    with writing(folder.path):
+        if folder.path.exists():
+            folder.path.rename(bin_)
+            shutil.rmtree(bin_)
+    return True
+
+
+def _published_by(folder: SweepFolder) -> str:
+    """The folder of another home whose trials publish where those of this one did; empty where
+    that is not so. A journal does not tell: it may have been copied."""
+    address = place_of(folder)
+    owner = owner_in(address) if address else None
+    identity = Identity.of(folder)
+    if owner is None or (
+        identity is not None and identity.home == owner["home"] and not is_copy(folder, owner)
+    ):
+        return ""
+    return owner["path"]
+
+
+def _remove_outside(home: Home, folder: SweepFolder, sweep: Sweep) -> bool:
+    """Remove what a sweep has in other places than its folder; False as of `remove_sweep`."""
     identity = Identity.of(folder)
     if identity is not None and identity.study is not None:
         uri = tracking_uri(home.path, sweep.tracking.uri)
@@ -41,12 +76,6 @@ def remove_sweep(home: Home, folder: SweepFolder, sweep: Sweep) -> bool:
     if address := place_of(folder):
         published = Store(address)
         published.remove(published.listed())
-    # By one rename, so that no half of a sweep is ever found under its name.
-    bin_ = home.path / f".deleted-{uuid.uuid4().hex}"
-    with writing(folder.path):
-        if folder.path.exists():
-            folder.path.rename(bin_)
-            shutil.rmtree(bin_)
     return True
 
 

@@ -9,6 +9,7 @@ import re
 import secrets
 import shutil
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -17,7 +18,8 @@ _NAME = re.compile(
     r"\..+\.(?P<machine>[^.]+)\.(?P<process>[0-9]{1,9})\.[0-9a-f]{8}" + re.escape(_ENDING)
 )
 _FORSAKEN_AFTER = 86400.0
-"""Seconds without a write after which what another machine has begun is taken for left."""
+"""Seconds without a write, below a folder too, after which what another machine has begun is taken
+for left."""
 
 
 def temporary_for(path: Path) -> Path:
@@ -44,9 +46,19 @@ def _is_left(path: Path, name: re.Match[str]) -> bool:
     if name["machine"] == _machine():
         return not _is_alive(int(name["process"]))
     try:
-        return time.time() - path.lstat().st_mtime > _FORSAKEN_AFTER
+        return all(
+            time.time() - one.lstat().st_mtime > _FORSAKEN_AFTER for one in _with_what_is_in(path)
+        )
     except OSError:
         return False
+
+
+def _with_what_is_in(path: Path) -> Iterator[Path]:
+    """A file; or a folder and all below, since its own time tells only of the names right in it."""
+    yield path
+    for parent, folders, files in os.walk(path):
+        for name in (*folders, *files):
+            yield Path(parent, name)
 
 
 def _is_alive(process: int) -> bool:
@@ -62,7 +74,9 @@ def _is_alive(process: int) -> bool:
 def _remove(path: Path) -> None:
     with suppress(OSError):
         if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
+            # At once, as a folder that is being read or written is there whole or not at all.
+            path.rename(gone := temporary_for(path.with_name("gone")))
+            shutil.rmtree(gone)
         else:
             path.unlink()
 

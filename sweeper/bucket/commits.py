@@ -124,6 +124,16 @@ class Commits:
         self.store.write(key, commit.model_dump_json().encode())
         return key
 
+    def begin_anew(self, attempt: str) -> None:
+        """Have nothing of the trial stand from now on: what earlier attempts have published goes.
+
+        Raises:
+            TakenOver: a later attempt has begun.
+        """
+        self.claim(attempt, {})
+        self.put(attempt, 1, Commit())
+        self.tidy(attempt, Commit())
+
     def let_go(self, attempt: str, keys: Iterable[str]) -> None:
         """Remove what the attempt's commit, which stands, has no longer.
 
@@ -144,6 +154,12 @@ class Commits:
         if any(other > attempt for other in later):
             raise TakenOver(f"another attempt goes on with the trial in {self.store.address}")
 
+    def right_after(self, attempt: str) -> str:
+        """A new attempt, later than this one and than what came right after it, and earlier than
+        whatever is handed out afterwards."""
+        known = map(attempt_of, self.store.listed(COMMITS))
+        return max((one for one in known if one.startswith(attempt)), default=attempt) + "f"
+
     def tidy(self, attempt: str, standing: Commit) -> None:
         """Remove what earlier attempts have left and this one's commit, which stands, has not.
 
@@ -155,9 +171,9 @@ class Commits:
         self.let_go(attempt, (key for key in earlier if key not in kept))
 
 
-def right_after(attempt: str) -> str:
-    """An attempt later than this one, and earlier than whatever is handed out afterwards."""
-    return f"{attempt}f"
+def driver_of(attempt: str) -> int:
+    """The attempt of the driver that has handed it out; 0 of none."""
+    return int(attempt.partition("-")[0] or 0)
 
 
 def newest(keys: Iterable[str]) -> str:

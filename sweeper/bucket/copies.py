@@ -65,19 +65,36 @@ class Copies:
         """A trial's commits."""
         return Commits(self._store.below(self._folder.trial(number).name))
 
+    def published(self, number: int) -> dict[str, int]:
+        """`published_in` as it is now, whether that has come here yet or not.
+
+        Raises:
+            BucketError: the store does not answer (BucketAway), or refuses.
+        """
+        standing = self.commits(number).standing()
+        files = standing.commit.files if standing is not None else {}
+        return _still_there(self._folder.trial(number), files)
+
     def changed(self) -> list[int]:
         """The trials that have published since it was last looked at: one listing for all."""
-        keys: dict[str, list[str]] = {}
-        for key in self._store.listed():
-            name, _, rest = key.partition("/")
-            if name.isdecimal():
-                keys.setdefault(name, []).append(rest)
-        stands = {int(name): newest(rest) for name, rest in keys.items()}
+        stands = {number: newest(keys) for number, keys in self._listed().items()}
         return [
             number
             for number, key in sorted(stands.items())
             if key and key != _stamp(self._folder.trial(number)).key
         ]
+
+    def last_attempts(self) -> dict[int, str]:
+        """The last attempt at each trial of which there is something: one listing for all."""
+        return {number: max(map(attempt_of, keys)) for number, keys in self._listed().items()}
+
+    def _listed(self) -> dict[int, list[str]]:
+        keys: dict[int, list[str]] = {}
+        for key in self._store.listed():
+            name, _, rest = key.partition("/")
+            if name.isdecimal():
+                keys.setdefault(int(name), []).append(rest)
+        return keys
 
     def bring(self, number: int, wanted: Callable[[str], bool] = is_light) -> set[str]:
         """Have the files that are `wanted` in a trial's folder, as they were published last.
@@ -160,7 +177,11 @@ def bring_all(folder: SweepFolder) -> None:
 def published_in(folder: Path) -> dict[str, int]:
     """Name → size of what a trial has published, as it was known last; empty of one that does not
     publish."""
-    files = _stamp(folder).commit.files
+    return _still_there(folder, _stamp(folder).commit.files)
+
+
+def _still_there(folder: Path, files: Mapping[str, Entry]) -> dict[str, int]:
+    """Those of a trial's files that have not been given up, with their sizes."""
     if not files:
         return {}
     gone = {

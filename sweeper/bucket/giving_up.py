@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import secrets
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
@@ -22,8 +23,8 @@ _FOLDER = ".given_up"
 
 
 class GivenUp(NamedTuple):
-    """Names of a trial's files, the `attempt` that had published them, and what to call once they
-    are gone."""
+    """Names of a trial's files, all that one `attempt` had published and that is to go, and what to
+    call once they are gone."""
 
     number: int
     names: set[str]
@@ -40,13 +41,23 @@ def give_up(trial: Path, names: Iterable[str], attempt: str) -> None:
 
 
 def given_up(folder: SweepFolder) -> list[GivenUp]:
-    """What has not gone yet."""
-    found = []
+    """What has not gone yet: once for each trial, or for each attempt whose files are to go."""
+    names: dict[tuple[int, str], set[str]] = defaultdict(set)
+    notes: dict[tuple[int, str], list[Path]] = defaultdict(list)
     for file in sorted((folder.path / _FOLDER).glob("[0-9]*")):
         try:
             told = json.loads(file.read_text(encoding="utf-8"))
         except FileNotFoundError:  # it has gone this instant
             continue
-        number, done = int(file.name.partition("-")[0]), partial(file.unlink, missing_ok=True)
-        found.append(GivenUp(number, set(told["names"]), told["attempt"], done))
-    return found
+        whose = int(file.name.partition("-")[0]), told["attempt"]
+        names[whose] |= set(told["names"])
+        notes[whose].append(file)
+    return [
+        GivenUp(number, names[number, attempt], attempt, partial(_gone, notes[number, attempt]))
+        for number, attempt in sorted(names)
+    ]
+
+
+def _gone(notes: Iterable[Path]) -> None:
+    for note in notes:
+        note.unlink(missing_ok=True)

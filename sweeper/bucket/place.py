@@ -6,6 +6,7 @@ study, since another home may go on with it, and from there into its folder, for
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 
@@ -22,6 +23,12 @@ which says what is run, not where."""
 
 SCHEMES = ("s3", "gs", "az", "file")
 """What can be written to."""
+
+_OWNER = "owner"
+
+_FOLDER = "file"
+"""The scheme whose place is a folder: one that begins at the root, since each worker has a working
+folder of its own."""
 
 PATIENCE = 60.0
 """Seconds in which the bucket of a sweep that has begun may come back."""
@@ -40,9 +47,10 @@ def given_bucket() -> str:
             f"{BUCKET_VARIABLE} is {redacted(address)!r}, which holds a secret: what lets one in "
             "comes from the cloud's own settings, such as AWS_PROFILE"
         )
-    if not address or (found and scheme in SCHEMES and place):
+    whole = place.startswith("/") if scheme == _FOLDER else bool(place)
+    if not address or (found and scheme in SCHEMES and whole):
         return address
-    known = ", ".join(f"{one}://" for one in SCHEMES)
+    known = ", ".join(f"{one}:///" if one == _FOLDER else f"{one}://" for one in SCHEMES)
     raise UserError(
         f"{BUCKET_VARIABLE} is {redacted(address)!r}, which is no bucket's address; expected one "
         f"of {known} and a place, such as s3://bucket/sweeps"
@@ -115,3 +123,26 @@ def keep_place(folder: SweepFolder, address: str) -> None:
     if address and place_of(folder) != address:
         with writing(folder.path):
             atomic_write(folder.bucket, address + "\n")
+
+
+def keep_owner(address: str, home: str, path: str) -> None:
+    """Have the bucket say whose its trials are, as a journal cannot once it was copied: the name of
+    the home that drives the sweep, and where its folder is.
+
+    Raises:
+        BucketError: it refuses, or does not answer (BucketAway).
+    """
+    Store(address).write(_OWNER, json.dumps({"home": home, "path": path}).encode())
+
+
+def owner_in(address: str) -> dict[str, str] | None:
+    """What `keep_owner` has said there last; None where nothing is known.
+
+    Raises:
+        BucketError: the bucket refuses, or does not answer (BucketAway).
+    """
+    try:
+        said = json.loads(Store(address).read(_OWNER))
+        return {"home": str(said["home"]), "path": str(said["path"])}
+    except (FileNotFoundError, ValueError, RecursionError, TypeError, LookupError):
+        return None

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 
-from sweeper.bucket.commits import FILES, Commit, Commits, Entry, right_after
+from sweeper.bucket.commits import FILES, Commit, Commits, Entry
 from sweeper.bucket.copies import fetch, sha256_of
 from sweeper.bucket.store import Store
 from sweeper.errors import BucketError
@@ -74,6 +75,7 @@ class Publisher:
         Raises:
             BucketError: the store does not answer (BucketAway), or refuses.
             TakenOver: a later attempt has begun.
+            OSError: the folder cannot be read, or has gone.
         """
         self._number += 1
         before = self._standing.files
@@ -83,6 +85,9 @@ class Publisher:
             sha256 = self._hash(path)
             files[name] = known.get(sha256) or self._sent(name, path, sha256)
             known[files[name].sha256] = files[name]
+        if not self._folder.is_dir():  # by now, whenever it went: what was found may be half of it
+            told = "what was trained there is not published, as the folder has gone"
+            raise FileNotFoundError(errno.ENOENT, told, str(self._folder))
         self._become(files)
 
     def amended(self, *, without: Collection[str], plus: Mapping[str, bytes]) -> Commit:
@@ -145,7 +150,8 @@ def amend(
         BucketError: the store does not answer (BucketAway), or refuses.
         TakenOver: a later attempt has begun.
     """
-    publisher = Publisher(store, right_after(attempt), Path(), here=lambda name: False)
+    new = Commits(store).right_after(attempt)
+    publisher = Publisher(store, new, Path(), here=lambda name: False)
     publisher.take_up({})
     return publisher.amended(without=without, plus=plus)
 

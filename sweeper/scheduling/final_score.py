@@ -18,8 +18,9 @@ from typing import cast
 
 import ray
 
-from sweeper.bucket.copies import published_in
+from sweeper.bucket.copies import Copies
 from sweeper.company import unpack
+from sweeper.errors import BucketError
 from sweeper.home import SweepFolder
 from sweeper.privacy import private
 from sweeper.protocols import alike
@@ -38,6 +39,9 @@ LOOK_EVERY = 0.2
 """Seconds between two looks whether the score is there or the driver must end."""
 TELL_EVERY = 5.0
 """Seconds between two words on how far it is."""
+
+PATIENCE = 5.0
+"""Seconds in which a bucket has to say what the winner has published there."""
 
 Interrupted = Callable[[], bool]
 
@@ -67,7 +71,9 @@ class Scoring:
         self._cache = cache
 
     def due(self) -> list[int]:
-        """Winners without a final score that have kept a generator."""
+        """Winners without a final score that have kept a generator. Where it is not known whether
+        one has, it is told in `message`."""
+        self.message = ""
         return [
             record.number
             for record in to_be_scored(self._ledger.standings())
@@ -75,8 +81,13 @@ class Scoring:
         ]
 
     def _has_generator(self, number: int) -> bool:
-        folder = self._folder.trial(number)
-        return (folder / GENERATOR).exists() or GENERATOR in published_in(folder)
+        if not self._bucket:
+            return (self._folder.trial(number) / GENERATOR).exists()
+        try:  # what has come here of it may be an earlier commit, or nothing yet
+            return GENERATOR in Copies(self._folder, self._bucket, PATIENCE).published(number)
+        except BucketError as error:
+            self.message = _without(number, f"{error}; run the sweep again for it")
+            return False
 
     def run(self, interrupted: Interrupted) -> None:
         """Score the winners that are due. What goes wrong is told in `message`: the sweep
@@ -92,13 +103,13 @@ class Scoring:
                 score = self._measured(number, interrupted)
             except ray.exceptions.RayError as error:
                 cause = getattr(error, "cause", None) or error
-                self.message = f"trial {number:05d} has no final score: {cause}"
+                self.message = _without(number, cause)
                 continue
             if score is None:
                 continue
             trial = self._ledger.trial(number)
             if changes := _changes(trial, score):
-                self.message = f"trial {number:05d} has no final score: {changes}"
+                self.message = _without(number, changes)
             else:
                 self._ledger.scored(number, score)
                 self._recorder.scored(self._ledger.trial(number))
@@ -139,6 +150,10 @@ class Scoring:
     def _progress(self, number: int, far: str) -> str:
         said = far or f"{self._samples:,} images"
         return f"measuring the winner, trial {trial_name(number)}, on fresh noise: {said}"
+
+
+def _without(number: int, why: object) -> str:
+    return f"trial {number:05d} has no final score: {why}"
 
 
 def _changes(trial: Trial, score: FinalScore) -> str:

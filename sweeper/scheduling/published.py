@@ -17,9 +17,10 @@ from dataclasses import replace
 from itertools import count
 from typing import Any
 
+from sweeper.bucket.commits import driver_of
 from sweeper.bucket.copies import PUBLISHED, Copies
 from sweeper.bucket.giving_up import given_up
-from sweeper.bucket.place import check_bucket, keep_place
+from sweeper.bucket.place import check_bucket, keep_owner, keep_place
 from sweeper.causes import BUCKET_AWAY, WORKER_DIED
 from sweeper.errors import BucketError
 from sweeper.home import SweepFolder
@@ -29,6 +30,7 @@ from sweeper.scheduling.conducting.conductor import Conductor
 from sweeper.scheduling.recording.recorder import CONFIG_FILE
 from sweeper.scheduling.working import attempts
 from sweeper.scheduling.working.messages import Report, Work
+from sweeper.search.identity import Identity
 from sweeper.search.ledger import Ledger
 
 LOOK_EVERY = 2.0
@@ -43,7 +45,7 @@ class _Trouble(Exception):  # noqa: N818 - what happened
 
 
 class Published:
-    """What the trials of one sweep publish at `address`. `driver` is the driver's attempt."""
+    """What the trials of one sweep publish at `address`. `driver` is the driver's number there."""
 
     def __init__(self, folder: SweepFolder, address: str, driver: int) -> None:
         self.address = address
@@ -194,6 +196,7 @@ def publishing(folder: SweepFolder, ledger: Ledger, checked: str) -> Iterator[Pu
 
     Raises:
         UserError: its trials publish elsewhere, and that is not usable.
+        BucketError: the bucket has come to refuse, or does not answer (BucketAway).
     """
     address = ledger.owner.bucket
     if not address:
@@ -202,8 +205,24 @@ def publishing(folder: SweepFolder, ledger: Ledger, checked: str) -> Iterator[Pu
     if not (checked and address.startswith(checked)):
         check_bucket(address)
     keep_place(folder, address)
-    with Published(folder, address, ledger.owner.attempt) as published:
+    if (identity := Identity.of(folder)) is not None:
+        keep_owner(address, identity.home, str(folder.path))
+    with Published(folder, address, _agreed(ledger, Copies(folder, address))) as published:
         yield published
+
+
+def _agreed(ledger: Ledger, copies: Copies) -> int:
+    """Have the bucket hold nothing that the ledger knows nothing of, and return this driver's
+    number among those whose attempts are there: the last.
+
+    A study that was brought back from an older copy knows fewer drivers, and fewer trials. Those
+    that it lacks are trained again, maybe with other settings.
+    """
+    there = copies.last_attempts()
+    driver = max([ledger.owner.attempt, *(driver_of(one) + 1 for one in there.values())])
+    for number in sorted(there.keys() - {trial.number for trial in ledger.trials()}):
+        copies.commits(number).begin_anew(f"{driver:06d}-{0:06d}-{secrets.token_hex(4)}")
+    return driver
 
 
 class PublishingConductor(Conductor):
@@ -252,7 +271,10 @@ class PublishingConductor(Conductor):
     def _take_in(self) -> None:
         """Record what has come since the last look."""
         for number, names in self._published.came().items():
-            trial = self._ledger.trial(number)
+            try:
+                trial = self._ledger.trial(number)
+            except KeyError:  # it is of a trial that is to be asked for again (`_agreed`)
+                continue
             told = {CONFIG_FILE, *(one.samples for one in trial.evaluations)}
             told |= {attempts.LOG, PROVENANCE} if trial.over else set()
             for name in sorted(names & told):

@@ -100,7 +100,7 @@ def run(
         UserError: it cannot run: SpecConflict, AnotherHome, RecordedElsewhere, a cluster too small.
         SweepBusy: another process runs it.
         ProtocolChanged: its study has values of several protocols, which nobody has accepted.
-        LedgerError: its study is damaged.
+        LedgerError, BucketError: its study is damaged, or its bucket refuses or does not answer.
         TrackingError: its outbox is damaged, or MLflow's address cannot be used.
     """
     notices_asked_for()  # what cannot be understood is refused before anything is begun

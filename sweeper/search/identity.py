@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Self
 
 from sweeper.errors import AnotherHome, LedgerError
@@ -44,6 +45,18 @@ class Identity:
         """Write it down."""
         with writing(folder.path):
             atomic_write(folder.identity, json.dumps(asdict(self)) + "\n")
+
+
+def is_copy(folder: SweepFolder, owner: Mapping[str, Any]) -> bool:
+    """Whether this folder was copied from the owner's, which is still there and has its name."""
+    there = SweepFolder(Path(owner["path"]))
+    if there.path == folder.path:
+        return False
+    try:
+        original = Identity.of(there)
+    except LedgerError:
+        return False
+    return original is not None and original.home == owner["home"]
 
 
 def refuse_strangers(name: str, attrs: Mapping[str, Any], folder: SweepFolder) -> None:

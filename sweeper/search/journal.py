@@ -27,7 +27,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import BaseJournalBackend, JournalFileSymlinkLock, _storage
 from optuna.trial import FrozenTrial, TrialState
 
-from sweeper.errors import LedgerError
+from sweeper.errors import LedgerError, Superseded
 from sweeper.search.journal_count import OURS, Count
 
 # Optuna makes a distribution of each parameter of each trial: most of the memory of a long study,
@@ -53,6 +53,10 @@ class Journal(BaseJournalBackend):
         self._count = Count(path)
         self._lock = JournalFileSymlinkLock(str(path))
         self._held: list[bytes] | None = None
+        self._hold: tuple[int, object] = (
+            0,
+            None,
+        )  # where the file ended as it was locked; the lock
         self._known = (0, 0)  # how many operations have been read, and where in the file they end
         self._broken: LedgerError | None = None
         self._promised = self._count.read()  # first: the journal may grow
@@ -85,6 +89,7 @@ class Journal(BaseJournalBackend):
         used any more.
 
         Raises:
+            Superseded: another program took the lock away meanwhile; nothing is written.
             LedgerError: the write fails.
         """
         if self._held is not None:
@@ -104,6 +109,7 @@ class Journal(BaseJournalBackend):
         """Append all of `logs` or none of them.
 
         Raises:
+            Superseded: another program took the lock away meanwhile; nothing is written.
             LedgerError: they cannot be written.
         """
         lines = [json.dumps(log, separators=(",", ":")).encode()[:-1] + OURS for log in logs]
@@ -146,6 +152,11 @@ class Journal(BaseJournalBackend):
                 end = file.seek(0, os.SEEK_END)
                 if end < self._size:
                     raise LedgerError(f"{self.path} was cut by another program: bring it back")
+                if self._hold != (end, _identity(_lock_of(self.path))):
+                    raise Superseded(
+                        f"another program has taken up {self.path} while this driver stood still "
+                        "in a write; this driver writes nothing more"
+                    )
                 whole = end
                 file.write(b"".join(lines))
                 file.flush()
@@ -168,10 +179,16 @@ class Journal(BaseJournalBackend):
     @contextmanager
     def _locked(self) -> Iterator[None]:
         self._lock.acquire()
+        lock = _lock_of(self.path)
+        ours = _identity(lock)
         try:
+            self._hold = _end_of(self.path), ours
             yield
         finally:
-            self._lock.release()
+            # Only ours: the next driver takes away what one that stands still had, and has its own.
+            if ours is not None and _identity(lock) == ours:
+                with suppress(RuntimeError):  # it was taken away this instant
+                    self._lock.release()
 
     def _refuse_if_broken(self) -> None:
         if self._broken is not None:
@@ -268,6 +285,12 @@ def mend(path: Path) -> bool:
     return _cut_torn_line(path)
 
 
+def _end_of(path: Path) -> int:
+    """Where a file ends. It is opened for that: a network's file system may know an older end."""
+    with path.open("rb") as file:
+        return file.seek(0, os.SEEK_END)
+
+
 def _cut_torn_line(path: Path) -> bool:
     """Truncate the file after its last newline. True if something was cut."""
     with path.open("r+b") as file:
@@ -298,7 +321,7 @@ def _drop_stale_lock(path: Path, patience: float = 1.0) -> None:
     Another tool that has the study open (Optuna's dashboard) holds the lock for milliseconds and
     makes a new one each time, so a lock that stays the same belongs to the dead.
     """
-    lock = path.with_name(path.name + ".lock")
+    lock = _lock_of(path)
     deadline = time.monotonic() + patience
     first = _identity(lock)
     while first is not None and time.monotonic() < deadline:
@@ -307,6 +330,10 @@ def _drop_stale_lock(path: Path, patience: float = 1.0) -> None:
             return
     if first is not None:
         lock.unlink(missing_ok=True)
+
+
+def _lock_of(path: Path) -> Path:
+    return path.with_name(path.name + ".lock")
 
 
 def _identity(lock: Path) -> tuple[int, int] | None:

@@ -20,7 +20,6 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from optuna.storages import RDBStorage
@@ -30,7 +29,7 @@ from sweeper.bucket.place import given_bucket
 from sweeper.errors import AnotherHome, LedgerError, Superseded
 from sweeper.home import SweepFolder
 from sweeper.search.attributes import translated
-from sweeper.search.identity import Identity, lost, refusal
+from sweeper.search.identity import Identity, is_copy, lost, refusal
 from sweeper.search.study_attributes import OWNER, UNMARKED
 
 if TYPE_CHECKING:
@@ -59,7 +58,9 @@ class Owner:
         attrs = self._study.user_attrs
         identity, owner = Identity.of(self._folder), attrs.get(OWNER)
         foreign = owner is not None and (
-            identity is None or owner["home"] != identity.home or self._is_copy(owner)
+            identity is None
+            or owner["home"] != identity.home
+            or (self._shared and is_copy(self._folder, owner))
         )
         if owner is not None and foreign and not adopt:
             raise AnotherHome(refusal(self._study.study_name, owner["path"]))
@@ -161,14 +162,3 @@ class Owner:
                 f"the study {name!r} is now driven from {there}; this driver, attempt "
                 f"{self._mine['attempt']}, writes nothing more"
             )
-
-    def _is_copy(self, owner: Mapping[str, Any]) -> bool:
-        """Whether this folder was copied from one that is still there, and shares its study."""
-        there = SweepFolder(Path(owner["path"]))
-        if not self._shared or there.path == self._folder.path:
-            return False
-        try:
-            original = Identity.of(there)
-        except LedgerError:
-            return False
-        return original is not None and original.home == owner["home"]

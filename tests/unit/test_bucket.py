@@ -10,6 +10,7 @@ from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import fsspec
 import pytest
@@ -25,7 +26,7 @@ from sweeper.bucket.copies import (
     published_in,
     trial_folder,
 )
-from sweeper.bucket.giving_up import given_up
+from sweeper.bucket.giving_up import give_up, given_up
 from sweeper.bucket.place import check_bucket, check_place, given_bucket, keep_place
 from sweeper.bucket.publishing import Publisher, amend
 from sweeper.bucket.store import Store
@@ -34,6 +35,7 @@ from sweeper.home import Home, SweepFolder
 from sweeper.letting_go import let_go_afar
 from tests.fakes import FakeTraining
 from tests.s3 import BUCKET, s3_server
+from trials import temporary
 from trials.errors import TakenOver
 
 CONFIG = {"x": 0.7, "steps": 3}
@@ -243,6 +245,35 @@ def test_whoever_claims_in_the_middle_of_a_commit_goes_on_from_a_whole_one(
     assert {file.name for file in third.iterdir()} == {"checkpoint.json", "log.txt"}
 
 
+@pytest.mark.parametrize("when", ["before", "meanwhile"])
+def test_a_folder_that_has_gone_is_not_published(
+    when: str, memory: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As another machine may remove it that takes it for a dead one's."""
+    scratch = temporary.temporary_for(tmp_path / "00000") / "00000"
+    scratch.mkdir(parents=True)
+    publisher = Publisher(Store(memory), attempt(1), scratch)
+    publisher.take_up({})
+    for file in ("checkpoint.pt", "log.txt"):
+        (scratch / file).write_text("one")
+        (scratch / f"in/{file}").parent.mkdir(exist_ok=True)
+        (scratch / f"in/{file}").write_text("one")
+    publisher.publish()
+    whole = Commits(Store(memory)).standing()
+    (scratch / "checkpoint.pt").write_text("two")
+    if when == "before":
+        temporary._remove(scratch.parent)
+    else:
+        sent = Store.write
+        monkeypatch.setattr(
+            Store, "write", lambda *given: (temporary._remove(scratch.parent), sent(*given))
+        )
+    with pytest.raises(FileNotFoundError, match="not published, as the folder has gone"):
+        publisher.publish()
+    assert Commits(Store(memory)).standing() == whole
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_only_what_has_changed_is_sent(
     memory: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -423,6 +454,33 @@ def test_what_comes_here_with_a_letting_go_is_told(memory: str, sweep: SweepFold
     assert "samples/000002.png" in come[0]
 
 
+def test_what_is_given_up_bit_by_bit_uses_no_key_twice(
+    memory: str, sweep: SweepFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[str] = []
+    write = Store.write
+    monkeypatch.setattr(Store, "write", lambda *given: (written.append(given[1]), write(*given)))
+    copies, trial = Copies(sweep, memory), sweep.trial(0)
+    copies.bring(0)
+    give_up(trial, ["checkpoint.json"], attempt(1))
+    give_up(trial, ["samples/000001.png"], attempt(1))
+    let_go_afar(sweep, copies)
+    assert [key for key in written if key.endswith(".claim")] == [f"commits/{attempt(1)}f.claim"]
+    give_up(trial, ["samples/000002.png"], attempt(1))
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "remove", mock.Mock(side_effect=Killed))
+        with pytest.raises(Killed):
+            let_go_afar(sweep, copies)
+    let_go_afar(sweep, copies)
+    give_up(trial, ["trained"], attempt(1))
+    let_go_afar(sweep, copies)
+    assert len(written) == len(set(written)) == 11
+    assert given_up(sweep) == []
+    assert published_in(trial).keys() == {"log.txt"}
+    left = {Path(key).name for key in copies.commits(0).store.listed("files")}
+    assert left == {"log.txt"}
+
+
 def test_a_trial_that_is_tried_again_keeps_what_was_given_up(
     memory: str, sweep: SweepFolder, tmp_path: Path
 ) -> None:
@@ -465,6 +523,7 @@ def test_what_is_no_bucket_is_told_before_anything_begins(
         "s4://bucket": "'s4://bucket', which is no bucket's address; expected one of s3://, gs",
         "/shared/sweeps": "no bucket's address; expected one of s3://, gs://, az://, file://",
         "hf://datasets/me": "expected one of s3://",
+        "file://bucket/sweeps": "'file://bucket/sweeps', which is .* az://, file:/// and a place",
         "s3://key:word@bucket/a": r"'s3://key:\*\*\*@bucket/a', which holds a secret",
         f"file://{tmp_path}/file/below": "trials cannot publish in file://.*Not a directory",
     }.items():

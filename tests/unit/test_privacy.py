@@ -139,7 +139,19 @@ def test_a_driver_clears_away_what_dead_processes_have_left_and_nothing_else(
     folder.mkdir(parents=True)
     (folder / "checkpoint.pt").write_bytes(b"whole")
     gone.append(folder)
+
+    def scratch(token: str, age: float) -> Path:
+        """Another machine's, two days old, in which something was written later."""
+        made = trial / f".00000.elsewhere.{dead}.{token}.tmp"
+        (made / "00000").mkdir(parents=True)
+        left(f"{made.name}/00000/log.txt", age)
+        for path in (made / "00000", made):
+            os.utime(path, (time.time() - 2 * 86400,) * 2)
+        return made
+
+    gone.append(scratch("0123abcd", age=86400 + 600))
     stays = [
+        scratch("0123abce", age=86400 - 600),
         left(f".checkpoint.pt.{host}.{ours}.0123abcd.tmp"),
         left(f".checkpoint.pt.elsewhere.{dead}.0123abcd.tmp"),
         left("checkpoint.pt"),
@@ -151,6 +163,7 @@ def test_a_driver_clears_away_what_dead_processes_have_left_and_nothing_else(
     remove_leftovers(tmp_path)
     assert not any(path.exists() for path in gone)
     assert all(path.exists() for path in stays)
+    assert {path.name for path in trial.iterdir()} == {"kept", *(path.name for path in stays)}
 
 
 def test_what_is_written_has_a_name_that_says_by_whom(tmp_path: Path) -> None:

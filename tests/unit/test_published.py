@@ -28,8 +28,10 @@ from sweeper.cleaning import clean, leavings
 from sweeper.errors import BucketAway
 from sweeper.home import Home, SweepFolder
 from sweeper.letting_go import let_go_afar
+from sweeper.removal import remove_sweep
 from sweeper.scheduling import published as driver_side
 from sweeper.scheduling.conducting.failure_counts import FailureCounts
+from sweeper.scheduling.final_score import GENERATOR, Scoring
 from sweeper.scheduling.machines.places import Place
 from sweeper.scheduling.published import conductor_with, publishing, taken_in
 from sweeper.scheduling.recording.recorder import Recorder
@@ -44,12 +46,14 @@ from sweeper.scheduling.working.workplace import workplace_for
 from sweeper.search.ledger import Ledger
 from sweeper.search.samplers.random import Random
 from sweeper.search.stopping.pbt import PopulationBased
+from sweeper.standings.kept import to_be_scored
 from sweeper.sweepfile.domains import Parameter, Range
 from sweeper.sweepfile.model import Sweep
 from sweeper.sweepfile.sections import Keep, Limits
 from sweeper.tracking import Outbox
 from sweeper.tracking.copies import copies_in
 from tests.fakes import FakeTraining
+from trials.errors import TakenOver
 
 SWEEP = Sweep(
     name="probe",
@@ -244,6 +248,101 @@ def test_another_home_that_adopts_the_study_has_everything_from_the_bucket(
             assert len(list(folder.glob("samples/*.png"))) == 3
             told = set(copies_in(tmp_path / "outbox.db")[work.number])
             assert {"config.json", "log.txt", "samples/000001.png", "samples/000003.png"} <= told
+
+
+@pytest.mark.parametrize("how", ["database", "adopted journal", "copied home"])
+def test_a_home_that_has_given_a_sweep_up_deletes_nothing_of_the_one_that_has_it(
+    how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    if how == "database":
+        monkeypatch.setenv("SWEEPER_STORAGE", f"sqlite:///{tmp_path}/studies.db")
+    runs = mock.Mock(return_value=True)
+    monkeypatch.setattr("sweeper.removal.remove_runs", runs)
+    first, second = Home.at(tmp_path / "first"), Home.at(tmp_path / "second")
+    with staged(first.path) as stage:
+        stage.train(PlayedWorker(stage.work()))
+    if how != "database":
+        shutil.copytree(first.path, second.path)
+    if how == "adopted journal":
+        second.sweep("probe").identity.unlink()
+    with staged(second.path, SWEEP, None, True) as stage:
+        stage.train(PlayedWorker(stage.work()))
+        trials = stage.ledger.trials()
+    there = Store(stage.published.address).listed()
+    assert remove_sweep(first, first.sweep("probe"), SWEEP)
+    told = "is removed: study, bucket and MLflow's runs are those of "
+    assert f"{first.path}/probe {told}{second.path}/probe by now" in caplog.text
+    assert not first.sweep("probe").path.exists()
+    assert not runs.called
+    assert Store(stage.published.address).listed() == there
+    with staged(second.path) as stage:
+        assert stage.ledger.trials() == trials
+    assert remove_sweep(second, second.sweep("probe"), SWEEP)
+    assert runs.called
+    assert Store(stage.published.address).listed() == []
+
+
+def test_a_winner_of_which_nothing_has_come_here_yet_is_scored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SWEEPER_STORAGE", f"sqlite:///{tmp_path}/studies.db")
+    with staged(tmp_path / "first") as stage:
+        for _ in range(2):
+            worker = PlayedWorker(stage.work())
+            (worker.place.folder / GENERATOR).write_bytes(b"weights")
+            stage.train(worker)
+        [winner] = to_be_scored(stage.ledger.standings())
+    folder = Home.at(tmp_path / "second").sweep("probe")
+    folder.create()
+    ledger = Ledger.open(SWEEP, folder, adopt=True)
+    given = (SWEEP, folder, ledger, Recorder(SWEEP, folder, None), None, lambda event: None)
+    scoring = Scoring(*given, bucket=ledger.owner.bucket)
+    with monkeypatch.context() as away:
+        away.setattr(Store, "listed", mock.Mock(side_effect=BucketAway("no answer")))
+        assert scoring.due() == []
+    again = "no answer; run the sweep again for it"
+    assert scoring.message == f"trial {winner.number:05d} has no final score: {again}"
+    assert scoring.due() == [winner.number]
+    assert scoring.message == ""
+
+
+def test_a_study_from_an_older_copy_goes_on_beside_what_the_bucket_has_of_later(
+    bucket: str, tmp_path: Path
+) -> None:
+    with staged(tmp_path / "home") as stage:
+        begun = stage.work()
+        stage.conductor.heard(begun.number, PlayedWorker(begun).step())
+        journal, counted = stage.folder.study_journal, stage.folder.path / "study.count"
+        copied = journal.read_bytes(), counted.read_bytes()
+    for _ in range(2):  # so that later drivers have handed out more
+        with staged(tmp_path / "home") as stage:
+            work = stage.work()
+            stage.conductor.heard(work.number, PlayedWorker(work).step())
+            later = stage.work()
+            stale = PlayedWorker(later)
+            stage.conductor.heard(later.number, stale.step())
+    shutil.rmtree(stage.folder.trials)
+    journal.write_bytes(copied[0])
+    counted.write_bytes(copied[1])
+    with staged(tmp_path / "home") as stage:
+        assert [trial.number for trial in stage.ledger.trials()] == [begun.number]
+        stage.conductor.look()
+        again = stage.work()
+        assert (again.number, again.attempt > work.attempt) == (begun.number, True)
+        worker = PlayedWorker(again)
+        assert worker.training.step == 3, "it has been trained since"
+        stage.train(worker)
+        anew = stage.work()
+        assert (anew.number, anew.attempt > later.attempt) == (later.number, True)
+        with pytest.raises(TakenOver):
+            stale.step()
+        worker = PlayedWorker(anew)
+        assert worker.training.step == 0, "its settings may be others now"
+        stage.train(worker)
+        assert taken_in(stage.conductor, PATIENCE) == ""
+        assert [trial.state for trial in stage.ledger.trials()] == ["completed", "completed"]
+    left = Store(anew.bucket).below("00001").listed("files")
+    assert [key for key in left if not key.startswith(f"files/{anew.attempt}")] == []
 
 
 def test_cleaning_goes_as_far_as_the_bucket_and_mlflow_is_told(

@@ -7,6 +7,7 @@ import math
 import os
 import time
 import warnings
+from contextlib import nullcontext
 from pathlib import Path
 
 import optuna
@@ -16,7 +17,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
 from sweeper.ablation.search_statistics import TRIALS_PER_PARAMETER, too_few_to_tell
-from sweeper.errors import LedgerError, SpecConflict
+from sweeper.errors import LedgerError, SpecConflict, Superseded
 from sweeper.home import Home, SweepFolder
 from sweeper.search.ledger import Ledger
 from sweeper.search.reader import read_study
@@ -108,6 +109,31 @@ def test_a_lock_left_by_a_killed_process_does_not_stall_the_next(folder):
     ledger = Ledger.open(SWEEP, folder)
     assert ledger.ask().number == 3
     assert time.monotonic() - began < 5
+
+
+def the_next_driver(folder):
+    Ledger.open(SWEEP, folder).started(0)
+
+
+def whoever_has_waited_long_for_the_lock(folder):
+    os.unlink(f"{folder.study_journal}.lock")
+
+
+@pytest.mark.parametrize("took_over", [the_next_driver, whoever_has_waited_long_for_the_lock])
+@pytest.mark.parametrize("writes", [True, False])
+def test_a_driver_that_stood_still_inside_a_write_changes_nothing(folder, took_over, writes):
+    lock = f"{folder.study_journal}.lock"
+    frozen = Ledger.open(SWEEP, folder)
+    frozen.ask()
+    refused = pytest.raises(Superseded, match=r"study\.journal .* stood still in a write")
+    with refused if writes else nullcontext(), frozen.together():
+        if writes:
+            frozen._entries.set(0, "attempts", 7)
+        took_over(folder)
+        there = folder.study_journal.read_bytes()
+        os.symlink(folder.study_journal, lock)
+    assert folder.study_journal.read_bytes() == there
+    assert os.path.lexists(lock), "it is the other one's"
 
 
 def test_an_end_that_was_written_but_not_told_is_told_at_the_next_opening(folder, monkeypatch):
