@@ -53,10 +53,7 @@ class Journal(BaseJournalBackend):
         self._count = Count(path)
         self._lock = JournalFileSymlinkLock(str(path))
         self._held: list[bytes] | None = None
-        self._hold: tuple[int, object] = (
-            0,
-            None,
-        )  # where the file ended as it was locked; the lock
+        self._hold: tuple[int, object] = (0, None)  # where the file ended when locked; the lock
         self._known = (0, 0)  # how many operations have been read, and where in the file they end
         self._broken: LedgerError | None = None
         self._promised = self._count.read()  # first: the journal may grow
