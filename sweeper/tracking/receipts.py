@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 
 from sweeper.tracking.backlog import Backlog, FileRow, MetricRow, ModelRow, RunRow
 from sweeper.tracking.names import MODEL_TAG, SENT_EXPERIMENT_TAGS, SWEEP
-from sweeper.tracking.rows import milliseconds
+from sweeper.tracking.rows import kept_value, milliseconds
 
 
 class Receipts:
@@ -78,11 +78,12 @@ class Receipts:
     # What belongs to a run
 
     def sent_metrics(self, number: int, rows: Iterable[MetricRow]) -> None:
-        """These values have arrived."""
+        """These values have arrived. One that took the place of such a value meanwhile has not."""
         with self._database.writing() as connection:
             connection.executemany(
-                "UPDATE metrics SET sent = 1 WHERE number = ? AND key = ? AND step = ?",
-                [(number, row.key, row.step) for row in rows],
+                "UPDATE metrics SET sent = 1 "
+                "WHERE number = ? AND key = ? AND step = ? AND value IS ? AND time = ?",
+                [(number, row.key, row.step, kept_value(row.value), row.time) for row in rows],
             )
 
     def sent_file(self, number: int, file: FileRow) -> None:

@@ -173,6 +173,28 @@ def test_a_file_that_goes_while_it_is_sent_is_no_failure(tmp_path: Path) -> None
     assert store.active()["00000"].files == {file.name: b"weights"}
 
 
+def test_a_value_that_is_said_while_the_one_before_it_is_sent_arrives_too(tmp_path: Path) -> None:
+    store, nan = FakeStore(), float("nan")
+    with Outbox(tmp_path / "outbox.db") as outbox, Backlog(tmp_path / "outbox.db") as backlog:
+        later = [({"best/fid": 9.0, "confirmed/fid": nan}, 3.0), ({"best/fid": 10.0}, 4.0)]
+
+        def trouble(action: str) -> None:
+            if action == "log" and later:
+                metrics, time = later.pop(0)
+                outbox.sweep_measured(metrics, step=5, time=time)
+
+        outbox.sweep_started("s", study="id")
+        outbox.sweep_measured({"best/fid": 10.0, "confirmed/fid": 1.0}, step=5, time=2.0)
+        store.trouble = trouble
+        sender = new_sender(backlog, store)
+        for _ in range(3):
+            sender.send()
+        assert outbox.left().pending == 0
+    arrived = store.active()["sweep"].metrics
+    assert ("best/fid", 5, 10.0, 4000) in arrived, "what was said last"
+    assert {time for key, *_, time in arrived if key == "confirmed/fid"} == {2000, 3000}
+
+
 def test_the_data_of_a_run_are_its_input_and_say_what_was_left_out(tmp_path: Path) -> None:
     store = FakeStore()
     with Outbox(tmp_path / "outbox.db") as outbox, Backlog(tmp_path / "outbox.db") as backlog:
