@@ -94,16 +94,19 @@ class Receipts:
         )
 
     def sent_model(self, number: int, model: ModelRow, uri: str) -> None:
-        """The model has arrived; its run and the sweep's must say where."""
+        """The model has arrived; its run must say where, and the sweep's where it is the winner's
+        (`Backlog.run`)."""
         with self._database.writing() as connection:
             connection.execute(
                 "UPDATE models SET sent = ? WHERE number = ? AND name = ?",
                 (model.revision, number, model.name),
             )
-            connection.executemany(
-                "UPDATE runs SET tags = json_set(tags, ?, ?), revision = revision + 1 "
-                "WHERE number = ?",
-                [(f'$."{MODEL_TAG}"', uri, run) for run in {number, SWEEP}],
+            connection.execute(
+                "UPDATE runs SET tags = json_set(tags, ?, ?) WHERE number = ?",
+                (f'$."{MODEL_TAG}"', uri, number),
+            )
+            connection.execute(
+                "UPDATE runs SET revision = revision + 1 WHERE number IN (?, ?)", (number, SWEEP)
             )
 
     # What was refused for good
