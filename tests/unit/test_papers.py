@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,25 @@ def test_effects_take_no_option_that_they_would_ignore(
 ) -> None:
     assert run(["table", "small", "--effects", *options, "--home", home]) != 0
     assert f"--effects takes no {options[0]}" in capsys.readouterr().err
+
+
+def test_versions_of_a_sweep_are_exported_to_files_of_their_own(
+    home: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    names = ["small", "small.v2", "small.v3"]
+    for name in names[1:]:
+        shutil.copytree(tmp_path / "small", tmp_path / name)
+        spec = {**SPEC.to_dict(), "name": name}
+        (tmp_path / name / "spec.json").write_text(json.dumps(spec))
+    for name in names:
+        assert run(["export", name, "--home", home]) == 0
+    assert [line.split(":")[0] for line in capsys.readouterr().out.splitlines()] == [
+        f"{name}.parquet" for name in names
+    ]
+    (tmp_path / "small.v2.parquet").rename(tmp_path / "small" / "other.v2.parquet")
+    assert run(["export", "small/other.v2.parquet"]) == 0
+    assert (tmp_path / "other.v2.parquet").is_file()
 
 
 def test_a_cell_counts_runs_stopped_for_their_health_and_none_lost_with_a_worker() -> None:
