@@ -142,6 +142,8 @@ def _around(name: str, source: str, overrides: list[str], home: Home) -> Sweep:
         "objective": [objective.model_dump() for objective in sweep.objective],
         "limits": {"parallel": sweep.limits.parallel},
         "resources": sweep.resources.model_dump(),
+        "tracking": sweep.tracking.model_dump(),
+        "keep": sweep.keep.model_dump(),
         "ablation": {"design": "leave_one_out"},
     }
     return parse_sweep(json_module.dumps(mapping), f"{name}, trial {chosen.number}", overrides)

@@ -29,10 +29,11 @@ def say(text: str = "", *, err: bool = False) -> None:
 
 def give(content: str) -> None:
     """Print the content of a file: on a terminal as `say` does, into a pipe as it is."""
+    text = content.removesuffix("\n")  # printing ends the last line
     if sys.stdout.isatty():
-        say(content.replace("\r\n", "\n"))
+        say(text.replace("\r\n", "\n").removesuffix("\r"))
     else:
-        typer.echo(content)
+        typer.echo(text)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -31,7 +32,8 @@ def print_ending(result: SweepResult, home: Home) -> None:
         if result.message:
             say(result.message)
         if result.state != "finished":
-            say(f"go on    sweeper run {result.folder / 'sweep.yaml'}{where}")
+            file = shlex.quote(str(result.folder / "sweep.yaml"))
+            say(f"go on    sweeper run {file}{where}")
 
 
 def print_results(standings: Standings, places: Mapping[str, str], flag: str) -> None:

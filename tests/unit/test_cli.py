@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -482,6 +483,30 @@ def test_advice_names_the_home_that_was_given(
         monkeypatch.setenv("SWEEPER_HOME", str(home))
         assert run(["stop", "begun"]) == 0
         assert "--home" not in capsys.readouterr().out
+
+
+def test_a_command_to_copy_works_where_a_path_has_a_space(
+    tmp_path: Path, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from types import SimpleNamespace
+
+    from sweeper.cli.run_summary import print_ending
+    from sweeper.home import Home
+    from sweeper.search.looking import read_standings
+
+    spaced = tmp_path / "my home"
+    spaced.mkdir()
+    (home / "begun").rename(spaced / "begun")
+    folder = Home.at(spaced).existing("begun")
+    to_go_on = ["sweeper", "run", str(folder.sweep_yaml), "--home", str(spaced)]
+    assert run(["pause", "begun", "--home", str(spaced)]) == 2
+    advice = capsys.readouterr().err.split("`")[1]
+    assert shlex.split(advice) == to_go_on
+    result = {"report": "r.html", "folder": folder.path, "message": "", "state": "interrupted"}
+    ended: Any = SimpleNamespace(standings=read_standings(folder), **result)
+    print_ending(ended, Home.at(spaced))
+    (line,) = [one for one in capsys.readouterr().out.splitlines() if one.startswith("go on")]
+    assert shlex.split(line.removeprefix("go on")) == to_go_on
 
 
 @pytest.mark.parametrize(

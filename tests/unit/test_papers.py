@@ -9,10 +9,13 @@ from pathlib import Path
 import pytest
 
 from sweeper.ablation.designs.full_factorial import FullFactorial
+from sweeper.cli.ablating import _around
 from sweeper.cli.main import run
 from sweeper.home import Home
+from sweeper.search import looking
 from sweeper.standings import standings_of
 from sweeper.sweepfile import Limits, Parameter, Toggle
+from sweeper.sweepfile.sections import Keep, Resources, Tracking
 from tests.unit.report_sweeps import sweep, trial
 
 SPEC = sweep(
@@ -35,6 +38,23 @@ def test_a_number_that_is_none_is_answered_in_a_line(
 ) -> None:
     assert run(["ablate", "small", "--from", "²", "--home", home]) != 0
     assert "--from ²: expected best, or the number of a trial" in capsys.readouterr().err
+
+
+def test_the_study_around_a_trial_is_recorded_and_kept_as_its_sweep_is(
+    home: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    around = sweep(
+        tracking=Tracking(uri="http://mlflow.lab:5000", patch=False),
+        keep=Keep(checkpoints="all", samples="last"),
+        resources=Resources(cpu=2),
+    )
+    config = {"data": {"name": "digits"}, "tricks": {"ema": {}}}
+    standings = standings_of(around, [trial(0, 5.0, config=config)])
+    monkeypatch.setattr(looking, "read_standings", lambda folder: standings)
+    for source in ("best", "0"):
+        study = _around("small", source, ["ablation.seeds=2"], Home(Path(home)))
+        for section in ("tracking", "keep", "resources"):
+            assert getattr(study, section) == getattr(around, section)
 
 
 @pytest.mark.parametrize(
