@@ -22,7 +22,7 @@ from sweeper.cli.options import (
     print_json,
     to_be_retried,
 )
-from sweeper.cli.printing import say
+from sweeper.cli.printing import outliving_its_reader, say
 from sweeper.errors import UserError
 from sweeper.home import Home
 
@@ -142,6 +142,8 @@ def _around(name: str, source: str, overrides: list[str], home: Home) -> Sweep:
         "objective": [objective.model_dump() for objective in sweep.objective],
         "limits": {"parallel": sweep.limits.parallel},
         "resources": sweep.resources.model_dump(),
+        "tracking": sweep.tracking.model_dump(),
+        "keep": sweep.keep.model_dump(),
         "ablation": {"design": "leave_one_out"},
     }
     return parse_sweep(json_module.dumps(mapping), f"{name}, trial {chosen.number}", overrides)
@@ -235,8 +237,9 @@ def _print_result(result: SweepResult, json: bool) -> None:
         return
     from sweeper.ablation.table_format import rendered
 
-    for made in result.tables:
-        say("\n" + rendered(made, "markdown").decode())
-    say(f"report   {result.report}")
-    if result.message:
-        say(result.message)
+    with outliving_its_reader():
+        for made in result.tables:
+            say("\n" + rendered(made, "markdown").decode())
+        say(f"report   {result.report}")
+        if result.message:
+            say(result.message)

@@ -12,7 +12,7 @@ from textwrap import shorten
 from typing import TYPE_CHECKING
 
 from sweeper.cli.leaderboard import best_in_words
-from sweeper.cli.printing import say
+from sweeper.cli.printing import outliving_its_reader, say
 from sweeper.protocols import Protocol, alike
 from sweeper.scheduling.recording.events import (
     Event,
@@ -180,7 +180,8 @@ class Progress:
 
 
 class Lines:
-    """Plain lines, one for each thing worth keeping in a log file."""
+    """Plain lines, one for each thing worth keeping in a log file. A sweep of days is not to end
+    because its log's reader has."""
 
     def __init__(self, sweep: Sweep) -> None:
         self.progress = Progress(sweep)
@@ -190,8 +191,8 @@ class Lines:
         self.progress.hear(event)
         text = self._text(event)
         if text:
-            say(text)
-            sys.stdout.flush()
+            with outliving_its_reader():
+                say(text)
 
     def _text(self, event: Event) -> str:
         progress = self.progress
@@ -247,13 +248,18 @@ def _live(sweep: Sweep) -> Iterator[Listener]:
 
     progress = Progress(sweep)
     console = Console()
-    with Live(
+    live = Live(
         get_renderable=lambda: _picture(progress, console.width),
         console=console,
         refresh_per_second=4,
         transient=False,
-    ):
+    )
+    live.start()
+    try:
         yield progress.hear
+    finally:
+        with outliving_its_reader():
+            live.stop()
 
 
 def _picture(progress: Progress, width: int) -> RenderableType:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -106,7 +107,7 @@ class HomeSource(Source):
     def _running(self, name: str) -> SweepFolder:
         folder = self._home.existing(name)
         if folder.driver() is None:
-            again = f"`sweeper run {folder.sweep_yaml}{self.flag}`"
+            again = f"`sweeper run {shlex.quote(str(folder.sweep_yaml))}{self.flag}`"
             raise UserError(f"{name} is not running; {again} continues it")
         return folder
 

@@ -178,7 +178,9 @@ def export(
     sweep, data = _sweep_and_data(name, home, server)
     if sweep is not None:
         data = with_objective(data, sweep.objective[0].metric, sweep.objective[0].goal)
-    file = out or Path(f"{Path(name).stem}.parquet")
+    # The name of a sweep may hold dots, and no other sweep's file is to be written over.
+    called = Path(name).stem if name.endswith(".parquet") else name
+    file = out or Path(f"{called}.parquet")
     with _writing(file):
         write_dataset(data, file)
     say(f"{file}: {len(data)} trials, {len(data.column_names)} columns")

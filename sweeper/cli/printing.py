@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from statistics import fmean, stdev
-from typing import Any
+from typing import Any, TextIO
 
 import typer
 
 from sweeper.wording import on_one_line, visible
+
+_UNREAD = (errno.EPIPE, errno.EIO)
+"""How the system answers who writes where nobody reads: a pipe, a terminal that is gone."""
 
 
 def say(text: str = "", *, err: bool = False) -> None:
@@ -23,10 +29,34 @@ def say(text: str = "", *, err: bool = False) -> None:
 
 def give(content: str) -> None:
     """Print the content of a file: on a terminal as `say` does, into a pipe as it is."""
+    text = content.removesuffix("\n")  # printing ends the last line
     if sys.stdout.isatty():
-        say(content.replace("\r\n", "\n"))
+        say(text.replace("\r\n", "\n").removesuffix("\r"))
     else:
-        typer.echo(content)
+        typer.echo(text)
+
+
+@contextmanager
+def outliving_its_reader() -> Iterator[None]:
+    """What is printed inside may find nobody who reads it: a `head` that has enough, a `tee` that
+    died, a terminal that is gone. A line on the error stream says so, all that is printed later
+    goes nowhere, and whoever prints goes on."""
+    try:
+        yield
+        sys.stdout.flush()
+    except OSError as error:
+        if error.errno not in _UNREAD:
+            raise
+        _to_nowhere(sys.stdout)
+        try:
+            say("sweeper: nobody reads standard output any more; the sweep does without", err=True)
+        except OSError:  # there is one reader of both
+            _to_nowhere(sys.stderr)
+
+
+def _to_nowhere(stream: TextIO) -> None:
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), stream.fileno())
 
 
 def print_table(titles: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from sweeper.cli.leaderboard import print_leaderboard
-from sweeper.cli.printing import say
+from sweeper.cli.printing import outliving_its_reader, say
 from sweeper.home import Home
 from sweeper.secrets import without_user
 from sweeper.standings.verdict import verdict_in_words
@@ -26,11 +27,13 @@ def print_ending(result: SweepResult, home: Home) -> None:
         "files": str(result.folder),
         "runs": without_user(uri) if is_server(uri) else f"sweeper ui{where}",
     }
-    print_results(result.standings, places, where)
-    if result.message:
-        say(result.message)
-    if result.state != "finished":
-        say(f"go on    sweeper run {result.folder / 'sweep.yaml'}{where}")
+    with outliving_its_reader():
+        print_results(result.standings, places, where)
+        if result.message:
+            say(result.message)
+        if result.state != "finished":
+            file = shlex.quote(str(result.folder / "sweep.yaml"))
+            say(f"go on    sweeper run {file}{where}")
 
 
 def print_results(standings: Standings, places: Mapping[str, str], flag: str) -> None:

@@ -12,10 +12,14 @@ from sweeper.tracking.database import Database
 from sweeper.tracking.left import facts_waiting
 from sweeper.tracking.names import (
     EXPERIMENT_TAGS,
+    MODEL_TAG,
     NOTE_TAG,
     SENT_EXPERIMENT_TAGS,
     STATE_TAG,
     STATUS,
+    SWEEP,
+    WINNER_TAG,
+    trial_number,
 )
 from sweeper.tracking.rows import interrupt
 
@@ -150,6 +154,8 @@ class Backlog:
         parent, name, state, started, ended, params, tags, end_tags, note, end_note, *rest = row
         revision, sent, sent_params, sent_tags, sent_status, run_id, artifact_uri = rest
         shown = json.loads(tags) | json.loads(end_tags) | {STATE_TAG: state}
+        if number == SWEEP:
+            shown = self._with_model(shown)
         if text := end_note or note:
             shown[NOTE_TAG] = text
         return RunRow(
@@ -169,6 +175,22 @@ class Backlog:
             run_id=run_id,
             artifact_uri=artifact_uri or "",
         )
+
+    def _with_model(self, tags: dict[str, str]) -> dict[str, str]:
+        """The sweep's tags with the address of its winner's model, and of no other: whose was sent
+        last says nothing. An outbox of an earlier version may know no winner, and stays as it is.
+        """
+        winner = trial_number(tags.get(WINNER_TAG, ""))
+        if winner is None:
+            return tags
+        with self.database.reading() as connection:
+            row = connection.execute(
+                "SELECT json_extract(tags, ?) FROM runs JOIN models USING (number) "
+                "WHERE number = ? AND models.sent = models.revision",
+                (f'$."{MODEL_TAG}"', winner),
+            ).fetchone()
+        others = {key: value for key, value in tags.items() if key != MODEL_TAG}
+        return others | ({MODEL_TAG: row[0]} if row and row[0] else {})
 
     def metrics(self, number: int, limit: int) -> list[MetricRow]:
         """At most `limit` metric values that wait, by step."""

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 
 from sweeper.tracking.backlog import Backlog, FileRow, MetricRow, ModelRow, RunRow
 from sweeper.tracking.names import MODEL_TAG, SENT_EXPERIMENT_TAGS, SWEEP
-from sweeper.tracking.rows import milliseconds
+from sweeper.tracking.rows import kept_value, milliseconds
 
 
 class Receipts:
@@ -78,11 +78,12 @@ class Receipts:
     # What belongs to a run
 
     def sent_metrics(self, number: int, rows: Iterable[MetricRow]) -> None:
-        """These values have arrived."""
+        """These values have arrived. One that took the place of such a value meanwhile has not."""
         with self._database.writing() as connection:
             connection.executemany(
-                "UPDATE metrics SET sent = 1 WHERE number = ? AND key = ? AND step = ?",
-                [(number, row.key, row.step) for row in rows],
+                "UPDATE metrics SET sent = 1 "
+                "WHERE number = ? AND key = ? AND step = ? AND value IS ? AND time = ?",
+                [(number, row.key, row.step, kept_value(row.value), row.time) for row in rows],
             )
 
     def sent_file(self, number: int, file: FileRow) -> None:
@@ -93,16 +94,19 @@ class Receipts:
         )
 
     def sent_model(self, number: int, model: ModelRow, uri: str) -> None:
-        """The model has arrived; its run and the sweep's must say where."""
+        """The model has arrived; its run must say where, and the sweep's where it is the winner's
+        (`Backlog.run`)."""
         with self._database.writing() as connection:
             connection.execute(
                 "UPDATE models SET sent = ? WHERE number = ? AND name = ?",
                 (model.revision, number, model.name),
             )
-            connection.executemany(
-                "UPDATE runs SET tags = json_set(tags, ?, ?), revision = revision + 1 "
-                "WHERE number = ?",
-                [(f'$."{MODEL_TAG}"', uri, run) for run in {number, SWEEP}],
+            connection.execute(
+                "UPDATE runs SET tags = json_set(tags, ?, ?) WHERE number = ?",
+                (f'$."{MODEL_TAG}"', uri, number),
+            )
+            connection.execute(
+                "UPDATE runs SET revision = revision + 1 WHERE number IN (?, ?)", (number, SWEEP)
             )
 
     # What was refused for good

@@ -45,7 +45,7 @@ def add_metrics(
     connection.executemany(
         "INSERT OR IGNORE INTO metrics (number, key, step, value, time) VALUES (?, ?, ?, ?, ?)",
         [
-            (number, safe_key(key), step, None if math.isnan(value) else float(value), at)
+            (number, safe_key(key), step, kept_value(value), at)
             for key, value in metrics.items()
             if value is not None
         ],
@@ -66,7 +66,7 @@ def put_metrics(
         "INSERT INTO metrics (number, key, step, value, time) VALUES (?, ?, ?, ?, ?) "
         "ON CONFLICT (number, key, step) DO UPDATE SET value = excluded.value, "
         "time = excluded.time, sent = 0 WHERE value IS NOT excluded.value",
-        [(number, safe_key(key), step, float(value), at) for key, value in metrics.items()],
+        [(number, safe_key(key), step, kept_value(value), at) for key, value in metrics.items()],
     )
 
 
@@ -132,6 +132,11 @@ def interrupt(
         [(milliseconds(time.time()), number) for number in stopped],
     )
     return stopped
+
+
+def kept_value(value: float) -> float | None:
+    """A metric's value as the outbox keeps it; None is NaN, which SQLite lacks."""
+    return None if math.isnan(value) else float(value)
 
 
 def milliseconds(seconds: float) -> int:

@@ -20,7 +20,7 @@ from sweeper.standings.against_base import against_base
 from sweeper.standings.values import OverSeeds, final
 from sweeper.standings.verdict import verdict_in_words
 from sweeper.sweepfile.model import Sweep
-from sweeper.tracking.names import PROTOCOL_PREFIX
+from sweeper.tracking.names import PROTOCOL_PREFIX, WINNER_TAG
 from sweeper.trial import Trial
 
 _ENDS = ("completed", "pruned", "failed")
@@ -91,8 +91,8 @@ def tags_of(standings: Standings) -> dict[str, Any]:
         PROTOCOL_PREFIX + key: value for key, value in standings.protocol.items()
     }
     if standings.best is not None:
-        tags["sweeper.winner"] = standings.best.trial.name
-        tags["sweeper.winner.cell"] = standings.best.trial.cell
+        tags[WINNER_TAG] = standings.best.trial.name
+        tags[f"{WINNER_TAG}.cell"] = standings.best.trial.cell
     words, found = verdict_in_words(standings), against_base(standings)
     if words:
         tags |= {"sweeper.verdict": words, "sweeper.confirmed": False}

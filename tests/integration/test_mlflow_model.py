@@ -15,7 +15,7 @@ import pytest
 import torch
 from torch import nn
 
-from sweeper.tracking import Outbox, vendor
+from sweeper.tracking import SWEEP, Outbox, vendor
 from sweeper.tracking.backlog import Backlog
 from sweeper.tracking.models import log_folder, log_generator
 from sweeper.tracking.runs import find_runs
@@ -120,6 +120,7 @@ def test_the_logged_generator_loads_in_three_lines_in_a_process_that_knows_nothi
         outbox.trial_started(3)
         outbox.trial_ended(3, "completed")
         outbox.model(3, tmp_path)
+        outbox.tagged(SWEEP, {"sweeper.winner": "00003"})
         send(tmp_path / "outbox.db", store)
         assert outbox.left().failures == ()
     runs = {run["tags"]["sweeper.trial"]: run for run in find_runs(store.uri, "models")}

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -388,6 +390,50 @@ def test_who_reads_no_further_hears_of_no_error(home: Path) -> None:
     assert (done.returncode, done.stderr) == (1, "")
 
 
+UNREAD = """
+import sys
+from types import SimpleNamespace
+from sweeper.cli import live, run_summary
+from sweeper.home import Home
+from sweeper.scheduling.recording.events import PhaseChanged
+from sweeper.search.looking import read_standings
+
+home = Home.at(sys.argv[1])
+standings = read_standings(home.existing("begun"))
+with live.view(standings.sweep) as listener:
+    listener(PhaseChanged("searching", "", 0.0))
+    sys.stdin.read()
+    listener(PhaseChanged("confirming", "", 0.0))
+result = dict(standings=standings, report="", folder=home.path, message="", state="failed")
+run_summary.print_ending(SimpleNamespace(**result), home)
+sys.exit(7)
+"""
+"""A sweep that begins and ends, and lasts until its standard input does."""
+
+
+@pytest.mark.parametrize("both", [False, True], ids=["standard output", "errors too"])
+@pytest.mark.parametrize("reader", [os.pipe, os.openpty], ids=["pipe", "terminal"])
+def test_a_sweep_goes_on_to_its_end_when_nobody_reads_what_it_says(
+    home: Path, reader: Callable[[], tuple[int, int]], both: bool
+) -> None:
+    here, there = reader()
+    with subprocess.Popen(
+        [sys.executable, "-c", UNREAD, str(home)],
+        stdin=subprocess.PIPE,
+        stdout=there,
+        stderr=there if both else subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TERM": "xterm"},
+    ) as sweep:
+        os.close(there)
+        assert os.read(here, 9)
+        os.close(here)
+        _, told = sweep.communicate("", timeout=60)
+    assert sweep.returncode == 7, told
+    if not both:
+        assert told.count("nobody reads standard output any more") == 1
+
+
 def test_a_terminal_that_cannot_show_greek_gets_an_answer_all_the_same() -> None:
     done = _in_a_process(
         "tricks", "ema", stdout=subprocess.PIPE, env={**os.environ, "PYTHONIOENCODING": "latin-1"}
@@ -442,6 +488,30 @@ def test_advice_names_the_home_that_was_given(
         monkeypatch.setenv("SWEEPER_HOME", str(home))
         assert run(["stop", "begun"]) == 0
         assert "--home" not in capsys.readouterr().out
+
+
+def test_a_command_to_copy_works_where_a_path_has_a_space(
+    tmp_path: Path, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from types import SimpleNamespace
+
+    from sweeper.cli.run_summary import print_ending
+    from sweeper.home import Home
+    from sweeper.search.looking import read_standings
+
+    spaced = tmp_path / "my home"
+    spaced.mkdir()
+    (home / "begun").rename(spaced / "begun")
+    folder = Home.at(spaced).existing("begun")
+    to_go_on = ["sweeper", "run", str(folder.sweep_yaml), "--home", str(spaced)]
+    assert run(["pause", "begun", "--home", str(spaced)]) == 2
+    advice = capsys.readouterr().err.split("`")[1]
+    assert shlex.split(advice) == to_go_on
+    result = {"report": "r.html", "folder": folder.path, "message": "", "state": "interrupted"}
+    ended: Any = SimpleNamespace(standings=read_standings(folder), **result)
+    print_ending(ended, Home.at(spaced))
+    (line,) = [one for one in capsys.readouterr().out.splitlines() if one.startswith("go on")]
+    assert shlex.split(line.removeprefix("go on")) == to_go_on
 
 
 @pytest.mark.parametrize(

@@ -104,10 +104,12 @@ def test_a_table_for_a_file_is_exact_in_a_pipe_and_harmless_on_a_terminal(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     give(f"a,b\r\n{BELL},1\r\n")
-    assert capsys.readouterr().out == f"a,b\r\n{BELL},1\r\n\n"
+    assert capsys.readouterr().out == f"a,b\r\n{BELL},1\r\n"
+    give("no end of a line")
+    assert capsys.readouterr().out == "no end of a line\n"
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     give(f"a,b\r\n{BELL},1\r\n")
-    assert capsys.readouterr().out == "a,b\n\\x07,1\n\n"
+    assert capsys.readouterr().out == "a,b\n\\x07,1\n"
 
 
 def test_every_line_of_the_command_line_is_printed_through_one_door() -> None:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sweeper.tracking import Outbox
+from sweeper.tracking import SWEEP, Outbox
 from sweeper.tracking.backlog import Backlog, MetricRow
 from sweeper.tracking.batches import (
     MAX_CHARACTERS,
@@ -51,6 +51,7 @@ def say_sweep(outbox: Outbox, folder: Path, trials: int = 3) -> None:
         outbox.trial_ended(number, "completed", tags={"symptom": "none"}, time=3.0)
     outbox.table("ablation", {"trick": ["ema"]})
     outbox.model(1, folder)
+    outbox.tagged(SWEEP, {"sweeper.winner": "00001"})
     outbox.sweep_measured({"base/fid": 2.0})
     outbox.experiment({"mlflow.note.content": "what it is"})
     outbox.sweep_ended("finished", time=4.0)
@@ -171,6 +172,65 @@ def test_a_file_that_goes_while_it_is_sent_is_no_failure(tmp_path: Path) -> None
         outbox.artifact(0, file, file.name)
         sender.send()
     assert store.active()["00000"].files == {file.name: b"weights"}
+
+
+def test_the_model_that_the_sweep_names_is_the_winners_whichever_was_sent_last(
+    tmp_path: Path,
+) -> None:
+    store = FakeStore()
+
+    def win(outbox: Outbox, number: int, *, kept: bool = True) -> None:
+        outbox.trial_started(number)
+        if kept:
+            outbox.model(number, tmp_path / str(number))
+        outbox.tagged(SWEEP, {"sweeper.winner": f"{number:05d}"})
+
+    def named(backlog: Backlog) -> tuple[str | None, str | None]:
+        """What the sweep's run says of winner and model when all has been sent."""
+        sender = Sender(backlog, store, "me", lambda *of: f"models:/m-of-{of[-1].name}")  # type: ignore[arg-type]
+        while backlog.waiting():
+            sender.send()
+        tags = store.active()["sweep"].tags
+        return tags.get("sweeper.winner"), tags.get("sweeper.model")
+
+    with Outbox(tmp_path / "outbox.db") as outbox, Backlog(tmp_path / "outbox.db") as backlog:
+        outbox.sweep_started("s", study="id")
+        for winner in (7, 3, 7, 3):
+            win(outbox, winner)
+            assert named(backlog) == (f"{winner:05d}", f"models:/m-of-{winner}")
+        # Another MLflow, or this one without its runs: all is sent again, by number.
+        store.held.clear()
+        for number in (SWEEP, 3, 7):
+            Receipts(backlog).forget(number)
+        assert named(backlog) == ("00003", "models:/m-of-3")
+        assert {store.active()[f"{n:05d}"].tags["sweeper.model"] for n in (3, 7)} == {
+            "models:/m-of-3",
+            "models:/m-of-7",
+        }
+        win(outbox, 5, kept=False)
+        assert named(backlog) == ("00005", None), "better none than another's"
+
+
+def test_a_value_that_is_said_while_the_one_before_it_is_sent_arrives_too(tmp_path: Path) -> None:
+    store, nan = FakeStore(), float("nan")
+    with Outbox(tmp_path / "outbox.db") as outbox, Backlog(tmp_path / "outbox.db") as backlog:
+        later = [({"best/fid": 9.0, "confirmed/fid": nan}, 3.0), ({"best/fid": 10.0}, 4.0)]
+
+        def trouble(action: str) -> None:
+            if action == "log" and later:
+                metrics, time = later.pop(0)
+                outbox.sweep_measured(metrics, step=5, time=time)
+
+        outbox.sweep_started("s", study="id")
+        outbox.sweep_measured({"best/fid": 10.0, "confirmed/fid": 1.0}, step=5, time=2.0)
+        store.trouble = trouble
+        sender = new_sender(backlog, store)
+        for _ in range(3):
+            sender.send()
+        assert outbox.left().pending == 0
+    arrived = store.active()["sweep"].metrics
+    assert ("best/fid", 5, 10.0, 4000) in arrived, "what was said last"
+    assert {time for key, *_, time in arrived if key == "confirmed/fid"} == {2000, 3000}
 
 
 def test_the_data_of_a_run_are_its_input_and_say_what_was_left_out(tmp_path: Path) -> None:
