@@ -9,13 +9,15 @@ that the trainer would refuse, and no trial is spent on one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import Any
 
 from sweeper.sweepfile.domains import Parameter, Toggle, same
 from sweeper.sweepfile.model import Sweep
+from sweeper.sweepfile.ties import with_ties
 
 Choose = Callable[[Parameter], Any]
 
@@ -39,6 +41,7 @@ def walk(sweep: Sweep, choose: Choose) -> Draw:
     forced: list[str] = []
     config: dict[str, Any] = deepcopy(dict(sweep.base))
     switches = _Switches()
+    above: set[str] = set()
     for parameter in sweep.parameters:
         if not parameter.applies(values):
             continue
@@ -52,9 +55,20 @@ def walk(sweep: Sweep, choose: Choose) -> Draw:
             value = parameter.domain.snap(_plain(choose(parameter)))
             switches.forget()
         values[parameter.path] = value
-        for path in (parameter.path, *parameter.tied):
-            assign(config, path, value)
+        paths = (parameter.path, *parameter.tied)
+        if above.isdisjoint(paths):
+            for path in paths:
+                assign(config, path, value)
+        else:  # it would replace what was decided inside it: a stored sweep may be in such an order
+            config = apply(sweep.base, with_ties(sweep.parameters, values))
+        above.update(_and_above(paths))
     return Draw(values, config, tuple(forced))
+
+
+def _and_above(paths: Iterable[str]) -> Iterator[str]:
+    """The paths, and every path that leads to one of them."""
+    for path in paths:
+        yield from accumulate(path.split("."), "{}.{}".format)
 
 
 def _plain(value: Any) -> Any:
