@@ -9,6 +9,7 @@ that the trainer would refuse, and no trial is spent on one.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, replace
@@ -201,12 +202,11 @@ class _Odometer:
         self._position = 0
 
     def choose(self, parameter: Parameter) -> Any:
-        options = tuple(parameter.domain.points())
         if self._position == len(self._wheels):
-            self._wheels.append((0, len(options)))
+            self._wheels.append((0, _size(parameter)))
         choice = self._wheels[self._position][0]
         self._position += 1
-        return options[choice]
+        return parameter.domain.point(choice)
 
     def advance(self) -> bool:
         """Turn to the next leaf of the tree; False when that was the last."""
@@ -225,6 +225,13 @@ def count_points(sweep: Sweep, at_most: int = 10_000) -> int:
     Raises:
         ValueError: a range has no step.
     """
+    always = [
+        parameter
+        for parameter in sweep.parameters
+        if not parameter.when and not isinstance(parameter.domain, Toggle)
+    ]
+    if math.prod(map(_size, always)) >= at_most:
+        return at_most  # without a walk over what may be billions of seeds
     deciding = {path for parameter in sweep.parameters for path in parameter.when}
     toggles = [isinstance(parameter.domain, Toggle) for parameter in sweep.parameters]
     asked_last = len(toggles) - toggles[::-1].index(True) if True in toggles else 0
@@ -236,14 +243,18 @@ def count_points(sweep: Sweep, at_most: int = 10_000) -> int:
         product = 1
         for leaf in leaves:
             if leaf.applies(draw.values):
-                size = leaf.domain.size()
-                if size is None:
-                    raise ValueError(f"the range of {leaf.path} has no step")
-                product *= size
+                product *= _size(leaf)
         total += product
         if total >= at_most:
             return at_most
     return total
+
+
+def _size(parameter: Parameter) -> int:
+    size = parameter.domain.size()
+    if size is None:
+        raise ValueError(f"the range of {parameter.path} has no step")
+    return size
 
 
 def count_trials(sweep: Sweep, beside: bool) -> int | None:

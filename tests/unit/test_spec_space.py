@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from itertools import combinations
+from itertools import combinations, islice
 from typing import Any
 
 import pytest
@@ -192,6 +192,22 @@ def test_the_grid_has_each_cell_once_and_counts_them() -> None:
     assert len({repr(sorted(values.items())) for values in found}) == len(found)
     assert all(feasible(apply(sweep.base, values), "ema") for values in found)
     assert count_points(sweep, at_most=7) == 7
+
+
+def test_a_range_of_billions_is_counted_and_gone_through_without_being_written_out() -> None:
+    billions = "seed: {min: 0, max: 2147483647}\ntricks.ema: {toggle: true}\n"
+    sweep = sweep_over(billions)
+    assert count_points(sweep, 20) == 20
+    assert count_points(sweep, 2**31) == 2**31  # known without a walk
+    first = [draw.values for draw in islice(grid_points(sweep), 3)]
+    seeds = [(values["seed"], values["tricks.ema"]) for values in first]
+    assert seeds == [(0, False), (0, True), (1, False)]
+    endless = sweep_over(
+        f"{billions}optimizer.generator.lr: {{distribution: log_uniform, min: 0.1, max: 0.2}}",
+        sampler="tpe",
+    )
+    with pytest.raises(ValueError, match=r"range of optimizer\.generator\.lr has no step"):
+        count_points(endless)
 
 
 NESTED = ("a", "a.b", "a.b.c", "a.d", "e.f", "e.f.g", "e")
