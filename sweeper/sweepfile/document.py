@@ -312,6 +312,20 @@ def _line(node: yaml.Node) -> int:
     return int(node.start_mark.line) + 1
 
 
+def depth(value: Any) -> int:
+    """How many lists and mappings stand in one another at the deepest place of a plain value."""
+    deep, layer = 0, [value]
+    while layer:
+        deep += 1
+        layer = [
+            item
+            for outer in layer
+            if isinstance(outer, dict | list)
+            for item in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+    return deep - 1
+
+
 def shown(value: Any) -> str:
     """A value as it is quoted in a message: one line, not too long."""
     text = repr(value)

@@ -17,6 +17,7 @@ from sweeper.sweepfile import wandb
 from sweeper.sweepfile.document import (
     Document,
     Path,
+    depth,
     keys_of,
     one_of,
     read_document,
@@ -31,6 +32,7 @@ from sweeper.sweepfile.parameters import add_own_conditions, read_parameters
 from sweeper.sweepfile.rules import check_resources, check_secrets, check_sections, check_together
 from sweeper.sweepfile.section import Section
 from sweeper.sweepfile.sections import CHOICES, KEYS, SECTIONS, Objective
+from sweeper.sweepfile.seeding import check_fresh_seeds
 from trials.by_name import ByName
 from trials.distributions import canonical
 from trials.part import PartConfig, use
@@ -91,7 +93,7 @@ def read_stored(file: FilePath) -> Sweep:
     """
     try:
         stored = json.loads(file.read_text(encoding="utf-8"))
-        if _depth(stored) > STORED_DEPTH:
+        if depth(stored) > STORED_DEPTH:
             raise ValueError("nested too deeply")
     except RecursionError as error:
         raise SpecError([Problem("", "is damaged: nested too deeply", file=str(file))]) from error
@@ -100,20 +102,6 @@ def read_stored(file: FilePath) -> Sweep:
     if not isinstance(stored, dict):
         raise SpecError([Problem("", "is damaged: it holds no mapping", file=str(file))])
     return sweep_from_dict(stored, str(file))
-
-
-def _depth(value: Any) -> int:
-    """How many lists and mappings stand in one another at the deepest place of a plain value."""
-    depth, layer = 0, [value]
-    while layer:
-        depth += 1
-        layer = [
-            item
-            for outer in layer
-            if isinstance(outer, dict | list)
-            for item in (outer.values() if isinstance(outer, dict) else outer)
-        ]
-    return depth - 1
 
 
 def sweep_from_dict(mapping: Mapping[str, Any], filename: str = "spec.json") -> Sweep:
@@ -195,6 +183,8 @@ def _assemble(document: Document, *, checked: bool) -> Sweep | None:
         description=description,
         **sections,
     )
+    if checked:
+        check_fresh_seeds(document, sweep)
     if checked and sweep.search.tries:
         from sweeper.sweepfile.points import check_tries
 
