@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from copy import deepcopy
 from pathlib import Path as FilePath
 from typing import Any, TypeVar
 
@@ -25,10 +24,12 @@ from sweeper.sweepfile.document import (
     shown,
 )
 from sweeper.sweepfile.domains import Parameter
+from sweeper.sweepfile.given import read_mapping
 from sweeper.sweepfile.model import Sweep
 from sweeper.sweepfile.order import follows_conditions, in_order
 from sweeper.sweepfile.overrides import lay_over
 from sweeper.sweepfile.parameters import add_own_conditions, read_parameters
+from sweeper.sweepfile.points import check_tries
 from sweeper.sweepfile.rules import check_resources, check_secrets, check_sections, check_together
 from sweeper.sweepfile.section import Section
 from sweeper.sweepfile.sections import CHOICES, KEYS, SECTIONS, Objective
@@ -62,7 +63,7 @@ def load_sweep(source: FilePath | str | Mapping[str, Any], overrides: Sequence[s
         SpecError: something is wrong; every problem of the sweep is in it.
     """
     if isinstance(source, Mapping):
-        return _checked(Document("<mapping>", root=deepcopy(dict(source))), overrides)
+        return _checked(read_mapping(source), overrides)
     return parse_sweep(read_text(FilePath(source)), str(source), overrides)
 
 
@@ -186,8 +187,6 @@ def _assemble(document: Document, *, checked: bool) -> Sweep | None:
     if checked:
         check_fresh_seeds(document, sweep)
     if checked and sweep.search.tries:
-        from sweeper.sweepfile.points import check_tries
-
         check_tries(document, sweep)
     return sweep
 
