@@ -31,8 +31,9 @@ def replicate_seeds(sweep: Sweep) -> list[int]:
 
 def _end_of(domain: Domain) -> int:
     """The first seed behind a range that leaves none out; 0 of any other domain."""
-    leaves_none_out = isinstance(domain, Range) and domain.step == 1
-    return math.floor(domain.high) + 1 if leaves_none_out else 0
+    if not isinstance(domain, Range) or domain.step != 1:
+        return 0
+    return math.floor(domain.high) + 1
 
 
 def check_fresh_seeds(document: Document, sweep: Sweep) -> None:
