@@ -253,7 +253,11 @@ def _trial_mapping(what: str, overrides: list[str]) -> dict[str, Any]:
         path, equals, value = text.partition("=")
         if not equals or not all(path.split(".")):
             raise UserError(f"--set {text}: expected path=value, such as steps=500")
-        assign(mapping, path, read_yaml(value, f"--set {text}"))
+        given = read_yaml(value, f"--set {text}")
+        try:
+            assign(mapping, path, given)
+        except ValueError as error:
+            raise UserError(f"--set {text}: {error}; expected a mapping there") from error
     return mapping
 
 

@@ -102,6 +102,11 @@ class Document:
         if problem not in self.problems:
             self.problems.append(problem)
 
+    def refuse(self, path: Path, message: str, expected: str) -> None:
+        """Report a value that cannot be read, which counts as absent from here on."""
+        self.add(path, message, expected)
+        self.unread.add(path)
+
     def in_file_order(self) -> list[Problem]:
         """The problems by line; those without one, of overrides, at the end."""
         return sorted(self.problems, key=lambda problem: (problem.line is None, problem.line or 0))
@@ -279,7 +284,7 @@ class _Builder:
                 case "float":
                     return self._bounded(float(re.sub(r"\.(?=inf|nan)", "", text.lower())), path)
         except ValueError:
-            self._refuse(path, f"{shown(text)} is no {kind}", "a plain value")
+            self.document.refuse(path, f"{shown(text)} is no {kind}", "a plain value")
         else:
             self._refuse_tag(node, path)
         return None
@@ -289,27 +294,41 @@ class _Builder:
         unkept = _UNKEPT.search(text)
         if unkept is None:
             return text
-        self._refuse(path, f"holds the character U+{ord(unkept[0]):04X}", "text")
+        self.document.refuse(path, f"holds the character U+{ord(unkept[0]):04X}", "text")
         return None
 
     def _bounded(self, number: int | float, path: Path) -> int | float | None:
-        """Numbers that JSON, Optuna and MLflow can all hold."""
-        if abs(number) < 2**63 if isinstance(number, int) else math.isfinite(number):
+        if is_kept(number):
             return number
-        self._refuse(path, f"{shown(number)} is too large or no number", "a finite number")
+        self.document.refuse(path, f"{shown(number)} is too large or no number", "a finite number")
         return None
 
     def _refuse_tag(self, node: yaml.Node, path: Path) -> None:
         tag = node.tag.replace(_CORE, "!!")
-        self._refuse(path, f"the tag {tag} is not read", "a plain value")
-
-    def _refuse(self, path: Path, message: str, expected: str) -> None:
-        self.document.add(path, message, expected)
-        self.document.unread.add(path)
+        self.document.refuse(path, f"the tag {tag} is not read", "a plain value")
 
 
 def _line(node: yaml.Node) -> int:
     return int(node.start_mark.line) + 1
+
+
+def is_kept(number: int | float) -> bool:
+    """Whether JSON, Optuna and MLflow can all hold the number."""
+    return abs(number) < 2**63 if isinstance(number, int) else math.isfinite(number)
+
+
+def depth(value: Any) -> int:
+    """How many lists and mappings stand in one another at the deepest place of a plain value."""
+    deep, layer = 0, [value]
+    while layer:
+        deep += 1
+        layer = [
+            item
+            for outer in layer
+            if isinstance(outer, dict | list)
+            for item in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+    return deep - 1
 
 
 def shown(value: Any) -> str:

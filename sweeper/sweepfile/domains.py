@@ -37,6 +37,10 @@ class Values:
         """Every value, for the grid."""
         return self.values
 
+    def point(self, place: int) -> Any:
+        """The value at a place among `points`, counted from 0."""
+        return self.values[place]
+
     def size(self) -> int:
         """How many values there are."""
         return len(self.values)
@@ -90,9 +94,10 @@ class Range:
         """How many values there are; None when they cannot be counted."""
         if self.step is None:
             return None
-        if self.log and not (self.integer and self.step == 1):
-            return sum(1 for _ in self._multiples())
-        return int((exact(self.high) - exact(self.low)) / exact(self.step)) + 1
+        step, low, high = exact(self.step), exact(self.low), exact(self.high)
+        if self.log:
+            return round(high / step) - round(low / step) + 1
+        return int((high - low) / step) + 1
 
     def points(self) -> Iterator[Any]:
         """Every value in turn.
@@ -100,15 +105,18 @@ class Range:
         Raises:
             ValueError: there is no step.
         """
-        if self.step is None:
+        size = self.size()
+        if size is None:
             raise ValueError("a range without a step has no points")
-        if self.log and not (self.integer and self.step == 1):
-            yield from self._multiples()
-            return
-        here = exact(self.low)
-        while here <= exact(self.high):
-            yield self._plain(here)
-            here += exact(self.step)
+        yield from map(self.point, range(size))
+
+    def point(self, place: int) -> Any:
+        """The value at a place among `points`, counted from 0, of a range with a step."""
+        assert self.step is not None
+        step, low, high = exact(self.step), exact(self.low), exact(self.high)
+        if self.log:  # what rounding to multiples of the step, kept inside the bounds, can give
+            return self._plain(min(max((round(low / step) + place) * step, low), high))
+        return self._plain(low + place * step)
 
     def as_dict(self) -> dict[str, Any]:
         """The domain in the words of a sweep file."""
@@ -119,17 +127,6 @@ class Range:
             name = "q_log_uniform_values" if stepped else name
         shown = {"distribution": name, "min": self.low, "max": self.high}
         return {**shown, "q": self.step} if stepped else shown
-
-    def _multiples(self) -> Iterator[Any]:
-        """What rounding to multiples of the step, kept inside the bounds, can give."""
-        assert self.step is not None
-        step, low, high = exact(self.step), exact(self.low), exact(self.high)
-        last = None
-        for count in range(round(low / step), round(high / step) + 1):
-            value = self._plain(min(max(count * step, low), high))
-            if value != last:
-                yield value
-            last = value
 
     def _plain(self, value: Fraction) -> float:
         return int(value) if self.integer else float(value)
@@ -154,6 +151,10 @@ class Toggle:
     def points(self) -> tuple[Any, ...]:
         """Every value, for the grid."""
         return (False, True)
+
+    def point(self, place: int) -> bool:
+        """The value at a place among `points`, counted from 0."""
+        return bool(place)
 
     def size(self) -> int:
         """How many values there are."""

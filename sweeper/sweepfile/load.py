@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from copy import deepcopy
 from pathlib import Path as FilePath
 from typing import Any, TypeVar
 
@@ -17,6 +16,7 @@ from sweeper.sweepfile import wandb
 from sweeper.sweepfile.document import (
     Document,
     Path,
+    depth,
     keys_of,
     one_of,
     read_document,
@@ -24,13 +24,16 @@ from sweeper.sweepfile.document import (
     shown,
 )
 from sweeper.sweepfile.domains import Parameter
+from sweeper.sweepfile.given import read_mapping
 from sweeper.sweepfile.model import Sweep
 from sweeper.sweepfile.order import follows_conditions, in_order
 from sweeper.sweepfile.overrides import lay_over
 from sweeper.sweepfile.parameters import add_own_conditions, read_parameters
+from sweeper.sweepfile.points import check_tries
 from sweeper.sweepfile.rules import check_resources, check_secrets, check_sections, check_together
 from sweeper.sweepfile.section import Section
 from sweeper.sweepfile.sections import CHOICES, KEYS, SECTIONS, Objective
+from sweeper.sweepfile.seeding import check_fresh_seeds
 from trials.by_name import ByName
 from trials.distributions import canonical
 from trials.part import PartConfig, use
@@ -60,7 +63,7 @@ def load_sweep(source: FilePath | str | Mapping[str, Any], overrides: Sequence[s
         SpecError: something is wrong; every problem of the sweep is in it.
     """
     if isinstance(source, Mapping):
-        return _checked(Document("<mapping>", root=deepcopy(dict(source))), overrides)
+        return _checked(read_mapping(source), overrides)
     return parse_sweep(read_text(FilePath(source)), str(source), overrides)
 
 
@@ -91,7 +94,7 @@ def read_stored(file: FilePath) -> Sweep:
     """
     try:
         stored = json.loads(file.read_text(encoding="utf-8"))
-        if _depth(stored) > STORED_DEPTH:
+        if depth(stored) > STORED_DEPTH:
             raise ValueError("nested too deeply")
     except RecursionError as error:
         raise SpecError([Problem("", "is damaged: nested too deeply", file=str(file))]) from error
@@ -100,20 +103,6 @@ def read_stored(file: FilePath) -> Sweep:
     if not isinstance(stored, dict):
         raise SpecError([Problem("", "is damaged: it holds no mapping", file=str(file))])
     return sweep_from_dict(stored, str(file))
-
-
-def _depth(value: Any) -> int:
-    """How many lists and mappings stand in one another at the deepest place of a plain value."""
-    depth, layer = 0, [value]
-    while layer:
-        depth += 1
-        layer = [
-            item
-            for outer in layer
-            if isinstance(outer, dict | list)
-            for item in (outer.values() if isinstance(outer, dict) else outer)
-        ]
-    return depth - 1
 
 
 def sweep_from_dict(mapping: Mapping[str, Any], filename: str = "spec.json") -> Sweep:
@@ -195,9 +184,9 @@ def _assemble(document: Document, *, checked: bool) -> Sweep | None:
         description=description,
         **sections,
     )
+    if checked:
+        check_fresh_seeds(document, sweep)
     if checked and sweep.search.tries:
-        from sweeper.sweepfile.points import check_tries
-
         check_tries(document, sweep)
     return sweep
 

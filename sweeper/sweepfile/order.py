@@ -29,19 +29,20 @@ def in_order(
 
     Plain choices come first, then toggles, then what is conditional, each in the file's order. A
     condition may stand on a parameter that is written later; a circle of conditions is a problem.
-    A toggle follows those that it needs. One that excludes many others precedes them: decided
-    last, it would hardly ever find all of them off.
+    A setting follows those that are searched above it: an optimiser's rate follows the optimiser. A
+    toggle follows those that it needs. One that excludes many others precedes them: decided last,
+    it would hardly ever find all of them off.
     """
     after = {
         path: {other for other in parameter.when if other in parameters and other != path}
         for path, parameter in parameters.items()
     }
-    for path, relation in relations.items():
-        after[path] |= {
-            other
-            for other in relation.needs
-            if other in parameters and other != path and path not in _reach(after, other)
-        }
+    for path, parameter in parameters.items():
+        needs = relations.get(path, Relations()).needs
+        above = (other.path for other in parameters.values() if _is_above(other, parameter))
+        for other in (*needs, *above):
+            if other in parameters and other != path and path not in _reach(after, other):
+                after[path].add(other)
     rank = {
         path: (_rank(item), -len(relations.get(path, Relations()).excludes), position)
         for position, (path, item) in enumerate(parameters.items())
@@ -62,6 +63,12 @@ def in_order(
         at = ("parameters", circle[0], "when")
         document.add(at, f"conditions go in a circle: {', '.join(circle)}", "no circle")
     return tuple(parameter for path, parameter in done.items() if path not in circle)
+
+
+def _is_above(other: Parameter, parameter: Parameter) -> bool:
+    """Whether a setting of the parameter stands inside one of the other's."""
+    inside = [f"{path}." for path in (other.path, *other.tied)]
+    return any(path.startswith(tuple(inside)) for path in (parameter.path, *parameter.tied))
 
 
 def _reach(after: Mapping[str, set[str]], start: str) -> set[str]:

@@ -80,6 +80,12 @@ def _read_when(document: Document, at: Path, given: Any) -> dict[str, tuple[Any,
         expected = "parameters and their values: {tricks.ema: true, loss: [hinge, wgan]}"
         document.add(at, f"{shown(given)} is no condition", expected)
         return None
+    count = len(document.problems)
+    for path, allowed in given.items():
+        if allowed == []:
+            document.add((*at, path), "[] can never be met", "a value, or a list of at least one")
+    if len(document.problems) > count:
+        return None
     return {
         path: tuple(allowed) if isinstance(allowed, list) else (allowed,)
         for path, allowed in given.items()

@@ -9,13 +9,16 @@ that the trainer would refuse, and no trial is spent on one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import Any
 
 from sweeper.sweepfile.domains import Parameter, Toggle, same
 from sweeper.sweepfile.model import Sweep
+from sweeper.sweepfile.ties import with_ties
 
 Choose = Callable[[Parameter], Any]
 
@@ -39,6 +42,7 @@ def walk(sweep: Sweep, choose: Choose) -> Draw:
     forced: list[str] = []
     config: dict[str, Any] = deepcopy(dict(sweep.base))
     switches = _Switches()
+    above: set[str] = set()
     for parameter in sweep.parameters:
         if not parameter.applies(values):
             continue
@@ -52,9 +56,20 @@ def walk(sweep: Sweep, choose: Choose) -> Draw:
             value = parameter.domain.snap(_plain(choose(parameter)))
             switches.forget()
         values[parameter.path] = value
-        for path in (parameter.path, *parameter.tied):
-            assign(config, path, value)
+        paths = (parameter.path, *parameter.tied)
+        if above.isdisjoint(paths):
+            for path in paths:
+                assign(config, path, value)
+        else:  # it would replace what was decided inside it: a stored sweep may be in such an order
+            config = apply(sweep.base, with_ties(sweep.parameters, values))
+        above.update(_and_above(paths))
     return Draw(values, config, tuple(forced))
+
+
+def _and_above(paths: Iterable[str]) -> Iterator[str]:
+    """The paths, and every path that leads to one of them."""
+    for path in paths:
+        yield from accumulate(path.split("."), "{}.{}".format)
 
 
 def _plain(value: Any) -> Any:
@@ -187,12 +202,11 @@ class _Odometer:
         self._position = 0
 
     def choose(self, parameter: Parameter) -> Any:
-        options = tuple(parameter.domain.points())
         if self._position == len(self._wheels):
-            self._wheels.append((0, len(options)))
+            self._wheels.append((0, _size(parameter)))
         choice = self._wheels[self._position][0]
         self._position += 1
-        return options[choice]
+        return parameter.domain.point(choice)
 
     def advance(self) -> bool:
         """Turn to the next leaf of the tree; False when that was the last."""
@@ -211,6 +225,13 @@ def count_points(sweep: Sweep, at_most: int = 10_000) -> int:
     Raises:
         ValueError: a range has no step.
     """
+    always = [
+        parameter
+        for parameter in sweep.parameters
+        if not parameter.when and not isinstance(parameter.domain, Toggle)
+    ]
+    if math.prod(map(_size, always)) >= at_most:
+        return at_most  # without a walk over what may be billions of seeds
     deciding = {path for parameter in sweep.parameters for path in parameter.when}
     toggles = [isinstance(parameter.domain, Toggle) for parameter in sweep.parameters]
     asked_last = len(toggles) - toggles[::-1].index(True) if True in toggles else 0
@@ -222,14 +243,18 @@ def count_points(sweep: Sweep, at_most: int = 10_000) -> int:
         product = 1
         for leaf in leaves:
             if leaf.applies(draw.values):
-                size = leaf.domain.size()
-                if size is None:
-                    raise ValueError(f"the range of {leaf.path} has no step")
-                product *= size
+                product *= _size(leaf)
         total += product
         if total >= at_most:
             return at_most
     return total
+
+
+def _size(parameter: Parameter) -> int:
+    size = parameter.domain.size()
+    if size is None:
+        raise ValueError(f"the range of {parameter.path} has no step")
+    return size
 
 
 def count_trials(sweep: Sweep, beside: bool) -> int | None:

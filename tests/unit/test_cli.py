@@ -215,6 +215,7 @@ def test_runs_that_something_else_logged_become_a_table_with_their_own_metric(
         (["train", "dcgn"], "did you mean 'dcgan'"),
         (["train", "dcgan", "--set", "steps"], "path=value"),
         (["train", "dcgan", "--set", "stepz=3"], "did you mean 'steps'"),
+        (["train", "begun/spec.json", "--set", "steps.x=1"], "--set steps.x=1: steps is 10, so"),
         (["validate", "/nowhere.yaml"], "cannot be read"),
         (["run", "/nowhere.yaml"], "cannot be read"),
         (["run", "/nowhere.yaml", "error"], "cannot be read"),

@@ -12,6 +12,7 @@ import pytest
 from sweeper.ablation.designs.leave_one_out import LeaveOneOut
 from sweeper.cli.leaderboard import print_leaderboard
 from sweeper.cli.live import Lines
+from sweeper.errors import SpecError
 from sweeper.home import Home
 from sweeper.scheduling.conducting.conductor import Conductor
 from sweeper.scheduling.recording.events import Event, PhaseChanged, TrialEnded
@@ -21,11 +22,13 @@ from sweeper.search.ledger import Ledger
 from sweeper.search.samplers.grid import Grid
 from sweeper.standings import standings_of
 from sweeper.standings.confirming import base_replicates_due, replicates_due
-from sweeper.sweepfile.domains import Parameter, Values
+from sweeper.sweepfile import load_sweep
+from sweeper.sweepfile.domains import Parameter, Range, Values
 from sweeper.sweepfile.model import Sweep
 from sweeper.sweepfile.sections import Limits, Objective, Seeds
-from sweeper.sweepfile.seeding import replicate_seeds
+from sweeper.sweepfile.seeding import BEYOND, replicate_seeds
 from sweeper.trial import Evaluation, Trial
+from trials.config import problems_of
 
 SWEEP = Sweep(
     name="probe",
@@ -53,6 +56,41 @@ SEARCH = [
 
 def test_replicates_get_seeds_that_the_search_cannot_have_used():
     assert replicate_seeds(SWEEP) == [1000, 1002, 1003]
+
+
+@pytest.mark.parametrize(
+    ("searched", "fresh"),
+    [
+        (Range(0, 2**31 - 1, step=1, integer=True), [2**31, 2**31 + 1, 2**31 + 2]),
+        (Range(1, 2**40, log=True, step=1, integer=True), [2**40 + 1, 2**40 + 2, 2**40 + 3]),
+        (Range(1001, 2**31, step=1, integer=True), [1000, 2**31 + 1, 2**31 + 2]),
+        (Range(0, 2**31, step=2, integer=True), [1001, 1003, 1005]),
+    ],
+)
+def test_fresh_seeds_are_found_beyond_a_range_of_billions(searched, fresh):
+    sweep = replace(SWEEP, parameters=(Parameter("seed", searched),))
+    assert replicate_seeds(sweep) == fresh
+
+
+def test_a_search_that_leaves_too_few_seeds_to_confirm_on_is_refused():
+    assert not problems_of({"data": "digits", "seed": BEYOND - 1})
+    assert problems_of({"data": "digits", "seed": BEYOND})
+
+    def read(last, **seeds):
+        return load_sweep(
+            {
+                "name": "s",
+                "base": {"data": "digits"},
+                "parameters": {"seed": {"min": 0, "max": last}},
+                "seeds": {"replicates": 3, **seeds},
+                "limits": {"trials": 4},
+            }
+        )
+
+    assert replicate_seeds(read(BEYOND - 4, confirm_top=1))[-1] == BEYOND - 1
+    assert read(BEYOND - 3).seeds.confirm_top == 0
+    with pytest.raises(SpecError, match=r"parameters\.seed: leaves fewer than 3 seeds"):
+        read(BEYOND - 3, confirm_top=1)
 
 
 def test_a_configuration_found_with_several_seeds_is_confirmed_once():

@@ -81,6 +81,30 @@ def test_a_mapping_is_read_as_a_file_of_the_same_content_and_stays_as_it_is() ->
         load_sweep({**given, "base": {"lss": "hinge"}})
 
 
+@pytest.mark.parametrize(
+    ("parameters", "path", "message"),
+    [
+        ({"steps": {"values": [1, float("nan")]}}, "parameters.steps.values[1]", "nan is too"),
+        ({"steps": {"min": 1, "max": float("inf")}}, "parameters.steps.max", "inf is too large"),
+        ({"steps": {"min": 1, "max": 2**63}}, "parameters.steps.max", "is too large"),
+        ({"steps": {"values": [1, 2]}, 1: {"values": [1]}}, "parameters", "the key 1 is no text"),
+        (
+            {"steps": {"values": [1, 2], "when": {None: 1}}},
+            *("parameters.steps.when", "the key None is no text"),
+        ),
+    ],
+)
+def test_what_a_mapping_holds_and_no_file_can_is_a_problem_at_its_place(
+    parameters: dict[Any, Any], path: str, message: str
+) -> None:
+    given = {**yaml.safe_load(EXAMPLE), "parameters": parameters}
+    with pytest.raises(SpecError) as caught:
+        load_sweep(given)
+    first = caught.value.problems[0]
+    assert (first.file, first.path) == ("<mapping>", path)
+    assert message in first.message
+
+
 def test_a_sweep_of_a_version_that_left_defaults_out_is_the_same_sweep() -> None:
     sweep = parse_sweep(EXAMPLE)
     stored = sweep.to_dict()
@@ -216,6 +240,7 @@ parameters:
         ("{}", "", "names no domain", ""),
         ("[1, 2]", "", "is no domain", ""),
         ("{values: [1, 2], when: true}", ".when", "is no condition", ""),
+        ("{values: [1, 2], when: {steps: []}}", ".when.steps", "can never be met", ""),
     ],
 )
 def test_a_bad_domain_is_answered_at_its_place(
