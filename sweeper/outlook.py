@@ -23,6 +23,9 @@ PLACES = {0.0: 1 / 6, 1 / 3: 1 / 3, 2 / 3: 1 / 3, 1.0: 1 / 6}
 """Where in a training steps are timed, for a forecast, and how much each place counts: networks
 that grow take longer at their end."""
 
+SHORT = 100
+"""A training of fewer steps is timed at its beginning alone."""
+
 WARM, SECONDS = 5, 0.75
 """At each place so many steps come first, and then those of so many seconds count."""
 
@@ -134,10 +137,7 @@ def forecast_of(sweep: Sweep, trials: int, replicates: int, cache: Path) -> dict
     try:
         with private(cache.parent), tempfile.TemporaryDirectory() as folder:
             training = Training(config, Path(folder), cache=cache)
-            per_step = sum(
-                share * _seconds_of_a_step(training, gauge, int((1 - place) * config.steps))
-                for place, share in PLACES.items()
-            )
+            per_step = _seconds_of_a_step(training, gauge)
             began = time.perf_counter()
             training.evaluate()
             per_evaluation = time.perf_counter() - began
@@ -161,14 +161,25 @@ def forecast_of(sweep: Sweep, trials: int, replicates: int, cache: Path) -> dict
     }
 
 
-def _seconds_of_a_step(training: Training, gauge: ProcessGauge, left: int) -> float:
-    """How long a step takes where so many steps are left, or as few as are measured."""
+def _seconds_of_a_step(training: Training, gauge: ProcessGauge) -> float:
+    """How long a step takes, on average over a training."""
+    steps = training.config.steps
+    if steps < SHORT:
+        return _timed(training, gauge, steps, steps)
+    return sum(
+        share * _timed(training, gauge, int((1 - place) * steps), steps // 8)
+        for place, share in PLACES.items()
+    )
+
+
+def _timed(training: Training, gauge: ProcessGauge, left: int, most: int) -> float:
+    """How long a step takes where so many steps are left, by so many steps at `most`."""
     import time
 
     training.rehearse(WARM, max(left, 2 * WARM))  # the first ones allocate and are no measure
     with gauge.watching(alone=False):
         began, first, goes_on = time.perf_counter(), training.step, True
-        while goes_on and time.perf_counter() - began < SECONDS:
+        while goes_on and training.step - first < most and time.perf_counter() - began < SECONDS:
             goes_on = training.rehearse()
         return (time.perf_counter() - began) / max(1, training.step - first)
 

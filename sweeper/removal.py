@@ -18,7 +18,7 @@ from sweeper.search.identity import Identity, is_copy
 from sweeper.search.reader import read_study
 from sweeper.search.removal import driven_elsewhere, remove_study
 from sweeper.sweepfile.model import Sweep
-from sweeper.tracking.address import tracking_uri
+from sweeper.tracking.address import database_file, tracking_uri
 from sweeper.tracking.removal import remove_runs
 
 log = logging.getLogger(__name__)
@@ -33,13 +33,15 @@ def remove_sweep(home: Home, folder: SweepFolder, sweep: Sweep) -> bool:
             still there.
         UserError: its folder cannot be removed.
     """
-    if elsewhere := driven_elsewhere(sweep, folder) or _published_by(folder):
-        told = (
-            "only the folder %s is removed: study, bucket and MLflow's runs are those of %s by now"
-        )
+    elsewhere = driven_elsewhere(sweep, folder) or _published_by(folder)
+    if elsewhere:
+        told = "only what this home has in %s is removed: all else is that of %s by now"
         log.warning(told, folder.path, elsewhere)
-    elif not _remove_outside(home, folder, sweep):
+    # This home's own record of it is nobody else's.
+    if (not elsewhere or _is_recorded_here(home, sweep)) and not _remove_runs(home, folder, sweep):
         return False
+    if not elsewhere:
+        _remove_outside(folder, sweep)
     # By one rename, so that no half of a sweep is ever found under its name.
     bin_ = home.path / f".deleted-{uuid.uuid4().hex}"
     with writing(folder.path):
@@ -62,8 +64,12 @@ def _published_by(folder: SweepFolder) -> str:
     return owner["path"]
 
 
-def _remove_outside(home: Home, folder: SweepFolder, sweep: Sweep) -> bool:
-    """Remove what a sweep has in other places than its folder; False as of `remove_sweep`."""
+def _is_recorded_here(home: Home, sweep: Sweep) -> bool:
+    return database_file(tracking_uri(home.path, sweep.tracking.uri)) == home.mlflow_db.absolute()
+
+
+def _remove_runs(home: Home, folder: SweepFolder, sweep: Sweep) -> bool:
+    """Remove what MLflow has of a sweep; False as of `remove_sweep`."""
     identity = Identity.of(folder)
     if identity is not None and identity.study is not None:
         uri = tracking_uri(home.path, sweep.tracking.uri)
@@ -72,11 +78,15 @@ def _remove_outside(home: Home, folder: SweepFolder, sweep: Sweep) -> bool:
             return False
         # As before it had begun one: a folder whose study is gone without that is not opened.
         Identity(identity.home).keep(folder)
+    return True
+
+
+def _remove_outside(folder: SweepFolder, sweep: Sweep) -> None:
+    """Remove what a sweep has in other places than its folder and MLflow."""
     remove_study(sweep, folder)
     if address := place_of(folder):
         published = Store(address)
         published.remove(published.listed())
-    return True
 
 
 def is_empty(folder: SweepFolder, sweep: Sweep) -> bool:

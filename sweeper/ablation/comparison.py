@@ -19,7 +19,7 @@ from sweeper.ablation.effects import (
     improvement_interval,
     probability_of_improvement,
 )
-from sweeper.ablation.intervals import mean_interval
+from sweeper.ablation.intervals import LEAST_STUDENTISED, mean_interval
 from sweeper.ablation.matrix import Outcomes
 from sweeper.ablation.order import best_first
 from sweeper.ablation.paired import holm, paired_test, sign_flip_test, signed_ranks, suitable_test
@@ -98,15 +98,17 @@ def compare(
         numbers["difference"][members] = d.mean(axis=1)
         if len(seeds) < 2:
             continue
-        ends = mean_interval(d, level=level, method=interval)
         chosen = suitable_test(len(seeds), family)
-        numbers["low"][members], numbers["high"][members] = ends.low, ends.high
+        too_few = interval == "studentised" and len(seeds) < LEAST_STUDENTISED <= pairs.max()
+        if not too_few:  # else the others' intervals stand, and these have none
+            ends = mean_interval(d, level=level, method=interval)
+            numbers["low"][members], numbers["high"][members] = ends.low, ends.high
         numbers["p"][members] = paired_test(d, chosen)
         size = hedges_paired(d) if len(seeds) > 2 else np.nan
         # Differences without any spread have no standardised size.
         numbers["effect"][members] = np.where(np.isfinite(size), size, np.nan)
         for member in members:
-            methods[member], tests[member] = ends.method, chosen
+            methods[member], tests[member] = "" if too_few else ends.method, chosen
     worst = _worst_p(outcomes, base, others)
     return Comparisons(
         reference=base,

@@ -12,7 +12,7 @@ import secrets
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import count
 from typing import Any
@@ -45,12 +45,16 @@ class _Trouble(Exception):  # noqa: N818 - what happened
 
 
 class Published:
-    """What the trials of one sweep publish at `address`. `driver` is the driver's number there."""
+    """What the trials of one sweep publish at `address`. `driver` is the driver's number there, and
+    `unknown` are trials that are there and not in its study."""
 
-    def __init__(self, folder: SweepFolder, address: str, driver: int) -> None:
+    def __init__(
+        self, folder: SweepFolder, address: str, driver: int, unknown: Iterable[int] = ()
+    ) -> None:
         self.address = address
         self._folder = folder
         self._driver = driver
+        self._unknown = set(unknown)
         self._hand_outs = count(1)
         self._copies = Copies(folder, address, patience=0.0)
         self._attempts: dict[int, str] = {}
@@ -79,9 +83,18 @@ class Published:
         if work.number < 0:  # no trial
             return replace(work, bucket=self.address)
         attempts.write_no_log(self._folder.trial(work.number))
+        if work.number in self._unknown:
+            self._begin_anew(work.number)
         hand_out = f"{next(self._hand_outs):06d}-{secrets.token_hex(4)}"
         attempt = self._attempts[work.number] = f"{self._driver:06d}-{hand_out}"
         return replace(work, bucket=self.address, attempt=attempt)
+
+    def _begin_anew(self, number: int) -> None:
+        """Have nothing stand of a trial that the study did not know, and has asked for again: its
+        settings may be others."""
+        commits = Copies(self._folder, self.address).commits(number)
+        commits.begin_anew(f"{self._driver:06d}-{0:06d}-{secrets.token_hex(4)}")
+        self._unknown.remove(number)
 
     def started(self, number: int) -> None:
         """A worker has taken the trial up."""
@@ -125,7 +138,7 @@ class Published:
             with contextlib.suppress(_Trouble):
                 if not known:
                     with self._troubled():
-                        for number in self._copies.changed():
+                        for number in set(self._copies.changed()) - self._unknown:
                             self.look(number)
                     known = True
                 self._round()
@@ -207,22 +220,12 @@ def publishing(folder: SweepFolder, ledger: Ledger, checked: str) -> Iterator[Pu
     keep_place(folder, address)
     if (identity := Identity.of(folder)) is not None:
         keep_owner(address, identity.home, str(folder.path))
-    with Published(folder, address, _agreed(ledger, Copies(folder, address))) as published:
-        yield published
-
-
-def _agreed(ledger: Ledger, copies: Copies) -> int:
-    """Have the bucket hold nothing that the ledger knows nothing of, and return this driver's
-    number among those whose attempts are there: the last.
-
-    A study that was brought back from an older copy knows fewer drivers, and fewer trials. Those
-    that it lacks are trained again, maybe with other settings.
-    """
-    there = copies.last_attempts()
+    # A study that was brought back from an older copy knows fewer drivers, and fewer trials.
+    there = Copies(folder, address).last_attempts()
     driver = max([ledger.owner.attempt, *(driver_of(one) + 1 for one in there.values())])
-    for number in sorted(there.keys() - {trial.number for trial in ledger.trials()}):
-        copies.commits(number).begin_anew(f"{driver:06d}-{0:06d}-{secrets.token_hex(4)}")
-    return driver
+    unknown = there.keys() - {trial.number for trial in ledger.trials()}
+    with Published(folder, address, driver, unknown) as published:
+        yield published
 
 
 class PublishingConductor(Conductor):
@@ -273,7 +276,7 @@ class PublishingConductor(Conductor):
         for number, names in self._published.came().items():
             try:
                 trial = self._ledger.trial(number)
-            except KeyError:  # it is of a trial that is to be asked for again (`_agreed`)
+            except KeyError:  # it is of a trial that the study does not know
                 continue
             told = {CONFIG_FILE, *(one.samples for one in trial.evaluations)}
             told |= {attempts.LOG, PROVENANCE} if trial.over else set()

@@ -50,13 +50,21 @@ class Identity:
 def is_copy(folder: SweepFolder, owner: Mapping[str, Any]) -> bool:
     """Whether this folder was copied from the owner's, which is still there and has its name."""
     there = SweepFolder(Path(owner["path"]))
-    if there.path == folder.path:
+    if there.path == folder.path or _is_same(there.path, folder.path):
         return False
     try:
         original = Identity.of(there)
     except LedgerError:
         return False
     return original is not None and original.home == owner["home"]
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    """Whether two paths lead to one folder, such as through a link."""
+    try:
+        return one.samefile(other)
+    except OSError:  # one of them is not there
+        return False
 
 
 def refuse_strangers(name: str, attrs: Mapping[str, Any], folder: SweepFolder) -> None:

@@ -257,3 +257,16 @@ def test_a_run_without_a_seed_is_not_taken_for_one_with_seed_0() -> None:
     for row in rows[1::2]:  # one that has not ended says nothing of how the others pair
         row["state"], row["objective"] = "running", None
     assert outcomes_from_table(trial_table(rows), "minimize").paired
+
+
+def test_a_cell_of_too_few_seeds_costs_no_other_one_its_interval() -> None:
+    rows = [
+        {"number": 10 * k + n, "state": "completed", "cell": cell, "seed": n, "objective": k + n**2}
+        for k, cell in enumerate("abc")
+        for n in range(3 if cell == "c" else 6)
+    ]
+    found = compare(outcomes_from_table(trial_table(rows), "minimize"), "a", interval="studentised")
+    assert found.interval == ("", "studentised", "")
+    assert np.isfinite(found.low[1])
+    assert np.isnan(found.low[2])
+    assert np.isfinite(found.p[2])

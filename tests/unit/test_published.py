@@ -49,7 +49,7 @@ from sweeper.search.stopping.pbt import PopulationBased
 from sweeper.standings.kept import to_be_scored
 from sweeper.sweepfile.domains import Parameter, Range
 from sweeper.sweepfile.model import Sweep
-from sweeper.sweepfile.sections import Keep, Limits
+from sweeper.sweepfile.sections import Keep, Limits, Tracking
 from sweeper.tracking import Outbox
 from sweeper.tracking.copies import copies_in
 from tests.fakes import FakeTraining
@@ -269,16 +269,24 @@ def test_a_home_that_has_given_a_sweep_up_deletes_nothing_of_the_one_that_has_it
         stage.train(PlayedWorker(stage.work()))
         trials = stage.ledger.trials()
     there = Store(stage.published.address).listed()
-    assert remove_sweep(first, first.sweep("probe"), SWEEP)
-    told = "is removed: study, bucket and MLflow's runs are those of "
+    elsewhere = replace(SWEEP, tracking=Tracking(uri="http://mlflow.lab"))
+    kept = tmp_path / "kept"
+    shutil.copytree(first.path, kept)
+    assert remove_sweep(first, first.sweep("probe"), elsewhere)
+    told = "is removed: all else is that of "
     assert f"{first.path}/probe {told}{second.path}/probe by now" in caplog.text
     assert not first.sweep("probe").path.exists()
     assert not runs.called
+    shutil.copytree(kept, first.path, dirs_exist_ok=True)
+    assert remove_sweep(first, first.sweep("probe"), SWEEP), "with its own record of it"
+    assert [call.args[0] for call in runs.call_args_list] == [f"sqlite:///{first.mlflow_db}"]
     assert Store(stage.published.address).listed() == there
     with staged(second.path) as stage:
         assert stage.ledger.trials() == trials
-    assert remove_sweep(second, second.sweep("probe"), SWEEP)
-    assert runs.called
+    linked = tmp_path / "linked"
+    linked.symlink_to(second.path)
+    assert remove_sweep(Home.at(linked), Home.at(linked).sweep("probe"), SWEEP)
+    assert runs.call_count == 2
     assert Store(stage.published.address).listed() == []
 
 
@@ -327,6 +335,8 @@ def test_a_study_from_an_older_copy_goes_on_beside_what_the_bucket_has_of_later(
     with staged(tmp_path / "home") as stage:
         assert [trial.number for trial in stage.ledger.trials()] == [begun.number]
         stage.conductor.look()
+        there = Store(stage.published.address).below("00001")
+        assert there.listed("commits"), "the newer study may be brought back yet"
         again = stage.work()
         assert (again.number, again.attempt > work.attempt) == (begun.number, True)
         worker = PlayedWorker(again)

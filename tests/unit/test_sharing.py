@@ -478,12 +478,13 @@ def test_a_forecast_looks_at_the_whole_of_a_training(
 ) -> None:
     looked: list[tuple[int, int]] = []
 
-    def grows(training: Training, gauge: ProcessGauge, left: int) -> float:
+    def grows(training: Training, gauge: ProcessGauge, left: int, most: int) -> float:
+        assert most < 100, "the first place leaves the others their steps"
         training.rehearse(1, left)
         looked.append((training.step, left))
         return float(training.step)
 
-    monkeypatch.setattr("sweeper.outlook._seconds_of_a_step", grows)
+    monkeypatch.setattr("sweeper.outlook._timed", grows)
     text = (
         "name: s\nbase: {data: digits, steps: 301, batch_size: 4,\n"
         "  networks: {generator: {width: 4}, discriminator: {width: 4}},\n"
