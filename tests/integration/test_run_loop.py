@@ -532,7 +532,7 @@ def test_time_that_is_up_lets_running_trials_end_and_starts_no_more(home, monkey
     outcome, _ = go(spec, home, hear)
     assert outcome.state == "stopped"
     assert "limits.hours" in outcome.message
-    assert all(one.state == "completed" for one in outcome.records)
+    assert {one.state for one in outcome.records} == {"completed"}, outcome.records
     assert 3 <= len(outcome.records) <= 5  # the third, and what was at work when it ended
     assert go(spec, home)[0].state == "stopped"
 
