@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from sweeper.errors import LedgerError, Superseded, SweepBusy, UserError
@@ -31,9 +32,9 @@ from sweeper.service.driving.post import Post
 from sweeper.service.driving.steering import ServiceSteering
 from sweeper.service.driving.summary import Summary
 from sweeper.service.driving.telling import Teller, Told
-from sweeper.service.state import dispatch, events, sweeps
+from sweeper.service.state import dispatch, drivers, events, sweeps
 from sweeper.service.state.database import Database, DatabaseError
-from sweeper.service.state.tables import Driver, Lease, Order, Usage, Wanted
+from sweeper.service.state.tables import Driver, Lease, Order, Sweep, Usage, Wanted
 from sweeper.sweepfile import load_sweep
 from sweeper.trial import Evaluation, Trial
 from tests.service.conftest import SMALL, Lab
@@ -332,6 +333,21 @@ def test_what_is_asked_for_once_is_done_by_one_driver(driven: Lab) -> None:
     assert driver(started, evaluated) == (["error"], False)
     assert driver(started) == ([], False)
     assert not any(bo.get(there).json()["options"].values())
+
+
+def test_what_is_asked_for_while_the_lock_is_waited_for_is_kept(lab: Lab) -> None:
+    lab.submit("bo", "small")
+    given, more = {"accept_protocol": True}, {"retry_failed": ["error"]}
+    with lab.database.writing() as session:
+        sweep = sweeps.entry_named(session, "small").sweep
+        sweep.options = given
+        session.flush()
+        asked = update(Sweep).values(options={**given, **more})
+        # As another's commit between two reads of one transaction.
+        session.execute(asked, execution_options={"synchronize_session": False})
+        drivers.done_once(session, sweep.id, given)
+    with lab.database.reading() as session:
+        assert sweeps.entry_named(session, "small").sweep.options == more
 
 
 def test_other_limits_are_brought_to_a_driver_that_runs(driven: Lab) -> None:
