@@ -6,7 +6,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from textwrap import shorten
 from typing import TYPE_CHECKING
@@ -43,14 +43,15 @@ LONGEST = 200
 
 
 @contextmanager
-def view(sweep: Sweep, *, quiet: bool = False) -> Iterator[Listener]:
-    """A listener for the events of one run; `quiet` shows nothing on standard output."""
+def view(sweep: Sweep, *, quiet: bool = False, follows: bool = False) -> Iterator[Listener]:
+    """A listener for the events of one run; `quiet` shows nothing on standard output. One that only
+    `follows` a sweep, which goes on elsewhere, ends with the reader of its lines."""
     if quiet:
         yield lambda event: None
     elif sys.stdout.isatty():
         yield from _live(sweep)
     else:
-        yield Lines(sweep)
+        yield Lines(sweep, follows=follows)
 
 
 @dataclass
@@ -181,17 +182,18 @@ class Progress:
 
 class Lines:
     """Plain lines, one for each thing worth keeping in a log file. A sweep of days is not to end
-    because its log's reader has."""
+    because its log's reader has; what only `follows` one is."""
 
-    def __init__(self, sweep: Sweep) -> None:
+    def __init__(self, sweep: Sweep, *, follows: bool = False) -> None:
         self.progress = Progress(sweep)
+        self._keeping_on = nullcontext if follows else outliving_its_reader
         self.metric = sweep.objective[0].metric
 
     def __call__(self, event: Event) -> None:
         self.progress.hear(event)
         text = self._text(event)
         if text:
-            with outliving_its_reader():
+            with self._keeping_on():
                 say(text)
 
     def _text(self, event: Event) -> str:

@@ -65,7 +65,7 @@ def _follow(source: ServerSource, name: str, page: str, json: bool) -> int:
     )
     try:
         sweep = standings_from(client.trials.records(name, whole=False)).sweep
-        with view(sweep, quiet=json) as listener:
+        with view(sweep, quiet=json, follows=True) as listener:
             end = _listen(Follower(client, name), listener)
         records = client.trials.records(name)
     except KeyboardInterrupt:

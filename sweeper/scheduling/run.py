@@ -260,6 +260,7 @@ class _Run:
                 records=tuple(records),
                 protocol=self._ledger.measuring.protocol,
                 time=time.time(),
+                accepted=self._ledger.measuring.accepted,
             )
         )
         self._note(self._wires.moved if self._wires else "")

@@ -33,6 +33,8 @@ class Measuring:
         self._study = study
         self._storage = storage
         self._accept = accept
+        self.accepted = False
+        """Whether a change was accepted, and has taken place."""
         measured = list(attributes.measured(entries.all()))
         stored = study.user_attrs.get(attributes.PROTOCOL)
         self.protocol: Protocol = present(stored, measured)
@@ -78,7 +80,7 @@ class Measuring:
 
     def _take(self, protocol: Protocol) -> None:
         if self.protocol and differing(self.protocol, protocol):
-            self._accept = False
+            self._accept, self.accepted = False, True
             self._forget_parents()
         with translated():
             self._study.set_user_attr(attributes.PROTOCOL, dict(protocol))

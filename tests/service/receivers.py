@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import http.server
 import socket
 import socketserver
@@ -133,6 +134,8 @@ class Mailbox:
     messages: list[str] = field(default_factory=list)
     encrypted: list[bool] = field(default_factory=list)
     slow: dict[str, float] = field(default_factory=dict)
+    drips: str = ""
+    """The verb to which it answers a byte now and then, and never a whole line."""
 
 
 class _Smtp(socketserver.StreamRequestHandler):
@@ -179,6 +182,9 @@ class _Smtp(socketserver.StreamRequestHandler):
 
     def _take_time(self, verb: str) -> None:
         time.sleep(self.mailbox.slow.get(verb, 0.0))
+        while verb == self.mailbox.drips:
+            self.wfile.write(b"2")
+            time.sleep(0.05)
 
     def _say(self, text: str) -> None:
         self.wfile.write(f"{text}\r\n".encode())
@@ -206,6 +212,29 @@ def mail_receiver(certificate: Path | None = None) -> Iterator[Mailbox]:
         yield mailbox
         server.shutdown()
         thread.join()
+
+
+@contextmanager
+def dead_before(port: int) -> Iterator[str]:
+    """A name of a host whose first address takes up no connection to this port, and whose second
+    is this machine's."""
+    real, dead = socket.getaddrinfo, "127.0.0.2"
+
+    def resolve(host: str, *args: object, **options: object) -> list[object]:
+        both = (dead, "127.0.0.1") if host == "two.example" else (host,)
+        return [found for one in both for found in real(one, *args, **options)]  # type: ignore[arg-type]
+
+    with contextlib.ExitStack() as stack:
+        full = stack.enter_context(socket.socket())
+        full.bind((dead, port))
+        full.listen(0)
+        for _ in range(4):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex((dead, port))
+        socket.getaddrinfo = resolve  # type: ignore[assignment]
+        stack.callback(setattr, socket, "getaddrinfo", real)
+        yield "two.example"
 
 
 @contextmanager

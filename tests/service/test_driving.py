@@ -7,10 +7,12 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from sweeper.errors import LedgerError, Superseded, SweepBusy, UserError
@@ -20,6 +22,7 @@ from sweeper.scheduling.recording.events import (
     Event,
     Outcome,
     PhaseChanged,
+    ProtocolChanged,
     SweepStarted,
     TrialEnded,
     TrialEvaluated,
@@ -31,9 +34,9 @@ from sweeper.service.driving.post import Post
 from sweeper.service.driving.steering import ServiceSteering
 from sweeper.service.driving.summary import Summary
 from sweeper.service.driving.telling import Teller, Told
-from sweeper.service.state import dispatch, events, sweeps
+from sweeper.service.state import dispatch, drivers, events, sweeps
 from sweeper.service.state.database import Database, DatabaseError
-from sweeper.service.state.tables import Driver, Lease, Order, Usage, Wanted
+from sweeper.service.state.tables import Driver, Lease, Order, Sweep, Usage, Wanted
 from sweeper.sweepfile import load_sweep
 from sweeper.trial import Evaluation, Trial
 from tests.service.conftest import SMALL, Lab
@@ -291,8 +294,13 @@ def test_a_sweep_whose_limits_were_raised_as_it_ended_goes_on(driven: Lab) -> No
 
 def test_what_is_asked_for_once_is_done_by_one_driver(driven: Lab) -> None:
     bo, there = driven.client("bo"), "/api/v1/sweeps/small"
-    started = SweepStarted(SWEEP, Path(), 2, 0, True, (_trial(0, 1),), {}, 0.0)
-    evaluated = TrialEvaluated(0, 9.0, Evaluation(2, 5.0, {"fid": 9.0}))
+    old, new = {"data_hash": "1a2b"}, {"data_hash": "3c4d"}
+    fresh = SweepStarted(SWEEP, Path(), 2, 0, False, (), {}, 0.0)
+    started = replace(fresh, resumed=True, records=(_trial(0, 1),), protocol=old)
+    diverged = TrialEvaluated(0, None, Evaluation(2, 5.0, {}))
+    by_old = TrialEvaluated(0, 9.0, Evaluation(2, 5.0, {"fid": 9.0}, old))
+    evaluated = TrialEvaluated(0, 9.0, Evaluation(2, 5.0, {"fid": 9.0}, new))
+    changed = ProtocolChanged(new, "", 5.0)
     given: list[tuple[list[str], bool]] = []
 
     def driver(*happens: Event | Callable[[], Any]) -> tuple[list[str], bool]:
@@ -323,15 +331,38 @@ def test_what_is_asked_for_once_is_done_by_one_driver(driven: Lab) -> None:
     assert driver() == (["error"], True)
     assert driver(started) == (["error"], True), "its predecessor died before it did anything"
     assert driver(started) == ([], True), "nothing was measured yet by what was accepted"
-    assert driver(started, evaluated, evaluated) == ([], True)
+    assert driver(started, diverged, by_old) == ([], True), "nor by this one"
+    assert driver(started, changed, evaluated, evaluated) == ([], True)
     assert bo.post(f"{there}:extend", json={"trials": 5}).is_success
     assert driver(started, evaluated) == ([], False)
+    resume(accept=True)
+    assert driver(replace(started, accepted=True)) == ([], True)
+    assert driver(started) == ([], False), "it was taken as the study was opened"
+    resume(accept=True)
+    assert driver(fresh, diverged) == ([], True)
+    assert driver(fresh, evaluated) == ([], True), "the sweep was not measured at all yet"
+    assert driver(started) == ([], False)
     resume("error")
     assert driver(lambda: resume("out_of_memory", accept=True), started) == (["error"], False)
-    assert driver(started, evaluated, lambda: resume("error")) == (["out_of_memory"], True)
+    assert driver(started, changed, evaluated, lambda: resume("error")) == (["out_of_memory"], True)
     assert driver(started, evaluated) == (["error"], False)
     assert driver(started) == ([], False)
     assert not any(bo.get(there).json()["options"].values())
+
+
+def test_what_is_asked_for_while_the_lock_is_waited_for_is_kept(lab: Lab) -> None:
+    lab.submit("bo", "small")
+    given, more = {"accept_protocol": True}, {"retry_failed": ["error"]}
+    with lab.database.writing() as session:
+        sweep = sweeps.entry_named(session, "small").sweep
+        sweep.options = given
+        session.flush()
+        asked = update(Sweep).values(options={**given, **more})
+        # As another's commit between two reads of one transaction.
+        session.execute(asked, execution_options={"synchronize_session": False})
+        drivers.done_once(session, sweep.id, given)
+    with lab.database.reading() as session:
+        assert sweeps.entry_named(session, "small").sweep.options == more
 
 
 def test_other_limits_are_brought_to_a_driver_that_runs(driven: Lab) -> None:

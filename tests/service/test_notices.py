@@ -38,6 +38,7 @@ from tests.service.conftest import ADDRESS, Lab
 from tests.service.receivers import (
     Receiver,
     certificate_for,
+    dead_before,
     http_receiver,
     mail_receiver,
     names,
@@ -437,6 +438,35 @@ def test_a_slow_mail_server_gets_a_word_once_or_not_at_all(monkeypatch: pytest.M
         monkeypatch.setattr(mail, "TAKING", 0.2)
         silent = asyncio.run(subscribing.attempt(way, WORD, there))
         assert "timed out" in str(silent)
+
+
+@pytest.mark.parametrize("verb", ["EHLO", "."])
+def test_a_mail_server_that_only_drips_is_cut_off(
+    monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
+    monkeypatch.setattr(mail, "PATIENCE", 4.0 if verb == "." else 1.0)
+    monkeypatch.setattr(mail, "TAKING", 1.0)
+    there = Subscription(kind="email", target="ada@lab.example", secret="")
+    with mail_receiver() as mailbox:
+        way = Email(replace(SERVER, port=mailbox.port, security="none"))
+        mailbox.drips = verb
+        began = time.monotonic()
+        refused = asyncio.run(asyncio.wait_for(subscribing.attempt(way, WORD, there), 10.0))
+        assert "timed out" in str(refused)
+        assert time.monotonic() - began < 10.0
+        assert len(mailbox.messages) == (verb == ".")
+
+
+def test_a_dead_address_of_a_mail_server_costs_the_next_one_no_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(mail, "PATIENCE", 2.0)
+    there = Subscription(kind="email", target="ada@lab.example", secret="")
+    with mail_receiver() as mailbox, dead_before(mailbox.port) as host:
+        mailbox.slow = {"EHLO": 1.6}
+        server = replace(SERVER, host=host, port=mailbox.port, security="none")
+        assert asyncio.run(subscribing.attempt(Email(server), WORD, there)) is None
+    assert len(mailbox.messages) == 1
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -433,6 +434,23 @@ def test_a_sweep_goes_on_to_its_end_when_nobody_reads_what_it_says(
     assert sweep.returncode == 7, told
     if not both:
         assert told.count("nobody reads standard output any more") == 1
+
+
+def test_who_only_follows_a_sweep_ends_with_the_reader(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sweeper.cli.live import view
+    from sweeper.home import Home
+    from sweeper.scheduling.recording.events import PhaseChanged
+    from sweeper.search.looking import read_standings
+
+    sweep = read_standings(Home.at(home).existing("begun")).sweep
+    reader, writer = os.pipe()
+    os.close(reader)
+    with open(writer, "wb", buffering=0) as unread:
+        monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(unread, write_through=True))
+        with pytest.raises(BrokenPipeError), view(sweep, follows=True) as listener:
+            listener(PhaseChanged("searching", "", 0.0))
 
 
 def test_a_terminal_that_cannot_show_greek_gets_an_answer_all_the_same() -> None:

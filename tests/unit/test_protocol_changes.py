@@ -350,7 +350,9 @@ def test_a_home_that_an_earlier_version_has_mixed_is_told_and_gone_on_with_only_
     assert "1 trial was measured by another protocol" in capsys.readouterr().out
     accepting = Stage(tmp_path, accept=True)
     assert accepting.ledger.standings().best.value == 50.0
-    assert Stage(tmp_path).ledger.measuring.protocol == NEW
+    assert accepting.ledger.measuring.accepted
+    after = Stage(tmp_path, accept=True).ledger.measuring
+    assert (after.protocol, after.accepted) == (NEW, False)
 
 
 def test_the_cells_of_an_ablation_are_due_again_under_another_protocol(tmp_path: Path) -> None:

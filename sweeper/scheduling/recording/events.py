@@ -43,7 +43,8 @@ class SweepStarted:
     `budget` counts the search's trials, `replicates` the runs on fresh seeds that may follow.
 
     `records` are the trials that the ledger already holds when a sweep is resumed, `protocol` is
-    that by which the sweep is measured, empty before it was.
+    that by which the sweep is measured, empty before it was; `accepted` says that it took another
+    one's place as the study was opened.
     """
 
     sweep: Sweep
@@ -54,6 +55,7 @@ class SweepStarted:
     records: tuple[Trial, ...]
     protocol: Protocol
     time: float
+    accepted: bool = False
 
 
 @dataclass(frozen=True)

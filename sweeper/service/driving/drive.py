@@ -9,13 +9,19 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from sweeper.errors import LedgerError, Superseded, SweepBusy, SweeperError, TrackingError
 from sweeper.home import Home
-from sweeper.scheduling.recording.events import Event, Outcome, SweepStarted, TrialEvaluated
+from sweeper.scheduling.recording.events import (
+    Event,
+    Outcome,
+    ProtocolChanged,
+    SweepStarted,
+    TrialEvaluated,
+)
 from sweeper.service.driving.post import Post
 from sweeper.service.driving.steering import ServiceSteering
 from sweeper.service.driving.summary import Summary
@@ -66,18 +72,19 @@ def _drive(post: Post, home: Home, row: Row, told: Told, run: Callable[..., Outc
     try:
         sweep = sweep_from_dict(row.spec, row.name)
         teller, summary = Teller(post.tell, told), Summary(sweep, post.note)
-        options = _options(row)
-        left = dict(options)
+        asked = _Asked(row)
 
         def listen(event: Event) -> None:
             teller(event)
             summary(event)
-            post.done_once({name: left.pop(name) for name in _done(event) if name in left})
+            post.done_once(asked.done_by(event))
 
         with tempfile.TemporaryDirectory() as beside:
             source = Path(beside) / "sweep.yaml"
             source.write_text(row.source, encoding="utf-8")
-            outcome = run(sweep, home, events=listen, source=source, steering=steering, **options)
+            outcome = run(
+                sweep, home, events=listen, source=source, steering=steering, **asked.options
+            )
         summary.write()
         state = "interrupted" if outcome.lost else outcome.state
         message = outcome.message
@@ -105,18 +112,26 @@ def _in_view_of(word: Word, steering: ServiceSteering, state: str, message: str)
     return state, message
 
 
-def _options(row: Row) -> dict[str, Any]:
-    """What `sweeper run` takes beside the file."""
-    known = ("adopt", "retry_failed", "accept_protocol")
-    return {name: row.options[name] for name in known if name in row.options}
+class _Asked:
+    """What `sweeper run` takes beside the file. Each of these options asks for something once, and
+    a later driver must not do it again."""
 
+    def __init__(self, row: Row) -> None:
+        known = ("adopt", "retry_failed", "accept_protocol")
+        self.options = {name: row.options[name] for name in known if name in row.options}
+        self._left = dict(self.options)
+        self._measured = False  # by anything that a later protocol would have to replace
 
-def _done(event: Event) -> Sequence[str]:
-    """Those of the options of which this event says that what they ask is done, in the study: each
-    asks for something once, and a later driver must not do it again."""
-    match event:
-        case SweepStarted():
-            return ("adopt", "retry_failed")
-        case TrialEvaluated():  # by whatever protocol there is now
-            return ("accept_protocol",)
-    return ()
+    def done_by(self, event: Event) -> dict[str, Any]:
+        """Those of them of which this event is the first to say that what they ask is done, in the
+        study."""
+        done: tuple[str, ...] = ()
+        match event:
+            case SweepStarted():
+                self._measured = bool(event.protocol)
+                done = ("adopt", "retry_failed", *(["accept_protocol"] if event.accepted else []))
+            case ProtocolChanged():
+                done = ("accept_protocol",)
+            case TrialEvaluated() if event.evaluation.protocol and not self._measured:
+                done = ("accept_protocol",)  # whatever there was to accept, the sweep has its own
+        return {name: self._left.pop(name) for name in done if name in self._left}

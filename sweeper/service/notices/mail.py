@@ -15,7 +15,9 @@ import contextlib
 import os
 import re
 import smtplib
+import socket
 import ssl
+import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -31,7 +33,8 @@ PREFIX = "SWEEPER_SMTP_"
 SECURITIES = ("starttls", "tls", "none")
 
 PATIENCE = 20.0
-"""Seconds until the mail server must be ready for the message, however many words it needs."""
+"""Seconds from the connection until the mail server must be ready for the message, however many
+words it needs. Each address of its name has a quarter of them to be connected to."""
 
 TAKING = 60.0
 """Seconds for it to take the message. It may look into it first, and whoever gives up before it has
@@ -123,26 +126,65 @@ def _message(word: Word, sender: str, target: str) -> EmailMessage:
 
 
 class _Smtp(smtplib.SMTP):
-    """A connection that is ready for the message in time, or is handed none."""
+    """A connection that is ready for the message in time, or is handed none: it is cut off where
+    its time is over, however often something is heard of it until then."""
 
-    def __init__(self, server: MailServer, **options: Any) -> None:
-        self._deadline = time.monotonic() + PATIENCE
-        super().__init__(server.host, server.port, timeout=PATIENCE, **options)
+    def __init__(self, server: MailServer) -> None:
+        # Of several addresses of its name the first may be dead.
+        super().__init__(server.host, server.port, timeout=PATIENCE / 4)
+
+    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
+        connected = socket.create_connection((host, port), timeout)
+        connected.settimeout(None)
+        self._line = connected.dup()  # stays what it is when the other becomes one of TLS
+        self._give(PATIENCE)
+        return connected
+
+    def _give(self, seconds: float) -> None:
+        self._deadline = time.monotonic() + seconds
+        self._end = threading.Timer(seconds, self._cut_off)
+        self._end.daemon = True
+        self._end.start()
+
+    def _cut_off(self) -> None:
+        with contextlib.suppress(OSError):  # it has gone by itself
+            self._line.shutdown(socket.SHUT_RDWR)
 
     def getreply(self) -> tuple[int, bytes]:
-        assert self.sock is not None
-        self.sock.settimeout(max(0.001, self._deadline - time.monotonic()))
-        return super().getreply()
+        try:
+            reply = super().getreply()
+        except smtplib.SMTPServerDisconnected as error:
+            if time.monotonic() < self._deadline:
+                raise
+            raise TimeoutError("timed out") from error
+        if time.monotonic() >= self._deadline:  # what was cut off may look like a reply
+            raise TimeoutError("timed out")
+        return reply
 
     def data(self, msg: Any) -> tuple[int, bytes]:
+        self._end.cancel()
         if time.monotonic() > self._deadline:
             raise TimeoutError(f"it was not ready for the message within {PATIENCE:g} s")
-        self._deadline = time.monotonic() + TAKING
+        self._give(TAKING)
         return super().data(msg)
 
+    def close(self) -> None:
+        self._end.cancel()
+        self._line.close()
+        super().close()
 
-class _SmtpTls(_Smtp, smtplib.SMTP_SSL):
+
+class _SmtpTls(_Smtp):
     """The same, encrypted from the first byte."""
+
+    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
+        connected = super()._get_socket(host, port, timeout)
+        try:
+            return ssl.create_default_context().wrap_socket(connected, server_hostname=host)
+        except BaseException:
+            connected.close()
+            self.close()
+            raise
 
 
 def _hand_in(server: MailServer, message: EmailMessage) -> None:
@@ -170,7 +212,7 @@ def _text(error: smtplib.SMTPResponseException) -> str:
 
 def _connection(server: MailServer) -> _Smtp:
     if server.security == "tls":
-        return _SmtpTls(server, context=ssl.create_default_context())
+        return _SmtpTls(server)
     smtp = _Smtp(server)
     if server.security == "starttls":
         try:

@@ -112,7 +112,8 @@ def done_once(session: Session, sweep_id: str, options: Mapping[str, Any]) -> No
     """Take these out of the options of a sweep, as far as they are still what is asked of it."""
     if not options:
         return
-    sweep = session.get_one(Sweep, sweep_id, with_for_update=True)
+    # What this transaction has read of it before it had the lock may hold no more.
+    sweep = session.get_one(Sweep, sweep_id, populate_existing=True, with_for_update=True)
     sweep.options = {
         name: value
         for name, value in sweep.options.items()
