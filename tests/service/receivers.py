@@ -141,8 +141,11 @@ class Mailbox:
 class _Smtp(socketserver.StreamRequestHandler):
     mailbox: Mailbox
     context: ssl.SSLContext | None
+    at_once: bool
 
     def handle(self) -> None:
+        if self.at_once:
+            self._encrypt()
         self._say("220 test")
         while line := self.rfile.readline().decode().strip():
             verb = line[:4].upper()
@@ -152,9 +155,7 @@ class _Smtp(socketserver.StreamRequestHandler):
                 self._say(f"250-test\r\n{offer}250 AUTH PLAIN")
             elif verb == "STAR":
                 self._say("220 go on")
-                assert self.context is not None
-                self.request = self.context.wrap_socket(self.request, server_side=True)
-                self.rfile, self.wfile = self.request.makefile("rb"), self.request.makefile("wb", 0)
+                self._encrypt()
             elif verb == "AUTH":
                 self.mailbox.logins.append(base64.b64decode(line.split()[2]).decode())
                 self._say("235 welcome")
@@ -177,6 +178,11 @@ class _Smtp(socketserver.StreamRequestHandler):
         super().finish()
         self.request.close()
 
+    def _encrypt(self) -> None:
+        assert self.context is not None
+        self.request = self.context.wrap_socket(self.request, server_side=True)
+        self.rfile, self.wfile = self.request.makefile("rb"), self.request.makefile("wb", 0)
+
     def _is_encrypted(self) -> bool:
         return isinstance(self.request, ssl.SSLSocket)
 
@@ -198,13 +204,16 @@ class _MailServer(socketserver.ThreadingTCPServer):
 
 
 @contextmanager
-def mail_receiver(certificate: Path | None = None) -> Iterator[Mailbox]:
-    """A mail server on a free port; it offers STARTTLS where it has a certificate."""
+def mail_receiver(certificate: Path | None = None, *, at_once: bool = False) -> Iterator[Mailbox]:
+    """A mail server on a free port; it offers STARTTLS where it has a certificate, or speaks TLS
+    `at_once`."""
     mailbox, context = Mailbox(), None
     if certificate:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate)
-    handler = type("Handler", (_Smtp,), {"mailbox": mailbox, "context": context})
+    handler = type(
+        "Handler", (_Smtp,), {"mailbox": mailbox, "context": context, "at_once": at_once}
+    )
     with _MailServer(("127.0.0.1", 0), handler) as server:
         mailbox.port = server.server_address[1]
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))

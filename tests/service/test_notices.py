@@ -383,13 +383,14 @@ def test_a_certificate_must_be_the_name_s(tmp_path: Path, monkeypatch: pytest.Mo
 # E-mail -------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("security", ["starttls", "tls"])
 def test_mail_is_handed_in_encrypted_and_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    security: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = certificate_for("localhost", tmp_path)
     monkeypatch.setenv("SSL_CERT_FILE", str(file))
-    with mail_receiver(file) as mailbox:
-        server = replace(SERVER, port=mailbox.port)
+    with mail_receiver(file, at_once=security == "tls") as mailbox:
+        server = replace(SERVER, port=mailbox.port, security=security)
         word = replace(WORD, words="größer\n.\nthan\r\nBcc: all@lab.example")
         asyncio.run(Email(server).send(word, "ada@lab.example", ""))
         with pytest.raises(Undelivered, match="550 nobody here") as refused:
