@@ -2,7 +2,7 @@
 published → the folder.
 
 Each step may be made again, so that a kill in the middle costs nothing but time. Of a sweep that
-another home drives by now the folder goes alone: all the rest is that one's.
+another home drives by now only the folder and what this home's own MLflow has of it go.
 """
 
 from __future__ import annotations

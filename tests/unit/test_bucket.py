@@ -274,12 +274,18 @@ def test_a_folder_that_has_gone_is_not_published(
     assert list(tmp_path.iterdir()) == []
 
 
+def keys_written(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The keys that are written from now on, in order."""
+    keys: list[str] = []
+    write = Store.write
+    monkeypatch.setattr(Store, "write", lambda *given: (keys.append(given[1]), write(*given)))
+    return keys
+
+
 def test_only_what_has_changed_is_sent(
     memory: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sent: list[str] = []
-    write = Store.write
-    monkeypatch.setattr(Store, "write", lambda *given: (sent.append(given[1]), write(*given)))
+    sent = keys_written(monkeypatch)
     publisher = Publisher(Store(memory), attempt(1), tmp_path)
     publisher.take_up({})
     (tmp_path / "checkpoint.pt").write_bytes(b"one")
@@ -457,9 +463,7 @@ def test_what_comes_here_with_a_letting_go_is_told(memory: str, sweep: SweepFold
 def test_what_is_given_up_bit_by_bit_uses_no_key_twice(
     memory: str, sweep: SweepFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    written: list[str] = []
-    write = Store.write
-    monkeypatch.setattr(Store, "write", lambda *given: (written.append(given[1]), write(*given)))
+    written = keys_written(monkeypatch)
     copies, trial = Copies(sweep, memory), sweep.trial(0)
     copies.bring(0)
     give_up(trial, ["checkpoint.json"], attempt(1))
