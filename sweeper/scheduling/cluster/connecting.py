@@ -67,8 +67,9 @@ LOOK_EVERY = 5.0
 CONNECT_PATIENCE = 120.0
 """Seconds for a cluster that is named to let this driver in: Ray would try a dead one on and on."""
 
-GRACE = 5.0
-"""Seconds in which a driver may notice by itself that a server of its own has died."""
+GRACE = 3.0
+"""Seconds in which a driver may notice by itself that a server of its own has died. After five of
+them without an answer Ray writes about it in its own words."""
 
 
 class ClusterLost(SweeperError):  # noqa: N818 - what happened
