@@ -172,12 +172,13 @@ def cause(name: str) -> Cause:
 
 
 def to_retry(names: Iterable[str]) -> list[str]:
-    """The names of causes by which trials that failed are to be tried again; without any, all.
+    """The names of causes by which trials that failed are to be tried again; without any, all. A
+    single one may be given as it is.
 
     Raises:
         UserError: a name is no cause, or one that would come again.
     """
-    names, known = list(names), causes()
+    names, known = [names] if isinstance(names, str) else list(names), causes()
     good = [name for name, one in known.items() if one.curable]
     problems = []
     for name in names:

@@ -40,6 +40,7 @@ from pathlib import Path
 from sweeper.errors import SweepBusy, UnknownSweep, UserError
 from sweeper.privacy import private
 from trials.files import atomic_write
+from trials.paths import folder_at
 from trials.problems import nearest
 
 HOME_VARIABLE = "SWEEPER_HOME"
@@ -267,12 +268,9 @@ class Home:
         """
         chosen = path if path is not None else os.environ.get(HOME_VARIABLE) or DEFAULT_HOME
         try:
-            here = Path(chosen).expanduser().absolute()
-        except RuntimeError as error:
-            raise UserError(f"{chosen}: there is no home of that user") from error
-        if here.exists() and not here.is_dir():
-            raise UserError(f"{here} is no folder")
-        return cls(here)
+            return cls(folder_at(chosen))
+        except ValueError as error:
+            raise UserError(f"no home for sweeps: {error}") from error
 
     @property
     def flag(self) -> str:

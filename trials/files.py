@@ -80,7 +80,8 @@ def atomic_write(path: Path, content: Content) -> None:
     not bring the old one back. The folder must exist.
 
     Raises:
-        OSError: the content cannot be written (a full disk, no permission). The old file is intact
+        OSError: the content cannot be written (a full disk, no permission), with the path of what
+            could not. The old file is intact
             and no temporary file is left, here and after whatever a function raises.
         TakenOver: the folder is written through a room that is gone (`writing_through`).
     """
@@ -94,7 +95,9 @@ def atomic_write(path: Path, content: Content) -> None:
                 temporary.write_bytes(content.encode() if isinstance(content, str) else content)
             _sync(temporary, os.O_RDWR)
             os.replace(temporary, path)
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, OSError) and error.filename is None:
+                error.filename = os.fspath(path)  # a full disk does not say where
             temporary.unlink(missing_ok=True)
             raise
     sync_folder(path.parent)

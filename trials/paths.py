@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 
@@ -15,3 +16,22 @@ def at_home(path: Path) -> Path:
         return path.expanduser()
     except RuntimeError as error:
         raise ValueError(f"there is no such user as {path.parts[0]}") from error
+
+
+def folder_at(path: Path | str) -> Path:
+    """The absolute path of a folder, which need not be there yet; `~` is expanded.
+
+    Raises:
+        ValueError: there can be none: an empty text, no such user, no UTF-8, below a file.
+    """
+    if not os.fspath(path):
+        raise ValueError("its path is an empty text")
+    here = at_home(Path(path)).absolute()
+    try:
+        os.fspath(here).encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"{here} is not UTF-8, as databases and tables need it") from error
+    there = next(place for place in (here, *here.parents) if place.exists())
+    if not there.is_dir():
+        raise ValueError(f"{there} is no folder")
+    return here

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import io
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+import typer.core
 
 from sweeper.cli import (
     ablating,
@@ -34,8 +35,25 @@ from sweeper.errors import SweeperError, UserError
 from sweeper.secrets import redacted
 from trials.errors import ConfigError, TrialError
 
+INTERRUPTED = 130
+"""The exit status after Ctrl-C, as every shell has it."""
+
+
+class Verbs(typer.core.TyperGroup):
+    """The verbs; one that Ctrl-C ends says so, which Typer would not."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the verb that is asked for."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as error:
+            complain("interrupted")
+            raise typer.Exit(INTERRUPTED) from error
+
+
 app = typer.Typer(
     name="sweeper",
+    cls=Verbs,
     help="Search GAN training, prove the result, record every run.",
     no_args_is_help=True,
     add_completion=True,
@@ -107,7 +125,7 @@ def run(arguments: list[str] | None = None) -> int:
         return error.exit_code
     except (typer.Abort, KeyboardInterrupt):
         complain("interrupted")
-        return 130
+        return INTERRUPTED
     except SweeperError as error:
         complain(str(error))
         return error.exit_status

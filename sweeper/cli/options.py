@@ -11,9 +11,21 @@ import typer
 from sweeper.cli.printing import say
 from sweeper.errors import UserError
 
+
+def _folder(text: str) -> Path:
+    if not text:  # a variable of a script that is not set; Path would take it for this folder
+        raise typer.BadParameter("an empty text names no folder")
+    return Path(text)
+
+
 HomeOption = Annotated[
     Path | None,
-    typer.Option("--home", help="Folder that holds all sweeps.  [$SWEEPER_HOME, else ./sweeps]"),
+    typer.Option(
+        "--home",
+        parser=_folder,
+        metavar="PATH",
+        help="Folder that holds all sweeps.  [$SWEEPER_HOME, else ./sweeps]",
+    ),
 ]
 ServerOption = Annotated[
     str | None,

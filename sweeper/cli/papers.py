@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from sweeper.cli.printing import give, say
 from sweeper.cli.source import source_of
 from sweeper.errors import UserError
 from sweeper.home import Home
+from trials.files import atomic_write
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -71,7 +73,7 @@ def table(
         raise UserError(f"there is no interval {interval!r}; there are: {methods}")
     if effects:
         _refuse_beside_effects(columns, reference, interval, limit)
-    chosen = [column.strip() for column in columns.split(",")] if columns else None
+    chosen = [column.strip() for column in columns.split(",")] if columns is not None else None
     sweep, data = _sweep_and_data(name, home, server)
     if sweep is None:
         if effects:
@@ -128,7 +130,7 @@ def _give(content: bytes, out: Path | None, what: str, format: str) -> None:
     """Write a table to its file, or to the terminal where it is text."""
     if out is not None:
         with _writing(out):
-            out.write_bytes(content)
+            atomic_write(out, content)
         say(f"{out}: {what}")
         return
     try:
@@ -212,7 +214,8 @@ def import_mlflow(
     here = Home.at(home)
     meanings = read_mapping(mapping)
     records = foreign_records(tracking_uri(here.path, uri), experiment, meanings)
-    file = out or Path(f"{experiment}.parquet")
+    called = re.sub(r"[^\w.-]+", "_", experiment).strip("._") or "runs"  # on Databricks a path
+    file = out or Path(f"{called}.parquet")
     data = with_objective(trial_table(records), meanings.metric, meanings.goal)
     with _writing(file):
         write_dataset(data, file)

@@ -16,10 +16,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from sweeper.service.states import ENDS
+
 if TYPE_CHECKING:
     from sweeper.client.client import Client
 
-__all__ = ["Client"]
+__all__ = ["ENDS", "Client"]
 
 
 def __getattr__(name: str) -> Any:

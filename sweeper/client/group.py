@@ -21,7 +21,7 @@ def sweep_path(name: str) -> str:
     Raises:
         UnknownSweep: none can have this name.
     """
-    if name in ("", ".", ".."):
+    if name in ("", ".", "..") or "/" in name:
         raise UnknownSweep(f"there is no sweep {name!r}")
     return f"/sweeps/{quote(name, safe='')}"
 

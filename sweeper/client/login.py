@@ -11,6 +11,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -33,32 +34,48 @@ class Login:
     token: str = field(repr=False)
 
     @property
+    def is_local(self) -> bool:
+        """Whether the server is on this machine."""
+        return urlsplit(self.address).hostname in _LOOPBACK
+
+    @property
     def is_exposed(self) -> bool:
         """Whether the token goes over a network without encryption."""
-        parts = urlsplit(self.address)
-        return parts.scheme == "http" and parts.hostname not in _LOOPBACK
+        return urlsplit(self.address).scheme == "http" and not self.is_local
 
 
 def login_file(environment: Mapping[str, str] | None = None) -> Path:
-    """Where the login is kept."""
+    """Where the login is kept.
+
+    Raises:
+        UserError: the user has no folder, by the environment or to the system.
+    """
     given = os.environ if environment is None else environment
     config = given.get("XDG_CONFIG_HOME", "")
     folder = Path(config) if os.path.isabs(config) else Path(given.get("HOME") or "~") / ".config"
-    return folder.expanduser() / "sweeper" / "login.json"
+    try:
+        return folder.expanduser() / "sweeper" / "login.json"
+    except RuntimeError as error:
+        raise UserError("a login has no place: set $XDG_CONFIG_HOME, or $HOME") from error
 
 
 def read_login() -> Login | None:
     """The login that is kept, if there is one.
 
     Raises:
-        UserError: its file is damaged.
+        UserError: its file is damaged, or another's.
     """
-    file = login_file()
+    try:
+        file = login_file()
+    except UserError:
+        return None
     try:
         kept = json.loads(file.read_text(encoding="utf-8"))
         return Login(checked_address(kept["address"]), str(kept["token"]))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
+    except PermissionError as error:
+        raise UserError(f"the login in {file} cannot be read: {error.strerror}") from error
     except (OSError, ValueError, KeyError, TypeError, RecursionError, UserError) as error:
         raise UserError(f"{file} is damaged: `sweeper login URL` writes it anew") from error
 
@@ -119,6 +136,7 @@ def checked_address(address: str) -> str:
     try:
         parts = urlsplit(address.strip())
         _ = parts.port
+        _check_host(parts.netloc, parts.hostname or "")
     except ValueError:
         parts = urlsplit("")
     extra = parts.query or parts.fragment or parts.username or parts.password
@@ -126,6 +144,15 @@ def checked_address(address: str) -> str:
         shown = without_user(address)
         raise UserError(f"{shown!r} is no server's address; expected https://HOST or http://…:8470")
     return f"{parts.scheme}://{parts.netloc.lower()}{parts.path.rstrip('/')}"
+
+
+def _check_host(netloc: str, host: str) -> None:
+    if "[" in netloc or host.replace(".", "").isdigit():
+        ip_address(host)
+    elif len(host.split()) > 1:
+        raise ValueError("it has blanks")
+    else:
+        host.encode("idna").decode("idna")
 
 
 def checked_token(token: str) -> str:

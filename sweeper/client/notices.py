@@ -23,7 +23,7 @@ class Notices(Group):
         """Send word by `webhook`, `slack` or `email`; no `occasions` are all. The answer has the
         key of the signatures, which is shown this once."""
         body = {"kind": kind, "target": target, "occasions": [*occasions], "everyone": everyone}
-        return self._http.ask("POST", "/notices", SubscribedShape, json=body)
+        return self._http.ask("POST", "/notices", SubscribedShape, body=body)
 
     def remove(self, identifier: str) -> None:
         """Send no more word there."""

@@ -40,7 +40,7 @@ class People(Group):
     ) -> MadeShape:
         """A new token, one's own or another's; what it says is in the answer and nowhere else."""
         body = {"name": name, "scope": scope, "days": days, "person": person}
-        return self._http.ask("POST", "/tokens", MadeShape, json=body)
+        return self._http.ask("POST", "/tokens", MadeShape, body=body)
 
     def revoke_token(self, identifier: str) -> None:
         """Have a token open nothing from now on."""
@@ -52,13 +52,13 @@ class People(Group):
 
     def add(self, name: str) -> PersonShape:
         """Somebody new, who has no token yet."""
-        return self._http.ask("POST", "/people", PersonShape, json={"name": name})
+        return self._http.ask("POST", "/people", PersonShape, body={"name": name})
 
     def change(self, name: str, **quotas: Any) -> PersonShape:
         """Give somebody another `weight`, or other quotas: `max_parallel`, `max_gpus`,
         `gpu_hours_month`; a quota of None is none."""
         path = f"/people/{quote(name, safe='')}"
-        return self._http.ask("PATCH", path, PersonShape, json=quotas)
+        return self._http.ask("PATCH", path, PersonShape, body=quotas)
 
     def deeds(self) -> Iterator[DeedShape]:
         """Who did what, newest first, asked for page by page."""

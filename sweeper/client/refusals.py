@@ -34,7 +34,8 @@ def error_of(answer: httpx.Response, address: str, file: str = "") -> SweeperErr
     if status >= 500:
         return Unreachable(f"{address}: {text}")
     kind = str(details.get("type") or "").removeprefix("/problems/")
-    return _KINDS.get(kind, UserError)(text, _problems(details, file))
+    of_a_file = kind == "invalid-sweep"  # and no other is of what was sent as a file
+    return _KINDS.get(kind, UserError)(text, _problems(details, file if of_a_file else ""))
 
 
 _KINDS: Mapping[str, Callable[[str, list[Problem]], UserError]] = {

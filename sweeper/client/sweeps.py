@@ -87,11 +87,15 @@ class Sweeps(Group):
         """Change what is given; a limit of None is taken away."""
         asked = {"limits": limits, "priority": priority, "description": description}
         body = {key: value for key, value in asked.items() if value is not None}
-        return self._http.ask("PATCH", sweep_path(name), SweepDetail, json=body)
+        return self._http.ask("PATCH", sweep_path(name), SweepDetail, body=body)
 
     def extend(self, name: str, **limits: float) -> SweepDetail:
-        """Raise limits (`trials=50`), and go on where they had ended it."""
-        return self._http.ask("POST", f"{sweep_path(name)}:extend", SweepDetail, json=limits)
+        """Raise limits (`trials=50`), and go on where they had ended it.
+
+        Raises:
+            SpecError: no limit is given, or one that is no higher than it was.
+        """
+        return self._http.ask("POST", f"{sweep_path(name)}:extend", SweepDetail, body=limits)
 
     def pause(self, name: str) -> SweepDetail:
         """Start no new trials; those that run go on."""
@@ -126,7 +130,7 @@ class Sweeps(Group):
         place = "" if trial is None else f"/trials/{trial:d}"
         body = {"name": new, "set": list(overrides), "priority": priority}
         path = f"{sweep_path(name)}{place}:fork"
-        return self._http.ask("POST", path, SubmittedShape, json=body, once=True)
+        return self._http.ask("POST", path, SubmittedShape, body=body, once=True)
 
     def delete(self, name: str) -> None:
         """Delete a sweep with all that it has left."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import time
 import uuid
 from collections.abc import Iterator, Mapping
@@ -13,7 +15,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from sweeper.client.login import Login
 from sweeper.client.refusals import error_of
-from sweeper.errors import Unreachable
+from sweeper.errors import Unreachable, UserError
 
 API = "/api/v1"
 KEY = "idempotency-key"
@@ -22,6 +24,12 @@ BUSY = (429, 502, 503, 504)
 """Answers after which the same request may find the server again."""
 BUSY_TIMES = 4
 """How often it is sent again for such an answer; what does not answer at all may be starting."""
+
+_OF_CONNECTIONS = (
+    *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"),
+    *("SSL_CERT_FILE", "SSL_CERT_DIR"),
+)
+"""Variables of the environment that say how a server is reached."""
 
 FIRST_WAIT, LONGEST_WAIT = 0.2, 5.0
 """Seconds before a request is sent again, doubled each time."""
@@ -41,11 +49,7 @@ class Transport:
     def __init__(self, login: Login, *, timeout: float, patience: float) -> None:
         self.address = login.address
         self.patience = patience
-        self._client = httpx.Client(
-            base_url=login.address + API,
-            headers={"authorization": f"Bearer {login.token}", "user-agent": "gan-sweeper"},
-            timeout=timeout,
-        )
+        self._client = _opened(login, timeout)
 
     def close(self) -> None:
         """Close the connections."""
@@ -76,7 +80,7 @@ class Transport:
         shape: type[Answer],
         *,
         params: Params | None = None,
-        json: Any = None,
+        body: Any = None,
         content: bytes | None = None,
         media_type: str | None = None,
         again: bool = False,
@@ -84,19 +88,23 @@ class Transport:
         file: str = "",
         timeout: float | None = None,
     ) -> Answer:
-        """Have something done. It is sent `again` where its answer is lost; with `once` it carries
-        a key for that, so that it is done once; else only where it cannot have arrived. `file` is
-        what problems call the sweep file in it."""
+        """Have something done, with this `body` as JSON. It is sent `again` where its answer is
+        lost; with `once` it carries a key for that, so that it is done once; else only where it
+        cannot have arrived. `file` is what problems call the sweep file in it.
+
+        Raises:
+            UserError: it holds what JSON cannot, or the server refuses it, and says why.
+            Unreachable: the server does not answer, or has failed.
+        """
         headers = {KEY: uuid.uuid4().hex} if once else {}
-        if media_type:
-            headers["content-type"] = media_type
+        if media_type or body is not None:
+            headers["content-type"] = media_type or "application/json"
         answer = self.send(
             method,
             path,
             params=params or {},
             headers=headers,
-            json=json,
-            content=content,
+            content=content if body is None else _written(body),
             again=again or once,
             file=file,
             **_limit(timeout),
@@ -192,6 +200,37 @@ class Transport:
         """What to say where no answer came."""
         reason = str(error) or type(error).__name__
         return Unreachable(f"{self.address} does not answer: {reason}")
+
+
+def _written(body: Any) -> bytes:
+    try:
+        return json.dumps(body, allow_nan=False).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise UserError(f"this cannot be sent: {error}") from error
+
+
+def _opened(login: Login, timeout: float) -> httpx.Client:
+    """Connections to be made to a server; one on this machine is not behind the machine's proxy.
+
+    Raises:
+        UserError: the environment names a proxy or certificates that cannot be used.
+    """
+    try:
+        return httpx.Client(
+            base_url=login.address + API,
+            headers={"authorization": f"Bearer {login.token}", "user-agent": "gan-sweeper"},
+            timeout=timeout,
+            transport=httpx.HTTPTransport() if login.is_local else None,
+        )
+    except (httpx.InvalidURL, ImportError, OSError, ValueError) as error:
+        named = ", ".join(name for name in _OF_CONNECTIONS if _set(name))
+        blame = f" (set in this environment: {named})" if named else ""
+        reason = str(error) or type(error).__name__
+        raise UserError(f"cannot ask {login.address}: {reason}{blame}") from error
+
+
+def _set(name: str) -> bool:
+    return bool(os.environ.get(name) or os.environ.get(name.lower()))
 
 
 def given(params: Params) -> dict[str, Any]:

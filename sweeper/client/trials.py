@@ -122,17 +122,17 @@ class Trials(Group):
     def stop(self, name: str, number: int, reason: str = "") -> OrderShape:
         """End a trial; the study is told as of one that was pruned, with the reason."""
         path = f"{trial_path(name, number)}:stop"
-        return self._http.ask("POST", path, OrderShape, json={"reason": reason})
+        return self._http.ask("POST", path, OrderShape, body={"reason": reason})
 
     def retry(self, name: str, number: int, *, anew: bool = False) -> OrderShape:
         """Try a failed trial again, from its last checkpoint or from nothing."""
         path = f"{trial_path(name, number)}:retry"
-        return self._http.ask("POST", path, OrderShape, json={"anew": anew})
+        return self._http.ask("POST", path, OrderShape, body={"anew": anew})
 
     def enqueue(self, name: str, values: Mapping[str, Any]) -> OrderShape:
         """Have a configuration of one's own run: values by dotted path."""
         path = f"{sweep_path(name)}/trials:enqueue"
-        return self._http.ask("POST", path, OrderShape, json={"values": dict(values)})
+        return self._http.ask("POST", path, OrderShape, body={"values": dict(values)})
 
     def orders(self, name: str) -> builtins.list[OrderShape]:
         """What was asked of a sweep's trials, and how it went."""

@@ -184,8 +184,16 @@ def read_document(text: str, file: str) -> Document:
 
 
 def write_document(value: Mapping[str, Any]) -> str:
-    """The text of a plain value, from which `read_document` reads the same."""
-    text: str = yaml.dump(dict(value), Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+    """The text of a plain value, from which `read_document` reads the same.
+
+    Raises:
+        SpecError: it holds what no file could: an object, or half a character.
+    """
+    try:
+        text: str = yaml.dump(dict(value), Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+        text.encode()
+    except (yaml.representer.RepresenterError, UnicodeEncodeError, RecursionError) as error:
+        raise SpecError([Problem("", f"cannot be written as a sweep file: {error}")]) from error
     return text
 
 

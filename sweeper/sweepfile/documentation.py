@@ -38,7 +38,7 @@ holds its ends, one in round brackets does not.
 _ELSEWHERE = {
     "tricks": "Every trick with its knobs, their ranges and conflicts: [tricks](tricks.md).",
     "loss": "Every loss with its knobs: [tricks](tricks.md#loss).",
-    "conditioning": "Every use of labels with its knobs: [tricks](tricks.md#conditioning).",
+    "conditioning": "Every use of labels with its knobs: [tricks](tricks.md#labels).",
     "task": "Every task with its knobs: [tricks](tricks.md#task).",
     "data": "What each reads, and how: [data](data.md).",
 }

@@ -52,7 +52,8 @@ def _own_database(home: Path) -> str:
     if "%" in path or "?" in path:
         raise TrackingError(
             f"MLflow cannot keep its database in {path}: '%' and '?' mean something else in an "
-            "address; choose another home, or name a tracking server with tracking.uri"
+            "address; choose another home, or name a tracking server: tracking.uri in a sweep "
+            "file, MLFLOW_TRACKING_URI for a service"
         )
     return f"sqlite:///{path}/mlflow.db"
 

@@ -156,10 +156,16 @@ def test_a_name_is_unique_over_the_server(lab: Lab) -> None:
     assert lab.client("bo").post(SWEEPS, json=SMALL).status_code == 201
     again = lab.client("cy").post(SWEEPS, json=SMALL)
     assert (again.status_code, again.json()["type"]) == (409, "/problems/conflict")
+    assert "of bo" in again.json()["title"]
+    running = lab.service.settings.home.sweep("small")
+    running.create()
+    running.spec_json.write_text("{}")
+    assert "of bo" in lab.client("cy").post(SWEEPS, json=SMALL).json()["title"]
     folder = lab.service.settings.home.sweep("by-hand")
     folder.create()
     folder.spec_json.write_text("{}")
     assert lab.client("cy").post(SWEEPS, json=_file(name="by-hand")).status_code == 409
+    assert lab.client("cy").get(f"{SWEEPS}/by-hand").status_code == 404
 
 
 def test_a_request_sent_again_is_answered_as_before(either_lab: Lab) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import stat
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -100,6 +102,20 @@ class Pipe:
         return self._text
 
 
+def test_whoever_has_no_folder_has_no_login(
+    sweeper: Verb, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", "/dev/null")
+    status, out, err = sweeper("ls")
+    assert (status, str(tmp_path / "sweeps") in out, err) == (0, True, "")
+    monkeypatch.delenv("XDG_CONFIG_HOME")
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr("pwd.getpwuid", Mock(side_effect=KeyError))
+    assert sweeper("ls")[0] == 0
+    status, _, err = sweeper("logout")
+    assert (status, "$XDG_CONFIG_HOME" in err) == (2, True)
+
+
 @pytest.mark.parametrize("token", ["", "swp_x_y", "two words", "ü"])
 def test_a_wrong_token_is_not_kept(
     address: str, token: str, sweeper: Verb, monkeypatch: pytest.MonkeyPatch
@@ -109,6 +125,41 @@ def test_a_wrong_token_is_not_kept(
     assert (status, out) == (2, "")
     assert "token" in err
     assert not login_file().exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ALL_PROXY", "socks5://127.0.0.1:1"),
+        ("HTTP_PROXY", "foo://proxy"),
+        ("NO_PROXY", "[::1"),
+        ("SSL_CERT_FILE", "/nowhere.pem"),
+    ],
+)
+def test_an_environment_that_allows_no_connection_is_named(
+    name: str, value: str, sweeper: Verb, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SWEEPER_TOKEN", "swp_1_secret")
+    monkeypatch.setenv(name, value)
+    status, out, err = sweeper("ls", "--server", "http://lab.invalid")
+    assert (status, out) == (2, "")
+    assert name in err
+    assert "lab.invalid" in err
+
+
+@pytest.mark.usefixtures("signed_in")
+def test_a_server_on_this_machine_is_asked_without_its_proxy(
+    sweeper: Verb, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket() as proxy:  # which would have the token
+        proxy.bind(("127.0.0.1", 0))
+        proxy.listen()
+        for name in ("HTTP_PROXY", "ALL_PROXY"):
+            monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.getsockname()[1]}")
+        assert sweeper("ls")[0] == 0
+        proxy.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            proxy.accept()
 
 
 def test_a_place_is_chosen_without_surprise(

@@ -4,6 +4,7 @@ and what it sends again."""
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import sys
 import threading
@@ -227,6 +228,16 @@ def test_refusals_are_our_own_exceptions(lab: Lab, address: str, bo: Client) -> 
         bo.sweeps.submit({**SMALL, "name": "theirs"})
     with pytest.raises(UserError, match="cy"):
         bo.sweeps.pause("theirs")
+    with pytest.raises(UnknownSweep):
+        bo.sweeps.get("a/b")
+    with pytest.raises(SpecError, match="names none that is to be raised"):
+        bo.sweeps.extend("theirs")
+    with pytest.raises(UserError, match="cannot be sent"):
+        bo.trials.enqueue("theirs", {"optimizer.generator.lr": math.nan})
+    with pytest.raises(SpecError, match="cannot be written"):
+        bo.sweeps.submit({**SMALL, "base": object()})
+    with pytest.raises(UserError, match=r"expected here\.\n  query\.count"):
+        bo.files.preview(FILE, count=1000, filename="my.yaml")
     with pytest.raises(UserError, match="no trial 7"):
         bo.trials.get("theirs", 7)
     dee = Client(address, lab.tokens["dee"])
@@ -272,6 +283,12 @@ def test_a_server_that_is_away_or_is_another_is_told_in_a_sentence() -> None:
         ("https://user:word@sweeps.lab", "swp_a_b"),
         ("https://sweeps.lab:port", "swp_a_b"),
         ("https://sweeps.lab?token=x", "swp_a_b"),
+        ("http://ä..de", "swp_a_b"),
+        (f"http://{'a' * 70}.de", "swp_a_b"),
+        ("http://xn--a", "swp_a_b"),
+        ("http://[v1.x]", "swp_a_b"),
+        ("http://1.2.3.400", "swp_a_b"),
+        ("http://a b", "swp_a_b"),
         ("https://sweeps.lab", ""),
         ("https://sweeps.lab", "swp a"),
         ("https://sweeps.lab", "swp_ä"),

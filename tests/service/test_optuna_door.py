@@ -92,8 +92,12 @@ def test_it_changes_nothing(client: TestClient, lab: Lab, method: str) -> None:
         ("/optuna/%2e%2e/", 422),
     ],
 )
-def test_what_is_not_there_is_said_to_be_so(client: TestClient, path: str, status: int) -> None:
-    assert client.get(path).status_code == status
+def test_what_is_not_there_is_said_to_be_so(
+    client: TestClient, path: str, status: int, lab: Lab
+) -> None:
+    answer = client.get(path)
+    assert answer.status_code == status
+    assert str(lab.service.settings.home.path) not in answer.text
 
 
 def test_a_sweep_that_is_deleted_and_made_anew_shows_its_own_study(

@@ -339,7 +339,7 @@ def test_a_sweep_that_is_refused_leaves_its_text_in_the_editor(
     text = json.dumps({**SMALL, "name": "taken"})
     status, shown = submitted(text)
     assert status == 409
-    assert "there is a sweep named 'taken' already; give this one another name" in shown
+    assert "there is a sweep named 'taken' already, of cy: resume that one" in shown
     assert submitted(text.replace("taken", "free"))[0] == 303
     assert submitted(text.replace("taken", "freer"))[0] == 303  # back, and another text
     monkeypatch.setattr(sweeps, "MOST_SWEEPS", 2)

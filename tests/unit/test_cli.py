@@ -6,15 +6,18 @@ import io
 import json
 import os
 import re
+import resource
 import shlex
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
+from sweeper.__main__ import main
 from sweeper.cli.main import run
 from sweeper.standings.progress import Progress
 from sweeper.wording import over_of
@@ -54,6 +57,38 @@ limits: {trials: 4}
     folder.create()
     atomic_write(folder.spec_json, json.dumps(parse_sweep(text).to_dict()))
     return tmp_path
+
+
+class Interrupted:
+    """Ctrl-C while the command is being imported."""
+
+    def find_spec(self, name: str, *rest: object) -> None:
+        if name == "sweeper.cli.main":
+            raise KeyboardInterrupt
+
+
+def test_ctrl_c_has_its_answer_from_the_first_import_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delitem(sys.modules, "sweeper.cli.main")
+    monkeypatch.setattr(sys, "meta_path", [Interrupted(), *sys.meta_path])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 130
+    assert capsys.readouterr().err == "sweeper: interrupted\n"
+
+
+def test_ctrl_c_within_a_verb_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sweeper.home.Home.at", Mock(side_effect=KeyboardInterrupt))
+    assert run(["ls", "--home", "x"]) == 130
+    assert capsys.readouterr().err.endswith("sweeper: interrupted\n")
+
+
+def test_an_empty_text_is_no_home(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["ls", "--home", ""]) == 2
+    assert "--home" in capsys.readouterr().err
 
 
 def test_a_log_is_followed_where_a_later_attempt_has_put_another_file(
@@ -190,6 +225,11 @@ def test_runs_that_something_else_logged_become_a_table_with_their_own_metric(
     assert "1 of 4 runs failed (no_value 1)" in text
     assert "| old |" not in text
     assert run(["table", str(file), "--effects"]) == 2
+    assert run(["table", str(file), "--columns", ""]) == 2
+    _a_write_that_fails_keeps_what_was_there(["table", str(file)], tmp_path / "table.md")
+    monkeypatch.chdir(tmp_path)
+    assert run(["import-mlflow", "/Users/ada/../x", "--mapping", str(mapping)]) == 0
+    assert (tmp_path / "Users_ada_.._x.parquet").exists()
     mapping.write_text(
         "objective: metrics.inception\ncell: tags.methud\nparameters: {lr: params.lr}\n"
     )
@@ -198,6 +238,18 @@ def test_runs_that_something_else_logged_become_a_table_with_their_own_metric(
     refused = capsys.readouterr().err
     assert "cell: no run has 'tags.methud'; did you mean 'tags.method'?" in refused
     assert "parameters.lr: no run has 'params.lr'" in refused
+
+
+def _a_write_that_fails_keeps_what_was_there(verb: list[str], file: Path) -> None:
+    file.write_text("an earlier table")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (32, before[1]))  # of bytes in a file
+    try:
+        assert run([*verb, "--out", str(file)]) == 2
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert file.read_text() == "an earlier table"
+    assert [one.name for one in file.parent.glob(f"*{file.name}*")] == [file.name]
 
 
 @pytest.mark.parametrize(

@@ -88,6 +88,15 @@ def test_what_the_terminal_shows_fits_it(
 )
 def test_links_between_pages_lead_somewhere(file: str) -> None:
     path = ROOT / file
-    for target in re.findall(r"\]\(([^)#]+?)\)", path.read_text(encoding="utf-8")):
+    for target in re.findall(r"\]\(([^)]+?)\)", path.read_text(encoding="utf-8")):
         if not target.startswith("http"):
-            assert (path.parent / target).exists(), f"{file} links to {target}"
+            page, _, anchor = target.partition("#")
+            there = path.parent / page if page else path
+            assert there.exists(), f"{file} links to {target}"
+            assert not anchor or anchor in anchors(there), f"{file} links to {target}"
+
+
+def anchors(page: Path) -> set[str]:
+    """What the headings of a page can be linked to by, as GitHub has it."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}

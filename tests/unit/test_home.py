@@ -45,6 +45,25 @@ def test_an_unknown_sweep_is_answered_with_those_there_are(tmp_path: Path) -> No
         home.existing("second")
 
 
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("", "empty"),
+        ("file", "file is no folder"),
+        ("file/below", "file is no"),
+        ("\udcff", "UTF-8"),
+        ("~nobody-of-this-name/sweeps", "no such user as ~nobody-of-this-name"),
+    ],
+)
+def test_what_can_be_no_home_is_refused(
+    path: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=words):
+        Home.at(path)
+
+
 def test_the_environment_names_the_home_unless_a_path_is_given(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -142,14 +161,6 @@ def test_a_misspelt_sweep_is_answered_with_the_nearest_name(tmp_path: Path) -> N
         home.sweep(name).spec_json.touch()
     with pytest.raises(UnknownSweep, match="did you mean 'quickstart'"):
         home.existing("quickstrat")
-
-
-def test_a_home_that_can_be_none_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    with pytest.raises(UserError, match="is no folder"):
-        Home.at(tmp_path / "file")
-    with pytest.raises(UserError, match="no home of that user"):
-        Home.at("~nobody-of-this-name/sweeps")
 
 
 def test_a_home_says_how_to_name_it_in_a_command(

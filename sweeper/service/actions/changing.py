@@ -112,8 +112,10 @@ def extend(
     Raises:
         UnknownSweep: there is none.
         Refusal: it is somebody else's, or being ended.
-        SpecError: a limit is none, or is not above what it was.
+        SpecError: a limit is none, or is not above what it was; or none is given.
     """
+    if not limits:
+        raise SpecError([Problem("limits", "names none that is to be raised", "trials=50, or so")])
     with service.database.writing() as session:
         entry = _changing(session, caller, name)
         if not entry.over and entry.sweep.wanted in _ENDING:

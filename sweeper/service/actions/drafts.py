@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 from sweeper.errors import Problem, SpecConflict, SpecError
-from sweeper.home import SweepFolder
 from sweeper.search.learning import gathered
 from sweeper.service.actions.places import check_places
 from sweeper.service.app import Service
@@ -79,19 +78,17 @@ def written(sweep: Sweep) -> str:
     return write_document(sweep.to_dict())
 
 
-def free_folder(service: Service, name: str) -> SweepFolder:
-    """The folder of a new sweep.
+def check_folder(service: Service, name: str) -> None:
+    """See that a new sweep of that name, which the server does not know, has its folder to itself.
 
     Raises:
         SpecConflict: a sweep of that name has run in this home without the server.
     """
-    folder = service.settings.home.sweep(name)
-    if folder.exists():
+    if service.settings.home.sweep(name).exists():
         raise SpecConflict(
             f"a sweep named {name!r} was run in this home from a terminal: give this one another "
             "name"
         )
-    return folder
 
 
 def _once(pairs: list[tuple[str, Any]]) -> Mapping[str, Any]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sweeper.causes import to_retry
-from sweeper.service.actions.drafts import free_folder, read_draft, written
+from sweeper.service.actions.drafts import check_folder, read_draft, written
 from sweeper.service.actions.looking import entry_named, trial_of
 from sweeper.service.app import Service
 from sweeper.service.state import audit, submissions, sweeps
@@ -69,7 +69,6 @@ def submit(
             return Submitted(answer, again=True)
     to_retry(given.retry_failed)
     sweep = read_draft(service, given.text, given.overrides)
-    free_folder(service, sweep.name)
     with service.database.writing() as session:
         take_turn(session)
         if key is not None:
@@ -87,6 +86,7 @@ def submit(
             priority=given.priority,
             description=sweep.description,
         )
+        check_folder(service, sweep.name)
         answer = {"id": added.id, "name": added.name, "owner": caller.person.name}
         answer |= {"created": added.created, "priority": added.priority}
         audit.note(session, caller, "submit", added.name, detail={"id": added.id})

@@ -163,7 +163,7 @@ class ChangesAsked(Asked):
 
     limits: LimitsAsked | None = None
     priority: Priority | None = None
-    description: Text | None = Field(default=None, max_length=10_000)
+    description: Annotated[Text, Field(max_length=10_000)] | None = None
 
 
 class ForkAsked(Asked):

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from sweeper.errors import UnknownSweep
 from sweeper.home import Home
 from sweeper.search.dashboard import Dashboard, Dashboards, page, script
 from sweeper.service.problem import Refusal
@@ -49,7 +50,10 @@ class StudiesDoor:
         if not name:
             await RedirectResponse("/", 303)(scope, receive, send)
             return
-        dashboard = await run_in_threadpool(self._dashboards.of, name)
+        try:
+            dashboard = await run_in_threadpool(self._dashboards.of, name)
+        except UnknownSweep as error:  # which says where the home is
+            raise UnknownSweep(f"there is no sweep {name!r} that has a study") from error
         root, inside = f"{PREFIX}/{name}", f"/{rest}".rstrip("/")
         if inside == "/static/bundle.js":
             response = await run_in_threadpool(_script, Request(scope))

@@ -67,8 +67,12 @@ def add_sweep(
         SpecConflict: the name is taken.
     """
     take_turn(session)  # two of one name are not added at once
-    if session.scalar(select(Sweep.id).where(Sweep.name == name)):
-        raise SpecConflict(f"there is a sweep named {name!r} already; give this one another name")
+    taken = session.scalar(select(Person.name).join(Sweep).where(Sweep.name == name))
+    if taken is not None:
+        raise SpecConflict(
+            f"there is a sweep named {name!r} already, of {taken}: resume that one, with other "
+            "limits if need be, or give this one another name"
+        )
     now = time.time()
     sweep = Sweep(
         id=uuid.uuid4().hex,
