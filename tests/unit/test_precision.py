@@ -191,6 +191,27 @@ def test_a_step_that_overflows_is_left_out_and_is_no_divergence(tmp_path: Path) 
     assert training.loop.probe.healthy
 
 
+@pytest.mark.parametrize("player", ["generator", "discriminator"])
+def test_a_player_whose_gradients_are_finite_at_no_scale_has_diverged(
+    player: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mapping = in_precision("float16", steps=80, evaluation={"every": 80})
+    training = trained(mapping, tmp_path, 0)
+    descend = training.game.arithmetic.descend
+
+    def spoilt(whose: str, loss: Tensor) -> None:
+        descend(whose, loss * torch.inf if whose == player else loss)
+
+    monkeypatch.setattr(training.game.arithmetic, "descend", spoilt)
+    metrics = training.advance().metrics
+    assert training.stopped_by is not None
+    assert training.stopped_by.name == "divergence"
+    assert training.step < 80
+    other = {"generator": "discriminator", "discriminator": "generator"}[player]
+    assert metrics[f"skipped/{player}"] == 1
+    assert metrics[f"skipped/{other}"] < 0.1
+
+
 def test_scaled_gradients_are_looked_at_as_they_are(tmp_path: Path) -> None:
     norms = [
         trained(in_precision(dtype, steps=1), tmp_path / dtype, 1).loop.probe.take()
