@@ -47,8 +47,8 @@ _MEMORY_WORDS = (
     "cublas_status_not_initialized when calling `cublascreate",
     "cusolver_status_internal_error, when calling `cusolverdncreate",
 )
-"""What is said for want of memory. `unable to find an engine`, of a convolution whose workspace found
-no room, is not among them: a GPU that lacks a type, or a cuDNN that does not fit, has it said too."""
+"""What is said for want of memory. `unable to find an engine`, of a convolution whose workspace has
+found no room, is not among them: it is said where a GPU lacks a type or a cuDNN does not fit."""
 
 
 def explain(error: BaseException, folder: Path) -> Failure:
