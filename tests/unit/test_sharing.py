@@ -496,3 +496,23 @@ def test_a_forecast_looks_at_the_whole_of_a_training(
     # A step that takes as many seconds as there were before it takes half of all on average.
     assert [step for step, _ in looked] == [1, 102, 202, 301]
     assert found["seconds_per_step"] == pytest.approx(151, abs=2)
+def test_a_forecast_counts_the_context_that_each_process_has_on_a_gpu(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gauges, "_cuda", Cuda)
+    monkeypatch.setattr("torch.profiler.profile", Profile)
+    idle = [SimpleNamespace(self_device_time_total=1e-6)]
+    monkeypatch.setattr(Profile, "key_averages", lambda self: idle)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    text = (
+        "name: s\nbase: {data: digits, steps: 2, device: cpu,\n"
+        "  evaluation: {samples: 16, metrics: [fid]}}\n"
+        "parameters: {seed: {values: [0, 1]}}\nsearch: {sampler: grid}\n"
+        "limits: {parallel: 64}\nresources: {cpu: 1, gpu: auto}\n"
+    )
+    monkeypatch.setattr(Cuda, "max_memory_reserved", lambda self: GIB // 2)
+    found = forecast_of(parse_sweep(text), 64, 0, tmp_path)
+    assert found["at_once"] == 5  # 0.5 GiB of tensors and a context of 1 in 10, by 1.2
+
+
