@@ -83,6 +83,15 @@ def test_the_softmax_of_attention_sums_to_one() -> None:
 
 def test_power_iterations_go_on_in_float32() -> None:
     torch.manual_seed(0)
+def test_the_logits_of_attention_have_the_range_of_float32() -> None:
+    torch.manual_seed(0)
+    attention = SelfAttention(256)
+    nn.init.ones_(attention.gamma)
+    x = 100 * torch.randn(2, 256, 8, 8)
+    with torch.no_grad(), torch.autocast("cpu", dtype=torch.float16):
+        assert bool(attention(x).isfinite().all())
+
+
     plain, other = (normalised(nn.Conv2d(3, 8, 3), 1) for _ in range(2))
     other.load_state_dict(plain.state_dict())
     x = torch.randn(2, 3, 6, 6)
@@ -95,6 +104,11 @@ def test_power_iterations_go_on_in_float32() -> None:
 
 def test_a_normalised_layer_is_that_of_torch() -> None:
     for layer in (nn.Linear(5, 3), nn.Conv2d(3, 4, 3), nn.ConvTranspose2d(3, 4, 4)):
+def test_a_normalised_layer_needs_no_memory_where_only_its_shape_is_asked_for() -> None:
+    with torch.device("meta"):
+        assert normalised(nn.Linear(5, 3), 1).weight.shape == (3, 5)
+
+
         torch.manual_seed(3)
         theirs = nn.utils.parametrizations.spectral_norm(copy.deepcopy(layer))
         torch.manual_seed(3)
