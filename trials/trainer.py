@@ -47,12 +47,9 @@ class Training:
         self.folder = Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         remove_leftovers(self.folder)  # of a training that was killed while it wrote
-        self.dataset = open_data(config.data, cache=cache)
-        for warning in self.dataset.intake.warnings():
-            log.warning("data (%s): %s", config.data.name, warning)
-        device = pick_device(config.device)
-        forget_peak(device)
-        self.game = ComposedGame(config, config.build_tricks(), self.dataset, device)
+        self.dataset = _data_for(config, cache)
+        device, tricks = _device_for(config), config.build_tricks()
+        self.game = ComposedGame(config, tricks, self.dataset, device, part)
         self.notes: list[str] = []
         """What a reader of the log should know of this training, in sentences."""
         self.loop = Loop(config, self.game, self.notes.append)
@@ -329,3 +326,19 @@ def train(
 def _tell_news(training: Training, tell: Callable[[str], object]) -> None:
     while training.notes:
         tell(training.notes.pop(0))
+def _data_for(config: TrialConfig, cache: Path | None) -> Dataset:
+    """The data of a training; what was left out of them is in the log."""
+    dataset = open_data(config.data, cache=cache)
+    for warning in dataset.intake.warnings():
+        log.warning("data (%s): %s", config.data.name, warning)
+    return dataset
+
+
+def _device_for(config: TrialConfig) -> torch.device:
+    """The device that a training asks for, whose peak counts from now on."""
+    device = pick_device(config.device)
+    require_dtype(device, config.precision.dtype, "precision.dtype")
+    forget_peak(device)
+    return device
+
+

@@ -12,8 +12,10 @@ from torch import Tensor, nn
 
 from sweeper.testing.small import SMALL, differ, losses_of, small_config, tensors_of, trained
 from trials.config import load_config
-from trials.devices import pick_device
+from trials.devices import pick_device, require_dtype
+from trials.errors import TrialError
 from trials.metrics.extractors.random import RandomExtractor
+from trials.metrics.seeing import ExtractorPrecision, Lens
 from trials.networks.family import Family
 from trials.networks.layers.exact import made_exact
 from trials.networks.layers.minibatch_discrimination import MinibatchDiscrimination
@@ -81,8 +83,6 @@ def test_the_softmax_of_attention_sums_to_one() -> None:
     assert far(halved(attention, x), attention(x)) < NEAR
 
 
-def test_power_iterations_go_on_in_float32() -> None:
-    torch.manual_seed(0)
 def test_the_logits_of_attention_have_the_range_of_float32() -> None:
     torch.manual_seed(0)
     attention = SelfAttention(256)
@@ -92,6 +92,8 @@ def test_the_logits_of_attention_have_the_range_of_float32() -> None:
         assert bool(attention(x).isfinite().all())
 
 
+def test_power_iterations_go_on_in_float32() -> None:
+    torch.manual_seed(0)
     plain, other = (normalised(nn.Conv2d(3, 8, 3), 1) for _ in range(2))
     other.load_state_dict(plain.state_dict())
     x = torch.randn(2, 3, 6, 6)
@@ -102,13 +104,13 @@ def test_the_logits_of_attention_have_the_range_of_float32() -> None:
         assert torch.equal(vector, other.get_buffer(name))
 
 
-def test_a_normalised_layer_is_that_of_torch() -> None:
-    for layer in (nn.Linear(5, 3), nn.Conv2d(3, 4, 3), nn.ConvTranspose2d(3, 4, 4)):
 def test_a_normalised_layer_needs_no_memory_where_only_its_shape_is_asked_for() -> None:
     with torch.device("meta"):
         assert normalised(nn.Linear(5, 3), 1).weight.shape == (3, 5)
 
 
+def test_a_normalised_layer_is_that_of_torch() -> None:
+    for layer in (nn.Linear(5, 3), nn.Conv2d(3, 4, 3), nn.ConvTranspose2d(3, 4, 4)):
         torch.manual_seed(3)
         theirs = nn.utils.parametrizations.spectral_norm(copy.deepcopy(layer))
         torch.manual_seed(3)
@@ -284,6 +286,22 @@ def test_whoever_measures_on_a_gpu_has_it_multiply_as_exactly_as_a_cpu() -> None
         assert multiplication() == (True,) * 5
     finally:
         multiply(tf32=False)
+
+
+def test_a_gpu_that_does_not_compute_in_bfloat16_is_told_of(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    gpu = torch.device("cuda")
+    monkeypatch.setattr("torch.cuda.get_device_name", lambda device: "Tesla T4")
+    monkeypatch.setattr("torch.cuda.get_device_capability", lambda device: (7, 5))
+    with pytest.raises(TrialError, match=r"^precision\.dtype: Tesla T4.* 7\.5.* 8\.0 or higher"):
+        require_dtype(gpu, "bfloat16", "precision.dtype")
+    with pytest.raises(TrialError, match="extractor_precision"):
+        Lens(RandomExtractor((1, 8, 8)), ExtractorPrecision(dtype="bfloat16"), gpu)
+    require_dtype(gpu, "float16", "precision.dtype")
+    require_dtype(torch.device("cpu"), "bfloat16", "precision.dtype")
+    monkeypatch.setattr("torch.cuda.get_device_capability", lambda device: (8, 0))
+    require_dtype(gpu, "bfloat16", "precision.dtype")
 
 
 def test_a_step_that_was_begun_and_not_taken_leaves_its_scaler_ready_for_another() -> None:
