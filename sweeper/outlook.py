@@ -136,7 +136,7 @@ def forecast_of(sweep: Sweep, trials: int, replicates: int, cache: Path) -> dict
     gauge.start()
     try:
         with private(cache.parent), tempfile.TemporaryDirectory() as folder:
-            training = Training(config, Path(folder), cache=cache)
+            training = Training(config, Path(folder), cache=cache, part=sweep.resources.part)
             per_step = _seconds_of_a_step(training, gauge)
             began = time.perf_counter()
             training.evaluate()

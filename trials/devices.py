@@ -7,11 +7,12 @@ import sys
 import torch
 from torch import Tensor
 
+from trials.errors import TrialError
 from trials.precision import multiply
-
 
 AMPERE = (8, 0)
 """The compute capability from which on NVIDIA's GPUs compute in bfloat16."""
+
 
 def pick_device(name: str) -> torch.device:
     """The device called `name`; `auto` is the first GPU if there is one, else the CPU.

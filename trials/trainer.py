@@ -20,9 +20,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from trials.config import TrialConfig
 from trials.data import open_data
-from trials.devices import forget_peak, pick_device
+from trials.data.dataset import Dataset
+from trials.devices import forget_peak, pick_device, require_dtype
 from trials.engine.composed_game import ComposedGame
 from trials.engine.loop import Loop
 from trials.errors import CheckpointError, Left, StaleCheckpointError
@@ -40,9 +43,12 @@ log = logging.getLogger(__name__)
 
 
 class Training:
-    """One training in one folder, which `restore` resumes at its last checkpoint."""
+    """One training in one folder, which `restore` resumes at its last checkpoint. It shares a GPU
+    with others where its `part` of that is below 1."""
 
-    def __init__(self, config: TrialConfig, folder: Path, *, cache: Path | None = None) -> None:
+    def __init__(
+        self, config: TrialConfig, folder: Path, *, cache: Path | None = None, part: float = 1.0
+    ) -> None:
         self.config = config
         self.folder = Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -323,9 +329,6 @@ def train(
     return training.result()
 
 
-def _tell_news(training: Training, tell: Callable[[str], object]) -> None:
-    while training.notes:
-        tell(training.notes.pop(0))
 def _data_for(config: TrialConfig, cache: Path | None) -> Dataset:
     """The data of a training; what was left out of them is in the log."""
     dataset = open_data(config.data, cache=cache)
@@ -342,3 +345,6 @@ def _device_for(config: TrialConfig) -> torch.device:
     return device
 
 
+def _tell_news(training: Training, tell: Callable[[str], object]) -> None:
+    while training.notes:
+        tell(training.notes.pop(0))
