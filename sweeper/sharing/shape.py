@@ -41,13 +41,7 @@ def shape_of(config: Mapping[str, Any]) -> str:
 
 def _costly(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return {
-        key: _cost_of(value, f"{prefix}{key}.")
+        key: _costly(value, f"{prefix}{key}.") if isinstance(value, Mapping) else value
         for key, value in config.items()
-        if f"{prefix}{key}" not in FREE
+        if f"{prefix}{key}" not in FREE and not (isinstance(value, float) and value != 0)
     }
-
-
-def _cost_of(value: Any, prefix: str) -> Any:
-    if isinstance(value, Mapping):
-        return _costly(value, prefix)
-    return value != 0 if isinstance(value, float) else value
