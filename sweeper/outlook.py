@@ -136,7 +136,7 @@ def forecast_of(sweep: Sweep, trials: int, replicates: int, cache: Path) -> dict
     gauge.start()
     try:
         with private(cache.parent), tempfile.TemporaryDirectory() as folder:
-            training = Training(config, Path(folder), cache=cache)
+            training = Training(config, Path(folder), cache=cache, part=sweep.resources.part)
             per_step = _seconds_of_a_step(training, gauge)
             began = time.perf_counter()
             training.evaluate()
@@ -177,7 +177,8 @@ def _timed(training: Training, gauge: ProcessGauge, left: int, most: int) -> flo
     import time
 
     training.rehearse(WARM, max(left, 2 * WARM))  # the first ones allocate and are no measure
-    with gauge.watching(alone=False):
+    # As a sweep's first probe has the GPU, so that what its context takes is known to either.
+    with gauge.watching(alone=True):
         began, first, goes_on = time.perf_counter(), training.step, True
         while goes_on and training.step - first < most and time.perf_counter() - began < SECONDS:
             goes_on = training.rehearse()

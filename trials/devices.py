@@ -7,7 +7,11 @@ import sys
 import torch
 from torch import Tensor
 
+from trials.errors import TrialError
 from trials.precision import multiply
+
+AMPERE = (8, 0)
+"""The compute capability from which on NVIDIA's GPUs compute in bfloat16."""
 
 
 def pick_device(name: str) -> torch.device:
@@ -25,9 +29,26 @@ def pick_device(name: str) -> torch.device:
     return device
 
 
-def free_memory(device: torch.device) -> int:
-    """Bytes of a GPU's memory that nobody holds now, other processes included."""
-    return torch.cuda.mem_get_info(device)[0]
+def require_dtype(device: torch.device, dtype: str, setting: str) -> None:
+    """That `device` computes in the `dtype` which `setting` asks for: torch takes NVIDIA's GPUs of
+    before Ampere for some that know bfloat16, and has no such convolutions for them.
+
+    Raises:
+        TrialError: it does not.
+    """
+    if dtype != "bfloat16" or device.type != "cuda" or torch.version.hip:
+        return
+    if (has := torch.cuda.get_device_capability(device)) < AMPERE:
+        name = torch.cuda.get_device_name(device)
+        raise TrialError(
+            f"{setting}: {name}, of compute capability {has[0]}.{has[1]}, does not compute in"
+            f" bfloat16 (expected float32, or a GPU of {AMPERE[0]}.{AMPERE[1]} or higher)"
+        )
+
+
+def memory_of(device: torch.device) -> tuple[int, int]:
+    """Bytes of a GPU's memory that nobody holds now, other processes included, and all of it."""
+    return torch.cuda.mem_get_info(device)
 
 
 def wait_for(device: torch.device) -> None:

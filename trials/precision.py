@@ -21,6 +21,10 @@ from trials.settings import Settings
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
+LEAST_SCALE = 2.0**-14
+"""A scale below this would be asked for by gradients beyond 10⁹: it has been halved 31 times from
+where it begins, because they are not finite whatever they are multiplied by."""
+
 
 class PrecisionConfig(Settings):
     """What the networks compute in while they train."""
@@ -104,18 +108,30 @@ class Arithmetic:
         scaler = self.scalers.get(player)
         (loss if scaler is None else scaler.scale(loss)).backward()  # type: ignore[no-untyped-call]
 
-    def step(self, player: str, optimizer: torch.optim.Optimizer) -> None:
+    def step(self, player: str, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
         """Let a player's optimiser take its step on the gradients that are there.
 
-        A step whose scaled gradients overflow is left out, and the scale halved.
+        A step whose scaled gradients overflow is left out, and the scale halved: 1, or 0, under
+        `skipped/PLAYER`. Nothing is returned where losses are not scaled.
         """
         scaler = self.scalers.get(player)
         if scaler is None:
             optimizer.step()
-            return
+            return {}
+        before = self._scale(scaler)
         scaler.unscale_(optimizer)  # before: whoever looks at gradients sees them as they are
         scaler.step(optimizer)
         scaler.update()
+        return {f"skipped/{player}": (self._scale(scaler) < before).float()}
+
+    def has_scale(self, player: str) -> Tensor:
+        """Whether there may be a scale, a scalar, at which a player's gradients are finite; only
+        where losses are scaled."""
+        return self._scale(self.scalers[player]) >= LEAST_SCALE
+
+    def _scale(self, scaler: torch.amp.GradScaler) -> Tensor:
+        """The scale where it lies: `get_scale` would wait for the device."""
+        return scaler.scale(torch.ones((), device=self._device))
 
     def abandon(self, player: str) -> None:
         """A step of a player was begun that was not taken: its gradients count as scaled again."""

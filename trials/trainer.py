@@ -20,9 +20,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from trials.config import TrialConfig
 from trials.data import open_data
-from trials.devices import forget_peak, pick_device
+from trials.data.dataset import Dataset
+from trials.devices import forget_peak, pick_device, require_dtype
 from trials.engine.composed_game import ComposedGame
 from trials.engine.loop import Loop
 from trials.errors import CheckpointError, Left, StaleCheckpointError
@@ -40,19 +43,19 @@ log = logging.getLogger(__name__)
 
 
 class Training:
-    """One training in one folder, which `restore` resumes at its last checkpoint."""
+    """One training in one folder, which `restore` resumes at its last checkpoint. It shares a GPU
+    with others where its `part` of that is below 1."""
 
-    def __init__(self, config: TrialConfig, folder: Path, *, cache: Path | None = None) -> None:
+    def __init__(
+        self, config: TrialConfig, folder: Path, *, cache: Path | None = None, part: float = 1.0
+    ) -> None:
         self.config = config
         self.folder = Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         remove_leftovers(self.folder)  # of a training that was killed while it wrote
-        self.dataset = open_data(config.data, cache=cache)
-        for warning in self.dataset.intake.warnings():
-            log.warning("data (%s): %s", config.data.name, warning)
-        device = pick_device(config.device)
-        forget_peak(device)
-        self.game = ComposedGame(config, config.build_tricks(), self.dataset, device)
+        self.dataset = _data_for(config, cache)
+        device, tricks = _device_for(config), config.build_tricks()
+        self.game = ComposedGame(config, tricks, self.dataset, device, part)
         self.notes: list[str] = []
         """What a reader of the log should know of this training, in sentences."""
         self.loop = Loop(config, self.game, self.notes.append)
@@ -324,6 +327,22 @@ def train(
         if (last := training.settle()) is not None and report is not None:
             report(last)
     return training.result()
+
+
+def _data_for(config: TrialConfig, cache: Path | None) -> Dataset:
+    """The data of a training; what was left out of them is in the log."""
+    dataset = open_data(config.data, cache=cache)
+    for warning in dataset.intake.warnings():
+        log.warning("data (%s): %s", config.data.name, warning)
+    return dataset
+
+
+def _device_for(config: TrialConfig) -> torch.device:
+    """The device that a training asks for, whose peak counts from now on."""
+    device = pick_device(config.device)
+    require_dtype(device, config.precision.dtype, "precision.dtype")
+    forget_peak(device)
+    return device
 
 
 def _tell_news(training: Training, tell: Callable[[str], object]) -> None:

@@ -151,6 +151,7 @@ class Tuning:
             run=self._run_record,
             leaving=self._mark.text if self._watching else "",
             threads=resources.threads,
+            part=resources.part,
             gauge=ProcessGauge() if resources.shares else None,
             mps=resources.mps,
         )

@@ -2,9 +2,10 @@
 
 Networks, sizes, batch, tricks and precision are words, switches and whole numbers in a trial
 config; a number with a fraction (a rate, a weight, a decay) changes what is learnt and not what
-that takes. So a shape is a config without the latter, and without what says how long it trains,
-from which seed and when it is stopped. Trials whose costs are alike may have different shapes, when
-a whole number costs nothing; those of one shape cost the same.
+that takes, unless it is 0: a term without weight is not computed. So a shape is a config that tells
+of the latter only whether they are 0, and nothing of how long it trains, from which seed and when
+it is stopped. Trials whose costs are alike may have different shapes, when a whole number costs
+nothing; those of one shape cost the same.
 """
 
 from __future__ import annotations
@@ -42,5 +43,5 @@ def _costly(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return {
         key: _costly(value, f"{prefix}{key}.") if isinstance(value, Mapping) else value
         for key, value in config.items()
-        if f"{prefix}{key}" not in FREE and not isinstance(value, float)
+        if f"{prefix}{key}" not in FREE and not (isinstance(value, float) and value != 0)
     }

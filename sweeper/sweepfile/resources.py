@@ -14,6 +14,10 @@ from trials.validation import PROBLEM, short
 
 AUTO = "auto"
 
+PART = 1 / 20
+"""Of a GPU that many trials share by what they take, the part that each counts on before that is
+known: where its data lie is decided by it, and is part of what it takes."""
+
 
 def _check_amount(given: Any) -> Any:
     """`auto`, or a number that is not negative, as it is."""
@@ -52,7 +56,8 @@ class Resources(Section):
     gpu: Amount = 0
     """At most 1, for a training uses one GPU; 0.5 lets two trials share it, and with 0 a trial sees
     none. With `auto` as many share it as its memory and its time allow, by what the first trials
-    of a shape were seen to take."""
+    of a shape were seen to take. Where trials share a GPU, data lie on it that take a quarter of
+    a trial's share, with `auto` 1/80 of the GPU, at most."""
     mps: bool = Field(default=False)
     """Whether trials that share a GPU compute at the same time, under NVIDIA's MPS, where it can be
     found or started; else they take turns. A fault of one on the GPU then ends all that share
@@ -68,6 +73,12 @@ class Resources(Section):
         """What a trial is given where nothing is known of its shape: a core, a GPU."""
         cpu, gpu = (1.0 if given == AUTO else float(given) for given in (self.cpu, self.gpu))
         return Given(cpu, gpu)
+
+    @property
+    def part(self) -> float:
+        """The part of a GPU that a trial counts on for its data; the same for all trials, as what
+        each of a shape takes is to be."""
+        return PART if self.gpu == AUTO else min(1.0, float(self.gpu)) or 1.0
 
     @property
     def threads(self) -> int:

@@ -21,7 +21,7 @@ from trials.metrics.frechet import Moments, Reference, RunningMoments, frechet_d
 from trials.metrics.kernel import kernel_distance
 from trials.metrics.memorisation import memorisation
 from trials.metrics.mixture import count_modes
-from trials.metrics.neighbours import cross_pairs, nearest_distances, self_pairs
+from trials.metrics.neighbours import cross_pairs, nearest_distances, self_pairs, squared_distances
 
 DIM = 300  # more than one block of the covariance
 
@@ -122,7 +122,16 @@ def test_inception_score_agrees_with_torchmetrics() -> None:
     assert inception_score(logits[order]) == pytest.approx(expected, rel=1e-9)
 
 
-def test_nearest_distances_equal_scikit_learn_and_a_copy_is_at_zero() -> None:
+@pytest.mark.parametrize("tile", [64, 1024])
+def test_nearest_distances_equal_scikit_learn_and_a_copy_is_at_zero(
+    tile: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def within_a_tile(products: torch.Tensor, *norms: torch.Tensor) -> torch.Tensor:
+        assert max(products.shape) <= tile
+        return squared_distances(products, *norms)
+
+    monkeypatch.setattr("trials.metrics.neighbours.TILE", tile)
+    monkeypatch.setattr("trials.metrics.neighbours.squared_distances", within_a_tile)
     train, queries = features(500, 8, dim=300), features(200, 9, dim=300)
     queries[:5] = train[40:45]
     neighbours = NearestNeighbors(n_neighbors=1).fit(train.numpy())

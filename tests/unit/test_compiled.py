@@ -74,6 +74,20 @@ def trained_alike(change: dict[str, Any]) -> bool:
     return not differ(expected[0], tensors_of(loop)) and expected[1] == losses_of(loop)
 
 
+@pytest.mark.parametrize(("asked", "threads"), [(None, torch.get_num_threads()), ("5", 7)])
+def test_the_compiler_keeps_to_the_threads_of_the_trial_unless_the_user_says_otherwise(
+    asked: str | None, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from torch._inductor import config  # torch has read the variable as it was imported
+
+    monkeypatch.delenv("TORCHINDUCTOR_COMPILE_THREADS")
+    if asked is not None:
+        monkeypatch.setenv("TORCHINDUCTOR_COMPILE_THREADS", asked)
+    with config.patch(compile_threads=7), by("eager"):
+        run({}, steps=0)
+        assert config.compile_threads == threads
+
+
 @pytest.mark.parametrize(
     ("backend", "change"),
     [

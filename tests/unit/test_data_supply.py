@@ -70,13 +70,23 @@ def test_data_are_held_where_they_fit_in_their_share_of_the_memory(
     free: float, kind: type[Supply]
 ) -> None:
     data, other = dataset(), torch.device("meta")  # stands for a GPU: it is not the CPU
-    room = int(free * data.images.nbytes / SHARE)
-    assert type(supply_of(data, other, room)) is kind
-    assert type(supply_of(data, CPU, 0)) is Held
+    memory = int(free * data.images.nbytes / SHARE), 2**30
+    assert type(supply_of(data, other, memory=memory)) is kind
+    assert type(supply_of(data, CPU, memory=(0, 0))) is Held
     if kind is Held:
-        held = supply_of(data, other, room)
+        held = supply_of(data, other, memory=memory)
         assert held.dataset.images.device == held.where == other
     assert data.images.device == CPU
+
+
+@pytest.mark.parametrize(("size", "kind"), [(1.01, Held), (0.99, Streamed)])
+def test_where_data_lie_of_trials_that_share_a_gpu_does_not_depend_on_what_others_hold(
+    size: float, kind: type[Supply]
+) -> None:
+    data, part = dataset(), 1 / 20
+    total = int(size * data.images.nbytes / SHARE / part)
+    for free in (0, total // 2, total):
+        assert type(supply_of(data, torch.device("meta"), part, (free, total))) is kind
 
 
 def test_random_items_come_as_they_are() -> None:

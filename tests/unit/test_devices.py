@@ -16,6 +16,8 @@ from tests.driven import HERE, Driven
 
 ECC = "AcceleratorError: CUDA error: uncorrectable ECC error encountered"
 ASSERT = "RuntimeError: CUDA error: device-side assert triggered"
+CUBLAS, CUSOLVER = "CUBLAS_STATUS_NOT_INITIALIZED", "CUSOLVER_STATUS_INTERNAL_ERROR"
+CUDNN_9 = "CUDNN_STATUS_INTERNAL_ERROR"
 THERE = Place("there", "another node", ("0",))
 NODES = {HERE.node: HERE.machine, THERE.node: THERE.machine}
 BAD = Place(HERE.machine, "", HERE.gpus)
@@ -45,6 +47,14 @@ def driven(folder: Path, parallel: int = 2, **nodes: str) -> Driven:
         ("CUDA error: the MPS client has been terminated by the server", "device_fault"),
         ("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate`", "out_of_memory"),
         ("cuDNN error: CUDNN_STATUS_ALLOC_FAILED", "out_of_memory"),
+        (f"cuDNN error: {CUDNN_9}_DEVICE_ALLOCATION_FAILED", "out_of_memory"),
+        (f"cuDNN error: {CUDNN_9}_HOST_ALLOCATION_FAILED", "out_of_memory"),
+        (f"CUDA error: {CUBLAS} when calling `cublasCreate(handle)`", "out_of_memory"),
+        (f"CUDA error: {CUBLAS} when calling `cublasSgemm(handle)`", "error"),
+        (f"cusolver error: {CUSOLVER}, when calling `cusolverDnCreate(handle)`", "out_of_memory"),
+        (f"cusolver error: {CUSOLVER}, when calling `cusolverDnSgetrf(handle)`", "error"),
+        ("cuFFT error: CUFFT_ALLOC_FAILED", "out_of_memory"),
+        ("GET was unable to find an engine to execute this computation", "error"),
         ("CUDA error: invalid argument", "error"),
         ("CUDA error: invalid argument of eccentric", "error"),
         ("an oxide of xenon has no device-side assert", "error"),

@@ -16,6 +16,7 @@ from trials.config import problems_of
 from trials.evaluation.export import load_generator
 from trials.metrics.frechet import Moments, Reference
 from trials.networks.mixture import Mixture, shares
+from trials.precision import multiplied
 from trials.trainer import Training
 from trials.tricks.generator_ensemble import (
     GeneratorEnsemble,
@@ -220,3 +221,21 @@ def test_a_trick_that_remembers_cannot_be_restarted() -> None:
     tricks = {"generator_ensemble": {"restart": True}, "ema": True}
     problems = problems_of({"data": "digits", "tricks": tricks})
     assert [problem.path for problem in problems] == ["tricks.generator_ensemble.restart"]
+
+
+def test_candidates_are_looked_at_with_all_bits_in_steps_that_have_fewer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    game = Training(small_config(tricks={"generator_ensemble": {"samples": 16}}), tmp_path).game
+    trick = trick_of(game, "generator_ensemble")
+    rounds: list[bool] = []
+
+    def noted(*_: Any) -> None:
+        rounds.append(torch.backends.cuda.matmul.allow_tf32 or torch.backends.cudnn.allow_tf32)
+
+    look = trick.extractor
+    monkeypatch.setattr(trick, "extractor", lambda images: (noted(), look(images))[1])
+    game.generator.register_forward_hook(noted)
+    with multiplied(tf32=True):
+        trick._sampled(game, game.generator)
+    assert rounds == [False, False]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import threading
 from pathlib import Path
 from typing import Any
@@ -230,3 +231,15 @@ def test_what_a_lag_does_not_go_with_is_refused() -> None:
     (found,) = refused.value.problems
     assert found.path == "base.evaluation.lag"
     assert "copies weights as they were measured" in found.message
+
+
+def test_progress_that_is_told_as_the_log_of_a_step_is_closed_ends_no_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monitor = Training(config(1), tmp_path).monitor
+    log = io.StringIO()
+    log.close()
+    monkeypatch.setattr("sys.stdout", log)
+    monitor._progress.begin()
+    monkeypatch.setattr("trials.metrics.progress.SECONDS", 0.0)
+    monitor._progress("half of it")

@@ -12,8 +12,10 @@ from torch import Tensor, nn
 
 from sweeper.testing.small import SMALL, differ, losses_of, small_config, tensors_of, trained
 from trials.config import load_config
-from trials.devices import pick_device
+from trials.devices import pick_device, require_dtype
+from trials.errors import TrialError
 from trials.metrics.extractors.random import RandomExtractor
+from trials.metrics.seeing import ExtractorPrecision, Lens
 from trials.networks.family import Family
 from trials.networks.layers.exact import made_exact
 from trials.networks.layers.minibatch_discrimination import MinibatchDiscrimination
@@ -81,6 +83,15 @@ def test_the_softmax_of_attention_sums_to_one() -> None:
     assert far(halved(attention, x), attention(x)) < NEAR
 
 
+def test_the_logits_of_attention_have_the_range_of_float32() -> None:
+    torch.manual_seed(0)
+    attention = SelfAttention(256)
+    nn.init.ones_(attention.gamma)
+    x = 100 * torch.randn(2, 256, 8, 8)
+    with torch.no_grad(), torch.autocast("cpu", dtype=torch.float16):
+        assert bool(attention(x).isfinite().all())
+
+
 def test_power_iterations_go_on_in_float32() -> None:
     torch.manual_seed(0)
     plain, other = (normalised(nn.Conv2d(3, 8, 3), 1) for _ in range(2))
@@ -91,6 +102,11 @@ def test_power_iterations_go_on_in_float32() -> None:
     assert far(result, expected) < NEAR
     for name, vector in plain.named_buffers():
         assert torch.equal(vector, other.get_buffer(name))
+
+
+def test_a_normalised_layer_needs_no_memory_where_only_its_shape_is_asked_for() -> None:
+    with torch.device("meta"):
+        assert normalised(nn.Linear(5, 3), 1).weight.shape == (3, 5)
 
 
 def test_a_normalised_layer_is_that_of_torch() -> None:
@@ -191,6 +207,27 @@ def test_a_step_that_overflows_is_left_out_and_is_no_divergence(tmp_path: Path) 
     assert training.loop.probe.healthy
 
 
+@pytest.mark.parametrize("player", ["generator", "discriminator"])
+def test_a_player_whose_gradients_are_finite_at_no_scale_has_diverged(
+    player: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mapping = in_precision("float16", steps=80, evaluation={"every": 80})
+    training = trained(mapping, tmp_path, 0)
+    descend = training.game.arithmetic.descend
+
+    def spoilt(whose: str, loss: Tensor) -> None:
+        descend(whose, loss * torch.inf if whose == player else loss)
+
+    monkeypatch.setattr(training.game.arithmetic, "descend", spoilt)
+    metrics = training.advance().metrics
+    assert training.stopped_by is not None
+    assert training.stopped_by.name == "divergence"
+    assert training.step < 80
+    other = {"generator": "discriminator", "discriminator": "generator"}[player]
+    assert metrics[f"skipped/{player}"] == 1
+    assert metrics[f"skipped/{other}"] < 0.1
+
+
 def test_scaled_gradients_are_looked_at_as_they_are(tmp_path: Path) -> None:
     norms = [
         trained(in_precision(dtype, steps=1), tmp_path / dtype, 1).loop.probe.take()
@@ -249,6 +286,22 @@ def test_whoever_measures_on_a_gpu_has_it_multiply_as_exactly_as_a_cpu() -> None
         assert multiplication() == (True,) * 5
     finally:
         multiply(tf32=False)
+
+
+def test_a_gpu_that_does_not_compute_in_bfloat16_is_told_of(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    gpu = torch.device("cuda")
+    monkeypatch.setattr("torch.cuda.get_device_name", lambda device: "Tesla T4")
+    monkeypatch.setattr("torch.cuda.get_device_capability", lambda device: (7, 5))
+    with pytest.raises(TrialError, match=r"^precision\.dtype: Tesla T4.* 7\.5.* 8\.0 or higher"):
+        require_dtype(gpu, "bfloat16", "precision.dtype")
+    with pytest.raises(TrialError, match="extractor_precision"):
+        Lens(RandomExtractor((1, 8, 8)), ExtractorPrecision(dtype="bfloat16"), gpu)
+    require_dtype(gpu, "float16", "precision.dtype")
+    require_dtype(torch.device("cpu"), "bfloat16", "precision.dtype")
+    monkeypatch.setattr("torch.cuda.get_device_capability", lambda device: (8, 0))
+    require_dtype(gpu, "bfloat16", "precision.dtype")
 
 
 def test_a_step_that_was_begun_and_not_taken_leaves_its_scaler_ready_for_another() -> None:

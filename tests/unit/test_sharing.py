@@ -11,6 +11,7 @@ from typing import Any
 from unittest import mock
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,6 +19,7 @@ from sweeper.home import Home
 from sweeper.outlook import forecast_of
 from sweeper.scheduling.conducting.sharing import Sharing
 from sweeper.scheduling.working.messages import PROBE, REHEARSAL, Failure, Report, Work
+from sweeper.scheduling.working.trainable import build_training
 from sweeper.search.samplers.grid import Grid
 from sweeper.sharing import gauges
 from sweeper.sharing.gauges import UNSEEN, ProcessGauge
@@ -36,10 +38,13 @@ from sweeper.sharing.shares import (
 )
 from sweeper.sweepfile.domains import Parameter, Values
 from sweeper.sweepfile.load import parse_sweep
-from sweeper.sweepfile.resources import Given, Resources
+from sweeper.sweepfile.resources import PART, Given, Resources
+from sweeper.testing.small import SMALL
 from sweeper.trial import Evaluation
 from tests.driven import STEPS, SWEEP, Driven
 from trials.config import load_config
+from trials.data.dataset import Dataset
+from trials.data.supply import Held
 from trials.trainer import Training
 
 MIB, GIB = 2**20, 2**30
@@ -122,6 +127,25 @@ def test_a_training_that_is_never_idle_is_given_whole_cores(cores: float, given:
     assert share(Taken(cores=cores), AUTO, MACHINE).cpu == given
 
 
+def test_trials_count_on_their_share_of_a_gpu_or_on_a_part_that_is_always_the_same() -> None:
+    parts = {0: 1.0, 1: 1.0, 0.25: 0.25, "auto": PART}
+    assert {gpu: Resources(gpu=gpu).part for gpu in parts} == parts
+
+
+def test_the_training_of_a_worker_counts_on_its_part_of_the_gpu(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts: list[float] = []
+
+    def noted(dataset: Dataset, device: torch.device, part: float) -> Held:
+        parts.append(part)
+        return Held(dataset, device)
+
+    monkeypatch.setattr("trials.engine.table.supply_of", noted)
+    build_training(SMALL, tmp_path, tmp_path / "cache", part=PART)
+    assert parts == [PART]
+
+
 def test_what_the_file_gives_as_a_number_stays() -> None:
     taken = Taken(cores=3.0, memory=GIB, gpu_memory=GIB, gpu_total=10 * GIB)
     assert share(taken, Resources(cpu=2, gpu="auto"), MACHINE) == Given(2, 0.125, 0)
@@ -161,6 +185,7 @@ def test_what_costs_nothing_changes_no_shape(changes: dict[str, Any]) -> None:
         {"data": {"name": "digits", "size": 16}},
         {"evaluation": {"samples": 512}},
         {"optimizer": {"generator": "sgd"}},
+        {"optimizer": {"generator": {"beta1": 0.5}}},  # of sngan's 0.0: a moment is kept
     ],
 )
 def test_what_costs_something_makes_another_shape(changes: dict[str, Any]) -> None:
@@ -471,6 +496,26 @@ def test_a_preview_counts_as_many_trials_as_this_machine_holds(tmp_path: Path) -
     assert found["at_once"] == 1  # each would have all memory
     assert found["seconds"] == pytest.approx(64 * found["seconds_per_trial"])
     assert found["cpu_hours"] == pytest.approx(0.55 * found["hours"])
+
+
+def test_a_forecast_counts_the_context_that_each_process_has_on_a_gpu(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gauges, "_cuda", Cuda)
+    monkeypatch.setattr("torch.profiler.profile", Profile)
+    idle = [SimpleNamespace(self_device_time_total=1e-6)]
+    monkeypatch.setattr(Profile, "key_averages", lambda self: idle)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    text = (
+        "name: s\nbase: {data: digits, steps: 2, device: cpu,\n"
+        "  evaluation: {samples: 16, metrics: [fid]}}\n"
+        "parameters: {seed: {values: [0, 1]}}\nsearch: {sampler: grid}\n"
+        "limits: {parallel: 64}\nresources: {cpu: 1, gpu: auto}\n"
+    )
+    monkeypatch.setattr(Cuda, "max_memory_reserved", lambda self: GIB // 2)
+    found = forecast_of(parse_sweep(text), 64, 0, tmp_path)
+    assert found["at_once"] == 5  # 0.5 GiB of tensors and a context of 1 in 10, by 1.2
 
 
 def test_a_forecast_looks_at_the_whole_of_a_training(

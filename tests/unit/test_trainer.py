@@ -244,6 +244,24 @@ def test_pictures_are_drawn_at_every_evaluation(tmp_path: Path) -> None:
             assert picture.width >= 64
 
 
+@pytest.mark.parametrize("conditioning", ["none", "projection"])
+def test_a_picture_is_made_of_as_many_images_at_a_time_as_an_evaluation(
+    conditioning: str, tmp_path: Path
+) -> None:
+    pictures: list[bytes] = []
+    for batch in (256, 4):
+        rules = {"grid": 30, "batch": batch}
+        training = Training(small_config(conditioning=conditioning, evaluation=rules), tmp_path)
+        counts: list[int] = []
+        network = training.game.generator
+        network.register_forward_hook(lambda _, z, made, counts=counts: counts.append(len(made)))
+        picture = training.evaluate().samples
+        assert picture is not None
+        assert max(counts) <= batch
+        pictures.append((tmp_path / picture).read_bytes())
+    assert pictures[0] == pictures[1]
+
+
 def test_a_picture_has_one_row_a_class_where_labels_are_used(tmp_path: Path) -> None:
     from PIL import Image
 

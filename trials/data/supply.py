@@ -20,10 +20,11 @@ from torch import Tensor
 
 from trials.data.dataset import Dataset
 from trials.data.order import Order
-from trials.devices import free_memory
+from trials.devices import memory_of
 
 SHARE = 0.25
-"""Of the device's free memory, what data may take: networks, moments and other trials need more."""
+"""Of the device's free memory, or of a trial's part of all of it, what data may take: networks,
+moments and other trials need more."""
 
 Batch = tuple[Tensor, Tensor | None]
 
@@ -105,10 +106,20 @@ class Streamed(Supply):
         return torch.index_select(images, 0, positions, out=room)
 
 
-def supply_of(dataset: Dataset, device: torch.device, free: int | None = None) -> Supply:
-    """The supply of a dataset for a training on `device`, of whose memory `free` bytes are free;
-    measured where nothing is said. On a CPU the data are where they are."""
+def supply_of(
+    dataset: Dataset,
+    device: torch.device,
+    part: float = 1.0,
+    memory: tuple[int, int] | None = None,
+) -> Supply:
+    """The supply of a dataset for a training on `device`, of whose `memory` so many bytes are free
+    and there; measured where nothing is said. On a CPU the data are where they are.
+
+    Who has a `part` of the device below 1 counts on that of all its memory, whatever others hold in
+    this moment: trials of one shape take the same.
+    """
     if device.type == "cpu":
         return Held(dataset, device)
-    room = SHARE * (free_memory(device) if free is None else free)
+    free, total = memory_of(device) if memory is None else memory
+    room = SHARE * (free if part == 1 else part * total)
     return (Held if dataset.images.nbytes <= room else Streamed)(dataset, device)

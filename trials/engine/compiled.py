@@ -134,7 +134,11 @@ def _called(network: nn.Module, buffers: dict[str, torch.Tensor], given: tuple[A
 def _make_ready() -> None:
     """Let torch's compiler keep to this trial's threads, and its cache to the user's own folder: it
     runs what it finds there, and of itself takes one in /tmp that somebody else may have made."""
-    os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", str(torch.get_num_threads()))
+    from torch._inductor import config as inductor
+
+    if "TORCHINDUCTOR_COMPILE_THREADS" not in os.environ:
+        # Not by that variable: torch has read it long ago, as it imported its optimisers.
+        inductor.compile_threads = torch.get_num_threads()
     if "TORCHINDUCTOR_CACHE_DIR" not in os.environ:
         own = fetched_folder() / "compiled"
         own.mkdir(parents=True, exist_ok=True)

@@ -26,12 +26,18 @@ class ComposedGame(Table):
     and what the trainer asks beside."""
 
     def __init__(
-        self, trial: Trial, tricks: Iterable[Trick], dataset: Dataset, device: torch.device
+        self,
+        trial: Trial,
+        tricks: Iterable[Trick],
+        dataset: Dataset,
+        device: torch.device,
+        part: float = 1.0,
     ) -> None:
         self.host = PlainHost()
         self.hooks = Hooks(tricks)
         plan = self.hooks.plan(trial, dataset.shape, dataset.classes)
-        super().__init__(trial, plan, dataset, device, labelled=self.hooks.uses_labels)
+        labelled = self.hooks.uses_labels
+        super().__init__(trial, plan, dataset, device, labelled=labelled, part=part)
         self._set_references()
         self.hooks.prepare(self)
 

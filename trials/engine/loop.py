@@ -130,7 +130,7 @@ class Loop:
                 fake = game.generate(z_part, fake_y, condition)
             round = Round("discriminator", x, y, z_part, fake_y, fake, condition)
             self._descend("discriminator", game.discriminator_loss(round))
-        game.arithmetic.step("discriminator", optimizer)
+        self.probe.note(game.arithmetic.step("discriminator", optimizer))
         if probing:
             self.probe.discriminator(round)
         game.hooks.after_discriminator_step(game, round)
@@ -148,7 +148,7 @@ class Loop:
                 fake = game.generate(z_part, fake_y, condition)
                 round = Round("generator", x, y, z_part, fake_y, fake, condition)
                 self._descend("generator", game.generator_loss(round))
-        game.arithmetic.step("generator", optimizer)
+        self.probe.note(game.arithmetic.step("generator", optimizer))
         if probing:
             self.probe.generator()
         game.hooks.after_generator_step(game, round)

@@ -15,7 +15,8 @@ from trials.game import Round, Terms
 
 class Probe:
     """Running means by name since the last `take`, kept on the device, and whether every
-    number that was looked at is finite (`healthy`).
+    number that was looked at is finite (`healthy`): scores, and gradients, or where those are
+    scaled the scale that keeps them so.
 
     Looking copies nothing to the host. Whether all is well it learns one look later, at `turn`,
     when the device has long got there; `settle` waits for what is known by now.
@@ -33,9 +34,10 @@ class Probe:
 
     def terms(self, player: str, terms: Terms) -> None:
         """Note a player's loss terms; does not wait for the device."""
-        self._note({f"loss/{player}/{name}": term for name, term in terms.items()})
+        self.note({f"loss/{player}/{name}": term for name, term in terms.items()})
 
-    def _note(self, values: Mapping[str, Tensor]) -> None:
+    def note(self, values: Mapping[str, Tensor]) -> None:
+        """Note scalars by name; does not wait for the device."""
         self._means.add(values)
         names = tuple(values)
         self._game.host.count(lambda: self._means.count(names))
@@ -45,7 +47,7 @@ class Probe:
         """Look at the scores of a round and at the gradients that its step was taken on."""
         r, f, border = round.r, round.f, self._game.border(round)
         norm = gradient_norm(self._game.discriminator)
-        self._note(
+        self.note(
             {
                 "score/real": r.mean(),
                 "score/fake": f.mean(),
@@ -55,23 +57,24 @@ class Probe:
                 "gradient_norm/discriminator": norm,
             }
         )
-        scores = r.sum() + f.sum()
-        self._look(scores if self._scaled else norm + scores)
+        self._look(torch.isfinite(r.sum() + f.sum()))
+        self._look(self._bounded("discriminator", norm))
 
     def generator(self) -> None:
         """Look at the gradients that the generator's step was taken on."""
         norm = gradient_norm(self._game.generator)
-        self._note({"gradient_norm/generator": norm})
-        if not self._scaled:
-            self._look(norm)
+        self.note({"gradient_norm/generator": norm})
+        self._look(self._bounded("generator", norm))
 
-    def _look(self, number: Tensor) -> None:
-        self._finite.logical_and_(torch.isfinite(number))
+    def _look(self, well: Tensor) -> None:
+        self._finite.logical_and_(well)
 
-    @property
-    def _scaled(self) -> bool:
-        """Whether a gradient that is not finite leaves its step out, and is no bad sign."""
-        return bool(self._game.arithmetic.scalers)
+    def _bounded(self, player: str, norm: Tensor) -> Tensor:
+        """Whether a player can learn from its gradients. Where losses are scaled, one that is not
+        finite leaves its step out, and is a bad sign only where that has no end."""
+        arithmetic = self._game.arithmetic
+        scaled = player in arithmetic.scalers
+        return arithmetic.has_scale(player) if scaled else torch.isfinite(norm)
 
     def turn(self) -> None:
         """After a round that was looked at: what the one before it has shown is known now."""

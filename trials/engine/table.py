@@ -54,6 +54,7 @@ class Table:
         device: torch.device,
         *,
         labelled: bool,
+        part: float,
     ) -> None:
         self.trial = trial
         self.plan = plan
@@ -72,7 +73,7 @@ class Table:
             name: settings.part(settings).build(getattr(self, name).parameters())
             for name, settings in trial.optimizer
         }
-        self._supply = supply_of(dataset, device)
+        self._supply = supply_of(dataset, device, part)
         self._order = Order(len(dataset), trial.batch_size, self.streams.data, self._supply.where)
         self._discriminator_parameters = list(self.discriminator.parameters())
         torch.manual_seed(derive(trial.seed, "global"))

@@ -7,6 +7,7 @@ conclude    the verdict: the best generator is kept, the health watched
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections.abc import Mapping, Sequence
@@ -57,7 +58,7 @@ class Monitor:
         self.config = config
         self.folder = folder
         self.game = game
-        self._progress = Sparingly(lambda said: print(f"evaluation: {said}", flush=True))
+        self._progress = Sparingly(_say)
         self.evaluator = evaluator_of(config, game, cache=cache, tell=self._progress)
         self.watcher = Watcher(config.health)
         self.pictures = SamplePictures(game, config.evaluation.grid)
@@ -154,3 +155,9 @@ class Monitor:
 
     def _merit(self, metrics: Mapping[str, float]) -> tuple[float, float] | None:
         return merit(metrics, self.config.evaluation.keep_by)
+
+
+def _say(progress: str) -> None:
+    # Beside the next steps the log that it goes to may be closed meanwhile (`evaluation.lag`).
+    with contextlib.suppress(ValueError):
+        print(f"evaluation: {progress}", flush=True)

@@ -76,7 +76,10 @@ class SamplePictures:
     def draw(self, network: nn.Module, file: Path) -> None:
         """Write a PNG of what `network` makes, atomically."""
         game, count = self._game, len(self.z)
-        images = game.sampled(network, self.z, self.labels, self._stream("shown"))
+        noise, most = self._stream("shown"), game.trial.evaluation.batch
+        parts = [slice(start, start + most) for start in range(0, count, most)]
+        made = [game.sampled(network, self.z[part], self._labels_of(part), noise) for part in parts]
+        images = torch.cat(made)
         if game.dataset.kind == "point":
             picture = scatter(images, game.dataset.modes)
         else:
@@ -85,6 +88,9 @@ class SamplePictures:
             picture = image_grid(images, columns)
         file.parent.mkdir(parents=True, exist_ok=True)
         atomic_write(file, lambda temporary: picture.save(temporary, format="PNG"))
+
+    def _labels_of(self, part: slice) -> Tensor | None:
+        return None if self.labels is None else self.labels[part]
 
     def _stream(self, purpose: str) -> torch.Generator:
         return stream(self._game.device, self._game.trial.seed, purpose)

@@ -172,9 +172,14 @@ def nearest_distances(queries: Tensor, points: Tensor) -> Tensor:
     """
     q, p = working_precision(queries), working_precision(points)
     query_norms, point_norms = q.square().sum(dim=1), p.square().sum(dim=1)
-    nearest = torch.empty(len(q), dtype=torch.int64, device=q.device)
-    for start in range(0, len(q), TILE):
-        rows = slice(start, start + TILE)
-        squares = squared_distances(q[rows] @ p.T, query_norms[rows], point_norms)
-        nearest[rows] = squares.argmin(dim=1)
+    nearest = torch.zeros(len(q), dtype=torch.int64, device=q.device)
+    smallest = torch.full_like(query_norms, torch.inf)
+    for rows in spans(len(q), q.device):
+        for columns in spans(len(p), q.device):
+            products = q[rows] @ p[columns].T
+            squares = squared_distances(products, query_norms[rows], point_norms[columns])
+            found, places = squares.min(dim=1)
+            closer = found < smallest[rows]
+            nearest[rows] = torch.where(closer, places + columns.start, nearest[rows])
+            smallest[rows] = torch.where(closer, found, smallest[rows])
     return (q - p[nearest]).square().sum(dim=1).sqrt()

@@ -12,6 +12,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from trials.devices import require_dtype
 from trials.metrics.extractor import Extractor, Features
 from trials.settings import Settings
 
@@ -42,6 +43,7 @@ class Lens:
         self.extractor = extractor
         self.precision = precision
         self._device = device
+        require_dtype(device, precision.dtype, "evaluation.extractor_precision.dtype")
 
     def __call__(self, images: Tensor) -> Features:
         """Features and logits of images (n, C, H, W) or points (n, D), float32.

@@ -32,6 +32,7 @@ from trials.metrics.extractor import Extractor, build_extractor
 from trials.metrics.frechet import Moments, Reference
 from trials.networks.mixture import Mixture
 from trials.part import PartConfig, knob
+from trials.precision import multiplied
 from trials.problems import Problem
 from trials.state.streams import derive, stream
 from trials.trick import Trick
@@ -195,10 +196,11 @@ class GeneratorEnsemble(Trick):
         noise = stream(game.device, self.trial.seed, "ensemble", game.step)
         draw = game.drawer(network, noise)
         left, features = self.config.samples, []
-        while left > 0:
-            count = min(left, self.trial.evaluation.batch)
-            features.append(self.extractor(draw(count, None)).features)
-            left -= count
+        with multiplied(tf32=False):  # as the data were looked at, and a step need not be
+            while left > 0:
+                count = min(left, self.trial.evaluation.batch)
+                features.append(self.extractor(draw(count, None)).features)
+                left -= count
         return torch.cat(features)
 
     def sampling_network(self, game: Game, network: nn.Module) -> nn.Module:

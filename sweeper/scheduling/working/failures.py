@@ -42,8 +42,13 @@ _OUTSIDE = (CheckpointError, DataError, ExtractorError, BucketError, ImportError
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _MEMORY_WORDS = (
     *("out of memory", "can't allocate memory", "cannot allocate memory"),
-    "_status_alloc_failed",  # cuBLAS, cuDNN and cuSOLVER, beside torch's own allocator
+    *("_alloc_failed", "_allocation_failed"),  # NVIDIA's libraries, beside torch's own allocator
+    # Where a GPU is full, these find no room for a handle and say no more than that.
+    "cublas_status_not_initialized when calling `cublascreate",
+    "cusolver_status_internal_error, when calling `cusolverdncreate",
 )
+"""What is said for want of memory. `unable to find an engine`, of a convolution whose workspace has
+found no room, is not among them: it is said where a GPU lacks a type or a cuDNN does not fit."""
 
 
 def explain(error: BaseException, folder: Path) -> Failure:

@@ -18,6 +18,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -97,12 +98,14 @@ Factory = Callable[[Mapping[str, Any], Path, Path], Training]
 """(raw trial config, the trial's folder, folder of shared caches) → a training."""
 
 
-def build_training(config: Mapping[str, Any], folder: Path, cache: Path) -> Training:
-    """The real thing."""
+def build_training(
+    config: Mapping[str, Any], folder: Path, cache: Path, part: float = 1.0
+) -> Training:
+    """The real thing, which may have a `part` of its GPU."""
     from trials.config import load_config
     from trials.trainer import Training as GanTraining
 
-    return GanTraining(load_config(config), folder, cache=cache)
+    return GanTraining(load_config(config), folder, cache=cache, part=part)
 
 
 class Worker(tune.Trainable):  # type: ignore[misc]
@@ -125,6 +128,7 @@ class Worker(tune.Trainable):  # type: ignore[misc]
         cache: str = "",
         mark: Mark | None = None,
         threads: int = 1,
+        part: float = 1.0,
         parts: bytes = b"",
         run: str = "",
         leaving: str = "",
@@ -137,7 +141,8 @@ class Worker(tune.Trainable):  # type: ignore[misc]
         if mps:  # before anything begins to use the GPU
             self._entered.enter_context(under_mps())
         unpack(parts)
-        self._factory = factory
+        self._for_real = factory is build_training
+        self._factory = partial(build_training, part=part) if self._for_real else factory
         self._gauge = gauge
         self._cache = cache_at(cache)
         self._mark = mark
@@ -151,7 +156,7 @@ class Worker(tune.Trainable):  # type: ignore[misc]
         self._first_size = 0
         self._last_size = 0
         self._retire = False
-        if "torch" in sys.modules or factory is build_training:
+        if "torch" in sys.modules or self._for_real:
             import torch
 
             torch.set_num_threads(threads)
@@ -274,7 +279,7 @@ class Worker(tune.Trainable):  # type: ignore[misc]
         return Report(finished=True)
 
     def _begun(self, folder: Path) -> Training:
-        if self._factory is build_training:
+        if self._for_real:
             require_gpu(_here().gpus, self._work.config.get("device"))
         return self._factory(self._work.config, folder, self._cache)
 

@@ -31,7 +31,8 @@ def exact(forward: Forward) -> Forward:
 
     @functools.wraps(forward)
     def in_float32(self: nn.Module, x: Tensor, *rest: Any) -> Any:
-        if not torch.is_autocast_enabled(x.device.type):
+        # Of `meta`, where only shapes are computed, torch refuses to be asked.
+        if x.device.type == "meta" or not torch.is_autocast_enabled(x.device.type):
             return forward(self, x, *rest)
         with torch.autocast(x.device.type, enabled=False):
             return forward(self, whole(x), *map(whole, rest))

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from trials.networks.layers.exact import whole
+from trials.networks.layers.exact import exact
 
 
 class SelfAttention(nn.Module):
@@ -34,8 +34,12 @@ class SelfAttention(nn.Module):
         query = self.query(x).flatten(2)
         key = functional.max_pool2d(self.key(x), 2).flatten(2)
         value = functional.max_pool2d(self.value(x), 2).flatten(2)
-        weights = whole(torch.bmm(query.transpose(1, 2), key)).softmax(2)
-        attended = torch.bmm(value, weights.transpose(1, 2))
+        attended = torch.bmm(value, self._weights(query, key).transpose(1, 2))
         # shape[0], not len, which a trace would fix
         out = self.out(attended.view(x.shape[0], -1, *x.shape[2:]))
         return torch.addcmul(x, self.gamma, out)
+
+    @exact  # logits, which grow with the square of x, leave float16's range before x does
+    def _weights(self, query: Tensor, key: Tensor) -> Tensor:
+        """β of f(x) (N, C/8, HW) and g(x) (N, C/8, HW/4): (N, HW, HW/4), whose rows sum to 1."""
+        return torch.bmm(query.transpose(1, 2), key).softmax(2)
