@@ -21,7 +21,7 @@ import cloudpickle
 from sweeper.sweepfile.model import Sweep
 from trials.distributions import version_of
 from trials.origins import is_installed, origin_of, sent_from
-from trials.part import Part, everything, register
+from trials.part import Part, everything, register, using
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,8 @@ class Company:
 def foreign_parts(sweep: Sweep) -> list[type[Part]]:
     """The parts that are not ours and that the sweep names, or that act without being named."""
     names = set(names_in(sweep.to_dict()))
-    acting = (part for part in everything() if part.key in names or part.acts_unnamed())
+    with using({"parts": sweep.parts}):
+        acting = [part for part in everything() if part.key in names or part.acts_unnamed()]
     return [part for part in acting if not origin_of(part).ours]
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from sweeper.company import Company
 from sweeper.sweepfile.load import parse_sweep
-from trials import distributions, part
+from trials import distributions, offered
 from trials.origins import foreign_in_words
 from trials.part import registered, temporary_parts
 
@@ -90,7 +90,7 @@ def beside_a_script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
         importlib.import_module("beside_a_script")
         yield
     sys.modules.pop("beside_a_script")
-    part._OFFERED.clear()
+    offered._OFFERED.clear()
     distributions.installed.cache_clear()
 
 
