@@ -27,12 +27,12 @@ from pydantic import ConfigDict, Field
 from trials import distributions, offered
 from trials.errors import ConfigError
 from trials.problems import Problem, nearest
-from trials.settings import Settings
+from trials.written import Written
 
 AnyClass = TypeVar("AnyClass", bound=type[Any])
 
 
-class PartConfig(Settings):
+class PartConfig(Written):
     """The knobs of one part: frozen, finite, and closed to names it does not know."""
 
     model_config = ConfigDict(allow_inf_nan=False, protected_namespaces=(), validate_default=True)
