@@ -114,7 +114,9 @@ def offered_by(name: str) -> tuple[AnyPart, ...]:
     token = _IMPORTING.set(name)
     try:
         there[name].load()
-    except Exception as error:  # another person's code: anything may happen in it
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # another person's code: it may want the process to end, too
         told = f"'{name}' cannot be imported: {in_one_line(error)}"
         raise ConfigError([Problem("", told)]) from error
     finally:

@@ -176,6 +176,18 @@ def test_a_distribution_that_cannot_be_imported_is_told_and_leaves_nothing(
     assert "'broken' cannot be imported" in capsys.readouterr().err
 
 
+def test_a_distribution_that_wants_the_process_to_end_ends_nobodys_command(
+    install: Install, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    install("licensed", "licensed_parts", "import sys\nsys.exit('there is no licence')\n")
+    file = tmp_path / "f.yaml"
+    file.write_text("name: s\nbase: {data: digitz}\nlimits: {trials: 1}\n")
+    assert run(["validate", str(file)]) == 2
+    assert "did you mean 'digits'?" in capsys.readouterr().out
+    told = problems(SWEEP.format(parts="parts: [licensed]"))
+    assert any("cannot be imported: SystemExit: there is no licence" in line for line in told)
+
+
 def test_a_part_that_lacks_a_method_is_told_before_anything_starts(install: Install) -> None:
     install(
         "half",
