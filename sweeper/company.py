@@ -18,10 +18,12 @@ from typing import Any
 
 import cloudpickle
 
+from sweeper.errors import UserError
 from sweeper.sweepfile.model import Sweep
 from trials.distributions import version_of
-from trials.origins import is_installed, origin_of, sent_from
-from trials.part import Part, everything, register
+from trials.errors import in_one_line
+from trials.origins import globals_in, is_installed, origin_of, sent_from
+from trials.part import Part, everything, register, using
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,11 @@ class Company:
 
     @classmethod
     def of(cls, sweep: Sweep) -> Company:
-        """The company of a sweep, as it is installed and defined here and now."""
+        """The company of a sweep, as it is installed and defined here and now.
+
+        Raises:
+            UserError: a part of a script cannot be sent to a worker.
+        """
         distributions = {name: version_of(name) for name in sweep.parts}
         sources = {}
         for part in foreign_parts(sweep):
@@ -78,7 +84,8 @@ class Company:
 def foreign_parts(sweep: Sweep) -> list[type[Part]]:
     """The parts that are not ours and that the sweep names, or that act without being named."""
     names = set(names_in(sweep.to_dict()))
-    acting = (part for part in everything() if part.key in names or part.acts_unnamed())
+    with using({"parts": sweep.parts}):
+        acting = [part for part in everything() if part.key in names or part.acts_unnamed()]
     return [part for part in acting if not origin_of(part).ours]
 
 
@@ -100,12 +107,55 @@ def _packed(parts: Sequence[type[Part]]) -> bytes:
     carried = [part for part in parts if _is_for_trainer(part)]
     if not carried:
         return b""
+    # One that `sys.modules` does not have cannot be imported anyway, and goes by value unasked.
+    named = {part.__module__ for part in carried} & sys.modules.keys()
     with contextlib.ExitStack() as by_value:
-        for module in _uninstalled({sys.modules[part.__module__] for part in carried}):
+        for module in _uninstalled({sys.modules[name] for name in named}):
             cloudpickle.register_pickle_by_value(module)
             by_value.callback(cloudpickle.unregister_pickle_by_value, module)
+        for part in carried:
+            _check_sendable(part)
         data: bytes = cloudpickle.dumps([(part, origin_of(part)) for part in carried])
     return data
+
+
+def _check_sendable(part: type[Part]) -> None:
+    """Raise a UserError where a part cannot be sent to a worker: it names what keeps it here."""
+    if (fault := _fault(part)) is None:
+        return
+    held = next((name for name, value in _globals_of(part) if _fault(value)), "")
+    uses = f"it uses {held}" if held else "it holds something"
+    raise UserError(
+        f"the {part.kind} '{part.key}' of {part.__module__} cannot be sent to a worker: {uses}, of "
+        f"which no copy can be made ({fault}); make that where the part uses it, or install the "
+        "part (docs/parts.md)"
+    )
+
+
+def _fault(value: Any) -> str | None:
+    """Why no copy of a value can be sent; None where one can."""
+    try:
+        cloudpickle.dumps(value)
+    except Exception as error:  # whatever the value's own class does
+        return in_one_line(error)
+    return None
+
+
+def _globals_of(part: type[Part]) -> Iterator[tuple[str, Any]]:
+    """The values that the code of a part names, and that of what it uses and is not installed."""
+    seen: set[int] = set()
+    waiting: list[Any] = [part]
+    while waiting:
+        piece = waiting.pop()
+        if id(piece) in seen or is_installed(piece.__module__):
+            continue
+        seen.add(id(piece))
+        waiting += piece.__bases__ if isinstance(piece, type) else ()
+        for name, value in globals_in(piece):
+            if isinstance(value, type | FunctionType):
+                waiting.append(value)
+            else:
+                yield f"{name} of {piece.__module__}", value
 
 
 def unpack(data: bytes) -> None:

@@ -219,8 +219,10 @@ def _of_an_extractor_on_strange_data(config: TrialConfig, cache: Path | None) ->
     from trials.metrics.config import foreign_classes
     from trials.metrics.extractor import Extractor
     from trials.metrics.familiarity import warnings_of_data
+    from trials.part import using
 
-    foreign = foreign_classes(config.evaluation, config.data.name, config.source.items)
-    if not foreign or not Extractor.named(foreign).classes_of:
-        return []
-    return warnings_of_data(config.evaluation, open_data(config.data, cache=cache))
+    with using({"parts": config.parts}):
+        foreign = foreign_classes(config.evaluation, config.data.name, config.source.items)
+        if not foreign or not Extractor.named(foreign).classes_of:
+            return []
+        return warnings_of_data(config.evaluation, open_data(config.data, cache=cache))

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from sweeper.company import names_in
 from sweeper.sweepfile.model import Sweep
 from trials import presets
-from trials.part import everything
+from trials.part import everything, using
 
 
 def known(sweep: Sweep) -> dict[str, int]:
@@ -39,7 +39,9 @@ def reread(sweep: Sweep, before: Mapping[str, int]) -> str:
 
 def _changes(sweep: Sweep) -> dict[str, tuple[str, ...]]:
     named = set(names_in([sweep.to_dict(), presets.expand(sweep.base, look=False)[0]]))
-    changes = {part.key: part.reread for part in everything() if part.key in named and part.reread}
+    with using({"parts": sweep.parts}):
+        parts = [part for part in everything() if part.key in named]
+    changes = {part.key: part.reread for part in parts if part.reread}
     preset = sweep.base.get("preset")
     if preset in presets.names() and (own := presets.load(preset).get("reread")):
         changes[f"preset {preset}"] = tuple(own)

@@ -25,7 +25,7 @@ from trials.metrics.config import EvaluationConfig, advice_on_measures
 from trials.networks.config import NetworksConfig, settled
 from trials.networks.plan import NetworkPlan
 from trials.optimization import OptimizersConfig
-from trials.part import PartConfig, use
+from trials.part import PartConfig, using
 from trials.precision import PrecisionConfig
 from trials.presets import expand
 from trials.problems import Problem
@@ -103,9 +103,9 @@ class TrialConfig(Settings):
 
     def active(self) -> Iterator[tuple[type[Trick], PartConfig]]:
         """Every trick that is on with its knobs, selectors included, in the order they compose."""
-        tricks = catalogue.tricks()
-        chosen = [(tricks[choice.name], choice) for choice in self.selected().values()]
-        chosen += [(tricks[key], knobs) for key, knobs in self.tricks.items()]
+        chosen: list[tuple[Any, PartConfig]] = [
+            (knobs.part, knobs) for knobs in (*self.selected().values(), *self.tricks.values())
+        ]
         yield from sorted(chosen, key=lambda item: (item[0].order, item[0].key))
 
     def build_tricks(self) -> list[Trick]:
@@ -177,7 +177,8 @@ class TrialConfig(Settings):
 
     def plan(self, shape: tuple[int, ...], classes: int) -> NetworkPlan:
         """The networks' plan for data of that shape, with every trick's changes."""
-        return Hooks(self.build_tricks()).plan(self, shape, classes)
+        with using({"parts": self.parts}):
+            return Hooks(self.build_tricks()).plan(self, shape, classes)
 
 
 RUNS_ON = ("device", "graphs", "compile")
@@ -209,9 +210,10 @@ def problems_of(mapping: Mapping[str, Any]) -> list[Problem]:
 
 def warnings_of(config: TrialConfig) -> list[str]:
     """What is allowed but advised against, with its source."""
-    of_tricks = [text for trick, knobs in config.active() for text in trick.advise(knobs, config)]
     data = (config.data.name, config.source.items)
-    return of_tricks + advice_on_measures(config.evaluation, *data)
+    with using({"parts": config.parts}):
+        told = [text for trick, knobs in config.active() for text in trick.advise(knobs, config)]
+        return told + advice_on_measures(config.evaluation, *data)
 
 
 def feasible(mapping: Mapping[str, Any], key: str) -> bool:
@@ -254,7 +256,15 @@ def default_at(mapping: Mapping[str, Any], path: str) -> Any:
 
 def _read(mapping: Mapping[str, Any]) -> tuple[TrialConfig | None, list[Problem]]:
     raw, problems = expand(mapping)
-    problems += use(raw.get("parts") or ())
+    with using({"parts": raw.get("parts")}) as wrong:
+        return _read_with(raw, [*problems, *wrong])
+
+
+def _read_with(
+    raw: Mapping[str, Any], problems: list[Problem]
+) -> tuple[TrialConfig | None, list[Problem]]:
+    """What a mapping describes, its presets laid out and its parts known; `problems` had it
+    before."""
     unusable = {problem.path.split(".")[0] for problem in problems}
     rest = {key: value for key, value in raw.items() if key not in unusable}
     try:

@@ -154,14 +154,24 @@ def _compiled(code: CodeType) -> str:
 
 def _codes(piece: Any) -> Iterator[CodeType]:
     """The code of a function, or of every method of a class, with all that is nested in them."""
-    if isinstance(piece, type):
-        for member in vars(piece).values():
-            inner = getattr(member, "__func__", member)
-            nested = getattr(inner, "__qualname__", "").startswith(f"{piece.__qualname__}.")
-            if nested and isinstance(inner, type | FunctionType):
-                yield from _codes(inner)
+    for function in _functions(piece):
+        yield from _nested(function)
+
+
+def _functions(piece: Any) -> Iterator[FunctionType]:
+    """A function itself; of a class, every method, and those of the classes in it."""
+    if not isinstance(piece, type):
+        yield piece
         return
-    waiting = [piece.__code__]
+    for member in vars(piece).values():
+        inner = getattr(member, "__func__", member)
+        nested = getattr(inner, "__qualname__", "").startswith(f"{piece.__qualname__}.")
+        if nested and isinstance(inner, type | FunctionType):
+            yield from _functions(inner)
+
+
+def _nested(function: FunctionType) -> Iterator[CodeType]:
+    waiting = [function.__code__]
     while waiting:
         code = waiting.pop()
         yield code
@@ -170,14 +180,25 @@ def _codes(piece: Any) -> Iterator[CodeType]:
 
 def _uses(piece: Any) -> Iterator[tuple[str, Any]]:
     """What a class or function names of its own module: classes, functions and plain values."""
-    module = vars(sys.modules[piece.__module__])
     for base in piece.__bases__ if isinstance(piece, type) else ():
         if base.__module__ == piece.__module__:
             yield base.__qualname__, base
-    for name in sorted({name for code in _codes(piece) for name in code.co_names}):
-        value = module.get(name)
+    for name, value in globals_in(piece):
         if isinstance(value, type | FunctionType):
             if value.__module__ == piece.__module__:
                 yield value.__qualname__, value
         elif isinstance(value, bool | int | float | str | tuple):
             yield name, value
+
+
+def globals_in(piece: type | FunctionType) -> Iterator[tuple[str, Any]]:
+    """The globals that the code of a class or function names, and their values, in order."""
+    names = {name for code in _codes(piece) for name in code.co_names}
+    module = sys.modules.get(piece.__module__)
+    if module is not None:
+        there = vars(module)
+    else:  # code that was run from its file by hand
+        there = {}
+        for function in _functions(piece):
+            there |= function.__globals__
+    yield from ((name, there[name]) for name in sorted(names & there.keys()))

@@ -12,24 +12,27 @@ This file imports no torch: names and knobs can be read without it.
 
 from __future__ import annotations
 
+import functools
 import importlib
 import inspect
 import pkgutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, ClassVar, Self, cast
+from typing import Any, ClassVar, Self, TypeVar, cast
 
 from pydantic import ConfigDict, Field
 
-from trials import distributions
-from trials.errors import ConfigError, in_one_line
+from trials import distributions, offered
+from trials.errors import ConfigError
 from trials.problems import Problem, nearest
-from trials.settings import Settings
+from trials.written import Written
+
+AnyClass = TypeVar("AnyClass", bound=type[Any])
 
 
-class PartConfig(Settings):
+class PartConfig(Written):
     """The knobs of one part: frozen, finite, and closed to names it does not know."""
 
     model_config = ConfigDict(allow_inf_nan=False, protected_namespaces=(), validate_default=True)
@@ -96,13 +99,15 @@ class Part:
 
     @classmethod
     def all(cls) -> dict[str, type[Self]]:
-        """Every part of this kind by key, in the kind's order; below a kind, its subclasses."""
-        cached = _LISTED.get(cls)
+        """Every part of this kind that is known here (`using`) by key, in the kind's order; below a
+        kind, its subclasses."""
+        names = offered.known()
+        cached = _LISTED.get((cls, names))
         if cached is None:
             _import_folders(cls.folders)
-            listed = [part for part in _REGISTRY[cls.kind].values() if issubclass(part, cls)]
+            listed = [part for part in registered(cls.kind).values() if issubclass(part, cls)]
             cached = {part.key: part for part in sorted(listed, key=lambda part: part.rank())}
-            _LISTED[cls] = cached
+            _LISTED[cls, names] = cached
         return cast("dict[str, type[Self]]", dict(cached))
 
     @classmethod
@@ -145,23 +150,24 @@ class Part:
 
 _BASES: dict[str, type[Part]] = {}
 _REGISTRY: dict[str, dict[str, type[Part]]] = {}
-_LISTED: dict[type[Part], dict[str, type[Part]]] = {}
+"""Of each kind, our own parts and those that this process has defined itself, by key."""
+_LISTED: dict[tuple[type[Part], tuple[str, ...]], dict[str, type[Part]]] = {}
 _IMPORTED: set[str] = set()
 
 
 def register(part: type[Part]) -> None:
     """Make a part known. Subclassing does so; a class that was sent to another process needs it.
 
-    The same class defined again (a notebook's cell run twice) takes the place of the first.
+    The same class defined again (a notebook's cell run twice) takes the place of the first. One of
+    an installed distribution that is imported for a file is known where a file names that.
 
     Raises:
         TypeError: another part of its kind has its key.
     """
-    registered = _REGISTRY[part.kind].get(part.key)
-    if registered is not None and _place(registered) != _place(part):
-        raise TypeError(
-            f"two parts ({part.kind}) are called '{part.key}': {registered!r} and {part!r}"
-        )
+    aside = offered.importing() and not _is_in_a_folder(part)
+    other = None if aside else _REGISTRY[part.kind].get(part.key)
+    if other is not None and _place(other) != _place(part):
+        raise TypeError(_clash(part, other))
     for attribute in part.configs:
         config = getattr(part, attribute)
         if config is None:
@@ -172,7 +178,10 @@ def register(part: type[Part]) -> None:
             config = type(attribute, (config,), place)
             setattr(part, attribute, config)
         config.part = part
-    _REGISTRY[part.kind][part.key] = part
+    if aside:
+        offered.keep(part)
+    else:
+        _REGISTRY[part.kind][part.key] = part
     _LISTED.clear()
 
 
@@ -184,7 +193,8 @@ def temporary_parts() -> Iterator[None]:
     """
     kept = {kind: dict(parts) for kind, parts in _REGISTRY.items()}
     try:
-        yield
+        with offered.used_for_now():
+            yield
     finally:
         for kind, parts in _REGISTRY.items():
             own = {key: part for key, part in parts.items() if _is_in_a_folder(part)}
@@ -199,13 +209,13 @@ def bases() -> dict[str, type[Part]]:
 
 
 def registered(kind: str) -> dict[str, type[Part]]:
-    """The parts of a kind that have been imported so far, by key."""
-    return dict(_REGISTRY[kind])
+    """The parts of a kind that are known here and have been imported so far, by key."""
+    return offered.of_kind(kind, offered.known()) | _REGISTRY[kind]
 
 
 def unknown_name(path: str, key: object, kind: str, choices: list[str]) -> Problem:
     """The problem of a name that no part of a kind has."""
-    if owner := _who_offers(str(key)):
+    if owner := offered.who_offers(str(key)):
         told = f"'{key}' is of the distribution '{owner}', which is not asked for"
         return Problem(path, told, expected=f"`parts: [{owner}]`")
     return Problem(
@@ -218,106 +228,90 @@ def unknown_name(path: str, key: object, kind: str, choices: list[str]) -> Probl
 
 # Parts of other distributions ---------------------------------------------------------------
 
-_OFFERED: dict[str, tuple[type[Part], ...]] = {}
-"""The parts of each distribution whose modules have been imported."""
 
+@contextmanager
+def using(asked: Mapping[str, object]) -> Iterator[list[Problem]]:
+    """Inside, the parts of the distributions that a file asks for are known beside ours and those
+    that this process has defined itself; those of no other are, whatever was read before.
 
-def use(names: object, path: str = "parts") -> list[Problem]:
-    """Make the parts of installed distributions known, as the `parts` of a file asks.
-
-    Returns what is wrong: a name that is no installed distribution with parts, or one whose
-    modules cannot be imported.
+    `asked` has the names by the path where they stand: `{"parts": ["my-lab-parts"]}`. Yields what
+    is wrong: a name that is no installed distribution with parts, one whose modules cannot be
+    imported, or a part whose key another one has.
     """
-    if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
-        return [Problem(path, f"{names!r} is wrong", "a list of installed distributions")]
+    names: list[str] = []
     problems = []
-    for position, name in enumerate(names):
-        try:
-            parts = offered_by(name)
-        except ConfigError as error:
-            problems += [replace(problem, path=f"{path}.{position}") for problem in error.problems]
-        else:
-            for part in parts:
-                if _REGISTRY[part.kind].get(part.key) is part:
-                    continue
-                try:
-                    register(part)
-                except TypeError as error:  # another one has its key
-                    problems.append(Problem(f"{path}.{position}", f"'{name}': {error}"))
-    return problems
+    for path, given in asked.items():
+        given = given or ()
+        if not isinstance(given, list | tuple) or not all(isinstance(one, str) for one in given):
+            wrong, expected = f"{given!r} is wrong", "a list of installed distributions"
+            problems.append(Problem(path, wrong, expected))
+            continue
+        for position, name in enumerate(given):
+            found = _add(names, name)
+            problems += [replace(problem, path=f"{path}.{position}") for problem in found]
+    with offered.known_are(names):
+        yield problems
 
 
-def use_installed() -> list[Problem]:
-    """Make the parts of every installed distribution known, for listings of what there is.
+def with_its_parts(owner: AnyClass) -> AnyClass:
+    """Has every public method of a class run where the parts of its `config` are known."""
 
-    Returns a problem, with the distribution as its path, for each that cannot be imported.
+    def within(method: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(method)
+        def called(self: Any, *args: Any, **named: Any) -> Any:
+            with using({"parts": self.config.parts}):
+                return method(self, *args, **named)
+
+        return called
+
+    for name, method in list(vars(owner).items()):
+        if inspect.isfunction(method) and not name.startswith("_"):
+            setattr(owner, name, within(method))
+    return owner
+
+
+@contextmanager
+def using_installed() -> Iterator[list[Problem]]:
+    """Inside, the parts of every installed distribution are known, for listings of what there is.
+
+    Yields a problem, with the distribution as its path, for each that cannot be imported.
     """
+    names: list[str] = []
     problems = []
     for name in distributions.installed():
-        problems += [replace(problem, path=name) for problem in use([name])]
-    return problems
+        problems += [replace(problem, path=name) for problem in _add(names, name)]
+    with offered.known_are(names, remembered=False):
+        yield problems
 
 
-def offered_by(name: str) -> tuple[type[Part], ...]:
-    """The parts of an installed distribution, whose modules are imported for it; what they define
-    becomes known by `use` only.
-
-    Raises:
-        ConfigError: it is not installed, offers no parts, cannot be imported, or a part of it lacks
-            a method.
-    """
-    name = distributions.canonical(name)
-    if name in _OFFERED:
-        return _OFFERED[name]
-    if name not in distributions.installed():
-        distributions.installed.cache_clear()  # it may have been installed since
-    there = distributions.installed()
-    if name not in there:
-        raise ConfigError([distributions.missing("", name, there)])
-    before = set(everything())
+def _add(names: list[str], name: str) -> list[Problem]:
+    """Add a distribution to those that are asked for. What is wrong with it."""
     try:
-        there[name].load()
-    except Exception as error:  # another person's code: anything may happen in it
-        told = f"'{name}' cannot be imported: {in_one_line(error)}"
-        raise ConfigError([Problem("", told)]) from error
-    finally:
-        own = tuple(
-            part
-            for part in everything()
-            if distributions.owner_of(part.__module__, there) == there[name]
-        )
-        for part in set(own) - before:
-            del _REGISTRY[part.kind][part.key]
-        _LISTED.clear()
-    unfinished = [part for part in own if inspect.isabstract(part)]
-    if unfinished:
-        lacks = [f"the {part.kind} '{part.key}' lacks {_lacking(part)}" for part in unfinished]
-        raise ConfigError([Problem("", f"of '{name}', {'; '.join(lacks)}")])
-    _OFFERED[name] = own
-    return own
+        parts = offered.offered_by(name)
+    except ConfigError as error:
+        return error.problems
+    names.append(distributions.canonical(name))
+    clashes = [_clash(part, other) for part in parts if (other := _rival(part, names))]
+    return [Problem("", f"'{name}': {clash}") for clash in clashes]
+
+
+def _rival(part: type[Part], names: Iterable[str]) -> type[Part] | None:
+    """Another part of its kind that has its key: ours, the process's own, or an earlier one that
+    those distributions offer."""
+    _import_folders(_BASES[part.kind].folders)
+    other = offered.of_kind(part.kind, names) | _REGISTRY[part.kind]
+    rival = other.get(part.key)
+    return rival if rival is not None and _place(rival) != _place(part) else None
+
+
+def _clash(part: type[Part], other: type[Part]) -> str:
+    return f"two parts ({part.kind}) are called '{part.key}': {other!r} and {part!r}"
 
 
 def everything() -> Iterator[type[Part]]:
-    """Every part that is known now, of whatever kind."""
-    for parts in list(_REGISTRY.values()):
-        yield from list(parts.values())
-
-
-def _who_offers(key: str) -> str:
-    """The installed distribution that has a part of that name; empty where none has."""
-    for name in distributions.installed():
-        try:
-            parts = offered_by(name)
-        except ConfigError:
-            continue  # reported where it is asked for
-        if any(part.key == key for part in parts):
-            return name
-    return ""
-
-
-def _lacking(part: type[Part]) -> str:
-    """The methods that its base class asks for and that it has not."""
-    return ", ".join(sorted(getattr(part, "__abstractmethods__", ())))
+    """Every part that is known here, of whatever kind."""
+    for kind in list(_REGISTRY):
+        yield from registered(kind).values()
 
 
 def _place(part: type[Part]) -> tuple[str, str]:

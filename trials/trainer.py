@@ -36,12 +36,14 @@ from trials.evaluation.results import Evaluation, TrialResult, TrialState
 from trials.files import atomic_write
 from trials.health import Sign, Symptom
 from trials.metrics.protocol import alike, differing
+from trials.part import using, with_its_parts
 from trials.state import checkpoint
 from trials.temporary import remove_leftovers
 
 log = logging.getLogger(__name__)
 
 
+@with_its_parts
 class Training:
     """One training in one folder, which `restore` resumes at its last checkpoint. It shares a GPU
     with others where its `part` of that is below 1."""
@@ -49,17 +51,18 @@ class Training:
     def __init__(
         self, config: TrialConfig, folder: Path, *, cache: Path | None = None, part: float = 1.0
     ) -> None:
-        self.config = config
-        self.folder = Path(folder)
+        self.config, self.folder = config, Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         remove_leftovers(self.folder)  # of a training that was killed while it wrote
         self.dataset = _data_for(config, cache)
-        device, tricks = _device_for(config), config.build_tricks()
-        self.game = ComposedGame(config, tricks, self.dataset, device, part)
+        device = _device_for(config)
+        with using({"parts": config.parts}):
+            tricks = config.build_tricks()
+            self.game = ComposedGame(config, tricks, self.dataset, device, part)
+            self.monitor = Monitor(config, self.folder, self.game, cache=cache)
         self.notes: list[str] = []
         """What a reader of the log should know of this training, in sentences."""
         self.loop = Loop(config, self.game, self.notes.append)
-        self.monitor = Monitor(config, self.folder, self.game, cache=cache)
         self._lagging = Lagging(self.monitor, self.loop) if config.evaluation.lag else None
         self.history: list[Evaluation] = []
         self.stopped_by: Symptom | None = None

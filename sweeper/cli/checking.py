@@ -202,7 +202,7 @@ def schema() -> None:
     Parts of installed distributions are in it.
     """
     from sweeper.sweepfile.schema import sweep_schema
-    from trials.part import use_installed
+    from trials.part import using_installed
 
-    use_installed()
-    print_json(sweep_schema())
+    with using_installed():
+        print_json(sweep_schema())

@@ -131,7 +131,7 @@ def _given(what: str) -> dict[str, Any]:
     """The raw settings of data: a sweep file's, or those that a name or a path stands for."""
     from sweeper.sweepfile.document import read_text
     from trials.data import DataSource
-    from trials.part import use
+    from trials.part import using
 
     path = Path(what).expanduser()
     if path.suffix in (".yaml", ".yml"):
@@ -140,8 +140,9 @@ def _given(what: str) -> dict[str, Any]:
         data = base.get("data") if isinstance(base, dict) else None
         if data is None:
             raise UserError(f"{what} has no base.data, which says what to train on")
-        if problems := use(root.get("parts") or ()):
-            raise SpecError(problems)
+        with using({"parts": root.get("parts")}) as problems:
+            if problems:
+                raise SpecError(problems)
         return dict(data) if isinstance(data, dict) else {"name": data}
     if what in DataSource.all():
         return {"name": what}

@@ -22,10 +22,10 @@ def parts(json: JsonOption = False) -> int:
     uses some says so: `parts: [DISTRIBUTION]`. The exit status is 1 where one cannot be imported.
     """
     from trials.distributions import installed
-    from trials.part import use_installed
+    from trials.part import using_installed
 
-    broken = use_installed()
-    listing = _listing()
+    with using_installed() as broken:
+        listing = _listing()
     if json:
         offered = [
             {"name": plugin.name, "version": plugin.version} for plugin in installed().values()

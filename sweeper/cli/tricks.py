@@ -28,11 +28,15 @@ def tricks(
 
     Those of installed distributions are among them.
     """
+    from trials.part import using_installed
+
+    with using_installed():
+        _shown(name, presets, json)
+
+
+def _shown(name: str | None, presets: bool, json: bool) -> None:
     from trials import catalogue
     from trials import presets as stored
-    from trials.part import use_installed
-
-    use_installed()
 
     if presets and name is not None and name not in stored.names():
         listed = "`sweeper tricks --presets` lists them"

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from trials.files import atomic_write
 from trials.origins import origin_of, source_hash
-from trials.part import Part, PartConfig, everything
+from trials.part import Part, PartConfig, everything, using
 from trials.surroundings import surroundings
 
 FILE = "provenance.json"
@@ -89,7 +89,8 @@ def parts_of(config: Mapping[str, Any]) -> dict[str, str]:
     from trials.config import load_config
     from trials.errors import ConfigError
 
-    used = {part for part in everything() if part.acts_unnamed()}
+    with using({"parts": config.get("parts")}):
+        used = {part for part in everything() if part.acts_unnamed()}
     with contextlib.suppress(ConfigError):  # a caller's own configurations are not ours
         used |= set(_held(load_config(config)))
     return dict(sorted((f"{part.kind} {part.key}", _version(part)) for part in used))

@@ -55,6 +55,7 @@ from sweeper.standings.verdict import verdict_in_words
 from sweeper.sweepfile.load import read_stored
 from sweeper.sweepfile.model import Sweep
 from sweeper.tracking.address import tracking_uri
+from trials.part import using
 from trials.temporary import remove_leftovers
 
 if TYPE_CHECKING:
@@ -110,9 +111,9 @@ def run(
     uri = tracking_uri(home.path, sweep.tracking.uri) if record else None
     make_way(sweep, home, folder, events)
     alone = sole_driver(sweep.name, take_over=take_over or adopt)
-    with private(home.path), folder.lock(take_over=take_over), alone, environment():
-        folder.create()
-        _tidy(home, folder)
+    lock = folder.lock(take_over=take_over)
+    with using({"parts": sweep.parts}), private(home.path), lock, alone, environment():
+        _make_tidy(home, folder)
         begun = read_stored(folder.spec_json) if folder.exists() else None
         sweep = going_on(sweep, folder, begun)
         ledger = Ledger.open(sweep, folder, adopt=adopt, accept_protocol=accept_protocol)
@@ -339,8 +340,10 @@ class _Run:
         return left.advice(self._sweep.name + self._home.flag) if left else ""
 
 
-def _tidy(home: Home, folder: SweepFolder) -> None:
-    """Remove what killed processes have left unfinished in this sweep, and beside all of them."""
+def _make_tidy(home: Home, folder: SweepFolder) -> None:
+    """Make the sweep's folder, and remove what killed processes have left unfinished in it, and
+    beside all of them."""
+    folder.create()
     remove_leftovers(folder.path)
     for shared in (home.path, home.cache):
         remove_leftovers(shared, below=False)

@@ -36,8 +36,7 @@ from sweeper.sweepfile.sections import CHOICES, KEYS, SECTIONS, Objective
 from sweeper.sweepfile.seeding import check_fresh_seeds
 from trials.by_name import ByName
 from trials.distributions import canonical
-from trials.part import PartConfig, use
-from trials.problems import Problem as TrialProblem
+from trials.part import PartConfig, using
 from trials.problems import nearest
 from trials.validation import problems_from
 
@@ -142,11 +141,17 @@ def _assemble(document: Document, *, checked: bool) -> Sweep | None:
             document.add((key,), "is a section of W&B's", wandb.SECTIONS[key])
         elif key not in KEYS:
             document.add((key,), "there is no such section", one_of(KEYS), nearest(key, KEYS))
-    lacking = _use_parts(root)
-    if checked and lacking:  # a stored sweep can be listed without them
-        for at, problem in lacking.items():
-            document.add(at, problem.message, problem.expected, problem.nearest)
-        return None  # every name of theirs would be called unknown as well
+    with using(_asked(root)) as lacking:
+        if checked and lacking:  # a stored sweep can be listed without them
+            for problem in lacking:
+                at = keys_of(problem.path)
+                document.add(at, problem.message, problem.expected, problem.nearest)
+            return None  # every name of theirs would be called unknown as well
+        return _sweep_of(document, root, checked=checked)
+
+
+def _sweep_of(document: Document, root: dict[str, Any], *, checked: bool) -> Sweep | None:
+    """The sweep of a mapping whose parts are known, or None; problems go to the document."""
     name, description = _read_name(document, root), _read_text(document, root, "description")
     sections: dict[str, Any] = {
         key: _read_section(document, (key,), root.get(key), kind) for key, kind in SECTIONS.items()
@@ -206,20 +211,11 @@ def _parameters(
     return ordered if follows_conditions(ordered) else in_order(document, parameters, {})
 
 
-def _use_parts(root: Mapping[str, Any]) -> dict[Path, TrialProblem]:
-    """Make known what the distributions offer that the file, or its base, names.
-
-    Returns what is wrong with the names, by place.
-    """
+def _asked(root: Mapping[str, Any]) -> dict[str, object]:
+    """The distributions that the file, or its base, asks for, by the path where they stand."""
     base = root.get("base")
-    named = {"parts": root.get("parts")}
-    if isinstance(base, dict):
-        named["base.parts"] = base.get("parts")
-    return {
-        keys_of(problem.path): problem
-        for path, names in named.items()
-        for problem in use(names or (), path)
-    }
+    own = {"base.parts": base.get("parts")} if isinstance(base, dict) else {}
+    return {"parts": root.get("parts"), **own}
 
 
 def _read_name(document: Document, root: Mapping[str, Any]) -> str:

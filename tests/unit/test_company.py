@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from sweeper.company import Company
+from sweeper.errors import UserError
 from sweeper.sweepfile.load import parse_sweep
-from trials import distributions, part
-from trials.origins import foreign_in_words
+from trials import distributions, offered
+from trials.origins import foreign_in_words, origin_of
 from trials.part import registered, temporary_parts
 
 MODULE = '''
@@ -73,7 +76,7 @@ from pathlib import Path
 from sweeper.company import unpack
 from trials.health.sign import Sign
 from trials.metrics.measure import Measure
-from trials.origins import foreign_in_words
+from trials.origins import foreign_in_words, origin_of
 unpack(Path(sys.argv[1]).read_bytes())
 known = {**Sign.all(), **Measure.all()}
 for key in ("doubled", "automatic", "unasked", "slow"):
@@ -90,7 +93,7 @@ def beside_a_script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
         importlib.import_module("beside_a_script")
         yield
     sys.modules.pop("beside_a_script")
-    part._OFFERED.clear()
+    offered._OFFERED.clear()
     distributions.installed.cache_clear()
 
 
@@ -110,3 +113,55 @@ def test_parts_of_a_script_have_the_same_origin_on_a_worker(tmp_path: Path) -> N
         check=True,
     ).stdout.splitlines()
     assert told == [here["doubled"], here["automatic"], "unknown", here["slow"]]
+
+
+LOCKED = """
+import threading
+
+LOCK = threading.Lock()
+
+
+def scaled(value):
+    with LOCK:
+        return SCALE * value
+"""
+
+
+def test_a_part_that_cannot_be_sent_to_a_worker_is_refused_with_what_keeps_it_here(
+    tmp_path: Path,
+) -> None:
+    with temporary_parts():
+        in_the_module_alone(tmp_path, MODULE.replace("SCALE *", "scaled(1) *") + LOCKED)
+        with pytest.raises(UserError) as refused:
+            Company.of(parse_sweep(SWEEP))
+    assert str(refused.value).startswith(
+        "the measure 'doubled' of run_from_its_file cannot be sent to a worker: it uses LOCK of "
+        "run_from_its_file, of which no copy can be made (TypeError: cannot pickle"
+    )
+
+
+def test_a_part_of_code_that_was_run_from_its_file_reaches_a_worker_too(tmp_path: Path) -> None:
+    with temporary_parts():
+        doubled = in_the_module_alone(tmp_path, MODULE).Doubled
+        company = Company.of(parse_sweep(SWEEP))
+        first = origin_of(doubled)
+    assert company.sources["run_from_its_file.doubled"] == first.version
+    (tmp_path / "parts").write_bytes(company.parts)
+    told = [sys.executable, "-c", ELSEWHERE, str(tmp_path / "parts")]
+    done = subprocess.run(told, capture_output=True, text=True, check=True)
+    assert str(first) in done.stdout
+    with temporary_parts():
+        other = in_the_module_alone(tmp_path, MODULE.replace("SCALE = 2.0", "SCALE = 3.0")).Doubled
+        assert origin_of(other) != first, "a hash of its globals, too"
+
+
+def in_the_module_alone(folder: Path, source: str) -> Any:
+    """A module that was made of its file, and that `sys.modules` knows nothing of."""
+    file = folder / "run_from_its_file.py"
+    file.write_text(source)
+    spec = importlib.util.spec_from_file_location("run_from_its_file", file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

@@ -221,8 +221,10 @@ def test_the_first_sigterm_is_heeded_where_a_training_runs_and_the_next_one_ends
             assert departure()
             assert "SIGTERM" in departure.reason
             assert not ended
+            assert not departure.ends_process
             os.kill(os.getpid(), signal.SIGTERM)
             assert len(ended) == 1
+            assert departure.ends_process
         idle = Departure()
         idle.listen()
         os.kill(os.getpid(), signal.SIGTERM)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,10 @@ from sweeper.ablation.table_format import TableFormat, rendered
 from sweeper.cli.main import run
 from sweeper.errors import PartError
 from sweeper.home import Home
+from sweeper.scheduling.machines.places import Place
+from sweeper.scheduling.working import trainable
+from sweeper.scheduling.working.departure import Departure
+from sweeper.scheduling.working.messages import Report, Work
 from sweeper.search.ablation_trials import design_of
 from sweeper.search.ledger import Ledger
 from sweeper.search.sampler import Sampler, Turn
@@ -286,6 +292,35 @@ def test_what_we_raise_ourselves_is_nobody_elses() -> None:
     except TypeError as error:
         fault = error
     assert raised_by_another(fault) is None
+
+
+def test_a_part_that_ends_the_process_fails_its_trial_and_a_signal_ends_the_worker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Mine(Decay):
+        key = "mine"
+        summary = "none"
+
+        @staticmethod
+        def factor(progress: float, floor: float) -> float:
+            sys.exit(3)
+
+    monkeypatch.setattr(trainable, "_here", Place)
+    worker: Any = object.__new__(trainable.Worker)
+    worker._work, worker._departure = Work(0, str(tmp_path), str(tmp_path), {}), Departure()
+    worker._mark, worker._training, worker._longest = None, None, 0.0
+    worker._place = SimpleNamespace(room=tmp_path, folder=tmp_path, publish=bool, say=bool)
+    worker._advance = lambda place: Mine.left(0.5, 0.0)
+    failure = Report.read(worker.step()[trainable.REPORT]).failure
+    assert failure is not None
+    assert failure.symptom == "error"
+    assert failure.reason.startswith(f"SystemExit: 3, in Mine.factor of {origin_of(Mine)} (")
+    worker._departure.ends_process = True  # while the part was at work
+    with pytest.raises(SystemExit):
+        worker.step()
+    worker._departure, worker._advance = Departure(), sys.exit  # of nobody's part
+    with pytest.raises(SystemExit):
+        worker.step()
 
 
 def test_a_stored_sweep_is_listed_and_reported_without_the_parts_of_its_script(

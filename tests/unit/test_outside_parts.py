@@ -15,12 +15,13 @@ import pytest
 from sweeper.cli.main import run
 from sweeper.errors import SpecError
 from sweeper.sweepfile.load import parse_sweep, sweep_from_dict
-from trials import catalogue, distributions, origins, part
+from trials import catalogue, distributions, offered, origins
 from trials.config import load_config, problems_of
 from trials.distributions import canonical
 from trials.errors import ConfigError
 from trials.origins import origin_of
 from trials.part import temporary_parts
+from trials.trainer import Training
 
 TRICK = '''
 """Contrast, at length."""
@@ -76,7 +77,8 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
         yield installed
     for module in modules:
         sys.modules.pop(module, None)
-    part._OFFERED.clear()
+    offered._OFFERED.clear()
+    offered._DEFINED.clear()
     distributions.installed.cache_clear()
 
 
@@ -174,6 +176,18 @@ def test_a_distribution_that_cannot_be_imported_is_told_and_leaves_nothing(
     assert "'broken' cannot be imported" in capsys.readouterr().err
 
 
+def test_a_distribution_that_wants_the_process_to_end_ends_nobodys_command(
+    install: Install, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    install("licensed", "licensed_parts", "import sys\nsys.exit('there is no licence')\n")
+    file = tmp_path / "f.yaml"
+    file.write_text("name: s\nbase: {data: digitz}\nlimits: {trials: 1}\n")
+    assert run(["validate", str(file)]) == 2
+    assert "did you mean 'digits'?" in capsys.readouterr().out
+    told = problems(SWEEP.format(parts="parts: [licensed]"))
+    assert any("cannot be imported: SystemExit: there is no licence" in line for line in told)
+
+
 def test_a_part_that_lacks_a_method_is_told_before_anything_starts(install: Install) -> None:
     install(
         "half",
@@ -189,6 +203,10 @@ def test_two_parts_of_one_name_are_told_apart_by_refusing_the_second(install: In
     with pytest.raises(ConfigError, match=r"two parts \(trick\) are called 'ema'"):
         load_config({"data": "digits", "parts": ["ours-again"]})
     assert catalogue.tricks()["ema"].__module__ == "trials.tricks.ema"
+    twice = TRICK.format(key="contrast")
+    install("twice", "twice_parts", twice + twice.replace("class Contrast", "class Again"))
+    told = problems(SWEEP.format(parts="parts: [twice]"))
+    assert any("twice_parts.Contrast'> and <class 'twice_parts.Again'" in line for line in told)
 
 
 def test_they_are_refused_too_where_both_were_looked_at_before(install: Install) -> None:
@@ -197,6 +215,76 @@ def test_they_are_refused_too_where_both_were_looked_at_before(install: Install)
     problems(SWEEP.format(parts="").replace("contrast:", "contrasst:"))  # looks who offers it
     told = problems(SWEEP.format(parts="parts: [first, other]"))
     assert any("parts[1]" in line and "are called 'contrast'" in line for line in told), told
+
+
+def test_what_a_file_may_name_follows_from_that_file_alone(
+    install: Install, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("first", "other"):
+        install(name, f"{name}_parts", TRICK.format(key="contrast"))
+    for _ in range(2):
+        assert any("is not asked for" in line for line in problems(SWEEP.format(parts="")))
+        for name in ("first", "other"):
+            parse_sweep(SWEEP.format(parts=f"parts: [{name}]"))
+            named = {"data": "digits", "tricks": {"contrast": True}}
+            config = load_config({**named, "parts": [name]})
+            assert f"{name}_parts" in {trick.__module__ for trick, _ in config.active()}
+    run(["parts"])
+    assert "are called 'contrast'" in capsys.readouterr().err
+    assert any("is not asked for" in line for line in problems(SWEEP.format(parts="")))
+
+
+ACTING = """
+from trials.metrics.measure import Measure
+from trials.optimization.decay import Decay
+
+
+class Acting(Measure):
+    key = "acting_{name}"
+    summary = "taken of every training that may know it"
+    better = "lower"
+    paper = "none"
+    kinds = frozenset({{"point"}})
+
+    def compute(self, seen):
+        return {factor}
+
+
+class Held(Decay):
+    key = "held"
+    summary = "leaves the same rate from the first step to the last"
+
+    @staticmethod
+    def factor(progress, floor):
+        return {factor}
+"""
+
+
+def test_a_training_has_the_parts_that_it_names_whatever_the_process_has_met(
+    install: Install, tmp_path: Path
+) -> None:
+    for name, factor in (("first", 0.25), ("other", 0.5)):
+        install(name, f"{name}_parts", ACTING.format(name=name, factor=factor))
+    ring = {"data": {"name": "ring", "points": 300}, "steps": 4, "batch_size": 8}
+    plain = {**ring, "evaluation": {"every": 2, "samples": 64, "lag": 1}}
+    rate = {"optimizer": {"generator": {"decay": "held"}}}
+
+    def training(name: str, **given: Any) -> Training:
+        return Training(load_config({**plain, **given}), tmp_path / name)
+
+    trainings = [
+        training("before"),
+        training("first", parts=["first"], **rate),
+        training("other", parts=["other"], **rate),
+        training("after"),
+    ]
+    acting = []
+    for one in trainings:
+        measured = one.advance().metrics
+        acting.append([name for name in measured if name.startswith("acting")])
+    assert acting == [[], ["acting_first"], ["acting_other"], []]
+    rates = [one.game.optimizers["generator"].param_groups[0]["lr"] for one in trainings]
+    assert [rate / rates[0] for rate in rates] == [1, 0.25, 0.5, 1]
 
 
 @pytest.mark.usefixtures("lab")
@@ -229,7 +317,7 @@ def test_a_stored_sweep_is_listed_where_its_distribution_is_gone(lab: Path) -> N
     (info,) = lab.glob("*.dist-info")
     shutil.rmtree(info)
     distributions.installed.cache_clear()
-    part._OFFERED.clear()
+    offered._OFFERED.clear()
     assert sweep_from_dict(stored).parts == ("my-lab-parts",)
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pytest
-from pydantic import Field
+from pydantic import Field, SecretStr, ValidationError
 
 from sweeper.errors import SpecError
 from sweeper.sweepfile.load import parse_sweep
@@ -14,6 +16,7 @@ from trials.config import load_config, problems_of
 from trials.part import PartConfig, knob, temporary_parts
 from trials.settings import kinds
 from trials.trick import Trick
+from trials.validation import problems_from
 
 
 @pytest.mark.parametrize(
@@ -152,3 +155,42 @@ def test_the_kinds_of_an_annotation_are_those_of_its_leaves() -> None:
     assert kinds(Annotated[float, Field(gt=0)] | tuple[int, ...]) == {float, int}
     assert kinds(Literal[1, "x"]) == {int, str}
     assert kinds(dict[str, Any]) == {str, object}
+
+
+class Plain(PartConfig):
+    """Knobs of types that a file has no form of its own for, and that come back all the same."""
+
+    ratio: Decimal = Decimal("0.1")
+    ways: tuple[frozenset[int], ...] = ()
+    layers: dict[str, set[int]] = {}
+    any: Any = None
+
+
+def test_sets_that_are_equal_are_written_alike() -> None:
+    one, other = frozenset([0, 8]), frozenset([8, 0])
+    assert list(one) != list(other), "as in two processes, where the order of texts differs"
+    written = [
+        Plain(ways=(ways,), layers={"kept": set(ways)}).model_dump_json() for ways in (one, other)
+    ]
+    assert written[0] == written[1]
+    assert Plain.model_validate_json(written[0]) == Plain(ways=(one,), layers={"kept": {0, 8}})
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        (bytes, b"\xff"),
+        (SecretStr, SecretStr("key")),
+        (Callable[[int], int], abs),
+        (type[int], bool),
+        (Any, abs),
+        (dict[str, Any], {"a": abs}),
+    ],
+)
+def test_a_value_that_no_file_can_hold_is_refused_before_it_is_used(kind: Any, value: Any) -> None:
+    place = {"__annotations__": {"held": kind}, "__module__": __name__}
+    config: Any = type("Config", (PartConfig,), {**place, "held": knob(value, "whatever it is")})
+    with pytest.raises(ValidationError) as refused:
+        config()
+    (problem,) = problems_from(refused.value, config)
+    assert (problem.path, problem.message.partition(" cannot")[2]) == ("held", " be written")

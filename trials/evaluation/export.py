@@ -23,6 +23,7 @@ from trials.files import atomic_write, remove
 from trials.networks.build import build
 from trials.networks.mixture import Mixture
 from trials.networks.plan import GeneratorPlan
+from trials.part import using
 
 FILE = "generator.safetensors"
 
@@ -122,7 +123,8 @@ def load_generator(folder: Path) -> TrainedGenerator:
     header, tensors = _read(folder)
     config = load_config(header["config"])
     plan = config.plan(tuple(header["shape"]), header["classes"])
-    generator, _ = build(plan)
+    with using({"parts": config.parts}):
+        generator, _ = build(plan)
     if header["members"]:
         generator = Mixture(copy.deepcopy(generator) for _ in range(header["members"]))
     generator.load_state_dict(tensors)

@@ -20,6 +20,7 @@ from trials.devices import pick_device
 from trials.engine.composed_game import ComposedGame
 from trials.errors import CheckpointError
 from trials.evaluation.export import load_generator, saved_header
+from trials.part import using
 
 
 class Kept(NamedTuple):
@@ -53,6 +54,7 @@ def kept_generator(
     chosen = pick_device(device or config.device)
     # At step 0, at which no training measures, so that whatever a trick draws while sampling is
     # fresh as well.
-    game = ComposedGame(config, config.build_tricks(), dataset, chosen)
-    with game.as_sampled(load_generator(folder).network.to(chosen)) as network:
-        yield Kept(header, config, game, network)
+    with using({"parts": config.parts}):
+        game = ComposedGame(config, config.build_tricks(), dataset, chosen)
+        with game.as_sampled(load_generator(folder).network.to(chosen)) as network:
+            yield Kept(header, config, game, network)

@@ -13,6 +13,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextvars import copy_context
+from functools import partial
 from typing import Any, TypeVar
 
 import torch
@@ -41,6 +43,7 @@ class Beside:
 
     def begin(self, work: Callable[[], Result]) -> Future[Result]:
         """Do `work` once the device has done what it was given before."""
+        work = partial(copy_context().run, work)  # a thread of its own would know other parts
         if self._stream is None:
             return self._pool.submit(work)
         given = torch.cuda.current_stream(self._device).record_event()

@@ -26,6 +26,8 @@ class Departure:
         self._told = ""
         self._training = False
         self._before: Any = signal.SIG_DFL
+        self.ends_process = False
+        """Whether a signal ends the process now: what is raised then is nobody's fault."""
 
     def __call__(self) -> bool:
         return bool(self._told) or (bool(self._marker) and os.path.exists(self._marker))
@@ -56,5 +58,6 @@ class Departure:
         if self._training and not self._told:
             self._told = "its process was told to end (SIGTERM)"
             return
+        self.ends_process = True
         signal.signal(number, self._before)
         signal.raise_signal(number)

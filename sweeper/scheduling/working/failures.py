@@ -26,6 +26,7 @@ from sweeper.scheduling.machines.devices import is_of_device
 from sweeper.scheduling.working.messages import Failure
 from sweeper.secrets import redacted
 from trials.errors import CheckpointError, DataError, ExtractorError, encodable, in_one_line
+from trials.origins import raised_by_another
 
 
 class DiskFull(SweeperError):  # noqa: N818 - what happened
@@ -54,7 +55,7 @@ found no room, is not among them: it is said where a GPU lacks a type or a cuDNN
 def explain(error: BaseException, folder: Path) -> Failure:
     """The symptom of an exception that a training in `folder` raised, with the end of its log."""
     trace = redacted(encodable("".join(traceback.format_exception(error))))
-    reason = redacted(in_one_line(error))
+    reason = redacted(raised_by_another(error) or in_one_line(error))
     return Failure(_symptom(error, folder), reason, tail(folder / "log.txt", trace))
 
 

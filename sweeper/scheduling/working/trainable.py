@@ -48,6 +48,7 @@ from sweeper.sharing.gauges import Gauge
 from sweeper.sharing.mps import under_mps
 from sweeper.trial import Evaluation, Symptom
 from trials.errors import ConfigError, Left, StaleCheckpointError, TakenOver
+from trials.origins import raised_by_another
 
 REPORT = "sweeper"
 """Key of the report in Tune's result."""
@@ -194,9 +195,13 @@ class Worker(tune.Trainable):  # type: ignore[misc]
             place.publish()
         except Exception as error:
             report = Report(finished=True, failure=self._failed(error))
+        except SystemExit as error:  # a part's own; ours, and Ray's, end the process
+            if self._departure.ends_process or raised_by_another(error) is None:
+                raise
+            report = Report(finished=True, failure=self._failed(error))
         return {REPORT: report.text()}
 
-    def _failed(self, error: Exception) -> Failure:
+    def _failed(self, error: BaseException) -> Failure:
         place = self._place
         if isinstance(error, TakenOver) or (place is not None and is_over(place.room)):
             ray.actor.exit_actor()  # whoever goes on with it has the folder now

@@ -8,14 +8,14 @@ from typing import Any
 from sweeper.parts import BASES, base_of
 from sweeper.sweepfile.schema import sweep_schema
 from trials import presets as stored
-from trials.part import use_installed
+from trials.part import using_installed
 
 
 @cache
 def schema() -> dict[str, Any]:
     """The JSON schema of sweep files."""
-    use_installed()
-    return sweep_schema()
+    with using_installed():
+        return sweep_schema()
 
 
 @cache
@@ -25,14 +25,14 @@ def parts() -> list[dict[str, str]]:
     from trials.origins import origin_of
     from trials.part import bases
 
-    use_installed()
     for kind in BASES:  # and these are the service's
         base_of(kind)
-    return [
-        {"kind": kind, "name": key, "origin": str(origin_of(part)), "summary": part.summary}
-        for kind, base in sorted(bases().items())
-        for key, part in base.all().items()
-    ]
+    with using_installed():
+        return [
+            {"kind": kind, "name": key, "origin": str(origin_of(part)), "summary": part.summary}
+            for kind, base in sorted(bases().items())
+            for key, part in base.all().items()
+        ]
 
 
 @cache
@@ -41,12 +41,12 @@ def tricks() -> dict[str, dict[str, Any]]:
     from trials import catalogue
     from trials.facts import facts_of
 
-    use_installed()
     found = {}
-    for key in catalogue.tricks():
-        facts = facts_of(key)
-        knobs = [{"name": name, **about} for name, about in facts["knobs"].items()]
-        found[key] = {**facts, "origin": facts["from"], "knobs": knobs}
+    with using_installed():
+        for key in catalogue.tricks():
+            facts = facts_of(key)
+            knobs = [{"name": name, **about} for name, about in facts["knobs"].items()]
+            found[key] = {**facts, "origin": facts["from"], "knobs": knobs}
     return found
 
 
