@@ -228,6 +228,14 @@ def test_the_leaderboard_is_the_same_in_both_files_and_holds_everything_searched
     )
 
 
+def test_a_parameter_that_is_called_like_a_column_has_one_of_its_own():
+    searched = replace(trial(0, 30.0), values={"steps": 900, "seed": 3, "loss": "wgan"})
+    read = leaderboard(standings_of(sweep(), [searched])).to_pydict()
+    assert (read["steps"], read["param.steps"], read["seed"]) == ([searched.steps], [900], [3])
+    assert read["loss"] == ["wgan"]
+    assert "param.seed" not in read
+
+
 @pytest.mark.parametrize(
     ("value", "shown"),
     [
