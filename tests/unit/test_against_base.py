@@ -13,6 +13,7 @@ from sweeper.ablation.designs.leave_one_out import LeaveOneOut
 from sweeper.cli.leaderboard import best_in_words
 from sweeper.report.leaderboard import leaderboard
 from sweeper.report.mlflow_tables import evidence
+from sweeper.results import TableRefused, main_table, table_of
 from sweeper.standings import standings_of
 from sweeper.standings.against_base import against_base, confirmed_differences
 from sweeper.standings.verdict import verdict_in_words
@@ -249,3 +250,16 @@ def test_programs_get_the_numbers_of_every_configuration_on_fresh_seeds():
     assert tags["sweeper.against_base.fid"] == gain.shown
     assert tags["sweeper.verdict"] == verdict_in_words(standings)
     assert "sweeper.verdict" not in tags_of(standings_of(sweep(), []))
+
+
+def test_the_table_of_two_objectives_shows_both_and_says_by_which_it_marks():
+    search = ((1.0, 0.1), (1.1, 0.95))
+    standings = raced(goals=("minimize", "maximize"), search=search, seeds=Seeds())
+    table = main_table(standings.sweep, table_of(standings))
+    headings = [column.heading for column in table.columns]
+    assert headings[headings.index("fid ↓") + 1] == "recall ↑"
+    assert table.raw()["objective_2"].to_pylist() == [0.1, 0.95]
+    assert "marked by fid alone, the first objective" in table.caption
+    one = raced(search=(40.0, 10.0), seeds=Seeds())
+    with pytest.raises(TableRefused, match="there is no column 'objective_2'"):
+        main_table(one.sweep, table_of(one), columns=["cell", "objective_2"])
