@@ -242,7 +242,9 @@ def open_to_null(form: Schema) -> Schema:
 
 def _or_null(schema: Schema) -> Schema:
     """The schema or null, with what it says of itself outside, as pydantic writes it."""
-    said = {key: schema[key] for key in ("title", "description", "default") if key in schema}
+    said: Schema = {
+        key: schema[key] for key in ("title", "description", "default") if key in schema
+    }
     rest = {key: value for key, value in schema.items() if key not in said}
     return {"anyOf": [*rest.pop("anyOf", ()), *([rest] if rest else ()), {"type": "null"}], **said}
 
