@@ -254,11 +254,11 @@ def has_no_dead_knob(trick: type[Trick], folder: Path) -> None:
     for knob in trick.Config.model_fields:
         pairs = turns(trick.Config, knob, stands)
         first = next(pairs, None)
-        require(
-            first is not None,
-            f"no other valid value of the knob '{knob}' is known to try: give it `search`, with"
-            " values",
-        )
+        if first is None:
+            raise Broken(
+                f"no other valid value of the knob '{knob}' is known to try: give it `search`, with"
+                " values"
+            )
         require(
             any(
                 outcome(before) != outcome(after)
