@@ -121,7 +121,8 @@ def main_table(
     Raises:
         TableRefused: these trials allow no such table; the message says why.
     """
-    goal = sweep.objective[0]
+    goal, second = sweep.objective[0], sweep.objective[-1]
+    arrow = "↓" if second.goal == "minimize" else "↑"
     design = None
     if sweep.is_ablation and kind_of_rows(data) == "cells":
         from sweeper.search.ablation_trials import design_of
@@ -131,6 +132,7 @@ def main_table(
         data,
         goal=goal.goal,
         metric=goal.metric,
+        second=f"{second.metric} {arrow}",
         name=sweep.name,
         reference=reference,
         design=design,

@@ -220,12 +220,33 @@ class Switches:
             "additionalProperties": False,
             "properties": {
                 key: {
-                    "anyOf": [{"type": "boolean"}, handler(_core(part.Config))],
+                    # A key with nothing after it is off, as false is.
+                    "anyOf": [{"type": ["boolean", "null"]}, handler(_core(part.Config))],
                     "description": part.summary,
                 }
                 for key, part in self.options().items()
             },
         }
+
+
+def open_to_null(form: Schema) -> Schema:
+    """The schema of a mapping whose optional knobs may have nothing after them, as if they were not
+    there."""
+    required = form.get("required", ())
+    properties = {
+        key: one if key in required or "const" in one else _or_null(one)
+        for key, one in form["properties"].items()
+    }
+    return {**form, "properties": properties}
+
+
+def _or_null(schema: Schema) -> Schema:
+    """The schema or null, with what it says of itself outside, as pydantic writes it."""
+    said: Schema = {
+        key: schema[key] for key in ("title", "description", "default") if key in schema
+    }
+    rest = {key: value for key, value in schema.items() if key not in said}
+    return {"anyOf": [*rest.pop("anyOf", ()), *([rest] if rest else ()), {"type": "null"}], **said}
 
 
 def named(config: Schema, key: str, tag: str = "name") -> Schema:

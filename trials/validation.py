@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typing
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -14,6 +14,9 @@ from trials.problems import Problem, nearest
 
 PROBLEM = "problem"
 """The kind of an error that carries a problem of ours."""
+
+_TOLD = ("message", "expected", "nearest")
+"""What such an error carries of it beside its path."""
 
 _KINDS = {
     **dict.fromkeys(
@@ -93,15 +96,20 @@ def failure(problems: Iterable[Problem], value: Any) -> ValidationError:
     """
     lines: list[InitErrorDetails] = []
     for problem in problems:
-        told = {name: text for name, text in asdict(problem).items() if name != "path"}
+        told = {name: _in_utf8(getattr(problem, name)) for name in _TOLD}
         lines.append(
             InitErrorDetails(
                 type=PydanticCustomError(PROBLEM, "{message}", told),
-                loc=tuple(problem.path.split(".")) if problem.path else (),
+                loc=tuple(_in_utf8(problem.path).split(".")) if problem.path else (),
                 input=value,
             )
         )
     return ValidationError.from_exception_data("part", lines)
+
+
+def _in_utf8(text: str) -> str:
+    """Half of a surrogate pair, which pydantic cannot pass on, as Python would write it."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def names_of(model: type[BaseModel]) -> list[str]:

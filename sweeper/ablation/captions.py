@@ -42,6 +42,10 @@ def caption_of(context: Context, columns: Sequence[Column]) -> str:
         sentences.append("Failures worst: a failed run ranks below every run that completed")
     if context.best is not None and any(column.marked for column in columns):
         sentences.append(_marks(context, context.best))
+        if "objective_2" in keys:
+            sentences.append(
+                f"Rows are ordered and marked by {context.metric} alone, the first objective"
+            )
     return ". ".join([*sentences, measured_text(outcomes)]) + "."
 
 

@@ -49,6 +49,8 @@ class Context:
     comparisons: Comparisons | None
     best: BestSet | None
     level: float
+    second: str = "objective 2"
+    """What the second objective is called, where there is one."""
 
     def per_row(self, values: npt.ArrayLike) -> Array:
         """Numbers of study cells, laid out by the rows shown; NaN where there are no runs."""

@@ -138,6 +138,13 @@ def _value(context: Context) -> list[Column]:
     return [Column("value", f"{context.metric} {arrow}", texts, raw, "right", marked=True)]
 
 
+def _second(context: Context) -> list[Column]:
+    """Mean of the second objective; nothing is marked in it, since the first decides the order."""
+    if context.data["objective_2"].null_count == len(context.data):
+        raise KeyError("objective_2")
+    return [_metric(context, "objective_2", context.second)]
+
+
 def _without_value(context: Context, row: int) -> str:
     cell = context.cells[row]
     if cell is not None and cell.impossible is not None:
@@ -248,6 +255,7 @@ COLUMNS: dict[str, Callable[[Context], list[Column]]] = {
     "runs": _runs,
     "failed": _failed,
     "value": _value,
+    "objective_2": _second,
     "median": _median,
     "iqm": _iqm,
     "screened": _screened,

@@ -70,6 +70,7 @@ def build_table(
     *,
     goal: Goal = "minimize",
     metric: str = "objective",
+    second: str = "objective 2",
     name: str = "ablation",
     reference: str | None = None,
     design: Design | None = None,
@@ -81,9 +82,10 @@ def build_table(
 ) -> Table:
     """The table of a dataset of trials (`sweeper.ablation.dataset`).
 
-    `reference` is the label of the cell that others are compared with (the design's, when a design
-    is given; none without). `columns` are keys of `columns.COLUMNS`, or columns of the dataset by
-    name (`param.PATH`, `trick.NAME`, `metric.NAME`); left out, those that fit. With a `design`,
+    `metric` and `second` are what the objectives are called. `reference` is the label of the cell
+    that others are compared with (the design's, when a design is given; none without). `columns`
+    are keys of `columns.COLUMNS`, or columns of the dataset by name (`param.PATH`, `trick.NAME`,
+    `metric.NAME`); left out, those that fit. With a `design`,
     rows stand in its order and include the cells that are impossible or have not run; else rows of
     a search stand best first and cells of an ablation in the order they were started. `interval` is
     a method of `intervals.METHODS`, chosen by the number of seeds when left. `limit` keeps the
@@ -102,6 +104,8 @@ def build_table(
     asked = reference is not None
     reference = reference if asked or design is None else design.reference
     keys = list(columns) if columns is not None else _fitting(outcomes, kind, reference)
+    if columns is None and data["objective_2"].null_count < len(data):
+        keys.insert(keys.index("value") + 1, "objective_2")
     compared = [key for key in keys if key in REFERENCE_COLUMNS]
     _refuse_what_cannot_be_compared(outcomes, reference if asked or compared else None, compared)
     order = _order(data, outcomes, kind)
@@ -117,6 +121,7 @@ def build_table(
         comparisons=_comparisons(outcomes, reference, level, interval) if compared else None,
         best=_best(outcomes, kind, order, level),
         level=level,
+        second=second,
     )
     return _table_of(context, name, keys)
 
@@ -177,7 +182,10 @@ def _columns(context: Context, keys: Sequence[str]) -> tuple[Column, ...]:
         try:
             made += columns_for(context, key)
         except KeyError:
-            names = [*COLUMNS, *(n for n in context.data.column_names if "." in n)]
+            names = [
+                *(n for n in COLUMNS if n != key),
+                *(n for n in context.data.column_names if "." in n),
+            ]
             raise TableRefused(f"there is no column {key!r}{_nearest(key, names)}") from None
     if not made:
         raise TableRefused("no columns are left to show")

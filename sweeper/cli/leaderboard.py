@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from sweeper.cli.printing import number, print_table, say, settings, spread
+from sweeper.wording import plural
 
 if TYPE_CHECKING:
     from sweeper.standings import Standing, Standings
@@ -30,7 +31,8 @@ def best_in_words(standings: Standings) -> str:
     """The winner, its value and how it compares with the base configuration; empty before any.
 
     `fid 13.1 ± 0.4 (5) on fresh seeds, 12.2 in the search, by trial 00007 (−2.1 [−3.0, −1.2]
-    against the base)`; of an ablation its best cell.
+    against the base)`; of two objectives `fid 13.1 by trial 00007, the first of 4 trials on the
+    Pareto front`; of an ablation its best cell.
     """
     best, metric = standings.best, standings.metrics[0]
     if best is None:
@@ -44,7 +46,20 @@ def best_in_words(standings: Standings) -> str:
         shown = f"{fresh} on fresh seeds, {lucky} in the search,"
     elif best.searched is not None:
         shown = f"{spread(best.searched.values)} over its seeds, {number(best.own_value)}"
-    return f"{metric} {shown} by trial {best.trial.name}{_against_base(standings)}"
+    place = _against_base if len(standings.goals) == 1 else _on_the_front
+    return f"{metric} {shown} by trial {best.trial.name}{place(standings)}"
+
+
+def _on_the_front(standings: Standings) -> str:
+    """With two objectives the first is no winner, and what it gains is told by both elsewhere."""
+    from sweeper.standings.against_base import against_base
+
+    found, front = against_base(standings), plural(len(standings.winners), "trial")
+    if found is not None and found.won_by_base:
+        return ", the base configuration, alone on the Pareto front"
+    shared = found is not None and found.base_on_front
+    base = " (the base configuration is one of them)" if shared else ""
+    return f", the first of {front} on the Pareto front{base}"
 
 
 def _against_base(standings: Standings) -> str:

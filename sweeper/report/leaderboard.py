@@ -11,7 +11,8 @@ confirmed_mean, confirmed_sd, confirmed_n, confirmed_failed
 against_base, against_base_low, against_base_high
                     their mean difference from the base on the same seeds, with its interval
 steps, symptom, seconds, seed
-then one column a searched parameter, named by its dotted path
+then one column a searched parameter, named by its dotted path; `param.PATH` where the name is one
+of those above
 """
 
 from __future__ import annotations
@@ -70,10 +71,14 @@ def leaderboard(standings: Standings) -> pa.Table:
         "seconds": pa.array([trial.seconds for trial in trials], pa.float64()),
         "seed": pa.array([seed_of(trial) for trial in trials], pa.int64()),
     }
-    for path in searched(standings):
-        if path not in columns:
-            columns[path] = column([trial.values.get(path) for trial in trials])
-    return pa.table(columns)
+    own = {
+        f"param.{path}" if path in columns else path: column(
+            [trial.values.get(path) for trial in trials]
+        )
+        for path in searched(standings)
+        if path != "seed"  # has its column above
+    }
+    return pa.table(columns | own)
 
 
 def _against_base(standings: Standings, trials: Sequence[Trial]) -> dict[str, pa.Array]:

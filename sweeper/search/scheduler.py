@@ -6,13 +6,15 @@ trial whose last evaluation awaits its verdict when the driver is killed gets it
 
 from __future__ import annotations
 
+from types import MappingProxyType
+
 from optuna.trial import FrozenTrial
 
 from sweeper.errors import PartError
 from sweeper.search import attributes
 from sweeper.search.entries import Entries
 from sweeper.search.measuring import Measuring
-from sweeper.search.stopping_rule import StoppingRule, TakeOver
+from sweeper.search.stopping_rule import Curve, StoppingRule, TakeOver
 from sweeper.sweepfile.model import Sweep
 
 
@@ -25,7 +27,7 @@ class Scheduler:
         self._entries = entries
         self._measuring = measuring
         self._rule = StoppingRule.of(sweep)
-        self._curves: dict[int, dict[int, float]] = {}
+        self._curves: dict[int, Curve] = {}
 
     def learn(self, entry: FrozenTrial) -> None:
         """Keep the curve of a trial as it is now, so that none is read twice."""
@@ -33,7 +35,7 @@ class Scheduler:
         if attrs.get("role") != "replicate":
             metric, protocol = self._sweep.objective[0].metric, self._measuring.protocol
             curve = attributes.curve_of(attrs, metric, protocol)
-            self._curves[attributes.number_of(entry)] = curve
+            self._curves[attributes.number_of(entry)] = MappingProxyType(curve)
 
     def undecided(self, number: int) -> bool:
         """Whether the trial's last evaluation still awaits its verdict.
@@ -65,7 +67,8 @@ class Scheduler:
         """
         if not self._curves.get(number):
             return None
-        reason = self._rule.verdict(number, self._curves)
+        # A rule of somebody's own that wrote into them would decide on all that follows.
+        reason = self._rule.verdict(number, MappingProxyType(self._curves))
         if reason is None or (isinstance(reason, str) and reason):
             return reason
         rule = f"the stopping rule '{self._rule.key}'"

@@ -4,8 +4,9 @@ Each difference is the mean over paired seeds, with the interval that the tables
 (`sweeper.ablation.intervals`). The winner was chosen as the best of all that were confirmed, and
 among several that are no better than the base one is lucky: the intervals are therefore at level
 1 − 5%/m, for m configurations beside the base, and hold for all of them together
-(docs/statistics.md has what they cover). Where no fresh seed has both, there are only the
-two values of the search, and they confirm nothing.
+(docs/statistics.md has what they cover). With two objectives nobody is chosen, every configuration
+of the Pareto front is told, and m counts both differences of each. Where no fresh seed has both,
+there are only the two values of the search, and they confirm nothing.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from sweeper.standings.cells import runs_by_seed
-from sweeper.standings.ranking import apart_from_seed
+from sweeper.standings.ranking import apart_from_seed, configurations
 from sweeper.standings.values import final, sign
 from sweeper.wording import decimals, number, with_interval
 
@@ -76,7 +77,10 @@ class AgainstBase:
     """Whose configuration it is."""
     base: Trial
     won_by_base: bool
-    """Whether the base itself won; `trial` is then the best of the others."""
+    """Whether the base itself won: with two objectives, whether it is alone on the Pareto front.
+    `trial` is then the best of the others."""
+    base_on_front: bool
+    """Whether the base is on the Pareto front, or, with one objective, the winner."""
     differences: tuple[Difference, ...]
     failed: int
     """Runs on fresh seeds that came to nothing."""
@@ -98,6 +102,7 @@ class AgainstBase:
             "base": self.base.number,
             "confirmed": self.confirmed,
             "won_by_base": self.won_by_base,
+            "base_on_front": self.base_on_front,
             "failed": self.failed,
             "base_failed": self.base_failed,
             "family": self.family,
@@ -119,20 +124,29 @@ class AgainstBase:
 
 
 def against_base(standings: Standings) -> AgainstBase | None:
-    """The winner against the base configuration, or the best of the others where the base won.
+    """The winner against the base configuration, or the best of the others where the base is first.
 
-    None for an ablation, and where there are not both, or no values that can be compared.
+    With two objectives the first on the Pareto front stands for the winner. None for an ablation,
+    and where there are not both, or no values that can be compared.
     """
-    best, base = standings.best, base_of(standings)
-    if best is None or base is None or standings.sweep.is_ablation:
+    base = base_of(standings)
+    if base is None or standings.sweep.is_ablation:
         return None
-    same = apart_from_seed(base.config)
-    won = apart_from_seed(best.trial.config) == same
-    if not won:
-        return compared(standings, best.trial, base)
-    others = (one for one in standings.order if one.rank is not None)
-    next_best = next((one for one in others if apart_from_seed(one.trial.config) != same), None)
-    return compared(standings, next_best.trial, base, won=True) if next_best else None
+    others = (one.trial for one in standings.ranked if not _same(one.trial, base))
+    first = next(others, None)
+    return compared(standings, first, base) if first is not None else None
+
+
+def front_against_base(standings: Standings) -> tuple[AgainstBase, ...]:
+    """The configurations of the Pareto front that ran on fresh seeds, each against the base; where
+    none did, or the base is alone there, what `against_base` gives."""
+    base = base_of(standings)
+    if base is None or standings.sweep.is_ablation:
+        return ()
+    front = configurations([one.trial for one in standings.winners], len(standings.winners))
+    ran = [one for one in front if one.number in standings.replicates and not _same(one, base)]
+    found = [compared(standings, trial, base) for trial in ran] or [against_base(standings)]
+    return tuple(one for one in found if one is not None)
 
 
 def confirmed_differences(standings: Standings) -> Mapping[int, Difference]:
@@ -154,25 +168,30 @@ def base_of(standings: Standings) -> Trial | None:
     return base if base is not None and base.number in standings.scores else None
 
 
-def compared(
-    standings: Standings, trial: Trial, base: Trial, *, won: bool = False
-) -> AgainstBase | None:
+def compared(standings: Standings, trial: Trial, base: Trial) -> AgainstBase | None:
     """A configuration of the search against the base, whatever its place."""
     found = [_difference(standings, index, trial, base) for index in range(len(standings.goals))]
     differences = tuple(one for one in found if one is not None)
     if not differences:
         return None
     race = standings.race
+    first = [_same(one.trial, base) for one in standings.winners]
     return AgainstBase(
         trial=trial,
         base=base,
-        won_by_base=won,
+        won_by_base=all(first),
+        base_on_front=any(first),
         differences=differences,
         failed=_failed(standings, trial),
         base_failed=_failed(standings, base),
         family=_family(standings, base),
         running=race is not None and not race.over,
     )
+
+
+def _same(trial: Trial, base: Trial) -> bool:
+    """Whether it is the base configuration too, on whatever seed."""
+    return apart_from_seed(trial.config) == apart_from_seed(base.config)
 
 
 def _difference(standings: Standings, index: int, trial: Trial, base: Trial) -> Difference | None:
@@ -203,13 +222,9 @@ def _difference(standings: Standings, index: int, trial: Trial, base: Trial) -> 
 
 
 def _family(standings: Standings, base: Trial) -> int:
-    """How many intervals have to hold together.
-
-    With two objectives the race chooses nobody: the first on the front was chosen by the search.
-    """
-    if len(standings.goals) > 1:
-        return len(standings.goals)
-    return max(1, len(standings.replicates.keys() - {base.number}))
+    """How many intervals have to hold together: one an objective of each that is compared."""
+    ran = standings.replicates.keys() - {base.number}
+    return len(standings.goals) * max(1, len(ran))
 
 
 def _on_seeds(standings: Standings, trial: Trial, index: int) -> Mapping[int, float | None]:

@@ -7,6 +7,7 @@ the first objective decides, and among equals the earlier trial stands first.
 from __future__ import annotations
 
 import bisect
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -66,6 +67,24 @@ def configurations(best_first: Sequence[Trial], top: int) -> list[Trial]:
 def apart_from_seed(config: Mapping[str, Any]) -> str:
     """What configurations have in common that differ by nothing but their seed."""
     return canonical({key: value for key, value in config.items() if key != "seed"})
+
+
+def may_lead(trial: Trial, front: Sequence[Trial], goals: Sequence[str]) -> bool:
+    """Whether a trial that is over is as good as each of the best in some objective, or equal."""
+
+    def losses(one: Trial) -> tuple[float, ...]:
+        values = (final(one, index) for index in range(len(goals)))
+        pairs = zip(goals, values, strict=True)
+        return tuple(math.inf if v is None else sign(goal) * v for goal, v in pairs)
+
+    mine = losses(trial)
+    if math.inf in mine:
+        return False
+    others = (losses(one) for one in front)
+    return not any(
+        theirs != mine and all(t <= m for t, m in zip(theirs, mine, strict=True))
+        for theirs in others
+    )
 
 
 def pareto_fronts(finished: Sequence[Trial], goals: Sequence[str]) -> dict[int, int]:

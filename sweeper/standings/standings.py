@@ -244,13 +244,11 @@ class Standings:
 
     def may_change_the_lead(self, trial: Trial) -> bool:
         """Whether there may be another leader, or another base to compare it with, now that one
-        more trial is over. For watchers of thousands of trials, of whom few change anything."""
+        more trial is over: with two objectives another front. For watchers of thousands of trials,
+        of whom few change anything."""
         if self.best is None or self.replicates or self.on_seeds or trial.role != "search":
             return True
-        value, leading = final(trial), self.best.own_value
-        if value is None or leading is None:
-            return False
-        return sign(self.goal) * value <= sign(self.goal) * leading
+        return ranking.may_lead(trial, [one.trial for one in self.winners], self.goals)
 
     # What else they tell --------------------------------------------------------------------------
 

@@ -11,7 +11,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from sweeper.standings.against_base import AgainstBase, against_base
+from sweeper.standings.against_base import (
+    AgainstBase,
+    against_base,
+    front_against_base,
+)
 from sweeper.standings.ranking import apart_from_seed
 from sweeper.wording import plain, plural
 
@@ -27,6 +31,13 @@ _SAID = {
     "unclear": "not confirmed: {} may be no better than the base configuration",
     "untested": "not confirmed: {} against the base configuration",
 }
+_EACH = {
+    "better": "confirmed",
+    "worse": "worse",
+    "unclear": "not confirmed",
+    "untested": "not confirmed",
+}
+"""What is said of each of two objectives."""
 _ENDED = {"pruned": "was stopped", "failed": "failed", "completed": "was measured otherwise"}
 
 
@@ -48,29 +59,57 @@ def verdict_in_words(standings: Standings, called: Called = str) -> str:
 
 
 def _told(found: AgainstBase, standings: Standings, called: Called) -> str:
-    name, (first, *further) = f"trial {found.trial.name}", found.differences
-    shown = f"{called(first.metric)} {first.shown}"
-    where = f"on {plural(first.seeds, 'fresh seed')}"
-    if not first.seeds:
-        where = "in the search, " + ("over its seeds" if standings.on_seeds else "one run each")
-    if found.won_by_base:
-        words = f"nothing beat the base configuration: the next best, {name}, has {shown} {where}"
-    elif further:
-        shown = ", ".join(
-            f"{called(one.metric)} {one.shown} "
-            f"({'confirmed' if one.verdict == 'better' else 'not confirmed'})"
-            for one in found.differences
-        )
-        words = (
-            f"{name}, the first on the Pareto front, against the base configuration: {shown} "
-            f"{where}"
-        )
+    if len(standings.goals) > 1:
+        words = _of_the_front(found, standings, called)
+    elif found.won_by_base:
+        has = _has(found, standings, called, comma=",")
+        words = f"nothing beat the base configuration: the next best, {has}"
     else:
-        words = f"{_SAID[first.verdict].format(name)}, {shown} {where}"
-    words += _lacking(found, standings)
-    for failed, whose in ((found.failed, "its"), (found.base_failed, "the base's")):
-        words += f"; {failed} of {whose} runs on fresh seeds failed" if failed else ""
+        said = _SAID[found.differences[0].verdict].format(_name(found))
+        words = f"{said}, {_measured(found, standings, called)}"
+    if found.base_failed:
+        words += f"; {found.base_failed} of the base's runs on fresh seeds failed"
     return f"{words}; more are to come" if found.running else words
+
+
+def _of_the_front(found: AgainstBase, standings: Standings, called: Called) -> str:
+    """No objective decides alone: whoever lies on the front is told by both."""
+    if found.won_by_base:
+        alone = "nothing beat the base configuration in the search: it is alone on the Pareto front"
+        return f"{alone}; against it the next best, {_has(found, standings, called, comma=',')}"
+    count = plural(len(standings.winners), "trial")
+    base = f"one of {count} on the Pareto front"
+    if not found.base_on_front:
+        base = f"not on the Pareto front, which has {count}"
+    told = "; ".join(_has(one, standings, called) for one in front_against_base(standings))
+    return f"the base configuration is {base}; against it {told}"
+
+
+def _has(found: AgainstBase, standings: Standings, called: Called, comma: str = "") -> str:
+    return f"{_name(found)}{comma} has {_measured(found, standings, called)}"
+
+
+def _measured(found: AgainstBase, standings: Standings, called: Called) -> str:
+    """`fid −2.1 [−3.0, −1.2] on 5 fresh seeds`, and what is missing; of two objectives what each
+    says."""
+    several = len(standings.goals) > 1
+    shown = ", ".join(
+        f"{called(one.metric)} {one.shown}" + (f" ({_EACH[one.verdict]})" if several else "")
+        for one in found.differences
+    )
+    words = f"{shown} {_where(found, standings)}{_lacking(found, standings)}"
+    return words + (f"; {found.failed} of its runs on fresh seeds failed" if found.failed else "")
+
+
+def _name(found: AgainstBase) -> str:
+    return f"trial {found.trial.name}"
+
+
+def _where(found: AgainstBase, standings: Standings) -> str:
+    seeds = found.differences[0].seeds
+    if seeds:
+        return f"on {plural(seeds, 'fresh seed')}"
+    return "in the search, " + ("over its seeds" if standings.on_seeds else "one run each")
 
 
 def _lacking(found: AgainstBase, standings: Standings) -> str:

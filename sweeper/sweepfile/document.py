@@ -28,7 +28,7 @@ MAX_DEPTH = 64
 
 _CORE = "tag:yaml.org,2002:"
 
-_UNKEPT = re.compile("[\0\ud800-\udfff]")
+UNKEPT = re.compile("[\0\ud800-\udfff]")
 """Characters that an escape can name, and that no database or file in UTF-8 holds."""
 
 
@@ -258,7 +258,7 @@ class _Builder:
             if not isinstance(key_node, yaml.ScalarNode):
                 self.document.add(path, "a key is a list or a mapping", "a name")
                 continue
-            if _UNKEPT.search(key_node.value):
+            if UNKEPT.search(key_node.value):
                 self.document.add(path, f"the key {shown(key_node.value)} is no text", "a name")
                 continue
             key, inner = key_node.value, (*path, key_node.value)
@@ -299,7 +299,7 @@ class _Builder:
 
     def _text(self, text: str, path: Path) -> str | None:
         """Texts that files and databases can all hold."""
-        unkept = _UNKEPT.search(text)
+        unkept = UNKEPT.search(text)
         if unkept is None:
             return text
         self.document.refuse(path, f"holds the character U+{ord(unkept[0]):04X}", "text")

@@ -321,7 +321,8 @@ def _example(path: str, tag: str, name: str, settings: Mapping[str, Schema], req
 
 def _another(schema: Schema) -> Any:
     """A value that is not the default, where one is at hand; else the default, None without any."""
-    default, choices = schema.get("default"), schema.get("enum", ())
+    default, branches = schema.get("default"), (schema, *schema.get("anyOf", ()))
+    choices = [choice for branch in branches for choice in branch.get("enum", ())]
     if isinstance(default, bool):
         return not default
     others = [choice for choice in choices if choice != default]

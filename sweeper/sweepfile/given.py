@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any
 
-from sweeper.sweepfile.document import Document, Path, is_kept, shown
+from sweeper.sweepfile.document import UNKEPT, Document, Path, is_kept, shown
 
 
 def read_mapping(mapping: Mapping[str, Any]) -> Document:
@@ -18,14 +18,21 @@ def read_mapping(mapping: Mapping[str, Any]) -> Document:
 
 def _copied(document: Document, value: Any, at: Path) -> Any:
     if isinstance(value, dict):
+        texts = {key: inner for key, inner in value.items() if _is_kept_key(key)}
         for key in value:
-            if not isinstance(key, str):
+            if key not in texts:
                 document.add(at, f"the key {shown(key)} is no text", "a name")
-        texts = {key: inner for key, inner in value.items() if isinstance(key, str)}
         return {key: _copied(document, inner, (*at, key)) for key, inner in texts.items()}
     if isinstance(value, list):
         return [_copied(document, item, (*at, place)) for place, item in enumerate(value)]
     if isinstance(value, int | float) and not is_kept(value):
         document.refuse(at, f"{shown(value)} is too large or no number", "a finite number")
         return None
+    if isinstance(value, str) and (unkept := UNKEPT.search(value)):
+        document.refuse(at, f"holds the character U+{ord(unkept[0]):04X}", "text")
+        return None
     return deepcopy(value)
+
+
+def _is_kept_key(key: Any) -> bool:
+    return isinstance(key, str) and not UNKEPT.search(key)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -42,6 +43,9 @@ ALL_KEYS = (
 )
 
 ROOT: Path = ("parameters",)
+
+MOST = 2**53
+"""Steps of a range at most: of so many different places of a range, floats know no more."""
 
 
 def read_parameters(document: Document, raw: Mapping[str, Any]) -> dict[str, Parameter]:
@@ -230,11 +234,29 @@ def _read_range(document: Document, at: Path, given: Mapping[str, Any], form: st
             f"a logarithmic range cannot reach {low}",
             "min > 0; bounds are the values themselves, not their exponents",
         )
+    if len(document.problems) == count:
+        _check_extent(document, at, Range(low, high, log, step, integer))
     if len(document.problems) > count:
         return None
     if integer:
         return _to_whole_steps(Range(low, high, log, step or 1, True))
     return _to_whole_steps(Range(float(low), float(high), log, step))
+
+
+def _check_extent(document: Document, at: Path, domain: Range) -> None:
+    """Report bounds and steps between which floating-point numbers cannot be drawn."""
+    low, high = exact(domain.low), exact(domain.high)
+    between = f"from {domain.low} to {domain.high}"
+    if domain.log and float(domain.low) == float(domain.high):
+        message = f"{between} is no way on a logarithmic scale: both are one floating-point number"
+        document.add(at, message, "bounds further apart")
+    elif (high / low if domain.log else high - low) > sys.float_info.max:
+        of = "ratio" if domain.log else "difference"
+        message = f"the {of} of the bounds, {between}, is beyond floating-point numbers"
+        document.add(at, message, f"a {of} below {sys.float_info.max:.1g}")
+    elif domain.step is not None and not domain.integer and high - low > MOST * exact(domain.step):
+        message = f"step {domain.step} {between} is too small for floating-point numbers"
+        document.add(at, message, f"at most {MOST:.1g} steps")
 
 
 def _to_whole_steps(domain: Range) -> Range:

@@ -17,6 +17,7 @@ from pydantic.json_schema import models_json_schema
 from sweeper.home import NAME_RULE
 from sweeper.sweepfile.parameters import FORMS
 from sweeper.sweepfile.sections import CHOICES, ON_TOP, SECTIONS, Objective
+from trials.by_name import open_to_null
 
 Schema = dict[str, Any]
 _References = Mapping[Any, Schema]
@@ -45,10 +46,12 @@ def sweep_schema() -> Schema:
     refs: _References = {model: schema for (model, _), schema in references.items()}
     defs: dict[str, Schema] = shared["$defs"]
     base = _base(refs, defs)
+    on_top = {name: _nullable(base["properties"][name]) for (name,) in ON_TOP}
+    base["properties"]["health"] = on_top["health"]
     objective = refs[Objective]
     _target(objective, defs)["properties"]["metric"] |= _metric_names(Measure.all())
     chosen = defs.pop("Choices")["properties"]
-    sections = {key: _nullable(schema) for key, schema in chosen.items()}
+    sections = {key: _nullable(_choice(schema)) for key, schema in chosen.items()}
     sections |= {key: _nullable(refs[model]) for key, model in SECTIONS.items()}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -76,9 +79,10 @@ def sweep_schema() -> Schema:
                 "anyOf": [
                     objective,
                     {"type": "array", "items": objective, "minItems": 1, "maxItems": 2},
+                    {"type": "null"},
                 ]
             },
-            **{name: _nullable(base["properties"][name]) for (name,) in ON_TOP},
+            **on_top,
             **sections,
         },
         "$defs": defs | _domains(),
@@ -102,6 +106,13 @@ def _base(refs: _References, defs: Mapping[str, Schema]) -> Schema:
 def _nullable(schema: Schema) -> Schema:
     """A heading with nothing under it is null, and means the defaults."""
     return {"anyOf": [schema, {"type": "null"}]}
+
+
+def _choice(schema: Schema) -> Schema:
+    """The schema of a section that chooses a part, whose knobs may have nothing after them."""
+    names, mappings = schema["anyOf"]
+    mappings = {**mappings, "oneOf": [open_to_null(form) for form in mappings["oneOf"]]}
+    return {**schema, "anyOf": [names, mappings]}
 
 
 def _target(reference: Schema, defs: Mapping[str, Schema]) -> Schema:

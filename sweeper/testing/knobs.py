@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import enum
 import itertools
+import types
 import typing
 from collections.abc import Callable, Iterator
 from typing import Any, Literal
@@ -42,10 +44,21 @@ def turns(
 
 def _modes(field: FieldInfo) -> list[Any]:
     """Other values of a knob that chooses a way of working."""
-    if field.annotation is bool:
-        return [not field.default]
-    if typing.get_origin(field.annotation) is Literal:
-        return [v for v in typing.get_args(field.annotation) if v != field.default]
+    return [value for value in _choices(field.annotation) if value != field.default]
+
+
+def _choices(annotation: Any) -> list[Any]:
+    """Every value of a type that names them all, or of such a type or None; else nothing."""
+    if annotation is bool:
+        return [False, True]
+    if typing.get_origin(annotation) is Literal:
+        return list(typing.get_args(annotation))
+    if isinstance(annotation, type) and issubclass(annotation, enum.Enum):
+        return list(annotation)
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
+        kinds = typing.get_args(annotation)
+        choices = [value for kind in kinds for value in _choices(kind)]
+        return [*choices, None] if choices and type(None) in kinds else choices
     return []
 
 

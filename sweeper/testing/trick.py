@@ -252,10 +252,17 @@ def has_no_dead_knob(trick: type[Trick], folder: Path) -> None:
         return not problems_of(with_trick(trick, knobs))
 
     for knob in trick.Config.model_fields:
+        pairs = turns(trick.Config, knob, stands)
+        first = next(pairs, None)
+        if first is None:
+            raise Broken(
+                f"no other valid value of the knob '{knob}' is known to try: give it `search`, with"
+                " values"
+            )
         require(
             any(
                 outcome(before) != outcome(after)
-                for before, after in turns(trick.Config, knob, stands)
+                for before, after in itertools.chain([first], pairs)
             ),
             f"the knob '{knob}' changes nothing",
         )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import enum
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -16,10 +18,13 @@ from sweeper.ablation.table_format import TableFormat
 from sweeper.ablation.tables import Table
 from sweeper.search.stopping_rule import Curve, StoppingRule
 from sweeper.testing import Broken, check_part
+from sweeper.testing.trick import has_no_dead_knob
+from trials.game import Game
 from trials.metrics.extractor import Extractor, Features
 from trials.optimization.decay import Decay
 from trials.optimization.optimizer import Optimizer
-from trials.part import Part, temporary_parts
+from trials.part import Part, PartConfig, knob, temporary_parts
+from trials.trick import Trick
 
 
 @pytest.fixture(autouse=True)
@@ -187,3 +192,32 @@ def test_a_format_that_escapes_nothing_is_told_so(separator: str) -> None:
     assert set(told) == {"keeps text apart from its separators", "writes to files of its own"}
     assert told["writes to files of its own"] == "careless and markdown write to the same files"
     assert "is read as the end of a cell" in told["keeps text apart from its separators"]
+
+
+class Side(enum.Enum):
+    both = "both"
+    real = "real"
+
+
+def test_a_knob_is_dead_only_where_another_value_was_tried(tmp_path: Path) -> None:
+    class Faint(Trick):
+        key = "faint"
+        group = "judgement"
+        summary = "multiplies what the discriminator sees"
+        formula = "D sees c x"
+        paper = "none"
+
+        class Config(PartConfig):
+            side: Side = knob(Side.both, "who")
+            share: Literal["half", "third"] | None = knob(None, "how much")
+            weights: list[float] = knob([0.9], "w", search={"values": [[0.9], [0.8]]})
+            word: str = knob("on", "whether at all")
+
+        def see(self, game: Game, images: Tensor, real: bool) -> Tensor:
+            if self.config.word == "off" or not (real or self.config.side is Side.both):
+                return images
+            factor = {"half": 0.5, "third": 0.3, None: 0.7}[self.config.share]
+            return factor * self.config.weights[0] * images
+
+    with pytest.raises(Broken, match=r"other valid value of the knob 'word' is known .* `search`"):
+        has_no_dead_knob(Faint, tmp_path)

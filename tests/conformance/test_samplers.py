@@ -24,6 +24,7 @@ from sweeper.search.optuna_sampler import OptunaSampler
 from sweeper.search.quantiles import at
 from sweeper.search.sampler import Sampler, Turn
 from sweeper.search.stopping.asha import Asha
+from sweeper.standings.confirming import replicates_due
 from sweeper.sweepfile import parse_sweep, sweep_from_dict
 from sweeper.sweepfile.domains import Parameter, Range, Toggle, Values
 from sweeper.sweepfile.model import Sweep
@@ -399,3 +400,27 @@ def test_every_setting_of_a_sampler_is_written_down():
                 if info.default is not None
             },
         }
+
+
+@pytest.mark.parametrize("sampler", ["grid", "qmc", "random"])
+def test_what_learns_of_no_objective_serves_two_of_them(sampler: str, tmp_path: Path) -> None:
+    spec = parse_sweep(
+        "name: both\nbase: {data: digits, steps: 100}\n"
+        "parameters: {batch_size: {values: [16, 32]}, loss: {values: [hinge, wgan]}}\n"
+        "objective: [{metric: fid}, {metric: recall, goal: maximize}]\n"
+        f"search: {{sampler: {sampler}, start_with_base: false}}\nlimits: {{trials: 4}}\n"
+        "seeds: {confirm_top: 2, replicates: 2}\n"
+    )
+    folder = Home(tmp_path).sweep(spec.name)
+    folder.create()
+    ledger = Ledger.open(spec, folder)
+    while (trial := ledger.ask()) is not None and trial.number < 4:
+        ledger.started(trial.number)
+        ledger.report(
+            trial.number, Evaluation(100, 1.0, {"fid": 1.0 + trial.number, "recall": 0.5})
+        )
+        ledger.complete(trial.number, [1.0 + trial.number, 0.5])
+    standings = ledger.standings()
+    assert standings.best is not None
+    assert standings.best.trial.number == 0
+    assert len(replicates_due(standings)) == 4

@@ -388,6 +388,13 @@ def test_latex_escapes_to_ascii_with_balanced_braces(text: str) -> None:
     assert "\n\n" not in escaped
 
 
+@pytest.mark.parametrize("text", ["a--b---c", "''", ",,", "–-", "-–-", "\"'", "’'", "‘’‘‘"])
+def test_latex_joins_no_two_characters_to_a_ligature(text: str) -> None:
+    # Braces keep apart what TeX would join; what stands in braces alone is one character.
+    runs = re.split(r"\{(?:|--|---|''|``|'|`)\}", escape(text))
+    assert not [run for run in runs if re.search(r"--|''|``|,,", run)]
+
+
 needs_latex = pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is absent")
 
 

@@ -13,6 +13,7 @@ from sweeper.ablation.designs.leave_one_out import LeaveOneOut
 from sweeper.cli.leaderboard import best_in_words
 from sweeper.report.leaderboard import leaderboard
 from sweeper.report.mlflow_tables import evidence
+from sweeper.results import TableRefused, main_table, table_of
 from sweeper.standings import standings_of
 from sweeper.standings.against_base import against_base, confirmed_differences
 from sweeper.standings.verdict import verdict_in_words
@@ -181,9 +182,55 @@ def test_with_two_objectives_each_has_its_own_answer():
     assert [one.verdict for one in found.differences] == ["better", "unclear"]
     assert not found.confirmed
     words = verdict_in_words(standings)
-    assert words.startswith("trial 00001, the first on the Pareto front, against the base")
+    assert words.startswith(
+        "the base configuration is not on the Pareto front, which has 1 trial; against it "
+        "trial 00001 has fid"
+    )
     assert words.count("not confirmed") == 1
     assert "fid −2.4 [−3.4, −1.4] (confirmed)" in words
+
+
+def test_the_base_on_the_front_hides_nothing_of_the_others_there():
+    goals, close = ("minimize", "maximize"), tuple(value + 0.002 for value in BASE)
+    groups = [
+        list(zip(values, recalls, strict=True))
+        for values, recalls in (
+            (BASE, (0.10, 0.11, 0.09, 0.10, 0.10)),
+            (close, (0.95, 0.96, 0.94, 0.97, 0.93)),
+            (WINNER, (0.10, 0.12, 0.09, 0.09, 0.10)),
+        )
+    ]
+    search = ((1.0, 0.1), (1.1, 0.95), (1.2, 0.97), (5.0, 0.9))
+    standings = raced(*groups, goals=goals, of=(0, 1, 2), search=search)
+    found = against_base(standings)
+    assert standings.best.trial.role == "base"
+    assert (found.won_by_base, found.base_on_front, found.trial.number) == (False, True, 1)
+    # Both objectives of both others: four intervals hold together.
+    assert found.family == 4
+    words = verdict_in_words(standings)
+    assert words.startswith(
+        "the base configuration is one of 3 trials on the Pareto front; against it trial 00001 has "
+    )
+    assert "fid +0.0020" in words
+    assert "(worse), recall +0.850" in words
+    assert "(confirmed) on 5 fresh seeds; trial 00002 has fid −2.4" in words
+    assert words in tags_of(standings)["sweeper.verdict"]
+    assert best_in_words(standings).endswith(
+        "by trial 00000, the first of 3 trials on the Pareto front (the base configuration is one "
+        "of them)"
+    )
+
+
+def test_a_base_that_is_alone_on_the_front_is_told_by_both_objectives():
+    search = ((1.0, 0.9), (1.1, 0.8))
+    standings = raced(goals=("minimize", "maximize"), search=search, seeds=Seeds())
+    assert against_base(standings).won_by_base
+    assert verdict_in_words(standings) == (
+        "nothing beat the base configuration in the search: it is alone on the Pareto front; "
+        "against it the next best, trial 00001, has fid +0.1000 (not confirmed), recall −0.1000 "
+        "(not confirmed) in the search, one run each; nothing was run on fresh seeds"
+    )
+    assert best_in_words(standings).endswith(", the base configuration, alone on the Pareto front")
 
 
 def test_programs_get_the_numbers_of_every_configuration_on_fresh_seeds():
@@ -203,3 +250,16 @@ def test_programs_get_the_numbers_of_every_configuration_on_fresh_seeds():
     assert tags["sweeper.against_base.fid"] == gain.shown
     assert tags["sweeper.verdict"] == verdict_in_words(standings)
     assert "sweeper.verdict" not in tags_of(standings_of(sweep(), []))
+
+
+def test_the_table_of_two_objectives_shows_both_and_says_by_which_it_marks():
+    search = ((1.0, 0.1), (1.1, 0.95))
+    standings = raced(goals=("minimize", "maximize"), search=search, seeds=Seeds())
+    table = main_table(standings.sweep, table_of(standings))
+    headings = [column.heading for column in table.columns]
+    assert headings[headings.index("fid ↓") + 1] == "recall ↑"
+    assert table.raw()["objective_2"].to_pylist() == [0.1, 0.95]
+    assert "marked by fid alone, the first objective" in table.caption
+    one = raced(search=(40.0, 10.0), seeds=Seeds())
+    with pytest.raises(TableRefused, match="there is no column 'objective_2'"):
+        main_table(one.sweep, table_of(one), columns=["cell", "objective_2"])

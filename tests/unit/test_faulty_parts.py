@@ -122,6 +122,25 @@ def test_numbers_of_numpy_are_numbers_of_a_proposal(tmp_path: Path) -> None:
     assert type(trial.values[PATH]) is float
 
 
+def test_a_rule_cannot_write_into_the_curves_that_later_verdicts_rest_on(tmp_path: Path) -> None:
+    class Mine(StoppingRule):
+        key = "mine"
+        summary = "writes where it is only shown"
+
+        def verdict(self, number: int, curves: Mapping[int, Curve]) -> str | None:
+            for shown in (curves, curves[number]):
+                with pytest.raises(TypeError):
+                    shown[number] = {}  # type: ignore[index]
+            return None
+
+    ledger = search(tmp_path, scheduler=Mine.Config())
+    trial = ledger.ask()
+    assert trial is not None
+    ledger.started(trial.number)
+    ledger.report(trial.number, Evaluation(10, 1.0, {"fid": 3.0}))
+    assert ledger.scheduler.verdict(trial.number) is None
+
+
 @pytest.mark.parametrize("answer", [True, "", 3])
 def test_a_verdict_that_is_no_reason(tmp_path: Path, answer: Any) -> None:
     class Mine(StoppingRule):

@@ -92,6 +92,8 @@ def test_a_mapping_is_read_as_a_file_of_the_same_content_and_stays_as_it_is() ->
             {"steps": {"values": [1, 2], "when": {None: 1}}},
             *("parameters.steps.when", "the key None is no text"),
         ),
+        ({"loss": {"values": ["\ud800"]}}, "parameters.loss.values[0]", "character U+D800"),
+        ({"\udfff": {"values": [1]}}, "parameters", "the key '\\udfff' is no text"),
     ],
 )
 def test_what_a_mapping_holds_and_no_file_can_is_a_problem_at_its_place(
@@ -103,6 +105,12 @@ def test_what_a_mapping_holds_and_no_file_can_is_a_problem_at_its_place(
     first = caught.value.problems[0]
     assert (first.file, first.path) == ("<mapping>", path)
     assert message in first.message
+
+
+@pytest.mark.parametrize("data", ["\ud800", {"name": "\ud800"}])
+def test_a_name_that_is_no_text_is_a_problem_of_a_training_too(data: Any) -> None:
+    told = [problem.message for problem in problems_of({"data": data, "steps": 10})]
+    assert any("\\ud800" in message for message in told)
 
 
 def test_a_sweep_of_a_version_that_left_defaults_out_is_the_same_sweep() -> None:
@@ -228,6 +236,20 @@ parameters:
         ("{min: 1}", "", "`max` is missing", ""),
         ("{min: 0, max: 1, q: 2}", ".q", "step 2 is wrong", ""),
         ("{min: 0, max: 1, q: .nan}", ".q", "no number", ""),
+        ("{min: -1.0e+308, max: 1.0e+308}", "", "difference of the bounds, from -1e+308 to", ""),
+        (
+            "{min: 1e-9, max: 1.0e+300, distribution: log_uniform}",
+            "",
+            "the ratio of the bounds",
+            "",
+        ),
+        (
+            "{min: 9007199254740992, max: 9007199254740993, distribution: int_log_uniform}",
+            "",
+            "both are one floating-point number",
+            "",
+        ),
+        ("{min: 0, max: 1, q: 5.0e-324}", "", "step 5e-324 from 0 to 1 is too small", ""),
         ("{value: 1, values: [1]}", ".value", "does not go with a categorical", ""),
         ("{min: 1.5, max: 3, distribution: int_uniform}", "", "has whole bounds", ""),
         ("{min: 1, max: 2, distribution: log_unifrom}", ".distribution", "", "log_uniform"),

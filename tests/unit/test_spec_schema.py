@@ -9,7 +9,9 @@ from typing import Any
 import jsonschema
 import pytest
 
+from sweeper.errors import SpecError
 from sweeper.sweepfile.document import read_document
+from sweeper.sweepfile.load import load_sweep
 from sweeper.sweepfile.schema import sweep_schema
 from tests.unit.spec_example import EXAMPLE
 from trials import catalogue
@@ -55,6 +57,25 @@ def test_the_example_fits(validator: jsonschema.Draft202012Validator) -> None:
 def test_a_mistake_is_seen(validator: jsonschema.Draft202012Validator, old: str, new: str) -> None:
     assert old in EXAMPLE
     assert not validator.is_valid(read(EXAMPLE.replace(old, new)))
+
+
+def test_a_key_with_nothing_after_it_fits_where_the_reader_takes_it(
+    validator: jsonschema.Draft202012Validator,
+) -> None:
+    given = read(EXAMPLE)
+    given["base"] |= {
+        "networks": {"generator": {"width": None}, "discriminator": None},
+        "tricks": {"gradient_penalty": None},
+        "health": None,
+    }
+    given |= {"objective": None, "search": {"sampler": "tpe", "startup_trials": None}}
+    given |= {"scheduler": {"name": "asha", "grace_steps": None}, "limits": {"trials": 4}}
+    load_sweep(given)
+    assert list(validator.iter_errors(given)) == []
+    given["scheduler"] = {"name": None, "grace_steps": 100}
+    assert not validator.is_valid(given)
+    with pytest.raises(SpecError):
+        load_sweep(given)
 
 
 def test_every_trick_and_knob_can_be_completed(

@@ -173,6 +173,18 @@ def test_a_watcher_that_asks_only_where_the_lead_may_change_never_names_another(
         assert known.best == now.best
 
 
+@given(points=st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), max_size=12))
+def test_a_watcher_of_two_objectives_never_shows_another_front(points):
+    ended = [trial(n, float(a), float(b)) for n, (a, b) in enumerate(points)]
+    spec = sweep("minimize", "maximize")
+    known = standings_of(spec, ())
+    for count, last in enumerate(ended, 1):
+        now = standings_of(spec, ended[:count])
+        if known.may_change_the_lead(last):
+            known = now
+        assert known.winners == now.winners
+
+
 @given(
     points=st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), max_size=25),
     goals=st.tuples(*[st.sampled_from(("minimize", "maximize"))] * 2),
@@ -214,6 +226,14 @@ def test_the_leaderboard_is_the_same_in_both_files_and_holds_everything_searched
         parquet["optimizer.generator.lr"].to_pylist()[0]
         == records[1].values["optimizer.generator.lr"]
     )
+
+
+def test_a_parameter_that_is_called_like_a_column_has_one_of_its_own():
+    searched = replace(trial(0, 30.0), values={"steps": 900, "seed": 3, "loss": "wgan"})
+    read = leaderboard(standings_of(sweep(), [searched])).to_pydict()
+    assert (read["steps"], read["param.steps"], read["seed"]) == ([searched.steps], [900], [3])
+    assert read["loss"] == ["wgan"]
+    assert "param.seed" not in read
 
 
 @pytest.mark.parametrize(

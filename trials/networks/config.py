@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, GetJsonSchemaHandler, model_validator
 
-from trials.by_name import ByName, named
+from trials.by_name import ByName, named, open_to_null
 from trials.networks.family import Family
 from trials.part import Part, unknown_name
 from trials.problems import Problem
@@ -51,8 +51,8 @@ class FamilyOf(ByName):
             # Without a family of its own the player has that of the section, which may be any.
             form["properties"][self.tag] = {"enum": ["auto", key], "description": family.summary}
             form["required"] = [name for name in form["required"] if name != self.tag]
-            forms.append(form)
-        return {"anyOf": [{"enum": ["auto", *options]}, *forms]}
+            forms.append(open_to_null(form))
+        return {"anyOf": [{"enum": ["auto", *options]}, *forms, {"type": "null"}]}
 
 
 def _list_families(schema: dict[str, Any]) -> None:

@@ -43,7 +43,7 @@ _PLAIN = {
     "<": r"$<$",
     ">": r"$>$",
     "|": r"\textbar{}",
-    '"': "''",
+    '"': "{''}",
     "`": r"\textasciigrave{}",
     "[": "{[}",  # after \\ a bare bracket would be read as a length, and a star as \\*
     "]": "{]}",
@@ -52,8 +52,8 @@ _PLAIN = {
     "×": r"$\times$",
     "·": r"$\cdot$",
     "−": "$-$",
-    "–": "--",
-    "—": "---",
+    "–": "{--}",
+    "—": "{---}",
     "≤": r"$\leq$",
     "≥": r"$\geq$",
     "≈": r"$\approx$",
@@ -62,10 +62,10 @@ _PLAIN = {
     "↑": r"$\uparrow$",
     "Δ": r"$\Delta$",
     "…": r"\ldots{}",
-    "“": "``",
-    "”": "''",
-    "‘": "`",
-    "’": "'",
+    "“": "{``}",
+    "”": "{''}",
+    "‘": "{`}",
+    "’": "{'}",
     "ß": r"\ss{}",
     "æ": r"\ae{}",
     "Æ": r"\AE{}",
@@ -150,9 +150,15 @@ class Latex(TableFormat):
         return render(table)
 
 
+_LIGATURE = re.compile("(?<=-)(?=-)|(?<=')(?=')|(?<=,)(?=,)")
+"""Between two characters of which fonts make a dash or quotes of their own."""
+
+
 def escape(text: str) -> str:
     """Text that typesets as itself in text mode, in any font encoding."""
-    return "".join(_character(character) for character in unicodedata.normalize("NFC", text))
+    plain = unicodedata.normalize("NFC", text)
+    parts = ("".join(map(_character, part)) for part in _LIGATURE.split(plain))
+    return "{}".join(parts)
 
 
 def _character(character: str) -> str:

@@ -18,6 +18,7 @@ class Grid(Sampler):
     key = "grid"
     summary = "every combination of values, once"
     ends = True
+    objectives = 2
 
     def __init__(self, config: Any, sweep: Sweep) -> None:
         super().__init__(config, sweep)

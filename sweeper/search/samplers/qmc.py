@@ -37,6 +37,7 @@ class QuasiMonteCarlo(Sampler):
 
     key = "qmc"
     summary = "a low-discrepancy sequence"
+    objectives = 2
 
     class Config(SamplerConfig):
         sequence: Sequence = knob("sobol", "the low-discrepancy sequence")
