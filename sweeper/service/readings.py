@@ -53,8 +53,8 @@ class _Kept:
 
     def current(self, stamp: Stamp) -> Reading | None:
         """The reading that holds now, where it is not time for another one."""
-        holds = self.stamp == stamp or self.due >= time.monotonic()
-        return self.reading if holds else None
+        spared = _goes_on(self.stamp, stamp) and self.due >= time.monotonic()
+        return self.reading if spared or self.stamp == stamp else None
 
 
 @dataclass(frozen=True)

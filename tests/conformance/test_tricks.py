@@ -54,6 +54,7 @@ STEPS = 800
 """As many as the shortest search in search_spaces/ has."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("trick", "knob"), SEARCHED)
 def test_neither_end_of_a_default_range_does_what_a_tenth_before_it_does(
     trick: type[Trick], knob: str, tmp_path: Path

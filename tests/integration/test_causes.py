@@ -176,7 +176,7 @@ SWEEP = Sweep(
     parameters=(Parameter("trouble", Values(TROUBLES)),),
     search=Grid.Config(start_with_base=False),
     scheduler=Asha.Config(grace_steps=RUNG),
-    limits=Limits(parallel=2, trial_silence=15),
+    limits=Limits(parallel=2, trial_silence=30),
 )
 
 

@@ -25,6 +25,12 @@ from tests.service.served import free_port, served
 ADDRESS = "http://127.0.0.1:8470"
 
 
+@pytest.fixture(autouse=True)
+def _read_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However slow the machine, no reading of a study is spared."""
+    monkeypatch.setattr("sweeper.service.readings.QUICK", 600.0)
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
     """An upgraded database, of either kind."""

@@ -207,7 +207,10 @@ def _ledger(folder: SweepFolder) -> Ledger:
     return ledger
 
 
-def test_a_reading_is_the_same_until_the_study_says_something_else(tmp_path: Path) -> None:
+def test_a_reading_is_the_same_until_the_study_says_something_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sweeper.service.readings.QUICK", 600.0)  # however slow the machine
     home = Home(tmp_path)
     folder, readings = home.sweep(SWEEP.name), Readings(home)
     ledger = _ledger(folder)
@@ -221,7 +224,12 @@ def test_a_reading_is_the_same_until_the_study_says_something_else(tmp_path: Pat
     assert later.by_number[0].steps == 1
 
 
-def test_a_study_that_was_begun_again_is_read_anew(tmp_path: Path) -> None:
+def test_a_study_that_was_begun_again_is_read_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sweeper.service.readings.QUICK", 0.0)  # one that goes on would be spared
+    monkeypatch.setattr("sweeper.service.readings.SPARED", 1e9)
+    monkeypatch.setattr("sweeper.service.readings.LONGEST", 600.0)
     home = Home(tmp_path)
     folder, readings = home.sweep(SWEEP.name), Readings(home)
     ledger = _ledger(folder)
