@@ -29,6 +29,18 @@ def pick_device(name: str) -> torch.device:
     return device
 
 
+def begin_on(name: str, dtype: str) -> torch.device:
+    """The device called `name`, whose peak of memory counts from now on.
+
+    Raises:
+        TrialError: it does not compute in `precision.dtype`.
+    """
+    device = pick_device(name)
+    require_dtype(device, dtype, "precision.dtype")
+    forget_peak(device)
+    return device
+
+
 def require_dtype(device: torch.device, dtype: str, setting: str) -> None:
     """That `device` computes in the `dtype` which `setting` asks for: torch takes NVIDIA's GPUs of
     before Ampere for some that know bfloat16, and has no such convolutions for them.

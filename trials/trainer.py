@@ -20,12 +20,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from trials.config import TrialConfig
 from trials.data import open_data
 from trials.data.dataset import Dataset
-from trials.devices import forget_peak, pick_device, require_dtype
+from trials.devices import begin_on
 from trials.engine.composed_game import ComposedGame
 from trials.engine.loop import Loop
 from trials.errors import CheckpointError, Left, StaleCheckpointError
@@ -55,7 +53,7 @@ class Training:
         self.folder.mkdir(parents=True, exist_ok=True)
         remove_leftovers(self.folder)  # of a training that was killed while it wrote
         self.dataset = _data_for(config, cache)
-        device = _device_for(config)
+        device = begin_on(config.device, config.precision.dtype)
         with using({"parts": config.parts}):
             tricks = config.build_tricks()
             self.game = ComposedGame(config, tricks, self.dataset, device, part)
@@ -266,7 +264,7 @@ class Training:
             history = [Evaluation.from_dict(given) for given in json.loads(state["history"])]
             self.game.load_state(state["game"])
             self.loop.stepper.forget()
-            self._refuse_another_protocol(history)
+            _refuse_another_protocol(history, self.protocol)
             self.loop.probe.load_state(state)
             if (real := state["real"]) is not None:
                 images, labels = real
@@ -284,17 +282,6 @@ class Training:
     def _go_on_measuring(self) -> None:
         if self._lagging is not None:
             self._lagging.begin()
-
-    def _refuse_another_protocol(self, history: Sequence[Evaluation]) -> None:
-        """One training has one protocol: its best generator is kept, and its health is judged, by
-        comparing its evaluations."""
-        before = next((one.protocol for one in reversed(history) if one.protocol), {})
-        if not alike(before, now := self.protocol):
-            names = ", ".join(differing(before, now))
-            raise StaleCheckpointError(
-                f"the training of the checkpoint was measured by another protocol (other {names}):"
-                " bring that back, or delete the checkpoint and train anew"
-            )
 
 
 def train(
@@ -332,20 +319,24 @@ def train(
     return training.result()
 
 
+def _refuse_another_protocol(history: Sequence[Evaluation], now: Mapping[str, str]) -> None:
+    """One training has one protocol: its best generator is kept, and its health is judged, by
+    comparing its evaluations."""
+    before = next((one.protocol for one in reversed(history) if one.protocol), {})
+    if not alike(before, now):
+        names = ", ".join(differing(before, now))
+        raise StaleCheckpointError(
+            f"the training of the checkpoint was measured by another protocol (other {names}):"
+            " bring that back, or delete the checkpoint and train anew"
+        )
+
+
 def _data_for(config: TrialConfig, cache: Path | None) -> Dataset:
     """The data of a training; what was left out of them is in the log."""
     dataset = open_data(config.data, cache=cache)
     for warning in dataset.intake.warnings():
         log.warning("data (%s): %s", config.data.name, warning)
     return dataset
-
-
-def _device_for(config: TrialConfig) -> torch.device:
-    """The device that a training asks for, whose peak counts from now on."""
-    device = pick_device(config.device)
-    require_dtype(device, config.precision.dtype, "precision.dtype")
-    forget_peak(device)
-    return device
 
 
 def _tell_news(training: Training, tell: Callable[[str], object]) -> None:
