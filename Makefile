@@ -23,7 +23,7 @@ quickstart: $(STAMP)  ## a finished sweep of real GANs, in minutes on two cores
 	$(BIN)/sweeper run search_spaces/quickstart.yaml
 
 test: $(STAMP)  ## what every change must pass
-	$(BIN)/pytest -q -n 3 --dist worksteal -m "not slow"
+	$(BIN)/pytest -q -n 2 --dist worksteal -m "not slow"
 
 test-all: $(STAMP)  ## and the slow rest: every kill, every pair of tricks
 	$(BIN)/pytest -q -n 2 --dist worksteal

@@ -53,7 +53,10 @@ class Company:
                 distributions[origin.source] = origin.version
             else:
                 sources[f"{origin.source}.{part.key}"] = origin.version
-        return cls(distributions, sources, _packed(foreign_parts(sweep)))
+        # Those that the sweep asks for a worker finds by their names, as the driver has, and with
+        # them no others that their modules import.
+        sent = [part for part in foreign_parts(sweep) if origin_of(part).source not in sweep.parts]
+        return cls(distributions, sources, _packed(sent))
 
     def as_dict(self) -> dict[str, str]:
         """Name → version or hash, as the study keeps it."""
@@ -147,7 +150,7 @@ def _globals_of(part: type[Part]) -> Iterator[tuple[str, Any]]:
     waiting: list[Any] = [part]
     while waiting:
         piece = waiting.pop()
-        if id(piece) in seen or is_installed(piece.__module__):
+        if id(piece) in seen or not piece.__module__ or is_installed(piece.__module__):
             continue
         seen.add(id(piece))
         waiting += piece.__bases__ if isinstance(piece, type) else ()

@@ -43,9 +43,8 @@ def caption_of(context: Context, columns: Sequence[Column]) -> str:
     if context.best is not None and any(column.marked for column in columns):
         sentences.append(_marks(context, context.best))
         if "objective_2" in keys:
-            sentences.append(
-                f"Rows are ordered and marked by {context.metric} alone, the first objective"
-            )
+            marked = "marked" if any(context.cells) else "ordered and marked"
+            sentences.append(f"Rows are {marked} by {context.metric} alone, the first objective")
     return ". ".join([*sentences, measured_text(outcomes)]) + "."
 
 

@@ -103,9 +103,7 @@ def build_table(
     _refuse_mixed_protocols(outcomes)
     asked = reference is not None
     reference = reference if asked or design is None else design.reference
-    keys = list(columns) if columns is not None else _fitting(outcomes, kind, reference)
-    if columns is None and data["objective_2"].null_count < len(data):
-        keys.insert(keys.index("value") + 1, "objective_2")
+    keys = list(columns) if columns is not None else _fitting(outcomes, data, kind, reference)
     compared = [key for key in keys if key in REFERENCE_COLUMNS]
     _refuse_what_cannot_be_compared(outcomes, reference if asked or compared else None, compared)
     order = _order(data, outcomes, kind)
@@ -165,7 +163,7 @@ def _runs_of(design: Design, data: pa.Table) -> pa.Table:
     return labelled.filter(pc.is_in(labelled["cell"], own))
 
 
-def _fitting(outcomes: Outcomes, kind: Kind, reference: str | None) -> list[str]:
+def _fitting(outcomes: Outcomes, data: pa.Table, kind: Kind, reference: str | None) -> list[str]:
     keys = ["cell", "toggles", "settings"]
     keys += ["screened"] if kind == "confirmation" else []
     keys += ["value"]
@@ -173,6 +171,8 @@ def _fitting(outcomes: Outcomes, kind: Kind, reference: str | None) -> list[str]
     if outcomes.failed.any():
         keys += ["failed"]
         keys += ["improvement", "p_worst"] if reference is not None else []
+    # Behind the differences and tests, which are of the first objective and do not name it.
+    keys += ["objective_2"] if data["objective_2"].null_count < len(data) else []
     return keys
 
 

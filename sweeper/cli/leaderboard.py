@@ -54,12 +54,14 @@ def _on_the_front(standings: Standings) -> str:
     """With two objectives the first is no winner, and what it gains is told by both elsewhere."""
     from sweeper.standings.against_base import against_base
 
-    found, front = against_base(standings), plural(len(standings.winners), "trial")
-    if found is not None and found.won_by_base:
+    found, winners = against_base(standings), [one.trial for one in standings.winners]
+    if (found is not None and found.won_by_base) or winners == [standings.base]:
         return ", the base configuration, alone on the Pareto front"
+    if len(winners) == 1:
+        return ", alone on the Pareto front"
     shared = found is not None and found.base_on_front
     base = " (the base configuration is one of them)" if shared else ""
-    return f", the first of {front} on the Pareto front{base}"
+    return f", the first of {plural(len(winners), 'trial')} on the Pareto front{base}"
 
 
 def _against_base(standings: Standings) -> str:

@@ -130,7 +130,10 @@ def _give(content: bytes, out: Path | None, what: str, format: str) -> None:
     """Write a table to its file, or to the terminal where it is text."""
     if out is not None:
         with _writing(out):
-            atomic_write(out, content)
+            if out.exists() and (not out.is_file() or out.absolute().is_relative_to("/dev")):
+                out.write_bytes(content)  # a pipe, a terminal: there is nothing to be replaced
+            else:
+                atomic_write(out.resolve(), content)
         say(f"{out}: {what}")
         return
     try:

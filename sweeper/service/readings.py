@@ -94,7 +94,8 @@ class Readings:
         kept, folder = self._entry(name), self._home.existing(name)
         before, stamp = kept.reading, _stamp(folder)
         # While one reads what was just written, the others are told what was read before.
-        if not kept.lock.acquire(blocking=before is None):
+        waits = before is None or not _goes_on(kept.stamp, stamp)
+        if not kept.lock.acquire(blocking=waits):
             assert before is not None
             return before
         try:

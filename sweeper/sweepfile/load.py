@@ -321,6 +321,8 @@ def _read_base(document: Document, root: Mapping[str, Any]) -> dict[str, Any] | 
         return None
     health = _mapping(document, root, "health", "stop_on and thresholds")
     own = base.get("health")
+    if own is None:
+        base.pop("health", None)
     if health and own is not None:
         if isinstance(own, dict):
             for key in own.keys() & health.keys():

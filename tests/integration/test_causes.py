@@ -40,7 +40,7 @@ from trials.errors import DataError
 from trials.health import Sign
 from trials.trainer import Training, train
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(900)
 
 STEPS = 40
 RUNG = 30
@@ -176,7 +176,7 @@ SWEEP = Sweep(
     parameters=(Parameter("trouble", Values(TROUBLES)),),
     search=Grid.Config(start_with_base=False),
     scheduler=Asha.Config(grace_steps=RUNG),
-    limits=Limits(parallel=2, trial_silence=30),
+    limits=Limits(parallel=2, trial_silence=20),
 )
 
 

@@ -140,6 +140,8 @@ def test_nearest_distances_equal_scikit_learn_and_a_copy_is_at_zero(
         nearest_distances(queries, train).numpy(), expected, rtol=1e-12, atol=1e-6
     )
     assert nearest_distances(queries.float(), train.float())[:5].eq(0).all()
+    train[70] = torch.nan  # is in every distance, whichever tile it is in
+    assert nearest_distances(queries, train).isnan().all()
 
 
 def test_memorisation_is_the_mann_whitney_area() -> None:

@@ -273,6 +273,12 @@ def test_limits_are_changed_by_a_form(swept: Lab) -> None:
     assert "<option selected>high</option>" in page
     wrong = client.post("/sweeps/swept/change", data={**form, "trials": "many"}, headers=HTML)
     assert (wrong.status_code, "limits.trials" in wrong.text) == (422, True)
+    lower = {**form, "trials": "1", "again": "on", "description": "lost"}
+    assert client.post("/sweeps/swept/change", data=lower, headers=HTML).status_code == 422
+    assert "lost" not in client.get("/sweeps/swept/change").text
+    kept = {"csrf_token": csrf, "trials": "9", "parallel": "2", "description": "kept"}
+    assert client.post("/sweeps/swept/change", data={**kept, "again": "on"}).status_code == 303
+    assert "kept" in client.get("/sweeps/swept/change").text
 
 
 def test_a_configuration_of_one_s_own_is_tried_by_a_form(swept: Lab) -> None:

@@ -259,6 +259,11 @@ def test_the_table_of_two_objectives_shows_both_and_says_by_which_it_marks():
     headings = [column.heading for column in table.columns]
     assert headings[headings.index("fid ↓") + 1] == "recall ↑"
     assert table.raw()["objective_2"].to_pylist() == [0.1, 0.95]
+    fresh = [[(1.0, 0.1), (1.2, 0.2), (1.1, 0.1)], [(1.1, 0.9), (1.4, 0.8), (1.0, 0.9)]]
+    confirmed = raced(*fresh, goals=("minimize", "maximize"), search=search)
+    against = main_table(confirmed.sweep, table_of(confirmed), reference="trial 00000")
+    keys = [column.key for column in against.columns]  # differences and tests are of the first
+    assert keys.index("value") < keys.index("difference") < keys.index("objective_2")
     assert "marked by fid alone, the first objective" in table.caption
     one = raced(search=(40.0, 10.0), seeds=Seeds())
     with pytest.raises(TableRefused, match="there is no column 'objective_2'"):

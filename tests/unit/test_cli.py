@@ -227,6 +227,7 @@ def test_runs_that_something_else_logged_become_a_table_with_their_own_metric(
     assert run(["table", str(file), "--effects"]) == 2
     assert run(["table", str(file), "--columns", ""]) == 2
     _a_write_that_fails_keeps_what_was_there(["table", str(file)], tmp_path / "table.md")
+    _links_and_pipes_stay_what_they_are(["table", str(file)], tmp_path)
     monkeypatch.chdir(tmp_path)
     assert run(["import-mlflow", "/Users/ada/../x", "--mapping", str(mapping)]) == 0
     assert (tmp_path / "Users_ada_.._x.parquet").exists()
@@ -250,6 +251,20 @@ def _a_write_that_fails_keeps_what_was_there(verb: list[str], file: Path) -> Non
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert file.read_text() == "an earlier table"
     assert [one.name for one in file.parent.glob(f"*{file.name}*")] == [file.name]
+
+
+def _links_and_pipes_stay_what_they_are(verb: list[str], folder: Path) -> None:
+    link, pipe = folder / "link.md", folder / "pipe"
+    link.symlink_to("linked.md")
+    assert run([*verb, "--out", str(link)]) == 0
+    assert link.is_symlink()
+    assert "ours" in (folder / "linked.md").read_text()
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    assert run([*verb, "--out", str(pipe)]) == 0
+    assert b"ours" in os.read(reader, 1 << 16)
+    os.close(reader)
+    assert pipe.is_fifo()
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import pytest
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, model_validator
 
 from sweeper.errors import SpecError
 from sweeper.sweepfile.load import parse_sweep
@@ -194,3 +194,22 @@ def test_a_value_that_no_file_can_hold_is_refused_before_it_is_used(kind: Any, v
         config()
     (problem,) = problems_from(refused.value, config)
     assert (problem.path, problem.message.partition(" cannot")[2]) == ("held", " be written")
+
+
+class Ramp(PartConfig):
+    low: float = 0.0
+    high: float = 1.0
+    weights: dict[str, float] = knob({"a": 1.0}, "of a kind that is read back")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.low >= self.high:
+            raise ValueError("low must be below high")
+        return self
+
+
+def test_what_a_part_itself_refuses_is_blamed_on_no_other_setting() -> None:
+    assert Ramp(low=0.5).weights == {"a": 1.0}
+    with pytest.raises(ValidationError, match="low must be below high") as refused:
+        Ramp(low=2.0)
+    assert "weights cannot" not in str(refused.value)

@@ -179,7 +179,8 @@ def nearest_distances(queries: Tensor, points: Tensor) -> Tensor:
             products = q[rows] @ p[columns].T
             squares = squared_distances(products, query_norms[rows], point_norms[columns])
             found, places = squares.min(dim=1)
-            closer = found < smallest[rows]
+            # What is no number is nearest, and stays so: no distance hides it.
+            closer = ~(found >= smallest[rows]) & ~smallest[rows].isnan()
             nearest[rows] = torch.where(closer, places + columns.start, nearest[rows])
             smallest[rows] = torch.where(closer, found, smallest[rows])
     return (q - p[nearest]).square().sum(dim=1).sqrt()

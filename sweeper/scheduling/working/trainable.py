@@ -18,7 +18,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -142,8 +141,8 @@ class Worker(tune.Trainable):  # type: ignore[misc]
         if mps:  # before anything begins to use the GPU
             self._entered.enter_context(under_mps())
         unpack(parts)
-        self._for_real = factory is build_training
-        self._factory = partial(build_training, part=part) if self._for_real else factory
+        self._factory = factory
+        self._part = part
         self._gauge = gauge
         self._cache = cache_at(cache)
         self._mark = mark
@@ -157,7 +156,7 @@ class Worker(tune.Trainable):  # type: ignore[misc]
         self._first_size = 0
         self._last_size = 0
         self._retire = False
-        if "torch" in sys.modules or self._for_real:
+        if "torch" in sys.modules or factory is build_training:
             import torch
 
             torch.set_num_threads(threads)
@@ -284,8 +283,9 @@ class Worker(tune.Trainable):  # type: ignore[misc]
         return Report(finished=True)
 
     def _begun(self, folder: Path) -> Training:
-        if self._for_real:
+        if self._factory is build_training:
             require_gpu(_here().gpus, self._work.config.get("device"))
+            return build_training(self._work.config, folder, self._cache, self._part)
         return self._factory(self._work.config, folder, self._cache)
 
     def _report(self, training: Training, evaluations: Sequence[Evaluation]) -> Report:

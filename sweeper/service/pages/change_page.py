@@ -84,9 +84,11 @@ def change(
     try:
         if not problems:
             given = None if form.get("again") else changed or None
-            changing.change(service, caller, name, Changes(given, priority, description))  # type: ignore[arg-type]
-            if form.get("again"):
+            if form.get("again") and changed:
                 changing.extend(service, caller, name, changed)
+            elif form.get("again"):
+                changing.resume(service, caller, name)
+            changing.change(service, caller, name, Changes(given, priority, description))  # type: ignore[arg-type]
             return RedirectResponse(addresses.sweep(entry.sweep.name), 303)
     except SpecError as error:
         problems = [fault_of(problem) for problem in error.problems]
