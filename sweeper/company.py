@@ -116,9 +116,12 @@ def _packed(parts: Sequence[type[Part]]) -> bytes:
         for module in _uninstalled({sys.modules[name] for name in named}):
             cloudpickle.register_pickle_by_value(module)
             by_value.callback(cloudpickle.unregister_pickle_by_value, module)
-        for part in carried:
-            _check_sendable(part)
-        data: bytes = cloudpickle.dumps([(part, origin_of(part)) for part in carried])
+        try:
+            data: bytes = cloudpickle.dumps([(part, origin_of(part)) for part in carried])
+        except Exception:
+            for part in carried:
+                _check_sendable(part)
+            raise
     return data
 
 

@@ -122,6 +122,16 @@ def test_numbers_of_numpy_are_numbers_of_a_proposal(tmp_path: Path) -> None:
     assert type(trial.values[PATH]) is float
 
 
+def measured_under(rule: type[StoppingRule], folder: Path) -> tuple[Ledger, int]:
+    """A search under a rule, and the number of a trial of it that awaits its verdict."""
+    ledger = search(folder, scheduler=rule.Config())
+    trial = ledger.ask()
+    assert trial is not None
+    ledger.started(trial.number)
+    ledger.report(trial.number, Evaluation(10, 1.0, {"fid": 3.0}))
+    return ledger, trial.number
+
+
 def test_a_rule_cannot_write_into_the_curves_that_later_verdicts_rest_on(tmp_path: Path) -> None:
     class Mine(StoppingRule):
         key = "mine"
@@ -133,12 +143,8 @@ def test_a_rule_cannot_write_into_the_curves_that_later_verdicts_rest_on(tmp_pat
                     shown[number] = {}  # type: ignore[index]
             return None
 
-    ledger = search(tmp_path, scheduler=Mine.Config())
-    trial = ledger.ask()
-    assert trial is not None
-    ledger.started(trial.number)
-    ledger.report(trial.number, Evaluation(10, 1.0, {"fid": 3.0}))
-    assert ledger.scheduler.verdict(trial.number) is None
+    ledger, number = measured_under(Mine, tmp_path)
+    assert ledger.scheduler.verdict(number) is None
 
 
 @pytest.mark.parametrize("answer", [True, "", 3])
@@ -151,13 +157,9 @@ def test_a_verdict_that_is_no_reason(tmp_path: Path, answer: Any) -> None:
             given: str | None = answer
             return given
 
-    ledger = search(tmp_path, scheduler=Mine.Config())
-    trial = ledger.ask()
-    assert trial is not None
-    ledger.started(trial.number)
-    ledger.report(trial.number, Evaluation(10, 1.0, {"fid": 3.0}))
+    ledger, number = measured_under(Mine, tmp_path)
     with pytest.raises(PartError, match=rf"the stopping rule 'mine' says {answer!r} \(expected"):
-        ledger.scheduler.verdict(trial.number)
+        ledger.scheduler.verdict(number)
 
 
 @pytest.mark.parametrize(
