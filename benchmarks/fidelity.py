@@ -178,9 +178,9 @@ def show(found: Mapping[str, Sequence[Sequence[float]]]) -> None:
     """Print mean and standard deviation of every sampler, and the paired differences."""
     runs = {arm: np.array(rows) for arm, rows in found.items()}
     print(f"{'lowest FID after':<20}" + "".join(f"{share:>15.0%}" for share in SHARES))
-    for arm in ARMS:
-        print(f"{arm:<20}" + _spreads(runs[arm]))
-    for other in ARMS[:-1]:
+    for arm, rows in runs.items():
+        print(f"{arm:<20}" + _spreads(rows))
+    for other in list(runs)[:-1]:
         differences = runs["bohb"] - runs[other]
         print(f"{f'bohb less {other}':<20}" + _spreads(differences))
         better = ((differences < 0) + 0.5 * (differences == 0)).sum(axis=0)
@@ -202,6 +202,9 @@ def main() -> None:
     parser.add_argument("--trainings", type=int, default=40, help="whose steps a search may spend")
     parser.add_argument("--grace", type=int, default=EVERY, help="steps before the first rung")
     parser.add_argument("--set", action="append", default=[], help="of bohb: random_share=0.2")
+    parser.add_argument(
+        "--against", nargs="+", choices=ARMS[:-1], default=list(ARMS[:-1]), help="bohb's opponents"
+    )
     given = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     torch.set_num_threads(1)
@@ -209,9 +212,9 @@ def main() -> None:
     count = given.seeds or (5 if given.train else 40)
     seeds = range(given.first_seed, given.first_seed + count)
     budget = given.trainings * STEPS
-    found: dict[str, list[list[float]]] = {arm: [] for arm in ARMS}
+    found: dict[str, list[list[float]]] = {arm: [] for arm in (*given.against, ARMS[-1])}
     for seed in seeds:
-        for arm in ARMS:
+        for arm in found:
             found[arm].append(searched(sweep_of(arm, seed, given.grace, given.set), source, budget))
             told = "".join(f"{fid:>9.2f}" for fid in found[arm][-1])
             print(f"seed {seed} {arm:<8}{told}", flush=True)

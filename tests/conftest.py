@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.postgres import Unavailable, empty_place, server
+from trials.metrics import cache, real
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -25,6 +26,18 @@ def fetched_weights(tmp_path_factory: pytest.TempPathFactory) -> None:
     folder.mkdir(parents=True)
     (folder / "weights-inception-2015-12-05-6726825d.pth").touch()
     os.environ["TORCH_HOME"] = str(folder.parents[1])
+
+
+@pytest.fixture(scope="session", autouse=True)
+def statistics_of_real_data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What a training without a cache would extract from its data is extracted once a session: the
+    keys hold all that it depends on, and most trainings of tests look at the same digits."""
+    shared = tmp_path_factory.mktemp("statistics")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            real, "cached", lambda folder, *what: cache.cached(folder or shared, *what)
+        )
+        yield
 
 
 @pytest.fixture(scope="session")

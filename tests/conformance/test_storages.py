@@ -52,6 +52,9 @@ SWEEP = Sweep(
     limits=Limits(trials=3),
 )
 
+EVERY = [5, pytest.param(1, marks=pytest.mark.slow)]
+"""A kill before each so-manieth write."""
+
 
 @pytest.fixture(params=list(Place.every))
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
@@ -158,12 +161,13 @@ def test_the_first_end_of_a_trial_stands(place: Place) -> None:
     assert (record.state, record.symptom, record.evaluations) == ("failed", "divergence", ())
 
 
+@pytest.mark.parametrize("every", EVERY)
 def test_a_driver_killed_between_any_two_writes_changes_nothing_in_the_end(
-    place: Place, monkeypatch: pytest.MonkeyPatch
+    place: Place, monkeypatch: pytest.MonkeyPatch, every: int
 ) -> None:
     two = replace(SWEEP, limits=Limits(trials=2))
     straight = [told(record) for record in drive(place, two, steps=(20,))]
-    for write in itertools.count(1):
+    for write in itertools.count(every, every):
         sweep = replace(two, name=f"killed-{write}")
         try:
             with killed_before(write, monkeypatch):
@@ -445,10 +449,11 @@ def test_importances_are_those_of_what_was_searched(place: Place, method: str) -
     assert reader.importances(method) == shares
 
 
-def test_two_hundred_trials_come_back_as_they_were_written(place: Place) -> None:
-    many = replace(SWEEP, search=Random.Config(), limits=Limits(trials=200))
+@pytest.mark.parametrize("count", [30, pytest.param(200, marks=pytest.mark.slow)])
+def test_many_trials_come_back_as_they_were_written(place: Place, count: int) -> None:
+    many = replace(SWEEP, search=Random.Config(), limits=Limits(trials=count))
     ledger = place.open(many)
-    for number in range(200):
+    for number in range(count):
         asked = ask(ledger)
         assert asked.number == number
         ledger.report(number, measured(20, number / 7))
@@ -457,8 +462,8 @@ def test_two_hundred_trials_come_back_as_they_were_written(place: Place) -> None
     reader = place.read(many)
     assert reader is not None
     assert reader.trials() == written
-    assert [one.objective for one in written] == [(number / 7,) for number in range(200)]
-    assert len({one.values[X.path] for one in written}) == 200
+    assert [one.objective for one in written] == [(number / 7,) for number in range(count)]
+    assert len({one.values[X.path] for one in written}) == count
 
 
 def test_a_study_of_another_search_is_refused_and_left_alone(place: Place) -> None:
@@ -632,11 +637,12 @@ def test_what_a_driver_writes_that_was_superseded_never_comes_into_the_study(pla
     assert ask(new).number == 1
 
 
+@pytest.mark.parametrize("every", EVERY)
 def test_a_driver_killed_while_it_takes_up_an_enqueued_point_runs_it_once(
-    place: Place, monkeypatch: pytest.MonkeyPatch
+    place: Place, monkeypatch: pytest.MonkeyPatch, every: int
 ) -> None:
     point = {X.path: 3.0e-4}
-    for write in itertools.count(1):
+    for write in itertools.count(every, every):
         sweep = replace(SWEEP, name=f"queue-{write}")
         ledger = place.open(sweep)
         ledger.complete(ask(ledger).number, [1.0])
