@@ -34,9 +34,7 @@ def statistics_of_real_data(tmp_path_factory: pytest.TempPathFactory) -> Iterato
     keys hold all that it depends on, and most trainings of tests look at the same digits."""
     shared = tmp_path_factory.mktemp("statistics")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            real, "cached", lambda folder, *what: cache.cached(folder or shared, *what)
-        )
+        patch.setattr(real, "cached", lambda folder, *what: cache.cached(folder or shared, *what))
         yield
 
 
