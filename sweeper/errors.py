@@ -5,6 +5,7 @@
     │   ├── SpecError            a sweep file is wrong: every problem of the file at once
     │   ├── UnknownSweep         no sweep of that name in this home
     │   ├── SpecConflict         the name exists with another search space, base or objective
+    │   ├── NoLocks              the file system of the home was mounted without locks
     │   ├── AnotherHome          the study is another home's, which alone may write it
     │   └── RecordedElsewhere    MLflow's address is another one than that of the sweep's record
     ├── SweepBusy                another process drives this sweep
@@ -70,6 +71,16 @@ class UnknownSweep(UserError):
 
 class SpecConflict(UserError):
     """A sweep of this name exists already, and what it searches is something else."""
+
+
+class NoLocks(UserError):
+    """The file system knows no locks, without which two drivers cannot be told from one."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            f"the home lies on a file system without locks ({reason}): mount it with them (Lustre:"
+            " -o flock; NFS 3: with its lock service), or choose another --home"
+        )
 
 
 class AnotherHome(UserError):

@@ -26,7 +26,6 @@ HOME/
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import re
 import shlex
@@ -37,7 +36,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from sweeper.errors import SweepBusy, UnknownSweep, UserError
+from sweeper.errors import NoLocks, SweepBusy, UnknownSweep, UserError
+from sweeper.locks import taken
 from sweeper.privacy import private
 from trials.files import atomic_write
 from trials.paths import folder_at
@@ -189,6 +189,7 @@ class SweepFolder:
 
         Raises:
             SweepBusy: another process holds it; its pid is named.
+            NoLocks: the file system has none.
         """
         with writing(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
@@ -197,7 +198,7 @@ class SweepFolder:
             descriptor = os.open(self.lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         try:
             deadline = time.monotonic() + _LOCK_PATIENCE
-            while not _try_lock(descriptor):
+            while not taken(descriptor):
                 if time.monotonic() >= deadline:
                     raise SweepBusy(self.name, _read_pid(descriptor))
                 time.sleep(0.01)
@@ -219,7 +220,9 @@ class SweepFolder:
         except FileNotFoundError:
             return None
         try:
-            return None if _try_lock(descriptor) else _read_pid(descriptor) or 0
+            return None if taken(descriptor, shared=True) else _read_pid(descriptor) or 0
+        except NoLocks:
+            return None  # nobody can drive there
         finally:
             os.close(descriptor)
 
@@ -325,14 +328,6 @@ class Home:
             for entry in self.path.iterdir()
             if is_valid_name(entry.name) and SweepFolder(entry).exists()
         )
-
-
-def _try_lock(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _is_at(descriptor: int, path: Path) -> bool:

@@ -10,6 +10,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from importlib import metadata
+from pathlib import Path
 from typing import Annotated, NamedTuple
 
 import typer
@@ -17,6 +18,7 @@ import typer
 from sweeper.cli.options import HomeOption, JsonOption, SweepName, print_json
 from sweeper.cli.printing import say
 from sweeper.home import Home
+from sweeper.locks import can_lock
 from sweeper.privacy import private
 from sweeper.wording import plural
 
@@ -116,16 +118,20 @@ def _mps() -> Finding:
     return Finding("mps", there or None, told)
 
 
-def _nearest_folder(home: Home) -> str:
+def _nearest_folder(home: Home) -> Path:
     folder = home.path
     while not folder.exists():
         folder = folder.parent
-    return str(folder)
+    return folder
 
 
 def _home(home: Home) -> Finding:
     folder = _nearest_folder(home)
     if os.access(folder, os.W_OK):
+        if not can_lock(folder):
+            return Finding(
+                "home", False, f"{folder} lies on a file system without locks", "mount it with them"
+            )
         count = len(home.names())
         return Finding("home", True, f"{home.path} ({plural(count, 'sweep')})")
     return Finding("home", False, f"{folder} cannot be written", "choose another with --home")

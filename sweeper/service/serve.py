@@ -16,7 +16,6 @@ the next start finds them; `down` ends them.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import getpass
 import os
 import sys
@@ -27,6 +26,7 @@ from functools import partial
 
 from sweeper.errors import SweeperError, UserError
 from sweeper.home import Home, writing
+from sweeper.locks import taken
 from sweeper.privacy import private
 from sweeper.scheduling.cluster.jobs import JobsUnreachable
 from sweeper.secrets import without_user
@@ -109,12 +109,10 @@ def only_one(home: Home) -> Iterator[None]:
     """
     descriptor = os.open(home.path / "service.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+        if not taken(descriptor):
             raise SweeperError(
                 f"another `sweeper serve` is at work on {home.path}: one serves everybody"
-            ) from error
+            )
         yield
     finally:
         os.close(descriptor)

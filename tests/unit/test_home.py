@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import signal
 import subprocess
@@ -12,6 +14,7 @@ import pytest
 
 from sweeper.errors import SweepBusy, UnknownSweep, UserError
 from sweeper.home import Home, Request
+from sweeper.locks import can_lock
 from sweeper.scheduling.conducting.requests import Requests
 from sweeper.scheduling.conducting.steering import Steering
 from trials.files import atomic_write
@@ -94,6 +97,46 @@ def test_a_second_driver_is_told_the_pid_of_the_first_and_death_frees_the_lock(
     with folder.lock():
         assert folder.driver() == os.getpid()
     assert folder.driver() is None
+
+
+def test_who_looks_for_the_driver_asks_for_no_lock_that_nfs_would_refuse(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flock = fcntl.flock
+
+    def nfs(descriptor: int, operation: int) -> None:
+        """As Linux's NFS client has it: flock(2), "NFS details"."""
+        mode = fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE
+        if operation & fcntl.LOCK_EX and mode == os.O_RDONLY:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        flock(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", nfs)
+    folder = Home.at(tmp_path).sweep("one")
+    with folder.lock():
+        assert folder.driver() == os.getpid()
+    assert folder.driver() is None
+
+
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOLCK])
+def test_a_file_system_without_locks_is_refused_in_words_and_may_be_read(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = Home.at(tmp_path).sweep("one")
+    with folder.lock():
+        pass
+
+    def refuse(descriptor: int, operation: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with (
+        pytest.raises(UserError, match=r"^the home lies on a file system without locks \("),
+        folder.lock(),
+    ):
+        pass
+    assert folder.driver() is None
+    assert not can_lock(tmp_path)
 
 
 def test_the_last_request_of_an_operator_counts(tmp_path: Path) -> None:

@@ -12,7 +12,6 @@ for it, which is how they are told from anybody else's, also after a kill in the
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import secrets
@@ -31,6 +30,7 @@ import ray
 
 from sweeper.errors import SweeperError
 from sweeper.home import writing
+from sweeper.locks import taken
 from sweeper.scheduling.cluster.connecting import (
     ADDRESS_VARIABLE,
     AUTHENTICATION,
@@ -235,14 +235,10 @@ def _alone(home: Path) -> Iterator[Path]:
         descriptor = os.open(place / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         deadline = time.monotonic() + 2 * START_PATIENCE
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise SweeperError(f"another process starts or ends Ray in {place}") from None
-                time.sleep(0.1)
+        while not taken(descriptor):
+            if time.monotonic() > deadline:
+                raise SweeperError(f"another process starts or ends Ray in {place}")
+            time.sleep(0.1)
         yield place
     finally:
         os.close(descriptor)
