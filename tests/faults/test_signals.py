@@ -118,7 +118,9 @@ def test_servers_that_die_while_the_sweep_is_paused_end_it_in_our_words(
     check_everything(tmp_path)
 
 
-def test_a_ray_of_our_own_listens_on_the_loopback_interface_alone(tmp_path: Path) -> None:
+def test_a_ray_of_our_own_listens_on_the_loopback_interface_alone_and_starts_nothing_idle(
+    tmp_path: Path,
+) -> None:
     with Driver(tmp_path) as driver:
         driver.wait_for_training()
         sockets = {
@@ -128,6 +130,10 @@ def test_a_ray_of_our_own_listens_on_the_loopback_interface_alone(tmp_path: Path
             if socket.status == psutil.CONN_LISTEN
         }
         assert sockets == {"127.0.0.1"}
+        # Ray's autoscaler, log reader and page server: a third of a start's processor time.
+        lines = [" ".join(process.cmdline()) for process in driver.family()]
+        assert any("raylet" in line for line in lines)
+        assert not [line for line in lines if "monitor.py" in line or "dashboard.py" in line]
 
 
 def _sockets(process: psutil.Process) -> list[Any]:

@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import Any, NoReturn, Self
+from typing import NoReturn, Self
 
 import psutil
 import ray
@@ -23,6 +23,12 @@ import ray
 from sweeper.errors import SweeperError
 from sweeper.scheduling.cluster.growing import Growth, growth_asked_for
 from sweeper.scheduling.cluster.servers import children, is_dead, server_name, servers
+from sweeper.scheduling.cluster.starting import (
+    START_LOOK_EVERY,
+    of_our_own,
+    quiet,
+    silence_errors,
+)
 from sweeper.sweepfile.resources import AUTO, Resources
 
 ADDRESS_VARIABLE = "RAY_ADDRESS"
@@ -44,22 +50,11 @@ ENVIRONMENT = {
     "RAY_memory_monitor_refresh_ms": "0",
 }
 
-OTHER_SYSTEMS = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
-"""Where this is off, a machine's address is 127.0.0.1 for Ray, and its servers listen there."""
-
-AUTHENTICATION = "RAY_AUTH_MODE"
-
 OBJECT_STORE = 128 << 20
 """Bytes for Ray's object store: results are a few kilobytes of text."""
 
-START_LOOK_EVERY = 0.1
-"""Seconds between two looks around while Ray starts."""
-
 END_LOOK_EVERY = 0.01
 """Seconds between two looks around while Ray ends, in which a SIGTERM would not be heard."""
-
-PORT_LOOK_MS = 50
-"""Milliseconds of one look of Ray's for a port, in which no other thread runs."""
 
 LOOK_EVERY = 5.0
 """Seconds between two questions to the cluster whether our node is alive."""
@@ -154,9 +149,9 @@ class Cluster:
         """Start Ray, then watch it. The kernel ends Ray's servers with the thread that has started
         them, so this one stays until they are gone."""
         try:
-            with _quiet():
+            with quiet():
                 self._connect()
-            _silence_errors()
+            silence_errors()
         except SweeperError as error:
             self._failure = error
         else:
@@ -212,7 +207,7 @@ class Cluster:
             cpus = os.cpu_count() or 1
             if self._resources.cpu != AUTO:  # who shares counts the cores that there are
                 cpus = max(cpus, math.ceil(self._resources.whole.cpu * self._parallel))
-            with _loopback(), _patient():
+            with of_our_own():
                 ray.init(
                     address="local",
                     num_cpus=cpus,
@@ -266,76 +261,3 @@ def _hint() -> str:
         "; is it up? A cluster that asks for a token needs RAY_AUTH_MODE=token here, and its token "
         "in ~/.ray/auth_token or RAY_AUTH_TOKEN"
     )
-
-
-def _silence_errors() -> None:
-    """Keep off the terminal what Ray's agents report: of a server's death, twenty lines of its log.
-
-    A Ray without this function of its own prints them, and nothing else changes.
-    """
-    worker: Any = ray._private.worker
-    if hasattr(worker, "print_to_stdstream"):
-        worker.print_to_stdstream = lambda *data, **options: None
-
-
-@contextlib.contextmanager
-def _loopback() -> Iterator[None]:
-    """What Ray starts inside the block can be reached from this machine alone, with a token."""
-    if AUTHENTICATION not in os.environ:  # who has chosen otherwise is left alone
-        os.environ[AUTHENTICATION] = "token"
-        ray._raylet.Config.initialize("")  # Ray has read its environment long ago
-    # This process may remember the token of another Ray, which the new one's servers do not know.
-    ray._raylet.AuthenticationTokenLoader.instance().reset_cache()
-    kept = os.environ.get(OTHER_SYSTEMS)
-    constants: Any = ray._private.ray_constants
-    cluster, constants.ENABLE_RAY_CLUSTER = constants.ENABLE_RAY_CLUSTER, False
-    os.environ[OTHER_SYSTEMS] = "0"
-    try:
-        yield
-    finally:
-        constants.ENABLE_RAY_CLUSTER = cluster
-        if kept is None:
-            del os.environ[OTHER_SYSTEMS]
-        else:
-            os.environ[OTHER_SYSTEMS] = kept
-
-
-@contextlib.contextmanager
-def _patient() -> Iterator[None]:
-    """Inside, other threads go on while Ray waits for its GCS to say on which port it listens.
-
-    Its own wait of half a minute is C++ that never lets go of the interpreter: that the GCS has
-    died meanwhile, nobody could see. Many short waits are the same wait. A Ray without this
-    function waits in its own way.
-    """
-    node: Any = ray._private.node
-    wait = getattr(node, "wait_for_persisted_port", None)
-    if wait is None:
-        yield
-        return
-
-    def by_and_by(*place: Any, timeout_ms: int) -> int:
-        deadline = time.monotonic() + timeout_ms / 1000
-        while True:
-            try:
-                return int(wait(*place, timeout_ms=PORT_LOOK_MS))
-            except RuntimeError:  # it is not there yet
-                if time.monotonic() > deadline:
-                    raise
-            time.sleep(START_LOOK_EVERY / 10)
-
-    node.wait_for_persisted_port = by_and_by
-    try:
-        yield
-    finally:
-        node.wait_for_persisted_port = wait
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    # ray.init warns of an environment variable that a later version will read otherwise.
-    import warnings
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)
-        yield

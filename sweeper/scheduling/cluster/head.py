@@ -31,13 +31,8 @@ import ray
 from sweeper.errors import SweeperError
 from sweeper.home import writing
 from sweeper.locks import taken
-from sweeper.scheduling.cluster.connecting import (
-    ADDRESS_VARIABLE,
-    AUTHENTICATION,
-    ENVIRONMENT,
-    OBJECT_STORE,
-    OTHER_SYSTEMS,
-)
+from sweeper.scheduling.cluster.connecting import ADDRESS_VARIABLE, ENVIRONMENT, OBJECT_STORE
+from sweeper.scheduling.cluster.starting import AUTHENTICATION, OTHER_SYSTEMS
 from sweeper.secrets import for_children
 from trials.files import atomic_write
 

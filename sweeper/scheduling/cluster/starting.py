@@ -1,0 +1,128 @@
+"""How a Ray of our own is made to start: on the loopback interface, with a token, without what one
+driver has no use for, and so that the rest of the driver goes on meanwhile.
+
+Ray has no settings for some of it. What is put in place here of its own is taken away again, and a
+Ray that has no such place starts in its own way.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import ray
+
+OTHER_SYSTEMS = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
+"""Where this is off, a machine's address is 127.0.0.1 for Ray, and its servers listen there."""
+
+AUTHENTICATION = "RAY_AUTH_MODE"
+
+START_LOOK_EVERY = 0.1
+"""Seconds between two looks around while Ray starts."""
+
+PORT_LOOK_MS = 50
+"""Milliseconds of one look of Ray's for a port, in which no other thread runs."""
+
+IDLE_SERVERS = ("start_monitor", "start_log_monitor", "start_api_server")
+"""What of Ray's a Ray of one driver has no use for: its autoscaler, the reader of its workers'
+logs, which are files of the trials here, and the server of its pages and jobs."""
+
+
+@contextlib.contextmanager
+def of_our_own() -> Iterator[None]:
+    """What Ray starts inside the block is ours alone."""
+    with _loopback(), _patient(), _lean():
+        yield
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Inside, `ray.init` does not warn of a variable that a later version will read otherwise."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        yield
+
+
+def silence_errors() -> None:
+    """Keep off the terminal what Ray's agents report: of a server's death, twenty lines of its log.
+
+    A Ray without this function of its own prints them, and nothing else changes.
+    """
+    worker: Any = ray._private.worker
+    if hasattr(worker, "print_to_stdstream"):
+        worker.print_to_stdstream = lambda *data, **options: None
+
+
+@contextlib.contextmanager
+def _loopback() -> Iterator[None]:
+    """What Ray starts inside the block can be reached from this machine alone, with a token."""
+    if AUTHENTICATION not in os.environ:  # who has chosen otherwise is left alone
+        os.environ[AUTHENTICATION] = "token"
+        ray._raylet.Config.initialize("")  # Ray has read its environment long ago
+    # This process may remember the token of another Ray, which the new one's servers do not know.
+    ray._raylet.AuthenticationTokenLoader.instance().reset_cache()
+    kept = os.environ.get(OTHER_SYSTEMS)
+    constants: Any = ray._private.ray_constants
+    cluster, constants.ENABLE_RAY_CLUSTER = constants.ENABLE_RAY_CLUSTER, False
+    os.environ[OTHER_SYSTEMS] = "0"
+    try:
+        yield
+    finally:
+        constants.ENABLE_RAY_CLUSTER = cluster
+        if kept is None:
+            del os.environ[OTHER_SYSTEMS]
+        else:
+            os.environ[OTHER_SYSTEMS] = kept
+
+
+@contextlib.contextmanager
+def _patient() -> Iterator[None]:
+    """Inside, other threads go on while Ray waits for its GCS to say on which port it listens.
+
+    Its own wait of half a minute is C++ that never lets go of the interpreter: that the GCS has
+    died meanwhile, nobody could see. Many short waits are the same wait. A Ray without this
+    function waits in its own way.
+    """
+    node: Any = ray._private.node
+    wait = getattr(node, "wait_for_persisted_port", None)
+    if wait is None:
+        yield
+        return
+
+    def by_and_by(*place: Any, timeout_ms: int) -> int:
+        deadline = time.monotonic() + timeout_ms / 1000
+        while True:
+            try:
+                return int(wait(*place, timeout_ms=PORT_LOOK_MS))
+            except RuntimeError:  # it is not there yet
+                if time.monotonic() > deadline:
+                    raise
+            time.sleep(START_LOOK_EVERY / 10)
+
+    node.wait_for_persisted_port = by_and_by
+    try:
+        yield
+    finally:
+        node.wait_for_persisted_port = wait
+
+
+@contextlib.contextmanager
+def _lean() -> Iterator[None]:
+    """Inside, Ray starts without the servers that idle here.
+
+    They take a third of the processor time of a start, and where cores are few the raylet does not
+    wait for that: whose agents have said nothing for 15 seconds, aborts.
+    """
+    node: Any = ray._private.node.Node
+    kept = {name: getattr(node, name) for name in IDLE_SERVERS if hasattr(node, name)}
+    for name in kept:
+        setattr(node, name, lambda *given, **options: None)
+    try:
+        yield
+    finally:
+        for name, start in kept.items():
+            setattr(node, name, start)
