@@ -15,6 +15,7 @@ not_shared       the machine does not see the sweep's folder
 from __future__ import annotations
 
 import errno
+import platform
 import tempfile
 import traceback
 from collections.abc import Iterator
@@ -30,7 +31,7 @@ from trials.origins import raised_by_another
 
 
 class DiskFull(SweeperError):  # noqa: N818 - what happened
-    """There is no space left where a trial writes."""
+    """There is no space left where a trial, or its driver, writes."""
 
 
 DISK_FULL = "disk_full"
@@ -55,13 +56,17 @@ found no room, is not among them: it is said where a GPU lacks a type or a cuDNN
 def explain(error: BaseException, folder: Path) -> Failure:
     """The symptom of an exception that a training in `folder` raised, with the end of its log."""
     trace = redacted(encodable("".join(traceback.format_exception(error))))
-    reason = redacted(raised_by_another(error) or in_one_line(error))
-    return Failure(_symptom(error, folder), reason, tail(folder / "log.txt", trace))
+    symptom = _symptom(error, folder)
+    if symptom == DISK_FULL:
+        reason = f"no space left for {_file(error) or folder} on {platform.node()}"
+    else:
+        reason = redacted(raised_by_another(error) or in_one_line(error))
+    return Failure(symptom, reason, tail(folder / "log.txt", trace))
 
 
 def is_disk_full(error: BaseException) -> bool:
     """Whether an exception, or one that it came from, says that no space is left."""
-    return any(isinstance(link, OSError) and link.errno in _FULL for link in _chain(error))
+    return any(isinstance(link, DiskFull) or _says_full(link) for link in _chain(error))
 
 
 def tail(log: Path, trace: str = "") -> str:
@@ -89,6 +94,16 @@ def _symptom(error: BaseException, folder: Path) -> str:
     if is_of_device(words):
         return DEVICE_FAULT
     return UNREADABLE if any(isinstance(link, _OUTSIDE) for link in _chain(error)) else ERROR
+
+
+def _says_full(error: BaseException) -> bool:
+    return isinstance(error, OSError) and error.errno in _FULL
+
+
+def _file(error: BaseException) -> str | bytes | int | None:
+    """What there was no space for, where the system has said so."""
+    told = (link for link in _chain(error) if isinstance(link, OSError) and _says_full(link))
+    return next((link.filename for link in told if link.filename), None)
 
 
 def _is_torn_save(error: BaseException) -> bool:
