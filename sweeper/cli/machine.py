@@ -166,6 +166,13 @@ def sync(
         str | None,
         typer.Option(metavar="ADDRESS", help="Record it in this MLflow from now on: all of it."),
     ] = None,
+    again: Annotated[
+        bool,
+        typer.Option(
+            "--again",
+            help="Send also what has arrived before, to an MLflow brought back from a copy.",
+        ),
+    ] = False,
 ) -> int:
     """Send MLflow what it lacks, or everything to another MLflow."""
     from sweeper.search.looking import sweep_of
@@ -174,6 +181,7 @@ def sync(
     from sweeper.tracking.elsewhere import keep_to, move_to
     from sweeper.tracking.handle import sync as send
     from sweeper.tracking.moved import follow_home
+    from sweeper.tracking.receipts import send_all_again
 
     here = Home.at(home)
     folder, called = here.existing(name), name + here.flag
@@ -186,6 +194,8 @@ def sync(
             keep_to(folder.outbox, uri, here.mlartifacts, called)
         else:
             move_to(folder.outbox, uri)
+        if again:
+            send_all_again(folder.outbox)
         left = send(folder.outbox, uri, here.mlartifacts)
     command = called if to is None else f"{called} --to {shlex.quote(without_user(uri))}"
     say(left.advice(command) if left else f"{name}: MLflow has everything")
