@@ -11,10 +11,11 @@ import sys
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated
 
 import typer
 
+from sweeper.cli.named import Finding, named
 from sweeper.cli.options import HomeOption, JsonOption, SweepName, print_json
 from sweeper.cli.printing import say
 from sweeper.home import Home
@@ -30,15 +31,6 @@ def register(app: typer.Typer) -> None:
     app.command()(doctor)
     app.command()(ui)
     app.command()(sync)
-
-
-class Finding(NamedTuple):
-    """One thing looked at. `ok` is None for what is optional and absent."""
-
-    what: str
-    ok: bool | None
-    found: str
-    remedy: str = ""
 
 
 def doctor(home: HomeOption = None, json: JsonOption = False) -> int:
@@ -84,6 +76,7 @@ def _examine(home: Home) -> Iterator[Finding]:
         "cores", True, f"{os.cpu_count()} (limits.parallel times resources.cpu should fit)"
     )
     yield _extractor()
+    yield from named(home)
 
 
 def _package(name: str) -> Finding:
