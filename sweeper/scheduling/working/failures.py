@@ -15,6 +15,7 @@ not_shared       the machine does not see the sweep's folder
 from __future__ import annotations
 
 import errno
+import os
 import platform
 import tempfile
 import traceback
@@ -100,10 +101,11 @@ def _says_full(error: BaseException) -> bool:
     return isinstance(error, OSError) and error.errno in _FULL
 
 
-def _file(error: BaseException) -> str | bytes | int | None:
-    """What there was no space for, where the system has said so."""
+def _file(error: BaseException) -> str:
+    """What there was no space for; empty where the system has not said."""
     told = (link for link in _chain(error) if isinstance(link, OSError) and _says_full(link))
-    return next((link.filename for link in told if link.filename), None)
+    names = (link.filename for link in told if isinstance(link.filename, str | bytes))
+    return next(map(os.fsdecode, names), "")
 
 
 def _is_torn_save(error: BaseException) -> bool:

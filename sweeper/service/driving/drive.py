@@ -15,6 +15,7 @@ from typing import Any
 
 from sweeper.errors import LedgerError, Superseded, SweepBusy, SweeperError, TrackingError
 from sweeper.home import Home
+from sweeper.scheduling.closing import Ending
 from sweeper.scheduling.recording.events import (
     Event,
     Outcome,
@@ -96,7 +97,7 @@ def _drive(post: Post, home: Home, row: Row, told: Told, run: Callable[..., Outc
     post.end(lambda word: _in_view_of(word, steering, state, message))
 
 
-def _ended_by(error: Exception, name: str) -> tuple[str, str]:
+def _ended_by(error: Exception, name: str) -> Ending:
     """How the sweep of this name ended whose driver met with this."""
     if isinstance(error, _NOT_ITS_OWN) or is_disk_full(error):
         return "interrupted", str(error)
