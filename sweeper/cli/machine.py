@@ -11,10 +11,11 @@ import sys
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated
 
 import typer
 
+from sweeper.cli.named import Finding, named
 from sweeper.cli.options import HomeOption, JsonOption, SweepName, print_json
 from sweeper.cli.printing import say
 from sweeper.home import Home
@@ -30,15 +31,6 @@ def register(app: typer.Typer) -> None:
     app.command()(doctor)
     app.command()(ui)
     app.command()(sync)
-
-
-class Finding(NamedTuple):
-    """One thing looked at. `ok` is None for what is optional and absent."""
-
-    what: str
-    ok: bool | None
-    found: str
-    remedy: str = ""
 
 
 def doctor(home: HomeOption = None, json: JsonOption = False) -> int:
@@ -84,6 +76,7 @@ def _examine(home: Home) -> Iterator[Finding]:
         "cores", True, f"{os.cpu_count()} (limits.parallel times resources.cpu should fit)"
     )
     yield _extractor()
+    yield from named(home)
 
 
 def _package(name: str) -> Finding:
@@ -166,6 +159,13 @@ def sync(
         str | None,
         typer.Option(metavar="ADDRESS", help="Record it in this MLflow from now on: all of it."),
     ] = None,
+    again: Annotated[
+        bool,
+        typer.Option(
+            "--again",
+            help="Send also what has arrived before, to an MLflow brought back from a copy.",
+        ),
+    ] = False,
 ) -> int:
     """Send MLflow what it lacks, or everything to another MLflow."""
     from sweeper.search.looking import sweep_of
@@ -174,6 +174,7 @@ def sync(
     from sweeper.tracking.elsewhere import keep_to, move_to
     from sweeper.tracking.handle import sync as send
     from sweeper.tracking.moved import follow_home
+    from sweeper.tracking.receipts import send_all_again
 
     here = Home.at(home)
     folder, called = here.existing(name), name + here.flag
@@ -186,6 +187,8 @@ def sync(
             keep_to(folder.outbox, uri, here.mlartifacts, called)
         else:
             move_to(folder.outbox, uri)
+        if again:
+            send_all_again(folder.outbox)
         left = send(folder.outbox, uri, here.mlartifacts)
     command = called if to is None else f"{called} --to {shlex.quote(without_user(uri))}"
     say(left.advice(command) if left else f"{name}: MLflow has everything")

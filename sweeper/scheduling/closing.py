@@ -6,9 +6,12 @@ from collections import Counter
 from collections.abc import Sequence
 
 from sweeper.causes import cause, is_lost
-from sweeper.errors import SweeperError
+from sweeper.errors import LedgerError, SweeperError
+from sweeper.scheduling.cluster.connecting import ClusterLost
 from sweeper.scheduling.conducting.conductor import Conductor
 from sweeper.scheduling.recording.events import SweepState
+from sweeper.scheduling.working.failures import is_disk_full
+from sweeper.scheduling.working.machine_checks import Outdated
 from sweeper.trial import Trial
 from sweeper.wording import plural
 from trials.origins import raised_by_another
@@ -79,6 +82,11 @@ def _lost(lost: Sequence[Trial]) -> str:
 def told_of(error: Exception) -> str | None:
     """What stopped a run, in words for its user; None of a fault that is ours."""
     return str(error) if isinstance(error, SweeperError) else raised_by_another(error)
+
+
+def gave_out(error: Exception) -> bool:
+    """Whether what stopped a run is nothing of the sweep's own: another driver can go on."""
+    return isinstance(error, ClusterLost | LedgerError | Outdated) or is_disk_full(error)
 
 
 def unwritten(error: OSError) -> str:

@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING
 
 from sweeper.bucket.place import began_at_home, check_place
 from sweeper.company import Company
-from sweeper.errors import LedgerError, StudyAway, Superseded, SweeperError, UserError
+from sweeper.errors import StudyAway, Superseded, SweeperError, UserError
 from sweeper.home import Home, Request, SweepFolder
 from sweeper.privacy import private
 from sweeper.provenance.run_record import Kept, Start, keep_run
 from sweeper.rereading import known, reread
-from sweeper.scheduling.closing import Ending, closing, patience, told_of, unwritten
-from sweeper.scheduling.cluster.connecting import ClusterLost, environment, growth
+from sweeper.scheduling.closing import Ending, closing, gave_out, patience, told_of, unwritten
+from sweeper.scheduling.cluster.connecting import environment, growth
 from sweeper.scheduling.cluster.room import Room
 from sweeper.scheduling.conducting.conductor import Conductor
 from sweeper.scheduling.conducting.requests import Requests
@@ -194,7 +194,7 @@ class _Run:
                 if isinstance(error, StudyAway):
                     raise
                 state, message = "failed", told
-                self._lost = isinstance(error, ClusterLost | LedgerError)
+                self._lost = gave_out(error)
             with contextlib.suppress(SweeperError):  # the first failure is the one to tell
                 conductor.interrupt_all()
             return self._end(conductor, state, message)
@@ -320,7 +320,7 @@ class _Run:
                 raise
             if state != "failed":
                 state, message = "failed", told
-                self._lost = isinstance(error, LedgerError)
+                self._lost = gave_out(error)
         self._tell(SweepEnded(state, message, time.time()))
         standings = results.standings if results else self._ledger.standings()
         terminated = self._requests.terminated

@@ -235,9 +235,10 @@ class Tuning:
 
 @contextlib.contextmanager
 def _empty(scratch: Path) -> Iterator[None]:
-    """A folder for Tune's record of the experiment, which is never read."""
+    """A folder for Tune's record of the experiment, which is never read. On NFS a file that is open
+    somewhere stays in it, as `.nfs…`, until it is closed there."""
     shutil.rmtree(scratch, ignore_errors=True)
-    scratch.mkdir()
+    scratch.mkdir(exist_ok=True)
     try:
         yield
     finally:

@@ -4,7 +4,7 @@ it was last looked at, is asked for."""
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sweeper.home import SweepFolder
 from sweeper.privacy import private
@@ -33,13 +33,23 @@ def digest_in_database(folder: SweepFolder, sweep: Sweep, address: str) -> Diges
         if UNMARKED not in attrs:  # whose the entries are is not settled yet
             return None
         before = Digest.read(folder.study_digest)
-        for digest in (before, Digest(Header(name=sweep.name, tail=attrs["id"]), {})):
-            if digest is not None and digest.header.tail == attrs["id"]:
+        for digest in (before, Digest(Header(name=sweep.name), {})):
+            if digest is None:
+                continue
+            fits = digest.header.tail == _tail(tables, study, attrs, digest.header)
+            if fits or digest is not before:
                 digest.header.attrs = attrs
                 with contextlib.suppress(Unlike):
                     _look(digest, tables, study, folder)
                     return digest
     return None
+
+
+def _tail(tables: Tables, study: int, attrs: dict[str, Any], header: Header) -> str:
+    """By what the entries are known that a digest believes to be over: a database that was brought
+    back from an older copy has fewer of them, or has made them again later."""
+    count, latest = tables.over(study, header.offset, [told["id"] for told in header.open])
+    return f"{attrs['id']} {count} {latest}"
 
 
 def _look(digest: Digest, tables: Tables, study: int, folder: SweepFolder) -> None:
@@ -52,6 +62,8 @@ def _look(digest: Digest, tables: Tables, study: int, folder: SweepFolder) -> No
     header = digest.header
     unfinished = [told["id"] for told in header.open]
     rows = tables.entries(study, header.offset, unfinished)
+    if not {row.id for row in rows}.issuperset(unfinished):
+        raise Unlike
     if not rows:
         return
     from sweeper.search.catching_up import take  # imports Optuna
@@ -64,6 +76,7 @@ def _look(digest: Digest, tables: Tables, study: int, folder: SweepFolder) -> No
         header.count = max(header.count, entry.number + 1)
     if header.count != known + sum(entry.number >= known for entry in entries):
         raise Unlike  # one was committed after others that were made later
+    header.tail = _tail(tables, study, header.attrs, header)
     changed = [entry for entry in entries if entry.state.is_finished() or entry.number >= known]
     if len(changed) > (max(50, known // 20) if folder.driver() is not None else 0):
         with contextlib.suppress(OSError), private(folder.path.parent):

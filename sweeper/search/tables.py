@@ -93,6 +93,21 @@ class Tables:
             rows[id_].values.append(_VALUES.get(kind, value))
         return sorted(rows.values(), key=lambda row: row.number)
 
+    def over(self, study: int, up_to: int, but: Sequence[int]) -> tuple[int, datetime | None]:
+        """How many entries of a study with an id of at most `up_to` are over, without those with
+        one of `but`, and when the last of them ended.
+
+        Raises:
+            Unread: they cannot be read.
+        """
+        none_of = f" AND trial_id NOT IN ({', '.join('?' * len(but))})" if but else ""
+        query = (
+            "SELECT COUNT(*), MAX(datetime_complete) FROM trials WHERE study_id = ? "
+            f"AND trial_id <= ? AND state NOT IN ('RUNNING', 'WAITING'){none_of}"
+        )
+        [(count, latest)] = self._rows(query, study, up_to, *but)
+        return count, _time(latest)
+
     def _rows(self, query: str, *given: Any) -> list[Any]:
         try:
             found = self._connection.execute(query.replace("?", self._mark), given)

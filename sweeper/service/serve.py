@@ -29,7 +29,6 @@ from sweeper.home import Home, writing
 from sweeper.locks import taken
 from sweeper.privacy import private
 from sweeper.scheduling.cluster.jobs import JobsUnreachable
-from sweeper.secrets import without_user
 from sweeper.service.actions.adopting import adopt_home
 from sweeper.service.actions.deleting import erase
 from sweeper.service.app import Service, application
@@ -40,6 +39,7 @@ from sweeper.service.doors import OPENINGS, Doors
 from sweeper.service.listening import Signals, bound, give_way, listener, log_to_terminal
 from sweeper.service.notices.worker import Notices
 from sweeper.service.settings import LOOPBACK, ServiceSettings
+from sweeper.service.sole import Sole
 from sweeper.service.state import accounts
 from sweeper.service.state.accounts import Scope
 from sweeper.service.state.database import Database
@@ -49,8 +49,6 @@ from sweeper.tracking.server import server_command, server_environment
 from sweeper.tracking.ui import free_port
 
 Say = Callable[[str], None]
-
-_LOCK = "serve"
 
 PORT_PATIENCE = 15.0
 """Seconds to wait for MLflow's port."""
@@ -73,11 +71,9 @@ def serve(settings: ServiceSettings, mlflow_port: int, say: Say = print) -> int:
             database = Database(settings.database)
             parts.callback(database.close)
             database.upgrade()
-            if not parts.enter_context(database.lock(_LOCK)):
-                raise SweeperError(
-                    f"another `sweeper serve` is at work on {without_user(settings.database)}: one "
-                    "serves everybody"
-                )
+            sole = parts.enter_context(contextlib.closing(Sole(database)))
+            watch = partial(sole.watch, signals.ending.set)
+            parts.enter_context(_running("lock", watch, sole.stop))
             socket = parts.enter_context(contextlib.closing(bound(settings)))
             mlflow = parts.enter_context(_mlflow(home, mlflow_port, signals, say))
             cluster = _cluster(settings, mlflow, say)

@@ -98,9 +98,15 @@ def database_url(home: Home, environment: Mapping[str, str] | None = None) -> st
     """The database at $SWEEPER_DATABASE, else a file in the home.
 
     Raises:
-        UserError: the address holds a password, which process lists and logs would show.
+        UserError: the address holds a password, which process lists and logs would show, or the
+            home's path means something else in an address.
     """
     given = (os.environ if environment is None else environment).get(DATABASE_VARIABLE, "")
+    if not given and not {"%", "?"}.isdisjoint(str(home.path)):
+        raise UserError(
+            f"the service cannot keep its database in {home.path}: '%' and '?' mean something else "
+            f"in an address; choose another --home, or name a PostgreSQL in {DATABASE_VARIABLE}"
+        )
     if not given:
         return f"sqlite:///{home.path}/service.db"
     for secret in secrets_in(given):

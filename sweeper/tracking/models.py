@@ -31,12 +31,15 @@ def log_folder(
 ) -> str:
     """Log the generator of a trial's folder, which may need `parts` of the sweep's company.
 
-    Returns `models:/m-…`.
+    Returns `models:/m-…`. A model of this name that the run has already is returned as it is, and
+    one that was begun and not finished makes way.
 
     Raises:
         Refused: it cannot be loaded or traced.
         Unreachable: MLflow does not answer.
     """
+    if earlier := _finished(store, experiment, run_id, name):
+        return earlier
     try:
         unpack(parts)
         generator = importlib.import_module("trials.evaluation.export").load_generator(folder)
@@ -48,15 +51,12 @@ def log_folder(
 def log_generator(store: Store, experiment: str, run_id: str, name: str, generator: Any) -> str:
     """Log a module that maps z (N, `generator.latent`) to samples as model `name` of the run.
 
-    Returns `models:/m-…`. A model of this name that the run has already is returned as it is, and
-    one that was begun and not finished makes way.
+    Returns `models:/m-…`.
 
     Raises:
         Refused: the module cannot be traced.
         Unreachable: MLflow does not answer.
     """
-    if earlier := _finished(store, experiment, run_id, name):
-        return earlier
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model"
         model = _save(generator, path, run_id)

@@ -10,8 +10,11 @@ import json
 import sqlite3
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import closing
+from pathlib import Path
 
 from sweeper.tracking.backlog import Backlog, FileRow, MetricRow, ModelRow, RunRow
+from sweeper.tracking.database import Database
 from sweeper.tracking.names import MODEL_TAG, SENT_EXPERIMENT_TAGS, SWEEP
 from sweeper.tracking.rows import kept_value, milliseconds
 
@@ -132,6 +135,19 @@ class Receipts:
     def _write(self, statement: str, values: tuple[object, ...]) -> None:
         with self._database.writing() as connection:
             connection.execute(statement, values)
+
+
+def send_all_again(outbox: Path) -> None:
+    """Have all of an outbox sent from its beginning: its MLflow was brought back from a copy, and
+    may lack anything that has arrived. What it has refused for good is tried again.
+
+    Raises:
+        TrackingError: the outbox cannot be written.
+    """
+    with closing(Database(outbox)) as database, database.writing() as connection:
+        for (number,) in connection.execute("SELECT number FROM runs").fetchall():
+            _unsend(connection, number)
+        connection.execute("DELETE FROM failures")
 
 
 def _unsend(connection: sqlite3.Connection, number: int) -> None:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import stat
+import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -161,15 +164,22 @@ def test_what_is_not_there_is_said_in_a_sentence(head: Head, jobs: Jobs, tmp_pat
         Jobs(head.jobs, tmp_path / "token")
 
 
-def test_a_start_that_was_killed_leaves_nothing_behind(tmp_path: Path) -> None:
-    place = tmp_path / ".ray"
+def test_a_start_that_was_killed_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, job = tmp_path / ".ray", tmp_path / "slurm-12345678"
+    job.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(job))  # too long for Ray's sockets
     started = heads.up(tmp_path, cpus=1)
     told = json.loads((place / "head.json").read_text())
     (place / "head.json").write_text(json.dumps({**told, "address": ""}))  # as before it was known
     assert heads.find(tmp_path) is None
-    bystander = psutil.Process()
-    heads.down(tmp_path)
+    reader = f"tail -f {started.folder}/start.log"
+    with subprocess.Popen(["sh", "-c", f"{reader} & wait"], start_new_session=True) as bystander:
+        heads.down(tmp_path)
+        alive = bystander.poll() is None
+        os.killpg(bystander.pid, signal.SIGKILL)
+    assert alive
     assert started.processes == []
     assert not started.folder.exists()
-    assert bystander.is_running()
     assert heads.find(tmp_path) is None

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import sqlite3
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -297,6 +299,42 @@ def test_what_a_person_has_written_on_the_experiment_stays() -> None:
 
 class Killed(BaseException):
     """The writer is gone."""
+
+
+def test_an_mlflow_brought_back_from_a_copy_gets_all_of_a_sweep_again(
+    tmp_path: Path,
+    database: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The outbox is newer than the copy, and believes that all has arrived."""
+    file, copy, uri = (
+        tmp_path / "mlflow.db",
+        tmp_path / "copy.db",
+        f"sqlite:///{tmp_path}/mlflow.db",
+    )
+    shutil.copy(database, file)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    spec, trials = searched()
+    begun = replace(trials[0], state="running", evaluations=(), ended=None)
+    recorded = Recorded(tmp_path / "home", uri, spec, [begun])
+    keep_spec(spec, recorded.folder, None)
+    with closing(sqlite3.connect(file)) as now, closing(sqlite3.connect(copy)) as old:
+        now.backup(old)
+    recorded.say(spec, trials)
+    recorded.send()
+
+    def shown() -> list[Any]:
+        facts = ("name", "status", "params", "metrics")
+        return sorted([run[fact] for fact in facts] for run in find_runs(uri, spec.name))
+
+    before = shown()
+    with closing(sqlite3.connect(copy)) as old, closing(sqlite3.connect(file)) as now:
+        old.backup(now)
+    for options in (["--again"], ["--again"], []):
+        assert run(["sync", spec.name, "--home", str(tmp_path / "home"), *options]) == 0
+        assert "MLflow has everything" in capsys.readouterr().out
+        assert shown() == before
 
 
 def test_a_sweep_is_recorded_where_it_is_until_it_is_moved(

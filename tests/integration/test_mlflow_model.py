@@ -205,12 +205,16 @@ def test_the_page_on_mlflow_loads_it_so(store: Store, monkeypatch: pytest.Monkey
     assert there["images"].shape == (16, 3, 2, 2)
 
 
-def test_logging_again_finds_the_model_and_clears_away_one_that_was_begun(store: Store) -> None:
+def test_logging_again_finds_the_model_and_clears_away_one_that_was_begun(
+    tmp_path: Path, store: Store
+) -> None:
     experiment = store.experiment("again")
     run_id, _ = store.create(experiment, "trial", {}, 1)
     begun = store.client.create_logged_model(experiment, "generator", source_run_id=run_id)
+    with pytest.raises(Refused, match="cannot load the generator"):
+        log_folder(store, experiment, run_id, "generator", tmp_path)
     uri = log_generator(store, experiment, run_id, "generator", Generator())
-    assert log_generator(store, experiment, run_id, "generator", Generator()) == uri
+    assert log_folder(store, experiment, run_id, "generator", tmp_path) == uri  # let go of here
     models = store.client.search_logged_models([experiment])
     assert [f"models:/{model.model_id}" for model in models] == [uri]
     assert begun.model_id not in uri
@@ -225,10 +229,3 @@ def test_a_generator_whose_graph_would_not_do_is_refused_with_the_reason(
     with pytest.raises(Refused, match=r"torch\.export cannot trace"):
         log_generator(store, experiment, run_id, "generator", kind())
     assert store.client.search_logged_models([experiment]) == []
-
-
-def test_a_folder_without_a_generator_is_refused_with_the_reason(
-    tmp_path: Path, store: Store
-) -> None:
-    with pytest.raises(Refused, match="cannot load the generator"):
-        log_folder(store, store.experiment("none"), "run", "generator", tmp_path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -19,11 +20,54 @@ from tests.integration.test_end_to_end import SWEEP
 SCRIPT = Path(__file__).parents[2] / "docker" / "slurm" / "sweep.sbatch"
 STEPS = 3000
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.timeout(1200),
-    pytest.mark.skipif(bool(missing()), reason=missing() or "there is a Slurm"),
-]
+PROGRAMS = {
+    "hostname": 'if [ "$1" = --ip-address ]; then echo 127.0.1.1; else echo "$ADDRESSES"; fi',
+    "scontrol": "for node in one two three; do echo $node || exit 141; sleep 0.1; done",
+    "srun": 'while [ "${1#--}" != "$1" ]; do shift; done; exec "$@"',
+    "ray": """case " $* " in
+*" --head "*) exec python3 -c 'import socket, sys, time
+told = dict(word[2:].split("=") for word in sys.argv[1:] if "=" in word)
+held = socket.create_server(("", int(told["port"])))
+time.sleep(60)' "$@" ;;
+*) echo "nobody at $*"; exit 1 ;;
+esac""",
+    "sweeper": 'sleep 1; echo "trained at ${RAY_ADDRESS%:*}"',
+}
+"""What the script finds on a node whose name leads to itself, and which no other one can reach."""
+
+
+@pytest.mark.parametrize(
+    ("addresses", "status", "said"),
+    [
+        ("fd00::2 10.0.0.4 172.17.0.1", 0, "were to join 10.0.0.4"),
+        ("fd00::2", 1, "no IPv4 address at which"),
+    ],
+)
+def test_nodes_that_cannot_join_are_told_of(
+    addresses: str, status: int, said: str, tmp_path: Path
+) -> None:
+    for name, text in PROGRAMS.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n")
+        (tmp_path / name).chmod(0o755)
+    text = SCRIPT.read_text().replace("/dev/tcp/$address/", "/dev/tcp/127.0.0.1/")
+    done = subprocess.run(
+        ["bash", "-c", text, "sweep.sbatch", "mine.yaml"],
+        env={
+            **os.environ,
+            "PATH": f"{tmp_path}:{os.environ['PATH']}",
+            "ADDRESSES": addresses,
+            "SLURM_JOB_ID": "7",
+            "SLURM_JOB_NUM_NODES": "3",
+            "SLURM_JOB_NODELIST": "one,two,three",
+            "SLURM_CPUS_ON_NODE": "1",
+        },
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert said in done.stderr
+    assert done.returncode == status, done.stderr
+    assert ("trained at 10.0.0.4" in done.stdout) == (status == 0)
 
 
 def _until(happened: Callable[[], bool]) -> None:
@@ -38,6 +82,9 @@ def _steps(folder: SweepFolder) -> list[int]:
     return [trial.steps for trial in records_of(folder, sweep_of(folder))[:2]]
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+@pytest.mark.skipif(bool(missing()), reason=missing() or "there is a Slurm")
 def test_a_sweep_whose_allocation_ends_twice_in_the_middle_finishes(tmp_path: Path) -> None:
     file, home, log = tmp_path / "tiny.yaml", tmp_path / "home", tmp_path / "log"
     longer = SWEEP.replace("steps: 4", f"steps: {STEPS}").replace("every: 2", "every: 100")

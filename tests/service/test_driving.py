@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import math
 import threading
 import time
@@ -16,7 +17,7 @@ from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from sweeper.errors import LedgerError, Superseded, SweepBusy, UserError
-from sweeper.home import Home, Request
+from sweeper.home import Home, Request, writing
 from sweeper.scheduling.conducting.steering import Pulse
 from sweeper.scheduling.recording.events import (
     Event,
@@ -237,6 +238,15 @@ def test_a_driver_does_what_is_wanted_and_ends_when_it_has_nothing_to_do(driven:
         assert steering.stood_aside
 
 
+FULL = OSError(errno.ENOSPC, "No space left on device", "/tmp/x")
+
+
+def no_room_for_a_sweep() -> UserError:
+    with pytest.raises(UserError) as refused, writing(Path("/sweeps/small")):
+        raise FULL
+    return refused.value
+
+
 @pytest.mark.parametrize(
     ("ends", "wanted", "outcome"),
     [
@@ -246,6 +256,8 @@ def test_a_driver_does_what_is_wanted_and_ends_when_it_has_nothing_to_do(driven:
         ("cancelled", "cancel", "cancelled"),
         (SweepBusy("small", 7), "run", "interrupted"),
         (LedgerError("the study is away"), "run", "interrupted"),
+        (FULL, "run", "interrupted"),
+        (no_room_for_a_sweep(), "run", "interrupted"),
         (UserError("there is no such data"), "run", "failed"),
         (RuntimeError("oh"), "run", "failed"),
     ],

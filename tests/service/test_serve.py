@@ -23,7 +23,7 @@ from sweeper.home import Home
 from sweeper.service import listening
 from sweeper.service.app import Service, application
 from sweeper.service.people.attempts import ALLOWED
-from sweeper.service.settings import ServiceSettings
+from sweeper.service.settings import ServiceSettings, database_url
 from sweeper.service.starting import checked
 from sweeper.service.state import accounts
 from sweeper.service.state.database import Database
@@ -92,6 +92,12 @@ def test_mlflow_is_a_child_that_comes_back_and_ends_with_it(tmp_path: Path) -> N
     process.end(signal.SIGKILL)
     _, left = psutil.wait_procs(children, timeout=30)
     assert left == []
+
+
+@pytest.mark.parametrize("name", ["a?b", "a%41b"])
+def test_a_home_whose_path_an_address_cannot_hold_is_refused(name: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"cannot keep its database in .*choose another --home"):
+        database_url(Home(tmp_path / name), {})
 
 
 def test_what_is_wrong_is_said_at_once(tmp_path: Path) -> None:

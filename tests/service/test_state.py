@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import closing
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import text
 
-from sweeper.errors import UserError
+from sweeper.errors import SweeperError, UserError
+from sweeper.service.sole import Sole
 from sweeper.service.state import accounts, events
 from sweeper.service.state.accounts import Scope
 from sweeper.service.state.database import Database, DatabaseError
@@ -52,10 +54,51 @@ def test_a_lock_has_one_holder_and_is_free_again(database: Database) -> None:
         other.lock("dispatcher") as theirs,
         other.lock("another") as free,
     ):
-        assert (mine, theirs, free) == (True, False, True)
+        assert [bool(one) for one in (mine, theirs, free)] == [True, False, True]
     with other.lock("dispatcher") as theirs:
         assert theirs
     other.close()
+
+
+def test_a_service_whose_lock_went_with_its_connection_takes_it_again_or_ends(
+    empty_database: str,
+) -> None:
+    database, other = Database(empty_database), Database(empty_database)
+    sole = Sole(database)
+
+    def restart() -> None:
+        with other.reading() as session:
+            session.execute(
+                text(
+                    "SELECT pg_terminate_backend(pid) FROM (SELECT DISTINCT pid FROM pg_locks "
+                    "WHERE locktype = 'advisory') AS holders"
+                )
+            )
+
+    sole.look()
+    restart()
+    sole.look()
+    with other.lock("serve") as theirs:
+        assert not theirs
+    restart()
+    with other.lock("serve") as theirs:
+        assert theirs
+        with pytest.raises(SweeperError, match="another `sweeper serve` is at work"):
+            sole.look()
+    database.close()
+    other.close()
+
+
+def test_services_in_two_schemas_of_a_database_are_in_no_one_s_way(empty_database: str) -> None:
+    with closing(Database(empty_database)) as database, database.writing() as session:
+        schema = session.scalar(text("SELECT current_schema()"))
+        session.execute(text(f"CREATE SCHEMA {schema}_two"))
+    one, two = Database(empty_database), Database(empty_database.replace(schema, f"{schema}_two"))
+    with one.lock("serve") as mine, two.lock("serve") as theirs:
+        assert mine
+        assert theirs
+    one.close()
+    two.close()
 
 
 def test_event_numbers_have_no_gap_and_arrive_in_order(database: Database) -> None:

@@ -19,6 +19,8 @@ import pytest
 
 from sweeper.__main__ import main
 from sweeper.cli.main import run
+from sweeper.cli.named import named
+from sweeper.home import Home
 from sweeper.standings.progress import Progress
 from sweeper.wording import over_of
 
@@ -435,6 +437,31 @@ def test_doctor_says_what_works(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert findings["torch"]["ok"]
     assert findings["digits extractor"]["ok"]
     assert findings["home"]["ok"]
+
+
+@pytest.mark.parametrize(
+    ("variable", "given", "told"),
+    [
+        ("RAY_ADDRESS", "127.0.0.1:9", "127.0.0.1:9"),
+        ("SWEEPER_STORAGE", "postgresql+psycopg://nobody@127.0.0.1:9/none", "127.0.0.1"),
+        ("SWEEPER_DATABASE", "mysql://x", "no address of a database"),
+        ("SWEEPER_BUCKET", "/dev/null/none", "/dev/null/none"),
+        ("SWEEPER_EVICTION", "amazon", "aws, gcp, azure"),
+        ("SWEEPER_MACHINES", "rubbish", "rubbish"),
+        ("MLFLOW_TRACKING_URI", "http://127.0.0.1:9", "http://127.0.0.1:9"),
+    ],
+)
+def test_doctor_looks_at_what_the_environment_names(
+    variable: str,
+    given: str,
+    told: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(variable, given)
+    (finding,) = [one for one in named(Home(tmp_path)) if one.what == variable]
+    assert finding.ok is False
+    assert told in finding.found
 
 
 def _in_a_process(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import platform
 from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +14,7 @@ import pytest
 from sweeper.errors import SweeperError
 from sweeper.home import Home
 from sweeper.parts import RuleConfig
-from sweeper.scheduling.closing import closing
+from sweeper.scheduling.closing import closing, gave_out
 from sweeper.scheduling.conducting import retries
 from sweeper.scheduling.conducting.conductor import Conductor
 from sweeper.scheduling.conducting.failure_counts import FALSE_STARTS
@@ -20,6 +22,8 @@ from sweeper.scheduling.conducting.rehearsal import DEATHS
 from sweeper.scheduling.conducting.retries import Retries
 from sweeper.scheduling.recording.events import Event, Noted, PhaseChanged, TrialStarted
 from sweeper.scheduling.recording.recorder import Recorder
+from sweeper.scheduling.working import machine_checks
+from sweeper.scheduling.working.failures import NOT_SHARED, explain
 from sweeper.scheduling.working.kept_checkpoints import begin
 from sweeper.scheduling.working.messages import REHEARSAL, Failure, Report, Work
 from sweeper.search.ledger import Ledger
@@ -364,6 +368,24 @@ def test_what_no_trial_can_do_without_is_missed_before_the_first_one(tmp_path: P
     again.train()
     assert again.ending == ("finished", "")
     assert Stage(tmp_path, replace(SWEEP, limits=Limits(trials=3))).work().number == 2
+
+
+def test_what_gave_out_on_a_machine_is_named_and_is_nothing_of_the_sweep(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage, scratch = Stage(tmp_path), "/tmp/gan-sweeper-1000/00000/checkpoint.pt"
+    full = OSError(errno.ENOSPC, "No space left on device", scratch)
+    with pytest.raises(SweeperError, match=f"for {scratch} on {platform.node()}: make") as raised:
+        stage.train(explain(full, tmp_path))
+    assert gave_out(raised.value)
+    other = Failure(NOT_SHARED, "node7 has gan-sweeper 2, and this machine 1: install the same")
+    with pytest.raises(SweeperError, match="node7 has") as raised:
+        Stage(tmp_path).train(other)
+    assert not gave_out(raised.value)
+    monkeypatch.setattr(machine_checks, "version_of", lambda name: "2")  # installed meanwhile
+    with pytest.raises(SweeperError, match="node7 has") as raised:
+        Stage(tmp_path).train(other)
+    assert gave_out(raised.value)
 
 
 def test_what_is_rehearsed_is_not_rehearsed_again(tmp_path: Path) -> None:

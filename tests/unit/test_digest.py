@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from unittest import mock
@@ -163,6 +165,28 @@ def test_of_a_database_that_has_nothing_new_it_is_read_without_optuna(
     )
     assert "1 completed; 1 of 100 over" in done.stdout
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("lost", ["a trial's end", "trials", "a trial that ran"])
+def test_of_a_database_brought_back_from_an_older_copy_it_is_read_anew(
+    lost: str, database: str, folder: SweepFolder
+) -> None:
+    file = Path(database.removeprefix("sqlite:///"))
+    ledger = Ledger.open(SWEEP, folder)
+    if lost == "a trial's end":
+        train(ledger, "running")
+    with closing(sqlite3.connect(file)) as now, closing(sqlite3.connect(f"{file}.copy")) as copy:
+        now.backup(copy)
+    if lost == "a trial's end":
+        ledger.complete(1, [4.0])
+    else:
+        train(ledger, "running" if lost == "a trial that ran" else "completed")
+    same(folder)
+    with closing(sqlite3.connect(f"{file}.copy")) as copy, closing(sqlite3.connect(file)) as now:
+        copy.backup(now)
+    same(folder)
+    train(Ledger.open(SWEEP, folder), "failed")  # what was lost is made again, with its number
+    same(folder)
 
 
 def by_an_address_of_another_kind(address: str, monkeypatch: pytest.MonkeyPatch) -> None:

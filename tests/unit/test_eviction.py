@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,7 @@ class Metadata(http.server.ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Answers)
         self.says: dict[str, tuple[int, str]] = {}
         self.asked: list[tuple[str, dict[str, str]]] = []
+        self.takes: dict[str, float] = {}
 
     @property
     def address(self) -> str:
@@ -59,6 +61,7 @@ class _Answers(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         asked = f"{self.command} {self.path}"
         self.server.asked.append((asked, {k.lower(): v for k, v in self.headers.items()}))
+        time.sleep(self.server.takes.pop(asked, 0.0))
         status, text = self.server.says.get(asked, (404, "nothing"))
         self.send_response(status)
         if status == 302:
@@ -131,6 +134,13 @@ def test_azure_tells_of_all_machines_and_only_ones_own_counts(
     assert found.startswith(told)
     assert bool(found) == bool(told)
     assert all(headers["metadata"] == "true" for _, headers in metadata.asked)
+
+
+def test_azure_is_waited_for_while_it_switches_the_events_on(metadata: Metadata) -> None:
+    metadata.says["GET " + Azure._NAME] = (200, "mine")
+    metadata.says["GET " + Azure._EVENTS] = (200, '{"Events": []}')
+    metadata.takes["GET " + Azure._EVENTS] = eviction.ANSWER_IN + 0.5
+    assert Azure(metadata.address).look() == ""
 
 
 @pytest.mark.parametrize("says", [(302, ""), (500, ""), (200, "<html>"), (200, "[]")])

@@ -181,3 +181,8 @@ os._exit(0)
         [sys.executable, "-c", script], capture_output=True, text=True, timeout=60
     )
     assert done.stdout == "the Ray cluster at 127.0.0.1:9 does not answer\n"
+
+
+def test_a_server_for_jobs_that_only_its_own_machine_reaches_is_told_as_that() -> None:
+    with pytest.raises(JobsUnreachable, match=r"--dashboard-host.*RAY_API_SERVER_ADDRESS"):
+        Jobs("http://localhost:9")

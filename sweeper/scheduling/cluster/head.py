@@ -45,6 +45,9 @@ START_PATIENCE = 120.0
 END_PATIENCE = 5.0
 """Seconds for its processes to end by themselves."""
 
+LONGEST_PARENT = 22
+"""Bytes of the path in which Ray's folder may lie: the longest socket's is 85 bytes more."""
+
 
 @dataclass(frozen=True)
 class Head:
@@ -112,8 +115,7 @@ def _start(place: Path, cpus: int | None) -> Head:
     if not token.exists():
         atomic_write(token, secrets.token_hex(32))
         token.chmod(0o600)
-    # Not in the home: a socket's path may have no more than 107 bytes.
-    folder = Path(tempfile.mkdtemp(prefix="sweeper-ray-"))
+    folder = _new_folder()
     head = Head("", f"http://127.0.0.1:{_free_port()}", token, folder)
     _remember(place, head)
     environment = {**for_children(os.environ), **ENVIRONMENT, **head.environment}
@@ -151,6 +153,14 @@ def _start(place: Path, cpus: int | None) -> Head:
     head = Head(address, head.jobs, token, folder)
     _remember(place, head)
     return head
+
+
+def _new_folder() -> Path:
+    """For Ray's files: not in the home, and in /tmp where that of temporary files has a long path,
+    since a socket's path may have no more than 107 bytes."""
+    usual = tempfile.gettempdir()
+    fits = len(os.fsencode(usual)) <= LONGEST_PARENT
+    return Path(tempfile.mkdtemp(prefix="sweeper-ray-", dir=usual if fits else "/tmp"))
 
 
 def _end(place: Path) -> None:
@@ -194,10 +204,13 @@ def _lives(head: Head) -> bool:
 
 
 def _processes_of(folder: Path) -> list[psutil.Process]:
+    """Ray's, which are told of the folder in an option, with all that they have started. Somebody
+    who reads a log there has it as an argument."""
     found: dict[int, psutil.Process] = {}
+    told = f"={folder}"
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
-            if any(str(folder) in word for word in process.cmdline()):
+            if any(word.startswith("--") and told in word for word in process.cmdline()):
                 found[process.pid] = process
                 found.update((child.pid, child) for child in process.children(recursive=True))
     found.pop(os.getpid(), None)

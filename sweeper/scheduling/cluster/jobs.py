@@ -20,6 +20,7 @@ from ray.exceptions import RayError
 from ray.job_submission import JobSubmissionClient
 
 from sweeper.errors import SweeperError
+from sweeper.scheduling.cluster.connecting import AUTHENTICATION
 from sweeper.scheduling.cluster.head import JOBS_VARIABLE
 
 TIMEOUT = 30.0
@@ -133,7 +134,20 @@ class Jobs:
         except (RuntimeError, OSError, requests.RequestException, RayError) as error:
             said = str(error).strip().splitlines() or [type(error).__name__]
             told = f"Ray's server for jobs at {self.address} does not do it: {said[0][:300]}"
-            raise JobsUnreachable(told) from error
+            raise JobsUnreachable(told + _hint(self.address, error)) from error
+
+
+def _hint(address: str, error: Exception) -> str:
+    """What lies behind a server that cannot be reached, or wants a token, where that is known."""
+    away = isinstance(error, ConnectionError | requests.ConnectionError)
+    if away and not address.startswith("http://127.0.0.1:"):
+        return (
+            ": `ray start --head` answers on its own machine alone, unless it is given "
+            f"--dashboard-host; there, {JOBS_VARIABLE} may be http://127.0.0.1:8265"
+        )
+    if "authentication token" in str(error).lower() and not os.environ.get(AUTHENTICATION):
+        return f": {AUTHENTICATION}=token has it shown"
+    return ""
 
 
 class _Client(JobSubmissionClient):  # type: ignore[misc]

@@ -64,7 +64,6 @@ class Conductor:
     ) -> None:
         self.sweep = sweep
         self.reports = 0
-        self._folder = folder
         self._ledger = ledger
         self._recorder = recorder
         self._announcer = Announcer(sweep, listener)
@@ -89,7 +88,7 @@ class Conductor:
             *(self._failures, rehearsal, self._devices, nodes),
         )
         self._errands = Errands(
-            *(folder, rehearsal, self._sharing, self.setbacks.retries),
+            *(rehearsal, self._sharing, self.setbacks.retries),
             *(self._failures, self._announcer),
         )
         self.withdrawing = Withdrawing(self.course, self._trials, self._errands, self.setbacks)
@@ -287,7 +286,7 @@ class Conductor:
             self._moves.interrupt(number)
 
     def _failed_in_training(self, number: int, failure: Failure) -> None:
-        check_machine(failure, self._folder.path)
+        check_machine(failure)
         final = self.setbacks.failed(number, failure)
         if final is None:
             return  # it is tried again

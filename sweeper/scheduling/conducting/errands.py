@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from sweeper.home import SweepFolder
 from sweeper.scheduling.conducting.failure_counts import FailureCounts
 from sweeper.scheduling.conducting.rehearsal import Rehearsal
 from sweeper.scheduling.conducting.retries import Retries
@@ -18,14 +17,12 @@ class Errands:
 
     def __init__(
         self,
-        folder: SweepFolder,
         rehearsal: Rehearsal,
         sharing: Sharing,
         retries: Retries,
         failures: FailureCounts,
         announcer: Announcer,
     ) -> None:
-        self._folder = folder
         self._rehearsal = rehearsal
         self._sharing = sharing
         self._retries = retries
@@ -70,7 +67,7 @@ class Errands:
             SweeperError: what it met with would meet every trial.
         """
         if report.failure is not None:
-            check_machine(report.failure, self._folder.path)
+            check_machine(report.failure)
         if number != REHEARSAL:
             self._sharing.heard(number, report)
             return

@@ -40,6 +40,10 @@ METADATA = "169.254.169.254:80"
 ANSWER_IN = 2.0
 """Seconds for one answer; they come at once from where they are given."""
 
+FIRST_EVENTS_IN = 150.0
+"""Seconds for Azure's first answer about a machine's events: being asked switches them on there,
+for which it may take two minutes."""
+
 _MOST = 1 << 16
 """Bytes of an answer that are read."""
 
@@ -80,9 +84,15 @@ class _Cloud(Notices):
     def __init__(self, server: str = METADATA) -> None:
         self._server = server
 
-    def _ask(self, path: str, headers: Mapping[str, str], method: str = "GET") -> tuple[int, str]:
+    def _ask(
+        self,
+        path: str,
+        headers: Mapping[str, str],
+        method: str = "GET",
+        answer_in: float = ANSWER_IN,
+    ) -> tuple[int, str]:
         """Status and text of an answer."""
-        connection = http.client.HTTPConnection(self._server, timeout=ANSWER_IN)
+        connection = http.client.HTTPConnection(self._server, timeout=answer_in)
         try:
             connection.request(method, path, headers=dict(headers))
             answer = connection.getresponse()
@@ -93,8 +103,8 @@ class _Cloud(Notices):
         finally:
             connection.close()
 
-    def _get(self, path: str, headers: Mapping[str, str]) -> str:
-        status, text = self._ask(path, headers)
+    def _get(self, path: str, headers: Mapping[str, str], answer_in: float = ANSWER_IN) -> str:
+        status, text = self._ask(path, headers, answer_in=answer_in)
         if status != http.client.OK:
             raise Unheard(f"the metadata server at {self._server}: status {status} of {path}")
         return text
@@ -162,11 +172,13 @@ class Azure(_Cloud):
     def __init__(self, server: str = METADATA) -> None:
         super().__init__(server)
         self._name = ""
+        self._patience = FIRST_EVENTS_IN
 
     def look(self) -> str:
         ours = {"Metadata": "true"}
         self._name = self._name or self._get(self._NAME, ours)
-        events = self._parsed(self._get(self._EVENTS, ours)).get("Events")
+        events = self._parsed(self._get(self._EVENTS, ours, self._patience)).get("Events")
+        self._patience = ANSWER_IN
         for event in events if isinstance(events, list) else ():
             if isinstance(event, dict) and self._ends_this_machine(event):
                 when = event.get("NotBefore") or "once"

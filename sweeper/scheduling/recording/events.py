@@ -175,7 +175,8 @@ class Outcome:
     results: Results | None = field(default=None, repr=False)
     terminated: bool = False
     lost: bool = False
-    """Whether it failed by nothing of its own: the cluster, or the study's storage, gave out."""
+    """Whether it failed by nothing of its own: the cluster, the study's storage or a disk gave out,
+    or another version was installed."""
 
     @property
     def records(self) -> tuple[Trial, ...]:

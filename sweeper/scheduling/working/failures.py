@@ -15,6 +15,8 @@ not_shared       the machine does not see the sweep's folder
 from __future__ import annotations
 
 import errno
+import os
+import platform
 import tempfile
 import traceback
 from collections.abc import Iterator
@@ -30,7 +32,7 @@ from trials.origins import raised_by_another
 
 
 class DiskFull(SweeperError):  # noqa: N818 - what happened
-    """There is no space left where a trial writes."""
+    """There is no space left where a trial, or its driver, writes."""
 
 
 DISK_FULL = "disk_full"
@@ -55,13 +57,17 @@ found no room, is not among them: it is said where a GPU lacks a type or a cuDNN
 def explain(error: BaseException, folder: Path) -> Failure:
     """The symptom of an exception that a training in `folder` raised, with the end of its log."""
     trace = redacted(encodable("".join(traceback.format_exception(error))))
-    reason = redacted(raised_by_another(error) or in_one_line(error))
-    return Failure(_symptom(error, folder), reason, tail(folder / "log.txt", trace))
+    symptom = _symptom(error, folder)
+    if symptom == DISK_FULL:
+        reason = f"no space left for {_file(error) or folder} on {platform.node()}"
+    else:
+        reason = redacted(raised_by_another(error) or in_one_line(error))
+    return Failure(symptom, reason, tail(folder / "log.txt", trace))
 
 
 def is_disk_full(error: BaseException) -> bool:
     """Whether an exception, or one that it came from, says that no space is left."""
-    return any(isinstance(link, OSError) and link.errno in _FULL for link in _chain(error))
+    return any(isinstance(link, DiskFull) or _says_full(link) for link in _chain(error))
 
 
 def tail(log: Path, trace: str = "") -> str:
@@ -89,6 +95,17 @@ def _symptom(error: BaseException, folder: Path) -> str:
     if is_of_device(words):
         return DEVICE_FAULT
     return UNREADABLE if any(isinstance(link, _OUTSIDE) for link in _chain(error)) else ERROR
+
+
+def _says_full(error: BaseException) -> bool:
+    return isinstance(error, OSError) and error.errno in _FULL
+
+
+def _file(error: BaseException) -> str:
+    """What there was no space for; empty where the system has not said."""
+    told = (link for link in _chain(error) if isinstance(link, OSError) and _says_full(link))
+    names = (link.filename for link in told if isinstance(link.filename, str | bytes))
+    return next(map(os.fsdecode, names), "")
 
 
 def _is_torn_save(error: BaseException) -> bool:

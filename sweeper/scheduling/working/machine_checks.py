@@ -37,8 +37,16 @@ ALIKE = 0.95
 bytes more on one."""
 
 
+_VERSION = version_of(OURS)
+"""That of this process, whatever is installed while it runs."""
+
+
 class NotShared(SweeperError):  # noqa: N818 - what happened
     """A machine of the cluster does not see the sweep's folder, or runs other code."""
+
+
+class Outdated(NotShared):
+    """Another version has been installed since this driver began; a driver of it can go on."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +66,7 @@ class Mark:
         Raises:
             BucketError: it cannot be written there.
         """
-        versions = {OURS: version_of(OURS), **(company.distributions if company else {})}
+        versions = {OURS: _VERSION, **(company.distributions if company else {})}
         text = uuid.uuid4().hex
         if bucket:
             Store(bucket).write(folder.driver_mark.name, text.encode())
@@ -127,20 +135,21 @@ def check_machines(mark: Mark, room: Room) -> None:
         raise UserError("this Ray cluster cannot run the sweep:\n  " + "\n  ".join(faults))
 
 
-def check_machine(failure: Failure, folder: Path) -> None:
+def check_machine(failure: Failure) -> None:
     """See that what a worker reports is not its machine's fault, which ends the sweep and no trial.
 
     Raises:
         DiskFull: there is no room left.
-        NotShared: its machine does not see the folder.
+        NotShared: its machine does not see the folder, or runs other code; Outdated where it is
+            this driver whose version is not that which is installed.
     """
     if failure.symptom == DISK_FULL:
         raise DiskFull(
-            f"no space left in {folder}: make room, then run the sweep again; it goes on where it "
-            "stands"
+            f"{failure.reason}: make room, then run the sweep again; it goes on where it stands"
         )
     if failure.symptom == NOT_SHARED:
-        raise NotShared(f"{failure.reason}, then run the sweep again; nothing is lost")
+        kind = Outdated if version_of(OURS) != _VERSION else NotShared
+        raise kind(f"{failure.reason}, then run the sweep again; nothing is lost")
 
 
 def require_gpu(gpus: Sequence[str], device: object) -> None:

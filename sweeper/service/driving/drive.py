@@ -1,7 +1,7 @@
 """One driver: from its row to its outcome.
 
 What ends it is written as the sweep's outcome where that is the sweep's own; what is not, such as a
-cluster or a database that gave out, a lock that another process has, or a signal, leaves it
+cluster, a database or a disk that gave out, a lock that another process has, or a signal, leaves it
 `interrupted`, and the dispatcher has another driver go on.
 """
 
@@ -15,6 +15,7 @@ from typing import Any
 
 from sweeper.errors import LedgerError, Superseded, SweepBusy, SweeperError, TrackingError
 from sweeper.home import Home
+from sweeper.scheduling.closing import Ending
 from sweeper.scheduling.recording.events import (
     Event,
     Outcome,
@@ -22,6 +23,7 @@ from sweeper.scheduling.recording.events import (
     SweepStarted,
     TrialEvaluated,
 )
+from sweeper.scheduling.working.failures import is_disk_full
 from sweeper.service.driving.post import Post
 from sweeper.service.driving.steering import ServiceSteering
 from sweeper.service.driving.summary import Summary
@@ -90,14 +92,19 @@ def _drive(post: Post, home: Home, row: Row, told: Told, run: Callable[..., Outc
         message = outcome.message
     except Superseded:
         raise
-    except _NOT_ITS_OWN as error:
-        state, message = "interrupted", str(error)
-    except SweeperError as error:
-        state, message = "failed", str(error)
     except Exception as error:
-        log.exception("the driver of %s has a fault", row.name)
-        state, message = "failed", f"a fault of the service: {type(error).__name__}: {error}"
+        state, message = _ended_by(error, row.name)
     post.end(lambda word: _in_view_of(word, steering, state, message))
+
+
+def _ended_by(error: Exception, name: str) -> Ending:
+    """How the sweep of this name ended whose driver met with this."""
+    if isinstance(error, _NOT_ITS_OWN) or is_disk_full(error):
+        return "interrupted", str(error)
+    if isinstance(error, SweeperError):
+        return "failed", str(error)
+    log.error("the driver of %s has a fault", name, exc_info=error)
+    return "failed", f"a fault of the service: {type(error).__name__}: {error}"
 
 
 def _in_view_of(word: Word, steering: ServiceSteering, state: str, message: str) -> tuple[str, str]:

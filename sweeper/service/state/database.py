@@ -30,6 +30,27 @@ class DatabaseError(SweeperError):
     """The service's database cannot be opened, read or written."""
 
 
+class Held:
+    """A lock that was asked for; true where this process got it."""
+
+    def __init__(self, had: bool, session: Connection | None = None) -> None:
+        self._had = had
+        self._session = session
+
+    def __bool__(self) -> bool:
+        return self._had
+
+    def check(self) -> None:
+        """See that it is not lost, as it is with the connection that has it; a file's never is.
+
+        Raises:
+            DatabaseError: it is.
+        """
+        if self._session is not None:
+            with _translated(str(self._session.engine.url)):
+                self._session.execute(text("SELECT 1"))
+
+
 class Database:
     """The service's database, from any thread.
 
@@ -80,6 +101,15 @@ class Database:
                     "one, or bring back the copy from before it"
                 ) from error
 
+    def answers(self) -> None:
+        """See that it can be reached.
+
+        Raises:
+            DatabaseError: it cannot.
+        """
+        with _translated(self.url), self._engine.connect():
+            pass
+
     def version(self) -> int | None:
         """A number that is another one whenever anybody has written since, which costs next to
         nothing to ask; None where the database has none, as PostgreSQL."""
@@ -110,29 +140,31 @@ class Database:
             session.commit()
 
     @contextlib.contextmanager
-    def lock(self, name: str, *, wait: bool = False) -> Iterator[bool]:
-        """Whether this process has the lock of this name for the length of the block; with `wait`
-        it does. The lock dies with its holder, or with the holder's connection.
+    def lock(self, name: str, *, wait: bool = False) -> Iterator[Held]:
+        """The lock of this name in this schema for the length of the block, true where this process
+        has it, which with `wait` it does. It dies with its holder, or with the holder's connection.
 
         Raises:
             DatabaseError: it cannot be reached.
         """
         if self.is_sqlite:
             with _file_lock(self.file, name, wait) as had:
-                yield had
+                yield Held(had)
             return
-        key = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], signed=True)
         with (
             _translated(self.url),
             self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as session,
         ):
+            schema = session.scalar(text("SELECT current_schema()"))
+            digest = hashlib.sha256(f"{schema} {name}".encode()).digest()
+            key = int.from_bytes(digest[:8], signed=True)
             if wait:
                 session.execute(text("SELECT pg_advisory_lock(:key)"), {"key": key})
             had = wait or session.scalar(text("SELECT pg_try_advisory_lock(:key)"), {"key": key})
             try:
-                yield bool(had)
+                yield Held(bool(had), session)
             finally:
-                with contextlib.suppress(exc.DBAPIError):  # its connection has died: so has it
+                with contextlib.suppress(exc.SQLAlchemyError):  # its connection has died: so has it
                     if had:
                         session.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": key})
 

@@ -1,0 +1,108 @@
+"""What the environment names for `sweeper doctor`: is it understood, and does it answer?"""
+
+from __future__ import annotations
+
+import os
+import socket
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from sweeper.errors import SweeperError, UserError
+from sweeper.home import Home
+from sweeper.secrets import redacted
+
+ANSWER_IN = 5.0
+"""Seconds for a server to answer."""
+
+
+class Finding(NamedTuple):
+    """One thing looked at. `ok` is None for what is optional and absent."""
+
+    what: str
+    ok: bool | None
+    found: str
+    remedy: str = ""
+
+
+def named(home: Home) -> Iterator[Finding]:
+    """A finding for each variable of the environment that names something to work with."""
+    for variable, look in _LOOKS.items():
+        if given := os.environ.get(variable):
+            try:
+                look(home, given)
+            except (SweeperError, OSError, ImportError) as error:
+                yield Finding(variable, False, redacted(str(error)), "or leave it unset")
+            else:
+                yield Finding(variable, True, redacted(given))
+
+
+def _ray(home: Home, given: str) -> None:
+    host, colon, port = given.removeprefix("ray://").rpartition(":")
+    if not colon or not port.isdigit():
+        return  # one that Ray finds by itself, as `auto`
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), ANSWER_IN).close()
+    except (OSError, OverflowError) as error:
+        raise UserError(f"no Ray answers at {given}: {error}") from error
+
+
+def _storage(home: Home, given: str) -> None:
+    from sweeper.search.driver_lock import answers
+
+    answers()
+
+
+def _database(home: Home, given: str) -> None:
+    from sweeper.service.settings import database_url
+    from sweeper.service.state.database import Database
+
+    database = Database(database_url(home))
+    try:
+        database.answers()
+    finally:
+        database.close()
+
+
+def _bucket(home: Home, given: str) -> None:
+    from sweeper.bucket.place import check_bucket, given_bucket
+
+    check_bucket(given_bucket())
+
+
+def _eviction(home: Home, given: str) -> None:
+    from sweeper.scheduling.machines.eviction import notices_asked_for
+
+    notices_asked_for()
+
+
+def _machines(home: Home, given: str) -> None:
+    from sweeper.scheduling.cluster.growing import growth_asked_for
+
+    growth_asked_for()
+
+
+def _mlflow(home: Home, given: str) -> None:
+    from sweeper.tracking.address import is_server, tracking_uri
+
+    uri = tracking_uri(home.path)
+    if not is_server(uri) or "://" not in uri:
+        return
+    try:
+        urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=ANSWER_IN).close()
+    except urllib.error.HTTPError:
+        return  # it answers, if only to whom it knows
+    except (OSError, ValueError) as error:
+        raise UserError(f"no MLflow answers at {given}: {error}") from error
+
+
+_LOOKS: dict[str, Callable[[Home, str], None]] = {
+    "RAY_ADDRESS": _ray,
+    "SWEEPER_STORAGE": _storage,
+    "SWEEPER_DATABASE": _database,
+    "SWEEPER_BUCKET": _bucket,
+    "SWEEPER_EVICTION": _eviction,
+    "SWEEPER_MACHINES": _machines,
+    "MLFLOW_TRACKING_URI": _mlflow,
+}
