@@ -36,6 +36,7 @@ User attributes of the study, beside those of the sweep as a whole:
     owner               {home, path, attempt}: whose it is, and which driver writes it (`owner`)
     unmarked            how many entries it had before entries were marked
     final:12            {step, metrics, protocol}: trial 12 won, and was scored on fresh noise
+    gone:500            trials whose checkpoint of the milestone 500 is kept for others no longer
     learned             {protocol, trials, taken}: what its sampler is shown of earlier sweeps
     protocol            how the sweep's distances are measured: `sweeper.protocols`
     used                {seconds, gpu_seconds, cpu_seconds}: `sweeper.standings.usage`
@@ -65,6 +66,7 @@ from trials.errors import encodable
 
 STEP = "step:"
 DONOR = "donor:"
+GONE = "gone:"
 BEFORE = "before:"
 ANEW = "anew"
 ALONE = "alone"
