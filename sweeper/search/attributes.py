@@ -23,7 +23,8 @@ User attributes of a trial (state, values and intermediate values are Optuna's o
                         evaluation at step 250, what is empty left out
     protocol            how its distances were measured, where an evaluation does not say otherwise
     judged              the last step at which the scheduler let it go on as it was
-    donor:500           {number, step, values, config}: whose checkpoint it took over at step 500
+    donor:500           {number, step, values, config}: whose checkpoint it took over at step 500;
+                        its own where {instead_of: [number, step]} was not to be had
     before:1            what the trial had of the last four when it was begun anew, the first time;
                         in their own places is None then
     anew                true until its first evaluation, where its checkpoint is left aside

@@ -104,10 +104,27 @@ class Scheduler:
         return taken
 
     def donor(self, number: int) -> tuple[int, int] | None:
-        """(trial, its step) of the checkpoint that the trial took over last."""
+        """(trial, its step) of the checkpoint that the trial was to take over last."""
         donors = attributes.donors(self._entries.get(number).user_attrs)
-        last = donors[max(donors)] if donors else None
-        return None if last is None else (last["number"], last["step"])
+        if not donors:
+            return None
+        last = donors[max(donors)]
+        number, step = last.get("instead_of", (last["number"], last["step"]))
+        return number, step
+
+    def took(self, number: int, *, own: bool) -> None:
+        """Write down what the trial really goes on from: what it was to take over, or its `own`
+        checkpoint of that step, with the settings that it was to have."""
+        donors = attributes.donors(self._entries.get(number).user_attrs)
+        step = max(donors, default=0)
+        if not step or own == ("instead_of" in donors[step]):
+            return
+        last = dict(donors[step])
+        if own:
+            last |= {"instead_of": [last["number"], last["step"]], "number": number, "step": step}
+        else:
+            last["number"], last["step"] = last.pop("instead_of")
+        self._entries.set(number, f"{attributes.DONOR}{step}", last)
 
     def let_go(self, step: int, stay: int | None) -> set[int]:
         """The trials whose checkpoint of the milestone at `step` is for nobody any more. Those of

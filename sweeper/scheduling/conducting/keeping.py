@@ -5,9 +5,9 @@ keep for one another (population based training) goes once nobody of this search
 more: a trial asks for what was kept of the milestone that it has just reached, so that goes when
 the search has all its trials and each of them has come past it, or has ended. A sweep may be
 extended: so of each milestone those of the best stay, as many as `keep` leaves checkpoints, and the
-study says which have gone. What a trial took over last stays as long as it runs: it may lose what it
-had since. In a bucket all that goes when the sweep has ended, since a trial's worker alone writes
-there.
+study says which have gone. What a trial took over last stays as long as it runs: it may lose what
+it had since. In a bucket all that goes when the sweep has ended, since a trial's worker alone
+writes there.
 """
 
 from __future__ import annotations
