@@ -129,6 +129,15 @@ class Trial:
         return median(paces) if paces else None
 
     @property
+    def took_over(self) -> str:
+        """Whose weights it took over, and when: `00002 at step 20, its own at step 40`; empty where
+        it never was to take any over."""
+        return ", ".join(
+            f"{'its own' if donor == self.number else trial_name(donor)} at step {step}"
+            for step, donor in self.donors
+        )
+
+    @property
     def symptoms(self) -> tuple[Symptom, ...]:
         """Every symptom that was seen, in the order of their steps."""
         return tuple(symptom for evaluation in self.evaluations for symptom in evaluation.symptoms)

@@ -65,6 +65,7 @@ def tags_of(trial: Trial, sweep: Sweep, config: Mapping[str, Any]) -> dict[str, 
         "sweeper.cell": trial.cell,
         "sweeper.seed": seed,
         "sweeper.design": sweep.ablation and sweep.ablation.part.key,
+        "sweeper.took_over": trial.took_over or None,
         DATA_TAG: data.get("path") if isinstance(data, Mapping) else None,
     }
 
