@@ -63,6 +63,8 @@ class Outcomes:
     protocol_keys: tuple[str, ...] = ()
     left_out: int = 0
     """Runs that were measured by another protocol than their sweep's, and are no part of this."""
+    without_cell: int = 0
+    """Runs that say nothing of their cell beside others that do, and are no part of this."""
     paired: bool = True
     """Whether a column is one seed; else the n-th run of each cell, and nothing can be compared."""
     first_rows: npt.NDArray[np.int64] | None = None
@@ -190,6 +192,7 @@ def outcomes_from_table(
         lost=lost.sum(axis=1),
         repeated=repeated,
         left_out=int(mask.sum()) - len(rows),
+        without_cell=int((~mask).sum()) if kind == "cells" else 0,
         paired=paired,
         first_rows=first_rows,
         **_protocols(table, rows[done]),

@@ -15,6 +15,7 @@ from sweeper.cli.printing import give, say
 from sweeper.cli.source import source_of
 from sweeper.errors import UserError
 from sweeper.home import Home
+from sweeper.wording import plural
 from trials.files import atomic_write
 
 if TYPE_CHECKING:
@@ -224,3 +225,7 @@ def import_mlflow(
         write_dataset(data, file)
     failed = sum(record["state"] == "failed" for record in records)
     say(f"{file}: {len(records)} runs, of which {failed} failed")
+    without = sum("cell" not in record for record in records)
+    if meanings.cell is not None and without:
+        runs = plural(without, "run")
+        say(f"{runs} without a value at {meanings.cell}, and in no table of cells")

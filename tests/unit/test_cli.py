@@ -208,6 +208,7 @@ def test_runs_that_something_else_logged_become_a_table_with_their_own_metric(
         logged(2, "ours", 1, inception=8.0),
         logged(3, "old", 0, inception=5.0),
         logged(4, "old", 1),
+        {**logged(5, "", 0, inception=1.0), "tags": {}},
     ]
     monkeypatch.setattr(foreign, "find_runs", lambda uri, experiment: runs)
     mapping = tmp_path / "map.yaml"
@@ -217,12 +218,15 @@ def test_runs_that_something_else_logged_become_a_table_with_their_own_metric(
     file = tmp_path / "theirs.parquet"
     imported = ["import-mlflow", "theirs", "--mapping", str(mapping), "--out", str(file)]
     assert run([*imported, "--home", str(tmp_path)]) == 0
-    assert "4 runs, of which 1 failed" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "5 runs, of which 1 failed" in said
+    assert "1 run without a value at tags.method, and in no table of cells" in said
     assert run(["table", str(file), "--limit", "1"]) == 0
     text = capsys.readouterr().out
     assert "| ours | **8.50 ± 0.71 (2)** | 0 |" in text
     assert "inception (higher is better)" in text
     assert "1 of 4 runs failed (no_value 1)" in text
+    assert "1 run without a cell: left out" in text
     assert "| old |" not in text
     assert run(["table", str(file), "--effects"]) == 2
     assert run(["table", str(file), "--columns", ""]) == 2
