@@ -176,7 +176,6 @@ def outcomes_from_table(
     # Of several completed runs of a pair the earliest stands: the first occurrence.
     pairs, earliest = np.unique(member[done] * shape[1] + seed[done], return_index=True)
     values.flat[pairs] = value[done][earliest]
-    repeated = int(done.sum()) - len(pairs)
     failed = _marked(shape, member, seed, fell) & np.isnan(values)
     counted = fell & failed[member, seed]
     lost = _marked(shape, member, seed, (state == "failed") & ~fell) & np.isnan(values) & ~failed
@@ -190,7 +189,7 @@ def outcomes_from_table(
         pruned=np.bincount(member[(state == "pruned") & ~fell], minlength=shape[0]),
         unfinished=np.bincount(member[np.isin(state, UNFINISHED)], minlength=shape[0]),
         lost=lost.sum(axis=1),
-        repeated=repeated,
+        repeated=int(done.sum()) - len(pairs),
         left_out=int(mask.sum()) - len(rows),
         without_cell=int((~mask).sum()) if kind == "cells" else 0,
         paired=paired,

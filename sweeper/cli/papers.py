@@ -59,7 +59,9 @@ def table(
         ),
     ] = "auto",
     limit: Annotated[int | None, typer.Option(min=1, help="How many rows, from the first.")] = None,
-    out: Annotated[Path | None, typer.Option(help="File to write.  [standard output]")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="File to write.  [standard output]")
+    ] = None,
     home: HomeOption = None,
     server: ServerOption = None,
 ) -> None:
@@ -174,7 +176,9 @@ def report(name: SweepName, home: HomeOption = None, server: ServerOption = None
 
 def export(
     name: SweepName,
-    out: Annotated[Path | None, typer.Option(help="File to write.  [NAME.parquet]")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="File to write.  [NAME.parquet]")
+    ] = None,
     home: HomeOption = None,
     server: ServerOption = None,
 ) -> None:
@@ -202,7 +206,9 @@ def import_mlflow(
     uri: Annotated[
         str | None, typer.Option(help="Address of MLflow.  [this home's database]")
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="File to write.  [EXPERIMENT.parquet]")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="File to write.  [EXPERIMENT.parquet]")
+    ] = None,
     home: HomeOption = None,
 ) -> None:
     """Make a dataset of runs that another program logged.

@@ -239,7 +239,6 @@ class Conductor:
                 for evaluation in report.evaluations
                 if self._ledger.report(number, evaluation)
             ]
-            self._ledger.scheduler.took(number, own=report.own)
             ended, taken = conclude(self.sweep, self._ledger, number, report)
             self.meter.keep()
         self._sharing.took(number, report.taken, over=ended is not None)
