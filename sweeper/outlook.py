@@ -53,7 +53,7 @@ def outlook_of(sweep: Sweep, home: Home, cache: Path | None = None) -> dict[str,
         "plan": plan_in_words(sweep, trials),
         "warnings": warnings_of(config) + _of_an_extractor_on_strange_data(config, cache),
     }
-    found["warnings"] += filter(None, [repeats_in_words(sweep)])
+    found["warnings"] += filter(None, [repeats_in_words(sweep), _fresh_seeds_in_words(sweep)])
     if cache is None:
         found["warnings"] += cheap_warnings(config.data)
     else:
@@ -61,6 +61,16 @@ def outlook_of(sweep: Sweep, home: Home, cache: Path | None = None) -> dict[str,
             found["data"] = survey(open_data(config.data, cache=cache))
         found["warnings"] += found["data"]["warnings"]
     return found
+
+
+def _fresh_seeds_in_words(sweep: Sweep) -> str:
+    """That a confirmation repeats no take-over; empty where there is none to repeat."""
+    if not (sweep.seeds.confirm_top and sweep.scheduler.part.copies):
+        return ""
+    return (
+        f"seeds.confirm_top: fresh seeds train the last settings of a {sweep.scheduler.name} trial "
+        "from the first step, without the weights that it took over"
+    )
 
 
 def preview_of(sweep: Sweep, count: int, home: Home) -> dict[str, Any]:

@@ -52,7 +52,8 @@ class Trial:
     are in the order of their steps. `symptom` is the cause of its end by name (`sweeper.causes`),
     None of a completed trial, and `reason` says in words what happened. Times are unix seconds.
     `attempts` counts starts, retries and resumptions included. `donors` lists (step, trial number)
-    where population based training copied another trial's checkpoint. `final` is there for the
+    where population based training copied another trial's checkpoint; its own number where that
+    was not to be had, and it went on from its own with new settings. `final` is there for the
     winner of a finished sweep only. `notes` are sentences that a reader should know. `given` is
     the share of a machine that its last worker had (`cpu`, `gpu`, `memory`), where its sweep asks
     for one.
@@ -126,6 +127,15 @@ class Trial:
             if step > last and after >= before
         ]
         return median(paces) if paces else None
+
+    @property
+    def took_over(self) -> str:
+        """Whose weights it took over, and when: `00002 at step 20, its own at step 40`; empty where
+        it never was to take any over."""
+        return ", ".join(
+            f"{'its own' if donor == self.number else trial_name(donor)} at step {step}"
+            for step, donor in self.donors
+        )
 
     @property
     def symptoms(self) -> tuple[Symptom, ...]:

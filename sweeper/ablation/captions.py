@@ -94,6 +94,8 @@ def notes_of(context: Context, columns: Sequence[Column], shown: int) -> tuple[s
             f"{_runs(outcomes.left_out)} measured by another protocol than the sweep is now: "
             "left out"
         )
+    if outcomes.without_cell:
+        notes.append(f"{_runs(outcomes.without_cell)} without a cell: left out")
     told = any(column.key == "p" for column in columns)
     if told and context.comparisons is not None and "t" in context.comparisons.test:
         tests = zip(_pairs(context), context.comparisons.test, strict=True)

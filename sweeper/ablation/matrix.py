@@ -63,6 +63,8 @@ class Outcomes:
     protocol_keys: tuple[str, ...] = ()
     left_out: int = 0
     """Runs that were measured by another protocol than their sweep's, and are no part of this."""
+    without_cell: int = 0
+    """Runs that say nothing of their cell beside others that do, and are no part of this."""
     paired: bool = True
     """Whether a column is one seed; else the n-th run of each cell, and nothing can be compared."""
     first_rows: npt.NDArray[np.int64] | None = None
@@ -174,7 +176,6 @@ def outcomes_from_table(
     # Of several completed runs of a pair the earliest stands: the first occurrence.
     pairs, earliest = np.unique(member[done] * shape[1] + seed[done], return_index=True)
     values.flat[pairs] = value[done][earliest]
-    repeated = int(done.sum()) - len(pairs)
     failed = _marked(shape, member, seed, fell) & np.isnan(values)
     counted = fell & failed[member, seed]
     lost = _marked(shape, member, seed, (state == "failed") & ~fell) & np.isnan(values) & ~failed
@@ -188,8 +189,9 @@ def outcomes_from_table(
         pruned=np.bincount(member[(state == "pruned") & ~fell], minlength=shape[0]),
         unfinished=np.bincount(member[np.isin(state, UNFINISHED)], minlength=shape[0]),
         lost=lost.sum(axis=1),
-        repeated=repeated,
+        repeated=int(done.sum()) - len(pairs),
         left_out=int(mask.sum()) - len(rows),
+        without_cell=int((~mask).sum()) if kind == "cells" else 0,
         paired=paired,
         first_rows=first_rows,
         **_protocols(table, rows[done]),

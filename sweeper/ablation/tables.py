@@ -267,7 +267,10 @@ def _refuse_what_cannot_be_compared(
     if reference is not None:
         _refuse_missing_reference(outcomes, reference)
     elif compared:
-        raise TableRefused(f"{', '.join(compared)}: there is no reference to compare with")
+        raise TableRefused(
+            f"{', '.join(compared)}: there is no reference to compare with; choose one as "
+            f"`reference`{_nearest('', outcomes.cells)}"
+        )
     if compared and not outcomes.paired:
         raise TableRefused(
             f"{', '.join(compared)}: not every run has a seed by which to pair it, or there are too"

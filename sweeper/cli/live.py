@@ -135,8 +135,10 @@ class Progress:
 
     def _end(self, event: TrialEnded) -> None:
         self.running.pop(event.number, None)
-        if event.trial is None:
-            return  # it goes on
+        if event.trial is None:  # it goes on
+            if event.reason:
+                self.explained = _ending(event, "")
+            return
         self._count(event.trial)
         if event.symptom:
             self.explained = _ending(event, "")
@@ -234,14 +236,9 @@ def _ending(event: TrialEnded, metric: str) -> str:
     text = f"trial {trial_name(event.number)} {event.state}"
     if event.trial is not None and event.trial.objective is not None:
         return f"{text}, {metric} {event.trial.objective[0]:.4g}"
-    if not event.symptom:
-        return text
+    why = f"{text}, {event.symptom}" if event.symptom else text
     reason = " ".join((event.reason or "").split())
-    return (
-        f"{text}, {event.symptom}: {shorten(reason, LONGEST)}"
-        if reason
-        else f"{text}, {event.symptom}"
-    )
+    return f"{why}: {shorten(reason, LONGEST)}" if reason else why
 
 
 def _live(sweep: Sweep) -> Iterator[Listener]:

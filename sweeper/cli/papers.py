@@ -15,6 +15,7 @@ from sweeper.cli.printing import give, say
 from sweeper.cli.source import source_of
 from sweeper.errors import UserError
 from sweeper.home import Home
+from sweeper.wording import plural
 from trials.files import atomic_write
 
 if TYPE_CHECKING:
@@ -58,7 +59,9 @@ def table(
         ),
     ] = "auto",
     limit: Annotated[int | None, typer.Option(min=1, help="How many rows, from the first.")] = None,
-    out: Annotated[Path | None, typer.Option(help="File to write.  [standard output]")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="File to write.  [standard output]")
+    ] = None,
     home: HomeOption = None,
     server: ServerOption = None,
 ) -> None:
@@ -173,7 +176,9 @@ def report(name: SweepName, home: HomeOption = None, server: ServerOption = None
 
 def export(
     name: SweepName,
-    out: Annotated[Path | None, typer.Option(help="File to write.  [NAME.parquet]")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="File to write.  [NAME.parquet]")
+    ] = None,
     home: HomeOption = None,
     server: ServerOption = None,
 ) -> None:
@@ -201,7 +206,9 @@ def import_mlflow(
     uri: Annotated[
         str | None, typer.Option(help="Address of MLflow.  [this home's database]")
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="File to write.  [EXPERIMENT.parquet]")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="File to write.  [EXPERIMENT.parquet]")
+    ] = None,
     home: HomeOption = None,
 ) -> None:
     """Make a dataset of runs that another program logged.
@@ -224,3 +231,7 @@ def import_mlflow(
         write_dataset(data, file)
     failed = sum(record["state"] == "failed" for record in records)
     say(f"{file}: {len(records)} runs, of which {failed} failed")
+    without = sum("cell" not in record for record in records)
+    if meanings.cell is not None and without:
+        runs = plural(without, "run")
+        say(f"{runs} without a value at {meanings.cell}, and in no table of cells")

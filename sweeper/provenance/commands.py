@@ -30,7 +30,7 @@ def script(recipe: Recipe, home: Path) -> str:
     out = shlex.quote(recipe.name)
     if len(recipe.segments) > 1:
         donors = ", ".join(f"{part.number:05d} up to {part.until}" for part in recipe.segments[:-1])
-        lines.append(f"# Its weights came from other trials, which are trained first: {donors}.")
+        lines.append(f"# What its weights went through before is trained first: trial {donors}.")
         like = shlex.quote(f"{recipe.sweep.name}/{recipe.trial.number}")
         at = shlex.quote(str(home))
         lines.append(f"sweeper train --like {like} --home {at} --out {out}")

@@ -8,6 +8,7 @@ from typing import Any
 from sweeper.ablation.search_statistics import Importance, too_few_to_tell
 from sweeper.standings import Standings
 from sweeper.standings.against_base import confirmed_differences
+from sweeper.standings.one_setting import left_out, of_one_setting
 
 Columns = dict[str, list[Any]]
 
@@ -44,7 +45,7 @@ def _importances(
 ) -> Columns:
     """A row a parameter; without numbers and with the reason for that where trials are too few."""
     searched = [parameter.path for parameter in standings.sweep.parameters]
-    too_few = too_few_to_tell(len(standings.finished), len(searched))
+    too_few = too_few_to_tell(len(of_one_setting(standings)), len(searched))
     paths = list(importances) or (searched if too_few and standings.finished else [])
     if not paths or standings.sweep.is_ablation:
         return {}
@@ -59,5 +60,6 @@ def _importances(
     columns["seed_noise"] = [noise and noise.share] * len(paths)
     columns["seed_noise_low"] = [noise and noise.low] * len(paths)
     columns["seed_noise_high"] = [noise and noise.high] * len(paths)
-    columns["note"] = ["" if importances else too_few] * len(paths)
+    note = "; ".join(filter(None, ("" if importances else too_few, left_out(standings))))
+    columns["note"] = [note] * len(paths)
     return columns

@@ -14,6 +14,7 @@ from sweeper.report.assets import SORTING, STYLE, asset
 from sweeper.report.long_enough import long_enough
 from sweeper.report.markup import Picture, text
 from sweeper.standings import Standings
+from sweeper.standings.one_setting import left_out, of_one_setting
 from sweeper.wording import measure, sentence
 
 _FOOTER = (
@@ -117,7 +118,9 @@ def _what_matters(
     if not content:
         return ""
     if not importances:
-        count, parameters = len(standings.finished), len(standings.sweep.parameters)
+        count, parameters = len(of_one_setting(standings)), len(standings.sweep.parameters)
         why = too_few_to_tell(count, parameters) or "no completed trials differ in their parameters"
         content = markup.notice(f"Which parameter matters most: {why}.") + content
+    if apart := left_out(standings):
+        content += f"<p>From the importances, {apart}.</p>\n"
     return content + what_matters.noise(standings) + what_matters.shares(standings)

@@ -23,7 +23,8 @@ User attributes of a trial (state, values and intermediate values are Optuna's o
                         evaluation at step 250, what is empty left out
     protocol            how its distances were measured, where an evaluation does not say otherwise
     judged              the last step at which the scheduler let it go on as it was
-    donor:500           {number, step, values, config}: whose checkpoint it took over at step 500
+    donor:500           {number, step, values, config}: whose checkpoint it took over at step 500;
+                        its own where {instead_of: [number, step]} was not to be had
     before:1            what the trial had of the last four when it was begun anew, the first time;
                         in their own places is None then
     anew                true until its first evaluation, where its checkpoint is left aside
@@ -36,6 +37,7 @@ User attributes of the study, beside those of the sweep as a whole:
     owner               {home, path, attempt}: whose it is, and which driver writes it (`owner`)
     unmarked            how many entries it had before entries were marked
     final:12            {step, metrics, protocol}: trial 12 won, and was scored on fresh noise
+    gone:500            trials whose checkpoint of the milestone 500 is kept for others no longer
     learned             {protocol, trials, taken}: what its sampler is shown of earlier sweeps
     protocol            how the sweep's distances are measured: `sweeper.protocols`
     used                {seconds, gpu_seconds, cpu_seconds}: `sweeper.standings.usage`
@@ -65,6 +67,7 @@ from trials.errors import encodable
 
 STEP = "step:"
 DONOR = "donor:"
+GONE = "gone:"
 BEFORE = "before:"
 ANEW = "anew"
 ALONE = "alone"

@@ -53,7 +53,7 @@ class Ledger(StudyReader):
         self.identity = opened.identity
         """What names this study for ever, also beside others of its name on a shared server."""
         self.measuring = Measuring(study, storage, self._entries, accept=accept_protocol)
-        self.scheduler = Scheduler(sweep, self._entries, self.measuring)
+        self.scheduler = Scheduler(sweep, study, self._entries, self.measuring)
         self._storage = storage
         self._journal = opened.journal
         self.owner = opened.owner

@@ -263,6 +263,7 @@ class Proposer:
                 if trial.user_attrs["role"] == "search"
                 and not says_nothing(attributes.cause_of(trial))
                 and attributes.comparable(trial.user_attrs, protocol)
+                and not attributes.donors(trial.user_attrs)
             ]
 
         return Turn(

@@ -6,8 +6,9 @@ view of the study in which a configuration that failed, or was stopped for a sym
 a trial pruned before its first value, which ranks behind all others (`failure_pruned`), or one
 with a value worse than all (`failures_worst`).
 Failures that are no fault of the configuration (a dead worker), trials that somebody stopped,
-replicates, what others have put into the study, and what was measured by another protocol than the
-sweep's present one, stay invisible.
+replicates, trials that took another one's weights over (their values are of several settings), what
+others have put into the study, and what was measured by another protocol than the sweep's present
+one, stay invisible.
 """
 
 from __future__ import annotations
@@ -158,6 +159,8 @@ def _whole(sweep: Sweep, trial: FrozenTrial) -> FrozenTrial:
 
 def _counts(trial: FrozenTrial) -> bool:
     attrs = trial.user_attrs
+    if attributes.donors(attrs):
+        return False
     if trial.state == TrialState.RUNNING:
         # Not one that is being taken up: a second attempt at it must see what the first saw.
         return "config" in attrs and attrs.get("role") != "replicate"

@@ -7,14 +7,16 @@ trial whose last evaluation awaits its verdict when the driver is killed gets it
 from __future__ import annotations
 
 from types import MappingProxyType
+from typing import Any
 
+from optuna.study import Study
 from optuna.trial import FrozenTrial
 
 from sweeper.errors import PartError
 from sweeper.search import attributes
 from sweeper.search.entries import Entries
 from sweeper.search.measuring import Measuring
-from sweeper.search.stopping_rule import Curve, StoppingRule, TakeOver
+from sweeper.search.stopping_rule import Curve, StoppingRule, TakeOver, first_at
 from sweeper.sweepfile.model import Sweep
 
 
@@ -22,8 +24,9 @@ class Scheduler:
     """Judges the trials of one sweep by their curves, as far as these were measured by its present
     protocol; replicates have none."""
 
-    def __init__(self, sweep: Sweep, entries: Entries, measuring: Measuring) -> None:
+    def __init__(self, sweep: Sweep, study: Study, entries: Entries, measuring: Measuring) -> None:
         self._sweep = sweep
+        self._study = study
         self._entries = entries
         self._measuring = measuring
         self._rule = StoppingRule.of(sweep)
@@ -85,15 +88,11 @@ class Scheduler:
             return None
         if self._entries.get(number).user_attrs.get("role") == "base":
             return None
-        sound = {
-            attributes.number_of(other): values
-            for other in self._entries.all()
-            if attributes.number_of(other) in self._curves
-            and not attributes.broken(other)
-            and (values := attributes.current(other.user_attrs, "values"))
-        }
+        sound = self._sound()
         curves = {other: self._curves[other] for other in sound}
-        taken = self._rule.take_over(number, curves, sound)
+        gone = self._gone(self._milestone(max(self._curves[number])))
+        there = {other: values for other, values in sound.items() if other not in gone}
+        taken = self._rule.take_over(number, curves, there)
         if taken is not None:
             entry = {
                 "number": taken.donor,
@@ -105,13 +104,69 @@ class Scheduler:
         return taken
 
     def donor(self, number: int) -> tuple[int, int] | None:
-        """(trial, its step) of the checkpoint that the trial took over last."""
+        """(trial, its step) of the checkpoint that the trial was to take over last."""
         donors = attributes.donors(self._entries.get(number).user_attrs)
-        last = donors[max(donors)] if donors else None
-        return None if last is None else (last["number"], last["step"])
+        if not donors:
+            return None
+        last = donors[max(donors)]
+        number, step = last.get("instead_of", (last["number"], last["step"]))
+        return number, step
+
+    def took(self, number: int, *, own: bool) -> None:
+        """Write down what the trial really goes on from: what it was to take over, or its `own`
+        checkpoint of that step, with the settings that it was to have."""
+        donors = attributes.donors(self._entries.get(number).user_attrs)
+        step = max(donors, default=0)
+        if not step or own == ("instead_of" in donors[step]):
+            return
+        last = dict(donors[step])
+        if own:
+            last |= {"instead_of": [last["number"], last["step"]], "number": number, "step": step}
+        else:
+            last["number"], last["step"] = last.pop("instead_of")
+        self._entries.set(number, f"{attributes.DONOR}{step}", last)
+
+    def let_go(self, step: int, stay: int | None) -> set[int]:
+        """The trials whose checkpoint of the milestone at `step` is for nobody any more. Those of
+        the best `stay` at it stay for whoever comes later; None: those of all.
+
+        They are in the study when this returns, and no decision chooses them from then on.
+        """
+        milestone = self._milestone(step)
+        known = self._gone(milestone)
+        there = {
+            other: self._curves[other][at]
+            for other in self._sound().keys() - known
+            if (at := first_at(self._curves[other], milestone)) is not None
+        }
+        sign = -1 if self._rule.maximize else 1
+        ranked = sorted(there, key=lambda other: (sign * there[other], other))
+        staying = set(ranked if stay is None else ranked[:stay])
+        reached = {one for one, curve in self._curves.items() if max(curve, default=0) >= milestone}
+        gone = known | (reached - staying)
+        if gone != known:
+            self._study.set_user_attr(f"{attributes.GONE}{milestone}", sorted(gone))
+        return gone
 
     @property
     def kept(self) -> tuple[int, int] | None:
         """(interval, grace) of the milestones at which checkpoints are kept for others, if any."""
         marks = self._rule.milestones
         return None if marks is None else (marks.interval, marks.grace)
+
+    def _sound(self) -> dict[int, Any]:
+        """The searched settings of the trials that may be compared with and copied, by number."""
+        return {
+            attributes.number_of(other): values
+            for other in self._entries.all()
+            if attributes.number_of(other) in self._curves
+            and not attributes.broken(other)
+            and (values := attributes.current(other.user_attrs, "values"))
+        }
+
+    def _milestone(self, step: int) -> int:
+        assert self._rule.milestones is not None
+        return step // self._rule.milestones.interval * self._rule.milestones.interval
+
+    def _gone(self, milestone: int) -> set[int]:
+        return set(self._study.user_attrs.get(f"{attributes.GONE}{milestone}", ()))

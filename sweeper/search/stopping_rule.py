@@ -89,7 +89,8 @@ class StoppingRule(Part):
     ) -> TakeOver | None:
         """Whose checkpoint trial `number` goes on from at its last step; None to go on as it is.
 
-        `curves` and `values` are those of the trials that may be compared with, its own included.
+        `curves` are those of the trials that may be compared with, its own included; `values` those
+        of the ones among them that may be copied: of others the checkpoint is kept no longer.
         """
         return None
 

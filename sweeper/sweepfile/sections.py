@@ -131,7 +131,7 @@ class Keep(Section):
 
     checkpoints: Checkpoints = "best 3"
     """Of which trials the checkpoint stays: of the N best, of none that has ended (`unfinished`),
-    or of all."""
+    or of all. Under `pbt` the N best of each milestone stay as well, for trials that come later."""
     generators: Generators = "best 10"
     """Of which trials the best generator stays, without which no more samples can be drawn. The
     winner's stays in any case until its final score is measured."""

@@ -65,8 +65,14 @@ def tags_of(trial: Trial, sweep: Sweep, config: Mapping[str, Any]) -> dict[str, 
         "sweeper.cell": trial.cell,
         "sweeper.seed": seed,
         "sweeper.design": sweep.ablation and sweep.ablation.part.key,
+        "sweeper.took_over": trial.took_over or None,
         DATA_TAG: data.get("path") if isinstance(data, Mapping) else None,
     }
+
+
+def end_tags_of(trial: Trial) -> dict[str, Any]:
+    """What the run of a trial that has ended is found by besides; None where it does not apply."""
+    return {"sweeper.symptom": trial.symptom, "sweeper.took_over": trial.took_over or None}
 
 
 def _drawn(values: Mapping[str, Any]) -> list[str]:

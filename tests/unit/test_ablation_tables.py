@@ -298,7 +298,7 @@ def test_a_missing_reference_is_refused_with_the_nearest_label() -> None:
     ]
     with pytest.raises(TableRefused, match="no run of the reference 'full' has completed"):
         build_table(trial_table(failed), reference="full")
-    with pytest.raises(TableRefused, match="no reference"):
+    with pytest.raises(TableRefused, match=r"choose one as `reference`; there are: full"):
         build_table(table, columns=["cell", "value", "p"])
 
 

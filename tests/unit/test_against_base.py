@@ -64,6 +64,18 @@ def test_the_difference_is_paired_by_seed_with_the_interval_of_an_ablation():
     assert best_in_words(standings).endswith("(−2.40 [−3.00, −1.42] against the base)")
 
 
+def test_a_verdict_says_that_fresh_seeds_repeat_no_take_over():
+    def told(standings):
+        heirs = [replace(t, donors=((20, 0),)) if t.number == 1 else t for t in standings.trials]
+        return verdict_in_words(standings_of(standings.sweep, heirs))
+
+    assert told(raced(BASE, WINNER)).endswith(
+        "on 5 fresh seeds; on them its last settings were trained from the first step, without the "
+        "weights that it took over"
+    )
+    assert "took over" not in told(raced())
+
+
 def test_an_interval_that_holds_zero_confirms_nothing_whatever_the_search_had_said():
     standings = raced(BASE, (31.0, 15.0, 29.0, 20.0, 22.0), search=(40.0, 1.0))
     assert standings.best.trial.number == 1

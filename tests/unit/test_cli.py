@@ -210,6 +210,7 @@ def test_runs_that_something_else_logged_become_a_table_with_their_own_metric(
         logged(2, "ours", 1, inception=8.0),
         logged(3, "old", 0, inception=5.0),
         logged(4, "old", 1),
+        {**logged(5, "", 0, inception=1.0), "tags": {}},
     ]
     monkeypatch.setattr(foreign, "find_runs", lambda uri, experiment: runs)
     mapping = tmp_path / "map.yaml"
@@ -217,14 +218,17 @@ def test_runs_that_something_else_logged_become_a_table_with_their_own_metric(
         "objective: metrics.inception\ngoal: maximize\ncell: tags.method\nseed: params.seed\n"
     )
     file = tmp_path / "theirs.parquet"
-    imported = ["import-mlflow", "theirs", "--mapping", str(mapping), "--out", str(file)]
+    imported = ["import-mlflow", "theirs", "--mapping", str(mapping), "-o", str(file)]
     assert run([*imported, "--home", str(tmp_path)]) == 0
-    assert "4 runs, of which 1 failed" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "5 runs, of which 1 failed" in said
+    assert "1 run without a value at tags.method, and in no table of cells" in said
     assert run(["table", str(file), "--limit", "1"]) == 0
     text = capsys.readouterr().out
     assert "| ours | **8.50 ± 0.71 (2)** | 0 |" in text
     assert "inception (higher is better)" in text
     assert "1 of 4 runs failed (no_value 1)" in text
+    assert "1 run without a cell: left out" in text
     assert "| old |" not in text
     assert run(["table", str(file), "--effects"]) == 2
     assert run(["table", str(file), "--columns", ""]) == 2
@@ -248,7 +252,7 @@ def _a_write_that_fails_keeps_what_was_there(verb: list[str], file: Path) -> Non
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (32, before[1]))  # of bytes in a file
     try:
-        assert run([*verb, "--out", str(file)]) == 2
+        assert run([*verb, "-o", str(file)]) == 2
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert file.read_text() == "an earlier table"
@@ -295,7 +299,7 @@ def _links_and_pipes_stay_what_they_are(verb: list[str], folder: Path) -> None:
         (["top", "begun", "--count", "0"], "greater than or equal to 1"),
         (["table", "begun", "--format", "word"], "markdown"),
         (["table", "nothing.parquet"], "no such file"),
-        (["export", "begun", "--out", "/nowhere/x.parquet"], "cannot be written"),
+        (["export", "begun", "-o", "/nowhere/x.parquet"], "cannot be written"),
         (["ablate", "begun"], "no completed trial"),
         (["ablate", "begun", "--from", "7"], "has no trial 7"),
         (["import-mlflow", "x", "--mapping", "/nowhere.yaml"], "cannot be read"),

@@ -277,6 +277,33 @@ def test_a_kill_between_an_evaluation_and_its_verdict_changes_no_verdict(
         ]
 
 
+def test_a_trial_that_could_not_take_over_is_recorded_as_what_it_went_on_from(
+    tmp_path: Path,
+) -> None:
+    spec = replace(SWEEP, base={"steps": 3}, scheduler=POPULATION)
+    stage = Stage(tmp_path, spec)
+    for work in (stage.work(), stage.work()):
+        stage.conductor.started(work.number)
+        evaluation = Evaluation(1, 0.0, {"fid": 1.0 + work.number})
+        stage.conductor.heard(work.number, Report((evaluation,)))
+    heir = stage.work()
+    assert str(heir.take_over).endswith("00000/kept/000001")
+    stage.conductor.started(1)
+    began = stage.ledger.lineage(1)[0].config
+    evaluation = Evaluation(2, 0.0, {"fid": 0.1})
+    stage.conductor.heard(1, Report((evaluation,), own=True))
+    stage = Stage(tmp_path, spec)
+    works = {work.number: work for work in (stage.work(), stage.work())}
+    assert works[1].take_over == heir.take_over  # its mark in the folder names that
+    assert stage.ledger.trial(1).donors == ((1, 1),)
+    first, last = stage.ledger.lineage(1)
+    assert (first.number, first.until, last.number, last.after) == (1, 1, 1, 1)
+    assert first.config != last.config == stage.ledger.trial(1).config
+    assert began == first.config
+    stage.conductor.heard(1, Report((Evaluation(3, 0.0, {"fid": 0.1}),)))
+    assert stage.ledger.trial(1).donors == ((1, 0),)  # it has lost what it had, and could take over
+
+
 def test_a_trial_gets_one_verdict_at_one_evaluation(tmp_path: Path) -> None:
     spec = replace(SWEEP, base={"evaluation": {"every": 1}}, scheduler=HALVING)
     stage = Stage(tmp_path, spec)

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from sweeper.cli.inspect import _print_about
 from sweeper.cli.live import Lines, Progress, _picture
 from sweeper.cli.main import run
 from sweeper.home import Home
+from sweeper.report.summary import tiles
 from sweeper.scheduling.recording.events import TrialEnded, TrialEvaluated, TrialStarted
 from sweeper.scheduling.recording.recorder import Recorder
 from sweeper.search.ledger import Ledger
@@ -21,6 +23,7 @@ from sweeper.sweepfile.domains import Parameter, Range
 from sweeper.sweepfile.model import Sweep
 from sweeper.sweepfile.sections import Limits
 from sweeper.tracking.outbox import Outbox
+from sweeper.tracking.trial_run import tags_of
 from sweeper.trial import Evaluation, Symptom, Trial
 from trials.config import default_at
 from trials.health import Sign
@@ -60,6 +63,23 @@ def test_a_log_line_says_what_was_seen_and_why_it_was_stopped(
     said = capsys.readouterr().out
     assert f"trial 00003 step 400: mode_collapse: {NOTE}" in said
     assert f"trial 00003 pruned, mode_collapse: {REASON}" in said
+
+
+def test_a_take_over_is_told_wherever_people_read(
+    sweep: Sweep, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = Lines(sweep)
+    reason = "goes on from trial 00002 as it was at step 20"
+    for event in (STARTED, TrialEnded(3, "retrying", None, reason, 1.0)):
+        lines(event)
+    assert f"trial 00003 retrying: {reason}; " in capsys.readouterr().out
+    assert lines.progress.explained == f"trial 00003 retrying: {reason}"
+    heir = Trial(3, "completed", objective=(7.7,), donors=((20, 2), (40, 3)))
+    told = "00002 at step 20, its own at step 40"
+    assert tags_of(heir, sweep, {})["sweeper.took_over"] == told
+    assert told in tiles(standings_of(sweep, [heir]))
+    _print_about("probe", heir, Path("nowhere"), "")
+    assert told in capsys.readouterr().out
 
 
 def test_the_live_view_shows_a_symptom_at_once_and_the_reason_of_the_last_stop(

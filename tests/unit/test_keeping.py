@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -9,9 +10,10 @@ import pytest
 from sweeper.scheduling.working.messages import kept_checkpoint
 from sweeper.search.samplers.random import Random
 from sweeper.search.stopping.pbt import PopulationBased
-from sweeper.sweepfile.sections import Seeds
+from sweeper.sweepfile.sections import Keep, Seeds
 from tests.driven import STEPS, Driven
 
+NONE = Keep(checkpoints="unfinished")
 RULE = PopulationBased.Config(interval_steps=1, grace_steps=1, quantile=0.34)
 
 
@@ -42,7 +44,7 @@ class Population(Driven):
 
 
 def test_those_of_a_milestone_go_when_all_have_come_past_it(tmp_path: Path) -> None:
-    population = Population(tmp_path, 3, 3)
+    population = Population(tmp_path, 3, 3, keep=NONE)
     population.begin()
     for step in range(1, STEPS + 1):
         for number in (0, 1):
@@ -57,7 +59,7 @@ def test_those_of_a_milestone_go_when_all_have_come_past_it(tmp_path: Path) -> N
 
 
 def test_all_stay_while_the_search_asks_for_more(tmp_path: Path) -> None:
-    population = Population(tmp_path, 1, 3, seeds=Seeds(confirm_top=1, replicates=2))
+    population = Population(tmp_path, 1, 3, keep=NONE, seeds=Seeds(confirm_top=1, replicates=2))
     population.begin()
     while sum(trial.over for trial in population.ledger.trials()) < 2:
         population.report(min(population.at_work))
@@ -69,7 +71,7 @@ def test_all_stay_while_the_search_asks_for_more(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("over", [False, True])
 def test_the_next_driver_removes_what_a_killed_one_has_left(over: bool, tmp_path: Path) -> None:
-    population = Population(tmp_path, 3, 3)
+    population = Population(tmp_path, 3, 3, keep=NONE)
     population.begin()
     for number in (0, 1, 2):
         population.report(number)
@@ -79,5 +81,39 @@ def test_the_next_driver_removes_what_a_killed_one_has_left(over: bool, tmp_path
         place = kept_checkpoint(population.place.trial(number), 1)
         place.mkdir(parents=True, exist_ok=True)
         (place / "checkpoint.pt").touch()
-    again = Population(tmp_path, 3, 3)
+    again = Population(tmp_path, 3, 3, keep=NONE)
     assert again.kept() <= again.taken()
+
+
+@pytest.mark.parametrize("kept", ["best 1", "all", "unfinished"])
+def test_a_sweep_that_is_extended_copies_the_best_that_are_still_there(
+    kept: str, tmp_path: Path
+) -> None:
+    keep = Keep(checkpoints=kept)
+    ended = Population(tmp_path, 3, 3, keep=keep)
+    ended.begin()
+    ended.to_the_end()
+    staying = {"best 1": 1, "all": 3, "unfinished": 0}[kept]
+    assert Counter(step for _, step in ended.kept()) == Counter(dict.fromkeys((1, 2, 3), staying))
+
+    # `report` sees to it that what each of these takes over is there.
+    extended = Population(tmp_path, 1, 6, keep=keep)
+    extended.begin()
+    extended.to_the_end()
+    heirs = [trial for trial in extended.ledger.trials()[3:] if trial.donors]
+    assert bool(heirs) == bool(staying)
+
+
+def test_a_sweep_that_keeps_all_is_extended_as_if_it_had_never_ended(tmp_path: Path) -> None:
+    def told(population: Population) -> list[object]:
+        return [(one.values, one.donors, one.objective) for one in population.ledger.trials()]
+
+    keep = Keep(checkpoints="all")
+    whole = Population(tmp_path / "whole", 1, 6, keep=keep)
+    whole.begin()
+    whole.to_the_end()
+    for trials in (3, 6):
+        population = Population(tmp_path / "extended", 1, trials, keep=keep)
+        population.begin()
+        population.to_the_end()
+    assert told(population) == told(whole)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from sweeper.scheduling.working import kept_checkpoints
+from sweeper.scheduling.working.kept_checkpoints import Began
 from sweeper.scheduling.working.messages import Work
 from sweeper.testing.small import small_config
 from trials import trainer
@@ -65,7 +66,8 @@ def test_a_take_over_whose_checkpoints_are_damaged_is_made_again(tmp_path: Path)
     taker.advance()
     given.advance()
     work = Work(0, str(folder), "", {}, take_over=str(donor))
-    kept_checkpoints.begin(Training(small_config(seed=1), folder), folder, work)
+    began = kept_checkpoints.begin(Training(small_config(seed=1), folder), folder, work)
+    assert began == Began("/".join(donor.parts[-3:]))
     # What the taker was before may not come back: it has gone on from the donor.
     assert not previous(taker.checkpoint_file).exists()
     taker.checkpoint_file.write_bytes(b"")
@@ -96,14 +98,14 @@ def test_who_cannot_take_over_goes_on_from_its_own_with_its_new_settings(
                 kept_checkpoints.begin(Training(config, folder), folder, work)
         assert not taker.checkpoint_file.exists()
     again = Training(config, folder)
-    kept_checkpoints.begin(again, folder, work)
+    assert kept_checkpoints.begin(again, folder, work) == Began(own=True)
     assert [e.metrics for e in again.history] == [e.metrics for e in taker.history]
     assert again.game.optimizers["generator"].param_groups[0]["lr"] == 1e-6
     (told,) = again.notes
     assert "it goes on from its own, with its new settings" in told
     assert not list((folder / "kept").iterdir())
     later = Training(config, folder)
-    kept_checkpoints.begin(later, folder, work)
+    assert kept_checkpoints.begin(later, folder, work) == Began(own=True)
     assert (later.notes, later.step) == ([], again.step)
 
 

@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 
 from sweeper import removal
+from sweeper.ablation.designs.leave_one_out import LeaveOneOut
 from sweeper.errors import SpecConflict, SweepBusy
 from sweeper.home import Home
 from sweeper.scheduling import run as run_module
 from sweeper.scheduling.recording.events import Event, Noted
+from sweeper.scheduling.recording.spec_files import going_on
 from sweeper.search.identity import Identity
 from sweeper.search.ledger import Ledger
 from sweeper.sweepfile.load import read_stored
@@ -61,6 +63,21 @@ def test_a_sweep_with_a_trial_stays(home: Home) -> None:
     with pytest.raises(SpecConflict, match="differs in base"):
         begin(home, CHANGED)
     assert read_stored(folder.spec_json) == SWEEP
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({}, "but its description, limits, resources, tracking, keep, search.repeat, "),
+        ({"ablation": LeaveOneOut.Config()}, "seeds.screen, parameters and ablation"),
+    ],
+)
+def test_who_may_not_change_something_is_told_all_that_may_change(
+    changes: dict[str, Any], said: str, tmp_path: Path
+) -> None:
+    begun, changed = replace(SWEEP, **changes), replace(CHANGED, **changes)
+    with pytest.raises(SpecConflict, match=said):
+        going_on(changed, Home.at(tmp_path).sweep(SWEEP.name), begun)
 
 
 def test_a_sweep_that_runs_stays(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from sweeper.home import Home
+from sweeper.outlook import outlook_of
 from sweeper.search.ledger import Ledger
+from sweeper.search.sampler_view import SamplerView
 from sweeper.search.samplers.random import Random
 from sweeper.search.stopping.pbt import FACTORS, PopulationBased
+from sweeper.standings.one_setting import left_out
 from sweeper.sweepfile.domains import Parameter, Range, Values
 from sweeper.sweepfile.model import Sweep
-from sweeper.sweepfile.sections import Limits
+from sweeper.sweepfile.sections import Limits, Seeds
 from sweeper.trial import Evaluation
 
 LR = Parameter("optimizer.generator.lr", Range(1e-5, 1e-2, log=True))
@@ -127,6 +131,42 @@ def test_the_base_stays_what_it_is_and_is_copied_only_if_it_is_a_point_of_the_sp
     donors = {number: one.donor for number, one in taken.items() if one is not None}
     assert donors == expected
     assert ledger.trial(0).config["optimizer"]["generator"]["lr"] == rate
+
+
+def test_a_value_of_several_settings_teaches_no_sampler_and_no_importance(tmp_path: Path) -> None:
+    spec = Sweep(
+        name="population",
+        base={"evaluation": {"every": 10}},
+        parameters=(LR,),
+        search=Random.Config(start_with_base=False),
+        scheduler=PopulationBased.Config(quantile=0.5, **MARKS),
+        limits=Limits(trials=2),
+    )
+    folder = Home(tmp_path).sweep("population")
+    folder.create()
+    ledger = Ledger.open(spec, folder)
+    for value in (1.0, 2.0):
+        number = ledger.ask().number
+        ledger.report(number, Evaluation(20, 1.0, {"fid": value}))
+    assert ledger.scheduler.take_over(1).donor == 0
+    view = SamplerView(spec, ledger._study)
+    assert [trial.number for trial in view.get_trials()] == [0]  # at once, while it runs
+    for number in (0, 1):
+        ledger.complete(number, [0.5])
+    view = SamplerView(spec, ledger._study)
+    assert [trial.number for trial in view.get_trials()] == [0]
+    assert left_out(ledger.standings()).startswith("1 trial is left out")
+
+
+def test_who_confirms_a_population_is_told_that_fresh_seeds_repeat_no_take_over(
+    tmp_path: Path,
+) -> None:
+    base = {"data": {"name": "digits"}, "evaluation": {"every": 10}}
+    spec = replace(sweep(), base=base, parameters=(LR,), seeds=Seeds(confirm_top=1, replicates=2))
+    told = "fresh seeds train the last settings of a pbt trial from the first step"
+    for seeds, expected in ((spec.seeds, True), (Seeds(), False)):
+        warnings = outlook_of(replace(spec, seeds=seeds), Home(tmp_path))["warnings"]
+        assert any(told in one for one in warnings) is expected
 
 
 def test_whoever_comes_first_has_nobody_to_copy():

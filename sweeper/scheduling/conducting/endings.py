@@ -51,6 +51,7 @@ def conclude(
 ) -> tuple[Trial, None] | tuple[None, TakeOver | None]:
     """Tell the study what becomes of a trial after its evaluations are in it: its record if it has
     ended, else whose checkpoint it goes on from, if another's."""
+    ledger.scheduler.took(number, own=report.own)
     if report.finished:
         end = verdict_of(sweep, ledger.trial(number), report.stopped_by)
         if end.state == "completed":

@@ -1,17 +1,21 @@
 """What stays of a sweep's trials, and what is let go of while it goes on.
 
 Files of trials that are over go as the sweep file's `keep` has it (`standings.kept`). What trials
-keep for one another (population based training) goes once nobody can ask for it any more: a trial
-asks for what was kept of the milestone that it has just reached, so that goes when the search has
-all its trials and each of them has come past it, or has ended. What a trial took over last stays as
-long as it runs: it may lose what it had since. In a bucket all that goes when the sweep has ended,
-since a trial's worker alone writes there.
+keep for one another (population based training) goes once nobody of this search can ask for it any
+more: a trial asks for what was kept of the milestone that it has just reached, so that goes when
+the search has all its trials and each of them has come past it, or has ended. A sweep may be
+extended: so of each milestone those of the best stay, as many as `keep` leaves checkpoints, and the
+study says which have gone. What a trial took over last stays as long as it runs: it may lose what
+it had since. In a bucket all that goes when the sweep has ended, since a trial's worker alone
+writes there.
 """
 
 from __future__ import annotations
 
 import math
 import shutil
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache
 
 from sweeper.bucket.copies import give_up_published, published_in
 from sweeper.home import SweepFolder
@@ -69,13 +73,14 @@ class Keeping:
     def settle(self) -> None:
         """The sweep has come to its end, so that its best are decided."""
         self._sort_out(settled=True)
+        if self._scheduler.kept is None:
+            return
+        is_gone = self._asking()
         for trial in self._ledger.trials() if self._folder.bucket.exists() else ():
             folder = self._folder.trial(trial.number)
             if trial.over:
                 names = published_in(folder)
-                give_up_published(
-                    folder, (name for name in names if name.startswith(f"{KEPT_FOLDER}/"))
-                )
+                give_up_published(folder, _for_nobody(names, trial.number, is_gone))
 
     def _take(self, trial: Trial) -> None:
         if trial.state == "completed":
@@ -114,12 +119,38 @@ class Keeping:
             return
         self._passed = passed
         taken = {self._scheduler.donor(number) for number in unfinished}
+        is_gone = self._asking()
         for place in self._folder.trials.glob(f"*/{KEPT_FOLDER}/*"):
             if not (place.name.isdigit() and place.parent.parent.name.isdigit()):
                 continue
             number, step = int(place.parent.parent.name), int(place.name)
-            if step // interval <= passed and (number, step) not in taken:
+            if step // interval > passed or (number, step) in taken:
+                continue
+            if is_gone(number, step):
                 # That first, so that a kill leaves no part of it which could be taken for whole.
                 for checkpoint in place.glob("checkpoint.*"):
                     checkpoint.unlink(missing_ok=True)
                 shutil.rmtree(place, ignore_errors=True)
+
+    def _asking(self) -> Callable[[int, int], bool]:
+        """(trial, its step) → whether what it has kept there of a milestone that all have come past
+        is for nobody any more; each milestone is looked at once."""
+        stay = self._keep.best(self._keep.checkpoints)
+
+        @cache
+        def gone(step: int) -> set[int]:
+            with self._ledger.together():
+                return self._scheduler.let_go(step, stay)
+
+        return lambda number, step: number in gone(step)
+
+
+def _for_nobody(
+    names: Iterable[str], number: int, is_gone: Callable[[int, int], bool]
+) -> Iterator[str]:
+    """Those of a trial's published files that it has kept for others, and that need not stay."""
+    for name in names:
+        folder, _, rest = name.partition("/")
+        step = rest.partition("/")[0]
+        if folder == KEPT_FOLDER and not (step.isdigit() and not is_gone(number, int(step))):
+            yield name

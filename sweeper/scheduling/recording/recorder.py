@@ -187,7 +187,7 @@ class Recorder:
         self._symptoms.pop(trial.number, None)
         state: TrialEnding = trial.state  # type: ignore[assignment]
         folder, goal = self._folder.trial(trial.number), self._sweep.objective[0]
-        tags = {"sweeper.symptom": trial.symptom, **_seen(trial.symptoms)}
+        tags = {**trial_run.end_tags_of(trial), **_seen(trial.symptoms)}
         why = cause(trial.symptom) if trial.symptom else None
         note = trial_note(
             number=trial.number,

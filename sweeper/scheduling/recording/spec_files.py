@@ -15,7 +15,7 @@ from sweeper.privacy import private
 from sweeper.removal import is_empty, remove_sweep
 from sweeper.scheduling.recording.events import Listener, Noted
 from sweeper.sweepfile.load import load_sweep, read_stored
-from sweeper.sweepfile.model import Sweep
+from sweeper.sweepfile.model import ABLATION_MAY_CHANGE, MAY_CHANGE, Sweep
 from trials.files import atomic_write
 
 
@@ -31,10 +31,16 @@ def going_on(sweep: Sweep, folder: SweepFolder, begun: Sweep | None) -> Sweep:
     if refused := begun.difference(sweep).refused:
         raise SpecConflict(
             f"a sweep named {sweep.name!r} exists in {folder.path.parent} and differs in "
-            f"{', '.join(refused)}: give this one another name, or change nothing "
-            "but its limits, resources, tracking, keep, confirmation and description"
+            f"{', '.join(refused)}: give this one another name, or change nothing but its "
+            f"{_what_may_change(sweep)}"
         )
     return sweep
+
+
+def _what_may_change(sweep: Sweep) -> str:
+    """`description, limits, ... and seeds.screen`: what a file may change of a sweep like it."""
+    *others, last = ABLATION_MAY_CHANGE if sweep.is_ablation else MAY_CHANGE
+    return f"{', '.join(others)} and {last}"
 
 
 def make_way(sweep: Sweep, home: Home, folder: SweepFolder, tell: Listener | None) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from sweeper.scheduling.working.messages import KEPT_FOLDER, Work, kept_checkpoint
 from sweeper.search.milestones import Milestones
@@ -20,14 +20,24 @@ from trials.files import atomic_write, temporary_of
 KEPT = ("checkpoint.*", "generator.*")
 """What another training needs to go on from here, and to know its best generator."""
 MARK = "taken_over"
+INSTEAD = "its own instead"
+"""In a second line of the mark where the other trial's checkpoint could not be had."""
 OWN = "own_"
 """Before the name of what a trial has kept of itself while it takes over."""
 
 
-def begin(training: Any, folder: Path, work: Work) -> str:
+class Began(NamedTuple):
+    """What a training goes on from: the `donor` that it has taken over now, such as
+    `00003/kept/000500`, if any; or its `own` checkpoint, in the place of one that it was to take
+    over and could not have."""
+
+    donor: str = ""
+    own: bool = False
+
+
+def begin(training: Any, folder: Path, work: Work) -> Began:
     """Restore the training: from its own checkpoint, or from another trial's, where it has not gone
-    on from that yet or has lost what it had since. Returns which it has taken over now, such as
-    `00003/kept/000500`, or nothing.
+    on from that yet or has lost what it had since.
 
     Raises:
         StaleCheckpointError: that was trained on other data, or measured by another protocol; or
@@ -38,24 +48,25 @@ def begin(training: Any, folder: Path, work: Work) -> str:
         mark.unlink(missing_ok=True)
         shutil.rmtree(folder / KEPT_FOLDER, ignore_errors=True)
         training.forget()
-        return ""
-    own = work.take_over is None or (
-        mark.exists() and _kept_as(mark.read_text(errors="replace")) == _kept_as(work.take_over)
-    )
-    restored, taken = training.restore() if own else False, ""
-    if work.take_over is not None and not restored:
-        _take_over(training, folder, work.take_over)
-        taken = _kept_as(work.take_over)
-        atomic_write(mark, taken)
+        return Began()
+    donor = "" if work.take_over is None else _kept_as(work.take_over)
+    marked, own = _marked(mark) if donor else ("", False)
+    restored = training.restore() if marked == donor else False
+    if work.take_over is None or restored:
+        began = Began(own=own)
+    else:
+        own = not _take_over(training, folder, work.take_over)
+        atomic_write(mark, f"{donor}\n{INSTEAD}" if own else donor)
         for place in folder.glob(f"{KEPT_FOLDER}/{OWN}*"):
             shutil.rmtree(place, ignore_errors=True)
+        began = Began("" if own else donor, own)
     keep(training, folder, work)
-    return taken
+    return began
 
 
-def _take_over(training: Any, folder: Path, donor: str) -> None:
+def _take_over(training: Any, folder: Path, donor: str) -> bool:
     """Go on from the donor's checkpoint; where that is damaged or gone, from the trial's own, with
-    the settings that it was to have there."""
+    the settings that it was to have there. Whether it was the donor's."""
     try:
         training.take_over(Path(donor))
     except StaleCheckpointError:
@@ -72,6 +83,17 @@ def _take_over(training: Any, folder: Path, donor: str) -> None:
         training.notes.append(
             f"{error}, which it was to take over; it goes on from its own, with its new settings"
         )
+        return False
+    return True
+
+
+def _marked(mark: Path) -> tuple[str, bool]:
+    """What the mark says: whose checkpoint was to be taken over, and whether the trial's own was
+    taken instead."""
+    if not mark.exists():
+        return "", False
+    donor, _, instead = mark.read_text(errors="replace").partition("\n")
+    return _kept_as(donor), instead == INSTEAD
 
 
 def _kept_as(place: str) -> str:

@@ -102,7 +102,9 @@ class Report:
     `evaluations` are the new ones. `stopped_by` is the symptom for which the training ended itself
     before its last step. `notes` are what a reader should know of how it began, in sentences.
     `left` says why the training has saved itself between two evaluations, to go on elsewhere.
-    `taken` is what the trial has taken of its machine so far, where somebody wants to know.
+    `taken` is what the trial has taken of its machine so far, where somebody wants to know. `own`
+    says that it went on from its own checkpoint, since that which it was to take over was not to
+    be had.
     """
 
     evaluations: tuple[Evaluation, ...] = ()
@@ -113,6 +115,7 @@ class Report:
     changed: Changed | None = None
     left: str = ""
     taken: Taken | None = None
+    own: bool = False
 
     def text(self) -> str:
         """As JSON text."""
@@ -133,4 +136,5 @@ class Report:
             changed=Changed(**changed) if changed else None,
             left=given["left"],
             taken=Taken(**taken) if taken else None,
+            own=given["own"],
         )

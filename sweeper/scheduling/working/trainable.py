@@ -151,6 +151,7 @@ class Worker(tune.Trainable):  # type: ignore[misc]
         self._departure = Departure(marker(leaving, node) if leaving else None)
         self._departure.listen()
         self._training: Training | None = None
+        self._own = False
         self._place: Workplace | None = None
         self._longest = 0.0
         self._first_size = 0
@@ -246,14 +247,14 @@ class Worker(tune.Trainable):  # type: ignore[misc]
             if not alike(training.protocol, self._work.protocol):
                 return Report(changed=Changed(training.protocol))
             try:
-                taken = begin(training, folder, replace(self._work, take_over=place.take_over))
+                began = begin(training, folder, replace(self._work, take_over=place.take_over))
             except StaleCheckpointError as error:
                 return Report(changed=Changed(training.protocol, str(error)))
             training.leaves = self._departure
             for note in training.notes:
                 print(note)
-            self._training = training
-            self._note(training, folder, taken)
+            self._training, self._own = training, began.own
+            self._note(training, folder, began.donor)
             fresh = [
                 evaluation
                 for evaluation in training.history
@@ -292,9 +293,8 @@ class Worker(tune.Trainable):  # type: ignore[misc]
         notes = tuple(training.notes)
         training.notes.clear()
         taken = self._gauge.taken() if self._gauge is not None else None
-        return Report(
-            *(tuple(evaluations), training.finished, training.stopped_by), notes=notes, taken=taken
-        )
+        said = (tuple(evaluations), training.finished, training.stopped_by)
+        return Report(*said, notes=notes, taken=taken, own=self._own)
 
     def _is_bloated(self) -> bool:
         size = _resident()

@@ -32,8 +32,9 @@ class Bohb(Tpe):
     class Config(Tpe.Config):
         rung_trials: int | None = knob(
             None,
-            "trials that must have come to a rung before they are compared there; by default one "
-            "more than there are parameters",
+            "trials that must have come to a rung before they are compared there, and at least "
+            "`startup_trials`, with which every model begins; by default one more than there are "
+            "parameters",
             ge=2,
         )
         random_share: float = knob(0.1, "share of the proposals drawn at random", ge=0, le=1)

@@ -4,8 +4,9 @@ Jaderberg et al. 2017, arXiv 1711.09846: at every milestone a trial among the wo
 the weights and settings of a random one among the best share (exploit), then nudges the settings
 (explore). Here the trials need not run at the same time: a trial that reaches a milestone is
 compared with those that have reached it before, and copies the donor as it was at that milestone,
-which the workers keep for that. A decision is drawn from the search's seed, the trial and the
-milestone, and written into the ledger before it is acted upon.
+which the workers keep for that. Of a sweep that has ended not all of that stays (`keep`); extended,
+it copies those of the best share that are there. A decision is drawn from the search's seed, the
+trial and the milestone, and written into the ledger before it is acted upon.
 
 Only settings are nudged that leave the networks' shape alone and that no other setting hangs on;
 the rest comes with the weights. The study's own parameters stay those that the trial began with.
@@ -93,8 +94,11 @@ class PopulationBased(StoppingRule):
         share = math.floor(len(ranked) * exact(self.config.quantile))
         if share == 0 or number not in ranked[-share:]:
             return None
+        donors = [other for other in ranked[:share] if other in values]
+        if not donors:
+            return None
         rng = np.random.default_rng(mix(self.sweep.search.seed, "population", number, milestone))
-        donor = ranked[int(rng.integers(share))]
+        donor = donors[int(rng.integers(len(donors)))]
         drawn = self.explore(values[donor], rng)
         draw = walk(self.sweep, lambda parameter: drawn[parameter.path])
         return TakeOver(donor, there[donor][0], draw)

@@ -23,6 +23,7 @@ from sweeper.service.actions.children import VerbFailed, run_verb
 from sweeper.service.app import Service
 from sweeper.service.problem import Refusal
 from sweeper.service.readings import Reading
+from sweeper.standings.one_setting import left_out, of_one_setting
 
 FRESH = 60.0
 """Seconds that a report of a study in a database, which does not say when it was written, holds."""
@@ -164,8 +165,9 @@ def _why_no_importances(reading: Reading) -> str:
     standings = reading.standings
     if standings.sweep.is_ablation:
         return "it is an ablation: its table of effects says more"
-    few = too_few_to_tell(len(standings.finished), len(standings.sweep.parameters))
-    return few or "all trials have the same value, or share no parameter"
+    few = too_few_to_tell(len(of_one_setting(standings)), len(standings.sweep.parameters))
+    few = few or "all trials have the same value, or share no parameter"
+    return "; ".join(filter(None, (few, left_out(standings))))
 
 
 def _is_old(folder: SweepFolder, page: Path) -> bool:
