@@ -68,6 +68,16 @@ SWAPPED = """() => document.addEventListener("htmx:after:swap", (event) => {
 })"""
 """From now on the page notes whether its last section was brought up to date."""
 
+BEHIND = """
+  let hidden = false;
+  Object.defineProperty(document, "hidden", { get: () => hidden });
+  window.seen = (yes) => {
+    hidden = !yes;
+    document.dispatchEvent(new Event("visibilitychange"));
+  };
+"""
+"""A browser without a window calls every tab seen: here a test says which is."""
+
 
 @contextmanager
 def looking(
@@ -186,6 +196,24 @@ def test_a_sweep_is_submitted_watched_and_steered(chromium: Any, lab: Served) ->
         page.wait_for_load_state()
         assert lab.entry("other").sweep.wanted == "cancel"
         assert "control \\x1b[31m and <b>markup</b>" in page.inner_text("#about")
+    assert wrong == []
+
+
+def test_however_many_tabs_are_open_each_is_answered(chromium: Any, lab: Served) -> None:
+    """A browser opens six connections to a host at most: a tab that nobody sees holds none."""
+    with looking(chromium, lab) as (page, wrong):
+        page.context.add_init_script(BEHIND)
+        tabs = []
+        for _ in range(8):
+            tab = page.context.new_page()
+            tab.goto("/", timeout=30_000)
+            tab.evaluate("seen(false)")
+            tabs.append(tab)
+        lab.submit("bo", {**OTHER, "name": "meanwhile"})
+        tabs[0].evaluate("seen(true)")
+        tabs[0].wait_for_selector("a:has-text('meanwhile')")
+        lab.submit("bo", {**OTHER, "name": "afterwards"})
+        tabs[0].wait_for_selector("a:has-text('afterwards')")
     assert wrong == []
 
 
