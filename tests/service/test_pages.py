@@ -281,6 +281,66 @@ def test_limits_are_changed_by_a_form(swept: Lab) -> None:
     assert "kept" in client.get("/sweeps/swept/change").text
 
 
+def _filled(html: str) -> dict[str, str]:
+    """What a browser sends of a page's form where nobody touches it."""
+    form = re.search(r'<form class="form".*?</form>', html, re.S)[0]
+    sent = dict(re.findall(r'<input(?: type="hidden")? name="([^"]+)"[^>]* value="([^"]*)"', form))
+    sent |= re.findall(r'<input type="checkbox" name="([^"]+)" value="([^"]*)" checked', form)
+    sent |= re.findall(r'<select name="([^"]+)">.*?<option selected>(.*?)</option>', form, re.S)
+    sent |= re.findall(r'<textarea name="([^"]+)"[^>]*>(.*?)</textarea>', form, re.S)
+    return {name: unescape(value).replace("\n", "\r\n") for name, value in sent.items()}
+
+
+def test_a_form_changes_what_was_changed_in_it_and_nothing_else(swept: Lab) -> None:
+    client, _ = signed_in(swept, "bo")
+    api, there = swept.client("bo"), "/sweeps/swept/change"
+
+    def change(**changes: object) -> None:
+        assert api.patch("/api/v1/sweeps/swept", json=changes).is_success
+
+    def told() -> list[object]:
+        found = api.get("/api/v1/events?sweep=swept&limit=1000").json()["events"]
+        return [event["data"] for event in found if event["kind"] == "changed"]
+
+    change(description="line one\nline two \x1b\n", limits={"trials": 12, "parallel": 8})
+    before = told()
+    form = _filled(client.get(there).text)
+    assert client.post(there, data=form).status_code == 303
+    assert told() == before
+    # Somebody else is at it, too.
+    change(priority="high", limits={"trials": 50})
+    assert client.post(there, data={**form, "description": "other words"}).status_code == 303
+    now = api.get("/api/v1/sweeps/swept").json()
+    assert (now["limits"]["trials"], now["priority"]) == (50, "high")
+    assert now["description"] == "other words"
+    # Where both changed the same, it is asked once more.
+    again = client.post(there, data={**form, "trials": "20"}, headers=HTML)
+    assert again.status_code == 422
+    assert "limits.trials</code>: was changed meanwhile, to 50" in again.text
+    assert client.post(there, data=_filled(again.text)).status_code == 303
+    now = api.get("/api/v1/sweeps/swept").json()
+    assert (now["limits"]["trials"], now["priority"]) == (20, "high")
+    # A limit that a sweep always has is not taken away.
+    form = _filled(client.get(there).text)
+    empty = client.post(there, data={**form, "parallel": ""}, headers=HTML)
+    assert (empty.status_code, "limits.parallel</code>: is empty" in empty.text) == (422, True)
+    assert api.get("/api/v1/sweeps/swept").json()["limits"]["parallel"] == 8
+
+
+def test_an_ended_sweep_goes_on_where_its_form_says_so(swept: Lab) -> None:
+    client, _ = signed_in(swept, "bo")
+    with swept.database.writing() as session:
+        entry = sweeps.entry_named(session, "swept")
+        entry.sweep.wanted, entry.lease.state = "stop", "stopped"
+    form = _filled(client.get("/sweeps/swept/change").text)
+    corrected = {**form, "description": "without the typo"}
+    assert client.post("/sweeps/swept/change", data=corrected).status_code == 303
+    assert swept.client("bo").get("/api/v1/sweeps/swept").json()["wanted"] == "stop"
+    asked = {**form, "trials": "9", "again": "true"}
+    assert client.post("/sweeps/swept/change", data=asked).status_code == 303
+    assert swept.client("bo").get("/api/v1/sweeps/swept").json()["wanted"] == "run"
+
+
 def test_a_configuration_of_one_s_own_is_tried_by_a_form(swept: Lab) -> None:
     client, csrf = signed_in(swept, "bo")
     there = "/sweeps/swept/enqueue"
