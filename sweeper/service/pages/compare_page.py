@@ -72,7 +72,7 @@ def compare(
         facts=list(dict.fromkeys(fact for side in sides for fact in side.facts)),
         rows=rows,
         apart=apart,
-        names=names[:200],
+        names=names,
         most=MOST,
     )
 

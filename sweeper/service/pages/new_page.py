@@ -114,7 +114,7 @@ def _editor(
         problem=refused.details.title if refused and not problems else "",
         problems=problems,
         presets=presets.names(),
-        names=names[:200],
+        names=names,
         priority=priority,
         priorities=PRIORITIES,
         key=uuid.uuid4().hex,
