@@ -431,6 +431,45 @@ def test_a_token_is_shown_once_and_makes_none_that_may_more(lab: Lab) -> None:
     assert client.post(f"/tokens/{other}/revoke", data={"csrf_token": csrf}).status_code == 404
 
 
+def test_who_may_only_read_is_offered_nothing_that_would_be_refused(swept: Lab) -> None:
+    with swept.database.writing() as session:
+        person = swept.person("bo")
+        swept.tokens["reader"] = accounts.add_token(session, person, "r", accounts.Scope.READ)[1]
+    client, _ = signed_in(swept, "reader")
+    for path in ("/", "/new", "/tokens", "/notices", "/sweeps/swept", "/sweeps/swept/trials/3"):
+        html = client.get(path).text
+        writing = set(re.findall(r'<form[^>]* method="post" action="([^"]+)"', html))
+        assert writing <= {"/logout", "/new"}, path
+        assert ">New sweep</a>" not in html
+        assert ">Submit</button>" not in html
+
+
+def test_what_can_be_chosen_is_all_there_is_and_is_called_as_it_is_shown(swept: Lab) -> None:
+    for number in range(201):
+        swept.submit("cy", f"many-{number}")
+    client = swept.client("bo")
+    for path in ("/new", "/compare"):
+        assert '<option value="swept">' in client.get(path, headers=HTML).text, path
+    row = swept.submit("bo", "pruned")
+    ledger = studies.begin(swept.service.settings.home.sweep("pruned"), row)
+    studies.run(ledger, ["pruned"])
+    page = client.get("/sweeps/pruned/trials?state=pruned", headers=HTML).text
+    assert '<option value="pruned" selected>stopped early</option>' in page
+
+
+def test_an_admin_shuts_out_anybody_s_token(lab: Lab) -> None:
+    client, csrf = signed_in(lab, "ada")
+    form = {"csrf_token": csrf, "name": "gone astray", "scope": "read", "person": "bo"}
+    words = re.search(r"swp_\w+_[\w-]+", client.post("/tokens", data=form).text)[0]
+    there = f"/tokens/{words.split('_')[1]}/revoke"
+    page = client.get("/tokens").text
+    assert "<td>bo</td><td>gone astray" in page
+    assert there in page
+    assert client.post(there, data={"csrf_token": csrf}).status_code == 303
+    assert lab.client().get("/", headers={"authorization": f"Bearer {words}"}).status_code == 401
+    assert "gone astray" not in signed_in(lab, "cy")[0].get("/tokens").text
+
+
 def test_admins_keep_people(lab: Lab) -> None:
     client, csrf = signed_in(lab, "ada")
     form = {"csrf_token": csrf, "weight": "3", "max_parallel": "4", "max_gpus": ""}
