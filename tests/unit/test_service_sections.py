@@ -41,7 +41,9 @@ def test_the_best_of_an_ablation_is_a_cell_over_its_seeds() -> None:
 def test_a_line_of_a_panel_is_the_median() -> None:
     def lines(*values: float) -> list[str]:
         runs = [small.trial(2 * number, value) for number, value in enumerate(values)]
-        return re.findall(r'class="median".*?y1="([^"]*)"', panel(standings_of(small.sweep(), runs)))
+        return re.findall(
+            r'class="median".*?y1="([^"]*)"', panel(standings_of(small.sweep(), runs))
+        )
 
     # All in one strip, on one scale: between the two in the middle lies what three have there.
     assert lines(10.0, 20.0, 40.0, 50.0) == lines(10.0, 30.0, 50.0)

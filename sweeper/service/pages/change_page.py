@@ -129,9 +129,7 @@ def _problems(
             what = f"was changed meanwhile, to {now[key] or 'none'}"
             problems.append(Fault(where=where, what=what, expected="a second look"))
         elif key == "priority" and text not in PRIORITIES:
-            problems.append(
-                Fault(where=where, what=f"is {text!r}", expected=", ".join(PRIORITIES))
-            )
+            problems.append(Fault(where=where, what=f"is {text!r}", expected=", ".join(PRIORITIES)))
         elif key in _ALWAYS and not text:
             default = f"a value; by default it is {_ALWAYS[key]}"
             problems.append(Fault(where=where, what="is empty", expected=default))

@@ -119,9 +119,7 @@ def _parameters(reading: Reading) -> Markup:
     shown = [(short_path(path), panel) for path, panel in panels if panel]
     if not shown:
         return Markup()
-    return piece(
-        "sweep/parameters.html", panels=shown, standings=standings, most=drawing.POINTS
-    )
+    return piece("sweep/parameters.html", panels=shown, standings=standings, most=drawing.POINTS)
 
 
 def _what_matters(reading: Reading) -> Markup:

@@ -38,6 +38,7 @@ export function follow() {
   });
 
   const look = () => {
+    if (!pieces().length) return;
     for (const piece of pieces()) near.has(piece) ? refresh(piece) : stale.add(piece);
     document.dispatchEvent(new Event("sweep-changed"));
   };
