@@ -44,7 +44,7 @@ def page(
         ("samples", "Samples", shown("best_samples", "film_strip")),
         (
             "tables",
-            "Ablation" if ablation else _title_of(tables),
+            "Ablation" if ablation else tables_title(bool(standings.replicates)),
             shown("effects")
             + "".join(table_html.render(results_first(table)) for table in tables)
             + shown("factor_effects", "half_normal"),
@@ -83,9 +83,8 @@ def page(
     )
 
 
-def _title_of(tables: Sequence[Table]) -> str:
+def tables_title(confirmed: bool) -> str:
     """What a search's tables are: of those confirmed on fresh seeds, or of all it tried."""
-    confirmed = any(column.key == "screened" for table in tables for column in table.columns)
     return "On fresh seeds" if confirmed else "Configurations as a table"
 
 

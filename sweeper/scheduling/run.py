@@ -297,6 +297,7 @@ class _Run:
         results: Results | None = None
         try:
             conductor.meter.keep()
+            self._steering.beat(conductor.pulse)  # of the last ends, which no regular one tells
             lacking = taken_in(conductor, patience(state))
             if self._report:
                 # Matplotlib takes a second, for which no trial need wait.

@@ -46,6 +46,7 @@ OTHER = {
     "parameters": {"loss": {"values": ["non_saturating", "hinge"]}},
     "limits": {"trials": 2},
 }
+LONG = 100 * "n"
 PAGES = (
     "/",
     "/new",
@@ -61,12 +62,23 @@ PAGES = (
     "/sweeps/done/trials/1",
     "/sweeps/done/change",
     "/sweeps/ablation",
+    f"/sweeps/{LONG}",
     "/compare?sweep=done&trial=done/1",
 )
 SWAPPED = """() => document.addEventListener("htmx:after:swap", (event) => {
-  if (event.target.closest("#again")) document.documentElement.dataset.swapped = "yes";
+  if (event.target.closest("#again, #sweeps")) document.documentElement.dataset.swapped = "yes";
 })"""
-"""From now on the page notes whether its last section was brought up to date."""
+"""From now on the page notes whether its last section, or its list, was brought up to date."""
+
+BEHIND = """
+  let hidden = false;
+  Object.defineProperty(document, "hidden", { get: () => hidden });
+  window.seen = (yes) => {
+    hidden = !yes;
+    document.dispatchEvent(new Event("visibilitychange"));
+  };
+"""
+"""A browser without a window calls every tab seen: here a test says which is."""
 
 
 @contextmanager
@@ -108,6 +120,7 @@ def lab(served: Served) -> Served:
         served.submit("ada", given)
         run_to_the_end(served, given["name"])
     served.submit("bo", OTHER)
+    served.submit("bo", {**OTHER, "name": LONG})
     return served
 
 
@@ -187,6 +200,89 @@ def test_a_sweep_is_submitted_watched_and_steered(chromium: Any, lab: Served) ->
         assert lab.entry("other").sweep.wanted == "cancel"
         assert "control \\x1b[31m and <b>markup</b>" in page.inner_text("#about")
     assert wrong == []
+
+
+def test_however_many_tabs_are_open_each_is_answered(chromium: Any, lab: Served) -> None:
+    """A browser opens six connections to a host at most: a tab that nobody sees holds none."""
+    with looking(chromium, lab) as (page, wrong):
+        page.context.add_init_script(BEHIND)
+        tabs = []
+        for _ in range(8):
+            tab = page.context.new_page()
+            tab.goto("/", timeout=30_000)
+            tab.evaluate("seen(false)")
+            tabs.append(tab)
+        lab.submit("bo", {**OTHER, "name": "meanwhile"})
+        tabs[0].evaluate("seen(true)")
+        tabs[0].wait_for_selector("a:has-text('meanwhile')")
+        lab.submit("bo", {**OTHER, "name": "afterwards"})
+        tabs[0].wait_for_selector("a:has-text('afterwards')")
+    assert wrong == []
+
+
+def test_a_list_stays_where_its_reader_is(
+    chromium: Any, lab: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sweeper.service.pages.sweep_list.SHOWN", 2)
+    rows = "#sweeps tbody a"
+    with looking(chromium, lab) as (page, wrong):
+        page.goto("/?first=1")
+        names = page.locator(rows).all_inner_texts()
+        page.keyboard.press("j")
+        page.evaluate(SWAPPED)
+        lab.say("done", "finished", over=6)
+        page.wait_for_selector("html[data-swapped]")
+        assert page.locator(rows).all_inner_texts() == names
+        page.keyboard.press("j")
+        assert page.evaluate("document.activeElement.textContent") == names[1]
+        page.goto("/")
+        page.fill("[data-filter]", "done")
+        page.wait_for_selector("text=/1 of . shown/")
+        page.click(rows)
+        page.wait_for_url("**/sweeps/done")
+        page.go_back()
+        assert page.locator(rows).all_inner_texts() == ["done"]
+        assert page.input_value("[data-filter]") == "done"
+    assert wrong == []
+
+
+def test_what_is_written_outlives_the_session(chromium: Any, lab: Served) -> None:
+    text = "nme: lost\n# an hour of work\n"
+
+    def back_in(page: Any) -> None:
+        page.wait_for_url("**/login?next=%2Fnew")
+        page.fill("#token", lab.tokens["ada"])
+        page.click("button")
+        page.wait_for_url("**/new")
+
+    with looking(chromium, lab) as (page, _):
+        page.goto("/new")
+        page.context.clear_cookies()
+        page.fill("#text", text)  # is checked
+        back_in(page)
+        assert page.input_value("#text") == text
+        page.wait_for_selector("#checked li")
+        page.context.clear_cookies()
+        page.click("button:has-text('Submit')")
+        back_in(page)
+        assert page.input_value("#text") == text
+        page.goto("/new")
+        assert page.input_value("#text") != text
+
+
+def test_that_a_sweep_was_deleted_is_said_once(chromium: Any, lab: Served) -> None:
+    lab.submit("ada", {**DONE, "name": "gone"})
+    run_to_the_end(lab, "gone")
+    with looking(chromium, lab) as (page, _):
+        page.goto("/sweeps/gone")
+        page.wait_for_selector("#leaderboard tbody tr")
+        token = page.get_attribute('meta[name="csrf"]', "content")
+        page.request.post("/sweeps/gone/delete", form={"csrf_token": token})
+        page.wait_for_selector("main [role=alert]", timeout=15_000)
+        page.locator("#again").scroll_into_view_if_needed()
+        page.wait_for_timeout(500)
+        assert page.locator("main [role=alert]").count() == 1
+        assert page.locator("#leaderboard tbody tr").count() == 6
 
 
 def test_pages_are_read_without_scripts(chromium: Any, lab: Served) -> None:

@@ -490,6 +490,7 @@ def test_a_sweep_obeys_its_lease_and_gives_back_what_it_may_not_use(home):
     trained = 5 * 8 * 0.4
     assert trained <= last.cpu_seconds + 8 * 0.4
     assert last.gpu_seconds == 0.0
+    assert (last.over, last.at_work) == (5, ())
     assert {pulse.phase for pulse in lease.pulses} >= {"searching"}
 
 

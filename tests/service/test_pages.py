@@ -281,6 +281,66 @@ def test_limits_are_changed_by_a_form(swept: Lab) -> None:
     assert "kept" in client.get("/sweeps/swept/change").text
 
 
+def _filled(html: str) -> dict[str, str]:
+    """What a browser sends of a page's form where nobody touches it."""
+    form = re.search(r'<form class="form".*?</form>', html, re.S)[0]
+    sent = dict(re.findall(r'<input(?: type="hidden")? name="([^"]+)"[^>]* value="([^"]*)"', form))
+    sent |= re.findall(r'<input type="checkbox" name="([^"]+)" value="([^"]*)" checked', form)
+    sent |= re.findall(r'<select name="([^"]+)">.*?<option selected>(.*?)</option>', form, re.S)
+    sent |= re.findall(r'<textarea name="([^"]+)"[^>]*>(.*?)</textarea>', form, re.S)
+    return {name: unescape(value).replace("\n", "\r\n") for name, value in sent.items()}
+
+
+def test_a_form_changes_what_was_changed_in_it_and_nothing_else(swept: Lab) -> None:
+    client, _ = signed_in(swept, "bo")
+    api, there = swept.client("bo"), "/sweeps/swept/change"
+
+    def change(**changes: object) -> None:
+        assert api.patch("/api/v1/sweeps/swept", json=changes).is_success
+
+    def told() -> list[object]:
+        found = api.get("/api/v1/events?sweep=swept&limit=1000").json()["events"]
+        return [event["data"] for event in found if event["kind"] == "changed"]
+
+    change(description="line one\nline two \x1b\n", limits={"trials": 12, "parallel": 8})
+    before = told()
+    form = _filled(client.get(there).text)
+    assert client.post(there, data=form).status_code == 303
+    assert told() == before
+    # Somebody else is at it, too.
+    change(priority="high", limits={"trials": 50})
+    assert client.post(there, data={**form, "description": "other words"}).status_code == 303
+    now = api.get("/api/v1/sweeps/swept").json()
+    assert (now["limits"]["trials"], now["priority"]) == (50, "high")
+    assert now["description"] == "other words"
+    # Where both changed the same, it is asked once more.
+    again = client.post(there, data={**form, "trials": "20"}, headers=HTML)
+    assert again.status_code == 422
+    assert "limits.trials</code>: was changed meanwhile, to 50" in again.text
+    assert client.post(there, data=_filled(again.text)).status_code == 303
+    now = api.get("/api/v1/sweeps/swept").json()
+    assert (now["limits"]["trials"], now["priority"]) == (20, "high")
+    # A limit that a sweep always has is not taken away.
+    form = _filled(client.get(there).text)
+    empty = client.post(there, data={**form, "parallel": ""}, headers=HTML)
+    assert (empty.status_code, "limits.parallel</code>: is empty" in empty.text) == (422, True)
+    assert api.get("/api/v1/sweeps/swept").json()["limits"]["parallel"] == 8
+
+
+def test_an_ended_sweep_goes_on_where_its_form_says_so(swept: Lab) -> None:
+    client, _ = signed_in(swept, "bo")
+    with swept.database.writing() as session:
+        entry = sweeps.entry_named(session, "swept")
+        entry.sweep.wanted, entry.lease.state = "stop", "stopped"
+    form = _filled(client.get("/sweeps/swept/change").text)
+    corrected = {**form, "description": "without the typo"}
+    assert client.post("/sweeps/swept/change", data=corrected).status_code == 303
+    assert swept.client("bo").get("/api/v1/sweeps/swept").json()["wanted"] == "stop"
+    asked = {**form, "trials": "9", "again": "true"}
+    assert client.post("/sweeps/swept/change", data=asked).status_code == 303
+    assert swept.client("bo").get("/api/v1/sweeps/swept").json()["wanted"] == "run"
+
+
 def test_a_configuration_of_one_s_own_is_tried_by_a_form(swept: Lab) -> None:
     client, csrf = signed_in(swept, "bo")
     there = "/sweeps/swept/enqueue"
@@ -369,6 +429,45 @@ def test_a_token_is_shown_once_and_makes_none_that_may_more(lab: Lab) -> None:
     assert lab.client().get("/", headers={"authorization": f"Bearer {words[0]}"}).status_code == 401
     other = lab.tokens["cy"].split("_")[1]
     assert client.post(f"/tokens/{other}/revoke", data={"csrf_token": csrf}).status_code == 404
+
+
+def test_who_may_only_read_is_offered_nothing_that_would_be_refused(swept: Lab) -> None:
+    with swept.database.writing() as session:
+        person = swept.person("bo")
+        swept.tokens["reader"] = accounts.add_token(session, person, "r", accounts.Scope.READ)[1]
+    client, _ = signed_in(swept, "reader")
+    for path in ("/", "/new", "/tokens", "/notices", "/sweeps/swept", "/sweeps/swept/trials/3"):
+        html = client.get(path).text
+        writing = set(re.findall(r'<form[^>]* method="post" action="([^"]+)"', html))
+        assert writing <= {"/logout", "/new"}, path
+        assert ">New sweep</a>" not in html
+        assert ">Submit</button>" not in html
+
+
+def test_what_can_be_chosen_is_all_there_is_and_is_called_as_it_is_shown(swept: Lab) -> None:
+    for number in range(201):
+        swept.submit("cy", f"many-{number}")
+    client = swept.client("bo")
+    for path in ("/new", "/compare"):
+        assert '<option value="swept">' in client.get(path, headers=HTML).text, path
+    row = swept.submit("bo", "pruned")
+    ledger = studies.begin(swept.service.settings.home.sweep("pruned"), row)
+    studies.run(ledger, ["pruned"])
+    page = client.get("/sweeps/pruned/trials?state=pruned", headers=HTML).text
+    assert '<option value="pruned" selected>stopped early</option>' in page
+
+
+def test_an_admin_shuts_out_anybody_s_token(lab: Lab) -> None:
+    client, csrf = signed_in(lab, "ada")
+    form = {"csrf_token": csrf, "name": "gone astray", "scope": "read", "person": "bo"}
+    words = re.search(r"swp_\w+_[\w-]+", client.post("/tokens", data=form).text)[0]
+    there = f"/tokens/{words.split('_')[1]}/revoke"
+    page = client.get("/tokens").text
+    assert "<td>bo</td><td>gone astray" in page
+    assert there in page
+    assert client.post(there, data={"csrf_token": csrf}).status_code == 303
+    assert lab.client().get("/", headers={"authorization": f"Bearer {words}"}).status_code == 401
+    assert "gone astray" not in signed_in(lab, "cy")[0].get("/tokens").text
 
 
 def test_admins_keep_people(lab: Lab) -> None:

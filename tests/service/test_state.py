@@ -13,7 +13,7 @@ from sqlalchemy import text
 
 from sweeper.errors import SweeperError, UserError
 from sweeper.service.sole import Sole
-from sweeper.service.state import accounts, events
+from sweeper.service.state import accounts, events, listing
 from sweeper.service.state.accounts import Scope
 from sweeper.service.state.database import Database, DatabaseError
 from sweeper.service.state.tables import Table
@@ -178,3 +178,14 @@ def test_a_browser_is_signed_out_with_its_token(lab: Lab) -> None:
 def test_a_person_needs_a_name_of_their_own(lab: Lab, name: str) -> None:
     with pytest.raises(UserError), lab.database.writing() as session:
         accounts.add_person(session, name)
+
+
+def test_sqlite_finds_a_word_however_its_letters_are_written(lab: Lab) -> None:
+    """Of itself it knows the small forms of ASCII alone; PostgreSQL those of its locale."""
+    with lab.database.writing() as session:
+        accounts.add_person(session, "Ärzte Özlem")
+    lab.submit("Ärzte Özlem", "small")
+    with lab.database.reading() as session:
+        for text in ("ärzte", "ÖZLEM SMALL", "zlem"):
+            assert listing.count(session, listing.Wish(text=text)) == 1, text
+        assert listing.count(session, listing.Wish(text="orzte")) == 0

@@ -20,8 +20,8 @@ from ray.exceptions import RayError
 from ray.job_submission import JobSubmissionClient
 
 from sweeper.errors import SweeperError
-from sweeper.scheduling.cluster.connecting import AUTHENTICATION
 from sweeper.scheduling.cluster.head import JOBS_VARIABLE
+from sweeper.scheduling.cluster.starting import AUTHENTICATION
 
 TIMEOUT = 30.0
 """Seconds for one answer."""

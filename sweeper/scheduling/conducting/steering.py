@@ -109,7 +109,8 @@ class Steering:
         """
 
     def beat(self, pulse: Pulse) -> None:
-        """The driver is alive, and so is what it does; called about once a second.
+        """The driver is alive, and so is what it does; called about once a second, and once
+        when no more trials will run.
 
         Raises:
             Superseded: a newer driver has the sweep.

@@ -21,7 +21,7 @@ from sweeper.standings import Standings, standings_of
 from sweeper.standings.forecast import forecast_of
 from sweeper.sweepfile.model import Sweep
 from sweeper.trial import Trial
-from sweeper.wording import number
+from sweeper.wording import number, spread
 
 LATELY = 50
 """Gaps between evaluations by which the pace is known: the last ones."""
@@ -90,13 +90,19 @@ class Summary:
 
 
 def best_of(standings: Standings) -> dict[str, object]:
-    """The winner so far: metric, value, trial, whether fresh seeds confirmed it, and in words."""
+    """The winner so far: metric, value, trial, whether fresh seeds confirmed it, and in words; of
+    an ablation its best cell."""
     best, metric = standings.best, standings.metrics[0]
     if best is None or best.value is None:
         return {}
-    confirmed = best.confirmed is not None and best.confirmed.mean is not None
-    fresh = " on fresh seeds" if confirmed else ""
-    words = f"{metric} {number(best.value)}{fresh} by trial {best.trial.name}"
+    confirmed = False
+    words = f"{metric} {number(best.value)} by trial {best.trial.name}"
+    if standings.sweep.is_ablation:
+        seeds, cell = standings.cells[0].over_seeds, standings.cells[0].cell
+        words = f"{metric} {spread(best.value, seeds.deviation)} ({seeds.count}), {cell}"
+    elif best.confirmed is not None and best.confirmed.mean is not None:
+        confirmed = True
+        words = f"{metric} {number(best.value)} on fresh seeds by trial {best.trial.name}"
     return {
         "metric": metric,
         "value": best.value,

@@ -1,8 +1,12 @@
-"""The form that gives a sweep other limits, another priority, another description."""
+"""The form that gives a sweep other limits, another priority, another description.
+
+It carries what it was filled with, beside what became of that: only what its reader has changed is
+changed, whatever others have done to the sweep meanwhile.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin
 
 from fastapi import Depends, Request
@@ -14,27 +18,53 @@ from sweeper.service.actions import changing
 from sweeper.service.actions.changing import Changes
 from sweeper.service.actions.looking import entry_named
 from sweeper.service.api.routing import SweepName
-from sweeper.service.app import CurrentService
+from sweeper.service.app import CurrentService, Service
 from sweeper.service.pages import addresses
+from sweeper.service.pages.forms import unix
 from sweeper.service.pages.rendering import page
 from sweeper.service.pages.routing import router as new_router
 from sweeper.service.people.permission import CurrentCaller, check_change
 from sweeper.service.problem import Fault, fault_of
+from sweeper.service.state.accounts import Caller
+from sweeper.service.state.sweeps import Entry
 from sweeper.service.state.tables import Priority
 from sweeper.sweepfile.sections import Limits
+from sweeper.wording import visible
 
 router = new_router()
 
 PRIORITIES = get_args(Priority)
 
+_ALWAYS = {
+    key: str(field.default)
+    for key, field in Limits.model_fields.items()
+    if field.default is not None
+}
+"""Limits that every sweep has, and what they are where its file does not say."""
+
+_FILLED = "was."
+"""Before the name of a field: what it was filled with."""
+
 
 class Field(NamedTuple):
-    """A limit as the form asks for it: a number, or one of some words."""
+    """A limit as the form asks for it: a text, or one of some words."""
 
     key: str
     words: str
-    value: Any
-    choices: tuple[str, ...] = ()
+    always: bool
+    choices: tuple[str, ...]
+
+
+FIELDS = tuple(
+    Field(
+        key,
+        key.replace("_", " "),
+        key in _ALWAYS,
+        get_args(field.annotation) if get_origin(field.annotation) is Literal else (),
+    )
+    for key, field in Limits.model_fields.items()
+)
+"""The limits that a sweep file can have, as it says them itself."""
 
 
 async def _form(request: Request) -> FormData:
@@ -48,17 +78,7 @@ def ask(
     """The form."""
     entry = entry_named(service, name)
     check_change(caller, entry)
-    fields = _fields(entry.sweep.spec.get("limits", {}))
-    return page(
-        request,
-        "sweep/change.html",
-        entry=entry,
-        fields=fields,
-        description=entry.sweep.description,
-        priority=entry.sweep.priority,
-        priorities=PRIORITIES,
-        problems=[],
-    )
+    return _page(request, entry, {})
 
 
 @router.post("/sweeps/{name}/change")
@@ -71,57 +91,89 @@ def change(
 ) -> Response:
     """Carry it out; with `again`, a sweep that had ended goes on."""
     entry = entry_named(service, name)
-    before = entry.sweep.spec.get("limits", {})
-    limits = _limits(form)
-    changed = {key: value for key, value in limits.items() if value != before.get(key)}
-    priority = str(form.get("priority", entry.sweep.priority))
-    description = str(form.get("description", "")).strip()
-    problems: list[Fault] = []
-    if priority not in PRIORITIES:
-        problems = [
-            Fault(where="priority", what=f"is {priority!r}", expected=", ".join(PRIORITIES))
-        ]
+    again = bool(form.get("again"))
+    now = _texts(entry)
+    was = {key: _sent(form, f"{_FILLED}{key}", now[key]) for key in now}
+    wished = {key: text for key in now if (text := _sent(form, key, was[key])) != was[key]}
+    problems = _problems(wished, was, now)
     try:
         if not problems:
-            given = None if form.get("again") else changed or None
-            if form.get("again") and changed:
-                changing.extend(service, caller, name, changed)
-            elif form.get("again"):
-                changing.resume(service, caller, name)
-            changing.change(service, caller, name, Changes(given, priority, description))  # type: ignore[arg-type]
+            _carry_out(service, caller, name, wished, again)
             return RedirectResponse(addresses.sweep(entry.sweep.name), 303)
     except SpecError as error:
         problems = [fault_of(problem) for problem in error.problems]
+    return _page(request, entry, wished, again=again, problems=problems, status=422)
+
+
+def _carry_out(
+    service: Service, caller: Caller, name: str, wished: Mapping[str, str], again: bool
+) -> None:
+    limits = {key: _value(wished[key]) for key in Limits.model_fields if key in wished}
+    if again and limits:
+        changing.extend(service, caller, name, limits)
+    elif again:
+        changing.resume(service, caller, name)
+    given = None if again else limits or None
+    changes = Changes(given, wished.get("priority"), wished.get("description"))  # type: ignore[arg-type]
+    changing.change(service, caller, name, changes)
+
+
+def _problems(
+    wished: Mapping[str, str], was: Mapping[str, str], now: Mapping[str, str]
+) -> list[Fault]:
+    """What is wrong with these wishes, before the sweep file's reader sees them."""
+    problems = []
+    for key, text in wished.items():
+        where = f"limits.{key}" if key in Limits.model_fields else key
+        if now[key] not in (was[key], text):
+            what = f"was changed meanwhile, to {now[key] or 'none'}"
+            problems.append(Fault(where=where, what=what, expected="a second look"))
+        elif key == "priority" and text not in PRIORITIES:
+            problems.append(Fault(where=where, what=f"is {text!r}", expected=", ".join(PRIORITIES)))
+        elif key in _ALWAYS and not text:
+            default = f"a value; by default it is {_ALWAYS[key]}"
+            problems.append(Fault(where=where, what="is empty", expected=default))
+    return problems
+
+
+def _page(
+    request: Request,
+    entry: Entry,
+    wished: Mapping[str, str],
+    *,
+    again: bool = False,
+    problems: Sequence[Fault] = (),
+    status: int = 200,
+) -> Response:
+    """The form, filled with what the sweep has now, and with what is wished in its place."""
+    now = _texts(entry)
     return page(
         request,
         "sweep/change.html",
-        status=422,
+        status=status,
         entry=entry,
-        fields=_fields(limits),
-        description=description,
-        priority=priority,
+        fields=FIELDS,
+        filled=_FILLED,
+        was=now,
+        values={**now, **wished},
         priorities=PRIORITIES,
+        again=again,
         problems=problems,
     )
 
 
-def _fields(limits: Mapping[str, Any]) -> list[Field]:
-    """The limits that a sweep file can have, as it says them itself."""
-    return [
-        Field(
-            key,
-            key.replace("_", " "),
-            limits.get(key, field.default if key == "parallel" else None),
-            get_args(field.annotation) if get_origin(field.annotation) is Literal else (),
-        )
-        for key, field in Limits.model_fields.items()
-    ]
+def _texts(entry: Entry) -> dict[str, str]:
+    """What a sweep has, as the fields of the form show it; an empty limit is none."""
+    limits = {key: str(value) for key, value in entry.sweep.spec.get("limits", {}).items()}
+    return {
+        **{key: limits.get(key, _ALWAYS.get(key, "")) for key in Limits.model_fields},
+        "priority": entry.sweep.priority,
+        "description": visible(entry.sweep.description).strip(),
+    }
 
 
-def _limits(form: FormData) -> dict[str, Any]:
-    """What the form says of limits; an empty field is none."""
-    given = {key: str(form[key]).strip() for key in Limits.model_fields if key in form}
-    return {key: _value(text) for key, text in given.items()}
+def _sent(form: FormData, key: str, otherwise: str) -> str:
+    return unix(str(form.get(key, otherwise))).strip()
 
 
 def _value(text: str) -> Any:

@@ -72,7 +72,7 @@ def compare(
         facts=list(dict.fromkeys(fact for side in sides for fact in side.facts)),
         rows=rows,
         apart=apart,
-        names=names[:200],
+        names=names,
         most=MOST,
     )
 
@@ -137,7 +137,8 @@ def _of_sweep(service: Service, name: str) -> Side:
         score = best.confirmed
         if score is not None and score.mean is not None:
             seeds = f"{spread(score.mean, score.deviation)} ({score.count})"
-            facts[f"{measure(standings.metrics[0])}, fresh seeds"] = seeds
+            which = "its seeds" if standings.sweep.is_ablation else "fresh seeds"
+            facts[f"{measure(standings.metrics[0])}, {which}"] = seeds
         facts[f"{measure(standings.metrics[0])}, search"] = number(best.own_value)
     if verdict := verdict_in_words(standings, measure):
         facts["against its base"] = verdict

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from itertools import accumulate
+from statistics import median
 from typing import Any, NamedTuple
 
 from markupsafe import Markup
@@ -17,11 +18,11 @@ from sweeper.report.scales import Scale, scale_of
 from sweeper.standings import Standings
 from sweeper.sweepfile.domains import Parameter, Range
 from sweeper.trial import Trial
-from sweeper.wording import NONE, number, setting, short_path
+from sweeper.wording import NONE, measure, number, plural, setting, short_path
 
 WIDTH, HEIGHT = 320, 190
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 8, 8, 34
-_POINTS = 600
+POINTS = 600
 """Trials in one panel; of more, evenly chosen ones and always the best and the base."""
 _GOLDEN = (math.sqrt(5) - 1) / 2
 _LONGEST = 12
@@ -84,9 +85,11 @@ def against_parameter(standings: Standings, parameter: Parameter) -> Markup:
     else:
         place_x, ticks, names = _in_strips(scored, parameter)
         medians = _medians(scored, standings, path, names, place_y)
-    points = "".join(_points(scored, standings, path, place_x, place_y))
-    words = f"{standings.metrics[0]} of {len(scored)} trials against {short_path(path)}"
-    drawn = _frame(scale, place_y) + _x_ticks(ticks) + points + medians
+    points = list(_points(scored, standings, path, place_x, place_y))
+    shown = f"{len(points):,} of " if len(points) < len(scored) else ""
+    words = f"{measure(standings.metrics[0])} of {shown}{plural(len(scored), 'trial')} "
+    words += f"against {short_path(path)}"
+    drawn = _frame(scale, place_y) + _x_ticks(ticks) + "".join(points) + medians
     return _svg(drawn, WIDTH, HEIGHT, words, "panel")
 
 
@@ -125,10 +128,10 @@ def _medians(
     width = (WIDTH - _LEFT - _RIGHT) / len(names)
     drawn = []
     for index, name in enumerate(names):
-        values = sorted(
+        middle = median(
             standings.scores[t.number] for t in scored if setting(t.values[path]) == name
         )
-        y, left = place_y(values[len(values) // 2]), _LEFT + width * index
+        y, left = place_y(middle), _LEFT + width * index
         drawn.append(
             f'<line class="median" x1="{left + 0.15 * width:.1f}" x2="{left + 0.85 * width:.1f}" '
             f'y1="{y:.1f}" y2="{y:.1f}"/>'
@@ -145,7 +148,7 @@ def _points(
 ) -> Iterable[str]:
     best = {winner.trial.number for winner in standings.winners}
     base = {standings.base.number} if standings.base else set()
-    every = -(-len(scored) // _POINTS)
+    every = -(-len(scored) // POINTS)
     marked = [trial for trial in scored if trial.number in best | base]
     for trial in [*(t for t in scored[::every] if t not in marked), *marked]:
         kind, radius = "p-completed", 2.6

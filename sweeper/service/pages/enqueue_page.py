@@ -14,6 +14,7 @@ from sweeper.service.actions.looking import entry_named, trial_of
 from sweeper.service.api.routing import SweepName
 from sweeper.service.app import CurrentService, Service
 from sweeper.service.pages import addresses
+from sweeper.service.pages.forms import unix
 from sweeper.service.pages.rendering import page
 from sweeper.service.pages.routing import router as new_router
 from sweeper.service.people.permission import CurrentCaller, check_change
@@ -81,7 +82,7 @@ def _values(text: str) -> Mapping[str, Any]:
     Raises:
         SpecError: it is no mapping.
     """
-    document = read_document(text.replace("\r\n", "\n"), FILE)
+    document = read_document(unix(text), FILE)
     if document.readable and not isinstance(document.root or {}, Mapping):
         document.add((), "is no mapping", "a setting a line, as `batch_size: 32`")
     if document.problems:

@@ -15,6 +15,7 @@ from sweeper.service.actions import checking, submitting
 from sweeper.service.actions.submitting import Submission
 from sweeper.service.app import CurrentService, Service
 from sweeper.service.pages import addresses
+from sweeper.service.pages.forms import unix
 from sweeper.service.pages.rendering import is_piece, page, piece
 from sweeper.service.pages.routing import router as new_router
 from sweeper.service.people.permission import CurrentCaller
@@ -60,7 +61,7 @@ def submit(
     key: Annotated[str, Form(max_length=200)] = "",
 ) -> Response:
     """Put the sweep into the queue; or say what is wrong, with the text as it was."""
-    given = Submission(_unix(text), priority=priority)
+    given = Submission(unix(text), priority=priority)
     # Pressed twice it is one request; gone back to, and submitted with another text, another one.
     once = submissions.digest(key, given.digest) if key else None
     try:
@@ -73,7 +74,7 @@ def submit(
 @router.post("/new/check")
 def check(request: Request, service: CurrentService, text: Annotated[str, Form()] = "") -> Response:
     """What is wrong with the text, or how much it would run."""
-    checked = checking.validate(service, _unix(text))
+    checked = checking.validate(service, unix(text))
     problems = [fault_of(problem) for problem in checked.problems]
     return page(request, "new/checked.html", problems=problems, outlook=checked.outlook)
 
@@ -86,7 +87,7 @@ def preview(
     problems: list[Fault] = []
     outlook: dict[str, Any] = {}
     try:
-        outlook = checking.preview(service, _unix(text), count=PREVIEWED, probe=True)
+        outlook = checking.preview(service, unix(text), count=PREVIEWED, probe=True)
     except SpecError as error:
         problems = [fault_of(problem) for problem in error.problems]
     template = "new/preview.html" if is_piece(request) else "new/previewed.html"
@@ -113,7 +114,7 @@ def _editor(
         problem=refused.details.title if refused and not problems else "",
         problems=problems,
         presets=presets.names(),
-        names=names[:200],
+        names=names,
         priority=priority,
         priorities=PRIORITIES,
         key=uuid.uuid4().hex,
@@ -130,8 +131,3 @@ def _renamed(service: Service, text: str) -> str:
     stem = re.sub(r"-\d+$", "", named[2])
     free = next(name for n in itertools.count(2) if (name := f"{stem}-{n}") not in taken)
     return text[: named.start(2)] + free + text[named.end(2) :]
-
-
-def _unix(text: str) -> str:
-    """The lines as the reader had them: a form's come with carriage returns."""
-    return text.replace("\r\n", "\n")

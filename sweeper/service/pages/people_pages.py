@@ -39,7 +39,7 @@ async def _form(request: Request) -> FormData:
 
 @router.get("/tokens")
 def tokens(request: Request, service: CurrentService, caller: CurrentCaller) -> Response:
-    """One's own tokens."""
+    """One's own tokens, and to an admin everybody's."""
     return _tokens(request, service, caller)
 
 
@@ -85,14 +85,21 @@ def _tokens(
     status: int = 200,
 ) -> Response:
     with service.database.reading() as session:
-        own = accounts.tokens_of(session, caller.person)
-        names = [person.name for person in accounts.people(session)] if caller.is_admin else []
+        own = [(caller.person.name, token) for token in accounts.tokens_of(session, caller.person)]
+        everybody = accounts.people(session) if caller.is_admin else []
+        others = [
+            (person.name, token)
+            for person in everybody
+            if person.id != caller.person.id
+            for token in accounts.tokens_of(session, person)
+        ]
     return page(
         request,
         "tokens.html",
         status=status,
-        tokens=own,
-        people=names,
+        own=own,
+        others=others,
+        people=[person.name for person in everybody],
         scopes=[scope.word for scope in Scope if scope <= caller.scope],
         now=time.time(),
         made=made,

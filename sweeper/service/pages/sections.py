@@ -18,7 +18,7 @@ from sweeper.report import sections as report
 from sweeper.report.effects import SIGNIFICANT, effects_of
 from sweeper.report.lines import MANY
 from sweeper.report.long_enough import long_enough
-from sweeper.report.page import results_first
+from sweeper.report.page import results_first, tables_title
 from sweeper.results import finished_tables, table_of
 from sweeper.service.pages import addresses, drawing
 from sweeper.service.pages.drawing import Interval
@@ -66,7 +66,7 @@ def sections_of(standings: Standings) -> list[Section]:
         Section("parallel", "Parallel coordinates", _parallel),
         Section("parameters", "Each parameter", _parameters, late=True),
         Section("matters", "What the best share", _what_matters, late=True),
-        Section("tables", "On fresh seeds", _tables, late=True),
+        Section("tables", tables_title(bool(standings.replicates)), _tables, late=True),
     ]
     of_ablation = [
         Section("tables", "Ablation", _tables, late=True),
@@ -117,7 +117,9 @@ def _parameters(reading: Reading) -> Markup:
     standings = reading.standings
     panels = [(p.path, drawing.against_parameter(standings, p)) for p in standings.sweep.parameters]
     shown = [(short_path(path), panel) for path, panel in panels if panel]
-    return piece("sweep/parameters.html", panels=shown, standings=standings) if shown else Markup()
+    if not shown:
+        return Markup()
+    return piece("sweep/parameters.html", panels=shown, standings=standings, most=drawing.POINTS)
 
 
 def _what_matters(reading: Reading) -> Markup:

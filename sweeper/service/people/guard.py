@@ -18,7 +18,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from http.cookies import CookieError, SimpleCookie
-from urllib.parse import parse_qs, quote
+from urllib.parse import parse_qs, quote, urlsplit
 
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers, MutableHeaders
@@ -142,7 +142,8 @@ class Guard:
         """The answer to a refusal: the way to sign in for a browser that opens a page."""
         wants_page, scope = "text/html" in request.headers.get("accept", ""), request.scope
         if refusal.status_code == 401 and wants_page and scope["method"] not in READING:
-            return RedirectResponse("/login", 303)  # what a form held is lost either way
+            there = urlsplit(request.headers.get("referer", "")).path or "/"  # of the form's page
+            return RedirectResponse(f"/login?next={quote(there, safe='')}", 303)
         if refusal.status_code == 401 and wants_page:
             query = scope["query_string"].decode("latin-1")
             there = scope["path"] + (f"?{query}" if query else "")

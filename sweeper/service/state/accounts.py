@@ -78,6 +78,10 @@ class Caller:
         return Scope.of(self.token.scope)
 
     @property
+    def may_submit(self) -> bool:
+        return self.scope >= Scope.SUBMIT
+
+    @property
     def is_admin(self) -> bool:
         return self.scope is Scope.ADMIN
 

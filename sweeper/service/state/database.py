@@ -213,8 +213,10 @@ def _engine(url: str) -> Engine:
 
 
 def _prepare(connection: Any, record: object) -> None:
-    """Transactions are begun by us: the driver's own begin too late, and fail where two write."""
+    """Transactions are begun by us: the driver's own begin too late, and fail where two write.
+    Letters of every language have a small form: of itself SQLite knows those of ASCII alone."""
     connection.isolation_level = None
+    connection.create_function("lower", 1, _lower, deterministic=True)
     cursor = connection.cursor()
     for setting in (
         "journal_mode=WAL",
@@ -224,6 +226,10 @@ def _prepare(connection: Any, record: object) -> None:
     ):
         cursor.execute(f"PRAGMA {setting}")
     cursor.close()
+
+
+def _lower(text: str | None) -> str | None:
+    return None if text is None else text.lower()
 
 
 def _begin(connection: Connection) -> None:

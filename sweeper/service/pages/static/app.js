@@ -34,6 +34,7 @@ document.getElementById("theme").addEventListener("click", switchTheme);
 document.addEventListener("submit", (event) => {
   const question = event.target.dataset.confirm;
   if (question && !confirm(question)) event.preventDefault();
+  if (event.target.getAttribute("action") === "/logout") sessionStorage.clear();
 });
 document.addEventListener("click", (event) => {
   const button = event.target.closest("[data-copy]");
@@ -49,6 +50,26 @@ document.addEventListener("htmx:before:response", (event) => {
   if (!raw.redirected || new URL(raw.url).pathname !== "/login") return;
   event.preventDefault();
   location.assign(`/login?next=${encodeURIComponent(location.pathname + location.search)}`);
+});
+// What a page is of has been deleted: that is said once, and what was read stays to be read.
+document.addEventListener("htmx:before:response", (event) => {
+  const { sourceElement, response } = event.detail.ctx;
+  if (response.raw.status !== 404 || !sourceElement.matches(".live")) return;
+  event.preventDefault();
+  if (document.getElementById("gone")) return;
+  const notice = document.createElement("div");
+  notice.id = "gone";
+  notice.className = "notice";
+  notice.setAttribute("role", "alert");
+  notice.textContent = "This has been deleted. What you see is what was there last.";
+  document.querySelector("main h1").after(notice);
+  for (const piece of document.querySelectorAll("[data-live]")) delete piece.dataset.live;
+});
+// The address says what a list is filtered by: who comes back to it finds the same rows.
+document.addEventListener("htmx:before:request", (event) => {
+  const form = event.detail.ctx.sourceElement;
+  if (!form.matches("form.filter")) return;
+  history.replaceState(null, "", `?${new URLSearchParams(new FormData(form))}`);
 });
 // A table that a piece brings along is sorted as any other, and as it was before.
 document.addEventListener("htmx:after:swap", () => {

@@ -161,3 +161,12 @@ document.querySelector("[data-load]").addEventListener("change", async (event) =
   area.dispatchEvent(new Event("input", { bubbles: true }));
 });
 number();
+
+// What is written outlives the session: whoever had to sign in meanwhile finds it again.
+const DRAFT = "draft";
+area.addEventListener("input", () => sessionStorage.setItem(DRAFT, area.value));
+const draft = sessionStorage.getItem(DRAFT);
+if (draft !== null && document.referrer && new URL(document.referrer).pathname === "/login") {
+  area.value = draft;
+  area.dispatchEvent(new Event("input", { bubbles: true }));
+}

@@ -11,10 +11,10 @@ export function keys({ switchTheme }) {
   const walk = (by) => {
     const rows = [...document.querySelectorAll("table.walk tbody tr")];
     if (!rows.length) return;
-    const at = rows.findIndex((row) => row.classList.contains("chosen"));
+    const at = rows.findIndex((row) => "chosen" in row.dataset);
     const next = rows[Math.min(Math.max(at + by, 0), rows.length - 1)];
-    rows[at]?.classList.remove("chosen");
-    next.classList.add("chosen");
+    if (rows[at]) delete rows[at].dataset.chosen;
+    next.dataset.chosen = "";
     next.querySelector("a")?.focus();
   };
 

@@ -38,6 +38,7 @@ export function follow() {
   });
 
   const look = () => {
+    if (!pieces().length) return;
     for (const piece of pieces()) near.has(piece) ? refresh(piece) : stale.add(piece);
     document.dispatchEvent(new Event("sweep-changed"));
   };
@@ -57,18 +58,37 @@ export function follow() {
   listen(changed);
 }
 
+// The stream of events is open while the page is seen: a browser opens six connections to a server
+// that speaks HTTP/1.1, for all tabs together. What happened meanwhile is seen with the refresh that
+// follows when the page is.
 function listen(changed) {
   const sweep = document.querySelector("[data-sweep]")?.dataset.sweep;
   const address = "/api/v1/events" + (sweep ? `?sweep=${encodeURIComponent(sweep)}` : "");
-  let poll = 0;
-  const source = new EventSource(address);
-  source.onopen = () => {
+  let source = null,
+    poll = 0;
+  const calm = () => {
     clearInterval(poll);
     poll = 0;
   };
-  source.onmessage = changed;
-  source.onerror = () => {
-    if (!poll) poll = setInterval(changed, POLL);
+  const open = () => {
+    source = new EventSource(address);
+    source.onopen = calm;
+    source.onmessage = changed;
+    source.onerror = () => {
+      if (!poll) poll = setInterval(changed, POLL);
+    };
   };
-  addEventListener("pagehide", () => source.close());
+  const close = () => {
+    source?.close();
+    source = null;
+    calm();
+  };
+  const attend = () => {
+    if (document.hidden) close();
+    else if (!source) open();
+  };
+  document.addEventListener("visibilitychange", attend);
+  addEventListener("pagehide", close);
+  addEventListener("pageshow", attend);
+  attend();
 }

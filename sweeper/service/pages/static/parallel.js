@@ -25,7 +25,7 @@ export function parallel(place, told) {
     canvas = document.createElement("canvas");
   stage.style.cssText = "position: relative; overflow-x: auto";
   const width = Math.max(place.clientWidth - 22, 96 * told.axes.length),
-    height = 340;
+    height = 352;
   canvas.style.cssText = `width: ${width}px; height: ${height}px; position: absolute; top: 0; left: 0`;
   const svg = make("svg", {
     class: "parallel",
@@ -39,7 +39,8 @@ export function parallel(place, told) {
   stage.append(canvas, svg);
   place.append(whose, stage);
 
-  const top = 34,
+  const top = 46, // two rows of names, and the words of the highest value below them
+   
     bottom = height - 22,
     edge = 52;
   const xs = told.axes.map(
