@@ -35,7 +35,7 @@ def outlook_of(sweep: Sweep, home: Home, cache: Path | None = None) -> dict[str,
     warned of; with a `cache`, its data too, decoded there.
 
     Raises:
-        DataError: the data cannot be read.
+        DataError: the data cannot be read, or have not the class that is an objective.
         ExtractorError: nor the extractor.
         SpecError: the sweep cannot learn from what its file names in this home.
     """
@@ -44,6 +44,7 @@ def outlook_of(sweep: Sweep, home: Home, cache: Path | None = None) -> dict[str,
     from sweeper.search.repeats import repeats_in_words
     from trials.config import load_config, warnings_of
     from trials.data import cheap_warnings, open_data, survey
+    from trials.metrics.measure import require_part
 
     gathered(sweep, home)  # what the study would refuse to learn from is told now
     config, trials = load_config(sweep.base), budget_of(sweep)
@@ -58,7 +59,10 @@ def outlook_of(sweep: Sweep, home: Home, cache: Path | None = None) -> dict[str,
         found["warnings"] += cheap_warnings(config.data)
     else:
         with private(cache.parent):
-            found["data"] = survey(open_data(config.data, cache=cache))
+            data = open_data(config.data, cache=cache)
+        for objective in sweep.objective:
+            require_part(objective.metric, data)
+        found["data"] = survey(data)
         found["warnings"] += found["data"]["warnings"]
     return found
 

@@ -23,7 +23,7 @@ class Objective(Section):
     """What is optimised, and in which direction."""
 
     metric: str = "fid"
-    """Name of a measure that every evaluation records."""
+    """Name of a measure that every evaluation records; of a class its number too: class_fid/3."""
     goal: Goal = "minimize"
     """By default the direction in which the measure improves."""
 

@@ -17,6 +17,8 @@ from trials.part import PartConfig
 from trials.problems import Problem
 from trials.settings import Settings
 
+NO_PARTS = "is one number, and has no parts"
+
 
 def _keeper(value: str) -> str:
     """`auto`, or the name of a measure, perhaps with a part of it: `class_fid/3`."""
@@ -118,7 +120,10 @@ def check_metrics(
 def _check_keeper(
     config: EvaluationConfig, measured: Sequence[PartConfig], path: str
 ) -> list[Problem]:
-    name, names = config.keep_by.partition("/")[0], [knobs.name for knobs in measured]
+    name, slash, _ = config.keep_by.partition("/")
+    names = [knobs.name for knobs in measured]
+    if slash and not Measure.named(name).of_parts:
+        return [Problem(path, f"{name} {NO_PARTS}", name, name)]
     if name == "auto" or name in names:
         return []
     return [Problem(path, f"{name} is not measured here", "one of " + ", ".join(names))]
