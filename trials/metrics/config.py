@@ -157,16 +157,17 @@ def check_evaluation(
     held_out: bool,
     conditional: bool,
     test_split: bool = False,
+    shape: tuple[int, ...] | None = None,
     path: str = "evaluation",
 ) -> list[Problem]:
     """Everything wrong with an evaluation that can be seen before the data are open.
 
-    `data` is the source's name, `kind` `image` or `point`; the rest says whether the
-    data have known modes, held-out images and a test split, and whether the generator takes their
-    labels.
+    `data` is the source's name, `kind` `image` or `point`, `shape` that of one item where it is
+    known; the rest says whether the data have known modes, held-out images and a test split, and
+    whether the generator takes their labels.
     Whether a TorchScript module has classes is known only when it runs.
     """
-    wrong = check_extractor(config.extractor, data, kind, f"{path}.extractor")
+    wrong = check_extractor(config.extractor, data, kind, f"{path}.extractor", shape=shape)
     extractor = None if wrong else decided(config.extractor, data, kind).part
     holds: dict[Need, bool] = {
         "logits": extractor is None or extractor.classifies,
