@@ -42,6 +42,7 @@ def outlook_of(sweep: Sweep, home: Home, cache: Path | None = None) -> dict[str,
     from sweeper.search.budget import budget_of
     from sweeper.search.learning import gathered
     from sweeper.search.repeats import repeats_in_words
+    from sweeper.sweepfile.rungs import idle_in_words
     from trials.config import load_config, warnings_of
     from trials.data import cheap_warnings, open_data, survey
     from trials.metrics.measure import require_part
@@ -54,7 +55,7 @@ def outlook_of(sweep: Sweep, home: Home, cache: Path | None = None) -> dict[str,
         "plan": plan_in_words(sweep, trials),
         "warnings": warnings_of(config) + _of_an_extractor_on_strange_data(config, cache),
     }
-    found["warnings"] += filter(None, [repeats_in_words(sweep)])
+    found["warnings"] += filter(None, [repeats_in_words(sweep), idle_in_words(sweep)])
     if cache is None:
         found["warnings"] += cheap_warnings(config.data)
     else:

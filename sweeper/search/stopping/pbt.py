@@ -66,6 +66,11 @@ class PopulationBased(StoppingRule):
             yield Fault(("scheduler", "name"), "pbt has no parameters to perturb", "parameters")
 
     @property
+    def begins(self) -> int:
+        interval: int = self.config.interval_steps
+        return -(-self.config.grace_steps // interval) * interval  # the first multiple
+
+    @property
     def milestones(self) -> Milestones:
         return Milestones(self.config.interval_steps, self.config.grace_steps)
 
