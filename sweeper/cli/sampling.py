@@ -100,7 +100,8 @@ def _check_generator(trained: Path, called: str) -> None:
     from sweeper.letting_go import why_gone
 
     if gone := why_gone(trained, "generators"):
-        again = f"`sweeper train --like {called}` trains it again"
+        again = f"`sweeper train --like {called}` trains it again in a folder of its own, from "
+        again += "which `trials.evaluation.drawing.draw_samples` draws (docs/home.md)"
         raise UserError(f"no samples of trial {trained.name} can be drawn: {gone}; {again}")
 
 
