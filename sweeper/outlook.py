@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
 from pathlib import Path
@@ -43,7 +44,7 @@ def outlook_of(sweep: Sweep, home: Home, cache: Path | None = None) -> dict[str,
     from sweeper.search.learning import gathered
     from sweeper.search.repeats import repeats_in_words
     from sweeper.sweepfile.rungs import idle_in_words
-    from trials.config import load_config, warnings_of
+    from trials.config import load_config
     from trials.data import cheap_warnings, open_data, survey
     from trials.metrics.measure import require_part
 
@@ -53,7 +54,7 @@ def outlook_of(sweep: Sweep, home: Home, cache: Path | None = None) -> dict[str,
         "trials": trials,
         "replicates": sweep.replicates,
         "plan": plan_in_words(sweep, trials),
-        "warnings": warnings_of(config) + _of_an_extractor_on_strange_data(config, cache),
+        "warnings": _advice(sweep) + _of_an_extractor_on_strange_data(config, cache),
     }
     found["warnings"] += filter(None, [repeats_in_words(sweep), idle_in_words(sweep)])
     if cache is None:
@@ -66,6 +67,23 @@ def outlook_of(sweep: Sweep, home: Home, cache: Path | None = None) -> dict[str,
         found["data"] = survey(data)
         found["warnings"] += found["data"]["warnings"]
     return found
+
+
+def _advice(sweep: Sweep) -> list[str]:
+    """What the base is advised against, and what each trick that the sweep tries brings to that."""
+    from sweeper.sweepfile.domains import Toggle
+    from sweeper.sweepfile.space import apply
+    from sweeper.sweepfile.ties import with_ties
+    from trials.config import load_config, warnings_of
+    from trials.errors import ConfigError
+
+    told = warnings_of(load_config(sweep.base))
+    for parameter in sweep.parameters:
+        if isinstance(parameter.domain, Toggle):
+            values = with_ties(sweep.parameters, {parameter.path: True})
+            with contextlib.suppress(ConfigError):  # one that needs others beside it
+                told += warnings_of(load_config(apply(sweep.base, values)))
+    return list(dict.fromkeys(told))
 
 
 def preview_of(sweep: Sweep, count: int, home: Home) -> dict[str, Any]:

@@ -736,6 +736,19 @@ def written_pictures(folder: Path) -> Path:
     return file
 
 
+def test_validate_warns_of_a_trick_that_some_trials_only_are_trained_with(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "sweep.yaml"
+    file.write_text(
+        "{name: s, base: {data: digits}, ablation: {design: add_one_in}, "
+        "parameters: {tricks.perceptual: {toggle: true}, tricks.ema: {toggle: true}}}"
+    )
+    assert run(["validate", str(file)]) == 0
+    (warning,) = [line for line in capsys.readouterr().out.splitlines() if "warning" in line]
+    assert "tricks.perceptual: trains on the layers of the extractor that the score is" in warning
+
+
 def test_validate_decodes_all_data_where_it_is_asked_to(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
