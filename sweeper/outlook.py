@@ -113,7 +113,7 @@ def plan_in_words(sweep: Sweep, trials: int | None) -> str:
     words = plural(trials, what) if trials else f"{what}s without a limit"
     if not sweep.replicates:
         return words
-    best = "the best" if sweep.seeds.confirm_top == 1 else f"the best {sweep.seeds.confirm_top}"
+    best = "the best" if sweep.confirmed == 1 else f"the best {sweep.confirmed}"
     base = " and the base" if sweep.confirms_base else ""
     return (
         f"{words}, then up to {sweep.replicates:,} runs on fresh seeds ({best}{base}, "

@@ -356,6 +356,10 @@ def test_every_problem_of_a_file_is_reported_with_its_line(
             "9 trials, then up to 15 runs on fresh seeds (the best 3, 5 seeds each)",
         ),
         (
+            "limits: {trials: 2}\nseeds: {confirm_top: 10}",
+            "2 trials, then up to 15 runs on fresh seeds (the best 2 and the base, 5 seeds each)",
+        ),
+        (
             "search: {sampler: grid, start_with_base: false}\nseeds: {confirm_top: 2}",
             "2 trials, then up to 10 runs on fresh seeds (the best 2, 5 seeds each)",
         ),
