@@ -80,6 +80,15 @@ _DOMAINS = (
 """Forms that a parameter may take, each on its line; read by the same test."""
 
 
+_BESIDE: Mapping[str, str] = {
+    "objective": "Two objectives stand in a list, `[{metric: fid}, {metric: recall}]`, for a sampler "
+    "that takes two: [search](search.md).",
+    "health": "The same may stand in the base, as `base.health`, of which each key is given once.",
+    "parts": "The same may stand in the base, as `base.parts`; both count.",
+}
+"""What a section may be beside its table."""
+
+
 class Key(NamedTuple):
     """One key of a section: its dotted path, and what the schema says of it."""
 
@@ -123,6 +132,8 @@ class _Page:
             yield from self._parts(name, schema)
         elif "properties" in schema:
             yield from self._base(schema) if name == "base" else self._table(schema)
+        if name in _BESIDE:
+            yield f"{_BESIDE[name]}\n"
 
     def _base(self, schema: Schema) -> Iterator[str]:
         """The trial config: its keys, then each that is a section or a choice."""
