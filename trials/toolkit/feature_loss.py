@@ -34,7 +34,7 @@ class FeatureLoss(Trick):
     differences = (
         "The layers are the evaluation's extractor's, not VGG-16's, which is not shipped. So it "
         "trains on what the score is measured through: FID in that extractor is in its favour, and "
-        "only scores in another (`evaluation.extractor`, a sweep of its own) tell how much is left.",
+        "scores in another (`evaluation.extractor`, a sweep of its own) tell how much is left.",
         "Without a true image, means over the batch meet those of the real batch.",
     )
 
