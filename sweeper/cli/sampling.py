@@ -56,8 +56,8 @@ def sample(
 
     They are drawn as in its evaluations: with averaged weights where it was measured with those. A
     .png is a grid of them, or a scatter of points; an .npz has `images` as bytes (N, C, H, W), or
-    `points`, and the `labels` where the generator takes some. Files of this machine are meant: after
-    `sweeper login`, say so by --home.
+    `points`, and the `labels` where the generator takes some. Files of this machine are meant:
+    after `sweeper login`, say so by --home.
     """
     if server_meant(home, server):
         raise UserError(

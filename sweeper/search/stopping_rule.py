@@ -79,7 +79,8 @@ class StoppingRule(Part):
     @property
     def begins(self) -> int:
         """The first training step at which it may act."""
-        return self.config.grace_steps if isinstance(self.config, GraceConfig) else 0
+        grace = self.config.grace_steps if isinstance(self.config, GraceConfig) else None
+        return grace or 0
 
     @property
     def milestones(self) -> Milestones | None:

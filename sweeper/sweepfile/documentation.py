@@ -81,8 +81,8 @@ _DOMAINS = (
 
 
 _BESIDE: Mapping[str, str] = {
-    "objective": "Two objectives stand in a list, `[{metric: fid}, {metric: recall}]`, for a sampler "
-    "that takes two: [search](search.md).",
+    "objective": "Two objectives stand in a list, `[{metric: fid}, {metric: recall}]`, for a "
+    "sampler that takes two: [search](search.md).",
     "health": "The same may stand in the base, as `base.health`, of which each key is given once.",
     "parts": "The same may stand in the base, as `base.parts`; both count.",
 }

@@ -57,7 +57,7 @@ def convolved(inputs: int, outputs: int) -> nn.Sequential:
     )
 
 
-def misfit(height: int, width: int, side: int, name: str) -> str:
+def fault_of_form(height: int, width: int, side: int, name: str) -> str:
     """Why images cannot be averaged to `side` × `side`; empty where they can."""
     if height == width and height % side == 0:
         return ""
@@ -76,7 +76,7 @@ def to_form(images: Tensor, channels: int, side: int, name: str) -> Tensor:
     """
     require_images(images, name)
     height, width = images.shape[-2:]
-    if reason := misfit(height, width, side, name):
+    if reason := fault_of_form(height, width, side, name):
         raise ExtractorError(reason)
     images = as_rgb(images) if channels == 3 else images.mean(dim=1, keepdim=True)
     return images if height == side else F.avg_pool2d(images, height // side)

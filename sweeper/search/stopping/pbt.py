@@ -68,7 +68,8 @@ class PopulationBased(StoppingRule):
     @property
     def begins(self) -> int:
         interval: int = self.config.interval_steps
-        return -(-self.config.grace_steps // interval) * interval  # the first multiple
+        grace: int = self.config.grace_steps
+        return -(-grace // interval) * interval  # the first multiple
 
     @property
     def milestones(self) -> Milestones:

@@ -32,7 +32,7 @@ from trials.metrics.extractor import (
     read_weights,
     require_state,
 )
-from trials.metrics.feature_network import convolved, misfit, to_form
+from trials.metrics.feature_network import convolved, fault_of_form, to_form
 from trials.part import knob
 from trials.problems import Problem
 
@@ -108,7 +108,7 @@ class DigitsExtractor(Extractor):
 
     @classmethod
     def misfit(cls, config: Any, shape: tuple[int, ...]) -> str:
-        return misfit(*shape[-2:], SIZE, cls.key)
+        return fault_of_form(*shape[-2:], SIZE, cls.key)
 
     @classmethod
     def build(
