@@ -20,7 +20,7 @@ from trials import catalogue
 from trials.config import TrialConfig, feasible, load_config, problems_of
 from trials.data import check_given
 from trials.errors import ConfigError, DataError
-from trials.metrics.config import NO_PARTS, foreign_classes
+from trials.metrics.config import foreign_classes, wrong_part
 from trials.metrics.extractor import extractor_out_of_reach
 from trials.metrics.measure import Measure
 from trials.part import unknown_name
@@ -276,7 +276,7 @@ def settle_objective(
             continue
         measure = Measure.named(stem)
         if measure.of_parts != bool(slash):
-            document.add((*at, "metric"), *_wrong_part(measure))
+            document.add((*at, "metric"), *wrong_part(measure))
             continue
         goal: Goal = "minimize" if measure.better == "lower" else "maximize"
         if "goal" in item.model_fields_set and item.goal != goal:
@@ -284,16 +284,6 @@ def settle_objective(
             document.add((*at, "goal"), wrong, goal)
         settled.append(item.model_copy(update={"goal": goal}))
     return tuple(settled)
-
-
-def _wrong_part(measure: type[Measure]) -> tuple[str, str, str]:
-    """What is wrong with a part that a measure has not, or with the lack of one; what would be
-    right; the nearest name."""
-    key = measure.key
-    if not measure.of_parts:
-        return f"{key} {NO_PARTS}", key, key
-    several = "is a number for each of several parts, and none for all of them"
-    return f"{key} {several}", f"one of its parts, such as {key}/0", ""
 
 
 def keep_by_objective(base: Mapping[str, Any], objective: Sequence[Objective]) -> dict[str, Any]:

@@ -41,9 +41,10 @@ _ELSEWHERE = {
     "conditioning": "Every use of labels with its knobs: [tricks](tricks.md#labels).",
     "task": "Every task with its knobs: [tricks](tricks.md#task).",
     "data": "What each reads, and how: [data](data.md).",
+    "health": "The same may stand on top: [health](#health). Each key is given once.",
 }
 """Keys of the base whose choices have a page of their own, and what is said of them here."""
-_NAMED_THERE = ("tricks", "loss", "conditioning", "task")
+_NAMED_THERE = ("tricks", "loss", "conditioning", "task", "health")
 
 EXAMPLES: Mapping[str, str] = {
     "name": "name: lr_and_tricks\ndescription: which tricks help a small DCGAN?",
@@ -78,15 +79,6 @@ _DOMAINS = (
     ("where another has a value", "critic_steps: {values: [1, 5], when: {loss: wgan}}"),
 )
 """Forms that a parameter may take, each on its line; read by the same test."""
-
-
-_BESIDE: Mapping[str, str] = {
-    "objective": "Two objectives stand in a list, `[{metric: fid}, {metric: recall}]`, for a "
-    "sampler that takes two: [search](search.md).",
-    "health": "The same may stand in the base, as `base.health`, of which each key is given once.",
-    "parts": "The same may stand in the base, as `base.parts`; both count.",
-}
-"""What a section may be beside its table."""
 
 
 class Key(NamedTuple):
@@ -132,8 +124,6 @@ class _Page:
             yield from self._parts(name, schema)
         elif "properties" in schema:
             yield from self._base(schema) if name == "base" else self._table(schema)
-        if name in _BESIDE:
-            yield f"{_BESIDE[name]}\n"
 
     def _base(self, schema: Schema) -> Iterator[str]:
         """The trial config: its keys, then each that is a section or a choice."""
@@ -145,7 +135,7 @@ class _Page:
         }
         yield from self._table({"properties": plain})
         for key, value in inner.items():
-            if key in plain or key == "health":
+            if key in plain:
                 continue
             yield f"### `base.{key}`\n"
             told = _sentence(value.get("description", ""))

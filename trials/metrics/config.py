@@ -17,8 +17,6 @@ from trials.part import PartConfig
 from trials.problems import Problem
 from trials.settings import Settings
 
-NO_PARTS = "is one number, and has no parts"
-
 
 def _keeper(value: str) -> str:
     """`auto`, or the name of a measure, perhaps with a part of it: `class_fid/3`."""
@@ -117,13 +115,23 @@ def check_metrics(
     return problems
 
 
+def wrong_part(measure: type[Measure]) -> tuple[str, str, str]:
+    """What is wrong with a part that a measure has not, or with the lack of one; what would be
+    right; the nearest name."""
+    key = measure.key
+    if not measure.of_parts:
+        return f"{key} is one number, and has no parts", key, key
+    several = "is a number for each of several parts, and none for all of them"
+    return f"{key} {several}", f"one of its parts, such as {key}/0", ""
+
+
 def _check_keeper(
     config: EvaluationConfig, measured: Sequence[PartConfig], path: str
 ) -> list[Problem]:
     name, slash, _ = config.keep_by.partition("/")
     names = [knobs.name for knobs in measured]
     if slash and not Measure.named(name).of_parts:
-        return [Problem(path, f"{name} {NO_PARTS}", name, name)]
+        return [Problem(path, *wrong_part(Measure.named(name)))]
     if name == "auto" or name in names:
         return []
     return [Problem(path, f"{name} is not measured here", "one of " + ", ".join(names))]
