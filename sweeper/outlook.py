@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
 from pathlib import Path
@@ -35,15 +36,17 @@ def outlook_of(sweep: Sweep, home: Home, cache: Path | None = None) -> dict[str,
     warned of; with a `cache`, its data too, decoded there.
 
     Raises:
-        DataError: the data cannot be read.
+        DataError: the data cannot be read, or have not the class that is an objective.
         ExtractorError: nor the extractor.
         SpecError: the sweep cannot learn from what its file names in this home.
     """
     from sweeper.search.budget import budget_of
     from sweeper.search.learning import gathered
     from sweeper.search.repeats import repeats_in_words
-    from trials.config import load_config, warnings_of
+    from sweeper.sweepfile.rungs import idle_in_words
+    from trials.config import load_config
     from trials.data import cheap_warnings, open_data, survey
+    from trials.metrics.measure import require_part
 
     gathered(sweep, home)  # what the study would refuse to learn from is told now
     config, trials = load_config(sweep.base), budget_of(sweep)
@@ -51,14 +54,18 @@ def outlook_of(sweep: Sweep, home: Home, cache: Path | None = None) -> dict[str,
         "trials": trials,
         "replicates": sweep.replicates,
         "plan": plan_in_words(sweep, trials),
-        "warnings": warnings_of(config) + _of_an_extractor_on_strange_data(config, cache),
+        "warnings": _advice(sweep) + _of_an_extractor_on_strange_data(config, cache),
     }
-    found["warnings"] += filter(None, [repeats_in_words(sweep), _fresh_seeds_in_words(sweep)])
+    sentences = (repeats_in_words(sweep), idle_in_words(sweep), _fresh_seeds_in_words(sweep))
+    found["warnings"] += filter(None, sentences)
     if cache is None:
         found["warnings"] += cheap_warnings(config.data)
     else:
         with private(cache.parent):
-            found["data"] = survey(open_data(config.data, cache=cache))
+            data = open_data(config.data, cache=cache)
+        for objective in sweep.objective:
+            require_part(objective.metric, data)
+        found["data"] = survey(data)
         found["warnings"] += found["data"]["warnings"]
     return found
 
@@ -71,6 +78,23 @@ def _fresh_seeds_in_words(sweep: Sweep) -> str:
         f"seeds.confirm_top: fresh seeds train the last settings of a {sweep.scheduler.name} trial "
         "from the first step, without the weights that it took over"
     )
+
+
+def _advice(sweep: Sweep) -> list[str]:
+    """What the base is advised against, and what each trick that the sweep tries brings to that."""
+    from sweeper.sweepfile.domains import Toggle
+    from sweeper.sweepfile.space import apply
+    from sweeper.sweepfile.ties import with_ties
+    from trials.config import load_config, warnings_of
+    from trials.errors import ConfigError
+
+    told = warnings_of(load_config(sweep.base))
+    for parameter in sweep.parameters:
+        if isinstance(parameter.domain, Toggle):
+            values = with_ties(sweep.parameters, {parameter.path: True})
+            with contextlib.suppress(ConfigError):  # one that needs others beside it
+                told += warnings_of(load_config(apply(sweep.base, values)))
+    return list(dict.fromkeys(told))
 
 
 def preview_of(sweep: Sweep, count: int, home: Home) -> dict[str, Any]:
@@ -100,7 +124,7 @@ def plan_in_words(sweep: Sweep, trials: int | None) -> str:
     words = plural(trials, what) if trials else f"{what}s without a limit"
     if not sweep.replicates:
         return words
-    best = "the best" if sweep.seeds.confirm_top == 1 else f"the best {sweep.seeds.confirm_top}"
+    best = "the best" if sweep.confirmed == 1 else f"the best {sweep.confirmed}"
     base = " and the base" if sweep.confirms_base else ""
     return (
         f"{words}, then up to {sweep.replicates:,} runs on fresh seeds ({best}{base}, "

@@ -47,7 +47,7 @@ def problems_together(trial: Configuration) -> list[Problem]:
         problems.append(Problem("evaluation.lag", message, "0, or precision.tf32: false"))
     shape = trial.shape()
     if shape is not None:
-        problems += _evaluation_problems(trial)
+        problems += _evaluation_problems(trial, shape)
     if not problems:
         if shape is None:
             return []
@@ -86,7 +86,7 @@ def _lone_sample_problems(trial: Configuration, plan: NetworkPlan) -> Iterator[P
         )
 
 
-def _evaluation_problems(trial: Configuration) -> list[Problem]:
+def _evaluation_problems(trial: Configuration, shape: tuple[int, ...]) -> list[Problem]:
     """Metrics and extractors that these data, or this generator, cannot serve."""
     takes_labels = any(trick.uses_labels for trick, _ in trial.active())
     return check_evaluation(
@@ -97,4 +97,5 @@ def _evaluation_problems(trial: Configuration) -> list[Problem]:
         held_out=trial.data.holdout > 0,
         conditional=takes_labels and trial.source.labelled,
         test_split=has_test_split(trial.source),
+        shape=shape,
     )

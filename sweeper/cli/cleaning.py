@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sweeper.cli.options import HomeOption, ServerOption, SweepName
+from sweeper.cli.options import HomeOption, RefusedServer, SweepName
 from sweeper.cli.printing import print_table, say
 from sweeper.cli.source import server_meant
 from sweeper.errors import UserError
@@ -42,13 +42,14 @@ def clean(
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     home: HomeOption = None,
-    server: ServerOption = None,
+    server: RefusedServer = None,
 ) -> int:
     """Remove what the trials of a sweep need not keep.
 
     Checkpoints, generators and pictures, and MLflow's copies of them. A sweep does so itself while
     it runs, as `keep` of its file says. This is for one that was run before there was that, or that
-    is to keep less. Trials that may still go on keep everything.
+    is to keep less. Trials that may still go on keep everything. Files of this
+    machine are meant: after `sweeper login`, say so by --home.
     """
     if server_meant(home, server):
         raise UserError(

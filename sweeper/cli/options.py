@@ -35,6 +35,8 @@ ServerOption = Annotated[
         help="A sweep service, in place of a home.  [$SWEEPER_SERVER, else that of `login`]",
     ),
 ]
+RefusedServer = Annotated[str | None, typer.Option("--server", hidden=True)]
+"""Of a verb that looks at files: one that a server has is refused with the way out."""
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 AcceptOption = Annotated[
     bool,

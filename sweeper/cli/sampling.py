@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sweeper.cli.options import HomeOption, ServerOption, SweepName
+from sweeper.cli.options import HomeOption, RefusedServer, SweepName
 from sweeper.cli.printing import say
 from sweeper.cli.source import Sight, server_meant
 from sweeper.errors import UserError
@@ -50,13 +50,14 @@ def sample(
         typer.Option("--out", "-o", metavar="FILE", help=".png or .npz.  [./NAME-TRIAL.png]"),
     ] = None,
     home: HomeOption = None,
-    server: ServerOption = None,
+    server: RefusedServer = None,
 ) -> None:
     """Draw samples of a trial's best generator.
 
     They are drawn as in its evaluations: with averaged weights where it was measured with those. A
     .png is a grid of them, or a scatter of points; an .npz has `images` as bytes (N, C, H, W), or
-    `points`, and the `labels` where the generator takes some.
+    `points`, and the `labels` where the generator takes some. Files of this machine are meant:
+    after `sweeper login`, say so by --home.
     """
     if server_meant(home, server):
         raise UserError(
@@ -100,7 +101,8 @@ def _check_generator(trained: Path, called: str) -> None:
     from sweeper.letting_go import why_gone
 
     if gone := why_gone(trained, "generators"):
-        again = f"`sweeper train --like {called}` trains it again"
+        again = f"`sweeper train --like {called}` trains it again in a folder of its own, from "
+        again += "which `trials.evaluation.drawing.draw_samples` draws (docs/home.md)"
         raise UserError(f"no samples of trial {trained.name} can be drawn: {gone}; {again}")
 
 

@@ -77,6 +77,12 @@ class StoppingRule(Part):
         return ()
 
     @property
+    def begins(self) -> int:
+        """The first training step at which it may act."""
+        grace = self.config.grace_steps if isinstance(self.config, GraceConfig) else None
+        return grace or 0
+
+    @property
     def milestones(self) -> Milestones | None:
         """The steps whose checkpoints are kept for others to take over; None where none are."""
         return None

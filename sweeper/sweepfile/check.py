@@ -20,7 +20,7 @@ from trials import catalogue
 from trials.config import TrialConfig, feasible, load_config, problems_of
 from trials.data import check_given
 from trials.errors import ConfigError, DataError
-from trials.metrics.config import foreign_classes
+from trials.metrics.config import foreign_classes, wrong_part
 from trials.metrics.extractor import extractor_out_of_reach
 from trials.metrics.measure import Measure
 from trials.part import unknown_name
@@ -274,7 +274,11 @@ def settle_objective(
                 nearest(stem, recorded),
             )
             continue
-        goal: Goal = "minimize" if Measure.named(stem).better == "lower" else "maximize"
+        measure = Measure.named(stem)
+        if measure.of_parts != bool(slash):
+            document.add((*at, "metric"), *wrong_part(measure))
+            continue
+        goal: Goal = "minimize" if measure.better == "lower" else "maximize"
         if "goal" in item.model_fields_set and item.goal != goal:
             wrong = f"to {item.goal} {item.metric} is to make it worse"
             document.add((*at, "goal"), wrong, goal)

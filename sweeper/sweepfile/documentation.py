@@ -41,9 +41,10 @@ _ELSEWHERE = {
     "conditioning": "Every use of labels with its knobs: [tricks](tricks.md#labels).",
     "task": "Every task with its knobs: [tricks](tricks.md#task).",
     "data": "What each reads, and how: [data](data.md).",
+    "health": "The same may stand on top: [health](#health). Each key is given once.",
 }
 """Keys of the base whose choices have a page of their own, and what is said of them here."""
-_NAMED_THERE = ("tricks", "loss", "conditioning", "task")
+_NAMED_THERE = ("tricks", "loss", "conditioning", "task", "health")
 
 EXAMPLES: Mapping[str, str] = {
     "name": "name: lr_and_tricks\ndescription: which tricks help a small DCGAN?",
@@ -134,7 +135,7 @@ class _Page:
         }
         yield from self._table({"properties": plain})
         for key, value in inner.items():
-            if key in plain or key == "health":
+            if key in plain:
                 continue
             yield f"### `base.{key}`\n"
             told = _sentence(value.get("description", ""))

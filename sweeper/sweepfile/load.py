@@ -31,6 +31,7 @@ from sweeper.sweepfile.overrides import lay_over
 from sweeper.sweepfile.parameters import add_own_conditions, read_parameters
 from sweeper.sweepfile.points import check_tries
 from sweeper.sweepfile.rules import check_resources, check_secrets, check_sections, check_together
+from sweeper.sweepfile.rungs import check_rungs
 from sweeper.sweepfile.section import Section
 from sweeper.sweepfile.sections import CHOICES, KEYS, SECTIONS, Objective
 from sweeper.sweepfile.seeding import check_fresh_seeds
@@ -191,6 +192,7 @@ def _sweep_of(document: Document, root: dict[str, Any], *, checked: bool) -> Swe
     )
     if checked:
         check_fresh_seeds(document, sweep)
+        check_rungs(document, sweep)
     if checked and sweep.search.tries:
         check_tries(document, sweep)
     return sweep

@@ -156,9 +156,14 @@ class Sweep:
         return begins and self.seeds.confirm_top > 0 and self.seeds.confirm_base
 
     @property
+    def confirmed(self) -> int:
+        """Configurations of the search that may be confirmed: not more than it has trials."""
+        return min(self.seeds.confirm_top, self.limits.trials or self.seeds.confirm_top)
+
+    @property
     def replicates(self) -> int:
         """Runs on fresh seeds that may follow the search: all of them, if none is given up."""
-        configurations = 0 if self.is_ablation else self.seeds.confirm_top + self.confirms_base
+        configurations = 0 if self.is_ablation else self.confirmed + self.confirms_base
         return configurations * self.seeds.replicates
 
     def going_on(self, begun: Sweep) -> Sweep:

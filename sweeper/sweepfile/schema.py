@@ -49,7 +49,8 @@ def sweep_schema() -> Schema:
     on_top = {name: _nullable(base["properties"][name]) for (name,) in ON_TOP}
     base["properties"]["health"] = on_top["health"]
     objective = refs[Objective]
-    _target(objective, defs)["properties"]["metric"] |= _metric_names(Measure.all())
+    numbers = (key for key, measure in Measure.all().items() if not measure.of_parts)
+    _target(objective, defs)["properties"]["metric"] |= _metric_names(numbers)
     chosen = defs.pop("Choices")["properties"]
     sections = {key: _nullable(_choice(schema)) for key, schema in chosen.items()}
     sections |= {key: _nullable(refs[model]) for key, model in SECTIONS.items()}

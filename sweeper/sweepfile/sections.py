@@ -20,10 +20,11 @@ Goal = Literal["minimize", "maximize"]
 
 
 class Objective(Section):
-    """What is optimised, and in which direction."""
+    """What is optimised, and in which direction. Two stand in a list, `[{metric: fid}, {metric:
+    recall}]`, for a sampler that takes two."""
 
     metric: str = "fid"
-    """Name of a measure that every evaluation records."""
+    """Name of a measure that every evaluation records; of a class its number too: class_fid/3."""
     goal: Goal = "minimize"
     """By default the direction in which the measure improves."""
 

@@ -76,7 +76,9 @@ def gives_finite_values_the_same_twice(measure: type[Measure], folder: Path) -> 
     values = measured(measure).values
     require(values, "gives no value")
     for name, value in values.items():
-        require(name.partition("/")[0] == measure.key, f"'{name}' is not named after it")
+        stem, slash, _ = name.partition("/")
+        require(stem == measure.key, f"'{name}' is not named after it")
+        require(bool(slash) == measure.of_parts, f"'{name}', and `of_parts` is {measure.of_parts}")
         require(type(value) is float and math.isfinite(value), f"{name} is {value!r}")
     require(measured(measure).values == values, "gives other values for the same samples")
 

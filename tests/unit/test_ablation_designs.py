@@ -51,6 +51,12 @@ def test_leave_one_out_starts_full_and_puts_each_factor_back_to_its_first_level(
     assert design.cells[2].settings["tricks.b"] is False
 
 
+def test_leave_one_out_tries_every_level_but_the_last_in_the_place_of_it() -> None:
+    design = leave_one_out([Factor("loss", ("hinge", "wgan", "lsgan")), Factor("tricks.a")])
+    assert [cell.label for cell in design.cells] == ["full", "loss=hinge", "loss=wgan", "without a"]
+    assert design.cells[2].settings == {"tricks.a": True, "loss": "wgan"}
+
+
 def test_add_one_in_tries_every_level_but_the_first_on_its_own() -> None:
     design = add_one_in([Factor("tricks.a"), Factor("loss", ("hinge", "wgan", "lsgan"))])
     assert [cell.label for cell in design.cells] == ["base", "with a", "loss=wgan", "loss=lsgan"]

@@ -175,4 +175,20 @@ def test_a_file_that_chooses_no_rule_with_rungs_is_told_so(rule: str) -> None:
     told = f"bohb learns at the rungs of a stopping rule, and `{rule}` has no rungs"
     assert problem.message == told
     assert problem.expected == "`scheduler` one of asha, hyperband"
-    assert parse_sweep(FILE.replace("RULE", "hyperband")).search.name == "bohb"
+    with_rungs = FILE.replace("RULE", "{name: hyperband, grace_steps: 30}")
+    assert parse_sweep(with_rungs).search.name == "bohb"
+
+
+@pytest.mark.parametrize("rule", ["asha", "hyperband"])
+def test_a_file_whose_first_rung_no_training_reaches_is_told_so(rule: str) -> None:
+    late = FILE.replace("RULE", f"{{name: {rule}, grace_steps: 91}}")
+    with pytest.raises(SpecError) as caught:
+        parse_sweep(late)
+    (problem,) = caught.value.problems
+    assert (problem.path, problem.expected) == (
+        "scheduler.grace_steps",
+        "at most 90; earlier is better",
+    )
+    assert "the first rung of" in problem.message
+    longer = late.replace("{batch_size: {values: [16, 32]}}", "{steps: {values: [90, 91]}}")
+    assert parse_sweep(longer).search.name == "bohb"

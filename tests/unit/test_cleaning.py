@@ -89,7 +89,10 @@ def test_what_went_is_told_of_where_it_is_looked_for(
     assert (
         f"no samples of trial 0000{gone} can be drawn: its generator was let go "
         f"(keep.generators: best 1); `sweeper train --like driven/{gone}"
-    ) in capsys.readouterr().err
+    ) in (told := capsys.readouterr().err)
+    assert (
+        "in a folder of its own, from which `trials.evaluation.drawing.draw_samples` draws" in told
+    )
     assert run(["show", "driven", str(gone), "--home", home]) == 0
     assert "note     its generator was let go (keep.generators: best 1)" in capsys.readouterr().out
     assert run(["status", "driven", "--home", home]) == 0

@@ -362,6 +362,10 @@ def test_every_problem_of_a_file_is_reported_with_its_line(
             "9 trials, then up to 15 runs on fresh seeds (the best 3, 5 seeds each)",
         ),
         (
+            "limits: {trials: 2}\nseeds: {confirm_top: 10}",
+            "2 trials, then up to 15 runs on fresh seeds (the best 2 and the base, 5 seeds each)",
+        ),
+        (
             "search: {sampler: grid, start_with_base: false}\nseeds: {confirm_top: 2}",
             "2 trials, then up to 10 runs on fresh seeds (the best 2, 5 seeds each)",
         ),
@@ -765,6 +769,19 @@ def written_pictures(folder: Path) -> Path:
         "parameters: {seed: {values: [0, 1]}}\nlimits: {trials: 2}\n"
     )
     return file
+
+
+def test_validate_warns_of_a_trick_that_some_trials_only_are_trained_with(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "sweep.yaml"
+    file.write_text(
+        "{name: s, base: {data: digits}, ablation: {design: add_one_in}, "
+        "parameters: {tricks.perceptual: {toggle: true}, tricks.ema: {toggle: true}}}"
+    )
+    assert run(["validate", str(file)]) == 0
+    (warning,) = [line for line in capsys.readouterr().out.splitlines() if "warning" in line]
+    assert "tricks.perceptual: trains on the layers of the extractor that the score is" in warning
 
 
 def test_validate_decodes_all_data_where_it_is_asked_to(

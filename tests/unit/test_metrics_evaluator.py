@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from sweeper.wording import protocol_in_words
 from trials.data.dataset import Dataset
 from trials.data.intake import Tally
-from trials.errors import ConfigError
+from trials.errors import ConfigError, DataError
 from trials.metrics.cache import Arrays, cached
 from trials.metrics.classes import balance
 from trials.metrics.config import EvaluationConfig, check_evaluation
@@ -302,6 +302,12 @@ def test_a_class_with_one_image_has_no_distance_of_its_own() -> None:
     # Of 15 labels drawn, some stand alone.
     assert "fid" in values
     assert 1 < len(values) < 11
+
+
+def test_a_class_that_the_data_lack_chooses_no_generator() -> None:
+    config = EvaluationConfig(metrics=("fid", "class_fid"), keep_by="class_fid/33")
+    with pytest.raises(DataError, match=r"digits has no class_fid/33 \(expected class_fid/0, "):
+        Evaluator(config, digits(), conditional=True)
 
 
 def test_metrics_that_the_trial_cannot_give_are_named_together() -> None:

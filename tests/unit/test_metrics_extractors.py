@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from trials.config import problems_of
 from trials.errors import ExtractorError
 from trials.metrics.config import EvaluationConfig
 from trials.metrics.extractor import (
@@ -200,6 +201,13 @@ def test_validation_sees_a_wrong_extractor_before_anything_starts(
     [problem] = check_extractor(chosen(config), source, kind)
     assert told in problem.message
     assert problem.path.startswith("evaluation.extractor.")
+
+
+def test_validation_sees_images_that_the_identity_would_make_too_many_numbers_of() -> None:
+    large = {"data": {"name": "digits", "size": 128}, "evaluation": {"extractor": "identity"}}
+    [problem] = problems_of(large)
+    assert problem.path == "evaluation.extractor"
+    assert "16384 features" in problem.message
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from sklearn.datasets import load_sample_images
 from torch import Tensor
 
 from sweeper.cli.main import run
+from trials.config import problems_of
 from trials.data import open_data
 from trials.data.dataset import Dataset
 from trials.data.sources.digits import Digits
@@ -23,8 +24,9 @@ from trials.errors import DataError, ExtractorError
 from trials.metrics.extractor import check_extractor
 from trials.metrics.extractor_training import EPOCHS, split, train_extractor, usual_epochs
 from trials.metrics.extractors.random import RandomExtractor, kernels
-from trials.metrics.extractors.trained import HEADER, TrainedExtractor
+from trials.metrics.extractors.trained import HEADER, TrainedExtractor, write_weights
 from trials.metrics.familiarity import far_from_its_training
+from trials.metrics.feature_network import FEATURES, FeatureNetwork
 from trials.metrics.frechet import Moments, Reference
 
 RANDOM = "1ce1f9e7d6a6a7289fa6f56683886bfabdfd8d74e1a7dacff06b06c028caafba"
@@ -37,6 +39,15 @@ def photographs(side: int) -> Tensor:
     pictures = np.stack(load_sample_images().images)[:, :427, :427]
     pixels = torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 127.5 - 1
     return torch.nn.functional.interpolate(pixels, side, mode="area")
+
+
+def of_sixteen_pixels(weights: Path) -> Path:
+    """A file of weights like this one, of a network that looks at 16×16."""
+    network = FeatureNetwork(16, 1, 10)
+    facts = TrainedExtractor(weights).facts.model_copy(update={"side": 16})
+    file = weights.with_name("sixteen.safetensors")
+    write_weights(file, network, facts, torch.zeros(0, FEATURES))
+    return file
 
 
 def digits(count: int = 600, **changes: Any) -> Dataset:
@@ -215,6 +226,13 @@ def test_a_header_that_claims_a_huge_network_costs_nothing(weights: Path, tmp_pa
     (tmp_path / "w").write_bytes(save({"a": torch.zeros(1)}, {HEADER: json.dumps(facts)}))
     with pytest.raises(ExtractorError, match="not weights of a network of 1x16384x16384; missing"):
         TrainedExtractor(tmp_path / "w")
+
+
+def test_validation_sees_images_that_are_too_small_for_the_network(weights: Path) -> None:
+    extractor = {"name": "trained", "weights": str(of_sixteen_pixels(weights))}
+    [problem] = problems_of({"data": "digits", "evaluation": {"extractor": extractor}})
+    assert problem.path == "evaluation.extractor"
+    assert "square images of a multiple of 16 pixels, got 8×8" in problem.message
 
 
 # The verb ----------------------------------------------------------------------------------------

@@ -12,8 +12,37 @@ from optuna.pruners import HyperbandPruner, SuccessiveHalvingPruner
 from sweeper.search.halving import Halving
 from sweeper.search.stopping.hyperband import Brackets
 from sweeper.search.stopping.median import behind_median
+from sweeper.sweepfile import parse_sweep
+from sweeper.sweepfile.rungs import idle_in_words
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
+
+
+def file(rule: str, steps: int = 100) -> str:
+    base = f"{{data: digits, steps: {steps}, evaluation: {{every: 30}}}}"
+    parameters = "{optimizer.generator.lr: {min: 0.1, max: 0.2}}"
+    return (
+        f"{{name: race, base: {base}, parameters: {parameters}, limits: {{trials: 5}}, "
+        f"scheduler: {rule}}}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("late", "early"),
+    [
+        ("{name: asha, grace_steps: 91}", "{name: asha, grace_steps: 90}"),
+        ("{name: median, grace_steps: 91}", "{name: median, grace_steps: 90}"),
+        ("{name: hyperband, grace_steps: 100}", "hyperband"),
+        ("{name: pbt, interval_steps: 60, grace_steps: 70}", "{name: pbt, interval_steps: 60}"),
+    ],
+)
+def test_a_rule_that_no_training_leaves_anything_to_decide_is_told(late: str, early: str) -> None:
+    told = idle_in_words(parse_sweep(file(late)))
+    assert "will never act: it does so from step" in told
+    assert "looks last at step 90 before the end of 100 steps" in told
+    assert idle_in_words(parse_sweep(file(early))) == ""
+    assert "looks never before the end of 30 steps" in idle_in_words(parse_sweep(file(early, 30)))
+    assert idle_in_words(parse_sweep(file("none"))) == ""
 
 
 def race(rule, pruner, direction: str, seed: int, trials: int = 24, steps: int = 27):

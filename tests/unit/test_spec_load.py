@@ -44,6 +44,9 @@ def test_a_secret_is_told_once_in_a_value_and_again_in_a_comment() -> None:
     ]
 
 
+OF_CLASSES = "{data: digits, conditioning: projection, evaluation: {metrics: [fid, class_fid]}}"
+
+
 def sweep_with(parameters: str = "", *, base: str = "{data: digits}", rest: str = "") -> str:
     given = parameters or "seed: {values: [0, 1]}"
     return f"name: s\nbase: {base}\nlimits: {{trials: 4}}\nparameters:\n  {given}\n{rest}"
@@ -443,6 +446,27 @@ def test_a_bad_domain_is_answered_at_its_place(
             "is no measure",
             "fid",
         ),
+        (
+            sweep_with(base=OF_CLASSES, rest="objective: {metric: class_fid}"),
+            6,
+            "objective.metric",
+            "class_fid is a number for each of several parts, and none for all of them",
+            "",
+        ),
+        (
+            sweep_with(rest="objective: {metric: fid/3}"),
+            6,
+            "objective.metric",
+            "fid is one number, and has no parts",
+            "fid",
+        ),
+        (
+            sweep_with(base="{data: digits, evaluation: {keep_by: fid/3}}"),
+            2,
+            "base.evaluation.keep_by",
+            "fid is one number, and has no parts",
+            "fid",
+        ),
         (sweep_with(rest="objective: {metric: fid, goal: min}"), 6, "objective.goal", "", None),
         (sweep_with(rest="objective: []"), 6, "objective", "0 objectives", ""),
         (
@@ -674,6 +698,8 @@ def test_an_objective_is_optimised_in_the_direction_that_is_better() -> None:
         )
     )
     assert filled.objective[0].goal == "maximize"
+    of_a_class = sweep_with(base=OF_CLASSES, rest="objective: {metric: class_fid/3}")
+    assert parse_sweep(of_a_class).base["evaluation"]["keep_by"] == "class_fid/3"
 
 
 def test_numbers_are_read_as_people_write_them() -> None:

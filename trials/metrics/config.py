@@ -115,10 +115,23 @@ def check_metrics(
     return problems
 
 
+def wrong_part(measure: type[Measure]) -> tuple[str, str, str]:
+    """What is wrong with a part that a measure has not, or with the lack of one; what would be
+    right; the nearest name."""
+    key = measure.key
+    if not measure.of_parts:
+        return f"{key} is one number, and has no parts", key, key
+    several = "is a number for each of several parts, and none for all of them"
+    return f"{key} {several}", f"one of its parts, such as {key}/0", ""
+
+
 def _check_keeper(
     config: EvaluationConfig, measured: Sequence[PartConfig], path: str
 ) -> list[Problem]:
-    name, names = config.keep_by.partition("/")[0], [knobs.name for knobs in measured]
+    name, slash, _ = config.keep_by.partition("/")
+    names = [knobs.name for knobs in measured]
+    if slash and not Measure.named(name).of_parts:
+        return [Problem(path, *wrong_part(Measure.named(name)))]
     if name == "auto" or name in names:
         return []
     return [Problem(path, f"{name} is not measured here", "one of " + ", ".join(names))]
@@ -152,16 +165,17 @@ def check_evaluation(
     held_out: bool,
     conditional: bool,
     test_split: bool = False,
+    shape: tuple[int, ...] | None = None,
     path: str = "evaluation",
 ) -> list[Problem]:
     """Everything wrong with an evaluation that can be seen before the data are open.
 
-    `data` is the source's name, `kind` `image` or `point`; the rest says whether the
-    data have known modes, held-out images and a test split, and whether the generator takes their
-    labels.
+    `data` is the source's name, `kind` `image` or `point`, `shape` that of one item where it is
+    known; the rest says whether the data have known modes, held-out images and a test split, and
+    whether the generator takes their labels.
     Whether a TorchScript module has classes is known only when it runs.
     """
-    wrong = check_extractor(config.extractor, data, kind, f"{path}.extractor")
+    wrong = check_extractor(config.extractor, data, kind, f"{path}.extractor", shape=shape)
     extractor = None if wrong else decided(config.extractor, data, kind).part
     holds: dict[Need, bool] = {
         "logits": extractor is None or extractor.classifies,

@@ -84,6 +84,9 @@ evaluation:
   same network, so that values of both are of two protocols and never compared. On digits a FID is
   within 1 % of that in float32 (1.238 for 1.247, 23.159 for 23.161; `tests/unit/test_seeing.py`).
   Off by default, and for numbers that go beside published ones leave it off.
+- **Tricks that train on it.** `perceptual` and `style` compare layers of the very extractor that
+  measures. A score is in their favour against trainings without them; a second sweep with another
+  extractor tells how much of it is left. `validate` says so.
 - **Pairs.** Precision, recall, density, coverage and KID are taken from tiles of the matrix of
   distances, which never exists as a whole; a measurement that takes long tells every ten seconds
   how far it is, in the trial's log, or where `sweeper run` measures the winner.

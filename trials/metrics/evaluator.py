@@ -16,7 +16,7 @@ from trials.metrics.diversity import duplicate_share, relative_diversity
 from trials.metrics.extractor import QUANTISATION, build_extractor
 from trials.metrics.familiarity import IN_THE_PROTOCOL, far_from_its_training
 from trials.metrics.frechet import TooFewImagesError
-from trials.metrics.measure import knobs_in_words
+from trials.metrics.measure import knobs_in_words, require_part
 from trials.metrics.needs import NEIGHBOURS, REAL_SAMPLES, Need
 from trials.metrics.one_pass import SETTINGS, Pass, relative_coverage
 from trials.metrics.progress import Tell, quiet
@@ -85,6 +85,7 @@ class Evaluator:
     Raises:
         ExtractorError: the extractor cannot be built for these data.
         ConfigError: with every metric that these data cannot give.
+        DataError: they have not the class by which the best generator is to be kept.
     """
 
     def __init__(
@@ -113,6 +114,7 @@ class Evaluator:
         problems = check_metrics(config, met)
         if problems:
             raise ConfigError(problems)
+        require_part(config.keep_by, data)
         chosen = choose_measures(config, data.kind, met)
         self.measures = [knobs.part(knobs) for knobs in chosen]
         used = (type(self.extractor), *(knobs.part for knobs in chosen))

@@ -146,6 +146,14 @@ class Extractor(Part, ABC):
         return []
 
     @classmethod
+    def misfit(cls, config: Any, shape: tuple[int, ...]) -> str:
+        """Why it cannot look at items of this shape, (C, H, W) or (D,); empty where it can.
+
+        `config` is one in which `check` finds nothing.
+        """
+        return ""
+
+    @classmethod
     def out_of_reach(cls, config: Any) -> Iterable[Problem]:
         """What keeps the extractor from being there when a trial wants it: weights that are not on
         this machine and cannot be fetched. Paths are those of `config`.
@@ -202,15 +210,23 @@ def decided(config: Extractor.Config, source: str, kind: str) -> Extractor.Confi
 
 
 def check_extractor(
-    config: Extractor.Config, source: str, kind: str, path: str = "evaluation.extractor"
+    config: Extractor.Config,
+    source: str,
+    kind: str,
+    path: str = "evaluation.extractor",
+    *,
+    shape: tuple[int, ...] | None = None,
 ) -> list[Problem]:
-    """Problems that can be seen without the data; `path` is where the extractor is chosen."""
+    """Problems that can be seen without the data, of which one item has `shape` if that is known;
+    `path` is where the extractor is chosen."""
     try:
         chosen = decided(config, source, kind)
     except ConfigError as error:
-        problems: Iterable[Problem] = error.problems
+        problems = error.problems
     else:
-        problems = chosen.part.check(chosen, kind)
+        problems = list(chosen.part.check(chosen, kind))
+        if not problems and shape is not None and (reason := chosen.part.misfit(chosen, shape)):
+            return [Problem(path, reason)]
     return [replace(problem, path=f"{path}.{problem.path}") for problem in problems]
 
 

@@ -57,6 +57,16 @@ def convolved(inputs: int, outputs: int) -> nn.Sequential:
     )
 
 
+def fault_of_form(height: int, width: int, side: int, name: str) -> str:
+    """Why images cannot be averaged to `side` × `side`; empty where they can."""
+    if height == width and height % side == 0:
+        return ""
+    return (
+        f"the {name} extractor takes square images of a multiple of {side} pixels,"
+        f" got {height}×{width}"
+    )
+
+
 def to_form(images: Tensor, channels: int, side: int, name: str) -> Tensor:
     """Images (n, C, H, W) as (n, channels, side, side): channels averaged or repeated, pixels
     averaged over equal areas.
@@ -66,10 +76,7 @@ def to_form(images: Tensor, channels: int, side: int, name: str) -> Tensor:
     """
     require_images(images, name)
     height, width = images.shape[-2:]
-    if height != width or height % side:
-        raise ExtractorError(
-            f"the {name} extractor takes square images of a multiple of {side} pixels,"
-            f" got {height}×{width}"
-        )
+    if reason := fault_of_form(height, width, side, name):
+        raise ExtractorError(reason)
     images = as_rgb(images) if channels == 3 else images.mean(dim=1, keepdim=True)
     return images if height == side else F.avg_pool2d(images, height // side)

@@ -9,16 +9,21 @@ asked for by commands that never measure.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from trials.errors import DataError
 from trials.metrics.needs import Need
 from trials.part import Part, PartConfig
 
 if TYPE_CHECKING:
     from trials.metrics.one_pass import Pass
+    from trials.metrics.real import RealData
 
 Better = Literal["lower", "higher"]
+
+FEW = 3
+"""Parts that an answer names."""
 
 
 class Measure(Part, ABC):
@@ -58,6 +63,9 @@ class Measure(Part, ABC):
 
         part: ClassVar[type[Measure]]
 
+    of_parts: ClassVar[bool] = False
+    """Whether it is no number but several, one for each part (a class): `key/part`."""
+
     def __init__(self, config: Any) -> None:
         self.config = config
 
@@ -74,6 +82,11 @@ class Measure(Part, ABC):
     def title(cls) -> str:
         """What axes and headings call it."""
         return cls.label or cls.key.replace("_", " ")
+
+    @classmethod
+    def parts(cls, data: RealData) -> Sequence[str] | None:
+        """The parts that it has on these data; None where only `compute` knows."""
+        return None
 
     @abstractmethod
     def compute(self, seen: Pass) -> float | Mapping[str, float]:
@@ -94,6 +107,19 @@ class Measure(Part, ABC):
         if isinstance(value, str) or not hasattr(value, "__float__"):
             raise TypeError(f"the measure '{self.key}' gives {value!r} (expected a float)")
         return float(value)
+
+
+def require_part(name: str, data: RealData) -> None:
+    """See that these data have the part that a name ends with, where it ends with one.
+
+    Raises:
+        DataError: they have not; it names some that they have.
+    """
+    stem, slash, part = name.partition("/")
+    parts = Measure.named(stem).parts(data) if slash and stem in Measure.all() else None
+    if parts is not None and part not in parts:
+        few = ", ".join(f"{stem}/{one}" for one in parts[:FEW]) + ", …" * (len(parts) > FEW)
+        raise DataError(f"{data.name} has no {name} (expected {few})")
 
 
 def knobs_in_words(measures: Iterable[PartConfig]) -> str:

@@ -32,7 +32,9 @@ class FeatureLoss(Trick):
     group = "auxiliary"
     conflicts = {"top_k": "it drops samples, and in a task each belongs to its true image"}
     differences = (
-        "The layers are the evaluation's extractor's, not VGG-16's, which is not shipped.",
+        "The layers are the evaluation's extractor's, not VGG-16's, which is not shipped. So it "
+        "trains on what the score is measured through: FID in that extractor is in its favour, and "
+        "scores in another (`evaluation.extractor`, a sweep of its own) tell how much is left.",
         "Without a true image, means over the batch meet those of the real batch.",
     )
 
@@ -48,6 +50,14 @@ class FeatureLoss(Trick):
                 f"needs the layers of the feature extractor, and {extractor.key} has none",
                 expected="evaluation.extractor one of " + ", ".join(others),
             )
+
+    @classmethod
+    def advise(cls, config: Any, trial: Trial) -> Iterable[str]:
+        yield (
+            f"tricks.{cls.key}: trains on the layers of the extractor that the score is measured "
+            "through, so a score against trainings without it is in its favour; a second sweep "
+            "with another evaluation.extractor tells how much of it is left"
+        )
 
     @abstractmethod
     def described(self, layers: Sequence[Tensor]) -> list[Tensor]:

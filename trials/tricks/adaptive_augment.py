@@ -79,7 +79,7 @@ class AdaptiveAugment(Trick):
     not_capturable = "the host reads the scores, and decides p"
     order = 40
     differences = (
-        "Of 18 transformations those without filters: mirror, turns, moves, brightness, contrast.",
+        "Of 18 transformations moves, brightness and contrast, with `turn` mirror and turns too.",
         "Brightness and contrast are uniform with the paper's deviations, not normal.",
     )
     example = {"tricks": {"adaptive_augment": {"initial": 0.5, "interval": 1, "ramp": 100}}}

@@ -24,7 +24,10 @@ class AddOneIn(DesignKind):
     """Compares with the cell in which everything is off."""
 
     key = "add_one_in"
-    summary = "everything off, then one level on at a time"
+    summary = (
+        "everything off (each factor at the first of its values), then one at a time each of the "
+        "others on"
+    )
 
     def arrange(self, factors: Sequence[Factor], feasible: Feasible | None = None) -> Design:
         return add_one_in(factors, feasible)

@@ -67,6 +67,12 @@ class PopulationBased(StoppingRule):
             yield Fault(("scheduler", "name"), "pbt has no parameters to perturb", "parameters")
 
     @property
+    def begins(self) -> int:
+        interval: int = self.config.interval_steps
+        grace: int = self.config.grace_steps
+        return -(-grace // interval) * interval  # the first multiple
+
+    @property
     def milestones(self) -> Milestones:
         return Milestones(self.config.interval_steps, self.config.grace_steps)
 

@@ -1,9 +1,10 @@
-"""Oscillation: the generator moves between narrow sets of samples and arrives nowhere.
+"""Oscillation: the samples are of another kind at every evaluation, and get no better.
 
 "They progress from generating one kind of sample to generating another kind of sample without
 eventually reaching equilibrium" (seri). Seen as the mean feature of the samples: over the window
-it travels far from evaluation to evaluation (in units of the distance between two real images),
-yet ends near where it has been, and FID makes no progress.
+it moves far from evaluation to evaluation (in units of the distance between two real images), and
+FID makes no progress meanwhile. Where it ends is told and decides nothing: a generator that passes
+from one kind to ever others comes back to none. Whether each kind is narrow is `mode_collapse`.
 """
 
 from __future__ import annotations
@@ -19,10 +20,10 @@ from trials.part import knob
 
 
 class Oscillation(Sign):
-    """The path of the samples' mean feature: long, and leading nowhere."""
+    """The path of the samples' mean feature: long, and to no lower FID."""
 
     key = "oscillation"
-    summary = "The generator jumps between narrow sets of samples"
+    summary = "The samples jump from evaluation to evaluation, and FID does not fall"
     advice = (
         "Damp the game: ema, historical_averaging, experience_replay, lower learning rates or"
         " smaller Adam momentum, two time scales, unrolled."

@@ -32,7 +32,7 @@ from trials.metrics.extractor import (
     read_weights,
     require_state,
 )
-from trials.metrics.feature_network import convolved, to_form
+from trials.metrics.feature_network import convolved, fault_of_form, to_form
 from trials.part import knob
 from trials.problems import Problem
 
@@ -105,6 +105,10 @@ class DigitsExtractor(Extractor):
         except ExtractorError as error:
             return [Problem("weights", str(error))]
         return []
+
+    @classmethod
+    def misfit(cls, config: Any, shape: tuple[int, ...]) -> str:
+        return fault_of_form(*shape[-2:], SIZE, cls.key)
 
     @classmethod
     def build(

@@ -33,12 +33,18 @@ class IdentityExtractor(Extractor):
 
     def __init__(self, shape: tuple[int, ...], device: torch.device | str | None = None) -> None:
         self.dim = prod(shape)
-        if self.dim > LARGEST:
-            raise ExtractorError(
-                f"the identity extractor would give {self.dim} features for images of"
-                f" {shape}; it takes up to {LARGEST}"
-            )
+        if reason := self.misfit(None, shape):
+            raise ExtractorError(reason)
         self.device = torch.device(device or "cpu")
+
+    @classmethod
+    def misfit(cls, config: Any, shape: tuple[int, ...]) -> str:
+        if (numbers := prod(shape)) <= LARGEST:
+            return ""
+        return (
+            f"the identity extractor would give {numbers} features for images of"
+            f" {shape}; it takes up to {LARGEST}"
+        )
 
     @classmethod
     def build(

@@ -34,7 +34,7 @@ from trials.metrics.extractor import (
     read_weights,
     require_state,
 )
-from trials.metrics.feature_network import FEATURES, FeatureNetwork, to_form
+from trials.metrics.feature_network import FEATURES, FeatureNetwork, fault_of_form, to_form
 from trials.part import knob
 from trials.problems import Problem
 
@@ -113,6 +113,11 @@ class TrainedExtractor(Extractor):
         except ExtractorError as error:
             return [Problem("weights", str(error), MADE_BY)]
         return []
+
+    @classmethod
+    def misfit(cls, config: Any, shape: tuple[int, ...]) -> str:
+        side = _facts(read_weights(config.weights).data, config.weights).side
+        return fault_of_form(*shape[-2:], side, cls.key)
 
     @classmethod
     def build(

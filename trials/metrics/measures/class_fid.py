@@ -11,6 +11,7 @@ from trials.metrics.measure import Measure
 
 if TYPE_CHECKING:
     from trials.metrics.one_pass import Pass
+    from trials.metrics.real import RealData
 
 
 class ClassFrechetDistance(Measure):
@@ -23,6 +24,12 @@ class ClassFrechetDistance(Measure):
     kinds = frozenset()
     needs = frozenset({"conditional"})
     order = 130
+    of_parts = True
+
+    @classmethod
+    def parts(cls, data: RealData) -> list[str]:
+        counts = [] if data.labels is None else data.labels.bincount().tolist()
+        return [str(label) for label, count in enumerate(counts) if count > 1]
 
     def compute(self, seen: Pass) -> dict[str, float]:
         from trials.metrics.frechet import Moments

@@ -17,7 +17,10 @@ class InceptionScore(Measure):
     """In [1, number of classes]."""
 
     key = "inception_score"
-    summary = "exp E KL(p(y|x) ‖ p(y)): clear and varied to a classifier; blind to the real data"
+    summary = (
+        "exp E KL(p(y|x) ‖ p(y)), the mean over 10 parts of the images: clear and varied to a "
+        "classifier; lower where a part has few images a class; blind to the real data"
+    )
     better = "higher"
     paper = "Salimans et al. 2016, arXiv:1606.03498"
     needs = frozenset({"logits"})

@@ -1,0 +1,56 @@
+"""Whether a stopping rule comes to its turn within the trainings of a sweep.
+
+A grace that was meant for trainings ten times as long leaves a rule without anything to decide.
+"""
+
+from __future__ import annotations
+
+from sweeper.sweepfile.document import Document
+from sweeper.sweepfile.model import Sweep
+
+
+def longest(sweep: Sweep) -> int:
+    """Training steps of the longest training that the sweep can reach.
+
+    Raises:
+        ConfigError: the base is no valid trial config.
+    """
+    from trials.config import default_at  # imports torch
+
+    searched = [item.domain for item in sweep.parameters if item.path == "steps"]
+    if searched:
+        return max(int(steps) for steps in searched[0].samples())
+    return int(default_at(sweep.base, "steps"))
+
+
+def check_rungs(document: Document, sweep: Sweep) -> None:
+    """Report a sampler that learns at the rungs of a rule where no training comes to one."""
+    if sweep.is_ablation or not sweep.search.part.needs_rungs:
+        return
+    rule, last = sweep.scheduler, longest(sweep)
+    if not any(rule.part(rule, sweep).rungs(last)):
+        document.add(
+            ("scheduler", "grace_steps"),
+            f"the first rung of {rule.name} is behind the last of {last:,} steps, and "
+            f"{sweep.search.name} learns at rungs",
+            f"at most {last}; earlier is better",
+        )
+
+
+def idle_in_words(sweep: Sweep) -> str:
+    """That the stopping rule will never act, and why; empty where it can."""
+    from trials.config import default_at  # imports torch
+
+    if sweep.is_ablation:
+        return ""
+    rule, last = sweep.scheduler, longest(sweep)
+    begins = rule.part(rule, sweep).begins
+    every = int(default_at(sweep.base, "evaluation.every"))
+    decided = (last - 1) // every * every
+    if begins <= decided:
+        return ""
+    looks = f"last at step {decided:,}" if decided else "never"
+    return (
+        f"scheduler: {rule.name} will never act: it does so from step {begins:,} on, and looks "
+        f"{looks} before the end of {last:,} steps"
+    )
