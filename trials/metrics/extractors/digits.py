@@ -108,7 +108,8 @@ class DigitsExtractor(Extractor):
 
     @classmethod
     def misfit(cls, config: Any, shape: tuple[int, ...]) -> str:
-        return fault_of_form(*shape[-2:], SIZE, cls.key)
+        height, width = shape[-2:]
+        return fault_of_form(height, width, SIZE, cls.key)
 
     @classmethod
     def build(

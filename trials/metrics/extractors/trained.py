@@ -117,7 +117,8 @@ class TrainedExtractor(Extractor):
     @classmethod
     def misfit(cls, config: Any, shape: tuple[int, ...]) -> str:
         side = _facts(read_weights(config.weights).data, config.weights).side
-        return fault_of_form(*shape[-2:], side, cls.key)
+        height, width = shape[-2:]
+        return fault_of_form(height, width, side, cls.key)
 
     @classmethod
     def build(
