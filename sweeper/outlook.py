@@ -63,8 +63,8 @@ def outlook_of(sweep: Sweep, home: Home, cache: Path | None = None) -> dict[str,
     else:
         with private(cache.parent):
             data = open_data(config.data, cache=cache)
-        for objective in sweep.objective:
-            require_part(objective.metric, data)
+        for metric in (config.evaluation.keep_by, *(one.metric for one in sweep.objective)):
+            require_part(metric, data)
         found["data"] = survey(data)
         found["warnings"] += found["data"]["warnings"]
     return found
@@ -124,10 +124,11 @@ def plan_in_words(sweep: Sweep, trials: int | None) -> str:
     words = plural(trials, what) if trials else f"{what}s without a limit"
     if not sweep.replicates:
         return words
-    best = "the best" if sweep.confirmed == 1 else f"the best {sweep.confirmed}"
-    base = " and the base" if sweep.confirms_base else ""
+    best = sweep.confirmed - sweep.confirms_base
+    named = ["the best" if best == 1 else f"the best {best}"] if best else []
+    named += ["the base"] if sweep.confirms_base else []
     return (
-        f"{words}, then up to {sweep.replicates:,} runs on fresh seeds ({best}{base}, "
+        f"{words}, then up to {sweep.replicates:,} runs on fresh seeds ({' and '.join(named)}, "
         f"{sweep.seeds.replicates} seeds each)"
     )
 

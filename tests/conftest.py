@@ -11,7 +11,6 @@ from collections.abc import Iterator
 import pytest
 
 from tests.postgres import Unavailable, empty_place, server
-from trials.metrics import cache, real
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -32,6 +31,8 @@ def fetched_weights(tmp_path_factory: pytest.TempPathFactory) -> None:
 def statistics_of_real_data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """What a training without a cache would extract from its data is extracted once a session: the
     keys hold all that it depends on, and most trainings of tests look at the same digits."""
+    from trials.metrics import cache, real  # imports torch, which reads OMP_NUM_THREADS
+
     shared = tmp_path_factory.mktemp("statistics")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(real, "cached", lambda folder, *what: cache.cached(folder or shared, *what))

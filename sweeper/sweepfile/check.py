@@ -275,7 +275,7 @@ def settle_objective(
             )
             continue
         measure = Measure.named(stem)
-        if measure.of_parts != bool(slash):
+        if not measure.may_have_parts() if slash else measure.of_parts:
             document.add((*at, "metric"), *wrong_part(measure))
             continue
         goal: Goal = "minimize" if measure.better == "lower" else "maximize"

@@ -157,14 +157,16 @@ class Sweep:
 
     @property
     def confirmed(self) -> int:
-        """Configurations of the search that may be confirmed: not more than it has trials."""
-        return min(self.seeds.confirm_top, self.limits.trials or self.seeds.confirm_top)
+        """Configurations that may be confirmed, the base's among them: at most one a trial."""
+        if self.is_ablation:
+            return 0
+        wanted = self.seeds.confirm_top + self.confirms_base
+        return min(wanted, self.limits.trials or wanted)
 
     @property
     def replicates(self) -> int:
         """Runs on fresh seeds that may follow the search: all of them, if none is given up."""
-        configurations = 0 if self.is_ablation else self.confirmed + self.confirms_base
-        return configurations * self.seeds.replicates
+        return self.confirmed * self.seeds.replicates
 
     def going_on(self, begun: Sweep) -> Sweep:
         """This sweep as it goes on where `begun` has begun under its name: the base is confirmed

@@ -29,24 +29,30 @@ def check_rungs(document: Document, sweep: Sweep) -> None:
         return
     rule, last = sweep.scheduler, longest(sweep)
     if not any(rule.part(rule, sweep).rungs(last)):
+        has_grace = "grace_steps" in type(rule).model_fields
         document.add(
-            ("scheduler", "grace_steps"),
+            ("scheduler", "grace_steps") if has_grace else ("scheduler",),
             f"the first rung of {rule.name} is behind the last of {last:,} steps, and "
             f"{sweep.search.name} learns at rungs",
-            f"at most {last}; earlier is better",
+            f"a first rung at step {_last_look(sweep, last) or last} at the latest",
         )
+
+
+def _last_look(sweep: Sweep, last: int) -> int:
+    """The step of the last evaluation before the end of a training of so many steps, else 0."""
+    from trials.config import default_at  # imports torch
+
+    every = int(default_at(sweep.base, "evaluation.every"))
+    return (last - 1) // every * every
 
 
 def idle_in_words(sweep: Sweep) -> str:
     """That the stopping rule will never act, and why; empty where it can."""
-    from trials.config import default_at  # imports torch
-
     if sweep.is_ablation:
         return ""
     rule, last = sweep.scheduler, longest(sweep)
     begins = rule.part(rule, sweep).begins
-    every = int(default_at(sweep.base, "evaluation.every"))
-    decided = (last - 1) // every * every
+    decided = _last_look(sweep, last)
     if begins <= decided:
         return ""
     looks = f"last at step {decided:,}" if decided else "never"

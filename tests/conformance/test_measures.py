@@ -103,6 +103,8 @@ def test_a_measure_needs_one_class_and_nothing_else(tmp_path: Path) -> None:
         assert "asked for twice" in problem.message
         (problem,) = problems_of({**SMALL, "evaluation": {"keep_by": "test_only_contrst"}})
         assert problem.nearest == "test_only_contrast"
+        # Of one that is not ours only its own `compute` knows whether it has parts.
+        assert not problems_of({**SMALL, "evaluation": {"keep_by": "test_only_contrast/left"}})
         assert called("test_only_contrast") == "Contrast"
         assert "| `test_only_contrast.power` | `1.0` | exponent of the distance |" in page()
         assert "test_only_contrast" in str(sweep_schema()["$defs"]["Objective"])

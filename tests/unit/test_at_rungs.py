@@ -187,7 +187,7 @@ def test_a_file_whose_first_rung_no_training_reaches_is_told_so(rule: str) -> No
     (problem,) = caught.value.problems
     assert (problem.path, problem.expected) == (
         "scheduler.grace_steps",
-        "at most 90; earlier is better",
+        "a first rung at step 90 at the latest",
     )
     assert "the first rung of" in problem.message
     longer = late.replace("{batch_size: {values: [16, 32]}}", "{steps: {values: [90, 91]}}")

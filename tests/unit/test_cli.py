@@ -363,7 +363,11 @@ def test_every_problem_of_a_file_is_reported_with_its_line(
         ),
         (
             "limits: {trials: 2}\nseeds: {confirm_top: 10}",
-            "2 trials, then up to 15 runs on fresh seeds (the best 2 and the base, 5 seeds each)",
+            "2 trials, then up to 10 runs on fresh seeds (the best and the base, 5 seeds each)",
+        ),
+        (
+            "limits: {trials: 1}\nseeds: {confirm_top: 1, replicates: 4}",
+            "1 trial, then up to 4 runs on fresh seeds (the base, 4 seeds each)",
         ),
         (
             "search: {sampler: grid, start_with_base: false}\nseeds: {confirm_top: 2}",

@@ -130,7 +130,7 @@ def _check_keeper(
 ) -> list[Problem]:
     name, slash, _ = config.keep_by.partition("/")
     names = [knobs.name for knobs in measured]
-    if slash and not Measure.named(name).of_parts:
+    if slash and not Measure.named(name).may_have_parts():
         return [Problem(path, *wrong_part(Measure.named(name)))]
     if name == "auto" or name in names:
         return []

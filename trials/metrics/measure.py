@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from trials.errors import DataError
 from trials.metrics.needs import Need
+from trials.origins import origin_of
 from trials.part import Part, PartConfig
 
 if TYPE_CHECKING:
@@ -82,6 +83,12 @@ class Measure(Part, ABC):
     def title(cls) -> str:
         """What axes and headings call it."""
         return cls.label or cls.key.replace("_", " ")
+
+    @classmethod
+    def may_have_parts(cls) -> bool:
+        """Whether a name of its may end with a part. One that is not ours and does not say so may
+        give parts all the same."""
+        return cls.of_parts or not origin_of(cls).ours
 
     @classmethod
     def parts(cls, data: RealData) -> Sequence[str] | None:
