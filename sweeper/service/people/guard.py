@@ -142,12 +142,11 @@ class Guard:
         """The answer to a refusal: the way to sign in for a browser that opens a page."""
         wants_page, scope = "text/html" in request.headers.get("accept", ""), request.scope
         if refusal.status_code == 401 and wants_page and scope["method"] not in READING:
-            there = urlsplit(request.headers.get("referer", "")).path or "/"  # of the form's page
-            return RedirectResponse(f"/login?next={quote(there, safe='')}", 303)
+            return _to_sign_in(_page_of_form(request.headers))
         if refusal.status_code == 401 and wants_page:
             query = scope["query_string"].decode("latin-1")
             there = scope["path"] + (f"?{query}" if query else "")
-            return RedirectResponse(f"/login?next={quote(there, safe='')}", 303)
+            return _to_sign_in(there)
         if refusal.status_code == 421:  # no page of ours can be read under another host
             return problem_response(refusal, scope["path"])
         return await self._told(request, refusal)
@@ -215,6 +214,19 @@ class Guard:
             with contextlib.suppress(DatabaseError), self._database.writing() as session:
                 accounts.note_use(session, caller.token)
         return caller
+
+
+def _page_of_form(headers: Headers) -> str:
+    """Path and query of the page whose form was sent, by the browser's word; `/` without one."""
+    try:
+        page = urlsplit(headers.get("referer", ""))
+    except ValueError:  # as of `http://[`
+        return "/"
+    return (page.path or "/") + (f"?{page.query}" if page.query else "")
+
+
+def _to_sign_in(there: str) -> Response:
+    return RedirectResponse(f"/login?next={quote(there, safe='')}", 303)
 
 
 def _credential(headers: Headers) -> tuple[str, str]:
