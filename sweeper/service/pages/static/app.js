@@ -1,5 +1,6 @@
 // What every page has: the mode, the keys, questions before dangerous buttons, copying, and live
 // pieces, which htmx fetches again when something has happened.
+import "./draft.js";
 import { follow } from "./live.js";
 import { keys } from "./keys.js";
 
