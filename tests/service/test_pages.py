@@ -336,9 +336,16 @@ def test_an_ended_sweep_goes_on_where_its_form_says_so(swept: Lab) -> None:
     corrected = {**form, "description": "without the typo"}
     assert client.post("/sweeps/swept/change", data=corrected).status_code == 303
     assert swept.client("bo").get("/api/v1/sweeps/swept").json()["wanted"] == "stop"
-    asked = {**form, "trials": "9", "again": "true"}
+    wrong = {**form, "trials": "abc", "again": "true"}
+    answer = client.post("/sweeps/swept/change", data=wrong, headers=HTML)
+    assert (answer.status_code, "limits.trials" in answer.text) == (422, True)
+    words = {"landing": "evaluation", "trial_silence": "3600"}
+    asked = {**form, **words, "trials": "9", "again": "true"}
     assert client.post("/sweeps/swept/change", data=asked).status_code == 303
-    assert swept.client("bo").get("/api/v1/sweeps/swept").json()["wanted"] == "run"
+    now = swept.client("bo").get("/api/v1/sweeps/swept").json()
+    assert now["wanted"] == "run"
+    assert now["limits"]["landing"] == "evaluation"
+    assert now["limits"]["trial_silence"] == 3600
 
 
 def test_a_configuration_of_one_s_own_is_tried_by_a_form(swept: Lab) -> None:
