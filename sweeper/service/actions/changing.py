@@ -104,9 +104,7 @@ def change(service: Service, caller: Caller, name: str, changes: Changes) -> Ent
     return entry
 
 
-def extend(
-    service: Service, caller: Caller, name: str, limits: Mapping[str, Any]
-) -> Entry:
+def extend(service: Service, caller: Caller, name: str, limits: Mapping[str, Any]) -> Entry:
     """Raise limits of a sweep, and have it go on where they had ended it.
 
     Raises:

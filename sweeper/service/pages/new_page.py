@@ -81,7 +81,7 @@ def check(request: Request, service: CurrentService, text: Annotated[str, Form()
 
 @router.get("/new/preview")
 def previewed() -> Response:
-    """Whoever had to sign in on a preview's page goes on in the editor: the file is not sent again."""
+    """Who had to sign in on a preview's page goes on in the editor: the file is not sent again."""
     return RedirectResponse("/new", 303)
 
 
