@@ -29,6 +29,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from sweeper.errors import SweeperError
 from sweeper.service.people.attempts import Attempts
 from sweeper.service.people.bodies import bounded, replayed, whole
+from sweeper.service.people.permission import check_scope
 from sweeper.service.problem import Refusal, problem_response, refusal_of
 from sweeper.service.settings import ServiceSettings
 from sweeper.service.state import accounts
@@ -182,11 +183,7 @@ class Guard:
                 _check_page(headers)
             else:
                 receive = await _check_csrf(receive, headers, caller.csrf)
-        needed = TokenScope.READ if reading else TokenScope.SUBMIT
-        if caller.scope < needed:
-            raise Refusal(
-                403, "scope", f"The token may only {caller.scope.word}; this needs {needed.word}."
-            )
+        check_scope(caller, TokenScope.READ if reading else TokenScope.SUBMIT)
         return receive
 
     def _known(self, headers: Headers) -> Caller | None:
