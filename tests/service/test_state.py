@@ -17,6 +17,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import make_url, text
 
 from sweeper.errors import SweeperError, UserError
+from sweeper.service import sole as sole_service
 from sweeper.service.sole import Sole
 from sweeper.service.state import accounts, events, listing
 from sweeper.service.state.accounts import Scope
@@ -92,6 +93,26 @@ def test_a_service_whose_lock_went_with_its_connection_takes_it_again_or_ends(
             sole.look()
     database.close()
     other.close()
+
+
+def test_a_database_that_is_away_is_told_of_once(
+    database: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    away, ended = DatabaseError("no answer"), SweeperError("another one")
+    said = iter((away, away, None, away, DatabaseError("no room"), ended))
+
+    def look(self: Sole) -> None:
+        if (error := next(said)) is not None:
+            raise error
+
+    monkeypatch.setattr(sole_service, "LOOK_EVERY", 0.0)
+    monkeypatch.setattr(Sole, "look", look)
+    watched = Sole(database)
+    watched.watch(lambda: None)
+    with pytest.raises(SweeperError, match="another one"):
+        watched.close()
+    told = [record.args[0] for record in caplog.records]
+    assert list(map(str, told)) == ["no answer", "no answer", "no room"]
 
 
 def test_a_service_whose_connection_the_network_has_cut_takes_its_lock_again(
