@@ -302,6 +302,8 @@ def test_that_a_sweep_was_deleted_is_said_once(chromium: Any, lab: Served) -> No
         page.locator("#again").scroll_into_view_if_needed()
         page.wait_for_timeout(500)
         assert page.locator("main [role=alert]").count() == 1
+        assert page.locator(".heading + #gone").count() == 1
+        assert page.locator(".heading .actions").count() == 0
         assert page.locator("#leaderboard tbody tr").count() == 6
 
 
