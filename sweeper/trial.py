@@ -138,6 +138,21 @@ class Trial:
         )
 
     @property
+    def has_others_weights(self) -> bool:
+        """Whether any of the weights that it took over are another trial's."""
+        return any(donor != self.number for _, donor in self.donors)
+
+    @property
+    def weights_in_words(self) -> str:
+        """What a reader is told of that: `took weights over: 00002 at step 20`, or `took no weights
+        over, and went on from its own at step 40`; empty where `took_over` is."""
+        if not self.donors:
+            return ""
+        if self.has_others_weights:
+            return f"took weights over: {self.took_over}"
+        return f"took no weights over, and went on from {self.took_over}"
+
+    @property
     def symptoms(self) -> tuple[Symptom, ...]:
         """Every symptom that was seen, in the order of their steps."""
         return tuple(symptom for evaluation in self.evaluations for symptom in evaluation.symptoms)

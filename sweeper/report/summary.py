@@ -92,7 +92,7 @@ def _best_tile(standings: Standings) -> str:
         return markup.tile(f"Best {metric}", NONE, "no trial has completed yet", "first")
     lucky, name = final(best.trial), f"trial {best.trial.name}"
     if best.trial.took_over:
-        name += f" (took weights over: {best.trial.took_over})"
+        name += f" ({best.trial.weights_in_words})"
     if len(standings.goals) > 1:
         note = f"{name}; {plural(len(standings.winners), 'trial')} on the Pareto front"
         return markup.tile(f"Best {metric}", text(number(lucky)), text(note), "first")

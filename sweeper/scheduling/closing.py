@@ -9,7 +9,7 @@ from sweeper.causes import cause, is_lost
 from sweeper.errors import LedgerError, SweeperError
 from sweeper.scheduling.cluster.connecting import ClusterLost
 from sweeper.scheduling.conducting.conductor import Conductor
-from sweeper.scheduling.recording.events import SweepState
+from sweeper.scheduling.recording.events import Loss, SweepState
 from sweeper.scheduling.working.failures import is_disk_full
 from sweeper.scheduling.working.machine_checks import Outdated
 from sweeper.trial import Trial
@@ -84,9 +84,12 @@ def told_of(error: Exception) -> str | None:
     return str(error) if isinstance(error, SweeperError) else raised_by_another(error)
 
 
-def gave_out(error: Exception) -> bool:
-    """Whether what stopped a run is nothing of the sweep's own: another driver can go on."""
-    return isinstance(error, ClusterLost | LedgerError | Outdated) or is_disk_full(error)
+def gave_out(error: Exception) -> Loss:
+    """What stopped a run by nothing of the sweep's own, so that another driver can go on: a full
+    disk, or anything else around it; empty where it was the sweep's own."""
+    if is_disk_full(error):
+        return "disk"
+    return "surroundings" if isinstance(error, ClusterLost | LedgerError | Outdated) else ""
 
 
 def unwritten(error: OSError) -> str:

@@ -35,6 +35,7 @@ from sweeper.scheduling.machines.eviction import notices_asked_for
 from sweeper.scheduling.published import Published, conductor_with, publishing, taken_in
 from sweeper.scheduling.recording.events import (
     Listener,
+    Loss,
     Noted,
     Outcome,
     PhaseChanged,
@@ -158,7 +159,7 @@ class _Run:
         self._tell: Listener = events or (lambda event: None)
         self._steering = steering
         self._next_beat = 0.0
-        self._lost = False
+        self._lost: Loss = ""
         self._requests = Requests(steering)
         self._factory = factory or build_training
         self._resolve = resolved if factory is None else dict  # a caller's own configs are not ours
@@ -324,10 +325,8 @@ class _Run:
                 self._lost = gave_out(error)
         self._tell(SweepEnded(state, message, time.time()))
         standings = results.standings if results else self._ledger.standings()
-        terminated = self._requests.terminated
-        return Outcome(
-            state, message, self._folder.path, standings, results, terminated, self._lost
-        )
+        how = self._requests.terminated, self._lost
+        return Outcome(state, message, self._folder.path, standings, results, *how)
 
     def _drain(self, state: SweepState) -> str:
         if self._wires is None:

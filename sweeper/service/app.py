@@ -85,7 +85,7 @@ def application(
         lifespan=_running,
         docs_url=None,
         redoc_url=None,
-        openapi_url="/api/v1/openapi.json",
+        openapi_url=None,  # the API brings its own
     )
     app.state.service = service
     problem.install(app)

@@ -56,11 +56,15 @@ class Sole:
 
     def watch(self, replaced: Callable[[], None]) -> None:
         """Look again and again, until `stop` or until another one has it, which is told."""
+        why = ""
         while not self._stop.wait(LOOK_EVERY):
             try:
                 self.look()
+                why = ""
             except DatabaseError as error:
-                log.warning("whether no other service is at work cannot be seen: %s", error)
+                if str(error) != why:
+                    log.warning("whether no other service is at work cannot be seen: %s", error)
+                why = str(error)
             except SweeperError as error:
                 self._replaced = error
                 replaced()

@@ -26,4 +26,7 @@ SweepState = Literal[
 ENDS: frozenset[str] = frozenset({"finished", "incomplete", "stopped", "cancelled", "failed"})
 """States in which a sweep stays until somebody wants it to go on."""
 
+NO_SPACE = "no_space"
+"""The outcome of a driver that met with a full disk."""
+
 Priority = Literal["low", "normal", "high", "urgent"]

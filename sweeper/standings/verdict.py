@@ -99,10 +99,9 @@ def _measured(found: AgainstBase, standings: Standings, called: Called) -> str:
     )
     words = f"{shown} {_where(found, standings)}{_lacking(found, standings)}"
     if found.differences[0].seeds and found.trial.took_over:
-        words += (
-            "; on them its last settings were trained from the first step, without the weights "
-            "that it took over"
-        )
+        words += "; on them its last settings were trained from the first step"
+        if found.trial.has_others_weights:
+            words += ", without the weights that it took over"
     return words + (f"; {found.failed} of its runs on fresh seeds failed" if found.failed else "")
 
 

@@ -249,14 +249,14 @@ def test_a_list_stays_where_its_reader_is(
 def test_what_is_written_outlives_the_session(chromium: Any, lab: Served) -> None:
     text = "nme: lost\n# an hour of work\n"
 
-    def back_in(page: Any) -> None:
-        page.wait_for_url("**/login?next=%2Fnew")
-        page.fill("#token", lab.tokens["ada"])
+    def back_in(page: Any, person: str = "ada") -> None:
+        page.wait_for_url("**/login?next=%2Fnew*")
+        page.fill("#token", lab.tokens[person])
         page.click("button")
-        page.wait_for_url("**/new")
+        page.wait_for_url("**/new*")
 
     with looking(chromium, lab) as (page, _):
-        page.goto("/new")
+        page.goto("/new?preset=dcgan")
         page.context.clear_cookies()
         page.fill("#text", text)  # is checked
         back_in(page)
@@ -268,6 +268,26 @@ def test_what_is_written_outlives_the_session(chromium: Any, lab: Served) -> Non
         assert page.input_value("#text") == text
         page.goto("/new")
         assert page.input_value("#text") != text
+        page.context.clear_cookies()
+        page.fill("#text", text)
+        back_in(page, "bo")
+        assert page.input_value("#text") != text
+
+
+def test_what_was_submitted_is_written_over_nothing(chromium: Any, lab: Served) -> None:
+    lab.submit("ada", {**DONE, "name": "earlier"})
+    with looking(chromium, lab) as (page, wrong):
+        page.goto("/new?sweep=earlier")
+        page.fill("#text", SMALL.replace("first", "written"))
+        page.click("button:has-text('Submit')")
+        page.wait_for_url("**/sweeps/written")
+        page.context.clear_cookies()
+        page.goto("/new?sweep=earlier")
+        page.fill("#token", lab.tokens["ada"])
+        page.click("button")
+        page.wait_for_url("**/new?sweep=earlier")
+        assert "earlier" in page.input_value("#text")
+    assert wrong == []
 
 
 def test_that_a_sweep_was_deleted_is_said_once(chromium: Any, lab: Served) -> None:
@@ -282,6 +302,8 @@ def test_that_a_sweep_was_deleted_is_said_once(chromium: Any, lab: Served) -> No
         page.locator("#again").scroll_into_view_if_needed()
         page.wait_for_timeout(500)
         assert page.locator("main [role=alert]").count() == 1
+        assert page.locator(".heading + #gone").count() == 1
+        assert page.locator(".heading .actions").count() == 0
         assert page.locator("#leaderboard tbody tr").count() == 6
 
 

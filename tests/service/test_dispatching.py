@@ -427,6 +427,18 @@ def test_a_driver_that_goes_on_with_trials_has_done_something() -> None:
         assert next_step(sweep, Life.LOST).starts == starts
 
 
+@pytest.mark.parametrize(("phase", "others"), [("starting", 4), ("searching", 0)])
+def test_while_a_disk_is_full_a_sweep_rests_and_does_not_fail(phase: str, others: int) -> None:
+    sweep = _pending("running", "run", _driver("no_space", phase=phase, at_work=0))
+    sweep.lease.starts = 4
+    for _ in range(2 * states.STARTS):
+        step = next_step(sweep, Life.OVER)
+        assert (step.state, step.starts) == ("queued", others)
+        sweep.lease.starts, sweep.lease.settled = step.starts, 1
+        assert states.rests(sweep, 0.0) == states.FULL_PAUSE
+        sweep.lease.settled = 0
+
+
 def test_a_driver_lives_while_its_heartbeat_changes_whatever_its_clock_says() -> None:
     hearts, driver = Heartbeats(), _driver()
     sweep = _pending("running", "run", driver)

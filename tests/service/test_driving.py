@@ -256,8 +256,10 @@ def no_room_for_a_sweep() -> UserError:
         ("cancelled", "cancel", "cancelled"),
         (SweepBusy("small", 7), "run", "interrupted"),
         (LedgerError("the study is away"), "run", "interrupted"),
-        (FULL, "run", "interrupted"),
-        (no_room_for_a_sweep(), "run", "interrupted"),
+        (FULL, "run", "no_space"),
+        (no_room_for_a_sweep(), "run", "no_space"),
+        (Outcome("failed", "said", Path(), None, lost="disk"), "run", "no_space"),
+        (Outcome("failed", "said", Path(), None, lost="surroundings"), "run", "interrupted"),
         (UserError("there is no such data"), "run", "failed"),
         (RuntimeError("oh"), "run", "failed"),
     ],
@@ -271,6 +273,8 @@ def test_how_a_driver_ends_is_what_became_of_its_sweep(
         wait(lambda: steering.asked() is (Request(wanted) if wanted != "run" else None))
         if isinstance(ends, Exception):
             raise ends
+        if isinstance(ends, Outcome):
+            return ends
         return Outcome(ends, "said", Path(), None)  # type: ignore[arg-type]
 
     home = driven.service.settings.home

@@ -5,6 +5,7 @@ A route that somebody adds is in here without a word about it.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -16,6 +17,7 @@ from sqlalchemy import select
 from starlette.routing import Mount
 from starlette.testclient import TestClient
 
+from sweeper.service.api import install
 from sweeper.service.app import application
 from sweeper.service.doors import OPENINGS, Doors
 from sweeper.service.people import attempts
@@ -208,6 +210,24 @@ def test_another_s_sweep_is_nobody_else_s_to_change(
             answer = client.request(method, path, json=body)
             assert answer.status_code in (400, 403, 415, 422), (method, path, answer.text)
     assert _rows(lab) == before
+
+
+def test_the_api_s_document_is_made_once_and_beside_the_event_loop(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, make = [], install.get_openapi
+
+    def beside(**given: Any) -> dict[str, Any]:
+        with pytest.raises(RuntimeError, match="no running event loop"):
+            asyncio.get_running_loop()
+        made.append(given)
+        return make(**given)
+
+    monkeypatch.setattr(install, "get_openapi", beside)
+    client = lab.client("bo")
+    for _ in range(2):
+        assert client.get("/api/v1/openapi.json").json()["info"]["title"] == "GAN sweeper"
+    assert len(made) == 1
 
 
 def test_head_is_answered_wherever_get_is(lab: Lab, app: Any, routes: list[Route]) -> None:

@@ -6,6 +6,7 @@ import contextlib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from starlette.testclient import TestClient
@@ -36,6 +37,25 @@ def test_a_page_leads_to_signing_in(lab: Lab) -> None:
     assert (answer.status_code, answer.headers["location"]) == (
         303,
         "/login?next=%2Fsweeps%2Fa%3Fb%3Dc",
+    )
+
+
+@pytest.mark.parametrize(
+    ("page", "led"),
+    [
+        (f"{ADDRESS}/sweeps/a/enqueue?trial=7", "/sweeps/a/enqueue?trial=7"),
+        (ADDRESS, "/"),
+        ("http://[", "/"),
+    ],
+)
+def test_a_form_sent_after_the_session_leads_by_signing_in_back_to_its_page(
+    lab: Lab, page: str, led: str
+) -> None:
+    headers = {"accept": "text/html", "referer": page}
+    answer = lab.client().post("/sweeps/a/enqueue", headers=headers)
+    assert (answer.status_code, answer.headers["location"]) == (
+        303,
+        f"/login?next={quote(led, safe='')}",
     )
 
 

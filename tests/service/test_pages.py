@@ -8,8 +8,10 @@ from html import unescape
 from urllib.parse import quote, unquote
 
 import pytest
+from sqlalchemy import Engine, event
 from starlette.testclient import TestClient
 
+from sweeper.service.pages import sweep_list
 from sweeper.service.pages.entrance import own_path
 from sweeper.service.people.guard import COOKIE
 from sweeper.service.state import accounts, sweeps
@@ -87,6 +89,16 @@ def signed_in(lab: Lab, person: str) -> tuple[TestClient, str]:
 def test_the_list_shows_what_is_asked_for(swept: Lab, query: str, names: list[str]) -> None:
     html = swept.client("bo").get(f"/{query}", headers={**HTML, "hx-request": "true"}).text
     assert re.findall(r'<a[^>]* href="/sweeps/(\w+)"', html) == names
+
+
+def test_a_last_page_whose_rows_are_gone_shows_the_one_before(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweep_list, "SHOWN", 2)
+    for name in ("a", "b"):
+        lab.submit("bo", name)
+    html = lab.client("bo").get("/?first=2").text
+    assert [f'href="/sweeps/{name}"' in html for name in ("a", "b")] == [True, True]
 
 
 def test_every_page_is_there_and_needs_nothing_from_elsewhere(swept: Lab) -> None:
@@ -336,9 +348,16 @@ def test_an_ended_sweep_goes_on_where_its_form_says_so(swept: Lab) -> None:
     corrected = {**form, "description": "without the typo"}
     assert client.post("/sweeps/swept/change", data=corrected).status_code == 303
     assert swept.client("bo").get("/api/v1/sweeps/swept").json()["wanted"] == "stop"
-    asked = {**form, "trials": "9", "again": "true"}
+    wrong = {**form, "trials": "abc", "again": "true"}
+    answer = client.post("/sweeps/swept/change", data=wrong, headers=HTML)
+    assert (answer.status_code, "limits.trials" in answer.text) == (422, True)
+    words = {"landing": "evaluation", "trial_silence": "3600"}
+    asked = {**form, **words, "trials": "9", "again": "true"}
     assert client.post("/sweeps/swept/change", data=asked).status_code == 303
-    assert swept.client("bo").get("/api/v1/sweeps/swept").json()["wanted"] == "run"
+    now = swept.client("bo").get("/api/v1/sweeps/swept").json()
+    assert now["wanted"] == "run"
+    assert now["limits"]["landing"] == "evaluation"
+    assert now["limits"]["trial_silence"] == 3600
 
 
 def test_a_configuration_of_one_s_own_is_tried_by_a_form(swept: Lab) -> None:
@@ -442,6 +461,9 @@ def test_who_may_only_read_is_offered_nothing_that_would_be_refused(swept: Lab) 
         assert writing <= {"/logout", "/new"}, path
         assert ">New sweep</a>" not in html
         assert ">Submit</button>" not in html
+    for form in ("change", "enqueue"):
+        refused = client.get(f"/sweeps/swept/{form}", headers=HTML)
+        assert (refused.status_code, "may only read" in refused.text) == (403, True)
 
 
 def test_what_can_be_chosen_is_all_there_is_and_is_called_as_it_is_shown(swept: Lab) -> None:
@@ -465,9 +487,22 @@ def test_an_admin_shuts_out_anybody_s_token(lab: Lab) -> None:
     page = client.get("/tokens").text
     assert "<td>bo</td><td>gone astray" in page
     assert there in page
+    assert "Revoke gone astray of bo? Whatever uses it is shut out." in page
     assert client.post(there, data={"csrf_token": csrf}).status_code == 303
     assert lab.client().get("/", headers={"authorization": f"Bearer {words}"}).status_code == 401
     assert "gone astray" not in signed_in(lab, "cy")[0].get("/tokens").text
+
+
+def test_all_tokens_are_read_at_once_however_many_people_have_some(lab: Lab) -> None:
+    client, _ = signed_in(lab, "ada")
+    asked: list[str] = []
+    note = lambda *given: asked.append(given[2])  # noqa: E731 - of what SQLAlchemy says, the words
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        client.get("/tokens")
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+    assert sum("FROM tokens" in words for words in asked) <= 2  # who asks, and all of them
 
 
 def test_admins_keep_people(lab: Lab) -> None:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
+import socket
 import threading
 import time
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 
+import psutil
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import text
+from sqlalchemy import make_url, text
 
 from sweeper.errors import SweeperError, UserError
+from sweeper.service import sole as sole_service
 from sweeper.service.sole import Sole
 from sweeper.service.state import accounts, events, listing
 from sweeper.service.state.accounts import Scope
@@ -87,6 +93,73 @@ def test_a_service_whose_lock_went_with_its_connection_takes_it_again_or_ends(
             sole.look()
     database.close()
     other.close()
+
+
+def test_a_database_that_is_away_is_told_of_once(
+    database: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    away, ended = DatabaseError("no answer"), SweeperError("another one")
+    said = iter((away, away, None, away, DatabaseError("no room"), ended))
+
+    def look(self: Sole) -> None:
+        if (error := next(said)) is not None:
+            raise error
+
+    monkeypatch.setattr(sole_service, "LOOK_EVERY", 0.0)
+    monkeypatch.setattr(Sole, "look", look)
+    watched = Sole(database)
+    watched.watch(lambda: None)
+    with pytest.raises(SweeperError, match="another one"):
+        watched.close()
+    told = [record.args[0] for record in caplog.records]
+    assert list(map(str, told)) == ["no answer", "no answer", "no room"]
+
+
+def test_a_service_whose_connection_the_network_has_cut_takes_its_lock_again(
+    empty_database: str,
+) -> None:
+    """PostgreSQL is not told of the cut: to it the session goes on, and has the lock."""
+    database, other = Database(empty_database), Database(empty_database)
+    sole = Sole(database)
+    with _cut_off(empty_database):
+        sole.look()
+    sole.look()
+    with other.lock("serve") as theirs:
+        assert not theirs
+    sole.close()
+    with other.lock("serve") as theirs:
+        assert theirs
+    database.close()
+    other.close()
+
+
+@contextmanager
+def _cut_off(address: str) -> Iterator[None]:
+    """Cut this process's connections to the server at this end alone."""
+    ours = [
+        one.fd
+        for one in psutil.Process().net_connections("tcp")
+        if one.raddr and one.raddr.port == make_url(address).port
+    ]
+    kept = [os.dup(fd) for fd in ours]  # so that the server's end stays open
+    for fd in ours:
+        dead, end = socket.socketpair()
+        end.close()
+        os.dup2(dead.fileno(), fd)
+        dead.close()
+    yield
+    for fd in kept:
+        os.close(fd)
+
+
+def test_a_lock_excludes_the_version_before(postgres: str) -> None:
+    """In the schema `public` its key was made of the name alone."""
+    key = int.from_bytes(hashlib.sha256(b"serve").digest()[:8], signed=True)
+    with closing(Database(postgres)) as database, database.reading() as before:
+        assert before.scalar(text("SELECT pg_try_advisory_lock(:key)"), {"key": key})
+        with database.lock("serve") as mine:
+            assert not mine
+        before.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": key})
 
 
 def test_services_in_two_schemas_of_a_database_are_in_no_one_s_way(empty_database: str) -> None:

@@ -65,14 +65,17 @@ def test_the_difference_is_paired_by_seed_with_the_interval_of_an_ablation():
 
 
 def test_a_verdict_says_that_fresh_seeds_repeat_no_take_over():
-    def told(standings):
-        heirs = [replace(t, donors=((20, 0),)) if t.number == 1 else t for t in standings.trials]
+    def told(standings, donor=0):
+        heirs = [
+            replace(t, donors=((20, donor),)) if t.number == 1 else t for t in standings.trials
+        ]
         return verdict_in_words(standings_of(standings.sweep, heirs))
 
     assert told(raced(BASE, WINNER)).endswith(
         "on 5 fresh seeds; on them its last settings were trained from the first step, without the "
         "weights that it took over"
     )
+    assert told(raced(BASE, WINNER), donor=1).endswith("were trained from the first step")
     assert "took over" not in told(raced())
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,11 @@ def test_a_take_over_is_told_wherever_people_read(
     assert tags_of(heir, sweep, {})["sweeper.took_over"] == told
     assert told in tiles(standings_of(sweep, [heir]))
     _print_about("probe", heir, Path("nowhere"), "")
+    assert told in capsys.readouterr().out
+    alone = replace(heir, donors=((40, 3),))  # its donor's checkpoint was gone
+    told = "took no weights over, and went on from its own at step 40"
+    assert told in tiles(standings_of(sweep, [alone]))
+    _print_about("probe", alone, Path("nowhere"), "")
     assert told in capsys.readouterr().out
 
 

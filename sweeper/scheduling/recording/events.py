@@ -34,6 +34,7 @@ Phase = Literal[
 ]
 Ending = Literal["completed", "pruned", "failed", "interrupted", "retrying", "moved"]
 SweepState = Literal["finished", "incomplete", "stopped", "cancelled", "interrupted", "failed"]
+Loss = Literal["", "disk", "surroundings"]
 
 
 @dataclass(frozen=True)
@@ -174,9 +175,9 @@ class Outcome:
     standings: Standings = field(repr=False)
     results: Results | None = field(default=None, repr=False)
     terminated: bool = False
-    lost: bool = False
-    """Whether it failed by nothing of its own: the cluster, the study's storage or a disk gave out,
-    or another version was installed."""
+    lost: Loss = ""
+    """By what it failed that is nothing of its own: a full disk, or its surroundings (the cluster
+    or the study's storage gave out, or another version was installed); empty where by neither."""
 
     @property
     def records(self) -> tuple[Trial, ...]:

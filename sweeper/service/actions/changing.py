@@ -104,9 +104,7 @@ def change(service: Service, caller: Caller, name: str, changes: Changes) -> Ent
     return entry
 
 
-def extend(
-    service: Service, caller: Caller, name: str, limits: Mapping[str, float | None]
-) -> Entry:
+def extend(service: Service, caller: Caller, name: str, limits: Mapping[str, Any]) -> Entry:
     """Raise limits of a sweep, and have it go on where they had ended it.
 
     Raises:
@@ -172,11 +170,13 @@ def _write(entry: Entry, spec: Mapping[str, Any]) -> None:
         entry.sweep.source = written(sweep)
 
 
-def _not_above(key: str, value: float | None, old: float | None) -> Problem | None:
-    """What is wrong with raising a limit from `old` to `value`, None being no limit."""
+def _not_above(key: str, value: Any, old: Any) -> Problem | None:
+    """What is wrong with raising a limit from `old` to `value`, None being no limit. Words are
+    neither above nor below: whether a limit may be one of them, the sweep file's reader says."""
     if old is None:
         return Problem(f"limits.{key}", "there is none that could be raised")
-    if value is not None and value <= old:
+    numbers = isinstance(value, int | float) and isinstance(old, int | float)
+    if numbers and value <= old:
         return Problem(f"limits.{key}", f"{value:g} is not above what it is", f"more than {old:g}")
     return None
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from starlette.responses import JSONResponse, Response
 
 from sweeper.service.api import (
     caching,
@@ -21,7 +23,7 @@ from sweeper.service.api import (
     sweeps,
     trials,
 )
-from sweeper.service.api.routing import PROBLEM
+from sweeper.service.api.routing import API, PROBLEM
 from sweeper.service.app import Service
 from sweeper.service.problem import MEDIA_TYPE, ProblemDetails
 
@@ -67,7 +69,14 @@ def install(app: FastAPI, service: Service) -> None:
     """Add the API to the application."""
     for add in _PARTS:
         add(app)
-    app.openapi = lambda: _document(app)  # type: ignore[method-assign]
+    making = threading.Lock()
+
+    def openapi() -> Response:
+        """In a thread, as any route that is not `async`: it takes a second the first time."""
+        with making:
+            return JSONResponse(_document(app))
+
+    app.add_api_route(f"{API}/openapi.json", openapi, methods=["GET"], include_in_schema=False)
 
 
 def _document(app: FastAPI) -> dict[str, Any]:

@@ -38,7 +38,7 @@ class DriverShape(Shape):
     forecast: Plain
     """How much more it will need, as it knows from the trials that are over."""
     outcome: str | None
-    """How it ended; null while it lasts."""
+    """How it ended, `no_space` where a disk was full; null while it lasts."""
     message: str
     ended: Number
 

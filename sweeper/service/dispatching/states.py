@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from sweeper.service.state.dispatch import Pending
-from sweeper.service.state.tables import ENDS, Driver, SweepState
+from sweeper.service.state.tables import ENDS, NO_SPACE, Driver, SweepState
 from sweeper.wording import plural
 
 START_WITHIN = 120.0
@@ -30,6 +30,9 @@ is to end."""
 
 PAUSE = 5.0
 """Seconds between a driver that ended before it did anything and the next; doubled each time."""
+
+FULL_PAUSE = 60.0
+"""Seconds between a driver that met with a full disk and the next, however many have."""
 
 _WOUND_UP: dict[str, SweepState] = {"stop": "stopped", "cancel": "cancelled", "pause": "paused"}
 _ENDING = ("stop", "cancel")
@@ -102,7 +105,7 @@ def next_step(sweep: Pending, life: Life, refused: str = "") -> Step:
             return _interrupted(sweep, driver, refused or "its driver did not come up")
         where = f" on {driver.host}" if driver.host else ""
         return _interrupted(sweep, driver, f"its driver{where} (process {driver.pid}) was lost")
-    if driver.outcome == "interrupted":
+    if driver.outcome in ("interrupted", NO_SPACE):
         return _interrupted(sweep, driver, driver.message)
     outcome: SweepState = driver.outcome  # type: ignore[assignment]
     return Step(outcome, driver.message, settled=True, obeyed=driver.asked)
@@ -134,16 +137,17 @@ def _state_of(sweep: Pending, driver: Driver) -> SweepState:
 
 def _interrupted(sweep: Pending, driver: Driver, why: str) -> Step:
     """A driver has ended in the middle of its work: another one goes on, unless nobody wants that
-    any more, or none of them gets as far as a trial. Where the sweep is to end and its driver was
-    lost, another one only closes it."""
+    any more, or none of them gets as far as a trial, for another reason than a full disk. Where the
+    sweep is to end and its driver was lost, another one only closes it."""
     wound_up, tried = _WOUND_UP.get(sweep.wanted), sweep.lease.starts + 1
     lost = driver.outcome is None and sweep.deleted is None
     if lost and sweep.wanted in _ENDING and tried < STARTS:
         return Step("queued", why, tried, settled=True)
     if wound_up is not None:
         return Step(wound_up, why, settled=True, obeyed=sweep.asked)
-    starts = 0 if _has_begun(driver) else sweep.lease.starts + 1
-    if starts < STARTS:
+    full = driver.outcome == NO_SPACE
+    starts = 0 if _has_begun(driver) else sweep.lease.starts + (not full)
+    if full or starts < STARTS:
         return Step("queued", why, starts, settled=True)
     told = f"{plural(starts, 'driver')} in a row ended before any trial began, the last one: {why}"
     return Step("failed", told, settled=True, obeyed=sweep.asked)
@@ -163,8 +167,11 @@ def closes(sweep: Pending) -> bool:
 
 def rests(sweep: Pending, now: float) -> float:
     """For how many more seconds no driver of the sweep is begun: the longer, the more have ended
-    before they did anything. `now` is in Unix seconds."""
-    starts = sweep.lease.starts
-    if not starts or sweep.driven:
+    before they did anything, and after a full disk always. `now` is in Unix seconds."""
+    starts, driver = sweep.lease.starts, sweep.driver
+    pause = math.ldexp(PAUSE, starts - 1) if starts else 0.0
+    if driver is not None and driver.outcome == NO_SPACE:
+        pause = max(pause, FULL_PAUSE)
+    if not pause or sweep.driven:
         return 0.0
-    return max(0.0, sweep.lease.since + math.ldexp(PAUSE, starts - 1) - now)
+    return max(0.0, sweep.lease.since + pause - now)

@@ -2,7 +2,7 @@
 
 What ends it is written as the sweep's outcome where that is the sweep's own; what is not, such as a
 cluster, a database or a disk that gave out, a lock that another process has, or a signal, leaves it
-`interrupted`, and the dispatcher has another driver go on.
+`interrupted`, or without space, and the dispatcher has another driver go on.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from typing import Any
 
 from sweeper.errors import LedgerError, Superseded, SweepBusy, SweeperError, TrackingError
 from sweeper.home import Home
-from sweeper.scheduling.closing import Ending
 from sweeper.scheduling.recording.events import (
     Event,
     Outcome,
@@ -31,11 +30,15 @@ from sweeper.service.driving.telling import Teller, Told
 from sweeper.service.state import drivers
 from sweeper.service.state.database import Database
 from sweeper.service.state.drivers import Word
+from sweeper.service.state.tables import NO_SPACE
 from sweeper.service.state.tables import Sweep as Row
 from sweeper.sweepfile.load import sweep_from_dict
 
 _NOT_ITS_OWN = (SweepBusy, LedgerError, TrackingError)
 """What stops a driver and says nothing of its sweep."""
+
+_LEFT_BY = {"disk": NO_SPACE, "surroundings": "interrupted"}
+"""The outcome of a driver whose run was lost by this."""
 
 log = logging.getLogger(__name__)
 
@@ -88,7 +91,7 @@ def _drive(post: Post, home: Home, row: Row, told: Told, run: Callable[..., Outc
                 sweep, home, events=listen, source=source, steering=steering, **asked.options
             )
         summary.write()
-        state = "interrupted" if outcome.lost else outcome.state
+        state = _LEFT_BY[outcome.lost] if outcome.lost else outcome.state
         message = outcome.message
     except Superseded:
         raise
@@ -97,9 +100,11 @@ def _drive(post: Post, home: Home, row: Row, told: Told, run: Callable[..., Outc
     post.end(lambda word: _in_view_of(word, steering, state, message))
 
 
-def _ended_by(error: Exception, name: str) -> Ending:
+def _ended_by(error: Exception, name: str) -> tuple[str, str]:
     """How the sweep of this name ended whose driver met with this."""
-    if isinstance(error, _NOT_ITS_OWN) or is_disk_full(error):
+    if is_disk_full(error):
+        return NO_SPACE, str(error)
+    if isinstance(error, _NOT_ITS_OWN):
         return "interrupted", str(error)
     if isinstance(error, SweeperError):
         return "failed", str(error)

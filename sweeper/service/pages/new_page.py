@@ -79,6 +79,12 @@ def check(request: Request, service: CurrentService, text: Annotated[str, Form()
     return page(request, "new/checked.html", problems=problems, outlook=checked.outlook)
 
 
+@router.get("/new/preview")
+def previewed() -> Response:
+    """Who had to sign in on a preview's page goes on in the editor: the file is not sent again."""
+    return RedirectResponse("/new", 303)
+
+
 @router.post("/new/preview")
 def preview(
     request: Request, service: CurrentService, text: Annotated[str, Form()] = ""

@@ -85,21 +85,19 @@ def _tokens(
     status: int = 200,
 ) -> Response:
     with service.database.reading() as session:
-        own = [(caller.person.name, token) for token in accounts.tokens_of(session, caller.person)]
-        everybody = accounts.people(session) if caller.is_admin else []
-        others = [
-            (person.name, token)
-            for person in everybody
-            if person.id != caller.person.id
-            for token in accounts.tokens_of(session, person)
-        ]
+        everybody = accounts.people(session) if caller.is_admin else [caller.person]
+        every = accounts.tokens_of(session, None if caller.is_admin else caller.person)
+    names = {person.id: person.name for person in everybody}
+    own = [one for one in every if one.person_id == caller.person.id]
+    others = [one for one in every if one.person_id != caller.person.id]
+    others.sort(key=lambda one: names[one.person_id])
     return page(
         request,
         "tokens.html",
         status=status,
         own=own,
         others=others,
-        people=[person.name for person in everybody],
+        names=names,
         scopes=[scope.word for scope in Scope if scope <= caller.scope],
         now=time.time(),
         made=made,

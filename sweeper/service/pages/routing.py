@@ -13,6 +13,9 @@ from sweeper.service.api.routing import API, clean
 from sweeper.service.pages.rendering import is_piece, page
 from sweeper.service.problem import MEDIA_TYPE, Refusal, problem_response
 
+KIND = "x-problem"
+"""The header that says to a script which problem a page, or its piece, tells of."""
+
 Handler = Callable[[Request, Exception], Response | Awaitable[Response]]
 
 
@@ -50,6 +53,8 @@ def _as_page(handler: Handler) -> Callable[[Request, Exception], Awaitable[Respo
             return answer
         details: dict[str, Any] = json.loads(bytes(answer.body))
         template = "problem_piece.html" if is_piece(request) else "problem.html"
-        return page(request, template, status=answer.status_code, problem=details)
+        told = page(request, template, status=answer.status_code, problem=details)
+        told.headers[KIND] = details["type"]
+        return told
 
     return shown

@@ -49,7 +49,8 @@ def list_sweeps(
     wish = Wish(_states(state), caller.person.name if mine else "", q)
     with service.database.reading() as session:
         found = listing.count(session, wish)
-        first = min(max(first, 0), found)
+        last = max(0, (found - 1) // SHOWN * SHOWN)
+        first = min(max(first, 0), last)  # the last page may be gone since it was looked at
         entries = listing.listed(session, wish, skip=first, limit=SHOWN)
         total = listing.count(session, Wish())
         counts = {

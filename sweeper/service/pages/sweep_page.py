@@ -80,7 +80,7 @@ def sweep_page(
     entry = entry_named(service, name)
     about: dict[str, Any] = {
         "entry": entry,
-        "mine": caller.may_submit and may_change(caller, entry),
+        "mine": may_change(caller, entry),
         "mlflow": mlflow_of(service, entry.sweep.name),
         "disk": disk(service, entry.sweep.name),
         "bucket": published(service, entry.sweep.name, PAGES_WAIT),

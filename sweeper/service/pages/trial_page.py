@@ -47,9 +47,7 @@ def trial_page(
     """The whole page, or with `part` a live piece of it."""
     entry = entry_named(service, name)
     trial = trial_of(service, entry, number)
-    shown = _shown(service, entry, trial) | {
-        "mine": caller.may_submit and may_change(caller, entry)
-    }
+    shown = _shown(service, entry, trial) | {"mine": may_change(caller, entry)}
     if part and part not in _PARTS:
         raise Refusal(404, "not-found", f"The page of a trial has no part {part!r}.")
     template = _PARTS[part] if part and is_piece(request) else "trial.html"

@@ -29,6 +29,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from sweeper.errors import SweeperError
 from sweeper.service.people.attempts import Attempts
 from sweeper.service.people.bodies import bounded, replayed, whole
+from sweeper.service.people.permission import check_scope
 from sweeper.service.problem import Refusal, problem_response, refusal_of
 from sweeper.service.settings import ServiceSettings
 from sweeper.service.state import accounts
@@ -142,12 +143,11 @@ class Guard:
         """The answer to a refusal: the way to sign in for a browser that opens a page."""
         wants_page, scope = "text/html" in request.headers.get("accept", ""), request.scope
         if refusal.status_code == 401 and wants_page and scope["method"] not in READING:
-            there = urlsplit(request.headers.get("referer", "")).path or "/"  # of the form's page
-            return RedirectResponse(f"/login?next={quote(there, safe='')}", 303)
+            return _to_sign_in(_page_of_form(request.headers))
         if refusal.status_code == 401 and wants_page:
             query = scope["query_string"].decode("latin-1")
             there = scope["path"] + (f"?{query}" if query else "")
-            return RedirectResponse(f"/login?next={quote(there, safe='')}", 303)
+            return _to_sign_in(there)
         if refusal.status_code == 421:  # no page of ours can be read under another host
             return problem_response(refusal, scope["path"])
         return await self._told(request, refusal)
@@ -183,11 +183,7 @@ class Guard:
                 _check_page(headers)
             else:
                 receive = await _check_csrf(receive, headers, caller.csrf)
-        needed = TokenScope.READ if reading else TokenScope.SUBMIT
-        if caller.scope < needed:
-            raise Refusal(
-                403, "scope", f"The token may only {caller.scope.word}; this needs {needed.word}."
-            )
+        check_scope(caller, TokenScope.READ if reading else TokenScope.SUBMIT)
         return receive
 
     def _known(self, headers: Headers) -> Caller | None:
@@ -215,6 +211,19 @@ class Guard:
             with contextlib.suppress(DatabaseError), self._database.writing() as session:
                 accounts.note_use(session, caller.token)
         return caller
+
+
+def _page_of_form(headers: Headers) -> str:
+    """Path and query of the page whose form was sent, by the browser's word; `/` without one."""
+    try:
+        page = urlsplit(headers.get("referer", ""))
+    except ValueError:  # as of `http://[`
+        return "/"
+    return (page.path or "/") + (f"?{page.query}" if page.query else "")
+
+
+def _to_sign_in(there: str) -> Response:
+    return RedirectResponse(f"/login?next={quote(there, safe='')}", 303)
 
 
 def _credential(headers: Headers) -> tuple[str, str]:

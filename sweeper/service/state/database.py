@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import hashlib
 import os
 import sqlite3
 import threading
@@ -19,11 +18,21 @@ from sqlalchemy.orm import sessionmaker
 
 from sweeper.errors import SweeperError, UserError
 from sweeper.secrets import redacted
+from sweeper.service.state.session_locks import SessionLocks
 
 BUSY_SECONDS = 30
 """How long a write to SQLite waits for another one."""
 
 _UPGRADE = "the schema"
+
+_NOTICE_THE_DEAD = {
+    "keepalives_idle": "10",
+    "keepalives_interval": "5",
+    "keepalives_count": "4",
+    "tcp_user_timeout": "30000",
+}
+"""Settings of PostgreSQL's own library: of a connection that the network has cut it would otherwise
+know after two hours."""
 
 
 class DatabaseError(SweeperError):
@@ -65,6 +74,7 @@ class Database:
         self.url = url
         self._engine = _engine(url)
         self._sessions = sessionmaker(self._engine, expire_on_commit=False)
+        self._locks = SessionLocks(self._engine)
         self._watching = threading.Lock()
         self._watch: sqlite3.Connection | None = None
 
@@ -151,22 +161,8 @@ class Database:
             with _file_lock(self.file, name, wait) as had:
                 yield Held(had)
             return
-        with (
-            _translated(self.url),
-            self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as session,
-        ):
-            schema = session.scalar(text("SELECT current_schema()"))
-            digest = hashlib.sha256(f"{schema} {name}".encode()).digest()
-            key = int.from_bytes(digest[:8], signed=True)
-            if wait:
-                session.execute(text("SELECT pg_advisory_lock(:key)"), {"key": key})
-            had = wait or session.scalar(text("SELECT pg_try_advisory_lock(:key)"), {"key": key})
-            try:
-                yield Held(bool(had), session)
-            finally:
-                with contextlib.suppress(exc.SQLAlchemyError):  # its connection has died: so has it
-                    if had:
-                        session.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": key})
+        with _translated(self.url), self._locks.lock(name, wait=wait) as session:
+            yield Held(session is not None, session)
 
     def close(self) -> None:
         """Give all connections back."""
@@ -195,6 +191,8 @@ def _engine(url: str) -> Engine:
         in_memory = backend == "sqlite" and parsed.database in (None, "", ":memory:")
         if in_memory or backend not in ("sqlite", "postgresql"):
             raise exc.ArgumentError(url)
+        if backend == "postgresql" and parsed.get_driver_name() in ("psycopg", "psycopg2"):
+            parsed = parsed.set(query={**_NOTICE_THE_DEAD, **parsed.query})
         engine = create_engine(parsed, pool_pre_ping=True, pool_size=20, max_overflow=40)
     except exc.ArgumentError as error:
         raise UserError(

@@ -19,6 +19,7 @@ from sqlalchemy import JSON, BigInteger, ForeignKey, Index, MetaData, Text, Uniq
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from sweeper.service.states import ENDS as ENDS
+from sweeper.service.states import NO_SPACE as NO_SPACE
 from sweeper.service.states import Priority as Priority
 from sweeper.service.states import SweepState as SweepState
 from sweeper.service.states import Wanted as Wanted
@@ -161,7 +162,7 @@ class Driver(Table):
     cpu_seconds: Mapped[float] = mapped_column(default=0.0)
     forecast: Mapped[dict[str, Any]] = mapped_column(default=dict)
     outcome: Mapped[str | None]
-    """How it ended, in the words of `Outcome.state`; None while it lasts."""
+    """How it ended, in the words of `Outcome.state`, or `NO_SPACE`; None while it lasts."""
     asked: Mapped[float] = mapped_column(default=0.0)
     """The `sweeps.asked` that it knew when it ended."""
     message: Mapped[str] = mapped_column(Text, default="")

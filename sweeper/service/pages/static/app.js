@@ -1,5 +1,6 @@
 // What every page has: the mode, the keys, questions before dangerous buttons, copying, and live
 // pieces, which htmx fetches again when something has happened.
+import "./draft.js";
 import { follow } from "./live.js";
 import { keys } from "./keys.js";
 
@@ -51,10 +52,12 @@ document.addEventListener("htmx:before:response", (event) => {
   event.preventDefault();
   location.assign(`/login?next=${encodeURIComponent(location.pathname + location.search)}`);
 });
+const DELETED = ["/problems/unknown-sweep", "/problems/unknown-trial"];
 // What a page is of has been deleted: that is said once, and what was read stays to be read.
 document.addEventListener("htmx:before:response", (event) => {
   const { sourceElement, response } = event.detail.ctx;
-  if (response.raw.status !== 404 || !sourceElement.matches(".live")) return;
+  const problem = response.raw.headers.get("x-problem");
+  if (!DELETED.includes(problem) || !sourceElement.matches(".live")) return;
   event.preventDefault();
   if (document.getElementById("gone")) return;
   const notice = document.createElement("div");
@@ -62,7 +65,9 @@ document.addEventListener("htmx:before:response", (event) => {
   notice.className = "notice";
   notice.setAttribute("role", "alert");
   notice.textContent = "This has been deleted. What you see is what was there last.";
-  document.querySelector("main h1").after(notice);
+  const heading = document.querySelector("main .heading");
+  heading.after(notice);
+  heading.querySelector(".actions")?.remove();
   for (const piece of document.querySelectorAll("[data-live]")) delete piece.dataset.live;
 });
 // The address says what a list is filtered by: who comes back to it finds the same rows.

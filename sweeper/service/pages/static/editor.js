@@ -1,5 +1,6 @@
 // The editor of sweep files: line numbers, problems beside their lines, and what may stand where the
 // caret is, from the file's own JSON schema.
+import { keepDraft, keptDraft } from "./draft.js";
 import { completions, meaning } from "./schema.js";
 
 const box = document.querySelector("[data-editor]");
@@ -162,11 +163,10 @@ document.querySelector("[data-load]").addEventListener("change", async (event) =
 });
 number();
 
-// What is written outlives the session: whoever had to sign in meanwhile finds it again.
-const DRAFT = "draft";
-area.addEventListener("input", () => sessionStorage.setItem(DRAFT, area.value));
-const draft = sessionStorage.getItem(DRAFT);
-if (draft !== null && document.referrer && new URL(document.referrer).pathname === "/login") {
+area.addEventListener("input", () => keepDraft(area.value));
+area.form.addEventListener("submit", () => keepDraft(area.value));
+const draft = keptDraft();
+if (draft !== null) {
   area.value = draft;
   area.dispatchEvent(new Event("input", { bubbles: true }));
 }

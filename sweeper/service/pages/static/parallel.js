@@ -40,7 +40,6 @@ export function parallel(place, told) {
   place.append(whose, stage);
 
   const top = 46, // two rows of names, and the words of the highest value below them
-   
     bottom = height - 22,
     edge = 52;
   const xs = told.axes.map(
