@@ -76,6 +76,21 @@ def test_all_stay_while_the_search_asks_for_more(tmp_path: Path) -> None:
     assert population.kept() == set()
 
 
+def test_those_of_a_search_that_has_no_more_to_ask_go_at_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    population = Population(tmp_path, 1, 9, keep=NONE)
+    ask = population.ledger.ask
+    monkeypatch.setattr(
+        population.ledger, "ask", lambda: ask() if len(population.begun) < 2 else None
+    )
+    population.begin()
+    population.to_the_end()
+    assert population.conductor.complete
+    population.conductor.keeping.settle()
+    assert population.kept() == set()
+
+
 @pytest.mark.parametrize("over", [False, True])
 def test_the_next_driver_removes_what_a_killed_one_has_left(over: bool, tmp_path: Path) -> None:
     population = Population(tmp_path, 3, 3, keep=NONE)
@@ -157,6 +172,17 @@ def test_a_sweep_that_is_extended_copies_the_best_that_are_still_there(
     extended.to_the_end()
     heirs = [trial for trial in extended.ledger.trials()[3:] if trial.donors]
     assert bool(heirs) == bool(staying)
+
+
+def test_a_sweep_that_has_ended_keeps_less_when_it_is_run_again_with_a_smaller_keep(
+    tmp_path: Path,
+) -> None:
+    ended = Population(tmp_path, 3, 3, keep=Keep(checkpoints="all"))
+    ended.begin()
+    ended.to_the_end()
+    assert len(ended.kept()) == 9
+    again = Population(tmp_path, 3, 3, keep=NONE)
+    assert (again.kept(), again.conductor.complete) == (set(), True)
 
 
 def test_a_sweep_that_keeps_all_is_extended_as_if_it_had_never_ended(tmp_path: Path) -> None:

@@ -73,6 +73,7 @@ class Keeping:
     def settle(self) -> None:
         """The sweep has come to its end, so that its best are decided."""
         self._sort_out(settled=True)
+        self.look()  # that the search has no more to ask may have come to light since the last
         if self._scheduler.kept is None:
             return
         there = {
