@@ -138,6 +138,19 @@ class Trial:
         )
 
     @property
+    def took_over_last(self) -> str:
+        """What came of it when it was to take weights over last, as a clause, and how many times
+        it was; empty where it never was."""
+        if not self.donors:
+            return ""
+        step, donor = self.donors[-1]
+        told = f"took the weights of {trial_name(donor)} over at step {step}"
+        if donor == self.number:
+            told = f"was to take weights over at step {step}, and went on from its own"
+        count = len(self.donors)
+        return f"{told}; the last of {count} times" if count > 1 else told
+
+    @property
     def symptoms(self) -> tuple[Symptom, ...]:
         """Every symptom that was seen, in the order of their steps."""
         return tuple(symptom for evaluation in self.evaluations for symptom in evaluation.symptoms)
