@@ -143,14 +143,17 @@ class Trial:
         return any(donor != self.number for _, donor in self.donors)
 
     @property
-    def weights_in_words(self) -> str:
-        """What a reader is told of that: `took weights over: 00002 at step 20`, or `took no weights
-        over, and went on from its own at step 40`; empty where `took_over` is."""
+    def took_over_last(self) -> str:
+        """What came of it when it was to take weights over last, as a clause, and how many times
+        it was; empty where it never was."""
         if not self.donors:
             return ""
-        if self.has_others_weights:
-            return f"took weights over: {self.took_over}"
-        return f"took no weights over, and went on from {self.took_over}"
+        step, donor = self.donors[-1]
+        told = f"took the weights of {trial_name(donor)} over at step {step}"
+        if donor == self.number:
+            told = f"was to take weights over at step {step}, and went on from its own"
+        count = len(self.donors)
+        return f"{told}; the last of {count} times" if count > 1 else told
 
     @property
     def symptoms(self) -> tuple[Symptom, ...]:

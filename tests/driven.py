@@ -84,9 +84,13 @@ class Driven:
         report = Report(finished=True)
         if number != REHEARSAL:
             step = self.steps(number) + 1
-            value = (float(self.at_work[number].config["x"]) - 0.3) ** 2 + 1 / step
-            report = Report((Evaluation(step, float(step), {"fid": value}),), step == STEPS)
+            measured = {"fid": self.value(number, step)}
+            report = Report((Evaluation(step, float(step), measured),), step == STEPS)
         self._tell(number, report)
+
+    def value(self, number: int, step: int) -> float:
+        """What the worker of a trial measures at this step."""
+        return (float(self.at_work[number].config["x"]) - 0.3) ** 2 + 1 / step
 
     def fail(self, number: int, symptom: str = "error", reason: str = "ValueError: no") -> None:
         """Its training raises."""

@@ -232,8 +232,8 @@ def _print_about(name: str, record: Trial, files: Path, published: str) -> None:
     if record.symptom:
         say(f"  why      {cause(record.symptom).words}")
     say(f"  role     {record.role}" + (f" of trial {record.of}" if record.of is not None else ""))
-    if record.took_over:
-        say(f"  weights  it {record.weights_in_words}; `searched` is what it had since then")
+    if record.donors:
+        say(f"  weights  {record.took_over_last}. `searched` is what it had since then")
     say(f"  files    {files}" + (f", as published at {published}" if published else ""))
     for attempt in read_attempts(files):
         told = attempt.surroundings

@@ -91,8 +91,8 @@ def _best_tile(standings: Standings) -> str:
     if best is None:
         return markup.tile(f"Best {metric}", NONE, "no trial has completed yet", "first")
     lucky, name = final(best.trial), f"trial {best.trial.name}"
-    if best.trial.took_over:
-        name += f" ({best.trial.weights_in_words})"
+    if best.trial.donors:
+        name += f" ({best.trial.took_over_last})"
     if len(standings.goals) > 1:
         note = f"{name}; {plural(len(standings.winners), 'trial')} on the Pareto front"
         return markup.tile(f"Best {metric}", text(number(lucky)), text(note), "first")

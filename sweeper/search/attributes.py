@@ -19,8 +19,9 @@ User attributes of a trial (state, values and intermediate values are Optuna's o
     alone               true once it ran out of memory: it has a device to itself from then on
     faults              [[machine, GPU], …]: devices that may be wrong, on each of which it failed
     wrong_devices       the same: on which nothing is to train any more since this trial
-    step:250            {metrics, time, symptoms, notes, evidence, samples, protocol} of the
-                        evaluation at step 250, what is empty left out
+    step:250            {metrics, time, symptoms, notes, evidence, samples, protocol, settled} of
+                        the evaluation at step 250, what is empty left out; `settled` is how many
+                        times it had been settled what stays of its milestone (`stays`)
     protocol            how its distances were measured, where an evaluation does not say otherwise
     judged              the last step at which the scheduler let it go on as it was
     donor:500           {number, step, values, config}: whose checkpoint it took over at step 500;
@@ -37,9 +38,10 @@ User attributes of the study, beside those of the sweep as a whole:
     owner               {home, path, attempt}: whose it is, and which driver writes it (`owner`)
     unmarked            how many entries it had before entries were marked
     final:12            {step, metrics, protocol}: trial 12 won, and was scored on fresh noise
-    gone:500            trials whose checkpoint of the milestone 500 is kept for others no longer
     learned             {protocol, trials, taken}: what its sampler is shown of earlier sweeps
     protocol            how the sweep's distances are measured: `sweeper.protocols`
+    stays:500           {numbers, times}: trials whose checkpoint of the milestone 500 stays for
+                        others, and how many times that was settled (`staying`)
     used                {seconds, gpu_seconds, cpu_seconds}: `sweeper.standings.usage`
 """
 
@@ -67,7 +69,8 @@ from trials.errors import encodable
 
 STEP = "step:"
 DONOR = "donor:"
-GONE = "gone:"
+STAYS = "stays:"
+SETTLED = "settled"
 BEFORE = "before:"
 ANEW = "anew"
 ALONE = "alone"
@@ -146,8 +149,9 @@ def trial_of(entry: FrozenTrial, final: Mapping[str, Any] | None = None) -> Tria
     )
 
 
-def entry_of(evaluation: Evaluation, protocol: Protocol) -> dict[str, Any]:
-    """What is written down of an evaluation; `protocol` is that of its trial."""
+def entry_of(evaluation: Evaluation, protocol: Protocol, settled: int = 0) -> dict[str, Any]:
+    """What is written down of an evaluation; `protocol` is that of its trial, and `settled` how
+    many times it was settled what stays of its milestone."""
     symptoms = evaluation.symptoms
     entry = {
         "metrics": dict(evaluation.metrics),
@@ -156,6 +160,7 @@ def entry_of(evaluation: Evaluation, protocol: Protocol) -> dict[str, Any]:
         "notes": {symptom.name: symptom.note for symptom in symptoms if symptom.note},
         "evidence": {symptom.name: dict(symptom.evidence) for symptom in symptoms},
         "samples": evaluation.samples,
+        SETTLED: settled,
     }
     entry = {key: value for key, value in entry.items() if value or key in ("metrics", "time")}
     if evaluation.protocol != protocol:

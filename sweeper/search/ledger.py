@@ -195,7 +195,8 @@ class Ledger(StudyReader):
         protocol = trial.user_attrs.get("protocol") or dict(evaluation.protocol)
         if protocol and not trial.user_attrs.get("protocol"):
             self._entries.set(number, "protocol", protocol)
-        written = attributes.entry_of(evaluation, protocol)
+        settled = self.scheduler.settled(trial, step)
+        written = attributes.entry_of(evaluation, protocol, settled)
         self._entries.set(number, f"{attributes.STEP}{step}", written)
         if trial.user_attrs.get(attributes.ANEW):
             self._entries.set(number, attributes.ANEW, None)

@@ -6,6 +6,9 @@ trial whose last evaluation awaits its verdict when the driver is killed gets it
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections.abc import Collection, Mapping
+from heapq import nsmallest
 from types import MappingProxyType
 from typing import Any
 
@@ -16,7 +19,8 @@ from sweeper.errors import PartError
 from sweeper.search import attributes
 from sweeper.search.entries import Entries
 from sweeper.search.measuring import Measuring
-from sweeper.search.stopping_rule import Curve, StoppingRule, TakeOver, first_at
+from sweeper.search.staying import Staying
+from sweeper.search.stopping_rule import Curve, StoppingRule, TakeOver
 from sweeper.sweepfile.model import Sweep
 
 
@@ -26,10 +30,10 @@ class Scheduler:
 
     def __init__(self, sweep: Sweep, study: Study, entries: Entries, measuring: Measuring) -> None:
         self._sweep = sweep
-        self._study = study
         self._entries = entries
         self._measuring = measuring
         self._rule = StoppingRule.of(sweep)
+        self._staying = Staying(study)
         self._curves: dict[int, Curve] = {}
 
     def learn(self, entry: FrozenTrial) -> None:
@@ -38,7 +42,9 @@ class Scheduler:
         if attrs.get("role") != "replicate":
             metric, protocol = self._sweep.objective[0].metric, self._measuring.protocol
             curve = attributes.curve_of(attrs, metric, protocol)
-            self._curves[attributes.number_of(entry)] = MappingProxyType(curve)
+            self._curves[number := attributes.number_of(entry)] = MappingProxyType(curve)
+            if self._rule.milestones is not None:
+                self._staying.learn(number, attrs, self._rule.milestones.interval)
 
     def undecided(self, number: int) -> bool:
         """Whether the trial's last evaluation still awaits its verdict.
@@ -90,8 +96,8 @@ class Scheduler:
             return None
         sound = self._sound()
         curves = {other: self._curves[other] for other in sound}
-        gone = self._gone(self._milestone(max(self._curves[number])))
-        there = {other: values for other, values in sound.items() if other not in gone}
+        kept = self._staying.there(self._milestone(max(self._curves[number])))
+        there = {one: values for one, values in sound.items() if kept is None or one in kept}
         taken = self._rule.take_over(number, curves, there)
         if taken is not None:
             entry = {
@@ -126,27 +132,25 @@ class Scheduler:
             last["number"], last["step"] = last.pop("instead_of")
         self._entries.set(number, f"{attributes.DONOR}{step}", last)
 
-    def let_go(self, step: int, stay: int | None) -> set[int]:
-        """The trials whose checkpoint of the milestone at `step` is for nobody any more. Those of
-        the best `stay` at it stay for whoever comes later; None: those of all.
+    def settled(self, entry: FrozenTrial, step: int) -> int:
+        """How many times it was settled what stays of the milestone that the trial has come to at
+        this step; 0 where nothing is kept of it."""
+        if self._rule.milestones is None or entry.user_attrs.get("role") == "replicate":
+            return 0
+        return self._staying.times(self._milestone(step))
 
-        They are in the study when this returns, and no decision chooses them from then on.
+    def settle(self, steps: Collection[int], stay: int) -> dict[int, set[int]]:
+        """By step, the trials whose checkpoint of the milestone at it stays for whoever comes
+        later: of those that are there, the best `stay` at the milestone.
+
+        They are in the study when this returns, and no decision chooses another from then on.
         """
-        milestone = self._milestone(step)
-        known = self._gone(milestone)
-        there = {
-            other: self._curves[other][at]
-            for other in self._sound().keys() - known
-            if (at := first_at(self._curves[other], milestone)) is not None
-        }
-        sign = -1 if self._rule.maximize else 1
-        ranked = sorted(there, key=lambda other: (sign * there[other], other))
-        staying = set(ranked if stay is None else ranked[:stay])
-        reached = {one for one, curve in self._curves.items() if max(curve, default=0) >= milestone}
-        gone = known | (reached - staying)
-        if gone != known:
-            self._study.set_user_attr(f"{attributes.GONE}{milestone}", sorted(gone))
-        return gone
+        marks = {number: sorted(self._curves[number]) for number in self._sound()}
+        milestones = {self._milestone(step) for step in steps}
+        best = {milestone: self._best(milestone, marks, stay) for milestone in milestones}
+        for milestone, numbers in best.items():
+            self._staying.settle(milestone, numbers)
+        return {step: best[self._milestone(step)] for step in steps}
 
     @property
     def kept(self) -> tuple[int, int] | None:
@@ -164,9 +168,18 @@ class Scheduler:
             and (values := attributes.current(other.user_attrs, "values"))
         }
 
+    def _best(self, milestone: int, marks: Mapping[int, list[int]], count: int) -> set[int]:
+        """The best so many at a milestone of the trials whose checkpoint of it is there; `marks`
+        are the steps, in order, of those that may be copied."""
+        kept = self._staying.there(milestone)
+        values = {
+            one: self._curves[one][steps[at]]
+            for one in (marks.keys() if kept is None else marks.keys() & kept)
+            if (at := bisect_left(steps := marks[one], milestone)) < len(steps)
+        }
+        sign = -1 if self._rule.maximize else 1
+        return set(nsmallest(count, values, key=lambda one: (sign * values[one], one)))
+
     def _milestone(self, step: int) -> int:
         assert self._rule.milestones is not None
         return step // self._rule.milestones.interval * self._rule.milestones.interval
-
-    def _gone(self, milestone: int) -> set[int]:
-        return set(self._study.user_attrs.get(f"{attributes.GONE}{milestone}", ()))

@@ -75,17 +75,16 @@ def test_a_take_over_is_told_wherever_people_read(
         lines(event)
     assert f"trial 00003 retrying: {reason}; " in capsys.readouterr().out
     assert lines.progress.explained == f"trial 00003 retrying: {reason}"
-    heir = Trial(3, "completed", objective=(7.7,), donors=((20, 2), (40, 3)))
-    told = "00002 at step 20, its own at step 40"
-    assert tags_of(heir, sweep, {})["sweeper.took_over"] == told
-    assert told in tiles(standings_of(sweep, [heir]))
-    _print_about("probe", heir, Path("nowhere"), "")
-    assert told in capsys.readouterr().out
-    alone = replace(heir, donors=((40, 3),))  # its donor's checkpoint was gone
-    told = "took no weights over, and went on from its own at step 40"
-    assert told in tiles(standings_of(sweep, [alone]))
-    _print_about("probe", alone, Path("nowhere"), "")
-    assert told in capsys.readouterr().out
+    own = "was to take weights over at step 40, and went on from its own; the last of 2 times"
+    for donors, tag, told in (
+        (((20, 2),), "00002 at step 20", "took the weights of 00002 over at step 20"),
+        (((20, 2), (40, 3)), "00002 at step 20, its own at step 40", own),
+    ):
+        heir = Trial(3, "completed", objective=(7.7,), donors=donors)
+        assert tags_of(heir, sweep, {})["sweeper.took_over"] == tag
+        assert f"({told})" in tiles(standings_of(sweep, [heir]))
+        _print_about("probe", heir, Path("nowhere"), "")
+        assert f"weights  {told}. " in capsys.readouterr().out
 
 
 def test_the_live_view_shows_a_symptom_at_once_and_the_reason_of_the_last_stop(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from sweeper.scheduling.working.messages import kept_checkpoint
+from sweeper.search import attributes
 from sweeper.search.samplers.random import Random
 from sweeper.search.stopping.pbt import PopulationBased
 from sweeper.sweepfile.sections import Keep, Seeds
@@ -23,6 +25,11 @@ class Population(Driven):
     def __init__(self, place: Path, parallel: int, trials: int, **changes: object) -> None:
         search = Random.Config(start_with_base=False)
         super().__init__(place, parallel, trials, scheduler=RULE, search=search, **changes)
+        self.worth: dict[int, float] = {}
+        """What is measured of trials, in place of what follows from their settings."""
+
+    def value(self, number: int, step: int) -> float:
+        return self.worth.get(number, super().value(number, step))
 
     def report(self, number: int) -> None:
         work = self.at_work[number]
@@ -69,6 +76,21 @@ def test_all_stay_while_the_search_asks_for_more(tmp_path: Path) -> None:
     assert population.kept() == set()
 
 
+def test_those_of_a_search_that_has_no_more_to_ask_go_at_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    population = Population(tmp_path, 1, 9, keep=NONE)
+    ask = population.ledger.ask
+    monkeypatch.setattr(
+        population.ledger, "ask", lambda: ask() if len(population.begun) < 2 else None
+    )
+    population.begin()
+    population.to_the_end()
+    assert population.conductor.complete
+    population.conductor.keeping.settle()
+    assert population.kept() == set()
+
+
 @pytest.mark.parametrize("over", [False, True])
 def test_the_next_driver_removes_what_a_killed_one_has_left(over: bool, tmp_path: Path) -> None:
     population = Population(tmp_path, 3, 3, keep=NONE)
@@ -83,6 +105,54 @@ def test_the_next_driver_removes_what_a_killed_one_has_left(over: bool, tmp_path
         (place / "checkpoint.pt").touch()
     again = Population(tmp_path, 3, 3, keep=NONE)
     assert again.kept() <= again.taken()
+
+
+def test_what_no_later_trial_could_copy_goes_with_the_rest(tmp_path: Path) -> None:
+    population = Population(tmp_path, 3, 3, keep=Keep())
+    population.worth[0] = math.nan
+    population.begin()
+    for number in (0, 1, 2):
+        population.report(number)
+    assert (0, 1) in population.kept()
+    population.fail(0, "divergence", "fid is not finite")
+    population.to_the_end()
+    assert population.kept() == {(number, step) for number in (1, 2) for step in (1, 2, 3)}
+
+
+def test_a_checkpoint_that_comes_after_the_others_went_counts_among_them(tmp_path: Path) -> None:
+    population = Population(tmp_path, 3, 3, keep=Keep(checkpoints="best 1"))
+    population.worth |= {0: 1.0, 1: 2.0, 2: 3.0}
+    population.begin()
+    for _ in (1, 2):
+        for number in (0, 1, 2):
+            population.report(number)
+            population.hand_out()
+    assert {one for one in population.kept() if one[1] == 1} == {(0, 1)}
+    for number in (1, 2):
+        population.ledger.begin_anew(number)
+    again = Population(tmp_path, 3, 3, keep=Keep(checkpoints="best 1"))
+    again.worth |= {0: 1.0, 1: 4.0, 2: 0.0}
+    again.begin()
+    for number in (2, 1):
+        again.report(number)
+    assert again.ledger.scheduler.donor(1) == (2, 1)
+    again.hand_out()
+    again.to_the_end()
+    assert again.kept() == {(2, 1), (2, 2), (2, 3)}
+
+
+def test_the_study_says_of_each_milestone_no_more_than_what_stays(tmp_path: Path) -> None:
+    def said() -> dict[str, object]:
+        population = Population(tmp_path, 6, 6, keep=Keep(checkpoints="best 2"))
+        population.worth |= {number: float(number) for number in range(6)}
+        population.begin()
+        population.to_the_end()
+        attrs = population.ledger._study.user_attrs
+        return {key: attrs[key] for key in attrs if key.startswith(attributes.STAYS)}
+
+    stays = {"numbers": [0, 1], "times": 1}
+    assert said() == {f"stays:{step}": stays for step in (1, 2, 3)}
+    assert said() == {f"stays:{step}": stays for step in (1, 2, 3)}  # settled, and not again
 
 
 @pytest.mark.parametrize("kept", ["best 1", "all", "unfinished"])
@@ -102,6 +172,17 @@ def test_a_sweep_that_is_extended_copies_the_best_that_are_still_there(
     extended.to_the_end()
     heirs = [trial for trial in extended.ledger.trials()[3:] if trial.donors]
     assert bool(heirs) == bool(staying)
+
+
+def test_a_sweep_that_has_ended_keeps_less_when_it_is_run_again_with_a_smaller_keep(
+    tmp_path: Path,
+) -> None:
+    ended = Population(tmp_path, 3, 3, keep=Keep(checkpoints="all"))
+    ended.begin()
+    ended.to_the_end()
+    assert len(ended.kept()) == 9
+    again = Population(tmp_path, 3, 3, keep=NONE)
+    assert (again.kept(), again.conductor.complete) == (set(), True)
 
 
 def test_a_sweep_that_keeps_all_is_extended_as_if_it_had_never_ended(tmp_path: Path) -> None:

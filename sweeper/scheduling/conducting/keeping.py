@@ -5,17 +5,17 @@ keep for one another (population based training) goes once nobody of this search
 more: a trial asks for what was kept of the milestone that it has just reached, so that goes when
 the search has all its trials and each of them has come past it, or has ended. A sweep may be
 extended: so of each milestone those of the best stay, as many as `keep` leaves checkpoints, and the
-study says which have gone. What a trial took over last stays as long as it runs: it may lose what
-it had since. In a bucket all that goes when the sweep has ended, since a trial's worker alone
-writes there.
+study says which. What a trial took over last stays as long as it runs: it may lose what it had
+since. In a bucket all that goes when the sweep has ended, since a trial's worker alone writes
+there.
 """
 
 from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Callable, Iterable, Iterator
-from functools import cache
+from collections.abc import Callable, Collection, Iterator
+from pathlib import Path
 
 from sweeper.bucket.copies import give_up_published, published_in
 from sweeper.home import SweepFolder
@@ -73,14 +73,19 @@ class Keeping:
     def settle(self) -> None:
         """The sweep has come to its end, so that its best are decided."""
         self._sort_out(settled=True)
+        self.look()  # that the search has no more to ask may have come to light since the last
         if self._scheduler.kept is None:
             return
-        is_gone = self._asking()
-        for trial in self._ledger.trials() if self._folder.bucket.exists() else ():
-            folder = self._folder.trial(trial.number)
-            if trial.over:
-                names = published_in(folder)
-                give_up_published(folder, _for_nobody(names, trial.number, is_gone))
+        there = {
+            trial.number: _published(self._folder.trial(trial.number))
+            for trial in (self._ledger.trials() if self._folder.bucket.exists() else ())
+            if trial.over
+        }
+        steps = {step for kept in there.values() for step in kept.values() if step is not None}
+        leaves = self._leaving(steps)
+        for number, kept in there.items():
+            names = [name for name, step in kept.items() if step is None or leaves(number, step)]
+            give_up_published(self._folder.trial(number), names)
 
     def _take(self, trial: Trial) -> None:
         if trial.state == "completed":
@@ -115,42 +120,43 @@ class Keeping:
         unfinished = self._trials.unfinished
         steps = map(self._scheduler.decided, unfinished)
         passed = min((step // interval for step in steps), default=math.inf)
-        if passed <= self._passed:
+        if passed == self._passed:
             return
-        self._passed = passed
+        self._passed = passed  # fewer than before, where one was asked for or begins anew
         taken = {self._scheduler.donor(number) for number in unfinished}
-        is_gone = self._asking()
-        for place in self._folder.trials.glob(f"*/{KEPT_FOLDER}/*"):
-            if not (place.name.isdigit() and place.parent.parent.name.isdigit()):
-                continue
-            number, step = int(place.parent.parent.name), int(place.name)
-            if step // interval > passed or (number, step) in taken:
-                continue
-            if is_gone(number, step):
+        there = [one for one in self._places() if one[1] // interval <= passed]
+        leaves = self._leaving({step for _, step, _ in there})
+        for number, step, place in there:
+            if leaves(number, step) and (number, step) not in taken:
                 # That first, so that a kill leaves no part of it which could be taken for whole.
                 for checkpoint in place.glob("checkpoint.*"):
                     checkpoint.unlink(missing_ok=True)
                 shutil.rmtree(place, ignore_errors=True)
 
-    def _asking(self) -> Callable[[int, int], bool]:
-        """(trial, its step) → whether what it has kept there of a milestone that all have come past
-        is for nobody any more; each milestone is looked at once."""
+    def _places(self) -> Iterator[tuple[int, int, Path]]:
+        """(trial, its step, where) of each checkpoint that is kept here for others."""
+        for place in self._folder.trials.glob(f"*/{KEPT_FOLDER}/*"):
+            trial = place.parent.parent.name
+            if place.name.isdigit() and trial.isdigit():
+                yield int(trial), int(place.name), place
+
+    def _leaving(self, steps: Collection[int]) -> Callable[[int, int], bool]:
+        """(trial, its step) → whether what it has kept there is for nobody any more, of those
+        `steps` whose milestone all have come past."""
         stay = self._keep.best(self._keep.checkpoints)
-
-        @cache
-        def gone(step: int) -> set[int]:
-            with self._ledger.together():
-                return self._scheduler.let_go(step, stay)
-
-        return lambda number, step: number in gone(step)
+        if stay is None or not steps:
+            return lambda number, step: False
+        with self._ledger.together():
+            staying = self._scheduler.settle(steps, stay)
+        return lambda number, step: number not in staying[step]
 
 
-def _for_nobody(
-    names: Iterable[str], number: int, is_gone: Callable[[int, int], bool]
-) -> Iterator[str]:
-    """Those of a trial's published files that it has kept for others, and that need not stay."""
-    for name in names:
-        folder, _, rest = name.partition("/")
-        step = rest.partition("/")[0]
-        if folder == KEPT_FOLDER and not (step.isdigit() and not is_gone(number, int(step))):
-            yield name
+def _published(folder: Path) -> dict[str, int | None]:
+    """What a trial has published of what it has kept: the step, or None where that was for itself
+    alone."""
+    places = {name: name.split("/") for name in published_in(folder)}
+    return {
+        name: int(parts[1]) if parts[1].isdigit() else None
+        for name, parts in places.items()
+        if parts[0] == KEPT_FOLDER
+    }
