@@ -85,7 +85,9 @@ def test_those_of_a_search_that_has_no_more_to_ask_go_at_its_end(
         population.ledger, "ask", lambda: ask() if len(population.begun) < 2 else None
     )
     population.begin()
-    population.to_the_end()
+    while population.at_work:
+        population.report(min(population.at_work))
+        population.hand_out()
     assert population.conductor.complete
     population.conductor.keeping.settle()
     assert population.kept() == set()
