@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from sweeper.causes import cause, is_lost
-from sweeper.errors import LedgerError, SweeperError
+from sweeper.errors import LedgerError, SweeperError, TrackingError
 from sweeper.scheduling.cluster.connecting import ClusterLost
 from sweeper.scheduling.conducting.conductor import Conductor
 from sweeper.scheduling.recording.events import SweepState
@@ -86,7 +86,8 @@ def told_of(error: Exception) -> str | None:
 
 def gave_out(error: Exception) -> bool:
     """Whether what stopped a run is nothing of the sweep's own: another driver can go on."""
-    return isinstance(error, ClusterLost | LedgerError | Outdated) or is_disk_full(error)
+    beneath = ClusterLost | LedgerError | TrackingError | Outdated
+    return isinstance(error, beneath) or is_disk_full(error)
 
 
 def unwritten(error: OSError) -> str:
