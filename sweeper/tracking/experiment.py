@@ -44,7 +44,7 @@ def experiment_tags(sweep: Sweep, note: str) -> dict[str, str]:
 def tags_due(wanted: Mapping[str, str], present: Mapping[str, str]) -> dict[str, str]:
     """Those to be written where `present` are there: what a person has written stays.
 
-    A note may be ours, the kind and the metric are while they are missing.
+    The kind and the metric are ours while they are missing.
     """
     due = {key: text for key, text in wanted.items() if present.get(key) != text}
     for key in (KIND_TAG, PRIMARY_TAG):
