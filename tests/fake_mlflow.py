@@ -62,6 +62,7 @@ class FakeStore:
                     run.active,
                     run.started,
                     run.run_id,
+                    dict(run.tags),
                 )
                 for run in self.held.values()
                 if run.tags["sweeper.study"] == study and (run.status == "RUNNING" or not running)

@@ -120,14 +120,19 @@ def _nearest_folder(home: Home) -> Path:
 
 def _home(home: Home) -> Finding:
     folder = _nearest_folder(home)
-    if os.access(folder, os.W_OK):
+    another = "choose another with --home"
+    if not os.access(folder, os.W_OK):
+        return Finding("home", False, f"{folder} cannot be written", another)
+    try:
         if not can_lock(folder):
             return Finding(
                 "home", False, f"{folder} lies on a file system without locks", "mount it with them"
             )
         count = len(home.names())
-        return Finding("home", True, f"{home.path} ({plural(count, 'sweep')})")
-    return Finding("home", False, f"{folder} cannot be written", "choose another with --home")
+    except OSError as error:  # no space or quota is left, or a sweep's folder is nobody's to read
+        why = error.strerror or error
+        return Finding("home", False, f"{folder} cannot be used: {why}", f"make room, or {another}")
+    return Finding("home", True, f"{home.path} ({plural(count, 'sweep')})")
 
 
 def _space(what: str, free: int, enough: float, purpose: str) -> Finding:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import os
 import socket
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 from sweeper.errors import SweeperError, UserError
@@ -15,6 +18,12 @@ from sweeper.secrets import redacted
 
 ANSWER_IN = 5.0
 """Seconds for a server to answer."""
+
+SQLITE = b"SQLite format 3\0"
+"""How each of SQLite's files begins that is not empty."""
+
+POSTGRESQL_PATIENCE = "PGCONNECT_TIMEOUT"
+"""Seconds that PostgreSQL's clients wait for it; of themselves they wait without end."""
 
 
 class Finding(NamedTuple):
@@ -31,11 +40,25 @@ def named(home: Home) -> Iterator[Finding]:
     for variable, look in _LOOKS.items():
         if given := os.environ.get(variable):
             try:
-                look(home, given)
-            except (SweeperError, OSError, ImportError) as error:
+                with _in_time():
+                    look(home, given)
+            except (SweeperError, OSError, ImportError, ValueError) as error:
                 yield Finding(variable, False, redacted(str(error)), "or leave it unset")
             else:
                 yield Finding(variable, True, redacted(given))
+
+
+@contextlib.contextmanager
+def _in_time() -> Iterator[None]:
+    """Inside, PostgreSQL is waited for as long as any other server, or as the user has said."""
+    if POSTGRESQL_PATIENCE in os.environ:
+        yield
+        return
+    os.environ[POSTGRESQL_PATIENCE] = f"{ANSWER_IN:.0f}"
+    try:
+        yield
+    finally:
+        del os.environ[POSTGRESQL_PATIENCE]
 
 
 def _ray(home: Home, given: str) -> None:
@@ -44,14 +67,18 @@ def _ray(home: Home, given: str) -> None:
         return  # one that Ray finds by itself, as `auto`
     try:
         socket.create_connection((host.strip("[]"), int(port)), ANSWER_IN).close()
-    except (OSError, OverflowError) as error:
+    except (OSError, OverflowError, ValueError) as error:
         raise UserError(f"no Ray answers at {given}: {error}") from error
 
 
 def _storage(home: Home, given: str) -> None:
     from sweeper.search.driver_lock import answers
+    from sweeper.search.storage import file_of
 
-    answers()
+    if file := file_of(given):
+        _check_file(file)
+    else:
+        answers()
 
 
 def _database(home: Home, given: str) -> None:
@@ -60,9 +87,23 @@ def _database(home: Home, given: str) -> None:
 
     database = Database(database_url(home))
     try:
-        database.answers()
+        if database.file:
+            _check_file(database.file)
+        else:
+            database.answers()
     finally:
         database.close()
+
+
+def _check_file(file: Path) -> None:
+    """See that SQLite can use a file, or make it: to connect would make it here and now."""
+    if not (file.parent.is_dir() and os.access(file.parent, os.W_OK | os.X_OK)):
+        raise UserError(f"{file.parent} is no folder in which one can write")
+    if not file.exists():
+        return
+    with file.open("r+b") as opened:
+        if opened.read(len(SQLITE)) not in (b"", SQLITE):
+            raise UserError(f"{file} is no database of SQLite")
 
 
 def _bucket(home: Home, given: str) -> None:
@@ -84,16 +125,16 @@ def _machines(home: Home, given: str) -> None:
 
 
 def _mlflow(home: Home, given: str) -> None:
-    from sweeper.tracking.address import is_server, tracking_uri
+    from sweeper.tracking.address import tracking_uri
 
     uri = tracking_uri(home.path)
-    if not is_server(uri) or "://" not in uri:
-        return
+    if not uri.lower().startswith(("http://", "https://")):
+        return  # Databricks is found by its own client, and databases are opened by MLflow
     try:
         urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=ANSWER_IN).close()
     except urllib.error.HTTPError:
         return  # it answers, if only to whom it knows
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:
         raise UserError(f"no MLflow answers at {given}: {error}") from error
 
 

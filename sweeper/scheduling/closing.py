@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from sweeper.causes import cause, is_lost
-from sweeper.errors import LedgerError, SweeperError
+from sweeper.errors import LedgerError, SweeperError, TrackingError
 from sweeper.scheduling.cluster.connecting import ClusterLost
 from sweeper.scheduling.conducting.conductor import Conductor
 from sweeper.scheduling.recording.events import Loss, SweepState
@@ -89,7 +89,8 @@ def gave_out(error: Exception) -> Loss:
     disk, or anything else around it; empty where it was the sweep's own."""
     if is_disk_full(error):
         return "disk"
-    return "surroundings" if isinstance(error, ClusterLost | LedgerError | Outdated) else ""
+    beneath = ClusterLost | LedgerError | TrackingError | Outdated
+    return "surroundings" if isinstance(error, beneath) else ""
 
 
 def unwritten(error: OSError) -> str:

@@ -8,6 +8,7 @@ import secrets
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import optuna
@@ -61,6 +62,20 @@ def load_study(sweep: Sweep, storage: BaseStorage) -> optuna.Study:
 def is_postgresql(address: str) -> bool:
     """Whether the address is one of a PostgreSQL server."""
     return address.startswith(("postgresql:", "postgresql+"))
+
+
+def file_of(address: str) -> Path | None:
+    """The file of SQLite at this address; None of another database, or one in memory.
+
+    Raises:
+        UserError: it is no address.
+    """
+    from sqlalchemy.engine import make_url
+
+    with reaching(address):
+        url = make_url(address)
+    in_file = url.get_backend_name() == "sqlite" and url.database not in (None, "", ":memory:")
+    return Path(str(url.database)) if in_file else None
 
 
 def options_for(address: str) -> dict[str, Any]:

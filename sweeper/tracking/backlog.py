@@ -9,11 +9,11 @@ from pathlib import Path
 from types import TracebackType
 
 from sweeper.tracking.database import Database
+from sweeper.tracking.descriptions import described
 from sweeper.tracking.left import facts_waiting
 from sweeper.tracking.names import (
     EXPERIMENT_TAGS,
     MODEL_TAG,
-    NOTE_TAG,
     SENT_EXPERIMENT_TAGS,
     STATE_TAG,
     STATUS,
@@ -157,7 +157,7 @@ class Backlog:
         if number == SWEEP:
             shown = self._with_model(shown)
         if text := end_note or note:
-            shown[NOTE_TAG] = text
+            shown |= described(text)
         return RunRow(
             number=number,
             parent=parent,

@@ -8,21 +8,19 @@ unfolded, the best first: `view_address` leads there. What a view is stored as w
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
 
 from sweeper.sweepfile.model import Sweep
+from sweeper.tracking.descriptions import described, is_somebodys
 from sweeper.tracking.limits import MAX_EXPERIMENT_TAG, cut
-from sweeper.tracking.names import NOTE_TAG, STATE_TAG
+from sweeper.tracking.names import STATE_TAG
 
 KIND_TAG = "mlflow.experimentKind"
 """Without it MLflow guesses from what it finds whether these are runs of models or of prompts."""
 PRIMARY_TAG = "mlflow.experiment.primaryMetric.name"
-NOTE_DIGEST_TAG = "sweeper.note"
-"""Digest of the note as it was written: one that somebody has changed is theirs."""
 VIEW_PREFIX = "mlflow.sharedViewState."
 
 TRIALS_VIEW = "sweeper-trials"
@@ -34,13 +32,11 @@ _MOST_COLUMNS = 24
 
 def experiment_tags(sweep: Sweep, note: str) -> dict[str, str]:
     """Everything that the experiment of a sweep is tagged with."""
-    text = cut(note, MAX_EXPERIMENT_TAG)
     views = {VIEW_PREFIX + name: text for name, text in _views(sweep)}
     return {
         KIND_TAG: "custom_model_development",
         PRIMARY_TAG: sweep.objective[0].metric,
-        NOTE_TAG: text,
-        NOTE_DIGEST_TAG: _digest(text),
+        **described(cut(note, MAX_EXPERIMENT_TAG)),
         **views,
     }
 
@@ -48,16 +44,15 @@ def experiment_tags(sweep: Sweep, note: str) -> dict[str, str]:
 def tags_due(wanted: Mapping[str, str], present: Mapping[str, str]) -> dict[str, str]:
     """Those to be written where `present` are there: what a person has written stays.
 
-    A note is ours as long as its digest is, the kind and the metric while they are missing.
+    The kind and the metric are ours while they are missing.
     """
     due = {key: text for key, text in wanted.items() if present.get(key) != text}
     for key in (KIND_TAG, PRIMARY_TAG):
         if key in present:
             due.pop(key, None)
-    note = present.get(NOTE_TAG)
-    if note is not None and _digest(note) != present.get(NOTE_DIGEST_TAG):
-        due.pop(NOTE_TAG, None)
-        due.pop(NOTE_DIGEST_TAG, None)
+    if is_somebodys(present):
+        for key in described(""):
+            due.pop(key, None)
     return due
 
 
@@ -117,7 +112,3 @@ def _view(sweep: Sweep, title: str, search: str, group: str | None = None) -> st
 def _envelope(title: str, state: Mapping[str, Any]) -> str:
     # A fixed time: what is said again must be the same to the letter.
     return json.dumps({"name": title, "createdAt": 0, "updatedAt": 0, "state": json.dumps(state)})
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:16]

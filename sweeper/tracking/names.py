@@ -7,6 +7,8 @@ from typing import Literal
 SWEEP = -1
 """The number under which the outbox keeps the sweep's own run; trials count from 0."""
 
+OWN_PREFIX = "sweeper."
+"""Tags under this prefix are nobody's but ours."""
 STUDY_TAG = "sweeper.study"
 """Identity of the study. With TRIAL_TAG it names one run for ever: the writer looks for the pair
 before it creates anything."""

@@ -15,8 +15,10 @@ from pathlib import Path
 
 from sweeper.tracking.backlog import Backlog, FileRow, MetricRow, ModelRow, RunRow
 from sweeper.tracking.database import Database
-from sweeper.tracking.names import MODEL_TAG, SENT_EXPERIMENT_TAGS, SWEEP
+from sweeper.tracking.descriptions import described, is_somebodys
+from sweeper.tracking.names import MODEL_TAG, OWN_PREFIX, SENT_EXPERIMENT_TAGS, SWEEP
 from sweeper.tracking.rows import kept_value, milliseconds
+from sweeper.tracking.store import Known
 
 
 class Receipts:
@@ -46,20 +48,26 @@ class Receipts:
             (run_id, artifact_uri, json.dumps(tags), number),
         )
 
-    def adopt(self, number: int, run_id: str, artifact_uri: str, status: str) -> None:
-        """MLflow shows this run, in this status. If it is not the one known, all is sent again."""
+    def adopt(self, known: Known) -> None:
+        """MLflow shows this run. If it is not the one known, all is sent again: tags of ours that
+        it shows are changed or taken away, a description that somebody wrote is left."""
+        number, status = known.number, known.status
         row = self._backlog.run(number)
-        shown = (run_id, artifact_uri, status, status)
+        shown = (known.run_id, known.artifact_uri, status, status)
         if row and shown == (row.run_id, row.artifact_uri, row.sent_status, row.status):
             return  # that is known, and a driver may be waiting to write
         with self._database.writing() as connection:
             connection.execute("INSERT OR IGNORE INTO runs (number) VALUES (?)", (number,))
-            known = "SELECT run_id FROM runs WHERE number = ?"
-            if connection.execute(known, (number,)).fetchone() != (run_id,):
+            ours = "SELECT run_id FROM runs WHERE number = ?"
+            if connection.execute(ours, (number,)).fetchone() != (known.run_id,):
                 _unsend(connection, number)
+                connection.execute(
+                    "UPDATE runs SET sent_tags = ? WHERE number = ?",
+                    (json.dumps(_sent_tags(known.tags, row.tags if row else {})), number),
+                )
             connection.execute(
                 "UPDATE runs SET run_id = ?, artifact_uri = ?, sent_status = ? WHERE number = ?",
-                (run_id, artifact_uri, status, number),
+                (known.run_id, known.artifact_uri, status, number),
             )
             row = self._backlog.run(number)
             if row is not None and row.status != status:
@@ -139,7 +147,8 @@ class Receipts:
 
 def send_all_again(outbox: Path) -> None:
     """Have all of an outbox sent from its beginning: its MLflow was brought back from a copy, and
-    may lack anything that has arrived. What it has refused for good is tried again.
+    may lack anything that has arrived, or show what is so no longer (`Receipts.adopt`). What it has
+    refused for good is tried again.
 
     Raises:
         TrackingError: the outbox cannot be written.
@@ -148,6 +157,16 @@ def send_all_again(outbox: Path) -> None:
         for (number,) in connection.execute("SELECT number FROM runs").fetchall():
             _unsend(connection, number)
         connection.execute("DELETE FROM failures")
+
+
+def _sent_tags(shown: Mapping[str, str], wanted: Mapping[str, str]) -> dict[str, str]:
+    """What counts as sent of a run that shows such tags and is to have those of `wanted`."""
+    ours = {
+        key: value for key, value in shown.items() if key in wanted or key.startswith(OWN_PREFIX)
+    }
+    if is_somebodys(shown):
+        ours |= {key: wanted[key] for key in described("").keys() & wanted.keys()}
+    return ours
 
 
 def _unsend(connection: sqlite3.Connection, number: int) -> None:

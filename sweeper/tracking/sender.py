@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -118,11 +119,10 @@ class Sender:
         for twin in twins:
             if twin.active:
                 self._store.delete(twin.run_id)
-        status = first.status
-        if self._backlog.run(number) is None and status == "RUNNING" and first.active:
-            status = "KILLED"
-            self._store.set_status(first.run_id, status, None)
-        self._receipts.adopt(number, first.run_id, first.artifact_uri, status)
+        if self._backlog.run(number) is None and first.status == "RUNNING" and first.active:
+            first = replace(first, status="KILLED")
+            self._store.set_status(first.run_id, first.status, None)
+        self._receipts.adopt(first)
 
     def _run_id(self, number: int) -> str:
         """The run of this number, made if need be; for an unknown number it is the sweep's."""

@@ -65,6 +65,7 @@ class Known:
     """False where a user has deleted it."""
     started: int
     artifact_uri: str
+    tags: Mapping[str, str]
 
 
 class Store:
@@ -133,9 +134,8 @@ class Store:
                     info = run.info
                     active = info.lifecycle_stage == "active"
                     start = info.start_time or 0
-                    runs.append(
-                        Known(info.run_id, number, info.status, active, start, info.artifact_uri)
-                    )
+                    place, tags = info.artifact_uri, dict(run.data.tags)
+                    runs.append(Known(info.run_id, number, info.status, active, start, place, tags))
             token = page.token
             if not token:
                 return runs

@@ -166,6 +166,26 @@ def test_a_mark_is_seen_only_where_it_was_left(tmp_path: Path) -> None:
     assert "does not see" in mark.fault("here")
 
 
+def test_a_ray_of_our_own_starts_under_a_long_folder_of_temporary_files(tmp_path: Path) -> None:
+    """In a process of its own, as Ray keeps what it has read of its environment."""
+    job = tmp_path / ("a-job-of-somebody-" * 4)
+    job.mkdir()
+    script = """
+from sweeper.scheduling.cluster.connecting import Cluster, environment
+from sweeper.sweepfile.resources import Resources
+with environment(), Cluster(Resources(), 1):
+    print("it runs")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env={**os.environ, "TMPDIR": str(job)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.stdout == "it runs\n", done.stderr
+
+
 @pytest.mark.parametrize(("mode", "hinted"), [(None, True), ("token", False)])
 def test_a_cluster_that_cannot_be_joined_says_what_ray_leaves_unsaid(
     mode: str | None, hinted: bool, monkeypatch: pytest.MonkeyPatch

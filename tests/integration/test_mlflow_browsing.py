@@ -28,10 +28,11 @@ from sweeper.sweepfile.model import Sweep
 from sweeper.sweepfile.sections import Seeds
 from sweeper.tracking import Outbox, vendor
 from sweeper.tracking.backlog import Backlog
+from sweeper.tracking.descriptions import NOTE_DIGEST_TAG
 from sweeper.tracking.elsewhere import keep_to, move_to
-from sweeper.tracking.experiment import NOTE_DIGEST_TAG, VIEW_PREFIX, experiment_tags, tags_due
+from sweeper.tracking.experiment import VIEW_PREFIX, experiment_tags, tags_due
 from sweeper.tracking.models import log_folder
-from sweeper.tracking.names import NOTE_TAG
+from sweeper.tracking.names import NOTE_TAG, PARENT_TAG, USER_TAG
 from sweeper.tracking.pages import tracking_pages
 from sweeper.tracking.runs import find_runs
 from sweeper.tracking.sender import Sender
@@ -307,7 +308,8 @@ def test_an_mlflow_brought_back_from_a_copy_gets_all_of_a_sweep_again(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """The outbox is newer than the copy, and believes that all has arrived."""
+    """The outbox is newer than the copy, and believes that all has arrived. The copy has a failure
+    that was tried again since, and what a person has written."""
     file, copy, uri = (
         tmp_path / "mlflow.db",
         tmp_path / "copy.db",
@@ -317,16 +319,28 @@ def test_an_mlflow_brought_back_from_a_copy_gets_all_of_a_sweep_again(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     spec, trials = searched()
     begun = replace(trials[0], state="running", evaluations=(), ended=None)
-    recorded = Recorded(tmp_path / "home", uri, spec, [begun])
+    lost = replace(
+        trials[1], state="failed", symptom="worker_died", reason="it died", objective=None
+    )
+    recorded = Recorded(tmp_path / "home", uri, spec, [begun, lost, trials[2]])
     keep_spec(spec, recorded.folder, None)
+    [done] = [run for run in find_runs(uri, spec.name) if run["tags"]["sweeper.trial"] == "00002"]
+    for key, value in ((NOTE_TAG, "The one with the best eyes."), ("team", "vision")):
+        recorded.store.client.set_tag(done["run_id"], key, value)
     with closing(sqlite3.connect(file)) as now, closing(sqlite3.connect(copy)) as old:
         now.backup(old)
+    with Outbox(recorded.outbox) as outbox:
+        outbox.reopened(1)
     recorded.say(spec, trials)
     recorded.send()
 
     def shown() -> list[Any]:
-        facts = ("name", "status", "params", "metrics")
-        return sorted([run[fact] for fact in facts] for run in find_runs(uri, spec.name))
+        """Without whose and whose child a run is: one that the copy lacks is another run now."""
+        facts = ("name", "status", "params", "metrics", "tags")
+        runs = find_runs(uri, spec.name)
+        for one in runs:
+            one["tags"] = {k: v for k, v in one["tags"].items() if k not in (USER_TAG, PARENT_TAG)}
+        return sorted([one[fact] for fact in facts] for one in runs)
 
     before = shown()
     with closing(sqlite3.connect(copy)) as old, closing(sqlite3.connect(file)) as now:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
 import re
 import resource
 import shlex
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -18,6 +20,7 @@ from unittest.mock import Mock
 import pytest
 
 from sweeper.__main__ import main
+from sweeper.cli import machine
 from sweeper.cli.main import run
 from sweeper.cli.named import named
 from sweeper.home import Home
@@ -457,10 +460,16 @@ def test_doctor_says_what_works(tmp_path: Path, capsys: pytest.CaptureFixture[st
         ("RAY_ADDRESS", "127.0.0.1:9", "127.0.0.1:9"),
         ("SWEEPER_STORAGE", "postgresql+psycopg://nobody@127.0.0.1:9/none", "127.0.0.1"),
         ("SWEEPER_DATABASE", "mysql://x", "no address of a database"),
+        ("SWEEPER_STORAGE", "sqlite:////dev/null/none.db", "/dev/null is no folder in which"),
+        ("SWEEPER_DATABASE", f"sqlite:///{__file__}", "is no database of SQLite"),
+        ("SWEEPER_DATABASE", "sqlite:////dev/null/none.db", "/dev/null is no folder in which"),
         ("SWEEPER_BUCKET", "/dev/null/none", "/dev/null/none"),
         ("SWEEPER_EVICTION", "amazon", "aws, gcp, azure"),
         ("SWEEPER_MACHINES", "rubbish", "rubbish"),
         ("MLFLOW_TRACKING_URI", "http://127.0.0.1:9", "http://127.0.0.1:9"),
+        ("MLFLOW_TRACKING_URI", "http://127.0.0.1:1/a b", "http://127.0.0.1:1/a b"),
+        ("RAY_ADDRESS", "a..b:12", "a..b:12"),
+        ("RAY_ADDRESS", "127.0.0.1:²", "127.0.0.1:²"),
     ],
 )
 def test_doctor_looks_at_what_the_environment_names(
@@ -474,6 +483,43 @@ def test_doctor_looks_at_what_the_environment_names(
     (finding,) = [one for one in named(Home(tmp_path)) if one.what == variable]
     assert finding.ok is False
     assert told in finding.found
+
+
+def test_doctor_makes_nothing_and_asks_nobody_who_is_no_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in ("SWEEPER_STORAGE", "SWEEPER_DATABASE"):
+        monkeypatch.setenv(variable, f"sqlite:///{tmp_path}/{variable}.db")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "databricks://profile")
+    assert {finding.what for finding in named(Home(tmp_path)) if finding.ok} >= {
+        *("SWEEPER_STORAGE", "SWEEPER_DATABASE", "MLFLOW_TRACKING_URI")
+    }
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("variable", ["SWEEPER_STORAGE", "SWEEPER_DATABASE"])
+def test_doctor_waits_for_no_database_that_never_answers(
+    variable: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sweeper.cli.named.ANSWER_IN", 2.0)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        monkeypatch.setenv(variable, f"postgresql+psycopg://me@127.0.0.1:{port}/sweeps")
+        (finding,) = [one for one in named(Home(tmp_path)) if one.what == variable]
+    assert finding.ok is False
+    assert "timeout" in finding.found
+
+
+def test_doctor_goes_on_where_a_full_disk_keeps_it_from_trying_the_locks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(folder: Path) -> bool:
+        raise OSError(errno.EDQUOT, "Disk quota exceeded")
+
+    monkeypatch.setattr(machine, "can_lock", full)
+    assert run(["doctor", "--home", str(tmp_path), "--json"]) == 1
+    found = {one["what"]: one for one in json.loads(capsys.readouterr().out)}
+    assert found["home"]["found"] == f"{tmp_path} cannot be used: Disk quota exceeded"
 
 
 def _in_a_process(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import platform
 from collections.abc import Collection
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from sweeper.errors import SweeperError
+from sweeper.errors import SweeperError, TrackingError
 from sweeper.home import Home
 from sweeper.parts import RuleConfig
 from sweeper.scheduling.closing import closing, gave_out
@@ -35,6 +36,7 @@ from sweeper.sweepfile.domains import Parameter, Range, Values
 from sweeper.sweepfile.model import Sweep
 from sweeper.sweepfile.sections import Limits, Seeds
 from sweeper.testing.small import SMALL, comparable
+from sweeper.tracking.database import Database
 from sweeper.trial import Evaluation
 from tests.fakes import next_trial
 from trials.config import load_config
@@ -412,6 +414,17 @@ def test_what_gave_out_on_a_machine_is_named_and_is_nothing_of_the_sweep(
     monkeypatch.setattr(machine_checks, "version_of", lambda name: "2")  # installed meanwhile
     with pytest.raises(SweeperError, match="node7 has") as raised:
         Stage(tmp_path).train(other)
+    assert gave_out(raised.value)
+
+
+def test_a_full_disk_that_the_record_meets_first_is_nothing_of_the_sweep_either(
+    tmp_path: Path,
+) -> None:
+    database = Database(tmp_path / "outbox.db")
+    with contextlib.closing(database), database.reading() as connection:
+        connection.execute("PRAGMA max_page_count = 1")  # as many as it has: there is no room
+        with pytest.raises(TrackingError, match="disk is full") as raised:
+            database.set_meta("study", "s" * 100_000)
     assert gave_out(raised.value)
 
 

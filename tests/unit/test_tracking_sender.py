@@ -24,7 +24,7 @@ from sweeper.tracking.batches import (
 from sweeper.tracking.patience import PATIENCE
 from sweeper.tracking.receipts import Receipts
 from sweeper.tracking.sender import Sender
-from sweeper.tracking.store import Refused, Unreachable
+from sweeper.tracking.store import Known, Refused, Unreachable
 from tests.fake_mlflow import FakeStore
 
 
@@ -97,8 +97,9 @@ def test_to_look_at_what_is_known_to_be_there_is_to_write_nothing(tmp_path: Path
             new_sender(backlog, store).send()
             assert watched.changed()
         row = backlog.run(1)
-        Receipts(backlog).adopt(1, row.run_id, "file:///where/the/home/is/now", row.sent_status)
-        assert backlog.run(1).artifact_uri == "file:///where/the/home/is/now"
+        moved, status = "file:///where/the/home/is/now", row.sent_status
+        Receipts(backlog).adopt(Known(row.run_id, 1, status, True, 0, moved, row.sent_tags))
+        assert backlog.run(1).artifact_uri == moved
     assert_complete(store)
 
 

@@ -26,6 +26,7 @@ from sweeper.scheduling.cluster.servers import children, is_dead, server_name, s
 from sweeper.scheduling.cluster.starting import (
     START_LOOK_EVERY,
     of_our_own,
+    parent_for,
     quiet,
     silence_errors,
 )
@@ -213,6 +214,7 @@ class Cluster:
                     num_cpus=cpus,
                     include_dashboard=False,
                     object_store_memory=OBJECT_STORE,
+                    _temp_dir=str(parent_for("ray").absolute() / "ray"),
                     **common,
                 )
         except Exception as error:  # Ray raises bare exceptions where a server does not come up

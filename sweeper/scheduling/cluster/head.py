@@ -32,7 +32,7 @@ from sweeper.errors import SweeperError
 from sweeper.home import writing
 from sweeper.locks import taken
 from sweeper.scheduling.cluster.connecting import ADDRESS_VARIABLE, ENVIRONMENT, OBJECT_STORE
-from sweeper.scheduling.cluster.starting import AUTHENTICATION, OTHER_SYSTEMS
+from sweeper.scheduling.cluster.starting import AUTHENTICATION, OTHER_SYSTEMS, parent_for
 from sweeper.secrets import for_children
 from trials.files import atomic_write
 
@@ -42,11 +42,11 @@ TOKEN_VARIABLE = "RAY_AUTH_TOKEN_PATH"
 START_PATIENCE = 120.0
 """Seconds that Ray may take to start."""
 
+FOLDER = "sweeper-ray-"
+"""How the name of Ray's folder begins, to which eight letters are added."""
+
 END_PATIENCE = 5.0
 """Seconds for its processes to end by themselves."""
-
-LONGEST_PARENT = 22
-"""Bytes of the path in which Ray's folder may lie: the longest socket's is 85 bytes more."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,8 @@ def _start(place: Path, cpus: int | None) -> Head:
     if not token.exists():
         atomic_write(token, secrets.token_hex(32))
         token.chmod(0o600)
-    folder = _new_folder()
+    # Ray's files are not in the home, whose path may be long.
+    folder = Path(tempfile.mkdtemp(prefix=FOLDER, dir=parent_for(f"{FOLDER}12345678")))
     head = Head("", f"http://127.0.0.1:{_free_port()}", token, folder)
     _remember(place, head)
     environment = {**for_children(os.environ), **ENVIRONMENT, **head.environment}
@@ -153,14 +154,6 @@ def _start(place: Path, cpus: int | None) -> Head:
     head = Head(address, head.jobs, token, folder)
     _remember(place, head)
     return head
-
-
-def _new_folder() -> Path:
-    """For Ray's files: not in the home, and in /tmp where that of temporary files has a long path,
-    since a socket's path may have no more than 107 bytes."""
-    usual = tempfile.gettempdir()
-    fits = len(os.fsencode(usual)) <= LONGEST_PARENT
-    return Path(tempfile.mkdtemp(prefix="sweeper-ray-", dir=usual if fits else "/tmp"))
 
 
 def _end(place: Path) -> None:

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import tempfile
 import time
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import ray
@@ -30,6 +32,18 @@ PORT_LOOK_MS = 50
 IDLE_SERVERS = ("start_monitor", "start_log_monitor", "start_api_server")
 """What of Ray's a Ray of one driver has no use for: its autoscaler, the reader of its workers'
 logs, which are files of the trials here, and the server of its pages and jobs."""
+
+LONGEST_FOLDER = 43
+"""Bytes of the path of Ray's folder: that of the longest socket in it has 64 bytes more, and may
+have no more than 107."""
+
+
+def parent_for(name: str) -> Path:
+    """Where Ray's folder of this name may lie: where RAY_TMPDIR says or else temporary files do, or
+    in /tmp where its path would be too long there."""
+    usual = os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()
+    fits = len(os.fsencode(f"{usual}/{name}")) <= LONGEST_FOLDER
+    return Path(usual if fits else "/tmp")
 
 
 @contextlib.contextmanager
