@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import subprocess
 import sys
 import time
@@ -21,15 +22,26 @@ SCRIPT = Path(__file__).parents[2] / "docker" / "slurm" / "sweep.sbatch"
 STEPS = 3000
 
 PROGRAMS = {
-    "hostname": 'if [ "$1" = --ip-address ]; then echo 127.0.1.1; else echo "$ADDRESSES"; fi',
+    "hostname": """case $1 in
+--ip-address) echo 127.0.1.1 ;;
+--all-ip-addresses) echo "$ADDRESSES" ;;
+*) uname -n ;;
+esac""",
     "scontrol": "for node in one two three; do echo $node || exit 141; sleep 0.1; done",
-    "srun": 'while [ "${1#--}" != "$1" ]; do shift; done; exec "$@"',
+    "srun": """
+while [ "${1#--}" != "$1" ]; do [ "$1" != --ntasks=2 ] || two=yes; shift; done
+[ "$two" ] || exec "$@"
+NODE=0 "$@" & one=$!
+NODE=1 "$@" & other=$!
+trap 'kill $one $other' TERM
+wait
+wait""",
     "ray": """case " $* " in
 *" --head "*) exec python3 -c 'import socket, sys, time
 told = dict(word[2:].split("=") for word in sys.argv[1:] if "=" in word)
 held = socket.create_server(("", int(told["port"])))
 time.sleep(60)' "$@" ;;
-*) echo "nobody at $*"; exit 1 ;;
+*) [ "$NODE" -ge "$JOINING" ] || exec sleep 60; echo "nobody at $*"; exit 1 ;;
 esac""",
     "sweeper": 'sleep 1; echo "trained at ${RAY_ADDRESS%:*}"',
 }
@@ -37,14 +49,20 @@ esac""",
 
 
 @pytest.mark.parametrize(
-    ("addresses", "status", "said"),
+    ("addresses", "joining", "status", "said"),
     [
-        ("fd00::2 10.0.0.4 172.17.0.1", 0, "were to join 10.0.0.4"),
-        ("fd00::2", 1, "no IPv4 address at which"),
+        (
+            "fd00::2 10.0.0.4 172.17.0.1",
+            0,
+            0,
+            "runs on none of the other nodes, which were to join",
+        ),
+        ("fd00::2 10.0.0.4 172.17.0.1", 1, 0, f"does not run on {platform.node()}, which was to"),
+        ("fd00::2", 0, 1, "no IPv4 address at which"),
     ],
 )
 def test_nodes_that_cannot_join_are_told_of(
-    addresses: str, status: int, said: str, tmp_path: Path
+    addresses: str, joining: int, status: int, said: str, tmp_path: Path
 ) -> None:
     for name, text in PROGRAMS.items():
         (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n")
@@ -56,6 +74,7 @@ def test_nodes_that_cannot_join_are_told_of(
             **os.environ,
             "PATH": f"{tmp_path}:{os.environ['PATH']}",
             "ADDRESSES": addresses,
+            "JOINING": str(joining),
             "SLURM_JOB_ID": "7",
             "SLURM_JOB_NUM_NODES": "3",
             "SLURM_JOB_NODELIST": "one,two,three",
@@ -66,6 +85,7 @@ def test_nodes_that_cannot_join_are_told_of(
         timeout=60,
     )
     assert said in done.stderr
+    assert ("none of the other nodes" in done.stderr) == (status == joining == 0)
     assert done.returncode == status, done.stderr
     assert ("trained at 10.0.0.4" in done.stdout) == (status == 0)
 
