@@ -425,7 +425,7 @@ def test_a_full_disk_that_the_record_meets_first_is_nothing_of_the_sweep_either(
         connection.execute("PRAGMA max_page_count = 1")  # as many as it has: there is no room
         with pytest.raises(TrackingError, match="disk is full") as raised:
             database.set_meta("study", "s" * 100_000)
-    assert gave_out(raised.value)
+    assert gave_out(raised.value) == "disk"
 
 
 def test_what_is_rehearsed_is_not_rehearsed_again(tmp_path: Path) -> None:

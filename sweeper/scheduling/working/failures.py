@@ -17,6 +17,7 @@ from __future__ import annotations
 import errno
 import os
 import platform
+import sqlite3
 import tempfile
 import traceback
 from collections.abc import Iterator
@@ -98,12 +99,14 @@ def _symptom(error: BaseException, folder: Path) -> str:
 
 
 def _says_full(error: BaseException) -> bool:
+    if isinstance(error, sqlite3.Error):
+        return getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
     return isinstance(error, OSError) and error.errno in _FULL
 
 
 def _file(error: BaseException) -> str:
     """What there was no space for; empty where the system has not said."""
-    told = (link for link in _chain(error) if isinstance(link, OSError) and _says_full(link))
+    told = (link for link in _chain(error) if isinstance(link, OSError) and link.errno in _FULL)
     names = (link.filename for link in told if isinstance(link.filename, str | bytes))
     return next(map(os.fsdecode, names), "")
 
