@@ -43,7 +43,7 @@ held = socket.create_server(("", int(told["port"])))
 time.sleep(60)' "$@" ;;
 *) [ "$NODE" -ge "$JOINING" ] || exec sleep 60; echo "nobody at $*"; exit 1 ;;
 esac""",
-    "sweeper": 'sleep 1; echo "trained at ${RAY_ADDRESS%:*}"',
+    "sweeper": 'sleep 5; echo "trained at ${RAY_ADDRESS%:*}"',
 }
 """What the script finds on a node whose name leads to itself, and which no other one can reach."""
 
