@@ -49,8 +49,9 @@ def list_sweeps(
     wish = Wish(_states(state), caller.person.name if mine else "", q)
     with service.database.reading() as session:
         found = listing.count(session, wish)
-        last = max(0, (found - 1) // SHOWN * SHOWN)
-        first = min(max(first, 0), last)  # the last page may be gone since it was looked at
+        first = max(first, 0)
+        if first >= found:  # the last page is gone since it was looked at
+            first = max(0, (found - 1) // SHOWN * SHOWN)
         entries = listing.listed(session, wish, skip=first, limit=SHOWN)
         total = listing.count(session, Wish())
         counts = {
