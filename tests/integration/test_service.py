@@ -45,6 +45,7 @@ def process(tmp_path: Path) -> Iterator[Process]:
     head.down(made.home)
 
 
+@pytest.mark.timeout(600)
 def test_a_sweep_runs_from_its_submission_to_its_table(process: Process) -> None:
     (token,) = TOKEN.findall(process.until("The service is at", 200))
     with httpx.Client(base_url=process.address, timeout=60) as client:
