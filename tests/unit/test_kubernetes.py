@@ -19,6 +19,8 @@ from sweeper.sweepfile.resources import Given
 
 DOCKER = Path(__file__).parents[2] / "docker"
 FOLDER = DOCKER / "kubernetes"
+HEAD = {"ray.io/cluster": "sweeps", "ray.io/node-type": "head"}
+"""Labels that KubeRay's operator gives the head's pod."""
 SECRETS = {("database", "password"), ("ray", "auth_token")}
 OBJECTS = [
     found
@@ -125,12 +127,16 @@ def test_all_is_told_what_compose_tells_it() -> None:
     assert {word.split(",")[0] for word in compose["mlflow"]["command"]} == mlflow
 
 
+def test_whoever_shares_files_of_one_node_is_put_beside_the_head() -> None:
+    affinity = _templates()["service"]["spec"]["affinity"]["podAffinity"]
+    [term] = affinity["requiredDuringSchedulingIgnoredDuringExecution"]
+    assert term["topologyKey"] == "kubernetes.io/hostname"
+    assert term["labelSelector"]["matchLabels"] == HEAD
+
+
 def test_every_policy_is_of_pods_that_there_are() -> None:
     labels = [template.get("metadata", {}).get("labels", {}) for template in _templates().values()]
-    # What KubeRay's operator adds.
-    labels += [
-        {"ray.io/cluster": "sweeps", "ray.io/node-type": kind} for kind in ("head", "worker")
-    ]
+    labels += [HEAD, {**HEAD, "ray.io/node-type": "worker"}]
     policies = [one for one in OBJECTS if one["kind"] == "NetworkPolicy"]
     selectors = [inner for one in policies for inner in _within(one["spec"], "podSelector")]
     assert len(policies) > 1
