@@ -52,7 +52,7 @@ def outlook_of(sweep: Sweep, home: Home, cache: Path | None = None) -> dict[str,
     config, trials = load_config(sweep.base), budget_of(sweep)
     found: dict[str, Any] = {
         "trials": trials,
-        "replicates": sweep.replicates,
+        "replicates": sweep.replicates(trials),
         "plan": plan_in_words(sweep, trials),
         "warnings": _advice(sweep) + _of_an_extractor_on_strange_data(config, cache),
     }
@@ -113,7 +113,7 @@ def preview_of(sweep: Sweep, count: int, home: Home) -> dict[str, Any]:
         "scheduler": sweep.scheduler.name,
         "first": first,
         "trials": budget or points or 0,
-        "replicates": sweep.replicates,
+        "replicates": sweep.replicates(budget or points),
         "grid_cells": points,
     }
 
@@ -122,13 +122,14 @@ def plan_in_words(sweep: Sweep, trials: int | None) -> str:
     """`20 trials, then up to 12 runs on fresh seeds (the best 3 and the base, 3 seeds each)`."""
     what = "run" if sweep.is_ablation else "trial"
     words = plural(trials, what) if trials else f"{what}s without a limit"
-    if not sweep.replicates:
+    replicates = sweep.replicates(trials)
+    if not replicates:
         return words
-    best = sweep.confirmed - sweep.confirms_base
+    best = sweep.confirmed(trials) - sweep.confirms_base
     named = ["the best" if best == 1 else f"the best {best}"] if best else []
     named += ["the base"] if sweep.confirms_base else []
     return (
-        f"{words}, then up to {sweep.replicates:,} runs on fresh seeds ({' and '.join(named)}, "
+        f"{words}, then up to {replicates:,} runs on fresh seeds ({' and '.join(named)}, "
         f"{sweep.seeds.replicates} seeds each)"
     )
 

@@ -252,12 +252,13 @@ class _Run:
         self._recorder.sweep_started(self._ledger.identity)
         self._recorder.made_of(self._made_of)
         self._recorder.replay(self._ledger)
+        budget = self._ledger.plan()
         self._tell(
             SweepStarted(
                 sweep=sweep,
                 folder=self._folder.path,
-                budget=self._ledger.plan() or 0,
-                replicates=sweep.replicates,
+                budget=budget or 0,
+                replicates=sweep.replicates(budget),
                 resumed=bool(records),
                 records=tuple(records),
                 protocol=self._ledger.measuring.protocol,

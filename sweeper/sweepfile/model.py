@@ -155,18 +155,18 @@ class Sweep:
         begins = bool(self.parameters) and self.search.start_with_base and not self.is_ablation
         return begins and self.seeds.confirm_top > 0 and self.seeds.confirm_base
 
-    @property
-    def confirmed(self) -> int:
-        """Configurations that may be confirmed, the base's among them: at most one a trial."""
+    def confirmed(self, trials: int | None) -> int:
+        """Configurations that may be confirmed, the base's among them: at most one of each of so
+        many trials, None where nothing limits them."""
         if self.is_ablation:
             return 0
         wanted = self.seeds.confirm_top + self.confirms_base
-        return min(wanted, self.limits.trials or wanted)
+        return wanted if trials is None else min(wanted, trials)
 
-    @property
-    def replicates(self) -> int:
-        """Runs on fresh seeds that may follow the search: all of them, if none is given up."""
-        return self.confirmed * self.seeds.replicates
+    def replicates(self, trials: int | None) -> int:
+        """Runs on fresh seeds that may follow a search of so many trials, None where nothing limits
+        them: all of them, if none is given up."""
+        return self.confirmed(trials) * self.seeds.replicates
 
     def going_on(self, begun: Sweep) -> Sweep:
         """This sweep as it goes on where `begun` has begun under its name: the base is confirmed

@@ -38,7 +38,7 @@ def _end_of(domain: Domain) -> int:
 
 def check_fresh_seeds(document: Document, sweep: Sweep) -> None:
     """Report a search of so many seeds that too few are left to confirm on."""
-    if sweep.replicates and replicate_seeds(sweep)[-1] >= BEYOND:
+    if sweep.replicates(sweep.limits.trials) and replicate_seeds(sweep)[-1] >= BEYOND:
         document.add(
             ("parameters", "seed"),
             f"leaves fewer than {sweep.seeds.replicates} seeds from {FIRST_SEED} to 2^62 - 1 for "

@@ -36,9 +36,11 @@ def run(
         folder.create()
         ledger = Ledger.open(sweep, folder)
         keep_spec(sweep, folder, source)
+        budget = ledger.plan()
+        replicates = sweep.replicates(budget)
         events(
             SweepStarted(
-                *(sweep, folder.path, ledger.plan() or 0, sweep.replicates, bool(ledger.trials())),
+                *(sweep, folder.path, budget or 0, replicates, bool(ledger.trials())),
                 *(tuple(ledger.trials()), ledger.measuring.protocol, time.time()),
             )
         )

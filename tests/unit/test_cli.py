@@ -376,6 +376,10 @@ def test_every_problem_of_a_file_is_reported_with_its_line(
             "search: {sampler: grid, start_with_base: false}\nseeds: {confirm_top: 2}",
             "2 trials, then up to 10 runs on fresh seeds (the best 2, 5 seeds each)",
         ),
+        (
+            "search: {sampler: grid, start_with_base: false}\nseeds: {confirm_top: 8}",
+            "2 trials, then up to 10 runs on fresh seeds (the best 2, 5 seeds each)",
+        ),
     ],
 )
 def test_a_valid_file_is_told_with_the_trials_that_it_asks_for(

@@ -18,6 +18,7 @@ from sweeper.scheduling.conducting.conductor import Conductor
 from sweeper.scheduling.recording.events import Event, PhaseChanged, TrialEnded
 from sweeper.scheduling.recording.recorder import Recorder
 from sweeper.scheduling.working.messages import REHEARSAL, Failure, Report, Work
+from sweeper.search.budget import budget_of
 from sweeper.search.ledger import Ledger
 from sweeper.search.samplers.grid import Grid
 from sweeper.standings import standings_of
@@ -325,7 +326,7 @@ WITH_BASE = replace(
 
 
 def test_the_base_runs_on_every_fresh_seed_of_the_best_however_bad_it_is(tmp_path):
-    assert WITH_BASE.replicates == 3 * 4
+    assert WITH_BASE.replicates(budget_of(WITH_BASE)) == 3 * 4
     records, _ = play(tmp_path, spec=WITH_BASE)
     seeds = set(replicate_seeds(WITH_BASE))
     held = replicates(records)
@@ -407,15 +408,15 @@ def test_without_a_base_to_confirm_the_race_is_that_of_the_best_alone(tmp_path):
     alone = replace(WITH_BASE, seeds=Seeds(confirm_top=2, replicates=4, confirm_base=False))
     unstarted = replace(WITH_BASE, search=Grid.Config(start_with_base=False))
     for spec in (alone, unstarted):
-        assert spec.replicates == 2 * 4
+        assert spec.replicates(budget_of(spec)) == 2 * 4
         records, _ = play(tmp_path / str(spec.search.start_with_base), spec=spec)
         assert not any(x == 9 for x, _ in replicates(records))
-    assert Sweep(name="a", base={}, parameters=(), seeds=Seeds()).replicates == 0
+    assert Sweep(name="a", base={}, parameters=(), seeds=Seeds()).replicates(None) == 0
 
 
 def test_a_base_that_is_among_the_best_is_raced_once():
     lucky = replace(SWEEP, seeds=Seeds(confirm_top=3, replicates=3))
-    assert lucky.replicates == 4 * 3
+    assert lucky.replicates(budget_of(lucky)) == 4 * 3
     due = replicates_due(standings_of(lucky, SEARCH))
     assert due == [(of, seed) for seed in replicate_seeds(lucky) for of in (1, 3, 0)]
     # So is one that the search has found again on another seed.

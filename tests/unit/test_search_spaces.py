@@ -131,7 +131,8 @@ def test_a_study_runs_at_reduced_length_on_stand_in_data(path: Path, tmp_path: P
 def size(name: str) -> tuple[int, int]:
     """Trials that a study is previewed with, and runs on fresh seeds after them."""
     sweep = load_sweep(FOLDER / "studies" / f"{name}.yaml")
-    return preview_of(sweep, 1, Home(FOLDER))["trials"], sweep.replicates
+    preview = preview_of(sweep, 1, Home(FOLDER))
+    return preview["trials"], preview["replicates"]
 
 
 @pytest.mark.usefixtures("stand_ins")
