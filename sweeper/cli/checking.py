@@ -173,7 +173,7 @@ def _preview(
 
     sweep = load_sweep(file, overrides)
     shown = preview_of(sweep, count, home)
-    trials, replicates = shown["trials"], sweep.replicates
+    trials, replicates = shown["trials"], shown["replicates"]
     return {
         **shown,
         "forecast": forecast_of(sweep, trials, replicates, home.cache) if probe else None,

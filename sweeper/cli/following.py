@@ -83,11 +83,12 @@ class Follower:
         records = self.client.trials.records(self.name)
         standings = self.standings = standings_from(records)
         over = tuple(trial for trial in standings.trials if trial.over)
+        budget = budget_of(standings)
         yield SweepStarted(
             sweep=standings.sweep,
             folder=Path(records.head.folder),
-            budget=budget_of(standings) or 0,
-            replicates=standings.sweep.replicates,
+            budget=budget or 0,
+            replicates=standings.sweep.replicates(budget),
             resumed=sweep.driver is not None and sweep.driver.attempt > 1,
             records=over,
             protocol=dict(standings.protocol),
