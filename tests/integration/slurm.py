@@ -38,7 +38,7 @@ SlurmctldPort={ports[0]}
 SlurmUser=root
 SlurmdUser=root
 AuthType=auth/munge
-AuthInfo=socket={folder}/munge
+AuthInfo=socket={folder}/munge,cred_expire=30
 CredType=cred/munge
 StateSaveLocation={folder}/state
 SlurmdSpoolDir={folder}/%n
@@ -99,10 +99,10 @@ class Slurm:
         self._ask("scontrol", "requeue", job)
 
     def start_again(self, job: str) -> None:
-        """Once the job is back in the queue, let it start at once, as Slurm does two minutes later,
-        and for half an hour."""
+        """Once the job is back in the queue, wait until it starts, and for half an hour: that is
+        when its nodes have forgotten its last credential (`cred_expire`), and refuse none."""
         self.wait_for(job, "PENDING")
-        self._ask("scontrol", "update", f"JobId={job}", "StartTime=now", "TimeLimit=30")
+        self._ask("scontrol", "update", f"JobId={job}", "TimeLimit=30")
         self.wait_for(job, "RUNNING")
 
     def cancel_all(self) -> None:
