@@ -39,7 +39,7 @@ from sweeper.tracking.sender import Sender
 from sweeper.tracking.store import Store
 from sweeper.tracking.ui import newest_pages
 from sweeper.tracking.writer import sole
-from sweeper.trial import Trial
+from sweeper.trial import Symptom, Trial
 from tests.unit.report_sweeps import PARAMETERS, PROTOCOL, replicate, sweep, trial
 
 MEASURED = {**PROTOCOL, "data": "digits", "data_hash": "c0" * 32}
@@ -309,8 +309,9 @@ def test_an_mlflow_brought_back_from_a_copy_gets_all_of_a_sweep_again(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """The outbox is newer than the copy, and believes that all has arrived. The copy has a failure
-    that was tried again since, and what a person has written."""
+    """The outbox is newer than the copy, and believes that all has arrived. The copy has a trial in
+    the middle, with a symptom that was explained there, a failure that was tried again since, and
+    what a person has written."""
     file, copy, uri = (
         tmp_path / "mlflow.db",
         tmp_path / "copy.db",
@@ -319,7 +320,9 @@ def test_an_mlflow_brought_back_from_a_copy_gets_all_of_a_sweep_again(
     shutil.copy(database, file)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     spec, trials = searched()
-    begun = replace(trials[0], state="running", evaluations=(), ended=None)
+    first = trials[0].evaluations[0]
+    seen = replace(first, symptoms=(Symptom("mode_collapse", first.step, {}, "", "alike"),))
+    begun = replace(trials[0], state="running", attempts=1, evaluations=(seen,), ended=None)
     lost = replace(
         trials[1], state="failed", symptom="worker_died", reason="it died", objective=None
     )
