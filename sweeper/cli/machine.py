@@ -179,7 +179,6 @@ def sync(
     from sweeper.tracking.elsewhere import keep_to, move_to
     from sweeper.tracking.handle import sync as send
     from sweeper.tracking.moved import follow_home
-    from sweeper.tracking.receipts import send_all_again
 
     here = Home.at(home)
     folder, called = here.existing(name), name + here.flag
@@ -192,9 +191,7 @@ def sync(
             keep_to(folder.outbox, uri, here.mlartifacts, called)
         else:
             move_to(folder.outbox, uri)
-        if again:
-            send_all_again(folder.outbox)
-        left = send(folder.outbox, uri, here.mlartifacts)
+        left = send(folder.outbox, uri, here.mlartifacts, again=again)
     command = called if to is None else f"{called} --to {shlex.quote(without_user(uri))}"
     say(left.advice(command) if left else f"{name}: MLflow has everything")
     if to is not None and tracking_uri(here.path, given) != uri:

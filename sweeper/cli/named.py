@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import http.client
 import os
 import socket
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from sweeper.errors import SweeperError, UserError
+from sweeper.errors import SweeperError, TrackingError, UserError
 from sweeper.home import Home
 from sweeper.secrets import redacted
 
@@ -22,8 +19,8 @@ ANSWER_IN = 5.0
 SQLITE = b"SQLite format 3\0"
 """How each of SQLite's files begins that is not empty."""
 
-POSTGRESQL_PATIENCE = "PGCONNECT_TIMEOUT"
-"""Seconds that PostgreSQL's clients wait for it; of themselves they wait without end."""
+_FOUND_BY_RAY = ("auto", "local")
+"""What stands for an address of Ray's."""
 
 
 class Finding(NamedTuple):
@@ -50,21 +47,29 @@ def named(home: Home) -> Iterator[Finding]:
 
 @contextlib.contextmanager
 def _in_time() -> Iterator[None]:
-    """Inside, PostgreSQL is waited for as long as any other server, or as the user has said."""
-    if POSTGRESQL_PATIENCE in os.environ:
-        yield
-        return
-    os.environ[POSTGRESQL_PATIENCE] = f"{ANSWER_IN:.0f}"
+    """Inside, the clients of PostgreSQL and of MLflow wait as long as we, or as the user has said;
+    of themselves they wait without end, or for minutes."""
+    seconds = f"{ANSWER_IN:.0f}"
+    told = {
+        "PGCONNECT_TIMEOUT": seconds,
+        "MLFLOW_HTTP_REQUEST_TIMEOUT": seconds,
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
+    }
+    ours = {name: value for name, value in told.items() if name not in os.environ}
+    os.environ.update(ours)
     try:
         yield
     finally:
-        del os.environ[POSTGRESQL_PATIENCE]
+        for name in ours:
+            del os.environ[name]
 
 
 def _ray(home: Home, given: str) -> None:
+    if given in _FOUND_BY_RAY:
+        return
     host, colon, port = given.removeprefix("ray://").rpartition(":")
     if not colon or not port.isdigit():
-        return  # one that Ray finds by itself, as `auto`
+        raise UserError(f"{given} is no address of a cluster: expected HOST:PORT of its head")
     try:
         socket.create_connection((host.strip("[]"), int(port)), ANSWER_IN).close()
     except (OSError, OverflowError, ValueError) as error:
@@ -75,8 +80,9 @@ def _storage(home: Home, given: str) -> None:
     from sweeper.search.driver_lock import answers
     from sweeper.search.storage import file_of
 
-    if file := file_of(given):
-        _check_file(file)
+    file = file_of(given)
+    if file or given.startswith("sqlite"):
+        _check_file(file, given)
     else:
         answers()
 
@@ -88,15 +94,17 @@ def _database(home: Home, given: str) -> None:
     database = Database(database_url(home))
     try:
         if database.file:
-            _check_file(database.file)
+            _check_file(database.file, given)
         else:
             database.answers()
     finally:
         database.close()
 
 
-def _check_file(file: Path) -> None:
+def _check_file(file: Path | None, given: str) -> None:
     """See that SQLite can use a file, or make it: to connect would make it here and now."""
+    if file is None:
+        raise UserError(f"{given} is kept in memory alone: expected sqlite:///FILE.db")
     if not (file.parent.is_dir() and os.access(file.parent, os.W_OK | os.X_OK)):
         raise UserError(f"{file.parent} is no folder in which one can write")
     if not file.exists():
@@ -125,17 +133,19 @@ def _machines(home: Home, given: str) -> None:
 
 
 def _mlflow(home: Home, given: str) -> None:
-    from sweeper.tracking.address import tracking_uri
+    from sweeper.tracking.address import database_file, tracking_uri
+    from sweeper.tracking.store import Store
 
     uri = tracking_uri(home.path)
-    if not uri.lower().startswith(("http://", "https://")):
-        return  # Databricks is found by its own client, and databases are opened by MLflow
-    try:
-        urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=ANSWER_IN).close()
-    except urllib.error.HTTPError:
-        return  # it answers, if only to whom it knows
-    except (OSError, ValueError, http.client.HTTPException) as error:
-        raise UserError(f"no MLflow answers at {given}: {error}") from error
+    if uri.lower().startswith("sqlite:"):
+        _check_file(database_file(uri), given)
+    elif uri.lower().startswith(("http://", "https://")):
+        # Whom Databricks' own client finds is not asked, nor another database, in which MLflow
+        # would make its tables.
+        try:
+            Store(uri, home.mlartifacts).ask()
+        except TrackingError as error:
+            raise UserError(f"MLflow at {given}: {error}") from error
 
 
 _LOOKS: dict[str, Callable[[Home, str], None]] = {

@@ -14,6 +14,7 @@ from sweeper.tracking.left import facts_waiting
 from sweeper.tracking.names import (
     EXPERIMENT_TAGS,
     MODEL_TAG,
+    NOTE_TAG,
     SENT_EXPERIMENT_TAGS,
     STATE_TAG,
     STATUS,
@@ -156,7 +157,8 @@ class Backlog:
         shown = json.loads(tags) | json.loads(end_tags) | {STATE_TAG: state}
         if number == SWEEP:
             shown = self._with_model(shown)
-        if text := end_note or note:
+        # While a trial runs, its description is a tag like any other.
+        if text := end_note or note or shown.get(NOTE_TAG):
             shown |= described(text)
         return RunRow(
             number=number,

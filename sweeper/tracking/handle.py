@@ -169,17 +169,22 @@ def start_writer(
     return WriterHandle(outbox, uri, artifacts, linger, parts)
 
 
-def sync(outbox: Path, uri: str, artifacts: Path, timeout: float = LINGER) -> Left:
-    """Send what an earlier driver left, without one. Call it under the sweep's lock.
+def sync(
+    outbox: Path, uri: str, artifacts: Path, timeout: float = LINGER, *, again: bool = False
+) -> Left:
+    """Send what an earlier driver left, without one, and with `again` also what has arrived. Call
+    it under the sweep's lock.
 
     With no driver nothing runs, so what MLflow shows as RUNNING is shown as KILLED. Returns what is
     left after `timeout` seconds.
 
     Raises:
-        TrackingError: a writer is at work already, or it could not work at all.
+        TrackingError: a writer is at work already (nothing is sent again then), or it could not
+            work at all.
     """
+    command = [*_COMMAND, str(outbox), str(artifacts), f"--linger={timeout}"]
     done = subprocess.run(
-        [*_COMMAND, str(outbox), str(artifacts), f"--linger={timeout}"],
+        [*command, "--again"] if again else command,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,

@@ -10,11 +10,8 @@ import json
 import sqlite3
 import time
 from collections.abc import Iterable, Mapping
-from contextlib import closing
-from pathlib import Path
 
 from sweeper.tracking.backlog import Backlog, FileRow, MetricRow, ModelRow, RunRow
-from sweeper.tracking.database import Database
 from sweeper.tracking.descriptions import described, is_somebodys
 from sweeper.tracking.names import MODEL_TAG, OWN_PREFIX, SENT_EXPERIMENT_TAGS, SWEEP
 from sweeper.tracking.rows import kept_value, milliseconds
@@ -49,8 +46,9 @@ class Receipts:
         )
 
     def adopt(self, known: Known) -> None:
-        """MLflow shows this run. If it is not the one known, all is sent again: tags of ours that
-        it shows are changed or taken away, a description that somebody wrote is left."""
+        """MLflow shows this run. If it is not the one known, or nothing of that counts as sent,
+        all is sent again: tags of ours that it shows are changed or taken away, a description that
+        somebody wrote is left."""
         number, status = known.number, known.status
         row = self._backlog.run(number)
         shown = (known.run_id, known.artifact_uri, status, status)
@@ -58,7 +56,7 @@ class Receipts:
             return  # that is known, and a driver may be waiting to write
         with self._database.writing() as connection:
             connection.execute("INSERT OR IGNORE INTO runs (number) VALUES (?)", (number,))
-            ours = "SELECT run_id FROM runs WHERE number = ?"
+            ours = "SELECT run_id FROM runs WHERE number = ? AND sent_status != ''"
             if connection.execute(ours, (number,)).fetchone() != (known.run_id,):
                 _unsend(connection, number)
                 connection.execute(
@@ -77,6 +75,21 @@ class Receipts:
         """MLflow has no such run any more: make it again, with all that belongs to it."""
         with self._database.writing() as connection:
             _unsend(connection, number)
+            connection.execute(
+                "UPDATE runs SET run_id = NULL, artifact_uri = NULL WHERE number = ?", (number,)
+            )
+
+    def send_all_again(self) -> None:
+        """Have everything sent from its beginning: MLflow was brought back from a copy, and may
+        lack anything that has arrived, or show what is so no longer (`adopt`). What it has refused
+        for good is tried again.
+
+        Which runs were ours is still known: only MLflow itself can say that it lacks them.
+        """
+        with self._database.writing() as connection:
+            for (number,) in connection.execute("SELECT number FROM runs").fetchall():
+                _unsend(connection, number)
+            connection.execute("DELETE FROM failures")
 
     def sent_run(self, row: RunRow, tags: Mapping[str, str]) -> None:
         """All of this revision of the run has arrived; MLflow shows these tags."""
@@ -145,20 +158,6 @@ class Receipts:
             connection.execute(statement, values)
 
 
-def send_all_again(outbox: Path) -> None:
-    """Have all of an outbox sent from its beginning: its MLflow was brought back from a copy, and
-    may lack anything that has arrived, or show what is so no longer (`Receipts.adopt`). What it has
-    refused for good is tried again.
-
-    Raises:
-        TrackingError: the outbox cannot be written.
-    """
-    with closing(Database(outbox)) as database, database.writing() as connection:
-        for (number,) in connection.execute("SELECT number FROM runs").fetchall():
-            _unsend(connection, number)
-        connection.execute("DELETE FROM failures")
-
-
 def _sent_tags(shown: Mapping[str, str], wanted: Mapping[str, str]) -> dict[str, str]:
     """What counts as sent of a run that shows such tags and is to have those of `wanted`."""
     ours = {
@@ -170,11 +169,12 @@ def _sent_tags(shown: Mapping[str, str], wanted: Mapping[str, str]) -> dict[str,
 
 
 def _unsend(connection: sqlite3.Connection, number: int) -> None:
+    """Nothing of a run counts as sent."""
     if number == SWEEP:
         connection.execute("DELETE FROM meta WHERE key = ?", (SENT_EXPERIMENT_TAGS,))
     connection.execute(
-        "UPDATE runs SET run_id = NULL, artifact_uri = NULL, sent = 0, sent_params = '{}', "
-        "sent_tags = '{}', sent_status = '' WHERE number = ?",
+        "UPDATE runs SET sent = 0, sent_params = '{}', sent_tags = '{}', sent_status = '' "
+        "WHERE number = ?",
         (number,),
     )
     for table in ("metrics", "files", "models"):

@@ -216,11 +216,15 @@ class Store:
         with translated(f"look at run {run_id}"):
             return bool(self.client.get_run(run_id).info.lifecycle_stage != "active")
 
+    def ask(self) -> None:
+        """See that the store is well, and lets us in."""
+        with translated("ask for an experiment"):
+            self.client.search_experiments(max_results=1)
+
     def answers(self) -> bool:
         """Whether the store itself is well, when one call to it keeps failing."""
         try:
-            with translated("ask for an experiment"):
-                self.client.search_experiments(max_results=1)
+            self.ask()
         except TrackingError:
             return False
         return True

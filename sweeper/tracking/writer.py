@@ -29,6 +29,7 @@ from sweeper.errors import TrackingError
 from sweeper.tracking.backlog import Backlog
 from sweeper.tracking.models import log_folder
 from sweeper.tracking.names import EXIT_BUSY, EXIT_DONE, EXIT_LEFT
+from sweeper.tracking.receipts import Receipts
 from sweeper.tracking.sender import Sender
 from sweeper.tracking.store import Store, Unreachable
 
@@ -157,6 +158,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--linger", type=float, required=True)
     parser.add_argument("--session", default="", help="end when the outbox has another one")
     parser.add_argument("--driver", type=int, help="pid of the driver, if there is one")
+    parser.add_argument("--again", action="store_true", help="send also what has arrived before")
     parser.add_argument("--parts", type=int, default=0, help="bytes of parts on standard input")
     chosen = parser.parse_args(arguments)
     os.nice(NICENESS)
@@ -167,6 +169,8 @@ def main(arguments: list[str] | None = None) -> int:
             with sole(lock, wait=chosen.driver is not None) as alone:
                 if not alone:
                     return EXIT_BUSY
+                if chosen.again:  # under another writer's hands, runs would be made twice
+                    Receipts(backlog).send_all_again()
                 driver = Driver(sys.stdin.fileno(), chosen.driver)
                 uri = os.environ[URI_VARIABLE]
                 work = Work(backlog, uri, chosen.artifacts, driver, chosen.linger, parts)

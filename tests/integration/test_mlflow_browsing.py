@@ -26,7 +26,7 @@ from sweeper.standings import Standings, standings_of
 from sweeper.sweepfile.load import sweep_from_dict
 from sweeper.sweepfile.model import Sweep
 from sweeper.sweepfile.sections import Seeds
-from sweeper.tracking import Outbox, vendor
+from sweeper.tracking import Outbox, vendor, waiting
 from sweeper.tracking.backlog import Backlog
 from sweeper.tracking.descriptions import NOTE_DIGEST_TAG
 from sweeper.tracking.elsewhere import keep_to, move_to
@@ -38,7 +38,8 @@ from sweeper.tracking.runs import find_runs
 from sweeper.tracking.sender import Sender
 from sweeper.tracking.store import Store
 from sweeper.tracking.ui import newest_pages
-from sweeper.trial import Trial
+from sweeper.tracking.writer import sole
+from sweeper.trial import Symptom, Trial
 from tests.unit.report_sweeps import PARAMETERS, PROTOCOL, replicate, sweep, trial
 
 MEASURED = {**PROTOCOL, "data": "digits", "data_hash": "c0" * 32}
@@ -308,8 +309,9 @@ def test_an_mlflow_brought_back_from_a_copy_gets_all_of_a_sweep_again(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """The outbox is newer than the copy, and believes that all has arrived. The copy has a failure
-    that was tried again since, and what a person has written."""
+    """The outbox is newer than the copy, and believes that all has arrived. The copy has a trial in
+    the middle, with a symptom that was explained there, a failure that was tried again since, and
+    what a person has written."""
     file, copy, uri = (
         tmp_path / "mlflow.db",
         tmp_path / "copy.db",
@@ -318,7 +320,9 @@ def test_an_mlflow_brought_back_from_a_copy_gets_all_of_a_sweep_again(
     shutil.copy(database, file)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     spec, trials = searched()
-    begun = replace(trials[0], state="running", evaluations=(), ended=None)
+    first = trials[0].evaluations[0]
+    seen = replace(first, symptoms=(Symptom("mode_collapse", first.step, {}, "", "alike"),))
+    begun = replace(trials[0], state="running", attempts=1, evaluations=(seen,), ended=None)
     lost = replace(
         trials[1], state="failed", symptom="worker_died", reason="it died", objective=None
     )
@@ -349,6 +353,26 @@ def test_an_mlflow_brought_back_from_a_copy_gets_all_of_a_sweep_again(
         assert run(["sync", spec.name, "--home", str(tmp_path / "home"), *options]) == 0
         assert "MLflow has everything" in capsys.readouterr().out
         assert shown() == before
+
+
+def test_nothing_is_sent_again_beside_another_writer(
+    tmp_path: Path,
+    database: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """That of the last driver may linger: told that nothing had arrived, it would make every run a
+    second time, and of the two the one with people's words might go."""
+    shutil.copy(database, tmp_path / "mlflow.db")
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    recorded = Recorded(tmp_path / "home", uri, *searched())
+    keep_spec(recorded.standings.sweep, recorded.folder, None)
+    with sole(recorded.outbox.with_suffix(".lock"), wait=False) as alone:
+        assert alone
+        assert run(["sync", "quickstart", "--home", str(tmp_path / "home"), "--again"]) == 1
+        assert "another writer is sending" in capsys.readouterr().err
+        assert not waiting(recorded.outbox)
 
 
 def test_a_sweep_is_recorded_where_it_is_until_it_is_moved(

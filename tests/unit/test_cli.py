@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import io
 import json
@@ -10,9 +11,12 @@ import re
 import resource
 import shlex
 import socket
+import ssl
 import subprocess
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -22,7 +26,7 @@ import pytest
 from sweeper.__main__ import main
 from sweeper.cli import machine
 from sweeper.cli.main import run
-from sweeper.cli.named import named
+from sweeper.cli.named import Finding, named
 from sweeper.home import Home
 from sweeper.standings.progress import Progress
 from sweeper.wording import over_of
@@ -474,6 +478,10 @@ def test_doctor_says_what_works(tmp_path: Path, capsys: pytest.CaptureFixture[st
         ("MLFLOW_TRACKING_URI", "http://127.0.0.1:1/a b", "http://127.0.0.1:1/a b"),
         ("RAY_ADDRESS", "a..b:12", "a..b:12"),
         ("RAY_ADDRESS", "127.0.0.1:²", "127.0.0.1:²"),
+        ("RAY_ADDRESS", "foo", "foo is no address of a cluster: expected HOST:PORT"),
+        ("SWEEPER_STORAGE", "sqlite://", "in memory alone: expected sqlite:///FILE.db"),
+        ("MLFLOW_TRACKING_URI", "sqlite://", "in memory alone: expected sqlite:///FILE.db"),
+        ("MLFLOW_TRACKING_URI", "sqlite:////dev/null/none.db", "/dev/null is no folder in which"),
     ],
 )
 def test_doctor_looks_at_what_the_environment_names(
@@ -487,6 +495,57 @@ def test_doctor_looks_at_what_the_environment_names(
     (finding,) = [one for one in named(Home(tmp_path)) if one.what == variable]
     assert finding.ok is False
     assert told in finding.found
+
+
+def test_doctor_asks_mlflow_as_its_own_client_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a name in the address, and with a certificate that MLflow's variables alone know of."""
+    files = (tmp_path / "cert.pem", tmp_path / "key.pem")
+    command = ["openssl", "req", "-x509", "-nodes", "-newkey", "rsa:2048", "-subj", "/CN=lab"]
+    command += ["-addext", "subjectAltName=IP:127.0.0.1", "-days", "2"]
+    subprocess.run(
+        [*command, "-out", files[0], "-keyout", files[1]], check=True, capture_output=True
+    )
+
+    def found(server: ThreadingHTTPServer, address: str) -> Finding:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"{address}:{server.server_address[1]}")
+        (finding,) = [one for one in named(Home(tmp_path)) if one.what == "MLFLOW_TRACKING_URI"]
+        return finding
+
+    with _mlflow_with_nothing() as plain, _mlflow_with_nothing(files) as secure:
+        assert found(plain, "http://me@127.0.0.1").ok
+        refused = found(secure, "https://127.0.0.1")
+        assert refused.ok is False
+        assert "certificate" in refused.found
+        monkeypatch.setenv("MLFLOW_TRACKING_SERVER_CERT_PATH", str(files[0]))
+        assert found(secure, "https://127.0.0.1").ok
+
+
+@contextlib.contextmanager
+def _mlflow_with_nothing(certificate: Sequence[Path] = ()) -> Iterator[ThreadingHTTPServer]:
+    """A server that knows no experiment, behind TLS where it has a certificate and its key."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"{}")
+
+        def do_POST(self) -> None:
+            self.do_GET()
+
+        def log_message(self, *words: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        if certificate:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(*certificate)
+            server.socket = context.wrap_socket(server.socket, server_side=True)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server
+        server.shutdown()
 
 
 def test_doctor_makes_nothing_and_asks_nobody_who_is_no_server(

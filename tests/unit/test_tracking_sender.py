@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sweeper.errors import RecordedElsewhere
 from sweeper.tracking import SWEEP, Outbox
 from sweeper.tracking.backlog import Backlog, MetricRow
 from sweeper.tracking.batches import (
@@ -21,6 +23,7 @@ from sweeper.tracking.batches import (
     Tag,
     batches,
 )
+from sweeper.tracking.elsewhere import keep_to
 from sweeper.tracking.patience import PATIENCE
 from sweeper.tracking.receipts import Receipts
 from sweeper.tracking.sender import Sender
@@ -323,6 +326,27 @@ def test_a_store_that_lost_everything_is_filled_again(tmp_path: Path) -> None:
             sender.send()
         assert outbox.left().pending == 0
     assert_complete(store)
+
+
+def test_a_sweep_that_is_sent_again_keeps_its_runs_and_its_mlflow(tmp_path: Path) -> None:
+    """Before MLflow has answered as well: until then nobody knows that a run is lost."""
+    store = FakeStore()
+    with Outbox(tmp_path / "outbox.db") as outbox, Backlog(outbox.path) as backlog:
+        say_sweep(outbox, tmp_path)
+        new_sender(backlog, store).send()
+        new_sender(backlog, store).send()
+        store.held["run1"].tags["mlflow.note.content"] = "mine"
+        before = deepcopy(store.held)
+        store.held.popitem()
+        Receipts(backlog).send_all_again()
+        with pytest.raises(RecordedElsewhere, match="has nothing of it: nothing was sent"):
+            keep_to(outbox.path, f"sqlite:///{tmp_path}/other.db", tmp_path, "s")
+        store.calls.clear()
+        new_sender(backlog, store).send()
+        new_sender(backlog, store).send()
+        assert backlog.waiting() == {}
+    assert store.calls.count("create") == 1
+    assert store.held == before
 
 
 def test_a_run_that_mlflow_shows_running_and_nobody_runs_is_killed(tmp_path: Path) -> None:
