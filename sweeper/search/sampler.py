@@ -73,6 +73,8 @@ class Turn:
     """Values that somebody has enqueued, by path, where the turn is to `honour` them."""
     protocol: Protocol = field(default_factory=dict)
     """How the sweep is measured: what was measured otherwise is not among the results."""
+    again: int = 0
+    """How many proposals of this turn have repeated a point, and were not taken."""
     noted: dict[str, Any] = field(default_factory=dict, init=False)
     """What a sampler of Optuna's wants to find again with the trial."""
 
