@@ -43,6 +43,7 @@ def outlook_of(sweep: Sweep, home: Home, cache: Path | None = None) -> dict[str,
     from sweeper.search.budget import budget_of
     from sweeper.search.learning import gathered
     from sweeper.search.repeats import repeats_in_words
+    from sweeper.search.sampler import at_random_in_words
     from sweeper.sweepfile.rungs import idle_in_words
     from trials.config import load_config
     from trials.data import cheap_warnings, open_data, survey
@@ -56,7 +57,12 @@ def outlook_of(sweep: Sweep, home: Home, cache: Path | None = None) -> dict[str,
         "plan": plan_in_words(sweep, trials),
         "warnings": _advice(sweep) + _of_an_extractor_on_strange_data(config, cache),
     }
-    sentences = (repeats_in_words(sweep), idle_in_words(sweep), _fresh_seeds_in_words(sweep))
+    sentences = (
+        repeats_in_words(sweep),
+        at_random_in_words(sweep),
+        idle_in_words(sweep),
+        _fresh_seeds_in_words(sweep),
+    )
     found["warnings"] += filter(None, sentences)
     if cache is None:
         found["warnings"] += cheap_warnings(config.data)

@@ -4,9 +4,9 @@ A sampler draws with replacement. In a space of few points it soon proposes one 
 had; that is drawn again. A model that has found where the good ones are insists: then its proposal
 is followed as far as that goes, with one parameter drawn anew, and where all of those have been
 had, a point is drawn from what is left. Only where nothing is, and `limits.trials` asks for more
-trials than there are points, does a search repeat itself, which `validate` tells before. What somebody enqueues is asked for, and is
-never kept back; `search.repeat` has a sampler's repeats trained too. So has population based
-training, whose trials do not stay what they were asked as.
+trials than there are points, does a search repeat itself, which `validate` tells before. What
+somebody enqueues is asked for, and is never kept back; `search.repeat` has a sampler's repeats
+trained too. So has population based training, whose trials do not stay what they were asked as.
 """
 
 from __future__ import annotations

@@ -101,6 +101,10 @@ class Sampler(Part, ABC):
     ends: ClassVar[bool] = False
     """Whether it comes to an end by itself: any other needs `limits.trials`."""
 
+    dependent_at_random: ClassVar[bool] = False
+    """Whether it models only what every trial has, and draws parameters that depend on others at
+    random however long the search is: `validate` says so of a file that has some."""
+
     needs_rungs: ClassVar[bool] = False
     """Whether it learns at the rungs of a stopping rule, so that a file must choose one with some.
     """
@@ -142,6 +146,20 @@ class Sampler(Part, ABC):
         """How many trials a search that `ends` has, None for too many to count; `beside` says
         whether the first one is a base configuration that is no point of the space."""
         raise NotImplementedError(f"the sampler '{self.key}' ends and counts nothing")
+
+
+def at_random_in_words(sweep: Sweep) -> str:
+    """That the sampler will learn nothing of parameters that depend on others; empty where it does,
+    or there is none."""
+    dependent = [parameter.path for parameter in sweep.parameters if parameter.when]
+    if sweep.is_ablation or not dependent or not Sampler.of(sweep).dependent_at_random:
+        return ""
+    named = ", ".join(dependent[:3])
+    more = f" and {len(dependent) - 3} more" if len(dependent) > 3 else ""
+    return (
+        f"search.sampler: {sweep.search.name} models what every trial has, and draws what has a "
+        f"condition at random: {named}{more} (tpe learns of these too)"
+    )
 
 
 def mix(seed: int, *place: object) -> int:
