@@ -24,6 +24,7 @@ from sweeper.search.quantiles import at
 from sweeper.sweepfile.domains import Parameter
 from sweeper.sweepfile.model import Sweep
 from sweeper.sweepfile.space import Choose, Draw, walk
+from sweeper.wording import few
 from trials.part import Part
 
 if TYPE_CHECKING:
@@ -154,11 +155,9 @@ def at_random_in_words(sweep: Sweep) -> str:
     dependent = [parameter.path for parameter in sweep.parameters if parameter.when]
     if sweep.is_ablation or not dependent or not Sampler.of(sweep).dependent_at_random:
         return ""
-    named = ", ".join(dependent[:3])
-    more = f" and {len(dependent) - 3} more" if len(dependent) > 3 else ""
     return (
         f"search.sampler: {sweep.search.name} models what every trial has, and draws what has a "
-        f"condition at random: {named}{more} (tpe learns of these too)"
+        f"condition at random: {few(dependent)} (tpe learns of these too)"
     )
 
 
