@@ -41,14 +41,15 @@ def outlook_of(sweep: Sweep, home: Home, cache: Path | None = None) -> dict[str,
         SpecError: the sweep cannot learn from what its file names in this home.
     """
     from sweeper.search.budget import budget_of
-    from sweeper.search.learning import gathered
+    from sweeper.search.learning import gathered, otherwise_in_words
     from sweeper.search.repeats import repeats_in_words
+    from sweeper.search.sampler import at_random_in_words
     from sweeper.sweepfile.rungs import idle_in_words
     from trials.config import load_config
     from trials.data import cheap_warnings, open_data, survey
     from trials.metrics.measure import require_part
 
-    gathered(sweep, home)  # what the study would refuse to learn from is told now
+    learned = gathered(sweep, home)  # what the study would refuse to learn from is told now
     config, trials = load_config(sweep.base), budget_of(sweep)
     found: dict[str, Any] = {
         "trials": trials,
@@ -56,8 +57,13 @@ def outlook_of(sweep: Sweep, home: Home, cache: Path | None = None) -> dict[str,
         "plan": plan_in_words(sweep, trials),
         "warnings": _advice(sweep) + _of_an_extractor_on_strange_data(config, cache),
     }
-    sentences = (repeats_in_words(sweep), idle_in_words(sweep), _fresh_seeds_in_words(sweep))
-    found["warnings"] += filter(None, sentences)
+    sentences = (
+        repeats_in_words(sweep),
+        at_random_in_words(sweep),
+        idle_in_words(sweep),
+        _fresh_seeds_in_words(sweep),
+    )
+    found["warnings"] += [*filter(None, sentences), *otherwise_in_words(learned)]
     if cache is None:
         found["warnings"] += cheap_warnings(config.data)
     else:

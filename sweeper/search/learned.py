@@ -17,7 +17,7 @@ from sweeper.protocols import Protocol
 from sweeper.search.attributes import LEARNED
 from sweeper.search.distributions import distribution, to_study
 from sweeper.sweepfile.model import Sweep
-from sweeper.wording import plural
+from sweeper.wording import few, plural
 
 FIRST_NUMBER = -1_000_000
 """Of learned trials as a sampler sees them: no trial of a study has a number below 0."""
@@ -36,10 +36,14 @@ def protocol_of(study: Study) -> Protocol:
 
 
 def in_words(study: Study) -> str:
-    """`40 of 44 trials of a, 12 of 12 of b`; empty where nothing is learned."""
-    taken = study.user_attrs.get(LEARNED, {}).get("taken", {})
+    """`40 of 44 trials of a, 12 of 12 trials of b (with another loss)`; empty where nothing is
+    learned."""
+    learned = study.user_attrs.get(LEARNED, {})
+    otherwise = learned.get("otherwise", {})
     return ", ".join(
-        f"{took} of {plural(of, 'trial')} of {name}" for name, (took, of) in taken.items()
+        f"{took} of {plural(of, 'trial')} of {name}"
+        + (f" (with another {few(otherwise[name])})" if name in otherwise else "")
+        for name, (took, of) in learned.get("taken", {}).items()
     )
 
 

@@ -7,6 +7,7 @@ steps, has another objective, is measured by another protocol, or of which nothi
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from sweeper.causes import says_nothing
@@ -15,9 +16,9 @@ from sweeper.home import Home
 from sweeper.protocols import Protocol, alike
 from sweeper.standings import Standings
 from sweeper.sweepfile.load import read_stored
-from sweeper.sweepfile.model import Sweep
+from sweeper.sweepfile.model import Sweep, flatten
 from sweeper.trial import Trial
-from sweeper.wording import changes_in_words, plural
+from sweeper.wording import changes_in_words, few, plural
 
 
 class _UnfitError(Exception):
@@ -25,8 +26,8 @@ class _UnfitError(Exception):
 
 
 def gathered(sweep: Sweep, home: Home) -> dict[str, Any]:
-    """What the sweep is to learn, as its study keeps it: {protocol, trials, taken}; empty where it
-    asks for nothing.
+    """What the sweep is to learn, as its study keeps it: {protocol, trials, taken, otherwise};
+    empty where it asks for nothing.
 
     Raises:
         SpecError: it cannot learn from what its file names; with every reason.
@@ -38,6 +39,7 @@ def gathered(sweep: Sweep, home: Home) -> dict[str, Any]:
     trials: list[dict[str, Any]] = []
     protocol: Protocol = {}
     taken: dict[str, list[int]] = {}
+    otherwise: dict[str, list[str]] = {}
     for place, name in enumerate(names):
         try:
             if name in names[:place]:
@@ -57,9 +59,25 @@ def gathered(sweep: Sweep, home: Home) -> dict[str, Any]:
         else:
             trials += fitting
             taken[name] = [len(fitting), len(over)]
+            otherwise[name] = _otherwise(sweep, other.sweep)
     if problems:
         raise SpecError(problems)
-    return {"protocol": dict(protocol), "trials": trials, "taken": taken}
+    return {
+        "protocol": dict(protocol),
+        "trials": trials,
+        "taken": taken,
+        "otherwise": {name: paths for name, paths in otherwise.items() if paths},
+    }
+
+
+def otherwise_in_words(learned: Mapping[str, Any]) -> list[str]:
+    """A warning of each sweep that trained with other settings, of what is learned as `gathered`
+    gives it."""
+    return [
+        f"search.learn_from: {name} trained with another {few(paths)} than this sweep; what "
+        "was good there need not be here"
+        for name, paths in learned.get("otherwise", {}).items()
+    ]
 
 
 def _read(sweep: Sweep, home: Home, name: str) -> Standings:
@@ -121,6 +139,33 @@ def _mapped(sweep: Sweep, other: Standings, trial: Trial) -> dict[str, Any] | No
         "objective": trial.objective,
         "curve": trial.curve(metric, other.protocol) if len(sweep.objective) == 1 else {},
     }
+
+
+def _otherwise(sweep: Sweep, other: Sweep) -> list[str]:
+    """The settings that this sweep does not search and the other one has, or searched, otherwise:
+    what its trials teach holds beside those. By path; a part that is another stands for its knobs.
+    """
+    mine, theirs = map(_settings, (sweep, other))
+    missing = object()
+    differ = [
+        path for path in {**mine, **theirs} if mine.get(path, missing) != theirs.get(path, missing)
+    ]
+    parts = [path.removesuffix(".name") for path in differ if path.endswith(".name")]
+    searched = [parameter.path for parameter in sweep.parameters]
+    named: list[str] = []
+    for path in [*parts, *differ, *(parameter.path for parameter in other.parameters)]:
+        if path != "seed" and not any(f"{path}.".startswith(f"{at}.") for at in searched + named):
+            named.append(path)
+    return named
+
+
+def _settings(sweep: Sweep) -> dict[str, Any]:
+    """What decides how the base trains, by path; how it is measured, protocols compare."""
+    from trials.config import RUNS_ON, load_config
+
+    base = load_config(sweep.base).as_dict()
+    kept = base.keys() - RUNS_ON - {"evaluation"}
+    return flatten({key: base[key] for key in base if key in kept})
 
 
 def _default(sweep: Sweep, path: str) -> Any:

@@ -24,6 +24,7 @@ from sweeper.search.quantiles import at
 from sweeper.sweepfile.domains import Parameter
 from sweeper.sweepfile.model import Sweep
 from sweeper.sweepfile.space import Choose, Draw, walk
+from sweeper.wording import few
 from trials.part import Part
 
 if TYPE_CHECKING:
@@ -73,6 +74,8 @@ class Turn:
     """Values that somebody has enqueued, by path, where the turn is to `honour` them."""
     protocol: Protocol = field(default_factory=dict)
     """How the sweep is measured: what was measured otherwise is not among the results."""
+    again: int = 0
+    """How many proposals of this turn have repeated a point, and were not taken."""
     noted: dict[str, Any] = field(default_factory=dict, init=False)
     """What a sampler of Optuna's wants to find again with the trial."""
 
@@ -98,6 +101,10 @@ class Sampler(Part, ABC):
 
     ends: ClassVar[bool] = False
     """Whether it comes to an end by itself: any other needs `limits.trials`."""
+
+    dependent_at_random: ClassVar[bool] = False
+    """Whether it models only what every trial has, and draws parameters that depend on others at
+    random however long the search is: `validate` says so of a file that has some."""
 
     needs_rungs: ClassVar[bool] = False
     """Whether it learns at the rungs of a stopping rule, so that a file must choose one with some.
@@ -140,6 +147,18 @@ class Sampler(Part, ABC):
         """How many trials a search that `ends` has, None for too many to count; `beside` says
         whether the first one is a base configuration that is no point of the space."""
         raise NotImplementedError(f"the sampler '{self.key}' ends and counts nothing")
+
+
+def at_random_in_words(sweep: Sweep) -> str:
+    """That the sampler will learn nothing of parameters that depend on others; empty where it does,
+    or there is none."""
+    dependent = [parameter.path for parameter in sweep.parameters if parameter.when]
+    if sweep.is_ablation or not dependent or not Sampler.of(sweep).dependent_at_random:
+        return ""
+    return (
+        f"search.sampler: {sweep.search.name} models what every trial has, and draws what has a "
+        f"condition at random: {few(dependent)} (tpe learns of these too)"
+    )
 
 
 def mix(seed: int, *place: object) -> int:

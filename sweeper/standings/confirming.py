@@ -4,9 +4,10 @@ After the search, the best configurations run again on fresh seeds, the same for
 that they can be compared in pairs. A configuration that can no longer win gets no more of them
 (`sweeper.ablation.confirmation` has the rule). The base configuration is one of them, and gets
 every seed: it is what the winner is measured against, and may win. Its seeds are known before the
-best are, so that workers run them which would wait for the search's last trials. What is due
-follows from the trials alone: a sweep that was killed in the middle of it goes on with what is
-missing, and decides the same.
+best are, so that workers run them which would wait for the search's last trials. Whoever has begun
+stays in the race, also when the search goes on and finds others: a lucky value of theirs takes no
+place from one that has been confirmed. What is due follows from the trials alone: a sweep that was
+killed in the middle of it goes on with what is missing, and decides the same.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from sweeper.standings.cells import by_mean
 from sweeper.standings.ranking import apart_from_seed, configurations
 from sweeper.sweepfile.seeding import replicate_seeds
 
@@ -35,14 +37,9 @@ def race(standings: Standings, *, without: Collection[int] = ()) -> Confirmation
         return None
     from sweeper.ablation.confirmation import confirm  # NumPy, for which no listing waits
 
-    contenders = configurations(standings.by_search, seeds.confirm_top)
-    base = standings.base if standings.sweep.confirms_base else None
-    if base is None or base.number not in standings.scores:
-        base = None  # there is no value that could be confirmed
-    else:
-        contenders = _with_base(contenders, base)
+    base = _confirmed_base(standings)
     return confirm(
-        {trial.name: standings.replicates.get(trial.number, {}) for trial in contenders},
+        {one.name: standings.replicates.get(one.number, {}) for one in contenders(standings)},
         [seed for seed in replicate_seeds(standings.sweep) if seed not in without],
         standings.goal,
         screen=seeds.screen,
@@ -51,11 +48,63 @@ def race(standings: Standings, *, without: Collection[int] = ()) -> Confirmation
     )
 
 
+def contenders(standings: Standings) -> list[Trial]:
+    """Whoever is in the race, in the order of the search: its `confirm_top` best configurations,
+    those that have begun, and the base. None where nothing is confirmed."""
+    top = standings.sweep.seeds.confirm_top
+    if not top or standings.sweep.is_ablation:
+        return []
+    begun = [one for one in standings.as_searched if one.number in standings.replicates]
+    known = {apart_from_seed(one.config) for one in begun}
+    best = configurations(standings.as_searched, top)
+    chosen = [*begun, *(one for one in best if apart_from_seed(one.config) not in known)]
+    numbers = {one.number for one in chosen}
+    ordered = [one for one in standings.as_searched if one.number in numbers]
+    base = _confirmed_base(standings)
+    return ordered if base is None else _with_base(ordered, base)
+
+
+def _confirmed_base(standings: Standings) -> Trial | None:
+    """The base's trial where it is confirmed too, and has a value that can be."""
+    base = standings.base if standings.sweep.confirms_base else None
+    return base if base is not None and base.number in standings.scores else None
+
+
 def _with_base(contenders: Sequence[Trial], base: Trial) -> list[Trial]:
     """The base in the place of whichever has its configuration, else behind them all."""
     same = apart_from_seed(base.config)
     own = [base if apart_from_seed(one.config) == same else one for one in contenders]
     return own if base in own else [*own, base]
+
+
+def by_fresh_seeds(standings: Standings) -> list[int]:
+    """The numbers of those that ran on fresh seeds, from the best on: whoever is in the race by its
+    mean over the seeds that all of them have, then those given up, the last to go first.
+
+    Whoever has less than half of the seeds that others beside the base have stands behind them:
+    one that has just begun takes the lead from nobody by a single run.
+    """
+    held = standings.race
+    ran = [one.number for one in standings.as_searched if one.number in standings.replicates]
+    base = _confirmed_base(standings)
+    if base is not None and ran == [base.number] and len(contenders(standings)) > 1:
+        return []  # its seeds run before the best is known, and alone say nothing of it
+    lost = [int(one.key) for one in reversed(held.given_up)] if held is not None else []
+    racing = [number for number in ran if number not in lost]
+    counts = {number: len(standings.replicates[number]) for number in racing}
+    most = max((counts[one] for one in racing if base is None or one != base.number), default=0)
+    level = [number for number in racing if 2 * counts[number] >= most]
+    behind = [number for number in racing if 2 * counts[number] < most]
+    return [*_by_paired_means(standings, level), *_by_paired_means(standings, behind), *lost]
+
+
+def _by_paired_means(standings: Standings, numbers: Sequence[int]) -> list[int]:
+    """From the best on, by the means over the seeds that all have; over its own where there is none
+    such."""
+    rows = [standings.replicates[number] for number in numbers]
+    shared = set.intersection(*map(set, rows)) if rows else set()
+    paired = [{seed: row[seed] for seed in row if seed in shared} for row in rows]
+    return [numbers[row] for row in by_mean(paired if shared else rows, standings.goal)]
 
 
 def replicates_due(standings: Standings, *, without: Collection[int] = ()) -> list[tuple[int, int]]:
@@ -75,8 +124,8 @@ def base_replicates_due(
 ) -> list[tuple[int, int]]:
     """(the base's trial, seed) of every replicate that may start while the search still runs, in
     order: it gets every seed, whatever the best will be. `without` are seeds to leave aside."""
-    base = standings.base if standings.sweep.confirms_base else None
-    if base is None or base.number not in standings.scores:
+    base = _confirmed_base(standings)
+    if base is None:
         return []
     run = standings.replicates.get(base.number, {})
     seeds = (seed for seed in replicate_seeds(standings.sweep) if seed not in {*run, *without})

@@ -15,6 +15,7 @@ _OF_TRIALS_OVER = (
     "by_search",
     "replicates",
     "on_seeds",
+    "as_searched",
     "race",
     "ranks",
     "ranked",

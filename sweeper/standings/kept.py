@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from sweeper.causes import STOPPED_BY_HAND, cause
+from sweeper.standings import confirming
 from sweeper.standings.standings import Standings
 from sweeper.sweepfile.sections import Keep
 from sweeper.trial import Trial
@@ -45,19 +46,25 @@ def to_be_scored(standings: Standings) -> list[Trial]:
 
 def kept_in(standings: Standings, keep: Keep, *, settled: bool) -> Kept:
     """Which trials keep their files now; `settled` says that the sweep has come to its end."""
+    undecided = frozenset[int]() if settled else _undecided(standings)
     checkpoints, generators = keep.best(keep.checkpoints), keep.best(keep.generators)
-    undecided = 0 if settled else max(1, standings.sweep.seeds.confirm_top)
     scored = {trial.number for trial in to_be_scored(standings)}
     return Kept(
-        _best(standings, checkpoints, undecided if checkpoints else 0),
-        None if (best := _best(standings, generators, undecided)) is None else best | scored,
+        _best(standings, checkpoints, undecided) if checkpoints != 0 else frozenset(),
+        _best(standings, generators, undecided | scored),
     )
 
 
-def _best(standings: Standings, count: int | None, at_least: int) -> frozenset[int] | None:
-    """The numbers of the best trials: so many of them, or more while it is not settled which."""
+def _undecided(standings: Standings) -> frozenset[int]:
+    """The numbers of those one of which will have won."""
+    racing = confirming.contenders(standings) or [one.trial for one in standings.winners]
+    return frozenset(trial.number for trial in racing)
+
+
+def _best(standings: Standings, count: int | None, beside: frozenset[int]) -> frozenset[int] | None:
+    """The numbers of the best so many trials, and of those `beside` them; None: of all."""
     if count is None:
         return None
     order = standings.order if standings.sweep.is_ablation else standings.ranked
     placed = [one.trial.number for one in order if one.rank is not None]
-    return frozenset(placed[: max(count, at_least)])
+    return frozenset(placed[:count]) | beside

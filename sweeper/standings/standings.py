@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from sweeper.protocols import Protocol, alike, measured_in, present
 from sweeper.standings import confirming, ranking
-from sweeper.standings.cells import CellStanding, by_mean, cells_of, runs_by_seed
+from sweeper.standings.cells import CellStanding, cells_of, runs_by_seed
 from sweeper.standings.stops import Stop, stops_of
 from sweeper.standings.values import OverSeeds, final, is_number, sign
 from sweeper.sweepfile.model import Sweep
@@ -163,6 +163,15 @@ class Standings:
         return tuple(ranking.by_search(self.finished, self.goals))
 
     @cached_property
+    def as_searched(self) -> tuple[Trial, ...]:
+        """The finished trials from the best configuration on, as the search alone ranks them: by
+        their values, and where it draws seeds too by means over them."""
+        if not self.on_seeds:
+            return self.by_search
+        finished = {trial.number: trial for trial in self.finished}
+        return tuple(finished[number] for number in self.on_seeds)
+
+    @cached_property
     def replicates(self) -> Mapping[int, Mapping[int, float | None]]:
         """Of each confirmed trial: seed → value on it, None where that replicate failed."""
         groups: dict[int, list[Trial]] = {}
@@ -193,17 +202,9 @@ class Standings:
             return {cell.trial.number: place for place, cell in places if cell.values}
         if len(self.goals) > 1:
             return ranking.pareto_fronts(self.finished, self.goals)
-        repeated = [t.number for t in self.by_search if t.number in self.replicates]
-        raced = [int(name) for name in self.race.ranking] if self.race is not None else []
-        if len(raced) > 1 and self.base is not None and repeated == [self.base.number]:
-            repeated = []  # its seeds run before the best is known, and alone say nothing of it
-        first = [number for number in raced if number in repeated]
-        # Confirmed before the search went on, and no longer among the best of it.
-        rest = [number for number in repeated if number not in first]
-        first += [rest[row] for row in by_mean([self.replicates[n] for n in rest], self.goal)]
+        first = confirming.by_fresh_seeds(self)
         placed = set(first)
-        others = self.on_seeds or [trial.number for trial in self.by_search]
-        first += [number for number in others if number not in placed]
+        first += [trial.number for trial in self.as_searched if trial.number not in placed]
         return {number: place for place, number in enumerate(first, 1)}
 
     @cached_property

@@ -19,10 +19,11 @@ from sweeper.errors import SpecError
 from sweeper.home import Home, SweepFolder
 from sweeper.parts import SamplerConfig
 from sweeper.search.distributions import distribution
+from sweeper.search.draft import Draft
 from sweeper.search.ledger import Ledger
 from sweeper.search.optuna_sampler import OptunaSampler
 from sweeper.search.quantiles import at
-from sweeper.search.sampler import Sampler, Turn
+from sweeper.search.sampler import Sampler, Turn, at_random_in_words
 from sweeper.search.stopping.asha import Asha
 from sweeper.standings.confirming import replicates_due
 from sweeper.sweepfile import parse_sweep, sweep_from_dict
@@ -137,6 +138,20 @@ def test_a_sampler_respects_domains_and_conditions(sampler, folders):
             assert spec.parameter(path).domain.contains(value), (path, value)
         assert ("network.width" in values) == (values["network"] == "dcgan")
     assert {values["network"] for values in drawn} == {"mlp", "dcgan"}
+
+
+@pytest.mark.parametrize("sampler", OF_OPTUNA)
+def test_a_sampler_learns_of_what_depends_on_others_or_says_that_it_does_not(sampler, folders):
+    spec = sweep(sampler, SHAPE, DEEP)
+    ledger = Ledger.open(spec, folders("dependent"))
+    for _ in range({"nsga2": 40}.get(sampler, 14)):
+        finish(ledger, ledger.ask())
+    own = Sampler.of(spec)
+    view = own.view(ledger._study)
+    view.look(own._made(0), Draft(ledger._study._storage, 99), {})
+    joint = view.sampler.infer_relative_search_space(view, view.get_trials()[0])
+    assert ("network.width" in joint) == (not at_random_in_words(spec))
+    assert "network" in joint
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)

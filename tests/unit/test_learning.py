@@ -10,7 +10,7 @@ import pytest
 
 from sweeper.errors import ProtocolChanged, SpecError
 from sweeper.home import Home
-from sweeper.outlook import first_points
+from sweeper.outlook import first_points, outlook_of
 from sweeper.scheduling.recording.spec_files import keep_spec
 from sweeper.search.ledger import Ledger
 from sweeper.sweepfile import parse_sweep
@@ -99,6 +99,23 @@ def test_a_driver_that_goes_on_knows_the_same_whatever_has_become_of_them(home: 
     for _ in range(4):
         found += asked(opened(home, spec), 1)
     assert found == straight
+
+
+def test_settings_that_an_earlier_sweep_trained_with_otherwise_are_named(home: Home) -> None:
+    told = "base: {data: digits, loss: wgan, networks: {generator: {width: 24}}, steps: 100}"
+    other = parse_sweep(
+        FILE.replace("NAME", "other")
+        .replace("SEARCH", SECOND)
+        .replace("METRIC", "fid")
+        .replace("LOW", "1.0e-5")
+        .replace("base: {data: digits, steps: STEPS}", told)
+        .replace("  batch_size: {values: [16, 32, 64]}\n", "")
+    )
+    named = "loss, networks.generator.width and batch_size"
+    assert opened(home, other).learned == f"8 of 8 trials of first (with another {named})"
+    (warning,) = (one for one in outlook_of(other, home)["warnings"] if "learn_from" in one)
+    assert f"first trained with another {named} than this sweep" in warning
+    assert not any("learn_from" in one for one in outlook_of(sweep("second"), home)["warnings"])
 
 
 def test_what_lies_outside_a_range_that_has_moved_is_left(home: Home) -> None:

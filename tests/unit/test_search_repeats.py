@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from sweeper.sweepfile.domains import Parameter, Range, Values, canonical
 from sweeper.sweepfile.load import sweep_from_dict
 from sweeper.sweepfile.model import Sweep
 from sweeper.sweepfile.sections import Limits
+from sweeper.sweepfile.space import Draw
 
 SPACE = (Parameter("batch_size", Values((16, 32))), Parameter("critic_steps", Values((1, 2, 3))))
 SWEEP = Sweep(
@@ -55,6 +57,44 @@ def test_no_point_is_trained_twice_before_every_one_was(search: Any, tmp_path: P
     assert len(set(points[:6])) == 6
     assert "the space has 6 points and limits.trials is 12" in repeats_in_words(sweep)
     assert repeats_in_words(replace(sweep, limits=Limits(trials=6))) == ""
+
+
+WIDE = replace(
+    SWEEP,
+    parameters=(
+        Parameter("batch_size", Values((16, 32, 48, 64, 96, 128))),
+        Parameter("critic_steps", Values((1, 2, 3, 4, 5, 6))),
+        Parameter("latent.dim", Values((8, 16, 24, 32, 48, 64))),
+    ),
+    search=Random.Config(start_with_base=False),
+    limits=Limits(trials=100),
+)
+
+
+def test_a_sampler_that_insists_on_a_point_is_followed_to_those_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good = Draw({"batch_size": 96, "critic_steps": 4, "latent.dim": 32}, {})
+    monkeypatch.setattr(Random, "propose", lambda sampler, turn: good)
+    points = [json.loads(point) for point in asked(opened(tmp_path / "a", WIDE), 30)]
+    apart = [sum(point[path] != value for path, value in good.values.items()) for point in points]
+    assert apart[:8] == [0, *[1] * 7]
+    # Then by chance: no parameter stands at its first values.
+    rest = [point for point, distance in zip(points, apart, strict=True) if distance > 1]
+    assert len(rest) > 10
+    assert all(len({point[path] for point in rest}) > 3 for path in good.values)
+    cut = [json.loads(asked(opened(tmp_path / "b", WIDE), 1)[0]) for _ in range(12)]
+    assert cut == points[:12]
+
+
+@pytest.mark.parametrize("sequence", ["sobol", "halton"])
+def test_a_sequence_that_repeats_a_point_goes_on_to_its_next(sequence: Any, tmp_path: Path) -> None:
+    search = QuasiMonteCarlo.Config(sequence=sequence, start_with_base=False)
+    repeating = search.model_copy(update={"repeat": True})
+    whole = asked(opened(tmp_path / "whole", replace(WIDE, search=repeating)), 160)
+    points = asked(opened(tmp_path / "once", replace(WIDE, search=search)), 80)
+    assert len(set(whole[:80])) < 80
+    assert points == list(dict.fromkeys(whole))[:80]
 
 
 def test_a_driver_that_was_killed_asks_what_it_would_have_asked(tmp_path: Path) -> None:

@@ -20,9 +20,11 @@ from sweeper.report.leaderboard import as_csv, as_parquet, leaderboard
 from sweeper.report.summary import tiles
 from sweeper.results import main_table, table_of
 from sweeper.standings import standings_of
+from sweeper.standings.confirming import replicates_due
+from sweeper.standings.kept import kept_in
 from sweeper.standings.progress import progress_of
 from sweeper.sweepfile import Limits, Parameter, Values
-from sweeper.sweepfile.sections import Seeds
+from sweeper.sweepfile.sections import Keep, Seeds
 from sweeper.sweepfile.seeding import replicate_seeds
 from tests.unit.report_sweeps import PARAMETERS, PROTOCOL, STEPS, replicate, sweep, trial
 
@@ -113,6 +115,34 @@ def test_a_table_of_a_confirmation_is_led_by_the_winner_of_the_race_whatever_the
     table = main_table(spec, table_of(standings))
     assert table.columns[0].texts == ("trial 00001", "trial 00000")
     assert (table.best, table.equals) == (0, frozenset())
+
+
+def test_a_search_that_goes_on_puts_no_lucky_trial_before_one_that_was_confirmed():
+    spec = sweep(seeds=RACE)
+    seeds = replicate_seeds(spec)
+    steady, poor = (4.0, 4.3, 3.9, 4.1, 4.2, 4.0), (6.1, 6.0, 6.3, 6.2, 6.1, 6.4)
+    records = raced(spec, steady, poor)
+    lucky = [
+        trial(len(records) + place, 0.5 + 0.1 * place, config={"batch_size": place})
+        for place in range(2)
+    ]
+    records += lucky
+    found = standings_of(spec, records)
+    first, second = (one.number for one in lucky)
+    assert list(ranks(found)) == [0, 1, first, second]
+    assert replicates_due(found)[:2] == [(first, seeds[0]), (second, seeds[0])]
+    assert kept_in(found, Keep(generators="best 1"), settled=False).generators == set(ranks(found))
+    records.append(replicate(len(records), first, seeds[0], 3.8))
+    assert standings_of(spec, records).best.trial.number == 0, "one run, and six"
+    for of in (first, second):
+        ran = 1 if of == first else 0
+        for seed in seeds[ran:]:
+            records.append(replicate(len(records), of, seed, 9.0 + 0.1 * (seed % 3) + of / 100))
+    found = standings_of(spec, records)
+    assert (found.best.trial.number, found.race.over) == (0, True)
+    # Further seeds are run by all who may still win, so that they are compared on the same ones.
+    more = replace(spec, seeds=RACE.model_copy(update={"replicates": 8}))
+    assert (0, replicate_seeds(more)[6]) in replicates_due(standings_of(more, records))
 
 
 def test_a_sweep_is_finished_when_its_race_is_decided():
@@ -295,5 +325,7 @@ def test_where_seeds_are_searched_a_configuration_is_ranked_by_its_mean_over_the
     assert "11 ± 1 (3)" in capsys.readouterr().out
     assert "Best FID, over seeds" in tiles(standings)
     assert "11.0 ± 1.0" in tiles(standings)
+    confirming = replace(spec, seeds=Seeds(confirm_top=1, confirm_base=False, replicates=2))
+    assert {of for of, _ in replicates_due(standings_of(confirming, records))} == {2}
     known = standings_of(spec, records[:4])
     assert known.may_change_the_lead(records[4])

@@ -9,6 +9,7 @@ import pytest
 from sweeper.errors import SpecError
 from sweeper.home import Home
 from sweeper.outlook import first_points
+from sweeper.search.ledger import Ledger
 from sweeper.sweepfile import load_sweep, parse_sweep
 from sweeper.sweepfile.load import sweep_from_dict
 
@@ -47,6 +48,26 @@ def test_what_is_given_is_run_first_in_its_order_and_previewed(tmp_path: Path) -
     assert first[2]["tricks.ema.decay"] == 0.99
     assert first[2]["optimizer.generator.lr"] == 2e-4, "as in the base"
     assert sweep_from_dict(sweep.to_dict()) == sweep
+
+
+def test_a_population_is_bred_from_the_base_and_from_what_is_given_too(tmp_path: Path) -> None:
+    near = "{{optimizer.generator.lr: {}, networks.generator.width: 8}}"
+    given = text(near.format("1.1e-3"), near.format("1.2e-3"))
+    given = given.replace("[8, 24]", "[8, 16]")  # so that the base lies in the space
+    sweep = parse_sweep(
+        "objective: [{metric: fid}, {metric: recall, goal: maximize}]\n"
+        + given.replace("sampler: random", "sampler: nsga2\n  population: 4")
+    )
+    folder = Home(tmp_path).sweep(sweep.name)
+    folder.create()
+    ledger = Ledger.open(sweep, folder)
+    for _ in range(6):
+        trial = ledger.ask()
+        ledger.started(trial.number)
+        far = float(trial.number)  # the earlier a trial, the better it is
+        ledger.complete(trial.number, [far, -far])
+    bred = ledger._storage.get_study_system_attrs(ledger._study._study_id)
+    assert set(bred["NSGAIISampler:parent:1"]) == {0, 1, 2, 3}
 
 
 def test_every_problem_is_told_at_once_with_its_line() -> None:

@@ -67,6 +67,7 @@ class CmaEs(Sampler):
 
     key = "cmaes"
     summary = "covariance matrix adaptation over the ranges that always apply"
+    dependent_at_random = True
 
     class Config(SamplerConfig):
         sigma: float = knob(0.2, "first step size, as a share of each range", gt=0)

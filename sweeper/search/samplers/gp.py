@@ -1,4 +1,6 @@
-"""A Gaussian process over the space, and the point of highest expected improvement on it.
+"""A Gaussian process over what every trial has, and where it expects the highest improvement.
+
+What depends on another parameter, as the knobs of a trick that may be off, is drawn at random.
 
 Snoek et al. 2012, Practical Bayesian Optimization of Machine Learning Algorithms, arXiv 1206.2944.
 """
@@ -19,7 +21,8 @@ class GaussianProcess(OptunaSampler):
     """Optuna's, fitted afresh for each proposal."""
 
     key = "gp"
-    summary = "Gaussian process with expected improvement"
+    summary = "Gaussian process with expected improvement, over what always applies"
+    dependent_at_random = True
 
     class Config(LearningConfig):
         startup_trials: int = knob(10, "random trials before the first one modelled", ge=1)
