@@ -236,6 +236,40 @@ def test_what_was_told_is_not_told_again_after_a_restart(lab: Lab) -> None:
     assert len(deliveries(lab)) == 2
 
 
+def test_whoever_has_no_token_any_more_is_told_nothing(either_lab: Lab) -> None:
+    lab = open_lab(either_lab)
+    target = "http://127.0.0.1:9/"
+    subscribe(lab, "bo", target)
+    subscribe(lab, "cy", target, everyone=True)
+    bo, watch = caller(lab, "bo"), Watch(lab.service)
+    end(lab, lab.submit("bo", "while-let-in"))
+    watch.look()
+    with lab.database.writing() as session:
+        accounts.revoke(session, bo.token.id)
+    end(lab, lab.submit("bo", "while-locked-out"))
+    watch.look()
+    assert _words_due(lab) == {"cy": ["while-let-in"]}
+    assert len(deliveries(lab)) == 3
+    with lab.database.writing() as session:
+        accounts.add_token(session, bo.person, "again", accounts.Scope.READ)
+    end(lab, lab.submit("cy", "other"))
+    end(lab, lab.submit("bo", "let-in-again"))
+    watch.look()
+    assert _words_due(lab) == {"bo": ["while-let-in"], "cy": ["while-let-in"]}
+    assert len(deliveries(lab)) == 6
+
+
+def _words_due(lab: Lab) -> dict[str, list[str]]:
+    """Which sweeps are to be told of now, to whom: of each subscription one at a time."""
+    found: dict[str, list[str]] = {}
+    with lab.database.reading() as session:
+        names = {one.id: one.name for one in accounts.people(session)}
+        for due in state.due_now(session, without=[], limit=10):
+            person = names[due.subscription.person_id]
+            found.setdefault(person, []).append(due.event.data["sweep"])
+    return found
+
+
 # Targets that behave badly ------------------------------------------------------------------------
 
 
@@ -556,6 +590,8 @@ def test_people_subscribe_over_the_api(lab: Lab, receiver: Receiver) -> None:
             "/problems/unknown-subscription",
         )
     assert _client(lab, "dee").post(there, json={}).status_code == 403
+    audit = ada.get("/api/v1/audit").text
+    assert f"{mine['id']} webhook" in audit
     assert ada.delete(one).status_code == 204
     assert [kept["id"] for kept in bo.get(there).json()] == [broken["id"]]
 

@@ -173,7 +173,7 @@ class HandOut:
         return self.alone.is_in_the_way(number, place) or self._devices.is_wrong(place)
 
     def stand_aside(self, number: int) -> None:
-        """The trial at work makes way, and goes on before later ones do as soon as there is room."""
+        """The trial is at work no more, and goes on before later ones as soon as there is room."""
         trial = self.active[number]
         self.take_back(number)
         later = (place for place, one in enumerate(self._waiting) if one.number > number)
