@@ -50,9 +50,9 @@ class Resources(Section):
     """What one trial is given."""
 
     cpu: Amount = 1
-    """CPU cores; a share of one lets several trials take turns on it. With `auto` trials of a shape
-    get what the first of it were seen to take, of cores and of memory, and compute with one
-    thread."""
+    """CPU cores; a share of one lets several trials take turns on it, and 0 needs a GPU. With
+    `auto` trials of a shape get what the first of it were seen to take, of cores and of memory,
+    and compute with one thread."""
     gpu: Amount = 0
     """At most 1, for a training uses one GPU; 0.5 lets two trials share it, and with 0 a trial sees
     none. With `auto` as many share it as its memory and its time allow, by what the first trials

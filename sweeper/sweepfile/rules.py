@@ -11,7 +11,7 @@ from sweeper.parts import DesignConfig, base_of
 from sweeper.secrets import secrets_in
 from sweeper.sweepfile.document import Document, one_of
 from sweeper.sweepfile.domains import Parameter, Range
-from sweeper.sweepfile.resources import Resources
+from sweeper.sweepfile.resources import Given, Resources
 from sweeper.sweepfile.sections import Objective
 
 _COPIED = "in an address, which would be copied into logs and records"
@@ -39,6 +39,12 @@ def check_resources(
     if resources is None:
         return
     _check_device(document, resources, base.get("device"))
+    if resources.whole == Given(cpu=0.0, gpu=0.0):
+        document.add(
+            ("resources", "cpu"),
+            "0 is too little: a trial without a GPU would be given nothing to compute on",
+            "auto, or cores above 0; a share of one, such as 0.5, lets trials take turns on it",
+        )
     if resources.whole.gpu > 1:
         document.add(
             ("resources", "gpu"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import stat
 import subprocess
@@ -11,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -79,6 +81,21 @@ def test_a_head_that_runs_is_found_and_not_started_again(head: Head, home: Path)
     before = {process.pid for process in head.processes}
     assert heads.up(home) == heads.find(home) == head
     assert before <= {process.pid for process in head.processes}
+
+
+def test_a_copy_of_a_home_has_no_part_in_its_head_and_a_home_that_moved_keeps_it(
+    head: Head, home: Path, tmp_path: Path
+) -> None:
+    before = {process.pid for process in head.processes}
+    copy, moved = tmp_path / "copy", tmp_path / "moved"
+    shutil.copytree(home, copy)
+    assert heads.find(copy) is None
+    heads.down(copy)
+    assert before <= {process.pid for process in head.processes}
+    home.rename(moved)
+    found = heads.find(moved)
+    moved.rename(home)
+    assert found == replace(head, token=moved / ".ray" / "token")
 
 
 def test_a_job_runs_once_however_often_it_is_asked_for(jobs: Jobs, tmp_path: Path) -> None:

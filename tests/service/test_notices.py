@@ -159,9 +159,9 @@ def test_a_better_best_is_told_now_and_then(lab: Lab) -> None:
         (event,) = state.notices_of(session, [sweep.id])
     assert event.data["words"] == "long has a better best: fid 8."
     entry = _entry(lab, "long")
-    told = {"best": Told("2 8.0", 0.0)}
+    told = {"best": Told(frozenset({"2 8.0"}), 0.0)}
     assert [notice.occasion for notice in notices(entry, told, [], BEST_EVERY)] == ["best"]
-    assert notices(entry, {"best": Told(best_key(entry), 0.0)}, [], 1e9) == []
+    assert notices(entry, {"best": Told(frozenset({best_key(entry)}), 0.0)}, [], 1e9) == []
 
 
 def test_a_budget_is_told_of_once_a_limit(lab: Lab) -> None:
@@ -174,7 +174,25 @@ def test_a_budget_is_told_of_once_a_limit(lab: Lab) -> None:
     _drive(lab, sweep, gpu_seconds=3600 * 0.91 * 2)
     (notice,) = notices(_entry(lab, "dear"), {}, [], 0.0)
     assert notice.words == "dear has used 91 % of its 2 GPU hours."
-    assert notices(_entry(lab, "dear"), {"budget": Told(notice.key, 0.0)}, [], 0.0) == []
+    assert (
+        notices(_entry(lab, "dear"), {"budget": Told(frozenset({notice.key}), 0.0)}, [], 0.0) == []
+    )
+
+
+def test_of_two_budgets_each_is_told_of_once(lab: Lab) -> None:
+    lab = open_lab(lab)
+    subscribe(lab, "bo", "http://127.0.0.1:9/", occasions=["budget"])
+    sweep = lab.submit("bo", "dear")
+    _drive(lab, sweep, gpu_seconds=3600 * 1.9, cpu_seconds=3600 * 3.8)
+    with lab.database.writing() as session:
+        kept = session.get_one(Sweep, sweep.id)
+        kept.spec = {**kept.spec, "limits": {"trials": 2, "gpu_hours": 2, "cpu_hours": 4}}
+    watch = Watch(lab.service)
+    for look in (watch.look, watch.look, Watch(lab.service).look):
+        look()
+    with lab.database.reading() as session:
+        told = [event.data["key"] for event in state.notices_of(session, [sweep.id])]
+    assert told == ["gpu 2", "cpu 4"]
 
 
 def test_a_stall_is_by_the_sweep_s_own_pace(lab: Lab) -> None:
@@ -189,7 +207,10 @@ def test_a_stall_is_by_the_sweep_s_own_pace(lab: Lab) -> None:
     assert notices(entry, {}, hourly[-3:], now + 1e6) == []  # too few to know its pace
     (notice,) = notices(entry, {}, hourly, now + 3 * 3600)
     assert notice.words.startswith(f"slow stalls: nothing was evaluated for {duration(6 * 3600)}")
-    assert notices(entry, {"stalled": Told(notice.key, now)}, hourly, now + 9 * 3600) == []
+    assert (
+        notices(entry, {"stalled": Told(frozenset({notice.key}), now)}, hourly, now + 9 * 3600)
+        == []
+    )
     paused_long_ago = [hourly[0] - 1e6, *hourly]
     assert len(notices(entry, {}, paused_long_ago, now + 3 * 3600)) == 1
     minutely = [now - 60 * minute for minute in range(9, 1, -1)]
@@ -213,6 +234,40 @@ def test_what_was_told_is_not_told_again_after_a_restart(lab: Lab) -> None:
         told = [event.data["occasion"] for event in state.notices_of(session, [sweep.id])]
     assert told == ["best", "ended"]
     assert len(deliveries(lab)) == 2
+
+
+def test_whoever_has_no_token_any_more_is_told_nothing(either_lab: Lab) -> None:
+    lab = open_lab(either_lab)
+    target = "http://127.0.0.1:9/"
+    subscribe(lab, "bo", target)
+    subscribe(lab, "cy", target, everyone=True)
+    bo, watch = caller(lab, "bo"), Watch(lab.service)
+    end(lab, lab.submit("bo", "while-let-in"))
+    watch.look()
+    with lab.database.writing() as session:
+        accounts.revoke(session, bo.token.id)
+    end(lab, lab.submit("bo", "while-locked-out"))
+    watch.look()
+    assert _words_due(lab) == {"cy": ["while-let-in"]}
+    assert len(deliveries(lab)) == 3
+    with lab.database.writing() as session:
+        accounts.add_token(session, bo.person, "again", accounts.Scope.READ)
+    end(lab, lab.submit("cy", "other"))
+    end(lab, lab.submit("bo", "let-in-again"))
+    watch.look()
+    assert _words_due(lab) == {"bo": ["while-let-in"], "cy": ["while-let-in"]}
+    assert len(deliveries(lab)) == 6
+
+
+def _words_due(lab: Lab) -> dict[str, list[str]]:
+    """Which sweeps are to be told of now, to whom: of each subscription one at a time."""
+    found: dict[str, list[str]] = {}
+    with lab.database.reading() as session:
+        names = {one.id: one.name for one in accounts.people(session)}
+        for due in state.due_now(session, without=[], limit=10):
+            person = names[due.subscription.person_id]
+            found.setdefault(person, []).append(due.event.data["sweep"])
+    return found
 
 
 # Targets that behave badly ------------------------------------------------------------------------
@@ -535,6 +590,8 @@ def test_people_subscribe_over_the_api(lab: Lab, receiver: Receiver) -> None:
             "/problems/unknown-subscription",
         )
     assert _client(lab, "dee").post(there, json={}).status_code == 403
+    audit = ada.get("/api/v1/audit").text
+    assert f"{mine['id']} webhook" in audit
     assert ada.delete(one).status_code == 204
     assert [kept["id"] for kept in bo.get(there).json()] == [broken["id"]]
 

@@ -8,18 +8,20 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
+from typing import Any
 
 import psutil
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import make_url, text
+from sqlalchemy import URL, Engine, create_engine, event, exc, make_url, text
 
 from sweeper.errors import SweeperError, UserError
 from sweeper.service import sole as sole_service
 from sweeper.service.sole import Sole
-from sweeper.service.state import accounts, events, listing
+from sweeper.service.state import accounts, events, listing, session_locks
+from sweeper.service.state import database as database_module
 from sweeper.service.state.accounts import Scope
 from sweeper.service.state.database import Database, DatabaseError
 from sweeper.service.state.tables import Table
@@ -131,6 +133,69 @@ def test_a_service_whose_connection_the_network_has_cut_takes_its_lock_again(
         assert theirs
     database.close()
     other.close()
+
+
+@pytest.mark.parametrize(
+    ("when", "at"),
+    [
+        ("before_cursor_execute", "pg_terminate_backend"),
+        ("after_cursor_execute", "pg_try_advisory_lock"),
+    ],
+)
+def test_a_second_failure_of_the_network_leaves_no_lock_to_a_dead_session(
+    when: str, at: str, empty_database: str
+) -> None:
+    """The holder that nobody can see any more is this process's own, and no other service."""
+    database = Database(empty_database)
+    sole = Sole(database)
+    with ExitStack() as cut:
+        cut.enter_context(_cut_off(empty_database))
+
+        def fail(connection: object, cursor: object, statement: str, *_: object) -> None:
+            if at in statement:
+                event.remove(Engine, when, fail)
+                cut.enter_context(_cut_off(empty_database))
+                raise exc.OperationalError(statement, {}, OSError("cut off"))
+
+        event.listen(Engine, when, fail)
+        with pytest.raises(DatabaseError, match="cut off"):
+            sole.look()
+        sole.look()
+        with closing(Database(empty_database)) as other, other.lock("serve") as theirs:
+            assert not theirs
+    sole.close()
+    database.close()
+
+
+def test_our_own_dead_session_that_does_not_end_is_no_other_service(
+    empty_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = Database(empty_database)
+    sole = Sole(database)
+    with _cut_off(empty_database):
+        monkeypatch.setattr(session_locks, "PATIENCE", 0.0)
+        monkeypatch.setattr(session_locks, "_END", "SELECT :pid, :began, :high, :low")
+        for _ in range(2):
+            with pytest.raises(DatabaseError, match="a lost session of our own"):
+                sole.look()
+        monkeypatch.undo()
+        sole.look()
+    sole.close()
+    database.close()
+
+
+def test_a_database_none_of_whose_connections_is_free_cannot_be_used(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def narrow(url: URL, **given: Any) -> Engine:
+        few = {"pool_size": 1, "max_overflow": 0, "pool_timeout": 0.01}
+        return create_engine(url, **{**given, **few})
+
+    monkeypatch.setattr(database_module, "create_engine", narrow)
+    with closing(Database(database.url)) as full, full.reading() as session:
+        events.last_event(session)
+        with pytest.raises(DatabaseError, match="cannot be used: QueuePool limit"):
+            full.answers()
 
 
 @contextmanager

@@ -318,6 +318,23 @@ def test_a_trial_gets_one_verdict_at_one_evaluation(tmp_path: Path) -> None:
     assert not stage.conductor.heard(first.number, Report(evaluations=(broken,)))
 
 
+@pytest.mark.parametrize(
+    ("asked", "state"), [("cancelled", "cancelled"), ("signalled", "interrupted")]
+)
+def test_a_sweep_that_is_ended_while_its_last_trials_are_at_work_is_not_done(
+    asked: str, state: str, tmp_path: Path
+) -> None:
+    stage = Stage(tmp_path)
+    for work in (stage.work(), stage.work()):
+        stage.conductor.started(work.number)
+    stage.conductor.course.stop("at_evaluation", asked)
+    stage.conductor.interrupt_all()
+    assert stage.conductor.finished
+    assert not stage.conductor.complete
+    words = {"cancelled": False, "signalled": False, asked: True}
+    assert closing(stage.conductor, stage.ledger.trials(), **words)[0] == state
+
+
 def test_a_start_that_a_cancel_has_overtaken_starts_nothing(tmp_path: Path) -> None:
     stage = Stage(tmp_path)
     work = stage.work()

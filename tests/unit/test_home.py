@@ -192,9 +192,10 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(
     assert path.read_text() == "new"
 
 
-def test_a_name_that_all_sweeps_share_is_told_to_be_taken(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="'cache' cannot name a sweep: it is taken"):
-        Home.at(tmp_path).sweep("cache")
+@pytest.mark.parametrize("name", ["cache", "service.db-journal", "mlflow.db-journal"])
+def test_a_name_that_all_sweeps_share_is_told_to_be_taken(name: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=f"'{name}' cannot name a sweep: it is taken"):
+        Home.at(tmp_path).sweep(name)
 
 
 def test_a_misspelt_sweep_is_answered_with_the_nearest_name(tmp_path: Path) -> None:

@@ -73,6 +73,22 @@ def test_hours_that_are_raised_in_time_end_nothing(landing: Any, tmp_path: Path)
     assert len(sweep.to_the_end()) == 3
 
 
+def test_a_trial_that_the_hours_have_interrupted_goes_on_where_they_are_raised_in_time(
+    tmp_path: Path,
+) -> None:
+    hours = Limits(trials=2, parallel=2, cpu_hours=1e-9, landing="evaluation")
+    sweep = Driven(tmp_path, 2, 2, limits=hours)
+    sweep.begin()
+    sweep.conductor.look()
+    sweep.conductor.look()
+    sweep.report(0)
+    assert sorted(sweep.at_work) == [1]
+    sweep.conductor.within(hours.model_copy(update={"cpu_hours": None}))
+    sweep.hand_out()
+    assert sweep.at_work[0].recorded == (1,)
+    assert [trial.state for trial in sweep.to_the_end()] == ["completed", "completed"]
+
+
 def test_a_stop_that_somebody_asked_for_is_not_lifted_by_a_limit(tmp_path: Path) -> None:
     sweep = Driven(tmp_path, 1, 3)
     sweep.begin()

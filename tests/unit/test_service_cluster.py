@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any, cast
 
 import grpc
 import pytest
 
-from sweeper.errors import UserError
+from sweeper.errors import SweeperError, UserError
 from sweeper.home import Home
-from sweeper.scheduling.cluster import inventory
+from sweeper.scheduling.cluster import head, inventory
 from sweeper.scheduling.cluster.gpus import Gpu, gpus_of_machines
 from sweeper.scheduling.cluster.growing import growth_asked_for
 from sweeper.scheduling.cluster.inventory import ClusterMachines, Machine
 from sweeper.scheduling.cluster.jobs import Jobs, JobsUnreachable
+from sweeper.scheduling.cluster.starting import parent_for
 from sweeper.service.cluster import LOOKS, Others, driver_environment, named_cluster, to_come
 from sweeper.service.settings import ServiceSettings
 
@@ -43,6 +45,40 @@ def test_the_cluster_is_the_one_that_is_named(
 def test_an_address_that_is_no_head_s_is_refused(address: str) -> None:
     with pytest.raises(UserError, match="HOST:6379"):
         named_cluster({"RAY_ADDRESS": address})
+
+
+def test_a_folder_for_ray_that_is_missing_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[Path] = []
+
+    def start(command: list[str], **_: Any) -> subprocess.CompletedProcess[bytes]:
+        [folder] = (word.partition("=")[2] for word in command if word.startswith("--temp-dir="))
+        made.append(Path(folder))
+        return subprocess.CompletedProcess(command, 1)
+
+    monkeypatch.setattr(head.subprocess, "run", start)
+    with tempfile.TemporaryDirectory(dir="/tmp") as short:
+        monkeypatch.setenv("RAY_TMPDIR", f"{short}/r")
+        with pytest.raises(SweeperError, match="cannot start Ray's head"):
+            head.up(tmp_path)
+        assert [folder.parent for folder in made] == [Path(short) / "r"]
+        Path(short, "file").touch()
+        monkeypatch.setenv("RAY_TMPDIR", f"{short}/file")
+        with pytest.raises(UserError, match=f"cannot write {short}/file"):
+            head.up(tmp_path)
+
+
+def test_a_folder_for_ray_is_measured_where_it_will_lie(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long = tmp_path / ("somebodys" * 5)
+    long.mkdir()
+    monkeypatch.chdir(long)
+    monkeypatch.setenv("RAY_TMPDIR", "here")
+    assert parent_for("ray") == Path("/tmp")
+    monkeypatch.chdir("/")
+    assert parent_for("ray") == Path("/here")
 
 
 def test_drivers_are_told_where_everything_is_and_no_secret(tmp_path: Path) -> None:

@@ -290,6 +290,7 @@ def test_a_bad_domain_is_answered_at_its_place(
         (sweep_with(rest="scheduler: {asha: 3}"), 6, "scheduler.asha", "no such setting", ""),
         (sweep_with(rest="resources: {cpu: yes}"), 6, "resources.cpu", "True is wrong", ""),
         (sweep_with(rest="resources: {cpu: -1}"), 6, "resources.cpu", "-1 is wrong", ""),
+        (sweep_with(rest="resources: {cpu: 0}"), 6, "resources.cpu", "nothing to compute on", ""),
         (sweep_with(rest="resources: {gpu: atuo}"), 6, "resources.gpu", "'atuo' is wrong", "auto"),
         (sweep_with(rest="resources: {mps: true}"), 6, "resources.mps", "use no GPU", ""),
         (

@@ -22,7 +22,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import psutil
@@ -88,7 +88,7 @@ def up(home: Path, *, cpus: int | None = None) -> Head:
 
     Raises:
         SweeperError: Ray does not start.
-        UserError: the home cannot be written.
+        UserError: the home, or the folder for Ray's, cannot be written.
     """
     with _alone(home) as place:
         head = _remembered(place)
@@ -116,7 +116,10 @@ def _start(place: Path, cpus: int | None) -> Head:
         atomic_write(token, secrets.token_hex(32))
         token.chmod(0o600)
     # Ray's files are not in the home, whose path may be long.
-    folder = Path(tempfile.mkdtemp(prefix=FOLDER, dir=parent_for(f"{FOLDER}12345678")))
+    parent = parent_for(f"{FOLDER}12345678")
+    with writing(parent):
+        parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=FOLDER, dir=parent))
     head = Head("", f"http://127.0.0.1:{_free_port()}", token, folder)
     _remember(place, head)
     environment = {**for_children(os.environ), **ENVIRONMENT, **head.environment}
@@ -181,9 +184,20 @@ def _remember(place: Path, head: Head) -> None:
 def _remembered(place: Path) -> Head | None:
     try:
         told = json.loads((place / "head.json").read_bytes())
-        return Head(told["address"], told["jobs"], Path(told["token"]), Path(told["folder"]))
+        head = Head(told["address"], told["jobs"], Path(told["token"]), Path(told["folder"]))
     except (OSError, ValueError, RecursionError, TypeError, LookupError):
         return None  # none was started, or nothing can be known of it
+    return replace(head, token=place / "token") if _began_in(place, head) else None
+
+
+def _began_in(place: Path, head: Head) -> bool:
+    """Whether the head is this home's, and not that of one which this one is a copy of."""
+    try:
+        return head.token.parent.samefile(place)
+    except FileNotFoundError:
+        return True  # it has moved since
+    except OSError:
+        return False
 
 
 def _lives(head: Head) -> bool:

@@ -39,11 +39,11 @@ have no more than 107."""
 
 
 def parent_for(name: str) -> Path:
-    """Where Ray's folder of this name may lie: where RAY_TMPDIR says or else temporary files do, or
-    in /tmp where its path would be too long there."""
-    usual = os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()
-    fits = len(os.fsencode(f"{usual}/{name}")) <= LONGEST_FOLDER
-    return Path(usual if fits else "/tmp")
+    """Where Ray's folder of this name may lie, which may have to be made: where RAY_TMPDIR says or
+    else temporary files do, or in /tmp where its path would be too long there. Absolute."""
+    usual = Path(os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()).absolute()
+    fits = len(os.fsencode(usual / name)) <= LONGEST_FOLDER
+    return usual if fits else Path("/tmp")
 
 
 @contextlib.contextmanager

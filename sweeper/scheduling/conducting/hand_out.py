@@ -96,11 +96,12 @@ class HandOut:
             return None
         # One that is to be alone goes before the others.
         ready.sort(key=lambda trial: trial.number not in self.alone)
-        trial = ready[0] if ready else self._ask()
+        # What waits may have been measured since it was handed out before.
+        trial = self._ledger.trial(ready[0].number) if ready else self._ask()
         if trial is None:
             return None
         if ready:
-            self._waiting.remove(trial)
+            self._waiting.remove(ready[0])
         elif rests(trial):
             self._waiting.append(trial)
             return None
@@ -172,8 +173,8 @@ class HandOut:
         return self.alone.is_in_the_way(number, place) or self._devices.is_wrong(place)
 
     def stand_aside(self, number: int) -> None:
-        """The trial makes way, and goes on before later ones do as soon as there is room."""
-        trial = self._ledger.trial(number)
+        """The trial is at work no more, and goes on before later ones as soon as there is room."""
+        trial = self.active[number]
         self.take_back(number)
         later = (place for place, one in enumerate(self._waiting) if one.number > number)
         self._waiting.insert(next(later, len(self._waiting)), trial)

@@ -118,8 +118,9 @@ class Moves:
         self._stands_still(number, "interrupted", None, "makes way, and goes on when it may")
 
     def interrupt(self, number: int) -> None:
-        """The trial goes on when the sweep is run again."""
-        self._trials.take_back(number)
+        """The trial goes on when the sweep is run again: until then it waits, so that no sweep is
+        taken for done that has it left."""
+        self._trials.stand_aside(number)
         self._stands_still(number, "interrupted")
 
     def stop(self, number: int, reason: str) -> None:

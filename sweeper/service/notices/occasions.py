@@ -59,17 +59,21 @@ class Notice:
 
 @dataclass(frozen=True)
 class Told:
-    """What was last told of an occasion, and when."""
+    """What was told of an occasion, by its keys, and when last."""
 
-    key: str
+    keys: frozenset[str]
     time: float
+
+    def and_then(self, key: str, time: float) -> Told:
+        """The same, with one more."""
+        return Told(self.keys | {key}, time)
 
 
 def notices(
     entry: Entry, told: Mapping[str, Told], evaluated: Sequence[float], now: float
 ) -> list[Notice]:
-    """What is to be told of a sweep now. `told` is what was last told of each occasion, `evaluated`
-    when its trials were evaluated, in order."""
+    """What is to be told of a sweep now. `told` is what was told of each occasion so far, and
+    `evaluated` when its trials were evaluated, in order."""
     found = [*_ending(entry), *_best(entry, told, now), *_budget(entry)]
     found += _stall(entry, evaluated, now)
     return [notice for notice in found if _is_new(notice, told)]
@@ -77,7 +81,7 @@ def notices(
 
 def _is_new(notice: Notice, told: Mapping[str, Told]) -> bool:
     before = told.get(notice.occasion)
-    return before is None or before.key != notice.key
+    return before is None or notice.key not in before.keys
 
 
 def best_key(entry: Entry) -> str:

@@ -67,7 +67,7 @@ def subscribe(
             occasions=[name for name in OCCASIONS if name in (occasions or OCCASIONS)],
             everyone=everyone,
         )
-        audit.note(session, caller, "subscribe", f"{kind} {way.shown(target)}")
+        audit.note(session, caller, "subscribe", f"{subscription.id} {kind} {way.shown(target)}")
     return subscription, secret
 
 

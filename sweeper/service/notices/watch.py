@@ -16,6 +16,8 @@ from sweeper.service.state.tables import Event
 LATE = 7 * 86400.0
 """Seconds after which the end of a sweep is no news any more, such as after the server was off."""
 
+_NOTHING = Told(frozenset(), 0.0)
+
 
 class Watch:
     """What has been told is in the events; `look` remembers what it has read of them."""
@@ -50,7 +52,7 @@ class Watch:
                 add_event(session, entry.sweep.id, state.KIND, _data(entry, notice))
             state.fan_out(session)
         for entry, notice in found:
-            self._told[entry.sweep.id][notice.occasion] = Told(notice.key, now)
+            _note(self._told[entry.sweep.id], notice.occasion, notice.key, now)
         self._told = {entry.sweep.id: self._told[entry.sweep.id] for entry in entries}
 
     def _remember(self, unknown: Iterable[Entry], earlier: Iterable[Event], since: float) -> None:
@@ -58,10 +60,10 @@ class Watch:
         for entry in unknown:
             self._told[entry.sweep.id] = {}
             if entry.sweep.created < since:  # its best so far is no news to who asks only now
-                self._told[entry.sweep.id]["best"] = Told(best_key(entry), 0.0)
+                _note(self._told[entry.sweep.id], "best", best_key(entry), 0.0)
         for event in earlier:
             told = self._told[event.sweep_id or ""]
-            told[event.data["occasion"]] = Told(event.data["key"], event.time)
+            _note(told, event.data["occasion"], event.data["key"], event.time)
 
     def _evaluated(self, entry: Entry) -> list[float]:
         """When the trials of a sweep that is at work were evaluated, in order."""
@@ -72,6 +74,10 @@ class Watch:
         except SweeperError:  # not begun, or not to be read now: nothing can be said of its pace
             return []
         return sorted(evaluation.time for trial in trials for evaluation in trial.evaluations)
+
+
+def _note(told: dict[str, Told], occasion: str, key: str, when: float) -> None:
+    told[occasion] = told.get(occasion, _NOTHING).and_then(key, when)
 
 
 def _data(entry: Entry, notice: Notice) -> dict[str, str]:

@@ -12,7 +12,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from enum import IntEnum
 
-from sqlalchemy import delete, select
+from sqlalchemy import ColumnElement, Select, delete, select
 from sqlalchemy.orm import Session
 
 from sweeper.errors import UserError
@@ -188,8 +188,12 @@ def caller_with_token(session: Session, words: str) -> Caller | None:
 
 def valid_tokens(session: Session, identifiers: Collection[str]) -> set[str]:
     """Those of these tokens that still open something."""
-    found = session.scalars(select(Token).where(Token.id.in_(identifiers)))
-    return {token.id for token in found if _is_valid(token)}
+    return set(session.scalars(select(Token.id).where(Token.id.in_(identifiers), _valid())))
+
+
+def let_in() -> Select[tuple[int]]:
+    """The ids of everybody who has a token that opens something."""
+    return select(Token.person_id).where(_valid())
 
 
 def sign_in(session: Session, caller: Caller) -> str:
@@ -248,6 +252,11 @@ def _caller(session: Session, token: Token, csrf: str | None, until: float) -> C
 
 def _is_valid(token: Token) -> bool:
     return not token.revoked and (token.expires is None or token.expires >= time.time())
+
+
+def _valid() -> ColumnElement[bool]:
+    """`_is_valid`, for the database to say."""
+    return Token.revoked.is_(None) & (Token.expires.is_(None) | (Token.expires >= time.time()))
 
 
 def _leads_astray(name: str) -> bool:

@@ -179,8 +179,9 @@ def _translated(url: str) -> Iterator[None]:
         yield
     except (exc.DataError, UnicodeEncodeError) as error:  # U+0000, or half a pair of UTF-16
         raise UserError("something in this is no text or number that can be kept") from error
-    except exc.DBAPIError as error:
-        reason = str(error.orig).strip().splitlines()[0]
+    except (exc.DBAPIError, exc.TimeoutError) as error:
+        said = error.orig if isinstance(error, exc.DBAPIError) else error.args[0]
+        reason = str(said).strip().splitlines()[0]
         raise DatabaseError(f"the database {redacted(url)} cannot be used: {reason}") from error
 
 

@@ -2,7 +2,7 @@
 
 A notice is an event of the kind `notice`. Each subscription that it fits gets one delivery of it,
 which is written in the transaction that moves the subscription past the event: none is lost, and
-none is made twice.
+none is made twice. Whoever has no token that opens something is told nothing meanwhile.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session, defer
 
 from sweeper.errors import UserError
+from sweeper.service.state.accounts import let_in
 from sweeper.service.state.events import last_event
 from sweeper.service.state.sweeps import Entry
 from sweeper.service.state.tables import (
@@ -134,11 +135,12 @@ def notices_of(session: Session, sweep_ids: Collection[str]) -> list[Event]:
 def fan_out(session: Session) -> int:
     """Make a delivery of every notice for every subscription that it fits; how many."""
     last, now, made = last_event(session), time.time(), 0
+    told = set(session.scalars(let_in()))
     chosen = select(Subscription, Person.name).join(Person).where(Subscription.seen < last)
     for subscription, person in session.execute(chosen).all():
         fresh = select(Event).where(Event.id > subscription.seen, Event.kind == KIND)
         for event in session.scalars(fresh.order_by(Event.id)):
-            if _fits(subscription, person, event.data):
+            if subscription.person_id in told and _fits(subscription, person, event.data):
                 delivery = Delivery(subscription_id=subscription.id, event_id=event.id, due=now)
                 session.add(delivery)
                 made += 1
@@ -157,7 +159,7 @@ def due_now(session: Session, *, without: Collection[str], limit: int) -> list[D
         select(Delivery, Subscription, Event)
         .join(Subscription, Subscription.id == Delivery.subscription_id)
         .join(Event, Event.id == Delivery.event_id)
-        .where(Delivery.id.in_(first))
+        .where(Delivery.id.in_(first), Subscription.person_id.in_(let_in()))
         .order_by(Delivery.due)
         .limit(limit)
     )

@@ -54,19 +54,23 @@ class SessionLocks:
         another one has it, which with `wait` is waited for.
 
         Raises:
-            SQLAlchemyError: the database cannot be reached.
+            SQLAlchemyError: the database cannot be reached, or does not end a lost session of ours.
         """
         with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as session:
             for setting in _NOTICE_THE_DEAD:
                 session.execute(text(setting))
             key = _key(session, name)
             self._end_lost(session, name, key)
-            if wait:
-                session.execute(text("SELECT pg_advisory_lock(:key)"), {"key": key})
-            elif not session.scalar(text("SELECT pg_try_advisory_lock(:key)"), {"key": key}):
+            mine = _Session(*session.execute(text(_SESSION)).one())
+            try:
+                had = _taken(session, key, wait)
+            except exc.SQLAlchemyError:
+                self._lost[name] = mine  # it may have the lock all the same
+                session.invalidate()
+                raise
+            if not had:
                 yield None
                 return
-            mine = _Session(*session.execute(text(_SESSION)).one())
             try:
                 yield session
             finally:
@@ -74,16 +78,29 @@ class SessionLocks:
                     self._lost[name] = mine
 
     def _end_lost(self, session: Connection, name: str, key: int) -> None:
-        """End the session in which this process has lost the lock, where it still has it."""
-        lost = self._lost.pop(name, None)
+        """End the session in which this process has lost the lock, where it still has it. Until
+        that is done it is known, for to everybody else it is a holder as any other."""
+        lost = self._lost.get(name)
         if lost is None:
             return
         place = {"high": key >> 32 & 0xFFFFFFFF, "low": key & 0xFFFFFFFF}
         deadline = time.monotonic() + PATIENCE
         while session.execute(text(_END), {**lost._asdict(), **place}).first() is not None:
             if time.monotonic() > deadline:
-                return
+                raise exc.TimeoutError(
+                    f"a lost session of our own, process {lost.pid} of the server, was told to "
+                    f"end and has not in {PATIENCE:g} s"
+                )
             time.sleep(0.05)
+        del self._lost[name]
+
+
+def _taken(session: Connection, key: int, wait: bool) -> bool:
+    """Ask for the lock, and wait for it where that is said; False where another one has it."""
+    if wait:
+        session.execute(text("SELECT pg_advisory_lock(:key)"), {"key": key})
+        return True
+    return bool(session.scalar(text("SELECT pg_try_advisory_lock(:key)"), {"key": key}))
 
 
 def _key(session: Connection, name: str) -> int:
