@@ -232,7 +232,7 @@ class _Run:
         state, message = closing(
             conductor,
             self._ledger.trials(),
-            signalled=bool(self._requests.interrupts or self._requests.terminated),
+            signalled=bool(self._requests.interrupts or self._requests.ended_by),
             cancelled=tuning.now,
         )
         if conductor.course.limited and state == "stopped":
@@ -243,9 +243,8 @@ class _Run:
     def _give_way(self, message: str) -> Outcome:
         """End without a word to MLflow and without a report: a newer driver sees to both."""
         self._tell(SweepEnded("failed", message, time.time()))
-        standings = self._ledger.standings()
-        terminated = self._requests.terminated
-        return Outcome("failed", message, self._folder.path, standings, None, terminated)
+        standings, how = self._ledger.standings(), self._requests.ended_by
+        return Outcome("failed", message, self._folder.path, standings, None, how)
 
     def _begin(self) -> None:
         sweep, records = self._sweep, self._ledger.trials()
@@ -326,7 +325,7 @@ class _Run:
                 self._lost = gave_out(error)
         self._tell(SweepEnded(state, message, time.time()))
         standings = results.standings if results else self._ledger.standings()
-        how = self._requests.terminated, self._lost
+        how = self._requests.ended_by, self._lost
         return Outcome(state, message, self._folder.path, standings, results, *how)
 
     def _drain(self, state: SweepState) -> str:
