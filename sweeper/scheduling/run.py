@@ -229,16 +229,17 @@ class _Run:
         )
         if not conductor.finished or (conductor.complete and scoring.due()):
             tuning.run()
+        told = scoring.message  # of what went wrong with it
         state, message = closing(
-            conductor,
-            self._ledger.trials(),
+            *(conductor, self._ledger.trials()),
             signalled=bool(self._requests.interrupts or self._requests.ended_by),
             cancelled=tuning.now,
+            unscored=scoring.unscored() if conductor.complete and not told else "",
         )
         if conductor.course.limited and state == "stopped":
             left = forecast_of(self._ledger.standings()).in_words()
             message += f"; what is left: {left}"
-        return state, message or scoring.message
+        return state, message or told
 
     def _give_way(self, message: str) -> Outcome:
         """End without a word to MLflow and without a report: a newer driver sees to both."""

@@ -138,7 +138,8 @@ class Tuning:
         self._look()
         asked = self._requests
         self._conductor.lease(asked.parallel())
-        return bool(asked.interrupts or asked.ended_by or asked.written() == Request.CANCEL)
+        self.now = self.now or asked.written() == Request.CANCEL
+        return bool(asked.interrupts or asked.ended_by or self.now)
 
     def _run_tune(self) -> None:
         parallel, resources = self._sweep.limits.parallel, self._sweep.resources
