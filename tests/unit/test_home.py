@@ -230,6 +230,13 @@ def test_a_home_says_how_to_name_it_in_a_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("SWEEPER_HOME", raising=False)
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
     assert Home.at(tmp_path / "my sweeps").flag == f" --home '{tmp_path}/my sweeps'"
+    gone.rmdir()  # under a sweep of days
+    assert Home.at(tmp_path / "my sweeps").flag == f" --home '{tmp_path}/my sweeps'"
+    with pytest.raises(UserError, match="sweeps lies in the current folder, which has been"):
+        Home.at()
     monkeypatch.setenv("SWEEPER_HOME", str(tmp_path))
     assert Home.at(tmp_path).flag == ""
