@@ -6,7 +6,8 @@ HOME/
                             what a server over this home keeps, when no database is named
   cache/                    what all sweeps share: decoded data, reference statistics, weights
   NAME/                     one sweep
-    sweep.yaml              the file as it was given; in full where more was set beside it
+    sweep.yaml              the file as it was given; in full where more was set beside it, or where
+                            there was none
     spec.json               the same, canonical, with every default written out
     lock                    held with flock by the one process that drives the sweep
     study.journal           the ledger (Optuna)
@@ -279,7 +280,11 @@ class Home:
     @property
     def flag(self) -> str:
         """What a command must be given to find this home, ` --home …`; empty for the usual one."""
-        return "" if self == Home.at() else f" --home {shlex.quote(str(self.path))}"
+        try:
+            is_usual = self == Home.at()
+        except UserError:  # the usual one can be none, as where the current folder was removed
+            is_usual = False
+        return "" if is_usual else f" --home {shlex.quote(str(self.path))}"
 
     @property
     def mlflow_db(self) -> Path:

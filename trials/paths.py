@@ -22,11 +22,15 @@ def folder_at(path: Path | str) -> Path:
     """The absolute path of a folder, which need not be there yet; `~` is expanded.
 
     Raises:
-        ValueError: there can be none: an empty text, no such user, no UTF-8, below a file.
+        ValueError: there can be none: an empty text, no such user, no UTF-8, below a file,
+            relative to a folder that has been removed.
     """
     if not os.fspath(path):
         raise ValueError("its path is an empty text")
-    here = at_home(Path(path)).absolute()
+    try:
+        here = at_home(Path(path)).absolute()
+    except FileNotFoundError as error:
+        raise ValueError(f"{path} lies in the current folder, which has been removed") from error
     try:
         os.fspath(here).encode()
     except UnicodeEncodeError as error:

@@ -19,6 +19,7 @@ from sweeper.cli.options import (
     RetryOption,
     SetOption,
     Symptoms,
+    file_at,
     print_json,
     to_be_retried,
 )
@@ -78,7 +79,7 @@ def ablate(
     extra = [*(overrides or [])]
     extra += [f"ablation.design={design}"] if design else []
     extra += [f"ablation.seeds={seeds}"] if seeds else []
-    path = Path(what) if Path(what).is_file() else None
+    path = file_at(what)
     sweep = _of_file(path, extra) if path else _around(what, source, extra, Home.at(home))
     if preview:
         _preview(sweep, Home.at(home), json)
@@ -104,12 +105,14 @@ def ablate(
 
 def _of_file(path: Path, overrides: list[str]) -> Sweep:
     """The ablation of a file; of a search, the leave-one-out study of its parameters."""
-    from sweeper.sweepfile import load_sweep
+    from sweeper.sweepfile import parse_sweep
+    from sweeper.sweepfile.document import read_text
 
-    sweep = load_sweep(path, overrides)
+    text = read_text(path)  # once: of a pipe nothing is left then
+    sweep = parse_sweep(text, str(path), overrides)
     if sweep.is_ablation:
         return sweep
-    return load_sweep(path, [*overrides, "ablation.design=leave_one_out"])
+    return parse_sweep(text, str(path), [*overrides, "ablation.design=leave_one_out"])
 
 
 def _around(name: str, source: str, overrides: list[str], home: Home) -> Sweep:

@@ -6,6 +6,8 @@ Exit status: 0 done, 1 something failed, 2 the user's input is wrong, 130 interr
 from __future__ import annotations
 
 import io
+import os
+import signal
 import sys
 from typing import Annotated, Any
 
@@ -98,6 +100,13 @@ def options(
     ] = False,
 ) -> None:
     """Search GAN training, prove the result, record every run."""
+    try:
+        os.getcwd()
+    except FileNotFoundError as error:
+        raise UserError(
+            "the folder that this command was started in has been removed: change to one that is "
+            "there, and give it again"
+        ) from error
 
 
 # Typer carries its own copy of click or uses the installed one, as its version has it; its error
@@ -111,7 +120,11 @@ def main(arguments: list[str] | None = None) -> None:
         # Not every terminal can show a θ, and a sweep is not to end for that.
         if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
             stream.reconfigure(errors="backslashreplace")
-    sys.exit(run(arguments))
+    status = run(arguments)
+    if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
+        # A Ctrl-C that comes now ends libraries that tidy up, without tracebacks of theirs.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    sys.exit(status)
 
 
 def run(arguments: list[str] | None = None) -> int:

@@ -89,6 +89,12 @@ def to_be_retried(retry_failed: bool, symptoms: list[str] | None) -> bool | list
     return to_retry(symptoms) if symptoms else retry_failed
 
 
+def file_at(what: str) -> Path | None:
+    """The file or pipe at this path; None where there is none, as where `what` is a name."""
+    path = Path(what)
+    return path if path.exists() and not path.is_dir() else None
+
+
 def print_json(value: Any) -> None:
     """One JSON document on standard output; NaN and infinity become null."""
     say(json.dumps(_plain(value), indent=2, default=str))

@@ -21,6 +21,7 @@ from sweeper.cli.options import (
     ServerOption,
     SetOption,
     Symptoms,
+    file_at,
     print_json,
     to_be_retried,
 )
@@ -236,8 +237,8 @@ def _trial_mapping(what: str, overrides: list[str]) -> dict[str, Any]:
 
     if what in presets.names():
         mapping: dict[str, Any] = {"preset": what, "data": "digits"}
-    elif Path(what).is_file():
-        mapping = read_yaml(read_text(Path(what)), what)
+    elif file := file_at(what):
+        mapping = read_yaml(read_text(file), what)
         if not isinstance(mapping, dict):
             raise UserError(f"{what} holds no mapping; a trial config or a sweep file is expected")
         if isinstance(mapping.get("base"), dict):

@@ -32,12 +32,20 @@ def patience(state: SweepState) -> float:
 
 
 def closing(
-    conductor: Conductor, trials: Sequence[Trial], *, signalled: bool, cancelled: bool
+    conductor: Conductor,
+    trials: Sequence[Trial],
+    *,
+    signalled: bool,
+    cancelled: bool,
+    unscored: str = "",
 ) -> Ending:
     """How the sweep of these trials ended. `signalled` and `cancelled` say that somebody asked it
-    to end, by a signal or in another way."""
+    to end, by a signal or in another way; `unscored`, that it was to end before its final score."""
     failed = none_finished(trials)
     if conductor.complete:
+        if unscored:
+            asked = "interrupted" if signalled else "cancelled" if cancelled else "stopped"
+            return asked, f"{unscored}; {conductor.course.again} for it"
         if failed:
             return "failed", failed
         lost = [trial for trial in trials if is_lost(trial.symptom)]

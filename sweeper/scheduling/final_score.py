@@ -80,6 +80,11 @@ class Scoring:
             if self._has_generator(record.number)
         ]
 
+    def unscored(self) -> str:
+        """That winners have no final score yet, in words; empty where none is due."""
+        names = ", ".join(map(trial_name, self.due()))
+        return f"the final score is still to be measured, of trial {names}" if names else ""
+
     def _has_generator(self, number: int) -> bool:
         if not self._bucket:
             return (self._folder.trial(number) / GENERATOR).exists()

@@ -229,23 +229,23 @@ class _Run:
         )
         if not conductor.finished or (conductor.complete and scoring.due()):
             tuning.run()
+        told = scoring.message  # of what went wrong with it
         state, message = closing(
-            conductor,
-            self._ledger.trials(),
-            signalled=bool(self._requests.interrupts or self._requests.terminated),
+            *(conductor, self._ledger.trials()),
+            signalled=bool(self._requests.interrupts or self._requests.ended_by),
             cancelled=tuning.now,
+            unscored=scoring.unscored() if conductor.complete and not told else "",
         )
         if conductor.course.limited and state == "stopped":
             left = forecast_of(self._ledger.standings()).in_words()
             message += f"; what is left: {left}"
-        return state, message or scoring.message
+        return state, message or told
 
     def _give_way(self, message: str) -> Outcome:
         """End without a word to MLflow and without a report: a newer driver sees to both."""
         self._tell(SweepEnded("failed", message, time.time()))
-        standings = self._ledger.standings()
-        terminated = self._requests.terminated
-        return Outcome("failed", message, self._folder.path, standings, None, terminated)
+        standings, how = self._ledger.standings(), self._requests.ended_by
+        return Outcome("failed", message, self._folder.path, standings, None, how)
 
     def _begin(self) -> None:
         sweep, records = self._sweep, self._ledger.trials()
@@ -326,7 +326,7 @@ class _Run:
                 self._lost = gave_out(error)
         self._tell(SweepEnded(state, message, time.time()))
         standings = results.standings if results else self._ledger.standings()
-        how = self._requests.terminated, self._lost
+        how = self._requests.ended_by, self._lost
         return Outcome(state, message, self._folder.path, standings, results, *how)
 
     def _drain(self, state: SweepState) -> str:

@@ -138,7 +138,8 @@ class Tuning:
         self._look()
         asked = self._requests
         self._conductor.lease(asked.parallel())
-        return bool(asked.interrupts or asked.terminated or asked.written() == Request.CANCEL)
+        self.now = self.now or asked.written() == Request.CANCEL
+        return bool(asked.interrupts or asked.ended_by or self.now)
 
     def _run_tune(self) -> None:
         parallel, resources = self._sweep.limits.parallel, self._sweep.resources
@@ -203,7 +204,7 @@ class Tuning:
 
     def _obey(self) -> None:
         asked, written = self._requests, self._requests.written()
-        if asked.interrupts > 1 or asked.terminated or written == Request.CANCEL:
+        if asked.interrupts > 1 or asked.ended_by or written == Request.CANCEL:
             self._end_now("cancelled" if written == Request.CANCEL else "interrupted")
         elif asked.interrupts == 1:
             self._conductor.course.stop(

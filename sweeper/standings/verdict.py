@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from sweeper.standings.against_base import (
     AgainstBase,
+    Difference,
     against_base,
     front_against_base,
 )
@@ -94,7 +95,7 @@ def _measured(found: AgainstBase, standings: Standings, called: Called) -> str:
     says."""
     several = len(standings.goals) > 1
     shown = ", ".join(
-        f"{called(one.metric)} {one.shown}" + (f" ({_EACH[one.verdict]})" if several else "")
+        f"{called(one.metric)} {_gained(one)}" + (f" ({_EACH[one.verdict]})" if several else "")
         for one in found.differences
     )
     words = f"{shown} {_where(found, standings)}{_lacking(found, standings)}"
@@ -103,6 +104,11 @@ def _measured(found: AgainstBase, standings: Standings, called: Called) -> str:
         if found.trial.has_others_weights:
             words += ", without the weights that it took over"
     return words + (f"; {found.failed} of its runs on fresh seeds failed" if found.failed else "")
+
+
+def _gained(one: Difference) -> str:
+    """The difference; in words where a bare 0 would read as a value."""
+    return "equal to the base's" if one.difference == 0 and one.low is None else one.shown
 
 
 def _name(found: AgainstBase) -> str:

@@ -1,4 +1,4 @@
-"""SIGTERM, SIGINT and dying servers at awkward moments: our own words, at once, nothing lost."""
+"""Signals and dying servers at awkward moments: our own words, at once, nothing lost."""
 
 from __future__ import annotations
 
@@ -53,14 +53,17 @@ def _check_words(driver: Driver, *words: str) -> None:
         assert foreign not in driver.output, driver.output
 
 
-def test_sigterm_ends_a_running_sweep_with_its_status_and_the_way_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_signal_to_its_whole_group_ends_a_running_sweep_with_its_status_and_the_way_on(
+    number: signal.Signals, status: int, tmp_path: Path
+) -> None:
     with Driver(tmp_path) as driver:
         driver.wait_for_training()
-        os.kill(driver.pid, signal.SIGTERM)
+        os.killpg(driver.pid, number)
         while _alive(driver, "gcs_server"):
             time.sleep(0.01)
-        os.kill(driver.pid, signal.SIGTERM)  # again, while Ray ends and listens no more
-        assert _ended(driver, 20) == 143
+        os.killpg(driver.pid, number)  # again, while Ray ends and listens no more
+        assert _ended(driver, 20) == status
         _check_words(driver, "interrupted", "run the sweep again")
     run_to_the_end(tmp_path)
     check_everything(tmp_path)

@@ -169,8 +169,22 @@ def test_the_base_found_again_by_the_search_is_the_base():
             "nothing else has completed that the base configuration could be compared with",
         ),
         (raced(search=()), ""),
+        (
+            raced(search=(40.0, 40.0), seeds=Seeds()),
+            "nothing beat the base configuration: the next best, trial 00001, has fid equal to the "
+            "base's in the search, one run each; nothing was run on fresh seeds",
+        ),
     ],
-    ids=["search only", "without base", "one seed", "running", "failed base", "alone", "nothing"],
+    ids=[
+        "search only",
+        "without base",
+        "one seed",
+        "running",
+        "failed base",
+        "alone",
+        "nothing",
+        "equal",
+    ],
 )
 def test_what_is_missing_is_said_in_plain_words(standings, words):
     assert verdict_in_words(standings) == words

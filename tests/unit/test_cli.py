@@ -10,6 +10,7 @@ import os
 import re
 import resource
 import shlex
+import signal
 import socket
 import ssl
 import subprocess
@@ -93,6 +94,43 @@ def test_ctrl_c_within_a_verb_is_told(
     monkeypatch.setattr("sweeper.home.Home.at", Mock(side_effect=KeyboardInterrupt))
     assert run(["ls", "--home", "x"]) == 130
     assert capsys.readouterr().err.endswith("sweeper: interrupted\n")
+
+
+def test_ctrl_c_while_libraries_tidy_up_brings_no_traceback_of_theirs() -> None:
+    tidied = (
+        "import atexit, signal; from sweeper.__main__ import main\n"
+        "atexit.register(signal.raise_signal, signal.SIGINT)\n"
+        "main()"
+    )
+    done = subprocess.run([sys.executable, "-c", tidied, "--version"], stderr=subprocess.PIPE)
+    assert (done.returncode, done.stderr) == (-signal.SIGINT, b"")
+
+
+@pytest.mark.parametrize(
+    ("closed", "verb", "status"),
+    [
+        (">&-", "ls", 0),
+        (">&- 2>&-", "ls", 0),
+        ("<&-", "login https://sweeps.lab", 2),
+    ],
+)
+def test_streams_that_are_closed_lead_nowhere(
+    closed: str, verb: str, status: int, home: Path
+) -> None:
+    here = "" if verb.startswith("login") else f"--home {shlex.quote(str(home))}"
+    command = f"{shlex.quote(sys.executable)} -m sweeper {verb} {here} {closed}"
+    done = subprocess.run(["sh", "-c", command], stderr=subprocess.PIPE, text=True)
+    assert done.returncode == status, done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_command_in_a_folder_that_was_removed_says_so(home: Path, tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    command = f"rmdir {gone} && exec {shlex.quote(sys.executable)} -m sweeper ls --home {home}"
+    done = subprocess.run(["sh", "-c", command], cwd=gone, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 2
+    assert done.stderr.startswith("sweeper: the folder that this command was started in has been")
 
 
 def test_an_empty_text_is_no_home(capsys: pytest.CaptureFixture[str]) -> None:
@@ -793,6 +831,26 @@ def test_an_ablation_is_previewed_as_one(
     assert "9 runs, 1 at a time" in text
     assert run(["preview", str(file), "--no-probe", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["trials"] == 9
+
+
+@pytest.mark.parametrize(
+    ("verb", "told"),
+    [("ablate", "without ema"), ("train", "nothing: there is no such setting")],
+)
+def test_a_file_may_come_through_a_pipe(
+    verb: str, told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    text = "name: a\nbase: {data: digits}\nsearch: {sampler: grid}\n"
+    text += "parameters: {tricks.ema: {toggle: true}}\n"
+    writer = threading.Thread(target=pipe.write_text, args=(text,))
+    writer.start()
+    given = ["--preview", "--home", str(tmp_path)] if verb == "ablate" else ["--set", "nothing=1"]
+    run([verb, str(pipe), *given])
+    writer.join()
+    said = capsys.readouterr()
+    assert told in said.out + said.err
 
 
 def test_a_grid_without_a_limit_is_finished_when_its_cells_are(

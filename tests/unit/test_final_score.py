@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,10 @@ import pytest
 
 from sweeper.home import Home
 from sweeper.report.sections import winner
+from sweeper.scheduling import run as run_module
 from sweeper.scheduling.final_score import GENERATOR, Scoring
 from sweeper.scheduling.recording.recorder import Recorder
+from sweeper.scheduling.tune_loop import Tuning
 from sweeper.search.ledger import Ledger
 from sweeper.search.samplers.tpe import Tpe
 from sweeper.standings import standings_of
@@ -107,6 +110,29 @@ def test_a_score_is_due_until_the_ledger_has_it_and_outlives_the_driver(tmp_path
     later = Ledger.open(SWEEP, home.sweep("probe"))
     assert [record.final for record in later.trials()] == [None, SCORE]
     assert later.trial(1).final == SCORE
+
+
+@pytest.mark.parametrize(("by", "status"), [("interrupted", 130), ("cancelled", 0), ("stopped", 0)])
+def test_a_sweep_that_was_to_end_before_its_final_score_is_not_called_finished(
+    by: str, status: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = Home(tmp_path)
+    finished(home)
+
+    def asked_to_end(tuning: Tuning) -> None:
+        if by == "interrupted":
+            signal.raise_signal(signal.SIGINT)
+        tuning.now = by == "cancelled"
+
+    monkeypatch.setattr(Tuning, "run", asked_to_end)
+    outcome = run_module.run(SWEEP, home, record=False, report=False)
+    assert (outcome.state, outcome.exit_code) == (by, status)
+    assert outcome.message == (
+        "the final score is still to be measured, of trial 00001; run the sweep again for it"
+    )
+
+    Ledger.open(SWEEP, home.sweep("probe")).scored(1, SCORE)
+    assert run_module.run(SWEEP, home, record=False, report=False).state == "finished"
 
 
 def test_nothing_is_due_where_no_generator_was_kept(tmp_path: Path) -> None:

@@ -154,6 +154,26 @@ def test_the_last_request_of_an_operator_counts(tmp_path: Path) -> None:
         folder.asked()
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_that_was_ignored_when_a_sweep_began_is_not_heard(
+    number: signal.Signals, tmp_path: Path
+) -> None:
+    asked = Requests(Steering(Home.at(tmp_path).sweep("one")))
+    before = signal.signal(number, signal.SIG_IGN)  # as nohup has it, and `sweeper run &`
+    try:
+        with asked.listening():
+            asked.listen()  # again, after Ray
+            signal.raise_signal(number)
+        assert asked.asked_so_far == (0, None)
+        assert signal.getsignal(number) is signal.SIG_IGN
+        signal.signal(number, lambda *given: None)
+        with asked.listening():
+            signal.raise_signal(number)
+        assert any(asked.asked_so_far)
+    finally:
+        signal.signal(number, before)
+
+
 @pytest.mark.parametrize("garbled", [True, False])
 def test_a_request_that_cannot_be_read_ends_no_sweep_that_runs(
     garbled: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -211,6 +231,13 @@ def test_a_home_says_how_to_name_it_in_a_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("SWEEPER_HOME", raising=False)
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
     assert Home.at(tmp_path / "my sweeps").flag == f" --home '{tmp_path}/my sweeps'"
+    gone.rmdir()  # under a sweep of days
+    assert Home.at(tmp_path / "my sweeps").flag == f" --home '{tmp_path}/my sweeps'"
+    with pytest.raises(UserError, match="sweeps lies in the current folder, which has been"):
+        Home.at()
     monkeypatch.setenv("SWEEPER_HOME", str(tmp_path))
     assert Home.at(tmp_path).flag == ""

@@ -180,6 +180,30 @@ def test_the_kept_file_goes_on_with_a_sweep_that_had_more_set(folder, file, over
     assert load_sweep(folder.sweep_yaml) == sweep
 
 
+def test_a_sweep_that_came_without_a_file_has_one_to_go_on_by(folder, file):
+    file.write_text(GIVEN)
+    sweep = load_sweep(file)
+    longer = replace(sweep, limits=Limits(trials=5))
+    keep_spec(sweep, folder, None)
+    assert load_sweep(folder.sweep_yaml) == sweep
+    keep_spec(longer, folder, Path("/dev/stdin/gone"), sweep)
+    assert load_sweep(folder.sweep_yaml) == longer
+    folder.sweep_yaml.unlink()  # one that an earlier version began
+    keep_spec(longer, folder, None, longer)
+    assert load_sweep(folder.sweep_yaml) == longer
+
+
+def test_a_sweep_that_goes_on_without_its_file_keeps_that(folder, file):
+    file.write_text(GIVEN)
+    sweep = load_sweep(file)
+    keep_spec(sweep, folder, file)
+    keep_spec(sweep, folder, None, sweep)
+    assert folder.sweep_yaml.read_text() == GIVEN
+    longer = replace(sweep, limits=Limits(trials=5))
+    keep_spec(longer, folder, None, sweep)
+    assert load_sweep(folder.sweep_yaml) == longer
+
+
 def test_workers_in_other_folders_find_what_a_base_names(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -237,8 +237,9 @@ def growth() -> Growth:
 
 def _end_at_once(why: str) -> NoReturn:
     """End this process as if it were killed, with a sentence."""
-    sys.stderr.write(f"sweeper: {why}\n")
-    sys.stderr.flush()
+    with contextlib.suppress(OSError):  # its terminal may be gone
+        sys.stderr.write(f"sweeper: {why}\n")
+        sys.stderr.flush()
     os._exit(1)
 
 

@@ -1,5 +1,6 @@
 """How a Ray of our own is made to start: on the loopback interface, with a token, without what one
-driver has no use for, and so that the rest of the driver goes on meanwhile.
+driver has no use for, out of reach of signals to the driver's group, and so that the rest of the
+driver goes on meanwhile.
 
 Ray has no settings for some of it. What is put in place here of its own is taken away again, and a
 Ray that has no such place starts in its own way.
@@ -12,7 +13,8 @@ import os
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +51,7 @@ def parent_for(name: str) -> Path:
 @contextlib.contextmanager
 def of_our_own() -> Iterator[None]:
     """What Ray starts inside the block is ours alone."""
-    with _loopback(), _patient(), _lean():
+    with _loopback(), _patient(), _lean(), _apart():
         yield
 
 
@@ -98,30 +100,24 @@ def _patient() -> Iterator[None]:
     """Inside, other threads go on while Ray waits for its GCS to say on which port it listens.
 
     Its own wait of half a minute is C++ that never lets go of the interpreter: that the GCS has
-    died meanwhile, nobody could see. Many short waits are the same wait. A Ray without this
-    function waits in its own way.
+    died meanwhile, nobody could see. Many short waits are the same wait.
     """
-    node: Any = ray._private.node
-    wait = getattr(node, "wait_for_persisted_port", None)
-    if wait is None:
-        yield
-        return
 
-    def by_and_by(*place: Any, timeout_ms: int) -> int:
-        deadline = time.monotonic() + timeout_ms / 1000
-        while True:
-            try:
-                return int(wait(*place, timeout_ms=PORT_LOOK_MS))
-            except RuntimeError:  # it is not there yet
-                if time.monotonic() > deadline:
-                    raise
-            time.sleep(START_LOOK_EVERY / 10)
+    def patiently(wait: Any) -> Callable[..., int]:
+        def by_and_by(*place: Any, timeout_ms: int) -> int:
+            deadline = time.monotonic() + timeout_ms / 1000
+            while True:
+                try:
+                    return int(wait(*place, timeout_ms=PORT_LOOK_MS))
+                except RuntimeError:  # it is not there yet
+                    if time.monotonic() > deadline:
+                        raise
+                time.sleep(START_LOOK_EVERY / 10)
 
-    node.wait_for_persisted_port = by_and_by
-    try:
+        return by_and_by
+
+    with _replaced(ray._private.node, "wait_for_persisted_port", patiently):
         yield
-    finally:
-        node.wait_for_persisted_port = wait
 
 
 @contextlib.contextmanager
@@ -131,12 +127,44 @@ def _lean() -> Iterator[None]:
     They take a third of the processor time of a start, and where cores are few the raylet does not
     wait for that: whose agents have said nothing for 15 seconds, aborts.
     """
-    node: Any = ray._private.node.Node
-    kept = {name: getattr(node, name) for name in IDLE_SERVERS if hasattr(node, name)}
-    for name in kept:
-        setattr(node, name, lambda *given, **options: None)
+
+    def left_out(start: Any) -> Callable[..., None]:
+        return lambda *given, **options: None
+
+    with contextlib.ExitStack() as stack:
+        for name in IDLE_SERVERS:
+            stack.enter_context(_replaced(ray._private.node.Node, name, left_out))
+        yield
+
+
+@contextlib.contextmanager
+def _apart() -> Iterator[None]:
+    """Inside, Ray's servers begin sessions of their own.
+
+    A signal to the whole group of this process, as `timeout` and a terminal that is closed send it,
+    is then for this process alone, which ends them in its time. The kernel still kills them when
+    this process dies. Where it does not do so (macOS), Ray kills its group instead, and they stay.
+    """
+
+    def in_a_session(popen: Any) -> Callable[..., Any]:
+        return partial(popen, start_new_session=True)
+
+    if not ray._private.utils.detect_fate_sharing_support():
+        yield
+        return
+    with _replaced(ray._private.services, "ConsolePopen", in_a_session):
+        yield
+
+
+@contextlib.contextmanager
+def _replaced(owner: Any, name: str, made_of: Callable[[Any], Any]) -> Iterator[None]:
+    """Inside, what `owner` has of this name is what is made of it; it may have none."""
+    kept = getattr(owner, name, None)
+    if kept is None:
+        yield
+        return
+    setattr(owner, name, made_of(kept))
     try:
         yield
     finally:
-        for name, start in kept.items():
-            setattr(node, name, start)
+        setattr(owner, name, kept)

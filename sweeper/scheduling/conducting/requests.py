@@ -3,8 +3,11 @@
 Ctrl-C once    drain: every trial stands still at its next evaluation, and can be resumed
 Ctrl-C twice   end now; a third time is Python's own KeyboardInterrupt
 SIGTERM        end now, with status 143
+SIGHUP         the same with status 129: its terminal was closed
 steering       pause, stop (the running trials may end) or cancel (end now); how many trials may be
                at work; other limits
+
+A signal that was ignored when the run began stays so, as nohup and shells have it.
 """
 
 from __future__ import annotations
@@ -29,7 +32,8 @@ class Requests:
 
     def __init__(self, steering: Steering) -> None:
         self.interrupts = 0
-        self.terminated = False
+        self.ended_by: signal.Signals | None = None
+        self._ignored: set[signal.Signals] = set()
         self._steering = steering
         self._next_look = 0.0
         self._written: Request | None = None
@@ -37,9 +41,9 @@ class Requests:
         self._obeyed: set[str] = set()
 
     @property
-    def asked_so_far(self) -> tuple[int, bool]:
-        """How often Ctrl-C was pressed, and whether SIGTERM has come."""
-        return self.interrupts, self.terminated
+    def asked_so_far(self) -> tuple[int, signal.Signals | None]:
+        """How often Ctrl-C was pressed, and which other signal has come last."""
+        return self.interrupts, self.ended_by
 
     def written(self) -> Request | None:
         """What whoever steers asks of the sweep, looked up at most every half second.
@@ -89,11 +93,12 @@ class Requests:
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Take SIGINT and SIGTERM for the length of the block, if this is the main thread."""
+        """Take the signals for the length of the block, if this is the main thread."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        kept = {number: signal.getsignal(number) for number in _SIGNALS}
+        kept = {number: signal.getsignal(number) for number in (*_ENDINGS, *_OF_TUNE)}
+        self._ignored = {number for number in _ENDINGS if kept[number] == signal.SIG_IGN}
         self.listen()
         try:
             yield
@@ -105,17 +110,18 @@ class Requests:
         """Take the signals, again where Ray has taken them meanwhile: its C++ part answers SIGTERM
         with a stack trace. Only the main thread can."""
         if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGINT, self._interrupted)
-            signal.signal(signal.SIGTERM, self._terminated)
+            for number in _ENDINGS:
+                signal.signal(number, signal.SIG_IGN if number in self._ignored else self._hear)
 
-    def _interrupted(self, number: int, frame: FrameType | None) -> None:
+    def _hear(self, number: int, frame: FrameType | None) -> None:
+        if number != signal.SIGINT:
+            self.ended_by = signal.Signals(number)
+            return
         self.interrupts += 1
         if self.interrupts > 2:
             raise KeyboardInterrupt
 
-    def _terminated(self, number: int, frame: FrameType | None) -> None:
-        self.terminated = True
 
-
-# Tune takes SIGUSR1 for itself and does not give it back.
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+_ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_OF_TUNE = (signal.SIGUSR1,)
+"""What Tune takes for itself and does not give back."""

@@ -162,9 +162,9 @@ class Outcome:
     `finished`: the budget is spent and the confirmations are done. `incomplete`: so it is, but of
     some trials nothing is known, through no fault of theirs (`sweeper.causes`). `stopped`: drained
     on request or at `limits.hours`; `cancelled`: stopped at once on request; `interrupted`: Ctrl-C,
-    or SIGTERM (`terminated`); `failed`: the cluster or the disk gave out, no trial finished, or as
-    many failed as `limits.failed` says. All but `finished` can be continued by running the sweep
-    again, trials that failed included where that may help. `exit_code` is what a command
+    or another signal (`ended_by`); `failed`: the cluster or the disk gave out, no trial finished,
+    or as many failed as `limits.failed` says. All but `finished` can be continued by running the
+    sweep again, trials that failed included where that may help. `exit_code` is what a command
     should exit with. `results` are what the end has written, None where it could not, or was not
     to.
     """
@@ -174,7 +174,8 @@ class Outcome:
     folder: Path
     standings: Standings = field(repr=False)
     results: Results | None = field(default=None, repr=False)
-    terminated: bool = False
+    ended_by: signal.Signals | None = None
+    """The last signal but Ctrl-C that has told it to end."""
     lost: Loss = ""
     """By what it failed that is nothing of its own: a full disk, or its surroundings (the cluster
     or the study's storage gave out, or another version was installed); empty where by neither."""
@@ -193,5 +194,5 @@ class Outcome:
     def exit_code(self) -> int:
         """0; 1 where it failed or is incomplete; 128 and the number of a signal that ended it."""
         if self.state == "interrupted":
-            return 128 + (signal.SIGTERM if self.terminated else signal.SIGINT)
+            return 128 + (self.ended_by or signal.SIGINT)
         return 1 if self.state in ("failed", "incomplete") else 0

@@ -72,19 +72,24 @@ def keep_spec(
     sweep: Sweep, folder: SweepFolder, source: Path | None, begun: Sweep | None = None
 ) -> None:
     """Write the spec down where it is not that of the sweep as it has `begun`. It comes last: once
-    it is the new one, the file is not compared again; and the file may be given as it lies here."""
-    if begun is not None and not begun.difference(sweep):
+    it is the new one, the file is not compared again; and the file may be given as it lies here.
+
+    A sweep that was given without one, from Python or through a pipe, goes on by the file that it
+    has, or by one that is made."""
+    if begun is not None and not begun.difference(sweep) and folder.sweep_yaml.exists():
         return
+    given = source if source is not None and source.is_file() else folder.sweep_yaml
     with writing(folder.path):
-        if source is not None and source.is_file():
-            atomic_write(folder.sweep_yaml, _kept_text(sweep, source))
+        atomic_write(folder.sweep_yaml, _kept_text(sweep, given))
         atomic_write(folder.spec_json, json.dumps(sweep.to_dict(), indent=2) + "\n")
 
 
 def _kept_text(sweep: Sweep, source: Path) -> bytes | str:
     """The file as it was given if it alone makes this sweep, from any folder; else all of it."""
+    full = yaml.safe_dump(sweep.to_dict(), sort_keys=False, allow_unicode=True)
+    if not source.exists():
+        return f"# all of it: it was given without a file\n{full}"
     with contextlib.suppress(UserError):
         if load_sweep(source).difference(sweep):
-            full = yaml.safe_dump(sweep.to_dict(), sort_keys=False, allow_unicode=True)
             return f"# {source.name}, and what was set beside it\n{full}"
     return source.read_bytes()
