@@ -274,6 +274,33 @@ def test_what_is_written_outlives_the_session(chromium: Any, lab: Served) -> Non
         assert page.input_value("#text") != text
 
 
+def test_what_is_written_outlives_a_session_that_another_tab_began_anew(
+    chromium: Any, lab: Served
+) -> None:
+    text = SMALL.replace("first", "anew")
+
+    def in_another_tab(page: Any) -> None:
+        assert page.request.post("/login", form={"token": lab.tokens["ada"]}).ok
+
+    with looking(chromium, lab) as (page, _):
+        page.goto("/new?preset=dcgan")
+        in_another_tab(page)
+        page.fill("#text", text)
+        page.wait_for_selector("#checked :text('out of date')")
+        page.reload()
+        assert page.input_value("#text") == text
+        in_another_tab(page)
+        page.click("button:has-text('Submit')")
+        page.wait_for_selector("main :text('out of date')")
+        page.click("text=Back to what was written")
+        page.wait_for_url("**/new?preset=dcgan")
+        assert page.input_value("#text") == text
+        page.click("button:has-text('Submit')")
+        page.wait_for_url("**/sweeps/anew")
+        page.goto("/new?preset=dcgan")
+        assert page.input_value("#text") != text
+
+
 def test_what_was_submitted_is_written_over_nothing(chromium: Any, lab: Served) -> None:
     lab.submit("ada", {**DONE, "name": "earlier"})
     with looking(chromium, lab) as (page, wrong):
