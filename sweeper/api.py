@@ -144,6 +144,9 @@ def run(
     again too: those that failed by one of these causes, or True for every cause that may pass.
     `resume` starts trials also where the sweep was paused in an earlier run.
 
+    Until it returns, files that other threads of this process make are as private as the home is: a
+    process has one umask.
+
     A sweep that could not go on, or in which no trial finished, is a result with state `failed`.
 
     Raises:

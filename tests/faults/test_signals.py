@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from sweeper.home import Home, Request
+from sweeper.scheduling.cluster.starting import parent_for
 from tests.faults.driver import SWEEP
 from tests.faults.killing import Driver, check_everything, run_to_the_end, title
 
@@ -65,6 +66,8 @@ def test_a_signal_to_its_whole_group_ends_a_running_sweep_with_its_status_and_th
         os.killpg(driver.pid, number)  # again, while Ray ends and listens no more
         assert _ended(driver, 20) == status
         _check_words(driver, "interrupted", "run the sweep again")
+        # Ray itself would leave its logs and sockets there for ever.
+        assert not [*(parent_for("ray") / "ray").glob(f"session_*_{driver.pid}")]
     run_to_the_end(tmp_path)
     check_everything(tmp_path)
 

@@ -10,10 +10,12 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import shutil
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import TracebackType
 from typing import NoReturn, Self
 
@@ -28,6 +30,7 @@ from sweeper.scheduling.cluster.starting import (
     of_our_own,
     parent_for,
     quiet,
+    session_folder,
     silence_errors,
 )
 from sweeper.sweepfile.resources import AUTO, Resources
@@ -93,6 +96,7 @@ class Cluster:
         self._leaving = leaving
         self.own = False
         self._servers: list[psutil.Process] = []
+        self._folder: Path | None = None
         self._failure: SweeperError | None = None
         self._next_look = 0.0
         self._started = threading.Event()
@@ -114,7 +118,7 @@ class Cluster:
         self._left.set()
         if self.own:
             died, deadline = self._died(), time.monotonic() + GRACE
-            going = threading.Thread(target=ray.shutdown, name="ray-shutdown")
+            going = threading.Thread(target=self._shut_down, name="ray-shutdown")
             going.start()
             while going.is_alive():
                 going.join(END_LOOK_EVERY)
@@ -158,11 +162,19 @@ class Cluster:
         else:
             self._servers = servers()
         if self._left.is_set():  # its caller no longer waits
-            ray.shutdown()
+            self._shut_down()
             return
         self._started.set()
         self._watch()
         self._gone.wait()
+
+    def _shut_down(self) -> None:
+        """End Ray, and remove what one of our own has written; of one that has died it stays, for
+        its logs to be read."""
+        died = self._died()
+        ray.shutdown()
+        if self._folder is not None and not died:
+            shutil.rmtree(self._folder, ignore_errors=True)
 
     def check(self) -> None:
         """Raise ClusterLost when Ray's servers have died. Cheap; call it often."""
@@ -217,6 +229,7 @@ class Cluster:
                     _temp_dir=str(parent_for("ray").absolute() / "ray"),
                     **common,
                 )
+            self._folder = session_folder()
         except Exception as error:  # Ray raises bare exceptions where a server does not come up
             if not address:
                 raise SweeperError(f"cannot start Ray on this machine: {error}") from error

@@ -55,6 +55,12 @@ def of_our_own() -> Iterator[None]:
         yield
 
 
+def session_folder() -> Path | None:
+    """Where the Ray of this process keeps its logs and sockets; None where it does not say."""
+    node: Any = getattr(ray._private.worker, "_global_node", None)
+    return Path(node.get_session_dir_path()) if hasattr(node, "get_session_dir_path") else None
+
+
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
     """Inside, `ray.init` does not warn of a variable that a later version will read otherwise."""
