@@ -7,11 +7,11 @@ imports neither torch nor any vendor, so that a listing can hold trials without 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from itertools import pairwise
-from statistics import median
+from statistics import fmean, median
 from typing import Any, Literal
 
 from trials.evaluation.results import Evaluation, FinalScore
@@ -101,10 +101,20 @@ class Trial:
 
     @property
     def seconds(self) -> float | None:
-        """Wall-clock seconds from first start to end; None while it lasts."""
+        """Seconds that the trial took, from start to end; None while it lasts.
+
+        Of one that was taken up again a pause lies between two of its evaluations each time. As
+        many of those intervals, the slowest a step, count as the mean of the others; None where
+        there are no others.
+        """
         if self.started is None or self.ended is None:
             return None
-        return self.ended - self.started
+        if self.attempts <= 1:
+            return self.ended - self.started
+        marks = [(0, self.started), *((one.step, one.time) for one in self.evaluations)]
+        paces = sorted(_paces(marks))
+        sure = paces[: max(0, len(paces) + 1 - self.attempts)]
+        return fmean(sure) * self.steps if sure else None
 
     @cached_property
     def protocol(self) -> Mapping[str, str]:
@@ -121,11 +131,7 @@ class Trial:
         marks = [(one.step, one.time) for one in self.evaluations]
         if self.started is not None and self.attempts == 1:
             marks.insert(0, (0, self.started))
-        paces = [
-            (after - before) / (step - last)
-            for (last, before), (step, after) in pairwise(marks)
-            if step > last and after >= before
-        ]
+        paces = _paces(marks)
         return median(paces) if paces else None
 
     @property
@@ -196,3 +202,12 @@ class Trial:
         kept["objective"] = None if objective is None else tuple(objective)
         kept["final"] = None if final is None else FinalScore(**final)
         return cls(**kept)
+
+
+def _paces(marks: Iterable[tuple[int, float]]) -> list[float]:
+    """Seconds a step between each two of these (step, time), in their order."""
+    return [
+        (after - before) / (step - last)
+        for (last, before), (step, after) in pairwise(marks)
+        if step > last and after >= before
+    ]

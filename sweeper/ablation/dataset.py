@@ -106,6 +106,7 @@ def rows_of(
             # Not as_dict(): copies of ten thousand trials take three seconds.
             **vars(trial),
             "steps": trial.steps,
+            "seconds": trial.seconds,
             "best": trial.best(metric, goal),
             "rank": ranks.get(trial.number),
             "protocol": trial.protocol,
@@ -243,8 +244,8 @@ def _seed(row: Mapping[str, Any]) -> int | None:
 
 
 def _seconds(row: Mapping[str, Any]) -> float | None:
-    if row.get("seconds") is not None:
-        return float(row["seconds"])
+    if "seconds" in row:
+        return None if row["seconds"] is None else float(row["seconds"])
     started, ended = row.get("started"), row.get("ended")
     return None if started is None or ended is None else float(ended) - float(started)
 

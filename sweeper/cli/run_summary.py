@@ -10,6 +10,7 @@ from sweeper.cli.leaderboard import print_leaderboard
 from sweeper.cli.printing import outliving_its_reader, say
 from sweeper.home import Home
 from sweeper.secrets import without_user
+from sweeper.standings.kept import scored_as
 from sweeper.standings.verdict import verdict_in_words
 from sweeper.tracking.address import is_server, tracking_uri
 
@@ -51,4 +52,5 @@ def print_results(standings: Standings, places: Mapping[str, str], flag: str) ->
     for trial in standings.trials:
         if trial.final is not None:
             values = ", ".join(f"{key} {value:.4g}" for key, value in trial.final.metrics.items())
-            say(f"final    trial {trial.name} on fresh noise: {values}")
+            what = scored_as(standings, trial.number)
+            say(f"final    trial {trial.name}, {what}, on fresh noise: {values}")

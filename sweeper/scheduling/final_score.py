@@ -28,7 +28,7 @@ from sweeper.scheduling.recording.events import Listener, PhaseChanged
 from sweeper.scheduling.recording.recorder import Recorder
 from sweeper.scheduling.working.workplace import cache_at, to_be_drawn_from
 from sweeper.search.ledger import Ledger
-from sweeper.standings.kept import to_be_scored
+from sweeper.standings.kept import scored_as, to_be_scored
 from sweeper.sweepfile.model import Sweep
 from sweeper.trial import FinalScore, Trial, trial_name
 from sweeper.wording import changes_in_words
@@ -154,7 +154,8 @@ class Scoring:
 
     def _progress(self, number: int, far: str) -> str:
         said = far or f"{self._samples:,} images"
-        return f"measuring the winner, trial {trial_name(number)}, on fresh noise: {said}"
+        what = scored_as(self._ledger.standings(), number)
+        return f"measuring {what}, trial {trial_name(number)}, on fresh noise: {said}"
 
 
 def _without(number: int, why: object) -> str:

@@ -44,6 +44,15 @@ def to_be_scored(standings: Standings) -> list[Trial]:
     return [trial for trial in chosen if trial.final is None]
 
 
+def scored_as(standings: Standings, number: int) -> str:
+    """What a trial has, or will have, its final score as: two have one where fresh seeds have
+    decided otherwise than the search."""
+    if standings.best is not None and standings.best.trial.number == number:
+        return "the winner"
+    first = standings.by_search[:1]
+    return "the best of the search" if first and first[0].number == number else "an earlier winner"
+
+
 def kept_in(standings: Standings, keep: Keep, *, settled: bool) -> Kept:
     """Which trials keep their files now; `settled` says that the sweep has come to its end."""
     undecided = frozenset[int]() if settled else _undecided(standings)

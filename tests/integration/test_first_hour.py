@@ -79,7 +79,9 @@ def test_the_first_hour(tmp_path: Path) -> None:
     assert "mine.yaml: valid" in person.types("validate", "--data", "mine.yaml", *person.set)
     assert "tpe over 5 parameters" in person.types("preview", "mine.yaml", *person.set)
     ended = person.types("run", "mine.yaml", *person.set)
-    assert re.search(r"^final\s+trial 0000\d on fresh noise: fid_128 ", ended, re.MULTILINE)
+    assert re.search(
+        r"^final\s+trial 0000\d, the winner, on fresh noise: fid_128 ", ended, re.MULTILINE
+    )
     assert "on fresh seeds" in person.types("top", "mine")
     assert "mine: finished" in person.types("status", "mine")
     assert "fid" in person.types("table", "mine")

@@ -18,6 +18,7 @@ from sweeper.ablation.dataset import (
     label_cells,
     protocol_key,
     read_dataset,
+    rows_of,
     trial_table,
     write_dataset,
 )
@@ -25,6 +26,7 @@ from sweeper.ablation.design import Cell, Factor, missing
 from sweeper.ablation.designs.leave_one_out import leave_one_out
 from sweeper.ablation.matrix import outcomes_from_table
 from sweeper.ablation.tables import TableRefused, build_table
+from sweeper.trial import Evaluation, Trial
 
 PROTOCOL = {"extractor": "digits", "fake_count": 1024}
 
@@ -57,6 +59,29 @@ def test_a_row_holds_what_the_trial_was_and_gave() -> None:
     assert expected.items() <= row[0].items()
     assert row[0]["protocol"] == protocol_key(PROTOCOL)
     assert "param.seed" not in row[0]
+
+
+def test_a_night_in_which_nobody_drove_the_sweep_is_no_cost_of_a_run() -> None:
+    night = 12 * 3600.0
+    marks = [
+        ((25, 15.0), (50, 30.0), (75, night + 45.0), (100, night + 60.0)),
+        ((50, 30.0), (100, night + 60.0)),
+        ((100, night + 60.0),),
+    ]
+    trials = [
+        Trial(
+            number,
+            "completed",
+            objective=(9.0,),
+            started=0.0,
+            ended=night + 60.0,
+            attempts=2,
+            evaluations=tuple(Evaluation(step, time, {"fid": 9.0}) for step, time in evaluated),
+        )
+        for number, evaluated in enumerate(marks)
+    ]
+    rows = trial_table(rows_of(trials, "fid", "minimize", {}, {})).to_pylist()
+    assert [row["seconds"] for row in rows] == [60.0, 60.0, None]
 
 
 def test_a_half_trained_value_is_never_an_objective() -> None:

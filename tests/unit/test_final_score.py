@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from sweeper.cli.run_summary import print_results
 from sweeper.home import Home
 from sweeper.report.sections import winner
 from sweeper.scheduling import run as run_module
@@ -142,7 +143,9 @@ def test_nothing_is_due_where_no_generator_was_kept(tmp_path: Path) -> None:
     assert scoring(home, ledger).due() == []
 
 
-def test_a_winner_on_fresh_seeds_is_scored_beside_the_searchs_own() -> None:
+def test_a_winner_on_fresh_seeds_is_scored_beside_the_searchs_own(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     sweep = report_sweeps.sweep()
     records = [
         *(report_sweeps.trial(number, value) for number, value in enumerate((5.0, 2.0, 2.1))),
@@ -151,6 +154,14 @@ def test_a_winner_on_fresh_seeds_is_scored_beside_the_searchs_own() -> None:
     ]
     assert [trial.number for trial in to_be_scored(standings_of(sweep, records))] == [1, 2]
     assert [trial.number for trial in to_be_scored(standings_of(sweep, records[:3]))] == [1]
+    ended = [replace(trial, final=SCORE) if trial.number < 3 else trial for trial in records]
+    print_results(standings_of(sweep, ended), {}, "")
+    told = [line for line in capsys.readouterr().out.splitlines() if line.startswith("final")]
+    assert [line.partition(" on fresh")[0].split(", ")[1].rstrip(",") for line in told] == [
+        "an earlier winner",
+        "the best of the search",
+        "the winner",
+    ]
 
 
 def test_the_model_that_is_logged_is_of_the_winner_on_fresh_seeds() -> None:
