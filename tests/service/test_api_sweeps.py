@@ -307,6 +307,26 @@ def test_a_sweep_is_forked_from_its_file(lab: Lab) -> None:
     assert refused.json()["problems"][0]["where"] == "base.data.path"
 
 
+def test_a_fork_that_is_asked_for_again_is_answered_as_before_whatever_became_of_its_source(
+    lab: Lab,
+) -> None:
+    bo, key = lab.client("bo"), {"idempotency-key": "k-1"}
+    lab.submit("bo", "small")
+
+    def fork(**asked: Any) -> Any:
+        return bo.post(f"{SWEEPS}/small:fork", json={"name": "again", **asked}, headers=key)
+
+    first = fork()
+    assert first.status_code == 201
+    assert fork(priority="high").status_code == fork(name="else").status_code == 409
+    assert bo.patch(f"{SWEEPS}/small", json={"description": "other"}).status_code == 200
+    assert fork().json() == first.json()
+    assert bo.delete(f"{SWEEPS}/small").status_code == 202
+    answer = fork()
+    assert (answer.json(), answer.headers["idempotency-replayed"]) == (first.json(), "true")
+    assert [sweep["name"] for sweep in bo.get(SWEEPS).json()["items"]] == ["again"]
+
+
 def test_a_deleted_sweep_is_gone_and_its_name_stays_taken(lab: Lab) -> None:
     lab.submit("bo", "small")
     bo = lab.client("bo")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -61,38 +61,7 @@ def submit(
         SpecConflict: its name is taken, or the key is another request's.
         UserError: `retry_failed` names no cause, or the caller has as many sweeps as anybody may.
     """
-    digest = given.digest
-    if key is not None:
-        with service.database.reading() as session:
-            answer = submissions.answered(session, caller.person, key, digest)
-        if answer is not None:
-            return Submitted(answer, again=True)
-    to_retry(given.retry_failed)
-    sweep = read_draft(service, given.text, given.overrides)
-    with service.database.writing() as session:
-        take_turn(session)
-        if key is not None:
-            answer = submissions.answered(session, caller.person, key, digest)
-            if answer is not None:
-                return Submitted(answer, again=True)
-        sweeps.check_room(session, caller.person)
-        added = sweeps.add_sweep(
-            session,
-            caller.person,
-            name=sweep.name,
-            source=written(sweep) if given.overrides else given.text,
-            spec=sweep.to_dict(),
-            options=given.options,
-            priority=given.priority,
-            description=sweep.description,
-        )
-        check_folder(service, sweep.name)
-        answer = {"id": added.id, "name": added.name, "owner": caller.person.name}
-        answer |= {"created": added.created, "priority": added.priority}
-        audit.note(session, caller, "submit", added.name, detail={"id": added.id})
-        if key is not None:
-            submissions.keep(session, caller.person, key, digest, answer)
-    return Submitted(answer)
+    return _once(service, caller, key, given.digest, lambda: given)
 
 
 def file_of(service: Service, name: str, trial: int | None = None) -> str:
@@ -123,7 +92,8 @@ def fork(
     key: str | None = None,
 ) -> Submitted:
     """Put a new sweep called `name` into the queue, made of the sweep `source` or of one of its
-    trials; the text of `given` is not looked at.
+    trials; the text of `given` is not looked at. A request with the `key` of an earlier one is
+    answered as that was, whatever has become of `source` since.
 
     Raises:
         UnknownSweep: there is no `source`.
@@ -131,6 +101,52 @@ def fork(
         SpecError: the new one is no valid sweep.
         SpecConflict: its name is taken, or the key is another request's.
     """
-    text = file_of(service, source, trial)
-    overrides = (f"name={json.dumps(name)}", *given.overrides)
-    return submit(service, caller, replace(given, text=text, overrides=overrides), key)
+    digest = submissions.digest("fork", source, json.dumps([trial, name]), given.digest)
+
+    def made() -> Submission:
+        overrides = (f"name={json.dumps(name)}", *given.overrides)
+        return replace(given, text=file_of(service, source, trial), overrides=overrides)
+
+    return _once(service, caller, key, digest, made)
+
+
+def _once(
+    service: Service,
+    caller: Caller,
+    key: str | None,
+    digest: str,
+    made: Callable[[], Submission],
+) -> Submitted:
+    """Put what is `made` into the queue, unless the request of this digest was answered before."""
+    if key is not None:
+        with service.database.reading() as session:
+            answer = submissions.answered(session, caller.person, key, digest)
+        if answer is not None:
+            return Submitted(answer, again=True)
+    given = made()
+    to_retry(given.retry_failed)
+    sweep = read_draft(service, given.text, given.overrides)
+    with service.database.writing() as session:
+        take_turn(session)
+        if key is not None:
+            answer = submissions.answered(session, caller.person, key, digest)
+            if answer is not None:
+                return Submitted(answer, again=True)
+        sweeps.check_room(session, caller.person)
+        added = sweeps.add_sweep(
+            session,
+            caller.person,
+            name=sweep.name,
+            source=written(sweep) if given.overrides else given.text,
+            spec=sweep.to_dict(),
+            options=given.options,
+            priority=given.priority,
+            description=sweep.description,
+        )
+        check_folder(service, sweep.name)
+        answer = {"id": added.id, "name": added.name, "owner": caller.person.name}
+        answer |= {"created": added.created, "priority": added.priority}
+        audit.note(session, caller, "submit", added.name, detail={"id": added.id})
+        if key is not None:
+            submissions.keep(session, caller.person, key, digest, answer)
+    return Submitted(answer)
