@@ -44,7 +44,9 @@ def closing(
     failed = none_finished(trials)
     if conductor.complete:
         if unscored:
-            asked = "interrupted" if signalled else "cancelled" if cancelled else "stopped"
+            asked: SweepState = (
+                "interrupted" if signalled else "cancelled" if cancelled else "stopped"
+            )
             return asked, f"{unscored}; {conductor.course.again} for it"
         if failed:
             return "failed", failed
