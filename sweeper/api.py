@@ -143,9 +143,7 @@ def run(
     tried again, under their numbers and from their checkpoints. `retry_failed` has others tried
     again too: those that failed by one of these causes, or True for every cause that may pass.
     `resume` starts trials also where the sweep was paused in an earlier run.
-
-    Until it returns, files that other threads of this process make are as private as the home is: a
-    process has one umask.
+    Meanwhile files of all threads are as private as the home is: a process has one umask.
 
     A sweep that could not go on, or in which no trial finished, is a result with state `failed`.
 

@@ -44,8 +44,9 @@ def closing(
     failed = none_finished(trials)
     if conductor.complete:
         if unscored:
-            asked = "interrupted" if signalled else "cancelled" if cancelled else "stopped"
-            return asked, f"{unscored}; {conductor.course.again} for it"
+            asked: SweepState = "cancelled" if cancelled else "stopped"
+            message = f"{unscored}; {conductor.course.again} for it"
+            return "interrupted" if signalled else asked, message
         if failed:
             return "failed", failed
         lost = [trial for trial in trials if is_lost(trial.symptom)]
