@@ -1,14 +1,14 @@
 """Whose checkpoint of which milestone is there for others (population based training).
 
 Every trial keeps one at each milestone. Once all have come past it, those of a few stay, and the
-study says of which trials; an evaluation that comes later has written beside it how often that had
-been settled. So whatever was kept since then is known to be there too: by trials that are asked for
-when the sweep is extended, by those that are tried again, and by those that begin anew.
+study says of which trials; the evaluation by which a trial comes to it later has written beside it
+how often that had been settled. So whatever was kept since then is known to be there too: by trials
+that are asked for when the sweep is extended, by those that are tried again, and by those that
+begin anew.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -31,8 +31,8 @@ class Staying:
 
     def __init__(self, study: Study) -> None:
         self._study = study
-        self._since: dict[int, dict[int, int]] = defaultdict(dict)
-        """Of each milestone, how often it had been settled when a trial came to it."""
+        self._since: dict[int, dict[int, int]] = {}
+        """Of each trial, how often a milestone had been settled when it came to that."""
 
     @cached_property
     def _stays(self) -> dict[int, Stays]:
@@ -46,9 +46,11 @@ class Staying:
 
     def learn(self, number: int, attrs: Mapping[str, Any], interval: int) -> None:
         """Take in the evaluations of a trial, milestones being multiples of `interval` steps."""
+        reached: dict[int, int] = {}
         for step, entry in evaluations(attrs).items():
-            if SETTLED in entry:
-                self._since[step // interval * interval][number] = entry[SETTLED]
+            # The checkpoint is that of the first one there; a later one may find it removed.
+            reached.setdefault(step // interval * interval, entry.get(SETTLED, 0))
+        self._since[number] = reached
 
     def times(self, milestone: int) -> int:
         """How often it was settled what stays of the milestone; 0 while everything is there."""
@@ -59,8 +61,8 @@ class Staying:
         if milestone not in self._stays:
             return None
         numbers, times = self._stays[milestone]
-        since = self._since[milestone].items()
-        return {*numbers, *(number for number, settled in since if settled == times)}
+        since = self._since.items()
+        return {*numbers, *(one for one, settled in since if settled.get(milestone) == times)}
 
     def settle(self, milestone: int, numbers: set[int]) -> None:
         """Of the milestone, the checkpoints of these trials stay and no other: that is in the study

@@ -6,11 +6,13 @@ import math
 from collections import Counter
 from pathlib import Path
 
+import optuna
 import pytest
 
 from sweeper.scheduling.working.messages import kept_checkpoint
 from sweeper.search import attributes
 from sweeper.search.samplers.random import Random
+from sweeper.search.staying import Staying
 from sweeper.search.stopping.pbt import PopulationBased
 from sweeper.sweepfile.sections import Keep, Seeds
 from tests.driven import STEPS, Driven
@@ -141,6 +143,15 @@ def test_a_checkpoint_that_comes_after_the_others_went_counts_among_them(tmp_pat
     again.hand_out()
     again.to_the_end()
     assert again.kept() == {(2, 1), (2, 2), (2, 3)}
+
+
+def test_an_evaluation_between_two_milestones_brings_no_checkpoint_back() -> None:
+    staying = Staying(optuna.create_study(storage=optuna.storages.InMemoryStorage()))
+    staying.settle(2, {0})
+    staying.learn(1, {"step:2": {}, "step:3": {attributes.SETTLED: 1}}, 2)
+    assert staying.there(2) == {0}, "removed before its evaluation of step 3"
+    staying.learn(2, {"step:2": {attributes.SETTLED: 1}, "step:3": {attributes.SETTLED: 2}}, 2)
+    assert staying.there(2) == {0, 2}
 
 
 def test_the_study_says_of_each_milestone_no_more_than_what_stays(tmp_path: Path) -> None:
