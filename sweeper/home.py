@@ -49,10 +49,10 @@ DEFAULT_HOME = "sweeps"
 
 NAME_RULE = "letters, digits, '.', '_' and '-', at most 100, not starting with '.' or '-'"
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
-_RESERVED = frozenset({"cache", "mlartifacts", "mlflow.db"})
-_RESERVED_BELOW = ("service.", "mlflow.db-")
-"""How every file of the service's begins, and those that SQLite has beside MLflow's database: where
-one of them is a folder, nobody can read that any more."""
+_RESERVED = frozenset({"cache", "mlartifacts"})
+_RESERVED_BELOW = ("service.", "mlflow.db")
+"""How every file of the service's begins, MLflow's database and what SQLite puts beside it: where
+one of those is a folder, nobody can read that any more. In any case: some disks know none."""
 
 _REFUSALS = (
     *(errno.ENOSPC, errno.EDQUOT, errno.EROFS),
@@ -78,7 +78,7 @@ def is_valid_name(name: str) -> bool:
 
 def is_reserved(name: str) -> bool:
     """Whether `name` is taken by what all sweeps of a home share."""
-    return name in _RESERVED or name.startswith(_RESERVED_BELOW)
+    return name in _RESERVED or name.lower().startswith(_RESERVED_BELOW)
 
 
 @contextmanager

@@ -439,6 +439,13 @@ def test_while_a_disk_is_full_a_sweep_rests_and_does_not_fail(phase: str, others
         sweep.lease.settled = 0
 
 
+def test_a_clock_that_is_set_back_lets_no_sweep_rest_for_as_long() -> None:
+    sweep = _pending("queued", "run", _driver("interrupted"))
+    sweep.lease.since, sweep.lease.starts, sweep.lease.settled = 1e9, 1, 1
+    rest = [states.rests(sweep, 1e9 + late) for late in (-86400.0, 0.0, 2.0, states.PAUSE)]
+    assert rest == [0.0, states.PAUSE, states.PAUSE - 2.0, 0.0]
+
+
 def test_a_driver_lives_while_its_heartbeat_changes_whatever_its_clock_says() -> None:
     hearts, driver = Heartbeats(), _driver()
     sweep = _pending("running", "run", driver)

@@ -212,7 +212,9 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(
     assert path.read_text() == "new"
 
 
-@pytest.mark.parametrize("name", ["cache", "service.db-journal", "mlflow.db-journal"])
+@pytest.mark.parametrize(
+    "name", ["cache", "service.db-journal", "mlflow.db", "mlflow.db-journal", "MLFLOW.DB"]
+)
 def test_a_name_that_all_sweeps_share_is_told_to_be_taken(name: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=f"'{name}' cannot name a sweep: it is taken"):
         Home.at(tmp_path).sweep(name)

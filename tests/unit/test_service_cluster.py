@@ -57,7 +57,7 @@ def test_a_folder_for_ray_that_is_missing_is_made(
         made.append(Path(folder))
         return subprocess.CompletedProcess(command, 1)
 
-    monkeypatch.setattr(head.subprocess, "run", start)
+    monkeypatch.setattr(subprocess, "run", start)
     with tempfile.TemporaryDirectory(dir="/tmp") as short:
         monkeypatch.setenv("RAY_TMPDIR", f"{short}/r")
         with pytest.raises(SweeperError, match="cannot start Ray's head"):

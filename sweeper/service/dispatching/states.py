@@ -167,11 +167,12 @@ def closes(sweep: Pending) -> bool:
 
 def rests(sweep: Pending, now: float) -> float:
     """For how many more seconds no driver of the sweep is begun: the longer, the more have ended
-    before they did anything, and after a full disk always. `now` is in Unix seconds."""
+    before they did anything, and after a full disk always. `now` is in Unix seconds; where it is
+    before the last one ended, the clock was set back, and nobody knows how long ago that was."""
     starts, driver = sweep.lease.starts, sweep.driver
     pause = math.ldexp(PAUSE, starts - 1) if starts else 0.0
     if driver is not None and driver.outcome == NO_SPACE:
         pause = max(pause, FULL_PAUSE)
-    if not pause or sweep.driven:
+    if not pause or sweep.driven or now < sweep.lease.since:
         return 0.0
     return max(0.0, sweep.lease.since + pause - now)

@@ -191,7 +191,7 @@ def valid_tokens(session: Session, identifiers: Collection[str]) -> set[str]:
     return set(session.scalars(select(Token.id).where(Token.id.in_(identifiers), _valid())))
 
 
-def let_in() -> Select[tuple[int]]:
+def let_in() -> Select[int]:
     """The ids of everybody who has a token that opens something."""
     return select(Token.person_id).where(_valid())
 
