@@ -26,10 +26,11 @@ REDRAWS = 4
 """Proposals that are asked for in place of one that repeats a point."""
 
 BESIDE = 32
-"""Points beside such a proposal that are looked at before any other."""
+"""Points beside such a proposal that are looked at before any other, and then points of chance."""
 
-AT_HAND = 10_000
-"""Of more points than that are left, these are the ones that one is drawn from."""
+AT_HAND = 100
+"""Where chance has found none, the first so many that are left are what one is drawn from: each
+point that is looked at is checked whole."""
 
 
 def avoids_repeats(sweep: Sweep) -> bool:
@@ -85,6 +86,11 @@ def _beside(proposed: Draw | None, sweep: Sweep, turn: Turn) -> Draw | None:
 
 def _left(sweep: Sweep, turn: Turn) -> Draw | None:
     """One of the points that are left, by chance; None where none is, or they have no end."""
+    for place in range(BESIDE):
+        seed = mix(turn.search_seed, "left", place)
+        draw = walk(sweep, independent(replace(turn, search_seed=seed)))
+        if canonical(draw.values) not in turn.tried:
+            return draw
     try:
         points = (one for one in grid_points(sweep) if canonical(one.values) not in turn.tried)
         left = list(islice(points, AT_HAND))

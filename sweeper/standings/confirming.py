@@ -78,24 +78,34 @@ def _with_base(contenders: Sequence[Trial], base: Trial) -> list[Trial]:
 
 
 def by_fresh_seeds(standings: Standings) -> list[int]:
-    """The numbers of those that ran on fresh seeds, from the best on: whoever is in the race by its
-    mean over the seeds that all of them have, then those given up, the last to go first.
+    """The numbers of those that ran on fresh seeds, from the best on.
 
-    Whoever has less than half of the seeds that others beside the base have stands behind them:
-    one that has just begun takes the lead from nobody by a single run.
+    First whoever has as many of them as any beside the base, by its mean over the seeds that all
+    of these have. Whoever still gets seeds and has half as many is put in before the first of them
+    that it beats on the seeds of both: one that has just begun takes the lead from nobody by a
+    single run, and changes nothing between others. Then the rest of these, then those given up,
+    the last to go first.
     """
-    held = standings.race
-    ran = [one.number for one in standings.as_searched if one.number in standings.replicates]
+    held, runs = standings.race, standings.replicates
+    ran = [one.number for one in standings.as_searched if one.number in runs]
     base = _confirmed_base(standings)
     if base is not None and ran == [base.number] and len(contenders(standings)) > 1:
         return []  # its seeds run before the best is known, and alone say nothing of it
-    lost = [int(one.key) for one in reversed(held.given_up)] if held is not None else []
-    racing = [number for number in ran if number not in lost]
-    counts = {number: len(standings.replicates[number]) for number in racing}
-    most = max((counts[one] for one in racing if base is None or one != base.number), default=0)
-    level = [number for number in racing if 2 * counts[number] >= most]
-    behind = [number for number in racing if 2 * counts[number] < most]
-    return [*_by_paired_means(standings, level), *_by_paired_means(standings, behind), *lost]
+    going = {int(name) for name, _ in held.needed} if held is not None else set()
+    most = max((len(runs[one]) for one in ran if base is None or one != base.number), default=0)
+    order = _by_paired_means(standings, [one for one in ran if len(runs[one]) >= most])
+    fewer = sorted((one for one in ran if one not in order), key=lambda one: -len(runs[one]))
+    for number in [one for one in fewer if one in going and 2 * len(runs[one]) >= most]:
+        ahead = (place for place, one in enumerate(order) if _beats(standings, number, one))
+        order.insert(next(ahead, len(order)), number)
+    begun = [one for one in fewer if one in going and one not in order]
+    order += _by_paired_means(standings, begun)
+    return [*order, *(one for one in fewer if one not in order)]
+
+
+def _beats(standings: Standings, one: int, other: int) -> bool:
+    """Whether the first of these is better on the seeds that both have."""
+    return _by_paired_means(standings, [other, one])[0] == one
 
 
 def _by_paired_means(standings: Standings, numbers: Sequence[int]) -> list[int]:
