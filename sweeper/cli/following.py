@@ -25,6 +25,7 @@ from sweeper.scheduling.recording.events import (
 from sweeper.service.api.shapes_sweeps import SweepDetail
 from sweeper.service.states import ENDS
 from sweeper.standings import Standings
+from sweeper.standings.confirming import most_replicates
 from sweeper.standings.progress import budget_of
 from sweeper.trial import Trial
 
@@ -88,7 +89,7 @@ class Follower:
             sweep=standings.sweep,
             folder=Path(records.head.folder),
             budget=budget or 0,
-            replicates=standings.sweep.replicates(budget),
+            replicates=most_replicates(standings, budget),
             resumed=sweep.driver is not None and sweep.driver.attempt > 1,
             records=over,
             protocol=dict(standings.protocol),

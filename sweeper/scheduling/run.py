@@ -51,6 +51,7 @@ from sweeper.scheduling.working.machine_checks import Mark
 from sweeper.scheduling.working.trainable import Factory, build_training
 from sweeper.search.driver_lock import sole_driver
 from sweeper.search.ledger import Ledger
+from sweeper.standings.confirming import most_replicates
 from sweeper.standings.forecast import forecast_of
 from sweeper.standings.verdict import verdict_in_words
 from sweeper.sweepfile.load import read_stored
@@ -258,7 +259,7 @@ class _Run:
                 sweep=sweep,
                 folder=self._folder.path,
                 budget=budget or 0,
-                replicates=sweep.replicates(budget),
+                replicates=most_replicates(self._ledger.standings(), budget),
                 resumed=bool(records),
                 records=tuple(records),
                 protocol=self._ledger.measuring.protocol,

@@ -117,6 +117,23 @@ def _by_paired_means(standings: Standings, numbers: Sequence[int]) -> list[int]:
     return [numbers[row] for row in by_mean(paired if shared else rows, standings.goal)]
 
 
+def most_replicates(standings: Standings, trials: int | None) -> int:
+    """Runs on fresh seeds that there may be, those that have been among them, where the search has
+    so many trials (None: nothing limits them): whoever has begun stays in the race beside those
+    who come to be the best."""
+    sweep = standings.sweep
+    chosen = sweep.confirmed(trials)
+    if not chosen:
+        return 0
+    if trials is None or sum(trial.over for trial in standings.search) < trials:
+        base = _confirmed_base(standings)
+        of_others = standings.replicates.keys() - ({base.number} if base is not None else set())
+        most = chosen + len(of_others)
+    else:
+        most = max(chosen, len(contenders(standings)))
+    return (most if trials is None else min(most, trials)) * sweep.seeds.replicates
+
+
 def replicates_due(standings: Standings, *, without: Collection[int] = ()) -> list[tuple[int, int]]:
     """(trial to repeat, seed) of every replicate to start once the search is over, in order.
 

@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass
 from statistics import fmean
 from typing import Any
 
+from sweeper.standings.confirming import most_replicates
 from sweeper.standings.progress import budget_of
 from sweeper.standings.standings import Standings
 from sweeper.sweepfile.resources import Given
@@ -86,7 +87,7 @@ def forecast_of(standings: Standings) -> Forecast:
     replicates = [] if sweep.is_ablation else [t for t in standings.trials if t.role == "replicate"]
     whole = fmean(rates.values()) * fmean([standings.steps_of(one) for one in standings.trials])
     left = max(0, budget - sum(trial.over for trial in search))
-    more = max(0, sweep.replicates(budget) - sum(trial.over for trial in replicates))
+    more = max(0, most_replicates(standings, budget) - sum(trial.over for trial in replicates))
     parts = [_to_come(search, left, rates, whole), _to_come(replicates, more, rates, whole)]
     amount = Amount(*(sum(values) for values in zip(*map(_values, parts), strict=True)))
     at_once = max(1, min(_parallel(standings), left + more))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from statistics import fmean
 
 import numpy as np
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sweeper import causes, wording
@@ -20,12 +21,13 @@ from sweeper.report.leaderboard import as_csv, as_parquet, leaderboard
 from sweeper.report.summary import tiles
 from sweeper.results import main_table, table_of
 from sweeper.standings import standings_of
-from sweeper.standings.confirming import replicates_due
+from sweeper.standings.confirming import most_replicates, replicates_due
 from sweeper.standings.kept import kept_in
 from sweeper.standings.progress import progress_of
 from sweeper.sweepfile import Limits, Parameter, Values
 from sweeper.sweepfile.sections import Keep, Seeds
 from sweeper.sweepfile.seeding import replicate_seeds
+from sweeper.trial import Trial
 from tests.unit.report_sweeps import PARAMETERS, PROTOCOL, STEPS, replicate, sweep, trial
 
 
@@ -329,3 +331,42 @@ def test_where_seeds_are_searched_a_configuration_is_ranked_by_its_mean_over_the
     assert {of for of, _ in replicates_due(standings_of(confirming, records))} == {2}
     known = standings_of(spec, records[:4])
     assert known.may_change_the_lead(records[4])
+
+
+@given(st.data())
+@settings(max_examples=40, deadline=None)
+def test_an_extended_race_is_led_by_the_best_on_all_seeds_and_never_longer_than_was_told(data):
+    spec = sweep(
+        seeds=Seeds(
+            confirm_top=data.draw(st.integers(1, 3)),
+            confirm_base=data.draw(st.booleans()),
+            replicates=data.draw(st.sampled_from((3, 6))),
+            screen=3,
+        ),
+        limits=Limits(trials=3),
+    )
+    dice, seeds, worth = data.draw(st.randoms(use_true_random=False)), replicate_seeds(spec), {}
+    records: list[Trial] = []
+    for trials in (3, 5, 7):
+        spec = replace(spec, limits=Limits(trials=trials))
+        for _ in range(trials - sum(one.role != "replicate" for one in records)):
+            number = len(records)
+            worth[number] = dice.gauss(10, 1)
+            role = "search" if records else "base"
+            lucky = worth[number] + dice.gauss(0, 1)
+            records.append(trial(number, lucky, config={"batch_size": number}, role=role))
+        told = most_replicates(standings_of(spec, records), trials)
+        cut = dice.choice((0, 4, 100))
+        while (due := replicates_due(standings_of(spec, records))) and (cut := cut - 1) >= 0:
+            of, seed = due[0]
+            value = worth[of] + dice.gauss(0, 0.5)
+            records.append(replicate(len(records), of, seed, *[value] * (dice.random() < 0.95)))
+        found = standings_of(spec, records)
+        assert sum(one.role == "replicate" for one in records) <= told
+        whole = {
+            number: fmean(values.values())
+            for number, values in found.replicates.items()
+            if set(values) == set(seeds) and None not in values.values()
+        }
+        by_mean = sorted(whole, key=whole.__getitem__)
+        assert sorted(whole, key=lambda number: found.ranks[number]) == by_mean
