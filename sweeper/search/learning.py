@@ -7,7 +7,7 @@ steps, has another objective, is measured by another protocol, or of which nothi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from sweeper.causes import says_nothing
@@ -15,6 +15,7 @@ from sweeper.errors import Problem, SpecError, SweeperError
 from sweeper.home import Home
 from sweeper.protocols import Protocol, alike
 from sweeper.standings import Standings
+from sweeper.sweepfile.domains import Toggle
 from sweeper.sweepfile.load import read_stored
 from sweeper.sweepfile.model import Sweep, flatten
 from sweeper.trial import Trial
@@ -142,21 +143,49 @@ def _mapped(sweep: Sweep, other: Standings, trial: Trial) -> dict[str, Any] | No
 
 
 def _otherwise(sweep: Sweep, other: Sweep) -> list[str]:
-    """The settings that this sweep does not search and the other one has, or searched, otherwise:
-    what its trials teach holds beside those. By path; a part that is another stands for its knobs.
+    """The settings that this sweep does not search and the other one has, searched or tied
+    otherwise: what its trials teach holds beside those. By path; a part that is another stands for
+    its knobs.
     """
     mine, theirs = map(_settings, (sweep, other))
-    missing = object()
     differ = [
-        path for path in {**mine, **theirs} if mine.get(path, missing) != theirs.get(path, missing)
+        path
+        for path in {**mine, **theirs}
+        if (path in mine, mine.get(path)) != (path in theirs, theirs.get(path))
     ]
     parts = [path.removesuffix(".name") for path in differ if path.endswith(".name")]
-    searched = [parameter.path for parameter in sweep.parameters]
+    parts += sorted(_tricks(mine) ^ _tricks(theirs))
+    ties, other_ties = map(_ties, (sweep, other))
+    tied = [path for path in {**ties, **other_ties} if ties.get(path) != other_ties.get(path)]
+    searched = [parameter.path for parameter in other.parameters]
     named: list[str] = []
-    for path in [*parts, *differ, *(parameter.path for parameter in other.parameters)]:
-        if path != "seed" and not any(f"{path}.".startswith(f"{at}.") for at in searched + named):
+    for path in [*parts, *differ, *tied, *searched]:
+        fixed = path in searched or (path in mine and path in theirs)
+        if path != "seed" and not _covered(path, named) and not _is_searched(path, sweep, fixed):
             named.append(path)
     return named
+
+
+def _covered(path: str, by: Iterable[str]) -> bool:
+    return any(f"{path}.".startswith(f"{at}.") for at in by)
+
+
+def _is_searched(path: str, sweep: Sweep, fixed: bool) -> bool:
+    """Whether this is drawn, or belongs to what is: a trick that is on or off has its knobs where
+    they are `fixed`, and a choice brings its own."""
+    for parameter in sweep.parameters:
+        knobs_stay = fixed and isinstance(parameter.domain, Toggle)
+        if path == parameter.path or (not knobs_stay and _covered(path, [parameter.path])):
+            return True
+    return False
+
+
+def _tricks(settings: Iterable[str]) -> set[str]:
+    return {".".join(path.split(".")[:2]) for path in settings if path.startswith("tricks.")}
+
+
+def _ties(sweep: Sweep) -> dict[str, str]:
+    return {path: parameter.path for parameter in sweep.parameters for path in parameter.tied}
 
 
 def _settings(sweep: Sweep) -> dict[str, Any]:
@@ -165,7 +194,9 @@ def _settings(sweep: Sweep) -> dict[str, Any]:
 
     base = load_config(sweep.base).as_dict()
     kept = base.keys() - RUNS_ON - {"evaluation"}
-    return flatten({key: base[key] for key in base if key in kept})
+    flat = flatten({key: base[key] for key in base if key in kept})
+    flat.pop("tricks", None)  # of a base that has none
+    return flat
 
 
 def _default(sweep: Sweep, path: str) -> Any:

@@ -12,6 +12,7 @@ from sweeper.errors import ProtocolChanged, SpecError
 from sweeper.home import Home
 from sweeper.outlook import first_points, outlook_of
 from sweeper.scheduling.recording.spec_files import keep_spec
+from sweeper.search import learning
 from sweeper.search.ledger import Ledger
 from sweeper.sweepfile import parse_sweep
 from sweeper.sweepfile.model import Sweep
@@ -116,6 +117,40 @@ def test_settings_that_an_earlier_sweep_trained_with_otherwise_are_named(home: H
     (warning,) = (one for one in outlook_of(other, home)["warnings"] if "learn_from" in one)
     assert f"first trained with another {named} than this sweep" in warning
     assert not any("learn_from" in one for one in outlook_of(sweep("second"), home)["warnings"])
+
+
+LR = "{distribution: log_uniform, min: 1.0e-4, max: 1.0e-2}"
+GENERATOR, DISCRIMINATOR = "optimizer.generator.lr", "optimizer.discriminator.lr"
+ALONE, TOGGLED = f"{GENERATOR}: {LR}", "tricks.ema: {toggle: true}"
+TIED = f"{ALONE}, {DISCRIMINATOR}: {{tie: {GENERATOR}}}"
+WITH_EMA = "tricks: {ema: {decay: 0.5}}"
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs", "named"),
+    [
+        (("", ALONE), ("", TIED), [DISCRIMINATOR]),
+        (("", TIED), ("", ALONE), [DISCRIMINATOR]),
+        (("", TIED), ("", TIED), []),
+        (("", f"{ALONE}, {TOGGLED}"), (WITH_EMA, ALONE), []),
+        ((WITH_EMA, f"{ALONE}, {TOGGLED}"), ("", f"{ALONE}, {TOGGLED}"), []),
+        ((WITH_EMA, TOGGLED), ("tricks: {ema: {decay: 0.9}}", TOGGLED), ["tricks.ema.decay"]),
+        (("", TOGGLED), ("", f"{TOGGLED}, tricks.ema.decay: {{min: 0.9, max: 0.99}}"),
+         ["tricks.ema.decay"]),
+        (("", ALONE), (WITH_EMA, ALONE), ["tricks.ema"]),
+    ],
+)  # fmt: skip
+def test_what_hangs_on_a_trick_or_is_tied_is_named_where_it_was_otherwise(
+    mine: tuple[str, str], theirs: tuple[str, str], named: list[str]
+) -> None:
+    spec, other = (
+        parse_sweep(
+            f"name: s\nbase: {{data: digits, {base}}}\nparameters: {{{parameters}}}\n"
+            "limits: {trials: 3}\n"
+        )
+        for base, parameters in (mine, theirs)
+    )
+    assert learning._otherwise(spec, other) == named
 
 
 def test_what_lies_outside_a_range_that_has_moved_is_left(home: Home) -> None:
