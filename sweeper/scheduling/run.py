@@ -253,12 +253,11 @@ class _Run:
         self._recorder.sweep_started(self._ledger.identity)
         self._recorder.made_of(self._made_of)
         self._recorder.replay(self._ledger)
-        budget = self._ledger.plan()
         self._tell(
             SweepStarted(
                 sweep=sweep,
                 folder=self._folder.path,
-                budget=budget or 0,
+                budget=(budget := self._ledger.plan()) or 0,
                 replicates=most_replicates(self._ledger.standings(), budget),
                 resumed=bool(records),
                 records=tuple(records),
