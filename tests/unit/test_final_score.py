@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from dataclasses import replace
 from pathlib import Path
@@ -9,15 +10,17 @@ from typing import Any
 
 import pytest
 
+from sweeper.cli.main import run
 from sweeper.cli.run_summary import print_results
 from sweeper.home import Home
 from sweeper.report.sections import winner
 from sweeper.scheduling import run as run_module
-from sweeper.scheduling.final_score import GENERATOR, Scoring
+from sweeper.scheduling.final_score import Scoring
 from sweeper.scheduling.recording.recorder import Recorder
 from sweeper.scheduling.tune_loop import Tuning
 from sweeper.search.ledger import Ledger
 from sweeper.search.samplers.tpe import Tpe
+from sweeper.search.unscored import GENERATOR
 from sweeper.standings import standings_of
 from sweeper.standings.kept import to_be_scored
 from sweeper.standings.usage import Usage
@@ -158,6 +161,25 @@ def test_a_limit_holds_off_no_final_score(
     monkeypatch.setattr(Scoring, "run", lambda one, interrupted: one._ledger.scored(1, SCORE))
     outcome = run_module.run(sweep, home, record=False, report=False)
     assert (outcome.state, outcome.message) == ("finished", "")
+
+
+def test_a_sweep_that_only_lacks_its_final_score_is_listed_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def said(*verb: str) -> str:
+        assert run([*verb, "--home", str(tmp_path)]) == 0
+        return capsys.readouterr().out
+
+    ledger = finished(Home(tmp_path))
+    Home(tmp_path).sweep("probe").spec_json.write_text(json.dumps(SWEEP.to_dict()))
+    assert "finished, no final score" in said("ls")
+    assert json.loads(said("status", "probe", "--json"))["unscored"] == [1]
+    assert (
+        "final    the final score is still to be measured, of trial 00001; "
+        "`sweeper run` measures it"
+    ) in said("status", "probe")
+    ledger.scored(1, SCORE)
+    assert "final score" not in said("ls") + said("status", "probe")
 
 
 def test_nothing_is_due_where_no_generator_was_kept(tmp_path: Path) -> None:
