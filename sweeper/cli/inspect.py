@@ -67,13 +67,17 @@ def _print_listing(listing: Sequence[dict[str, Any]]) -> None:
     columns: dict[str, Callable[[dict[str, Any]], Any]] = {
         "sweep": lambda sweep: sweep["name"],
         "owner": lambda sweep: sweep["owner"],
-        "state": lambda sweep: sweep["state"],
+        "state": _state_of,
         "trials": lambda sweep: over_of(sweep["over"], sweep["budget"]),
         "failed": lambda sweep: sweep["failed"],
         "best": lambda sweep: f"{sweep['metric']} {number(sweep['best'])}",
     }
     shown = [title for title in columns if title not in ("owner", "failed") or title in listing[0]]
     print_table(shown, [[columns[title](sweep) for title in shown] for sweep in listing])
+
+
+def _state_of(sweep: dict[str, Any]) -> str:
+    return f"{sweep['state']}, no final score" if sweep.get("unscored") else str(sweep["state"])
 
 
 def status(
@@ -83,6 +87,7 @@ def status(
     json: JsonOption = False,
 ) -> None:
     """How far a sweep is, and what failed."""
+    from sweeper.search.unscored import in_words as unscored_in_words
     from sweeper.standings.forecast import forecast_of
     from sweeper.standings.otherwise import measured_otherwise
     from sweeper.standings.verdict import verdict_in_words
@@ -97,6 +102,8 @@ def status(
         print_json({**summary, **taken, **at_work, "foreign": sight.foreign})
         return
     say(f"{name}: {sight.state}" + (f", driven by {sight.by}" if sight.by else ""))
+    if sight.unscored:
+        say(f"  final    {unscored_in_words(sight.unscored)}; {source.continues(name)} measures it")
     if sight.waits:
         say(f"  waits    {sight.waits}")
     # The ledger knows only that they had begun: without a driver they are not running.

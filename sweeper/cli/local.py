@@ -113,7 +113,8 @@ class HomeSource(Source):
 
     def _sight(self, folder: SweepFolder) -> Sight:
         from sweeper.search.looking import read_all
-        from sweeper.standings.progress import progress_of
+        from sweeper.search.unscored import unscored
+        from sweeper.standings.progress import OVER, progress_of
 
         standings, foreign = read_all(folder)
         driver = folder.driver()
@@ -128,6 +129,7 @@ class HomeSource(Source):
             [asdict(entry) for entry in foreign],
             driver,
             f"process {driver}" if driver else "",
+            unscored=unscored(folder, standings) if progress.state in OVER else (),
         )
 
 

@@ -50,7 +50,8 @@ class Sight:
 
     `foreign` are number, state and words of entries of the study that are not its own. `driver` is
     the process that drives it, where that is one of this machine, and `by` says who does, in words;
-    empty where nobody does. `waits` says why it does not run more, of a server.
+    empty where nobody does. `waits` says why it does not run more, of a server. `unscored` are the
+    numbers of winners whose final score is still to be measured, where nothing else is to be done.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Sight:
     driver: int | None = None
     by: str = ""
     waits: str = ""
+    unscored: Sequence[int] = ()
 
     def record(self, number: int) -> Trial:
         """One of its trials.

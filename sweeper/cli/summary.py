@@ -22,6 +22,7 @@ def summary_of(sight: Sight) -> dict[str, Any]:
         "driver": sight.driver,
         "budget": sight.budget,
         "over": sight.over,
+        "unscored": list(sight.unscored),
         "counts": dict(standings.counts),
         "failed": standings.counts.get("failed", 0),
         "metric": standings.metrics[0],

@@ -45,7 +45,7 @@ def closing(
     if conductor.complete:
         if unscored:
             asked: SweepState = "cancelled" if cancelled else "stopped"
-            message = f"{unscored}; {conductor.course.again} for it"
+            message = f"{unscored}; run the sweep again for it"
             return "interrupted" if signalled else asked, message
         if failed:
             return "failed", failed

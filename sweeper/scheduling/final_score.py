@@ -28,13 +28,13 @@ from sweeper.scheduling.recording.events import Listener, PhaseChanged
 from sweeper.scheduling.recording.recorder import Recorder
 from sweeper.scheduling.working.workplace import cache_at, to_be_drawn_from
 from sweeper.search.ledger import Ledger
+from sweeper.search.unscored import GENERATOR, in_words
 from sweeper.standings.kept import scored_as, to_be_scored
 from sweeper.sweepfile.model import Sweep
 from sweeper.trial import FinalScore, Trial, trial_name
 from sweeper.wording import changes_in_words
 from trials.config import default_at
 
-GENERATOR = "generator.safetensors"
 LOOK_EVERY = 0.2
 """Seconds between two looks whether the score is there or the driver must end."""
 TELL_EVERY = 5.0
@@ -82,8 +82,7 @@ class Scoring:
 
     def unscored(self) -> str:
         """That winners have no final score yet, in words; empty where none is due."""
-        names = ", ".join(map(trial_name, self.due()))
-        return f"the final score is still to be measured, of trial {names}" if names else ""
+        return in_words(self.due())
 
     def _has_generator(self, number: int) -> bool:
         if not self._bucket:

@@ -12,6 +12,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -184,6 +185,33 @@ with environment(), Cluster(Resources(), 1):
         timeout=120,
     )
     assert done.stdout == "it runs\n", done.stderr
+
+
+def test_a_start_that_is_given_up_leaves_nothing_of_a_ray_of_our_own(tmp_path: Path) -> None:
+    """In a process of its own, as what is left is taken away when that ends."""
+    script = """
+from sweeper.scheduling.cluster.connecting import Cluster, environment
+from sweeper.scheduling.cluster.servers import servers
+from sweeper.sweepfile.resources import Resources
+def given_up():
+    if servers():
+        raise KeyboardInterrupt
+try:
+    with environment(), Cluster(Resources(), 1, given_up):
+        print("it runs")
+except KeyboardInterrupt:
+    print("given up")
+"""
+    with tempfile.TemporaryDirectory() as short:
+        done = subprocess.run(
+            [sys.executable, "-c", script],
+            env={**os.environ, "RAY_TMPDIR": short},
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert (done.stdout, done.stderr) == ("given up\n", "")
+        assert not [*Path(short, "ray").glob("session_2*")]
 
 
 @pytest.mark.parametrize(("mode", "hinted"), [(None, True), ("token", False)])

@@ -6,6 +6,7 @@ import json
 
 from sweeper.home import SweepFolder
 from sweeper.search.ledger import Ledger
+from sweeper.search.unscored import GENERATOR
 from sweeper.service.actions.adopting import adopt_home
 from sweeper.service.state import accounts
 from sweeper.sweepfile import load_sweep
@@ -33,12 +34,15 @@ def run_in_home(lab: Lab, name: str, trials: int) -> SweepFolder:
 def test_sweeps_of_the_home_are_taken_in_once_and_as_they_were_left(lab: Lab) -> None:
     run_in_home(lab, "whole", 2)
     run_in_home(lab, "half", 1)
+    kept = run_in_home(lab, "unscored", 2).trial(0)
+    kept.mkdir(parents=True)
+    (kept / GENERATOR).touch()
     lab.submit("bo", "known")
     damaged = run_in_home(lab, "damaged", 1)
     damaged.spec_json.write_text("{")
     busy = run_in_home(lab, "busy", 1)
     with busy.lock():
-        assert adopt_home(lab.service) == ["half", "whole"]
+        assert adopt_home(lab.service) == ["half", "unscored", "whole"]
     assert adopt_home(lab.service) == ["busy"]
     assert adopt_home(lab.service) == []
 
@@ -47,6 +51,7 @@ def test_sweeps_of_the_home_are_taken_in_once_and_as_they_were_left(lab: Lab) ->
     assert shown == {
         "whole": ("finished", "ada"),
         "half": ("stopped", "ada"),
+        "unscored": ("stopped", "ada"),
         "busy": ("stopped", "ada"),
         "known": ("queued", "bo"),
     }

@@ -335,6 +335,18 @@ def test_a_sweep_that_is_ended_while_its_last_trials_are_at_work_is_not_done(
     assert closing(stage.conductor, stage.ledger.trials(), **words)[0] == state
 
 
+def test_no_limit_need_be_raised_for_a_final_score(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, replace(SWEEP, limits=Limits(trials=1)))
+    work = stage.work()
+    stage.conductor.course.stop("no_new", "limits.hours (1) has been reached", limit=True)
+    stage.conductor.started(work.number)
+    evaluation = Evaluation(1, 0.0, {"fid": 1.0})
+    stage.conductor.heard(work.number, Report(evaluations=(evaluation,), finished=True))
+    asked = {"signalled": True, "cancelled": False, "unscored": "it is due"}
+    state, message = closing(stage.conductor, stage.ledger.trials(), **asked)
+    assert (state, message) == ("interrupted", "it is due; run the sweep again for it")
+
+
 def test_a_start_that_a_cancel_has_overtaken_starts_nothing(tmp_path: Path) -> None:
     stage = Stage(tmp_path)
     work = stage.work()

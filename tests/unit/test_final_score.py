@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from dataclasses import replace
 from pathlib import Path
@@ -9,17 +10,20 @@ from typing import Any
 
 import pytest
 
+from sweeper.cli.main import run
 from sweeper.cli.run_summary import print_results
 from sweeper.home import Home
 from sweeper.report.sections import winner
 from sweeper.scheduling import run as run_module
-from sweeper.scheduling.final_score import GENERATOR, Scoring
+from sweeper.scheduling.final_score import Scoring
 from sweeper.scheduling.recording.recorder import Recorder
 from sweeper.scheduling.tune_loop import Tuning
 from sweeper.search.ledger import Ledger
 from sweeper.search.samplers.tpe import Tpe
+from sweeper.search.unscored import GENERATOR
 from sweeper.standings import standings_of
 from sweeper.standings.kept import to_be_scored
+from sweeper.standings.usage import Usage
 from sweeper.sweepfile.domains import Parameter, Range
 from sweeper.sweepfile.model import Sweep
 from sweeper.sweepfile.sections import Limits
@@ -76,11 +80,11 @@ def test_a_final_score_names_its_own_sample_count(tmp_path: Path) -> None:
     assert training.history[-1].protocol["fake_count"] == "16"
 
 
-def finished(home: Home) -> Ledger:
+def finished(home: Home, sweep: Sweep = SWEEP) -> Ledger:
     """A search of two trials, the second of which won and has kept a generator."""
     folder = home.sweep("probe")
     folder.create()
-    ledger = Ledger.open(SWEEP, folder)
+    ledger = Ledger.open(sweep, folder)
     for number, value in enumerate((3.0, 2.0)):
         asked = ledger.ask()
         assert asked is not None
@@ -134,6 +138,48 @@ def test_a_sweep_that_was_to_end_before_its_final_score_is_not_called_finished(
 
     Ledger.open(SWEEP, home.sweep("probe")).scored(1, SCORE)
     assert run_module.run(SWEEP, home, record=False, report=False).state == "finished"
+
+
+@pytest.mark.parametrize("limit", [{"cpu_hours": 1e-9}, {"failed": 1}])
+def test_a_limit_holds_off_no_final_score(
+    limit: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep = replace(SWEEP, limits=Limits(trials=3, **limit))
+    home = Home(tmp_path)
+    ledger = finished(home, sweep)
+    asked = ledger.ask()
+    assert asked is not None
+    ledger.started(asked.number)
+    ledger.use(Usage(cpu_seconds=1.0))
+    ledger.fail(asked.number, "error", "ValueError: no")
+
+    def without_ray(tuning: Tuning) -> None:
+        tuning._end_start()
+        tuning._afterwards(lambda: False)
+
+    monkeypatch.setattr(Tuning, "_run", without_ray)
+    monkeypatch.setattr(Scoring, "run", lambda one, interrupted: one._ledger.scored(1, SCORE))
+    outcome = run_module.run(sweep, home, record=False, report=False)
+    assert (outcome.state, outcome.message) == ("finished", "")
+
+
+def test_a_sweep_that_only_lacks_its_final_score_is_listed_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def said(*verb: str) -> str:
+        assert run([*verb, "--home", str(tmp_path)]) == 0
+        return capsys.readouterr().out
+
+    ledger = finished(Home(tmp_path))
+    Home(tmp_path).sweep("probe").spec_json.write_text(json.dumps(SWEEP.to_dict()))
+    assert "finished, no final score" in said("ls")
+    assert json.loads(said("status", "probe", "--json"))["unscored"] == [1]
+    assert (
+        "final    the final score is still to be measured, of trial 00001; "
+        "`sweeper run` measures it"
+    ) in said("status", "probe")
+    ledger.scored(1, SCORE)
+    assert "final score" not in said("ls") + said("status", "probe")
 
 
 def test_nothing_is_due_where_no_generator_was_kept(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ from sweeper.letting_go import let_go_afar
 from sweeper.removal import remove_sweep
 from sweeper.scheduling import published as driver_side
 from sweeper.scheduling.conducting.failure_counts import FailureCounts
-from sweeper.scheduling.final_score import GENERATOR, Scoring
+from sweeper.scheduling.final_score import Scoring
 from sweeper.scheduling.machines.places import Place
 from sweeper.scheduling.published import conductor_with, publishing, taken_in
 from sweeper.scheduling.recording.recorder import Recorder
@@ -46,6 +46,7 @@ from sweeper.scheduling.working.workplace import workplace_for
 from sweeper.search.ledger import Ledger
 from sweeper.search.samplers.random import Random
 from sweeper.search.stopping.pbt import PopulationBased
+from sweeper.search.unscored import GENERATOR
 from sweeper.standings.kept import to_be_scored
 from sweeper.sweepfile.domains import Parameter, Range
 from sweeper.sweepfile.model import Sweep

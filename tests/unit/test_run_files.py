@@ -36,7 +36,15 @@ SWEEP = Sweep(
     limits=Limits(trials=3),
 )
 ONE = replace(SWEEP, limits=Limits(trials=1))
-LONGER = replace(SWEEP, limits=Limits(trials=5))
+GIVEN = """
+name: probe     # my own words
+base:
+  data: {name: ring}
+  steps: 40
+parameters:
+  optimizer.generator.lr: {distribution: log_uniform, min: 1.0e-5, max: 1.0e-2}
+limits: {trials: 3}
+"""
 
 
 class Killed(BaseException):
@@ -53,7 +61,7 @@ def folder(tmp_path: Path) -> SweepFolder:
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     path = tmp_path / "mine.yaml"
-    path.write_text("limits: {trials: 3}\n")
+    path.write_text(GIVEN)
     return path
 
 
@@ -66,9 +74,11 @@ def keep(sweep: Sweep, folder: SweepFolder, source: Path) -> None:
 
 
 def test_the_kept_file_may_be_run_again_with_more_trials(folder, file):
-    keep(SWEEP, folder, file)
-    keep(LONGER, folder, folder.sweep_yaml)
-    assert folder.sweep_yaml.read_text() == "limits: {trials: 3}\n"
+    sweep = load_sweep(file)
+    longer = replace(sweep, limits=Limits(trials=5))
+    keep(sweep, folder, file)
+    keep(longer, folder, folder.sweep_yaml)
+    assert load_sweep(folder.sweep_yaml) == longer
     assert json.loads(folder.spec_json.read_text())["limits"]["trials"] == 5
 
 
@@ -76,8 +86,10 @@ def test_the_kept_file_may_be_run_again_with_more_trials(folder, file):
 def test_a_kill_between_spec_and_file_leaves_no_old_file_beside_a_new_spec(
     folder, file, kill_at, monkeypatch
 ):
-    keep(SWEEP, folder, file)
-    file.write_text("limits: {trials: 5}\n")
+    keep(load_sweep(file), folder, file)
+    given = GIVEN.replace("trials: 3", "trials: 5")
+    file.write_text(given)
+    longer = load_sweep(file)
     moves = []
 
     def replaced(source: str, place: str, move=os.replace) -> None:
@@ -89,10 +101,10 @@ def test_a_kill_between_spec_and_file_leaves_no_old_file_beside_a_new_spec(
     with monkeypatch.context() as patched:
         patched.setattr(os, "replace", replaced)
         with pytest.raises(Killed):
-            keep(LONGER, folder, file)
-    keep(LONGER, folder, file)
-    assert folder.sweep_yaml.read_text() == "limits: {trials: 5}\n"
-    assert json.loads(folder.spec_json.read_text()) == json.loads(json.dumps(LONGER.to_dict()))
+            keep(longer, folder, file)
+    keep(longer, folder, file)
+    assert folder.sweep_yaml.read_text() == given
+    assert json.loads(folder.spec_json.read_text()) == json.loads(json.dumps(longer.to_dict()))
 
 
 # A disk that takes nothing -----------------------------------------------------------------------
@@ -152,26 +164,14 @@ def test_a_result_names_its_report_also_where_that_found_no_room(folder, monkeyp
 
 # What the kept file says -------------------------------------------------------------------------
 
-GIVEN = """
-name: probe     # my own words
-base:
-  data: {name: ring}
-  steps: 40
-parameters:
-  optimizer.generator.lr: {distribution: log_uniform, min: 1.0e-5, max: 1.0e-2}
-limits: {trials: 3}
-"""
-
 
 def test_the_file_is_kept_as_it_was_given(folder, file):
-    file.write_text(GIVEN)
     keep(load_sweep(file), folder, file)
     assert folder.sweep_yaml.read_text() == GIVEN
 
 
 @pytest.mark.parametrize("override", ["limits.trials=5", "base.steps=80"])
 def test_the_kept_file_goes_on_with_a_sweep_that_had_more_set(folder, file, override):
-    file.write_text(GIVEN)
     sweep = load_sweep(file, [override])
     keep(sweep, folder, file)
     assert load_sweep(folder.sweep_yaml) == sweep
@@ -180,8 +180,14 @@ def test_the_kept_file_goes_on_with_a_sweep_that_had_more_set(folder, file, over
     assert load_sweep(folder.sweep_yaml) == sweep
 
 
+def test_the_kept_file_goes_on_where_the_given_one_is_wrong_alone(folder, file):
+    file.write_text(GIVEN.replace("steps: 40", "steps: 0  # to be set"))
+    sweep = load_sweep(file, ["base.steps=40"])
+    keep(sweep, folder, file)
+    assert load_sweep(folder.sweep_yaml) == sweep
+
+
 def test_a_sweep_that_came_without_a_file_has_one_to_go_on_by(folder, file):
-    file.write_text(GIVEN)
     sweep = load_sweep(file)
     longer = replace(sweep, limits=Limits(trials=5))
     keep_spec(sweep, folder, None)
@@ -194,7 +200,6 @@ def test_a_sweep_that_came_without_a_file_has_one_to_go_on_by(folder, file):
 
 
 def test_a_sweep_that_goes_on_without_its_file_keeps_that(folder, file):
-    file.write_text(GIVEN)
     sweep = load_sweep(file)
     keep_spec(sweep, folder, file)
     keep_spec(sweep, folder, None, sweep)

@@ -7,6 +7,7 @@ are watched, since a driver without them would wait forever.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import math
 import os
@@ -134,7 +135,8 @@ class Cluster:
         """
         before = {child.pid for child in children()}
         named, deadline = os.environ.get(ADDRESS_VARIABLE), time.monotonic() + CONNECT_PATIENCE
-        threading.Thread(target=self._host, name="ray-host", daemon=True).start()
+        host = threading.Thread(target=self._host, name="ray-host", daemon=True)
+        host.start()
         try:
             while not self._started.wait(START_LOOK_EVERY):
                 self._waiting()
@@ -148,6 +150,8 @@ class Cluster:
                 raise self._failure
         except BaseException:
             self._left.set()
+            if not (named or self._failure or self._died()):
+                atexit.register(_take_away, host)
             raise
 
     def _host(self) -> None:
@@ -226,7 +230,7 @@ class Cluster:
                     num_cpus=cpus,
                     include_dashboard=False,
                     object_store_memory=OBJECT_STORE,
-                    _temp_dir=str(parent_for("ray").absolute() / "ray"),
+                    _temp_dir=str(_sessions()),
                     **common,
                 )
             self._folder = session_folder()
@@ -254,6 +258,25 @@ def _end_at_once(why: str) -> NoReturn:
         sys.stderr.write(f"sweeper: {why}\n")
         sys.stderr.flush()
     os._exit(1)
+
+
+def _sessions() -> Path:
+    """Where each Ray of our own has its folder."""
+    return parent_for("ray").absolute() / "ray"
+
+
+def _take_away(host: threading.Thread) -> None:
+    """At the end of this process, end the Ray that its `host` still starts for nobody, and remove
+    what that has written: such a thread dies with the process before it comes to do so."""
+    if not host.is_alive():
+        return
+    left = servers()
+    for server in left:
+        with contextlib.suppress(psutil.Error):
+            server.kill()
+    psutil.wait_procs(left, timeout=GRACE)
+    for folder in _sessions().glob(f"session_*_{os.getpid()}"):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextlib.contextmanager

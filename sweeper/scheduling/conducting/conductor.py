@@ -108,7 +108,7 @@ class Conductor:
     @property
     def complete(self) -> bool:
         """Everything that the sweep asks for has been done."""
-        return not self._trials.active and self._trials.over
+        return self._trials.complete
 
     def next_work(self) -> Work | None:
         """A trial for a free worker; None while there is none to hand out."""

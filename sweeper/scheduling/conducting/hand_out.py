@@ -69,6 +69,11 @@ class HandOut:
         return not self._waiting and self._search_is_over() and not self._replicate_is_due()
 
     @property
+    def complete(self) -> bool:
+        """Everything that the sweep asks for has been done."""
+        return not self.active and self.over
+
+    @property
     def has_asked_all(self) -> bool:
         """Whether the search asks for no more trials."""
         return self._search_is_over()

@@ -69,11 +69,15 @@ class Limiting:
         self.check()
 
     def check(self) -> None:
-        """See whether a limit has been reached, and have the sweep come to its end by that."""
+        """See whether a limit has been reached, and have the sweep come to its end by that. One
+        that is complete has come to it: no limit holds off its final score."""
         limits = self._sweep.limits
-        if self._failures.limit:
+        failed, reached = self._failures.limit, self._meter.used.limit(limits)
+        if not (failed or reached) or self._trials.complete:
+            return
+        if failed:
             self._course.too_many_failed = True
-            self._course.stop("at_evaluation", self._failures.limit, limit=True)
-        elif reached := self._meter.used.limit(limits):
+            self._course.stop("at_evaluation", failed, limit=True)
+        else:
             how: Halt = "no_new" if limits.landing == "finish" else "at_evaluation"
             self._course.stop(how, reached, limit=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import time
 from pathlib import Path
@@ -89,7 +88,13 @@ def _kept_text(sweep: Sweep, source: Path) -> bytes | str:
     full = yaml.safe_dump(sweep.to_dict(), sort_keys=False, allow_unicode=True)
     if not source.exists():
         return f"# all of it: it was given without a file\n{full}"
-    with contextlib.suppress(UserError):
-        if load_sweep(source).difference(sweep):
-            return f"# {source.name}, and what was set beside it\n{full}"
+    if not _makes(source, sweep):
+        return f"# {source.name}, and what was set beside it\n{full}"
     return source.read_bytes()
+
+
+def _makes(source: Path, sweep: Sweep) -> bool:
+    try:
+        return not load_sweep(source).difference(sweep)
+    except UserError:  # it is valid only with what was set beside it
+        return False

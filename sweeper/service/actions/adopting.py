@@ -8,6 +8,7 @@ import time
 from sweeper.errors import SweeperError
 from sweeper.home import SweepFolder
 from sweeper.search.looking import sweep_of
+from sweeper.search.unscored import in_words, unscored
 from sweeper.service.app import Service
 from sweeper.service.driving.summary import best_of
 from sweeper.service.state import accounts, audit, sweeps
@@ -19,7 +20,8 @@ def adopt_home(service: Service) -> list[str]:
     """Take in the sweeps of the home that the service does not know and nobody runs now; names.
 
     They become the first admin's, in the state in which they were left: one that was interrupted
-    is `stopped`, and goes on when it is resumed. One that cannot be read stays outside.
+    is `stopped`, also before its final score, and goes on when it is resumed. One that cannot be
+    read stays outside.
     """
     with service.database.reading() as session:
         owner = accounts.first_admin(session)
@@ -39,14 +41,15 @@ def _adopt(service: Service, folder: SweepFolder, owner: Person) -> bool:
         source = folder.sweep_yaml.read_text("utf-8", "replace")
     except (SweeperError, OSError):
         return False
-    progress = progress_of(standings)
+    progress, waiting = progress_of(standings), unscored(folder, standings)
     now = time.time()
     with service.database.writing() as session:
         added = sweeps.add_sweep(
             session, owner, name=folder.name, source=source, spec=sweep.to_dict()
         )
         lease = session.get_one(Lease, added.id)
-        lease.state = progress.state if progress.state in OVER else "stopped"
+        lease.state = progress.state if progress.state in OVER and not waiting else "stopped"
+        lease.message = in_words(waiting) if progress.state in OVER else ""
         lease.ended, lease.settled, lease.asked = now, 1, added.asked
         driver = Driver(sweep_id=added.id, attempt=1, job="", begun=now, phase="finishing")
         driver.outcome, driver.asked, driver.ended = lease.state, added.asked, now
