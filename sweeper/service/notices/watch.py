@@ -64,8 +64,8 @@ class Watch:
         }
         for entry in unknown:
             told = self._told[entry.sweep.id] = {}
-            # Its best so far is no news to who asks only now. Where one has been told of since, that
-            # is what this one is compared with: it may have come while no service was there.
+            # Its best so far is no news to who asks only now. Where one has been told of since, it
+            # is a better one: it may have come while no service was there.
             if entry.sweep.created < since and entry.sweep.id not in followed:
                 _note(told, "best", best_key(entry), 0.0)
         for event in earlier:

@@ -34,9 +34,8 @@ MOST_SWEEPS = 500
 MOST_ORDERS = 1000
 """Orders of one sweep that wait for its driver."""
 
-
 NOT_OVER = Lease.state.not_in(ENDS) | ((Sweep.wanted == "run") & (Sweep.asked > Lease.asked))
-"""Which sweeps have not ended, or are wanted again since, though no dispatcher has seen that yet."""
+"""Which sweeps have not ended, or are wanted again since, also before a dispatcher sees that."""
 
 
 @dataclass(frozen=True)
