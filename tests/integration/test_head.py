@@ -93,9 +93,14 @@ def test_a_copy_of_a_home_has_no_part_in_its_head_and_a_home_that_moved_keeps_it
     heads.down(copy)
     assert before <= {process.pid for process in head.processes}
     home.rename(moved)
-    found = heads.find(moved)
+    shutil.copytree(moved, home)  # where the original was
+    found = [heads.find(there) for there in (copy, home, moved)]
+    for other in (copy, home):
+        heads.down(other)
+    shutil.rmtree(home)
     moved.rename(home)
-    assert found == replace(head, token=moved / ".ray" / "token")
+    assert found == [None, None, replace(head, token=moved / ".ray" / "token")]
+    assert before <= {process.pid for process in head.processes}
 
 
 def test_a_job_runs_once_however_often_it_is_asked_for(jobs: Jobs, tmp_path: Path) -> None:

@@ -136,13 +136,19 @@ def test_a_trial_is_stopped_with_a_reason(lab: Lab, ledger: Ledger) -> None:
     assert lab.client("cy").post(f"{SWEEP}/trials/4:stop").status_code == 403
 
 
-def test_a_failed_trial_is_tried_again_and_its_sweep_goes_on(lab: Lab, ledger: Ledger) -> None:
+def test_a_failed_trial_is_tried_again_and_its_sweep_goes_on(
+    lab: Lab, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with lab.database.writing() as session:
         entry = sweeps.entry_named(session, "small")
         session.get_one(Lease, entry.sweep.id).state = "finished"
-        sweeps.want(session, entry.sweep, "stop", by="bo")
+        sweeps.want(session, entry, "stop", by="bo")
     bo = lab.client("bo")
     assert bo.post(f"{SWEEP}/trials/0:retry").status_code == 409
+    with monkeypatch.context() as patch:
+        patch.setattr(sweeps, "MOST_SWEEPS", 0)
+        assert bo.post(f"{SWEEP}/trials/2:retry").status_code == 422
+    assert bo.get(f"{SWEEP}/orders").json() == []
     order = bo.post(f"{SWEEP}/trials/2:retry", json={"anew": True})
     assert (order.status_code, order.json()["payload"]) == (202, {"anew": True})
     assert bo.get(SWEEP).json()["wanted"] == "run"

@@ -28,7 +28,7 @@ from sweeper.service.problem import MEDIA_TYPE, Refusal
 from sweeper.service.state import accounts, dispatch, sweeps
 from sweeper.service.state.accounts import Caller, Scope
 from sweeper.service.state.database import Database, DatabaseError
-from sweeper.service.state.tables import Sweep, Token
+from sweeper.service.state.tables import Lease, Sweep, Token
 from tests.service import studies
 from tests.service.conftest import ADDRESS, SMALL, Lab
 
@@ -261,6 +261,28 @@ def test_nobody_has_more_of_anything_than_the_server_bears(
     )
     assert second("/sweeps", SMALL)[0] == 422
     assert lab.client("cy").post("/api/v1/sweeps", json=SMALL).status_code == 201
+
+
+def test_an_ended_sweep_goes_on_where_its_owner_has_room_for_it(
+    either_lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweeps, "MOST_SWEEPS", 1)
+    for name in ("one", "two"):
+        ended = either_lab.submit("bo", name).id
+        with either_lab.database.writing() as session:
+            lease = session.get_one(Lease, ended)
+            lease.state, lease.asked = "finished", time.time()
+    ada = either_lab.client("ada")
+
+    def go_on(name: str, verb: str, **given: object) -> tuple[int, str]:
+        answer = ada.post(f"/api/v1/sweeps/{name}:{verb}", json=given)
+        return answer.status_code, answer.json().get("title", "")
+
+    full = (422, "bo has 1 sweeps that wait or run, and nobody may have more")
+    assert [go_on("one", "resume")[0] for _ in range(2)] == [200, 200]
+    # No dispatcher has looked since: by its state, the first has still ended.
+    assert go_on("two", "resume") == go_on("two", "extend", trials=9) == full
+    assert ada.get("/api/v1/sweeps/two").json()["limits"]["trials"] == 2
 
 
 def test_the_first_of_many_browsers_is_signed_out(

@@ -61,7 +61,7 @@ class Lab:
 
     def want(self, name: str, wanted: Wanted) -> None:
         with self.database.writing() as session:
-            sweeps.want(session, sweeps.entry_named(session, name).sweep, wanted, by="ada")
+            sweeps.want(session, sweeps.entry_named(session, name), wanted, by="ada")
 
     def entry(self, name: str) -> Entry:
         with self.database.reading() as session:

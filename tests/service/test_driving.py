@@ -75,7 +75,7 @@ def begin(lab: Lab) -> int:
 
 def want(lab: Lab, wanted: Wanted) -> None:
     with lab.database.writing() as session:
-        sweeps.want(session, sweeps.entry_named(session, "small").sweep, wanted, by="bo")
+        sweeps.want(session, sweeps.entry_named(session, "small"), wanted, by="bo")
 
 
 def row(lab: Lab) -> Driver:

@@ -21,7 +21,7 @@ from starlette.testclient import TestClient
 
 from sweeper.errors import UserError
 from sweeper.service.app import Service, application
-from sweeper.service.notices import mail, subscribing, webhooks, worker
+from sweeper.service.notices import mail, occasions, subscribing, webhooks, worker
 from sweeper.service.notices.channel import Undelivered, Word
 from sweeper.service.notices.mail import Email, MailServer, mail_server
 from sweeper.service.notices.occasions import BEST_EVERY, OCCASIONS, Told, best_key, notices
@@ -162,6 +162,32 @@ def test_a_better_best_is_told_now_and_then(lab: Lab) -> None:
     told = {"best": Told(frozenset({"2 8.0"}), 0.0)}
     assert [notice.occasion for notice in notices(entry, told, [], BEST_EVERY)] == ["best"]
     assert notices(entry, {"best": Told(frozenset({best_key(entry)}), 0.0)}, [], 1e9) == []
+
+
+def test_a_better_best_is_told_also_by_a_service_that_has_begun_anew(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(occasions, "BEST_EVERY", 0.0)
+    lab = open_lab(lab)
+    sweep, watch = lab.submit("bo", "long"), Watch(lab.service)
+
+    def look(by: Watch, value: float) -> list[str]:
+        _drive(lab, sweep, best={"trial": 1, "value": value, "words": f"fid {value:g}"})
+        by.look()
+        with lab.database.reading() as session:
+            return [event.data["words"] for event in state.notices_of(session, [sweep.id])]
+
+    look(watch, 9.0)
+    subscribe(lab, "bo", "http://127.0.0.1:9/", occasions=["best"])
+    assert look(watch, 9.0) == []
+    told = ["long has a better best: fid 8.", "long has a better best: fid 7."]
+    assert look(watch, 8.0) == told[:1]
+    assert look(Watch(lab.service), 7.0) == told
+    with lab.database.writing() as session:
+        session.query(Subscription).delete()
+    look(watch, 6.0)
+    subscribe(lab, "cy", "http://127.0.0.1:9/", occasions=["best"], everyone=True)
+    assert look(watch, 6.0) == told  # what was best before anybody asked again is no news
 
 
 def test_a_budget_is_told_of_once_a_limit(lab: Lab) -> None:

@@ -178,6 +178,8 @@ def _end(place: Path) -> None:
 
 def _remember(place: Path, head: Head) -> None:
     told = {**asdict(head), "token": str(head.token), "folder": str(head.folder)}
+    home = place.stat()
+    told |= {"device": home.st_dev, "inode": home.st_ino}
     atomic_write(place / "head.json", json.dumps(told) + "\n")
 
 
@@ -185,19 +187,26 @@ def _remembered(place: Path) -> Head | None:
     try:
         told = json.loads((place / "head.json").read_bytes())
         head = Head(told["address"], told["jobs"], Path(told["token"]), Path(told["folder"]))
+        mine = _began_in(place, head, told["device"], told["inode"])
     except (OSError, ValueError, RecursionError, TypeError, LookupError):
         return None  # none was started, or nothing can be known of it
-    return replace(head, token=place / "token") if _began_in(place, head) else None
+    return replace(head, token=place / "token") if mine else None
 
 
-def _began_in(place: Path, head: Head) -> bool:
-    """Whether the head is this home's, and not that of one which this one is a copy of."""
-    try:
-        return head.token.parent.samefile(place)
-    except FileNotFoundError:
-        return True  # it has moved since
-    except OSError:
+def _began_in(place: Path, head: Head, device: int, inode: int) -> bool:
+    """Whether the head is this home's, and not that of one which this one is a copy of.
+
+    A folder keeps its inode where it is renamed, a copy has another one. A snapshot of a file
+    system has the same, but its own device; so has a file system that is mounted again, in whose
+    place there is nothing else.
+
+    Raises:
+        OSError: it is not known.
+    """
+    here = place.stat()
+    if here.st_ino != inode:
         return False
+    return here.st_dev == device or head.token.parent.samefile(place)
 
 
 def _lives(head: Head) -> bool:

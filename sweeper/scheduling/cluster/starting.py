@@ -149,7 +149,9 @@ def _apart() -> Iterator[None]:
 
     A signal to the whole group of this process, as `timeout` and a terminal that is closed send it,
     is then for this process alone, which ends them in its time. The kernel still kills them when
-    this process dies. Where it does not do so (macOS), Ray kills its group instead, and they stay.
+    this process dies. What the raylet has started ends by itself: its workers within seconds, its
+    agents after a minute, also where the whole group of this process was killed. Where the
+    kernel does not do so (macOS), Ray kills its group instead, and the servers stay.
     """
 
     def in_a_session(popen: Any) -> Callable[..., Any]:

@@ -66,7 +66,8 @@ def resume(
     Raises:
         UnknownSweep: there is none.
         Refusal: it is somebody else's, or being ended.
-        UserError: `retry_failed` names no cause.
+        UserError: `retry_failed` names no cause, or it has ended and its owner has as many that
+            wait or run as anybody may.
     """
     to_retry(retry_failed)
     with service.database.writing() as session:
@@ -111,6 +112,7 @@ def extend(service: Service, caller: Caller, name: str, limits: Mapping[str, Any
         UnknownSweep: there is none.
         Refusal: it is somebody else's, or being ended.
         SpecError: a limit is none, or is not above what it was; or none is given.
+        UserError: it has ended, and its owner has as many that wait or run as anybody may.
     """
     if not limits:
         raise SpecError([Problem("limits", "names none that is to be raised", "trials=50, or so")])
@@ -130,7 +132,7 @@ def extend(service: Service, caller: Caller, name: str, limits: Mapping[str, Any
         add_event(session, entry.sweep.id, "changed", {"by": caller.person.name, **detail})
         audit.note(session, caller, "extend", entry.sweep.name, detail=detail)
         if entry.sweep.wanted != "pause":
-            sweeps.want(session, entry.sweep, "run", by=caller.person.name)
+            sweeps.want(session, entry, "run", by=caller.person.name)
     return entry
 
 
@@ -145,7 +147,7 @@ def _want(
 ) -> None:
     if entry.sweep.wanted == wanted and not again:
         return
-    sweeps.want(session, entry.sweep, wanted, by=caller.person.name)
+    sweeps.want(session, entry, wanted, by=caller.person.name)
     audit.note(session, caller, "resume" if wanted == "run" else wanted, entry.sweep.name)
 
 

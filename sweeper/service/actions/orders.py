@@ -42,6 +42,8 @@ def retry_trial(
     Raises:
         UnknownSweep: there is no such sweep.
         Refusal: it is somebody else's, or the trial is not there, or has not failed.
+        UserError: as many orders wait for it as may, or it has ended and its owner has as many that
+            wait or run as anybody may.
     """
     entry = entry_named(service, name)
     check_change(caller, entry)
@@ -112,7 +114,7 @@ def _order(
         detail = {"order": order.id, "number": number, "reason": reason}
         audit.note(session, caller, f"{kind} a trial", changing.sweep.name, detail=detail)
         if kind == "retry" and changing.over:
-            sweeps.want(session, changing.sweep, "run", by=caller.person.name)
+            sweeps.want(session, changing, "run", by=caller.person.name)
     return order
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from sweeper.errors import SweeperError
 from sweeper.service.app import Service
@@ -55,12 +55,19 @@ class Watch:
             _note(self._told[entry.sweep.id], notice.occasion, notice.key, now)
         self._told = {entry.sweep.id: self._told[entry.sweep.id] for entry in entries}
 
-    def _remember(self, unknown: Iterable[Entry], earlier: Iterable[Event], since: float) -> None:
+    def _remember(self, unknown: Iterable[Entry], earlier: Sequence[Event], since: float) -> None:
         """Take in what was told of sweeps that were not watched so far."""
+        followed = {
+            event.sweep_id
+            for event in earlier
+            if event.data["occasion"] == "best" and event.time >= since
+        }
         for entry in unknown:
-            self._told[entry.sweep.id] = {}
-            if entry.sweep.created < since:  # its best so far is no news to who asks only now
-                _note(self._told[entry.sweep.id], "best", best_key(entry), 0.0)
+            told = self._told[entry.sweep.id] = {}
+            # Its best so far is no news to who asks only now. Where one has been told of since, it
+            # is a better one: it may have come while no service was there.
+            if entry.sweep.created < since and entry.sweep.id not in followed:
+                _note(told, "best", best_key(entry), 0.0)
         for event in earlier:
             told = self._told[event.sweep_id or ""]
             _note(told, event.data["occasion"], event.data["key"], event.time)

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
+from sweeper.service.state.sweeps import NOT_OVER
 from sweeper.service.state.tables import ENDS, Counter, Driver, Lease, Person, Sweep, Usage
 
 _TERM = "dispatcher"
@@ -89,13 +90,7 @@ def pending(session: Session) -> list[Pending]:
         )
         .join(Lease, Lease.sweep_id == Sweep.id)
         .outerjoin(Driver, Driver.sweep_id == Sweep.id)
-        .where(
-            or_(
-                Lease.state.not_in(ENDS),
-                Sweep.deleted.is_not(None),
-                (Sweep.wanted == "run") & (Sweep.asked > Lease.asked),
-            )
-        )
+        .where(NOT_OVER | Sweep.deleted.is_not(None))
         .order_by(Sweep.created, Sweep.id)
     )
     return [Pending(*row) for row in rows]

@@ -34,6 +34,9 @@ MOST_SWEEPS = 500
 MOST_ORDERS = 1000
 """Orders of one sweep that wait for its driver."""
 
+NOT_OVER = Lease.state.not_in(ENDS) | ((Sweep.wanted == "run") & (Sweep.asked > Lease.asked))
+"""Which sweeps have not ended, or are wanted again since, also before a dispatcher sees that."""
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -95,26 +98,36 @@ def add_sweep(
     return sweep
 
 
-def check_room(session: Session, owner: Person) -> None:
-    """See that somebody may have one more sweep.
+def check_room(session: Session, owner: Person, again: Sweep | None = None) -> None:
+    """See that somebody may have one more sweep that waits or runs: a new one, or an ended one
+    `again`. It stays true until the transaction ends.
 
     Raises:
         UserError: they have as many as anybody may.
     """
-    unended = select(func.count()).select_from(Sweep).join(Lease, Lease.sweep_id == Sweep.id)
-    unended = unended.where(Sweep.person_id == owner.id, Lease.state.not_in(ENDS))
-    if (session.scalar(unended) or 0) >= MOST_SWEEPS:
+    take_turn(session)
+    others = select(func.count()).select_from(Sweep).join(Lease, Lease.sweep_id == Sweep.id)
+    others = others.where(Sweep.person_id == owner.id, NOT_OVER)
+    if again is not None:  # who asks twice for the same needs no more room
+        others = others.where(Sweep.id != again.id)
+    if (session.scalar(others) or 0) >= MOST_SWEEPS:
         raise UserError(
             f"{owner.name} has {MOST_SWEEPS} sweeps that wait or run, and nobody may have more"
         )
 
 
-def want(session: Session, sweep: Sweep, wanted: Wanted, *, by: str) -> None:
-    """Say what is wanted of a sweep from now on; the dispatcher and the driver see to it."""
-    kept = session.get_one(Sweep, sweep.id)
+def want(session: Session, entry: Entry, wanted: Wanted, *, by: str) -> None:
+    """Say what is wanted of a sweep from now on; the dispatcher and the driver see to it.
+
+    Raises:
+        UserError: it has ended and is to go on, and its owner has as many as anybody may.
+    """
+    kept = session.get_one(Sweep, entry.sweep.id)
+    if wanted == "run" and entry.over:
+        check_room(session, entry.owner, again=kept)
     # Later than before, whatever the clock says: by that the dispatcher knows that it is new.
     kept.wanted, kept.asked = wanted, max(time.time(), math.nextafter(kept.asked, math.inf))
-    add_event(session, sweep.id, "wanted", {"wanted": wanted, "by": by})
+    add_event(session, kept.id, "wanted", {"wanted": wanted, "by": by})
 
 
 def unended(session: Session) -> list[Entry]:
