@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sweeper.bucket.copies import bring_all
 from sweeper.causes import to_retry
 from sweeper.home import Home, SweepFolder
-from sweeper.privacy import private
+from sweeper.permissions import private
 from sweeper.provenance.run_record import Start
 from sweeper.scheduling.lasting import run_lasting
 from sweeper.scheduling.recording.events import Listener, Outcome, SweepState

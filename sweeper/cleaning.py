@@ -13,7 +13,7 @@ from sweeper.bucket.copies import PUBLISHED, bring_all, copies_of
 from sweeper.bucket.giving_up import given_up
 from sweeper.bucket.usage import forget
 from sweeper.home import Home, SweepFolder
-from sweeper.letting_go import Going, goes, going, let_go, let_go_afar
+from sweeper.retention import Going, goes, going, let_go, let_go_afar
 from sweeper.standings import Standings
 from sweeper.standings.kept import kept_in
 from sweeper.standings.progress import OVER, progress_of

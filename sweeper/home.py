@@ -39,7 +39,7 @@ from pathlib import Path
 
 from sweeper.errors import NoLocks, SweepBusy, UnknownSweep, UserError
 from sweeper.locks import taken
-from sweeper.privacy import private
+from sweeper.permissions import private
 from trials.files import atomic_write
 from trials.paths import folder_at
 from trials.problems import nearest

@@ -19,7 +19,7 @@ from sweeper.ablation.matrix import kind_of_rows, outcomes_from_table
 from sweeper.ablation.reference_columns import REFERENCE_COLUMNS
 from sweeper.ablation.tables import Table, TableRefused, build_table
 from sweeper.home import SweepFolder
-from sweeper.privacy import private
+from sweeper.permissions import private
 from sweeper.search.address import STORAGE_VARIABLE
 from sweeper.search.reader import read_study
 from sweeper.standings import Standings, standings_of

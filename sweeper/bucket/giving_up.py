@@ -2,7 +2,7 @@
 
     .given_up/00012-5b1e…    names of trial 12's files, and the attempt that had published them
 
-Letting go is a matter of the folder (`sweeper.letting_go`), and the store may be away meanwhile. A
+Letting go is a matter of the folder (`sweeper.retention`), and the store may be away meanwhile. A
 trial that has another attempt by then, since it is tried again, keeps everything.
 """
 

@@ -22,7 +22,7 @@ from sweeper.bucket.store import Store
 from sweeper.disk import Sizes, kind_of
 from sweeper.errors import BucketError
 from sweeper.home import SweepFolder
-from sweeper.privacy import private
+from sweeper.permissions import private
 from sweeper.wording import duration, plural
 from trials.files import atomic_write
 

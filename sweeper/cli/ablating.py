@@ -198,7 +198,7 @@ def _preview(sweep: Sweep, home: Home, json: bool) -> None:
     done_text = f", {plan.already_done} done" if plan.already_done else ""
     say(f"{len(plan.runs)} runs on {len(seeds)} seeds{done_text}")
     if seconds is not None:
-        from sweeper.outlook import duration
+        from sweeper.preview import duration
 
         parallel = sweep.limits.parallel
         rounds = -(-len(plan.runs) // parallel)
@@ -225,7 +225,7 @@ def _seconds_of_a_run(
         return median(seconds)
     if not design.possible:
         return None
-    from sweeper.outlook import forecast_of
+    from sweeper.preview import forecast_of
     from sweeper.sweepfile.space import apply
     from sweeper.sweepfile.ties import with_ties
 

@@ -55,7 +55,7 @@ def validate(
 def _checked(file: Path, overrides: list[str], home: Home, data: bool) -> dict[str, Any]:
     """What is to be said of one sweep file, and with `data` of its data, decoded in the home."""
     from sweeper.bucket.place import check_place
-    from sweeper.outlook import outlook_of
+    from sweeper.preview import overview_of
     from sweeper.sweepfile import load_sweep
     from trials.config import load_config
     from trials.data import lenient, open_data, survey
@@ -65,7 +65,7 @@ def _checked(file: Path, overrides: list[str], home: Home, data: bool) -> dict[s
     try:
         sweep = load_sweep(file, overrides)
         check_place(home.sweep(sweep.name))
-        entry |= outlook_of(sweep, home, home.cache if data else None)
+        entry |= overview_of(sweep, home, home.cache if data else None)
     except SpecError as error:
         entry["problems"] = [str(problem) for problem in error.problems]
     except ExtractorError as error:
@@ -146,7 +146,7 @@ def preview(
         say(f"  {number:>3}  {settings(values) or 'the base configuration'}")
     say(f"{plan}, {shown['parallel']} at a time")
     if forecast := shown["forecast"]:
-        from sweeper.outlook import duration
+        from sweeper.preview import duration
 
         gpus = f", {forecast['gpu_hours']:.2g} GPU hours" if forecast["gpu_hours"] else ""
         say(
@@ -166,7 +166,7 @@ def _preview(
     file: Path, overrides: list[str], count: int, probe: bool, home: Home
 ) -> dict[str, Any]:
     """What is to be shown of a file, with its `plan` and `warnings`."""
-    from sweeper.outlook import forecast_of, plan_in_words, preview_of
+    from sweeper.preview import forecast_of, plan_in_words, preview_of
     from sweeper.sweepfile import load_sweep
     from trials.config import load_config
     from trials.data import cheap_warnings

@@ -14,7 +14,7 @@ from sweeper.cli.printing import print_table, say
 from sweeper.cli.source import server_meant
 from sweeper.errors import UserError
 from sweeper.home import Home
-from sweeper.privacy import private
+from sweeper.permissions import private
 from sweeper.wording import in_bytes, plural
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from sweeper.cli.printing import say
 from sweeper.cli.running import read_yaml
 from sweeper.errors import SpecError, UserError
 from sweeper.home import Home
-from sweeper.privacy import private
+from sweeper.permissions import private
 from trials.problems import nearest
 
 if TYPE_CHECKING:

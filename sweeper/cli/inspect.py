@@ -189,7 +189,7 @@ def show(
         return
     from sweeper.bucket.copies import trial_folder
     from sweeper.bucket.place import place_of
-    from sweeper.letting_go import notes, told
+    from sweeper.retention import notes, told
 
     with source_of(home, server) as source:
         sight = source.sight(name, trial)

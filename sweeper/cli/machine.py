@@ -20,7 +20,7 @@ from sweeper.cli.options import HomeOption, JsonOption, SweepName, print_json
 from sweeper.cli.printing import say
 from sweeper.home import Home
 from sweeper.locks import can_lock
-from sweeper.privacy import private
+from sweeper.permissions import private
 from sweeper.wording import plural
 
 GIBIBYTE = 2**30

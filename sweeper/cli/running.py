@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sweeper.causes import to_retry
-from sweeper.cli.again import note, refuse_another, train_like
 from sweeper.cli.options import (
     AcceptOption,
     AdoptOption,
@@ -26,6 +25,7 @@ from sweeper.cli.options import (
     to_be_retried,
 )
 from sweeper.cli.printing import say
+from sweeper.cli.retraining import note, refuse_another, train_like
 from sweeper.cli.source import server_meant
 from sweeper.errors import SpecError, UserError
 from sweeper.home import Home

@@ -98,7 +98,7 @@ def _winner(sight: Sight) -> int:
 
 
 def _check_generator(trained: Path, called: str) -> None:
-    from sweeper.letting_go import why_gone
+    from sweeper.retention import why_gone
 
     if gone := why_gone(trained, "generators"):
         again = f"`sweeper train --like {called}` trains it again in a folder of its own, from "

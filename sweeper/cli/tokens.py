@@ -17,7 +17,7 @@ from sweeper.cli.options import HomeOption, JsonOption, print_json
 from sweeper.cli.printing import print_table, say
 from sweeper.errors import UserError
 from sweeper.home import Home
-from sweeper.privacy import private
+from sweeper.permissions import private
 
 if TYPE_CHECKING:
     from sweeper.service.state.database import Database

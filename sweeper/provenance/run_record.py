@@ -17,7 +17,7 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from sweeper.company import Company
+from sweeper.foreign_parts import ForeignParts
 from sweeper.home import SweepFolder, writing
 from sweeper.provenance.checkout import Checkout, look
 from sweeper.provenance.installed import requirements
@@ -100,7 +100,7 @@ class Kept:
         return told
 
 
-def keep_run(sweep: Sweep, folder: SweepFolder, company: Company, start: Start | None) -> Kept:
+def keep_run(sweep: Sweep, folder: SweepFolder, foreign: ForeignParts, start: Start | None) -> Kept:
     """Write down what the sweep is run with now; `start` is None where a service runs it."""
     checkout, patch = None, b""
     if start is not None:
@@ -114,7 +114,7 @@ def keep_run(sweep: Sweep, folder: SweepFolder, company: Company, start: Start |
         python=platform.python_version(),
         code=code(),
         versions={name: version for name in LIBRARIES if (version := version_of(name))},
-        parts=_parts(sweep, company),
+        parts=_parts(sweep, foreign),
         seeds=_seeds(sweep),
         fingerprint=sweep.fingerprint,
         checkout=checkout,
@@ -144,10 +144,10 @@ def read_run(folder: SweepFolder, digest: str) -> Kept | None:
         return None
 
 
-def _parts(sweep: Sweep, company: Company) -> dict[str, str]:
+def _parts(sweep: Sweep, foreign: ForeignParts) -> dict[str, str]:
     of_the_driver = [sweep.ablation] if sweep.ablation else [sweep.search, sweep.scheduler]
     parts = [config.part for config in of_the_driver]
-    return {f"{part.kind} {part.key}": str(origin_of(part)) for part in parts} | company.as_dict()
+    return {f"{part.kind} {part.key}": str(origin_of(part)) for part in parts} | foreign.as_dict()
 
 
 def _seeds(sweep: Sweep) -> dict[str, int]:

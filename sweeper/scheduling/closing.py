@@ -51,16 +51,16 @@ def closing(
             return "failed", failed
         lost = [trial for trial in trials if is_lost(trial.symptom)]
         return ("incomplete", _lost(lost)) if lost else ("finished", "")
-    course = conductor.course
-    again = f"{course.again} to go on"
+    halting = conductor.halting
+    again = f"{halting.again} to go on"
     if signalled:
         return "interrupted", f"interrupted; {again}: every trial goes on from its checkpoint"
     if cancelled:
         return "cancelled", f"cancelled; {again}"
-    message = course.message or "stopped"
-    if course.limited and failed:
+    message = halting.message or "stopped"
+    if halting.limited and failed:
         return "failed", f"{message}; {failed}"
-    return "failed" if course.too_many_failed else "stopped", f"{message}; {again}"
+    return "failed" if halting.too_many_failed else "stopped", f"{message}; {again}"
 
 
 def none_finished(trials: Sequence[Trial]) -> str:

@@ -19,10 +19,10 @@ from typing import cast
 import ray
 
 from sweeper.bucket.copies import Copies
-from sweeper.company import unpack
 from sweeper.errors import BucketError
+from sweeper.foreign_parts import unpack
 from sweeper.home import SweepFolder
-from sweeper.privacy import private
+from sweeper.permissions import private
 from sweeper.protocols import alike
 from sweeper.scheduling.recording.events import Listener, PhaseChanged
 from sweeper.scheduling.recording.recorder import Recorder

@@ -24,8 +24,8 @@ from sweeper.bucket.place import check_bucket, keep_owner, keep_place
 from sweeper.causes import BUCKET_AWAY, WORKER_DIED
 from sweeper.errors import BucketError
 from sweeper.home import SweepFolder
-from sweeper.letting_go import let_go_afar
 from sweeper.provenance.attempts import FILE as PROVENANCE
+from sweeper.retention import let_go_afar
 from sweeper.scheduling.conducting.conductor import Conductor
 from sweeper.scheduling.recording.recorder import CONFIG_FILE
 from sweeper.scheduling.working import attempts

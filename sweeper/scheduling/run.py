@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sweeper.bucket.place import began_at_home, check_place
-from sweeper.company import Company
+from sweeper.changed_meanings import known, reread
 from sweeper.errors import StudyAway, Superseded, SweeperError, UserError
+from sweeper.foreign_parts import ForeignParts
 from sweeper.home import Home, Request, SweepFolder
-from sweeper.privacy import private
+from sweeper.permissions import private
 from sweeper.provenance.run_record import Kept, Start, keep_run
-from sweeper.rereading import known, reread
 from sweeper.scheduling.closing import Ending, closing, gave_out, patience, told_of, unwritten
 from sweeper.scheduling.cluster.connecting import environment, growth
 from sweeper.scheduling.cluster.room import Room
@@ -120,12 +120,12 @@ def run(
         sweep = going_on(sweep, folder, begun)
         ledger = Ledger.open(sweep, folder, adopt=adopt, accept_protocol=accept_protocol)
         keep_spec(sweep, folder, source, begun)  # only now: the study is this home's
-        company = Company.of(sweep)
-        made_of = keep_run(sweep, folder, company, start)
+        foreign = ForeignParts.of(sweep)
+        made_of = keep_run(sweep, folder, foreign, start)
         ledger.retry(retry_failed)
         asked = steering or by_control_file(folder, resume)
-        with recording(uri, home, folder, company) if uri else contextlib.nullcontext() as wires:
-            given = (sweep, home, folder, ledger, company, made_of, wires, usable, room)
+        with recording(uri, home, folder, foreign) if uri else contextlib.nullcontext() as wires:
+            given = (sweep, home, folder, ledger, foreign, made_of, wires, usable, room)
             return _Run(*given, events, report, asked, factory).through()
 
 
@@ -136,7 +136,7 @@ class _Run:
         home: Home,
         folder: SweepFolder,
         ledger: Ledger,
-        company: Company,
+        foreign: ForeignParts,
         made_of: Kept,
         wires: Wires | None,
         usable: str,
@@ -151,7 +151,7 @@ class _Run:
         self._home = home
         self._folder = folder
         self._ledger = ledger
-        self._company = company
+        self._foreign = foreign
         self._made_of = made_of
         self._wires = wires
         self._usable = usable
@@ -165,7 +165,7 @@ class _Run:
         self._factory = factory or build_training
         self._resolve = resolved if factory is None else dict  # a caller's own configs are not ours
         outbox = wires.outbox if wires else None
-        self._recorder = Recorder(sweep, folder, outbox, self._resolve, company)
+        self._recorder = Recorder(sweep, folder, outbox, self._resolve, foreign)
 
     def through(self) -> Outcome:
         afar = publishing(self._folder, self._ledger, self._usable)
@@ -210,7 +210,7 @@ class _Run:
         cache = None if bucket else self._home.cache
         scoring = Scoring(
             *(self._sweep, self._folder, self._ledger, self._recorder, cache),
-            *(self._tell, self._company.parts, bucket),
+            *(self._tell, self._foreign.parts, bucket),
         )
         tuning = Tuning(
             self._sweep,
@@ -218,9 +218,9 @@ class _Run:
             self._requests,
             scratch=self._folder.path / ".tune",
             cache=cache,
-            mark=Mark.leave(self._folder, self._company, bucket),
+            mark=Mark.leave(self._folder, self._foreign, bucket),
             room=self._room,
-            parts=self._company.parts,
+            parts=self._foreign.parts,
             run=self._made_of.digest,
             factory=self._factory,
             notices=notices_asked_for(),
@@ -237,7 +237,7 @@ class _Run:
             cancelled=tuning.now,
             unscored=scoring.unscored() if conductor.complete and not told else "",
         )
-        if conductor.course.limited and state == "stopped":
+        if conductor.halting.limited and state == "stopped":
             left = forecast_of(self._ledger.standings()).in_words()
             message += f"; what is left: {left}"
         return state, message or told
@@ -271,9 +271,9 @@ class _Run:
             self._note(f"the sampler learns from {learned}")
         self._note(began_at_home(self._folder))
         if records:
-            self._note(self._company.changes(self._ledger.company))
+            self._note(self._foreign.changes(self._ledger.foreign_parts))
             self._note(reread(sweep, self._ledger.readings))
-        self._ledger.accompanied_by(self._company.as_dict(), known(sweep))
+        self._ledger.accompanied_by(self._foreign.as_dict(), known(sweep))
 
     def _note(self, told: str) -> None:
         if told:

@@ -207,12 +207,12 @@ class Tuning:
         if asked.interrupts > 1 or asked.ended_by or written == Request.CANCEL:
             self._end_now("cancelled" if written == Request.CANCEL else "interrupted")
         elif asked.interrupts == 1:
-            self._conductor.course.stop(
+            self._conductor.halting.stop(
                 "at_evaluation", "interrupted: each trial stops at its next evaluation"
             )
         elif written == Request.STOP:
-            self._conductor.course.stop("no_new", "stopped on request: no new trials")
-        self._conductor.course.pause(written == Request.PAUSE)
+            self._conductor.halting.stop("no_new", "stopped on request: no new trials")
+        self._conductor.halting.pause(written == Request.PAUSE)
         self._conductor.within(asked.limits())
         self._conductor.lease(asked.parallel())
         asked.have_obeyed(self._conductor.obey)
@@ -221,14 +221,14 @@ class Tuning:
         """While Ray starts nothing is at work, so whatever ends the sweep ends it at once."""
         self._requests.listen()
         self._obey()
-        if self._conductor.course.halt:
+        if self._conductor.halting.halt:
             raise Ended
 
     def _end_now(self, message: str) -> None:
         if self.now:
             return
         self.now = True
-        self._conductor.course.stop("at_evaluation", message)
+        self._conductor.halting.stop("at_evaluation", message)
         self._conductor.interrupt_all()
         if self._cluster.own:
             raise Ended(message)  # its workers die with it, in the middle of whatever they do

@@ -7,7 +7,7 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 from sweeper.home import SweepFolder
-from sweeper.privacy import private
+from sweeper.permissions import private
 from sweeper.search.digest import Digest, Header, Unlike
 from sweeper.search.identity import refuse_strangers
 from sweeper.search.study_attributes import UNMARKED

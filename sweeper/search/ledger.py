@@ -260,11 +260,11 @@ class Ledger(StudyReader):
         """The sweep has these limits from now on."""
         self.sweep = replace(self.sweep, limits=limits)
 
-    def accompanied_by(self, company: Mapping[str, str], readings: Mapping[str, int]) -> None:
+    def accompanied_by(self, foreign: Mapping[str, str], readings: Mapping[str, int]) -> None:
         """Write down whose parts the sweep runs with from now on, and how its settings are read."""
-        if (company, readings) != (self.company, self.readings):
+        if (foreign, readings) != (self.foreign_parts, self.readings):
             with self.together():
-                self._study.set_user_attr("company", dict(company))
+                self._study.set_user_attr("company", dict(foreign))
                 self._study.set_user_attr("readings", dict(readings))
 
     def use(self, used: Usage) -> None:

@@ -11,7 +11,7 @@ import gc
 from collections.abc import Iterator
 
 from sweeper.home import SweepFolder
-from sweeper.privacy import private
+from sweeper.permissions import private
 from sweeper.protocols import measured_in, present
 from sweeper.search.address import address_of
 from sweeper.search.database_digest import digest_in_database

@@ -98,13 +98,13 @@ class StudyReader:
         return budget
 
     @property
-    def company(self) -> dict[str, str]:
+    def foreign_parts(self) -> dict[str, str]:
         """Whose parts the sweep was last run with: name → version or hash of the source."""
         return dict(self._study.user_attrs.get("company", {}))
 
     @property
     def readings(self) -> dict[str, int]:
-        """How the sweep's settings were read when it last ran, as `sweeper.rereading` knows it."""
+        """How many changed meanings were known when the sweep last ran (`changed_meanings`)."""
         return dict(self._study.user_attrs.get("readings", {}))
 
     @property

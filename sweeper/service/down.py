@@ -10,7 +10,7 @@ import os
 import time
 from collections.abc import Callable
 
-from sweeper.privacy import private
+from sweeper.permissions import private
 from sweeper.service.cluster import Cluster
 from sweeper.service.serve import only_one
 from sweeper.service.settings import ServiceSettings

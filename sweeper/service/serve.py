@@ -27,7 +27,7 @@ from functools import partial
 from sweeper.errors import SweeperError, UserError
 from sweeper.home import Home, writing
 from sweeper.locks import taken
-from sweeper.privacy import private
+from sweeper.permissions import private
 from sweeper.scheduling.cluster.jobs import JobsUnreachable
 from sweeper.service.actions.adopting import adopt_home
 from sweeper.service.actions.deleting import erase

@@ -163,7 +163,7 @@ def start_writer(
     """Start the process that sends this outbox to the MLflow at `uri`.
 
     `artifacts` is the folder for the artifacts of experiments that are new in a database; a server
-    keeps them itself. `parts` are those of the sweep's company, for the models to be loaded with.
+    keeps them itself. `parts` are the sweep's foreign parts, for the models to be loaded with.
     Returns at once: MLflow is imported, and its schema made, over there.
     """
     return WriterHandle(outbox, uri, artifacts, linger, parts)

@@ -20,7 +20,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from sweeper.company import unpack
+from sweeper.foreign_parts import unpack
 from sweeper.tracking import vendor
 from sweeper.tracking.store import Refused, Store, translated
 from trials.errors import reason_of
@@ -29,7 +29,7 @@ from trials.errors import reason_of
 def log_folder(
     store: Store, experiment: str, run_id: str, name: str, folder: Path, parts: bytes = b""
 ) -> str:
-    """Log the generator of a trial's folder, which may need `parts` of the sweep's company.
+    """Log the generator of a trial's folder, which may need `parts`, the sweep's foreign ones.
 
     Returns `models:/m-…`. A model of this name that the run has already is returned as it is, and
     one that was begun and not finished makes way.

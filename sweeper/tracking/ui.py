@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sweeper.errors import TrackingError, UserError
 from sweeper.home import Home
-from sweeper.privacy import private
+from sweeper.permissions import private
 from sweeper.secrets import without_user
 from sweeper.tracking.address import database_file, is_server, tracking_uri
 from sweeper.tracking.moved import follow_home

@@ -633,7 +633,7 @@ def test_what_a_driver_writes_that_was_superseded_never_comes_into_the_study(pla
         with pytest.raises(Superseded, match=r"attempt 2.*attempt 1, writes nothing more"):
             write()
     assert new.trials() == before
-    assert (new.used, new.company, new.readings, new.planned) == (Usage(), {}, {}, None)
+    assert (new.used, new.foreign_parts, new.readings, new.planned) == (Usage(), {}, {}, None)
     assert ask(new).number == 1
 
 

@@ -70,8 +70,8 @@ class _Workers:
             if asked is Request.CANCEL:
                 return True
             if asked is Request.STOP:
-                self._conductor.course.stop("no_new", "stopped on request")
-            self._conductor.course.pause(asked is Request.PAUSE)
+                self._conductor.halting.stop("no_new", "stopped on request")
+            self._conductor.halting.pause(asked is Request.PAUSE)
             self._conductor.within(self._requests.limits())
             self._conductor.lease(self._requests.parallel())
             self._requests.have_obeyed(self._conductor.obey)

@@ -32,7 +32,7 @@ from sweeper.bucket.publishing import Publisher, amend
 from sweeper.bucket.store import Store
 from sweeper.errors import BucketAway, BucketError, UserError
 from sweeper.home import Home, SweepFolder
-from sweeper.letting_go import let_go_afar
+from sweeper.retention import let_go_afar
 from tests.fakes import FakeTraining
 from tests.s3 import BUCKET, s3_server
 from trials import temporary

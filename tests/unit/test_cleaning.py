@@ -11,7 +11,7 @@ import pytest
 from sweeper import cleaning
 from sweeper.cli.main import run
 from sweeper.disk import disk_of
-from sweeper.letting_go import CHECKPOINT
+from sweeper.retention import CHECKPOINT
 from sweeper.sweepfile.load import read_stored
 from sweeper.sweepfile.sections import Keep
 from sweeper.tracking import Outbox

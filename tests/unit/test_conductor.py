@@ -98,9 +98,9 @@ class Stage:
 def test_a_pause_that_is_lifted_by_a_stop_lets_nothing_go_on(tmp_path: Path) -> None:
     stage = Stage(tmp_path)
     stage.train()
-    stage.conductor.course.pause(True)
-    stage.conductor.course.stop("no_new", "stopped on request")
-    stage.conductor.course.pause(False)
+    stage.conductor.halting.pause(True)
+    stage.conductor.halting.stop("no_new", "stopped on request")
+    stage.conductor.halting.pause(False)
     assert stage.phases == ["rehearsing", "searching", "paused", "draining"]
     assert stage.conductor.next_work() is None
 
@@ -110,8 +110,8 @@ def test_a_confirmation_that_was_paused_goes_on_as_one(tmp_path: Path) -> None:
     stage.train()
     stage.train()
     stage.train()
-    stage.conductor.course.pause(True)
-    stage.conductor.course.pause(False)
+    stage.conductor.halting.pause(True)
+    stage.conductor.halting.pause(False)
     assert stage.phases == ["rehearsing", "searching", "confirming", "paused", "confirming"]
     stage.train()
     assert stage.ending == ("finished", "")
@@ -119,7 +119,7 @@ def test_a_confirmation_that_was_paused_goes_on_as_one(tmp_path: Path) -> None:
 
 def test_a_sweep_that_is_paused_says_what_lets_it_go_on(tmp_path: Path) -> None:
     stage = Stage(tmp_path)
-    stage.conductor.course.pause(True)
+    stage.conductor.halting.pause(True)
     (said,) = stage.heard
     assert isinstance(said, PhaseChanged)
     assert "sweeper resume probe" in said.message
@@ -327,7 +327,7 @@ def test_a_sweep_that_is_ended_while_its_last_trials_are_at_work_is_not_done(
     stage = Stage(tmp_path)
     for work in (stage.work(), stage.work()):
         stage.conductor.started(work.number)
-    stage.conductor.course.stop("at_evaluation", asked)
+    stage.conductor.halting.stop("at_evaluation", asked)
     stage.conductor.interrupt_all()
     assert stage.conductor.finished
     assert not stage.conductor.complete
@@ -338,7 +338,7 @@ def test_a_sweep_that_is_ended_while_its_last_trials_are_at_work_is_not_done(
 def test_no_limit_need_be_raised_for_a_final_score(tmp_path: Path) -> None:
     stage = Stage(tmp_path, replace(SWEEP, limits=Limits(trials=1)))
     work = stage.work()
-    stage.conductor.course.stop("no_new", "limits.hours (1) has been reached", limit=True)
+    stage.conductor.halting.stop("no_new", "limits.hours (1) has been reached", limit=True)
     stage.conductor.started(work.number)
     evaluation = Evaluation(1, 0.0, {"fid": 1.0})
     stage.conductor.heard(work.number, Report(evaluations=(evaluation,), finished=True))
@@ -350,7 +350,7 @@ def test_no_limit_need_be_raised_for_a_final_score(tmp_path: Path) -> None:
 def test_a_start_that_a_cancel_has_overtaken_starts_nothing(tmp_path: Path) -> None:
     stage = Stage(tmp_path)
     work = stage.work()
-    stage.conductor.course.stop("at_evaluation", "cancelled")
+    stage.conductor.halting.stop("at_evaluation", "cancelled")
     stage.conductor.interrupt_all()
     before = stage.ledger.trials()
     stage.conductor.started(work.number)

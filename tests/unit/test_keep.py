@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from sweeper import letting_go
+from sweeper import retention
 from sweeper.causes import DIVERGENCE, ERROR, SCHEDULER, STOPPED_BY_HAND
-from sweeper.letting_go import CHECKPOINT, NOTE, going, notes, told
+from sweeper.retention import CHECKPOINT, NOTE, going, notes, told
 from sweeper.scheduling.conducting.steering import Order
 from sweeper.search.samplers.random import Random
 from sweeper.standings.kept import Kept
@@ -163,7 +163,7 @@ def test_each_setting_says_what_stays(
     )
     for number, trial in trials.items():
         folder = tmp_path / str(number)
-        letting_go.let_go(folder, going(folder, trial, kept, keep), keep)
+        retention.let_go(folder, going(folder, trial, kept, keep), keep)
         assert (folder / CHECKPOINT).exists() == (number in checkpoints)
         assert (folder / BEFORE).exists() == (keep.checkpoints == "all")
         assert (folder / GENERATOR).exists() == (number in generators)
@@ -261,8 +261,8 @@ def test_a_full_disk_gets_room_though_it_has_none_for_the_note(
 
     trial = trial_in(tmp_path, 1)
     files = going(tmp_path, trial, Kept(frozenset(), None), Keep())
-    monkeypatch.setattr(letting_go, "atomic_write", full)
-    letting_go.let_go(tmp_path, files, Keep())
+    monkeypatch.setattr(retention, "atomic_write", full)
+    retention.let_go(tmp_path, files, Keep())
     assert not (tmp_path / CHECKPOINT).exists()
     assert not (tmp_path / NOTE).exists()
 
@@ -271,8 +271,8 @@ def test_a_trial_that_is_tried_again_without_its_checkpoint_begins_anew(tmp_path
     sweep = Heavy(tmp_path, 1, 2)
     sweep.begin()
     sweep.save(0)
-    sweep.conductor._moves._ledger.fail(0, DIVERGENCE, "not finite")
-    sweep.conductor._moves.end(sweep.ledger.trial(0))
+    sweep.conductor._transitions._ledger.fail(0, DIVERGENCE, "not finite")
+    sweep.conductor._transitions.end(sweep.ledger.trial(0))
     assert told(sweep.place.trial(0)) == [
         "its checkpoint was let go (keep.checkpoints: best 3)",
         "its generator was let go (keep.generators: best 10)",

@@ -10,7 +10,7 @@ import pytest
 
 from sweeper.errors import ProtocolChanged, SpecError
 from sweeper.home import Home
-from sweeper.outlook import first_points, outlook_of
+from sweeper.preview import first_points, overview_of
 from sweeper.scheduling.recording.spec_files import keep_spec
 from sweeper.search import learning
 from sweeper.search.ledger import Ledger
@@ -114,9 +114,9 @@ def test_settings_that_an_earlier_sweep_trained_with_otherwise_are_named(home: H
     )
     named = "loss, networks.generator.width and batch_size"
     assert opened(home, other).learned == f"8 of 8 trials of first (with another {named})"
-    (warning,) = (one for one in outlook_of(other, home)["warnings"] if "learn_from" in one)
+    (warning,) = (one for one in overview_of(other, home)["warnings"] if "learn_from" in one)
     assert f"first trained with another {named} than this sweep" in warning
-    assert not any("learn_from" in one for one in outlook_of(sweep("second"), home)["warnings"])
+    assert not any("learn_from" in one for one in overview_of(sweep("second"), home)["warnings"])
 
 
 LR = "{distribution: log_uniform, min: 1.0e-4, max: 1.0e-2}"

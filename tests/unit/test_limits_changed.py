@@ -67,9 +67,9 @@ def test_hours_that_are_raised_in_time_end_nothing(landing: Any, tmp_path: Path)
     sweep.begin()
     sweep.conductor.look()
     sweep.conductor.look()
-    assert sweep.conductor.course.halt
+    assert sweep.conductor.halting.halt
     sweep.conductor.within(hours.model_copy(update={"cpu_hours": None}))
-    assert not sweep.conductor.course.halt
+    assert not sweep.conductor.halting.halt
     assert len(sweep.to_the_end()) == 3
 
 
@@ -92,9 +92,9 @@ def test_a_trial_that_the_hours_have_interrupted_goes_on_where_they_are_raised_i
 def test_a_stop_that_somebody_asked_for_is_not_lifted_by_a_limit(tmp_path: Path) -> None:
     sweep = Driven(tmp_path, 1, 3)
     sweep.begin()
-    sweep.conductor.course.stop("no_new", "stopped on request")
+    sweep.conductor.halting.stop("no_new", "stopped on request")
     sweep.conductor.within(Limits(trials=5))
-    assert sweep.conductor.course.halt == "no_new"
+    assert sweep.conductor.halting.halt == "no_new"
 
 
 def test_so_many_may_fail_as_the_limit_says_now(tmp_path: Path) -> None:
@@ -103,9 +103,9 @@ def test_so_many_may_fail_as_the_limit_says_now(tmp_path: Path) -> None:
     sweep.report(0)  # something works, so that failures are the trials' own
     sweep.fail(0)
     sweep.conductor.within(Limits(trials=4, failed=1))
-    assert sweep.conductor.course.too_many_failed
+    assert sweep.conductor.halting.too_many_failed
     sweep.conductor.within(Limits(trials=4, failed=3))
-    assert not sweep.conductor.course.too_many_failed
+    assert not sweep.conductor.halting.too_many_failed
     assert len(sweep.to_the_end()) == 4
 
 

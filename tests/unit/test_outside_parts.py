@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from sweeper.cli.main import run
-from sweeper.company import Company
 from sweeper.errors import SpecError
+from sweeper.foreign_parts import ForeignParts
 from sweeper.sweepfile.load import parse_sweep, sweep_from_dict
 from trials import catalogue, distributions, offered, origins
 from trials.config import load_config, problems_of
@@ -122,9 +122,9 @@ def test_a_file_that_names_a_distribution_uses_its_parts_like_our_own() -> None:
 @pytest.mark.usefixtures("lab")
 def test_what_an_asked_for_distribution_offers_is_not_sent_but_asked_for_again() -> None:
     """In a worker that was sent it, all else that its modules import would act too."""
-    company = Company.of(parse_sweep(SWEEP.format(parts="parts: [my-lab-parts]")))
-    assert company.as_dict() == {"my-lab-parts": "1.0"}
-    assert company.parts == b""
+    foreign = ForeignParts.of(parse_sweep(SWEEP.format(parts="parts: [my-lab-parts]")))
+    assert foreign.as_dict() == {"my-lab-parts": "1.0"}
+    assert foreign.parts == b""
 
 
 @pytest.mark.usefixtures("lab")

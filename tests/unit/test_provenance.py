@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from sweeper.cli.main import run
-from sweeper.company import Company
 from sweeper.errors import UserError
+from sweeper.foreign_parts import ForeignParts
 from sweeper.home import Home, SweepFolder
 from sweeper.provenance.attempts import Attempt, note_attempt, parts_of, read_attempts
 from sweeper.provenance.checkout import MOST_BYTES, look
@@ -200,8 +200,8 @@ def test_a_sweep_that_is_run_again_as_before_adds_no_record(
 ) -> None:
     start = Start(("sweeper", "run", "made.yaml"), repository)
     (repository / "model.py").write_text("WIDTH = 16\n")
-    first = keep_run(sweep, folder, Company.of(sweep), start)
-    again = keep_run(sweep, folder, Company.of(sweep), start)
+    first = keep_run(sweep, folder, ForeignParts.of(sweep), start)
+    again = keep_run(sweep, folder, ForeignParts.of(sweep), start)
     assert first == again == read_run(folder, first.digest)
     assert first.record.seeds == {"search": 3, "base": 7}
     assert first.record.parts["sampler random"].startswith("gan-sweeper")
@@ -210,7 +210,7 @@ def test_a_sweep_that_is_run_again_as_before_adds_no_record(
         for name in ("run.json", "requirements.txt", "changes.patch")
     }
     (repository / "model.py").write_text("WIDTH = 32\n")
-    other = keep_run(sweep, folder, Company.of(sweep), start)
+    other = keep_run(sweep, folder, ForeignParts.of(sweep), start)
     assert other.digest != first.digest
     assert (first.place / "changes.patch").read_text() != (
         other.place / "changes.patch"
@@ -220,18 +220,18 @@ def test_a_sweep_that_is_run_again_as_before_adds_no_record(
 def test_a_record_that_a_kill_has_cut_short_is_written_again(
     sweep: Sweep, folder: SweepFolder
 ) -> None:
-    kept = keep_run(sweep, folder, Company(), None)
+    kept = keep_run(sweep, folder, ForeignParts(), None)
     (kept.place / "run.json").unlink()
     (kept.place / "requirements.txt").write_text("half")
     assert read_run(folder, kept.digest) is None
-    assert keep_run(sweep, folder, Company(), None).digest == kept.digest
+    assert keep_run(sweep, folder, ForeignParts(), None).digest == kept.digest
     assert (kept.place / "requirements.txt").read_text() == requirements()
 
 
 def test_a_service_records_neither_its_command_nor_its_folder(
     sweep: Sweep, folder: SweepFolder
 ) -> None:
-    record = keep_run(sweep, folder, Company(), None).record
+    record = keep_run(sweep, folder, ForeignParts(), None).record
     assert (record.command, record.folder, record.checkout) == ((), "", None)
 
 
@@ -318,7 +318,7 @@ def test_nothing_that_was_recorded_becomes_a_command(
     git(repository, "commit", "--quiet", "-m", "bad")
     (repository / bad).write_text("2")
     start = Start(("sweeper", "x\ntouch hit"), repository)
-    kept = keep_run(sweep, folder, Company(), start)
+    kept = keep_run(sweep, folder, ForeignParts(), start)
     assert bad in (kept.record.checkout.left_out if kept.record.checkout else {})
     machine = surroundings() | {"machine": "a\ntouch hit"}
     config = {"data": "digits", "note": "$(touch hit)\nEND OF TRIAL\ntouch hit\n"}
@@ -349,7 +349,7 @@ def test_nothing_that_was_recorded_becomes_a_command(
 def test_commands_make_an_environment_where_another_is_here(
     sweep: Sweep, folder: SweepFolder
 ) -> None:
-    kept = keep_run(sweep, folder, Company(), None)
+    kept = keep_run(sweep, folder, ForeignParts(), None)
     home = folder.path.parent
     here = script(recipe(folder, sweep, run=kept), home)
     assert "venv" not in here

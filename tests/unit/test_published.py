@@ -27,8 +27,8 @@ from sweeper.causes import BUCKET_AWAY
 from sweeper.cleaning import clean, leavings
 from sweeper.errors import BucketAway
 from sweeper.home import Home, SweepFolder
-from sweeper.letting_go import let_go_afar
 from sweeper.removal import remove_sweep
+from sweeper.retention import let_go_afar
 from sweeper.scheduling import published as driver_side
 from sweeper.scheduling.conducting.failure_counts import FailureCounts
 from sweeper.scheduling.final_score import Scoring

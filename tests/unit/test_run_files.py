@@ -12,9 +12,9 @@ from typing import Any, NoReturn
 import pytest
 
 from sweeper import api, results
+from sweeper.changed_meanings import known, reread
 from sweeper.errors import UserError
 from sweeper.home import Home, Request, SweepFolder
-from sweeper.rereading import known, reread
 from sweeper.scheduling import run as run_module
 from sweeper.scheduling.recording import conclusion
 from sweeper.scheduling.recording.events import Noted, Outcome
@@ -90,11 +90,11 @@ def test_a_kill_between_spec_and_file_leaves_no_old_file_beside_a_new_spec(
     given = GIVEN.replace("trials: 3", "trials: 5")
     file.write_text(given)
     longer = load_sweep(file)
-    moves = []
+    transitions = []
 
     def replaced(source: str, place: str, move=os.replace) -> None:
-        moves.append(place)
-        if len(moves) == kill_at:
+        transitions.append(place)
+        if len(transitions) == kill_at:
             raise Killed
         move(source, place)
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from sweeper.home import Home
-from sweeper.outlook import outlook_of
+from sweeper.preview import overview_of
 from sweeper.search.ledger import Ledger
 from sweeper.search.sampler_view import SamplerView
 from sweeper.search.samplers.random import Random
@@ -165,7 +165,7 @@ def test_who_confirms_a_population_is_told_that_fresh_seeds_repeat_no_take_over(
     spec = replace(sweep(), base=base, parameters=(LR,), seeds=Seeds(confirm_top=1, replicates=2))
     told = "fresh seeds train the last settings of a pbt trial from the first step"
     for seeds, expected in ((spec.seeds, True), (Seeds(), False)):
-        warnings = outlook_of(replace(spec, seeds=seeds), Home(tmp_path))["warnings"]
+        warnings = overview_of(replace(spec, seeds=seeds), Home(tmp_path))["warnings"]
         assert any(told in one for one in warnings) is expected
 
 

@@ -19,7 +19,7 @@ import pytest
 from PIL import Image
 
 from sweeper.home import Home
-from sweeper.outlook import preview_of
+from sweeper.preview import preview_of
 from sweeper.search.ablation_trials import design_of
 from sweeper.sweepfile import Toggle, load_sweep, parse_sweep
 from sweeper.sweepfile.check import draw_from

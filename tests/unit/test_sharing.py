@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sweeper.home import Home
-from sweeper.outlook import forecast_of
+from sweeper.preview import forecast_of
 from sweeper.scheduling.conducting.sharing import Sharing
 from sweeper.scheduling.working.messages import PROBE, REHEARSAL, Failure, Report, Work
 from sweeper.scheduling.working.trainable import build_training
@@ -529,7 +529,7 @@ def test_a_forecast_looks_at_the_whole_of_a_training(
         looked.append((training.step, left))
         return float(training.step)
 
-    monkeypatch.setattr("sweeper.outlook._timed", grows)
+    monkeypatch.setattr("sweeper.preview._timed", grows)
     text = (
         "name: s\nbase: {data: digits, steps: 301, batch_size: 4,\n"
         "  networks: {generator: {width: 4}, discriminator: {width: 4}},\n"

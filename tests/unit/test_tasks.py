@@ -15,8 +15,8 @@ from sweeper.errors import SpecError
 from sweeper.sweepfile.load import parse_sweep
 from sweeper.testing.small import SMALL, small_config, trick_of
 from trials.config import load_config, problems_of
+from trials.evaluation.evaluators import asked_in_words
 from trials.evaluation.export import load_generator
-from trials.evaluation.yardstick import asked_in_words
 from trials.game import Round
 from trials.metrics.pairs import psnr, ssim
 from trials.metrics.protocol import differing

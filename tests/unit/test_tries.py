@@ -8,7 +8,7 @@ import pytest
 
 from sweeper.errors import SpecError
 from sweeper.home import Home
-from sweeper.outlook import first_points
+from sweeper.preview import first_points
 from sweeper.search.ledger import Ledger
 from sweeper.sweepfile import load_sweep, parse_sweep
 from sweeper.sweepfile.load import sweep_from_dict

@@ -55,7 +55,7 @@ def test_each_trial_counts_with_its_resources_while_it_is_at_work(
     sweep.report(0)
     passes(sweep, clock, 1000)  # waits for its turn
     sweep.conductor.lease(None)
-    sweep.conductor.course.pause(True)
+    sweep.conductor.halting.pause(True)
     passes(sweep, clock, 1000)
     assert sweep.conductor.meter.used == Usage(20.0, 15.0, 90.0)
 
@@ -85,7 +85,7 @@ def test_a_limit_of_hours_lands_softly_and_can_be_raised(
         sweep.report(min(sweep.at_work))
         sweep.hand_out()
     assert sweep.conductor.finished
-    assert f"limits.{limit} (1) has been reached" in sweep.conductor.course.message
+    assert f"limits.{limit} (1) has been reached" in sweep.conductor.halting.message
     assert sweep.begun == [0, 1]
     again = Driven(tmp_path, 2, 4, limits=Limits(trials=4, parallel=2, **limits))
     assert again.conductor.finished  # without a look at anything

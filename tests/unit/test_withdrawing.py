@@ -45,12 +45,12 @@ def test_a_smaller_lease_takes_back_the_latest_that_wait_and_they_go_on_first(
 def test_nothing_is_waited_for_by_a_sweep_that_stands(how: str, tmp_path: Path) -> None:
     sweep = Driven(tmp_path, 2, trials=3)
     assert _handed_out(sweep) == [REHEARSAL]
-    course = sweep.conductor.course
-    course.pause(True) if how == "pause" else course.stop("no_new", "stopped on request")
+    halting = sweep.conductor.halting
+    halting.pause(True) if how == "pause" else halting.stop("no_new", "stopped on request")
     assert sweep.conductor.withdrawing.taken_back([REHEARSAL]) == [REHEARSAL]
     assert (sweep.conductor.stands_by, sweep.conductor.finished) == (how == "pause", how == "stop")
     if how == "pause":
-        course.pause(False)
+        halting.pause(False)
         assert sweep.to_the_end()[-1].state == "completed"
 
 
@@ -60,7 +60,7 @@ def test_one_that_is_over_waits_no_longer(tmp_path: Path) -> None:
     sweep.begin()
     sweep.conductor.lease(2)
     assert _handed_out(sweep) == [1]
-    sweep.conductor._moves.stop(1, "somebody wants it so")
+    sweep.conductor._transitions.stop(1, "somebody wants it so")
     assert sweep.conductor.withdrawing.taken_back([1]) == [1]
     assert [trial.state for trial in sweep.to_the_end()] == ["completed", "pruned"]
 

@@ -11,9 +11,9 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+from trials.evaluation.evaluators import evaluator_of
 from trials.evaluation.kept import kept_generator
 from trials.evaluation.results import FinalScore
-from trials.evaluation.yardstick import evaluator_of
 from trials.metrics.progress import Tell, quiet
 from trials.metrics.protocol import counted
 from trials.state.streams import derive, stream

@@ -19,10 +19,10 @@ from trials.devices import peak_memory_mb
 from trials.engine.composed_game import ComposedGame
 from trials.engine.loop import Loop
 from trials.evaluation.best_generator import merit, ranked_by, value_of
+from trials.evaluation.evaluators import evaluator_of
 from trials.evaluation.export import PackedGenerator, pack_generator, save_generator
 from trials.evaluation.pictures import SamplePictures
 from trials.evaluation.results import Evaluation
-from trials.evaluation.yardstick import evaluator_of
 from trials.health import Signals, Symptom, Watcher
 from trials.metrics.evaluator import Measured, Sampled
 from trials.metrics.progress import Sparingly

@@ -16,21 +16,21 @@ from dataclasses import replace
 from sweeper.causes import WORKER_DIED
 from sweeper.errors import SweeperError
 from sweeper.home import SweepFolder
-from sweeper.scheduling.conducting.alone import Alone
-from sweeper.scheduling.conducting.course import Course
 from sweeper.scheduling.conducting.endings import conclude
 from sweeper.scheduling.conducting.errands import Errands
 from sweeper.scheduling.conducting.failure_counts import FailureCounts
+from sweeper.scheduling.conducting.halting import Halting
 from sweeper.scheduling.conducting.hand_out import HandOut
 from sweeper.scheduling.conducting.keeping import Keeping
 from sweeper.scheduling.conducting.limiting import Limiting
 from sweeper.scheduling.conducting.meter import Meter
-from sweeper.scheduling.conducting.moves import Moves
 from sweeper.scheduling.conducting.orders import Orders
+from sweeper.scheduling.conducting.out_of_memory import OutOfMemory
 from sweeper.scheduling.conducting.rehearsal import Rehearsal
 from sweeper.scheduling.conducting.setbacks import Setbacks
 from sweeper.scheduling.conducting.sharing import Sharing
 from sweeper.scheduling.conducting.steering import Order, Pulse
+from sweeper.scheduling.conducting.transitions import Transitions
 from sweeper.scheduling.conducting.withdrawing import Withdrawing
 from sweeper.scheduling.machines.avoided import Nodes
 from sweeper.scheduling.machines.devices import Devices
@@ -67,33 +67,33 @@ class Conductor:
         self._ledger = ledger
         self._recorder = recorder
         self._announcer = Announcer(sweep, listener)
-        self.course = Course(self._announcer)
+        self.halting = Halting(self._announcer)
         self._intervals = Intervals(ledger.trials())
-        self.alone = Alone(ledger, sweep.resources, lambda: self._intervals.longest)
+        self.alone = OutOfMemory(ledger, sweep.resources, lambda: self._intervals.longest)
         self._devices = Devices(ledger.mishaps, shared=sweep.resources.mps)
         self._trials = HandOut(sweep, folder, ledger, self._announcer, self.alone, self._devices)
         self._sharing = sharing or Sharing(sweep, folder)
         self.meter = Meter(ledger)
         self._failures = FailureCounts(sweep.limits, ledger.counts()["fail"])
         self.keeping = Keeping(sweep.keep, folder, ledger, recorder, self._trials)
-        self._moves = Moves(
+        self._transitions = Transitions(
             *(ledger, recorder, self._announcer, self._trials, self._failures, self.keeping),
             self._sharing,
         )
-        self._orders = Orders(folder, ledger, self._trials, self._moves)
+        self._orders = Orders(folder, ledger, self._trials, self._transitions)
         measured = any(trial.evaluations for trial in ledger.trials())
         rehearsal = Rehearsal(sweep, folder, opening=not measured)
         self.setbacks = Setbacks(
-            *(folder, ledger, self._announcer, self._trials, self._moves),
+            *(folder, ledger, self._announcer, self._trials, self._transitions),
             *(self._failures, rehearsal, self._devices, nodes),
         )
         self._errands = Errands(
             *(rehearsal, self._sharing, self.setbacks.retries),
             *(self._failures, self._announcer),
         )
-        self.withdrawing = Withdrawing(self.course, self._trials, self._errands, self.setbacks)
+        self.withdrawing = Withdrawing(self.halting, self._trials, self._errands, self.setbacks)
         self._limiting = Limiting(
-            *(sweep, folder, ledger, self.course),
+            *(sweep, folder, ledger, self.halting),
             *(self._announcer, self._trials, self._failures, self.meter),
         )
         self._limiting.check()
@@ -103,7 +103,7 @@ class Conductor:
     def finished(self) -> bool:
         """No trial is at work and none will be handed out."""
         at_work = self._trials.active or self._errands.active
-        return not at_work and (bool(self.course.halt) or self._trials.over)
+        return not at_work and (bool(self.halting.halt) or self._trials.over)
 
     @property
     def complete(self) -> bool:
@@ -128,7 +128,7 @@ class Conductor:
     @property
     def is_full(self) -> bool:
         """Whether no worker is needed beside those that have a trial."""
-        return self.course.stands or not self._trials.has_room(self._errands.active)
+        return self.halting.stands or not self._trials.has_room(self._errands.active)
 
     def keeps_no_worker(self, waits: bool) -> bool:
         """Whether one without a trial may hold what another is to have, or none `waits` for it."""
@@ -139,7 +139,7 @@ class Conductor:
     def stands_by(self) -> bool:
         """Nothing is at work, nor may be until further notice."""
         at_work = self._trials.at_work or self._errands.active
-        return not at_work and (self.course.paused or not self.may_work)
+        return not at_work and (self.halting.paused or not self.may_work)
 
     @property
     def may_work(self) -> bool:
@@ -152,7 +152,7 @@ class Conductor:
         used = self.meter.used
         return Pulse(
             tuple(sorted(self._trials.running)),
-            self._moves.over,
+            self._transitions.over,
             used.gpu_seconds,
             used.cpu_seconds,
             self._announcer.phase,
@@ -195,11 +195,11 @@ class Conductor:
         if trial is None:
             return  # it was ended meanwhile
         if self._ledger.ended_by_others(number):
-            self._moves.give_up(number)
+            self._transitions.give_up(number)
             return
         self._count()
         self._intervals.begun(number)
-        self._moves.start(trial)
+        self._transitions.start(trial)
 
     def heard(self, number: int, report: Report) -> bool:
         """Take a worker's report. True if the trial must stop there."""
@@ -211,15 +211,15 @@ class Conductor:
             self._trials.leaving.discard(number)
             return True  # it was ended meanwhile
         if self._ledger.ended_by_others(number):
-            self._moves.give_up(number)
+            self._transitions.give_up(number)
             return True
         self.reports += 1
         self._intervals.heard(number)
         self._count()
-        self._moves.note(number, report.notes)
+        self._transitions.note(number, report.notes)
         if report.changed is not None:
             self._ledger.measuring.demand(number, report.changed.protocol)
-            self._moves.begin_anew(number, report.changed.reason)
+            self._transitions.begin_anew(number, report.changed.reason)
             return True
         if report.failure is not None:
             self._failed_in_training(number, report.failure)
@@ -241,23 +241,23 @@ class Conductor:
             ended, taken = conclude(self.sweep, self._ledger, number, report)
             self.meter.keep()
         self._sharing.took(number, report.taken, over=ended is not None)
-        self._moves.measured(number, before)
+        self._transitions.measured(number, before)
         for evaluation in fresh:
             self._recorder.evaluated(number, evaluation)
             self._announcer.evaluated(number, evaluation)
         if ended is not None:
-            self._moves.end(ended)
+            self._transitions.end(ended)
         self.keeping.look()
         if ended is not None:
             return True
         if taken is not None:
-            self._moves.take_over(number, taken)
+            self._transitions.take_over(number, taken)
             return True
-        if self.course.halt == "at_evaluation":
-            self._moves.interrupt(number)
+        if self.halting.halt == "at_evaluation":
+            self._transitions.interrupt(number)
             return True
         if self._trials.makes_way(number, self._errands.active):
-            self._moves.stand_aside(number)
+            self._transitions.stand_aside(number)
             return True
         return False
 
@@ -267,7 +267,7 @@ class Conductor:
             self._errands.died(number, reason)
             return
         if number in self._trials.active and self._ledger.ended_by_others(number):
-            self._moves.give_up(number)
+            self._transitions.give_up(number)
         self._count()
         self._trials.leaving.discard(number)
         self._end_where_useless(self.setbacks.died(number, reason, symptom))
@@ -283,7 +283,7 @@ class Conductor:
         self._count()
         self._errands.interrupt()
         for number in tuple(self._trials.active):
-            self._moves.interrupt(number)
+            self._transitions.interrupt(number)
 
     def _failed_in_training(self, number: int, failure: Failure) -> None:
         check_machine(failure)
@@ -291,10 +291,10 @@ class Conductor:
         if final is None:
             return  # it is tried again
         useless = self._failures.raised(final)
-        self._moves.fail(number, final)
+        self._transitions.fail(number, final)
         self._limiting.check()
         self._end_where_useless(useless)
 
     def _end_where_useless(self, useless: str) -> None:
-        if useless and not self.course.halt:  # limits.failed may have said so already
+        if useless and not self.halting.halt:  # limits.failed may have said so already
             raise NothingWorks(useless)

@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Callable
 
 from sweeper.home import SweepFolder
-from sweeper.scheduling.conducting.alone import Alone
+from sweeper.scheduling.conducting.out_of_memory import OutOfMemory
 from sweeper.scheduling.conducting.replicates import Replicates
 from sweeper.scheduling.machines.devices import Devices
 from sweeper.scheduling.recording.announcer import Announcer
@@ -41,7 +41,7 @@ class HandOut:
         folder: SweepFolder,
         ledger: Ledger,
         announcer: Announcer,
-        alone: Alone,
+        alone: OutOfMemory,
         devices: Devices,
     ) -> None:
         self.alone = alone

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from sweeper.bucket.copies import give_up_published, published_in
 from sweeper.home import SweepFolder
-from sweeper.letting_go import CHECKPOINT, going, let_go
+from sweeper.retention import CHECKPOINT, going, let_go
 from sweeper.scheduling.conducting.hand_out import HandOut
 from sweeper.scheduling.recording.recorder import Recorder
 from sweeper.scheduling.working.messages import KEPT_FOLDER

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from sweeper.home import SweepFolder
-from sweeper.scheduling.conducting.course import Course, Halt
 from sweeper.scheduling.conducting.failure_counts import FailureCounts
+from sweeper.scheduling.conducting.halting import Halt, Halting
 from sweeper.scheduling.conducting.hand_out import HandOut
 from sweeper.scheduling.conducting.meter import Meter
 from sweeper.scheduling.recording.announcer import Announcer
@@ -29,7 +29,7 @@ class Limiting:
         sweep: Sweep,
         folder: SweepFolder,
         ledger: Ledger,
-        course: Course,
+        halting: Halting,
         announcer: Announcer,
         trials: HandOut,
         failures: FailureCounts,
@@ -38,7 +38,7 @@ class Limiting:
         self._sweep = sweep
         self._folder = folder
         self._ledger = ledger
-        self._course = course
+        self._halting = halting
         self._announcer = announcer
         self._trials = trials
         self._failures = failures
@@ -65,7 +65,7 @@ class Limiting:
             if value != getattr(before, name)
         ]
         self._announcer.limits_changed(self._sweep, self._ledger.plan() or 0, ", ".join(changes))
-        self._course.lift()
+        self._halting.lift()
         self.check()
 
     def check(self) -> None:
@@ -76,8 +76,8 @@ class Limiting:
         if not (failed or reached) or self._trials.complete:
             return
         if failed:
-            self._course.too_many_failed = True
-            self._course.stop("at_evaluation", failed, limit=True)
+            self._halting.too_many_failed = True
+            self._halting.stop("at_evaluation", failed, limit=True)
         else:
             how: Halt = "no_new" if limits.landing == "finish" else "at_evaluation"
-            self._course.stop(how, reached, limit=True)
+            self._halting.stop(how, reached, limit=True)

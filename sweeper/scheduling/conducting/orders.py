@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping
 
 from sweeper.causes import STOPPED_BY_HAND
 from sweeper.home import SweepFolder
-from sweeper.letting_go import why_gone
+from sweeper.retention import why_gone
 from sweeper.scheduling.conducting.hand_out import HandOut
-from sweeper.scheduling.conducting.moves import Moves
 from sweeper.scheduling.conducting.steering import Order
+from sweeper.scheduling.conducting.transitions import Transitions
 from sweeper.search.ledger import Ledger
 from sweeper.search.wishes import Unfit
 from sweeper.trial import Trial, trial_name
@@ -26,11 +26,13 @@ class Refused(Exception):  # noqa: N818 - what happened
 class Orders:
     """Obeys the orders for one sweep's trials."""
 
-    def __init__(self, folder: SweepFolder, ledger: Ledger, trials: HandOut, moves: Moves) -> None:
+    def __init__(
+        self, folder: SweepFolder, ledger: Ledger, trials: HandOut, transitions: Transitions
+    ) -> None:
         self._folder = folder
         self._ledger = ledger
         self._trials = trials
-        self._moves = moves
+        self._transitions = transitions
 
     def obey(self, order: Order) -> str:
         """Do it, if it can be done. What has come of it, in a sentence."""
@@ -54,7 +56,7 @@ class Orders:
             raise Refused(f"trial {trial.name} has ended already ({trial.state})")
         at_work = trial.number in self._trials.active
         who = f"stopped by {order.by}" if order.by else "stopped by hand"
-        self._moves.stop(trial.number, f"{who}: {order.reason}" if order.reason else who)
+        self._transitions.stop(trial.number, f"{who}: {order.reason}" if order.reason else who)
         leaves = "; its worker leaves it at its next evaluation" if at_work else ""
         return f"trial {trial.name} is stopped{leaves}"
 
@@ -69,7 +71,7 @@ class Orders:
             )
         gone = why_gone(self._folder.trial(trial.number), "checkpoints")
         self._ledger.wishes.retry(trial.number, order.id, anew=anew or bool(gone))
-        self._moves.reopen(trial)
+        self._transitions.reopen(trial)
         if anew or gone:
             return f"trial {trial.name} begins anew" + (f": {gone}" if gone else "")
         return f"trial {trial.name} goes on from its last checkpoint"

@@ -20,9 +20,9 @@ from sweeper.causes import BUCKET_AWAY, DEVICE_FAULT, ERROR, NO_PROGRESS, OUT_OF
 from sweeper.home import SweepFolder
 from sweeper.scheduling.conducting.failure_counts import FailureCounts
 from sweeper.scheduling.conducting.hand_out import HandOut
-from sweeper.scheduling.conducting.moves import Moves
 from sweeper.scheduling.conducting.rehearsal import Rehearsal
 from sweeper.scheduling.conducting.retries import Retries, in_words
+from sweeper.scheduling.conducting.transitions import Transitions
 from sweeper.scheduling.machines.avoided import Avoided, Nodes
 from sweeper.scheduling.machines.devices import REST, Devices
 from sweeper.scheduling.machines.places import Place
@@ -46,7 +46,7 @@ class Setbacks:
         ledger: Ledger,
         announcer: Announcer,
         trials: HandOut,
-        moves: Moves,
+        transitions: Transitions,
         failures: FailureCounts,
         rehearsal: Rehearsal,
         devices: Devices,
@@ -56,7 +56,7 @@ class Setbacks:
         self._ledger = ledger
         self._announcer = announcer
         self._trials = trials
-        self._moves = moves
+        self._transitions = transitions
         self._failures = failures
         self._rehearsal = rehearsal
         self._devices = devices
@@ -96,29 +96,31 @@ class Setbacks:
             self._trials.first_again(trial)
             return ""
         if self._avoided.leaves(place.node):
-            self._moves.move(number, "its machine was taken away")
+            self._transitions.move(number, "its machine was taken away")
             return ""
         if _STARVED in reason and not hung:
             if failure := self._ran_out(number, place, Failure(OUT_OF_MEMORY, reason)):
-                self._moves.fail(number, failure)
+                self._transitions.fail(number, failure)
             return ""
         step, deaths = self._ledger.mishaps.died(number, place.machine)
         verdict = self.retries.died(number, step, deaths, hung=bool(hung))
         symptom = NO_PROGRESS if hung else symptom
         if verdict == "give up":
             told = in_words(step, deaths, hung or reason)
-            self._moves.fail(number, Failure(symptom, told, tail(folder / LOG) if hung else ""))
+            self._transitions.fail(
+                number, Failure(symptom, told, tail(folder / LOG) if hung else "")
+            )
             # A bucket that one trial cannot reach, the others cannot reach either.
             away = symptom == BUCKET_AWAY
             return self._failures.raised(Failure(symptom, reason)) if away else ""
         self._rehearsal.due |= verdict == "rehearse"
-        self._moves.retry(number, symptom, hung or reason)
+        self._transitions.retry(number, symptom, hung or reason)
         return ""
 
     def left(self, number: int, reason: str) -> None:
         """The trial has saved itself where it was, since it was to leave its machine."""
         self._avoided.leave_alone(place_of(self._folder.trial(number)).node)
-        self._moves.move(number, reason)
+        self._transitions.move(number, reason)
 
     def notice(self, node: str, machine: str, told: str) -> None:
         """A machine, Ray's `node`, is about to be taken away."""
@@ -144,7 +146,7 @@ class Setbacks:
         note = f"ran out of memory ({failure.reason}): tried once more, alone on its device"
         if self._trials.alone.ran_out(number, place, note):
             self._announcer.noted(f"trial {trial_name(number)}: {note}")
-            self._moves.retry(number, failure.symptom, failure.reason)
+            self._transitions.retry(number, failure.symptom, failure.reason)
             return None
         alone_on = f"alone on {place.device or 'its device'}"
         return replace(failure, reason=f"out of memory again, {alone_on}: {failure.reason}")
@@ -158,7 +160,7 @@ class Setbacks:
         if verdict == "give up":
             return replace(failure, reason=reason)
         self.retries.rest(number, REST)
-        self._moves.retry(number, failure.symptom, reason)
+        self._transitions.retry(number, failure.symptom, reason)
         return None
 
     def evaluated(self, number: int) -> None:

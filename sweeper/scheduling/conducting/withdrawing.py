@@ -13,8 +13,8 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from sweeper.scheduling.conducting.course import Course
 from sweeper.scheduling.conducting.errands import Errands
+from sweeper.scheduling.conducting.halting import Halting
 from sweeper.scheduling.conducting.hand_out import HandOut
 from sweeper.scheduling.conducting.setbacks import Setbacks
 from sweeper.scheduling.working.messages import Work
@@ -28,13 +28,13 @@ class Withdrawing:
 
     def __init__(
         self,
-        course: Course,
+        halting: Halting,
         trials: HandOut,
         errands: Errands,
         setbacks: Setbacks,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._course = course
+        self._halting = halting
         self._trials = trials
         self._errands = errands
         self._setbacks = setbacks
@@ -56,7 +56,7 @@ class Withdrawing:
         self._trials.leaving.difference_update(over)
         others = sorted(set(waiting).difference(over), reverse=True)
         beyond = self._trials.beyond(self._errands.active)
-        back = others if self._course.stands else others[: max(0, beyond)]
+        back = others if self._halting.stands else others[: max(0, beyond)]
         back += self._misplaced(others[len(back) :])
         for number in back:
             if number < 0:

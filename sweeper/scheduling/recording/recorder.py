@@ -17,7 +17,7 @@ from typing import Any
 from sweeper.bucket.copies import PUBLISHED
 from sweeper.bucket.place import place_of
 from sweeper.causes import cause
-from sweeper.company import Company
+from sweeper.foreign_parts import ForeignParts
 from sweeper.home import SweepFolder
 from sweeper.provenance.attempts import FILE as PROVENANCE
 from sweeper.provenance.run_record import Kept
@@ -57,9 +57,9 @@ class Recorder:
         folder: SweepFolder,
         outbox: Outbox | None,
         resolve: Resolve = dict,
-        company: Company = Company(),  # noqa: B008 - it is frozen
+        foreign: ForeignParts = ForeignParts(),  # noqa: B008 - it is frozen
     ) -> None:
-        self._parts = {"sweeper.parts": str(company)} if company.as_dict() else {}
+        self._parts = {"sweeper.parts": str(foreign)} if foreign.as_dict() else {}
         self._page = page_of(sweep.name)
         self._resolve = resolve
         self._sweep = sweep

@@ -10,7 +10,7 @@ import yaml
 
 from sweeper.errors import SpecConflict, UserError
 from sweeper.home import Home, SweepFolder, writing
-from sweeper.privacy import private
+from sweeper.permissions import private
 from sweeper.removal import is_empty, remove_sweep
 from sweeper.scheduling.recording.events import Listener, Noted
 from sweeper.sweepfile.load import load_sweep, read_stored

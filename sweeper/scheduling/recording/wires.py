@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sweeper.company import Company
+from sweeper.foreign_parts import ForeignParts
 from sweeper.home import Home, SweepFolder
 from sweeper.tracking.elsewhere import keep_to
 from sweeper.tracking.handle import WriterHandle, start_writer
@@ -26,7 +26,7 @@ class Wires:
 
 
 @contextlib.contextmanager
-def recording(uri: str, home: Home, folder: SweepFolder, company: Company) -> Iterator[Wires]:
+def recording(uri: str, home: Home, folder: SweepFolder, foreign: ForeignParts) -> Iterator[Wires]:
     """Open the record at `uri` for the length of the block.
 
     Raises:
@@ -37,6 +37,6 @@ def recording(uri: str, home: Home, folder: SweepFolder, company: Company) -> It
     keep_to(folder.outbox, uri, home.mlartifacts, folder.name + home.flag)
     with (
         Outbox(folder.outbox) as outbox,
-        start_writer(outbox, uri, home.mlartifacts, company.parts) as writer,
+        start_writer(outbox, uri, home.mlartifacts, foreign.parts) as writer,
     ):
         yield Wires(outbox, writer, moved)

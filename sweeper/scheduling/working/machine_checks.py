@@ -19,8 +19,8 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from sweeper.bucket.store import Store
-from sweeper.company import Company
 from sweeper.errors import SweeperError, UserError
+from sweeper.foreign_parts import ForeignParts
 from sweeper.home import SweepFolder, writing
 from sweeper.scheduling.cluster.room import Room
 from sweeper.scheduling.working.failures import DISK_FULL, NOT_SHARED, DiskFull
@@ -59,14 +59,16 @@ class Mark:
     versions: Mapping[str, str]
 
     @classmethod
-    def leave(cls, folder: SweepFolder, company: Company | None = None, bucket: str = "") -> Mark:
+    def leave(
+        cls, folder: SweepFolder, foreign: ForeignParts | None = None, bucket: str = ""
+    ) -> Mark:
         """Write the mark of a driver that runs a sweep with these parts of other people; `bucket`
         is the address that its trials publish at.
 
         Raises:
             BucketError: it cannot be written there.
         """
-        versions = {OURS: _VERSION, **(company.distributions if company else {})}
+        versions = {OURS: _VERSION, **(foreign.distributions if foreign else {})}
         text = uuid.uuid4().hex
         if bucket:
             Store(bucket).write(folder.driver_mark.name, text.encode())

@@ -27,9 +27,9 @@ from ray import tune
 from ray.util.placement_group import NODE_ID_LABEL_KEY
 
 from sweeper.causes import BUCKET_AWAY, DEVICE_FAULT, OUT_OF_MEMORY
-from sweeper.company import unpack
 from sweeper.errors import BucketError
-from sweeper.privacy import PRIVATE, umask_of
+from sweeper.foreign_parts import unpack
+from sweeper.permissions import PRIVATE, umask_of
 from sweeper.protocols import alike
 from sweeper.provenance.attempts import attempt_at, note_attempt
 from sweeper.scheduling.machines.places import Place

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sweeper.errors import Problem, SpecError
-from sweeper.outlook import outlook_of, preview_of
+from sweeper.preview import overview_of, preview_of
 from sweeper.service.actions.children import VerbFailed, run_verb
 from sweeper.service.actions.drafts import FILE, read_draft, written
 from sweeper.service.app import Service
@@ -20,16 +20,16 @@ from trials.errors import DataError, ExtractorError
 
 @dataclass(frozen=True)
 class Checked:
-    """What `sweeper validate` says of a file: `outlook` is empty where there are problems."""
+    """What `sweeper validate` says of a file: `overview` is empty where there are problems."""
 
     problems: Sequence[Problem] = ()
-    outlook: dict[str, Any] = field(default_factory=dict)
+    overview: dict[str, Any] = field(default_factory=dict)
 
 
 def validate(service: Service, text: str) -> Checked:
     """Say what is wrong with a file, or how much it would run. Nothing is done."""
     try:
-        return Checked(outlook=_outlook(service, read_draft(service, text)))
+        return Checked(overview=_overview(service, read_draft(service, text)))
     except SpecError as error:
         return Checked(error.problems)
 
@@ -43,14 +43,14 @@ def preview(service: Service, text: str, *, count: int, probe: bool) -> dict[str
         Refusal: the short training takes too long here.
     """
     sweep = read_draft(service, text)
-    outlook = _outlook(service, sweep)
+    overview = _overview(service, sweep)
     forecast = _forecast(service, sweep) if probe else None
-    return {**outlook, **preview_of(sweep, count, service.settings.home), "forecast": forecast}
+    return {**overview, **preview_of(sweep, count, service.settings.home), "forecast": forecast}
 
 
-def _outlook(service: Service, sweep: Sweep) -> dict[str, Any]:
+def _overview(service: Service, sweep: Sweep) -> dict[str, Any]:
     try:
-        return outlook_of(sweep, service.settings.home)
+        return overview_of(sweep, service.settings.home)
     except ExtractorError as error:
         problem = Problem("base.evaluation.extractor", str(error), file=FILE)
         raise SpecError([problem]) from error

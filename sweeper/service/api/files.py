@@ -34,7 +34,7 @@ def validate_file(text: FileText, service: CurrentService) -> CheckedShape:
     """Say everything that is wrong with a sweep file, or how much it would run."""
     checked = checking.validate(service, text)
     problems = [fault_of(problem) for problem in checked.problems]
-    return CheckedShape(valid=not problems, problems=problems, **checked.outlook)
+    return CheckedShape(valid=not problems, problems=problems, **checked.overview)
 
 
 @probing.post("/sweeps:preview", openapi_extra=FILE_BODY, responses=MEDIA_REFUSED)

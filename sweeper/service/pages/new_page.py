@@ -76,7 +76,7 @@ def check(request: Request, service: CurrentService, text: Annotated[str, Form()
     """What is wrong with the text, or how much it would run."""
     checked = checking.validate(service, unix(text))
     problems = [fault_of(problem) for problem in checked.problems]
-    return page(request, "new/checked.html", problems=problems, outlook=checked.outlook)
+    return page(request, "new/checked.html", problems=problems, overview=checked.overview)
 
 
 @router.get("/new/preview")
@@ -91,13 +91,13 @@ def preview(
 ) -> Response:
     """The first configurations, and a forecast from a short training on the server's machine."""
     problems: list[Fault] = []
-    outlook: dict[str, Any] = {}
+    overview: dict[str, Any] = {}
     try:
-        outlook = checking.preview(service, unix(text), count=PREVIEWED, probe=True)
+        overview = checking.preview(service, unix(text), count=PREVIEWED, probe=True)
     except SpecError as error:
         problems = [fault_of(problem) for problem in error.problems]
     template = "new/preview.html" if is_piece(request) else "new/previewed.html"
-    return page(request, template, problems=problems, outlook=outlook, text=text)
+    return page(request, template, problems=problems, overview=overview, text=text)
 
 
 def _editor(

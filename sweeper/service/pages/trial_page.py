@@ -9,7 +9,7 @@ from fastapi import Request
 from starlette.responses import Response
 
 from sweeper.causes import cause
-from sweeper.letting_go import told
+from sweeper.retention import told
 from sweeper.service.actions import logs, pictures
 from sweeper.service.actions.looking import entry_named, reading_of, trial_of
 from sweeper.service.api.routing import SweepName, TrialNumber

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sweeper.home import Home, SweepFolder
-from sweeper.privacy import private
+from sweeper.permissions import private
 from sweeper.sweepfile.resources import Given
 from sweeper.wording import plural
 
@@ -31,7 +31,7 @@ WARM, SECONDS = 5, 0.75
 """At each place so many steps come first, and then those of so many seconds count."""
 
 
-def outlook_of(sweep: Sweep, home: Home, cache: Path | None = None) -> dict[str, Any]:
+def overview_of(sweep: Sweep, home: Home, cache: Path | None = None) -> dict[str, Any]:
     """How many trials and replicates a sweep will have at most, the plan in words, and what to be
     warned of; with a `cache`, its data too, decoded there.
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from sweeper.home import Home, Request
-from sweeper.privacy import PRIVATE, SHARED, private, umask_of
+from sweeper.permissions import PRIVATE, SHARED, private, umask_of
 from sweeper.results import dataset_of
 from sweeper.scheduling import run as run_module
 from sweeper.search.looking import sweep_of

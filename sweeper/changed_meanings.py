@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sweeper.company import names_in
+from sweeper.foreign_parts import names_in
 from sweeper.sweepfile.model import Sweep
 from trials import presets
 from trials.part import everything, using

@@ -27,7 +27,7 @@ from trials.part import Part, everything, register, using
 
 
 @dataclass(frozen=True)
-class Company:
+class ForeignParts:
     """Whose parts a sweep uses beside ours.
 
     `distributions`: name → version of those installed. `sources`: `module.key` → a hash of
@@ -39,8 +39,8 @@ class Company:
     parts: bytes = field(default=b"", repr=False)
 
     @classmethod
-    def of(cls, sweep: Sweep) -> Company:
-        """The company of a sweep, as it is installed and defined here and now.
+    def of(cls, sweep: Sweep) -> ForeignParts:
+        """The foreign parts of a sweep, as each is installed and defined here and now.
 
         Raises:
             UserError: a part of a script cannot be sent to a worker.
@@ -165,7 +165,7 @@ def _globals_of(part: type[Part]) -> Iterator[tuple[str, Any]]:
 
 
 def unpack(data: bytes) -> None:
-    """Make the parts of a `Company` known in another process."""
+    """Make the parts of a `ForeignParts` known in another process."""
     for part, origin in pickle.loads(data) if data else ():
         register(part)
         sent_from(part, origin)

@@ -10,9 +10,12 @@ Halt = Literal["", "no_new", "at_evaluation"]
 """How the sweep is coming to its end: not; when the running trials end; when they next report."""
 
 
-class Course:
-    """The course of one sweep. `message` says why it comes to its end and `again` how it goes on,
-    `limited` that a limit was reached, `too_many_failed` that it was `limits.failed`."""
+class Halting:
+    """How one sweep goes on or comes to its end.
+
+    `message` says why it comes to its end and `again` how it goes on, `limited` that a limit was
+    reached, `too_many_failed` that it was `limits.failed`.
+    """
 
     def __init__(self, announcer: Announcer) -> None:
         self.paused = False

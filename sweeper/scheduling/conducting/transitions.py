@@ -1,4 +1,4 @@
-"""The moves of a trial between waiting, at work and over.
+"""The transitions of a trial between waiting, at work and over.
 
 Each goes to the ledger first, where it is one of the study's, then to MLflow's outbox, then to the
 listeners. Each can be cut off from the next by a kill; the next run makes it good from the ledger.
@@ -27,8 +27,8 @@ Pause = Literal["interrupted", "retrying", "moved"]
 again at once, or it leaves a machine for another."""
 
 
-class Moves:
-    """Moves the trials of one sweep; `over` counts those that have ended."""
+class Transitions:
+    """Makes the transitions of one sweep's trials; `over` counts those that have ended."""
 
     def __init__(
         self,

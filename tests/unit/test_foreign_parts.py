@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from sweeper.company import Company
 from sweeper.errors import UserError
+from sweeper.foreign_parts import ForeignParts
 from sweeper.sweepfile.load import parse_sweep
 from trials import distributions, offered
 from trials.origins import foreign_in_words, origin_of
@@ -73,7 +73,7 @@ limits: {trials: 2}
 ELSEWHERE = """
 import sys
 from pathlib import Path
-from sweeper.company import unpack
+from sweeper.foreign_parts import unpack
 from trials.health.sign import Sign
 from trials.metrics.measure import Measure
 from trials.origins import foreign_in_words, origin_of
@@ -99,13 +99,13 @@ def beside_a_script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
 
 @pytest.mark.usefixtures("beside_a_script")
 def test_parts_of_a_script_have_the_same_origin_on_a_worker(tmp_path: Path) -> None:
-    company = Company.of(parse_sweep(SWEEP))
+    foreign = ForeignParts.of(parse_sweep(SWEEP))
     measures, signs = registered("measure"), registered("sign of failure")
     here = {key: foreign_in_words([measures[key]]) for key in ("doubled", "automatic")}
     here["slow"] = foreign_in_words([signs["slow"]])
-    assert set(company.sources) == {f"beside_a_script.{key}" for key in here}
+    assert set(foreign.sources) == {f"beside_a_script.{key}" for key in here}
 
-    (tmp_path / "parts").write_bytes(company.parts)
+    (tmp_path / "parts").write_bytes(foreign.parts)
     told = subprocess.run(
         [sys.executable, "-c", ELSEWHERE, str(tmp_path / "parts")],
         capture_output=True,
@@ -133,7 +133,7 @@ def test_a_part_that_cannot_be_sent_to_a_worker_is_refused_with_what_keeps_it_he
     with temporary_parts():
         in_the_module_alone(tmp_path, MODULE.replace("SCALE *", "scaled(1) *") + LOCKED)
         with pytest.raises(UserError) as refused:
-            Company.of(parse_sweep(SWEEP))
+            ForeignParts.of(parse_sweep(SWEEP))
     assert str(refused.value).startswith(
         "the measure 'doubled' of run_from_its_file cannot be sent to a worker: it uses LOCK of "
         "run_from_its_file, of which no copy can be made (TypeError: cannot pickle"
@@ -143,10 +143,10 @@ def test_a_part_that_cannot_be_sent_to_a_worker_is_refused_with_what_keeps_it_he
 def test_a_part_of_code_that_was_run_from_its_file_reaches_a_worker_too(tmp_path: Path) -> None:
     with temporary_parts():
         doubled = in_the_module_alone(tmp_path, MODULE).Doubled
-        company = Company.of(parse_sweep(SWEEP))
+        foreign = ForeignParts.of(parse_sweep(SWEEP))
         first = origin_of(doubled)
-    assert company.sources["run_from_its_file.doubled"] == first.version
-    (tmp_path / "parts").write_bytes(company.parts)
+    assert foreign.sources["run_from_its_file.doubled"] == first.version
+    (tmp_path / "parts").write_bytes(foreign.parts)
     told = [sys.executable, "-c", ELSEWHERE, str(tmp_path / "parts")]
     done = subprocess.run(told, capture_output=True, text=True, check=True)
     assert str(first) in done.stdout

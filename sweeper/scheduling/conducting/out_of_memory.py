@@ -25,7 +25,7 @@ PATIENCE = 300.0
 longer, and those in the way are then waited for."""
 
 
-class Alone:
+class OutOfMemory:
     """The trials of one sweep that are to be alone: which, and for which of them room is made.
 
     `longest` says how long a trial has taken between two evaluations at most.

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sweeper.scheduling.conducting import alone
+from sweeper.scheduling.conducting import out_of_memory
 from sweeper.scheduling.machines.places import Place
 from sweeper.sweepfile.resources import Given
 from sweeper.sweepfile.sections import Resources
@@ -96,7 +96,7 @@ def test_a_kill_between_the_failure_and_the_next_try_loses_nothing(tmp_path: Pat
 def test_what_others_have_is_waited_for_only_so_long(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(alone, "PATIENCE", 0.0)
+    monkeypatch.setattr(out_of_memory, "PATIENCE", 0.0)
     sweep = driven(tmp_path)
     sweep.begin()
     sweep.fail(0, "out_of_memory", REASON)
