@@ -23,10 +23,10 @@ quickstart: $(STAMP)  ## a finished sweep of real GANs, in minutes on two cores
 	$(BIN)/sweeper run search_spaces/quickstart.yaml
 
 test: $(STAMP)  ## what every change must pass
-	$(BIN)/pytest -q -n 2 --dist worksteal -m "not slow"
+	$(BIN)/pytest -q -n 3 --dist worksteal -m "not slow"
 
 test-all: $(STAMP)  ## and the slow rest: every kill, every pair of tricks
-	$(BIN)/pytest -q -n 2 --dist worksteal
+	$(BIN)/pytest -q -n 3 --dist worksteal
 
 chaos: $(STAMP)  ## two hundred trials in eight kinds of sweep under random faults, and an audit
 	$(BIN)/python -m tests.faults.chaos

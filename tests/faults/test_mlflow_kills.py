@@ -130,6 +130,7 @@ def test_a_killed_server_loses_nothing_and_repeats_nothing(
     assert_complete(server.address, trials)
 
 
+@pytest.mark.slow
 def test_mlflow_that_is_down_at_first_gets_everything_once_it_is_up(
     home: Path, grid: Path, server: Server
 ) -> None:

@@ -54,7 +54,10 @@ def _check_words(driver: Driver, *words: str) -> None:
         assert foreign not in driver.output, driver.output
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+@pytest.mark.parametrize(
+    ("number", "status"),
+    [(signal.SIGTERM, 143), pytest.param(signal.SIGHUP, 129, marks=pytest.mark.slow)],
+)
 def test_a_signal_to_its_whole_group_ends_a_running_sweep_with_its_status_and_the_way_on(
     number: signal.Signals, status: int, tmp_path: Path
 ) -> None:

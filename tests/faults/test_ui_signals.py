@@ -23,6 +23,7 @@ def answers(port: int) -> bool:
         return False
 
 
+@pytest.mark.slow
 def test_sigterm_to_the_ui_ends_mlflows_server(tmp_path: Path) -> None:
     Store(f"sqlite:///{tmp_path}/mlflow.db", tmp_path / "mlartifacts")
     port = free_port(0)

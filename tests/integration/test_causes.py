@@ -40,7 +40,7 @@ from trials.errors import DataError
 from trials.health import Sign
 from trials.trainer import Training, train
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.timeout(900), pytest.mark.slow]
 
 STEPS = 40
 RUNG = 30

@@ -55,6 +55,7 @@ def sweeper_run(file: Path, home: Path, address: str) -> subprocess.CompletedPro
     )  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.skipif(not may_hide(), reason="no mount namespaces here")
 def test_trials_run_only_where_their_files_are_seen(

@@ -150,6 +150,7 @@ def test_a_sweep_spends_its_budget_confirms_its_best_and_says_everything_once(ho
     assert steps_heard(events) == {}
 
 
+@pytest.mark.slow
 def test_nothing_holds_what_tune_knew_of_trials_that_are_over(home):
     held: list[int] = []
 
