@@ -11,6 +11,8 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+import pytest
+
 from sweeper.tracking.store import Store
 from sweeper.tracking.ui import free_port
 
