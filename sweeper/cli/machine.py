@@ -126,7 +126,7 @@ def _home(home: Home) -> Finding:
     try:
         if not can_lock(folder):
             return Finding(
-                "home", False, f"{folder} lies on a file system without locks", "mount it with them"
+                "home", False, f"{folder} is on a file system without locks", "mount it with locks"
             )
         count = len(home.names())
     except OSError as error:  # no space or quota is left, or a sweep's folder is nobody's to read

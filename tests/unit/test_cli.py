@@ -340,7 +340,10 @@ def _links_and_pipes_stay_what_they_are(verb: list[str], folder: Path) -> None:
         (["run", "/nowhere.yaml", "error"], "cannot be read"),
         (["run", "begun/spec.json", "error"], "symptoms need --retry-failed"),
         (["run", "begun/spec.json", "--retry-failed", "eror"], "did you mean 'error'"),
-        (["run", "begun/spec.json", "--retry-failed", "divergence"], "would end so again"),
+        (
+            ["run", "begun/spec.json", "--retry-failed", "divergence"],
+            "would end the same way again",
+        ),
         (["top", "begun", "--count", "0"], "greater than or equal to 1"),
         (["table", "begun", "--format", "word"], "markdown"),
         (["table", "nothing.parquet"], "no such file"),
@@ -505,7 +508,7 @@ def test_doctor_says_what_works(tmp_path: Path, capsys: pytest.CaptureFixture[st
     [
         ("RAY_ADDRESS", "127.0.0.1:9", "127.0.0.1:9"),
         ("SWEEPER_STORAGE", "postgresql+psycopg://nobody@127.0.0.1:9/none", "127.0.0.1"),
-        ("SWEEPER_DATABASE", "mysql://x", "no address of a database"),
+        ("SWEEPER_DATABASE", "mysql://x", "is not a database address"),
         ("SWEEPER_STORAGE", "sqlite:////dev/null/none.db", "/dev/null is not a writable folder"),
         ("SWEEPER_DATABASE", f"sqlite:///{__file__}", "is not an SQLite database"),
         ("SWEEPER_DATABASE", "sqlite:////dev/null/none.db", "/dev/null is not a writable folder"),
